@@ -1,0 +1,464 @@
+"""The command line: a list of verbs. Each parses, calls one library function and shows the result."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hsifeat.errors import HsifeatError
+
+if TYPE_CHECKING:
+    from classifiers.comparison.results import Comparison
+    from hsifeat.extraction.job import Job
+
+app = typer.Typer(
+    name="hsifeat",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="""Diffusion features of hyperspectral scenes: computed once, learned from many times.
+
+    The whole way, on a public scene that comes with hsifeat:
+
+        hsifeat pretrain indian-pines --network mtmsd --out backbone
+
+        hsifeat extract indian-pines --backbone backbone --out ip.zarr
+
+        hsifeat bench ip.zarr --out report
+    """,
+)
+scenes = typer.Typer(invoke_without_command=True, help="The registry of public scenes, and what a scene holds.")
+app.add_typer(scenes, name="scenes")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+SceneArg = Annotated[str, typer.Argument(metavar="SCENE", help="A registry name, or a .mat or .npy file.")]
+Variable = Annotated[str | None, typer.Option(help="Variable to take from a file that holds several.")]
+LabelFile = Annotated[str | None, typer.Option(help="Label map to attach: FILE, or FILE:VARIABLE.")]
+Store = Annotated[str | None, typer.Argument(help="Path, name or key prefix; the one completed last if left out.")]
+Stores = Annotated[list[str] | None, typer.Argument(help="Paths, names or key prefixes; by default the last store.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Planes = Annotated[str | None, typer.Option(help="Planes, e.g. 't50/*,t100/up_blocks.2'; all by default.")]
+LabelName = Annotated[str | None, typer.Option(help="Name of a label map in the store.")]
+
+
+@scenes.callback()
+def list_scenes(context: typer.Context, as_json: Json = False) -> None:
+    """List the public scenes that are known by name.
+
+    Example: `hsifeat scenes`
+    """
+    if context.invoked_subcommand is None:
+        from hsifeat.scenes.registry import REGISTRY
+
+        rows = [scene.facts() for scene in REGISTRY.values()]
+        _show(
+            "scenes",
+            rows,
+            ("name", "title", "sensor", "rows", "cols", "bands", "classes", "licence", "source"),
+            as_json,
+        )
+
+
+@scenes.command("show")
+def show_scene(scene: SceneArg, variable: Variable = None, labels: LabelFile = None, as_json: Json = False) -> None:
+    """Show shape, wavelengths, valid pixels, classes and counts.
+
+    Example: `hsifeat scenes show indian-pines`
+    """
+    from hsifeat import terminal
+    from hsifeat.scenes import open_scene
+
+    facts = open_scene(scene, variable=variable, labels=labels).facts()
+    if as_json:
+        terminal.show_json(facts)
+        return
+    rows = [{"": name, " ": value} for name, value in facts.items() if name != "labels" and value not in (None, "")]
+    terminal.show_table(facts["name"], rows, ("", " "))
+    for name, classes in facts["labels"].items():
+        terminal.show_table(f"labels {name}", classes, ("class", "name", "pixels", "colour"))
+
+
+@app.command()
+def backbones(as_json: Json = False) -> None:
+    """List what can be named as a backbone.
+
+    Example: `hsifeat backbones`
+    """
+    from hsifeat.diffusion.open import FORMS
+
+    _show("backbones", [{"name": name, "what": what} for name, what in FORMS.items()], ("name", "what"), as_json)
+
+
+@app.command()
+def layers(
+    backbone: Annotated[str, typer.Argument(help="A backbone, see `hsifeat backbones`.")],
+    everything: Annotated[bool, typer.Option("--all", help="Also what lies within blocks.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List a backbone's layers: name, alias in the papers, channels, stride, share of the forward up to there.
+
+    Example: `hsifeat layers backbone`
+    """
+    from dataclasses import asdict
+
+    from hsifeat.diffusion.open import open_backbone
+    from hsifeat.diffusion.taps import is_block
+
+    taps = open_backbone(backbone, any_label=True).taps
+    rows = [asdict(tap) for tap in taps if everything or is_block(tap.name)]
+    _show(f"layers of {backbone}", rows, ("name", "alias", "channels", "stride", "share"), as_json)
+
+
+@app.command()
+def pretrain(
+    scene: SceneArg,
+    out: Annotated[Path, typer.Option(help="Folder of the model; an interrupted run there goes on.")],
+    network: Annotated[str, typer.Option(help="mtmsd.")] = "mtmsd",
+    size: Annotated[str, typer.Option(help="small (about two minutes on two CPU cores) or paper.")] = "small",
+    steps: Annotated[int | None, typer.Option(help="Optimizer steps in all; by default the preset's.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop after this long instead.")] = None,
+    components: Annotated[int | None, typer.Option(min=1, help="Principal components that the network sees.")] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    variable: Variable = None,
+) -> None:
+    """Train a denoising U-Net on a scene's own unlabelled patches.
+
+    Example: `hsifeat pretrain indian-pines --network mtmsd --size small --out backbone`
+    """
+    from hsifeat import terminal
+    from hsifeat.pretraining.pretrain import pretrain as train
+    from hsifeat.scenes import open_scene
+
+    with terminal.progress() as listen:
+        folder = train(
+            open_scene(scene, variable=variable),
+            network=network,
+            size=size,
+            out=out,
+            steps=steps,
+            minutes=minutes,
+            components=components,
+            seed=seed,
+            device=device,
+            listen=listen,
+        )
+    terminal.say(f"backbone: {folder}")
+
+
+@app.command()
+def extract(
+    scene: SceneArg,
+    backbone: Annotated[str, typer.Option(help="A backbone, see `hsifeat backbones`.")],
+    timesteps: Annotated[str | None, typer.Option(help="Training timesteps, e.g. 0,50,100.")] = None,
+    layers: Annotated[str | None, typer.Option(help="Layers, see `hsifeat layers`; by default the decoder's.")] = None,
+    projection: Annotated[str | None, typer.Option(help="rgb, pca:N, bands:i,j,k or all.")] = None,
+    tile: Annotated[int, typer.Option(help="Side in pixels of what the model sees at once.")] = 64,
+    context: Annotated[int, typer.Option(help="Frame of a tile, in pixels, that is seen but not kept.")] = 16,
+    seed: Seed = 0,
+    class_label: Annotated[int | None, typer.Option(help="Label for a class-conditional backbone.")] = None,
+    dtype: Annotated[str, typer.Option(help="What is stored: float16 or float32.")] = "float16",
+    out: Annotated[Path | None, typer.Option(help="The store; by default in the cache.")] = None,
+    device: Device = "auto",
+    batch: Annotated[str, typer.Option(help="Most tiles in a forward, or auto.")] = "auto",
+    variable: Variable = None,
+    labels: LabelFile = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say passes, bytes and minutes; write nothing.")] = False,
+) -> None:
+    """Write a scene's diffusion features into a store. What is there is kept; only what is missing is computed.
+
+    Example: `hsifeat extract indian-pines --backbone backbone --timesteps 0,50,100 --layers up_blocks.1 --out ip.zarr`
+    """
+    from hsifeat import terminal
+    from hsifeat.extraction.extract import run
+    from hsifeat.extraction.job import TIMESTEPS, prepare
+    from hsifeat.scenes import open_scene
+
+    job = prepare(
+        open_scene(scene, variable=variable, labels=labels),
+        backbone=backbone,
+        timesteps=TIMESTEPS if timesteps is None else [_whole(t, "--timesteps") for t in _list(timesteps)],
+        layers=None if layers is None else _list(layers),
+        projection=projection,
+        tile=tile,
+        context=context,
+        seed=seed,
+        class_label=class_label,
+        dtype=dtype,
+        out=out,
+        device=device,
+        batch=None if batch == "auto" else _whole(batch, "--batch"),
+    )
+    if dry_run:
+        _show_job(job)
+        job.check_disk()
+        return
+    with terminal.progress() as listen:
+        store = run(job, listen=listen)
+    terminal.say(f"store: {store.path}")
+
+
+@app.command()
+def fit(
+    store: Store = None,
+    head: Annotated[str, typer.Option(help="film, lightgbm, mlp, svm, or one from another package.")] = "film",
+    inputs: Annotated[str, typer.Option(help="spectra, spectra+window, planes or spectra+planes.")] = "spectra+planes",
+    labels: LabelName = None,
+    split: Annotated[
+        str | None, typer.Option(help="E.g. blocks:12+4:0.1; by default every labelled pixel trains.")
+    ] = None,
+    planes: Planes = None,
+    seed: Seed = 0,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A parameter of the head: name=value.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the model.")] = None,
+) -> None:
+    """Train one head on cached features, in seconds; the diffusion model is not touched.
+
+    Example: `hsifeat fit ip.zarr --head film --split blocks:12+4:0.1 --out film-model`
+    """
+    from classifiers.fitting import fit_model
+    from hsifeat import terminal
+    from hsifeat.features import open_features
+
+    features = open_features(store)
+    model = fit_model(
+        features,
+        head,
+        inputs=inputs,
+        labels=labels,
+        split=split,
+        planes=None if planes is None else _list(planes),
+        seed=seed,
+        params=dict(_assignment(text) for text in set_ or ()),
+    )
+    terminal.say(f"{head} on {features.name}: learned from {model.train_pixels} pixels")
+    if model.scores is None:
+        terminal.say("every labelled pixel trained, so none is left to score: name a --split for a score")
+    else:
+        scores, names = model.scores, model.class_names
+        terminal.say(f"{split}: OA {scores.oa:.1%}, AA {scores.aa:.1%}, kappa {scores.kappa:.3f}")
+        rows = [{"class": names[c], "recall": f"{r:.1%}"} for c, r in zip(scores.classes, scores.recall, strict=True)]
+        terminal.show_table("", rows, ("class", "recall"))
+        if model.left_out:
+            terminal.say("left out: " + ", ".join(names[c] for c in model.left_out))
+    if out is not None:
+        model.save(out)
+        terminal.say(f"model: {out}")
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model that `hsifeat fit --out` wrote.")],
+    out: Annotated[Path, typer.Option(help="The map: .png or .npy.")],
+    store: Store = None,
+) -> None:
+    """Map a whole scene with a trained head.
+
+    Example: `hsifeat predict film-model ip.zarr --out map.png`
+    """
+    from classifiers.fitting import Model
+    from classifiers.mapping import predict_map
+    from hsifeat import terminal
+    from hsifeat.features import open_features
+    from hsifeat.scenes.maps import check_map_path, write_map
+
+    check_map_path(out)
+    loaded, features = Model.load(model), open_features(store)
+    loaded.check(features)
+    with terminal.progress() as listen:
+        classes = predict_map(features, loaded.head, loaded.layout, listen=listen)
+    write_map(out, classes, loaded.class_colours)
+    terminal.say(f"map of {features.name}: {out}")
+
+
+@app.command()
+def bench(
+    stores: Stores = None,
+    heads: Annotated[str, typer.Option(help="Names of heads, or all.")] = "all",
+    splits: Annotated[str, typer.Option(help="Splits, separated by commas.")] = "random:0.1,blocks:12+4:0.1",
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds; each draws the split and the head anew.")] = 5,
+    inputs: Annotated[str, typer.Option(help="What heads are given.")] = "spectra,spectra+window,planes,spectra+planes",
+    labels: LabelName = None,
+    planes: Planes = None,
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
+) -> None:
+    """Compare heads and inputs on cached features and write a report. Finished runs are kept and not run again.
+
+    Example: `hsifeat bench ip.zarr --heads film,svm --splits random:0.1,blocks:12+4:0.1 --seeds 5 --out report`
+    """
+    from classifiers.comparison.compare import compare
+    from classifiers.comparison.report import write_report
+    from classifiers.comparison.tables import write_csv, write_json
+    from classifiers.heads.registry import head_names
+    from hsifeat import terminal
+
+    with terminal.progress() as listen:
+        comparison = compare(
+            stores,
+            heads=head_names() if heads == "all" else _list(heads),
+            splits=_splits(splits),
+            seeds=seeds,
+            inputs=_list(inputs),
+            labels=labels,
+            planes=None if planes is None else _list(planes),
+            out=out,
+            command=" ".join(["hsifeat", *sys.argv[1:]]),
+            listen=listen,
+        )
+    write_csv(comparison, out / "results.csv")
+    write_json(comparison, out / "results.json")
+    write_report(comparison, out / "report.html")
+    _show_comparison(comparison)
+    terminal.say(f"report: {out / 'report.html'} (beside it results.csv and results.json)")
+
+
+@app.command()
+def info(as_json: Json = False) -> None:
+    """Show versions, devices and folders.
+
+    Example: `hsifeat info`
+    """
+    import platform
+    from importlib.metadata import version
+
+    import torch
+
+    from hsifeat.cache.catalogue import cache_folder
+
+    facts: dict[str, Any] = {"python": platform.python_version()}
+    for name in ("hsifeat", "torch", "diffusers", "zarr", "scikit-learn", "lightgbm"):
+        facts[name] = version(name)
+    facts["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    facts["threads"] = torch.get_num_threads()
+    facts["cache"] = str(cache_folder())
+    _show("hsifeat", [{"": k, " ": v} for k, v in facts.items()] if not as_json else [facts], ("", " "), as_json)
+
+
+def main() -> None:
+    """Run the command line; errors that hsifeat raises on purpose become one message and exit status 1."""
+    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    debug = len(arguments) != len(sys.argv) - 1
+    try:
+        status = app(arguments, standalone_mode=False)
+    except HsifeatError as error:
+        if debug:
+            raise
+        _complain(str(error))
+        status = 1
+    except KeyboardInterrupt:
+        status = 130
+    except Exception as error:
+        # Click's own errors (wrong usage, abort) know how to show themselves and their exit status.
+        if not hasattr(error, "exit_code") and type(error).__name__ != "Abort":
+            raise
+        if hasattr(error, "show"):
+            error.show()
+        status = getattr(error, "exit_code", 130)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _complain(message: str) -> None:
+    from hsifeat import terminal
+
+    terminal.complain(message)
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _splits(text: str) -> list[str]:
+    """Separate splits by commas; the comma within ``mask:TRAIN,TEST`` belongs to the mask."""
+    splits: list[str] = []
+    for part in _list(text):
+        if splits and splits[-1].startswith("mask:") and "," not in splits[-1] and ":" not in part:
+            splits[-1] += "," + part
+        else:
+            splits.append(part)
+    return splits
+
+
+def _whole(text: str, option: str) -> int:
+    if not text.isdigit():
+        raise typer.BadParameter(f"{option} takes whole numbers from 0; found {text!r}")
+    return int(text)
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    import json
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"--set takes name=value; found {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _show(title: str, rows: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
+    from hsifeat import terminal
+
+    if as_json:
+        terminal.show_json(rows)
+    else:
+        terminal.show_table(title, rows, columns)
+
+
+def _show_job(job: Job) -> None:
+    from hsifeat import terminal
+
+    plan = job.plan
+    rows = [
+        {
+            "plane": str(plane.id),
+            "stride": plane.stride,
+            "channels": plane.channels,
+            "MB": plane.size_bytes(plan.rows, plan.cols) / 1e6,
+            "": "to do" if any(plane in step.planes for step in plan.steps) else "there",
+        }
+        for plane in plan.planes
+    ]
+    terminal.show_table(
+        f"{job.path} ({'there' if job.store else 'new'})", rows, ("plane", "stride", "channels", "MB", "")
+    )
+    seconds = plan.passes * job.extractor.seconds_per_pass(plan) if plan.steps else 0.0
+    terminal.say(
+        f"passes: {plan.passes} of a {plan.tiling.tile_px}-px tile (of {plan.all_passes}), batches of {job.extractor.batch}"
+    )
+    terminal.say(f"to write: at most {job.needed_bytes / 1e6:.1f} MB")
+    terminal.say(f"time: about {seconds / 60:.1f} min on {job.extractor.device} (from one timed batch)")
+    terminal.say(
+        f"memory: about {job.extractor.peak_bytes(plan) / 1e6:.0f} MB beside the model's weights and activations"
+    )
+
+
+def _show_comparison(comparison: Comparison) -> None:
+    from hsifeat import terminal
+
+    splits = list(dict.fromkeys(row.split for row in comparison.summary))
+    cells = {(row.entry, row.split): row for row in comparison.summary}
+    rows = []
+    for entry in dict.fromkeys(row.entry for row in comparison.summary):
+        scores = {
+            f"OA {split}": f"{100 * cells[entry, split].oa[0]:.1f} ± {100 * cells[entry, split].oa[1]:.1f}"
+            for split in splits
+        }
+        seconds = cells[entry, splits[-1]].fit_seconds
+        rows.append({"head": entry.head, "input": entry.features, "store": entry.store, **scores, "fit s": seconds})
+    terminal.show_table("overall accuracy, %", rows, ("head", "input", "store", *(f"OA {s}" for s in splits), "fit s"))
+    for split in splits:
+        some = next(row for row in comparison.summary if row.split == split)
+        left_out = ", ".join(comparison.class_names[c] for c in some.left_out) or "none"
+        terminal.say(
+            f"{split}: mean ± sd of {some.seeds} seeds, {some.train_pixels:.0f} training and {some.test_pixels:.0f} test pixels, "
+            f"classes left out: {left_out}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""hsifeat: diffusion features of a hyperspectral scene, computed once, learned from many times.
+
+Importing it imports nothing else: each name below is fetched when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hsifeat.errors import HsifeatError as HsifeatError
+    from hsifeat.extraction.extract import extract as extract
+    from hsifeat.features import Features as Features
+    from hsifeat.features import open_features as open_features
+    from hsifeat.pretraining.pretrain import pretrain as pretrain
+    from hsifeat.scenes import Scene as Scene
+    from hsifeat.scenes import open_scene as open_scene
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "HsifeatError": "hsifeat.errors",
+    "Scene": "hsifeat.scenes",
+    "open_scene": "hsifeat.scenes",
+    "extract": "hsifeat.extraction.extract",
+    "pretrain": "hsifeat.pretraining.pretrain",
+    "Features": "hsifeat.features",
+    "open_features": "hsifeat.features",
+}
+__all__ = ["Features", "HsifeatError", "Scene", "__version__", "extract", "open_features", "open_scene", "pretrain"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'hsifeat' has no attribute {name!r}")

@@ -1,0 +1,111 @@
+"""The recipe: all that decides a plane's values besides t and layer. Its sha256 is the key of a store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+# Raised whenever the same recipe would give other values than before.
+ALGORITHM = 1
+
+
+class _Part(BaseModel):
+    # A newer version may add fields, each with a default that means what was done before: defaults are left out of the
+    # key, so old keys stay valid.
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProjectionPart(_Part):
+    """How bands became channels: as asked for, and the digest of the fitted numbers."""
+
+    spec: str
+    digest: str
+
+
+class TilingPart(_Part):
+    """What the model saw at once, and how tiles became a plane."""
+
+    tile_px: int
+    context_px: int
+    stitch: Literal["core"]
+    padding: Literal["reflect"]
+
+
+class NoisePart(_Part):
+    """Where the noise came from."""
+
+    policy: Literal["field"]
+    seed: int
+
+
+class PrecisionPart(_Part):
+    """What the model computed in, and what is stored."""
+
+    compute: Literal["float32"]
+    stored: Literal["float16", "float32"]
+
+
+class Recipe(_Part):
+    """All that decides a plane's values besides t and layer. Names, paths and labels play no part.
+
+    Attributes
+    ----------
+    algorithm : int
+        Version of the extraction's arithmetic.
+    scene : str
+        Digest of the scene's content.
+    projection : ProjectionPart
+        Bands to channels.
+    backbone : dict
+        What the backbone says of itself: weights digest, architecture, schedule, parameterisation, conditioning.
+    tiling : TilingPart
+        Tile, context, stitching, padding.
+    noise : NoisePart
+        Policy and seed.
+    precision : PrecisionPart
+        Compute and storage.
+    """
+
+    algorithm: int
+    scene: str
+    projection: ProjectionPart
+    backbone: dict[str, Any]
+    tiling: TilingPart
+    noise: NoisePart
+    precision: PrecisionPart
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the recipe as plain JSON values, without fields that have their default."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    @property
+    def key(self) -> str:
+        """The store's key: sha256 of the canonical JSON, 64 hex digits."""
+        return key_of(self.canonical())
+
+
+def key_of(canonical: dict[str, Any]) -> str:
+    """Return the sha256 of JSON with sorted keys and no spaces."""
+    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """List the fields in which two canonical recipes differ, as (dotted name, found, wanted)."""
+    left, right = _flat(found), _flat(wanted)
+    return [
+        (name, left.get(name), right.get(name)) for name in sorted(left | right) if left.get(name) != right.get(name)
+    ]
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat

@@ -1,0 +1,87 @@
+"""The noise schedule of a model that predicts from noised images: how much of the image is left at timestep t."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import BackboneError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseSchedule:
+    """Cumulative products of a variance-preserving schedule (Ho et al. 2020, eq. 4).
+
+    Attributes
+    ----------
+    alphas_cumprod : (T,) float32 array
+        ``abar_t`` of the training timesteps, descending; t = 0 is almost clean, but not noise-free.
+    prediction : str
+        What the model was trained to give: ``epsilon``, ``sample`` or ``v_prediction``.
+    """
+
+    alphas_cumprod: NDArray[np.float32]
+    prediction: str
+
+    @property
+    def timesteps(self) -> int:
+        """T: training timesteps run from 0 to T - 1."""
+        return len(self.alphas_cumprod)
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the schedule's numbers."""
+        return hashlib.sha256(np.ascontiguousarray(self.alphas_cumprod, "<f4").data).hexdigest()
+
+    def check(self, timesteps: tuple[int, ...]) -> None:
+        """Raise `BackboneError` for a timestep that is none of the training timesteps."""
+        wrong = [t for t in timesteps if not 0 <= t < self.timesteps]
+        if wrong:
+            raise BackboneError(
+                f"timestep {wrong[0]} is out of range: this backbone has the training timesteps 0 to {self.timesteps - 1}"
+            )
+
+    def add_noise(self, clean: torch.Tensor, noise: torch.Tensor, t: int) -> torch.Tensor:
+        """Noise an image: ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps`` (Ho et al. 2020, eq. 4).
+
+        Parameters
+        ----------
+        clean, noise : (n, channels, height, width) float32 tensors
+            ``x_0`` and ``eps``.
+        t : int
+            Training timestep.
+        """
+        import torch
+
+        # Taken in float32 throughout, as diffusers does, so that both agree to the bit.
+        kept = torch.tensor(self.alphas_cumprod[t])
+        return kept.sqrt().to(clean.device) * clean + (1 - kept).sqrt().to(clean.device) * noise
+
+
+def schedule_from_config(config: dict[str, Any]) -> NoiseSchedule:
+    """Build the schedule that a diffusers ``scheduler_config.json`` describes, by diffusers itself."""
+    from diffusers import DDPMScheduler
+
+    known = {
+        "beta_start",
+        "beta_end",
+        "beta_schedule",
+        "num_train_timesteps",
+        "trained_betas",
+        "rescale_betas_zero_snr",
+    }
+    try:
+        scheduler = DDPMScheduler(**{k: v for k, v in config.items() if k in known})
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise BackboneError(f"the noise schedule can't be built from its configuration: {error}") from error
+    return NoiseSchedule(
+        scheduler.alphas_cumprod.numpy().astype(np.float32), str(config.get("prediction_type", "epsilon"))
+    )

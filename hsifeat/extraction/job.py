@@ -1,0 +1,240 @@
+"""A job: everything about an extraction settled, and nothing written yet."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.cache import catalogue
+from hsifeat.cache.recipe import (
+    ALGORITHM,
+    NoisePart,
+    PrecisionPart,
+    ProjectionPart,
+    Recipe,
+    TilingPart,
+    differences,
+)
+from hsifeat.cache.store import Store
+from hsifeat.diffusion.backbone import Backbone
+from hsifeat.diffusion.device import pick_device
+from hsifeat.diffusion.open import open_backbone
+from hsifeat.diffusion.taps import find_taps, is_block
+from hsifeat.errors import HsifeatError, RecipeMismatchError, StoreError
+from hsifeat.extraction.plan import Plan, make_plan, unit_side
+from hsifeat.extraction.runner import Extractor
+from hsifeat.extraction.tiles import Tiling
+from hsifeat.projection import Projection, fit_projection
+from hsifeat.scenes import Scene, open_scene
+from hsifeat.types import PlaneId, Tap
+
+TIMESTEPS = (0, 50, 100, 200, 400)
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Job:
+    """A settled extraction: what will be done, and where. Nothing has been written yet.
+
+    Attributes
+    ----------
+    extractor : Extractor
+        Turns units into planes.
+    plan : Plan
+        What is missing.
+    recipe : Recipe
+        What decides the values.
+    path : Path
+        The store, there or to be made.
+    store : Store or None
+        The store, if it is there.
+    """
+
+    extractor: Extractor
+    plan: Plan
+    recipe: Recipe
+    path: Path
+    store: Store | None
+
+    @property
+    def needed_bytes(self) -> int:
+        """Most bytes that the run will add to the disk: missing planes, and the scene if the store is new."""
+        scene = self.extractor.scene
+        copied = 0 if self.store else scene.rows * scene.cols * (scene.bands * np.dtype(scene.cube.dtype).itemsize + 1)
+        return self.plan.missing_bytes + copied
+
+    def check_disk(self) -> None:
+        """Raise `StoreError` if the disk can't hold what will be written."""
+        folder = next(p for p in (self.path, *self.path.absolute().parents) if p.exists())
+        free = shutil.disk_usage(folder).free
+        if free < self.needed_bytes:
+            raise StoreError(
+                f"the run writes up to {_gb(self.needed_bytes)} to {self.path}, but only {_gb(free)} are free there: "
+                "free some space, ask for fewer planes, or name another place with --out"
+            )
+
+
+def prepare(
+    scene: Scene | str | Path,
+    *,
+    backbone: Backbone | str | Path,
+    timesteps: Sequence[int] = TIMESTEPS,
+    layers: Sequence[str] | None = None,
+    projection: str | None = None,
+    tile: int = 64,
+    context: int = 16,
+    seed: int = 0,
+    class_label: int | None = None,
+    dtype: str = "float16",
+    out: str | Path | None = None,
+    device: str = "auto",
+    batch: int | None = None,
+) -> Job:
+    """Settle an extraction without writing anything.
+
+    Parameters
+    ----------
+    scene, backbone
+        As `extract` takes them.
+    timesteps : sequence of int
+        Training timesteps.
+    layers : sequence of str, optional
+        Names or aliases of taps; by default the middle block and every decoder block.
+    projection : str, optional
+        As `fit_projection` takes it; by default the one that the backbone was trained behind, else ``rgb`` for three
+        channels and ``pca:N`` for others.
+    tile, context : int
+        Side of a tile and width of the frame that is not kept, in pixels.
+    seed : int
+        Seed of the noise field, and of fresh weights where the backbone is ``untrained:…``.
+    class_label : int, optional
+        Fixed label for a class-conditional backbone.
+    dtype : {"float16", "float32"}
+        What is stored.
+    out : str or Path, optional
+        The store; by default a folder in the cache, named after scene, backbone and key.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    batch : int, optional
+        Most tiles in a forward; by default what the store was begun with, else 16.
+
+    Returns
+    -------
+    Job
+    """
+    if not isinstance(scene, Scene):
+        scene = open_scene(scene)
+    if isinstance(backbone, str | Path):
+        backbone = open_backbone(backbone, class_label=class_label, seed=seed)
+    if dtype not in {"float16", "float32"}:
+        raise HsifeatError(f"planes are stored as float16 or float32; found {dtype!r}")
+    if batch is not None and batch < 1:
+        raise HsifeatError(f"a batch has at least one tile; found {batch}")
+    wanted = tuple(sorted(set(timesteps)))
+    if not wanted:
+        raise HsifeatError("no timestep asked for")
+    backbone.schedule.check(wanted)
+    taps = _default_taps(backbone.taps) if layers is None else find_taps(backbone.taps, layers)
+    tiling = Tiling(tile, context)
+    tiling.check(max(tap.stride for tap in backbone.taps))
+    fitted = _projection(projection, scene, backbone)
+    recipe = Recipe(
+        algorithm=ALGORITHM,
+        scene=scene.digest,
+        projection=ProjectionPart(spec=fitted.spec, digest=fitted.digest),
+        backbone=backbone.identity(),
+        tiling=TilingPart(tile_px=tile, context_px=context, stitch="core", padding="reflect"),
+        noise=NoisePart(policy="field", seed=seed),
+        precision=PrecisionPart(compute="float32", stored=dtype),  # type: ignore[arg-type]
+    )
+    path = _place(scene, backbone, recipe) if out is None else Path(out)
+    store = _existing(path, recipe)
+    if store is not None and batch is not None and batch != store.manifest.batch:
+        raise StoreError(
+            f"{path} was begun with batches of {store.manifest.batch}; going on with {batch} would change the last bits: "
+            f"leave out --batch, or name another store with --out"
+        )
+    return Job(
+        extractor=Extractor(
+            scene=scene,
+            projection=fitted,
+            backbone=backbone,
+            tiling=tiling,
+            seed=seed,
+            batch=store.manifest.batch if store else batch or _BATCH,
+            device=pick_device(device),
+        ),
+        plan=make_plan(
+            scene.rows,
+            scene.cols,
+            tiling,
+            unit_side(tiling),
+            wanted,
+            taps,
+            dtype,
+            store.done if store else _nothing(scene, tiling),
+        ),
+        recipe=recipe,
+        path=path,
+        store=store,
+    )
+
+
+def _default_taps(taps: Sequence[Tap]) -> list[Tap]:
+    """Return the middle block and every decoder block, or, in a network without such names, all blocks."""
+    named = [t for t in taps if t.name == "mid_block" or (t.name.startswith("up_blocks.") and t.name.count(".") == 1)]
+    return named or [t for t in taps if is_block(t.name)]
+
+
+def _projection(spec: str | None, scene: Scene, backbone: Backbone) -> Projection:
+    if spec is None and backbone.projection_file is not None:
+        fitted = Projection.load(backbone.projection_file)
+        fitted.check(scene)
+    else:
+        usual = "rgb" if backbone.channels == 3 else f"pca:{backbone.channels}"
+        fitted = fit_projection(spec or usual, scene)
+    if fitted.channels != backbone.channels:
+        raise HsifeatError(
+            f"the projection {fitted.spec} gives {fitted.channels} channels, but {backbone.name} takes {backbone.channels}"
+        )
+    return fitted
+
+
+def _place(scene: Scene, backbone: Backbone, recipe: Recipe) -> Path:
+    return catalogue.cache_folder() / f"{scene.name}-{backbone.name}-{recipe.key[:12]}.zarr"
+
+
+def _existing(path: Path, recipe: Recipe) -> Store | None:
+    if not path.exists():
+        return None
+    store = Store.open(path)
+    if store.key != recipe.key:
+        rows = [
+            f"  {n}: {_brief(a)} -> {_brief(b)}" for n, a, b in differences(store.manifest.recipe, recipe.canonical())
+        ]
+        raise RecipeMismatchError(
+            f"{path} holds planes of another recipe (there -> asked for):\n"
+            + "\n".join(rows)
+            + "\nname another store with --out"
+        )
+    return store
+
+
+def _brief(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else text[:20] + "…"
+
+
+def _nothing(scene: Scene, tiling: Tiling) -> Callable[[PlaneId], NDArray[np.bool_]]:
+    side = unit_side(tiling)
+    grid = np.zeros((-(-scene.rows // side), -(-scene.cols // side)), dtype=bool)
+    return lambda _plane: grid
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.3g} GB"

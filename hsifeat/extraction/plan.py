@@ -1,0 +1,133 @@
+"""The plan: which units of which planes are missing, and what it takes to compute them. Pure: nothing is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.cache.store import PlaneSpec, Unit
+from hsifeat.extraction.tiles import Tiling
+from hsifeat.types import PlaneId, Tap, windows
+
+# Units are about this large: big enough for a shard of some MB, small enough that little is lost with one.
+_UNIT_PX = 128
+
+
+def unit_side(tiling: Tiling) -> int:
+    """Return the side of a unit in pixels: the fewest cores that reach 128 px."""
+    return tiling.core_px * -(-_UNIT_PX // tiling.core_px)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One unit at one timestep: the least that is computed and recorded together.
+
+    Attributes
+    ----------
+    unit : Unit
+        Where.
+    t : int
+        Training timestep.
+    planes : tuple of PlaneSpec
+        Those of the planes at `t` that lack this unit; their layers are tapped in one forward.
+    """
+
+    unit: Unit
+    t: int
+    planes: tuple[PlaneSpec, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an extraction will do.
+
+    Attributes
+    ----------
+    planes : tuple of PlaneSpec
+        All planes asked for, those that are there included.
+    steps : tuple of Step
+        What is missing, unit by unit and then t by t, so that a unit's tiles are read once.
+    tiling : Tiling
+        How tiles are cut.
+    rows, cols : int
+        The scene's shape.
+    """
+
+    planes: tuple[PlaneSpec, ...]
+    steps: tuple[Step, ...]
+    tiling: Tiling
+    rows: int
+    cols: int
+
+    @property
+    def passes(self) -> int:
+        """Forwards of a tile that are still to do."""
+        return sum(len(self.tiling.cores(step.unit.window)) for step in self.steps)
+
+    @property
+    def all_passes(self) -> int:
+        """Forwards of a tile that the planes take from nothing."""
+        timesteps = len({plane.id.t for plane in self.planes})
+        tiles = -(-self.rows // self.tiling.core_px) * -(-self.cols // self.tiling.core_px)
+        return timesteps * tiles
+
+    @property
+    def missing_bytes(self) -> int:
+        """Bytes that are still to be written, before compression."""
+        cells = (
+            np.prod(plane.cells(step.unit.window.rows, step.unit.window.cols)) * np.dtype(plane.dtype).itemsize
+            for step in self.steps
+            for plane in step.planes
+        )
+        return int(sum(cells))
+
+    @property
+    def missing_planes(self) -> int:
+        """Planes that lack at least one unit."""
+        return len({plane.id for step in self.steps for plane in step.planes})
+
+
+def make_plan(
+    rows: int,
+    cols: int,
+    tiling: Tiling,
+    unit_px: int,
+    timesteps: Sequence[int],
+    taps: Sequence[Tap],
+    dtype: str,
+    done: Callable[[PlaneId], NDArray[np.bool_]],
+) -> Plan:
+    """Plan an extraction.
+
+    Parameters
+    ----------
+    rows, cols : int
+        The scene's shape.
+    tiling : Tiling
+        How tiles are cut.
+    unit_px : int
+        Side of a unit.
+    timesteps : sequence of int
+        Training timesteps.
+    taps : sequence of Tap
+        Layers.
+    dtype : str
+        Stored dtype.
+    done : callable
+        Which units of a plane are there, on the grid of units.
+    """
+    planes = tuple(PlaneSpec(PlaneId(t, tap.name), tap.stride, tap.channels, dtype) for t in timesteps for tap in taps)
+    there = {plane.id: done(plane.id) for plane in planes}
+
+    def steps() -> Iterator[Step]:
+        for window in windows(rows, cols, unit_px):
+            unit = Unit((window.row // unit_px, window.col // unit_px), window)
+            for t in timesteps:
+                missing = tuple(p for p in planes if p.id.t == t and not there[p.id][unit.index])
+                if missing:
+                    yield Step(unit, t, missing)
+
+    return Plan(planes, tuple(steps()), tiling, rows, cols)

@@ -1,0 +1,345 @@
+"""The reading side of a store: values of planes and spectra at any pixels, without a model and without torch.
+
+Planes lie in the store at their own resolution; what is read is interpolated to scene pixels as
+``torch.nn.functional.interpolate(plane, scale_factor=stride, mode="bilinear", align_corners=False)`` would, block by
+block: the map of full size is never built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hsifeat.cache.catalogue import find_store
+from hsifeat.cache.recipe import differences
+from hsifeat.cache.store import PlaneSpec, Store
+from hsifeat.errors import StoreError, nearest
+from hsifeat.scenes.scene import Labels, Scene
+from hsifeat.types import PlaneId, Window
+
+if TYPE_CHECKING:
+    import dask.array
+
+# Pixels of a side of the blocks in which pixels are grouped when windows around them are averaged.
+_BLOCK_PX = 128
+PlaneLike = str | PlaneId | PlaneSpec
+
+
+def open_features(store: str | Path | None = None) -> Features:
+    """Open a store for reading.
+
+    Parameters
+    ----------
+    store : str or Path, optional
+        A path, a catalogue name or a unique key prefix; left out, the store completed last.
+
+    Returns
+    -------
+    Features
+
+    Raises
+    ------
+    StoreError
+        There is no such store, or it holds something else.
+    """
+    return Features(Store.open(find_store(store)))
+
+
+class Features:
+    """The planes and the scene of a store.
+
+    Attributes
+    ----------
+    store : Store
+        What is read.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    @property
+    def name(self) -> str:
+        """The store's name: its folder without ``.zarr``."""
+        return self.store.path.name.removesuffix(".zarr")
+
+    @property
+    def key(self) -> str:
+        """The store's key."""
+        return self.store.key
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The canonical recipe that the planes come from, as plain JSON values."""
+        return self.store.manifest.recipe
+
+    def differences(self, recipe: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+        """List the fields in which this store's recipe differs from another one, as (dotted name, here, there).
+
+        The scene is left out: features of two scenes compare when all else is the same.
+        """
+        here, there = ({k: v for k, v in r.items() if k != "scene"} for r in (self.recipe, recipe))
+        return differences(here, there)
+
+    @cached_property
+    def valid(self) -> NDArray[np.bool_]:
+        """Mask (rows, cols) of the pixels that hold something."""
+        return np.asarray(self.store.scene_array("valid")[:], bool)
+
+    @cached_property
+    def planes(self) -> tuple[PlaneSpec, ...]:
+        """The planes that are complete: timestep, layer, stride, channels, dtype."""
+        return tuple(plane for plane in self.store.planes if self.store.done(plane.id).all())
+
+    @cached_property
+    def unfinished(self) -> tuple[PlaneSpec, ...]:
+        """The planes that an extraction began and has not finished."""
+        return tuple(plane for plane in self.store.planes if plane not in self.planes)
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The scene as the store holds it: its cube is read lazily, its label maps are there."""
+        facts = self.store.manifest.scene
+        return Scene(
+            name=facts.name,
+            cube=self.store.scene_array("cube"),  # type: ignore[arg-type]  # zarr arrays slice as a Cube does
+            wavelengths_nm=None if facts.wavelengths_nm is None else np.asarray(facts.wavelengths_nm),
+            labels={name: self._labels(name) for name in self.store.labels},
+            licence=facts.licence,
+            citation=facts.citation,
+        )
+
+    def labels(self, name: str | None = None) -> Labels:
+        """Return a label map by name; None takes the only one. `StoreError` lists the names otherwise."""
+        there = self.scene.labels
+        if name is None and len(there) == 1:
+            return next(iter(there.values()))
+        if name is None or name not in there:
+            found = f"no labels {name!r}" if name else f"{len(there)} label maps"
+            raise StoreError(
+                f"{self.name} has {found}; it holds: {', '.join(there) or 'none'} (hsifeat extract SCENE --labels FILE adds some)"
+            )
+        return there[name]
+
+    def _labels(self, name: str) -> Labels:
+        array = self.store.label_array(name)
+        facts: dict[str, Any] = array.attrs.asdict()
+        return Labels(
+            name,
+            np.asarray(array[:]),
+            {int(c): n for c, n in facts.get("class_names", {}).items()},
+            {int(c): n for c, n in facts.get("class_colours", {}).items()},
+        )
+
+    def select(self, planes: Sequence[PlaneLike] | None = None) -> list[PlaneSpec]:
+        """Pick complete planes.
+
+        Parameters
+        ----------
+        planes : sequence of str, PlaneId or PlaneSpec, optional
+            Names such as ``t50/up_blocks.2``, with ``*`` and ``?`` as wildcards (``*/mid_block``); None takes all.
+
+        Raises
+        ------
+        StoreError
+            A name that fits no complete plane.
+        """
+        if planes is None:
+            return list(self.planes)
+        picked: dict[PlaneSpec, None] = {}
+        for wanted in planes:
+            text = str(wanted.id if isinstance(wanted, PlaneSpec) else wanted)
+            found = [plane for plane in self.planes if fnmatchcase(str(plane.id), text)]
+            if not found:
+                begun = " (begun, but not finished)" if any(str(p.id) == text for p in self.unfinished) else ""
+                raise StoreError(
+                    f"{self.name} has no plane {text!r}{begun}; {nearest(text, [str(p.id) for p in self.planes])}"
+                )
+            picked |= dict.fromkeys(found)
+        return list(picked)
+
+    def sample(
+        self, rows: ArrayLike, cols: ArrayLike, planes: Sequence[PlaneLike] | None = None, *, pool: int | None = None
+    ) -> NDArray[np.float32]:
+        """Read planes at pixels.
+
+        Parameters
+        ----------
+        rows, cols : (n,) integer arrays
+            Pixels of the scene.
+        planes : sequence, optional
+            As `select` takes them.
+        pool : int, optional
+            Give the mean over a window of this side around each pixel, cut at the scene's edge, instead of its value.
+
+        Returns
+        -------
+        (n, D) float32 array
+            The planes' channels side by side, in the order of `planes`.
+        """
+        at = self._pixels(rows, cols)
+        parts = [self._sample_plane(plane, at, pool) for plane in self.select(planes)]
+        return np.concatenate(parts, axis=1) if parts else np.empty((len(at.rows), 0), np.float32)
+
+    def read(self, window: Window, planes: Sequence[PlaneLike] | None = None) -> NDArray[np.float32]:
+        """Read a block of planes at full resolution.
+
+        Parameters
+        ----------
+        window : Window
+            Within the scene.
+        planes : sequence, optional
+            As `select` takes them.
+
+        Returns
+        -------
+        (rows, cols, D) float32 array
+        """
+        if window != window.clip(self.scene.rows, self.scene.cols):
+            raise StoreError(f"{window} reaches beyond the scene of {self.scene.rows} x {self.scene.cols} pixels")
+        parts = [self._read_plane(plane, window) for plane in self.select(planes)]
+        return np.concatenate(parts, axis=2) if parts else np.empty((window.rows, window.cols, 0), np.float32)
+
+    def spectra(self, rows: ArrayLike, cols: ArrayLike, *, pool: int | None = None) -> NDArray[np.float32]:
+        """Read spectra (n, bands) float32 at pixels, or their means over windows as `sample` takes them."""
+        at = self._pixels(rows, cols)
+        if pool is not None:
+            return self._pooled(at, pool, self._read_cube, self.scene.bands)
+        values = np.empty((len(at.rows), self.scene.bands), np.float32)
+        for chosen, block in at.by_block(_BLOCK_PX):
+            values[chosen] = self._read_cube(block)[at.rows[chosen] - block.row, at.cols[chosen] - block.col]
+        return values
+
+    def to_dask(self, plane: PlaneLike) -> dask.array.Array:
+        """Return a plane at its own resolution as a lazy dask array, one task a shard."""
+        import dask.array
+
+        (spec,) = self.select([plane])
+        array = self.store.plane(spec.id)
+        lazy: dask.array.Array = dask.array.from_array(  # type: ignore[no-untyped-call]
+            array, chunks=array.shards or array.chunks, name=f"{self.key}-{spec.id}"
+        )
+        return lazy
+
+    def _pixels(self, rows: ArrayLike, cols: ArrayLike) -> _Pixels:
+        at = _Pixels(np.asarray(rows, np.intp).ravel(), np.asarray(cols, np.intp).ravel())
+        if len(at.rows) != len(at.cols):
+            raise StoreError(f"{len(at.rows)} rows but {len(at.cols)} columns given")
+        inside = (at.rows >= 0) & (at.rows < self.scene.rows) & (at.cols >= 0) & (at.cols < self.scene.cols)
+        if not inside.all():
+            first = int(np.argmin(inside))
+            raise StoreError(
+                f"pixel ({at.rows[first]}, {at.cols[first]}) lies outside the scene of {self.scene.rows} x {self.scene.cols}"
+            )
+        return at
+
+    def _sample_plane(self, plane: PlaneSpec, at: _Pixels, pool: int | None) -> NDArray[np.float32]:
+        if pool is not None:
+            return self._pooled(at, pool, lambda window: self._read_plane(plane, window), plane.channels)
+        array = self.store.plane(plane.id)
+        height, width, _ = array.shape
+        y, x = _Neighbours.of(at.rows, plane.stride, height), _Neighbours.of(at.cols, plane.stride, width)
+        values = np.empty((len(at.rows), plane.channels), np.float32)
+        side = (array.shards or array.chunks)[0]
+        for chosen, _ in _Pixels(y.low, x.low).by_block(side):
+            top, left = y.low[chosen].min(), x.low[chosen].min()
+            cells = np.asarray(array[top : y.high[chosen].max() + 1, left : x.high[chosen].max() + 1], np.float32)
+            y0, y1, x0, x1 = y.low[chosen] - top, y.high[chosen] - top, x.low[chosen] - left, x.high[chosen] - left
+            dy, dx = y.fraction[chosen, None], x.fraction[chosen, None]
+            if plane.stride == 1:
+                values[chosen] = cells[y0, x0]
+            else:
+                upper = cells[y0, x0] * (1 - dx) + cells[y0, x1] * dx
+                lower = cells[y1, x0] * (1 - dx) + cells[y1, x1] * dx
+                values[chosen] = upper * (1 - dy) + lower * dy
+        return values
+
+    def _read_plane(self, plane: PlaneSpec, window: Window) -> NDArray[np.float32]:
+        array = self.store.plane(plane.id)
+        y = _Neighbours.of(np.arange(window.row, window.row + window.rows), plane.stride, array.shape[0])
+        x = _Neighbours.of(np.arange(window.col, window.col + window.cols), plane.stride, array.shape[1])
+        top, left = y.low[0], x.low[0]
+        cells = np.asarray(array[top : y.high[-1] + 1, left : x.high[-1] + 1], np.float32)
+        if plane.stride == 1:
+            return cells
+        dy, dx = y.fraction[:, None, None], x.fraction[:, None]
+        tall = cells[y.low - top] * (1 - dy) + cells[y.high - top] * dy
+        return np.asarray(tall[:, x.low - left] * (1 - dx) + tall[:, x.high - left] * dx)
+
+    def _read_cube(self, window: Window) -> NDArray[np.float32]:
+        return np.asarray(self.scene.cube[window.slices], np.float32)
+
+    def _pooled(
+        self, at: _Pixels, side_px: int, read: Callable[[Window], NDArray[np.float32]], channels: int
+    ) -> NDArray[np.float32]:
+        """Average what `read` gives over the valid pixels of a window around each pixel."""
+        if side_px < 1:
+            raise StoreError(f"a window has a side of at least 1 pixel; found {side_px}")
+        values = np.empty((len(at.rows), channels), np.float32)
+        half = side_px // 2
+        for chosen, block in at.by_block(_BLOCK_PX):
+            around = Window(block.row - half, block.col - half, block.rows + side_px - 1, block.cols + side_px - 1)
+            around = around.clip(self.scene.rows, self.scene.cols)
+            valid = self.valid[around.slices]
+            dense = np.where(valid[:, :, None], read(around), 0)
+            sums = _Sums(np.concatenate([dense, valid[:, :, None]], axis=2))
+            totals = sums.over(at.rows[chosen] - half - around.row, at.cols[chosen] - half - around.col, side_px)
+            # A window without a valid pixel has no mean; its own pixel is not valid either.
+            values[chosen] = totals[:, :-1] / np.maximum(totals[:, -1:], 1)
+        return values
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """Pixels as two arrays of the same length."""
+
+    rows: NDArray[np.intp]
+    cols: NDArray[np.intp]
+
+    def by_block(self, side: int) -> Iterator[tuple[NDArray[np.intp], Window]]:
+        """Group pixels by square blocks; give the indices of each group, and the smallest window around it."""
+        block = self.rows // side * (int(self.cols.max(initial=0)) // side + 1) + self.cols // side
+        order = np.argsort(block, kind="stable")
+        starts = np.flatnonzero(np.diff(block[order], prepend=-1))
+        for chosen in np.split(order, starts[1:]) if len(order) else ():
+            top, left = int(self.rows[chosen].min()), int(self.cols[chosen].min())
+            bottom, right = int(self.rows[chosen].max()) + 1, int(self.cols[chosen].max()) + 1
+            yield chosen, Window(top, left, bottom - top, right - left)
+
+
+@dataclass(frozen=True)
+class _Neighbours:
+    """The two cells between which each pixel's centre lies along one axis, and how far it is from the first."""
+
+    low: NDArray[np.intp]
+    high: NDArray[np.intp]
+    fraction: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, pixels: NDArray[np.intp], stride: int, cells: int) -> _Neighbours:
+        centre = np.maximum((pixels + 0.5) / stride - 0.5, 0)
+        low = np.minimum(centre.astype(np.intp), cells - 1)
+        return cls(low, np.minimum(low + 1, cells - 1), (centre - low).astype(np.float32))
+
+
+class _Sums:
+    """Sums over any rectangle of an image in constant time, by a summed-area table (Crow 1984)."""
+
+    def __init__(self, image: NDArray[np.floating]) -> None:
+        rows, cols, channels = image.shape
+        self._table = np.zeros((rows + 1, cols + 1, channels))
+        np.cumsum(np.cumsum(image, axis=0, dtype=np.float64), axis=1, out=self._table[1:, 1:])
+
+    def over(self, rows: NDArray[np.intp], cols: NDArray[np.intp], side: int) -> NDArray[np.float64]:
+        """Sum the squares of a side whose corners are given, as far as they lie in the image: (n, channels)."""
+        height, width, _ = self._table.shape
+        top, bottom = np.clip(rows, 0, height - 1), np.clip(rows + side, 0, height - 1)
+        left, right = np.clip(cols, 0, width - 1), np.clip(cols + side, 0, width - 1)
+        table = self._table
+        return table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]

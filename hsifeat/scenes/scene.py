@@ -1,0 +1,165 @@
+"""A scene: one hyperspectral image with what is known about it, and label maps on its grid."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import SceneError
+from hsifeat.scenes.colours import default_colours
+from hsifeat.types import Cube
+
+# Rows read at a time when a whole scene is walked over: a few MB for usual scenes.
+ROWS_AT_A_TIME = 64
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A label map on a scene's grid.
+
+    Attributes
+    ----------
+    name : str
+        Name of the map, such as ``ground-truth``.
+    classes : (rows, cols) integer array
+        Class of each pixel, 0 = unlabelled.
+    class_names : dict of int to str
+        Name of each class that occurs.
+    class_colours : dict of int to str
+        Colour of each class that occurs, as ``#rrggbb``.
+    """
+
+    name: str
+    classes: NDArray[np.integer]
+    class_names: dict[int, str] = field(default_factory=dict)
+    class_colours: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        present = [int(c) for c in np.unique(self.classes) if c != 0]
+        if self.classes.ndim != 2 or not np.issubdtype(self.classes.dtype, np.integer) or min(present, default=0) < 0:
+            raise SceneError(
+                f"labels {self.name!r} must be a 2-D map of whole numbers with 0 for unlabelled; "
+                f"found {self.classes.dtype} of shape {self.classes.shape}"
+            )
+        object.__setattr__(self, "class_names", {c: self.class_names.get(c, f"class {c}") for c in present})
+        object.__setattr__(self, "class_colours", {**default_colours(present), **self.class_colours})
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """How many pixels each class has."""
+        numbers, counts = np.unique(self.classes[self.classes != 0], return_counts=True)
+        return {int(n): int(c) for n, c in zip(numbers, counts, strict=True)}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One hyperspectral image.
+
+    Attributes
+    ----------
+    name : str
+        What people call it; never part of a key.
+    cube : array-like of shape (rows, cols, bands)
+        Values as delivered, in memory or on disk; sliced like a NumPy array.
+    wavelengths_nm : (bands,) float64 array or None
+        Centre wavelengths, not necessarily ascending.
+    labels : dict of str to Labels
+        Label maps on the scene's grid.
+    licence, citation : str
+        As the source states them.
+    notes : tuple of str
+        What was guessed while reading.
+    """
+
+    name: str
+    cube: Cube
+    wavelengths_nm: NDArray[np.float64] | None = None
+    labels: dict[str, Labels] = field(default_factory=dict)
+    licence: str = ""
+    citation: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.cube.shape) != 3 or min(self.cube.shape) < 1:
+            raise SceneError(f"{self.name}: a scene has shape (rows, cols, bands); found {tuple(self.cube.shape)}")
+        if not np.issubdtype(self.cube.dtype, np.number) or np.issubdtype(self.cube.dtype, np.complexfloating):
+            raise SceneError(f"{self.name}: a scene holds real numbers; found dtype {self.cube.dtype}")
+        if self.wavelengths_nm is not None and len(self.wavelengths_nm) != self.bands:
+            raise SceneError(f"{self.name}: {len(self.wavelengths_nm)} wavelengths for {self.bands} bands")
+        for labels in self.labels.values():
+            self._check_grid(labels)
+
+    @property
+    def rows(self) -> int:
+        """Height in pixels."""
+        return int(self.cube.shape[0])
+
+    @property
+    def cols(self) -> int:
+        """Width in pixels."""
+        return int(self.cube.shape[1])
+
+    @property
+    def bands(self) -> int:
+        """Number of bands."""
+        return int(self.cube.shape[2])
+
+    @cached_property
+    def valid(self) -> NDArray[np.bool_]:
+        """Mask (rows, cols): True where every band is finite and not all bands are zero."""
+        mask = np.empty((self.rows, self.cols), dtype=bool)
+        for row in range(0, self.rows, ROWS_AT_A_TIME):
+            block = np.asarray(self.cube[row : row + ROWS_AT_A_TIME])
+            mask[row : row + ROWS_AT_A_TIME] = np.isfinite(block).all(axis=2) & (block != 0).any(axis=2)
+        return mask
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the content: shape, dtype, values and valid mask, wherever the file lies."""
+        dtype = np.dtype(self.cube.dtype).newbyteorder("<")
+        digest = hashlib.sha256(f"{self.rows},{self.cols},{self.bands},{dtype.str};".encode())
+        for row in range(0, self.rows, ROWS_AT_A_TIME):
+            digest.update(np.ascontiguousarray(self.cube[row : row + ROWS_AT_A_TIME], dtype=dtype).data)
+        digest.update(np.packbits(self.valid).data)
+        return digest.hexdigest()
+
+    def with_labels(self, labels: Labels) -> Scene:
+        """Return the scene with one more label map; `SceneError` if it is not on the scene's grid."""
+        self._check_grid(labels)
+        return replace(self, labels={**self.labels, labels.name: labels})
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `hsifeat scenes show` prints, as plain JSON values."""
+        nm = self.wavelengths_nm
+        return {
+            "name": self.name,
+            "rows": self.rows,
+            "cols": self.cols,
+            "bands": self.bands,
+            "dtype": str(self.cube.dtype),
+            "wavelengths_nm": None if nm is None else [float(nm.min()), float(nm.max())],
+            "valid_pixels": int(self.valid.sum()),
+            "digest": self.digest,
+            "licence": self.licence,
+            "citation": self.citation,
+            "labels": {
+                name: [
+                    {"class": c, "name": labels.class_names[c], "pixels": n, "colour": labels.class_colours[c]}
+                    for c, n in labels.counts.items()
+                ]
+                for name, labels in self.labels.items()
+            },
+        }
+
+    def _check_grid(self, labels: Labels) -> None:
+        if labels.classes.shape != (self.rows, self.cols):
+            found = " x ".join(map(str, labels.classes.shape))
+            raise SceneError(
+                f"labels {labels.name!r} are {found} pixels, but the scene {self.name} is {self.rows} x {self.cols}: "
+                "give a label map on the scene's grid"
+            )

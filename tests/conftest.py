@@ -1,0 +1,66 @@
+"""What tests share: a small scene, a small real U-Net in a folder, a store made of both, and the real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.small import save_unet, small_cube, small_labels
+
+# Before torch is imported anywhere: workers run side by side, one thread each.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    """No test touches the user's cache."""
+    monkeypatch.setenv("HSIFEAT_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def data_folder():
+    """The folder of real data, or a skip that HSIFEAT_REQUIRE=data turns into a failure."""
+    folder = Path(os.environ.get("HSIFEAT_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        required = "data" in os.environ.get("HSIFEAT_REQUIRE", "").split(",")
+        (pytest.fail if required else pytest.skip)(f"no real data at {folder}: name it with HSIFEAT_TEST_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def scene():
+    from hsifeat.scenes import Labels, Scene
+
+    labels = Labels("fields", small_labels(), {1: "corn", 2: "wheat", 3: "woods", 4: "grass"})
+    return Scene("small", small_cube(), np.linspace(450, 900, 12), {"fields": labels})
+
+
+@pytest.fixture(scope="session")
+def backbone_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("backbones") / "tiny"
+    save_unet(folder, seed=7)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def store_path(scene, backbone_folder, tmp_path_factory):
+    """A complete store of the small scene: two timesteps, taps at strides 4, 2 and 1."""
+    from hsifeat.cache import catalogue
+    from hsifeat.extraction.extract import run
+    from hsifeat.extraction.job import prepare
+
+    path = tmp_path_factory.mktemp("stores") / "small.zarr"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "enter", lambda *_: None)
+        run(prepare(scene, backbone=backbone_folder, timesteps=[0, 300], tile=32, context=8, out=path))
+    return path
+
+
+@pytest.fixture
+def features(store_path):
+    from hsifeat import open_features
+
+    return open_features(store_path)

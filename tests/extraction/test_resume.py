@@ -1,0 +1,153 @@
+"""A killed run: started again it computes only what is missing, and every value equals the undisturbed one's."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hsifeat
+from hsifeat.cache.store import Store
+from hsifeat.diffusion.unet2d import UNet2DBackbone
+
+HSIFEAT = Path(sys.executable).with_name("hsifeat")
+TIMESTEPS, LAYERS = (0, 50, 100, 200, 400), ("mid_block", "up_blocks.0", "up_blocks.1", "up_blocks.2")
+
+
+def command(backbone, out):
+    return [
+        HSIFEAT, "extract", "indian-pines", "--backbone", backbone, "--tile", "48", "--context", "8", "--out", out,
+        "--timesteps", ",".join(map(str, TIMESTEPS)), "--layers", ",".join(LAYERS), "--batch", "6",
+    ]  # fmt: skip
+
+
+def values(store):
+    return {str(p.id): np.asarray(store.plane(p.id)[:]).view(np.uint16) for p in store.planes}
+
+
+def done_units(path):
+    """Count progress records as they lie on disk, without our own code."""
+    return sum(1 for _ in Path(path).glob("progress/t*/*/c/*/*/*"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(backbone_folder, tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "whole.zarr"
+    env = {**os.environ, "HSIFEAT_CACHE": str(path.parent / "cache")}
+    subprocess.run(command(backbone_folder, path), check=True, capture_output=True, env=env)
+    return values(Store.open(path))
+
+
+@pytest.fixture
+def forwards(monkeypatch):
+    """Count the forwards of this process as (t, tiles)."""
+    counted = []
+    plain = UNet2DBackbone.forward_to
+
+    def counting(self, images, t, layers):
+        counted.append((t, len(images)))
+        return plain(self, images, t, layers)
+
+    monkeypatch.setattr(UNet2DBackbone, "forward_to", counting)
+    return counted
+
+
+def resume(backbone, path):
+    return hsifeat.extract(
+        "indian-pines", backbone=backbone, timesteps=TIMESTEPS, layers=LAYERS, tile=48, context=8, batch=6, out=path
+    )
+
+
+def check(store, undisturbed):
+    found = values(store)
+    assert found.keys() == undisturbed.keys() and len(found) == 20
+    for name, wanted in undisturbed.items():
+        np.testing.assert_array_equal(found[name], wanted, err_msg=name)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
+def test_a_run_killed_on_its_way_goes_on(backbone_folder, undisturbed, tmp_path, forwards, share):
+    path = tmp_path / "killed.zarr"
+    wanted = int(share * 80)
+    with subprocess.Popen(command(backbone_folder, path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        while done_units(path) < wanted:
+            assert run.poll() is None, "the run ended before it could be killed"
+            time.sleep(0.002)
+        run.send_signal(signal.SIGKILL)
+    before = done_units(path)
+    assert wanted <= before < 80, "killed on its way"
+    store = Store.open(path)
+    # Scene 145 px, units of 128 px (four cores of 32): 2 x 2 units; 16, 4, 4 and 1 tiles in batches of at most 6.
+    tiles = {(0, 0): 16, (0, 1): 4, (1, 0): 4, (1, 1): 1}
+    missing = [
+        (t, unit.index)
+        for unit in store.units
+        for t in TIMESTEPS
+        if not all(store.done(p.id)[unit.index] for p in store.planes if p.id.t == t)
+    ]
+    check(resume(backbone_folder, path), undisturbed)
+    assert sum(n for _, n in forwards) == sum(tiles[index] for _, index in missing)
+    forwards.clear()
+    resume(backbone_folder, path)
+    assert forwards == []
+
+
+KILL = """
+import os, signal, sys
+import zarr.storage._local as local
+from pathlib import Path
+
+put, left, wanted = local._put, [int(sys.argv[1])], sys.argv[2]
+
+def dying(path, value, exclusive=False):
+    if f"/{wanted}/" in str(path) and path.name != "zarr.json":
+        left[0] -= 1
+        if left[0] < 0:
+            content = bytes(value.as_buffer_like())
+            # As a file system without atomic renames would leave it: half of the bytes, at the final place.
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content[: len(content) // 2] if wanted == "planes" else b"")
+            os.kill(os.getpid(), signal.SIGKILL)
+    return put(path, value, exclusive)
+
+local._put = dying
+sys.argv = ["hsifeat", *sys.argv[3:]]
+import cli
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "number"),
+    [
+        pytest.param("planes", 0, id="first-shard"),
+        pytest.param("planes", 37, id="in-a-shard"),
+        pytest.param("planes", 79, id="last-shard"),
+        pytest.param("progress", 0, id="between-data-and-first-progress"),
+        pytest.param("progress", 41, id="between-data-and-progress"),
+    ],
+)
+def test_a_kill_inside_a_write(backbone_folder, undisturbed, tmp_path, forwards, where, number):
+    path = tmp_path / "torn.zarr"
+    arguments = [str(a) for a in command(backbone_folder, path)[1:]]
+    ended = subprocess.run(
+        [sys.executable, "-c", KILL, str(number), where, *arguments], check=False, capture_output=True
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    done = sum(int(Store.open(path).done(plane.id).sum()) for plane in Store.open(path).planes)
+    assert done == number, "what was torn does not count as done"
+    check(resume(backbone_folder, path), undisturbed)
+
+
+def test_an_interrupted_store_says_what_it_lacks(backbone_folder, tmp_path):
+    path = tmp_path / "part.zarr"
+    arguments = [str(a) for a in command(backbone_folder, path)[1:]]
+    subprocess.run([sys.executable, "-c", KILL, "40", "planes", *arguments], check=False, capture_output=True)
+    features = hsifeat.open_features(path)
+    assert features.unfinished and not set(features.unfinished) & set(features.planes)
+    with pytest.raises(hsifeat.HsifeatError, match=r"no plane 't400/mid_block' \(begun, but not finished\)"):
+        features.sample([0], [0], ["t400/mid_block"])

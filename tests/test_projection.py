@@ -1,0 +1,79 @@
+"""Projections against scikit-learn and plain NumPy."""
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from hsifeat.errors import ProjectionError
+from hsifeat.projection import Projection, fit_projection
+from hsifeat.scenes import Scene
+
+
+@pytest.fixture
+def holed(scene):
+    cube = scene.cube.astype(np.float32)
+    cube[3:9, 4:8] = np.nan
+    return Scene("holed", cube, scene.wavelengths_nm)
+
+
+def test_pca_is_scikit_learns_on_valid_pixels(holed):
+    fitted = fit_projection("pca:5", holed)
+    pixels = holed.cube[holed.valid].astype(np.float64)
+    oracle = PCA(5, svd_solver="full", whiten=True).fit(pixels)
+    wanted = oracle.transform(pixels) * np.sqrt(len(pixels) / (len(pixels) - 1))
+    signs = np.sign(oracle.components_[range(5), np.abs(oracle.components_).argmax(axis=1)])
+    np.testing.assert_allclose(fitted.apply(pixels), wanted * signs, atol=2e-3)
+    assert fitted.weights.max(axis=0).min() > 0
+
+
+def test_stretch_by_percentiles(holed):
+    fitted = fit_projection("rgb", holed)
+    pixels = holed.cube[holed.valid].astype(np.float64)
+    for channel, nm in enumerate((640, 550, 460)):
+        band = np.abs(holed.wavelengths_nm - nm).argmin()
+        low, high = np.percentile(pixels[:, band], [2, 98])
+        wanted = np.clip(2 * (pixels[:, band] - low) / (high - low) - 1, -1, 1)
+        np.testing.assert_allclose(fitted.apply(pixels)[:, channel], wanted, atol=1e-5)
+    assert fit_projection("bands:2,0", holed).channels == 2
+
+
+def test_all_bands_are_standardised(holed):
+    pixels = holed.cube[holed.valid].astype(np.float64)
+    wanted = (pixels - pixels.mean(axis=0)) / pixels.std(axis=0)
+    np.testing.assert_allclose(fit_projection("all", holed).apply(pixels), wanted, atol=1e-3)
+
+
+def test_it_survives_a_file_and_refuses_others(tmp_path, scene):
+    fitted = fit_projection("pca:3", scene)
+    fitted.save(tmp_path / "p.safetensors")
+    again = Projection.load(tmp_path / "p.safetensors")
+    assert again.digest == fitted.digest and again.spec == "pca:3"
+    np.testing.assert_array_equal(again.apply(scene.cube), fitted.apply(scene.cube))
+    content = (tmp_path / "p.safetensors").read_bytes()
+    (tmp_path / "p.safetensors").write_bytes(content[:-9])
+    with pytest.raises(ProjectionError, match="is not a projection"):
+        Projection.load(tmp_path / "p.safetensors")
+
+
+def test_digest_follows_the_fitted_numbers(scene):
+    other = Scene("other", scene.cube[:40], scene.wavelengths_nm)
+    assert fit_projection("pca:3", scene).digest == fit_projection("pca:3", scene).digest
+    assert fit_projection("pca:3", scene).digest != fit_projection("pca:3", other).digest
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("pca:13", "at most 12 components"),
+        ("bands:0,12", "bands 0 to 11; found 12"),
+        ("pca", "unknown projection 'pca'; allowed: rgb, pca:N"),
+    ],
+)
+def test_wrong_specs(scene, spec, message):
+    with pytest.raises(ProjectionError, match=message):
+        fit_projection(spec, scene)
+
+
+def test_a_scene_without_valid_pixels_is_refused():
+    with pytest.raises(ProjectionError, match="no valid pixel"):
+        fit_projection("rgb", Scene("dark", np.zeros((4, 4, 4))))
