@@ -1,0 +1,216 @@
+"""What a comparison found: one result a run, and their mean and standard deviation over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.metrics import Scores
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """One line of the table: which store, which of its features, which head.
+
+    Attributes
+    ----------
+    store : str
+        Name of the store; empty for features that come from the spectra alone.
+    features : str
+        ``spectra``, ``spectra+window`` (5x5 means), ``planes`` or ``spectra+planes``.
+    head : str
+        Name of the head.
+    """
+
+    store: str
+    features: str
+    head: str
+
+    def __str__(self) -> str:
+        return f"{self.head} on {self.features}" + (f" of {self.store}" if self.store else "")
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One fit: an entry under one draw of one split."""
+
+    entry: Entry
+    split: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What one fit gave. Seconds are wall time on this machine."""
+
+    run: Run
+    scores: Scores
+    train_pixels: int
+    test_pixels: int
+    left_out: tuple[int, ...]
+    fit_seconds: float
+    predict_seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as plain JSON values."""
+        return {
+            **asdict(self.run.entry),
+            "split": self.run.split,
+            "seed": self.run.seed,
+            "train_pixels": self.train_pixels,
+            "test_pixels": self.test_pixels,
+            "left_out": list(self.left_out),
+            "oa": self.scores.oa,
+            "aa": self.scores.aa,
+            "kappa": self.scores.kappa,
+            "classes": list(self.scores.classes),
+            "recall": list(self.scores.recall),
+            "confusion": self.scores.confusion.tolist(),
+            "fit_seconds": self.fit_seconds,
+            "predict_seconds": self.predict_seconds,
+        }
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> RunResult:
+        """Read what `to_json` wrote."""
+        return cls(
+            run=Run(Entry(row["store"], row["features"], row["head"]), row["split"], row["seed"]),
+            scores=Scores(
+                oa=row["oa"],
+                aa=row["aa"],
+                kappa=row["kappa"],
+                classes=tuple(row["classes"]),
+                recall=tuple(row["recall"]),
+                confusion=np.asarray(row["confusion"], dtype=np.int64),
+            ),
+            train_pixels=row["train_pixels"],
+            test_pixels=row["test_pixels"],
+            left_out=tuple(row["left_out"]),
+            fit_seconds=row["fit_seconds"],
+            predict_seconds=row["predict_seconds"],
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """An entry under one split, over its seeds: mean and sample standard deviation (0 for a single seed)."""
+
+    entry: Entry
+    split: str
+    seeds: int
+    train_pixels: float
+    test_pixels: float
+    left_out: tuple[int, ...]
+    oa: tuple[float, float]
+    aa: tuple[float, float]
+    kappa: tuple[float, float]
+    recall: dict[int, tuple[float, float]]
+    fit_seconds: float
+    predict_seconds: float
+    confusion: NDArray[np.int64]
+    classes: tuple[int, ...]
+
+
+def summarise(results: Iterable[RunResult]) -> list[Summary]:
+    """Average the results over seeds, in the order in which entries and splits first occur.
+
+    Seconds are medians; the confusion matrix is the sum over seeds; a class left out under any seed is named.
+    """
+    grouped: dict[tuple[Entry, str], list[RunResult]] = {}
+    for result in results:
+        grouped.setdefault((result.run.entry, result.run.split), []).append(result)
+    return [_summary(entry, split, group) for (entry, split), group in grouped.items()]
+
+
+def _summary(entry: Entry, split: str, group: list[RunResult]) -> Summary:
+    classes = tuple(sorted({c for r in group for c in r.scores.classes}))
+    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    for r in group:
+        at = np.searchsorted(classes, r.scores.classes)
+        confusion[np.ix_(at, at)] += r.scores.confusion
+    recall = {
+        c: _mean_sd([r.scores.recall[r.scores.classes.index(c)] for r in group if c in r.scores.classes])
+        for c in classes
+    }
+    return Summary(
+        entry=entry,
+        split=split,
+        seeds=len(group),
+        train_pixels=float(np.mean([r.train_pixels for r in group])),
+        test_pixels=float(np.mean([r.test_pixels for r in group])),
+        left_out=tuple(sorted({c for r in group for c in r.left_out})),
+        oa=_mean_sd([r.scores.oa for r in group]),
+        aa=_mean_sd([r.scores.aa for r in group]),
+        kappa=_mean_sd([r.scores.kappa for r in group]),
+        recall=recall,
+        fit_seconds=float(np.median([r.fit_seconds for r in group])),
+        predict_seconds=float(np.median([r.predict_seconds for r in group])),
+        confusion=confusion,
+        classes=classes,
+    )
+
+
+def _mean_sd(values: list[float]) -> tuple[float, float]:
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The images of a report, all on the scene's grid of rows x cols.
+
+    Attributes
+    ----------
+    truth : (rows, cols) integer array
+        Labels, 0 = unlabelled.
+    false_colour : (rows, cols, 3) uint8 array
+        The scene as a person sees it.
+    splits : dict
+        For each split the pixels of seed 0: (rows, cols) uint8, 0 = unused, 1 = train, 2 = test.
+    maps : dict
+        For each (entry, split) that was mapped, the predicted class of every pixel: (rows, cols) integer array.
+    """
+
+    truth: NDArray[np.integer]
+    false_colour: NDArray[np.uint8]
+    splits: dict[str, NDArray[np.uint8]]
+    maps: dict[tuple[Entry, str], NDArray[np.integer]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A finished comparison, with all that is needed to read it and to run it again.
+
+    Attributes
+    ----------
+    scene : dict
+        ``name``, ``rows``, ``cols``, ``bands``, ``labels`` (name of the label map).
+    class_names : dict
+        Name of each class by its number.
+    class_colours : dict
+        Colour of each class by its number, as ``#rrggbb``.
+    stores : list of dict
+        ``name``, ``key``, ``path``, ``recipe`` (dict), ``planes`` (list of dicts: t, layer, stride, channels, size_bytes).
+    results : list of RunResult
+        All runs.
+    pictures : Pictures
+        Maps and images.
+    provenance : dict
+        ``command``, ``created``, ``versions`` (dict), ``machine`` (dict).
+    """
+
+    scene: dict[str, Any]
+    class_names: dict[int, str]
+    class_colours: dict[int, str]
+    stores: list[dict[str, Any]]
+    results: list[RunResult]
+    pictures: Pictures
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> list[Summary]:
+        """Mean and standard deviation over seeds, entry by entry and split by split."""
+        return summarise(self.results)

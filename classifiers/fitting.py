@@ -1,0 +1,153 @@
+"""One head, fitted on one store and kept with all that prediction needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from classifiers.comparison.inputs import INPUTS, picks
+from classifiers.heads.registry import head_class, make_head
+from classifiers.layout import Layout
+from classifiers.metrics import Scores, score
+from classifiers.persistence import load_model, save_model
+from classifiers.splits import parse_split
+from classifiers.table import WINDOW_PX, PixelTable
+from hsifeat.errors import HeadError, nearest
+from hsifeat.features import Features, PlaneLike
+
+if TYPE_CHECKING:
+    from classifiers.heads.base import Head
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted head with what it was fitted on.
+
+    Attributes
+    ----------
+    head : Head
+        Fitted.
+    layout : Layout
+        The columns it takes.
+    class_names, class_colours : dict
+        Of the label map that it learned, by class number.
+    recipe : dict
+        Canonical recipe of the store.
+    train_pixels : int
+        How many pixels it learned from.
+    scores : Scores or None
+        On the test pixels of the split; None when all labelled pixels trained.
+    left_out : tuple of int
+        Classes that the split left out.
+    """
+
+    head: Head
+    layout: Layout
+    class_names: dict[int, str]
+    class_colours: dict[int, str]
+    recipe: dict[str, Any]
+    train_pixels: int
+    scores: Scores | None = None
+    left_out: tuple[int, ...] = ()
+
+    def save(self, folder: Path) -> None:
+        """Write the model as a folder; nothing in it is ever unpickled."""
+        meta = {
+            "class_names": {str(c): n for c, n in self.class_names.items()},
+            "class_colours": {str(c): n for c, n in self.class_colours.items()},
+            "recipe": self.recipe,
+            "train_pixels": self.train_pixels,
+        }
+        save_model(self.head, folder, meta=meta)
+
+    @classmethod
+    def load(cls, folder: Path) -> Model:
+        """Read what `save` wrote; `HeadError` for a damaged or foreign folder."""
+        head, meta = load_model(folder)
+        if head.layout is None:
+            raise HeadError(f"{folder} holds a head without a layout: it can't be used on a store")
+        return cls(
+            head=head,
+            layout=head.layout,
+            class_names={int(c): n for c, n in meta["class_names"].items()},
+            class_colours={int(c): n for c, n in meta["class_colours"].items()},
+            recipe=meta["recipe"],
+            train_pixels=meta["train_pixels"],
+        )
+
+    def check(self, features: Features) -> None:
+        """Raise `HeadError` unless a store's planes come from the recipe that the head learned from; scenes may differ."""
+        wrong = features.differences(self.recipe)
+        if wrong and self.layout.learned:
+            fields = ", ".join(f"{name}: {str(a)[:20]} there, {str(b)[:20]} learned" for name, a, b in wrong[:5])
+            raise HeadError(
+                f"the planes of {features.name} come from another recipe than this head learned from: {fields}"
+            )
+
+
+def fit_model(
+    features: Features,
+    head: str,
+    *,
+    inputs: str | None = None,
+    labels: str | None = None,
+    split: str | None = None,
+    planes: Sequence[PlaneLike] | None = None,
+    seed: int = 0,
+    params: Mapping[str, Any] | None = None,
+) -> Model:
+    """Fit one head on a store.
+
+    Parameters
+    ----------
+    features : Features
+        The store.
+    head : str
+        Name of the head.
+    inputs : str, optional
+        ``spectra``, ``spectra+window``, ``planes`` or ``spectra+planes``, the default.
+    labels : str, optional
+        Name of a label map in the store.
+    split : str, optional
+        Train on its training pixels and score the others; by default all labelled pixels train and nothing is scored.
+    planes : sequence, optional
+        As `Features.select` takes them; by default all.
+    seed : int
+        Seed of the split and of the head.
+    params : mapping, optional
+        Parameters of the head.
+
+    Raises
+    ------
+    HsifeatError
+        Anything unknown, or labels that can't be split so.
+    """
+    chosen = inputs or "spectra+planes"
+    if chosen not in INPUTS:
+        raise HeadError(f"unknown input {chosen!r}; {nearest(chosen, INPUTS)}")
+    missing = head_class(head).needs - {kind for kind, _ in INPUTS[chosen]}
+    if missing:
+        raise HeadError(f"the head {head} needs {' and '.join(sorted(missing))}, which {chosen} lacks")
+    table = PixelTable.from_store(features, labels=labels, planes=planes, window=WINDOW_PX).take(picks(chosen))
+    made = make_head(head, layout=table.layout, **(params or {}))
+    if "random_state" in made.get_params():
+        made.set_params(random_state=seed)
+    train, test = table, None
+    left_out: tuple[int, ...] = ()
+    if split is not None:
+        draw = parse_split(split).draw(table.labels, seed)
+        at = table.rows, table.cols
+        train, test, left_out = table[draw.train[at]], table[draw.test[at]], draw.left_out
+    made.fit(train.X, train.y)
+    return Model(
+        head=made,
+        layout=table.layout,
+        class_names=table.labels.class_names,
+        class_colours=table.labels.class_colours,
+        recipe=features.recipe,
+        train_pixels=len(train),
+        scores=None if test is None else score(test.y, made.predict(test.X)),
+        left_out=left_out,
+    )

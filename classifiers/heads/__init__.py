@@ -1,0 +1,1 @@
+"""Light classifiers on cached features: scikit-learn estimators, one file a head, found by entry point."""

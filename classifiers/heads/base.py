@@ -1,0 +1,133 @@
+"""What all heads share: checking the table against the layout, labels of any type, the scikit-learn contract."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from classifiers.layout import Layout
+from hsifeat.errors import HeadError
+
+
+ClassWeight = dict[Any, float] | str | None
+
+
+def check_width(layout: Layout | None, width: int) -> None:
+    """Refuse a table of `width` columns that does not fit the layout, if there is one.
+
+    Raises
+    ------
+    HeadError
+        Naming both widths.
+    """
+    if layout is not None and layout.width != width:
+        raise HeadError(
+            f"the table has {width} columns but the layout describes {layout.width}; "
+            "use the layout of the table that the head is used with"
+        )
+
+
+class Head(ClassifierMixin, BaseEstimator):
+    """Base of every head: a classifier of table rows ``(n, D)`` float32 or float64, labels of any type.
+
+    A subclass takes `layout` and its own parameters in ``__init__`` and fills in `_fit` and `_predict`. What `_fit`
+    learns goes into attributes that end in ``_``: `classifiers.persistence` saves those and nothing else.
+
+    Parameters
+    ----------
+    layout : Layout or None
+        Which columns are what; None means that nothing is known of them.
+
+    Attributes
+    ----------
+    needs : frozenset of str
+        Kinds of columns (of `ColumnGroup.kind`) without which the head can't work.
+    persisted_types : frozenset of str
+        Dotted names of the classes beside scikit-learn's own that a fitted head holds and that loading may build.
+    classes_ : (C,) array
+        The labels seen, ascending.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    persisted_types: ClassVar[frozenset[str]] = frozenset(
+        {"classifiers.heads.columns.GroupReducer", "classifiers.layout.Layout", "classifiers.layout.ColumnGroup"}
+    )
+    layout: Layout | None
+    class_weight: ClassWeight
+    classes_: NDArray[Any]
+
+    def __init__(self, layout: Layout | None = None) -> None:
+        self.layout = layout
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Learn from rows `X` ``(n, D)`` and their labels `y` ``(n,)``.
+
+        Raises
+        ------
+        HeadError
+            If the rows are not finite numbers, do not fit the layout, or hold fewer than two classes.
+        """
+        X, y = self._checked(X, y, reset=True)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise HeadError(f"all {len(codes)} rows are of one class, {self.classes_[0]!r}; give at least two classes")
+        self._fit(X, codes.astype(np.int64))
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the label ``(n,)`` of each row of `X` ``(n, D)``."""
+        check_is_fitted(self)
+        return self.classes_[self._predict(self._checked(X))]
+
+    def _weights_of_classes(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the weight ``(C,)`` of each class's rows under the parameter `class_weight`, which many heads have."""
+        try:
+            weights = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[codes])
+        except ValueError as error:
+            raise HeadError(
+                f"class_weight {self.class_weight!r} can't be used: {error}; allowed: None, 'balanced', "
+                f"or a weight for each of the labels {self.classes_.tolist()}"
+            ) from error
+        return np.asarray(weights, dtype=np.float64)
+
+    @abstractmethod
+    def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:
+        """Learn from checked rows and class codes ``(n,)`` in ``0 … C-1``."""
+
+    @abstractmethod
+    def _predict(self, X: NDArray[np.floating]) -> NDArray[np.integer]:
+        """Return the class codes ``(n,)`` of checked rows."""
+
+    def _checked(self, X: Any, y: Any = "no_validation", *, reset: bool = False) -> Any:
+        if hasattr(X, "ndim") and X.ndim == 2:
+            check_width(self.layout, X.shape[1])
+        try:
+            checked = validate_data(self, X, y, reset=reset, dtype=[np.float64, np.float32])
+        except ValueError as error:
+            raise HeadError(str(error)) from error
+        check_width(self.layout, (checked[0] if isinstance(checked, tuple) else checked).shape[1])
+        return checked
+
+
+class ProbabilisticHead(Head):
+    """Base of the heads that know probabilities: a subclass fills in `_probabilities` instead of `_predict`."""
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return the probability ``(n, C)`` of each of `classes_` for each row of `X` ``(n, D)``."""
+        check_is_fitted(self)
+        return self._probabilities(self._checked(X))
+
+    def _predict(self, X: NDArray[np.floating]) -> NDArray[np.integer]:
+        return self._probabilities(X).argmax(axis=1)
+
+    @abstractmethod
+    def _probabilities(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return probabilities ``(n, C)`` of checked rows."""

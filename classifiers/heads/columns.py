@@ -1,0 +1,137 @@
+"""Bringing groups of columns to one footing, so that a thousand plane channels don't drown two hundred bands."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.decomposition import PCA
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from classifiers.heads.base import check_width
+from classifiers.layout import Layout
+from hsifeat.errors import HeadError
+
+# Above this smaller side a full decomposition takes seconds; the randomised one, always seeded alike, does not.
+FULL_SVD_SIDE = 600
+
+
+class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Standardise columns, reduce each group to principal components, and give each group a set variance.
+
+    Groups are the sources of columns: each spectral group on its own, all columns that come from planes jointly, and
+    each remaining group (positions) on its own. Out come the groups ``(n, k_g)`` side by side in the order of their
+    first columns, each with a total variance of ``weight**2`` over the fitted rows, however many columns it had.
+
+    Parameters
+    ----------
+    layout : Layout or None
+        Which columns are what; None makes all columns one group with the spectral parameters.
+    spectral_components, plane_components : int or None
+        Principal components kept of a spectral group, of the planes; fewer where rows or columns allow no more. None
+        keeps the standardised columns. Other groups are never reduced.
+    spectral_weight, plane_weight : float
+        Square root of the total variance of a spectral group, of the planes. Other groups weigh as spectra do.
+
+    Attributes
+    ----------
+    mean_, gain_ : (D,) array
+        What is taken from a column, and what it is then multiplied by: 0 for a constant column.
+    columns_ : list of (D_g,) int array
+        Columns of each group.
+    bases_ : list of (k_g, D_g) array or None
+        Principal axes of each group; None where it is not reduced.
+    """
+
+    def __init__(
+        self,
+        layout: Layout | None = None,
+        *,
+        spectral_components: int | None = None,
+        plane_components: int | None = None,
+        spectral_weight: float = 1.0,
+        plane_weight: float = 0.5,
+    ) -> None:
+        self.layout = layout
+        self.spectral_components = spectral_components
+        self.plane_components = plane_components
+        self.spectral_weight = spectral_weight
+        self.plane_weight = plane_weight
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn passes y to every step
+        """Fit to training rows `X` ``(n, D)``; labels are not looked at.
+
+        Raises
+        ------
+        HeadError
+            If the width does not fit the layout or a number of components is not positive.
+        """
+        X = validate_data(self, X, dtype=[np.float64, np.float32])
+        check_width(self.layout, X.shape[1])
+        mean, spread = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+        # A constant column has a spread of a few roundings of its value, not of zero.
+        varies = spread > 10 * np.finfo(X.dtype).eps * np.abs(mean)
+        gain = np.divide(1.0, spread, out=np.zeros_like(spread), where=varies)
+        standard = (X - mean.astype(X.dtype)) * gain.astype(X.dtype)
+        self.columns_, self.bases_ = [], []
+        for columns, components, weight in self._groups(X.shape[1]):
+            group = standard[:, columns]
+            basis = None if components is None else principal_axes(group, components)
+            total = (group if basis is None else group @ basis.T).var(axis=0, dtype=np.float64).sum()
+            gain[columns] *= weight / np.sqrt(total) if total > 0 else 0.0
+            self.columns_.append(columns)
+            self.bases_.append(basis)
+        self.mean_, self.gain_ = mean.astype(X.dtype), gain.astype(X.dtype)
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.floating]:
+        """Return rows `X` ``(n, D)`` as reduced and weighted groups side by side, in the dtype of `X`."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        scaled = (X - self.mean_.astype(X.dtype, copy=False)) * self.gain_.astype(X.dtype, copy=False)
+        return np.hstack(
+            [
+                scaled[:, columns] if basis is None else scaled[:, columns] @ basis.T.astype(X.dtype, copy=False)
+                for columns, basis in zip(self.columns_, self.bases_, strict=True)
+            ]
+        )
+
+    @property
+    def n_features_out(self) -> int:
+        """How many columns come out of a fitted reducer."""
+        return sum(len(c) if b is None else len(b) for c, b in zip(self.columns_, self.bases_, strict=True))
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_features_out  # where scikit-learn's mixin looks for it
+
+    def _groups(self, width: int) -> list[tuple[NDArray[np.intp], int | None, float]]:
+        """Return columns, components and weight of each group, in the order of their first columns."""
+        if self.layout is None:
+            return [(np.arange(width), self.spectral_components, self.spectral_weight)]
+        groups = [
+            (self.layout.columns(g), self.spectral_components if g.is_spectral else None, self.spectral_weight)
+            for g in self.layout
+            if g.layer is None
+        ]
+        if self.layout.learned:
+            groups.append((self.layout.columns(*self.layout.learned), self.plane_components, self.plane_weight))
+        return sorted(groups, key=lambda group: int(group[0][0]))
+
+
+def principal_axes(X: NDArray[np.floating], components: int) -> NDArray[np.floating]:
+    """Return the first principal axes ``(k, D)`` of rows ``(n, D)``, ``k = min(components, n, D)``; always the same.
+
+    Raises
+    ------
+    HeadError
+        If `components` is not positive.
+    """
+    if components < 1:
+        raise HeadError(f"a group can't be reduced to {components} components; give 1 or more, or None to keep all")
+    side = min(X.shape)
+    kept = min(components, side)
+    solver = "full" if side <= FULL_SVD_SIDE or kept > side // 2 else "randomized"
+    return PCA(kept, svd_solver=solver, random_state=0).fit(X).components_

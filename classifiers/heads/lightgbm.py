@@ -1,0 +1,114 @@
+"""Gradient-boosted trees by LightGBM, with planes as principal components."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+from classifiers.heads.base import ProbabilisticHead
+from classifiers.heads.columns import GroupReducer
+from classifiers.layout import Layout
+from hsifeat.errors import HeadError
+
+
+class LightGBMClassifier(ProbabilisticHead):
+    """LightGBM (Ke et al., NeurIPS 2017), multiclass, deterministic, sized for a few hundred rows of many classes.
+
+    Trees care for no scale but cost time per column and can't turn axes, so planes come as principal components.
+
+    Parameters
+    ----------
+    layout : Layout or None
+        Which columns are what; None makes all columns one group with the spectral parameters.
+    n_estimators : int
+        Boosting rounds; each grows one tree a class.
+    learning_rate : float
+        Shrinkage of each tree.
+    num_leaves : int
+        Leaves of a tree at most.
+    min_child_samples : int
+        Rows of a leaf at least; small, as classes may have few.
+    feature_fraction : float
+        Share of the columns that a tree may split on.
+    class_weight : {None, "balanced"}
+        Whether rows weigh inversely to the frequency of their class.
+    spectral_components, plane_components : int or None
+        See `GroupReducer`.
+    n_jobs : int
+        Threads; 0 takes all cores.
+    random_state : int, RandomState or None
+        Seed; None draws another one each time.
+
+    Attributes
+    ----------
+    booster_text_ : str
+        The trees in LightGBM's own text format.
+    """
+
+    booster_text_: str
+
+    def __init__(
+        self,
+        layout: Layout | None = None,
+        *,
+        n_estimators: int = 100,
+        learning_rate: float = 0.1,
+        num_leaves: int = 7,
+        min_child_samples: int = 3,
+        feature_fraction: float = 0.3,
+        class_weight: str | None = None,
+        spectral_components: int | None = None,
+        plane_components: int | None = 50,
+        n_jobs: int = 0,
+        random_state: Any = 0,
+    ) -> None:
+        super().__init__(layout)
+        self.n_estimators = n_estimators
+        self.learning_rate = learning_rate
+        self.num_leaves = num_leaves
+        self.min_child_samples = min_child_samples
+        self.feature_fraction = feature_fraction
+        self.class_weight = class_weight
+        self.spectral_components = spectral_components
+        self.plane_components = plane_components
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:
+        import lightgbm
+        from sklearn.utils.class_weight import compute_sample_weight
+
+        if self.class_weight not in (None, "balanced"):
+            raise HeadError(f"class_weight is {self.class_weight!r}; allowed: None, 'balanced'")
+        self.reducer_ = GroupReducer(
+            self.layout, spectral_components=self.spectral_components, plane_components=self.plane_components
+        ).fit(X)
+        params = {
+            "objective": "multiclass",
+            "num_class": len(self.classes_),
+            "learning_rate": self.learning_rate,
+            "num_leaves": self.num_leaves,
+            "min_data_in_leaf": self.min_child_samples,
+            "feature_fraction": self.feature_fraction,
+            "num_threads": self.n_jobs,
+            "seed": int(check_random_state(self.random_state).randint(2**31 - 1)),
+            "deterministic": True,
+            "force_row_wise": True,
+            "verbosity": -1,
+        }
+        weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, codes)
+        table = lightgbm.Dataset(self._reduced(X), label=codes, weight=weight, params=params)
+        booster = lightgbm.train(params, table, num_boost_round=self.n_estimators)
+        self.booster_text_ = booster.model_to_string()
+
+    def _probabilities(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
+        import lightgbm
+
+        booster = lightgbm.Booster(model_str=self.booster_text_)
+        return np.asarray(booster.predict(self._reduced(X), num_threads=self.n_jobs), dtype=np.float64)
+
+    def _reduced(self, X: NDArray[np.floating]) -> NDArray[np.float32]:
+        return np.ascontiguousarray(self.reducer_.transform(X), dtype=np.float32)

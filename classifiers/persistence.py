@@ -1,0 +1,256 @@
+"""Fitted heads as folders: JSON to read, arrays and trees in open formats, and nothing that runs code when loaded.
+
+```
+<model>/
+  model.json           format, head, parameters, layout, classes, meta, library versions, sha256 of the other files
+  state.skops          fitted scikit-learn parts, built again only from a fixed list of types
+  weights.safetensors  torch heads: state of the network
+  booster.txt          LightGBM: the trees
+```
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import uuid
+import zipfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classifiers.heads.base import Head
+from classifiers.heads.registry import make_head, name_of
+from classifiers.layout import Layout
+from hsifeat.errors import HeadError
+
+FORMAT = "hsifeat-model"
+FORMAT_VERSION = 1
+MANIFEST, STATE, WEIGHTS, BOOSTER = "model.json", "state.skops", "weights.safetensors", "booster.txt"
+LIBRARIES = ("hsifeat", "numpy", "scikit-learn", "skops", "torch", "lightgbm")
+
+
+def save_model(head: Head, folder: str | Path, *, meta: dict[str, Any]) -> None:
+    """Write a fitted head as a folder, which appears whole or not at all.
+
+    Parameters
+    ----------
+    head : Head
+        Fitted, of a registered class.
+    folder : str or Path
+        Where to. A model that is there is replaced once the new one is complete.
+    meta : dict
+        What else to keep, as JSON values: which store, split and planes it was trained on.
+
+    Raises
+    ------
+    HeadError
+        If the head is not fitted or not registered, `meta` or a parameter is no JSON, or `folder` is there and is
+        not a model.
+    """
+    folder = Path(folder)
+    if (folder.exists() or folder.is_symlink()) and not _is_model(folder):
+        raise HeadError(f"{folder} exists and is not a model; choose another folder or remove it")
+    name = name_of(head)
+    params = head.get_params(deep=False)
+    fitted = {key: value for key, value in vars(head).items() if key not in params}
+    if "classes_" not in fitted:
+        raise HeadError(f"the {name} head is not fitted; call fit before saving it")
+    files = _to_files(fitted)
+    manifest = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "head": name,
+        "class": f"{type(head).__module__}.{type(head).__qualname__}",
+        "params": {key: value for key, value in params.items() if key != "layout"},
+        "layout": None if head.layout is None else head.layout.to_json(),
+        "classes": head.classes_.tolist(),
+        "meta": meta,
+        "libraries": {"python": platform.python_version()} | _versions(),
+        "files": {file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
+    }
+    try:
+        text = json.dumps(manifest, indent=2, default=_plain)
+    except TypeError as error:
+        raise HeadError(f"a parameter or meta of the {name} head can't be kept as JSON: {error}") from error
+    _write_whole(folder, files | {MANIFEST: text.encode()})
+
+
+def load_model(folder: str | Path) -> tuple[Head, dict[str, Any]]:
+    """Read what `save_model` wrote.
+
+    Parameters
+    ----------
+    folder : str or Path
+        A model's folder. It may come from a stranger: no code of its choosing is run.
+
+    Returns
+    -------
+    head : Head
+        Fitted; predicts what the saved one did. One that was trained on a GPU predicts on any device.
+    meta : dict
+        What was given to `save_model`.
+
+    Raises
+    ------
+    HeadError
+        If a file is missing, changed or of an unknown version, or asks for a type that heads don't hold.
+    """
+    folder = Path(folder)
+    manifest = _read_manifest(folder)
+    try:
+        layout = None if manifest["layout"] is None else Layout.from_json(manifest["layout"])
+        params = {k: tuple(v) if isinstance(v, list) else v for k, v in manifest["params"].items()}
+        name, meta, digests = manifest["head"], manifest["meta"], dict(manifest["files"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise HeadError(f"{folder / MANIFEST} is damaged: {error!r}; save the model again") from error
+    if params.get("device") == "cuda":
+        params["device"] = "auto"
+    head = make_head(name, layout, **params)
+    files = {file: _read_checked(folder / file, digests.get(file)) for file in digests if _is_known(file, folder)}
+    fitted = _from_files(files, head.persisted_types, folder)
+    foreign = [key for key in fitted if key.startswith("_") or not key.endswith("_")]
+    if foreign or "classes_" not in fitted:
+        raise HeadError(f"{folder} does not hold the state of a fitted head; save the model again")
+    vars(head).update(fitted)
+    return head, meta
+
+
+def _to_files(fitted: dict[str, Any]) -> dict[str, bytes]:
+    """Return the content of each file that keeps the fitted attributes."""
+    import skops.io
+
+    rest = dict(fitted)
+    files = {}
+    if "weights_" in rest:
+        from safetensors.numpy import save
+
+        # np.array and not np.ascontiguousarray, which makes a scalar a vector.
+        files[WEIGHTS] = save({key: np.array(value, order="C") for key, value in rest.pop("weights_").items()})
+    if "booster_text_" in rest:
+        files[BOOSTER] = rest.pop("booster_text_").encode()
+    files[STATE] = skops.io.dumps(rest)
+    return files
+
+
+def _from_files(files: dict[str, bytes], allowed: frozenset[str], folder: Path) -> dict[str, Any]:
+    """Return the fitted attributes that the files keep."""
+    if STATE not in files:
+        raise HeadError(f"{folder} lists no {STATE}; save the model again")
+    fitted = _read_state(files[STATE], allowed, folder / STATE)
+    if WEIGHTS in files:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            fitted["weights_"] = load(files[WEIGHTS])
+        except SafetensorError as error:
+            raise HeadError(f"{folder / WEIGHTS} is no safetensors file: {error}") from error
+    if BOOSTER in files:
+        fitted["booster_text_"] = files[BOOSTER].decode(errors="replace")
+    return fitted
+
+
+def _read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str, Any]:
+    """Build the fitted scikit-learn parts; only of types that skops trusts by itself or `allowed` names."""
+    import skops.io
+
+    try:
+        foreign = sorted(set(skops.io.get_untrusted_types(data=content)) - allowed)
+        if foreign:
+            raise HeadError(f"{path} asks for types that no head holds: {', '.join(foreign)}; don't trust this model")
+        state = skops.io.loads(content, trusted=sorted(allowed))
+    except HeadError:
+        raise
+    except (zipfile.BadZipFile, OSError, LookupError, TypeError, ValueError, AttributeError, ImportError) as error:
+        raise HeadError(f"{path} can't be read as a skops file: {error}") from error
+    if not isinstance(state, dict):
+        raise HeadError(f"{path} holds a {type(state).__name__}, not the state of a head")
+    return state
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise HeadError(
+            f"{folder} is not a model: it has no {MANIFEST}; give a folder that hsifeat fit wrote"
+        ) from error
+    except ValueError as error:
+        raise HeadError(f"{path} is damaged: {error}; save the model again") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise HeadError(f"{path} is not of a model of hsifeat; give a folder that hsifeat fit wrote")
+    if manifest.get("version") != FORMAT_VERSION:
+        raise HeadError(
+            f"{path} is of format version {manifest.get('version')}; this hsifeat reads {FORMAT_VERSION}: "
+            "use the release that wrote it or fit again"
+        )
+    return manifest
+
+
+def _is_model(folder: Path) -> bool:
+    try:
+        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["format"] == FORMAT
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def _is_known(file: str, folder: Path) -> bool:
+    if file not in (STATE, WEIGHTS, BOOSTER):
+        raise HeadError(f"{folder / MANIFEST} lists {file!r}, which is no part of a model")
+    return True
+
+
+def _read_checked(path: Path, digest: str | None) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise HeadError(f"{path} is missing; copy the whole folder or save the model again") from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise HeadError(f"{path} is not what {MANIFEST} says was written; copy it again or save the model again")
+    return content
+
+
+def _write_whole(folder: Path, files: dict[str, bytes]) -> None:
+    """Write files into a folder of another name, then give it its name."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    stamp = uuid.uuid4().hex[:8]
+    new, old = (folder.with_name(f".{folder.name}.{stamp}.{part}") for part in ("new", "old"))
+    try:
+        new.mkdir()
+        for file, content in files.items():
+            (new / file).write_bytes(content)
+        if not folder.exists():
+            new.rename(folder)
+            return
+        folder.rename(old)
+        try:
+            new.rename(folder)
+        except OSError:
+            old.rename(folder)
+            raise
+        shutil.rmtree(old)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Return a NumPy number as Python's, for JSON."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} is a {type(value).__name__}")
