@@ -53,5 +53,5 @@ def score(truth: NDArray[np.integer], predicted: NDArray[np.integer]) -> Scores:
         kappa=1.0 if single else float(cohen_kappa_score(truth, predicted)),
         classes=tuple(int(c) for c in classes),
         recall=tuple(float(r) for r in recall),
-        confusion=confusion_matrix(truth, predicted, labels=classes).astype(np.int64),
+        confusion=np.array([[len(truth)]]) if single else confusion_matrix(truth, predicted, labels=classes),
     )

@@ -66,7 +66,7 @@ def save_model(head: Head, folder: str | Path, *, meta: dict[str, Any]) -> None:
         "version": FORMAT_VERSION,
         "head": name,
         "class": f"{type(head).__module__}.{type(head).__qualname__}",
-        "params": {key: value for key, value in params.items() if key != "layout"},
+        "params": {key: _encoded(value) for key, value in params.items() if key != "layout"},
         "layout": None if head.layout is None else head.layout.to_json(),
         "classes": head.classes_.tolist(),
         "meta": meta,
@@ -104,7 +104,7 @@ def load_model(folder: str | Path) -> tuple[Head, dict[str, Any]]:
     manifest = _read_manifest(folder)
     try:
         layout = None if manifest["layout"] is None else Layout.from_json(manifest["layout"])
-        params = {k: tuple(v) if isinstance(v, list) else v for k, v in manifest["params"].items()}
+        params = {key: _decoded(value) for key, value in manifest["params"].items()}
         name, meta, digests = manifest["head"], manifest["meta"], dict(manifest["files"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise HeadError(f"{folder / MANIFEST} is damaged: {error!r}; save the model again") from error
@@ -116,7 +116,8 @@ def load_model(folder: str | Path) -> tuple[Head, dict[str, Any]]:
     foreign = [key for key in fitted if key.startswith("_") or not key.endswith("_")]
     if foreign or "classes_" not in fitted:
         raise HeadError(f"{folder} does not hold the state of a fitted head; save the model again")
-    vars(head).update(fitted)
+    for key, value in fitted.items():
+        setattr(head, key, value)
     return head, meta
 
 
@@ -159,15 +160,17 @@ def _read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str
     """Build the fitted scikit-learn parts; only of types that skops trusts by itself or `allowed` names."""
     import skops.io
 
+    broken = zipfile.BadZipFile, OSError, LookupError, TypeError, ValueError, AttributeError, ImportError
     try:
         foreign = sorted(set(skops.io.get_untrusted_types(data=content)) - allowed)
-        if foreign:
-            raise HeadError(f"{path} asks for types that no head holds: {', '.join(foreign)}; don't trust this model")
-        state = skops.io.loads(content, trusted=sorted(allowed))
-    except HeadError:
-        raise
-    except (zipfile.BadZipFile, OSError, LookupError, TypeError, ValueError, AttributeError, ImportError) as error:
+    except broken as error:
         raise HeadError(f"{path} can't be read as a skops file: {error}") from error
+    if foreign:
+        raise HeadError(f"{path} asks for types that no head holds: {', '.join(foreign)}; don't trust this model")
+    try:
+        state = skops.io.loads(content, trusted=sorted(allowed))
+    except broken as error:
+        raise HeadError(f"{path} can't be built again: {error}; save the model again") from error
     if not isinstance(state, dict):
         raise HeadError(f"{path} holds a {type(state).__name__}, not the state of a head")
     return state
@@ -195,7 +198,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 def _is_model(folder: Path) -> bool:
     try:
-        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["format"] == FORMAT
+        return bool(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["format"] == FORMAT)
     except (OSError, ValueError, LookupError, TypeError):
         return False
 
@@ -247,6 +250,18 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _encoded(param: Any) -> Any:
+    """Return a parameter for JSON, whose objects have no numbers as keys: class weights are kept as pairs."""
+    return {"pairs": [list(pair) for pair in param.items()]} if isinstance(param, dict) else param
+
+
+def _decoded(value: Any) -> Any:
+    """Return the parameter that `_encoded` and JSON made of it."""
+    if isinstance(value, dict):
+        return dict(map(tuple, value["pairs"]))
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _plain(value: Any) -> Any:

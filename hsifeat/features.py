@@ -248,8 +248,9 @@ class Features:
         values = np.empty((len(at.rows), plane.channels), np.float32)
         side = (array.shards or array.chunks)[0]
         for chosen, _ in _Pixels(y.low, x.low).by_block(side):
-            top, left = y.low[chosen].min(), x.low[chosen].min()
-            cells = np.asarray(array[top : y.high[chosen].max() + 1, left : x.high[chosen].max() + 1], np.float32)
+            top, left = int(y.low[chosen].min()), int(x.low[chosen].min())
+            bottom, right = int(y.high[chosen].max()) + 1, int(x.high[chosen].max()) + 1
+            cells = self.store.read(plane.id, Window(top, left, bottom - top, right - left))
             y0, y1, x0, x1 = y.low[chosen] - top, y.high[chosen] - top, x.low[chosen] - left, x.high[chosen] - left
             dy, dx = y.fraction[chosen, None], x.fraction[chosen, None]
             if plane.stride == 1:
@@ -264,8 +265,8 @@ class Features:
         array = self.store.plane(plane.id)
         y = _Neighbours.of(np.arange(window.row, window.row + window.rows), plane.stride, array.shape[0])
         x = _Neighbours.of(np.arange(window.col, window.col + window.cols), plane.stride, array.shape[1])
-        top, left = y.low[0], x.low[0]
-        cells = np.asarray(array[top : y.high[-1] + 1, left : x.high[-1] + 1], np.float32)
+        top, left = int(y.low[0]), int(x.low[0])
+        cells = self.store.read(plane.id, Window(top, left, int(y.high[-1]) + 1 - top, int(x.high[-1]) + 1 - left))
         if plane.stride == 1:
             return cells
         dy, dx = y.fraction[:, None, None], x.fraction[:, None]
@@ -325,7 +326,7 @@ class _Neighbours:
     def of(cls, pixels: NDArray[np.intp], stride: int, cells: int) -> _Neighbours:
         centre = np.maximum((pixels + 0.5) / stride - 0.5, 0)
         low = np.minimum(centre.astype(np.intp), cells - 1)
-        return cls(low, np.minimum(low + 1, cells - 1), (centre - low).astype(np.float32))
+        return cls(low, np.minimum(low + (centre > low), cells - 1), (centre - low).astype(np.float32))
 
 
 class _Sums:

@@ -95,7 +95,7 @@ def compare(
     }
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    bench = _Bench(opened, tables, Record(folder), listen)
+    bench = _Bench(opened, tables, Record(folder), listen, {})
     draws = bench.draw(rules, seeds)
     results = bench.run_all(entries, draws)
     maps = bench.map_all(entries, draws)
@@ -132,12 +132,13 @@ def compare(
 
 @dataclass(frozen=True)
 class _Bench:
-    """The stores and tables of a comparison, and the record of what is done."""
+    """The stores and tables of a comparison, the record of what is done, and heads just fitted that maps will need."""
 
     stores: dict[str, Features]
     tables: dict[str, PixelTable]
     record: Record
     listen: Listener
+    fitted: dict[Run, Head]
 
     def draw(self, rules: Sequence[Split], seeds: int) -> dict[tuple[str, int], Draw]:
         """Draw every split for every seed, thinned to the smallest number of training pixels of that seed."""
@@ -161,8 +162,10 @@ class _Bench:
         for run in runs:
             result = found.get(run)
             if result is None:
-                result = self._run(run, draws[run.split, run.seed])[0]
+                result, head = self._run(run, draws[run.split, run.seed])
                 self.record.add(keys[run], result)
+                if run.seed == 0:
+                    self.fitted[run] = head
                 found[run] = result
                 self.listen(Advanced("bench", len(found), str(run.entry)))
             # Names are for people: a store that was renamed keeps its recorded runs.
@@ -186,7 +189,7 @@ class _Bench:
             table = self.tables[store]
             heads = {
                 str(i): (
-                    self._run(run, draws[run.split, 0])[1],
+                    self.fitted.get(run) or self._run(run, draws[run.split, 0])[1],
                     table.layout.columns(*filter(picks(run.entry.features), table.layout)),
                 )
                 for i, run in enumerate(runs)

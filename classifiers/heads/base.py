@@ -15,7 +15,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 
-
 ClassWeight = dict[Any, float] | str | None
 
 
@@ -74,18 +73,19 @@ class Head(ClassifierMixin, BaseEstimator):
         HeadError
             If the rows are not finite numbers, do not fit the layout, or hold fewer than two classes.
         """
-        X, y = self._checked(X, y, reset=True)
-        check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
+        rows, labels = self._checked(X, y, reset=True)
+        check_classification_targets(labels)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise HeadError(f"all {len(codes)} rows are of one class, {self.classes_[0]!r}; give at least two classes")
-        self._fit(X, codes.astype(np.int64))
+        self._fit(rows, codes.astype(np.int64))
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the label ``(n,)`` of each row of `X` ``(n, D)``."""
         check_is_fitted(self)
-        return self.classes_[self._predict(self._checked(X))]
+        labels: NDArray[Any] = self.classes_[self._predict(self._checked(X))]
+        return labels
 
     def _weights_of_classes(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the weight ``(C,)`` of each class's rows under the parameter `class_weight`, which many heads have."""
@@ -126,7 +126,8 @@ class ProbabilisticHead(Head):
         return self._probabilities(self._checked(X))
 
     def _predict(self, X: NDArray[np.floating]) -> NDArray[np.integer]:
-        return self._probabilities(X).argmax(axis=1)
+        codes: NDArray[np.integer] = self._probabilities(X).argmax(axis=1)
+        return codes
 
     @abstractmethod
     def _probabilities(self, X: NDArray[np.floating]) -> NDArray[np.float64]:

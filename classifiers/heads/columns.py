@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
 
 from classifiers.heads.base import check_width
 from classifiers.layout import Layout
@@ -68,32 +69,32 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         HeadError
             If the width does not fit the layout or a number of components is not positive.
         """
-        X = validate_data(self, X, dtype=[np.float64, np.float32])
-        check_width(self.layout, X.shape[1])
-        mean, spread = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+        rows: NDArray[np.floating] = validate_data(self, X, dtype=[np.float64, np.float32])
+        check_width(self.layout, rows.shape[1])
+        mean, spread = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
         # A constant column has a spread of a few roundings of its value, not of zero.
-        varies = spread > 10 * np.finfo(X.dtype).eps * np.abs(mean)
+        varies = spread > 10 * np.finfo(rows.dtype).eps * np.abs(mean)
         gain = np.divide(1.0, spread, out=np.zeros_like(spread), where=varies)
-        standard = (X - mean.astype(X.dtype)) * gain.astype(X.dtype)
+        standard = (rows - mean.astype(rows.dtype)) * gain.astype(rows.dtype)
         self.columns_, self.bases_ = [], []
-        for columns, components, weight in self._groups(X.shape[1]):
+        for columns, components, weight in self._groups(rows.shape[1]):
             group = standard[:, columns]
             basis = None if components is None else principal_axes(group, components)
             total = (group if basis is None else group @ basis.T).var(axis=0, dtype=np.float64).sum()
             gain[columns] *= weight / np.sqrt(total) if total > 0 else 0.0
             self.columns_.append(columns)
             self.bases_.append(basis)
-        self.mean_, self.gain_ = mean.astype(X.dtype), gain.astype(X.dtype)
+        self.mean_, self.gain_ = mean.astype(rows.dtype), gain.astype(rows.dtype)
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.floating]:
         """Return rows `X` ``(n, D)`` as reduced and weighted groups side by side, in the dtype of `X`."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        scaled = (X - self.mean_.astype(X.dtype, copy=False)) * self.gain_.astype(X.dtype, copy=False)
+        rows: NDArray[np.floating] = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        scaled = (rows - self.mean_.astype(rows.dtype, copy=False)) * self.gain_.astype(rows.dtype, copy=False)
         return np.hstack(
             [
-                scaled[:, columns] if basis is None else scaled[:, columns] @ basis.T.astype(X.dtype, copy=False)
+                scaled[:, columns] if basis is None else scaled[:, columns] @ basis.T.astype(rows.dtype, copy=False)
                 for columns, basis in zip(self.columns_, self.bases_, strict=True)
             ]
         )
@@ -134,4 +135,8 @@ def principal_axes(X: NDArray[np.floating], components: int) -> NDArray[np.float
     side = min(X.shape)
     kept = min(components, side)
     solver = "full" if side <= FULL_SVD_SIDE or kept > side // 2 else "randomized"
-    return PCA(kept, svd_solver=solver, random_state=0).fit(X).components_
+    # One thread: at this size others hardly help, on a busy machine they cost up to fifty times the time, and the bits
+    # would depend on their number.
+    with threadpool_limits(1, user_api="blas"):
+        axes: NDArray[np.floating] = PCA(kept, svd_solver=solver, random_state=0).fit(X).components_
+    return axes

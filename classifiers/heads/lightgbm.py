@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from classifiers.heads.base import ProbabilisticHead
+from classifiers.heads.base import ClassWeight, ProbabilisticHead
 from classifiers.heads.columns import GroupReducer
 from classifiers.layout import Layout
-from hsifeat.errors import HeadError
 
 
 class LightGBMClassifier(ProbabilisticHead):
@@ -33,12 +32,12 @@ class LightGBMClassifier(ProbabilisticHead):
         Rows of a leaf at least; small, as classes may have few.
     feature_fraction : float
         Share of the columns that a tree may split on.
-    class_weight : {None, "balanced"}
-        Whether rows weigh inversely to the frequency of their class.
+    class_weight : dict, "balanced" or None
+        How much rows weigh by their label: alike, inversely to the frequency of their class, or as given.
     spectral_components, plane_components : int or None
         See `GroupReducer`.
     n_jobs : int
-        Threads; 0 takes all cores.
+        Threads; 0 takes all cores, which pays from some thousands of rows.
     random_state : int, RandomState or None
         Seed; None draws another one each time.
 
@@ -59,10 +58,10 @@ class LightGBMClassifier(ProbabilisticHead):
         num_leaves: int = 7,
         min_child_samples: int = 3,
         feature_fraction: float = 0.3,
-        class_weight: str | None = None,
+        class_weight: ClassWeight = None,
         spectral_components: int | None = None,
         plane_components: int | None = 50,
-        n_jobs: int = 0,
+        n_jobs: int = 1,
         random_state: Any = 0,
     ) -> None:
         super().__init__(layout)
@@ -79,10 +78,7 @@ class LightGBMClassifier(ProbabilisticHead):
 
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:
         import lightgbm
-        from sklearn.utils.class_weight import compute_sample_weight
 
-        if self.class_weight not in (None, "balanced"):
-            raise HeadError(f"class_weight is {self.class_weight!r}; allowed: None, 'balanced'")
         self.reducer_ = GroupReducer(
             self.layout, spectral_components=self.spectral_components, plane_components=self.plane_components
         ).fit(X)
@@ -99,7 +95,7 @@ class LightGBMClassifier(ProbabilisticHead):
             "force_row_wise": True,
             "verbosity": -1,
         }
-        weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, codes)
+        weight = None if self.class_weight is None else self._weights_of_classes(codes)[codes]
         table = lightgbm.Dataset(self._reduced(X), label=codes, weight=weight, params=params)
         booster = lightgbm.train(params, table, num_boost_round=self.n_estimators)
         self.booster_text_ = booster.model_to_string()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.heads.base import ClassWeight
 from classifiers.heads.columns import GroupReducer
 from classifiers.heads.torch_head import TorchHead, dense_layers
 from classifiers.heads.torch_training import Inputs
@@ -20,8 +21,8 @@ class MLPClassifier(TorchHead):
     """Linear 128, ReLU, batch norm, linear 32, ReLU, batch norm, linear C.
 
     The classifier of GeoDiffNet (Hu, Banerjee and Prasad 2025, arXiv 2512.03430), which is that of ddpm-segmentation
-    (Baranchuk et al., ICLR 2022) for fewer than 30 classes. Unlike theirs it sees spectra too when the table has them,
-    and planes as principal components: both came out better and faster on Indian Pines.
+    (Baranchuk et al., ICLR 2022) for fewer than 30 classes. Unlike theirs it sees whatever the table has, spectra too,
+    and planes as principal components.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ class MLPClassifier(TorchHead):
         weight_decay: float = 1e-4,
         patience: int = 20,
         validation_fraction: float = 0.1,
-        class_weight: str | None = None,
+        class_weight: ClassWeight = None,
         device: str = "auto",
         random_state: Any = 0,
     ) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
-from classifiers.heads.base import Head
+from classifiers.heads.base import ClassWeight, Head
 from classifiers.heads.columns import GroupReducer
 from classifiers.layout import Layout
 
@@ -27,8 +29,10 @@ class SVMClassifier(Head):
         Width of the kernel, see `sklearn.svm.SVC`.
     spectral_components, plane_components, spectral_weight, plane_weight
         See `GroupReducer`.
-    class_weight : {None, "balanced"}
-        Whether rows weigh inversely to the frequency of their class.
+    class_weight : dict, "balanced" or None
+        How much rows weigh by their label: alike, inversely to the frequency of their class, or as given.
+    random_state : int, RandomState or None
+        Taken as by every head; the fit draws nothing that changes with it.
     """
 
     def __init__(
@@ -41,7 +45,8 @@ class SVMClassifier(Head):
         plane_components: int | None = 50,
         spectral_weight: float = 1.0,
         plane_weight: float = 0.5,
-        class_weight: str | None = None,
+        class_weight: ClassWeight = None,
+        random_state: Any = 0,
     ) -> None:
         super().__init__(layout)
         self.C = C
@@ -51,6 +56,7 @@ class SVMClassifier(Head):
         self.spectral_weight = spectral_weight
         self.plane_weight = plane_weight
         self.class_weight = class_weight
+        self.random_state = random_state
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the score ``(n, C)`` of each class for each row of `X` ``(n, D)``; ``(n,)`` when there are two."""
@@ -67,7 +73,13 @@ class SVMClassifier(Head):
             plane_weight=self.plane_weight,
         ).fit(X)
         # Ties of the pairwise votes are broken by the scores, so that `predict` is their largest.
-        self.svc_ = SVC(C=self.C, gamma=self.gamma, class_weight=self.class_weight, break_ties=True)
+        self.svc_ = SVC(
+            C=self.C,
+            gamma=self.gamma,
+            class_weight=dict(enumerate(self._weights_of_classes(codes))),
+            break_ties=True,
+            random_state=self.random_state,
+        )
         self.svc_.fit(self.reducer_.transform(X), codes)
 
     def _predict(self, X: NDArray[np.floating]) -> NDArray[np.integer]:

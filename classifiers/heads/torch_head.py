@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from classifiers.heads.base import ProbabilisticHead
+from classifiers.heads.base import ClassWeight, ProbabilisticHead
 from classifiers.heads.torch_training import Inputs, Training, Weights, choose_device, infer, train
 from classifiers.layout import Layout
-from hsifeat.errors import HeadError
 
 if TYPE_CHECKING:
     import torch
@@ -30,8 +30,8 @@ class TorchHead(ProbabilisticHead):
         Which columns are what.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction
         See `classifiers.heads.torch_training.Training`.
-    class_weight : {None, "balanced"}
-        Whether rows weigh inversely to the frequency of their class.
+    class_weight : dict, "balanced" or None
+        How much rows weigh by their label: alike, inversely to the frequency of their class, or as given.
     device : {"auto", "cpu", "cuda"}
         Where to train and predict; "auto" takes a GPU where there is one.
     random_state : int, RandomState or None
@@ -57,7 +57,7 @@ class TorchHead(ProbabilisticHead):
         weight_decay: float = 1e-4,
         patience: int = 20,
         validation_fraction: float = 0.1,
-        class_weight: str | None = None,
+        class_weight: ClassWeight = None,
         device: str = "auto",
         random_state: Any = 0,
     ) -> None:
@@ -85,8 +85,6 @@ class TorchHead(ProbabilisticHead):
         """Build the network from the parameters and what `_prepare` learned. Constants it needs must be buffers."""
 
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:
-        if self.class_weight not in (None, "balanced"):
-            raise HeadError(f"class_weight is {self.class_weight!r}; allowed: None, 'balanced'")
         training = Training(
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -94,7 +92,7 @@ class TorchHead(ProbabilisticHead):
             weight_decay=self.weight_decay,
             patience=self.patience,
             validation_fraction=self.validation_fraction,
-            balanced=self.class_weight == "balanced",
+            class_weight=None if self.class_weight is None else self._weights_of_classes(codes),
         )
         device = choose_device(self.device)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -113,6 +111,6 @@ def dense_layers(widths: list[int]) -> list[torch.nn.Module]:
     from torch import nn
 
     stack: list[nn.Module] = []
-    for before, after in zip(widths[:-2], widths[1:-1], strict=True):
+    for before, after in pairwise(widths[:-1]):
         stack += [nn.Linear(before, after), nn.ReLU(), nn.BatchNorm1d(after)]
     return [*stack, nn.Linear(widths[-2], widths[-1])]

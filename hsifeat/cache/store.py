@@ -237,6 +237,22 @@ class Store:
             array[unit.window.coarsen(facts["stride"]).slices] = values
             self._array(f"progress/{plane.path}")[unit.index] = np.frombuffer(digest, dtype=np.uint8)
 
+    def read(self, plane: PlaneId, cells: Window) -> NDArray[np.float32]:
+        """Read cells of a plane as (rows, cols, channels) float32.
+
+        Raises
+        ------
+        StoreError
+            What is stored does not have its checksum.
+        """
+        try:
+            return np.asarray(self.plane(plane)[cells.slices], np.float32)
+        except (ValueError, RuntimeError) as error:
+            raise StoreError(
+                f"{self.path} is damaged in the plane {plane}: {error}; delete planes/{plane.path} and progress/{plane.path} "
+                "there and extract again: only that plane is computed"
+            ) from error
+
     def plane(self, plane: PlaneId) -> zarr.Array[Any]:
         """Return a plane's array, of shape (ceil(rows / stride), ceil(cols / stride), channels)."""
         return self._array(f"planes/{plane.path}")

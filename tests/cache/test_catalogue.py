@@ -1,0 +1,50 @@
+"""The catalogue: the store completed last, by name, by key prefix, and nothing that is gone."""
+
+import shutil
+
+import pytest
+
+from hsifeat.cache import catalogue
+from hsifeat.errors import StoreError
+
+
+@pytest.fixture
+def three(tmp_path):
+    paths = [tmp_path / f"{name}.zarr" for name in ("pines", "pavia", "salinas")]
+    for path, key in zip(paths, ("aaaa11", "aaaa22", "bbbb33"), strict=True):
+        path.mkdir()
+        catalogue.enter(key * 10, path)
+    return paths
+
+
+def test_the_last_completed_is_the_default(three):
+    assert catalogue.find_store(None) == three[2]
+    catalogue.enter("aaaa11" * 10, three[0])
+    assert catalogue.find_store(None) == three[0]
+    assert len(catalogue.entries()) == 3
+
+
+def test_by_path_name_and_prefix(three):
+    assert catalogue.find_store(three[1]) == three[1]
+    assert catalogue.find_store("pavia") == three[1]
+    assert catalogue.find_store("aaaa22") == three[1]
+    with pytest.raises(StoreError, match=r"'aaaa' fits 2 stores: .*pines.*|'aaaa' fits 2 stores: .*pavia.*"):
+        catalogue.find_store("aaaa")
+    with pytest.raises(StoreError, match="no store at or named 'paviaa'; nearest: pavia"):
+        catalogue.find_store("paviaa")
+
+
+def test_what_is_gone_is_forgotten(three):
+    shutil.rmtree(three[2])
+    assert catalogue.find_store(None) == three[1]
+    for path in three[:2]:
+        shutil.rmtree(path)
+    with pytest.raises(StoreError, match="no store yet"):
+        catalogue.find_store(None)
+
+
+def test_a_damaged_entry_does_no_harm(three):
+    for file in (catalogue.cache_folder() / "catalogue").glob("*.json"):
+        file.write_text("{")
+        break
+    assert len(catalogue.entries()) == 2

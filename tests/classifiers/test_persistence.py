@@ -1,0 +1,184 @@
+"""Saved heads predict the same; what is missing, damaged or foreign is refused, and no code of a file is run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import skops.io
+
+from classifiers.heads.base import Head
+from classifiers.heads.registry import make_head
+from classifiers.layout import ColumnGroup, Layout
+from classifiers.persistence import load_model, save_model
+from hsifeat.errors import HeadError
+
+LAYOUT = Layout((ColumnGroup("spectra", 0, 8), ColumnGroup("plane", 8, 20, 50, "up"), ColumnGroup("position", 20, 22)))
+PARAMS = {
+    "film": {"epochs": 3, "hidden": (16, 8)},
+    "lightgbm": {"n_estimators": 5, "feature_fraction": np.float64(0.5)},
+    "mlp": {"epochs": np.int64(3)},
+    "svm": {"C": 3.0, "class_weight": {"corn": 2.0, "oats": 1.0, "wheat": 1.0}},
+}
+
+
+def table() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    y = np.array(["corn", "oats", "wheat"])[np.arange(90) % 3]
+    return (rng.normal(size=(90, 22)) + (np.arange(90) % 3)[:, None]).astype(np.float32), y
+
+
+def scores(head: Head, X: np.ndarray) -> np.ndarray:
+    return head.predict_proba(X) if hasattr(head, "predict_proba") else head.decision_function(X)
+
+
+@pytest.fixture
+def model(tmp_path):
+    save_model(make_head("mlp", LAYOUT, epochs=2).fit(*table()), tmp_path / "model", meta={"split": "random:0.1"})
+    return tmp_path / "model"
+
+
+def rewrite(model, file: str, content: bytes) -> None:
+    """Change a file as someone would who knows of the digests."""
+    (model / file).write_bytes(content)
+    manifest = json.loads((model / "model.json").read_text())
+    manifest["files"][file] = hashlib.sha256(content).hexdigest()
+    (model / "model.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("layout", [LAYOUT, None], ids=["layout", "no layout"])
+@pytest.mark.parametrize("name", PARAMS)
+def test_a_loaded_head_predicts_the_same(name, layout, tmp_path):
+    X, y = table()
+    head = make_head(name, layout, **PARAMS[name]).fit(X, y)
+    save_model(head, tmp_path / "deep" / "model", meta={"store": "ip.zarr", "planes": [1, 2]})
+    loaded, meta = load_model(tmp_path / "deep" / "model")
+    assert type(loaded) is type(head)
+    assert loaded.get_params() == head.get_params()
+    assert meta == {"store": "ip.zarr", "planes": [1, 2]}
+    np.testing.assert_array_equal(scores(loaded, X), scores(head, X))
+    np.testing.assert_array_equal(loaded.predict(X), head.predict(X))
+    assert vars(loaded).keys() == vars(head).keys()
+    if layout is not None:
+        with pytest.raises(HeadError, match="21 columns but the layout describes 22"):
+            loaded.predict(X[:, :21])
+
+
+def test_class_weights_of_number_labels_come_back(tmp_path):
+    X, _ = table()
+    y = np.arange(90) % 3
+    save_model(make_head("svm", class_weight={0: 2.0, 1: 1.0, 2: 5}).fit(X, y), tmp_path / "model", meta={})
+    assert load_model(tmp_path / "model")[0].class_weight == {0: 2.0, 1: 1.0, 2: 5}
+
+
+def test_the_folder_can_be_read_by_people_and_holds_no_pickle(model):
+    assert sorted(p.name for p in model.iterdir()) == ["model.json", "state.skops", "weights.safetensors"]
+    manifest = json.loads((model / "model.json").read_text())
+    assert manifest["head"] == "mlp"
+    assert manifest["classes"] == ["corn", "oats", "wheat"]
+    assert manifest["layout"][1] == {"kind": "plane", "start": 8, "stop": 20, "t": 50, "layer": "up"}
+    assert {"python", "torch", "scikit-learn"} <= set(manifest["libraries"])
+    assert skops.io.get_untrusted_types(file=model / "state.skops") == [
+        "classifiers.heads.columns.GroupReducer",
+        "classifiers.layout.ColumnGroup",
+        "classifiers.layout.Layout",
+    ]
+
+
+@pytest.mark.parametrize("file", ["model.json", "state.skops", "weights.safetensors"])
+def test_a_truncated_or_missing_file(model, file):
+    content = (model / file).read_bytes()
+    (model / file).write_bytes(content[: len(content) // 2])
+    with pytest.raises(HeadError, match=rf"{file} is (damaged|not what model.json says)"):
+        load_model(model)
+    (model / file).unlink()
+    with pytest.raises(HeadError, match=rf"{file}"):
+        load_model(model)
+
+
+@pytest.mark.parametrize("file", ["state.skops", "weights.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"PK\x05\x06", b"not what it says"])
+def test_foreign_content_under_a_fitting_digest(model, file, content):
+    rewrite(model, file, content)
+    with pytest.raises(HeadError, match=rf"{file}"):
+        load_model(model)
+
+
+class Evil:
+    """What an attacker would have built: pickling or skops would call into it."""
+
+    def __setstate__(self, state: object) -> None:
+        raise AssertionError("code of the file was run")
+
+
+@pytest.mark.parametrize("attack", ["type", "function"])
+def test_a_state_that_asks_for_other_types_is_refused(model, attack):
+    evil = Evil()
+    evil.x = 1
+    state = {"classes_": np.array([1]), "reducer_": evil if attack == "type" else json.loads}
+    rewrite(model, "state.skops", skops.io.dumps(state))
+    with pytest.raises(HeadError, match=r"asks for types that no head holds: .*; don't trust this model"):
+        load_model(model)
+
+
+def test_a_state_that_would_replace_methods_is_refused(model):
+    rewrite(model, "state.skops", skops.io.dumps({"classes_": np.array([1]), "predict": np.sqrt}))
+    with pytest.raises(HeadError, match="does not hold the state of a fitted head"):
+        load_model(model)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        pytest.param("head", "os.system", "no head is named 'os.system'", id="head"),
+        pytest.param("version", 2, "is of format version 2; this hsifeat reads 1", id="version"),
+        pytest.param("format", "other", "is not of a model of hsifeat", id="format"),
+        pytest.param("files", {"../../secret": "0"}, "which is no part of a model", id="file outside"),
+        pytest.param("params", {"depth": 3}, "head 'mlp' has no parameter 'depth'", id="parameter"),
+        pytest.param("layout", [{"kind": "plane"}], "is damaged", id="layout"),
+    ],
+)
+def test_a_manifest_that_lies(model, key, value, message):
+    manifest = json.loads((model / "model.json").read_text())
+    (model / "model.json").write_text(json.dumps(manifest | {key: value}))
+    with pytest.raises(HeadError, match=message):
+        load_model(model)
+
+
+def test_a_model_is_replaced_only_by_a_complete_one(model, monkeypatch):
+    X, y = table()
+    before = {p.name: p.read_bytes() for p in model.iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.rename", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
+        with pytest.raises(OSError, match="no space left"):
+            save_model(make_head("svm").fit(X, y), model, meta={})
+    assert {p.name: p.read_bytes() for p in model.iterdir()} == before
+    save_model(make_head("svm").fit(X, y), model, meta={})
+    assert sorted(p.name for p in model.iterdir()) == ["model.json", "state.skops"]
+    assert [p.name for p in model.parent.iterdir()] == ["model"]
+
+
+def test_what_cannot_be_saved(tmp_path):
+    X, y = table()
+    head = make_head("svm").fit(X, y)
+    (tmp_path / "thesis").mkdir()
+    with pytest.raises(HeadError, match="exists and is not a model"):
+        save_model(head, tmp_path / "thesis", meta={})
+    with pytest.raises(HeadError, match="the svm head is not fitted"):
+        save_model(make_head("svm"), tmp_path / "model", meta={})
+    with pytest.raises(HeadError, match="can't be kept as JSON"):
+        save_model(head, tmp_path / "model", meta={"split": object()})
+    seeded = make_head("mlp", epochs=1, random_state=np.random.RandomState(0)).fit(X, y)
+    with pytest.raises(HeadError, match=r"can't be kept as JSON: .*RandomState"):
+        save_model(seeded, tmp_path / "model", meta={})
+
+    class Home(Head):
+        pass
+
+    with pytest.raises(HeadError, match="is not a registered head"):
+        save_model(Home(), tmp_path / "model", meta={})
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis"]
+    with pytest.raises(HeadError, match=r"is not a model: it has no model\.json"):
+        load_model(tmp_path / "thesis")

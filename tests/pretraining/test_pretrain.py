@@ -1,0 +1,185 @@
+"""Pretraining: the published size, learning, going on after a kill, folders that diffusers reads, and refusals."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDPMPipeline, UNet2DModel
+
+import hsifeat
+from hsifeat.diffusion.open import open_backbone
+from hsifeat.errors import PretrainingError
+from hsifeat.pretraining.patches import PatchSampler
+from hsifeat.pretraining.presets import PRESETS, find_preset
+from hsifeat.pretraining.training import Trainer, parameter_count
+from hsifeat.projection import fit_projection
+from hsifeat.scenes import Scene
+from hsifeat.work.events import Advanced, Note
+from tests.small import small_cube
+
+
+def weights(folder):
+    return UNet2DModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False).state_dict()
+
+
+def same(one, two):
+    return all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    losses = []
+    hsifeat.pretrain(
+        Scene("small", small_cube()), out=folder, steps=12,
+        listen=lambda e: losses.append(e) if isinstance(e, Advanced) else None,
+    )  # fmt: skip
+    return folder, losses
+
+
+def test_the_published_network_has_the_published_size():
+    with torch.device("meta"):
+        network = PRESETS["mtmsd"]["paper"].network(25)
+    assert round(parameter_count(network) / 1e6, 1) == 24.6
+
+
+def test_paper_taps_have_the_published_shapes(tmp_path):
+    # Blocks 0, 2 and 5 of a 48-px window: 256 channels at 12, 24 and 48 px.
+    from diffusers import DDPMScheduler
+
+    with torch.device("meta"):
+        network = PRESETS["mtmsd"]["paper"].network(25)
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "config.json").write_text(network.to_json_string())
+    DDPMScheduler().save_pretrained(tmp_path / "scheduler")
+    taps = {tap.alias: tap for tap in open_backbone(tmp_path).taps if tap.alias}
+    found = [(taps[f"output_blocks.{i}"].channels, 48 // taps[f"output_blocks.{i}"].stride) for i in (0, 2, 5)]
+    # The whole of a level ends with its upsampler: block 2 is the last at 12 px and gives 24, block 5 gives 48.
+    assert found == [(256, 12), (256, 24), (256, 48)]
+
+
+def test_the_folder_is_a_diffusers_pipeline_and_a_backbone(trained):
+    folder, _ = trained
+    pipeline = DDPMPipeline.from_pretrained(folder, low_cpu_mem_usage=False)
+    assert pipeline.scheduler.config.beta_schedule == "squaredcos_cap_v2"
+    backbone = open_backbone(folder)
+    assert backbone.channels == 8
+    assert backbone.projection_file.exists()
+    card = (folder / "README.md").read_text()
+    assert "small" in card and "--steps 12" in card
+    assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert not list(folder.rglob("*.bin"))
+
+
+def test_progress_has_a_loss_for_every_step(trained):
+    folder, events = trained
+    assert [e.done for e in events] == list(range(1, 13))
+    record = json.loads((folder / "training.json").read_text())
+    assert [f"loss {loss:.3f}" for loss in record["losses"]] == [e.detail for e in events]
+
+
+def test_it_learns():
+    """The loss of noise prediction falls well below 1, what a network that says 0 gets."""
+    scene = Scene("small", small_cube())
+    sampler = PatchSampler(scene, fit_projection("pca:8", scene), 32, 1000, 0)
+    trainer = Trainer(find_preset("mtmsd", "small"), sampler, "cpu")
+    losses = [progress.loss for progress, _ in zip(trainer.run(), range(40), strict=False)]
+    assert np.mean(losses[:3]) > 0.9
+    assert np.mean(losses[-10:]) < 0.7
+
+
+def test_again_nothing_is_done(trained):
+    folder, _ = trained
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
+    notes = []
+    hsifeat.pretrain(Scene("small", small_cube()), out=folder, steps=12, listen=notes.append)
+    assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == before
+    assert isinstance(notes[-1], Note) and "trained already" in notes[-1].message
+
+
+def test_an_interrupted_run_goes_on_to_the_same_weights(trained, tmp_path, monkeypatch):
+    """Killed between a checkpoint and the next; what was done since is done again, bit for bit."""
+    folder, _ = trained
+    monkeypatch.setattr("hsifeat.pretraining.pretrain._CHECKPOINT_SECONDS", 0.0)
+    plain = Trainer.save
+
+    def dying(self, path):
+        plain(self, path)
+        if self.step == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "save", dying)
+        with pytest.raises(KeyboardInterrupt):
+            hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=12)
+    assert not (tmp_path / "m" / "unet").exists()
+    done = []
+    hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=12, listen=done.append)
+    assert [e.done for e in done if isinstance(e, Advanced)][0] == 6
+    assert same(weights(folder), weights(tmp_path / "m"))
+    assert open_backbone(folder).identity() == open_backbone(tmp_path / "m").identity()
+
+
+def test_more_steps_go_on_from_there(trained, tmp_path):
+    folder, _ = trained
+    shutil.copytree(folder, tmp_path / "m")
+    hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=14)
+    assert json.loads((tmp_path / "m" / "training.json").read_text())["steps"] == 14
+    assert not same(weights(folder), weights(tmp_path / "m"))
+
+
+def test_training_leaves_the_global_seed_alone(tmp_path):
+    state = torch.random.get_rng_state()
+    hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=1)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_patches_follow_from_seed_and_step_and_avoid_what_is_not_valid(scene):
+    cube = scene.cube.astype(np.float32)
+    cube[:40] = np.nan
+    half = Scene("half", cube)
+    sampler = PatchSampler(half, fit_projection("pca:3", half), 16, 1000, 3)
+    one, two = sampler.draw(7, 30), sampler.draw(7, 30)
+    for name in ("clean", "noise", "t"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+    assert not np.array_equal(one.clean, sampler.draw(8, 30).clean)
+    assert np.isfinite(one.clean).all()
+    assert (one.clean != 0).mean() > 0.5
+    assert one.t.min() >= 0 and one.t.max() < 1000 and len(set(one.t.tolist())) > 20
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"network": "mtmds"}, "unknown network 'mtmds'; nearest: mtmsd"),
+        ({"size": "huge"}, "unknown size 'huge' of mtmsd; allowed: small, paper"),
+        ({"steps": 0}, "a budget of 0 trains nothing"),
+        ({"minutes": -1}, "a budget of -1 trains nothing"),
+        ({"steps": 5, "minutes": 1}, "in steps or in minutes, not both"),
+        ({"scene": Scene("tiny", np.ones((20, 40, 9)))}, "smaller than a patch of 32"),
+    ],
+)
+def test_wrong_requests_leave_nothing(tmp_path, options, message):
+    wanted = {"scene": Scene("small", small_cube()), "out": tmp_path / "m", **options}
+    with pytest.raises(PretrainingError, match=message):
+        hsifeat.pretrain(wanted.pop("scene"), **wanted)
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_folder_with_something_else_is_left_alone(trained, tmp_path):
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(PretrainingError, match="holds something else"):
+        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path, steps=1)
+    folder, _ = trained
+    with pytest.raises(PretrainingError, match=r"another seed \(there 0, asked for 1\)"):
+        hsifeat.pretrain(Scene("small", small_cube()), out=folder, steps=1, seed=1)
+    with pytest.raises(PretrainingError, match=r"another scene"):
+        hsifeat.pretrain(Scene("small", small_cube(seed=1)), out=folder, steps=1)
+
+
+def test_a_loss_that_is_no_number_stops(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.nn.functional.mse_loss", lambda a, _b: (a * np.nan).sum())
+    with pytest.raises(PretrainingError, match="the loss became nan at step 1"):
+        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=3)

@@ -1,0 +1,132 @@
+"""The command line as a person meets it: the whole way on a small scene, and one clear line when something is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+
+from tests.small import small_cube, small_labels
+
+HSIFEAT = Path(sys.executable).with_name("hsifeat")
+
+
+@pytest.fixture
+def hsifeat(tmp_path):
+    def run(*arguments, status=0):
+        environment = {**os.environ, "HSIFEAT_CACHE": str(tmp_path / "cache"), "COLUMNS": "200"}
+        ended = subprocess.run(
+            [HSIFEAT, *map(str, arguments)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == status, ended.stderr
+        assert "Traceback" not in ended.stderr
+        return ended.stdout if status == 0 else ended.stderr
+
+    return run
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A scene and its labels in files of a user's own, in a folder that holds nothing else."""
+    scipy.io.savemat(tmp_path / "my scene.mat", {"img": small_cube(), "note": "hello"})
+    np.save(tmp_path / "truth.npy", small_labels())
+    return tmp_path
+
+
+def test_the_whole_way_on_a_file_of_ones_own(hsifeat, files, backbone_folder):
+    scene = ["my scene.mat", "--labels", "truth.npy"]
+    tiles = ["--tile", 32, "--context", 8, "--timesteps", "0,300"]
+    said = hsifeat("extract", *scene, "--backbone", backbone_folder, *tiles, "--out", "s.zarr", "--dry-run")
+    assert "passes: 40 of a 32-px tile (of 40)" in said
+    assert "t300/up_blocks.2" in said
+    assert not (files / "s.zarr").exists()
+    assert "store: s.zarr" in hsifeat("extract", *scene, "--backbone", backbone_folder, *tiles, "--out", "s.zarr")
+    assert "to do" not in hsifeat(
+        "extract", *scene, "--backbone", backbone_folder, *tiles, "--out", "s.zarr", "--dry-run"
+    )
+
+    said = hsifeat("fit", "--head", "svm", "--split", "blocks:9+0:0.3", "--set", "C=5", "--out", "model")
+    assert "svm on s: learned from" in said
+    assert "blocks:9+0:0.3: OA " in said
+    assert "map of s: map.npy" in hsifeat("predict", "model", "s", "--out", "map.npy")
+    drawn = np.load(files / "map.npy")
+    assert drawn.shape == (75, 53) and set(np.unique(drawn)) <= {1, 2, 3, 4}
+    hsifeat("predict", "model", "--out", "map.png")
+    assert (files / "map.png").read_bytes().startswith(b"\x89PNG")
+
+    said = hsifeat("bench", "s.zarr", "--heads", "svm", "--splits", "random:0.2,blocks:9+1:0.3", "--seeds", 2)
+    assert "OA blocks:9+1:0.3" in said and "classes left out: none" in said
+    results = json.loads((files / "report" / "results.json").read_text())
+    assert len(results["results"]) == 4 * 2 * 2
+    page = (files / "report" / "report.html").read_text()
+    assert "svm" in page and "http-equiv" in page
+    assert (files / "report" / "results.csv").read_text().count("\n") == 17
+
+
+def test_listings(hsifeat, backbone_folder):
+    assert json.loads(hsifeat("scenes", "--json"))[0]["name"] == "indian-pines"
+    shown = json.loads(hsifeat("scenes", "show", "indian-pines", "--json"))
+    assert shown["bands"] == 200 and len(shown["labels"]["ground-truth"]) == 16
+    layers = {row["name"]: row for row in json.loads(hsifeat("layers", backbone_folder, "--json"))}
+    assert layers["up_blocks.1"]["alias"] == "output_blocks.3"
+    assert "up_blocks.1.resnets.0.conv1" not in layers
+    assert "up_blocks.1.resnets.0.conv1" in hsifeat("layers", backbone_folder, "--all", "--json")
+    assert json.loads(hsifeat("backbones", "--json"))
+    assert json.loads(hsifeat("info", "--json"))[0]["torch"]
+
+
+@pytest.mark.parametrize(
+    "verb", ["scenes", "layers", "pretrain", "extract", "fit", "predict", "bench", "info", "backbones"]
+)
+def test_every_verb_has_help_with_an_example(hsifeat, verb):
+    assert f"hsifeat {verb}" in hsifeat(verb, "--help").replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        pytest.param(["extract", "nowhere.mat", "--backbone", "b"], 1, "no such file: nowhere.mat", id="missing-file"),
+        pytest.param(["extract", "two.mat", "--backbone", "b"], 1, "has 2 arrays of 3 dimensions; it holds a 3 x 4 x 5, b 3 x 4 x 5", id="candidates"),
+        pytest.param(["extract", "my scene.mat", "--labels", "wrong.npy", "--backbone", "b"], 1, "labels 'wrong' are 9 x 9 pixels, but the scene my scene is 75 x 53", id="labels"),
+        pytest.param(["extract", "my scene.mat", "--backbone", "BACKBONE", "--layers", "up_block.1"], 1, "unknown layer 'up_block.1'; nearest: up_blocks.1", id="layer"),
+        pytest.param(["extract", "my scene.mat", "--backbone", "BACKBONE", "--timesteps", "0,1000"], 1, "timestep 1000 is out of range", id="timestep"),
+        pytest.param(["extract", "my scene.mat", "--backbone", "BACKBONE", "--timesteps", "ten"], 2, "--timesteps takes whole numbers", id="timestep-text"),
+        pytest.param(["extract", "cut.mat", "--backbone", "b"], 1, "cut.mat can't be read, it may be truncated", id="truncated"),
+        pytest.param(["extract", "my scene.mat", "--backbone", "BACKBONE", "--out", "STORE"], 1, "holds planes of another recipe", id="recipe"),
+        pytest.param(["extract"], 2, "Missing argument 'SCENE'", id="usage"),
+        pytest.param(["fit", "--head", "film"], 1, "no store yet", id="no-store"),
+        pytest.param(["fit", "STORE", "--head", "flim"], 1, "no head is named 'flim'; nearest: film", id="head"),
+        pytest.param(["fit", "STORE", "--head", "svm", "--set", "CC=1"], 1, "has no parameter 'CC'", id="parameter"),
+        pytest.param(["fit", "STORE", "--head", "svm", "--set", "C"], 2, "--set takes name=value", id="assignment"),
+        pytest.param(["predict", "nowhere", "STORE", "--out", "m.png"], 1, "nowhere", id="no-model"),
+        pytest.param(["predict", "nowhere", "STORE", "--out", "m.jpg"], 1, ".png or .npy; found 'm.jpg'", id="map-suffix"),
+        pytest.param(["bench", "STORE", "--splits", "block:1"], 1, "unknown split 'block:1'; allowed: random:F", id="split"),
+        pytest.param(["pretrain", "my scene.mat", "--network", "unet", "--out", "x"], 1, "unknown network 'unet'", id="network"),
+        pytest.param(["pretrain", "my scene.mat", "--steps", "0", "--out", "x"], 1, "a budget of 0 trains nothing", id="budget"),
+        pytest.param(["layers", "nowhere"], 1, "no backbone folder at nowhere", id="backbone"),
+    ],
+)  # fmt: skip
+def test_wrong_input_has_one_clear_message(hsifeat, files, backbone_folder, store_path, arguments, status, message):
+    scipy.io.savemat(files / "two.mat", {"a": np.ones((3, 4, 5)), "b": np.ones((3, 4, 5))})
+    (files / "cut.mat").write_bytes((files / "my scene.mat").read_bytes()[:9000])
+    np.save(files / "wrong.npy", np.ones((9, 9), int))
+    before = sorted(p.name for p in files.iterdir())
+    real = {"BACKBONE": backbone_folder, "STORE": store_path}
+    said = " ".join(hsifeat(*(real.get(a, a) for a in arguments), status=status).split())
+    assert message in said.replace("│ ", "")
+    assert sorted(p.name for p in files.iterdir()) == before, "nothing half-made is left"
+
+
+def test_debug_shows_where(files):
+    ended = subprocess.run([HSIFEAT, "layers", "nowhere", "--debug"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1 and "Traceback" in ended.stderr
+
+
+def test_interrupted_is_130(files, backbone_folder):
+    code = "import cli, sys; sys.argv = ['hsifeat', 'scenes']\nimport hsifeat.scenes.registry as r\n"
+    code += "class Stop(dict):\n    def values(self): raise KeyboardInterrupt\nr.REGISTRY = Stop()\ncli.main()"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 130

@@ -1,0 +1,127 @@
+"""Reading against torch's own interpolation, and against brute force for window means."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hsifeat import open_features
+from hsifeat.errors import HsifeatError, StoreError
+from hsifeat.types import PlaneId, Window
+
+ROWS, COLS = 75, 53
+
+
+@pytest.fixture(scope="module")
+def whole(store_path):
+    """The oracle: each plane at full size by torch."""
+    features = open_features(store_path)
+    maps = {}
+    for plane in features.planes:
+        cells = torch.from_numpy(np.asarray(features.store.plane(plane.id)[:], np.float32)).permute(2, 0, 1)[None]
+        large = F.interpolate(cells, scale_factor=plane.stride, mode="bilinear", align_corners=False)[0]
+        maps[str(plane.id)] = large.permute(1, 2, 0).numpy()[:ROWS, :COLS]
+    return lambda name: maps[name]
+
+
+@pytest.fixture(scope="module")
+def opened(store_path):
+    return open_features(store_path)
+
+
+def test_what_there_is(opened):
+    assert [str(p.id) for p in opened.planes] == [
+        "t0/mid_block", "t0/up_blocks.0", "t0/up_blocks.1", "t0/up_blocks.2",
+        "t300/mid_block", "t300/up_blocks.0", "t300/up_blocks.1", "t300/up_blocks.2",
+    ]  # fmt: skip
+    assert [(p.stride, p.channels) for p in opened.planes[:4]] == [(4, 16), (2, 16), (1, 16), (1, 8)]
+    assert not opened.unfinished
+
+
+@settings(max_examples=25)
+@given(st.lists(st.tuples(st.integers(0, ROWS - 1), st.integers(0, COLS - 1)), min_size=1, max_size=60))
+def test_samples_are_torchs_interpolation(opened, whole, pixels):
+    rows, cols = np.array(pixels).T
+    names = ["t0/mid_block", "t300/up_blocks.0", "t0/up_blocks.2"]
+    found = opened.sample(rows, cols, names)
+    wanted = np.concatenate([whole(name)[rows, cols] for name in names], axis=1)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+    assert found.dtype == np.float32
+
+
+@settings(max_examples=25)
+@given(st.integers(0, ROWS - 1), st.integers(0, COLS - 1), st.integers(1, 60), st.integers(1, 60))
+def test_blocks_are_torchs_interpolation(opened, whole, row, col, height, width):
+    window = Window(row, col, min(height, ROWS - row), min(width, COLS - col))
+    found = opened.read(window, ["t300/*"])
+    wanted = np.concatenate([whole(str(p.id))[window.slices] for p in opened.planes if p.id.t == 300], axis=2)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [1, 4, 5, 24])
+def test_window_means_are_those_of_brute_force(opened, whole, scene, side):
+    rows, cols = np.array([0, 0, 40, ROWS - 1, 30]), np.array([0, COLS - 1, 20, 3, 52])
+    planes = opened.sample(rows, cols, ["t0/mid_block", "t0/up_blocks.2"], pool=side)
+    spectra = opened.spectra(rows, cols, pool=side)
+    for i, (r, c) in enumerate(zip(rows, cols, strict=True)):
+        top, left = r - side // 2, c - side // 2
+        inside = slice(max(top, 0), top + side), slice(max(left, 0), left + side)
+        wanted = np.concatenate([whole(n)[inside].mean(axis=(0, 1)) for n in ("t0/mid_block", "t0/up_blocks.2")])
+        np.testing.assert_allclose(planes[i], wanted, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(spectra[i], scene.cube[inside].mean(axis=(0, 1)), rtol=1e-5)
+
+
+def test_spectra_are_the_scenes(opened, scene):
+    rows, cols = np.nonzero(scene.labels["fields"].classes)
+    np.testing.assert_array_equal(opened.spectra(rows, cols), scene.cube[rows, cols].astype(np.float32))
+
+
+def test_dask_is_lazy_and_aligned_with_shards(opened):
+    lazy = opened.to_dask("t0/mid_block")
+    array = opened.store.plane(PlaneId(0, "mid_block"))
+    assert lazy.chunks[2] == (16,) and lazy.chunksize[0] == min(array.shards[0], array.shape[0])
+    np.testing.assert_array_equal(lazy.mean(axis=2).compute(), lazy.compute().mean(axis=2))
+    np.testing.assert_array_equal(lazy.compute(), np.asarray(array[:]))
+
+
+def test_empty_requests(opened):
+    assert opened.sample([], [], ["t0/mid_block"]).shape == (0, 16)
+    assert opened.sample([1], [1], []).shape == (1, 0)
+    assert opened.spectra([], []).shape == (0, 12)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda f: f.sample([0], [0], ["t1/mid_block"]), "no plane 't1/mid_block'; nearest: t0/mid_block"),
+        (lambda f: f.sample([0, 75], [0, 1]), r"pixel \(75, 1\) lies outside the scene of 75 x 53"),
+        (lambda f: f.sample([0], [-1]), r"pixel \(0, -1\) lies outside"),
+        (lambda f: f.sample([0], [0, 1]), "1 rows but 2 columns"),
+        (lambda f: f.read(Window(70, 0, 6, 1)), "reaches beyond the scene"),
+        (lambda f: f.spectra([0], [0], pool=0), "at least 1 pixel"),
+        (lambda f: f.labels("soil"), "no labels 'soil'; it holds: fields"),
+        (lambda _: PlaneId.parse("50/up"), "named like t50/up_blocks.2"),
+        (lambda _: open_features("nowhere.zarr"), "no store at or named 'nowhere.zarr'"),
+    ],
+)
+def test_wrong_requests(opened, ask, message):
+    with pytest.raises(StoreError, match=message):
+        ask(opened)
+
+
+def test_a_flipped_byte_is_caught_on_reading(store_path, tmp_path):
+    import shutil
+
+    shutil.copytree(store_path, tmp_path / "s.zarr")
+    shard = next((tmp_path / "s.zarr" / "planes" / "t0000" / "mid_block" / "c").rglob("0"), None)
+    shard = next(
+        p for p in (tmp_path / "s.zarr" / "planes" / "t0000" / "mid_block").rglob("*") if p.is_file() and p.name == "0"
+    )
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 3] ^= 1
+    shard.write_bytes(content)
+    rows, cols = np.indices((ROWS, COLS)).reshape(2, -1)
+    with pytest.raises(HsifeatError, match="damaged"):
+        open_features(tmp_path / "s.zarr").sample(rows, cols, ["t0/mid_block"])
