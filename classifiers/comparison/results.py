@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -210,7 +211,7 @@ class Comparison:
     pictures: Pictures
     provenance: dict[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def summary(self) -> list[Summary]:
         """Mean and standard deviation over seeds, entry by entry and split by split."""
         return summarise(self.results)

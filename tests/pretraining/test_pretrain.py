@@ -117,7 +117,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(trained, tmp_path, monke
     assert not (tmp_path / "m" / "unet").exists()
     done = []
     hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=12, listen=done.append)
-    assert [e.done for e in done if isinstance(e, Advanced)][0] == 6
+    assert next(e.done for e in done if isinstance(e, Advanced)) == 6
     assert same(weights(folder), weights(tmp_path / "m"))
     assert open_backbone(folder).identity() == open_backbone(tmp_path / "m").identity()
 
