@@ -83,7 +83,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
             norm_groups=8,
             learning_rate=2e-3,
             ema_decay=0.99,
-            steps=700,
+            steps=900,
         ),
         "paper": Preset(
             components=25,
