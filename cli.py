@@ -294,13 +294,14 @@ def bench(
     from classifiers.comparison.report import write_report
     from classifiers.comparison.tables import write_csv, write_json
     from classifiers.heads.registry import head_names
+    from classifiers.splits import separate
     from hsifeat import terminal
 
     with terminal.progress() as listen:
         comparison = compare(
             stores,
             heads=head_names() if heads == "all" else _list(heads),
-            splits=_splits(splits),
+            splits=separate(splits),
             seeds=seeds,
             inputs=_list(inputs),
             labels=labels,
@@ -371,17 +372,6 @@ def _list(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _splits(text: str) -> list[str]:
-    """Separate splits by commas; the comma within ``mask:TRAIN,TEST`` belongs to the mask."""
-    splits: list[str] = []
-    for part in _list(text):
-        if splits and splits[-1].startswith("mask:") and "," not in splits[-1] and ":" not in part:
-            splits[-1] += "," + part
-        else:
-            splits.append(part)
-    return splits
-
-
 def _whole(text: str, option: str) -> int:
     if not text.isdigit():
         raise typer.BadParameter(f"{option} takes whole numbers from 0; found {text!r}")
@@ -413,23 +403,10 @@ def _show_job(job: Job) -> None:
     from hsifeat import terminal
 
     plan = job.plan
-    rows = [
-        {
-            "plane": str(plane.id),
-            "stride": plane.stride,
-            "channels": plane.channels,
-            "MB": plane.size_bytes(plan.rows, plan.cols) / 1e6,
-            "": "to do" if any(plane in step.planes for step in plan.steps) else "there",
-        }
-        for plane in plan.planes
-    ]
-    terminal.show_table(
-        f"{job.path} ({'there' if job.store else 'new'})", rows, ("plane", "stride", "channels", "MB", "")
-    )
+    terminal.show_table(f"{job.path} ({'there' if job.store else 'new'})", plan.rows_of_table(), plan.TABLE)
     seconds = plan.passes * job.extractor.seconds_per_pass(plan) if plan.steps else 0.0
-    terminal.say(
-        f"passes: {plan.passes} of a {plan.tiling.tile_px}-px tile (of {plan.all_passes}), batches of {job.extractor.batch}"
-    )
+    tile, batch = plan.tiling.tile_px, job.extractor.batch
+    terminal.say(f"passes: {plan.passes} of a {tile}-px tile (of {plan.all_passes}), batches of {batch}")
     terminal.say(f"to write: at most {job.needed_bytes / 1e6:.1f} MB")
     terminal.say(f"time: about {seconds / 60:.1f} min on {job.extractor.device} (from one timed batch)")
     terminal.say(
@@ -438,26 +415,13 @@ def _show_job(job: Job) -> None:
 
 
 def _show_comparison(comparison: Comparison) -> None:
+    from classifiers.comparison.tables import overview, remarks
     from hsifeat import terminal
 
-    splits = list(dict.fromkeys(row.split for row in comparison.summary))
-    cells = {(row.entry, row.split): row for row in comparison.summary}
-    rows = []
-    for entry in dict.fromkeys(row.entry for row in comparison.summary):
-        scores = {
-            f"OA {split}": f"{100 * cells[entry, split].oa[0]:.1f} ± {100 * cells[entry, split].oa[1]:.1f}"
-            for split in splits
-        }
-        seconds = cells[entry, splits[-1]].fit_seconds
-        rows.append({"head": entry.head, "input": entry.features, "store": entry.store, **scores, "fit s": seconds})
-    terminal.show_table("overall accuracy, %", rows, ("head", "input", "store", *(f"OA {s}" for s in splits), "fit s"))
-    for split in splits:
-        some = next(row for row in comparison.summary if row.split == split)
-        left_out = ", ".join(comparison.class_names[c] for c in some.left_out) or "none"
-        terminal.say(
-            f"{split}: mean ± sd of {some.seeds} seeds, {some.train_pixels:.0f} training and {some.test_pixels:.0f} test pixels, "
-            f"classes left out: {left_out}"
-        )
+    rows = overview(comparison)
+    terminal.show_table("overall accuracy, %", rows, tuple(rows[0]))
+    for remark in remarks(comparison):
+        terminal.say(remark)
 
 
 if __name__ == "__main__":

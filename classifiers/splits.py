@@ -82,6 +82,21 @@ def parse_split(text: str) -> Split:
     raise SplitError(f"unknown split {text!r}; allowed: {GRAMMAR}")
 
 
+def separate(text: str) -> list[str]:
+    """Separate splits by commas; the comma within ``mask:TRAIN,TEST`` belongs to the mask.
+
+    >>> separate("random:0.1,mask:a.npy,b.npy,per-class:5")
+    ['random:0.1', 'mask:a.npy,b.npy', 'per-class:5']
+    """
+    splits: list[str] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        if splits and splits[-1].startswith("mask:") and "," not in splits[-1] and not re.match(r"[a-z-]+:", part):
+            splits[-1] += f",{part}"
+        else:
+            splits.append(part)
+    return splits
+
+
 def _fraction(text: str, split: str) -> float:
     value = float(text)
     if not 0 < value < 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,10 +85,21 @@ class Plan:
         )
         return int(sum(cells))
 
-    @property
-    def missing_planes(self) -> int:
-        """Planes that lack at least one unit."""
-        return len({plane.id for step in self.steps for plane in step.planes})
+    TABLE: ClassVar = ("plane", "stride", "channels", "MB", "state")
+
+    def rows_of_table(self) -> list[dict[str, str | float]]:
+        """Return a row for each plane, with the columns `TABLE`: what ``--dry-run`` shows."""
+        missing = {plane for step in self.steps for plane in step.planes}
+        return [
+            {
+                "plane": str(plane.id),
+                "stride": plane.stride,
+                "channels": plane.channels,
+                "MB": plane.size_bytes(self.rows, self.cols) / 1e6,
+                "state": "to do" if plane in missing else "there",
+            }
+            for plane in self.planes
+        ]
 
 
 def make_plan(
