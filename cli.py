@@ -351,6 +351,7 @@ def main() -> None:
         _complain(str(error))
         status = 1
     except KeyboardInterrupt:
+        _complain("interrupted; what is finished is kept, and the same command goes on from there")
         status = 130
     except Exception as error:
         # Click's own errors (wrong usage, abort) know how to show themselves and their exit status.

@@ -11,6 +11,7 @@ import numpy as np
 
 import hsifeat
 from hsifeat.cache import catalogue
+from hsifeat.cache.lock import writing
 from hsifeat.cache.manifest import Manifest, SceneFacts
 from hsifeat.cache.store import SceneArrays, Store
 from hsifeat.diffusion.backbone import Backbone
@@ -50,18 +51,24 @@ def extract(
 
 
 def run(job: Job, *, listen: Listener = silent) -> Store:
-    """Make the store if need be, compute what is missing, add the scene's label maps, enter it into the catalogue."""
+    """Make the store if need be, compute what is missing, add the scene's label maps, enter it into the catalogue.
+
+    One process at a time writes to a store; another that wants to waits, and then computes what is missing still.
+    """
     scene = job.extractor.scene
     for note in scene.notes:
         listen(Note(note))
-    if job.plan.steps or job.store is None:
-        job.check_disk()
-        store = Store.open(job.path, writable=True) if job.store else _create(job)
-        job.extractor.run(job.plan, store, listen)
-    else:
-        store = job.store
-        listen(Note(f"all {len(job.plan.planes)} planes are there already: nothing to compute"))
-    _add_labels(store, scene.labels)
+    with writing(job.path, lambda: listen(Note(f"another process is writing to {job.path}: waiting for it"))):
+        job = job.again()
+        if job.plan.steps or job.store is None:
+            job.check_disk()
+            listen(Note(job.intention))
+            store = Store.open(job.path, writable=True) if job.store else _create(job)
+            job.extractor.run(job.plan, store, listen)
+        else:
+            store = job.store
+            listen(Note(f"all {len(job.plan.planes)} planes are there already: nothing to compute"))
+        _add_labels(store, scene.labels)
     catalogue.enter(store.key, store.path)
     return store
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hsifeat.cache import catalogue
 from hsifeat.cache.recipe import (
@@ -20,13 +19,13 @@ from hsifeat.cache.recipe import (
     TilingPart,
     differences,
 )
-from hsifeat.cache.store import Store
+from hsifeat.cache.store import PlaneSpec, Store
 from hsifeat.diffusion.backbone import Backbone
 from hsifeat.diffusion.device import pick_device
 from hsifeat.diffusion.open import open_backbone
 from hsifeat.diffusion.taps import find_taps, is_block
 from hsifeat.errors import HsifeatError, RecipeMismatchError, StoreError
-from hsifeat.extraction.plan import Plan, make_plan, unit_side
+from hsifeat.extraction.plan import Plan, make_plan
 from hsifeat.extraction.runner import Extractor
 from hsifeat.extraction.tiles import Tiling
 from hsifeat.projection import Projection, fit_projection
@@ -60,6 +59,25 @@ class Job:
     recipe: Recipe
     path: Path
     store: Store | None
+
+    def again(self) -> Job:
+        """Settle the same once more: another process may have made the store, or parts of it, since."""
+        return _settle(self.extractor, self.recipe, self.path, self.plan.planes)
+
+    @property
+    def intention(self) -> str:
+        """Say what was found and what will be done."""
+        plan, extractor = self.plan, self.extractor
+        unfinished = {plane.id for step in plan.steps for plane in step.planes}
+        found = (
+            f"{len(plan.planes) - len(unfinished)} of {len(plan.planes)} planes are there"
+            if self.store
+            else "new store"
+        )
+        return (
+            f"{self.path}: {found}; {plan.passes} of {plan.all_passes} passes to do, at most {_gb(self.needed_bytes)}; "
+            f"{extractor.backbone.name} through {extractor.projection.spec} on {extractor.device}"
+        )
 
     @property
     def needed_bytes(self) -> int:
@@ -153,36 +171,33 @@ def prepare(
         precision=PrecisionPart(compute="float32", stored=dtype),  # type: ignore[arg-type]
     )
     path = _place(scene, backbone, recipe) if out is None else Path(out)
-    store = _existing(path, recipe)
-    if store is not None and batch is not None and batch != store.manifest.batch:
-        raise StoreError(
-            f"{path} was begun with batches of {store.manifest.batch}; going on with {batch} would change the last bits: "
-            f"leave out --batch, or name another store with --out"
-        )
-    return Job(
-        extractor=Extractor(
-            scene=scene,
-            projection=fitted,
-            backbone=backbone,
-            tiling=tiling,
-            seed=seed,
-            batch=store.manifest.batch if store else batch or _BATCH,
-            device=pick_device(device),
-        ),
-        plan=make_plan(
-            scene.rows,
-            scene.cols,
-            tiling,
-            unit_side(tiling),
-            wanted,
-            taps,
-            dtype,
-            store.done if store else _nothing(scene, tiling),
-        ),
-        recipe=recipe,
-        path=path,
-        store=store,
+    extractor = Extractor(
+        scene=scene,
+        projection=fitted,
+        backbone=backbone,
+        tiling=tiling,
+        seed=seed,
+        batch=batch or _BATCH,
+        device=pick_device(device),
     )
+    planes = [PlaneSpec(PlaneId(t, tap.name), tap.stride, tap.channels, dtype) for t in wanted for tap in taps]
+    job = _settle(extractor, recipe, path, planes)
+    if batch is not None and batch != job.extractor.batch:
+        raise StoreError(
+            f"{path} was begun with batches of {job.extractor.batch}; going on with {batch} would change the last bits: "
+            "leave out --batch, or name another store with --out"
+        )
+    return job
+
+
+def _settle(extractor: Extractor, recipe: Recipe, path: Path, planes: Sequence[PlaneSpec]) -> Job:
+    """Look at what the store holds by now, and plan what it lacks; a store keeps the batch that it was begun with."""
+    store = _existing(path, recipe)
+    scene = extractor.scene
+    if store is not None:
+        extractor = replace(extractor, batch=store.manifest.batch)
+    plan = make_plan(scene.rows, scene.cols, extractor.tiling, planes, store.done if store else None)
+    return Job(extractor, plan, recipe, path, store)
 
 
 def _default_taps(taps: Sequence[Tap]) -> list[Tap]:
@@ -228,12 +243,6 @@ def _existing(path: Path, recipe: Recipe) -> Store | None:
 def _brief(value: object) -> str:
     text = str(value)
     return text if len(text) <= 24 else text[:20] + "…"
-
-
-def _nothing(scene: Scene, tiling: Tiling) -> Callable[[PlaneId], NDArray[np.bool_]]:
-    side = unit_side(tiling)
-    grid = np.zeros((-(-scene.rows // side), -(-scene.cols // side)), dtype=bool)
-    return lambda _plane: grid
 
 
 def _gb(size: int) -> str:

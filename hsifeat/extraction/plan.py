@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hsifeat.cache.store import PlaneSpec, Unit
 from hsifeat.extraction.tiles import Tiling
-from hsifeat.types import PlaneId, Tap, windows
+from hsifeat.types import PlaneId, windows
 
 # Units are about this large: big enough for a shard of some MB, small enough that little is lost with one.
 _UNIT_PX = 128
@@ -106,11 +106,8 @@ def make_plan(
     rows: int,
     cols: int,
     tiling: Tiling,
-    unit_px: int,
-    timesteps: Sequence[int],
-    taps: Sequence[Tap],
-    dtype: str,
-    done: Callable[[PlaneId], NDArray[np.bool_]],
+    planes: Sequence[PlaneSpec],
+    done: Callable[[PlaneId], NDArray[np.bool_]] | None,
 ) -> Plan:
     """Plan an extraction.
 
@@ -120,26 +117,21 @@ def make_plan(
         The scene's shape.
     tiling : Tiling
         How tiles are cut.
-    unit_px : int
-        Side of a unit.
-    timesteps : sequence of int
-        Training timesteps.
-    taps : sequence of Tap
-        Layers.
-    dtype : str
-        Stored dtype.
-    done : callable
-        Which units of a plane are there, on the grid of units.
+    planes : sequence of PlaneSpec
+        What is asked for.
+    done : callable or None
+        Which units of a plane are there, on the grid of units; None where nothing is.
     """
-    planes = tuple(PlaneSpec(PlaneId(t, tap.name), tap.stride, tap.channels, dtype) for t in timesteps for tap in taps)
-    there = {plane.id: done(plane.id) for plane in planes}
+    side = unit_side(tiling)
+    units = [Unit((window.row // side, window.col // side), window) for window in windows(rows, cols, side)]
+    there = {plane.id: done(plane.id) for plane in planes} if done else {}
 
     def steps() -> Iterator[Step]:
-        for window in windows(rows, cols, unit_px):
-            unit = Unit((window.row // unit_px, window.col // unit_px), window)
-            for t in timesteps:
-                missing = tuple(p for p in planes if p.id.t == t and not there[p.id][unit.index])
+        for unit in units:
+            for t in dict.fromkeys(plane.id.t for plane in planes):
+                of_t = (plane for plane in planes if plane.id.t == t)
+                missing = tuple(p for p in of_t if not there or not there[p.id][unit.index])
                 if missing:
                     yield Step(unit, t, missing)
 
-    return Plan(planes, tuple(steps()), tiling, rows, cols)
+    return Plan(tuple(planes), tuple(steps()), tiling, rows, cols)

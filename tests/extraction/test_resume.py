@@ -143,6 +143,32 @@ def test_a_kill_inside_a_write(backbone_folder, undisturbed, tmp_path, forwards,
     check(resume(backbone_folder, path), undisturbed)
 
 
+def test_two_at_once_do_the_work_once(backbone_folder, undisturbed, tmp_path):
+    """Both end well, what is there is right, and between them they computed each tile once."""
+    path = tmp_path / "both.zarr"
+    environment = {**os.environ, "HSIFEAT_CACHE": str(tmp_path / "cache"), "COLUMNS": "400"}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    runs = [subprocess.Popen(command(backbone_folder, path), **options) for _ in range(2)]
+    said = [run.communicate() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    errors = [error for _, error in said]
+    assert sum("125 of 125 passes to do" in error for error in errors) == 1
+    assert sum("all 20 planes are there already" in error for error in errors) == 1
+    check(Store.open(path), undisturbed)
+
+
+def test_a_killed_writer_blocks_nobody(backbone_folder, undisturbed, tmp_path):
+    path = tmp_path / "killed.zarr"
+    environment = {**os.environ, "HSIFEAT_CACHE": str(tmp_path / "cache")}
+    with subprocess.Popen(command(backbone_folder, path), stderr=subprocess.DEVNULL, env=environment) as run:
+        while done_units(path) < 5:
+            time.sleep(0.002)
+        run.send_signal(signal.SIGKILL)
+    ended = subprocess.run(command(backbone_folder, path), capture_output=True, env=environment, timeout=120)
+    assert ended.returncode == 0
+    check(Store.open(path), undisturbed)
+
+
 def test_an_interrupted_store_says_what_it_lacks(backbone_folder, tmp_path):
     path = tmp_path / "part.zarr"
     arguments = [str(a) for a in command(backbone_folder, path)[1:]]
