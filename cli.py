@@ -39,7 +39,7 @@ Variable = Annotated[str | None, typer.Option(help="Variable to take from a file
 LabelFile = Annotated[str | None, typer.Option(help="Label map to attach: FILE, or FILE:VARIABLE.")]
 Store = Annotated[str | None, typer.Argument(help="Path, name or key prefix; the one completed last if left out.")]
 Stores = Annotated[list[str] | None, typer.Argument(help="Paths, names or key prefixes; by default the last store.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything that is drawn.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Planes = Annotated[str | None, typer.Option(help="Planes, e.g. 't50/*,t100/up_blocks.2'; all by default.")]
 LabelName = Annotated[str | None, typer.Option(help="Name of a label map in the store.")]
@@ -221,6 +221,7 @@ def fit(
     Example: `hsifeat fit ip.zarr --head film --split blocks:12+4:0.1 --out film-model`
     """
     from classifiers.fitting import fit_model
+    from classifiers.splits import parse_split
     from hsifeat import terminal
     from hsifeat.features import open_features
 
@@ -240,6 +241,10 @@ def fit(
         terminal.say("every labelled pixel trained, so none is left to score: name a --split for a score")
     else:
         scores, names = model.scores, model.class_names
+        if not parse_split(split or "").disjoint:
+            terminal.say(
+                "test pixels lie beside training pixels in this split: see blocks:12+4:0.1 for one that is disjoint"
+            )
         terminal.say(f"{split}: OA {scores.oa:.1%}, AA {scores.aa:.1%}, kappa {scores.kappa:.3f}")
         rows = [{"class": names[c], "recall": f"{r:.1%}"} for c, r in zip(scores.classes, scores.recall, strict=True)]
         terminal.show_table("", rows, ("class", "recall"))
@@ -291,16 +296,16 @@ def bench(
     Example: `hsifeat bench ip.zarr --heads film,svm --splits random:0.1,blocks:12+4:0.1 --seeds 5 --out report`
     """
     from classifiers.comparison.compare import compare
+    from classifiers.comparison.entries import fitting_heads
     from classifiers.comparison.report import write_report
     from classifiers.comparison.tables import write_csv, write_json
-    from classifiers.heads.registry import head_names
     from classifiers.splits import separate
     from hsifeat import terminal
 
     with terminal.progress() as listen:
         comparison = compare(
             stores,
-            heads=head_names() if heads == "all" else _list(heads),
+            heads=fitting_heads(_list(inputs)) if heads == "all" else _list(heads),
             splits=separate(splits),
             seeds=seeds,
             inputs=_list(inputs),
@@ -349,6 +354,11 @@ def main() -> None:
         if debug:
             raise
         _complain(str(error))
+        status = 1
+    except OSError as error:
+        if debug:
+            raise
+        _complain(f"{error.filename or 'a file'} can't be used: {error.strerror or error}")
         status = 1
     except KeyboardInterrupt:
         _complain("interrupted; what is finished is kept, and the same command goes on from there")

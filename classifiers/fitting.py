@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifiers.comparison.inputs import INPUTS, picks
-from classifiers.heads.registry import head_class, make_head
+from classifiers.heads.registry import make_head
+from classifiers.inputs import check_input, has_planes, picks
 from classifiers.layout import Layout
 from classifiers.metrics import Scores, score
 from classifiers.persistence import load_model, save_model
 from classifiers.splits import parse_split
 from classifiers.table import WINDOW_PX, PixelTable
-from hsifeat.errors import HeadError, nearest
+from hsifeat.errors import HeadError, StoreError
 from hsifeat.features import Features, PlaneLike
 
 if TYPE_CHECKING:
@@ -66,25 +67,41 @@ class Model:
     def load(cls, folder: Path) -> Model:
         """Read what `save` wrote; `HeadError` for a damaged or foreign folder."""
         head, meta = load_model(folder)
-        if head.layout is None:
-            raise HeadError(f"{folder} holds a head without a layout: it can't be used on a store")
-        return cls(
-            head=head,
-            layout=head.layout,
-            class_names={int(c): n for c, n in meta["class_names"].items()},
-            class_colours={int(c): n for c, n in meta["class_colours"].items()},
-            recipe=meta["recipe"],
-            train_pixels=meta["train_pixels"],
-        )
+        try:
+            if head.layout is None:
+                raise ValueError("no layout")  # noqa: TRY301  # told below, with the other things that may be missing
+            return cls(
+                head=head,
+                layout=head.layout,
+                class_names={int(c): str(n) for c, n in meta["class_names"].items()},
+                class_colours={int(c): _colour(n) for c, n in meta["class_colours"].items()},
+                recipe=dict(meta["recipe"]),
+                train_pixels=int(meta["train_pixels"]),
+            )
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise HeadError(
+                f"{folder} holds no model that hsifeat fit wrote ({error}): it can't be used on a store"
+            ) from error
 
     def check(self, features: Features) -> None:
         """Raise `HeadError` unless a store's planes come from the recipe that the head learned from; scenes may differ."""
+        bands = {group.width for group in self.layout.spectral}
+        if bands - {features.scene.bands}:
+            raise HeadError(
+                f"this head learned from spectra of {bands.pop()} bands; {features.name} has {features.scene.bands}"
+            )
         wrong = features.differences(self.recipe)
         if wrong and self.layout.learned:
             fields = ", ".join(f"{name}: {str(a)[:20]} there, {str(b)[:20]} learned" for name, a, b in wrong[:5])
             raise HeadError(
                 f"the planes of {features.name} come from another recipe than this head learned from: {fields}"
             )
+
+
+def _colour(text: str) -> str:
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        raise ValueError(f"{text!r} is no colour")
+    return text
 
 
 def fit_model(
@@ -125,11 +142,9 @@ def fit_model(
         Anything unknown, or labels that can't be split so.
     """
     chosen = inputs or "spectra+planes"
-    if chosen not in INPUTS:
-        raise HeadError(f"unknown input {chosen!r}; {nearest(chosen, INPUTS)}")
-    missing = head_class(head).needs - {kind for kind, _ in INPUTS[chosen]}
-    if missing:
-        raise HeadError(f"the head {head} needs {' and '.join(sorted(missing))}, which {chosen} lacks")
+    check_input(chosen, head)
+    if has_planes(chosen) and not features.select(planes):
+        raise StoreError(f"{features.name} has no plane to learn from: name some with --planes, or --inputs spectra")
     table = PixelTable.from_store(features, labels=labels, planes=planes, window=WINDOW_PX).take(picks(chosen))
     made = make_head(head, layout=table.layout, **(params or {}))
     if "random_state" in made.get_params():

@@ -27,6 +27,7 @@ from classifiers.heads.base import Head
 from classifiers.heads.registry import make_head, name_of
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
+from hsifeat.files import disk_errors
 
 FORMAT = "hsifeat-model"
 FORMAT_VERSION = 1
@@ -77,7 +78,8 @@ def save_model(head: Head, folder: str | Path, *, meta: dict[str, Any]) -> None:
         text = json.dumps(manifest, indent=2, default=_plain)
     except TypeError as error:
         raise HeadError(f"a parameter or meta of the {name} head can't be kept as JSON: {error}") from error
-    _write_whole(folder, files | {MANIFEST: text.encode()})
+    with disk_errors(folder):
+        _write_whole(folder, files | {MANIFEST: text.encode()})
 
 
 def load_model(folder: str | Path) -> tuple[Head, dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -338,7 +338,11 @@ class BoundSplit:
         """Yield training and test rows of each draw; `SplitError` if `X` has other rows than the table."""
         if X is not None and len(np.asarray(X)) != len(self.rows):
             raise SplitError(f"this splitter belongs to a table of {len(self.rows)} rows; found {len(np.asarray(X))}")
+        at = self.rows, self.cols
+        # Only the table's rows are divided: a table may be the training side of another split already.
+        mine = np.zeros_like(self.labels.classes)
+        mine[at] = self.labels.classes[at]
+        labels = replace(self.labels, classes=mine)
         for k in range(self.draws):
-            drawn = self.split_rule.draw(self.labels, self.seed + k)
-            at = self.rows, self.cols
+            drawn = self.split_rule.draw(labels, self.seed + k)
             yield np.flatnonzero(drawn.train[at]), np.flatnonzero(drawn.test[at])

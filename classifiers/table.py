@@ -130,8 +130,7 @@ class PixelTable:
             No such store, plane or labels, or labels of another shape.
         """
         features = store if isinstance(store, Features) else open_features(store)
-        chosen = labels if isinstance(labels, Labels) else features.labels(labels)
-        features.scene.with_labels(chosen)
+        chosen = features.usable(labels if isinstance(labels, Labels) else features.labels(labels))
         layout = make_layout(features, spectra=spectra, window=window, planes=planes)
         rows, cols = np.nonzero(chosen.classes)
         if not len(rows):

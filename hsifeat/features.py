@@ -8,7 +8,7 @@ block: the map of full size is never built.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -127,6 +127,13 @@ class Features:
             )
         return there[name]
 
+    def usable(self, labels: Labels) -> Labels:
+        """Return a label map without the pixels that hold nothing; `SceneError` if it is not on the scene's grid."""
+        self.scene.with_labels(labels)
+        if self.valid[labels.classes != 0].all():
+            return labels
+        return replace(labels, classes=np.where(self.valid, labels.classes, 0).astype(labels.classes.dtype))
+
     def _labels(self, name: str) -> Labels:
         array = self.store.label_array(name)
         facts: dict[str, Any] = array.attrs.asdict()
@@ -148,9 +155,15 @@ class Features:
         Raises
         ------
         StoreError
-            A name that fits no complete plane.
+            A name that fits no complete plane, or all are asked for and some are unfinished.
         """
         if planes is None:
+            if self.unfinished:
+                names = ", ".join(str(plane.id) for plane in self.unfinished[:3])
+                raise StoreError(
+                    f"{self.name} has {len(self.unfinished)} planes that an extraction began and did not finish ({names}, "
+                    "…): give the extract command again, or name the planes to use with --planes"
+                )
             return list(self.planes)
         picked: dict[PlaneSpec, None] = {}
         for wanted in planes:
@@ -274,7 +287,7 @@ class Features:
         return np.asarray(tall[:, x.low - left] * (1 - dx) + tall[:, x.high - left] * dx)
 
     def _read_cube(self, window: Window) -> NDArray[np.float32]:
-        return np.asarray(self.scene.cube[window.slices], np.float32)
+        return self.store.read_scene(window)
 
     def _pooled(
         self, at: _Pixels, side_px: int, read: Callable[[Window], NDArray[np.float32]], channels: int

@@ -125,3 +125,26 @@ def test_a_flipped_byte_is_caught_on_reading(store_path, tmp_path):
     rows, cols = np.indices((ROWS, COLS)).reshape(2, -1)
     with pytest.raises(HsifeatError, match="damaged"):
         open_features(tmp_path / "s.zarr").sample(rows, cols, ["t0/mid_block"])
+
+
+def test_a_lost_shard_is_told_and_not_read_as_zeros(store_path, tmp_path):
+    import shutil
+
+    shutil.copytree(store_path, tmp_path / "s.zarr")
+    folder = tmp_path / "s.zarr" / "planes" / "t0000" / "up_blocks.0"
+    next(p for p in folder.rglob("0") if p.is_file()).unlink()
+    with pytest.raises(HsifeatError, match="has lost a part of the plane t0/up_blocks.0"):
+        open_features(tmp_path / "s.zarr").sample([3], [3], ["t0/up_blocks.0"])
+
+
+def test_a_damaged_scene_is_told(store_path, tmp_path):
+    import shutil
+
+    shutil.copytree(store_path, tmp_path / "s.zarr")
+    shard = next(p for p in (tmp_path / "s.zarr" / "scene" / "cube").rglob("0") if p.is_file())
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 3] ^= 1
+    shard.write_bytes(content)
+    rows, cols = np.indices((ROWS, COLS)).reshape(2, -1)
+    with pytest.raises(HsifeatError, match="damaged in its scene"):
+        open_features(tmp_path / "s.zarr").spectra(rows, cols)

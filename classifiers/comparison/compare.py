@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.inputs import INPUTS, make_entries, picks
+from classifiers.comparison.entries import make_entries
 from classifiers.comparison.record import Record, run_key, versions
 from classifiers.comparison.results import Comparison, Entry, Pictures, Run, RunResult
 from classifiers.heads.registry import make_head
+from classifiers.inputs import INPUTS, has_planes, picks
 from classifiers.mapping import predict_maps
 from classifiers.metrics import score
-from classifiers.splits import Draw, Split, parse_split, thin
+from classifiers.splits import GRAMMAR, Draw, MaskSplit, Split, parse_split, thin
 from classifiers.table import WINDOW_PX, PixelTable
-from hsifeat.errors import HeadError, StoreError
+from hsifeat.errors import HeadError, SplitError, StoreError
 from hsifeat.features import Features, PlaneLike, open_features
 from hsifeat.scenes.colours import false_colour
 from hsifeat.work.events import Advanced, Finished, Listener, Note, Started, silent
@@ -55,7 +56,8 @@ def compare(
     heads : sequence of str
         Names of heads.
     splits : sequence of str
-        In the grammar of `parse_split`. For each seed all splits get the same number of training pixels: the smallest
+        In the grammar of `parse_split`. Where only random or only disjoint ones are named, the other kind is added, since
+        neither can be read without the other. For each seed all splits get the same number of training pixels: the smallest
         that any of them draws.
     seeds : int
         Seeds 0 to ``seeds - 1``; each decides both the draw and the head, so entries are paired.
@@ -86,20 +88,22 @@ def compare(
     given = [stores] if stores is None or isinstance(stores, str | Path | Features) else list(stores)
     opened = _named([store if isinstance(store, Features) else open_features(store) for store in given])
     listen(Note(f"stores: {', '.join(str(features.store.path) for features in opened.values())}"))
-    rules = [parse_split(text) for text in dict.fromkeys(splits)]
+    rules = _side_by_side([parse_split(text) for text in dict.fromkeys(splits)], listen)
     entries = make_entries(list(opened), heads, inputs)
     first = next(iter(opened.values()))
+    if not all(features.select(planes) for features in opened.values()) and any(
+        has_planes(e.features) for e in entries
+    ):
+        raise StoreError("no plane to learn from: name some with --planes, or leave the inputs with planes out")
     tables = {
         name: PixelTable.from_store(features, labels=first.labels(labels), planes=planes, window=WINDOW_PX)
         for name, features in opened.items()
     }
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    bench = _Bench(opened, tables, Record(folder), listen, {})
+    bench = _Bench(opened, tables, Record(Path(out)), listen, {})
     draws = bench.draw(rules, seeds)
     results = bench.run_all(entries, draws)
     maps = bench.map_all(entries, draws)
-    truth = first.labels(labels)
+    truth = next(iter(tables.values())).labels
     scene = first.scene
     return Comparison(
         scene={
@@ -231,6 +235,18 @@ class _Bench:
             run, score(test.y, predicted), len(train), len(test), draw.left_out, fitted - start, done - fitted
         )
         return result, head
+
+
+def _side_by_side(rules: list[Split], listen: Listener) -> list[Split]:
+    """Add a disjoint split where only leaky ones are asked for, and the other way round; masks stand for themselves."""
+    if not rules:
+        raise SplitError(f"no split to compare under; allowed: {GRAMMAR}")
+    drawn = [rule for rule in rules if not isinstance(rule, MaskSplit)]
+    for text, disjoint in zip(SPLITS, (False, True), strict=True):
+        if drawn and all(rule.disjoint != disjoint for rule in drawn):
+            listen(Note(f"{text} is added: a random and a disjoint split are shown side by side"))
+            rules = [*rules, parse_split(text)]
+    return rules
 
 
 def _named(stores: Sequence[Features]) -> dict[str, Features]:

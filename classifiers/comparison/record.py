@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from classifiers.comparison.results import RunResult
 from classifiers.layout import Layout
 from classifiers.splits import Draw
+from hsifeat.files import disk_errors, whole
 from hsifeat.scenes import Labels
 
 # What fits and scores; another version may give other numbers, so it makes another run.
@@ -63,7 +64,8 @@ class Record:
     def __init__(self, folder: Path) -> None:
         self._file = folder / "runs.jsonl"
         self._maps = folder / "maps"
-        self._maps.mkdir(parents=True, exist_ok=True)
+        with disk_errors(folder):
+            self._maps.mkdir(parents=True, exist_ok=True)
         self._known = {key: row for key, row in self._read()}  # noqa: C416  # a later line wins
 
     def _read(self) -> list[tuple[str, dict[str, Any]]]:
@@ -91,7 +93,7 @@ class Record:
         """Record a finished run."""
         row = result.to_json()
         self._known[key] = row
-        with self._file.open("a", encoding="utf-8") as file:
+        with disk_errors(self._file), self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"key": key, **row}) + "\n")
 
     def find_map(self, key: str) -> NDArray[np.integer] | None:
@@ -105,7 +107,5 @@ class Record:
     def add_map(self, key: str, classes: NDArray[np.integer]) -> None:
         """Record the map that a run's head gave."""
         file = self._maps / f"{key[:32]}.npy"
-        part = file.with_suffix(".part")
-        with part.open("wb") as stream:
+        with whole(file) as part, part.open("wb") as stream:
             np.save(stream, classes, allow_pickle=False)
-        part.replace(file)

@@ -15,8 +15,8 @@ import numpy as np
 
 from classifiers.comparison import figures
 from classifiers.comparison.results import Comparison, Entry, Summary
-from classifiers.comparison.tables import write_whole
 from hsifeat.errors import HsifeatError
+from hsifeat.files import write_whole
 
 LEAKS, DISJOINT, GIVEN = "leaks through context", "spatially disjoint", "as given"
 

@@ -38,7 +38,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -47,6 +46,7 @@ import numpy as np
 
 from classifiers.comparison.results import Comparison, Entry, RunResult, Summary
 from hsifeat.errors import HsifeatError
+from hsifeat.files import write_whole
 
 SCHEMA_VERSION = 1
 _SCORES = ("oa", "aa", "kappa", "fit_seconds", "predict_seconds")
@@ -129,17 +129,6 @@ def remarks(comparison: Comparison) -> list[str]:
         f"pixels, classes left out: {', '.join(comparison.class_names[c] for c in cell.left_out) or 'none'}"
         for split, cell in reversed(first.items())
     ]
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that readers see the old one or the whole new one, and make its folder when missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _sorted(comparison: Comparison) -> list[RunResult]:

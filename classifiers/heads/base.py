@@ -78,7 +78,14 @@ class Head(ClassifierMixin, BaseEstimator):
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise HeadError(f"all {len(codes)} rows are of one class, {self.classes_[0]!r}; give at least two classes")
-        self._fit(rows, codes.astype(np.int64))
+        try:
+            self._fit(rows, codes.astype(np.int64))
+        except HeadError:
+            raise
+        except (TypeError, ValueError) as error:
+            # A parameter of a wrong kind or out of range, told by whoever met it first.
+            reason = " ".join(str(error).split())
+            raise HeadError(f"{type(self).__name__} can't be fitted with these parameters: {reason}") from error
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -9,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hsifeat.errors import StoreError, nearest
+from hsifeat.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -35,15 +37,12 @@ def cache_folder() -> Path:
 
 def enter(key: str, path: Path) -> None:
     """Note that a store is complete."""
-    folder = cache_folder() / "catalogue"
-    folder.mkdir(parents=True, exist_ok=True)
-    place = path.resolve()
-    entry = CatalogueEntry(key, str(place), time.time())
-    # Two stores may share a key (one recipe at two places), so the place is in the file's name as well.
-    file = folder / f"{key[:16]}-{_short(str(place))}.json"
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    part.write_text(json.dumps(asdict(entry)), encoding="utf-8")
-    part.replace(file)
+    place = str(path.resolve())
+    # One file a place: a store that was made anew there takes the entry of the old one.
+    name = hashlib.sha256(place.encode()).hexdigest()[:16]
+    write_whole(
+        cache_folder() / "catalogue" / f"{name}.json", json.dumps(asdict(CatalogueEntry(key, place, time.time())))
+    )
 
 
 def entries() -> list[CatalogueEntry]:
@@ -81,9 +80,3 @@ def find_store(source: str | Path | None) -> Path:
     if not named:
         raise StoreError(f"no store at or named {text!r}; {nearest(text, [e.name for e in known])}")
     return Path(named[0].path)
-
-
-def _short(text: str) -> str:
-    import hashlib
-
-    return hashlib.sha256(text.encode()).hexdigest()[:8]

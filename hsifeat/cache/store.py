@@ -6,12 +6,11 @@ progress record; whatever has no record counts as not there and is written anew.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from hsifeat.cache.manifest import Manifest
 from hsifeat.errors import StoreError
+from hsifeat.files import disk_errors
 from hsifeat.types import Cube, PlaneId, Window, windows
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Store:
         part = path.with_name(f".{path.name}.part-{os.getpid()}")
         shutil.rmtree(part, ignore_errors=True)
         try:
-            with _disk_errors(path):
+            with disk_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 group = zarr.open_group(part, mode="w-", attributes={"hsifeat": manifest.model_dump(mode="json")})
                 _write_scene(group, manifest, scene)
@@ -173,7 +173,7 @@ class Store:
         scene = self.manifest.scene
         side = self.manifest.unit_px // plane.stride
         chunk = _CHUNK_CELLS if side % _CHUNK_CELLS == 0 else side
-        with _disk_errors(self.path):
+        with disk_errors(self.path):
             self._group.create_array(
                 f"planes/{plane.id.path}",
                 shape=plane.cells(scene.rows, scene.cols),
@@ -181,7 +181,7 @@ class Store:
                 chunks=(chunk, chunk, plane.channels),
                 dtype=plane.dtype,
                 compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()],
-                fill_value=0,
+                fill_value=float("nan"),
                 attributes={"t": plane.id.t, "layer": plane.id.layer, "stride": plane.stride},
                 dimension_names=(f"y_s{plane.stride}", f"x_s{plane.stride}", f"channel_{plane.id.layer}"),
                 overwrite=True,
@@ -231,8 +231,10 @@ class Store:
         array = self._array(f"planes/{plane.path}")
         facts: dict[str, Any] = array.attrs.asdict()
         digest = hashlib.sha256(np.ascontiguousarray(values).data).digest()
-        with _disk_errors(self.path):
-            # What a killed writer left of the shard goes first: zarr would read it to merge the new values in.
+        with disk_errors(self.path):
+            # What a killed writer left of the shard goes first: zarr would read it to merge the new values in. And
+            # before it its record, so that no record ever stands for a shard that is not there.
+            self._array(f"progress/{plane.path}")[unit.index] = 0
             sync((array.store_path / array.metadata.encode_chunk_key((*unit.index, 0))).delete())
             array[unit.window.coarsen(facts["stride"]).slices] = values
             self._array(f"progress/{plane.path}")[unit.index] = np.frombuffer(digest, dtype=np.uint8)
@@ -245,19 +247,32 @@ class Store:
         StoreError
             What is stored does not have its checksum.
         """
+        advice = (
+            f"delete planes/{plane.path} and progress/{plane.path} there and extract again: only that plane is computed"
+        )
         try:
-            return np.asarray(self.plane(plane)[cells.slices], np.float32)
+            values = np.asarray(self.plane(plane)[cells.slices], np.float32)
         except (ValueError, RuntimeError) as error:
-            raise StoreError(
-                f"{self.path} is damaged in the plane {plane}: {error}; delete planes/{plane.path} and progress/{plane.path} "
-                "there and extract again: only that plane is computed"
-            ) from error
+            raise StoreError(f"{self.path} is damaged in the plane {plane} ({error}): {advice}") from error
+        # The fill value is NaN and no plane holds one: where it shows, a shard is gone.
+        if np.isnan(values).any():
+            raise StoreError(f"{self.path} has lost a part of the plane {plane}: {advice}")
+        return values
 
     def plane(self, plane: PlaneId) -> zarr.Array[Any]:
         """Return a plane's array, of shape (ceil(rows / stride), ceil(cols / stride), channels)."""
         return self._array(f"planes/{plane.path}")
 
     # Scene ------------------------------------------------------------------------------------------------------------
+
+    def read_scene(self, window: Window) -> NDArray[np.float32]:
+        """Read a window of the scene as (rows, cols, bands) float32; `StoreError` if it does not have its checksum."""
+        try:
+            return np.asarray(self.scene_array("cube")[window.slices], np.float32)
+        except (ValueError, RuntimeError) as error:
+            raise StoreError(
+                f"{self.path} is damaged in its scene ({error}): extract to another place with --out"
+            ) from error
 
     def scene_array(self, name: str) -> zarr.Array[Any]:
         """Return one of the scene's arrays: ``cube``, ``valid``, ``projection/weights``, ``projection/offset``."""
@@ -273,7 +288,7 @@ class Store:
 
     def add_labels(self, name: str, classes: NDArray[np.integer], facts: dict[str, Any]) -> None:
         """Add or replace a label map (rows, cols) with its class names and colours; no plane depends on it."""
-        with _disk_errors(self.path):
+        with disk_errors(self.path):
             self._group.create_array(
                 f"scene/labels/{name}",
                 data=np.asarray(classes),
@@ -314,18 +329,3 @@ def _write_scene(group: zarr.Group, manifest: Manifest, scene: SceneArrays) -> N
     group.create_array("scene/valid", data=scene.valid, dimension_names=("y", "x"))
     for name, values in scene.projection.items():
         group.create_array(f"scene/projection/{name}", data=values)
-
-
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into one clear message."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreError(
-                f"the disk that holds {path} is full; finished units are kept: free some space and run the command again"
-            ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise StoreError(f"{path} can't be written: {error.strerror}") from error
-        raise

@@ -70,6 +70,11 @@ def schedule_from_config(config: dict[str, Any]) -> NoiseSchedule:
     """Build the schedule that a diffusers ``scheduler_config.json`` describes, by diffusers itself."""
     from diffusers import DDPMScheduler
 
+    if not {"beta_schedule", "trained_betas"} & set(config):
+        raise BackboneError(
+            f"the schedule is a {config.get('_class_name', 'scheduler without a class name')}, which names no betas; one of "
+            "the DDPM family is wanted (DDPM, DDIM, PNDM, DPM-Solver, …)"
+        )
     known = {
         "beta_start",
         "beta_end",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -87,8 +88,11 @@ class UNet2DBackbone:
         import torch
         from diffusers import UNet2DModel
 
-        with torch.device("meta"):
-            network = UNet2DModel.from_config(self._config)
+        try:
+            with torch.device("meta"):
+                network = UNet2DModel.from_config(self._config)
+        except (TypeError, ValueError) as error:
+            raise BackboneError(f"{self._network_folder / 'config.json'} describes no UNet2DModel: {error}") from error
         side = 8 * 2 ** (len(network.config.block_out_channels) - 1)
 
         def forward() -> object:
@@ -172,8 +176,10 @@ class UNet2DBackbone:
 
         with (
             torch.inference_mode(),
-            # The same bits on each run, and float32 that is float32.
+            # The same bits on each run, and float32 that is float32, whatever the caller has set for itself.
+            torch.autocast(images.device.type, enabled=False),
             torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False),
+            _full_precision(),
         ):
             return tap(self._network, layers, lambda: self._call(self._network, images, t))
 
@@ -184,6 +190,19 @@ class UNet2DBackbone:
         if self._class_label is not None:
             labels = torch.full((len(images),), self._class_label, device=images.device)
         return network(images, t, class_labels=labels, return_dict=False)
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """Multiply float32 matrices as float32 for the length of the block."""
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _output_blocks(network: UNet2DModel) -> dict[str, str]:

@@ -25,7 +25,7 @@ from hsifeat.diffusion.device import pick_device
 from hsifeat.diffusion.open import open_backbone
 from hsifeat.diffusion.taps import find_taps, is_block
 from hsifeat.errors import HsifeatError, RecipeMismatchError, StoreError
-from hsifeat.extraction.plan import Plan, make_plan
+from hsifeat.extraction.plan import Plan, make_plan, unit_side
 from hsifeat.extraction.runner import Extractor
 from hsifeat.extraction.tiles import Tiling
 from hsifeat.projection import Projection, fit_projection
@@ -154,8 +154,10 @@ def prepare(
     if batch is not None and batch < 1:
         raise HsifeatError(f"a batch has at least one tile; found {batch}")
     wanted = tuple(sorted(set(timesteps)))
-    if not wanted:
-        raise HsifeatError("no timestep asked for")
+    if not wanted or (layers is not None and not layers):
+        raise HsifeatError(f"no {'layer' if wanted else 'timestep'} asked for")
+    if not 0 <= seed < 2**32:
+        raise HsifeatError(f"a seed lies between 0 and {2**32 - 1}; found {seed}")
     backbone.schedule.check(wanted)
     taps = _default_taps(backbone.taps) if layers is None else find_taps(backbone.taps, layers)
     tiling = Tiling(tile, context)
@@ -191,12 +193,13 @@ def prepare(
 
 
 def _settle(extractor: Extractor, recipe: Recipe, path: Path, planes: Sequence[PlaneSpec]) -> Job:
-    """Look at what the store holds by now, and plan what it lacks; a store keeps the batch that it was begun with."""
+    """Look at what the store holds by now, and plan what it lacks; a store keeps the batch and the units that it was begun with."""
     store = _existing(path, recipe)
     scene = extractor.scene
+    unit_px = unit_side(extractor.tiling)
     if store is not None:
-        extractor = replace(extractor, batch=store.manifest.batch)
-    plan = make_plan(scene.rows, scene.cols, extractor.tiling, planes, store.done if store else None)
+        extractor, unit_px = replace(extractor, batch=store.manifest.batch), store.manifest.unit_px
+    plan = make_plan(scene.rows, scene.cols, extractor.tiling, unit_px, planes, store.done if store else None)
     return Job(extractor, plan, recipe, path, store)
 
 

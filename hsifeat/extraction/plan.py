@@ -106,6 +106,7 @@ def make_plan(
     rows: int,
     cols: int,
     tiling: Tiling,
+    unit_px: int,
     planes: Sequence[PlaneSpec],
     done: Callable[[PlaneId], NDArray[np.bool_]] | None,
 ) -> Plan:
@@ -117,13 +118,14 @@ def make_plan(
         The scene's shape.
     tiling : Tiling
         How tiles are cut.
+    unit_px : int
+        Side of a unit.
     planes : sequence of PlaneSpec
         What is asked for.
     done : callable or None
         Which units of a plane are there, on the grid of units; None where nothing is.
     """
-    side = unit_side(tiling)
-    units = [Unit((window.row // side, window.col // side), window) for window in windows(rows, cols, side)]
+    units = [Unit((w.row // unit_px, w.col // unit_px), w) for w in windows(rows, cols, unit_px)]
     there = {plane.id: done(plane.id) for plane in planes} if done else {}
 
     def steps() -> Iterator[Step]:

@@ -145,5 +145,9 @@ class Extractor:
 def _check_finite(plane: PlaneSpec, block: NDArray[np.generic]) -> None:
     wrong = block.size - int(np.isfinite(block).sum())
     if wrong:
-        advice = "store float32 with --dtype float32" if plane.dtype == "float16" else "the weights may be damaged"
+        advice = (
+            "store float32 with --dtype float32, in another --out"
+            if plane.dtype == "float16"
+            else "the weights may be damaged"
+        )
         raise StoreError(f"{wrong} of {block.size} values of {plane.id} are no finite {plane.dtype}: {advice}")

@@ -12,6 +12,7 @@ from typing import Any
 from hsifeat.diffusion.device import pick_device
 from hsifeat.diffusion.unet2d import PROJECTION_FILE
 from hsifeat.errors import PretrainingError
+from hsifeat.files import disk_errors, write_whole
 from hsifeat.pretraining.card import loss_curve, model_card
 from hsifeat.pretraining.patches import PatchSampler
 from hsifeat.pretraining.presets import TIMESTEPS, Preset, find_preset
@@ -21,7 +22,7 @@ from hsifeat.scenes import Scene, open_scene
 from hsifeat.work.events import Advanced, Finished, Listener, Note, Started, silent
 
 RECORD = "training.json"
-_CHECKPOINT = "checkpoint.pt"
+_CHECKPOINT, _SETTINGS = "checkpoint.pt", "settings.json"
 _CHECKPOINT_SECONDS = 30.0
 
 
@@ -96,6 +97,7 @@ def pretrain(
         "seed": seed,
         "scene": {"name": scene.name, "digest": scene.digest, "licence": scene.licence, "citation": scene.citation},
         "projection": {"spec": projection.spec, "digest": projection.digest},
+        "settings": _settings(preset),
     }
     folder = Path(out)
     before = _record(folder, identity)
@@ -110,7 +112,7 @@ def pretrain(
     trainer = Trainer(preset, sampler, where)
     if (folder / _CHECKPOINT).exists():
         trainer.load(folder / _CHECKPOINT)
-    _write_json(folder / "settings.json", identity)
+    write_whole(folder / _SETTINGS, json.dumps(identity, indent=1))
     seconds = (before or {}).get("seconds", 0.0) + _train(trainer, folder, target, minutes, listen)
     facts = {
         **identity,
@@ -119,11 +121,11 @@ def pretrain(
         "seconds": seconds,
         "device": where,
         "parameters": parameter_count(trainer.network),
-        "settings": _settings(preset),
         "command": _command(scene.name, network, size, trainer.step, components, seed),
         "losses": trainer.losses,
     }
-    _write_model(folder, trainer, facts)
+    with disk_errors(folder):
+        _write_model(folder, trainer, facts)
     return folder
 
 
@@ -159,7 +161,7 @@ def _record(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if not folder.is_dir():
         raise PretrainingError(f"{folder} is a file: name a folder with --out")
-    settings = folder / "settings.json"
+    settings = folder / _SETTINGS
     if not settings.exists():
         if any(p.name != PROJECTION_FILE for p in folder.iterdir()):
             raise PretrainingError(f"{folder} holds something else: name an empty or a new folder with --out")
@@ -196,6 +198,8 @@ def _command(scene: str, network: str, size: str, steps: int, components: int | 
 
 def _write_model(folder: Path, trainer: Trainer, facts: dict[str, Any]) -> None:
     """Write the diffusers folder; the record comes last and says that all is there."""
+    # An old record would vouch for weights that are about to go.
+    (folder / RECORD).unlink(missing_ok=True)
     part = folder / ".part"
     shutil.rmtree(part, ignore_errors=True)
     trainer.averaged.save_pretrained(part / "unet", safe_serialization=True)
@@ -209,13 +213,7 @@ def _write_model(folder: Path, trainer: Trainer, facts: dict[str, Any]) -> None:
         "unet": ["diffusers", "UNet2DModel"],
         "scheduler": ["diffusers", "DDPMScheduler"],
     }
-    _write_json(folder / "model_index.json", index)
-    (folder / "loss.png").write_bytes(loss_curve(facts["losses"]))
-    (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
-    _write_json(folder / RECORD, facts)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    part.replace(path)
+    write_whole(folder / "model_index.json", json.dumps(index, indent=1))
+    write_whole(folder / "loss.png", loss_curve(facts["losses"]))
+    write_whole(folder / "README.md", model_card(facts))
+    write_whole(folder / RECORD, json.dumps(facts, indent=1))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.errors import PretrainingError
+from hsifeat.files import whole
 from hsifeat.pretraining.patches import PatchSampler
 from hsifeat.pretraining.presets import Preset
 
@@ -105,9 +106,8 @@ class Trainer:
             "optimizer": self._optimizer.state_dict(),
             "losses": torch.tensor(self.losses, dtype=torch.float64),
         }
-        part = path.with_name(f".{path.name}.part")
-        torch.save(state, part)
-        part.replace(path)
+        with whole(path) as part:
+            torch.save(state, part)
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint; it holds tensors only and nothing in it is unpickled."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.files import whole
 
 SUFFIXES = (".png", ".npy")
 
@@ -40,16 +40,12 @@ def write_map(path: Path, classes: NDArray[np.integer], colours: Mapping[int, st
         Another suffix, a missing folder, or more than 255 classes in a PNG.
     """
     check_map_path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with whole(path) as part:
         if path.suffix.lower() == ".npy":
             with part.open("wb") as file:
                 np.save(file, classes, allow_pickle=False)
         else:
             _write_png(part, classes, colours)
-        os.replace(part, path)  # noqa: PTH105  # the atomic one, said plainly
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _write_png(path: Path, classes: NDArray[np.integer], colours: Mapping[int, str]) -> None:

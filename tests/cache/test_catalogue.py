@@ -48,3 +48,10 @@ def test_a_damaged_entry_does_no_harm(three):
         file.write_text("{")
         break
     assert len(catalogue.entries()) == 2
+
+
+def test_a_store_made_anew_at_a_place_takes_the_old_entry(three):
+    catalogue.enter("cccc44" * 10, three[0])
+    assert catalogue.find_store("cccc44") == three[0]
+    with pytest.raises(StoreError, match="no store at or named 'aaaa11'"):
+        catalogue.find_store("aaaa11")

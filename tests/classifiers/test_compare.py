@@ -7,9 +7,10 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from classifiers import compare
 from classifiers.comparison import compare as module
-from classifiers.comparison.inputs import INPUTS, make_entries, picks
+from classifiers.comparison.entries import make_entries
 from classifiers.comparison.results import Entry
 from classifiers.comparison.tables import write_csv
+from classifiers.inputs import INPUTS, picks
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
@@ -105,14 +106,37 @@ def test_an_interrupted_comparison_goes_on(store_path, tmp_path, heads, fits, mo
     assert len(compare(store_path, **options).results) == 8
 
 
-def test_other_pixels_or_labels_are_other_runs(store_path, tmp_path, heads, fits):
+def test_other_pixels_are_other_runs(store_path, tmp_path, heads, fits):
     options = {"heads": ["svm"], "seeds": 1, "inputs": ["spectra"], "out": tmp_path}
-    compare(store_path, splits=["random:0.3"], **options)
-    compare(store_path, splits=["random:0.4"], **options)
-    assert len(fits) == 2
-    # Beside a smaller split the training pixels are thinned: not the same run.
-    compare(store_path, splits=["random:0.4", "random:0.1"], **options)
+    compare(store_path, splits=["random:0.3", "blocks:9+0:0.6"], **options)
+    compare(store_path, splits=["random:0.4", "blocks:9+0:0.6"], **options)
+    # The random split is another one, and the blocks are thinned to another number of training pixels.
     assert len(fits) == 4
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        (["random:0.3"], ["random:0.3", "blocks:12+4:0.1"]),
+        (["blocks:9+0:0.3"], ["blocks:9+0:0.3", "random:0.1"]),
+        (["per-class:5", "blocks:9+0:0.3"], ["per-class:5", "blocks:9+0:0.3"]),
+    ],
+)
+def test_a_random_and_a_disjoint_split_stand_side_by_side(store_path, tmp_path, heads, asked, shown):
+    found = compare(store_path, heads=["svm"], splits=asked, seeds=1, inputs=["spectra"], out=tmp_path)
+    assert list(dict.fromkeys(r.run.split for r in found.results)) == shown
+
+
+def test_an_unfinished_store_is_refused(store_path, tmp_path):
+    import shutil
+
+    import zarr
+
+    shutil.copytree(store_path, tmp_path / "s.zarr")
+    zarr.open_array(tmp_path / "s.zarr" / "progress" / "t0000" / "mid_block", mode="r+")[:] = 0
+    with pytest.raises(StoreError, match=r"1 planes that an extraction began and did not finish \(t0/mid_block"):
+        compare(tmp_path / "s.zarr", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_inputs_take_their_groups(store_path):
@@ -131,6 +155,9 @@ def test_inputs_take_their_groups(store_path):
         ({"seeds": 0}, HeadError, "at least one seed"),
         ({"labels": "soil"}, StoreError, "no labels 'soil'"),
         ({"planes": ["t9/*"]}, StoreError, "no plane 't9/"),
+        ({"planes": []}, StoreError, "no plane to learn from"),
+        ({"splits": []}, SplitError, "no split to compare under"),
+        ({"heads": []}, HeadError, "nothing to compare: 0 heads"),
     ],
 )
 def test_wrong_requests(store_path, tmp_path, options, error, message):
@@ -158,4 +185,4 @@ def test_entries_without_planes_stand_once():
 
 def test_the_split_in_the_grammar_is_what_the_report_says(store_path, tmp_path, heads):
     found = compare(store_path, heads=["svm"], splits=["random:0.30"], seeds=1, inputs=["spectra"], out=tmp_path)
-    assert {r.run.split for r in found.results} == {parse_split("random:0.30").text}
+    assert parse_split("random:0.30").text == "random:0.3" in {r.run.split for r in found.results}

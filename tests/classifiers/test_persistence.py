@@ -13,7 +13,7 @@ from classifiers.heads.base import Head
 from classifiers.heads.registry import make_head
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.persistence import load_model, save_model
-from hsifeat.errors import HeadError
+from hsifeat.errors import HeadError, HsifeatError
 
 LAYOUT = Layout((ColumnGroup("spectra", 0, 8), ColumnGroup("plane", 8, 20, 50, "up"), ColumnGroup("position", 20, 22)))
 PARAMS = {
@@ -152,7 +152,7 @@ def test_a_model_is_replaced_only_by_a_complete_one(model, monkeypatch):
     before = {p.name: p.read_bytes() for p in model.iterdir()}
     with monkeypatch.context() as patch:
         patch.setattr("pathlib.Path.rename", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
-        with pytest.raises(OSError, match="no space left"):
+        with pytest.raises(HsifeatError, match="no space left"):
             save_model(make_head("svm").fit(X, y), model, meta={})
     assert {p.name: p.read_bytes() for p in model.iterdir()} == before
     save_model(make_head("svm").fit(X, y), model, meta={})

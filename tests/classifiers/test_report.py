@@ -26,6 +26,7 @@ from classifiers.comparison import figures, report, tables
 from classifiers.comparison.results import Comparison, Entry, Pictures, Run, RunResult
 from classifiers.metrics import score
 from hsifeat.errors import HsifeatError
+from hsifeat.files import write_whole
 
 ENTRIES = [
     Entry("", "spectra", "svm"),
@@ -296,10 +297,10 @@ def test_json_of_another_kind_is_refused(content, message, tmp_path):
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "new" / "report.html"
-    tables.write_whole(path, b"old")
+    write_whole(path, b"old")
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        tables.write_whole(path, b"new")
+    with pytest.raises(HsifeatError, match="can't be written: disk full"):
+        write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(path.parent.iterdir()) == [path]
 

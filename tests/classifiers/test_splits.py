@@ -167,3 +167,14 @@ def test_a_bound_split_is_a_scikit_learn_cv(store_path):
     assert search.n_splits_ == 3
     with pytest.raises(SplitError, match="belongs to a table of"):
         next(cv.split(table.X[:5]))
+
+
+@pytest.mark.parametrize("rule", ["random:0.3", "blocks:6+0:0.4"])
+def test_a_split_of_a_training_side_stays_within_it(store_path, rule):
+    table = PixelTable.from_store(store_path, planes=[])
+    outer = parse_split("random:0.5").draw(table.labels, 0)
+    inner = table[outer.train[table.rows, table.cols]]
+    for train, test in inner.cv(rule, draws=3).split(inner.X, inner.y):
+        assert not set(train) & set(test)
+        assert set(inner.y[train]) == set(inner.y[test])
+        assert len(train) + len(test) == len(inner)

@@ -71,3 +71,26 @@ def test_scores_of_a_small_case():
 def test_scores_of_a_single_class():
     scores = score(np.array([4, 4]), np.array([4, 4]))
     assert (scores.oa, scores.aa, scores.kappa, scores.classes) == (1.0, 1.0, 1.0, (4,))
+
+
+def test_labelled_pixels_that_hold_nothing_are_no_rows(backbone_folder, tmp_path, scene):
+    import hsifeat
+
+    cube = scene.cube.copy()
+    cube[:9, :9] = 0
+    holed = hsifeat.Scene("holed", cube, scene.wavelengths_nm, scene.labels)
+    hsifeat.extract(
+        holed,
+        backbone=backbone_folder,
+        timesteps=[0],
+        layers=["mid_block"],
+        tile=32,
+        context=8,
+        out=tmp_path / "h.zarr",
+    )
+    table = PixelTable.from_store(tmp_path / "h.zarr")
+    assert (
+        len(table) == (scene.labels["fields"].classes != 0).sum() - (scene.labels["fields"].classes[:9, :9] != 0).sum()
+    )
+    assert not ((table.rows < 9) & (table.cols < 9)).any()
+    assert not table.labels.classes[:9, :9].any()

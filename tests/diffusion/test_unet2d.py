@@ -215,3 +215,35 @@ def test_float32_schedule_digest_is_stable(backbone_folder):
     assert schedule.timesteps == 1000
     assert schedule.alphas_cumprod.dtype == np.float32
     assert (np.diff(schedule.alphas_cumprod) < 0).all() and 0.999 < schedule.alphas_cumprod[0] < 1
+
+
+def test_the_callers_precision_plays_no_part(backbone_folder):
+    backbone = open_backbone(backbone_folder)
+    images = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    wanted = backbone.forward_to(images, 9, ["up_blocks.1"])["up_blocks.1"]
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = backbone.forward_to(images, 9, ["up_blocks.1"])["up_blocks.1"]
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize("name", ["ScoreSdeVeScheduler", "FlowMatchEulerDiscreteScheduler"])
+def test_schedules_without_betas_are_refused(tmp_path, name):
+    import diffusers
+
+    save_unet(tmp_path / "b")
+    getattr(diffusers, name)().save_pretrained(tmp_path / "b" / "scheduler")
+    with pytest.raises(BackboneError, match=f"the schedule is a {name}, which names no betas"):
+        open_backbone(tmp_path / "b")
+
+
+def test_a_config_that_fits_no_network_is_refused(tmp_path):
+    save_unet(tmp_path / "b")
+    file = tmp_path / "b" / "unet" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "block_out_channels": [8]}))
+    with pytest.raises(BackboneError, match="describes no UNet2DModel"):
+        _ = open_backbone(tmp_path / "b").taps

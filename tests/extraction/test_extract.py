@@ -130,6 +130,8 @@ def test_events_add_up(scene, backbone_folder, tmp_path):
         pytest.param({"layers": ["up_blocks.7"]}, r"unknown layer 'up_blocks.7'; nearest: up_blocks", id="layer"),
         pytest.param({"timesteps": [1000]}, "timestep 1000 is out of range", id="timestep"),
         pytest.param({"timesteps": []}, "no timestep", id="no-timestep"),
+        pytest.param({"layers": []}, "no layer", id="no-layer"),
+        pytest.param({"seed": 2**64}, "a seed lies between 0 and", id="seed"),
         pytest.param({"projection": "pca:4"}, "gives 4 channels, but tiny takes 3", id="channels"),
         pytest.param({"dtype": "int8"}, "float16 or float32; found 'int8'", id="dtype"),
         pytest.param({"tile": 30}, "multiples of 4", id="tile"),
@@ -195,7 +197,7 @@ def test_a_disk_that_fills_up_keeps_what_is_done(scene, backbone_folder, store_p
     options = {"backbone": backbone_folder, "timesteps": [0, 300], "tile": 32, "context": 8, "out": tmp_path / "s.zarr"}
     with monkeypatch.context() as patch:
         patch.setattr(local, "_put", full)
-        with pytest.raises(StoreError, match="is full; finished units are kept: free some space"):
+        with pytest.raises(StoreError, match="is full; what is finished is kept: free some space"):
             hsifeat.extract(scene, **options)
     left = [p.name for p in tmp_path.iterdir() if p.name != "cache"]
     assert left in ([], ["s.zarr"]), "no store, or one that can be gone on with"
@@ -240,3 +242,20 @@ def test_dry_run_numbers(scene, backbone_folder, tmp_path):
     run(job)
     again = prepare(scene, backbone=backbone_folder, timesteps=[0, 9], tile=32, context=8, out=tmp_path / "s.zarr")
     assert again.plan.passes == 0 and again.needed_bytes == 0
+
+
+def test_a_store_keeps_the_units_that_it_was_begun_with(scene, backbone_folder, store_path, tmp_path, monkeypatch):
+    options = {"backbone": backbone_folder, "timesteps": [0], "tile": 32, "context": 8, "out": tmp_path / "s.zarr"}
+    with monkeypatch.context() as patch:
+        patch.setattr("hsifeat.extraction.plan._UNIT_PX", 16)
+        job = prepare(scene, **options)
+        patch.setattr(
+            job.extractor.__class__, "run", lambda _self, plan, store, _listen: store.add_plane(plan.planes[0])
+        )
+        assert run(job).manifest.unit_px == 16
+    job = prepare(scene, **options)
+    assert job.plan.passes == 20, "planned over the units of the store, none of which is done"
+    store = run(job)
+    for name, values in planes_of(store).items():
+        # Units of another size make other batches, in which a tile moves by some 1e-6 before it is rounded.
+        np.testing.assert_allclose(values, planes_of(Store.open(store_path))[name], rtol=2**-10, atol=1e-4)

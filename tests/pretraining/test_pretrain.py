@@ -183,3 +183,25 @@ def test_a_loss_that_is_no_number_stops(tmp_path, monkeypatch):
     monkeypatch.setattr("torch.nn.functional.mse_loss", lambda a, _b: (a * np.nan).sum())
     with pytest.raises(PretrainingError, match="the loss became nan at step 1"):
         hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=3)
+
+
+def test_a_kill_while_the_model_is_written_leaves_no_word_of_a_model(trained, tmp_path, monkeypatch):
+    folder, _ = trained
+    shutil.copytree(folder, tmp_path / "m")
+    with monkeypatch.context() as patch:
+        patch.setattr("hsifeat.pretraining.pretrain.make_scheduler", lambda: pytest.exit("killed"))
+        patch.setattr("hsifeat.pretraining.training.make_scheduler", lambda: __import__("diffusers").DDPMScheduler())
+        with pytest.raises(pytest.exit.Exception):
+            hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=13)
+    assert not (tmp_path / "m" / "training.json").exists()
+    hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=13)
+    assert json.loads((tmp_path / "m" / "training.json").read_text())["steps"] == 13
+
+
+def test_a_checkpoint_of_other_settings_is_refused(trained, monkeypatch):
+    from dataclasses import replace
+
+    folder, _ = trained
+    monkeypatch.setitem(PRESETS["mtmsd"], "small", replace(PRESETS["mtmsd"]["small"], batch=8))
+    with pytest.raises(PretrainingError, match="holds a model with another settings"):
+        hsifeat.pretrain(Scene("small", small_cube()), out=folder, steps=20)

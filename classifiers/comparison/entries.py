@@ -1,29 +1,19 @@
-"""What heads are given in a comparison: spectra, spectra with window means, planes, spectra with planes."""
+"""The lines of a comparison: which heads are run on which inputs of which stores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from classifiers.comparison.results import Entry
-from classifiers.heads.registry import head_class
-from classifiers.layout import ColumnGroup
+from classifiers.heads.registry import head_class, head_names
+from classifiers.inputs import INPUTS, has_planes
 from hsifeat.errors import HeadError, nearest
 
-_SPECTRA, _WINDOW, _PLANES = ("spectra", None), ("mean", None), ("plane", "any")
 
-# The column groups of each input, by kind and by whether they come from a plane.
-INPUTS: dict[str, frozenset[tuple[str, str | None]]] = {
-    "spectra": frozenset({_SPECTRA}),
-    "spectra+window": frozenset({_SPECTRA, _WINDOW}),
-    "planes": frozenset({_PLANES}),
-    "spectra+planes": frozenset({_SPECTRA, _PLANES}),
-}
-
-
-def picks(features: str) -> Callable[[ColumnGroup], bool]:
-    """Return which column groups an input takes, as `PixelTable.take` wants it."""
-    wanted = INPUTS[features]
-    return lambda group: (group.kind, None if group.layer is None else "any") in wanted
+def fitting_heads(inputs: Sequence[str]) -> list[str]:
+    """Return the registered heads that can work with at least one of the inputs."""
+    kinds = [{kind for kind, _ in INPUTS.get(name, ())} for name in inputs]
+    return [head for head in head_names() if any(head_class(head).needs <= some for some in kinds)]
 
 
 def make_entries(stores: Sequence[str], heads: Sequence[str], inputs: Sequence[str]) -> list[Entry]:
@@ -36,6 +26,8 @@ def make_entries(stores: Sequence[str], heads: Sequence[str], inputs: Sequence[s
     HeadError
         An unknown head or input, or a head that can work with none of the inputs.
     """
+    if not heads or not inputs:
+        raise HeadError(f"nothing to compare: {len(heads)} heads on {len(inputs)} inputs")
     for name in inputs:
         if name not in INPUTS:
             raise HeadError(f"unknown input {name!r}; {nearest(name, INPUTS)}")
@@ -46,6 +38,6 @@ def make_entries(stores: Sequence[str], heads: Sequence[str], inputs: Sequence[s
         if not fitting:
             raise HeadError(f"the head {head} needs {' and '.join(sorted(needs))}; the inputs are {', '.join(inputs)}")
         for name in fitting:
-            owners = stores if _PLANES in INPUTS[name] else [""]
+            owners = stores if has_planes(name) else [""]
             entries += [Entry(store, name, head) for store in owners]
     return list(dict.fromkeys(entries))

@@ -1,0 +1,52 @@
+"""Files that appear whole or not at all, and disks that are full: one place for both."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hsifeat.errors import HsifeatError, StoreError
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` to write to; it takes the place of `path` once the block ends well.
+
+    The folder is made when missing. Readers see the old file or the whole new one, and two writers don't meet.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            yield part
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file by `whole`; text as UTF-8."""
+    with whole(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full or read-only disk, or a file where a folder should be, into one clear message."""
+    try:
+        yield
+    except HsifeatError:
+        raise
+    except (OSError, RuntimeError) as error:
+        # torch.save raises a RuntimeError when the disk is full.
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "enforce fail at inline" in str(error)
+        if full:
+            raise StoreError(
+                f"the disk that holds {path} is full; what is finished is kept: free some space and run the command again"
+            ) from error
+        if isinstance(error, OSError):
+            raise StoreError(f"{path} can't be written: {error.strerror or error}") from error
+        raise
