@@ -426,7 +426,7 @@ def _show_job(job: Job) -> None:
 
 
 def _show_comparison(comparison: Comparison) -> None:
-    from classifiers.comparison.tables import overview, remarks
+    from classifiers.comparison.overview import overview, remarks
     from hsifeat import terminal
 
     rows = overview(comparison)

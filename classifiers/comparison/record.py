@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from hsifeat.scenes import Labels
 _PACKAGES = ("hsifeat", "scikit-learn", "lightgbm", "torch", "numpy")
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the versions of the packages that decide a run's numbers."""
     return {name: version(name) for name in _PACKAGES}

@@ -53,7 +53,7 @@ class LightGBMClassifier(ProbabilisticHead):
         self,
         layout: Layout | None = None,
         *,
-        n_estimators: int = 100,
+        n_estimators: int = 200,
         learning_rate: float = 0.1,
         num_leaves: int = 7,
         min_child_samples: int = 3,
