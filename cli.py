@@ -297,8 +297,7 @@ def bench(
     """
     from classifiers.comparison.compare import compare
     from classifiers.comparison.entries import fitting_heads
-    from classifiers.comparison.report import write_report
-    from classifiers.comparison.tables import write_csv, write_json
+    from classifiers.comparison.files import CSV, JSON, PAGE, write_files
     from classifiers.splits import separate
     from hsifeat import terminal
 
@@ -315,11 +314,9 @@ def bench(
             command=" ".join(["hsifeat", *sys.argv[1:]]),
             listen=listen,
         )
-    write_csv(comparison, out / "results.csv")
-    write_json(comparison, out / "results.json")
-    write_report(comparison, out / "report.html")
+    write_files(comparison, out)
     _show_comparison(comparison)
-    terminal.say(f"report: {out / 'report.html'} (beside it results.csv and results.json)")
+    terminal.say(f"report: {out / PAGE} (beside it {CSV} and {JSON})")
 
 
 @app.command()

@@ -74,6 +74,11 @@ def write_csv(comparison: Comparison, path: Path) -> None:
 
 def write_json(comparison: Comparison, path: Path) -> None:
     """Write everything but the pictures to `path`, under schema version 1."""
+    write_whole(path, to_json(comparison))
+
+
+def to_json(comparison: Comparison) -> str:
+    """Return what `write_json` writes."""
     document = {
         "schema_version": SCHEMA_VERSION,
         "scene": comparison.scene,
@@ -84,7 +89,7 @@ def write_json(comparison: Comparison, path: Path) -> None:
         "summary": [_summary(s) for s in comparison.summary],
         "provenance": comparison.provenance,
     }
-    write_whole(path, (json.dumps(document, indent=1, ensure_ascii=False, default=_plain) + "\n").encode())
+    return json.dumps(document, indent=1, ensure_ascii=False, default=_plain) + "\n"
 
 
 def read_json(path: Path) -> dict[str, Any]:

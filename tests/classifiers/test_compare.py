@@ -8,6 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from classifiers import compare
 from classifiers.comparison import compare as module
 from classifiers.comparison.entries import make_entries
+from classifiers.comparison.files import write_files
 from classifiers.comparison.results import Entry
 from classifiers.comparison.tables import write_csv
 from classifiers.inputs import INPUTS, picks
@@ -186,3 +187,15 @@ def test_entries_without_planes_stand_once():
 def test_the_split_in_the_grammar_is_what_the_report_says(store_path, tmp_path, heads):
     found = compare(store_path, heads=["svm"], splits=["random:0.30"], seeds=1, inputs=["spectra"], out=tmp_path)
     assert parse_split("random:0.30").text == "random:0.3" in {r.run.split for r in found.results}
+
+
+def test_files_are_written_once_and_anew_when_something_changed(store_path, tmp_path, heads):
+    options = {"heads": ["svm"], "splits": SPLITS, "inputs": ["spectra"], "out": tmp_path}
+    assert write_files(compare(store_path, seeds=1, **options), tmp_path)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
+    assert not write_files(compare(store_path, seeds=1, **options), tmp_path)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
+    assert write_files(compare(store_path, seeds=2, **options), tmp_path)
+    assert (tmp_path / "report.html").read_bytes() != before["report.html"]
+    (tmp_path / "report.html").unlink()
+    assert write_files(compare(store_path, seeds=2, **options), tmp_path)
