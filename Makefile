@@ -12,7 +12,7 @@ venv: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing into .venv (a minute or two, 1.5 GB)"
+	@echo "installing into .venv (a minute or two)"
 	@PIP_CONSTRAINT="$(CURDIR)/constraints.txt" $(BIN)/pip install -q -e '.[dev]'
 	@touch $(READY)
 

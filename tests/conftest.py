@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.browser import browser  # noqa: F401  # a fixture
 from tests.small import save_unet, small_cube, small_labels
 
 # Before torch is imported anywhere: workers run side by side, one thread each.

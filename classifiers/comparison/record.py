@@ -68,7 +68,7 @@ class Record:
         self._maps = folder / "maps"
         with disk_errors(folder):
             self._maps.mkdir(parents=True, exist_ok=True)
-        self._known = {key: row for key, row in self._read()}  # noqa: C416  # a later line wins
+        self._known = dict(self._read())  # A later line wins.
 
     def _read(self) -> list[tuple[str, dict[str, Any]]]:
         if not self._file.exists():

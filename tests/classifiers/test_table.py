@@ -15,7 +15,7 @@ def test_rows_and_columns(store_path, features, scene):
     assert [str(g) for g in table.layout] == [
         "spectra",
         "spectra mean 5x5",
-        "t0/up_blocks.2"[:0] + "t0/mid_block",
+        "t0/mid_block",
         "t300/up_blocks.2",
     ]
     assert table.layout.width == table.X.shape[1] == 12 + 12 + 16 + 8
