@@ -7,9 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.browser import browser  # noqa: F401  # a fixture
 from tests.small import save_unet, small_cube, small_labels
+
+# No test is timed: these machines are shared.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # Before torch is imported anywhere: workers run side by side, one thread each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
