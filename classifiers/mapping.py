@@ -43,10 +43,10 @@ def predict_maps(
     Returns
     -------
     dict of str to (rows, cols) integer array
-        0 where the scene has no valid pixel.
+        0 where the scene has no valid pixel. The smallest unsigned dtype that holds the head's classes.
     """
     scene = features.scene
-    maps = {name: np.zeros((scene.rows, scene.cols), head.classes_.dtype) for name, (head, _) in heads.items()}
+    maps = {name: np.zeros((scene.rows, scene.cols), _dtype(head)) for name, (head, _) in heads.items()}
     listen(Started("map", scene.rows * scene.cols, "pixels"))
     done = 0
     for window in windows(scene.rows, scene.cols, _BLOCK_PX):
@@ -65,3 +65,9 @@ def predict_maps(
 def predict_map(features: Features, head: Head, layout: Layout, *, listen: Listener = silent) -> NDArray[np.integer]:
     """Predict the class of every valid pixel by one head, see `predict_maps`."""
     return predict_maps(features, layout, {"": (head, np.arange(layout.width))}, listen=listen)[""]
+
+
+def _dtype(head: Head) -> np.dtype[np.integer]:
+    # A map is what grows with the scene: a byte a pixel, not the eight of NumPy's usual integers.
+    least, most = int(head.classes_.min()), int(head.classes_.max())
+    return np.result_type(np.min_scalar_type(min(least, 0)), np.min_scalar_type(most))

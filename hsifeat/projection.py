@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import ProjectionError
+from hsifeat.scenes.blocks import blocks, sample_band
 from hsifeat.scenes.colours import rgb_bands
-from hsifeat.scenes.scene import ROWS_AT_A_TIME, Scene
+from hsifeat.scenes.scene import Scene
 
 FORMS = "rgb, pca:N, bands:i,j,k or all"
-# Percentiles are taken from at most about this many pixels, on a regular grid, so that memory stays bounded.
-_SAMPLE_PIXELS = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,15 +150,10 @@ def fit_projection(spec: str, scene: Scene) -> Projection:
 
 
 def _stretched(spec: str, bands: tuple[int, ...], scene: Scene) -> Projection:
-    step = int(np.ceil(np.sqrt(scene.rows * scene.cols / _SAMPLE_PIXELS)))
-    mask = scene.valid[::step, ::step]
-    # A sparse mask may have no pixel on the grid: then every pixel is looked at.
-    step, mask = (step, mask) if mask.any() else (1, scene.valid)
     weights = np.zeros((scene.bands, len(bands)))
     offset = np.empty(len(bands))
     for channel, band in enumerate(bands):
-        values = np.asarray(scene.cube[::step, ::step, band], dtype=np.float64)[mask]
-        low, high = np.percentile(values, [2, 98])
+        low, high = np.percentile(sample_band(scene.cube, band, scene.valid), [2, 98])
         weights[band, channel] = scale = 2 / max(high - low, 1e-12)
         offset[channel] = -1 - scale * low
     return _affine(spec, weights, offset, clip=True)
@@ -176,7 +170,7 @@ def _principal_components(spec: str, count: int, scene: Scene) -> Projection:
 
 
 def _moments(scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean (bands,) and population covariance (bands, bands) of the valid pixels, a few rows at a time."""
+    """Return mean (bands,) and population covariance (bands, bands) of the valid pixels, block by block."""
     count, total = 0, np.zeros(scene.bands)
     for pixels in _valid_pixels(scene):
         count += len(pixels)
@@ -190,9 +184,8 @@ def _moments(scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _valid_pixels(scene: Scene) -> Iterator[NDArray[np.float64]]:
-    for row in range(0, scene.rows, ROWS_AT_A_TIME):
-        rows = slice(row, row + ROWS_AT_A_TIME)
-        yield np.asarray(scene.cube[rows])[scene.valid[rows]].astype(np.float64)
+    for block in blocks(scene.rows, scene.cols, scene.bands):
+        yield np.asarray(scene.cube[block.slices])[scene.valid[block.slices]].astype(np.float64)
 
 
 def _affine(spec: str, weights: NDArray[np.float64], offset: NDArray[np.float64], *, clip: bool) -> Projection:

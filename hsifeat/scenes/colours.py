@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.scenes.blocks import blocks, sample_band
 from hsifeat.types import Cube
 
 # Twenty colours that stay apart for colour-blind eyes as far as twenty can: hues alternate in lightness.
@@ -47,7 +48,7 @@ def rgb_bands(bands: int, wavelengths_nm: NDArray[np.float64] | None) -> tuple[i
 def false_colour(
     cube: Cube, wavelengths_nm: NDArray[np.float64] | None = None, valid: NDArray[np.bool_] | None = None
 ) -> NDArray[np.uint8]:
-    """Show a scene: three bands, each stretched from its 2nd to its 98th percentile.
+    """Show a scene: three bands, each stretched from its 2nd to its 98th percentile, of a sample in a large scene.
 
     Parameters
     ----------
@@ -62,12 +63,15 @@ def false_colour(
     -------
     (rows, cols, 3) uint8 array
     """
-    mask = np.ones(cube.shape[:2], dtype=bool) if valid is None else valid
-    picture = np.zeros((*cube.shape[:2], 3), dtype=np.uint8)
-    for channel, band in enumerate(rgb_bands(cube.shape[2], wavelengths_nm)):
-        values = np.asarray(cube[:, :, band], dtype=np.float64)
-        if mask.any():
-            low, high = np.percentile(values[mask], [2, 98])
+    rows, cols, bands = cube.shape
+    mask = np.ones((rows, cols), dtype=bool) if valid is None else valid
+    picture = np.zeros((rows, cols, 3), dtype=np.uint8)
+    if not mask.any():
+        return picture
+    for channel, band in enumerate(rgb_bands(bands, wavelengths_nm)):
+        low, high = np.percentile(sample_band(cube, band, mask), [2, 98])
+        for block in blocks(rows, cols):
+            values = np.asarray(cube[(*block.slices, band)], dtype=np.float64)[mask[block.slices]]
             stretched = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
-            picture[mask, channel] = np.round(stretched[mask] * 255).astype(np.uint8)
+            picture[(*block.slices, channel)][mask[block.slices]] = np.round(stretched * 255).astype(np.uint8)
     return picture

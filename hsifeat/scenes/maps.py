@@ -57,6 +57,7 @@ def _write_png(path: Path, classes: NDArray[np.integer], colours: Mapping[int, s
     for number, colour in colours.items():
         palette[3 * number : 3 * number + 3] = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
     pixels = np.ascontiguousarray(classes, dtype=np.uint8)
-    image = Image.frombytes("P", (pixels.shape[1], pixels.shape[0]), pixels.tobytes())
+    # The picture shares the array's memory; `frombytes` would copy it twice.
+    image = Image.frombuffer("P", (pixels.shape[1], pixels.shape[0]), pixels, "raw", "P", 0, 1)
     image.putpalette(palette)
     image.save(path, format="PNG")

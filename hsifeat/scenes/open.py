@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError, nearest
+from hsifeat.scenes.blocks import blocks
 from hsifeat.scenes.readers import read_raster
 from hsifeat.scenes.registry import REGISTRY
 from hsifeat.scenes.scene import Labels, Scene
@@ -75,9 +77,7 @@ def open_labels(source: str | Path) -> Labels:
     if values.dtype == bool:
         values = values.astype(np.uint8)
     if np.issubdtype(values.dtype, np.floating):
-        if not (np.isfinite(values).all() and (values == np.round(values)).all()):
-            raise SceneError(f"{source}: labels are whole numbers with 0 for unlabelled; found fractions or NaN")
-        values = values.astype(np.int64)
+        values = _whole_numbers(values, source)
     return Labels(variable or path.stem, values)
 
 
@@ -86,3 +86,12 @@ def _from_file(path: Path, variable: str | None) -> Scene:
         raise SceneError(f"no scene or file named {str(path)!r}; scenes: {nearest(str(path), REGISTRY)}")
     raster = read_raster(path, 3, variable)
     return Scene(path.stem, raster.array, raster.wavelengths_nm, notes=raster.notes)
+
+
+def _whole_numbers(values: NDArray[np.floating], source: str | Path) -> NDArray[np.integer]:
+    """Return floats as the smallest integers that hold them; `SceneError` for fractions, NaN and infinity."""
+    parts = [values[block.slices] for block in blocks(*values.shape)]
+    if not all((np.isfinite(part) & (part == np.floor(part))).all() for part in parts):
+        raise SceneError(f"{source}: labels are whole numbers with 0 for unlabelled; found fractions or NaN")
+    kinds = [np.min_scalar_type(int(end)) for end in (values.min(initial=0), values.max(initial=0))]
+    return values.astype(np.result_type(*kinds))

@@ -11,11 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.scenes.blocks import blocks, count_values
 from hsifeat.scenes.colours import default_colours
 from hsifeat.types import Cube
-
-# Rows read at a time when a whole scene is walked over: a few MB for usual scenes.
-ROWS_AT_A_TIME = 64
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,9 @@ class Labels:
     class_colours: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        present = [int(c) for c in np.unique(self.classes) if c != 0]
-        if self.classes.ndim != 2 or not np.issubdtype(self.classes.dtype, np.integer) or min(present, default=0) < 0:
+        whole = self.classes.ndim == 2 and np.issubdtype(self.classes.dtype, np.integer)
+        present = list(self.counts) if whole else []
+        if not whole or min(present, default=0) < 0:
             raise SceneError(
                 f"labels {self.name!r} must be a 2-D map of whole numbers with 0 for unlabelled; "
                 f"found {self.classes.dtype} of shape {self.classes.shape}"
@@ -49,11 +48,10 @@ class Labels:
         object.__setattr__(self, "class_names", {c: self.class_names.get(c, f"class {c}") for c in present})
         object.__setattr__(self, "class_colours", {**default_colours(present), **self.class_colours})
 
-    @property
+    @cached_property
     def counts(self) -> dict[int, int]:
         """How many pixels each class has."""
-        numbers, counts = np.unique(self.classes[self.classes != 0], return_counts=True)
-        return {int(n): int(c) for n, c in zip(numbers, counts, strict=True)}
+        return {number: count for number, count in count_values(self.classes).items() if number != 0}
 
 
 @dataclass(frozen=True)
@@ -113,9 +111,9 @@ class Scene:
     def valid(self) -> NDArray[np.bool_]:
         """Mask (rows, cols): True where every band is finite and not all bands are zero."""
         mask = np.empty((self.rows, self.cols), dtype=bool)
-        for row in range(0, self.rows, ROWS_AT_A_TIME):
-            block = np.asarray(self.cube[row : row + ROWS_AT_A_TIME])
-            mask[row : row + ROWS_AT_A_TIME] = np.isfinite(block).all(axis=2) & (block != 0).any(axis=2)
+        for block in blocks(self.rows, self.cols, self.bands):
+            values = np.asarray(self.cube[block.slices])
+            mask[block.slices] = np.isfinite(values).all(axis=2) & (values != 0).any(axis=2)
         return mask
 
     @cached_property
@@ -123,8 +121,8 @@ class Scene:
         """sha256 of the content: shape, dtype, values and valid mask, wherever the file lies."""
         dtype = np.dtype(self.cube.dtype).newbyteorder("<")
         digest = hashlib.sha256(f"{self.rows},{self.cols},{self.bands},{dtype.str};".encode())
-        for row in range(0, self.rows, ROWS_AT_A_TIME):
-            digest.update(np.ascontiguousarray(self.cube[row : row + ROWS_AT_A_TIME], dtype=dtype).data)
+        for block in blocks(self.rows, self.cols, self.bands):
+            digest.update(np.ascontiguousarray(self.cube[block.slices], dtype=dtype).data)
         digest.update(np.packbits(self.valid).data)
         return digest.hexdigest()
 

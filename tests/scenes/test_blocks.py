@@ -1,0 +1,107 @@
+"""Walks in blocks: every pixel once, in order, never more than the bound; results are those of the whole."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hsifeat.projection import fit_projection
+from hsifeat.scenes import Scene, open_labels
+from hsifeat.scenes import blocks as room
+from hsifeat.scenes.blocks import VALUES_AT_A_TIME, blocks, count_values, sample_band
+from hsifeat.scenes.colours import false_colour
+
+
+class Spy:
+    """A cube on disk, as far as anyone can tell, that remembers the largest block asked for."""
+
+    def __init__(self, cube):
+        self.cube, self.shape, self.dtype, self.most = cube, cube.shape, cube.dtype, 0
+
+    def __getitem__(self, key):
+        block = self.cube[key]
+        self.most = max(self.most, block.size)
+        return block
+
+
+@given(st.integers(0, 200), st.integers(0, 3000), st.sampled_from([1, 7, 500, 70_000, 3_000_000]))
+def test_blocks_cover_the_scene_in_row_major_order(rows, cols, depth):
+    at, total = 0, 0
+    for block in blocks(rows, cols, depth):
+        assert block.rows * block.cols * depth <= max(VALUES_AT_A_TIME, depth)
+        assert block.row * cols + block.col == at and (block.rows == 1 or block.cols == cols)
+        at += block.rows * block.cols
+        total += 1
+    assert at == rows * cols
+    assert total <= rows * cols
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(room, "VALUES_AT_A_TIME", 200)
+    monkeypatch.setattr(room, "_SAMPLE_PIXELS", 400)
+
+
+def test_a_scene_is_the_same_whatever_the_blocks(scene, monkeypatch):
+    cube = scene.cube.astype(np.float32)
+    cube[3:9, 4:8] = np.nan
+    wanted = np.isfinite(cube).all(axis=2)
+    oracle = hashlib.sha256(b"75,53,12,<f4;" + cube.tobytes() + np.packbits(wanted).tobytes()).hexdigest()
+    for bound in (1, 200, 5000, 2**21):
+        monkeypatch.setattr(room, "VALUES_AT_A_TIME", bound)
+        spied = Scene("spied", Spy(cube))
+        assert spied.digest == oracle
+        np.testing.assert_array_equal(spied.valid, wanted)
+        assert spied.cube.most <= max(bound, 12)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_fits_read_no_more_than_a_block(scene):
+    whole = fit_projection("pca:3", Scene("whole", scene.cube))
+    spied = Scene("spied", Spy(scene.cube))
+    np.testing.assert_allclose(fit_projection("pca:3", spied).weights, whole.weights, rtol=1e-5)
+    fit_projection("rgb", spied)
+    false_colour(spied.cube, valid=spied.valid)
+    assert spied.cube.most <= 400
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_large_scene_is_sampled_on_a_grid(scene):
+    valid = np.ones((75, 53), bool)
+    np.testing.assert_array_equal(sample_band(scene.cube, 2, valid), scene.cube[::4, ::4, 2].ravel())
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_pixels_beside_the_grid_are_found(scene):
+    valid = np.zeros((75, 53), bool)
+    valid[1::4, 1::2] = True
+    seen = scene.cube[:, :, 2][valid]
+    assert len(seen) == 494
+    np.testing.assert_array_equal(sample_band(scene.cube, 2, valid), seen[::2])
+    assert not len(sample_band(scene.cube, 2, np.zeros_like(valid)))
+
+
+def test_false_colour_is_the_stretched_bands(scene):
+    valid = np.ones((75, 53), bool)
+    valid[5:9, 5:9] = False
+    picture = false_colour(scene.cube, None, valid)
+    for channel, band in enumerate((8, 5, 2)):
+        low, high = np.percentile(scene.cube[:, :, band][valid], [2, 98])
+        wanted = np.round(np.clip((scene.cube[:, :, band] - low) / (high - low), 0, 1) * 255)
+        np.testing.assert_array_equal(picture[:, :, channel], np.where(valid, wanted, 0))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.uint16])
+def test_counts_are_numpys(dtype, monkeypatch):
+    monkeypatch.setattr(room, "VALUES_AT_A_TIME", 50)
+    values = np.random.default_rng(0).integers(0, 90, (31, 17)).astype(dtype)
+    assert count_values(values) == dict(zip(*(a.tolist() for a in np.unique(values, return_counts=True)), strict=True))
+
+
+@pytest.mark.parametrize(("most", "dtype"), [(255, np.uint8), (256, np.uint16), (70_000, np.uint32)])
+def test_labels_in_floats_become_the_smallest_integers(tmp_path, most, dtype):
+    np.save(tmp_path / "gt.npy", np.array([[0.0, 1.0], [2.0, most]]))
+    labels = open_labels(tmp_path / "gt.npy")
+    assert labels.classes.dtype == dtype and labels.counts == {1: 1, 2: 1, most: 1}
