@@ -70,7 +70,7 @@ def test_a_guess_is_told(tmp_path):
     [
         pytest.param(None, "x.mat", "no such file", id="missing"),
         pytest.param(None, "nothing", "no scene or file named", id="unknown-name"),
-        pytest.param(b"hello", "x.txt", r"ending in \.txt; files ending in \.mat, \.npy", id="suffix"),
+        pytest.param(b"hello", "x.txt", r"ending in \.txt; files ending in .*\.hdr, .*\.mat, \.npy", id="suffix"),
         pytest.param(b"hello", "x.mat", "can't be read, it may be truncated", id="not-mat"),
         pytest.param(b"", "x.npy", "can't be read, it may be truncated", id="empty-npy"),
         pytest.param({"gt": np.ones((3, 4))}, "x.mat", "no array of 3 dimensions; it holds gt 3 x 4", id="no-cube"),

@@ -53,6 +53,11 @@ def read_raster(path: Path, ndim: int, variable: str | None = None) -> Raster:
         raise SceneError(f"no such file: {path}")
     readers = {entry.name: entry for entry in entry_points(group="hsifeat.readers")}
     suffix = path.suffix.lower().lstrip(".")
+    if path.is_file() and suffix not in readers and "hdr" in readers:
+        from hsifeat.scenes.readers.envi import has_header
+
+        # Data files of ENVI often have no suffix, or one of their sensor's own.
+        suffix = "hdr" if has_header(path) else suffix
     if path.is_dir() or suffix not in readers:
         found = "a folder" if path.is_dir() else f"a file ending in {path.suffix or 'nothing'}"
         raise SceneError(

@@ -1,0 +1,201 @@
+"""ENVI rasters that NumPy and a hand-written header make: every layout gives the same scene, lazily; faults are told."""
+
+import mmap
+
+import numpy as np
+import pytest
+import scipy.io
+
+from hsifeat import open_scene
+from hsifeat.errors import SceneError
+from hsifeat.scenes import Scene, open_labels
+
+ROWS, COLS, BANDS = 5, 7, 4
+CODES = {"u1": 1, "i2": 2, "i4": 3, "f4": 4, "f8": 5, "c8": 6, "c16": 9, "u2": 12, "u4": 13, "i8": 14, "u8": 15}
+AXES = {"bip": (0, 1, 2), "bil": (0, 2, 1), "bsq": (2, 0, 1)}
+
+
+@pytest.fixture
+def cube():
+    return np.random.default_rng(0).integers(1, 120, (ROWS, COLS, BANDS))
+
+
+def write(path, cube, *, interleave="bil", order="<", offset=0, data=None, encoding="utf-8", **fields):
+    """Write a header, and its data file unless there is one; a field set to None is left out."""
+    rows, cols, bands = cube.shape
+    facts = {
+        "samples": cols,
+        "lines": rows,
+        "bands": bands,
+        "header offset": offset,
+        "file type": "ENVI Standard",
+        "data type": CODES[cube.dtype.str[1:]],
+        "interleave": interleave,
+        "byte order": "<>".index(order),
+        **{name.replace("_", " "): value for name, value in fields.items()},
+    }
+    lines = ["ENVI", *(f"{name} = {value}" for name, value in facts.items() if value is not None)]
+    path.with_suffix(".hdr").write_text("\n".join(lines) + "\n", encoding=encoding)
+    stored = cube.transpose(AXES[interleave.lower()]).astype(cube.dtype.newbyteorder(order))
+    with (data or path).open("wb") as file:
+        file.write(b"\xff" * offset)
+        stored.tofile(file)
+
+
+@pytest.mark.parametrize("interleave", AXES)
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("offset", [0, 37])
+def test_every_layout_gives_the_same_scene(tmp_path, cube, interleave, order, offset):
+    cube = cube.astype(np.int16)
+    write(tmp_path / "x.img", cube, interleave=interleave, order=order, offset=offset)
+    scene = open_scene(tmp_path / "x.hdr")
+    np.testing.assert_array_equal(scene.cube, cube)
+    assert scene.digest == Scene("memory", cube).digest
+    assert scene.name == "x" and not scene.notes
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CODES if kind[0] != "c"])
+def test_every_data_type(tmp_path, cube, kind):
+    write(tmp_path / "x.dat", cube.astype(kind), order=">")
+    found = open_scene(tmp_path / "x.dat").cube
+    assert found.dtype == np.dtype(">" + kind)
+    np.testing.assert_array_equal(found, cube)
+
+
+def test_nothing_is_read_before_it_is_sliced(tmp_path, cube):
+    write(tmp_path / "x.img", cube.astype(np.uint16), interleave="bsq")
+    mapped = open_scene(tmp_path / "x.hdr").cube
+    assert isinstance(mapped, np.memmap) and not mapped.flags.writeable
+    base = mapped
+    while isinstance(base, np.ndarray):
+        base = base.base
+    assert isinstance(base, mmap.mmap)
+
+
+def test_a_terabyte_that_is_not_there_opens_at_once(tmp_path):
+    (tmp_path / "x.hdr").write_text(
+        "ENVI\nsamples = 50000\nlines = 50000\nbands = 200\ndata type = 12\ninterleave = bil\nbyte order = 0\n"
+    )
+    with (tmp_path / "x.img").open("wb") as file:
+        try:
+            file.truncate(50_000 * 50_000 * 200 * 2)  # a hole, no blocks on the disk
+        except OSError:
+            pytest.skip("this file system has no files with holes of that size")
+    cube = open_scene(tmp_path / "x.hdr").cube
+    assert cube.shape == (50_000, 50_000, 200) and not cube[49_000:49_002, 40_000:40_002].any()
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("x.hdr", "x"), ("x.hdr", "x.IMG"), ("x.bil", "x.bil"), ("x.raw", "x.raw"), ("x", "x"), ("x.rfl", "x.rfl")],
+)
+def test_header_and_data_find_one_another(tmp_path, cube, name, data):
+    cube = cube.astype(np.uint8)
+    write(tmp_path / "x.img", cube, data=tmp_path / data)
+    np.testing.assert_array_equal(open_scene(tmp_path / name).cube, cube)
+
+
+def test_a_header_named_after_the_whole_data_file(tmp_path, cube):
+    cube = cube.astype(np.uint8)
+    write(tmp_path / "x.hdr", cube, data=tmp_path / "x.img")
+    (tmp_path / "x.hdr").rename(tmp_path / "x.img.hdr")
+    np.testing.assert_array_equal(open_scene(tmp_path / "x.img").cube, cube)
+    np.testing.assert_array_equal(open_scene(tmp_path / "x.img.hdr").cube, cube)
+
+
+def test_of_several_data_files_the_one_that_fits_is_taken(tmp_path, cube):
+    write(tmp_path / "x.dat", cube.astype(np.uint8))
+    (tmp_path / "x.img").write_bytes(b"something else")
+    scene = open_scene(tmp_path / "x.hdr")
+    np.testing.assert_array_equal(scene.cube, cube)
+    assert scene.notes == ("x.hdr: took the data file x.dat, not x.img",)
+
+
+@pytest.mark.parametrize(
+    ("unit", "listed", "nm", "note"),
+    [
+        pytest.param("Nanometers", "{450, 550.5, 640, 900}", [450, 550.5, 640, 900], "", id="nm"),
+        pytest.param("Micrometers", "{0.45, 0.55,\n 0.64,\n 2.3}", [450, 550, 640, 2300], "", id="um"),
+        pytest.param("\N{MICRO SIGN}m", "{0.45, 0.55, 0.64, 2.3}", [450, 550, 640, 2300], "", id="sign"),
+        pytest.param("Unknown", "{0.45, 0.55, 0.64, 2.3}", [450, 550, 640, 2300], "no unit; took micro", id="guess-um"),
+        pytest.param(None, "{450, 550, 640, 900, }", [450, 550, 640, 900], "no unit; took nano", id="guess-nm"),
+        pytest.param("Wavenumber", "{9, 8, 7, 6}", None, "are in wavenumber, which is no length", id="wavenumber"),
+        pytest.param("nm", "{450, 550}", None, "are 2 for 4 bands", id="count"),
+        pytest.param("nm", "{450, red, 640, 0}", None, "not all positive numbers", id="words"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_wavelengths_come_in_nanometres(tmp_path, cube, unit, listed, nm, note, encoding):
+    write(tmp_path / "x.img", cube.astype("u1"), encoding=encoding, wavelength_units=unit, wavelength=listed)
+    scene = open_scene(tmp_path / "x.hdr")
+    assert (scene.wavelengths_nm is None) if nm is None else (scene.wavelengths_nm.tolist() == nm)
+    assert len(scene.notes) == bool(note) and note in "".join(scene.notes)
+
+
+def test_names_and_values_in_any_case(tmp_path, cube):
+    write(tmp_path / "x.img", cube.astype("u2"), interleave="BSQ", lines=None, Lines=ROWS, byte_order=None)
+    scene = open_scene(tmp_path / "x.hdr")
+    np.testing.assert_array_equal(scene.cube, cube)
+    assert scene.notes == ("x.hdr: no byte order; took 0, little-endian",)
+
+
+def test_one_band_is_a_label_map(tmp_path, cube):
+    cube = (cube[:, :, :1] % 3).astype(np.uint8)
+    write(tmp_path / "gt.dat", cube, interleave="bsq", file_type="ENVI Classification")
+    np.testing.assert_array_equal(open_labels(tmp_path / "gt.dat").classes, cube[:, :, 0])
+    assert open_scene(tmp_path / "gt.hdr").cube.shape == (ROWS, COLS, 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        pytest.param(
+            {"data_type": 6}, r"data type = 6 \(complex64\); a scene holds real numbers: 1 \(uint8", id="complex"
+        ),
+        pytest.param({"data_type": 99}, r"data type = 99 \(unknown\)", id="data-type"),
+        pytest.param({"lines": 6}, r"x\.img has 280 bytes, but x\.hdr says 336: 6 lines x 7.*truncated", id="short"),
+        pytest.param({"lines": 4}, r"280 bytes, but x\.hdr says 224: 4 lines.*may be wrong", id="long"),
+        pytest.param({"lines": None}, "no field 'lines': an ENVI header needs", id="no-lines"),
+        pytest.param({"bands": "four"}, "bands is a whole number from 1 up; found 'four'", id="bands"),
+        pytest.param({"interleave": None}, "interleave is bil or bip or bsq; found none", id="no-interleave"),
+        pytest.param({"byte_order": 2}, r"byte order is 0 \(little-endian\) or 1 \(big-endian\); found 2", id="order"),
+        pytest.param({"file_compression": 1}, "save it without compression", id="compressed"),
+        pytest.param({"major_frame_offsets": "{0, 8}"}, "save the file without frame offsets", id="frames"),
+        pytest.param({"file_type": "ENVI Spectral Library"}, "spectral library, not a raster", id="library"),
+        pytest.param({"wavelength": "{1, 2"}, "a brace is missing", id="brace"),
+    ],
+)
+def test_a_wrong_header_has_one_clear_line(tmp_path, cube, fields, message):
+    interleave = fields.get("interleave", "bil")
+    write(tmp_path / "x.img", cube.astype("u2"), **{"interleave": "bil", **fields} if interleave else {})
+    if not interleave:
+        text = (tmp_path / "x.hdr").read_text()
+        (tmp_path / "x.hdr").write_text(text.replace("interleave = bil\n", ""))
+    with pytest.raises(SceneError, match=message) as caught:
+        open_scene(tmp_path / "x.hdr")
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_halves_are_told(tmp_path, cube):
+    write(tmp_path / "x.img", cube.astype("u1"))
+    (tmp_path / "x.img").rename(tmp_path / "y.img")
+    with pytest.raises(SceneError, match=r"x\.hdr has no data file beside it: looked for x with the suffixes \.img"):
+        open_scene(tmp_path / "x.hdr")
+    with pytest.raises(SceneError, match=r"y\.img has no ENVI header beside it, which would be y\.hdr or y\.img\.hdr"):
+        open_scene(tmp_path / "y.img")
+    (tmp_path / "y.hdr").write_bytes(b"#?RADIANCE\n\x00\xff")
+    with pytest.raises(SceneError, match=r"y\.hdr is not an ENVI header"):
+        open_scene(tmp_path / "y.img")
+    with pytest.raises(SceneError, match="one raster without a name; leave out 'v'"):
+        open_scene(tmp_path / "x.hdr", variable="v")
+
+
+def test_jasper_ridge_is_the_scene_of_its_mat_file(data_folder):
+    folder = data_folder / "jasper_ridge"
+    scene = open_scene(folder / "jasperRidge2_R198.hdr")
+    assert scene.cube.shape == (100, 100, 198) and scene.cube.dtype == np.int16
+    assert (scene.wavelengths_nm[0], scene.wavelengths_nm[1]) == (399.369995, 409.209991)
+    matlab = scipy.io.loadmat(folder / "jasperRidge2_R198.mat")["Y"]  # (bands, pixels), columns of the scene first
+    # Whoever made that file took the dark values without their sign.
+    np.testing.assert_array_equal(np.abs(scene.cube), matlab.reshape(198, 100, 100).transpose(2, 1, 0))
+    assert open_scene(folder / "jasperRidge2_R198.img").digest == scene.digest
