@@ -199,7 +199,7 @@ def extract(
         return
     with terminal.progress() as listen:
         store = run(job, listen=listen)
-    terminal.say(f"store: {store.path}")
+    terminal.say(f"store: {store.place}")
 
 
 @app.command()
@@ -278,6 +278,29 @@ def predict(
         classes = predict_map(features, loaded.head, loaded.layout, listen=listen)
     write_map(out, classes, loaded.class_colours)
     terminal.say(f"map of {features.name}: {out}")
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option(help="The file: .npy, .parquet or .mat.")],
+    store: Store = None,
+    planes: Planes = None,
+    labels: LabelName = None,
+    every: Annotated[bool, typer.Option("--all", help="All valid pixels, not the labelled ones only.")] = False,
+    spectra: Annotated[bool, typer.Option("--spectra", help="The scene's bands too, before the planes.")] = False,
+) -> None:
+    """Write features at labelled or at all pixels into a file for other tools.
+
+    Example: `hsifeat export ip.zarr --out ip.parquet --planes 't50/*' --labels ground-truth`
+    """
+    from hsifeat import terminal
+    from hsifeat.export import export as write
+    from hsifeat.features import open_features
+
+    features, chosen = open_features(store), None if planes is None else _list(planes)
+    with terminal.progress() as listen:
+        files = write(features, out, planes=chosen, labels=labels, every=every, spectra=spectra, listen=listen)
+    terminal.say(f"features of {features.name}: {', '.join(map(str, files))}")
 
 
 @app.command()
@@ -411,7 +434,7 @@ def _show_job(job: Job) -> None:
     from hsifeat import terminal
 
     plan = job.plan
-    terminal.show_table(f"{job.path} ({'there' if job.store else 'new'})", plan.rows_of_table(), plan.TABLE)
+    terminal.show_table(f"{job.place} ({'there' if job.store else 'new'})", plan.rows_of_table(), plan.TABLE)
     seconds = plan.passes * job.extractor.seconds_per_pass(plan) if plan.steps else 0.0
     tile, batch = plan.tiling.tile_px, job.extractor.batch
     terminal.say(f"passes: {plan.passes} of a {tile}-px tile (of {plan.all_passes}), batches of {batch}")

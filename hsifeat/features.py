@@ -7,6 +7,7 @@ block: the map of full size is never built.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -17,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hsifeat.cache.catalogue import find_store
+from hsifeat import lazy
+from hsifeat.cache.catalogue import find_store, touch
+from hsifeat.cache.lock import hold_for_reading
 from hsifeat.cache.recipe import differences
 from hsifeat.cache.store import PlaneSpec, Store
 from hsifeat.errors import StoreError, nearest
@@ -26,6 +29,7 @@ from hsifeat.types import PlaneId, Window
 
 if TYPE_CHECKING:
     import dask.array
+    import xarray
 
 # Pixels of a side of the blocks in which pixels are grouped when windows around them are averaged.
 _BLOCK_PX = 128
@@ -49,7 +53,16 @@ def open_features(store: str | Path | None = None) -> Features:
     StoreError
         There is no such store, or it holds something else.
     """
-    return Features(Store.open(find_store(store)))
+    place = find_store(store)
+    try:
+        release = hold_for_reading(place)
+    except OSError:  # A cache folder that can't be written: nobody could delete the store from here either.
+        release = None
+    features = Features(Store.open(place))
+    if release is not None:
+        weakref.finalize(features, release)
+    touch(place)
+    return features
 
 
 class Features:
@@ -67,7 +80,7 @@ class Features:
     @property
     def name(self) -> str:
         """The store's name: its folder without ``.zarr``."""
-        return self.store.path.name.removesuffix(".zarr")
+        return self.store.place.name
 
     @property
     def key(self) -> str:
@@ -231,14 +244,12 @@ class Features:
 
     def to_dask(self, plane: PlaneLike) -> dask.array.Array:
         """Return a plane at its own resolution as a lazy dask array, one task a shard."""
-        import dask.array
-
         (spec,) = self.select([plane])
-        array = self.store.plane(spec.id)
-        lazy: dask.array.Array = dask.array.from_array(  # type: ignore[no-untyped-call]
-            array, chunks=array.shards or array.chunks, name=f"{self.key}-{spec.id}"
-        )
-        return lazy
+        return lazy.to_dask(self.store.plane(spec.id))
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return the scene, its label maps and all complete planes as one lazy dataset; see `hsifeat.lazy.to_xarray`."""
+        return lazy.to_xarray(self.store, self.planes)
 
     def _pixels(self, rows: ArrayLike, cols: ArrayLike) -> _Pixels:
         at = _Pixels(np.asarray(rows, np.intp).ravel(), np.asarray(cols, np.intp).ravel())

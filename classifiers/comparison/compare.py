@@ -87,7 +87,7 @@ def compare(
         raise HeadError(f"a comparison takes at least one seed; found {seeds}")
     given = [stores] if stores is None or isinstance(stores, str | Path | Features) else list(stores)
     opened = _named([store if isinstance(store, Features) else open_features(store) for store in given])
-    listen(Note(f"stores: {', '.join(str(features.store.path) for features in opened.values())}"))
+    listen(Note(f"stores: {', '.join(str(features.store.place) for features in opened.values())}"))
     rules = _side_by_side([parse_split(text) for text in dict.fromkeys(splits)], listen)
     entries = make_entries(list(opened), heads, inputs)
     first = next(iter(opened.values()))
@@ -270,7 +270,7 @@ def _facts(name: str, features: Features, planes: Sequence[PlaneLike] | None) ->
     return {
         "name": name,
         "key": features.key,
-        "path": str(features.store.path),
+        "path": str(features.store.place),
         "recipe": features.recipe,
         "planes": [
             {

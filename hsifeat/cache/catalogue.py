@@ -1,4 +1,7 @@
-"""The catalogue: which stores this machine has, one small file each, and which was completed last."""
+"""The catalogue: which stores this machine knows, one small file each, when they were completed and last used.
+
+It holds nothing that the stores don't: `rebuild` makes it anew from folders of stores.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +9,33 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from hsifeat.cache.place import LocalPlace, Place, place_of
 from hsifeat.errors import StoreError, nearest
 from hsifeat.files import write_whole
 
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """A store that was completed: its key, where it lies, and when (seconds since 1970)."""
+    """A store that was completed: its key, where it lies, and when (seconds since 1970) it was completed and last used."""
 
     key: str
     path: str
     completed: float
+    used: float = 0.0
+
+    @property
+    def place(self) -> Place:
+        """Where it lies."""
+        return place_of(self.path)
 
     @property
     def name(self) -> str:
         """The store's name: its folder without ``.zarr``."""
-        return Path(self.path).name.removesuffix(".zarr")
+        return self.place.name
 
 
 def cache_folder() -> Path:
@@ -35,31 +46,76 @@ def cache_folder() -> Path:
     return Path(moved) if moved else user_cache_path("hsifeat")
 
 
-def enter(key: str, path: Path) -> None:
-    """Note that a store is complete."""
-    place = str(path.resolve())
-    # One file a place: a store that was made anew there takes the entry of the old one.
-    name = hashlib.sha256(place.encode()).hexdigest()[:16]
-    write_whole(
-        cache_folder() / "catalogue" / f"{name}.json", json.dumps(asdict(CatalogueEntry(key, place, time.time())))
-    )
+def enter(key: str, place: Place | Path | str, *, completed: float | None = None) -> None:
+    """Note that a store is complete, now or since a time given; 0 for one that is not yet."""
+    identity = place_of(place).identity
+    entry = CatalogueEntry(key, identity, time.time() if completed is None else completed)
+    facts = {name: value for name, value in asdict(entry).items() if name != "used"}
+    write_whole(_file(identity), json.dumps(facts))
+
+
+def touch(place: Place) -> None:
+    """Note that a store was used just now, if it is in the catalogue."""
+    try:
+        os.utime(_file(place.identity))
+    except OSError:
+        # Not in the catalogue, or a cache folder that can't be written: reading works all the same.
+        return
+
+
+def knows(place: Place) -> bool:
+    """Tell whether a store is in the catalogue."""
+    return _file(place.identity).exists()
+
+
+def forget(place: Place) -> None:
+    """Take a store out of the catalogue."""
+    _file(place.identity).unlink(missing_ok=True)
 
 
 def entries() -> list[CatalogueEntry]:
-    """List the stores that are still where they were completed, the last completed first."""
+    """List the stores that are still where they were entered, the last completed first."""
     found = []
     for file in (cache_folder() / "catalogue").glob("*.json"):
         try:
-            entry = CatalogueEntry(**json.loads(file.read_text(encoding="utf-8")))
+            # A file's time is that of the last use.
+            entry = CatalogueEntry(**json.loads(file.read_text(encoding="utf-8")), used=file.stat().st_mtime)
         except (OSError, ValueError, TypeError):
             continue
-        if Path(entry.path).is_dir():
+        place = entry.place
+        if not isinstance(place, LocalPlace) or place.path.is_dir():
             found.append(entry)
     return sorted(found, key=lambda entry: -entry.completed)
 
 
-def find_store(source: str | Path | None) -> Path:
-    """Find a store by path, catalogue name or unique key prefix; None takes the one completed last.
+def rebuild(folders: Iterable[Path]) -> list[CatalogueEntry]:
+    """Enter every store that lies in the cache folder or one of `folders`, and is not in the catalogue.
+
+    Returns
+    -------
+    list of CatalogueEntry
+        The whole catalogue.
+    """
+    from hsifeat.cache.store import Store
+
+    known = {entry.path for entry in entries()}
+    for folder in (cache_folder(), *folders):
+        if not folder.is_dir() and folder != cache_folder():
+            raise StoreError(f"no such folder: {folder}")
+        for root in sorted(folder.glob("*/zarr.json")):
+            if str(root.parent.resolve()) in known:
+                continue
+            try:
+                store = Store.open(root.parent)
+            except StoreError:
+                continue
+            complete = all(store.done(plane.id).all() for plane in store.planes)
+            enter(store.key, root.parent, completed=root.stat().st_mtime if complete else 0.0)
+    return entries()
+
+
+def find_store(source: str | Path | Place | None) -> Place:
+    """Find a store by path, address, catalogue name or unique key prefix; None takes the one completed last.
 
     Raises
     ------
@@ -68,15 +124,22 @@ def find_store(source: str | Path | None) -> Path:
     """
     known = entries()
     if source is None:
-        if not known:
+        if not known or not known[0].completed:
             raise StoreError("no store yet: hsifeat extract SCENE makes one, or name a store's path")
-        return Path(known[0].path)
-    if Path(source).exists():
-        return Path(source)
+        return known[0].place
+    if not isinstance(source, str | Path):
+        return source
+    if "://" in str(source) or Path(source).exists():
+        return place_of(source)
     text = str(source)
     named = [e for e in known if e.name == text] or [e for e in known if len(text) >= 4 and e.key.startswith(text)]
     if len({e.path for e in named}) > 1:
         raise StoreError(f"{text!r} fits {len(named)} stores: " + ", ".join(e.path for e in named))
     if not named:
         raise StoreError(f"no store at or named {text!r}; {nearest(text, [e.name for e in known])}")
-    return Path(named[0].path)
+    return named[0].place
+
+
+def _file(identity: str) -> Path:
+    # One file a place: a store that was made anew there takes the entry of the old one.
+    return cache_folder() / "catalogue" / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"

@@ -1,34 +1,43 @@
-"""The right to write to a store: one process has it at a time, and loses it when it ends, however it ends."""
+"""Who uses a store: one process writes to it at a time, any number read, and nobody deletes what is in use.
+
+The locks are the operating system's, on files in this machine's cache folder: a killed holder leaves nothing behind
+that blocks. They are of this machine: of an object store, let one machine write at a time.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hsifeat.cache.catalogue import cache_folder
+from hsifeat.cache.place import Place
+from hsifeat.errors import StoreError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+_numbers = count()
 
 
 @contextmanager
-def writing(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the right to write to the store at a path.
-
-    The lock is the operating system's, on a file in the cache folder: a killed holder leaves nothing behind that blocks.
+def writing(place: Place, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the right to write to a store.
 
     Parameters
     ----------
-    path : Path
+    place : Place
         The store, there or to be made.
     waiting : callable
         Called once if another process has the right, before waiting for it.
     """
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
-    place = str(path.resolve())
-    file = cache_folder() / "locks" / f"{hashlib.sha256(place.encode()).hexdigest()[:16]}.lock"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(file)
+    lock = _lock(place, "write")
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -38,3 +47,88 @@ def writing(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_written(place: Place) -> bool:
+    """Tell whether some process is writing to a store just now."""
+    return not _is_free(_lock(place, "write"))
+
+
+def hold_for_reading(place: Place) -> Callable[[], None]:
+    """Mark a store as being read, so that nobody deletes it; return what takes the mark off.
+
+    A process that ends loses its marks.
+    """
+    with _lock_at("gate"):
+        mark = _lock(place, f"read-{os.getpid()}-{next(_numbers)}")
+        mark.acquire()
+
+    def release() -> None:
+        # Gone with its process, a mark is of no use to anyone; only its own process may still hold it.
+        mark.release(force=True)
+        Path(mark.lock_file).unlink(missing_ok=True)
+
+    return release
+
+
+@contextmanager
+def alone(place: Place) -> Iterator[None]:
+    """Hold a store that nobody reads or writes, for as long as it takes to delete it.
+
+    Raises
+    ------
+    StoreError
+        Somebody uses it.
+    """
+    from filelock import Timeout
+
+    write = _lock(place, "write")
+    with _lock_at("gate"):
+        try:
+            write.acquire(timeout=0)
+        except Timeout:
+            raise StoreError(f"{place} is in use: another process is writing to it") from None
+        try:
+            for file in _folder().glob(f"{_stem(place)}.read-*.lock"):
+                if not _is_free(_file_lock(file)):
+                    raise StoreError(f"{place} is in use: a process reads it (its mark is {file})")
+                file.unlink(missing_ok=True)
+            yield
+        finally:
+            write.release()
+
+
+def _is_free(lock: BaseFileLock) -> bool:
+    from filelock import Timeout
+
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    lock.release()
+    return True
+
+
+def _lock(place: Place, role: str) -> BaseFileLock:
+    return _lock_at(f"{_stem(place)}.{role}")
+
+
+def _lock_at(name: str) -> BaseFileLock:
+    folder = _folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return _file_lock(folder / f"{name}.lock")
+
+
+def _file_lock(path: Path) -> BaseFileLock:
+    from filelock import FileLock
+
+    # Not bound to a thread: a mark may be taken off by the garbage collector, wherever that runs.
+    return FileLock(path, thread_local=False)
+
+
+def _folder() -> Path:
+    return cache_folder() / "locks"
+
+
+def _stem(place: Place) -> str:
+    return hashlib.sha256(place.identity.encode()).hexdigest()[:16]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from hsifeat.cache.recipe import key_of
 from hsifeat.errors import StoreError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class SceneFacts(BaseModel):

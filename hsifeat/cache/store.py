@@ -7,9 +7,9 @@ progress record; whatever has no record counts as not there and is written anew.
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-from collections.abc import Iterator, Mapping
+import json
+import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.cache import seals
 from hsifeat.cache.manifest import Manifest
+from hsifeat.cache.place import LocalPlace, Place, place_of
+from hsifeat.cache.seals import SealingStore
 from hsifeat.errors import StoreError
-from hsifeat.files import disk_errors
 from hsifeat.types import Cube, PlaneId, Window, windows
 
 if TYPE_CHECKING:
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 # Cells of a side of an inner chunk, the least that a reader decodes.
 _CHUNK_CELLS = 32
 _DIGEST_BYTES = 32
+# Attribute of a root group whose scene is still being copied.
+_BEGUN = "hsifeat_begun"
+_PLANE = re.compile(r"planes/(t\d+/[^/]+)/zarr\.json")
+_LABELS = re.compile(r"scene/labels/([^/]+)/zarr\.json")
 
 
 @dataclass(frozen=True)
@@ -81,20 +87,24 @@ class Store:
 
     Attributes
     ----------
-    path : Path
-        Its folder.
+    place : Place
+        Where it lies.
     manifest : Manifest
         What it says of itself.
+    seals : dict of str to str
+        The sha256 of every file besides shards and progress records.
     """
 
-    def __init__(self, path: Path, group: zarr.Group) -> None:
-        self.path = path
-        self._group = group
-        self.manifest = Manifest.read(group.attrs.asdict().get("hsifeat"), path)
+    def __init__(self, place: Place, group: zarr.Group, seals: dict[str, str]) -> None:
+        self.place = place
+        self.seals = seals
+        self.manifest = Manifest.read(group.attrs.asdict().get("hsifeat"), place)
+        self.group = group
+        self._arrays: dict[str, zarr.Array[Any]] = {}
 
     @classmethod
-    def create(cls, path: Path, manifest: Manifest, scene: SceneArrays) -> Store:
-        """Make a store with its scene and no planes; it appears whole or not at all.
+    def create(cls, path: str | Path | Place, manifest: Manifest, scene: SceneArrays) -> Store:
+        """Make a store with its scene and no planes. The manifest comes last: without one, there is no store.
 
         Raises
         ------
@@ -103,33 +113,58 @@ class Store:
         """
         import zarr
 
-        if path.exists():
-            raise StoreError(f"{path} is there already")
-        part = path.with_name(f".{path.name}.part-{os.getpid()}")
-        shutil.rmtree(part, ignore_errors=True)
-        try:
-            with disk_errors(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                group = zarr.open_group(part, mode="w-", attributes={"hsifeat": manifest.model_dump(mode="json")})
-                _write_scene(group, manifest, scene)
-                part.rename(path)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-        return cls.open(path, writable=True)
+        place = place_of(path)
+        if cls.find(place) is not None:
+            raise StoreError(f"{place} is there already")
+        found: dict[str, str] = {}
+        with place.guarded():
+            group = zarr.create_group(
+                SealingStore(place.zarr(writable=True), found), attributes={_BEGUN: True}, overwrite=True
+            )
+            _write_scene(group, manifest, scene)
+            for name in ("planes", "progress"):
+                group.create_group(name)
+            group.attrs.put({"hsifeat": manifest.model_dump(mode="json")})
+            place.put(seals.FILE, seals.encode(found))
+        return cls.open(place, writable=True)
 
     @classmethod
-    def open(cls, path: Path, *, writable: bool = False) -> Store:
+    def find(cls, path: str | Path | Place) -> Store | None:
+        """Open a store for reading if there is one; None where nothing is, or what a killed process began to make.
+
+        Raises
+        ------
+        StoreError
+            Something else is there.
+        """
+        place = place_of(path)
+        content = place.get("zarr.json")
+        if content is None and isinstance(place, LocalPlace) and (place.path.is_file() or any(place.path.glob("*"))):
+            raise StoreError(f"{place} is no store, and not empty: name another place")
+        if content is None or _was_begun(content):
+            return None
+        return cls.open(place)
+
+    @classmethod
+    def open(cls, path: str | Path | Place, *, writable: bool = False) -> Store:
         """Open a store; `StoreError` if there is none."""
         import zarr
 
-        if not path.is_dir():
-            found = "no store" if not path.exists() else "a file, not a store,"
-            raise StoreError(f"{found} at {path}: hsifeat extract makes one")
+        place = place_of(path)
+        content = place.get("zarr.json")
+        if content is None or _was_begun(content):
+            found = "a file, not a store," if isinstance(place, LocalPlace) and place.path.is_file() else "no store"
+            raise StoreError(f"{found} at {place}: hsifeat extract makes one")
+        known = seals.read(place)
+        plain = place.zarr(writable=writable)
         try:
-            group = zarr.open_group(path, mode="r+" if writable else "r")
-        except (FileNotFoundError, ValueError, KeyError) as error:
-            raise StoreError(f"{path} is no Zarr group: hsifeat extract makes stores") from error
-        return cls(path, group)
+            with place.guarded():
+                group = zarr.open_group(
+                    SealingStore(plain, known) if writable else plain, mode="r+" if writable else "r", zarr_format=3
+                )
+        except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{place} is no Zarr group: hsifeat extract makes stores") from error
+        return cls(place, group, known)
 
     @property
     def key(self) -> str:
@@ -148,47 +183,38 @@ class Store:
     def planes(self) -> list[PlaneSpec]:
         """The planes that have been begun, finished or not, by timestep and then as they were added."""
         found = []
-        for array in self._plane_arrays():
-            facts: dict[str, Any] = array.attrs.asdict()
-            found.append(
-                PlaneSpec(PlaneId(facts["t"], facts["layer"]), facts["stride"], array.shape[2], str(array.dtype))
-            )
+        for key in self.seals:
+            if (match := _PLANE.fullmatch(key)) and f"progress/{match[1]}/zarr.json" in self.seals:
+                array = self._array(f"planes/{match[1]}")
+                facts: dict[str, Any] = array.attrs.asdict()
+                found.append(
+                    PlaneSpec(PlaneId(facts["t"], facts["layer"]), facts["stride"], array.shape[2], str(array.dtype))
+                )
         return sorted(found, key=lambda plane: (plane.id.t, -plane.stride, plane.id.layer))
-
-    def _plane_arrays(self) -> Iterator[zarr.Array[Any]]:
-        import zarr
-
-        planes = self._group.get("planes")
-        if isinstance(planes, zarr.Group):
-            for _, timestep in planes.groups():
-                for _, array in timestep.arrays():
-                    yield array
 
     def add_plane(self, plane: PlaneSpec) -> None:
         """Begin a plane; nothing happens if it has been begun."""
-        from zarr.codecs import BloscCodec, Crc32cCodec
-
-        if f"planes/{plane.id.path}" in self._group and f"progress/{plane.id.path}" in self._group:
+        names = f"planes/{plane.id.path}", f"progress/{plane.id.path}"
+        if all(f"{name}/zarr.json" in self.seals for name in names):
             return
         scene = self.manifest.scene
         side = self.manifest.unit_px // plane.stride
-        chunk = _CHUNK_CELLS if side % _CHUNK_CELLS == 0 else side
-        with disk_errors(self.path):
-            self._group.create_array(
-                f"planes/{plane.id.path}",
+        with self.place.guarded():
+            self.group.create_array(
+                names[0],
                 shape=plane.cells(scene.rows, scene.cols),
                 shards=(side, side, plane.channels),
-                chunks=(chunk, chunk, plane.channels),
+                chunks=(_chunk(side), _chunk(side), plane.channels),
                 dtype=plane.dtype,
-                compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()],
+                compressors=_compressors(),
                 fill_value=float("nan"),
                 attributes={"t": plane.id.t, "layer": plane.id.layer, "stride": plane.stride},
                 dimension_names=(f"y_s{plane.stride}", f"x_s{plane.stride}", f"channel_{plane.id.layer}"),
                 overwrite=True,
             )
             units = self.units[-1].index
-            self._group.create_array(
-                f"progress/{plane.id.path}",
+            self.group.create_array(
+                names[1],
                 shape=(units[0] + 1, units[1] + 1, _DIGEST_BYTES),
                 chunks=(1, 1, _DIGEST_BYTES),
                 dtype="uint8",
@@ -196,15 +222,45 @@ class Store:
                 fill_value=0,
                 overwrite=True,
             )
+            self._save_seals()
+        for name in names:
+            self._arrays.pop(name, None)
+
+    def drop_plane(self, plane: PlaneId) -> None:
+        """Forget a plane and delete what is stored of it."""
+        names = f"planes/{plane.path}", f"progress/{plane.path}"
+        with self.place.guarded():
+            for name in names:
+                self.seals.pop(f"{name}/zarr.json", None)
+                self._arrays.pop(name, None)
+            self._save_seals()
+            for key in self.place.files():
+                if key.startswith(tuple(f"{name}/" for name in names)):
+                    self.place.delete(key)
+
+    def forget(self, plane: PlaneId, unit: Unit) -> None:
+        """Take back that a unit of a plane is done, so that the next extraction computes it."""
+        with self.place.guarded():
+            self.place.delete(record_key(plane, unit))
+
+    def record(self, plane: PlaneId, unit: Unit) -> bytes | None:
+        """Return the sha256 recorded for a unit's values; None where there is none, or no whole one."""
+        content = self.place.get(record_key(plane, unit))
+        return content if content is not None and len(content) == _DIGEST_BYTES and any(content) else None
 
     def done(self, plane: PlaneId) -> NDArray[np.bool_]:
         """Return which units of a plane are done, on the grid of units; all False for a plane not begun."""
         last = self.units[-1].index
         done = np.zeros((last[0] + 1, last[1] + 1), dtype=bool)
-        if f"progress/{plane.path}" in self._group:
-            records = self._array(f"progress/{plane.path}")
+        if f"progress/{plane.path}/zarr.json" not in self.seals:
+            return done
+        records = self._array(f"progress/{plane.path}")
+        try:
+            with self.place.guarded():
+                done[:] = np.asarray(records[:]).any(axis=2)
+        except ValueError:
+            # A record that can't be read was torn: the unit counts as not there.
             for index in np.ndindex(done.shape):
-                # A record that can't be read was torn: the unit counts as not there.
                 with suppress(ValueError):
                     done[index] = np.asarray(records[index]).any()
         return done
@@ -226,18 +282,15 @@ class Store:
         StoreError
             The disk is full; the unit then counts as not done.
         """
-        from zarr.core.sync import sync
-
         array = self._array(f"planes/{plane.path}")
         facts: dict[str, Any] = array.attrs.asdict()
-        digest = hashlib.sha256(np.ascontiguousarray(values).data).digest()
-        with disk_errors(self.path):
+        with self.place.guarded():
             # What a killed writer left of the shard goes first: zarr would read it to merge the new values in. And
             # before it its record, so that no record ever stands for a shard that is not there.
-            self._array(f"progress/{plane.path}")[unit.index] = 0
-            sync((array.store_path / array.metadata.encode_chunk_key((*unit.index, 0))).delete())
+            self.place.delete(record_key(plane, unit))
+            self.place.delete(shard_key(plane, unit))
             array[unit.window.coarsen(facts["stride"]).slices] = values
-            self._array(f"progress/{plane.path}")[unit.index] = np.frombuffer(digest, dtype=np.uint8)
+            self.place.put(record_key(plane, unit), digest_of(values))
 
     def read(self, plane: PlaneId, cells: Window) -> NDArray[np.float32]:
         """Read cells of a plane as (rows, cols, channels) float32.
@@ -247,16 +300,17 @@ class Store:
         StoreError
             What is stored does not have its checksum.
         """
-        advice = (
-            f"delete planes/{plane.path} and progress/{plane.path} there and extract again: only that plane is computed"
-        )
+        advice = f"hsifeat cache verify {self.place} --repair computes what is damaged anew"
         try:
-            values = np.asarray(self.plane(plane)[cells.slices], np.float32)
+            with self.place.guarded():
+                values = np.asarray(self.plane(plane)[cells.slices], np.float32)
+        except StoreError:
+            raise
         except (ValueError, RuntimeError) as error:
-            raise StoreError(f"{self.path} is damaged in the plane {plane} ({error}): {advice}") from error
+            raise StoreError(f"{self.place} is damaged in the plane {plane} ({error}): {advice}") from error
         # The fill value is NaN and no plane holds one: where it shows, a shard is gone.
         if np.isnan(values).any():
-            raise StoreError(f"{self.path} has lost a part of the plane {plane}: {advice}")
+            raise StoreError(f"{self.place} has lost a part of the plane {plane}: {advice}")
         return values
 
     def plane(self, plane: PlaneId) -> zarr.Array[Any]:
@@ -268,10 +322,13 @@ class Store:
     def read_scene(self, window: Window) -> NDArray[np.float32]:
         """Read a window of the scene as (rows, cols, bands) float32; `StoreError` if it does not have its checksum."""
         try:
-            return np.asarray(self.scene_array("cube")[window.slices], np.float32)
+            with self.place.guarded():
+                return np.asarray(self.scene_array("cube")[window.slices], np.float32)
+        except StoreError:
+            raise
         except (ValueError, RuntimeError) as error:
             raise StoreError(
-                f"{self.path} is damaged in its scene ({error}): extract to another place with --out"
+                f"{self.place} is damaged in its scene ({error}): extract to another place with --out"
             ) from error
 
     def scene_array(self, name: str) -> zarr.Array[Any]:
@@ -280,48 +337,86 @@ class Store:
 
     @property
     def labels(self) -> list[str]:
-        """Names of the label maps, as they were added."""
-        import zarr
-
-        labels = self._group.get("scene/labels")
-        return sorted(name for name, _ in labels.arrays()) if isinstance(labels, zarr.Group) else []
+        """Names of the label maps in alphabetical order."""
+        return sorted(match[1] for key in self.seals if (match := _LABELS.fullmatch(key)))
 
     def add_labels(self, name: str, classes: NDArray[np.integer], facts: dict[str, Any]) -> None:
         """Add or replace a label map (rows, cols) with its class names and colours; no plane depends on it."""
-        with disk_errors(self.path):
-            self._group.create_array(
+        with self.place.guarded():
+            # Not listed while it is replaced: a killed process must leave no half of it that looks whole.
+            if self.seals.pop(f"scene/labels/{name}/zarr.json", None):
+                self._save_seals()
+            self.group.create_array(
                 f"scene/labels/{name}",
                 data=np.asarray(classes),
                 attributes=facts,
                 dimension_names=("y", "x"),
                 overwrite=True,
             )
+            self._save_seals()
+        self._arrays.pop(f"scene/labels/{name}", None)
 
     def label_array(self, name: str) -> zarr.Array[Any]:
         """Return a label map's array with ``class_names`` and ``class_colours`` as attributes."""
         return self._array(f"scene/labels/{name}")
 
+    def _save_seals(self) -> None:
+        self.place.put(seals.FILE, seals.encode(self.seals))
+
     def _array(self, path: str) -> zarr.Array[Any]:
         import zarr
 
-        array = self._group.get(path)
-        if not isinstance(array, zarr.Array):
-            raise StoreError(f"{self.path} has no {path}")
-        return array
+        if path not in self._arrays:
+            with self.place.guarded():
+                array = self.group.get(path)
+            if not isinstance(array, zarr.Array):
+                raise StoreError(f"{self.place} has no {path}")
+            self._arrays[path] = array
+        return self._arrays[path]
+
+
+def shard_key(plane: PlaneId, unit: Unit) -> str:
+    """Return where a unit of a plane lies in the store."""
+    return f"planes/{plane.path}/c/{unit.index[0]}/{unit.index[1]}/0"
+
+
+def record_key(plane: PlaneId, unit: Unit) -> str:
+    """Return where the record of a unit of a plane lies in the store."""
+    return f"progress/{plane.path}/c/{unit.index[0]}/{unit.index[1]}/0"
+
+
+def digest_of(values: NDArray[np.generic]) -> bytes:
+    """Return the sha256 of a unit's values, as it is recorded."""
+    return hashlib.sha256(np.ascontiguousarray(values).data).digest()
+
+
+def _was_begun(content: bytes) -> bool:
+    """Tell whether a root group's metadata are those of a store that was never finished making."""
+    try:
+        return _BEGUN in json.loads(content).get("attributes", {})
+    except (ValueError, AttributeError):
+        return False
+
+
+def _chunk(side: int) -> int:
+    return _CHUNK_CELLS if side % _CHUNK_CELLS == 0 else side
+
+
+def _compressors() -> list[Any]:
+    from zarr.codecs import BloscCodec, Crc32cCodec
+
+    return [BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()]
 
 
 def _write_scene(group: zarr.Group, manifest: Manifest, scene: SceneArrays) -> None:
-    from zarr.codecs import BloscCodec, Crc32cCodec
-
     side, bands = manifest.unit_px, manifest.scene.bands
-    chunk = _CHUNK_CELLS if side % _CHUNK_CELLS == 0 else side
     cube = group.create_array(
         "scene/cube",
         shape=(manifest.scene.rows, manifest.scene.cols, bands),
         shards=(side, side, bands),
-        chunks=(chunk, chunk, bands),
+        chunks=(_chunk(side), _chunk(side), bands),
         dtype=np.dtype(scene.cube.dtype).newbyteorder("="),
-        compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()],
+        compressors=_compressors(),
         dimension_names=("y", "x", "band"),
     )
     for window in windows(manifest.scene.rows, manifest.scene.cols, side):

@@ -64,6 +64,7 @@ class UNet2DBackbone:
         schedule_folder = _find(folder, "scheduler", "scheduler_config.json")
         self.schedule: NoiseSchedule = schedule_from_config(_read_json(schedule_folder / "scheduler_config.json"))
         self.name = folder.name if untrained_seed is None else f"{folder.name}-untrained"
+        self.source = f"{'' if untrained_seed is None else 'untrained:'}{folder.absolute()}"
         self.channels = int(self._config.get("in_channels", 3))
         self.projection_file = path if (path := folder / PROJECTION_FILE).exists() else None
         self._untrained_seed = untrained_seed

@@ -58,33 +58,45 @@ def run(job: Job, *, listen: Listener = silent) -> Store:
     scene = job.extractor.scene
     for note in scene.notes:
         listen(Note(note))
-    with writing(job.path, lambda: listen(Note(f"another process is writing to {job.path}: waiting for it"))):
+    with writing(job.place, lambda: listen(Note(f"another process is writing to {job.place}: waiting for it"))):
         job = job.again()
         if job.plan.steps or job.store is None:
             job.check_disk()
             listen(Note(job.intention))
-            store = Store.open(job.path, writable=True) if job.store else _create(job)
+            store = Store.open(job.place, writable=True) if job.store else _create(job)
+            if not catalogue.knows(store.place):
+                catalogue.enter(store.key, store.place, completed=0.0)
             job.extractor.run(job.plan, store, listen)
         else:
             store = job.store
             listen(Note(f"all {len(job.plan.planes)} planes are there already: nothing to compute"))
-        _add_labels(store, scene.labels)
-    catalogue.enter(store.key, store.path)
+        store = _add_labels(store, scene.labels)
+    catalogue.enter(store.key, store.place)
     return store
 
 
-def _add_labels(store: Store, maps: Mapping[str, Labels]) -> None:
-    """Add the label maps that the store does not hold as they are."""
-    for name, labels in maps.items():
-        facts = {
-            "class_names": {str(c): n for c, n in labels.class_names.items()},
-            "class_colours": {str(c): n for c, n in labels.class_colours.items()},
-        }
-        if name in store.labels:
-            there = store.label_array(name)
-            if there.attrs.asdict() == facts and np.array_equal(np.asarray(there[:]), labels.classes):
-                continue
-        Store.open(store.path, writable=True).add_labels(name, labels.classes, facts)
+def _add_labels(store: Store, maps: Mapping[str, Labels]) -> Store:
+    """Add the label maps that the store does not hold as they are; return it opened anew if there were any."""
+    missing = [labels for name, labels in maps.items() if not _holds(store, name, labels)]
+    if missing:
+        store = Store.open(store.place, writable=True)
+        for labels in missing:
+            store.add_labels(labels.name, labels.classes, _facts(labels))
+    return store
+
+
+def _holds(store: Store, name: str, labels: Labels) -> bool:
+    if name not in store.labels:
+        return False
+    there = store.label_array(name)
+    return there.attrs.asdict() == _facts(labels) and np.array_equal(np.asarray(there[:]), labels.classes)
+
+
+def _facts(labels: Labels) -> dict[str, dict[str, str]]:
+    return {
+        "class_names": {str(c): n for c, n in labels.class_names.items()},
+        "class_colours": {str(c): n for c, n in labels.class_colours.items()},
+    }
 
 
 def _create(job: Job) -> Store:
@@ -112,4 +124,4 @@ def _create(job: Job) -> Store:
         },
     )
     arrays = {"weights": projection.weights, "offset": projection.offset}
-    return Store.create(job.path, manifest, SceneArrays(scene.cube, scene.valid, arrays))
+    return Store.create(job.place, manifest, SceneArrays(scene.cube, scene.valid, arrays))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hsifeat.cache import catalogue
+from hsifeat.cache.place import LocalPlace, Place, place_of
 from hsifeat.cache.recipe import (
     ALGORITHM,
     NoisePart,
@@ -48,8 +49,8 @@ class Job:
         What is missing.
     recipe : Recipe
         What decides the values.
-    path : Path
-        The store, there or to be made.
+    place : Place
+        Where the store is, or will be made.
     store : Store or None
         The store, if it is there.
     """
@@ -57,12 +58,12 @@ class Job:
     extractor: Extractor
     plan: Plan
     recipe: Recipe
-    path: Path
+    place: Place
     store: Store | None
 
     def again(self) -> Job:
         """Settle the same once more: another process may have made the store, or parts of it, since."""
-        return _settle(self.extractor, self.recipe, self.path, self.plan.planes)
+        return _settle(self.extractor, self.recipe, self.place, self.plan.planes)
 
     @property
     def intention(self) -> str:
@@ -75,7 +76,7 @@ class Job:
             else "new store"
         )
         return (
-            f"{self.path}: {found}; {plan.passes} of {plan.all_passes} passes to do, at most {_gb(self.needed_bytes)}; "
+            f"{self.place}: {found}; {plan.passes} of {plan.all_passes} passes to do, at most {_gb(self.needed_bytes)}; "
             f"{extractor.backbone.name} through {extractor.projection.spec} on {extractor.device}"
         )
 
@@ -88,11 +89,13 @@ class Job:
 
     def check_disk(self) -> None:
         """Raise `StoreError` if the disk can't hold what will be written."""
-        folder = next(p for p in (self.path, *self.path.absolute().parents) if p.exists())
+        if not isinstance(self.place, LocalPlace):
+            return
+        folder = next(p for p in (self.place.path, *self.place.path.parents) if p.exists())
         free = shutil.disk_usage(folder).free
         if free < self.needed_bytes:
             raise StoreError(
-                f"the run writes up to {_gb(self.needed_bytes)} to {self.path}, but only {_gb(free)} are free there: "
+                f"the run writes up to {_gb(self.needed_bytes)} to {self.place}, but only {_gb(free)} are free there: "
                 "free some space, ask for fewer planes, or name another place with --out"
             )
 
@@ -172,7 +175,7 @@ def prepare(
         noise=NoisePart(policy="field", seed=seed),
         precision=PrecisionPart(compute="float32", stored=dtype),  # type: ignore[arg-type]
     )
-    path = _place(scene, backbone, recipe) if out is None else Path(out)
+    place = place_of(_usual_path(scene, backbone, recipe) if out is None else out)
     extractor = Extractor(
         scene=scene,
         projection=fitted,
@@ -183,24 +186,24 @@ def prepare(
         device=pick_device(device),
     )
     planes = [PlaneSpec(PlaneId(t, tap.name), tap.stride, tap.channels, dtype) for t in wanted for tap in taps]
-    job = _settle(extractor, recipe, path, planes)
+    job = _settle(extractor, recipe, place, planes)
     if batch is not None and batch != job.extractor.batch:
         raise StoreError(
-            f"{path} was begun with batches of {job.extractor.batch}; going on with {batch} would change the last bits: "
+            f"{place} was begun with batches of {job.extractor.batch}; going on with {batch} would change the last bits: "
             "leave out --batch, or name another store with --out"
         )
     return job
 
 
-def _settle(extractor: Extractor, recipe: Recipe, path: Path, planes: Sequence[PlaneSpec]) -> Job:
+def _settle(extractor: Extractor, recipe: Recipe, place: Place, planes: Sequence[PlaneSpec]) -> Job:
     """Look at what the store holds by now, and plan what it lacks; a store keeps the batch and the units that it was begun with."""
-    store = _existing(path, recipe)
+    store = _existing(place, recipe)
     scene = extractor.scene
     unit_px = unit_side(extractor.tiling)
     if store is not None:
         extractor, unit_px = replace(extractor, batch=store.manifest.batch), store.manifest.unit_px
     plan = make_plan(scene.rows, scene.cols, extractor.tiling, unit_px, planes, store.done if store else None)
-    return Job(extractor, plan, recipe, path, store)
+    return Job(extractor, plan, recipe, place, store)
 
 
 def _default_taps(taps: Sequence[Tap]) -> list[Tap]:
@@ -223,20 +226,18 @@ def _projection(spec: str | None, scene: Scene, backbone: Backbone) -> Projectio
     return fitted
 
 
-def _place(scene: Scene, backbone: Backbone, recipe: Recipe) -> Path:
+def _usual_path(scene: Scene, backbone: Backbone, recipe: Recipe) -> Path:
     return catalogue.cache_folder() / f"{scene.name}-{backbone.name}-{recipe.key[:12]}.zarr"
 
 
-def _existing(path: Path, recipe: Recipe) -> Store | None:
-    if not path.exists():
-        return None
-    store = Store.open(path)
-    if store.key != recipe.key:
+def _existing(place: Place, recipe: Recipe) -> Store | None:
+    store = Store.find(place)
+    if store is not None and store.key != recipe.key:
         rows = [
             f"  {n}: {_brief(a)} -> {_brief(b)}" for n, a, b in differences(store.manifest.recipe, recipe.canonical())
         ]
         raise RecipeMismatchError(
-            f"{path} holds planes of another recipe (there -> asked for):\n"
+            f"{place} holds planes of another recipe (there -> asked for):\n"
             + "\n".join(rows)
             + "\nname another store with --out"
         )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hsifeat.cache.store import PlaneSpec, Store, Unit
 from hsifeat.diffusion.backbone import Backbone
 from hsifeat.errors import StoreError
+from hsifeat.extraction.behind import Behind
 from hsifeat.extraction.noise import noise_field
 from hsifeat.extraction.plan import Plan, Step
 from hsifeat.extraction.tiles import Tiling, read_tile
@@ -52,20 +53,24 @@ class Extractor:
     device: str
 
     def run(self, plan: Plan, store: Store, listen: Listener) -> None:
-        """Compute and write all steps of a plan; what is written stays, whatever happens next."""
+        """Compute and write all steps of a plan; what is written stays, whatever happens next.
+
+        A thread writes what the model gave while the model goes on. At most two steps wait for it, so memory stays
+        bounded; an interrupt ends the run once what was computed is written.
+        """
         already = plan.all_passes - plan.passes
         listen(Started("extract", plan.all_passes, "tiles", already))
         self.backbone.to(self.device)
         for plane in plan.planes:
             store.add_plane(plane)
         finished, unit, tiles = already, None, None
-        for step in plan.steps:
-            if tiles is None or unit != step.unit:
-                unit, tiles = step.unit, self._read(step.unit)
-            for plane, values in self._compute(step, *tiles).items():
-                store.write(plane.id, step.unit, values)
-            finished += len(tiles[0])
-            listen(Advanced("extract", finished, f"t = {step.t}"))
+        with Behind(store) as behind:
+            for step in plan.steps:
+                if tiles is None or unit != step.unit:
+                    unit, tiles = step.unit, self._read(step.unit)
+                behind.write(step.unit, self._compute(step, *tiles))
+                finished += len(tiles[0])
+                listen(Advanced("extract", finished, f"t = {step.t}"))
         listen(Finished("extract"))
 
     def seconds_per_pass(self, plan: Plan) -> float:

@@ -18,16 +18,16 @@ def three(tmp_path):
 
 
 def test_the_last_completed_is_the_default(three):
-    assert catalogue.find_store(None) == three[2]
+    assert catalogue.find_store(None).path == three[2]
     catalogue.enter("aaaa11" * 10, three[0])
-    assert catalogue.find_store(None) == three[0]
+    assert catalogue.find_store(None).path == three[0]
     assert len(catalogue.entries()) == 3
 
 
 def test_by_path_name_and_prefix(three):
-    assert catalogue.find_store(three[1]) == three[1]
-    assert catalogue.find_store("pavia") == three[1]
-    assert catalogue.find_store("aaaa22") == three[1]
+    assert catalogue.find_store(three[1]).path == three[1]
+    assert catalogue.find_store("pavia").path == three[1]
+    assert catalogue.find_store("aaaa22").path == three[1]
     with pytest.raises(StoreError, match=r"'aaaa' fits 2 stores: .*pines.*|'aaaa' fits 2 stores: .*pavia.*"):
         catalogue.find_store("aaaa")
     with pytest.raises(StoreError, match="no store at or named 'paviaa'; nearest: pavia"):
@@ -36,7 +36,7 @@ def test_by_path_name_and_prefix(three):
 
 def test_what_is_gone_is_forgotten(three):
     shutil.rmtree(three[2])
-    assert catalogue.find_store(None) == three[1]
+    assert catalogue.find_store(None).path == three[1]
     for path in three[:2]:
         shutil.rmtree(path)
     with pytest.raises(StoreError, match="no store yet"):
@@ -52,6 +52,6 @@ def test_a_damaged_entry_does_no_harm(three):
 
 def test_a_store_made_anew_at_a_place_takes_the_old_entry(three):
     catalogue.enter("cccc44" * 10, three[0])
-    assert catalogue.find_store("cccc44") == three[0]
+    assert catalogue.find_store("cccc44").path == three[0]
     with pytest.raises(StoreError, match="no store at or named 'aaaa11'"):
         catalogue.find_store("aaaa11")

@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -166,11 +167,11 @@ def test_another_batch_size_is_refused(scene, backbone_folder, store_path):
 def test_what_is_no_store_is_left_alone(scene, backbone_folder, tmp_path):
     (tmp_path / "x.zarr").mkdir()
     (tmp_path / "x.zarr" / "mine.txt").write_text("precious")
-    with pytest.raises(StoreError, match="is no Zarr group"):
+    with pytest.raises(StoreError, match="is no store, and not empty"):
         hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, context=8, out=tmp_path / "x.zarr")
     assert (tmp_path / "x.zarr" / "mine.txt").read_text() == "precious"
     (tmp_path / "file").write_text("precious")
-    with pytest.raises(StoreError, match="a file, not a store"):
+    with pytest.raises(StoreError, match="is no store, and not empty: name another place"):
         hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, context=8, out=tmp_path / "file")
 
 
@@ -186,17 +187,20 @@ def test_a_disk_that_fills_up_keeps_what_is_done(scene, backbone_folder, store_p
     """The disk is full after some writes; with space again, the run goes on to the same bits."""
     import zarr.storage._local as local
 
-    put, count = local._put, []
+    from hsifeat.cache import place
 
-    def full(path, value, exclusive=False):
+    put, whole, count = local._put, place.write_whole, []
+
+    def full(write, path, *arguments, **options):
         count.append(path)
         if len(count) > writes:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return put(path, value, exclusive)
+        return write(path, *arguments, **options)
 
     options = {"backbone": backbone_folder, "timesteps": [0, 300], "tile": 32, "context": 8, "out": tmp_path / "s.zarr"}
     with monkeypatch.context() as patch:
-        patch.setattr(local, "_put", full)
+        patch.setattr(local, "_put", partial(full, put))
+        patch.setattr(place, "write_whole", partial(full, whole))
         with pytest.raises(StoreError, match="is full; what is finished is kept: free some space"):
             hsifeat.extract(scene, **options)
     left = [p.name for p in tmp_path.iterdir() if p.name != "cache"]

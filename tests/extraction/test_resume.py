@@ -99,22 +99,36 @@ def test_a_run_killed_on_its_way_goes_on(backbone_folder, undisturbed, tmp_path,
 KILL = """
 import os, signal, sys
 import zarr.storage._local as local
+from hsifeat.cache import place
 from pathlib import Path
 
-put, left, wanted = local._put, [int(sys.argv[1])], sys.argv[2]
+put, whole, left, wanted = local._put, place.write_whole, [int(sys.argv[1])], sys.argv[2]
+
+def dies_here(path):
+    # Shards and records by their folder, metadata by their name.
+    within = f"/{wanted}/" in str(path) and path.name != "zarr.json" or path.name == wanted
+    left[0] -= within
+    return within and left[0] < 0
+
+def die(path, content):
+    # As a file system without atomic renames would leave it: half of the bytes, at the final place.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content[: len(content) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
 
 def dying(path, value, exclusive=False):
-    if f"/{wanted}/" in str(path) and path.name != "zarr.json":
-        left[0] -= 1
-        if left[0] < 0:
-            content = bytes(value.as_buffer_like())
-            # As a file system without atomic renames would leave it: half of the bytes, at the final place.
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content[: len(content) // 2] if wanted == "planes" else b"")
-            os.kill(os.getpid(), signal.SIGKILL)
+    if dies_here(path):
+        die(path, bytes(value.as_buffer_like()))
     return put(path, value, exclusive)
 
-local._put = dying
+def dying_whole(path, content):
+    if dies_here(path):
+        if wanted == "seals.json":  # It appears whole or not at all: a write to it dies before it is moved into place.
+            os.kill(os.getpid(), signal.SIGKILL)
+        die(path, content)
+    return whole(path, content)
+
+local._put, place.write_whole = dying, dying_whole
 sys.argv = ["hsifeat", *sys.argv[3:]]
 import cli
 cli.main()

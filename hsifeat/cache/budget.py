@@ -1,0 +1,141 @@
+"""What the cache holds and what it may take: sizes as they are on disk, and the removal of what was used least lately."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hsifeat.cache import catalogue, lock
+from hsifeat.cache.catalogue import CatalogueEntry, cache_folder
+from hsifeat.cache.place import Place
+from hsifeat.cache.store import Store
+from hsifeat.errors import HsifeatError, StoreError
+
+_UNITS = {"": 1, "B": 1, **{f"{p}B": 1000 ** (i + 1) for i, p in enumerate("KMGT")}}
+_UNITS |= {f"{p}IB": 1024 ** (i + 1) for i, p in enumerate("KMGT")}
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A store of the catalogue with what it holds.
+
+    Attributes
+    ----------
+    entry : CatalogueEntry
+        Key, place, when completed and used.
+    size_bytes : int
+        What its files take.
+    planes, unfinished : int
+        Complete planes, and begun ones.
+    state : str
+        ``complete``, ``interrupted`` (planes are unfinished), ``being written``, or what is wrong with it.
+    """
+
+    entry: CatalogueEntry
+    size_bytes: int
+    planes: int
+    unfinished: int
+    state: str
+
+
+def parse_size(text: str) -> int:
+    """Read a size such as ``200GB`` or ``1.5 TiB``; `StoreError` for anything else.
+
+    >>> parse_size("200GB"), parse_size("1.5 kiB")
+    (200000000000, 1536)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", text.strip())
+    if match is None or match[2].upper() not in _UNITS:
+        raise StoreError(f"a size is written like 200GB, 500MB or 1.5TiB; found {text!r}")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def tables_folder(key: str) -> Path:
+    """Return where tables of pixels that were read from a store with this key are kept."""
+    return cache_folder() / "tables" / key[:32]
+
+
+def size_of(place: Place, key: str) -> int:
+    """Return the bytes that a store takes, with the tables kept of it."""
+    tables = tables_folder(key).glob("*") if key else ()
+    return sum(place.files().values()) + sum(file.stat().st_size for file in tables)
+
+
+def holdings() -> list[Holding]:
+    """Look at every store of the catalogue, the last used first."""
+    found = []
+    for entry in sorted(catalogue.entries(), key=lambda entry: -entry.used):
+        size = planes = unfinished = 0
+        try:
+            size = size_of(entry.place, entry.key)
+            store = Store.open(entry.place)
+            planes = sum(bool(store.done(plane.id).all()) for plane in store.planes)
+            unfinished = len(store.planes) - planes
+            written = lock.is_written(entry.place)
+            state = "being written" if written else "interrupted" if unfinished else "complete"
+        except HsifeatError as error:
+            state = str(error)
+        found.append(Holding(entry, size, planes, unfinished, state))
+    return found
+
+
+def remove(place: Place) -> int:
+    """Delete a store and the tables kept of it; return the bytes that this freed.
+
+    Raises
+    ------
+    StoreError
+        There is no store, or it is in use.
+    """
+    if place.read_only:
+        raise StoreError(f"{place} can only be read")
+    root = place.get("zarr.json")
+    if root is None or b'"hsifeat' not in root:
+        raise StoreError(f"no store at {place}, so nothing is deleted")
+    key = next((entry.key for entry in catalogue.entries() if entry.path == place.identity), "")
+    with lock.alone(place):
+        size = size_of(place, key)
+        place.clear()
+        if key and not any(entry.key == key for entry in catalogue.entries()):
+            shutil.rmtree(tables_folder(key), ignore_errors=True)
+        catalogue.forget(place)
+    return size
+
+
+def collect(max_bytes: int, *, dry_run: bool = False, removed: Callable[[Holding], None]) -> tuple[int, list[str]]:
+    """Delete the least recently used stores of the cache folder until it takes at most `max_bytes`.
+
+    Stores at places that somebody chose are neither counted nor deleted, and one in use never is.
+
+    Parameters
+    ----------
+    max_bytes : int
+        What may stay.
+    dry_run : bool
+        Only say what would go.
+    removed : callable
+        Called with each store that goes.
+
+    Returns
+    -------
+    tuple of int and list of str
+        The bytes that are left, and why stores that were due had to stay.
+    """
+    folder = cache_folder().resolve()
+    here = [holding for holding in holdings() if Path(holding.entry.path).parent == folder]
+    total, stayed = sum(holding.size_bytes for holding in here), []
+    for holding in reversed(here):
+        if total <= max_bytes:
+            break
+        try:
+            if not dry_run:
+                remove(holding.entry.place)
+        except StoreError as error:
+            stayed.append(str(error))
+        else:
+            removed(holding)
+            total -= holding.size_bytes
+    return total, stayed
