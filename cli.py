@@ -32,6 +32,8 @@ app = typer.Typer(
 )
 scenes = typer.Typer(invoke_without_command=True, help="The registry of public scenes, and what a scene holds.")
 app.add_typer(scenes, name="scenes")
+cache = typer.Typer(no_args_is_help=True, help="The stores on this machine: list, show, verify, delete.")
+app.add_typer(cache, name="cache")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 SceneArg = Annotated[str, typer.Argument(metavar="SCENE", help="A registry name, or a .mat or .npy file.")]
@@ -153,16 +155,17 @@ def pretrain(
 @app.command()
 def extract(
     scene: SceneArg,
-    backbone: Annotated[str, typer.Option(help="A backbone, see `hsifeat backbones`.")],
-    timesteps: Annotated[str | None, typer.Option(help="Training timesteps, e.g. 0,50,100.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="A backbone, see `hsifeat backbones`.")] = None,
+    timesteps: Annotated[str | None, typer.Option(help="Training timesteps; by default 0,50,100,200,400.")] = None,
     layers: Annotated[str | None, typer.Option(help="Layers, see `hsifeat layers`; by default the decoder's.")] = None,
     projection: Annotated[str | None, typer.Option(help="rgb, pca:N, bands:i,j,k or all.")] = None,
-    tile: Annotated[int, typer.Option(help="Side in pixels of what the model sees at once.")] = 64,
-    context: Annotated[int, typer.Option(help="Frame of a tile, in pixels, that is seen but not kept.")] = 16,
-    seed: Seed = 0,
+    tile: Annotated[int | None, typer.Option(help="Pixels of a side of what the model sees at once; 64.")] = None,
+    context: Annotated[int | None, typer.Option(help="Frame of a tile, in pixels, seen but not kept; 16.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of the noise; 0.")] = None,
     class_label: Annotated[int | None, typer.Option(help="Label for a class-conditional backbone.")] = None,
-    dtype: Annotated[str, typer.Option(help="What is stored: float16 or float32.")] = "float16",
-    out: Annotated[Path | None, typer.Option(help="The store; by default in the cache.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="What is stored: float16 (usual) or float32.")] = None,
+    like: Annotated[str | None, typer.Option(help="A store: what isn't given is as it was there.")] = None,
+    out: Annotated[str | None, typer.Option(help="The store: a path or s3://…; by default in the cache.")] = None,
     device: Device = "auto",
     batch: Annotated[str, typer.Option(help="Most tiles in a forward, or auto.")] = "auto",
     variable: Variable = None,
@@ -172,16 +175,19 @@ def extract(
     """Write a scene's diffusion features into a store. What is there is kept; only what is missing is computed.
 
     Example: `hsifeat extract indian-pines --backbone backbone --timesteps 0,50,100 --layers up_blocks.1 --out ip.zarr`
+
+    Another scene, seen as the first: `hsifeat extract other.mat --like ip.zarr --out other.zarr`
     """
     from hsifeat import terminal
     from hsifeat.extraction.extract import run
-    from hsifeat.extraction.job import TIMESTEPS, prepare
+    from hsifeat.extraction.job import prepare
     from hsifeat.scenes import open_scene
 
     job = prepare(
         open_scene(scene, variable=variable, labels=labels),
         backbone=backbone,
-        timesteps=TIMESTEPS if timesteps is None else [_whole(t, "--timesteps") for t in _list(timesteps)],
+        like=like,
+        timesteps=None if timesteps is None else [_whole(t, "--timesteps") for t in _list(timesteps)],
         layers=None if layers is None else _list(layers),
         projection=projection,
         tile=tile,
@@ -342,6 +348,142 @@ def bench(
     terminal.say(f"report: {out / PAGE} (beside it {CSV} and {JSON})")
 
 
+@cache.command("ls")
+def list_cache(
+    folders: Annotated[list[Path] | None, typer.Argument(help="Folders whose stores are entered as well.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the stores that this machine knows, the last used first, with what they take on disk.
+
+    Stores in the cache folder, and in folders given, are found even if the catalogue was lost.
+
+    Example: `hsifeat cache ls`
+    """
+    from hsifeat.cache.budget import holdings
+    from hsifeat.cache.catalogue import cache_folder, rebuild
+
+    rebuild(folders or ())
+    rows = [
+        {
+            "store": h.entry.name,
+            "key": h.entry.key[:12],
+            "MB": h.size_bytes / 1e6,
+            "planes": h.planes,
+            "used": _date(h.entry.used),
+            "state": h.state,
+            "place": h.entry.path,
+        }
+        for h in holdings()
+    ]
+    _show(f"stores ({cache_folder()})", rows, ("store", "key", "MB", "planes", "used", "state", "place"), as_json)
+    if not as_json:
+        from hsifeat import terminal
+
+        terminal.say(f"{len(rows)} stores, {sum(float(str(row['MB'])) for row in rows) / 1e3:.3g} GB")
+
+
+@cache.command("show")
+def show_store(store: Store = None, as_json: Json = False) -> None:
+    """Show what a store holds: scene, planes with their units done, label maps, and the recipe.
+
+    Example: `hsifeat cache show ip.zarr`
+    """
+    from hsifeat import terminal
+    from hsifeat.cache.budget import facts_of
+    from hsifeat.cache.catalogue import find_store
+
+    facts = facts_of(find_store(store))
+    if as_json:
+        terminal.show_json(facts)
+        return
+    rows = [{"": k, " ": v} for k, v in facts.items() if k not in {"planes", "recipe"}]
+    terminal.show_table(facts["name"], rows, ("", " "))
+    terminal.show_table("planes", facts["planes"], ("plane", "stride", "channels", "dtype", "units"))
+    terminal.show_table("recipe", [{"": k, " ": v} for k, v in facts["recipe"].items()], ("", " "))
+
+
+@cache.command("verify")
+def verify_store(
+    store: Store = None,
+    mend: Annotated[bool, typer.Option("--repair", help="Compute anew just what is damaged.")] = False,
+    backbone: Annotated[str | None, typer.Option(help="Where the backbone lies now, for --repair.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read all of a store and compare every byte with what was written. Exit status 1 if something is damaged.
+
+    Example: `hsifeat cache verify ip.zarr --repair`
+    """
+    from hsifeat import terminal
+    from hsifeat.cache.catalogue import find_store
+    from hsifeat.errors import StoreError
+    from hsifeat.extraction.repair import repair, verify
+
+    place = find_store(store)
+    with terminal.progress() as listen:
+        found = verify(place, listen=listen)
+        damages = [{"kind": d.kind, "file": d.key} for d in found.damages]
+        if found.damages and mend:
+            found = repair(place, found, backbone=backbone, listen=listen)
+    if as_json:
+        unfinished = [str(plane.id) for plane in found.unfinished]
+        terminal.show_json(
+            {"store": str(place), "files": found.files, "damages": damages, "repaired": mend, "unfinished": unfinished}
+        )
+    else:
+        if damages:
+            terminal.show_table("damaged", damages, ("kind", "file"))
+        terminal.say(f"{place}: {found.files} files, {found.size_bytes / 1e6:.1f} MB, read and compared")
+        if found.unfinished:
+            terminal.say(f"{len(found.unfinished)} planes were begun and not finished: the extract command goes on")
+    if found.damages:
+        raise StoreError(f"{len(damages)} damaged files: hsifeat cache verify {place} --repair computes them anew")
+    if not as_json:
+        terminal.say("all is as it was written" if not damages else f"{len(damages)} files mended")
+
+
+@cache.command("rm")
+def remove_store(
+    stores: Annotated[list[str], typer.Argument(help="Paths, names or key prefixes.")],
+) -> None:
+    """Delete stores, unless somebody uses them just now.
+
+    Example: `hsifeat cache rm ip`
+    """
+    from hsifeat import terminal
+    from hsifeat.cache.budget import remove
+    from hsifeat.cache.catalogue import find_store
+
+    for place in [find_store(store) for store in stores]:
+        terminal.say(f"deleted {place}: {remove(place) / 1e6:.1f} MB")
+
+
+@cache.command("gc")
+def collect_garbage(
+    max_size: Annotated[str, typer.Option(help="What the cache folder may take, e.g. 200GB.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Delete the least recently used stores of the cache folder until it takes no more than this.
+
+    A store in use is never deleted, nor one that was written to a place of your own with --out.
+
+    Example: `hsifeat cache gc --max-size 200GB`
+    """
+    from hsifeat import terminal
+    from hsifeat.cache.budget import Holding, collect, parse_size
+    from hsifeat.cache.catalogue import rebuild
+
+    def gone(holding: Holding) -> None:
+        verb = "would delete" if dry_run else "deleted"
+        terminal.say(f"{verb} {holding.entry.path}: {holding.size_bytes / 1e6:.1f} MB")
+
+    limit = parse_size(max_size)
+    rebuild(())
+    left, stayed = collect(limit, dry_run=dry_run, removed=gone)
+    for reason in stayed:
+        terminal.say(f"stays: {reason}")
+    terminal.say(f"the cache takes {left / 1e9:.3g} GB")
+
+
 @app.command()
 def info(as_json: Json = False) -> None:
     """Show versions, devices and folders.
@@ -397,6 +539,12 @@ def _complain(message: str) -> None:
     from hsifeat import terminal
 
     terminal.complain(message)
+
+
+def _date(seconds: float) -> str:
+    import time
+
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def _list(text: str) -> list[str]:

@@ -7,10 +7,12 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hsifeat.cache import catalogue, lock
 from hsifeat.cache.catalogue import CatalogueEntry, cache_folder
 from hsifeat.cache.place import Place
+from hsifeat.cache.recipe import flat
 from hsifeat.cache.store import Store
 from hsifeat.errors import HsifeatError, StoreError
 
@@ -80,6 +82,34 @@ def holdings() -> list[Holding]:
             state = str(error)
         found.append(Holding(entry, size, planes, unfinished, state))
     return found
+
+
+def facts_of(place: Place) -> dict[str, Any]:
+    """Return what `hsifeat cache show` prints, as plain JSON values."""
+    store = Store.open(place)
+    scene, size = store.manifest.scene, None if place.read_only else size_of(place, store.key)
+    return {
+        "name": place.name,
+        "place": str(place),
+        "key": store.key,
+        "schema_version": store.manifest.schema_version,
+        "scene": f"{scene.name}, {scene.rows} x {scene.cols} pixels, {scene.bands} bands",
+        "labels": ", ".join(store.labels),
+        "size_MB": None if size is None else round(size / 1e6, 3),
+        "batch": store.manifest.batch,
+        **{name: value for name, value in store.manifest.provenance.items() if value},
+        "planes": [
+            {
+                "plane": str(plane.id),
+                "stride": plane.stride,
+                "channels": plane.channels,
+                "dtype": plane.dtype,
+                "units": f"{int(store.done(plane.id).sum())} of {len(store.units)}",
+            }
+            for plane in store.planes
+        ],
+        "recipe": flat(store.manifest.recipe),
+    }
 
 
 def remove(place: Place) -> int:

@@ -95,17 +95,18 @@ def key_of(canonical: dict[str, Any]) -> str:
 
 def differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[tuple[str, Any, Any]]:
     """List the fields in which two canonical recipes differ, as (dotted name, found, wanted)."""
-    left, right = _flat(found), _flat(wanted)
+    left, right = flat(found), flat(wanted)
     return [
         (name, left.get(name), right.get(name)) for name in sorted(left | right) if left.get(name) != right.get(name)
     ]
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested JSON as one level, with dotted names."""
+    leaves: dict[str, Any] = {}
     for name, value in tree.items():
         if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
+            leaves |= flat(value, f"{prefix}{name}.")
         else:
-            flat[prefix + name] = value
-    return flat
+            leaves[prefix + name] = value
+    return leaves

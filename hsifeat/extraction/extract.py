@@ -22,7 +22,11 @@ from hsifeat.work.events import Listener, Note, silent
 
 
 def extract(
-    scene: Scene | str | Path, *, backbone: Backbone | str | Path, listen: Listener = silent, **options: object
+    scene: Scene | str | Path,
+    *,
+    backbone: Backbone | str | Path | None = None,
+    listen: Listener = silent,
+    **options: object,
 ) -> Store:
     """Compute the planes of a scene that are missing from its store.
 
@@ -31,7 +35,7 @@ def extract(
     scene : Scene, str or Path
         A scene, or what `open_scene` takes.
     backbone : Backbone, str or Path
-        A backbone, or what `open_backbone` takes.
+        A backbone, or what `open_backbone` takes; may be left out when the option `like` names a store.
     listen : callable
         Gets the events of the run.
     **options
@@ -119,6 +123,7 @@ def _create(job: Job) -> Store:
             "hsifeat": hsifeat.__version__,
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "backbone": job.extractor.backbone.name,
+            "backbone_source": getattr(job.extractor.backbone, "source", ""),
             "device": job.extractor.device,
             "python": platform.python_version(),
         },

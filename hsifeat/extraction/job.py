@@ -26,6 +26,7 @@ from hsifeat.diffusion.device import pick_device
 from hsifeat.diffusion.open import open_backbone
 from hsifeat.diffusion.taps import find_taps, is_block
 from hsifeat.errors import HsifeatError, RecipeMismatchError, StoreError
+from hsifeat.extraction.pattern import Pattern, pattern_of
 from hsifeat.extraction.plan import Plan, make_plan, unit_side
 from hsifeat.extraction.runner import Extractor
 from hsifeat.extraction.tiles import Tiling
@@ -33,7 +34,6 @@ from hsifeat.projection import Projection, fit_projection
 from hsifeat.scenes import Scene, open_scene
 from hsifeat.types import PlaneId, Tap
 
-TIMESTEPS = (0, 50, 100, 200, 400)
 _BATCH = 16
 
 
@@ -103,16 +103,17 @@ class Job:
 def prepare(
     scene: Scene | str | Path,
     *,
-    backbone: Backbone | str | Path,
-    timesteps: Sequence[int] = TIMESTEPS,
+    backbone: Backbone | str | Path | None = None,
+    like: str | Path | Store | None = None,
+    timesteps: Sequence[int] | None = None,
     layers: Sequence[str] | None = None,
-    projection: str | None = None,
-    tile: int = 64,
-    context: int = 16,
-    seed: int = 0,
+    projection: str | Projection | None = None,
+    tile: int | None = None,
+    context: int | None = None,
+    seed: int | None = None,
     class_label: int | None = None,
-    dtype: str = "float16",
-    out: str | Path | None = None,
+    dtype: str | None = None,
+    out: str | Path | Place | None = None,
     device: str = "auto",
     batch: int | None = None,
 ) -> Job:
@@ -122,23 +123,27 @@ def prepare(
     ----------
     scene, backbone
         As `extract` takes them.
-    timesteps : sequence of int
-        Training timesteps.
+    like : str, Path or Store, optional
+        A store as `open_features` takes it: whatever is not given is chosen as it was there, its fitted projection
+        included.
+    timesteps : sequence of int, optional
+        Training timesteps; by default 0, 50, 100, 200 and 400.
     layers : sequence of str, optional
         Names or aliases of taps; by default the middle block and every decoder block.
-    projection : str, optional
-        As `fit_projection` takes it; by default the one that the backbone was trained behind, else ``rgb`` for three
-        channels and ``pca:N`` for others.
-    tile, context : int
-        Side of a tile and width of the frame that is not kept, in pixels.
-    seed : int
-        Seed of the noise field, and of fresh weights where the backbone is ``untrained:…``.
+    projection : str or Projection, optional
+        As `fit_projection` takes it, or a fitted one; by default the one that the backbone was trained behind, else
+        ``rgb`` for three channels and ``pca:N`` for others.
+    tile, context : int, optional
+        Side of a tile and width of the frame that is not kept, in pixels; by default 64 and 16.
+    seed : int, optional
+        Seed of the noise field, and of fresh weights where the backbone is ``untrained:…``; by default 0.
     class_label : int, optional
         Fixed label for a class-conditional backbone.
-    dtype : {"float16", "float32"}
-        What is stored.
-    out : str or Path, optional
-        The store; by default a folder in the cache, named after scene, backbone and key.
+    dtype : {"float16", "float32"}, optional
+        What is stored; by default float16.
+    out : str, Path or Place, optional
+        The store: a path, or the address of an object store; by default a folder in the cache, named after scene,
+        backbone and key.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     batch : int, optional
@@ -148,32 +153,40 @@ def prepare(
     -------
     Job
     """
+    given = {
+        "timesteps": timesteps, "layers": layers, "projection": projection, "tile": tile, "context": context,
+        "seed": seed, "class_label": class_label, "dtype": dtype, "batch": batch,
+    }  # fmt: skip
+    if like is not None and not isinstance(like, Store):
+        like = Store.open(catalogue.find_store(like))
+    usual = Pattern() if like is None else pattern_of(like)
+    chosen = replace(usual, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    _check(chosen)
     if not isinstance(scene, Scene):
         scene = open_scene(scene)
+    backbone = backbone or chosen.backbone
+    if backbone is None:
+        raise HsifeatError(
+            "no backbone asked for: name one with --backbone (hsifeat backbones lists what can be named)"
+            if like is None
+            else f"{like.place} does not say where its backbone lies: name it with --backbone"
+        )
     if isinstance(backbone, str | Path):
-        backbone = open_backbone(backbone, class_label=class_label, seed=seed)
-    if dtype not in {"float16", "float32"}:
-        raise HsifeatError(f"planes are stored as float16 or float32; found {dtype!r}")
-    if batch is not None and batch < 1:
-        raise HsifeatError(f"a batch has at least one tile; found {batch}")
-    wanted = tuple(sorted(set(timesteps)))
-    if not wanted or (layers is not None and not layers):
-        raise HsifeatError(f"no {'layer' if wanted else 'timestep'} asked for")
-    if not 0 <= seed < 2**32:
-        raise HsifeatError(f"a seed lies between 0 and {2**32 - 1}; found {seed}")
+        backbone = open_backbone(backbone, class_label=chosen.class_label, seed=chosen.seed)
+    wanted = tuple(sorted(set(chosen.timesteps)))
     backbone.schedule.check(wanted)
-    taps = _default_taps(backbone.taps) if layers is None else find_taps(backbone.taps, layers)
-    tiling = Tiling(tile, context)
+    taps = _default_taps(backbone.taps) if chosen.layers is None else find_taps(backbone.taps, chosen.layers)
+    tiling = Tiling(chosen.tile, chosen.context)
     tiling.check(max(tap.stride for tap in backbone.taps))
-    fitted = _projection(projection, scene, backbone)
+    fitted = _projection(chosen.projection, scene, backbone)
     recipe = Recipe(
         algorithm=ALGORITHM,
         scene=scene.digest,
         projection=ProjectionPart(spec=fitted.spec, digest=fitted.digest),
         backbone=backbone.identity(),
-        tiling=TilingPart(tile_px=tile, context_px=context, stitch="core", padding="reflect"),
-        noise=NoisePart(policy="field", seed=seed),
-        precision=PrecisionPart(compute="float32", stored=dtype),  # type: ignore[arg-type]
+        tiling=TilingPart(tile_px=chosen.tile, context_px=chosen.context, stitch="core", padding="reflect"),
+        noise=NoisePart(policy="field", seed=chosen.seed),
+        precision=PrecisionPart(compute="float32", stored=chosen.dtype),  # type: ignore[arg-type]
     )
     place = place_of(_usual_path(scene, backbone, recipe) if out is None else out)
     extractor = Extractor(
@@ -181,11 +194,11 @@ def prepare(
         projection=fitted,
         backbone=backbone,
         tiling=tiling,
-        seed=seed,
-        batch=batch or _BATCH,
+        seed=chosen.seed,
+        batch=chosen.batch or _BATCH,
         device=pick_device(device),
     )
-    planes = [PlaneSpec(PlaneId(t, tap.name), tap.stride, tap.channels, dtype) for t in wanted for tap in taps]
+    planes = [PlaneSpec(PlaneId(t, tap.name), tap.stride, tap.channels, chosen.dtype) for t in wanted for tap in taps]
     job = _settle(extractor, recipe, place, planes)
     if batch is not None and batch != job.extractor.batch:
         raise StoreError(
@@ -193,6 +206,17 @@ def prepare(
             "leave out --batch, or name another store with --out"
         )
     return job
+
+
+def _check(chosen: Pattern) -> None:
+    if chosen.dtype not in {"float16", "float32"}:
+        raise HsifeatError(f"planes are stored as float16 or float32; found {chosen.dtype!r}")
+    if chosen.batch is not None and chosen.batch < 1:
+        raise HsifeatError(f"a batch has at least one tile; found {chosen.batch}")
+    if not chosen.timesteps or (chosen.layers is not None and not chosen.layers):
+        raise HsifeatError(f"no {'layer' if chosen.timesteps else 'timestep'} asked for")
+    if not 0 <= chosen.seed < 2**32:
+        raise HsifeatError(f"a seed lies between 0 and {2**32 - 1}; found {chosen.seed}")
 
 
 def _settle(extractor: Extractor, recipe: Recipe, place: Place, planes: Sequence[PlaneSpec]) -> Job:
@@ -212,8 +236,11 @@ def _default_taps(taps: Sequence[Tap]) -> list[Tap]:
     return named or [t for t in taps if is_block(t.name)]
 
 
-def _projection(spec: str | None, scene: Scene, backbone: Backbone) -> Projection:
-    if spec is None and backbone.projection_file is not None:
+def _projection(spec: str | Projection | None, scene: Scene, backbone: Backbone) -> Projection:
+    if isinstance(spec, Projection):
+        fitted = spec
+        fitted.check(scene)
+    elif spec is None and backbone.projection_file is not None:
         fitted = Projection.load(backbone.projection_file)
         fitted.check(scene)
     else:

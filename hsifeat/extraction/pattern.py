@@ -1,0 +1,67 @@
+"""The pattern of an extraction: all that a user may choose, with what is usual, or with what another store was made by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hsifeat.cache.store import Store
+from hsifeat.errors import StoreError
+from hsifeat.projection import Projection
+
+TIMESTEPS = (0, 50, 100, 200, 400)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """What is chosen for an extraction, see `prepare`; the defaults are the usual choice."""
+
+    backbone: str | None = None
+    timesteps: Sequence[int] = TIMESTEPS
+    layers: Sequence[str] | None = None
+    projection: str | Projection | None = None
+    tile: int = 64
+    context: int = 16
+    seed: int = 0
+    class_label: int | None = None
+    dtype: str = "float16"
+    batch: int | None = None
+
+
+def pattern_of(store: Store) -> Pattern:
+    """Return what a store was made by, its fitted projection included, so that another scene is seen in the same way.
+
+    Timesteps and layers are those of its planes. The backbone is where it was found then; its weights decide whether
+    it is the same.
+    """
+    recipe = store.manifest.recipe
+    planes = store.planes
+    return Pattern(
+        backbone=store.manifest.provenance.get("backbone_source") or None,
+        timesteps=sorted({plane.id.t for plane in planes}) or TIMESTEPS,
+        layers=list(dict.fromkeys(plane.id.layer for plane in planes)) or None,
+        projection=_projection(store),
+        tile=recipe["tiling"]["tile_px"],
+        context=recipe["tiling"]["context_px"],
+        seed=recipe["noise"]["seed"],
+        class_label=recipe["backbone"].get("conditioning", {}).get("class_label"),
+        dtype=recipe["precision"]["stored"],
+        batch=store.manifest.batch,
+    )
+
+
+def _projection(store: Store) -> Projection:
+    """Return the projection that lies in a store; its digest tells whether it clips."""
+    wanted = store.manifest.recipe["projection"]
+    weights, offset = (
+        np.asarray(store.scene_array(f"projection/{name}")[:], np.float32) for name in ("weights", "offset")
+    )
+    for clip in (True, False):
+        projection = Projection(wanted["spec"], weights, offset, clip)
+        if projection.digest == wanted["digest"]:
+            return projection
+    raise StoreError(
+        f"{store.place}: the projection there is not the one of its recipe: hsifeat cache verify tells more"
+    )
