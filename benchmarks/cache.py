@@ -1,0 +1,113 @@
+"""The cache, measured: bytes on disk, codecs, reading at points and whole, what writing costs, as one JSON.
+
+Run it with ``.venv/bin/python benchmarks/cache.py [SECTION ...]``; it writes ``benchmarks/results/cache.json``, of which a
+part that is run alone replaces only its own section. Ways that are compared run in turns within one process, and medians
+are kept: seconds are of this machine, and only ratios mean something elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cache_codecs
+import cache_reading
+import cache_sizes
+import cache_writing
+from cache_bench import ROOT, Bench, facts
+
+RESULT = ROOT / "benchmarks" / "results" / "cache.json"
+SECTIONS: dict[str, Callable[[Bench], dict[str, Any]]] = {
+    "sizes": cache_sizes.measure,
+    "codecs": cache_codecs.measure,
+    "points": cache_reading.points,
+    "dense": cache_reading.dense,
+    "writing": cache_writing.measure,
+}
+
+
+def main() -> None:
+    """Measure the sections asked for, keep them, print a summary."""
+    parser = argparse.ArgumentParser(description="Measure the cache.")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)}; by default all")
+    parser.add_argument("--quick", action="store_true", help="only see that everything runs; writes no result")
+    given = parser.parse_args()
+    if unknown := set(given.sections) - set(SECTIONS):
+        parser.error(f"unknown section {min(unknown)!r}; allowed: {', '.join(SECTIONS)}")
+    chosen = [name for name in SECTIONS if name in given.sections or not given.sections]
+    content = {} if given.quick or not RESULT.exists() else json.loads(RESULT.read_text())
+    about = {"command": " ".join([".venv/bin/python benchmarks/cache.py", *given.sections]), **facts()}
+    for name in chosen:
+        with tempfile.TemporaryDirectory(prefix="hsifeat-cache-") as folder:
+            os.environ["HSIFEAT_CACHE"] = str(Path(folder) / "cache")
+            start = time.perf_counter()
+            found = SECTIONS[name](Bench(Path(folder), given.quick))
+            took = round(time.perf_counter() - start, 1)
+        content[name] = {"measured": {"date": about["date"], "commit": about["commit"], "took_seconds": took}, **found}
+        print(f"{name}: {took} s")
+    sections = {name: content[name] for name in SECTIONS if name in content}
+    content = {**about, "claims": claims(sections), **sections}
+    if not given.quick:
+        RESULT.parent.mkdir(exist_ok=True)
+        RESULT.write_text(json.dumps(content, indent=1) + "\n")
+        print(f"wrote {RESULT.relative_to(ROOT)}")
+    print("\n".join(summary(content)))
+
+
+def claims(sections: dict[str, Any]) -> list[dict[str, Any]]:
+    """List what is claimed of the cache beside what was measured, for the sections that were."""
+    found = []
+
+    def claim(text: str, measured: float, *, holds: bool) -> None:
+        found.append({"claim": text, "measured": measured, "holds": holds})
+
+    if sizes := sections.get("sizes"):
+        ratio = sizes["ratio"]
+        claim("at least 44 times fewer bytes on disk than the full-size float32 layout", ratio, holds=ratio >= 44)
+        share = sizes["values_equal_to_oracle"] / sizes["values"]
+        claim("stored values are the float32 taps rounded once to float16, bit for bit", share, holds=share == 1)
+    for name in ("points", "dense"):
+        if section := sections.get(name):
+            equal = section["values_equal"]
+            claim(f"{name}: every way of reading gives the same values", float(equal), holds=equal)
+    if points := sections.get("points"):
+        for way, row in points["ways"].items():
+            if way.startswith(("Features", "open_features")):
+                times = row["times_faster"]
+                claim(f"{way} is faster than zarr's vindex", times, holds=times > 1)
+    if writing := sections.get("writing"):
+        added = writing["added_percent"]
+        claim("writing adds at most 5 % to an extraction's wall time", added, holds=added <= 5)
+    return found
+
+
+def summary(content: dict[str, Any]) -> Iterator[str]:
+    """Give the lines of a table for people."""
+    if sizes := content.get("sizes"):
+        yield f"\nsizes: {sizes['published_bytes']:,} bytes -> {sizes['on_disk_bytes']:,}: {sizes['ratio']} times fewer"
+    for name, source in content.get("codecs", {}).get("planes", {}).items():
+        yield f"\ncodecs on {name} ({source['raw_bytes'] / 1e6:.1f} MB){'':12}ratio  write MB/s  read MB/s"
+        for codec, row in source["codecs"].items():
+            lossy = f"  lossy: {row['max_relative_error']:.2g} at most" if row["lossy"] else ""
+            yield f"  {codec:48}{row['ratio']:8.3f}{row['write_mb_s']:12.0f}{row['read_mb_s']:11.0f}{lossy}"
+    for name in ("points", "dense"):
+        if section := content.get(name):
+            yield f"\n{name} of a plane {tuple(section['plane'])}{'':20}seconds  times faster"
+            for way, row in section["ways"].items():
+                speed = f"{row['gb_s']:8.2f} GB/s" if "gb_s" in row else ""
+                yield f"  {way:44}{row['seconds']:10.4f}{row['times_faster']:12.2f}{speed}"
+    if writing := content.get("writing"):
+        yield f"\nwriting: {writing['seconds_with']} s with, {writing['seconds_without']} s without: {writing['added_percent']} % more"
+    yield "\nclaims"
+    for row in content["claims"]:
+        yield f"  {'holds' if row['holds'] else 'FAILS'}  {row['claim']}: {row['measured']:.4g}"
+
+
+if __name__ == "__main__":
+    main()

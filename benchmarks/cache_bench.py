@@ -1,0 +1,194 @@
+"""What the sections of benchmarks/cache.py share: timing side by side, networks with random weights, made-up scenes."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from itertools import count
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import zarr
+    from diffusers import UNet2DModel
+
+    from hsifeat.scenes import Scene
+
+ROOT = Path(__file__).parents[1]
+PIPELINES = {"zarr": "zarr.core.codec_pipeline.BatchedCodecPipeline", "zarrs": "zarrs.ZarrsCodecPipeline"}
+_PACKAGES = ("hsifeat", "zarr", "zarrs", "numcodecs", "pcodec", "dask", "numpy", "torch", "diffusers")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A run of the benchmark: where its stores may lie, and how much is measured.
+
+    Attributes
+    ----------
+    folder : Path
+        Empty at first, removed at the end.
+    quick : bool
+        See that everything runs, with small networks and few repetitions.
+    """
+
+    folder: Path
+    quick: bool
+
+    def repetitions(self, usual: int) -> int:
+        """How often something is timed: `usual`, or twice."""
+        return 2 if self.quick else usual
+
+
+def interleaved(repetitions: int, ways: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
+    """Time several ways side by side, so that a busy minute falls on all of them; seconds by way.
+
+    Each way runs once untimed, then once a repetition, in an order that turns round each time.
+    """
+    for way in ways.values():
+        way()
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(repetitions):
+        for name in list(ways)[:: 1 if turn % 2 == 0 else -1]:
+            start = time.perf_counter()
+            ways[name]()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def medians(seconds: Mapping[str, list[float]], base: str) -> dict[str, dict[str, float]]:
+    """Give each way's median seconds, and the median over repetitions of how many times faster than `base` it is."""
+    return {
+        name: {
+            "seconds": digits(median(taken)),
+            "times_faster": digits(median(b / own for b, own in zip(seconds[base], taken, strict=True))),
+        }
+        for name, taken in seconds.items()
+    }
+
+
+def digits(value: float, kept: int = 4) -> float:
+    """Round to a few significant digits."""
+    return float(f"{value:.{kept}g}")
+
+
+def facts() -> dict[str, Any]:
+    """Return what a figure depends on beside the code: machine, threads, versions, commit."""
+    import torch
+
+    def of(package: str) -> str | None:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return None
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    return {
+        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "commit": git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "hsifeat") else ""),
+        "machine": {
+            "cores": os.cpu_count(),
+            "processor": platform.machine(),
+            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+            "torch_threads": torch.get_num_threads(),
+            "load_before": [round(x, 2) for x in os.getloadavg()],
+        },
+        "versions": {"python": platform.python_version()} | {package: of(package) for package in _PACKAGES},
+    }
+
+
+def file_bytes(*folders: Path) -> int:
+    """Sum up the sizes of all files below folders."""
+    return sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
+
+
+def fresh(folder: Path) -> Iterator[Path]:
+    """Give one new path in a folder after the other; what lay at the path before is removed."""
+    last = None
+    for number in count():
+        if last is not None:
+            shutil.rmtree(last, ignore_errors=True)
+        last = folder / str(number)
+        yield last
+
+
+def smooth_cube(rows: int, cols: int, bands: int) -> NDArray[np.uint16]:
+    """Make smooth fields, so that neighbouring pixels and bands resemble each other as in a scene."""
+    from scipy.ndimage import gaussian_filter
+
+    noise = np.random.default_rng(0).normal(size=(rows, cols, bands))
+    return (gaussian_filter(noise, (4, 4, 1)) * 8000 + 2000).clip(1).astype(np.uint16)
+
+
+def indian_pines() -> Scene:
+    """Open the scene that comes with hsifeat: 145 x 145 pixels, 200 bands, 10,249 labelled pixels."""
+    from hsifeat.scenes import open_scene
+
+    return open_scene("indian-pines")
+
+
+def save_network(folder: Path, **options: object) -> UNet2DModel:
+    """Write a U-Net with random weights and DDPM's linear schedule as a diffusers pipeline folder; return it."""
+    import torch
+    from diffusers import DDPMScheduler, UNet2DModel
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = UNet2DModel(**options)
+    network.save_pretrained(folder / "unet")
+    DDPMScheduler(num_train_timesteps=1000, beta_schedule="linear").save_pretrained(folder / "scheduler")
+    return network.eval()
+
+
+def parameters(network: UNet2DModel) -> int:
+    """Count a network's numbers."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def save_cifar(folder: Path, *, quick: bool = False) -> int:
+    """Write google/ddpm-cifar10-32's published network with random weights; return its number of parameters."""
+    network = save_network(
+        folder,
+        sample_size=32,
+        in_channels=3,
+        out_channels=3,
+        block_out_channels=(32, 64, 64, 64) if quick else (128, 256, 256, 256),
+        layers_per_block=2,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=None,
+        downsample_padding=0,
+        flip_sin_to_cos=False,
+        freq_shift=1,
+        norm_eps=1e-6,
+    )
+    if not quick and round(parameters(network) / 1e6, 1) != 35.7:
+        raise AssertionError(f"ddpm-cifar10-32 has 35.7 M parameters; found {parameters(network)}")
+    return parameters(network)
+
+
+@contextmanager
+def pipeline(name: str) -> Iterator[None]:
+    """Open arrays with one of `PIPELINES` within the block."""
+    import zarr
+
+    with zarr.config.set({"codec_pipeline.path": PIPELINES[name]}):
+        yield
+
+
+def pipeline_of(array: zarr.Array[Any]) -> str:
+    """Tell which of `PIPELINES` an array decodes with."""
+    used = type(array.async_array.codec_pipeline).__name__
+    return next(name for name, path in PIPELINES.items() if path.endswith(used))

@@ -1,0 +1,76 @@
+"""What writing adds to an extraction's wall time, with a network for small images of published size."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from cache_bench import Bench, digits, indian_pines, save_cifar
+
+if TYPE_CHECKING:
+    from hsifeat.diffusion.backbone import Backbone
+    from hsifeat.scenes import Scene
+
+_TIMESTEPS = (0, 50, 100, 200, 400)
+_TILE_PX = 32
+
+
+def measure(bench: Bench) -> dict[str, Any]:
+    """Extract the same in pairs, with writing and with `Store.write` taken out; the order turns round each time.
+
+    Without context every forward's features are kept: the most bytes a second that this network can give.
+    """
+    from hsifeat.diffusion.open import open_backbone
+
+    folder = bench.folder / "cifar"
+    size = save_cifar(folder, quick=bench.quick)
+    scene, backbone = indian_pines(), open_backbone(folder)
+    timesteps = _TIMESTEPS[:1] if bench.quick else _TIMESTEPS
+    out = bench.folder / "writing.zarr"
+    _run(scene, backbone, timesteps[:1], out, writing=True)
+    repetitions = bench.repetitions(5)
+    seconds: dict[bool, list[float]] = {True: [], False: []}
+    for turn in range(repetitions):
+        for writing in (True, False) if turn % 2 == 0 else (False, True):
+            taken, raw = _run(scene, backbone, timesteps, out, writing=writing)
+            seconds[writing].append(taken)
+    ratios = [a / b for a, b in zip(seconds[True], seconds[False], strict=True)]
+    return {
+        "what": f"extraction of Indian Pines, tile {_TILE_PX} px without context, middle block and all decoder blocks",
+        "parameters": size,
+        "timesteps": list(timesteps),
+        "values_bytes": raw,
+        "repetitions": repetitions,
+        "seconds_with": digits(median(seconds[True])),
+        "seconds_without": digits(median(seconds[False])),
+        "all_seconds": {"with": [digits(s) for s in seconds[True]], "without": [digits(s) for s in seconds[False]]},
+        "ratios": [digits(r) for r in ratios],
+        "ratio": digits(median(ratios)),
+        "added_percent": digits(100 * (median(ratios) - 1), 3),
+    }
+
+
+def _run(
+    scene: Scene, backbone: Backbone, timesteps: tuple[int, ...], out: Path, *, writing: bool
+) -> tuple[float, int]:
+    """Extract into a new store; return the seconds, and the bytes of values that planes took."""
+    from contextlib import nullcontext
+
+    from hsifeat.cache.store import Store
+    from hsifeat.extraction.extract import run
+    from hsifeat.extraction.job import prepare
+
+    shutil.rmtree(out, ignore_errors=True)
+    job = prepare(scene, backbone=backbone, timesteps=timesteps, tile=_TILE_PX, context=0, out=out)
+    with nullcontext() if writing else patch.object(Store, "write", lambda *_: None):
+        start = time.perf_counter()
+        store = run(job)
+        seconds = time.perf_counter() - start
+    done = all(store.done(plane.id).all() for plane in store.planes)
+    if done != writing:
+        raise AssertionError(f"{'with' if writing else 'without'} writing, planes are{'' if done else ' not'} complete")
+    return seconds, sum(plane.size_bytes(scene.rows, scene.cols) for plane in store.planes)
