@@ -43,17 +43,26 @@ def encode(seals: dict[str, str]) -> bytes:
     return json.dumps({"files": dict(sorted(seals.items())), "seal": seal(files.encode())}, indent=0).encode()
 
 
-def read(place: Place) -> dict[str, str]:
+def read(place: Place, root: bytes) -> dict[str, str]:
     """Return a store's seals; those of a store from before there were any are taken from its files.
+
+    Parameters
+    ----------
+    place : Place
+        Where the store lies.
+    root : bytes
+        The metadata of its root group.
 
     Raises
     ------
     StoreError
-        The seals were changed.
+        The seals were changed, or are missing.
     """
     content = place.get(FILE)
-    if content is None:
+    if content is None and not _has_seals(root):
         return {key: seal(place.get(key) or b"") for key in place.files() if is_sealed(key)}
+    if content is None:
+        raise StoreError(f"{place}: {FILE} is missing: bring it back from a copy, or extract to another place")
     try:
         seals: dict[str, str] = json.loads(content)["files"]
         if encode(seals) == content:
@@ -63,6 +72,14 @@ def read(place: Place) -> dict[str, str]:
     raise StoreError(
         f"{place}: {FILE} was changed; what the store holds can't be told from it: extract to another place"
     )
+
+
+def _has_seals(root: bytes) -> bool:
+    """Tell whether a store was made by a version that seals: since layout 2."""
+    try:
+        return int(json.loads(root)["attributes"]["hsifeat"]["schema_version"]) >= 2
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 class SealingStore(WrapperStore[Any]):

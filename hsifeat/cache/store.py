@@ -124,8 +124,9 @@ class Store:
             _write_scene(group, manifest, scene)
             for name in ("planes", "progress"):
                 group.create_group(name)
-            group.attrs.put({"hsifeat": manifest.model_dump(mode="json")})
-            place.put(seals.FILE, seals.encode(found))
+            root = _root({"hsifeat": manifest.model_dump(mode="json")})
+            place.put(seals.FILE, seals.encode({**found, "zarr.json": seals.seal(root)}))
+            place.put("zarr.json", root)
         return cls.open(place, writable=True)
 
     @classmethod
@@ -141,7 +142,7 @@ class Store:
         content = place.get("zarr.json")
         if content is None and isinstance(place, LocalPlace) and (place.path.is_file() or any(place.path.glob("*"))):
             raise StoreError(f"{place} is no store, and not empty: name another place")
-        if content is None or _was_begun(content):
+        if content is None or _was_begun(place, content):
             return None
         return cls.open(place)
 
@@ -152,10 +153,10 @@ class Store:
 
         place = place_of(path)
         content = place.get("zarr.json")
-        if content is None or _was_begun(content):
+        if content is None or _was_begun(place, content):
             found = "a file, not a store," if isinstance(place, LocalPlace) and place.path.is_file() else "no store"
             raise StoreError(f"{found} at {place}: hsifeat extract makes one")
-        known = seals.read(place)
+        known = seals.read(place, content)
         plain = place.zarr(writable=writable)
         try:
             with place.guarded():
@@ -390,12 +391,21 @@ def digest_of(values: NDArray[np.generic]) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(values).data).digest()
 
 
-def _was_begun(content: bytes) -> bool:
-    """Tell whether a root group's metadata are those of a store that was never finished making."""
+def _root(attributes: dict[str, Any]) -> bytes:
+    """Return a root group's metadata as Zarr writes them."""
+    from zarr.core.buffer import default_buffer_prototype
+    from zarr.core.group import GroupMetadata
+
+    metadata = GroupMetadata(attributes=attributes).to_buffer_dict(default_buffer_prototype())
+    return metadata["zarr.json"].to_bytes()
+
+
+def _was_begun(place: Place, root: bytes) -> bool:
+    """Tell whether a root group's metadata are those of a store that was never finished making, torn or whole."""
     try:
-        return _BEGUN in json.loads(content).get("attributes", {})
+        return _BEGUN in json.loads(root).get("attributes", {})
     except (ValueError, AttributeError):
-        return False
+        return not place.read_only and not any(key.startswith((seals.FILE, "planes/t")) for key in place.files())
 
 
 def _chunk(side: int) -> int:

@@ -77,7 +77,7 @@ def verify(place: Place, progress: Callable[[int, int], None] | None = None) -> 
         There is no store, or its manifest or its seals were changed, so that nothing can be compared.
     """
     root = place.get("zarr.json")
-    known = seals.read(place) if root is not None else {}
+    known = seals.read(place, root) if root is not None else {}
     if root is not None and known.get("zarr.json") != seals.seal(root):
         raise StoreError(f"{place}: its manifest (zarr.json) was changed: bring it back from a copy, or extract again")
     store = Store.open(place)

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 import hsifeat
+from hsifeat.cache.place import place_of
 from hsifeat.cache.store import Store
+from hsifeat.cache.verify import verify
 from hsifeat.diffusion.unet2d import UNet2DBackbone
 
 HSIFEAT = Path(sys.executable).with_name("hsifeat")
@@ -155,6 +157,21 @@ def test_a_kill_inside_a_write(backbone_folder, undisturbed, tmp_path, forwards,
     done = sum(int(Store.open(path).done(plane.id).sum()) for plane in Store.open(path).planes)
     assert done == number, "what was torn does not count as done"
     check(resume(backbone_folder, path), undisturbed)
+
+
+@pytest.mark.parametrize("number", [0, 3, 12, 31])
+@pytest.mark.parametrize("where", ["zarr.json", "seals.json"])
+def test_a_kill_while_metadata_are_written(backbone_folder, undisturbed, tmp_path, where, number):
+    """In the manifest, in arrays' metadata, in the seals: another run gives the same store, and verify finds no damage."""
+    path = tmp_path / "torn.zarr"
+    arguments = [str(a) for a in command(backbone_folder, path)[1:]]
+    ended = subprocess.run(
+        [sys.executable, "-c", KILL, str(number), where, *arguments], check=False, capture_output=True
+    )
+    assert ended.returncode in {-signal.SIGKILL, 0}, ended.stderr.decode()
+    assert ended.returncode or number > 20, "killed where it should be"
+    check(resume(backbone_folder, path), undisturbed)
+    assert [d for d in verify(place_of(path)).damages if not d.key.endswith(".part")] == []
 
 
 def test_two_at_once_do_the_work_once(backbone_folder, undisturbed, tmp_path):
