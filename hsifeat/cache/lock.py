@@ -59,14 +59,16 @@ def hold_for_reading(place: Place) -> Callable[[], None]:
 
     A process that ends loses its marks.
     """
+    owner = os.getpid()
     with _lock_at("gate"):
-        mark = _lock(place, f"read-{os.getpid()}-{next(_numbers)}")
+        mark = _lock(place, f"read-{owner}-{next(_numbers)}")
         mark.acquire()
 
     def release() -> None:
-        # Gone with its process, a mark is of no use to anyone; only its own process may still hold it.
-        mark.release(force=True)
-        Path(mark.lock_file).unlink(missing_ok=True)
+        # A forked child that drops its copy leaves its parent's mark alone.
+        if os.getpid() == owner:
+            mark.release(force=True)
+            Path(mark.lock_file).unlink(missing_ok=True)
 
     return release
 
