@@ -45,11 +45,12 @@ def predict_maps(
     dict of str to (rows, cols) integer array
         0 where the scene has no valid pixel. The smallest unsigned dtype that holds the head's classes.
     """
-    scene = features.scene
-    maps = {name: np.zeros((scene.rows, scene.cols), _dtype(head)) for name, (head, _) in heads.items()}
-    listen(Started("map", scene.rows * scene.cols, "pixels"))
+    # Not `features.scene`, which would read all label maps to say the same.
+    height, width = features.valid.shape
+    maps = {name: np.zeros((height, width), _dtype(head)) for name, (head, _) in heads.items()}
+    listen(Started("map", height * width, "pixels"))
     done = 0
-    for window in windows(scene.rows, scene.cols, _BLOCK_PX):
+    for window in windows(height, width, _BLOCK_PX):
         rows, cols = np.nonzero(features.valid[window.slices])
         at = rows + window.row, cols + window.col
         if len(rows):
