@@ -1,0 +1,250 @@
+"""Peak memory of `extract`, `predict` and `sample` on a small and on a large scene, as one JSON.
+
+Run it with ``.venv/bin/python benchmarks/memory.py``; it writes ``benchmarks/results/memory.json`` in about ten minutes. Two
+ENVI files of 100 bands, 512 x 512 and 4096 x 4096 (3.4 GB), are made in a temporary folder, which ``--folder`` names. Each verb
+runs in a process of its own, whose anonymous memory (RssAnon in /proc/self/status) a thread reads every 10 ms: what is mapped
+from files counts as the system's cache, not as the process's need. ``--large 1024`` gives a quick look.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "memory.json"
+SMALL_PX, LARGE_PX, BANDS, CLASSES = 512, 4096, 100, 4
+TIMESTEP, LAYER, TILE_PX, CONTEXT_PX = 100, "up_blocks.2", 80, 8
+SAMPLED_PIXELS = 10_000
+VERBS = ("extract", "fit", "predict", "sample")
+JUDGED = ("extract", "predict", "sample")
+ALLOWED_RATIO = 1.2
+POLL_S = 0.01
+ENVIRONMENT = {"OMP_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "2"}
+
+
+def main() -> None:
+    """Make the scenes and the network, run each verb on each, write what they needed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--folder", type=Path, help="where the scenes and stores lie meanwhile; by default a temporary one"
+    )
+    parser.add_argument("--large", type=int, default=LARGE_PX, help="side of the large scene in pixels")
+    parser.add_argument("--verb", choices=VERBS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.verb:
+        print(json.dumps(measured(options.verb, options.folder)))
+        return
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="hsifeat-memory-", dir=options.folder) as name:
+        folder = Path(name)
+        check_disk(folder, options.large)
+        parameters = make_backbone(folder / "backbone")
+        runs = {}
+        for side in (SMALL_PX, options.large):
+            make_scene(folder / str(side), side)
+            runs[side] = {verb: run(verb, folder / str(side)) for verb in VERBS}
+            shutil.rmtree(folder / str(side))
+    small, large = runs[SMALL_PX], runs[options.large]
+    ratios = {verb: round(large[verb]["peak_mib"] / small[verb]["peak_mib"], 3) for verb in VERBS}
+    content = {
+        "command": ".venv/bin/python benchmarks/memory.py",
+        "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
+        "versions": {name: version(name) for name in ("numpy", "torch", "zarr", "spectral", "diffusers", "pillow")},
+        "method": (
+            "one process a verb and size; a thread reads RssAnon from /proc/self/status every 10 ms from the start of Python; "
+            "peak_mib is the largest value, imports_mib the value once numpy alone is imported"
+        ),
+        "environment": ENVIRONMENT,
+        "scene": {"bands": BANDS, "dtype": "uint16", "interleave": "bil", "sides_px": [SMALL_PX, options.large]},
+        "backbone_parameters": parameters,
+        "plane": {"t": TIMESTEP, "layer": LAYER, "tile_px": TILE_PX, "context_px": CONTEXT_PX},
+        "head": "mlp on the plane, a few hundred labelled pixels; fit is measured beside the others, not judged",
+        "sampled_pixels": SAMPLED_PIXELS,
+        "seconds": round(time.perf_counter() - start),
+        "runs": {f"{side} x {side}": verbs for side, verbs in runs.items()},
+        "large_over_small": ratios,
+        "allowed": ALLOWED_RATIO,
+        "within": all(ratios[verb] <= ALLOWED_RATIO for verb in JUDGED),
+    }
+    if options.large == LARGE_PX:
+        RESULT.parent.mkdir(exist_ok=True)
+        RESULT.write_text(json.dumps(content, indent=1) + "\n")
+    print(json.dumps(content["runs"], indent=1))
+    print(f"large over small: {ratios}, {'' if content['within'] else 'NOT '}within {ALLOWED_RATIO}")
+
+
+def check_disk(folder: Path, side: int) -> None:
+    """Stop where the disk can't hold the large scene, its copy in the store and the planes."""
+    need, free = round(2.3 * side**2 * BANDS * 2), shutil.disk_usage(folder).free
+    if free < need:
+        sys.exit(
+            f"the benchmark writes up to {need / 1e9:.1f} GB to {folder}, where {free / 1e9:.1f} GB are free: --folder"
+        )
+
+
+def make_backbone(folder: Path) -> int:
+    """Write a U-Net with random weights as diffusers does; return how many it has."""
+    import torch
+    from diffusers import DDPMScheduler, UNet2DModel
+
+    torch.manual_seed(0)
+    network = UNet2DModel(
+        sample_size=TILE_PX,
+        in_channels=3,
+        out_channels=3,
+        layers_per_block=1,
+        block_out_channels=(8, 16, 16),
+        down_block_types=("DownBlock2D",) * 3,
+        up_block_types=("UpBlock2D",) * 3,
+        attention_head_dim=8,
+        norm_num_groups=4,
+    )
+    network.save_pretrained(folder / "unet")
+    DDPMScheduler().save_pretrained(folder / "scheduler")
+    return int(network.num_parameters())
+
+
+def make_scene(folder: Path, side: int) -> None:
+    """Write `scene.img` with its header, BIL, and `labels.npy`, a few rows at a time."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    spectra = rng.uniform(500, 6000, (CLASSES, BANDS)).astype(np.float32)
+    noise = rng.normal(0, 60, (16, BANDS, side)).astype(np.float32)
+    nm = ", ".join(f"{wavelength:.1f}" for wavelength in np.linspace(400, 2400, BANDS))
+    facts = f"samples = {side}\nlines = {side}\nbands = {BANDS}\nheader offset = 0\ndata type = 12\ninterleave = bil\n"
+    (folder / "scene.hdr").write_text(
+        f"ENVI\n{facts}byte order = 0\nwavelength units = Nanometers\nwavelength = {{{nm}}}\n"
+    )
+    with (folder / "scene.img").open("wb") as file:
+        for row in range(0, side, 16):
+            shares = mixture(np.arange(row, row + 16), np.arange(side))
+            values = np.einsum("crs,cb->rbs", shares, spectra, optimize=True)
+            (values + noise).astype("<u2").tofile(file)
+    labels = np.zeros((side, side), np.uint8)
+    for top, left in rng.integers(0, side - 7, (10, 2)):
+        square = slice(top, top + 7), slice(left, left + 7)
+        labels[square] = 1 + mixture(np.arange(top, top + 7), np.arange(left, left + 7)).argmax(axis=0)
+    labels[8 : 8 + CLASSES, 8] = 1 + np.arange(CLASSES)  # every class occurs, wherever the squares fell
+    np.save(folder / "labels.npy", labels)
+
+
+def mixture(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """Return how much of each class lies at each pixel: (classes, rows, cols) float32, waves that sum to one."""
+    waves = [1.05 + np.sin(rows[:, None] / (9 + 4 * c) + c) * np.cos(cols / (13 + 3 * c)) for c in range(CLASSES)]
+    return (np.stack(waves) / np.sum(waves, axis=0)).astype(np.float32)
+
+
+def run(verb: str, folder: Path) -> dict[str, float]:
+    """Run one verb on one scene in a process of its own."""
+    print(f"{verb} {folder.name} …", file=sys.stderr, flush=True)
+    output = subprocess.run(
+        [sys.executable, __file__, "--verb", verb, "--folder", str(folder)],
+        env={**os.environ, **ENVIRONMENT, "HSIFEAT_CACHE": str(folder / "cache")},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+    found: dict[str, float] = json.loads(output.splitlines()[-1])
+    print(found, file=sys.stderr, flush=True)
+    return found
+
+
+def measured(verb: str, folder: Path) -> dict[str, float]:
+    """Do a verb while a thread watches this process's anonymous memory."""
+    done, seen = threading.Event(), [anonymous_mib()]
+
+    def watch() -> None:
+        while not done.wait(POLL_S):
+            seen.append(max(seen[-1], anonymous_mib()))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    start = time.perf_counter()
+    try:
+        {"extract": extract, "fit": fit, "predict": predict, "sample": sample}[verb](folder)
+    finally:
+        done.set()
+        watcher.join()
+    peak = max(seen[-1], anonymous_mib())
+    return {
+        "peak_mib": round(peak, 1),
+        "imports_mib": round(seen[0], 1),
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+
+
+def anonymous_mib() -> float:
+    """Read this process's anonymous memory now."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) / 1024
+    sys.exit("the kernel does not tell RssAnon in /proc/self/status: run the benchmark on Linux 4.5 or later")
+
+
+def extract(folder: Path) -> None:
+    """Do what `hsifeat extract` does."""
+    from hsifeat.extraction.extract import run
+    from hsifeat.extraction.job import prepare
+    from hsifeat.scenes import open_scene
+
+    job = prepare(
+        open_scene(folder / "scene.hdr", labels=folder / "labels.npy"),
+        backbone=folder.parent / "backbone",
+        timesteps=[TIMESTEP],
+        layers=[LAYER],
+        projection="rgb",
+        tile=TILE_PX,
+        context=CONTEXT_PX,
+        out=folder / "store.zarr",
+        device="cpu",
+    )
+    run(job)
+
+
+def fit(folder: Path) -> None:
+    """Do what `hsifeat fit` does."""
+    from classifiers.fitting import fit_model
+    from hsifeat.features import open_features
+
+    features = open_features(folder / "store.zarr")
+    fit_model(features, "mlp", inputs="planes", params={"epochs": 10, "device": "cpu"}).save(folder / "model")
+
+
+def predict(folder: Path) -> None:
+    """Do what `hsifeat predict` does."""
+    from classifiers.fitting import Model
+    from classifiers.mapping import predict_map
+    from hsifeat.features import open_features
+    from hsifeat.scenes.maps import write_map
+
+    model, features = Model.load(folder / "model"), open_features(folder / "store.zarr")
+    model.check(features)
+    write_map(folder / "map.png", predict_map(features, model.head, model.layout), model.class_colours)
+
+
+def sample(folder: Path) -> None:
+    """Read the plane at random pixels."""
+    from hsifeat.features import open_features
+
+    features = open_features(folder / "store.zarr")
+    rows, cols = np.random.default_rng(1).integers(0, (features.scene.rows, features.scene.cols), (SAMPLED_PIXELS, 2)).T
+    values = features.sample(rows, cols)
+    if values.shape[0] != SAMPLED_PIXELS or not np.isfinite(values).all():
+        sys.exit(f"sample gave {values.shape} with values that are not finite")
+
+
+if __name__ == "__main__":
+    main()
