@@ -60,22 +60,22 @@ def make_layout(
 
 
 def read_columns(
-    features: Features, layout: Layout, rows: NDArray[np.intp], cols: NDArray[np.intp]
+    features: Features, layout: Layout, rows: NDArray[np.intp], cols: NDArray[np.intp], *, keep: bool = False
 ) -> NDArray[np.float32]:
-    """Read the columns of a layout at pixels: (n, width) float32."""
+    """Read the columns of a layout at pixels: (n, width) float32; `keep` as `Features.sample` takes it."""
     table = np.empty((len(rows), layout.width), np.float32)
     for group in layout:
-        table[:, group.start : group.stop] = _read_group(features, group, rows, cols)
+        table[:, group.start : group.stop] = _read_group(features, group, rows, cols, keep=keep)
     return table
 
 
 def _read_group(
-    features: Features, group: ColumnGroup, rows: NDArray[np.intp], cols: NDArray[np.intp]
+    features: Features, group: ColumnGroup, rows: NDArray[np.intp], cols: NDArray[np.intp], *, keep: bool
 ) -> NDArray[np.float32]:
     pool = group.size if group.kind == "mean" else None
     if group.layer is None or group.t is None:
         return features.spectra(rows, cols, pool=pool)
-    return features.sample(rows, cols, [PlaneId(group.t, group.layer)], pool=pool)
+    return features.sample(rows, cols, [PlaneId(group.t, group.layer)], pool=pool, keep=keep)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +135,8 @@ class PixelTable:
         rows, cols = np.nonzero(chosen.classes)
         if not len(rows):
             raise StoreError(f"the labels {chosen.name!r} have no labelled pixel")
-        return cls(read_columns(features, layout, rows, cols), chosen.classes[rows, cols], rows, cols, layout, chosen)
+        columns = read_columns(features, layout, rows, cols, keep=True)
+        return cls(columns, chosen.classes[rows, cols], rows, cols, layout, chosen)
 
     def __len__(self) -> int:
         return len(self.y)

@@ -23,6 +23,7 @@ from hsifeat.cache.catalogue import find_store, touch
 from hsifeat.cache.lock import hold_for_reading
 from hsifeat.cache.recipe import differences
 from hsifeat.cache.store import PlaneSpec, Store
+from hsifeat.cache.tables import kept
 from hsifeat.errors import StoreError, nearest
 from hsifeat.scenes.scene import Labels, Scene
 from hsifeat.types import PlaneId, Window
@@ -191,7 +192,13 @@ class Features:
         return list(picked)
 
     def sample(
-        self, rows: ArrayLike, cols: ArrayLike, planes: Sequence[PlaneLike] | None = None, *, pool: int | None = None
+        self,
+        rows: ArrayLike,
+        cols: ArrayLike,
+        planes: Sequence[PlaneLike] | None = None,
+        *,
+        pool: int | None = None,
+        keep: bool = False,
     ) -> NDArray[np.float32]:
         """Read planes at pixels.
 
@@ -203,6 +210,9 @@ class Features:
             As `select` takes them.
         pool : int, optional
             Give the mean over a window of this side around each pixel, cut at the scene's edge, instead of its value.
+        keep : bool
+            Keep what was read in a file in the cache folder, so that the same pixels are read in milliseconds the next
+            time: for labelled pixels, which are read again and again.
 
         Returns
         -------
@@ -210,7 +220,12 @@ class Features:
             The planes' channels side by side, in the order of `planes`.
         """
         at = self._pixels(rows, cols)
-        parts = [self._sample_plane(plane, at, pool) for plane in self.select(planes)]
+        parts = [
+            self._kept(plane, at, pool) if keep else self._sample_plane(plane, at, pool)
+            for plane in self.select(planes)
+        ]
+        if len(parts) == 1:
+            return parts[0]
         return np.concatenate(parts, axis=1) if parts else np.empty((len(at.rows), 0), np.float32)
 
     def read(self, window: Window, planes: Sequence[PlaneLike] | None = None) -> NDArray[np.float32]:
@@ -262,6 +277,11 @@ class Features:
                 f"pixel ({at.rows[first]}, {at.cols[first]}) lies outside the scene of {self.scene.rows} x {self.scene.cols}"
             )
         return at
+
+    def _kept(self, plane: PlaneSpec, at: _Pixels, pool: int | None) -> NDArray[np.float32]:
+        facts = str(plane.id), self.store.fingerprint(plane.id), at.rows.tobytes(), at.cols.tobytes(), str(pool)
+        shape = len(at.rows), plane.channels
+        return kept(self.key, facts, shape, lambda: self._sample_plane(plane, at, pool))
 
     def _sample_plane(self, plane: PlaneSpec, at: _Pixels, pool: int | None) -> NDArray[np.float32]:
         if pool is not None:

@@ -6,14 +6,16 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from hsifeat.cache import catalogue, lock
-from hsifeat.cache.catalogue import CatalogueEntry, cache_folder
-from hsifeat.cache.place import Place
+from hsifeat.cache.catalogue import DAMAGE, CatalogueEntry, cache_folder
+from hsifeat.cache.place import Place, place_of
 from hsifeat.cache.recipe import flat
 from hsifeat.cache.store import Store
+from hsifeat.cache.tables import tables_folder
 from hsifeat.errors import HsifeatError, StoreError
 
 _UNITS = {"": 1, "B": 1, **{f"{p}B": 1000 ** (i + 1) for i, p in enumerate("KMGT")}}
@@ -52,12 +54,7 @@ def parse_size(text: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", text.strip())
     if match is None or match[2].upper() not in _UNITS:
         raise StoreError(f"a size is written like 200GB, 500MB or 1.5TiB; found {text!r}")
-    return int(float(match[1]) * _UNITS[match[2].upper()])
-
-
-def tables_folder(key: str) -> Path:
-    """Return where tables of pixels that were read from a store with this key are kept."""
-    return cache_folder() / "tables" / key[:32]
+    return int(Fraction(match[1]) * _UNITS[match[2].upper()])
 
 
 def size_of(place: Place, key: str) -> int:
@@ -78,8 +75,10 @@ def holdings() -> list[Holding]:
             unfinished = len(store.planes) - planes
             written = lock.is_written(entry.place)
             state = "being written" if written else "interrupted" if unfinished else "complete"
-        except HsifeatError as error:
-            state = str(error)
+        except DAMAGE as error:
+            state = (
+                str(error) if isinstance(error, HsifeatError) else f"damaged ({error}): hsifeat cache verify tells more"
+            )
         found.append(Holding(entry, size, planes, unfinished, state))
     return found
 
@@ -128,7 +127,8 @@ def remove(place: Place) -> int:
     key = next((entry.key for entry in catalogue.entries() if entry.path == place.identity), "")
     with lock.alone(place):
         size = size_of(place, key)
-        place.clear()
+        # Where it really lies, if it was named by a link.
+        place_of(place.identity).clear()
         if key and not any(entry.key == key for entry in catalogue.entries()):
             shutil.rmtree(tables_folder(key), ignore_errors=True)
         catalogue.forget(place)
@@ -155,6 +155,8 @@ def collect(max_bytes: int, *, dry_run: bool = False, removed: Callable[[Holding
         The bytes that are left, and why stores that were due had to stay.
     """
     folder = cache_folder().resolve()
+    if not dry_run:
+        lock.sweep(folder)
     here = [holding for holding in holdings() if Path(holding.entry.path).parent == folder]
     total, stayed = sum(holding.size_bytes for holding in here), []
     for holding in reversed(here):

@@ -361,6 +361,12 @@ class Store:
         """Return a label map's array with ``class_names`` and ``class_colours`` as attributes."""
         return self._array(f"scene/labels/{name}")
 
+    def fingerprint(self, plane: PlaneId) -> bytes:
+        """Return what tells one content of a plane from another: the digests of all its units, read anew each time."""
+        records = self._array(f"progress/{plane.path}")
+        with self.place.guarded():
+            return np.asarray(records[:]).tobytes()
+
     def _save_seals(self) -> None:
         self.place.put(seals.FILE, seals.encode(self.seals))
 

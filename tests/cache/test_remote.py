@@ -9,11 +9,11 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 
 import hsifeat
 from hsifeat.cache.place import place_of
@@ -36,7 +36,7 @@ def server():
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     with subprocess.Popen([sys.executable, "-c", code], **options) as process:
         address = f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        urllib.request.urlopen(urllib.request.Request(f"{address}/bucket", method="PUT")).close()
+        requests.put(f"{address}/bucket", timeout=30).raise_for_status()
         yield address
         process.kill()
 
@@ -138,7 +138,7 @@ def test_the_command_line(s3, backbone_folder, store_path):
             out,
         ).returncode
         == 0
-    )  # noqa: E501
+    )
     assert out in said("cache", "ls").stdout
     assert "t0/mid_block" in said("cache", "show", out).stdout
     assert "all is as it was written" in said("cache", "verify", out).stdout

@@ -87,7 +87,9 @@ def test_any_flip_cut_or_extra_byte_is_found(copy, data):
         file.write_bytes(whole)
 
 
-@pytest.mark.parametrize("where", ["mine.txt", "planes/t0000/x", "scene/cube/c/9/9/9", "planes/t0000/mid_block/c/7/7/0"])
+@pytest.mark.parametrize(
+    "where", ["mine.txt", "planes/t0000/x", "scene/cube/c/9/9/9", "planes/t0000/mid_block/c/7/7/0"]
+)
 def test_an_extra_file_is_found(copy, where):
     file = copy / where
     file.parent.mkdir(parents=True, exist_ok=True)
