@@ -12,10 +12,17 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hsifeat.cache.place import LocalPlace, Place, place_of
-from hsifeat.errors import StoreError, nearest
+from hsifeat.errors import HsifeatError, StoreError, nearest
 from hsifeat.files import write_whole
+
+if TYPE_CHECKING:
+    from hsifeat.cache.store import Store
+
+# What zarr and JSON raise on metadata and records that were damaged: one such store must not hide all others.
+DAMAGE = (HsifeatError, OSError, ValueError, TypeError, KeyError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -103,14 +110,15 @@ def rebuild(folders: Iterable[Path]) -> list[CatalogueEntry]:
         if not folder.is_dir() and folder != cache_folder():
             raise StoreError(f"no such folder: {folder}")
         for root in sorted(folder.glob("*/zarr.json")):
-            if str(root.parent.resolve()) in known:
+            # A name with a dot is what a killed `hsifeat cache rm` left.
+            if root.parent.name.startswith(".") or str(root.parent.resolve()) in known:
                 continue
             try:
                 store = Store.open(root.parent)
-            except StoreError:
+                completed = root.stat().st_mtime
+            except DAMAGE:
                 continue
-            complete = all(store.done(plane.id).all() for plane in store.planes)
-            enter(store.key, root.parent, completed=root.stat().st_mtime if complete else 0.0)
+            enter(store.key, root.parent, completed=completed if _is_complete(store) else 0.0)
     return entries()
 
 
@@ -138,6 +146,14 @@ def find_store(source: str | Path | Place | None) -> Place:
     if not named:
         raise StoreError(f"no store at or named {text!r}; {nearest(text, [e.name for e in known])}")
     return named[0].place
+
+
+def _is_complete(store: Store) -> bool:
+    """Tell whether all that a store begun is done; a damaged one is entered, so that it is shown what is wrong with it."""
+    try:
+        return all(store.done(plane.id).all() for plane in store.planes)
+    except DAMAGE:
+        return False
 
 
 def _file(identity: str) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -98,6 +99,14 @@ def alone(place: Place) -> Iterator[None]:
             yield
         finally:
             write.release()
+
+
+def sweep(folder: Path) -> None:
+    """Delete what killed deletions left of stores in a folder."""
+    # Deletions hold the gate, so what is found here is not being deleted by anyone else.
+    with _lock_at("gate"):
+        for left in folder.glob(".*.removed-*"):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _is_free(lock: BaseFileLock) -> bool:
