@@ -1,0 +1,141 @@
+"""Another scene, seen as the first one was: everything but the scene is taken from a store."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hsifeat
+from hsifeat.cache.recipe import differences
+from hsifeat.cache.store import Store
+from hsifeat.errors import HsifeatError, ProjectionError, StoreError
+from hsifeat.scenes import Scene
+from tests.small import save_unet, small_cube
+
+HSIFEAT = Path(sys.executable).with_name("hsifeat")
+
+
+@pytest.fixture(scope="module")
+def other():
+    """Another place, brighter, of another shape, so that a projection fitted on it would differ."""
+    return Scene("other", small_cube(rows=40, cols=61, seed=5) * 2, np.linspace(450, 900, 12), {})
+
+
+@pytest.fixture(scope="module")
+def first(scene, backbone_folder, tmp_path_factory):
+    """A store in which nothing is as usual."""
+    return hsifeat.extract(
+        scene, backbone=backbone_folder, timesteps=[10, 250], layers=["mid_block", "up_blocks.1"], projection="pca:3",
+        tile=48, context=8, seed=3, dtype="float32", batch=5, out=tmp_path_factory.mktemp("like") / "first.zarr",
+    )  # fmt: skip
+
+
+def differing(store, like):
+    return [name for name, _, _ in differences(like.manifest.recipe, store.manifest.recipe)]
+
+
+def names(store):
+    return [str(plane.id) for plane in store.planes]
+
+
+def projection(store):
+    """The arrays as another reader of Zarr finds them."""
+    import zarr
+
+    group = zarr.open_group(str(store.place), mode="r")
+    return {name: np.asarray(group[f"scene/projection/{name}"]).tobytes() for name in ("weights", "offset")}
+
+
+def test_only_the_scene_differs(other, first, tmp_path):
+    store = hsifeat.extract(other, like=first, out=tmp_path / "o.zarr")
+    assert differing(store, first) == ["scene"]
+    assert projection(store) == projection(first)
+    assert [(p.id, p.stride, p.channels, p.dtype) for p in store.planes] == [
+        (p.id, p.stride, p.channels, p.dtype) for p in first.planes
+    ]
+    assert store.manifest.batch == 5
+    fitted = hsifeat.extract(
+        other, like=first, projection="pca:3", timesteps=[10], layers=["mid_block"], out=tmp_path / "f.zarr"
+    )
+    assert projection(fitted) != projection(first), "fitted anew, it is another one: the test tells them apart"
+    assert differing(fitted, first) == ["projection.digest", "scene"]
+
+
+def test_the_same_scene_like_itself_gives_the_same_values(scene, first, tmp_path):
+    store = hsifeat.extract(scene, like=str(first.place), out=tmp_path / "same.zarr")
+    assert store.key == first.key
+    for plane in first.planes:
+        np.testing.assert_array_equal(store.plane(plane.id)[:], first.plane(plane.id)[:])
+
+
+def test_a_clipping_projection_is_recognised(other, store_path, tmp_path):
+    store = hsifeat.extract(other, like=store_path, timesteps=[0], out=tmp_path / "o.zarr")
+    assert differing(store, Store.open(store_path)) == ["scene"]
+    assert projection(store) == projection(Store.open(store_path))
+
+
+@pytest.mark.parametrize(
+    ("option", "field"),
+    [
+        ({"tile": 32}, ["tiling.tile_px"]),
+        ({"context": 12}, ["tiling.context_px"]),
+        ({"seed": 4}, ["noise.seed"]),
+        ({"dtype": "float16"}, ["precision.stored"]),
+        ({"projection": "rgb"}, ["projection.digest", "projection.spec"]),
+        ({"timesteps": [40]}, []),
+        ({"layers": ["up_blocks.0"]}, []),
+        ({"batch": 2}, []),
+    ],
+)
+def test_what_is_given_overrides(other, first, tmp_path, option, field):
+    option = {"timesteps": [10], "layers": ["mid_block"]} | option
+    store = hsifeat.extract(other, like=first, out=tmp_path / "o.zarr", **option)
+    assert differing(store, first) == sorted([*field, "scene"])
+    assert names(store) == [f"t{option['timesteps'][0]}/{option['layers'][0]}"]
+    assert store.manifest.batch == option.get("batch", 5)
+
+
+def test_another_backbone_overrides(other, first, tmp_path):
+    save_unet(tmp_path / "second", seed=8)
+    store = hsifeat.extract(other, backbone=tmp_path / "second", like=first, timesteps=[10], out=tmp_path / "o.zarr")
+    assert differing(store, first) == ["backbone.weights", "scene"]
+
+
+def test_another_number_of_bands_is_refused(first, tmp_path):
+    few = Scene("few", small_cube(bands=7), None, {})
+    with pytest.raises(
+        ProjectionError, match=r"pca:3 was fitted for 12 bands; few has 7: name another with --projection"
+    ):
+        hsifeat.extract(few, like=first, out=tmp_path / "few.zarr")
+    assert list(tmp_path.iterdir()) == []
+    assert hsifeat.extract(few, like=first, projection="rgb", timesteps=[10], out=tmp_path / "few.zarr").planes
+
+
+def test_without_a_backbone_it_says_what_to_name(other, scene, tmp_path):
+    with pytest.raises(HsifeatError, match="no backbone asked for: name one with --backbone"):
+        hsifeat.extract(other, out=tmp_path / "o.zarr")
+    with pytest.raises(StoreError, match="no store at or named 'nowhere'"):
+        hsifeat.extract(other, like="nowhere", out=tmp_path / "o.zarr")
+    folder = tmp_path / "backbone"
+    save_unet(folder)
+    options = {"timesteps": [0], "layers": ["mid_block"], "tile": 32, "context": 8}
+    store = hsifeat.extract(scene, backbone=folder, out=tmp_path / "s.zarr", **options)
+    moved = shutil.move(folder, tmp_path / "moved")
+    with pytest.raises(HsifeatError, match="backbone"):
+        hsifeat.extract(other, like=store, out=tmp_path / "o.zarr")
+    assert not (tmp_path / "o.zarr").exists()
+    assert differing(hsifeat.extract(other, like=store, backbone=moved, out=tmp_path / "o.zarr"), store) == ["scene"]
+
+
+def test_on_the_command_line(other, first, tmp_path):
+    np.save(tmp_path / "other.npy", other.cube)
+    command = [HSIFEAT, "extract", tmp_path / "other.npy", "--like", first.place.path, "--out", tmp_path / "o.zarr"]
+    ended = subprocess.run([*command, "--timesteps", "250"], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    store = Store.open(tmp_path / "o.zarr")
+    assert differing(store, first) == ["scene"] and names(store) == ["t250/mid_block", "t250/up_blocks.1"]
+    subprocess.run(command, check=True, capture_output=True)
+    assert names(Store.open(tmp_path / "o.zarr")) == names(first)
