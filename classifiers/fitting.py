@@ -86,9 +86,9 @@ class Model:
     def check(self, features: Features) -> None:
         """Raise `HeadError` unless a store's planes come from the recipe that the head learned from; scenes may differ."""
         bands = {group.width for group in self.layout.spectral}
-        if bands - {features.scene.bands}:
+        if bands - {features.shape[2]}:
             raise HeadError(
-                f"this head learned from spectra of {bands.pop()} bands; {features.name} has {features.scene.bands}"
+                f"this head learned from spectra of {bands.pop()} bands; {features.name} has {features.shape[2]}"
             )
         wrong = features.differences(self.recipe)
         if wrong and self.layout.learned:

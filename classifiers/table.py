@@ -49,9 +49,9 @@ def make_layout(
         groups.append(ColumnGroup(start=start, stop=start + width, **facts))
 
     if spectra:
-        add(features.scene.bands, kind="spectra")
+        add(features.shape[2], kind="spectra")
     if window:
-        add(features.scene.bands, kind="mean", size=window)
+        add(features.shape[2], kind="mean", size=window)
     for plane in features.select(planes):
         add(plane.channels, kind="plane", t=plane.id.t, layer=plane.id.layer)
     if not groups:

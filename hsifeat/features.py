@@ -116,6 +116,12 @@ class Features:
         """The planes that an extraction began and has not finished."""
         return tuple(plane for plane in self.store.planes if plane not in self.planes)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, columns and bands of the scene; unlike `scene`, this reads nothing."""
+        facts = self.store.manifest.scene
+        return facts.rows, facts.cols, facts.bands
+
     @cached_property
     def scene(self) -> Scene:
         """The scene as the store holds it: its cube is read lazily, its label maps are there."""
@@ -242,8 +248,8 @@ class Features:
         -------
         (rows, cols, D) float32 array
         """
-        if window != window.clip(self.scene.rows, self.scene.cols):
-            raise StoreError(f"{window} reaches beyond the scene of {self.scene.rows} x {self.scene.cols} pixels")
+        if window != window.clip(self.shape[0], self.shape[1]):
+            raise StoreError(f"{window} reaches beyond the scene of {self.shape[0]} x {self.shape[1]} pixels")
         parts = [self._read_plane(plane, window) for plane in self.select(planes)]
         return np.concatenate(parts, axis=2) if parts else np.empty((window.rows, window.cols, 0), np.float32)
 
@@ -251,8 +257,8 @@ class Features:
         """Read spectra (n, bands) float32 at pixels, or their means over windows as `sample` takes them."""
         at = self._pixels(rows, cols)
         if pool is not None:
-            return self._pooled(at, pool, self._read_cube, self.scene.bands)
-        values = np.empty((len(at.rows), self.scene.bands), np.float32)
+            return self._pooled(at, pool, self._read_cube, self.shape[2])
+        values = np.empty((len(at.rows), self.shape[2]), np.float32)
         for chosen, block in at.by_block(_BLOCK_PX):
             values[chosen] = self._read_cube(block)[at.rows[chosen] - block.row, at.cols[chosen] - block.col]
         return values
@@ -270,11 +276,11 @@ class Features:
         at = _Pixels(np.asarray(rows, np.intp).ravel(), np.asarray(cols, np.intp).ravel())
         if len(at.rows) != len(at.cols):
             raise StoreError(f"{len(at.rows)} rows but {len(at.cols)} columns given")
-        inside = (at.rows >= 0) & (at.rows < self.scene.rows) & (at.cols >= 0) & (at.cols < self.scene.cols)
+        inside = (at.rows >= 0) & (at.rows < self.shape[0]) & (at.cols >= 0) & (at.cols < self.shape[1])
         if not inside.all():
             first = int(np.argmin(inside))
             raise StoreError(
-                f"pixel ({at.rows[first]}, {at.cols[first]}) lies outside the scene of {self.scene.rows} x {self.scene.cols}"
+                f"pixel ({at.rows[first]}, {at.cols[first]}) lies outside the scene of {self.shape[0]} x {self.shape[1]}"
             )
         return at
 
@@ -330,7 +336,7 @@ class Features:
         half = side_px // 2
         for chosen, block in at.by_block(_BLOCK_PX):
             around = Window(block.row - half, block.col - half, block.rows + side_px - 1, block.cols + side_px - 1)
-            around = around.clip(self.scene.rows, self.scene.cols)
+            around = around.clip(self.shape[0], self.shape[1])
             valid = self.valid[around.slices]
             dense = np.where(valid[:, :, None], read(around), 0)
             sums = _Sums(np.concatenate([dense, valid[:, :, None]], axis=2))
