@@ -240,8 +240,7 @@ def sample(folder: Path) -> None:
     from hsifeat.features import open_features
 
     features = open_features(folder / "store.zarr")
-    scene = features.store.manifest.scene  # `features.scene` would read the label maps
-    rows, cols = np.random.default_rng(1).integers(0, (scene.rows, scene.cols), (SAMPLED_PIXELS, 2)).T
+    rows, cols = np.random.default_rng(1).integers(0, features.shape[:2], (SAMPLED_PIXELS, 2)).T
     values = features.sample(rows, cols)
     if values.shape[0] != SAMPLED_PIXELS or not np.isfinite(values).all():
         sys.exit(f"sample gave {values.shape} with values that are not finite")

@@ -45,8 +45,7 @@ def predict_maps(
     dict of str to (rows, cols) integer array
         0 where the scene has no valid pixel. The smallest unsigned dtype that holds the head's classes.
     """
-    # Not `features.scene`, which would read all label maps to say the same.
-    height, width = features.valid.shape
+    height, width, _ = features.shape
     maps = {name: np.zeros((height, width), _dtype(head)) for name, (head, _) in heads.items()}
     listen(Started("map", height * width, "pixels"))
     done = 0
