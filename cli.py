@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from classifiers.comparison.results import Comparison
     from hsifeat.extraction.job import Job
 
+_CTRL_C = 130
+_INTERRUPTED = "interrupted; what is finished is kept, and the same command goes on from there"
+
 app = typer.Typer(
     name="hsifeat",
     no_args_is_help=True,
@@ -512,6 +515,8 @@ def main() -> None:
     debug = len(arguments) != len(sys.argv) - 1
     try:
         status = app(arguments, standalone_mode=False)
+        if status == _CTRL_C:  # Typer catches it, and returns its exit status.
+            _complain(_INTERRUPTED)
     except HsifeatError as error:
         if debug:
             raise
@@ -523,15 +528,15 @@ def main() -> None:
         _complain(f"{error.filename or 'a file'} can't be used: {error.strerror or error}")
         status = 1
     except KeyboardInterrupt:
-        _complain("interrupted; what is finished is kept, and the same command goes on from there")
-        status = 130
+        _complain(_INTERRUPTED)
+        status = _CTRL_C
     except Exception as error:
         # Click's own errors (wrong usage, abort) know how to show themselves and their exit status.
         if not hasattr(error, "exit_code") and type(error).__name__ != "Abort":
             raise
         if hasattr(error, "show"):
             error.show()
-        status = getattr(error, "exit_code", 130)
+        status = getattr(error, "exit_code", _CTRL_C)
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -59,7 +59,12 @@ def open_features(store: str | Path | None = None) -> Features:
         release = hold_for_reading(place)
     except OSError:  # A cache folder that can't be written: nobody could delete the store from here either.
         release = None
-    features = Features(Store.open(place))
+    try:
+        features = Features(Store.open(place))
+    except BaseException:
+        if release is not None:
+            release()
+        raise
     if release is not None:
         weakref.finalize(features, release)
     touch(place)

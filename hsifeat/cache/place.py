@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -121,8 +121,10 @@ class LocalPlace:
         """List all keys with their sizes in bytes."""
         found = {}
         for file in self.path.rglob("*"):
-            if file.is_file():
-                found[file.relative_to(self.path).as_posix()] = file.stat().st_size
+            # A writer's temporary file may be gone by now.
+            with suppress(FileNotFoundError):
+                if file.is_file():
+                    found[file.relative_to(self.path).as_posix()] = file.stat().st_size
         return found
 
     def get(self, key: str) -> bytes | None:
@@ -144,9 +146,10 @@ class LocalPlace:
         """Delete everything: renamed first, so that a half-deleted store is never met under its name."""
         from uuid import uuid4
 
-        doomed = self.path.with_name(f".{self.path.name}.removed-{uuid4().hex[:8]}")
-        with disk_errors(self.path):
-            self.path.rename(doomed)
+        path = self.path.resolve()
+        doomed = path.with_name(f".{path.name}.removed-{uuid4().hex[:8]}")
+        with disk_errors(path):
+            path.rename(doomed)
             shutil.rmtree(doomed)
 
     def guarded(self) -> AbstractContextManager[None]:

@@ -140,7 +140,7 @@ class Store:
         """
         place = place_of(path)
         content = place.get("zarr.json")
-        if content is None and isinstance(place, LocalPlace) and (place.path.is_file() or any(place.path.glob("*"))):
+        if content is None and isinstance(place, LocalPlace) and not _is_free(place):
             raise StoreError(f"{place} is no store, and not empty: name another place")
         if content is None or _was_begun(place, content):
             return None
@@ -259,10 +259,12 @@ class Store:
         try:
             with self.place.guarded():
                 done[:] = np.asarray(records[:]).any(axis=2)
-        except ValueError:
+        except StoreError:
+            raise
+        except (ValueError, RuntimeError):
             # A record that can't be read was torn: the unit counts as not there.
             for index in np.ndindex(done.shape):
-                with suppress(ValueError):
+                with suppress(ValueError, RuntimeError):
                     done[index] = np.asarray(records[index]).any()
         return done
 
@@ -404,6 +406,16 @@ def _root(attributes: dict[str, Any]) -> bytes:
 
     metadata = GroupMetadata(attributes=attributes).to_buffer_dict(default_buffer_prototype())
     return metadata["zarr.json"].to_bytes()
+
+
+def _is_free(place: LocalPlace) -> bool:
+    """Tell whether a folder without root metadata holds nothing, or only what a process has begun to make there."""
+    if place.path.is_file():
+        return False
+    own = {"scene", "planes", "progress", seals.FILE}
+    names = {path.name for path in place.path.glob("*")}
+    foreign = {name for name in names - own if not name.startswith((".", "zarr.json"))}
+    return not foreign and not any(place.path.glob("planes/t*"))
 
 
 def _was_begun(place: Place, root: bytes) -> bool:

@@ -68,7 +68,7 @@ def run(job: Job, *, listen: Listener = silent) -> Store:
             job.check_disk()
             listen(Note(job.intention))
             store = Store.open(job.place, writable=True) if job.store else _create(job)
-            if not catalogue.knows(store.place):
+            if job.store is None or not catalogue.knows(store.place):
                 catalogue.enter(store.key, store.place, completed=0.0)
             job.extractor.run(job.plan, store, listen)
         else:

@@ -25,7 +25,7 @@ from hsifeat.diffusion.backbone import Backbone
 from hsifeat.diffusion.device import pick_device
 from hsifeat.diffusion.open import open_backbone
 from hsifeat.diffusion.taps import find_taps, is_block
-from hsifeat.errors import HsifeatError, RecipeMismatchError, StoreError
+from hsifeat.errors import BackboneError, HsifeatError, RecipeMismatchError, StoreError
 from hsifeat.extraction.pattern import Pattern, pattern_of
 from hsifeat.extraction.plan import Plan, make_plan, unit_side
 from hsifeat.extraction.runner import Extractor
@@ -172,7 +172,15 @@ def prepare(
             else f"{like.place} does not say where its backbone lies: name it with --backbone"
         )
     if isinstance(backbone, str | Path):
-        backbone = open_backbone(backbone, class_label=chosen.class_label, seed=chosen.seed)
+        try:
+            backbone = open_backbone(backbone, class_label=chosen.class_label, seed=chosen.seed)
+        except BackboneError as error:
+            if like is None or backbone != chosen.backbone:
+                raise
+            raise BackboneError(
+                f"{like.place} was made with the backbone {backbone}, which can't be opened now ({error}): "
+                "name it with --backbone"
+            ) from error
     wanted = tuple(sorted(set(chosen.timesteps)))
     backbone.schedule.check(wanted)
     taps = _default_taps(backbone.taps) if chosen.layers is None else find_taps(backbone.taps, chosen.layers)

@@ -107,7 +107,6 @@ def test_ctrl_c_keeps_what_is_finished(backbone_folder, tmp_path):
     assert {row["state"] for row in json.loads(listed.stdout)} == {"complete"}
 
 
-@pytest.mark.xfail(reason="typer turns Ctrl-C into an Abort, for which cli.main says nothing", strict=True)
 def test_ctrl_c_says_what_is_kept(backbone_folder, tmp_path):
     path = tmp_path / "stopped.zarr"
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
