@@ -380,7 +380,8 @@ class Store:
                 array = self.group.get(path)
             if not isinstance(array, zarr.Array):
                 raise StoreError(f"{self.place} has no {path}")
-            self._arrays[path] = array
+            # No plane holds its fill value, so looking for chunks of nothing else would only cost time in writing.
+            self._arrays[path] = array.with_config({"write_empty_chunks": True})
         return self._arrays[path]
 
 
