@@ -121,7 +121,7 @@ def compare(
         results=results,
         pictures=Pictures(
             truth=truth.classes,
-            false_colour=false_colour(scene.cube, scene.wavelengths_nm, scene.valid),
+            false_colour=false_colour(scene.cube, scene.wavelengths_nm, first.valid),
             splits={text: _picture(draw) for (text, seed), draw in draws.items() if seed == 0},
             maps=maps,
         ),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from hsifeat.diffusion.backbone import Backbone
+from hsifeat.diffusion.hub import HubModel
 from hsifeat.diffusion.unet2d import UNet2DBackbone
 
 UNTRAINED = "untrained:"
 FORMS = {
     "FOLDER": "a diffusers UNet2DModel with its noise schedule, such as hsifeat pretrain writes",
+    "OWNER/MODEL@COMMIT": "such a model on a hub, at one commit of 40 hexadecimal digits; downloaded once",
     "untrained:FOLDER": "the same architecture with fresh weights: the control that tells what training was worth",
 }
 
@@ -22,7 +24,8 @@ def open_backbone(
     Parameters
     ----------
     source : str or Path
-        A diffusers ``UNet2DModel`` folder; ``untrained:FOLDER`` takes its architecture with fresh weights.
+        A diffusers ``UNet2DModel`` folder, or ``owner/model@commit`` on a hub; ``untrained:`` before either takes its
+        architecture with fresh weights.
     class_label : int, optional
         Fixed label for a class-conditional model.
     seed : int
@@ -37,8 +40,15 @@ def open_backbone(
     Raises
     ------
     BackboneError
-        See `UNet2DBackbone`.
+        See `UNet2DBackbone` and `HubModel`.
     """
-    text = str(source)
-    folder, fresh = Path(text.removeprefix(UNTRAINED)), seed if text.startswith(UNTRAINED) else None
-    return UNet2DBackbone(folder, class_label=class_label, untrained_seed=fresh, any_label=any_label)
+    fresh = seed if str(source).startswith(UNTRAINED) else None
+    text = str(source).removeprefix(UNTRAINED)
+    hub = None if Path(text).exists() else HubModel.parse(text)
+    return UNet2DBackbone(
+        Path(text) if hub is None else hub.fetch(),
+        class_label=class_label,
+        untrained_seed=fresh,
+        any_label=any_label,
+        named=None if hub is None else str(hub),
+    )

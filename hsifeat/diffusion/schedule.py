@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.diffusion.imports import load_diffusers
 from hsifeat.errors import BackboneError
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class NoiseSchedule:
 
 def schedule_from_config(config: dict[str, Any]) -> NoiseSchedule:
     """Build the schedule that a diffusers ``scheduler_config.json`` describes, by diffusers itself."""
+    load_diffusers()
     from diffusers import DDPMScheduler
 
     if not {"beta_schedule", "trained_betas"} & set(config):

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hsifeat.diffusion.imports import load_diffusers
 from hsifeat.diffusion.schedule import NoiseSchedule, schedule_from_config
 from hsifeat.diffusion.taps import list_taps, tap
 from hsifeat.diffusion.weights import digest_file, digest_tensors
@@ -39,6 +40,8 @@ class UNet2DBackbone:
         training was worth.
     any_label : bool
         Take label 0 for a class-conditional model when none is given.
+    named : str, optional
+        ``owner/model@commit`` where the folder is a copy of a model on a hub.
 
     Raises
     ------
@@ -53,6 +56,7 @@ class UNet2DBackbone:
         class_label: int | None = None,
         untrained_seed: int | None = None,
         any_label: bool = False,
+        named: str | None = None,
     ) -> None:
         self._network_folder = _find(folder, "unet", "config.json")
         self._config = _read_json(self._network_folder / "config.json")
@@ -63,8 +67,9 @@ class UNet2DBackbone:
             )
         schedule_folder = _find(folder, "scheduler", "scheduler_config.json")
         self.schedule: NoiseSchedule = schedule_from_config(_read_json(schedule_folder / "scheduler_config.json"))
-        self.name = folder.name if untrained_seed is None else f"{folder.name}-untrained"
-        self.source = f"{'' if untrained_seed is None else 'untrained:'}{folder.absolute()}"
+        called = folder.name if named is None else named.partition("@")[0].replace("/", "-")
+        self.name = called if untrained_seed is None else f"{called}-untrained"
+        self.source = f"{'' if untrained_seed is None else 'untrained:'}{named or folder.absolute()}"
         self.channels = int(self._config.get("in_channels", 3))
         self.projection_file = path if (path := folder / PROJECTION_FILE).exists() else None
         self._untrained_seed = untrained_seed
@@ -87,6 +92,8 @@ class UNet2DBackbone:
     def taps(self) -> list[Tap]:
         """All layers that can be tapped, in the order of execution, with the papers' numbering as alias."""
         import torch
+
+        load_diffusers()
         from diffusers import UNet2DModel
 
         try:
@@ -129,6 +136,8 @@ class UNet2DBackbone:
     @cached_property
     def _network(self) -> UNet2DModel:
         import torch
+
+        load_diffusers()
         from diffusers import UNet2DModel
 
         if self._untrained_seed is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hsifeat.diffusion.imports import load_diffusers
 from hsifeat.errors import PretrainingError, nearest
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Preset:
 
     def network(self, components: int) -> UNet2DModel:
         """Build the network with fresh weights from torch's current seed."""
+        load_diffusers()
         from diffusers import UNet2DModel
 
         return UNet2DModel(**self.unet_config(components))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hsifeat.diffusion.imports import load_diffusers
 from hsifeat.errors import PretrainingError
 from hsifeat.files import whole
 from hsifeat.pretraining.patches import PatchSampler
@@ -125,6 +126,7 @@ class Trainer:
 
 def make_scheduler() -> DDPMScheduler:
     """Return the cosine schedule (Nichol & Dhariwal 2021, eq. 17) with T = 1000, as MTMSD uses it."""
+    load_diffusers()
     from diffusers import DDPMScheduler
 
     from hsifeat.pretraining.presets import TIMESTEPS

@@ -24,7 +24,6 @@ MANY = """
 import os, sys
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
-from diffusers import DDPMScheduler, UNet2DModel  # not safe to be imported first by several threads at once
 import hsifeat
 from hsifeat.diffusion.unet2d import UNet2DBackbone
 from hsifeat.scenes import Scene

@@ -1,0 +1,77 @@
+"""Models on a hub: named by a commit or refused; what lies in the hub client's own cache opens without network."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hsifeat.diffusion.hub import HubModel
+from hsifeat.diffusion.open import open_backbone
+from hsifeat.errors import BackboneError
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def offline_hub(tmp_path, monkeypatch, backbone_folder):
+    """A hub client without network, whose cache holds one model as the client itself lays it out."""
+    from huggingface_hub import constants
+
+    cache = tmp_path / "hub"
+    snapshot = cache / "models--somebody--small-ddpm" / "snapshots" / COMMIT
+    shutil.copytree(backbone_folder, snapshot)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return cache
+
+
+@pytest.mark.usefixtures("offline_hub")
+def test_model_opens_from_the_clients_cache_and_is_the_folder_it_copies(backbone_folder):
+    backbone = open_backbone(f"somebody/small-ddpm@{COMMIT}")
+    assert backbone.identity() == open_backbone(backbone_folder).identity()
+    assert (backbone.name, backbone.source) == ("somebody-small-ddpm", f"somebody/small-ddpm@{COMMIT}")
+    fresh = open_backbone(f"untrained:somebody/small-ddpm@{COMMIT}")
+    assert fresh.source == f"untrained:somebody/small-ddpm@{COMMIT}"
+    assert fresh.identity() != backbone.identity()
+
+
+@pytest.mark.parametrize("given", ["somebody/small-ddpm", "somebody/small-ddpm@main", "somebody/small-ddpm@0123abc"])
+@pytest.mark.usefixtures("offline_hub")
+def test_model_that_no_commit_ties_to_content_is_refused_with_the_reason(given):
+    with pytest.raises(BackboneError, match="can be replaced at any time") as refused:
+        open_backbone(given)
+    assert "somebody/small-ddpm@<40 hexadecimal digits>" in str(refused.value)
+
+
+@pytest.mark.usefixtures("offline_hub")
+def test_model_that_is_not_there_without_network_is_one_clear_line():
+    with pytest.raises(BackboneError, match=f"nobody/nothing@{COMMIT} can't be fetched") as refused:
+        open_backbone(f"nobody/nothing@{COMMIT}")
+    assert "\n" not in str(refused.value)
+
+
+def test_folder_that_exists_is_a_folder(tmp_path, monkeypatch, backbone_folder):
+    shutil.copytree(backbone_folder, tmp_path / "models" / "mine")
+    monkeypatch.chdir(tmp_path)
+    assert open_backbone("models/mine").source == str(tmp_path / "models" / "mine")
+
+
+@given(
+    st.text("0123456789abcdef", min_size=40, max_size=40), st.from_regex(r"\A[A-Za-z][\w.-]{0,9}/[A-Za-z][\w.-]{0,9}\Z")
+)
+def test_what_is_parsed_reads_the_same_again(commit, name):
+    model = HubModel.parse(f"{name}@{commit}")
+    assert model == HubModel(name, commit)
+    assert HubModel.parse(str(model)) == model
+
+
+@pytest.mark.parametrize("given", ["/a/b", "a/b/c", "model", "../up/model", "C:\\models", "a/b/@x"])
+def test_paths_are_not_taken_for_models(given):
+    assert HubModel.parse(given) is None
+
+
+def test_path_type_is_kept_for_folders():
+    with pytest.raises(BackboneError, match="no backbone folder"):
+        open_backbone(Path("/nowhere/at/all"))
