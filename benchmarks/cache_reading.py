@@ -138,13 +138,14 @@ def _open(path: Path, name: str) -> Features:
 
 def _bound(features: Features, name: str) -> Features:
     """Keep to the pipeline for as long as the features live: zarr asks for it each time that an array is opened."""
-    opens = features.store.plane
+    opens = features.store._array  # noqa: SLF001  # everything that a store opens goes through it
 
-    def plane(*arguments: Any) -> Any:
+    def array(path: str) -> Any:
         with pipeline(name):
-            return opens(*arguments)
+            return opens(path)
 
-    features.store.plane = plane  # type: ignore[method-assign]
+    features.store._array = array  # type: ignore[method-assign]  # noqa: SLF001
+    features.store._arrays.clear()  # noqa: SLF001
     return features
 
 
