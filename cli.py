@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -13,6 +16,7 @@ from hsifeat.errors import HsifeatError
 if TYPE_CHECKING:
     from classifiers.comparison.results import Comparison
     from hsifeat.extraction.job import Job
+    from hsifeat.scenes import Scene
 
 _CTRL_C = 130
 _INTERRUPTED = "interrupted; what is finished is kept, and the same command goes on from there"
@@ -39,15 +43,64 @@ cache = typer.Typer(no_args_is_help=True, help="The stores on this machine: list
 app.add_typer(cache, name="cache")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-SceneArg = Annotated[str, typer.Argument(metavar="SCENE", help="A registry name, or a .mat or .npy file.")]
-Variable = Annotated[str | None, typer.Option(help="Variable to take from a file that holds several.")]
-LabelFile = Annotated[str | None, typer.Option(help="Label map to attach: FILE, or FILE:VARIABLE.")]
 Store = Annotated[str | None, typer.Argument(help="Path, name or key prefix; the one completed last if left out.")]
 Stores = Annotated[list[str] | None, typer.Argument(help="Paths, names or key prefixes; by default the last store.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything that is drawn.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Planes = Annotated[str | None, typer.Option(help="Planes, e.g. 't50/*,t100/up_blocks.2'; all by default.")]
 LabelName = Annotated[str | None, typer.Option(help="Name of a label map in the store.")]
+
+
+# What says how a scene is read, for every verb that takes one.
+_SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "scene": (
+        Annotated[
+            list[str],
+            typer.Argument(metavar="SCENE", help="A registry name, a file or folder, or files of one band each."),
+        ],
+        Parameter.empty,
+    ),
+    "variable": (Annotated[str | None, typer.Option(help="Variable to take from a file that holds several.")], None),
+    "axes": (
+        Annotated[str | None, typer.Option(help="Order of the axes, e.g. bands,rows,cols or bands,pixels.")],
+        None,
+    ),
+    "rows": (Annotated[int | None, typer.Option(min=1, help="Rows, where pixels are in one axis.")], None),
+    "cols": (Annotated[int | None, typer.Option(min=1, help="Columns, where pixels are in one axis.")], None),
+    "bad_bands": (Annotated[str, typer.Option(help="Bands that the file marks as bad: drop or keep.")], "drop"),
+    "nodata": (Annotated[float | None, typer.Option(help="The value that stands for no data.")], None),
+    "companion": (Annotated[str | None, typer.Option(help="A finer image of the same place: FILE[:VARIABLE].")], None),
+    "labels": (
+        Annotated[
+            list[str] | None,
+            typer.Option(help="Labels to attach, again for more: FILE, or FILE:VARIABLE (or :COLUMN)."),
+        ],
+        None,
+    ),
+}
+
+
+def _opens_scene(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options that say how a scene is read; what it gets as `scene` is the scene, opened."""
+
+    @wraps(verb)
+    def command(**given: Any) -> None:
+        from hsifeat.scenes import open_scene
+
+        options = {name: given.pop(name) for name in _SCENE_OPTIONS}
+        verb(open_scene(options.pop("scene"), **options), **given)
+
+    kinds = get_type_hints(verb, localns={"Scene": object}, include_extras=True)
+    own = {p.name: (kinds[p.name], p.default) for p in list(signature(verb).parameters.values())[1:]}
+    taken = {"scene": _SCENE_OPTIONS["scene"], **own, **_SCENE_OPTIONS}
+    command.__signature__ = signature(verb).replace(  # type: ignore[attr-defined]
+        parameters=[
+            Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+            for name, (kind, default) in taken.items()
+        ]
+    )
+    command.__annotations__ = {name: kind for name, (kind, _) in taken.items()}
+    return command
 
 
 @scenes.callback()
@@ -69,19 +122,21 @@ def list_scenes(context: typer.Context, as_json: Json = False) -> None:
 
 
 @scenes.command("show")
-def show_scene(scene: SceneArg, variable: Variable = None, labels: LabelFile = None, as_json: Json = False) -> None:
+@_opens_scene
+def show_scene(scene: Scene, as_json: Json = False) -> None:
     """Show shape, wavelengths, valid pixels, classes and counts.
 
     Example: `hsifeat scenes show indian-pines`
     """
     from hsifeat import terminal
-    from hsifeat.scenes import open_scene
 
-    facts = open_scene(scene, variable=variable, labels=labels).facts()
+    facts = scene.facts()
+    for note in scene.notes:
+        terminal.note(note)
     if as_json:
         terminal.show_json(facts)
         return
-    rows = [{"": name, " ": value} for name, value in facts.items() if name != "labels" and value not in (None, "")]
+    rows = [{"": name, " ": value} for name, value in facts.items() if name != "labels" and value not in (None, "", [])]
     terminal.show_table(facts["name"], rows, ("", " "))
     for name, classes in facts["labels"].items():
         terminal.show_table(f"labels {name}", classes, ("class", "name", "pixels", "colour"))
@@ -119,8 +174,9 @@ def layers(
 
 
 @app.command()
+@_opens_scene
 def pretrain(
-    scene: SceneArg,
+    scene: Scene,
     out: Annotated[Path, typer.Option(help="Folder of the model; an interrupted run there goes on.")],
     network: Annotated[str, typer.Option(help="mtmsd.")] = "mtmsd",
     size: Annotated[str, typer.Option(help="small (about two minutes on two CPU cores) or paper.")] = "small",
@@ -129,7 +185,6 @@ def pretrain(
     components: Annotated[int | None, typer.Option(min=1, help="Principal components that the network sees.")] = None,
     seed: Seed = 0,
     device: Device = "auto",
-    variable: Variable = None,
 ) -> None:
     """Train a denoising U-Net on a scene's own unlabelled patches.
 
@@ -137,11 +192,10 @@ def pretrain(
     """
     from hsifeat import terminal
     from hsifeat.pretraining.pretrain import pretrain as train
-    from hsifeat.scenes import open_scene
 
     with terminal.progress() as listen:
         folder = train(
-            open_scene(scene, variable=variable),
+            scene,
             network=network,
             size=size,
             out=out,
@@ -156,8 +210,9 @@ def pretrain(
 
 
 @app.command()
+@_opens_scene
 def extract(
-    scene: SceneArg,
+    scene: Scene,
     backbone: Annotated[str | None, typer.Option(help="A backbone, see `hsifeat backbones`.")] = None,
     timesteps: Annotated[str | None, typer.Option(help="Training timesteps; by default 0,50,100,200,400.")] = None,
     layers: Annotated[str | None, typer.Option(help="Layers, see `hsifeat layers`; by default the decoder's.")] = None,
@@ -171,8 +226,6 @@ def extract(
     out: Annotated[str | None, typer.Option(help="The store: a path or s3://…; by default in the cache.")] = None,
     device: Device = "auto",
     batch: Annotated[str, typer.Option(help="Most tiles in a forward, or auto.")] = "auto",
-    variable: Variable = None,
-    labels: LabelFile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say passes, bytes and minutes; write nothing.")] = False,
 ) -> None:
     """Write a scene's diffusion features into a store. What is there is kept; only what is missing is computed.
@@ -184,10 +237,9 @@ def extract(
     from hsifeat import terminal
     from hsifeat.extraction.extract import run
     from hsifeat.extraction.job import prepare
-    from hsifeat.scenes import open_scene
 
     job = prepare(
-        open_scene(scene, variable=variable, labels=labels),
+        scene,
         backbone=backbone,
         like=like,
         timesteps=None if timesteps is None else [_whole(t, "--timesteps") for t in _list(timesteps)],

@@ -25,6 +25,7 @@ from hsifeat.cache.recipe import differences
 from hsifeat.cache.store import PlaneSpec, Store
 from hsifeat.cache.tables import kept
 from hsifeat.errors import StoreError, nearest
+from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene import Labels, Scene
 from hsifeat.types import PlaneId, Window
 
@@ -131,10 +132,17 @@ class Features:
     def scene(self) -> Scene:
         """The scene as the store holds it: its cube is read lazily, its label maps are there."""
         facts = self.store.manifest.scene
+        nm, fwhm = (None if v is None else np.asarray(v) for v in (facts.wavelengths_nm, facts.fwhm_nm))
         return Scene(
             name=facts.name,
             cube=self.store.scene_array("cube"),  # type: ignore[arg-type]  # zarr arrays slice as a Cube does
-            wavelengths_nm=None if facts.wavelengths_nm is None else np.asarray(facts.wavelengths_nm),
+            wavelengths_nm=nm,
+            fwhm_nm=fwhm,
+            band_names=tuple(facts.band_names),
+            nodata=tuple(facts.nodata),
+            scale=facts.scale,
+            georeference=None if facts.transform is None else Georeference(facts.crs, facts.transform),
+            mask=self.valid,
             labels={name: self._labels(name) for name in self.store.labels},
             licence=facts.licence,
             citation=facts.citation,

@@ -65,6 +65,11 @@ def say(text: str) -> None:
     _console(stderr=False).print(text, markup=False, soft_wrap=True)
 
 
+def note(text: str) -> None:
+    """Print what was guessed or found on standard error, beside the result."""
+    _console(stderr=True).print(text, markup=False, soft_wrap=True, style="dim")
+
+
 def complain(message: str) -> None:
     """Print an error on standard error."""
     from rich.text import Text

@@ -22,6 +22,12 @@ class SceneFacts(BaseModel):
     cols: int
     bands: int
     wavelengths_nm: list[float] | None = None
+    fwhm_nm: list[float] | None = None
+    band_names: list[str] = []
+    nodata: list[float] = []
+    scale: float = 1.0
+    crs: str | None = None
+    transform: tuple[float, float, float, float, float, float] | None = None
     licence: str = ""
     citation: str = ""
 

@@ -103,6 +103,25 @@ def _facts(labels: Labels) -> dict[str, dict[str, str]]:
     }
 
 
+def _scene_facts(scene: Scene) -> SceneFacts:
+    where = scene.georeference
+    return SceneFacts(
+        name=scene.name,
+        rows=scene.rows,
+        cols=scene.cols,
+        bands=scene.bands,
+        wavelengths_nm=None if scene.wavelengths_nm is None else [float(nm) for nm in scene.wavelengths_nm],
+        fwhm_nm=None if scene.fwhm_nm is None else [float(nm) for nm in scene.fwhm_nm],
+        band_names=list(scene.band_names),
+        nodata=list(scene.nodata),
+        scale=scene.scale,
+        crs=None if where is None else where.crs,
+        transform=None if where is None else where.transform,
+        licence=scene.licence,
+        citation=scene.citation,
+    )
+
+
 def _create(job: Job) -> Store:
     scene, projection = job.extractor.scene, job.extractor.projection
     manifest = Manifest(
@@ -110,15 +129,7 @@ def _create(job: Job) -> Store:
         recipe=job.recipe.canonical(),
         unit_px=unit_side(job.plan.tiling),
         batch=job.extractor.batch,
-        scene=SceneFacts(
-            name=scene.name,
-            rows=scene.rows,
-            cols=scene.cols,
-            bands=scene.bands,
-            wavelengths_nm=None if scene.wavelengths_nm is None else [float(nm) for nm in scene.wavelengths_nm],
-            licence=scene.licence,
-            citation=scene.citation,
-        ),
+        scene=_scene_facts(scene),
         provenance={
             "hsifeat": hsifeat.__version__,
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -1,30 +1,56 @@
-"""From what a user types to a scene or a label map: a registry name, or a path."""
+"""From what a user types to a scene: a registry name, or one or more paths."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hsifeat.errors import SceneError, nearest
-from hsifeat.scenes.blocks import blocks
-from hsifeat.scenes.readers import read_raster
+from hsifeat.scenes.axes import parse_axes, put_in_order
+from hsifeat.scenes.labels import open_labels
+from hsifeat.scenes.lazily import Bands
+from hsifeat.scenes.readers import Raster, read_raster, split_variable
 from hsifeat.scenes.registry import REGISTRY
-from hsifeat.scenes.scene import Labels, Scene
+from hsifeat.scenes.scene import Scene
+
+PathLike = str | Path
 
 
-def open_scene(source: str | Path, *, variable: str | None = None, labels: str | Path | None = None) -> Scene:
-    """Open a scene by registry name or path.
+def open_scene(
+    source: PathLike | Sequence[PathLike],
+    *,
+    variable: str | None = None,
+    axes: str | None = None,
+    rows: int | None = None,
+    cols: int | None = None,
+    bad_bands: str = "drop",
+    nodata: float | None = None,
+    companion: PathLike | None = None,
+    labels: PathLike | Sequence[PathLike] | None = None,
+) -> Scene:
+    """Open a scene by registry name or path; large files are not read, but sliced when they are needed.
 
     Parameters
     ----------
-    source : str or Path
-        A registry name such as ``indian-pines``, or a ``.mat`` or ``.npy`` file of shape (rows, cols, bands).
+    source : str, Path, or sequence of these
+        A registry name such as ``indian-pines``; a file that one of the readers takes, see `hsifeat.scenes.readers`; a
+        folder of single-band files; or several single-band files in the order of their bands.
     variable : str, optional
         The variable to take from a file that holds several. By default there must be a single candidate.
-    labels : str or Path, optional
-        A label map as `open_labels` takes it, attached under the name of its file.
+    axes : str, optional
+        The order of the axes where the format does not tell it, such as ``bands,rows,cols``, or ``bands,pixels`` where
+        the columns of the scene follow one another in one axis (``pixels-by-row``: the rows). Guessed by default.
+    rows, cols : int, optional
+        The scene's shape where its pixels are in one axis; one of them is enough.
+    bad_bands : str
+        ``drop`` leaves out bands that the file marks as bad, ``keep`` keeps them.
+    nodata : float, optional
+        The value that stands for no data, where the file does not say so.
+    companion : str or Path, optional
+        A co-registered image with k x k pixels for each of the scene's, as ``FILE`` or ``FILE:VARIABLE``.
+    labels : str, Path, or sequence of these, optional
+        Label maps as `open_labels` takes them, each attached under the name of its file.
 
     Returns
     -------
@@ -33,65 +59,88 @@ def open_scene(source: str | Path, *, variable: str | None = None, labels: str |
     Raises
     ------
     SceneError
-        No such name or file, a damaged file, several candidates, or labels of another shape.
+        No such name or file, a damaged file, several candidates, axes that don't fit, or labels that can't be brought
+        onto the scene's grid.
 
     Examples
     --------
     >>> open_scene("indian-pines").cube.shape
     (145, 145, 200)
     """
-    entry = REGISTRY.get(str(source))
+    if bad_bands not in {"drop", "keep"}:
+        raise SceneError(f"bad bands are dropped or kept (drop, keep); found {bad_bands!r}")
+    sources = [source] if isinstance(source, str | Path) else list(source)
+    entry = REGISTRY.get(str(sources[0])) if len(sources) == 1 else None
     if entry is not None:
-        if variable is not None:
-            raise SceneError(f"{entry.name} is a scene of the registry and has no variables; leave out {variable!r}")
+        if any(option is not None for option in (variable, axes, rows, cols, nodata)):
+            raise SceneError(f"{entry.name} is a scene of the registry: leave out what says how a file is to be read")
         scene = entry.load(entry)
     else:
-        scene = _from_file(Path(source), variable)
-    return scene if labels is None else scene.with_labels(open_labels(labels))
+        scene = _from_files([Path(s) for s in sources], variable, parse_axes(axes), rows, cols, bad_bands, nodata)
+    if companion is not None:
+        scene = _with_companion(scene, companion)
+    for one in [labels] if isinstance(labels, str | Path) else labels or ():
+        scene = scene.with_labels(open_labels(one, scene))
+    return scene
 
 
-def open_labels(source: str | Path) -> Labels:
-    """Open a label map.
-
-    Parameters
-    ----------
-    source : str or Path
-        A ``.mat`` or ``.npy`` file of shape (rows, cols), as ``FILE`` or, when it holds several variables,
-        ``FILE:VARIABLE``. Values are whole numbers, 0 = unlabelled.
-
-    Returns
-    -------
-    Labels
-        Named after the file, or after the variable when one is given.
-
-    Raises
-    ------
-    SceneError
-        No such file, a damaged file, several candidates, or values that are not whole numbers from 0 up.
-    """
-    path, variable = Path(source), None
-    if not path.exists() and ":" in str(source):
-        head, _, variable = str(source).rpartition(":")
-        path = Path(head)
-    values = np.asarray(read_raster(path, 2, variable).array)
-    if values.dtype == bool:
-        values = values.astype(np.uint8)
-    if np.issubdtype(values.dtype, np.floating):
-        values = _whole_numbers(values, source)
-    return Labels(variable or path.stem, values)
-
-
-def _from_file(path: Path, variable: str | None) -> Scene:
-    if not path.exists() and path.suffix == "":
+def _from_files(
+    paths: list[Path],
+    variable: str | None,
+    axes: tuple[str, ...] | None,
+    rows: int | None,
+    cols: int | None,
+    bad_bands: str,
+    nodata: float | None,
+) -> Scene:
+    path = paths[0]
+    if len(paths) == 1 and not path.exists() and path.suffix == "":
         raise SceneError(f"no scene or file named {str(path)!r}; scenes: {nearest(str(path), REGISTRY)}")
+    if len(paths) > 1:
+        from hsifeat.scenes.readers.stack import read_stack
+
+        raster = read_stack(paths)
+    else:
+        raster = read_raster(path, 3 if axes is None else len(axes), variable)
+    if raster.ordered and (axes or rows or cols):
+        raise SceneError(f"{path} says itself which axis is which: leave out --axes, --rows and --cols")
+    array, notes = raster.array, raster.notes
+    if not raster.ordered:
+        array, guessed = put_in_order(array, axes, rows, cols, path.name)
+        notes += guessed
+    raster = replace(raster, array=array, notes=notes)
+    if bad_bands == "drop":
+        raster = _without_bad_bands(raster, path.name)
+    return Scene(
+        name=path.name if path.is_dir() else path.name.removesuffix(".gz").rpartition(".")[0] or path.name,
+        cube=raster.array,
+        wavelengths_nm=raster.wavelengths_nm,
+        fwhm_nm=raster.fwhm_nm,
+        band_names=raster.band_names,
+        nodata=raster.nodata if nodata is None else (*raster.nodata, nodata),
+        scale=raster.scale,
+        georeference=raster.georeference,
+        notes=raster.notes,
+    )
+
+
+def _without_bad_bands(raster: Raster, name: str) -> Raster:
+    """Leave out the bands that a file marks as bad; a file that marks all of them is not believed."""
+    bands = int(raster.array.shape[2])
+    kept = [band for band in range(bands) if band not in set(raster.bad_bands)]
+    if len(kept) in {0, bands}:
+        return raster
+    return replace(
+        raster,
+        array=Bands(raster.array, kept),
+        wavelengths_nm=None if raster.wavelengths_nm is None else raster.wavelengths_nm[kept],
+        fwhm_nm=None if raster.fwhm_nm is None else raster.fwhm_nm[kept],
+        band_names=tuple(raster.band_names[band] for band in kept) if raster.band_names else (),
+        notes=(*raster.notes, f"{name}: left out {bands - len(kept)} of {bands} bands, which it marks as bad"),
+    )
+
+
+def _with_companion(scene: Scene, source: PathLike) -> Scene:
+    path, variable = split_variable(source)
     raster = read_raster(path, 3, variable)
-    return Scene(path.stem, raster.array, raster.wavelengths_nm, notes=raster.notes)
-
-
-def _whole_numbers(values: NDArray[np.floating], source: str | Path) -> NDArray[np.integer]:
-    """Return floats as the smallest integers that hold them; `SceneError` for fractions, NaN and infinity."""
-    parts = [values[block.slices] for block in blocks(*values.shape)]
-    if not all((np.isfinite(part) & (part == np.floor(part))).all() for part in parts):
-        raise SceneError(f"{source}: labels are whole numbers with 0 for unlabelled; found fractions or NaN")
-    kinds = [np.min_scalar_type(int(end)) for end in (values.min(initial=0), values.max(initial=0))]
-    return values.astype(np.result_type(*kinds))
+    return replace(scene, companion=raster.array, notes=(*scene.notes, *raster.notes))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError
 from hsifeat.scenes.blocks import blocks, count_values
 from hsifeat.scenes.colours import default_colours
+from hsifeat.scenes.georeference import Georeference
 from hsifeat.types import Cube
 
 
@@ -64,10 +65,22 @@ class Scene:
         What people call it; never part of a key.
     cube : array-like of shape (rows, cols, bands)
         Values as delivered, in memory or on disk; sliced like a NumPy array.
-    wavelengths_nm : (bands,) float64 array or None
-        Centre wavelengths, not necessarily ascending.
+    wavelengths_nm, fwhm_nm : (bands,) float64 array or None
+        Centre wavelengths, not necessarily ascending, and full widths at half maximum.
+    band_names : tuple of str
+        Names of the bands, or nothing.
+    nodata : tuple of float
+        Values that stand for no data.
+    scale : float
+        What a value has to be divided by to give reflectance; the cube holds what was delivered.
+    georeference : Georeference or None
+        Where the scene lies.
+    companion : array-like of shape (k rows, k cols, channels) or None
+        A co-registered image with k x k pixels for each of the scene's, such as an aerial photograph.
     labels : dict of str to Labels
         Label maps on the scene's grid.
+    mask : (rows, cols) bool array or None
+        Which pixels are valid, where that is known already; by default it follows from the values, see `valid`.
     licence, citation : str
         As the source states them.
     notes : tuple of str
@@ -78,6 +91,13 @@ class Scene:
     cube: Cube
     wavelengths_nm: NDArray[np.float64] | None = None
     labels: dict[str, Labels] = field(default_factory=dict)
+    fwhm_nm: NDArray[np.float64] | None = None
+    band_names: tuple[str, ...] = ()
+    nodata: tuple[float, ...] = ()
+    scale: float = 1.0
+    georeference: Georeference | None = None
+    companion: Cube | None = None
+    mask: NDArray[np.bool_] | None = None
     licence: str = ""
     citation: str = ""
     notes: tuple[str, ...] = ()
@@ -87,8 +107,17 @@ class Scene:
             raise SceneError(f"{self.name}: a scene has shape (rows, cols, bands); found {tuple(self.cube.shape)}")
         if not np.issubdtype(self.cube.dtype, np.number) or np.issubdtype(self.cube.dtype, np.complexfloating):
             raise SceneError(f"{self.name}: a scene holds real numbers; found dtype {self.cube.dtype}")
-        if self.wavelengths_nm is not None and len(self.wavelengths_nm) != self.bands:
-            raise SceneError(f"{self.name}: {len(self.wavelengths_nm)} wavelengths for {self.bands} bands")
+        for what in ("wavelengths_nm", "fwhm_nm", "band_names"):
+            values = getattr(self, what)
+            if values is not None and len(values) not in {self.bands, 0 if what == "band_names" else self.bands}:
+                raise SceneError(f"{self.name}: {len(values)} {what.removesuffix('_nm')} for {self.bands} bands")
+        if self.mask is not None and self.mask.shape != (self.rows, self.cols):
+            raise SceneError(f"{self.name}: a mask of shape {self.mask.shape} for {self.rows} x {self.cols} pixels")
+        if self.companion is not None and self.companion_factor < 1:
+            raise SceneError(
+                f"{self.name}: its companion image is {' x '.join(map(str, self.companion.shape))}; wanted a whole number "
+                f"of times {self.rows} x {self.cols} pixels, the same along both sides"
+            )
         for labels in self.labels.values():
             self._check_grid(labels)
 
@@ -107,14 +136,40 @@ class Scene:
         """Number of bands."""
         return int(self.cube.shape[2])
 
+    @property
+    def companion_factor(self) -> int:
+        """Pixels of the companion image along a side of one of the scene's; 0 where it does not fit, or is none."""
+        if self.companion is None or len(self.companion.shape) != 3:
+            return 0
+        factor = int(self.companion.shape[0]) // self.rows
+        return factor if tuple(self.companion.shape[:2]) == (factor * self.rows, factor * self.cols) else 0
+
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
-        """Mask (rows, cols): True where every band is finite and not all bands are zero."""
+        """Mask (rows, cols) of the pixels that hold something.
+
+        False where a band is not finite or holds a value of `nodata`, where all bands are zero, and where all bands of
+        whole numbers hold the highest that their dtype can: saturated. A `nodata` of 0 is met by a pixel of zeros only,
+        since a single band may well be dark.
+        """
+        if self.mask is not None:
+            return self.mask
         mask = np.empty((self.rows, self.cols), dtype=bool)
         for block in blocks(self.rows, self.cols, self.bands):
             values = np.asarray(self.cube[block.slices])
-            mask[block.slices] = np.isfinite(values).all(axis=2) & (values != 0).any(axis=2)
+            good = np.isfinite(values).all(axis=2) & (values != 0).any(axis=2)
+            for value in self.nodata:
+                if value != 0:
+                    good &= (values != value).all(axis=2)
+            if (most := self._saturation) is not None:
+                good &= (values != most).any(axis=2)
+            mask[block.slices] = good
         return mask
+
+    @property
+    def _saturation(self) -> int | None:
+        kind = np.dtype(self.cube.dtype)
+        return int(np.iinfo(kind).max) if kind.kind in "iu" else None
 
     @cached_property
     def digest(self) -> str:
@@ -133,7 +188,7 @@ class Scene:
 
     def facts(self) -> dict[str, Any]:
         """Return what `hsifeat scenes show` prints, as plain JSON values."""
-        nm = self.wavelengths_nm
+        nm, where = self.wavelengths_nm, self.georeference
         return {
             "name": self.name,
             "rows": self.rows,
@@ -141,6 +196,14 @@ class Scene:
             "bands": self.bands,
             "dtype": str(self.cube.dtype),
             "wavelengths_nm": None if nm is None else [float(nm.min()), float(nm.max())],
+            "fwhm_nm": None if self.fwhm_nm is None else [float(self.fwhm_nm.min()), float(self.fwhm_nm.max())],
+            "band_names": list(self.band_names),
+            "nodata": list(self.nodata),
+            "reflectance_scale": self.scale,
+            "crs": None if where is None else where.crs_name,
+            "transform": None if where is None else list(where.transform),
+            "pixel_size": None if where is None else list(where.pixel_size),
+            "companion": None if self.companion is None else list(map(int, self.companion.shape)),
             "valid_pixels": int(self.valid.sum()),
             "digest": self.digest,
             "licence": self.licence,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.scenes.georeference import Georeference
 from hsifeat.types import Cube
 
 
@@ -21,23 +22,47 @@ class Raster:
     Attributes
     ----------
     array : array-like
-        ``(rows, cols, bands)`` or ``(rows, cols)``, lazy where the format allows.
+        Lazy where the format allows; of as many dimensions as were asked for.
+    ordered : bool
+        True where the format tells its axes: the array is then (rows, cols, bands) or (rows, cols). False where it may
+        be in any order, as in MATLAB's and NumPy's files.
     variable : str
         Name of the variable within the file, or an empty string.
-    wavelengths_nm : (bands,) float64 array or None
-        Centre wavelengths, if the file has them.
+    wavelengths_nm, fwhm_nm : (bands,) float64 array or None
+        Centre wavelengths and full widths at half maximum in nm, if the file has them.
+    band_names : tuple of str
+        Names of the bands, or nothing.
+    bad_bands : tuple of int
+        Bands (from 0) that the file marks as bad; they are still in `array`.
+    nodata : tuple of float
+        Values that stand for no data.
+    scale : float
+        What a value has to be divided by to give reflectance; 1 where the file says nothing.
+    georeference : Georeference or None
+        Where the grid lies.
+    class_names, class_colours : dict of int to str
+        Of a label map: names, and colours as ``#rrggbb``, if the file has them.
     notes : tuple of str
         What was guessed.
     """
 
     array: Cube
+    ordered: bool = True
     variable: str = ""
     wavelengths_nm: NDArray[np.float64] | None = None
+    fwhm_nm: NDArray[np.float64] | None = None
+    band_names: tuple[str, ...] = ()
+    bad_bands: tuple[int, ...] = ()
+    nodata: tuple[float, ...] = ()
+    scale: float = 1.0
+    georeference: Georeference | None = None
+    class_names: dict[int, str] = field(default_factory=dict)
+    class_colours: dict[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
-# A reader takes a path, the wanted number of dimensions (3: a cube, 2: labels) and a variable name or None.
-# It raises `SceneError` when there is no candidate, or more than one and none is named.
+# A reader takes a path, the wanted number of dimensions (3: a cube, 2: labels, or a cube with its pixels in one axis) and
+# a variable name or None. It raises `SceneError` when there is no candidate, or more than one and none is named.
 Reader = Callable[[Path, int, str | None], Raster]
 
 
@@ -75,3 +100,12 @@ def read_raster(path: Path, ndim: int, variable: str | None = None) -> Raster:
         wanted = "a scene (rows, cols, bands)" if ndim == 3 else "a label map (rows, cols)"
         raise SceneError(f"{path} holds an array of shape {tuple(raster.array.shape)}; wanted {wanted}")
     return raster
+
+
+def split_variable(source: str | Path) -> tuple[Path, str | None]:
+    """Read ``FILE`` or ``FILE:VARIABLE``; a file that has the colon in its name is taken as it is."""
+    path = Path(source)
+    if not path.exists() and ":" in str(source):
+        head, _, variable = str(source).rpartition(":")
+        return Path(head), variable
+    return path, None

@@ -31,4 +31,4 @@ def read(path: Path, ndim: int, variable: str | None) -> Raster:
         raise SceneError(f"{path} has {count} of {ndim} dimensions; it holds {listing}: name one with --variable NAME")
     chosen = variable or next(iter(candidates))
     notes = () if variable or len(shapes) == 1 else (f"{path.name}: took the variable {chosen}, of {listing}",)
-    return Raster(array=loadmat(path, variable_names=[chosen])[chosen], variable=chosen, notes=notes)
+    return Raster(array=loadmat(path, variable_names=[chosen])[chosen], ordered=False, variable=chosen, notes=notes)

@@ -14,4 +14,4 @@ def read(path: Path, ndim: int, variable: str | None) -> Raster:  # noqa: ARG001
     """Map the file's only array; `SceneError` if a variable is named, since there is none to name."""
     if variable is not None:
         raise SceneError(f"{path}: a .npy file holds one array without a name; leave out {variable!r}")
-    return Raster(array=np.load(path, mmap_mode="r", allow_pickle=False))
+    return Raster(array=np.load(path, mmap_mode="r", allow_pickle=False), ordered=False)
