@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,20 @@ def data_folder():
         required = "data" in os.environ.get("HSIFEAT_REQUIRE", "").split(",")
         (pytest.fail if required else pytest.skip)(f"no real data at {folder}: name it with HSIFEAT_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def gdal():
+    """Run one of GDAL's own programs and return what it prints; a skip where they are absent, or a failure if required."""
+    if shutil.which("gdal_translate") is None:
+        required = "gdal" in os.environ.get("HSIFEAT_REQUIRE", "").split(",")
+        (pytest.fail if required else pytest.skip)("GDAL's programs are not installed (Debian: gdal-bin)")
+
+    def run(program, *arguments):
+        command = [program, *map(str, arguments)]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")
