@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
 from hsifeat.errors import ProjectionError
 from hsifeat.projection import Projection, fit_projection
+from hsifeat.projection.rule import ProjectionRule, parse_projection
 from hsifeat.scenes import Scene
 
 
@@ -77,3 +80,70 @@ def test_wrong_specs(scene, spec, message):
 def test_a_scene_without_valid_pixels_is_refused():
     with pytest.raises(ProjectionError, match="no valid pixel"):
         fit_projection("rgb", Scene("dark", np.zeros((4, 4, 4))))
+
+
+def test_joint_stretch_of_the_extremes_with_gamma(holed):
+    """GeoDiffNet's picture: one minimum and one maximum for all bands, then gamma 0.4."""
+    fitted = fit_projection("bands:7,2,0:stretch=joint:percentiles=0-100:gamma=0.4", holed)
+    pixels = holed.cube[holed.valid][:, [7, 2, 0]].astype(np.float64)
+    unit = (pixels - pixels.min()) / (pixels.max() - pixels.min())
+    np.testing.assert_allclose(fitted.apply(holed.cube[holed.valid]), 2 * unit**0.4 - 1, atol=1e-4)
+    assert fitted.digest != fit_projection("bands:7,2,0:stretch=joint:percentiles=0-100", holed).digest
+
+
+def test_mask_is_all_that_the_fit_sees(tmp_path, holed):
+    mask = np.zeros(holed.valid.shape, np.uint8)
+    mask[:20, :9] = 3
+    np.save(tmp_path / "train.npy", mask)
+    fitted = fit_projection(f"pca:2:mask={tmp_path / 'train.npy'}", holed)
+    pixels = holed.cube[(mask > 0) & holed.valid].astype(np.float64)
+    oracle = PCA(2, svd_solver="full", whiten=True).fit(pixels)
+    wanted = oracle.transform(pixels) * np.sqrt(len(pixels) / (len(pixels) - 1))
+    signs = np.sign(oracle.components_[range(2), np.abs(oracle.components_).argmax(axis=1)])
+    np.testing.assert_allclose(fitted.apply(pixels), wanted * signs, atol=2e-3)
+    np.save(tmp_path / "copy.npy", mask)
+    again = fit_projection(f"pca:2:mask={tmp_path / 'copy.npy'}", holed)
+    assert again.spec == fitted.spec and "train" not in fitted.spec
+    assert fitted.spec.startswith("pca:2:mask=") and again.digest == fitted.digest
+    np.save(tmp_path / "none.npy", np.zeros_like(mask))
+    with pytest.raises(ProjectionError, match=r"no valid pixel in the mask .*none\.npy"):
+        fit_projection(f"rgb:mask={tmp_path / 'none.npy'}", holed)
+
+
+def test_bent_projection_survives_a_file(tmp_path, scene):
+    fitted = fit_projection("rgb:gamma=0.4", scene)
+    fitted.save(tmp_path / "p.safetensors")
+    again = Projection.load(tmp_path / "p.safetensors")
+    assert (again.digest, again.gamma) == (fitted.digest, 0.4)
+    np.testing.assert_array_equal(again.apply(scene.cube), fitted.apply(scene.cube))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("rgb:gamma=0", "gamma is an exponent above 0"),
+        ("rgb:percentiles=98-2", "percentiles is LOW-HIGH"),
+        ("rgb:stretch=both", r"stretch is band .* or joint"),
+        ("pca:3:gamma=2", "no option 'gamma'"),
+        ("rgb:gamma=2:gamma=3", "given twice"),
+        ("rgb:bright", "no option 'bright'"),
+        ("rgb:mask=", "mask is a label map's FILE"),
+        ("rgbx", "unknown projection 'rgbx'"),
+    ],
+)
+def test_wrong_options(scene, spec, message):
+    with pytest.raises(ProjectionError, match=message):
+        fit_projection(spec, scene)
+
+
+@given(
+    st.sampled_from(["rgb", "bands"]),
+    st.lists(st.integers(0, 400), min_size=1, max_size=4),
+    st.booleans(),
+    st.lists(st.decimals(0, 100, places=2), min_size=2, max_size=2, unique=True),
+    st.decimals("0.01", 9, places=2),
+)
+def test_rule_reads_back_from_its_text(kind, bands, joint, ends, gamma):
+    low, high = sorted(map(float, ends))
+    rule = ProjectionRule(kind, tuple(bands) if kind == "bands" else (), joint, (low, high), float(gamma))
+    assert parse_projection(rule.spec()) == rule

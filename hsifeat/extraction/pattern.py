@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,8 +59,9 @@ def _projection(store: Store) -> Projection:
     weights, offset = (
         np.asarray(store.scene_array(f"projection/{name}")[:], np.float32) for name in ("weights", "offset")
     )
+    bent = re.search(r":gamma=([\d.]+)", wanted["spec"])
     for clip in (True, False):
-        projection = Projection(wanted["spec"], weights, offset, clip)
+        projection = Projection(wanted["spec"], weights, offset, clip, float(bent[1]) if bent else 1.0)
         if projection.digest == wanted["digest"]:
             return projection
     raise StoreError(

@@ -1,0 +1,128 @@
+"""Fitting a projection on a scene's valid pixels, or on those of a mask; block by block, in bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import ProjectionError
+from hsifeat.projection.fitted import Projection
+from hsifeat.projection.rule import ProjectionRule, parse_projection
+from hsifeat.scenes import open_labels
+from hsifeat.scenes.blocks import blocks, sample_band
+from hsifeat.scenes.colours import rgb_bands
+from hsifeat.scenes.scene import Scene
+
+
+def fit_projection(spec: str, scene: Scene) -> Projection:
+    """Fit a projection on a scene.
+
+    Parameters
+    ----------
+    spec : str
+        ``rgb``: the bands nearest to 640, 550 and 460 nm; ``bands:i,j,k``: those bands (from 0). Each is stretched from
+        its 2nd and 98th percentile to [-1, 1] and clipped; ``:stretch=joint`` takes common percentiles for all,
+        ``:percentiles=0-100`` others, and ``:gamma=0.4`` bends what was stretched. ``pca:N``: N principal components,
+        each scaled to mean 0 and standard deviation 1, as MTMSD does; the sign makes the largest weight positive.
+        ``all``: every band scaled to mean 0 and standard deviation 1. ``:mask=FILE`` fits on the labelled pixels of a
+        label map only, for a fit that never sees the others (not transductive).
+    scene : Scene
+        Its valid pixels are all that the fit sees; classes play no part.
+
+    Returns
+    -------
+    Projection
+
+    Raises
+    ------
+    ProjectionError
+        An unknown form or option, a band that the scene does not have, more components than bands, or no valid pixel.
+    SceneError
+        The mask can't be read, or is not on the scene's grid.
+
+    Notes
+    -----
+    In a scene of more than about a million pixels, percentiles are those of an even sample of a million.
+    """
+    rule = parse_projection(spec)
+    seen, digest = scene.valid, ""
+    if rule.mask is not None:
+        marked = open_labels(rule.mask, scene).classes != 0
+        if marked.shape != seen.shape:
+            raise ProjectionError(f"{spec}: the mask has the shape {marked.shape}, {scene.name} has {seen.shape}")
+        seen = seen & marked
+        digest = hashlib.sha256(np.packbits(marked).data).hexdigest()[:12]
+    if not seen.any():
+        where = "" if rule.mask is None else f" in the mask {rule.mask}"
+        raise ProjectionError(
+            f"{scene.name} has no valid pixel{where}: every one holds nodata, NaN, infinity or zeros only"
+        )
+    if most := max(rule.numbers, default=0):
+        if rule.kind == "bands" and most >= scene.bands:
+            raise ProjectionError(f"{spec}: {scene.name} has the bands 0 to {scene.bands - 1}; found {most}")
+        if rule.kind == "pca" and most > scene.bands:
+            raise ProjectionError(f"{spec}: at most {scene.bands} components, as many as {scene.name} has bands")
+    name = rule.spec(digest)
+    if rule.kind == "pca":
+        return _principal_components(name, rule.numbers[0], scene, seen)
+    if rule.kind == "all":
+        mean, covariance = _moments(scene, seen)
+        scale = 1 / np.sqrt(np.maximum(np.diag(covariance), 1e-12))
+        return _affine(name, np.diag(scale), -mean * scale)
+    bands = rule.numbers or rgb_bands(scene.bands, scene.wavelengths_nm)
+    return _stretched(name, rule, bands, scene, seen)
+
+
+def _stretched(
+    name: str, rule: ProjectionRule, bands: tuple[int, ...], scene: Scene, seen: NDArray[np.bool_]
+) -> Projection:
+    weights = np.zeros((scene.bands, len(bands)))
+    offset = np.empty(len(bands))
+    samples = [sample_band(scene.cube, band, seen) for band in bands]
+    common = np.percentile(np.concatenate(samples), rule.percentiles) if rule.joint else None
+    for channel, (band, values) in enumerate(zip(bands, samples, strict=True)):
+        low, high = np.percentile(values, rule.percentiles) if common is None else common
+        weights[band, channel] = scale = 2 / max(high - low, 1e-12)
+        offset[channel] = -1 - scale * low
+    return _affine(name, weights, offset, clip=True, gamma=rule.gamma)
+
+
+def _principal_components(name: str, count: int, scene: Scene, seen: NDArray[np.bool_]) -> Projection:
+    mean, covariance = _moments(scene, seen)
+    variances, vectors = np.linalg.eigh(covariance)
+    order = np.argsort(variances)[::-1][:count]
+    components = vectors[:, order]
+    components *= np.sign(components[np.abs(components).argmax(axis=0), np.arange(count)])
+    weights = components / np.sqrt(np.maximum(variances[order], 1e-12))
+    return _affine(name, weights, -mean @ weights)
+
+
+def _moments(scene: Scene, seen: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean (bands,) and population covariance (bands, bands) of the pixels seen, block by block."""
+    count, total = 0, np.zeros(scene.bands)
+    for pixels in _pixels(scene, seen):
+        count += len(pixels)
+        total += pixels.sum(axis=0)
+    mean = total / count
+    scatter = np.zeros((scene.bands, scene.bands))
+    for pixels in _pixels(scene, seen):
+        centred = pixels - mean
+        scatter += centred.T @ centred
+    return mean, scatter / count
+
+
+def _pixels(scene: Scene, seen: NDArray[np.bool_]) -> Iterator[NDArray[np.float64]]:
+    for block in blocks(scene.rows, scene.cols, scene.bands):
+        if seen[block.slices].any():
+            yield np.asarray(scene.cube[block.slices])[seen[block.slices]].astype(np.float64)
+
+
+def _affine(
+    spec: str, weights: NDArray[np.float64], offset: NDArray[np.float64], *, clip: bool = False, gamma: float = 1.0
+) -> Projection:
+    # Rounding to float32 hides the last bits, in which linear algebra libraries differ, from the key.
+    linear, constant = (np.ascontiguousarray(values, np.float32) for values in (weights, offset))
+    return Projection(spec, linear, constant, clip, gamma)
