@@ -1,52 +1,75 @@
-"""Label maps from files, brought onto a scene's grid."""
+"""Labels from files, brought onto a scene's grid: rasters, vectors, or pixels in a CSV."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hsifeat.errors import SceneError
-from hsifeat.scenes.blocks import blocks
+from hsifeat.scenes.label_classes import read_classes
+from hsifeat.scenes.label_grids import onto_grid
+from hsifeat.scenes.label_points import read_points
+from hsifeat.scenes.label_vectors import read_vectors, split_vectors
 from hsifeat.scenes.readers import read_raster, split_variable
 from hsifeat.scenes.scene import Labels, Scene
 
 
-def open_labels(source: str | Path, scene: Scene | None = None) -> Labels:  # noqa: ARG001
-    """Open a label map.
+def open_labels(source: str | Path, scene: Scene | None = None) -> Labels:
+    """Open labels from a file, and bring them onto a scene's grid.
 
     Parameters
     ----------
     source : str or Path
-        A ``.mat`` or ``.npy`` file of shape (rows, cols), as ``FILE`` or, when it holds several variables,
-        ``FILE:VARIABLE``. Values are whole numbers, 0 = unlabelled.
+        One of these:
+
+        - A raster of shape (rows, cols) in any format that a scene can have, as ``FILE`` or, when it holds several
+          variables, ``FILE:VARIABLE``. Values are whole numbers, 0 = unlabelled; what the file calls nodata becomes 0.
+        - Polygons or points (``.gpkg``, ``.geojson``, ``.json``, ``.shp``) as ``FILE``, ``FILE:COLUMN`` or
+          ``FILE:LAYER:COLUMN``, where the column holds a number or a name for each feature's class.
+        - A ``.csv`` of row, col (both from 0) and class, a number or a name.
+
+        Names become numbers from 1 in their alphabetical order in the whole file.
     scene : Scene, optional
-        The scene whose grid the labels are wanted on.
+        The scene whose grid the labels are wanted on. A raster can do without.
 
     Returns
     -------
     Labels
-        Named after the file, or after the variable when one is given.
+        Named after the file, or after the variable, layer or column that is given. Their notes say what was guessed,
+        resampled or left out.
 
     Raises
     ------
     SceneError
-        No such file, a damaged file, several candidates, or values that are not whole numbers from 0 up.
+        No such file, a damaged file, several candidates, values that are not whole numbers from 0 up, or labels that
+        can't be brought onto the scene's grid, or lie outside it.
+
+    Notes
+    -----
+    A raster on the scene's grid is taken as it is. Of a raster with k x k cells for each of the scene's pixels, a pixel
+    takes the class that all its cells have; where they differ it becomes 0. Any other raster is resampled by nearest
+    neighbour, and reprojected where its CRS differs. A polygon labels the pixels whose centres lie in it, a point the
+    pixel that it lies in; where features of different classes meet in a pixel, it becomes 0.
     """
+    vectors, column = split_vectors(source)
     path, variable = split_variable(source)
-    values = np.asarray(read_raster(path, 2, variable).array)
-    if values.dtype == bool:
-        values = values.astype(np.uint8)
-    if np.issubdtype(values.dtype, np.floating):
-        values = _whole_numbers(values, source)
-    return Labels(variable or path.stem, values)
+    if vectors is None and path.suffix.lower() != ".csv":
+        return _open_raster(path, variable, scene)
+    if scene is None:
+        raise SceneError(f"{source} has no grid of its own: give the scene that it belongs to")
+    if vectors is not None:
+        return read_vectors(vectors, column, scene)
+    if variable is not None:
+        raise SceneError(f"{path}: a CSV of labels has no variables; leave out {variable!r}")
+    return read_points(path, scene)
 
 
-def _whole_numbers(values: NDArray[np.floating], source: str | Path) -> NDArray[np.integer]:
-    """Return floats as the smallest integers that hold them; `SceneError` for fractions, NaN and infinity."""
-    parts = [values[block.slices] for block in blocks(*values.shape)]
-    if not all((np.isfinite(part) & (part == np.floor(part))).all() for part in parts):
-        raise SceneError(f"{source}: labels are whole numbers with 0 for unlabelled; found fractions or NaN")
-    kinds = [np.min_scalar_type(int(end)) for end in (values.min(initial=0), values.max(initial=0))]
-    return values.astype(np.result_type(*kinds))
+def _open_raster(path: Path, variable: str | None, scene: Scene | None) -> Labels:
+    raster = read_raster(path, 2, variable)
+    classes, notes = read_classes(raster.array, raster.nodata, path.name)
+    notes = (*raster.notes, *notes)
+    if scene is not None:
+        classes, changes = onto_grid(classes, raster.georeference, scene, path.name)
+        notes += changes
+    # A variable of HDF5 can be a path.
+    name = (variable or "").rpartition("/")[2] or Path(path.name.removesuffix(".gz")).stem
+    return Labels(name, classes, raster.class_names, raster.class_colours, notes)

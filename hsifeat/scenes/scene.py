@@ -31,12 +31,15 @@ class Labels:
         Name of each class that occurs.
     class_colours : dict of int to str
         Colour of each class that occurs, as ``#rrggbb``.
+    notes : tuple of str
+        What was guessed, resampled or left out while reading.
     """
 
     name: str
     classes: NDArray[np.integer]
     class_names: dict[int, str] = field(default_factory=dict)
     class_colours: dict[int, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         whole = self.classes.ndim == 2 and np.issubdtype(self.classes.dtype, np.integer)
@@ -182,9 +185,9 @@ class Scene:
         return digest.hexdigest()
 
     def with_labels(self, labels: Labels) -> Scene:
-        """Return the scene with one more label map; `SceneError` if it is not on the scene's grid."""
+        """Return the scene with one more label map and its notes; `SceneError` if it is not on the scene's grid."""
         self._check_grid(labels)
-        return replace(self, labels={**self.labels, labels.name: labels})
+        return replace(self, labels={**self.labels, labels.name: labels}, notes=(*self.notes, *labels.notes))
 
     def facts(self) -> dict[str, Any]:
         """Return what `hsifeat scenes show` prints, as plain JSON values."""
