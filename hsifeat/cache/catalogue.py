@@ -17,9 +17,14 @@ from typing import TYPE_CHECKING
 from hsifeat.cache.place import LocalPlace, Place, place_of
 from hsifeat.errors import HsifeatError, StoreError, nearest
 from hsifeat.files import write_whole
+from hsifeat.folders import cache_folder
 
 if TYPE_CHECKING:
     from hsifeat.cache.store import Store
+
+__all__ = [
+    "DAMAGE", "CatalogueEntry", "cache_folder", "enter", "entries", "find_store", "forget", "knows", "rebuild", "touch",
+]  # fmt: skip
 
 # What zarr and JSON raise on metadata and records that were damaged: one such store must not hide all others.
 DAMAGE = (HsifeatError, OSError, ValueError, TypeError, KeyError, RuntimeError)
@@ -43,14 +48,6 @@ class CatalogueEntry:
     def name(self) -> str:
         """The store's name: its folder without ``.zarr``."""
         return self.place.name
-
-
-def cache_folder() -> Path:
-    """Return the folder of the cache: ``HSIFEAT_CACHE``, or the platform's own place for caches."""
-    from platformdirs import user_cache_path
-
-    moved = os.environ.get("HSIFEAT_CACHE")
-    return Path(moved) if moved else user_cache_path("hsifeat")
 
 
 def enter(key: str, place: Place | Path | str, *, completed: float | None = None) -> None:

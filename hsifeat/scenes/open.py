@@ -74,7 +74,7 @@ def open_scene(
     if entry is not None:
         if any(option is not None for option in (variable, axes, rows, cols, nodata)):
             raise SceneError(f"{entry.name} is a scene of the registry: leave out what says how a file is to be read")
-        scene = entry.load(entry)
+        scene = entry.load()
     else:
         scene = _from_files([Path(s) for s in sources], variable, parse_axes(axes), rows, cols, bad_bands, nodata)
     if companion is not None:
