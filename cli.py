@@ -282,7 +282,6 @@ def fit(
     Example: `hsifeat fit ip.zarr --head film --split blocks:12+4:0.1 --out film-model`
     """
     from classifiers.fitting import fit_model
-    from classifiers.splits import parse_split
     from hsifeat import terminal
     from hsifeat.features import open_features
 
@@ -298,19 +297,13 @@ def fit(
         params=dict(_assignment(text) for text in set_ or ()),
     )
     terminal.say(f"{head} on {features.name}: learned from {model.train_pixels} pixels")
-    if model.scores is None:
+    if model.trial is None:
         terminal.say("every labelled pixel trained, so none is left to score: name a --split for a score")
     else:
-        scores, names = model.scores, model.class_names
-        if not parse_split(split or "").disjoint:
-            terminal.say(
-                "test pixels lie beside training pixels in this split: see blocks:12+4:0.1 for one that is disjoint"
-            )
-        terminal.say(f"{split}: OA {scores.oa:.1%}, AA {scores.aa:.1%}, kappa {scores.kappa:.3f}")
-        rows = [{"class": names[c], "recall": f"{r:.1%}"} for c, r in zip(scores.classes, scores.recall, strict=True)]
-        terminal.show_table("", rows, ("class", "recall"))
-        if model.left_out:
-            terminal.say("left out: " + ", ".join(names[c] for c in model.left_out))
+        names, recalls = model.class_names, zip(model.trial.scores.classes, model.trial.scores.recall, strict=True)
+        terminal.show_table("", [{"class": names[c], "recall": f"{r:.1%}"} for c, r in recalls], ("class", "recall"))
+        for line in model.lines():
+            terminal.say(line)
     if out is not None:
         model.save(out)
         terminal.say(f"model: {out}")

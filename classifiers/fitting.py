@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifiers.heads.registry import make_head
 from classifiers.inputs import check_input, has_planes, picks
 from classifiers.layout import Layout
-from classifiers.metrics import Scores, score
 from classifiers.persistence import load_model, save_model
 from classifiers.splits import parse_split
 from classifiers.table import WINDOW_PX, PixelTable
+from classifiers.trials import DISJOINT, Trial, Trials
 from hsifeat.errors import HeadError, StoreError
 from hsifeat.features import Features, PlaneLike
 
@@ -38,10 +37,11 @@ class Model:
         Canonical recipe of the store.
     train_pixels : int
         How many pixels it learned from.
-    scores : Scores or None
-        On the test pixels of the split; None when all labelled pixels trained.
-    left_out : tuple of int
-        Classes that the split left out.
+    trial : Trial or None
+        How it did on the test pixels of the split; None when all labelled pixels trained.
+    beside : Trial or None
+        Under a random split, how the same head does when it learns from the training pixels of a disjoint one, at most as
+        many; None where the labels can't be split so.
     """
 
     head: Head
@@ -50,8 +50,20 @@ class Model:
     class_colours: dict[int, str]
     recipe: dict[str, Any]
     train_pixels: int
-    scores: Scores | None = None
-    left_out: tuple[int, ...] = ()
+    trial: Trial | None = None
+    beside: Trial | None = None
+
+    def lines(self) -> list[str]:
+        """Say how it did in a few lines of text; under a random split also how the head does under a disjoint one."""
+        if self.trial is None:
+            return []
+        said = self.trial.lines(self.class_names)
+        if self.beside is not None:
+            said += ["beside it, the same head fitted anew under a split that keeps test pixels apart:"]
+            said += self.beside.lines(self.class_names)
+        elif self.trial.kind == "random":
+            said.append(f"the labels can't be split by {DISJOINT}, so nothing tells how much of this score is leakage")
+        return said
 
     def save(self, folder: Path) -> None:
         """Write the model as a folder; nothing in it is ever unpickled."""
@@ -128,7 +140,8 @@ def fit_model(
     labels : str, optional
         Name of a label map in the store.
     split : str, optional
-        Train on its training pixels and score the others; by default all labelled pixels train and nothing is scored.
+        Train on its training pixels and score the others; by default all labelled pixels train and nothing is scored. For
+        a random split the head is fitted once more, to say how it does under a disjoint one.
     planes : sequence, optional
         As `Features.select` takes them; by default all.
     seed : int
@@ -145,24 +158,23 @@ def fit_model(
     check_input(chosen, head)
     if has_planes(chosen) and not features.select(planes):
         raise StoreError(f"{features.name} has no plane to learn from: name some with --planes, or --inputs spectra")
+    rule = None if split is None else parse_split(split, features.scene.labels)
     table = PixelTable.from_store(features, labels=labels, planes=planes, window=WINDOW_PX).take(picks(chosen))
-    made = make_head(head, layout=table.layout, **(params or {}))
-    if "random_state" in made.get_params():
-        made.set_params(random_state=seed)
-    train, test = table, None
-    left_out: tuple[int, ...] = ()
-    if split is not None:
-        draw = parse_split(split).draw(table.labels, seed)
-        at = table.rows, table.cols
-        train, test, left_out = table[draw.train[at]], table[draw.test[at]], draw.left_out
-    made.fit(train.X, train.y)
+    trials = Trials(features, table, head, seed, dict(params or {}))
+    trial, beside = None, None
+    if rule is None:
+        fitted = trials.fit(table)
+    else:
+        fitted, trial = trials.run(rule, rule.draw(table.labels, seed))
+        if rule.kind == "random":
+            beside = trials.beside(trial.train_pixels)
     return Model(
-        head=made,
+        head=fitted,
         layout=table.layout,
         class_names=table.labels.class_names,
         class_colours=table.labels.class_colours,
         recipe=features.recipe,
-        train_pixels=len(train),
-        scores=None if test is None else score(test.y, made.predict(test.X)),
-        left_out=left_out,
+        train_pixels=len(table) if trial is None else trial.train_pixels,
+        trial=trial,
+        beside=beside,
     )

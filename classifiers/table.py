@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,14 @@ def make_layout(
     return Layout(tuple(groups))
 
 
+def pick_labels(features: Features, name: str | None = None) -> Labels:
+    """Return a label map of a store by name; None takes the only one, or ``train`` and ``test`` as one where they are all."""
+    from classifiers.splits import both_sides
+
+    together = both_sides(features.scene.labels) if name is None else None
+    return features.labels(name) if together is None else together
+
+
 def read_columns(
     features: Features, layout: Layout, rows: NDArray[np.intp], cols: NDArray[np.intp], *, keep: bool = False
 ) -> NDArray[np.float32]:
@@ -94,6 +102,8 @@ class PixelTable:
         What the columns are.
     labels : Labels
         The label map that the pixels come from.
+    maps : mapping of str to Labels
+        All label maps of the scene, for the split ``official``.
     """
 
     X: NDArray[np.float32]
@@ -102,6 +112,7 @@ class PixelTable:
     cols: NDArray[np.intp]
     layout: Layout
     labels: Labels
+    maps: Mapping[str, Labels] = field(default_factory=dict)
 
     @classmethod
     def from_store(
@@ -120,7 +131,7 @@ class PixelTable:
         store : str, Path or Features, optional
             As `open_features` takes it.
         labels : str or Labels, optional
-            Name of a label map in the store, or a label map; by default the only one there.
+            Name of a label map in the store, or a label map; by default as `pick_labels` takes it.
         planes, spectra, window
             As `make_layout` takes them.
 
@@ -130,13 +141,13 @@ class PixelTable:
             No such store, plane or labels, or labels of another shape.
         """
         features = store if isinstance(store, Features) else open_features(store)
-        chosen = features.usable(labels if isinstance(labels, Labels) else features.labels(labels))
+        chosen = features.usable(labels if isinstance(labels, Labels) else pick_labels(features, labels))
         layout = make_layout(features, spectra=spectra, window=window, planes=planes)
         rows, cols = np.nonzero(chosen.classes)
         if not len(rows):
             raise StoreError(f"the labels {chosen.name!r} have no labelled pixel")
         columns = read_columns(features, layout, rows, cols, keep=True)
-        return cls(columns, chosen.classes[rows, cols], rows, cols, layout, chosen)
+        return cls(columns, chosen.classes[rows, cols], rows, cols, layout, chosen, features.scene.labels)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -150,8 +161,24 @@ class PixelTable:
         columns = self.layout.columns(*filter(keep, self.layout))
         return replace(self, X=np.ascontiguousarray(self.X[:, columns]), layout=self.layout.take(keep))
 
-    def cv(self, split: str, *, draws: int = 5, seed: int = 0) -> BoundSplit:
-        """Return a scikit-learn splitter over this table's rows: `draws` draws of a split such as ``blocks:12+4:0.1``."""
+    @property
+    def pixels(self) -> NDArray[np.intp]:
+        """Number of each row's pixel, counted along the scene's rows: (n,) integer array."""
+        return np.asarray(self.rows * self.labels.classes.shape[1] + self.cols, np.intp)
+
+    def cv(self, split: str, n_splits: int = 5, *, seed: int = 0) -> BoundSplit:
+        """Return a scikit-learn splitter over this table's rows, or over some of them where it is nested.
+
+        Parameters
+        ----------
+        split : str
+            Such as ``blocks:12+4:0.1``; see `classifiers.splits.parse_split`.
+        n_splits : int
+            How many draws.
+        seed : int
+            Seed of the first; the following ones count up.
+        """
         from classifiers.splits import BoundSplit, parse_split
 
-        return BoundSplit(parse_split(split), self.labels, self.rows, self.cols, draws, seed)
+        rule = parse_split(split, self.maps)
+        return BoundSplit(rule, self.labels, self.rows, self.cols, self.X, n_splits, seed)

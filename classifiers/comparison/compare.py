@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from classifiers.comparison.entries import make_entries
 from classifiers.comparison.record import Record, run_key, versions
-from classifiers.comparison.results import Comparison, Entry, Pictures, Run, RunResult
+from classifiers.comparison.results import Comparison, DrawnSplit, Entry, Pictures, Run, RunResult
 from classifiers.heads.registry import make_head
 from classifiers.inputs import INPUTS, has_planes, picks
 from classifiers.mapping import predict_maps
 from classifiers.metrics import score
-from classifiers.splits import GRAMMAR, Draw, MaskSplit, Split, parse_split, thin
-from classifiers.table import WINDOW_PX, PixelTable
+from classifiers.splits import GRAMMAR, Draw, Split, contexts_of, draw_sides, leakage, parse_split, thin
+from classifiers.table import WINDOW_PX, PixelTable, pick_labels
 from hsifeat.errors import HeadError, SplitError, StoreError
 from hsifeat.features import Features, PlaneLike, open_features
 from hsifeat.scenes.colours import false_colour
@@ -88,15 +88,15 @@ def compare(
     given = [stores] if stores is None or isinstance(stores, str | Path | Features) else list(stores)
     opened = _named([store if isinstance(store, Features) else open_features(store) for store in given])
     listen(Note(f"stores: {', '.join(str(features.store.place) for features in opened.values())}"))
-    rules = _side_by_side([parse_split(text) for text in dict.fromkeys(splits)], listen)
-    entries = make_entries(list(opened), heads, inputs)
     first = next(iter(opened.values()))
+    rules = _side_by_side([parse_split(text, first.scene.labels) for text in dict.fromkeys(splits)], listen)
+    entries = make_entries(list(opened), heads, inputs)
     if not all(features.select(planes) for features in opened.values()) and any(
         has_planes(e.features) for e in entries
     ):
         raise StoreError("no plane to learn from: name some with --planes, or leave the inputs with planes out")
     tables = {
-        name: PixelTable.from_store(features, labels=first.labels(labels), planes=planes, window=WINDOW_PX)
+        name: PixelTable.from_store(features, labels=pick_labels(first, labels), planes=planes, window=WINDOW_PX)
         for name, features in opened.items()
     }
     bench = _Bench(opened, tables, Record(Path(out)), listen, {})
@@ -122,7 +122,7 @@ def compare(
         pictures=Pictures(
             truth=truth.classes,
             false_colour=false_colour(scene.cube, scene.wavelengths_nm, first.valid),
-            splits={text: _picture(draw) for (text, seed), draw in draws.items() if seed == 0},
+            splits={text: draw_sides(draw, truth) for (text, seed), draw in draws.items() if seed == 0},
             maps=maps,
         ),
         provenance={
@@ -131,6 +131,7 @@ def compare(
             "versions": {"python": platform.python_version(), **versions()},
             "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
         },
+        drawn=bench.measure(entries, draws),
     )
 
 
@@ -151,8 +152,38 @@ class _Bench:
         for seed in range(seeds):
             drawn = {rule.text: rule.draw(labels, seed) for rule in rules}
             fewest = min(int(draw.train.sum()) for draw in drawn.values())
-            draws |= {(text, seed): thin(draw, labels, fewest, seed) for text, draw in drawn.items()}
+            thinned = {text: thin(draw, labels, fewest, seed) for text, draw in drawn.items()}
+            counts = {text: int(draw.train.sum()) for text, draw in thinned.items()}
+            if len(set(counts.values())) > 1:
+                said = ", ".join(f"{count} under {text}" for text, count in counts.items())
+                self.listen(Note(f"seed {seed}: every class keeps a training pixel, so their numbers differ: {said}"))
+            draws |= {(text, seed): draw for text, draw in thinned.items()}
         return draws
+
+    def measure(self, entries: Sequence[Entry], draws: dict[tuple[str, int], Draw]) -> list[DrawnSplit]:
+        """Measure what every split leaks to what heads are given."""
+        contexts = {}
+        for entry in entries:
+            store = self._store(entry)
+            layout = self.tables[store].layout.take(picks(entry.features))
+            contexts[entry.columns] = contexts_of(self.stores[store], layout)
+        measured = []
+        for text in dict.fromkeys(text for text, _ in draws):
+            mine = [draw for (split, _), draw in draws.items() if split == text]
+            # Several inputs see the same pixels.
+            found = {seen: [leakage(draw, seen) for draw in mine] for seen in set(contexts.values())}
+            distances = next(iter(found.values()))
+            measured.append(
+                DrawnSplit(
+                    split=text,
+                    seen={of: float(np.mean([one.seen for one in found[seen]])) for of, seen in contexts.items()},
+                    context={of: " and ".join(sorted(map(str, seen))) for of, seen in contexts.items()},
+                    median_px=float(np.mean([one.median_px for one in distances])),
+                    least_px=min(one.least_px for one in distances),
+                    notes=draws[text, 0].notes,
+                )
+            )
+        return measured
 
     def run_all(self, entries: Sequence[Entry], draws: dict[tuple[str, int], Draw]) -> list[RunResult]:
         """Fit, predict and score what the record does not hold yet."""
@@ -238,12 +269,12 @@ class _Bench:
 
 
 def _side_by_side(rules: list[Split], listen: Listener) -> list[Split]:
-    """Add a disjoint split where only leaky ones are asked for, and the other way round; masks stand for themselves."""
+    """Add a disjoint split where only random ones are asked for, and the other way round; given ones stand alone."""
     if not rules:
         raise SplitError(f"no split to compare under; allowed: {GRAMMAR}")
-    drawn = [rule for rule in rules if not isinstance(rule, MaskSplit)]
-    for text, disjoint in zip(SPLITS, (False, True), strict=True):
-        if drawn and all(rule.disjoint != disjoint for rule in drawn):
+    kinds = {rule.kind for rule in rules} - {"given"}
+    for text, kind in zip(SPLITS, ("random", "disjoint"), strict=True):
+        if kinds and kind not in kinds:
             listen(Note(f"{text} is added: a random and a disjoint split are shown side by side"))
             rules = [*rules, parse_split(text)]
     return rules
@@ -283,7 +314,3 @@ def _facts(name: str, features: Features, planes: Sequence[PlaneLike] | None) ->
             for plane in features.select(planes)
         ],
     }
-
-
-def _picture(draw: Draw) -> NDArray[np.uint8]:
-    return (draw.train + 2 * draw.test).astype(np.uint8)

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.splits.picture import COLOURS
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BLUE, VERMILLION, ORANGE, SKY = "#0072b2", "#d55e00", "#e69f00", "#56b4e9"
+BLUE, VERMILLION = "#0072b2", "#d55e00"
 RIGHT, WRONG = "#5a9bc9", VERMILLION
-TRAIN, TEST = VERMILLION, SKY
 
 MIN_PX, MAX_PX = 580, 1000
 
@@ -65,8 +66,8 @@ def class_map(labels: NDArray[np.integer], colours: Mapping[int, str]) -> bytes:
 
 
 def split_map(split: NDArray[np.uint8]) -> bytes:
-    """Draw a `(rows, cols)` split, 0 = unused, 1 = train, 2 = test."""
-    return _paint(split, {1: TRAIN, 2: TEST})
+    """Draw a `(rows, cols)` split as `classifiers.splits.draw_sides` gives it."""
+    return _paint(split, COLOURS)
 
 
 def error_map(truth: NDArray[np.integer], predicted: NDArray[np.integer], split: NDArray[np.uint8]) -> bytes:

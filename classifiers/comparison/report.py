@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from classifiers.comparison import figures
-from classifiers.comparison.results import Comparison, Entry, Summary
+from classifiers.comparison.overview import leakage_line
+from classifiers.comparison.results import Comparison, DrawnSplit, Entry, Summary
+from classifiers.splits import picture
 from hsifeat.errors import HsifeatError
 from hsifeat.files import write_whole
 
@@ -25,6 +27,10 @@ _TELLS = (
     "scene does when only a few places were visited."
 )
 _MIXES = "Random pixels lie among their training pixels, and features with spatial context have seen both."
+_SEES = (
+    "What a plane says of a pixel was decided by the whole tile that the model saw; its training pixels lent no class, only "
+    "their spectra."
+)
 _MISSING = (
     "No split here is known to be spatially disjoint, so these numbers can't tell how well an entry maps ground that "
     "it has not seen: run blocks:12+4:0.1 as well."
@@ -33,7 +39,7 @@ _MISSING = (
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """A split as the page speaks of it: its kind, its draws and its pixels over all entries."""
+    """A split as the page speaks of it: its kind, its draws, its pixels over all entries, and what it leaks if known."""
 
     name: str
     kind: str
@@ -41,6 +47,7 @@ class SplitFacts:
     train_pixels: tuple[float, float]
     test_pixels: tuple[float, float]
     left_out: tuple[int, ...]
+    drawn: DrawnSplit | None
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,8 @@ def _content(comparison: Comparison) -> dict[str, Any]:
             for s in splits
         ],
         "step": figures.step(pictures.truth.shape),
-        "colours": {"train": figures.TRAIN, "test": figures.TEST, "right": figures.RIGHT, "wrong": figures.WRONG},
+        "colours": {"right": figures.RIGHT, "wrong": figures.WRONG},
+        "sides": [(picture.NAMES[side], picture.COLOURS[side]) for side in picture.NAMES],
         "LEAKS": LEAKS,
         "DISJOINT": DISJOINT,
     }
@@ -157,6 +165,7 @@ def _class_names(comparison: Comparison) -> dict[int, str]:
 
 def _splits(comparison: Comparison) -> list[SplitFacts]:
     facts = []
+    drawn = {of.split: of for of in comparison.drawn}
     for name in dict.fromkeys(s.split for s in comparison.summary):
         cells = [s for s in comparison.summary if s.split == name]
         train, test = [s.train_pixels for s in cells], [s.test_pixels for s in cells]
@@ -168,6 +177,7 @@ def _splits(comparison: Comparison) -> list[SplitFacts]:
                 train_pixels=(min(train), max(train)),
                 test_pixels=(min(test), max(test)),
                 left_out=tuple(sorted({c for s in cells for c in s.left_out})),
+                drawn=drawn.get(name),
             )
         )
     return facts
@@ -223,6 +233,8 @@ def _findings(rows: list[Row], splits: list[SplitFacts], comparison: Comparison)
     if leaky is not None and disjoint is not None:
         gap = _gap(rows, splits, leaky, disjoint, _class_names(comparison))
         found += [("The gap", gap)] if gap else []
+    leaks = [f"{splits[at].name}: {leakage_line(drawn)}." for at in order if (drawn := splits[at].drawn)]
+    found += [("Leakage", " ".join([*leaks, _SEES]))] if leaks else []
     belief = [_TELLS] * (disjoint is not None) + [_MIXES] * (leaky is not None) + [_MISSING] * (disjoint is None)
     return [*found, ("Which to believe", " ".join(belief))]
 

@@ -31,8 +31,13 @@ class Entry:
     features: str
     head: str
 
+    @property
+    def columns(self) -> str:
+        """What the head is given: features, and the store that they come from."""
+        return self.features + (f" of {self.store}" if self.store else "")
+
     def __str__(self) -> str:
-        return f"{self.head} on {self.features}" + (f" of {self.store}" if self.store else "")
+        return f"{self.head} on {self.columns}"
 
 
 @dataclass(frozen=True, order=True)
@@ -160,6 +165,33 @@ def _mean_sd(values: list[float]) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
+class DrawnSplit:
+    """How a split was drawn, and what it leaks to each kind of features; means over seeds.
+
+    Attributes
+    ----------
+    split : str
+        In the grammar.
+    seen : dict of str to float
+        For each of `Entry.columns`, the share of test pixels whose context holds a training pixel; see
+        `classifiers.splits.leakage`.
+    context : dict of str to str
+        For each of `Entry.columns`, which pixels its features see, in words.
+    median_px, least_px : float
+        Distance from a test pixel to the nearest training pixel: mean of the medians, and least of all.
+    notes : tuple of str
+        What a user should know of it, of seed 0.
+    """
+
+    split: str
+    seen: dict[str, float]
+    context: dict[str, str]
+    median_px: float
+    least_px: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Pictures:
     """The images of a report, all on the scene's grid of rows x cols.
 
@@ -170,7 +202,8 @@ class Pictures:
     false_colour : (rows, cols, 3) uint8 array
         The scene as a person sees it.
     splits : dict
-        For each split the pixels of seed 0: (rows, cols) uint8, 0 = unused, 1 = train, 2 = test.
+        For each split the pixels of seed 0: (rows, cols) uint8, 0 = unlabelled, 1 = train, 2 = test,
+        3 = labelled but dropped.
     maps : dict
         For each (entry, split) that was mapped, the predicted class of every pixel: (rows, cols) integer array.
     """
@@ -201,6 +234,8 @@ class Comparison:
         Maps and images.
     provenance : dict
         ``command``, ``created``, ``versions`` (dict), ``machine`` (dict).
+    drawn : list of DrawnSplit
+        How each split was drawn, and what it leaks.
     """
 
     scene: dict[str, Any]
@@ -210,6 +245,7 @@ class Comparison:
     results: list[RunResult]
     pictures: Pictures
     provenance: dict[str, Any] = field(default_factory=dict)
+    drawn: list[DrawnSplit] = field(default_factory=list)
 
     @cached_property
     def summary(self) -> list[Summary]:

@@ -30,6 +30,9 @@ two comparisons of the same runs differ in the two columns of seconds alone.
 - ``summary``: for each entry and split ``store``, ``features``, ``head``, ``split``, ``seeds`` (how many), mean
   ``train_pixels`` and ``test_pixels``, ``left_out``, ``classes``, ``[mean, standard deviation]`` of ``oa``, ``aa``,
   ``kappa`` and of each class in ``recall``, median ``fit_seconds`` and ``predict_seconds``, summed ``confusion``;
+- ``splits``: for each its name ``split``; by what heads are given, as ``spectra+planes of ip``, ``context`` in words, and
+  in ``seen`` the mean share of test pixels whose context holds a training pixel; ``median_px`` and ``least_px``, the
+  distance from a test pixel to the nearest training pixel; ``notes``;
 - ``provenance``: command, created, versions, machine.
 """
 
@@ -87,6 +90,7 @@ def to_json(comparison: Comparison) -> str:
         "stores": comparison.stores,
         "results": [result.to_json() for result in _sorted(comparison)],
         "summary": [_summary(s) for s in comparison.summary],
+        "splits": [asdict(drawn) for drawn in comparison.drawn],
         "provenance": comparison.provenance,
     }
     return json.dumps(document, indent=1, ensure_ascii=False, default=_plain) + "\n"

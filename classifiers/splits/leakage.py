@@ -1,0 +1,130 @@
+"""What a split leaks: which test pixels have features that a training pixel took part in.
+
+A plane's value at a pixel is decided by all that the model saw with it: normalisation and attention mix a whole tile, so
+its context is the tile of the pixel's core, mirrored beyond the scene's edge as the model saw it. Where a plane is
+coarser than the scene, values are interpolated, and near the edge of a core two tiles count. A window mean sees its
+window, a spectrum its own pixel. Not counted: what was fitted on the whole scene without labels, as a projection or a
+backbone may be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.layout import ColumnGroup, Layout
+from classifiers.splits.draw import Draw
+from hsifeat.features import Features
+from hsifeat.types import PlaneId
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The tiles of a plane: side of the cores, which lie edge to edge from the scene's first pixel, their frame, stride."""
+
+    core_px: int
+    context_px: int
+    stride: int = 1
+
+    @property
+    def tile_px(self) -> int:
+        """Side of what the model saw."""
+        return self.core_px + 2 * self.context_px
+
+
+@dataclass(frozen=True)
+class Context:
+    """Which pixels of the scene decide the features of a pixel: a rectangle.
+
+    Attributes
+    ----------
+    window_px : int
+        Side of the window that is averaged; 1 takes the pixel alone.
+    tiles : Tiles or None
+        For features of a plane, what the model saw.
+    """
+
+    window_px: int = 1
+    tiles: Tiles | None = None
+
+    def __str__(self) -> str:
+        window = "" if self.window_px == 1 else f"{self.window_px}x{self.window_px} px window"
+        if self.tiles is None:
+            return window or "its own pixel"
+        return f"{self.tiles.tile_px}x{self.tiles.tile_px} px tile" + (f" of a {window}" if window else "")
+
+    def span(self, at: NDArray[np.intp], length: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the first pixel of the context, and the one after the last, along an axis of `length` pixels."""
+        first = np.maximum(at - self.window_px // 2, 0)
+        last = np.minimum(at - self.window_px // 2 + self.window_px - 1, length - 1)
+        if self.tiles is None:
+            return first, last + 1
+        core, frame, stride = self.tiles.core_px, self.tiles.context_px, self.tiles.stride
+        cells = -(-length // stride)
+        # Cells between whose centres the pixels lie, then the tiles of those cells.
+        low = np.floor(np.maximum((first + 0.5) / stride - 0.5, 0)).astype(np.intp)
+        high = np.minimum(np.ceil(np.maximum((last + 0.5) / stride - 0.5, 0)).astype(np.intp), cells - 1)
+        start = low * stride // core * core - frame
+        stop = (high * stride // core + 1) * core + frame
+        # Beyond the edge a tile holds the mirrored scene, so it saw those pixels as well.
+        from_end, from_start = 2 * (length - 1) - (stop - 1), 1 - start
+        start, stop = np.minimum(start, from_end), np.maximum(stop, from_start)
+        return np.maximum(start, 0), np.minimum(stop, length)
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """What one draw leaks.
+
+    Attributes
+    ----------
+    seen : float
+        Share of the test pixels whose context holds a training pixel.
+    median_px, least_px : float
+        Distance (Euclidean, between centres) from a test pixel to the nearest training pixel: median and least.
+    """
+
+    seen: float
+    median_px: float
+    least_px: float
+
+    def __str__(self) -> str:
+        return (
+            f"the features of {self.seen:.1%} of the test pixels saw a training pixel; the nearest one is "
+            f"{self.median_px:.1f} px away at the median, {self.least_px:.1f} px at least"
+        )
+
+
+def contexts_of(features: Features, layout: Layout) -> frozenset[Context]:
+    """Return the contexts of the columns of a layout over a store; a pixel's features see all of them."""
+    return frozenset(_context_of(features, group) for group in layout)
+
+
+def _context_of(features: Features, group: ColumnGroup) -> Context:
+    window = group.size or 1
+    if group.t is None or group.layer is None:
+        return Context(window)
+    (plane,) = features.select([PlaneId(group.t, group.layer)])
+    tiling = features.recipe["tiling"]
+    frame = tiling["context_px"]
+    return Context(window, Tiles(tiling["tile_px"] - 2 * frame, frame, plane.stride))
+
+
+def leakage(draw: Draw, contexts: Iterable[Context]) -> Leakage:
+    """Measure what a draw leaks to features with the given contexts."""
+    from scipy.spatial import cKDTree
+
+    test = np.argwhere(draw.test)
+    distances = cKDTree(np.argwhere(draw.train)).query(test)[0]
+    # A summed-area table (Crow 1984) counts the training pixels of any rectangle in four reads.
+    counts = np.zeros((draw.train.shape[0] + 1, draw.train.shape[1] + 1), np.int32)
+    counts[1:, 1:] = draw.train.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
+    seen = np.zeros(len(test), bool)
+    for context in contexts:
+        top, bottom = context.span(test[:, 0], draw.train.shape[0])
+        left, right = context.span(test[:, 1], draw.train.shape[1])
+        seen |= counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left] > 0
+    return Leakage(float(seen.mean()), float(np.median(distances)), float(distances.min()))

@@ -1,0 +1,85 @@
+"""The picture of a split: which pixels train, test, are labelled but unused, or have no label.
+
+The colours are of Okabe and Ito (https://jfly.uni-koeln.de/color/) and differ in lightness too, so they stay apart for
+colour-blind eyes and in print.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.splits.draw import Draw
+from hsifeat.errors import SplitError
+from hsifeat.files import whole
+from hsifeat.scenes import Labels
+
+UNLABELLED, TRAIN, TEST, DROPPED = range(4)
+NAMES = {TRAIN: "training", TEST: "test", DROPPED: "dropped", UNLABELLED: "unlabelled"}
+COLOURS = {TRAIN: "#d55e00", TEST: "#56b4e9", DROPPED: "#000000", UNLABELLED: "#ece9e2"}
+_INCHES, _DPI = 7.0, 150
+
+
+def draw_sides(draw: Draw, labels: Labels) -> NDArray[np.uint8]:
+    """Return a (rows, cols) uint8 map: 0 = unlabelled, 1 = train, 2 = test, 3 = labelled but dropped.
+
+    Dropped are training pixels within the buffer of a test pixel, classes that can't stand on both sides, and what was
+    left out to match the numbers of training pixels.
+    """
+    sides = np.where(labels.classes != 0, DROPPED, UNLABELLED).astype(np.uint8)
+    sides[draw.train], sides[draw.test] = TRAIN, TEST
+    return sides
+
+
+def write_split_picture(path: str | Path, draw: Draw, labels: Labels, title: str = "") -> None:
+    """Write a PNG of a draw with a legend that counts the pixels of each kind.
+
+    Parameters
+    ----------
+    path : str or Path
+        Ends in ``.png``; it appears whole.
+    draw : Draw
+        Of `labels`.
+    labels : Labels
+        The label map that was divided.
+    title : str
+        Shown above, such as the split's text.
+
+    Raises
+    ------
+    SplitError
+        Another suffix.
+    """
+    from matplotlib import rc_context
+    from matplotlib.colors import ListedColormap
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise SplitError(f"the picture of a split is written as .png; found {path.name!r}")
+    sides = draw_sides(draw, labels)
+    counts = np.bincount(sides.ravel(), minlength=len(NAMES))
+    rows, cols = sides.shape
+    scale = _INCHES / max(rows, cols)
+    with rc_context({"text.parse_math": False}):
+        figure = Figure(figsize=(max(cols * scale, 1), max(rows * scale, 1)), dpi=_DPI)
+        axes = figure.add_axes((0, 0, 1, 1))
+        colours = ListedColormap([COLOURS[side] for side in sorted(COLOURS)])
+        axes.imshow(sides, cmap=colours, vmin=-0.5, vmax=len(COLOURS) - 0.5, interpolation="nearest")
+        axes.set_axis_off()
+        axes.set_title(title)
+        axes.legend(
+            handles=[
+                Patch(facecolor=COLOURS[side], edgecolor="#808080", label=f"{name}, {counts[side]:,} pixels")
+                for side, name in NAMES.items()
+            ],
+            loc="upper left",
+            bbox_to_anchor=(1.01, 1),
+            borderaxespad=0,
+            frameon=False,
+        )
+        with whole(path) as part:
+            figure.savefig(part, format="png", bbox_inches="tight", pad_inches=0.1)
