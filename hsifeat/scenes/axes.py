@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.lazily import Turned
+from hsifeat.scenes.lazily import Turned, Unflattened
 from hsifeat.types import Cube
 
 _AXES = ("rows", "cols", "bands")
@@ -56,16 +56,22 @@ def put_in_order(
     if len(axes) == 2:
         pixels = next(axis for axis in axes if axis.startswith("pixels"))
         rows, cols = _shape_of(array.shape[axes.index(pixels)], rows, cols, name)
-        bands_first = array if axes[0] == "bands" else np.asarray(array).T
+        bands_first = array if axes[0] == "bands" else _turn(array, (1, 0))
         sides = (rows, cols) if pixels == "pixels-by-row" else (cols, rows)
-        array = np.asanyarray(bands_first).reshape(-1, *sides)
+        if isinstance(bands_first, np.ndarray):
+            array = bands_first.reshape(-1, *sides)
+        else:
+            array = Unflattened(bands_first, *sides)
         axes = ("bands", "rows", "cols") if pixels == "pixels-by-row" else ("bands", "cols", "rows")
     elif rows is not None or cols is not None:
         raise SceneError(f"{name} has its rows and cols as axes: leave out --rows and --cols")
-    order = tuple(axes.index(axis) for axis in _AXES)
-    if order == (0, 1, 2):
-        return array, notes
-    return (array.transpose(order) if isinstance(array, np.ndarray) else Turned(array, order)), notes
+    return _turn(array, tuple(axes.index(axis) for axis in _AXES)), notes
+
+
+def _turn(array: Cube, order: tuple[int, ...]) -> Cube:
+    if order == tuple(range(len(order))):
+        return array
+    return array.transpose(order) if isinstance(array, np.ndarray) else Turned(array, order)
 
 
 def _guess(shape: tuple[int, ...], name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

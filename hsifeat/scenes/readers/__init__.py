@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.readers.faults import told
 from hsifeat.types import Cube
 
 
@@ -67,45 +69,70 @@ Reader = Callable[[Path, int, str | None], Raster]
 
 
 def read_raster(path: Path, ndim: int, variable: str | None = None) -> Raster:
-    """Read a file by the reader of its suffix.
+    """Read a file by the reader of its suffix, or a folder: a Zarr one, or one of single-band files.
 
     Raises
     ------
     SceneError
         No such file, no reader for it, a damaged file, or no single candidate in it.
     """
-    if not path.exists():
-        raise SceneError(f"no such file: {path}")
+    check_exists(path)
     readers = {entry.name: entry for entry in entry_points(group="hsifeat.readers")}
+    suffix = kind_of(path)
+    with told(path):
+        if suffix in readers:
+            reader: Reader = readers[suffix].load()
+        elif path.is_dir():
+            from hsifeat.scenes.readers.stack import read_folder as reader
+        else:
+            from hsifeat.scenes.readers.gdal import read_unknown as reader
+        raster = reader(path, ndim, variable)
+    if len(raster.array.shape) != ndim:
+        wanted = "a scene (rows, cols, bands)" if ndim == 3 else "a single band (rows, cols)"
+        flat = len(raster.array.shape) == 2 and not raster.ordered
+        hint = "; where its pixels are in one axis, say so: --axes bands,pixels --rows N" if flat else ""
+        raise SceneError(f"{path} holds an array of shape {tuple(raster.array.shape)}; wanted {wanted}{hint}")
+    return raster
+
+
+def kind_of(path: Path) -> str:
+    """Return the suffix by which a reader is found, in lower case and without its dot."""
+    if path.is_dir():
+        is_zarr = any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray", ".zmetadata"))
+        return "zarr" if is_zarr or path.suffix.lower() == ".zarr" else ""
     suffix = path.suffix.lower().lstrip(".")
-    if path.is_file() and suffix not in readers and "hdr" in readers:
+    if suffix not in suffixes():
         from hsifeat.scenes.readers.envi import has_header
 
         # Data files of ENVI often have no suffix, or one of their sensor's own.
-        suffix = "hdr" if has_header(path) else suffix
-    if path.is_dir() or suffix not in readers:
-        found = "a folder" if path.is_dir() else f"a file ending in {path.suffix or 'nothing'}"
+        return "hdr" if has_header(path) else suffix
+    return suffix
+
+
+def suffixes() -> list[str]:
+    """Return the suffixes that have a reader, without their dots."""
+    return sorted({entry.name for entry in entry_points(group="hsifeat.readers")})
+
+
+def check_exists(path: Path) -> None:
+    """Raise `SceneError` unless there is such a file or folder on this machine."""
+    if is_address(path):
         raise SceneError(
-            f"{path} is {found}; files ending in {', '.join('.' + n for n in sorted(readers))} can be read"
+            f"{path} is an address, and scenes are read from this machine: download the file and name that"
         )
-    reader: Reader = readers[suffix].load()
-    try:
-        raster = reader(path, ndim, variable)
-    except (SceneError, MemoryError):
-        raise
-    except Exception as error:  # a damaged file makes the format's library raise anything at all
-        kind = " ".join(str(error).split()) or type(error).__name__
-        raise SceneError(f"{path} can't be read, it may be truncated or not a .{suffix} file: {kind}") from error
-    if len(raster.array.shape) != ndim:
-        wanted = "a scene (rows, cols, bands)" if ndim == 3 else "a label map (rows, cols)"
-        raise SceneError(f"{path} holds an array of shape {tuple(raster.array.shape)}; wanted {wanted}")
-    return raster
+    if not path.exists():
+        raise SceneError(f"no such file: {path}")
+
+
+def is_address(source: str | Path) -> bool:
+    """Tell whether a source is an address such as ``https://…`` or ``s3://…``, of whose slashes a path keeps only one."""
+    return re.match(r"[a-z][a-z0-9+.-]+:/", str(source), re.IGNORECASE) is not None and not Path(source).exists()
 
 
 def split_variable(source: str | Path) -> tuple[Path, str | None]:
     """Read ``FILE`` or ``FILE:VARIABLE``; a file that has the colon in its name is taken as it is."""
     path = Path(source)
-    if not path.exists() and ":" in str(source):
+    if not path.exists() and ":" in str(source) and not is_address(source):
         head, _, variable = str(source).rpartition(":")
         return Path(head), variable
     return path, None

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.readers import Raster
+from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.readers import Raster, spectrum
 from hsifeat.scenes.readers.envi_header import Header, read_header
 
 if TYPE_CHECKING:
@@ -49,12 +50,40 @@ def read(path: Path, ndim: int, variable: str | None) -> Raster:
         header, data, notes = read_header(_find_header(path)), path, ()
     _check_size(header, data)
     array = _map(header, data)
-    wavelengths_nm, guessed = header.wavelengths_nm()
-    return Raster(
-        array=array[:, :, 0] if ndim == 2 and header.bands == 1 else array,
-        wavelengths_nm=wavelengths_nm,
-        notes=(*notes, *header.notes, *guessed),
+    name, bands = header.path.name, header.bands
+    unit = header.text("wavelength units")
+    wavelengths_nm, fwhm_nm, spectral = spectrum.in_nm(
+        header.listed("wavelength"), header.listed("fwhm"), unit, bands, name
     )
+    bad, bad_notes = spectrum.bad_bands(header.listed("bbl"), bands, name)
+    band_names, name_notes = spectrum.names_of(header.listed("band names"), bands, name)
+    scale, scale_notes = _scale(header)
+    georeference, where_notes = _georeference(header, data)
+    class_names, class_colours = _classes(header)
+    return Raster(
+        array=array[:, :, 0] if ndim == 2 and bands == 1 else array,
+        wavelengths_nm=wavelengths_nm,
+        fwhm_nm=fwhm_nm,
+        band_names=band_names,
+        bad_bands=bad,
+        nodata=spectrum.nodata_of(header.listed("data ignore value") or ()),
+        scale=scale,
+        georeference=georeference,
+        class_names=class_names,
+        class_colours=class_colours,
+        notes=(*notes, *header.notes, *spectral, *bad_notes, *name_notes, *scale_notes, *where_notes),
+    )
+
+
+def read_img(path: Path, ndim: int, variable: str | None) -> Raster:
+    """Read an ``.img``: ENVI's, or ERDAS Imagine's, which says so in its first bytes."""
+    with path.open("rb") as file:
+        erdas = file.read(15) == b"EHFA_HEADER_TAG"
+    if erdas:
+        from hsifeat.scenes.readers import gdal
+
+        return gdal.read(path, ndim, variable)
+    return read(path, ndim, variable)
 
 
 def has_header(path: Path) -> bool:
@@ -121,3 +150,40 @@ def _map(header: Header, data: Path) -> Cube:
     if mapped is None:  # spectral keeps the reason to itself
         raise SceneError(f"{data} can't be mapped into memory: it must lie on a file system that allows that")
     return mapped
+
+
+def _scale(header: Header) -> tuple[float, tuple[str, ...]]:
+    text = header.text("reflectance scale factor")
+    if not text:
+        return 1.0, ()
+    scale = float(spectrum.numbers([text])[0])
+    if np.isfinite(scale) and scale > 0:
+        return scale, ()
+    return 1.0, (f"{header.path.name}: its reflectance scale factor {text!r} is no positive number; it is left out",)
+
+
+def _georeference(header: Header, data: Path) -> tuple[Georeference | None, tuple[str, ...]]:
+    """Let GDAL read the map info, which knows ENVI's projections, datums and the sense of its rotation."""
+    if not header.text("map info") and not header.text("coordinate system string"):
+        return None, ()
+    from hsifeat.scenes.readers import gdal
+
+    try:
+        return gdal.georeference_of(data, "ENVI")
+    except SceneError:
+        return None, (f"{header.path.name}: its map info can't be read; where the scene lies is left out",)
+
+
+def _classes(header: Header) -> tuple[dict[int, str], dict[int, str]]:
+    """Return names and colours of the classes from 1 up: 0 is ENVI's unclassified."""
+    names = [str(name).strip() for name in header.listed("class names") or ()]
+    values = spectrum.numbers(header.listed("class lookup") or ())
+    colours = values[: len(values) // 3 * 3].reshape(-1, 3).tolist()
+    return (
+        {number: name for number, name in enumerate(names) if number and name},
+        {
+            number: "#" + "".join(f"{int(part):02x}" for part in colour)
+            for number, colour in enumerate(colours)
+            if number and all(0 <= part <= 255 for part in colour)
+        },
+    )

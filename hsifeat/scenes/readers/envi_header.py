@@ -9,22 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 
 INTERLEAVES = ("bil", "bip", "bsq")
-# Nanometres in a unit, by the names that are met in headers.
-_UNITS_NM = {
-    **dict.fromkeys(("nanometers", "nanometres", "nanometer", "nanometre", "nm"), 1.0),
-    **dict.fromkeys(("micrometers", "micrometres", "micrometer", "micrometre", "microns", "micron"), 1e3),
-    **dict.fromkeys(("um", "\N{MICRO SIGN}m", "\N{GREEK SMALL LETTER MU}m"), 1e3),
-    **dict.fromkeys(("angstroms", "angstrom"), 0.1),
-    **dict.fromkeys(("millimeters", "millimetres", "mm"), 1e6),
-}
-_UNKNOWN_UNITS = ("", "unknown", "undefined", "none")
-# No sensor of reflected light has bands beyond 100 um, none before 100 nm: numbers alone tell the two units apart.
-_MOST_UM = 100.0
 
 
 @dataclass(frozen=True)
@@ -64,39 +52,14 @@ class Header:
         """Size that the data file should have."""
         return self.offset + self.rows * self.cols * self.bands * self.dtype.itemsize
 
-    def wavelengths_nm(self) -> tuple[NDArray[np.float64] | None, tuple[str, ...]]:
-        """Return the centre wavelengths in nm, or None where there are none to trust, and notes on what was guessed."""
-        listed = self.fields.get("wavelength")
-        if listed is None:
-            return None, ()
-        values = _numbers(listed if isinstance(listed, list) else [listed])
-        unit = str(self.fields.get("wavelength units", "")).strip().lower()
-        guessed = unit in _UNKNOWN_UNITS
-        if guessed:
-            unit = "micrometers" if values.max(initial=0) < _MOST_UM else "nanometers"
-        if not (np.isfinite(values) & (values > 0)).all():
-            problem = "are not all positive numbers"
-        elif len(values) != self.bands:
-            problem = f"are {len(values)} for {self.bands} bands"
-        elif unit not in _UNITS_NM:
-            problem = f"are in {unit}, which is no length"
-        else:
-            # 0.55 um are 550 nm, not 550.0000000000001: no header says more than a millionth of a nanometre.
-            note = f"{self.path.name}: its wavelengths have no unit; took {unit}, by their size"
-            return np.round(values * _UNITS_NM[unit], 6), (note,) if guessed else ()
-        return None, (f"{self.path.name}: its wavelengths {problem}; they are left out",)
+    def listed(self, name: str) -> list[str] | None:
+        """Return the values of a field that is a list, or of one that is a list of one; None where it is missing."""
+        value = self.fields.get(name)
+        return value if value is None or isinstance(value, list) else [value]
 
-
-def _numbers(texts: list[str]) -> NDArray[np.float64]:
-    """Read numbers; NaN for what is none, nothing for what a comma too many leaves."""
-
-    def number(text: str) -> float:
-        try:
-            return float(text)
-        except ValueError:
-            return float("nan")
-
-    return np.array([number(text) for text in texts if text], dtype=np.float64)
+    def text(self, name: str) -> str:
+        """Return the text of a field, or an empty string."""
+        return ", ".join(self.listed(name) or ()).strip()
 
 
 def read_header(path: Path) -> Header:

@@ -1,4 +1,4 @@
-"""MATLAB files up to version 7, by SciPy."""
+"""MATLAB files: up to version 7 by SciPy, version 7.3 by h5py."""
 
 from __future__ import annotations
 
@@ -6,29 +6,35 @@ from pathlib import Path
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.readers import Raster
+from hsifeat.scenes.readers.candidates import choose
 
-_NUMERIC = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
+NUMERIC = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
+# Deflate, by which MATLAB compresses, makes nothing more than 1032 times smaller.
+_MOST_COMPRESSED = 1032
 
 
 def read(path: Path, ndim: int, variable: str | None) -> Raster:
-    """Read one numeric variable of `ndim` dimensions; `SceneError` lists the candidates when there are several."""
+    """Read one numeric variable of `ndim` dimensions; `SceneError` lists the candidates when there are several.
+
+    Files of version 7.3 are read when they are sliced; older ones hold at most 2 GB a variable, and are read at once.
+    """
+    import h5py
     from scipy.io import loadmat, whosmat
 
-    try:
-        held = whosmat(path)
-    except NotImplementedError as error:
+    if h5py.is_hdf5(path):
+        from hsifeat.scenes.readers import hdf5
+
+        return hdf5.read_matlab(path, ndim, variable)
+    held = whosmat(path)
+    shapes = {name: tuple(shape) for name, shape, kind in held if kind in NUMERIC}
+    others = ", ".join(f"{name} of class {kind}" for name, _, kind in held if kind not in NUMERIC)
+    chosen, notes = choose(path, shapes, ndim, variable, others)
+    values = 1
+    for size in shapes[chosen]:
+        values *= max(size, 0)
+    if values > _MOST_COMPRESSED * path.stat().st_size:
         raise SceneError(
-            f"{path} is a MATLAB v7.3 file, which is not read yet: save it with -v7, or as .npy"
-        ) from error
-    shapes = {name: tuple(shape) for name, shape, kind in held if kind in _NUMERIC}
-    # A vector is two-dimensional to MATLAB, but no label map.
-    candidates = {n: s for n, s in shapes.items() if len(s) == ndim and sorted(s)[-2] > 1}
-    listing = ", ".join(f"{n} {' x '.join(map(str, s))}" for n, s in shapes.items()) or "no numeric array"
-    if variable is not None and variable not in shapes:
-        raise SceneError(f"{path} has no variable {variable!r}; it holds {listing}")
-    if variable is None and len(candidates) != 1:
-        count = "no array" if not candidates else f"{len(candidates)} arrays"
-        raise SceneError(f"{path} has {count} of {ndim} dimensions; it holds {listing}: name one with --variable NAME")
-    chosen = variable or next(iter(candidates))
-    notes = () if variable or len(shapes) == 1 else (f"{path.name}: took the variable {chosen}, of {listing}",)
+            f"{path} says that {chosen} has {values} values, more than a file of {path.stat().st_size} bytes can hold: "
+            "it is damaged"
+        )
     return Raster(array=loadmat(path, variable_names=[chosen])[chosen], ordered=False, variable=chosen, notes=notes)

@@ -1,0 +1,176 @@
+"""Zarr folders and NetCDF files by xarray: arrays whose dimensions have names, read when they are sliced."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import SceneError
+from hsifeat.scenes.lazily import Part, Turned, View, as_slices
+from hsifeat.scenes.readers import Raster, conventions
+from hsifeat.scenes.readers.candidates import choose
+from hsifeat.scenes.readers.conventions import Named
+from hsifeat.scenes.readers.faults import told
+from hsifeat.scenes.readers.hdf5 import missing_note, storage_notes
+
+
+class OnDisk(View):
+    """An array of xarray's or zarr's, whose errors name the file.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder.
+    source : array-like
+        Takes slices and whole numbers.
+    """
+
+    def __init__(self, path: Path, source: Any) -> None:
+        super().__init__(source.shape, source.dtype)
+        self._path, self._source = path, source
+
+    def _read(self, parts: tuple[Part, ...]) -> NDArray[Any]:
+        with told(self._path), _quiet():
+            return np.asarray(self._source[as_slices(parts)])
+
+
+def read_netcdf(path: Path, ndim: int, variable: str | None) -> Raster:
+    """Read a variable of a NetCDF file, classic or version 4, with what the CF conventions say of it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    ndim : int
+        3 for a cube; 2 for a label map.
+    variable : str or None
+        The variable, as ``group/name`` where it lies in a group; needed where there are several candidates.
+
+    Raises
+    ------
+    SceneError
+        It is damaged, or holds no single candidate.
+    """
+    import h5py
+
+    with path.open("rb") as file:
+        classic = file.read(3) == b"CDF"
+    if classic:
+        return _raster(path, _by_xarray(path, engine="scipy"), ndim, variable)
+    raster = _raster(path, _by_xarray(path, engine="h5netcdf", phony_dims="sort"), ndim, variable)
+    with h5py.File(path, "r") as file:
+        return replace(raster, notes=(*raster.notes, *storage_notes(path, file[raster.variable])))
+
+
+def read_zarr(path: Path, ndim: int, variable: str | None) -> Raster:
+    """Read an array of a Zarr folder, version 2 or 3, with what the CF conventions say of it.
+
+    Parameters
+    ----------
+    path : Path
+        The folder: one array, or a group of arrays. A feature store of ours is no scene.
+    ndim : int
+        3 for a cube; 2 for a label map.
+    variable : str or None
+        The array, as ``group/name`` where it lies in a group; needed where there are several candidates.
+
+    Raises
+    ------
+    SceneError
+        It is damaged, a feature store, or holds no single candidate.
+    """
+    import zarr
+
+    if not path.is_dir():
+        raise SceneError(f"{path} is a file; a Zarr scene is a folder")
+    node = zarr.open(path, mode="r")
+    if isinstance(node, zarr.Array):
+        if variable is not None:
+            raise SceneError(f"{path} is one array without a name; leave out {variable!r}")
+        raster = replace(_raster(path, {"": _by_zarr(path, node)}, ndim, None), variable="")
+        return replace(raster, notes=(*raster.notes, *_missing(path, path, node)))
+    if "manifest" in node.attrs:
+        raise SceneError(
+            f"{path} is a feature store, not a scene: `hsifeat fit` and `hsifeat bench` take it; to extract, name the "
+            "scene's own file"
+        )
+    arrays = {name: one for name, one in node.members(max_depth=None) if isinstance(one, zarr.Array)}
+    named = {name: _by_zarr(path, array) for name, array in arrays.items()}
+    # xarray opens a group only where every array in it has names for its dimensions.
+    if all(one.dims for one in named.values() if one.array.shape):
+        named = _by_xarray(path, engine="zarr", consolidated=False)
+    raster = _raster(path, named, ndim, variable)
+    return replace(raster, notes=(*raster.notes, *_missing(path, path / raster.variable, arrays[raster.variable])))
+
+
+def _by_xarray(path: Path, **options: Any) -> dict[str, Named]:
+    """Open a file's variables by xarray, of all its groups; values stay as they are delivered, neither scaled nor NaN."""
+    import xarray as xr
+
+    plain: dict[str, Any] = {"mask_and_scale": False, "decode_times": False, "decode_coords": False, "cache": False}
+    with _quiet():
+        if options["engine"] == "scipy":
+            groups = {"/": xr.open_dataset(path, **plain, **options)}
+        else:
+            groups = dict(xr.open_groups(path, **plain, **options))
+    found = {}
+    for group, dataset in groups.items():
+        for name, variable in dataset.variables.items():
+            # Where a file has no names for its dimensions, xarray makes some up.
+            dims = () if any(str(dim).startswith("phony_dim_") for dim in variable.dims) else map(str, variable.dims)
+            found[f"{group}/{name}".strip("/")] = Named(tuple(dims), OnDisk(path, variable), dict(variable.attrs))
+    return found
+
+
+def _by_zarr(path: Path, array: Any) -> Named:
+    dims = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS") or ()
+    known = all(isinstance(dim, str) for dim in dims) and len(dims) == array.ndim
+    return Named(tuple(dims) if known else (), OnDisk(path, array), dict(array.attrs))
+
+
+def _raster(path: Path, named: dict[str, Named], ndim: int, variable: str | None) -> Raster:
+    arrays = {name: one for name, one in named.items() if one.array.dtype.kind in "biufc" and one.array.shape}
+    axes = {name: conventions.kept_axes(one, ndim) for name, one in arrays.items()}
+    shapes = {
+        name: tuple(one.array.shape[axis] for axis in axes[name])
+        for name, one in arrays.items()
+        if name == variable or not conventions.is_coordinate(name, one)
+    }
+    chosen, notes = choose(path, shapes, ndim, variable)
+    one = arrays[chosen]
+    order, ordered, guessed = conventions.order_of(one, axes[chosen], named, path.name)
+    array = one.array if order == tuple(range(len(one.array.shape))) else Turned(one.array, order)
+    if not ordered or len(order) != ndim:
+        return Raster(
+            array, ordered=False, variable=chosen, nodata=conventions.nodata_of(one), notes=(*notes, *guessed)
+        )
+    dims = [one.dims[axis] for axis in order]
+    raster = conventions.described(one, dims, named, path.name)
+    return replace(raster, array=array, variable=chosen, notes=(*notes, *guessed, *raster.notes))
+
+
+def _missing(path: Path, folder: Path, array: Any) -> tuple[str, ...]:
+    """Count the files of an array's chunks, instead of asking for each: a damaged shape may claim any number."""
+    blocks = array.shards or array.chunks
+    wanted = prod(-(-size // block) for size, block in zip(array.shape, blocks, strict=True))
+    metadata = {"zarr.json", ".zarray", ".zattrs", ".zmetadata", ".zgroup"}
+    held = sum(one.is_file() and one.name not in metadata for one in folder.rglob("*"))
+    if held > wanted:
+        raise SceneError(f"{folder} holds {held} chunks, but its shape has only {wanted}: it is damaged")
+    return missing_note(path, folder.name, held, wanted)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what xarray and zarr warn of, such as a format's experimental parts, from people who can't change it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
