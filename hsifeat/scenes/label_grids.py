@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.blocks import blocks
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_classes import Classes
 from hsifeat.scenes.scene import Scene
-
-if TYPE_CHECKING:
-    from rasterio import Affine
 
 # Grids are aligned where no corner of the scene is farther than this from a corner of the labels' cells, in cells.
 _TOLERANCE = 1e-6
@@ -88,28 +85,27 @@ def _factor_by_shape(classes: Classes, scene: Scene, name: str) -> int:
 
 def _aligned_cells(georeference: Georeference, where: Georeference, scene: Scene, name: str) -> _Cells | None:
     """Find the scene among the labels' cells, if each of its pixels is k x k whole ones."""
-    from rasterio import Affine
-
     if where.crs and georeference.crs and not where.same_crs(georeference):
         return None
-    # From the scene's columns and rows to those of the labels.
-    across = ~_affine(georeference, name) * _affine(where, scene.name)
-    if not np.isfinite(across).all():
+    (sides, start), (scene_sides, scene_start) = _affine(georeference, name), _affine(where, scene.name)
+    # From the scene's columns and rows to those of the labels; offsets are subtracted first, for they are large.
+    steps = np.linalg.solve(sides, scene_sides)
+    first = np.linalg.solve(sides, scene_start - start)
+    if not (np.isfinite(steps).all() and np.isfinite(first).all()):
         return None
-    factor, col, row = round(across.a), round(across.c), round(across.f)
-    aligned = Affine(factor, 0, col, 0, factor, row)
-    corners = [(x, y) for x in (0, scene.cols) for y in (0, scene.rows)]
-    off = np.subtract([across * corner for corner in corners], [aligned * corner for corner in corners])
+    factor, (col, row) = round(steps[0, 0]), (round(place) for place in first)
+    corners = np.array([(x, y) for x in (0, scene.cols) for y in (0, scene.rows)])
+    off = corners @ (steps - factor * np.eye(2)).T + (first - (col, row))
     return _Cells(row, col, factor) if factor >= 1 and np.abs(off).max() <= _TOLERANCE else None
 
 
-def _affine(georeference: Georeference, name: str) -> Affine:
-    from rasterio import Affine
-
-    affine = Affine(*georeference.transform)
-    if not np.isfinite(affine).all() or affine.determinant == 0:
+def _affine(georeference: Georeference, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a transform's matrix (2, 2), from columns and rows to map coordinates, and its offset (2,)."""
+    a, b, c, d, e, f = georeference.transform
+    sides = np.array([[a, b], [d, e]])
+    if not np.isfinite(georeference.transform).all() or np.linalg.det(sides) == 0:
         raise SceneError(f"{name}: its transform {georeference.transform} lays all pixels on a line, or nowhere")
-    return affine
+    return sides, np.array([c, f])
 
 
 def _take(classes: Classes, cells: _Cells, scene: Scene, name: str) -> tuple[Classes, tuple[str, ...]]:
@@ -154,10 +150,12 @@ def _of_one_class(cells: Classes, factor: int) -> tuple[Classes, int]:
 def _resample(
     classes: Classes, georeference: Georeference, where: Georeference, scene: Scene, name: str
 ) -> tuple[Classes, tuple[str, ...]]:
-    """Give each pixel the class of the cell that its centre lies in, by GDAL."""
-    from rasterio.crs import CRS
-    from rasterio.errors import CRSError, RasterioError
-    from rasterio.warp import Resampling, reproject
+    """Give each pixel the class of the cell that its centre lies in.
+
+    Every centre is transformed by pyproj, as vectors are: `rasterio.warp.reproject` interpolates between some of them,
+    which moves labels by up to an eighth of a pixel.
+    """
+    from pyproj import Transformer
 
     if georeference.crs is None or where.crs is None:
         lacks = name if georeference.crs is None else f"the scene {scene.name}"
@@ -165,22 +163,24 @@ def _resample(
             f"{name} lies on another grid than the scene {scene.name}, and {lacks} has no CRS: assign one "
             "(gdal_edit -a_srs), or give labels on the scene's grid"
         )
+    same = where.same_crs(georeference)
+    across = None if same else Transformer.from_crs(where.crs, georeference.crs, always_xy=True)
+    (sides, start), (scene_sides, scene_start) = _affine(georeference, name), _affine(where, scene.name)
     onto = np.zeros((scene.rows, scene.cols), classes.dtype)
-    try:
-        reproject(
-            classes,
-            onto,
-            src_transform=_affine(georeference, name),
-            src_crs=CRS.from_wkt(georeference.crs),
-            dst_transform=_affine(where, scene.name),
-            dst_crs=CRS.from_wkt(where.crs),
-            resampling=Resampling.nearest,
-            tolerance=0,  # every centre is transformed, none interpolated
-        )
-    except (RasterioError, CRSError) as error:
-        raise SceneError(f"{name} can't be reprojected onto the scene {scene.name}: {error}") from error
+    for block in blocks(scene.rows, scene.cols):
+        row, col = np.mgrid[block.slices] + 0.5
+        x, y = scene_sides @ np.stack((col.ravel(), row.ravel())) + scene_start[:, None]
+        if across is not None:
+            x, y = across.transform(x, y)
+        known = np.isfinite(x) & np.isfinite(y)
+        x, y = np.where(known, x, 0), np.where(known, y, 0)
+        col, row = np.floor(np.linalg.solve(sides, np.stack((x, y)) - start[:, None]))
+        there = known & (row >= 0) & (row < classes.shape[0]) & (col >= 0) & (col < classes.shape[1])
+        found = np.zeros(there.shape, classes.dtype)
+        found[there] = classes[row[there].astype(np.intp), col[there].astype(np.intp)]
+        onto[block.slices] = found.reshape(block.rows, block.cols)
     _check_on_scene(classes, onto, scene, name)
-    if where.same_crs(georeference):
+    if same:
         return onto, (f"{name}: resampled by nearest neighbour onto the scene's grid",)
     names = f"from {georeference.crs_name} to the scene's {where.crs_name}"
     return onto, (f"{name}: reprojected by nearest neighbour {names}",)

@@ -91,6 +91,8 @@ def _read(path: Path, rest: str) -> tuple[GeoDataFrame, str, str, tuple[str, ...
     """Return the features, the column of their classes, what to call them, and a note on what was guessed."""
     import geopandas
 
+    if path.suffix.lower() == ".shp":
+        _check_size(path)
     listed = geopandas.list_layers(path)
     # Tables without geometry have no type.
     layers = {layer: _columns(path, layer) for layer in listed.name[listed.geometry_type.notna()]}
@@ -113,6 +115,14 @@ def _read(path: Path, rest: str) -> tuple[GeoDataFrame, str, str, tuple[str, ...
             notes = (f"{path.name}: took the column {column}, of {', '.join(columns)}; FILE:COLUMN names another",)
     features = geopandas.read_file(path, layer=layer, columns=[column])
     return features, column, name.replace("/", "-"), notes
+
+
+def _check_size(path: Path) -> None:
+    """Compare a shapefile's size with its header's; GDAL reads on without the features that are cut off."""
+    with path.open("rb") as file:
+        said = 2 * int.from_bytes(file.read(28)[24:])
+    if (found := path.stat().st_size) < said:
+        raise SceneError(f"{path} has {found} bytes, but its header says {said}: it is truncated")
 
 
 def _columns(path: Path, layer: str) -> dict[str, str]:
@@ -173,10 +183,11 @@ def _rasterise(
     import shapely
     from rasterio import Affine
     from rasterio.features import rasterize
+    from rasterio.transform import xy
 
     transform = Affine(*where.transform)
-    corners = ((0, 0), (scene.cols, 0), (scene.cols, scene.rows), (0, scene.rows))
-    inside = features.intersects(shapely.Polygon([transform * corner for corner in corners])).to_numpy()
+    corners = xy(transform, [0, 0, scene.rows, scene.rows], [0, scene.cols, scene.cols, 0], offset="ul")
+    inside = features.intersects(shapely.Polygon(np.column_stack(corners))).to_numpy()
     if not inside.any():
         raise SceneError(f"{name}: none of its features lies on the scene {scene.name}: check the CRS of both")
     notes: tuple[str, ...] = ()
