@@ -51,6 +51,9 @@ Planes = Annotated[str | None, typer.Option(help="Planes, e.g. 't50/*,t100/up_bl
 LabelName = Annotated[str | None, typer.Option(help="Name of a label map in the store.")]
 
 
+# Columns of `hsifeat scenes` that say yes or no, and the facts behind them.
+_ABOUT_SCENES = {"split": "official_split", "checked": "checked"}
+
 # What says how a scene is read, for every verb that takes one.
 _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
     "scene": (
@@ -111,28 +114,43 @@ def list_scenes(context: typer.Context, as_json: Json = False) -> None:
     """
     if context.invoked_subcommand is None:
         from hsifeat.scenes.registry import REGISTRY
+        from hsifeat.scenes.registry.place import scenes_folder, state
 
-        rows = [scene.facts() for scene in REGISTRY.values()]
-        _show(
-            "scenes",
-            rows,
-            ("name", "title", "sensor", "rows", "cols", "bands", "classes", "licence", "source"),
-            as_json,
-        )
+        rows = [{**scene.facts(), "here": state(scene)} for scene in REGISTRY.values()]
+        if as_json:
+            return _show("", rows, (), as_json=True)
+        from hsifeat import terminal
+
+        for row in rows:
+            row.update({what: "yes" if row[fact] else "no" for what, fact in _ABOUT_SCENES.items()})
+        shown = ("name", "sensor", "rows", "cols", "bands", "gsd_m", "classes", *_ABOUT_SCENES, "here")
+        terminal.show_table("scenes", rows, shown)
+        terminal.say(f"hsifeat scenes fetch NAME gets a scene into {scenes_folder()}; --json says all that is known")
+    return None
 
 
 @scenes.command("show")
 @_opens_scene
-def show_scene(scene: Scene, as_json: Json = False) -> None:
-    """Show shape, wavelengths, valid pixels, classes and counts.
+def show_scene(
+    scene: Scene,
+    out: Annotated[
+        Path | None, typer.Option(help="The picture; by default NAME.png here, and none with --json.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show shape, wavelengths, valid pixels, classes and counts; write a picture of bands and labels.
 
     Example: `hsifeat scenes show indian-pines`
     """
     from hsifeat import terminal
+    from hsifeat.scenes.picture import picture_path, write_picture
 
+    picture = None if as_json and out is None else picture_path(scene, out)
     facts = scene.facts()
     for note in scene.notes:
         terminal.note(note)
+    if picture is not None:
+        write_picture(scene, picture)
     if as_json:
         terminal.show_json(facts)
         return
@@ -140,6 +158,32 @@ def show_scene(scene: Scene, as_json: Json = False) -> None:
     terminal.show_table(facts["name"], rows, ("", " "))
     for name, classes in facts["labels"].items():
         terminal.show_table(f"labels {name}", classes, ("class", "name", "pixels", "colour"))
+    terminal.say(f"picture: {picture}")
+
+
+@scenes.command("fetch")
+def fetch_scene(name: Annotated[str, typer.Argument(help="A registry name, see `hsifeat scenes`.")]) -> None:
+    """Download a public scene and check its checksum, or say which files to put where.
+
+    Example: `hsifeat scenes fetch pavia-university`
+    """
+    from hsifeat import terminal
+    from hsifeat.scenes.registry.fetch import fetch
+    from hsifeat.work.events import Advanced, Started
+
+    begun: set[str] = set()
+    with terminal.progress() as listen:
+
+        def advance(file: str, done: int, total: int) -> None:
+            if file not in begun:
+                begun.add(file)
+                listen(Started(file, total / 1e6, "MB"))
+            listen(Advanced(file, done / 1e6))
+
+        files = fetch(name, advance)
+    for file in files:
+        terminal.say(str(file))
+    terminal.say(f"{name} is on this machine: hsifeat scenes show {name}")
 
 
 @app.command()

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from hsifeat.scenes.blocks import blocks, sample_band
 from hsifeat.types import Cube
 
-# Twenty colours that stay apart for colour-blind eyes as far as twenty can: hues alternate in lightness.
+# Twenty colours that stay apart for colour-blind eyes as far as twenty can: hues alternate in lightness. None is black,
+# which is what pixels without a class are.
 _PALETTE = (
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#332288", "#882255", "#44aa99",
-    "#999933", "#aa4499", "#88ccee", "#661100", "#117733", "#ddcc77", "#6699cc", "#cc6677", "#999999", "#000000",
+    "#999933", "#aa4499", "#88ccee", "#661100", "#117733", "#ddcc77", "#6699cc", "#cc6677", "#999999", "#ffffff",
 )  # fmt: skip
 
 RGB_NM = (640.0, 550.0, 460.0)
@@ -46,7 +47,10 @@ def rgb_bands(bands: int, wavelengths_nm: NDArray[np.float64] | None) -> tuple[i
 
 
 def false_colour(
-    cube: Cube, wavelengths_nm: NDArray[np.float64] | None = None, valid: NDArray[np.bool_] | None = None
+    cube: Cube,
+    wavelengths_nm: NDArray[np.float64] | None = None,
+    valid: NDArray[np.bool_] | None = None,
+    step: int = 1,
 ) -> NDArray[np.uint8]:
     """Show a scene: three bands, each stretched from its 2nd to its 98th percentile, of a sample in a large scene.
 
@@ -58,20 +62,29 @@ def false_colour(
         Centre wavelengths in nm.
     valid : (rows, cols) bool array, optional
         Pixels that count; the others are drawn black.
+    step : int
+        Draw every n-th pixel along both sides.
 
     Returns
     -------
-    (rows, cols, 3) uint8 array
+    (rows / step, cols / step, 3) uint8 array
+        Rounded up.
     """
     rows, cols, bands = cube.shape
     mask = np.ones((rows, cols), dtype=bool) if valid is None else valid
-    picture = np.zeros((rows, cols, 3), dtype=np.uint8)
+    seen = mask[::step, ::step]
+    picture = np.zeros((*seen.shape, 3), dtype=np.uint8)
     if not mask.any():
         return picture
     for channel, band in enumerate(rgb_bands(bands, wavelengths_nm)):
         low, high = np.percentile(sample_band(cube, band, mask), [2, 98])
-        for block in blocks(rows, cols):
-            values = np.asarray(cube[(*block.slices, band)], dtype=np.float64)[mask[block.slices]]
+        for block in blocks(*seen.shape):
+            good = seen[block.slices]
+            wanted = tuple(
+                slice(s.start * step, min(s.stop * step, n), step)
+                for s, n in zip(block.slices, mask.shape, strict=True)
+            )
+            values = np.asarray(cube[(*wanted, band)], dtype=np.float64)[good]
             stretched = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
-            picture[(*block.slices, channel)][mask[block.slices]] = np.round(stretched * 255).astype(np.uint8)
+            picture[(*block.slices, channel)][good] = np.round(stretched * 255).astype(np.uint8)
     return picture

@@ -12,6 +12,7 @@ from hsifeat.scenes.labels import open_labels
 from hsifeat.scenes.lazily import Bands
 from hsifeat.scenes.readers import Raster, read_raster, split_variable
 from hsifeat.scenes.registry import REGISTRY
+from hsifeat.scenes.registry.others import find_other
 from hsifeat.scenes.scene import Scene
 
 PathLike = str | Path
@@ -34,8 +35,9 @@ def open_scene(
     Parameters
     ----------
     source : str, Path, or sequence of these
-        A registry name such as ``indian-pines``; a file that one of the readers takes, see `hsifeat.scenes.readers`; a
-        folder of single-band files; or several single-band files in the order of their bands.
+        A registry name such as ``indian-pines``, or ``rs-fusion-datasets:NAME`` where that is installed; a file that one
+        of the readers takes, see `hsifeat.scenes.readers`; a folder of single-band files; or several single-band files
+        in the order of their bands.
     variable : str, optional
         The variable to take from a file that holds several. By default there must be a single candidate.
     axes : str, optional
@@ -70,7 +72,8 @@ def open_scene(
     if bad_bands not in {"drop", "keep"}:
         raise SceneError(f"bad bands are dropped or kept (drop, keep); found {bad_bands!r}")
     sources = [source] if isinstance(source, str | Path) else list(source)
-    entry = REGISTRY.get(str(sources[0])) if len(sources) == 1 else None
+    name = str(sources[0]) if len(sources) == 1 else ""
+    entry = REGISTRY.get(name) or find_other(name)
     if entry is not None:
         if any(option is not None for option in (variable, axes, rows, cols, nodata)):
             raise SceneError(f"{entry.name} is a scene of the registry: leave out what says how a file is to be read")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 from hsifeat.errors import SceneError, nearest
 from hsifeat.files import disk_errors, whole
@@ -42,7 +43,7 @@ def fetch(name: str, advance: Advance = lambda *_: None) -> list[Path]:
         brings another file than the known one; or another file that lies there under the name.
     """
     if name not in REGISTRY:
-        raise SceneError(f"no scene named {name!r}; scenes: {nearest(name, REGISTRY)}")
+        raise SceneError(f"no scene named {name!r}; {nearest(name, REGISTRY)}")
     scene = REGISTRY[name]
     folder = folder_of(scene)
     _check_those_there(scene, folder)
@@ -73,28 +74,25 @@ def _check_those_there(scene: PublicScene, folder: Path) -> None:
 
 def _fetch_archive(scene: PublicScene, folder: Path, advance: Advance) -> None:
     """Download the scene's zip file, take its files out, each whole or not at all, and delete it."""
-    from zipfile import BadZipFile, ZipFile
-
     assert scene.archive is not None  # noqa: S101  # a file without an address is known by its archive
     name = scene.archive.url.rpartition("/")[2]
     path = _download(scene, folder, name, scene.archive.url, scene.archive.sha256, advance)
     try:
         with ZipFile(path) as archive:
             for file in missing(scene):
-                _take_out(archive, f"{scene.archive.folder}/{file.name}", folder / file.name, str(file.sha256))
+                if not file.url:
+                    _take_out(archive, f"{scene.archive.folder}/{file.name}", folder / file.name, str(file.sha256))
     except (BadZipFile, KeyError, NotImplementedError) as error:
         raise SceneError(f"{scene.archive.url} is not the archive that is known: {error}") from error
     finally:
         path.unlink(missing_ok=True)
 
 
-def _take_out(archive: object, member: str, path: Path, sha256: str) -> None:
+def _take_out(archive: ZipFile, member: str, path: Path, sha256: str) -> None:
     import shutil
-    from zipfile import ZipFile
 
     from pooch import file_hash
 
-    assert isinstance(archive, ZipFile)  # noqa: S101
     with whole(path) as part:
         with archive.open(member) as packed, part.open("wb") as file:
             shutil.copyfileobj(packed, file)
@@ -122,9 +120,9 @@ def _download(scene: PublicScene, folder: Path, name: str, url: str, sha256: str
         reason = " ".join(str(error).split())
     except ValueError:  # pooch's, for a checksum
         reason = f"what came is another file: its sha256 is not {sha256}"
-    lacking = [file for file in missing(scene) if name == file.name] or missing(scene)
     raise SceneError(
-        f"{url} could not be downloaded, nothing of it was kept: {reason}; or {how_to_get(scene, lacking)}"
+        f"{url} could not be downloaded, nothing of it was kept: {reason}; try again, or put "
+        f"{', '.join(file.name for file in missing(scene))} into {folder}"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,7 @@ def load(facts: PublicScene) -> Scene:
     scene = _from_tensorly(facts) if facts.package else _from_files(facts)
     for name, part in facts.labels.items():
         if is_there(facts, part.file):
-            labels, notes = _labels(facts, scene, name, part)
-            scene = replace(scene.with_labels(labels), notes=(*scene.notes, *notes))
+            scene = scene.with_labels(_labels(facts, scene, name, part))
     return scene
 
 
@@ -75,7 +73,7 @@ def _from_tensorly(facts: PublicScene) -> Scene:
     )
 
 
-def _labels(facts: PublicScene, scene: Scene, name: str, part: LabelFacts) -> tuple[Labels, tuple[str, ...]]:
+def _labels(facts: PublicScene, scene: Scene, name: str, part: LabelFacts) -> Labels:
     """Read a label map in the scene's own class numbers, with a note when it is not the map that is known."""
     where = f"{folder_of(facts) / part.file}"
     if part.pixels_of:
@@ -90,11 +88,10 @@ def _labels(facts: PublicScene, scene: Scene, name: str, part: LabelFacts) -> tu
         classes = np.zeros(read.shape, np.uint8)
         for found, number in numbers.items():
             classes[read == found] = number
-    labels = Labels(name, classes, dict(facts.classes), facts.class_colours)
-    labelled = int(np.count_nonzero(classes))
-    if part.labelled in {None, labelled}:
-        return labels, ()
-    return labels, (f"{part.file}: {labelled} labelled pixels, not the {part.labelled} of the map that papers use",)
+    labelled, notes = int(np.count_nonzero(classes)), list[str]()
+    if part.labelled not in {None, labelled}:
+        notes.append(f"{part.file}: {labelled} labelled pixels, not the {part.labelled} of the map that papers use")
+    return Labels(name, classes, dict(facts.classes), facts.class_colours, tuple(notes))
 
 
 def _at_pixels(classes: NDArray[np.integer], pixels: Cube, where: str) -> NDArray[np.uint8]:
