@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 from rasterio import Affine
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes import Labels, Scene, blocks, labels, open_labels
+from hsifeat.scenes import Labels, Scene, blocks, labels, open_labels, open_scene
 from hsifeat.scenes.label_classes import number_classes, read_classes
 from hsifeat.scenes.label_grids import onto_grid
 from tests.scenes.placed import georeference, placed, raster_of
@@ -201,13 +201,12 @@ def test_other_grids_are_resampled_by_nearest_neighbour(crs, scene_crs, angles, 
     assert crs == scene_crs or "reprojected by nearest neighbour" in notes[0]
 
 
-def test_reprojection_is_gdalwarps(data_folder, gdal, tmp_path, monkeypatch):
+def test_reprojection_is_gdalwarps(data_folder, gdal, tmp_path):
     source = data_folder / "nc_landsat7" / "landsat96_labelled_pixels.tif"
     warp = ("gdalwarp", "-q", "-r", "near", "-et", "0", "-t_srs", "EPSG:32617", "-tr", 40, 40)
     gdal(*warp, source, tmp_path / "warped.tif")
     with rasterio.open(tmp_path / "warped.tif") as file:
         wanted, scene = file.read(1), placed(*file.shape, file.transform)
-    monkeypatch.setattr(labels, "read_raster", lambda path, *_: raster_of(path))
     found = open_labels(source, scene)
     np.testing.assert_array_equal(found.classes, wanted.clip(0))
     assert found.notes[1].startswith(f"{source.name}: reprojected by nearest neighbour from NAD83_HARN_North_Carolina")
@@ -232,17 +231,20 @@ def test_every_centre_falls_where_gdalwarp_has_it(gdal, tmp_path, crs, angle):
     np.testing.assert_array_equal(found, raster_of(tmp_path / "to.tif").array)
 
 
-def test_landsat_labels_in_a_crs_that_only_rasterio_calls_equal(data_folder, monkeypatch):
+def test_landsat_labels_in_a_crs_that_only_rasterio_calls_equal(data_folder):
     folder = data_folder / "nc_landsat7"
     where = raster_of(folder / "landsat_multiband.tif").georeference
     given = raster_of(folder / "landsat96_labelled_pixels.tif")
     assert rasterio.CRS.from_wkt(where.crs) == rasterio.CRS.from_wkt(given.georeference.crs)
     assert not where.same_crs(given.georeference)
-    monkeypatch.setattr(labels, "read_raster", lambda path, *_: raster_of(path))
-    scene = placed(443, 489, where.transform, where.crs)
-    found = open_labels(folder / "landsat96_labelled_pixels.tif", scene)
+    sources = [folder / "landsat96_labelled_pixels.tif", f"{folder / 'landsat96_polygons.shp'}:id"]
+    scene = open_scene(folder / "landsat_multiband.tif", labels=sources)
+    found, polygons = scene.labels["landsat96_labelled_pixels"], scene.labels["id"]
     np.testing.assert_array_equal(found.classes, given.array.clip(0))
     assert sum(found.counts.values()) == 2872 and len(found.counts) == 7
+    inside = polygons.classes != 0
+    np.testing.assert_array_equal(polygons.classes[inside], found.classes[inside])
+    assert np.count_nonzero(inside) == 2264 and scene.notes[-4:] == (*found.notes, *polygons.notes)
     assert "213755 pixels of nodata became 0" in found.notes[0] and "reprojected" in found.notes[1]
 
 
