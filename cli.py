@@ -356,26 +356,29 @@ def fit(
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="A model that `hsifeat fit --out` wrote.")],
-    out: Annotated[Path, typer.Option(help="The map: .png or .npy.")],
+    out: Annotated[Path, typer.Option(help="The map: .tif, .png, .npy or .mat.")],
     store: Store = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="The probability of each class instead of the likeliest one.")
+    ] = False,
 ) -> None:
     """Map a whole scene with a trained head.
 
-    Example: `hsifeat predict film-model ip.zarr --out map.png`
+    Example: `hsifeat predict film-model ip.zarr --out map.tif`
     """
     from classifiers.fitting import Model
-    from classifiers.mapping import predict_map
+    from classifiers.mapping import map_scene
     from hsifeat import terminal
     from hsifeat.features import open_features
-    from hsifeat.scenes.maps import check_map_path, write_map
+    from hsifeat.scenes.maps import check_map_path
 
-    check_map_path(out)
+    check_map_path(out, probabilities=probabilities)
     loaded, features = Model.load(model), open_features(store)
-    loaded.check(features)
     with terminal.progress() as listen:
-        classes = predict_map(features, loaded.head, loaded.layout, listen=listen)
-    write_map(out, classes, loaded.class_colours)
-    terminal.say(f"map of {features.name}: {out}")
+        notes = map_scene(features, loaded, out, probabilities=probabilities, listen=listen)
+    for note in notes:
+        terminal.note(note)
+    terminal.say(f"{'probabilities' if probabilities else 'map'} of {features.name}: {out}")
 
 
 @app.command()

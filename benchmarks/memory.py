@@ -232,7 +232,7 @@ def predict(folder: Path) -> None:
 
     model, features = Model.load(folder / "model"), open_features(folder / "store.zarr")
     model.check(features)
-    write_map(folder / "map.png", predict_map(features, model.head, model.layout), model.class_colours)
+    write_map(folder / "map.png", predict_map(features, model.head, model.layout), model.legend)
 
 
 def sample(folder: Path) -> None:

@@ -16,6 +16,7 @@ from classifiers.table import WINDOW_PX, PixelTable
 from classifiers.trials import DISJOINT, Trial, Trials
 from hsifeat.errors import HeadError, StoreError
 from hsifeat.features import Features, PlaneLike
+from hsifeat.scenes.maps import Legend
 
 if TYPE_CHECKING:
     from classifiers.heads.base import Head
@@ -52,6 +53,11 @@ class Model:
     train_pixels: int
     trial: Trial | None = None
     beside: Trial | None = None
+
+    @property
+    def legend(self) -> Legend:
+        """The classes that the head tells apart, with their names and colours."""
+        return Legend.of(self.head.classes_, self.class_names, self.class_colours)
 
     def lines(self) -> list[str]:
         """Say how it did in a few lines of text; under a random split also how the head does under a disjoint one."""

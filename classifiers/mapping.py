@@ -2,22 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.heads.registry import head_class, head_names
 from classifiers.layout import Layout
 from classifiers.table import read_columns
+from hsifeat.errors import HeadError
 from hsifeat.features import Features
-from hsifeat.types import windows
+from hsifeat.scenes.maps import check_map_fits, check_map_path, write_map, write_probabilities
+from hsifeat.types import Window, windows
 from hsifeat.work.events import Advanced, Finished, Listener, Started, silent
 
 if TYPE_CHECKING:
+    from classifiers.fitting import Model
     from classifiers.heads.base import Head
 
 _BLOCK_PX = 128
+
+
+def map_scene(
+    features: Features, model: Model, out: Path, *, probabilities: bool = False, listen: Listener = silent
+) -> tuple[str, ...]:
+    """Map a whole scene by a model into a file.
+
+    Parameters
+    ----------
+    features : Features
+        The store.
+    model : Model
+        What predicts.
+    out : Path
+        As `hsifeat.scenes.maps.write_map` takes it, or `write_probabilities`.
+    probabilities : bool
+        Write the probability of each class instead of the likeliest one.
+    listen : callable
+        Gets the events of the run.
+
+    Returns
+    -------
+    tuple of str
+        What a reader of the file should know.
+
+    Raises
+    ------
+    HsifeatError
+        A model of another recipe, a head without probabilities, a file that can't be written: before any prediction.
+    """
+    check_map_path(out, probabilities=probabilities)
+    model.check(features)
+    legend, (rows, cols, _), where = model.legend, features.shape, features.georeference
+    check_map_fits(out, (rows, cols), legend, probabilities=probabilities)
+    if probabilities:
+        blocks = predict_probabilities(features, model.head, model.layout, listen=listen)
+        return write_probabilities(out, blocks, (rows, cols), legend, where)
+    return write_map(out, predict_map(features, model.head, model.layout, listen=listen), legend, where)
 
 
 def predict_maps(
@@ -65,6 +108,57 @@ def predict_maps(
 def predict_map(features: Features, head: Head, layout: Layout, *, listen: Listener = silent) -> NDArray[np.integer]:
     """Predict the class of every valid pixel by one head, see `predict_maps`."""
     return predict_maps(features, layout, {"": (head, np.arange(layout.width))}, listen=listen)[""]
+
+
+def predict_probabilities(
+    features: Features, head: Head, layout: Layout, *, listen: Listener = silent
+) -> Iterator[tuple[Window, NDArray[np.float32]]]:
+    """Predict the probability of every class for every valid pixel, block by block.
+
+    Parameters
+    ----------
+    features : Features
+        The store.
+    head : Head
+        Fitted; one that knows probabilities.
+    layout : Layout
+        The columns it takes.
+    listen : callable
+        Gets the events of the run.
+
+    Returns
+    -------
+    iterator of (Window, (rows, cols, classes) float32 array)
+        Windows that cover the scene; classes as in ``head.classes_``, NaN where the scene has no valid pixel.
+
+    Raises
+    ------
+    HeadError
+        If the head knows no probabilities.
+    """
+    if not hasattr(head, "predict_proba"):
+        able = ", ".join(name for name in head_names() if hasattr(head_class(name), "predict_proba"))
+        raise HeadError(f"{type(head).__name__} gives no probabilities: fit a head that does ({able}), or map classes")
+    return _probabilities(features, head, layout, listen)
+
+
+def _probabilities(
+    features: Features, head: Any, layout: Layout, listen: Listener
+) -> Iterator[tuple[Window, NDArray[np.float32]]]:
+    height, width, _ = features.shape
+    listen(Started("map", height * width, "pixels"))
+    done = 0
+    for window in windows(height, width, _BLOCK_PX):
+        rows, cols = np.nonzero(features.valid[window.slices])
+        values = np.full((window.rows, window.cols, len(head.classes_)), np.nan, np.float32)
+        if len(rows):
+            values[rows, cols] = head.predict_proba(
+                read_columns(features, layout, rows + window.row, cols + window.col)
+            )
+        yield window, values
+        done += window.rows * window.cols
+        listen(Advanced("map", done))
+    listen(Finished("map"))
 
 
 def _dtype(head: Head) -> np.dtype[np.integer]:

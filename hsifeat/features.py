@@ -128,6 +128,12 @@ class Features:
         facts = self.store.manifest.scene
         return facts.rows, facts.cols, facts.bands
 
+    @property
+    def georeference(self) -> Georeference | None:
+        """Where the scene lies; unlike `scene`, this reads nothing."""
+        facts = self.store.manifest.scene
+        return None if facts.transform is None else Georeference(facts.crs, facts.transform)
+
     @cached_property
     def scene(self) -> Scene:
         """The scene as the store holds it: its cube is read lazily, its label maps are there."""
@@ -141,7 +147,7 @@ class Features:
             band_names=tuple(facts.band_names),
             nodata=tuple(facts.nodata),
             scale=facts.scale,
-            georeference=None if facts.transform is None else Georeference(facts.crs, facts.transform),
+            georeference=self.georeference,
             mask=self.valid,
             labels={name: self._labels(name) for name in self.store.labels},
             licence=facts.licence,

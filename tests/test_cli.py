@@ -57,6 +57,11 @@ def test_the_whole_way_on_a_file_of_ones_own(hsifeat, files, backbone_folder):
     assert drawn.shape == (75, 53) and set(np.unique(drawn)) <= {1, 2, 3, 4}
     hsifeat("predict", "model", "--out", "map.png")
     assert (files / "map.png").read_bytes().startswith(b"\x89PNG")
+    said = hsifeat("predict", "model", "--out", "p.tif", "--probabilities", status=1)
+    assert "SVMClassifier gives no probabilities: fit a head that does" in said
+    hsifeat("fit", "--head", "lightgbm", "--inputs", "spectra", "--out", "trees")
+    assert "probabilities of s: p.npy" in hsifeat("predict", "trees", "--out", "p.npy", "--probabilities")
+    assert np.load(files / "p.npy").shape == (75, 53, 4)
 
     said = hsifeat("bench", "s.zarr", "--heads", "svm", "--splits", "random:0.2,blocks:9+1:0.3", "--seeds", 2)
     assert "OA blocks:9+1:0.3" in said and "classes left out: none" in said
@@ -108,7 +113,9 @@ def test_every_verb_has_help_with_an_example(hsifeat, verb):
         pytest.param(["extract", "my scene.mat", "--backbone", "BACKBONE", "--tile", "32", "--context", "8", "--out", "truth.npy/x"], 1, "truth.npy", id="file-as-folder-of-a-store"),
         pytest.param(["fit", "STORE", "--head", "svm", "--set", "C"], 2, "--set takes name=value", id="assignment"),
         pytest.param(["predict", "nowhere", "STORE", "--out", "m.png"], 1, "nowhere", id="no-model"),
-        pytest.param(["predict", "nowhere", "STORE", "--out", "m.jpg"], 1, ".png or .npy; found 'm.jpg'", id="map-suffix"),
+        pytest.param(["predict", "nowhere", "STORE", "--out", "m.jpg"], 1, ".npy or .mat; found 'm.jpg'", id="map-suffix"),
+        pytest.param(["predict", "nowhere", "STORE", "--out", "none/m.tif"], 1, "no such folder: none", id="map-folder"),
+        pytest.param(["predict", "nowhere", "STORE", "--out", "m.png", "--probabilities"], 1, "write .tif, .npy or .mat; found 'm.png'", id="probabilities-picture"),
         pytest.param(["bench", "STORE", "--splits", "block:1"], 1, "unknown split 'block:1'; allowed: random:F", id="split"),
         pytest.param(["pretrain", "my scene.mat", "--network", "unet", "--out", "x"], 1, "unknown network 'unet'", id="network"),
         pytest.param(["pretrain", "my scene.mat", "--steps", "0", "--out", "x"], 1, "a budget of 0 trains nothing", id="budget"),

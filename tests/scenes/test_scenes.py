@@ -13,7 +13,6 @@ from hsifeat import open_scene
 from hsifeat.errors import SceneError
 from hsifeat.scenes import Labels, Scene, open_labels
 from hsifeat.scenes.colours import default_colours, false_colour, rgb_bands
-from hsifeat.scenes.maps import write_map
 
 
 def test_indian_pines_is_the_real_scene():
@@ -69,7 +68,7 @@ def test_a_guess_is_told(tmp_path):
     [
         pytest.param(None, "x.mat", "no such file", id="missing"),
         pytest.param(None, "nothing", "no scene or file named", id="unknown-name"),
-        pytest.param(b"hello", "x.txt", r"ending in \.txt; files ending in .*\.hdr, .*\.mat, \.npy", id="suffix"),
+        pytest.param(b"hello", "x.txt", r"ending in \.txt; files ending in .*\.hdr, .*\.mat, .*\.npy", id="suffix"),
         pytest.param(b"hello", "x.mat", "can't be read, it may be truncated", id="not-mat"),
         pytest.param(b"", "x.npy", "can't be read, it may be truncated", id="empty-npy"),
         pytest.param({"gt": np.ones((3, 4))}, "x.mat", "no array of 3 dimensions; it holds gt 3 x 4", id="no-cube"),
@@ -142,20 +141,3 @@ def test_bands_and_colours():
     assert picture.shape == (9, 8, 3) and not picture[0, 1].any()
     colours = default_colours(range(1, 101))
     assert len(set(colours.values())) == 100
-
-
-def test_maps_read_back(tmp_path):
-    from PIL import Image
-
-    classes = np.array([[0, 1], [2, 250]])
-    write_map(tmp_path / "m.npy", classes, {})
-    np.testing.assert_array_equal(np.load(tmp_path / "m.npy"), classes)
-    write_map(tmp_path / "m.png", classes, {1: "#ff0000", 2: "#00ff00", 250: "#0000ff"})
-    with Image.open(tmp_path / "m.png") as image:
-        assert np.asarray(image).tolist() == classes.tolist()
-        assert np.asarray(image.convert("RGB"))[1, 1].tolist() == [0, 0, 255]
-    with pytest.raises(SceneError, match=r"\.png or \.npy; found 'm.gif'"):
-        write_map(tmp_path / "m.gif", classes, {})
-    with pytest.raises(SceneError, match="up to 255"):
-        write_map(tmp_path / "n.png", classes + 300, {})
-    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "cache") == ["m.npy", "m.png"]

@@ -1,0 +1,49 @@
+"""Maps as arrays for NumPy and MATLAB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.files import whole
+from hsifeat.scenes.maps.legend import Legend
+from hsifeat.types import Window
+
+
+def write_npy(path: Path, values: NDArray[Any]) -> None:
+    """Write an array as ``.npy``."""
+    with whole(path) as part, part.open("wb") as file:
+        np.save(file, values, allow_pickle=False)
+
+
+def write_npy_blocks(
+    path: Path, blocks: Iterable[tuple[Window, NDArray[np.float32]]], shape: tuple[int, int, int]
+) -> None:
+    """Write a (rows, cols, channels) float32 array that comes in blocks."""
+    _, cols, channels = shape
+    # Not through a memory map: where the disk is full it kills the process, and a plain write raises an error.
+    with whole(path) as part, part.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        start = file.tell()
+        for window, values in blocks:
+            for row, line in enumerate(values.astype("<f4", copy=False), window.row):
+                file.seek(start + 4 * channels * (row * cols + window.col))
+                file.write(line.tobytes())
+
+
+def write_mat(path: Path, name: str, values: NDArray[Any], legend: Legend) -> None:
+    """Write an array as a variable of a MATLAB file, beside the legend: one row a class, colours from 0 to 1."""
+    from scipy.io import savemat
+
+    content = {
+        name: values,
+        "class_numbers": np.array(legend.numbers, np.int32),
+        "class_names": np.array(legend.names, object),
+        "class_colours": legend.rgb / 255,
+    }
+    with whole(path) as part, part.open("wb") as file:
+        savemat(file, content, oned_as="column", do_compression=True)

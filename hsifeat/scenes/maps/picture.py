@@ -1,0 +1,87 @@
+"""A map as a picture: one pixel a pixel in the upper left corner, names and colours of the classes beside it."""
+
+from __future__ import annotations
+
+from math import isqrt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.files import whole
+from hsifeat.scenes.blocks import blocks
+from hsifeat.scenes.maps.legend import Legend
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageFont import FreeTypeFont
+
+MAX_PX = 2000
+_PAPER, _INK, _EDGE = "#ffffff", "#1b1d20", "#8a8f98"
+_NO_DATA = (0, 0, 0)
+_LEAST_LINES, _MOST_LETTERS = 20, 40
+
+
+def write_map(path: Path, classes: NDArray[np.integer], legend: Legend) -> tuple[str, ...]:
+    """Write a map (rows, cols) as PNG; no data is black. Return what a reader should know of it.
+
+    Above `MAX_PX` along a side the picture shows every n-th pixel.
+    """
+    step = -(-max(classes.shape) // MAX_PX)
+    seen = classes[step // 2 :: step, step // 2 :: step]
+    picture = _with_legend(_paint(seen, legend), legend, no_data=bool((seen == 0).any()))
+    with whole(path) as part:
+        picture.save(part, format="PNG", optimize=True)
+    if step == 1:
+        return ()
+    rows, cols = classes.shape
+    return (f"{path.name} shows one of {step} x {step} pixels, as the map has {rows} x {cols}: a .tif holds them all",)
+
+
+def _paint(classes: NDArray[np.integer], legend: Legend) -> NDArray[np.uint8]:
+    palette = np.full((max(legend.numbers, default=0) + 1, 3), _NO_DATA, np.uint8)
+    palette[list(legend.numbers)] = legend.rgb
+    painted = np.empty((*classes.shape, 3), np.uint8)
+    for block in blocks(classes.shape[0], classes.shape[1], 3):
+        painted[block.slices] = palette[classes[block.slices]]
+    return painted
+
+
+def _with_legend(painted: NDArray[np.uint8], legend: Legend, *, no_data: bool) -> Image:
+    """Put a legend to the right of a picture, in columns as long as the picture is high; letters grow with it."""
+    from PIL import Image, ImageDraw
+
+    rows, cols, _ = painted.shape
+    text_px = max(13, max(rows, cols) // 70)
+    gap, box, line = text_px, round(1.1 * text_px), round(1.6 * text_px)
+    font = _font(text_px)
+    entries = [(_short(n), tuple(map(int, rgb))) for n, rgb in zip(legend.names, legend.rgb, strict=True)]
+    entries += [("no data", _NO_DATA)] if no_data else []
+    length = max((rows - 2 * gap) // line, _LEAST_LINES, isqrt(3 * len(entries)))
+    columns = [entries[at : at + length] for at in range(0, len(entries), length)]
+    widths = [box + gap // 2 + round(max(font.getlength(name) for name, _ in column)) + gap for column in columns]
+    height = max(rows, 2 * gap + line * max(map(len, columns), default=0))
+    picture = Image.new("RGB", (cols + gap + sum(widths), height), _PAPER)
+    picture.paste(Image.fromarray(painted), (0, 0))
+    draw, left = ImageDraw.Draw(picture), cols + gap
+    for column, width in zip(columns, widths, strict=True):
+        for at, (name, rgb) in enumerate(column):
+            middle = gap + line * at + line // 2
+            top = middle - box // 2
+            draw.rectangle((left, top, left + box - 1, top + box - 1), fill=rgb, outline=_EDGE)
+            draw.text((left + box + gap // 2, middle), name, fill=_INK, font=font, anchor="lm")
+        left += width
+    return picture
+
+
+def _font(size_px: int) -> FreeTypeFont:
+    """Return the font that comes with matplotlib: it has the letters of most alphabets, as class names may need."""
+    import matplotlib as mpl
+    from PIL import ImageFont
+
+    return ImageFont.truetype(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size_px)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS - 1].rstrip()}…"
