@@ -28,8 +28,8 @@ _TELLS = (
 )
 _MIXES = "Random pixels lie among their training pixels, and features with spatial context have seen both."
 _SEES = (
-    "What a plane says of a pixel was decided by the whole tile that the model saw; its training pixels lent no class, only "
-    "their spectra."
+    "A plane's value at a pixel is decided by the whole tile that the model saw: it saw training pixels without their "
+    "classes."
 )
 _MISSING = (
     "No split here is known to be spatially disjoint, so these numbers can't tell how well an entry maps ground that "

@@ -82,5 +82,7 @@ def thin(draw: Draw, labels: Labels, count: int, seed: int) -> Draw:
         share[members] = random.permutation(len(members)) / len(members)
     train = np.zeros_like(draw.train)
     train.flat[flat[np.argsort(share, kind="stable")[: max(count, len(np.unique(classes)))]]] = True
-    note = f"{np.count_nonzero(train)} of {len(flat)} training pixels are kept, to match the other splits"
+    note = (
+        f"{np.count_nonzero(train)} of {len(flat)} training pixels are kept with seed {seed}, to match the other splits"
+    )
     return replace(draw, train=train, notes=(*draw.notes, note))

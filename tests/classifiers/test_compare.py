@@ -1,7 +1,10 @@
 """Comparisons: paired, matched, resumed, equal when run twice, and scored as scikit-learn scores."""
 
+import re
+
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -9,10 +12,11 @@ from classifiers import compare
 from classifiers.comparison import compare as module
 from classifiers.comparison.entries import make_entries
 from classifiers.comparison.files import write_files
+from classifiers.comparison.overview import leakage_line, remarks
 from classifiers.comparison.results import Entry
-from classifiers.comparison.tables import write_csv
+from classifiers.comparison.tables import read_json, write_csv
 from classifiers.inputs import INPUTS, picks
-from classifiers.splits import parse_split
+from classifiers.splits import contexts_of, leakage, parse_split, thin
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
 from hsifeat.work.events import Note
@@ -113,6 +117,42 @@ def test_other_pixels_are_other_runs(store_path, tmp_path, heads, fits):
     compare(store_path, splits=["random:0.4", "blocks:9+0:0.6"], **options)
     # The random split is another one, and the blocks are thinned to another number of training pixels.
     assert len(fits) == 4
+
+
+def test_every_report_says_what_its_splits_leak(store_path, tmp_path, heads, features):
+    found = compare(store_path, heads=["svm"], splits=SPLITS, seeds=2, out=tmp_path)
+    table = PixelTable.from_store(store_path, planes=[])
+    tile = PixelTable.from_store(store_path, window=5).layout.take(picks("planes"))
+    for drawn in found.drawn:
+        mine = [parse_split(drawn.split).draw(table.labels, seed) for seed in (0, 1)]
+        fewest = [min(r.train_pixels for r in found.results if r.run.seed == seed) for seed in (0, 1)]
+        mine = [thin(draw, table.labels, fewest[seed], seed) for seed, draw in enumerate(mine)]
+        far = [cKDTree(np.argwhere(draw.train)).query(np.argwhere(draw.test))[0] for draw in mine]
+        assert drawn.median_px == pytest.approx(np.mean([np.median(one) for one in far]))
+        assert drawn.least_px == pytest.approx(min(one.min() for one in far))
+        window = [cKDTree(np.argwhere(d.train)).query(np.argwhere(d.test), p=np.inf)[0] <= 2 for d in mine]
+        planes = np.mean([leakage(draw, contexts_of(features, tile)).seen for draw in mine])
+        assert drawn.seen == pytest.approx(
+            {
+                "spectra": 0,
+                "spectra+window": np.mean([one.mean() for one in window]),
+                "planes of small": planes,
+                "spectra+planes of small": planes,
+            }
+        )
+        assert drawn.context["spectra+window"] == "5x5 px window and its own pixel"
+    said = "\n".join(remarks(found))
+    assert said.count("leakage: a training pixel is seen by the features of 100.0% (planes of small") >= 1
+    assert re.search(r"random:0\.3: mean.*\n  leakage: .* px at least\n", said)
+    assert re.search(r"\n  \d+ of \d+ training pixels are kept with seed 0, to match the other splits", said)
+    assert write_files(found, tmp_path)
+    document = read_json(tmp_path / "results.json")
+    assert [row["split"] for row in document["splits"]] == list(SPLITS)
+    assert document["splits"][0]["seen"] == found.drawn[0].seen
+    page = (tmp_path / "report.html").read_text()
+    for drawn in found.drawn:
+        assert drawn.seen and leakage_line(drawn) in page
+    np.testing.assert_array_equal(found.pictures.splits[SPLITS[0]] == 0, table.labels.classes == 0)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
 """Splits: what the grammar promises, on random label maps and on Indian Pines; distances by SciPy."""
 
+from dataclasses import replace
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
 
-from classifiers.splits import BlocksSplit, Draw, PerClassSplit, RandomSplit, parse_split, thin
+from classifiers.splits import BlocksSplit, Draw, PerClassSplit, RandomSplit, both_sides, parse_split, separate, thin
 from classifiers.table import PixelTable
 from hsifeat import open_scene
 from hsifeat.errors import SplitError
@@ -86,6 +91,24 @@ def test_blocks_never_break_their_promises(labels, block, buffer, fraction, seed
     assert np.array_equal(draw.test, again.test)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_classes_stand_on_both_sides_wherever_some_choice_of_blocks_allows_it(seed):
+    random = np.random.default_rng(seed)
+    classes = np.zeros((9, 9), np.uint8)
+    for number in range(1, random.integers(4, 8)):
+        for block in random.choice(9, random.integers(1, 4), replace=False):
+            classes[block // 3 * 3 + random.integers(3), block % 3 * 3 + random.integers(3)] = number
+    labels = Labels("x", classes)
+    blocks = np.kron(np.arange(9).reshape(3, 3), np.ones((3, 3), int))
+    members = {number: set(blocks[classes == number].tolist()) for number in labels.counts}
+    several = {number: of for number, of in members.items() if len(of) > 1}
+    choices = (set(c) for size in range(10) for c in combinations(range(9), size))
+    possible = any(all(of & chosen and of - chosen for of in several.values()) for chosen in choices)
+    if not possible or len(several) < 2:
+        return
+    assert BlocksSplit(3, 0, 0.3).draw(labels, 0).left_out == tuple(sorted(set(members) - set(several)))
+
+
 def test_seeds_give_different_draws(pines):
     for rule in ("random:0.1", "per-class:5", "blocks:12+4:0.1"):
         assert not np.array_equal(*(parse_split(rule).draw(pines, seed).train for seed in (0, 1)))
@@ -145,6 +168,105 @@ def test_text_survives(text):
     assert parse_split(text).text == text
 
 
+@given(st.floats(1e-6, 1 - 1e-6), st.integers(1, 99), st.integers(0, 99))
+def test_any_text_reads_back_as_the_same_rule(fraction, block, buffer):
+    for rule in (RandomSplit(fraction), BlocksSplit(block, buffer, fraction)):
+        assert parse_split(rule.text) == rule
+
+
+def test_splits_in_one_text():
+    text = "mask:a.npy,official,mask:b.mat:TR,b.mat:TE, blocks:9+0:0.3,random:0.1"
+    assert separate(text) == ["mask:a.npy", "official", "mask:b.mat:TR,b.mat:TE", "blocks:9+0:0.3", "random:0.1"]
+
+
+@pytest.fixture
+def official(fields):
+    """A train and a test map that share the fields, and leave some pixels out."""
+    side = np.random.default_rng(5).choice(3, fields.classes.shape)
+    return {
+        name: Labels(name, np.where(side == at, fields.classes, 0), {1: "corn", 2: "wheat"})
+        for at, name in enumerate(["train", "test"], 1)
+    }
+
+
+def test_the_official_split_is_the_scenes_own(fields, official):
+    draw = parse_split("official", official).draw(fields, 3)
+    sides_agree(fields, draw)
+    assert np.array_equal(draw.train, official["train"].classes != 0)
+    assert np.array_equal(draw.test, official["test"].classes != 0)
+    assert draw.notes == ()
+    together = both_sides(official)
+    assert np.array_equal(together.classes, np.where(draw.train | draw.test, fields.classes, 0))
+    assert together.class_names == {1: "corn", 2: "wheat", 3: "class 3", 4: "class 4"}
+    assert both_sides({**official, "fields": fields}) is None
+
+
+def test_an_official_split_that_is_not_there_or_disagrees(fields, official):
+    with pytest.raises(
+        SplitError, match="no official split: that is a pair of label maps named train and test, and it holds train;"
+    ):
+        parse_split("official", {"train": official["train"]})
+    with pytest.raises(SplitError, match="no official split.*it holds none"):
+        parse_split("official")
+    numbers = replace(official["test"], classes=(5 - official["test"].classes) % 5)
+    with pytest.raises(
+        SplitError, match=r"test has class numbers, and \d+ of its \d+ pixels disagree with the labels 'fields'"
+    ):
+        parse_split("official", {**official, "test": numbers}).draw(fields, 0)
+    with pytest.raises(SplitError, match="official: [0-9]+ pixels both train and test"):
+        parse_split("official", {**official, "test": fields}).draw(fields, 0)
+    with pytest.raises(SplitError, match=r"train is \(9, 53\) pixels, but the labels are \(75, 53\)"):
+        parse_split("official", {**official, "train": replace(fields, classes=fields.classes[:9])}).draw(fields, 0)
+
+
+def test_pixels_of_a_map_that_have_no_class_are_counted(fields, official):
+    holed = fields.classes.copy()
+    holed[:20] = 0
+    draw = parse_split("official", official).draw(replace(fields, classes=holed), 0)
+    lost = np.count_nonzero(official["train"].classes[:20])
+    assert f"train: {lost} of its {np.count_nonzero(official['train'].classes)} pixels have no class" in draw.notes[0]
+    assert not draw.train[:20].any() and not draw.test[:20].any()
+
+
+@pytest.fixture(scope="module")
+def official_store(backbone_folder, scene, tmp_path_factory):
+    """A store whose scene has a train and a test map alone, as many public ones."""
+    import hsifeat
+
+    classes = scene.labels["fields"].classes
+    side = np.random.default_rng(5).choice(3, classes.shape)
+    maps = {n: Labels(n, np.where(side == at, classes, 0)) for at, n in enumerate(["train", "test"], 1)}
+    path = tmp_path_factory.mktemp("official") / "o.zarr"
+    options = {"backbone": backbone_folder, "timesteps": [0], "layers": ["mid_block"], "tile": 32, "context": 8}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HSIFEAT_CACHE", str(path.parent / "cache"))
+        hsifeat.extract(replace(scene, labels=maps), **options, out=path)
+    return path
+
+
+def test_a_store_with_an_official_split_is_fitted_and_compared(official_store, tmp_path):
+    from classifiers import compare
+    from classifiers.fitting import fit_model
+    from hsifeat import open_features
+
+    features = open_features(official_store)
+    model = fit_model(features, "svm", inputs="spectra", split="official")
+    assert model.train_pixels == np.count_nonzero(features.labels("train").classes)
+    assert model.trial.scores.confusion.sum() == np.count_nonzero(features.labels("test").classes)
+    assert model.beside is None, "nobody drew it at random"
+    found = compare(features, heads=["svm"], inputs=["spectra"], splits=["official"], seeds=1, out=tmp_path)
+    assert {r.run.split for r in found.results} == {"official"}
+    assert found.scene["labels"] == "train+test"
+    table = PixelTable.from_store(features, planes=[])
+    ((train, test),) = table.cv("official", 1).split(table.X)
+    assert len(train) + len(test) == len(table)
+
+
+def test_a_store_without_an_official_split_says_what_it_holds(store_path):
+    with pytest.raises(SplitError, match="it holds fields; add them"):
+        PixelTable.from_store(store_path, planes=[]).cv("official")
+
+
 def test_a_draw_with_one_class_is_refused():
     labels = Labels("x", np.repeat([[1, 2]], 9, axis=0).repeat(5, axis=1))
     with pytest.raises(SplitError, match="only 0 of 2 classes"):
@@ -152,9 +274,6 @@ def test_a_draw_with_one_class_is_refused():
 
 
 def test_a_bound_split_is_a_scikit_learn_cv(store_path):
-    from sklearn.model_selection import GridSearchCV
-    from sklearn.neighbors import KNeighborsClassifier
-
     table = PixelTable.from_store(store_path, planes=[])
     cv = table.cv("blocks:9+0:0.4", n_splits=3)
     assert cv.get_n_splits() == 3
@@ -178,3 +297,69 @@ def test_a_split_of_a_training_side_stays_within_it(store_path, rule):
         assert not set(train) & set(test)
         assert set(inner.y[train]) == set(inner.y[test])
         assert len(train) + len(test) == len(inner)
+
+
+class Recorder(KNeighborsClassifier):
+    """Keeps which rows it was ever fitted on and asked for, by the first column: the number of the pixel."""
+
+    seen = []  # noqa: RUF012  # clones share it
+
+    def fit(self, X, y):
+        Recorder.seen.append(("fit", X[:, 0].astype(int)))
+        return super().fit(X, y)
+
+    def predict(self, X):
+        Recorder.seen.append(("predict", X[:, 0].astype(int)))
+        return super().predict(X)
+
+
+@pytest.mark.parametrize("by", ["values", "groups"])
+def test_a_search_within_a_cross_validation_splits_in_space_within_the_outer_training_pixels(store_path, by):
+    table = PixelTable.from_store(store_path, planes=[])
+    X = table.X if by == "values" else np.zeros_like(table.X)  # without values only groups can tell the pixels
+    X = np.concatenate([table.pixels[:, None], X], axis=1).astype(np.float32)
+    if by == "values":
+        table = replace(table, X=X)
+    outer, inner = table.cv("blocks:18+2:0.5", 2), table.cv("blocks:9+2:0.5", n_splits=3, seed=7)
+    Recorder.seen = []
+    search = GridSearchCV(Recorder(), {"n_neighbors": [1]}, cv=inner)
+    params = {"groups": table.pixels} if by == "groups" else None
+    assert len(cross_val_score(search, X, table.y, cv=outer, params=params)) == 2
+    at = [np.stack(np.unravel_index(rows, table.labels.classes.shape), axis=1) for _, rows in Recorder.seen]
+    steps = [kind for kind, _ in Recorder.seen]
+    # For each outer draw: three times fitted and scored within, then fitted on all and scored outside.
+    assert steps == ["fit", "predict"] * 8
+    for k in range(2):
+        *within, (whole, outside) = zip(at[8 * k : 8 * k + 8 : 2], at[8 * k + 1 : 8 * k + 8 : 2], strict=True)
+        assert cKDTree(outside).query(whole)[0].min() > 2
+        mine = set(map(tuple, whole.tolist()))
+        for train, test in within:
+            assert cKDTree(test).query(train)[0].min() > 2
+            assert {tuple(p) for p in train.tolist()} | {tuple(p) for p in test.tolist()} <= mine
+            blocks = [set(map(tuple, (side // 9).tolist())) for side in (train, test)]
+            assert not blocks[0] & blocks[1]
+
+
+def test_rows_in_another_order_are_found(store_path):
+    table = PixelTable.from_store(store_path, planes=[])
+    table = replace(table, X=table.X + np.arange(len(table), dtype=np.float32)[:, None])
+    order = np.random.default_rng(0).permutation(len(table))
+    cv = table.cv("blocks:9+1:0.4", 1)
+    ((train, test),), ((shuffled, tested),) = cv.split(table.X), cv.split(table.X[order])
+    assert set(order[shuffled]) == set(train) and set(order[tested]) == set(test)
+    # Scaled columns say nothing of their pixels: as many rows as the table's are taken in its order.
+    ((scaled, _),) = cv.split(table.X * 2 - 1e6)
+    assert np.array_equal(scaled, train)
+
+
+def test_rows_whose_pixels_are_not_known_are_refused(store_path):
+    table = PixelTable.from_store(store_path, planes=[])
+    alike = replace(table, X=np.repeat(table.X[:1], len(table), axis=0))
+    with pytest.raises(SplitError, match=r"9 of 9 rows equal others at other pixels.*groups=table\.pixels"):
+        next(alike.cv("random:0.5").split(alike.X[:9]))
+    with pytest.raises(SplitError, match=r"9 of 9 rows are not of this table of \d+ rows"):
+        next(table.cv("random:0.5").split(table.X[:9] * 3 + 1))
+    with pytest.raises(SplitError, match="2 are not of this table"):
+        next(table.cv("random:0.5").split(table.X[:3], groups=[table.pixels[0], -1, 10**9]))
+    with pytest.raises(SplitError, match="at least one split; found 0"):
+        table.cv("random:0.5", 0)
