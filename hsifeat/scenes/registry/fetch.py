@@ -105,7 +105,6 @@ def _take_out(archive: ZipFile, member: str, path: Path, sha256: str) -> None:
 def _download(scene: PublicScene, folder: Path, name: str, url: str, sha256: str, advance: Advance) -> Path:
     """Download a file and check it; try again a few times."""
     import pooch
-    from requests import RequestException
 
     pooch.get_logger().setLevel(logging.WARNING)
     downloader = pooch.HTTPDownloader(
@@ -116,7 +115,9 @@ def _download(scene: PublicScene, folder: Path, name: str, url: str, sha256: str
     )
     try:
         return Path(store.fetch(name, downloader=downloader))
-    except RequestException as error:
+    except OSError as error:
+        if error.errno is not None:  # of the disk; those of the network, which requests raises, have no number
+            raise
         reason = " ".join(str(error).split())
     except ValueError:  # pooch's, for a checksum
         reason = f"what came is another file: its sha256 is not {sha256}"

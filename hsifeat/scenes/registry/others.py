@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -35,9 +36,8 @@ class FusionScene:
         if find_spec("rs_fusion_datasets") is None:
             raise SceneError(f"{self.name} is read by a package that is not installed: pip install rs-fusion-datasets")
         try:
-            import rs_fusion_datasets  # type: ignore[import-not-found]
-
-            cube, companion, *maps, info = getattr(rs_fusion_datasets, f"fetch_{own}")()
+            package = import_module("rs_fusion_datasets")
+            cube, companion, *maps, info = getattr(package, f"fetch_{own}")()
         except Exception as error:  # the package downloads, unpacks and imports what may be missing
             raise SceneError(f"rs-fusion-datasets could not give {own}: {type(error).__name__}: {error}") from error
         nm = np.asarray(info["wavelength"], np.float64) if own in _WAVELENGTHS_KNOWN else None
