@@ -98,8 +98,7 @@ def read_raster(path: Path, ndim: int, variable: str | None = None) -> Raster:
 def kind_of(path: Path) -> str:
     """Return the suffix by which a reader is found, in lower case and without its dot."""
     if path.is_dir():
-        is_zarr = any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray", ".zmetadata"))
-        return "zarr" if is_zarr or path.suffix.lower() == ".zarr" else ""
+        return "zarr" if is_zarr(path) or path.suffix.lower() == ".zarr" else ""
     suffix = path.suffix.lower().lstrip(".")
     if suffix not in suffixes():
         from hsifeat.scenes.readers.envi import has_header
@@ -107,6 +106,11 @@ def kind_of(path: Path) -> str:
         # Data files of ENVI often have no suffix, or one of their sensor's own.
         return "hdr" if has_header(path) else suffix
     return suffix
+
+
+def is_zarr(folder: Path) -> bool:
+    """Tell whether a folder is an array or a group of Zarr, version 2 or 3."""
+    return any((folder / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray", ".zmetadata"))
 
 
 def suffixes() -> list[str]:

@@ -42,7 +42,9 @@ def choose(
         No such variable, or not exactly one candidate; the arrays are listed.
     """
     named = [f"{name} {' x '.join(map(str, shape))}" for name, shape in shapes.items()]
-    listing = ", ".join(named[:_LISTED]) + (f" and {len(named) - _LISTED} more" if len(named) > _LISTED else "")
+    listing = " ".join(", ".join(named[:_LISTED]).split()) + (
+        f" and {len(named) - _LISTED} more" if len(named) > _LISTED else ""
+    )
     listing = (listing or "no numeric array") + (f" (and {others})" if others else "")
     if variable is not None:
         if variable not in shapes:

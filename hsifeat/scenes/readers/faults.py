@@ -8,6 +8,9 @@ from pathlib import Path
 
 from hsifeat.errors import SceneError
 
+# Some libraries quote half the file.
+_LONGEST = 300
+
 
 @contextmanager
 def told(path: Path) -> Iterator[None]:
@@ -24,6 +27,6 @@ def told(path: Path) -> Iterator[None]:
             "MATLAB -v7.3"
         ) from error
     except Exception as error:  # a damaged file makes the format's library raise anything at all
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())[:_LONGEST] or type(error).__name__
         kind = path.suffix.lower() or "readable"
         raise SceneError(f"{path} can't be read, it may be truncated or not a {kind} file: {reason}") from error

@@ -53,6 +53,7 @@ class RasterioCube(View):
         return type(self), self._arguments
 
     def _read(self, parts: tuple[Part, ...]) -> NDArray[Any]:
+        import rasterio
         from rasterio.windows import Window
 
         rows, cols, bands = (range(part, part + 1) if isinstance(part, int) else part for part in parts)
@@ -60,7 +61,7 @@ class RasterioCube(View):
         values = np.empty((len(bands), len(rows), len(cols)), self.dtype)
         whole = rows.step == cols.step == 1
         height = len(rows) if whole else max(_VALUES_AT_A_TIME // (wide * tall * len(bands)), 1)
-        with told(self._arguments[0]), self._lock:
+        with told(self._arguments[0]), self._lock, rasterio.Env():
             for first in range(0, len(rows), height):
                 some = rows[first : first + height]
                 window = Window(cols[0], some[0], wide, some[-1] + 1 - some[0])
@@ -116,8 +117,17 @@ def read(path: Path, ndim: int, variable: str | None) -> Raster:
     SceneError
         It can't be opened, holds complex values, or several images and none is named.
     """
-    cube, notes = _image(path, variable)
+    import rasterio
+
+    # Within it GDAL's warnings go to Python's logging, outside they are printed.
+    with rasterio.Env():
+        cube, notes = _image(path, variable)
+        return _described(cube, path, ndim, variable or "", notes)
+
+
+def _described(cube: RasterioCube, path: Path, ndim: int, variable: str, notes: tuple[str, ...]) -> Raster:
     dataset = cube.dataset
+    notes += _last_block(dataset, path)
     wavelengths_nm, fwhm_nm, bad, spectral = _spectrum(dataset, path.name)
     scale, scale_notes = _scale(dataset, path.name)
     georeference, where_notes = _georeference(dataset, path.name)
@@ -132,7 +142,7 @@ def read(path: Path, ndim: int, variable: str | None) -> Raster:
         )
     return Raster(
         array=OneBand(cube) if one else cube,
-        variable=variable or "",
+        variable=variable,
         wavelengths_nm=wavelengths_nm,
         fwhm_nm=fwhm_nm,
         band_names=band_names,
@@ -163,7 +173,9 @@ def read_unknown(path: Path, ndim: int, variable: str | None) -> Raster:
 
 def georeference_of(path: Path, driver: str) -> tuple[Georeference | None, tuple[str, ...]]:
     """Return where the raster in a file lies, as one of GDAL's drivers has it."""
-    with told(path), _open(str(path), [driver]) as dataset:
+    import rasterio
+
+    with told(path), rasterio.Env(), _open(str(path), [driver]) as dataset:
         return _georeference(dataset, path.name)
 
 
@@ -171,7 +183,7 @@ def _open(name: str, drivers: Sequence[str] | None) -> Any:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 
-    with warnings.catch_warnings():
+    with rasterio.Env(), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         return rasterio.open(name, driver=drivers, sharing=False)
 
@@ -192,6 +204,29 @@ def _image(path: Path, variable: str | None) -> tuple[RasterioCube, tuple[str, .
         wrong = "" if variable is None else f"none is named {variable!r}; "
         raise SceneError(f"{path} holds {len(images)} images: {listing}: {wrong}name one with --variable NUMBER")
     return RasterioCube(path, numbers[variable]), ()
+
+
+def _last_block(dataset: Any, path: Path) -> tuple[str, ...]:
+    """Check that the last block of a TIFF is in the file: GDAL reads blocks that are nowhere as if they were empty."""
+    if dataset.driver != "GTiff":
+        return ()
+    size, (height, width) = path.stat().st_size, dataset.block_shapes[0]
+    block = f"{(dataset.width - 1) // width}_{(dataset.height - 1) // height}"
+    absent = False
+    for band in {1, dataset.count}:
+        offset, length = (
+            dataset.get_tag_item(f"BLOCK_{what}_{block}", "TIFF", bidx=band) for what in ("OFFSET", "SIZE")
+        )
+        absent |= offset is None
+        if offset is not None and int(offset) + int(length or 0) > size:
+            raise SceneError(
+                f"{path} has {size} bytes, but its last block ends at {int(offset) + int(length or 0)}: it is truncated"
+            )
+    return (
+        (f"{path.name}: its last block is not in the file; blocks that are not read as no data, or 0",)
+        if absent
+        else ()
+    )
 
 
 def _georeference(dataset: Any, name: str) -> tuple[Georeference | None, tuple[str, ...]]:

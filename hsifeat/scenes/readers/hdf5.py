@@ -14,6 +14,7 @@ from hsifeat.scenes.lazily import Part, Turned, View, as_slices
 from hsifeat.scenes.readers import Raster
 from hsifeat.scenes.readers.candidates import choose
 from hsifeat.scenes.readers.faults import told
+from hsifeat.scenes.readers.hdf5_heaps import check_heaps
 
 
 class Hdf5Array(View):
@@ -61,6 +62,7 @@ def read(path: Path, ndim: int, variable: str | None) -> Raster:
     """
     import h5py
 
+    check_heaps(path)
     with h5py.File(path, "r") as file:
         if _has_scales(file):
             from hsifeat.scenes.readers import labelled
@@ -81,6 +83,7 @@ def read_matlab(path: Path, ndim: int, variable: str | None) -> Raster:
 
     from hsifeat.scenes.readers.mat import NUMERIC
 
+    check_heaps(path)
     with path.open("rb") as start:
         by_matlab = start.read(6) == b"MATLAB"
     with h5py.File(path, "r") as file:

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.lazily import Part, Turned, View, as_slices
-from hsifeat.scenes.readers import Raster, conventions
+from hsifeat.scenes.readers import Raster, conventions, is_zarr
 from hsifeat.scenes.readers.candidates import choose
 from hsifeat.scenes.readers.conventions import Named
 from hsifeat.scenes.readers.faults import told
 from hsifeat.scenes.readers.hdf5 import missing_note, storage_notes
+from hsifeat.scenes.readers.hdf5_heaps import check_heaps
 
 
 class OnDisk(View):
@@ -65,8 +66,11 @@ def read_netcdf(path: Path, ndim: int, variable: str | None) -> Raster:
         classic = file.read(3) == b"CDF"
     if classic:
         return _raster(path, _by_xarray(path, engine="scipy"), ndim, variable)
-    raster = _raster(path, _by_xarray(path, engine="h5netcdf", phony_dims="sort"), ndim, variable)
+    check_heaps(path)
+    # h5py goes first: what it can't open makes h5netcdf print a traceback besides.
     with h5py.File(path, "r") as file:
+        len(file.attrs)
+        raster = _raster(path, _by_xarray(path, engine="h5netcdf", phony_dims="sort"), ndim, variable)
         return replace(raster, notes=(*raster.notes, *storage_notes(path, file[raster.variable])))
 
 
@@ -102,13 +106,24 @@ def read_zarr(path: Path, ndim: int, variable: str | None) -> Raster:
             f"{path} is a feature store, not a scene: `hsifeat fit` and `hsifeat bench` take it; to extract, name the "
             "scene's own file"
         )
-    arrays = {name: one for name, one in node.members(max_depth=None) if isinstance(one, zarr.Array)}
+    arrays = _arrays(path)
     named = {name: _by_zarr(path, array) for name, array in arrays.items()}
     # xarray opens a group only where every array in it has names for its dimensions.
     if all(one.dims for one in named.values() if one.array.shape):
         named = _by_xarray(path, engine="zarr", consolidated=False)
     raster = _raster(path, named, ndim, variable)
     return replace(raster, notes=(*raster.notes, *_missing(path, path / raster.variable, arrays[raster.variable])))
+
+
+def _arrays(folder: Path, group: str = "") -> dict[str, Any]:
+    """Open the arrays of a group and of the groups in it, each from its own metadata: what a group repeats may be older."""
+    import zarr
+
+    found = {}
+    for child in sorted(one for one in folder.iterdir() if one.is_dir() and is_zarr(one)):
+        node, name = zarr.open(child, mode="r"), f"{group}{child.name}"
+        found |= {name: node} if isinstance(node, zarr.Array) else _arrays(child, f"{name}/")
+    return found
 
 
 def _by_xarray(path: Path, **options: Any) -> dict[str, Named]:
@@ -122,7 +137,7 @@ def _by_xarray(path: Path, **options: Any) -> dict[str, Named]:
         else:
             groups = dict(xr.open_groups(path, **plain, **options))
     found = {}
-    for group, dataset in groups.items():
+    for group, dataset in sorted(groups.items()):
         for name, variable in dataset.variables.items():
             # Where a file has no names for its dimensions, xarray makes some up.
             dims = () if any(str(dim).startswith("phony_dim_") for dim in variable.dims) else map(str, variable.dims)
