@@ -67,7 +67,8 @@ def open_features(store: str | Path | None = None) -> Features:
             release()
         raise
     if release is not None:
-        weakref.finalize(features, release)
+        # As long as anything reads: lazy arrays outlive the features, and share this with them.
+        weakref.finalize(features.store.group.store, release)
     touch(place)
     return features
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from hsifeat.errors import HsifeatError, StoreError
 
@@ -19,7 +19,8 @@ def whole(path: Path) -> Iterator[Path]:
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        # A name that no other thread, process or container can take.
+        part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part")
         try:
             yield part
             part.replace(path)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -208,9 +209,10 @@ def test_an_interruption_leaves_the_old_files(features, folder, monkeypatch, suf
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_full_disk_is_one_clear_message(features, folder):
+def test_a_full_disk_is_one_clear_message(features, folder, monkeypatch):
     """/dev/full is a disk that is always full: the temporary file is a link to it."""
-    (folder / f".t.npy.{os.getpid()}.part").symlink_to("/dev/full")
+    monkeypatch.setattr("hsifeat.files.uuid4", lambda: UUID(int=0))
+    (folder / f".t.npy.{'0' * 12}.part").symlink_to("/dev/full")
     with pytest.raises(HsifeatError, match=r"the disk that holds .*t\.npy is full"):
         export(features, folder / "t.npy", planes=PLANES)
     assert not list(folder.iterdir())

@@ -133,7 +133,7 @@ def test_a_lost_shard_is_told_and_not_read_as_zeros(store_path, tmp_path):
     shutil.copytree(store_path, tmp_path / "s.zarr")
     folder = tmp_path / "s.zarr" / "planes" / "t0000" / "up_blocks.0"
     next(p for p in folder.rglob("0") if p.is_file()).unlink()
-    with pytest.raises(HsifeatError, match="has lost a part of the plane t0/up_blocks.0"):
+    with pytest.raises(HsifeatError, match="planes/t0000/up_blocks.0/c/0/0/0 is missing"):
         open_features(tmp_path / "s.zarr").sample([3], [3], ["t0/up_blocks.0"])
 
 

@@ -14,8 +14,8 @@ from hsifeat.cache import catalogue, lock
 from hsifeat.cache.catalogue import DAMAGE, CatalogueEntry, cache_folder
 from hsifeat.cache.place import Place, place_of
 from hsifeat.cache.recipe import flat
-from hsifeat.cache.store import Store
-from hsifeat.cache.tables import tables_folder
+from hsifeat.cache.store import Store, is_own
+from hsifeat.cache.tables import clear_orphans, tables_folder
 from hsifeat.errors import HsifeatError, StoreError
 
 _UNITS = {"": 1, "B": 1, **{f"{p}B": 1000 ** (i + 1) for i, p in enumerate("KMGT")}}
@@ -124,6 +124,12 @@ def remove(place: Place) -> int:
     root = place.get("zarr.json")
     if root is None or b'"hsifeat' not in root:
         raise StoreError(f"no store at {place}, so nothing is deleted")
+    foreign = [file for file in place.files() if not is_own(file)]
+    if foreign:
+        raise StoreError(
+            f"{place} holds {len(foreign)} files that are none of a store's, such as {foreign[0]}: move them away, or delete "
+            "the store by hand"
+        )
     key = next((entry.key for entry in catalogue.entries() if entry.path == place.identity), "")
     with lock.alone(place):
         size = size_of(place, key)
@@ -138,7 +144,8 @@ def remove(place: Place) -> int:
 def collect(max_bytes: int, *, dry_run: bool = False, removed: Callable[[Holding], None]) -> tuple[int, list[str]]:
     """Delete the least recently used stores of the cache folder until it takes at most `max_bytes`.
 
-    Stores at places that somebody chose are neither counted nor deleted, and one in use never is.
+    Stores at places that somebody chose are neither counted nor deleted, and one in use never is. Tables kept of stores that
+    are no more go first.
 
     Parameters
     ----------
@@ -157,6 +164,7 @@ def collect(max_bytes: int, *, dry_run: bool = False, removed: Callable[[Holding
     folder = cache_folder().resolve()
     if not dry_run:
         lock.sweep(folder)
+        clear_orphans({entry.key for entry in catalogue.entries()})
     here = [holding for holding in holdings() if Path(holding.entry.path).parent == folder]
     total, stayed = sum(holding.size_bytes for holding in here), []
     for holding in reversed(here):

@@ -1,7 +1,8 @@
 """Who uses a store: one process writes to it at a time, any number read, and nobody deletes what is in use.
 
-The locks are the operating system's, on files in this machine's cache folder: a killed holder leaves nothing behind
-that blocks. They are of this machine: of an object store, let one machine write at a time.
+The locks are the operating system's: a killed holder leaves nothing behind that blocks. The right to write to a store in
+a folder is a lock beside that folder, the same for everyone who can write there; that of an object store, and the marks
+of readers, lie in the user's cache folder.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsifeat.cache.catalogue import cache_folder
-from hsifeat.cache.place import Place
+from hsifeat.cache.place import LocalPlace, Place
 from hsifeat.errors import StoreError
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def writing(place: Place, waiting: Callable[[], None]) -> Iterator[None]:
 
 def is_written(place: Place) -> bool:
     """Tell whether some process is writing to a store just now."""
-    return not _is_free(_lock(place, "write"))
+    lock = _lock(place, "write")
+    return Path(lock.lock_file).exists() and not _is_free(lock)
 
 
 def hold_for_reading(place: Place) -> Callable[[], None]:
@@ -121,6 +123,10 @@ def _is_free(lock: BaseFileLock) -> bool:
 
 
 def _lock(place: Place, role: str) -> BaseFileLock:
+    if role == "write" and isinstance(place, LocalPlace):
+        path = Path(place.identity)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _file_lock(path.with_name(f".{path.name}.lock"))
     return _lock_at(f"{_stem(place)}.{role}")
 
 
@@ -133,8 +139,8 @@ def _lock_at(name: str) -> BaseFileLock:
 def _file_lock(path: Path) -> BaseFileLock:
     from filelock import FileLock
 
-    # Not bound to a thread: a mark may be taken off by the garbage collector, wherever that runs.
-    return FileLock(path, thread_local=False)
+    # Not bound to a thread: a mark may be taken off by the garbage collector, wherever that runs. Open to other users.
+    return FileLock(path, thread_local=False, mode=0o666)
 
 
 def _folder() -> Path:

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -48,6 +49,10 @@ class Place(Protocol):
 
     def files(self) -> dict[str, int]:
         """List all keys with their sizes in bytes."""
+        ...
+
+    def some_files(self, count: int | None) -> list[str]:
+        """List about `count` keys, or all for None: to see whether there are any."""
         ...
 
     def get(self, key: str) -> bytes | None:
@@ -126,6 +131,11 @@ class LocalPlace:
                 if file.is_file():
                     found[file.relative_to(self.path).as_posix()] = file.stat().st_size
         return found
+
+    def some_files(self, count: int | None) -> list[str]:
+        """List about `count` keys, or all for None: to see whether there are any."""
+        files = (file.relative_to(self.path).as_posix() for file in self.path.rglob("*") if not file.is_dir())
+        return list(islice(files, count))
 
     def get(self, key: str) -> bytes | None:
         """Return an object, or None if there is none."""
@@ -206,6 +216,15 @@ class RemotePlace:
             raise StoreError(f"{self.url}: a web address can't be listed; work on the store where it lies")
         with self.guarded():
             return {item["path"]: item["size"] for batch in obstore.list(self._objects) for item in batch}
+
+    def some_files(self, count: int | None) -> list[str]:
+        """List about `count` keys, or all for None: to see whether there are any."""
+        import obstore
+
+        if count is None:
+            return list(self.files())
+        with self.guarded():
+            return [item["path"] for item in next(iter(obstore.list(self._objects, chunk_size=count)), [])]
 
     def get(self, key: str) -> bytes | None:
         """Return an object, or None if there is none."""

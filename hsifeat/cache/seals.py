@@ -1,7 +1,8 @@
 """Seals: the sha256 of every file of a store besides shards and progress records, which have digests of their own.
 
 They lie in ``seals.json`` and are taken from the bytes as they are written. They are also the list of what a store
-holds, so that one can be opened where nothing can be listed, behind a plain web server.
+holds, so that one can be opened where nothing can be listed, behind a plain web server. Without them and the manifest
+weeks of work would be lost to one flipped byte, so there is a copy of both.
 """
 
 from __future__ import annotations
@@ -10,26 +11,31 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import WrapperStore
 
 from hsifeat.errors import StoreError
 
 if TYPE_CHECKING:
+    from zarr.abc.store import ByteRequest
     from zarr.abc.store import Store as ZarrStore
-    from zarr.core.buffer import Buffer
+    from zarr.core.buffer import Buffer, BufferPrototype
 
     from hsifeat.cache.place import Place
 
-FILE = "seals.json"
+ROOT, FILE = "zarr.json", "seals.json"
+COPY_OF = {ROOT: "zarr.copy.json", FILE: "seals.copy.json"}
+# Ends the key below which a complete plane's records lie; its seal is that of all of them together.
+RECORDS = "/c"
 
 
 def is_sealed(key: str) -> bool:
-    """Tell whether a key has a seal: all but the seals themselves, the shards of planes and the records of progress.
+    """Tell whether a file has a seal: all but the seals, the copies, the shards of planes and the records of progress.
 
     >>> is_sealed("planes/t0050/mid_block/zarr.json"), is_sealed("planes/t0050/mid_block/c/0/1/0")
     (True, False)
     """
-    return key != FILE and not (key.startswith(("planes/", "progress/")) and "/c/" in key)
+    return key not in {FILE, *COPY_OF.values()} and not (key.startswith(("planes/", "progress/")) and "/c/" in key)
 
 
 def seal(content: bytes) -> str:
@@ -43,8 +49,25 @@ def encode(seals: dict[str, str]) -> bytes:
     return json.dumps({"files": dict(sorted(seals.items())), "seal": seal(files.encode())}, indent=0).encode()
 
 
-def read(place: Place, root: bytes) -> dict[str, str]:
-    """Return a store's seals; those of a store from before there were any are taken from its files.
+def decode(content: bytes | None) -> dict[str, str] | None:
+    """Return the seals in a ``seals.json``; None if it was changed, or is not there."""
+    try:
+        seals: dict[str, str] = json.loads(content or b"")["files"]
+        return seals if encode(seals) == content else None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def save(place: Place, seals: dict[str, str]) -> bytes:
+    """Write the seals and their copy; return what was written."""
+    content = encode(seals)
+    place.put(FILE, content)
+    place.put(COPY_OF[FILE], content)
+    return content
+
+
+def read(place: Place, root: bytes, *, writable: bool = False) -> dict[str, str]:
+    """Return a store's seals, from the copy if need be.
 
     Parameters
     ----------
@@ -52,53 +75,103 @@ def read(place: Place, root: bytes) -> dict[str, str]:
         Where the store lies.
     root : bytes
         The metadata of its root group.
+    writable : bool
+        Whether it will be written to: a store from before there were seals is then sealed as it is. Otherwise its files
+        are listed with an empty seal, which nothing is compared with.
 
     Raises
     ------
     StoreError
-        The seals were changed, or are missing.
+        The seals were changed or are missing, and so is their copy.
     """
     content = place.get(FILE)
     if content is None and not _has_seals(root):
-        return {key: seal(place.get(key) or b"") for key in place.files() if is_sealed(key)}
-    if content is None:
-        raise StoreError(f"{place}: {FILE} is missing: bring it back from a copy, or extract to another place")
-    try:
-        seals: dict[str, str] = json.loads(content)["files"]
-        if encode(seals) == content:
-            return seals
-    except (ValueError, KeyError, TypeError, AttributeError):
-        pass
-    raise StoreError(
-        f"{place}: {FILE} was changed; what the store holds can't be told from it: extract to another place"
-    )
+        return {key: seal(place.get(key) or b"") if writable else "" for key in place.files() if is_sealed(key)}
+    seals = decode(content)
+    if seals is None:
+        seals = decode(place.get(COPY_OF[FILE]))
+    if seals is None:
+        fault = "is missing" if content is None else "was changed"
+        raise StoreError(
+            f"{place}: {FILE} {fault}, and so is its copy: bring one back from a backup, or extract to another place"
+        )
+    return seals
 
 
 def _has_seals(root: bytes) -> bool:
-    """Tell whether a store was made by a version that seals: since layout 2."""
+    """Tell whether a store was made by a version that seals, since layout 2, or can't say: then it is taken to."""
     try:
         return int(json.loads(root)["attributes"]["hsifeat"]["schema_version"]) >= 2
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return False
+    except ValueError:
+        return True
 
 
-class SealingStore(WrapperStore[Any]):
-    """A Zarr store that seals what passes through it.
+class CheckingStore(WrapperStore[Any]):
+    """A Zarr store that gives nothing which was changed or is missing.
+
+    A file that is read whole is compared with its seal. Of shards, parts of which are read, the inner chunks end with a
+    checksum; here it is seen to that one is there if its record is, since Zarr takes a missing one for empty.
 
     Parameters
     ----------
     store : zarr Store
-        Where things are written.
+        What is read.
+    place : Place
+        Where it lies.
     seals : dict of str to str
-        Kept up to date.
+        What is known of its files.
     """
 
-    def __init__(self, store: ZarrStore, seals: dict[str, str]) -> None:
+    def __init__(self, store: ZarrStore, place: Place, seals: dict[str, str]) -> None:
         super().__init__(store)
-        self.seals = seals
+        self.place, self.seals = place, seals
 
-    def _with_store(self, store: ZarrStore) -> SealingStore:
-        return type(self)(store, self.seals)
+    def _with_store(self, store: ZarrStore) -> CheckingStore:
+        return type(self)(store, self.place, self.seals)
+
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+        """Read and check.
+
+        Raises
+        ------
+        StoreError
+            The file was changed, or is not there though it should be.
+        """
+        found: Buffer | None = await super().get(key, prototype, byte_range)
+        if not is_sealed(key):
+            if found is None and key.startswith("planes/") and await self.exists("progress/" + key[len("planes/") :]):
+                raise self._lost(key, "is missing")
+            return found
+        if _fits(found, self.seals.get(key), whole=byte_range is None):
+            return found
+        # Another process may have replaced the file since the seals were read.
+        content = await super().get(FILE, default_buffer_prototype())
+        now = (decode(content.to_bytes()) if content is not None else None) or self.seals
+        if _fits(found, now.get(key), whole=byte_range is None):
+            return found
+        if key in COPY_OF:
+            copy: Buffer | None = await super().get(COPY_OF[key], prototype, byte_range)
+            if copy is not None and _fits(copy, now.get(key), whole=byte_range is None):
+                return copy
+        raise self._lost(key, "is missing" if found is None else "was changed")
+
+    def _lost(self, key: str, fault: str) -> StoreError:
+        return StoreError(
+            f"{self.place}: {key} {fault}: hsifeat cache verify {self.place} --repair tells what can be done"
+        )
+
+
+def _fits(found: Buffer | None, wanted: str | None, *, whole: bool) -> bool:
+    """Tell whether what was read is what was sealed, as far as that can be told."""
+    if not wanted:
+        return True
+    return found is not None and (not whole or seal(found.to_bytes()) == wanted)
+
+
+class SealingStore(CheckingStore):
+    """A checking store that seals what is written through it: the seals are kept up to date."""
 
     def _note(self, key: str, value: Buffer) -> None:
         if is_sealed(key):

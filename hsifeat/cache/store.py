@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hsifeat.cache import seals
 from hsifeat.cache.manifest import Manifest
 from hsifeat.cache.place import LocalPlace, Place, place_of
-from hsifeat.cache.seals import SealingStore
+from hsifeat.cache.seals import CheckingStore, SealingStore
 from hsifeat.errors import StoreError
 from hsifeat.types import Cube, PlaneId, Window, windows
 
@@ -35,6 +35,13 @@ _DIGEST_BYTES = 32
 _BEGUN = "hsifeat_begun"
 _PLANE = re.compile(r"planes/(t\d+/[^/]+)/zarr\.json")
 _LABELS = re.compile(r"scene/labels/([^/]+)/zarr\.json")
+# Every name that a store's files can have, those of writes that were cut off included.
+_ARRAY = r"(zarr\.json|c(/\d+)+)"
+_OWN = re.compile(
+    r"(zarr|seals)(\.copy)?\.json|(scene(/projection|/labels)?|(planes|progress)(/t\d+)?)/zarr\.json"
+    rf"|scene/(cube|valid|projection/\w+|labels/[^/]+)/{_ARRAY}|(planes|progress)/t\d+/[\w.\-]+/{_ARRAY}"
+    r"|((scene|planes|progress)/.*/)?\.?(zarr|seals|\d+)\.[\w.\-]+\.part(ial)?"
+)
 
 
 @dataclass(frozen=True)
@@ -95,9 +102,10 @@ class Store:
         The sha256 of every file besides shards and progress records.
     """
 
-    def __init__(self, place: Place, group: zarr.Group, seals: dict[str, str]) -> None:
+    def __init__(self, place: Place, group: zarr.Group, seals: dict[str, str], sealed: bytes | None = None) -> None:
         self.place = place
         self.seals = seals
+        self._sealed = sealed
         self.manifest = Manifest.read(group.attrs.asdict().get("hsifeat"), place)
         self.group = group
         self._arrays: dict[str, zarr.Array[Any]] = {}
@@ -116,17 +124,20 @@ class Store:
         place = place_of(path)
         if cls.find(place) is not None:
             raise StoreError(f"{place} is there already")
-        found: dict[str, str] = {}
+        begun = _root({_BEGUN: True})
+        found = {seals.ROOT: seals.seal(begun)}
         with place.guarded():
-            group = zarr.create_group(
-                SealingStore(place.zarr(writable=True), found), attributes={_BEGUN: True}, overwrite=True
-            )
+            for key in place.files():  # what a killed process began to make: `find` saw to it that it is that
+                place.delete(key)
+            place.put(seals.ROOT, begun)
+            group = zarr.open_group(SealingStore(place.zarr(writable=True), place, found), mode="r+", zarr_format=3)
             _write_scene(group, manifest, scene)
             for name in ("planes", "progress"):
                 group.create_group(name)
             root = _root({"hsifeat": manifest.model_dump(mode="json")})
-            place.put(seals.FILE, seals.encode({**found, "zarr.json": seals.seal(root)}))
-            place.put("zarr.json", root)
+            seals.save(place, {**found, seals.ROOT: seals.seal(root)})
+            place.put(seals.COPY_OF[seals.ROOT], root)
+            place.put(seals.ROOT, root)
         return cls.open(place, writable=True)
 
     @classmethod
@@ -139,12 +150,22 @@ class Store:
             Something else is there.
         """
         place = place_of(path)
-        content = place.get("zarr.json")
-        if content is None and isinstance(place, LocalPlace) and not _is_free(place):
-            raise StoreError(f"{place} is no store, and not empty: name another place")
-        if content is None or _was_begun(place, content):
-            return None
-        return cls.open(place)
+        root = place.get(seals.ROOT)
+        if root is not None and not _was_begun(root):
+            return cls.open(place)
+        if isinstance(place, LocalPlace) and place.path.is_file():
+            raise StoreError(f"{place} is a file: name another place")
+        begun = root is not None
+        foreign = [key for key in place.some_files(None if begun else 100) if not (begun and is_own(key))]
+        foreign = [key for key in foreign if not key.startswith(f".{seals.ROOT}.")]  # its first write, cut off
+        if foreign:
+            lost = seals.COPY_OF[seals.ROOT] in foreign
+            raise StoreError(
+                f"{place} has lost its {seals.ROOT}: hsifeat cache verify {place} --repair brings it back"
+                if lost
+                else f"{place} is no store, and not empty (it holds {foreign[0]}): name another place"
+            )
+        return None
 
     @classmethod
     def open(cls, path: str | Path | Place, *, writable: bool = False) -> Store:
@@ -152,20 +173,19 @@ class Store:
         import zarr
 
         place = place_of(path)
-        content = place.get("zarr.json")
-        if content is None or _was_begun(place, content):
+        root = place.get(seals.ROOT) or place.get(seals.COPY_OF[seals.ROOT])
+        if root is None or _was_begun(root):
             found = "a file, not a store," if isinstance(place, LocalPlace) and place.path.is_file() else "no store"
             raise StoreError(f"{found} at {place}: hsifeat extract makes one")
-        known = seals.read(place, content)
+        known = seals.read(place, root, writable=writable)
         plain = place.zarr(writable=writable)
+        kind, mode = (SealingStore, "r+") if writable else (CheckingStore, "r")
         try:
             with place.guarded():
-                group = zarr.open_group(
-                    SealingStore(plain, known) if writable else plain, mode="r+" if writable else "r", zarr_format=3
-                )
+                group = zarr.open_group(kind(plain, place, known), mode=mode, zarr_format=3)  # type: ignore[arg-type]
         except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{place} is no Zarr group: hsifeat extract makes stores") from error
-        return cls(place, group, known)
+        return cls(place, group, known, place.get(seals.FILE) if writable else None)
 
     @property
     def key(self) -> str:
@@ -198,34 +218,37 @@ class Store:
         names = f"planes/{plane.id.path}", f"progress/{plane.id.path}"
         if all(f"{name}/zarr.json" in self.seals for name in names):
             return
-        scene = self.manifest.scene
-        side = self.manifest.unit_px // plane.stride
         with self.place.guarded():
-            self.group.create_array(
-                names[0],
-                shape=plane.cells(scene.rows, scene.cols),
-                shards=(side, side, plane.channels),
-                chunks=(_chunk(side), _chunk(side), plane.channels),
-                dtype=plane.dtype,
-                compressors=_compressors(),
-                fill_value=float("nan"),
-                attributes={"t": plane.id.t, "layer": plane.id.layer, "stride": plane.stride},
-                dimension_names=(f"y_s{plane.stride}", f"x_s{plane.stride}", f"channel_{plane.id.layer}"),
-                overwrite=True,
-            )
-            units = self.units[-1].index
-            self.group.create_array(
-                names[1],
-                shape=(units[0] + 1, units[1] + 1, _DIGEST_BYTES),
-                chunks=(1, 1, _DIGEST_BYTES),
-                dtype="uint8",
-                compressors=None,
-                fill_value=0,
-                overwrite=True,
-            )
+            self._make_plane(self.group, plane)
             self._save_seals()
         for name in names:
             self._arrays.pop(name, None)
+
+    def _make_plane(self, group: zarr.Group, plane: PlaneSpec) -> None:
+        scene = self.manifest.scene
+        side = self.manifest.unit_px // plane.stride
+        group.create_array(
+            f"planes/{plane.id.path}",
+            shape=plane.cells(scene.rows, scene.cols),
+            shards=(side, side, plane.channels),
+            chunks=(_chunk(side), _chunk(side), plane.channels),
+            dtype=plane.dtype,
+            compressors=_compressors(),
+            fill_value=float("nan"),
+            attributes={"t": plane.id.t, "layer": plane.id.layer, "stride": plane.stride},
+            dimension_names=(f"y_s{plane.stride}", f"x_s{plane.stride}", f"channel_{plane.id.layer}"),
+            overwrite=True,
+        )
+        units = self.units[-1].index
+        group.create_array(
+            f"progress/{plane.id.path}",
+            shape=(units[0] + 1, units[1] + 1, _DIGEST_BYTES),
+            chunks=(1, 1, _DIGEST_BYTES),
+            dtype="uint8",
+            compressors=None,
+            fill_value=0,
+            overwrite=True,
+        )
 
     def drop_plane(self, plane: PlaneId) -> None:
         """Forget a plane and delete what is stored of it."""
@@ -233,15 +256,40 @@ class Store:
         with self.place.guarded():
             for name in names:
                 self.seals.pop(f"{name}/zarr.json", None)
+                self.seals.pop(f"{name}{seals.RECORDS}", None)
                 self._arrays.pop(name, None)
             self._save_seals()
             for key in self.place.files():
                 if key.startswith(tuple(f"{name}/" for name in names)):
                     self.place.delete(key)
 
+    def restore_plane(self, plane: PlaneSpec) -> bool:
+        """Write a plane's metadata anew, from what the plane is; False, and nothing is done, if they had been others."""
+        import zarr
+
+        made: dict[str, Any] = {}
+        self._make_plane(zarr.create_group(zarr.storage.MemoryStore(made)), plane)
+        content = {key: made[key].to_bytes() for key in made if key.endswith(f"/{plane.id.path}/zarr.json")}
+        if any(seals.seal(value) != self.seals.get(key) for key, value in content.items()):
+            return False
+        with self.place.guarded():
+            for key, value in content.items():
+                self.place.put(key, value)
+        return True
+
+    def complete(self) -> None:
+        """Seal the records of every plane that is complete, so that a record which gets lost is missed."""
+        planes = [plane.id for plane in self.planes if self.done(plane.id).all()]
+        found = {f"progress/{p.path}{seals.RECORDS}": seals.seal(self.fingerprint(p)) for p in planes}
+        if found.items() - self.seals.items():
+            self.seals |= found
+            self._save_seals()
+
     def forget(self, plane: PlaneId, unit: Unit) -> None:
         """Take back that a unit of a plane is done, so that the next extraction computes it."""
         with self.place.guarded():
+            if self.seals.pop(f"progress/{plane.path}{seals.RECORDS}", None):
+                self._save_seals()
             self.place.delete(record_key(plane, unit))
 
     def record(self, plane: PlaneId, unit: Unit) -> bytes | None:
@@ -370,7 +418,12 @@ class Store:
             return np.asarray(records[:]).tobytes()
 
     def _save_seals(self) -> None:
-        self.place.put(seals.FILE, seals.encode(self.seals))
+        # Locks are of one machine: a second one that writes is noticed here, before it loses the planes of the first.
+        if self.place.get(seals.FILE) != self._sealed:
+            raise StoreError(f"{self.place} was written to from elsewhere meanwhile: run the command again")
+        if self._sealed is None:  # a store from before there were seals
+            self.place.put(seals.COPY_OF[seals.ROOT], self.place.get(seals.ROOT) or b"")
+        self._sealed = seals.save(self.place, self.seals)
 
     def _array(self, path: str) -> zarr.Array[Any]:
         import zarr
@@ -409,22 +462,21 @@ def _root(attributes: dict[str, Any]) -> bytes:
     return metadata["zarr.json"].to_bytes()
 
 
-def _is_free(place: LocalPlace) -> bool:
-    """Tell whether a folder without root metadata holds nothing, or only what a process has begun to make there."""
-    if place.path.is_file():
-        return False
-    own = {"scene", "planes", "progress", seals.FILE}
-    names = {path.name for path in place.path.glob("*")}
-    foreign = {name for name in names - own if not name.startswith((".", "zarr.json"))}
-    return not foreign and not any(place.path.glob("planes/t*"))
+def is_own(key: str) -> bool:
+    """Tell whether a file has a name that a store's files have.
+
+    >>> is_own("planes/t0050/mid_block/c/0/1/0"), is_own("scene/photo.jpg"), is_own(".git/config")
+    (True, False, False)
+    """
+    return _OWN.fullmatch(key) is not None
 
 
-def _was_begun(place: Place, root: bytes) -> bool:
-    """Tell whether a root group's metadata are those of a store that was never finished making, torn or whole."""
+def _was_begun(root: bytes) -> bool:
+    """Tell whether a root group's metadata are those of a store that was never finished making."""
     try:
         return _BEGUN in json.loads(root).get("attributes", {})
-    except (ValueError, AttributeError):
-        return not place.read_only and not any(key.startswith((seals.FILE, "planes/t")) for key in place.files())
+    except (ValueError, AttributeError, TypeError):
+        return False
 
 
 def _chunk(side: int) -> int:

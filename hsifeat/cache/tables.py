@@ -8,6 +8,7 @@ key of their store, and go with it.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -20,11 +21,24 @@ from hsifeat.errors import StoreError
 from hsifeat.files import whole
 
 _CHECKSUM = struct.Struct("<I")
+# Raised whenever pixels would be read from the same planes with other values than before: kept tables are then read anew.
+READING = 1
 
 
 def tables_folder(key: str) -> Path:
     """Return where the tables of stores with this key are kept."""
     return cache_folder() / "tables" / key[:32]
+
+
+def clear_orphans(keys: set[str]) -> int:
+    """Delete the tables of stores that are no more; return the bytes that this freed."""
+    wanted = {tables_folder(key) for key in keys}
+    freed = 0
+    for folder in (cache_folder() / "tables").glob("*"):
+        if folder not in wanted:
+            freed += sum(file.stat().st_size for file in folder.glob("*"))
+            shutil.rmtree(folder, ignore_errors=True)
+    return freed
 
 
 def kept(
@@ -47,7 +61,7 @@ def kept(
     -------
     (n, D) float32 array
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(str(READING).encode())
     for fact in facts:
         content = fact.encode() if isinstance(fact, str) else fact
         digest.update(len(content).to_bytes(8, "little") + content)

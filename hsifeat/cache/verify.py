@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from hsifeat.cache import seals
+from hsifeat.cache.lock import is_written
 from hsifeat.cache.place import Place
 from hsifeat.cache.store import PlaneSpec, Store, Unit, digest_of, record_key, shard_key
 from hsifeat.errors import StoreError
@@ -64,6 +65,8 @@ class Verification:
 def verify(place: Place, progress: Callable[[int, int], None] | None = None) -> Verification:
     """Read all of a store and compare it with its seals and with the digests of its units.
 
+    What seems damaged is looked at twice, since another process may be writing meanwhile.
+
     Parameters
     ----------
     place : Place
@@ -74,40 +77,86 @@ def verify(place: Place, progress: Callable[[int, int], None] | None = None) -> 
     Raises
     ------
     StoreError
-        There is no store, or its manifest or its seals were changed, so that nothing can be compared.
+        There is no store, or its manifest or its seals were changed together with their copies.
     """
-    root = place.get("zarr.json")
-    known = seals.read(place, root) if root is not None else {}
-    if root is not None and known.get("zarr.json") != seals.seal(root):
-        raise StoreError(f"{place}: its manifest (zarr.json) was changed: bring it back from a copy, or extract again")
-    store = Store.open(place)
-    files = place.files()
+    store, files = Store.open(place), place.files()
     total, looked_at = sum(files.values()), 0
-    checked = {seals.FILE}
-    damages: list[Damage] = []
-
-    def look(key: str, damage: Damage | None) -> None:
-        nonlocal looked_at
-        checked.add(key)
+    damages = []
+    for key, damage in _look(store, files):
         looked_at += files.get(key, 0)
         if damage is not None:
             damages.append(damage)
         if progress is not None:
             progress(looked_at, total)
+    damages += _extra(store, files)
+    unfinished = [plane for plane in _readable_planes(store, damages) if not store.done(plane.id).all()]
+    return Verification(len(files), total, still(place, damages), tuple(unfinished))
 
-    for key, wanted in known.items():
-        look(key, _sealed_damage(place, key, wanted))
-    broken = {damage.plane for damage in damages}
-    unfinished = []
+
+def still(place: Place, damages: Iterable[Damage]) -> tuple[Damage, ...]:
+    """Look again at what was damaged; return what is so still."""
+    before = tuple(damages)
+    if not before:
+        return ()
+    store, files = Store.open(place), place.files()
+    keys = {damage.key for damage in before}
+    now = [damage for _, damage in _look(store, files, keys) if damage is not None]
+    return tuple(damage for damage in (*now, *_extra(store, files)) if damage in before)
+
+
+def _look(store: Store, files: dict[str, int], keys: set[str] | None = None) -> Iterator[tuple[str, Damage | None]]:
+    """Compare every file of a store, or those of some keys, with what was written; give its key and what is wrong."""
+    place, broken = store.place, []
+    for key in store.seals:
+        if store.seals[key] and not key.endswith(seals.RECORDS):
+            wrong = _sealed_damage(place, key, store.seals[key])
+            broken += [wrong] if wrong else []
+            yield key, wrong
+    for key, damage in _copies(store, files):
+        yield key, damage
     for plane in _readable_planes(store, broken):
+        sealed = store.seals.get(f"progress/{plane.id.path}{seals.RECORDS}")
+        whole = sealed is not None and seals.seal(_records(store, plane.id)) == sealed
         for unit in store.units:
-            look(record_key(plane.id, unit), None)
-            look(shard_key(plane.id, unit), _unit_damage(store, plane, unit, files))
-        if not store.done(plane.id).all():
-            unfinished.append(plane)
-    extra = [key for key in sorted(files.keys() - checked) if _plane_of(key) is None or _plane_of(key) not in broken]
-    damages += [Damage("extra", key) for key in extra]
-    return Verification(len(files), total, tuple(damages), tuple(unfinished))
+            record, shard = record_key(plane.id, unit), shard_key(plane.id, unit)
+            if sealed is not None and not whole and record not in files:
+                yield record, Damage("missing", record, plane.id, unit)
+            elif keys is None or shard in keys or record in keys:
+                yield shard, _unit_damage(store, plane, unit, files)
+
+
+def _records(store: Store, plane: PlaneId) -> bytes:
+    """Return all records of a plane; nothing where one of them can't be read."""
+    try:
+        return store.fingerprint(plane)
+    except StoreError:
+        raise
+    except (ValueError, RuntimeError):
+        return b""
+
+
+def _copies(store: Store, files: dict[str, int]) -> Iterator[tuple[str, Damage | None]]:
+    """Compare the seals and both copies with what they should be; a store from before there were seals has none."""
+    if seals.FILE not in files and seals.COPY_OF[seals.FILE] not in files:
+        return
+    place, copy_of_seals, copy_of_root = store.place, seals.COPY_OF[seals.FILE], seals.COPY_OF[seals.ROOT]
+    content, copy = place.get(seals.FILE), place.get(copy_of_seals)
+    for key, found in ((seals.FILE, content), (copy_of_seals, copy)):
+        stale = seals.decode(content) is not None and found != content and not is_written(place)
+        wrong = stale or seals.decode(found) is None
+        yield key, Damage("missing" if found is None else "changed", key) if wrong else None
+    yield copy_of_root, _sealed_damage(place, copy_of_root, store.seals[seals.ROOT])
+
+
+def _extra(store: Store, files: dict[str, int]) -> list[Damage]:
+    """List the files that a store does not hold. In one without seals nobody can tell."""
+    if seals.FILE not in files and seals.COPY_OF[seals.FILE] not in files:
+        return []
+    known = {*store.seals, seals.FILE, *seals.COPY_OF.values()}
+    for key in store.seals:
+        if key.startswith("planes/") and (plane := _plane_of(key)) is not None:
+            known |= {name(plane, unit) for unit in store.units for name in (record_key, shard_key)}
+    return [Damage("extra", key) for key in sorted(files.keys() - known)]
 
 
 def _sealed_damage(place: Place, key: str, wanted: str) -> Damage | None:
@@ -128,62 +177,74 @@ def _unit_damage(store: Store, plane: PlaneSpec, unit: Unit, files: dict[str, in
     return Damage("changed", shard, plane.id, unit) if _digest(store, plane, unit) != wanted else None
 
 
-def mend(store: Store, damages: tuple[Damage, ...]) -> tuple[PlaneId, ...]:
-    """Mend what needs no model, and take back what does: delete extra files, copy metadata from an equal file, forget units.
+def needs_model(store: Store, damages: Iterable[Damage]) -> tuple[PlaneId, ...]:
+    """Return the planes of which something has to be computed anew, or that are needed to write their metadata anew."""
+    lost = (d.plane for d in damages if d.plane and d.kind != "extra" and (d.unit or not _twin(store, d.key)))
+    return tuple(dict.fromkeys(lost))
+
+
+def mend(store: Store, damages: Iterable[Damage], planes: Mapping[PlaneId, PlaneSpec]) -> tuple[Damage, ...]:
+    """Mend what needs no model, and take back what does: delete extra files, write metadata anew, forget units.
 
     Parameters
     ----------
     store : Store
         Open for writing.
-    damages : tuple of Damage
+    damages : iterable of Damage
         As `verify` found them.
+    planes : mapping of PlaneId to PlaneSpec
+        What the planes of `needs_model` are.
 
     Returns
     -------
-    tuple of PlaneId
-        The planes that an extraction must complete again.
-
-    Raises
-    ------
-    StoreError
-        The scene is damaged: nothing in the store can bring it back.
+    tuple of Damage
+        What nothing can bring back: parts of the scene and label maps.
     """
-    hopeless = [d for d in damages if d.plane is None and d.kind != "extra" and not _twin(store, d.key)]
-    if hopeless:
-        raise StoreError(
-            f"{store.place}: {', '.join(map(str, hopeless[:3]))}: this can't be computed from the rest of the store; "
-            "extract the scene again to another place with --out"
-        )
-    again: dict[PlaneId, None] = {}
-    for damage in damages:
-        if damage.kind == "extra":
-            store.place.delete(damage.key)
-        elif damage.plane is not None and damage.unit is not None:
-            store.forget(damage.plane, damage.unit)
-            again[damage.plane] = None
-        elif twin := _twin(store, damage.key):
-            store.place.put(damage.key, twin)
-        elif damage.plane is not None:
-            store.drop_plane(damage.plane)
-            again[damage.plane] = None
-    return tuple(again)
+    place, hopeless = store.place, []
+    with place.guarded():
+        for damage in damages:
+            if damage.kind == "extra":
+                place.delete(damage.key)
+            elif damage.key in {seals.FILE, seals.COPY_OF[seals.FILE]}:
+                seals.save(place, store.seals)
+            elif damage.plane is not None and damage.unit is not None:
+                store.forget(damage.plane, damage.unit)
+            elif (twin := _twin(store, damage.key)) is not None:
+                place.put(damage.key, twin)
+            elif damage.plane is None:
+                hopeless.append(damage)
+            elif not store.restore_plane(planes[damage.plane]):
+                store.drop_plane(damage.plane)
+    return tuple(hopeless)
 
 
 def _twin(store: Store, key: str) -> bytes | None:
     """Return the content that a sealed file should have, if another file of the store has it."""
-    wanted = store.seals[key]
-    for other, found in store.seals.items():
-        if found == wanted and other != key:
+    copy_of_root = seals.COPY_OF[seals.ROOT]
+    wanted = store.seals.get(seals.ROOT if key == copy_of_root else key)
+    for other, found in (*store.seals.items(), (copy_of_root, store.seals.get(seals.ROOT))):
+        if wanted and found == wanted and other != key:
             content = store.place.get(other)
-            if content is not None and hashlib.sha256(content).hexdigest() == wanted:
+            if content is not None and seals.seal(content) == wanted:
                 return content
     return None
 
 
-def _readable_planes(store: Store, broken: set[PlaneId | None]) -> Iterator[PlaneSpec]:
-    """Give the planes whose metadata are whole."""
-    sound = {key: value for key, value in store.seals.items() if _plane_of(key) not in broken or _plane_of(key) is None}
-    yield from Store(store.place, store.group, sound).planes
+def sound(store: Store, damages: Iterable[Damage]) -> Store:
+    """Return the store as if it held only the planes whose metadata are whole, and whole label maps."""
+    broken = {damage.plane for damage in damages if damage.plane is not None and damage.unit is None}
+    labels = {match[0] for damage in damages if (match := re.match(r"scene/labels/[^/]+/", damage.key))}
+    whole = {
+        key: value
+        for key, value in store.seals.items()
+        if _plane_of(key) not in broken and not key.startswith(tuple(labels))
+    }
+    return Store(store.place, store.group, whole)
+
+
+def _readable_planes(store: Store, damages: Iterable[Damage]) -> list[PlaneSpec]:
+    """List the planes whose metadata are whole."""
+    return sound(store, damages).planes
 
 
 def _digest(store: Store, plane: PlaneSpec, unit: Unit) -> bytes | None:

@@ -15,6 +15,7 @@ from hsifeat.cache.lock import writing
 from hsifeat.cache.manifest import Manifest, SceneFacts
 from hsifeat.cache.store import SceneArrays, Store
 from hsifeat.diffusion.backbone import Backbone
+from hsifeat.errors import StoreError
 from hsifeat.extraction.job import Job, prepare
 from hsifeat.extraction.plan import unit_side
 from hsifeat.scenes import Labels, Scene
@@ -68,9 +69,9 @@ def run(job: Job, *, listen: Listener = silent) -> Store:
             job.check_disk()
             listen(Note(job.intention))
             store = Store.open(job.place, writable=True) if job.store else _create(job)
-            if job.store is None or not catalogue.knows(store.place):
-                catalogue.enter(store.key, store.place, completed=0.0)
+            catalogue.enter(store.key, store.place, completed=0.0)
             job.extractor.run(job.plan, store, listen)
+            store.complete()
         else:
             store = job.store
             listen(Note(f"all {len(job.plan.planes)} planes are there already: nothing to compute"))
@@ -92,8 +93,11 @@ def _add_labels(store: Store, maps: Mapping[str, Labels]) -> Store:
 def _holds(store: Store, name: str, labels: Labels) -> bool:
     if name not in store.labels:
         return False
-    there = store.label_array(name)
-    return there.attrs.asdict() == _facts(labels) and np.array_equal(np.asarray(there[:]), labels.classes)
+    try:
+        there = store.label_array(name)
+        return there.attrs.asdict() == _facts(labels) and np.array_equal(np.asarray(there[:]), labels.classes)
+    except StoreError:  # damaged: written anew
+        return False
 
 
 def _facts(labels: Labels) -> dict[str, dict[str, str]]:

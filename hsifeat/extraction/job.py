@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -262,21 +263,21 @@ def _projection(spec: str | Projection | None, scene: Scene, backbone: Backbone)
 
 
 def _usual_path(scene: Scene, backbone: Backbone, recipe: Recipe) -> Path:
-    return catalogue.cache_folder() / f"{scene.name}-{backbone.name}-{recipe.key[:12]}.zarr"
+    name = re.sub(r"[^\w.-]+", "-", f"{scene.name}-{backbone.name}").strip(".-")[:100]
+    return catalogue.cache_folder() / f"{name}-{recipe.key[:12]}.zarr"
 
 
 def _existing(place: Place, recipe: Recipe) -> Store | None:
     store = Store.find(place)
     if store is not None and store.key != recipe.key:
-        rows = [
-            f"  {n}: {_brief(a)} -> {_brief(b)}" for n, a, b in differences(store.manifest.recipe, recipe.canonical())
-        ]
-        raise RecipeMismatchError(
-            f"{place} holds planes of another recipe (there -> asked for):\n"
-            + "\n".join(rows)
-            + "\nname another store with --out"
-        )
+        raise RecipeMismatchError(mismatch(store, recipe) + "\nname another store with --out")
     return store
+
+
+def mismatch(store: Store, recipe: Recipe) -> str:
+    """Say side by side in what a store's recipe differs from another."""
+    rows = [f"  {n}: {_brief(a)} -> {_brief(b)}" for n, a, b in differences(store.manifest.recipe, recipe.canonical())]
+    return f"{store.place} holds planes of another recipe (there -> asked for):\n" + "\n".join(rows)
 
 
 def _brief(value: object) -> str:

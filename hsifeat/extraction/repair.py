@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hsifeat.cache.lock import writing
 from hsifeat.cache.place import Place
 from hsifeat.cache.store import Store
-from hsifeat.cache.verify import Verification, mend
+from hsifeat.cache.verify import Damage, Verification, mend, needs_model, sound, still
 from hsifeat.cache.verify import verify as look
 from hsifeat.diffusion.backbone import Backbone
 from hsifeat.errors import StoreError
 from hsifeat.extraction.extract import run
-from hsifeat.extraction.job import prepare
+from hsifeat.extraction.job import Job, mismatch, prepare
 from hsifeat.features import Features
 from hsifeat.types import PlaneId
 from hsifeat.work.events import Advanced, Finished, Listener, Note, Started, silent
+
+BackboneLike = Backbone | str | Path
 
 
 def verify(place: Place, *, listen: Listener = silent) -> Verification:
@@ -36,7 +40,7 @@ def verify(place: Place, *, listen: Listener = silent) -> Verification:
 
 
 def repair(
-    place: Place, found: Verification, *, backbone: Backbone | str | Path | None = None, listen: Listener = silent
+    place: Place, found: Verification, *, backbone: BackboneLike | None = None, listen: Listener = silent
 ) -> Verification:
     """Mend what `verify` found, and verify again.
 
@@ -63,20 +67,49 @@ def repair(
     """
     while found.damages:
         with writing(place, lambda: listen(Note(f"another process is writing to {place}: waiting for it"))):
-            again = mend(Store.open(place, writable=True), found.damages)
-        if again:
-            listen(Note(f"to compute anew, in part or whole: {', '.join(map(str, again))}"))
-            _compute(place, again, backbone, listen)
+            damages = still(place, found.damages)
+            store = Store.open(place, writable=True)
+            model, lost = None, needs_model(store, damages)
+            if lost:  # Opened before anything is changed, so that nothing is lost for want of it.
+                model = _plan(store, damages, lost, backbone)
+            planes = {plane.id: plane for plane in model.plan.planes} if model else {}
+            hopeless = mend(store, damages, planes)
+        if model is not None:
+            listen(Note(f"to compute anew, in part or whole: {', '.join(map(str, lost))}"))
+            _compute(place, lost, model.extractor.backbone, hopeless, listen)
+        if hopeless:
+            raise StoreError(
+                f"{place}: {', '.join(map(str, hopeless[:3]))}: this can't be computed from the rest of the store; "
+                "give its extraction again with the same labels where these are damaged, or extract the scene to another "
+                "place with --out"
+            )
         before, found = found, verify(place, listen=listen)
-        if found.damages == before.damages:
+        if found.damages and found.damages == before.damages:
             raise StoreError(f"{place} is as damaged as before: the disk may be failing; extract to another one")
     return found
 
 
+def _plan(store: Store, damages: Sequence[Damage], lost: Sequence[PlaneId], backbone: BackboneLike | None) -> Job:
+    """Open the backbone and plan the planes that were lost as if they were nowhere; nothing is written."""
+    whole = sound(store, damages)
+    with TemporaryDirectory() as nowhere:
+        job = prepare(
+            Features(whole).scene,
+            backbone=backbone,
+            like=whole,
+            timesteps=sorted({plane.t for plane in lost}),
+            layers=list(dict.fromkeys(plane.layer for plane in lost)),
+            out=Path(nowhere) / "store",
+        )
+    if job.recipe.key != store.key:
+        raise StoreError(mismatch(store, job.recipe))
+    return job
+
+
 def _compute(
-    place: Place, planes: tuple[PlaneId, ...], backbone: Backbone | str | Path | None, listen: Listener
+    place: Place, planes: Sequence[PlaneId], backbone: Backbone, hopeless: Sequence[Damage], listen: Listener
 ) -> None:
-    store = Store.open(place)
+    store = sound(Store.open(place), hopeless)
     scene = Features(store).scene
     for t in dict.fromkeys(plane.t for plane in planes):
         layers = [plane.layer for plane in planes if plane.t == t]

@@ -15,9 +15,11 @@ import pytest
 
 import hsifeat
 from hsifeat.cache import lock
+from hsifeat.cache.budget import remove
 from hsifeat.cache.catalogue import cache_folder
 from hsifeat.cache.place import place_of
 from hsifeat.errors import StoreError
+from hsifeat.features import open_features
 
 WRITER = """
 import sys
@@ -188,8 +190,35 @@ def test_nobody_begins_to_read_while_a_store_is_deleted(store):
         assert process.wait() == 1
 
 
-def test_locks_lie_in_the_cache_folder_by_the_digest_of_the_place(store, tmp_path):
+def test_the_lock_of_a_folder_lies_beside_it_whatever_cache_its_user_has(store, tmp_path, monkeypatch):
     with lock.writing(place_of(store), lambda: None):
-        digest = hashlib.sha256(str(store.resolve()).encode()).hexdigest()[:16]
+        assert is_locked(tmp_path / ".s.zarr.lock")
+        monkeypatch.setenv("HSIFEAT_CACHE", str(tmp_path / "another"))
+        assert lock.is_written(place_of(store))
+    assert not lock.is_written(place_of(store))
+    assert not lock.is_written(place_of(tmp_path / "none.zarr")) and not (tmp_path / ".none.zarr.lock").exists()
+
+
+def test_the_lock_of_an_object_store_lies_in_the_cache_folder(tmp_path):
+    place = place_of("s3://bucket/a.zarr")
+    with lock.writing(place, lambda: None):
+        digest = hashlib.sha256(b"s3://bucket/a.zarr").hexdigest()[:16]
         assert is_locked(tmp_path / "cache" / "locks" / f"{digest}.write.lock")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "s.zarr"], "nothing beside the store"
+
+
+def test_a_lazy_view_keeps_its_store_from_being_deleted(store):
+    lazy = open_features(store).to_xarray()
+    gc.collect()
+    with pytest.raises(StoreError, match="is in use"):
+        remove(place_of(store))
+    assert lazy["spectra"][3, 3].values.any()
+    del lazy
+    gc.collect()
+    remove(place_of(store))
+
+
+def test_a_store_with_foreign_files_is_not_deleted(store):
+    (store / "thesis.txt").write_text("precious")
+    with pytest.raises(StoreError, match=r"none of a store's, such as thesis\.txt"):
+        remove(place_of(store))
+    assert (store / "thesis.txt").exists() and (store / "zarr.json").exists()

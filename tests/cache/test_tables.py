@@ -89,5 +89,5 @@ def test_a_flipped_byte_is_caught_on_any_read(copied):
     ):
         hsifeat.open_features(copied).sample(ROWS, COLS, [PLANE])
     shard.unlink()
-    with pytest.raises(hsifeat.HsifeatError, match="has lost a part of the plane t0/up_blocks.2"):
+    with pytest.raises(hsifeat.HsifeatError, match="planes/t0000/up_blocks.2/c/0/0/0 is missing"):
         hsifeat.open_features(copied).sample(ROWS, COLS, [PLANE])

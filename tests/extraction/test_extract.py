@@ -164,14 +164,28 @@ def test_another_batch_size_is_refused(scene, backbone_folder, store_path):
         prepare(scene, backbone=backbone_folder, timesteps=[0], tile=32, context=8, batch=3, out=store_path)
 
 
-def test_what_is_no_store_is_left_alone(scene, backbone_folder, tmp_path):
-    (tmp_path / "x.zarr").mkdir()
-    (tmp_path / "x.zarr" / "mine.txt").write_text("precious")
-    with pytest.raises(StoreError, match="is no store, and not empty"):
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("mine.txt", "precious"),
+        (".git/config", "precious"),
+        ("scene/photo.jpg", "precious"),
+        ("zarr.json", '{"zarr_format": 3, "node_type": "group", "attr'),
+        ("zarr.json", '{"zarr_format": 3, "node_type": "group", "attributes": {"mine": 1}}'),
+    ],
+)
+def test_what_is_no_store_is_left_alone(scene, backbone_folder, tmp_path, name, content):
+    file = tmp_path / "x.zarr" / name
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+    with pytest.raises(StoreError):
         hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, context=8, out=tmp_path / "x.zarr")
-    assert (tmp_path / "x.zarr" / "mine.txt").read_text() == "precious"
+    assert [p for p in (tmp_path / "x.zarr").rglob("*") if p.is_file()] == [file] and file.read_text() == content
+
+
+def test_a_file_is_no_place_for_a_store(scene, backbone_folder, tmp_path):
     (tmp_path / "file").write_text("precious")
-    with pytest.raises(StoreError, match="is no store, and not empty: name another place"):
+    with pytest.raises(StoreError, match="is a file: name another place"):
         hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, context=8, out=tmp_path / "file")
 
 
@@ -203,7 +217,7 @@ def test_a_disk_that_fills_up_keeps_what_is_done(scene, backbone_folder, store_p
         patch.setattr(place, "write_whole", partial(full, whole))
         with pytest.raises(StoreError, match="is full; what is finished is kept: free some space"):
             hsifeat.extract(scene, **options)
-    left = [p.name for p in tmp_path.iterdir() if p.name != "cache"]
+    left = [p.name for p in tmp_path.iterdir() if p.name not in {"cache", ".s.zarr.lock"}]
     assert left in ([], ["s.zarr"]), "no store, or one that can be gone on with"
     there = planes_of(Store.open(store_path))
     for name, values in planes_of(hsifeat.extract(scene, **options)).items():
