@@ -10,7 +10,7 @@ from hsifeat.errors import SceneError, nearest
 from hsifeat.scenes.axes import parse_axes, put_in_order
 from hsifeat.scenes.labels import open_labels
 from hsifeat.scenes.lazily import Bands
-from hsifeat.scenes.readers import Raster, read_raster, split_variable
+from hsifeat.scenes.readers import Raster, is_address, read_raster, split_variable
 from hsifeat.scenes.registry import REGISTRY
 from hsifeat.scenes.registry.others import find_other
 from hsifeat.scenes.scene import Scene
@@ -97,7 +97,7 @@ def _from_files(
     nodata: float | None,
 ) -> Scene:
     path = paths[0]
-    if len(paths) == 1 and not path.exists() and path.suffix == "":
+    if len(paths) == 1 and not path.exists() and path.suffix == "" and not is_address(path):
         raise SceneError(f"no scene or file named {str(path)!r}; scenes: {nearest(str(path), REGISTRY)}")
     if len(paths) > 1:
         from hsifeat.scenes.readers.stack import read_stack

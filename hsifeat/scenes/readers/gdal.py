@@ -34,13 +34,11 @@ class RasterioCube(View):
         The file, for messages.
     name : str
         What GDAL opens: the file, or one of the images in it.
-    drivers : sequence of str, optional
-        GDAL's drivers to try; all by default.
     """
 
-    def __init__(self, path: Path, name: str, drivers: Sequence[str] | None = None) -> None:
-        self._arguments = path, name, drivers
-        self.dataset = _open(name, drivers)
+    def __init__(self, path: Path, name: str) -> None:
+        self._arguments = path, name
+        self.dataset = _open(name)
         self._lock = threading.Lock()
         kinds = self.dataset.dtypes
         if any(kind.startswith("complex") for kind in kinds):
@@ -49,7 +47,7 @@ class RasterioCube(View):
             )
         super().__init__((self.dataset.height, self.dataset.width, self.dataset.count), np.result_type(*kinds))
 
-    def __reduce__(self) -> tuple[type[Self], tuple[Path, str, Sequence[str] | None]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[Path, str]]:
         return type(self), self._arguments
 
     def _read(self, parts: tuple[Part, ...]) -> NDArray[Any]:
@@ -175,22 +173,22 @@ def georeference_of(path: Path, driver: str) -> tuple[Georeference | None, tuple
     """Return where the raster in a file lies, as one of GDAL's drivers has it."""
     import rasterio
 
-    with told(path), rasterio.Env(), _open(str(path), [driver]) as dataset:
+    with told(path), rasterio.Env(), _open(str(path), driver) as dataset:
         return _georeference(dataset, path.name)
 
 
-def _open(name: str, drivers: Sequence[str] | None) -> Any:
+def _open(name: str, driver: str | None = None) -> Any:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 
     with rasterio.Env(), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(name, driver=drivers, sharing=False)
+        return rasterio.open(name, driver=driver, sharing=False)
 
 
 def _image(path: Path, variable: str | None) -> tuple[RasterioCube, tuple[str, ...]]:
     """Open the only image of a file, or the one that is named by its number."""
-    with _open(str(path), None) as dataset:
+    with _open(str(path)) as dataset:
         images, size = list(dataset.subdatasets), dataset.count
     if not images:
         if variable is not None:

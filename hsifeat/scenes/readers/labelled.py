@@ -101,7 +101,7 @@ def read_zarr(path: Path, ndim: int, variable: str | None) -> Raster:
             raise SceneError(f"{path} is one array without a name; leave out {variable!r}")
         raster = replace(_raster(path, {"": _by_zarr(path, node)}, ndim, None), variable="")
         return replace(raster, notes=(*raster.notes, *_missing(path, path, node)))
-    if "manifest" in node.attrs:
+    if any(name.startswith("hsifeat") for name in node.attrs):
         raise SceneError(
             f"{path} is a feature store, not a scene: `hsifeat fit` and `hsifeat bench` take it; to extract, name the "
             "scene's own file"
@@ -119,7 +119,7 @@ def _arrays(folder: Path, group: str = "") -> dict[str, Any]:
     """Open the arrays of a group and of the groups in it, each from its own metadata: what a group repeats may be older."""
     import zarr
 
-    found = {}
+    found: dict[str, Any] = {}
     for child in sorted(one for one in folder.iterdir() if one.is_dir() and is_zarr(one)):
         node, name = zarr.open(child, mode="r"), f"{group}{child.name}"
         found |= {name: node} if isinstance(node, zarr.Array) else _arrays(child, f"{name}/")
@@ -138,7 +138,7 @@ def _by_xarray(path: Path, **options: Any) -> dict[str, Named]:
             groups = dict(xr.open_groups(path, **plain, **options))
     found = {}
     for group, dataset in sorted(groups.items()):
-        for name, variable in dataset.variables.items():
+        for name, variable in sorted(dataset.variables.items(), key=lambda item: str(item[0])):
             # Where a file has no names for its dimensions, xarray makes some up.
             dims = () if any(str(dim).startswith("phony_dim_") for dim in variable.dims) else map(str, variable.dims)
             found[f"{group}/{name}".strip("/")] = Named(tuple(dims), OnDisk(path, variable), dict(variable.attrs))
