@@ -96,7 +96,7 @@ def test_every_verb_has_help_with_an_example(hsifeat, verb):
     [
         pytest.param(["extract", "nowhere.mat", "--backbone", "b"], 1, "no such file: nowhere.mat", id="missing-file"),
         pytest.param(["extract", "two.mat", "--backbone", "b"], 1, "has 2 arrays of 3 dimensions; it holds a 3 x 4 x 5, b 3 x 4 x 5", id="candidates"),
-        pytest.param(["extract", "my scene.mat", "--labels", "wrong.npy", "--backbone", "b"], 1, "labels 'wrong' are 9 x 9 pixels, but the scene my scene is 75 x 53", id="labels"),
+        pytest.param(["extract", "my scene.mat", "--labels", "wrong.npy", "--backbone", "b"], 1, "labels are 9 x 9 pixels, but the scene my scene is 75 x 53", id="labels"),
         pytest.param(["extract", "my scene.mat", "--backbone", "BACKBONE", "--layers", "up_block.1"], 1, "unknown layer 'up_block.1'; nearest: up_blocks.1", id="layer"),
         pytest.param(["extract", "my scene.mat", "--backbone", "BACKBONE", "--timesteps", "0,1000"], 1, "timestep 1000 is out of range", id="timestep"),
         pytest.param(["extract", "my scene.mat", "--backbone", "BACKBONE", "--timesteps", "ten"], 2, "--timesteps takes whole numbers", id="timestep-text"),

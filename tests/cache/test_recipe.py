@@ -9,14 +9,20 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hsifeat.cache.manifest import SCHEMA_VERSION, Manifest
-from hsifeat.cache.recipe import Recipe, differences, key_of
+from hsifeat.cache.recipe import Recipe, differences, flat, key_of
 from hsifeat.errors import StoreError
 
 RECIPE = {
     "algorithm": 1,
     "scene": "aa",
     "projection": {"spec": "pca:8", "digest": "bb"},
-    "backbone": {"weights": "cc", "architecture": {"layers": [1, 2]}, "conditioning": {}},
+    "backbone": {
+        "weights": "cc",
+        "architecture": {"layers": [1, 2]},
+        "schedule": "dd",
+        "prediction": "epsilon",
+        "conditioning": {"class_label": 3},
+    },
     "tiling": {"tile_px": 64, "context_px": 16, "stitch": "core", "padding": "reflect"},
     "noise": {"policy": "field", "seed": 0},
     "precision": {"compute": "float32", "stored": "float16"},
@@ -52,6 +58,14 @@ def test_every_field_changes_the_key(path, number):
     other = Recipe.model_validate(changed(path, value))
     assert other.key != Recipe.model_validate(RECIPE).key
     assert differences(RECIPE, other.canonical()) == [(".".join(path), old, value)]
+
+
+@given(st.sampled_from(sorted(flat(RECIPE))), st.text() | st.integers() | st.lists(st.integers()))
+def test_no_leaf_is_left_out_of_the_key(name, value):
+    """Also those that can have but one value today, as a newer version may write them."""
+    assert Recipe.model_validate(RECIPE).canonical() == RECIPE
+    if value != flat(RECIPE)[name]:
+        assert key_of(changed(name.split("."), value)) != key_of(RECIPE)
 
 
 @given(st.permutations(list(RECIPE)))
