@@ -26,12 +26,13 @@ class ProjectionPart(_Part):
 
 
 class TilingPart(_Part):
-    """What the model saw at once, and how tiles became a plane."""
+    """What the model saw at once, how tiles became a plane, and what cores without a valid pixel hold."""
 
     tile_px: int
     context_px: int
     stitch: Literal["core"]
     padding: Literal["reflect"]
+    masked: Literal["computed", "zero"] = "computed"
 
 
 class NoisePart(_Part):

@@ -193,7 +193,13 @@ def prepare(
         scene=scene.digest,
         projection=ProjectionPart(spec=fitted.spec, digest=fitted.digest),
         backbone=backbone.identity(),
-        tiling=TilingPart(tile_px=chosen.tile, context_px=chosen.context, stitch="core", padding="reflect"),
+        tiling=TilingPart(
+            tile_px=chosen.tile,
+            context_px=chosen.context,
+            stitch="core",
+            padding="reflect",
+            masked="zero" if tiling.masks(scene.valid) else "computed",
+        ),
         noise=NoisePart(policy="field", seed=chosen.seed),
         precision=PrecisionPart(compute="float32", stored=chosen.dtype),  # type: ignore[arg-type]
     )
@@ -231,11 +237,10 @@ def _check(chosen: Pattern) -> None:
 def _settle(extractor: Extractor, recipe: Recipe, place: Place, planes: Sequence[PlaneSpec]) -> Job:
     """Look at what the store holds by now, and plan what it lacks; a store keeps the batch and the units that it was begun with."""
     store = _existing(place, recipe)
-    scene = extractor.scene
     unit_px = unit_side(extractor.tiling)
     if store is not None:
         extractor, unit_px = replace(extractor, batch=store.manifest.batch), store.manifest.unit_px
-    plan = make_plan(scene.rows, scene.cols, extractor.tiling, unit_px, planes, store.done if store else None)
+    plan = make_plan(extractor.scene.valid, extractor.tiling, unit_px, planes, store.done if store else None)
     return Job(extractor, plan, recipe, place, store)
 
 

@@ -53,6 +53,8 @@ class Plan:
         What is missing, unit by unit and then t by t, so that a unit's tiles are read once.
     tiling : Tiling
         How tiles are cut.
+    forwards : dict of Unit to int
+        Tiles of each unit that hold a valid pixel, so that they take a forward at each timestep.
     rows, cols : int
         The scene's shape.
     """
@@ -60,20 +62,19 @@ class Plan:
     planes: tuple[PlaneSpec, ...]
     steps: tuple[Step, ...]
     tiling: Tiling
+    forwards: dict[Unit, int]
     rows: int
     cols: int
 
     @property
     def passes(self) -> int:
         """Forwards of a tile that are still to do."""
-        return sum(len(self.tiling.cores(step.unit.window)) for step in self.steps)
+        return sum(self.forwards[step.unit] for step in self.steps)
 
     @property
     def all_passes(self) -> int:
         """Forwards of a tile that the planes take from nothing."""
-        timesteps = len({plane.id.t for plane in self.planes})
-        tiles = -(-self.rows // self.tiling.core_px) * -(-self.cols // self.tiling.core_px)
-        return timesteps * tiles
+        return len({plane.id.t for plane in self.planes}) * sum(self.forwards.values())
 
     @property
     def missing_bytes(self) -> int:
@@ -103,8 +104,7 @@ class Plan:
 
 
 def make_plan(
-    rows: int,
-    cols: int,
+    valid: NDArray[np.bool_],
     tiling: Tiling,
     unit_px: int,
     planes: Sequence[PlaneSpec],
@@ -114,8 +114,8 @@ def make_plan(
 
     Parameters
     ----------
-    rows, cols : int
-        The scene's shape.
+    valid : (rows, cols) bool array
+        The scene's valid pixels.
     tiling : Tiling
         How tiles are cut.
     unit_px : int
@@ -125,6 +125,7 @@ def make_plan(
     done : callable or None
         Which units of a plane are there, on the grid of units; None where nothing is.
     """
+    rows, cols = valid.shape
     units = [Unit((w.row // unit_px, w.col // unit_px), w) for w in windows(rows, cols, unit_px)]
     there = {plane.id: done(plane.id) for plane in planes} if done else {}
 
@@ -136,4 +137,5 @@ def make_plan(
                 if missing:
                     yield Step(unit, t, missing)
 
-    return Plan(tuple(planes), tuple(steps()), tiling, rows, cols)
+    forwards = {unit: len(tiling.seen_cores(unit.window, valid)) for unit in units}
+    return Plan(tuple(planes), tuple(steps()), tiling, forwards, rows, cols)

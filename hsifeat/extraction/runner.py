@@ -74,11 +74,13 @@ class Extractor:
         listen(Finished("extract"))
 
     def seconds_per_pass(self, plan: Plan) -> float:
-        """Time one full batch of the plan's first step, after one to warm up; seconds a tile."""
+        """Time one full batch of the plan's first step that has any, after one to warm up; seconds a tile."""
         import time
 
+        step = next((step for step in plan.steps if plan.forwards[step.unit]), None)
+        if step is None:
+            return 0.0
         self.backbone.to(self.device)
-        step = plan.steps[0]
         clean, noise = self._read(step.unit)
         for _ in range(2):
             start = time.perf_counter()
@@ -88,7 +90,7 @@ class Extractor:
     def peak_bytes(self, plan: Plan) -> int:
         """Estimate the most memory that one step holds beside the model: a unit's tiles, their noise, its blocks."""
         steps = {
-            step: 2 * 4 * len(self.tiling.cores(step.unit.window)) * self.projection.channels * self.tiling.tile_px**2
+            step: 2 * 4 * plan.forwards[step.unit] * self.projection.channels * self.tiling.tile_px**2
             + sum(plane.size_bytes(step.unit.window.rows, step.unit.window.cols) for plane in step.planes)
             for step in plan.steps
         }
@@ -96,20 +98,23 @@ class Extractor:
 
     def _read(self, unit: Unit) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return a unit's tiles and their noise, each (tiles, channels, tile_px, tile_px) float32."""
-        tiles = [self.tiling.tile(core) for core in self.tiling.cores(unit.window)]
-        clean = np.stack([read_tile(self.scene, self.projection, tile) for tile in tiles])
-        noise = np.stack([noise_field(tile, self.projection.channels, self.seed) for tile in tiles])
+        tiles = [self.tiling.tile(core) for core in self.tiling.seen_cores(unit.window, self.scene.valid)]
+        shape = (len(tiles), self.projection.channels, self.tiling.tile_px, self.tiling.tile_px)
+        clean, noise = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        for i, tile in enumerate(tiles):
+            clean[i] = read_tile(self.scene, self.projection, tile)
+            noise[i] = noise_field(tile, self.projection.channels, self.seed)
         return clean, noise
 
     def _compute(
         self, step: Step, clean: NDArray[np.float32], noise: NDArray[np.float32]
     ) -> dict[PlaneSpec, NDArray[np.generic]]:
-        """Run a unit's tiles at one timestep; return each plane's block (cell rows, cell cols, channels)."""
+        """Run a unit's tiles at one timestep; return each plane's block (cell rows, cell cols, channels), 0 where none is."""
         window = step.unit.window
         blocks: dict[PlaneSpec, NDArray[np.generic]] = {
-            plane: np.empty(plane.cells(window.rows, window.cols), dtype=plane.dtype) for plane in step.planes
+            plane: np.zeros(plane.cells(window.rows, window.cols), dtype=plane.dtype) for plane in step.planes
         }
-        cores = self.tiling.cores(window)
+        cores = self.tiling.seen_cores(window, self.scene.valid)
         for some, taken in self._forwards(step, clean, noise):
             for plane, block in blocks.items():
                 maps = taken[plane.id.layer]

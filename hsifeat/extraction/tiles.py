@@ -59,6 +59,23 @@ class Tiling:
             for col in range(window.col, window.col + window.cols, px)
         ]
 
+    def seen_cores(self, window: Window, valid: NDArray[np.bool_]) -> list[Window]:
+        """List the cores of a window that hold a valid pixel: the others cost no forward.
+
+        Parameters
+        ----------
+        window : Window
+            Its corner is a core's.
+        valid : (rows, cols) bool array
+            Of the whole scene.
+        """
+        return [core for core in self.cores(window) if valid[core.slices].any()]
+
+    def masks(self, valid: NDArray[np.bool_]) -> bool:
+        """Tell whether some core of a scene holds no valid pixel."""
+        whole = Window(0, 0, *valid.shape)
+        return not valid.all() and len(self.seen_cores(whole, valid)) < len(self.cores(whole))
+
 
 def read_tile(scene: Scene, projection: Projection, tile: Window) -> NDArray[np.float32]:
     """Read what the model sees of a tile: projected, invalid pixels 0, reflected beyond the scene's edge.

@@ -11,6 +11,7 @@ from diffusers import DDPMScheduler, UNet2DModel
 
 import hsifeat
 from hsifeat.cache.store import Store
+from hsifeat.diffusion.unet2d import UNet2DBackbone
 from hsifeat.errors import HsifeatError, RecipeMismatchError, StoreError
 from hsifeat.extraction.extract import run
 from hsifeat.extraction.job import prepare
@@ -35,7 +36,8 @@ def plainly(scene, folder, t, layer, stride, tile, context):
         lambda _m, _i, out: taken.update(out=out[0] if isinstance(out, tuple) else out)
     )
     pad = tile
-    image = np.pad(fit_projection("rgb", scene).apply(scene.cube), ((pad, pad), (pad, pad), (0, 0)), mode="reflect")
+    channels = fit_projection("rgb", scene).apply(scene.cube) * (scene.cube != 0).any(axis=2, keepdims=True)
+    image = np.pad(channels, ((pad, pad), (pad, pad), (0, 0)), mode="reflect")
     core = tile - 2 * context
     down, across = -(-scene.rows // core), -(-scene.cols // core)
     plane = None
@@ -53,6 +55,41 @@ def plainly(scene, folder, t, layer, stride, tile, context):
                 plane = np.empty((down * side, across * side, cells.shape[2]), np.float32)
             plane[i * side : (i + 1) * side, j * side : (j + 1) * side] = cells[edge : edge + side, edge : edge + side]
     return plane[: -(-scene.rows // stride), : -(-scene.cols // stride)]
+
+
+@pytest.fixture
+def forwards(monkeypatch):
+    """Count the tiles of each forward."""
+    counted = []
+    plain = UNet2DBackbone.forward_to
+
+    def counting(self, images, t, layers):
+        counted.append(len(images))
+        return plain(self, images, t, layers)
+
+    monkeypatch.setattr(UNet2DBackbone, "forward_to", counting)
+    return counted
+
+
+def test_masked_areas_cost_no_forward_and_hold_zeros(scene, backbone_folder, tmp_path, forwards):
+    """Cores of 16 px: 20 of them; of the upper left one on no pixel is valid in 2 x 2, in another but one is."""
+    cube = scene.cube.copy()
+    cube[:32, :32] = 0
+    cube[20, 20] = scene.cube[20, 20]
+    holed = Scene("holed", cube, scene.wavelengths_nm)
+    options = {"backbone": backbone_folder, "timesteps": [0, 300], "layers": ["up_blocks.0"], "tile": 32, "context": 8}
+    store = hsifeat.extract(holed, **options, out=tmp_path / "s.zarr")
+    assert sum(forwards) == 2 * (20 - 3), "5 x 4 cores at two timesteps, without three"
+    assert store.manifest.recipe["tiling"]["masked"] == "zero"
+    for t in (0, 300):
+        found = np.asarray(store.plane(PlaneId(t, "up_blocks.0"))[:]).astype(np.float32)
+        wanted = plainly(holed, backbone_folder, t, "up_blocks.0", 2, 32, 8)
+        wanted[:16, :16] *= np.kron(np.array([[0, 0], [0, 1]]), np.ones((8, 8)))[..., None]
+        np.testing.assert_allclose(found, wanted, atol=2e-3, rtol=2e-3)
+    assert "masked" not in hsifeat.extract(scene, **options, out=tmp_path / "whole.zarr").manifest.recipe["tiling"]
+    dark = Scene("dark", np.zeros_like(cube), mask=np.zeros(cube.shape[:2], bool))
+    with pytest.raises(HsifeatError, match="no valid pixel"):
+        hsifeat.extract(dark, **options, out=tmp_path / "dark.zarr")
 
 
 @pytest.mark.parametrize(("layer", "stride"), [("mid_block", 4), ("up_blocks.0", 2), ("up_blocks.2", 1)])

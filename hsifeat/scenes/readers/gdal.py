@@ -205,20 +205,29 @@ def _image(path: Path, variable: str | None) -> tuple[RasterioCube, tuple[str, .
 
 
 def _last_block(dataset: Any, path: Path) -> tuple[str, ...]:
-    """Check that the last block of a TIFF is in the file: GDAL reads blocks that are nowhere as if they were empty."""
+    """Check that the last block of a TIFF is in the file, and whole: GDAL reads what is not there as if it were empty."""
     if dataset.driver != "GTiff":
         return ()
     size, (height, width) = path.stat().st_size, dataset.block_shapes[0]
-    block = f"{(dataset.width - 1) // width}_{(dataset.height - 1) // height}"
+    right, low = (dataset.width - 1) // width, (dataset.height - 1) // height
+    structure = dataset.tags(ns="IMAGE_STRUCTURE")
+    needed = 0
+    if "COMPRESSION" not in structure and "NBITS" not in dataset.tags(1, ns="IMAGE_STRUCTURE"):
+        # The last strip is as high as is left; tiles are always whole.
+        tall = height if width < dataset.width else min(height, dataset.height - low * height)
+        values = dataset.count if structure.get("INTERLEAVE") == "PIXEL" else 1
+        needed = tall * width * values * np.dtype(dataset.dtypes[0]).itemsize
     absent = False
     for band in {1, dataset.count}:
-        offset, length = (
-            dataset.get_tag_item(f"BLOCK_{what}_{block}", "TIFF", bidx=band) for what in ("OFFSET", "SIZE")
+        start, length = (
+            int(dataset.get_tag_item(f"BLOCK_{what}_{right}_{low}", "TIFF", bidx=band) or 0)
+            for what in ("OFFSET", "SIZE")
         )
-        absent |= offset is None
-        if offset is not None and int(offset) + int(length or 0) > size:
+        absent |= not start
+        if start and (start + length > size or length < needed):
             raise SceneError(
-                f"{path} has {size} bytes, but its last block ends at {int(offset) + int(length or 0)}: it is truncated"
+                f"{path} has {size} bytes, but its last block takes {max(needed, length)} from byte {start} and has {length}: "
+                "it is truncated or its header is damaged"
             )
     return (
         (f"{path.name}: its last block is not in the file; blocks that are not read as no data, or 0",)

@@ -22,6 +22,9 @@ from hsifeat.scenes.readers.faults import told
 from hsifeat.scenes.readers.hdf5 import missing_note, storage_notes
 from hsifeat.scenes.readers.hdf5_heaps import check_heaps
 
+# Codecs don't make larger ones; a damaged shape of chunks may be any.
+_MOST_CHUNK_BYTES = 2**31
+
 
 class OnDisk(View):
     """An array of xarray's or zarr's, whose errors name the file.
@@ -175,6 +178,12 @@ def _raster(path: Path, named: dict[str, Named], ndim: int, variable: str | None
 def _missing(path: Path, folder: Path, array: Any) -> tuple[str, ...]:
     """Count the files of an array's chunks, instead of asking for each: a damaged shape may claim any number."""
     blocks = array.shards or array.chunks
+    chunk_bytes = prod(array.chunks) * array.dtype.itemsize
+    if chunk_bytes > _MOST_CHUNK_BYTES:
+        raise SceneError(
+            f"{path}: a chunk of {folder.name} is {chunk_bytes / 2**30:.1f} GB, and has to be read whole; the most is 2: "
+            "store it in smaller chunks"
+        )
     wanted = prod(-(-size // block) for size, block in zip(array.shape, blocks, strict=True))
     metadata = {"zarr.json", ".zarray", ".zattrs", ".zmetadata", ".zgroup"}
     held = sum(one.is_file() and one.name not in metadata for one in folder.rglob("*"))
