@@ -260,7 +260,9 @@ def extract(
     backbone: Annotated[str | None, typer.Option(help="A backbone, see `hsifeat backbones`.")] = None,
     timesteps: Annotated[str | None, typer.Option(help="Training timesteps; by default 0,50,100,200,400.")] = None,
     layers: Annotated[str | None, typer.Option(help="Layers, see `hsifeat layers`; by default the decoder's.")] = None,
-    projection: Annotated[str | None, typer.Option(help="rgb, pca:N, bands:i,j,k or all; options: docs/extract.md.")] = None,
+    projection: Annotated[
+        str | None, typer.Option(help="rgb, pca:N, bands:i,j,k or all; options: docs/extract.md.")
+    ] = None,
     tile: Annotated[int | None, typer.Option(help="Pixels of a side of what the model sees at once; 64.")] = None,
     context: Annotated[int | None, typer.Option(help="Frame of a tile, in pixels, seen but not kept; 16.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of the noise; 0.")] = None,
