@@ -110,6 +110,8 @@ def whole(tmp_path_factory):
     return folder
 
 
+# Rasterio can't decode GDAL's message where that quotes bytes of a damaged ERDAS file, and says so beside the error.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", FORMATS)
 def test_damaged_files(tmp_path, whole, name, caplog):
     caplog.set_level(logging.CRITICAL)
@@ -127,8 +129,9 @@ def test_damaged_files(tmp_path, whole, name, caplog):
         if scene is not None:
             stored = sum(one.stat().st_size for one in case.rglob("*") if one.is_file())
             claimed = scene.cube.dtype.itemsize * np.prod(scene.cube.shape, dtype=float)
-            # Nothing compresses more than deflate's 1032 times; chunks may be absent where that is said.
-            assert claimed <= 1032 * stored or "chunks" in " ".join(scene.notes), (seed, change)
+            # Nothing compresses more than deflate's 1032 times; blocks may be absent where that is said.
+            told = re.search("chunks|is not in the file", " ".join(scene.notes))
+            assert claimed <= 1032 * stored or told, (seed, change)
         shutil.rmtree(case)
     grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown_kib < 2**20, "a damaged file took more than a gigabyte"

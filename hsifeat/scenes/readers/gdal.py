@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import warnings
 from collections.abc import Sequence
@@ -18,11 +17,10 @@ from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.lazily import Part, View
 from hsifeat.scenes.readers import Raster, spectrum, suffixes
 from hsifeat.scenes.readers.faults import told
+from hsifeat.scenes.readers.gdal_faults import whole
 
 # Values read at a time where a step leaves out most of what GDAL has to read.
 _VALUES_AT_A_TIME = 2**22
-# What rasterio logs of a damaged file is in the error that it raises; without a handler Python would print it as well.
-logging.getLogger("rasterio").addHandler(logging.NullHandler())
 
 
 class RasterioCube(View):
@@ -57,13 +55,13 @@ class RasterioCube(View):
         rows, cols, bands = (range(part, part + 1) if isinstance(part, int) else part for part in parts)
         wide, tall = cols[-1] + 1 - cols[0], rows.step
         values = np.empty((len(bands), len(rows), len(cols)), self.dtype)
-        whole = rows.step == cols.step == 1
-        height = len(rows) if whole else max(_VALUES_AT_A_TIME // (wide * tall * len(bands)), 1)
+        dense = rows.step == cols.step == 1
+        height = len(rows) if dense else max(_VALUES_AT_A_TIME // (wide * tall * len(bands)), 1)
         with told(self._arguments[0]), self._lock, rasterio.Env():
             for first in range(0, len(rows), height):
                 some = rows[first : first + height]
                 window = Window(cols[0], some[0], wide, some[-1] + 1 - some[0])
-                if whole:
+                if dense:
                     self._into(values, bands, window)
                 else:
                     block = np.empty((len(bands), window.height, wide), self.dtype)
@@ -118,7 +116,7 @@ def read(path: Path, ndim: int, variable: str | None) -> Raster:
     import rasterio
 
     # Within it GDAL's warnings go to Python's logging, outside they are printed.
-    with rasterio.Env():
+    with rasterio.Env(), whole(path):
         cube, notes = _image(path, variable)
         return _described(cube, path, ndim, variable or "", notes)
 
