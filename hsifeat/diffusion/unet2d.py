@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.diffusion.imports import load_diffusers
-from hsifeat.diffusion.schedule import NoiseSchedule, schedule_from_config
-from hsifeat.diffusion.taps import list_taps, tap
+from hsifeat.diffusion.network import NetworkBackbone
+from hsifeat.diffusion.schedule import schedule_from_config
 from hsifeat.diffusion.weights import digest_file, digest_tensors
 from hsifeat.errors import BackboneError
-from hsifeat.types import Tap
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import UNet2DModel
 
 PROJECTION_FILE = "projection.safetensors"
 _WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 
 
-class UNet2DBackbone:
+class UNet2DBackbone(NetworkBackbone):
     """A ``UNet2DModel`` folder as a backbone. Weights are read when they are first needed.
 
     Parameters
@@ -66,7 +61,7 @@ class UNet2DBackbone:
                 "a diffusers UNet2DModel is wanted"
             )
         schedule_folder = _find(folder, "scheduler", "scheduler_config.json")
-        self.schedule: NoiseSchedule = schedule_from_config(_read_json(schedule_folder / "scheduler_config.json"))
+        self.schedule = schedule_from_config(_read_json(schedule_folder / "scheduler_config.json"))
         called = folder.name if named is None else named.partition("@")[0].replace("/", "-")
         self.name = called if untrained_seed is None else f"{called}-untrained"
         self.source = f"{'' if untrained_seed is None else 'untrained:'}{named or folder.absolute()}"
@@ -74,7 +69,6 @@ class UNet2DBackbone:
         self.projection_file = path if (path := folder / PROJECTION_FILE).exists() else None
         self._untrained_seed = untrained_seed
         self._class_label = self._check_label(class_label, any_label=any_label)
-        self._device = "cpu"
 
     def _check_label(self, label: int | None, *, any_label: bool) -> int | None:
         count = self._config.get("num_class_embeds")
@@ -88,27 +82,25 @@ class UNet2DBackbone:
             raise BackboneError(f"{self.name} is class-conditional: give one label, {allowed}; found {label}")
         return label
 
-    @cached_property
-    def taps(self) -> list[Tap]:
-        """All layers that can be tapped, in the order of execution, with the papers' numbering as alias."""
-        import torch
+    @property
+    def list_side(self) -> int:
+        """A side that every stride divides, large enough for the coarsest one to be told from others."""
+        return int(8 * 2 ** (len(self._config.get("block_out_channels", (0,) * 4)) - 1))
 
+    def build(self) -> torch.nn.Module:
+        """Build the network that the configuration describes."""
         load_diffusers()
         from diffusers import UNet2DModel
 
         try:
-            with torch.device("meta"):
-                network = UNet2DModel.from_config(self._config)
+            network: torch.nn.Module = UNet2DModel.from_config(self._config)
         except (TypeError, ValueError) as error:
             raise BackboneError(f"{self._network_folder / 'config.json'} describes no UNet2DModel: {error}") from error
-        side = 8 * 2 ** (len(network.config.block_out_channels) - 1)
+        return network
 
-        def forward() -> object:
-            with torch.device("meta"), torch.no_grad():
-                return self._call(network, torch.empty(1, self.channels, side, side), 0)
-
-        aliases = _output_blocks(network)
-        return [replace(t, alias=aliases.get(t.name, "")) for t in list_taps(network, forward, side)]
+    def aliases(self, network: torch.nn.Module) -> dict[str, str]:
+        """Give the decoder's layers the numbers of the papers."""
+        return output_blocks(network)
 
     def identity(self) -> dict[str, Any]:
         """Return weights digest, architecture, schedule, parameterisation and conditioning."""
@@ -123,7 +115,7 @@ class UNet2DBackbone:
     @cached_property
     def _weights_digest(self) -> str:
         if self._untrained_seed is not None:
-            return digest_tensors(self._network.state_dict().items())
+            return digest_tensors(self.network.state_dict().items())
         return digest_file(self._weights_file)
 
     @cached_property
@@ -133,8 +125,8 @@ class UNet2DBackbone:
                 return self._network_folder / name
         raise BackboneError(f"no weights in {self._network_folder}: wanted {' or '.join(_WEIGHTS)}")
 
-    @cached_property
-    def _network(self) -> UNet2DModel:
+    def load(self) -> torch.nn.Module:
+        """Load the weights, or draw fresh ones."""
         import torch
 
         load_diffusers()
@@ -143,79 +135,35 @@ class UNet2DBackbone:
         if self._untrained_seed is not None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self._untrained_seed)
-                network = UNet2DModel.from_config(self._config)
-        else:
-            digest_file(self._weights_file)  # Says plainly what is wrong with a damaged file.
-            network, found = UNet2DModel.from_pretrained(
-                self._network_folder,
-                local_files_only=True,
-                low_cpu_mem_usage=False,
-                use_safetensors=self._weights_file.suffix == ".safetensors",
-                output_loading_info=True,
+                return self.build()
+        digest_file(self._weights_file)  # Says plainly what is wrong with a damaged file.
+        network, found = UNet2DModel.from_pretrained(
+            self._network_folder,
+            local_files_only=True,
+            low_cpu_mem_usage=False,
+            use_safetensors=self._weights_file.suffix == ".safetensors",
+            output_loading_info=True,
+        )
+        wrong = {kind: keys for kind, keys in found.items() if keys}
+        if wrong:
+            kind, keys = next(iter(wrong.items()))
+            raise BackboneError(
+                f"{self._weights_file} does not fit its config.json: {kind.replace('_', ' ')}: {min(map(str, keys))}"
             )
-            wrong = {kind: keys for kind, keys in found.items() if keys}
-            if wrong:
-                kind, keys = next(iter(wrong.items()))
-                raise BackboneError(
-                    f"{self._weights_file} does not fit its config.json: {kind.replace('_', ' ')}: {min(map(str, keys))}"
-                )
-        return network.eval().requires_grad_(requires_grad=False)
+        loaded: torch.nn.Module = network
+        return loaded
 
-    def to(self, device: str) -> None:
-        """Load the weights, if need be, and move the network to a device."""
-        self._network.to(device)
-        self._device = device
-
-    def forward_to(self, images: torch.Tensor, t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Run noised images to the last of `layers`; nothing after it is computed.
-
-        Parameters
-        ----------
-        images : (n, channels, height, width) float32 tensor
-            ``x_t``, on the backbone's device; height and width are multiples of the coarsest stride.
-        t : int
-            Training timestep.
-        layers : sequence of str
-            Names of taps.
-
-        Returns
-        -------
-        dict of str to (n, channels, height / stride, width / stride) float32 tensor
-        """
-        import torch
-
-        with (
-            torch.inference_mode(),
-            # The same bits on each run, and float32 that is float32, whatever the caller has set for itself.
-            torch.autocast(images.device.type, enabled=False),
-            torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False),
-            _full_precision(),
-        ):
-            return tap(self._network, layers, lambda: self._call(self._network, images, t))
-
-    def _call(self, network: UNet2DModel, images: torch.Tensor, t: int) -> object:
+    def call(self, network: torch.nn.Module, noised: torch.Tensor, t: int) -> object:
+        """Run the network with its class label, if it takes one."""
         import torch
 
         labels = None
         if self._class_label is not None:
-            labels = torch.full((len(images),), self._class_label, device=images.device)
-        return network(images, t, class_labels=labels, return_dict=False)
+            labels = torch.full((len(noised),), self._class_label, device=noised.device)
+        return network(noised, t, class_labels=labels, return_dict=False)
 
 
-@contextmanager
-def _full_precision() -> Iterator[None]:
-    """Multiply float32 matrices as float32 for the length of the block."""
-    import torch
-
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
-def _output_blocks(network: UNet2DModel) -> dict[str, str]:
+def output_blocks(network: Any) -> dict[str, str]:
     """Give the decoder guided-diffusion's numbers, by residual blocks from the coarsest on: ``output_blocks.i``.
 
     With r residual blocks a level there are r + 1 in the decoder; the last one of a level includes the upsampler, so it

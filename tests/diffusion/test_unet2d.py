@@ -48,7 +48,7 @@ def test_the_forward_stops_after_the_last_tap(backbone_folder):
     backbone = open_backbone(backbone_folder)
     backbone.to("cpu")
     reached = []
-    backbone._network.up_blocks[2].register_forward_hook(lambda *_: reached.append("up_blocks.2"))
+    backbone.network.up_blocks[2].register_forward_hook(lambda *_: reached.append("up_blocks.2"))
     images = torch.zeros(1, 3, 16, 16)
     backbone.forward_to(images, 5, ["up_blocks.1", "mid_block"])
     assert not reached
