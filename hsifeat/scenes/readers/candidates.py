@@ -54,6 +54,10 @@ def choose(
     candidates = [name for name, shape in shapes.items() if len(shape) == ndim and sorted(shape)[-2] > 1]
     if len(candidates) != 1:
         count = "no array" if not candidates else f"{len(candidates)} arrays"
-        raise SceneError(f"{path} has {count} of {ndim} dimensions; it holds {listing}: name one with --variable NAME")
+        flat = ndim == 3 and not candidates and any(len(s) == 2 and min(s) > 1 for s in shapes.values())
+        advice = "or, where its pixels are in one axis, say so: --axes bands,pixels --rows N" if flat else ""
+        raise SceneError(
+            f"{path} has {count} of {ndim} dimensions; it holds {listing}: name one with --variable NAME{', ' * bool(advice)}{advice}"
+        )
     chosen = candidates[0]
     return chosen, (f"{path.name}: took the variable {chosen}, of {listing}",) if len(shapes) > 1 else ()
