@@ -1,0 +1,103 @@
+"""Published extractions by name: one TOML file each, which says what to extract with and in what it differs from the paper."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hsifeat.errors import HsifeatError, nearest
+
+
+class Options(BaseModel):
+    """What a recipe may choose: the options of `hsifeat.extract`, under the same names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    backbone: str | None = None
+    timesteps: list[int] | None = None
+    layers: list[str] | None = None
+    projection: str | None = None
+    tile: int | None = None
+    context: int | None = None
+    stitch: str | None = None
+    padding: str | None = None
+    noise: str | None = None
+    draws: int | None = None
+    seed: int | None = None
+    class_label: int | str | None = None
+    prompt: str | None = None
+    dtype: str | None = None
+
+
+class NamedRecipe(BaseModel):
+    """A published extraction.
+
+    Attributes
+    ----------
+    title : str
+        What it is.
+    source : str
+        Paper or code that the facts are from.
+    differs : list of str
+        In what it differs from what was published, and what was not published.
+    extract : Options
+        What is chosen.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    title: str
+    source: str
+    differs: list[str] = []
+    extract: Options
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return what is chosen, for `hsifeat.extract`."""
+        return self.extract.model_dump(exclude_none=True)
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with hsifeat."""
+    return sorted(file.name.removesuffix(".toml") for file in files(__name__).iterdir() if file.name.endswith(".toml"))
+
+
+def open_recipe(source: str | Path) -> NamedRecipe:
+    """Read a recipe.
+
+    Parameters
+    ----------
+    source : str or Path
+        A name of `recipe_names`, or a ``.toml`` file.
+
+    Raises
+    ------
+    HsifeatError
+        There is no such recipe, or it is no TOML, lacks something or has what no recipe has.
+    """
+    text = str(source)
+    if text.endswith(".toml"):
+        try:
+            content = Path(source).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise HsifeatError(f"the recipe {source} can't be read: {error}") from error
+    elif text in recipe_names():
+        content = (files(__name__) / f"{text}.toml").read_text(encoding="utf-8")
+    else:
+        raise HsifeatError(f"no recipe {text!r}; {nearest(text, recipe_names())}, or a .toml file")
+    try:
+        return NamedRecipe.model_validate(tomllib.loads(content))
+    except tomllib.TOMLDecodeError as error:
+        raise HsifeatError(f"the recipe {source} is no TOML: {error}") from error
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        allowed = (
+            f"; allowed below extract: {', '.join(Options.model_fields)}" if wrong["type"] == "extra_forbidden" else ""
+        )
+        raise HsifeatError(
+            f"the recipe {source}: {'.'.join(map(str, wrong['loc']))}: {wrong['msg']}{allowed}"
+        ) from error
