@@ -42,6 +42,16 @@ class HeadError(HsifeatError, ValueError):
     """A head is unknown, or does not fit the table or the store it is used with."""
 
 
+def in_one_line(error: BaseException) -> str:
+    r"""Return what another library's error says, in one line: its first, and the next where the first only leads to it.
+
+    >>> in_one_line(ValueError("errors in loading:\n  size mismatch for a.weight\n  size mismatch for b.weight"))
+    'errors in loading: size mismatch for a.weight'
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[:2] if lines[0].endswith(":") else lines[:1])
+
+
 def nearest(name: str, allowed: Iterable[str], count: int = 3) -> str:
     """Say which allowed names are nearest to a mistyped one.
 

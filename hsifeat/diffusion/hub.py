@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from hsifeat.errors import BackboneError
+from hsifeat.errors import BackboneError, in_one_line
 
 _FORM = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>.+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -70,9 +70,8 @@ class HubModel:
             if not any((folder / name).exists() for name in _WEIGHTS):
                 folder = fetch([*_FACTS, *_OLD_WEIGHTS])
         except Exception as error:  # the hub's client raises errors of half a dozen packages
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise BackboneError(
-                f"{self} can't be fetched ({reason}): download it elsewhere and name its folder, or try again with network"
+                f"{self} can't be fetched ({in_one_line(error)}): download it elsewhere and name its folder, or try again with network"
             ) from error
         return folder
 

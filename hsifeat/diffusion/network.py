@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hsifeat.diffusion.schedule import NoiseSchedule
 from hsifeat.diffusion.taps import list_taps, tap
+from hsifeat.errors import BackboneError
 from hsifeat.types import Tap
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ class NetworkBackbone(ABC):
         return {}
 
     @property
+    def list_device(self) -> str:
+        """Device on which the layers are listed; on ``meta`` nothing is computed."""
+        return "meta"
+
+    @property
     def list_side(self) -> int:
         """Side of the image, in cells of what is noised, with which the layers are listed."""
         return 64
@@ -82,13 +88,14 @@ class NetworkBackbone(ABC):
         """All layers that can be tapped, in the order of execution, with the papers' numbering as alias."""
         import torch
 
-        with torch.device("meta"):
-            network = self.build()
+        device = self.list_device
+        with torch.device(device):
+            network = self.build().eval()
 
         def forward() -> object:
-            with torch.device("meta"), torch.no_grad():
+            with torch.device(device), torch.no_grad():
                 side = self.list_side
-                return self.call(network, torch.empty(1, self.noised_channels, side, side), 0)
+                return self.call(network, torch.zeros(1, self.noised_channels, side, side), 0)
 
         names = self.aliases(network)
         # In latent space a layer may be finer than the scene, or lie between its pixels: no grid of it holds that.
@@ -127,15 +134,33 @@ class NetworkBackbone(ABC):
         -------
         dict of str to (n, channels, rows / stride, cols / stride) float32 tensor
         """
+        self._check(noised)
         with exact(noised.device.type):
             return tap(self.network, layers, lambda: self.call(self.network, noised, t))
 
     def predict(self, noised: torch.Tensor, t: int) -> torch.Tensor:
         """Return the whole network's output: as many channels as were noised; a learned variance is cut off."""
+        self._check(noised)
         with exact(noised.device.type):
             output: Any = self.call(self.network, noised, t)
             first: torch.Tensor = output[0] if isinstance(output, tuple) else output
             return first[:, : self.noised_channels]
+
+    def _check(self, noised: torch.Tensor) -> None:
+        if noised.ndim != 4 or noised.shape[1] != self.noised_channels:
+            raise BackboneError(
+                f"{self.name} takes (n, {self.noised_channels}, rows, cols); found a tensor of shape {tuple(noised.shape)}"
+            )
+
+
+def answer_with_mean(embedding: torch.nn.Module) -> None:
+    """Let a table of label embeddings give the mean of all of them, whatever the label."""
+
+    def mean(table: Any, _labels: Any, found: torch.Tensor) -> torch.Tensor:
+        average: torch.Tensor = table.weight.mean(0)
+        return average.expand_as(found)
+
+    embedding.register_forward_hook(mean)
 
 
 @contextmanager

@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from hsifeat.diffusion.asked import UPSAMPLE, Asked
 from hsifeat.diffusion.backbone import Backbone
+from hsifeat.diffusion.entries import open_entry
 from hsifeat.diffusion.hub import HubModel
 from hsifeat.diffusion.unet2d import UNet2DBackbone
 
 UNTRAINED = "untrained:"
 FORMS = {
     "FOLDER": "a diffusers UNet2DModel with its noise schedule, such as hsifeat pretrain writes",
-    "OWNER/MODEL@COMMIT": "such a model on a hub, at one commit of 40 hexadecimal digits; downloaded once",
-    "untrained:FOLDER": "the same architecture with fresh weights: the control that tells what training was worth",
+    "FILE.safetensors": "such a model's weights, beside its config.json and scheduler_config.json",
+    "OWNER/MODEL@COMMIT": "such a folder on a hub, at one commit of 40 hexadecimal digits; downloaded once",
+    "NAME, NAME:REST": "a backbone of an installed package, by its entry point",
+    "untrained:…": "the same architecture with fresh weights: the control that tells what training was worth",
 }
+# What each kind of backbone is recognised by, and how it is opened; the first that fits is taken.
+KINDS: list[tuple[Callable[[Path], bool], Callable[[Path, Asked], Backbone]]] = [
+    (lambda _: True, UNet2DBackbone),
+]
 
 
 def open_backbone(
-    source: str | Path, *, class_label: int | None = None, seed: int = 0, any_label: bool = False
+    source: str | Path,
+    *,
+    class_label: int | str | None = None,
+    seed: int = 0,
+    any_label: bool = False,
+    prompt: str | None = None,
+    upsample: int = UPSAMPLE,
 ) -> Backbone:
     """Open a backbone; its weights are read when they are first needed.
 
     Parameters
     ----------
     source : str or Path
-        A diffusers ``UNet2DModel`` folder, or ``owner/model@commit`` on a hub; ``untrained:`` before either takes its
-        architecture with fresh weights.
-    class_label : int, optional
-        Fixed label for a class-conditional model.
+        What ``hsifeat backbones`` lists: a folder, a file, ``owner/model@commit`` on a hub, or the name of an entry point,
+        with text of its own after a colon. ``untrained:`` before it takes the architecture with fresh weights.
+    class_label : int or str, optional
+        Fixed label for a class-conditional model, or ``"mean"`` for the mean of all label embeddings.
     seed : int
         Seed of the fresh weights.
     any_label : bool
         Take label 0 for a class-conditional model when none is given: for listing its layers, which are the same.
+    prompt : str, optional
+        Text for a model that takes one.
+    upsample : int
+        How many times the tiles are enlarged before a latent model encodes them.
 
     Returns
     -------
@@ -40,15 +60,17 @@ def open_backbone(
     Raises
     ------
     BackboneError
-        See `UNet2DBackbone` and `HubModel`.
+        Nothing there, another architecture, damaged files, or an option that the model does not take.
     """
-    fresh = seed if str(source).startswith(UNTRAINED) else None
+    if isinstance(class_label, str) and class_label.isdecimal():
+        class_label = int(class_label)
     text = str(source).removeprefix(UNTRAINED)
-    hub = None if Path(text).exists() else HubModel.parse(text)
-    return UNet2DBackbone(
-        Path(text) if hub is None else hub.fetch(),
-        class_label=class_label,
-        untrained_seed=fresh,
-        any_label=any_label,
-        named=None if hub is None else str(hub),
-    )
+    fresh = seed if str(source).startswith(UNTRAINED) else None
+    asked = Asked(class_label, fresh, any_label, prompt, upsample)
+    path = Path(text)
+    if not path.exists():
+        if (found := open_entry(text, asked, seed)) is not None:
+            return found
+        if (hub := HubModel.parse(text)) is not None:
+            path, asked = hub.fetch(), replace(asked, named=str(hub))
+    return next(make for fits, make in KINDS if fits(path))(path, asked)

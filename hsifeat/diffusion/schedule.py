@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hsifeat.diffusion.imports import load_diffusers
 from hsifeat.errors import BackboneError
 
 if TYPE_CHECKING:
     import torch
+
+_PREDICTIONS = ("epsilon", "sample", "v_prediction")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,14 +25,38 @@ class NoiseSchedule:
 
     Attributes
     ----------
-    alphas_cumprod : (T,) float32 array
+    alphas_cumprod : (T,) float32 array, or what becomes one
         ``abar_t`` of the training timesteps, descending; t = 0 is almost clean, but not noise-free.
     prediction : str
         What the model was trained to give: ``epsilon``, ``sample`` or ``v_prediction``.
     """
 
     alphas_cumprod: NDArray[np.float32]
-    prediction: str
+    prediction: str = "epsilon"
+
+    def __post_init__(self) -> None:
+        kept = np.asarray(self.alphas_cumprod, np.float32)
+        if kept.ndim != 1 or not len(kept) or not ((kept >= 0) & (kept <= 1)).all() or (np.diff(kept) > 0).any():
+            raise BackboneError(
+                f"cumulative alphas are one row of numbers that descend from 1 to 0; found an array of shape {kept.shape}"
+                f"{f' from {kept.flat[0]:.6g} to {kept.flat[-1]:.6g}' if kept.size else ''}; NoiseSchedule.from_betas takes betas"
+            )
+        if self.prediction not in _PREDICTIONS:
+            raise BackboneError(f"a model predicts {', '.join(_PREDICTIONS)}; found {self.prediction!r}")
+        object.__setattr__(self, "alphas_cumprod", kept)
+
+    @classmethod
+    def from_betas(cls, betas: ArrayLike, prediction: str = "epsilon") -> Self:
+        """Take the variances of the noise added from step to step: ``abar_t = prod(1 - beta_s, s <= t)``.
+
+        Parameters
+        ----------
+        betas : (T,) array
+            Each above 0 and at most 1; multiplied in float64.
+        prediction : str
+            As `prediction` above.
+        """
+        return cls(np.cumprod(1 - np.asarray(betas, np.float64)).astype(np.float32), prediction)
 
     @property
     def timesteps(self) -> int:

@@ -1,86 +1,75 @@
-"""Backbones in pixel space: any diffusers ``UNet2DModel`` in a local folder, trained or with fresh weights."""
+"""Backbones in pixel space: any diffusers ``UNet2DModel``, trained or with fresh weights."""
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from hsifeat.diffusion.asked import MEAN_LABEL, Asked
+from hsifeat.diffusion.folder import find_part, read_json
 from hsifeat.diffusion.imports import load_diffusers
-from hsifeat.diffusion.network import NetworkBackbone
+from hsifeat.diffusion.network import NetworkBackbone, answer_with_mean
 from hsifeat.diffusion.schedule import schedule_from_config
 from hsifeat.diffusion.weights import digest_file, digest_tensors
-from hsifeat.errors import BackboneError
+from hsifeat.errors import BackboneError, in_one_line
 
 if TYPE_CHECKING:
     import torch
 
 PROJECTION_FILE = "projection.safetensors"
+_SUFFIXES = (".safetensors", ".bin")
 _WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 
 
 class UNet2DBackbone(NetworkBackbone):
-    """A ``UNet2DModel`` folder as a backbone. Weights are read when they are first needed.
+    """A ``UNet2DModel`` as a backbone. Weights are read when they are first needed.
 
     Parameters
     ----------
-    folder : Path
-        Holds ``config.json``, weights and ``scheduler_config.json``, flat or in ``unet/`` and ``scheduler/`` as a
-        diffusers pipeline is saved.
-    class_label : int, optional
-        The fixed label given to a class-conditional model; needed by those, refused by others.
-    untrained_seed : int, optional
-        Take the folder's architecture with fresh weights from this seed instead of its own: the control that tells what
-        training was worth.
-    any_label : bool
-        Take label 0 for a class-conditional model when none is given.
-    named : str, optional
-        ``owner/model@commit`` where the folder is a copy of a model on a hub.
+    path : Path
+        A folder with ``config.json``, weights and ``scheduler_config.json``, flat or in ``unet/`` and ``scheduler/`` as a
+        diffusers pipeline is saved; or a weights file beside both.
+    asked : Asked
+        Label and fresh weights.
 
     Raises
     ------
     BackboneError
-        No such folder, another architecture, no noise schedule, damaged files, or a label that does not fit.
+        Nothing there, another architecture, no noise schedule, damaged files, or an option that does not fit.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        class_label: int | None = None,
-        untrained_seed: int | None = None,
-        any_label: bool = False,
-        named: str | None = None,
-    ) -> None:
-        self._network_folder = _find(folder, "unet", "config.json")
-        self._config = _read_json(self._network_folder / "config.json")
+    def __init__(self, path: Path, asked: Asked) -> None:
+        self._file = path if path.is_file() else None
+        if self._file is not None and path.suffix not in _SUFFIXES:
+            raise BackboneError(
+                f"{path} is a file of no kind that is known: give a folder, or a file of {' or '.join(_SUFFIXES)} beside its "
+                "config.json and scheduler_config.json"
+            )
+        folder = path if self._file is None else path.parent
+        self._network_folder = find_part(folder, "unet", "config.json")
+        self._config = read_json(self._network_folder / "config.json")
         if self._config.get("_class_name") != "UNet2DModel":
             raise BackboneError(
-                f"{folder} holds a {self._config.get('_class_name', 'network without a class name')}; "
+                f"{path} holds a {self._config.get('_class_name', 'network without a class name')}; "
                 "a diffusers UNet2DModel is wanted"
             )
-        schedule_folder = _find(folder, "scheduler", "scheduler_config.json")
-        self.schedule = schedule_from_config(_read_json(schedule_folder / "scheduler_config.json"))
-        called = folder.name if named is None else named.partition("@")[0].replace("/", "-")
-        self.name = called if untrained_seed is None else f"{called}-untrained"
-        self.source = f"{'' if untrained_seed is None else 'untrained:'}{named or folder.absolute()}"
+        schedule_folder = find_part(folder, "scheduler", "scheduler_config.json")
+        self.schedule = schedule_from_config(read_json(schedule_folder / "scheduler_config.json"))
+        called = path.absolute().stem if self._file else path.absolute().name
+        if asked.named is not None:
+            called = asked.named.partition("@")[0].replace("/", "-")
+        self._untrained_seed = asked.untrained_seed
+        self.name = called if asked.untrained_seed is None else f"{called}-untrained"
+        self.source = f"{'' if asked.untrained_seed is None else 'untrained:'}{asked.named or path.absolute()}"
         self.channels = int(self._config.get("in_channels", 3))
-        self.projection_file = path if (path := folder / PROJECTION_FILE).exists() else None
-        self._untrained_seed = untrained_seed
-        self._class_label = self._check_label(class_label, any_label=any_label)
-
-    def _check_label(self, label: int | None, *, any_label: bool) -> int | None:
-        count = self._config.get("num_class_embeds")
-        if self._config.get("class_embed_type") is None and count is None:
-            if label is not None:
-                raise BackboneError(f"{self.name} takes no class label; leave out {label}")
-        elif label is None and any_label:
-            return 0
-        elif label is None or (count is not None and not 0 <= label < count):
-            allowed = "0 and up" if count is None else f"0 to {count - 1}"
-            raise BackboneError(f"{self.name} is class-conditional: give one label, {allowed}; found {label}")
-        return label
+        self.projection_file = file if (file := folder / PROJECTION_FILE).exists() else None
+        asked.refuse_text(self.name)
+        embeds, count = self._config.get("class_embed_type"), self._config.get("num_class_embeds")
+        self._class_label = asked.label(
+            self.name, conditional=embeds is not None or count is not None, count=count, mean=embeds is None
+        )
 
     @property
     def list_side(self) -> int:
@@ -120,6 +109,8 @@ class UNet2DBackbone(NetworkBackbone):
 
     @cached_property
     def _weights_file(self) -> Path:
+        if self._file is not None:
+            return self._file
         for name in _WEIGHTS:
             if (self._network_folder / name).exists():
                 return self._network_folder / name
@@ -129,27 +120,43 @@ class UNet2DBackbone(NetworkBackbone):
         """Load the weights, or draw fresh ones."""
         import torch
 
+        if self._untrained_seed is None:
+            network = self._load_trained()
+        else:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self._untrained_seed)
+                network = self.build()
+        if self._class_label == MEAN_LABEL:
+            answer_with_mean(network.get_submodule("class_embedding"))
+        return network
+
+    def _load_trained(self) -> torch.nn.Module:
         load_diffusers()
         from diffusers import UNet2DModel
 
-        if self._untrained_seed is not None:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self._untrained_seed)
-                return self.build()
-        digest_file(self._weights_file)  # Says plainly what is wrong with a damaged file.
-        network, found = UNet2DModel.from_pretrained(
-            self._network_folder,
-            local_files_only=True,
-            low_cpu_mem_usage=False,
-            use_safetensors=self._weights_file.suffix == ".safetensors",
-            output_loading_info=True,
-        )
+        file = self._weights_file
+        digest_file(file)  # Says plainly what is wrong with a damaged file.
+        with TemporaryDirectory() as folder:
+            # diffusers takes the two by their usual names; it also renames layers of files from its first releases.
+            for source, name in (
+                (self._network_folder / "config.json", "config.json"),
+                (file, f"diffusion_pytorch_model{file.suffix}"),
+            ):
+                (Path(folder) / name).symlink_to(source.resolve())
+            try:
+                network, found = UNet2DModel.from_pretrained(
+                    folder,
+                    local_files_only=True,
+                    low_cpu_mem_usage=False,
+                    use_safetensors=file.suffix == ".safetensors",
+                    output_loading_info=True,
+                )
+            except Exception as error:  # tensors of another shape, or a configuration that describes no network
+                raise BackboneError(f"{file} does not fit its config.json: {in_one_line(error)}") from error
         wrong = {kind: keys for kind, keys in found.items() if keys}
         if wrong:
             kind, keys = next(iter(wrong.items()))
-            raise BackboneError(
-                f"{self._weights_file} does not fit its config.json: {kind.replace('_', ' ')}: {min(map(str, keys))}"
-            )
+            raise BackboneError(f"{file} does not fit its config.json: {kind.replace('_', ' ')}: {min(map(str, keys))}")
         loaded: torch.nn.Module = network
         return loaded
 
@@ -159,7 +166,8 @@ class UNet2DBackbone(NetworkBackbone):
 
         labels = None
         if self._class_label is not None:
-            labels = torch.full((len(noised),), self._class_label, device=noised.device)
+            label = 0 if isinstance(self._class_label, str) else self._class_label
+            labels = torch.full((len(noised),), label, device=noised.device)
         return network(noised, t, class_labels=labels, return_dict=False)
 
 
@@ -179,22 +187,3 @@ def output_blocks(network: Any) -> dict[str, str]:
             aliases[f"up_blocks.{b}" if whole else f"up_blocks.{b}.{members}.{i}"] = f"output_blocks.{number}"
             number += 1
     return aliases
-
-
-def _find(folder: Path, part: str, name: str) -> Path:
-    if not folder.is_dir():
-        raise BackboneError(f"no backbone folder at {folder}: hsifeat pretrain makes one")
-    for place in (folder / part, folder):
-        if (place / name).exists():
-            return place
-    raise BackboneError(f"{folder} has no {name}, neither directly nor in {part}/: it is no diffusers model folder")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BackboneError(f"{path} can't be read: {error}") from error
-    if not isinstance(content, dict):
-        raise BackboneError(f"{path} is no JSON object")
-    return content

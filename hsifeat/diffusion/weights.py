@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hsifeat.errors import BackboneError
+from hsifeat.errors import BackboneError, in_one_line
 
 if TYPE_CHECKING:
     import torch
@@ -36,5 +36,6 @@ def digest_file(path: Path) -> str:
                 return digest_tensors((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118
         return digest_tensors(torch.load(path, map_location="cpu", weights_only=True).items())
     except Exception as error:  # a damaged file makes torch raise anything at all, and at length
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BackboneError(f"{path} can't be read, it may be truncated or hold more than tensors: {reason}") from error
+        raise BackboneError(
+            f"{path} can't be read, it may be truncated or hold more than tensors: {in_one_line(error)}"
+        ) from error

@@ -127,7 +127,7 @@ def test_untrained_is_the_same_architecture_with_fresh_weights(backbone_folder):
 
 def test_class_labels_are_fixed_and_fit(tmp_path):
     save_unet(tmp_path / "c", num_class_embeds=5)
-    with pytest.raises(BackboneError, match=r"class-conditional: give one label, 0 to 4; found None"):
+    with pytest.raises(BackboneError, match=r"class-conditional: give one label, 0 to 4, or 'mean' for the mean of all label embeddings; found None"):
         open_backbone(tmp_path / "c")
     with pytest.raises(BackboneError, match="found 5"):
         open_backbone(tmp_path / "c", class_label=5)
