@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from hsifeat.errors import BackboneError
 
+UNTRAINED = "untrained:"
 UPSAMPLE = 8
 MEAN_LABEL = "mean"
 

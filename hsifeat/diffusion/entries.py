@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from importlib.metadata import EntryPoint, entry_points
 from inspect import Parameter, getattr_static, signature
 from typing import Any
 
-from hsifeat.diffusion.asked import UPSAMPLE, Asked
+from hsifeat.diffusion.asked import UNTRAINED, Asked
 from hsifeat.diffusion.backbone import Backbone
 from hsifeat.diffusion.network import NetworkBackbone
 from hsifeat.errors import BackboneError, in_one_line
 
 GROUP = "hsifeat.backbones"
+_NOTHING = object()
+_WORDS = {"class_label": "class label", "untrained_seed": "fresh weights", "upsample": "upsampling"}
+_GIVEN = {"untrained_seed": "untrained:"}
 
 
 def registered() -> dict[str, EntryPoint]:
@@ -29,10 +33,10 @@ def describe(entry: EntryPoint) -> str:
     return f"{lines[0].rstrip('.') if lines else 'says nothing of itself'}; from {package}"
 
 
-def open_entry(text: str, asked: Asked, seed: int) -> Backbone | None:
+def open_entry(text: str, asked: Asked) -> Backbone | None:
     """Open ``NAME`` or ``NAME:REST``; None where no entry point has that name.
 
-    The entry point is called with the text after the colon and those options of `open_backbone` that it takes by name.
+    The entry point is called with the text after the colon and those attributes of `Asked` that it takes by name.
 
     Raises
     ------
@@ -43,20 +47,16 @@ def open_entry(text: str, asked: Asked, seed: int) -> Backbone | None:
     entry = registered().get(name)
     if entry is None:
         return None
-    if asked.untrained_seed is not None:
-        raise BackboneError(
-            f"untrained: takes a folder's or file's architecture; {name} is a backbone of another package"
-        )
     try:
         make = entry.load()
-        backbone = make(rest, **_options(make, name, asked, seed))
+        backbone = make(rest, **_options(make, name, asked))
     except BackboneError:
         raise
     except Exception as error:  # another package's code may raise anything
         raise BackboneError(f"the backbone {text} can't be opened: {in_one_line(error)}") from error
     check_members(backbone, text)
     if isinstance(backbone, NetworkBackbone) and not backbone.source:
-        backbone.source = text
+        backbone.source = text if asked.untrained_seed is None else f"{UNTRAINED}{text}"
     opened: Backbone = backbone
     return opened
 
@@ -64,9 +64,8 @@ def open_entry(text: str, asked: Asked, seed: int) -> Backbone | None:
 def check_members(backbone: object, name: str) -> None:
     """Raise `BackboneError` unless an object has every member of a `Backbone`."""
     members = [member for member in vars(Backbone) if not member.startswith("_")]
-    missing = [member for member in members if getattr_static(backbone, member, None) is None]
-    # A backbone may bring no projection, but says so.
-    missing = [member for member in missing if not hasattr(backbone, member)]
+    # Looked up without computing: to list the taps takes a forward.
+    missing = [member for member in members if getattr_static(backbone, member, _NOTHING) is _NOTHING]
     if missing:
         raise BackboneError(
             f"{name} is a {type(backbone).__name__} without {', '.join(missing)}, and no backbone: wrap a plain network into a "
@@ -74,14 +73,19 @@ def check_members(backbone: object, name: str) -> None:
         )
 
 
-def _options(make: Any, name: str, asked: Asked, seed: int) -> dict[str, Any]:
+def _options(make: Any, name: str, asked: Asked) -> dict[str, Any]:
+    """Return the options that an entry point takes; `BackboneError` for one that was given and that it does not take."""
     parameters = signature(make).parameters
     everything = any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values())
-    told = {"class_label": asked.class_label, "prompt": asked.prompt, "upsample": asked.upsample}
-    usual = {"class_label": None, "prompt": None, "upsample": UPSAMPLE}
-    if not everything:
-        for option, value in told.items():
-            if value != usual[option] and option not in parameters:
-                raise BackboneError(f"{name} takes no {option.replace('_', ' ')}; leave out {value!r}")
-    told |= {"seed": seed, "any_label": asked.any_label}
-    return {option: value for option, value in told.items() if everything or option in parameters}
+    taken = {}
+    for field in fields(Asked):
+        option, value = field.name, getattr(asked, field.name)
+        if option == "named":
+            continue
+        if everything or option in parameters:
+            taken[option] = value
+        elif value != field.default and option != "any_label":
+            raise BackboneError(
+                f"{name} takes no {_WORDS.get(option, option)}; leave out {_GIVEN.get(option, repr(value))}"
+            )
+    return taken

@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from hsifeat.diffusion.asked import UPSAMPLE, Asked
+from hsifeat.diffusion.asked import UNTRAINED, UPSAMPLE, Asked
 from hsifeat.diffusion.backbone import Backbone
 from hsifeat.diffusion.entries import open_entry
+from hsifeat.diffusion.folder import network_class
 from hsifeat.diffusion.hub import HubModel
+from hsifeat.diffusion.latent import DENOISER, LatentBackbone
 from hsifeat.diffusion.unet2d import UNet2DBackbone
 
-UNTRAINED = "untrained:"
 FORMS = {
     "FOLDER": "a diffusers UNet2DModel with its noise schedule, such as hsifeat pretrain writes",
+    "LATENT FOLDER": "Stable Diffusion 1.x, 2.x, turbo or CleanDIFT weights in such a folder, as diffusers saves them",
     "FILE.safetensors": "such a model's weights, beside its config.json and scheduler_config.json",
     "OWNER/MODEL@COMMIT": "such a folder on a hub, at one commit of 40 hexadecimal digits; downloaded once",
     "NAME, NAME:REST": "a backbone of an installed package, by its entry point",
@@ -22,6 +24,7 @@ FORMS = {
 }
 # What each kind of backbone is recognised by, and how it is opened; the first that fits is taken.
 KINDS: list[tuple[Callable[[Path], bool], Callable[[Path, Asked], Backbone]]] = [
+    (lambda path: network_class(path) == DENOISER, LatentBackbone),
     (lambda _: True, UNet2DBackbone),
 ]
 
@@ -69,7 +72,7 @@ def open_backbone(
     asked = Asked(class_label, fresh, any_label, prompt, upsample)
     path = Path(text)
     if not path.exists():
-        if (found := open_entry(text, asked, seed)) is not None:
+        if (found := open_entry(text, asked)) is not None:
             return found
         if (hub := HubModel.parse(text)) is not None:
             path, asked = hub.fetch(), replace(asked, named=str(hub))
