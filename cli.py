@@ -188,19 +188,20 @@ def fetch_scene(name: Annotated[str, typer.Argument(help="A registry name, see `
 
 @app.command()
 def backbones(as_json: Json = False) -> None:
-    """List what can be named as a backbone.
+    """List what can be named as a backbone, and where its weights come from.
 
     Example: `hsifeat backbones`
     """
-    from hsifeat.diffusion.open import FORMS
+    from hsifeat.diffusion.open import list_backbones
 
-    _show("backbones", [{"name": name, "what": what} for name, what in FORMS.items()], ("name", "what"), as_json)
+    _show("backbones", list_backbones(), ("name", "what", "weights"), as_json)
 
 
 @app.command()
 def layers(
     backbone: Annotated[str, typer.Argument(help="A backbone, see `hsifeat backbones`.")],
     everything: Annotated[bool, typer.Option("--all", help="Also what lies within blocks.")] = False,
+    upsample: Annotated[int, typer.Option(help="Scale of tiles before a latent encoder: strides follow it.")] = 8,
     as_json: Json = False,
 ) -> None:
     """List a backbone's layers: name, alias in the papers, channels, stride, share of the forward up to there.
@@ -212,7 +213,7 @@ def layers(
     from hsifeat.diffusion.open import open_backbone
     from hsifeat.diffusion.taps import is_block
 
-    taps = open_backbone(backbone, any_label=True).taps
+    taps = open_backbone(backbone, any_label=True, upsample=upsample).taps
     rows = [asdict(tap) for tap in taps if everything or is_block(tap.name)]
     _show(f"layers of {backbone}", rows, ("name", "alias", "channels", "stride", "share"), as_json)
 

@@ -9,6 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hsifeat.diffusion.module import ModuleBackbone as ModuleBackbone
+    from hsifeat.diffusion.open import open_backbone as open_backbone
+    from hsifeat.diffusion.schedule import NoiseSchedule as NoiseSchedule
     from hsifeat.errors import HsifeatError as HsifeatError
     from hsifeat.extraction.extract import extract as extract
     from hsifeat.features import Features as Features
@@ -21,6 +24,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "HsifeatError": "hsifeat.errors",
+    "ModuleBackbone": "hsifeat.diffusion.module",
+    "NoiseSchedule": "hsifeat.diffusion.schedule",
+    "open_backbone": "hsifeat.diffusion.open",
     "Scene": "hsifeat.scenes",
     "open_scene": "hsifeat.scenes",
     "extract": "hsifeat.extraction.extract",
@@ -28,7 +34,19 @@ _HOMES = {
     "Features": "hsifeat.features",
     "open_features": "hsifeat.features",
 }
-__all__ = ["Features", "HsifeatError", "Scene", "__version__", "extract", "open_features", "open_scene", "pretrain"]
+__all__ = [
+    "Features",
+    "HsifeatError",
+    "ModuleBackbone",
+    "NoiseSchedule",
+    "Scene",
+    "__version__",
+    "extract",
+    "open_backbone",
+    "open_features",
+    "open_scene",
+    "pretrain",
+]
 
 
 def __getattr__(name: str) -> Any:

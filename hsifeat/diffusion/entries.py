@@ -23,14 +23,18 @@ def registered() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
+def package_of(entry: EntryPoint) -> str:
+    """Return the name of the package that brings an entry point."""
+    return f"package {entry.dist.name if entry.dist else entry.module}"
+
+
 def describe(entry: EntryPoint) -> str:
     """Return the first line of what an entry point says of itself, or why it can't be loaded."""
-    package = entry.dist.name if entry.dist else entry.module
     try:
         lines = (entry.load().__doc__ or "").strip().splitlines()
     except Exception as error:  # noqa: BLE001  # another package's code may raise anything
-        return f"from {package}, which can't be loaded: {in_one_line(error)}"
-    return f"{lines[0].rstrip('.') if lines else 'says nothing of itself'}; from {package}"
+        return f"can't be loaded: {in_one_line(error)}"
+    return lines[0].rstrip(".") if lines else "says nothing of itself"
 
 
 def open_entry(text: str, asked: Asked) -> Backbone | None:

@@ -8,20 +8,21 @@ from pathlib import Path
 
 from hsifeat.diffusion.asked import UNTRAINED, UPSAMPLE, Asked
 from hsifeat.diffusion.backbone import Backbone
-from hsifeat.diffusion.entries import open_entry
+from hsifeat.diffusion.entries import describe, open_entry, package_of, registered
 from hsifeat.diffusion.folder import network_class
 from hsifeat.diffusion.hub import HubModel
 from hsifeat.diffusion.latent import DENOISER, LatentBackbone
 from hsifeat.diffusion.unet2d import UNet2DBackbone
 
-FORMS = {
-    "FOLDER": "a diffusers UNet2DModel with its noise schedule, such as hsifeat pretrain writes",
-    "LATENT FOLDER": "Stable Diffusion 1.x, 2.x, turbo or CleanDIFT weights in such a folder, as diffusers saves them",
-    "FILE.safetensors": "such a model's weights, beside its config.json and scheduler_config.json",
-    "OWNER/MODEL@COMMIT": "such a folder on a hub, at one commit of 40 hexadecimal digits; downloaded once",
-    "NAME, NAME:REST": "a backbone of an installed package, by its entry point",
-    "untrained:…": "the same architecture with fresh weights: the control that tells what training was worth",
-}
+# What can be named: form, what it is, where its weights come from.
+FORMS = [
+    ("FOLDER", "a diffusers UNet2DModel with its noise schedule", "hsifeat pretrain, or save_pretrained of diffusers"),
+    ("FOLDER", "Stable Diffusion 1.x, 2.x, turbo, CleanDIFT: unet, vae, scheduler", "save_pretrained of diffusers"),
+    ("FILE.safetensors", "a UNet2DModel's weights", "the file, beside config.json and scheduler_config.json"),
+    ("OWNER/MODEL@COMMIT", "such a folder on a hub", "downloaded once, at a commit of 40 hexadecimal digits"),
+    ("NAME[:REST]", "a backbone of an installed package", "its entry point hsifeat.backbones says"),
+    ("untrained:…", "the same architecture, untrained: a control", "drawn from --seed"),
+]
 # What each kind of backbone is recognised by, and how it is opened; the first that fits is taken.
 KINDS: list[tuple[Callable[[Path], bool], Callable[[Path, Asked], Backbone]]] = [
     (lambda path: network_class(path) == DENOISER, LatentBackbone),
@@ -77,3 +78,10 @@ def open_backbone(
         if (hub := HubModel.parse(text)) is not None:
             path, asked = hub.fetch(), replace(asked, named=str(hub))
     return next(make for fits, make in KINDS if fits(path))(path, asked)
+
+
+def list_backbones() -> list[dict[str, str]]:
+    """List the forms that can be named, then the names that installed packages add; with what each is, and its weights."""
+    forms = [{"name": name, "what": what, "weights": weights} for name, what, weights in FORMS]
+    entries = registered().items()
+    return forms + [{"name": name, "what": describe(entry), "weights": package_of(entry)} for name, entry in entries]
