@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Self
 
+from hsifeat.diffusion.folder import network_class
+from hsifeat.diffusion.latent import DENOISER
+from hsifeat.diffusion.latent_prompt import PROMPT_FILE
 from hsifeat.errors import BackboneError, in_one_line
 
 _FORM = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>.+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-# What a diffusers pixel-space model consists of; other parts of a repository are not fetched.
+# What tells of which kind a diffusers model is, and what a latent one has besides; other files are not fetched.
 _FACTS = ["config.json", "model_index.json", "scheduler_config.json", "unet/config.json", "scheduler/*.json"]
-_WEIGHTS = ["diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.safetensors"]
-_OLD_WEIGHTS = ["diffusion_pytorch_model.bin", "unet/diffusion_pytorch_model.bin"]
+_LATENT_FACTS = ["vae/config.json", "text_encoder/config.json", "tokenizer/*.json", "tokenizer/*.txt", PROMPT_FILE]
+# Weights, and the older file that is fetched where a repository lacks them.
+_WEIGHTS = {"diffusion_pytorch_model.safetensors": "diffusion_pytorch_model.bin"}
+_TEXT_WEIGHTS = {"text_encoder/model.safetensors": "text_encoder/pytorch_model.bin"}
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,14 @@ class HubModel:
             return Path(snapshot_download(self.name, revision=self.commit, allow_patterns=patterns))
 
         try:
-            folder = fetch([*_FACTS, *_WEIGHTS])
-            if not any((folder / name).exists() for name in _WEIGHTS):
-                folder = fetch([*_FACTS, *_OLD_WEIGHTS])
+            folder = fetch(_FACTS)
+            latent = network_class(folder) == DENOISER
+            weights = _in_part("unet" if (folder / "unet").is_dir() else "", _WEIGHTS)
+            if latent:
+                weights |= _in_part("vae", _WEIGHTS) | _TEXT_WEIGHTS
+            fetch([*weights, *(_LATENT_FACTS if latent else ())])
+            if older := [old for new, old in weights.items() if not (folder / new).exists()]:
+                fetch(older)
         except Exception as error:  # the hub's client raises errors of half a dozen packages
             raise BackboneError(
                 f"{self} can't be fetched ({in_one_line(error)}): download it elsewhere and name its folder, or try again with network"
@@ -77,3 +87,7 @@ class HubModel:
 
     def __str__(self) -> str:
         return f"{self.name}@{self.commit}"
+
+
+def _in_part(part: str, files: dict[str, str]) -> dict[str, str]:
+    return {str(PurePosixPath(part, new)): str(PurePosixPath(part, old)) for new, old in files.items()}
