@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from hsifeat.diffusion.adm import SUFFIX, ADMBackbone
 from hsifeat.diffusion.asked import UNTRAINED, UPSAMPLE, Asked
 from hsifeat.diffusion.backbone import Backbone
 from hsifeat.diffusion.entries import describe, open_entry, package_of, registered
@@ -19,12 +20,14 @@ FORMS = [
     ("FOLDER", "a diffusers UNet2DModel with its noise schedule", "hsifeat pretrain, or save_pretrained of diffusers"),
     ("FOLDER", "Stable Diffusion 1.x, 2.x, turbo, CleanDIFT: unet, vae, scheduler", "save_pretrained of diffusers"),
     ("FILE.safetensors", "a UNet2DModel's weights", "the file, beside config.json and scheduler_config.json"),
+    ("FILE.pt", "a guided-diffusion (ADM) checkpoint", "the file; FILE.pt.toml beside it says what its tensors leave open"),
     ("OWNER/MODEL@COMMIT", "such a folder on a hub", "downloaded once, at a commit of 40 hexadecimal digits"),
     ("NAME[:REST]", "a backbone of an installed package", "its entry point hsifeat.backbones says"),
     ("untrained:…", "the same architecture, untrained: a control", "drawn from --seed"),
 ]
 # What each kind of backbone is recognised by, and how it is opened; the first that fits is taken.
 KINDS: list[tuple[Callable[[Path], bool], Callable[[Path, Asked], Backbone]]] = [
+    (lambda path: path.suffix == SUFFIX, ADMBackbone),
     (lambda path: network_class(path) == DENOISER, LatentBackbone),
     (lambda _: True, UNet2DBackbone),
 ]

@@ -1,0 +1,150 @@
+"""Backbones in pixel space: checkpoints of OpenAI's guided-diffusion (ADM), computed by diffusers' own U-Net."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hsifeat.diffusion.adm_architecture import Architecture
+from hsifeat.diffusion.adm_facts import find_facts
+from hsifeat.diffusion.adm_tensors import check_tensors, convert, read_checkpoint, wanted_shapes
+from hsifeat.diffusion.asked import MEAN_LABEL, UNTRAINED, Asked
+from hsifeat.diffusion.network import NetworkBackbone, answer_with_mean
+from hsifeat.diffusion.schedule import schedule_from_config
+from hsifeat.diffusion.unet2d import output_blocks
+from hsifeat.diffusion.weights import digest_file, digest_tensors
+from hsifeat.errors import BackboneError
+
+if TYPE_CHECKING:
+    import torch
+
+SUFFIX = ".pt"
+
+
+class ADMBackbone(NetworkBackbone):
+    """A guided-diffusion checkpoint as a backbone: Dhariwal and Nichol 2021, arXiv 2105.05233.
+
+    The file is checked in full when it is opened; its weights are read when they are first needed, and computed with in
+    float32 (the published networks were run in float16). Layers have the names of diffusers' ``UNet2DModel``, with the
+    papers' ``output_blocks.i`` as alias.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.pt`` file of tensors. What these leave open must be known by its sha256 or stand beside it, in
+        ``<path>.toml``: see `hsifeat.diffusion.adm_facts.Facts`.
+    asked : Asked
+        Label: a class-conditional network takes a fixed one, or ``"mean"``, the mean of all label embeddings. And the seed
+        of fresh weights, as diffusers draws them.
+
+    Raises
+    ------
+    BackboneError
+        No such file, not tensors only, tensors of no such network or not all of them, something left open, or an option
+        that does not fit.
+    """
+
+    def __init__(self, path: Path, asked: Asked) -> None:
+        self._untrained_seed = asked.untrained_seed
+        self.name = path.stem if asked.untrained_seed is None else f"{path.stem}-untrained"
+        self.source = f"{'' if asked.untrained_seed is None else UNTRAINED}{path.absolute()}"
+        asked.refuse_text(self.name)
+        self._file = path
+        shapes = {name: tuple(tensor.shape) for name, tensor in read_checkpoint(path, "meta").items()}
+        try:
+            self._architecture = Architecture.from_shapes(shapes)
+        except BackboneError as error:
+            raise BackboneError(f"{path}: {error}") from error
+        self._facts = find_facts(path)
+        self._heads = self._facts.heads_by_channels(
+            {self._architecture.block_channels[i] for i in (*self._architecture.attention_levels, -1)}
+        )
+        check_tensors(path, shapes, wanted_shapes(self._build_meta(), self._architecture))
+        self._class_label = asked.label(
+            self.name, conditional=self._architecture.classes is not None, count=self._architecture.classes
+        )
+        self.channels = self._architecture.in_channels
+        self.schedule = schedule_from_config(
+            {
+                "beta_schedule": "squaredcos_cap_v2" if self._facts.noise_schedule == "cosine" else "linear",
+                "beta_start": 0.1 / self._facts.timesteps,
+                "beta_end": 20 / self._facts.timesteps,
+                "num_train_timesteps": self._facts.timesteps,
+            }
+        )
+
+    @property
+    def list_side(self) -> int:
+        """A side that every stride divides, large enough for the coarsest one to be told from others."""
+        return int(8 * 2 ** (len(self._architecture.block_channels) - 1))
+
+    def build(self) -> torch.nn.Module:
+        """Build the network that the tensors describe."""
+        return self._architecture.build(self._heads)
+
+    def _build_meta(self) -> torch.nn.Module:
+        import torch
+
+        with torch.device("meta"):
+            return self.build()
+
+    def aliases(self, network: torch.nn.Module) -> dict[str, str]:
+        """Give the decoder's layers their numbers in guided-diffusion."""
+        return output_blocks(network)
+
+    def identity(self) -> dict[str, Any]:
+        """Return weights digest, architecture with what the tensors leave open, schedule, parameterisation, conditioning."""
+        return {
+            "weights": self._weights_digest,
+            "architecture": {
+                "kind": "guided-diffusion",
+                **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self._architecture).items()},
+                "heads": {str(channels): heads for channels, heads in sorted(self._heads.items())},
+                "attention_order": self._facts.attention_order,
+                "told_per_timestep": self._facts.told,
+            },
+            "schedule": self.schedule.digest,
+            "prediction": self.schedule.prediction,
+            "conditioning": {} if self._class_label is None else {"class_label": self._class_label},
+        }
+
+    @cached_property
+    def _weights_digest(self) -> str:
+        if self._untrained_seed is not None:
+            return digest_tensors(self.network.state_dict().items())
+        return digest_file(self._file)
+
+    def load(self) -> torch.nn.Module:
+        """Load the weights, the rows of attention put in diffusers' order; or draw fresh ones."""
+        import torch
+
+        if self._untrained_seed is None:
+            network = self._load_trained()
+        else:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self._untrained_seed)
+                network = self.build()
+        if self._class_label == MEAN_LABEL:
+            answer_with_mean(network.get_submodule("class_embedding"))
+        return network
+
+    def _load_trained(self) -> torch.nn.Module:
+        network = self._build_meta()
+        tensors = read_checkpoint(self._file, "cpu")
+        legacy = self._facts.attention_order == "legacy"
+        found = convert(tensors, network, self._architecture, self._heads, legacy=legacy)
+        network.load_state_dict(found, strict=True, assign=True)
+        return network
+
+    def call(self, network: torch.nn.Module, noised: torch.Tensor, t: int) -> object:
+        """Run the network with its class label, if it takes one."""
+        import torch
+
+        times = torch.full((len(noised),), t * self._facts.told, device=noised.device)
+        labels = None
+        if self._class_label is not None:
+            label = 0 if isinstance(self._class_label, str) else self._class_label
+            labels = torch.full((len(noised),), label, device=noised.device)
+        return network(noised, times, class_labels=labels, return_dict=False)
