@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.small import save_unet
+from tests.small import save_latent, save_unet
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "backbones.md"
 
@@ -118,4 +118,6 @@ KINDS = [
     Kind("mean-label", class_conditional, options={"class_label": "mean"}, refused={"class_label": "maize"}),
     Kind("untrained", save_unet, lambda folder: f"untrained:{folder}", weights=False),
     Kind("module", save_denoiser, lambda folder: f"denoiser:{folder / 'denoiser.pt'}", refused={"class_label": 2, "prompt": "maize"}),
+    Kind("latent", save_latent, options={"prompt": "a pin"}, refused={"class_label": 1, "upsample": 3}),
+    Kind("latent-coarse", save_latent, options={"upsample": 2}, refused={"class_label": "mean"}),
 ]  # fmt: skip
