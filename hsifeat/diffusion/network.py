@@ -108,7 +108,9 @@ class NetworkBackbone(ABC):
     @cached_property
     def network(self) -> torch.nn.Module:
         """The network with its weights."""
-        return self.load().eval().requires_grad_(requires_grad=False)
+        network = self.load().eval().requires_grad_(requires_grad=False)
+        settle(network)
+        return network
 
     def to(self, device: str) -> None:
         """Load the weights, if need be, and move the network to a device."""
@@ -151,6 +153,14 @@ class NetworkBackbone(ABC):
             raise BackboneError(
                 f"{self.name} takes (n, {self.noised_channels}, rows, cols); found a tensor of shape {tuple(noised.shape)}"
             )
+
+
+def settle(network: torch.nn.Module) -> None:
+    """Copy the weights to memory of their own: how they lie in a mapped file can decide the last bits of a norm."""
+    import torch
+
+    for tensor in (*network.parameters(), *network.buffers()):
+        tensor.data = tensor.data.clone(memory_format=torch.contiguous_format)
 
 
 def answer_with_mean(embedding: torch.nn.Module) -> None:

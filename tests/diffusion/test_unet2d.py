@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+from safetensors.torch import load_file, save_file
 
 from hsifeat.diffusion.open import open_backbone
 from hsifeat.diffusion.taps import find_taps
-from hsifeat.errors import BackboneError
+from hsifeat.errors import BackboneError, HsifeatError
+from hsifeat.extraction.extract import extract
 from tests.small import save_unet
 
 
@@ -33,7 +35,8 @@ def plain_forward(network, images, t, layers):
 @pytest.mark.parametrize("t", [0, 17, 999])
 def test_every_tap_equals_a_plain_full_forward(backbone_folder, t):
     backbone = open_backbone(backbone_folder)
-    network = UNet2DModel.from_pretrained(backbone_folder / "unet", low_cpu_mem_usage=False).eval()
+    network = UNet2DModel.from_config(UNet2DModel.load_config(backbone_folder / "unet")).eval()
+    network.load_state_dict(load_file(backbone_folder / "unet" / "diffusion_pytorch_model.safetensors"))
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     names = [tap.name for tap in backbone.taps]
     wanted = plain_forward(network, images, t, names)
@@ -127,7 +130,10 @@ def test_untrained_is_the_same_architecture_with_fresh_weights(backbone_folder):
 
 def test_class_labels_are_fixed_and_fit(tmp_path):
     save_unet(tmp_path / "c", num_class_embeds=5)
-    with pytest.raises(BackboneError, match=r"class-conditional: give one label, 0 to 4, or 'mean' for the mean of all label embeddings; found None"):
+    with pytest.raises(
+        BackboneError,
+        match=r"class-conditional: give one label, 0 to 4, or 'mean' for the mean of all label embeddings; found None",
+    ):
         open_backbone(tmp_path / "c")
     with pytest.raises(BackboneError, match="found 5"):
         open_backbone(tmp_path / "c", class_label=5)
@@ -136,6 +142,76 @@ def test_class_labels_are_fixed_and_fit(tmp_path):
     assert not torch.equal(*(b.forward_to(images, 9, ["mid_block"])["mid_block"] for b in (two, three)))
     assert two.identity()["conditioning"] == {"class_label": 2}
     assert open_backbone(tmp_path / "c", any_label=True).taps
+
+
+def test_the_mean_label_is_the_mean_of_all_label_embeddings(tmp_path):
+    save_unet(tmp_path / "c", num_class_embeds=5)
+    mean = open_backbone(tmp_path / "c", class_label="mean")
+    # The oracle: the same network, each of whose labels has the mean embedding.
+    network = UNet2DModel.from_pretrained(tmp_path / "c" / "unet", low_cpu_mem_usage=False).eval()
+    table = network.class_embedding.weight
+    table.data[:] = table.data.mean(0)
+    images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        wanted = network(images, 9, class_labels=torch.tensor([4, 4])).sample
+    torch.testing.assert_close(mean.predict(images, 9), wanted, rtol=1e-5, atol=1e-6)
+    assert torch.equal(mean.predict(images, 9), open_backbone(tmp_path / "c", class_label="mean").predict(images, 9))
+    assert mean.identity()["conditioning"] == {"class_label": "mean"}
+    two = open_backbone(tmp_path / "c", class_label="2")
+    assert two.identity()["conditioning"] == {"class_label": 2}
+    assert two.identity()["weights"] == mean.identity()["weights"]
+    fresh = [open_backbone(f"untrained:{tmp_path / 'c'}", class_label=label).identity() for label in (2, "mean")]
+    assert fresh[0]["weights"] == fresh[1]["weights"]
+    with pytest.raises(BackboneError, match="0 to 4, or 'mean' .*; found 'maize'"):
+        open_backbone(tmp_path / "c", class_label="maize")
+
+
+def test_labels_without_a_table_have_no_mean(tmp_path):
+    save_unet(tmp_path / "c", class_embed_type="timestep")
+    with pytest.raises(BackboneError, match="give one label, 0 and up; found 'mean'"):
+        open_backbone(tmp_path / "c", class_label="mean")
+    assert open_backbone(tmp_path / "c", class_label=3).predict(torch.ones(1, 3, 8, 8), 1).isfinite().all()
+
+
+def test_one_file_beside_its_configurations_is_the_folder(tmp_path, backbone_folder):
+    shutil.copy(backbone_folder / "unet" / "config.json", tmp_path)
+    shutil.copy(backbone_folder / "scheduler" / "scheduler_config.json", tmp_path)
+    shutil.copy(backbone_folder / "unet" / "diffusion_pytorch_model.safetensors", tmp_path / "mine.safetensors")
+    single, folder = open_backbone(tmp_path / "mine.safetensors"), open_backbone(backbone_folder)
+    assert (single.name, single.source) == ("mine", str(tmp_path / "mine.safetensors"))
+    assert single.identity() == folder.identity()
+    images = torch.ones(1, 3, 8, 8)
+    assert torch.equal(single.predict(images, 3), folder.predict(images, 3))
+    torch.save(
+        UNet2DModel.from_pretrained(backbone_folder / "unet", low_cpu_mem_usage=False).state_dict(),
+        tmp_path / "old.bin",
+    )
+    assert open_backbone(tmp_path / "old.bin").identity() == folder.identity()
+    assert torch.equal(open_backbone(tmp_path / "old.bin").predict(images, 3), folder.predict(images, 3))
+    (tmp_path / "note.txt").write_text("hello")
+    with pytest.raises(BackboneError, match="note.txt is a file of no kind that is known"):
+        open_backbone(tmp_path / "note.txt")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prompt": "maize"}, "tiny takes no prompt; leave out 'maize'"),
+        ({"prompt": ""}, "tiny takes no prompt; leave out ''"),
+        ({"upsample": 4}, "tiny works on pixels and upsamples nothing"),
+    ],
+)
+def test_what_only_latent_models_take_is_refused(backbone_folder, options, message):
+    with pytest.raises(BackboneError, match=message):
+        open_backbone(backbone_folder, **options)
+
+
+def test_three_channels_for_a_model_of_one(tmp_path, scene):
+    save_unet(tmp_path / "one", channels=1)
+    with pytest.raises(HsifeatError, match="the projection rgb gives 3 channels, but one takes 1") as refused:
+        extract(scene, backbone=tmp_path / "one", projection="rgb", tile=32, context=8, out=tmp_path / "s.zarr")
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "s.zarr").exists()
 
 
 def test_unconditional_models_take_no_label(backbone_folder):
@@ -161,12 +237,21 @@ def _truncate(folder):
 
 
 def _missing_key(folder):
-    from safetensors.torch import load_file, save_file
-
     file = folder / "unet" / "diffusion_pytorch_model.safetensors"
     tensors = load_file(file)
     tensors.pop("conv_in.weight")
     save_file(tensors, file)
+
+
+def _other_shape(folder):
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(file)
+    save_file({**tensors, "conv_in.weight": tensors["conv_in.weight"][:4].clone()}, file)
+
+
+def _further_key(folder):
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    save_file({**load_file(file), "conv_in.gain": torch.ones(1)}, file)
 
 
 def _pickle(folder):
@@ -194,6 +279,8 @@ def _other_class(folder):
         pytest.param(_drop_weights, "no weights in", id="no-weights"),
         pytest.param(_truncate, "may be truncated", id="truncated"),
         pytest.param(_missing_key, "does not fit its config.json: missing keys: conv_in.weight", id="missing-key"),
+        pytest.param(_further_key, "does not fit its config.json: unexpected keys: conv_in.gain", id="further-key"),
+        pytest.param(_other_shape, r"does not fit its config.json: .*conv_in.weight", id="other-shape"),
         pytest.param(_pickle, "may be truncated or hold more than tensors", id="pickle"),
         pytest.param(_other_class, "holds a UNet3D; a diffusers UNet2DModel is wanted", id="other-class"),
         pytest.param(lambda f: (f / "unet" / "config.json").write_text("{"), "can't be read", id="broken-json"),
@@ -203,10 +290,11 @@ def test_damaged_folders_are_refused(tmp_path, damage, message):
     folder = tmp_path / "b"
     save_unet(folder)
     damage(folder)
-    with pytest.raises(BackboneError, match=message):
+    with pytest.raises(BackboneError, match=message) as refused:
         backbone = open_backbone(folder)
         backbone.identity()
         backbone.to("cpu")
+    assert "\n" not in str(refused.value)
     assert not (folder / "evil").exists()
 
 
