@@ -40,7 +40,7 @@ def images(n=2, side=16, channels=3):
 def compare(backbone, plan, tensors, label_row=None, told=T):
     """Every output block and the prediction against the oracle."""
     output, blocks = plan.forward(tensors, images(channels=plan.channels), told, label_row)
-    layers = {tap.alias: tap.name for tap in backbone.taps if tap.alias}
+    layers = {alias: name for name, alias in backbone.aliases(backbone.network).items()}
     assert list(layers) == [f"output_blocks.{i}" for i in range(len(blocks))]
     found = backbone.forward_to(images(channels=plan.channels), T, list(layers.values()))
     for alias, wanted in zip(layers.values(), blocks, strict=True):
