@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
@@ -83,15 +84,45 @@ _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
 }
 
 
+@dataclass(frozen=True)
+class _SceneAsked:
+    """A scene as it was named, and the options that say how it is read."""
+
+    paths: list[str]
+    options: dict[str, Any]
+
+    def open(self) -> Scene:
+        from hsifeat.scenes import open_scene
+
+        return open_scene(self.paths, **self.options)
+
+    def images(self) -> str:
+        """Return the one path of a folder or archive of images, for which there is nothing to say."""
+        given = [name for name, value in self.options.items() if value != _SCENE_OPTIONS[name][1]]
+        if given:
+            raise typer.BadParameter(f"--{given[0].replace('_', '-')} says how a scene is read; images are named")
+        if len(self.paths) > 1:
+            raise typer.BadParameter(f"images lie in one folder or archive; found {len(self.paths)} paths")
+        return self.paths[0]
+
+
 def _opens_scene(verb: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options that say how a scene is read; what it gets as `scene` is the scene, opened."""
 
     @wraps(verb)
-    def command(**given: Any) -> None:
-        from hsifeat.scenes import open_scene
+    def opened(scene: _SceneAsked, **given: Any) -> None:
+        verb(scene.open(), **given)
 
+    return _asks_for_scene(opened)
+
+
+def _asks_for_scene(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options that say how a scene is read; what it gets as `scene` can be opened, or be images."""
+
+    @wraps(verb)
+    def command(**given: Any) -> None:
         options = {name: given.pop(name) for name in _SCENE_OPTIONS}
-        verb(open_scene(options.pop("scene"), **options), **given)
+        verb(_SceneAsked(options.pop("scene"), options), **given)
 
     kinds = get_type_hints(verb, localns={"Scene": object}, include_extras=True)
     own = {p.name: (kinds[p.name], p.default) for p in list(signature(verb).parameters.values())[1:]}
@@ -219,28 +250,37 @@ def layers(
 
 
 @app.command()
-@_opens_scene
+@_asks_for_scene
 def pretrain(
-    scene: Scene,
+    scene: _SceneAsked,
     out: Annotated[Path, typer.Option(help="Folder of the model; an interrupted run there goes on.")],
-    network: Annotated[str, typer.Option(help="mtmsd.")] = "mtmsd",
-    size: Annotated[str, typer.Option(help="small (about two minutes on two CPU cores) or paper.")] = "small",
+    network: Annotated[str, typer.Option(help="mtmsd, or natural32 for a folder or tar of images.")] = "mtmsd",
+    size: Annotated[str, typer.Option(help="small (a few minutes on two CPU cores) or paper.")] = "small",
     steps: Annotated[int | None, typer.Option(help="Optimizer steps in all; by default the preset's.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Stop after this long instead.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop after this long; the same command goes on.")] = None,
     components: Annotated[int | None, typer.Option(min=1, help="Principal components that the network sees.")] = None,
     seed: Seed = 0,
+    start: Annotated[Path | None, typer.Option(help="A model of the same network to begin with.")] = None,
+    dtype: Annotated[
+        str, typer.Option(help="How weights are kept: float32, or float16 for half the file.")
+    ] = "float32",
+    about: Annotated[str, typer.Option(help="Source and licence of images, for the model card.")] = "",
     device: Device = "auto",
 ) -> None:
-    """Train a denoising U-Net on a scene's own unlabelled patches.
+    """Train a denoising U-Net, without labels, on a scene's own patches or on natural images.
 
     Example: `hsifeat pretrain indian-pines --network mtmsd --size small --out backbone`
+
+    On images, in a folder or a tar archive: `hsifeat pretrain images.tar.gz --network natural32 --out backbone`
     """
     from hsifeat import terminal
+    from hsifeat.pretraining.presets import find_preset
     from hsifeat.pretraining.pretrain import pretrain as train
 
+    data = scene.open() if find_preset(network, size).images is None else scene.images()
     with terminal.progress() as listen:
         folder = train(
-            scene,
+            data,
             network=network,
             size=size,
             out=out,
@@ -248,6 +288,9 @@ def pretrain(
             minutes=minutes,
             components=components,
             seed=seed,
+            start=start,
+            dtype=dtype,
+            about=about,
             device=device,
             listen=listen,
         )

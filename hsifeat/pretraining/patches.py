@@ -1,4 +1,4 @@
-"""Training patches: what step k sees is a pure function of the seed and k, so that a run can go on anywhere."""
+"""Training patches of a scene, drawn around its valid pixels."""
 
 from __future__ import annotations
 
@@ -9,25 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import PretrainingError
+from hsifeat.pretraining.batches import Batch, generator
 from hsifeat.projection import Projection
 from hsifeat.scenes.scene import Scene
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one step trains on.
-
-    Attributes
-    ----------
-    clean, noise : (n, channels, patch, patch) float32 arrays
-        ``x_0`` and ``eps``.
-    t : (n,) int64 array
-        Training timesteps, one a patch.
-    """
-
-    clean: NDArray[np.float32]
-    noise: NDArray[np.float32]
-    t: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -52,6 +36,11 @@ class PatchSampler:
     timesteps: int
     seed: int
 
+    @property
+    def channels(self) -> int:
+        """Channels of a patch."""
+        return self.projection.channels
+
     @cached_property
     def _corners(self) -> NDArray[np.intp]:
         """Flat indices of the upper left corners whose patch lies in the scene and has a valid centre."""
@@ -71,8 +60,7 @@ class PatchSampler:
 
     def draw(self, step: int, count: int) -> Batch:
         """Draw the patches, noise and timesteps of a step."""
-        key, counter = np.array([self.seed, 1], dtype=np.uint64), np.array([0, 0, 0, step], dtype=np.uint64)
-        random = np.random.Generator(np.random.Philox(counter=counter, key=key))
+        random = generator(self.seed, 1, step)
         cols = self.scene.cols - self.patch_px + 1
         clean = np.stack(
             [

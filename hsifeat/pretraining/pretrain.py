@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hsifeat.diffusion.device import pick_device
 from hsifeat.diffusion.unet2d import PROJECTION_FILE
+from hsifeat.diffusion.weights import digest_file
 from hsifeat.errors import PretrainingError
 from hsifeat.files import disk_errors, write_whole
-from hsifeat.pretraining.card import loss_curve, model_card
-from hsifeat.pretraining.patches import PatchSampler
 from hsifeat.pretraining.presets import TIMESTEPS, Preset, find_preset
-from hsifeat.pretraining.training import Progress, Trainer, make_scheduler, parameter_count
-from hsifeat.projection import fit_projection
+from hsifeat.pretraining.result import RECORD, WEIGHTS, write_model
+from hsifeat.pretraining.subjects import Subject, of_images, of_scene
+from hsifeat.pretraining.training import Trainer, parameter_count
 from hsifeat.scenes import Scene, open_scene
 from hsifeat.work.events import Advanced, Finished, Listener, Note, Started, silent
 
-RECORD = "training.json"
+if TYPE_CHECKING:
+    import torch
+
 _CHECKPOINT, _SETTINGS = "checkpoint.pt", "settings.json"
 _CHECKPOINT_SECONDS = 30.0
+DTYPES = ("float32", "float16")
 
 
 def pretrain(
-    scene: Scene | str | Path,
+    data: Scene | str | Path,
     *,
     network: str = "mtmsd",
     size: str = "small",
@@ -36,28 +38,38 @@ def pretrain(
     minutes: float | None = None,
     components: int | None = None,
     seed: int = 0,
+    start: str | Path | None = None,
+    dtype: str = "float32",
+    about: str = "",
     device: str = "auto",
     listen: Listener = silent,
 ) -> Path:
-    """Train a denoising U-Net on a scene's own unlabelled patches after PCA, in the manner of MTMSD.
+    """Train a denoising U-Net without labels: on a scene's own patches after PCA, or on natural images.
 
     Parameters
     ----------
-    scene : Scene, str or Path
-        A scene, or what `open_scene` takes.
+    data : Scene, str or Path
+        For ``mtmsd`` a scene, or what `open_scene` takes; for ``natural32`` a folder or tar archive of image files.
     network, size : str
-        A preset: ``mtmsd``, ``small`` (about two minutes on two CPU cores) or ``paper``.
+        A preset: ``mtmsd`` (in the manner of MTMSD) or ``natural32``, each ``small`` (a few minutes on two CPU cores) or
+        ``paper``.
     out : str or Path
         Folder of the model. A run that was interrupted there goes on; one that is complete is left as it is, unless more
         steps are asked for.
     steps : int, optional
         Optimizer steps in all; by default the preset's.
     minutes : float, optional
-        Stop after this long instead.
+        Stop after this long, in this call. With `steps`, whichever comes first: the same call goes on from there.
     components : int, optional
-        Principal components that the network sees; by default the preset's.
+        Principal components that the network sees of a scene; by default the preset's.
     seed : int
         Seed of weights, patches, timesteps and noise.
+    start : str or Path, optional
+        A model of the same network whose weights are the first ones.
+    dtype : {"float32", "float16"}
+        How the weights are kept in the model's file; training is the same.
+    about : str
+        Source and licence of the images, for the model card.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     listen : callable
@@ -66,105 +78,159 @@ def pretrain(
     Returns
     -------
     Path
-        The folder: a diffusers pipeline folder with safetensors, the projection, a record and a model card.
+        The folder: a diffusers pipeline folder with safetensors, a record and a model card, and the projection of a scene.
 
     Raises
     ------
     PretrainingError
-        Unknown preset, a budget of nothing, a scene smaller than a patch, a loss that diverges, or a folder that holds
-        something else.
+        Unknown preset, a budget of nothing, a scene smaller than a patch, no images, a loss that diverges, or a folder
+        that holds something else.
 
     References
     ----------
-    Zhou et al., "MTMSD", IEEE TGRS 2024, arXiv:2306.08964.
+    Ho et al., "Denoising diffusion probabilistic models", NeurIPS 2020. Zhou et al., "MTMSD", IEEE TGRS 2024,
+    arXiv:2306.08964.
     """
-    if steps is not None and minutes is not None:
-        raise PretrainingError("give a budget in steps or in minutes, not both")
-    if (steps is not None and steps < 1) or (minutes is not None and minutes <= 0):
-        raise PretrainingError(
-            f"a budget of {steps if steps is not None else minutes} trains nothing: give more than 0"
-        )
+    for budget in (steps, minutes):
+        if budget is not None and budget <= 0:
+            raise PretrainingError(f"a budget of {budget} trains nothing: give more than 0")
+    if dtype not in DTYPES:
+        raise PretrainingError(f"weights are kept as {' or '.join(DTYPES)}; found {dtype!r}")
     preset = find_preset(network, size)
-    scene = scene if isinstance(scene, Scene) else open_scene(scene)
-    for note in scene.notes:
-        listen(Note(note))
-    projection = fit_projection(f"pca:{components or min(preset.components, scene.bands)}", scene)
-    sampler = PatchSampler(scene, projection, preset.patch_px, TIMESTEPS, seed)
-    sampler.draw(0, 1)  # A scene that no patch fits is refused before a folder is made.
+    folder = Path(out)
+    _check_folder(folder)
+    subject = _subject(data, network, preset, components, folder, seed, listen)
+    weights, weights_digest = _start(start)
     identity = {
         "network": network,
         "size": size,
         "seed": seed,
-        "scene": {"name": scene.name, "digest": scene.digest, "licence": scene.licence, "citation": scene.citation},
-        "projection": {"spec": projection.spec, "digest": projection.digest},
+        "start": weights_digest,
+        **subject.identity,
         "settings": _settings(preset),
     }
-    folder = Path(out)
     before = _record(folder, identity)
-    target = None if minutes else steps or preset.steps
-    if before and (before["steps"] >= target if target else before.get("minutes") == minutes):
+    target = steps or (None if minutes else preset.steps)
+    if before and before.get("dtype", "float32") == dtype and _enough(before, target, minutes):
         listen(Note(f"{folder} is trained already ({before['steps']} steps): nothing to do"))
         return folder
 
-    folder.mkdir(parents=True, exist_ok=True)
-    projection.save(folder / PROJECTION_FILE)
     where = pick_device(device)
-    trainer = Trainer(preset, sampler, where)
+    trainer = Trainer(preset, subject.sampler, where, weights)
+    folder.mkdir(parents=True, exist_ok=True)
+    if subject.projection is not None:
+        subject.projection.save(folder / PROJECTION_FILE)
     if (folder / _CHECKPOINT).exists():
         trainer.load(folder / _CHECKPOINT)
     write_whole(folder / _SETTINGS, json.dumps(identity, indent=1))
-    seconds = (before or {}).get("seconds", 0.0) + _train(trainer, folder, target, minutes, listen)
+    seconds = (before or {}).get("seconds", 0.0)
+    if target is None or trainer.step < target:
+        seconds += _train(trainer, subject, preset, folder, target, minutes, listen)
     facts = {
         **identity,
         "steps": trainer.step,
         "minutes": minutes,
         "seconds": seconds,
         "device": where,
+        "dtype": dtype,
         "parameters": parameter_count(trainer.network),
-        "command": _command(scene.name, network, size, trainer.step, components, seed),
+        "command": _command(subject.name, identity, trainer.step, components, start, dtype),
+        "about": about,
+        "held_out": {str(step): losses for step, losses in sorted(trainer.held_out.items())},
         "losses": trainer.losses,
     }
     with disk_errors(folder):
-        _write_model(folder, trainer, facts)
+        write_model(folder, trainer.averaged, facts, 0 if preset.images is None else preset.images.samples)
     return folder
 
 
-def _train(trainer: Trainer, folder: Path, target: int | None, minutes: float | None, listen: Listener) -> float:
+def _subject(
+    data: Scene | str | Path,
+    network: str,
+    preset: Preset,
+    components: int | None,
+    folder: Path,
+    seed: int,
+    listen: Listener,
+) -> Subject:
+    if preset.images is None:
+        return of_scene(data if isinstance(data, Scene) else open_scene(data), preset, components, seed, listen)
+    if isinstance(data, Scene):
+        raise PretrainingError(
+            f"{network} learns from natural images: name a folder or tar archive of them, not the scene {data.name}"
+        )
+    if components is not None:
+        raise PretrainingError(f"{network} sees the three channels of images: leave out {components} components")
+    return of_images(data, preset, preset.images, folder, seed, listen)
+
+
+def _start(model: str | Path | None) -> tuple[dict[str, torch.Tensor] | None, str | None]:
+    """Return the weights of a model to start from, and their digest."""
+    if model is None:
+        return None, None
+    file = Path(model) / WEIGHTS
+    if not file.exists():
+        raise PretrainingError(f"no {WEIGHTS} in {model}: start from a folder that hsifeat pretrain wrote")
+    digest = digest_file(file)  # Says plainly what is wrong with a damaged file.
+    from safetensors.torch import load_file
+
+    return load_file(file), digest
+
+
+def _enough(before: Mapping[str, Any], target: int | None, minutes: float | None) -> bool:
+    """Tell whether an earlier run used the budget up."""
+    return bool(before["steps"] >= target if target else before.get("minutes") == minutes)
+
+
+def _train(
+    trainer: Trainer,
+    subject: Subject,
+    preset: Preset,
+    folder: Path,
+    target: int | None,
+    minutes: float | None,
+    listen: Listener,
+) -> float:
     """Train to the budget, with a checkpoint every half minute and at the end; return the seconds it took."""
     start = saved = time.monotonic()
-    listen(
-        Started("pretrain", target or (minutes or 0) * 60, "steps" if target else "s", trainer.step if target else 0)
-    )
-    for progress in _until(trainer, target, start, minutes):
+    held_out = None if subject.held_out is None else subject.held_out()
+    judge_steps = 0 if preset.images is None else preset.images.judge_steps
+    limit_s = None if minutes is None else 60 * minutes
+    total, done = (target, trainer.step) if target else (limit_s or 0, 0)
+    listen(Started("pretrain", total, "steps" if target else "s", done))
+    for progress in trainer.run(target):
         now = time.monotonic()
         listen(Advanced("pretrain", progress.step if target else now - start, f"loss {progress.loss:.3f}"))
+        if held_out is not None and progress.step % judge_steps == 0:
+            trainer.judge(held_out)
         if now - saved > _CHECKPOINT_SECONDS:
             trainer.save(folder / _CHECKPOINT)
             saved = time.monotonic()
+        if limit_s is not None and time.monotonic() - start >= limit_s:
+            break
+    if held_out is not None and trainer.step not in trainer.held_out:
+        trainer.judge(held_out)
     trainer.save(folder / _CHECKPOINT)
     listen(Finished("pretrain"))
     return time.monotonic() - start
 
 
-def _until(trainer: Trainer, target: int | None, start: float, minutes: float | None) -> Iterator[Progress]:
-    if target is not None and trainer.step >= target:
-        return
-    for progress in trainer.run():
-        yield progress
-        if progress.step >= target if target else time.monotonic() - start >= 60 * (minutes or 0):
-            return
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that holds something else than a model of ours."""
+    if folder.exists() and not folder.is_dir():
+        raise PretrainingError(f"{folder} is a file: name a folder with --out")
+    if (
+        folder.is_dir()
+        and not (folder / _SETTINGS).exists()
+        and any(p.name != PROJECTION_FILE for p in folder.iterdir())
+    ):
+        raise PretrainingError(f"{folder} holds something else: name an empty or a new folder with --out")
 
 
 def _record(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the record of a model that is complete in a folder, None if there is none; refuse what does not belong."""
-    if not folder.exists():
-        return None
-    if not folder.is_dir():
-        raise PretrainingError(f"{folder} is a file: name a folder with --out")
+    """Return the record of a model that is complete in a folder, None if there is none; refuse another one."""
     settings = folder / _SETTINGS
     if not settings.exists():
-        if any(p.name != PROJECTION_FILE for p in folder.iterdir()):
-            raise PretrainingError(f"{folder} holds something else: name an empty or a new folder with --out")
         return None
     there = json.loads(settings.read_text(encoding="utf-8"))
     for name, value in identity.items():
@@ -182,8 +248,9 @@ def _brief(value: object) -> str:
 
 
 def _settings(preset: Preset) -> dict[str, Any]:
+    changed = "mirrored at random" if preset.images else "flipped and turned"
     return {
-        "patch": f"{preset.patch_px} px, flipped and turned",
+        "patch": f"{preset.patch_px} px, {changed}",
         "batch": preset.batch,
         "schedule": f"cosine, T = {TIMESTEPS}",
         "optimizer": f"AdamW, learning rate {preset.learning_rate}, gradient norm clipped at 1",
@@ -191,29 +258,17 @@ def _settings(preset: Preset) -> dict[str, Any]:
     }
 
 
-def _command(scene: str, network: str, size: str, steps: int, components: int | None, seed: int) -> str:
-    more = f" --components {components}" if components else ""
-    return f"hsifeat pretrain {scene} --network {network} --size {size} --steps {steps}{more} --seed {seed} --out DIR"
-
-
-def _write_model(folder: Path, trainer: Trainer, facts: dict[str, Any]) -> None:
-    """Write the diffusers folder; the record comes last and says that all is there."""
-    # An old record would vouch for weights that are about to go.
-    (folder / RECORD).unlink(missing_ok=True)
-    part = folder / ".part"
-    shutil.rmtree(part, ignore_errors=True)
-    trainer.averaged.save_pretrained(part / "unet", safe_serialization=True)
-    make_scheduler().save_pretrained(part / "scheduler")
-    for name in ("unet", "scheduler"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-        (part / name).rename(folder / name)
-    part.rmdir()
-    index = {
-        "_class_name": "DDPMPipeline",
-        "unet": ["diffusers", "UNet2DModel"],
-        "scheduler": ["diffusers", "DDPMScheduler"],
+def _command(
+    name: str, identity: dict[str, Any], steps: int, components: int | None, start: str | Path | None, dtype: str
+) -> str:
+    given = {
+        "network": identity["network"],
+        "size": identity["size"],
+        "steps": steps,
+        "components": components,
+        "start": start,
+        "dtype": None if dtype == "float32" else dtype,
+        "seed": identity["seed"],
     }
-    write_whole(folder / "model_index.json", json.dumps(index, indent=1))
-    write_whole(folder / "loss.png", loss_curve(facts["losses"]))
-    write_whole(folder / "README.md", model_card(facts))
-    write_whole(folder / RECORD, json.dumps(facts, indent=1))
+    options = " ".join(f"--{option} {value}" for option, value in given.items() if value is not None)
+    return f"hsifeat pretrain {name} {options} --out DIR"

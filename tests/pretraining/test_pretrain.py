@@ -157,7 +157,8 @@ def test_patches_follow_from_seed_and_step_and_avoid_what_is_not_valid(scene):
         ({"size": "huge"}, "unknown size 'huge' of mtmsd; allowed: small, paper"),
         ({"steps": 0}, "a budget of 0 trains nothing"),
         ({"minutes": -1}, "a budget of -1 trains nothing"),
-        ({"steps": 5, "minutes": 1}, "in steps or in minutes, not both"),
+        ({"dtype": "bfloat16"}, "kept as float32 or float16; found 'bfloat16'"),
+        ({"start": "nowhere"}, "no unet/diffusion_pytorch_model.safetensors in nowhere"),
         ({"scene": Scene("tiny", np.ones((20, 40, 9)))}, "smaller than a patch of 32"),
     ],
 )
@@ -189,7 +190,7 @@ def test_a_kill_while_the_model_is_written_leaves_no_word_of_a_model(trained, tm
     folder, _ = trained
     shutil.copytree(folder, tmp_path / "m")
     with monkeypatch.context() as patch:
-        patch.setattr("hsifeat.pretraining.pretrain.make_scheduler", lambda: pytest.exit("killed"))
+        patch.setattr("hsifeat.pretraining.result.make_scheduler", lambda: pytest.exit("killed"))
         patch.setattr("hsifeat.pretraining.training.make_scheduler", lambda: __import__("diffusers").DDPMScheduler())
         with pytest.raises(pytest.exit.Exception):
             hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=13)

@@ -1,0 +1,343 @@
+"""Training on natural images: archives and folders, the loss by hand, going on, float16 files, held-out loss, refusals."""
+
+import io
+import json
+import shutil
+import tarfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMPipeline, DDIMScheduler, DDPMScheduler, UNet2DModel
+from PIL import Image
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+import cli
+import hsifeat
+from hsifeat.diffusion.open import open_backbone
+from hsifeat.errors import PretrainingError
+from hsifeat.pretraining.image_files import load_images
+from hsifeat.pretraining.images import ImageSampler
+from hsifeat.pretraining.judging import held_out_losses, samples_picture
+from hsifeat.pretraining.presets import PRESETS, ImageTraining
+from hsifeat.pretraining.training import Trainer, make_scheduler, parameter_count
+from hsifeat.scenes import Scene
+from hsifeat.work.events import Advanced, Note, silent
+from tests.small import small_cube
+
+TINY = replace(
+    PRESETS["natural32"]["small"],
+    batch=4,
+    channels=(8, 16),
+    head_channels=8,
+    norm_groups=4,
+    attention=(1,),
+    images=ImageTraining(held_out=3, judge_steps=2, samples=2),
+)
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch):
+    monkeypatch.setitem(PRESETS["natural32"], "small", TINY)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(pictures, tmp_path_factory):
+    """PNG files in two folders, in the order of the array when sorted by name."""
+    place = tmp_path_factory.mktemp("images") / "natural"
+    for i, picture in enumerate(pictures):
+        file = place / ("a" if i < 30 else "b") / f"{i:03}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(file)
+    return place
+
+
+@pytest.fixture(scope="module")
+def archive(folder):
+    """The same in a compressed archive, in another order."""
+    file = folder.parent / "natural.tar.gz"
+    with tarfile.open(file, "w:gz") as tar:
+        for path in sorted(folder.rglob("*.png"), key=lambda p: p.name[::-1]):
+            tar.add(path, path.relative_to(folder.parent))
+    return file
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("trained") / "model"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS["natural32"], "small", TINY)
+        hsifeat.pretrain(folder, network="natural32", out=out, steps=5, about="noise, made here; no licence")
+    return out
+
+
+def weights(model):
+    return load_file(model / "unet" / "diffusion_pytorch_model.safetensors")
+
+
+def same(one, two):
+    return all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_shipped_network_fits_into_the_package():
+    with torch.device("meta"):
+        count = parameter_count(PRESETS["natural32"]["paper"].network(3))
+    assert 5e6 < count < 7e6
+    assert 2 * count < 15e6
+
+
+def test_folder_and_archive_give_the_files_pixels(pictures, folder, archive, tmp_path):
+    for source in (folder, archive):
+        images = load_images(source, 32, tmp_path / "model", silent)
+        assert isinstance(images, np.memmap)
+        np.testing.assert_array_equal(images, pictures)
+    assert len(list(tmp_path.glob("model.images-*.npy"))) == 2
+
+
+def test_images_are_decoded_once(folder, tmp_path, monkeypatch):
+    load_images(folder, 32, tmp_path / "model", silent)
+    monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("decoded again"))
+    load_images(folder, 32, tmp_path / "model", silent)
+
+
+def test_what_is_no_image_is_named_and_left_out(pictures, tmp_path):
+    place = tmp_path / "images"
+    place.mkdir()
+    Image.fromarray(pictures[0]).save(place / "good.png")
+    (place / "cut.png").write_bytes((place / "good.png").read_bytes()[:1500])
+    (place / "README.md").write_text("not an image")
+    Image.fromarray(pictures[0][:20]).save(place / "small.png")
+    Image.fromarray(np.zeros((40, 40), np.uint16)).save(place / "deep.png")
+    notes = []
+    assert len(load_images(place, 32, tmp_path / "model", notes.append)) == 1
+    said = " / ".join(note.message for note in notes if isinstance(note, Note))
+    assert "2 files left out, no image that can be read: README.md, cut.png" in said
+    assert "1 files left out, smaller than 32 px: small.png" in said
+    assert "1 files left out, of more than 8 bits a channel: deep.png" in said
+
+
+def test_other_shapes_and_modes(tmp_path):
+    """The middle square, reduced by plain means; gray and palettes become three channels, transparency goes."""
+    place = tmp_path / "images"
+    place.mkdir()
+    wide = np.random.default_rng(1).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    Image.fromarray(wide).save(place / "1.png")
+    Image.fromarray(wide[:32, :32, 0]).save(place / "2.png")
+    Image.fromarray(np.dstack([wide, wide[..., :1]])[:32, :32]).save(place / "3.png")
+    images = load_images(place, 32, tmp_path / "model", silent)
+    means = wide[:, 16:80].reshape(32, 2, 32, 2, 3).mean((1, 3))
+    assert np.abs(images[0] - means).max() <= 1
+    np.testing.assert_array_equal(images[1], np.repeat(wide[:32, :32, :1], 3, 2))
+    np.testing.assert_array_equal(images[2], wide[:32, :32])
+
+
+def test_batches_are_mirrored_images_that_are_not_held_out(pictures):
+    sampler = ImageSampler(pictures, 10, 1000, 3)
+    assert sampler.held_out.shape == (1, 3, 32, 32)  # one in fifty
+    scaled = pictures.transpose(0, 3, 1, 2) / 127.5 - 1
+    known = {np.round(s[..., ::d], 4).tobytes(): (i, d) for i, s in enumerate(scaled.astype("f4")) for d in (1, -1)}
+    drawn = [known[np.round(x, 4).tobytes()] for step in range(20) for x in sampler.draw(step, 30).clean]
+    kept_apart = known[np.round(sampler.held_out[0], 4).tobytes()][0]
+    assert {i for i, _ in drawn} == set(range(60)) - {kept_apart}
+    assert 0.4 < np.mean([d == 1 for _, d in drawn]) < 0.6
+    other = ImageSampler(pictures, 10, 1000, 4)
+    np.testing.assert_array_equal(other.held_out, sampler.held_out)
+    assert not np.array_equal(other.draw(0, 4).noise, sampler.draw(0, 4).noise)
+
+
+def test_steps_are_those_of_a_plain_loop(pictures):
+    sampler = ImageSampler(pictures, 3, 1000, 0)
+    trainer = Trainer(TINY, sampler, "cpu")
+    torch.manual_seed(0)
+    network = TINY.network(3).train()
+    average = {name: value.clone() for name, value in network.state_dict().items()}
+    optimizer = torch.optim.AdamW(network.parameters())
+    abar = DDPMScheduler(beta_schedule="squaredcos_cap_v2").alphas_cumprod
+    for step, progress in enumerate(trainer.run(3)):
+        batch = sampler.draw(step, 4)
+        x, eps, t = map(torch.from_numpy, (batch.clean, batch.noise, batch.t))
+        a = abar[t][:, None, None, None]
+        loss = ((network(a.sqrt() * x + (1 - a).sqrt() * eps, t).sample - eps) ** 2).mean()
+        assert progress.loss == pytest.approx(loss.item(), rel=1e-5)
+        optimizer.param_groups[0]["lr"] = 2e-3 * (step + 1) / 50
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1)
+        optimizer.step()
+        keep = 0.99 if step else 0.0  # The first average is the network itself.
+        average = {n: keep * average[n] + (1 - keep) * v.detach() for n, v in network.state_dict().items()}
+    assert trainer.step == 3
+    for name, value in trainer.averaged.state_dict().items():
+        torch.testing.assert_close(value, average[name], rtol=1e-4, atol=1e-5)
+
+
+def test_held_out_loss_is_that_of_each_band(pictures):
+    """A network that says 0 has the mean square of the noise as loss; one that tells t by its answer shows the bands."""
+
+    class Tells(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.unused = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, x, t, return_dict):
+            return (torch.zeros_like(x) + t[:, None, None, None] / 10,)
+
+    losses = held_out_losses(Tells(), ImageSampler(pictures, 3, 1000, 0).held_out, make_scheduler())
+    # E (t / 10 - eps)^2 = t^2 / 100 + 1, with one image at the first timestep of each band
+    np.testing.assert_allclose(losses, [1 + (10 * band) ** 2 for band in range(10)], rtol=0.1)
+
+
+def test_samples_are_those_of_diffusers_own_pipeline(trained):
+    network = UNet2DModel.from_pretrained(trained / "unet", low_cpu_mem_usage=False).eval()
+    ours = np.asarray(Image.open(io.BytesIO(samples_picture(network, make_scheduler(), 1))))[::3, ::3]
+    ddim = DDIMScheduler.from_config(make_scheduler().config, clip_sample=True)
+
+    pipeline = DDIMPipeline(network, ddim)
+    pipeline.set_progress_bar_config(disable=True)
+    from hsifeat.pretraining.batches import generator
+
+    start = torch.from_numpy(generator(0, 4).standard_normal((1, 3, 32, 32), dtype=np.float32))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("diffusers.pipelines.ddim.pipeline_ddim.randn_tensor", lambda *_, **__: start.clone())
+        theirs = np.asarray(pipeline(eta=0.0, num_inference_steps=50, output_type="np").images[0])
+    assert np.abs(ours / 255 - theirs).max() < 0.01
+
+
+def test_the_folder_says_all(trained):
+    record = json.loads((trained / "training.json").read_text())
+    assert record["images"]["count"] == 60 and record["images"]["held_out"] == 1
+    assert list(record["held_out"]) == ["2", "4", "5"]
+    assert {len(losses) for losses in record["held_out"].values()} == {10}
+    card = (trained / "README.md").read_text()
+    for said in (
+        "noise, made here; no licence",
+        "--network natural32 --size small --steps 5",
+        "FID is not computed",
+        "torch 2",
+    ):
+        assert said in card
+    with Image.open(trained / "samples.png") as samples:
+        assert samples.size == (192, 96)
+    backbone = open_backbone(trained)
+    assert backbone.channels == 3 and backbone.projection_file is None
+
+
+def test_an_archive_trains_the_same_weights(trained, archive, tmp_path):
+    hsifeat.pretrain(archive, network="natural32", out=tmp_path / "m", steps=5)
+    assert same(weights(trained), weights(tmp_path / "m"))
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(trained, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("hsifeat.pretraining.pretrain._CHECKPOINT_SECONDS", 0.0)
+    plain = Trainer.save
+
+    def dying(self, path):
+        plain(self, path)
+        if self.step == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "save", dying)
+        with pytest.raises(KeyboardInterrupt):
+            hsifeat.pretrain(folder, network="natural32", out=tmp_path / "m", steps=5)
+    events = []
+    hsifeat.pretrain(folder, network="natural32", out=tmp_path / "m", steps=5, listen=events.append)
+    assert next(e.done for e in events if isinstance(e, Advanced)) == 4
+    assert same(weights(trained), weights(tmp_path / "m"))
+    records = [json.loads((m / "training.json").read_text()) for m in (trained, tmp_path / "m")]
+    assert records[0]["losses"] == records[1]["losses"] and records[0]["held_out"] == records[1]["held_out"]
+
+
+def test_minutes_stop_a_run_short_of_its_steps_and_the_same_command_goes_on(trained, folder, tmp_path):
+    def go(minutes):
+        hsifeat.pretrain(folder, network="natural32", out=tmp_path / "m", steps=5, minutes=minutes)
+        return json.loads((tmp_path / "m" / "training.json").read_text())["steps"]
+
+    assert go(1e-9) == 1
+    assert go(1e-9) == 2
+    assert go(5) == 5
+    assert same(weights(trained), weights(tmp_path / "m"))
+
+
+def test_float16_files_are_half_and_open_as_float32(trained, folder, tmp_path):
+    model = tmp_path / "m"
+    shutil.copytree(trained, model)
+    hsifeat.pretrain(folder, network="natural32", out=model, steps=5, dtype="float16")
+    stored, full = weights(model), weights(trained)
+    assert {t.dtype for t in stored.values()} == {torch.float16}
+    backbone = open_backbone(model)
+    for name, value in backbone.network.state_dict().items():
+        assert value.dtype == torch.float32
+        assert torch.equal(value, full[name].half().float())
+    taps = backbone.forward_to(torch.zeros(1, 3, 32, 32), 10, ["mid_block"])
+    assert taps["mid_block"].dtype == torch.float32
+    assert json.loads((model / "training.json").read_text())["dtype"] == "float16"
+
+
+def test_a_run_starts_from_another_models_weights(trained, folder, tmp_path, monkeypatch):
+    start = Trainer(TINY, ImageSampler(np.zeros((3, 32, 32, 3), np.uint8), 1, 1000, 0), "cpu", weights(trained))
+    assert same(weights(trained), start.network.state_dict())
+    hsifeat.pretrain(folder, network="natural32", out=tmp_path / "m", steps=1, start=trained)
+    moved = [
+        (a - b).abs().max() for a, b in zip(weights(trained).values(), weights(tmp_path / "m").values(), strict=True)
+    ]
+    assert 0 < max(moved) < 1e-3
+    with pytest.raises(PretrainingError, match="another start"):
+        hsifeat.pretrain(folder, network="natural32", out=tmp_path / "m", steps=2)
+    monkeypatch.setitem(PRESETS["natural32"], "small", replace(TINY, channels=(8, 8)))
+    with pytest.raises(PretrainingError, match="are of another network: Unexpected key"):
+        hsifeat.pretrain(folder, network="natural32", out=tmp_path / "n", steps=1, start=trained)
+    assert not (tmp_path / "n").exists()
+
+
+def damaged(archive, tmp_path):
+    file = tmp_path / "cut.tar.gz"
+    file.write_bytes(archive.read_bytes()[:60_000])
+    return file
+
+
+def text(_archive, tmp_path):
+    file = tmp_path / "words.txt"
+    file.write_text("no archive")
+    return file
+
+
+def empty(_archive, tmp_path):
+    (tmp_path / "empty").mkdir()
+    return tmp_path / "empty"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (damaged, "can't be read to its end"),
+        (text, "is no tar archive"),
+        (empty, "holds no image of at least 32 x 32 px"),
+        (lambda _, tmp_path: tmp_path / "none", "no images at"),
+        (lambda *_: Scene("small", small_cube()), "learns from natural images"),
+    ],
+    ids=["damaged", "text", "empty", "none", "scene"],
+)
+def test_what_holds_no_images_is_refused_in_a_line(source, message, archive, tmp_path):
+    data = source(archive, tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(PretrainingError, match=message) as refused:
+        hsifeat.pretrain(data, network="natural32", out=tmp_path / "m", steps=1)
+    assert "\n" not in str(refused.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_command_trains_and_refuses_how_scenes_are_read(folder, tmp_path):
+    command = ["pretrain", str(folder), "--network", "natural32", "--steps", "1", "--out", str(tmp_path / "m")]
+    ended = CliRunner().invoke(cli.app, command)
+    assert ended.exit_code == 0, ended.output
+    assert (tmp_path / "m" / "training.json").exists()
+    refused = CliRunner().invoke(cli.app, [*command, "--variable", "x"])
+    assert refused.exit_code == 2 and "says how a scene is read" in refused.output
