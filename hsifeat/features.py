@@ -182,6 +182,7 @@ class Features:
             np.asarray(array[:]),
             {int(c): n for c, n in facts.get("class_names", {}).items()},
             {int(c): n for c, n in facts.get("class_colours", {}).items()},
+            georeference=self.georeference,
         )
 
     def select(self, planes: Sequence[PlaneLike] | None = None) -> list[PlaneSpec]:

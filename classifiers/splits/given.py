@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from classifiers.splits.draw import Draw, Kind, divide
 from hsifeat.errors import SplitError
-from hsifeat.scenes import Labels, open_labels
+from hsifeat.scenes import Labels, Scene, open_labels
 
 TRAIN, TEST = "train", "test"
 
@@ -35,7 +36,9 @@ class MaskSplit:
     def draw(self, labels: Labels, seed: int) -> Draw:  # noqa: ARG002  # a mask is what it is
         """Divide the labelled pixels."""
         files = [file for file in (self.train_file, self.test_file) if file is not None]
-        return _divide(self.text, labels, [(file, open_labels(file).classes) for file in files])
+        maps = [(file, _open(file, labels)) for file in files]
+        draw = _divide(self.text, labels, maps)
+        return replace(draw, notes=(*(note for _, given in maps for note in given.notes), *draw.notes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +66,7 @@ class OfficialSplit:
 
     def draw(self, labels: Labels, seed: int) -> Draw:  # noqa: ARG002  # maps are what they are
         """Divide the labelled pixels."""
-        return _divide(self.text, labels, [(TRAIN, self.train.classes), (TEST, self.test.classes)])
+        return _divide(self.text, labels, [(TRAIN, self.train), (TEST, self.test)])
 
 
 def both_sides(maps: Mapping[str, Labels]) -> Labels | None:
@@ -73,19 +76,55 @@ def both_sides(maps: Mapping[str, Labels]) -> Labels | None:
     """
     if set(maps) != {TRAIN, TEST}:
         return None
-    train, test = maps[TRAIN], maps[TEST]
+    train, test = maps[TRAIN], _numbered_like(maps[TRAIN], maps[TEST])
     _refuse_overlap("official", train.classes != 0, test.classes != 0)
     classes = np.where(train.classes != 0, train.classes, test.classes)
     names = test.class_names | train.class_names
     colours = test.class_colours | train.class_colours
-    return Labels(f"{TRAIN}+{TEST}", classes, names, colours)
+    return Labels(f"{TRAIN}+{TEST}", classes, names, colours, georeference=train.georeference)
 
 
-def _divide(split: str, labels: Labels, maps: Sequence[tuple[str, NDArray[np.integer]]]) -> Draw:
+def _open(file: str, labels: Labels) -> Labels:
+    """Open a map on the grid that labels lie on."""
+    grid = np.broadcast_to(np.zeros(1, np.uint8), (*labels.classes.shape, 1))
+    return open_labels(file, Scene(labels.name, grid, georeference=labels.georeference))
+
+
+def _numbered_like(known: Labels, given: Labels) -> Labels:
+    """Return a map with the numbers that another one gives to classes of the same name; unnamed ones keep their own.
+
+    Files often number the classes that they hold, each file for itself.
+    """
+    names, others = _names(known), _names(given)
+    numbers = {name: number for number, name in names.items()}
+    if not names or all(names.get(n, name) == name and numbers.get(name, n) == n for n, name in others.items()):
+        return given
+    free = count(max(*known.class_names, *given.class_names) + 1)
+    new = {n: numbers[name] if name in numbers else next(free) for n, name in sorted(others.items())}
+    new = {n: new.get(n, n) for n in given.class_names}
+    classes = np.zeros(given.classes.shape, np.result_type(given.classes.dtype, np.min_scalar_type(max(new.values()))))
+    for old, number in new.items():
+        classes[given.classes == old] = number
+    return Labels(
+        given.name,
+        classes,
+        {new[n]: name for n, name in given.class_names.items()},
+        {new[n]: given.class_colours[n] for n in given.class_names},
+        georeference=given.georeference,
+        notes=(*given.notes, f"{given.name}: its classes are numbered by their names, as in {known.name!r}"),
+    )
+
+
+def _names(labels: Labels) -> dict[int, str]:
+    return {number: name for number, name in labels.class_names.items() if name != f"class {number}"}
+
+
+def _divide(split: str, labels: Labels, maps: Sequence[tuple[str, Labels]]) -> Draw:
     """Divide by one map, whose pixels train while all others test, or by two."""
-    notes = tuple(note for name, given in maps for note in _check(name, given, labels))
+    numbered = [(name, _numbered_like(labels, given)) for name, given in maps]
+    notes = tuple(note for name, given in numbered for note in _check(name, given.classes, labels))
     labelled = labels.classes != 0
-    train, *rest = (given != 0 for _, given in maps)
+    train, *rest = (given.classes != 0 for _, given in maps)
     test = rest[0] if rest else ~train
     _refuse_overlap(split, train & labelled, test & labelled)
     return divide(labels, train & labelled, test & labelled, notes)

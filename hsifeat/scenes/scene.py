@@ -33,6 +33,8 @@ class Labels:
         Colour of each class that occurs, as ``#rrggbb``.
     notes : tuple of str
         What was guessed, resampled or left out while reading.
+    georeference : Georeference or None
+        Where the scene's grid lies, if that is known.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Labels:
     class_names: dict[int, str] = field(default_factory=dict)
     class_colours: dict[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    georeference: Georeference | None = None
 
     def __post_init__(self) -> None:
         whole = self.classes.ndim == 2 and np.issubdtype(self.classes.dtype, np.integer)

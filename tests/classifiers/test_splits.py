@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from classifiers.splits import BlocksSplit, Draw, PerClassSplit, RandomSplit, both_sides, parse_split, separate, thin
 from classifiers.table import PixelTable
 from hsifeat import open_scene
-from hsifeat.errors import SplitError
+from hsifeat.errors import SceneError, SplitError
 from hsifeat.scenes import Labels
 from tests.small import small_labels
 
@@ -151,7 +151,7 @@ def test_masks_from_files(fields, tmp_path):
     with pytest.raises(SplitError, match="disagree with the labels 'fields'"):
         parse_split(f"mask:{tmp_path}/other.npy").draw(fields, 0)
     np.save(tmp_path / "small.npy", train[:9])
-    with pytest.raises(SplitError, match=r"\(9, 53\) pixels, but the labels are \(75, 53\)"):
+    with pytest.raises(SceneError, match="labels are 9 x 53 pixels, but the scene fields is 75 x 53"):
         parse_split(f"mask:{tmp_path}/small.npy").draw(fields, 0)
 
 
@@ -199,6 +199,57 @@ def test_the_official_split_is_the_scenes_own(fields, official):
     assert np.array_equal(together.classes, np.where(draw.train | draw.test, fields.classes, 0))
     assert together.class_names == {1: "corn", 2: "wheat", 3: "class 3", 4: "class 4"}
     assert both_sides({**official, "fields": fields}) is None
+
+
+def test_classes_go_by_their_names_where_each_file_numbers_its_own(fields):
+    """Train holds corn, oat and wheat; test corn and wheat: numbered alphabetically, wheat is 3 in one and 2 in the other."""
+    side = np.random.default_rng(5).choice(3, fields.classes.shape)
+    crops = np.where(fields.classes > 3, 0, fields.classes)
+    train = Labels("train", np.where(side == 1, crops, 0), {1: "corn", 2: "oat", 3: "wheat"})
+    test = Labels("test", np.where((side == 2) & (crops != 2), crops - (crops == 3), 0), {1: "corn", 2: "wheat"})
+    together = both_sides({"train": train, "test": test})
+    assert together.class_names == {1: "corn", 2: "oat", 3: "wheat"}
+    np.testing.assert_array_equal(together.classes, np.where((side == 1) | ((side == 2) & (crops != 2)), crops, 0))
+    draw = parse_split("official", {"train": train, "test": test}).draw(together, 0)
+    assert set(np.unique(together.classes[draw.test])) == {1, 3}
+    named = Labels("fields", crops, {1: "corn", 2: "oat", 3: "wheat"})
+    again = parse_split("official", {"train": train, "test": test}).draw(named, 0)
+    assert np.array_equal(again.test, draw.test) and np.array_equal(again.train, draw.train)
+
+
+def test_a_mask_lies_where_its_file_says(tmp_path, fields):
+    """A raster with its first row in the south trains on the same ground; one of another place is refused."""
+    import rasterio
+    from rasterio.transform import Affine
+
+    from hsifeat.scenes import Georeference
+
+    crs = rasterio.CRS.from_epsg(32633)
+    here = replace(fields, georeference=Georeference(crs.to_wkt(), (30, 0, 500000, 0, -30, 4000000)))
+    rows, cols = fields.classes.shape
+    mask = np.zeros((rows, cols), np.uint8)
+    mask[:20] = 1
+
+    def write(name, values, transform):
+        with rasterio.open(
+            tmp_path / name,
+            "w",
+            driver="GTiff",
+            height=rows,
+            width=cols,
+            count=1,
+            dtype="uint8",
+            crs=crs,
+            transform=transform,
+        ) as file:
+            file.write(values, 1)
+
+    write("south.tif", mask[::-1], Affine(30, 0, 500000, 0, 30, 4000000 - 30 * rows))
+    write("far.tif", mask, Affine(30, 0, 700000, 0, -30, 4500000))
+    draw = parse_split(f"mask:{tmp_path}/south.tif").draw(here, 0)
+    assert np.array_equal(draw.train, (mask == 1) & (fields.classes != 0))
+    with pytest.raises((SplitError, SceneError)):
+        parse_split(f"mask:{tmp_path}/far.tif").draw(here, 0)
 
 
 def test_an_official_split_that_is_not_there_or_disagrees(fields, official):
