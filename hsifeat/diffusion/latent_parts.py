@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hsifeat.diffusion.folder import read_json
 from hsifeat.diffusion.imports import load_diffusers
+from hsifeat.diffusion.network import settle
 from hsifeat.diffusion.weights import digest_file
 from hsifeat.errors import BackboneError, in_one_line
 
@@ -100,6 +101,7 @@ class Part:
                 f"{self._file} does not fit its config.json: {kind.replace('_', ' ')}: {min(map(str, keys))}"
             )
         loaded: torch.nn.Module = network.eval().requires_grad_(requires_grad=False)
+        settle(loaded)
         return loaded
 
     @property

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hsifeat.diffusion.folder import read_json
 from hsifeat.diffusion.imports import load_transformers
-from hsifeat.diffusion.network import exact
+from hsifeat.diffusion.network import exact, settle
 from hsifeat.diffusion.weights import digest_file, digest_tensors
 from hsifeat.errors import BackboneError, in_one_line
 
@@ -188,7 +188,8 @@ class EncodedPrompt:
             raise BackboneError(
                 f"{self._weights_file} does not fit its config.json: {kind.replace('_', ' ')}: {min(map(str, keys))}"
             )
-        loaded: torch.nn.Module = encoder.eval()
+        loaded: torch.nn.Module = encoder.eval().requires_grad_(requires_grad=False)
+        settle(loaded)
         return loaded
 
 

@@ -453,3 +453,45 @@ def test_a_pixel_space_repository_is_fetched_as_before(tmp_path, monkeypatch):
         name.startswith(("vae", "text_encoder", "tokenizer")) for name in asked
     )
     assert not any(name.endswith(".bin") for name in asked)
+
+
+@pytest.mark.parametrize("upsample", [8, 4])
+@pytest.mark.parametrize("noise", ["none", "field"])
+def test_extracted_planes_are_those_of_the_plain_pieces(pipeline, folder, scene, tmp_path, noise, upsample):
+    """The core of the scene's second tile of the second row, seen through diffusers' own autoencoder and U-Net."""
+    import hsifeat
+    from hsifeat.extraction.noise import noise_field
+    from hsifeat.projection import fit_projection
+    from hsifeat.types import Window
+
+    t, layers, cell = 261, ["mid_block", "up_blocks.1"], 8 // upsample
+    store = hsifeat.extract(
+        scene, backbone=open_backbone(folder, upsample=upsample, prompt="a pin"), timesteps=[t], layers=layers, noise=noise,
+        seed=4, tile=32, context=8, dtype="float32", device="cpu", out=tmp_path / "s.zarr",
+    )  # fmt: skip
+    shown = fit_projection("rgb", scene).apply(scene.cube[8:40, 8:40])
+    image = torch.from_numpy(shown.transpose(2, 0, 1).copy())[None]
+    with torch.no_grad():
+        large = interpolate(image, scale_factor=upsample, mode="bilinear", align_corners=False)
+        noised = pipeline.vae.encode(large).latent_dist.mode() * pipeline.vae.config.scaling_factor
+        if noise == "field":
+            field = noise_field(Window(8 // cell, 8 // cell, 32 // cell, 32 // cell), 4, seed=4)
+            noised = pipeline.scheduler.add_noise(noised, torch.from_numpy(field)[None], torch.tensor([t]))
+        taken = {}
+        hooks = [
+            pipeline.unet.get_submodule(name).register_forward_hook(
+                lambda _m, _i, out, name=name: taken.__setitem__(name, out[0] if len(out) == 1 else out)
+            )
+            for name in layers
+        ]
+        pipeline.unet(noised, t, encoder_hidden_states=embed(pipeline, "a pin"))
+        for hook in hooks:
+            hook.remove()
+    for name, stride in zip(layers, (4 * cell, cell), strict=True):
+        (plane,) = [p for p in store.planes if p.id.layer == name]
+        assert plane.stride == stride
+        wanted = taken[name].reshape(-1, 32 // stride, 32 // stride)[
+            :, 8 // stride : 24 // stride, 8 // stride : 24 // stride
+        ]
+        found = store.read(plane.id, Window(16 // stride, 16 // stride, 16 // stride, 16 // stride))
+        torch.testing.assert_close(torch.from_numpy(found).permute(2, 0, 1), wanted, rtol=1e-4, atol=1e-4)
