@@ -110,6 +110,27 @@ def one_channel(folder):
     file.write_text(json.dumps({**json.loads(file.read_text()), "prediction_type": "v_prediction"}))
 
 
+def save_adm(folder, **plan):
+    """Write a guided-diffusion checkpoint in the legacy attention order, and what its tensors leave open."""
+    import torch
+
+    from tests.diffusion.adm_oracle import Plan
+
+    torch.save(Plan(heads=2, **plan).draw(), folder / "adm.pt")
+    facts = 'heads = 2\nattention_order = "legacy"\nnoise_schedule = "cosine"\ntimesteps = 1000\n'
+    (folder / "adm.pt.toml").write_text(facts)
+
+
+def conditional_adm(folder):
+    """Write a checkpoint that takes one of seven labels."""
+    save_adm(folder, classes=7)
+
+
+def adm_file(folder):
+    """Name the checkpoint."""
+    return str(folder / "adm.pt")
+
+
 KINDS = [
     Kind("folder", save_unet, refused={"prompt": "maize", "class_label": 1, "upsample": 4}),
     Kind("file", save_single_file, lambda folder: str(folder / "ema.safetensors")),
@@ -118,6 +139,10 @@ KINDS = [
     Kind("mean-label", class_conditional, options={"class_label": "mean"}, refused={"class_label": "maize"}),
     Kind("untrained", save_unet, lambda folder: f"untrained:{folder}", weights=False),
     Kind("module", save_denoiser, lambda folder: f"denoiser:{folder / 'denoiser.pt'}", refused={"class_label": 2, "prompt": "maize"}),
+    Kind("adm", save_adm, adm_file, refused={"prompt": "maize", "class_label": 1, "upsample": 4}),
+    Kind("adm-label", conditional_adm, adm_file, options={"class_label": 3}, refused={"class_label": 7}),
+    Kind("adm-mean-label", conditional_adm, adm_file, options={"class_label": "mean"}, refused={"class_label": "maize"}),
+    Kind("adm-untrained", save_adm, lambda folder: f"untrained:{adm_file(folder)}", weights=False),
     Kind("latent", save_latent, options={"prompt": "a pin"}, refused={"class_label": 1, "upsample": 3}),
     Kind("latent-coarse", save_latent, options={"upsample": 2}, refused={"class_label": "mean"}),
 ]  # fmt: skip
