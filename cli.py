@@ -308,9 +308,21 @@ def extract(
         str | None, typer.Option(help="rgb, pca:N, bands:i,j,k or all; options: docs/extract.md.")
     ] = None,
     tile: Annotated[int | None, typer.Option(help="Pixels of a side of what the model sees at once; 64.")] = None,
-    context: Annotated[int | None, typer.Option(help="Frame of a tile, in pixels, seen but not kept; 16.")] = None,
+    context: Annotated[int | None, typer.Option(help="Frame of a tile, in pixels, around its core; 16.")] = None,
+    stitch: Annotated[
+        str | None, typer.Option(help="Of tiles keep the core (usual), blend by mean or hann, or see the scene whole.")
+    ] = None,
+    padding: Annotated[str | None, typer.Option(help="Beyond the edge: reflect (usual) or zero.")] = None,
+    origin: Annotated[str | None, typer.Option(help="ROW,COL of the first tile, such as -20,-26.")] = None,
+    noise: Annotated[str | None, typer.Option(help="field (usual), shared, none or inversion:STEPS.")] = None,
+    draws: Annotated[int | None, typer.Option(help="Average over so many draws of the noise; 1.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of the noise; 0.")] = None,
-    class_label: Annotated[int | None, typer.Option(help="Label for a class-conditional backbone.")] = None,
+    see_companion: Annotated[
+        bool | None,
+        typer.Option("--see-companion/--see-bands", help="Show the model the companion image, or the bands (usual)."),
+    ] = None,
+    class_label: Annotated[str | None, typer.Option(help="Label for a class-conditional backbone, or mean.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Text for a backbone that takes one.")] = None,
     dtype: Annotated[str | None, typer.Option(help="What is stored: float16 (usual) or float32.")] = None,
     like: Annotated[str | None, typer.Option(help="A store: what isn't given is as it was there.")] = None,
     out: Annotated[str | None, typer.Option(help="The store: a path or s3://…; by default in the cache.")] = None,
@@ -337,8 +349,15 @@ def extract(
         projection=projection,
         tile=tile,
         context=context,
+        stitch=stitch,
+        padding=padding,
+        origin=None if origin is None else _corner(origin),
+        noise=noise,
+        draws=draws,
         seed=seed,
-        class_label=class_label,
+        companion=see_companion,
+        class_label=class_label if class_label in {None, "mean"} else _whole(class_label, "--class-label"),
+        prompt=prompt,
         dtype=dtype,
         out=out,
         device=device,
@@ -700,6 +719,15 @@ def _whole(text: str, option: str) -> int:
     return int(text)
 
 
+def _corner(text: str) -> tuple[int, int]:
+    import re
+
+    found = re.fullmatch(r"\s*(-?\d+)\s*,\s*(-?\d+)\s*", text)
+    if found is None:
+        raise typer.BadParameter(f"--origin takes ROW,COL in whole numbers; found {text!r}")
+    return int(found[1]), int(found[2])
+
+
 def _assignment(text: str) -> tuple[str, Any]:
     import json
 
@@ -727,7 +755,9 @@ def _show_job(job: Job) -> None:
     plan = job.plan
     terminal.show_table(f"{job.place} ({'there' if job.store else 'new'})", plan.rows_of_table(), plan.TABLE)
     seconds = plan.passes * job.extractor.seconds_per_pass(plan) if plan.steps else 0.0
-    tile, batch = plan.tiling.tile_px, job.extractor.batch
+    tile, batch = " x ".join(map(str, dict.fromkeys(plan.tiling.tile))), job.extractor.batch
+    again = sum(plan.forwards.values()) - plan.tiles
+    terminal.say(f"tiles: {plan.tiles} in all" + (f", {again} more for those on borders of units" if again else ""))
     terminal.say(f"passes: {plan.passes} of a {tile}-px tile (of {plan.all_passes}), batches of {batch}")
     terminal.say(f"to write: at most {job.needed_bytes / 1e6:.1f} MB")
     terminal.say(f"time: about {seconds / 60:.1f} min on {job.extractor.device} (from one timed batch)")

@@ -26,20 +26,37 @@ class ProjectionPart(_Part):
 
 
 class TilingPart(_Part):
-    """What the model saw at once, how tiles became a plane, and what cores without a valid pixel hold."""
+    """What the model saw at once, how tiles became a plane, and what cells that no tile with a valid pixel kept hold.
+
+    Tile and context are 0 where the scene was seen whole. `origin` is the first tile's corner where it was chosen.
+    """
 
     tile_px: int
     context_px: int
-    stitch: Literal["core"]
-    padding: Literal["reflect"]
+    stitch: Literal["core", "mean", "hann", "whole"]
+    padding: Literal["reflect", "zero"]
     masked: Literal["computed", "zero"] = "computed"
+    origin: tuple[int, int] | None = None
 
 
 class NoisePart(_Part):
-    """Where the noise came from."""
+    """Where the noise came from: policy and seed, over how many draws taps were averaged, steps of an inversion."""
 
-    policy: Literal["field"]
+    policy: Literal["field", "shared", "none", "inversion"]
     seed: int
+    draws: int = 1
+    steps: int = 0
+
+
+class CompanionPart(_Part):
+    """The image that the model saw instead of the bands: its content, its pixels along a side of one of the scene's.
+
+    `finer` says how layers finer than the scene came to its grid: by the mean over each of its pixels.
+    """
+
+    digest: str
+    factor: int
+    finer: Literal["mean"]
 
 
 class PrecisionPart(_Part):
@@ -63,11 +80,13 @@ class Recipe(_Part):
     backbone : dict
         What the backbone says of itself: weights digest, architecture, schedule, parameterisation, conditioning.
     tiling : TilingPart
-        Tile, context, stitching, padding.
+        Tile, context, stitching, padding, origin.
     noise : NoisePart
-        Policy and seed.
+        Policy, seed, draws, steps.
     precision : PrecisionPart
         Compute and storage.
+    companion : CompanionPart or None
+        The companion image, where the model saw it; the projection is then from its bands.
     """
 
     algorithm: int
@@ -77,6 +96,7 @@ class Recipe(_Part):
     tiling: TilingPart
     noise: NoisePart
     precision: PrecisionPart
+    companion: CompanionPart | None = None
 
     def canonical(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, without fields that have their default."""

@@ -17,7 +17,6 @@ from hsifeat.cache.store import SceneArrays, Store
 from hsifeat.diffusion.backbone import Backbone
 from hsifeat.errors import StoreError
 from hsifeat.extraction.job import Job, prepare
-from hsifeat.extraction.plan import unit_side
 from hsifeat.scenes import Labels, Scene
 from hsifeat.work.events import Listener, Note, silent
 
@@ -127,11 +126,11 @@ def _scene_facts(scene: Scene) -> SceneFacts:
 
 
 def _create(job: Job) -> Store:
-    scene, projection = job.extractor.scene, job.extractor.projection
+    scene, projection = job.extractor.scene, job.extractor.sight.projection
     manifest = Manifest(
         key=job.recipe.key,
         recipe=job.recipe.canonical(),
-        unit_px=unit_side(job.plan.tiling),
+        unit_px=job.plan.unit_px,
         batch=job.extractor.batch,
         scene=_scene_facts(scene),
         provenance={

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import gcd
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +25,17 @@ from hsifeat.cache.recipe import (
 from hsifeat.cache.store import PlaneSpec, Store
 from hsifeat.diffusion.backbone import Backbone
 from hsifeat.diffusion.device import pick_device
+from hsifeat.diffusion.entries import check_members
 from hsifeat.diffusion.open import open_backbone
 from hsifeat.diffusion.taps import find_taps, is_block
 from hsifeat.errors import BackboneError, HsifeatError, RecipeMismatchError, StoreError
+from hsifeat.extraction.noising import parse_noising
 from hsifeat.extraction.pattern import Pattern, pattern_of
 from hsifeat.extraction.plan import Plan, make_plan, unit_side
 from hsifeat.extraction.runner import Extractor
-from hsifeat.extraction.tiles import Tiling
-from hsifeat.projection import Projection, fit_projection
+from hsifeat.extraction.sight import companion_part, look
+from hsifeat.extraction.tiles import Tiling, cut
+from hsifeat.projection import Projection
 from hsifeat.scenes import Scene, open_scene
 from hsifeat.types import PlaneId, Tap
 
@@ -78,7 +82,7 @@ class Job:
         )
         return (
             f"{self.place}: {found}; {plan.passes} of {plan.all_passes} passes to do, at most {_gb(self.needed_bytes)}; "
-            f"{extractor.backbone.name} through {extractor.projection.spec} on {extractor.device}"
+            f"{extractor.backbone.name} through {extractor.sight.projection.spec} on {extractor.device}"
         )
 
     @property
@@ -111,8 +115,15 @@ def prepare(
     projection: str | Projection | None = None,
     tile: int | None = None,
     context: int | None = None,
+    stitch: str | None = None,
+    padding: str | None = None,
+    origin: tuple[int, int] | None = None,
+    noise: str | None = None,
+    draws: int | None = None,
     seed: int | None = None,
-    class_label: int | None = None,
+    companion: bool | None = None,
+    class_label: int | str | None = None,
+    prompt: str | None = None,
     dtype: str | None = None,
     out: str | Path | Place | None = None,
     device: str = "auto",
@@ -135,11 +146,27 @@ def prepare(
         As `fit_projection` takes it, or a fitted one; by default the one that the backbone was trained behind, else
         ``rgb`` for three channels and ``pca:N`` for others.
     tile, context : int, optional
-        Side of a tile and width of the frame that is not kept, in pixels; by default 64 and 16.
+        Side of a tile and width of the frame around its core, in pixels; by default 64 and 16. Neighbouring tiles
+        overlap by two contexts.
+    stitch : {"core", "mean", "hann", "whole"}, optional
+        Keep each tile's core, blend whole tiles, or see the scene at once, see `Tiling`; by default core.
+    padding : {"reflect", "zero"}, optional
+        What lies beyond the scene's edge, see `Sight`; by default reflect.
+    origin : tuple of 2 ints, optional
+        Row and column of the first tile's corner; by default the context's width above and left of the scene.
+    noise : str, optional
+        ``field``, ``shared``, ``none`` or ``inversion:N``, see `Noising`; by default field.
+    draws : int, optional
+        Over how many draws of the noise taps are averaged; by default 1.
     seed : int, optional
-        Seed of the noise field, and of fresh weights where the backbone is ``untrained:…``; by default 0.
-    class_label : int, optional
-        Fixed label for a class-conditional backbone.
+        Seed of the noise, and of fresh weights where the backbone is ``untrained:…``; by default 0.
+    companion : bool, optional
+        Show the scene's companion image instead of its bands; by default not. Tile, context and strides count pixels of
+        the scene all the same.
+    class_label : int or "mean", optional
+        Fixed label for a class-conditional backbone, or the mean of all.
+    prompt : str, optional
+        Text for a backbone that takes one.
     dtype : {"float16", "float32"}, optional
         What is stored; by default float16.
     out : str, Path or Place, optional
@@ -156,13 +183,16 @@ def prepare(
     """
     given = {
         "timesteps": timesteps, "layers": layers, "projection": projection, "tile": tile, "context": context,
-        "seed": seed, "class_label": class_label, "dtype": dtype, "batch": batch,
+        "stitch": stitch, "padding": padding, "origin": origin, "noise": noise, "draws": draws, "seed": seed,
+        "companion": companion, "class_label": class_label, "prompt": prompt, "dtype": dtype, "batch": batch,
     }  # fmt: skip
     if like is not None and not isinstance(like, Store):
         like = Store.open(catalogue.find_store(like))
     usual = Pattern() if like is None else pattern_of(like)
     chosen = replace(usual, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     _check(chosen)
+    if chosen.stitch == "whole" and not (tile is None and context is None):
+        raise HsifeatError("tile and context play no part where the whole scene is seen at once: leave them out")
     if not isinstance(scene, Scene):
         scene = open_scene(scene)
     backbone = backbone or chosen.backbone
@@ -174,7 +204,7 @@ def prepare(
         )
     if isinstance(backbone, str | Path):
         try:
-            backbone = open_backbone(backbone, class_label=chosen.class_label, seed=chosen.seed)
+            backbone = open_backbone(backbone, class_label=chosen.class_label, seed=chosen.seed, prompt=chosen.prompt)
         except BackboneError as error:
             if like is None or backbone != chosen.backbone:
                 raise
@@ -182,38 +212,61 @@ def prepare(
                 f"{like.place} was made with the backbone {backbone}, which can't be opened now ({error}): "
                 "name it with --backbone"
             ) from error
+    check_members(backbone, "the backbone")
     wanted = tuple(sorted(set(chosen.timesteps)))
     backbone.schedule.check(wanted)
-    taps = _default_taps(backbone.taps) if chosen.layers is None else find_taps(backbone.taps, chosen.layers)
-    tiling = Tiling(chosen.tile, chosen.context)
-    tiling.check(max(tap.stride for tap in backbone.taps))
-    fitted = _projection(chosen.projection, scene, backbone)
+    sight = look(scene, backbone, chosen.projection, companion=chosen.companion, padding=chosen.padding)
+    noising = parse_noising(chosen.noise, chosen.seed, chosen.draws, backbone.schedule, wanted)
+    grids = _grids(backbone, chosen.layers, sight.factor)
+    coarsest = max(tap.stride for tap in backbone.taps)
+    tiling = cut(
+        (scene.rows, scene.cols),
+        tile_px=chosen.tile,
+        context_px=chosen.context,
+        multiple=coarsest // gcd(coarsest, sight.factor),
+        stitch=chosen.stitch,
+        origin=chosen.origin,
+    )
+    _check_origin(tiling, grids, backbone, sight.factor)
+    whole = chosen.stitch == "whole"
     recipe = Recipe(
         algorithm=ALGORITHM,
         scene=scene.digest,
-        projection=ProjectionPart(spec=fitted.spec, digest=fitted.digest),
+        projection=ProjectionPart(spec=sight.projection.spec, digest=sight.projection.digest),
         backbone=backbone.identity(),
         tiling=TilingPart(
-            tile_px=chosen.tile,
-            context_px=chosen.context,
-            stitch="core",
-            padding="reflect",
+            tile_px=0 if whole else chosen.tile,
+            context_px=0 if whole else chosen.context,
+            stitch=chosen.stitch,  # type: ignore[arg-type]
+            padding=chosen.padding,  # type: ignore[arg-type]
             masked="zero" if tiling.masks(scene.valid) else "computed",
+            origin=chosen.origin,
         ),
-        noise=NoisePart(policy="field", seed=chosen.seed),
+        noise=NoisePart(
+            policy=noising.policy,  # type: ignore[arg-type]
+            seed=chosen.seed,
+            draws=noising.draws,
+            steps=len(noising.steps),
+        ),
         precision=PrecisionPart(compute="float32", stored=chosen.dtype),  # type: ignore[arg-type]
+        companion=companion_part(sight) if chosen.companion else None,
     )
     place = place_of(_usual_path(scene, backbone, recipe) if out is None else out)
     extractor = Extractor(
         scene=scene,
-        projection=fitted,
+        sight=sight,
         backbone=backbone,
         tiling=tiling,
-        seed=chosen.seed,
+        noising=noising,
         batch=chosen.batch or _BATCH,
         device=pick_device(device),
+        pooled={tap.name: sight.factor // tap.stride for tap in grids if tap.stride < sight.factor},
     )
-    planes = [PlaneSpec(PlaneId(t, tap.name), tap.stride, tap.channels, chosen.dtype) for t in wanted for tap in taps]
+    planes = [
+        PlaneSpec(PlaneId(t, tap.name), stride, tap.channels, chosen.dtype)
+        for t in wanted
+        for tap, stride in grids.items()
+    ]
     job = _settle(extractor, recipe, place, planes)
     if batch is not None and batch != job.extractor.batch:
         raise StoreError(
@@ -240,7 +293,9 @@ def _settle(extractor: Extractor, recipe: Recipe, place: Place, planes: Sequence
     unit_px = unit_side(extractor.tiling)
     if store is not None:
         extractor, unit_px = replace(extractor, batch=store.manifest.batch), store.manifest.unit_px
-    plan = make_plan(extractor.scene.valid, extractor.tiling, unit_px, planes, store.done if store else None)
+    plan = make_plan(
+        extractor.scene.valid, extractor.tiling, unit_px, planes, extractor.noising, store.done if store else None
+    )
     return Job(extractor, plan, recipe, place, store)
 
 
@@ -250,21 +305,36 @@ def _default_taps(taps: Sequence[Tap]) -> list[Tap]:
     return named or [t for t in taps if is_block(t.name)]
 
 
-def _projection(spec: str | Projection | None, scene: Scene, backbone: Backbone) -> Projection:
-    if isinstance(spec, Projection):
-        fitted = spec
-        fitted.check(scene)
-    elif spec is None and backbone.projection_file is not None:
-        fitted = Projection.load(backbone.projection_file)
-        fitted.check(scene)
-    else:
-        usual = "rgb" if backbone.channels == 3 else f"pca:{backbone.channels}"
-        fitted = fit_projection(spec or usual, scene)
-    if fitted.channels != backbone.channels:
-        raise HsifeatError(
-            f"the projection {fitted.spec} gives {fitted.channels} channels, but {backbone.name} takes {backbone.channels}"
+def _grids(backbone: Backbone, layers: Sequence[str] | None, factor: int) -> dict[Tap, int]:
+    """Return the taps asked for with their planes' strides in pixels of the scene.
+
+    A tap's stride counts pixels of the image that the model is shown. Where that is finer than the scene by a factor, the
+    stride is a multiple of it, or divides it: such a layer is averaged over each of the scene's pixels.
+    """
+    taps = _default_taps(backbone.taps) if layers is None else find_taps(backbone.taps, layers)
+    grids = {tap: max(tap.stride // factor, 1) for tap in taps if tap.stride % factor == 0 or factor % tap.stride == 0}
+    lost = [tap for tap in taps if tap not in grids]
+    if lost and (layers is not None or not grids):
+        raise BackboneError(
+            f"the layer {lost[0].name} has a cell every {lost[0].stride} pixels of the companion image, of which {factor} make "
+            "one of the scene's: one of both numbers must divide the other; hsifeat layers BACKBONE lists others"
         )
-    return fitted
+    return grids
+
+
+def _check_origin(tiling: Tiling, grids: Mapping[Tap, int], backbone: Backbone, factor: int) -> None:
+    """Raise `HsifeatError` unless tiles begin where cells of all planes, and of what is noised, begin."""
+    for tap, stride in grids.items():
+        if any(corner % stride for corner in tiling.first):
+            nearest = ",".join(str(-(-corner // stride) * stride) for corner in tiling.first)
+            raise HsifeatError(
+                f"tiles that begin at {','.join(map(str, tiling.first))} cut cells of {tap.name} in two, which has one every "
+                f"{stride} px: give multiples of that, such as {nearest}"
+            )
+    if any((factor * n / backbone.noised_px).denominator != 1 for n in (*tiling.first, *tiling.step, *tiling.tile)):
+        raise HsifeatError(
+            f"tiles must begin at multiples of {backbone.noised_px} px, where {backbone.name} has a cell of what it noises"
+        )
 
 
 def _usual_path(scene: Scene, backbone: Backbone, recipe: Recipe) -> Path:

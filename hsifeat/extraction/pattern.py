@@ -25,8 +25,15 @@ class Pattern:
     projection: str | Projection | None = None
     tile: int = 64
     context: int = 16
+    stitch: str = "core"
+    padding: str = "reflect"
+    origin: tuple[int, int] | None = None
+    noise: str = "field"
+    draws: int = 1
     seed: int = 0
-    class_label: int | None = None
+    companion: bool = False
+    class_label: int | str | None = None
+    prompt: str | None = None
     dtype: str = "float16"
     batch: int | None = None
 
@@ -39,15 +46,25 @@ def pattern_of(store: Store) -> Pattern:
     """
     recipe = store.manifest.recipe
     planes = store.planes
+    tiling, noise = recipe["tiling"], recipe["noise"]
+    conditioning = recipe["backbone"].get("conditioning", {})
+    inverted = noise["policy"] == "inversion"
     return Pattern(
         backbone=store.manifest.provenance.get("backbone_source") or None,
         timesteps=sorted({plane.id.t for plane in planes}) or TIMESTEPS,
         layers=list(dict.fromkeys(plane.id.layer for plane in planes)) or None,
         projection=_projection(store),
-        tile=recipe["tiling"]["tile_px"],
-        context=recipe["tiling"]["context_px"],
-        seed=recipe["noise"]["seed"],
-        class_label=recipe["backbone"].get("conditioning", {}).get("class_label"),
+        tile=tiling["tile_px"] or Pattern.tile,
+        context=tiling["context_px"] if tiling["tile_px"] else Pattern.context,
+        stitch=tiling["stitch"],
+        padding=tiling["padding"],
+        origin=tuple(tiling["origin"]) if "origin" in tiling else None,
+        noise=f"inversion:{noise['steps']}" if inverted else noise["policy"],
+        draws=noise.get("draws", 1),
+        seed=noise["seed"],
+        companion="companion" in recipe,
+        class_label=conditioning.get("class_label"),
+        prompt=conditioning.get("prompt"),
         dtype=recipe["precision"]["stored"],
         batch=store.manifest.batch,
     )

@@ -10,16 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.cache.store import PlaneSpec, Unit
+from hsifeat.extraction.noising import Noising
 from hsifeat.extraction.tiles import Tiling
-from hsifeat.types import PlaneId, windows
+from hsifeat.types import PlaneId, Window, windows
 
 # Units are about this large: big enough for a shard of some MB, small enough that little is lost with one.
 _UNIT_PX = 128
+# Tiles that reach over the border of blended units are run for each, so that memory is bounded by one: larger, fewer.
+_BLENDED_UNIT_PX = 512
 
 
 def unit_side(tiling: Tiling) -> int:
-    """Return the side of a unit in pixels: the fewest cores that reach 128 px."""
-    return tiling.core_px * -(-_UNIT_PX // tiling.core_px)
+    """Return the side of a unit in pixels: the fewest steps that reach 128 px, 512 where tiles blend."""
+    if tiling.stitch == "whole":
+        return max(tiling.tile)
+    step = tiling.step[0]
+    return step * -(-(_BLENDED_UNIT_PX if tiling.blends else _UNIT_PX) // step)
 
 
 @dataclass(frozen=True)
@@ -34,11 +40,14 @@ class Step:
         Training timestep.
     planes : tuple of PlaneSpec
         Those of the planes at `t` that lack this unit; their layers are tapped in one forward.
+    passes : int
+        Forwards that each of its tiles takes.
     """
 
     unit: Unit
     t: int
     planes: tuple[PlaneSpec, ...]
+    passes: int = 1
 
 
 @dataclass(frozen=True)
@@ -53,8 +62,14 @@ class Plan:
         What is missing, unit by unit and then t by t, so that a unit's tiles are read once.
     tiling : Tiling
         How tiles are cut.
+    unit_px : int
+        Side of a unit.
+    tiles : int
+        Tiles of the scene of which a valid pixel is kept.
     forwards : dict of Unit to int
-        Tiles of each unit that hold a valid pixel, so that they take a forward at each timestep.
+        Those of each unit, which take a forward at each timestep, or several.
+    passes_each : int
+        Forwards that a tile takes for all planes from nothing.
     rows, cols : int
         The scene's shape.
     """
@@ -62,19 +77,22 @@ class Plan:
     planes: tuple[PlaneSpec, ...]
     steps: tuple[Step, ...]
     tiling: Tiling
+    unit_px: int
+    tiles: int
     forwards: dict[Unit, int]
+    passes_each: int
     rows: int
     cols: int
 
     @property
     def passes(self) -> int:
         """Forwards of a tile that are still to do."""
-        return sum(self.forwards[step.unit] for step in self.steps)
+        return sum(self.forwards[step.unit] * step.passes for step in self.steps)
 
     @property
     def all_passes(self) -> int:
         """Forwards of a tile that the planes take from nothing."""
-        return len({plane.id.t for plane in self.planes}) * sum(self.forwards.values())
+        return self.passes_each * sum(self.forwards.values())
 
     @property
     def missing_bytes(self) -> int:
@@ -108,6 +126,7 @@ def make_plan(
     tiling: Tiling,
     unit_px: int,
     planes: Sequence[PlaneSpec],
+    noising: Noising,
     done: Callable[[PlaneId], NDArray[np.bool_]] | None,
 ) -> Plan:
     """Plan an extraction.
@@ -122,6 +141,8 @@ def make_plan(
         Side of a unit.
     planes : sequence of PlaneSpec
         What is asked for.
+    noising : Noising
+        Decides how many forwards a timestep takes.
     done : callable or None
         Which units of a plane are there, on the grid of units; None where nothing is.
     """
@@ -129,13 +150,26 @@ def make_plan(
     units = [Unit((w.row // unit_px, w.col // unit_px), w) for w in windows(rows, cols, unit_px)]
     there = {plane.id: done(plane.id) for plane in planes} if done else {}
 
+    timesteps = sorted({plane.id.t for plane in planes})
+
     def steps() -> Iterator[Step]:
         for unit in units:
-            for t in dict.fromkeys(plane.id.t for plane in planes):
+            before = None
+            for t in timesteps:
                 of_t = (plane for plane in planes if plane.id.t == t)
                 missing = tuple(p for p in of_t if not there or not there[p.id][unit.index])
                 if missing:
-                    yield Step(unit, t, missing)
+                    yield Step(unit, t, missing, noising.passes(t, before))
+                    before = t
 
-    forwards = {unit: len(tiling.seen_cores(unit.window, valid)) for unit in units}
-    return Plan(tuple(planes), tuple(steps()), tiling, forwards, rows, cols)
+    return Plan(
+        planes=tuple(planes),
+        steps=tuple(steps()),
+        tiling=tiling,
+        unit_px=unit_px,
+        tiles=len(tiling.seen(Window(0, 0, rows, cols), valid)),
+        forwards={unit: len(tiling.seen(unit.window, valid)) for unit in units},
+        passes_each=sum(noising.passes(t, before) for before, t in zip([None, *timesteps], timesteps, strict=False)),
+        rows=rows,
+        cols=cols,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,11 @@ from hsifeat.cache.store import PlaneSpec, Store, Unit
 from hsifeat.diffusion.backbone import Backbone
 from hsifeat.errors import StoreError
 from hsifeat.extraction.behind import Behind
-from hsifeat.extraction.noise import noise_field
+from hsifeat.extraction.noising import NoisedTiles, Noising
 from hsifeat.extraction.plan import Plan, Step
-from hsifeat.extraction.tiles import Tiling, read_tile
-from hsifeat.projection import Projection
+from hsifeat.extraction.sight import Sight
+from hsifeat.extraction.stitching import new_block
+from hsifeat.extraction.tiles import Tiling
 from hsifeat.scenes.scene import Scene
 from hsifeat.types import Window
 from hsifeat.work.events import Advanced, Finished, Listener, Started
@@ -26,31 +27,42 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A unit's tiles that hold a valid pixel, and what becomes of them on the way through the timesteps."""
+
+    tiles: list[Window]
+    noised: NoisedTiles
+
+
+@dataclass(frozen=True)
 class Extractor:
     """Everything that turns a unit into plane values.
 
     Attributes
     ----------
-    scene, projection, backbone
-        What is seen, through what, by whom.
+    scene, sight, backbone
+        What is extracted, what is shown of it, to whom.
     tiling : Tiling
-        How tiles are cut.
-    seed : int
-        Seed of the noise field.
+        How tiles are cut and stitched.
+    noising : Noising
+        How they are noised.
     batch : int
         Most tiles in a forward. A batch holds tiles of one unit at one timestep, in row-major order, so what a plane
         holds never depends on what else was asked for, or on where an interrupted run began again.
     device : str
         Where the network runs.
+    pooled : dict of str to int
+        Cells along a pixel of the scene, of layers that are finer than it; their mean over each pixel is kept.
     """
 
     scene: Scene
-    projection: Projection
+    sight: Sight
     backbone: Backbone
     tiling: Tiling
-    seed: int
+    noising: Noising
     batch: int
     device: str
+    pooled: Mapping[str, int]
 
     def run(self, plan: Plan, store: Store, listen: Listener) -> None:
         """Compute and write all steps of a plan; what is written stays, whatever happens next.
@@ -63,13 +75,13 @@ class Extractor:
         self.backbone.to(self.device)
         for plane in plan.planes:
             store.add_plane(plane)
-        finished, unit, tiles = already, None, None
+        finished, unit, seen = already, None, None
         with Behind(store) as behind:
             for step in plan.steps:
-                if tiles is None or unit != step.unit:
-                    unit, tiles = step.unit, self._read(step.unit)
-                behind.write(step.unit, self._compute(step, *tiles))
-                finished += len(tiles[0])
+                if seen is None or unit != step.unit:
+                    unit, seen = step.unit, self._see(step.unit)
+                behind.write(step.unit, self._compute(step, seen))
+                finished += len(seen.tiles) * step.passes
                 listen(Advanced("extract", finished, f"t = {step.t}"))
         listen(Finished("extract"))
 
@@ -81,75 +93,78 @@ class Extractor:
         if step is None:
             return 0.0
         self.backbone.to(self.device)
-        clean, noise = self._read(step.unit)
+        seen = self._see(step.unit)
+        first = slice(0, self.batch)
+        noised = next(seen.noised.at(first, step.t))
+        layers = [plane.id.layer for plane in step.planes]
         for _ in range(2):
             start = time.perf_counter()
-            some, _taken = next(self._forwards(step, clean, noise))
-        return (time.perf_counter() - start) / len(clean[some])
+            if self.noising.policy == "inversion":  # Most passes go on to the end.
+                self.backbone.predict(noised, step.t).cpu()
+            else:
+                next(iter(self.backbone.forward_to(noised, step.t, layers).values())).cpu()
+        return (time.perf_counter() - start) / len(seen.tiles[first])
 
     def peak_bytes(self, plan: Plan) -> int:
         """Estimate the most memory that one step holds beside the model: a unit's tiles, their noise, its blocks."""
-        steps = {
-            step: 2 * 4 * plan.forwards[step.unit] * self.projection.channels * self.tiling.tile_px**2
-            + sum(plane.size_bytes(step.unit.window.rows, step.unit.window.cols) for plane in step.planes)
+        side, channels = self.tiling.tile, max(self.sight.projection.channels, self.backbone.noised_channels)
+        tile = 4 * channels * side[0] * side[1] * self.sight.factor**2
+        # Sums in float32, and weights, beside what is stored.
+        wider = 1 + (4 / 2 if self.tiling.blends else 0)
+        steps = (
+            (1 + self.noising.draws) * plan.forwards[step.unit] * tile
+            + wider * sum(plane.size_bytes(step.unit.window.rows, step.unit.window.cols) for plane in step.planes)
             for step in plan.steps
-        }
-        return max(steps.values(), default=0)
+        )
+        return int(max(steps, default=0))
 
-    def _read(self, unit: Unit) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return a unit's tiles and their noise, each (tiles, channels, tile_px, tile_px) float32."""
-        tiles = [self.tiling.tile(core) for core in self.tiling.seen_cores(unit.window, self.scene.valid)]
-        shape = (len(tiles), self.projection.channels, self.tiling.tile_px, self.tiling.tile_px)
-        clean, noise = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        for i, tile in enumerate(tiles):
-            clean[i] = read_tile(self.scene, self.projection, tile)
-            noise[i] = noise_field(tile, self.projection.channels, self.seed)
-        return clean, noise
-
-    def _compute(
-        self, step: Step, clean: NDArray[np.float32], noise: NDArray[np.float32]
-    ) -> dict[PlaneSpec, NDArray[np.generic]]:
-        """Run a unit's tiles at one timestep; return each plane's block (cell rows, cell cols, channels), 0 where none is."""
-        window = step.unit.window
-        blocks: dict[PlaneSpec, NDArray[np.generic]] = {
-            plane: np.zeros(plane.cells(window.rows, window.cols), dtype=plane.dtype) for plane in step.planes
-        }
-        cores = self.tiling.seen_cores(window, self.scene.valid)
-        for some, taken in self._forwards(step, clean, noise):
-            for plane, block in blocks.items():
-                maps = taken[plane.id.layer]
-                for core, features in zip(cores[some], maps, strict=True):
-                    self._place(block, plane, core, window, features)
-        for plane, block in blocks.items():
-            _check_finite(plane, block)
-        return blocks
-
-    def _forwards(
-        self, step: Step, clean: NDArray[np.float32], noise: NDArray[np.float32]
-    ) -> Iterator[tuple[slice, dict[str, torch.Tensor]]]:
-        """Run a unit's tiles batch by batch; give which tiles they were, and their taps."""
+    def _see(self, unit: Unit) -> Seen:
+        """Read a unit's tiles and encode them, batch by batch."""
         import torch
 
-        layers = [plane.id.layer for plane in step.planes]
-        for start in range(0, len(clean), self.batch):
-            some = slice(start, start + self.batch)
-            noised = self.backbone.schedule.add_noise(
-                torch.from_numpy(clean[some]).to(self.device), torch.from_numpy(noise[some]).to(self.device), step.t
-            )
-            yield some, self.backbone.forward_to(noised, step.t, layers)
+        tiles = self.tiling.seen(unit.window, self.scene.valid)
+        encoded = []
+        for start in range(0, len(tiles), self.batch):
+            images = np.stack([self.sight.read(tile) for tile in tiles[start : start + self.batch]])
+            encoded.append(self.backbone.encode(torch.from_numpy(images).to(self.device)).cpu())
+        clean = torch.cat(encoded) if encoded else torch.empty(0)
+        cells = [self._cells(tile) for tile in tiles]
+        return Seen(tiles, self.noising.begin(self.backbone, clean, cells, self.device, self.batch))
 
-    def _place(
-        self, block: NDArray[np.generic], plane: PlaneSpec, core: Window, unit: Window, features: torch.Tensor
-    ) -> None:
-        """Cut a core out of one tile's tap (channels, height, width), up to the scene's edge, and lay it into the block."""
-        stride = plane.stride
-        edge = self.tiling.context_px // stride
-        row, col = (core.row - unit.row) // stride, (core.col - unit.col) // stride
-        rows = min(core.rows // stride, block.shape[0] - row)
-        cols = min(core.cols // stride, block.shape[1] - col)
-        kept = features[:, edge : edge + rows, edge : edge + cols].permute(1, 2, 0).float().cpu().numpy()
-        with np.errstate(over="ignore"):  # Overflow is looked for, and refused, once the unit is whole.
-            block[row : row + rows, col : col + cols] = kept
+    def _cells(self, tile: Window) -> Window:
+        """Return where a tile lies on the grid of noised cells."""
+        scale = self.sight.factor / self.backbone.noised_px
+        return Window(*(int(n * scale) for n in (tile.row, tile.col, tile.rows, tile.cols)))
+
+    def _compute(self, step: Step, seen: Seen) -> dict[PlaneSpec, NDArray[np.generic]]:
+        """Run a unit's tiles at one timestep; return each plane's block (cell rows, cell cols, channels), 0 where none is."""
+        begun = {plane: new_block(plane, self.tiling, step.unit.window) for plane in step.planes}
+        for some, taken in self._forwards(step, seen):
+            for plane, block in begun.items():
+                for tile, features in zip(seen.tiles[some], taken[plane.id.layer], strict=True):
+                    block.add(tile, features)
+        blocks = {plane: block.finish() for plane, block in begun.items()}
+        for plane, values in blocks.items():
+            _check_finite(plane, values)
+        return blocks
+
+    def _forwards(self, step: Step, seen: Seen) -> Iterator[tuple[slice, dict[str, torch.Tensor]]]:
+        """Run a unit's tiles batch by batch; give which tiles they were, and their taps, averaged over the draws."""
+        from torch.nn.functional import avg_pool2d
+
+        layers = [plane.id.layer for plane in step.planes]
+        for start in range(0, len(seen.tiles), self.batch):
+            some = slice(start, start + self.batch)
+            taken: dict[str, torch.Tensor] = {}
+            for noised in seen.noised.at(some, step.t):
+                for layer, maps in self.backbone.forward_to(noised, step.t, layers).items():
+                    taken[layer] = taken[layer] + maps.float() if layer in taken else maps.float()
+            for layer in layers:
+                if self.noising.draws > 1:
+                    taken[layer] = taken[layer] / self.noising.draws
+                if layer in self.pooled:
+                    taken[layer] = avg_pool2d(taken[layer], self.pooled[layer])
+            yield some, taken
 
 
 def _check_finite(plane: PlaneSpec, block: NDArray[np.generic]) -> None:

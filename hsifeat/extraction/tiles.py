@@ -1,115 +1,149 @@
-"""Tiles: the squares that the model sees, each a core that is kept and a context around it that is not."""
+"""Tiles: the windows that the model sees, and what of each is kept. Geometry only; coordinates are the scene's pixels."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import HsifeatError
-from hsifeat.projection import Projection
-from hsifeat.scenes.scene import Scene
 from hsifeat.types import Window
+
+STITCHES = ("core", "mean", "hann", "whole")
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How the scene is cut: cores lie edge to edge from the scene's first pixel; tiles overlap by their contexts.
+    """How a scene is cut into tiles that lie on a regular grid.
 
     Attributes
     ----------
-    tile_px : int
-        Side of what the model sees.
-    context_px : int
-        Width of the frame around the core.
+    rows, cols : int
+        The scene's shape.
+    tile : tuple of 2 ints
+        Height and width of what the model sees at once.
+    step : tuple of 2 ints
+        From one tile to the next.
+    first : tuple of 2 ints
+        Row and column of the first tile's corner; it lies in the scene or above and left of it.
+    margin_px : int
+        Width of the frame of a tile that is seen and not kept.
+    stitch : str
+        How tiles become a plane: ``core`` keeps the part of a tile within its frame, so that no two overlap; ``mean`` and
+        ``hann`` keep all of it and blend what overlaps; ``whole`` has one tile, the scene.
     """
 
-    tile_px: int
-    context_px: int
+    rows: int
+    cols: int
+    tile: tuple[int, int]
+    step: tuple[int, int]
+    first: tuple[int, int]
+    margin_px: int
+    stitch: str
 
     @property
-    def core_px(self) -> int:
-        """Side of the part that is kept."""
-        return self.tile_px - 2 * self.context_px
+    def blends(self) -> bool:
+        """Whether a cell of a plane may come from several tiles."""
+        return self.stitch in {"mean", "hann"}
 
-    def check(self, stride: int) -> None:
-        """Raise `HsifeatError` unless tile and context are multiples of the coarsest stride and a core is left."""
-        if self.tile_px < 1 or self.tile_px % stride or self.context_px % stride or self.context_px < 0:
-            raise HsifeatError(
-                f"tile {self.tile_px} px and context {self.context_px} px must be multiples of {stride}, "
-                "the coarsest stride of this backbone"
-            )
-        if self.core_px < 1:
-            raise HsifeatError(
-                f"a tile of {self.tile_px} px with {self.context_px} px of context on each side has no core left: "
-                f"give a context below {self.tile_px // 2}"
-            )
+    def kept(self, tile: Window) -> Window:
+        """Return the part of a tile that is kept; it may reach beyond the scene."""
+        frame = self.margin_px
+        return Window(tile.row + frame, tile.col + frame, tile.rows - 2 * frame, tile.cols - 2 * frame)
 
-    def tile(self, core: Window) -> Window:
-        """Return the window that the model sees for a core; it may reach beyond the scene."""
-        return Window(core.row - self.context_px, core.col - self.context_px, self.tile_px, self.tile_px)
+    def tiles(self, window: Window) -> Iterator[Window]:
+        """Give the tiles that keep something of a window of the scene, in row-major order."""
+        for row in self._starts(window.row, window.rows, axis=0):
+            for col in self._starts(window.col, window.cols, axis=1):
+                yield Window(row, col, *self.tile)
 
-    def cores(self, window: Window) -> list[Window]:
-        """List the cores that cover a window whose corner is a core's, in row-major order; the last may reach beyond."""
-        px = self.core_px
-        return [
-            Window(row, col, px, px)
-            for row in range(window.row, window.row + window.rows, px)
-            for col in range(window.col, window.col + window.cols, px)
-        ]
+    def _starts(self, start: int, count: int, axis: int) -> range:
+        first, step, tile = self.first[axis], self.step[axis], self.tile[axis]
+        begin, kept = first + self.margin_px, tile - 2 * self.margin_px
+        enough = max(-(-((self.rows, self.cols)[axis] - begin - kept) // step) + 1, 1)
+        low = max((start - begin - kept) // step + 1, 0)
+        high = min(-(-(start + count - begin) // step), enough)
+        return range(first + low * step, first + high * step, step)
 
-    def seen_cores(self, window: Window, valid: NDArray[np.bool_]) -> list[Window]:
-        """List the cores of a window that hold a valid pixel: the others cost no forward.
+    def seen(self, window: Window, valid: NDArray[np.bool_]) -> list[Window]:
+        """List those of a window's tiles whose kept part holds a valid pixel: the others cost no forward.
 
         Parameters
         ----------
         window : Window
-            Its corner is a core's.
+            Within the scene.
         valid : (rows, cols) bool array
             Of the whole scene.
         """
-        return [core for core in self.cores(window) if valid[core.slices].any()]
+        kept = ((tile, self.kept(tile).clip(self.rows, self.cols)) for tile in self.tiles(window))
+        return [tile for tile, part in kept if valid[part.slices].any()]
 
     def masks(self, valid: NDArray[np.bool_]) -> bool:
-        """Tell whether some core of a scene holds no valid pixel."""
-        whole = Window(0, 0, *valid.shape)
-        return not valid.all() and len(self.seen_cores(whole, valid)) < len(self.cores(whole))
+        """Tell whether some tile of the scene keeps no valid pixel."""
+        whole = Window(0, 0, self.rows, self.cols)
+        return not valid.all() and len(self.seen(whole, valid)) < len(list(self.tiles(whole)))
 
 
-def read_tile(scene: Scene, projection: Projection, tile: Window) -> NDArray[np.float32]:
-    """Read what the model sees of a tile: projected, invalid pixels 0, reflected beyond the scene's edge.
+def cut(
+    shape: tuple[int, int],
+    *,
+    tile_px: int,
+    context_px: int,
+    multiple: int,
+    stitch: str = "core",
+    origin: tuple[int, int] | None = None,
+) -> Tiling:
+    """Lay tiles over a scene.
 
     Parameters
     ----------
-    scene : Scene
-        Sliced only where the tile lies.
-    projection : Projection
-        Bands to channels.
-    tile : Window
-        May reach beyond the scene by any length.
+    shape : tuple of 2 ints
+        Rows and columns of the scene.
+    tile_px, context_px : int
+        Side of a tile, and half of what two neighbours have in common; neither plays a part in ``whole``.
+    multiple : int
+        What both, and the sides of a whole scene, are multiples of: the coarsest stride of the backbone.
+    stitch : str
+        See `Tiling`.
+    origin : tuple of 2 ints, optional
+        Row and column of the first tile's corner; by default the context's width above and left of the scene, so that
+        the first core begins with it.
 
     Returns
     -------
-    (channels, tile_px, tile_px) float32 array
+    Tiling
+
+    Raises
+    ------
+    HsifeatError
+        No multiples, no core, or tiles that would not cover the scene.
     """
-    rows = reflect(tile.row, tile.rows, scene.rows)
-    cols = reflect(tile.col, tile.cols, scene.cols)
-    top, left = int(rows.min()), int(cols.min())
-    inside = Window(top, left, int(rows.max()) + 1 - top, int(cols.max()) + 1 - left).slices
-    channels = projection.apply(np.asarray(scene.cube[inside]))
-    channels[~scene.valid[inside]] = 0
-    return np.ascontiguousarray(channels[np.ix_(rows - top, cols - left)].transpose(2, 0, 1))
-
-
-def reflect(start: int, count: int, length: int) -> NDArray[np.intp]:
-    """Return the indices within [0, length) that mirror padding gives from `start` on; the edge is not repeated.
-
-    >>> reflect(-2, 8, 4).tolist()
-    [2, 1, 0, 1, 2, 3, 2, 1]
-    """
-    if length == 1:
-        return np.zeros(count, dtype=np.intp)
-    period = 2 * (length - 1)
-    offset = np.arange(start, start + count) % period
-    return np.minimum(offset, period - offset)
+    rows, cols = shape
+    if stitch not in STITCHES:
+        raise HsifeatError(f"unknown stitching {stitch!r}; allowed: {', '.join(STITCHES)}")
+    if stitch == "whole":
+        if origin is not None:
+            raise HsifeatError("an origin plays no part where the whole scene is seen at once: leave it out")
+        side = (-(-rows // multiple) * multiple, -(-cols // multiple) * multiple)
+        return Tiling(rows, cols, side, side, (0, 0), 0, stitch)
+    if tile_px < 1 or tile_px % multiple or context_px % multiple or context_px < 0:
+        raise HsifeatError(
+            f"tile {tile_px} px and context {context_px} px must be multiples of {multiple}, "
+            "the coarsest stride of this backbone"
+        )
+    step = tile_px - 2 * context_px
+    if step < 1:
+        raise HsifeatError(
+            f"a tile of {tile_px} px with {context_px} px of context on each side has no core left: "
+            f"give a context below {tile_px // 2}"
+        )
+    margin = context_px if stitch == "core" else 0
+    first = (-context_px, -context_px) if origin is None else origin
+    if not all(-tile_px + margin < corner <= -margin for corner in first):
+        raise HsifeatError(
+            f"a first tile at row {first[0]} and column {first[1]} leaves the scene's first pixels out, or lies beyond "
+            f"it: with stitching {stitch} both lie between {margin - tile_px + 1} and {-margin}"
+        )
+    return Tiling(rows, cols, (tile_px, tile_px), (step, step), first, margin, stitch)
