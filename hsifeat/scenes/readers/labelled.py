@@ -46,6 +46,41 @@ class OnDisk(View):
             return np.asarray(self._source[as_slices(parts)])
 
 
+class Signed(View):
+    """Whole numbers as the attribute ``_Unsigned`` means them: with a sign, or without one.
+
+    Parameters
+    ----------
+    source : View
+        Stored the other way round, since classic NetCDF knows no unsigned numbers.
+    """
+
+    def __init__(self, source: View) -> None:
+        super().__init__(source.shape, _other_sign(source.dtype))
+        self._source = source
+
+    def _read(self, parts: tuple[Part, ...]) -> NDArray[Any]:
+        return self._source[as_slices(parts)].astype(self.dtype)
+
+
+def _other_sign(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype(f"{dtype.byteorder}{'u' if dtype.kind == 'i' else 'i'}{dtype.itemsize}")
+
+
+def _named(dims: tuple[str, ...], array: View, attrs: dict[str, Any]) -> Named:
+    """Return a variable with its values, and the attributes that hold such values, with or without a sign as it says."""
+    said = str(attrs.get("_Unsigned", "")).lower()
+    if {"true": "i", "false": "u"}.get(said) != array.dtype.kind:
+        return Named(dims, array, attrs)
+    meant = _other_sign(array.dtype)
+    values: dict[str, Any] = {
+        key: np.asarray(attrs[key]).astype(meant)
+        for key in ("_FillValue", "missing_value", "flag_values")
+        if key in attrs and np.asarray(attrs[key]).dtype.kind in "iu"
+    }
+    return Named(dims, Signed(array), {**attrs, **values})
+
+
 def read_netcdf(path: Path, ndim: int, variable: str | None) -> Raster:
     """Read a variable of a NetCDF file, classic or version 4, with what the CF conventions say of it.
 
@@ -144,14 +179,14 @@ def _by_xarray(path: Path, **options: Any) -> dict[str, Named]:
         for name, variable in sorted(dataset.variables.items(), key=lambda item: str(item[0])):
             # Where a file has no names for its dimensions, xarray makes some up.
             dims = () if any(str(dim).startswith("phony_dim_") for dim in variable.dims) else map(str, variable.dims)
-            found[f"{group}/{name}".strip("/")] = Named(tuple(dims), OnDisk(path, variable), dict(variable.attrs))
+            found[f"{group}/{name}".strip("/")] = _named(tuple(dims), OnDisk(path, variable), dict(variable.attrs))
     return found
 
 
 def _by_zarr(path: Path, array: Any) -> Named:
     dims = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS") or ()
     known = all(isinstance(dim, str) for dim in dims) and len(dims) == array.ndim
-    return Named(tuple(dims) if known else (), OnDisk(path, array), dict(array.attrs))
+    return _named(tuple(dims) if known else (), OnDisk(path, array), dict(array.attrs))
 
 
 def _raster(path: Path, named: dict[str, Named], ndim: int, variable: str | None) -> Raster:
