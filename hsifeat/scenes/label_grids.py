@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +13,20 @@ from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_classes import Classes
 from hsifeat.scenes.scene import Scene
 
-# Grids are aligned where no corner of the scene is farther than this from a corner of the labels' cells, in cells.
+# Grids are the same where no corner of the scene is farther than this from a corner of the labels' cells, in cells.
 _TOLERANCE = 1e-6
+# Finer cells may be this far off, and noted: by nearest neighbour a pixel would take one of its cells for all.
+_TOLERANCE_FINER = 0.05
 
 
 @dataclass(frozen=True)
 class _Cells:
-    """Where a scene lies among the cells of a label raster: its first cell, and cells along a side of a pixel."""
+    """Where a scene lies among the cells of a label raster: its first cell, cells along a side of a pixel, and how far they are off."""
 
     row: int
     col: int
     factor: int
+    off: float = field(default=0.0, compare=False)
 
 
 def onto_grid(
@@ -65,6 +68,8 @@ def onto_grid(
         cells = _aligned_cells(georeference, where, scene, name)
         if cells is None:
             return _resample(classes, georeference, where, scene, name)
+        if cells.off > _TOLERANCE:
+            notes = (f"{name}: its cells are up to {cells.off:.2g} of a cell off the scene's pixels; taken as aligned",)
     if cells == _Cells(0, 0, 1) and classes.shape == (scene.rows, scene.cols):
         return classes, notes
     onto, changes = _take(classes, cells, scene, name)
@@ -96,7 +101,10 @@ def _aligned_cells(georeference: Georeference, where: Georeference, scene: Scene
     factor, (col, row) = round(steps[0, 0]), (round(place) for place in first)
     corners = np.array([(x, y) for x in (0, scene.cols) for y in (0, scene.rows)])
     off = corners @ (steps - factor * np.eye(2)).T + (first - (col, row))
-    return _Cells(row, col, factor) if factor >= 1 and np.abs(off).max() <= _TOLERANCE else None
+    most = float(np.abs(off).max())
+    if factor < 1 or most > (_TOLERANCE if factor == 1 else _TOLERANCE_FINER):
+        return None
+    return _Cells(row, col, factor, most)
 
 
 def _affine(georeference: Georeference, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
