@@ -116,7 +116,7 @@ def _scene_facts(scene: Scene) -> SceneFacts:
         wavelengths_nm=None if scene.wavelengths_nm is None else [float(nm) for nm in scene.wavelengths_nm],
         fwhm_nm=None if scene.fwhm_nm is None else [float(nm) for nm in scene.fwhm_nm],
         band_names=list(scene.band_names),
-        nodata=list(scene.nodata),
+        nodata=[value for value in scene.nodata if np.isfinite(value)],
         scale=scene.scale,
         crs=None if where is None else where.crs,
         transform=None if where is None else where.transform,

@@ -76,7 +76,7 @@ class Scene:
     band_names : tuple of str
         Names of the bands, or nothing.
     nodata : tuple of float
-        Values that stand for no data.
+        Values that stand for no data; what is not finite is no data anyway.
     scale : float
         What a value has to be divided by to give reflectance; the cube holds what was delivered.
     georeference : Georeference or None
@@ -204,7 +204,7 @@ class Scene:
             "wavelengths_nm": None if nm is None else [float(nm.min()), float(nm.max())],
             "fwhm_nm": None if self.fwhm_nm is None else [float(self.fwhm_nm.min()), float(self.fwhm_nm.max())],
             "band_names": list(self.band_names),
-            "nodata": list(self.nodata),
+            "nodata": [value for value in self.nodata if np.isfinite(value)],
             "reflectance_scale": self.scale,
             "crs": None if where is None else where.crs_name,
             "transform": None if where is None else list(where.transform),

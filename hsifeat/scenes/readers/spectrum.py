@@ -101,5 +101,6 @@ def names_of(listed: Sequence[Any] | None, bands: int, name: str) -> tuple[tuple
 
 
 def nodata_of(values: Iterable[Any]) -> tuple[float, ...]:
-    """Return the values for no data, each once; what is not finite needs no mention."""
-    return tuple(sorted({float(value) for value in numbers(values) if np.isfinite(value)}))
+    """Return the values for no data, each once; NaN only where it is said, not for what is no number."""
+    known = [value for value in values if str(value).strip().lower() == "nan" or not np.isnan(numbers([value])).any()]
+    return tuple(np.unique(numbers(known)).tolist())

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.lazily import Part, View
-from hsifeat.scenes.readers import Raster, check_exists, read_raster, suffixes
+from hsifeat.scenes.readers import Raster, check_exists, read_raster, spectrum, suffixes
 from hsifeat.scenes.readers.envi import has_header
 from hsifeat.types import Cube
 
@@ -116,7 +116,7 @@ def read_stack(paths: Sequence[Path]) -> Raster:
         fwhm_nm=_joined([raster.fwhm_nm for raster in rasters]),
         band_names=names,
         bad_bands=tuple(band for band, raster in enumerate(rasters) if raster.bad_bands),
-        nodata=tuple(sorted({value for raster in rasters for value in raster.nodata})),
+        nodata=spectrum.nodata_of([value for raster in rasters for value in raster.nodata]),
         scale=rasters[0].scale,
         georeference=rasters[0].georeference,
         notes=tuple(dict.fromkeys(note for raster in rasters for note in raster.notes)),
