@@ -52,7 +52,7 @@ def open_scene(
     companion : str or Path, optional
         A co-registered image with k x k pixels for each of the scene's, as ``FILE`` or ``FILE:VARIABLE``.
     labels : str, Path, or sequence of these, optional
-        Label maps as `open_labels` takes them, each attached under the name of its file.
+        Label maps as `open_labels` takes them, each attached under the name of its file, which no other has.
 
     Returns
     -------
@@ -81,9 +81,14 @@ def open_scene(
     else:
         scene = _from_files([Path(s) for s in sources], variable, parse_axes(axes), rows, cols, bad_bands, nodata)
     if companion is not None:
-        scene = _with_companion(scene, companion)
+        scene = with_companion(scene, companion)
     for one in [labels] if isinstance(labels, str | Path) else labels or ():
-        scene = scene.with_labels(open_labels(one, scene))
+        found = open_labels(one, scene)
+        if found.name in scene.labels:
+            raise SceneError(
+                f"two label maps are named {found.name!r}, the second of them {one}: rename one, since a map goes by its name"
+            )
+        scene = scene.with_labels(found)
     return scene
 
 
@@ -145,7 +150,8 @@ def _without_bad_bands(raster: Raster, name: str) -> Raster:
     )
 
 
-def _with_companion(scene: Scene, source: PathLike) -> Scene:
+def with_companion(scene: Scene, source: PathLike) -> Scene:
+    """Return a scene with its companion image, read from FILE or FILE:VARIABLE."""
     path, variable = split_variable(source)
     raster = read_raster(path, 3, variable)
     return replace(scene, companion=raster.array, notes=(*scene.notes, *raster.notes))
