@@ -15,6 +15,12 @@ from hsifeat.types import Cube
 Classes = NDArray[np.unsignedinteger]
 # GDAL warps and rasterises no wider whole numbers in all its versions.
 _MOST = 2**32 - 1
+# What 0 is called where it is no class, in small letters only.
+_UNLABELLED = {
+    "", "unclassified", "unclassed", "unlabelled", "unlabeled", "notlabelled", "notlabeled", "unknown", "undefined",
+    "unassigned", "nolabel", "noclass", "nodata", "nodatavalue", "novalue", "nan", "na", "null", "none", "void", "empty",
+    "fill", "fillvalue", "missing", "ignore", "ignored", "masked", "background", "outside", "invalid", "class",
+}  # fmt: skip
 _WANTED = "labels are whole numbers with 0 for unlabelled"
 
 
@@ -35,7 +41,8 @@ def read_classes(array: Cube, nodata: Sequence[float], name: str) -> tuple[Class
     (rows, cols) unsigned integer array
         Of the smallest dtype that holds them.
     tuple of str
-        A note on how many values of `nodata` there were.
+        How many values of `nodata` there were, how many zeros where 0 is not `nodata`, and whether the highest class may
+        be no data that the file does not declare.
 
     Raises
     ------
@@ -46,7 +53,7 @@ def read_classes(array: Cube, nodata: Sequence[float], name: str) -> tuple[Class
         raise SceneError(f"{name}: {_WANTED}; found {array.dtype}")
     rows, cols = array.shape
     classes: Classes = np.zeros((rows, cols), np.uint8)
-    hidden_count = 0
+    hidden_count = zeros = highest = 0
     for block in blocks(rows, cols):
         values = np.asarray(array[block.slices])
         hidden = np.zeros(values.shape, dtype=bool)
@@ -54,13 +61,43 @@ def read_classes(array: Cube, nodata: Sequence[float], name: str) -> tuple[Class
             with np.errstate(over="ignore"):  # float32 can't hold float64's lowest number
                 hidden |= np.isnan(values) if np.isnan(value) else values == value
         hidden_count += int(np.count_nonzero(hidden))
+        zeros += int(np.count_nonzero(values == 0))
         values = np.where(hidden, np.zeros((), values.dtype), values)
         _check(values, name)
+        highest = max(highest, int(values.max(initial=0)))
         dtype = np.min_scalar_type(int(values.max(initial=0)))
         if dtype.itemsize > classes.dtype.itemsize:
             classes = classes.astype(dtype)
         classes[block.slices] = values
-    return classes, (f"{name}: {hidden_count} pixels of nodata became 0",) if hidden_count else ()
+    notes = [f"{name}: {hidden_count} pixels of nodata became 0"] if hidden_count else []
+    if zeros and nodata and 0 not in nodata:
+        stands = " and ".join(f"{value:g}" for value in nodata)
+        notes.append(
+            f"{name}: {zeros} pixels are 0, which is unlabelled, though {stands} stands for no data: if 0 is a class, add 1 "
+            "to all classes"
+        )
+    kind = np.dtype(array.dtype)
+    if kind.kind in "iu" and highest == np.iinfo(kind).max:
+        notes.append(
+            f"{name}: took {highest} as a class, the highest number that {kind.name} holds: if it stands for no data, say "
+            f"so in the file (gdal_edit.py -a_nodata {highest})"
+        )
+    return classes, tuple(notes)
+
+
+def drop_zero(class_names: dict[int, str], classes: Classes, name: str) -> tuple[dict[int, str], tuple[str, ...]]:
+    """Leave out what 0 is called, and say so where that is a class's name and zeros occur.
+
+    >>> drop_zero({0: "corn", 1: "wheat"}, np.array([[0, 1]], np.uint8), "gt")[0]
+    {1: 'wheat'}
+    >>> drop_zero({0: "Unclassified", 1: "wheat"}, np.array([[0, 1]], np.uint8), "gt")[1]
+    ()
+    """
+    others = {number: text for number, text in class_names.items() if number != 0}
+    called = class_names.get(0, "").strip()
+    if re.sub(r"[\W_\d]", "", called.lower()) in _UNLABELLED or classes.all():
+        return others, ()
+    return others, (f"{name}: calls 0 {called!r}, but 0 is unlabelled here: if it is a class, add 1 to all classes",)
 
 
 def _check(values: NDArray[np.generic], name: str) -> None:

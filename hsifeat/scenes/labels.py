@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.label_classes import read_classes
+from hsifeat.scenes.label_classes import drop_zero, read_classes
 from hsifeat.scenes.label_grids import onto_grid
 from hsifeat.scenes.label_points import read_points
 from hsifeat.scenes.label_vectors import read_vectors, split_vectors
@@ -66,10 +66,11 @@ def open_labels(source: str | Path, scene: Scene | None = None) -> Labels:
 def _open_raster(path: Path, variable: str | None, scene: Scene | None) -> Labels:
     raster = read_raster(path, 2, variable)
     classes, notes = read_classes(raster.array, raster.nodata, path.name)
-    notes = (*raster.notes, *notes)
+    class_names, zero = drop_zero(raster.class_names, classes, path.name)
+    notes = (*raster.notes, *notes, *zero)
     if scene is not None:
         classes, changes = onto_grid(classes, raster.georeference, scene, path.name)
         notes += changes
     # A variable of HDF5 can be a path.
     name = (variable or "").rpartition("/")[2] or Path(path.name.removesuffix(".gz")).stem
-    return Labels(name, classes, raster.class_names, raster.class_colours, notes)
+    return Labels(name, classes, class_names, raster.class_colours, notes)

@@ -26,6 +26,7 @@ from rasterio.control import GroundControlPoint
 
 from hsifeat import open_scene
 from hsifeat.errors import SceneError
+from hsifeat.scenes import open_labels
 from hsifeat.scenes.readers import gdal as gdal_reader
 from hsifeat.scenes.readers import read_raster
 from tests.scenes.formats import CUBE, FORMATS, mat5, stack, tif
@@ -122,8 +123,10 @@ def test_envi_classes(gdal, tmp_path):
     for path in (tmp_path / "y.hdr", tmp_path / "x.tif"):
         raster = read_raster(path, 2)
         np.testing.assert_array_equal(np.asarray(raster.array), classes)
-        assert raster.class_names == {1: "corn", 2: "wheat"}
+        assert raster.class_names == {0: "Unclassified", 1: "corn", 2: "wheat"}
         assert raster.class_colours == {1: "#ff0000", 2: "#0080ff"}
+        labels = open_labels(path)
+        assert labels.class_names == {1: "corn", 2: "wheat"} and not labels.notes
 
 
 def test_classes_in_an_attribute_table(tmp_path):

@@ -43,7 +43,7 @@ class Raster:
     georeference : Georeference or None
         Where the grid lies.
     class_names, class_colours : dict of int to str
-        Of a label map: names, and colours as ``#rrggbb``, if the file has them.
+        Of a label map: names (of 0 too, which is unlabelled), and colours as ``#rrggbb``, if the file has them.
     notes : tuple of str
         What was guessed.
     """

@@ -189,7 +189,7 @@ def _classes(one: Named) -> tuple[dict[int, str], dict[int, str]]:
     colours = str(one.attrs.get("flag_colors", "")).lower().split()
     good = [c for c in colours if len(c) == 7 and c[0] == "#" and set(c[1:]) <= set("0123456789abcdef")]
     return (
-        {v: n for v, n in zip(values, names, strict=True) if v > 0} if len(names) == len(values) else {},
+        {v: n for v, n in zip(values, names, strict=True) if v >= 0} if len(names) == len(values) else {},
         {v: c for v, c in zip(values, good, strict=True) if v > 0} if len(good) == len(values) else {},
     )
 

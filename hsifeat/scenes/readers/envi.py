@@ -175,12 +175,12 @@ def _georeference(header: Header, data: Path) -> tuple[Georeference | None, tupl
 
 
 def _classes(header: Header) -> tuple[dict[int, str], dict[int, str]]:
-    """Return names and colours of the classes from 1 up: 0 is ENVI's unclassified."""
+    """Return names of the classes from 0 up, which is ENVI's unclassified, and colours from 1 up."""
     names = [str(name).strip() for name in header.listed("class names") or ()]
     values = spectrum.numbers(header.listed("class lookup") or ())
     colours = values[: len(values) // 3 * 3].reshape(-1, 3).tolist()
     return (
-        {number: name for number, name in enumerate(names) if number and name},
+        {number: name for number, name in enumerate(names) if name},
         {
             number: "#" + "".join(f"{int(part):02x}" for part in colour)
             for number, colour in enumerate(colours)

@@ -133,9 +133,8 @@ def _described(cube: RasterioCube, path: Path, ndim: int, variable: str, notes: 
     if len(set(dataset.dtypes)) > 1:
         notes += (f"{path.name}: its bands are of {', '.join(sorted(set(dataset.dtypes)))}; read as {cube.dtype}",)
     if any(flag.name in {"per_dataset", "alpha"} for flags in dataset.mask_flag_enums for flag in flags):
-        notes += (
-            f"{path.name}: has a mask or an alpha band, which is not used; --nodata says what stands for no data",
-        )
+        says = "of labels gdal_edit.py -a_nodata, of a scene --nodata" if ndim == 2 else "--nodata"
+        notes += (f"{path.name}: has a mask or an alpha band, which is not used; {says} says what stands for no data",)
     return Raster(
         array=OneBand(cube) if one else cube,
         variable=variable,
@@ -310,7 +309,7 @@ def _lower(tags: dict[str, str]) -> dict[str, str]:
 
 
 def _classes(dataset: Any) -> tuple[dict[int, str], dict[int, str]]:
-    """Return names and colours of the classes from 1 up, which rasterio does not hand out, but GDAL writes into a VRT.
+    """Return names of the classes from 0 up and colours from 1 up, which rasterio does not hand out, but GDAL writes into a VRT.
 
     They are in the band's category names and colour table, or in its attribute table.
     """
@@ -329,10 +328,12 @@ def _classes(dataset: Any) -> tuple[dict[int, str], dict[int, str]]:
         if (table := band.find("GDALRasterAttributeTable")) is not None:
             more_names, more_colours = _attribute_table(table)
             names, colours = {**more_names, **names}, {**more_colours, **colours}
-    kept = {number: name.strip() for number, name in names.items() if number > 0 and name.strip()}
+    kept = {number: name.strip() for number, name in names.items() if number >= 0 and name.strip()}
     # A colour table has 256 entries, whether there are as many classes or not.
     return kept, {
-        number: text for number, text in colours.items() if number > 0 and (number in kept or not kept) and text
+        number: text
+        for number, text in colours.items()
+        if number > 0 and (number in kept or not set(kept) - {0}) and text
     }
 
 
