@@ -71,7 +71,13 @@ _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
     "rows": (Annotated[int | None, typer.Option(min=1, help="Rows, where pixels are in one axis.")], None),
     "cols": (Annotated[int | None, typer.Option(min=1, help="Columns, where pixels are in one axis.")], None),
-    "bad_bands": (Annotated[str, typer.Option(help="Bands that the file marks as bad: drop or keep.")], "drop"),
+    "bad_bands": (
+        Annotated[
+            str,
+            typer.Option(help="Bands that the file marks as bad: drop or keep; or others to drop, e.g. 103-108,149 (from 0)."),
+        ],
+        "drop",
+    ),
     "nodata": (Annotated[float | None, typer.Option(help="The value that stands for no data.")], None),
     "companion": (Annotated[str | None, typer.Option(help="A finer image of the same place: FILE[:VARIABLE].")], None),
     "labels": (
@@ -323,6 +329,7 @@ def extract(
     ] = None,
     class_label: Annotated[str | None, typer.Option(help="Label for a class-conditional backbone, or mean.")] = None,
     prompt: Annotated[str | None, typer.Option(help="Text for a backbone that takes one.")] = None,
+    upsample: Annotated[int | None, typer.Option(help="How many times a latent backbone enlarges tiles; 8.")] = None,
     dtype: Annotated[str | None, typer.Option(help="What is stored: float16 (usual) or float32.")] = None,
     like: Annotated[str | None, typer.Option(help="A store: what isn't given is as it was there.")] = None,
     out: Annotated[str | None, typer.Option(help="The store: a path or s3://…; by default in the cache.")] = None,
@@ -358,6 +365,7 @@ def extract(
         companion=see_companion,
         class_label=class_label if class_label in {None, "mean"} else _whole(class_label, "--class-label"),
         prompt=prompt,
+        upsample=upsample,
         dtype=dtype,
         out=out,
         device=device,
@@ -567,6 +575,7 @@ def verify_store(
     store: Store = None,
     mend: Annotated[bool, typer.Option("--repair", help="Compute anew just what is damaged.")] = False,
     backbone: Annotated[str | None, typer.Option(help="Where the backbone lies now, for --repair.")] = None,
+    companion: Annotated[str | None, typer.Option(help="The companion image, for --repair of planes of one.")] = None,
     as_json: Json = False,
 ) -> None:
     """Read all of a store and compare every byte with what was written. Exit status 1 if something is damaged.
@@ -583,7 +592,7 @@ def verify_store(
         found = verify(place, listen=listen)
         damages = [{"kind": d.kind, "file": d.key} for d in found.damages]
         if found.damages and mend:
-            found = repair(place, found, backbone=backbone, listen=listen)
+            found = repair(place, found, backbone=backbone, companion=companion, listen=listen)
     if as_json:
         unfinished = [str(plane.id) for plane in found.unfinished]
         terminal.show_json(

@@ -124,6 +124,7 @@ def prepare(
     companion: bool | None = None,
     class_label: int | str | None = None,
     prompt: str | None = None,
+    upsample: int | None = None,
     dtype: str | None = None,
     out: str | Path | Place | None = None,
     device: str = "auto",
@@ -167,6 +168,8 @@ def prepare(
         Fixed label for a class-conditional backbone, or the mean of all.
     prompt : str, optional
         Text for a backbone that takes one.
+    upsample : int, optional
+        How many times a latent backbone enlarges tiles before it encodes them.
     dtype : {"float16", "float32"}, optional
         What is stored; by default float16.
     out : str, Path or Place, optional
@@ -184,7 +187,7 @@ def prepare(
     given = {
         "timesteps": timesteps, "layers": layers, "projection": projection, "tile": tile, "context": context,
         "stitch": stitch, "padding": padding, "origin": origin, "noise": noise, "draws": draws, "seed": seed,
-        "companion": companion, "class_label": class_label, "prompt": prompt, "dtype": dtype, "batch": batch,
+        "companion": companion, "class_label": class_label, "prompt": prompt, "upsample": upsample, "dtype": dtype, "batch": batch,
     }  # fmt: skip
     if like is not None and not isinstance(like, Store):
         like = Store.open(catalogue.find_store(like))
@@ -204,7 +207,7 @@ def prepare(
         )
     if isinstance(backbone, str | Path):
         try:
-            backbone = open_backbone(backbone, class_label=chosen.class_label, seed=chosen.seed, prompt=chosen.prompt)
+            backbone = _open(backbone, chosen)
         except BackboneError as error:
             if like is None or backbone != chosen.backbone:
                 raise
@@ -274,6 +277,12 @@ def prepare(
             "leave out --batch, or name another store with --out"
         )
     return job
+
+
+def _open(backbone: str | Path, chosen: Pattern) -> Backbone:
+    asked = {"class_label": chosen.class_label, "prompt": chosen.prompt, "upsample": chosen.upsample}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return open_backbone(backbone, seed=chosen.seed, **given)  # type: ignore[arg-type]
 
 
 def _check(chosen: Pattern) -> None:

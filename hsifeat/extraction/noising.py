@@ -121,7 +121,7 @@ class _Clean(NoisedTiles):
         self._clean, self._device = clean, device
 
     def at(self, some: slice, t: int) -> Iterator[torch.Tensor]:  # noqa: ARG002  # only the network is told of t
-        yield self._clean[some].to(self._device)
+        yield self._clean[some].clone().to(self._device)
 
 
 class _Drawn(NoisedTiles):
@@ -190,7 +190,7 @@ class _Inverted(NoisedTiles):
         steps, wanted = self._how.steps, self._how.steps.index(t)
         if self._where[some.start] > wanted:
             self._where[some.start], self._now[some] = 0, self._clean[some]
-        x = self._now[some].to(self._device)
+        x = self._now[some].clone().to(self._device)
         for here in range(self._where[some.start], wanted):
             output = self._backbone.predict(x, steps[here])
             x = invert_step(self._backbone.schedule, output, x, steps[here], steps[here + 1])

@@ -34,6 +34,7 @@ class Pattern:
     companion: bool = False
     class_label: int | str | None = None
     prompt: str | None = None
+    upsample: int | None = None
     dtype: str = "float16"
     batch: int | None = None
 
@@ -65,6 +66,7 @@ def pattern_of(store: Store) -> Pattern:
         companion="companion" in recipe,
         class_label=conditioning.get("class_label"),
         prompt=conditioning.get("prompt"),
+        upsample=recipe["backbone"].get("upsample"),
         dtype=recipe["precision"]["stored"],
         batch=store.manifest.batch,
     )

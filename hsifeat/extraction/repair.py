@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +16,9 @@ from hsifeat.diffusion.backbone import Backbone
 from hsifeat.errors import StoreError
 from hsifeat.extraction.extract import run
 from hsifeat.extraction.job import Job, mismatch, prepare
+from hsifeat.extraction.runner import Extractor
 from hsifeat.features import Features
+from hsifeat.scenes.open import with_companion
 from hsifeat.types import PlaneId
 from hsifeat.work.events import Advanced, Finished, Listener, Note, Started, silent
 
@@ -40,7 +43,12 @@ def verify(place: Place, *, listen: Listener = silent) -> Verification:
 
 
 def repair(
-    place: Place, found: Verification, *, backbone: BackboneLike | None = None, listen: Listener = silent
+    place: Place,
+    found: Verification,
+    *,
+    backbone: BackboneLike | None = None,
+    companion: str | Path | None = None,
+    listen: Listener = silent,
 ) -> Verification:
     """Mend what `verify` found, and verify again.
 
@@ -52,6 +60,8 @@ def repair(
         Its damages.
     backbone : Backbone, str or Path, optional
         Where the model lies now; by default where it lay when the store was made.
+    companion : str or Path, optional
+        The companion image, for planes that were made from one: a store does not hold it.
     listen : callable
         Gets the events.
 
@@ -71,12 +81,12 @@ def repair(
             store = Store.open(place, writable=True)
             model, lost = None, needs_model(store, damages)
             if lost:  # Opened before anything is changed, so that nothing is lost for want of it.
-                model = _plan(store, damages, lost, backbone)
+                model = _plan(store, damages, lost, backbone, companion)
             planes = {plane.id: plane for plane in model.plan.planes} if model else {}
             hopeless = mend(store, damages, planes)
         if model is not None:
             listen(Note(f"to compute anew, in part or whole: {', '.join(map(str, lost))}"))
-            _compute(place, lost, model.extractor.backbone, hopeless, listen)
+            _compute(place, lost, model.extractor, hopeless, listen)
         if hopeless:
             raise StoreError(
                 f"{place}: {', '.join(map(str, hopeless[:3]))}: this can't be computed from the rest of the store; "
@@ -89,12 +99,25 @@ def repair(
     return found
 
 
-def _plan(store: Store, damages: Sequence[Damage], lost: Sequence[PlaneId], backbone: BackboneLike | None) -> Job:
+def _plan(
+    store: Store,
+    damages: Sequence[Damage],
+    lost: Sequence[PlaneId],
+    backbone: BackboneLike | None,
+    companion: str | Path | None,
+) -> Job:
     """Open the backbone and plan the planes that were lost as if they were nowhere; nothing is written."""
     whole = sound(store, damages)
+    scene = Features(whole).scene
+    if "companion" in store.manifest.recipe:
+        if companion is None:
+            raise StoreError(
+                f"{store.place} was made from a companion image, which a store does not hold: name it with --companion"
+            )
+        scene = with_companion(scene, companion)
     with TemporaryDirectory() as nowhere:
         job = prepare(
-            Features(whole).scene,
+            scene,
             backbone=backbone,
             like=whole,
             timesteps=sorted({plane.t for plane in lost}),
@@ -107,10 +130,10 @@ def _plan(store: Store, damages: Sequence[Damage], lost: Sequence[PlaneId], back
 
 
 def _compute(
-    place: Place, planes: Sequence[PlaneId], backbone: Backbone, hopeless: Sequence[Damage], listen: Listener
+    place: Place, planes: Sequence[PlaneId], model: Extractor, hopeless: Sequence[Damage], listen: Listener
 ) -> None:
     store = sound(Store.open(place), hopeless)
-    scene = Features(store).scene
+    scene = replace(Features(store).scene, companion=model.scene.companion)
     for t in dict.fromkeys(plane.t for plane in planes):
         layers = [plane.layer for plane in planes if plane.t == t]
-        run(prepare(scene, backbone=backbone, like=store, timesteps=[t], layers=layers, out=place), listen=listen)
+        run(prepare(scene, backbone=model.backbone, like=store, timesteps=[t], layers=layers, out=place), listen=listen)

@@ -126,7 +126,8 @@ class Extractor:
         encoded = []
         for start in range(0, len(tiles), self.batch):
             images = np.stack([self.sight.read(tile) for tile in tiles[start : start + self.batch]])
-            encoded.append(self.backbone.encode(torch.from_numpy(images).to(self.device)).cpu())
+            # torch.tensor copies to memory aligned as torch does it; the last bits of a convolution depend on that.
+            encoded.append(self.backbone.encode(torch.tensor(images).to(self.device)).cpu())
         clean = torch.cat(encoded) if encoded else torch.empty(0)
         cells = [self._cells(tile) for tile in tiles]
         return Seen(tiles, self.noising.begin(self.backbone, clean, cells, self.device, self.batch))

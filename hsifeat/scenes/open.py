@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hsifeat.errors import SceneError, nearest
 from hsifeat.scenes.axes import parse_axes, put_in_order
+from hsifeat.scenes.band_lists import parse_bands
 from hsifeat.scenes.labels import open_labels
 from hsifeat.scenes.lazily import Bands
 from hsifeat.scenes.readers import Raster, is_address, read_raster, split_variable
@@ -46,7 +47,8 @@ def open_scene(
     rows, cols : int, optional
         The scene's shape where its pixels are in one axis; one of them is enough.
     bad_bands : str
-        ``drop`` leaves out bands that the file marks as bad, ``keep`` keeps them.
+        ``drop`` leaves out bands that the file marks as bad, ``keep`` keeps them. A list such as ``103-108,149`` leaves
+        out these too, of the bands that are there with ``drop``, from 0.
     nodata : float, optional
         The value that stands for no data, where the file does not say so.
     companion : str or Path, optional
@@ -69,8 +71,6 @@ def open_scene(
     >>> open_scene("indian-pines").cube.shape
     (145, 145, 200)
     """
-    if bad_bands not in {"drop", "keep"}:
-        raise SceneError(f"bad bands are dropped or kept (drop, keep); found {bad_bands!r}")
     sources = [source] if isinstance(source, str | Path) else list(source)
     name = str(sources[0]) if len(sources) == 1 else ""
     entry = REGISTRY.get(name) or find_other(name)
@@ -80,6 +80,8 @@ def open_scene(
         scene = entry.load()
     else:
         scene = _from_files([Path(s) for s in sources], variable, parse_axes(axes), rows, cols, bad_bands, nodata)
+    if bad_bands not in {"drop", "keep"}:
+        scene = scene.without_bands(parse_bands(bad_bands, scene.bands))
     if companion is not None:
         scene = with_companion(scene, companion)
     for one in [labels] if isinstance(labels, str | Path) else labels or ():
@@ -117,7 +119,7 @@ def _from_files(
         array, guessed = put_in_order(array, axes, rows, cols, path.name)
         notes += guessed
     raster = replace(raster, array=array, notes=notes)
-    if bad_bands == "drop":
+    if bad_bands != "keep":
         raster = _without_bad_bands(raster, path.name)
     return Scene(
         name=path.name if path.is_dir() else path.name.removesuffix(".gz").rpartition(".")[0] or path.name,
@@ -134,8 +136,6 @@ def _from_files(
 
 def _without_bad_bands(raster: Raster, name: str) -> Raster:
     """Leave out the bands that a file marks as bad; a file that marks all of them is not believed."""
-    if not raster.bad_bands:
-        return raster
     bands, bad = int(raster.array.shape[2]), set(raster.bad_bands)
     kept = [band for band in range(bands) if band not in bad]
     if len(kept) in {0, bands}:
