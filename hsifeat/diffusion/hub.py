@@ -10,12 +10,15 @@ from typing import Self
 from hsifeat.diffusion.folder import network_class
 from hsifeat.diffusion.latent import DENOISER
 from hsifeat.diffusion.latent_prompt import PROMPT_FILE
+from hsifeat.diffusion.unet2d import PROJECTION_FILE
 from hsifeat.errors import BackboneError, in_one_line
 
 _FORM = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>.+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # What tells of which kind a diffusers model is, and what a latent one has besides; other files are not fetched.
-_FACTS = ["config.json", "model_index.json", "scheduler_config.json", "unet/config.json", "scheduler/*.json"]
+_FACTS = [
+    "config.json", "model_index.json", "scheduler_config.json", "unet/config.json", "scheduler/*.json", PROJECTION_FILE,
+]  # fmt: skip
 _LATENT_FACTS = ["vae/config.json", "text_encoder/config.json", "tokenizer/*.json", "tokenizer/*.txt", PROMPT_FILE]
 # Weights, and the older file that is fetched where a repository lacks them.
 _WEIGHTS = {"diffusion_pytorch_model.safetensors": "diffusion_pytorch_model.bin"}

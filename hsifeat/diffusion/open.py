@@ -20,8 +20,16 @@ FORMS = [
     ("FOLDER", "a diffusers UNet2DModel with its noise schedule", "hsifeat pretrain, or save_pretrained of diffusers"),
     ("FOLDER", "Stable Diffusion 1.x, 2.x, turbo, CleanDIFT: unet, vae, scheduler", "save_pretrained of diffusers"),
     ("FILE.safetensors", "a UNet2DModel's weights", "the file, beside config.json and scheduler_config.json"),
-    ("FILE.pt", "a guided-diffusion (ADM) checkpoint", "the file; FILE.pt.toml beside it says what its tensors leave open"),
-    ("OWNER/MODEL@COMMIT", "such a folder on a hub", "downloaded once, at a commit of 40 hexadecimal digits"),
+    (
+        "FILE.pt",
+        "a guided-diffusion checkpoint, such as 64x64_diffusion.pt",
+        "the file, and FILE.pt.toml where its sha256 is not known",
+    ),
+    (
+        "OWNER/MODEL@COMMIT",
+        "such a folder on a hub, such as google/ddpm-cifar10-32",
+        "downloaded once, at a commit of 40 hexadecimal digits",
+    ),
     ("NAME[:REST]", "a backbone of an installed package", "its entry point hsifeat.backbones says"),
     ("untrained:…", "the same architecture, untrained: a control", "drawn from --seed"),
 ]

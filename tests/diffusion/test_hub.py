@@ -1,15 +1,18 @@
 """Models on a hub: named by a commit or refused; what lies in the hub client's own cache opens without network."""
 
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hsifeat.diffusion.hub import HubModel
 from hsifeat.diffusion.open import open_backbone
 from hsifeat.errors import BackboneError
+from tests.small import save_latent, save_unet
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -35,6 +38,50 @@ def test_model_opens_from_the_clients_cache_and_is_the_folder_it_copies(backbone
     fresh = open_backbone(f"untrained:somebody/small-ddpm@{COMMIT}")
     assert fresh.source == f"untrained:somebody/small-ddpm@{COMMIT}"
     assert fresh.identity() != backbone.identity()
+
+
+@pytest.fixture
+def remote_hub(tmp_path, monkeypatch):
+    """A folder that stands for a repository, of which the client gets what its patterns name; and what it got."""
+    import huggingface_hub
+
+    remote, here = tmp_path / "remote", tmp_path / "here"
+
+    def download(name, *, revision, allow_patterns):
+        for file in sorted(remote.rglob("*")):
+            path = file.relative_to(remote)
+            if file.is_file() and any(fnmatch(str(path), pattern) for pattern in allow_patterns):
+                (here / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, here / path)
+        return str(here)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    return remote, here
+
+
+@pytest.mark.parametrize(("save", "options"), [(save_unet, {}), (save_latent, {"prompt": "a pin"})])
+def test_only_what_the_model_consists_of_is_downloaded(remote_hub, save, options):
+    remote, here = remote_hub
+    save(remote)
+    for extra in ("v1-pruned.safetensors", "unet/diffusion_pytorch_model.bin", "safety_checker/model.safetensors"):
+        (remote / extra).parent.mkdir(exist_ok=True)
+        (remote / extra).write_bytes(b"large")
+    (remote / "projection.safetensors").write_bytes(b"small")
+    backbone = open_backbone(f"somebody/model@{COMMIT}", **options)
+    for extra in ("v1-pruned.safetensors", "unet/diffusion_pytorch_model.bin", "safety_checker/model.safetensors"):
+        assert not (here / extra).exists()
+    assert backbone.source == f"somebody/model@{COMMIT}"
+    assert backbone.identity() == open_backbone(remote, **options).identity()
+    assert (here / "projection.safetensors").exists()
+
+
+def test_older_weights_are_downloaded_where_there_are_no_others(remote_hub):
+    remote, _here = remote_hub
+    network = save_unet(remote)
+    wanted = open_backbone(remote).identity()
+    (remote / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    torch.save(network.state_dict(), remote / "unet" / "diffusion_pytorch_model.bin")
+    assert open_backbone(f"somebody/model@{COMMIT}").identity() == wanted
 
 
 @pytest.mark.parametrize("given", ["somebody/small-ddpm", "somebody/small-ddpm@main", "somebody/small-ddpm@0123abc"])

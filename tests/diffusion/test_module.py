@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
-from hsifeat import ModuleBackbone, NoiseSchedule, open_backbone, open_features
+from hsifeat import ModuleBackbone, NoiseSchedule, extract, open_backbone, open_features
 from hsifeat.diffusion.open import list_backbones
 from hsifeat.errors import BackboneError
 from tests.diffusion.kinds import documented_code, install_lab, save_denoiser
@@ -177,6 +177,14 @@ def test_modules_that_are_no_denoisers_are_refused():
     with pytest.raises(BackboneError, match="mine has no layer that gives a map .* whose side divides 64"):
         _ = denoiser(Scaled(side=3), call=by_number).taps
     assert denoiser(Scaled(side=3), call=by_number, side=48).taps[0].stride == 3
+
+
+def test_a_plain_network_is_no_backbone_yet(scene, tmp_path):
+    with pytest.raises(
+        BackboneError, match="the backbone is a Scaled without name, .* wrap a plain network into a Mod"
+    ):
+        extract(scene, backbone=Scaled(), out=tmp_path / "s.zarr")
+    assert not (tmp_path / "s.zarr").exists()
 
 
 @pytest.mark.parametrize("count", [1, 4, 1000])
