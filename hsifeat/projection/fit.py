@@ -12,6 +12,7 @@ from hsifeat.errors import ProjectionError
 from hsifeat.projection.fitted import Projection
 from hsifeat.projection.rule import ProjectionRule, parse_projection
 from hsifeat.scenes import open_labels
+from hsifeat.scenes.band_lists import say_bands
 from hsifeat.scenes.blocks import blocks, sample_band
 from hsifeat.scenes.colours import rgb_bands
 from hsifeat.scenes.scene import Scene
@@ -58,7 +59,7 @@ def fit_projection(spec: str, scene: Scene) -> Projection:
     if not seen.any():
         where = "" if rule.mask is None else f" in the mask {rule.mask}"
         raise ProjectionError(
-            f"{scene.name} has no valid pixel{where}: every one holds nodata, NaN, infinity or zeros only"
+            f"{scene.name} has no valid pixel{where}: every one holds nodata, NaN, infinity or zeros only{_blamed(scene)}"
         )
     if most := max(rule.numbers, default=0):
         if rule.kind == "bands" and most >= scene.bands:
@@ -74,6 +75,15 @@ def fit_projection(spec: str, scene: Scene) -> Projection:
         return _affine(name, np.diag(scale), -mean * scale)
     bands = rule.numbers or rgb_bands(scene.bands, scene.wavelengths_nm)
     return _stretched(name, rule, bands, scene, seen)
+
+
+def _blamed(scene: Scene) -> str:
+    """Name the bands that make every pixel of a scene invalid, if some but not all do."""
+    empty = () if scene.valid.any() else scene.empty_bands()
+    if not 0 < len(empty) < scene.bands:
+        return ""
+    listed = say_bands(empty)
+    return f"; of its {scene.bands} bands (from 0) {listed} have no valid value at all: leave them out by --bad-bands {listed}"
 
 
 def _stretched(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -11,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.scenes.band_lists import say_bands
 from hsifeat.scenes.blocks import blocks, count_values
 from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.lazily import Bands
 from hsifeat.types import Cube
 
 
@@ -186,6 +189,35 @@ class Scene:
             digest.update(np.ascontiguousarray(self.cube[block.slices], dtype=dtype).data)
         digest.update(np.packbits(self.valid).data)
         return digest.hexdigest()
+
+    def empty_bands(self) -> tuple[int, ...]:
+        """Return the bands, from 0, that are not finite or hold a value of `nodata` (other than 0) in every pixel."""
+        seen = np.zeros(self.bands, dtype=bool)
+        for block in blocks(self.rows, self.cols, self.bands):
+            values = np.asarray(self.cube[block.slices])
+            good = np.isfinite(values)
+            for value in self.nodata:
+                if value != 0:
+                    good &= values != value
+            seen |= good.any(axis=(0, 1))
+            if seen.all():
+                break
+        return tuple(np.flatnonzero(~seen).tolist())
+
+    def without_bands(self, bands: Sequence[int]) -> Scene:
+        """Return the scene without some of its bands, from 0; `SceneError` where none would be left."""
+        kept = [band for band in range(self.bands) if band not in set(bands)]
+        if not kept:
+            raise SceneError(f"{self.name}: no band is left without {say_bands(bands)}")
+        left_out = self.bands - len(kept)
+        return replace(
+            self,
+            cube=Bands(self.cube, kept),
+            wavelengths_nm=None if self.wavelengths_nm is None else self.wavelengths_nm[kept],
+            fwhm_nm=None if self.fwhm_nm is None else self.fwhm_nm[kept],
+            band_names=tuple(self.band_names[band] for band in kept) if self.band_names else (),
+            notes=(*self.notes, f"{self.name}: left out {left_out} of {self.bands} bands: {say_bands(bands)}"),
+        )
 
     def with_labels(self, labels: Labels) -> Scene:
         """Return the scene with one more label map and its notes; `SceneError` if it is not on the scene's grid."""

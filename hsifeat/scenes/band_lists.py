@@ -1,0 +1,41 @@
+"""Lists of bands as people write them, such as ``103-108,149``: from 0, ends included."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from hsifeat.errors import SceneError
+
+
+def parse_bands(text: str, bands: int) -> tuple[int, ...]:
+    """Read a list of bands; `SceneError` for what is no list, or names a band that a scene of `bands` bands lacks.
+
+    >>> parse_bands("3, 0-1", 4)
+    (0, 1, 3)
+    """
+    found: set[int] = set()
+    for part in text.split(","):
+        ends = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", part)
+        if ends is None:
+            raise SceneError(f"bad bands are drop, keep, or a list such as 103-108,149; found {text!r}")
+        first, last = int(ends[1]), int(ends[2] or ends[1])
+        if not first <= last < bands:
+            raise SceneError(f"bad bands {text!r}: the scene has the bands 0 to {bands - 1}; found {part.strip()}")
+        found.update(range(first, last + 1))
+    return tuple(sorted(found))
+
+
+def say_bands(bands: Iterable[int]) -> str:
+    """Write a list of bands as `parse_bands` reads it.
+
+    >>> say_bands([149, 0, 1, 2])
+    '0-2,149'
+    """
+    runs: list[list[int]] = []
+    for band in sorted(bands):
+        if runs and band == runs[-1][1] + 1:
+            runs[-1][1] = band
+        else:
+            runs.append([band, band])
+    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
