@@ -92,15 +92,19 @@ def test_published_windows(scene, backbone_folder, network, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("shape", "origin", "tiles", "passes"),
-    [((332, 485), (-20, -26), 150, 150), ((1723, 476), (-6, -4), 742, (53 + 3 * 2) * 14)],
+    ("shape", "origin", "layer", "tiles", "passes"),
+    [
+        ((332, 485), (-20, -26), "up_blocks.0", 150, 150),
+        ((1723, 476), (-5, -4), "up_blocks.2", 742, (53 + 3 * 2) * 14),
+    ],
 )
-def test_passes_over_the_published_scenes(backbone_folder, shape, origin, tiles, passes):
+def test_passes_over_the_published_scenes(backbone_folder, shape, origin, layer, tiles, passes):
     """Two windows lie over each border of units (of 512 px); they are run for both."""
     scene = Scene("large", np.random.default_rng(0).integers(1, 255, (*shape, 3), np.uint8))
     job = prepare(
-        scene, backbone=backbone_folder, tile=64, context=16, stitch="mean", padding="zero", origin=origin, **OPTIONS
-    )
+        scene, backbone=backbone_folder, tile=64, context=16, stitch="mean", padding="zero", origin=origin,
+        **{**OPTIONS, "layers": [layer]},
+    )  # fmt: skip
     assert (job.plan.tiles, job.plan.passes) == (tiles, passes)
 
 
