@@ -22,6 +22,7 @@ from hsifeat.pretraining.image_files import load_images
 from hsifeat.pretraining.images import ImageSampler
 from hsifeat.pretraining.judging import held_out_losses, samples_picture
 from hsifeat.pretraining.presets import PRESETS, ImageTraining
+from hsifeat.pretraining.result import _as_stored
 from hsifeat.pretraining.training import Trainer, make_scheduler, parameter_count
 from hsifeat.scenes import Scene
 from hsifeat.work.events import Advanced, Note, silent
@@ -279,6 +280,14 @@ def test_float16_files_are_half_and_open_as_float32(trained, folder, tmp_path):
     taps = backbone.forward_to(torch.zeros(1, 3, 32, 32), 10, ["mid_block"])
     assert taps["mid_block"].dtype == torch.float32
     assert json.loads((model / "training.json").read_text())["dtype"] == "float16"
+
+
+def test_weights_with_channels_last_as_on_a_gpu_are_written_plain(tmp_path):
+    network = TINY.network(3)
+    values = {name: value.clone() for name, value in network.state_dict().items()}
+    _as_stored(network.to(memory_format=torch.channels_last), "float32").save_pretrained(tmp_path / "unet")
+    assert same(values, weights(tmp_path))
+    assert not network.conv_in.weight.is_contiguous()  # The network itself trains on as it was.
 
 
 def test_a_run_starts_from_another_models_weights(trained, folder, tmp_path, monkeypatch):
