@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.georeference import Georeference
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 SUFFIXES = (".gpkg", ".geojson", ".json", ".shp")
+# Around the scene, of its extent, within which shapes are cut out before they are reprojected.
+_MARGIN = 0.1
+# Points along a side of the scene by which its extent in another CRS is found.
+_EDGE_POINTS = 100
 _SHAPES = {"Polygon", "MultiPolygon", "Point", "MultiPoint"}
 # Columns that hold classes by their name, whatever else there is.
 _CLASS_NAMES = {
@@ -82,7 +87,7 @@ def read_vectors(path: Path, rest: str, scene: Scene) -> Labels:
     if not Georeference(features.crs.to_wkt(), where.transform).same_crs(where):
         target = f"the scene's {where.crs_name}"
         notes += (f"{path.name}: reprojected from {features.crs.name} to {target}",)
-        features = features.to_crs(where.crs)
+        features = _across(features, where, scene)
     classes, changes = _rasterise(features, values, where, scene, path.name)
     return Labels(name, classes, names, notes=(*notes, *left_out, *changes))
 
@@ -177,17 +182,55 @@ def _usable(features: GeoDataFrame, column: str, name: str) -> tuple[GeoDataFram
     return kept, (f"{name}: left out {lost} features without a class or a geometry",) if lost else ()
 
 
+def _corners(where: Georeference, scene: Scene) -> NDArray[np.float64]:
+    """Return the scene's corners (4, 2) in map coordinates, one after the other."""
+    from rasterio import Affine
+    from rasterio.transform import xy
+
+    rows, cols = [0, 0, scene.rows, scene.rows], [0, scene.cols, scene.cols, 0]
+    return np.column_stack(xy(Affine(*where.transform), rows, cols, offset="ul"))
+
+
+def _across(features: GeoDataFrame, where: Georeference, scene: Scene) -> GeoDataFrame:
+    """Reproject features, whose edges are straight in their own CRS and may be bent in the scene's.
+
+    Only vertices are reprojected, and those far away may not be at all. What lies around the scene is cut out first, and
+    its edges get a vertex about every pixel.
+    """
+    import shapely
+    from pyproj import Transformer
+
+    corners = _corners(where, scene)
+    back = Transformer.from_crs(where.crs, features.crs, always_xy=True)
+    left, bottom, right, top = back.transform_bounds(*corners.min(0), *corners.max(0), densify_pts=_EDGE_POINTS)
+    # Not so where the scene lies outside what the CRS is for.
+    if np.isfinite([left, bottom, right, top]).all() and left != right and bottom < top:
+        # Across the antimeridian what lies to the left has the higher longitude.
+        width, height = right - left + (360 if left > right else 0), top - bottom
+        pixel = min(width / scene.cols, height / scene.rows)
+        margin = _MARGIN * max(width, height) + 2 * pixel
+        sides = [(left - margin, right + margin)] if left < right else [(left - margin, 180), (-180, right + margin)]
+        around = shapely.union_all([shapely.box(a, bottom - margin, b, top + margin) for a, b in sides])
+        shapes = features.geometry.to_numpy().copy()
+        boxes = shapely.envelope(shapes)
+        near, within = shapely.intersects(around, boxes), shapely.covers(around, boxes)
+        shapes[~near] = shapely.Polygon()
+        cut = near & ~within
+        shapes[cut] = shapely.intersection(shapely.make_valid(shapes[cut]), around)
+        shapes[near] = shapely.segmentize(shapes[near], pixel)
+        features = features.set_geometry(shapes, crs=features.crs)
+    return features.to_crs(where.crs)
+
+
 def _rasterise(
     features: GeoDataFrame, values: Classes, where: Georeference, scene: Scene, name: str
 ) -> tuple[Classes, tuple[str, ...]]:
     import shapely
     from rasterio import Affine
     from rasterio.features import rasterize
-    from rasterio.transform import xy
 
     transform = Affine(*where.transform)
-    corners = xy(transform, [0, 0, scene.rows, scene.rows], [0, scene.cols, scene.cols, 0], offset="ul")
-    inside = features.intersects(shapely.Polygon(np.column_stack(corners))).to_numpy()
+    inside = features.intersects(shapely.Polygon(_corners(where, scene))).to_numpy()
     if not inside.any():
         raise SceneError(f"{name}: none of its features lies on the scene {scene.name}: check the CRS of both")
     notes: tuple[str, ...] = ()
