@@ -74,7 +74,9 @@ _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
     "bad_bands": (
         Annotated[
             str,
-            typer.Option(help="Bands that the file marks as bad: drop or keep; or others to drop, e.g. 103-108,149 (from 0)."),
+            typer.Option(
+                help="Bands that the file marks as bad: drop or keep; or others to drop, e.g. 103-108,149 (from 0)."
+            ),
         ],
         "drop",
     ),
@@ -331,6 +333,9 @@ def extract(
     prompt: Annotated[str | None, typer.Option(help="Text for a backbone that takes one.")] = None,
     upsample: Annotated[int | None, typer.Option(help="How many times a latent backbone enlarges tiles; 8.")] = None,
     dtype: Annotated[str | None, typer.Option(help="What is stored: float16 (usual) or float32.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="A published extraction, or a .toml file: what isn't given is as it says.")
+    ] = None,
     like: Annotated[str | None, typer.Option(help="A store: what isn't given is as it was there.")] = None,
     out: Annotated[str | None, typer.Option(help="The store: a path or s3://…; by default in the cache.")] = None,
     device: Device = "auto",
@@ -342,6 +347,8 @@ def extract(
     Example: `hsifeat extract indian-pines --backbone backbone --timesteps 0,50,100 --layers up_blocks.1 --out ip.zarr`
 
     Another scene, seen as the first: `hsifeat extract other.mat --like ip.zarr --out other.zarr`
+
+    As a paper did it: `hsifeat extract augsburg --recipe geodiffnet-augsburg --backbone 64x64_diffusion.pt --dry-run`
     """
     from hsifeat import terminal
     from hsifeat.extraction.extract import run
@@ -350,6 +357,7 @@ def extract(
     job = prepare(
         scene,
         backbone=backbone,
+        recipe=recipe,
         like=like,
         timesteps=None if timesteps is None else [_whole(t, "--timesteps") for t in _list(timesteps)],
         layers=None if layers is None else _list(layers),

@@ -1,10 +1,15 @@
 """Named recipes: each reads, and says what the papers' tables say; a file of one's own is checked."""
 
+import numpy as np
 import pytest
+import torch
 
 from hsifeat.errors import HsifeatError
+from hsifeat.extraction.job import prepare
 from hsifeat.projection.rule import parse_projection
 from hsifeat.recipes import open_recipe, recipe_names
+from hsifeat.scenes import Scene
+from tests.diffusion.adm_oracle import Plan
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -54,3 +59,35 @@ def test_an_unknown_name_is_told():
         open_recipe("geodiffnet")
     with pytest.raises(HsifeatError, match="can't be read"):
         open_recipe("nowhere.toml")
+
+
+@pytest.fixture
+def adm64(tmp_path, monkeypatch):
+    """A small checkpoint with ADM-64's levels under its name, in the current folder: what the recipe looks for."""
+    torch.save(
+        Plan(
+            model_channels=32,
+            mult=(1, 2, 3, 4),
+            residual_blocks=3,
+            attention_at=(2, 4, 8),
+            heads=2,
+            new_order=True,
+            classes=5,
+        ).draw(),
+        tmp_path / "64x64_diffusion.pt",
+    )
+    facts = 'heads = 2\nattention_order = "new"\nnoise_schedule = "cosine"\ntimesteps = 1000\n'
+    (tmp_path / "64x64_diffusion.pt.toml").write_text(facts)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "rows", "cols", "windows"), [("augsburg", 332, 485, 150), ("berlin", 1723, 476, 742)])
+@pytest.mark.usefixtures("adm64")
+def test_geodiffnet_plans_the_papers_windows(name, rows, cols, windows):
+    """Its own count: windows of 64 px at a stride of 32 over the padded sides."""
+    padded = [((side - 64) // 32 + 1) * 32 + 64 for side in (rows, cols)]
+    assert windows == ((padded[0] - 64) // 32 + 1) * ((padded[1] - 64) // 32 + 1)
+    cube = np.random.default_rng(0).integers(1, 99, (rows, cols, 41), np.uint8)
+    job = prepare(Scene(name, cube), recipe=f"geodiffnet-{name}", out="store.zarr")
+    tiles = {tile for unit in job.plan.forwards for tile in job.extractor.tiling.tiles(unit.window)}
+    assert len(tiles) == windows

@@ -36,6 +36,7 @@ from hsifeat.extraction.runner import Extractor
 from hsifeat.extraction.sight import companion_part, look
 from hsifeat.extraction.tiles import Tiling, cut
 from hsifeat.projection import Projection
+from hsifeat.recipes import open_recipe
 from hsifeat.scenes import Scene, open_scene
 from hsifeat.types import PlaneId, Tap
 
@@ -109,6 +110,7 @@ def prepare(
     scene: Scene | str | Path,
     *,
     backbone: Backbone | str | Path | None = None,
+    recipe: str | Path | None = None,
     like: str | Path | Store | None = None,
     timesteps: Sequence[int] | None = None,
     layers: Sequence[str] | None = None,
@@ -136,6 +138,9 @@ def prepare(
     ----------
     scene, backbone
         As `extract` takes them.
+    recipe : str or Path, optional
+        A published extraction by name, or a ``.toml`` file, see `hsifeat.recipes`: whatever is not given is chosen as
+        it says.
     like : str, Path or Store, optional
         A store as `open_features` takes it: whatever is not given is chosen as it was there, its fitted projection
         included.
@@ -191,7 +196,7 @@ def prepare(
     }  # fmt: skip
     if like is not None and not isinstance(like, Store):
         like = Store.open(catalogue.find_store(like))
-    usual = Pattern() if like is None else pattern_of(like)
+    usual = _usual(recipe, like)
     chosen = replace(usual, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     _check(chosen)
     if chosen.stitch == "whole" and not (tile is None and context is None):
@@ -232,7 +237,7 @@ def prepare(
     )
     _check_origin(tiling, grids, backbone, sight.factor)
     whole = chosen.stitch == "whole"
-    recipe = Recipe(
+    settled = Recipe(
         algorithm=ALGORITHM,
         scene=scene.digest,
         projection=ProjectionPart(spec=sight.projection.spec, digest=sight.projection.digest),
@@ -254,7 +259,7 @@ def prepare(
         precision=PrecisionPart(compute="float32", stored=chosen.dtype),  # type: ignore[arg-type]
         companion=companion_part(sight) if chosen.companion else None,
     )
-    place = place_of(_usual_path(scene, backbone, recipe) if out is None else out)
+    place = place_of(_usual_path(scene, backbone, settled) if out is None else out)
     extractor = Extractor(
         scene=scene,
         sight=sight,
@@ -270,13 +275,22 @@ def prepare(
         for t in wanted
         for tap, stride in grids.items()
     ]
-    job = _settle(extractor, recipe, place, planes)
+    job = _settle(extractor, settled, place, planes)
     if batch is not None and batch != job.extractor.batch:
         raise StoreError(
             f"{place} was begun with batches of {job.extractor.batch}; going on with {batch} would change the last bits: "
             "leave out --batch, or name another store with --out"
         )
     return job
+
+
+def _usual(recipe: str | Path | None, like: Store | None) -> Pattern:
+    """Return what is chosen where nothing is given."""
+    if recipe is not None and like is not None:
+        raise HsifeatError("a recipe and a store to be like are two answers to one question: leave one of them out")
+    if recipe is not None:
+        return Pattern(**open_recipe(recipe).options)
+    return Pattern() if like is None else pattern_of(like)
 
 
 def _open(backbone: str | Path, chosen: Pattern) -> Backbone:

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hsifeat.errors import HsifeatError, nearest
 
@@ -25,11 +25,13 @@ class Options(BaseModel):
     context: int | None = None
     stitch: str | None = None
     padding: str | None = None
+    origin: tuple[int, int] | None = Field(default=None, strict=False)
     noise: str | None = None
     draws: int | None = None
     seed: int | None = None
     class_label: int | str | None = None
     prompt: str | None = None
+    upsample: int | None = None
     dtype: str | None = None
 
 
