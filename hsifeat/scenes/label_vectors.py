@@ -202,7 +202,8 @@ def _across(features: GeoDataFrame, where: Georeference, scene: Scene) -> GeoDat
 
     corners = _corners(where, scene)
     back = Transformer.from_crs(where.crs, features.crs, always_xy=True)
-    left, bottom, right, top = back.transform_bounds(*corners.min(0), *corners.max(0), densify_pts=_EDGE_POINTS)
+    (west, south), (east, north) = corners.min(axis=0), corners.max(axis=0)
+    left, bottom, right, top = back.transform_bounds(west, south, east, north, densify_pts=_EDGE_POINTS)
     # Not so where the scene lies outside what the CRS is for.
     if np.isfinite([left, bottom, right, top]).all() and left != right and bottom < top:
         # Across the antimeridian what lies to the left has the higher longitude.

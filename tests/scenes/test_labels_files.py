@@ -168,3 +168,36 @@ def test_facts_of_a_scene_are_json_whatever_stands_for_no_data(tmp_path):
     from hsifeat.extraction.extract import _scene_facts
 
     assert _scene_facts(Scene("x", np.ones((2, 2, 3)), nodata=(np.nan, -1.0, np.inf))).nodata == [-1.0]
+
+
+@pytest.mark.parametrize("driver", ["GTiff", "HFA", "VRT"])
+@pytest.mark.parametrize(
+    ("columns", "binning", "names"),
+    [
+        pytest.param((("OID", 0, 0), ("VALUE", 0, 0)), "", {10: "corn", 20: "wheat"}, id="by-its-name"),
+        pytest.param((("OID", 0, 0), ("VALUE", 0, 5)), "", {10: "corn", 20: "wheat"}, id="by-its-usage"),
+        pytest.param((("OID", 0, 0), ("Code", 0, 0)), "", None, id="none"),
+        pytest.param((("Histogram", 1, 1), ("Opacity", 0, 9)), "", {1: "wheat"}, id="rows"),
+        pytest.param((("OID", 0, 0), ("Code", 0, 0)), " Row0Min='10' BinSize='10'", {10: "corn", 20: "wheat"}, id="binned"),
+    ],
+)  # fmt: skip
+def test_the_column_of_values_in_a_table_that_gdal_wrote(gdal, tmp_path, driver, columns, binning, names):
+    tif(tmp_path / "x.tif", np.uint8([[10, 20], [20, 1]]))
+    gdal("gdal_translate", "-q", "-of", "VRT", tmp_path / "x.tif", tmp_path / "x.vrt")
+    fields = "".join(
+        f"<FieldDefn index='{i}'><Name>{n}</Name><Type>{t}</Type><Usage>{u}</Usage></FieldDefn>"
+        for i, (n, t, u) in enumerate((*columns, ("Class_Names", 2, 2)))
+    )
+    rows = "<Row index='0'><F>0</F><F>10</F><F>corn</F></Row><Row index='1'><F>1</F><F>20</F><F>wheat</F></Row>"
+    table = f"<GDALRasterAttributeTable tableType='thematic'{binning}>{fields}{rows}</GDALRasterAttributeTable>"
+    text = (tmp_path / "x.vrt").read_text().replace("</VRTRasterBand>", f"{table}</VRTRasterBand>")
+    (tmp_path / "x.vrt").write_text(text)
+    path = tmp_path / {"GTiff": "gt.tif", "HFA": "gt.img", "VRT": "gt.vrt"}[driver]
+    gdal("gdal_translate", "-q", "-of", driver, tmp_path / "x.vrt", path)
+    if binning and driver == "HFA":  # GDAL does not write there how rows are binned
+        names = None
+    labels = open_labels(path)
+    given = {number: name for number, name in labels.class_names.items() if name != f"class {number}"}
+    assert given == (names or {})
+    told = f"{path.name}: its table of classes has no column Value; classes' names are left out" in labels.notes
+    assert told == (names is None)

@@ -19,6 +19,8 @@ from hsifeat.scenes.readers import Raster, spectrum, suffixes
 from hsifeat.scenes.readers.faults import told
 from hsifeat.scenes.readers.gdal_faults import whole
 
+# Columns of attribute tables that count or colour pixels, whatever GDAL takes them for.
+_NO_VALUES = {"count", "histogram", "red", "green", "blue", "alpha", "opacity", "r", "g", "b", "a"}
 # Values read at a time where a step leaves out most of what GDAL has to read.
 _VALUES_AT_A_TIME = 2**22
 
@@ -129,7 +131,7 @@ def _described(cube: RasterioCube, path: Path, ndim: int, variable: str, notes: 
     georeference, where_notes = _georeference(dataset, path.name)
     band_names, name_notes = _band_names(dataset, path.name)
     one = ndim == 2 and dataset.count == 1
-    class_names, class_colours = _classes(dataset) if one else ({}, {})
+    class_names, class_colours, class_notes = _classes(dataset, path.name) if one else ({}, {}, ())
     if len(set(dataset.dtypes)) > 1:
         notes += (f"{path.name}: its bands are of {', '.join(sorted(set(dataset.dtypes)))}; read as {cube.dtype}",)
     if any(flag.name in {"per_dataset", "alpha"} for flags in dataset.mask_flag_enums for flag in flags):
@@ -147,7 +149,7 @@ def _described(cube: RasterioCube, path: Path, ndim: int, variable: str, notes: 
         georeference=georeference,
         class_names=class_names,
         class_colours=class_colours,
-        notes=(*notes, *spectral, *scale_notes, *where_notes, *name_notes),
+        notes=(*notes, *spectral, *scale_notes, *where_notes, *name_notes, *class_notes),
     )
 
 
@@ -308,7 +310,7 @@ def _lower(tags: dict[str, str]) -> dict[str, str]:
     return {key.lower(): text for key, text in tags.items()}
 
 
-def _classes(dataset: Any) -> tuple[dict[int, str], dict[int, str]]:
+def _classes(dataset: Any, name: str) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:
     """Return names of the classes from 0 up and colours from 1 up, which rasterio does not hand out, but GDAL writes into a VRT.
 
     They are in the band's category names and colour table, or in its attribute table.
@@ -321,39 +323,51 @@ def _classes(dataset: Any) -> tuple[dict[int, str], dict[int, str]]:
         memory.seek(0)
         band = ET.fromstring(memory.read()).find("VRTRasterBand")  # noqa: S314  # GDAL has just written it
     names, colours = {}, {}
+    notes: tuple[str, ...] = ()
     if band is not None:
         names = {number: one.text or "" for number, one in enumerate(band.iterfind("CategoryNames/Category"))}
         for number, entry in enumerate(band.iterfind("ColorTable/Entry")):
             colours[number] = _hex([entry.get(part, "0") for part in ("c1", "c2", "c3")])
         if (table := band.find("GDALRasterAttributeTable")) is not None:
-            more_names, more_colours = _attribute_table(table)
+            more_names, more_colours, notes = _attribute_table(table, name)
             names, colours = {**more_names, **names}, {**more_colours, **colours}
     kept = {number: name.strip() for number, name in names.items() if number >= 0 and name.strip()}
     # A colour table has 256 entries, whether there are as many classes or not.
-    return kept, {
-        number: text
-        for number, text in colours.items()
-        if number > 0 and (number in kept or not set(kept) - {0}) and text
-    }
+    shown = {n: text for n, text in colours.items() if n > 0 and (n in kept or not set(kept) - {0}) and text}
+    return kept, shown, notes
 
 
-def _attribute_table(table: ET.Element) -> tuple[dict[int, str], dict[int, str]]:
+def _attribute_table(table: ET.Element, file: str) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:
     usages = [int(one.text or 0) for one in table.iterfind("FieldDefn/Usage")]
-    # GDAL's numbers for what a column is used for: 2 name, 3 least and 5 only value, 6 to 8 red, green and blue.
+    titles = [(one.text or "").strip().lower() for one in table.iterfind("FieldDefn/Name")]
+    kinds = [one.text for one in table.iterfind("FieldDefn/Type")]
+    # GDAL's numbers for what a column is used for: 0 anything, 2 name, 3 least and 5 only value, 6 to 8 red, green and blue.
     value, name = (
         next((usages.index(usage) for usage in wanted if usage in usages), None) for wanted in ((5, 3), (2,))
     )
+    if value is None and "value" in titles:
+        value = titles.index("value")
+    # Without a column of values the rows are the values, where the table says so or has no number that could be one.
+    first, width = spectrum.numbers([table.get("Row0Min") or 0, table.get("BinSize") or 1]).tolist()
+    others = [
+        title
+        for title, kind, usage in zip(titles, kinds, usages, strict=True)
+        if kind != "2" and usage == 0 and title not in _NO_VALUES
+    ]
+    if value is None and table.get("BinSize") is None and others:
+        return {}, {}, (f"{file}: its table of classes has no column Value; classes' names are left out",)
     names, colours = {}, {}
     for row in table.iterfind("Row"):
         cells = [cell.text or "" for cell in row.iterfind("F")]
         number = float(spectrum.numbers([cells[value] if value is not None else row.get("index", "")])[0])
+        number = number if value is not None else first + width * number
         if not number.is_integer():
             continue
         if name is not None:
             names[int(number)] = cells[name]
         if {6, 7, 8} <= set(usages):
             colours[int(number)] = _hex([cells[usages.index(usage)] for usage in (6, 7, 8)])
-    return names, colours
+    return names, colours, ()
 
 
 def _hex(parts: Sequence[str]) -> str:
