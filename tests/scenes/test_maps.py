@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import pyproj
 import pytest
 import rasterio
 import scipy.io
@@ -238,3 +239,29 @@ def test_what_cannot_be_written_is_refused_first(tmp_path, monkeypatch):
     with pytest.raises(SceneError, match=r"classes that its legend lacks: 3, 9"):
         write_map(tmp_path / "m.npy", np.array([[0, 1, 3, 9]]), LEGEND)
     assert left(tmp_path) == ["d.tif"]
+
+
+ROTATED_POLE = "+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18 +R=6371229 +type=crs"
+
+
+def test_a_crs_that_geotiff_has_no_keys_for_lies_beside_the_map(gdal, tmp_path):
+    where = Georeference(pyproj.CRS(ROTATED_POLE).to_wkt(), (0.1, 0, 1, 0, -0.1, 2))
+    assert write_map(tmp_path / "m.tif", drawn(), LEGEND, where) == ()
+    values = np.full((75, 53, len(NAMES)), 0.25, np.float32)
+    assert write_probabilities(tmp_path / "p.tif", in_blocks(values), (75, 53), LEGEND, where) == ()
+    for path in (tmp_path / "m.tif", tmp_path / "p.tif"):
+        told = json.loads(gdal("gdalinfo", "-json", path))
+        assert pyproj.CRS(told["coordinateSystem"]["wkt"]).equals(pyproj.CRS(ROTATED_POLE), ignore_axis_order=True)
+        assert told["geoTransform"] == [1, 0.1, 0, 2, 0, -0.1]
+    assert json.loads(gdal("gdalinfo", "-json", tmp_path / "m.tif"))["bands"][0]["categories"][1] == "corn"
+    assert left(tmp_path) == ["m.tif", "m.tif.aux.xml", "p.tif", "p.tif.aux.xml"]
+    # A later map without it keeps nothing of it.
+    write_map(tmp_path / "m.tif", drawn(), LEGEND)
+    assert "coordinateSystem" not in json.loads(gdal("gdalinfo", "-json", tmp_path / "m.tif"))
+
+
+def test_a_crs_that_is_lost_all_the_same_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("GDAL_PAM_ENABLED", "NO")
+    where = Georeference(pyproj.CRS(ROTATED_POLE).to_wkt(), (0.1, 0, 1, 0, -0.1, 2))
+    (note,) = write_map(tmp_path / "m.tif", drawn(), LEGEND, where)
+    assert note.startswith("m.tif can't hold the scene's CRS, ")

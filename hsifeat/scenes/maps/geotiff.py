@@ -82,7 +82,7 @@ def _write(
     facts: dict[str, Any],
     describe: Callable[[DatasetWriter], None],
     options: dict[str, str],
-    names: bytes | None,
+    names: ET.Element | None,
 ) -> None:
     import rasterio
     import rasterio.shutil
@@ -98,7 +98,7 @@ def _write(
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        plain, done, table = (Path(folder, name) for name in ("plain.tif", "map.tif", "names.xml"))
+        plain, done, said = (Path(folder, name) for name in ("plain.tif", "map.tif", "map.tif.aux.xml"))
         try:
             with rasterio.open(plain, "w", driver="GTiff", **tiles, **facts) as file:
                 describe(file)
@@ -112,9 +112,25 @@ def _write(
         # What lies there from an earlier map must not describe this one.
         beside.unlink(missing_ok=True)
         if names is not None:
-            table.write_bytes(names)
-            table.replace(beside)
+            # GDAL has put there what a GeoTIFF can't hold, such as the CRS of a rotated pole.
+            root = ET.parse(said).getroot() if said.exists() else ET.Element("PAMDataset")  # noqa: S314  # GDAL's own
+            root.append(names)
+            ET.indent(root, " ")
+            said.write_bytes(ET.tostring(root, encoding="utf-8"))
+        if said.exists():
+            said.replace(beside)
         done.replace(path)
+
+
+def holds_crs(path: Path, georeference: Georeference) -> bool:
+    """Tell whether a GeoTIFF, with what lies beside it, has a CRS as GDAL or pyproj sees it."""
+    import rasterio
+
+    with rasterio.open(path) as file:
+        if file.crs is None or georeference.crs is None:
+            return file.crs is None and georeference.crs is None
+        found = Georeference(file.crs.to_wkt(), georeference.transform)
+        return bool(file.crs == rasterio.CRS.from_wkt(georeference.crs)) or found.same_crs(georeference)
 
 
 def _place(georeference: Georeference | None) -> dict[str, Any]:
@@ -123,13 +139,12 @@ def _place(georeference: Georeference | None) -> dict[str, Any]:
     return {} if georeference is None else {"crs": georeference.crs, "transform": Affine(*georeference.transform)}
 
 
-def _names(classes: NDArray[np.integer], legend: Legend) -> bytes:
-    """Return the names as GDAL's auxiliary file: as category names, which QGIS puts beside the palette, and as a table.
+def _names(classes: NDArray[np.integer], legend: Legend) -> ET.Element:
+    """Return the names as the band of GDAL's auxiliary file has them: as category names, which QGIS puts beside the palette, and as a table.
 
     Neither has a place in the GeoTIFF itself.
     """
-    root = ET.Element("PAMDataset")
-    band = ET.SubElement(root, "PAMRasterBand", band="1")
+    band = ET.Element("PAMRasterBand", band="1")
     named = {0: "no data", **dict(zip(legend.numbers, legend.names, strict=True))}
     categories = ET.SubElement(band, "CategoryNames")
     for number in range(max(named) + 1):
@@ -144,6 +159,4 @@ def _names(classes: NDArray[np.integer], legend: Legend) -> bytes:
         row = ET.SubElement(table, "Row", index=str(index))
         for value in (number, counts.get(number, 0), name, *rgb):
             ET.SubElement(row, "F").text = str(value)
-    ET.indent(root, " ")
-    content: bytes = ET.tostring(root, encoding="utf-8")
-    return content
+    return band

@@ -159,4 +159,6 @@ def _lost(path: Path, georeference: Georeference | None) -> tuple[str, ...]:
         return (f"the scene does not say where it lies, so {path.name} has neither CRS nor transform",)
     if georeference.crs is None:
         return (f"the scene has a transform but no CRS, and so has {path.name}",)
+    if not geotiff.holds_crs(path, georeference):
+        return (f"{path.name} can't hold the scene's CRS, {georeference.crs_name}: assign it where you use the map",)
     return ()
