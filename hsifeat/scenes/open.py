@@ -12,6 +12,7 @@ from hsifeat.scenes.band_lists import parse_bands
 from hsifeat.scenes.labels import open_labels
 from hsifeat.scenes.lazily import Bands
 from hsifeat.scenes.readers import Raster, is_address, read_raster, split_variable
+from hsifeat.scenes.readers.conventions import with_spectrum
 from hsifeat.scenes.registry import REGISTRY
 from hsifeat.scenes.registry.others import find_other
 from hsifeat.scenes.scene import Scene
@@ -119,6 +120,8 @@ def _from_files(
         array, guessed = put_in_order(array, axes, rows, cols, path.name)
         notes += guessed
     raster = replace(raster, array=array, notes=notes)
+    if raster.beside:
+        raster = with_spectrum(raster, path.name)
     if bad_bands != "keep":
         raster = _without_bad_bands(raster, path.name)
     return Scene(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from hsifeat.errors import SceneError
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.readers.faults import told
 from hsifeat.types import Cube
+
+if TYPE_CHECKING:
+    from hsifeat.scenes.readers.conventions import Named
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Raster:
         Where the grid lies.
     class_names, class_colours : dict of int to str
         Of a label map: names (of 0 too, which is unlabelled), and colours as ``#rrggbb``, if the file has them.
+    beside : dict of str to Named
+        Where `ordered` is False: vectors of the file that are called wavelengths or widths, not yet known to be the bands'.
     notes : tuple of str
         What was guessed.
     """
@@ -60,6 +66,7 @@ class Raster:
     georeference: Georeference | None = None
     class_names: dict[int, str] = field(default_factory=dict)
     class_colours: dict[int, str] = field(default_factory=dict)
+    beside: dict[str, Named] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

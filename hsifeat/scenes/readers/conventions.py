@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from hsifeat.scenes.georeference import Georeference
-from hsifeat.scenes.lazily import View
 from hsifeat.scenes.readers import Raster, spectrum
+from hsifeat.types import Cube
 
 _BANDS = {
     *("band", "bands", "nbands", "n_bands", "wavelength", "wavelengths", "wl", "wave", "lambda", "channel", "channels"),
@@ -38,9 +38,12 @@ _COLS = {
 }
 _WAVELENGTHS = {
     *("wavelength", "wavelengths", "wl", "lambda", "center_wavelength", "center_wavelengths", "central_wavelength"),
+    *("wvl", "wavelength_nm", "wavelengths_nm"),
     *("central_wavelengths", "centre_wavelength", "centre_wavelengths", "band_center", "band_centers"),
 }
 _WIDTHS = {"fwhm", "fwhms", "full_width_half_max", "full_width_half_maximum"}
+_SCALES, _ABOUT = {"scale_factor", "scale"}, {"description", "long_name", "standard_name", "name"}
+_NODATA = {"_fillvalue", "missing_value", "data_ignore_value", "nodata", "no_data"}
 _GOOD = {"bbl", "good_wavelengths", "good_bands"}
 
 
@@ -52,14 +55,14 @@ class Named:
     ----------
     dims : tuple of str
         Names of its dimensions; empty where the file has none.
-    array : View
-        Its values.
+    array : array-like
+        Its values, in memory or on disk.
     attrs : dict
         Its attributes.
     """
 
     dims: tuple[str, ...]
-    array: View
+    array: Cube
     attrs: dict[str, Any]
 
 
@@ -151,7 +154,45 @@ def described(one: Named, dims: Sequence[str], named: Mapping[str, Named], name:
 
 def nodata_of(one: Named) -> tuple[float, ...]:
     """Return the values for no data."""
-    return spectrum.nodata_of([v for key in ("_FillValue", "missing_value") for v in np.ravel(one.attrs.get(key, []))])
+    return spectrum.nodata_of(
+        [v for key, value in one.attrs.items() if key.lower() in _NODATA for v in np.ravel(value)]
+    )
+
+
+def is_spectral(name: str, shape: Sequence[int], cube: Sequence[int]) -> bool:
+    """Tell whether a variable beside a cube is a vector called wavelengths or widths, as long as one of the cube's axes."""
+    last = name.rpartition("/")[2].lower()
+    return last in _WAVELENGTHS | _WIDTHS and sorted(shape)[:-1] in ([], [1]) and max(shape) in cube
+
+
+def with_spectrum(raster: Raster, name: str) -> Raster:
+    """Give a cube (rows, cols, bands) the wavelengths and widths that lie beside it, where they are as many as its bands."""
+    bands = int(raster.array.shape[2])
+    fitting = {key: one for key, one in raster.beside.items() if max(one.array.shape) == bands}
+    found: list[Named | None] = []
+    notes: list[str] = []
+    for what, names in (("wavelengths", _WAVELENGTHS), ("widths", _WIDTHS)):
+        called = [key for key in fitting if key.rpartition("/")[2].lower() in names]
+        found.append(fitting[called[0]] if len(called) == 1 else None)
+        if called:
+            took = f"took {called[0]}" if len(called) == 1 else f"found {', '.join(called)} and took none"
+            notes.append(f"{name}: {took} as the {what} of its bands")
+    wavelengths, fwhm = found
+    unit = _unit(wavelengths) or _unit(fwhm)
+    wavelengths_nm, fwhm_nm, more = spectrum.in_nm(_values(wavelengths), _values(fwhm), unit, bands, name)
+    return replace(raster, wavelengths_nm=wavelengths_nm, fwhm_nm=fwhm_nm, notes=(*raster.notes, *notes, *more))
+
+
+def plain_scale(one: Named, variable: str, name: str) -> tuple[float, tuple[str, ...]]:
+    """Read a scale factor outside the CF conventions: NEON's 10000 is what values are divided by, others multiply."""
+    factor = next((float(spectrum.numbers(np.ravel(v))[0]) for k, v in one.attrs.items() if k.lower() in _SCALES), 1.0)
+    if factor == 1 or not np.isfinite(factor) or factor <= 0:
+        return 1.0, ()
+    words = " ".join([variable, *(str(value) for key, value in one.attrs.items() if key.lower() in _ABOUT)])
+    if "reflectance" not in words.lower():
+        return 1.0, (f"{name}: its scale factor {factor:g} is not applied: values are as stored",)
+    scale = factor if factor > 1 else float(np.round(1 / factor, 9))
+    return scale, (f"{name}: took {scale:g} as reflectance 1, by its scale factor {factor:g}",)
 
 
 def _first(along: Mapping[str, Named], names: set[str]) -> Named | None:
@@ -159,11 +200,13 @@ def _first(along: Mapping[str, Named], names: set[str]) -> Named | None:
 
 
 def _unit(one: Named | None) -> str:
-    return "" if one is None else str(one.attrs.get("units", one.attrs.get("unit", "")))
+    said = {} if one is None else {key.lower(): value for key, value in one.attrs.items()}
+    unit = said.get("units", said.get("unit", ""))
+    return unit.decode("utf-8", "replace") if isinstance(unit, bytes) else str(unit)
 
 
 def _values(one: Named | None) -> Sequence[float] | None:
-    return None if one is None else np.asarray(one.array).astype(np.float64).tolist()
+    return None if one is None else np.ravel(np.asarray(one.array)).astype(np.float64).tolist()
 
 
 def _scale(one: Named, name: str) -> tuple[float, tuple[str, ...]]:

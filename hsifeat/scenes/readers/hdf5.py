@@ -13,6 +13,7 @@ from hsifeat.errors import SceneError
 from hsifeat.scenes.lazily import Part, Turned, View, as_slices
 from hsifeat.scenes.readers import Raster
 from hsifeat.scenes.readers.candidates import choose
+from hsifeat.scenes.readers.conventions import Named, is_spectral, nodata_of, plain_scale
 from hsifeat.scenes.readers.faults import told
 from hsifeat.scenes.readers.hdf5_heaps import check_heaps
 
@@ -68,10 +69,21 @@ def read(path: Path, ndim: int, variable: str | None) -> Raster:
             from hsifeat.scenes.readers import labelled
 
             return labelled.read_netcdf(path, ndim, variable)
-        shapes = {name: dataset.shape for name, dataset in _datasets(file).items()}
-        chosen, notes = choose(path, shapes, ndim, variable)
+        found = _datasets(file)
+        chosen, notes = choose(path, {name: dataset.shape for name, dataset in found.items()}, ndim, variable)
         notes += storage_notes(path, file[chosen])
-    return Raster(array=Hdf5Array(path, chosen), ordered=False, variable=chosen, notes=notes)
+        array = Hdf5Array(path, chosen)
+        one = Named((), array, dict(file[chosen].attrs))
+        scale, scale_notes = plain_scale(one, chosen, path.name)
+        return Raster(
+            array,
+            ordered=False,
+            variable=chosen,
+            nodata=nodata_of(one),
+            scale=scale,
+            beside=_beside(found, chosen),
+            notes=(*notes, *scale_notes),
+        )
 
 
 def read_matlab(path: Path, ndim: int, variable: str | None) -> Raster:
@@ -98,13 +110,24 @@ def read_matlab(path: Path, ndim: int, variable: str | None) -> Raster:
         }
         chosen, notes = choose(path, shapes, ndim, variable)
         notes += storage_notes(path, file[chosen])
+        beside = _beside({name: found[name] for name in shapes}, chosen)
     array = Hdf5Array(path, chosen)
     if by_matlab:
-        return Raster(Turned(array, range(len(array.shape))[::-1]), ordered=False, variable=chosen, notes=notes)
+        turned = Turned(array, range(len(array.shape))[::-1])
+        return Raster(turned, ordered=False, variable=chosen, beside=beside, notes=notes)
     notes += (
         f"{path.name}: is HDF5, but not MATLAB's; took the axes of {chosen} as they are stored, not turned round",
     )
-    return Raster(array, ordered=False, variable=chosen, notes=notes)
+    return Raster(array, ordered=False, variable=chosen, beside=beside, notes=notes)
+
+
+def _beside(found: dict[str, Any], chosen: str) -> dict[str, Named]:
+    """Read the vectors that are called wavelengths or widths."""
+    return {
+        name: Named((), np.asarray(one), dict(one.attrs))
+        for name, one in found.items()
+        if is_spectral(name, one.shape, found[chosen].shape)
+    }
 
 
 def storage_notes(path: Path, dataset: Any) -> tuple[str, ...]:

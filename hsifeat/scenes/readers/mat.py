@@ -7,6 +7,7 @@ from pathlib import Path
 from hsifeat.errors import SceneError
 from hsifeat.scenes.readers import Raster
 from hsifeat.scenes.readers.candidates import choose
+from hsifeat.scenes.readers.conventions import Named, is_spectral
 
 NUMERIC = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 # Deflate, by which MATLAB compresses, makes nothing more than 1032 times smaller.
@@ -37,4 +38,7 @@ def read(path: Path, ndim: int, variable: str | None) -> Raster:
             f"{path} says that {chosen} has {values} values, more than a file of {path.stat().st_size} bytes can hold: "
             "it is damaged"
         )
-    return Raster(array=loadmat(path, variable_names=[chosen])[chosen], ordered=False, variable=chosen, notes=notes)
+    vectors = [name for name, shape in shapes.items() if is_spectral(name, shape, shapes[chosen])]
+    arrays = loadmat(path, variable_names=[chosen, *vectors])
+    beside = {name: Named((), arrays[name], {}) for name in vectors}
+    return Raster(array=arrays[chosen], ordered=False, variable=chosen, beside=beside, notes=notes)

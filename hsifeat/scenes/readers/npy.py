@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError
 from hsifeat.scenes.readers import Raster
 from hsifeat.scenes.readers.candidates import choose
+from hsifeat.scenes.readers.conventions import Named, is_spectral
 from hsifeat.scenes.readers.unpacked import keep_with, unpacked
 
 
@@ -33,11 +34,16 @@ def read_npz(path: Path, ndim: int, variable: str | None) -> Raster:
                 if dtype.kind in "biufc":
                     shapes[name.removesuffix(".npy")] = shape
         chosen, notes = choose(path, shapes, ndim, variable)
+        beside = {}
+        for name, shape in shapes.items():
+            if is_spectral(name, shape, shapes[chosen]):
+                with archive.open(f"{name}.npy") as member:
+                    beside[name] = Named((), np.lib.format.read_array(member, allow_pickle=False), {})
         with archive.open(f"{chosen}.npy") as member:
             part = unpacked(member, path, "array.npy")
     array = _mapped(part, path)
     keep_with(array, part)
-    return Raster(array=array, ordered=False, variable=chosen, notes=notes)
+    return Raster(array=array, ordered=False, variable=chosen, beside=beside, notes=notes)
 
 
 def _mapped(path: Path, shown: Path) -> NDArray[np.generic]:

@@ -1,0 +1,101 @@
+"""Wavelengths that lie beside a cube in files whose axes have no names, written by scipy, numpy and h5py."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+
+from hsifeat import open_scene
+
+CUBE = np.random.default_rng(0).integers(0, 9000, (6, 7, 5)).astype(np.int16)
+NM = np.array([450.5, 550.0, 640.25, 2300.0, 900.0])
+
+
+def written(path, cube=CUBE, **vectors):
+    match path.suffix:
+        case ".mat":
+            scipy.io.savemat(path, {"cube": cube, **vectors})
+        case ".npz":
+            np.savez(path, cube=cube, **vectors)
+        case ".h5":
+            with h5py.File(path, "w") as file:
+                for name, values in {"cube": cube, **vectors}.items():
+                    file[name] = values
+    return path
+
+
+FORMATS = pytest.mark.parametrize("suffix", [".mat", ".npz", ".h5"])
+
+
+@FORMATS
+@pytest.mark.parametrize(("factor", "unit"), [(1, "nanometers"), (1000, "micrometers")])
+@pytest.mark.parametrize("shape", [(5,), (1, 5), (5, 1)])
+def test_a_vector_named_like_wavelengths_is_used(tmp_path, suffix, factor, unit, shape):
+    path = written(tmp_path / f"x{suffix}", Wavelengths=(NM / factor).reshape(shape), fwhm=np.full(5, 10 / factor))
+    scene = open_scene(path)
+    np.testing.assert_allclose(scene.wavelengths_nm, NM)
+    np.testing.assert_allclose(scene.fwhm_nm, 10)
+    np.testing.assert_array_equal(np.asarray(scene.cube), CUBE)
+    told = " ".join(scene.notes)
+    assert f"x{suffix}: took Wavelengths as the wavelengths of its bands" in told and f"no unit; took {unit}" in told
+
+
+@FORMATS
+@pytest.mark.parametrize(
+    ("vectors", "note"),
+    [
+        pytest.param({"wavelength": NM[:4]}, None, id="too-few"),
+        pytest.param({"wavelength": np.arange(6.0)}, None, id="as-many-as-rows"),
+        pytest.param({"weights": NM}, None, id="another-name"),
+        pytest.param({"wavelength": NM, "wl": NM}, "found wavelength, wl and took none", id="two"),
+        pytest.param({"wavelength": NM * np.nan}, "not all positive numbers; they are left out", id="nan"),
+    ],
+)
+def test_other_vectors_are_not(tmp_path, suffix, vectors, note):
+    scene = open_scene(written(tmp_path / f"x{suffix}", **vectors))
+    assert scene.wavelengths_nm is None
+    assert ("wavelengths of its bands" in " ".join(scene.notes)) == (note is not None)
+    assert note is None or note in " ".join(scene.notes)
+
+
+def test_bands_first_and_matlab_73(tmp_path):
+    """The bands are known only once the axes are; MATLAB lays them the other way round on disk."""
+    path = written(tmp_path / "x.npz", CUBE.transpose(2, 0, 1), wavelength=NM)
+    np.testing.assert_array_equal(open_scene(path, axes="bands,rows,cols").wavelengths_nm, NM)
+    with h5py.File(tmp_path / "x.mat", "w") as file:
+        for name, values in {"cube": CUBE, "lambda": NM[:, None]}.items():
+            file.create_dataset(name, data=values.T).attrs["MATLAB_class"] = np.bytes_("double")
+    scene = open_scene(tmp_path / "x.mat")
+    np.testing.assert_array_equal(np.asarray(scene.cube), CUBE)
+    np.testing.assert_array_equal(scene.wavelengths_nm, NM)
+    flat = written(tmp_path / "y.mat", CUBE.reshape(42, 5), wavelength=NM)
+    flat_scene = open_scene(flat, axes="pixels-by-row,bands", rows=6, variable="cube")
+    np.testing.assert_array_equal(flat_scene.wavelengths_nm, NM)
+
+
+@pytest.mark.parametrize(
+    ("factor", "scale"), [pytest.param(10000.0, 10000, id="divides"), pytest.param(0.0001, 10000, id="multiplies")]
+)
+def test_an_hdf5_as_neon_lays_it_out(tmp_path, factor, scale):
+    cube = CUBE.copy()
+    cube[2, 3] = -9999
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        data = file.create_dataset("SITE/Reflectance/Reflectance_Data", data=cube)
+        data.attrs.update({"Data_Ignore_Value": -9999.0, "Scale_Factor": factor})
+        spectral = file.create_group("SITE/Reflectance/Metadata/Spectral_Data")
+        spectral["Wavelength"], spectral["FWHM"] = NM / 1000, np.full(5, 0.005)
+        spectral["Wavelength"].attrs["Units"] = np.bytes_("micrometers")
+    scene = open_scene(tmp_path / "x.h5")
+    np.testing.assert_allclose(scene.wavelengths_nm, NM)
+    np.testing.assert_allclose(scene.fwhm_nm, 5)
+    assert scene.nodata == (-9999.0,) and scene.scale == scale and np.count_nonzero(~scene.valid) == 1
+    assert f"took 10000 as reflectance 1, by its scale factor {factor:g}" in " ".join(scene.notes)
+
+
+def test_a_scale_of_what_is_no_reflectance_is_told(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("radiance", data=CUBE).attrs["scale"] = 50.0
+    scene = open_scene(tmp_path / "x.h5")
+    assert scene.scale == 1 and "its scale factor 50 is not applied" in " ".join(scene.notes)
