@@ -23,16 +23,55 @@ from hsifeat.types import PlaneId
 
 @dataclass(frozen=True)
 class Tiles:
-    """The tiles of a plane: side of the cores, which lie edge to edge from the scene's first pixel, their frame, stride."""
+    """The tiles of a plane, as its recipe says.
+
+    Attributes
+    ----------
+    core_px : int
+        From one tile to the next; 0 where the scene was seen whole.
+    context_px : int
+        Width of the frame around that.
+    stride : int
+        Scene pixels along a cell of the plane.
+    blended : bool
+        Whether all of each tile counts, where tiles overlap, and not its core alone.
+    origin : tuple of 2 ints or None
+        Corner of the first tile; None where its core begins with the scene.
+    mirrored : bool
+        Whether tiles saw the scene mirrored beyond its edge.
+    """
 
     core_px: int
     context_px: int
     stride: int = 1
+    blended: bool = False
+    origin: tuple[int, int] | None = None
+    mirrored: bool = True
 
     @property
     def tile_px(self) -> int:
         """Side of what the model saw."""
         return self.core_px + 2 * self.context_px
+
+    def span(
+        self, low: NDArray[np.intp], high: NDArray[np.intp], length: int, axis: int
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the first pixel, and the one after the last, that tiles of the cells from `low` to `high` saw."""
+        if not self.core_px:
+            return np.zeros_like(low), np.full_like(high, length)
+        margin = 0 if self.blended else self.context_px
+        first = -self.context_px if self.origin is None else self.origin[axis]
+        kept = self.tile_px - 2 * margin
+        most = max(-(-(length - first - margin - kept) // self.core_px), 0)
+        # A cell lies in the kept part of the tiles between these two.
+        begin = np.clip((low * self.stride - first - margin - kept) // self.core_px + 1, 0, most)
+        end = np.clip((high * self.stride - first - margin) // self.core_px, 0, most)
+        start, stop = first + begin * self.core_px, first + end * self.core_px + self.tile_px
+        if self.mirrored:
+            # Beyond the edge a tile holds the mirrored scene, so it saw those pixels as well.
+            from_end, from_start = 2 * (length - 1) - (stop - 1), 1 - start
+            start, stop = np.minimum(start, from_end), np.maximum(stop, from_start)
+        return np.maximum(start, 0), np.minimum(stop, length)
 
 
 @dataclass(frozen=True)
@@ -54,25 +93,22 @@ class Context:
         window = "" if self.window_px == 1 else f"{self.window_px}x{self.window_px} px window"
         if self.tiles is None:
             return window or "its own pixel"
-        return f"{self.tiles.tile_px}x{self.tiles.tile_px} px tile" + (f" of a {window}" if window else "")
+        tile = f"{self.tiles.tile_px}x{self.tiles.tile_px} px tile" if self.tiles.core_px else "the whole scene"
+        tile += "s that overlap" if self.tiles.blended else ""
+        return tile + (f" of a {window}" if window else "")
 
-    def span(self, at: NDArray[np.intp], length: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def span(self, at: NDArray[np.intp], length: int, axis: int = 0) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the first pixel of the context, and the one after the last, along an axis of `length` pixels."""
         first = np.maximum(at - self.window_px // 2, 0)
         last = np.minimum(at - self.window_px // 2 + self.window_px - 1, length - 1)
         if self.tiles is None:
             return first, last + 1
-        core, frame, stride = self.tiles.core_px, self.tiles.context_px, self.tiles.stride
+        stride = self.tiles.stride
         cells = -(-length // stride)
         # Cells between whose centres the pixels lie, then the tiles of those cells.
         low = np.floor(np.maximum((first + 0.5) / stride - 0.5, 0)).astype(np.intp)
         high = np.minimum(np.ceil(np.maximum((last + 0.5) / stride - 0.5, 0)).astype(np.intp), cells - 1)
-        start = low * stride // core * core - frame
-        stop = (high * stride // core + 1) * core + frame
-        # Beyond the edge a tile holds the mirrored scene, so it saw those pixels as well.
-        from_end, from_start = 2 * (length - 1) - (stop - 1), 1 - start
-        start, stop = np.minimum(start, from_end), np.maximum(stop, from_start)
-        return np.maximum(start, 0), np.minimum(stop, length)
+        return self.tiles.span(low, high, length, axis)
 
 
 @dataclass(frozen=True)
@@ -110,7 +146,18 @@ def _context_of(features: Features, group: ColumnGroup) -> Context:
     (plane,) = features.select([PlaneId(group.t, group.layer)])
     tiling = features.recipe["tiling"]
     frame = tiling["context_px"]
-    return Context(window, Tiles(tiling["tile_px"] - 2 * frame, frame, plane.stride))
+    origin = tiling.get("origin")
+    return Context(
+        window,
+        Tiles(
+            tiling["tile_px"] - 2 * frame,
+            frame,
+            plane.stride,
+            blended=tiling["stitch"] in {"mean", "hann"},
+            origin=None if origin is None else (origin[0], origin[1]),
+            mirrored=tiling["padding"] == "reflect",
+        ),
+    )
 
 
 def leakage(draw: Draw, contexts: Iterable[Context]) -> Leakage:
@@ -125,6 +172,6 @@ def leakage(draw: Draw, contexts: Iterable[Context]) -> Leakage:
     seen = np.zeros(len(test), bool)
     for context in contexts:
         top, bottom = context.span(test[:, 0], draw.train.shape[0])
-        left, right = context.span(test[:, 1], draw.train.shape[1])
+        left, right = context.span(test[:, 1], draw.train.shape[1], axis=1)
         seen |= counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left] > 0
     return Leakage(float(seen.mean()), float(np.median(distances)), float(distances.min()))
