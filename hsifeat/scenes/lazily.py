@@ -24,11 +24,14 @@ class View(ABC):
         Of the array.
     dtype : dtype-like
         Of its values.
+    chunks : sequence of int, optional
+        Shape of what is read, and unpacked, whole for whatever is wanted of it.
     """
 
-    def __init__(self, shape: Sequence[int], dtype: DTypeLike) -> None:
+    def __init__(self, shape: Sequence[int], dtype: DTypeLike, chunks: Sequence[int] | None = None) -> None:
         self.shape = tuple(int(size) for size in shape)
         self.dtype = np.dtype(dtype)
+        self.chunks = None if chunks is None else tuple(int(size) for size in chunks)
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
         """Read a block by slices and whole numbers."""
@@ -81,7 +84,10 @@ class Turned(View):
     """
 
     def __init__(self, source: Cube, axes: Sequence[int]) -> None:
-        super().__init__([source.shape[axis] for axis in axes], source.dtype)
+        chunks = getattr(source, "chunks", None)
+        super().__init__(
+            [source.shape[axis] for axis in axes], source.dtype, chunks and [chunks[axis] for axis in axes]
+        )
         self._source, self._axes = source, tuple(axes)
 
     def _read(self, parts: tuple[Part, ...]) -> NDArray[Any]:
@@ -130,7 +136,10 @@ class Unflattened(View):
     """
 
     def __init__(self, source: Cube, slow: int, fast: int) -> None:
-        super().__init__((source.shape[0], slow, fast), source.dtype)
+        chunks = getattr(source, "chunks", None)
+        # A chunk that begins within a run ends within another.
+        runs = chunks and (chunks[0], max(chunks[1] // fast, 1), min(chunks[1], fast))
+        super().__init__((source.shape[0], slow, fast), source.dtype, runs)
         self._source = source
 
     def _read(self, parts: tuple[Part, ...]) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from hsifeat.scenes.labels import open_labels
 from hsifeat.scenes.lazily import Bands
 from hsifeat.scenes.readers import Raster, is_address, read_raster, split_variable
 from hsifeat.scenes.readers.conventions import with_spectrum
+from hsifeat.scenes.readers.rechunked import walkable
 from hsifeat.scenes.registry import REGISTRY
 from hsifeat.scenes.registry.others import find_other
 from hsifeat.scenes.scene import Scene
@@ -119,7 +120,8 @@ def _from_files(
     if not raster.ordered:
         array, guessed = put_in_order(array, axes, rows, cols, path.name)
         notes += guessed
-    raster = replace(raster, array=array, notes=notes)
+    array, slow = walkable(array, path.name)
+    raster = replace(raster, array=array, notes=(*notes, *slow))
     if raster.beside:
         raster = with_spectrum(raster, path.name)
     if bad_bands != "keep":

@@ -34,7 +34,8 @@ class Hdf5Array(View):
 
         self._path, self._name = path, name
         self._dataset = h5py.File(path, "r")[name]
-        super().__init__(self._dataset.shape, self._dataset.dtype)
+        packed = self._dataset.id.get_create_plist().get_nfilters() > 0
+        super().__init__(self._dataset.shape, self._dataset.dtype, self._dataset.chunks if packed else None)
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path, str]]:
         return type(self), (self._path, self._name)

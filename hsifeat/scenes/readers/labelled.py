@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from math import prod
@@ -35,10 +35,12 @@ class OnDisk(View):
         The file or folder.
     source : array-like
         Takes slices and whole numbers.
+    chunks : sequence of int or None
+        Shape of its chunks, where it has any.
     """
 
-    def __init__(self, path: Path, source: Any) -> None:
-        super().__init__(source.shape, source.dtype)
+    def __init__(self, path: Path, source: Any, chunks: Sequence[int] | None = None) -> None:
+        super().__init__(source.shape, source.dtype, chunks)
         self._path, self._source = path, source
 
     def _read(self, parts: tuple[Part, ...]) -> NDArray[Any]:
@@ -56,7 +58,7 @@ class Signed(View):
     """
 
     def __init__(self, source: View) -> None:
-        super().__init__(source.shape, _other_sign(source.dtype))
+        super().__init__(source.shape, _other_sign(source.dtype), source.chunks)
         self._source = source
 
     def _read(self, parts: tuple[Part, ...]) -> NDArray[Any]:
@@ -179,14 +181,16 @@ def _by_xarray(path: Path, **options: Any) -> dict[str, Named]:
         for name, variable in sorted(dataset.variables.items(), key=lambda item: str(item[0])):
             # Where a file has no names for its dimensions, xarray makes some up.
             dims = () if any(str(dim).startswith("phony_dim_") for dim in variable.dims) else map(str, variable.dims)
-            found[f"{group}/{name}".strip("/")] = _named(tuple(dims), OnDisk(path, variable), dict(variable.attrs))
+            chunks = variable.encoding.get("chunksizes") or variable.encoding.get("chunks")
+            view = OnDisk(path, variable, chunks)
+            found[f"{group}/{name}".strip("/")] = _named(tuple(dims), view, dict(variable.attrs))
     return found
 
 
 def _by_zarr(path: Path, array: Any) -> Named:
     dims = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS") or ()
     known = all(isinstance(dim, str) for dim in dims) and len(dims) == array.ndim
-    return _named(tuple(dims) if known else (), OnDisk(path, array), dict(array.attrs))
+    return _named(tuple(dims) if known else (), OnDisk(path, array, array.chunks), dict(array.attrs))
 
 
 def _raster(path: Path, named: dict[str, Named], ndim: int, variable: str | None) -> Raster:
