@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
+from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -16,7 +18,7 @@ _COLUMNS = ("row", "col", "class")
 
 
 def read_points(path: Path, scene: Scene) -> Labels:
-    """Read a comma-separated file of row, col (from 0) and class, with a header or without one.
+    """Read a file of row, col (from 0) and class, separated by commas, semicolons or tabs, with a header or without one.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ def _read(path: Path, scene: Scene) -> tuple[list[tuple[int, int]], list[str]]:
     order: tuple[int, ...] | None = None
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, skipinitialspace=True)
+            lines = csv.reader(file, delimiter=_delimiter(file), skipinitialspace=True)
             for fields in lines:
                 if not any(fields):
                     continue
@@ -84,6 +86,17 @@ def _read(path: Path, scene: Scene) -> tuple[list[tuple[int, int]], list[str]]:
     return pixels, found
 
 
+def _delimiter(file: TextIO) -> str:
+    """Return what separates the fields of the first line that has any; programs in many languages write semicolons."""
+    first = next((line for line in file if line.strip()), "")
+    file.seek(0)
+    for mark in ",;\t":
+        with suppress(SceneError):
+            _columns(next(csv.reader([first], delimiter=mark, skipinitialspace=True), []), "")
+            return mark
+    return ","
+
+
 def _columns(fields: list[str], name: str) -> tuple[tuple[int, ...], bool]:
     """Return the places of row, col and class, told by the first line, and whether that line is a header."""
     named = [field.strip().lower() for field in fields]
@@ -92,7 +105,7 @@ def _columns(fields: list[str], name: str) -> tuple[tuple[int, ...], bool]:
     if len(fields) == 3 and _whole(fields[0]) is not None and _whole(fields[1]) is not None:
         return (0, 1, 2), False
     raise SceneError(
-        f"{name}: a CSV of labels has the columns row, col, class, separated by commas; found {', '.join(fields)}. Save "
+        f"{name}: a CSV of labels has the columns row, col, class, separated by commas, semicolons or tabs; found {', '.join(fields)}. Save "
         "map coordinates as points in a vector file instead"
     )
 

@@ -17,7 +17,7 @@ from hsifeat.scenes.scene import Labels, Scene
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
-SUFFIXES = (".gpkg", ".geojson", ".json", ".shp")
+SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".kml", ".gml")
 # Around the scene, of its extent, within which shapes are cut out before they are reprojected.
 _MARGIN = 0.1
 # Points along a side of the scene by which its extent in another CRS is found.
@@ -50,7 +50,7 @@ def read_vectors(path: Path, rest: str, scene: Scene) -> Labels:
     Parameters
     ----------
     path : Path
-        A GeoPackage, GeoJSON or shapefile of polygons or points.
+        A GeoPackage, GeoJSON, shapefile, FlatGeobuf, KML or GML of polygons or points.
     rest : str
         ``COLUMN``, ``LAYER:COLUMN``, ``LAYER``, or nothing; what is left out must have a single candidate.
     scene : Scene
@@ -74,6 +74,8 @@ def read_vectors(path: Path, rest: str, scene: Scene) -> Labels:
         raise SceneError(
             f"{path.name} has map coordinates, but the scene {scene.name} has no CRS: give it one, or a label raster"
         )
+    index = path.with_suffix(".gfs")
+    indexed = index.exists()
     try:
         features, column, name, notes = _read(path, rest)
     except SceneError:
@@ -81,6 +83,10 @@ def read_vectors(path: Path, rest: str, scene: Scene) -> Labels:
     except Exception as error:  # a damaged file makes GDAL raise anything at all
         reason = " ".join(str(error).split()) or type(error).__name__
         raise SceneError(f"{path} can't be read, it may be truncated: {reason}") from error
+    finally:
+        # GDAL writes it beside a GML.
+        if path.suffix.lower() == ".gml" and not indexed:
+            index.unlink(missing_ok=True)
     features, left_out = _usable(features, column, path.name)
     # All of the file's classes are numbered, so that its labels mean the same on every scene.
     values, names = number_classes(features[column].tolist(), f"{path.name}, column {column}")

@@ -23,7 +23,7 @@ def open_labels(source: str | Path, scene: Scene | None = None) -> Labels:
 
         - A raster of shape (rows, cols) in any format that a scene can have, as ``FILE`` or, when it holds several
           variables, ``FILE:VARIABLE``. Values are whole numbers, 0 = unlabelled; what the file calls nodata becomes 0.
-        - Polygons or points (``.gpkg``, ``.geojson``, ``.json``, ``.shp``) as ``FILE``, ``FILE:COLUMN`` or
+        - Polygons or points (``.gpkg``, ``.geojson``, ``.shp``, ``.fgb``, ``.kml``, ``.gml``) as ``FILE``, ``FILE:COLUMN`` or
           ``FILE:LAYER:COLUMN``, where the column holds a number or a name for each feature's class.
         - A ``.csv`` of row, col (both from 0) and class, a number or a name.
 

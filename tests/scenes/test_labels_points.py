@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,7 +72,7 @@ def test_a_pixel_of_two_classes_is_of_none(tmp_path_factory, lines):
         pytest.param(b"0,1,1\n0,1,x\n", "found both 1 and 'x'", id="numbers-and-names"),
         pytest.param(b"x,y,class\n1,2,3\n", r"columns row, col, class.*found x, y, class\. Save map coordinates as points",
                      id="coordinates"),
-        pytest.param(b"0;1;2\n", "separated by commas; found 0;1;2", id="semicolons"),
+        pytest.param(b"0|1|2\n", "separated by commas, semicolons or tabs; found 0|1|2", id="bars"),
         pytest.param(b"0,1,2,3\n", "columns row, col, class", id="four-columns"),
         pytest.param(b"", "no labelled pixel", id="empty"),
         pytest.param(b"row,col,class\n", "no labelled pixel", id="header-only"),
@@ -93,3 +94,13 @@ def test_a_csv_needs_a_scene_and_has_no_variable(tmp_path):
         open_labels(tmp_path / "p.csv")
     with pytest.raises(SceneError, match="leave out 'class'"):
         open_labels(f"{tmp_path / 'p.csv'}:class", placed(3, 4))
+
+
+@pytest.mark.parametrize("mark", [";", "\t", ","])
+@pytest.mark.parametrize("header", [True, False])
+def test_a_csv_as_pandas_writes_it_in_any_language(tmp_path, mark, header):
+    frame = pd.DataFrame({"row": [0, 2], "col": [1, 3], "class": ["wheat, red, winter", "corn; maize"]})
+    frame.to_csv(tmp_path / "gt.csv", sep=mark, index=False, header=header)
+    labels = open_labels(tmp_path / "gt.csv", placed(3, 4))
+    assert labels.class_names == {1: "corn; maize", 2: "wheat, red, winter"}
+    assert labels.classes[0, 1] == 2 and labels.classes[2, 3] == 1 and np.count_nonzero(labels.classes) == 2

@@ -329,3 +329,19 @@ def test_a_band_of_latitudes_holds_scenes_at_the_pole_and_across_the_antimeridia
     clear = np.abs(lat - edge) > 0.03
     wrong = (labels.classes == 3)[clear] != (lat < edge)[clear]
     assert wrong.mean() < 0.02, "but for the pixels on the antimeridian itself, where the band begins and ends"
+
+
+@pytest.mark.parametrize(("suffix", "driver"), [(".fgb", "FlatGeobuf"), (".kml", "KML"), (".gml", "GML")])
+def test_other_vector_formats(gdal, tmp_path, suffix, driver):
+    source = saved(tmp_path / "x.gpkg", {"crop": ["wheat", "corn"]}, TWO)
+    (tmp_path / "out").mkdir()
+    path = tmp_path / "out" / f"fields{suffix}"
+    gdal("ogr2ogr", "-f", driver, path, source)
+    for one in (tmp_path / "out").glob("*.xsd"):
+        one.unlink()
+    before = sorted((tmp_path / "out").iterdir())
+    labels = open_labels(path, placed(6, 7, NORTH_UP))
+    # KML's numbers are rounded, and in degrees.
+    assert np.count_nonzero(labels.classes != FIELDS) == 0
+    assert labels.class_names == {1: "corn", 2: "wheat"} and labels.name == "fields"
+    assert sorted((tmp_path / "out").iterdir()) == before, "nothing is written beside it"

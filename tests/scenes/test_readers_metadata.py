@@ -361,6 +361,20 @@ def test_netcdf_that_gdal_wrote(gdal, tmp_path):
     assert pyproj.CRS(raster.georeference.crs).to_epsg() == 32611
 
 
+def test_a_rotated_grid_that_gdal_wrote_as_netcdf_is_told(gdal, tmp_path):
+    """GDAL writes coordinates of the grid as if it were not rotated, and its transform beside them."""
+    upright = Affine(10, 0, 500_000, 0, -10, 4_000_000)
+    for angle, told in ((0, False), (30, True)):
+        with rasterio.open(
+            tmp_path / "x.tif", "w", driver="GTiff", width=4, height=3, count=1, dtype="int16", crs="EPSG:32611",
+            transform=upright @ Affine.rotation(angle),
+        ) as file:  # fmt: skip
+            file.write(np.arange(12, dtype=np.int16).reshape(1, 3, 4))
+        gdal("gdal_translate", "-q", "-of", "netCDF", tmp_path / "x.tif", tmp_path / "x.nc")
+        notes = " ".join(read_raster(tmp_path / "x.nc", 2, "Band1").notes)
+        assert ("its coordinates and its GeoTransform disagree" in notes) == told
+
+
 @pytest.mark.parametrize(
     ("change", "note"),
     [

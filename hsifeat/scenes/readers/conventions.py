@@ -243,13 +243,16 @@ def _georeference(
     """Read the grid mapping for the CRS, and the coordinates for the transform, or else GDAL's GeoTransform."""
     mapping = named.get(str(one.attrs.get("grid_mapping", "")).split(":")[0].strip() or "spatial_ref")
     crs, notes = _crs(mapping, name)
-    transform, trouble = _by_coordinates(named.get(dims[0]), named.get(dims[1]))
-    if transform is None and mapping is not None and "GeoTransform" in mapping.attrs:
-        text = mapping.attrs["GeoTransform"]
-        parts = spectrum.numbers(text.split() if isinstance(text, str) else np.ravel(text))
-        if len(parts) == 6 and np.isfinite(parts).all():
-            c, a, b, f, d, e = map(float, parts)
-            transform, trouble = (a, b, c, d, e, f), ""
+    y, x = named.get(dims[0]), named.get(dims[1])
+    transform, trouble = _by_coordinates(y, x)
+    by_gdal = _by_gdal(mapping)
+    if transform is None and by_gdal is not None:
+        transform, trouble = by_gdal, ""
+    elif transform is not None and by_gdal is not None and _unit(x).lower() not in _KILOMETRES:
+        rows, cols = (one.array.shape[one.dims.index(dim)] for dim in dims[:2])
+        if not _same_grid(transform, by_gdal, rows, cols):
+            told = "its coordinates and its GeoTransform disagree, as where GDAL wrote a rotated grid; took the coordinates"
+            notes += (f"{name}: {told}, which may be wrong",)
     if transform is None:
         if crs is None:
             return None, notes
@@ -273,7 +276,27 @@ def _crs(mapping: Named | None, name: str) -> tuple[str | None, tuple[str, ...]]
         return None, (f"{name}: its grid mapping can't be read; the CRS is left out",)
 
 
+_KILOMETRES = {"km", "kilometer", "kilometre", "kilometers", "kilometres"}
 _Transform = tuple[float, float, float, float, float, float]
+
+
+def _by_gdal(mapping: Named | None) -> _Transform | None:
+    """Return the transform that GDAL leaves in a grid mapping."""
+    text = "" if mapping is None else mapping.attrs.get("GeoTransform", "")
+    parts = spectrum.numbers(text.split() if isinstance(text, str) else np.ravel(text))
+    if len(parts) != 6 or not np.isfinite(parts).all():
+        return None
+    c, a, b, f, d, e = map(float, parts)
+    return a, b, c, d, e, f
+
+
+def _same_grid(one: _Transform, other: _Transform, rows: int, cols: int) -> bool:
+    """Tell whether two transforms lay a grid on one place, to a tenth of a pixel; GDAL's goes from north to south, always."""
+    corners = np.array([(x, y, 1) for x in (0, cols) for y in (0, rows)], float)
+    turned = corners * (1, -1, 1) + (0, rows, 0)
+    places = [points @ np.reshape(t, (2, 3)).T for t, points in ((one, corners), (other, corners), (other, turned))]
+    near = 0.1 * min(np.hypot(one[0], one[3]), np.hypot(one[1], one[4]))
+    return bool(any(np.abs(places[0] - place).max() <= near for place in places[1:]))
 
 
 def _by_coordinates(y: Named | None, x: Named | None) -> tuple[_Transform | None, str]:
@@ -285,7 +308,7 @@ def _by_coordinates(y: Named | None, x: Named | None) -> tuple[_Transform | None
         values = np.asarray(axis.array).astype(np.float64) if len(axis.array.shape) == 1 else np.empty(0)
         if len(values) < 2 or not np.isfinite(values).all():
             return None, "no coordinates to tell a pixel's size from"
-        if _unit(axis).lower() in {"km", "kilometer", "kilometre", "kilometers", "kilometres"}:
+        if _unit(axis).lower() in _KILOMETRES:
             values = values * 1000
         elif _unit(axis).lower().startswith(("rad", "1")):
             return None, f"its coordinates are in {_unit(axis)}"
