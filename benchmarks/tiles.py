@@ -1,0 +1,86 @@
+"""What tile, context and stitching cost and give, with the demo's trained network on Indian Pines, as one JSON.
+
+Run ``make demo`` first, then ``.venv/bin/python benchmarks/tiles.py``; it writes ``benchmarks/results/tiles.json``. Each way is
+compared with one pass over the whole scene, which has no seams: the relative difference of its planes, the forwards' pixels
+beside the scene's, and what a head makes of them under a random and a disjoint split.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "tiles.json"
+LAYERS, T, SEEDS = ("mid_block", "up_blocks.0", "up_blocks.1"), 50, 5
+SPLITS = ("random:0.1", "blocks:12+4:0.1")
+WAYS: dict[str, dict[str, Any]] = {
+    "whole": {"stitch": "whole"},
+    **{
+        f"{stitch} {tile}+{context}": {"stitch": stitch, "tile": tile, "context": context}
+        for stitch, tile, context in (
+            ("core", 16, 0), ("core", 32, 0), ("core", 32, 8), ("core", 64, 0), ("core", 64, 16), ("core", 128, 0),
+            ("core", 128, 32), ("mean", 64, 16), ("hann", 64, 16),
+        )
+    },
+}  # fmt: skip
+
+
+def main() -> None:
+    """Extract in every way, compare, and keep what was found."""
+    import hsifeat
+    from classifiers import compare
+    from hsifeat.extraction.extract import run
+    from hsifeat.extraction.job import prepare
+
+    backbone = ROOT / "demo" / "backbone"
+    if not backbone.is_dir():
+        raise SystemExit("no demo/backbone: make demo first")
+    scene = hsifeat.open_scene("indian-pines")
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="hsifeat-tiles-") as folder:
+        reference: dict[str, Any] = {}
+        for name, options in WAYS.items():
+            place = Path(folder) / "store.zarr"
+            shutil.rmtree(place, ignore_errors=True)
+            job = prepare(scene, backbone=backbone, timesteps=[T], layers=LAYERS, out=place, **options)
+            side = job.extractor.tiling.tile
+            seen = job.plan.all_passes * side[0] * side[1] / (scene.rows * scene.cols)
+            store = run(job)
+            planes = {p.id.layer: np.asarray(store.plane(p.id)[:], np.float32) for p in store.planes}
+            reference = reference or planes
+            found = compare(
+                place,
+                heads=["svm"],
+                inputs=["planes"],
+                splits=SPLITS,
+                seeds=SEEDS,
+                out=Path(folder) / name.replace(" ", "-"),
+            )
+            rows.append(
+                {
+                    "way": name,
+                    "pixels_run_per_pixel": round(seen, 2),
+                    "relative_difference": {
+                        layer: round(float(np.linalg.norm(v - reference[layer]) / np.linalg.norm(reference[layer])), 4)
+                        for layer, v in planes.items()
+                    },
+                    "oa": {row.split: [round(float(v), 4) for v in row.oa] for row in found.summary},
+                }
+            )
+            print(rows[-1], flush=True)
+    content = {
+        "command": ".venv/bin/python benchmarks/tiles.py",
+        "what": f"layers {', '.join(LAYERS)} at t = {T} of the demo's network on Indian Pines; svm on planes alone, {SEEDS} seeds",
+        "ways": rows,
+    }
+    RESULT.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
