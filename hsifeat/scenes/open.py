@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from hsifeat.errors import SceneError, nearest
 from hsifeat.scenes.axes import parse_axes, put_in_order
 from hsifeat.scenes.band_lists import parse_bands
@@ -156,7 +158,18 @@ def _without_bad_bands(raster: Raster, name: str) -> Raster:
 
 
 def with_companion(scene: Scene, source: PathLike) -> Scene:
-    """Return a scene with its companion image, read from FILE or FILE:VARIABLE."""
+    """Return a scene with its companion image, read from FILE or FILE:VARIABLE; `SceneError` if it lies elsewhere."""
     path, variable = split_variable(source)
     raster = read_raster(path, 3, variable)
-    return replace(scene, companion=raster.array, notes=(*scene.notes, *raster.notes))
+    paired = replace(scene, companion=raster.array, notes=(*scene.notes, *raster.notes))
+    here, there = scene.georeference, raster.georeference
+    if here is not None and there is not None:
+        finer = here.finer(paired.companion_factor)
+        corners = np.array([(0, 0, 1), (raster.array.shape[1], 0, 1), (0, raster.array.shape[0], 1)])
+        apart = np.abs(corners @ (np.reshape(finer.transform, (2, 3)) - np.reshape(there.transform, (2, 3))).T).max()
+        if not here.same_crs(there) or apart > 0.5 * max(finer.pixel_size):
+            raise SceneError(
+                f"{path} does not lie on the scene {scene.name}: a companion image has the scene's CRS and corners (here in "
+                f"{there.crs_name}, up to {apart:g} units off): cut and resample it to the scene's extent first"
+            )
+    return paired
