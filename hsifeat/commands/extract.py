@@ -1,0 +1,114 @@
+"""`hsifeat extract`: a scene's features into a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hsifeat.commands.options import Device
+from hsifeat.commands.parsing import comma_list, corner, whole_number
+from hsifeat.commands.scene_options import opens_scene
+
+if TYPE_CHECKING:
+    from hsifeat.extraction.job import Job
+    from hsifeat.scenes import Scene
+
+
+@opens_scene
+def extract(
+    scene: Scene,
+    backbone: Annotated[str | None, typer.Option(help="A backbone, see `hsifeat backbones`.")] = None,
+    timesteps: Annotated[str | None, typer.Option(help="Training timesteps; by default 0,50,100,200,400.")] = None,
+    layers: Annotated[str | None, typer.Option(help="Layers, see `hsifeat layers`; by default the decoder's.")] = None,
+    projection: Annotated[
+        str | None, typer.Option(help="rgb, pca:N, bands:i,j,k or all; options: docs/extract.md.")
+    ] = None,
+    tile: Annotated[int | None, typer.Option(help="Pixels of a side of what the model sees at once; 64.")] = None,
+    context: Annotated[int | None, typer.Option(help="Frame of a tile, in pixels, around its core; 16.")] = None,
+    stitch: Annotated[
+        str | None, typer.Option(help="Of tiles keep the core (usual), blend by mean or hann, or see the scene whole.")
+    ] = None,
+    padding: Annotated[str | None, typer.Option(help="Beyond the edge: reflect (usual) or zero.")] = None,
+    origin: Annotated[str | None, typer.Option(help="ROW,COL of the first tile, such as -20,-26.")] = None,
+    noise: Annotated[str | None, typer.Option(help="field (usual), shared, none or inversion:STEPS.")] = None,
+    draws: Annotated[int | None, typer.Option(help="Average over so many draws of the noise; 1.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of the noise; 0.")] = None,
+    see_companion: Annotated[
+        bool | None,
+        typer.Option("--see-companion/--see-bands", help="Show the model the companion image, or the bands (usual)."),
+    ] = None,
+    class_label: Annotated[str | None, typer.Option(help="Label for a class-conditional backbone, or mean.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Text for a backbone that takes one.")] = None,
+    upsample: Annotated[int | None, typer.Option(help="How many times a latent backbone enlarges tiles; 8.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="What is stored: float16 (usual) or float32.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="A published extraction, or a .toml file: what isn't given is as it says.")
+    ] = None,
+    like: Annotated[str | None, typer.Option(help="A store: what isn't given is as it was there.")] = None,
+    out: Annotated[str | None, typer.Option(help="The store: a path or s3://…; by default in the cache.")] = None,
+    device: Device = "auto",
+    batch: Annotated[str, typer.Option(help="Most tiles in a forward, or auto.")] = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say passes, bytes and minutes; write nothing.")] = False,
+) -> None:
+    """Write a scene's diffusion features into a store. What is there is kept; only what is missing is computed.
+
+    Example: `hsifeat extract indian-pines --backbone backbone --timesteps 0,50,100 --layers up_blocks.1 --out ip.zarr`
+
+    Another scene, seen as the first: `hsifeat extract other.mat --like ip.zarr --out other.zarr`
+
+    As a paper did it: `hsifeat extract augsburg --recipe geodiffnet-augsburg --backbone 64x64_diffusion.pt --dry-run`
+    """
+    from hsifeat import terminal
+    from hsifeat.extraction.extract import run
+    from hsifeat.extraction.job import prepare
+
+    job = prepare(
+        scene,
+        backbone=backbone,
+        recipe=recipe,
+        like=like,
+        timesteps=None if timesteps is None else [whole_number(t, "--timesteps") for t in comma_list(timesteps)],
+        layers=None if layers is None else comma_list(layers),
+        projection=projection,
+        tile=tile,
+        context=context,
+        stitch=stitch,
+        padding=padding,
+        origin=None if origin is None else corner(origin),
+        noise=noise,
+        draws=draws,
+        seed=seed,
+        companion=see_companion,
+        class_label=class_label if class_label in {None, "mean"} else whole_number(class_label, "--class-label"),
+        prompt=prompt,
+        upsample=upsample,
+        dtype=dtype,
+        out=out,
+        device=device,
+        batch=None if batch == "auto" else whole_number(batch, "--batch"),
+    )
+    if dry_run:
+        _show_job(job)
+        job.check_disk()
+        return
+    with terminal.progress() as listen:
+        store = run(job, listen=listen)
+    terminal.say(f"store: {store.place}")
+
+
+def _show_job(job: Job) -> None:
+    from hsifeat import terminal
+
+    plan = job.plan
+    terminal.show_table(f"{job.place} ({'there' if job.store else 'new'})", plan.rows_of_table(), plan.TABLE)
+    seconds = plan.passes * job.extractor.seconds_per_pass(plan) if plan.steps else 0.0
+    tile, batch = " x ".join(map(str, dict.fromkeys(plan.tiling.tile))), job.extractor.batch
+    again = sum(plan.forwards.values()) - plan.tiles
+    terminal.say(f"tiles: {plan.tiles} in all" + (f", {again} more for those on borders of units" if again else ""))
+    terminal.say(f"passes: {plan.passes} of a {tile}-px tile (of {plan.all_passes}), batches of {batch}")
+    terminal.say(f"to write: at most {job.needed_bytes / 1e6:.1f} MB")
+    terminal.say(f"time: about {seconds / 60:.1f} min on {job.extractor.device} (from one timed batch)")
+    terminal.say(
+        f"memory: about {job.extractor.peak_bytes(plan) / 1e6:.0f} MB beside the model's weights and activations"
+    )

@@ -1,0 +1,135 @@
+"""`hsifeat fit`, `hsifeat predict` and `hsifeat bench`: heads, on cached features."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hsifeat.commands.options import LabelName, Planes, Seed, Store, Stores
+from hsifeat.commands.parsing import assignment, comma_list
+
+if TYPE_CHECKING:
+    from classifiers.comparison.results import Comparison
+
+
+def fit(
+    store: Store = None,
+    head: Annotated[str, typer.Option(help="film, lightgbm, mlp, svm, or one from another package.")] = "film",
+    inputs: Annotated[str, typer.Option(help="spectra, spectra+window, planes or spectra+planes.")] = "spectra+planes",
+    labels: LabelName = None,
+    split: Annotated[
+        str | None, typer.Option(help="E.g. blocks:12+4:0.1; by default every labelled pixel trains.")
+    ] = None,
+    planes: Planes = None,
+    seed: Seed = 0,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A parameter of the head: name=value.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the model.")] = None,
+) -> None:
+    """Train one head on cached features, in seconds; the diffusion model is not touched.
+
+    Example: `hsifeat fit ip.zarr --head film --split blocks:12+4:0.1 --out film-model`
+    """
+    from classifiers.fitting import fit_model
+    from hsifeat import terminal
+    from hsifeat.features import open_features
+
+    features = open_features(store)
+    model = fit_model(
+        features,
+        head,
+        inputs=inputs,
+        labels=labels,
+        split=split,
+        planes=None if planes is None else comma_list(planes),
+        seed=seed,
+        params=dict(assignment(text) for text in set_ or ()),
+    )
+    terminal.say(f"{head} on {features.name}: learned from {model.train_pixels} pixels")
+    if model.trial is None:
+        terminal.say("every labelled pixel trained, so none is left to score: name a --split for a score")
+    else:
+        names, recalls = model.class_names, zip(model.trial.scores.classes, model.trial.scores.recall, strict=True)
+        terminal.show_table("", [{"class": names[c], "recall": f"{r:.1%}"} for c, r in recalls], ("class", "recall"))
+        for line in model.lines():
+            terminal.say(line)
+    if out is not None:
+        model.save(out)
+        terminal.say(f"model: {out}")
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model that `hsifeat fit --out` wrote.")],
+    out: Annotated[Path, typer.Option(help="The map: .tif, .png, .npy or .mat.")],
+    store: Store = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="The probability of each class instead of the likeliest one.")
+    ] = False,
+) -> None:
+    """Map a whole scene with a trained head.
+
+    Example: `hsifeat predict film-model ip.zarr --out map.tif`
+    """
+    from classifiers.fitting import Model
+    from classifiers.mapping import map_scene
+    from hsifeat import terminal
+    from hsifeat.features import open_features
+    from hsifeat.scenes.maps import check_map_path
+
+    check_map_path(out, probabilities=probabilities)
+    loaded, features = Model.load(model), open_features(store)
+    with terminal.progress() as listen:
+        notes = map_scene(features, loaded, out, probabilities=probabilities, listen=listen)
+    for note in notes:
+        terminal.note(note)
+    terminal.say(f"{'probabilities' if probabilities else 'map'} of {features.name}: {out}")
+
+
+def bench(
+    stores: Stores = None,
+    heads: Annotated[str, typer.Option(help="Names of heads, or all.")] = "all",
+    splits: Annotated[str, typer.Option(help="Splits, separated by commas.")] = "random:0.1,blocks:12+4:0.1",
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds; each draws the split and the head anew.")] = 5,
+    inputs: Annotated[str, typer.Option(help="What heads are given.")] = "spectra,spectra+window,planes,spectra+planes",
+    labels: LabelName = None,
+    planes: Planes = None,
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
+) -> None:
+    """Compare heads and inputs on cached features and write a report. Finished runs are kept and not run again.
+
+    Example: `hsifeat bench ip.zarr --heads film,svm --splits random:0.1,blocks:12+4:0.1 --seeds 5 --out report`
+    """
+    from classifiers.comparison.compare import compare
+    from classifiers.comparison.entries import fitting_heads
+    from classifiers.comparison.files import CSV, JSON, PAGE, write_files
+    from classifiers.splits import separate
+    from hsifeat import terminal
+
+    with terminal.progress() as listen:
+        comparison = compare(
+            stores,
+            heads=fitting_heads(comma_list(inputs)) if heads == "all" else comma_list(heads),
+            splits=separate(splits),
+            seeds=seeds,
+            inputs=comma_list(inputs),
+            labels=labels,
+            planes=None if planes is None else comma_list(planes),
+            out=out,
+            command=" ".join(["hsifeat", *sys.argv[1:]]),
+            listen=listen,
+        )
+    write_files(comparison, out)
+    _show_comparison(comparison)
+    terminal.say(f"report: {out / PAGE} (beside it {CSV} and {JSON})")
+
+
+def _show_comparison(comparison: Comparison) -> None:
+    from classifiers.comparison.overview import overview, remarks
+    from hsifeat import terminal
+
+    rows = overview(comparison)
+    terminal.show_table("overall accuracy, %", rows, tuple(rows[0]))
+    for remark in remarks(comparison):
+        terminal.say(remark)
