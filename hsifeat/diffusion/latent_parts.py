@@ -83,6 +83,11 @@ class Part:
         import torch
 
         _ = self.digest  # Says plainly what is wrong with a damaged file.
+        if shards := next(self.folder.glob("*.index.json"), None):
+            raise BackboneError(
+                f"{self.folder} holds both {self._file.name} and {shards.name}, which lists other files of weights: leave "
+                "one of them there"
+            )
         try:
             network, found = self._class.from_pretrained(
                 self.folder,

@@ -78,6 +78,8 @@ class ModuleBackbone(NetworkBackbone):
         if config is None and re.search(r" at 0x[0-9a-f]+", printed):
             raise BackboneError(f"{name} prints with addresses, which differ from run to run: give its config instead")
         told = {"printed": hashlib.sha256(printed.encode()).hexdigest()} if config is None else dict(config)
+        if call is not call_with_timesteps:
+            told = {"call": getattr(call, "__qualname__", type(call).__qualname__), **told}
         self._architecture = {"class": type(module).__qualname__, **told}
 
     def build(self) -> torch.nn.Module:
@@ -132,4 +134,5 @@ class ModuleBackbone(NetworkBackbone):
 
     @cached_property
     def _digest(self) -> str:
-        return digest_tensors(self._module.state_dict().items())
+        tensors = {**dict(self._module.named_buffers()), **self._module.state_dict()}
+        return digest_tensors(tensors.items())

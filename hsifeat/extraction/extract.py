@@ -67,6 +67,8 @@ def run(job: Job, *, listen: Listener = silent) -> Store:
         if job.plan.steps or job.store is None:
             job.check_disk()
             listen(Note(job.intention))
+            if job.plan.steps:  # Weights that don't load are told before anything is written.
+                job.extractor.backbone.to(job.extractor.device)
             store = Store.open(job.place, writable=True) if job.store else _create(job)
             catalogue.enter(store.key, store.place, completed=0.0)
             job.extractor.run(job.plan, store, listen)

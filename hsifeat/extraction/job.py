@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import gcd
 from pathlib import Path
+from typing import SupportsIndex
 
 import numpy as np
 
@@ -189,6 +191,8 @@ def prepare(
     -------
     Job
     """
+    timesteps = None if timesteps is None else [_index(t, "timesteps are") for t in timesteps]
+    layers = [layers] if isinstance(layers, str) else layers
     given = {
         "timesteps": timesteps, "layers": layers, "projection": projection, "tile": tile, "context": context,
         "stitch": stitch, "padding": padding, "origin": origin, "noise": noise, "draws": draws, "seed": seed,
@@ -199,6 +203,8 @@ def prepare(
     usual = _usual(recipe, like)
     chosen = replace(usual, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     _check(chosen)
+    if chosen.stitch == "whole" and origin is None:
+        chosen = replace(chosen, origin=None)  # that of a recipe plays no part then
     if chosen.stitch == "whole" and not (tile is None and context is None):
         raise HsifeatError("tile and context play no part where the whole scene is seen at once: leave them out")
     if not isinstance(scene, Scene):
@@ -282,6 +288,13 @@ def prepare(
             "leave out --batch, or name another store with --out"
         )
     return job
+
+
+def _index(number: object, what: str) -> int:
+    """Return a whole number of any type as an int."""
+    if not isinstance(number, SupportsIndex) or isinstance(number, bool):
+        raise HsifeatError(f"{what} whole numbers; found {number!r}")
+    return operator.index(number)
 
 
 def _usual(recipe: str | Path | None, like: Store | None) -> Pattern:

@@ -119,7 +119,7 @@ def look(scene: Scene, backbone: Backbone, spec: str | Projection | None, *, com
     if isinstance(spec, Projection):
         fitted = spec
         fitted.check(shown)
-    elif spec is None and companion:
+    elif companion and spec in {None, "rgb"}:
         fitted = _whole_range(shown, backbone)
     elif spec is None and backbone.projection_file is not None:
         fitted = Projection.load(backbone.projection_file)

@@ -37,9 +37,13 @@ def _spread(number: int) -> str:
 def rgb_bands(bands: int, wavelengths_nm: NDArray[np.float64] | None) -> tuple[int, int, int]:
     """Return the bands nearest to red, green and blue (640, 550, 460 nm); spread evenly where no wavelength is known.
 
+    An image of three bands is taken for red, green and blue as it is.
+
     >>> rgb_bands(4, np.array([460.0, 640.0, 550.0, 900.0]))
     (1, 2, 0)
     """
+    if wavelengths_nm is None and bands == 3:
+        return 0, 1, 2
     if wavelengths_nm is None:
         return (3 * (bands - 1)) // 4, (bands - 1) // 2, (bands - 1) // 4
     red, green, blue = (int(np.argmin(np.abs(wavelengths_nm - nm))) for nm in RGB_NM)

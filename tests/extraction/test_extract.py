@@ -314,3 +314,32 @@ def test_a_store_keeps_the_units_that_it_was_begun_with(scene, backbone_folder, 
     for name, values in planes_of(store).items():
         # Units of another size make other batches, in which a tile moves by some 1e-6 before it is rounded.
         np.testing.assert_allclose(values, planes_of(Store.open(store_path))[name], rtol=2**-10, atol=1e-4)
+
+
+def test_weights_that_do_not_load_are_told_before_anything_is_written(scene, backbone_folder, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(backbone_folder, tmp_path / "backbone")
+    file = tmp_path / "backbone" / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(file)
+    tensors.pop("conv_in.weight")
+    save_file(tensors, file)
+    with pytest.raises(HsifeatError, match=r"conv_in\.weight") as raised:
+        hsifeat.extract(
+            scene, backbone=tmp_path / "backbone", timesteps=[0], tile=32, context=8, out=tmp_path / "s.zarr"
+        )
+    assert "\n" not in str(raised.value) and not (tmp_path / "s.zarr").exists()
+
+
+@pytest.mark.parametrize("timesteps", [[0.0], [True], ["0"]])
+def test_timesteps_are_whole_numbers(scene, backbone_folder, tmp_path, timesteps):
+    with pytest.raises(HsifeatError, match="timesteps are whole numbers"):
+        hsifeat.extract(scene, backbone=backbone_folder, timesteps=timesteps, out=tmp_path / "s.zarr")
+
+
+def test_whole_numbers_of_numpy_are_taken(scene, backbone_folder, tmp_path):
+    store = hsifeat.extract(
+        scene, backbone=backbone_folder, timesteps=np.array([0, 50]), layers="mid_block", tile=32, context=8,
+        out=tmp_path / "s.zarr",
+    )  # fmt: skip
+    assert [str(plane.id) for plane in store.planes] == ["t0/mid_block", "t50/mid_block"]

@@ -11,7 +11,7 @@ from hsifeat.projection import fit_projection
 from hsifeat.scenes import Scene, open_labels
 from hsifeat.scenes import blocks as room
 from hsifeat.scenes.blocks import VALUES_AT_A_TIME, blocks, count_values, sample_band
-from hsifeat.scenes.colours import false_colour
+from hsifeat.scenes.colours import false_colour, rgb_bands
 
 
 class Spy:
@@ -105,3 +105,8 @@ def test_labels_in_floats_become_the_smallest_integers(tmp_path, most, dtype):
     np.save(tmp_path / "gt.npy", np.array([[0.0, 1.0], [2.0, most]]))
     labels = open_labels(tmp_path / "gt.npy")
     assert labels.classes.dtype == dtype and labels.counts == {1: 1, 2: 1, most: 1}
+
+
+def test_a_picture_of_three_bands_is_red_green_and_blue():
+    assert rgb_bands(3, None) == (0, 1, 2)
+    assert rgb_bands(3, np.array([460.0, 550.0, 640.0])) == (2, 1, 0)
