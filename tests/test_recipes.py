@@ -91,3 +91,13 @@ def test_geodiffnet_plans_the_papers_windows(name, rows, cols, windows):
     job = prepare(Scene(name, cube), recipe=f"geodiffnet-{name}", out="store.zarr")
     tiles = {tile for unit in job.plan.forwards for tile in job.extractor.tiling.tiles(unit.window)}
     assert len(tiles) == windows
+
+
+def test_what_a_recipe_asks_for_is_said_to_be_the_recipes(scene, backbone_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(HsifeatError, match=r"takes no prompt; .*the recipe dift asks for .*prompt ''"):
+        prepare(scene, recipe="dift", backbone=backbone_folder)
+    with pytest.raises(HsifeatError, match="the recipe hyperfeatures asks for backbone 'stable-diffusion-v1-5'"):
+        prepare(scene, recipe="hyperfeatures")
+    with pytest.raises(HsifeatError, match="two answers to one question"):
+        prepare(scene, recipe="dift", like="ip")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsifeat.diffusion.adm_architecture import Architecture
+from hsifeat.diffusion.weights import load_tensors
 from hsifeat.errors import BackboneError, nearest
 
 if TYPE_CHECKING:
@@ -39,25 +39,9 @@ def read_checkpoint(path: Path, device: str) -> dict[str, torch.Tensor]:
     BackboneError
         No such file, or one that is truncated or holds more than named tensors.
     """
-    import torch
-
     if not path.is_file():
         raise BackboneError(f"no checkpoint at {path}")
-    try:
-        content = torch.load(path, map_location=device, weights_only=True, mmap=zipfile.is_zipfile(path))
-    except Exception as error:  # a damaged file makes torch raise anything at all, and at length
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BackboneError(f"{path} can't be read, it may be truncated or hold more than tensors: {reason}") from error
-    if not isinstance(content, dict):
-        raise BackboneError(
-            f"{path} holds a {type(content).__name__}; the tensors of a network by their names are wanted"
-        )
-    others = [str(name) for name, value in content.items() if not isinstance(value, torch.Tensor)]
-    if others:
-        raise BackboneError(
-            f"{path} holds more than tensors, {others[0]!r} for one: save the network's state dict alone"
-        )
-    return content
+    return load_tensors(path, device)
 
 
 def check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> None:

@@ -63,7 +63,11 @@ class UNet2DBackbone(NetworkBackbone):
         self._untrained_seed = asked.untrained_seed
         self.name = called if asked.untrained_seed is None else f"{called}-untrained"
         self.source = f"{'' if asked.untrained_seed is None else 'untrained:'}{asked.named or path.absolute()}"
-        self.channels = int(self._config.get("in_channels", 3))
+        self.channels = self._config.get("in_channels", 3)
+        if not isinstance(self.channels, int) or self.channels < 1:
+            raise BackboneError(
+                f"{self._network_folder / 'config.json'}: in_channels is no whole number: {self.channels!r}"
+            )
         self.projection_file = file if (file := folder / PROJECTION_FILE).exists() else None
         asked.refuse_text(self.name)
         embeds, count = self._config.get("class_embed_type"), self._config.get("num_class_embeds")
@@ -83,8 +87,10 @@ class UNet2DBackbone(NetworkBackbone):
 
         try:
             network: torch.nn.Module = UNet2DModel.from_config(self._config)
-        except (TypeError, ValueError) as error:
-            raise BackboneError(f"{self._network_folder / 'config.json'} describes no UNet2DModel: {error}") from error
+        except Exception as error:  # settings that don't go together raise anything at all
+            raise BackboneError(
+                f"{self._network_folder / 'config.json'} describes no UNet2DModel: {in_one_line(error)}"
+            ) from error
         return network
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
+import warnings
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,15 +30,49 @@ def digest_tensors(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
 
 def digest_file(path: Path) -> str:
     """Return the digest of the tensors in a ``.safetensors`` file, or in a ``.bin`` that holds tensors only."""
-    import torch
     from safetensors import safe_open
 
+    if path.suffix != ".safetensors":
+        return digest_tensors(load_tensors(path).items())
     try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                return digest_tensors((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118
-        return digest_tensors(torch.load(path, map_location="cpu", weights_only=True).items())
+        with safe_open(path, framework="pt") as file:
+            return digest_tensors((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118
+    except Exception as error:  # a damaged file makes it raise anything at all
+        raise BackboneError(f"{path} can't be read, it may be truncated: {in_one_line(error)}") from error
+
+
+def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
+    """Read a file of torch's that holds named tensors and nothing else; on the device ``meta`` their shapes alone.
+
+    Raises
+    ------
+    BackboneError
+        It is truncated, or holds more than dense tensors of real numbers by their names. Nothing of it is run.
+    """
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch tells of old pickles, over several lines
+            content = torch.load(path, map_location=device, weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        raise BackboneError(
+            f"{path} can't be read, it may be truncated or hold more than tensors, which is never run: save the network's state "
+            "dict alone"
+        ) from error
     except Exception as error:  # a damaged file makes torch raise anything at all, and at length
         raise BackboneError(
             f"{path} can't be read, it may be truncated or hold more than tensors: {in_one_line(error)}"
         ) from error
+    if not isinstance(content, dict):
+        raise BackboneError(
+            f"{path} holds a {type(content).__name__}; the tensors of a network by their names are wanted"
+        )
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise BackboneError(
+                f"{path} holds more than tensors, {name!r} for one: save the network's state dict alone"
+            )
+        if value.is_complex() or value.layout != torch.strided:
+            raise BackboneError(f"{path}: {name} is no dense tensor of real numbers")
+    return content

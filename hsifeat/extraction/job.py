@@ -198,6 +198,8 @@ def prepare(
         "stitch": stitch, "padding": padding, "origin": origin, "noise": noise, "draws": draws, "seed": seed,
         "companion": companion, "class_label": class_label, "prompt": prompt, "upsample": upsample, "dtype": dtype, "batch": batch,
     }  # fmt: skip
+    if recipe is not None and like is not None:
+        raise HsifeatError("a recipe and a store to be like are two answers to one question: leave one of them out")
     if like is not None and not isinstance(like, Store):
         like = Store.open(catalogue.find_store(like))
     usual = _usual(recipe, like)
@@ -217,15 +219,7 @@ def prepare(
             else f"{like.place} does not say where its backbone lies: name it with --backbone"
         )
     if isinstance(backbone, str | Path):
-        try:
-            backbone = _open(backbone, chosen)
-        except BackboneError as error:
-            if like is None or backbone != chosen.backbone:
-                raise
-            raise BackboneError(
-                f"{like.place} was made with the backbone {backbone}, which can't be opened now ({error}): "
-                "name it with --backbone"
-            ) from error
+        backbone = _open(backbone, chosen, recipe, like)
     check_members(backbone, "the backbone")
     wanted = tuple(sorted(set(chosen.timesteps)))
     backbone.schedule.check(wanted)
@@ -299,17 +293,28 @@ def _index(number: object, what: str) -> int:
 
 def _usual(recipe: str | Path | None, like: Store | None) -> Pattern:
     """Return what is chosen where nothing is given."""
-    if recipe is not None and like is not None:
-        raise HsifeatError("a recipe and a store to be like are two answers to one question: leave one of them out")
     if recipe is not None:
         return Pattern(**open_recipe(recipe).options)
     return Pattern() if like is None else pattern_of(like)
 
 
-def _open(backbone: str | Path, chosen: Pattern) -> Backbone:
+def _open(backbone: str | Path, chosen: Pattern, recipe: str | Path | None, like: Store | None) -> Backbone:
+    """Open a backbone with what is chosen for it; what goes wrong says where the choice came from."""
     asked = {"class_label": chosen.class_label, "prompt": chosen.prompt, "upsample": chosen.upsample}
     given = {name: value for name, value in asked.items() if value is not None}
-    return open_backbone(backbone, seed=chosen.seed, **given)  # type: ignore[arg-type]
+    try:
+        return open_backbone(backbone, seed=chosen.seed, **given)  # type: ignore[arg-type]
+    except BackboneError as error:
+        if like is not None and backbone == chosen.backbone:
+            raise BackboneError(
+                f"{like.place} was made with the backbone {backbone}, which can't be opened now ({error}): "
+                "name it with --backbone"
+            ) from error
+        if recipe is None and like is None:
+            raise
+        source = f"the recipe {recipe}" if like is None else f"{like.place}, which this is to be like,"
+        wanted = ", ".join(f"{name} {value!r}" for name, value in {"backbone": chosen.backbone, **given}.items())
+        raise BackboneError(f"{error} ({source} asks for {wanted}: name a backbone of that kind)") from error
 
 
 def _check(chosen: Pattern) -> None:
