@@ -105,7 +105,7 @@ class Trials:
             train_pixels=len(train),
             scores=score(test.y, fitted.predict(test.X)),
             leakage=leakage(draw, contexts),
-            context=" and ".join(sorted(map(str, contexts))),
+            context=" and ".join(sorted({str(one) for one in contexts})),
             left_out=draw.left_out,
             notes=draw.notes,
         )

@@ -177,7 +177,7 @@ class _Bench:
                 DrawnSplit(
                     split=text,
                     seen={of: float(np.mean([one.seen for one in found[seen]])) for of, seen in contexts.items()},
-                    context={of: " and ".join(sorted(map(str, seen))) for of, seen in contexts.items()},
+                    context={of: " and ".join(sorted({str(one) for one in seen})) for of, seen in contexts.items()},
                     median_px=float(np.mean([one.median_px for one in distances])),
                     least_px=min(one.least_px for one in distances),
                     notes=draws[text, 0].notes,
