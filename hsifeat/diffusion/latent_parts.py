@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hsifeat.diffusion.folder import read_json
 from hsifeat.diffusion.imports import load_diffusers
 from hsifeat.diffusion.network import settle
-from hsifeat.diffusion.weights import digest_file
+from hsifeat.diffusion.weights import digest_file, load_pretrained
 from hsifeat.errors import BackboneError, in_one_line
 
 if TYPE_CHECKING:
@@ -88,24 +88,10 @@ class Part:
                 f"{self.folder} holds both {self._file.name} and {shards.name}, which lists other files of weights: leave "
                 "one of them there"
             )
-        try:
-            network, found = self._class.from_pretrained(
-                self.folder,
-                torch_dtype=torch.float32,
-                local_files_only=True,
-                low_cpu_mem_usage=False,
-                use_safetensors=self._file.suffix == ".safetensors",
-                output_loading_info=True,
-            )
-        except Exception as error:  # tensors of another shape, or settings that don't go together
-            raise BackboneError(f"{self._file} does not fit its config.json: {in_one_line(error)}") from error
-        wrong = {kind: keys for kind, keys in found.items() if keys}
-        if wrong:
-            kind, keys = next(iter(wrong.items()))
-            raise BackboneError(
-                f"{self._file} does not fit its config.json: {kind.replace('_', ' ')}: {min(map(str, keys))}"
-            )
-        loaded: torch.nn.Module = network.eval().requires_grad_(requires_grad=False)
+        loaded = load_pretrained(
+            self._class, self.folder, self._file, torch_dtype=torch.float32, low_cpu_mem_usage=False
+        )
+        loaded.eval().requires_grad_(requires_grad=False)
         settle(loaded)
         return loaded
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hsifeat.diffusion.folder import read_json
 from hsifeat.diffusion.imports import load_transformers
 from hsifeat.diffusion.network import exact, settle
-from hsifeat.diffusion.weights import digest_file, digest_tensors
+from hsifeat.diffusion.weights import digest_file, digest_tensors, load_pretrained
 from hsifeat.errors import BackboneError, in_one_line
 
 if TYPE_CHECKING:
@@ -171,24 +171,9 @@ class EncodedPrompt:
         from transformers import CLIPTextModel
 
         _ = self._digest  # Says plainly what is wrong with a damaged file.
-        try:
-            with _quiet():
-                encoder, found = CLIPTextModel.from_pretrained(
-                    self._encoder,
-                    dtype=torch.float32,
-                    local_files_only=True,
-                    use_safetensors=self._weights_file.suffix == ".safetensors",
-                    output_loading_info=True,
-                )
-        except Exception as error:  # tensors of another shape, or settings that don't go together
-            raise BackboneError(f"{self._weights_file} does not fit its config.json: {in_one_line(error)}") from error
-        wrong = {kind: keys for kind, keys in found.items() if keys}
-        if wrong:
-            kind, keys = next(iter(wrong.items()))
-            raise BackboneError(
-                f"{self._weights_file} does not fit its config.json: {kind.replace('_', ' ')}: {min(map(str, keys))}"
-            )
-        loaded: torch.nn.Module = encoder.eval().requires_grad_(requires_grad=False)
+        with _quiet():
+            loaded = load_pretrained(CLIPTextModel, self._encoder, self._weights_file, dtype=torch.float32)
+        loaded.eval().requires_grad_(requires_grad=False)
         settle(loaded)
         return loaded
 

@@ -12,7 +12,7 @@ from hsifeat.diffusion.folder import find_part, read_json
 from hsifeat.diffusion.imports import load_diffusers
 from hsifeat.diffusion.network import NetworkBackbone, answer_with_mean
 from hsifeat.diffusion.schedule import schedule_from_config
-from hsifeat.diffusion.weights import digest_file, digest_tensors
+from hsifeat.diffusion.weights import digest_file, digest_tensors, load_pretrained
 from hsifeat.errors import BackboneError, in_one_line
 
 if TYPE_CHECKING:
@@ -149,22 +149,7 @@ class UNet2DBackbone(NetworkBackbone):
                 (file, f"diffusion_pytorch_model{file.suffix}"),
             ):
                 (Path(folder) / name).symlink_to(source.resolve())
-            try:
-                network, found = UNet2DModel.from_pretrained(
-                    folder,
-                    local_files_only=True,
-                    low_cpu_mem_usage=False,
-                    use_safetensors=file.suffix == ".safetensors",
-                    output_loading_info=True,
-                )
-            except Exception as error:  # tensors of another shape, or a configuration that describes no network
-                raise BackboneError(f"{file} does not fit its config.json: {in_one_line(error)}") from error
-        wrong = {kind: keys for kind, keys in found.items() if keys}
-        if wrong:
-            kind, keys = next(iter(wrong.items()))
-            raise BackboneError(f"{file} does not fit its config.json: {kind.replace('_', ' ')}: {min(map(str, keys))}")
-        loaded: torch.nn.Module = network
-        return loaded
+            return load_pretrained(UNet2DModel, folder, file, low_cpu_mem_usage=False)
 
     def call(self, network: torch.nn.Module, noised: torch.Tensor, t: int) -> object:
         """Run the network with its class label, if it takes one."""

@@ -8,7 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hsifeat.errors import BackboneError, in_one_line
 
@@ -76,3 +76,40 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
         if value.is_complex() or value.layout != torch.strided:
             raise BackboneError(f"{path}: {name} is no dense tensor of real numbers")
     return content
+
+
+def load_pretrained(kind: Any, folder: Path | str, file: Path, **options: Any) -> torch.nn.Module:
+    """Load a network of diffusers or transformers whose every tensor must be in the file, and no other.
+
+    Parameters
+    ----------
+    kind : type
+        A class with ``from_pretrained``.
+    folder : Path or str
+        Holds ``config.json`` and the weights under their usual names.
+    file : Path
+        The weights as the user knows them, for errors; its suffix tells the format.
+    **options
+        Further ones of ``from_pretrained``.
+
+    Raises
+    ------
+    BackboneError
+        The weights do not fit the configuration.
+    """
+    try:
+        network, found = kind.from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=file.suffix == ".safetensors",
+            output_loading_info=True,
+            **options,
+        )
+    except Exception as error:  # tensors of another shape, or settings that don't go together
+        raise BackboneError(f"{file} does not fit its config.json: {in_one_line(error)}") from error
+    wrong = {fault: keys for fault, keys in found.items() if keys}
+    if wrong:
+        fault, keys = next(iter(wrong.items()))
+        raise BackboneError(f"{file} does not fit its config.json: {fault.replace('_', ' ')}: {min(map(str, keys))}")
+    loaded: torch.nn.Module = network
+    return loaded

@@ -143,6 +143,8 @@ def _from_files(
 
 def _without_bad_bands(raster: Raster, name: str) -> Raster:
     """Leave out the bands that a file marks as bad; a file that marks all of them is not believed."""
+    if not raster.bad_bands:
+        return raster
     bands, bad = int(raster.array.shape[2]), set(raster.bad_bands)
     kept = [band for band in range(bands) if band not in bad]
     if len(kept) in {0, bands}:
