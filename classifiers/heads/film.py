@@ -81,7 +81,7 @@ class FiLMClassifier(TorchHead):
         self.plane_components = plane_components
         self.hidden = hidden
 
-    def _prepare(self, X: NDArray[np.floating]) -> None:
+    def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:  # noqa: ARG002 - labels are not looked at
         if self.encoder not in ("mlp", "conv"):
             raise HeadError(f"no encoder is named {self.encoder!r}; allowed: mlp, conv")
         spectra, planes = self._columns(X.shape[1])

@@ -75,7 +75,7 @@ class MLPClassifier(TorchHead):
         self.plane_weight = plane_weight
         self.hidden = hidden
 
-    def _prepare(self, X: NDArray[np.floating]) -> None:
+    def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:  # noqa: ARG002 - labels are not looked at
         self.reducer_ = GroupReducer(
             self.layout,
             spectral_components=self.spectral_components,

@@ -73,8 +73,8 @@ class TorchHead(ProbabilisticHead):
         self.random_state = random_state
 
     @abstractmethod
-    def _prepare(self, X: NDArray[np.floating]) -> None:
-        """Fit what comes before the network to checked rows."""
+    def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:
+        """Fit what comes before the network to checked rows and their class codes ``(n,)`` in ``0 … C-1``."""
 
     @abstractmethod
     def _inputs(self, X: NDArray[np.floating]) -> Inputs:
@@ -96,7 +96,7 @@ class TorchHead(ProbabilisticHead):
         )
         device = choose_device(self.device)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self._prepare(X)
+        self._prepare(X, codes)
         self.weights_, self.epochs_ = train(self._network, self._inputs(X), codes, training, seed=seed, device=device)
 
     def _probabilities(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
