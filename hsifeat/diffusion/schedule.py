@@ -92,6 +92,38 @@ class NoiseSchedule:
         kept = torch.tensor(self.alphas_cumprod[t])
         return kept.sqrt().to(clean.device) * clean + (1 - kept).sqrt().to(clean.device) * noise
 
+    def separate(self, noised: torch.Tensor, output: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Take a noised image apart by what the model gave for it.
+
+        Parameters
+        ----------
+        noised, output : tensors of one shape
+            ``x_t``, and what the model predicts for it, as `prediction` says.
+        t : int
+            Training timestep.
+
+        Returns
+        -------
+        clean, noise : tensors
+            The model's estimates of ``x_0`` and ``eps``; not finite where they don't follow, such as ``x_0`` from noise
+            alone.
+
+        Notes
+        -----
+        Both belong together by ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps`` (Ho et al. 2020, eq. 4). A model gives
+        ``eps`` (`epsilon`), ``x_0`` (`sample`) or ``v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0`` (`v_prediction`,
+        Salimans & Ho 2022, appendix D).
+        """
+        import torch
+
+        kept = torch.tensor(self.alphas_cumprod[t])
+        image, noise = (part.sqrt().to(noised.device) for part in (kept, 1 - kept))
+        if self.prediction == "epsilon":
+            return (noised - noise * output) / image, output
+        if self.prediction == "sample":
+            return output, (noised - image * output) / noise
+        return image * noised - noise * output, image * output + noise * noised
+
 
 def schedule_from_config(config: dict[str, Any]) -> NoiseSchedule:
     """Build the schedule that a diffusers ``scheduler_config.json`` describes, by diffusers itself."""

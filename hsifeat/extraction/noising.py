@@ -216,24 +216,12 @@ def invert_step(schedule: NoiseSchedule, output: torch.Tensor, x: torch.Tensor, 
     -------
     tensor
         ``x_after = sqrt(abar_after) x0 + sqrt(1 - abar_after) eps``.
-
-    Notes
-    -----
-    ``x0`` and ``eps`` belong together by ``x_t = sqrt(abar_t) x0 + sqrt(1 - abar_t) eps``. A network gives ``eps``
-    (`epsilon`), ``x0`` (`sample`) or ``v = sqrt(abar_t) eps - sqrt(1 - abar_t) x0`` (`v_prediction`).
     """
     import torch
 
-    kept, next_kept = (torch.tensor(schedule.alphas_cumprod[n]) for n in (t, after))
-    image, noise, next_image, next_noise = (
-        part.sqrt().to(x.device) for part in (kept, 1 - kept, next_kept, 1 - next_kept)
-    )
-    if schedule.prediction == "epsilon":
-        x0, eps = (x - noise * output) / image, output
-    elif schedule.prediction == "sample":
-        x0, eps = output, (x - image * output) / noise
-    else:
-        x0, eps = image * x - noise * output, image * output + noise * x
+    x0, eps = schedule.separate(x, output, t)
+    after_kept = torch.tensor(schedule.alphas_cumprod[after])
+    next_image, next_noise = (part.sqrt().to(x.device) for part in (after_kept, 1 - after_kept))
     return next_image * x0 + next_noise * eps
 
 

@@ -12,6 +12,7 @@ from hsifeat.cache.recipe import CompanionPart
 from hsifeat.diffusion.backbone import Backbone
 from hsifeat.errors import HsifeatError
 from hsifeat.projection import Projection, fit_projection
+from hsifeat.projection.usual import usual_projection
 from hsifeat.scenes.blocks import blocks
 from hsifeat.scenes.scene import Scene
 from hsifeat.types import Cube, Window
@@ -116,21 +117,11 @@ def look(scene: Scene, backbone: Backbone, spec: str | Projection | None, *, com
     if padding not in PADDINGS:
         raise HsifeatError(f"unknown padding {padding!r}; allowed: {', '.join(PADDINGS)}")
     shown = _companion(scene) if companion else scene
-    if isinstance(spec, Projection):
-        fitted = spec
-        fitted.check(shown)
-    elif companion and spec in {None, "rgb"}:
-        fitted = _whole_range(shown, backbone)
-    elif spec is None and backbone.projection_file is not None:
-        fitted = Projection.load(backbone.projection_file)
-        fitted.check(shown)
-    else:
-        usual = "rgb" if backbone.channels == 3 else f"pca:{backbone.channels}"
-        fitted = fit_projection(spec or usual, shown)
-    if fitted.channels != backbone.channels:
-        raise HsifeatError(
-            f"the projection {fitted.spec} gives {fitted.channels} channels, but {backbone.name} takes {backbone.channels}"
-        )
+    if companion and spec in {None, "rgb"}:
+        spec = _whole_range(shown, backbone)
+    fitted = usual_projection(
+        shown, spec, name=backbone.name, channels=backbone.channels, brought=backbone.projection_file
+    )
     factor = scene.companion_factor if companion else 1
     return Sight(shown.cube, fitted, None if companion else scene.valid, padding, factor)
 
