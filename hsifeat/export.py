@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.cache.store import PlaneSpec
+from hsifeat.cache.grid import PlaneSpec
 from hsifeat.errors import StoreError
 from hsifeat.features import Features, PlaneLike
 from hsifeat.files import whole, write_whole

@@ -20,9 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from hsifeat import lazy
 from hsifeat.cache.catalogue import find_store, touch
+from hsifeat.cache.grid import PlaneSpec
 from hsifeat.cache.lock import hold_for_reading
 from hsifeat.cache.recipe import differences
-from hsifeat.cache.store import PlaneSpec, Store
+from hsifeat.cache.store import Store
 from hsifeat.cache.tables import kept
 from hsifeat.errors import StoreError, nearest
 from hsifeat.scenes.georeference import Georeference

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hsifeat.cache.grid import PlaneSpec
 from hsifeat.cache.manifest import Manifest
-from hsifeat.cache.store import PlaneSpec, Store
+from hsifeat.cache.store import Store
 
 if TYPE_CHECKING:
     import dask.array

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hsifeat import export as module
-from hsifeat.cache.store import SceneArrays, Store
+from hsifeat.cache.making import SceneArrays
+from hsifeat.cache.store import Store
 from hsifeat.errors import HsifeatError
 from hsifeat.export import cuts, export
 from hsifeat.features import Features

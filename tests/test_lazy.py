@@ -11,7 +11,9 @@ import scipy.io
 import zarr
 
 from hsifeat import open_features
-from hsifeat.cache.store import PlaneSpec, SceneArrays, Store
+from hsifeat.cache.grid import PlaneSpec
+from hsifeat.cache.making import SceneArrays
+from hsifeat.cache.store import Store
 from hsifeat.errors import StoreError
 from hsifeat.features import Features
 from hsifeat.types import PlaneId

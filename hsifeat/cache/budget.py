@@ -12,9 +12,10 @@ from typing import Any
 
 from hsifeat.cache import catalogue, lock
 from hsifeat.cache.catalogue import DAMAGE, CatalogueEntry, cache_folder
+from hsifeat.cache.names import is_own
 from hsifeat.cache.place import Place, place_of
 from hsifeat.cache.recipe import flat
-from hsifeat.cache.store import Store, is_own
+from hsifeat.cache.store import Store
 from hsifeat.cache.tables import clear_orphans, tables_folder
 from hsifeat.errors import HsifeatError, StoreError
 
@@ -94,6 +95,7 @@ def facts_of(place: Place) -> dict[str, Any]:
         "schema_version": store.manifest.schema_version,
         "scene": f"{scene.name}, {scene.rows} x {scene.cols} pixels, {scene.bands} bands",
         "labels": ", ".join(store.labels),
+        "planes_over": _over(store),
         "size_MB": None if size is None else round(size / 1e6, 3),
         "batch": store.manifest.batch,
         **{name: value for name, value in store.manifest.provenance.items() if value},
@@ -109,6 +111,14 @@ def facts_of(place: Place) -> dict[str, Any]:
         ],
         "recipe": flat(store.manifest.recipe),
     }
+
+
+def _over(store: Store) -> str:
+    """Say over what the planes lie."""
+    if store.manifest.pixels is None:
+        return "the whole scene"
+    side = store.manifest.recipe["tiling"]["tile_px"]
+    return f"{store.manifest.pixels.count} pixels, each the centre of a window of {side} px"
 
 
 def remove(place: Place) -> int:

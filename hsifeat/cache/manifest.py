@@ -6,10 +6,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from hsifeat.cache.grid import Grid, PixelGrid, SceneGrid
 from hsifeat.cache.recipe import key_of
 from hsifeat.errors import StoreError
 
-SCHEMA_VERSION = 2
+# 2 has seals, 3 may list pixels.
+SCHEMA_VERSION = 3
 
 
 class SceneFacts(BaseModel):
@@ -32,6 +34,15 @@ class SceneFacts(BaseModel):
     citation: str = ""
 
 
+class PixelFacts(BaseModel):
+    """How many pixels planes list, and how many of them make a unit."""
+
+    model_config = ConfigDict(frozen=True)
+
+    count: int
+    unit_pixels: int
+
+
 class Manifest(BaseModel):
     """What a store says of itself.
 
@@ -44,11 +55,13 @@ class Manifest(BaseModel):
     recipe : dict
         The canonical recipe, as it was written.
     unit_px : int
-        Side of a unit in scene pixels.
+        Side in pixels of a shard of the scene, and of a unit where planes cover the scene.
     batch : int
         Most tiles in a forward; settled before the first unit and kept, since values move in the last bits with it.
     scene : SceneFacts
         Name, shape, wavelengths, licence.
+    pixels : PixelFacts or None
+        Where planes list pixels, each seen in a window of its own.
     provenance : dict
         Versions, backbone name, device, time of creation; for people, never compared.
     """
@@ -61,7 +74,15 @@ class Manifest(BaseModel):
     unit_px: int
     batch: int
     scene: SceneFacts
+    pixels: PixelFacts | None = None
     provenance: dict[str, Any] = {}
+
+    @property
+    def grid(self) -> Grid:
+        """Over what the planes lie."""
+        if self.pixels is not None:
+            return PixelGrid(self.pixels.count, self.pixels.unit_pixels)
+        return SceneGrid(self.scene.rows, self.scene.cols, self.unit_px)
 
     @classmethod
     def read(cls, attribute: object, place: object) -> Manifest:

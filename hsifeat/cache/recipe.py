@@ -9,7 +9,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 # Raised whenever the same recipe would give other values than before.
-ALGORITHM = 1
+#   2: weights are copied to memory of their own before they are computed with, which can move last bits.
+ALGORITHM = 2
 
 
 class _Part(BaseModel):
@@ -28,12 +29,12 @@ class ProjectionPart(_Part):
 class TilingPart(_Part):
     """What the model saw at once, how tiles became a plane, and what cells that no tile with a valid pixel kept hold.
 
-    Tile and context are 0 where the scene was seen whole. `origin` is the first tile's corner where it was chosen.
+    Tile and context are 0 where the scene was seen whole. ``window`` is a tile around each pixel of a list. `origin` is the first tile's corner where it was chosen.
     """
 
     tile_px: int
     context_px: int
-    stitch: Literal["core", "mean", "hann", "whole"]
+    stitch: Literal["core", "mean", "hann", "whole", "window"]
     padding: Literal["reflect", "zero"]
     masked: Literal["computed", "zero"] = "computed"
     origin: tuple[int, int] | None = None
@@ -57,6 +58,13 @@ class CompanionPart(_Part):
     digest: str
     factor: int
     finer: Literal["mean"]
+
+
+class PixelsPart(_Part):
+    """The pixels that were each seen in a window of their own: how many, and the sha256 of their rows and columns."""
+
+    count: int
+    digest: str
 
 
 class PrecisionPart(_Part):
@@ -87,6 +95,8 @@ class Recipe(_Part):
         Compute and storage.
     companion : CompanionPart or None
         The companion image, where the model saw it; the projection is then from its bands.
+    pixels : PixelsPart or None
+        The list of pixels, where planes are of one.
     """
 
     algorithm: int
@@ -97,6 +107,7 @@ class Recipe(_Part):
     noise: NoisePart
     precision: PrecisionPart
     companion: CompanionPart | None = None
+    pixels: PixelsPart | None = None
 
     def canonical(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, without fields that have their default."""

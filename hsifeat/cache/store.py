@@ -1,17 +1,14 @@
 """A store: one Zarr group that holds a scene and the planes that one recipe gives on it.
 
-A unit is a square of the scene that is one shard of every plane. It is written by one writer, data first, then its
-progress record; whatever has no record counts as not there and is written anew. See `architecture.md` for the layout.
+A unit, a square of the scene or a run of a list of its pixels, is one shard of every plane. It is written by one writer,
+data first, then its progress record; whatever has no record counts as not there and is written anew. See `architecture.md` for the layout.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,74 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.cache import seals
+from hsifeat.cache.grid import Grid, PlaneSpec, Unit
+from hsifeat.cache.making import SceneArrays, compressors, make, was_begun
 from hsifeat.cache.manifest import Manifest
+from hsifeat.cache.names import LABELS, PLANE, is_own, record_key, shard_key
 from hsifeat.cache.place import LocalPlace, Place, place_of
 from hsifeat.cache.seals import CheckingStore, SealingStore
 from hsifeat.errors import StoreError
-from hsifeat.types import Cube, PlaneId, Window, windows
+from hsifeat.types import PlaneId, Window
 
 if TYPE_CHECKING:
     import zarr
 
-# Cells of a side of an inner chunk, the least that a reader decodes.
-_CHUNK_CELLS = 32
 _DIGEST_BYTES = 32
-# Attribute of a root group whose scene is still being copied.
-_BEGUN = "hsifeat_begun"
-_PLANE = re.compile(r"planes/(t\d+/[^/]+)/zarr\.json")
-_LABELS = re.compile(r"scene/labels/([^/]+)/zarr\.json")
-# Every name that a store's files can have, those of writes that were cut off included.
-_ARRAY = r"(zarr\.json|c(/\d+)+)"
-_OWN = re.compile(
-    r"(zarr|seals)(\.copy)?\.json|(scene(/projection|/labels)?|(planes|progress)(/t\d+)?)/zarr\.json"
-    rf"|scene/(cube|valid|projection/\w+|labels/[^/]+)/{_ARRAY}|(planes|progress)/t\d+/[\w.\-]+/{_ARRAY}"
-    r"|((scene|planes|progress)/.*/)?\.?(zarr|seals|\d+)\.[\w.\-]+\.part(ial)?"
-)
-
-
-@dataclass(frozen=True)
-class PlaneSpec:
-    """What a plane is, besides its values: name, stride in scene pixels, channels, stored dtype."""
-
-    id: PlaneId
-    stride: int
-    channels: int
-    dtype: str
-
-    def cells(self, rows: int, cols: int) -> tuple[int, int, int]:
-        """Shape of the plane over a scene of `rows` x `cols` pixels."""
-        return -(-rows // self.stride), -(-cols // self.stride), self.channels
-
-    def size_bytes(self, rows: int, cols: int) -> int:
-        """Size in bytes over such a scene, before compression."""
-        return int(np.prod(self.cells(rows, cols))) * np.dtype(self.dtype).itemsize
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One shard-aligned square of the scene: its place in the grid of units, and its window."""
-
-    index: tuple[int, int]
-    window: Window
-
-
-@dataclass(frozen=True)
-class SceneArrays:
-    """The arrays of a scene that go into a store, by name below ``scene/``.
-
-    Attributes
-    ----------
-    cube : array-like of shape (rows, cols, bands)
-        Copied a unit at a time.
-    valid : (rows, cols) bool array
-        Valid pixels.
-    projection : dict of str to array
-        What was fitted.
-    """
-
-    cube: Cube
-    valid: NDArray[np.bool_]
-    projection: Mapping[str, NDArray[np.float32]]
 
 
 class Store:
@@ -112,32 +54,17 @@ class Store:
 
     @classmethod
     def create(cls, path: str | Path | Place, manifest: Manifest, scene: SceneArrays) -> Store:
-        """Make a store with its scene and no planes. The manifest comes last: without one, there is no store.
+        """Make a store with its scene and no planes.
 
         Raises
         ------
         StoreError
             Something is there already, or the disk is full.
         """
-        import zarr
-
         place = place_of(path)
         if cls.find(place) is not None:
             raise StoreError(f"{place} is there already")
-        begun = _root({_BEGUN: True})
-        found = {seals.ROOT: seals.seal(begun)}
-        with place.guarded():
-            for key in place.files():  # what a killed process began to make: `find` saw to it that it is that
-                place.delete(key)
-            place.put(seals.ROOT, begun)
-            group = zarr.open_group(SealingStore(place.zarr(writable=True), place, found), mode="r+", zarr_format=3)
-            _write_scene(group, manifest, scene)
-            for name in ("planes", "progress"):
-                group.create_group(name)
-            root = _root({"hsifeat": manifest.model_dump(mode="json")})
-            seals.save(place, {**found, seals.ROOT: seals.seal(root)})
-            place.put(seals.COPY_OF[seals.ROOT], root)
-            place.put(seals.ROOT, root)
+        make(place, manifest, scene)
         return cls.open(place, writable=True)
 
     @classmethod
@@ -151,7 +78,7 @@ class Store:
         """
         place = place_of(path)
         root = place.get(seals.ROOT)
-        if root is not None and not _was_begun(root):
+        if root is not None and not was_begun(root):
             return cls.open(place)
         if isinstance(place, LocalPlace) and place.path.is_file():
             raise StoreError(f"{place} is a file: name another place")
@@ -174,7 +101,7 @@ class Store:
 
         place = place_of(path)
         root = place.get(seals.ROOT) or place.get(seals.COPY_OF[seals.ROOT])
-        if root is None or _was_begun(root):
+        if root is None or was_begun(root):
             found = "a file, not a store," if isinstance(place, LocalPlace) and place.path.is_file() else "no store"
             raise StoreError(f"{found} at {place}: hsifeat extract makes one")
         known = seals.read(place, root, writable=writable)
@@ -192,11 +119,15 @@ class Store:
         """The key of its recipe."""
         return self.manifest.key
 
+    @cached_property
+    def grid(self) -> Grid:
+        """Over what the planes lie."""
+        return self.manifest.grid
+
     @property
     def units(self) -> list[Unit]:
-        """All units of the scene in row-major order."""
-        px, scene = self.manifest.unit_px, self.manifest.scene
-        return [Unit((w.row // px, w.col // px), w) for w in windows(scene.rows, scene.cols, px)]
+        """All units in row-major order."""
+        return self.grid.units
 
     # Planes -----------------------------------------------------------------------------------------------------------
 
@@ -205,7 +136,7 @@ class Store:
         """The planes that have been begun, finished or not, by timestep and then as they were added."""
         found = []
         for key in self.seals:
-            if (match := _PLANE.fullmatch(key)) and f"progress/{match[1]}/zarr.json" in self.seals:
+            if (match := PLANE.fullmatch(key)) and f"progress/{match[1]}/zarr.json" in self.seals:
                 array = self._array(f"planes/{match[1]}")
                 facts: dict[str, Any] = array.attrs.asdict()
                 found.append(
@@ -225,18 +156,16 @@ class Store:
             self._arrays.pop(name, None)
 
     def _make_plane(self, group: zarr.Group, plane: PlaneSpec) -> None:
-        scene = self.manifest.scene
-        side = self.manifest.unit_px // plane.stride
         group.create_array(
             f"planes/{plane.id.path}",
-            shape=plane.cells(scene.rows, scene.cols),
-            shards=(side, side, plane.channels),
-            chunks=(_chunk(side), _chunk(side), plane.channels),
+            shape=self.grid.cells(plane, self.grid.extent),
+            shards=self.grid.shard(plane),
+            chunks=self.grid.chunk(plane),
             dtype=plane.dtype,
-            compressors=_compressors(),
+            compressors=compressors(),
             fill_value=float("nan"),
             attributes={"t": plane.id.t, "layer": plane.id.layer, "stride": plane.stride},
-            dimension_names=(f"y_s{plane.stride}", f"x_s{plane.stride}", f"channel_{plane.id.layer}"),
+            dimension_names=self.grid.names(plane),
             overwrite=True,
         )
         units = self.units[-1].index
@@ -326,7 +255,7 @@ class Store:
         unit : Unit
             Which unit.
         values : (cell rows, cell cols, channels) array
-            In the plane's stored dtype.
+            In the plane's stored dtype; (pixels, 2, channels) where the store lists pixels.
 
         Raises
         ------
@@ -340,7 +269,7 @@ class Store:
             # before it its record, so that no record ever stands for a shard that is not there.
             self.place.delete(record_key(plane, unit))
             self.place.delete(shard_key(plane, unit))
-            array[unit.window.coarsen(facts["stride"]).slices] = values
+            array[self.grid.slices(unit, facts["stride"])] = values
             self.place.put(record_key(plane, unit), digest_of(values))
 
     def read(self, plane: PlaneId, cells: Window) -> NDArray[np.float32]:
@@ -365,7 +294,7 @@ class Store:
         return values
 
     def plane(self, plane: PlaneId) -> zarr.Array[Any]:
-        """Return a plane's array, of shape (ceil(rows / stride), ceil(cols / stride), channels)."""
+        """Return a plane's array, of the shape that `grid` says."""
         return self._array(f"planes/{plane.path}")
 
     # Scene ------------------------------------------------------------------------------------------------------------
@@ -386,10 +315,19 @@ class Store:
         """Return one of the scene's arrays: ``cube``, ``valid``, ``projection/weights``, ``projection/offset``."""
         return self._array(f"scene/{name}")
 
+    @cached_property
+    def pixels(self) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+        """Rows and columns (n,) of the pixels that planes list, in row-major order; None where planes cover the scene."""
+        if self.manifest.pixels is None:
+            return None
+        with self.place.guarded():
+            rows, cols = (np.asarray(self._array(f"pixels/{name}")[:], np.intp) for name in ("rows", "cols"))
+        return rows, cols
+
     @property
     def labels(self) -> list[str]:
         """Names of the label maps in alphabetical order."""
-        return sorted(match[1] for key in self.seals if (match := _LABELS.fullmatch(key)))
+        return sorted(match[1] for key in self.seals if (match := LABELS.fullmatch(key)))
 
     def add_labels(self, name: str, classes: NDArray[np.integer], facts: dict[str, Any]) -> None:
         """Add or replace a label map (rows, cols) with its class names and colours; no plane depends on it."""
@@ -438,70 +376,6 @@ class Store:
         return self._arrays[path]
 
 
-def shard_key(plane: PlaneId, unit: Unit) -> str:
-    """Return where a unit of a plane lies in the store."""
-    return f"planes/{plane.path}/c/{unit.index[0]}/{unit.index[1]}/0"
-
-
-def record_key(plane: PlaneId, unit: Unit) -> str:
-    """Return where the record of a unit of a plane lies in the store."""
-    return f"progress/{plane.path}/c/{unit.index[0]}/{unit.index[1]}/0"
-
-
 def digest_of(values: NDArray[np.generic]) -> bytes:
     """Return the sha256 of a unit's values, as it is recorded."""
     return hashlib.sha256(np.ascontiguousarray(values).data).digest()
-
-
-def _root(attributes: dict[str, Any]) -> bytes:
-    """Return a root group's metadata as Zarr writes them."""
-    from zarr.core.buffer import default_buffer_prototype
-    from zarr.core.group import GroupMetadata
-
-    metadata = GroupMetadata(attributes=attributes).to_buffer_dict(default_buffer_prototype())
-    return metadata["zarr.json"].to_bytes()
-
-
-def is_own(key: str) -> bool:
-    """Tell whether a file has a name that a store's files have.
-
-    >>> is_own("planes/t0050/mid_block/c/0/1/0"), is_own("scene/photo.jpg"), is_own(".git/config")
-    (True, False, False)
-    """
-    return _OWN.fullmatch(key) is not None
-
-
-def _was_begun(root: bytes) -> bool:
-    """Tell whether a root group's metadata are those of a store that was never finished making."""
-    try:
-        return _BEGUN in json.loads(root).get("attributes", {})
-    except (ValueError, AttributeError, TypeError):
-        return False
-
-
-def _chunk(side: int) -> int:
-    return _CHUNK_CELLS if side % _CHUNK_CELLS == 0 else side
-
-
-def _compressors() -> list[Any]:
-    from zarr.codecs import BloscCodec, Crc32cCodec
-
-    return [BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()]
-
-
-def _write_scene(group: zarr.Group, manifest: Manifest, scene: SceneArrays) -> None:
-    side, bands = manifest.unit_px, manifest.scene.bands
-    cube = group.create_array(
-        "scene/cube",
-        shape=(manifest.scene.rows, manifest.scene.cols, bands),
-        shards=(side, side, bands),
-        chunks=(_chunk(side), _chunk(side), bands),
-        dtype=np.dtype(scene.cube.dtype).newbyteorder("="),
-        compressors=_compressors(),
-        dimension_names=("y", "x", "band"),
-    )
-    for window in windows(manifest.scene.rows, manifest.scene.cols, side):
-        cube[window.slices] = np.asarray(scene.cube[window.slices])
-    group.create_array("scene/valid", data=scene.valid, dimension_names=("y", "x"))
-    for name, values in scene.projection.items():
-        group.create_array(f"scene/projection/{name}", data=values)

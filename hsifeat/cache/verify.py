@@ -10,9 +10,11 @@ from typing import Literal
 import numpy as np
 
 from hsifeat.cache import seals
+from hsifeat.cache.grid import PlaneSpec, Unit
 from hsifeat.cache.lock import is_written
+from hsifeat.cache.names import record_key, shard_key
 from hsifeat.cache.place import Place
-from hsifeat.cache.store import PlaneSpec, Store, Unit, digest_of, record_key, shard_key
+from hsifeat.cache.store import Store, digest_of
 from hsifeat.errors import StoreError
 from hsifeat.types import PlaneId
 
@@ -253,7 +255,7 @@ def _digest(store: Store, plane: PlaneSpec, unit: Unit) -> bytes | None:
     """Return the digest of a unit's values as they are read; None where they can't be."""
     try:
         with store.place.guarded():
-            return digest_of(np.asarray(store.plane(plane.id)[unit.window.coarsen(plane.stride).slices]))
+            return digest_of(np.asarray(store.plane(plane.id)[store.grid.slices(unit, plane.stride)]))
     except StoreError:
         raise
     except (ValueError, RuntimeError):

@@ -11,7 +11,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.cache.store import PlaneSpec, Store, Unit
+from hsifeat.cache.grid import PlaneSpec, Unit
+from hsifeat.cache.store import Store
 
 # Steps that may wait to be written; each holds one block of every plane at one timestep.
 _WAITING = 2

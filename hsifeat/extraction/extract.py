@@ -12,8 +12,9 @@ import numpy as np
 import hsifeat
 from hsifeat.cache import catalogue
 from hsifeat.cache.lock import writing
+from hsifeat.cache.making import SceneArrays
 from hsifeat.cache.manifest import Manifest, SceneFacts
-from hsifeat.cache.store import SceneArrays, Store
+from hsifeat.cache.store import Store
 from hsifeat.diffusion.backbone import Backbone
 from hsifeat.errors import StoreError
 from hsifeat.extraction.job import Job, prepare

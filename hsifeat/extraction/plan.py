@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.cache.store import PlaneSpec, Unit
+from hsifeat.cache.grid import PlaneSpec, Unit
 from hsifeat.extraction.noising import Noising
 from hsifeat.extraction.tiles import Tiling
 from hsifeat.types import PlaneId, Window, windows

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.cache.store import PlaneSpec
+from hsifeat.cache.grid import PlaneSpec
 from hsifeat.extraction.tiles import Tiling
 from hsifeat.types import Window
 
