@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.cache.store import PlaneSpec, Store, Unit
+from hsifeat.cache.grid import PlaneSpec, Unit
+from hsifeat.cache.store import Store
 from hsifeat.diffusion.backbone import Backbone
 from hsifeat.errors import StoreError
 from hsifeat.extraction.behind import Behind
