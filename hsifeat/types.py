@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hsifeat.errors import StoreError
+
+
+def as_int(value: object) -> int | None:
+    """Return a whole number of any type, such as NumPy's, as an int; None for anything else, True and False among it.
+
+    >>> as_int(3), as_int(3.0), as_int(True)
+    (3, None, None)
+    """
+    try:
+        return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
 
 
 class Cube(Protocol):

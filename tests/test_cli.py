@@ -119,7 +119,7 @@ def test_every_verb_has_help_with_an_example(hsifeat, verb):
         pytest.param(["bench", "STORE", "--splits", "block:1"], 1, "unknown split 'block:1'; allowed: random:F", id="split"),
         pytest.param(["pretrain", "my scene.mat", "--network", "unet", "--out", "x"], 1, "unknown network 'unet'", id="network"),
         pytest.param(["pretrain", "my scene.mat", "--steps", "0", "--out", "x"], 1, "a budget of 0 trains nothing", id="budget"),
-        pytest.param(["layers", "nowhere"], 1, "no backbone folder at nowhere", id="backbone"),
+        pytest.param(["layers", "nowhere"], 1, "no such file or folder: nowhere", id="backbone"),
     ],
 )  # fmt: skip
 def test_wrong_input_has_one_clear_message(hsifeat, files, backbone_folder, store_path, arguments, status, message):

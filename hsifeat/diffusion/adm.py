@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.diffusion.adm_architecture import Architecture
 from hsifeat.diffusion.adm_facts import find_facts
 from hsifeat.diffusion.adm_tensors import check_tensors, convert, read_checkpoint, wanted_shapes
-from hsifeat.diffusion.asked import MEAN_LABEL, UNTRAINED, Asked
-from hsifeat.diffusion.network import NetworkBackbone, answer_with_mean
+from hsifeat.diffusion.asked import Asked
 from hsifeat.diffusion.schedule import schedule_from_config
+from hsifeat.diffusion.trained import TrainedBackbone
 from hsifeat.diffusion.unet2d import output_blocks
-from hsifeat.diffusion.weights import digest_file, digest_tensors
+from hsifeat.diffusion.weights import digest_file
 from hsifeat.errors import BackboneError
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 SUFFIX = ".pt"
 
 
-class ADMBackbone(NetworkBackbone):
+class ADMBackbone(TrainedBackbone):
     """A guided-diffusion checkpoint as a backbone: Dhariwal and Nichol 2021, arXiv 2105.05233.
 
     The file is checked in full when it is opened; its weights are read when they are first needed, and computed with in
@@ -47,9 +46,7 @@ class ADMBackbone(NetworkBackbone):
     """
 
     def __init__(self, path: Path, asked: Asked) -> None:
-        self._untrained_seed = asked.untrained_seed
-        self.name = path.stem if asked.untrained_seed is None else f"{path.stem}-untrained"
-        self.source = f"{'' if asked.untrained_seed is None else UNTRAINED}{path.absolute()}"
+        super().__init__(path.stem, str(path.absolute()), asked)
         asked.refuse_text(self.name)
         self._file = path
         shapes = {name: tuple(tensor.shape) for name, tensor in read_checkpoint(path, "meta").items()}
@@ -62,9 +59,7 @@ class ADMBackbone(NetworkBackbone):
             {self._architecture.block_channels[i] for i in (*self._architecture.attention_levels, -1)}
         )
         check_tensors(path, shapes, wanted_shapes(self._build_meta(), self._architecture))
-        self._class_label = asked.label(
-            self.name, conditional=self._architecture.classes is not None, count=self._architecture.classes
-        )
+        self.class_label = asked.label(self.name, self._architecture.classes)
         self.channels = self._architecture.in_channels
         self.schedule = schedule_from_config(
             {
@@ -97,7 +92,7 @@ class ADMBackbone(NetworkBackbone):
     def identity(self) -> dict[str, Any]:
         """Return weights digest, architecture with what the tensors leave open, schedule, parameterisation, conditioning."""
         return {
-            "weights": self._weights_digest,
+            "weights": self.weights_digest,
             "architecture": {
                 "kind": "guided-diffusion",
                 **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self._architecture).items()},
@@ -107,30 +102,15 @@ class ADMBackbone(NetworkBackbone):
             },
             "schedule": self.schedule.digest,
             "prediction": self.schedule.prediction,
-            "conditioning": {} if self._class_label is None else {"class_label": self._class_label},
+            "conditioning": {} if self.class_label is None else {"class_label": self.class_label},
         }
 
-    @cached_property
-    def _weights_digest(self) -> str:
-        if self._untrained_seed is not None:
-            return digest_tensors(self.network.state_dict().items())
+    def digest_trained(self) -> str:
+        """Return the digest of the file's tensors."""
         return digest_file(self._file)
 
-    def load(self) -> torch.nn.Module:
-        """Load the weights, the rows of attention put in diffusers' order; or draw fresh ones."""
-        import torch
-
-        if self._untrained_seed is None:
-            network = self._load_trained()
-        else:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self._untrained_seed)
-                network = self.build()
-        if self._class_label == MEAN_LABEL:
-            answer_with_mean(network.get_submodule("class_embedding"))
-        return network
-
-    def _load_trained(self) -> torch.nn.Module:
+    def load_trained(self) -> torch.nn.Module:
+        """Load the weights, the rows of attention put in diffusers' order."""
         network = self._build_meta()
         tensors = read_checkpoint(self._file, "cpu")
         legacy = self._facts.attention_order == "legacy"
@@ -143,8 +123,4 @@ class ADMBackbone(NetworkBackbone):
         import torch
 
         times = torch.full((len(noised),), t * self._facts.told, device=noised.device)
-        labels = None
-        if self._class_label is not None:
-            label = 0 if isinstance(self._class_label, str) else self._class_label
-            labels = torch.full((len(noised),), label, device=noised.device)
-        return network(noised, times, class_labels=labels, return_dict=False)
+        return network(noised, times, class_labels=self.labels(noised), return_dict=False)

@@ -37,10 +37,10 @@ def read_checkpoint(path: Path, device: str) -> dict[str, torch.Tensor]:
     Raises
     ------
     BackboneError
-        No such file, or one that is truncated or holds more than named tensors.
+        A folder, or a file that is truncated or holds more than named tensors.
     """
     if not path.is_file():
-        raise BackboneError(f"no checkpoint at {path}")
+        raise BackboneError(f"{path} is a folder: a checkpoint of guided-diffusion is a file")
     return load_tensors(path, device)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hsifeat.errors import BackboneError
+from hsifeat.types import as_int
 
 UNTRAINED = "untrained:"
 UPSAMPLE = 8
@@ -45,31 +46,29 @@ class Asked:
         if self.upsample != UPSAMPLE:
             raise BackboneError(f"{name} works on pixels and upsamples nothing; leave out --upsample {self.upsample}")
 
-    def label(self, name: str, *, conditional: bool, count: int | None, mean: bool = True) -> int | str | None:
+    def label(self, name: str, count: int | None, *, mean: bool = True) -> int | str | None:
         """Return the label to use; `BackboneError` for one that does not fit.
 
         Parameters
         ----------
         name : str
             The backbone's.
-        conditional : bool
-            Whether the model takes labels at all.
         count : int or None
-            How many there are, if that is known.
+            How many labels there are; None for a model that takes none.
         mean : bool
             Whether labels have embeddings whose mean can be taken.
         """
         found = self.class_label
-        if not conditional:
+        if count is None:
             if found is not None:
                 raise BackboneError(f"{name} takes no class label; leave out {found}")
             return None
         if found is None and self.any_label:
             return 0
-        if (found == MEAN_LABEL and mean) or (
-            isinstance(found, int) and found >= 0 and (count is None or found < count)
-        ):
+        if isinstance(found, str) and found == MEAN_LABEL and mean:
             return found
-        allowed = "0 and up" if count is None else f"0 to {count - 1}"
+        number = as_int(found)
+        if number is not None and 0 <= number < count:
+            return number
         or_mean = f", or {MEAN_LABEL!r} for the mean of all label embeddings" if mean else ""
-        raise BackboneError(f"{name} is class-conditional: give one label, {allowed}{or_mean}; found {found!r}")
+        raise BackboneError(f"{name} is class-conditional: give one label, 0 to {count - 1}{or_mean}; found {found!r}")

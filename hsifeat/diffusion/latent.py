@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,12 @@ from hsifeat.diffusion.asked import Asked
 from hsifeat.diffusion.folder import find_part, read_json
 from hsifeat.diffusion.latent_parts import Part
 from hsifeat.diffusion.latent_prompt import find_prompt
-from hsifeat.diffusion.network import NetworkBackbone, exact
+from hsifeat.diffusion.network import exact
 from hsifeat.diffusion.schedule import schedule_from_config
+from hsifeat.diffusion.trained import TrainedBackbone
 from hsifeat.diffusion.unet2d import output_blocks
-from hsifeat.diffusion.weights import digest_tensors
 from hsifeat.errors import BackboneError
+from hsifeat.types import as_int
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +31,7 @@ _FURTHER = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "
 _LISTED_TOKENS = 77
 
 
-class LatentBackbone(NetworkBackbone):
+class LatentBackbone(TrainedBackbone):
     """A Stable Diffusion folder as a backbone: 1.x, 2.x, turbo, and others of the same parts, such as CleanDIFT.
 
     Tiles are upsampled, so that a latent cell is about a scene pixel, and encoded to the mode of the autoencoder's
@@ -56,14 +58,15 @@ class LatentBackbone(NetworkBackbone):
         schedule = find_part(folder, "scheduler", "scheduler_config.json") / "scheduler_config.json"
         self.schedule = schedule_from_config(read_json(schedule))
         called = folder.resolve().name if asked.named is None else asked.named.partition("@")[0].replace("/", "-")
-        self._untrained_seed = asked.untrained_seed
-        self.name = called if asked.untrained_seed is None else f"{called}-untrained"
-        self.source = f"{'' if asked.untrained_seed is None else 'untrained:'}{asked.named or folder.absolute()}"
-        asked.label(self.name, conditional=False, count=None)
-        if asked.upsample not in _SCALES:
+        super().__init__(called, asked.named or str(folder.absolute()), asked)
+        asked.label(self.name, None)
+        upsample = as_int(asked.upsample)
+        if upsample not in _SCALES:
             allowed = ", ".join(map(str, _SCALES))
-            raise BackboneError(f"tiles can be upsampled by {allowed} before they are encoded; found {asked.upsample}")
-        self._upsample = asked.upsample
+            raise BackboneError(
+                f"tiles can be upsampled by {allowed} before they are encoded; found {asked.upsample!r}"
+            )
+        self._upsample = upsample
         self._prompt = find_prompt(folder, asked.prompt, self._text_width)
 
     def _check_parts(self) -> None:
@@ -77,14 +80,18 @@ class LatentBackbone(NetworkBackbone):
             )
         if unet["in_channels"] != vae["latent_channels"]:
             raise BackboneError(
-                f"{self._denoiser.folder} takes {unet['in_channels']} channels, but the autoencoder beside it gives "
-                f"{vae['latent_channels']}: models that inpaint, edit or upscale images can't be used"
+                f"{self._denoiser.folder} takes {unet['in_channels']!r} channels, but the autoencoder beside it gives "
+                f"{vae['latent_channels']!r}: models that inpaint, edit or upscale images can't be used"
             )
         if vae["in_channels"] != self.channels or vae["latents_mean"] is not None or vae["latents_std"] is not None:
             raise BackboneError(
                 f"{self._encoder.folder} is no autoencoder of Stable Diffusion: wanted are 3 channels and one scaling factor, found "
-                f"{vae['in_channels']} and latents_mean {vae['latents_mean']}, latents_std {vae['latents_std']}"
+                f"{vae['in_channels']!r} and latents_mean {vae['latents_mean']}, latents_std {vae['latents_std']}"
             )
+        for name in ("scaling_factor", "shift_factor"):
+            value = vae[name]
+            if not (isinstance(value, int | float) and isfinite(value)) and (name, value) != ("shift_factor", None):
+                raise BackboneError(f"{self._encoder.folder / 'config.json'}: {name} is no number: {value!r}")
 
     @property
     def _text_width(self) -> int:
@@ -98,17 +105,17 @@ class LatentBackbone(NetworkBackbone):
     @property
     def noised_px(self) -> Fraction:
         """Scene pixels along a latent cell."""
-        return Fraction(2 ** (len(self._encoder.settings["block_out_channels"]) - 1), self._upsample)
+        return Fraction(2 ** (self._encoder.levels - 1), self._upsample)
 
     @property
     def list_side(self) -> int:
         """A side that every stride divides, large enough for the coarsest one to be told from others."""
-        return int(8 * 2 ** (len(self._denoiser.settings["block_out_channels"]) - 1))
+        return int(8 * 2 ** (self._denoiser.levels - 1))
 
     def identity(self) -> dict[str, Any]:
         """Return digests and architectures of U-Net and autoencoder, schedule, parameterisation, prompt and upsampling."""
         return {
-            "weights": self._weights_digest,
+            "weights": self.weights_digest,
             "architecture": self._denoiser.architecture,
             "encoder": {"weights": self._encoder.digest, "architecture": self._encoder.architecture},
             "schedule": self.schedule.digest,
@@ -117,25 +124,17 @@ class LatentBackbone(NetworkBackbone):
             "upsample": self._upsample,
         }
 
-    @cached_property
-    def _weights_digest(self) -> str:
-        if self._untrained_seed is not None:
-            return digest_tensors(self.network.state_dict().items())
-        return self._denoiser.digest
-
     def build(self) -> torch.nn.Module:
         """Build the U-Net that the configuration describes."""
         return self._denoiser.build()
 
-    def load(self) -> torch.nn.Module:
-        """Load the U-Net's weights, or draw fresh ones."""
-        import torch
+    def digest_trained(self) -> str:
+        """Return the digest of the U-Net's tensors."""
+        return self._denoiser.digest
 
-        if self._untrained_seed is None:
-            return self._denoiser.load()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._untrained_seed)
-            return self._denoiser.build()
+    def load_trained(self) -> torch.nn.Module:
+        """Load the U-Net's weights."""
+        return self._denoiser.load()
 
     @cached_property
     def encoder(self) -> torch.nn.Module:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hsifeat.diffusion.folder import read_json
+from hsifeat.diffusion.folder import architecture_of, count_levels, read_json, settings_of
 from hsifeat.diffusion.imports import load_diffusers
 from hsifeat.diffusion.network import settle
 from hsifeat.diffusion.weights import digest_file, load_pretrained
@@ -54,14 +53,18 @@ class Part:
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """The configuration without what diffusers notes about itself."""
-        return {name: value for name, value in self.config.items() if not name.startswith("_")}
+        """Those of the settings that tell the network from the class's default one."""
+        return architecture_of(self._class, self.settings)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The configuration with the class's own defaults for what it leaves out: old files say little."""
-        parameters = signature(self._class.__init__).parameters.values()
-        return {p.name: p.default for p in parameters if p.default is not p.empty} | self.architecture
+        """What the network is built with: the class's own defaults for what the configuration leaves out."""
+        return settings_of(self._class, self.config, self.folder / "config.json")
+
+    @property
+    def levels(self) -> int:
+        """Number of resolutions."""
+        return count_levels(self.settings, self.folder / "config.json")
 
     @cached_property
     def digest(self) -> str:

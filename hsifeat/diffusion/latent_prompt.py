@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hsifeat.diffusion.folder import read_json
+from hsifeat.diffusion.folder import read_json, without_notes
 from hsifeat.diffusion.imports import load_transformers
 from hsifeat.diffusion.network import exact, settle
 from hsifeat.diffusion.weights import digest_file, digest_tensors, load_pretrained
@@ -24,7 +24,7 @@ PROMPT_FILE = "prompt.safetensors"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 # Said by transformers of the file and of the training, without meaning for the embedding.
-_NOTES = {"architectures", "dtype", "torch_dtype", "transformers_version", "_name_or_path"}
+_NOTES = {"architectures", "dtype", "torch_dtype", "transformers_version"}
 
 
 class Prompt(Protocol):
@@ -97,7 +97,7 @@ class EncodedPrompt:
         """Return the text and a digest of all that decides its embedding."""
         decides = {
             "weights": self._digest,
-            "config": {name: value for name, value in self._config.items() if name not in _NOTES},
+            "config": {name: value for name, value in without_notes(self._config).items() if name not in _NOTES},
             "tokens": self._tokens,
         }
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from hsifeat.diffusion.folder import network_class
 from hsifeat.diffusion.hub import HubModel
 from hsifeat.diffusion.latent import DENOISER, LatentBackbone
 from hsifeat.diffusion.unet2d import UNet2DBackbone
+from hsifeat.errors import BackboneError
 
 # What can be named: form, what it is, where its weights come from.
 FORMS = [
@@ -33,6 +35,8 @@ FORMS = [
     ("NAME[:REST]", "a backbone of an installed package", "its entry point hsifeat.backbones says"),
     ("untrained:…", "the same architecture, untrained: a control", "drawn from --seed"),
 ]
+# What files end with, and names of models on a hub don't.
+_SUFFIXES = {".bin", ".ckpt", ".json", ".pkl", ".pt", ".pth", ".safetensors", ".toml", ".zip"}
 # What each kind of backbone is recognised by, and how it is opened; the first that fits is taken.
 KINDS: list[tuple[Callable[[Path], bool], Callable[[Path, Asked], Backbone]]] = [
     (lambda path: path.suffix == SUFFIX, ADMBackbone),
@@ -77,18 +81,33 @@ def open_backbone(
     BackboneError
         Nothing there, another architecture, damaged files, or an option that the model does not take.
     """
-    if isinstance(class_label, str) and class_label.isdecimal():
+    if isinstance(class_label, str) and re.fullmatch("[0-9]{1,18}", class_label):
         class_label = int(class_label)
     text = str(source).removeprefix(UNTRAINED)
     fresh = seed if str(source).startswith(UNTRAINED) else None
     asked = Asked(class_label, fresh, any_label, prompt, upsample)
     path = Path(text)
-    if not path.exists():
+    if not _is_there(path):
         if (found := open_entry(text, asked)) is not None:
             return found
-        if (hub := HubModel.parse(text)) is not None:
-            path, asked = hub.fetch(), replace(asked, named=str(hub))
+        hub = None if _names_a_path(text) else HubModel.parse(text)
+        if hub is None:
+            raise BackboneError(
+                f"no such file or folder: {text} (hsifeat backbones lists what can be named, hsifeat pretrain makes one)"
+            )
+        path, asked = hub.fetch(), replace(asked, named=str(hub))
     return next(make for fits, make in KINDS if fits(path))(path, asked)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # a name that is too long, or a folder that may not be read
+        raise BackboneError(f"{path} can't be looked up: {error.strerror}") from error
+
+
+def _names_a_path(text: str) -> bool:
+    return text.startswith(("./", "../", "/", "~")) or text.count("/") > 1 or Path(text).suffix in _SUFFIXES
 
 
 def list_backbones() -> list[dict[str, str]]:

@@ -7,23 +7,28 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from hsifeat.diffusion.asked import MEAN_LABEL, Asked
-from hsifeat.diffusion.folder import find_part, read_json
+from hsifeat.diffusion.asked import Asked
+from hsifeat.diffusion.folder import architecture_of, count_levels, find_part, read_json, settings_of
 from hsifeat.diffusion.imports import load_diffusers
-from hsifeat.diffusion.network import NetworkBackbone, answer_with_mean
 from hsifeat.diffusion.schedule import schedule_from_config
-from hsifeat.diffusion.weights import digest_file, digest_tensors, load_pretrained
+from hsifeat.diffusion.trained import TrainedBackbone
+from hsifeat.diffusion.weights import digest_file, load_pretrained
 from hsifeat.errors import BackboneError, in_one_line
+from hsifeat.types import as_int
 
 if TYPE_CHECKING:
     import torch
 
 PROJECTION_FILE = "projection.safetensors"
 _SUFFIXES = (".safetensors", ".bin")
+# Parts of a folder that show its U-Net to work on the latents of an autoencoder, such as LDMPipeline's.
+_AUTOENCODERS = ("vqvae", "vae")
+# Labels that are embedded as timesteps are: whole numbers that float32 tells apart.
+_TOLD_APART = 2**24
 _WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 
 
-class UNet2DBackbone(NetworkBackbone):
+class UNet2DBackbone(TrainedBackbone):
     """A ``UNet2DModel`` as a backbone. Weights are read when they are first needed.
 
     Parameters
@@ -55,38 +60,43 @@ class UNet2DBackbone(NetworkBackbone):
                 f"{path} holds a {self._config.get('_class_name', 'network without a class name')}; "
                 "a diffusers UNet2DModel is wanted"
             )
+        _refuse_latent(folder)
+        self._settings = settings_of(_network_class(), self._config, self._network_folder / "config.json")
         schedule_folder = find_part(folder, "scheduler", "scheduler_config.json")
         self.schedule = schedule_from_config(read_json(schedule_folder / "scheduler_config.json"))
         called = path.absolute().stem if self._file else path.absolute().name
         if asked.named is not None:
             called = asked.named.partition("@")[0].replace("/", "-")
-        self._untrained_seed = asked.untrained_seed
-        self.name = called if asked.untrained_seed is None else f"{called}-untrained"
-        self.source = f"{'' if asked.untrained_seed is None else 'untrained:'}{asked.named or path.absolute()}"
-        self.channels = self._config.get("in_channels", 3)
-        if not isinstance(self.channels, int) or self.channels < 1:
-            raise BackboneError(
-                f"{self._network_folder / 'config.json'}: in_channels is no whole number: {self.channels!r}"
-            )
+        super().__init__(called, asked.named or str(path.absolute()), asked)
+        self.channels = self._count("in_channels")
         self.projection_file = file if (file := folder / PROJECTION_FILE).exists() else None
         asked.refuse_text(self.name)
-        embeds, count = self._config.get("class_embed_type"), self._config.get("num_class_embeds")
-        self._class_label = asked.label(
-            self.name, conditional=embeds is not None or count is not None, count=count, mean=embeds is None
-        )
+        embeds = self._settings["class_embed_type"]
+        if embeds not in (None, "timestep"):
+            raise BackboneError(
+                f"{self.name} takes its class by class_embed_type {embeds!r}, which is no label in whole numbers; models with a table of "
+                "labels, or with class_embed_type 'timestep', are allowed"
+            )
+        count = None if self._settings["num_class_embeds"] is None else self._count("num_class_embeds")
+        self.class_label = asked.label(self.name, _TOLD_APART if embeds else count, mean=embeds is None)
+
+    def _count(self, name: str) -> int:
+        number = as_int(self._settings[name])
+        if number is None or number < 1:
+            raise BackboneError(
+                f"{self._network_folder / 'config.json'}: {name} is no whole number from 1: {self._settings[name]!r}"
+            )
+        return number
 
     @property
     def list_side(self) -> int:
         """A side that every stride divides, large enough for the coarsest one to be told from others."""
-        return int(8 * 2 ** (len(self._config.get("block_out_channels", (0,) * 4)) - 1))
+        return int(8 * 2 ** (count_levels(self._settings, self._network_folder / "config.json") - 1))
 
     def build(self) -> torch.nn.Module:
         """Build the network that the configuration describes."""
-        load_diffusers()
-        from diffusers import UNet2DModel
-
         try:
-            network: torch.nn.Module = UNet2DModel.from_config(self._config)
+            network: torch.nn.Module = _network_class().from_config(self._config)
         except Exception as error:  # settings that don't go together raise anything at all
             raise BackboneError(
                 f"{self._network_folder / 'config.json'} describes no UNet2DModel: {in_one_line(error)}"
@@ -100,17 +110,15 @@ class UNet2DBackbone(NetworkBackbone):
     def identity(self) -> dict[str, Any]:
         """Return weights digest, architecture, schedule, parameterisation and conditioning."""
         return {
-            "weights": self._weights_digest,
-            "architecture": {k: v for k, v in self._config.items() if not k.startswith("_")},
+            "weights": self.weights_digest,
+            "architecture": architecture_of(_network_class(), self._settings),
             "schedule": self.schedule.digest,
             "prediction": self.schedule.prediction,
-            "conditioning": {} if self._class_label is None else {"class_label": self._class_label},
+            "conditioning": {} if self.class_label is None else {"class_label": self.class_label},
         }
 
-    @cached_property
-    def _weights_digest(self) -> str:
-        if self._untrained_seed is not None:
-            return digest_tensors(self.network.state_dict().items())
+    def digest_trained(self) -> str:
+        """Return the digest of the file's tensors."""
         return digest_file(self._weights_file)
 
     @cached_property
@@ -122,24 +130,8 @@ class UNet2DBackbone(NetworkBackbone):
                 return self._network_folder / name
         raise BackboneError(f"no weights in {self._network_folder}: wanted {' or '.join(_WEIGHTS)}")
 
-    def load(self) -> torch.nn.Module:
-        """Load the weights, or draw fresh ones."""
-        import torch
-
-        if self._untrained_seed is None:
-            network = self._load_trained()
-        else:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self._untrained_seed)
-                network = self.build()
-        if self._class_label == MEAN_LABEL:
-            answer_with_mean(network.get_submodule("class_embedding"))
-        return network
-
-    def _load_trained(self) -> torch.nn.Module:
-        load_diffusers()
-        from diffusers import UNet2DModel
-
+    def load_trained(self) -> torch.nn.Module:
+        """Load the weights."""
         file = self._weights_file
         digest_file(file)  # Says plainly what is wrong with a damaged file.
         with TemporaryDirectory() as folder:
@@ -149,17 +141,30 @@ class UNet2DBackbone(NetworkBackbone):
                 (file, f"diffusion_pytorch_model{file.suffix}"),
             ):
                 (Path(folder) / name).symlink_to(source.resolve())
-            return load_pretrained(UNet2DModel, folder, file, low_cpu_mem_usage=False)
+            return load_pretrained(_network_class(), folder, file, low_cpu_mem_usage=False)
 
     def call(self, network: torch.nn.Module, noised: torch.Tensor, t: int) -> object:
         """Run the network with its class label, if it takes one."""
-        import torch
+        return network(noised, t, class_labels=self.labels(noised), return_dict=False)
 
-        labels = None
-        if self._class_label is not None:
-            label = 0 if isinstance(self._class_label, str) else self._class_label
-            labels = torch.full((len(noised),), label, device=noised.device)
-        return network(noised, t, class_labels=labels, return_dict=False)
+
+def _network_class() -> Any:
+    load_diffusers()
+    from diffusers import UNet2DModel
+
+    return UNet2DModel
+
+
+def _refuse_latent(folder: Path) -> None:
+    """Raise `BackboneError` for a pipeline whose U-Net does not work on pixels."""
+    index = folder / "model_index.json"
+    parts = read_json(index) if index.is_file() else {}
+    for name in _AUTOENCODERS:
+        if (folder / name).is_dir() or parts.get(name) not in (None, [None, None]):
+            raise BackboneError(
+                f"{folder} is a latent diffusion model: its UNet2DModel works on what its {name} makes of an image; allowed are a "
+                "UNet2DModel in pixel space, or Stable Diffusion"
+            )
 
 
 def output_blocks(network: Any) -> dict[str, str]:

@@ -148,7 +148,7 @@ def test_nothing_is_lost_when_repair_finds_no_backbone(store_path, backbone_fold
         (path / key).write_bytes(b"x" + (path / key).read_bytes()[1:])
     before = {p: p.read_bytes() for p in guarded_files(path)}
     place = place_of(path)
-    with pytest.raises(HsifeatError, match="no backbone folder"):
+    with pytest.raises(HsifeatError, match="no such file or folder"):
         repair(place, verify(place), backbone=tmp_path / "gone")
     with pytest.raises(StoreError, match="another recipe"):
         repair(place, verify(place), backbone=f"untrained:{backbone_folder}")

@@ -354,5 +354,8 @@ def test_truncated_files_are_refused(tmp_path, kept, zipped):
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(BackboneError, match="no checkpoint at"):
+    with pytest.raises(BackboneError, match="no such file or folder: .*adm.pt"):
+        open_backbone(tmp_path / "adm.pt")
+    (tmp_path / "adm.pt").mkdir()
+    with pytest.raises(BackboneError, match="adm.pt is a folder: .* is a file"):
         open_backbone(tmp_path / "adm.pt")

@@ -10,6 +10,7 @@ import torch
 from hsifeat.diffusion.open import open_backbone
 from hsifeat.diffusion.weights import load_tensors
 from hsifeat.errors import BackboneError
+from tests.small import save_latent
 
 
 class Evil:
@@ -47,7 +48,8 @@ def test_a_plain_pickle_or_none(tmp_path, capsys, content):
 
 @pytest.mark.parametrize(
     "changed",
-    [{"norm_num_groups": 0}, {"attention_head_dim": 0}, {"block_out_channels": []}, {"in_channels": "three"}, {"in_channels": 0}],
+    [{"norm_num_groups": 0}, {"attention_head_dim": 0}, {"block_out_channels": []}, {"in_channels": "three"}, {"in_channels": 0}, {"in_channels": True}, {"num_class_embeds": "x"}, {"num_class_embeds": 0},
+     {"num_class_embeds": True}, {"norm_eps": float("nan")}, {"_use_default_values": 3}],
     ids=str,
 )  # fmt: skip
 def test_a_configuration_that_describes_no_network(backbone_folder, tmp_path, changed):
@@ -56,6 +58,37 @@ def test_a_configuration_that_describes_no_network(backbone_folder, tmp_path, ch
     file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
     with pytest.raises(BackboneError, match=r"config\.json") as raised:
         _ = open_backbone(tmp_path / "b").taps
+    assert "\n" not in str(raised.value)
+
+
+@pytest.fixture(scope="module")
+def latent_folder(tmp_path_factory):
+    save_latent(folder := tmp_path_factory.mktemp("latent") / "sd")
+    return folder
+
+
+@pytest.mark.parametrize("part", ["unet", "vae"])
+@pytest.mark.parametrize("channels", [[], None, 3])
+def test_a_latent_configuration_without_levels(latent_folder, tmp_path, part, channels):
+    refuse_latent(latent_folder, tmp_path, part, {"block_out_channels": channels})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"scaling_factor": "x"}, {"scaling_factor": None}, {"scaling_factor": float("inf")}, {"shift_factor": "x"}, {"in_channels": "3"}],
+    ids=str,
+)  # fmt: skip
+def test_an_autoencoder_with_wrong_settings(latent_folder, tmp_path, changed):
+    refuse_latent(latent_folder, tmp_path, "vae", changed)
+
+
+def refuse_latent(folder, tmp_path, part, changed):
+    """Open a copy with another configuration of one part: it is refused before anything is computed."""
+    shutil.copytree(folder, tmp_path / "sd")
+    file = tmp_path / "sd" / part / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
+    with pytest.raises(BackboneError, match=f"/{part}") as raised:
+        _ = open_backbone(tmp_path / "sd").taps
     assert "\n" not in str(raised.value)
 
 

@@ -1,5 +1,6 @@
 """Models on a hub: named by a commit or refused; what lies in the hub client's own cache opens without network."""
 
+import re
 import shutil
 from fnmatch import fnmatch
 from pathlib import Path
@@ -120,5 +121,27 @@ def test_paths_are_not_taken_for_models(given):
 
 
 def test_path_type_is_kept_for_folders():
-    with pytest.raises(BackboneError, match="no backbone folder"):
+    with pytest.raises(BackboneError, match="no such file or folder"):
         open_backbone(Path("/nowhere/at/all"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["models/x.pt", "models/x.safetensors", "./models", "../models/x", "/no/where", "~/models", "a/b/c", "x.bin", "models", "nosuch:a/b.pt"],
+)  # fmt: skip
+@pytest.mark.parametrize("before", ["", "untrained:"])
+def test_a_path_where_nothing_is_says_so(tmp_path, monkeypatch, before, text):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BackboneError, match=f"^no such file or folder: {re.escape(text)} ") as raised:
+        open_backbone(before + text)
+    assert "commit" not in str(raised.value)
+
+
+def test_a_name_that_is_too_long_for_a_file():
+    with pytest.raises(BackboneError, match="can't be looked up: File name too long"):
+        open_backbone("x" * 5000)
+
+
+def test_names_with_dots_are_still_models():
+    with pytest.raises(BackboneError, match="a model on a hub is named with its commit, lab/net-2.1@"):
+        open_backbone("lab/net-2.1")

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, LDMPipeline, UNet2DModel, VQModel
 from safetensors.torch import load_file, save_file
 
 from hsifeat.diffusion.open import open_backbone
@@ -168,9 +168,74 @@ def test_the_mean_label_is_the_mean_of_all_label_embeddings(tmp_path):
 
 def test_labels_without_a_table_have_no_mean(tmp_path):
     save_unet(tmp_path / "c", class_embed_type="timestep")
-    with pytest.raises(BackboneError, match="give one label, 0 and up; found 'mean'"):
+    with pytest.raises(BackboneError, match="give one label, 0 to 16777215; found 'mean'"):
         open_backbone(tmp_path / "c", class_label="mean")
+    with pytest.raises(BackboneError, match="give one label, 0 to 16777215; found 16777216"):
+        open_backbone(tmp_path / "c", class_label=2**24)
     assert open_backbone(tmp_path / "c", class_label=3).predict(torch.ones(1, 3, 8, 8), 1).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "²",
+        "٣",
+        "③",
+        "-1",
+        " 1",
+        "1_0",
+        pytest.param("9" * 5000, id="5000-digits"),
+        -1,
+        5,
+        10**30,
+        True,
+        1.0,
+        np.float32(1),
+        [1],
+    ],
+)
+def test_what_is_no_label_is_refused(tmp_path, label):
+    save_unet(tmp_path / "c", num_class_embeds=5)
+    with pytest.raises(BackboneError, match="give one label, 0 to 4, or 'mean'") as raised:
+        open_backbone(tmp_path / "c", class_label=label)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_label_of_numpy_is_the_number(tmp_path):
+    save_unet(tmp_path / "c", num_class_embeds=5)
+    found = open_backbone(tmp_path / "c", class_label=np.int64(2)).identity()
+    assert json.dumps(found) == json.dumps(open_backbone(tmp_path / "c", class_label=2).identity())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"class_embed_type": "identity"}, {"class_embed_type": "maize"}, {"class_embed_type": ["timestep"]}],
+    ids=str,
+)
+@pytest.mark.parametrize("label", [None, 1, "mean"])
+def test_classes_that_are_no_labels_are_refused(backbone_folder, tmp_path, changed, label):
+    shutil.copytree(backbone_folder, tmp_path / "c")
+    file = tmp_path / "c" / "unet" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
+    with pytest.raises(BackboneError, match="class_embed_type .*, which is no label in whole numbers"):
+        open_backbone(tmp_path / "c", class_label=label)
+
+
+@pytest.mark.parametrize("kept", [("vqvae",), ()], ids=["folder", "as-fetched-from-a-hub"])
+def test_a_latent_model_with_a_pixel_models_denoiser_is_refused(tmp_path, kept):
+    pipeline = LDMPipeline(
+        vqvae=VQModel(block_out_channels=(8,), norm_num_groups=4, vq_embed_dim=3),
+        unet=save_unet(tmp_path / "parts"),
+        scheduler=DDIMScheduler(),
+    )
+    pipeline.save_pretrained(tmp_path / "ldm")
+    if not kept:
+        shutil.rmtree(tmp_path / "ldm" / "vqvae")
+    with pytest.raises(
+        BackboneError, match="is a latent diffusion model: .* what its vqvae makes of an image"
+    ) as raised:
+        open_backbone(tmp_path / "ldm")
+    assert "\n" not in str(raised.value)
 
 
 def test_one_file_beside_its_configurations_is_the_folder(tmp_path, backbone_folder):
@@ -273,7 +338,7 @@ def _other_class(folder):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        pytest.param(lambda f: shutil.rmtree(f), "no backbone folder at", id="no-folder"),
+        pytest.param(lambda f: shutil.rmtree(f), "no such file or folder: ", id="no-folder"),
         pytest.param(lambda f: shutil.rmtree(f / "unet"), "has no config.json", id="no-network"),
         pytest.param(lambda f: shutil.rmtree(f / "scheduler"), "has no scheduler_config.json", id="no-schedule"),
         pytest.param(_drop_weights, "no weights in", id="no-weights"),

@@ -176,7 +176,7 @@ def test_events_add_up(scene, backbone_folder, tmp_path):
         pytest.param({"batch": 0}, "at least one tile", id="batch"),
         pytest.param({"device": "tpu9"}, "device 'tpu9' can't be used here", id="device"),
         pytest.param({"class_label": 3}, "takes no class label", id="label"),
-        pytest.param({"backbone": "nowhere"}, "no backbone folder at nowhere", id="backbone"),
+        pytest.param({"backbone": "nowhere"}, "no such file or folder: nowhere", id="backbone"),
     ],
 )
 def test_wrong_requests_leave_nothing(scene, backbone_folder, tmp_path, options, message):
