@@ -44,6 +44,13 @@ def test_the_recipes_are_those_of_the_papers():
         ("title = ", "is no TOML"),
         ('title = "x"\nsource = "y"', "extract: Field required"),
         ('title = "x"\nsource = "y"\n[extract]\ntiles = 3', r"extract\.tiles: .*; allowed below extract: backbone, "),
+        (
+            'title = "x"\nsource = "y"\ntile = 3\n[extract]',
+            "tile: .*; allowed at the top: title, source, differs, extract$",
+        ),
+        pytest.param("tile = " + "9" * 5000, "is no TOML", id="5000-digits"),
+        pytest.param("tile = " + "[" * 5000, "is no TOML", id="5000-lists"),
+        ('title = "x"\nsource = "y"\n[extract]\nclass_label = true', r"extract\.class_label"),
         ('title = "x"\nsource = "y"\n[extract]\ntile = "wide"', r"extract\.tile: Input should be a valid integer"),
     ],
 )

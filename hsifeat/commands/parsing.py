@@ -16,14 +16,14 @@ def comma_list(text: str) -> list[str]:
 
 def whole_number(text: str, option: str) -> int:
     """Return a whole number from 0, as an option gives it."""
-    if not text.isdigit():
-        raise typer.BadParameter(f"{option} takes whole numbers from 0; found {text!r}")
+    if re.fullmatch("[0-9]{1,18}", text) is None:
+        raise typer.BadParameter(f"{option} takes whole numbers from 0, of at most 18 digits; found {text!r}")
     return int(text)
 
 
 def corner(text: str) -> tuple[int, int]:
     """Return the row and column of `ROW,COL`."""
-    found = re.fullmatch(r"\s*(-?\d+)\s*,\s*(-?\d+)\s*", text)
+    found = re.fullmatch(r"\s*(-?[0-9]{1,18})\s*,\s*(-?[0-9]{1,18})\s*", text)
     if found is None:
         raise typer.BadParameter(f"--origin takes ROW,COL in whole numbers; found {text!r}")
     return int(found[1]), int(found[2])

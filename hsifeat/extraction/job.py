@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import operator
 import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import gcd
 from pathlib import Path
-from typing import SupportsIndex
 
 import numpy as np
 
 from hsifeat.cache import catalogue
+from hsifeat.cache.grid import PlaneSpec
 from hsifeat.cache.place import LocalPlace, Place, place_of
 from hsifeat.cache.recipe import (
     ALGORITHM,
@@ -24,13 +23,14 @@ from hsifeat.cache.recipe import (
     TilingPart,
     differences,
 )
-from hsifeat.cache.store import PlaneSpec, Store
+from hsifeat.cache.store import Store
 from hsifeat.diffusion.backbone import Backbone
 from hsifeat.diffusion.device import pick_device
 from hsifeat.diffusion.entries import check_members
 from hsifeat.diffusion.open import open_backbone
 from hsifeat.diffusion.taps import find_taps, is_block
 from hsifeat.errors import BackboneError, HsifeatError, RecipeMismatchError, StoreError
+from hsifeat.extraction.given import check_types
 from hsifeat.extraction.noising import parse_noising
 from hsifeat.extraction.pattern import Pattern, pattern_of
 from hsifeat.extraction.plan import Plan, make_plan, unit_side
@@ -191,19 +191,17 @@ def prepare(
     -------
     Job
     """
-    timesteps = None if timesteps is None else [_index(t, "timesteps are") for t in timesteps]
-    layers = [layers] if isinstance(layers, str) else layers
-    given = {
+    given = check_types({
         "timesteps": timesteps, "layers": layers, "projection": projection, "tile": tile, "context": context,
         "stitch": stitch, "padding": padding, "origin": origin, "noise": noise, "draws": draws, "seed": seed,
         "companion": companion, "class_label": class_label, "prompt": prompt, "upsample": upsample, "dtype": dtype, "batch": batch,
-    }  # fmt: skip
+    })  # fmt: skip
     if recipe is not None and like is not None:
         raise HsifeatError("a recipe and a store to be like are two answers to one question: leave one of them out")
     if like is not None and not isinstance(like, Store):
         like = Store.open(catalogue.find_store(like))
     usual = _usual(recipe, like)
-    chosen = replace(usual, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    chosen = replace(usual, **given)
     _check(chosen)
     if chosen.stitch == "whole" and origin is None:
         chosen = replace(chosen, origin=None)  # that of a recipe plays no part then
@@ -282,13 +280,6 @@ def prepare(
             "leave out --batch, or name another store with --out"
         )
     return job
-
-
-def _index(number: object, what: str) -> int:
-    """Return a whole number of any type as an int."""
-    if not isinstance(number, SupportsIndex) or isinstance(number, bool):
-        raise HsifeatError(f"{what} whole numbers; found {number!r}")
-    return operator.index(number)
 
 
 def _usual(recipe: str | Path | None, like: Store | None) -> Pattern:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.diffusion.device import pick_device
+from hsifeat.diffusion.folder import read_json
 from hsifeat.diffusion.unet2d import PROJECTION_FILE
 from hsifeat.diffusion.weights import digest_file
-from hsifeat.errors import PretrainingError
+from hsifeat.errors import BackboneError, PretrainingError
 from hsifeat.files import disk_errors, write_whole
 from hsifeat.pretraining.presets import TIMESTEPS, Preset, find_preset
 from hsifeat.pretraining.result import RECORD, WEIGHTS, write_model
@@ -232,15 +233,28 @@ def _record(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
     settings = folder / _SETTINGS
     if not settings.exists():
         return None
-    there = json.loads(settings.read_text(encoding="utf-8"))
+    there = _read(settings)
     for name, value in identity.items():
         if there.get(name) != value:
             raise PretrainingError(
                 f"{folder} holds a model with another {name} (there {_brief(there.get(name))}, asked for {_brief(value)}): "
                 "name another folder with --out"
             )
-    record = folder / RECORD
-    return json.loads(record.read_text(encoding="utf-8")) if record.exists() else None
+    if not (folder / RECORD).exists():
+        return None
+    record = _read(folder / RECORD)
+    if not all(isinstance(record.get(name), int | float) for name in ("steps", "seconds")):
+        raise PretrainingError(
+            f"{folder / RECORD} is no record of a training: delete it, or name another folder with --out"
+        )
+    return record
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return read_json(file)
+    except BackboneError as error:
+        raise PretrainingError(f"{error}: delete it, or name another folder with --out") from error
 
 
 def _brief(value: object) -> str:

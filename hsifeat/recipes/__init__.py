@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hsifeat.errors import HsifeatError, nearest
+from hsifeat.errors import HsifeatError, in_one_line, nearest
 
 
 class Options(BaseModel):
@@ -92,14 +92,15 @@ def open_recipe(source: str | Path) -> NamedRecipe:
     else:
         raise HsifeatError(f"no recipe {text!r}; {nearest(text, recipe_names())}, or a .toml file")
     try:
-        return NamedRecipe.model_validate(tomllib.loads(content))
-    except tomllib.TOMLDecodeError as error:
-        raise HsifeatError(f"the recipe {source} is no TOML: {error}") from error
+        given = tomllib.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise HsifeatError(f"the recipe {source} is no TOML: {in_one_line(error)}") from error
+    try:
+        return NamedRecipe.model_validate(given)
     except ValidationError as error:
         wrong = error.errors()[0]
-        allowed = (
-            f"; allowed below extract: {', '.join(Options.model_fields)}" if wrong["type"] == "extra_forbidden" else ""
-        )
+        where, fields = ("below extract", Options) if len(wrong["loc"]) > 1 else ("at the top", NamedRecipe)
+        allowed = f"; allowed {where}: {', '.join(fields.model_fields)}" if wrong["type"] == "extra_forbidden" else ""
         raise HsifeatError(
             f"the recipe {source}: {'.'.join(map(str, wrong['loc']))}: {wrong['msg']}{allowed}"
         ) from error

@@ -206,3 +206,23 @@ def test_a_checkpoint_of_other_settings_is_refused(trained, monkeypatch):
     monkeypatch.setitem(PRESETS["mtmsd"], "small", replace(PRESETS["mtmsd"]["small"], batch=8))
     with pytest.raises(PretrainingError, match="holds a model with another settings"):
         hsifeat.pretrain(Scene("small", small_cube()), out=folder, steps=20)
+
+
+@pytest.mark.parametrize("name", ["settings.json", "training.json"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"3", b"\xff\xfe", b"[" * 5000], ids=range(6))
+def test_records_that_can_not_be_read_are_refused(trained, tmp_path, name, content):
+    folder, _ = trained
+    shutil.copytree(folder, tmp_path / "m")
+    (tmp_path / "m" / name).write_bytes(content)
+    with pytest.raises(PretrainingError, match=f"{name} .*: delete it, or name another folder with --out") as raised:
+        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=12)
+    assert "\n" not in str(raised.value)
+    assert (tmp_path / "m" / name).read_bytes() == content
+
+
+def test_a_record_without_its_steps_is_refused(trained, tmp_path):
+    folder, _ = trained
+    shutil.copytree(folder, tmp_path / "m")
+    (tmp_path / "m" / "training.json").write_text("{}")
+    with pytest.raises(PretrainingError, match=r"training\.json is no record of a training"):
+        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=12)
