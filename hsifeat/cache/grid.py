@@ -160,3 +160,8 @@ class PixelGrid:
     def names(self, plane: PlaneSpec) -> tuple[str, str, str]:
         """Return names in which the layer is."""
         return "pixel", "part", f"channel_{plane.id.layer}"
+
+
+def size_bytes(grid: Grid, plane: PlaneSpec, window: Window) -> int:
+    """Size in bytes of a plane over a window that begins where a unit does, before compression."""
+    return int(np.prod(grid.cells(plane, window))) * np.dtype(plane.dtype).itemsize

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hsifeat.commands.options import Device
-from hsifeat.commands.parsing import comma_list, corner, whole_number
+from hsifeat.commands.parsing import class_label_of, comma_list, corner, timesteps_of, whole_number
 from hsifeat.commands.scene_options import opens_scene
 
 if TYPE_CHECKING:
-    from hsifeat.extraction.job import Job
+    from hsifeat.extraction.settled import Job
     from hsifeat.scenes import Scene
 
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def extract(
     scene: Scene,
     backbone: Annotated[str | None, typer.Option(help="A backbone, see `hsifeat backbones`.")] = None,
-    timesteps: Annotated[str | None, typer.Option(help="Training timesteps; by default 0,50,100,200,400.")] = None,
+    timesteps: Annotated[
+        str | None, typer.Option(help="Training timesteps, or auto:N; by default 0,50,100,200,400.")
+    ] = None,
     layers: Annotated[str | None, typer.Option(help="Layers, see `hsifeat layers`; by default the decoder's.")] = None,
     projection: Annotated[
         str | None, typer.Option(help="rgb, pca:N, bands:i,j,k or all; options: docs/extract.md.")
@@ -31,6 +33,9 @@ def extract(
     ] = None,
     padding: Annotated[str | None, typer.Option(help="Beyond the edge: reflect (usual) or zero.")] = None,
     origin: Annotated[str | None, typer.Option(help="ROW,COL of the first tile, such as -20,-26.")] = None,
+    pixels: Annotated[
+        str | None, typer.Option(help="See each labelled pixel of this label map in a window of its own, --tile wide.")
+    ] = None,
     noise: Annotated[str | None, typer.Option(help="field (usual), shared, none or inversion:STEPS.")] = None,
     draws: Annotated[int | None, typer.Option(help="Average over so many draws of the noise; 1.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of the noise; 0.")] = None,
@@ -57,44 +62,48 @@ def extract(
 
     Another scene, seen as the first: `hsifeat extract other.mat --like ip.zarr --out other.zarr`
 
+    A window around each labelled pixel, as MTMSD does: `hsifeat extract indian-pines --backbone backbone --pixels ground-truth --tile 48`
+
     As a paper did it: `hsifeat extract augsburg --recipe geodiffnet-augsburg --backbone 64x64_diffusion.pt --dry-run`
     """
     from hsifeat import terminal
     from hsifeat.extraction.extract import run
     from hsifeat.extraction.job import prepare
 
-    job = prepare(
-        scene,
-        backbone=backbone,
-        recipe=recipe,
-        like=like,
-        timesteps=None if timesteps is None else [whole_number(t, "--timesteps") for t in comma_list(timesteps)],
-        layers=None if layers is None else comma_list(layers),
-        projection=projection,
-        tile=tile,
-        context=context,
-        stitch=stitch,
-        padding=padding,
-        origin=None if origin is None else corner(origin),
-        noise=noise,
-        draws=draws,
-        seed=seed,
-        companion=see_companion,
-        class_label=class_label if class_label in {None, "mean"} else whole_number(class_label, "--class-label"),
-        prompt=prompt,
-        upsample=upsample,
-        dtype=dtype,
-        out=out,
-        device=device,
-        batch=None if batch == "auto" else whole_number(batch, "--batch"),
-    )
-    if dry_run:
+    with terminal.progress() as listen:
+        job = prepare(
+            scene,
+            backbone=backbone,
+            recipe=recipe,
+            like=like,
+            timesteps=timesteps_of(timesteps),
+            layers=None if layers is None else comma_list(layers),
+            projection=projection,
+            tile=tile,
+            context=context,
+            stitch=stitch,
+            padding=padding,
+            origin=None if origin is None else corner(origin),
+            pixels=pixels,
+            noise=noise,
+            draws=draws,
+            seed=seed,
+            companion=see_companion,
+            class_label=class_label_of(class_label),
+            prompt=prompt,
+            upsample=upsample,
+            dtype=dtype,
+            out=out,
+            device=device,
+            batch=None if batch == "auto" else whole_number(batch, "--batch"),
+            listen=listen,
+        )
+        store = None if dry_run else run(job, listen=listen)
+    if store is None:
         _show_job(job)
         job.check_disk()
-        return
-    with terminal.progress() as listen:
-        store = run(job, listen=listen)
-    terminal.say(f"store: {store.place}")
+    else:
+        terminal.say(f"store: {store.place}")
 
 
 def _show_job(job: Job) -> None:
@@ -105,7 +114,8 @@ def _show_job(job: Job) -> None:
     seconds = plan.passes * job.extractor.seconds_per_pass(plan) if plan.steps else 0.0
     tile, batch = " x ".join(map(str, dict.fromkeys(plan.tiling.tile))), job.extractor.batch
     again = sum(plan.forwards.values()) - plan.tiles
-    terminal.say(f"tiles: {plan.tiles} in all" + (f", {again} more for those on borders of units" if again else ""))
+    sort = "tiles" if job.recipe.pixels is None else "windows, each around a pixel"
+    terminal.say(f"{sort}: {plan.tiles} in all" + (f", {again} more for those on borders of units" if again else ""))
     terminal.say(f"passes: {plan.passes} of a {tile}-px tile (of {plan.all_passes}), batches of {batch}")
     terminal.say(f"to write: at most {job.needed_bytes / 1e6:.1f} MB")
     terminal.say(f"time: about {seconds / 60:.1f} min on {job.extractor.device} (from one timed batch)")

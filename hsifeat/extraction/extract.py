@@ -11,15 +11,21 @@ import numpy as np
 
 import hsifeat
 from hsifeat.cache import catalogue
+from hsifeat.cache.grid import PixelGrid, SceneGrid
 from hsifeat.cache.lock import writing
 from hsifeat.cache.making import SceneArrays
-from hsifeat.cache.manifest import Manifest, SceneFacts
+from hsifeat.cache.manifest import Manifest, PixelFacts, SceneFacts
 from hsifeat.cache.store import Store
 from hsifeat.diffusion.backbone import Backbone
 from hsifeat.errors import StoreError
-from hsifeat.extraction.job import Job, prepare
+from hsifeat.extraction.job import prepare
+from hsifeat.extraction.settled import Job
+from hsifeat.extraction.windows import PixelWindows
 from hsifeat.scenes import Labels, Scene
 from hsifeat.work.events import Listener, Note, silent
+
+# Side of the scene's shards in a store whose planes list pixels.
+_SHARD_PX = 128
 
 
 def extract(
@@ -52,7 +58,7 @@ def extract(
     HsifeatError
         Whatever is wrong with scene, backbone, layers, timesteps, tiling or store; nothing is half-made then.
     """
-    return run(prepare(scene, backbone=backbone, **options), listen=listen)  # type: ignore[arg-type]
+    return run(prepare(scene, backbone=backbone, listen=listen, **options), listen=listen)  # type: ignore[arg-type]
 
 
 def run(job: Job, *, listen: Listener = silent) -> Store:
@@ -129,11 +135,17 @@ def _scene_facts(scene: Scene) -> SceneFacts:
 
 
 def _create(job: Job) -> Store:
-    scene, projection = job.extractor.scene, job.extractor.sight.projection
+    scene, projection, tiling, grid = (
+        job.extractor.scene,
+        job.extractor.sight.projection,
+        job.extractor.tiling,
+        job.plan.grid,
+    )
     manifest = Manifest(
         key=job.recipe.key,
         recipe=job.recipe.canonical(),
-        unit_px=job.plan.unit_px,
+        unit_px=grid.unit_px if isinstance(grid, SceneGrid) else _SHARD_PX,
+        pixels=PixelFacts(count=grid.pixels, unit_pixels=grid.unit_pixels) if isinstance(grid, PixelGrid) else None,
         batch=job.extractor.batch,
         scene=_scene_facts(scene),
         provenance={
@@ -146,4 +158,5 @@ def _create(job: Job) -> Store:
         },
     )
     arrays = {"weights": projection.weights, "offset": projection.offset}
-    return Store.create(job.place, manifest, SceneArrays(scene.cube, scene.valid, arrays))
+    pixels = (tiling.pixels.rows, tiling.pixels.cols) if isinstance(tiling, PixelWindows) else None
+    return Store.create(job.place, manifest, SceneArrays(scene.cube, scene.valid, arrays, pixels))

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hsifeat.diffusion.backbone import Backbone
 from hsifeat.diffusion.schedule import NoiseSchedule
 from hsifeat.errors import HsifeatError
@@ -151,18 +153,30 @@ class _Drawn(NoisedTiles):
 
 
 class _ByField(_Drawn):
+    """Tiles that are noised by a field: drawn as far as they reach, or, where they lie scattered, for each on its own."""
+
+    def __init__(
+        self, how: Noising, schedule: NoiseSchedule, clean: torch.Tensor, cells: Sequence[Window], device: str
+    ) -> None:
+        super().__init__(how, schedule, clean, cells, device)
+        self._bounds = bounds_of(cells) if cells else Window(0, 0, 0, 0)
+        self._scattered = self._bounds.rows * self._bounds.cols > sum(cell.rows * cell.cols for cell in cells)
+
     def _draw(self, draw: int) -> torch.Tensor:
         import torch
 
-        bounds = bounds_of(self._cells)
-        return torch.from_numpy(noise_field(bounds, self._clean.shape[1], self._how.seed, draw))
+        windows = self._cells if self._scattered else [self._bounds]
+        fields = [noise_field(window, self._clean.shape[1], self._how.seed, draw) for window in windows]
+        return torch.from_numpy(np.stack(fields))
 
     def _noise(self, drawn: torch.Tensor, some: slice) -> torch.Tensor:
         import torch
 
-        bounds = bounds_of(self._cells)
+        if self._scattered:
+            return drawn[some]
+        bounds = self._bounds
         moved = (Window(w.row - bounds.row, w.col - bounds.col, w.rows, w.cols) for w in self._cells[some])
-        return torch.stack([drawn[:, *window.slices] for window in moved])
+        return torch.stack([drawn[0, :, *window.slices] for window in moved])
 
 
 class _ByOneTensor(_Drawn):

@@ -10,6 +10,7 @@ import numpy as np
 
 from hsifeat.cache.store import Store
 from hsifeat.errors import StoreError
+from hsifeat.extraction.pixels import PixelsLike
 from hsifeat.projection import Projection
 
 TIMESTEPS = (0, 50, 100, 200, 400)
@@ -28,6 +29,7 @@ class Pattern:
     stitch: str = "core"
     padding: str = "reflect"
     origin: tuple[int, int] | None = None
+    pixels: PixelsLike | None = None
     noise: str = "field"
     draws: int = 1
     seed: int = 0
@@ -60,6 +62,7 @@ def pattern_of(store: Store) -> Pattern:
         stitch=tiling["stitch"],
         padding=tiling["padding"],
         origin=tuple(tiling["origin"]) if "origin" in tiling else None,
+        pixels=store.pixels,
         noise=f"inversion:{noise['steps']}" if inverted else noise["policy"],
         draws=noise.get("draws", 1),
         seed=noise["seed"],

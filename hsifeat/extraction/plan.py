@@ -9,10 +9,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.cache.grid import PlaneSpec, Unit
+from hsifeat.cache.grid import Grid, PlaneSpec, SceneGrid, Unit, size_bytes
 from hsifeat.extraction.noising import Noising
 from hsifeat.extraction.tiles import Tiling
-from hsifeat.types import PlaneId, Window, windows
+from hsifeat.extraction.windows import PixelWindows
+from hsifeat.types import PlaneId
 
 # Units are about this large: big enough for a shard of some MB, small enough that little is lost with one.
 _UNIT_PX = 128
@@ -26,6 +27,13 @@ def unit_side(tiling: Tiling) -> int:
         return max(tiling.tile)
     step = tiling.step[0]
     return step * -(-(_BLENDED_UNIT_PX if tiling.blends else _UNIT_PX) // step)
+
+
+def new_grid(tiling: Tiling | PixelWindows) -> Grid:
+    """Return over what the planes of a new store lie, and its units."""
+    if isinstance(tiling, PixelWindows):
+        return tiling.grid
+    return SceneGrid(tiling.rows, tiling.cols, unit_side(tiling))
 
 
 @dataclass(frozen=True)
@@ -60,29 +68,25 @@ class Plan:
         All planes asked for, those that are there included.
     steps : tuple of Step
         What is missing, unit by unit and then t by t, so that a unit's tiles are read once.
-    tiling : Tiling
-        How tiles are cut.
-    unit_px : int
-        Side of a unit.
+    tiling : Tiling or PixelWindows
+        What the model sees.
+    grid : Grid
+        Over what planes lie.
     tiles : int
-        Tiles of the scene of which a valid pixel is kept.
+        Tiles of the scene of which a valid pixel is kept, or windows.
     forwards : dict of Unit to int
         Those of each unit, which take a forward at each timestep, or several.
     passes_each : int
         Forwards that a tile takes for all planes from nothing.
-    rows, cols : int
-        The scene's shape.
     """
 
     planes: tuple[PlaneSpec, ...]
     steps: tuple[Step, ...]
-    tiling: Tiling
-    unit_px: int
+    tiling: Tiling | PixelWindows
+    grid: Grid
     tiles: int
     forwards: dict[Unit, int]
     passes_each: int
-    rows: int
-    cols: int
 
     @property
     def passes(self) -> int:
@@ -97,12 +101,7 @@ class Plan:
     @property
     def missing_bytes(self) -> int:
         """Bytes that are still to be written, before compression."""
-        cells = (
-            np.prod(plane.cells(step.unit.window.rows, step.unit.window.cols)) * np.dtype(plane.dtype).itemsize
-            for step in self.steps
-            for plane in step.planes
-        )
-        return int(sum(cells))
+        return sum(size_bytes(self.grid, plane, step.unit.window) for step in self.steps for plane in step.planes)
 
     TABLE: ClassVar = ("plane", "stride", "channels", "MB", "state")
 
@@ -114,7 +113,7 @@ class Plan:
                 "plane": str(plane.id),
                 "stride": plane.stride,
                 "channels": plane.channels,
-                "MB": plane.size_bytes(self.rows, self.cols) / 1e6,
+                "MB": size_bytes(self.grid, plane, self.grid.extent) / 1e6,
                 "state": "to do" if plane in missing else "there",
             }
             for plane in self.planes
@@ -123,8 +122,8 @@ class Plan:
 
 def make_plan(
     valid: NDArray[np.bool_],
-    tiling: Tiling,
-    unit_px: int,
+    tiling: Tiling | PixelWindows,
+    grid: Grid,
     planes: Sequence[PlaneSpec],
     noising: Noising,
     done: Callable[[PlaneId], NDArray[np.bool_]] | None,
@@ -135,10 +134,10 @@ def make_plan(
     ----------
     valid : (rows, cols) bool array
         The scene's valid pixels.
-    tiling : Tiling
-        How tiles are cut.
-    unit_px : int
-        Side of a unit.
+    tiling : Tiling or PixelWindows
+        What the model sees.
+    grid : Grid
+        Over what planes lie.
     planes : sequence of PlaneSpec
         What is asked for.
     noising : Noising
@@ -146,8 +145,7 @@ def make_plan(
     done : callable or None
         Which units of a plane are there, on the grid of units; None where nothing is.
     """
-    rows, cols = valid.shape
-    units = [Unit((w.row // unit_px, w.col // unit_px), w) for w in windows(rows, cols, unit_px)]
+    units = grid.units
     there = {plane.id: done(plane.id) for plane in planes} if done else {}
 
     timesteps = sorted({plane.id.t for plane in planes})
@@ -166,10 +164,8 @@ def make_plan(
         planes=tuple(planes),
         steps=tuple(steps()),
         tiling=tiling,
-        unit_px=unit_px,
-        tiles=len(tiling.seen(Window(0, 0, rows, cols), valid)),
-        forwards={unit: len(tiling.seen(unit.window, valid)) for unit in units},
+        grid=grid,
+        tiles=tiling.count(grid.extent, valid),
+        forwards={unit: tiling.count(unit.window, valid) for unit in units},
         passes_each=sum(noising.passes(t, before) for before, t in zip([None, *timesteps], timesteps, strict=False)),
-        rows=rows,
-        cols=cols,
     )

@@ -15,8 +15,9 @@ from hsifeat.cache.verify import verify as look
 from hsifeat.diffusion.backbone import Backbone
 from hsifeat.errors import StoreError
 from hsifeat.extraction.extract import run
-from hsifeat.extraction.job import Job, mismatch, prepare
+from hsifeat.extraction.job import prepare
 from hsifeat.extraction.runner import Extractor
+from hsifeat.extraction.settled import Job, mismatch
 from hsifeat.features import Features
 from hsifeat.scenes.open import with_companion
 from hsifeat.types import PlaneId

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.cache.grid import PlaneSpec, Unit
+from hsifeat.cache.grid import PlaneSpec, Unit, size_bytes
 from hsifeat.cache.store import Store
 from hsifeat.diffusion.backbone import Backbone
 from hsifeat.errors import StoreError
@@ -19,6 +19,7 @@ from hsifeat.extraction.plan import Plan, Step
 from hsifeat.extraction.sight import Sight
 from hsifeat.extraction.stitching import new_block
 from hsifeat.extraction.tiles import Tiling
+from hsifeat.extraction.windows import PixelWindows
 from hsifeat.scenes.scene import Scene
 from hsifeat.types import Window
 from hsifeat.work.events import Advanced, Finished, Listener, Started
@@ -43,8 +44,8 @@ class Extractor:
     ----------
     scene, sight, backbone
         What is extracted, what is shown of it, to whom.
-    tiling : Tiling
-        How tiles are cut and stitched.
+    tiling : Tiling or PixelWindows
+        What the model sees, and what is kept of it.
     noising : Noising
         How they are noised.
     batch : int
@@ -59,7 +60,7 @@ class Extractor:
     scene: Scene
     sight: Sight
     backbone: Backbone
-    tiling: Tiling
+    tiling: Tiling | PixelWindows
     noising: Noising
     batch: int
     device: str
@@ -114,7 +115,7 @@ class Extractor:
         wider = 1 + (4 / 2 if self.tiling.blends else 0)
         steps = (
             (1 + self.noising.draws) * plan.forwards[step.unit] * tile
-            + wider * sum(plane.size_bytes(step.unit.window.rows, step.unit.window.cols) for plane in step.planes)
+            + wider * sum(size_bytes(plan.grid, plane, step.unit.window) for plane in step.planes)
             for step in plan.steps
         )
         return int(max(steps, default=0))
@@ -139,12 +140,11 @@ class Extractor:
         return Window(*(int(n * scale) for n in (tile.row, tile.col, tile.rows, tile.cols)))
 
     def _compute(self, step: Step, seen: Seen) -> dict[PlaneSpec, NDArray[np.generic]]:
-        """Run a unit's tiles at one timestep; return each plane's block (cell rows, cell cols, channels), 0 where none is."""
+        """Run a unit's tiles at one timestep; return each plane's block, 0 where no tile is."""
         begun = {plane: new_block(plane, self.tiling, step.unit.window) for plane in step.planes}
         for some, taken in self._forwards(step, seen):
             for plane, block in begun.items():
-                for tile, features in zip(seen.tiles[some], taken[plane.id.layer], strict=True):
-                    block.add(tile, features)
+                block.add(seen.tiles[some], taken[plane.id.layer])
         blocks = {plane: block.finish() for plane, block in begun.items()}
         for plane, values in blocks.items():
             _check_finite(plane, values)

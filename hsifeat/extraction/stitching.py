@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from hsifeat.cache.grid import PlaneSpec
 from hsifeat.extraction.tiles import Tiling
+from hsifeat.extraction.windows import PixelWindows, WindowRows
 from hsifeat.types import Window
 
 if TYPE_CHECKING:
@@ -18,17 +20,19 @@ if TYPE_CHECKING:
 class Block(Protocol):
     """A unit's block of one plane, being made. Cells that no tile keeps hold 0."""
 
-    def add(self, tile: Window, features: torch.Tensor) -> None:
-        """Lay in what is kept of one tile's tap (channels, cell rows, cell cols)."""
+    def add(self, tiles: Sequence[Window], maps: torch.Tensor) -> None:
+        """Lay in what is kept of the next tiles' taps (n, channels, cell rows, cell cols)."""
         ...
 
     def finish(self) -> NDArray[np.generic]:
-        """Return the block (cell rows, cell cols, channels) in the plane's stored dtype."""
+        """Return the block in the plane's stored dtype, of the shape that the grid of units says."""
         ...
 
 
-def new_block(plane: PlaneSpec, tiling: Tiling, unit: Window) -> Block:
+def new_block(plane: PlaneSpec, tiling: Tiling | PixelWindows, unit: Window) -> Block:
     """Begin a unit's block of a plane."""
+    if isinstance(tiling, PixelWindows):
+        return WindowRows(plane, tiling, unit)
     return Blend(plane, tiling, unit) if tiling.blends else Paste(plane, tiling, unit)
 
 
@@ -39,11 +43,12 @@ class Paste:
         self._stride, self._tiling, self._unit = plane.stride, tiling, unit
         self._values = np.zeros(plane.cells(unit.rows, unit.cols), dtype=plane.dtype)
 
-    def add(self, tile: Window, features: torch.Tensor) -> None:
-        """Lay in a tile's core, up to the unit's edge."""
-        there, here = _common(self._tiling.kept(tile), tile, self._unit, self._stride, self._values.shape)
-        with np.errstate(over="ignore"):  # Overflow is looked for, and refused, once the unit is whole.
-            self._values[there] = _cells(features, here)
+    def add(self, tiles: Sequence[Window], maps: torch.Tensor) -> None:
+        """Lay in tiles' cores, up to the unit's edge."""
+        for tile, features in zip(tiles, maps, strict=True):
+            there, here = _common(self._tiling.kept(tile), tile, self._unit, self._stride, self._values.shape)
+            with np.errstate(over="ignore"):  # Overflow is looked for, and refused, once the unit is whole.
+                self._values[there] = _cells(features, here)
 
     def finish(self) -> NDArray[np.generic]:
         """Return the block."""
@@ -59,13 +64,14 @@ class Blend:
         self._sums = np.zeros(plane.cells(unit.rows, unit.cols), np.float32)
         self._weights = np.zeros(self._sums.shape[:2], np.float32)
 
-    def add(self, tile: Window, features: torch.Tensor) -> None:
-        """Add a tile, weighted, up to the unit's edge."""
-        there, here = _common(tile, tile, self._unit, self._stride, self._sums.shape)
-        rows, cols = (weights_along(n, self._tiling.stitch) for n in features.shape[1:])
-        weights = rows[here[0], None] * cols[here[1]]
-        self._sums[there] += weights[..., None] * _cells(features, here)
-        self._weights[there] += weights
+    def add(self, tiles: Sequence[Window], maps: torch.Tensor) -> None:
+        """Add tiles, weighted, up to the unit's edge."""
+        for tile, features in zip(tiles, maps, strict=True):
+            there, here = _common(tile, tile, self._unit, self._stride, self._sums.shape)
+            rows, cols = (weights_along(n, self._tiling.stitch) for n in features.shape[1:])
+            weights = rows[here[0], None] * cols[here[1]]
+            self._sums[there] += weights[..., None] * _cells(features, here)
+            self._weights[there] += weights
 
     def finish(self) -> NDArray[np.generic]:
         """Return the block, normalised."""

@@ -80,6 +80,10 @@ class Tiling:
         kept = ((tile, self.kept(tile).clip(self.rows, self.cols)) for tile in self.tiles(window))
         return [tile for tile, part in kept if valid[part.slices].any()]
 
+    def count(self, window: Window, valid: NDArray[np.bool_]) -> int:
+        """Count what `seen` lists."""
+        return len(self.seen(window, valid))
+
     def masks(self, valid: NDArray[np.bool_]) -> bool:
         """Tell whether some tile of the scene keeps no valid pixel."""
         whole = Window(0, 0, self.rows, self.cols)

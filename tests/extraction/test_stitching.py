@@ -165,7 +165,7 @@ def test_a_blend_of_equal_maps_is_that_map(stitch, core, context, stride, rows, 
             if skipped and (t.row, t.col) == first:
                 continue
             row, col, side = t.row // stride + size, t.col // stride + size, tile // stride
-            block.add(t, torch.tensor(field[:, row : row + side, col : col + side]))
+            block.add([t], torch.tensor(field[None, :, row : row + side, col : col + side]))
             top, left = (t.row - window.row) // stride, (t.col - window.col) // stride
             part = np.s_[max(top, 0) : top + side, max(left, 0) : left + side]
             inside = np.s_[window.row // stride + size :, window.col // stride + size :]
