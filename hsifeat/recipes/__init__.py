@@ -26,6 +26,7 @@ class Options(BaseModel):
     stitch: str | None = None
     padding: str | None = None
     origin: tuple[int, int] | None = Field(default=None, strict=False)
+    pixels: str | None = None
     noise: str | None = None
     draws: int | None = None
     seed: int | None = None
