@@ -15,11 +15,18 @@ from hsifeat.commands.scene_options import SceneAsked, asks_for_scene
 def pretrain(
     scene: SceneAsked,
     out: Annotated[Path, typer.Option(help="Folder of the model; an interrupted run there goes on.")],
-    network: Annotated[str, typer.Option(help="mtmsd, or natural32 for a folder or tar of images.")] = "mtmsd",
+    network: Annotated[
+        str, typer.Option(help="mtmsd or diffcrn, on scenes; natural32, on a folder or tar archive of images.")
+    ] = "mtmsd",
     size: Annotated[str, typer.Option(help="small (a few minutes on two CPU cores) or paper.")] = "small",
+    also: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SCENE", help="One more scene with the same bands, read as the first; again for more."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps in all; by default the preset's.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop after this long; the same command goes on.")] = None,
     components: Annotated[int | None, typer.Option(min=1, help="Principal components that the network sees.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of AdamW; by default the preset's.")] = None,
     seed: Seed = 0,
     start: Annotated[Path | None, typer.Option(help="A model of the same network to begin with.")] = None,
     dtype: Annotated[
@@ -28,31 +35,37 @@ def pretrain(
     about: Annotated[str, typer.Option(help="Source and licence of images, for the model card.")] = "",
     device: Device = "auto",
 ) -> None:
-    """Train a denoising U-Net, without labels, on a scene's own patches or on natural images.
+    """Train a denoiser, without labels, on patches of one scene or several, or on natural images.
 
     Example: `hsifeat pretrain indian-pines --network mtmsd --size small --out backbone`
 
-    On images, in a folder or a tar archive: `hsifeat pretrain images.tar.gz --network natural32 --out backbone`
+    On two scenes, for 20 minutes: `hsifeat pretrain north.hdr --also south.hdr --network diffcrn --minutes 20 --out backbone`
+
+    On images, in a folder or a tar archive: `hsifeat pretrain images.tar.gz --network natural32 --size small --out backbone`
     """
     from hsifeat import terminal
     from hsifeat.pretraining.presets import find_preset
     from hsifeat.pretraining.pretrain import pretrain as train
 
-    data = scene.open() if find_preset(network, size).images is None else scene.images()
+    scenes = find_preset(network, size).images is None
+    if also and not scenes:
+        raise typer.BadParameter("--also names one more scene; images lie in one folder or archive")
     with terminal.progress() as listen:
         folder = train(
-            data,
+            [scene.open(), *map(scene.open_like, also or [])] if scenes else scene.images(),
             network=network,
             size=size,
             out=out,
             steps=steps,
             minutes=minutes,
             components=components,
+            learning_rate=learning_rate,
             seed=seed,
             start=start,
             dtype=dtype,
             about=about,
             device=device,
+            source=scene.words(also or []),
             listen=listen,
         )
     terminal.say(f"backbone: {folder}")

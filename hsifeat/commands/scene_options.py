@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter, signature
@@ -62,6 +63,21 @@ class SceneAsked:
         from hsifeat.scenes import open_scene
 
         return open_scene(self.paths, **self.options)
+
+    def open_like(self, name: str) -> Scene:
+        """Return another scene, read in the same way; labels and a companion are the first one's alone."""
+        from hsifeat.scenes import open_scene
+
+        own = {"labels": None, "companion": None}
+        return open_scene(name, **{**self.options, **own})
+
+    def words(self, also: Sequence[str] = ()) -> str:
+        """Return what was typed to name the data: paths, how they are read, and further scenes."""
+        told = [*self.paths, *(word for name in also for word in ("--also", name))]
+        for name, value in self.options.items():
+            if value != _SCENE_OPTIONS[name][1] and name != "labels":
+                told += [f"--{name.replace('_', '-')}", str(value)]
+        return shlex.join(told)
 
     def images(self) -> str:
         """Return the one path of a folder or archive of images, for which there is nothing to say."""

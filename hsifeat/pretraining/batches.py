@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+TIMESTEPS = 1000
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -42,6 +44,32 @@ class Sampler(Protocol):
     def draw(self, step: int, count: int) -> Batch:
         """Draw the patches, noise and timesteps of a step."""
         ...
+
+
+@dataclass(frozen=True)
+class TimestepRule:
+    """How a batch's timesteps are drawn from 0 to T - 1.
+
+    Attributes
+    ----------
+    boundaries : tuple of int
+        None: each patch has its own, uniform. Otherwise the first timestep of every interval but the first: all of a batch
+        lie in one interval, drawn with a probability in proportion to its length, so that t is uniform over all batches.
+    """
+
+    boundaries: tuple[int, ...] = ()
+
+    def draw(self, random: np.random.Generator, count: int) -> NDArray[np.int64]:
+        """Draw the timesteps of a batch of `count`."""
+        if not self.boundaries:
+            return random.integers(TIMESTEPS, size=count)
+        number = self.interval(random.integers(TIMESTEPS))
+        edges = (0, *self.boundaries, TIMESTEPS)
+        return random.integers(edges[number], edges[number + 1], size=count)
+
+    def interval(self, t: int | np.integer) -> int:
+        """Return the number, from 0, of the interval that holds a timestep."""
+        return int(np.searchsorted(self.boundaries, t, side="right"))
 
 
 def generator(seed: int, stream: int, step: int = 0) -> np.random.Generator:

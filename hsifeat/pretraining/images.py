@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import PretrainingError
-from hsifeat.pretraining.batches import Batch, generator
+from hsifeat.pretraining.batches import Batch, TimestepRule, generator
 
 # Which images are held out is the same whatever the run's seed, so that runs can be compared.
 _HELD_OUT_SEED, _ONE_IN = 0, 50
@@ -25,15 +25,15 @@ class ImageSampler:
         In memory or mapped from disk.
     most_held_out : int
         At most this many images, and one in fifty, are held out.
-    timesteps : int
-        T: t is uniform on 0 to T - 1.
+    timesteps : TimestepRule
+        How timesteps are drawn.
     seed : int
         Seed of everything that is drawn.
     """
 
     images: NDArray[np.uint8]
     most_held_out: int
-    timesteps: int
+    timesteps: TimestepRule
     seed: int
 
     @property
@@ -63,7 +63,7 @@ class ImageSampler:
         clean = _scale(self.images[random.choice(self._order[self._held_out_count :], count)])
         mirrored = random.integers(2, size=count) == 1
         clean[mirrored] = clean[mirrored, ..., ::-1]
-        t = random.integers(self.timesteps, size=count)
+        t = self.timesteps.draw(random, count)
         return Batch(clean, random.standard_normal(clean.shape, dtype=np.float32), t)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from io import BytesIO
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 
 from hsifeat.diffusion.imports import load_diffusers
 from hsifeat.diffusion.network import exact
-from hsifeat.pretraining.batches import generator
+from hsifeat.pretraining.batches import TIMESTEPS, TimestepRule, generator
 
 if TYPE_CHECKING:
     import torch
@@ -21,8 +23,10 @@ _BATCH = 128
 _SAMPLING_STEPS = 50
 
 
-def held_out_losses(network: torch.nn.Module, clean: NDArray[np.float32], scheduler: DDPMScheduler) -> list[float]:
-    """Return the mean noise prediction loss in each tenth of the timesteps, from the least noised to the most.
+def held_out_losses(
+    network: torch.nn.Module, clean: NDArray[np.float32], scheduler: DDPMScheduler, rule: TimestepRule
+) -> list[float]:
+    """Return the mean squared error of the predicted noise in each tenth of the timesteps, from the least noised on.
 
     Every image is seen once in each band, at timesteps spread evenly over it, with the same noise on every call; in float32.
 
@@ -34,24 +38,33 @@ def held_out_losses(network: torch.nn.Module, clean: NDArray[np.float32], schedu
         Images that were not trained on.
     scheduler : DDPMScheduler
         Noises them.
+    rule : TimestepRule
+        Its intervals are kept: the timesteps of a forward pass lie in one.
     """
     import torch
 
     device = next(network.parameters()).device
-    width, count = scheduler.config.num_train_timesteps // BANDS, len(clean)
+    width, count = TIMESTEPS // BANDS, len(clean)
     losses = []
     for band in range(BANDS):
         noise = generator(0, 2, band).standard_normal(clean.shape, dtype=np.float32)
         timesteps = band * width + np.arange(count) * width // count
         squares = 0.0
-        for start in range(0, count, _BATCH):
-            part = slice(start, start + _BATCH)
+        for part in _forwards(timesteps, rule):
             x, eps, t = (torch.from_numpy(a[part]).to(device) for a in (clean, noise, timesteps))
             with exact(device.type):
                 predicted = network(scheduler.add_noise(x, eps, t), t, return_dict=False)[0]
                 squares += float(((predicted - eps) ** 2).double().sum())
         losses.append(squares / clean.size)
     return losses
+
+
+def _forwards(timesteps: NDArray[np.int64], rule: TimestepRule) -> Iterator[slice]:
+    """Cut ascending timesteps into batches that each lie in one interval."""
+    edges = [0, *np.searchsorted(timesteps, rule.boundaries), len(timesteps)]
+    for first, last in pairwise(edges):
+        for start in range(first, last, _BATCH):
+            yield slice(start, min(start + _BATCH, last))
 
 
 def samples_picture(network: Any, scheduler: DDPMScheduler, count: int) -> bytes:

@@ -1,17 +1,19 @@
-"""Training patches of a scene, drawn around its valid pixels."""
+"""Training patches of one scene or several, drawn around their valid pixels."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import PretrainingError
-from hsifeat.pretraining.batches import Batch, generator
-from hsifeat.projection import Projection
-from hsifeat.scenes.scene import Scene
+from hsifeat.pretraining.batches import Batch, TimestepRule, generator
+from hsifeat.pretraining.corners import Corners
+from hsifeat.types import Cube, Window
+
+_SYMMETRIES = 8
 
 
 @dataclass(frozen=True)
@@ -20,62 +22,54 @@ class PatchSampler:
 
     Attributes
     ----------
-    scene, projection
-        What is seen, and through what.
-    patch_px : int
-        Side of a patch.
-    timesteps : int
-        T: t is uniform on 0 to T - 1.
+    scenes : sequence of (rows, cols, channels) array-likes
+        What the network sees of each scene; only patches of them are ever read.
+    corners : sequence of Corners
+        Where patches of each may lie; a scene is drawn as often as it has patches.
+    timesteps : TimestepRule
+        How timesteps are drawn.
     seed : int
         Seed of everything that is drawn.
     """
 
-    scene: Scene
-    projection: Projection
-    patch_px: int
-    timesteps: int
+    scenes: Sequence[Cube]
+    corners: Sequence[Corners]
+    timesteps: TimestepRule
     seed: int
 
     @property
     def channels(self) -> int:
         """Channels of a patch."""
-        return self.projection.channels
+        return int(self.scenes[0].shape[2])
 
     @cached_property
-    def _corners(self) -> NDArray[np.intp]:
-        """Flat indices of the upper left corners whose patch lies in the scene and has a valid centre."""
-        rows, cols = self.scene.rows - self.patch_px + 1, self.scene.cols - self.patch_px + 1
-        if rows < 1 or cols < 1:
-            raise PretrainingError(
-                f"{self.scene.name} is {self.scene.rows} x {self.scene.cols} px, smaller than a patch of {self.patch_px}: "
-                "take a larger scene or a preset with smaller patches"
-            )
-        half = self.patch_px // 2
-        corners = np.flatnonzero(self.scene.valid[half : half + rows, half : half + cols])
-        if not len(corners):
-            raise PretrainingError(
-                f"{self.scene.name} has no valid pixel that a patch of {self.patch_px} px fits around"
-            )
-        return corners
+    def _ends(self) -> NDArray[np.int64]:
+        return np.cumsum([len(corners) for corners in self.corners], dtype=np.int64)
 
     def draw(self, step: int, count: int) -> Batch:
         """Draw the patches, noise and timesteps of a step."""
         random = generator(self.seed, 1, step)
-        cols = self.scene.cols - self.patch_px + 1
-        clean = np.stack(
-            [
-                self._patch(int(corner) // cols, int(corner) % cols, int(turn))
-                for corner, turn in zip(
-                    random.choice(self._corners, count), random.integers(8, size=count), strict=True
-                )
-            ]
-        )
-        t = random.integers(self.timesteps, size=count)
+        numbers = random.integers(self._ends[-1], size=count)
+        turns = random.integers(_SYMMETRIES, size=count)
+        clean = np.stack([turned(self._patch(int(n)), int(turn)) for n, turn in zip(numbers, turns, strict=True)])
+        t = self.timesteps.draw(random, count)
         return Batch(clean, random.standard_normal(clean.shape, dtype=np.float32), t)
 
-    def _patch(self, row: int, col: int, turn: int) -> NDArray[np.float32]:
-        inside = slice(row, row + self.patch_px), slice(col, col + self.patch_px)
-        patch = self.projection.apply(np.asarray(self.scene.cube[inside]))
-        patch[~self.scene.valid[inside]] = 0
-        turned = np.rot90(patch[::-1] if turn >= 4 else patch, turn % 4)
-        return np.ascontiguousarray(turned.transpose(2, 0, 1))
+    def held_out(self) -> NDArray[np.float32] | None:
+        """Return the held-out blocks, each in its 8 symmetries: (n, channels, side, side); None where there are none."""
+        blocks = [(scene, block) for scene, of in zip(self.scenes, self.corners, strict=True) for block in of.held_out]
+        views = [turned(np.asarray(scene[b.slices]), turn) for scene, b in blocks for turn in range(_SYMMETRIES)]
+        return np.stack(views) if views else None
+
+    def _patch(self, number: int) -> NDArray[np.float32]:
+        which = int(np.searchsorted(self._ends, number, side="right"))
+        corners = self.corners[which]
+        row, col = corners.find(number - int(self._ends[which]) + len(corners))
+        side = corners.patch_px
+        return np.asarray(self.scenes[which][Window(row, col, side, side).slices])
+
+
+def turned(patch: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
+    """Return one of the 8 symmetries of a patch (side, side, channels), as (channels, side, side)."""
+    whole = np.rot90(patch[::-1] if turn >= 4 else patch, turn % 4)
+    return np.ascontiguousarray(whole.transpose(2, 0, 1))

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Mapping
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.diffusion.device import pick_device
-from hsifeat.diffusion.folder import read_json
-from hsifeat.diffusion.unet2d import PROJECTION_FILE
 from hsifeat.diffusion.weights import digest_file
-from hsifeat.errors import BackboneError, PretrainingError
-from hsifeat.files import disk_errors, write_whole
-from hsifeat.pretraining.presets import TIMESTEPS, Preset, find_preset
-from hsifeat.pretraining.result import RECORD, WEIGHTS, write_model
-from hsifeat.pretraining.subjects import Subject, of_images, of_scene
-from hsifeat.pretraining.training import Trainer, parameter_count
+from hsifeat.errors import PretrainingError
+from hsifeat.files import disk_errors
+from hsifeat.pretraining.batches import TIMESTEPS
+from hsifeat.pretraining.folder import FORMAT, ModelFolder, check_free
+from hsifeat.pretraining.presets import Preset, find_preset
+from hsifeat.pretraining.result import WEIGHTS, write_model
+from hsifeat.pretraining.run import Budget, train
+from hsifeat.pretraining.subjects import Subject, of_images, of_scenes
+from hsifeat.pretraining.training import DivergedError, Trainer
 from hsifeat.scenes import Scene, open_scene
-from hsifeat.work.events import Advanced, Finished, Listener, Note, Started, silent
+from hsifeat.work.events import Listener, Note, silent
 
 if TYPE_CHECKING:
     import torch
 
-_CHECKPOINT, _SETTINGS = "checkpoint.pt", "settings.json"
-_CHECKPOINT_SECONDS = 30.0
 DTYPES = ("float32", "float16")
+
+Data = Scene | str | Path
 
 
 def pretrain(
-    data: Scene | str | Path,
+    data: Data | Sequence[Data],
     *,
     network: str = "mtmsd",
     size: str = "small",
@@ -38,22 +39,24 @@ def pretrain(
     steps: int | None = None,
     minutes: float | None = None,
     components: int | None = None,
+    learning_rate: float | None = None,
     seed: int = 0,
     start: str | Path | None = None,
     dtype: str = "float32",
     about: str = "",
     device: str = "auto",
+    source: str = "",
     listen: Listener = silent,
 ) -> Path:
-    """Train a denoising U-Net without labels: on a scene's own patches after PCA, or on natural images.
+    """Train a denoiser without labels: on patches of one scene or several after PCA, or on natural images.
 
     Parameters
     ----------
-    data : Scene, str or Path
-        For ``mtmsd`` a scene, or what `open_scene` takes; for ``natural32`` a folder or tar archive of image files.
+    data : Scene, str or Path, or a sequence of them
+        Scenes with the same bands, or what `open_scene` takes; for ``natural32`` a folder or tar archive of image files.
     network, size : str
-        A preset: ``mtmsd`` (in the manner of MTMSD) or ``natural32``, each ``small`` (a few minutes on two CPU cores) or
-        ``paper``.
+        A preset: ``mtmsd`` (in the manner of MTMSD), ``diffcrn`` (of DiffCRN) or ``natural32``, each ``small`` (a few
+        minutes on two CPU cores) or ``paper``.
     out : str or Path
         Folder of the model. A run that was interrupted there goes on; one that is complete is left as it is, unless more
         steps are asked for.
@@ -63,6 +66,8 @@ def pretrain(
         Stop after this long, in this call. With `steps`, whichever comes first: the same call goes on from there.
     components : int, optional
         Principal components that the network sees of a scene; by default the preset's.
+    learning_rate : float, optional
+        Of AdamW; by default the preset's.
     seed : int
         Seed of weights, patches, timesteps and noise.
     start : str or Path, optional
@@ -73,36 +78,38 @@ def pretrain(
         Source and licence of the images, for the model card.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
+    source : str
+        How a command line names the data, for the model card; by default by their names.
     listen : callable
         Gets the events of the run.
 
     Returns
     -------
     Path
-        The folder: a diffusers pipeline folder with safetensors, a record and a model card, and the projection of a scene.
+        The folder: a diffusers folder with safetensors, a record and a model card, and the projection of the scenes.
 
     Raises
     ------
     PretrainingError
-        Unknown preset, a budget of nothing, a scene smaller than a patch, no images, a loss that diverges, or a folder
-        that holds something else.
+        Unknown preset, a budget of nothing, a scene smaller than a patch, scenes of unlike bands, no images, a loss that
+        diverges (the folder then holds the model from before), or a folder that holds something else.
 
     References
     ----------
     Ho et al., "Denoising diffusion probabilistic models", NeurIPS 2020. Zhou et al., "MTMSD", IEEE TGRS 2024,
-    arXiv:2306.08964.
+    arXiv:2306.08964. Zhu & Xu, "DiffCRN", arXiv:2502.19699.
     """
-    for budget in (steps, minutes):
-        if budget is not None and budget <= 0:
-            raise PretrainingError(f"a budget of {budget} trains nothing: give more than 0")
     if dtype not in DTYPES:
         raise PretrainingError(f"weights are kept as {' or '.join(DTYPES)}; found {dtype!r}")
-    preset = find_preset(network, size)
+    preset = _preset(network, size, learning_rate)
+    budget = Budget(preset.steps if steps is None and minutes is None else steps, minutes)
     folder = Path(out)
-    _check_folder(folder)
-    subject = _subject(data, network, preset, components, folder, seed, listen)
+    check_free(folder)
+    given = [data] if isinstance(data, Data) else list(data)
+    subject = _subject(given, network, preset, components, folder, seed, listen)
     weights, weights_digest = _start(start)
     identity = {
+        "format": FORMAT,
         "network": network,
         "size": size,
         "seed": seed,
@@ -110,43 +117,57 @@ def pretrain(
         **subject.identity,
         "settings": _settings(preset),
     }
-    before = _record(folder, identity)
-    target = steps or (None if minutes else preset.steps)
-    if before and before.get("dtype", "float32") == dtype and _enough(before, target, minutes):
+    model = ModelFolder(folder, identity)
+    before = model.record()
+    if before and before.get("dtype") == dtype and budget.used_up_by(before):
         listen(Note(f"{folder} is trained already ({before['steps']} steps): nothing to do"))
         return folder
 
     where = pick_device(device)
     trainer = Trainer(preset, subject.sampler, where, weights)
-    folder.mkdir(parents=True, exist_ok=True)
-    if subject.projection is not None:
-        subject.projection.save(folder / PROJECTION_FILE)
-    if (folder / _CHECKPOINT).exists():
-        trainer.load(folder / _CHECKPOINT)
-    write_whole(folder / _SETTINGS, json.dumps(identity, indent=1))
-    seconds = (before or {}).get("seconds", 0.0)
-    if target is None or trainer.step < target:
-        seconds += _train(trainer, subject, preset, folder, target, minutes, listen)
+    model.sweep()
+    if model.checkpoint.exists():
+        trainer.load(model.checkpoint)
+    options = {
+        "network": network,
+        "size": size,
+        "components": components,
+        "learning-rate": learning_rate,
+        "start": start,
+        "dtype": None if dtype == "float32" else dtype,
+        "seed": seed,
+        "about": about or None,
+    }
     facts = {
         **identity,
-        "steps": trainer.step,
         "minutes": minutes,
-        "seconds": seconds,
         "device": where,
         "dtype": dtype,
-        "parameters": parameter_count(trainer.network),
-        "command": _command(subject.name, identity, trainer.step, components, start, dtype),
         "about": about,
-        "held_out": {str(step): losses for step, losses in sorted(trainer.held_out.items())},
-        "losses": trainer.losses,
+        "command": _command(source or _names(given), options),
     }
+    samples = 0 if preset.images is None else preset.images.samples
+    if budget.steps is None or trainer.step < budget.steps:
+        try:
+            train(trainer, subject, preset, budget, model, listen)
+        except DivergedError as diverged:
+            raise _kept(diverged, trainer, model, facts, samples, preset.learning_rate) from diverged
     with disk_errors(folder):
-        write_model(folder, trainer.averaged, facts, 0 if preset.images is None else preset.images.samples)
+        write_model(folder, trainer, facts, samples)
     return folder
 
 
+def _preset(network: str, size: str, learning_rate: float | None) -> Preset:
+    preset = find_preset(network, size)
+    if learning_rate is None:
+        return preset
+    if not 0 < learning_rate < 1:
+        raise PretrainingError(f"a learning rate lies between 0 and 1; found {learning_rate}")
+    return replace(preset, learning_rate=learning_rate)
+
+
 def _subject(
-    data: Scene | str | Path,
+    data: Sequence[Data],
     network: str,
     preset: Preset,
     components: int | None,
@@ -154,15 +175,19 @@ def _subject(
     seed: int,
     listen: Listener,
 ) -> Subject:
+    if not data:
+        raise PretrainingError("no scene is named to train on")
     if preset.images is None:
-        return of_scene(data if isinstance(data, Scene) else open_scene(data), preset, components, seed, listen)
-    if isinstance(data, Scene):
+        scenes = [one if isinstance(one, Scene) else open_scene(one) for one in data]
+        return of_scenes(scenes, preset, components, seed, listen)
+    if isinstance(data[0], Scene) or len(data) > 1:
+        names = ", ".join(one.name if isinstance(one, Scene) else str(one) for one in data)
         raise PretrainingError(
-            f"{network} learns from natural images: name a folder or tar archive of them, not the scene {data.name}"
+            f"{network} learns from natural images: name one folder or tar archive of them; found {names}"
         )
     if components is not None:
         raise PretrainingError(f"{network} sees the three channels of images: leave out {components} components")
-    return of_images(data, preset, preset.images, folder, seed, listen)
+    return of_images(data[0], preset, preset.images, folder, seed, listen)
 
 
 def _start(model: str | Path | None) -> tuple[dict[str, torch.Tensor] | None, str | None]:
@@ -178,111 +203,47 @@ def _start(model: str | Path | None) -> tuple[dict[str, torch.Tensor] | None, st
     return load_file(file), digest
 
 
-def _enough(before: Mapping[str, Any], target: int | None, minutes: float | None) -> bool:
-    """Tell whether an earlier run used the budget up."""
-    return bool(before["steps"] >= target if target else before.get("minutes") == minutes)
-
-
-def _train(
-    trainer: Trainer,
-    subject: Subject,
-    preset: Preset,
-    folder: Path,
-    target: int | None,
-    minutes: float | None,
-    listen: Listener,
-) -> float:
-    """Train to the budget, with a checkpoint every half minute and at the end; return the seconds it took."""
-    start = saved = time.monotonic()
-    held_out = None if subject.held_out is None else subject.held_out()
-    judge_steps = 0 if preset.images is None else preset.images.judge_steps
-    limit_s = None if minutes is None else 60 * minutes
-    total, done = (target, trainer.step) if target else (limit_s or 0, 0)
-    listen(Started("pretrain", total, "steps" if target else "s", done))
-    for progress in trainer.run(target):
-        now = time.monotonic()
-        listen(Advanced("pretrain", progress.step if target else now - start, f"loss {progress.loss:.3f}"))
-        if held_out is not None and progress.step % judge_steps == 0:
-            trainer.judge(held_out)
-        if now - saved > _CHECKPOINT_SECONDS:
-            trainer.save(folder / _CHECKPOINT)
-            saved = time.monotonic()
-        if limit_s is not None and time.monotonic() - start >= limit_s:
-            break
-    if held_out is not None and trainer.step not in trainer.held_out:
-        trainer.judge(held_out)
-    trainer.save(folder / _CHECKPOINT)
-    listen(Finished("pretrain"))
-    return time.monotonic() - start
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse a folder that holds something else than a model of ours."""
-    if folder.exists() and not folder.is_dir():
-        raise PretrainingError(f"{folder} is a file: name a folder with --out")
-    if (
-        folder.is_dir()
-        and not (folder / _SETTINGS).exists()
-        and any(p.name != PROJECTION_FILE for p in folder.iterdir())
-    ):
-        raise PretrainingError(f"{folder} holds something else: name an empty or a new folder with --out")
-
-
-def _record(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the record of a model that is complete in a folder, None if there is none; refuse another one."""
-    settings = folder / _SETTINGS
-    if not settings.exists():
-        return None
-    there = _read(settings)
-    for name, value in identity.items():
-        if there.get(name) != value:
-            raise PretrainingError(
-                f"{folder} holds a model with another {name} (there {_brief(there.get(name))}, asked for {_brief(value)}): "
-                "name another folder with --out"
-            )
-    if not (folder / RECORD).exists():
-        return None
-    record = _read(folder / RECORD)
-    if not all(isinstance(record.get(name), int | float) for name in ("steps", "seconds")):
-        raise PretrainingError(
-            f"{folder / RECORD} is no record of a training: delete it, or name another folder with --out"
-        )
-    return record
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return read_json(file)
-    except BackboneError as error:
-        raise PretrainingError(f"{error}: delete it, or name another folder with --out") from error
-
-
-def _brief(value: object) -> str:
-    return str(value["name"] if isinstance(value, dict) and "name" in value else value)
+def _kept(
+    diverged: DivergedError, trainer: Trainer, model: ModelFolder, facts: dict[str, Any], samples: int, rate: float
+) -> PretrainingError:
+    """Write the model of the last checkpoint, and return what to say of a run that diverged."""
+    advice = f"try --learning-rate {rate / 5:.1g}, and look for extreme values in the data"
+    if not model.checkpoint.exists():
+        return PretrainingError(f"{diverged}, and nothing was learned before: {advice}")
+    trainer.load(model.checkpoint)
+    with disk_errors(model.path):
+        write_model(model.path, trainer, {**facts, "diverged": str(diverged)}, samples)
+    return PretrainingError(
+        f"{diverged}; the model of step {trainer.step} is kept in {model.path}. To train further, {advice}; another folder "
+        "with --out"
+    )
 
 
 def _settings(preset: Preset) -> dict[str, Any]:
     changed = "mirrored at random" if preset.images else "flipped and turned"
+    intervals = preset.timesteps.boundaries
     return {
+        "class": preset.class_name,
+        "objective": preset.objective,
         "patch": f"{preset.patch_px} px, {changed}",
         "batch": preset.batch,
         "schedule": f"cosine, T = {TIMESTEPS}",
+        **(
+            {"timesteps of a batch": f"in one interval, parted at {', '.join(map(str, intervals))}"}
+            if intervals
+            else {}
+        ),
         "optimizer": f"AdamW, learning rate {preset.learning_rate}, gradient norm clipped at 1",
         "moving average": preset.ema_decay,
     }
 
 
-def _command(
-    name: str, identity: dict[str, Any], steps: int, components: int | None, start: str | Path | None, dtype: str
-) -> str:
-    given = {
-        "network": identity["network"],
-        "size": identity["size"],
-        "steps": steps,
-        "components": components,
-        "start": start,
-        "dtype": None if dtype == "float32" else dtype,
-        "seed": identity["seed"],
-    }
-    options = " ".join(f"--{option} {value}" for option, value in given.items() if value is not None)
-    return f"hsifeat pretrain {name} {options} --out DIR"
+def _names(data: Sequence[Data]) -> str:
+    first, *others = (shlex.quote(one.name if isinstance(one, Scene) else str(one)) for one in data)
+    return " ".join([first, *(f"--also {other}" for other in others)])
+
+
+def _command(names: str, options: dict[str, Any]) -> str:
+    """Return the command without its number of steps."""
+    given = (f"--{option} {shlex.quote(str(value))}" for option, value in options.items() if value is not None)
+    return " ".join(["hsifeat pretrain", names, *given])

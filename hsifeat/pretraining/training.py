@@ -1,8 +1,7 @@
-"""The training loop: DDPM noise prediction (Ho et al. 2020, eq. 14) as a generator; the caller decides when to stop."""
+"""The training loop, one for all networks and objectives, as a generator; the caller decides when to stop and when to save."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -14,30 +13,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.diffusion.imports import load_diffusers
-from hsifeat.errors import PretrainingError
+from hsifeat.errors import PretrainingError, in_one_line
 from hsifeat.files import whole
-from hsifeat.pretraining.batches import Batch, Sampler
+from hsifeat.pretraining.batches import TIMESTEPS, Batch, Sampler, generator
 from hsifeat.pretraining.judging import held_out_losses
 from hsifeat.pretraining.presets import Preset
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import DDPMScheduler, UNet2DModel
+    from diffusers import DDPMScheduler
 
 _WARM_UP_STEPS = 50
 _GPU_READ_STEPS = 25  # To fetch a loss is to wait for the GPU.
+_EXPLODED = 30.0
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Optimizer steps done, and the mean loss of those since the last word."""
+    """Optimizer steps done, the mean loss of those since the last word, and the learning rate of the last one."""
 
     step: int
     loss: float
+    learning_rate: float
+
+
+class DivergedError(PretrainingError):
+    """The loss of a step is no finite number, or has exploded."""
 
 
 class Trainer:
-    """Network, average of its weights, optimizer and step count; everything that a run needs to go on.
+    """Network, average of its weights, objective, optimizer and losses: everything that a run needs to go on.
 
     On a GPU the network runs in bfloat16 (its weights stay float32), and losses are fetched every 25 steps; on a CPU all is
     float32. Given the device, the weights after step k follow from the seed alone.
@@ -52,6 +57,17 @@ class Trainer:
         Where the network trains.
     start : mapping of str to tensor, optional
         Weights to begin with instead of fresh ones.
+
+    Attributes
+    ----------
+    network : torch.nn.Module
+        What is trained.
+    losses : list of float
+        Of every step.
+    held_out : dict of int to list of float
+        Noise prediction losses on held-out images, by the step after which they were taken.
+    seconds : float
+        Time that the training took; the caller adds to it.
     """
 
     def __init__(
@@ -60,26 +76,32 @@ class Trainer:
         import torch
         from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-        self._preset, self._sampler, self._device = preset, sampler, device
-        self._gpu = torch.device(device).type == "cuda"
+        self._preset, self._sampler, self._device = preset, sampler, torch.device(device)
+        self._gpu = self._device.type == "cuda"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(sampler.seed)
-            self.network: UNet2DModel = preset.network(sampler.channels)
+            self.network: Any = preset.build(sampler.channels)
+            self._objective = preset.build_objective(self.network).to(device)
         if start is not None:
             try:
                 self.network.load_state_dict(start)
             except RuntimeError as error:
-                raise PretrainingError(f"the weights to start from are of another network: {brief(error)}") from error
+                raise PretrainingError(
+                    f"the weights to start from are of another network: {in_one_line(error)[:200]}"
+                ) from error
         # Half-precision convolutions are fastest with channels last.
         layout = torch.channels_last if self._gpu else torch.contiguous_format
         self.network.to(device=device, memory_format=layout)
         self._average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(preset.ema_decay))  # type: ignore[no-untyped-call]
+        self._parameters = [*self.network.parameters(), *self._objective.parameters()]
         self._optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=preset.learning_rate, fused=True if self._gpu else None
+            self._parameters, lr=preset.learning_rate, fused=True if self._gpu else None
         )
+        self._scheduler = make_scheduler()
         self._unread: list[torch.Tensor] = []
         self.losses: list[float] = []
         self.held_out: dict[int, list[float]] = {}
+        self.seconds = 0.0
 
     @property
     def step(self) -> int:
@@ -87,7 +109,7 @@ class Trainer:
         return len(self.losses) + len(self._unread)
 
     @property
-    def averaged(self) -> UNet2DModel:
+    def averaged(self) -> Any:
         """The network with the exponential moving average of its weights: what is kept in the end."""
         return self._average.module
 
@@ -96,10 +118,9 @@ class Trainer:
 
         Raises
         ------
-        PretrainingError
-            The loss is no finite number.
+        DivergedError
+            The loss is no finite number, or 30 times as large as at the start.
         """
-        scheduler = make_scheduler()
         self.network.train()
         every = _GPU_READ_STEPS if self._gpu else 1
         count = self._preset.batch
@@ -109,28 +130,60 @@ class Trainer:
             while target is None or self.step < target:
                 batch = drawn.result()
                 drawn = ahead.submit(self._sampler.draw, self.step + 1, count)
-                with self._exact():
-                    self._unread.append(self._learn(batch, scheduler))
+                rate = self._preset.learning_rate * min(1, (self.step + 1) / _WARM_UP_STEPS)
+                self._unread.append(self._learn(batch, rate))
                 if self.step % every == 0 or self.step == target:
-                    yield Progress(self.step, self._read())
+                    yield Progress(self.step, self._read(), rate)
 
-    def _learn(self, batch: Batch, scheduler: DDPMScheduler) -> torch.Tensor:
+    def judge(self, clean: NDArray[np.float32]) -> None:
+        """Note the noise prediction loss of the averaged network on held-out images, by timestep."""
+        self.averaged.eval()
+        self.held_out[self.step] = held_out_losses(self.averaged, clean, self._scheduler, self._preset.timesteps)
+
+    def check(self) -> None:
+        """Raise `DivergedError` unless the weights as they are give a sound loss on the next step's batch."""
+        import torch
+
+        batch = self._sampler.draw(self.step, self._preset.batch)
+        self.network.eval()
+        with torch.no_grad():
+            loss = float(self._loss(batch))
+        self.network.train()
+        self._refuse(self.step + 1, loss)
+
+    def _learn(self, batch: Batch, rate: float) -> torch.Tensor:
         """Take one optimizer step; return its loss, on the device."""
         import torch
 
-        clean, noise, t = (torch.from_numpy(a).to(self._device) for a in (batch.clean, batch.noise, batch.t))
-        noised = scheduler.add_noise(clean, noise, t)
-        with torch.autocast("cuda", dtype=torch.bfloat16) if self._gpu else nullcontext():
-            predicted = self.network(noised, t, return_dict=False)[0]
-        loss = torch.nn.functional.mse_loss(predicted.float(), noise)
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._preset.learning_rate * min(1, (self.step + 1) / _WARM_UP_STEPS)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        with self._random():
+            loss = self._loss(batch)
+            for group in self._optimizer.param_groups:
+                group["lr"] = rate
+            self._optimizer.zero_grad(set_to_none=True)
+            with self._exact():
+                loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
         self._optimizer.step()
         self._average.update_parameters(self.network)
         return loss.detach()
+
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        import torch
+
+        clean, noise, t = (torch.from_numpy(a).to(self._device) for a in (batch.clean, batch.noise, batch.t))
+        half = torch.autocast("cuda", dtype=torch.bfloat16) if self._gpu else nullcontext()
+        with self._exact(), half:
+            loss: torch.Tensor = self._objective(self.network, clean, noise, t, self._scheduler)
+        return loss
+
+    @contextmanager
+    def _random(self) -> Iterator[None]:
+        """Let what a network may draw, for dropout, follow from the seed and the step; leave the caller's numbers alone."""
+        import torch
+
+        with torch.random.fork_rng(devices=[self._device] if self._gpu else []):
+            torch.manual_seed(int(generator(self._sampler.seed, 6, self.step).integers(2**63)))
+            yield
 
     @contextmanager
     def _exact(self) -> Iterator[None]:
@@ -152,20 +205,17 @@ class Trainer:
         import torch
 
         values = [float(value) for value in torch.stack(self._unread).cpu()]
-        done = len(self.losses)
         for i, value in enumerate(values):
-            if not math.isfinite(value):
-                raise PretrainingError(
-                    f"the loss became {value} at step {done + i + 1}: look for NaN or huge values in the scene, or train a "
-                    "smaller preset; the last checkpoint is kept"
-                )
+            self._refuse(len(self.losses) + i + 1, value)
         self._unread.clear()
         self.losses += values
         return sum(values) / len(values)
 
-    def judge(self, clean: NDArray[np.float32]) -> None:
-        """Note the loss of the averaged network on held-out images, by timestep."""
-        self.held_out[self.step] = held_out_losses(self.averaged, clean, make_scheduler())
+    def _refuse(self, step: int, loss: float) -> None:
+        # A network that says 0 has a loss of about 1; one that was trained before may start far below that.
+        limit = _EXPLODED * max(1.0, self.losses[0]) if self.losses else float("inf")
+        if not loss < limit:
+            raise DivergedError(f"the loss became {loss:.3g} at step {step}")
 
     def save(self, path: Path) -> None:
         """Write a checkpoint whole: a temporary file is moved into place."""
@@ -174,26 +224,31 @@ class Trainer:
         state = {
             "network": self.network.state_dict(),
             "average": self._average.state_dict(),
+            "objective": self._objective.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "losses": torch.tensor(self.losses, dtype=torch.float64),
             "held_out": {step: torch.tensor(losses, dtype=torch.float64) for step, losses in self.held_out.items()},
+            "seconds": self.seconds,
         }
         with whole(path) as part:
             torch.save(state, part)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint; it holds tensors only and nothing in it is unpickled."""
+        """Go on from a checkpoint; it holds tensors and numbers only, and nothing in it is unpickled."""
         import torch
 
         try:
             state: dict[str, Any] = torch.load(path, map_location=self._device, weights_only=True)
             self.network.load_state_dict(state["network"])
             self._average.load_state_dict(state["average"])
+            self._objective.load_state_dict(state["objective"])
             self._optimizer.load_state_dict(state["optimizer"])
             self.losses = state["losses"].tolist()
-            self.held_out = {step: losses.tolist() for step, losses in state.get("held_out", {}).items()}
+            self.held_out = {step: losses.tolist() for step, losses in state["held_out"].items()}
+            self.seconds = state["seconds"]
         except Exception as error:
             raise PretrainingError(f"{path} is no checkpoint of this network: remove it to start anew") from error
+        self._unread.clear()
 
 
 def make_scheduler() -> DDPMScheduler:
@@ -201,17 +256,9 @@ def make_scheduler() -> DDPMScheduler:
     load_diffusers()
     from diffusers import DDPMScheduler
 
-    from hsifeat.pretraining.presets import TIMESTEPS
-
     return DDPMScheduler(num_train_timesteps=TIMESTEPS, beta_schedule="squaredcos_cap_v2", clip_sample=False)
 
 
 def parameter_count(network: torch.nn.Module) -> int:
     """Count a network's parameters."""
     return sum(p.numel() for p in network.parameters())
-
-
-def brief(error: Exception) -> str:
-    """Return what torch says of weights that do not fit, in a line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[min(1, len(lines) - 1)][:200] if lines else type(error).__name__

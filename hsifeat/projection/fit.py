@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from hsifeat.scenes.band_lists import say_bands
 from hsifeat.scenes.blocks import blocks, sample_band
 from hsifeat.scenes.colours import rgb_bands
 from hsifeat.scenes.scene import Scene
+
+# What a float32 number can tell apart, with room for a sum of some hundred of them.
+_FLOAT32_BITS = 1e-6
 
 
 def fit_projection(spec: str, scene: Scene) -> Projection:
@@ -56,25 +59,63 @@ def fit_projection(spec: str, scene: Scene) -> Projection:
             raise ProjectionError(f"{spec}: the mask has the shape {marked.shape}, {scene.name} has {seen.shape}")
         seen = seen & marked
         digest = hashlib.sha256(np.packbits(marked).data).hexdigest()[:12]
-    if not seen.any():
-        where = "" if rule.mask is None else f" in the mask {rule.mask}"
-        raise ProjectionError(
-            f"{scene.name} has no valid pixel{where}: every one holds nodata, NaN, infinity or zeros only{_blamed(scene)}"
-        )
+    _check_seen(scene, seen, "" if rule.mask is None else f" in the mask {rule.mask}")
     if most := max(rule.numbers, default=0):
         if rule.kind == "bands" and most >= scene.bands:
             raise ProjectionError(f"{spec}: {scene.name} has the bands 0 to {scene.bands - 1}; found {most}")
-        if rule.kind == "pca" and most > scene.bands:
-            raise ProjectionError(f"{spec}: at most {scene.bands} components, as many as {scene.name} has bands")
+        if rule.kind == "pca":
+            _check_count(most, scene)
     name = rule.spec(digest)
     if rule.kind == "pca":
-        return _principal_components(name, rule.numbers[0], scene, seen)
+        return _principal_components(name, rule.numbers[0], *_moments([(scene, seen)]))
     if rule.kind == "all":
-        mean, covariance = _moments(scene, seen)
+        mean, covariance = _moments([(scene, seen)])
         scale = 1 / np.sqrt(np.maximum(np.diag(covariance), 1e-12))
         return _affine(name, np.diag(scale), -mean * scale)
     bands = rule.numbers or rgb_bands(scene.bands, scene.wavelengths_nm)
     return _stretched(name, rule, bands, scene, seen)
+
+
+def fit_components(count: int, scenes: Sequence[Scene]) -> Projection:
+    """Fit ``pca:count`` on the valid pixels of several scenes as if they were one.
+
+    Parameters
+    ----------
+    count : int
+        Principal components.
+    scenes : sequence of Scene
+        All with the same number of bands.
+
+    Raises
+    ------
+    ProjectionError
+        A scene without valid pixels, more components than bands, or more than tell pixels apart: the others would be
+        nothing but rounding.
+    """
+    for scene in scenes:
+        _check_seen(scene, scene.valid, "")
+        _check_count(count, scene)
+    mean, covariance = _moments([(scene, scene.valid) for scene in scenes])
+    variances, square = np.linalg.eigvalsh(covariance), mean @ mean + np.trace(covariance)
+    # A component is a sum of float32 products about as large as a pixel's norm.
+    there = int(np.count_nonzero(variances > (_FLOAT32_BITS**2) * square))
+    if there < count:
+        names = ", ".join(scene.name for scene in scenes)
+        found = f"{there} components tell them apart: ask for {there} at most" if there else "all of them are the same"
+        raise ProjectionError(f"{names}: no {count} principal components can be taken of the valid pixels, for {found}")
+    return _principal_components(f"pca:{count}", count, mean, covariance)
+
+
+def _check_seen(scene: Scene, seen: NDArray[np.bool_], where: str) -> None:
+    if not seen.any():
+        raise ProjectionError(
+            f"{scene.name} has no valid pixel{where}: every one holds nodata, NaN, infinity or zeros only{_blamed(scene)}"
+        )
+
+
+def _check_count(count: int, scene: Scene) -> None:
+    if count > scene.bands:
+        raise ProjectionError(f"pca:{count}: at most {scene.bands} components, as many as {scene.name} has bands")
 
 
 def _blamed(scene: Scene) -> str:
@@ -100,8 +141,9 @@ def _stretched(
     return _affine(name, weights, offset, clip=True, gamma=rule.gamma)
 
 
-def _principal_components(name: str, count: int, scene: Scene, seen: NDArray[np.bool_]) -> Projection:
-    mean, covariance = _moments(scene, seen)
+def _principal_components(
+    name: str, count: int, mean: NDArray[np.float64], covariance: NDArray[np.float64]
+) -> Projection:
     variances, vectors = np.linalg.eigh(covariance)
     order = np.argsort(variances)[::-1][:count]
     components = vectors[:, order]
@@ -110,24 +152,26 @@ def _principal_components(name: str, count: int, scene: Scene, seen: NDArray[np.
     return _affine(name, weights, -mean @ weights)
 
 
-def _moments(scene: Scene, seen: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean (bands,) and population covariance (bands, bands) of the pixels seen, block by block."""
-    count, total = 0, np.zeros(scene.bands)
-    for pixels in _pixels(scene, seen):
+def _moments(seen: Sequence[tuple[Scene, NDArray[np.bool_]]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean (bands,) and population covariance (bands, bands) of the pixels seen of each scene, block by block."""
+    bands = seen[0][0].bands
+    count, total = 0, np.zeros(bands)
+    for pixels in _pixels(seen):
         count += len(pixels)
         total += pixels.sum(axis=0)
     mean = total / count
-    scatter = np.zeros((scene.bands, scene.bands))
-    for pixels in _pixels(scene, seen):
+    scatter = np.zeros((bands, bands))
+    for pixels in _pixels(seen):
         centred = pixels - mean
         scatter += centred.T @ centred
     return mean, scatter / count
 
 
-def _pixels(scene: Scene, seen: NDArray[np.bool_]) -> Iterator[NDArray[np.float64]]:
-    for block in blocks(scene.rows, scene.cols, scene.bands):
-        if seen[block.slices].any():
-            yield np.asarray(scene.cube[block.slices])[seen[block.slices]].astype(np.float64)
+def _pixels(seen: Sequence[tuple[Scene, NDArray[np.bool_]]]) -> Iterator[NDArray[np.float64]]:
+    for scene, mask in seen:
+        for block in blocks(scene.rows, scene.cols, scene.bands):
+            if mask[block.slices].any():
+                yield np.asarray(scene.cube[block.slices])[mask[block.slices]].astype(np.float64)
 
 
 def _affine(

@@ -11,12 +11,11 @@ from diffusers import DDPMPipeline, UNet2DModel
 import hsifeat
 from hsifeat.diffusion.open import open_backbone
 from hsifeat.errors import PretrainingError
-from hsifeat.pretraining.patches import PatchSampler
 from hsifeat.pretraining.presets import PRESETS, find_preset
+from hsifeat.pretraining.subjects import of_scenes
 from hsifeat.pretraining.training import Trainer, parameter_count
-from hsifeat.projection import fit_projection
 from hsifeat.scenes import Scene
-from hsifeat.work.events import Advanced, Note
+from hsifeat.work.events import Advanced, Note, silent
 from tests.small import small_cube
 
 
@@ -41,7 +40,7 @@ def trained(tmp_path_factory):
 
 def test_the_published_network_has_the_published_size():
     with torch.device("meta"):
-        network = PRESETS["mtmsd"]["paper"].network(25)
+        network = PRESETS["mtmsd"]["paper"].build(25)
     assert round(parameter_count(network) / 1e6, 1) == 24.6
 
 
@@ -50,7 +49,7 @@ def test_paper_taps_have_the_published_shapes(tmp_path):
     from diffusers import DDPMScheduler
 
     with torch.device("meta"):
-        network = PRESETS["mtmsd"]["paper"].network(25)
+        network = PRESETS["mtmsd"]["paper"].build(25)
     (tmp_path / "unet").mkdir()
     (tmp_path / "unet" / "config.json").write_text(network.to_json_string())
     DDPMScheduler().save_pretrained(tmp_path / "scheduler")
@@ -82,9 +81,8 @@ def test_progress_has_a_loss_for_every_step(trained):
 
 def test_it_learns():
     """The loss of noise prediction falls well below 1, what a network that says 0 gets."""
-    scene = Scene("small", small_cube())
-    sampler = PatchSampler(scene, fit_projection("pca:8", scene), 32, 1000, 0)
-    trainer = Trainer(find_preset("mtmsd", "small"), sampler, "cpu")
+    preset = find_preset("mtmsd", "small")
+    trainer = Trainer(preset, of_scenes([Scene("small", small_cube())], preset, None, 0, silent).sampler, "cpu")
     losses = [progress.loss for progress, _ in zip(trainer.run(), range(40), strict=False)]
     assert np.mean(losses[:3]) > 0.9
     assert np.mean(losses[-10:]) < 0.7
@@ -102,7 +100,7 @@ def test_again_nothing_is_done(trained):
 def test_an_interrupted_run_goes_on_to_the_same_weights(trained, tmp_path, monkeypatch):
     """Killed between a checkpoint and the next; what was done since is done again, bit for bit."""
     folder, _ = trained
-    monkeypatch.setattr("hsifeat.pretraining.pretrain._CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("hsifeat.pretraining.run._CHECKPOINT_SECONDS", 0.0)
     plain = Trainer.save
 
     def dying(self, path):
@@ -136,27 +134,17 @@ def test_training_leaves_the_global_seed_alone(tmp_path):
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_patches_follow_from_seed_and_step_and_avoid_what_is_not_valid(scene):
-    cube = scene.cube.astype(np.float32)
-    cube[:40] = np.nan
-    half = Scene("half", cube)
-    sampler = PatchSampler(half, fit_projection("pca:3", half), 16, 1000, 3)
-    one, two = sampler.draw(7, 30), sampler.draw(7, 30)
-    for name in ("clean", "noise", "t"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
-    assert not np.array_equal(one.clean, sampler.draw(8, 30).clean)
-    assert np.isfinite(one.clean).all()
-    assert (one.clean != 0).mean() > 0.5
-    assert one.t.min() >= 0 and one.t.max() < 1000 and len(set(one.t.tolist())) > 20
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"network": "mtmds"}, "unknown network 'mtmds'; nearest: mtmsd"),
         ({"size": "huge"}, "unknown size 'huge' of mtmsd; allowed: small, paper"),
-        ({"steps": 0}, "a budget of 0 trains nothing"),
-        ({"minutes": -1}, "a budget of -1 trains nothing"),
+        ({"steps": 0}, "a budget of 0 steps trains nothing"),
+        ({"steps": -3}, "a budget of -3 steps trains nothing"),
+        ({"minutes": 0}, "a budget of 0 minutes trains nothing"),
+        ({"minutes": -1}, "a budget of -1 minutes trains nothing"),
+        ({"minutes": float("nan")}, "a budget of nan minutes trains nothing"),
+        ({"learning_rate": 0.0}, "a learning rate lies between 0 and 1; found 0.0"),
         ({"dtype": "bfloat16"}, "kept as float32 or float16; found 'bfloat16'"),
         ({"start": "nowhere"}, "no unet/diffusion_pytorch_model.safetensors in nowhere"),
         ({"scene": Scene("tiny", np.ones((20, 40, 9)))}, "smaller than a patch of 32"),
@@ -181,7 +169,7 @@ def test_a_folder_with_something_else_is_left_alone(trained, tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops(tmp_path, monkeypatch):
-    monkeypatch.setattr("torch.nn.functional.mse_loss", lambda a, _b: (a * np.nan).sum())
+    monkeypatch.setattr("hsifeat.pretraining.objectives.mse_loss", lambda a, _b: (a * np.nan).sum())
     with pytest.raises(PretrainingError, match="the loss became nan at step 1"):
         hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=3)
 
@@ -204,7 +192,7 @@ def test_a_checkpoint_of_other_settings_is_refused(trained, monkeypatch):
 
     folder, _ = trained
     monkeypatch.setitem(PRESETS["mtmsd"], "small", replace(PRESETS["mtmsd"]["small"], batch=8))
-    with pytest.raises(PretrainingError, match="holds a model with another settings"):
+    with pytest.raises(PretrainingError, match=r"another batch \(there 16, asked for 8\)"):
         hsifeat.pretrain(Scene("small", small_cube()), out=folder, steps=20)
 
 
