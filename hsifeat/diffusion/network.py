@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,23 +85,32 @@ class NetworkBackbone(ABC):
 
     @cached_property
     def taps(self) -> list[Tap]:
-        """All layers that can be tapped, in the order of execution, with the papers' numbering as alias."""
+        """All layers that can be tapped, in the order of execution, with the papers' numbering as alias.
+
+        A network may say otherwise than `list_side` by an attribute of that name; one whose layers depend on t says by an
+        attribute ``list_timesteps`` at which timesteps all of them are reached.
+        """
         import torch
 
         device = self.list_device
         with torch.device(device):
             network = self.build().eval()
 
-        def forward() -> object:
+        side: int = getattr(network, "list_side", self.list_side)
+
+        def forward(t: int) -> object:
             with torch.device(device), torch.no_grad():
-                side = self.list_side
-                return self.call(network, torch.zeros(1, self.noised_channels, side, side), 0)
+                return self.call(network, torch.zeros(1, self.noised_channels, side, side), t)
 
         names = self.aliases(network)
+        listed: dict[str, Tap] = {}
+        for t in getattr(network, "list_timesteps", (0,)):
+            for found in list_taps(network, partial(forward, t), side):
+                listed.setdefault(found.name, found)
         # In latent space a layer may be finer than the scene, or lie between its pixels: no grid of it holds that.
         return [
             replace(found, alias=names.get(found.name, ""), stride=int(found.stride * self.noised_px))
-            for found in list_taps(network, forward, self.list_side)
+            for found in listed.values()
             if (found.stride * self.noised_px).denominator == 1
         ]
 
@@ -138,7 +147,7 @@ class NetworkBackbone(ABC):
         """
         self._check(noised)
         with exact(noised.device.type):
-            return tap(self.network, layers, lambda: self.call(self.network, noised, t))
+            return tap(self.network, layers, lambda: self.call(self.network, noised, t), t)
 
     def predict(self, noised: torch.Tensor, t: int) -> torch.Tensor:
         """Return the whole network's output: as many channels as were noised; a learned variance is cut off."""

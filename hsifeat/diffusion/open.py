@@ -19,7 +19,11 @@ from hsifeat.errors import BackboneError
 
 # What can be named: form, what it is, where its weights come from.
 FORMS = [
-    ("FOLDER", "a diffusers UNet2DModel with its noise schedule", "hsifeat pretrain, or save_pretrained of diffusers"),
+    (
+        "FOLDER",
+        "a diffusers UNet2DModel, or a DiffCRN, with its noise schedule",
+        "hsifeat pretrain, or save_pretrained of diffusers",
+    ),
     ("FOLDER", "Stable Diffusion 1.x, 2.x, turbo, CleanDIFT: unet, vae, scheduler", "save_pretrained of diffusers"),
     ("FILE.safetensors", "a UNet2DModel's weights", "the file, beside config.json and scheduler_config.json"),
     (

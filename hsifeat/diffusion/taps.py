@@ -23,15 +23,20 @@ class _Enough(Exception):  # noqa: N818  # not an error: it ends a forward whose
 def feature_map(output: Any) -> torch.Tensor | None:
     """Return the feature map (n, channels, height, width) in a module's output, or None if it has none.
 
-    Down blocks return a tuple whose first item is the map.
+    Down blocks return a tuple whose first item is the map. Where a network keeps the spectrum as an axis of its own, (n, C,
+    bands, height, width), each band of each channel is a channel: C * bands of them.
     """
     import torch
 
     first = output[0] if isinstance(output, tuple) and output else output
-    return first if isinstance(first, torch.Tensor) and first.ndim == 4 else None
+    if not isinstance(first, torch.Tensor) or first.ndim not in (4, 5):
+        return None
+    return first.flatten(1, -3)
 
 
-def tap(network: torch.nn.Module, layers: Sequence[str], forward: Callable[[], object]) -> dict[str, torch.Tensor]:
+def tap(
+    network: torch.nn.Module, layers: Sequence[str], forward: Callable[[], object], t: int
+) -> dict[str, torch.Tensor]:
     """Run a forward until every layer has given its output; nothing after the last of them is computed.
 
     Parameters
@@ -42,6 +47,8 @@ def tap(network: torch.nn.Module, layers: Sequence[str], forward: Callable[[], o
         Dotted module names.
     forward : callable
         Calls the network once.
+    t : int
+        The timestep at which it does, for errors: it may decide which layers are reached.
 
     Returns
     -------
@@ -71,7 +78,9 @@ def tap(network: torch.nn.Module, layers: Sequence[str], forward: Callable[[], o
         except _Enough:
             return {name: taken[name] for name in layers}
     missing = sorted(wanted - set(taken))
-    raise BackboneError(f"the forward never reached the layer {missing[0]}")
+    raise BackboneError(
+        f"the forward at timestep {t} does not reach the layer {missing[0]}: ask for it at another timestep, or leave it out"
+    )
 
 
 def list_taps(network: torch.nn.Module, forward: Callable[[], object], side_px: int) -> list[Tap]:
@@ -98,7 +107,9 @@ def list_taps(network: torch.nn.Module, forward: Callable[[], object], side_px: 
     def hook(name: str) -> Callable[[Any, Any, Any], None]:
         def note(_module: Any, _inputs: Any, output: Any) -> None:
             found = feature_map(output)
-            if found is not None and side_px % found.shape[-1] == 0 and found.shape[-1] == found.shape[-2]:
+            # A layer that works on parts of the image gives several maps of one image, none of which is the scene's.
+            whole = found is not None and len(found) == 1 and found.shape[-1] == found.shape[-2]
+            if found is not None and whole and side_px % found.shape[-1] == 0:
                 seen.append((name, found.shape[1], side_px // found.shape[-1], counter.get_total_flops()))
 
         return note

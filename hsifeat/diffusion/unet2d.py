@@ -1,4 +1,4 @@
-"""Backbones in pixel space: any diffusers ``UNet2DModel``, trained or with fresh weights."""
+"""Backbones in pixel space: any diffusers ``UNet2DModel``, or a network of ours, trained or with fresh weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hsifeat.diffusion.asked import Asked
 from hsifeat.diffusion.folder import architecture_of, count_levels, find_part, read_json, settings_of
-from hsifeat.diffusion.imports import load_diffusers
+from hsifeat.diffusion.networks import NETWORKS, network_type
 from hsifeat.diffusion.schedule import schedule_from_config
 from hsifeat.diffusion.trained import TrainedBackbone
 from hsifeat.diffusion.weights import digest_file, load_pretrained
@@ -29,7 +29,7 @@ _WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"
 
 
 class UNet2DBackbone(TrainedBackbone):
-    """A ``UNet2DModel`` as a backbone. Weights are read when they are first needed.
+    """A ``UNet2DModel``, or another of `hsifeat.diffusion.networks`, as a backbone. Weights are read when they are first needed.
 
     Parameters
     ----------
@@ -55,13 +55,13 @@ class UNet2DBackbone(TrainedBackbone):
         folder = path if self._file is None else path.parent
         self._network_folder = find_part(folder, "unet", "config.json")
         self._config = read_json(self._network_folder / "config.json")
-        if self._config.get("_class_name") != "UNet2DModel":
-            raise BackboneError(
-                f"{path} holds a {self._config.get('_class_name', 'network without a class name')}; "
-                "a diffusers UNet2DModel is wanted"
-            )
+        held = str(self._config.get("_class_name", "network without a class name"))
+        if held not in NETWORKS:
+            others = " or ".join(name for name in NETWORKS if name != "UNet2DModel")
+            raise BackboneError(f"{path} holds a {held}; a diffusers UNet2DModel is wanted, or a {others}")
         _refuse_latent(folder)
-        self._settings = settings_of(_network_class(), self._config, self._network_folder / "config.json")
+        self._type: Any = network_type(held)
+        self._settings = settings_of(self._type, self._config, self._network_folder / "config.json")
         schedule_folder = find_part(folder, "scheduler", "scheduler_config.json")
         self.schedule = schedule_from_config(read_json(schedule_folder / "scheduler_config.json"))
         called = path.absolute().stem if self._file else path.absolute().name
@@ -71,47 +71,49 @@ class UNet2DBackbone(TrainedBackbone):
         self.channels = self._count("in_channels")
         self.projection_file = file if (file := folder / PROJECTION_FILE).exists() else None
         asked.refuse_text(self.name)
-        embeds = self._settings["class_embed_type"]
+        embeds = self._settings.get("class_embed_type")
         if embeds not in (None, "timestep"):
             raise BackboneError(
                 f"{self.name} takes its class by class_embed_type {embeds!r}, which is no label in whole numbers; models with a table of "
                 "labels, or with class_embed_type 'timestep', are allowed"
             )
-        count = None if self._settings["num_class_embeds"] is None else self._count("num_class_embeds")
+        count = None if self._settings.get("num_class_embeds") is None else self._count("num_class_embeds")
         self.class_label = asked.label(self.name, _TOLD_APART if embeds else count, mean=embeds is None)
 
     def _count(self, name: str) -> int:
-        number = as_int(self._settings[name])
+        number = as_int(self._settings.get(name))
         if number is None or number < 1:
             raise BackboneError(
-                f"{self._network_folder / 'config.json'}: {name} is no whole number from 1: {self._settings[name]!r}"
+                f"{self._network_folder / 'config.json'}: {name} is no whole number from 1: {self._settings.get(name)!r}"
             )
         return number
 
     @property
     def list_side(self) -> int:
         """A side that every stride divides, large enough for the coarsest one to be told from others."""
+        if "block_out_channels" not in self._settings:
+            return super().list_side
         return int(8 * 2 ** (count_levels(self._settings, self._network_folder / "config.json") - 1))
 
     def build(self) -> torch.nn.Module:
         """Build the network that the configuration describes."""
         try:
-            network: torch.nn.Module = _network_class().from_config(self._config)
+            network: torch.nn.Module = self._type.from_config(self._config)
         except Exception as error:  # settings that don't go together raise anything at all
             raise BackboneError(
-                f"{self._network_folder / 'config.json'} describes no UNet2DModel: {in_one_line(error)}"
+                f"{self._network_folder / 'config.json'} describes no {self._type.__name__}: {in_one_line(error)}"
             ) from error
         return network
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:
-        """Give the decoder's layers the numbers of the papers."""
-        return output_blocks(network)
+        """Give the layers of a U-Net's decoder the numbers of the papers."""
+        return output_blocks(network) if self._type.__name__ == "UNet2DModel" else {}
 
     def identity(self) -> dict[str, Any]:
         """Return weights digest, architecture, schedule, parameterisation and conditioning."""
         return {
             "weights": self.weights_digest,
-            "architecture": architecture_of(_network_class(), self._settings),
+            "architecture": {"class": self._type.__name__, **architecture_of(self._type, self._settings)},
             "schedule": self.schedule.digest,
             "prediction": self.schedule.prediction,
             "conditioning": {} if self.class_label is None else {"class_label": self.class_label},
@@ -141,18 +143,12 @@ class UNet2DBackbone(TrainedBackbone):
                 (file, f"diffusion_pytorch_model{file.suffix}"),
             ):
                 (Path(folder) / name).symlink_to(source.resolve())
-            return load_pretrained(_network_class(), folder, file, low_cpu_mem_usage=False)
+            return load_pretrained(self._type, folder, file, low_cpu_mem_usage=False)
 
     def call(self, network: torch.nn.Module, noised: torch.Tensor, t: int) -> object:
         """Run the network with its class label, if it takes one."""
-        return network(noised, t, class_labels=self.labels(noised), return_dict=False)
-
-
-def _network_class() -> Any:
-    load_diffusers()
-    from diffusers import UNet2DModel
-
-    return UNet2DModel
+        labels = {} if self.class_label is None else {"class_labels": self.labels(noised)}
+        return network(noised, t, return_dict=False, **labels)
 
 
 def _refuse_latent(folder: Path) -> None:

@@ -126,6 +126,20 @@ def conditional_adm(folder):
     save_adm(folder, classes=7)
 
 
+def save_diffcrn(folder):
+    """Write a small DiffCRN; the images of the tests are cut from its patches, or smaller than one."""
+    import torch
+    from diffusers import DDPMScheduler
+
+    from hsifeat.diffusion.networks import network_type
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        network = network_type("DiffCRN")(in_channels=4, width=8, heads=2, groups=4, patch_px=4)
+    network.save_pretrained(folder / "unet")
+    DDPMScheduler(beta_schedule="squaredcos_cap_v2").save_pretrained(folder / "scheduler")
+
+
 def adm_file(folder):
     """Name the checkpoint."""
     return str(folder / "adm.pt")
@@ -143,6 +157,8 @@ KINDS = [
     Kind("adm-label", conditional_adm, adm_file, options={"class_label": 3}, refused={"class_label": 7}),
     Kind("adm-mean-label", conditional_adm, adm_file, options={"class_label": "mean"}, refused={"class_label": "maize"}),
     Kind("adm-untrained", save_adm, lambda folder: f"untrained:{adm_file(folder)}", weights=False),
+    Kind("diffcrn", save_diffcrn, refused={"prompt": "maize", "class_label": 1, "upsample": 4}),
+    Kind("diffcrn-untrained", save_diffcrn, lambda folder: f"untrained:{folder}", weights=False),
     Kind("latent", save_latent, options={"prompt": "a pin"}, refused={"class_label": 1, "upsample": 3}),
     Kind("latent-coarse", save_latent, options={"upsample": 2}, refused={"class_label": "mean"}),
 ]  # fmt: skip

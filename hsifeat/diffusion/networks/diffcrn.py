@@ -50,15 +50,16 @@ class DiffCRN(ModelMixin, ConfigMixin):
     Raises
     ------
     BackboneError
-        The width can't be shared out.
+        Sizes that do not go together.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(self, in_channels: int, width: int = 48, heads: int = 2, groups: int = 4, patch_px: int = 16) -> None:
+    def __init__(self, in_channels: int, width: int, heads: int, groups: int, patch_px: int) -> None:
         super().__init__()
-        if width % heads or width % groups:
+        if min(in_channels, width, heads, groups, patch_px) < 1 or width % heads or width % groups:
             raise BackboneError(
-                f"a DiffCRN of width {width} can't be shared out to {heads} heads and to {groups} groups: give a multiple of both"
+                "a DiffCRN's sizes are whole numbers from 1, and its width is a multiple of heads and of groups; found "
+                f"{in_channels} channels, width {width}, {heads} heads, {groups} groups, patches of {patch_px} px"
             )
         self.time_frequencies = Timesteps(_FREQUENCIES, flip_sin_to_cos=True, downscale_freq_shift=0)
         self.time_embedding = TimestepEmbedding(_FREQUENCIES, width)
@@ -66,6 +67,8 @@ class DiffCRN(ModelMixin, ConfigMixin):
         self.spatial = nn.ModuleList(SSAD(width, heads, patch_px) for _ in range(2))
         self.spectral = nn.ModuleList(SGSAD(width, groups, patch_px) for _ in range(2))
         self.output_projection = nn.Conv2d(width, in_channels, 1)
+        # An image of several patches, so that what works on one of them is told from what gives a map of the whole.
+        self.list_side = 2 * patch_px
 
     def encode(self, noised: torch.Tensor, t: torch.Tensor | int) -> torch.Tensor:
         """Return the last feature map, from which the output projection takes the noise.

@@ -198,8 +198,15 @@ def test_both_sizes_are_built(size):
         assert network.encode(torch.zeros(1, 8, 32, 32), 0).shape == (1, network.config.width, 32, 32)
 
 
-def test_what_does_not_fit_is_said():
-    with pytest.raises(BackboneError, match="width 10 can't be shared out to 2 heads and to 4 groups"):
-        DiffCRN(in_channels=3, width=10)
+@pytest.mark.parametrize(
+    "wrong", [{"width": 10}, {"width": 9}, {"heads": 0}, {"patch_px": 0}, {"in_channels": -1}], ids=str
+)
+def test_sizes_that_do_not_go_together_are_said(wrong):
+    with pytest.raises(BackboneError, match="width is a multiple of heads and of groups; found") as refused:
+        DiffCRN(**{"in_channels": 3, "width": 8, "heads": 2, "groups": 4, "patch_px": 4, **wrong})
+    assert "\n" not in str(refused.value)
+
+
+def test_an_unknown_network_is_said():
     with pytest.raises(BackboneError, match="unknown network 'DiffCRM'; nearest: DiffCRN"):
         network_type("DiffCRM")
