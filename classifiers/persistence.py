@@ -30,7 +30,8 @@ from hsifeat.errors import HeadError
 from hsifeat.files import disk_errors
 
 FORMAT = "hsifeat-model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READ_VERSIONS = (1, 2)  # 2 added ensembles, kernel maps, trees and deflated states; what 1 lacks has its default
 MANIFEST, STATE, WEIGHTS, BOOSTER = "model.json", "state.skops", "weights.safetensors", "booster.txt"
 LIBRARIES = ("hsifeat", "numpy", "scikit-learn", "skops", "torch", "lightgbm")
 
@@ -120,6 +121,10 @@ def load_model(folder: str | Path) -> tuple[Head, dict[str, Any]]:
         raise HeadError(f"{folder} does not hold the state of a fitted head; save the model again")
     for key, value in fitted.items():
         setattr(head, key, value)
+    try:
+        head._check_restored()  # noqa: SLF001 - not for callers
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise HeadError(f"{folder} holds a state that no fit gives: {error}; don't trust this model") from error
     return head, meta
 
 
@@ -136,7 +141,7 @@ def _to_files(fitted: dict[str, Any]) -> dict[str, bytes]:
         files[WEIGHTS] = save({key: np.array(value, order="C") for key, value in rest.pop("weights_").items()})
     if "booster_text_" in rest:
         files[BOOSTER] = rest.pop("booster_text_").encode()
-    files[STATE] = skops.io.dumps(rest)
+    files[STATE] = skops.io.dumps(rest, compression=zipfile.ZIP_DEFLATED)
     return files
 
 
@@ -190,10 +195,10 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise HeadError(f"{path} is damaged: {error}; save the model again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise HeadError(f"{path} is not of a model of hsifeat; give a folder that hsifeat fit wrote")
-    if manifest.get("version") != FORMAT_VERSION:
+    if manifest.get("version") not in READ_VERSIONS:
         raise HeadError(
-            f"{path} is of format version {manifest.get('version')}; this hsifeat reads {FORMAT_VERSION}: "
-            "use the release that wrote it or fit again"
+            f"{path} is of format version {manifest.get('version')}; this hsifeat reads "
+            f"{', '.join(map(str, READ_VERSIONS))}: use the release that wrote it or fit again"
         )
     return manifest
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
@@ -73,13 +73,23 @@ class Head(ClassifierMixin, BaseEstimator):
         HeadError
             If the rows are not finite numbers, do not fit the layout, or hold fewer than two classes.
         """
+        return self._learn(X, y)
+
+    def _learn(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         rows, labels = self._checked(X, y, reset=True)
         check_classification_targets(labels)
+        weight = None
+        if sample_weight is not None:
+            weight = _row_weights(sample_weight, rows)
+            kept = weight > 0  # a row of weight 0 is as if it were not there
+            rows, labels, weight = rows[kept], labels[kept], weight[kept]
+            if not len(labels):
+                raise HeadError("sample_weight is zero for every row; give some rows a weight above zero")
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise HeadError(f"all {len(codes)} rows are of one class, {self.classes_[0]!r}; give at least two classes")
         try:
-            self._fit(rows, codes.astype(np.int64))
+            self._fit(rows, codes.astype(np.int64), weight)
         except HeadError:
             raise
         except (TypeError, ValueError) as error:
@@ -94,10 +104,14 @@ class Head(ClassifierMixin, BaseEstimator):
         labels: NDArray[Any] = self.classes_[self._predict(self._checked(X))]
         return labels
 
-    def _weights_of_classes(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _weights_of_classes(
+        self, codes: NDArray[np.int64], weight: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
         """Return the weight ``(C,)`` of each class's rows under the parameter `class_weight`, which many heads have."""
         try:
-            weights = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[codes])
+            weights = compute_class_weight(
+                self.class_weight, classes=self.classes_, y=self.classes_[codes], sample_weight=weight
+            )
         except ValueError as error:
             raise HeadError(
                 f"class_weight {self.class_weight!r} can't be used: {error}; allowed: None, 'balanced', "
@@ -105,9 +119,21 @@ class Head(ClassifierMixin, BaseEstimator):
             ) from error
         return np.asarray(weights, dtype=np.float64)
 
+    def _weights_of_rows(
+        self, codes: NDArray[np.int64], weight: NDArray[np.float64] | None
+    ) -> NDArray[np.float64] | None:
+        """Return what each row weighs ``(n,)`` by its class and by itself; None where all weigh alike."""
+        if self.class_weight is None:
+            return weight
+        of_class = self._weights_of_classes(codes, weight)[codes]
+        return of_class if weight is None else of_class * weight
+
+    def _check_restored(self) -> None:
+        """Refuse, by a ValueError, fitted attributes of a file that `_fit` could not have made and that would do harm."""
+
     @abstractmethod
-    def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:
-        """Learn from checked rows and class codes ``(n,)`` in ``0 … C-1``."""
+    def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
+        """Learn from checked rows, class codes ``(n,)`` in ``0 … C-1``, and positive weights ``(n,)`` of rows or None."""
 
     @abstractmethod
     def _predict(self, X: NDArray[np.floating]) -> NDArray[np.integer]:
@@ -122,6 +148,23 @@ class Head(ClassifierMixin, BaseEstimator):
             raise HeadError(str(error)) from error
         check_width(self.layout, (checked[0] if isinstance(checked, tuple) else checked).shape[1])
         return checked
+
+
+class WeighingHead(Head):
+    """Base of the heads that can weigh rows: all but those whose formula has no place for it."""
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn from rows `X` ``(n, D)``, their labels `y` ``(n,)`` and, if given, their weights ``(n,)``.
+
+        A row of weight 2 counts like two rows, one of weight 0 as if it were not there.
+
+        Raises
+        ------
+        HeadError
+            If the rows are not finite numbers, do not fit the layout, or hold fewer than two classes; if a weight is
+            negative or not finite.
+        """
+        return self._learn(X, y, sample_weight)
 
 
 class ProbabilisticHead(Head):
@@ -139,3 +182,11 @@ class ProbabilisticHead(Head):
     @abstractmethod
     def _probabilities(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return probabilities ``(n, C)`` of checked rows."""
+
+
+def _row_weights(sample_weight: ArrayLike, rows: NDArray[np.floating]) -> NDArray[np.float64]:
+    try:
+        weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+    except ValueError as error:
+        raise HeadError(f"sample_weight can't be used: {error}") from error
+    return np.asarray(weight, dtype=np.float64)

@@ -6,9 +6,10 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import svd
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.decomposition import PCA
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.extmath import randomized_svd, svd_flip
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
 from classifiers.heads.base import check_width
@@ -61,8 +62,13 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self.spectral_weight = spectral_weight
         self.plane_weight = plane_weight
 
-    def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn passes y to every step
-        """Fit to training rows `X` ``(n, D)``; labels are not looked at.
+    def fit(
+        self,
+        X: ArrayLike,
+        y: object = None,  # noqa: ARG002 - scikit-learn passes y to every step
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Fit to training rows `X` ``(n, D)`` of weights ``(n,)``, all alike if not given; labels are not looked at.
 
         Raises
         ------
@@ -71,7 +77,11 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         """
         rows: NDArray[np.floating] = validate_data(self, X, dtype=[np.float64, np.float32])
         check_width(self.layout, rows.shape[1])
-        mean, spread = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+        of_rows: NDArray[np.floating] | None = None
+        if sample_weight is not None:
+            of_rows = np.asarray(_check_sample_weight(sample_weight, rows, dtype=rows.dtype, ensure_non_negative=True))
+        mean, variance = moments(rows, of_rows)
+        spread = np.sqrt(variance)
         # A constant column has a spread of a few roundings of its value, not of zero.
         varies = spread > 10 * np.finfo(rows.dtype).eps * np.abs(mean)
         gain = np.divide(1.0, spread, out=np.zeros_like(spread), where=varies)
@@ -79,8 +89,8 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self.columns_, self.bases_ = [], []
         for columns, components, weight in self._groups(rows.shape[1]):
             group = standard[:, columns]
-            basis = None if components is None else principal_axes(group, components)
-            total = (group if basis is None else group @ basis.T).var(axis=0, dtype=np.float64).sum()
+            basis = None if components is None else principal_axes(group, components, of_rows)
+            total = moments(group if basis is None else group @ basis.T, of_rows)[1].sum()
             gain[columns] *= weight / np.sqrt(total) if total > 0 else 0.0
             self.columns_.append(columns)
             self.bases_.append(basis)
@@ -122,8 +132,28 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         return sorted(groups, key=lambda group: int(group[0][0]))
 
 
-def principal_axes(X: NDArray[np.floating], components: int) -> NDArray[np.floating]:
+def reducer_of(head: BaseEstimator) -> GroupReducer:
+    """Return an unfitted reducer that takes from a head the parameters that both have."""
+    return GroupReducer(**{name: getattr(head, name) for name in GroupReducer().get_params() if hasattr(head, name)})
+
+
+def moments(
+    X: NDArray[np.floating], weight: NDArray[np.floating] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and variance ``(D,)`` of the columns of rows ``(n, D)``, of weights ``(n,)`` if given, in float64."""
+    if weight is None:
+        return X.mean(axis=0, dtype=np.float64), X.var(axis=0, dtype=np.float64)
+    share = weight / weight.sum(dtype=np.float64)
+    mean = np.einsum("i,ij->j", share, X, dtype=np.float64)
+    return mean, np.einsum("i,ij->j", share, (X - mean.astype(X.dtype)) ** 2, dtype=np.float64)
+
+
+def principal_axes(
+    X: NDArray[np.floating], components: int, weight: NDArray[np.floating] | None = None
+) -> NDArray[np.floating]:
     """Return the first principal axes ``(k, D)`` of rows ``(n, D)``, ``k = min(components, n, D)``; always the same.
+
+    Those of `sklearn.decomposition.PCA`, which knows no weights ``(n,)`` of rows.
 
     Raises
     ------
@@ -132,11 +162,17 @@ def principal_axes(X: NDArray[np.floating], components: int) -> NDArray[np.float
     """
     if components < 1:
         raise HeadError(f"a group can't be reduced to {components} components; give 1 or more, or None to keep all")
+    centred = X - moments(X, weight)[0].astype(X.dtype)
+    if weight is not None:
+        centred *= np.sqrt(weight / weight.mean())[:, None].astype(X.dtype)
     side = min(X.shape)
     kept = min(components, side)
-    solver = "full" if side <= FULL_SVD_SIDE or kept > side // 2 else "randomized"
     # One thread: at this size others hardly help, on a busy machine they cost up to fifty times the time, and the bits
     # would depend on their number.
     with threadpool_limits(1, user_api="blas"):
-        axes: NDArray[np.floating] = PCA(kept, svd_solver=solver, random_state=0).fit(X).components_
-    return axes
+        if side <= FULL_SVD_SIDE or kept > side // 2:
+            left, _, axes = svd(centred, full_matrices=False, overwrite_a=True, check_finite=False)
+        else:
+            left, _, axes = randomized_svd(centred, kept, random_state=0, flip_sign=False)
+    signed: NDArray[np.floating] = svd_flip(left, axes, u_based_decision=False)[1][:kept]
+    return signed

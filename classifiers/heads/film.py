@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,15 +10,15 @@ from numpy.typing import NDArray
 
 from classifiers.heads.base import ClassWeight
 from classifiers.heads.columns import GroupReducer
-from classifiers.heads.torch_head import TorchHead, dense_layers
-from classifiers.heads.torch_training import Inputs
+from classifiers.heads.film_networks import ENCODERS, FUSIONS
+from classifiers.heads.torch_head import TorchHead
+from classifiers.heads.torch_losses import MixUp
+from classifiers.heads.torch_training import Inputs, Training
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 
 if TYPE_CHECKING:
     import torch
-
-POOLED = 4  # the convolutional encoder halves the spectrum twice
 
 
 class FiLMClassifier(TorchHead):
@@ -27,6 +28,9 @@ class FiLMClassifier(TorchHead):
     number each per channel of the diffusion features `f`. Their encoder's size is not published. Training starts at
     the identity: gamma 1, beta 0, exactly; weight decay pulls back to it, hence its large default.
 
+    ``fusion="gated"`` is the sum of the same authors' code of 2024 instead: ``z = sigmoid(alpha) * p + sigmoid(beta) * q``
+    with ``p = BN(W_f f + b)`` and ``q = BN(W_s E(s) + b)``, both of 256 channels, and learned gates that start at 1.
+
     Spectra are standardised band by band. Planes are standardised and reduced to principal components, which then are
     the channels: that is faster, and in a trial on Indian Pines with window means in place of planes it lost nothing
     clear on disjoint blocks, a little on random pixels. With no layout all columns are both `s` and `f`.
@@ -35,13 +39,23 @@ class FiLMClassifier(TorchHead):
     ----------
     layout : Layout or None
         Its spectral groups are `s`, its plane groups `f`; positions are not used.
+    fusion : {"film", "gated"}
+        How spectrum and features meet.
     encoder : {"mlp", "conv"}
         "mlp" is linear 128, ReLU, batch norm. "conv" is GeoSpecNet's stack of the same authors, twice Conv1d of width 3
         (16, then 32 channels), batch norm, ReLU, pooling by 2: about ten times slower, and no better in that trial.
     plane_components : int or None
         Principal components kept of the planes; None keeps all channels.
-    hidden : tuple of int
-        Widths of the classifier's hidden layers.
+    hidden : tuple of int or None
+        Widths of the classifier's hidden layers; None takes (128, 32) for "film" and the published (128,) for "gated".
+    mixup_spectra, mixup_planes : float
+        Strengths of mix-up of spectra and of planes, see `classifiers.heads.torch_losses.MixUp`; 0 mixes nothing.
+        The code of 2024 has 0.2 or 0.25 for both.
+    mixup_plane_share : float
+        What the planes' lambda counts in that of the labels, ``w * lambda_planes + (1 - w) * lambda_spectra``.
+    focal_gamma : float
+        Exponent of the focal loss, see `classifiers.heads.torch_losses.row_losses`; 0 is cross-entropy. The code of
+        2024 has 1.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
         See `TorchHead`.
     """
@@ -52,9 +66,14 @@ class FiLMClassifier(TorchHead):
         self,
         layout: Layout | None = None,
         *,
+        fusion: str = "film",
         encoder: str = "mlp",
         plane_components: int | None = 64,
-        hidden: tuple[int, ...] = (128, 32),
+        hidden: tuple[int, ...] | None = None,
+        mixup_spectra: float = 0.0,
+        mixup_planes: float = 0.0,
+        mixup_plane_share: float = 0.5,
+        focal_gamma: float = 0.0,
         epochs: int = 60,
         batch_size: int = 64,
         learning_rate: float = 3e-3,
@@ -77,13 +96,26 @@ class FiLMClassifier(TorchHead):
             device=device,
             random_state=random_state,
         )
+        self.fusion = fusion
         self.encoder = encoder
         self.plane_components = plane_components
         self.hidden = hidden
+        self.mixup_spectra = mixup_spectra
+        self.mixup_planes = mixup_planes
+        self.mixup_plane_share = mixup_plane_share
+        self.focal_gamma = focal_gamma
+
+    def _training(self) -> Training:
+        mixup = None
+        if self.mixup_spectra or self.mixup_planes:
+            strengths = self.mixup_spectra, self.mixup_planes
+            mixup = MixUp(strengths, (1 - self.mixup_plane_share, self.mixup_plane_share))
+        return replace(super()._training(), focal_gamma=self.focal_gamma, mixup=mixup)
 
     def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:  # noqa: ARG002 - labels are not looked at
-        if self.encoder not in ("mlp", "conv"):
-            raise HeadError(f"no encoder is named {self.encoder!r}; allowed: mlp, conv")
+        for kind, name, allowed in (("encoder", self.encoder, ENCODERS), ("fusion", self.fusion, FUSIONS)):
+            if name not in allowed:
+                raise HeadError(f"no {kind} is named {name!r}; allowed: {', '.join(allowed)}")
         spectra, planes = self._columns(X.shape[1])
         self.spectra_ = _standardiser(len(spectra), None).fit(X[:, spectra])
         components = self.plane_components
@@ -95,8 +127,9 @@ class FiLMClassifier(TorchHead):
         return self.spectra_.transform(X[:, spectra]), self.planes_.transform(X[:, planes])
 
     def _network(self) -> torch.nn.Module:
-        widths = self.spectra_.n_features_out, self.planes_.n_features_out
-        return film_network(self.encoder, *widths, self.hidden, len(self.classes_))
+        bands, channels = self.spectra_.n_features_out, self.planes_.n_features_out
+        build, hidden = FUSIONS[self.fusion]
+        return build(self.encoder, bands, channels, hidden if self.hidden is None else self.hidden, len(self.classes_))
 
     def _columns(self, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the columns of `s` and those of `f`."""
@@ -107,57 +140,6 @@ class FiLMClassifier(TorchHead):
             has = ", ".join(dict.fromkeys(map(str, self.layout))) or "no columns"
             raise HeadError(f"film needs spectra and planes, the table has {has}; build it with spectra and planes")
         return self.layout.columns(*spectral), self.layout.columns(*learned)
-
-
-def film_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...], classes: int) -> torch.nn.Module:
-    """Build the network of `FiLMClassifier`.
-
-    Returns
-    -------
-    torch.nn.Module
-        ``forward(s, f)`` of `s` ``(b, bands)`` and `f` ``(b, channels)`` gives logits ``(b, classes)``; `modulate`,
-        of the same two, gives ``fhat`` ``(b, channels)``.
-    """
-    from torch import nn
-
-    class FiLM(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.encoder, encoded = _conv_encoder(bands) if encoder == "conv" else _mlp_encoder(bands)
-            self.regressor = nn.Linear(encoded, 2 * channels)
-            nn.init.zeros_(self.regressor.weight)
-            nn.init.zeros_(self.regressor.bias)
-            self.classifier = nn.Sequential(*dense_layers([channels, *hidden, classes]))
-
-        def modulate(self, s: torch.Tensor, f: torch.Tensor) -> torch.Tensor:
-            # Regressing gamma - 1 starts at the identity, and lets weight decay pull towards it and not towards 0.
-            excess, beta = self.regressor(self.encoder(s)).chunk(2, dim=1)  # (b, channels) each
-            modulated: torch.Tensor = (1 + excess) * f + beta
-            return modulated
-
-        def forward(self, s: torch.Tensor, f: torch.Tensor) -> torch.Tensor:
-            logits: torch.Tensor = self.classifier(self.modulate(s, f))
-            return logits
-
-    return FiLM()
-
-
-def _mlp_encoder(bands: int) -> tuple[torch.nn.Module, int]:
-    """Return the encoder and its width."""
-    from torch import nn
-
-    return nn.Sequential(*dense_layers([bands, 128, 128])[:-1]), 128
-
-
-def _conv_encoder(bands: int) -> tuple[torch.nn.Module, int]:
-    """Return GeoSpecNet's encoder and its width. A spectrum too short to be halved twice is padded with zeros."""
-    from torch import nn
-
-    padded = max(bands, POOLED)
-    stack = [nn.ConstantPad1d((0, padded - bands), 0.0), nn.Unflatten(1, (1, padded))]
-    for before, after in ((1, 16), (16, 32)):
-        stack += [nn.Conv1d(before, after, 3, padding=1), nn.BatchNorm1d(after), nn.ReLU(), nn.MaxPool1d(2)]
-    return nn.Sequential(*stack, nn.Flatten()), 32 * (padded // POOLED)
 
 
 def _standardiser(width: int, components: int | None) -> GroupReducer:

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from classifiers.heads.base import ClassWeight, ProbabilisticHead
-from classifiers.heads.columns import GroupReducer
+from classifiers.heads.base import ClassWeight, ProbabilisticHead, WeighingHead
+from classifiers.heads.columns import reducer_of
 from classifiers.layout import Layout
 
 
-class LightGBMClassifier(ProbabilisticHead):
+class LightGBMClassifier(ProbabilisticHead, WeighingHead):
     """LightGBM (Ke et al., NeurIPS 2017), multiclass, deterministic, sized for a few hundred rows of many classes.
 
     Trees care for no scale but cost time per column and can't turn axes, so planes come as principal components.
@@ -76,12 +76,10 @@ class LightGBMClassifier(ProbabilisticHead):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:
+    def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
         import lightgbm
 
-        self.reducer_ = GroupReducer(
-            self.layout, spectral_components=self.spectral_components, plane_components=self.plane_components
-        ).fit(X)
+        self.reducer_ = reducer_of(self).fit(X, sample_weight=weight)
         params = {
             "objective": "multiclass",
             "num_class": len(self.classes_),
@@ -95,8 +93,9 @@ class LightGBMClassifier(ProbabilisticHead):
             "force_row_wise": True,
             "verbosity": -1,
         }
-        weight = None if self.class_weight is None else self._weights_of_classes(codes)[codes]
-        table = lightgbm.Dataset(self._reduced(X), label=codes, weight=weight, params=params)
+        table = lightgbm.Dataset(
+            self._reduced(X), label=codes, weight=self._weights_of_rows(codes, weight), params=params
+        )
         booster = lightgbm.train(params, table, num_boost_round=self.n_estimators)
         self.booster_text_ = booster.model_to_string()
 

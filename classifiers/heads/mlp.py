@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.heads.base import ClassWeight
-from classifiers.heads.columns import GroupReducer
+from classifiers.heads.columns import reducer_of
 from classifiers.heads.torch_head import TorchHead, dense_layers
 from classifiers.heads.torch_training import Inputs
 from classifiers.layout import Layout
@@ -22,7 +22,8 @@ class MLPClassifier(TorchHead):
 
     The classifier of GeoDiffNet (Hu, Banerjee and Prasad 2025, arXiv 2512.03430), which is that of ddpm-segmentation
     (Baranchuk et al., ICLR 2022) for fewer than 30 classes. Unlike theirs it sees whatever the table has, spectra too,
-    and planes as principal components.
+    and planes as principal components. With `members` it is the latter's ensemble: as many networks, each from a seed
+    of its own, that vote; `uncertainty` tells where they disagree.
 
     Parameters
     ----------
@@ -34,6 +35,10 @@ class MLPClassifier(TorchHead):
         See `GroupReducer`. Large beside its defaults: 64 columns at weight 8 have a variance of 1, which networks like.
     hidden : tuple of int
         Widths of the hidden layers.
+    members : int
+        Networks of the ensemble; ddpm-segmentation takes 10.
+    vote : {"mean", "majority"}
+        Whether probabilities are the mean of the members', or the share of members that each class wins, as published.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
         See `TorchHead`.
     """
@@ -47,6 +52,8 @@ class MLPClassifier(TorchHead):
         spectral_weight: float = 8.0,
         plane_weight: float = 8.0,
         hidden: tuple[int, ...] = (128, 32),
+        members: int = 1,
+        vote: str = "mean",
         epochs: int = 60,
         batch_size: int = 64,
         learning_rate: float = 3e-3,
@@ -74,15 +81,11 @@ class MLPClassifier(TorchHead):
         self.spectral_weight = spectral_weight
         self.plane_weight = plane_weight
         self.hidden = hidden
+        self.members = members
+        self.vote = vote
 
     def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:  # noqa: ARG002 - labels are not looked at
-        self.reducer_ = GroupReducer(
-            self.layout,
-            spectral_components=self.spectral_components,
-            plane_components=self.plane_components,
-            spectral_weight=self.spectral_weight,
-            plane_weight=self.plane_weight,
-        ).fit(X)
+        self.reducer_ = reducer_of(self).fit(X)
 
     def _inputs(self, X: NDArray[np.floating]) -> Inputs:
         return (self.reducer_.transform(X),)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.svm import SVC
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.kernel_approximation import Nystroem
+from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
-from classifiers.heads.base import ClassWeight, Head
-from classifiers.heads.columns import GroupReducer
+from classifiers.heads.base import ClassWeight, WeighingHead
+from classifiers.heads.columns import moments, reducer_of
 from classifiers.layout import Layout
 
 
-class SVMClassifier(Head):
+class SVMClassifier(WeighingHead):
     """RBF support vector machine on principal components: 30 of the spectra, 50 of the planes at half weight.
+
+    Its time grows with the square of the number of rows. Above `exact_rows` the kernel is approximated by that to a
+    sample of the rows (Nyström, as Williams and Seeger, NIPS 2000), and a linear machine learns from it.
 
     It has no probabilities: those of libsvm come from an inner cross-validation that can contradict `predict`.
 
@@ -29,11 +35,24 @@ class SVMClassifier(Head):
         Width of the kernel, see `sklearn.svm.SVC`.
     spectral_components, plane_components, spectral_weight, plane_weight
         See `GroupReducer`.
+    exact_rows : int
+        Training rows up to which the kernel is exact.
+    sampled_rows : int
+        Rows of the sample above that: more are more exact, and slower.
     class_weight : dict, "balanced" or None
         How much rows weigh by their label: alike, inversely to the frequency of their class, or as given.
     random_state : int, RandomState or None
-        Taken as by every head; the fit draws nothing that changes with it.
+        Seed of the sample; an exact fit draws nothing that changes with it.
+
+    Attributes
+    ----------
+    kernel_map_ : Nystroem or None
+        The map to the sampled rows; None where the kernel is exact.
+    svc_ : SVC or LinearSVC
+        The machine, linear behind a map.
     """
+
+    kernel_map_: Nystroem | None = None
 
     def __init__(
         self,
@@ -45,6 +64,8 @@ class SVMClassifier(Head):
         plane_components: int | None = 50,
         spectral_weight: float = 1.0,
         plane_weight: float = 0.5,
+        exact_rows: int = 20_000,
+        sampled_rows: int = 500,
         class_weight: ClassWeight = None,
         random_state: Any = 0,
     ) -> None:
@@ -55,33 +76,47 @@ class SVMClassifier(Head):
         self.plane_components = plane_components
         self.spectral_weight = spectral_weight
         self.plane_weight = plane_weight
+        self.exact_rows = exact_rows
+        self.sampled_rows = sampled_rows
         self.class_weight = class_weight
         self.random_state = random_state
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the score ``(n, C)`` of each class for each row of `X` ``(n, D)``; ``(n,)`` when there are two."""
         check_is_fitted(self)
-        scores: NDArray[np.float64] = self.svc_.decision_function(self.reducer_.transform(self._checked(X)))
+        scores: NDArray[np.float64] = self.svc_.decision_function(self._mapped(self._checked(X)))
         return scores
 
-    def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:
-        self.reducer_ = GroupReducer(
-            self.layout,
-            spectral_components=self.spectral_components,
-            plane_components=self.plane_components,
-            spectral_weight=self.spectral_weight,
-            plane_weight=self.plane_weight,
-        ).fit(X)
-        # Ties of the pairwise votes are broken by the scores, so that `predict` is their largest.
-        self.svc_ = SVC(
-            C=self.C,
-            gamma=self.gamma,
-            class_weight=dict(enumerate(self._weights_of_classes(codes))),
-            break_ties=True,
-            random_state=self.random_state,
-        )
-        self.svc_.fit(self.reducer_.transform(X), codes)
+    def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
+        self.reducer_ = reducer_of(self).fit(X, sample_weight=weight)
+        reduced = self.reducer_.transform(X)
+        gamma = self.gamma
+        if gamma == "scale":  # as SVC has it, which knows no weights
+            spread = float(moments(reduced, weight)[1].sum())
+            gamma = 1 / spread if spread else 1.0
+        class_weight = dict(enumerate(self._weights_of_classes(codes, weight)))
+        if len(codes) <= self.exact_rows:
+            self.kernel_map_ = None
+            # Ties of the pairwise votes are broken by the scores, so that `predict` is their largest.
+            self.svc_ = SVC(
+                C=self.C, gamma=gamma, class_weight=class_weight, break_ties=True, random_state=self.random_state
+            )
+        else:
+            self.kernel_map_ = Nystroem(
+                gamma=1 / reduced.shape[1] if gamma == "auto" else gamma,
+                n_components=min(self.sampled_rows, len(codes)),
+                random_state=self.random_state,
+            ).fit(reduced)
+            self.svc_ = LinearSVC(C=self.C, class_weight=class_weight, dual=False, random_state=self.random_state)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the linear machine's steps are bounded
+            self.svc_.fit(self._mapped(X), codes, sample_weight=weight)
 
     def _predict(self, X: NDArray[np.floating]) -> NDArray[np.integer]:
-        codes: NDArray[np.integer] = self.svc_.predict(self.reducer_.transform(X))
+        codes: NDArray[np.integer] = self.svc_.predict(self._mapped(X))
         return codes
+
+    def _mapped(self, X: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return what the machine takes for checked rows."""
+        reduced: NDArray[np.floating] = self.reducer_.transform(X)
+        return reduced if self.kernel_map_ is None else self.kernel_map_.transform(reduced)

@@ -7,22 +7,29 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import entr
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
-from classifiers.heads.base import ClassWeight, ProbabilisticHead
+from classifiers.heads.base import ClassWeight, ProbabilisticHead, WeighingHead
 from classifiers.heads.torch_training import Inputs, Training, Weights, choose_device, infer, train
 from classifiers.layout import Layout
+from hsifeat.errors import HeadError
 
 if TYPE_CHECKING:
     import torch
 
 
-class TorchHead(ProbabilisticHead):
+VOTES = ("mean", "majority")
+
+
+class TorchHead(ProbabilisticHead, WeighingHead):
     """Base of torch heads: a subclass fills in `_prepare`, `_inputs` and `_network`.
 
     Fitted weights are kept as arrays and the network is built anew to predict, so that a head pickles, clones and
-    saves like any estimator.
+    saves like any estimator. Each fit starts anew: there is no warm start. Weights of rows act in the loss; what comes
+    before the network sees rows alike. A subclass that takes `members` and `vote` is an ensemble.
 
     Parameters
     ----------
@@ -33,18 +40,20 @@ class TorchHead(ProbabilisticHead):
     class_weight : dict, "balanced" or None
         How much rows weigh by their label: alike, inversely to the frequency of their class, or as given.
     device : {"auto", "cpu", "cuda"}
-        Where to train and predict; "auto" takes a GPU where there is one.
+        Where to train and predict; "auto" takes a GPU where there is one. A GPU trains in mixed precision.
     random_state : int, RandomState or None
         Seed; None draws another one each time.
 
     Attributes
     ----------
     weights_ : dict of str to array
-        State of the trained network.
+        State of the trained network; of several, each name follows the number of its network and a slash.
     epochs_ : int
-        Epochs run.
+        Epochs run, by all networks together.
     """
 
+    members: int = 1
+    vote: str = "mean"
     weights_: Weights
 
     def __init__(
@@ -84,23 +93,77 @@ class TorchHead(ProbabilisticHead):
     def _network(self) -> torch.nn.Module:
         """Build the network from the parameters and what `_prepare` learned. Constants it needs must be buffers."""
 
-    def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:
-        training = Training(
+    def uncertainty(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return how much the members of an ensemble disagree on each row of `X` ``(n, D)``: ``(n,)``, in nats.
+
+        The Jensen-Shannon divergence ``H(mean p) - mean H(p)`` of the members' probabilities, as ddpm-segmentation
+        (Baranchuk et al., ICLR 2022) takes it: 0 where all agree, at most the logarithm of the number of classes.
+
+        Raises
+        ------
+        HeadError
+            If there is one member only.
+        """
+        check_is_fitted(self)
+        votes = self._votes(self._checked(X))
+        if len(votes) < 2:
+            raise HeadError("one network has no other to disagree with; fit with members=2 or more")
+        return jensen_shannon(votes)
+
+    def _training(self) -> Training:
+        """Return how the network is trained."""
+        return Training(
             epochs=self.epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
             patience=self.patience,
             validation_fraction=self.validation_fraction,
-            class_weight=None if self.class_weight is None else self._weights_of_classes(codes),
         )
-        device = choose_device(self.device)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
+        if self.members < 1:
+            raise HeadError(f"members is {self.members}; give 1 or more")
+        if self.vote not in VOTES:
+            raise HeadError(f"no vote is named {self.vote!r}; allowed: {', '.join(VOTES)}")
+        training, device = self._training(), choose_device(self.device)
+        weight = self._weights_of_rows(codes, weight)
+        random = check_random_state(self.random_state)
         self._prepare(X, codes)
-        self.weights_, self.epochs_ = train(self._network, self._inputs(X), codes, training, seed=seed, device=device)
+        inputs = self._inputs(X)
+        self.weights_, self.epochs_ = {}, 0
+        for member in range(self.members):
+            seed = int(random.randint(2**31 - 1))
+            state, epochs = train(self._network, inputs, codes, training, weight=weight, seed=seed, device=device)
+            self.weights_ |= state if self.members == 1 else {f"{member}/{name}": state[name] for name in state}
+            self.epochs_ += epochs
 
     def _probabilities(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
-        return infer(self._network, self.weights_, self._inputs(X), choose_device(self.device))
+        votes = self._votes(X)
+        if self.vote == "majority" and len(votes) > 1:
+            votes = np.eye(votes.shape[2])[votes.argmax(axis=2)]
+        mean: NDArray[np.float64] = votes.mean(axis=0)
+        return mean
+
+    def _votes(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the probabilities ``(members, n, C)`` that each network gives checked rows."""
+        networks: dict[str, Weights] = {}
+        for name, value in self.weights_.items():
+            member, _, own = name.rpartition("/")
+            networks.setdefault(member, {})[own] = value
+        device = choose_device(self.device)
+        return np.stack(
+            [
+                infer(self._network, networks[member], lambda rows: self._inputs(X[rows]), len(X), device)
+                for member in sorted(networks, key=lambda member: int(member or 0))
+            ]
+        )
+
+
+def jensen_shannon(votes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the divergence ``(n,)`` of the probabilities ``(members, n, C)`` of several voters, in nats."""
+    divergence: NDArray[np.float64] = entr(votes.mean(axis=0)).sum(axis=-1) - entr(votes).sum(axis=-1).mean(axis=0)
+    return divergence.clip(min=0.0)
 
 
 def dense_layers(widths: list[int]) -> list[torch.nn.Module]:

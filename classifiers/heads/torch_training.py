@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.heads.torch_losses import MixUp, mix, row_losses
 from hsifeat.errors import HeadError
 from hsifeat.work.events import Advanced, Finished, Listener, Started, silent
 
@@ -20,8 +22,21 @@ Inputs = tuple[NDArray[np.floating], ...]
 Weights = dict[str, NDArray[Any]]
 
 INFERENCE_ROWS = 4096
+RESIDENT_BYTES = 2**30  # a table up to this size is moved to a GPU whole
 SMALL_NETWORK = 1_000_000  # parameters
 VALIDATION_ROWS_PER_CLASS = 10
+
+_listener: ContextVar[Listener] = ContextVar("listener", default=silent)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Send the events of all training inside the block to a listener: an event an epoch."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 @dataclass(frozen=True)
@@ -40,8 +55,10 @@ class Training:
         Epochs without a lower validation loss after which training stops.
     validation_fraction : float
         Share of each class's training rows set aside to stop by, see `set_aside`; 0 runs all epochs.
-    class_weight : (C,) float64 array or None
-        How much the rows of each class weigh.
+    focal_gamma : float
+        See `classifiers.heads.torch_losses.row_losses`.
+    mixup : MixUp or None
+        How training rows are mixed; validation rows never are.
     """
 
     epochs: int
@@ -50,10 +67,11 @@ class Training:
     weight_decay: float
     patience: int
     validation_fraction: float
-    class_weight: NDArray[np.float64] | None = None
+    focal_gamma: float = 0.0
+    mixup: MixUp | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 2), ("patience", 1)):
+        for name, least in (("epochs", 1), ("batch_size", 2), ("patience", 1), ("focal_gamma", 0)):
             if getattr(self, name) < least:
                 raise HeadError(f"{name} is {getattr(self, name)}; give {least} or more")
         if not 0 <= self.validation_fraction < 1:
@@ -110,11 +128,15 @@ def train(
     codes: NDArray[np.int64],
     training: Training,
     *,
+    weight: NDArray[np.floating] | None = None,
     seed: int,
     device: torch.device,
-    listener: Listener = silent,
 ) -> tuple[Weights, int]:
-    """Train a network by cross-entropy in float32; the same seed gives the same bits on the same machine.
+    """Train a network from its initial values; the same seed gives the same bits on the same machine.
+
+    Computed in float32, on a GPU with matrix products in bfloat16 where it has them. The rows stay in this machine's
+    memory and go to a GPU batch by batch; a table of at most `RESIDENT_BYTES` is moved there once. `listening` names
+    who gets the events.
 
     Parameters
     ----------
@@ -126,12 +148,12 @@ def train(
         Class codes in ``0 … C-1``.
     training : Training
         How to train.
+    weight : (n,) array, optional
+        How much each row counts, relative to the mean of all.
     seed : int
         Decides initial values, batches, dropout and the validation part. The caller's random state is left as it was.
     device : torch.device
-        Where to train; the whole table is moved there.
-    listener : callable
-        Takes an event an epoch.
+        Where to train.
 
     Returns
     -------
@@ -147,22 +169,52 @@ def train(
     with torch.random.fork_rng(devices=cuda), exact:
         torch.manual_seed(seed)
         network = build().to(device)
-        data = [torch.tensor(x, dtype=torch.float32, device=device) for x in inputs]
-        target = torch.tensor(codes, device=device)
-        parts = set_aside(codes, training.validation_fraction, seed)
-        fitted, validation = (torch.tensor(rows, device=device) for rows in parts)
+        weights = np.ones(len(codes)) if weight is None else weight
+        rows = Rows((*inputs, weights), codes, device)
+        fitted, validation = (torch.from_numpy(part) for part in set_aside(codes, training.validation_fraction, seed))
         with _threads_for(network):
-            epochs = _run(network, data, target, fitted, validation, training, listener)
+            epochs = _run(network, rows, fitted, validation, training)
         return {name: value.cpu().numpy() for name, value in network.state_dict().items()}, epochs
 
 
+class Rows:
+    """Rows of a table as batches on a device: inputs and weights in float32, class codes."""
+
+    def __init__(self, arrays: Sequence[NDArray[np.floating]], codes: NDArray[np.int64], device: torch.device) -> None:
+        import torch
+
+        floats = [np.require(x, np.float32, ["C", "W"]) for x in arrays]
+        home = device if sum(x.nbytes for x in floats) <= RESIDENT_BYTES else torch.device("cpu")
+        self._tensors = [torch.from_numpy(x).to(home) for x in (*floats, np.require(codes, requirements=["C", "W"]))]
+        self._home, self._device = home, device
+
+    def __getitem__(self, rows: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
+        """Return inputs, codes and weights of rows, by their indices."""
+        at = rows.to(self._home)
+        *inputs, weight, target = (x[at].to(self._device, non_blocking=True) for x in self._tensors)
+        return inputs, target, weight
+
+
 def infer(
-    build: Callable[[], torch.nn.Module], weights: Weights, inputs: Inputs, device: torch.device
+    build: Callable[[], torch.nn.Module],
+    weights: Weights,
+    inputs: Callable[[slice], Inputs],
+    rows: int,
+    device: torch.device,
 ) -> NDArray[np.float64]:
     """Return class probabilities ``(n, C)`` of a trained network.
 
     Computed in float64: a row's answer then does not depend on the rows that it is asked for with, nor visibly on the
     device, which float32 can't promise.
+
+    Parameters
+    ----------
+    build, weights, device
+        As `train` takes and returns them.
+    inputs : callable
+        Makes what the network takes for a slice of the rows, which keeps memory bounded.
+    rows : int
+        How many there are.
     """
     import torch
 
@@ -172,29 +224,21 @@ def infer(
     network.to(device, torch.float64).eval()
     parts = []
     with torch.inference_mode():
-        for start in range(0, len(inputs[0]), INFERENCE_ROWS):
-            block = slice(start, start + INFERENCE_ROWS)
-            logits = network(*(torch.tensor(x[block], dtype=torch.float64, device=device) for x in inputs))
+        for start in range(0, rows, INFERENCE_ROWS):
+            block = inputs(slice(start, start + INFERENCE_ROWS))
+            logits = network(*(torch.tensor(x, dtype=torch.float64, device=device) for x in block))
             parts.append(torch.softmax(logits, dim=1).cpu().numpy())
     return np.concatenate(parts)
 
 
 def _run(
-    network: torch.nn.Module,
-    data: list[torch.Tensor],
-    target: torch.Tensor,
-    fitted: torch.Tensor,
-    validation: torch.Tensor,
-    training: Training,
-    listener: Listener,
+    network: torch.nn.Module, rows: Rows, fitted: torch.Tensor, validation: torch.Tensor, training: Training
 ) -> int:
     """Train `network` in place, leave its best state in it, and return the number of epochs run."""
     import torch
 
-    weight = training.class_weight
-    loss_of = torch.nn.CrossEntropyLoss(
-        weight=None if weight is None else torch.tensor(weight, dtype=torch.float32, device=target.device)
-    )
+    listener = _listener.get()
+    mean_weight = sum(float(rows[part][2].sum()) for part in torch.split(fitted, INFERENCE_ROWS)) / len(fitted)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
     )
@@ -207,25 +251,67 @@ def _run(
     while epoch < training.epochs and (not best or epoch - lowest_epoch < training.patience):
         epoch += 1
         network.train()
-        order = fitted[torch.randperm(len(fitted)).to(fitted.device)]
+        order = fitted[torch.randperm(len(fitted))]
         for batch in torch.tensor_split(order, batches):
             optimizer.zero_grad(set_to_none=True)
-            loss_of(network(*(x[batch] for x in data)), target[batch]).backward()
+            loss = _batch_loss(network, rows[batch], training) / (mean_weight * len(batch))
+            torch.autograd.backward(loss)
             optimizer.step()
         schedule.step()
         if len(validation):
-            network.eval()
-            with torch.no_grad():
-                loss = float(loss_of(network(*(x[validation] for x in data)), target[validation]))
-            detail = f"validation loss {loss:.3f}"
-            if loss < lowest:
-                lowest, lowest_epoch = loss, epoch
+            held_out = _validation_loss(network, rows, validation, training.focal_gamma)
+            detail = f"validation loss {held_out:.3f}"
+            if held_out < lowest:
+                lowest, lowest_epoch = held_out, epoch
                 best = {name: value.clone() for name, value in network.state_dict().items()}
         listener(Advanced("training", epoch, detail))
     if best:
         network.load_state_dict(best)
     listener(Finished("training"))
     return epoch
+
+
+def _batch_loss(
+    network: torch.nn.Module, batch: tuple[list[torch.Tensor], torch.Tensor, torch.Tensor], training: Training
+) -> torch.Tensor:
+    """Return the weighted sum of the batch's losses, of mixed rows under mix-up."""
+    import torch
+
+    inputs, target, weight = batch
+    gamma, mixup = training.focal_gamma, training.mixup
+    if mixup is None:
+        return (weight * row_losses(_logits(network, inputs), target, gamma)).sum()
+    partner = torch.randperm(len(target)).to(target.device)
+    lambdas = mixup.draw()
+    own = mixup.label_weight(lambdas)
+    logits = _logits(network, mix(inputs, partner, lambdas))
+    mine = weight * row_losses(logits, target, gamma)
+    other = weight[partner] * row_losses(logits, target[partner], gamma)
+    return (own * mine + (1 - own) * other).sum()
+
+
+def _validation_loss(network: torch.nn.Module, rows: Rows, validation: torch.Tensor, focal_gamma: float) -> float:
+    """Return the weighted mean loss of the rows set aside."""
+    import torch
+
+    network.eval()
+    total, weights = 0.0, 0.0
+    with torch.no_grad():
+        for part in torch.split(validation, INFERENCE_ROWS):
+            inputs, target, weight = rows[part]
+            total += float((weight * row_losses(_logits(network, inputs), target, focal_gamma)).sum())
+            weights += float(weight.sum())
+    return total / weights
+
+
+def _logits(network: torch.nn.Module, inputs: list[torch.Tensor]) -> torch.Tensor:
+    """Return float32 logits ``(b, C)``; never in reduced precision on a CPU, where that is slow and told by nobody."""
+    import torch
+
+    on_gpu = inputs[0].is_cuda
+    with torch.autocast("cuda", torch.bfloat16, enabled=on_gpu and torch.cuda.is_bf16_supported()):
+        logits: torch.Tensor = network(*inputs)
+    return logits.float()
 
 
 @contextmanager

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from classifiers.heads.film import FiLMClassifier, film_network
+from classifiers.heads.film import FiLMClassifier
+from classifiers.heads.film_networks import film_network
 from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 

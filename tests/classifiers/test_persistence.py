@@ -133,7 +133,7 @@ def test_a_state_that_would_replace_methods_is_refused(model):
     ("key", "value", "message"),
     [
         pytest.param("head", "os.system", "no head is named 'os.system'", id="head"),
-        pytest.param("version", 2, "is of format version 2; this hsifeat reads 1", id="version"),
+        pytest.param("version", 3, "is of format version 3; this hsifeat reads 1, 2", id="version"),
         pytest.param("format", "other", "is not of a model of hsifeat", id="format"),
         pytest.param("files", {"../../secret": "0"}, "which is no part of a model", id="file outside"),
         pytest.param("params", {"depth": 3}, "head 'mlp' has no parameter 'depth'", id="parameter"),
