@@ -59,8 +59,13 @@ def map_scene(
     check_map_fits(out, (rows, cols), legend, probabilities=probabilities)
     if probabilities:
         blocks = predict_probabilities(features, model.head, model.layout, listen=listen)
-        return write_probabilities(out, blocks, (rows, cols), legend, where)
-    return write_map(out, predict_map(features, model.head, model.layout, listen=listen), legend, where)
+        notes = write_probabilities(out, blocks, (rows, cols), legend, where)
+    else:
+        notes = write_map(out, predict_map(features, model.head, model.layout, listen=listen), legend, where)
+    mapped = int(np.count_nonzero(_known(features, model.layout)))
+    if mapped < np.count_nonzero(features.valid):
+        notes += (f"{features.name} holds planes at {mapped} pixels only: the others are left empty",)
+    return notes
 
 
 def predict_maps(
@@ -70,7 +75,7 @@ def predict_maps(
     *,
     listen: Listener = silent,
 ) -> dict[str, NDArray[np.integer]]:
-    """Predict the class of every valid pixel by several heads at once; the columns are read once.
+    """Predict the class of every valid pixel that the store has planes at by several heads at once; the columns are read once.
 
     Parameters
     ----------
@@ -86,14 +91,14 @@ def predict_maps(
     Returns
     -------
     dict of str to (rows, cols) integer array
-        0 where the scene has no valid pixel. The smallest unsigned dtype that holds the head's classes.
+        0 where the scene has no valid pixel, or the store no planes. The smallest unsigned dtype that holds the head's classes.
     """
     height, width, _ = features.shape
     maps = {name: np.zeros((height, width), _dtype(head)) for name, (head, _) in heads.items()}
     listen(Started("map", height * width, "pixels"))
-    done = 0
+    done, known = 0, _known(features, layout)
     for window in windows(height, width, _BLOCK_PX):
-        rows, cols = np.nonzero(features.valid[window.slices])
+        rows, cols = np.nonzero(known[window.slices])
         at = rows + window.row, cols + window.col
         if len(rows):
             table = read_columns(features, layout, *at)
@@ -129,7 +134,8 @@ def predict_probabilities(
     Returns
     -------
     iterator of (Window, (rows, cols, classes) float32 array)
-        Windows that cover the scene; classes as in ``head.classes_``, NaN where the scene has no valid pixel.
+        Windows that cover the scene; classes as in ``head.classes_``, NaN where the scene has no valid pixel, or the
+        store no planes.
 
     Raises
     ------
@@ -147,9 +153,9 @@ def _probabilities(
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
     height, width, _ = features.shape
     listen(Started("map", height * width, "pixels"))
-    done = 0
+    done, known = 0, _known(features, layout)
     for window in windows(height, width, _BLOCK_PX):
-        rows, cols = np.nonzero(features.valid[window.slices])
+        rows, cols = np.nonzero(known[window.slices])
         values = np.full((window.rows, window.cols, len(head.classes_)), np.nan, np.float32)
         if len(rows):
             values[rows, cols] = head.predict_proba(
@@ -159,6 +165,11 @@ def _probabilities(
         done += window.rows * window.cols
         listen(Advanced("map", done))
     listen(Finished("map"))
+
+
+def _known(features: Features, layout: Layout) -> NDArray[np.bool_]:
+    """Return the pixels (rows, cols) that the columns of a layout can be read at."""
+    return features.readable if layout.learned else features.valid
 
 
 def _dtype(head: Head) -> np.dtype[np.integer]:

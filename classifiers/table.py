@@ -28,6 +28,7 @@ def make_layout(
     spectra: bool = True,
     window: int | None = None,
     planes: Sequence[PlaneLike] | None = None,
+    means: int | None = None,
 ) -> Layout:
     """Lay out columns over what a store holds.
 
@@ -41,6 +42,9 @@ def make_layout(
         Add the spectra's means over windows of this side.
     planes : sequence, optional
         As `Features.select` takes them; None takes all, an empty sequence none.
+    means : int, optional
+        Add each plane's means over windows of this side, MTMSD's global features, as a group ``mean`` behind the plane's
+        own. A store that lists pixels has those of `Features.window_px`.
     """
     groups: list[ColumnGroup] = []
 
@@ -54,6 +58,8 @@ def make_layout(
         add(features.shape[2], kind="mean", size=window)
     for plane in features.select(planes):
         add(plane.channels, kind="plane", t=plane.id.t, layer=plane.id.layer)
+        if means:
+            add(plane.channels, kind="mean", t=plane.id.t, layer=plane.id.layer, size=means)
     if not groups:
         raise StoreError(f"{features.name} gives no columns: ask for spectra, a window or planes")
     return Layout(tuple(groups))
@@ -123,6 +129,7 @@ class PixelTable:
         planes: Sequence[PlaneLike] | None = None,
         spectra: bool = True,
         window: int | None = None,
+        means: int | None = None,
     ) -> PixelTable:
         """Read the labelled pixels of a store.
 
@@ -132,17 +139,17 @@ class PixelTable:
             As `open_features` takes it.
         labels : str or Labels, optional
             Name of a label map in the store, or a label map; by default as `pick_labels` takes it.
-        planes, spectra, window
+        planes, spectra, window, means
             As `make_layout` takes them.
 
         Raises
         ------
         StoreError
-            No such store, plane or labels, or labels of another shape.
+            No such store, plane or labels, labels of another shape, or labelled pixels that the store does not list.
         """
         features = store if isinstance(store, Features) else open_features(store)
         chosen = features.usable(labels if isinstance(labels, Labels) else pick_labels(features, labels))
-        layout = make_layout(features, spectra=spectra, window=window, planes=planes)
+        layout = make_layout(features, spectra=spectra, window=window, planes=planes, means=means)
         rows, cols = np.nonzero(chosen.classes)
         if not len(rows):
             raise StoreError(f"the labels {chosen.name!r} have no labelled pixel")

@@ -1,15 +1,10 @@
-"""The reading side of a store: values of planes and spectra at any pixels, without a model and without torch.
-
-Planes lie in the store at their own resolution; what is read is interpolated to scene pixels as
-``torch.nn.functional.interpolate(plane, scale_factor=stride, mode="bilinear", align_corners=False)`` would, block by
-block: the map of full size is never built.
-"""
+"""The reading side of a store: values of planes and spectra at any pixels, without a model and without torch."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from hsifeat import lazy
 from hsifeat.cache.catalogue import find_store, touch
-from hsifeat.cache.grid import PlaneSpec
+from hsifeat.cache.grid import PlaneSpec, size_bytes
 from hsifeat.cache.lock import hold_for_reading
 from hsifeat.cache.recipe import differences
 from hsifeat.cache.store import Store
 from hsifeat.cache.tables import kept
 from hsifeat.errors import StoreError, nearest
+from hsifeat.sampling import BLOCK_PX, Covering, Listed, Pixels, Reader, pooled
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene import Labels, Scene
 from hsifeat.types import PlaneId, Window
@@ -34,8 +30,6 @@ if TYPE_CHECKING:
     import dask.array
     import xarray
 
-# Pixels of a side of the blocks in which pixels are grouped when windows around them are averaged.
-_BLOCK_PX = 128
 PlaneLike = str | PlaneId | PlaneSpec
 
 
@@ -104,15 +98,34 @@ class Features:
     def differences(self, recipe: dict[str, Any]) -> list[tuple[str, Any, Any]]:
         """List the fields in which this store's recipe differs from another one, as (dotted name, here, there).
 
-        The scene is left out: features of two scenes compare when all else is the same.
+        The scene and its pixels are left out: features of two scenes compare when all else is the same.
         """
-        here, there = ({k: v for k, v in r.items() if k != "scene"} for r in (self.recipe, recipe))
+        here, there = ({k: v for k, v in r.items() if k not in {"scene", "pixels"}} for r in (self.recipe, recipe))
         return differences(here, there)
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
         """Mask (rows, cols) of the pixels that hold something."""
         return np.asarray(self.store.scene_array("valid")[:], bool)
+
+    @cached_property
+    def _reader(self) -> Reader:
+        listed = self.store.pixels
+        return Covering(self.store, lambda: self.valid) if listed is None else Listed(self.store, *listed)
+
+    @property
+    def readable(self) -> NDArray[np.bool_]:
+        """Mask (rows, cols) of the pixels that planes can be read at: the valid ones, or those that the store lists."""
+        return self._reader.readable
+
+    @property
+    def window_px(self) -> int | None:
+        """Side of the window in which each pixel was seen, where the store lists pixels; None where planes cover the scene."""
+        return None if self.store.manifest.pixels is None else int(self.recipe["tiling"]["tile_px"])
+
+    def size_bytes(self, plane: PlaneSpec) -> int:
+        """Return the size of a plane in bytes, before compression."""
+        return size_bytes(self.store.grid, plane, self.store.grid.extent)
 
     @cached_property
     def planes(self) -> tuple[PlaneSpec, ...]:
@@ -237,7 +250,9 @@ class Features:
         planes : sequence, optional
             As `select` takes them.
         pool : int, optional
-            Give the mean over a window of this side around each pixel, cut at the scene's edge, instead of its value.
+            Give the mean over a window of this side around each pixel, cut at the scene's edge, instead of its value. Where
+            the store lists pixels, their windows' side: the mean is then that of the whole window, with what lay beyond
+            the edge.
         keep : bool
             Keep what was read in a file in the cache folder, so that the same pixels are read in milliseconds the next
             time: for labelled pixels, which are read again and again.
@@ -246,10 +261,15 @@ class Features:
         -------
         (n, D) float32 array
             The planes' channels side by side, in the order of `planes`.
+
+        Raises
+        ------
+        StoreError
+            A pixel outside of the scene, or none of those that the store lists; or its part of a plane is damaged.
         """
         at = self._pixels(rows, cols)
         parts = [
-            self._kept(plane, at, pool) if keep else self._sample_plane(plane, at, pool)
+            self._kept(plane, at, pool) if keep else self._reader.sample(plane, at, pool)
             for plane in self.select(planes)
         ]
         if len(parts) == 1:
@@ -269,33 +289,39 @@ class Features:
         Returns
         -------
         (rows, cols, D) float32 array
+
+        Raises
+        ------
+        StoreError
+            A window beyond the scene, or a store that lists pixels.
         """
         if window != window.clip(self.shape[0], self.shape[1]):
             raise StoreError(f"{window} reaches beyond the scene of {self.shape[0]} x {self.shape[1]} pixels")
-        parts = [self._read_plane(plane, window) for plane in self.select(planes)]
+        parts = [self._reader.read(plane, window) for plane in self.select(planes)]
         return np.concatenate(parts, axis=2) if parts else np.empty((window.rows, window.cols, 0), np.float32)
 
     def spectra(self, rows: ArrayLike, cols: ArrayLike, *, pool: int | None = None) -> NDArray[np.float32]:
         """Read spectra (n, bands) float32 at pixels, or their means over windows as `sample` takes them."""
         at = self._pixels(rows, cols)
         if pool is not None:
-            return self._pooled(at, pool, self._read_cube, self.shape[2])
+            return pooled(at, pool, self.store.read_scene, self.shape[2], self.valid)
         values = np.empty((len(at.rows), self.shape[2]), np.float32)
-        for chosen, block in at.by_block(_BLOCK_PX):
-            values[chosen] = self._read_cube(block)[at.rows[chosen] - block.row, at.cols[chosen] - block.col]
+        for chosen, block in at.by_block(BLOCK_PX):
+            values[chosen] = self.store.read_scene(block)[at.rows[chosen] - block.row, at.cols[chosen] - block.col]
         return values
 
     def to_dask(self, plane: PlaneLike) -> dask.array.Array:
-        """Return a plane at its own resolution as a lazy dask array, one task a shard."""
+        """Return a plane at its own resolution as a lazy dask array, one task a shard; (n, channels) of listed pixels."""
         (spec,) = self.select([plane])
-        return lazy.to_dask(self.store.plane(spec.id))
+        values = lazy.to_dask(self.store.plane(spec.id))
+        return values if self.window_px is None else values[:, 0]
 
     def to_xarray(self) -> xarray.Dataset:
         """Return the scene, its label maps and all complete planes as one lazy dataset; see `hsifeat.lazy.to_xarray`."""
         return lazy.to_xarray(self.store, self.planes)
 
-    def _pixels(self, rows: ArrayLike, cols: ArrayLike) -> _Pixels:
-        at = _Pixels(np.asarray(rows, np.intp).ravel(), np.asarray(cols, np.intp).ravel())
+    def _pixels(self, rows: ArrayLike, cols: ArrayLike) -> Pixels:
+        at = Pixels(np.asarray(rows, np.intp).ravel(), np.asarray(cols, np.intp).ravel())
         if len(at.rows) != len(at.cols):
             raise StoreError(f"{len(at.rows)} rows but {len(at.cols)} columns given")
         inside = (at.rows >= 0) & (at.rows < self.shape[0]) & (at.cols >= 0) & (at.cols < self.shape[1])
@@ -306,113 +332,7 @@ class Features:
             )
         return at
 
-    def _kept(self, plane: PlaneSpec, at: _Pixels, pool: int | None) -> NDArray[np.float32]:
+    def _kept(self, plane: PlaneSpec, at: Pixels, pool: int | None) -> NDArray[np.float32]:
         facts = str(plane.id), self.store.fingerprint(plane.id), at.rows.tobytes(), at.cols.tobytes(), str(pool)
         shape = len(at.rows), plane.channels
-        return kept(self.key, facts, shape, lambda: self._sample_plane(plane, at, pool))
-
-    def _sample_plane(self, plane: PlaneSpec, at: _Pixels, pool: int | None) -> NDArray[np.float32]:
-        if pool is not None:
-            return self._pooled(at, pool, lambda window: self._read_plane(plane, window), plane.channels)
-        array = self.store.plane(plane.id)
-        height, width, _ = array.shape
-        y, x = _Neighbours.of(at.rows, plane.stride, height), _Neighbours.of(at.cols, plane.stride, width)
-        values = np.empty((len(at.rows), plane.channels), np.float32)
-        side = (array.shards or array.chunks)[0]
-        for chosen, _ in _Pixels(y.low, x.low).by_block(side):
-            top, left = int(y.low[chosen].min()), int(x.low[chosen].min())
-            bottom, right = int(y.high[chosen].max()) + 1, int(x.high[chosen].max()) + 1
-            cells = self.store.read(plane.id, Window(top, left, bottom - top, right - left))
-            y0, y1, x0, x1 = y.low[chosen] - top, y.high[chosen] - top, x.low[chosen] - left, x.high[chosen] - left
-            dy, dx = y.fraction[chosen, None], x.fraction[chosen, None]
-            if plane.stride == 1:
-                values[chosen] = cells[y0, x0]
-            else:
-                upper = cells[y0, x0] * (1 - dx) + cells[y0, x1] * dx
-                lower = cells[y1, x0] * (1 - dx) + cells[y1, x1] * dx
-                values[chosen] = upper * (1 - dy) + lower * dy
-        return values
-
-    def _read_plane(self, plane: PlaneSpec, window: Window) -> NDArray[np.float32]:
-        array = self.store.plane(plane.id)
-        y = _Neighbours.of(np.arange(window.row, window.row + window.rows), plane.stride, array.shape[0])
-        x = _Neighbours.of(np.arange(window.col, window.col + window.cols), plane.stride, array.shape[1])
-        top, left = int(y.low[0]), int(x.low[0])
-        cells = self.store.read(plane.id, Window(top, left, int(y.high[-1]) + 1 - top, int(x.high[-1]) + 1 - left))
-        if plane.stride == 1:
-            return cells
-        dy, dx = y.fraction[:, None, None], x.fraction[:, None]
-        tall = cells[y.low - top] * (1 - dy) + cells[y.high - top] * dy
-        return np.asarray(tall[:, x.low - left] * (1 - dx) + tall[:, x.high - left] * dx)
-
-    def _read_cube(self, window: Window) -> NDArray[np.float32]:
-        return self.store.read_scene(window)
-
-    def _pooled(
-        self, at: _Pixels, side_px: int, read: Callable[[Window], NDArray[np.float32]], channels: int
-    ) -> NDArray[np.float32]:
-        """Average what `read` gives over the valid pixels of a window around each pixel."""
-        if side_px < 1:
-            raise StoreError(f"a window has a side of at least 1 pixel; found {side_px}")
-        values = np.empty((len(at.rows), channels), np.float32)
-        half = side_px // 2
-        for chosen, block in at.by_block(_BLOCK_PX):
-            around = Window(block.row - half, block.col - half, block.rows + side_px - 1, block.cols + side_px - 1)
-            around = around.clip(self.shape[0], self.shape[1])
-            valid = self.valid[around.slices]
-            dense = np.where(valid[:, :, None], read(around), 0)
-            sums = _Sums(np.concatenate([dense, valid[:, :, None]], axis=2))
-            totals = sums.over(at.rows[chosen] - half - around.row, at.cols[chosen] - half - around.col, side_px)
-            # A window without a valid pixel has no mean; its own pixel is not valid either.
-            values[chosen] = totals[:, :-1] / np.maximum(totals[:, -1:], 1)
-        return values
-
-
-@dataclass(frozen=True)
-class _Pixels:
-    """Pixels as two arrays of the same length."""
-
-    rows: NDArray[np.intp]
-    cols: NDArray[np.intp]
-
-    def by_block(self, side: int) -> Iterator[tuple[NDArray[np.intp], Window]]:
-        """Group pixels by square blocks; give the indices of each group, and the smallest window around it."""
-        block = self.rows // side * (int(self.cols.max(initial=0)) // side + 1) + self.cols // side
-        order = np.argsort(block, kind="stable")
-        starts = np.flatnonzero(np.diff(block[order], prepend=-1))
-        for chosen in np.split(order, starts[1:]) if len(order) else ():
-            top, left = int(self.rows[chosen].min()), int(self.cols[chosen].min())
-            bottom, right = int(self.rows[chosen].max()) + 1, int(self.cols[chosen].max()) + 1
-            yield chosen, Window(top, left, bottom - top, right - left)
-
-
-@dataclass(frozen=True)
-class _Neighbours:
-    """The two cells between which each pixel's centre lies along one axis, and how far it is from the first."""
-
-    low: NDArray[np.intp]
-    high: NDArray[np.intp]
-    fraction: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, pixels: NDArray[np.intp], stride: int, cells: int) -> _Neighbours:
-        centre = np.maximum((pixels + 0.5) / stride - 0.5, 0)
-        low = np.minimum(centre.astype(np.intp), cells - 1)
-        return cls(low, np.minimum(low + (centre > low), cells - 1), (centre - low).astype(np.float32))
-
-
-class _Sums:
-    """Sums over any rectangle of an image in constant time, by a summed-area table (Crow 1984)."""
-
-    def __init__(self, image: NDArray[np.floating]) -> None:
-        rows, cols, channels = image.shape
-        self._table = np.zeros((rows + 1, cols + 1, channels))
-        np.cumsum(np.cumsum(image, axis=0, dtype=np.float64), axis=1, out=self._table[1:, 1:])
-
-    def over(self, rows: NDArray[np.intp], cols: NDArray[np.intp], side: int) -> NDArray[np.float64]:
-        """Sum the squares of a side whose corners are given, as far as they lie in the image: (n, channels)."""
-        height, width, _ = self._table.shape
-        top, bottom = np.clip(rows, 0, height - 1), np.clip(rows + side, 0, height - 1)
-        left, right = np.clip(cols, 0, width - 1), np.clip(cols + side, 0, width - 1)
-        table = self._table
-        return table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
+        return kept(self.key, facts, shape, lambda: self._reader.sample(plane, at, pool))

@@ -42,7 +42,8 @@ def to_xarray(store: Store, planes: Iterable[PlaneSpec]) -> xarray.Dataset:
     -------
     xarray.Dataset
         ``spectra`` (y, x, band) as delivered, ``valid`` (y, x) bool, ``labels_<name>`` (y, x) integers, and for each plane
-        a variable such as ``t50_up_blocks_2`` (y_s4, x_s4, channel_up_blocks.2) in its stored dtype. Coordinates are
+        a variable such as ``t50_up_blocks_2`` (y_s4, x_s4, channel_up_blocks.2) in its stored dtype; where planes list
+        pixels (pixel, part, channel_up_blocks.2), with coordinates ``row`` and ``col``. Other coordinates are
         centres of cells in scene pixels, and wavelengths in nm where they are known. Names and attributes follow the CF
         conventions, so that `xarray.Dataset.to_netcdf` takes them.
     """
@@ -61,9 +62,17 @@ def to_xarray(store: Store, planes: Iterable[PlaneSpec]) -> xarray.Dataset:
     for plane in planes:
         array = store.plane(plane.id)
         metadata: Any = array.metadata
-        y, x, channel = metadata.dimension_names
-        variables[_free_name(f"t{plane.id.t}_{plane.id.layer}", variables)] = _plane(array, (y, x, channel), plane)
-        coordinates |= {y: _centres(y, array.shape[0], plane.stride), x: _centres(x, array.shape[1], plane.stride)}
+        dims = metadata.dimension_names
+        variables[_free_name(f"t{plane.id.t}_{plane.id.layer}", variables)] = _plane(array, dims, plane)
+        if store.manifest.pixels is None:
+            cells = zip(dims[:2], array.shape, strict=False)
+            coordinates |= {axis: _centres(axis, length, plane.stride) for axis, length in cells}
+    for axis, places in zip(("row", "col"), store.pixels or (), strict=False):
+        facts = {"long_name": f"{axis} of the pixel in the scene, from 0", "units": "1"}
+        coordinates[axis] = xarray.Variable("pixel", places, facts)
+    if store.manifest.pixels is not None:
+        facts = {"long_name": "the value at the pixel, or the mean over its window"}
+        coordinates["part"] = xarray.Variable("part", ["pixel", "window mean"], facts)
     return xarray.Dataset(variables, coordinates, _facts(store.manifest))
 
 

@@ -297,7 +297,6 @@ def _named(stores: Sequence[Features]) -> dict[str, Features]:
 
 
 def _facts(name: str, features: Features, planes: Sequence[PlaneLike] | None) -> dict[str, Any]:
-    scene = features.scene
     return {
         "name": name,
         "key": features.key,
@@ -309,7 +308,7 @@ def _facts(name: str, features: Features, planes: Sequence[PlaneLike] | None) ->
                 "layer": plane.id.layer,
                 "stride": plane.stride,
                 "channels": plane.channels,
-                "size_bytes": plane.size_bytes(scene.rows, scene.cols),
+                "size_bytes": features.size_bytes(plane),
             }
             for plane in features.select(planes)
         ],

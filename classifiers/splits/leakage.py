@@ -68,10 +68,16 @@ class Tiles:
         end = np.clip((high * self.stride - first - margin) // self.core_px, 0, most)
         start, stop = first + begin * self.core_px, first + end * self.core_px + self.tile_px
         if self.mirrored:
-            # Beyond the edge a tile holds the mirrored scene, so it saw those pixels as well.
-            from_end, from_start = 2 * (length - 1) - (stop - 1), 1 - start
-            start, stop = np.minimum(start, from_end), np.maximum(stop, from_start)
+            start, stop = _with_mirrored(start, stop, length)
         return np.maximum(start, 0), np.minimum(stop, length)
+
+
+def _with_mirrored(
+    start: NDArray[np.intp], stop: NDArray[np.intp], length: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Add what was seen beyond the edge: the scene mirrored, so those pixels of it as well."""
+    from_end, from_start = 2 * (length - 1) - (stop - 1), 1 - start
+    return np.minimum(start, from_end), np.maximum(stop, from_start)
 
 
 @dataclass(frozen=True)
@@ -84,10 +90,13 @@ class Context:
         Side of the window that is averaged; 1 takes the pixel alone.
     tiles : Tiles or None
         For features of a plane, what the model saw.
+    mirrored : bool
+        Whether the window was what the model saw, and held the scene mirrored beyond its edge.
     """
 
     window_px: int = 1
     tiles: Tiles | None = None
+    mirrored: bool = False
 
     def __str__(self) -> str:
         window = "" if self.window_px == 1 else f"{self.window_px}x{self.window_px} px window"
@@ -99,8 +108,10 @@ class Context:
 
     def span(self, at: NDArray[np.intp], length: int, axis: int = 0) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the first pixel of the context, and the one after the last, along an axis of `length` pixels."""
-        first = np.maximum(at - self.window_px // 2, 0)
-        last = np.minimum(at - self.window_px // 2 + self.window_px - 1, length - 1)
+        first, stop = at - self.window_px // 2, at - self.window_px // 2 + self.window_px
+        if self.mirrored:
+            first, stop = _with_mirrored(first, stop, length)
+        first, last = np.maximum(first, 0), np.minimum(stop, length) - 1
         if self.tiles is None:
             return first, last + 1
         stride = self.tiles.stride
@@ -145,6 +156,9 @@ def _context_of(features: Features, group: ColumnGroup) -> Context:
         return Context(window)
     (plane,) = features.select([PlaneId(group.t, group.layer)])
     tiling = features.recipe["tiling"]
+    mirrored = tiling["padding"] == "reflect"
+    if features.window_px is not None:  # The mean and the value at the pixel saw the same window.
+        return Context(features.window_px, mirrored=mirrored)
     frame = tiling["context_px"]
     origin = tiling.get("origin")
     return Context(
@@ -155,7 +169,7 @@ def _context_of(features: Features, group: ColumnGroup) -> Context:
             plane.stride,
             blended=tiling["stitch"] in {"mean", "hann"},
             origin=None if origin is None else (origin[0], origin[1]),
-            mirrored=tiling["padding"] == "reflect",
+            mirrored=mirrored,
         ),
     )
 
