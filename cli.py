@@ -14,6 +14,7 @@ from hsifeat.commands.heads import bench, fit, predict
 from hsifeat.commands.info import info
 from hsifeat.commands.pretrain import pretrain
 from hsifeat.commands.scenes import scenes
+from hsifeat.commands.timesteps import timesteps
 from hsifeat.errors import HsifeatError
 
 _CTRL_C = 130
@@ -36,7 +37,7 @@ app = typer.Typer(
     """,
 )
 # In the order of --help, which puts the groups last.
-for verb in (backbones, layers, pretrain, extract, fit, predict, export, bench, info):
+for verb in (backbones, layers, pretrain, timesteps, extract, fit, predict, export, bench, info):
     app.command()(verb)
 app.add_typer(scenes, name="scenes")
 app.add_typer(cache, name="cache")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hsifeat.pretraining.pretrain import pretrain as pretrain
     from hsifeat.scenes import Scene as Scene
     from hsifeat.scenes import open_scene as open_scene
+    from hsifeat.timesteps.rank import rank_timesteps as rank_timesteps
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ _HOMES = {
     "open_backbone": "hsifeat.diffusion.open",
     "Scene": "hsifeat.scenes",
     "open_scene": "hsifeat.scenes",
+    "rank_timesteps": "hsifeat.timesteps.rank",
     "extract": "hsifeat.extraction.extract",
     "pretrain": "hsifeat.pretraining.pretrain",
     "Features": "hsifeat.features",
@@ -46,6 +48,7 @@ __all__ = [
     "open_features",
     "open_scene",
     "pretrain",
+    "rank_timesteps",
 ]
 
 

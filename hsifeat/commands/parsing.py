@@ -21,6 +21,18 @@ def whole_number(text: str, option: str) -> int:
     return int(text)
 
 
+def timesteps_of(text: str | None, option: str = "--timesteps") -> list[int] | str | None:
+    """Return the whole numbers that commas separate; ``auto:N``, or what is like it, stays as it is."""
+    if text is None or text.startswith("auto"):
+        return text
+    return [whole_number(t, option) for t in comma_list(text)]
+
+
+def class_label_of(text: str | None) -> int | str | None:
+    """Return the label of a class as a whole number; ``mean`` stays as it is."""
+    return text if text in {None, "mean"} else whole_number(str(text), "--class-label")
+
+
 def corner(text: str) -> tuple[int, int]:
     """Return the row and column of `ROW,COL`."""
     found = re.fullmatch(r"\s*(-?[0-9]{1,18})\s*,\s*(-?[0-9]{1,18})\s*", text)

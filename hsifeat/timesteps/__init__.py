@@ -1,0 +1,1 @@
+"""Which timesteps are worth caching, told without labels."""

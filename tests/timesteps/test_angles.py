@@ -1,0 +1,141 @@
+"""Spectral angles of a model's estimate, against SciPy and NumPy in float64."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import cosine
+
+from hsifeat import NoiseSchedule
+from hsifeat.projection import fit_projection
+from hsifeat.scenes import Scene
+from hsifeat.timesteps.angles import angle, spectral_angles, undoes
+from hsifeat.timesteps.patches import sample_tiles
+from hsifeat.types import Tap
+from tests.small import small_cube
+
+ABAR = np.linspace(0.99, 0.02, 10).astype(np.float32)
+TIMESTEPS = (0, 4, 9)
+
+
+class Rule:
+    """A backbone in pixel space that predicts by a rule of a few lines."""
+
+    name, projection_file, noised_px, taps = "rule", None, Fraction(1), [Tap("all", "", 1, 4, 1.0)]
+
+    def __init__(self, rule, prediction="epsilon", encode=lambda images: images):
+        self.predict, self.encode, self.schedule = rule, encode, NoiseSchedule(ABAR, prediction)
+
+    def to(self, device):
+        assert device == "cpu"
+
+
+def degrees(one, other):
+    return np.array([np.degrees(np.arccos(np.clip(1 - cosine(u, v), -1, 1))) for u, v in zip(one, other, strict=True)])
+
+
+@pytest.fixture(scope="module")
+def scene():
+    cube = small_cube(24, 20, 5).astype(np.float32)
+    cube[3:9, 2:7] = np.nan
+    return Scene("masked", cube)
+
+
+def tiles_of(scene, spec, count=2):
+    projection = fit_projection(spec, scene)
+    return projection, sample_tiles(scene, projection, 16, count, seed=0)
+
+
+def drawn(tiles, channels):
+    random = np.random.default_rng(3)
+    return [random.standard_normal((1, channels, 16, 16), dtype=np.float32) for _ in tiles]
+
+
+def test_angle_is_scipys():
+    random = np.random.default_rng(0)
+    u, v = random.normal(size=(2, 30, 7))
+    np.testing.assert_allclose(angle(u, v), degrees(u, v), atol=1e-6)
+    assert angle(np.array([np.inf, 1.0]), np.ones(2)) == angle(np.zeros(2), np.ones(2)) == 90
+
+
+def test_estimates_are_taken_back_to_bands(scene):
+    """A model that sees no noise estimates x_t / sqrt(abar_t); five components of five bands are undone exactly."""
+    projection, tiles = tiles_of(scene, "pca:5")
+    found = spectral_angles(Rule(lambda x, _: torch.zeros_like(x)), projection, tiles, TIMESTEPS, seed=3)
+    every = np.concatenate([tile.spectra[tile.valid] for tile in tiles]).astype(float)
+    for t, got in zip(TIMESTEPS, found.degrees, strict=True):
+        estimates = []
+        for tile, noise in zip(tiles, drawn(tiles, 5), strict=True):
+            channels = tile.image.astype(float) + np.sqrt(1 / ABAR[t].astype(float) - 1) * noise[0]
+            bands = np.linalg.solve(
+                projection.weights.T.astype(float), (channels - projection.offset[:, None, None]).reshape(5, -1)
+            )
+            estimates.append(bands.T[tile.valid.ravel()])
+        assert got == pytest.approx(degrees(every, np.concatenate(estimates)).mean(), rel=1e-3)
+    assert found.of_mean == pytest.approx(degrees(every, np.tile(every.mean(0), (len(every), 1))).mean(), rel=1e-6)
+    assert found.within == "bands" and (np.diff(found.degrees) > 0).all()
+
+
+def test_all_parameterisations_say_the_same(scene):
+    projection, tiles = tiles_of(scene, "pca:3")
+
+    def shrink(kind):
+        def predict(x, t):
+            kept = float(ABAR[t])
+            s, n = kept**0.5, (1 - kept) ** 0.5
+            clean = 0.7 * x
+            eps = (x - s * clean) / n
+            return {"sample": clean, "epsilon": eps, "v_prediction": s * eps - n * clean}[kind]
+
+        return Rule(predict, kind)
+
+    found = [
+        spectral_angles(shrink(k), projection, tiles, TIMESTEPS).degrees for k in ("sample", "epsilon", "v_prediction")
+    ]
+    np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-3)
+    assert (found[0] > 0.1).all()
+
+
+@pytest.mark.parametrize(
+    ("spec", "within"), [("pca:2", "bands"), ("all", "bands"), ("rgb", "channels"), ("bands:0,2:gamma=0.5", "channels")]
+)
+def test_a_perfect_estimate_has_no_angle(scene, spec, within):
+    """What a projection drops is not held against the model."""
+    projection, tiles = tiles_of(scene, spec, count=1)
+    image = torch.from_numpy(tiles[0].image[None])
+    found = spectral_angles(Rule(lambda *_: image, "sample"), projection, tiles, TIMESTEPS)
+    np.testing.assert_allclose(found.degrees, 0, atol=1e-3)
+    assert found.within == within and found.of_mean > 0.1
+    assert (undoes(projection) is not None) == (within == "bands")
+
+
+def test_latents_are_said_to_be_latents(scene):
+    projection, tiles = tiles_of(scene, "pca:3")
+    pool = torch.nn.AvgPool2d(2)
+    seen = []
+
+    def predict(x, _):
+        seen.append(x.shape)
+        return torch.zeros_like(x)
+
+    found = spectral_angles(Rule(predict, encode=pool), projection, tiles, TIMESTEPS)
+    assert found.within == "latents" and set(seen) == {(1, 3, 8, 8)} and np.isfinite(found.degrees).all()
+
+
+def test_noise_alone_gives_no_estimate(scene):
+    projection, tiles = tiles_of(scene, "pca:3", count=1)
+    blind = Rule(lambda x, _: torch.zeros_like(x))
+    blind.schedule = NoiseSchedule(np.array([0.9, 0.0]))
+    assert spectral_angles(blind, projection, tiles, (0, 1)).degrees[1] == 90
+
+
+def test_tiles_hold_what_the_scene_holds(scene):
+    projection = fit_projection("pca:3", scene)
+    (tile,) = sample_tiles(scene, projection, 32, 1, seed=1)
+    mirrored = np.pad(np.nan_to_num(scene.cube), ((0, 8), (0, 12), (0, 0)), mode="reflect")
+    np.testing.assert_array_equal(tile.spectra, mirrored)
+    np.testing.assert_array_equal(tile.valid, np.pad(scene.valid, ((0, 8), (0, 12)), mode="reflect"))
+    assert (tile.image[:, ~tile.valid] == 0).all()
+    expected = projection.apply(mirrored)[tile.valid]
+    np.testing.assert_allclose(tile.image.transpose(1, 2, 0)[tile.valid], expected, rtol=1e-6)
