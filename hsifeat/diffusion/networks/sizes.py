@@ -7,7 +7,7 @@ from typing import Any
 
 def diffcrn_small(channels: int) -> dict[str, Any]:
     """Return the arguments of a `DiffCRN` for two CPU cores; `channels` are the components that it sees."""
-    return {"in_channels": channels, "width": 48, "heads": 2, "groups": 4, "patch_px": 16}
+    return {"in_channels": channels, "width": 40, "heads": 2, "groups": 4, "patch_px": 16}
 
 
 def diffcrn_paper(channels: int) -> dict[str, Any]:
