@@ -1,0 +1,59 @@
+"""What a head that mixes timesteps and layers learned of them: shares to read and a picture of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+class Mixing(Protocol):
+    """A fitted head whose `mixing_frame` has a row a timestep and a column a layer."""
+
+    def mixing_frame(self) -> pd.DataFrame:
+        """Return the shares."""
+
+
+def to_frame(shares: dict[tuple[int | None, str], float]) -> pd.DataFrame:
+    """Return shares as a table: a row a timestep, a column a layer, NaN where the layer was not seen at that timestep."""
+    import pandas as pd
+
+    rows = sorted({t for t, _ in shares}, key=lambda t: -1 if t is None else t)
+    columns = list(dict.fromkeys(layer for _, layer in shares))
+    cells = [[shares.get((t, layer), np.nan) for layer in columns] for t in rows]
+    return pd.DataFrame(cells, index=pd.Index(rows, name="t"), columns=pd.Index(columns, name="layer"))
+
+
+def plot_mixing(head: Mixing) -> Figure:
+    """Draw which timesteps and layers mattered to a fitted head.
+
+    Parameters
+    ----------
+    head : Mixing
+        Such as `HyperfeaturesClassifier` or `DiffCRNClassifier`, fitted.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A heat map in the colours of cividis, which colour-blind eyes order alike; each cell says its share in percent.
+    """
+    from matplotlib.figure import Figure
+
+    frame = head.mixing_frame()
+    shares = frame.to_numpy(dtype=float)
+    figure = Figure(figsize=(1.9 + 0.75 * shares.shape[1], 1.6 + 0.38 * shares.shape[0]), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(100 * shares, cmap="cividis", vmin=0, aspect="auto", interpolation="none")
+    for (i, j), share in np.ndenumerate(shares):
+        if np.isfinite(share):
+            dark = share < 0.5 * np.nanmax(shares)
+            axes.text(j, i, f"{100 * share:.1f}", ha="center", va="center", color="white" if dark else "black")
+    axes.set_xticks(range(shares.shape[1]), frame.columns, rotation=30, ha="right")
+    axes.set_yticks(range(shares.shape[0]), frame.index)
+    axes.set(xlabel="layer", ylabel="timestep t")
+    figure.colorbar(image, label="share, %")
+    return figure
