@@ -1,0 +1,171 @@
+"""MTMSD: channels purified by class and timestep, timesteps weighed channel by channel with a look at the surroundings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.heads.base import ClassWeight, ProbabilisticHead
+from classifiers.heads.layers import LayerReducer, layout_or_one_plane, require_planes
+from classifiers.heads.purification import Purifier, timestep_columns
+from classifiers.heads.torch_head import TorchHead, dense_layers
+from classifiers.heads.torch_training import Inputs
+from classifiers.layout import Layout
+from hsifeat.errors import HeadError
+
+if TYPE_CHECKING:
+    import torch
+
+
+class MTMSDClassifier(TorchHead):
+    """Purification, then selective timestep fusion guided by global features, then a small classifier.
+
+    Zhou et al., TGRS 2024 (arXiv 2306.08964). With `x_t` the purified channels at timestep t and `g_t` those of window
+    means: ``u = sum_t x_t``, ``z = W2 BN(ReLU(W1 u))``, ``h_t = V_t z``, ``a_t = G_t [h_t; g_t]``, ``w = softmax of a
+    over t``, channel by channel, ``v = sum_t w_t x_t``. Without window means their other form: ``z = W u``,
+    ``a_t = V_t z``. Both halve the channels in between.
+
+    Ours: window means of the layout stand for the mean of a 48 px patch around each pixel; purified channels are
+    standardised; spectra and their window means, where the table has them, are laid beside `v`. The defaults are lighter
+    than theirs: 256 channels for 768, one network for a majority vote of five. Positions and patches are not used. With
+    no layout all columns are one timestep, and `v` is `x`.
+
+    Parameters
+    ----------
+    layout : Layout or None
+        Which columns are what. Planes and window means must have the same layers at each timestep.
+    channels, balance
+        See `Purifier`.
+    hidden : tuple of int
+        Widths of the classifier's hidden layers.
+    members, vote
+        See `MLPClassifier`; 5 and "majority" in the paper.
+    epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
+        See `TorchHead`.
+    """
+
+    needs = frozenset({"plane"})
+    persisted_types = ProbabilisticHead.persisted_types | {
+        "classifiers.heads.layers.LayerReducer",
+        "classifiers.heads.purification.Purifier",
+    }
+
+    def __init__(
+        self,
+        layout: Layout | None = None,
+        *,
+        channels: int = 256,
+        balance: float = 0.8,
+        hidden: tuple[int, ...] = (128, 32),
+        members: int = 1,
+        vote: str = "mean",
+        epochs: int = 60,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-4,
+        patience: int = 20,
+        validation_fraction: float = 0.1,
+        class_weight: ClassWeight = None,
+        device: str = "auto",
+        random_state: Any = 0,
+    ) -> None:
+        super().__init__(
+            layout,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            patience=patience,
+            validation_fraction=validation_fraction,
+            class_weight=class_weight,
+            device=device,
+            random_state=random_state,
+        )
+        self.channels = channels
+        self.balance = balance
+        self.hidden = hidden
+        self.members = members
+        self.vote = vote
+
+    def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:
+        layout = layout_or_one_plane(self.layout, X.shape[1])
+        times = {kind: [g.t for g in layout.learned if g.kind == kind] for kind in ("plane", "mean")}
+        require_planes(times["plane"], layout, "mtmsd")
+        if times["mean"] and set(times["mean"]) != set(times["plane"]):
+            raise HeadError(
+                f"mtmsd needs window means of planes at each timestep or at none: planes are at t {_told(times['plane'])}, "
+                f"window means at {_told(times['mean'])}"
+            )
+        self.purifier_ = Purifier(layout, channels=self.channels, balance=self.balance).fit(X, codes)
+        self.scaler_ = LayerReducer(self.purifier_.layout_, components=None).fit(self.purifier_.transform(X))
+
+    def _inputs(self, X: NDArray[np.floating]) -> Inputs:
+        layout, rows = self.scaler_.layout_, self.scaler_.transform(self.purifier_.transform(X))
+        local, surroundings = (rows[:, timestep_columns(layout, kind)] for kind in ("plane", "mean"))
+        return local, surroundings, rows[:, layout.columns(*layout.spectral)]
+
+    def _network(self) -> torch.nn.Module:
+        layout = self.scaler_.layout_
+        (timesteps, channels), guides = timestep_columns(layout, "plane").shape, timestep_columns(layout, "mean").shape
+        bands = len(layout.columns(*layout.spectral))
+        return fusion_network(timesteps, channels, guides[1], bands, self.hidden, len(self.classes_))
+
+
+def _told(times: list[int | None]) -> str:
+    return ", ".join(dict.fromkeys(map(str, times)))
+
+
+def fusion_network(
+    timesteps: int, channels: int, guides: int, bands: int, hidden: tuple[int, ...], classes: int
+) -> torch.nn.Module:
+    """Build the network of `MTMSDClassifier`.
+
+    Parameters
+    ----------
+    timesteps, channels, guides, bands : int
+        T, width of `x_t`, width of `g_t` (0: no guidance), and how many columns are laid beside `v`.
+    hidden : tuple of int
+        Widths of the classifier's hidden layers.
+    classes : int
+        How many logits.
+
+    Returns
+    -------
+    torch.nn.Module
+        ``forward(x, g, s)`` of `x` ``(b, T, channels)``, `g` ``(b, T, guides)`` and `s` ``(b, bands)`` gives logits
+        ``(b, classes)``; ``fuse(x, g)`` gives `v` ``(b, channels)``.
+    """
+    import torch
+    from torch import nn
+
+    half = max(1, channels // 2)
+
+    class SelectiveFusion(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            if guides:
+                self.squeeze: nn.Module = nn.Sequential(
+                    nn.Linear(channels, half), nn.ReLU(), nn.BatchNorm1d(half), nn.Linear(half, half)
+                )
+                self.select = nn.ModuleList(nn.Linear(half, half) for _ in range(timesteps))
+                self.guide = nn.ModuleList(nn.Linear(half + guides, channels) for _ in range(timesteps))
+            else:
+                self.squeeze = nn.Linear(channels, half)
+                self.select = nn.ModuleList(nn.Linear(half, channels) for _ in range(timesteps))
+            self.classifier = nn.Sequential(*dense_layers([channels + bands, *hidden, classes]))
+
+        def fuse(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+            z = self.squeeze(x.sum(dim=1))
+            a = torch.stack([select(z) for select in self.select], dim=1)  # (b, T, half or channels)
+            if guides:
+                both = torch.cat([a, g], dim=2)
+                a = torch.stack([guide(both[:, t]) for t, guide in enumerate(self.guide)], dim=1)
+            return (torch.softmax(a, dim=1) * x).sum(dim=1)
+
+        def forward(self, x: torch.Tensor, g: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.classifier(torch.cat([self.fuse(x, g), s], dim=1))
+            return logits
+
+    return SelectiveFusion()
