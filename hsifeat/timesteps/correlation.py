@@ -55,7 +55,7 @@ class Correlation:
 
 
 def correlate_planes(features: Features, layer: str | None = None, *, pixels: int = 2000, seed: int = 0) -> Correlation:
-    """Compare the complete planes of a layer at sampled valid pixels.
+    """Compare the complete planes of a layer at sampled pixels.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def correlate_planes(features: Features, layer: str | None = None, *, pixels: in
             f"{features.name} has the layer {chosen} at one timestep only ({timesteps[0]}): there is nothing to compare; "
             "extract more timesteps, or name another layer"
         )
-    places = np.flatnonzero(features.valid)
+    places = np.flatnonzero(features.readable)
     drawn = np.sort(np.random.default_rng(seed).choice(places, min(pixels, len(places)), replace=False))
     rows, cols = np.divmod(drawn, features.shape[1])
     values = [features.sample(rows, cols, [plane]) for plane in planes]

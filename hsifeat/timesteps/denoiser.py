@@ -16,8 +16,8 @@ from scipy.special import entr, softmax
 
 from hsifeat.work.events import Advanced, Finished, Listener, Started, silent
 
-# Weights of a block of draws: 64 MB.
-_WEIGHTS_AT_A_TIME = 2**23
+# Weights of a block of draws: 2 MB.
+_WEIGHTS_AT_A_TIME = 2**18
 _TASK = "optimal denoiser"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import HsifeatError
+from hsifeat.timesteps.angles import Angles
 
 # An estimate counts as resembling the pixel while its angle is at most this part of the mean spectrum's.
 BOUND = 0.5
@@ -35,9 +36,7 @@ class Order:
     resembles: NDArray[np.bool_]
 
 
-def order_timesteps(
-    similarity: NDArray[np.float64], degrees: NDArray[np.float64] | None = None, of_mean: float = 90.0
-) -> Order:
+def order_timesteps(similarity: NDArray[np.float64], angles: Angles | None = None) -> Order:
     """Order timesteps by what each adds to those before it.
 
     First come those at which the model's estimate still resembles the pixel: whose spectral angle is at most half of that
@@ -51,13 +50,11 @@ def order_timesteps(
     ----------
     similarity : (n, n) float64 array
         Of the timesteps in ascending order.
-    degrees : (n,) float64 array, optional
-        Spectral angle of the model's estimate; without it all count as resembling.
-    of_mean : float
-        Angle of the mean spectrum, in degrees.
+    angles : Angles, optional
+        Of the model's estimates; without them all timesteps count as resembling.
     """
     n = len(similarity)
-    resembles = np.ones(n, bool) if degrees is None else degrees <= BOUND * of_mean
+    resembles = np.ones(n, bool) if angles is None else angles.degrees <= BOUND * angles.of_mean
     rounded = similarity.round(_DECIMALS)
     wanted, left = np.flatnonzero(resembles), list(np.flatnonzero(resembles))
     best = np.zeros(len(wanted))
@@ -67,9 +64,9 @@ def order_timesteps(
         taken = left.pop(int(np.argmax(gains)))
         best = np.maximum(best, rounded[wanted, taken])
         order.append(int(taken))
-    if degrees is not None:
+    if angles is not None:
         others = np.flatnonzero(~resembles)
-        order += [int(t) for t in others[np.argsort(degrees[others].round(_DECIMALS), kind="stable")]]
+        order += [int(t) for t in others[np.argsort(angles.degrees[others].round(_DECIMALS), kind="stable")]]
     measured = wanted if len(wanted) else np.arange(n)
     covered = [float(similarity[measured][:, order[: k + 1]].max(axis=1).mean()) for k in range(n)]
     return Order(np.array(order, np.intp), np.array(covered), resembles)

@@ -128,9 +128,7 @@ def rank_timesteps(
     stages = three_stages(denoiser, tolerance=_TOLERANCE, alpha=_ALPHA, draws=_TRIPLES, seed=seed)
     angles = None if backbone is None else _angles(scene, backbone, fitted, compared, seed, device, listen)
     redundancy = ideal.similarity if planes is None else planes.similarity
-    order = (
-        order_timesteps(redundancy) if angles is None else order_timesteps(redundancy, angles.degrees, angles.of_mean)
-    )
+    order = order_timesteps(redundancy, angles)
     ranking = TimestepRanking(
         scene=scene.name,
         projection=fitted.spec,
@@ -214,16 +212,15 @@ def _notes(
     notes = []
     alone = [t for t, count in zip(timesteps, ideal.neighbours, strict=True) if count < _COLLAPSED]
     if len(alone) > 1:
-        smaller = ", or compare smaller patches" if px > 1 else ""
         notes.append(
-            f"up to t = {alone[-1]} the optimal denoiser only looks up the nearest of its {px}-px patches, so that its map says "
-            f"nothing of a network there: go by the planes of a store{smaller}"
+            f"up to t = {alone[-1]} the optimal denoiser only looks up the nearest of its {px}-px patches: there its map says "
+            "nothing of a network, as the planes of a store do"
         )
     if angles is not None and angles.within != "bands":
         what = (
             "are of latents, which no spectrum can be made of"
             if angles.within == "latents"
-            else ("are of the projection's channels, since it cannot be undone")
+            else "are of the projection's channels, since it cannot be undone"
         )
         notes.append(f"spectral angles {what}")
     if angles is not None and resembling < budget:

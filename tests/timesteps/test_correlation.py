@@ -40,6 +40,18 @@ def test_planes_of_a_store(features, layer):
     assert 0 < found.similarity[0, 1] < 1
 
 
+def test_planes_of_listed_pixels(scene, backbone_folder, tmp_path):
+    """Only the pixels that such a store holds can be compared."""
+    rows, cols = np.array([3, 40, 70, 12, 5, 9]), np.array([4, 30, 50, 7, 8, 44])
+    extract(
+        scene, backbone=backbone_folder, timesteps=[0, 300], layers=["mid_block"], tile=16, pixels=(rows, cols),
+        out=tmp_path / "p.zarr",
+    )  # fmt: skip
+    features = open_features(tmp_path / "p.zarr")
+    x, y = (features.sample(rows, cols, [f"t{t}/mid_block"]).astype(float) for t in (0, 300))
+    assert correlate_planes(features).similarity[0, 1] == pytest.approx(defined(x, y), rel=1e-6)
+
+
 def test_what_can_not_be_compared(features, scene, backbone_folder, tmp_path):
     with pytest.raises(StoreError, match="no complete planes of a layer 'mid_blok'; nearest: mid_block"):
         correlate_planes(features, "mid_blok")

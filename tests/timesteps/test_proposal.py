@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hsifeat.errors import HsifeatError
+from hsifeat.timesteps.angles import Angles
 from hsifeat.timesteps.proposal import check_budget, order_timesteps, parse_auto
 
 
@@ -43,7 +44,7 @@ def test_each_choice_covers_nearly_as_much_as_the_best(similarity):
 def test_what_no_longer_resembles_comes_last_by_its_angle(similarity, data):
     n = len(similarity)
     degrees = np.array(data.draw(st.lists(st.integers(0, 20), min_size=n, max_size=n, unique=True)), float)
-    found = order_timesteps(similarity, degrees, of_mean=20)
+    found = order_timesteps(similarity, Angles(degrees, of_mean=20, within="bands"))
     near = set(np.flatnonzero(degrees <= 10))
     assert set(found.order[: len(near)]) == near
     assert list(degrees[found.order[len(near) :]]) == sorted(degrees[degrees > 10])
