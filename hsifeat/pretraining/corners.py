@@ -130,7 +130,8 @@ def hold_out(valid: NDArray[np.bool_], patch_px: int, side_px: int, most: int) -
         if len(chosen) == most:
             break
         block = Window(tops[place // len(lefts)], lefts[place % len(lefts)], side_px, side_px)
-        if 2 * np.count_nonzero(valid[block.slices]) < side_px**2:
+        free = all(max(abs(block.row - b.row), abs(block.col - b.col)) >= side_px for b in chosen)
+        if not free or 2 * np.count_nonzero(valid[block.slices]) < side_px**2:
             continue
         lost = Corners(valid, patch_px, tuple(chosen)).lost(block)
         if lost <= left:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _WARM_UP_STEPS = 50
 _GPU_READ_STEPS = 25  # To fetch a loss is to wait for the GPU.
-_EXPLODED = 30.0
+_EXPLODED = 10.0
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Trainer:
         Raises
         ------
         DivergedError
-            The loss is no finite number, or 30 times as large as at the start.
+            The loss is no finite number, or ten times as large as at the start.
         """
         self.network.train()
         every = _GPU_READ_STEPS if self._gpu else 1

@@ -1,4 +1,4 @@
-"""Pretraining: the published size, learning, going on after a kill, folders that diffusers reads, and refusals."""
+"""The trained folder: diffusers reads it, it is a backbone, what may go on in it, and refusals."""
 
 import json
 import shutil
@@ -11,11 +11,9 @@ from diffusers import DDPMPipeline, UNet2DModel
 import hsifeat
 from hsifeat.diffusion.open import open_backbone
 from hsifeat.errors import PretrainingError
-from hsifeat.pretraining.presets import PRESETS, find_preset
-from hsifeat.pretraining.subjects import of_scenes
-from hsifeat.pretraining.training import Trainer, parameter_count
+from hsifeat.pretraining.presets import PRESETS
 from hsifeat.scenes import Scene
-from hsifeat.work.events import Advanced, Note, silent
+from hsifeat.work.events import Advanced, Note
 from tests.small import small_cube
 
 
@@ -38,27 +36,6 @@ def trained(tmp_path_factory):
     return folder, losses
 
 
-def test_the_published_network_has_the_published_size():
-    with torch.device("meta"):
-        network = PRESETS["mtmsd"]["paper"].build(25)
-    assert round(parameter_count(network) / 1e6, 1) == 24.6
-
-
-def test_paper_taps_have_the_published_shapes(tmp_path):
-    # Blocks 0, 2 and 5 of a 48-px window: 256 channels at 12, 24 and 48 px.
-    from diffusers import DDPMScheduler
-
-    with torch.device("meta"):
-        network = PRESETS["mtmsd"]["paper"].build(25)
-    (tmp_path / "unet").mkdir()
-    (tmp_path / "unet" / "config.json").write_text(network.to_json_string())
-    DDPMScheduler().save_pretrained(tmp_path / "scheduler")
-    taps = {tap.alias: tap for tap in open_backbone(tmp_path).taps if tap.alias}
-    found = [(taps[f"output_blocks.{i}"].channels, 48 // taps[f"output_blocks.{i}"].stride) for i in (0, 2, 5)]
-    # The whole of a level ends with its upsampler: block 2 is the last at 12 px and gives 24, block 5 gives 48.
-    assert found == [(256, 12), (256, 24), (256, 48)]
-
-
 def test_the_folder_is_a_diffusers_pipeline_and_a_backbone(trained):
     folder, _ = trained
     pipeline = DDPMPipeline.from_pretrained(folder, low_cpu_mem_usage=False)
@@ -79,15 +56,6 @@ def test_progress_has_a_loss_for_every_step(trained):
     assert [f"loss {loss:.3f}" for loss in record["losses"]] == [e.detail for e in events]
 
 
-def test_it_learns():
-    """The loss of noise prediction falls well below 1, what a network that says 0 gets."""
-    preset = find_preset("mtmsd", "small")
-    trainer = Trainer(preset, of_scenes([Scene("small", small_cube())], preset, None, 0, silent).sampler, "cpu")
-    losses = [progress.loss for progress, _ in zip(trainer.run(), range(40), strict=False)]
-    assert np.mean(losses[:3]) > 0.9
-    assert np.mean(losses[-10:]) < 0.7
-
-
 def test_again_nothing_is_done(trained):
     folder, _ = trained
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
@@ -95,29 +63,6 @@ def test_again_nothing_is_done(trained):
     hsifeat.pretrain(Scene("small", small_cube()), out=folder, steps=12, listen=notes.append)
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == before
     assert isinstance(notes[-1], Note) and "trained already" in notes[-1].message
-
-
-def test_an_interrupted_run_goes_on_to_the_same_weights(trained, tmp_path, monkeypatch):
-    """Killed between a checkpoint and the next; what was done since is done again, bit for bit."""
-    folder, _ = trained
-    monkeypatch.setattr("hsifeat.pretraining.run._CHECKPOINT_SECONDS", 0.0)
-    plain = Trainer.save
-
-    def dying(self, path):
-        plain(self, path)
-        if self.step == 5:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "save", dying)
-        with pytest.raises(KeyboardInterrupt):
-            hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=12)
-    assert not (tmp_path / "m" / "unet").exists()
-    done = []
-    hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=12, listen=done.append)
-    assert next(e.done for e in done if isinstance(e, Advanced)) == 6
-    assert same(weights(folder), weights(tmp_path / "m"))
-    assert open_backbone(folder).identity() == open_backbone(tmp_path / "m").identity()
 
 
 def test_more_steps_go_on_from_there(trained, tmp_path):
@@ -168,25 +113,6 @@ def test_a_folder_with_something_else_is_left_alone(trained, tmp_path):
         hsifeat.pretrain(Scene("small", small_cube(seed=1)), out=folder, steps=1)
 
 
-def test_a_loss_that_is_no_number_stops(tmp_path, monkeypatch):
-    monkeypatch.setattr("hsifeat.pretraining.objectives.mse_loss", lambda a, _b: (a * np.nan).sum())
-    with pytest.raises(PretrainingError, match="the loss became nan at step 1"):
-        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=3)
-
-
-def test_a_kill_while_the_model_is_written_leaves_no_word_of_a_model(trained, tmp_path, monkeypatch):
-    folder, _ = trained
-    shutil.copytree(folder, tmp_path / "m")
-    with monkeypatch.context() as patch:
-        patch.setattr("hsifeat.pretraining.result.make_scheduler", lambda: pytest.exit("killed"))
-        patch.setattr("hsifeat.pretraining.training.make_scheduler", lambda: __import__("diffusers").DDPMScheduler())
-        with pytest.raises(pytest.exit.Exception):
-            hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=13)
-    assert not (tmp_path / "m" / "training.json").exists()
-    hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=13)
-    assert json.loads((tmp_path / "m" / "training.json").read_text())["steps"] == 13
-
-
 def test_a_checkpoint_of_other_settings_is_refused(trained, monkeypatch):
     from dataclasses import replace
 
@@ -214,3 +140,51 @@ def test_a_record_without_its_steps_is_refused(trained, tmp_path):
     (tmp_path / "m" / "training.json").write_text("{}")
     with pytest.raises(PretrainingError, match=r"training\.json is no record of a training"):
         hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=12)
+
+
+def test_a_model_of_the_first_format_opens_and_is_left_as_it_is(trained, tmp_path):
+    folder, _ = trained
+    old = tmp_path / "old"
+    shutil.copytree(folder, old)
+    settings = json.loads((old / "settings.json").read_text())
+    del settings["format"]
+    settings["scene"] = {k: v for k, v in settings.pop("scenes")[0].items() if k != "held_out"}
+    (old / "settings.json").write_text(json.dumps(settings))
+    assert open_backbone(old).identity() == open_backbone(folder).identity()
+    with pytest.raises(
+        PretrainingError, match="another version of hsifeat trained: it can be used, but not trained on"
+    ):
+        hsifeat.pretrain(Scene("small", small_cube()), out=old, steps=20)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("settings.json", "{", "settings.json can't be read"),
+        ("training.json", "[]", "training.json is no JSON object"),
+        ("training.json", "{}", "training.json is no record of a training: delete it"),
+        ("checkpoint.pt", "torn", "checkpoint.pt is no checkpoint of this network: remove it to start anew"),
+    ],
+)
+def test_damaged_files_are_told_in_a_line(trained, tmp_path, file, content, message):
+    folder, _ = trained
+    shutil.copytree(folder, tmp_path / "m")
+    (tmp_path / "m" / file).write_text(content)
+    with pytest.raises(PretrainingError, match=message) as refused:
+        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=13)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("network", ["mtmsd", "diffcrn"])
+def test_the_presets_for_a_gpu_take_their_patches(network):
+    preset = PRESETS[network]["paper"]
+    with torch.device("meta"):
+        built = preset.build(preset.components)
+        image = torch.zeros(1, preset.components, preset.patch_px, preset.patch_px)
+        assert built(image, 0, return_dict=False)[0].shape == image.shape
+        preset.build_objective(built)
+
+
+def test_the_small_diffcrn_trains(tmp_path):
+    out = hsifeat.pretrain(Scene("small", small_cube()), network="diffcrn", out=tmp_path / "m", steps=1)
+    assert open_backbone(out).channels == 8

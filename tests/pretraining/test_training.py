@@ -1,0 +1,203 @@
+"""The loop, for every network and objective: it learns, it is told, and a run that diverges leaves the model from before."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import hsifeat
+from hsifeat.diffusion.open import open_backbone
+from hsifeat.errors import PretrainingError
+from hsifeat.pretraining.judging import held_out_losses
+from hsifeat.pretraining.presets import find_preset
+from hsifeat.pretraining.subjects import of_scenes
+from hsifeat.pretraining.training import DivergedError, Trainer, make_scheduler
+from hsifeat.work.events import silent
+from tests.pretraining.tiny import TINIES, tiny_scene, use_tiny
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch):
+    use_tiny(monkeypatch)
+
+
+def trainer_of(name, **changes):
+    preset = find_preset(name, "small")
+    return Trainer(preset, of_scenes([tiny_scene()], preset, None, 0, silent).sampler, "cpu", **changes)
+
+
+@pytest.mark.parametrize("name", TINIES)
+def test_every_network_learns(name):
+    losses = [progress.loss for progress in trainer_of(name).run(150)]
+    assert np.mean(losses[-30:]) < 0.95 * np.mean(losses[:5])
+
+
+@pytest.mark.parametrize("name", TINIES)
+def test_every_network_is_judged_written_and_opened(name, tmp_path):
+    out = hsifeat.pretrain(tiny_scene(), network=name, out=tmp_path / "m", steps=4)
+    record = json.loads((out / "training.json").read_text())
+    assert record["settings"]["class"] == TINIES[name].class_name
+    assert len(record["held_out"]["4"]) == 10
+    backbone = open_backbone(out)
+    assert backbone.channels == 4 and backbone.taps
+    written = backbone.network.state_dict()
+    state = torch.load(out / "checkpoint.pt", weights_only=True)["average"]
+    assert all(torch.equal(tensor, state[f"module.{key}"]) for key, tensor in written.items())
+
+
+def test_the_learning_rate_is_told_and_warms_up():
+    rates = [progress.learning_rate for progress in trainer_of("mtmsd").run(60)]
+    np.testing.assert_allclose(rates, 2e-3 * np.minimum(1, np.arange(1, 61) / 50))
+
+
+def test_a_learning_rate_of_ones_own_is_another_model(tmp_path):
+    out = hsifeat.pretrain(tiny_scene(), out=tmp_path / "m", steps=2, learning_rate=1e-4)
+    record = json.loads((out / "training.json").read_text())
+    assert "learning rate 0.0001" in record["settings"]["optimizer"] and "--learning-rate 0.0001" in record["command"]
+    with pytest.raises(PretrainingError, match="another optimizer"):
+        hsifeat.pretrain(tiny_scene(), out=tmp_path / "m", steps=2)
+
+
+def test_an_objectives_own_parameters_are_trained_and_not_kept():
+    trainer = trainer_of("diffcrn")
+    before = {name: tensor.clone() for name, tensor in trainer._objective.state_dict().items()}
+    list(trainer.run(2))
+    assert before and all(not torch.equal(before[n], t) for n, t in trainer._objective.state_dict().items())
+    assert not any(name in before for name in trainer.averaged.state_dict())
+
+
+def test_the_decoders_of_other_intervals_stay_as_they_are():
+    """Each step trains one decoder, whichever interval its timesteps lie in."""
+    trainer = trainer_of("staged")
+
+    def weights():
+        return [[p.clone() for p in decoder.parameters()] for decoder in trainer.network.decoders]
+
+    moved = set()
+    for _ in trainer.run(12):
+        pass
+    before = weights()
+    for _ in trainer.run(13):
+        moved = {i for i, (a, b) in enumerate(zip(before, weights(), strict=True)) if not torch.equal(a[0], b[0])}
+    batch = trainer._sampler.draw(12, 4)
+    assert moved == {int(np.searchsorted((442, 631), batch.t[0], side="right"))}
+
+
+def test_judging_keeps_to_intervals():
+    """A network that says which decoder it takes: the fraction of a band's timesteps beyond a boundary tells the loss."""
+
+    class Tells(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.unused = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, x, t, return_dict):
+            numbers = np.searchsorted((442, 631), t.numpy(), side="right")
+            assert len(set(numbers.tolist())) == 1
+            return (torch.full_like(x, 10.0 * numbers[0]),)
+
+    clean = np.zeros((50, 1, 8, 8), np.float32)
+    losses = held_out_losses(Tells(), clean, make_scheduler(), TINIES["staged"].timesteps)
+    # E (10 k - eps)^2 = 100 k^2 + 1: timesteps 400, 402, …, 440 are 21 of 50, and 600, 602, …, 630 are 16 of 50.
+    wanted = [1] * 4 + [21 / 50 + 101 * 29 / 50] + [101] + [16 / 50 * 101 + 34 / 50 * 401] + [401] * 3
+    np.testing.assert_allclose(losses, wanted, rtol=0.05)
+
+
+def exploding(name="mtmsd", at=6, factor=1e4):
+    """A trainer whose weights are blown up after a step."""
+    trainer = trainer_of(name)
+    for progress in trainer.run(at + 5):
+        if progress.step == at:
+            for tensor in trainer.network.parameters():
+                tensor.data *= factor
+        yield trainer, progress.step
+
+
+@pytest.mark.parametrize("factor", [1e4, float("nan")])
+def test_a_loss_that_explodes_stops_the_run_at_once(factor):
+    with pytest.raises(DivergedError, match=r"the loss became (nan|[\d.]+e\+\d+|inf) at step 7"):
+        list(exploding(factor=factor))
+
+
+def test_a_bad_state_is_not_saved(tmp_path):
+    from hsifeat.pretraining.folder import ModelFolder
+
+    folder = ModelFolder(tmp_path / "m", {})
+    steps = exploding()
+    with pytest.raises(DivergedError):
+        for trainer, _ in steps:
+            folder.keep(trainer, None)
+    assert len(torch.load(folder.checkpoint)["losses"]) == 5
+    assert all(tensor.isfinite().all() for tensor in torch.load(folder.checkpoint)["network"].values())
+
+
+def poisoned(monkeypatch, at):
+    plain = Trainer._learn
+
+    def learn(self, batch, rate):
+        loss = plain(self, batch, rate)
+        if self.step + 1 == at:
+            for tensor in self.network.parameters():
+                tensor.data *= 1e5
+        return loss
+
+    monkeypatch.setattr(Trainer, "_learn", learn)
+
+
+def test_a_run_that_diverges_leaves_the_model_from_before(tmp_path, monkeypatch):
+    monkeypatch.setattr("hsifeat.pretraining.run._CHECKPOINT_TIMES", 0.0)
+    before = hsifeat.pretrain(tiny_scene(), out=tmp_path / "before", steps=5)
+    poisoned(monkeypatch, at=6)
+    out = tmp_path / "m"
+    with pytest.raises(PretrainingError) as stopped:
+        hsifeat.pretrain(tiny_scene(), out=out, steps=20)
+    said = str(stopped.value)
+    assert "\n" not in said and f"the model of step 5 is kept in {out}" in said
+    assert "at step 7" in said and "--learning-rate 0.0004" in said
+    record = json.loads((out / "training.json").read_text())
+    assert record["steps"] == 5 and "at step 7" in record["diverged"]
+    assert "at step 7" in (out / "README.md").read_text()
+    file = "unet/diffusion_pytorch_model.safetensors"
+    assert (out / file).read_bytes() == (before / file).read_bytes()
+    assert open_backbone(out).taps
+    # Where the cause is gone, the run goes on from there.
+    monkeypatch.undo()
+    use_tiny(monkeypatch)
+    hsifeat.pretrain(tiny_scene(), out=out, steps=7)
+    assert json.loads((out / "training.json").read_text())["steps"] == 7
+
+
+def test_a_first_step_that_diverges_leaves_nothing(tmp_path, monkeypatch):
+    poisoned(monkeypatch, at=1)
+    with pytest.raises(PretrainingError, match="at step 2, and nothing was learned before: try --learning-rate"):
+        hsifeat.pretrain(tiny_scene(), out=tmp_path / "m", steps=5)
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_learning_rate_that_is_far_too_high_is_told(tmp_path):
+    with pytest.raises(PretrainingError, match=r"the loss became .* at step \d+"):
+        hsifeat.pretrain(tiny_scene(), network="diffcrn", out=tmp_path / "m", steps=400, learning_rate=0.9)
+
+
+def test_dropout_is_drawn_from_seed_and_step_alone(tmp_path, monkeypatch):
+    """A network with random layers goes on to the same weights, whatever torch's own random numbers are."""
+    from dataclasses import replace
+
+    from hsifeat.pretraining.presets import PRESETS
+
+    def config(channels):
+        return {**TINIES["mtmsd"].config(channels), "dropout": 0.3}
+
+    monkeypatch.setitem(PRESETS["mtmsd"], "small", replace(TINIES["mtmsd"], config=config))
+    whole = trainer_of("mtmsd")
+    list(whole.run(6))
+    first = trainer_of("mtmsd")
+    list(first.run(3))
+    first.save(tmp_path / "checkpoint.pt")
+    torch.manual_seed(99)
+    second = trainer_of("mtmsd")
+    second.load(tmp_path / "checkpoint.pt")
+    list(second.run(6))
+    assert second.losses == whole.losses
+    assert all(torch.equal(a, b) for a, b in zip(second.network.parameters(), whole.network.parameters(), strict=True))
