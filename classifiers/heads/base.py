@@ -83,11 +83,10 @@ class Head(ClassifierMixin, BaseEstimator):
             weight = _row_weights(sample_weight, rows)
             kept = weight > 0  # a row of weight 0 is as if it were not there
             rows, labels, weight = rows[kept], labels[kept], weight[kept]
-            if not len(labels):
-                raise HeadError("sample_weight is zero for every row; give some rows a weight above zero")
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
-            raise HeadError(f"all {len(codes)} rows are of one class, {self.classes_[0]!r}; give at least two classes")
+            one = self.classes_.tolist()[0]
+            raise HeadError(f"all {len(codes)} rows are of one class, {one!r}; give at least two classes")
         try:
             self._fit(rows, codes.astype(np.int64), weight)
         except HeadError:

@@ -31,7 +31,7 @@ class LDAClassifier(ReducedHead):
         *,
         shrinkage: float | str = "auto",
         spectral_components: int | None = None,
-        plane_components: int | None = 100,
+        plane_components: int | None = 50,
         spectral_weight: float = 1.0,
         plane_weight: float = 1.0,
     ) -> None:
