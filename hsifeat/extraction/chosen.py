@@ -21,10 +21,8 @@ def choose(recipe: str | Path | None, like: Store | None, given: dict[str, objec
     Raises
     ------
     HsifeatError
-        Two answers to one question, or options that play no part beside others.
+        Values that can't be, or options that play no part beside others.
     """
-    if recipe is not None and like is not None:
-        raise HsifeatError("a recipe and a store to be like are two answers to one question: leave one of them out")
     if recipe is not None:
         usual = Pattern(**open_recipe(recipe).options)
     else:

@@ -136,6 +136,8 @@ def prepare(
         "stitch": stitch, "padding": padding, "origin": origin, "pixels": pixels, "noise": noise, "draws": draws, "seed": seed,
         "companion": companion, "class_label": class_label, "prompt": prompt, "upsample": upsample, "dtype": dtype, "batch": batch,
     })  # fmt: skip
+    if recipe is not None and like is not None:
+        raise HsifeatError("a recipe and a store to be like are two answers to one question: leave one of them out")
     if like is not None and not isinstance(like, Store):
         like = Store.open(catalogue.find_store(like))
     chosen = choose(recipe, like, given)
