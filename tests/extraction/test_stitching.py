@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hsifeat
-from hsifeat.cache.place import place_of
 from hsifeat.cache.grid import PlaneSpec
+from hsifeat.cache.place import place_of
 from hsifeat.cache.store import Store
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.job import prepare
