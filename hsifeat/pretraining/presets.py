@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hsifeat.diffusion.networks import network_type
 from hsifeat.diffusion.networks.sizes import diffcrn_paper, diffcrn_small
 from hsifeat.errors import PretrainingError, nearest
-from hsifeat.pretraining.batches import TimestepRule
+from hsifeat.pretraining.batches import TIMESTEPS, TimestepRule
 
 if TYPE_CHECKING:
     from hsifeat.pretraining.objectives import Objective
@@ -72,6 +72,21 @@ class Preset:
     objective: str = "NoisePrediction"
     timesteps: TimestepRule = field(default_factory=TimestepRule)
     images: ImageTraining | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the record and the card say of it, as plain JSON values."""
+        changed = "mirrored at random" if self.images else "flipped and turned"
+        parted = ", ".join(map(str, self.timesteps.boundaries))
+        return {
+            "class": self.class_name,
+            "objective": self.objective,
+            "patch": f"{self.patch_px} px, {changed}",
+            "batch": self.batch,
+            "schedule": f"cosine, T = {TIMESTEPS}",
+            **({"timesteps of a batch": f"in one interval, parted at {parted}"} if parted else {}),
+            "optimizer": f"AdamW, learning rate {self.learning_rate}, gradient norm clipped at 1",
+            "moving average": self.ema_decay,
+        }
 
     def build(self, channels: int) -> Any:
         """Build the network with fresh weights from torch's current seed."""

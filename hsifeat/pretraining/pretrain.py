@@ -12,7 +12,6 @@ from hsifeat.diffusion.device import pick_device
 from hsifeat.diffusion.weights import digest_file
 from hsifeat.errors import PretrainingError
 from hsifeat.files import disk_errors
-from hsifeat.pretraining.batches import TIMESTEPS
 from hsifeat.pretraining.folder import FORMAT, ModelFolder, check_free
 from hsifeat.pretraining.presets import Preset, find_preset
 from hsifeat.pretraining.result import WEIGHTS, write_model
@@ -115,7 +114,7 @@ def pretrain(
         "seed": seed,
         "start": weights_digest,
         **subject.identity,
-        "settings": _settings(preset),
+        "settings": preset.settings(),
     }
     model = ModelFolder(folder, identity)
     before = model.record()
@@ -138,14 +137,8 @@ def pretrain(
         "seed": seed,
         "about": about or None,
     }
-    facts = {
-        **identity,
-        "minutes": minutes,
-        "device": where,
-        "dtype": dtype,
-        "about": about,
-        "command": _command(source or _names(given), options),
-    }
+    told = {"minutes": minutes, "device": where, "dtype": dtype, "about": about}
+    facts = {**identity, **told, "command": _command(source or _names(given), options)}
     samples = 0 if preset.images is None else preset.images.samples
     if budget.steps is None or trainer.step < budget.steps:
         try:
@@ -217,25 +210,6 @@ def _kept(
         f"{diverged}; the model of step {trainer.step} is kept in {model.path}. To train further, {advice}; another folder "
         "with --out"
     )
-
-
-def _settings(preset: Preset) -> dict[str, Any]:
-    changed = "mirrored at random" if preset.images else "flipped and turned"
-    intervals = preset.timesteps.boundaries
-    return {
-        "class": preset.class_name,
-        "objective": preset.objective,
-        "patch": f"{preset.patch_px} px, {changed}",
-        "batch": preset.batch,
-        "schedule": f"cosine, T = {TIMESTEPS}",
-        **(
-            {"timesteps of a batch": f"in one interval, parted at {', '.join(map(str, intervals))}"}
-            if intervals
-            else {}
-        ),
-        "optimizer": f"AdamW, learning rate {preset.learning_rate}, gradient norm clipped at 1",
-        "moving average": preset.ema_decay,
-    }
 
 
 def _names(data: Sequence[Data]) -> str:
