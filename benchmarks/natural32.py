@@ -14,20 +14,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import sys
 import tempfile
-import time
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scoring import RESULTS, ROOT, Told, about_run, accuracy, mean_sd
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
 IMAGES = ROOT.parent / "shared" / "data" / "cifar10" / "CIFAR-10-images.tar.gz"
 ABOUT = (
     "CIFAR-10 (Krizhevsky 2009, Learning multiple layers of features from tiny images): pictures from the web, given out for "
@@ -63,20 +57,17 @@ def main() -> None:
             folder = options.folder or Path(temporary)
             file = folder / "quick.json" if options.quick else RESULTS / "natural32_compare.json"
             content = compared(options.backbone, folder, quick=options.quick)
-        text = json.dumps({**about_run(options.verb), **content}, indent=1) + "\n"
+        # Training takes no head, so a machine that only trains has none.
+        packages = (
+            "torch",
+            "diffusers",
+            "numpy",
+            "pillow",
+            *(("scikit-learn", "lightgbm") if options.verb == "compare" else ()),
+        )
+        text = json.dumps({**about_run(packages), **content}, indent=1) + "\n"
         file.write_text(text)
         print(text if options.verb == "compare" and options.quick else f"wrote {file}")
-
-
-def about_run(verb: str) -> dict[str, Any]:
-    """Return what was typed, on what."""
-    # Training takes no head, so a machine that only trains has none.
-    packages = ["torch", "diffusers", "numpy", "pillow", *(["scikit-learn", "lightgbm"] if verb == "compare" else [])]
-    return {
-        "command": " ".join([".venv/bin/python", "benchmarks/natural32.py", *sys.argv[1:]]),
-        "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
-        "versions": {name: version(name) for name in packages},
-    }
 
 
 def trained(options: argparse.Namespace, temporary: Path) -> dict[str, Any]:
@@ -117,23 +108,6 @@ def trained(options: argparse.Namespace, temporary: Path) -> dict[str, Any]:
             step: [round(loss, 4) for loss in losses] for step, losses in record["held_out"].items()
         },
     }
-
-
-class Told:
-    """A listener that prints notes, and where the work is every ten seconds."""
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def __call__(self, event: Any) -> None:
-        """Print an event, or not."""
-        from hsifeat.work.events import Advanced, Note
-
-        if isinstance(event, Note):
-            print(event.message, flush=True)
-        elif isinstance(event, Advanced) and time.monotonic() - self._last > 10:
-            self._last = time.monotonic()
-            print(f"{event.task}: {event.done:.0f} {event.detail}", flush=True)
 
 
 def compared(backbone: str, folder: Path, *, quick: bool) -> dict[str, Any]:
@@ -216,19 +190,6 @@ def fits(head: str, features: str) -> bool:
     return head in fitting_heads([features])
 
 
-def accuracy(table: Any, head: str, features: str, draw: Any, seed: int) -> float:
-    """Fit on the training pixels of a draw; return the overall accuracy on its test pixels."""
-    from classifiers import make_head
-    from classifiers.inputs import picks
-
-    taken = table.take(picks(features))
-    train, test = (taken[side[taken.rows, taken.cols]] for side in (draw.train, draw.test))
-    made = make_head(head, layout=taken.layout)
-    if "random_state" in made.get_params():
-        made.set_params(random_state=seed)
-    return float(np.mean(made.fit(train.X, train.y).predict(test.X) == test.y))
-
-
 def margins(scores: dict[str, dict[str, list[float]]], head: str) -> dict[str, dict[str, Any]]:
     """Return how far a head on the trained planes stands above its other inputs, paired by draw.
 
@@ -241,12 +202,6 @@ def margins(scores: dict[str, dict[str, list[float]]], head: str) -> dict[str, d
         other = head if head in able else max(able, key=lambda h: np.mean(scores[h][column]))
         found[column] = {"head": other, **mean_sd(trained_oa - np.asarray(scores[other][column]))}
     return found
-
-
-def mean_sd(values: Any) -> dict[str, float]:
-    """Return mean and sample standard deviation in points."""
-    points = 100 * np.asarray(values)
-    return {"mean": round(float(points.mean()), 2), "sd": round(float(points.std(ddof=1)), 2)}
 
 
 def weights_digest(backbone: str) -> str:

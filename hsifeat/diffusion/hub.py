@@ -23,6 +23,7 @@ _LATENT_FACTS = ["vae/config.json", "text_encoder/config.json", "tokenizer/*.jso
 # Weights, and the older file that is fetched where a repository lacks them.
 _WEIGHTS = {"diffusion_pytorch_model.safetensors": "diffusion_pytorch_model.bin"}
 _TEXT_WEIGHTS = {"text_encoder/model.safetensors": "text_encoder/pytorch_model.bin"}
+_PATIENCE_S = 10
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,13 @@ class HubModel:
         from huggingface_hub import snapshot_download
 
         def fetch(patterns: list[str]) -> Path:
-            return Path(snapshot_download(self.name, revision=self.commit, allow_patterns=patterns))
+            return Path(
+                snapshot_download(self.name, revision=self.commit, allow_patterns=patterns, local_files_only=offline)
+            )
 
+        offline = False
         try:
+            offline = self._offline()
             folder = fetch(_FACTS)
             latent = network_class(folder) == DENOISER
             weights = _in_part("unet" if (folder / "unet").is_dir() else "", _WEIGHTS)
@@ -83,10 +88,23 @@ class HubModel:
             if older := [old for new, old in weights.items() if not (folder / new).exists()]:
                 fetch(older)
         except Exception as error:  # the hub's client raises errors of half a dozen packages
+            reason = "no hub is reached, and this machine has no copy" if offline else in_one_line(error)
             raise BackboneError(
-                f"{self} can't be fetched ({in_one_line(error)}): download it elsewhere and name its folder, or try again with network"
+                f"{self} can't be fetched ({reason}): download it elsewhere and name its folder, or try again with network"
             ) from error
         return folder
+
+    def _offline(self) -> bool:
+        """Tell whether no hub can be reached. Asked once: a download would ask for half a minute, aloud."""
+        from huggingface_hub import HfApi
+
+        try:
+            HfApi().model_info(self.name, revision=self.commit, timeout=_PATIENCE_S)
+        except Exception as error:
+            if getattr(error, "response", None) is not None:  # the hub's own answer: no such model, no leave to read it
+                raise
+            return True
+        return False
 
     def __str__(self) -> str:
         return f"{self.name}@{self.commit}"

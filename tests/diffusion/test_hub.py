@@ -48,7 +48,8 @@ def remote_hub(tmp_path, monkeypatch):
 
     remote, here = tmp_path / "remote", tmp_path / "here"
 
-    def download(name, *, revision, allow_patterns):
+    def download(name, *, revision, allow_patterns, local_files_only):
+        assert not local_files_only
         for file in sorted(remote.rglob("*")):
             path = file.relative_to(remote)
             if file.is_file() and any(fnmatch(str(path), pattern) for pattern in allow_patterns):
@@ -57,6 +58,7 @@ def remote_hub(tmp_path, monkeypatch):
         return str(here)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_given, **_options: None)
     return remote, here
 
 
@@ -98,6 +100,21 @@ def test_model_that_is_not_there_without_network_is_one_clear_line():
     with pytest.raises(BackboneError, match=f"nobody/nothing@{COMMIT} can't be fetched") as refused:
         open_backbone(f"nobody/nothing@{COMMIT}")
     assert "\n" not in str(refused.value)
+
+
+def test_a_hub_that_is_not_reached_is_asked_once(tmp_path, monkeypatch, caplog, capfd):
+    """A client that is not told to be offline, on a machine without network."""
+    from huggingface_hub import HfApi, constants
+
+    def unreachable(*_given, **_options):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(HfApi, "model_info", unreachable)
+    monkeypatch.setattr(HfApi, "list_repo_tree", lambda *_given, **_options: pytest.fail("asked again"))
+    with pytest.raises(BackboneError, match="can't be fetched"):
+        open_backbone(f"nobody/nothing@{COMMIT}")
+    assert not caplog.records and capfd.readouterr().err == ""
 
 
 def test_folder_that_exists_is_a_folder(tmp_path, monkeypatch, backbone_folder):
