@@ -8,6 +8,7 @@ from sklearn.decomposition import PCA
 
 from hsifeat.errors import ProjectionError
 from hsifeat.projection import Projection, fit_projection
+from hsifeat.projection.fit import fit_components
 from hsifeat.projection.rule import ProjectionRule, parse_projection
 from hsifeat.scenes import Scene
 
@@ -27,6 +28,21 @@ def test_pca_is_scikit_learns_on_valid_pixels(holed):
     signs = np.sign(oracle.components_[range(5), np.abs(oracle.components_).argmax(axis=1)])
     np.testing.assert_allclose(fitted.apply(pixels), wanted * signs, atol=2e-3)
     assert fitted.weights.max(axis=0).min() > 0
+
+
+def test_pca_of_several_scenes_is_that_of_their_pixels_stacked(holed, scene):
+    fitted = fit_components(4, [holed, Scene("half", scene.cube[:30] * 2.0)])
+    pixels = np.concatenate([holed.cube[holed.valid], scene.cube[:30].reshape(-1, 12) * 2.0]).astype(np.float64)
+    oracle = PCA(4, svd_solver="full", whiten=True).fit(pixels)
+    np.testing.assert_allclose(np.abs(fitted.apply(pixels)), np.abs(oracle.transform(pixels)), atol=2e-3)
+    assert fit_components(4, [holed]).digest == fit_projection("pca:4", holed).digest
+
+
+def test_components_that_are_only_rounding_are_refused(scene):
+    two = Scene("two", scene.cube[..., :2] @ np.arange(24.0).reshape(2, 12))
+    assert fit_components(2, [two]).channels == 2
+    with pytest.raises(ProjectionError, match="no 3 principal components .* 2 components tell them apart"):
+        fit_components(3, [two])
 
 
 def test_stretch_by_percentiles(holed):
