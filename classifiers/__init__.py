@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from classifiers.comparison.compare import compare as compare
     from classifiers.heads.film import FiLMClassifier as FiLMClassifier
+    from classifiers.heads.lda import LDAClassifier as LDAClassifier
     from classifiers.heads.lightgbm import LightGBMClassifier as LightGBMClassifier
+    from classifiers.heads.logistic import LogisticClassifier as LogisticClassifier
     from classifiers.heads.mlp import MLPClassifier as MLPClassifier
+    from classifiers.heads.random_forest import ForestClassifier as ForestClassifier
     from classifiers.heads.registry import head_names as head_names
     from classifiers.heads.registry import make_head as make_head
     from classifiers.heads.svm import SVMClassifier as SVMClassifier
@@ -20,7 +23,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "FiLMClassifier": "classifiers.heads.film",
+    "ForestClassifier": "classifiers.heads.random_forest",
+    "LDAClassifier": "classifiers.heads.lda",
     "LightGBMClassifier": "classifiers.heads.lightgbm",
+    "LogisticClassifier": "classifiers.heads.logistic",
     "MLPClassifier": "classifiers.heads.mlp",
     "PixelTable": "classifiers.table",
     "SVMClassifier": "classifiers.heads.svm",
@@ -30,7 +36,10 @@ _HOMES = {
 }
 __all__ = [
     "FiLMClassifier",
+    "ForestClassifier",
+    "LDAClassifier",
     "LightGBMClassifier",
+    "LogisticClassifier",
     "MLPClassifier",
     "PixelTable",
     "SVMClassifier",

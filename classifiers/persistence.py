@@ -31,7 +31,9 @@ from hsifeat.files import disk_errors
 
 FORMAT = "hsifeat-model"
 FORMAT_VERSION = 2
-READ_VERSIONS = (1, 2)  # 2 added ensembles, kernel maps, trees and deflated states; what 1 lacks has its default
+READ_VERSIONS = (1, 2)  # 2 added ensembles, kernel maps, trees and deflated states
+# What heads of version 1 did where they had no parameter yet, if it is not today's default.
+VERSION_1 = {"film": {"mixup_spectra": 0.0, "mixup_planes": 0.0}}
 MANIFEST, STATE, WEIGHTS, BOOSTER = "model.json", "state.skops", "weights.safetensors", "booster.txt"
 LIBRARIES = ("hsifeat", "numpy", "scikit-learn", "skops", "torch", "lightgbm")
 
@@ -108,9 +110,11 @@ def load_model(folder: str | Path) -> tuple[Head, dict[str, Any]]:
     try:
         layout = None if manifest["layout"] is None else Layout.from_json(manifest["layout"])
         params = {key: _decoded(value) for key, value in manifest["params"].items()}
-        name, meta, digests = manifest["head"], manifest["meta"], dict(manifest["files"])
+        name, meta, digests = str(manifest["head"]), manifest["meta"], dict(manifest["files"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise HeadError(f"{folder / MANIFEST} is damaged: {error!r}; save the model again") from error
+    if manifest["version"] == 1:
+        params = VERSION_1.get(name, {}) | params
     if params.get("device") == "cuda":
         params["device"] = "auto"
     head = make_head(name, layout, **params)

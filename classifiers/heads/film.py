@@ -50,7 +50,7 @@ class FiLMClassifier(TorchHead):
         Widths of the classifier's hidden layers; None takes (128, 32) for "film" and the published (128,) for "gated".
     mixup_spectra, mixup_planes : float
         Strengths of mix-up of spectra and of planes, see `classifiers.heads.torch_losses.MixUp`; 0 mixes nothing.
-        The code of 2024 has 0.2 or 0.25 for both.
+        The code of 2024 has 0.2 or 0.25 for both; in a trial on disjoint blocks of Indian Pines 0.2 was worth points.
     mixup_plane_share : float
         What the planes' lambda counts in that of the labels, ``w * lambda_planes + (1 - w) * lambda_spectra``.
     focal_gamma : float
@@ -70,8 +70,8 @@ class FiLMClassifier(TorchHead):
         encoder: str = "mlp",
         plane_components: int | None = 64,
         hidden: tuple[int, ...] | None = None,
-        mixup_spectra: float = 0.0,
-        mixup_planes: float = 0.0,
+        mixup_spectra: float = 0.2,
+        mixup_planes: float = 0.2,
         mixup_plane_share: float = 0.5,
         focal_gamma: float = 0.0,
         epochs: int = 60,

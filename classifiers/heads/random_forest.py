@@ -16,7 +16,7 @@ TREE = "sklearn.tree._tree.Tree"
 
 
 class ForestClassifier(ReducedHead, WeighingHead):
-    """Breiman's random forest (Mach. Learn. 2001), with planes as principal components, since trees can't turn axes.
+    """Breiman's random forest (Mach. Learn. 2001), with principal components for columns, since trees can't turn axes.
 
     Its size is bounded whatever the number of rows, by that of its leaves.
 
@@ -53,7 +53,7 @@ class ForestClassifier(ReducedHead, WeighingHead):
         max_leaf_nodes: int | None = 512,
         min_samples_leaf: int = 1,
         max_features: float | str | None = "sqrt",
-        spectral_components: int | None = None,
+        spectral_components: int | None = 30,
         plane_components: int | None = 50,
         class_weight: ClassWeight = None,
         n_jobs: int = 1,
@@ -89,7 +89,7 @@ def _check_tree(tree: Any, features: int, classes: int) -> None:
     """Raise ValueError unless a walk down the tree ends at a leaf and reads nothing outside rows and nodes."""
     count = tree.node_count
     sizes = tree.n_features, tree.n_outputs, tree.max_n_classes
-    if sizes != (features, 1, classes) or not 0 < count <= tree.capacity:
+    if sizes != (features, 1, classes) or not count:  # never more than there are: they are counted anew
         raise ValueError(f"a tree has {sizes} columns, outputs and classes in {count} nodes")
     node = np.arange(count)
     left, right, column = tree.children_left, tree.children_right, tree.feature

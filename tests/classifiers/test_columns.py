@@ -93,3 +93,13 @@ def test_refusals():
         GroupReducer(LAYOUT).fit(table()[:, :91])
     with pytest.raises(HeadError, match="reduced to 0 components"):
         GroupReducer(LAYOUT, plane_components=0).fit(table())
+
+
+@pytest.mark.parametrize("components", [None, 5])
+def test_a_row_of_weight_three_is_three_rows(components):
+    X = table(60)
+    weight = np.arange(60) % 4
+    reducer = GroupReducer(LAYOUT, spectral_components=components, plane_components=components)
+    weighed = reducer.fit(X, sample_weight=weight).transform(X)
+    repeated = reducer.fit(np.repeat(X, weight, axis=0)).transform(X)
+    np.testing.assert_allclose(weighed, repeated, atol=1e-9)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from classifiers.heads.film import FiLMClassifier
-from classifiers.heads.film_networks import film_network
+from classifiers.heads.film_networks import film_network, gated_network
 from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 
@@ -114,3 +114,45 @@ def test_a_table_without_spectra_or_planes(group, found):
 def test_an_unknown_encoder():
     with pytest.raises(HeadError, match="no encoder is named 'rnn'; allowed: mlp, conv"):
         FiLMClassifier(LAYOUT, encoder="rnn").fit(*table())
+
+
+def gated(s: np.ndarray, f: np.ndarray, weights: dict, encoder: str) -> np.ndarray:
+    p = batch_norm(linear(f, weights, "of_features.0"), weights, "of_features.1")
+    q = batch_norm(linear(encode(s, weights, encoder), weights, "of_spectrum.0"), weights, "of_spectrum.1")
+    alpha, beta = (weights[name].astype(np.float64) for name in ("alpha", "beta"))
+    return np.array([p[i] / (1 + np.exp(-alpha[i])) + q[i] / (1 + np.exp(-beta[i])) for i in range(256)])
+
+
+@pytest.mark.parametrize("encoder", ["mlp", "conv"])
+def test_the_gated_sum_is_its_formula(encoder):
+    X, y = table()
+    head = FiLMClassifier(LAYOUT, fusion="gated", encoder=encoder, plane_components=None, epochs=6).fit(X, y)
+    weights = head.weights_
+    expected = []
+    for row in (X - X.mean(axis=0)) / X.std(axis=0):
+        z = gated(row[np.r_[6:16]], row[np.r_[0:6, 18:22]], weights, encoder)
+        x = np.maximum(batch_norm(linear(z, weights, "classifier.0"), weights, "classifier.1"), 0)
+        assert x.shape == (128,)
+        scores = np.exp(linear(x, weights, "classifier.3"))
+        expected.append(scores / scores.sum())
+    np.testing.assert_allclose(head.predict_proba(X), expected, rtol=1e-7)
+    assert np.abs(weights["alpha"] - 1).max() > 0  # the gates moved
+
+
+def test_the_gates_start_at_one():
+    network = gated_network("mlp", 5, 7, (128,), 3)
+    assert network.alpha.tolist() == network.beta.tolist() == [1.0] * 256
+
+
+@pytest.mark.parametrize("fusion", ["film", "gated"])
+@pytest.mark.parametrize("option", [{"mixup_spectra": 0.0}, {"mixup_planes": 0.5}, {"focal_gamma": 1.0}])
+def test_published_options_change_the_fit_and_still_learn(fusion, option):
+    X, y = table(300)
+    plain, changed = (FiLMClassifier(LAYOUT, fusion=fusion, epochs=20, **facts).fit(X, y) for facts in ({}, option))
+    assert np.abs(plain.predict_proba(X) - changed.predict_proba(X)).max() > 1e-3
+    assert changed.score(X, y) > 0.9
+
+
+def test_an_unknown_fusion():
+    with pytest.raises(HeadError, match="no fusion is named 'sum'; allowed: film, gated"):
+        FiLMClassifier(LAYOUT, fusion="sum").fit(*table())

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.kernel_approximation import Nystroem
 from sklearn.metrics import cohen_kappa_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from classifiers.heads.base import WeighingHead
@@ -262,3 +264,18 @@ def test_unknown_names():
         quick("mlp", class_weight="even").fit(*toy())
     with pytest.raises(HeadError, match="epochs is 0; give 1 or more"):
         quick("mlp", epochs=0).fit(*toy())
+
+
+def test_many_rows_are_mapped_to_a_sample_of_them():
+    """Against scikit-learn's Nyström map and linear machine, made by hand on columns that need no reducing."""
+    X, y = toy(300)
+    X = StandardScaler().fit_transform(X.astype(np.float64)) / np.sqrt(X.shape[1])
+    plain = {"spectral_components": None, "sampled_rows": 60, "random_state": 3}
+    head = make_head("svm", exact_rows=299, **plain).fit(X, y)
+    mapped = Nystroem(gamma=1.0, n_components=60, random_state=3).fit(X)
+    machine = LinearSVC(C=10, dual=False, random_state=3).fit(mapped.transform(X), y)
+    np.testing.assert_allclose(head.decision_function(X), machine.decision_function(mapped.transform(X)), rtol=1e-4)
+    assert head.kernel_map_.n_components == 60
+    exact = make_head("svm", exact_rows=300, **plain).fit(X, y)
+    assert exact.kernel_map_ is None
+    assert np.mean(exact.predict(X) == head.predict(X)) > 0.95

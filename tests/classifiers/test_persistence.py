@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import re
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,27 +15,25 @@ import skops.io
 
 from classifiers.heads.base import Head
 from classifiers.heads.registry import make_head
-from classifiers.layout import ColumnGroup, Layout
 from classifiers.persistence import load_model, save_model
 from hsifeat.errors import HeadError, HsifeatError
+from tests.heads import LAYOUT, NAMES, NETWORKS, quick, scores
 
-LAYOUT = Layout((ColumnGroup("spectra", 0, 8), ColumnGroup("plane", 8, 20, 50, "up"), ColumnGroup("position", 20, 22)))
-PARAMS = {
-    "film": {"epochs": 3, "hidden": (16, 8)},
-    "lightgbm": {"n_estimators": 5, "feature_fraction": np.float64(0.5)},
-    "mlp": {"epochs": np.int64(3)},
-    "svm": {"C": 3.0, "class_weight": {"corn": 2.0, "oats": 1.0, "wheat": 1.0}},
-}
+PARAMS = [
+    *((name, {}) for name in NAMES),
+    ("film", {"fusion": "gated", "hidden": (16, 8)}),
+    ("lightgbm", {"feature_fraction": np.float64(0.5)}),
+    ("mlp", {"epochs": np.int64(3), "members": 11, "vote": "majority"}),
+    ("svm", {"C": 3.0, "class_weight": {"corn": 2.0, "oats": 1.0, "wheat": 1.0}}),
+    ("svm", {"exact_rows": 50, "sampled_rows": 20}),
+]
+OLD = Path(__file__).with_name("models-v1")
 
 
 def table() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     y = np.array(["corn", "oats", "wheat"])[np.arange(90) % 3]
-    return (rng.normal(size=(90, 22)) + (np.arange(90) % 3)[:, None]).astype(np.float32), y
-
-
-def scores(head: Head, X: np.ndarray) -> np.ndarray:
-    return head.predict_proba(X) if hasattr(head, "predict_proba") else head.decision_function(X)
+    return (rng.normal(size=(90, LAYOUT.width)) + (np.arange(90) % 3)[:, None]).astype(np.float32), y
 
 
 @pytest.fixture
@@ -49,10 +51,10 @@ def rewrite(model, file: str, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("layout", [LAYOUT, None], ids=["layout", "no layout"])
-@pytest.mark.parametrize("name", PARAMS)
-def test_a_loaded_head_predicts_the_same(name, layout, tmp_path):
+@pytest.mark.parametrize(("name", "params"), PARAMS)
+def test_a_loaded_head_predicts_the_same(name, params, layout, tmp_path):
     X, y = table()
-    head = make_head(name, layout, **PARAMS[name]).fit(X, y)
+    head = quick(name, layout, **{"epochs": 3} | params if name in NETWORKS else params).fit(X, y)
     save_model(head, tmp_path / "deep" / "model", meta={"store": "ip.zarr", "planes": [1, 2]})
     loaded, meta = load_model(tmp_path / "deep" / "model")
     assert type(loaded) is type(head)
@@ -62,8 +64,8 @@ def test_a_loaded_head_predicts_the_same(name, layout, tmp_path):
     np.testing.assert_array_equal(loaded.predict(X), head.predict(X))
     assert vars(loaded).keys() == vars(head).keys()
     if layout is not None:
-        with pytest.raises(HeadError, match="21 columns but the layout describes 22"):
-            loaded.predict(X[:, :21])
+        with pytest.raises(HeadError, match=f"{LAYOUT.width - 1} columns but the layout describes {LAYOUT.width}"):
+            loaded.predict(X[:, :-1])
 
 
 def test_class_weights_of_number_labels_come_back(tmp_path):
@@ -78,7 +80,7 @@ def test_the_folder_can_be_read_by_people_and_holds_no_pickle(model):
     manifest = json.loads((model / "model.json").read_text())
     assert manifest["head"] == "mlp"
     assert manifest["classes"] == ["corn", "oats", "wheat"]
-    assert manifest["layout"][1] == {"kind": "plane", "start": 8, "stop": 20, "t": 50, "layer": "up"}
+    assert manifest["layout"][2] == {"kind": "plane", "start": 16, "stop": 22, "t": 50, "layer": "up"}
     assert {"python", "torch", "scikit-learn"} <= set(manifest["libraries"])
     assert skops.io.get_untrusted_types(file=model / "state.skops") == [
         "classifiers.heads.columns.GroupReducer",
@@ -182,3 +184,76 @@ def test_what_cannot_be_saved(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["thesis"]
     with pytest.raises(HeadError, match=r"is not a model: it has no model\.json"):
         load_model(tmp_path / "thesis")
+
+
+@pytest.mark.parametrize("name", ["film", "lightgbm", "mlp", "svm"])
+def test_a_model_of_format_version_1_opens_and_predicts_what_it_did(name):
+    """Folders written before version 2, and what their heads said then."""
+    then = json.loads((OLD / "rows.json").read_text())
+    assert json.loads((OLD / name / "model.json").read_text())["version"] == 1
+    head, meta = load_model(OLD / name)
+    X = np.array(then["rows"], np.float32)
+    assert meta == {"split": "random:0.1"}
+    assert head.predict(X).tolist() == then["predicted"][name]["labels"]
+    np.testing.assert_allclose(scores(head, X), then["predicted"][name]["scores"], rtol=1e-5, atol=1e-7)
+
+
+def test_an_old_model_is_saved_anew(tmp_path):
+    head, _ = load_model(OLD / "film")
+    assert (head.mixup_spectra, head.mixup_planes, head.fusion) == (0, 0, "film")
+    save_model(head, tmp_path / "film", meta={})
+    again, _ = load_model(tmp_path / "film")
+    assert again.get_params() == head.get_params()
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        pytest.param(
+            lambda nodes: nodes["left_child"].__setitem__(0, 10**6), "outside of it or in a circle", id="child"
+        ),
+        pytest.param(lambda nodes: nodes["right_child"].__setitem__(0, 0), "outside of it or in a circle", id="circle"),
+        pytest.param(
+            lambda nodes: nodes["right_child"].__setitem__(0, -9), "outside of it or in a circle", id="before"
+        ),
+        pytest.param(lambda nodes: nodes["feature"].__setitem__(0, 10**6), "column that is not there", id="column"),
+        pytest.param(lambda nodes: nodes["feature"].__setitem__(0, -2), "column that is not there", id="no column"),
+    ],
+)
+def test_a_tree_that_would_read_elsewhere_is_refused(harm, message, tmp_path):
+    """scikit-learn follows a tree's numbers unchecked, so a forged one would crash the process or read its memory."""
+    X, y = table()
+    head = quick("random-forest").fit(X, y)
+    save_model(head, tmp_path / "model", meta={})
+    tree = head.classifier_.estimators_[3].tree_
+    state = tree.__getstate__()
+    state["nodes"] = state["nodes"].copy()
+    harm(state["nodes"])
+    tree.__setstate__(state)
+    fitted = {key: value for key, value in vars(head).items() if key not in head.get_params()}
+    rewrite(tmp_path / "model", "state.skops", skops.io.dumps(fitted))
+    with pytest.raises(HeadError, match=f"state that no fit gives: .*{message}.*; don't trust this model"):
+        load_model(tmp_path / "model")
+
+
+def test_a_tree_without_nodes_is_refused(tmp_path):
+    X, y = table()
+    save_model(quick("random-forest").fit(X, y), tmp_path / "model", meta={})
+    forged = io.BytesIO()
+    with zipfile.ZipFile(tmp_path / "model" / "state.skops") as old, zipfile.ZipFile(forged, "w") as new:
+        for file in old.namelist():
+            text = old.read(file)
+            if file == "schema.json":
+                text, found = re.subn(rb'("node_count": {[^}]*"content": )"\d+"', rb'\1"0"', text)
+                assert found
+            new.writestr(file, text)
+    rewrite(tmp_path / "model", "state.skops", forged.getvalue())
+    with pytest.raises(HeadError, match="in 0 nodes; don't trust this model"):
+        load_model(tmp_path / "model")
+
+
+def test_a_forest_of_many_rows_stays_small():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(6000, LAYOUT.width)).astype(np.float32), rng.integers(0, 5, 6000)
+    head = quick("random-forest", n_estimators=5, max_leaf_nodes=64).fit(X, y)
+    assert max(tree.tree_.node_count for tree in head.classifier_.estimators_) == 127
