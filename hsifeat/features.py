@@ -21,7 +21,8 @@ from hsifeat.cache.recipe import differences
 from hsifeat.cache.store import Store
 from hsifeat.cache.tables import kept
 from hsifeat.errors import StoreError, nearest
-from hsifeat.sampling import BLOCK_PX, Covering, Listed, Pixels, Reader, pooled
+from hsifeat.neighbourhoods import BLOCK_PX, Pixels, gathered, pooled
+from hsifeat.sampling import Covering, Listed, Reader
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene import Labels, Scene
 from hsifeat.types import PlaneId, Window
@@ -309,6 +310,39 @@ class Features:
         for chosen, block in at.by_block(BLOCK_PX):
             values[chosen] = self.store.read_scene(block)[at.rows[chosen] - block.row, at.cols[chosen] - block.col]
         return values
+
+    def patches(
+        self, rows: ArrayLike, cols: ArrayLike, size: int, planes: Sequence[PlaneLike] | None = None
+    ) -> NDArray[np.float32]:
+        """Read the neighbourhoods of pixels in planes.
+
+        Parameters
+        ----------
+        rows, cols : (n,) integer arrays
+            Pixels of the scene.
+        size : int
+            Side of a neighbourhood in pixels; odd. Beyond the scene's edge it is mirrored, without repeating the edge; a
+            neighbour that holds nothing is given the pixel's own values.
+        planes : sequence, optional
+            As `select` takes them.
+
+        Returns
+        -------
+        (n, size, size, D) float32 array
+            The planes' channels side by side, in the order of `planes`.
+
+        Raises
+        ------
+        StoreError
+            An even size, a pixel outside of the scene, or a store that lists pixels.
+        """
+        at = self._pixels(rows, cols)
+        parts = [self._reader.patches(plane, at, size) for plane in self.select(planes)]
+        return np.concatenate(parts, axis=3) if parts else np.empty((len(at.rows), size, size, 0), np.float32)
+
+    def spectral_patches(self, rows: ArrayLike, cols: ArrayLike, size: int) -> NDArray[np.float32]:
+        """Read the neighbourhoods of pixels in the scene, as `patches` does: (n, size, size, bands) float32."""
+        return gathered(self._pixels(rows, cols), size, self.store.read_scene, self.shape[2], self.valid)
 
     def to_dask(self, plane: PlaneLike) -> dask.array.Array:
         """Return a plane at its own resolution as a lazy dask array, one task a shard; (n, channels) of listed pixels."""

@@ -7,7 +7,7 @@ block: the map of full size is never built.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -18,26 +18,8 @@ from numpy.typing import NDArray
 from hsifeat.cache.grid import PlaneSpec
 from hsifeat.cache.store import Store
 from hsifeat.errors import StoreError
+from hsifeat.neighbourhoods import Pixels, gathered, groups, pooled
 from hsifeat.types import Window
-
-# Pixels of a side of the blocks in which pixels are grouped when windows around them are averaged.
-BLOCK_PX = 128
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """Pixels as two arrays of the same length."""
-
-    rows: NDArray[np.intp]
-    cols: NDArray[np.intp]
-
-    def by_block(self, side: int) -> Iterator[tuple[NDArray[np.intp], Window]]:
-        """Group pixels by square blocks; give the indices of each group, and the smallest window around it."""
-        block = self.rows // side * (int(self.cols.max(initial=0)) // side + 1) + self.cols // side
-        for chosen in _groups(block):
-            top, left = int(self.rows[chosen].min()), int(self.cols[chosen].min())
-            bottom, right = int(self.rows[chosen].max()) + 1, int(self.cols[chosen].max()) + 1
-            yield chosen, Window(top, left, bottom - top, right - left)
 
 
 class Reader(Protocol):
@@ -50,6 +32,10 @@ class Reader(Protocol):
 
     def sample(self, plane: PlaneSpec, at: Pixels, pool: int | None) -> NDArray[np.float32]:
         """Read values at pixels, or means over windows of side `pool` around them: (n, channels)."""
+        ...
+
+    def patches(self, plane: PlaneSpec, at: Pixels, side_px: int) -> NDArray[np.float32]:
+        """Read the neighbourhoods of pixels: (n, side_px, side_px, channels)."""
         ...
 
     def read(self, plane: PlaneSpec, window: Window) -> NDArray[np.float32]:
@@ -98,6 +84,10 @@ class Covering:
                 lower = cells[y1, x0] * (1 - dx) + cells[y1, x1] * dx
                 values[chosen] = upper * (1 - dy) + lower * dy
         return values
+
+    def patches(self, plane: PlaneSpec, at: Pixels, side_px: int) -> NDArray[np.float32]:
+        """Take neighbourhoods from what `read` gives, mirrored at the scene's edge."""
+        return gathered(at, side_px, lambda window: self.read(plane, window), plane.channels, self._valid())
 
     def read(self, plane: PlaneSpec, window: Window) -> NDArray[np.float32]:
         """Interpolate a block."""
@@ -152,11 +142,15 @@ class Listed:
         values = np.empty((len(found), plane.channels), np.float32)
         part = 0 if pool is None else 1
         array = self._store.plane(plane.id)
-        for chosen in _groups(found // (array.shards or array.chunks)[0]):
+        for chosen in groups(found // (array.shards or array.chunks)[0]):
             first, last = int(found[chosen].min()), int(found[chosen].max())
             block = self._store.read(plane.id, Window(first, part, last + 1 - first, 1))
             values[chosen] = block[found[chosen] - first, 0]
         return values
+
+    def patches(self, plane: PlaneSpec, at: Pixels, side_px: int) -> NDArray[np.float32]:  # noqa: ARG002  # as Reader has it
+        """Refuse: neighbours are not there."""
+        raise StoreError(f"{self._only}, so {plane.id} has no neighbourhoods of {side_px} px: {_DENSE}")
 
     def read(self, plane: PlaneSpec, window: Window) -> NDArray[np.float32]:
         """Refuse: there is no map."""
@@ -181,55 +175,6 @@ class Listed:
 _DENSE = "extract the scene without --pixels for all of it"
 
 
-def pooled(
-    at: Pixels,
-    side_px: int,
-    read: Callable[[Window], NDArray[np.float32]],
-    channels: int,
-    valid: NDArray[np.bool_],
-) -> NDArray[np.float32]:
-    """Average what `read` gives over the valid pixels of a window around each pixel.
-
-    Parameters
-    ----------
-    at : Pixels
-        Centres.
-    side_px : int
-        Of a window, which is cut at the scene's edge.
-    read : callable
-        Gives a block (rows, cols, channels).
-    channels : int
-        How many it gives.
-    valid : (rows, cols) bool array
-        Of the scene.
-
-    Returns
-    -------
-    (n, channels) float32 array
-    """
-    if side_px < 1:
-        raise StoreError(f"a window has a side of at least 1 pixel; found {side_px}")
-    values = np.empty((len(at.rows), channels), np.float32)
-    half = side_px // 2
-    for chosen, block in at.by_block(BLOCK_PX):
-        around = Window(block.row - half, block.col - half, block.rows + side_px - 1, block.cols + side_px - 1)
-        around = around.clip(*valid.shape)
-        there = valid[around.slices]
-        dense = np.where(there[:, :, None], read(around), 0)
-        sums = _Sums(np.concatenate([dense, there[:, :, None]], axis=2))
-        totals = sums.over(at.rows[chosen] - half - around.row, at.cols[chosen] - half - around.col, side_px)
-        # A window without a valid pixel has no mean; its own pixel is not valid either.
-        values[chosen] = totals[:, :-1] / np.maximum(totals[:, -1:], 1)
-    return values
-
-
-def _groups(numbers: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
-    """Give the indices of equal numbers, group by group."""
-    order = np.argsort(numbers, kind="stable")
-    starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
-    yield from np.split(order, starts[1:]) if len(order) else ()
-
-
 @dataclass(frozen=True)
 class _Neighbours:
     """The two cells between which each pixel's centre lies along one axis, and how far it is from the first."""
@@ -243,20 +188,3 @@ class _Neighbours:
         centre = np.maximum((pixels + 0.5) / stride - 0.5, 0)
         low = np.minimum(centre.astype(np.intp), cells - 1)
         return cls(low, np.minimum(low + (centre > low), cells - 1), (centre - low).astype(np.float32))
-
-
-class _Sums:
-    """Sums over any rectangle of an image in constant time, by a summed-area table (Crow 1984)."""
-
-    def __init__(self, image: NDArray[np.floating]) -> None:
-        rows, cols, channels = image.shape
-        self._table = np.zeros((rows + 1, cols + 1, channels))
-        np.cumsum(np.cumsum(image, axis=0, dtype=np.float64), axis=1, out=self._table[1:, 1:])
-
-    def over(self, rows: NDArray[np.intp], cols: NDArray[np.intp], side: int) -> NDArray[np.float64]:
-        """Sum the squares of a side whose corners are given, as far as they lie in the image: (n, channels)."""
-        height, width, _ = self._table.shape
-        top, bottom = np.clip(rows, 0, height - 1), np.clip(rows + side, 0, height - 1)
-        left, right = np.clip(cols, 0, width - 1), np.clip(cols + side, 0, width - 1)
-        table = self._table
-        return table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]

@@ -89,6 +89,7 @@ def test_what_is_not_there_is_told_in_one_line(listed, path, tmp_path):
         ),
         "means over windows of 8 px, not of 5 px": lambda: listed.sample([0], [0], pool=5),
         rf"{only}, so t0/mid_block can't be read as a map": lambda: listed.read(Window(0, 0, 2, 2)),
+        rf"{only}, so t0/mid_block has no neighbourhoods of 3 px": lambda: listed.patches([0], [0], 3),
         r"not around pixel \(0, 7\)": lambda: export(listed, tmp_path / "all.npy", labels="few", every=True),
         r"not around pixel \(9, 0\)": lambda: PixelTable.from_store(path, labels="fields"),
         r"pixel \(75, 0\) lies outside": lambda: listed.sample([75], [0]),
