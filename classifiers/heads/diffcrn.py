@@ -65,7 +65,7 @@ class DiffCRNClassifier(TorchHead):
         *,
         components: int | None = 32,
         spectral_components: int | None = None,
-        channels: int = 64,
+        channels: int = 32,
         hidden: tuple[int, ...] = (128, 32),
         epochs: int = 60,
         batch_size: int = 64,

@@ -63,7 +63,7 @@ class HyperfeaturesClassifier(TorchHead):
         components: int | None = 32,
         spectral_components: int | None = None,
         bottleneck: int = 32,
-        channels: int = 128,
+        channels: int = 64,
         hidden: tuple[int, ...] = (128, 32),
         epochs: int = 60,
         batch_size: int = 64,

@@ -60,7 +60,7 @@ class LayerReducer(TransformerMixin, BaseEstimator):
     layout_ : Layout
         What the columns are that come out. Patches keep their order: row of the window, column of the window, component.
     mean_, gain_ : (D,) array
-        What is taken from a column, and what it is then multiplied by: 0 for a constant channel.
+        What is taken from a column, and what it is then multiplied by: 0 for a constant column.
     axes_ : dict of str to (k, C) array or None
         For each `source`: axes, scaled; None where it is not reduced.
     """
@@ -143,11 +143,10 @@ class LayerReducer(TransformerMixin, BaseEstimator):
 def _standards(columns: NDArray[np.floating], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return mean and gain of each column of a group whose channels have `count` pixels, the same for a channel's pixels."""
     channels = columns.reshape(-1, columns.shape[1] // count)
-    mean, spread = channels.mean(axis=0, dtype=np.float64), channels.std(axis=0, dtype=np.float64)
+    mean, spread = (np.tile(of(channels, axis=0, dtype=np.float64), count) for of in (np.mean, np.std))
     # A constant column has a spread of a few roundings of its value, not of zero.
-    varies = spread > 10 * np.finfo(columns.dtype).eps * np.abs(mean)
-    gain = np.divide(1.0, spread, out=np.zeros_like(spread), where=varies)
-    return np.tile(mean, count), np.tile(gain, count)
+    varies = columns.std(axis=0, dtype=np.float64) > 10 * np.finfo(columns.dtype).eps * np.abs(columns[0])
+    return mean, np.divide(1.0, spread, out=np.zeros_like(spread), where=varies)
 
 
 def _second_moment(columns: NDArray[np.floating], count: int) -> NDArray[np.float64]:

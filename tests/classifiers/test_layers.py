@@ -88,6 +88,15 @@ def test_constant_channels_and_few_rows_make_no_noise_of_other_rows(dtype):
     np.testing.assert_array_equal(constant, 0)
 
 
+def test_a_pixel_of_a_patch_that_never_varies_is_not_looked_at():
+    X, new = table(), table() * 1.1
+    X[:, 34:39] = 3
+    reducer = LayerReducer(LAYOUT).fit(X)
+    moved = new.copy()
+    moved[:, 34:39] = 1e6
+    np.testing.assert_array_equal(reducer.transform(moved), reducer.transform(new))
+
+
 def test_what_cannot_be_reduced():
     with pytest.raises(HeadError, match="a layer can't be reduced to 0 components; give 1 or more, or None"):
         LayerReducer(LAYOUT, components=0).fit(table())
