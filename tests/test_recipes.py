@@ -1,11 +1,15 @@
 """Named recipes: each reads, and says what the papers' tables say; a file of one's own is checked."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
+import hsifeat
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.job import prepare
+from hsifeat.projection.fitted import Projection
 from hsifeat.projection.rule import parse_projection
 from hsifeat.recipes import open_recipe, recipe_names
 from hsifeat.scenes import Scene
@@ -16,13 +20,15 @@ from tests.diffusion.adm_oracle import Plan
 def test_every_recipe_reads_and_tells_its_source(name):
     recipe = open_recipe(name)
     assert recipe.title and recipe.source and recipe.differs
-    assert {"backbone", "timesteps", "layers", "projection", "tile", "context"} <= recipe.options.keys()
-    assert parse_projection(recipe.extract.projection)
+    assert {"backbone", "timesteps", "layers", "tile"} <= recipe.options.keys()
+    # A backbone that is trained on the scene brings the projection that it was trained behind.
+    assert recipe.pretrain or parse_projection(recipe.extract.projection)
 
 
 def test_the_recipes_are_those_of_the_papers():
     assert recipe_names() == [
-        "cleandift", "ddpm-segmentation", "dift", "geodiffnet-augsburg", "geodiffnet-berlin", "hyperfeatures",
+        "cleandift", "ddpm-segmentation", "diffcrn", "dift", "geodiffnet-augsburg", "geodiffnet-berlin", "hyperfeatures",
+        "mtmsd-houston2018", "mtmsd-indian-pines", "mtmsd-longkou", "mtmsd-pavia-university",
     ]  # fmt: skip
     augsburg, berlin = (open_recipe(f"geodiffnet-{scene}").options for scene in ("augsburg", "berlin"))
     assert (augsburg["layers"], augsburg["timesteps"]) == (["output_blocks.10"], [0])
@@ -39,6 +45,44 @@ def test_the_recipes_are_those_of_the_papers():
 
 
 @pytest.mark.parametrize(
+    ("scene", "components"), [("indian-pines", 25), ("pavia-university", 13), ("houston2018", 6), ("longkou", 34)]
+)
+def test_mtmsd_is_trained_and_extracted_with_the_papers_numbers(scene, components):
+    recipe = open_recipe(f"mtmsd-{scene}")
+    assert recipe.pretrain.model_dump() == {
+        "network": "mtmsd", "size": "paper", "components": components, "steps": 40_000, "learning_rate": None,
+    }  # fmt: skip
+    options = recipe.options
+    assert options["timesteps"] == [50 * i for i in range(1, 20)] and options["tile"] == 48
+    assert options["layers"] == [f"output_blocks.{i}" for i in (0, 1, 2, 3, 5)]
+    assert (options["noise"], options["padding"], options["pixels"]) == ("shared", "zero", "ground-truth")
+
+
+def test_a_recipe_trains_and_extracts(scene, tmp_path, monkeypatch):
+    """What is given comes before what the recipe says; timesteps that it leaves open are chosen."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text(
+        'title = "x"\nsource = "y"\n[pretrain]\nnetwork = "diffcrn"\ncomponents = 3\nsteps = 9\n'
+        '[extract]\nbackbone = "mine"\ntimesteps = "auto:2"\n'
+    )
+    hsifeat.pretrain(scene, recipe="mine.toml", steps=2, out="mine")
+    record = json.loads((tmp_path / "mine" / "training.json").read_text())
+    assert (record["network"], record["size"], record["steps"]) == ("diffcrn", "small", 2)
+    assert Projection.load(tmp_path / "mine" / "projection.safetensors").channels == 3
+    job = prepare(scene, recipe="mine.toml", out="a.zarr")
+    assert {plane.id.layer for plane in job.plan.planes} == {"spatial.0", "spatial.1", "spectral.0", "spectral.1"}
+    assert len({plane.id.t for plane in job.plan.planes}) == 2
+    job = prepare(scene, recipe="mine.toml", timesteps=[7], out="b.zarr")
+    assert {plane.id.t for plane in job.plan.planes} == {7}
+
+
+def test_a_recipe_without_training_trains_nothing(scene, tmp_path):
+    with pytest.raises(HsifeatError, match="the recipe dift says nothing of training"):
+        hsifeat.pretrain(scene, recipe="dift", out=tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("title = ", "is no TOML"),
@@ -46,11 +90,16 @@ def test_the_recipes_are_those_of_the_papers():
         ('title = "x"\nsource = "y"\n[extract]\ntiles = 3', r"extract\.tiles: .*; allowed below extract: backbone, "),
         (
             'title = "x"\nsource = "y"\ntile = 3\n[extract]',
-            "tile: .*; allowed at the top: title, source, differs, extract$",
+            "tile: .*; allowed at the top: title, source, differs, extract, pretrain$",
         ),
         pytest.param("tile = " + "9" * 5000, "is no TOML", id="5000-digits"),
         pytest.param("tile = " + "[" * 5000, "is no TOML", id="5000-lists"),
         ('title = "x"\nsource = "y"\n[extract]\nclass_label = true', r"extract\.class_label"),
+        ('title = "x"\nsource = "y"\n[extract]\ntimesteps = "auto"', r"extract\.timesteps"),
+        (
+            'title = "x"\nsource = "y"\n[extract]\n[pretrain]\nepochs = 3',
+            r"pretrain\.epochs: .*; allowed below pretrain: network, ",
+        ),
         ('title = "x"\nsource = "y"\n[extract]\ntile = "wide"', r"extract\.tile: Input should be a valid integer"),
     ],
 )

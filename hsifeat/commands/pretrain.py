@@ -16,9 +16,9 @@ def pretrain(
     scene: SceneAsked,
     out: Annotated[Path, typer.Option(help="Folder of the model; an interrupted run there goes on.")],
     network: Annotated[
-        str, typer.Option(help="mtmsd or diffcrn, on scenes; natural32, on a folder or tar archive of images.")
-    ] = "mtmsd",
-    size: Annotated[str, typer.Option(help="small (a few minutes on two CPU cores) or paper.")] = "small",
+        str | None, typer.Option(help="mtmsd (usual) or diffcrn, on scenes; natural32, on a folder or tar of images.")
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="small (usual; a few minutes on two CPU cores) or paper.")] = None,
     also: Annotated[
         list[str] | None,
         typer.Option(metavar="SCENE", help="One more scene with the same bands, read as the first; again for more."),
@@ -27,6 +27,9 @@ def pretrain(
     minutes: Annotated[float | None, typer.Option(help="Stop after this long; the same command goes on.")] = None,
     components: Annotated[int | None, typer.Option(min=1, help="Principal components that the network sees.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of AdamW; by default the preset's.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="A published training, or a .toml file: what isn't given is as it says.")
+    ] = None,
     seed: Seed = 0,
     start: Annotated[Path | None, typer.Option(help="A model of the same network to begin with.")] = None,
     dtype: Annotated[
@@ -41,13 +44,17 @@ def pretrain(
 
     On two scenes, for 20 minutes: `hsifeat pretrain north.hdr --also south.hdr --network diffcrn --minutes 20 --out backbone`
 
+    As a paper did it: `hsifeat pretrain indian-pines --recipe mtmsd-indian-pines --out mtmsd-indian-pines`
+
     On images, in a folder or a tar archive: `hsifeat pretrain images.tar.gz --network natural32 --size small --out backbone`
     """
     from hsifeat import terminal
     from hsifeat.pretraining.presets import find_preset
     from hsifeat.pretraining.pretrain import pretrain as train
+    from hsifeat.recipes import choose_training
 
-    scenes = find_preset(network, size).images is None
+    chosen = choose_training(recipe, network=network, size=size)
+    scenes = find_preset(chosen.network, chosen.size).images is None
     if also and not scenes:
         raise typer.BadParameter("--also names one more scene; images lie in one folder or archive")
     with terminal.progress() as listen:
@@ -60,6 +67,7 @@ def pretrain(
             minutes=minutes,
             components=components,
             learning_rate=learning_rate,
+            recipe=recipe,
             seed=seed,
             start=start,
             dtype=dtype,

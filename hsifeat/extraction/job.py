@@ -141,6 +141,7 @@ def prepare(
     if like is not None and not isinstance(like, Store):
         like = Store.open(catalogue.find_store(like))
     chosen = choose(recipe, like, given)
+    budget = parse_auto(chosen.timesteps) if timesteps is None else budget
     if not isinstance(scene, Scene):
         scene = open_scene(scene)
     listed = chosen_pixels(chosen, scene, like, given=pixels is not None)
@@ -158,7 +159,7 @@ def prepare(
     if budget is not None:
         automatic = choose_timesteps(budget, sight, backbone, chosen, device=device, listen=listen)
         chosen = replace(chosen, timesteps=automatic)
-    wanted = tuple(sorted(set(chosen.timesteps)))
+    wanted = tuple(sorted({int(t) for t in chosen.timesteps}))
     backbone.schedule.check(wanted)
     noising = parse_noising(chosen.noise, chosen.seed, chosen.draws, backbone.schedule, wanted)
     strides = strides_of(backbone, chosen.layers, sight.factor)

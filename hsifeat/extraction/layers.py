@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from hsifeat.diffusion.backbone import Backbone
@@ -56,6 +57,7 @@ def check_windows(windows: PixelWindows, policy: str, backbone: Backbone, factor
 
 
 def _default_taps(taps: Sequence[Tap]) -> list[Tap]:
-    """Return the middle block and every decoder block, or, in a network without such names, all blocks."""
-    named = [t for t in taps if t.name == "mid_block" or (t.name.startswith("up_blocks.") and t.name.count(".") == 1)]
-    return named or [t for t in taps if is_block(t.name)]
+    """Return the middle block and every decoder block; in a network without such names its numbered blocks, or all."""
+    blocks = [t for t in taps if is_block(t.name)]
+    decoder = [t for t in blocks if t.name == "mid_block" or re.fullmatch(r"up_blocks\.[0-9]+", t.name)]
+    return decoder or [t for t in blocks if re.fullmatch(r".*\.[0-9]+", t.name)] or blocks

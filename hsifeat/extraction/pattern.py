@@ -21,7 +21,7 @@ class Pattern:
     """What is chosen for an extraction, see `prepare`; the defaults are the usual choice."""
 
     backbone: str | None = None
-    timesteps: Sequence[int] = TIMESTEPS
+    timesteps: Sequence[int] | str = TIMESTEPS
     layers: Sequence[str] | None = None
     projection: str | Projection | None = None
     tile: int = 64

@@ -18,6 +18,7 @@ from hsifeat.pretraining.result import WEIGHTS, write_model
 from hsifeat.pretraining.run import Budget, train
 from hsifeat.pretraining.subjects import Subject, of_images, of_scenes
 from hsifeat.pretraining.training import DivergedError, Trainer
+from hsifeat.recipes import choose_training
 from hsifeat.scenes import Scene, open_scene
 from hsifeat.work.events import Listener, Note, silent
 
@@ -32,13 +33,14 @@ Data = Scene | str | Path
 def pretrain(
     data: Data | Sequence[Data],
     *,
-    network: str = "mtmsd",
-    size: str = "small",
+    network: str | None = None,
+    size: str | None = None,
     out: str | Path,
     steps: int | None = None,
     minutes: float | None = None,
     components: int | None = None,
     learning_rate: float | None = None,
+    recipe: str | Path | None = None,
     seed: int = 0,
     start: str | Path | None = None,
     dtype: str = "float32",
@@ -53,8 +55,8 @@ def pretrain(
     ----------
     data : Scene, str or Path, or a sequence of them
         Scenes with the same bands, or what `open_scene` takes; for ``natural32`` a folder or tar archive of image files.
-    network, size : str
-        A preset: ``mtmsd`` (in the manner of MTMSD), ``diffcrn`` (of DiffCRN) or ``natural32``, each ``small`` (a few
+    network, size : str, optional
+        A preset, by default ``mtmsd`` in ``small``. There are ``mtmsd`` (in the manner of MTMSD), ``diffcrn`` (of DiffCRN) or ``natural32``, each ``small`` (a few
         minutes on two CPU cores) or ``paper``.
     out : str or Path
         Folder of the model. A run that was interrupted there goes on; one that is complete is left as it is, unless more
@@ -67,6 +69,9 @@ def pretrain(
         Principal components that the network sees of a scene; by default the preset's.
     learning_rate : float, optional
         Of AdamW; by default the preset's.
+    recipe : str or Path, optional
+        A published training by name, or a ``.toml`` file, see `hsifeat.recipes`: whatever of the options above is not given
+        is chosen as there.
     seed : int
         Seed of weights, patches, timesteps and noise.
     start : str or Path, optional
@@ -100,7 +105,11 @@ def pretrain(
     """
     if dtype not in DTYPES:
         raise PretrainingError(f"weights are kept as {' or '.join(DTYPES)}; found {dtype!r}")
-    preset = _preset(network, size, learning_rate)
+    chosen = choose_training(
+        recipe, network=network, size=size, steps=steps, components=components, learning_rate=learning_rate
+    )
+    network, size, steps, components = chosen.network, chosen.size, chosen.steps, chosen.components
+    preset = _preset(network, size, chosen.learning_rate)
     budget = Budget(preset.steps if steps is None and minutes is None else steps, minutes)
     folder = Path(out)
     check_free(folder)
@@ -131,7 +140,7 @@ def pretrain(
         "network": network,
         "size": size,
         "components": components,
-        "learning-rate": learning_rate,
+        "learning-rate": chosen.learning_rate,
         "start": start,
         "dtype": None if dtype == "float32" else dtype,
         "seed": seed,

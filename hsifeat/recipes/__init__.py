@@ -1,11 +1,11 @@
-"""Published extractions by name: one TOML file each, which says what to extract with and in what it differs from the paper."""
+"""Published extractions by name: one TOML file each, which says how to train and extract, and in what that differs from the paper."""
 
 from __future__ import annotations
 
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,7 +18,7 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     backbone: str | None = None
-    timesteps: list[int] | None = None
+    timesteps: list[int] | Annotated[str, Field(pattern=r"^auto:[0-9]{1,9}$")] | None = None
     layers: list[str] | None = None
     projection: str | None = None
     tile: int | None = None
@@ -36,6 +36,18 @@ class Options(BaseModel):
     dtype: str | None = None
 
 
+class Training(BaseModel):
+    """How a recipe's backbone is trained: options of `hsifeat.pretrain`, under the same names, with their usual values."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    network: str = "mtmsd"
+    size: str = "small"
+    components: int | None = None
+    steps: int | None = None
+    learning_rate: float | None = None
+
+
 class NamedRecipe(BaseModel):
     """A published extraction.
 
@@ -49,6 +61,8 @@ class NamedRecipe(BaseModel):
         In what it differs from what was published, and what was not published.
     extract : Options
         What is chosen.
+    pretrain : Training or None
+        How its backbone is trained, where that is done on the scene itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -57,6 +71,7 @@ class NamedRecipe(BaseModel):
     source: str
     differs: list[str] = []
     extract: Options
+    pretrain: Training | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -100,8 +115,25 @@ def open_recipe(source: str | Path) -> NamedRecipe:
         return NamedRecipe.model_validate(given)
     except ValidationError as error:
         wrong = error.errors()[0]
-        where, fields = ("below extract", Options) if len(wrong["loc"]) > 1 else ("at the top", NamedRecipe)
+        parts: dict[object, type[BaseModel]] = {"extract": Options, "pretrain": Training}
+        deep = len(wrong["loc"]) > 1
+        where = f"below {wrong['loc'][0]}" if deep else "at the top"
+        fields = parts[wrong["loc"][0]] if deep else NamedRecipe
         allowed = f"; allowed {where}: {', '.join(fields.model_fields)}" if wrong["type"] == "extra_forbidden" else ""
         raise HsifeatError(
             f"the recipe {source}: {'.'.join(map(str, wrong['loc']))}: {wrong['msg']}{allowed}"
         ) from error
+
+
+def choose_training(recipe: str | Path | None, **given: Any) -> Training:
+    """Return how to train a backbone: what is given and not None, and the rest as a recipe or the usual choice says.
+
+    Raises
+    ------
+    HsifeatError
+        There is no such recipe, or it has no word on training.
+    """
+    usual = Training() if recipe is None else open_recipe(recipe).pretrain
+    if usual is None:
+        raise HsifeatError(f"the recipe {recipe} says nothing of training: its backbone is one that others trained")
+    return usual.model_copy(update={name: value for name, value in given.items() if value is not None})
