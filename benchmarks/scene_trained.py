@@ -1,7 +1,8 @@
 """What training on the scene is worth: networks trained on Indian Pines for 1, 5 and 20 minutes beside the same ones untrained.
 
-``.venv/bin/python benchmarks/scene_trained.py NETWORK`` trains the small preset of ``mtmsd`` or ``diffcrn`` on two CPU cores, each
-budget going on from the one before, extracts with each and with the untrained network, and fits heads under a random and a disjoint
+``.venv/bin/python benchmarks/scene_trained.py NETWORK`` trains the small preset of ``mtmsd`` or ``diffcrn`` on one CPU core, each
+budget going on from the one before (a minute is as many steps as a quiet core does in one: where others use the machine, measure
+that first, with ``--probe``, and give it), extracts with each and with the untrained network, and fits heads under a random and a disjoint
 split, five draws each, with equal numbers of training pixels. It writes ``benchmarks/results/scene_trained_NETWORK.json``: mean and
 standard deviation of the overall accuracy, differences paired by draw. ``--pixels`` compares windows centred on labelled pixels with
 the dense way on the last model instead, in cost and accuracy. ``--quick`` sees in seconds that everything runs, and keeps nothing.
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from scoring import RESULTS, Told, about_run, accuracy, mean_sd
 
 SCENE, MINUTES = "indian-pines", (1.0, 5.0, 20.0)
@@ -37,10 +39,17 @@ def main() -> None:
     parser.add_argument("--pixels", action="store_true")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seed", type=int, default=0, help="of weights, patches and noise in training")
+    parser.add_argument("--probe", action="store_true", help="only tell how many steps a minute this core does")
+    parser.add_argument("--steps-per-minute", type=float, help="of a quiet core; by default measured first")
     parser.add_argument("--folder", type=Path, help="where models and stores lie; by default a temporary folder")
     options = parser.parse_args()
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="hsifeat-scene-trained-") as temporary:
-        study = Study(options.network, options.folder or Path(temporary), options.seed, quick=options.quick)
+        if options.probe:
+            print(probe(options.network, Path(temporary)))
+            return
+        rate = 3.0 if options.quick else options.steps_per_minute or probe(options.network, Path(temporary))
+        study = Study(options.network, options.folder or Path(temporary), options.seed, rate, quick=options.quick)
         content = study.pixels() if options.pixels else study.budgets()
     text = json.dumps({**about_run(("torch", "diffusers", "scikit-learn")), **content}, indent=1) + "\n"
     if options.quick:
@@ -55,8 +64,8 @@ def main() -> None:
 class Study:
     """One network: its models by budget, their stores, and what heads make of them."""
 
-    def __init__(self, network: str, folder: Path, seed: int, *, quick: bool) -> None:
-        self.network, self.folder, self.seed, self.quick = network, folder, seed, quick
+    def __init__(self, network: str, folder: Path, seed: int, rate: float, *, quick: bool) -> None:
+        self.network, self.folder, self.seed, self.rate, self.quick = network, folder, seed, rate, quick
         self.timesteps = TIMESTEPS[:1] if quick else TIMESTEPS
         self.draws = 2 if quick else DRAWS
         self.scores: dict[str, dict[str, dict[str, list[float]]]] = {}
@@ -103,6 +112,7 @@ class Study:
             "scene": SCENE,
             "network": self.network,
             "training_seed": self.seed,
+            "steps_per_minute_of_one_core": self.rate,
             "splits": SPLITS,
             "draws": self.draws,
             "planes": {"timesteps": self.timesteps, "layers": LAYERS[self.network]},
@@ -115,10 +125,14 @@ class Study:
         folder = self.folder / f"{self.network}-{self.seed}"
         copy = self.folder / f"{folder.name}-{minutes:g}min"
         if not copy.exists():
-            record = folder / "training.json"
-            done = json.loads(record.read_text())["seconds"] / 60 if record.exists() else 0.0
-            budget: dict[str, Any] = {"steps": round(3 * minutes)} if self.quick else {"minutes": minutes - done}
-            hsifeat.pretrain(SCENE, network=self.network, out=folder, seed=self.seed, listen=Told(), **budget)
+            hsifeat.pretrain(
+                SCENE,
+                network=self.network,
+                out=folder,
+                seed=self.seed,
+                steps=round(minutes * self.rate),
+                listen=Told(),
+            )
             shutil.copytree(folder, copy)
         facts = json.loads((copy / "training.json").read_text())
         return {
@@ -188,6 +202,15 @@ class Study:
             }
             for split, of in self.scores.items()
         }
+
+
+def probe(network: str, folder: Path) -> float:
+    """Return how many training steps this core does in a minute, from half a minute of them."""
+    import hsifeat
+
+    model = hsifeat.pretrain(SCENE, network=network, out=folder / "probe", minutes=0.5, listen=Told())
+    facts = json.loads((model / "training.json").read_text())
+    return round(60 * facts["steps"] / facts["seconds"], 1)
 
 
 def paired(labels: Any, seed: int) -> dict[str, Any]:
