@@ -118,7 +118,7 @@ def test_every_verb_has_help_with_an_example(hsifeat, verb):
         pytest.param(["predict", "nowhere", "STORE", "--out", "m.png", "--probabilities"], 1, "write .tif, .npy or .mat; found 'm.png'", id="probabilities-picture"),
         pytest.param(["bench", "STORE", "--splits", "block:1"], 1, "unknown split 'block:1'; allowed: random:F", id="split"),
         pytest.param(["pretrain", "my scene.mat", "--network", "unet", "--out", "x"], 1, "unknown network 'unet'", id="network"),
-        pytest.param(["pretrain", "my scene.mat", "--steps", "0", "--out", "x"], 1, "a budget of 0 trains nothing", id="budget"),
+        pytest.param(["pretrain", "my scene.mat", "--steps", "0", "--out", "x"], 1, "a budget of 0 steps trains nothing", id="budget"),
         pytest.param(["layers", "nowhere"], 1, "no such file or folder: nowhere", id="backbone"),
     ],
 )  # fmt: skip
