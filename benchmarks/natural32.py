@@ -115,7 +115,7 @@ def compared(backbone: str, folder: Path, *, quick: bool) -> dict[str, Any]:
     import hsifeat
     from classifiers import PixelTable
     from classifiers.splits import parse_split
-    from classifiers.table import WINDOW_PX
+    from classifiers.inputs import WINDOW_PX
 
     layers, timesteps = decoder_layers(backbone), TIMESTEPS
     if quick:

@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifiers.inputs import check_input, has_planes, picks
+from classifiers.inputs import check_input, columns_of, has_planes, suited_input
 from classifiers.layout import Layout
 from classifiers.persistence import load_model, save_model
+from classifiers.reading import size_bytes
 from classifiers.splits import parse_split
-from classifiers.table import WINDOW_PX, PixelTable
+from classifiers.table import PixelTable
 from classifiers.trials import DISJOINT, Trial, Trials
+from classifiers.tuning import Tuning
 from hsifeat.errors import HeadError, StoreError
 from hsifeat.features import Features, PlaneLike
 from hsifeat.scenes.maps import Legend
+from hsifeat.types import PlaneId
+from hsifeat.work.events import Listener, Note, silent
 
 if TYPE_CHECKING:
     from classifiers.heads.base import Head
@@ -53,6 +57,7 @@ class Model:
     train_pixels: int
     trial: Trial | None = None
     beside: Trial | None = None
+    tuning: Tuning | None = None
 
     @property
     def legend(self) -> Legend:
@@ -62,7 +67,7 @@ class Model:
     def lines(self) -> list[str]:
         """Say how it did in a few lines of text; under a random split also how the head does under a disjoint one."""
         if self.trial is None:
-            return []
+            return [] if self.tuning is None else self.tuning.lines()
         said = self.trial.lines(self.class_names)
         if self.beside is not None:
             said += ["beside it, the same head fitted anew under a split that keeps test pixels apart:"]
@@ -78,6 +83,7 @@ class Model:
             "class_colours": {str(c): n for c, n in self.class_colours.items()},
             "recipe": self.recipe,
             "train_pixels": self.train_pixels,
+            "tuning": None if self.tuning is None else self.tuning.to_json(),
         }
         save_model(self.head, folder, meta=meta)
 
@@ -88,6 +94,7 @@ class Model:
         try:
             if head.layout is None:
                 raise ValueError("no layout")  # noqa: TRY301  # told below, with the other things that may be missing
+            tuning = meta.get("tuning")
             return cls(
                 head=head,
                 layout=head.layout,
@@ -95,6 +102,7 @@ class Model:
                 class_colours={int(c): _colour(n) for c, n in meta["class_colours"].items()},
                 recipe=dict(meta["recipe"]),
                 train_pixels=int(meta["train_pixels"]),
+                tuning=None if tuning is None else Tuning.from_json(tuning),
             )
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise HeadError(
@@ -102,18 +110,61 @@ class Model:
             ) from error
 
     def check(self, features: Features) -> None:
-        """Raise `HeadError` unless a store's planes come from the recipe that the head learned from; scenes may differ."""
-        bands = {group.width for group in self.layout.spectral}
-        if bands - {features.shape[2]}:
+        """Refuse a store whose columns do not mean what the head learned; scenes may differ.
+
+        Raises
+        ------
+        HeadError
+            Naming what differs: planes, fields of the recipe, bands, means or neighbourhoods that the store does not
+            have, or the scene where the head learned positions.
+        """
+        self._check_bands(features)
+        self._check_planes(features)
+        if any(group.kind == "position" for group in self.layout) and features.recipe["scene"] != self.recipe["scene"]:
             raise HeadError(
-                f"this head learned from spectra of {bands.pop()} bands; {features.name} has {features.shape[2]}"
+                f"this head learned positions in another scene, which mean nothing in {features.scene.name}: fit one "
+                "without positions"
             )
+
+    def _check_bands(self, features: Features) -> None:
+        for group in self.layout:
+            pixels = (group.size or 1) ** 2 if group.kind == "patch" else 1
+            if group.layer is None and group.kind != "position" and group.width != features.shape[2] * pixels:
+                raise HeadError(
+                    f"this head learned from spectra of {group.width // pixels} bands; {features.name} has {features.shape[2]}"
+                )
+
+    def _check_planes(self, features: Features) -> None:
+        if not self.layout.learned:
+            return
         wrong = features.differences(self.recipe)
-        if wrong and self.layout.learned:
+        if wrong:
             fields = ", ".join(f"{name}: {str(a)[:20]} there, {str(b)[:20]} learned" for name, a, b in wrong[:5])
+            more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
             raise HeadError(
-                f"the planes of {features.name} come from another recipe than this head learned from: {fields}"
+                f"the planes of {features.name} come from another recipe than this head learned from: {fields}{more}"
             )
+        there = {plane.id: plane for plane in features.planes}
+        ids = [PlaneId(g.t, g.layer) for g in self.layout if g.t is not None and g.layer is not None]
+        missing = [str(one) for one in dict.fromkeys(ids) if one not in there]
+        if missing:
+            raise HeadError(
+                f"this head learned from planes that {features.name} does not have, or not completely: "
+                f"{', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}; extract them, or fit on what is there"
+            )
+        for group, one in zip(self.layout.learned, ids, strict=True):
+            plane = there[one]
+            pixels = (group.size or 1) ** 2 if group.kind == "patch" else 1
+            if group.width != plane.channels * pixels:
+                raise HeadError(
+                    f"this head learned from {group.width // pixels} channels of {one}; {features.name} has {plane.channels}"
+                )
+            side = features.owner(plane)[0].window_px
+            if side is not None and (group.kind == "patch" or (group.kind == "mean" and group.size != side)):
+                raise HeadError(
+                    f"this head learned from {group}; {features.name} lists pixels, with means over {side} px and no "
+                    "neighbourhoods: extract the scene without --pixels"
+                )
 
 
 def _colour(text: str) -> str:
@@ -132,6 +183,8 @@ def fit_model(
     planes: Sequence[PlaneLike] | None = None,
     seed: int = 0,
     params: Mapping[str, Any] | None = None,
+    tune: bool = False,
+    listen: Listener = silent,
 ) -> Model:
     """Fit one head on a store.
 
@@ -142,7 +195,7 @@ def fit_model(
     head : str
         Name of the head.
     inputs : str, optional
-        ``spectra``, ``spectra+window``, ``planes`` or ``spectra+planes``, the default.
+        Of `classifiers.inputs.INPUTS`; by default what suits the head, see `suited_input`.
     labels : str, optional
         Name of a label map in the store.
     split : str, optional
@@ -154,24 +207,37 @@ def fit_model(
         Seed of the split and of the head.
     params : mapping, optional
         Parameters of the head.
+    tune : bool
+        Choose the parameters of the head's `search_space` that are not in `params`, by folds within the training pixels;
+        see `classifiers.tuning.tune`.
+    listen : callable
+        Gets the events of the run.
 
     Raises
     ------
     HsifeatError
         Anything unknown, or labels that can't be split so.
     """
-    chosen = inputs or "spectra+planes"
+    chosen = inputs or suited_input(head, features)
     check_input(chosen, head)
     if has_planes(chosen) and not features.select(planes):
         raise StoreError(f"{features.name} has no plane to learn from: name some with --planes, or --inputs spectra")
     rule = None if split is None else parse_split(split, features.scene.labels)
-    table = PixelTable.from_store(features, labels=labels, planes=planes, window=WINDOW_PX).take(picks(chosen))
-    trials = Trials(features, table, head, seed, dict(params or {}))
+    table = PixelTable.from_store(
+        features,
+        labels=labels,
+        planes=planes if has_planes(chosen) else [],
+        **columns_of([chosen], features),
+    )
+    size = size_bytes(len(table), table.layout) / 1e6
+    listen(Note(f"{chosen}: {len(table)} labelled pixels, {table.layout.width} columns, {size:.0f} MB"))
+    trials = Trials(features, table, head, seed, dict(params or {}), tune, listen)
     trial, beside = None, None
     if rule is None:
-        fitted = trials.fit(table)
+        fitted, tuning = trials.fit(table)
     else:
         fitted, trial = trials.run(rule, rule.draw(table.labels, seed))
+        tuning = trial.tuning
         if rule.kind == "random":
             beside = trials.beside(trial.train_pixels)
     return Model(
@@ -183,4 +249,5 @@ def fit_model(
         train_pixels=len(table) if trial is None else trial.train_pixels,
         trial=trial,
         beside=beside,
+        tuning=tuning,
     )

@@ -1,4 +1,4 @@
-"""The layout of a table: which columns are spectra, which a plane, which a window mean.
+"""The layout of a table: which columns are spectra, which a plane, a window mean, a neighbourhood, or the position.
 
 Heads find their inputs by it: FiLM its conditioning columns, a mixing head its (t, layer) groups.
 """
@@ -22,7 +22,9 @@ class ColumnGroup:
     Attributes
     ----------
     kind : {"spectra", "plane", "mean", "patch", "position"}
-        What the columns hold. A ``mean`` is a window mean of the plane (t, layer), or of the spectra when both are None.
+        What the columns hold. A ``mean`` is a window mean of the plane (t, layer), or of the spectra when both are None; so
+        is a ``patch`` a neighbourhood, whose columns go by its row, its column, then by channel. A ``position`` is row and
+        column of the pixel.
     start, stop : int
         First column, and the one after the last.
     t, layer : int and str, or None
@@ -49,7 +51,7 @@ class ColumnGroup:
         return self.kind in ("spectra", "mean") and self.layer is None
 
     def __str__(self) -> str:
-        source = "spectra" if self.is_spectral else self.kind if self.t is None else f"t{self.t}/{self.layer}"
+        source = f"t{self.t}/{self.layer}" if self.layer else "position" if self.kind == "position" else "spectra"
         return source if self.size is None else f"{source} {self.kind} {self.size}x{self.size}"
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from classifiers.heads.registry import head_class, head_names
 from classifiers.layout import Layout
-from classifiers.table import read_columns
+from classifiers.reading import read_columns, size_bytes
 from hsifeat.errors import HeadError
 from hsifeat.features import Features
 from hsifeat.scenes.maps import check_map_fits, check_map_path, write_map, write_probabilities
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from classifiers.fitting import Model
     from classifiers.heads.base import Head
 
+# A block's table takes at most so many bytes, however many columns it has.
+_BLOCK_BYTES = 2**27
 _BLOCK_PX = 128
 
 
@@ -73,6 +75,7 @@ def predict_maps(
     layout: Layout,
     heads: Mapping[str, tuple[Head, Sequence[int] | NDArray[np.intp]]],
     *,
+    block_px: int | None = None,
     listen: Listener = silent,
 ) -> dict[str, NDArray[np.integer]]:
     """Predict the class of every valid pixel that the store has planes at by several heads at once; the columns are read once.
@@ -85,6 +88,8 @@ def predict_maps(
         All columns that the heads need between them.
     heads : mapping of str to (Head, columns)
         Fitted heads on integer classes, each with the columns of `layout` that it takes.
+    block_px : int, optional
+        Side of the blocks in which the scene is read; by default 128 px, less where there are many columns.
     listen : callable
         Gets the events of the run.
 
@@ -97,7 +102,7 @@ def predict_maps(
     maps = {name: np.zeros((height, width), _dtype(head)) for name, (head, _) in heads.items()}
     listen(Started("map", height * width, "pixels"))
     done, known = 0, _known(features, layout)
-    for window in windows(height, width, _BLOCK_PX):
+    for window in windows(height, width, block_px or _block_px(layout)):
         rows, cols = np.nonzero(known[window.slices])
         at = rows + window.row, cols + window.col
         if len(rows):
@@ -110,13 +115,16 @@ def predict_maps(
     return maps
 
 
-def predict_map(features: Features, head: Head, layout: Layout, *, listen: Listener = silent) -> NDArray[np.integer]:
+def predict_map(
+    features: Features, head: Head, layout: Layout, *, block_px: int | None = None, listen: Listener = silent
+) -> NDArray[np.integer]:
     """Predict the class of every valid pixel by one head, see `predict_maps`."""
-    return predict_maps(features, layout, {"": (head, np.arange(layout.width))}, listen=listen)[""]
+    heads = {"": (head, np.arange(layout.width))}
+    return predict_maps(features, layout, heads, block_px=block_px, listen=listen)[""]
 
 
 def predict_probabilities(
-    features: Features, head: Head, layout: Layout, *, listen: Listener = silent
+    features: Features, head: Head, layout: Layout, *, block_px: int | None = None, listen: Listener = silent
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
     """Predict the probability of every class for every valid pixel, block by block.
 
@@ -128,6 +136,8 @@ def predict_probabilities(
         Fitted; one that knows probabilities.
     layout : Layout
         The columns it takes.
+    block_px : int, optional
+        As `predict_maps` takes it.
     listen : callable
         Gets the events of the run.
 
@@ -145,16 +155,16 @@ def predict_probabilities(
     if not hasattr(head, "predict_proba"):
         able = ", ".join(name for name in head_names() if hasattr(head_class(name), "predict_proba"))
         raise HeadError(f"{type(head).__name__} gives no probabilities: fit a head that does ({able}), or map classes")
-    return _probabilities(features, head, layout, listen)
+    return _probabilities(features, head, layout, block_px or _block_px(layout), listen)
 
 
 def _probabilities(
-    features: Features, head: Any, layout: Layout, listen: Listener
+    features: Features, head: Any, layout: Layout, block_px: int, listen: Listener
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
     height, width, _ = features.shape
     listen(Started("map", height * width, "pixels"))
     done, known = 0, _known(features, layout)
-    for window in windows(height, width, _BLOCK_PX):
+    for window in windows(height, width, block_px):
         rows, cols = np.nonzero(known[window.slices])
         values = np.full((window.rows, window.cols, len(head.classes_)), np.nan, np.float32)
         if len(rows):
@@ -165,6 +175,14 @@ def _probabilities(
         done += window.rows * window.cols
         listen(Advanced("map", done))
     listen(Finished("map"))
+
+
+def _block_px(layout: Layout) -> int:
+    """Return the side of a block whose table is not too large: a power of 2, so that blocks lie in the store's chunks."""
+    side = _BLOCK_PX
+    while side > 1 and size_bytes(side * side, layout) > _BLOCK_BYTES:
+        side //= 2
+    return side
 
 
 def _known(features: Features, layout: Layout) -> NDArray[np.bool_]:

@@ -4,65 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.layout import ColumnGroup, Layout
+from classifiers.reading import make_layout, read_columns
+from classifiers.scenes import check_alike, under_each_other
 from hsifeat.errors import StoreError
 from hsifeat.features import Features, PlaneLike, open_features
 from hsifeat.scenes import Labels
-from hsifeat.types import PlaneId
+from hsifeat.stack import StoreLike, open_together
 
 if TYPE_CHECKING:
     from classifiers.splits import BoundSplit
-
-WINDOW_PX = 5
-
-
-def make_layout(
-    features: Features,
-    *,
-    spectra: bool = True,
-    window: int | None = None,
-    planes: Sequence[PlaneLike] | None = None,
-    means: int | None = None,
-) -> Layout:
-    """Lay out columns over what a store holds.
-
-    Parameters
-    ----------
-    features : Features
-        The store.
-    spectra : bool
-        Whether the spectra come first.
-    window : int, optional
-        Add the spectra's means over windows of this side.
-    planes : sequence, optional
-        As `Features.select` takes them; None takes all, an empty sequence none.
-    means : int, optional
-        Add each plane's means over windows of this side, MTMSD's global features, as a group ``mean`` behind the plane's
-        own. A store that lists pixels has those of `Features.window_px`.
-    """
-    groups: list[ColumnGroup] = []
-
-    def add(width: int, **facts: Any) -> None:
-        start = groups[-1].stop if groups else 0
-        groups.append(ColumnGroup(start=start, stop=start + width, **facts))
-
-    if spectra:
-        add(features.shape[2], kind="spectra")
-    if window:
-        add(features.shape[2], kind="mean", size=window)
-    for plane in features.select(planes):
-        add(plane.channels, kind="plane", t=plane.id.t, layer=plane.id.layer)
-        if means:
-            add(plane.channels, kind="mean", t=plane.id.t, layer=plane.id.layer, size=means)
-    if not groups:
-        raise StoreError(f"{features.name} gives no columns: ask for spectra, a window or planes")
-    return Layout(tuple(groups))
 
 
 def pick_labels(features: Features, name: str | None = None) -> Labels:
@@ -71,25 +28,6 @@ def pick_labels(features: Features, name: str | None = None) -> Labels:
 
     together = both_sides(features.scene.labels) if name is None else None
     return features.labels(name) if together is None else together
-
-
-def read_columns(
-    features: Features, layout: Layout, rows: NDArray[np.intp], cols: NDArray[np.intp], *, keep: bool = False
-) -> NDArray[np.float32]:
-    """Read the columns of a layout at pixels: (n, width) float32; `keep` as `Features.sample` takes it."""
-    table = np.empty((len(rows), layout.width), np.float32)
-    for group in layout:
-        table[:, group.start : group.stop] = _read_group(features, group, rows, cols, keep=keep)
-    return table
-
-
-def _read_group(
-    features: Features, group: ColumnGroup, rows: NDArray[np.intp], cols: NDArray[np.intp], *, keep: bool
-) -> NDArray[np.float32]:
-    pool = group.size if group.kind == "mean" else None
-    if group.layer is None or group.t is None:
-        return features.spectra(rows, cols, pool=pool)
-    return features.sample(rows, cols, [PlaneId(group.t, group.layer)], pool=pool, keep=keep)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,11 +41,17 @@ class PixelTable:
     y : (n,) integer array
         Class of each pixel, never 0.
     rows, cols : (n,) integer arrays
-        Where each pixel lies.
+        Where each pixel lies in its scene.
+    scene : (n,) integer array
+        Which scene each pixel lies in, from 0: the groups of scikit-learn's `LeaveOneGroupOut`.
     layout : Layout
         What the columns are.
     labels : Labels
-        The label map that the pixels come from.
+        The label map that the pixels come from. Those of several scenes lie under each other, far apart.
+    scene_names : tuple of str
+        Name of each scene.
+    tops : tuple of int
+        Row of `labels` in which each scene begins.
     maps : mapping of str to Labels
         All label maps of the scene, for the split ``official``.
     """
@@ -116,52 +60,100 @@ class PixelTable:
     y: NDArray[np.integer]
     rows: NDArray[np.intp]
     cols: NDArray[np.intp]
+    scene: NDArray[np.intp]
     layout: Layout
     labels: Labels
+    scene_names: tuple[str, ...]
+    tops: tuple[int, ...] = (0,)
     maps: Mapping[str, Labels] = field(default_factory=dict)
 
     @classmethod
     def from_store(
         cls,
-        store: str | Path | Features | None = None,
+        store: StoreLike | Sequence[StoreLike] | None = None,
         *,
         labels: str | Labels | None = None,
         planes: Sequence[PlaneLike] | None = None,
         spectra: bool = True,
         window: int | None = None,
+        spectral_patch: int | None = None,
         means: int | None = None,
+        patch: int | None = None,
+        position: bool = False,
     ) -> PixelTable:
-        """Read the labelled pixels of a store.
+        """Read the labelled pixels of stores.
+
+        Stores of one scene stand side by side, see `hsifeat.stack.Stack`. Scenes stand under each other: classes of one
+        name are one class, numbered as in the first scene. Each scene's stores are given in the same order.
 
         Parameters
         ----------
-        store : str, Path or Features, optional
-            As `open_features` takes it.
+        store : str, Path, Features or a sequence of them, optional
+            Each as `open_features` takes it; left out, the store completed last.
         labels : str or Labels, optional
-            Name of a label map in the store, or a label map; by default as `pick_labels` takes it.
-        planes, spectra, window, means
+            Name of a label map in the store, or a label map of a single scene; by default as `pick_labels` takes it.
+        planes, spectra, window, spectral_patch, means, patch, position
             As `make_layout` takes them.
 
         Raises
         ------
         StoreError
-            No such store, plane or labels, labels of another shape, or labelled pixels that the store does not list.
+            No such store, plane or labels, labels of another shape, labelled pixels that the store does not list, scenes
+            that do not go together, or a table larger than the machine's memory.
         """
-        features = store if isinstance(store, Features) else open_features(store)
-        chosen = features.usable(labels if isinstance(labels, Labels) else pick_labels(features, labels))
-        layout = make_layout(features, spectra=spectra, window=window, planes=planes, means=means)
-        rows, cols = np.nonzero(chosen.classes)
-        if not len(rows):
-            raise StoreError(f"the labels {chosen.name!r} have no labelled pixel")
-        columns = read_columns(features, layout, rows, cols, keep=True)
-        return cls(columns, chosen.classes[rows, cols], rows, cols, layout, chosen, features.scene.labels)
+        found = _by_scene(store)
+        check_alike(found, planes=any(features.select(planes) for features in found), spectra=spectra or bool(window))
+        if len(found) > 1 and isinstance(labels, Labels):
+            raise StoreError(f"{len(found)} scenes can't have one label map: name a map that each store has")
+        tables: list[PixelTable] = []
+        for features in found:
+            chosen = features.usable(labels if isinstance(labels, Labels) else pick_labels(features, labels))
+            layout = make_layout(
+                features,
+                spectra=spectra,
+                window=window,
+                spectral_patch=spectral_patch,
+                planes=planes,
+                means=means,
+                patch=patch,
+                position=position,
+            )
+            if tables and layout != tables[0].layout:
+                raise StoreError(
+                    f"{features.name} has other columns than {found[0].name}: "
+                    f"{_first_difference(layout, tables[0].layout)}; name planes that each has"
+                )
+            rows, cols = np.nonzero(chosen.classes)
+            if not len(rows):
+                raise StoreError(f"the labels {chosen.name!r} have no labelled pixel")
+            tables.append(
+                cls(
+                    X=read_columns(features, layout, rows, cols, keep=True),
+                    y=chosen.classes[rows, cols],
+                    rows=rows,
+                    cols=cols,
+                    scene=np.zeros(len(rows), np.intp),
+                    layout=layout,
+                    labels=chosen,
+                    scene_names=(features.scene.name,),
+                    maps=features.scene.labels,
+                )
+            )
+        return tables[0] if len(tables) == 1 else under_each_other(tables)
 
     def __len__(self) -> int:
         return len(self.y)
 
     def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.integer] | slice) -> PixelTable:
         """Take rows by mask, indices or slice."""
-        return replace(self, X=self.X[rows], y=self.y[rows], rows=self.rows[rows], cols=self.cols[rows])
+        return replace(
+            self,
+            X=self.X[rows],
+            y=self.y[rows],
+            rows=self.rows[rows],
+            cols=self.cols[rows],
+            scene=self.scene[rows],
+        )
 
     def take(self, keep: Callable[[ColumnGroup], bool]) -> PixelTable:
         """Take the column groups that `keep` says yes to; a copy with a layout of its own."""
@@ -169,9 +161,15 @@ class PixelTable:
         return replace(self, X=np.ascontiguousarray(self.X[:, columns]), layout=self.layout.take(keep))
 
     @property
+    def at(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Row and column of each pixel on the grid of `labels`: (n,) integer arrays."""
+        return self.rows + np.array(self.tops, np.intp)[self.scene], self.cols
+
+    @property
     def pixels(self) -> NDArray[np.intp]:
-        """Number of each row's pixel, counted along the scene's rows: (n,) integer array."""
-        return np.asarray(self.rows * self.labels.classes.shape[1] + self.cols, np.intp)
+        """Number of each row's pixel, counted along the rows of `labels`: (n,) integer array."""
+        rows, cols = self.at
+        return np.asarray(rows * self.labels.classes.shape[1] + cols, np.intp)
 
     def cv(self, split: str, n_splits: int = 5, *, seed: int = 0) -> BoundSplit:
         """Return a scikit-learn splitter over this table's rows, or over some of them where it is nested.
@@ -188,4 +186,22 @@ class PixelTable:
         from classifiers.splits import BoundSplit, parse_split
 
         rule = parse_split(split, self.maps)
-        return BoundSplit(rule, self.labels, self.rows, self.cols, self.X, n_splits, seed)
+        return BoundSplit(rule, self.labels, *self.at, self.X, n_splits, seed)
+
+
+def _by_scene(store: StoreLike | Sequence[StoreLike] | None) -> list[Features]:
+    """Open stores, those of one scene side by side, in the order in which scenes come first."""
+    given = [store] if store is None or isinstance(store, StoreLike) else list(store)
+    scenes: dict[str, list[Features]] = {}
+    for one in given or [None]:
+        features = one if isinstance(one, Features) else open_features(one)
+        scenes.setdefault(str(features.recipe["scene"]), []).append(features)
+    return [open_together(stores) for stores in scenes.values()]
+
+
+def _first_difference(layout: Layout, other: Layout) -> str:
+    """Tell the first group that two layouts do not share."""
+    for mine, theirs in zip_longest(layout, other):
+        if mine != theirs:
+            return " where the other has ".join("nothing" if g is None else f"{g} ({g.width})" for g in (mine, theirs))
+    return "nothing"

@@ -1,4 +1,4 @@
-"""One head under one draw of a split: fitted, scored, and how much of the score may be leakage."""
+"""One head under one draw of a split: tuned, fitted, scored, and how much of the score may be leakage."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from classifiers.metrics import Scores, score
 from classifiers.splits import Draw, Leakage, Split, contexts_of, leakage, parse_split, thin
 from classifiers.splits.draw import Kind
 from classifiers.table import PixelTable
+from classifiers.tuning import Tuning, tune
 from hsifeat.errors import SplitError
 from hsifeat.features import Features
+from hsifeat.work.events import Listener, silent
 
 if TYPE_CHECKING:
     from classifiers.heads.base import Head
@@ -41,6 +43,8 @@ class Trial:
         Classes that the split left out.
     notes : tuple of str
         What a user should know of the draw.
+    tuning : Tuning or None
+        How its parameters were chosen within the training pixels, if they were.
     """
 
     split: str
@@ -51,6 +55,7 @@ class Trial:
     context: str
     left_out: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    tuning: Tuning | None = None
 
     def lines(self, class_names: Mapping[int, str]) -> list[str]:
         """Say it in a few lines of text: scores, leakage, classes left out, notes."""
@@ -59,6 +64,8 @@ class Trial:
         said.append(f"  leakage: {self.leakage} (context: {self.context})")
         if self.left_out:
             said.append("  left out: " + ", ".join(class_names[c] for c in self.left_out))
+        if self.tuning is not None:
+            said += [f"  {line}" for line in self.tuning.lines()]
         return [*said, *(f"  {note}" for note in self.notes)]
 
 
@@ -78,6 +85,10 @@ class Trials:
         Seed of the head and of the disjoint split.
     params : dict
         Parameters of the head.
+    tune : bool
+        Whether to choose others by a search within the training pixels, anew for each fit.
+    listen : callable
+        Gets the events of searches.
     """
 
     features: Features
@@ -85,19 +96,24 @@ class Trials:
     head: str
     seed: int
     params: dict[str, Any]
+    tune: bool = False
+    listen: Listener = silent
 
-    def fit(self, train: PixelTable) -> Head:
-        """Fit on all rows of a table."""
+    def fit(self, train: PixelTable) -> tuple[Head, Tuning | None]:
+        """Fit on all rows of a table, tuned on them if that is wanted."""
         made = make_head(self.head, layout=train.layout, **self.params)
         if "random_state" in made.get_params():
             made.set_params(random_state=self.seed)
-        return made.fit(train.X, train.y)
+        found = tune(made, train, self.params, seed=self.seed, listen=self.listen) if self.tune else None
+        if found is not None:
+            made.set_params(**found.chosen.params)
+        return made.fit(train.X, train.y), found
 
     def run(self, rule: Split, draw: Draw) -> tuple[Head, Trial]:
         """Fit on the training pixels of a draw and score on its test pixels."""
-        at = self.table.rows, self.table.cols
+        at = self.table.at
         train, test = self.table[draw.train[at]], self.table[draw.test[at]]
-        fitted = self.fit(train)
+        fitted, tuning = self.fit(train)
         contexts = contexts_of(self.features, self.table.layout)
         return fitted, Trial(
             split=rule.text,
@@ -108,6 +124,7 @@ class Trials:
             context=" and ".join(sorted({str(one) for one in contexts})),
             left_out=draw.left_out,
             notes=draw.notes,
+            tuning=tuning,
         )
 
     def beside(self, train_pixels: int) -> Trial | None:

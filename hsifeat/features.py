@@ -233,6 +233,10 @@ class Features:
             picked |= dict.fromkeys(found)
         return list(picked)
 
+    def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
+        """Return the store that a plane lies in, and the plane as it is named there: this one, as it is named here."""
+        return self, plane
+
     def sample(
         self,
         rows: ArrayLike,
@@ -367,6 +371,7 @@ class Features:
         return at
 
     def _kept(self, plane: PlaneSpec, at: Pixels, pool: int | None) -> NDArray[np.float32]:
-        facts = str(plane.id), self.store.fingerprint(plane.id), at.rows.tobytes(), at.cols.tobytes(), str(pool)
+        owner, own = self.owner(plane)
+        facts = str(own.id), owner.store.fingerprint(own.id), at.rows.tobytes(), at.cols.tobytes(), str(pool)
         shape = len(at.rows), plane.channels
-        return kept(self.key, facts, shape, lambda: self._reader.sample(plane, at, pool))
+        return kept(owner.key, facts, shape, lambda: self._reader.sample(plane, at, pool))

@@ -17,11 +17,11 @@ from classifiers.comparison.entries import make_entries
 from classifiers.comparison.record import Record, run_key, versions
 from classifiers.comparison.results import Comparison, DrawnSplit, Entry, Pictures, Run, RunResult
 from classifiers.heads.registry import make_head
-from classifiers.inputs import INPUTS, has_planes, picks
+from classifiers.inputs import COMPARED, columns_of, has_planes, picks
 from classifiers.mapping import predict_maps
 from classifiers.metrics import score
 from classifiers.splits import GRAMMAR, Draw, Split, contexts_of, draw_sides, leakage, parse_split, thin
-from classifiers.table import WINDOW_PX, PixelTable, pick_labels
+from classifiers.table import PixelTable, pick_labels
 from hsifeat.errors import HeadError, SplitError, StoreError
 from hsifeat.features import Features, PlaneLike, open_features
 from hsifeat.scenes.colours import false_colour
@@ -40,7 +40,7 @@ def compare(
     heads: Sequence[str] = HEADS,
     splits: Sequence[str] = SPLITS,
     seeds: int = 5,
-    inputs: Sequence[str] = tuple(INPUTS),
+    inputs: Sequence[str] = COMPARED,
     labels: str | None = None,
     planes: Sequence[PlaneLike] | None = None,
     out: str | Path,
@@ -62,7 +62,7 @@ def compare(
     seeds : int
         Seeds 0 to ``seeds - 1``; each decides both the draw and the head, so entries are paired.
     inputs : sequence of str
-        Of ``spectra``, ``spectra+window`` (5x5 means), ``planes`` and ``spectra+planes``.
+        Of `classifiers.inputs.INPUTS`.
     labels : str, optional
         Name of a label map in the first store.
     planes : sequence, optional
@@ -96,7 +96,12 @@ def compare(
     ):
         raise StoreError("no plane to learn from: name some with --planes, or leave the inputs with planes out")
     tables = {
-        name: PixelTable.from_store(features, labels=pick_labels(first, labels), planes=planes, window=WINDOW_PX)
+        name: PixelTable.from_store(
+            features,
+            labels=pick_labels(first, labels),
+            planes=planes if any(has_planes(e.features) for e in entries) else [],
+            **columns_of({e.features for e in entries}, features),
+        )
         for name, features in opened.items()
     }
     bench = _Bench(opened, tables, Record(Path(out)), listen, {})

@@ -48,6 +48,10 @@ class Head(ClassifierMixin, BaseEstimator):
     ----------
     needs : frozenset of str
         Kinds of columns (of `ColumnGroup.kind`) without which the head can't work.
+    wants : frozenset of str
+        Kinds of columns that it makes use of where they are there: `fit` gives it those.
+    search_space : dict of str to list
+        Parameters that tuning tries, all combinations, at most a dozen; each list begins with the default.
     persisted_types : frozenset of str
         Dotted names of the classes beside scikit-learn's own that a fitted head holds and that loading may build.
     classes_ : (C,) array
@@ -55,6 +59,8 @@ class Head(ClassifierMixin, BaseEstimator):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    wants: ClassVar[frozenset[str]] = frozenset()
+    search_space: ClassVar[dict[str, list[Any]]] = {}
     persisted_types: ClassVar[frozenset[str]] = frozenset(
         {"classifiers.heads.columns.GroupReducer", "classifiers.layout.Layout", "classifiers.layout.ColumnGroup"}
     )

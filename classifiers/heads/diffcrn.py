@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,9 @@ class DiffCRNClassifier(TorchHead):
     """
 
     needs = frozenset({"plane"})
+    wants = frozenset({"patch"})
     persisted_types = ProbabilisticHead.persisted_types | {"classifiers.heads.layers.LayerReducer"}
+    search_space: ClassVar[dict[str, list[Any]]] = {"components": [32, 16], "learning_rate": [3e-3, 1e-3]}
 
     def __init__(
         self,

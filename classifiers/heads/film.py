@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,7 @@ class FiLMClassifier(TorchHead):
     """
 
     needs = frozenset({"spectra", "plane"})
+    search_space: ClassVar[dict[str, list[Any]]] = {"plane_components": [64, 32], "weight_decay": [1.0, 0.1]}
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
@@ -24,6 +24,8 @@ class LDAClassifier(ReducedHead):
     spectral_components, plane_components, spectral_weight, plane_weight
         See `GroupReducer`.
     """
+
+    search_space: ClassVar[dict[str, list[Any]]] = {"shrinkage": ["auto", 0.1, 0.5], "plane_components": [50, 25, 100]}
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,7 @@ class LightGBMClassifier(ProbabilisticHead, WeighingHead):
     """
 
     booster_text_: str
+    search_space: ClassVar[dict[str, list[Any]]] = {"num_leaves": [7, 15], "feature_fraction": [0.3, 0.6]}
 
     def __init__(
         self,

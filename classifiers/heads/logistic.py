@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from sklearn.linear_model import LogisticRegression
 
@@ -27,6 +27,8 @@ class LogisticClassifier(ReducedHead, WeighingHead):
     class_weight : dict, "balanced" or None
         How much rows weigh by their label: alike, inversely to the frequency of their class, or as given.
     """
+
+    search_space: ClassVar[dict[str, list[Any]]] = {"C": [100.0, 10.0, 1.0], "plane_weight": [0.5, 1.0]}
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,8 @@ class MLPClassifier(TorchHead):
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
         See `TorchHead`.
     """
+
+    search_space: ClassVar[dict[str, list[Any]]] = {"plane_weight": [8.0, 4.0], "weight_decay": [1e-4, 1e-2]}
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,10 +47,12 @@ class MTMSDClassifier(TorchHead):
     """
 
     needs = frozenset({"plane"})
+    wants = frozenset({"mean"})
     persisted_types = ProbabilisticHead.persisted_types | {
         "classifiers.heads.layers.LayerReducer",
         "classifiers.heads.purification.Purifier",
     }
+    search_space: ClassVar[dict[str, list[Any]]] = {"channels": [256, 128], "learning_rate": [3e-3, 1e-3]}
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ class ForestClassifier(ReducedHead, WeighingHead):
 
     # skops leaves to its callers to trust this one, as scikit-learn follows its numbers unchecked: see _check_restored.
     persisted_types = ReducedHead.persisted_types | {TREE}
+    search_space: ClassVar[dict[str, list[Any]]] = {"max_features": ["sqrt", 0.3], "min_samples_leaf": [1, 3]}
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,6 +53,11 @@ class SVMClassifier(WeighingHead):
     """
 
     kernel_map_: Nystroem | None = None
+    search_space: ClassVar[dict[str, list[Any]]] = {
+        "C": [10.0, 1.0, 100.0],
+        "plane_weight": [0.5, 1.0],
+        "plane_components": [50, 100],
+    }
 
     def __init__(
         self,

@@ -155,10 +155,11 @@ def _context_of(features: Features, group: ColumnGroup) -> Context:
     if group.t is None or group.layer is None:
         return Context(window)
     (plane,) = features.select([PlaneId(group.t, group.layer)])
-    tiling = features.recipe["tiling"]
+    store, _ = features.owner(plane)
+    tiling = store.recipe["tiling"]
     mirrored = tiling["padding"] == "reflect"
-    if features.window_px is not None:  # The mean and the value at the pixel saw the same window.
-        return Context(features.window_px, mirrored=mirrored)
+    if store.window_px is not None:  # The mean and the value at the pixel saw the same window.
+        return Context(store.window_px, mirrored=mirrored)
     frame = tiling["context_px"]
     origin = tiling.get("origin")
     return Context(

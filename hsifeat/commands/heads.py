@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hsifeat.commands.options import LabelName, Planes, Seed, Store, Stores
+from hsifeat.commands.options import LabelName, Planes, Seed, Stores
 from hsifeat.commands.parsing import assignment, comma_list
 
 if TYPE_CHECKING:
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
 
 def fit(
-    store: Store = None,
-    head: Annotated[str, typer.Option(help="film, lightgbm, mlp, svm, or one from another package.")] = "film",
-    inputs: Annotated[str, typer.Option(help="spectra, spectra+window, planes or spectra+planes.")] = "spectra+planes",
+    stores: Stores = None,
+    head: Annotated[str, typer.Option(help="film, svm, diffcrn, …, or one from another package.")] = "film",
+    inputs: Annotated[
+        str | None,
+        typer.Option(help="What it is given, e.g. planes or spectra+planes+means; by default what suits it."),
+    ] = None,
     labels: LabelName = None,
     split: Annotated[
         str | None, typer.Option(help="E.g. blocks:12+4:0.1; by default every labelled pixel trains.")
@@ -26,35 +29,43 @@ def fit(
     planes: Planes = None,
     seed: Seed = 0,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A parameter of the head: name=value.")] = None,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Choose the others by a small search within the training pixels.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder of the model.")] = None,
 ) -> None:
     """Train one head on cached features, in seconds; the diffusion model is not touched.
+
+    Several stores of one scene stand side by side; `predict` then takes as many, in the same order.
 
     Example: `hsifeat fit ip.zarr --head film --split blocks:12+4:0.1 --out film-model`
     """
     from classifiers.fitting import fit_model
     from hsifeat import terminal
-    from hsifeat.features import open_features
+    from hsifeat.stack import open_together
 
-    features = open_features(store)
-    model = fit_model(
-        features,
-        head,
-        inputs=inputs,
-        labels=labels,
-        split=split,
-        planes=None if planes is None else comma_list(planes),
-        seed=seed,
-        params=dict(assignment(text) for text in set_ or ()),
-    )
+    features = open_together(stores)
+    with terminal.progress() as listen:
+        model = fit_model(
+            features,
+            head,
+            inputs=inputs,
+            labels=labels,
+            split=split,
+            planes=None if planes is None else comma_list(planes),
+            seed=seed,
+            params=dict(assignment(text) for text in set_ or ()),
+            tune=tune,
+            listen=listen,
+        )
     terminal.say(f"{head} on {features.name}: learned from {model.train_pixels} pixels")
     if model.trial is None:
         terminal.say("every labelled pixel trained, so none is left to score: name a --split for a score")
     else:
         names, recalls = model.class_names, zip(model.trial.scores.classes, model.trial.scores.recall, strict=True)
         terminal.show_table("", [{"class": names[c], "recall": f"{r:.1%}"} for c, r in recalls], ("class", "recall"))
-        for line in model.lines():
-            terminal.say(line)
+    for line in model.lines():
+        terminal.say(line)
     if out is not None:
         model.save(out)
         terminal.say(f"model: {out}")
@@ -63,7 +74,7 @@ def fit(
 def predict(
     model: Annotated[Path, typer.Argument(help="A model that `hsifeat fit --out` wrote.")],
     out: Annotated[Path, typer.Option(help="The map: .tif, .png, .npy or .mat.")],
-    store: Store = None,
+    stores: Stores = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="The probability of each class instead of the likeliest one.")
     ] = False,
@@ -75,11 +86,11 @@ def predict(
     from classifiers.fitting import Model
     from classifiers.mapping import map_scene
     from hsifeat import terminal
-    from hsifeat.features import open_features
     from hsifeat.scenes.maps import check_map_path
+    from hsifeat.stack import open_together
 
     check_map_path(out, probabilities=probabilities)
-    loaded, features = Model.load(model), open_features(store)
+    loaded, features = Model.load(model), open_together(stores)
     with terminal.progress() as listen:
         notes = map_scene(features, loaded, out, probabilities=probabilities, listen=listen)
     for note in notes:

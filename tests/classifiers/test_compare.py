@@ -15,7 +15,7 @@ from classifiers.comparison.files import write_files
 from classifiers.comparison.overview import leakage_line, remarks
 from classifiers.comparison.results import Entry
 from classifiers.comparison.tables import read_json, write_csv
-from classifiers.inputs import INPUTS, picks
+from classifiers.inputs import COMPARED, INPUTS, picks
 from classifiers.splits import contexts_of, leakage, parse_split, thin
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
@@ -181,9 +181,12 @@ def test_an_unfinished_store_is_refused(store_path, tmp_path):
 
 
 def test_inputs_take_their_groups(store_path):
-    table = PixelTable.from_store(store_path, window=5)
+    table = PixelTable.from_store(store_path, window=5, means=7, patch=3)
     widths = {name: table.take(picks(name)).layout.width for name in INPUTS}
-    assert widths == {"spectra": 12, "spectra+window": 24, "planes": 112, "spectra+planes": 124}
+    assert widths == {
+        "spectra": 12, "spectra+window": 24, "planes": 112, "spectra+planes": 124, "spectra+planes+window": 136,
+        "planes+means": 224, "spectra+planes+means": 236, "planes+patches": 1120, "spectra+planes+patches": 1132,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -217,7 +220,7 @@ def test_stores_of_different_scenes_are_refused(store_path, backbone_folder, sce
 
 
 def test_entries_without_planes_stand_once():
-    entries = make_entries(["a", "b"], ["svm"], list(INPUTS))
+    entries = make_entries(["a", "b"], ["svm"], COMPARED)
     assert [str(e) for e in entries] == [
         "svm on spectra", "svm on spectra+window", "svm on planes of a", "svm on planes of b",
         "svm on spectra+planes of a", "svm on spectra+planes of b",

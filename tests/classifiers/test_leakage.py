@@ -21,7 +21,8 @@ from classifiers.splits import (
 )
 from classifiers.splits.leakage import Tiles
 from classifiers.splits.picture import COLOURS, NAMES
-from classifiers.table import PixelTable, make_layout
+from classifiers.reading import make_layout
+from classifiers.table import PixelTable
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 

@@ -1,15 +1,22 @@
 """A whole scene mapped by a model: what GDAL reads lies over the scene; masked pixels cost nothing; refusals come first."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 import rasterio
 import scipy.io
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from classifiers.fitting import Model, fit_model
-from classifiers.mapping import map_scene, predict_probabilities
+from classifiers.heads.registry import head_names, make_head
+from classifiers.layout import ColumnGroup, Layout
+from classifiers.mapping import _block_px, map_scene, predict_map, predict_probabilities
+from classifiers.reading import read_columns
+from classifiers.table import PixelTable
 from hsifeat import open_features
 from hsifeat.errors import HeadError, SceneError
 from hsifeat.scenes import Georeference, Labels, Scene
@@ -54,8 +61,6 @@ def model(place):
 @pytest.fixture
 def table(features, model):
     """Valid pixels as (rows, cols) and their columns, read at once."""
-    from classifiers.table import read_columns
-
     at = np.nonzero(features.valid)
     return at, read_columns(features, model.layout, *at)
 
@@ -109,8 +114,12 @@ def test_masked_pixels_cost_no_prediction(features, model, tmp_path, monkeypatch
 
 def test_a_head_without_probabilities_is_refused_before_work(features, tmp_path):
     svm = fit_model(features, "svm", inputs="spectra")
-    with pytest.raises(HeadError, match=r"SVMClassifier gives no probabilities: fit a head that does \(film, lightgbm"):
+    with pytest.raises(
+        HeadError, match=r"SVMClassifier gives no probabilities: fit a head that does \((.*)\)"
+    ) as refused:
         predict_probabilities(features, svm.head, svm.layout)
+    told = re.search(r"\((.*)\)", str(refused.value))[1].split(", ")
+    assert {"film", "lightgbm", "mlp"} <= set(told) <= set(head_names()) - {"svm"}
     with pytest.raises(HeadError, match="gives no probabilities"):
         map_scene(features, svm, tmp_path / "p.tif", probabilities=True)
     assert not list(tmp_path.glob("*.tif*"))
@@ -129,3 +138,43 @@ def test_the_legend_survives_saving(model, tmp_path):
     legend = Model.load(tmp_path / "model").legend
     assert legend == model.legend
     assert legend.names == ("corn", "wheat", "woods", "grass") and legend.colours[0] == "#ff0000"
+
+
+@pytest.fixture(scope="module")
+def everything(place):
+    """A head that learned from all kinds of columns, and what it says of the whole scene, read at once."""
+    features = open_features(place / "store.zarr")
+    options = {"window": 5, "spectral_patch": 3, "means": 9, "patch": 3, "position": True}
+    table = PixelTable.from_store(features, planes=["t300/mid_block", "t300/up_blocks.2"], **options)
+    head = make_head("lda", table.layout).fit(table.X, table.y)
+    at = np.nonzero(features.valid)
+    X = read_columns(features, table.layout, *at)
+    classes, probabilities = np.zeros((75, 53), int), np.full((75, 53, 4), np.nan)
+    classes[at], probabilities[at] = head.predict(X), head.predict_proba(X)
+    return features, head, table.layout, classes, probabilities
+
+
+@settings(max_examples=12)
+@given(st.integers(3, 90))
+@example(128)
+@example(7)
+def test_maps_are_the_same_whatever_the_block_size(everything, block_px):
+    features, head, layout, classes, probabilities = everything
+    np.testing.assert_array_equal(predict_map(features, head, layout, block_px=block_px), classes)
+    found = np.full((75, 53, 4), -1.0)
+    for window, values in predict_probabilities(features, head, layout, block_px=block_px):
+        assert window.rows <= block_px and window.cols <= block_px
+        found[window.slices] = values
+    np.testing.assert_allclose(found, probabilities, rtol=1e-4, atol=1e-6)
+
+
+def test_blocks_are_smaller_where_there_are_many_columns(everything, monkeypatch):
+    features, head, layout, classes, _ = everything
+    for width, side in ((1, 128), (2048, 128), (2049, 64), (10**5, 16), (10**9, 1)):
+        assert _block_px(Layout((ColumnGroup("spectra", 0, width),))) == side
+        assert side in {1, 128} or side**2 * width * 4 <= 2**27
+    monkeypatch.setattr("classifiers.mapping._BLOCK_BYTES", layout.width * 4 * 16**2)
+    asked, does = [], head.predict
+    monkeypatch.setattr(head, "predict", lambda X: asked.append(len(X)) or does(X), raising=False)
+    np.testing.assert_array_equal(predict_map(features, head, layout), classes)
+    assert max(asked) == 16**2

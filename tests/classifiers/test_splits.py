@@ -398,9 +398,20 @@ def test_rows_in_another_order_are_found(store_path):
     cv = table.cv("blocks:9+1:0.4", 1)
     ((train, test),), ((shuffled, tested),) = cv.split(table.X), cv.split(table.X[order])
     assert set(order[shuffled]) == set(train) and set(order[tested]) == set(test)
-    # Scaled columns say nothing of their pixels: as many rows as the table's are taken in its order.
-    ((scaled, _),) = cv.split(table.X * 2 - 1e6)
-    assert np.array_equal(scaled, train)
+    # Scaled columns, or some, say nothing of their pixels: the labels tell whether they are in the table's order.
+    names = np.array(["", "corn", "wheat", "woods", "grass"])[table.y]
+    for other in (table.X * 2 - 1e6, table.X[:, :5]):
+        for y in (table.y, names):
+            ((scaled, _),) = cv.split(other, y)
+            assert np.array_equal(scaled, train)
+        with pytest.raises(
+            SplitError, match="rows of other columns than this splitter's table come with labels in another"
+        ):
+            next(cv.split(other[order], table.y[order]))
+        with pytest.raises(SplitError, match=r"come with no labels.*groups=table\.pixels"):
+            next(cv.split(other))
+        ((scaled, _),) = cv.split(other[order], groups=table.pixels[order])
+        assert set(order[scaled]) == set(train)
 
 
 def test_rows_whose_pixels_are_not_known_are_refused(store_path):

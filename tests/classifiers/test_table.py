@@ -1,13 +1,23 @@
 """Tables and layouts: the right pixels, the right columns, in the right order."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
 
+import hsifeat
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.metrics import score
-from classifiers.table import PixelTable, read_columns
+from classifiers.reading import read_columns
+from classifiers.splits import contexts_of
+from classifiers.table import PixelTable
 from hsifeat.errors import SceneError, StoreError
-from hsifeat.scenes import Labels
+from hsifeat.scenes import Labels, Scene
+from hsifeat.stack import open_together
+from hsifeat.types import Window
+from tests.small import small_cube, small_labels
 
 
 def test_rows_and_columns(store_path, features, scene):
@@ -94,3 +104,150 @@ def test_labelled_pixels_that_hold_nothing_are_no_rows(backbone_folder, tmp_path
     )
     assert not ((table.rows < 9) & (table.cols < 9)).any()
     assert not table.labels.classes[:9, :9].any()
+
+
+EVERYTHING = {"window": 5, "spectral_patch": 3, "means": 7, "patch": 3, "position": True}
+
+
+def slow(whole, row, col, *, patch=None, mean=None):
+    """Cut one pixel's columns out of a whole map: its neighbourhood, mirrored, or the mean over its window, clipped."""
+    if patch:
+        half = patch // 2
+        padded = np.pad(whole, [(half, half), (half, half), (0, 0)], mode="reflect")
+        return padded[row : row + patch, col : col + patch].ravel()
+    half = mean // 2
+    window = whole[max(row - half, 0) : row + half + 1, max(col - half, 0) : col + half + 1]
+    return window.astype(np.float64).mean(axis=(0, 1))
+
+
+def test_every_group_is_what_a_loop_over_pixels_finds(store_path, features, scene):
+    names = ["t0/mid_block", "t300/up_blocks.2"]
+    classes = np.zeros((75, 53), int)
+    classes[[0, 0, 74, 33, 74, 1], [0, 52, 0, 20, 52, 51]] = [1, 2, 1, 2, 1, 2]
+    table = PixelTable.from_store(store_path, labels=Labels("few", classes), planes=names, **EVERYTHING)
+    assert [str(g) for g in table.layout] == [
+        "spectra", "spectra mean 5x5", "spectra patch 3x3",
+        "t0/mid_block", "t0/mid_block mean 7x7", "t0/mid_block patch 3x3",
+        "t300/up_blocks.2", "t300/up_blocks.2 mean 7x7", "t300/up_blocks.2 patch 3x3", "position",
+    ]  # fmt: skip
+    assert Layout.from_json(table.layout.to_json()) == table.layout
+    assert table.X.dtype == np.float32
+    cube = scene.cube.astype(np.float32)
+    planes = [features.read(Window(0, 0, 75, 53), [name]) for name in names]
+    for x, row, col in zip(table.X, table.rows, table.cols, strict=True):
+        wanted = [cube[row, col], slow(cube, row, col, mean=5), slow(cube, row, col, patch=3)]
+        for plane in planes:
+            wanted += [plane[row, col], slow(plane, row, col, mean=7), slow(plane, row, col, patch=3)]
+        np.testing.assert_allclose(x, np.concatenate([*wanted, [row, col]]), rtol=2e-5, atol=2e-5)
+    patch = next(g for g in table.layout if g.kind == "patch" and g.t == 300)
+    middle = table.X[:, patch.start : patch.stop].reshape(-1, 3, 3, 8)[:, 1, 1]
+    np.testing.assert_array_equal(middle, planes[1][table.rows, table.cols])
+
+
+def test_tables_larger_than_memory_are_refused_before_reading(store_path, monkeypatch):
+    monkeypatch.setattr("classifiers.reading._memory_bytes", lambda: 10**6)
+    with pytest.raises(
+        StoreError,
+        match=r"columns takes 0.1 GB, more than the memory of 0.0 GB: .*widest group is t0/mid_block patch 11x11",
+    ):
+        PixelTable.from_store(store_path, planes=["t0/*"], patch=11)
+
+
+@pytest.fixture(scope="module")
+def other_recipe(scene, backbone_folder, tmp_path_factory):
+    """A store of the small scene by another tiling."""
+    place = tmp_path_factory.mktemp("other") / "other.zarr"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hsifeat.extraction.extract.catalogue, "enter", lambda *_, **__: None)
+        options = {"timesteps": [0], "layers": ["mid_block"], "tile": 16, "context": 4}
+        hsifeat.extract(scene, backbone=backbone_folder, **options, out=place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def other_scene(store_path, tmp_path_factory):
+    """A store of another scene by the same recipe, whose classes have other numbers."""
+    place = tmp_path_factory.mktemp("scene") / "second.zarr"
+    labels = Labels("fields", small_labels(40, 30, 3), {1: "woods", 2: "soil", 3: "corn"})
+    second = Scene("second", small_cube(40, 30, seed=5), np.linspace(450, 900, 12), {"fields": labels})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hsifeat.extraction.extract.catalogue, "enter", lambda *_, **__: None)
+        hsifeat.extract(second, like=store_path, timesteps=[0, 300], out=place)
+    return place
+
+
+def test_stores_of_one_scene_stand_side_by_side(store_path, other_recipe):
+    table = PixelTable.from_store([store_path, other_recipe], planes=["t0/*mid_block"], means=5, patch=3)
+    assert [str(g) for g in table.layout] == [
+        "spectra", "t0/1:mid_block", "t0/1:mid_block mean 5x5", "t0/1:mid_block patch 3x3",
+        "t0/2:mid_block", "t0/2:mid_block mean 5x5", "t0/2:mid_block patch 3x3",
+    ]  # fmt: skip
+    options = {"planes": ["t0/mid_block"], "means": 5, "patch": 3}
+    one, two = (
+        PixelTable.from_store(store_path, **options),
+        PixelTable.from_store(other_recipe, spectra=False, **options),
+    )
+    np.testing.assert_array_equal(table.X, np.concatenate([one.X, two.X], axis=1))
+    together = open_together([store_path, other_recipe])
+    assert together.name == "small + other" and len(together.planes) == 9
+    assert {c.tiles.tile_px for c in contexts_of(together, table.layout) if c.tiles} == {16, 32}
+    lazy = together.to_dask("t0/2:mid_block")
+    np.testing.assert_array_equal(lazy.compute(), open_together(other_recipe).to_dask("t0/mid_block").compute())
+    assert [name for name, _, _ in together.differences(together.recipe)] == []
+    assert "stores.2.tiling.tile_px" in {n for n, _, _ in together.differences(open_together([store_path] * 2).recipe)}
+    with pytest.raises(StoreError, match=r"no plane 't0/mid_block'; nearest: t0/2:mid_block, t0/1:mid_block"):
+        PixelTable.from_store([store_path, other_recipe], planes=["t0/mid_block"])
+    with pytest.raises(StoreError, match="can't be shown as one dataset"):
+        together.to_xarray()
+
+
+def test_scenes_stand_under_each_other_and_classes_go_by_name(store_path, other_scene):
+    one, two = (PixelTable.from_store(place, position=True) for place in (store_path, other_scene))
+    table = PixelTable.from_store([store_path, other_scene], position=True)
+    np.testing.assert_array_equal(table.X, np.concatenate([one.X, two.X]))
+    np.testing.assert_array_equal(table.scene, np.repeat([0, 1], [len(one), len(two)]))
+    np.testing.assert_array_equal(table.rows, np.concatenate([one.rows, two.rows]))
+    names = [t.labels.class_names[c] for t in (one, two) for c in t.y]
+    assert [table.labels.class_names[c] for c in table.y] == names
+    assert table.labels.class_names == {1: "corn", 2: "wheat", 3: "woods", 4: "grass", 5: "soil"}
+    np.testing.assert_array_equal(table.labels.classes[table.at], table.y)
+    assert len(np.unique(table.pixels)) == len(table) and table.scene_names == ("small", "second")
+    half = table[::2]
+    np.testing.assert_array_equal(half.labels.classes[half.at], half.y)
+
+
+def test_splits_of_several_scenes(store_path, other_scene):
+    table = PixelTable.from_store([store_path, other_scene], planes=[])
+    apart = LeaveOneGroupOut()
+    assert len(cross_val_score(KNeighborsClassifier(), table.X, table.y, cv=apart, groups=table.scene)) == 2
+    for train, test in table.cv("blocks:9+3:0.4", 2).split(table.X, table.y):
+        assert set(table.scene[train]) == set(table.scene[test]) == {0, 1}
+        for scene in (0, 1):
+            mine, theirs = (np.stack(table[side[table.scene[side] == scene]].at, 1) for side in (train, test))
+            assert np.linalg.norm((mine[:, None] - theirs[None]).astype(float), axis=2).min() > 3
+
+
+def test_scenes_that_do_not_go_together(store_path, other_scene, other_recipe, scene, backbone_folder, tmp_path):
+    foreign = Labels("fields", small_labels(), {1: "a", 2: "b", 3: "c", 4: "d"})
+    shifted = Scene("shifted", scene.cube + 1, scene.wavelengths_nm + 30, {"fields": foreign})
+    hsifeat.extract(shifted, like=other_recipe, timesteps=[0], layers=["mid_block"], out=tmp_path / "shifted.zarr")
+    refused = {
+        r"the planes of shifted come from another recipe than those of small: .*tiling": {},
+        r"the spectra of shifted \(12 bands from 480 to 930 nm\) are not at the wavelengths": {"planes": []},
+        r"no class of the labels 'fields' \(a, b, c, d\) has the name of a class": {
+            "planes": [], "spectra": False, "position": True,
+        },
+        "2 scenes can't have one label map": {"planes": [], "spectra": False, "labels": foreign},
+    }  # fmt: skip
+    for message, options in refused.items():
+        with pytest.raises(StoreError, match=message):
+            PixelTable.from_store([store_path, tmp_path / "shifted.zarr"], **options)
+    with pytest.raises(StoreError, match="only stores of one scene stand side by side"):
+        open_together([store_path, other_scene])
+
+
+def test_rows_keep_all_that_belongs_to_them(store_path):
+    table = PixelTable.from_store(store_path, planes=[])
+    some = table[table.y == 2]
+    assert set(some.y) == {2} and len(some.X) == len(some.rows) == len(some.cols) == len(some.scene) == len(some)
+    assert replace(some, X=some.X + 1).layout == table.layout
