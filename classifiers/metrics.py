@@ -1,4 +1,4 @@
-"""Scores of one classification: OA, AA, kappa, recall per class, all by scikit-learn."""
+"""Scores of one classification: OA, AA, kappa, recall and F1 per class, all by scikit-learn."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ class Scores:
         Recall of each of `classes`.
     confusion : (C, C) int64 array
         Test pixels by true class (rows) and predicted class (columns), in the order of `classes`.
+    f1 : tuple of float
+        F1 of each of `classes`.
+    pixels : tuple of int
+        Number of test pixels of each of `classes`.
     """
 
     oa: float
@@ -34,6 +38,8 @@ class Scores:
     classes: tuple[int, ...]
     recall: tuple[float, ...]
     confusion: NDArray[np.int64]
+    f1: tuple[float, ...] = ()
+    pixels: tuple[int, ...] = ()
 
 
 def score(truth: NDArray[np.integer], predicted: NDArray[np.integer]) -> Scores:
@@ -41,10 +47,11 @@ def score(truth: NDArray[np.integer], predicted: NDArray[np.integer]) -> Scores:
 
     A prediction of a class that the test pixels don't have is an error of its pixel and has no column.
     """
-    from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, recall_score
+    from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, f1_score, recall_score
 
-    classes = np.unique(truth)
+    classes, pixels = np.unique(truth, return_counts=True)
     recall = recall_score(truth, predicted, labels=classes, average=None, zero_division=0.0)
+    f1 = f1_score(truth, predicted, labels=classes, average=None, zero_division=0.0)
     # One class on both sides has no chance agreement to correct for: kappa is 0/0 there, and 1 says "all agree".
     single = len(np.union1d(truth, predicted)) == 1
     return Scores(
@@ -54,4 +61,6 @@ def score(truth: NDArray[np.integer], predicted: NDArray[np.integer]) -> Scores:
         classes=tuple(int(c) for c in classes),
         recall=tuple(float(r) for r in recall),
         confusion=np.array([[len(truth)]]) if single else confusion_matrix(truth, predicted, labels=classes),
+        f1=tuple(float(f) for f in f1),
+        pixels=tuple(int(n) for n in pixels),
     )

@@ -1,4 +1,4 @@
-"""What a comparison found: one result a run, and their mean and standard deviation over seeds."""
+"""What a comparison found: one result a run, their means over seeds, which entries differ, and what else a report shows."""
 
 from __future__ import annotations
 
@@ -75,6 +75,8 @@ class RunResult:
             "kappa": self.scores.kappa,
             "classes": list(self.scores.classes),
             "recall": list(self.scores.recall),
+            "f1": list(self.scores.f1),
+            "pixels": list(self.scores.pixels),
             "confusion": self.scores.confusion.tolist(),
             "fit_seconds": self.fit_seconds,
             "predict_seconds": self.predict_seconds,
@@ -92,6 +94,8 @@ class RunResult:
                 classes=tuple(row["classes"]),
                 recall=tuple(row["recall"]),
                 confusion=np.asarray(row["confusion"], dtype=np.int64),
+                f1=tuple(row.get("f1", ())),
+                pixels=tuple(row.get("pixels", ())),
             ),
             train_pixels=row["train_pixels"],
             test_pixels=row["test_pixels"],
@@ -103,7 +107,21 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Summary:
-    """An entry under one split, over its seeds: mean and sample standard deviation (0 for a single seed)."""
+    """An entry under one split, over its seeds: mean and sample standard deviation (0 for a single seed).
+
+    Attributes
+    ----------
+    f1 : dict of int to (mean, sd)
+        F1 of each class.
+    test_counts : dict of int to float
+        Test pixels of each class, mean over the seeds that have any.
+    class_seeds : dict of int to int
+        Under how many seeds each class has test pixels; its means are over these.
+    interval : (low, high) or None
+        95 % interval of OA over seeds and fields; None for a single seed, or fewer than 10 fields.
+    recall_intervals : dict of int to (low, high)
+        95 % interval of the recall of each class that lies in at least 10 fields.
+    """
 
     entry: Entry
     split: str
@@ -119,6 +137,119 @@ class Summary:
     predict_seconds: float
     confusion: NDArray[np.int64]
     classes: tuple[int, ...]
+    f1: dict[int, tuple[float, float]] = field(default_factory=dict)
+    test_counts: dict[int, float] = field(default_factory=dict)
+    class_seeds: dict[int, int] = field(default_factory=dict)
+    interval: tuple[float, float] | None = None
+    recall_intervals: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two entries under one split, compared on the same test pixels and seeds.
+
+    Attributes
+    ----------
+    split : str
+        In the grammar.
+    first, second : Entry
+        What is compared.
+    difference : float
+        OA of the first less that of the second, mean over seeds.
+    low, high : float or None
+        95 % interval of the difference over seeds and fields; None where none can be given.
+    p, p_holm : float or None
+        Two-sided p-value of no difference by the same bootstrap, and corrected for all pairs of the split (Holm).
+    mcnemar_p, mcnemar_p_holm : float or None
+        Of McNemar's exact test on the test pixels of seed 0, which takes pixels for independent.
+    verdict : str
+        A plain sentence.
+    """
+
+    split: str
+    first: Entry
+    second: Entry
+    difference: float
+    low: float | None
+    high: float | None
+    p: float | None
+    p_holm: float | None
+    mcnemar_p: float | None
+    mcnemar_p_holm: float | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A point of a learning curve: an entry trained on at most `per_class` training pixels of each class of a split."""
+
+    entry: Entry
+    split: str
+    per_class: int
+    oa: tuple[float, float]
+    seeds: int
+
+
+@dataclass(frozen=True)
+class PlaneScore:
+    """A plane, its OA on test pixels (mean and standard deviation over seeds), and what it costs.
+
+    Attributes
+    ----------
+    t, layer : int, str
+        The plane.
+    oa : (mean, sd)
+        Of the plane alone; in `Sweep.chosen`, of this plane and all chosen before it.
+    bytes : int
+        Size of the plane before compression.
+    seconds : float or None
+        What its extraction took, where the store says it.
+    """
+
+    t: int
+    layer: str
+    oa: tuple[float, float]
+    bytes: int
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Every plane of a store on its own, and the best few together, by one head under one split.
+
+    Attributes
+    ----------
+    head, split : str
+        What was fitted, under which split.
+    alone : list of PlaneScore
+        Each plane on its own.
+    chosen : list of PlaneScore
+        Planes in the order in which greedy forward selection within the training pixels of seed 0 took them. The OA of
+        place i is over seeds, each of which chose its first i planes by its own training pixels.
+    choices : list of list of str
+        What each seed chose, as ``t50/up_blocks.2``.
+    seeds : int
+        How many.
+    store : str
+        Name of the store.
+    """
+
+    head: str
+    split: str
+    alone: list[PlaneScore]
+    chosen: list[PlaneScore]
+    choices: list[list[str]] = field(default_factory=list)
+    seeds: int = 1
+    store: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A picture of a plane: its cells in clusters of k-means, on the scene's grid."""
+
+    t: int
+    layer: str
+    classes: NDArray[np.uint8]
 
 
 def summarise(results: Iterable[RunResult]) -> list[Summary]:
@@ -138,10 +269,7 @@ def _summary(entry: Entry, split: str, group: list[RunResult]) -> Summary:
     for r in group:
         at = np.searchsorted(classes, r.scores.classes)
         confusion[np.ix_(at, at)] += r.scores.confusion
-    recall = {
-        c: _mean_sd([r.scores.recall[r.scores.classes.index(c)] for r in group if c in r.scores.classes])
-        for c in classes
-    }
+    having = {c: [(r.scores, r.scores.classes.index(c)) for r in group if c in r.scores.classes] for c in classes}
     return Summary(
         entry=entry,
         split=split,
@@ -152,11 +280,14 @@ def _summary(entry: Entry, split: str, group: list[RunResult]) -> Summary:
         oa=_mean_sd([r.scores.oa for r in group]),
         aa=_mean_sd([r.scores.aa for r in group]),
         kappa=_mean_sd([r.scores.kappa for r in group]),
-        recall=recall,
+        recall={c: _mean_sd([scores.recall[at] for scores, at in found]) for c, found in having.items()},
         fit_seconds=float(np.median([r.fit_seconds for r in group])),
         predict_seconds=float(np.median([r.predict_seconds for r in group])),
         confusion=confusion,
         classes=classes,
+        f1={c: _mean_sd([scores.f1[at] for scores, at in found]) for c, found in having.items()},
+        test_counts={c: float(np.mean([scores.pixels[at] for scores, at in found])) for c, found in having.items()},
+        class_seeds={c: len(found) for c, found in having.items()},
     )
 
 
@@ -205,13 +336,18 @@ class Pictures:
         For each split the pixels of seed 0: (rows, cols) uint8, 0 = unlabelled, 1 = train, 2 = test,
         3 = labelled but dropped.
     maps : dict
-        For each (entry, split) that was mapped, the predicted class of every pixel: (rows, cols) integer array.
+        For each (entry, split) that was mapped, the predicted class of every pixel: (rows, cols) integer array, which may
+        lie on disk.
+    confidence : dict
+        For those of a head that knows probabilities, the largest one of every pixel, 0 to 255: (rows, cols) uint8 array,
+        which may lie on disk.
     """
 
     truth: NDArray[np.integer]
     false_colour: NDArray[np.uint8]
     splits: dict[str, NDArray[np.uint8]]
     maps: dict[tuple[Entry, str], NDArray[np.integer]]
+    confidence: dict[tuple[Entry, str], NDArray[np.uint8]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -236,6 +372,20 @@ class Comparison:
         ``command``, ``created``, ``versions`` (dict), ``machine`` (dict).
     drawn : list of DrawnSplit
         How each split was drawn, and what it leaks.
+    pairs : list of Pair
+        Every two entries under every split.
+    verdicts : dict of str to str
+        For each split a plain sentence on which entries can be told apart.
+    curves : list of Curve
+        Learning curves over the number of training pixels of each class.
+    mixing : dict of Entry to list of dict
+        Weights that a head learned for each plane: t, layer, weight. Of seed 0 under the disjoint split.
+    sweep : Sweep or None
+        Every plane on its own.
+    costs : dict
+        ``stores``: for each its name, bytes and seconds of extraction (None where the store does not say).
+    panels : list of Panel
+        Pictures of planes.
     """
 
     scene: dict[str, Any]
@@ -246,6 +396,13 @@ class Comparison:
     pictures: Pictures
     provenance: dict[str, Any] = field(default_factory=dict)
     drawn: list[DrawnSplit] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
+    verdicts: dict[str, str] = field(default_factory=dict)
+    curves: list[Curve] = field(default_factory=list)
+    mixing: dict[Entry, list[dict[str, Any]]] = field(default_factory=dict)
+    sweep: Sweep | None = None
+    costs: dict[str, Any] = field(default_factory=dict)
+    panels: list[Panel] = field(default_factory=list)
 
     @cached_property
     def summary(self) -> list[Summary]:
