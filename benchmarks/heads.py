@@ -1,0 +1,100 @@
+"""Every head on the same cached planes: seconds and overall accuracy, under a random and a disjoint split, five seeds each.
+
+Run ``make demo`` first, then ``.venv/bin/python benchmarks/heads.py``; it writes ``benchmarks/results/heads.json``. The store is the
+demo's: five timesteps and four layers of Indian Pines. Each head gets the input that `hsifeat fit` gives it, and spectra alone where
+it can work on them; both splits have the same number of training pixels. ``--quick`` takes one seed and writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from scoring import RESULTS, ROOT, about_run, mean_sd
+
+SPLITS, SEEDS = ("random:0.1", "blocks:12+4:0.1"), 5
+
+
+def main() -> None:
+    """Fit everything, and keep what was found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", type=Path, default=ROOT / "demo" / "trained.zarr")
+    parser.add_argument("--heads", default="", help="commas between; by default all")
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    if not options.store.exists():
+        raise SystemExit(f"no {options.store}: make demo first")
+    content = study(options.store, [h for h in options.heads.split(",") if h], 1 if options.quick else SEEDS)
+    text = json.dumps({**about_run(("torch", "scikit-learn", "lightgbm")), **content}, indent=1) + "\n"
+    if options.quick or options.heads:
+        print(text)
+    else:
+        (RESULTS / "heads.json").write_text(text)
+
+
+def study(store: Path, heads: list[str], seeds: int) -> dict[str, Any]:
+    """Score every head on its inputs under every draw."""
+    from classifiers import PixelTable
+    from classifiers.heads.registry import head_class, head_names
+    from classifiers.inputs import columns_of, suited_input
+    from classifiers.splits import parse_split, thin
+    from hsifeat import open_features
+
+    start = time.perf_counter()
+    features = open_features(store)
+    rows = []
+    for head in heads or head_names():
+        spectral = [] if "plane" in head_class(head).needs else ["spectra"]
+        for given in [suited_input(head, features), *spectral]:
+            table = PixelTable.from_store(
+                features, **columns_of([given], features), planes=None if "planes" in given else []
+            )
+            for split in SPLITS:
+                oas, seconds = [], []
+                for seed in range(seeds):
+                    draws = {text: parse_split(text).draw(table.labels, seed) for text in SPLITS}
+                    fewest = min(int(draw.train.sum()) for draw in draws.values())
+                    oa, took = accuracy(table, head, thin(draws[split], table.labels, fewest, seed), seed)
+                    oas.append(oa)
+                    seconds.append(took)
+                score = mean_sd(oas) if seeds > 1 else {"mean": round(100 * oas[0], 2)}
+                rows.append(
+                    {
+                        "head": head,
+                        "input": given,
+                        "split": split,
+                        "oa": score,
+                        "fit_seconds": round(median(seconds), 2),
+                    }
+                )
+                print(rows[-1], flush=True)
+    return {
+        "what": "fit on the training pixels of a draw, overall accuracy in percent on its test pixels; medians of the fit's seconds",
+        "planes": [str(plane.id) for plane in features.planes],
+        "seeds": seeds,
+        "total_seconds": round(time.perf_counter() - start, 1),
+        "heads": rows,
+    }
+
+
+def accuracy(table: Any, head: str, draw: Any, seed: int) -> tuple[float, float]:
+    """Return the overall accuracy of a head under a draw, and the seconds that its fit took."""
+    from classifiers import make_head
+
+    train, test = (table[side[table.rows, table.cols]] for side in (draw.train, draw.test))
+    made = make_head(head, layout=table.layout)
+    if "random_state" in made.get_params():
+        made.set_params(random_state=seed)
+    start = time.perf_counter()
+    made.fit(train.X, train.y)
+    took = time.perf_counter() - start
+    return float(np.mean(made.predict(test.X) == test.y)), took
+
+
+if __name__ == "__main__":
+    main()
