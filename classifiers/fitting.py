@@ -137,6 +137,11 @@ class Model:
     def _check_planes(self, features: Features) -> None:
         if not self.layout.learned:
             return
+        learned, found = _stores(self.recipe), _stores(features.recipe)
+        if learned != found:
+            raise HeadError(
+                f"this head learned from {learned} store(s) side by side; found {found}: give as many, in the same order"
+            )
         wrong = features.differences(self.recipe)
         if wrong:
             fields = ", ".join(f"{name}: {str(a)[:20]} there, {str(b)[:20]} learned" for name, a, b in wrong[:5])
@@ -165,6 +170,11 @@ class Model:
                     f"this head learned from {group}; {features.name} lists pixels, with means over {side} px and no "
                     "neighbourhoods: extract the scene without --pixels"
                 )
+
+
+def _stores(recipe: Mapping[str, Any]) -> int:
+    """Count the stores of a recipe, as `hsifeat.stack.Stack` tells them."""
+    return len(recipe.get("stores", [recipe]))
 
 
 def _colour(text: str) -> str:

@@ -192,7 +192,9 @@ def test_planes_of_another_recipe_are_refused_with_what_differs(opened, model):
         model.check(opened["tiles"])
     with pytest.raises(HeadError, match=r"planes of listed come from another recipe .*: .*there, .* learned"):
         model.check(opened["listed"])
-    with pytest.raises(HeadError, match=r"planes of small \+ tiles come from another recipe"):
+    with pytest.raises(
+        HeadError, match=r"learned from 1 store\(s\) side by side; found 2: give as many, in the same order"
+    ):
         model.check(open_together([opened["small"], opened["tiles"]]))
     model.check(opened["other"])
 
@@ -238,7 +240,7 @@ def test_a_model_of_two_stores_maps_from_two_stores(opened, stores, tmp_path):
     model.check(open_together([opened["small"], stores / "tiles.zarr"]))
     with pytest.raises(HeadError, match=r"another recipe .*stores\.1\.tiling"):
         model.check(open_together([opened["tiles"], opened["small"]]))
-    with pytest.raises(HeadError, match="another recipe"):
+    with pytest.raises(HeadError, match=r"learned from 2 store\(s\) side by side; found 1"):
         model.check(opened["small"])
 
 
