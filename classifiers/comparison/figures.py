@@ -1,8 +1,8 @@
-"""The pictures of a report, as bytes: maps are PNG with one colour a class, plots are SVG that follow the page's colours.
+"""The plots of a report, by matplotlib, as bytes: for its page, or as files beside it.
 
-Maps are pixels, so they are drawn without resampling: a small scene is enlarged by repeating pixels, a large one keeps
-every n-th pixel (`step`). Pixels that say nothing are transparent. Colours chosen here are those of Okabe and Ito
-(https://jfly.uni-koeln.de/color/), which stay apart for colour-blind eyes.
+On the page a plot is an SVG that follows the reader's colours, dark or light; as a file it is an SVG or PNG on white.
+Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/) and cividis, which stay apart for colour-blind
+eyes; lines differ in marker and dash too.
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.splits.picture import COLOURS
-
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Medium = Literal["page", "svg", "png"]
+
 BLUE, VERMILLION = "#0072b2", "#d55e00"
-RIGHT, WRONG = "#5a9bc9", VERMILLION
+LINES = (BLUE, VERMILLION, "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#7f7f7f", "#882255")
+_MARKERS, _DASHES = "osD^vPX*", ("-", "--", "-.", ":")
+_PNG_DPI = 200
 
-MIN_PX, MAX_PX = 580, 1000
-
-# Text, lines and background are drawn in colours that nothing else has, which then give way to those of the picture's
-# own style sheet: it knows whether the reader's screen is dark.
-_INK, _PAPER = "#010203", "#040506"
+# Text and lines are drawn in a colour that nothing else has, which then gives way to that of the picture's own style
+# sheet: it knows whether the reader's screen is dark.
+_INK, _PAPER = "#010203", "#fffefd"
 _STYLE = (
     "<style>svg{color:#1b1d20;--paper:#fdfcfa}"
     "@media screen and (prefers-color-scheme:dark){svg{color:#e3e1dc;--paper:#15171a}}"
@@ -48,42 +49,109 @@ _RC: Any = {
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and its standard deviation, drawn as a dot with a whisker; `open_dot` marks what should be trusted less."""
+    """A mean with the ends of its whisker; `open_dot` marks what should be trusted less."""
 
     mean: float
-    sd: float
+    low: float
+    high: float
     open_dot: bool
 
 
-def step(shape: Sequence[int]) -> int:
-    """Return n where a picture of `shape` shows every n-th pixel; 1 for a scene of at most `MAX_PX`."""
-    return -(-max(shape[:2]) // MAX_PX)
+@dataclass(frozen=True)
+class Line:
+    """A named line: x, and mean and standard deviation at each x, as fractions of 1."""
+
+    name: str
+    x: tuple[float, ...]
+    mean: tuple[float, ...]
+    sd: tuple[float, ...]
 
 
-def class_map(labels: NDArray[np.integer], colours: Mapping[int, str]) -> bytes:
-    """Draw a `(rows, cols)` map of classes in their colours; a class without a colour (0 = unlabelled) is transparent."""
-    return _paint(labels, colours)
+def dot_plot(rows: Sequence[tuple[str, Sequence[Interval]]], label: str, medium: Medium = "page") -> bytes:
+    """Draw a line for each named row with a dot and whisker for each of its intervals, in percent.
+
+    A row's name stands above its line, so that the plot stays readable on a narrow screen.
+    """
+    height = 0.38 * len(rows) + 0.5
+    with _figure(4.3, height) as figure:
+        axes = figure.add_axes((0.02, 0.46 / height, 0.96, 1 - 0.48 / height))
+        for at, (name, intervals) in enumerate(rows):
+            means = [100 * i.mean for i in intervals]
+            axes.plot([min(means), max(means)], [at, at], color=_INK, alpha=0.25, linewidth=3, solid_capstyle="round")
+            for i in intervals:
+                colour = VERMILLION if i.open_dot else BLUE
+                axes.plot([100 * i.low, 100 * i.high], [at, at], color=colour, linewidth=1.4, zorder=2)
+                face = _PAPER if i.open_dot else colour
+                axes.plot(100 * i.mean, at, "o", color=colour, markerfacecolor=face, markersize=5.5, zorder=3)
+            axes.text(0, at - 0.36, name, transform=axes.get_yaxis_transform(), size=7.5, va="center")
+        axes.set(ylim=(len(rows) - 0.6, -0.7), yticks=[], xlabel=label)
+        axes.margins(x=0.04)
+        _plain(axes, grid="x")
+        axes.spines["left"].set_visible(False)
+        return _bytes(figure, medium)
 
 
-def split_map(split: NDArray[np.uint8]) -> bytes:
-    """Draw a `(rows, cols)` split as `classifiers.splits.draw_sides` gives it."""
-    return _paint(split, COLOURS)
+def heat_map(values: Mapping[tuple[int, str], float], label: str, digits: int = 1, medium: Medium = "page") -> bytes:
+    """Draw a value of each plane, layers by timesteps; the lighter the larger, and the numbers are written.
+
+    Parameters
+    ----------
+    values : mapping of (t, layer) to float
+        Planes that are not there leave a gap.
+    label : str
+        What the values are, with their unit.
+    digits : int
+        Decimals of the numbers.
+    """
+    layers = list(dict.fromkeys(layer for _, layer in values))
+    steps = sorted({t for t, _ in values})
+    grid = np.array([[values.get((t, layer), np.nan) for t in steps] for layer in layers])
+    width, height = 0.46 * len(steps) + 0.9, 0.3 * len(layers) + 0.6
+    with _figure(width, height) as figure:
+        axes = figure.add_axes((0.02, 0.02, 0.96, 0.96))
+        low, high = float(np.nanmin(grid)), float(np.nanmax(grid))
+        axes.pcolormesh(grid, cmap="cividis", vmin=low, vmax=high if high > low else low + 1, edgecolor=_PAPER, lw=1)
+        for (i, j), value in np.ndenumerate(grid):
+            if np.isfinite(value):
+                light = (value - low) / (high - low or 1) > 0.55
+                axes.text(
+                    j + 0.5,
+                    i + 0.5,
+                    f"{value:.{digits}f}",
+                    ha="center",
+                    va="center",
+                    color="black" if light else "white",
+                    size=7.5,
+                )
+        axes.set_xticks(np.arange(len(steps)) + 0.5, [str(t) for t in steps])
+        axes.set_yticks(np.arange(len(layers)) + 0.5, layers)
+        axes.set(xlabel=f"timestep t · {label}")
+        axes.invert_yaxis()
+        axes.tick_params(length=0, labelsize=7.5)
+        axes.spines[:].set_visible(False)
+        return _bytes(figure, medium)
 
 
-def error_map(truth: NDArray[np.integer], predicted: NDArray[np.integer], split: NDArray[np.uint8]) -> bytes:
-    """Draw which test pixels of `split` were given another class than in `truth`; all `(rows, cols)`."""
-    n = step(truth.shape)
-    seen = (slice(n // 2, None, n),) * 2
-    verdict = np.where(split[seen] == 2, np.where(truth[seen] == predicted[seen], 1, 2), 0)
-    return _paint(verdict, {1: RIGHT, 2: WRONG})
+def learning_curves(lines: Sequence[Line], label: str, medium: Medium = "page") -> bytes:
+    """Draw mean and standard deviation, in percent, over labels per class on a logarithmic axis."""
+    with _figure(4.3, 2.9 + 0.17 * len(lines)) as figure:
+        axes = figure.subplots()
+        for at, line in enumerate(lines):
+            mean, sd = 100 * np.asarray(line.mean), 100 * np.asarray(line.sd)
+            colour, marker, dash = LINES[at % len(LINES)], _MARKERS[at % len(_MARKERS)], _DASHES[at % len(_DASHES)]
+            axes.plot(line.x, mean, dash, color=colour, marker=marker, markersize=4.5, linewidth=1.3, label=line.name)
+            axes.fill_between(line.x, mean - sd, mean + sd, color=colour, alpha=0.12, linewidth=0)
+        ticks = sorted({x for line in lines for x in line.x})
+        axes.set_xscale("log")
+        axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
+        axes.minorticks_off()
+        axes.set(xlabel="labels per class", ylabel=label)
+        _plain(axes, grid="y")
+        axes.legend(loc="upper left", bbox_to_anchor=(0, -0.2), frameon=False, borderaxespad=0, fontsize=7.5)
+        return _bytes(figure, medium)
 
 
-def false_colour(image: NDArray[np.uint8]) -> bytes:
-    """Draw a `(rows, cols, 3)` uint8 image."""
-    return _png(_fit(image))
-
-
-def confusion_matrix(confusion: NDArray[np.integer], names: Sequence[str]) -> bytes:
+def confusion_matrix(confusion: NDArray[np.integer], names: Sequence[str], medium: Medium = "page") -> bytes:
     """Draw `(C, C)` counts of true (rows) and predicted (columns) classes as shares of the true class.
 
     The diagonal is blue and errors are vermillion; the depth of the colour is the square root of the share, so that
@@ -92,8 +160,7 @@ def confusion_matrix(confusion: NDArray[np.integer], names: Sequence[str]) -> by
     from matplotlib.colors import to_rgba
 
     count = len(names)
-    totals = confusion.sum(axis=1, keepdims=True)
-    shares = np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)
+    shares = shares_of(confusion)
     side = max(2.2, 0.27 * count) if count <= 25 else 0.18 * count
     with _figure(side + 1.6, side + 1.3) as figure:
         axes = figure.add_axes((1.5 / (side + 1.6), 0.05 / (side + 1.3), side / (side + 1.6), side / (side + 1.3)))
@@ -111,67 +178,26 @@ def confusion_matrix(confusion: NDArray[np.integer], names: Sequence[str]) -> by
         axes.set(xlabel="predicted class", ylabel="true class")
         axes.xaxis.set_label_position("top")
         axes.spines[:].set_linewidth(0.5)
-        return _svg(figure)
+        return _bytes(figure, medium)
 
 
-def dot_plot(rows: Sequence[tuple[str, Sequence[Interval]]], label: str) -> bytes:
-    """Draw a line for each named row with a dot and whisker for each of its intervals, in percent.
-
-    A row's name stands above its line, so that the plot stays readable on a narrow screen.
-    """
-    height = 0.38 * len(rows) + 0.5
-    with _figure(4.3, height) as figure:
-        axes = figure.add_axes((0.02, 0.46 / height, 0.96, 1 - 0.48 / height))
-        for at, (name, intervals) in enumerate(rows):
-            means = [100 * i.mean for i in intervals]
-            axes.plot([min(means), max(means)], [at, at], color=_INK, alpha=0.25, linewidth=3, solid_capstyle="round")
-            for i in intervals:
-                colour = VERMILLION if i.open_dot else BLUE
-                axes.errorbar(100 * i.mean, at, xerr=100 * i.sd, color=colour, linewidth=1, zorder=2)
-                face = _PAPER if i.open_dot else colour
-                axes.plot(100 * i.mean, at, "o", color=colour, markerfacecolor=face, markersize=5.5, zorder=3)
-            axes.text(0, at - 0.36, name, transform=axes.get_yaxis_transform(), size=7.5, va="center")
-        axes.set(ylim=(len(rows) - 0.6, -0.7), yticks=[], xlabel=label)
-        axes.margins(x=0.04)
-        axes.grid(axis="x", color=_INK, alpha=0.12, linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.spines[["left", "right", "top"]].set_visible(False)
-        return _svg(figure)
+def shares_of(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return a confusion matrix as shares of the true class (its row); 0 where that has no pixels."""
+    totals = confusion.sum(axis=1, keepdims=True)
+    shares: NDArray[np.float64] = np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)
+    return shares
 
 
 def data_uri(picture: bytes) -> str:
-    """Return PNG or SVG bytes as an address that a page can hold."""
-    kind = "png" if picture.startswith(b"\x89PNG") else "svg+xml"
+    """Return PNG, JPEG or SVG bytes as an address that a page can hold."""
+    kind = {b"\x89P": "png", b"\xff\xd8": "jpeg"}.get(picture[:2], "svg+xml")
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
 
 
-def _paint(values: NDArray[np.integer], colours: Mapping[int, str]) -> bytes:
-    seen = _fit(values)
-    rgba = np.zeros((*seen.shape, 4), dtype=np.uint8)
-    for value, colour in colours.items():
-        rgba[seen == value] = (*bytes.fromhex(colour.lstrip("#")), 255)
-    return _png(rgba)
-
-
-def _fit(values: NDArray[Any]) -> NDArray[Any]:
-    n = step(values.shape)
-    seen = values[n // 2 :: n, n // 2 :: n]
-    times = max(1, MIN_PX // max(seen.shape[:2]))
-    return seen.repeat(times, axis=0).repeat(times, axis=1)
-
-
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    from PIL import Image
-
-    image = Image.fromarray(pixels)
-    if pixels.shape[2] == 4:
-        palette, index = np.unique(pixels.view(np.uint32), return_inverse=True)
-        if len(palette) <= 256:  # an index a pixel makes half the bytes
-            image = Image.fromarray(index.reshape(pixels.shape[:2]).astype(np.uint8))
-            image.putpalette(palette.tobytes(), "RGBA")
-    buffer = io.BytesIO()
-    image.save(buffer, "png", optimize=True)
-    return buffer.getvalue()
+def _plain(axes: Axes, grid: Literal["x", "y"]) -> None:
+    axes.grid(axis=grid, color=_INK, alpha=0.12, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["right", "top"]].set_visible(False)
 
 
 @contextmanager
@@ -185,11 +211,16 @@ def _figure(width_in: float, height_in: float) -> Iterator[Figure]:
         yield Figure(figsize=(width_in, height_in))
 
 
-def _svg(figure: Figure) -> bytes:
-    buffer = io.StringIO()
-    figure.savefig(
-        buffer, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.03, metadata={"Date": None}
-    )
-    text = buffer.getvalue().replace(_INK, "currentColor").replace(_PAPER, "var(--paper)")
+def _bytes(figure: Figure, medium: Medium) -> bytes:
+    tight: Any = {"bbox_inches": "tight", "pad_inches": 0.03}
+    if medium == "png":
+        raster = io.BytesIO()
+        figure.savefig(raster, format="png", dpi=_PNG_DPI, facecolor="white", metadata={"Software": None}, **tight)
+        return raster.getvalue()
+    vector = io.StringIO()
+    figure.savefig(vector, format="svg", transparent=True, metadata={"Date": None}, **tight)
+    if medium == "svg":
+        return vector.getvalue().encode()
+    text = vector.getvalue().replace(_INK, "currentColor").replace(_PAPER, "var(--paper)")
     text = re.sub(r" font-family: [^;\"]*;", "", text)
     return re.sub(r"<svg\b[^>]*>", lambda tag: tag.group() + _STYLE, text, count=1).encode()

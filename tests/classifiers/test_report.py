@@ -1,124 +1,30 @@
-"""The page of a comparison and the files beside it, against scikit-learn, HTML parsers and a real browser."""
+"""The page of a comparison against scikit-learn and a parser of HTML, for comparisons of every shape."""
 
 from __future__ import annotations
 
 import base64
-import csv
-import io
 import itertools
 import re
-from html.parser import HTMLParser
-from pathlib import Path
-from xml.etree import ElementTree as ET
+import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
-from sklearn.metrics import accuracy_score, cohen_kappa_score, recall_score
+from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, f1_score, recall_score
 
-from classifiers.comparison import figures, report, tables
-from classifiers.comparison.results import Comparison, Entry, Pictures, Run, RunResult
-from classifiers.metrics import score
+from classifiers.comparison import report
+from classifiers.comparison.page.facts import DISJOINT, GIVEN, LEAKS, split_kind
+from classifiers.comparison.results import Entry, Pictures
 from hsifeat.errors import HsifeatError
-from hsifeat.files import write_whole
+from tests.classifiers.comparisons import ENTRIES, SPLITS, Page, add_all, build, page
 
-ENTRIES = [
-    Entry("", "spectra", "svm"),
-    Entry("scene-rgb", "spectra+planes", "film"),
-    Entry("scene-rgb", "planes", "mlp"),
-]
-SPLITS = ["random:0.1", "blocks:12+4:0.1"]
-VOID = {"meta", "link", "img", "br", "input", "wbr"}
+SHOWN = [SPLITS[1], SPLITS[0]]  # the split that tells comes first
 
 
-def build(entries=ENTRIES, splits=SPLITS, seeds=2, classes=5, left_out=(), names=None, scene="A scene", shape=(40, 50)):
-    """Return a comparison of simulated predictions, and (truth, predicted) of the test pixels of each run."""
-    rng = np.random.default_rng(7)
-    blocks = rng.integers(0, classes + 1, (-(-shape[0] // 5), -(-shape[1] // 5)))
-    truth = np.kron(blocks, np.ones((5, 5), dtype=int))[: shape[0], : shape[1]]
-    truth.flat[: classes * 8] = np.tile(np.arange(1, classes + 1), 8)  # every class has pixels
-    results, maps, drawn, pairs = [], {}, {}, {}
-    for split, seed in itertools.product(splits, range(seeds)):
-        sides = np.where(truth > 0, rng.integers(1, 3, shape), 0).astype(np.uint8)
-        sides.flat[: classes * 8] = 2
-        sides[np.isin(truth, left_out)] = 0
-        drawn.setdefault(split, sides)
-        for at, entry in enumerate(entries):
-            wrong = rng.random(shape) < 0.1 + 0.1 * at + 0.2 * split.startswith("blocks")
-            predicted = np.where(wrong, rng.integers(1, classes + 1, shape), truth)
-            test = sides == 2
-            run = Run(entry, split, seed)
-            pairs[run] = truth[test], predicted[test]
-            counts = int((sides == 1).sum()), int(test.sum())
-            results.append(RunResult(run, score(*pairs[run]), *counts, tuple(left_out), 0.5 + at + seed, 0.01))
-            maps.setdefault((entry, split), predicted)
-    numbers = range(1, classes + 1)
-    store = {"name": "scene-rgb", "key": "ab" * 32, "path": "scene-rgb.zarr", "recipe": {"noise": {"seed": 0}}}
-    planes = [{"t": 50, "layer": "up_blocks.2", "stride": 4, "channels": 64, "size_bytes": 123_000}]
-    comparison = Comparison(
-        scene={"name": scene, "rows": shape[0], "cols": shape[1], "bands": 9, "labels": "ground-truth"},
-        class_names=dict(zip(numbers, names or [f"Class {c}" for c in numbers], strict=True)),
-        class_colours={c: f"#{c * 5:02x}{255 - c * 5:02x}80" for c in numbers},
-        stores=[{**store, "planes": planes}],
-        results=results,
-        pictures=Pictures(truth, rng.integers(0, 256, (*shape, 3), dtype=np.uint8), drawn, maps),
-        provenance={
-            "command": "hsifeat bench scene-rgb",
-            "created": "2025-01-01",
-            "versions": {"hsifeat": "0"},
-            "machine": {},
-        },
-    )
-    return comparison, pairs
-
-
-def page(comparison, tmp_path):
-    path = tmp_path / "report.html"
-    report.write_report(comparison, path)
-    return path.read_text()
-
-
-class Page(HTMLParser):
-    """Checks that tags are balanced, and keeps tags with attributes, ids, and tables as rows of (text, data-v)."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.tables, self.cell, self.words = [], [], [], None, []
-        self.feed(text)
-        self.close()
-        assert not self.open, f"never closed: {self.open}"
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr":
-            self.tables[-1].append([])
-        elif tag in ("td", "th"):
-            self.cell = ""
-            self.tables[-1][-1].append([None, dict(attrs).get("data-v")])
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag, f"</{tag}> closes nothing"
-        if tag in ("td", "th"):
-            self.tables[-1][-1][-1][0] = self.cell.strip()
-            self.cell = None
-
-    def handle_data(self, data):
-        self.words.append(data)
-        if self.cell is not None:
-            self.cell += data
-
-    def named(self, tag):
-        return [attrs for name, attrs in self.tags if name == tag]
-
-
-def test_ranking_and_recall_equal_scikit_learn(tmp_path):
+def test_numbers_equal_scikit_learn(tmp_path):
     comparison, pairs = build(seeds=3)
     parsed = Page(page(comparison, tmp_path))
-    ranking, recalls = parsed.tables[1], parsed.tables[2:4]
+    ranking, scores = parsed.tables[1], parsed.tables[2:6]
 
     def oracle(entry, split, metric):
         values = [metric(t, p) for run, (t, p) in pairs.items() if (run.entry, run.split) == (entry, split)]
@@ -129,16 +35,33 @@ def test_ranking_and_recall_equal_scikit_learn(tmp_path):
     order = sorted(ENTRIES, key=lambda entry: -oa[entry])
     assert [row[0][1] for row in ranking[2:]] == [str(entry) for entry in order], "ranked by the disjoint split"
     for entry, row in zip(order, ranking[2:], strict=True):
-        for at, (split, metric) in enumerate(itertools.product(SPLITS, metrics), 1):
+        for at, (split, metric) in enumerate(itertools.product(SHOWN, metrics), 1):
             mean, sd = oracle(entry, split, metric)
             shown = f"{mean:.3f} ± {sd:.3f}" if metric is cohen_kappa_score else f"{100 * mean:.2f} ± {100 * sd:.2f}"
             assert float(row[at][1]) == pytest.approx(mean)
             assert row[at][0] == shown
-    for split, table in zip(SPLITS, recalls, strict=True):
+    for (split, metric), table in zip(itertools.product(SHOWN, (recall_score, f1_score)), scores, strict=True):
+        pixels, _ = oracle(order[0], split, lambda t, _: np.bincount(t)[1:])
+        assert [row[2][0] for row in table[1:]] == [f"{n:,.0f}" for n in pixels]
+        sides, truth = comparison.pictures.splits[split], comparison.pictures.truth
+        assert [row[1][0] for row in table[1:]] == [f"{np.sum(truth[sides == 1] == c):,}" for c in range(1, 6)]
         for at, entry in enumerate(order):
-            means, sds = oracle(entry, split, lambda t, p: recall_score(t, p, average=None))
+            means, sds = oracle(entry, split, lambda t, p, metric=metric: metric(t, p, average=None))
             column = [row[3 + at][0] for row in table[1:]]
             assert column == [f"{100 * m:.1f} ± {100 * s:.1f}" for m, s in zip(means, sds, strict=True)]
+
+
+def test_confusions_equal_scikit_learn(tmp_path):
+    comparison, pairs = build()
+    tables = Page(page(comparison, tmp_path)).tables[6:12]
+    order = [str(entry) for entry in ENTRIES]
+    for (entry, split), table in zip(itertools.product(order, SHOWN), tables, strict=True):
+        mine = [pair for run, pair in pairs.items() if (str(run.entry), run.split) == (entry, split)]
+        counts = sum(confusion_matrix(t, p) for t, p in mine)
+        shares = 100 * counts / counts.sum(axis=1, keepdims=True)
+        assert [cell[0] for cell in table[0][1:]] == [f"Class {c}" for c in range(1, 6)]
+        for row, expected in zip(table[1:], shares, strict=True):
+            assert [cell[0] for cell in row[1:]] == [f"{share:.0f}" if share >= 0.5 else "" for share in expected]
 
 
 def test_summary_names_the_best_the_gap_and_what_to_believe(tmp_path):
@@ -150,30 +73,57 @@ def test_summary_names_the_best_the_gap_and_what_to_believe(tmp_path):
     assert "● spatially disjoint" in text
 
 
+def test_everything_that_is_known_is_told(tmp_path):
+    comparison = add_all(build()[0])
+    parsed = Page(page(comparison, tmp_path))
+    text = " ".join("".join(parsed.words).split())
+    best = next(s for s in comparison.summary if (s.entry, s.split) == (ENTRIES[0], SPLITS[1]))
+    assert f"(95 % interval {100 * best.oa[0] - 3:.1f} to {100 * best.oa[0] + 2:.1f})" in text
+    assert "No two entries can be told apart on random:0.1." in text
+    assert "The planes of scene-rgb take 123 kB and took 34.0 s to extract, once." in text
+    runs = [r for r in comparison.results if r.run.entry.store]
+    assert f"computing the planes anew for each run would have taken {34 * len(runs)} s." in text
+    (pairs, _) = (table for table in parsed.tables if table[0][0][0] == "first")
+    assert [cell[0] for cell in pairs[1][2:6]] == ["+1.00", "-0.50 to +2.50", "0.120", "< 0.001"]
+    assert "t50/up_blocks.2: OA 70.0 ± 1.0 %" in text
+    assert "labels per class" in text
+    assert "mlp gives no probabilities" in text
+    alts = [image["alt"] for image in parsed.named("img")]
+    assert sum(alt.startswith("Clusters of") for alt in alts) == 8
+    assert sum(alt.startswith("Confidence map of") for alt in alts) == 5
+    (weights,) = [alt for alt in alts if alt.startswith("Weights")]
+    assert "t100/up_blocks.2 0.111" in weights
+    (costs,) = [table for table in parsed.tables if table[0][0][0].startswith("layer") and len(table[0]) == 5]
+    for row, plane in zip(costs[1:], comparison.sweep.alone, strict=True):
+        values = [row[0][1], *(float(cell[1]) if cell[1] else None for cell in row[1:])]
+        assert values == [plane.layer, plane.t, plane.oa[0], plane.bytes, plane.seconds]
+
+
 @pytest.mark.parametrize(
     ("split", "kind"),
     [
-        pytest.param("random:0.1", report.LEAKS, id="random"),
-        pytest.param("per-class:20", report.LEAKS, id="per-class"),
-        pytest.param("blocks:12+4:0.1", report.DISJOINT, id="blocks"),
-        pytest.param("official", report.GIVEN, id="official"),
+        pytest.param("random:0.1", LEAKS, id="random"),
+        pytest.param("per-class:20", LEAKS, id="per-class"),
+        pytest.param("blocks:12+4:0.1", DISJOINT, id="blocks"),
+        pytest.param("official", GIVEN, id="official"),
     ],
 )
 def test_a_split_is_marked_by_what_it_leaks(split, kind, tmp_path):
-    assert report.split_kind(split) == kind
+    assert split_kind(split) == kind
     words = "".join(Page(page(build(splits=[split], seeds=1)[0], tmp_path)).words)
     assert kind in words
-    assert ("No split here is known to be spatially disjoint" in words) == (kind != report.DISJOINT)
+    assert ("No split here is known to be spatially disjoint" in words) == (kind != DISJOINT)
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        pytest.param({"entries": ENTRIES[:1]}, "svm on spectra is best", id="one entry"),
+        pytest.param({"entries": ENTRIES[:1]}, "svm on spectra is best", id="one head"),
         pytest.param({"seeds": 1}, "with one seed, so without a spread", id="one seed"),
         pytest.param({"splits": SPLITS[1:]}, "blocks:12+4:0.1", id="one split"),
         pytest.param({"left_out": (2, 5)}, "Class 2, Class 5", id="classes left out"),
-        pytest.param({"classes": 40, "entries": ENTRIES[:1]}, "Class 40", id="40 classes"),
+        pytest.param({"untested": (3,)}, "no test pixels", id="a class without test pixels"),
+        pytest.param({"classes": 100}, "Class 100", id="100 classes"),
         pytest.param(
             {"classes": 1},
             "No test pixel was given another class",
@@ -186,15 +136,21 @@ def test_a_split_is_marked_by_what_it_leaks(split, kind, tmp_path):
         ),
     ],
 )
-def test_page_of_a_degenerate_comparison(options, expected, tmp_path):
-    parsed = Page(page(build(**options)[0], tmp_path))
+@pytest.mark.parametrize("more", [False, True], ids=["results alone", "everything"])
+def test_page_of_a_degenerate_comparison(more, options, expected, tmp_path):
+    comparison, _ = build(**options)
+    text = page(add_all(comparison) if more else comparison, tmp_path)
+    parsed = Page(text)
     words = "".join(parsed.words)
     assert expected in words
     ids = [attrs["id"] for _, attrs in parsed.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
+    assert {a["href"][1:] for a in parsed.named("a")} <= set(ids)
     assert all(image["alt"] for image in parsed.named("img"))
     assert all("scope" in head for head in parsed.named("th"))
-    assert (" ± " in words) == (options.get("seeds") != 1)
+    assert more or (" ± " in words) == (options.get("seeds") != 1)
+    assert "nan" not in words
+    assert len(text) < 1e6
 
 
 def test_what_is_missing_is_said(tmp_path):
@@ -215,8 +171,42 @@ def test_a_comparison_without_results_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_map_of_ten_thousand_pixels_a_side_is_thinned_without_a_copy(tmp_path):
+    comparison, _ = build(entries=ENTRIES[:1], splits=SPLITS[1:], seeds=1)
+    (which,) = comparison.pictures.maps
+    shape = (10_000, 10_000)
+    truth = np.broadcast_to(np.arange(shape[1], dtype=np.uint8) % 6, shape)
+    pictures = Pictures(
+        truth,
+        np.broadcast_to(np.arange(3, dtype=np.uint8), (*shape, 3)),
+        {which[1]: np.broadcast_to(np.arange(shape[1], dtype=np.uint8) % 3, shape)},
+        {which: truth},
+        {which: truth},
+    )
+    tracemalloc.start()
+    text = page(replace(comparison, pictures=pictures), tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "one row and column in 10 is drawn" in text
+    assert len(text) < 1e6
+    assert peak < 1e8, "a single bool a pixel would take this much"
+
+
+def test_a_page_of_eight_heads_and_noise_stays_below_five_megabytes(tmp_path):
+    entries = [Entry("scene-rgb", "planes", f"head {i}") for i in range(8)]
+    comparison, _ = build(entries=entries, seeds=1, classes=16)
+    rng = np.random.default_rng(0)
+    noise = rng.integers(1, 17, (1500, 1500), dtype=np.uint8)
+    sides = {split: rng.integers(0, 4, noise.shape, dtype=np.uint8) for split in SPLITS}
+    maps = dict.fromkeys(comparison.pictures.maps, noise[::-1])
+    confidence = dict.fromkeys(maps, rng.integers(0, 256, noise.shape, dtype=np.uint8))
+    image = rng.integers(0, 256, (*noise.shape, 3), dtype=np.uint8)
+    pictures = Pictures(noise, image, sides, maps, confidence)
+    assert len(page(replace(comparison, pictures=pictures), tmp_path)) < 5e6
+
+
 def test_page_refers_to_nothing_outside_itself(tmp_path):
-    text = page(build()[0], tmp_path)
+    text = page(add_all(build()[0]), tmp_path)
     for _, attrs in Page(text).tags:
         for name in ("src", "href", "srcset", "action", "poster", "data"):
             assert attrs.get(name, "#").startswith(("#", "data:")), attrs
@@ -225,179 +215,15 @@ def test_page_refers_to_nothing_outside_itself(tmp_path):
     for picture in re.findall(r"data:image/svg\+xml;base64,([^\"]+)", text):
         svg = base64.b64decode(picture).decode()
         assert not re.search(r"(href|src)=\"(?!#|data:)|@import|url\((?!#)|<script", svg)
-    assert len(text) < 4e6
 
 
 def test_names_can_not_carry_script(tmp_path):
     evil = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
-    entries = [Entry(evil, evil, evil)]
+    entries = [Entry(evil, evil, evil), Entry("", "spectra", "svm")]
     comparison, _ = build(entries=entries, names=[evil, "b", "c", "d", "e"], scene=evil, left_out=(2,))
     comparison.provenance.update(command=evil, created=evil, versions={evil: evil})
     comparison.stores[0].update(name=evil, recipe={evil: evil}, path=evil)
-    parsed = Page(page(comparison, tmp_path))
+    parsed = Page(page(add_all(comparison), tmp_path))
     assert len(parsed.named("script")) == 1
     assert all(image["src"].startswith("data:") for image in parsed.named("img"))
     assert not [name for _, attrs in parsed.tags for name in attrs if name.startswith("on")]
-
-
-def test_csv_equals_scikit_learn_and_repeats(tmp_path):
-    comparison, pairs = build(left_out=(3,))
-    tables.write_csv(comparison, tmp_path / "a.csv")
-    comparison.results.reverse()
-    tables.write_csv(comparison, tmp_path / "b.csv")
-    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
-    with (tmp_path / "a.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == len(pairs)
-    for row in rows:
-        truth, predicted = pairs[Run(Entry(row["store"], row["features"], row["head"]), row["split"], int(row["seed"]))]
-        assert float(row["oa"]) == accuracy_score(truth, predicted)
-        assert float(row["kappa"]) == cohen_kappa_score(truth, predicted)
-        recall = recall_score(truth, predicted, labels=[1, 2, 4, 5], average=None)
-        assert [float(row[f"recall_{c}"]) for c in (1, 2, 4, 5)] == list(recall)
-        assert (row["recall_3"], row["left_out"]) == ("", "3")
-
-
-def test_json_reads_back(tmp_path):
-    comparison, _ = build()
-    comparison.stores[0]["recipe"] = {"seed": np.int64(3), "path": Path("x"), "fitted": np.array([0.5])}
-    tables.write_json(comparison, tmp_path / "results.json")
-    document = tables.read_json(tmp_path / "results.json")
-    assert document["schema_version"] == 1
-    assert document["stores"][0]["recipe"] == {"seed": 3, "path": "x", "fitted": [0.5]}
-    assert document["class_names"]["5"] == "Class 5"
-    for row, result in zip(document["results"], sorted(comparison.results, key=lambda r: r.run), strict=True):
-        again = RunResult.from_json(row)
-        assert again.run == result.run
-        assert again.scores.recall == result.scores.recall
-        assert (again.scores.confusion == result.scores.confusion).all()
-    first, summary = document["summary"][0], comparison.summary[0]
-    assert (first["head"], first["oa"], first["recall"]["1"]) == ("svm", list(summary.oa), list(summary.recall[1]))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        pytest.param('{"schema_version": 9}', "schema version 9; this hsifeat reads version 1", id="newer"),
-        pytest.param("[1]", "schema version None", id="other JSON"),
-        pytest.param("{", "can't be read as the JSON of a comparison", id="torn"),
-    ],
-)
-def test_json_of_another_kind_is_refused(content, message, tmp_path):
-    (tmp_path / "results.json").write_text(content)
-    with pytest.raises(HsifeatError, match=message):
-        tables.read_json(tmp_path / "results.json")
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "new" / "report.html"
-    write_whole(path, b"old")
-    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(HsifeatError, match="can't be written: disk full"):
-        write_whole(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(path.parent.iterdir()) == [path]
-
-
-def pixels(picture):
-    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGBA"))
-
-
-def test_maps_enlarge_small_scenes_and_thin_large_ones():
-    truth = np.array([[1, 2], [0, 1]])
-    shown = pixels(figures.class_map(truth, {1: "#ff0000", 2: "#00ff00"}))
-    assert shown.shape == (580, 580, 4)
-    assert shown[0, 0].tolist() == [255, 0, 0, 255]
-    assert shown[0, -1].tolist() == [0, 255, 0, 255]
-    assert shown[-1, 0, 3] == 0
-    large = np.zeros((2400, 900), dtype=np.uint8)
-    large[1::3, 1::3] = 1
-    assert figures.step(large.shape) == 3
-    shown = pixels(figures.split_map(large))
-    assert shown.shape == (800, 300, 4)
-    assert (shown == [0xD5, 0x5E, 0x00, 255]).all(), "the middle of each 3 x 3 is what is seen"
-
-
-def test_error_map_shows_wrong_test_pixels_alone():
-    truth, predicted = np.array([[1, 1, 1, 0]]), np.array([[1, 2, 2, 2]])
-    shown = pixels(figures.error_map(truth, predicted, np.array([[2, 2, 1, 0]], dtype=np.uint8)))[0, ::145]
-    assert [f"#{bytes(p[:3]).hex()}" for p in shown[:2]] == [figures.RIGHT, figures.WRONG]
-    assert shown[2:, 3].tolist() == [0, 0]
-
-
-def test_a_map_of_many_classes_keeps_every_colour():
-    numbers = np.arange(1, 401).reshape(20, 20)
-    shown = pixels(figures.class_map(numbers, {c: f"#{c:06x}" for c in range(1, 401)}))[::29, ::29, :3].astype(int)
-    assert (shown @ [65536, 256, 1] == numbers).all()
-
-
-def test_confusion_matrix_is_svg_with_its_numbers_as_text():
-    counts = np.array([[8, 2], [0, 0]])
-    root = ET.fromstring(figures.confusion_matrix(counts, ["$a_1$", "<b>"]))  # noqa: S314 -- our own picture
-    texts = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"80", "20", "$a_1$", "<b>"} <= set(texts)
-    assert figures.confusion_matrix(counts, ["a", "b"]) == figures.confusion_matrix(counts, ["a", "b"])
-
-
-@pytest.fixture
-def opened(browser, tmp_path):
-    page(build()[0], tmp_path)
-    browser.open(tmp_path / "report.html")
-    yield browser
-    complaints = browser.seen("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
-    assert not complaints
-    requests = [event["request"]["url"] for event in browser.seen("Network.requestWillBeSent")]
-    assert all(url.startswith(("file:", "data:")) for url in requests)
-
-
-HEADS = "[...document.querySelectorAll('.ranking tbody th')].map(th => th.dataset.v)"
-SORTED = "[...document.querySelectorAll('[aria-sort]')].map(th => [th.dataset.col, th.ariaSort])"
-SHOWN = "[...document.querySelectorAll('.lens figure')].filter(f => f.checkVisibility()).map(f => f.innerText)"
-
-
-def test_ranking_sorts_by_mouse_and_keyboard(opened):
-    names = [str(entry) for entry in ENTRIES]
-    assert (opened.js(HEADS), opened.js(SORTED)) == (names, [["4", "descending"]])
-    opened.click("th[data-col='4'] button")
-    assert (opened.js(HEADS), opened.js(SORTED)) == (names[::-1], [["4", "ascending"]])
-    opened.js("document.querySelector('th[data-col=\"0\"] button').focus()")
-    opened.key("Enter", 13, "\r")
-    assert (opened.js(HEADS), opened.js(SORTED)) == (sorted(names), [["0", "ascending"]])
-    opened.key("Tab", 9)
-    opened.key(" ", 32, " ")
-    assert (opened.js(HEADS), opened.js(SORTED)) == (names, [["1", "descending"]])
-    assert opened.js("document.getElementById('sorted').textContent") == "Sorted by OA, random:0.1, descending"
-
-
-def test_maps_switch_by_mouse_and_keyboard(opened):
-    def shows(entry, split):
-        shown = opened.js(SHOWN)
-        return f"{entry}, {split}" in shown and len(shown) == 6  # truth, map, errors, false colour, split, confusion
-
-    assert shows(ENTRIES[0], SPLITS[1])
-    opened.js("document.querySelector('select').focus()")
-    opened.key("ArrowDown", 40)
-    assert shows(ENTRIES[1], SPLITS[1])
-    opened.click("input[value='0']")
-    assert shows(ENTRIES[1], SPLITS[0])
-    opened.key("ArrowDown", 40)
-    assert shows(ENTRIES[1], SPLITS[1])
-    opened.click("a[data-show='2'] b")
-    assert shows(ENTRIES[2], SPLITS[1])
-
-
-def test_page_fits_a_phone(opened):
-    opened.call("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
-    assert opened.js("document.documentElement.scrollWidth") == 390
-    opened.call("Emulation.clearDeviceMetricsOverride")
-
-
-def test_page_reads_without_script(browser, tmp_path):
-    page(build()[0], tmp_path)
-    browser.call("Emulation.setScriptExecutionDisabled", value=True)
-    browser.open(tmp_path / "report.html")
-    shown = browser.js(SHOWN)
-    assert not browser.js("document.querySelector('.controls').checkVisibility()")
-    browser.call("Emulation.setScriptExecutionDisabled", value=False)
-    assert len(shown) == 6
-    assert f"{ENTRIES[0]}, {SPLITS[1]}" in shown

@@ -1,0 +1,130 @@
+"""The summary on top of the page: what was found in plain words, the telling split first, and its picture."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from classifiers.comparison import figures
+from classifiers.comparison.overview import leakage_line
+from classifiers.comparison.page.facts import DISJOINT, LEAKS, Facts, percent, seconds, size
+from classifiers.comparison.results import Summary
+
+_TELLS = (
+    "The disjoint column is the one that tells: its test pixels lie apart from every training pixel, as the rest of a "
+    "scene does when only a few places were visited."
+)
+_MIXES = "Random pixels lie among their training pixels, and features with spatial context have seen both."
+_SEES = (
+    "A plane's value at a pixel is decided by the whole tile that the model saw: it saw training pixels without their "
+    "classes."
+)
+_MISSING = (
+    "No split here is known to be spatially disjoint, so these numbers can't tell how well an entry maps ground that "
+    "it has not seen: run blocks:12+4:0.1 as well."
+)
+MOST_DOTS = 24
+
+
+def findings(facts: Facts) -> list[tuple[str, str]]:
+    """Say what was found: a title and a few sentences each."""
+    splits = facts.splits
+    found = [(f"{split.name} · {split.kind}", _best(facts, at)) for at, split in enumerate(splits)]
+    leaky, disjoint = facts.first(LEAKS), facts.first(DISJOINT)
+    if leaky is not None and disjoint is not None and (gap := _gap(facts, leaky, disjoint)):
+        found.append(("The gap", gap))
+    leaks = [f"{split.name}: {leakage_line(split.drawn)}." for split in splits if split.drawn]
+    found += [("Leakage", " ".join([*leaks, _SEES]))] if leaks else []
+    found += [("Cost", cost)] if (cost := _cost(facts)) else []
+    belief = [_TELLS] * (disjoint is not None) + [_MIXES] * (leaky is not None) + [_MISSING] * (disjoint is None)
+    return [*found, ("Which to believe", " ".join(belief))]
+
+
+def dot_plot(facts: Facts, medium: figures.Medium = "page") -> bytes:
+    """Draw the OA of the best entries under every split, with their intervals where they are known, else ± sd."""
+    lines = [
+        (
+            str(row.entry),
+            [
+                figures.Interval(cell.oa[0], *whisker(cell), open_dot=split.kind == LEAKS)
+                for cell, split in zip(row.cells, facts.splits, strict=True)
+                if cell
+            ],
+        )
+        for row in facts.rows[:MOST_DOTS]
+    ]
+    return figures.dot_plot(lines, "overall accuracy, %", medium)
+
+
+def whisker(cell: Summary) -> tuple[float, float]:
+    """Return the 95 % interval of OA, or mean ± standard deviation where there is none."""
+    return cell.interval or (cell.oa[0] - cell.oa[1], cell.oa[0] + cell.oa[1])
+
+
+def whiskers_say(facts: Facts) -> str:
+    """Say what the whiskers of the dot plot and the numbers behind ± are."""
+    cells = [cell for row in facts.rows for cell in row.cells if cell]
+    if all(cell.interval for cell in cells):
+        return "with 95 % intervals over seeds and fields"
+    if any(cell.interval for cell in cells):
+        return "with 95 % intervals where there are any, else ± standard deviation over seeds"
+    return "± standard deviation over seeds" if max(cell.seeds for cell in cells) > 1 else "one seed, without a spread"
+
+
+def _best(facts: Facts, at: int) -> str:
+    ranked = facts.ranked(at)
+    row, first = ranked[0]
+    over = f"over {first.seeds} seeds" if first.seeds > 1 else "with one seed, so without a spread"
+    text = f"{row.entry} is best: OA {percent(first.oa, first.seeds)}\u00a0%"
+    if first.interval:
+        text += f" (95 % interval {100 * first.interval[0]:.1f} to {100 * first.interval[1]:.1f})"
+    text += f", kappa {first.kappa[0]:.3f}, {over}."
+    if verdict := facts.comparison.verdicts.get(facts.splits[at].name):
+        return f"{text} {verdict}"
+    if len(ranked) > 1:
+        follower, second = ranked[1]
+        behind = first.oa[0] - second.oa[0]
+        text += f" {follower.entry} follows {100 * behind:.2f} points behind"
+        within = first.seeds > 1 and behind < max(first.oa[1], second.oa[1])
+        text += ", which is less than the spread over seeds: don't read it as a ranking." if within else "."
+    return text
+
+
+def _gap(facts: Facts, leaky: int, disjoint: int) -> str:
+    gaps = [100 * (a.oa[0] - b.oa[0]) for row in facts.rows if (a := row.cells[leaky]) and (b := row.cells[disjoint])]
+    if not gaps:
+        return ""
+    there, apart = facts.splits[leaky], facts.splits[disjoint]
+    spread = f"{min(gaps):.1f} to {max(gaps):.1f} (median {median(gaps):.1f})" if len(gaps) > 1 else f"{gaps[0]:.1f}"
+    text = f"The OA on {there.name} is {spread} points higher than on {apart.name} for the same entry."
+    winner = facts.ranked(leaky)[0][0]
+    place = next((i for i, (row, _) in enumerate(facts.ranked(disjoint), 1) if row is winner), None)
+    if len(gaps) > 1 and place:
+        text += (
+            " The same entry leads on both."
+            if place == 1
+            else f" The best entry on {there.name} is number {place} of {len(gaps)} on {apart.name}."
+        )
+    if there.left_out != apart.left_out:
+        names = ", ".join(facts.class_names[c] for c in sorted({*there.left_out} ^ {*apart.left_out}))
+        text += f" Not quite the same classes are averaged: {names} scored on one side only."
+    return text
+
+
+def _cost(facts: Facts) -> str:
+    """Say what the cached features cost once, and what computing them for every run would have."""
+    stores = facts.comparison.costs.get("stores", [])
+    runs = [r for r in facts.comparison.results if r.run.entry.store]
+    if not stores or not runs:
+        return ""
+    text = " ".join(
+        f"The planes of {store['name']} take {size(store['bytes'])}"
+        + (f" and took {seconds(store['seconds'])} s to extract, once." if store["seconds"] is not None else ".")
+        for store in stores
+    )
+    spent = sum(r.fit_seconds + r.predict_seconds for r in runs)
+    text += f" All {len(runs):,} runs on planes then fitted and predicted in {seconds(spent)} s, without the model"
+    known = {store["name"]: store["seconds"] for store in stores if store["seconds"] is not None}
+    if not known or any(r.run.entry.store not in known for r in runs):
+        return f"{text}."
+    again = sum(known[r.run.entry.store] for r in runs)
+    return f"{text}; computing the planes anew for each run would have taken {seconds(again)} s."

@@ -1,0 +1,124 @@
+"""The page of a comparison in a real browser: mouse, keyboard, phone, print, and an audit of its accessibility."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.classifiers.comparisons import ENTRIES, SPLITS, add_all, build, page
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    page(add_all(build()[0]), tmp_path)
+    browser.look()
+    browser.open(tmp_path / "report.html")
+    yield browser
+    complaints = browser.seen("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+    assert not complaints
+    requests = [event["request"]["url"] for event in browser.seen("Network.requestWillBeSent")]
+    assert all(url.startswith(("file:", "data:")) for url in requests)
+
+
+HEADS = "[...document.querySelectorAll('.ranking tbody th')].map(th => th.dataset.v)"
+SORTED = "[...document.querySelectorAll('.ranking [aria-sort]')].map(th => [th.dataset.col, th.ariaSort])"
+SHOWN = "[...document.querySelectorAll('.lens figure')].filter(f => f.checkVisibility()).map(f => f.innerText)"
+TABLES = "[...document.querySelectorAll('.classes caption')].filter(c => c.checkVisibility()).map(c => c.innerText)"
+
+
+def test_ranking_sorts_by_mouse_and_keyboard(opened):
+    names = [str(entry) for entry in ENTRIES]
+    assert (opened.js(HEADS), opened.js(SORTED)) == (names, [["1", "descending"]])
+    opened.click("th[data-col='1'] button")
+    assert (opened.js(HEADS), opened.js(SORTED)) == (names[::-1], [["1", "ascending"]])
+    opened.js("document.querySelector('th[data-col=\"0\"] button').focus()")
+    opened.key("Enter", 13, "\r")
+    assert (opened.js(HEADS), opened.js(SORTED)) == (sorted(names), [["0", "ascending"]])
+    opened.key("Tab", 9)
+    opened.key(" ", 32, " ")
+    assert (opened.js(HEADS), opened.js(SORTED)) == (names, [["1", "descending"]])
+    assert opened.js("document.getElementById('sorted').textContent") == f"Sorted by OA, {SPLITS[1]}, descending"
+
+
+def test_planes_sort_too_and_those_without_seconds_come_last(opened):
+    sizes = "[...document.querySelectorAll('#sweep tbody td:nth-child(4)')].map(td => Number(td.dataset.v))"
+    before = opened.js(sizes)
+    opened.click("#sweep th[data-col='2'] button")
+    assert opened.js(sizes) == before[::-1], "the better plane is the larger one"
+    for _ in range(2):
+        opened.click("#sweep th[data-col='4'] button")
+        assert opened.js(sizes)[0] == before[0]
+
+
+def test_maps_switch_by_mouse_and_keyboard(opened):
+    def shows(entry, split, figures=7):
+        shown = opened.js(SHOWN)
+        # Truth, map, errors, confidence, false colour, split, confusion.
+        return f"{entry}, {split}" in shown and len(shown) == figures
+
+    assert shows(ENTRIES[0], SPLITS[1])
+    opened.js("document.querySelector('select').focus()")
+    opened.key("ArrowDown", 40)
+    assert shows(ENTRIES[1], SPLITS[1])
+    opened.click("input[name='split'][value='1']")
+    assert shows(ENTRIES[1], SPLITS[0])
+    opened.key("ArrowUp", 38)
+    assert shows(ENTRIES[1], SPLITS[1])
+    opened.click("a[data-show='2'] b")
+    assert shows(ENTRIES[2], SPLITS[1], figures=6)  # without probabilities
+
+
+def test_scores_of_classes_switch_by_mouse_and_keyboard(opened):
+    (shown,) = opened.js(TABLES)
+    assert shown.startswith(f"Recall in percent under {SPLITS[1]}")
+    opened.click("input[value='F1']")
+    (shown,) = opened.js(TABLES)
+    assert shown.startswith(f"F1 in percent under {SPLITS[1]}")
+    opened.js("document.querySelector('input[name=\"split\"]:checked').focus()")
+    opened.key("ArrowDown", 40)
+    (shown,) = opened.js(TABLES)
+    assert shown.startswith(f"F1 in percent under {SPLITS[0]}")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("classes", [5, 100])
+def test_accessibility_holds_no_serious_fault(browser, width, scheme, classes, tmp_path):
+    browser.look(width, scheme)
+    page(add_all(build(classes=classes)[0]), tmp_path)
+    browser.open(tmp_path / "report.html")
+    assert browser.js("document.documentElement.scrollWidth") <= width, "nothing but a table scrolls sideways"
+    browser.js("document.querySelectorAll('details').forEach(part => { part.open = true })")
+    browser.js("document.querySelectorAll('.lens [hidden]').forEach(part => { part.hidden = false })")
+    browser.js(Path(importlib.util.find_spec("axe_core_python").origin).with_name("axe.min.js").read_text())
+    found = browser.js("axe.run().then(found => JSON.stringify([found.passes.length, found.violations]))")
+    passed, faults = json.loads(found)
+    assert passed > 20
+    serious = [fault for fault in faults if fault["impact"] in {"serious", "critical"}]
+    told = "\n".join(f"{fault['id']}: {fault['nodes'][0]['html']}" for fault in serious)
+    assert not serious, told
+
+
+def test_page_prints_all_classes_and_numbers_but_no_controls(opened):
+    opened.call("Emulation.setEmulatedMedia", media="print")
+    assert len(opened.js(TABLES)) == 4
+    assert not opened.js("document.querySelector('.controls').checkVisibility()")
+    printed = base64.b64decode(opened.call("Page.printToPDF", printBackground=False)["data"])
+    assert printed.startswith(b"%PDF")
+    assert opened.js("[...document.querySelectorAll('details')].every(part => part.open)")
+
+
+def test_page_reads_without_script(browser, tmp_path):
+    page(build()[0], tmp_path)
+    browser.look()
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    browser.open(tmp_path / "report.html")
+    shown = browser.js(SHOWN)
+    assert not browser.js("document.querySelector('.controls').checkVisibility()")
+    browser.call("Emulation.setScriptExecutionDisabled", value=False)
+    assert len(shown) == 6
+    assert f"{ENTRIES[0]}, {SPLITS[1]}" in shown
