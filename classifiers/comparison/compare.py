@@ -6,32 +6,28 @@ import os
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from classifiers.comparison.bench import Bench
+from classifiers.comparison.draws import SPLITS, draw_all, measure, side_by_side, telling
 from classifiers.comparison.entries import make_entries
-from classifiers.comparison.record import Record, run_key, versions
-from classifiers.comparison.results import Comparison, DrawnSplit, Entry, Pictures, Run, RunResult
-from classifiers.heads.registry import make_head
-from classifiers.inputs import COMPARED, columns_of, has_planes, picks
-from classifiers.mapping import predict_maps
-from classifiers.metrics import score
-from classifiers.splits import GRAMMAR, Draw, Split, contexts_of, draw_sides, leakage, parse_split, thin
+from classifiers.comparison.judging import judge
+from classifiers.comparison.panels import MAX_CLUSTERS, draw_panels
+from classifiers.comparison.record import versions
+from classifiers.comparison.results import Comparison, Entry, Pictures, RunResult
+from classifiers.comparison.shared import SharedTable
+from classifiers.comparison.sweep import check_sweeper, sweep_planes
+from classifiers.comparison.workplace import workplace
+from classifiers.inputs import COMPARED, columns_of, has_planes
+from classifiers.splits import draw_sides, parse_split
 from classifiers.table import PixelTable, pick_labels
-from hsifeat.errors import HeadError, SplitError, StoreError
+from hsifeat.errors import HeadError, StoreError
 from hsifeat.features import Features, PlaneLike, open_features
 from hsifeat.scenes.colours import false_colour
-from hsifeat.work.events import Advanced, Finished, Listener, Note, Started, silent
-
-if TYPE_CHECKING:
-    from classifiers.heads.base import Head
+from hsifeat.work.events import Listener, Note, silent
 
 HEADS = ("film", "mlp", "svm", "lightgbm")
-SPLITS = ("random:0.1", "blocks:12+4:0.1")
 
 
 def compare(
@@ -43,7 +39,10 @@ def compare(
     inputs: Sequence[str] = COMPARED,
     labels: str | None = None,
     planes: Sequence[PlaneLike] | None = None,
-    out: str | Path,
+    curve: Sequence[int] = (),
+    sweep: str | None = None,
+    jobs: int | None = 1,
+    out: str | Path = "report",
     command: str = "",
     listen: Listener = silent,
 ) -> Comparison:
@@ -67,8 +66,16 @@ def compare(
         Name of a label map in the first store.
     planes : sequence, optional
         As `Features.select` takes them; by default all.
+    curve : sequence of int
+        Also learn from at most so many training pixels of each class of the disjoint split, one learning curve an entry.
+    sweep : str, optional
+        Also try every plane of the first store on its own under the disjoint split, by this head; see
+        `classifiers.comparison.sweep`.
+    jobs : int, optional
+        Runs side by side, each in a process of its own; None takes as many as cores and memory allow. Numbers are the same
+        bit for bit. A script that asks for more than 1 needs ``if __name__ == "__main__":``.
     out : str or Path
-        Folder of the record: finished runs found there are not run again.
+        Folder of the report; finished runs are recorded in its folder ``record``, and those found there are not run again.
     command : str
         What was typed, for the report.
     listen : callable
@@ -77,38 +84,56 @@ def compare(
     Returns
     -------
     Comparison
+        Shows its summary in a notebook; `Comparison.frame` has a row a run; `write_files` writes the report.
 
     Raises
     ------
     HsifeatError
-        Unknown heads, inputs, splits or stores, stores of different scenes, or labels that can't be split so.
+        Unknown heads, inputs, splits or stores, stores of different scenes, labels that can't be split so, or another
+        comparison at work in the same folder.
     """
     if seeds < 1:
         raise HeadError(f"a comparison takes at least one seed; found {seeds}")
+    if any(count < 1 for count in curve):
+        raise HeadError(f"a learning curve takes numbers of pixels from 1; found {', '.join(map(str, curve))}")
     given = [stores] if stores is None or isinstance(stores, str | Path | Features) else list(stores)
     opened = _named([store if isinstance(store, Features) else open_features(store) for store in given])
     listen(Note(f"stores: {', '.join(str(features.store.place) for features in opened.values())}"))
     first = next(iter(opened.values()))
-    rules = _side_by_side([parse_split(text, first.scene.labels) for text in dict.fromkeys(splits)], listen)
+    rules = side_by_side([parse_split(text, first.scene.labels) for text in dict.fromkeys(splits)], listen)
     entries = make_entries(list(opened), heads, inputs)
-    if not all(features.select(planes) for features in opened.values()) and any(
-        has_planes(e.features) for e in entries
-    ):
+    if sweep is not None:
+        check_sweeper(sweep)
+    with_planes = any(has_planes(e.features) for e in entries)
+    if with_planes and not all(features.select(planes) for features in opened.values()):
         raise StoreError("no plane to learn from: name some with --planes, or leave the inputs with planes out")
     tables = {
         name: PixelTable.from_store(
             features,
             labels=pick_labels(first, labels),
-            planes=planes if any(has_planes(e.features) for e in entries) else [],
+            planes=planes if with_planes else [],
             **columns_of({e.features for e in entries}, features),
         )
         for name, features in opened.items()
     }
-    bench = _Bench(opened, tables, Record(Path(out)), listen, {})
-    draws = bench.draw(rules, seeds)
-    results = bench.run_all(entries, draws)
-    maps = bench.map_all(entries, draws)
     truth = next(iter(tables.values())).labels
+    draws = draw_all(rules, truth, seeds, listen)
+    tells = telling(rules).text
+    with workplace(Path(out)) as (record, folder):
+        shared = {name: SharedTable.write(table, folder / str(i)) for i, (name, table) in enumerate(tables.items())}
+        del tables
+        bench = Bench(opened, shared, truth, record, jobs, listen)
+        results = bench.run_all(entries, draws)
+        points = bench.curves(entries, {at: draw for at, draw in draws.items() if at[0] == tells}, curve)
+        swept = None
+        if sweep is not None and with_planes:
+            alone = {seed: draw for (split, seed), draw in draws.items() if split == tells}
+            swept = sweep_planes(
+                first, shared[next(iter(opened))], truth, alone, record, sweep, tells, jobs=jobs, listen=listen
+            )
+        drawn = measure(draws, bench.contexts(entries))
+        told = judge(results, record, truth)
+        maps, confidence = bench.maps(results), bench.maps(results, confidence=True)
     scene = first.scene
     return Comparison(
         scene={
@@ -129,6 +154,7 @@ def compare(
             false_colour=false_colour(scene.cube, scene.wavelengths_nm, first.valid),
             splits={text: draw_sides(draw, truth) for (text, seed), draw in draws.items() if seed == 0},
             maps=maps,
+            confidence=confidence,
         ),
         provenance={
             "command": command,
@@ -136,153 +162,18 @@ def compare(
             "versions": {"python": platform.python_version(), **versions()},
             "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
         },
-        drawn=bench.measure(entries, draws),
+        drawn=drawn,
+        pairs=told.pairs,
+        verdicts=told.verdicts,
+        intervals=told.intervals,
+        recall_intervals=told.recall_intervals,
+        curves=points,
+        sweep=swept,
+        mixing=_mixing(results, tells),
+        panels=draw_panels(first, planes, clusters=min(len(truth.counts), MAX_CLUSTERS)) if with_planes else [],
+        costs={"stores": [_costs(name, features, planes) for name, features in opened.items()]},
+        georeference=first.georeference,
     )
-
-
-@dataclass(frozen=True)
-class _Bench:
-    """The stores and tables of a comparison, the record of what is done, and heads just fitted that maps will need."""
-
-    stores: dict[str, Features]
-    tables: dict[str, PixelTable]
-    record: Record
-    listen: Listener
-    fitted: dict[Run, Head]
-
-    def draw(self, rules: Sequence[Split], seeds: int) -> dict[tuple[str, int], Draw]:
-        """Draw every split for every seed, thinned to the smallest number of training pixels of that seed."""
-        labels = next(iter(self.tables.values())).labels
-        draws: dict[tuple[str, int], Draw] = {}
-        for seed in range(seeds):
-            drawn = {rule.text: rule.draw(labels, seed) for rule in rules}
-            fewest = min(int(draw.train.sum()) for draw in drawn.values())
-            thinned = {text: thin(draw, labels, fewest, seed) for text, draw in drawn.items()}
-            counts = {text: int(draw.train.sum()) for text, draw in thinned.items()}
-            if len(set(counts.values())) > 1:
-                said = ", ".join(f"{count} under {text}" for text, count in counts.items())
-                self.listen(Note(f"seed {seed}: every class keeps a training pixel, so their numbers differ: {said}"))
-            draws |= {(text, seed): draw for text, draw in thinned.items()}
-        return draws
-
-    def measure(self, entries: Sequence[Entry], draws: dict[tuple[str, int], Draw]) -> list[DrawnSplit]:
-        """Measure what every split leaks to what heads are given."""
-        contexts = {}
-        for entry in entries:
-            store = self._store(entry)
-            layout = self.tables[store].layout.take(picks(entry.features))
-            contexts[entry.columns] = contexts_of(self.stores[store], layout)
-        measured = []
-        for text in dict.fromkeys(text for text, _ in draws):
-            mine = [draw for (split, _), draw in draws.items() if split == text]
-            # Several inputs see the same pixels.
-            found = {seen: [leakage(draw, seen) for draw in mine] for seen in set(contexts.values())}
-            distances = next(iter(found.values()))
-            measured.append(
-                DrawnSplit(
-                    split=text,
-                    seen={of: float(np.mean([one.seen for one in found[seen]])) for of, seen in contexts.items()},
-                    context={of: " and ".join(sorted({str(one) for one in seen})) for of, seen in contexts.items()},
-                    median_px=float(np.mean([one.median_px for one in distances])),
-                    least_px=min(one.least_px for one in distances),
-                    notes=draws[text, 0].notes,
-                )
-            )
-        return measured
-
-    def run_all(self, entries: Sequence[Entry], draws: dict[tuple[str, int], Draw]) -> list[RunResult]:
-        """Fit, predict and score what the record does not hold yet."""
-        runs = [Run(entry, text, seed) for entry in entries for text, seed in draws]
-        keys = {run: self._key(run, draws[run.split, run.seed]) for run in runs}
-        found = {run: result for run in runs if (result := self.record.find(keys[run]))}
-        if found:
-            self.listen(Note(f"{len(found)} of {len(runs)} runs are recorded already"))
-        self.listen(Started("bench", len(runs), "runs", len(found)))
-        results = []
-        for run in runs:
-            result = found.get(run)
-            if result is None:
-                result, head = self._run(run, draws[run.split, run.seed])
-                self.record.add(keys[run], result)
-                if run.seed == 0:
-                    self.fitted[run] = head
-                found[run] = result
-                self.listen(Advanced("bench", len(found), str(run.entry)))
-            # Names are for people: a store that was renamed keeps its recorded runs.
-            results.append(replace(result, run=run))
-        self.listen(Finished("bench"))
-        return results
-
-    def map_all(
-        self, entries: Sequence[Entry], draws: dict[tuple[str, int], Draw]
-    ) -> dict[tuple[Entry, str], NDArray[np.integer]]:
-        """Map the scene by every entry under every split, with seed 0; what is recorded is not done again."""
-        maps: dict[tuple[Entry, str], NDArray[np.integer]] = {}
-        wanted: dict[str, list[Run]] = {}
-        for run in (Run(entry, text, seed) for entry in entries for text, seed in draws if seed == 0):
-            there = self.record.find_map(self._key(run, draws[run.split, 0]))
-            if there is not None:
-                maps[run.entry, run.split] = there
-            else:
-                wanted.setdefault(self._store(run.entry), []).append(run)
-        for store, runs in wanted.items():
-            table = self.tables[store]
-            heads = {
-                str(i): (
-                    self.fitted.get(run) or self._run(run, draws[run.split, 0])[1],
-                    table.layout.columns(*filter(picks(run.entry.features), table.layout)),
-                )
-                for i, run in enumerate(runs)
-            }
-            drawn = predict_maps(self.stores[store], table.layout, heads, listen=self.listen)
-            for i, run in enumerate(runs):
-                self.record.add_map(self._key(run, draws[run.split, 0]), drawn[str(i)])
-                maps[run.entry, run.split] = drawn[str(i)]
-        return maps
-
-    def _store(self, entry: Entry) -> str:
-        """Name the store that an entry's columns come from: any will do for spectra."""
-        return entry.store or next(iter(self.stores))
-
-    def _head(self, run: Run, table: PixelTable) -> Head:
-        head = make_head(run.entry.head, layout=table.layout)
-        return head.set_params(random_state=run.seed) if "random_state" in head.get_params() else head
-
-    def _key(self, run: Run, draw: Draw) -> str:
-        store = self._store(run.entry)
-        layout = self.tables[store].layout.take(picks(run.entry.features))
-        params = make_head(run.entry.head).get_params(deep=False)
-        # Spectra are the same in every store of the scene: their runs belong to the scene.
-        features = self.stores[store]
-        origin = features.key if run.entry.store else str(features.recipe["scene"])
-        return run_key(origin, layout, {"name": run.entry.head, **params}, self.tables[store].labels, draw, run.seed)
-
-    def _run(self, run: Run, draw: Draw) -> tuple[RunResult, Head]:
-        """Fit on the training pixels, predict and score the test pixels."""
-        table = self.tables[self._store(run.entry)].take(picks(run.entry.features))
-        train, test = table[draw.train[table.rows, table.cols]], table[draw.test[table.rows, table.cols]]
-        head = self._head(run, table)
-        start = time.perf_counter()
-        head.fit(train.X, train.y)
-        fitted = time.perf_counter()
-        predicted = head.predict(test.X)
-        done = time.perf_counter()
-        result = RunResult(
-            run, score(test.y, predicted), len(train), len(test), draw.left_out, fitted - start, done - fitted
-        )
-        return result, head
-
-
-def _side_by_side(rules: list[Split], listen: Listener) -> list[Split]:
-    """Add a disjoint split where only random ones are asked for, and the other way round; given ones stand alone."""
-    if not rules:
-        raise SplitError(f"no split to compare under; allowed: {GRAMMAR}")
-    kinds = {rule.kind for rule in rules} - {"given"}
-    for text, kind in zip(SPLITS, ("random", "disjoint"), strict=True):
-        if kinds and kind not in kinds:
-            listen(Note(f"{text} is added: a random and a disjoint split are shown side by side"))
-            rules = [*rules, parse_split(text)]
-    return rules
 
 
 def _named(stores: Sequence[Features]) -> dict[str, Features]:
@@ -318,3 +209,18 @@ def _facts(name: str, features: Features, planes: Sequence[PlaneLike] | None) ->
             for plane in features.select(planes)
         ],
     }
+
+
+def _costs(name: str, features: Features, planes: Sequence[PlaneLike] | None) -> dict[str, Any]:
+    """Return what a store costs: its planes before compression, and on disk all that it holds."""
+    place = features.store.place
+    return {
+        "name": name,
+        "bytes": sum(features.size_bytes(plane) for plane in features.select(planes)),
+        "bytes_on_disk": sum(place.files().values()),
+        "seconds": None,
+    }
+
+
+def _mixing(results: Sequence[RunResult], split: str) -> dict[Entry, list[dict[str, Any]]]:
+    return {r.run.entry: list(r.mixing) for r in results if r.mixing and r.run.seed == 0 and r.run.split == split}

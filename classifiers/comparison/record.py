@@ -1,9 +1,21 @@
-"""The record of a comparison's finished runs: a line each as soon as it is done, so that nothing is done twice."""
+"""The record of a comparison's finished runs: each writes its own files as soon as it is done, so nothing is done twice.
+
+In the folder of the report, a run of key ``K`` (32 hexadecimal digits of what decides its numbers) leaves
+
+- ``predictions/K.npy``: the predicted class of each test pixel;
+- ``maps/K.npy`` and, of heads that know probabilities, ``maps/K-confidence.npy``: of seed 0, the class of every pixel of the
+  scene, and the largest probability as 0 to 255;
+- ``runs/K.json``, last: its scores, and ``draw``, the name of its draw;
+
+and a draw ``D`` leaves ``draws/D.npz`` with ``train`` and ``test``, pixels counted along the rows of the scene, and
+``truth``, the class of each test pixel. Files appear whole: of a run that was killed none or some are there, but not the last.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -12,10 +24,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.results import RunResult
+from classifiers.comparison.results import PlaneScore, RunResult, Sweep
 from classifiers.layout import Layout
 from classifiers.splits import Draw
-from hsifeat.files import disk_errors, whole
+from hsifeat.errors import StoreError
+from hsifeat.files import disk_errors, whole, write_whole
 from hsifeat.scenes import Labels
 
 # What fits and scores; another version may give other numbers, so it makes another run.
@@ -28,8 +41,17 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in _PACKAGES}
 
 
-def run_key(store: str, layout: Layout, head: dict[str, Any], labels: Labels, draw: Draw, seed: int) -> str:
-    """Return the sha256 of all that decides a run's scores.
+def draw_key(draw: Draw, labels: Labels) -> str:
+    """Return the sha256, to 32 digits, of a draw's pixels and their true classes."""
+    digest = hashlib.sha256(str(draw.train.shape).encode())
+    for mask in (draw.train, draw.test):
+        digest.update(np.packbits(mask).data)
+    digest.update(np.ascontiguousarray(labels.classes, "<i8").data)
+    return digest.hexdigest()[:32]
+
+
+def run_key(store: str, layout: Layout, head: dict[str, Any], draw: str, seed: int) -> str:
+    """Return the sha256, to 32 digits, of all that decides a run's numbers.
 
     Parameters
     ----------
@@ -39,75 +61,102 @@ def run_key(store: str, layout: Layout, head: dict[str, Any], labels: Labels, dr
         Which columns.
     head : dict
         The head's name and parameters.
-    labels : Labels
-        True classes.
-    draw : Draw
-        Training and test pixels.
+    draw : str
+        As `draw_key` gives it.
     seed : int
         Seed of the head.
     """
-    facts = {"store": store, "layout": layout.to_json(), "head": head, "seed": seed, "versions": versions()}
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
-    for mask in (draw.train, draw.test):
-        digest.update(np.packbits(mask).data)
-    digest.update(np.ascontiguousarray(labels.classes, "<i8").data)
-    return digest.hexdigest()
+    facts = {"store": store, "layout": layout.to_json(), "head": head, "draw": draw, "seed": seed}
+    text = json.dumps({**facts, "versions": versions()}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+@dataclass(frozen=True)
 class Record:
-    """Finished runs and their maps, in a folder.
+    """The files of finished runs, in a folder; a small value that workers are sent."""
 
-    Parameters
-    ----------
-    folder : Path
-        Made if need be; ``runs.jsonl`` and ``maps/`` lie in it.
-    """
+    folder: Path
 
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / "runs.jsonl"
-        self._maps = folder / "maps"
-        with disk_errors(folder):
-            self._maps.mkdir(parents=True, exist_ok=True)
-        self._known = dict(self._read())  # A later line wins.
+    def find(self, key: str, *, mapped: bool) -> RunResult | None:
+        """Return a finished run, with its map if that is wanted; or None."""
+        needed = [self.predictions(key), *([self.map(key)] if mapped else [])]
+        try:
+            result = RunResult.from_json(json.loads(self._run(key).read_bytes()))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return result if all(file.exists() for file in needed) else None
 
-    def _read(self) -> list[tuple[str, dict[str, Any]]]:
-        if not self._file.exists():
-            return []
-        rows = []
-        text = self._file.read_text(encoding="utf-8")
-        for line in text.splitlines():
-            try:
-                row = json.loads(line)
-                rows.append((str(row.pop("key")), row))
-            except (ValueError, KeyError):
-                continue  # The last line of a run that was killed while it wrote.
-        if text and not text.endswith("\n"):
-            with self._file.open("a", encoding="utf-8") as file:
-                file.write("\n")
-        return rows
+    def add(self, result: RunResult, predicted: NDArray[np.integer]) -> None:
+        """Record a finished run with its predictions on the test pixels."""
+        key = result.key
+        kind = np.min_scalar_type(int(predicted.max(initial=0)))
+        with whole(self.predictions(key)) as part, part.open("wb") as file:
+            np.save(file, predicted.astype(kind), allow_pickle=False)
+        write_whole(self._run(key), json.dumps(result.to_json(), indent=1))
 
-    def find(self, key: str) -> RunResult | None:
-        """Return a finished run, or None."""
-        row = self._known.get(key)
-        return None if row is None else RunResult.from_json(row)
+    def add_draw(self, key: str, draw: Draw, labels: Labels) -> None:
+        """Keep the pixels of a draw."""
+        if self.draw(key).exists():
+            return
+        test = np.flatnonzero(draw.test)
+        with whole(self.draw(key)) as part, part.open("wb") as file:
+            np.savez_compressed(file, train=np.flatnonzero(draw.train), test=test, truth=np.ravel(labels.classes)[test])
 
-    def add(self, key: str, result: RunResult) -> None:
-        """Record a finished run."""
-        row = result.to_json()
-        self._known[key] = row
-        with disk_errors(self._file), self._file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"key": key, **row}) + "\n")
+    def read_draw(self, key: str) -> dict[str, NDArray[np.integer]]:
+        """Return ``train``, ``test`` and ``truth`` of a draw."""
+        with disk_errors(self.draw(key)), np.load(self.draw(key), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in ("train", "test", "truth")}
 
-    def find_map(self, key: str) -> NDArray[np.integer] | None:
-        """Return the map (rows, cols) that a run's head gave, or None."""
-        file = self._maps / f"{key[:32]}.npy"
+    def read_predictions(self, key: str) -> NDArray[np.integer]:
+        """Return the predicted class of each test pixel of a run."""
+        file = self.predictions(key)
         try:
             return np.asarray(np.load(file, allow_pickle=False))
+        except (OSError, ValueError, EOFError) as error:
+            raise StoreError(
+                f"{file} can't be read ({error}): delete it, and the same command runs that run again"
+            ) from error
+
+    def read_map(self, file: Path) -> NDArray[Any] | None:
+        """Return a map (rows, cols) that stays on disk until it is looked at; None where there is none."""
+        try:
+            there: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
+        return there
 
-    def add_map(self, key: str, classes: NDArray[np.integer]) -> None:
-        """Record the map that a run's head gave."""
-        file = self._maps / f"{key[:32]}.npy"
-        with whole(file) as part, part.open("wb") as stream:
-            np.save(stream, classes, allow_pickle=False)
+    def predictions(self, key: str) -> Path:
+        """Where the predictions of a run lie."""
+        return self.folder / "predictions" / f"{key}.npy"
+
+    def draw(self, key: str) -> Path:
+        """Where the pixels of a draw lie."""
+        return self.folder / "draws" / f"{key}.npz"
+
+    def map(self, key: str) -> Path:
+        """Where the map of a run lies."""
+        return self.folder / "maps" / f"{key}.npy"
+
+    def confidence(self, key: str) -> Path:
+        """Where the confidence map of a run lies."""
+        return self.folder / "maps" / f"{key}-confidence.npy"
+
+    def _run(self, key: str) -> Path:
+        return self.folder / "runs" / f"{key}.json"
+
+    def find_sweep(self, key: str) -> Sweep | None:
+        """Return a finished sweep, or None."""
+        try:
+            facts = json.loads(self._sweep(key).read_bytes())
+            for name in ("alone", "chosen"):
+                facts[name] = [PlaneScore(**{**score, "oa": tuple(score["oa"])}) for score in facts[name]]
+            return Sweep(**facts)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def add_sweep(self, key: str, found: Sweep) -> None:
+        """Record a finished sweep."""
+        write_whole(self._sweep(key), json.dumps(asdict(found), indent=1))
+
+    def _sweep(self, key: str) -> Path:
+        return self.folder / "sweeps" / f"{key}.json"

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.metrics import Scores
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hsifeat.scenes.georeference import Georeference
 
 
 @dataclass(frozen=True, order=True)
@@ -51,7 +56,17 @@ class Run:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What one fit gave. Seconds are wall time on this machine."""
+    """What one fit gave. Seconds are wall time on this machine.
+
+    Attributes
+    ----------
+    left_out : tuple of int
+        Classes with labelled pixels that are not scored: the split can't have them on both sides.
+    key, draw : str
+        Under which `classifiers.comparison.record.Record` has its predictions, and the pixels of its draw.
+    mixing : tuple of dict
+        What a head that mixes planes learned: ``t``, ``layer`` and ``weight`` of each.
+    """
 
     run: Run
     scores: Scores
@@ -60,6 +75,9 @@ class RunResult:
     left_out: tuple[int, ...]
     fit_seconds: float
     predict_seconds: float
+    key: str = ""
+    draw: str = ""
+    mixing: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain JSON values."""
@@ -80,6 +98,9 @@ class RunResult:
             "confusion": self.scores.confusion.tolist(),
             "fit_seconds": self.fit_seconds,
             "predict_seconds": self.predict_seconds,
+            "key": self.key,
+            "draw": self.draw,
+            "mixing": list(self.mixing),
         }
 
     @classmethod
@@ -102,6 +123,9 @@ class RunResult:
             left_out=tuple(row["left_out"]),
             fit_seconds=row["fit_seconds"],
             predict_seconds=row["predict_seconds"],
+            key=row.get("key", ""),
+            draw=row.get("draw", ""),
+            mixing=tuple(row.get("mixing", ())),
         )
 
 
@@ -176,6 +200,38 @@ class Pair:
     p_holm: float | None
     mcnemar_p: float | None
     mcnemar_p_holm: float | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of an entry under a split since an older comparison.
+
+    Attributes
+    ----------
+    entry, split : Entry, str
+        What is compared.
+    before, after : float or None
+        Mean OA over seeds; None where only one of the comparisons has it.
+    test : {"paired", "Welch", ""}
+        The t-test: paired over the seeds with the same draws in both comparisons, else Welch's; none where there are
+        fewer than two seeds.
+    seeds : int
+        How many seeds the test is over: pairs, or those of the comparison that has fewer.
+    p, p_holm : float or None
+        Two-sided p-value, and corrected for all entries.
+    verdict : str
+        A plain sentence.
+    """
+
+    entry: Entry
+    split: str
+    before: float | None
+    after: float | None
+    test: str
+    seeds: int
+    p: float | None
+    p_holm: float | None
     verdict: str
 
 
@@ -382,6 +438,14 @@ class Comparison:
         Weights that a head learned for each plane: t, layer, weight. Of seed 0 under the disjoint split.
     sweep : Sweep or None
         Every plane on its own.
+    intervals : dict of (Entry, str) to (low, high)
+        For an entry under a split, the 95 % interval of its OA over seeds and fields, where one can be given.
+    recall_intervals : dict of (Entry, str) to dict of int to (low, high)
+        And of the recall of classes.
+    georeference : Georeference or None
+        Where the scene lies.
+    changes : list of Change
+        What differs from an older comparison, where one was given.
     costs : dict
         ``stores``: for each its name, bytes and seconds of extraction (None where the store does not say).
     panels : list of Panel
@@ -403,8 +467,32 @@ class Comparison:
     sweep: Sweep | None = None
     costs: dict[str, Any] = field(default_factory=dict)
     panels: list[Panel] = field(default_factory=list)
+    intervals: dict[tuple[Entry, str], tuple[float, float]] = field(default_factory=dict)
+    recall_intervals: dict[tuple[Entry, str], dict[int, tuple[float, float]]] = field(default_factory=dict)
+    georeference: Georeference | None = None
+    changes: list[Change] = field(default_factory=list)
 
     @cached_property
     def summary(self) -> list[Summary]:
         """Mean and standard deviation over seeds, entry by entry and split by split."""
-        return summarise(self.results)
+        return [
+            replace(
+                cell,
+                interval=self.intervals.get((cell.entry, cell.split)),
+                recall_intervals=self.recall_intervals.get((cell.entry, cell.split), {}),
+            )
+            for cell in summarise(self.results)
+        ]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row a run, as in ``results.csv``."""
+        from classifiers.comparison.tables import to_frame
+
+        return to_frame(self)
+
+    def _repr_html_(self) -> str:
+        """Show the summary in a notebook."""
+        from classifiers.comparison.texts import to_html
+
+        return to_html(self)

@@ -1,11 +1,11 @@
-"""The files beside a report: one row a run as CSV, everything but the pictures as JSON.
+"""The files of numbers beside a report: one row a run as CSV, everything but the pictures as JSON.
 
 **CSV.** One row for each run, sorted by entry, split and seed; numbers are written so that they read back exactly, and
 two comparisons of the same runs differ in the two columns of seconds alone.
 
 ====================  ===============================================================================================
 ``store``             name of the store; empty for features that come from the spectra alone
-``features``          ``spectra``, ``spectra+window``, ``planes`` or ``spectra+planes``
+``features``          what the head is given, as ``--inputs`` names it, e.g. ``spectra+planes``
 ``head``              name of the head
 ``split``             the split as it was asked for, e.g. ``blocks:12+4:0.1``
 ``seed``              seed of the split and the head
@@ -17,66 +17,59 @@ two comparisons of the same runs differ in the two columns of seconds alone.
 ``fit_seconds``       wall time of fitting
 ``predict_seconds``   wall time of predicting the test pixels
 ``recall_<class>``    recall of each class of the scene by its number; empty where the run has no test pixels of it
+``f1_<class>``        F1 of each class, likewise
+``pixels_<class>``    number of its test pixels, 0 where there are none
 ====================  ===============================================================================================
 
-**JSON, schema version 1.** An object of
-
-- ``schema_version``: 1;
-- ``scene``: name, rows, cols, bands, labels;
-- ``class_names``, ``class_colours``: by class number, which JSON writes as text;
-- ``stores``: for each its name, key, path, recipe and planes (t, layer, stride, channels, size_bytes);
-- ``results``: the runs as `RunResult.to_json` writes them, sorted as in the CSV; ``confusion`` counts test pixels by
-  true (outer) and predicted (inner) class in the order of ``classes``;
-- ``summary``: for each entry and split ``store``, ``features``, ``head``, ``split``, ``seeds`` (how many), mean
-  ``train_pixels`` and ``test_pixels``, ``left_out``, ``classes``, ``[mean, standard deviation]`` of ``oa``, ``aa``,
-  ``kappa`` and of each class in ``recall``, median ``fit_seconds`` and ``predict_seconds``, summed ``confusion``;
-- ``splits``: for each its name ``split``; by what heads are given, as ``spectra+planes of ip``, ``context`` in words, and
-  in ``seen`` the mean share of test pixels whose context holds a training pixel; ``median_px`` and ``least_px``, the
-  distance from a test pixel to the nearest training pixel; ``notes``;
-- ``provenance``: command, created, versions, machine.
+**JSON.** As `classifiers.comparison.schema` says field by field.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from classifiers.comparison.results import Comparison, RunResult, Summary
+from classifiers.comparison.schema import SCHEMA_VERSION, Results
 from hsifeat.errors import HsifeatError
 from hsifeat.files import write_whole
 
-SCHEMA_VERSION = 1
-_SCORES = ("oa", "aa", "kappa", "fit_seconds", "predict_seconds")
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS = ("store", "features", "head", "split", "seed", "train_pixels", "test_pixels", "left_out",
+            "oa", "aa", "kappa", "fit_seconds", "predict_seconds")  # fmt: skip
+
+
+def to_frame(comparison: Comparison) -> pd.DataFrame:
+    """Return a table with a row a run; the columns are those of the module's table."""
+    import pandas as pd
+
+    classes = sorted(c for c in comparison.class_names if c)
+    rows = []
+    for result in _sorted(comparison):
+        facts = result.to_json()
+        row = {name: facts[name] for name in _COLUMNS}
+        row["left_out"] = ";".join(map(str, facts["left_out"]))
+        for score, missing in (("recall", np.nan), ("f1", np.nan), ("pixels", 0)):
+            known = dict(zip(facts["classes"], facts[score], strict=bool(facts[score])))
+            row |= {f"{score}_{c}": known.get(c, missing) for c in classes}
+        rows.append(row)
+    names = [f"{score}_{c}" for score in ("recall", "f1", "pixels") for c in classes]
+    return pd.DataFrame(rows, columns=[*_COLUMNS, *names])
 
 
 def write_csv(comparison: Comparison, path: Path) -> None:
     """Write one row a run to `path`; the columns are those of the module's table."""
-    classes = sorted(c for c in comparison.class_names if c)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    entry, counts = ["store", "features", "head", "split", "seed"], ["train_pixels", "test_pixels", "left_out"]
-    writer.writerow([*entry, *counts, *_SCORES, *(f"recall_{c}" for c in classes)])
-    for result in _sorted(comparison):
-        row = result.to_json()
-        recall = dict(zip(row["classes"], row["recall"], strict=True))
-        left_out = ";".join(str(c) for c in row["left_out"])
-        writer.writerow(
-            [row[name] for name in (*entry, *counts[:2])]
-            + [left_out]
-            + [repr(float(row[name])) for name in _SCORES]
-            + [repr(float(recall[c])) if c in recall else "" for c in classes]
-        )
-    write_whole(path, text.getvalue().encode())
+    write_whole(path, comparison.frame.to_csv(index=False, lineterminator="\n"))
 
 
 def write_json(comparison: Comparison, path: Path) -> None:
-    """Write everything but the pictures to `path`, under schema version 1."""
+    """Write everything but the pictures to `path`."""
     write_whole(path, to_json(comparison))
 
 
@@ -91,6 +84,13 @@ def to_json(comparison: Comparison) -> str:
         "results": [result.to_json() for result in _sorted(comparison)],
         "summary": [_summary(s) for s in comparison.summary],
         "splits": [asdict(drawn) for drawn in comparison.drawn],
+        "pairs": [asdict(pair) for pair in comparison.pairs],
+        "verdicts": comparison.verdicts,
+        "curves": [asdict(point) for point in comparison.curves],
+        "mixing": [{"entry": asdict(entry), "weights": weights} for entry, weights in comparison.mixing.items()],
+        "sweep": None if comparison.sweep is None else asdict(comparison.sweep),
+        "changes": [asdict(change) for change in comparison.changes],
+        "costs": comparison.costs,
         "provenance": comparison.provenance,
     }
     return json.dumps(document, indent=1, ensure_ascii=False, default=_plain) + "\n"
@@ -102,8 +102,10 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises
     ------
     HsifeatError
-        When the file is no comparison or of another schema version.
+        When the file is no comparison, damaged, or of another schema version.
     """
+    from pydantic import ValidationError
+
     try:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -114,6 +116,12 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path} has schema version {version}; this hsifeat reads version {SCHEMA_VERSION}: "
             "give the results.json of a comparison, or make it again"
         )
+    try:
+        Results.model_validate(document)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        field = ".".join(map(str, wrong["loc"]))
+        raise HsifeatError(f"{path} is no comparison that hsifeat bench wrote: {field}: {wrong['msg']}") from error
     return dict(document)
 
 

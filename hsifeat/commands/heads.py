@@ -1,18 +1,14 @@
-"""`hsifeat fit`, `hsifeat predict` and `hsifeat bench`: heads, on cached features."""
+"""`hsifeat fit` and `hsifeat predict`: one head, on cached features."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from hsifeat.commands.options import LabelName, Planes, Seed, Stores
 from hsifeat.commands.parsing import assignment, comma_list
-
-if TYPE_CHECKING:
-    from classifiers.comparison.results import Comparison
 
 
 def fit(
@@ -96,51 +92,3 @@ def predict(
     for note in notes:
         terminal.note(note)
     terminal.say(f"{'probabilities' if probabilities else 'map'} of {features.name}: {out}")
-
-
-def bench(
-    stores: Stores = None,
-    heads: Annotated[str, typer.Option(help="Names of heads, or all.")] = "all",
-    splits: Annotated[str, typer.Option(help="Splits, separated by commas.")] = "random:0.1,blocks:12+4:0.1",
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds; each draws the split and the head anew.")] = 5,
-    inputs: Annotated[str, typer.Option(help="What heads are given.")] = "spectra,spectra+window,planes,spectra+planes",
-    labels: LabelName = None,
-    planes: Planes = None,
-    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
-) -> None:
-    """Compare heads and inputs on cached features and write a report. Finished runs are kept and not run again.
-
-    Example: `hsifeat bench ip.zarr --heads film,svm --splits random:0.1,blocks:12+4:0.1 --seeds 5 --out report`
-    """
-    from classifiers.comparison.compare import compare
-    from classifiers.comparison.entries import fitting_heads
-    from classifiers.comparison.files import CSV, JSON, PAGE, write_files
-    from classifiers.splits import separate
-    from hsifeat import terminal
-
-    with terminal.progress() as listen:
-        comparison = compare(
-            stores,
-            heads=fitting_heads(comma_list(inputs)) if heads == "all" else comma_list(heads),
-            splits=separate(splits),
-            seeds=seeds,
-            inputs=comma_list(inputs),
-            labels=labels,
-            planes=None if planes is None else comma_list(planes),
-            out=out,
-            command=" ".join(["hsifeat", *sys.argv[1:]]),
-            listen=listen,
-        )
-    write_files(comparison, out)
-    _show_comparison(comparison)
-    terminal.say(f"report: {out / PAGE} (beside it {CSV} and {JSON})")
-
-
-def _show_comparison(comparison: Comparison) -> None:
-    from classifiers.comparison.overview import overview, remarks
-    from hsifeat import terminal
-
-    rows = overview(comparison)
-    terminal.show_table("overall accuracy, %", rows, tuple(rows[0]))
-    for remark in remarks(comparison):
-        terminal.say(remark)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -31,7 +31,7 @@ _PROCESS_BYTES = 600_000_000
 class Executor(Protocol):
     """Runs jobs."""
 
-    def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
+    def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Generator[tuple[Job, Result], None, None]:
         """Yield each job with its result once it is done, in any order; an error of a job ends the others."""
         ...
 
@@ -40,7 +40,7 @@ class Executor(Protocol):
 class Inline:
     """Runs jobs one after the other, here."""
 
-    def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
+    def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Generator[tuple[Job, Result], None, None]:
         """Yield each job with its result, in order."""
         for job in jobs:
             yield job, work(job)
@@ -58,7 +58,7 @@ class Processes:
 
     workers: int
 
-    def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
+    def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Generator[tuple[Job, Result], None, None]:
         """Yield each job with its result once it is done; an error, or Ctrl-C, ends all workers at once.
 
         Raises

@@ -1,20 +1,21 @@
-"""Comparisons: paired, matched, resumed, equal when run twice, and scored as scikit-learn scores."""
+"""Comparisons: paired, matched, resumed, the same by any number of workers, and scored as scikit-learn scores."""
 
+import json
 import re
 
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score, f1_score, recall_score
 
-from classifiers import compare
-from classifiers.comparison import compare as module
+from classifiers import compare, make_head
+from classifiers.comparison import bench as bench_module
+from classifiers.comparison.draws import few
 from classifiers.comparison.entries import make_entries
-from classifiers.comparison.files import write_files
 from classifiers.comparison.overview import leakage_line, remarks
+from classifiers.comparison.record import Record
 from classifiers.comparison.results import Entry
-from classifiers.comparison.tables import read_json, write_csv
+from classifiers.comparison.tables import write_csv
 from classifiers.inputs import COMPARED, INPUTS, picks
 from classifiers.splits import contexts_of, leakage, parse_split, thin
 from classifiers.table import PixelTable
@@ -24,103 +25,157 @@ from hsifeat.work.events import Note
 SPLITS = ("random:0.3", "blocks:9+1:0.3")
 
 
-def quick(name, layout=None, **_):
-    """Stand in for a head: a real classifier of scikit-learn that is quick to fit."""
-    head = KNeighborsClassifier(3)
-    head.layout = layout
-    return head
-
-
-@pytest.fixture
-def heads(monkeypatch):
-    monkeypatch.setattr(module, "make_head", quick)
-
-
 @pytest.fixture
 def fits(monkeypatch):
+    """The runs that were done."""
     counted = []
-    plain = module._Bench._run
-    monkeypatch.setattr(module._Bench, "_run", lambda self, run, draw: counted.append(run) or plain(self, run, draw))
+    plain = bench_module.run_task
+    monkeypatch.setattr(bench_module, "run_task", lambda task: counted.append(task.run) or plain(task))
     return counted
 
 
-def test_every_entry_split_and_seed_is_run(store_path, tmp_path, heads):
-    found = compare(store_path, heads=["svm", "film"], splits=SPLITS, seeds=2, out=tmp_path)
+@pytest.fixture(scope="module")
+def found(store_path, tmp_path_factory):
+    """A comparison of two heads, and the folder of its record."""
+    out = tmp_path_factory.mktemp("found")
+    return compare(store_path, heads=["lda", "lightgbm"], splits=SPLITS, seeds=2, inputs=["planes"], out=out), out
+
+
+def test_every_entry_split_and_seed_is_run(store_path, tmp_path):
+    found = compare(store_path, heads=["lda", "mtmsd"], splits=SPLITS[1:], seeds=2, out=tmp_path)
     runs = {(str(r.run.entry), r.run.split, r.run.seed) for r in found.results}
-    entries = {"svm on spectra", "svm on spectra+window", "svm on planes of small", "svm on spectra+planes of small",
-               "film on spectra+planes of small"}  # fmt: skip
-    assert runs == {(e, s, k) for e in entries for s in SPLITS for k in (0, 1)}
+    entries = {"lda on spectra", "lda on spectra+window", "lda on planes of small", "lda on spectra+planes of small",
+               "mtmsd on planes of small", "mtmsd on spectra+planes of small"}  # fmt: skip
+    assert runs == {(e, s, k) for e in entries for s in ("random:0.1", SPLITS[1]) for k in (0, 1)}
     assert len(found.results) == len(runs)
 
 
-def test_splits_are_matched_and_entries_paired(store_path, tmp_path, heads):
-    found = compare(store_path, heads=["svm"], splits=SPLITS, seeds=3, out=tmp_path)
-    for seed in range(3):
-        assert len({r.train_pixels for r in found.results if r.run.seed == seed}) == 1
-    for split in SPLITS:
-        for seed in range(3):
-            assert len({r.test_pixels for r in found.results if (r.run.split, r.run.seed) == (split, seed)}) == 1
+def test_splits_are_matched_and_entries_paired(found):
+    results = found[0].results
+    for seed in range(2):
+        assert len({r.train_pixels for r in results if r.run.seed == seed}) == 1
+        for split in SPLITS:
+            assert len({r.draw for r in results if (r.run.split, r.run.seed) == (split, seed)}) == 1
 
 
-def test_scores_and_maps_are_scikit_learns(store_path, tmp_path, heads, scene):
-    found = compare(store_path, heads=["svm"], splits=SPLITS, seeds=1, inputs=["planes"], out=tmp_path)
+def test_scores_are_scikit_learns_on_the_stored_predictions(found):
+    comparison, out = found
+    for row in [result.to_json() for result in comparison.results]:
+        predicted = np.load(out / "record" / "predictions" / f"{row['key']}.npy")
+        truth = np.load(out / "record" / "draws" / f"{row['draw']}.npz")["truth"]
+        classes = row["classes"]
+        assert row["oa"] == accuracy_score(truth, predicted)
+        assert row["aa"] == pytest.approx(balanced_accuracy_score(truth, predicted))
+        assert row["kappa"] == pytest.approx(cohen_kappa_score(truth, predicted))
+        assert row["f1"] == pytest.approx(f1_score(truth, predicted, labels=classes, average=None))
+        assert row["recall"] == pytest.approx(recall_score(truth, predicted, labels=classes, average=None))
+        assert row["pixels"] == [np.count_nonzero(truth == c) for c in classes]
+        assert set(classes) == set(truth)
+
+
+def test_predictions_and_maps_are_those_of_the_head_alone(found, store_path):
+    comparison, out = found
     table = PixelTable.from_store(store_path, spectra=False)
-    for result in found.results:
-        picture = found.pictures.splits[result.run.split]
+    for result in comparison.results:
+        if result.run.seed:
+            continue
+        entry, split = result.run.entry, result.run.split
+        picture = comparison.pictures.splits[split]
         train, test = (table[picture[table.rows, table.cols] == side] for side in (1, 2))
-        predicted = KNeighborsClassifier(3).fit(train.X, train.y).predict(test.X)
-        assert result.scores.oa == accuracy_score(test.y, predicted)
-        assert result.scores.aa == pytest.approx(balanced_accuracy_score(test.y, predicted))
-        assert result.scores.kappa == pytest.approx(cohen_kappa_score(test.y, predicted))
-        drawn = found.pictures.maps[Entry("small", "planes", "svm"), result.run.split]
-        np.testing.assert_array_equal(drawn[test.rows, test.cols], predicted)
+        head = make_head(entry.head, layout=table.layout).set_params(**({"random_state": 0} if "random_state" in make_head(entry.head).get_params() else {}))  # fmt: skip
+        head.fit(train.X, train.y)
+        stored = Record(out / "record").read_predictions(result.key)
+        np.testing.assert_array_equal(stored, head.predict(test.X))
+        drawn = comparison.pictures.maps[entry, split]
+        np.testing.assert_array_equal(drawn[test.rows, test.cols], stored)
+        assert isinstance(drawn, np.memmap) and drawn.dtype == np.uint8
         assert (drawn > 0).all(), "every valid pixel is mapped"
+        sure = comparison.pictures.confidence[entry, split]
+        np.testing.assert_allclose(sure[test.rows, test.cols] / 255, head.predict_proba(test.X).max(axis=1), atol=0.003)
 
 
-def test_finished_runs_are_not_run_again(store_path, tmp_path, heads, fits):
-    one = compare(store_path, heads=["svm"], splits=SPLITS, seeds=2, inputs=["spectra"], out=tmp_path)
+def test_any_number_of_workers_gives_the_same_numbers(found, store_path, tmp_path):
+    one, out = found
+    two = compare(
+        store_path, heads=["lda", "lightgbm"], splits=SPLITS, seeds=2, inputs=["planes"], out=tmp_path, jobs=2
+    )
+    seconds = ["fit_seconds", "predict_seconds"]
+    write_csv(one, tmp_path / "one.csv")
+    write_csv(two, tmp_path / "two.csv")
+    assert one.frame.drop(columns=seconds).equals(two.frame.drop(columns=seconds))
+    lines = [[line.split(",") for line in (tmp_path / n).read_text().splitlines()] for n in ("one.csv", "two.csv")]
+    apart = {
+        lines[0][0][k] for a, b in zip(*lines, strict=True) for k, (x, y) in enumerate(zip(a, b, strict=True)) if x != y
+    }
+    assert apart <= set(seconds)
+    for kind in ("predictions", "maps"):
+        mine, others = (sorted((folder / "record" / kind).iterdir()) for folder in (out, tmp_path))
+        assert [(f.name, f.read_bytes()) for f in mine] == [(f.name, f.read_bytes()) for f in others]
+    assert one.pairs == two.pairs
+
+
+def test_finished_runs_are_not_run_again(store_path, tmp_path, fits):
+    options = {"heads": ["lda"], "splits": SPLITS, "out": tmp_path}
+    one = compare(store_path, seeds=2, inputs=["spectra"], **options)
     assert len(fits) == 4
-    two = compare(store_path, heads=["svm"], splits=SPLITS, seeds=2, inputs=["spectra"], out=tmp_path)
+    two = compare(store_path, seeds=2, inputs=["spectra"], **options)
     assert len(fits) == 4
-    for name, comparison in (("a", one), ("b", two)):
-        write_csv(comparison, tmp_path / f"{name}.csv")
-    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
-    compare(store_path, heads=["svm"], splits=SPLITS, seeds=3, inputs=["spectra", "planes"], out=tmp_path)
+    assert one.frame.equals(two.frame), "seconds too: they are those of the recorded runs"
+    compare(store_path, seeds=3, inputs=["spectra", "planes"], **options)
     assert len(fits) == 4 + 2 + 6
 
 
-def test_an_interrupted_comparison_goes_on(store_path, tmp_path, heads, fits, monkeypatch):
-    options = {"heads": ["svm"], "splits": SPLITS, "seeds": 2, "inputs": ["spectra", "planes"], "out": tmp_path}
-    plain = module._Bench._run
+def test_an_interrupted_comparison_goes_on(store_path, tmp_path, fits, monkeypatch):
+    options = {"heads": ["lda"], "splits": SPLITS, "seeds": 2, "inputs": ["spectra", "planes"], "out": tmp_path}
+    plain = bench_module.run_task
 
-    def dying(self, run, draw):
+    def dying(task):
         if len(fits) == 3:
             raise KeyboardInterrupt
-        return plain(self, run, draw)
+        return plain(task)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module._Bench, "_run", dying)
+        patch.setattr(bench_module, "run_task", dying)
         with pytest.raises(KeyboardInterrupt):
             compare(store_path, **options)
-    # The last line of a killed run may be torn.
-    with (tmp_path / "runs.jsonl").open("a") as file:
-        file.write('{"key": "abc", "st')
+    # A killed run leaves some of its files, and another one torn; a killed comparison its tables.
+    record = tmp_path / "record"
+    (record / "runs" / ("0" * 32 + ".json")).write_text('{"store": "sm')
+    (record / "runs" / f".{'1' * 32}.json.abc.part").write_text("{")
+    (record / "tables-killed").mkdir()
     notes = []
     compare(store_path, listen=lambda e: notes.append(e.message) if isinstance(e, Note) else None, **options)
     assert "3 of 8 runs are recorded already" in notes
-    assert len(compare(store_path, **options).results) == 8
+    assert len(fits) == 8
+    assert not list(record.glob("tables-*")) and not list(record.glob("*/.*.part"))
 
 
-def test_other_pixels_are_other_runs(store_path, tmp_path, heads, fits):
-    options = {"heads": ["svm"], "seeds": 1, "inputs": ["spectra"], "out": tmp_path}
+def test_a_run_without_its_predictions_or_map_is_run_again(store_path, tmp_path, fits):
+    options = {"heads": ["lda"], "splits": SPLITS[1:], "seeds": 1, "inputs": ["spectra"], "out": tmp_path}
+    for result, kind in zip(compare(store_path, **options).results, ("predictions", "maps"), strict=True):
+        (tmp_path / "record" / kind / f"{result.key}.npy").unlink()
+    compare(store_path, **options)
+    assert len(fits) == 4
+
+
+def test_other_pixels_are_other_runs(store_path, tmp_path, fits):
+    options = {"heads": ["lda"], "seeds": 1, "inputs": ["spectra"], "out": tmp_path}
     compare(store_path, splits=["random:0.3", "blocks:9+0:0.6"], **options)
     compare(store_path, splits=["random:0.4", "blocks:9+0:0.6"], **options)
     # The random split is another one, and the blocks are thinned to another number of training pixels.
     assert len(fits) == 4
 
 
-def test_every_report_says_what_its_splits_leak(store_path, tmp_path, heads, features):
-    found = compare(store_path, heads=["svm"], splits=SPLITS, seeds=2, out=tmp_path)
+def test_one_comparison_at_a_time_works_in_a_folder(store_path, tmp_path):
+    from filelock import FileLock
+
+    (tmp_path / "record").mkdir()
+    with FileLock(tmp_path / "record" / ".lock"), pytest.raises(HsifeatError, match="another comparison is at work in"):
+        compare(store_path, heads=["lda"], out=tmp_path)
+
+
+def test_every_report_says_what_its_splits_leak(store_path, tmp_path, features):
+    found = compare(store_path, heads=["lda"], splits=SPLITS, seeds=2, out=tmp_path)
     table = PixelTable.from_store(store_path, planes=[])
     tile = PixelTable.from_store(store_path, window=5).layout.take(picks("planes"))
     for drawn in found.drawn:
@@ -145,14 +200,31 @@ def test_every_report_says_what_its_splits_leak(store_path, tmp_path, heads, fea
     assert said.count("leakage: a training pixel is seen by the features of 100.0% (planes of small") >= 1
     assert re.search(r"random:0\.3: mean.*\n  leakage: .* px at least\n", said)
     assert re.search(r"\n  \d+ of \d+ training pixels are kept with seed 0, to match the other splits", said)
-    assert write_files(found, tmp_path)
-    document = read_json(tmp_path / "results.json")
-    assert [row["split"] for row in document["splits"]] == list(SPLITS)
-    assert document["splits"][0]["seen"] == found.drawn[0].seen
-    page = (tmp_path / "report.html").read_text()
-    for drawn in found.drawn:
-        assert drawn.seen and leakage_line(drawn) in page
+    assert all(leakage_line(drawn) in said for drawn in found.drawn)
     np.testing.assert_array_equal(found.pictures.splits[SPLITS[0]] == 0, table.labels.classes == 0)
+
+
+def test_learning_curves_are_over_nested_training_pixels_of_the_disjoint_split(store_path, tmp_path, fits):
+    options = {"heads": ["lda"], "splits": SPLITS, "seeds": 2, "inputs": ["spectra"], "out": tmp_path}
+    found = compare(store_path, curve=[2, 10_000], **options)
+    assert [(c.split, c.per_class, c.seeds) for c in found.curves] == [(SPLITS[1], 2, 2), (SPLITS[1], 10_000, 2)]
+    whole = next(s for s in found.summary if s.split == SPLITS[1])
+    assert found.curves[1].oa == whole.oa
+    assert len(fits) == 4 + 2, "all training pixels are the runs of the split itself"
+    labels = PixelTable.from_store(store_path, planes=[]).labels
+    draw = parse_split(SPLITS[1]).draw(labels, 0)
+    two, five = (few(draw, labels, count, 0) for count in (2, 5))
+    assert (np.bincount(labels.classes[two.train])[1:] == 2).all()
+    assert (five.train | two.train == five.train).all() and (draw.train | five.train == draw.train).all()
+    assert (two.test == draw.test).all()
+
+
+def test_what_a_head_learned_of_the_planes_is_kept(store_path, tmp_path):
+    found = compare(store_path, heads=["hyperfeatures"], splits=SPLITS, seeds=1, inputs=["planes"], out=tmp_path)
+    weights = found.mixing[Entry("small", "planes", "hyperfeatures")]
+    planes = {(p["t"], p["layer"]) for p in found.stores[0]["planes"]}
+    assert {(w["t"], w["layer"]) for w in weights} == planes
+    assert sum(w["weight"] for w in weights) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -163,8 +235,8 @@ def test_every_report_says_what_its_splits_leak(store_path, tmp_path, heads, fea
         (["per-class:5", "blocks:9+0:0.3"], ["per-class:5", "blocks:9+0:0.3"]),
     ],
 )
-def test_a_random_and_a_disjoint_split_stand_side_by_side(store_path, tmp_path, heads, asked, shown):
-    found = compare(store_path, heads=["svm"], splits=asked, seeds=1, inputs=["spectra"], out=tmp_path)
+def test_a_random_and_a_disjoint_split_stand_side_by_side(store_path, tmp_path, asked, shown):
+    found = compare(store_path, heads=["lda"], splits=asked, seeds=1, inputs=["spectra"], out=tmp_path)
     assert list(dict.fromkeys(r.run.split for r in found.results)) == shown
 
 
@@ -202,6 +274,7 @@ def test_inputs_take_their_groups(store_path):
         ({"planes": []}, StoreError, "no plane to learn from"),
         ({"splits": []}, SplitError, "no split to compare under"),
         ({"heads": []}, HeadError, "nothing to compare: 0 heads"),
+        ({"curve": [5, 0]}, HeadError, "numbers of pixels from 1; found 5, 0"),
     ],
 )
 def test_wrong_requests(store_path, tmp_path, options, error, message):
@@ -227,18 +300,9 @@ def test_entries_without_planes_stand_once():
     ]  # fmt: skip
 
 
-def test_the_split_in_the_grammar_is_what_the_report_says(store_path, tmp_path, heads):
-    found = compare(store_path, heads=["svm"], splits=["random:0.30"], seeds=1, inputs=["spectra"], out=tmp_path)
+def test_the_split_in_the_grammar_is_what_the_report_says(store_path, tmp_path):
+    found = compare(store_path, heads=["lda"], splits=["random:0.30"], seeds=1, inputs=["spectra"], out=tmp_path)
     assert parse_split("random:0.30").text == "random:0.3" in {r.run.split for r in found.results}
-
-
-def test_files_are_written_once_and_anew_when_something_changed(store_path, tmp_path, heads):
-    options = {"heads": ["svm"], "splits": SPLITS, "inputs": ["spectra"], "out": tmp_path}
-    assert write_files(compare(store_path, seeds=1, **options), tmp_path)
-    before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
-    assert not write_files(compare(store_path, seeds=1, **options), tmp_path)
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
-    assert write_files(compare(store_path, seeds=2, **options), tmp_path)
-    assert (tmp_path / "report.html").read_bytes() != before["report.html"]
-    (tmp_path / "report.html").unlink()
-    assert write_files(compare(store_path, seeds=2, **options), tmp_path)
+    assert (
+        json.loads((tmp_path / "record" / "runs" / f"{found.results[0].key}.json").read_text())["split"] == "random:0.3"
+    )

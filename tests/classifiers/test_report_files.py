@@ -39,7 +39,7 @@ def test_json_reads_back(tmp_path):
     comparison.stores[0]["recipe"] = {"seed": np.int64(3), "path": Path("x"), "fitted": np.array([0.5])}
     tables.write_json(comparison, tmp_path / "results.json")
     document = tables.read_json(tmp_path / "results.json")
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     assert document["stores"][0]["recipe"] == {"seed": 3, "path": "x", "fitted": [0.5]}
     assert document["class_names"]["5"] == "Class 5"
     for row, result in zip(document["results"], sorted(comparison.results, key=lambda r: r.run), strict=True):
@@ -54,7 +54,7 @@ def test_json_reads_back(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        pytest.param('{"schema_version": 9}', "schema version 9; this hsifeat reads version 1", id="newer"),
+        pytest.param('{"schema_version": 9}', "schema version 9; this hsifeat reads version 2", id="newer"),
         pytest.param("[1]", "schema version None", id="other JSON"),
         pytest.param("{", "can't be read as the JSON of a comparison", id="torn"),
     ],

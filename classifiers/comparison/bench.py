@@ -1,0 +1,129 @@
+"""The bench: stores and tables that runs draw on, which of them are recorded already, and running the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.comparison.draws import Draws, few
+from classifiers.comparison.record import Record, draw_key, run_key
+from classifiers.comparison.results import Curve, Entry, Run, RunResult
+from classifiers.comparison.shared import SharedTable
+from classifiers.comparison.tasks import Task, run_task
+from classifiers.heads.registry import make_head
+from classifiers.splits import Context, contexts_of
+from hsifeat.features import Features
+from hsifeat.scenes import Labels
+from hsifeat.work.events import Advanced, Finished, Listener, Note, Started
+from hsifeat.work.executors import Executor, Processes, executor
+
+# A head holds its rows several times over: as they are, scaled, in float64.
+_COPIES = 6
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What runs draw on.
+
+    Attributes
+    ----------
+    stores : dict of str to Features
+        By their names.
+    tables : dict of str to SharedTable
+        The labelled pixels of each, with all columns that any entry takes.
+    labels : Labels
+        True classes.
+    record : Record
+        Of finished runs.
+    jobs : int or None
+        How many runs side by side; None takes as many as the machine can.
+    listen : callable
+        Gets the events.
+    """
+
+    stores: dict[str, Features]
+    tables: dict[str, SharedTable]
+    labels: Labels
+    record: Record
+    jobs: int | None
+    listen: Listener
+
+    def run_all(self, entries: Sequence[Entry], draws: Draws, *, maps: bool = True) -> list[RunResult]:
+        """Run every entry under every draw; what the record holds is not run again. Maps are those of seed 0."""
+        keys = {at: self._keep(draw_key(draw, self.labels), draws, at) for at, draw in draws.items()}
+        tasks = [
+            self._task(Run(entry, split, seed), keys[split, seed], draw.left_out, maps=maps and seed == 0)
+            for entry in entries
+            for (split, seed), draw in draws.items()
+        ]
+        found = {t: result for t in tasks if (result := self.record.find(t.key, mapped=t.maps is not None))}
+        wanted = [task for task in tasks if task not in found]
+        if found:
+            self.listen(Note(f"{len(found)} of {len(tasks)} runs are recorded already"))
+        self.listen(Started("bench", len(tasks), "runs", len(found)))
+        if wanted:
+            runner = self._executor(wanted, draws)
+            with closing(runner.run(run_task, wanted)) as done:
+                for task, result in done:
+                    found[task] = result
+                    self.listen(Advanced("bench", len(found), str(task.run.entry)))
+        self.listen(Finished("bench"))
+        # Names are for people: a store that was renamed keeps its recorded runs.
+        return [replace(found[task], run=task.run) for task in tasks]
+
+    def curves(self, entries: Sequence[Entry], draws: Draws, counts: Sequence[int]) -> list[Curve]:
+        """Run every entry on so many training pixels of each class, within those of draws of one split."""
+        points = []
+        for per_class in counts:
+            fewer = {(split, k): few(draw, self.labels, per_class, k) for (split, k), draw in draws.items()}
+            results = self.run_all(entries, fewer, maps=False)
+            for entry in entries:
+                oa = [r.scores.oa for r in results if r.run.entry == entry]
+                sd = float(np.std(oa, ddof=1)) if len(oa) > 1 else 0.0
+                points.append(Curve(entry, results[0].run.split, per_class, (float(np.mean(oa)), sd), len(oa)))
+        return points
+
+    def contexts(self, entries: Sequence[Entry]) -> dict[str, frozenset[Context]]:
+        """Return which pixels the features of each `Entry.columns` see."""
+        found = {}
+        for entry in entries:
+            store = self.store_of(entry)
+            found[entry.columns] = contexts_of(self.stores[store], self.tables[store].take(entry.features).layout)
+        return found
+
+    def maps(self, results: Sequence[RunResult], *, confidence: bool = False) -> dict[tuple[Entry, str], NDArray[Any]]:
+        """Return the maps of seed 0, which stay on disk until they are looked at."""
+        file = self.record.confidence if confidence else self.record.map
+        read = {(r.run.entry, r.run.split): self.record.read_map(file(r.key)) for r in results if r.run.seed == 0}
+        return {at: found for at, found in read.items() if found is not None}
+
+    def store_of(self, entry: Entry) -> str:
+        """Name the store that an entry's columns come from: any will do for spectra."""
+        return entry.store or next(iter(self.stores))
+
+    def _keep(self, key: str, draws: Draws, at: tuple[str, int]) -> str:
+        self.record.add_draw(key, draws[at], self.labels)
+        return key
+
+    def _task(self, run: Run, draw: str, left_out: tuple[int, ...], *, maps: bool) -> Task:
+        store = self.store_of(run.entry)
+        table = self.tables[store].take(run.entry.features)
+        params = make_head(run.entry.head).get_params(deep=False)
+        # Spectra are the same in every store of the scene: their runs belong to the scene.
+        features = self.stores[store]
+        origin = features.key if run.entry.store else str(features.recipe["scene"])
+        key = run_key(origin, table.layout, {"name": run.entry.head, **params}, draw, run.seed)
+        return Task(run, key, draw, left_out, table, self.record, str(features.store.place) if maps else None)
+
+    def _executor(self, tasks: Sequence[Task], draws: Draws) -> Executor:
+        rows = max(int(draw.train.sum()) for draw in draws.values())
+        largest = max(task.table.size_bytes(rows) for task in tasks)
+        chosen = executor(self.jobs, _COPIES * largest)
+        if isinstance(chosen, Processes):
+            self.listen(Note(f"{min(chosen.workers, len(tasks))} runs side by side, each by one thread"))
+        return chosen

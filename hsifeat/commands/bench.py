@@ -1,0 +1,156 @@
+"""`hsifeat bench` and `hsifeat sweep`: which head, which timestep, which layer."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hsifeat.commands.options import Json, LabelName, Planes, Store, Stores
+from hsifeat.commands.parsing import comma_list, whole_number
+
+if TYPE_CHECKING:
+    from classifiers.comparison.results import Comparison
+
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, help="Fits side by side; by default as many as cores and memory allow. Numbers stay the same."),
+]
+
+
+def bench(
+    stores: Stores = None,
+    heads: Annotated[str, typer.Option(help="Names of heads, or all.")] = "all",
+    splits: Annotated[str, typer.Option(help="Splits, separated by commas.")] = "random:0.1,blocks:12+4:0.1",
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds; each draws the split and the head anew.")] = 5,
+    inputs: Annotated[str, typer.Option(help="What heads are given.")] = "spectra,spectra+window,planes,spectra+planes",
+    labels: LabelName = None,
+    planes: Planes = None,
+    curve: Annotated[
+        str, typer.Option(help="Learning curves: so many training pixels of each class, e.g. 5,10,20.")
+    ] = "",
+    sweep: Annotated[
+        bool, typer.Option(help="Also every plane of the first store on its own, by a linear head.")
+    ] = True,
+    compare: Annotated[
+        Path | None,
+        typer.Option(help="results.json of an older report: what changed, and whether it is more than noise."),
+    ] = None,
+    jobs: Jobs = None,
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
+) -> None:
+    """Compare heads and inputs on cached features and write a report. Finished runs are kept and not run again.
+
+    Example: `hsifeat bench ip.zarr --heads film,svm --splits random:0.1,blocks:12+4:0.1 --seeds 5 --out report`
+
+    What a change of features made of it: `hsifeat bench new.zarr --compare report/results.json --out new-report`
+    """
+    from classifiers.comparison.changes import since
+    from classifiers.comparison.compare import compare as run
+    from classifiers.comparison.entries import fitting_heads
+    from classifiers.comparison.files import JSON, PAGE, write_files
+    from classifiers.comparison.sweep import HEAD
+    from classifiers.comparison.tables import read_json
+    from classifiers.splits import separate
+    from hsifeat import terminal
+
+    if compare is not None:
+        read_json(compare)  # A wrong file is told before anything runs.
+    with terminal.progress() as listen:
+        comparison = run(
+            stores,
+            heads=fitting_heads(comma_list(inputs)) if heads == "all" else comma_list(heads),
+            splits=separate(splits),
+            seeds=seeds,
+            inputs=comma_list(inputs),
+            labels=labels,
+            planes=None if planes is None else comma_list(planes),
+            curve=[whole_number(count, "--curve") for count in comma_list(curve)],
+            sweep=HEAD if sweep else None,
+            jobs=jobs,
+            out=out,
+            command=" ".join(["hsifeat", *sys.argv[1:]]),
+            listen=listen,
+        )
+        if compare is not None:
+            comparison = replace(comparison, changes=since(comparison, compare))
+        write_files(comparison, out, listen=listen)
+    _show(comparison)
+    terminal.say(f"report: {out / PAGE} (beside it {JSON}, tables, figures and maps)")
+
+
+def sweep(
+    store: Store = None,
+    head: Annotated[str, typer.Option(help="The head; one that needs spectra gets them with each plane.")] = "lda",
+    split: Annotated[str, typer.Option(help="The split under which planes are scored.")] = "blocks:12+4:0.1",
+    best: Annotated[int, typer.Option(min=0, help="How many planes to choose for use together.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds; each draws the split anew and chooses anew.")] = 5,
+    labels: LabelName = None,
+    planes: Planes = None,
+    jobs: Jobs = None,
+    out: Annotated[Path, typer.Option(help="Folder of the table and the heat map.")] = Path("sweep"),
+    json: Json = False,
+) -> None:
+    """Score every cached (t, layer) plane on its own, and the best few together, with what each costs.
+
+    Planes are chosen one after the other within the training pixels; test pixels only score them.
+
+    Example: `hsifeat sweep ip.zarr --best 3 --out sweep`
+    """
+    from classifiers.comparison.files import write_sweep
+    from classifiers.comparison.sweep import sweep as run
+    from classifiers.comparison.sweep import to_document, to_rows
+    from hsifeat import terminal
+
+    with terminal.progress() as listen:
+        found = run(
+            store,
+            head=head,
+            split=split,
+            best=best,
+            seeds=seeds,
+            labels=labels,
+            planes=None if planes is None else comma_list(planes),
+            jobs=jobs,
+            out=out,
+            listen=listen,
+        )
+    write_sweep(found, out)
+    if json:
+        terminal.show_json(to_document(found))
+        return
+    rows = [
+        {
+            "plane": f"t{row['t']}/{row['layer']}",
+            "OA alone, %": _percent(row["oa"], row["sd"], found.seeds),
+            "MB": f"{int(str(row['bytes'])) / 1e6:.2f}",
+            "chosen": "" if row["chosen"] is None else str(row["chosen"]),
+            "OA with those chosen before, %": _percent(row["oa_together"], row["sd_together"], found.seeds),
+        }
+        for row in to_rows(found)
+    ]
+    terminal.show_table(f"{head} on {found.store}, {split}: mean ± sd of {found.seeds} seeds", rows, tuple(rows[0]))
+    terminal.say(f"table and heat map: {out}")
+
+
+def _percent(mean: object, sd: object, seeds: int) -> str:
+    if not isinstance(mean, float) or not isinstance(sd, float):
+        return ""
+    return f"{100 * mean:.1f}" + (f" ± {100 * sd:.1f}" if seeds > 1 else "")
+
+
+def _show(comparison: Comparison) -> None:
+    from classifiers.comparison.overview import overview, remarks
+    from hsifeat import terminal
+
+    rows = overview(comparison)
+    terminal.show_table("overall accuracy, %", rows, tuple(rows[0]))
+    for remark in remarks(comparison):
+        terminal.say(remark)
+    for verdict in comparison.verdicts.values():
+        terminal.say(f"{verdict}.")
+    for change in comparison.changes:
+        terminal.say(f"since then: {change.verdict}")
