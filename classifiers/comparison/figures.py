@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 Medium = Literal["page", "svg", "png"]
 
 BLUE, VERMILLION = "#0072b2", "#d55e00"
-LINES = (BLUE, VERMILLION, "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#7f7f7f", "#882255")
+LINES = (BLUE, VERMILLION, "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#7f7f7f", "#aa4499")
 _MARKERS, _DASHES = "osD^vPX*", ("-", "--", "-.", ":")
 _PNG_DPI = 200
 
@@ -148,6 +149,32 @@ def learning_curves(lines: Sequence[Line], label: str, medium: Medium = "page") 
         axes.set(xlabel="labels per class", ylabel=label)
         _plain(axes, grid="y")
         axes.legend(loc="upper left", bbox_to_anchor=(0, -0.2), frameon=False, borderaxespad=0, fontsize=7.5)
+        return _bytes(figure, medium)
+
+
+def panels(
+    clusters: Mapping[tuple[int, str], NDArray[np.uint8]], colours: Mapping[int, str], medium: Medium = "page"
+) -> bytes:
+    """Draw clusters of planes by (t, layer), layers by timesteps, each `(rows, cols)` at its own resolution."""
+    from matplotlib.colors import ListedColormap
+
+    layers = list(dict.fromkeys(layer for _, layer in clusters))
+    steps = sorted({t for t, _ in clusters})
+    painted = ListedColormap([(0, 0, 0, 0), *(colours[c] for c in sorted(colours))])
+    rows, cols = max((classes.shape for classes in clusters.values()), key=max)
+    high, wide = 1.3 * min(1, rows / cols), 1.3 * min(1, cols / rows)
+    with _figure(wide * len(steps) + 1.2, high * len(layers) + 0.3) as figure:
+        for (i, layer), (j, t) in itertools.product(enumerate(layers), enumerate(steps)):
+            axes = figure.add_subplot(len(layers), len(steps), i * len(steps) + j + 1)
+            if (t, layer) in clusters:
+                axes.imshow(clusters[t, layer], cmap=painted, vmin=0, vmax=len(colours), interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+            if i == 0:
+                axes.set_title(f"t = {t}", size=8)
+            if j == 0:
+                axes.set_ylabel(layer, rotation=0, ha="right", va="center", size=7.5)
+        figure.subplots_adjust(wspace=0.05, hspace=0.05)
         return _bytes(figure, medium)
 
 

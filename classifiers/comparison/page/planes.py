@@ -83,14 +83,18 @@ def curve_tables(facts: Facts) -> list[CurveTable]:
     return tables
 
 
+def cluster_colours(panels: Sequence[Panel]) -> dict[int, str]:
+    """Return a colour for each cluster of any panel."""
+    return default_colours(range(1, max(int(panel.classes.max()) for panel in panels) + 1))
+
+
 def panel_grid(panels: Sequence[Panel]) -> PanelGrid | None:
     """Lay out the panels of planes; None where there are none."""
     if not panels:
         return None
     timesteps = tuple(sorted({panel.t for panel in panels}))
     at = {(panel.t, panel.layer): panel for panel in panels}
-    clusters = max(int(panel.classes.max()) for panel in panels)
-    colours = default_colours(range(1, clusters + 1))
+    colours = cluster_colours(panels)
 
     def drawn(t: int, layer: str) -> str:
         panel = at.get((t, layer))
@@ -98,4 +102,6 @@ def panel_grid(panels: Sequence[Panel]) -> PanelGrid | None:
         return figures.data_uri(maps.class_map(panel.classes, colours, side)) if panel else ""
 
     layers = dict.fromkeys(panel.layer for panel in panels)
-    return PanelGrid(timesteps, tuple((layer, tuple(drawn(t, layer) for t in timesteps)) for layer in layers), clusters)
+    return PanelGrid(
+        timesteps, tuple((layer, tuple(drawn(t, layer) for t in timesteps)) for layer in layers), len(colours)
+    )
