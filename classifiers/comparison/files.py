@@ -80,6 +80,10 @@ def write_figures(comparison: Comparison, folder: Path) -> None:
         )
     for entry, weights in comparison.mixing.items():
         drawings[f"weights-{file_name(entry)}"] = lambda medium, weights=weights: planes.weight_map(weights, medium)  # type: ignore[misc]
+    if comparison.panels:
+        clusters = {(panel.t, panel.layer): panel.classes for panel in comparison.panels}
+        colours = planes.cluster_colours(comparison.panels)
+        drawings["panels"] = lambda medium: figures.panels(clusters, colours, medium)
     if comparison.sweep is not None:
         scores = comparison.sweep.alone
         drawings["planes"] = lambda medium: planes.sweep_map(scores, medium)

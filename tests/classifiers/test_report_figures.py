@@ -9,7 +9,6 @@ from PIL import Image
 
 from classifiers.comparison import figures, maps
 from classifiers.comparison.page.facts import facts_of
-from classifiers.comparison.page.files import plots
 from classifiers.comparison.page.findings import dot_plot
 from classifiers.comparison.page.planes import cluster_colours, curve_lines, sweep_map, weight_map
 from tests.classifiers.comparisons import add_all, build
@@ -107,18 +106,3 @@ def test_plots_are_drawn_for_the_page_and_as_files(medium):
         else:
             assert (b"currentColor" in picture) == (medium == "page")
             assert texts(picture)
-
-
-def test_files_of_plots_hold_what_there_is():
-    bare, full = build()[0], add_all(build()[0])
-    names = ["overview", "confusion-blocks-12+4-0.1", "confusion-random-0.1"]
-    more = ["curves-blocks-12+4-0.1", "curves-random-0.1", "sweep", "panels", "weights-mlp-on-planes-of-scene-rgb"]
-    assert sorted(name for name, _ in plots(bare)) == sorted(f"{n}.{kind}" for n in names for kind in ("svg", "png"))
-    files = dict(plots(full))
-    assert sorted(files) == sorted(f"{n}.{kind}" for n in names + more for kind in ("svg", "png"))
-    for name, content in files.items():
-        assert texts(content) if name.endswith(".svg") else pixels(content).size
-    shares = set(texts(files["confusion-random-0.1.svg"]))
-    best = max((s for s in full.summary if s.split == "random:0.1"), key=lambda s: s.oa[0])
-    diagonal = 100 * np.diag(best.confusion) / best.confusion.sum(axis=1)
-    assert {f"{share:.0f}" for share in diagonal} <= shares
