@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from classifiers.heads.registry import make_head
+from classifiers.heads.torch_training import listening
 from classifiers.metrics import Scores, score
 from classifiers.splits import Draw, Leakage, Split, contexts_of, leakage, parse_split, thin
 from classifiers.splits.draw import Kind
@@ -107,7 +108,8 @@ class Trials:
         found = tune(made, train, self.params, seed=self.seed, listen=self.listen) if self.tune else None
         if found is not None:
             made.set_params(**found.chosen.params)
-        return made.fit(train.X, train.y), found
+        with listening(self.listen):
+            return made.fit(train.X, train.y), found
 
     def run(self, rule: Split, draw: Draw) -> tuple[Head, Trial]:
         """Fit on the training pixels of a draw and score on its test pixels."""
