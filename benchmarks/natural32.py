@@ -114,8 +114,8 @@ def compared(backbone: str, folder: Path, *, quick: bool) -> dict[str, Any]:
     """Extract with the backbone and with its network untrained, fit heads on every input and draw, and pair them."""
     import hsifeat
     from classifiers import PixelTable
-    from classifiers.splits import parse_split
     from classifiers.inputs import WINDOW_PX
+    from classifiers.splits import parse_split
 
     layers, timesteps = decoder_layers(backbone), TIMESTEPS
     if quick:

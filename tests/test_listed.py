@@ -17,8 +17,8 @@ from classifiers import compare
 from classifiers.fitting import fit_model
 from classifiers.inputs import picks
 from classifiers.mapping import map_scene
-from classifiers.splits import contexts_of
 from classifiers.reading import make_layout
+from classifiers.splits import contexts_of
 from classifiers.table import PixelTable
 from hsifeat.cache.budget import facts_of, holdings
 from hsifeat.cache.place import place_of

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 import hsifeat
+from classifiers.reading import make_layout
 from classifiers.splits import (
     Context,
     Draw,
@@ -21,7 +22,6 @@ from classifiers.splits import (
 )
 from classifiers.splits.leakage import Tiles
 from classifiers.splits.picture import COLOURS, NAMES
-from classifiers.reading import make_layout
 from classifiers.table import PixelTable
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
