@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,10 +19,7 @@ from classifiers.splits import Context, contexts_of
 from hsifeat.features import Features
 from hsifeat.scenes import Labels
 from hsifeat.work.events import Advanced, Finished, Listener, Note, Started
-from hsifeat.work.executors import Executor, Processes, executor
-
-# A head holds its rows several times over: as they are, scaled, in float64.
-_COPIES = 6
+from hsifeat.work.executors import Executor
 
 
 @dataclass(frozen=True)
@@ -40,8 +36,8 @@ class Bench:
         True classes.
     record : Record
         Of finished runs.
-    jobs : int or None
-        How many runs side by side; None takes as many as the machine can.
+    runner : Executor
+        Does the runs.
     listen : callable
         Gets the events.
     """
@@ -50,7 +46,7 @@ class Bench:
     tables: dict[str, SharedTable]
     labels: Labels
     record: Record
-    jobs: int | None
+    runner: Executor
     listen: Listener
 
     def run_all(self, entries: Sequence[Entry], draws: Draws, *, maps: bool = True) -> list[RunResult]:
@@ -66,12 +62,9 @@ class Bench:
         if found:
             self.listen(Note(f"{len(found)} of {len(tasks)} runs are recorded already"))
         self.listen(Started("bench", len(tasks), "runs", len(found)))
-        if wanted:
-            runner = self._executor(wanted, draws)
-            with closing(runner.run(run_task, wanted)) as done:
-                for task, result in done:
-                    found[task] = result
-                    self.listen(Advanced("bench", len(found), str(task.run.entry)))
+        for task, result in self.runner.run(run_task, wanted):
+            found[task] = result
+            self.listen(Advanced("bench", len(found), str(task.run.entry)))
         self.listen(Finished("bench"))
         # Names are for people: a store that was renamed keeps its recorded runs.
         return [replace(found[task], run=task.run) for task in tasks]
@@ -119,11 +112,3 @@ class Bench:
         origin = features.key if run.entry.store else str(features.recipe["scene"])
         key = run_key(origin, table.layout, {"name": run.entry.head, **params}, draw, run.seed)
         return Task(run, key, draw, left_out, table, self.record, str(features.store.place) if maps else None)
-
-    def _executor(self, tasks: Sequence[Task], draws: Draws) -> Executor:
-        rows = max(int(draw.train.sum()) for draw in draws.values())
-        largest = max(task.table.size_bytes(rows) for task in tasks)
-        chosen = executor(self.jobs, _COPIES * largest)
-        if isinstance(chosen, Processes):
-            self.listen(Note(f"{min(chosen.workers, len(tasks))} runs side by side, each by one thread"))
-        return chosen

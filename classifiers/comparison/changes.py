@@ -52,7 +52,14 @@ def _change(at: tuple[Entry, str], before: _Runs, after: _Runs) -> Change:
     shared = [seed for seed in after if seed in before and after[seed].draw == before[seed].draw]
     if len(shared) >= 2:
         old, new = ([runs[seed].scores.oa for seed in shared] for runs in (before, after))
-        return replace(change, test="paired", seeds=len(shared), p=_paired(old, new))
+        return replace(
+            change,
+            before=float(np.mean(old)),
+            after=float(np.mean(new)),
+            test="paired",
+            seeds=len(shared),
+            p=_paired(old, new),
+        )
     old, new = ([r.scores.oa for r in runs.values()] for runs in (before, after))
     if min(len(old), len(new)) < 2:
         return replace(change, verdict=f"{_difference(change)}; one seed can't tell whether that is more than noise")

@@ -26,6 +26,7 @@ from hsifeat.errors import HeadError, StoreError
 from hsifeat.features import Features, PlaneLike, open_features
 from hsifeat.scenes.colours import false_colour
 from hsifeat.work.events import Listener, Note, silent
+from hsifeat.work.executors import executor
 
 HEADS = ("film", "mlp", "svm", "lightgbm")
 
@@ -122,15 +123,16 @@ def compare(
     with workplace(Path(out)) as (record, folder):
         shared = {name: SharedTable.write(table, folder / str(i)) for i, (name, table) in enumerate(tables.items())}
         del tables
-        bench = Bench(opened, shared, truth, record, jobs, listen)
-        results = bench.run_all(entries, draws)
-        points = bench.curves(entries, {at: draw for at, draw in draws.items() if at[0] == tells}, curve)
-        swept = None
-        if sweep is not None and with_planes:
-            alone = {seed: draw for (split, seed), draw in draws.items() if split == tells}
-            swept = sweep_planes(
-                first, shared[next(iter(opened))], truth, alone, record, sweep, tells, jobs=jobs, listen=listen
-            )
+        most = max(table.fit_bytes(draws.values()) for table in shared.values())
+        with executor(jobs, most, listen=listen) as runner:
+            bench = Bench(opened, shared, truth, record, runner, listen)
+            results = bench.run_all(entries, draws)
+            mine = {seed: draw for (split, seed), draw in draws.items() if split == tells}
+            points = bench.curves(entries, {(tells, seed): draw for seed, draw in mine.items()}, curve)
+            swept = None
+            if sweep is not None and with_planes:
+                table = shared[next(iter(opened))]
+                swept = sweep_planes(first, table, truth, mine, record, sweep, tells, runner=runner, listen=listen)
         drawn = measure(draws, bench.contexts(entries))
         told = judge(results, record, truth)
         maps, confidence = bench.maps(results), bench.maps(results, confidence=True)

@@ -212,7 +212,7 @@ class Change:
     entry, split : Entry, str
         What is compared.
     before, after : float or None
-        Mean OA over seeds; None where only one of the comparisons has it.
+        Mean OA over the seeds that are tested, else over all; None where only one of the comparisons has it.
     test : {"paired", "Welch", ""}
         The t-test: paired over the seeds with the same draws in both comparisons, else Welch's; none where there are
         fewer than two seeds.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 
 from classifiers.inputs import picks
 from classifiers.layout import ColumnGroup, Layout
+from classifiers.splits import Draw
 from classifiers.table import PixelTable
 from hsifeat.types import PlaneId
+
+# A head holds its rows several times over: as they are, scaled, in float64.
+_COPIES = 6
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,10 @@ class SharedTable:
     def size_bytes(self, rows: int) -> int:
         """Return how many bytes so many rows take in memory."""
         return rows * self.layout.width * np.dtype(np.float32).itemsize
+
+    def fit_bytes(self, draws: Iterable[Draw]) -> int:
+        """Return about how much memory a fit on the training pixels of any draw takes."""
+        return _COPIES * self.size_bytes(max(int(draw.train.sum()) for draw in draws))
 
     def rows(self, pixels: NDArray[np.integer]) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
         """Return the columns (n, width) float32 and classes (n,) of pixels; only these are read."""

@@ -8,7 +8,6 @@ seed, with training pixels of its own, chooses for itself. The accuracies that a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from hsifeat.features import Features, PlaneLike, open_features
 from hsifeat.scenes import Labels
 from hsifeat.types import PlaneId
 from hsifeat.work.events import Advanced, Finished, Listener, Note, Started, silent
-from hsifeat.work.executors import executor
+from hsifeat.work.executors import Executor, executor
 
 # A linear head: what it can read from a plane lies open there.
 HEAD = "lda"
@@ -114,9 +113,10 @@ def sweep(
     draws = {seed: rule.draw(table.labels, seed) for seed in range(seeds)}
     with workplace(Path(out)) as (record, folder):
         shared = SharedTable.write(table, folder / "0")
-        return sweep_planes(
-            features, shared, table.labels, draws, record, head, rule.text, best=best, jobs=jobs, listen=listen
-        )
+        with executor(jobs, shared.fit_bytes(draws.values()), listen=listen) as runner:
+            return sweep_planes(
+                features, shared, table.labels, draws, record, head, rule.text, best=best, runner=runner, listen=listen
+            )
 
 
 def check_sweeper(head: str) -> None:
@@ -135,13 +135,13 @@ def sweep_planes(
     head: str,
     split: str,
     *,
+    runner: Executor,
     best: int = BEST,
-    jobs: int | None = 1,
     listen: Listener = silent,
 ) -> Sweep:
     """Sweep the planes of a shared table under the draws of a split, by seed; see `sweep`."""
     names = tuple(dict.fromkeys(PlaneId(g.t, g.layer) for g in table.groups if g.kind == "plane" and g.t is not None and g.layer))  # fmt: skip
-    bench = _Sweeper(table, labels, record, head, names, jobs, listen)
+    bench = _Sweeper(table, labels, record, head, names, runner, listen)
     keys = {seed: bench.keep(draw) for seed, draw in draws.items()}
     facts = {"name": head, **make_head(head).get_params(deep=False), "best": best, "draws": keys}
     key = run_key(features.key, table.only(names, spectra=True).layout, facts, FOLDS, DRAWS)
@@ -187,7 +187,7 @@ class _Sweeper:
     record: Record
     head: str
     names: tuple[PlaneId, ...]
-    jobs: int | None
+    runner: Executor
     listen: Listener
 
     def choose(self, draws: Mapping[int, Draw], best: int) -> dict[int, list[PlaneId]]:
@@ -224,13 +224,11 @@ class _Sweeper:
 
     def run(self, trials: Sequence[Trial], task: str) -> dict[Trial, float]:
         """Fit all, and return the accuracy of each in the order in which they are given."""
-        job_bytes = 4 * self.table.size_bytes(10_000)
         found: dict[Trial, float] = {}
         self.listen(Started(task, len(trials), "fits"))
-        with closing(executor(self.jobs, job_bytes).run(run_trial, trials)) as done:
-            for trial, accuracy in done:
-                found[trial] = accuracy
-                self.listen(Advanced(task, len(found)))
+        for trial, accuracy in self.runner.run(run_trial, trials):
+            found[trial] = accuracy
+            self.listen(Advanced(task, len(found)))
         self.listen(Finished(task))
         return {trial: found[trial] for trial in trials}
 

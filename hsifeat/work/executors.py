@@ -9,17 +9,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Thread
 from typing import Protocol, TypeVar
 
 from hsifeat.errors import HsifeatError
+from hsifeat.work.events import Listener, Note, silent
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -31,46 +31,47 @@ _PROCESS_BYTES = 600_000_000
 class Executor(Protocol):
     """Runs jobs."""
 
-    def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Generator[tuple[Job, Result], None, None]:
-        """Yield each job with its result once it is done, in any order; an error of a job ends the others."""
+    def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
+        """Yield each job with its result once it is done, in any order; an error of a job is raised."""
         ...
 
 
-@dataclass(frozen=True)
 class Inline:
     """Runs jobs one after the other, here."""
 
-    def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Generator[tuple[Job, Result], None, None]:
+    def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
         """Yield each job with its result, in order."""
         for job in jobs:
             yield job, work(job)
 
 
-@dataclass(frozen=True)
 class Processes:
     """Runs jobs in processes that are started afresh, so that no state and no thread of this one is inherited.
 
-    Attributes
+    They start with the first job; `close` ends them, whatever they do.
+
+    Parameters
     ----------
     workers : int
         How many, from 1.
     """
 
-    workers: int
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        context = multiprocessing.get_context("spawn")
+        self._ends_with_us, self._alive = context.Pipe(duplex=False)
+        self._pool = ProcessPoolExecutor(workers, context, _begin, (self._ends_with_us,))
 
-    def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Generator[tuple[Job, Result], None, None]:
-        """Yield each job with its result once it is done; an error, or Ctrl-C, ends all workers at once.
+    def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
+        """Yield each job with its result once it is done.
 
         Raises
         ------
         HsifeatError
             A worker died, as when the system takes its memory.
         """
-        context = multiprocessing.get_context("spawn")
-        ends_with_us, alive = context.Pipe(duplex=False)
-        pool = ProcessPoolExecutor(min(self.workers, len(jobs)) or 1, context, _begin, (ends_with_us,))
         try:
-            futures = {pool.submit(work, job): job for job in jobs}
+            futures = {self._pool.submit(work, job): job for job in jobs}
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BrokenProcessPool as error:
@@ -78,14 +79,17 @@ class Processes:
                 "a worker process died, perhaps because memory ran out; what is finished is kept: run the command again "
                 "with fewer workers (--jobs 1 takes none)"
             ) from error
-        finally:
-            alive.close()  # Ends what still runs.
-            pool.shutdown(cancel_futures=True)
-            ends_with_us.close()
+
+    def close(self) -> None:
+        """End all workers."""
+        self._alive.close()
+        self._pool.shutdown(cancel_futures=True)
+        self._ends_with_us.close()
 
 
-def executor(jobs: int | None, job_bytes: int) -> Executor:
-    """Choose an executor within the machine's cores and memory.
+@contextmanager
+def executor(jobs: int | None, job_bytes: int, *, listen: Listener = silent) -> Iterator[Executor]:
+    """Give an executor within the machine's cores and memory; at the end, or at an error or Ctrl-C, its workers end at once.
 
     Parameters
     ----------
@@ -93,6 +97,8 @@ def executor(jobs: int | None, job_bytes: int) -> Executor:
         How many jobs run side by side; None takes as many as cores and memory allow, and 1 starts no process.
     job_bytes : int
         Most memory that a job takes.
+    listen : callable
+        Is told how many.
 
     Raises
     ------
@@ -109,7 +115,15 @@ def executor(jobs: int | None, job_bytes: int) -> Executor:
             f"{jobs} jobs side by side take about {jobs * (job_bytes + _PROCESS_BYTES) / 1e9:.1f} GB, and "
             f"{available_bytes() / 1e9:.1f} GB of memory are free: give at most --jobs {fit}"
         )
-    return Inline() if jobs == 1 else Processes(jobs)
+    if jobs == 1:
+        yield Inline()
+        return
+    listen(Note(f"up to {jobs} fits side by side, each by one thread"))
+    processes = Processes(jobs)
+    try:
+        yield processes
+    finally:
+        processes.close()
 
 
 def cores() -> int:

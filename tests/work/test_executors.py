@@ -11,9 +11,13 @@ import pytest
 
 from hsifeat.errors import HsifeatError
 from hsifeat.work import executors
-from hsifeat.work.executors import Inline, Processes, executor
+from hsifeat.work.executors import Inline, executor
 
-BOTH = [pytest.param(Inline(), id="inline"), pytest.param(Processes(2), id="processes")]
+
+@pytest.fixture(params=[1, 2], ids=["inline", "processes"])
+def runner(request):
+    with executor(request.param, 0) as made:
+        yield made
 
 
 def square(number):
@@ -26,27 +30,26 @@ def die(number):
     os._exit(number)
 
 
-@pytest.mark.parametrize("runner", BOTH)
 def test_every_job_comes_with_its_result(runner):
     assert sorted(runner.run(square, [3, 1, 2])) == [(1, 1), (2, 4), (3, 9)]
     assert list(runner.run(square, [])) == []
 
 
-@pytest.mark.parametrize("runner", BOTH)
 def test_an_error_of_a_job_arrives_as_it_is(runner):
     with pytest.raises(HsifeatError, match="-1 is negative"):
         list(runner.run(square, [-1, 2]))
 
 
 def test_a_worker_that_dies_is_one_clear_message():
-    with pytest.raises(HsifeatError, match="a worker process died, perhaps because memory ran out"):
-        list(Processes(1).run(die, [3]))
+    died = pytest.raises(HsifeatError, match="a worker process died, perhaps because memory ran out")
+    with executor(2, 0) as runner, died:
+        list(runner.run(die, [3]))
 
 
 SLEEPERS = """
 import os, sys, time
 from pathlib import Path
-from hsifeat.work.executors import Processes
+from hsifeat.work.executors import executor
 
 def sleep(name):
     Path(sys.argv[1], f"{name}.pid").write_text(str(os.getpid()))
@@ -54,7 +57,8 @@ def sleep(name):
 
 if __name__ == "__main__":
     try:
-        list(Processes(2).run(sleep, ["a", "b"]))
+        with executor(2, 0) as runner:
+            list(runner.run(sleep, ["a", "b"]))
     except KeyboardInterrupt:
         sys.exit(130)
 """
@@ -93,15 +97,20 @@ def test_no_worker_is_left(tmp_path, sign):
             time.sleep(0.05)
 
 
+def chosen(jobs, job_bytes):
+    with executor(jobs, job_bytes) as runner:
+        return 1 if isinstance(runner, Inline) else runner.workers
+
+
 def test_workers_fit_into_memory_and_cores(monkeypatch):
     monkeypatch.setattr(executors, "cores", lambda: 8)
     monkeypatch.setattr(executors, "available_bytes", lambda: 5_000_000_000)
-    assert executor(None, 0) == Processes(8)
-    assert executor(None, 400_000_000) == Processes(5)
-    assert executor(None, 10**12) == Inline()
-    assert executor(1, 10**12) == Inline()
-    assert executor(3, 400_000_000) == Processes(3)
+    assert chosen(None, 0) == 8
+    assert chosen(None, 400_000_000) == 5
+    assert chosen(None, 10**12) == 1
+    assert chosen(1, 10**12) == 1
+    assert chosen(3, 400_000_000) == 3
     with pytest.raises(HsifeatError, match=r"6 jobs .* take about 6.0 GB, and 5.0 GB .*: give at most --jobs 5"):
-        executor(6, 400_000_000)
+        chosen(6, 400_000_000)
     with pytest.raises(HsifeatError, match="at least one job runs at a time; found 0"):
-        executor(0, 0)
+        chosen(0, 0)

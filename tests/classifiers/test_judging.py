@@ -1,0 +1,214 @@
+"""Which entries are told apart, from predictions that a record holds, and what changed since an older comparison."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import ndimage, stats
+
+from classifiers.comparison.changes import since
+from classifiers.comparison.judging import judge
+from classifiers.comparison.record import Record, draw_key
+from classifiers.comparison.results import Entry, Run, RunResult
+from classifiers.comparison.tables import write_json
+from classifiers.metrics import score
+from classifiers.splits import parse_split
+from hsifeat.errors import HsifeatError
+from hsifeat.scenes import Labels
+from tests.classifiers.comparisons import build
+from tests.small import small_labels
+
+SPLIT = "random:0.2"
+A, B, C = (Entry("", "spectra", head) for head in ("film", "svm", "lda"))
+
+
+def recorded(folder, predict, *, seeds=3, labels=None):
+    """Record predictions that `predict(entry, truth, random)` makes; return what `judge` takes."""
+    labels = labels or Labels("fields", small_labels(), {1: "corn", 2: "wheat", 3: "woods", 4: "grass"})
+    record, results = Record(folder), []
+    for seed in range(seeds):
+        draw = parse_split(SPLIT).draw(labels, seed)
+        name = draw_key(draw, labels)
+        record.add_draw(name, draw, labels)
+        truth = record.read_draw(name)["truth"]
+        for entry in (A, B, C):
+            predicted = predict(entry, truth, np.random.default_rng([seed, ord(entry.head[0])]))
+            facts = score(truth, predicted), int(draw.train.sum()), len(truth), (), 0.1, 0.1
+            results.append(RunResult(Run(entry, SPLIT, seed), *facts, key=f"{entry.head}{seed}", draw=name))
+            record.add(results[-1], predicted)
+    return results, record, labels
+
+
+def noisy(truth, random, share):
+    return np.where(random.random(len(truth)) < share, truth % 4 + 1, truth)
+
+
+def alike_and_worse(entry, truth, random):
+    """Film and svm agree in all; lda is worse everywhere."""
+    if entry == C:
+        return noisy(truth, random, 0.6)
+    return noisy(truth, np.random.default_rng(len(truth)), 0.1)
+
+
+def test_identical_predictions_cannot_be_told_apart_and_worse_ones_can(tmp_path):
+    told = judge(*recorded(tmp_path, alike_and_worse))
+    pairs = {(p.first, p.second): p for p in told.pairs}
+    same = pairs[A, B]
+    assert (same.difference, same.low, same.high, same.p, same.mcnemar_p) == (0, 0, 0, 1, 1)
+    assert same.verdict.startswith(f"film on spectra and svm on spectra can't be told apart on {SPLIT}: +0.0 points")
+    for first in (A, B):
+        worse = pairs[first, C]
+        assert worse.low > 0.3 and worse.p_holm < 0.01 and worse.mcnemar_p_holm < 1e-6
+        assert worse.verdict.startswith(f"{first} is better than lda on spectra on {SPLIT}, by 5")
+    assert told.verdicts[SPLIT] == (
+        f"film on spectra has the highest OA on {SPLIT}, but can't be told apart from svm on spectra (1 of 2 are worse)"
+    )
+
+
+def test_the_best_is_named_where_all_others_are_worse(tmp_path):
+    told = judge(*recorded(tmp_path, lambda e, y, random: y if e == B else noisy(y, random, 0.5)))
+    assert told.verdicts[SPLIT] == f"svm on spectra is the best on {SPLIT}: it is told apart from each of the 2 others"
+    pair = next(p for p in told.pairs if (p.first, p.second) == (A, B))
+    assert pair.verdict.startswith("svm on spectra is better than film on spectra")
+    assert pair.difference < 0 and pair.high < 0
+
+
+def test_numbers_are_those_of_the_predictions(tmp_path):
+    results, record, labels = recorded(tmp_path, lambda e, y, random: noisy(y, random, 0.2 + 0.1 * (e == B)))
+    told = judge(results, record, labels)
+    right = {
+        (r.run.entry, r.run.seed): record.read_predictions(r.key) == record.read_draw(r.draw)["truth"] for r in results
+    }
+    by_hand = []
+    for p, (first, second) in zip(told.pairs, itertools.combinations((A, B, C), 2), strict=True):
+        assert (p.first, p.second) == (first, second)
+        assert p.difference == pytest.approx(
+            np.mean([right[first, s].mean() - right[second, s].mean() for s in range(3)])
+        )
+        assert p.low < p.difference < p.high
+        one = int(np.count_nonzero(right[first, 0] & ~right[second, 0]))
+        other = int(np.count_nonzero(right[second, 0] & ~right[first, 0]))
+        by_hand.append(stats.binomtest(one, one + other).pvalue)
+        assert p.mcnemar_p == pytest.approx(by_hand[-1])
+        assert p.p <= p.p_holm <= 3 * p.p + 1e-12
+    for entry in (A, B, C):
+        low, high = told.intervals[entry, SPLIT]
+        assert low < np.mean([right[entry, s].mean() for s in range(3)]) < high
+    assert [p.mcnemar_p_holm for p in told.pairs] == pytest.approx(stepped_down(by_hand))
+
+
+def stepped_down(p):
+    """Transcribe Holm's procedure."""
+    corrected, highest = [0.0] * len(p), 0.0
+    for place, k in enumerate(sorted(range(len(p)), key=lambda k: p[k])):
+        highest = max(highest, min(1.0, (len(p) - place) * p[k]))
+        corrected[k] = highest
+    return corrected
+
+
+def test_a_class_in_few_fields_has_no_interval(tmp_path):
+    classes = small_labels()
+    regions, _ = ndimage.label(classes == 2, np.ones((3, 3)))
+    classes[regions > 9] = 0
+    labels = Labels("fields", classes)
+    told = judge(*recorded(tmp_path, lambda e, y, random: noisy(y, random, 0.3), labels=labels))
+    assert set(told.recall_intervals[A, SPLIT]) == {1, 3, 4}
+    low, high = told.recall_intervals[A, SPLIT][1]
+    assert low < 0.7 < high
+
+
+def test_few_fields_or_one_seed_tell_nothing_and_say_so(tmp_path):
+    few = Labels("fields", np.repeat([[1] * 40, [0] * 40, [2] * 40], 10, axis=0))
+    told = judge(*recorded(tmp_path / "few", lambda e, y, random: noisy(y, random, 0.3), labels=few))
+    assert not told.intervals and all(p.low is p.high is p.p is p.p_holm is None for p in told.pairs)
+    assert told.verdicts[SPLIT].endswith(
+        "nothing can be told apart: the test pixels lie in 2 fields, and 10 are needed"
+    )
+    told = judge(*recorded(tmp_path / "one", alike_and_worse, seeds=1))
+    assert not told.intervals and all(p.p is None for p in told.pairs)
+    assert told.pairs[1].mcnemar_p < 1e-6
+    assert "one seed says nothing of the spread over draws: run more seeds" in told.pairs[0].verdict
+
+
+def test_one_entry_has_nothing_to_be_compared_with(tmp_path):
+    results, record, labels = recorded(tmp_path, alike_and_worse)
+    told = judge([r for r in results if r.run.entry == A], record, labels)
+    assert told.pairs == [] and (A, SPLIT) in told.intervals
+    assert (
+        told.verdicts[SPLIT] == f"film on spectra is the only entry on {SPLIT}, so there is nothing to compare it with"
+    )
+
+
+def better(results, points, draw=None):
+    """Raise the accuracy of every run a little, each by another amount; under other draws if one is named."""
+    return [
+        replace(
+            r,
+            scores=replace(r.scores, oa=r.scores.oa + points + 0.001 * r.run.seed),
+            draw=r.draw if draw is None else f"{draw}{r.run.seed}",
+        )
+        for r in results
+    ]
+
+
+def older_and_newer(tmp_path, change, **options):
+    older = build(seeds=4, **options)[0]
+    older.results[:] = [replace(r, draw=f"draw{r.run.seed}") for r in older.results]
+    write_json(older, tmp_path / "old.json")
+    return older, replace(older, results=change(older.results))
+
+
+def test_what_changed_is_paired_over_the_same_draws(tmp_path):
+    older, newer = older_and_newer(tmp_path, lambda results: better(results, 0.02))
+    changes = since(newer, tmp_path / "old.json")
+    assert len(changes) == 6
+    for c in changes:
+        old, new = (
+            [r.scores.oa for r in of.results if (r.run.entry, r.run.split) == (c.entry, c.split)]
+            for of in (older, newer)
+        )
+        assert (c.test, c.seeds) == ("paired", 4)
+        assert c.p == pytest.approx(stats.ttest_rel(new, old).pvalue)
+        assert (c.before, c.after) == (pytest.approx(np.mean(old)), pytest.approx(np.mean(new)))
+        assert "+2.15 points): more than noise (paired over 4 seeds" in c.verdict
+    assert [c.p_holm for c in changes] == pytest.approx(stepped_down([c.p for c in changes]))
+
+
+def test_other_draws_are_compared_by_welchs_test(tmp_path):
+    older, newer = older_and_newer(tmp_path, lambda results: better(results, 0.0002, draw="other"))
+    for c in since(newer, tmp_path / "old.json"):
+        old, new = (
+            [r.scores.oa for r in of.results if (r.run.entry, r.run.split) == (c.entry, c.split)]
+            for of in (older, newer)
+        )
+        assert c.test == "Welch"
+        assert c.p == pytest.approx(stats.ttest_ind(new, old, equal_var=False).pvalue)
+        assert "can't be told from noise (Welch: other draws" in c.verdict
+
+
+def test_nothing_changed_and_what_only_one_has_is_said(tmp_path):
+    _, newer = older_and_newer(tmp_path, lambda results: results[: len(results) - 1])
+    newer.results[:] = [
+        replace(r, run=replace(r.run, entry=replace(r.run.entry, head="new"))) if r.run.entry.head == "svm" else r
+        for r in newer.results
+    ]
+    said = [c.verdict for c in since(newer, tmp_path / "old.json")]
+    assert sum("only in the newer comparison" in text for text in said) == 2
+    assert sum("only in the older comparison" in text for text in said) == 2
+    assert sum(": the same, OA" in text for text in said) == 4
+
+
+def test_one_seed_cannot_tell_a_change(tmp_path):
+    older = build(seeds=1)[0]
+    write_json(older, tmp_path / "old.json")
+    changes = since(replace(older, results=better(older.results, 0.1)), tmp_path / "old.json")
+    assert all(c.p is None and "one seed can't tell whether that is more than noise" in c.verdict for c in changes)
+
+
+def test_a_file_that_is_no_comparison_is_refused(tmp_path):
+    (tmp_path / "old.json").write_text('{"schema_version": 2, "scene": {}}')
+    with pytest.raises(
+        HsifeatError, match=r"old.json is no comparison that hsifeat bench wrote: scene.name: Field required"
+    ):
+        since(build()[0], tmp_path / "old.json")
