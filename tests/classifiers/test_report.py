@@ -118,7 +118,7 @@ def test_a_split_is_marked_by_what_it_leaks(split, kind, tmp_path):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        pytest.param({"entries": ENTRIES[:1]}, "svm on spectra is best", id="one head"),
+        pytest.param({"entries": ENTRIES[:1]}, "1 entry, 2 splits", id="one head"),
         pytest.param({"seeds": 1}, "with one seed, so without a spread", id="one seed"),
         pytest.param({"splits": SPLITS[1:]}, "blocks:12+4:0.1", id="one split"),
         pytest.param({"left_out": (2, 5)}, "Class 2, Class 5", id="classes left out"),

@@ -41,6 +41,11 @@ class ClassRow:
     scores: tuple[Score | None, ...]
 
     @property
+    def bounded(self) -> bool:
+        """Whether any score has an interval."""
+        return any(score.interval for score in self.scores if score)
+
+    @property
     def top(self) -> float | None:
         """The best score of the row."""
         return max((score.mean for score in self.scores if score), default=None)

@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass
 from statistics import median
 
-from classifiers.comparison.results import Comparison, DrawnSplit, Entry, Summary
+from classifiers.comparison.results import Comparison, DrawnSplit, Entry, Pair, Summary
 
 LEAKS, DISJOINT, GIVEN = "leaks through context", "spatially disjoint", "as given"
+MOST_PAIRS = 40
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,13 @@ class Facts:
         """Return the entries that were run under a split with their summaries, best first."""
         present = [(row, cell) for row in self.rows if (cell := row.cells[at])]
         return sorted(present, key=lambda pair: -pair[1].oa[0])
+
+    def pairs(self, at: int) -> tuple[list[Pair], int]:
+        """Return the pairs of a split, only those with the best entry where there are many, and how many there are."""
+        every = [pair for pair in self.comparison.pairs if pair.split == self.splits[at].name]
+        best = self.ranked(at)[0][0].entry
+        few = len(every) <= MOST_PAIRS
+        return [pair for pair in every if few or best in (pair.first, pair.second)], len(every)
 
 
 def facts_of(comparison: Comparison) -> Facts:

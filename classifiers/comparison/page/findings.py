@@ -74,13 +74,13 @@ def _best(facts: Facts, at: int) -> str:
     ranked = facts.ranked(at)
     row, first = ranked[0]
     over = f"over {first.seeds} seeds" if first.seeds > 1 else "with one seed, so without a spread"
-    text = f"{row.entry} is best: OA {percent(first.oa, first.seeds)}\u00a0%"
+    verdict = facts.comparison.verdicts.get(facts.splits[at].name)
+    text = f"{verdict.rstrip('.')}. OA of {row.entry}:" if verdict else f"{row.entry} is best: OA"
+    text += f" {percent(first.oa, first.seeds)}\u00a0%"
     if first.interval:
         text += f" (95 % interval {100 * first.interval[0]:.1f} to {100 * first.interval[1]:.1f})"
     text += f", kappa {first.kappa[0]:.3f}, {over}."
-    if verdict := facts.comparison.verdicts.get(facts.splits[at].name):
-        return f"{text} {verdict}"
-    if len(ranked) > 1:
+    if len(ranked) > 1 and not verdict:
         follower, second = ranked[1]
         behind = first.oa[0] - second.oa[0]
         text += f" {follower.entry} follows {100 * behind:.2f} points behind"

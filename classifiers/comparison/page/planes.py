@@ -8,7 +8,7 @@ from typing import Any
 
 from classifiers.comparison import figures, maps
 from classifiers.comparison.page.facts import LEAKS, Facts
-from classifiers.comparison.results import Curve, Panel, PlaneScore
+from classifiers.comparison.results import Curve, Entry, Panel, PlaneScore
 from hsifeat.scenes.colours import default_colours
 
 
@@ -23,11 +23,12 @@ class PanelGrid:
 
 @dataclass(frozen=True)
 class CurveTable:
-    """Learning curves under one split: the picture's address, labels per class, and the points of each entry."""
+    """Learning curves under one split: the picture's address and how many it draws, labels per class, all entries' points."""
 
     split: str
     leaks: bool
     picture: str
+    drawn: int
     per_class: tuple[int, ...]
     entries: tuple[tuple[str, tuple[Curve | None, ...]], ...]
 
@@ -44,9 +45,9 @@ def weight_map(weights: Sequence[Mapping[str, Any]], medium: figures.Medium = "p
 
 
 def curve_lines(curves: Sequence[Curve]) -> list[figures.Line]:
-    """Join the points of each entry to a line, in the order in which entries first occur."""
+    """Join the points of the entries to lines: of those that end best, as many as eyes can tell apart."""
     lines = []
-    for entry in dict.fromkeys(curve.entry for curve in curves):
+    for entry in _best_last(curves)[: len(figures.LINES)]:
         points = sorted((c for c in curves if c.entry == entry), key=lambda curve: curve.per_class)
         lines.append(
             figures.Line(
@@ -72,15 +73,19 @@ def curve_tables(facts: Facts) -> list[CurveTable]:
             CurveTable(
                 split=split.name,
                 leaks=split.kind == LEAKS,
+                drawn=min(len(figures.LINES), len(_best_last(curves))),
                 picture=figures.data_uri(figures.learning_curves(curve_lines(curves), "overall accuracy, %")),
                 per_class=numbers,
-                entries=tuple(
-                    (str(entry), tuple(at.get((entry, n)) for n in numbers))
-                    for entry in dict.fromkeys(curve.entry for curve in curves)
-                ),
+                entries=tuple((str(entry), tuple(at.get((entry, n)) for n in numbers)) for entry in _best_last(curves)),
             )
         )
     return tables
+
+
+def _best_last(curves: Sequence[Curve]) -> list[Entry]:
+    """Sort entries by their OA with the most labels that they were given, best first."""
+    last = {curve.entry: curve.oa[0] for curve in sorted(curves, key=lambda curve: curve.per_class)}
+    return sorted(last, key=lambda entry: -last[entry])
 
 
 def cluster_colours(panels: Sequence[Panel]) -> dict[int, str]:
