@@ -26,6 +26,8 @@ SCENE, MINUTES = "indian-pines", (1.0, 5.0, 20.0)
 SPLITS, DRAWS = ("random:0.1", "blocks:12+4:0.1"), 5
 HEADS = ("svm", "lda")
 TIMESTEPS = (50, 200, 400)
+# Sides in pixels of the patches that the small presets are trained on.
+WINDOWS = {"mtmsd": 32, "diffcrn": 16}
 LAYERS = {
     "mtmsd": ("mid_block", "output_blocks.1", "output_blocks.3"),
     "diffcrn": ("spatial.1", "spectral.0", "spectral.1"),
@@ -90,7 +92,7 @@ class Study:
     def pixels(self) -> dict[str, Any]:
         """Compare windows centred on labelled pixels with dense planes of the same model."""
         model = self.train(MINUTES[-1])
-        side = json.loads((Path(model["folder"]) / "training.json").read_text())["patch_px"]
+        side = WINDOWS[self.network]
         ways: dict[str, dict[str, Any]] = {"dense": {}, "windows": {"pixels": "ground-truth", "tile": side}}
         cost = {}
         for name, how in ways.items():
