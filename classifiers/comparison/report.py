@@ -44,7 +44,12 @@ def write_report(comparison: Comparison, path: Path) -> None:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        size=facts.size, count=facts.count, seconds=facts.seconds, pretty=facts.pretty, p_value=facts.p_value
+        size=facts.size,
+        count=facts.count,
+        seconds=facts.seconds,
+        pretty=facts.pretty,
+        p_value=facts.p_value,
+        outcome=facts.outcome,
     )
     page = environment.get_template("report.html.j2").render(_content(facts.facts_of(comparison)))
     write_whole(path, page.encode())

@@ -48,7 +48,7 @@ class Inline:
 class Processes:
     """Runs jobs in processes that are started afresh, so that no state and no thread of this one is inherited.
 
-    They start with the first job; `close` ends them, whatever they do.
+    They start with the first job.
 
     Parameters
     ----------
@@ -81,7 +81,12 @@ class Processes:
             ) from error
 
     def close(self) -> None:
-        """End all workers."""
+        """End the workers once they have done what they were given."""
+        self._pool.shutdown()
+        self.kill()
+
+    def kill(self) -> None:
+        """End the workers at once."""
         self._alive.close()
         self._pool.shutdown(cancel_futures=True)
         self._ends_with_us.close()
@@ -122,8 +127,10 @@ def executor(jobs: int | None, job_bytes: int, *, listen: Listener = silent) -> 
     processes = Processes(jobs)
     try:
         yield processes
-    finally:
-        processes.close()
+    except BaseException:
+        processes.kill()
+        raise
+    processes.close()
 
 
 def cores() -> int:

@@ -84,7 +84,7 @@ def test_everything_that_is_known_is_told(tmp_path):
     runs = [r for r in comparison.results if r.run.entry.store]
     assert f"computing the planes anew for each run would have taken {34 * len(runs)} s." in text
     (pairs, _) = (table for table in parsed.tables if table[0][0][0] == "first")
-    assert [cell[0] for cell in pairs[1][2:6]] == ["+1.00", "-0.50 to +2.50", "0.120", "< 0.001"]
+    assert [cell[0] for cell in pairs[1][2:7]] == ["+1.00", "-0.50 to +2.50", "0.120", "< 0.001", "can't be told apart"]
     assert "t50/up_blocks.2: OA 70.0 ± 1.0 %" in text
     assert "labels per class" in text
     assert "mlp gives no probabilities" in text

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from statistics import median
 
+from classifiers.comparison.judging import told_apart
 from classifiers.comparison.results import Comparison, DrawnSplit, Entry, Pair, Summary
 
 LEAKS, DISJOINT, GIVEN = "leaks through context", "spatially disjoint", "as given"
@@ -166,6 +167,13 @@ def size(size_bytes: float) -> str:
             return f"{size_bytes:.3g} {unit}"
         size_bytes /= 1000
     return f"{size_bytes:.3g} TB"
+
+
+def outcome(pair: Pair) -> str:
+    """Say in a word or two what came of a pair."""
+    if told_apart(pair):
+        return "the first is better" if pair.difference > 0 else "the second is better"
+    return "can't be compared" if pair.low is None else "can't be told apart"
 
 
 def p_value(value: float | None) -> str:
