@@ -301,7 +301,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture of a plane: its cells in clusters of k-means, on the scene's grid."""
+    """A picture of a plane: its cells in clusters of k-means, `(rows, cols)` at the plane's own resolution, 0 = nothing there."""
 
     t: int
     layer: str
