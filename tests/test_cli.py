@@ -63,7 +63,19 @@ def test_the_whole_way_on_a_file_of_ones_own(hsifeat, files, backbone_folder):
     assert "probabilities of s: p.npy" in hsifeat("predict", "trees", "--out", "p.npy", "--probabilities")
     assert np.load(files / "p.npy").shape == (75, 53, 4)
 
-    said = hsifeat("bench", "s.zarr", "--heads", "svm", "--splits", "random:0.2,blocks:9+1:0.3", "--seeds", 2)
+    said = hsifeat(
+        "bench",
+        "s.zarr",
+        "--heads",
+        "svm",
+        "--splits",
+        "random:0.2,blocks:9+1:0.3",
+        "--seeds",
+        2,
+        "--no-sweep",
+        "--jobs",
+        1,
+    )
     assert "OA blocks:9+1:0.3" in said and "classes left out: none" in said
     results = json.loads((files / "report" / "results.json").read_text())
     assert len(results["results"]) == 4 * 2 * 2
@@ -85,7 +97,7 @@ def test_listings(hsifeat, backbone_folder):
 
 
 @pytest.mark.parametrize(
-    "verb", ["scenes", "layers", "pretrain", "extract", "fit", "predict", "bench", "info", "backbones"]
+    "verb", ["scenes", "layers", "pretrain", "extract", "fit", "predict", "bench", "sweep", "info", "backbones"]
 )
 def test_every_verb_has_help_with_an_example(hsifeat, verb):
     assert f"hsifeat {verb}" in hsifeat(verb, "--help").replace("\n", " ")

@@ -22,6 +22,7 @@ from classifiers.comparison.tables import read_json, to_json, write_csv, write_j
 from classifiers.comparison.texts import to_latex, to_markdown
 from hsifeat.errors import HsifeatError, SceneError
 from hsifeat.files import write_whole
+from hsifeat.scenes.blocks import count_values
 from hsifeat.scenes.maps import Legend, write_map
 from hsifeat.work.events import Listener, Note, silent
 
@@ -96,9 +97,7 @@ def write_maps(comparison: Comparison, folder: Path) -> tuple[str, ...]:
     wanted: dict[str, NDArray[np.integer]] = {"truth": pictures.truth}
     wanted |= {file_name(entry, split): classes for (entry, split), classes in pictures.maps.items()}
     numbers = [c for c in comparison.class_names if c]
-    legend = Legend.of(
-        {*numbers, *np.unique(pictures.truth).tolist()}, comparison.class_names, comparison.class_colours
-    )
+    legend = Legend.of({*numbers, *count_values(pictures.truth)}, comparison.class_names, comparison.class_colours)
     folder.mkdir(parents=True, exist_ok=True)
     notes: dict[str, None] = {}
     for name, classes in wanted.items():

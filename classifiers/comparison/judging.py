@@ -197,7 +197,9 @@ def _verdict(split: str, of: _Outcomes, pairs: Sequence[Pair], why: str | None) 
         return f"{best} is the best on {split}: it is told apart from each of the {len(beside)} others"
     if len(of.entries) == 2:
         return f"{best} and {alike[0]} can't be told apart on {split}"
+    if len(alike) == len(beside):
+        return f"{best} has the highest OA on {split}, but can't be told apart from any of the {len(beside)} others"
     shown = alike if len(alike) <= 4 else [*alike[:3], f"{len(alike) - 3} others"]
     said = " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
-    worse = f"{len(beside) - len(alike)} of the {len(beside)} others" if len(alike) < len(beside) else "none"
-    return f"{best} has the highest OA on {split}, but can't be told apart from {said}; {worse} are worse for sure"
+    worse = f"it is better than {len(beside) - len(alike)} of the {len(beside)} others"
+    return f"{best} has the highest OA on {split} and can't be told apart from {said}; {worse}"

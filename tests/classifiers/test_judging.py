@@ -62,7 +62,7 @@ def test_identical_predictions_cannot_be_told_apart_and_worse_ones_can(tmp_path)
         assert worse.low > 0.3 and worse.p_holm < 0.01 and worse.mcnemar_p_holm < 1e-6
         assert worse.verdict.startswith(f"{first} is better than lda on spectra on {SPLIT}, by 5")
     assert told.verdicts[SPLIT] == (
-        f"film on spectra has the highest OA on {SPLIT}, but can't be told apart from svm on spectra (1 of 2 are worse)"
+        f"film on spectra has the highest OA on {SPLIT} and can't be told apart from svm on spectra; it is better than 1 of the 2 others"
     )
 
 
