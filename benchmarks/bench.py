@@ -1,0 +1,100 @@
+"""`hsifeat bench` of 8 heads, 2 splits and 5 seeds on Indian Pines, timed from a warm cache, and once more when all is recorded.
+
+Run ``make demo`` first, then ``.venv/bin/python benchmarks/bench.py``; it writes ``benchmarks/results/bench.json``. The store is the
+demo's. It takes a quarter of an hour at most on two cores. ``--twice`` does it all again in a fresh folder, and checks that both
+results.csv are identical besides seconds. Seconds are of this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from scoring import RESULTS, ROOT, about_run
+
+HEADS = ("film", "hyperfeatures", "lda", "lightgbm", "mlp", "mtmsd", "random-forest", "svm")
+SPLITS, SEEDS = ("random:0.1", "blocks:12+4:0.1"), 5
+SECONDS = ("fit_seconds", "predict_seconds")
+
+
+def main() -> None:
+    """Run the bench twice in one folder, and keep what it took."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", type=Path, default=ROOT / "demo" / "trained.zarr")
+    parser.add_argument("--out", type=Path, default=ROOT / "demo" / "bench")
+    parser.add_argument("--jobs", type=int, help="by default as many as the machine has cores")
+    parser.add_argument("--twice", action="store_true")
+    options = parser.parse_args()
+    if not options.store.exists():
+        raise SystemExit(f"no {options.store}: make demo first")
+    bench(options.store, options.out.with_name("bench-warm-up"), 1, heads=("lda",), seeds=1)
+    first, again = (bench(options.store, options.out, options.jobs, fresh=fresh) for fresh in (True, False))
+    content = {
+        **about_run(("torch", "scikit-learn", "lightgbm")),
+        **study(options.out),
+        "seconds": first,
+        "seconds_again": again,
+    }
+    if options.twice:
+        other = options.out.with_name("bench-twice")
+        bench(options.store, other, options.jobs)
+        if timeless(options.out) != timeless(other):
+            raise SystemExit(f"{options.out} and {other} differ in more than seconds")
+        content["second_run_identical_but_for_seconds"] = True
+    (RESULTS / "bench.json").write_text(json.dumps(content, indent=1) + "\n")
+    print(f"{content['runs']} runs: {first} s, again {again} s")
+
+
+def bench(
+    store: Path,
+    out: Path,
+    jobs: int | None,
+    *,
+    heads: tuple[str, ...] = HEADS,
+    seeds: int = SEEDS,
+    fresh: bool = True,
+) -> float:
+    """Run the command; return its seconds."""
+    if fresh:
+        shutil.rmtree(out, ignore_errors=True)
+    command = [Path(sys.executable).with_name("hsifeat"), "bench", store, "--heads", ",".join(heads)]
+    command += ["--splits", ",".join(SPLITS), "--seeds", str(seeds), "--out", out]
+    start = time.perf_counter()
+    subprocess.run([*command, *([] if jobs is None else ["--jobs", str(jobs)])], check=True)
+    return round(time.perf_counter() - start, 1)
+
+
+def study(out: Path) -> dict[str, Any]:
+    """Return what the report holds, in short."""
+    document = json.loads((out / "results.json").read_text())
+    return {
+        "heads": list(HEADS),
+        "splits": list(SPLITS),
+        "seeds": SEEDS,
+        "runs": len(document["results"]),
+        "fit_seconds": round(sum(row["fit_seconds"] for row in document["results"]), 1),
+        "page_bytes": (out / "report.html").stat().st_size,
+        "report_bytes": sum(file.stat().st_size for file in out.rglob("*") if file.is_file()),
+        "verdicts": document["verdicts"],
+        "oa": [
+            {**{key: row[key] for key in ("head", "features", "store", "split", "interval")}, "oa": row["oa"]}
+            for row in document["summary"]
+        ],
+    }
+
+
+def timeless(out: Path) -> list[dict[str, str]]:
+    """Read results.csv without its seconds."""
+    with (out / "results.csv").open(newline="") as file:
+        return [{name: value for name, value in row.items() if name not in SECONDS} for row in csv.DictReader(file)]
+
+
+if __name__ == "__main__":
+    main()
