@@ -1,14 +1,15 @@
 """The record of a comparison's finished runs: each writes its own files as soon as it is done, so nothing is done twice.
 
-In the folder of the report, a run of key ``K`` (32 hexadecimal digits of what decides its numbers) leaves
+In the folder ``record`` of the report, a run of key ``K`` (32 hexadecimal digits of what decides its numbers) leaves
 
 - ``predictions/K.npy``: the predicted class of each test pixel;
 - ``maps/K.npy`` and, of heads that know probabilities, ``maps/K-confidence.npy``: of seed 0, the class of every pixel of the
   scene, and the largest probability as 0 to 255;
-- ``runs/K.json``, last: its scores, and ``draw``, the name of its draw;
+- ``runs/K.json``, last: its scores, and ``draw``, the name of its draw.
 
-and a draw ``D`` leaves ``draws/D.npz`` with ``train`` and ``test``, pixels counted along the rows of the scene, and
-``truth``, the class of each test pixel. Files appear whole: of a run that was killed none or some are there, but not the last.
+A draw ``D`` leaves ``draws/D.npz`` with ``train`` and ``test``, pixels counted along the rows of the scene, and ``truth``, the
+class of each test pixel; a sweep ``sweeps/K.json``. Files appear whole: of a run that was killed some may be there, but not the
+last.
 """
 
 from __future__ import annotations

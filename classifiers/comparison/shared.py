@@ -19,6 +19,8 @@ from hsifeat.types import PlaneId
 
 # A head holds its rows several times over: as they are, scaled, in float64.
 _COPIES = 6
+# Pixels are predicted block by block; the table of a block takes at most so many bytes.
+BLOCK_BYTES = 2**25
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ class SharedTable:
         return rows * self.layout.width * np.dtype(np.float32).itemsize
 
     def fit_bytes(self, draws: Iterable[Draw]) -> int:
-        """Return about how much memory a fit on the training pixels of any draw takes."""
-        return _COPIES * self.size_bytes(max(int(draw.train.sum()) for draw in draws))
+        """Return about how much memory a fit on the training pixels of any draw takes, or predicting a block."""
+        return _COPIES * max(BLOCK_BYTES, *(self.size_bytes(int(draw.train.sum())) for draw in draws))
 
     def rows(self, pixels: NDArray[np.integer]) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
         """Return the columns (n, width) float32 and classes (n,) of pixels; only these are read."""

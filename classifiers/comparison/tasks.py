@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from classifiers.comparison.record import Record
 from classifiers.comparison.results import Run, RunResult
-from classifiers.comparison.shared import SharedTable
+from classifiers.comparison.shared import BLOCK_BYTES, SharedTable
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.registry import make_head
 from classifiers.layout import Layout
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from classifiers.heads.base import Head
 
-# A block of a map is read and predicted at once; its table takes at most so many bytes.
-_BLOCK_BYTES = 2**27
 _BLOCK_PX = 128
 
 
@@ -93,7 +91,7 @@ def run_task(task: Task) -> RunResult:
 
 def predict(head: Head, table: SharedTable, pixels: NDArray[np.integer]) -> tuple[NDArray[np.integer], float]:
     """Predict the classes (n,) of pixels block by block, however many there are; return the seconds of predicting too."""
-    rows = max(1, _BLOCK_BYTES // table.size_bytes(1))
+    rows = max(1, BLOCK_BYTES // table.size_bytes(1))
     parts, seconds = [], 0.0
     for at in range(0, len(pixels), rows):
         X, _ = table.rows(pixels[at : at + rows])
@@ -127,7 +125,7 @@ def _map(head: Head, layout: Layout, features: Features, task: Task) -> None:
     """Map the scene by a head into files, block by block, so that memory does not grow with the scene."""
     rows, cols, _ = features.shape
     side = _BLOCK_PX
-    while side > 1 and size_bytes(side * side, layout) > _BLOCK_BYTES:
+    while side > 1 and size_bytes(side * side, layout) > BLOCK_BYTES:
         side //= 2
     known = features.readable if layout.learned else features.valid
     sure = isinstance(head, ProbabilisticHead)
