@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 FIELDS_AT_LEAST = 10
 LEVEL = 0.95
 RESAMPLES = 20_000
-_CHUNK = 1_000
+# Counts of fields that are drawn at a time, for as many resamples as that makes.
+_COUNTS = 2**24
 
 
 def label_fields(classes: NDArray[np.integer]) -> NDArray[np.int32]:
@@ -75,8 +76,9 @@ def resample(
     _, seeds, fields = right.shape
     random = np.random.default_rng(seed)
     found = np.empty((len(right), resamples))
-    for start in range(0, resamples, _CHUNK):
-        size = min(_CHUNK, resamples - start)
+    step = max(1, min(1000, _COUNTS // fields))
+    for start in range(0, resamples, step):
+        size = min(step, resamples - start)
         of_fields = random.multinomial(fields, np.full(fields, 1 / fields), size).astype(np.float64)
         of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), size).astype(np.float64)
         drawn = of_fields @ pixels.T
