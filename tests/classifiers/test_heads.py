@@ -121,7 +121,7 @@ def test_grid_search_over_spatial_folds(name):
     X, y = toy(4 * len(rows))
     X = X[np.argsort(y, kind="stable")].reshape(4, len(rows), -1)[classes - 1, np.arange(len(rows))]
     labels = Labels("fields", classes.reshape(24, 24), {c: str(c) for c in range(1, 5)})
-    table = PixelTable(X, classes, rows, cols, LAYOUT, labels)
+    table = PixelTable(X, classes, rows, cols, np.zeros(len(rows), int), LAYOUT, labels, ("fields",))
     bad_then_good = {
         "lda": {"plane_components": [1, 10], "spectral_components": [1]},
         "lightgbm": {"min_child_samples": [1000, 3]},

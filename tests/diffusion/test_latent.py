@@ -419,7 +419,7 @@ def test_of_a_hubs_repository_only_what_is_needed_is_fetched(copied, tmp_path, m
         (copied / name).write_bytes(b"0")
     asked = []
 
-    def download(name, *, revision, allow_patterns):
+    def download(name, *, revision, allow_patterns, local_files_only):
         files = [str(path.relative_to(copied)) for path in copied.rglob("*") if path.is_file()]
         for file in filter_repo_objects(files, allow_patterns=allow_patterns):
             asked.append(file)
@@ -428,6 +428,7 @@ def test_of_a_hubs_repository_only_what_is_needed_is_fetched(copied, tmp_path, m
         return str(tmp_path / "snapshot")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_given, **_options: None)
     backbone = open_backbone(f"somebody/small-sd@{'0' * 40}")
     backbone.to("cpu")
     assert backbone.identity()["weights"] == open_backbone(copied).identity()["weights"]
@@ -443,11 +444,12 @@ def test_a_pixel_space_repository_is_fetched_as_before(tmp_path, monkeypatch):
     save_unet(tmp_path / "b")
     asked = []
 
-    def download(name, *, revision, allow_patterns):
+    def download(name, *, revision, allow_patterns, local_files_only):
         asked.extend(allow_patterns)
         return str(tmp_path / "b")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_given, **_options: None)
     assert open_backbone(f"somebody/ddpm@{'0' * 40}").taps
     assert f"unet/{WEIGHTS}" in asked and not any(
         name.startswith(("vae", "text_encoder", "tokenizer")) for name in asked
