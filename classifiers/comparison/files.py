@@ -66,10 +66,11 @@ def write_files(comparison: Comparison, folder: Path, *, listen: Listener = sile
 
 
 def write_figures(comparison: Comparison, folder: Path) -> None:
-    """Write every plot of the page as SVG and PNG, on white."""
+    """Write the page's plots as SVG and PNG, on white; of the confusions those of the best entry of each split."""
     of = facts.facts_of(comparison)
     drawings: dict[str, Draw] = {"overall-accuracy": lambda medium: findings.dot_plot(of, medium)}
-    for cell in comparison.summary:
+    best = {cell.split: cell for cell in sorted(comparison.summary, key=lambda cell: cell.oa[0])}
+    for cell in best.values():
         names = [of.class_names[c] for c in cell.classes]
         drawings[f"confusion-{file_name(cell.entry, cell.split)}"] = lambda medium, cell=cell, names=names: (  # type: ignore[misc]
             figures.confusion_matrix(cell.confusion, names, medium)

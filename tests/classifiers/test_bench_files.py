@@ -124,10 +124,16 @@ def test_more_classes_than_a_palette_holds_are_said(tmp_path):
 
 
 def test_every_figure_is_there_as_svg_and_png(report):
-    _, out, _ = report
+    found, out, _ = report
     names = {path.stem for path in (out / "figures").iterdir()}
     assert {"overall-accuracy", "planes", "learning-curves-blocks_9+1_0.3"} <= names
-    assert "confusion-lda-spectra-random_0.3" in names
+    scored = found.frame.groupby(["split", "head", "store", "features"], dropna=False).oa.mean()
+    for split in ("random:0.3", "blocks:9+1:0.3"):
+        _, head, store, features = scored[[split]].idxmax()
+        where = "-".join(part for part in (head, features, store, split.replace(":", "_")) if part)
+        assert [name for name in names if name.startswith("confusion") and name.endswith(split.replace(":", "_"))] == [
+            f"confusion-{where}"
+        ]
     for name in names:
         assert b"<svg" in (out / "figures" / f"{name}.svg").read_bytes()
         with Image.open(out / "figures" / f"{name}.png") as picture:
