@@ -88,7 +88,7 @@ def test_no_worker_is_left(tmp_path, sign):
     assert all(alive(pid) for pid in pids)
     if sign == signal.SIGINT:
         os.killpg(started.pid, sign)
-        assert started.wait() == 130
+        assert started.wait(120) == 130
         assert not any(alive(pid) for pid in pids)
     else:
         started.kill()
