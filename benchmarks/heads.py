@@ -15,8 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
-from scoring import RESULTS, ROOT, about_run, mean_sd
+from scoring import RESULTS, ROOT, about_run, draws_of, mean_sd, timed_accuracy
 
 SPLITS, SEEDS = ("random:0.1", "blocks:12+4:0.1"), 5
 ALL = "random:0.1, all training pixels"
@@ -44,7 +43,7 @@ def study(store: Path, heads: list[str], seeds: int) -> dict[str, Any]:
     from classifiers import PixelTable
     from classifiers.heads.registry import head_class, head_names
     from classifiers.inputs import columns_of, suited_input
-    from classifiers.splits import parse_split, thin
+    from classifiers.splits import parse_split
     from hsifeat import open_features
 
     start = time.perf_counter()
@@ -56,15 +55,11 @@ def study(store: Path, heads: list[str], seeds: int) -> dict[str, Any]:
             table = PixelTable.from_store(
                 features, **columns_of([given], features), planes=None if "planes" in given else []
             )
+            thinned = draws_of(SPLITS, table.labels, seeds)
+            whole = {(ALL, seed): parse_split(SPLITS[0]).draw(table.labels, seed) for seed in range(seeds)}
             for split in (*SPLITS, ALL):
-                oas, seconds = [], []
-                for seed in range(seeds):
-                    draws = {text: parse_split(text).draw(table.labels, seed) for text in SPLITS}
-                    fewest = min(int(draw.train.sum()) for draw in draws.values())
-                    thinned = {text: thin(draw, table.labels, fewest, seed) for text, draw in draws.items()}
-                    oa, took = accuracy(table, head, (thinned | {ALL: draws[SPLITS[0]]})[split], seed)
-                    oas.append(oa)
-                    seconds.append(took)
+                fits = [timed_accuracy(table, head, (thinned | whole)[split, seed], seed) for seed in range(seeds)]
+                oas, seconds = zip(*fits, strict=True)
                 score = mean_sd(oas) if seeds > 1 else {"mean": round(100 * oas[0], 2)}
                 rows.append(
                     {
@@ -83,20 +78,6 @@ def study(store: Path, heads: list[str], seeds: int) -> dict[str, Any]:
         "total_seconds": round(time.perf_counter() - start, 1),
         "heads": rows,
     }
-
-
-def accuracy(table: Any, head: str, draw: Any, seed: int) -> tuple[float, float]:
-    """Return the overall accuracy of a head under a draw, and the seconds that its fit took."""
-    from classifiers import make_head
-
-    train, test = (table[side[table.rows, table.cols]] for side in (draw.train, draw.test))
-    made = make_head(head, layout=table.layout)
-    if "random_state" in made.get_params():
-        made.set_params(random_state=seed)
-    start = time.perf_counter()
-    made.fit(train.X, train.y)
-    took = time.perf_counter() - start
-    return float(np.mean(made.predict(test.X) == test.y)), took
 
 
 if __name__ == "__main__":

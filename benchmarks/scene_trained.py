@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scoring import RESULTS, Told, about_run, accuracy, mean_sd
+from scoring import RESULTS, Told, about_run, accuracy, draws_of, mean_sd
 
 SCENE, MINUTES = "indian-pines", (1.0, 5.0, 20.0)
 SPLITS, DRAWS = ("random:0.1", "blocks:12+4:0.1"), 5
@@ -166,12 +166,11 @@ class Study:
         inputs = {f"planes {name}": "planes", f"spectra+planes {name}": "spectra+planes"}
         if spectra:
             inputs |= {"spectra": "spectra", "spectra+window": "spectra+window"}
-        for seed in range(self.draws):
-            for split, draw in paired(table.labels, seed).items():
-                for head in HEADS:
-                    for column, features in inputs.items():
-                        oa = accuracy(table, head, features, draw, seed)
-                        self.scores.setdefault(split, {}).setdefault(head, {}).setdefault(column, []).append(oa)
+        for (split, seed), draw in draws_of(SPLITS, table.labels, self.draws).items():
+            for head in HEADS:
+                for column, features in inputs.items():
+                    oa = accuracy(table, head, features, draw, seed)
+                    self.scores.setdefault(split, {}).setdefault(head, {}).setdefault(column, []).append(oa)
         print(
             {
                 split: {h: {c: round(100 * float(np.mean(v)), 1) for c, v in cs.items()} for h, cs in of.items()}
@@ -213,15 +212,6 @@ def probe(network: str, folder: Path) -> float:
     model = hsifeat.pretrain(SCENE, network=network, out=folder / "probe", minutes=0.5, listen=Told())
     facts = json.loads((model / "training.json").read_text())
     return round(60 * facts["steps"] / facts["seconds"], 1)
-
-
-def paired(labels: Any, seed: int) -> dict[str, Any]:
-    """Draw every split with as many training pixels as the one with the fewest."""
-    from classifiers.splits import parse_split, thin
-
-    draws = {split: parse_split(split).draw(labels, seed) for split in SPLITS}
-    fewest = min(int(draw.train.sum()) for draw in draws.values())
-    return {split: thin(draw, labels, fewest, seed) for split, draw in draws.items()}
 
 
 if __name__ == "__main__":

@@ -31,17 +31,33 @@ def about_run(packages: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
+def draws_of(splits: tuple[str, ...], labels: Any, draws: int) -> dict[tuple[str, int], Any]:
+    """Return, for every split and seed, a draw with as many training pixels as the split with the fewest has, as `bench` does."""
+    from classifiers.comparison.draws import draw_all
+    from classifiers.splits import parse_split
+
+    return draw_all([parse_split(text) for text in splits], labels, draws, Told())
+
+
 def accuracy(table: Any, head: str, features: str, draw: Any, seed: int) -> float:
-    """Fit a head on the training pixels of a draw; return the overall accuracy on its test pixels."""
-    from classifiers import make_head
+    """Fit a head on an input and the training pixels of a draw; return the overall accuracy on its test pixels."""
     from classifiers.inputs import picks
 
-    taken = table.take(picks(features))
-    train, test = (taken[side[taken.rows, taken.cols]] for side in (draw.train, draw.test))
-    made = make_head(head, layout=taken.layout)
+    return timed_accuracy(table.take(picks(features)), head, draw, seed)[0]
+
+
+def timed_accuracy(table: Any, head: str, draw: Any, seed: int) -> tuple[float, float]:
+    """Fit a head on the training pixels of a draw; return the overall accuracy on its test pixels, and the fit's seconds."""
+    from classifiers import make_head
+
+    train, test = (table[side[table.rows, table.cols]] for side in (draw.train, draw.test))
+    made = make_head(head, layout=table.layout)
     if "random_state" in made.get_params():
         made.set_params(random_state=seed)
-    return float(np.mean(made.fit(train.X, train.y).predict(test.X) == test.y))
+    start = time.perf_counter()
+    made.fit(train.X, train.y)
+    took = time.perf_counter() - start
+    return float(np.mean(made.predict(test.X) == test.y)), took
 
 
 def mean_sd(values: Any) -> dict[str, float]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from classifiers.comparison.draws import Draws, few
 from classifiers.comparison.record import Record, draw_key, run_key
-from classifiers.comparison.results import Curve, Entry, Run, RunResult
+from classifiers.comparison.results import Curve
+from classifiers.comparison.runs import Entry, Run, RunResult
 from classifiers.comparison.shared import SharedTable
 from classifiers.comparison.tasks import Task, run_task
 from classifiers.heads.registry import make_head

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from classifiers.comparison.results import Change, Comparison, Entry, RunResult
+from classifiers.comparison.results import Change, Comparison
+from classifiers.comparison.runs import Entry, RunResult
 from classifiers.comparison.statistics import LEVEL, holm
 from classifiers.comparison.tables import read_json
 

@@ -15,7 +15,8 @@ from classifiers.comparison.entries import make_entries
 from classifiers.comparison.judging import judge
 from classifiers.comparison.panels import MAX_CLUSTERS, draw_panels
 from classifiers.comparison.record import versions
-from classifiers.comparison.results import Comparison, Entry, Pictures, RunResult
+from classifiers.comparison.results import Comparison, Pictures
+from classifiers.comparison.runs import Entry, RunResult
 from classifiers.comparison.shared import SharedTable
 from classifiers.comparison.sweep import check_sweeper, sweep_planes
 from classifiers.comparison.workplace import workplace

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from classifiers.comparison.results import Entry
+from classifiers.comparison.runs import Entry
 from classifiers.heads.registry import head_class, head_names
 from classifiers.inputs import INPUTS, has_planes
 from hsifeat.errors import HeadError, nearest

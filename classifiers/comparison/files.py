@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from classifiers.comparison import figures
 from classifiers.comparison.page import facts, findings, planes
 from classifiers.comparison.report import write_report
-from classifiers.comparison.results import Comparison, Entry, Sweep
+from classifiers.comparison.results import Comparison, Sweep
+from classifiers.comparison.runs import Entry
 from classifiers.comparison.sweep import to_document, to_rows
 from classifiers.comparison.tables import read_json, to_json, write_csv, write_json
 from classifiers.comparison.texts import to_latex, to_markdown

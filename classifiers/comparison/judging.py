@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.comparison.record import Record
-from classifiers.comparison.results import Entry, Pair, RunResult
+from classifiers.comparison.results import Pair
+from classifiers.comparison.runs import Entry, RunResult
 from classifiers.comparison.statistics import (
     FIELDS_AT_LEAST,
     LEVEL,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from classifiers.comparison.results import Comparison, DrawnSplit, Entry
+from classifiers.comparison.results import Comparison, DrawnSplit
+from classifiers.comparison.runs import Entry
 
 
 def overview(comparison: Comparison) -> list[dict[str, str]]:

@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.results import PlaneScore, RunResult, Sweep
+from classifiers.comparison.results import PlaneScore, Sweep
+from classifiers.comparison.runs import RunResult
 from classifiers.layout import Layout
 from classifiers.splits import Draw
 from hsifeat.errors import StoreError

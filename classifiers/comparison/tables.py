@@ -33,7 +33,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from classifiers.comparison.results import Comparison, RunResult, Summary
+from classifiers.comparison.results import Comparison
+from classifiers.comparison.runs import RunResult, Summary
 from classifiers.comparison.schema import SCHEMA_VERSION, Results
 from hsifeat.errors import HsifeatError
 from hsifeat.files import write_whole

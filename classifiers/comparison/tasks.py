@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.comparison.record import Record
-from classifiers.comparison.results import Run, RunResult
+from classifiers.comparison.runs import Run, RunResult
 from classifiers.comparison.shared import BLOCK_BYTES, SharedTable
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.registry import make_head

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from classifiers.comparison.results import Comparison, Entry, Summary
+from classifiers.comparison.results import Comparison
+from classifiers.comparison.runs import Entry, Summary
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,18 +10,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from classifiers.heads.base import ClassWeight, ProbabilisticHead
 from classifiers.heads.layers import LayerReducer, layout_or_one_plane, pixels, require_planes, source
-from classifiers.heads.mixing import to_frame
+from classifiers.heads.mixing import Mixing
 from classifiers.heads.torch_head import TorchHead, dense_layers
 from classifiers.heads.torch_training import Inputs
 from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 
 if TYPE_CHECKING:
-    import pandas as pd
     import torch
 
 
-class DiffCRNClassifier(TorchHead):
+class DiffCRNClassifier(Mixing, TorchHead):
     """Adaptive weighted addition over timesteps, cross-time-step spectral-spatial fusion, then a small classifier.
 
     After Zhu and Xu (arXiv 2502.19699, TGRS), whose classifier adds the features of the same stage at different
@@ -95,15 +94,6 @@ class DiffCRNClassifier(TorchHead):
         self.spectral_components = spectral_components
         self.channels = channels
         self.hidden = hidden
-
-    @property
-    def mixing_weights_(self) -> dict[str, float]:
-        """The learned share of each (t, layer) in the addition, such as ``t50/up_blocks.1``; together 1 for each layer."""
-        return {str(group): share for group, share in self._shares()}
-
-    def mixing_frame(self) -> pd.DataFrame:
-        """Return the learned shares as a table of timesteps (rows) and layers (columns); each column's sum is 1."""
-        return to_frame({(group.t, source(group)): share for group, share in self._shares()})
 
     def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:  # noqa: ARG002 - labels are not looked at
         layout = layout_or_one_plane(self.layout, X.shape[1])

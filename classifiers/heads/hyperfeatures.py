@@ -10,19 +10,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from classifiers.heads.base import ClassWeight, ProbabilisticHead
 from classifiers.heads.layers import LayerReducer, layout_or_one_plane, pixels, require_planes, source
-from classifiers.heads.mixing import to_frame
+from classifiers.heads.mixing import Mixing
 from classifiers.heads.torch_head import TorchHead, dense_layers
 from classifiers.heads.torch_training import Inputs
 from classifiers.layout import ColumnGroup, Layout
 
 if TYPE_CHECKING:
-    import pandas as pd
     import torch
 
 KERNEL = 3  # side of the bottleneck's middle convolution
 
 
-class HyperfeaturesClassifier(TorchHead):
+class HyperfeaturesClassifier(Mixing, TorchHead):
     """``D = sum_{t,l} softmax(w)_{t,l} B_l(A_{t,l})``, then a small classifier of `D`.
 
     Luo, Dunlap, Park, Holynski and Darrell, "Diffusion Hyperfeatures", NeurIPS 2023 (arXiv 2305.14334): a bottleneck
@@ -93,15 +92,6 @@ class HyperfeaturesClassifier(TorchHead):
         self.bottleneck = bottleneck
         self.channels = channels
         self.hidden = hidden
-
-    @property
-    def mixing_weights_(self) -> dict[str, float]:
-        """The learned share of each (t, layer), such as ``t50/up_blocks.1``; together 1."""
-        return {str(group): share for group, share in self._shares()}
-
-    def mixing_frame(self) -> pd.DataFrame:
-        """Return the learned shares as a table of timesteps (rows) and layers (columns)."""
-        return to_frame({(group.t, source(group)): share for group, share in self._shares()})
 
     def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:  # noqa: ARG002 - labels are not looked at
         layout = layout_or_one_plane(self.layout, X.shape[1])

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from abc import abstractmethod
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from classifiers.heads.layers import source
+from classifiers.layout import ColumnGroup
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
 
-class Mixing(Protocol):
-    """A fitted head whose `mixing_frame` has a row a timestep and a column a layer."""
+class Mixing:
+    """What a head that mixes timesteps and layers adds to `TorchHead`: its learned shares, by name and as a table."""
+
+    @abstractmethod
+    def _shares(self) -> list[tuple[ColumnGroup, float]]:
+        """Return the groups of planes with their learned shares."""
+
+    @property
+    def mixing_weights_(self) -> dict[str, float]:
+        """The learned share of each (t, layer), such as ``t50/up_blocks.1``."""
+        return {str(group): share for group, share in self._shares()}
 
     def mixing_frame(self) -> pd.DataFrame:
-        """Return the shares."""
+        """Return the learned shares as a table of timesteps (rows) and layers (columns)."""
+        return to_frame({(group.t, source(group)): share for group, share in self._shares()})
 
 
 def to_frame(shares: dict[tuple[int | None, str], float]) -> pd.DataFrame:

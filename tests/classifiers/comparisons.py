@@ -6,19 +6,8 @@ from html.parser import HTMLParser
 import numpy as np
 
 from classifiers.comparison.report import write_report
-from classifiers.comparison.results import (
-    Comparison,
-    Curve,
-    DrawnSplit,
-    Entry,
-    Pair,
-    Panel,
-    Pictures,
-    PlaneScore,
-    Run,
-    RunResult,
-    Sweep,
-)
+from classifiers.comparison.results import Comparison, Curve, DrawnSplit, Pair, Panel, Pictures, PlaneScore, Sweep
+from classifiers.comparison.runs import Entry, Run, RunResult
 from classifiers.metrics import score
 from hsifeat.scenes.colours import default_colours
 

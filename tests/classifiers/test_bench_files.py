@@ -17,7 +17,7 @@ from PIL import Image
 
 from classifiers import compare
 from classifiers.comparison.files import file_name, write_files, write_maps
-from classifiers.comparison.results import Entry
+from classifiers.comparison.runs import Entry
 from classifiers.comparison.schema import Results
 from classifiers.comparison.tables import read_json
 from classifiers.comparison.texts import to_latex, to_markdown

@@ -14,7 +14,7 @@ from classifiers.comparison.draws import few
 from classifiers.comparison.entries import make_entries
 from classifiers.comparison.overview import leakage_line, remarks
 from classifiers.comparison.record import Record
-from classifiers.comparison.results import Entry
+from classifiers.comparison.runs import Entry
 from classifiers.comparison.tables import write_csv
 from classifiers.inputs import COMPARED, INPUTS, picks
 from classifiers.splits import contexts_of, leakage, parse_split, thin

@@ -10,7 +10,7 @@ from scipy import ndimage, stats
 from classifiers.comparison.changes import since
 from classifiers.comparison.judging import judge
 from classifiers.comparison.record import Record, draw_key
-from classifiers.comparison.results import Entry, Run, RunResult
+from classifiers.comparison.runs import Entry, Run, RunResult
 from classifiers.comparison.tables import write_json
 from classifiers.metrics import score
 from classifiers.splits import parse_split

@@ -14,7 +14,8 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix,
 
 from classifiers.comparison import report
 from classifiers.comparison.page.facts import DISJOINT, GIVEN, LEAKS, split_kind
-from classifiers.comparison.results import Entry, Pictures
+from classifiers.comparison.results import Pictures
+from classifiers.comparison.runs import Entry
 from hsifeat.errors import HsifeatError
 from tests.classifiers.comparisons import ENTRIES, SPLITS, Page, add_all, build, page
 

@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import accuracy_score, cohen_kappa_score, recall_score
 
 from classifiers.comparison import tables
-from classifiers.comparison.results import Entry, Run, RunResult
+from classifiers.comparison.runs import Entry, Run, RunResult
 from hsifeat.errors import HsifeatError
 from hsifeat.files import write_whole
 from tests.classifiers.comparisons import build

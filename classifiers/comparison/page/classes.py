@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from classifiers.comparison import figures, maps
 from classifiers.comparison.page.facts import Facts, Row
-from classifiers.comparison.results import Summary
+from classifiers.comparison.runs import Summary
 from classifiers.splits.picture import TRAIN
 
 # Above this many classes a confusion matrix is a picture of one pixel a cell: nobody reads ten thousand numbers.

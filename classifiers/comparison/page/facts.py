@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from classifiers.comparison.judging import told_apart
-from classifiers.comparison.results import Comparison, DrawnSplit, Entry, Pair, Summary
+from classifiers.comparison.results import Comparison, DrawnSplit, Pair
+from classifiers.comparison.runs import Entry, Summary
 
 LEAKS, DISJOINT, GIVEN = "leaks through context", "spatially disjoint", "as given"
 MOST_PAIRS = 40

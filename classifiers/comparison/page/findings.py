@@ -7,7 +7,7 @@ from statistics import median
 from classifiers.comparison import figures
 from classifiers.comparison.overview import leakage_line
 from classifiers.comparison.page.facts import DISJOINT, LEAKS, Facts, percent, seconds, size
-from classifiers.comparison.results import Summary
+from classifiers.comparison.runs import Summary
 
 _TELLS = (
     "The disjoint column is the one that tells: its test pixels lie apart from every training pixel, as the rest of a "

@@ -8,7 +8,8 @@ from typing import Any
 
 from classifiers.comparison import figures, maps
 from classifiers.comparison.page.facts import LEAKS, Facts
-from classifiers.comparison.results import Curve, Entry, Panel, PlaneScore
+from classifiers.comparison.results import Curve, Panel, PlaneScore
+from classifiers.comparison.runs import Entry
 from hsifeat.scenes.colours import default_colours
 
 

@@ -8,7 +8,7 @@ from classifiers.comparison import maps
 from classifiers.comparison.figures import data_uri
 from classifiers.comparison.page.classes import Matrix, matrix_of
 from classifiers.comparison.page.facts import Facts
-from classifiers.comparison.results import Summary
+from classifiers.comparison.runs import Summary
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,205 @@
+"""One result a run, and their means over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.metrics import Scores
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """One line of the table: which store, which of its features, which head.
+
+    Attributes
+    ----------
+    store : str
+        Name of the store; empty for features that come from the spectra alone.
+    features : str
+        ``spectra``, ``spectra+window`` (5x5 means), ``planes`` or ``spectra+planes``.
+    head : str
+        Name of the head.
+    """
+
+    store: str
+    features: str
+    head: str
+
+    @property
+    def columns(self) -> str:
+        """What the head is given: features, and the store that they come from."""
+        return self.features + (f" of {self.store}" if self.store else "")
+
+    def __str__(self) -> str:
+        return f"{self.head} on {self.columns}"
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One fit: an entry under one draw of one split."""
+
+    entry: Entry
+    split: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What one fit gave. Seconds are wall time on this machine.
+
+    Attributes
+    ----------
+    left_out : tuple of int
+        Classes with labelled pixels that are not scored: the split can't have them on both sides.
+    key, draw : str
+        Under which `classifiers.comparison.record.Record` has its predictions, and the pixels of its draw.
+    mixing : tuple of dict
+        What a head that mixes planes learned: ``t``, ``layer`` and ``weight`` of each.
+    """
+
+    run: Run
+    scores: Scores
+    train_pixels: int
+    test_pixels: int
+    left_out: tuple[int, ...]
+    fit_seconds: float
+    predict_seconds: float
+    key: str = ""
+    draw: str = ""
+    mixing: tuple[dict[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as plain JSON values."""
+        return {
+            **asdict(self.run.entry),
+            "split": self.run.split,
+            "seed": self.run.seed,
+            "train_pixels": self.train_pixels,
+            "test_pixels": self.test_pixels,
+            "left_out": list(self.left_out),
+            "oa": self.scores.oa,
+            "aa": self.scores.aa,
+            "kappa": self.scores.kappa,
+            "classes": list(self.scores.classes),
+            "recall": list(self.scores.recall),
+            "f1": list(self.scores.f1),
+            "pixels": list(self.scores.pixels),
+            "confusion": self.scores.confusion.tolist(),
+            "fit_seconds": self.fit_seconds,
+            "predict_seconds": self.predict_seconds,
+            "key": self.key,
+            "draw": self.draw,
+            "mixing": list(self.mixing),
+        }
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> RunResult:
+        """Read what `to_json` wrote."""
+        return cls(
+            run=Run(Entry(row["store"], row["features"], row["head"]), row["split"], row["seed"]),
+            scores=Scores(
+                oa=row["oa"],
+                aa=row["aa"],
+                kappa=row["kappa"],
+                classes=tuple(row["classes"]),
+                recall=tuple(row["recall"]),
+                confusion=np.asarray(row["confusion"], dtype=np.int64),
+                f1=tuple(row.get("f1", ())),
+                pixels=tuple(row.get("pixels", ())),
+            ),
+            train_pixels=row["train_pixels"],
+            test_pixels=row["test_pixels"],
+            left_out=tuple(row["left_out"]),
+            fit_seconds=row["fit_seconds"],
+            predict_seconds=row["predict_seconds"],
+            key=row.get("key", ""),
+            draw=row.get("draw", ""),
+            mixing=tuple(row.get("mixing", ())),
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """An entry under one split, over its seeds: mean and sample standard deviation (0 for a single seed).
+
+    Attributes
+    ----------
+    f1 : dict of int to (mean, sd)
+        F1 of each class.
+    test_counts : dict of int to float
+        Test pixels of each class, mean over the seeds that have any.
+    class_seeds : dict of int to int
+        Under how many seeds each class has test pixels; its means are over these.
+    interval : (low, high) or None
+        95 % interval of OA over seeds and fields; None for a single seed, or fewer than 10 fields.
+    recall_intervals : dict of int to (low, high)
+        95 % interval of the recall of each class that lies in at least 10 fields.
+    """
+
+    entry: Entry
+    split: str
+    seeds: int
+    train_pixels: float
+    test_pixels: float
+    left_out: tuple[int, ...]
+    oa: tuple[float, float]
+    aa: tuple[float, float]
+    kappa: tuple[float, float]
+    recall: dict[int, tuple[float, float]]
+    fit_seconds: float
+    predict_seconds: float
+    confusion: NDArray[np.int64]
+    classes: tuple[int, ...]
+    f1: dict[int, tuple[float, float]] = field(default_factory=dict)
+    test_counts: dict[int, float] = field(default_factory=dict)
+    class_seeds: dict[int, int] = field(default_factory=dict)
+    interval: tuple[float, float] | None = None
+    recall_intervals: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+
+def summarise(results: Iterable[RunResult]) -> list[Summary]:
+    """Average the results over seeds, in the order in which entries and splits first occur.
+
+    Seconds are medians; the confusion matrix is the sum over seeds; a class left out under any seed is named.
+    """
+    grouped: dict[tuple[Entry, str], list[RunResult]] = {}
+    for result in results:
+        grouped.setdefault((result.run.entry, result.run.split), []).append(result)
+    return [_summary(entry, split, group) for (entry, split), group in grouped.items()]
+
+
+def _summary(entry: Entry, split: str, group: list[RunResult]) -> Summary:
+    classes = tuple(sorted({c for r in group for c in r.scores.classes}))
+    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    for r in group:
+        at = np.searchsorted(classes, r.scores.classes)
+        confusion[np.ix_(at, at)] += r.scores.confusion
+    having = {c: [(r.scores, r.scores.classes.index(c)) for r in group if c in r.scores.classes] for c in classes}
+    return Summary(
+        entry=entry,
+        split=split,
+        seeds=len(group),
+        train_pixels=float(np.mean([r.train_pixels for r in group])),
+        test_pixels=float(np.mean([r.test_pixels for r in group])),
+        left_out=tuple(sorted({c for r in group for c in r.left_out})),
+        oa=_mean_sd([r.scores.oa for r in group]),
+        aa=_mean_sd([r.scores.aa for r in group]),
+        kappa=_mean_sd([r.scores.kappa for r in group]),
+        recall={c: _mean_sd([scores.recall[at] for scores, at in found]) for c, found in having.items()},
+        fit_seconds=float(np.median([r.fit_seconds for r in group])),
+        predict_seconds=float(np.median([r.predict_seconds for r in group])),
+        confusion=confusion,
+        classes=classes,
+        f1={c: _mean_sd([scores.f1[at] for scores, at in found]) for c, found in having.items()},
+        test_counts={c: float(np.mean([scores.pixels[at] for scores, at in found])) for c, found in having.items()},
+        class_seeds={c: len(found) for c, found in having.items()},
+    )
+
+
+def _mean_sd(values: list[float]) -> tuple[float, float]:
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
