@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -20,6 +20,7 @@ from hsifeat.cache.lock import hold_for_reading
 from hsifeat.cache.recipe import differences
 from hsifeat.cache.store import Store
 from hsifeat.cache.tables import kept
+from hsifeat.cache.timings import seconds_of
 from hsifeat.errors import StoreError, nearest
 from hsifeat.neighbourhoods import BLOCK_PX, Pixels, gathered, pooled
 from hsifeat.sampling import Covering, Listed, Reader
@@ -127,6 +128,23 @@ class Features:
     def size_bytes(self, plane: PlaneSpec) -> int:
         """Return the size of a plane in bytes, before compression."""
         return size_bytes(self.store.grid, plane, self.store.grid.extent)
+
+    def seconds(self, timesteps: Collection[int | None]) -> float | None:
+        """Return the seconds that some timesteps took to extract; None where the store does not say.
+
+        A forward gives all its layers at once, so the seconds of a plane are those of its timestep.
+
+        Parameters
+        ----------
+        timesteps : collection of int or None
+            None stands for what all of them share: reading the scene, and encoding its tiles.
+        """
+        return seconds_of(self.store.timings, timesteps)
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Where planes were extracted, as far as the store says it: ``cpu (threads: 2)``, or ``cuda`` with the GPU's name."""
+        return tuple(dict.fromkeys(timing.device for timing in self.store.timings))
 
     @cached_property
     def planes(self) -> tuple[PlaneSpec, ...]:

@@ -215,13 +215,14 @@ def _facts(name: str, features: Features, planes: Sequence[PlaneLike] | None) ->
 
 
 def _costs(name: str, features: Features, planes: Sequence[PlaneLike] | None) -> dict[str, Any]:
-    """Return what a store costs: its planes before compression, and on disk all that it holds."""
+    """Return what a store costs: its planes before compression, on disk all that it holds, and what extraction took."""
     place = features.store.place
     return {
         "name": name,
         "bytes": sum(features.size_bytes(plane) for plane in features.select(planes)),
-        "bytes_on_disk": sum(place.files().values()),
-        "seconds": None,
+        "bytes_on_disk": None if place.read_only else sum(place.files().values()),
+        "seconds": features.seconds({None, *(plane.id.t for plane in features.select(planes))}),
+        "devices": list(features.devices),
     }
 
 

@@ -108,13 +108,13 @@ class PlaneScore:
     bytes : int
         Size of the plane before compression.
     seconds : float or None
-        What its extraction took, where the store says it.
+        What the forwards at its timestep took, which give all its layers; None where the store does not say.
     """
 
     t: int
     layer: str
     oa: tuple[float, float]
-    bytes: int
+    bytes: int = 0
     seconds: float | None = None
 
 

@@ -158,7 +158,7 @@ class PlaneScoreFacts(_Strict):
     layer: str
     oa: MeanSd = Field(description="alone; of `chosen`, of this plane with all before it")
     bytes: int
-    seconds: float | None
+    seconds: float | None = Field(description="of the forwards at its timestep, which give all its layers")
 
 
 class SweepFacts(_Strict):
@@ -201,6 +201,7 @@ class StoreCosts(_Strict):
     bytes: int = Field(description="planes before compression")
     bytes_on_disk: int | None = Field(None, description="all that the store holds")
     seconds: float | None = Field(description="of extraction, where the store says it")
+    devices: list[str] = Field([], description="where planes were extracted")
 
 
 class Costs(_Strict):

@@ -148,7 +148,7 @@ def sweep_planes(
     known = record.find_sweep(key)
     if known is not None:
         listen(Note("the sweep is recorded already"))
-        return replace(known, store=features.name, split=split)
+        return _costed(replace(known, store=features.name, split=split), features)
     choices = bench.choose(draws, best)
     sets = [(name,) for name in names] + [
         tuple(chosen[:n]) for chosen in choices.values() for n in range(2, len(chosen) + 1)
@@ -156,11 +156,10 @@ def sweep_planes(
     wanted = [(planes, seed) for planes in dict.fromkeys(sets) for seed in draws if len(planes) == 1 or choices[seed][: len(planes)] == list(planes)]  # fmt: skip
     found = bench.run([bench.trial(planes, seed, keys[seed]) for planes, seed in wanted], "planes on test pixels")
     oa = {(trial.planes, trial.seed): accuracy for trial, accuracy in found.items()}
-    sizes = {plane.id: features.size_bytes(plane) for plane in features.select(list(names))}
 
     def scored(plane: PlaneId, values: list[float]) -> PlaneScore:
         sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-        return PlaneScore(plane.t, plane.layer, (float(np.mean(values)), sd), sizes[plane])
+        return PlaneScore(plane.t, plane.layer, (float(np.mean(values)), sd))
 
     shown = choices[min(choices)]
     swept = Sweep(
@@ -175,7 +174,18 @@ def sweep_planes(
         store=features.name,
     )
     record.add_sweep(key, swept)
-    return swept
+    return _costed(swept, features)
+
+
+def _costed(swept: Sweep, features: Features) -> Sweep:
+    """Return a sweep with what its planes cost: a record of accuracies does not know, and a store can be extracted anew."""
+    sizes = {plane.id: features.size_bytes(plane) for plane in features.planes}
+    seconds = {plane.t: features.seconds([plane.t]) for plane in sizes}
+
+    def costed(scores: Sequence[PlaneScore]) -> list[PlaneScore]:
+        return [replace(s, bytes=sizes[PlaneId(s.t, s.layer)], seconds=seconds[s.t]) for s in scores]
+
+    return replace(swept, alone=costed(swept.alone), chosen=costed(swept.chosen))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,7 @@ def facts_of(place: Place) -> dict[str, Any]:
             }
             for plane in store.planes
         ],
+        "timings": [asdict(timing) for timing in store.timings],
         "recipe": flat(store.manifest.recipe),
     }
 

@@ -12,9 +12,9 @@ LABELS = re.compile(r"scene/labels/([^/]+)/zarr\.json")
 # Every name that a store's files can have, those of writes that were cut off included.
 _ARRAY = r"(zarr\.json|c(/\d+)+)"
 _OWN = re.compile(
-    r"(zarr|seals)(\.copy)?\.json|(scene(/projection|/labels)?|pixels|(planes|progress)(/t\d+)?)/zarr\.json"
+    r"(zarr|seals)(\.copy)?\.json|timings\.json|(scene(/projection|/labels)?|pixels|(planes|progress)(/t\d+)?)/zarr\.json"
     rf"|(scene/(cube|valid|projection/\w+|labels/[^/]+)|pixels/(rows|cols)|(planes|progress)/t\d+/[\w.\-]+)/{_ARRAY}"
-    r"|((scene|pixels|planes|progress)/.*/)?\.?(zarr|seals|\d+)\.[\w.\-]+\.part(ial)?"
+    r"|((scene|pixels|planes|progress)/.*/)?\.?(zarr|seals|timings|\d+)\.[\w.\-]+\.part(ial)?"
 )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import WrapperStore
 
+from hsifeat.cache import timings
 from hsifeat.errors import StoreError
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ RECORDS = "/c"
 
 
 def is_sealed(key: str) -> bool:
-    """Tell whether a file has a seal: all but the seals, the copies, the shards of planes and the records of progress.
+    """Tell whether a file has a seal: all but the seals, the copies, the timings, the shards of planes and their records.
 
     >>> is_sealed("planes/t0050/mid_block/zarr.json"), is_sealed("planes/t0050/mid_block/c/0/1/0")
     (True, False)
     """
-    return key not in {FILE, *COPY_OF.values()} and not (key.startswith(("planes/", "progress/")) and "/c/" in key)
+    return key not in {FILE, *COPY_OF.values(), timings.FILE} and not (
+        key.startswith(("planes/", "progress/")) and "/c/" in key
+    )
 
 
 def seal(content: bytes) -> str:

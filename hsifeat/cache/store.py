@@ -7,6 +7,7 @@ data first, then its progress record; whatever has no record counts as not there
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.cache import seals
+from hsifeat.cache import seals, timings
 from hsifeat.cache.grid import Grid, PlaneSpec, Unit
 from hsifeat.cache.making import SceneArrays, compressors, make, was_begun
 from hsifeat.cache.manifest import Manifest
 from hsifeat.cache.names import LABELS, PLANE, is_own, record_key, shard_key
 from hsifeat.cache.place import LocalPlace, Place, place_of
 from hsifeat.cache.seals import CheckingStore, SealingStore
+from hsifeat.cache.timings import Timing
 from hsifeat.errors import StoreError
 from hsifeat.types import PlaneId, Window
 
@@ -296,6 +298,17 @@ class Store:
     def plane(self, plane: PlaneId) -> zarr.Array[Any]:
         """Return a plane's array, of the shape that `grid` says."""
         return self._array(f"planes/{plane.path}")
+
+    @property
+    def timings(self) -> tuple[Timing, ...]:
+        """What its extraction took, by timestep and device; nothing where that was not kept."""
+        with self.place.guarded():
+            return timings.read(self.place)
+
+    def add_timings(self, spent: Sequence[Timing]) -> None:
+        """Add to what its extraction took."""
+        with self.place.guarded():
+            timings.add(self.place, spent)
 
     # Scene ------------------------------------------------------------------------------------------------------------
 

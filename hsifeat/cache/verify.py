@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from hsifeat.cache import seals
+from hsifeat.cache import seals, timings
 from hsifeat.cache.grid import PlaneSpec, Unit
 from hsifeat.cache.lock import is_written
 from hsifeat.cache.names import record_key, shard_key
@@ -118,6 +118,9 @@ def _look(store: Store, files: dict[str, int], keys: set[str] | None = None) -> 
             yield key, wrong
     for key, damage in _copies(store, files):
         yield key, damage
+    if timings.FILE in files:
+        whole = timings.decode(place.get(timings.FILE)) is not None
+        yield timings.FILE, None if whole else Damage("changed", timings.FILE)
     for plane in _readable_planes(store, broken):
         sealed = store.seals.get(f"progress/{plane.id.path}{seals.RECORDS}")
         whole = sealed is not None and seals.seal(_records(store, plane.id)) == sealed
@@ -156,7 +159,7 @@ def _extra(store: Store, files: dict[str, int]) -> list[Damage]:
     """List the files that a store does not hold. In one without seals nobody can tell."""
     if seals.FILE not in files and seals.COPY_OF[seals.FILE] not in files:
         return []
-    known = {*store.seals, seals.FILE, *seals.COPY_OF.values()}
+    known = {*store.seals, seals.FILE, *seals.COPY_OF.values(), timings.FILE}
     for key in store.seals:
         if key.startswith("planes/") and (plane := _plane_of(key)) is not None:
             known |= {name(plane, unit) for unit in store.units for name in (record_key, shard_key)}
@@ -207,7 +210,7 @@ def mend(store: Store, damages: Iterable[Damage], planes: Mapping[PlaneId, Plane
     place, hopeless = store.place, []
     with place.guarded():
         for damage in damages:
-            if damage.kind == "extra":
+            if damage.kind == "extra" or damage.key == timings.FILE:  # Nothing but seconds is lost with those.
                 place.delete(damage.key)
             elif damage.key in {seals.FILE, seals.COPY_OF[seals.FILE]}:
                 seals.save(place, store.seals)

@@ -61,9 +61,12 @@ def show_store(store: Store = None, as_json: Json = False) -> None:
     if as_json:
         terminal.show_json(facts)
         return
-    rows = [{"": k, " ": v} for k, v in facts.items() if k not in {"planes", "recipe"}]
+    rows = [{"": k, " ": v} for k, v in facts.items() if k not in {"planes", "timings", "recipe"}]
     terminal.show_table(facts["name"], rows, ("", " "))
     terminal.show_table("planes", facts["planes"], ("plane", "stride", "channels", "dtype", "units"))
+    if facts["timings"]:
+        rows = [{**row, "t": "all: reading, encoding" if row["t"] is None else row["t"]} for row in facts["timings"]]
+        terminal.show_table("what extraction took", rows, ("t", "device", "tiles", "seconds"))
     terminal.show_table("recipe", [{"": k, " ": v} for k, v in facts["recipe"].items()], ("", " "))
 
 

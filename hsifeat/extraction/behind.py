@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hsifeat.cache.grid import PlaneSpec, Unit
 from hsifeat.cache.store import Store
+from hsifeat.cache.timings import Timing
 
 # Steps that may wait to be written; each holds one block of every plane at one timestep.
 _WAITING = 2
@@ -34,15 +35,16 @@ class Behind:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hsifeat-write")
         self._waiting: deque[Future[None]] = deque()
 
-    def write(self, unit: Unit, blocks: Mapping[PlaneSpec, NDArray[np.generic]]) -> None:
-        """Hand over a unit's blocks; waits while too many wait already, and raises what went wrong in writing."""
+    def write(self, unit: Unit, blocks: Mapping[PlaneSpec, NDArray[np.generic]], spent: Sequence[Timing] = ()) -> None:
+        """Hand over a unit's blocks, and what they took; waits while too many wait, and raises what went wrong in writing."""
         while len(self._waiting) >= _WAITING:
             self._waiting.popleft().result()
-        self._waiting.append(self._thread.submit(self._write, unit, blocks))
+        self._waiting.append(self._thread.submit(self._write, unit, blocks, spent))
 
-    def _write(self, unit: Unit, blocks: Mapping[PlaneSpec, NDArray[np.generic]]) -> None:
+    def _write(self, unit: Unit, blocks: Mapping[PlaneSpec, NDArray[np.generic]], spent: Sequence[Timing]) -> None:
         for plane, values in blocks.items():
             self._store.write(plane.id, unit, values)
+        self._store.add_timings(spent)
 
     def __enter__(self) -> Self:
         return self

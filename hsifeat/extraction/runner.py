@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 
 from hsifeat.cache.grid import PlaneSpec, Unit, size_bytes
 from hsifeat.cache.store import Store
+from hsifeat.cache.timings import Timing
 from hsifeat.diffusion.backbone import Backbone
+from hsifeat.diffusion.device import device_name
 from hsifeat.errors import StoreError
 from hsifeat.extraction.behind import Behind
 from hsifeat.extraction.noising import NoisedTiles, Noising
@@ -77,20 +80,22 @@ class Extractor:
         self.backbone.to(self.device)
         for plane in plan.planes:
             store.add_plane(plane)
+        device, watch = device_name(self.device), _Watch()
         finished, unit, seen = already, None, None
         with Behind(store) as behind:
             for step in plan.steps:
+                spent = []
                 if seen is None or unit != step.unit:
                     unit, seen = step.unit, self._see(step.unit)
-                behind.write(step.unit, self._compute(step, seen))
-                finished += len(seen.tiles) * step.passes
+                    spent.append(Timing(None, device, len(seen.tiles), watch.lap()))
+                blocks, tiles = self._compute(step, seen), len(seen.tiles) * step.passes
+                behind.write(step.unit, blocks, [*spent, Timing(step.t, device, tiles, watch.lap())])
+                finished += tiles
                 listen(Advanced("extract", finished, f"t = {step.t}"))
         listen(Finished("extract"))
 
     def seconds_per_pass(self, plan: Plan) -> float:
         """Time one full batch of the plan's first step that has any, after one to warm up; seconds a tile."""
-        import time
-
         step = next((step for step in plan.steps if plan.forwards[step.unit]), None)
         if step is None:
             return 0.0
@@ -167,6 +172,17 @@ class Extractor:
                 if layer in self.pooled:
                     taken[layer] = avg_pool2d(taken[layer], self.pooled[layer])
             yield some, taken
+
+
+class _Watch:
+    """Gives the seconds from lap to lap."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        before, self._last = self._last, time.perf_counter()
+        return self._last - before
 
 
 def _check_finite(plane: PlaneSpec, block: NDArray[np.generic]) -> None:

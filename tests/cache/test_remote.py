@@ -16,6 +16,7 @@ import pytest
 import requests
 
 import hsifeat
+from classifiers import compare
 from hsifeat.cache.place import place_of
 from hsifeat.cache.store import Store
 from hsifeat.cache.verify import verify
@@ -74,9 +75,10 @@ def test_write_read_verify_grow(s3, scene, backbone_folder, store_path):
     np.testing.assert_array_equal(there.sample(rows, cols), here.sample(rows, cols))
     np.testing.assert_array_equal(there.labels().classes, here.labels().classes)
     assert hsifeat.open_features().store.place.identity == out, "the catalogue knows it"
-    found = verify(place_of(out))
-    assert found.damages == () and found.size_bytes == sum(
-        p.stat().st_size for p in store_path.rglob("*") if p.is_file()
+    place = place_of(out)
+    found, spent = verify(place), len(place.get("timings.json"))
+    assert found.damages == () and found.size_bytes - spent == sum(
+        p.stat().st_size for p in store_path.rglob("*") if p.is_file() and p.name != "timings.json"
     )
 
 
@@ -197,7 +199,10 @@ def test_reading_behind_a_web_server(store_path, tmp_path, scene, backbone_folde
             verify(place_of(url))
         with pytest.raises(StoreError, match="no store at"):
             hsifeat.open_features(url.replace("s.zarr", "t.zarr"))
+        found = compare(url, heads=["lda"], splits=["random:0.3"], seeds=1, out=tmp_path / "bench")
         web.shutdown()
+    (costs,) = found.costs["stores"]
+    assert costs["bytes_on_disk"] is None and costs["seconds"] == here.seconds([None, 0, 300]) > 0
 
 
 def test_an_unknown_scheme_is_refused():

@@ -106,7 +106,9 @@ def add_all(comparison):
     panels = [Panel(t, layer, rng.integers(0, 6, (10, 13), dtype=np.uint8)) for t, layer in at[:-1]]
     comparison.mixing.update(weights)
     comparison.panels.extend(panels)
-    comparison.costs["stores"] = [{"name": "scene-rgb", "bytes": 123_000, "seconds": 34.0}]
+    comparison.costs["stores"] = [
+        {"name": "scene-rgb", "bytes": 123_000, "seconds": 34.0, "devices": ["cpu (threads: 2)"]}
+    ]
     object.__setattr__(comparison, "sweep", Sweep("lda", splits[-1], alone, chosen, seeds=2, store="scene-rgb"))
     return comparison
 

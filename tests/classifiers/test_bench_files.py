@@ -67,6 +67,9 @@ def test_the_json_holds_all_that_was_found(report):
     assert document["costs"]["stores"][0]["bytes"] == sum(p["size_bytes"] for p in document["stores"][0]["planes"])
     on_disk = sum(f.stat().st_size for f in Path(document["stores"][0]["path"]).rglob("*") if f.is_file())
     assert document["costs"]["stores"][0]["bytes_on_disk"] == on_disk
+    timings = json.loads((Path(document["stores"][0]["path"]) / "timings.json").read_text())["timings"]
+    assert document["costs"]["stores"][0]["seconds"] == pytest.approx(sum(timing["seconds"] for timing in timings))
+    assert document["costs"]["stores"][0]["devices"] == [timings[0]["device"]]
 
 
 def test_the_schema_in_the_documents_is_the_one_that_is_checked():

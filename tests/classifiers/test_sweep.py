@@ -43,6 +43,7 @@ def test_every_plane_alone_is_a_head_fitted_on_it(swept, store_path, features):
         oa = [lda(table, draw.train, draw.test) for draw in draws]
         assert s.oa == pytest.approx((np.mean(oa), np.std(oa, ddof=1)))
         assert s.bytes == features.size_bytes(plane)
+        assert s.seconds == next(timing.seconds for timing in features.store.timings if timing.t == plane.id.t)
 
 
 def test_the_first_choice_is_the_best_plane_over_folds_of_the_training_pixels(swept, store_path, features):

@@ -6,7 +6,7 @@ from statistics import median
 
 from classifiers.comparison import figures
 from classifiers.comparison.overview import leakage_line
-from classifiers.comparison.page.facts import DISJOINT, LEAKS, Facts, percent, seconds, size
+from classifiers.comparison.page.facts import DISJOINT, LEAKS, Facts, duration, percent, size
 from classifiers.comparison.runs import Summary
 
 _TELLS = (
@@ -118,13 +118,17 @@ def _cost(facts: Facts) -> str:
         return ""
     text = " ".join(
         f"The planes of {store['name']} take {size(store['bytes'])}"
-        + (f" and took {seconds(store['seconds'])} s to extract, once." if store["seconds"] is not None else ".")
+        + (
+            f" and took {duration(store['seconds'])} to extract, once, on {' and '.join(store['devices'])}."
+            if store["seconds"] is not None
+            else "."
+        )
         for store in stores
     )
     spent = sum(r.fit_seconds + r.predict_seconds for r in runs)
-    text += f" All {len(runs):,} runs on planes then fitted and predicted in {seconds(spent)} s, without the model"
+    text += f" All {len(runs):,} runs on planes then fitted and predicted in {duration(spent)}, without the model"
     known = {store["name"]: store["seconds"] for store in stores if store["seconds"] is not None}
     if not known or any(r.run.entry.store not in known for r in runs):
         return f"{text}."
     again = sum(known[r.run.entry.store] for r in runs)
-    return f"{text}; computing the planes anew for each run would have taken {seconds(again)} s."
+    return f"{text}; computing the planes anew for each run would have taken {duration(again)}."
