@@ -1,0 +1,150 @@
+"""A bench of a very large scene from end to end: seconds, memory and disk of `extract` and `bench` at 10,000 x 10,000 pixels.
+
+Run it with ``.venv/bin/python benchmarks/large.py``; it writes ``benchmarks/results/large.json`` in about half an hour. A GeoTIFF
+of 8 bands (1.6 GB) with 400 labelled fields of 6 classes is made in a temporary folder, which ``--folder`` names; about 12 GB are
+needed there. The network is small and has random weights: what is measured is everything around it. Memory is the largest sum of
+anonymous memory (RssAnon in /proc/PID/status) of a command and its workers, read every 0.2 s. ``--side 1000`` gives a quick look.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from memory import make_backbone
+from PIL import Image
+from rasterio.transform import from_origin
+from scoring import RESULTS, about_run
+
+HSIFEAT = Path(sys.executable).with_name("hsifeat")
+SIDE_PX, BANDS, CLASSES, FIELDS, FIELD_PX = 10_000, 8, 6, 400, 24
+STRIP_PX = 100
+HEADS, SPLITS, SEEDS = ("lda", "logistic"), ("random:0.1", "blocks:12+4:0.1"), 5
+POLL_S = 0.2
+
+
+def main() -> None:
+    """Make the scene, extract it, compare heads on it, and look at what was written."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, help="where everything lies meanwhile; by default a temporary one")
+    parser.add_argument("--side", type=int, default=SIDE_PX, help="side of the scene in pixels")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="hsifeat-large-", dir=options.folder) as name:
+        folder = Path(name)
+        make_backbone(folder / "backbone")
+        make_scene(folder, options.side)
+        extract = watched(
+            folder, "extract", "scene.tif", "--labels", "labels.tif", "--backbone", "backbone", "--projection", "bands:5,3,1",
+            "--timesteps", "100", "--layers", "mid_block,up_blocks.2", "--tile", "272", "--context", "8", "--out", "s.zarr",
+        )  # fmt: skip
+        bench = [
+            "bench", "s.zarr", "--heads", ",".join(HEADS), "--inputs", "spectra,spectra+planes", "--splits", ",".join(SPLITS),
+            "--seeds", str(SEEDS), "--out", "report",
+        ]  # fmt: skip
+        content = {
+            **about_run(("numpy", "zarr", "rasterio", "scikit-learn")),
+            "scene": {"side_px": options.side, "bands": BANDS, "fields": FIELDS, "field_px": FIELD_PX},
+            "heads": HEADS,
+            "splits": SPLITS,
+            "seeds": SEEDS,
+            "extract": extract,
+            "bench": watched(folder, *bench),
+            "bench_again": watched(folder, *bench),
+            "store_gb": round(gigabytes(folder / "s.zarr"), 3),
+            "report": look_at(folder / "report", options.side),
+        }
+    if options.side == SIDE_PX:
+        (RESULTS / "large.json").write_text(json.dumps(content, indent=1) + "\n")
+    print(json.dumps(content, indent=1))
+
+
+def make_scene(folder: Path, side: int) -> None:
+    """Write ``scene.tif`` and ``labels.tif``, a strip of rows at a time: fields that stand out from a noisy ground."""
+    random = np.random.default_rng(0)
+    spectra = random.uniform(500, 6000, (CLASSES + 1, BANDS)).astype(np.float32)
+    classes = np.zeros((side, side), np.uint8)
+    for number, (top, left) in enumerate(random.integers(0, side - FIELD_PX, (FIELDS, 2))):
+        classes[top : top + FIELD_PX, left : left + FIELD_PX] = 1 + number % CLASSES
+    where = {"crs": "EPSG:32616", "transform": from_origin(500_000, 4_500_000, 10, 10), "width": side, "height": side}
+    tiles = {"driver": "GTiff", "tiled": True, "blockxsize": 256, "blockysize": 256, "BIGTIFF": "YES"}
+    with rasterio.open(
+        folder / "labels.tif", "w", count=1, dtype="uint8", compress="deflate", **where, **tiles
+    ) as file:
+        file.write(classes, 1)
+    with rasterio.open(folder / "scene.tif", "w", count=BANDS, dtype="uint16", **where, **tiles) as file:
+        for top in range(0, side, STRIP_PX):
+            part = classes[top : top + STRIP_PX]
+            values = spectra[part] + random.normal(0, 900, (*part.shape, BANDS)).astype(np.float32)
+            window = rasterio.windows.Window(0, top, side, len(part))
+            file.write(np.clip(values, 0, None).astype(np.uint16).transpose(2, 0, 1), window=window)
+
+
+def watched(folder: Path, *arguments: str) -> dict[str, float]:
+    """Run a command of hsifeat in a folder; return its seconds and the most memory that it and its workers took."""
+    print("hsifeat", *arguments, file=sys.stderr, flush=True)
+    start, peak = time.perf_counter(), 0.0
+    process = subprocess.Popen(
+        [HSIFEAT, *arguments], cwd=folder, env={**os.environ, "HSIFEAT_CACHE": str(folder / "cache")}
+    )
+    while process.poll() is None:
+        peak = max(peak, sum(anonymous_gib(pid) for pid in family(process.pid)))
+        time.sleep(POLL_S)
+    if process.returncode:
+        sys.exit(process.returncode)
+    found = {"seconds": round(time.perf_counter() - start, 1), "peak_gib": round(peak, 2)}
+    print(found, file=sys.stderr, flush=True)
+    return found
+
+
+def family(pid: int) -> list[int]:
+    """List a process and all that descend from it."""
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except OSError:
+        return []
+    return [pid, *(other for child in children for other in family(child))]
+
+
+def anonymous_gib(pid: int) -> float:
+    """Read a process's anonymous memory; 0 where it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 2**20 for line in lines if line.startswith("RssAnon:")), 0.0)
+
+
+def gigabytes(folder: Path) -> float:
+    """Sum the sizes of the files in a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e9
+
+
+def look_at(report: Path, side: int) -> dict[str, Any]:
+    """Check that maps are whole in the GeoTIFF and small on the page; return the sizes of both."""
+    geotiffs = sorted(report.rglob("*.tif"))
+    for file in geotiffs:
+        with rasterio.open(file) as found:
+            if (found.height, found.width) != (side, side) or found.crs != "EPSG:32616" or found.transform.a != 10:
+                sys.exit(f"{file} is {found.height} x {found.width}, {found.crs}, {found.transform}")
+    pictures = [Image.open(file).size for file in report.rglob("*.png")]
+    return {
+        "geotiffs": len(geotiffs),
+        "geotiff_px": [side, side],
+        "page_mb": round((report / "report.html").stat().st_size / 1e6, 2),
+        "largest_picture_px": max(pictures, default=None),
+        "folder_gb": round(gigabytes(report), 3),
+    }
+
+
+if __name__ == "__main__":
+    main()
