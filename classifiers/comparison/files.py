@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,15 @@ from classifiers.comparison.texts import to_latex, to_markdown
 from hsifeat.errors import HsifeatError, SceneError
 from hsifeat.files import write_whole
 from hsifeat.scenes.blocks import count_values
-from hsifeat.scenes.maps import Legend, write_map
+from hsifeat.scenes.maps import Legend, write_map, write_probabilities
+from hsifeat.types import Window, windows
 from hsifeat.work.events import Listener, Note, silent
 
 CSV, JSON, PAGE, LATEX, MARKDOWN = "results.csv", "results.json", "report.html", "results.tex", "results.md"
 FIGURES, MAPS = "figures", "maps"
+
+# The legend of a map that has one band, and side of the blocks in which it is written.
+_SURE, _BLOCK_PX = Legend((1,), ("largest probability",), ("#000000",)), 1024
 
 Draw = Callable[[figures.Medium], bytes]
 
@@ -42,7 +46,7 @@ def write_files(comparison: Comparison, folder: Path, *, listen: Listener = sile
         At least one result.
     folder : Path
         Gets ``results.csv``, ``results.json``, ``results.tex``, ``results.md``, ``report.html``, ``figures/`` (each as SVG
-        and PNG) and ``maps/`` (the truth, and a GeoTIFF for each entry and split, of seed 0).
+        and PNG) and ``maps/`` (the truth, and GeoTIFFs of classes and confidence for each entry and split, of seed 0).
     listen : callable
         Is told what a reader of the maps should know.
 
@@ -94,7 +98,10 @@ def write_figures(comparison: Comparison, folder: Path) -> None:
 
 
 def write_maps(comparison: Comparison, folder: Path) -> tuple[str, ...]:
-    """Write the truth and every map as GeoTIFF, one after the other; return what a reader of the files should know."""
+    """Write the truth and every map as GeoTIFF, one after the other; return what a reader of the files should know.
+
+    Beside the map of a head that gives probabilities is one of its confidence, the largest of them.
+    """
     pictures = comparison.pictures
     wanted: dict[str, NDArray[np.integer]] = {"truth": pictures.truth}
     wanted |= {file_name(entry, split): classes for (entry, split), classes in pictures.maps.items()}
@@ -109,7 +116,20 @@ def write_maps(comparison: Comparison, folder: Path) -> tuple[str, ...]:
             # A palette has 255 colours: other maps of these classes can't be written either.
             return (f"no map is written as GeoTIFF: {error}",)
         notes |= dict.fromkeys(note.replace(f"{name}.tif", f"{MAPS}/*.tif") for note in said)
+    for (entry, split), sure in pictures.confidence.items():
+        path = folder / f"{file_name(entry, split)}-confidence.tif"
+        write_probabilities(
+            path, _shares(sure, pictures.maps[entry, split]), sure.shape, _SURE, comparison.georeference
+        )
     return tuple(notes)
+
+
+def _shares(sure: NDArray[np.uint8], classes: NDArray[np.integer]) -> Iterator[tuple[Window, NDArray[np.float32]]]:
+    """Give the largest probabilities of a map block by block; NaN where nothing was predicted."""
+    rows, cols = sure.shape
+    for window in windows(rows, cols, _BLOCK_PX):
+        values = np.where(classes[window.slices] > 0, sure[window.slices] / np.float32(255), np.float32(np.nan))
+        yield window, values[..., None]
 
 
 def write_sweep(found: Sweep, folder: Path) -> None:

@@ -106,6 +106,13 @@ def test_maps_are_geotiffs_of_the_whole_scene(report):
             assert file.nodata == 0 and file.colormap(1)[1][3] == 255
     with rasterio.open(out / "maps" / "truth.tif") as file:
         np.testing.assert_array_equal(file.read(1), found.pictures.truth)
+    assert found.pictures.confidence.keys() == found.pictures.maps.keys(), "both heads know probabilities"
+    for (entry, split), sure in found.pictures.confidence.items():
+        with rasterio.open(out / "maps" / f"{file_name(entry, split)}-confidence.tif") as file:
+            there = found.pictures.maps[entry, split] > 0
+            assert file.count == 1 and file.descriptions == ("largest probability",) and np.isnan(file.nodata)
+            np.testing.assert_array_equal(np.isnan(file.read(1)), ~there)
+            np.testing.assert_array_equal(np.rint(255 * file.read(1)[there]), sure[there])
 
 
 def test_maps_say_where_they_lie(tmp_path):
