@@ -28,8 +28,10 @@ INPUTS: dict[str, frozenset[tuple[str, str | None]]] = {
     "planes+patches": frozenset({_PLANES, _PATCHES}),
     "spectra+planes+patches": frozenset({_SPECTRA, _PLANES, _PATCHES}),
 }
+# Stands for the input that suits a head, see `suited_input`.
+SUITED = "suited"
 # What a comparison gives each head unless it is told otherwise.
-COMPARED = ("spectra", "spectra+window", "planes", "spectra+planes")
+COMPARED = ("spectra", "spectra+window", "planes", "spectra+planes", SUITED)
 
 
 def suited_input(head: str, features: Features) -> str:

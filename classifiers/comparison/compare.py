@@ -63,7 +63,7 @@ def compare(
     seeds : int
         Seeds 0 to ``seeds - 1``; each decides both the draw and the head, so entries are paired.
     inputs : sequence of str
-        Of `classifiers.inputs.INPUTS`.
+        Of `classifiers.inputs.INPUTS`; ``suited`` stands for what suits a head.
     labels : str, optional
         Name of a label map in the first store.
     planes : sequence, optional
@@ -103,7 +103,7 @@ def compare(
     listen(Note(f"stores: {', '.join(str(features.store.place) for features in opened.values())}"))
     first = next(iter(opened.values()))
     rules = side_by_side([parse_split(text, first.scene.labels) for text in dict.fromkeys(splits)], listen)
-    entries = make_entries(list(opened), heads, inputs)
+    entries = make_entries(opened, heads, inputs)
     if sweep is not None:
         check_sweeper(sweep)
     with_planes = any(has_planes(e.features) for e in entries)

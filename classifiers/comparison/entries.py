@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from classifiers.comparison.runs import Entry
 from classifiers.heads.registry import head_class, head_names
-from classifiers.inputs import INPUTS, has_planes
+from classifiers.inputs import INPUTS, SUITED, has_planes, suited_input
 from hsifeat.errors import HeadError, nearest
+from hsifeat.features import Features
 
 
 def fitting_heads(inputs: Sequence[str]) -> list[str]:
     """Return the registered heads that can work with at least one of the inputs."""
-    kinds = [{kind for kind, _ in INPUTS.get(name, ())} for name in inputs]
-    return [head for head in head_names() if any(head_class(head).needs <= some for some in kinds)]
+    return [head for head in head_names() if any(_fits(head, name) for name in inputs)]
 
 
-def make_entries(stores: Sequence[str], heads: Sequence[str], inputs: Sequence[str]) -> list[Entry]:
+def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: Sequence[str]) -> list[Entry]:
     """List the lines of a comparison: every head on every input that it can work with.
 
-    Inputs without planes are the same whatever the store, so they stand once, without a store.
+    Inputs without planes are the same whatever the store, so they stand once, without a store. `SUITED` is the input that
+    suits a head and a store, unless it stands there already.
 
     Raises
     ------
@@ -29,15 +30,22 @@ def make_entries(stores: Sequence[str], heads: Sequence[str], inputs: Sequence[s
     if not heads or not inputs:
         raise HeadError(f"nothing to compare: {len(heads)} heads on {len(inputs)} inputs")
     for name in inputs:
-        if name not in INPUTS:
-            raise HeadError(f"unknown input {name!r}; {nearest(name, INPUTS)}")
+        if name not in {*INPUTS, SUITED}:
+            raise HeadError(f"unknown input {name!r}; {nearest(name, [*INPUTS, SUITED])}")
     entries: list[Entry] = []
     for head in heads:
-        needs = head_class(head).needs
-        fitting = [name for name in inputs if needs <= {kind for kind, _ in INPUTS[name]}]
+        fitting = [name for name in inputs if _fits(head, name)]
         if not fitting:
-            raise HeadError(f"the head {head} needs {' and '.join(sorted(needs))}; the inputs are {', '.join(inputs)}")
+            needs = " and ".join(sorted(head_class(head).needs))
+            raise HeadError(f"the head {head} needs {needs}; the inputs are {', '.join(inputs)}")
         for name in fitting:
-            owners = stores if has_planes(name) else [""]
-            entries += [Entry(store, name, head) for store in owners]
+            if name == SUITED:
+                entries += [Entry(store, suited_input(head, features), head) for store, features in stores.items()]
+            else:
+                entries += [Entry(store, name, head) for store in (stores if has_planes(name) else [""])]
     return list(dict.fromkeys(entries))
+
+
+def _fits(head: str, name: str) -> bool:
+    """Tell whether a head can work with an input."""
+    return name == SUITED or head_class(head).needs <= {kind for kind, _ in INPUTS.get(name, ())}

@@ -26,7 +26,9 @@ def bench(
     heads: Annotated[str, typer.Option(help="Names of heads, or all.")] = "all",
     splits: Annotated[str, typer.Option(help="Splits, separated by commas.")] = "random:0.1,blocks:12+4:0.1",
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds; each draws the split and the head anew.")] = 5,
-    inputs: Annotated[str, typer.Option(help="What heads are given.")] = "spectra,spectra+window,planes,spectra+planes",
+    inputs: Annotated[
+        str, typer.Option(help="What heads are given; suited: what suits each.")
+    ] = "spectra,spectra+window,planes,spectra+planes,suited",
     labels: LabelName = None,
     planes: Planes = None,
     curve: Annotated[

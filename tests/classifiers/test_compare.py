@@ -11,12 +11,13 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa
 from classifiers import compare, make_head
 from classifiers.comparison import bench as bench_module
 from classifiers.comparison.draws import few
-from classifiers.comparison.entries import make_entries
+from classifiers.comparison.entries import fitting_heads, make_entries
 from classifiers.comparison.overview import leakage_line, remarks
 from classifiers.comparison.record import Record
 from classifiers.comparison.runs import Entry
 from classifiers.comparison.tables import write_csv
-from classifiers.inputs import COMPARED, INPUTS, picks
+from classifiers.heads.registry import head_names
+from classifiers.inputs import COMPARED, INPUTS, picks, suited_input
 from classifiers.splits import contexts_of, leakage, parse_split, thin
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
@@ -300,12 +301,25 @@ def test_stores_of_different_scenes_are_refused(store_path, backbone_folder, sce
         compare([store_path, tmp_path / "other.zarr"], out=tmp_path / "out")
 
 
-def test_entries_without_planes_stand_once():
-    entries = make_entries(["a", "b"], ["svm"], COMPARED)
+def test_entries_without_planes_stand_once(features):
+    entries = make_entries({"a": features, "b": features}, ["svm"], COMPARED)
     assert [str(e) for e in entries] == [
         "svm on spectra", "svm on spectra+window", "svm on planes of a", "svm on planes of b",
         "svm on spectra+planes of a", "svm on spectra+planes of b",
     ]  # fmt: skip
+
+
+def test_every_head_gets_what_suits_it_once(features):
+    entries = make_entries({"a": features}, head_names(), COMPARED)
+    assert len(entries) == len(set(entries))
+    for head in head_names():
+        assert Entry("a", suited_input(head, features), head) in entries
+    assert [str(e) for e in make_entries({"a": features}, ["mtmsd", "film"], ["suited"])] == [
+        "mtmsd on spectra+planes+means of a", "film on spectra+planes of a",
+    ]  # fmt: skip
+    assert fitting_heads(["suited"]) == list(head_names()) and "film" not in fitting_heads(["spectra"])
+    with pytest.raises(HsifeatError, match="unknown input 'suite'.*suited"):
+        make_entries({"a": features}, ["film"], ["suite"])
 
 
 def test_the_split_in_the_grammar_is_what_the_report_says(store_path, tmp_path):
