@@ -137,6 +137,24 @@ def test_a_lost_shard_is_told_and_not_read_as_zeros(store_path, tmp_path):
         open_features(tmp_path / "s.zarr").sample([3], [3], ["t0/up_blocks.0"])
 
 
+@pytest.mark.parametrize("gone", ["planes", "all"])
+def test_a_store_that_is_deleted_under_a_reader_gives_no_empty_values(store_path, tmp_path, gone):
+    import shutil
+
+    path = tmp_path / "s.zarr"
+    shutil.copytree(store_path, path)
+    features = open_features(path)
+    lazy = features.to_dask("t300/mid_block")
+    for folder in [path] if gone == "all" else [path / "planes", path / "progress"]:
+        shutil.rmtree(folder)
+    for read in (lazy.compute, lambda: features.sample([3], [3], ["t0/mid_block"])):
+        with pytest.raises(HsifeatError, match=r"planes/t0\d00/mid_block/c/\d/\d/0 is missing"):
+            read()
+    if gone == "all":
+        with pytest.raises(HsifeatError, match=r"scene/cube/\S+ is missing"):
+            features.spectra([3], [3])
+
+
 def test_a_damaged_scene_is_told(store_path, tmp_path):
     import shutil
 

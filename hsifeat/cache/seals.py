@@ -115,7 +115,8 @@ class CheckingStore(WrapperStore[Any]):
     """A Zarr store that gives nothing which was changed or is missing.
 
     A file that is read whole is compared with its seal. Of shards, parts of which are read, the inner chunks end with a
-    checksum; here it is seen to that one is there if its record is, since Zarr takes a missing one for empty.
+    checksum; here it is seen to that one is there if its record is, or if its plane is complete, since Zarr takes a missing
+    one for empty.
 
     Parameters
     ----------
@@ -144,8 +145,11 @@ class CheckingStore(WrapperStore[Any]):
         """
         found: Buffer | None = await super().get(key, prototype, byte_range)
         if not is_sealed(key):
-            if found is None and key.startswith("planes/") and await self.exists("progress/" + key[len("planes/") :]):
-                raise self._lost(key, "is missing")
+            if found is None and key.startswith("planes/"):
+                record = "progress/" + key.removeprefix("planes/")
+                complete = record.partition("/c/")[0] + RECORDS in self.seals
+                if complete or await self.exists(record):
+                    raise self._lost(key, "is missing")
             return found
         if _fits(found, self.seals.get(key), whole=byte_range is None):
             return found
