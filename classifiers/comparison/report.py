@@ -11,6 +11,7 @@ from typing import Any
 
 from classifiers.comparison import figures, maps
 from classifiers.comparison.page import classes, facts, findings, planes, views
+from classifiers.comparison.page.changes import change_outcome, changed
 from classifiers.comparison.results import Comparison
 from classifiers.splits import picture
 from hsifeat.errors import HsifeatError
@@ -50,6 +51,7 @@ def write_report(comparison: Comparison, path: Path) -> None:
         pretty=facts.pretty,
         p_value=facts.p_value,
         outcome=facts.outcome,
+        change_outcome=change_outcome,
     )
     page = environment.get_template("report.html.j2").render(_content(facts.facts_of(comparison)))
     write_whole(path, page.encode())
@@ -62,6 +64,7 @@ def _content(of: facts.Facts) -> dict[str, Any]:
         "LEAKS": facts.LEAKS,
         "DISJOINT": facts.DISJOINT,
         "findings": findings.findings(of),
+        "changed": changed(comparison.changes),
         "overview": figures.data_uri(findings.dot_plot(of)),
         "whiskers": findings.whiskers_say(of),
         "most_dots": findings.MOST_DOTS,

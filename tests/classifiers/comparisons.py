@@ -6,7 +6,17 @@ from html.parser import HTMLParser
 import numpy as np
 
 from classifiers.comparison.report import write_report
-from classifiers.comparison.results import Comparison, Curve, DrawnSplit, Pair, Panel, Pictures, PlaneScore, Sweep
+from classifiers.comparison.results import (
+    Change,
+    Comparison,
+    Curve,
+    DrawnSplit,
+    Pair,
+    Panel,
+    Pictures,
+    PlaneScore,
+    Sweep,
+)
 from classifiers.comparison.runs import Entry, Run, RunResult
 from classifiers.metrics import score
 from hsifeat.scenes.colours import default_colours
@@ -110,6 +120,23 @@ def add_all(comparison):
         {"name": "scene-rgb", "bytes": 123_000, "seconds": 34.0, "devices": ["cpu (threads: 2)"]}
     ]
     object.__setattr__(comparison, "sweep", Sweep("lda", splits[-1], alone, chosen, seeds=2, store="scene-rgb"))
+    return comparison
+
+
+def add_changes(comparison):
+    """Add a change of every kind: of another store, by each test, the same, new and gone."""
+    entries = list(dict.fromkeys(s.entry for s in comparison.summary))
+    first, split = entries[0], comparison.summary[0].split
+    kinds = [
+        Change(first, split, 0.7, 0.74, "bootstrap", 2, 0.001, 0.002, "more", 0.03, 0.05),
+        Change(entries[-1], split, 0.7, 0.69, "bootstrap", 2, 0.4, 0.8, "noise", -0.02, 0.01, "old-rgb"),
+        Change(Entry("", "spectra", "lda"), split, 0.7, 0.7, "bootstrap", 2, 1.0, 1.0, "the same", 0.0, 0.0),
+        Change(Entry("", "spectra", "knn"), split, 0.7, 0.6, "paired", 2, 0.01, 0.03, "seeds only"),
+        Change(Entry("", "spectra", "mlp"), split, 0.7, 0.71, "", 0, None, None, "one seed"),
+        Change(Entry("", "spectra", "new"), split, None, 0.7, "", 0, None, None, "new"),
+        *(Change(Entry("<b>", "planes", "gone"), text, 0.7, None, "", 0, None, None, "gone") for text in SPLITS),
+    ]
+    comparison.changes.extend(kinds)
     return comparison
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.classifiers.comparisons import ENTRIES, SPLITS, add_all, build, page
+from tests.classifiers.comparisons import ENTRIES, SPLITS, add_all, add_changes, build, page
 
 
 @pytest.fixture
 def opened(browser, tmp_path):
-    page(add_all(build()[0]), tmp_path)
+    page(add_changes(add_all(build()[0])), tmp_path)
     browser.look()
     browser.open(tmp_path / "report.html")
     yield browser
@@ -52,6 +52,17 @@ def test_planes_sort_too_and_those_without_seconds_come_last(opened):
     for _ in range(2):
         opened.click("#sweep th[data-col='4'] button")
         assert opened.js(sizes)[0] == before[0]
+
+
+def test_changes_sort_by_mouse_and_keyboard_and_the_untested_come_last(opened):
+    heads = "[...document.querySelectorAll('#changes tbody th')].map(th => th.dataset.v.split(' ')[0])"
+    assert opened.js(heads) == ["svm", "mlp", "lda", "mlp", "knn"], "from the largest gain to the largest loss"
+    opened.click("#changes th[data-col='5'] button")
+    assert opened.js(heads) == ["svm", "knn", "mlp", "lda", "mlp"]
+    assert opened.js("document.querySelector('#changes tbody tr:last-child td:nth-child(6)').innerText") == "n/a"
+    opened.js("document.querySelector('#changes th[data-col=\"0\"] button').focus()")
+    opened.key("Enter", 13, "\r")
+    assert opened.js(heads) == ["knn", "lda", "mlp", "mlp", "svm"]
 
 
 def test_maps_switch_by_mouse_and_keyboard(opened):
@@ -101,7 +112,7 @@ def audit(browser):
 @pytest.mark.parametrize("hidden", [False, True], ids=["as shown", "all shown"])
 def test_accessibility_holds_no_serious_fault(browser, hidden, width, scheme, tmp_path):
     browser.look(width, scheme)
-    page(add_all(build(classes=5 if hidden else 40)[0]), tmp_path)
+    page(add_changes(add_all(build(classes=5 if hidden else 40)[0])), tmp_path)
     browser.open(tmp_path / "report.html")
     assert browser.js("document.documentElement.scrollWidth") <= width, "nothing but a table scrolls sideways"
     if hidden:
