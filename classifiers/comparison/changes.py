@@ -35,6 +35,11 @@ class _Both:
         """The seeds under which both have the same draw."""
         return [s for s in sorted(self.after) if s in self.before and self.before[s].draw == self.after[s].draw]
 
+    @property
+    def repeated(self) -> bool:
+        """Whether the runs are the very same, as those on spectra are: there is nothing to test."""
+        return bool(self.shared) and all(self.before[s].key == self.after[s].key for s in self.shared)
+
 
 @dataclass(frozen=True)
 class _Test:
@@ -55,7 +60,8 @@ def since(results: Sequence[RunResult], record: Record, labels: Labels, older: O
     Entries are matched by store, input, head and split. A store that only the newer one has is taken for one that only the
     older one has under another name, where there is one of each. Where both have the same draws, and the predictions of
     the older one lie in its record, the difference is judged as `judge` does: by a bootstrap over seeds and fields.
-    Otherwise there is a t-test over seeds, which says nothing of other ground. P-values are corrected for all tests (Holm).
+    Otherwise there is a t-test over seeds, which says nothing of other ground. P-values are corrected for all tests but those
+    of runs that are the very same (Holm).
 
     Parameters
     ----------
@@ -73,7 +79,9 @@ def since(results: Sequence[RunResult], record: Record, labels: Labels, older: O
     both = {at: _Both(*at, before[at], after[at]) for at in after if at in before}
     tests = _bootstraps(both, record, labels, older)
     tests |= {at: test for at, of in both.items() if at not in tests and (test := _t_test(of, older)) is not None}
-    p_holm = dict(zip(tests, holm(np.array([test.p for test in tests.values()], float)).tolist(), strict=True))
+    # The same key on another machine may still give other numbers.
+    told = [at for at, test in tests.items() if not (both[at].repeated and test.p == 1)]
+    p_holm = dict(zip(told, holm(np.array([tests[at].p for at in told], float)).tolist(), strict=True))
     return [
         _changed(both[at], tests.get(at), p_holm.get(at)) if at in both else _only(before.get(at), after.get(at))
         for at in {**after, **before}

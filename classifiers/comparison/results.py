@@ -68,7 +68,7 @@ class Change:
     seeds : int
         How many seeds the test is over: pairs, or those of the comparison that has fewer.
     p, p_holm : float or None
-        Two-sided p-value, and corrected for all entries and splits.
+        Two-sided p-value, and corrected for all entries and splits but those whose runs are the very same.
     verdict : str
         A plain sentence.
     low, high : float or None

@@ -185,7 +185,7 @@ class ChangeFacts(_Strict):
     )
     seeds: int
     p: float | None
-    p_holm: float | None = Field(description="corrected for all entries and splits")
+    p_holm: float | None = Field(description="corrected for all entries and splits whose runs are not the very same")
     verdict: str
     low: float | None = Field(None, description="ends of the 95 % interval of after less before, by the bootstrap")
     high: float | None = None

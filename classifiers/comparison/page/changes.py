@@ -41,7 +41,8 @@ def changed(changes: Sequence[Change]) -> Changed | None:
         return None
     both = [(c, c.after - c.before) for c in changes if c.before is not None and c.after is not None]
     tested = [c for c, _ in both if c.p is not None]
-    holm = f"P-values are corrected for all {len(tested)} tests (Holm)." if len(tested) > 1 else ""
+    count = sum(c.p_holm is not None for c in tested)
+    holm = f"P-values are corrected for all {count} tests (Holm)." if count > 1 else ""
     over_seeds = _SEEDS_ONLY if any(c.low is None for c in tested) else ""
     return Changed(
         lines=sorted(both, key=lambda line: -line[1]),
