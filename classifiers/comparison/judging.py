@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,8 @@ from classifiers.comparison.statistics import (
 )
 from hsifeat.scenes import Labels
 
-# So many draws for each of the pairs that a p-value is corrected for, or none could ever be small enough.
-_RESAMPLES_PER_PAIR = 100
+# So many draws for each of the tests that a p-value is corrected for, or none could ever be small enough.
+_RESAMPLES_PER_TEST = 100
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,19 @@ class Judgement:
     recall_intervals: dict[tuple[Entry, str], dict[int, tuple[float, float]]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Outcomes:
-    """What the entries of a split have right: per seed and field, and pixel by pixel under seed 0."""
+E = TypeVar("E", bound=Hashable)
 
-    entries: list[Entry]
+
+@dataclass(frozen=True)
+class Outcomes(Generic[E]):
+    """What entries have right of the same test pixels: per seed and field, and pixel by pixel under the first seed."""
+
+    entries: list[E]
     accuracy: NDArray[np.float64]  # (entries,)
     right: NDArray[np.float64]  # (entries, seeds, fields)
     pixels: NDArray[np.float64]  # (seeds, fields)
     classes: NDArray[np.integer]  # (fields,) class of each field
-    first: NDArray[np.bool_]  # (entries, test pixels of seed 0)
+    first: NDArray[np.bool_]  # (entries, test pixels of the first seed)
 
 
 def judge(results: Sequence[RunResult], record: Record, labels: Labels) -> Judgement:
@@ -79,43 +83,65 @@ def judge(results: Sequence[RunResult], record: Record, labels: Labels) -> Judge
     fields = label_fields(labels.classes)
     told = Judgement()
     for split in dict.fromkeys(r.run.split for r in results):
-        outcomes = _outcomes([r for r in results if r.run.split == split], record, fields)
-        _judge_split(split, outcomes, told)
+        mine = [r for r in results if r.run.split == split]
+        draws = {seed: record.read_draw(draw) for seed, draw in sorted({r.run.seed: r.draw for r in mine}.items())}
+        entries = list(dict.fromkeys(r.run.entry for r in mine))
+        predictions = ((r.run.entry, r.run.seed, record.read_predictions(r.key)) for r in mine)
+        _judge_split(split, outcomes(entries, draws, predictions, fields), told)
     return told
 
 
-def _outcomes(results: Sequence[RunResult], record: Record, fields: NDArray[np.int32]) -> _Outcomes:
-    draws = {r.run.seed: r.draw for r in results}
-    read = {seed: record.read_draw(draw) for seed, draw in sorted(draws.items())}
+def outcomes(
+    entries: list[E],
+    draws: Mapping[int, Mapping[str, NDArray[np.integer]]],
+    predictions: Iterable[tuple[E, int, NDArray[np.integer]]],
+    fields: NDArray[np.int32],
+) -> Outcomes[E]:
+    """Count what entries have right in each field under each seed.
+
+    Parameters
+    ----------
+    entries : list
+        Whoever predicted.
+    draws : dict of int to dict
+        For each seed, as `Record.read_draw` gives it.
+    predictions : iterable of (entry, seed, (n,) integer array)
+        For each entry and seed, the predicted class of each test pixel.
+    fields : (rows, cols) int32 array
+        As `label_fields` gives it.
+    """
     # Only fields with test pixels count.
-    tested, codes = np.unique(np.concatenate([fields.flat[d["test"]] for d in read.values()]), return_inverse=True)
-    at = dict(zip(read, np.split(codes, np.cumsum([len(d["test"]) for d in read.values()])[:-1]), strict=True))
+    tested, codes = np.unique(np.concatenate([fields.flat[d["test"]] for d in draws.values()]), return_inverse=True)
+    at = dict(zip(draws, np.split(codes, np.cumsum([len(d["test"]) for d in draws.values()])[:-1]), strict=True))
     truth = np.zeros(len(tested), np.int64)
-    for seed, draw in read.items():
+    for seed, draw in draws.items():
         truth[at[seed]] = draw["truth"]
-    entries = list(dict.fromkeys(r.run.entry for r in results))
-    first = min(read)
-    right = np.zeros((len(entries), len(read), len(tested)))
-    seed_0 = np.zeros((len(entries), len(at[first])), np.bool_)
-    seeds = list(read)
-    for r in results:
-        correct = record.read_predictions(r.key) == read[r.run.seed]["truth"]
-        entry = entries.index(r.run.entry)
-        right[entry, seeds.index(r.run.seed)] = tally(correct, at[r.run.seed], len(tested))
-        if r.run.seed == first:
-            seed_0[entry] = correct
+    seeds = list(draws)
+    right = np.zeros((len(entries), len(seeds), len(tested)))
+    first = np.zeros((len(entries), len(at[seeds[0]])), np.bool_)
+    for who, seed, predicted in predictions:
+        correct = predicted == draws[seed]["truth"]
+        entry = entries.index(who)
+        right[entry, seeds.index(seed)] = tally(correct, at[seed], len(tested))
+        if seed == seeds[0]:
+            first[entry] = correct
     pixels = np.stack([tally(np.ones(len(at[seed]), np.bool_), at[seed], len(tested)) for seed in seeds])
     accuracy = (right.sum(axis=2) / pixels.sum(axis=1)).mean(axis=1)
-    return _Outcomes(entries, accuracy, right, pixels, truth, seed_0)
+    return Outcomes(entries, accuracy, right, pixels, truth, first)
 
 
-def _judge_split(split: str, of: _Outcomes, told: Judgement) -> None:
+def draw_accuracies(of: Outcomes[E], tests: int) -> NDArray[np.float64]:
+    """Draw the accuracies (entries, resamples) by `resample`, often enough for p-values that are corrected for so many tests."""
+    return resample(of.right, of.pixels, resamples=max(RESAMPLES, _RESAMPLES_PER_TEST * tests))
+
+
+def _judge_split(split: str, of: Outcomes[Entry], told: Judgement) -> None:
     couples = list(combinations(range(len(of.entries)), 2))
     seeds, fields = of.pixels.shape
     why = _why_not(seeds, fields)
     drawn = None
     if why is None:
-        drawn = resample(of.right, of.pixels, resamples=max(RESAMPLES, _RESAMPLES_PER_PAIR * len(couples)))
+        drawn = draw_accuracies(of, len(couples))
         for entry, draws in zip(of.entries, drawn, strict=True):
             told.intervals[entry, split] = interval(draws)
         _judge_classes(split, of, told)
@@ -144,7 +170,7 @@ def _judge_split(split: str, of: _Outcomes, told: Judgement) -> None:
     told.verdicts[split] = _verdict(split, of, [p for p in told.pairs if p.split == split], why)
 
 
-def _judge_classes(split: str, of: _Outcomes, told: Judgement) -> None:
+def _judge_classes(split: str, of: Outcomes[Entry], told: Judgement) -> None:
     for number, count in zip(*np.unique(of.classes, return_counts=True), strict=True):
         if count < FIELDS_AT_LEAST:
             continue
@@ -186,7 +212,7 @@ def told_apart(pair: Pair) -> bool:
     return pair.p_holm is not None and pair.p_holm < 1 - LEVEL
 
 
-def _verdict(split: str, of: _Outcomes, pairs: Sequence[Pair], why: str | None) -> str:
+def _verdict(split: str, of: Outcomes[Entry], pairs: Sequence[Pair], why: str | None) -> str:
     best = of.entries[int(of.accuracy.argmax())]
     if len(of.entries) == 1:
         return f"{best} is the only entry on {split}, so there is nothing to compare it with"

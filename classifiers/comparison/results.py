@@ -62,15 +62,19 @@ class Change:
         What is compared.
     before, after : float or None
         Mean OA over the seeds that are tested, else over all; None where only one of the comparisons has it.
-    test : {"paired", "Welch", ""}
-        The t-test: paired over the seeds with the same draws in both comparisons, else Welch's; none where there are
-        fewer than two seeds.
+    test : {"bootstrap", "paired", "Welch", ""}
+        The bootstrap over seeds and fields; where it can't be done a t-test over seeds alone, paired where both
+        comparisons have the same draws, else Welch's; none where there are fewer than two seeds.
     seeds : int
         How many seeds the test is over: pairs, or those of the comparison that has fewer.
     p, p_holm : float or None
-        Two-sided p-value, and corrected for all entries.
+        Two-sided p-value, and corrected for all entries and splits.
     verdict : str
         A plain sentence.
+    low, high : float or None
+        95 % interval of `after` less `before`, by the bootstrap.
+    store_before : str
+        Name of the entry's store in the older comparison, where it was another.
     """
 
     entry: Entry
@@ -82,6 +86,9 @@ class Change:
     p: float | None
     p_holm: float | None
     verdict: str
+    low: float | None = None
+    high: float | None = None
+    store_before: str = ""
 
 
 @dataclass(frozen=True)
