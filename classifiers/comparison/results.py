@@ -93,13 +93,28 @@ class Change:
 
 @dataclass(frozen=True)
 class Curve:
-    """A point of a learning curve: an entry trained on at most `per_class` training pixels of each class of a split."""
+    """A point of a learning curve: an entry trained on at most `per_class` training pixels of each class of a split.
+
+    Attributes
+    ----------
+    entry, split : Entry, str
+        What was trained, under which split.
+    per_class : int
+        The most pixels of a class; one that has fewer gave all that it has.
+    oa : (mean, sd)
+        Over seeds.
+    seeds : int
+        How many.
+    train_pixels : float or None
+        The pixels of all classes that this came to, mean over seeds; None where the report is too old to say.
+    """
 
     entry: Entry
     split: str
     per_class: int
     oa: tuple[float, float]
     seeds: int
+    train_pixels: float | None = None
 
 
 @dataclass(frozen=True)

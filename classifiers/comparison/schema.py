@@ -146,9 +146,10 @@ class CurvePoint(_Strict):
 
     entry: EntryFacts
     split: str
-    per_class: int
+    per_class: int = Field(description="a class with fewer training pixels gave all that it has")
     oa: MeanSd
     seeds: int
+    train_pixels: float | None = Field(None, description="of all classes, mean over seeds")
 
 
 class PlaneScoreFacts(_Strict):

@@ -6,8 +6,9 @@ from statistics import median
 
 from classifiers.comparison import figures
 from classifiers.comparison.overview import leakage_line
-from classifiers.comparison.page.facts import DISJOINT, LEAKS, Facts, duration, percent, size
+from classifiers.comparison.page.facts import DISJOINT, LEAKS, Facts, percent, size
 from classifiers.comparison.runs import Summary
+from hsifeat.work.durations import duration
 
 _TELLS = (
     "The disjoint column is the one that tells: its test pixels lie apart from every training pixel, as the rest of a "
