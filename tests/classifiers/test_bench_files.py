@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -218,10 +219,11 @@ def test_a_bench_that_was_stopped_goes_on_without_repeating_a_run(store_path, tm
 def test_what_changed_since_an_older_report_is_told(store_path, report, tmp_path):
     _, out, _ = report
     old = out / "results.json"
-    bench = ["bench", store_path, "--heads", "lda", "--splits", ",".join(SPLITS), "--seeds", 2, "--no-sweep"]
+    renamed = shutil.copytree(store_path, tmp_path / "renamed.zarr")
+    bench = ["bench", renamed, "--heads", "lda", "--splits", ",".join(SPLITS), "--seeds", 2, "--no-sweep"]
     said, _ = hsifeat(tmp_path, *bench, "--inputs", "planes", "--compare", old, "--jobs", 1).communicate()
     lines = " ".join(said.split())
-    assert "since then: lda on planes of small on random:0.3: the same, OA" in lines
+    assert "since then: lda on planes of renamed on random:0.3 (small before, renamed after): the same, OA" in lines
     assert "since then: logistic on spectra on random:0.3: only in the older comparison" in lines
     changes = read_json(tmp_path / "report" / "results.json")["changes"]
     assert {c["test"] for c in changes if c["after"] is not None} == {"bootstrap"}
