@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from classifiers.comparison.overview import gap_line, left_out_line
 from classifiers.comparison.results import Comparison
 from classifiers.comparison.runs import Entry, Summary
 
@@ -68,8 +69,16 @@ def to_latex(comparison: Comparison) -> str:
 
 
 def to_html(comparison: Comparison) -> str:
-    """Return the summary as an HTML table, the best of each column bold."""
+    """Return the summary as an HTML table with the intervals of OA, the best of each column bold."""
     table, best = summary_frame(comparison)
+    for split in dict.fromkeys(s.split for s in comparison.summary):
+        bounds = {s.entry: s.interval for s in comparison.summary if s.split == split}
+        if any(bounds.values()):
+            place, name = table.columns.get_loc(f"OA {split}") + 1, f"95 % interval of OA {split}"
+            table.insert(
+                place, name, [_bounds(bounds.get(s)) for s in dict.fromkeys(s.entry for s in comparison.summary)]
+            )
+            best.insert(place, name, False)
     styled = (
         table.style.format(escape="html")
         .format_index(escape="html", axis="columns")
@@ -89,12 +98,12 @@ def caption(comparison: Comparison) -> list[str]:
     for split in dict.fromkeys(s.split for s in comparison.summary):
         first = next(s for s in comparison.summary if s.split == split)
         over = f"mean ± standard deviation over {first.seeds} seeds" if first.seeds > 1 else "one seed, no interval"
-        out = ", ".join(comparison.class_names.get(c, f"class {c}") for c in first.left_out)
         lines.append(
             f"{split}: {over}; {first.train_pixels:.0f} training and {first.test_pixels:.0f} test pixels; "
-            f"classes left out of the averages: {out or 'none'}."
+            f"classes left out of the averages: {left_out_line(first, comparison.class_names)}."
         )
-    return [*lines, *(f"{verdict}." for verdict in comparison.verdicts.values())]
+    gap = gap_line(comparison)
+    return [*lines, *(f"{verdict}." for verdict in comparison.verdicts.values()), *([f"{gap}."] if gap else [])]
 
 
 def _named(entry: Entry) -> dict[str, str]:
@@ -104,6 +113,10 @@ def _named(entry: Entry) -> dict[str, str]:
 def _text(cell: Summary, score: str, times: float, digits: int) -> str:
     mean, sd = (times * value for value in getattr(cell, score))
     return f"{mean:.{digits}f}" + (f" ± {sd:.{digits}f}" if cell.seeds > 1 else "")
+
+
+def _bounds(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
 
 
 def _line(cells: list[str]) -> str:

@@ -80,8 +80,15 @@ def add_all(comparison):
     for at, s in enumerate(comparison.summary):
         intervals = dict.fromkeys(list(s.recall)[:2], (0.25, 0.75))
         comparison.summary[at] = type(s)(
-            **{**vars(s), "interval": (s.oa[0] - 0.03, s.oa[0] + 0.02), "recall_intervals": intervals}
+            **{
+                **vars(s),
+                "interval": (s.oa[0] - 0.03, s.oa[0] + 0.02),
+                "aa_interval": (s.aa[0] - 0.05, s.aa[0] + 0.04),
+                "kappa_interval": (s.kappa[0] - 0.07, s.kappa[0] + 0.06),
+                "recall_intervals": intervals,
+            }
         )
+    comparison.gap_intervals.update(dict.fromkeys(entries, (-0.01, 0.42)))
     for split in splits:
         comparison.verdicts[split] = f"No two entries can be told apart on {split}."
         for first, second in itertools.combinations(entries, 2):
@@ -107,7 +114,13 @@ def add_all(comparison):
     comparison.mixing.update(weights)
     comparison.panels.extend(panels)
     comparison.costs["stores"] = [
-        {"name": "scene-rgb", "bytes": 123_000, "seconds": 34.0, "devices": ["cpu (threads: 2)"]}
+        {
+            "name": "scene-rgb",
+            "bytes": 123_000,
+            "bytes_on_disk": 98_000,
+            "seconds": 34.0,
+            "devices": ["cpu (threads: 2)"],
+        }
     ]
     object.__setattr__(comparison, "sweep", Sweep("lda", splits[-1], alone, chosen, seeds=2, store="scene-rgb"))
     return comparison

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from statistics import median
+from collections import Counter
+from typing import Any
 
 from classifiers.comparison import figures
-from classifiers.comparison.overview import leakage_line
-from classifiers.comparison.page.facts import DISJOINT, LEAKS, Facts, duration, percent, size
+from classifiers.comparison.overview import gap_line, leakage_line
+from classifiers.comparison.page.facts import DISJOINT, LEAKS, Facts, SplitFacts, duration, percent, size
 from classifiers.comparison.runs import Summary
 
-_TELLS = (
-    "The disjoint column is the one that tells: its test pixels lie apart from every training pixel, as the rest of a "
-    "scene does when only a few places were visited."
-)
+_VISITED = ", as the rest of a scene does when only a few places were visited."
+_TOUCHES = ": no buffer keeps them apart, as that of blocks:12+4:0.1 does."
 _MIXES = "Random pixels lie among their training pixels, and features with spatial context have seen both."
 _SEES = (
     "A plane's value at a pixel is decided by the whole tile that the model saw: it saw training pixels without their "
@@ -35,7 +34,7 @@ def findings(facts: Facts) -> list[tuple[str, str]]:
     leaks = [f"{split.name}: {leakage_line(split.drawn)}." for split in splits if split.drawn]
     found += [("Leakage", " ".join([*leaks, _SEES]))] if leaks else []
     found += [("Cost", cost)] if (cost := _cost(facts)) else []
-    belief = [_TELLS] * (disjoint is not None) + [_MIXES] * (leaky is not None) + [_MISSING] * (disjoint is None)
+    belief = [_MISSING if disjoint is None else _tells(splits[disjoint]), *([] if leaky is None else [_MIXES])]
     return [*found, ("Which to believe", " ".join(belief))]
 
 
@@ -89,13 +88,20 @@ def _best(facts: Facts, at: int) -> str:
     return text
 
 
+def _tells(split: SplitFacts) -> str:
+    text = "The disjoint column is the one that tells: its test pixels lie "
+    if split.drawn is None:
+        return f"{text}in other blocks than the training pixels."
+    least = split.drawn.least_px
+    return f"{text}{least:.1f} px or more from every training pixel{_VISITED if least > 1 else _TOUCHES}"
+
+
 def _gap(facts: Facts, leaky: int, disjoint: int) -> str:
-    gaps = [100 * (a.oa[0] - b.oa[0]) for row in facts.rows if (a := row.cells[leaky]) and (b := row.cells[disjoint])]
-    if not gaps:
+    text = gap_line(facts.comparison)
+    if not text:
         return ""
-    there, apart = facts.splits[leaky], facts.splits[disjoint]
-    spread = f"{min(gaps):.1f} to {max(gaps):.1f} (median {median(gaps):.1f})" if len(gaps) > 1 else f"{gaps[0]:.1f}"
-    text = f"The OA on {there.name} is {spread} points higher than on {apart.name} for the same entry."
+    text += "."
+    gaps, there, apart = facts.comparison.gaps, facts.splits[leaky], facts.splits[disjoint]
     winner = facts.ranked(leaky)[0][0]
     place = next((i for i, (row, _) in enumerate(facts.ranked(disjoint), 1) if row is winner), None)
     if len(gaps) > 1 and place:
@@ -104,10 +110,21 @@ def _gap(facts: Facts, leaky: int, disjoint: int) -> str:
             if place == 1
             else f" The best entry on {there.name} is number {place} of {len(gaps)} on {apart.name}."
         )
-    if there.left_out != apart.left_out:
-        names = ", ".join(facts.class_names[c] for c in sorted({*there.left_out} ^ {*apart.left_out}))
-        text += f" Not quite the same classes are averaged: {names} scored on one side only."
-    return text
+    return text + _unlike(facts, there, apart)
+
+
+def _unlike(facts: Facts, there: SplitFacts, apart: SplitFacts) -> str:
+    """Say which classes only one of two splits leaves out, under the same seed."""
+    results = facts.comparison.results
+    out = [
+        {(r.run.seed, c) for r in results if r.run.split == split.name for c in r.left_out} for split in (there, apart)
+    ]
+    unlike = Counter(c for _, c in out[0] ^ out[1])
+    if not unlike:
+        return ""
+    names = ", ".join(facts.class_names[c] for c in sorted(unlike))
+    some = ", under some seeds" if min(unlike.values()) < len(apart.seeds) else ""
+    return f" Not quite the same classes are averaged: {names} scored on one side only{some}."
 
 
 def _cost(facts: Facts) -> str:
@@ -116,15 +133,7 @@ def _cost(facts: Facts) -> str:
     runs = [r for r in facts.comparison.results if r.run.entry.store]
     if not stores or not runs:
         return ""
-    text = " ".join(
-        f"The planes of {store['name']} take {size(store['bytes'])}"
-        + (
-            f" and took {duration(store['seconds'])} to extract, once, on {' and '.join(store['devices'])}."
-            if store["seconds"] is not None
-            else "."
-        )
-        for store in stores
-    )
+    text = " ".join(_cost_of(store) for store in stores)
     spent = sum(r.fit_seconds + r.predict_seconds for r in runs)
     text += f" All {len(runs):,} runs on planes then fitted and predicted in {duration(spent)}, without the model"
     known = {store["name"]: store["seconds"] for store in stores if store["seconds"] is not None}
@@ -132,3 +141,12 @@ def _cost(facts: Facts) -> str:
         return f"{text}."
     again = sum(known[r.run.entry.store] for r in runs)
     return f"{text}; computing the planes anew for each run would have taken {duration(again)}."
+
+
+def _cost_of(store: dict[str, Any]) -> str:
+    text = f"The planes of {store['name']} take {size(store['bytes'])} before compression"
+    if (on_disk := store.get("bytes_on_disk")) is not None:
+        text += f"; on disk the whole store takes {size(on_disk)}"
+    if store["seconds"] is not None:
+        text += f". Extracting them took {duration(store['seconds'])}, once, on {' and '.join(store['devices'])}"
+    return f"{text}."
