@@ -26,12 +26,16 @@ def build(
     seeds=2,
     classes=5,
     left_out=(),
+    left_out_under=None,
     untested=(),
     names=None,
     scene="A scene",
     shape=(40, 50),
 ):
-    """Return a comparison, and (truth, predicted) of the test pixels of each run."""
+    """Return a comparison, and (truth, predicted) of the test pixels of each run.
+
+    `left_out` are classes that are left out under the seeds `left_out_under`, or under all.
+    """
     rng = np.random.default_rng(7)
     blocks = rng.integers(0, classes + 1, (-(-shape[0] // 5), -(-shape[1] // 5)))
     truth = np.kron(blocks, np.ones((5, 5), dtype=int))[: shape[0], : shape[1]]
@@ -40,7 +44,8 @@ def build(
     for split, seed in itertools.product(splits, range(seeds)):
         sides = np.where(truth > 0, rng.integers(1, 3, shape), 0).astype(np.uint8)
         sides.flat[: classes * 8] = 2
-        sides[np.isin(truth, left_out)] = 0
+        out = left_out if left_out_under is None or seed in left_out_under else ()
+        sides[np.isin(truth, out)] = 0
         sides[np.isin(truth, untested)] = 1
         drawn.setdefault(split, sides)
         for at, entry in enumerate(entries):
@@ -50,7 +55,7 @@ def build(
             run = Run(entry, split, seed)
             pairs[run] = truth[test], predicted[test]
             counts = int((sides == 1).sum()), int(test.sum())
-            results.append(RunResult(run, score(*pairs[run]), *counts, tuple(left_out), 0.5 + at + seed, 0.01))
+            results.append(RunResult(run, score(*pairs[run]), *counts, tuple(out), 0.5 + at + seed, 0.01))
             maps.setdefault((entry, split), predicted)
     numbers = range(1, classes + 1)
     store = {"name": "scene-rgb", "key": "ab" * 32, "path": "scene-rgb.zarr", "recipe": {"noise": {"seed": 0}}}
