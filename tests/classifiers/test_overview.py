@@ -53,7 +53,7 @@ def test_splits_that_leave_out_other_classes_are_said_to_differ():
         replace(r, left_out=(3,)) if (r.run.split, r.run.seed) == (SPLITS[1], 0) else r for r in comparison.results
     ]
     gap = dict(findings(facts_of(replace(comparison, results=results))))["The gap"]
-    assert "Not quite the same classes are averaged: Class 3 scored on one side only, under some seeds." in gap
+    assert "Not quite the same classes are averaged: Class 3 (under 1 of 3 seeds) scored on one side only." in gap
 
 
 def with_gaps(*points, interval=None):
@@ -120,6 +120,12 @@ def test_the_least_distance_is_said_as_it_was_measured(least, expected):
     comparison, _ = build()
     comparison.drawn.append(DrawnSplit(SPLITS[1], {}, {}, 9.0, least))
     assert expected in dict(findings(facts_of(comparison)))["Which to believe"]
+    both, _ = build(splits=["blocks:12+8:0.1", SPLITS[1]])
+    both.drawn.extend([DrawnSplit("blocks:12+8:0.1", {}, {}, 20, 8.06), DrawnSplit(SPLITS[1], {}, {}, 9.0, least)])
+    said = dict(findings(facts_of(both)))["Which to believe"]
+    assert "its test pixels lie 8.1 px or more from every training pixel, as the rest" in said
+    assert f"Those of {SPLITS[1]} lie {least:.1f} px or more from every training pixel" in said
+    assert ("no buffer" in said) == (least == 1)
     comparison.drawn.clear()
     assert "lie in other blocks than the training pixels." in dict(findings(facts_of(comparison)))["Which to believe"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from classifiers.comparison import figures
@@ -10,8 +11,8 @@ from classifiers.comparison.overview import gap_line, leakage_line
 from classifiers.comparison.page.facts import DISJOINT, LEAKS, Facts, SplitFacts, duration, percent, size
 from classifiers.comparison.runs import Summary
 
-_VISITED = ", as the rest of a scene does when only a few places were visited."
-_TOUCHES = ": no buffer keeps them apart, as that of blocks:12+4:0.1 does."
+_VISITED = ", as the rest of a scene does when only a few places were visited"
+_TOUCHES = ": no buffer keeps them apart, as that of blocks:12+4:0.1 does"
 _MIXES = "Random pixels lie among their training pixels, and features with spatial context have seen both."
 _SEES = (
     "A plane's value at a pixel is decided by the whole tile that the model saw: it saw training pixels without their "
@@ -34,7 +35,8 @@ def findings(facts: Facts) -> list[tuple[str, str]]:
     leaks = [f"{split.name}: {leakage_line(split.drawn)}." for split in splits if split.drawn]
     found += [("Leakage", " ".join([*leaks, _SEES]))] if leaks else []
     found += [("Cost", cost)] if (cost := _cost(facts)) else []
-    belief = [_MISSING if disjoint is None else _tells(splits[disjoint]), *([] if leaky is None else [_MIXES])]
+    apart = [split for split in splits if split.kind == DISJOINT]
+    belief = [_tells(apart) if apart else _MISSING, *([] if leaky is None else [_MIXES])]
     return [*found, ("Which to believe", " ".join(belief))]
 
 
@@ -88,12 +90,18 @@ def _best(facts: Facts, at: int) -> str:
     return text
 
 
-def _tells(split: SplitFacts) -> str:
-    text = "The disjoint column is the one that tells: its test pixels lie "
-    if split.drawn is None:
-        return f"{text}in other blocks than the training pixels."
-    least = split.drawn.least_px
-    return f"{text}{least:.1f} px or more from every training pixel{_VISITED if least > 1 else _TOUCHES}"
+def _tells(splits: Sequence[SplitFacts]) -> str:
+    """Say why the first disjoint split is the one to believe, and how far apart each of them keeps pixels."""
+    said = [
+        f"{split.drawn.least_px:.1f} px or more from every training pixel"
+        + (_TOUCHES if split.drawn.least_px <= 1 else "" if at else _VISITED)
+        if split.drawn
+        else "in other blocks than the training pixels"
+        for at, split in enumerate(splits)
+    ]
+    text = f"The disjoint column is the one that tells: its test pixels lie {said[0]}."
+    others = [f"Those of {split.name} lie {where}." for split, where in zip(splits[1:], said[1:], strict=True)]
+    return " ".join([text, *others])
 
 
 def _gap(facts: Facts, leaky: int, disjoint: int) -> str:
@@ -122,9 +130,12 @@ def _unlike(facts: Facts, there: SplitFacts, apart: SplitFacts) -> str:
     unlike = Counter(c for _, c in out[0] ^ out[1])
     if not unlike:
         return ""
-    names = ", ".join(facts.class_names[c] for c in sorted(unlike))
-    some = ", under some seeds" if min(unlike.values()) < len(apart.seeds) else ""
-    return f" Not quite the same classes are averaged: {names} scored on one side only{some}."
+    seeds = len(apart.seeds)
+    names = ", ".join(
+        facts.class_names[c] + (f" (under {n} of {seeds} seeds)" if n < seeds else "")
+        for c, n in sorted(unlike.items())
+    )
+    return f" Not quite the same classes are averaged: {names} scored on one side only."
 
 
 def _cost(facts: Facts) -> str:
