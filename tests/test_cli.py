@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,7 @@ def test_the_whole_way_on_a_file_of_ones_own(hsifeat, files, backbone_folder):
     said = hsifeat("extract", *scene, "--backbone", backbone_folder, *tiles, "--out", "s.zarr", "--dry-run")
     assert "passes: 40 of a 32-px tile (of 40)" in said
     assert "t300/up_blocks.2" in said
+    assert re.search(r"time: about [\d.,]+ (s|min|h) on cpu", said)
     assert not (files / "s.zarr").exists()
     assert "store: s.zarr" in hsifeat("extract", *scene, "--backbone", backbone_folder, *tiles, "--out", "s.zarr")
     assert "to do" not in hsifeat(

@@ -71,15 +71,17 @@ class Bench:
         return [replace(found[task], run=task.run) for task in tasks]
 
     def curves(self, entries: Sequence[Entry], draws: Draws, counts: Sequence[int]) -> list[Curve]:
-        """Run every entry on so many training pixels of each class, within those of draws of one split."""
+        """Run every entry on at most so many training pixels of each class, within those of draws of one split."""
         points = []
         for per_class in counts:
             fewer = {(split, k): few(draw, self.labels, per_class, k) for (split, k), draw in draws.items()}
             results = self.run_all(entries, fewer, maps=False)
             for entry in entries:
-                oa = [r.scores.oa for r in results if r.run.entry == entry]
+                mine = [r for r in results if r.run.entry == entry]
+                oa = [r.scores.oa for r in mine]
                 sd = float(np.std(oa, ddof=1)) if len(oa) > 1 else 0.0
-                points.append(Curve(entry, results[0].run.split, per_class, (float(np.mean(oa)), sd), len(oa)))
+                pixels = float(np.mean([r.train_pixels for r in mine]))
+                points.append(Curve(entry, mine[0].run.split, per_class, (float(np.mean(oa)), sd), len(oa), pixels))
         return points
 
     def contexts(self, entries: Sequence[Entry]) -> dict[str, frozenset[Context]]:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from classifiers.comparison.bench import Bench
+from classifiers.comparison.changes import since
 from classifiers.comparison.draws import SPLITS, draw_all, measure, side_by_side, telling
 from classifiers.comparison.entries import make_entries
 from classifiers.comparison.judging import judge
+from classifiers.comparison.older import Older
 from classifiers.comparison.panels import MAX_CLUSTERS, draw_panels
 from classifiers.comparison.record import versions
 from classifiers.comparison.results import Comparison, Pictures
@@ -45,6 +47,7 @@ def compare(
     sweep: str | None = None,
     jobs: int | None = 1,
     out: str | Path = "report",
+    older: str | Path | None = None,
     command: str = "",
     listen: Listener = silent,
 ) -> Comparison:
@@ -78,6 +81,8 @@ def compare(
         bit for bit. A script that asks for more than 1 needs ``if __name__ == "__main__":``.
     out : str or Path
         Folder of the report; finished runs are recorded in its folder ``record``, and those found there are not run again.
+    older : str or Path, optional
+        ``results.json`` of an older report of the same scene and labels: `Comparison.changes` tells what changed.
     command : str
         What was typed, for the report.
     listen : callable
@@ -91,13 +96,14 @@ def compare(
     Raises
     ------
     HsifeatError
-        Unknown heads, inputs, splits or stores, stores of different scenes, labels that can't be split so, or another
-        comparison at work in the same folder.
+        Unknown heads, inputs, splits or stores, stores of different scenes, labels that can't be split so, an older report
+        of another scene or of other labels, or another comparison at work in the same folder.
     """
     if seeds < 1:
         raise HeadError(f"a comparison takes at least one seed; found {seeds}")
     if any(count < 1 for count in curve):
         raise HeadError(f"a learning curve takes numbers of pixels from 1; found {', '.join(map(str, curve))}")
+    past = None if older is None else Older.read(Path(older))
     given = [stores] if stores is None or isinstance(stores, str | Path | Features) else list(stores)
     opened = _named([store if isinstance(store, Features) else open_features(store) for store in given])
     listen(Note(f"stores: {', '.join(str(features.store.place) for features in opened.values())}"))
@@ -109,16 +115,18 @@ def compare(
     with_planes = any(has_planes(e.features) for e in entries)
     if with_planes and not all(features.select(planes) for features in opened.values()):
         raise StoreError("no plane to learn from: name some with --planes, or leave the inputs with planes out")
+    truth = first.usable(pick_labels(first, labels))
+    if past is not None:
+        past.check(first, truth)
     tables = {
         name: PixelTable.from_store(
             features,
-            labels=pick_labels(first, labels),
+            labels=truth,
             planes=planes if with_planes else [],
             **columns_of({e.features for e in entries}, features),
         )
         for name, features in opened.items()
     }
-    truth = next(iter(tables.values())).labels
     draws = draw_all(rules, truth, seeds, listen)
     tells = telling(rules).text
     with workplace(Path(out)) as (record, folder):
@@ -136,6 +144,7 @@ def compare(
                 swept = sweep_planes(first, table, truth, mine, record, sweep, tells, runner=runner, listen=listen)
         drawn = measure(draws, bench.contexts(entries))
         told = judge(results, record, truth)
+        changes = [] if past is None else since(results, record, truth, past)
         maps, confidence = bench.maps(results), bench.maps(results, confidence=True)
     scene = first.scene
     return Comparison(
@@ -176,6 +185,7 @@ def compare(
         panels=draw_panels(first, planes, clusters=min(len(truth.counts), MAX_CLUSTERS)) if with_planes else [],
         costs={"stores": [_costs(name, features, planes) for name, features in opened.items()]},
         georeference=first.georeference,
+        changes=changes,
     )
 
 

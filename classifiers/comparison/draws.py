@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -59,12 +58,12 @@ def draw_all(rules: Sequence[Split], labels: Labels, seeds: int, listen: Listene
 def few(draw: Draw, labels: Labels, per_class: int, seed: int) -> Draw:
     """Keep at most so many training pixels of each class, drawn at random: with fewer, some of those of more."""
     random = np.random.default_rng([seed, 2])
-    train = np.zeros_like(draw.train)
+    train = np.zeros(draw.shape, np.bool_)
     flat = np.flatnonzero(draw.train)
     classes = labels.classes.flat[flat]
     for number in np.unique(classes):
         train.flat[random.permutation(flat[classes == number])[:per_class]] = True
-    return replace(draw, train=train)
+    return draw.with_train(train)
 
 
 def measure(draws: Draws, contexts: Mapping[str, frozenset[Context]]) -> list[DrawnSplit]:

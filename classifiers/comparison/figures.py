@@ -60,7 +60,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Line:
-    """A named line: x, and mean and standard deviation at each x, as fractions of 1."""
+    """A named learning curve: at each x, labels per class, the mean and standard deviation as fractions of 1."""
 
     name: str
     x: tuple[float, ...]
@@ -133,11 +133,23 @@ def heat_map(values: Mapping[tuple[int, str], float], label: str, digits: int = 
         return _bytes(figure, medium)
 
 
-def learning_curves(lines: Sequence[Line], label: str, medium: Medium = "page") -> bytes:
-    """Draw mean and standard deviation, in percent, over labels per class on a logarithmic axis.
+def learning_curves(
+    lines: Sequence[Line], label: str, pixels: Mapping[float, float] | None = None, medium: Medium = "page"
+) -> bytes:
+    """Draw mean and standard deviation, in percent, over the most labels that a class gave, on a logarithmic axis.
 
     Lines lie a little apart, so that their bars do not hide each other.
+
+    Parameters
+    ----------
+    lines : sequence of Line
+        The entries.
+    label : str
+        What the values are, with their unit.
+    pixels : mapping of float to float, optional
+        For each x the training pixels of all classes; written below it.
     """
+    known = pixels or {}
     with _figure(4.3, 3.2) as figure:
         axes = figure.subplots()
         for at, line in enumerate(lines):
@@ -148,11 +160,13 @@ def learning_curves(lines: Sequence[Line], label: str, medium: Medium = "page") 
             axes.plot(x, mean, dash, color=colour, marker=marker, markersize=4.5, linewidth=1.3, label=line.name)
         ticks = sorted({x for line in lines for x in line.x})
         axes.set_xscale("log")
-        axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
+        axes.set_xticks(ticks, [f"{x:g}" + (f"\n{known[x]:,.0f} px" if x in known else "") for x in ticks])
         axes.minorticks_off()
-        axes.set(xlabel="labels per class", ylabel=label)
+        axes.set(xlabel="at most so many labels per class" + ("; px: of all classes" if known else ""), ylabel=label)
         _plain(axes, grid="y")
-        axes.legend(loc="upper left", bbox_to_anchor=(0, -0.2), frameon=False, borderaxespad=0, fontsize=7.5)
+        axes.legend(
+            loc="upper left", bbox_to_anchor=(0, -0.28 if known else -0.2), frameon=False, borderaxespad=0, fontsize=7.5
+        )
         return _bytes(figure, medium)
 
 

@@ -81,9 +81,11 @@ def write_figures(comparison: Comparison, folder: Path) -> None:
             figures.confusion_matrix(cell.confusion, names, medium)
         )
     for split in dict.fromkeys(point.split for point in comparison.curves):
-        lines = planes.curve_lines([point for point in comparison.curves if point.split == split])
-        drawings[f"learning-curves-{_plain(split)}"] = lambda medium, lines=lines: (  # type: ignore[misc]
-            figures.learning_curves(lines, "overall accuracy, %", medium)
+        points = [point for point in comparison.curves if point.split == split]
+        drawings[f"learning-curves-{_plain(split)}"] = lambda medium, points=points: (  # type: ignore[misc]
+            figures.learning_curves(
+                planes.curve_lines(points), "overall accuracy, %", planes.curve_pixels(points), medium
+            )
         )
     for entry, weights in comparison.mixing.items():
         drawings[f"weights-{file_name(entry)}"] = lambda medium, weights=weights: planes.weight_map(weights, medium)  # type: ignore[misc]

@@ -8,14 +8,13 @@ from itertools import combinations
 
 import numpy as np
 
-from classifiers.comparison.outcomes import Outcomes, read_outcomes
+from classifiers.comparison.outcomes import Outcomes, outcomes, resamples_for
 from classifiers.comparison.record import Record
 from classifiers.comparison.results import Pair
 from classifiers.comparison.runs import Entry, Intervals, RunResult, gap_splits
 from classifiers.comparison.statistics import (
     FIELDS_AT_LEAST,
     LEVEL,
-    RESAMPLES,
     accuracy,
     agreement,
     bootstrap,
@@ -26,9 +25,6 @@ from classifiers.comparison.statistics import (
     sign_p,
 )
 from hsifeat.scenes import Labels
-
-# So many draws for each of the pairs that a p-value is corrected for, or none could ever be small enough.
-_RESAMPLES_PER_PAIR = 100
 
 
 @dataclass(frozen=True)
@@ -71,24 +67,26 @@ def judge(results: Sequence[RunResult], record: Record, labels: Labels) -> Judge
     between = gap_splits(splits) or ()
     beside = {}
     for split in splits:
-        outcomes = read_outcomes([r for r in results if r.run.split == split], record, fields)
-        _judge_split(split, outcomes, told)
+        mine = [r for r in results if r.run.split == split]
+        draws = {seed: record.read_draw(draw) for seed, draw in sorted({r.run.seed: r.draw for r in mine}.items())}
+        entries = list(dict.fromkeys(r.run.entry for r in mine))
+        predictions = ((r.run.entry, r.run.seed, record.read_predictions(r.key)) for r in mine)
+        counted = outcomes(entries, draws, predictions, fields)
+        _judge_split(split, counted, told)
         if split in between:
-            beside[split] = outcomes
+            beside[split] = counted
     if between:
         told.gap_intervals.update(_gap_intervals(*(beside[split] for split in between)))
     return told
 
 
-def _judge_split(split: str, of: Outcomes, told: Judgement) -> None:
+def _judge_split(split: str, of: Outcomes[Entry], told: Judgement) -> None:
     couples = list(combinations(range(len(of.entries)), 2))
     why, means = of.why_not, of.accuracy
     drawn = None
     if why is None:
-        resamples = max(RESAMPLES, _RESAMPLES_PER_PAIR * len(couples))
-        scores = bootstrap(
-            agreement(of.given, of.truth, len(of.seeds)), len(of.seeds), [len(of.classes)], resamples=resamples
-        )
+        score = agreement(of.given, of.truth, len(of.seeds))
+        scores = bootstrap(score, len(of.seeds), [len(of.classes)], resamples=resamples_for(len(couples)))
         drawn = scores[:, 0]
         recall = _recall_intervals(of)
         for entry, of_entry, of_classes in zip(of.entries, scores, recall, strict=True):
@@ -119,7 +117,7 @@ def _judge_split(split: str, of: Outcomes, told: Judgement) -> None:
     told.verdicts[split] = _verdict(split, of, [p for p in told.pairs if p.split == split], why)
 
 
-def _recall_intervals(of: Outcomes) -> list[dict[int, tuple[float, float]]]:
+def _recall_intervals(of: Outcomes[Entry]) -> list[dict[int, tuple[float, float]]]:
     """Return for each entry the interval of the recall of each class that lies in enough fields, which are drawn alone."""
     found: list[dict[int, tuple[float, float]]] = [{} for _ in of.entries]
     for number, count in zip(*np.unique(of.classes, return_counts=True), strict=True):
@@ -132,7 +130,7 @@ def _recall_intervals(of: Outcomes) -> list[dict[int, tuple[float, float]]]:
     return found
 
 
-def _gap_intervals(there: Outcomes, apart: Outcomes) -> dict[Entry, tuple[float, float]]:
+def _gap_intervals(there: Outcomes[Entry], apart: Outcomes[Entry]) -> dict[Entry, tuple[float, float]]:
     """Return for each entry the interval of its accuracy in one split less that in another, whose seeds are the same.
 
     Seeds are drawn in pairs, and the fields of each split on their own.
@@ -173,7 +171,7 @@ def told_apart(pair: Pair) -> bool:
     return pair.p_holm is not None and pair.p_holm < 1 - LEVEL
 
 
-def _verdict(split: str, of: Outcomes, pairs: Sequence[Pair], why: str | None) -> str:
+def _verdict(split: str, of: Outcomes[Entry], pairs: Sequence[Pair], why: str | None) -> str:
     best = of.entries[int(of.accuracy.argmax())]
     if len(of.entries) == 1:
         return f"{best} is the only entry on {split}, so there is nothing to compare it with"

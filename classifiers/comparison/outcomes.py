@@ -1,32 +1,35 @@
-"""What the entries of a split have right and what they take for what, field by field, from recorded predictions."""
+"""What entries have right and what they take for what, seed by seed and field by field, and their accuracies redrawn."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.record import Record
-from classifiers.comparison.runs import Entry, RunResult
-from classifiers.comparison.statistics import FIELDS_AT_LEAST, tally
+from classifiers.comparison.statistics import FIELDS_AT_LEAST, RESAMPLES, accuracy, bootstrap, tally
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 
+_RESAMPLES_PER_TEST = 100
+
+E = TypeVar("E", bound=Hashable)
+
+
 @dataclass(frozen=True)
-class Outcomes:
-    """The outcomes of a split, over the C classes and the fields that have test pixels.
+class Outcomes(Generic[E]):
+    """What entries made of the same test pixels, over the C classes and the fields that have any.
 
     Attributes
     ----------
-    entries : list of Entry
-        Whose they are.
+    entries : list
+        Whoever predicted.
     seeds : tuple of int
-        Under which seeds, ascending.
+        Under which seeds.
     right : (entries, seeds, fields) float64 array
         Pixels that an entry has right.
     pixels : (seeds, fields) float64 array
@@ -41,7 +44,7 @@ class Outcomes:
         Which of the test pixels of the first seed an entry has right.
     """
 
-    entries: list[Entry]
+    entries: list[E]
     seeds: tuple[int, ...]
     right: NDArray[np.float64]
     pixels: NDArray[np.float64]
@@ -66,46 +69,69 @@ class Outcomes:
         return None
 
 
-def read_outcomes(results: Sequence[RunResult], record: Record, fields: NDArray[np.int32]) -> Outcomes:
-    """Read the outcomes of the runs of a split.
+def outcomes(
+    entries: list[E],
+    draws: Mapping[int, Mapping[str, NDArray[np.integer]]],
+    predictions: Iterable[tuple[E, int, NDArray[np.integer]]],
+    fields: NDArray[np.int32],
+) -> Outcomes[E]:
+    """Count what entries have right, and take for what, in each field under each seed.
 
     Parameters
     ----------
-    results : sequence of RunResult
-        Every entry under the same seeds, and under a seed the same draw.
-    record : Record
-        Where predictions and draws lie.
+    entries : list
+        Whoever predicted.
+    draws : dict of int to dict
+        For each seed, as `Record.read_draw` gives it.
+    predictions : iterable of (entry, seed, (n,) integer array)
+        For each entry and seed, the predicted class of each test pixel.
     fields : (rows, cols) int32 array
-        As `classifiers.comparison.statistics.label_fields` numbers them.
+        As `classifiers.comparison.statistics.label_fields` gives it.
     """
-    from scipy.sparse import coo_array
+    from scipy.sparse import coo_array, vstack
 
-    draws = {seed: record.read_draw(draw) for seed, draw in {r.run.seed: r.draw for r in results}.items()}
-    seeds = tuple(sorted(draws))
-    truth = np.concatenate([draws[seed]["truth"] for seed in seeds])
-    of_seed = np.repeat(np.arange(len(seeds)), [len(draws[seed]["truth"]) for seed in seeds])
     # Only fields with test pixels count.
-    tested, at = np.unique(np.concatenate([fields.flat[draws[seed]["test"]] for seed in seeds]), return_inverse=True)
-    numbers, codes = np.unique(truth, return_inverse=True)
+    tested, codes = np.unique(np.concatenate([fields.flat[d["test"]] for d in draws.values()]), return_inverse=True)
+    at = dict(zip(draws, np.split(codes, np.cumsum([len(d["test"]) for d in draws.values()])[:-1]), strict=True))
     classes = np.zeros(len(tested), np.int64)
-    classes[at] = truth
-    shape = len(seeds), len(tested)
-    cells = np.ravel_multi_index((of_seed, at), shape)
+    for seed, draw in draws.items():
+        classes[at[seed]] = draw["truth"]
+    numbers = np.unique(classes)
 
-    def by_class(which: NDArray[np.bool_], codes: NDArray[np.integer]) -> csr_array:
-        rows = of_seed[which] * len(numbers) + codes
-        counts = coo_array((np.ones(len(rows)), (rows, at[which])), (len(seeds) * len(numbers), len(tested)))
-        return counts.tocsr()
+    def by_class(labels: NDArray[np.integer], seed: int) -> csr_array:
+        known = np.isin(labels, numbers)
+        where = np.searchsorted(numbers, labels[known]), at[seed][known]
+        return coo_array((np.ones(len(where[0])), where), (len(numbers), len(tested))).tocsr()
 
-    entries = list(dict.fromkeys(r.run.entry for r in results))
-    keys = {(r.run.entry, r.run.seed): r.key for r in results}
-    right, given, first = np.zeros((len(entries), *shape)), [], []
-    for counts, entry in zip(right, entries, strict=True):
-        predicted = np.concatenate([record.read_predictions(keys[entry, seed]) for seed in seeds])
-        correct, known = predicted == truth, np.isin(predicted, numbers)
-        counts[:] = tally(correct, cells, counts.size).reshape(shape)
-        given.append(by_class(known, np.searchsorted(numbers, predicted[known])))
-        first.append(correct[of_seed == 0])
-    everywhere = np.ones(len(truth), np.bool_)
-    pixels = tally(everywhere, cells, len(seeds) * len(tested)).reshape(shape)
-    return Outcomes(entries, seeds, right, pixels, classes, given, by_class(everywhere, codes), np.stack(first))
+    seeds = tuple(draws)
+    right = np.zeros((len(entries), len(seeds), len(tested)))
+    first = np.zeros((len(entries), len(at[seeds[0]])), np.bool_)
+    given = {}
+    for who, seed, predicted in predictions:
+        correct = predicted == draws[seed]["truth"]
+        entry = entries.index(who)
+        right[entry, seeds.index(seed)] = tally(correct, at[seed], len(tested))
+        given[who, seed] = by_class(predicted, seed)
+        if seed == seeds[0]:
+            first[entry] = correct
+    return Outcomes(
+        entries,
+        seeds,
+        right,
+        pixels=np.stack([tally(np.ones(len(at[seed]), np.bool_), at[seed], len(tested)) for seed in seeds]),
+        classes=classes,
+        given=[vstack([given[who, seed] for seed in seeds], format="csr") for who in entries],
+        truth=vstack([by_class(draws[seed]["truth"], seed) for seed in seeds], format="csr"),
+        first=first,
+    )
+
+
+def draw_accuracies(of: Outcomes[E], tests: int) -> NDArray[np.float64]:
+    """Draw the accuracies (entries, resamples) by `bootstrap`, often enough for so many tests."""
+    score = accuracy(of.right, of.pixels)
+    return bootstrap(score, len(of.seeds), [len(of.classes)], resamples=resamples_for(tests))
+
+
+def resamples_for(tests: int) -> int:
+    """Return how many draws p-values need that are corrected for so many tests: with fewer none could be small enough."""
+    return max(RESAMPLES, _RESAMPLES_PER_TEST * tests)

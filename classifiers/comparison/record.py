@@ -32,6 +32,7 @@ from classifiers.splits import Draw
 from hsifeat.errors import StoreError
 from hsifeat.files import disk_errors, whole, write_whole
 from hsifeat.scenes import Labels
+from hsifeat.scenes.blocks import blocks
 
 # What fits and scores; another version may give other numbers, so it makes another run.
 _PACKAGES = ("hsifeat", "scikit-learn", "lightgbm", "torch", "numpy")
@@ -45,10 +46,11 @@ def versions() -> dict[str, str]:
 
 def draw_key(draw: Draw, labels: Labels) -> str:
     """Return the sha256, to 32 digits, of a draw's pixels and their true classes."""
-    digest = hashlib.sha256(str(draw.train.shape).encode())
-    for mask in (draw.train, draw.test):
-        digest.update(np.packbits(mask).data)
-    digest.update(np.ascontiguousarray(labels.classes, "<i8").data)
+    digest = hashlib.sha256(str(draw.shape).encode())
+    digest.update(draw.train_bits.data)
+    digest.update(draw.test_bits.data)
+    for block in blocks(*draw.shape):
+        digest.update(np.ascontiguousarray(labels.classes[block.slices], "<i8").data)
     return digest.hexdigest()[:32]
 
 

@@ -15,6 +15,7 @@ from classifiers.comparison.results import Comparison
 from classifiers.splits import picture
 from hsifeat.errors import HsifeatError
 from hsifeat.files import write_whole
+from hsifeat.work import durations
 
 
 def write_report(comparison: Comparison, path: Path) -> None:
@@ -46,7 +47,7 @@ def write_report(comparison: Comparison, path: Path) -> None:
     environment.filters.update(
         size=facts.size,
         count=facts.count,
-        seconds=facts.seconds,
+        seconds=durations.seconds,
         pretty=facts.pretty,
         p_value=facts.p_value,
         outcome=facts.outcome,

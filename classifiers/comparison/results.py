@@ -62,15 +62,19 @@ class Change:
         What is compared.
     before, after : float or None
         Mean OA over the seeds that are tested, else over all; None where only one of the comparisons has it.
-    test : {"paired", "Welch", ""}
-        The t-test: paired over the seeds with the same draws in both comparisons, else Welch's; none where there are
-        fewer than two seeds.
+    test : {"bootstrap", "paired", "Welch", ""}
+        The bootstrap over seeds and fields; where it can't be done a t-test over seeds alone, paired where both
+        comparisons have the same draws, else Welch's; none where there are fewer than two seeds.
     seeds : int
         How many seeds the test is over: pairs, or those of the comparison that has fewer.
     p, p_holm : float or None
-        Two-sided p-value, and corrected for all entries.
+        Two-sided p-value, and corrected for all entries and splits.
     verdict : str
         A plain sentence.
+    low, high : float or None
+        95 % interval of `after` less `before`, by the bootstrap.
+    store_before : str
+        Name of the entry's store in the older comparison, where it was another.
     """
 
     entry: Entry
@@ -82,17 +86,35 @@ class Change:
     p: float | None
     p_holm: float | None
     verdict: str
+    low: float | None = None
+    high: float | None = None
+    store_before: str = ""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A point of a learning curve: an entry trained on at most `per_class` training pixels of each class of a split."""
+    """A point of a learning curve: an entry trained on at most `per_class` training pixels of each class of a split.
+
+    Attributes
+    ----------
+    entry, split : Entry, str
+        What was trained, under which split.
+    per_class : int
+        The most pixels of a class; one that has fewer gave all that it has.
+    oa : (mean, sd)
+        Over seeds.
+    seeds : int
+        How many.
+    train_pixels : float or None
+        The pixels of all classes that this came to, mean over seeds; None where the report is too old to say.
+    """
 
     entry: Entry
     split: str
     per_class: int
     oa: tuple[float, float]
     seeds: int
+    train_pixels: float | None = None
 
 
 @dataclass(frozen=True)

@@ -163,9 +163,10 @@ class CurvePoint(_Strict):
 
     entry: EntryFacts
     split: str
-    per_class: int
+    per_class: int = Field(description="a class with fewer training pixels gave all that it has")
     oa: MeanSd
     seeds: int
+    train_pixels: float | None = Field(None, description="of all classes, mean over seeds")
 
 
 class PlaneScoreFacts(_Strict):
@@ -197,11 +198,16 @@ class ChangeFacts(_Strict):
     split: str
     before: float | None
     after: float | None
-    test: Literal["paired", "Welch", ""]
+    test: Literal["bootstrap", "paired", "Welch", ""] = Field(
+        description="over seeds and fields by a bootstrap; else a t-test over seeds alone, paired or Welch's"
+    )
     seeds: int
     p: float | None
-    p_holm: float | None
+    p_holm: float | None = Field(description="corrected for all entries and splits")
     verdict: str
+    low: float | None = Field(None, description="ends of the 95 % interval of after less before, by the bootstrap")
+    high: float | None = None
+    store_before: str = Field("", description="name of the entry's store in the older comparison, where it was another")
 
 
 class Mixed(_Strict):

@@ -18,7 +18,11 @@ from numpy.typing import NDArray
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.splits.draw import Draw
 from hsifeat.features import Features
+from hsifeat.scenes.blocks import blocks
 from hsifeat.types import PlaneId
+
+# Values that are held of each test pixel of a block while its context is looked up.
+_DEPTH = 16
 
 
 @dataclass(frozen=True)
@@ -179,14 +183,30 @@ def leakage(draw: Draw, contexts: Iterable[Context]) -> Leakage:
     """Measure what a draw leaks to features with the given contexts."""
     from scipy.spatial import cKDTree
 
-    test = np.argwhere(draw.test)
-    distances = cKDTree(np.argwhere(draw.train)).query(test)[0]
-    # A summed-area table (Crow 1984) counts the training pixels of any rectangle in four reads.
-    counts = np.zeros((draw.train.shape[0] + 1, draw.train.shape[1] + 1), np.int32)
-    counts[1:, 1:] = draw.train.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
-    seen = np.zeros(len(test), bool)
-    for context in contexts:
-        top, bottom = context.span(test[:, 0], draw.train.shape[0])
-        left, right = context.span(test[:, 1], draw.train.shape[1], axis=1)
-        seen |= counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left] > 0
-    return Leakage(float(seen.mean()), float(np.median(distances)), float(distances.min()))
+    contexts = tuple(contexts)
+    train, test = draw.train, draw.test
+    counts = _summed(train)
+    tree = cKDTree(np.argwhere(train))
+    far, seen, done = np.empty(np.count_nonzero(test)), 0, 0
+    for block in blocks(*draw.shape, depth=_DEPTH):
+        rows, cols = np.nonzero(test[block.slices])
+        rows, cols = rows + block.row, cols + block.col
+        far[done : done + len(rows)] = tree.query(np.stack([rows, cols], axis=1))[0]
+        done += len(rows)
+        found = np.zeros(len(rows), np.bool_)
+        for context in contexts:
+            top, bottom = context.span(rows, draw.shape[0])
+            left, right = context.span(cols, draw.shape[1], axis=1)
+            found |= counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left] > 0
+        seen += int(np.count_nonzero(found))
+    least = float(far.min())
+    return Leakage(seen / len(far), float(np.median(far, overwrite_input=True)), least)
+
+
+def _summed(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return a summed-area table (Crow 1984) of a (rows, cols) mask: it counts any rectangle's pixels in four reads."""
+    counts = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int32)
+    for row, inside in enumerate(mask):
+        np.cumsum(inside, out=counts[row + 1, 1:])
+        counts[row + 1] += counts[row]
+    return counts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,17 +49,13 @@ def bench(
 
     What a change of features made of it: `hsifeat bench new.zarr --compare report/results.json --out new-report`
     """
-    from classifiers.comparison.changes import since
     from classifiers.comparison.compare import compare as run
     from classifiers.comparison.entries import fitting_heads
     from classifiers.comparison.files import JSON, PAGE, write_files
     from classifiers.comparison.sweep import HEAD
-    from classifiers.comparison.tables import read_json
     from classifiers.splits import separate
     from hsifeat import terminal
 
-    if compare is not None:
-        read_json(compare)  # A wrong file is told before anything runs.
     with terminal.progress() as listen:
         comparison = run(
             stores,
@@ -74,11 +69,10 @@ def bench(
             sweep=HEAD if sweep else None,
             jobs=jobs,
             out=out,
+            older=compare,
             command=" ".join(["hsifeat", *sys.argv[1:]]),
             listen=listen,
         )
-        if compare is not None:
-            comparison = replace(comparison, changes=since(comparison, compare))
         write_files(comparison, out, listen=listen)
     _show(comparison)
     terminal.say(f"report: {out / PAGE} (beside it {JSON}, tables, figures and maps)")

@@ -108,6 +108,7 @@ def extract(
 
 def _show_job(job: Job) -> None:
     from hsifeat import terminal
+    from hsifeat.work.durations import duration
 
     plan = job.plan
     terminal.show_table(f"{job.place} ({'there' if job.store else 'new'})", plan.rows_of_table(), plan.TABLE)
@@ -118,7 +119,7 @@ def _show_job(job: Job) -> None:
     terminal.say(f"{sort}: {plan.tiles} in all" + (f", {again} more for those on borders of units" if again else ""))
     terminal.say(f"passes: {plan.passes} of a {tile}-px tile (of {plan.all_passes}), batches of {batch}")
     terminal.say(f"to write: at most {job.needed_bytes / 1e6:.1f} MB")
-    terminal.say(f"time: about {seconds / 60:.1f} min on {job.extractor.device} (from one timed batch)")
+    terminal.say(f"time: about {duration(seconds)} on {job.extractor.device} (from one timed batch)")
     terminal.say(
         f"memory: about {job.extractor.peak_bytes(plan) / 1e6:.0f} MB beside the model's weights and activations"
     )

@@ -102,7 +102,7 @@ def add_all(comparison):
         for at, entry in enumerate(entries):
             for n in (5, 10, 20, 50):
                 oa = 0.3 + 0.12 * np.log10(n) - 0.02 * at
-                comparison.curves.append(Curve(entry, split, n, (float(oa), 0.02), 2))
+                comparison.curves.append(Curve(entry, split, n, (float(oa), 0.02), 2, 4.5 * n))
         comparison.drawn.append(
             DrawnSplit(split, {entry.columns: 0.5 for entry in entries}, {e.columns: "all" for e in entries}, 3.2, 1.0)
         )

@@ -240,7 +240,7 @@ def test_what_changed_since_an_older_report_is_told(store_path, report, tmp_path
     assert "since then: lda on planes of small on random:0.3: the same, OA" in lines
     assert "since then: logistic on spectra on random:0.3: only in the older comparison" in lines
     changes = read_json(tmp_path / "report" / "results.json")["changes"]
-    assert {c["test"] for c in changes if c["after"] is not None} == {"paired"}
+    assert {c["test"] for c in changes if c["after"] is not None} == {"bootstrap"}
     wrong = hsifeat(tmp_path, *bench, "--compare", store_path / "zarr.json", "--out", "none")
     assert "has schema version None" in wrong.communicate()[1] and wrong.returncode == 1
     assert not (tmp_path / "none").exists()

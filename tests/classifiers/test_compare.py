@@ -216,6 +216,11 @@ def test_learning_curves_are_over_nested_training_pixels_of_the_disjoint_split(s
     draw = parse_split(SPLITS[1]).draw(labels, 0)
     two, five = (few(draw, labels, count, 0) for count in (2, 5))
     assert (np.bincount(labels.classes[two.train])[1:] == 2).all()
+    record = Record(tmp_path / "record")
+    trained = [record.read_draw(r.draw)["train"] for r in found.results if r.run.split == SPLITS[1]]
+    given = [np.bincount(labels.classes.flat[train]) for train in trained]
+    for point in found.curves:
+        assert point.train_pixels == np.mean([np.minimum(counts, point.per_class).sum() for counts in given])
     assert (five.train | two.train == five.train).all() and (draw.train | five.train == draw.train).all()
     assert (two.test == draw.test).all()
 

@@ -1,24 +1,19 @@
-"""Which entries are told apart, from predictions that a record holds, and what changed since an older comparison."""
+"""Which entries are told apart, from predictions that a record holds."""
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import ndimage, stats
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score
 
-from classifiers.comparison import judging
-from classifiers.comparison.changes import since
+from classifiers.comparison import outcomes
 from classifiers.comparison.judging import judge
 from classifiers.comparison.record import Record, draw_key
 from classifiers.comparison.runs import Entry, Run, RunResult
-from classifiers.comparison.tables import write_json
 from classifiers.metrics import score
 from classifiers.splits import parse_split
-from hsifeat.errors import HsifeatError
 from hsifeat.scenes import Labels
-from tests.classifiers.comparisons import build
 from tests.small import small_labels
 
 SPLIT = "random:0.2"
@@ -110,8 +105,8 @@ def drawn_pixels(fields, draws, weights):
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
 def test_intervals_are_those_of_resampled_pixels_and_scikit_learn(tmp_path, monkeypatch):
-    monkeypatch.setattr(judging, "RESAMPLES", 30)
-    monkeypatch.setattr(judging, "_RESAMPLES_PER_PAIR", 0)
+    monkeypatch.setattr(outcomes, "RESAMPLES", 30)
+    monkeypatch.setattr(outcomes, "_RESAMPLES_PER_TEST", 0)
     classes = small_labels()
     classes[:9] = np.where(classes[:9] == 2, 5, classes[:9])  # a class that lies in few fields is missing in some draws
     labels = Labels("fields", classes)
@@ -199,77 +194,3 @@ def test_one_entry_has_nothing_to_be_compared_with(tmp_path):
     assert (
         told.verdicts[SPLIT] == f"film on spectra is the only entry on {SPLIT}, so there is nothing to compare it with"
     )
-
-
-def better(results, points, draw=None):
-    """Raise the accuracy of every run a little, each by another amount; under other draws if one is named."""
-    return [
-        replace(
-            r,
-            scores=replace(r.scores, oa=r.scores.oa + points + 0.001 * r.run.seed),
-            draw=r.draw if draw is None else f"{draw}{r.run.seed}",
-        )
-        for r in results
-    ]
-
-
-def older_and_newer(tmp_path, change, **options):
-    older = build(seeds=4, **options)[0]
-    older.results[:] = [replace(r, draw=f"draw{r.run.seed}") for r in older.results]
-    write_json(older, tmp_path / "old.json")
-    return older, replace(older, results=change(older.results))
-
-
-def test_what_changed_is_paired_over_the_same_draws(tmp_path):
-    older, newer = older_and_newer(tmp_path, lambda results: better(results, 0.02))
-    changes = since(newer, tmp_path / "old.json")
-    assert len(changes) == 6
-    for c in changes:
-        old, new = (
-            [r.scores.oa for r in of.results if (r.run.entry, r.run.split) == (c.entry, c.split)]
-            for of in (older, newer)
-        )
-        assert (c.test, c.seeds) == ("paired", 4)
-        assert c.p == pytest.approx(stats.ttest_rel(new, old).pvalue)
-        assert (c.before, c.after) == (pytest.approx(np.mean(old)), pytest.approx(np.mean(new)))
-        assert "+2.15 points): more than noise (paired over 4 seeds" in c.verdict
-    assert [c.p_holm for c in changes] == pytest.approx(stepped_down([c.p for c in changes]))
-
-
-def test_other_draws_are_compared_by_welchs_test(tmp_path):
-    older, newer = older_and_newer(tmp_path, lambda results: better(results, 0.0002, draw="other"))
-    for c in since(newer, tmp_path / "old.json"):
-        old, new = (
-            [r.scores.oa for r in of.results if (r.run.entry, r.run.split) == (c.entry, c.split)]
-            for of in (older, newer)
-        )
-        assert c.test == "Welch"
-        assert c.p == pytest.approx(stats.ttest_ind(new, old, equal_var=False).pvalue)
-        assert "can't be told from noise (Welch: other draws" in c.verdict
-
-
-def test_nothing_changed_and_what_only_one_has_is_said(tmp_path):
-    _, newer = older_and_newer(tmp_path, lambda results: results[: len(results) - 1])
-    newer.results[:] = [
-        replace(r, run=replace(r.run, entry=replace(r.run.entry, head="new"))) if r.run.entry.head == "svm" else r
-        for r in newer.results
-    ]
-    said = [c.verdict for c in since(newer, tmp_path / "old.json")]
-    assert sum("only in the newer comparison" in text for text in said) == 2
-    assert sum("only in the older comparison" in text for text in said) == 2
-    assert sum(": the same, OA" in text for text in said) == 4
-
-
-def test_one_seed_cannot_tell_a_change(tmp_path):
-    older = build(seeds=1)[0]
-    write_json(older, tmp_path / "old.json")
-    changes = since(replace(older, results=better(older.results, 0.1)), tmp_path / "old.json")
-    assert all(c.p is None and "one seed can't tell whether that is more than noise" in c.verdict for c in changes)
-
-
-def test_a_file_that_is_no_comparison_is_refused(tmp_path):
-    (tmp_path / "old.json").write_text('{"schema_version": 2, "scene": {}}')
-    with pytest.raises(
-        HsifeatError, match=r"old.json is no comparison that hsifeat bench wrote: scene.name: Field required"
-    ):
-        since(build()[0], tmp_path / "old.json")

@@ -66,7 +66,7 @@ def test_a_context_is_what_padding_and_interpolation_let_in(length, window, tile
 def test_shares_and_distances_are_brute_force_s(seed, rows, cols, tiles, window):
     side = np.random.default_rng(seed).choice(3, (rows, cols), p=[0.5, 0.05, 0.45])
     side[0, 0], side[-1, -1] = 1, 2
-    draw = Draw(side == 1, side == 2, ())
+    draw = Draw.of(side == 1, side == 2)
     contexts = {Context(window), Context(1, tiles)}
     train, test = np.argwhere(draw.train), np.argwhere(draw.test)
     seen = [

@@ -88,7 +88,8 @@ def test_everything_that_is_known_is_told(tmp_path):
     (pairs, _) = (table for table in parsed.tables if table[0][0][0] == "first")
     assert [cell[0] for cell in pairs[1][2:7]] == ["+1.00", "-0.50 to +2.50", "0.120", "< 0.001", "can't be told apart"]
     assert "t50/up_blocks.2: OA 70.0 ± 1.0 %" in text
-    assert "labels per class" in text
+    (curves, _) = (table for table in parsed.tables if table[0][0][0] == "entry" and len(table) == 1 + len(ENTRIES))
+    assert [cell[0] for cell in curves[0][1:]] == ["522 px", "1045 px", "2090 px", "50225 px"]
     assert "mlp gives no probabilities" in text
     alts = [image["alt"] for image in parsed.named("img")]
     assert sum(alt.startswith("Clusters of") for alt in alts) == 8

@@ -10,7 +10,7 @@ from PIL import Image
 from classifiers.comparison import figures, maps
 from classifiers.comparison.page.facts import facts_of
 from classifiers.comparison.page.findings import dot_plot
-from classifiers.comparison.page.planes import cluster_colours, curve_lines, sweep_map, weight_map
+from classifiers.comparison.page.planes import cluster_colours, curve_lines, curve_pixels, sweep_map, weight_map
 from tests.classifiers.comparisons import add_all, build
 
 
@@ -87,6 +87,12 @@ def test_heat_map_writes_every_value_and_leaves_gaps():
     assert sorted(texts(figures.heat_map(values, "OA, %"))) == sorted(expected)
 
 
+def test_learning_curves_say_how_many_pixels_they_learn_from_where_that_is_known():
+    line = figures.Line("svm", (5, 20), (0.4, 0.5), (0.01, 0.02))
+    assert {"5", "62 px", "20", "1,210 px"} <= set(texts(figures.learning_curves([line], "OA, %", {5: 62.4, 20: 1210})))
+    assert not [text for text in texts(figures.learning_curves([line], "OA, %")) if "px" in text]
+
+
 @pytest.mark.parametrize("medium", ["page", "svg", "png"])
 def test_plots_are_drawn_for_the_page_and_as_files(medium):
     comparison = add_all(build()[0])
@@ -95,7 +101,7 @@ def test_plots_are_drawn_for_the_page_and_as_files(medium):
         dot_plot(facts_of(comparison), medium),
         sweep_map(comparison.sweep.alone, medium),
         weight_map(next(iter(comparison.mixing.values())), medium),
-        figures.learning_curves(curve_lines(comparison.curves), "OA, %", medium),
+        figures.learning_curves(curve_lines(comparison.curves), "OA, %", curve_pixels(comparison.curves), medium),
         figures.panels(panels, cluster_colours(comparison.panels), medium),
     ]
     for picture in drawn:

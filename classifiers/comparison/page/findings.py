@@ -8,8 +8,9 @@ from typing import Any
 
 from classifiers.comparison import figures
 from classifiers.comparison.overview import gap_line, leakage_line
-from classifiers.comparison.page.facts import DISJOINT, LEAKS, Facts, SplitFacts, duration, percent, size
+from classifiers.comparison.page.facts import DISJOINT, LEAKS, Facts, SplitFacts, percent, size
 from classifiers.comparison.runs import Summary
+from hsifeat.work.durations import duration
 
 _VISITED = ", as the rest of a scene does when only a few places were visited"
 _TOUCHES = ": no buffer keeps them apart, as that of blocks:12+4:0.1 does"

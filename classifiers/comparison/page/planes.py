@@ -24,13 +24,17 @@ class PanelGrid:
 
 @dataclass(frozen=True)
 class CurveTable:
-    """Learning curves under one split: the picture's address and how many it draws, labels per class, all entries' points."""
+    """Learning curves under one split: the picture's address and how many it draws, and the points of all entries.
+
+    They are by the most labels of a class, for which `pixels` says how many that is of all classes, where it is known.
+    """
 
     split: str
     leaks: bool
     picture: str
     drawn: int
     per_class: tuple[int, ...]
+    pixels: Mapping[float, float]
     entries: tuple[tuple[str, tuple[Curve | None, ...]], ...]
 
 
@@ -61,6 +65,11 @@ def curve_lines(curves: Sequence[Curve]) -> list[figures.Line]:
     return lines
 
 
+def curve_pixels(curves: Sequence[Curve]) -> dict[float, float]:
+    """Return the training pixels of all classes for each number of labels per class, where they are known."""
+    return {curve.per_class: curve.train_pixels for curve in curves if curve.train_pixels is not None}
+
+
 def curve_tables(facts: Facts) -> list[CurveTable]:
     """Return the learning curves under each split that has some."""
     tables = []
@@ -75,8 +84,11 @@ def curve_tables(facts: Facts) -> list[CurveTable]:
                 split=split.name,
                 leaks=split.kind == LEAKS,
                 drawn=min(len(figures.LINES), len(_best_last(curves))),
-                picture=figures.data_uri(figures.learning_curves(curve_lines(curves), "overall accuracy, %")),
+                picture=figures.data_uri(
+                    figures.learning_curves(curve_lines(curves), "overall accuracy, %", curve_pixels(curves))
+                ),
                 per_class=numbers,
+                pixels=curve_pixels(curves),
                 entries=tuple((str(entry), tuple(at.get((entry, n)) for n in numbers)) for entry in _best_last(curves)),
             )
         )
