@@ -13,7 +13,7 @@ from hsifeat.projection.fitted import Projection
 from hsifeat.projection.rule import ProjectionRule, parse_projection
 from hsifeat.scenes import open_labels
 from hsifeat.scenes.band_lists import say_bands
-from hsifeat.scenes.blocks import blocks, sample_band
+from hsifeat.scenes.blocks import blocks, sample_bands
 from hsifeat.scenes.colours import rgb_bands
 from hsifeat.scenes.scene import Scene
 
@@ -132,9 +132,9 @@ def _stretched(
 ) -> Projection:
     weights = np.zeros((scene.bands, len(bands)))
     offset = np.empty(len(bands))
-    samples = [sample_band(scene.cube, band, seen) for band in bands]
-    common = np.percentile(np.concatenate(samples), rule.percentiles) if rule.joint else None
-    for channel, (band, values) in enumerate(zip(bands, samples, strict=True)):
+    samples = sample_bands(scene.cube, bands, seen)
+    common = np.percentile(samples, rule.percentiles) if rule.joint else None
+    for channel, (band, values) in enumerate(zip(bands, samples.T, strict=True)):
         low, high = np.percentile(values, rule.percentiles) if common is None else common
         weights[band, channel] = scale = 2 / max(high - low, 1e-12)
         offset[channel] = -1 - scale * low

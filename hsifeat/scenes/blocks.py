@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,34 +61,42 @@ def count_values(values: NDArray[np.integer]) -> dict[int, int]:
     return dict(sorted(totals.items()))
 
 
-def sample_band(cube: Cube, band: int, valid: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Read valid values of a band, evenly thinned to about a million in a large scene.
+def read_bands(cube: Cube, rows: slice, cols: slice, bands: Sequence[int]) -> NDArray[Any]:
+    """Read some bands of a block: at once from a Zarr array, whose chunks hold all of them; else one by one, as files lie."""
+    if hasattr(cube, "oindex"):
+        return np.asarray(cube.oindex[rows, cols, list(bands)])
+    return np.stack([np.asarray(cube[rows, cols, band]) for band in bands], axis=-1)
+
+
+def sample_bands(cube: Cube, bands: Sequence[int], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Read valid values of some bands, evenly thinned to about a million pixels in a large scene.
 
     Parameters
     ----------
     cube : array-like of shape (rows, cols, bands)
         The scene's values.
-    band : int
-        Which band, from 0.
+    bands : sequence of int
+        Which bands, from 0.
     valid : (rows, cols) bool array
         Pixels that count.
 
     Returns
     -------
-    (n,) float64 array
-        Those on a regular grid; every k-th one, if none of them lies on the grid.
+    (n, bands) float64 array
+        Pixels on a regular grid; every k-th one, if none of them lies on the grid.
     """
     rows, cols, _ = cube.shape
     step = int(np.ceil(np.sqrt(rows * cols / _SAMPLE_PIXELS)))
     mask = valid[::step, ::step]
     if mask.any() or step == 1:
-        return np.asarray(cube[::step, ::step, band])[mask].astype(np.float64)
+        grid = slice(None, None, step)
+        return read_bands(cube, grid, grid, bands)[mask].astype(np.float64)
     stride = -(-int(np.count_nonzero(valid)) // _SAMPLE_PIXELS)
     found, seen = [], 0
     for block in blocks(rows, cols):
         mask = valid[block.slices]
         if mask.any():
-            values = np.asarray(cube[(*block.slices, band)])[mask]
+            values = read_bands(cube, *block.slices, bands)[mask]
             found.append(values[-seen % stride :: stride].astype(np.float64))
             seen += len(values)
-    return np.concatenate(found) if found else np.empty(0)
+    return np.concatenate(found) if found else np.empty((0, len(bands)))

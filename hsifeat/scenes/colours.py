@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.scenes.blocks import blocks, sample_band
+from hsifeat.scenes.blocks import blocks, read_bands, sample_bands
 from hsifeat.types import Cube
 
 # Twenty colours that stay apart for colour-blind eyes as far as twenty can: hues alternate in lightness. None is black,
@@ -80,15 +80,14 @@ def false_colour(
     picture = np.zeros((*seen.shape, 3), dtype=np.uint8)
     if not mask.any():
         return picture
-    for channel, band in enumerate(rgb_bands(bands, wavelengths_nm)):
-        low, high = np.percentile(sample_band(cube, band, mask), [2, 98])
-        for block in blocks(*seen.shape):
-            good = seen[block.slices]
-            wanted = tuple(
-                slice(s.start * step, min(s.stop * step, n), step)
-                for s, n in zip(block.slices, mask.shape, strict=True)
-            )
-            values = np.asarray(cube[(*wanted, band)], dtype=np.float64)[good]
-            stretched = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
-            picture[(*block.slices, channel)][good] = np.round(stretched * 255).astype(np.uint8)
+    shown = rgb_bands(bands, wavelengths_nm)
+    low, high = np.percentile(sample_bands(cube, shown, mask), [2, 98], axis=0)
+    for block in blocks(seen.shape[0], seen.shape[1], 3):
+        good = seen[block.slices]
+        height, width = (
+            slice(s.start * step, min(s.stop * step, n), step) for s, n in zip(block.slices, mask.shape, strict=True)
+        )
+        values = read_bands(cube, height, width, shown)[good].astype(np.float64)
+        stretched = np.clip((values - low) / np.maximum(high - low, 1e-12), 0, 1)
+        picture[block.slices][good] = np.round(stretched * 255).astype(np.uint8)
     return picture

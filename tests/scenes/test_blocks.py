@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hsifeat.projection import fit_projection
 from hsifeat.scenes import Scene, open_labels
 from hsifeat.scenes import blocks as room
-from hsifeat.scenes.blocks import VALUES_AT_A_TIME, blocks, count_values, sample_band
+from hsifeat.scenes.blocks import VALUES_AT_A_TIME, blocks, count_values, read_bands, sample_bands
 from hsifeat.scenes.colours import false_colour, rgb_bands
 
 
@@ -70,17 +70,27 @@ def test_fits_read_no_more_than_a_block(scene):
 @pytest.mark.usefixtures("small_blocks")
 def test_a_large_scene_is_sampled_on_a_grid(scene):
     valid = np.ones((75, 53), bool)
-    np.testing.assert_array_equal(sample_band(scene.cube, 2, valid), scene.cube[::4, ::4, 2].ravel())
+    np.testing.assert_array_equal(sample_bands(scene.cube, [2, 0], valid), scene.cube[::4, ::4, [2, 0]].reshape(-1, 2))
 
 
 @pytest.mark.usefixtures("small_blocks")
 def test_pixels_beside_the_grid_are_found(scene):
     valid = np.zeros((75, 53), bool)
     valid[1::4, 1::2] = True
-    seen = scene.cube[:, :, 2][valid]
+    seen = scene.cube[:, :, [2]][valid]
     assert len(seen) == 494
-    np.testing.assert_array_equal(sample_band(scene.cube, 2, valid), seen[::2])
-    assert not len(sample_band(scene.cube, 2, np.zeros_like(valid)))
+    np.testing.assert_array_equal(sample_bands(scene.cube, [2], valid), seen[::2])
+    assert sample_bands(scene.cube, [2, 3], np.zeros_like(valid)).shape == (0, 2)
+
+
+def test_bands_of_a_zarr_array_are_those_of_an_array(scene):
+    import zarr
+
+    chunked = zarr.array(scene.cube, chunks=(32, 32, scene.cube.shape[2]))
+    for rows, cols in ((slice(3, 40), slice(50, 53)), (slice(None, None, 4), slice(1, None, 7))):
+        wanted = scene.cube[rows, cols][..., [7, 1, 2]]
+        np.testing.assert_array_equal(read_bands(chunked, rows, cols, (7, 1, 2)), wanted)
+        np.testing.assert_array_equal(read_bands(scene.cube, rows, cols, (7, 1, 2)), wanted)
 
 
 def test_false_colour_is_the_stretched_bands(scene):
