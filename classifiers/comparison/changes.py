@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from classifiers.comparison.judging import draw_accuracies, outcomes
 from classifiers.comparison.older import Older, pair_stores
+from classifiers.comparison.outcomes import draw_accuracies, outcomes
 from classifiers.comparison.record import Record
 from classifiers.comparison.results import Change
 from classifiers.comparison.runs import Entry, RunResult

@@ -178,7 +178,7 @@ def compare(
         pairs=told.pairs,
         verdicts=told.verdicts,
         intervals=told.intervals,
-        recall_intervals=told.recall_intervals,
+        gap_intervals=told.gap_intervals,
         curves=points,
         sweep=swept,
         mixing=_mixing(results, tells),

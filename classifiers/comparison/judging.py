@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from classifiers.comparison.outcomes import Outcomes, outcomes, resamples_for
 from classifiers.comparison.record import Record
 from classifiers.comparison.results import Pair
-from classifiers.comparison.runs import Entry, RunResult
+from classifiers.comparison.runs import Entry, Intervals, RunResult, gap_splits
 from classifiers.comparison.statistics import (
     FIELDS_AT_LEAST,
     LEVEL,
-    RESAMPLES,
+    accuracy,
+    agreement,
+    bootstrap,
     holm,
     interval,
     label_fields,
     mcnemar,
-    resample,
     sign_p,
-    tally,
 )
 from hsifeat.scenes import Labels
-
-# So many draws for each of the tests that a p-value is corrected for, or none could ever be small enough.
-_RESAMPLES_PER_TEST = 100
 
 
 @dataclass(frozen=True)
@@ -41,31 +37,16 @@ class Judgement:
         Every two entries under every split.
     verdicts : dict of str to str
         A sentence a split.
-    intervals : dict of (Entry, str) to (low, high)
-        95 % interval of OA of an entry under a split, where one can be given.
-    recall_intervals : dict of (Entry, str) to dict of int to (low, high)
-        And of the recall of the classes for which one can be given.
+    intervals : dict of (Entry, str) to Intervals
+        Those of an entry under a split, where any can be given.
+    gap_intervals : dict of Entry to (low, high)
+        95 % interval of the OA on the first random split less that on the first disjoint one, where one can be given.
     """
 
     pairs: list[Pair] = field(default_factory=list)
     verdicts: dict[str, str] = field(default_factory=dict)
-    intervals: dict[tuple[Entry, str], tuple[float, float]] = field(default_factory=dict)
-    recall_intervals: dict[tuple[Entry, str], dict[int, tuple[float, float]]] = field(default_factory=dict)
-
-
-E = TypeVar("E", bound=Hashable)
-
-
-@dataclass(frozen=True)
-class Outcomes(Generic[E]):
-    """What entries have right of the same test pixels: per seed and field, and pixel by pixel under the first seed."""
-
-    entries: list[E]
-    accuracy: NDArray[np.float64]  # (entries,)
-    right: NDArray[np.float64]  # (entries, seeds, fields)
-    pixels: NDArray[np.float64]  # (seeds, fields)
-    classes: NDArray[np.integer]  # (fields,) class of each field
-    first: NDArray[np.bool_]  # (entries, test pixels of the first seed)
+    intervals: dict[tuple[Entry, str], Intervals] = field(default_factory=dict)
+    gap_intervals: dict[Entry, tuple[float, float]] = field(default_factory=dict)
 
 
 def judge(results: Sequence[RunResult], record: Record, labels: Labels) -> Judgement:
@@ -82,69 +63,35 @@ def judge(results: Sequence[RunResult], record: Record, labels: Labels) -> Judge
     """
     fields = label_fields(labels.classes)
     told = Judgement()
-    for split in dict.fromkeys(r.run.split for r in results):
+    splits = list(dict.fromkeys(r.run.split for r in results))
+    between = gap_splits(splits) or ()
+    beside = {}
+    for split in splits:
         mine = [r for r in results if r.run.split == split]
         draws = {seed: record.read_draw(draw) for seed, draw in sorted({r.run.seed: r.draw for r in mine}.items())}
         entries = list(dict.fromkeys(r.run.entry for r in mine))
         predictions = ((r.run.entry, r.run.seed, record.read_predictions(r.key)) for r in mine)
-        _judge_split(split, outcomes(entries, draws, predictions, fields), told)
+        counted = outcomes(entries, draws, predictions, fields)
+        _judge_split(split, counted, told)
+        if split in between:
+            beside[split] = counted
+    if between:
+        told.gap_intervals.update(_gap_intervals(*(beside[split] for split in between)))
     return told
-
-
-def outcomes(
-    entries: list[E],
-    draws: Mapping[int, Mapping[str, NDArray[np.integer]]],
-    predictions: Iterable[tuple[E, int, NDArray[np.integer]]],
-    fields: NDArray[np.int32],
-) -> Outcomes[E]:
-    """Count what entries have right in each field under each seed.
-
-    Parameters
-    ----------
-    entries : list
-        Whoever predicted.
-    draws : dict of int to dict
-        For each seed, as `Record.read_draw` gives it.
-    predictions : iterable of (entry, seed, (n,) integer array)
-        For each entry and seed, the predicted class of each test pixel.
-    fields : (rows, cols) int32 array
-        As `label_fields` gives it.
-    """
-    # Only fields with test pixels count.
-    tested, codes = np.unique(np.concatenate([fields.flat[d["test"]] for d in draws.values()]), return_inverse=True)
-    at = dict(zip(draws, np.split(codes, np.cumsum([len(d["test"]) for d in draws.values()])[:-1]), strict=True))
-    truth = np.zeros(len(tested), np.int64)
-    for seed, draw in draws.items():
-        truth[at[seed]] = draw["truth"]
-    seeds = list(draws)
-    right = np.zeros((len(entries), len(seeds), len(tested)))
-    first = np.zeros((len(entries), len(at[seeds[0]])), np.bool_)
-    for who, seed, predicted in predictions:
-        correct = predicted == draws[seed]["truth"]
-        entry = entries.index(who)
-        right[entry, seeds.index(seed)] = tally(correct, at[seed], len(tested))
-        if seed == seeds[0]:
-            first[entry] = correct
-    pixels = np.stack([tally(np.ones(len(at[seed]), np.bool_), at[seed], len(tested)) for seed in seeds])
-    accuracy = (right.sum(axis=2) / pixels.sum(axis=1)).mean(axis=1)
-    return Outcomes(entries, accuracy, right, pixels, truth, first)
-
-
-def draw_accuracies(of: Outcomes[E], tests: int) -> NDArray[np.float64]:
-    """Draw the accuracies (entries, resamples) by `resample`, often enough for p-values that are corrected for so many tests."""
-    return resample(of.right, of.pixels, resamples=max(RESAMPLES, _RESAMPLES_PER_TEST * tests))
 
 
 def _judge_split(split: str, of: Outcomes[Entry], told: Judgement) -> None:
     couples = list(combinations(range(len(of.entries)), 2))
-    seeds, fields = of.pixels.shape
-    why = _why_not(seeds, fields)
+    why, means = of.why_not, of.accuracy
     drawn = None
     if why is None:
-        drawn = draw_accuracies(of, len(couples))
-        for entry, draws in zip(of.entries, drawn, strict=True):
-            told.intervals[entry, split] = interval(draws)
-        _judge_classes(split, of, told)
+        score = agreement(of.given, of.truth, len(of.seeds))
+        scores = bootstrap(score, len(of.seeds), [len(of.classes)], resamples=resamples_for(len(couples)))
+        drawn = scores[:, 0]
+        recall = _recall_intervals(of)
+        for entry, of_entry, of_classes in zip(of.entries, scores, recall, strict=True):
+            oa, aa, kappa = (interval(draws) for draws in of_entry)
+            told.intervals[entry, split] = Intervals(oa, aa, kappa, of_classes)
     p = p_holm = None
     if drawn is not None:
         p = np.array([sign_p(drawn[i] - drawn[j]) for i, j in couples])
@@ -157,7 +104,7 @@ def _judge_split(split: str, of: Outcomes[Entry], told: Judgement) -> None:
             split=split,
             first=of.entries[i],
             second=of.entries[j],
-            difference=float(of.accuracy[i] - of.accuracy[j]),
+            difference=float(means[i] - means[j]),
             low=low,
             high=high,
             p=None if p is None else float(p[k]),
@@ -170,23 +117,35 @@ def _judge_split(split: str, of: Outcomes[Entry], told: Judgement) -> None:
     told.verdicts[split] = _verdict(split, of, [p for p in told.pairs if p.split == split], why)
 
 
-def _judge_classes(split: str, of: Outcomes[Entry], told: Judgement) -> None:
+def _recall_intervals(of: Outcomes[Entry]) -> list[dict[int, tuple[float, float]]]:
+    """Return for each entry the interval of the recall of each class that lies in enough fields, which are drawn alone."""
+    found: list[dict[int, tuple[float, float]]] = [{} for _ in of.entries]
     for number, count in zip(*np.unique(of.classes, return_counts=True), strict=True):
         if count < FIELDS_AT_LEAST:
             continue
         mine = of.classes == number
-        drawn = resample(of.right[:, :, mine], of.pixels[:, mine])
-        for entry, draws in zip(of.entries, drawn, strict=True):
-            told.recall_intervals.setdefault((entry, split), {})[int(number)] = interval(draws)
+        drawn = bootstrap(accuracy(of.right[:, :, mine], of.pixels[:, mine]), len(of.seeds), [count])
+        for of_entry, draws in zip(found, drawn, strict=True):
+            of_entry[int(number)] = interval(draws)
+    return found
 
 
-def _why_not(seeds: int, fields: int) -> str | None:
-    """Say why no interval can be given, if none can."""
-    if seeds < 2:
-        return "one seed says nothing of the spread over draws: run more seeds"
-    if fields < FIELDS_AT_LEAST:
-        return f"the test pixels lie in {fields} fields, and {FIELDS_AT_LEAST} are needed"
-    return None
+def _gap_intervals(there: Outcomes[Entry], apart: Outcomes[Entry]) -> dict[Entry, tuple[float, float]]:
+    """Return for each entry the interval of its accuracy in one split less that in another, whose seeds are the same.
+
+    Seeds are drawn in pairs, and the fields of each split on their own.
+    """
+    if there.why_not or apart.why_not or there.seeds != apart.seeds:
+        return {}
+    both = [entry for entry in there.entries if entry in apart.entries]
+    fields = [len(of.classes) for of in (there, apart)]
+    first, second = (
+        accuracy(of.right[[of.entries.index(entry) for entry in both]], of.pixels) for of in (there, apart)
+    )
+    drawn = bootstrap(
+        lambda of_fields: first(of_fields[: fields[0]]) - second(of_fields[fields[0] :]), len(there.seeds), fields
+    )
+    return {entry: interval(draws) for entry, draws in zip(both, drawn, strict=True)}
 
 
 def _with_verdict(pair: Pair, why: str | None) -> Pair:

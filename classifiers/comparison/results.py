@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.runs import Entry, RunResult, Summary, summarise
+from classifiers.comparison.runs import Entry, Gap, Intervals, RunResult, Summary, gap_splits, summarise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -266,10 +266,10 @@ class Comparison:
         Weights that a head learned for each plane: t, layer, weight. Of seed 0 under the disjoint split.
     sweep : Sweep or None
         Every plane on its own.
-    intervals : dict of (Entry, str) to (low, high)
-        For an entry under a split, the 95 % interval of its OA over seeds and fields, where one can be given.
-    recall_intervals : dict of (Entry, str) to dict of int to (low, high)
-        And of the recall of classes.
+    intervals : dict of (Entry, str) to Intervals
+        Those of an entry under a split, where any can be given.
+    gap_intervals : dict of Entry to (low, high)
+        95 % interval of the gap between the first random and the first disjoint split, where one can be given.
     georeference : Georeference or None
         Where the scene lies.
     changes : list of Change
@@ -295,21 +295,27 @@ class Comparison:
     sweep: Sweep | None = None
     costs: dict[str, Any] = field(default_factory=dict)
     panels: list[Panel] = field(default_factory=list)
-    intervals: dict[tuple[Entry, str], tuple[float, float]] = field(default_factory=dict)
-    recall_intervals: dict[tuple[Entry, str], dict[int, tuple[float, float]]] = field(default_factory=dict)
+    intervals: dict[tuple[Entry, str], Intervals] = field(default_factory=dict)
+    gap_intervals: dict[Entry, tuple[float, float]] = field(default_factory=dict)
     georeference: Georeference | None = None
     changes: list[Change] = field(default_factory=list)
 
     @cached_property
     def summary(self) -> list[Summary]:
-        """Mean and standard deviation over seeds, entry by entry and split by split."""
+        """Mean, standard deviation and intervals over seeds, entry by entry and split by split."""
+        return summarise(self.results, self.intervals)
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """How much higher OA is on the first random split than on the first disjoint one, for each entry run on both."""
+        splits = gap_splits(dict.fromkeys(cell.split for cell in self.summary))
+        if splits is None:
+            return []
+        there, apart = ({cell.entry: cell.oa[0] for cell in self.summary if cell.split == split} for split in splits)
         return [
-            replace(
-                cell,
-                interval=self.intervals.get((cell.entry, cell.split)),
-                recall_intervals=self.recall_intervals.get((cell.entry, cell.split), {}),
-            )
-            for cell in summarise(self.results)
+            Gap(entry, *splits, oa - apart[entry], self.gap_intervals.get(entry))
+            for entry, oa in there.items()
+            if entry in apart
         ]
 
     @cached_property

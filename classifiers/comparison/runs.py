@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.metrics import Scores
+from classifiers.splits import kind_of
 
 
 @dataclass(frozen=True, order=True)
@@ -124,19 +127,74 @@ class RunResult:
 
 
 @dataclass(frozen=True)
+class Intervals:
+    """95 % intervals (low, high) of an entry's scores under a split, over seeds and fields.
+
+    Attributes
+    ----------
+    oa, aa, kappa : (low, high)
+        Of the means over seeds.
+    recall : dict of int to (low, high)
+        Of each class that lies in at least 10 fields.
+    """
+
+    oa: tuple[float, float]
+    aa: tuple[float, float]
+    kappa: tuple[float, float]
+    recall: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How much higher the OA of an entry is where test pixels lie among the training pixels.
+
+    Attributes
+    ----------
+    random, disjoint : str
+        The splits.
+    difference : float
+        Mean OA under `random` less that under `disjoint`.
+    interval : (low, high) or None
+        Its 95 % interval over seeds and fields, where one can be given.
+    """
+
+    entry: Entry
+    random: str
+    disjoint: str
+    difference: float
+    interval: tuple[float, float] | None = None
+
+
+def gap_splits(splits: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first random and the first disjoint of some splits; None where either is missing.
+
+    >>> gap_splits(["blocks:12+4:0.1", "official", "random:0.1"])
+    ('random:0.1', 'blocks:12+4:0.1')
+    """
+    kinds: dict[str, str] = {}
+    for split in splits:
+        kinds.setdefault(kind_of(split), split)
+    return (kinds["random"], kinds["disjoint"]) if {"random", "disjoint"} <= kinds.keys() else None
+
+
+@dataclass(frozen=True)
 class Summary:
     """An entry under one split, over its seeds: mean and sample standard deviation (0 for a single seed).
 
     Attributes
     ----------
+    left_out : dict of int to int
+        Under how many seeds a class is left out; it is in the averages of the other seeds.
+    class_counts : tuple of int
+        Over how many classes AA is: every number that occurs under a seed, ascending.
     f1 : dict of int to (mean, sd)
         F1 of each class.
     test_counts : dict of int to float
         Test pixels of each class, mean over the seeds that have any.
     class_seeds : dict of int to int
         Under how many seeds each class has test pixels; its means are over these.
-    interval : (low, high) or None
-        95 % interval of OA over seeds and fields; None for a single seed, or fewer than 10 fields.
+    interval, aa_interval, kappa_interval : (low, high) or None
+        95 % intervals of OA, AA and kappa over seeds and fields; None for a single seed, or fewer than 10 fields.
     recall_intervals : dict of int to (low, high)
         95 % interval of the recall of each class that lies in at least 10 fields.
     """
@@ -146,7 +204,7 @@ class Summary:
     seeds: int
     train_pixels: float
     test_pixels: float
-    left_out: tuple[int, ...]
+    left_out: dict[int, int]
     oa: tuple[float, float]
     aa: tuple[float, float]
     kappa: tuple[float, float]
@@ -158,22 +216,27 @@ class Summary:
     f1: dict[int, tuple[float, float]] = field(default_factory=dict)
     test_counts: dict[int, float] = field(default_factory=dict)
     class_seeds: dict[int, int] = field(default_factory=dict)
+    class_counts: tuple[int, ...] = ()
     interval: tuple[float, float] | None = None
+    aa_interval: tuple[float, float] | None = None
+    kappa_interval: tuple[float, float] | None = None
     recall_intervals: dict[int, tuple[float, float]] = field(default_factory=dict)
 
 
-def summarise(results: Iterable[RunResult]) -> list[Summary]:
+def summarise(
+    results: Iterable[RunResult], intervals: Mapping[tuple[Entry, str], Intervals] = MappingProxyType({})
+) -> list[Summary]:
     """Average the results over seeds, in the order in which entries and splits first occur.
 
-    Seconds are medians; the confusion matrix is the sum over seeds; a class left out under any seed is named.
+    Seconds are medians; the confusion matrix is the sum over seeds. `intervals` are those that are known.
     """
     grouped: dict[tuple[Entry, str], list[RunResult]] = {}
     for result in results:
         grouped.setdefault((result.run.entry, result.run.split), []).append(result)
-    return [_summary(entry, split, group) for (entry, split), group in grouped.items()]
+    return [_summary(*key, group, intervals.get(key)) for key, group in grouped.items()]
 
 
-def _summary(entry: Entry, split: str, group: list[RunResult]) -> Summary:
+def _summary(entry: Entry, split: str, group: list[RunResult], known: Intervals | None) -> Summary:
     classes = tuple(sorted({c for r in group for c in r.scores.classes}))
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
     for r in group:
@@ -186,7 +249,7 @@ def _summary(entry: Entry, split: str, group: list[RunResult]) -> Summary:
         seeds=len(group),
         train_pixels=float(np.mean([r.train_pixels for r in group])),
         test_pixels=float(np.mean([r.test_pixels for r in group])),
-        left_out=tuple(sorted({c for r in group for c in r.left_out})),
+        left_out=dict(sorted(Counter(c for r in group for c in r.left_out).items())),
         oa=_mean_sd([r.scores.oa for r in group]),
         aa=_mean_sd([r.scores.aa for r in group]),
         kappa=_mean_sd([r.scores.kappa for r in group]),
@@ -198,6 +261,11 @@ def _summary(entry: Entry, split: str, group: list[RunResult]) -> Summary:
         f1={c: _mean_sd([scores.f1[at] for scores, at in found]) for c, found in having.items()},
         test_counts={c: float(np.mean([scores.pixels[at] for scores, at in found])) for c, found in having.items()},
         class_seeds={c: len(found) for c, found in having.items()},
+        class_counts=tuple(sorted({len(r.scores.classes) for r in group})),
+        interval=known.oa if known else None,
+        aa_interval=known.aa if known else None,
+        kappa_interval=known.kappa if known else None,
+        recall_intervals=known.recall if known else {},
     )
 
 

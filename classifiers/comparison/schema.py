@@ -96,7 +96,9 @@ class SummaryFacts(EntryFacts):
     seeds: int
     train_pixels: float
     test_pixels: float
-    left_out: list[int]
+    left_out: dict[int, int] | list[int] = Field(
+        description="under how many seeds a class is left out; a list, as older files have, does not tell"
+    )
     oa: MeanSd
     aa: MeanSd
     kappa: MeanSd
@@ -104,12 +106,27 @@ class SummaryFacts(EntryFacts):
     f1: dict[int, MeanSd]
     test_counts: dict[int, float] = Field(description="test pixels of each class, mean over the seeds that have any")
     class_seeds: dict[int, int] = Field(description="under how many seeds each class has test pixels")
+    class_counts: list[int] = Field([], description="over how many classes aa is, every number that occurs")
     interval: LowHigh | None = Field(description="95 % interval of oa over seeds and fields")
+    aa_interval: LowHigh | None = Field(None, description="and of aa")
+    kappa_interval: LowHigh | None = Field(None, description="and of kappa")
     recall_intervals: dict[int, LowHigh] = Field(description="and of recall, for classes in at least 10 fields")
     fit_seconds: float = Field(description="median")
     predict_seconds: float = Field(description="median")
     confusion: list[list[int]] = Field(description="sum over seeds")
     classes: list[int]
+
+
+class GapFacts(_Strict):
+    """How much higher the OA of an entry is where test pixels lie among the training pixels."""
+
+    entry: EntryFacts
+    random: str = Field(description="the first random split")
+    disjoint: str = Field(description="the first disjoint split")
+    difference: float = Field(description="mean oa under `random` less that under `disjoint`")
+    interval: LowHigh | None = Field(
+        description="its 95 % interval: seeds drawn in pairs, fields of each split on their own"
+    )
 
 
 class SplitFacts(_Strict):
@@ -238,6 +255,7 @@ class Results(_Strict):
     splits: list[SplitFacts]
     pairs: list[PairFacts]
     verdicts: dict[str, str] = Field(description="a sentence a split")
+    gaps: list[GapFacts] = []
     curves: list[CurvePoint]
     mixing: list[Mixed]
     sweep: SweepFacts | None

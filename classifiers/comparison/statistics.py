@@ -6,8 +6,17 @@ field tends to be right in the next, so fields are resampled, whole, and seeds w
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+# Takes how often each field was drawn, (fields, n), and returns what is scored under each seed, (..., seeds, n).
+Score = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 FIELDS_AT_LEAST = 10
 LEVEL = 0.95
@@ -48,10 +57,10 @@ def tally(right: NDArray[np.bool_], fields: NDArray[np.integer], field_count: in
     return np.bincount(fields, weights=right, minlength=field_count).astype(np.float64)
 
 
-def resample(
-    right: NDArray[np.floating], pixels: NDArray[np.floating], *, resamples: int = RESAMPLES, seed: int = 0
+def bootstrap(
+    score: Score, seeds: int, fields: Sequence[int], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> NDArray[np.float64]:
-    """Draw the accuracies of entries by a bootstrap over seeds and fields, the same draws for all entries.
+    """Draw scores by a bootstrap over seeds and fields.
 
     Seeds and fields are crossed, so each is drawn with replacement on its own, and a pixel counts as often as its seed
     and its field were drawn: the pigeonhole bootstrap (Owen, The Annals of Applied Statistics 1, 2007), which never
@@ -59,35 +68,92 @@ def resample(
 
     Parameters
     ----------
-    right : (entries, seeds, fields) array
-        Pixels that an entry has right in a field under a seed.
-    pixels : (seeds, fields) array
-        Pixels of each field under each seed.
+    score : callable
+        Gets how often each field was drawn, (fields, n) float64 for n resamples, and returns what is scored under each
+        seed, (..., seeds, n): nan where a seed has no pixel in the drawn fields. It is called for a part of the resamples at
+        a time, so that memory stays bounded.
+    seeds : int
+        Number of seeds.
+    fields : sequence of int
+        Number of fields; of several sets, which follow each other along the axis of fields, each is drawn on its own.
     resamples : int
         How many draws.
     seed : int
-        Of the draws.
+        Of the draws: the same numbers of seeds and fields get the same draws by it.
 
     Returns
     -------
-    (entries, resamples) float64 array
-        Mean over seeds of the accuracy.
+    (..., resamples) float64 array
+        Mean of the score over the drawn seeds that have one; nan where none has.
     """
-    _, seeds, fields = right.shape
     random = np.random.default_rng(seed)
-    found = np.empty((len(right), resamples))
-    step = max(1, min(1000, _COUNTS // fields))
+    ends = np.cumsum(fields)
+    step = max(1, min(1000, _COUNTS // int(ends[-1])))
+    found = []
     for start in range(0, resamples, step):
         size = min(step, resamples - start)
-        of_fields = random.multinomial(fields, np.full(fields, 1 / fields), size).astype(np.float64)
-        of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), size).astype(np.float64)
-        drawn = of_fields @ pixels.T
-        of_seeds *= drawn > 0  # A seed none of whose fields was drawn has no accuracy.
-        total = of_seeds.sum(axis=1)
-        share = np.divide(of_seeds, drawn * total[:, None], out=np.zeros_like(drawn), where=of_seeds > 0)
-        for entry, counts in enumerate(right):
-            found[entry, start : start + size] = ((of_fields @ counts.T) * share).sum(axis=1)
-            found[entry, start : start + size][total == 0] = np.nan
+        of_fields = np.empty((ends[-1], size))
+        for count, end in zip(fields, ends, strict=True):
+            of_fields[end - count : end] = random.multinomial(count, np.full(count, 1 / count), size).T
+        of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), size).T
+        scores = score(of_fields)
+        weights = of_seeds * np.isfinite(scores)
+        found.append(_ratio((weights * np.nan_to_num(scores)).sum(axis=-2), weights.sum(axis=-2)))
+    return np.concatenate(found, axis=-1)
+
+
+def accuracy(right: NDArray[np.floating], pixels: NDArray[np.floating]) -> Score:
+    """Score entries by their accuracy, for `bootstrap`: (..., seeds, n).
+
+    Parameters
+    ----------
+    right : (..., seeds, fields) array
+        Pixels that an entry has right in a field under a seed.
+    pixels : (seeds, fields) array
+        Pixels of each field under each seed.
+    """
+    return lambda drawn: _ratio(right @ drawn, pixels @ drawn)
+
+
+def agreement(given: Sequence[csr_array], truth: csr_array, seeds: int) -> Score:
+    """Score entries by OA, AA and kappa, for `bootstrap`: (entries, 3, seeds, n).
+
+    AA is over the classes of the drawn fields. Kappa is 1 where all drawn pixels are of one class and given that one.
+
+    Parameters
+    ----------
+    given : sequence of (seeds * C, fields) sparse arrays
+        For each entry the pixels of a field that are given each of the C true classes, seed after seed.
+    truth : (seeds * C, fields) sparse array
+        And those that are of the class.
+    seeds : int
+        How many.
+    """
+    right = [one.multiply(truth > 0).tocsr() for one in given]
+
+    def score(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+        def by_class(counts: csr_array) -> NDArray[np.float64]:
+            return np.asarray(counts @ drawn).reshape(seeds, -1, drawn.shape[1])
+
+        pixels = by_class(truth)
+        total, classes = pixels.sum(axis=1), np.count_nonzero(pixels, axis=1)
+        scores = np.empty((len(given), 3, *total.shape))
+        for found, taken, hit in zip(scores, given, right, strict=True):
+            hits = by_class(hit)
+            chance = (pixels * by_class(taken)).sum(axis=1)
+            found[0] = _ratio(hits.sum(axis=1), total)
+            found[1] = _ratio(np.nan_to_num(_ratio(hits, pixels)).sum(axis=1), classes)
+            found[2] = _ratio(total * hits.sum(axis=1) - chance, total**2 - chance)
+            found[2][(total > 0) & (total**2 == chance)] = 1
+        return scores
+
+    return score
+
+
+def _ratio(part: NDArray[np.floating], whole: NDArray[np.number]) -> NDArray[np.float64]:
+    """Divide, nan where there is nothing to divide by; `whole` broadcasts to the shape of `part`."""
+    found = np.full(part.shape, np.nan)
+    np.divide(part, whole, out=found, where=whole > 0)
     return found
 
 

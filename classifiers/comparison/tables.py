@@ -11,7 +11,7 @@ two comparisons of the same runs differ in the two columns of seconds alone.
 ``seed``              seed of the split and the head
 ``train_pixels``      number of training pixels
 ``test_pixels``       number of test pixels
-``left_out``          numbers of the classes left out of the averages, separated by ``;``
+``left_out``          numbers of the classes left out of the averages of this run, separated by ``;``
 ``oa``, ``aa``        overall accuracy and mean recall, fractions of 1
 ``kappa``             Cohen's kappa
 ``fit_seconds``       wall time of fitting
@@ -87,6 +87,7 @@ def to_json(comparison: Comparison) -> str:
         "splits": [asdict(drawn) for drawn in comparison.drawn],
         "pairs": [asdict(pair) for pair in comparison.pairs],
         "verdicts": comparison.verdicts,
+        "gaps": [asdict(gap) for gap in comparison.gaps],
         "curves": [asdict(point) for point in comparison.curves],
         "mixing": [{"entry": asdict(entry), "weights": weights} for entry, weights in comparison.mixing.items()],
         "sweep": None if comparison.sweep is None else asdict(comparison.sweep),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from classifiers.comparison.overview import gap_line, left_out_line
 from classifiers.comparison.page.changes import change_outcome, changed
 from classifiers.comparison.page.facts import LEAKS, Facts, SplitFacts, count, facts_of, p_value
 from classifiers.comparison.results import Comparison
@@ -96,7 +97,7 @@ def to_latex(comparison: Comparison) -> str:
 
 
 def to_html(comparison: Comparison) -> str:
-    """Return the summary as an HTML table, the best of each column bold."""
+    """Return the summary as an HTML table with the intervals of OA, the best of each column bold."""
     table, best = summary_frame(comparison)
     styled = (
         table.style.format(escape="html")
@@ -117,10 +118,11 @@ def notes(comparison: Comparison) -> list[str]:
         seeds = len(split.seeds)
         over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed, no interval"
         share = f"{100 * np.mean(split.train_pixels) / labelled:.1f} % of the labelled ones"
-        out = ", ".join(of.class_names[c] for c in split.left_out)
+        cell = next(cell for cell in comparison.summary if cell.split == split.name)
         said.append(
             f"{split.name}: {over}; {count(split.train_pixels)} training pixels, {share}, and "
-            f"{count(split.test_pixels)} test pixels; classes left out of the averages: {out or 'none'}."
+            f"{count(split.test_pixels)} test pixels; classes left out of the averages: "
+            f"{left_out_line(cell, comparison.class_names)}."
         )
     said += [
         f"{split.name} leaks through context: its test pixels lie among its training pixels, so its numbers say little of "
@@ -132,7 +134,9 @@ def notes(comparison: Comparison) -> list[str]:
         said.append("Intervals are those of OA in percent, 95 %, by a bootstrap over seeds and label-connected fields.")
     if len(stores := _stores(of)) == 1:
         said.append(f"Planes are those of {stores[0]}.")
-    return [*said, *(f"{verdict}." for s in of.splits if (verdict := comparison.verdicts.get(s.name)))]
+    said += [f"{verdict}." for s in of.splits if (verdict := comparison.verdicts.get(s.name))]
+    gap = gap_line(comparison)
+    return [*said, f"{gap}."] if gap else said
 
 
 def _tabular(table: pd.DataFrame, best: pd.DataFrame, splits: tuple[SplitFacts, ...]) -> str:

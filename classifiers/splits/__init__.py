@@ -8,7 +8,7 @@ from classifiers.splits.blocks import BlocksSplit
 from classifiers.splits.bound import BoundSplit
 from classifiers.splits.draw import Draw, Split, thin
 from classifiers.splits.given import MaskSplit, OfficialSplit, both_sides
-from classifiers.splits.grammar import GRAMMAR, parse_split, separate
+from classifiers.splits.grammar import GRAMMAR, kind_of, parse_split, separate
 from classifiers.splits.leakage import Context, Leakage, contexts_of, leakage
 from classifiers.splits.picture import draw_sides, write_split_picture
 from classifiers.splits.single_pixels import PerClassSplit, RandomSplit
@@ -28,6 +28,7 @@ __all__ = [
     "both_sides",
     "contexts_of",
     "draw_sides",
+    "kind_of",
     "leakage",
     "parse_split",
     "separate",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from classifiers.splits.blocks import BlocksSplit
-from classifiers.splits.draw import Split
+from classifiers.splits.draw import Kind, Split
 from classifiers.splits.given import MaskSplit, OfficialSplit
 from classifiers.splits.single_pixels import PerClassSplit, RandomSplit
 from hsifeat.errors import SplitError
@@ -49,6 +49,15 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
     if text == OfficialSplit.text:
         return OfficialSplit.of(maps)
     raise SplitError(f"unknown split {text!r}; allowed: {GRAMMAR}")
+
+
+def kind_of(text: str) -> Kind:
+    """Tell how test pixels lie to training pixels under a split, from its text alone.
+
+    >>> kind_of("per-class:20"), kind_of("blocks:12+4:0.1"), kind_of("official")
+    ('random', 'disjoint', 'given')
+    """
+    return OfficialSplit.kind if text == OfficialSplit.text else parse_split(text).kind
 
 
 def separate(text: str) -> list[str]:

@@ -25,20 +25,10 @@ from classifiers.metrics import score
 from hsifeat.errors import HsifeatError
 from hsifeat.scenes.georeference import Georeference
 from tests.classifiers.comparisons import add_all, build
+from tests.classifiers.conftest import SPLITS
 
 HSIFEAT = Path(sys.executable).with_name("hsifeat")
-SPLITS = ("random:0.3", "blocks:9+1:0.3")
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def report(store_path, tmp_path_factory):
-    """A comparison and its folder."""
-    out = tmp_path_factory.mktemp("report")
-    options = {"heads": ["lda", "logistic"], "splits": SPLITS, "seeds": 2, "inputs": ["spectra", "planes"]}
-    found = compare(store_path, curve=[5], sweep="lda", out=out, **options)
-    assert write_files(found, out)
-    return found, out, options
 
 
 def test_the_csv_is_the_frame_and_scores_the_stored_predictions(report):

@@ -5,7 +5,9 @@ import itertools
 import numpy as np
 import pytest
 from scipy import ndimage, stats
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score
 
+from classifiers.comparison import outcomes
 from classifiers.comparison.judging import judge
 from classifiers.comparison.record import Record, draw_key
 from classifiers.comparison.runs import Entry, Run, RunResult
@@ -18,19 +20,20 @@ SPLIT = "random:0.2"
 A, B, C = (Entry("", "spectra", head) for head in ("film", "svm", "lda"))
 
 
-def recorded(folder, predict, *, seeds=3, labels=None):
+def recorded(folder, predict, *, seeds=3, labels=None, splits=(SPLIT,)):
     """Record predictions that `predict(entry, truth, random)` makes; return what `judge` takes."""
     labels = labels or Labels("fields", small_labels(), {1: "corn", 2: "wheat", 3: "woods", 4: "grass"})
     record, results = Record(folder), []
-    for seed in range(seeds):
-        draw = parse_split(SPLIT).draw(labels, seed)
+    for split, seed in itertools.product(splits, range(seeds)):
+        draw = parse_split(split).draw(labels, seed)
         name = draw_key(draw, labels)
         record.add_draw(name, draw, labels)
         truth = record.read_draw(name)["truth"]
         for entry in (A, B, C):
             predicted = predict(entry, truth, np.random.default_rng([seed, ord(entry.head[0])]))
             facts = score(truth, predicted), int(draw.train.sum()), len(truth), (), 0.1, 0.1
-            results.append(RunResult(Run(entry, SPLIT, seed), *facts, key=f"{entry.head}{seed}", draw=name))
+            key = f"{entry.head}{seed}{splits.index(split)}"
+            results.append(RunResult(Run(entry, split, seed), *facts, key=key, draw=name))
             record.add(results[-1], predicted)
     return results, record, labels
 
@@ -88,9 +91,67 @@ def test_numbers_are_those_of_the_predictions(tmp_path):
         assert p.mcnemar_p == pytest.approx(by_hand[-1])
         assert p.p <= p.p_holm <= 3 * p.p + 1e-12
     for entry in (A, B, C):
-        low, high = told.intervals[entry, SPLIT]
+        low, high = told.intervals[entry, SPLIT].oa
         assert low < np.mean([right[entry, s].mean() for s in range(3)]) < high
     assert [p.mcnemar_p_holm for p in told.pairs] == pytest.approx(stepped_down(by_hand))
+
+
+def drawn_pixels(fields, draws, weights):
+    """List the test pixels under each seed, each as often as its field was drawn."""
+    tested = np.unique(np.concatenate([fields.flat[draw["test"]] for draw in draws]))
+    often = dict(zip(tested, weights, strict=True))
+    return [np.repeat(np.arange(len(d["test"])), [often[f] for f in fields.flat[d["test"]]]) for d in draws]
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+def test_intervals_are_those_of_resampled_pixels_and_scikit_learn(tmp_path, monkeypatch):
+    monkeypatch.setattr(outcomes, "RESAMPLES", 30)
+    monkeypatch.setattr(outcomes, "_RESAMPLES_PER_TEST", 0)
+    classes = small_labels()
+    classes[:9] = np.where(classes[:9] == 2, 5, classes[:9])  # a class that lies in few fields is missing in some draws
+    labels = Labels("fields", classes)
+    results, record, _ = recorded(
+        tmp_path,
+        lambda e, y, random: noisy(y, random, 0.2 + 0.2 * (e == B)),
+        labels=labels,
+        splits=(SPLIT, "blocks:9+1:0.3"),
+    )
+    told = judge(results, record, labels)
+    fields = np.zeros(classes.shape, int)
+    for number in range(1, 6):
+        regions, _ = ndimage.label(classes == number, np.ones((3, 3)))
+        fields[regions > 0] = regions[regions > 0] + fields.max()
+    metrics = (accuracy_score, balanced_accuracy_score, cohen_kappa_score)
+    for entry, split in itertools.product((A, B), (SPLIT, "blocks:9+1:0.3")):
+        runs = [r for r in results if (r.run.entry, r.run.split) == (entry, split)]
+        draws, given = [record.read_draw(r.draw) for r in runs], [record.read_predictions(r.key) for r in runs]
+        count = len(np.unique(np.concatenate([fields.flat[draw["test"]] for draw in draws])))
+        random = np.random.default_rng(0)
+        of_fields = random.multinomial(count, np.full(count, 1 / count), 30)
+        of_seeds = random.multinomial(3, np.full(3, 1 / 3), 30)
+        found = []
+        for weights, drawn in zip(of_fields, of_seeds, strict=True):
+            pixels = drawn_pixels(fields, draws, weights)
+            of_seed = [[m(draws[s]["truth"][pixels[s]], given[s][pixels[s]]) for m in metrics] for s in range(3)]
+            found.append(np.average(of_seed, axis=0, weights=drawn))
+        expected = np.quantile(found, [0.025, 0.975], axis=0).T
+        mine = told.intervals[entry, split]
+        np.testing.assert_allclose([mine.oa, mine.aa, mine.kappa], expected)
+
+
+def test_the_gap_is_between_paired_seeds_and_fields_drawn_for_each_split(tmp_path, monkeypatch):
+    splits = (SPLIT, "blocks:9+1:0.3")
+    results, record, labels = recorded(
+        tmp_path, lambda e, y, random: noisy(y, random, 0.2 + 0.2 * (e == B) + 0.2 * random.random()), splits=splits
+    )
+    told = judge(results, record, labels)
+    assert set(told.gap_intervals) == {A, B, C}
+    for entry, (low, high) in told.gap_intervals.items():
+        oa = {(r.run.split, r.run.seed): r.scores.oa for r in results if r.run.entry == entry}
+        assert low < np.mean([oa[splits[0], s] - oa[splits[1], s] for s in range(3)]) < high
+    assert judge([r for r in results if r.run.split == SPLIT], record, labels).gap_intervals == {}
+    fewer = [r for r in results if r.run.split == SPLIT or r.run.seed < 2]
+    assert judge(fewer, record, labels).gap_intervals == {}, "other seeds can't be paired"
 
 
 def stepped_down(p):
@@ -108,8 +169,8 @@ def test_a_class_in_few_fields_has_no_interval(tmp_path):
     classes[regions > 9] = 0
     labels = Labels("fields", classes)
     told = judge(*recorded(tmp_path, lambda e, y, random: noisy(y, random, 0.3), labels=labels))
-    assert set(told.recall_intervals[A, SPLIT]) == {1, 3, 4}
-    low, high = told.recall_intervals[A, SPLIT][1]
+    assert set(told.intervals[A, SPLIT].recall) == {1, 3, 4}
+    low, high = told.intervals[A, SPLIT].recall[1]
     assert low < 0.7 < high
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,18 @@ def test_json_reads_back(tmp_path):
         assert (again.scores.confusion == result.scores.confusion).all()
     first, summary = document["summary"][0], comparison.summary[0]
     assert (first["head"], first["oa"], first["recall"]["1"]) == ("svm", list(summary.oa), list(summary.recall[1]))
+
+
+def test_a_file_of_before_intervals_of_aa_is_still_read(tmp_path):
+    tables.write_json(build(left_out=(3,))[0], tmp_path / "results.json")
+    document = json.loads((tmp_path / "results.json").read_text())
+    assert [cell["left_out"] for cell in document["summary"]] == [{"3": 2}] * 6
+    assert [(gap["random"], gap["disjoint"]) for gap in document.pop("gaps")] == [("random:0.1", "blocks:12+4:0.1")] * 3
+    for cell in document["summary"]:
+        del cell["class_counts"], cell["aa_interval"], cell["kappa_interval"]
+        cell["left_out"] = [3]
+    (tmp_path / "old.json").write_text(json.dumps(document))
+    assert tables.read_json(tmp_path / "old.json") == document
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,27 @@
 """Intervals and tests against SciPy, slow transcriptions, simulations whose answer is known, and examples by hand."""
 
+import itertools
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy import ndimage, stats
+from scipy import ndimage, sparse, stats
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score
 
-from classifiers.comparison.statistics import holm, interval, label_fields, mcnemar, resample, sign_p, tally
+from classifiers.comparison.statistics import (
+    accuracy,
+    agreement,
+    bootstrap,
+    holm,
+    interval,
+    label_fields,
+    mcnemar,
+    sign_p,
+    tally,
+)
 
 
 @given(arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 4)))
@@ -33,6 +47,10 @@ def simulated(seeds=3, fields=12, entries=2):
     return right, pixels
 
 
+def resample(right, pixels, **options):
+    return bootstrap(accuracy(right, pixels), len(pixels), [pixels.shape[1]], **options)
+
+
 def slow_resample(right, pixels, resamples, seed):
     """Transcribe the pigeonhole bootstrap: list the drawn seeds and fields, and go through them one by one."""
     random = np.random.default_rng(seed)
@@ -54,6 +72,73 @@ def test_the_bootstrap_is_that_of_a_slow_transcription():
     right, pixels = simulated()
     expected = slow_resample(right, pixels, 200, seed=4)
     np.testing.assert_allclose(resample(right, pixels, resamples=200, seed=4), expected, rtol=1e-12)
+
+
+def simulated_pixels(seeds=3, fields=15, classes=3):
+    """Return the field of each pixel, and under each seed its true class and what two entries give it."""
+    random = np.random.default_rng(2)
+    of_field = random.integers(0, classes, fields)
+    field = np.repeat(np.arange(fields), random.integers(1, 9, fields))
+    truth = of_field[field]
+    given = np.where(random.random((2, seeds, len(field))) < 0.3, random.integers(0, classes + 1, len(field)), truth)
+    return field, truth, given
+
+
+def counted(field, classes, count):
+    """Count pixels by seed and class (rows) and by field, as a sparse array; classes from `count` on are left away."""
+    table = np.zeros((len(classes), count, field.max() + 1))
+    for row, of_seed in zip(table, classes, strict=True):
+        known = of_seed < count
+        np.add.at(row, (of_seed[known], field[known]), 1)
+    return sparse.csr_array(table.reshape(-1, table.shape[2]))
+
+
+def test_oa_aa_and_kappa_are_scikit_learns_of_the_pixels_of_drawn_fields():
+    field, truth, given = simulated_pixels()
+    _, seeds, fields = *given.shape[:2], field.max() + 1
+    score = agreement([counted(field, entry, 3) for entry in given], counted(field, [truth] * seeds, 3), seeds)
+    found = bootstrap(score, seeds, [fields], resamples=40, seed=5)
+    random = np.random.default_rng(5)
+    of_fields = random.multinomial(fields, np.full(fields, 1 / fields), 40)
+    of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), 40)
+    metrics = (accuracy_score, balanced_accuracy_score, cohen_kappa_score)
+    for b in range(40):
+        # Each pixel as often as its field was drawn.
+        pixels = np.concatenate([np.flatnonzero(field == f) for f in np.repeat(np.arange(fields), of_fields[b])])
+        drawn = np.repeat(np.arange(seeds), of_seeds[b])
+        for entry, metric in itertools.product(range(2), range(3)):
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "y_pred contains classes not in y_true")
+                each = [metrics[metric](truth[pixels], given[entry, s, pixels]) for s in drawn]
+            assert found[entry, metric, b] == pytest.approx(np.mean(each))
+
+
+def test_kappa_of_a_single_class_and_of_a_seed_without_pixels():
+    truth = sparse.csr_array(np.array([[4.0, 0.0], [0.0, 3.0], [0.0, 0.0], [0.0, 3.0]]))  # seed 1 has no field 0
+    taken = sparse.csr_array(np.array([[4.0, 3.0], [0.0, 0.0], [0.0, 0.0], [0.0, 3.0]]))
+    drawn = np.array([[2.0, 0.0], [0.0, 1.0]])  # field 0 alone, twice; field 1 alone
+    oa, aa, kappa = agreement([taken], truth, 2)(drawn)[0]
+    np.testing.assert_array_equal(oa, [[1, 0], [np.nan, 1]])
+    np.testing.assert_array_equal(aa, oa)
+    np.testing.assert_array_equal(
+        kappa, oa, "nothing but one class on both sides is agreement, as in a run's own score"
+    )
+
+
+def test_each_set_of_fields_is_drawn_on_its_own_and_seeds_for_both():
+    right, pixels = simulated(seeds=3, fields=12, entries=1)
+    more_right, more_pixels = simulated(seeds=3, fields=30, entries=1)
+    first, second = accuracy(right[0], pixels), accuracy(more_right[0], more_pixels)
+    drawn = bootstrap(lambda of: first(of[:12]) - second(of[12:]), 3, [12, 30], resamples=50, seed=1)
+    random = np.random.default_rng(1)
+    one, other = (random.multinomial(n, np.full(n, 1 / n), 50) for n in (12, 30))
+    of_seeds = random.multinomial(3, np.full(3, 1 / 3), 50)
+    for b in range(50):
+        each = [
+            right[0, s] @ one[b] / (pixels[s] @ one[b]) - more_right[0, s] @ other[b] / (more_pixels[s] @ other[b])
+            for s in np.repeat(np.arange(3), of_seeds[b])
+        ]
+        assert drawn[b] == pytest.approx(np.mean(each))
 
 
 def test_with_one_seed_it_is_scipys_bootstrap_of_a_ratio():

@@ -30,14 +30,16 @@ class Score:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A line of a per-class table: a class, its training pixels of seed 0 and mean test pixels, a score for each entry."""
+    """A line of a per-class table: a class, its training pixels of seed 0 and mean test pixels, a score for each entry.
+
+    `tags` say under which seeds it is not scored, and why.
+    """
 
     number: int
     name: str
     train_pixels: int | None
     test_pixels: float | None
-    seeds: int
-    left_out: bool
+    tags: tuple[str, ...]
     scores: tuple[Score | None, ...]
 
     @property
@@ -120,14 +122,21 @@ def _class_rows(facts: Facts, at: int, counts: Mapping[int, NDArray[np.int64]] |
                 name=name,
                 train_pixels=None if drawn is None else int(drawn[TRAIN]),
                 test_pixels=tested,
-                seeds=max(
-                    (cell.class_seeds.get(number, cell.seeds) for cell in cells if number in cell.recall), default=0
+                tags=_tags(
+                    facts.splits[at].left_out.get(number, 0),
+                    max((cell.class_seeds.get(number, 0) for cell in cells), default=0),
+                    len(facts.splits[at].seeds),
                 ),
-                left_out=number in facts.splits[at].left_out,
                 scores=tuple(_score(row, at, number, score) for row in facts.rows),
             )
         )
     return rows
+
+
+def _tags(left_out: int, tested: int, seeds: int) -> tuple[str, ...]:
+    """Say under how many seeds a class is left out, and under how many it has no test pixels otherwise."""
+    numbers = {"left out": left_out, "no test pixels": seeds - left_out - tested}
+    return tuple(what if n == seeds else f"{what} under {n} of {seeds} seeds" for what, n in numbers.items() if n > 0)
 
 
 def _score(row: Row, at: int, number: int, score: str) -> Score | None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from classifiers.comparison.judging import told_apart
+from classifiers.comparison.overview import left_out_line
 from classifiers.comparison.results import Comparison, DrawnSplit, Pair
 from classifiers.comparison.runs import Entry, Summary
+from classifiers.splits import kind_of
 
 LEAKS, DISJOINT, GIVEN = "leaks through context", "spatially disjoint", "as given"
 MOST_PAIRS = 40
@@ -16,14 +18,17 @@ MOST_PAIRS = 40
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """A split as the page speaks of it: its kind, its draws, its pixels over all entries, and what it leaks if known."""
+    """A split as the page speaks of it: its kind, its draws, its pixels over all entries, and what it leaks if known.
+
+    `left_out` tells under how many of its seeds a class is left out.
+    """
 
     name: str
     kind: str
     seeds: tuple[int, ...]
     train_pixels: tuple[float, float]
     test_pixels: tuple[float, float]
-    left_out: tuple[int, ...]
+    left_out: dict[int, int]
     drawn: DrawnSplit | None
 
 
@@ -67,6 +72,10 @@ class Facts:
         present = [(row, cell) for row in self.rows if (cell := row.cells[at])]
         return sorted(present, key=lambda pair: -pair[1].oa[0])
 
+    def left_out(self, at: int) -> str:
+        """Name the classes that a split leaves out, and under how many seeds."""
+        return left_out_line(self.ranked(at)[0][1], self.class_names)
+
     def pairs(self, at: int) -> tuple[list[Pair], int]:
         """Return the pairs of a split, only those with the best entry where there are many, and how many there are."""
         every = [pair for pair in self.comparison.pairs if pair.split == self.splits[at].name]
@@ -92,9 +101,7 @@ def split_kind(split: str) -> str:
     >>> split_kind("random:0.1"), split_kind("blocks:12+4:0.1"), split_kind("official")
     ('leaks through context', 'spatially disjoint', 'as given')
     """
-    if split.startswith(("random", "per-class")):
-        return LEAKS
-    return DISJOINT if split.startswith("blocks") else GIVEN
+    return {"random": LEAKS, "disjoint": DISJOINT, "given": GIVEN}[kind_of(split)]
 
 
 def _split(comparison: Comparison, name: str) -> SplitFacts:
@@ -106,7 +113,7 @@ def _split(comparison: Comparison, name: str) -> SplitFacts:
         seeds=tuple(sorted({r.run.seed for r in comparison.results if r.run.split == name})),
         train_pixels=(min(train), max(train)),
         test_pixels=(min(test), max(test)),
-        left_out=tuple(sorted({c for s in cells for c in s.left_out})),
+        left_out=cells[0].left_out,
         drawn=next((drawn for drawn in comparison.drawn if drawn.split == name), None),
     )
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from statistics import median
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 from classifiers.comparison import figures
-from classifiers.comparison.overview import leakage_line
-from classifiers.comparison.page.facts import DISJOINT, LEAKS, Facts, percent, size
+from classifiers.comparison.overview import gap_line, leakage_line
+from classifiers.comparison.page.facts import DISJOINT, LEAKS, Facts, SplitFacts, percent, size
 from classifiers.comparison.runs import Summary
 from hsifeat.work.durations import duration
 
-_TELLS = (
-    "The disjoint column is the one that tells: its test pixels lie apart from every training pixel, as the rest of a "
-    "scene does when only a few places were visited."
-)
+_VISITED = ", as the rest of a scene does when only a few places were visited"
+_TOUCHES = ": no buffer keeps them apart, as that of blocks:12+4:0.1 does"
 _MIXES = "Random pixels lie among their training pixels, and features with spatial context have seen both."
 _SEES = (
     "A plane's value at a pixel is decided by the whole tile that the model saw: it saw training pixels without their "
@@ -36,7 +36,8 @@ def findings(facts: Facts) -> list[tuple[str, str]]:
     leaks = [f"{split.name}: {leakage_line(split.drawn)}." for split in splits if split.drawn]
     found += [("Leakage", " ".join([*leaks, _SEES]))] if leaks else []
     found += [("Cost", cost)] if (cost := _cost(facts)) else []
-    belief = [_TELLS] * (disjoint is not None) + [_MIXES] * (leaky is not None) + [_MISSING] * (disjoint is None)
+    apart = [split for split in splits if split.kind == DISJOINT]
+    belief = [_tells(apart) if apart else _MISSING, *([] if leaky is None else [_MIXES])]
     return [*found, ("Which to believe", " ".join(belief))]
 
 
@@ -90,13 +91,26 @@ def _best(facts: Facts, at: int) -> str:
     return text
 
 
+def _tells(splits: Sequence[SplitFacts]) -> str:
+    """Say why the first disjoint split is the one to believe, and how far apart each of them keeps pixels."""
+    said = [
+        f"{split.drawn.least_px:.1f} px or more from every training pixel"
+        + (_TOUCHES if split.drawn.least_px <= 1 else "" if at else _VISITED)
+        if split.drawn
+        else "in other blocks than the training pixels"
+        for at, split in enumerate(splits)
+    ]
+    text = f"The disjoint column is the one that tells: its test pixels lie {said[0]}."
+    others = [f"Those of {split.name} lie {where}." for split, where in zip(splits[1:], said[1:], strict=True)]
+    return " ".join([text, *others])
+
+
 def _gap(facts: Facts, leaky: int, disjoint: int) -> str:
-    gaps = [100 * (a.oa[0] - b.oa[0]) for row in facts.rows if (a := row.cells[leaky]) and (b := row.cells[disjoint])]
-    if not gaps:
+    text = gap_line(facts.comparison)
+    if not text:
         return ""
-    there, apart = facts.splits[leaky], facts.splits[disjoint]
-    spread = f"{min(gaps):.1f} to {max(gaps):.1f} (median {median(gaps):.1f})" if len(gaps) > 1 else f"{gaps[0]:.1f}"
-    text = f"The OA on {there.name} is {spread} points higher than on {apart.name} for the same entry."
+    text += "."
+    gaps, there, apart = facts.comparison.gaps, facts.splits[leaky], facts.splits[disjoint]
     winner = facts.ranked(leaky)[0][0]
     place = next((i for i, (row, _) in enumerate(facts.ranked(disjoint), 1) if row is winner), None)
     if len(gaps) > 1 and place:
@@ -105,10 +119,24 @@ def _gap(facts: Facts, leaky: int, disjoint: int) -> str:
             if place == 1
             else f" The best entry on {there.name} is number {place} of {len(gaps)} on {apart.name}."
         )
-    if there.left_out != apart.left_out:
-        names = ", ".join(facts.class_names[c] for c in sorted({*there.left_out} ^ {*apart.left_out}))
-        text += f" Not quite the same classes are averaged: {names} scored on one side only."
-    return text
+    return text + _unlike(facts, there, apart)
+
+
+def _unlike(facts: Facts, there: SplitFacts, apart: SplitFacts) -> str:
+    """Say which classes only one of two splits leaves out, under the same seed."""
+    results = facts.comparison.results
+    out = [
+        {(r.run.seed, c) for r in results if r.run.split == split.name for c in r.left_out} for split in (there, apart)
+    ]
+    unlike = Counter(c for _, c in out[0] ^ out[1])
+    if not unlike:
+        return ""
+    seeds = len(apart.seeds)
+    names = ", ".join(
+        facts.class_names[c] + (f" (under {n} of {seeds} seeds)" if n < seeds else "")
+        for c, n in sorted(unlike.items())
+    )
+    return f" Not quite the same classes are averaged: {names} scored on one side only."
 
 
 def _cost(facts: Facts) -> str:
@@ -117,15 +145,7 @@ def _cost(facts: Facts) -> str:
     runs = [r for r in facts.comparison.results if r.run.entry.store]
     if not stores or not runs:
         return ""
-    text = " ".join(
-        f"The planes of {store['name']} take {size(store['bytes'])}"
-        + (
-            f" and took {duration(store['seconds'])} to extract, once, on {' and '.join(store['devices'])}."
-            if store["seconds"] is not None
-            else "."
-        )
-        for store in stores
-    )
+    text = " ".join(_cost_of(store) for store in stores)
     spent = sum(r.fit_seconds + r.predict_seconds for r in runs)
     text += f" All {len(runs):,} runs on planes then fitted and predicted in {duration(spent)}, without the model"
     known = {store["name"]: store["seconds"] for store in stores if store["seconds"] is not None}
@@ -133,3 +153,12 @@ def _cost(facts: Facts) -> str:
         return f"{text}."
     again = sum(known[r.run.entry.store] for r in runs)
     return f"{text}; computing the planes anew for each run would have taken {duration(again)}."
+
+
+def _cost_of(store: dict[str, Any]) -> str:
+    text = f"The planes of {store['name']} take {size(store['bytes'])} before compression"
+    if (on_disk := store.get("bytes_on_disk")) is not None:
+        text += f"; on disk the whole store takes {size(on_disk)}"
+    if store["seconds"] is not None:
+        text += f". Extracting them took {duration(store['seconds'])}, once, on {' and '.join(store['devices'])}"
+    return f"{text}."
