@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -74,7 +75,7 @@ def bench(
             sweep=HEAD if sweep else None,
             jobs=jobs,
             out=out,
-            command=" ".join(["hsifeat", *sys.argv[1:]]),
+            command=shlex.join(["hsifeat", *sys.argv[1:]]),
             listen=listen,
         )
         if compare is not None:
