@@ -102,6 +102,7 @@ def test_everything_that_is_known_is_told(tmp_path):
     assert sum(alt.startswith("Confidence map of") for alt in alts) == 5
     (weights,) = [alt for alt in alts if alt.startswith("Weights")]
     assert "t100/up_blocks.2 0.111" in weights
+    assert f"each plane alike would be {1 / 9:.3f}." in text
     (costs,) = [table for table in parsed.tables if table[0][0][0].startswith("layer") and len(table[0]) == 5]
     for row, plane in zip(costs[1:], comparison.sweep.alone, strict=True):
         values = [row[0][1], *(float(cell[1]) if cell[1] else None for cell in row[1:])]
