@@ -24,7 +24,7 @@ demo: $(READY)
 	@if [ ! demo/map.png -nt demo/trained.zarr/zarr.json ]; then set -ex; \
 	$(BIN)/hsifeat fit demo/trained.zarr --head film --split blocks:12+4:0.1 --out demo/film; \
 	$(BIN)/hsifeat predict demo/film demo/trained.zarr --out demo/map.png; fi
-	$(BIN)/hsifeat bench demo/trained.zarr demo/untrained.zarr --heads film,mlp,svm,lda,lightgbm --out demo/report
+	$(BIN)/hsifeat bench demo/trained.zarr demo/untrained.zarr --heads film,hyperfeatures,mlp,svm,lda --curve 5,20,100 --out demo/report
 	@echo "map:    demo/map.png (every pixel, by the film head)"
 	@echo "again:  make demo takes seconds now; remove the folder demo/ to start from nothing"
 

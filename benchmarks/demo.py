@@ -44,6 +44,10 @@ def main() -> None:
         },
         "store_bytes": sum(p.stat().st_size for p in (ROOT / "demo" / "trained.zarr").rglob("*") if p.is_file()),
         "oa_points_of_trained_planes_over_spectra": margins(report["summary"]),
+        "learning_curves": [
+            {**point["entry"], **{key: point[key] for key in ("split", "per_class", "train_pixels", "oa")}}
+            for point in report["curves"]
+        ],
         "accuracy": [
             {
                 **{key: row[key] for key in ("head", "features", "store", "split", "seeds", "oa", "aa", "kappa")},

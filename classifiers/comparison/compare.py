@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from classifiers.comparison.arguments import command_of, settled
 from classifiers.comparison.bench import Bench
 from classifiers.comparison.changes import since
 from classifiers.comparison.draws import SPLITS, draw_all, measure, side_by_side, telling
@@ -84,7 +85,7 @@ def compare(
     older : str or Path, optional
         ``results.json`` of an older report of the same scene and labels: `Comparison.changes` tells what changed.
     command : str
-        What was typed, for the report.
+        What was typed, for the report; by default the command that asks for the same, where there is one.
     listen : callable
         Gets the events of the run.
 
@@ -128,6 +129,17 @@ def compare(
         for name, features in opened.items()
     }
     draws = draw_all(rules, truth, seeds, listen)
+    asked = settled(
+        opened,
+        heads=heads,
+        inputs=inputs,
+        splits=[rule.text for rule in rules],
+        seeds=seeds,
+        curve=curve,
+        sweep=sweep,
+        labels=labels,
+        planes=planes,
+    )
     tells = telling(rules).text
     with workplace(Path(out)) as (record, folder):
         shared = {name: SharedTable.write(table, folder / str(i)) for i, (name, table) in enumerate(tables.items())}
@@ -169,7 +181,8 @@ def compare(
             confidence=confidence,
         ),
         provenance={
-            "command": command,
+            "command": command or command_of(asked, Path(out)),
+            "arguments": asked,
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "versions": {"python": platform.python_version(), **versions()},
             "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},

@@ -69,6 +69,25 @@ def confidence_map(confidence: NDArray[np.uint8], predicted: NDArray[np.integer]
     return _paint(np.where(given > 0, steps, 0), dict(enumerate(confidence_colours(), 1)))
 
 
+def certainty(
+    confidence: NDArray[np.uint8], predicted: NDArray[np.integer], truth: NDArray[np.integer], sides: NDArray[np.uint8]
+) -> tuple[float, float]:
+    """Return how sure a map is at the test pixels of a split, and how often it is right there; all `(rows, cols)`.
+
+    Returns
+    -------
+    sure, right : float
+        Mean of the largest probability, to 1/255, and share of the pixels whose class is that of `truth`.
+    """
+    sure = right = tested = 0
+    for seen, given, true, drawn in _row_blocks(confidence, predicted, truth, sides):
+        test = drawn == TEST
+        sure += int(seen[test].sum(dtype=np.int64))
+        right += int(np.count_nonzero(given[test] == true[test]))
+        tested += int(np.count_nonzero(test))
+    return sure / 255 / max(tested, 1), right / max(tested, 1)
+
+
 def confidence_colours() -> list[str]:
     """Return the colours of `confidence_map` from the least to the most confident: cividis, made for colour-blind eyes."""
     from matplotlib import colormaps

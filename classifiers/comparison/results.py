@@ -253,7 +253,8 @@ class Comparison:
     pictures : Pictures
         Maps and images.
     provenance : dict
-        ``command``, ``created``, ``versions`` (dict), ``machine`` (dict).
+        ``command``, ``arguments`` (dict, see `classifiers.comparison.arguments`), ``created``, ``versions`` (dict),
+        ``machine`` (dict).
     drawn : list of DrawnSplit
         How each split was drawn, and what it leaks.
     pairs : list of Pair

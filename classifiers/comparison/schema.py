@@ -233,10 +233,32 @@ class Costs(_Strict):
     stores: list[StoreCosts] = []
 
 
+class StorePlace(_Strict):
+    """A store that was given."""
+
+    path: str
+    key: str
+
+
+class Arguments(_Strict):
+    """What was asked for, settled."""
+
+    stores: list[StorePlace]
+    heads: dict[str, dict[str, Any]] = Field(description="all parameters of each, besides its seed")
+    inputs: list[str]
+    splits: list[str]
+    seeds: int = Field(description="0 to one less")
+    labels: str | None = Field(description="name of the label map; null is the first")
+    planes: list[str] | None = Field(description="names, where * stands for anything; null is all")
+    curve: list[int]
+    sweep: str | None = Field(description="the head; null is no sweep")
+
+
 class Provenance(_Strict):
     """What is needed to run it again."""
 
     command: str = ""
+    arguments: Arguments | None = None
     created: str = ""
     versions: dict[str, str] = {}
     machine: dict[str, str | int | None] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -70,7 +71,7 @@ def bench(
             jobs=jobs,
             out=out,
             older=compare,
-            command=" ".join(["hsifeat", *sys.argv[1:]]),
+            command=shlex.join(["hsifeat", *sys.argv[1:]]),
             listen=listen,
         )
         write_files(comparison, out, listen=listen)

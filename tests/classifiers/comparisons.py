@@ -79,6 +79,17 @@ def build(
         pictures=Pictures(truth, rng.integers(0, 256, (*shape, 3), dtype=np.uint8), drawn, maps),
         provenance={
             "command": "hsifeat bench scene-rgb",
+            "arguments": {
+                "stores": [{key: store[key] for key in ("path", "key")}],
+                "heads": {entry.head: {"C": 1.0} for entry in entries},
+                "inputs": ["spectra", "planes"],
+                "splits": list(splits),
+                "seeds": seeds,
+                "labels": None,
+                "planes": ["t50/*"],
+                "curve": [5, 10],
+                "sweep": "lda",
+            },
             "created": "2025-01-01",
             "versions": {"hsifeat": "0"},
             "machine": {},

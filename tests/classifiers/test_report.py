@@ -91,11 +91,19 @@ def test_everything_that_is_known_is_told(tmp_path):
     (curves, _) = (table for table in parsed.tables if table[0][0][0] == "entry" and len(table) == 1 + len(ENTRIES))
     assert [cell[0] for cell in curves[0][1:]] == ["522 px", "1045 px", "2090 px", "50225 px"]
     assert "mlp gives no probabilities" in text
+    asked = "Planes t50/* Learning curves at most 5, 10 labels per class Sweep every plane of the first store by lda"
+    assert asked in " ".join(" ".join(parsed.words).split())
+    which = ENTRIES[0], SPLITS[0]
+    test = comparison.pictures.splits[which[1]] == 2
+    sure = comparison.pictures.confidence[which][test].mean() / 255
+    right = accuracy_score(comparison.pictures.truth[test], comparison.pictures.maps[which][test])
+    assert f"it is {100 * sure:.0f} % sure on average, and right in {100 * right:.0f} %." in text
     alts = [image["alt"] for image in parsed.named("img")]
     assert sum(alt.startswith("Clusters of") for alt in alts) == 8
     assert sum(alt.startswith("Confidence map of") for alt in alts) == 5
     (weights,) = [alt for alt in alts if alt.startswith("Weights")]
     assert "t100/up_blocks.2 0.111" in weights
+    assert f"each plane alike would be {1 / 9:.3f}." in text
     (costs,) = [table for table in parsed.tables if table[0][0][0].startswith("layer") and len(table[0]) == 5]
     for row, plane in zip(costs[1:], comparison.sweep.alone, strict=True):
         values = [row[0][1], *(float(cell[1]) if cell[1] else None for cell in row[1:])]

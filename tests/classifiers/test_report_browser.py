@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import importlib.util
 import json
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.classifiers.comparisons import ENTRIES, SPLITS, add_all, add_changes, build, page
@@ -93,6 +95,51 @@ def test_scores_of_classes_switch_by_mouse_and_keyboard(opened):
     opened.key("ArrowDown", 40)
     (shown,) = opened.js(TABLES)
     assert shown.startswith(f"F1 in percent under {SPLITS[0]}")
+
+
+# The pixels of the maps that are shown of classes, once they are as they will be: rows, columns, red, green, blue, alpha.
+PIXELS = """Promise.all([...document.querySelectorAll('.by-class img')].filter(i => i.checkVisibility()).map(async i => {
+    const canvas = document.createElement('canvas'), pen = canvas.getContext('2d')
+    await i.decode().catch(() => {})
+    canvas.width = i.naturalWidth; canvas.height = i.naturalHeight
+    pen.drawImage(i, 0, 0)
+    return [...pen.getImageData(0, 0, canvas.width, canvas.height).data]
+}))"""
+
+
+def test_a_class_is_seen_alone_by_mouse_and_keyboard(browser, tmp_path):
+    comparison = build()[0]
+    page(comparison, tmp_path)
+    browser.look()
+    browser.open(tmp_path / "report.html")
+    truth, maps = comparison.pictures.truth, comparison.pictures.maps
+    buttons = "[...document.querySelectorAll('.legend button')]"
+
+    def shown(entry, number):
+        """Tell whether all of a class (None: of every class) is opaque in the two maps, and the rest is faded."""
+        both = truth, maps[entry, SPLITS[1]]
+        expected = [np.select([classes == 0, classes == (number or classes)], [0, 255], 31) for classes in both]
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            found = [np.reshape(pixels, (*truth.shape, 4))[..., 3] for pixels in browser.js(PIXELS)]
+            if all(np.abs(a - b).max() <= 1 for a, b in zip(found, expected, strict=True)):
+                return browser.js(f"{buttons}.map(b => b.ariaPressed === 'true')") == [number == c for c in range(1, 6)]
+        return False
+
+    assert shown(ENTRIES[0], None)
+    browser.click(".legend li:nth-child(2) button")
+    assert shown(ENTRIES[0], 2)
+    browser.js("document.querySelector('select').focus()")
+    browser.key("ArrowDown", 40)
+    assert shown(ENTRIES[1], 2), "the map that is switched to shows the class alone, too"
+    browser.js(f"{buttons}[4].focus()")
+    browser.key("Enter", 13, "\r")
+    assert shown(ENTRIES[1], 5)
+    browser.key(" ", 32, " ")
+    assert shown(ENTRIES[1], None)
+    browser.js("document.querySelector('select').focus()")
+    browser.key("ArrowUp", 38)
+    assert shown(ENTRIES[0], None), "what was left while one class was alone shows all again"
 
 
 def audit(browser):

@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.metrics import accuracy_score
 
 from classifiers.comparison import figures, maps
 from classifiers.comparison.page.facts import facts_of
@@ -112,3 +113,14 @@ def test_plots_are_drawn_for_the_page_and_as_files(medium):
         else:
             assert (b"currentColor" in picture) == (medium == "page")
             assert texts(picture)
+
+
+@pytest.mark.parametrize("shape", [(3, 40), (600, 70)])
+def test_certainty_is_that_of_test_pixels_alone(shape):
+    rng = np.random.default_rng(0)
+    truth, predicted, sides = (rng.integers(0, 4, shape) for _ in range(3))
+    confidence = np.where(sides == 2, rng.integers(200, 256, shape), 0).astype(np.uint8)
+    sure, right = maps.certainty(confidence, predicted, truth, sides.astype(np.uint8))
+    test = [(i, j) for i in range(shape[0]) for j in range(shape[1]) if sides[i, j] == 2]
+    assert sure == pytest.approx(sum(int(confidence[at]) / 255 for at in test) / len(test))
+    assert right == accuracy_score([truth[at] for at in test], [predicted[at] for at in test])

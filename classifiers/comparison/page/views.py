@@ -25,6 +25,8 @@ class View:
         Addresses of pictures: classes, errors at test pixels, the largest probability.
     wrong, tested : int
         Test pixels of seed 0, whose map it is.
+    certainty : (sure, right) or None
+        Of the confidence map, see `classifiers.comparison.maps.certainty`.
     """
 
     title: str
@@ -34,6 +36,7 @@ class View:
     confident: str
     wrong: int
     tested: int
+    certainty: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,15 @@ def _view(facts: Facts, cell: Summary, side: int) -> View:
         pictures.confidence.get(which),
     )
     shown = {"mapped": "", "errors": "", "confident": ""}
+    certainty = None
     if mapped is not None:
         shown["mapped"] = data_uri(maps.class_map(mapped, facts.comparison.class_colours, side))
     if mapped is not None and sides is not None:
         shown["errors"] = data_uri(maps.error_map(pictures.truth, mapped, sides, side))
     if mapped is not None and confidence is not None:
         shown["confident"] = data_uri(maps.confidence_map(confidence, mapped, side))
+        if sides is not None:
+            certainty = maps.certainty(confidence, mapped, pictures.truth, sides)
     runs = (r for r in facts.comparison.results if (r.run.entry, r.run.split) == which)
     first = min(runs, key=lambda result: result.run.seed)
     return View(
@@ -88,5 +94,6 @@ def _view(facts: Facts, cell: Summary, side: int) -> View:
         matrix=matrix_of(facts, cell),
         wrong=round((1 - first.scores.oa) * first.test_pixels),
         tested=first.test_pixels,
+        certainty=certainty,
         **shown,
     )
