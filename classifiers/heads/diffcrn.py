@@ -12,7 +12,7 @@ from classifiers.heads.base import ClassWeight, ProbabilisticHead
 from classifiers.heads.layers import LayerReducer, layout_or_one_plane, pixels, require_planes, source
 from classifiers.heads.mixing import Mixing
 from classifiers.heads.torch_head import TorchHead, dense_layers
-from classifiers.heads.torch_training import Inputs
+from classifiers.heads.torch_rows import Inputs
 from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 
@@ -73,7 +73,7 @@ class DiffCRNClassifier(Mixing, TorchHead):
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-4,
         patience: int = 20,
-        validation_fraction: float = 0.1,
+        validation_fraction: float | None = None,
         class_weight: ClassWeight = None,
         device: str = "auto",
         random_state: Any = 0,
