@@ -30,7 +30,7 @@ from tests.heads import LAYOUT, NAMES, NETWORKS, quick, scores, toy
 WEIGHING = [name for name in NAMES if issubclass(head_class(name), WeighingHead)]
 BALANCING = [name for name in NAMES if "class_weight" in make_head(name).get_params()]
 
-# scikit-learn's own checks that a head can't pass, and why.
+# scikit-learn's own checks that a head can't pass, and why; one that it passes after all is a failure.
 EXCEPTIONS = {
     TorchHead: {
         "check_class_weight_classifiers": "at weights of 1e7 to 1 only one class has a gradient, and what a network "
@@ -51,7 +51,10 @@ EXCEPTIONS = {
 
 
 def exceptions(estimator) -> dict[str, str]:
-    return next((found for kind, found in EXCEPTIONS.items() if isinstance(estimator, kind)), {})
+    found = next((found for kind, found in EXCEPTIONS.items() if isinstance(estimator, kind)), {})
+    # The gated sum's classifier sees what batch norm leaves of the features, and there far rows are not far.
+    passed = {"check_class_weight_classifiers"} if getattr(estimator, "fusion", "") == "gated" else set()
+    return {check: why for check, why in found.items() if check not in passed}
 
 
 # Parameters that make another estimator of a head.

@@ -138,8 +138,10 @@ def test_where_no_rows_are_set_aside_that_is_noted_once():
 def test_what_no_network_is(name):
     with pytest.raises(HeadError, match="has no parameter 'warm_start'"):
         make_head(name, warm_start=True)
-    with pytest.raises(HeadError, match="a layer of the network would be 0 wide; give widths of 1 or more"):
-        quick(name, hidden=(8, 0)).fit(*toy())
+    widths = {"hidden": (8, 0), "bottleneck": 0, "channels": 0}
+    for param in widths.keys() & quick(name).get_params():
+        with pytest.raises(HeadError, match=r"0 wide; give widths of 1|can't keep 0 channels; give 1"):
+            quick(name, **{param: widths[param]}).fit(*toy())
 
 
 @NEEDS_CUDA
