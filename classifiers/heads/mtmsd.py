@@ -11,7 +11,7 @@ from classifiers.heads.base import ClassWeight, ProbabilisticHead
 from classifiers.heads.layers import LayerReducer, layout_or_one_plane, require_planes
 from classifiers.heads.purification import Purifier, timestep_columns
 from classifiers.heads.torch_head import TorchHead, dense_layers
-from classifiers.heads.torch_training import Inputs
+from classifiers.heads.torch_rows import Inputs
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 
@@ -68,7 +68,7 @@ class MTMSDClassifier(TorchHead):
         learning_rate: float = 3e-3,
         weight_decay: float = 1.0,
         patience: int = 20,
-        validation_fraction: float = 0.1,
+        validation_fraction: float | None = None,
         class_weight: ClassWeight = None,
         device: str = "auto",
         random_state: Any = 0,
