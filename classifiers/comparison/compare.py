@@ -109,12 +109,14 @@ def compare(
     with_planes = any(has_planes(e.features) for e in entries)
     if with_planes and not all(features.select(planes) for features in opened.values()):
         raise StoreError("no plane to learn from: name some with --planes, or leave the inputs with planes out")
+    # A sweep compares planes with spectra.
+    inputs_read = {*(e.features for e in entries), *(["spectra"] if sweep is not None else [])}
     tables = {
         name: PixelTable.from_store(
             features,
             labels=pick_labels(first, labels),
             planes=planes if with_planes else [],
-            **columns_of({e.features for e in entries}, features),
+            **columns_of(inputs_read, features),
         )
         for name, features in opened.items()
     }

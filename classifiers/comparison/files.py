@@ -18,7 +18,7 @@ from classifiers.comparison.page import facts, findings, planes
 from classifiers.comparison.report import write_report
 from classifiers.comparison.results import Comparison, Sweep
 from classifiers.comparison.runs import Entry
-from classifiers.comparison.sweep import to_document, to_rows
+from classifiers.comparison.sweep_rows import to_document, to_rows
 from classifiers.comparison.tables import read_json, to_json, write_csv, write_json
 from classifiers.comparison.texts import to_latex, to_markdown
 from hsifeat.errors import HsifeatError, SceneError
