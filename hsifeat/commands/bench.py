@@ -158,7 +158,7 @@ def _show_sweep(found: Sweep) -> None:
         for step in found.chosen
     ]
     if together:
-        terminal.show_table("the best few together", together, tuple(together[0]))
+        terminal.show_table("the best few together, as seed 0 chose", together, tuple(together[0]))
     for remark in remarks(found):
         terminal.say(f"{remark}.")
 

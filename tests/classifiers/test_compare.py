@@ -175,14 +175,14 @@ def test_a_head_without_probabilities_is_not_run_again_for_their_sake(store_path
 
 def test_runs_of_another_package_s_head_know_its_version_and_ours_do_not_change(monkeypatch):
     """The oracle of ours is the key that the first version of the record gave."""
-    facts = {"store": "s", "layout": Layout().to_json(), "head": {"name": "lda"}, "draw": "d", "seed": 0}
+    facts = {"store": "s", "layout": Layout(()).to_json(), "head": {"name": "lda"}, "draw": "d", "seed": 0}
     text = json.dumps({**facts, "versions": versions()}, sort_keys=True)
-    assert run_key("s", Layout(), {"name": "lda"}, "d", 0) == hashlib.sha256(text.encode()).hexdigest()[:32]
+    assert run_key("s", Layout(()), {"name": "lda"}, "d", 0) == hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def installed(version):
         dist = SimpleNamespace(name="others", version=version)
         monkeypatch.setattr(registry, "_registered", lambda: {"foreign": SimpleNamespace(dist=dist)})
-        return run_key("s", Layout(), {"name": "foreign"}, "d", 0)
+        return run_key("s", Layout(()), {"name": "foreign"}, "d", 0)
 
     assert installed("1.0") == installed("1.0") != installed("1.1")
 
