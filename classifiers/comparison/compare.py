@@ -119,12 +119,14 @@ def compare(
     truth = first.usable(pick_labels(first, labels))
     if past is not None:
         past.check(first, truth)
+    # A sweep compares planes with spectra.
+    inputs_read = {*(e.features for e in entries), *(["spectra"] if sweep is not None else [])}
     tables = {
         name: PixelTable.from_store(
             features,
             labels=truth,
             planes=planes if with_planes else [],
-            **columns_of({e.features for e in entries}, features),
+            **columns_of(inputs_read, features),
         )
         for name, features in opened.items()
     }

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from classifiers.comparison.page import facts, findings, planes
 from classifiers.comparison.report import write_report
 from classifiers.comparison.results import Comparison, Sweep
 from classifiers.comparison.runs import Entry
-from classifiers.comparison.sweep import to_document, to_rows
+from classifiers.comparison.sweep_rows import to_document, to_rows
 from classifiers.comparison.tables import read_json, to_json, write_csv, write_json
 from classifiers.comparison.texts import to_latex, to_markdown
+from classifiers.comparison.workplace import RECORD
 from hsifeat.errors import HsifeatError, SceneError
 from hsifeat.files import write_whole
 from hsifeat.scenes.blocks import count_values
-from hsifeat.scenes.maps import Legend, write_map, write_probabilities
+from hsifeat.scenes.maps import Legend, check_map_fits, write_map, write_probabilities
 from hsifeat.types import Window, windows
 from hsifeat.work.events import Listener, Note, silent
 
@@ -34,11 +35,18 @@ FIGURES, MAPS = "figures", "maps"
 # The legend of a map that has one band, and side of the blocks in which it is written.
 _SURE, _BLOCK_PX = Legend((1,), ("largest probability",), ("#000000",)), 1024
 
+# Within the record: which files the report wrote, so that those of entries that are gone can be deleted.
+_LISTING = Path(RECORD) / "files.json"
+
 Draw = Callable[[figures.Medium], bytes]
+# Writes a file, and returns what a reader of it should know.
+Writer = Callable[[Path], Iterable[str]]
 
 
 def write_files(comparison: Comparison, folder: Path, *, listen: Listener = silent) -> bool:
-    """Write a comparison's files, unless those that are there say the same already.
+    """Write a comparison's files, unless those that are there say the same already; then only those that are missing.
+
+    Files that an earlier report wrote into the folder and that have no place in this one are deleted; nothing else is.
 
     Parameters
     ----------
@@ -53,42 +61,75 @@ def write_files(comparison: Comparison, folder: Path, *, listen: Listener = sile
     Returns
     -------
     bool
-        Whether anything was written.
+        Whether anything was written or deleted.
     """
-    there = all((folder / name).exists() for name in (CSV, PAGE, LATEX, MARKDOWN))
-    if there and _says_the_same(comparison, folder / JSON):
-        return False
-    (folder / JSON).unlink(missing_ok=True)
-    write_csv(comparison, folder / CSV)
-    write_whole(folder / LATEX, to_latex(comparison))
-    write_whole(folder / MARKDOWN, to_markdown(comparison))
-    write_figures(comparison, folder / FIGURES)
-    for note in write_maps(comparison, folder / MAPS):
-        listen(Note(note))
-    write_report(comparison, folder / PAGE)
-    write_json(comparison, folder / JSON)
-    return True
+    files, notes = plan_files(comparison, folder)
+    listed = _listed(folder)
+    same = _says_the_same(comparison, folder / JSON)
+    wanted = {name: write for name, write in files.items() if not (same and (folder / name).exists())}
+    stale = [name for name in listed if name not in files]
+    if listed != sorted(files):
+        write_whole(folder / _LISTING, json.dumps(sorted({*listed, *files}), indent=0))
+    if not same:
+        (folder / JSON).unlink(missing_ok=True)
+    for name, write in wanted.items():
+        notes |= dict.fromkeys(write(folder / name))
+    for name in stale:
+        for file in (folder / name, folder / f"{name}.aux.xml"):
+            file.unlink(missing_ok=True)
+    if stale:
+        write_whole(folder / _LISTING, json.dumps(sorted(files), indent=0))
+    if not same:
+        write_json(comparison, folder / JSON)
+        for note in notes:
+            listen(Note(note))
+    return bool(wanted or stale or not same)
 
 
-def write_figures(comparison: Comparison, folder: Path) -> None:
-    """Write the page's plots as SVG and PNG, on white; of the confusions those of the best entry of each split."""
+def plan_files(comparison: Comparison, folder: Path) -> tuple[dict[str, Writer], dict[str, None]]:
+    """Return what writes each file of a report but ``results.json``, by its name in the folder; and why some are left out."""
+    names = file_names((cell.entry, cell.split) for cell in comparison.summary)
+    maps, notes = _plan_maps(comparison, folder, names)
+    files: dict[str, Writer] = {
+        CSV: _writer(lambda path: write_csv(comparison, path)),
+        LATEX: _writer(lambda path: write_whole(path, to_latex(comparison))),
+        MARKDOWN: _writer(lambda path: write_whole(path, to_markdown(comparison))),
+        **_plan_drawings(_drawings(comparison, names), f"{FIGURES}/"),
+        **maps,
+        PAGE: _writer(lambda path: write_report(comparison, path)),
+    }
+    return files, notes
+
+
+def _writer(write: Callable[[Path], object]) -> Writer:
+    def written(path: Path) -> Iterable[str]:
+        write(path)
+        return ()
+
+    return written
+
+
+def _drawings(comparison: Comparison, names: Mapping[tuple[Entry, str], str]) -> dict[str, Draw]:
+    """Return the page's plots, on white; of the confusions those of the best entry of each split."""
     of = facts.facts_of(comparison)
     drawings: dict[str, Draw] = {"overall-accuracy": lambda medium: findings.dot_plot(of, medium)}
     best = {cell.split: cell for cell in sorted(comparison.summary, key=lambda cell: cell.oa[0])}
     for cell in best.values():
-        names = [of.class_names[c] for c in cell.classes]
-        drawings[f"confusion-{file_name(cell.entry, cell.split)}"] = lambda medium, cell=cell, names=names: (  # type: ignore[misc]
-            figures.confusion_matrix(cell.confusion, names, medium)
+        classes = [of.class_names[c] for c in cell.classes]
+        drawings[f"confusion-{names[cell.entry, cell.split]}"] = lambda medium, cell=cell, classes=classes: (  # type: ignore[misc]
+            figures.confusion_matrix(cell.confusion, classes, medium)
         )
     for split in dict.fromkeys(point.split for point in comparison.curves):
         points = [point for point in comparison.curves if point.split == split]
-        drawings[f"learning-curves-{_plain(split)}"] = lambda medium, points=points: (  # type: ignore[misc]
+        drawings[_free(f"learning-curves-{_plain(split)}", drawings)] = lambda medium, points=points: (  # type: ignore[misc]
             figures.learning_curves(
                 planes.curve_lines(points), "overall accuracy, %", planes.curve_pixels(points), medium
             )
         )
     for entry, weights in comparison.mixing.items():
-        drawings[f"weights-{file_name(entry)}"] = lambda medium, weights=weights: planes.weight_map(weights, medium)  # type: ignore[misc]
+        drawings[_free(f"weights-{file_name(entry)}", drawings)] = lambda medium, weights=weights: (  # type: ignore[misc]
+            planes.weight_map(weights, medium)
+        )
     if comparison.panels:
         clusters = {(panel.t, panel.layer): panel.classes for panel in comparison.panels}
         colours = planes.cluster_colours(comparison.panels)
@@ -96,34 +137,45 @@ def write_figures(comparison: Comparison, folder: Path) -> None:
     if comparison.sweep is not None:
         scores = comparison.sweep.alone
         drawings["planes"] = lambda medium: planes.sweep_map(scores, medium)
-    _write_drawings(drawings, folder)
+    return drawings
 
 
-def write_maps(comparison: Comparison, folder: Path) -> tuple[str, ...]:
-    """Write the truth and every map as GeoTIFF, one after the other; return what a reader of the files should know.
+def _plan_drawings(drawings: Mapping[str, Draw], folder: str = "") -> dict[str, Writer]:
+    media: tuple[figures.Medium, ...] = ("svg", "png")
+    return {
+        f"{folder}{name}.{medium}": _writer(lambda path, draw=draw, medium=medium: write_whole(path, draw(medium)))  # type: ignore[misc]
+        for name, draw in drawings.items()
+        for medium in media
+    }
 
-    Beside the map of a head that gives probabilities is one of its confidence, the largest of them.
-    """
-    pictures = comparison.pictures
-    wanted: dict[str, NDArray[np.integer]] = {"truth": pictures.truth}
-    wanted |= {file_name(entry, split): classes for (entry, split), classes in pictures.maps.items()}
+
+def _plan_maps(
+    comparison: Comparison, folder: Path, names: Mapping[tuple[Entry, str], str]
+) -> tuple[dict[str, Writer], dict[str, None]]:
+    """Plan the truth and every map as GeoTIFF; beside that of a head that knows probabilities the largest of them."""
+    pictures, where = comparison.pictures, comparison.georeference
     numbers = [c for c in comparison.class_names if c]
     legend = Legend.of({*numbers, *count_values(pictures.truth)}, comparison.class_names, comparison.class_colours)
-    folder.mkdir(parents=True, exist_ok=True)
-    notes: dict[str, None] = {}
-    for name, classes in wanted.items():
-        try:
-            said = write_map(folder / f"{name}.tif", classes, legend, comparison.georeference)
-        except SceneError as error:
-            # A palette has 255 colours: other maps of these classes can't be written either.
-            return (f"no map is written as GeoTIFF: {error}",)
-        notes |= dict.fromkeys(note.replace(f"{name}.tif", f"{MAPS}/*.tif") for note in said)
-    for (entry, split), sure in pictures.confidence.items():
-        path = folder / f"{file_name(entry, split)}-confidence.tif"
-        write_probabilities(
-            path, _shares(sure, pictures.maps[entry, split]), sure.shape, _SURE, comparison.georeference
-        )
-    return tuple(notes)
+    (folder / MAPS).mkdir(parents=True, exist_ok=True)
+    try:
+        check_map_fits(folder / MAPS / "truth.tif", pictures.truth.shape, legend)
+    except SceneError as error:
+        return {}, {f"no map is written as GeoTIFF: {error}": None}
+
+    def classes(found: NDArray[np.integer]) -> Writer:
+        def write(path: Path) -> Iterable[str]:
+            return [note.replace(path.name, f"{MAPS}/*.tif") for note in write_map(path, found, legend, where)]
+
+        return write
+
+    def confidence(sure: NDArray[np.uint8], found: NDArray[np.integer]) -> Writer:
+        return _writer(lambda path: write_probabilities(path, _shares(sure, found), sure.shape, _SURE, where))
+
+    files = {f"{MAPS}/truth.tif": classes(pictures.truth)}
+    files |= {f"{MAPS}/{names[at]}.tif": classes(found) for at, found in pictures.maps.items()}
+    for at, sure in pictures.confidence.items():
+        files[f"{MAPS}/{names[at]}-confidence.tif"] = confidence(sure, pictures.maps[at])
+    return files, {}
 
 
 def _shares(sure: NDArray[np.uint8], classes: NDArray[np.integer]) -> Iterator[tuple[Window, NDArray[np.float32]]]:
@@ -143,7 +195,17 @@ def write_sweep(found: Sweep, folder: Path) -> None:
     writer.writerows(rows)
     write_whole(folder / "sweep.csv", text.getvalue())
     write_whole(folder / "sweep.json", json.dumps(to_document(found), indent=1) + "\n")
-    _write_drawings({"planes": lambda medium: planes.sweep_map(found.alone, medium)}, folder)
+    drawings = {"planes": lambda medium: planes.sweep_map(found.alone, medium)}
+    for name, write in _plan_drawings(drawings).items():
+        write(folder / name)
+
+
+def file_names(wanted: Iterable[tuple[Entry, str]]) -> dict[tuple[Entry, str], str]:
+    """Name a file after each entry and split, all of them different, also where a disk takes A for a."""
+    names: dict[tuple[Entry, str], str] = {}
+    for at in dict.fromkeys(wanted):
+        names[at] = _free(file_name(*at), names.values())
+    return names
 
 
 def file_name(entry: Entry, split: str = "") -> str:
@@ -155,15 +217,26 @@ def file_name(entry: Entry, split: str = "") -> str:
     return "-".join(_plain(part) for part in (entry.head, entry.features, entry.store, split) if part)
 
 
+def _free(name: str, taken: Iterable[str]) -> str:
+    """Return a name, with a number behind it where it is taken."""
+    there = {one.casefold() for one in taken}
+    tries = (name, *(f"{name}-{n}" for n in range(2, len(there) + 3)))
+    return next(one for one in tries if one.casefold() not in there)
+
+
 def _plain(text: str) -> str:
     return re.sub(r"[^\w.+-]", "_", text)
 
 
-def _write_drawings(drawings: dict[str, Draw], folder: Path) -> None:
-    media: tuple[figures.Medium, ...] = ("svg", "png")
-    for name, draw in drawings.items():
-        for medium in media:
-            write_whole(folder / f"{name}.{medium}", draw(medium))
+def _listed(folder: Path) -> list[str]:
+    """Return which files a report wrote into a folder; none where no list can be read."""
+    try:
+        names = [Path(name) for name in json.loads((folder / _LISTING).read_bytes())]
+    except (OSError, ValueError, TypeError):
+        return []
+    # Whatever a list says, nothing is deleted elsewhere.
+    tops, inside = {CSV, LATEX, MARKDOWN, PAGE}, {Path(FIGURES), Path(MAPS)}
+    return [str(name) for name in names if str(name) in tops or (name.parent in inside and name.name != "..")]
 
 
 def _says_the_same(comparison: Comparison, path: Path) -> bool:

@@ -8,15 +8,15 @@ In the folder ``record`` of the report, a run of key ``K`` (32 hexadecimal digit
 - ``runs/K.json``, last: its scores, and ``draw``, the name of its draw.
 
 A draw ``D`` leaves ``draws/D.npz`` with ``train`` and ``test``, pixels counted along the rows of the scene, and ``truth``, the
-class of each test pixel; a sweep ``sweeps/K.json``. Files appear whole: of a run that was killed some may be there, but not the
-last.
+class of each test pixel; a trial of a sweep ``trials/K.json``, its accuracy. Files appear whole: of a run that was killed some
+may be there, but not the last.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -25,8 +25,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.results import PlaneScore, Sweep
 from classifiers.comparison.runs import RunResult
+from classifiers.heads.base import ProbabilisticHead
+from classifiers.heads.registry import distribution, head_class
 from classifiers.layout import Layout
 from classifiers.splits import Draw
 from hsifeat.errors import StoreError
@@ -64,14 +65,14 @@ def run_key(store: str, layout: Layout, head: dict[str, Any], draw: str, seed: i
     layout : Layout
         Which columns.
     head : dict
-        The head's name and parameters.
+        The head's name and parameters. For a head of another package the name and version of that package count too.
     draw : str
         As `draw_key` gives it.
     seed : int
         Seed of the head.
     """
     facts = {"store": store, "layout": layout.to_json(), "head": head, "draw": draw, "seed": seed}
-    text = json.dumps({**facts, "versions": versions()}, sort_keys=True, default=str)
+    text = json.dumps({**facts, "versions": versions() | distribution(head["name"])}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -82,12 +83,16 @@ class Record:
     folder: Path
 
     def find(self, key: str, *, mapped: bool) -> RunResult | None:
-        """Return a finished run, with its map if that is wanted; or None."""
-        needed = [self.predictions(key), *([self.map(key)] if mapped else [])]
+        """Return a finished run, if wanted with its map and, of a head that knows probabilities, its confidence; or None."""
         try:
             result = RunResult.from_json(json.loads(self._run(key).read_bytes()))
         except (OSError, ValueError, KeyError, TypeError):
             return None
+        needed = [self.predictions(key)]
+        if mapped:
+            needed.append(self.map(key))
+            if issubclass(head_class(result.run.entry.head), ProbabilisticHead):
+                needed.append(self.confidence(key))
         return result if all(file.exists() for file in needed) else None
 
     def add(self, result: RunResult, predicted: NDArray[np.integer]) -> None:
@@ -148,19 +153,16 @@ class Record:
     def _run(self, key: str) -> Path:
         return self.folder / "runs" / f"{key}.json"
 
-    def find_sweep(self, key: str) -> Sweep | None:
-        """Return a finished sweep, or None."""
+    def find_trial(self, key: str) -> float | None:
+        """Return the accuracy of a finished trial of a sweep, or None."""
         try:
-            facts = json.loads(self._sweep(key).read_bytes())
-            for name in ("alone", "chosen"):
-                facts[name] = [PlaneScore(**{**score, "oa": tuple(score["oa"])}) for score in facts[name]]
-            return Sweep(**facts)
+            return float(json.loads(self._trial(key).read_bytes())["oa"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def add_sweep(self, key: str, found: Sweep) -> None:
-        """Record a finished sweep."""
-        write_whole(self._sweep(key), json.dumps(asdict(found), indent=1))
+    def add_trial(self, key: str, accuracy: float) -> None:
+        """Record a finished trial of a sweep."""
+        write_whole(self._trial(key), json.dumps({"oa": accuracy}))
 
-    def _sweep(self, key: str) -> Path:
-        return self.folder / "sweeps" / f"{key}.json"
+    def _trial(self, key: str) -> Path:
+        return self.folder / "trials" / f"{key}.json"

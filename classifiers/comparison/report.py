@@ -13,6 +13,7 @@ from classifiers.comparison import figures, maps
 from classifiers.comparison.page import classes, facts, findings, planes, views
 from classifiers.comparison.page.changes import change_outcome, changed
 from classifiers.comparison.results import Comparison
+from classifiers.comparison.sweep_rows import remarks
 from classifiers.splits import picture
 from hsifeat.errors import HsifeatError
 from hsifeat.files import write_whole
@@ -80,6 +81,7 @@ def _content(of: facts.Facts) -> dict[str, Any]:
         "wrong_colour": maps.WRONG,
         "sides": [(picture.NAMES[side], picture.COLOURS[side]) for side in picture.NAMES],
         "sweep_map": figures.data_uri(planes.sweep_map(comparison.sweep.alone)) if comparison.sweep else "",
+        "sweep_says": remarks(comparison.sweep) if comparison.sweep else [],
         "panels": planes.panel_grid(comparison.panels),
         "curves": planes.curve_tables(of),
         "weights": [

@@ -130,7 +130,11 @@ class PlaneScore:
     bytes : int
         Size of the plane before compression.
     seconds : float or None
-        What the forwards at its timestep took, which give all its layers; None where the store does not say.
+        What the forwards at its timestep took, which give all its layers; None where the store does not say. In
+        `Sweep.chosen`, 0 where a plane before it is of the same timestep.
+    gain : (mean, sd) or None
+        By how much that OA is more than that of spectra alone; in `Sweep.chosen`, from the second on, than that of the
+        planes chosen before it. Over seeds, each of which has both. None where the head can't take spectra alone.
     """
 
     t: int
@@ -138,6 +142,7 @@ class PlaneScore:
     oa: tuple[float, float]
     bytes: int = 0
     seconds: float | None = None
+    gain: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,8 @@ class Sweep:
         How many.
     store : str
         Name of the store.
+    baseline : (mean, sd) or None
+        OA of the head on spectra alone under the same draws; None where it can't take them alone.
     """
 
     head: str
@@ -168,6 +175,7 @@ class Sweep:
     choices: list[list[str]] = field(default_factory=list)
     seeds: int = 1
     store: str = ""
+    baseline: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

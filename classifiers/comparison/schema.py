@@ -176,7 +176,14 @@ class PlaneScoreFacts(_Strict):
     layer: str
     oa: MeanSd = Field(description="alone; of `chosen`, of this plane with all before it")
     bytes: int
-    seconds: float | None = Field(description="of the forwards at its timestep, which give all its layers")
+    seconds: float | None = Field(
+        description="of the forwards at its timestep, which give all its layers; of `chosen`, 0 where a plane before it "
+        "has that timestep"
+    )
+    gain: MeanSd | None = Field(
+        None,
+        description="oa less that of spectra alone; of `chosen`, from the second on, less that of the planes before it",
+    )
 
 
 class SweepFacts(_Strict):
@@ -189,6 +196,7 @@ class SweepFacts(_Strict):
     choices: list[list[str]]
     seeds: int
     store: str
+    baseline: MeanSd | None = Field(None, description="oa of the head on spectra alone, where it can take them")
 
 
 class ChangeFacts(_Strict):

@@ -2,22 +2,25 @@
 
 Planes are chosen by greedy forward selection: beginning with none, the plane that raises the accuracy most is added. That
 accuracy is a mean over spatial folds of the training pixels, so the choice never sees the class of a test pixel; each
-seed, with training pixels of its own, chooses for itself. The accuracies that are reported are those on test pixels.
+seed, with training pixels of its own, chooses for itself. The accuracies that are reported are those on test pixels, beside
+that of spectra alone. Each fit is recorded as soon as it is done, so none is done twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from classifiers.comparison.draws import SPLITS
 from classifiers.comparison.record import Record, draw_key, run_key
 from classifiers.comparison.results import PlaneScore, Sweep
 from classifiers.comparison.shared import SharedTable
-from classifiers.comparison.tasks import one_thread, predict, seeded
+from classifiers.comparison.tasks import Trial, run_trial
 from classifiers.comparison.workplace import workplace
 from classifiers.heads.registry import head_class, make_head
 from classifiers.splits import Draw, parse_split
@@ -34,27 +37,15 @@ from hsifeat.work.executors import Executor, executor
 HEAD = "lda"
 BEST = 3
 
+Planes = tuple[PlaneId, ...]
 
-@dataclass(frozen=True)
-class Trial:
-    """Planes that a head is fitted on: a small value that workers are sent."""
 
-    planes: tuple[PlaneId, ...]
+class Fit(NamedTuple):
+    """Planes, none for spectra alone, a seed, and the name of the draw that the head is fitted under."""
+
+    planes: Planes
     seed: int
     draw: str
-    head: str
-    table: SharedTable
-    record: Record
-
-
-def run_trial(trial: Trial) -> float:
-    """Fit on the training pixels of a draw, and return the accuracy on its test pixels."""
-    with one_thread():
-        draw = trial.record.read_draw(trial.draw)
-        table = trial.table.only(trial.planes, spectra="spectra" in head_class(trial.head).needs)
-        head = seeded(make_head(trial.head, layout=table.layout), trial.seed)
-        predicted, _ = predict(head.fit(*table.rows(draw["train"])), table, draw["test"])
-        return float(np.mean(predicted == draw["truth"]))
 
 
 def sweep(
@@ -91,7 +82,7 @@ def sweep(
     jobs : int, optional
         Fits side by side, as `compare` takes them.
     out : str or Path
-        Folder of the record: a sweep that was finished there is not done again.
+        Folder of the record: fits that were finished there are not done again.
     listen : callable
         Gets the events of the run.
 
@@ -108,8 +99,7 @@ def sweep(
     rule = parse_split(split, features.scene.labels)
     if not features.select(planes):
         raise StoreError(f"{features.name} has no plane to sweep: name some with --planes")
-    spectra = "spectra" in head_class(head).needs
-    table = PixelTable.from_store(features, labels=pick_labels(features, labels), planes=planes, spectra=spectra)
+    table = PixelTable.from_store(features, labels=pick_labels(features, labels), planes=planes)
     draws = {seed: rule.draw(table.labels, seed) for seed in range(seeds)}
     with workplace(Path(out)) as (record, folder):
         shared = SharedTable.write(table, folder / "0")
@@ -141,57 +131,66 @@ def sweep_planes(
 ) -> Sweep:
     """Sweep the planes of a shared table under the draws of a split, by seed; see `sweep`."""
     names = tuple(dict.fromkeys(PlaneId(g.t, g.layer) for g in table.groups if g.kind == "plane" and g.t is not None and g.layer))  # fmt: skip
-    bench = _Sweeper(table, labels, record, head, names, runner, listen)
+    bench = _Sweeper(features, table, labels, record, head, names, runner, listen)
     keys = {seed: bench.keep(draw) for seed, draw in draws.items()}
-    facts = {"name": head, **make_head(head).get_params(deep=False), "best": best, "draws": keys}
-    key = run_key(features.key, table.only(names, spectra=True).layout, facts, FOLDS, DRAWS)
-    known = record.find_sweep(key)
-    if known is not None:
-        listen(Note("the sweep is recorded already"))
-        return _costed(replace(known, store=features.name, split=split), features)
     choices = bench.choose(draws, best)
-    sets = [(name,) for name in names] + [
-        tuple(chosen[:n]) for chosen in choices.values() for n in range(2, len(chosen) + 1)
-    ]
-    wanted = [(planes, seed) for planes in dict.fromkeys(sets) for seed in draws if len(planes) == 1 or choices[seed][: len(planes)] == list(planes)]  # fmt: skip
-    found = bench.run([bench.trial(planes, seed, keys[seed]) for planes, seed in wanted], "planes on test pixels")
-    oa = {(trial.planes, trial.seed): accuracy for trial, accuracy in found.items()}
-
-    def scored(plane: PlaneId, values: list[float]) -> PlaneScore:
-        sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-        return PlaneScore(plane.t, plane.layer, (float(np.mean(values)), sd))
-
     shown = choices[min(choices)]
-    swept = Sweep(
+    # None of the planes: spectra alone, of the heads that can take them.
+    alone: list[Planes] = [*(((),) if "plane" not in head_class(head).needs else ()), *((name,) for name in names)]
+    together = {seed: [tuple(chosen[: n + 1]) for n in range(len(chosen))] for seed, chosen in choices.items()}
+    fits = [Fit(planes, seed, keys[seed]) for seed in draws for planes in dict.fromkeys([*alone, *together[seed]])]
+    oa = bench.run(fits, "planes on test pixels")
+
+    def values(planes: Mapping[int, Planes]) -> NDArray[np.float64]:
+        return np.array([oa[Fit(planes[seed], seed, keys[seed])] for seed in draws])
+
+    of_alone = {planes: values(dict.fromkeys(draws, planes)) for planes in alone}
+    of_chosen = [values({seed: steps[n] for seed, steps in together.items()}) for n in range(len(shown))]
+    baseline = of_alone.pop((), None)
+    before = [baseline, *of_chosen]
+    return Sweep(
         head=head,
         split=split,
-        alone=[scored(name, [oa[(name,), seed] for seed in draws]) for name in names],
+        alone=[_score(features, name, found, baseline) for (name,), found in of_alone.items()],
         chosen=[
-            scored(plane, [oa[tuple(choices[seed][: n + 1]), seed] for seed in draws]) for n, plane in enumerate(shown)
+            _score(features, name, of_chosen[n], before[n], paid={one.t for one in shown[:n]})
+            for n, name in enumerate(shown)
         ],
         choices=[[str(plane) for plane in choices[seed]] for seed in draws],
         seeds=len(draws),
         store=features.name,
+        baseline=None if baseline is None else _mean_sd(baseline),
     )
-    record.add_sweep(key, swept)
-    return _costed(swept, features)
 
 
-def _costed(swept: Sweep, features: Features) -> Sweep:
-    """Return a sweep with what its planes cost: a record of accuracies does not know, and a store can be extracted anew."""
-    sizes = {plane.id: features.size_bytes(plane) for plane in features.planes}
-    seconds = {plane.t: features.seconds([plane.t]) for plane in sizes}
+def _score(
+    features: Features,
+    name: PlaneId,
+    oa: NDArray[np.float64],
+    before: NDArray[np.float64] | None,
+    paid: Collection[int] = (),
+) -> PlaneScore:
+    """Score a plane by accuracies (seeds,), and by those of what it is compared with; timesteps may be paid for already."""
+    (plane,) = features.select([name])
+    return PlaneScore(
+        name.t,
+        name.layer,
+        _mean_sd(oa),
+        features.size_bytes(plane),
+        0.0 if name.t in paid else features.seconds([name.t]),
+        None if before is None else _mean_sd(oa - before),
+    )
 
-    def costed(scores: Sequence[PlaneScore]) -> list[PlaneScore]:
-        return [replace(s, bytes=sizes[PlaneId(s.t, s.layer)], seconds=seconds[s.t]) for s in scores]
 
-    return replace(swept, alone=costed(swept.alone), chosen=costed(swept.chosen))
+def _mean_sd(values: NDArray[np.float64]) -> tuple[float, float]:
+    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
 @dataclass(frozen=True)
 class _Sweeper:
     """Fits a head on sets of planes."""
 
+    features: Features
     table: SharedTable
     labels: Labels
     record: Record
@@ -206,25 +205,17 @@ class _Sweeper:
         count = min(best, len(self.names))
         folds = {seed: [self.keep(fold) for fold in self._folds(draw, seed)] for seed, draw in draws.items() if count}
         for place in range(count):
-            trials = [
-                self.trial((*chosen[seed], plane), seed, fold)
+            left = {seed: [plane for plane in self.names if plane not in chosen[seed]] for seed in draws}
+            fits = {
+                (seed, plane): [Fit((*chosen[seed], plane), seed, fold) for fold in folds[seed]]
                 for seed in draws
-                for plane in self.names
-                if plane not in chosen[seed]
-                for fold in folds[seed]
-            ]
-            found = self.run(trials, f"plane {place + 1} of {count}")
+                for plane in left[seed]
+            }
+            oa = self.run([fit for several in fits.values() for fit in several], f"plane {place + 1} of {count}")
+            means = {at: np.mean([oa[fit] for fit in several]) for at, several in fits.items()}
             for seed in draws:
-                means = {
-                    plane: np.mean([a for t, a in found.items() if t.seed == seed and t.planes[-1] == plane])
-                    for plane in self.names
-                    if plane not in chosen[seed]
-                }
-                chosen[seed].append(max(means, key=lambda plane: means[plane]))
+                chosen[seed].append(max(left[seed], key=lambda plane: means[seed, plane]))
         return chosen
-
-    def trial(self, planes: tuple[PlaneId, ...], seed: int, draw: str) -> Trial:
-        return Trial(planes, seed, draw, self.head, self.table, self.record)
 
     def keep(self, draw: Draw) -> str:
         """Keep the pixels of a draw, and return its name."""
@@ -232,15 +223,26 @@ class _Sweeper:
         self.record.add_draw(key, draw, self.labels)
         return key
 
-    def run(self, trials: Sequence[Trial], task: str) -> dict[Trial, float]:
-        """Fit all, and return the accuracy of each in the order in which they are given."""
-        found: dict[Trial, float] = {}
-        self.listen(Started(task, len(trials), "fits"))
-        for trial, accuracy in self.runner.run(run_trial, trials):
+    def run(self, fits: Sequence[Fit], task: str) -> dict[Fit, float]:
+        """Return the accuracy of each fit; what the record holds is not done again."""
+        trials = {fit: self._trial(fit) for fit in fits}
+        found = {trial: oa for trial in trials.values() if (oa := self.record.find_trial(trial.key)) is not None}
+        self.listen(Started(task, len(trials), "fits", len(found)))
+        for trial, accuracy in self.runner.run(run_trial, [one for one in trials.values() if one not in found]):
             found[trial] = accuracy
             self.listen(Advanced(task, len(found)))
         self.listen(Finished(task))
-        return {trial: found[trial] for trial in trials}
+        return {fit: found[trial] for fit, trial in trials.items()}
+
+    def _trial(self, fit: Fit) -> Trial:
+        spectra = not fit.planes or "spectra" in head_class(self.head).needs
+        table = self.table.only(fit.planes, spectra=spectra)
+        # Spectra are the same in every store of the scene.
+        origin = self.features.key if fit.planes else str(self.features.recipe["scene"])
+        params = {"name": self.head, **make_head(self.head).get_params(deep=False)}
+        return Trial(
+            run_key(origin, table.layout, params, fit.draw, fit.seed), fit.draw, self.head, fit.seed, table, self.record
+        )
 
     def _folds(self, draw: Draw, seed: int) -> list[Draw]:
         """Divide the training pixels, and nothing else, into blocks."""
@@ -253,30 +255,3 @@ class _Sweeper:
                 f"the training pixels can't be divided by {FOLDS} to choose planes ({error}): choose none by --best 0, or "
                 "take a split with more of them"
             ) from error
-
-
-def to_rows(found: Sweep) -> list[dict[str, object]]:
-    """Return a row a plane, best first: its accuracy alone, what it costs, and its place among the chosen."""
-    places = {(s.t, s.layer): (n, s) for n, s in enumerate(found.chosen, 1)}
-    rows = []
-    for score in sorted(found.alone, key=lambda s: -s.oa[0]):
-        place, together = places.get((score.t, score.layer), (None, None))
-        rows.append(
-            {
-                "t": score.t,
-                "layer": score.layer,
-                "oa": score.oa[0],
-                "sd": score.oa[1],
-                "bytes": score.bytes,
-                "seconds": score.seconds,
-                "chosen": place,
-                "oa_together": None if together is None else together.oa[0],
-                "sd_together": None if together is None else together.oa[1],
-            }
-        )
-    return rows
-
-
-def to_document(found: Sweep) -> dict[str, object]:
-    """Return all of a sweep as plain JSON values, as ``sweep`` stands in results.json."""
-    return asdict(found)

@@ -89,6 +89,29 @@ def run_task(task: Task) -> RunResult:
         return result
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A fit of a sweep, of which only the accuracy counts: like `Task`, in small values."""
+
+    key: str
+    draw: str
+    head: str
+    seed: int
+    table: SharedTable
+    record: Record
+
+
+def run_trial(trial: Trial) -> float:
+    """Fit on the training pixels of a draw, and return and record the accuracy on its test pixels."""
+    with one_thread():
+        draw = trial.record.read_draw(trial.draw)
+        head = seeded(make_head(trial.head, layout=trial.table.layout), trial.seed)
+        predicted, _ = predict(head.fit(*trial.table.rows(draw["train"])), trial.table, draw["test"])
+        accuracy = float(np.mean(predicted == draw["truth"]))
+        trial.record.add_trial(trial.key, accuracy)
+        return accuracy
+
+
 def predict(head: Head, table: SharedTable, pixels: NDArray[np.integer]) -> tuple[NDArray[np.integer], float]:
     """Predict the classes (n,) of pixels block by block, however many there are; return the seconds of predicting too."""
     rows = max(1, BLOCK_BYTES // table.size_bytes(1))

@@ -10,7 +10,7 @@ from classifiers.heads.base import Head
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError, nearest
 
-GROUP = "hsifeat.heads"
+GROUP, OURS = "hsifeat.heads", "hsifeat"
 
 
 def head_names() -> list[str]:
@@ -55,6 +55,12 @@ def name_of(head: Head) -> str:
         if entry.value == value:
             return name
     raise HeadError(f"{value} is not a registered head; add it to the entry points of group {GROUP!r}")
+
+
+def distribution(name: str) -> dict[str, str]:
+    """Return the name and version of the package that registers a head, as ``{name: version}``; nothing for our own heads."""
+    found = _registered()[name].dist
+    return {} if found is None or found.name == OURS else {found.name: found.version}
 
 
 def make_head(name: str, layout: Layout | None = None, **params: Any) -> Head:

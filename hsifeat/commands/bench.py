@@ -13,7 +13,7 @@ from hsifeat.commands.options import Json, LabelName, Planes, Store, Stores
 from hsifeat.commands.parsing import comma_list, whole_number
 
 if TYPE_CHECKING:
-    from classifiers.comparison.results import Comparison
+    from classifiers.comparison.results import Comparison, Sweep
 
 Jobs = Annotated[
     int | None,
@@ -99,7 +99,7 @@ def sweep(
     """
     from classifiers.comparison.files import write_sweep
     from classifiers.comparison.sweep import sweep as run
-    from classifiers.comparison.sweep import to_document, to_rows
+    from classifiers.comparison.sweep_rows import to_document
     from hsifeat import terminal
 
     with terminal.progress() as listen:
@@ -119,23 +119,46 @@ def sweep(
     if json:
         terminal.show_json(to_document(found))
         return
-    rows = [
-        {
-            "plane": f"t{row['t']}/{row['layer']}",
-            "OA alone, %": _percent(row["oa"], row["sd"], found.seeds),
-            "MB": f"{int(str(row['bytes'])) / 1e6:.2f}",
-            "chosen": "" if row["chosen"] is None else str(row["chosen"]),
-            "OA with those chosen before, %": _percent(row["oa_together"], row["sd_together"], found.seeds),
-        }
-        for row in to_rows(found)
-    ]
-    terminal.show_table(f"{head} on {found.store}, {split}: mean ± sd of {found.seeds} seeds", rows, tuple(rows[0]))
+    _show_sweep(found)
     terminal.say(f"table and heat map: {out}")
 
 
-def _percent(mean: object, sd: object, seeds: int) -> str:
-    if not isinstance(mean, float) or not isinstance(sd, float):
-        return ""
+def _show_sweep(found: Sweep) -> None:
+    from classifiers.comparison.sweep_rows import name, points, remarks, to_rows
+    from hsifeat import terminal
+
+    def gained(gain: tuple[float, float] | None) -> str:
+        return "" if gain is None else points(gain, found.seeds)
+
+    alone = [
+        {
+            "plane": row["layer"] + " alone" if row["t"] is None else f"t{row['t']}/{row['layer']}",
+            "OA, %": _percent(row["oa"], row["sd"], found.seeds),
+            "more than spectra alone, points": "" if row["gain"] is None else gained((row["gain"], row["gain_sd"])),
+            "MB": "" if row["bytes"] is None else f"{row['bytes'] / 1e6:.2f}",
+            "seconds": "" if row["seconds"] is None else f"{row['seconds']:.1f}",
+        }
+        for row in to_rows(found)
+    ]
+    title = f"{found.head} on {found.store}, {found.split}: mean ± sd of {found.seeds} seeds"
+    terminal.show_table(title, alone, tuple(alone[0]))
+    together = [
+        {
+            "plane": name(step),
+            "OA with those before, %": _percent(*step.oa, found.seeds),
+            "adds, points": gained(step.gain),
+            "adds, MB": f"{step.bytes / 1e6:.2f}",
+            "adds, seconds": "" if step.seconds is None else f"{step.seconds:.1f}",
+        }
+        for step in found.chosen
+    ]
+    if together:
+        terminal.show_table("the best few together, as seed 0 chose", together, tuple(together[0]))
+    for remark in remarks(found):
+        terminal.say(f"{remark}.")
+
+
+def _percent(mean: float, sd: float, seeds: int) -> str:
     return f"{100 * mean:.1f}" + (f" ± {100 * sd:.1f}" if seeds > 1 else "")
 
 

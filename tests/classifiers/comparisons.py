@@ -131,10 +131,13 @@ def add_all(comparison):
         comparison.pictures.confidence[which] = rng.integers(0, 256, predicted.shape, dtype=np.uint8)
     at = list(itertools.product((0, 50, 100), ("mid_block", "up_blocks.1", "up_blocks.2")))
     alone = [
-        PlaneScore(t, layer, (0.4 + 0.03 * i, 0.01), 12_000 * (i + 1), None if i else 3.5)
+        PlaneScore(t, layer, (0.4 + 0.03 * i, 0.01), 12_000 * (i + 1), None if i else 3.5, (0.03 * i - 0.1, 0.02))
         for i, (t, layer) in enumerate(at)
     ]
-    chosen = [PlaneScore(50, "up_blocks.2", (0.7, 0.01), 12_000), PlaneScore(0, "mid_block", (0.74, 0.02), 12_000)]
+    chosen = [
+        PlaneScore(50, "up_blocks.2", (0.7, 0.01), 12_000, 6.0, (0.2, 0.02)),
+        PlaneScore(50, "mid_block", (0.68, 0.02), 6_000, 0.0, (-0.02, 0.03)),
+    ]
     weights = {entries[-1]: [{"t": t, "layer": layer, "weight": 1 / len(at)} for t, layer in at]}
     panels = [Panel(t, layer, rng.integers(0, 6, (10, 13), dtype=np.uint8)) for t, layer in at[:-1]]
     comparison.mixing.update(weights)
@@ -148,7 +151,9 @@ def add_all(comparison):
             "devices": ["cpu (threads: 2)"],
         }
     ]
-    object.__setattr__(comparison, "sweep", Sweep("lda", splits[-1], alone, chosen, seeds=2, store="scene-rgb"))
+    object.__setattr__(
+        comparison, "sweep", Sweep("lda", splits[-1], alone, chosen, seeds=2, store="scene-rgb", baseline=(0.5, 0.01))
+    )
     return comparison
 
 

@@ -17,7 +17,8 @@ import rasterio
 from PIL import Image
 
 from classifiers import compare
-from classifiers.comparison.files import file_name, write_files, write_maps
+from classifiers.comparison.files import file_name, plan_files, write_files
+from classifiers.comparison.runs import Entry
 from classifiers.comparison.schema import Results
 from classifiers.comparison.tables import read_json
 from classifiers.comparison.texts import to_latex, to_markdown
@@ -110,8 +111,10 @@ def test_maps_say_where_they_lie(tmp_path):
         build()[0],
         georeference=Georeference(rasterio.CRS.from_epsg(32616).to_wkt(), (20.0, 0.0, 5e5, 0.0, -20.0, 4.48e6)),
     )
-    assert write_maps(comparison, tmp_path) == ()
-    for path in tmp_path.glob("*.tif"):
+    assert write_files(comparison, tmp_path)
+    paths = list((tmp_path / "maps").glob("*.tif"))
+    assert len(paths) == 1 + len(comparison.pictures.maps)
+    for path in paths:
         with rasterio.open(path) as file:
             assert file.crs.to_epsg() == 32616 and file.transform[:6] == (20.0, 0.0, 5e5, 0.0, -20.0, 4.48e6)
 
@@ -119,7 +122,8 @@ def test_maps_say_where_they_lie(tmp_path):
 def test_more_classes_than_a_palette_holds_are_said(tmp_path):
     comparison = build(classes=5)[0]
     comparison.class_names[70_000] = "one too many"
-    (said,) = write_maps(comparison, tmp_path)
+    files, (said,) = plan_files(comparison, tmp_path)
+    assert not any(name.startswith("maps/") for name in files)
     assert "no map is written as GeoTIFF: a palette has room for classes up to 65535; found 70000" in said
 
 
@@ -152,10 +156,64 @@ def test_files_are_written_once_and_anew_when_something_changed(report, store_pa
     again = compare(store_path, curve=[5], sweep="lda", out=out, **options)
     assert not write_files(again, out)
     assert {p: p.read_bytes() for p in out.iterdir() if p.is_file()} == before
-    (out / "report.html").unlink()
-    assert write_files(again, out)
     (out / "results.json").write_text("{")
     assert write_files(again, out)
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_missing_file_is_written_and_no_other(tmp_path):
+    comparison = add_all(build()[0])
+    assert write_files(comparison, tmp_path) and not write_files(comparison, tmp_path)
+    before = contents(tmp_path)
+    gone = {
+        "report.html",
+        "figures/planes.svg",
+        *(name for name in before if name.startswith("maps/") and name.endswith(".tif")),
+    }
+    for name in gone:
+        (tmp_path / name).unlink()
+    assert write_files(comparison, tmp_path)
+    after = contents(tmp_path)
+    assert after.keys() == before.keys()
+    assert {name for name in before if after[name] != before[name] and not name.endswith(".xml")} == gone
+
+
+def test_files_of_entries_that_are_gone_are_deleted_and_no_one_else_s(tmp_path):
+    large = add_all(build()[0])
+    write_files(large, tmp_path)
+    (tmp_path / "maps" / "mine.tif").write_text("mine")
+    (tmp_path / "figures" / "mine.svg").write_text("mine")
+    small = build(entries=[Entry("", "spectra", "svm")])[0]
+    assert write_files(small, tmp_path) and not write_files(small, tmp_path)
+    mine = {"maps/mine.tif", "figures/mine.svg"}
+    (tmp_path / "fresh").mkdir()
+    write_files(small, tmp_path / "fresh")
+    there = {name for name in contents(tmp_path) if not name.startswith("fresh/")}
+    assert there == contents(tmp_path / "fresh").keys() | mine
+
+
+def test_a_list_of_files_reaches_nothing_outside_of_the_report(tmp_path):
+    comparison, out = build(seeds=1)[0], tmp_path / "report"
+    write_files(comparison, out)
+    (tmp_path / "mine.tif").write_text("mine")
+    foreign = ["../mine.tif", "maps/..", "maps/../../mine.tif", str(tmp_path / "mine.tif"), "record/files.json"]
+    (out / "record" / "files.json").write_text(json.dumps(foreign))
+    assert not write_files(comparison, out)
+    assert (tmp_path / "mine.tif").exists() and (out / "record" / "files.json").exists()
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_stores_of_names_that_a_file_can_t_tell_apart_have_maps_of_their_own(tmp_path):
+    entries = [Entry(name, "planes", "svm") for name in ("a'", "a_", "A_")]
+    comparison = build(entries=entries, splits=["random:0.1"], seeds=1)[0]
+    write_files(comparison, tmp_path)
+    names = ["svm-planes-a_-random_0.1", "svm-planes-a_-random_0.1-2", "svm-planes-A_-random_0.1-3"]
+    for entry, name in zip(entries, names, strict=True):
+        with rasterio.open(tmp_path / "maps" / f"{name}.tif") as file:
+            np.testing.assert_array_equal(file.read(1), comparison.pictures.maps[entry, "random:0.1"])
 
 
 def hsifeat(folder, *arguments, **options):
@@ -165,7 +223,9 @@ def hsifeat(folder, *arguments, **options):
 
 
 def finished(folder):
-    return {path.name: path.stat().st_mtime_ns for path in (folder / "report" / "record" / "runs").glob("*.json")}
+    """Return when each finished run, and each finished trial of a sweep, was recorded."""
+    record = folder / "report" / "record"
+    return {path: path.stat().st_mtime_ns for kind in ("runs", "trials") for path in (record / kind).glob("*.json")}
 
 
 def working(session):
@@ -180,12 +240,19 @@ def working(session):
     return False
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT], ids=["sigkill", "ctrl-c"])
-def test_a_bench_that_was_stopped_goes_on_without_repeating_a_run(store_path, tmp_path, sign):
-    options = {"heads": ["random-forest"], "splits": SPLITS, "seeds": 2, "inputs": ["spectra"]}
-    bench = ["bench", store_path, "--heads", "random-forest", "--splits", ",".join(SPLITS), "--seeds", 2, "--no-sweep"]
-    started = hsifeat(tmp_path, *bench, "--inputs", "spectra", "--jobs", 2)
-    while len(finished(tmp_path)) < 1:
+@pytest.mark.parametrize(
+    ("sign", "sweep"),
+    [(signal.SIGKILL, None), (signal.SIGINT, None), (signal.SIGKILL, "lda")],
+    ids=["sigkill", "ctrl-c", "sigkill-in-its-sweep"],
+)
+def test_a_bench_that_was_stopped_goes_on_without_repeating_a_run(store_path, tmp_path, sign, sweep):
+    head, inputs = ("random-forest", ["spectra"]) if sweep is None else ("lda", ["planes"])
+    options = {"heads": [head], "splits": SPLITS, "seeds": 2, "inputs": inputs, "sweep": sweep}
+    bench = ["bench", store_path, "--heads", head, "--splits", ",".join(SPLITS), "--seeds", 2]
+    bench += ["--inputs", inputs[0], "--jobs", 2, *(["--no-sweep"] if sweep is None else [])]
+    started = hsifeat(tmp_path, *bench)
+    # The four runs are done before the sweep begins.
+    while len(finished(tmp_path)) < (1 if sweep is None else 4 + 3):
         assert started.poll() is None, started.communicate()
         time.sleep(0.01)
     os.killpg(started.pid, sign) if sign == signal.SIGINT else started.kill()
@@ -197,13 +264,14 @@ def test_a_bench_that_was_stopped_goes_on_without_repeating_a_run(store_path, tm
         assert time.monotonic() < end, "a worker is left"
         time.sleep(0.01)
     before = finished(tmp_path)
-    assert 1 <= len(before) < 4
     again = compare(store_path, **options, out=tmp_path / "report")
     after = finished(tmp_path)
-    assert len(after) == 4 and before.items() <= after.items(), "a finished run is not done again"
+    assert before.items() < after.items(), "what is finished is not done again"
     fresh = compare(store_path, **options, out=tmp_path / "fresh")
+    assert {path.name for path in after} == {path.name for path in (tmp_path / "fresh").rglob("*/*s/*.json")}
     seconds = ["fit_seconds", "predict_seconds"]
     assert again.frame.drop(columns=seconds).equals(fresh.frame.drop(columns=seconds))
+    assert again.sweep == fresh.sweep
 
 
 def test_what_changed_since_an_older_report_is_told(store_path, report, tmp_path):
@@ -228,6 +296,7 @@ def test_a_sweep_by_its_command(store_path, tmp_path):
     options = ["--split", SPLITS[1], "--best", 1, "--seeds", 2, "--planes", "t0/*", "--jobs", 1]
     said, complained = hsifeat(tmp_path, "sweep", store_path, *options).communicate()
     assert "t0/mid_block" in said and "table and heat map: sweep" in said, complained
+    assert "spectra alone" in said and "seconds" in said
     found = json.loads(hsifeat(tmp_path, "sweep", store_path, *options, "--json").communicate()[0])
     assert len(found["alone"]) == 4 and len(found["chosen"]) == 1
     assert {"sweep.csv", "sweep.json", "planes.svg", "planes.png"} <= {p.name for p in (tmp_path / "sweep").iterdir()}

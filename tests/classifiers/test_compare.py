@@ -1,7 +1,10 @@
 """Comparisons: paired, matched, resumed, the same by any number of workers, and scored as scikit-learn scores."""
 
+import hashlib
 import json
 import re
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,17 +16,21 @@ from classifiers.comparison import bench as bench_module
 from classifiers.comparison.draws import few
 from classifiers.comparison.entries import fitting_heads, make_entries
 from classifiers.comparison.overview import leakage_line, remarks
-from classifiers.comparison.record import Record
+from classifiers.comparison.record import Record, run_key, versions
 from classifiers.comparison.runs import Entry
 from classifiers.comparison.tables import write_csv
+from classifiers.heads import registry
 from classifiers.heads.registry import head_names
 from classifiers.inputs import COMPARED, INPUTS, picks, suited_input
+from classifiers.layout import Layout
 from classifiers.splits import contexts_of, leakage, parse_split, thin
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
 from hsifeat.work.events import Note
 
 SPLITS = ("random:0.3", "blocks:9+1:0.3")
+# Linear algebra, trees, and a network trained by torch.
+HEADS = ("lda", "lightgbm", "mlp")
 
 
 @pytest.fixture
@@ -37,9 +44,9 @@ def fits(monkeypatch):
 
 @pytest.fixture(scope="module")
 def found(store_path, tmp_path_factory):
-    """A comparison of two heads, and the folder of its record."""
+    """A comparison of heads, and the folder of its record."""
     out = tmp_path_factory.mktemp("found")
-    return compare(store_path, heads=["lda", "lightgbm"], splits=SPLITS, seeds=2, inputs=["planes"], out=out), out
+    return compare(store_path, heads=HEADS, splits=SPLITS, seeds=2, inputs=["planes"], out=out), out
 
 
 def test_every_entry_split_and_seed_is_run(store_path, tmp_path):
@@ -97,9 +104,7 @@ def test_predictions_and_maps_are_those_of_the_head_alone(found, store_path):
 
 def test_any_number_of_workers_gives_the_same_numbers(found, store_path, tmp_path):
     one, out = found
-    two = compare(
-        store_path, heads=["lda", "lightgbm"], splits=SPLITS, seeds=2, inputs=["planes"], out=tmp_path, jobs=2
-    )
+    two = compare(store_path, heads=HEADS, splits=SPLITS, seeds=2, inputs=["planes"], out=tmp_path, jobs=2)
     seconds = ["fit_seconds", "predict_seconds"]
     write_csv(one, tmp_path / "one.csv")
     write_csv(two, tmp_path / "two.csv")
@@ -151,12 +156,35 @@ def test_an_interrupted_comparison_goes_on(store_path, tmp_path, fits, monkeypat
     assert not list(record.glob("tables-*")) and not list(record.glob("*/.*.part"))
 
 
-def test_a_run_without_its_predictions_or_map_is_run_again(store_path, tmp_path, fits):
-    options = {"heads": ["lda"], "splits": SPLITS[1:], "seeds": 1, "inputs": ["spectra"], "out": tmp_path}
-    for result, kind in zip(compare(store_path, **options).results, ("predictions", "maps"), strict=True):
-        (tmp_path / "record" / kind / f"{result.key}.npy").unlink()
+def test_a_run_without_its_predictions_map_or_confidence_is_run_again(store_path, tmp_path, fits):
+    options = {"heads": ["lda"], "splits": SPLITS, "seeds": 1, "inputs": ["spectra", "planes"], "out": tmp_path}
+    files = ("predictions/{}.npy", "maps/{}.npy", "maps/{}-confidence.npy")
+    for result, file in zip(compare(store_path, **options).results, files, strict=False):
+        (tmp_path / "record" / file.format(result.key)).unlink()
+    again = compare(store_path, **options)
+    assert len(fits) == 4 + 3
+    assert again.pictures.confidence.keys() == again.pictures.maps.keys()
+
+
+def test_a_head_without_probabilities_is_not_run_again_for_their_sake(store_path, tmp_path, fits):
+    options = {"heads": ["svm"], "splits": SPLITS, "seeds": 1, "inputs": ["spectra"], "out": tmp_path}
+    assert compare(store_path, **options).pictures.confidence == {}
     compare(store_path, **options)
-    assert len(fits) == 4
+    assert len(fits) == 2
+
+
+def test_runs_of_another_package_s_head_know_its_version_and_ours_do_not_change(monkeypatch):
+    """The oracle of ours is the key that the first version of the record gave."""
+    facts = {"store": "s", "layout": Layout(()).to_json(), "head": {"name": "lda"}, "draw": "d", "seed": 0}
+    text = json.dumps({**facts, "versions": versions()}, sort_keys=True)
+    assert run_key("s", Layout(()), {"name": "lda"}, "d", 0) == hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def installed(version):
+        dist = SimpleNamespace(name="others", version=version)
+        monkeypatch.setattr(registry, "_registered", lambda: {"foreign": SimpleNamespace(dist=dist)})
+        return run_key("s", Layout(()), {"name": "foreign"}, "d", 0)
+
+    assert installed("1.0") == installed("1.0") != installed("1.1")
 
 
 def test_other_pixels_are_other_runs(store_path, tmp_path, fits):
@@ -304,6 +332,38 @@ def test_stores_of_different_scenes_are_refused(store_path, backbone_folder, sce
     hsifeat.extract(other, backbone=backbone_folder, timesteps=[0], tile=32, context=8, out=tmp_path / "other.zarr")
     with pytest.raises(HsifeatError, match=r"other is of another scene \(other\) than small"):
         compare([store_path, tmp_path / "other.zarr"], out=tmp_path / "out")
+
+
+def test_stores_of_one_scene_are_compared_each_as_on_its_own(store_path, backbone_folder, scene, tmp_path):
+    """Two recipes, and stores of equal names: every entry is what its store alone gives, and a head fitted by hand."""
+    import hsifeat
+
+    places = [store_path, tmp_path / "small.zarr"]
+    hsifeat.extract(scene, backbone=backbone_folder, timesteps=[100], tile=16, context=4, out=places[1])
+    options = {"heads": ["lda", "lightgbm"], "splits": SPLITS, "seeds": 2, "inputs": ["spectra", "planes"]}
+    together = compare(places, **options, out=tmp_path / "together")
+    assert [store["name"] for store in together.stores] == ["small", "small'"]
+    assert len({store["key"] for store in together.stores}) == 2
+    assert len(together.results) == 2 * (1 + 2) * 2 * 2
+    read = Record(tmp_path / "together" / "record").read_predictions
+    for place, name in zip(places, ("small", "small'"), strict=True):
+        alone = compare(place, **options, out=tmp_path / name)
+        for result in alone.results:
+            entry = replace(result.run.entry, store=name) if result.run.entry.store else result.run.entry
+            (same,) = [r for r in together.results if r.run == replace(result.run, entry=entry)]
+            assert (same.key, same.draw) == (result.key, result.draw)
+            np.testing.assert_array_equal(
+                read(same.key), Record(tmp_path / name / "record").read_predictions(result.key)
+            )
+        table = PixelTable.from_store(place, spectra=False)
+        for result in together.results:
+            if result.run.entry != Entry(name, "planes", "lda"):
+                continue
+            pixels = Record(tmp_path / "together" / "record").read_draw(result.draw)
+            train, test = (table[np.isin(table.pixels, pixels[side])] for side in ("train", "test"))
+            by_hand = make_head("lda", layout=table.layout).fit(train.X, train.y).predict(test.X)
+            np.testing.assert_array_equal(read(result.key), by_hand)
+            assert result.scores.oa == accuracy_score(test.y, by_hand)
 
 
 def test_entries_without_planes_stand_once(features):

@@ -87,7 +87,15 @@ def test_everything_that_is_known_is_told(tmp_path):
     assert f"computing the planes anew for each run would have taken {34 * len(runs) / 60:.1f} min." in text
     (pairs, _) = (table for table in parsed.tables if table[0][0][0] == "first")
     assert [cell[0] for cell in pairs[1][2:7]] == ["+1.00", "-0.50 to +2.50", "0.120", "< 0.001", "can't be told apart"]
-    assert "t50/up_blocks.2: OA 70.0 ± 1.0 %" in text
+    (together,) = [table for table in parsed.tables if table[0][0][0] == "plane"]
+    assert [[cell[0] for cell in row] for row in together[1:]] == [
+        ["t50/up_blocks.2", "70.0 ± 1.0", "+20.0 ± 2.0", "12 kB", "6.00"],
+        ["+ t50/mid_block", "68.0 ± 2.0", "-2.0 ± 3.0", "6 kB", "0, same timestep"],
+        ["together", "68.0 ± 2.0", "", "18 kB", "6.00"],
+    ]
+    assert "On spectra alone it has an OA of 50.0 ± 1.0 %" in text
+    said = "t50/mid_block does not add to the planes before it more than its spread over seeds: -2.0 ± 3.0 points."
+    assert said in text and text.count("spread over seeds: ") == 1
     (curves, _) = (table for table in parsed.tables if table[0][0][0] == "entry" and len(table) == 1 + len(ENTRIES))
     assert [cell[0] for cell in curves[0][1:]] == ["522 px", "1045 px", "2090 px", "50225 px"]
     assert "mlp gives no probabilities" in text
@@ -104,10 +112,10 @@ def test_everything_that_is_known_is_told(tmp_path):
     (weights,) = [alt for alt in alts if alt.startswith("Weights")]
     assert "t100/up_blocks.2 0.111" in weights
     assert f"each plane alike would be {1 / 9:.3f}." in text
-    (costs,) = [table for table in parsed.tables if table[0][0][0].startswith("layer") and len(table[0]) == 5]
+    (costs,) = [table for table in parsed.tables if table[0][0][0].startswith("layer") and len(table[0]) == 6]
     for row, plane in zip(costs[1:], comparison.sweep.alone, strict=True):
         values = [row[0][1], *(float(cell[1]) if cell[1] else None for cell in row[1:])]
-        assert values == [plane.layer, plane.t, plane.oa[0], plane.bytes, plane.seconds]
+        assert values == [plane.layer, plane.t, plane.oa[0], plane.gain[0], plane.bytes, plane.seconds]
 
 
 @pytest.mark.parametrize(

@@ -47,12 +47,12 @@ def test_ranking_sorts_by_mouse_and_keyboard(opened):
 
 
 def test_planes_sort_too_and_those_without_seconds_come_last(opened):
-    sizes = "[...document.querySelectorAll('#sweep tbody td:nth-child(4)')].map(td => Number(td.dataset.v))"
+    sizes = "[...document.querySelectorAll('#sweep .sortable tbody td:nth-child(5)')].map(td => Number(td.dataset.v))"
     before = opened.js(sizes)
     opened.click("#sweep th[data-col='2'] button")
     assert opened.js(sizes) == before[::-1], "the better plane is the larger one"
     for _ in range(2):
-        opened.click("#sweep th[data-col='4'] button")
+        opened.click("#sweep th[data-col='5'] button")
         assert opened.js(sizes)[0] == before[0]
 
 
