@@ -68,7 +68,7 @@ def test_a_trial_learns_nothing_from_permuted_labels(name, features, table):
         assert draw.test.sum() > 2300
         assert abs(kappa(dealt, draw, seed)) < 0.05
     leaking = replace(draw, test=draw.train & (np.indices(draw.train.shape).sum(axis=0) % 2 == 0))
-    assert kappa(dealt, leaking, seed) > 0.3  # had it learned from the test rows, it would show
+    assert kappa(dealt, leaking, seed) > 0.5  # had it learned from the test rows, it would show
 
 
 @pytest.mark.parametrize("name", NAMES)
