@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from classifiers.heads.parameters import Components, NotNegative, Share
 from classifiers.heads.reduced import ReducedHead
 from classifiers.layout import Layout
 
@@ -31,11 +32,11 @@ class LDAClassifier(ReducedHead):
         self,
         layout: Layout | None = None,
         *,
-        shrinkage: float | str = "auto",
-        spectral_components: int | None = None,
-        plane_components: int | None = 50,
-        spectral_weight: float = 1.0,
-        plane_weight: float = 1.0,
+        shrinkage: Share | Literal["auto"] = "auto",
+        spectral_components: Components = None,
+        plane_components: Components = 50,
+        spectral_weight: NotNegative = 1.0,
+        plane_weight: NotNegative = 1.0,
     ) -> None:
         super().__init__(layout)
         self.shrinkage = shrinkage
