@@ -11,10 +11,9 @@ from classifiers import make_head
 from classifiers.comparison.files import write_sweep
 from classifiers.comparison.record import Record
 from classifiers.comparison.shared import SharedTable
-from classifiers.comparison.sweep import _Sweeper, sweep
+from classifiers.comparison.sweep import DRAWS, FOLDS, _Sweeper, sweep
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
-from classifiers.tuning import DRAWS, FOLDS
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
 from hsifeat.types import PlaneId
 from hsifeat.work.events import silent
