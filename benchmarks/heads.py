@@ -3,7 +3,8 @@
 Run ``make demo`` first, then ``.venv/bin/python benchmarks/heads.py``; it writes ``benchmarks/results/heads.json``. The store is the
 demo's: five timesteps and four layers of Indian Pines. Each head gets the input that `hsifeat fit` gives it, and spectra alone where
 it can work on them; both splits have the same number of training pixels. What a fit takes with all training pixels of the random
-split is measured as well. ``--quick`` takes one seed and writes nothing.
+split is measured as well. A full run that takes longer than the project promises ends with status 1, and writes nothing.
+``--quick`` takes one seed and writes nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from scoring import RESULTS, ROOT, about_run, draws_of, mean_sd, timed_accuracy
 
 SPLITS, SEEDS = ("random:0.1", "blocks:12+4:0.1"), 5
 ALL = "random:0.1, all training pixels"
+# What two cores have to be enough for: everything together, and film once.
+MOST_SECONDS, MOST_SECONDS_OF_FILM = 600, 20
 
 
 def main() -> None:
@@ -35,7 +38,19 @@ def main() -> None:
     if options.quick or options.heads:
         print(text)
     else:
+        check(content)
         (RESULTS / "heads.json").write_text(text)
+
+
+def check(content: dict[str, Any]) -> None:
+    """End with an error where a full run took longer than is promised."""
+    film = max(row["fit_seconds"] for row in content["heads"] if row["head"] == "film")
+    for what, took, most in (
+        ("everything", content["total_seconds"], MOST_SECONDS),
+        ("a fit of film", film, MOST_SECONDS_OF_FILM),
+    ):
+        if took > most:
+            raise SystemExit(f"{what} took {took:.0f} s, which may be {most}")
 
 
 def study(store: Path, heads: list[str], seeds: int) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from classifiers.about import About
+from classifiers.heads.registry import make_head
 from classifiers.inputs import check_input, columns_of, has_planes, suited_input
 from classifiers.layout import Layout
 from classifiers.persistence import load_model, save_model
@@ -47,6 +49,10 @@ class Model:
     beside : Trial or None
         Under a random split, how the same head does when it learns from the training pixels of a disjoint one, at most as
         many; None where the labels can't be split so.
+    tuning : Tuning or None
+        How its parameters were chosen, if they were.
+    about : About or None
+        Store, labels, split, seed, inputs and scores, kept with the model; None in models of before that.
     """
 
     head: Head
@@ -58,6 +64,7 @@ class Model:
     trial: Trial | None = None
     beside: Trial | None = None
     tuning: Tuning | None = None
+    about: About | None = None
 
     @property
     def legend(self) -> Legend:
@@ -84,6 +91,7 @@ class Model:
             "recipe": self.recipe,
             "train_pixels": self.train_pixels,
             "tuning": None if self.tuning is None else self.tuning.to_json(),
+            "about": None if self.about is None else self.about.model_dump(mode="json"),
         }
         save_model(self.head, folder, meta=meta)
 
@@ -94,7 +102,7 @@ class Model:
         try:
             if head.layout is None:
                 raise ValueError("no layout")  # noqa: TRY301  # told below, with the other things that may be missing
-            tuning = meta.get("tuning")
+            tuning, about = meta.get("tuning"), meta.get("about")
             return cls(
                 head=head,
                 layout=head.layout,
@@ -103,6 +111,7 @@ class Model:
                 recipe=dict(meta["recipe"]),
                 train_pixels=int(meta["train_pixels"]),
                 tuning=None if tuning is None else Tuning.from_json(tuning),
+                about=None if about is None else About.model_validate(about),
             )
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise HeadError(
@@ -228,6 +237,7 @@ def fit_model(
     HsifeatError
         Anything unknown, or labels that can't be split so.
     """
+    make_head(head, **params or {})  # what it refuses is told before anything is read
     chosen = inputs or suited_input(head, features)
     check_input(chosen, head)
     if has_planes(chosen) and not features.select(planes):
@@ -250,6 +260,7 @@ def fit_model(
         tuning = trial.tuning
         if rule.kind == "random":
             beside = trials.beside(trial.train_pixels)
+    scored = tuple(one for one in (trial, beside) if one is not None)
     return Model(
         head=fitted,
         layout=table.layout,
@@ -260,4 +271,5 @@ def fit_model(
         trial=trial,
         beside=beside,
         tuning=tuning,
+        about=About.of(features, table.labels.name, chosen, None if rule is None else rule.text, seed, scored),
     )

@@ -68,7 +68,9 @@ def check_input(name: str, head: str) -> None:
         raise HeadError(f"unknown input {name!r}; {nearest(name, INPUTS)}")
     missing = head_class(head).needs - {kind for kind, _ in INPUTS[name]}
     if missing:
-        raise HeadError(f"the head {head} needs {' and '.join(sorted(missing))}, which {name} lacks")
+        named = {"plane": "planes", "mean": "means", "patch": "patches", "position": "positions"}
+        needs = " and ".join(sorted(named.get(kind, kind) for kind in missing))
+        raise HeadError(f"the head {head} needs {needs}, which {name} lacks")
 
 
 def has_planes(name: str) -> bool:

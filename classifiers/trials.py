@@ -83,7 +83,7 @@ class Trials:
     head : str
         Name of the head.
     seed : int
-        Seed of the head and of the disjoint split.
+        Seed of the disjoint split, and of the head unless `params` has a `random_state`.
     params : dict
         Parameters of the head.
     tune : bool
@@ -103,10 +103,10 @@ class Trials:
     def fit(self, train: PixelTable) -> tuple[Head, Tuning | None]:
         """Fit on all rows of a table, tuned on them if that is wanted."""
         made = make_head(self.head, layout=train.layout, **self.params)
-        if "random_state" in made.get_params():
+        if "random_state" in made.get_params() and "random_state" not in self.params:
             made.set_params(random_state=self.seed)
         found = tune(made, train, self.params, seed=self.seed, listen=self.listen) if self.tune else None
-        if found is not None:
+        if found is not None and found.chosen is not None:
             made.set_params(**found.chosen.params)
         with listening(self.listen):
             return made.fit(train.X, train.y), found

@@ -54,11 +54,20 @@ def test_the_whole_way_on_a_file_of_ones_own(hsifeat, files, backbone_folder):
     said = hsifeat("fit", "--head", "svm", "--split", "blocks:9+0:0.3", "--set", "C=5", "--out", "model")
     assert "svm on s: learned from" in said
     assert "blocks:9+0:0.3: OA " in said
-    assert "map of s: map.npy" in hsifeat("predict", "model", "s", "--out", "map.npy")
+    drawn = hsifeat("predict", "model", "s", "--out", "map.npy")
+    assert "learned from spectra+planes of s (key " in drawn and "labels truth of my scene, seed 0" in drawn
+    assert "blocks:9+0:0.3: OA " in drawn and "map of s: map.npy" in drawn
     drawn = np.load(files / "map.npy")
     assert drawn.shape == (75, 53) and set(np.unique(drawn)) <= {1, 2, 3, 4}
     hsifeat("predict", "model", "--out", "map.png")
     assert (files / "map.png").read_bytes().startswith(b"\x89PNG")
+    tuning = ["--tune", "--set", "shrinkage=0.3", "--set", "spectral_components=none"]
+    said = hsifeat("fit", "--head", "lda", "--split", "blocks:9+0:0.5", *tuning, "--out", "tuned")
+    assert "tuned by 5 folds of whole fields (4 of 4 classes have several fields" in said
+    assert said.count(", gain ") == 3 and "they give an order, not an accuracy" in said
+    params = json.loads((files / "tuned" / "model.json").read_text())["params"]
+    chosen = json.loads((files / "tuned" / "model.json").read_text())["meta"]["tuning"]["chosen"]["params"]
+    assert params["shrinkage"] == 0.3 and params["spectral_components"] is None and params.items() >= chosen.items()
     said = hsifeat("predict", "model", "--out", "p.tif", "--probabilities", status=1)
     assert "SVMClassifier gives no probabilities: fit a head that does" in said
     hsifeat("fit", "--head", "lightgbm", "--inputs", "spectra", "--out", "trees")
@@ -120,7 +129,9 @@ def test_every_verb_has_help_with_an_example(hsifeat, verb):
         pytest.param(["fit", "--head", "film"], 1, "no store yet", id="no-store"),
         pytest.param(["fit", "STORE", "--head", "flim"], 1, "no head is named 'flim'; nearest: film", id="head"),
         pytest.param(["fit", "STORE", "--head", "svm", "--set", "CC=1"], 1, "has no parameter 'CC'", id="parameter"),
-        pytest.param(["fit", "STORE", "--head", "svm", "--set", "C=-1"], 1, "SVMClassifier can't be fitted with these parameters", id="parameter-value"),
+        pytest.param(["fit", "STORE", "--head", "svm", "--set", "C=-1"], 1, "C of the head svm is -1; allowed: a number above 0; the default is C=10.0", id="parameter-value"),
+        pytest.param(["fit", "STORE", "--head", "mlp", "--set", "epochs=ten"], 1, "epochs of the head mlp is 'ten'; allowed: a whole number", id="parameter-kind"),
+        pytest.param(["fit", "STORE", "--head", "film", "--inputs", "spectra"], 1, "the head film needs planes, which spectra lacks", id="inputs"),
         pytest.param(["fit", "STORE", "--head", "svm", "--planes", ","], 1, "no plane to learn from", id="no-planes"),
         pytest.param(["fit", "STORE", "--head", "svm", "--seed", "99999999999"], 2, "--seed", id="seed"),
         pytest.param(["fit", "STORE", "--head", "svm", "--out", "truth.npy/x"], 1, "truth.npy/x", id="file-as-folder"),

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+import classifiers
+from classifiers.heads.registry import head_class, head_names
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
@@ -42,6 +45,12 @@ assert not heavy, heavy
 def test_importing_the_packages_imports_nothing_else():
     code = "import sys, hsifeat, classifiers; assert not {'torch', 'numpy', 'zarr'} & set(sys.modules)"
     assert python(code).returncode == 0
+
+
+def test_every_head_can_be_imported_from_the_package():
+    heads = [head_class(name).__name__ for name in head_names()]
+    assert set(heads) < set(classifiers.__all__)
+    assert all(getattr(classifiers, name).__module__.startswith("classifiers.") for name in classifiers.__all__)
 
 
 HEADS = """

@@ -3,7 +3,7 @@
 import pytest
 import typer
 
-from hsifeat.commands.parsing import corner, whole_number
+from hsifeat.commands.parsing import assignment, corner, whole_number
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,32 @@ def test_what_is_no_corner(text):
 
 def test_corners():
     assert corner(" -20, 26") == (-20, 26)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("none", None),
+        ("None", None),
+        ("null", None),
+        ("true", True),
+        ("False", False),
+        ("10", 10),
+        ("-1", -1),
+        ("1e-3", 0.001),
+        (".5", 0.5),
+        ("64,32", (64, 32)),
+        ("64,", (64,)),
+        ("[64, 32]", (64, 32)),
+        ("0.5, none,a", (0.5, None, "a")),
+        ('{"1": 2.5, "corn": 1}', {1: 2.5, "corn": 1}),
+        ("balanced", "balanced"),
+        ('"7"', "7"),
+        ("a=b", "a=b"),
+        ("", ""),
+        ("{1", "{1"),
+    ],
+)
+def test_values_of_parameters(text, value):
+    name, found = assignment(f"some={text}")
+    assert name == "some" and found == value and type(found) is type(value)

@@ -12,10 +12,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from classifiers.heads.parameters import ClassWeight
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
-
-ClassWeight = dict[Any, float] | str | None
 
 
 def check_width(layout: Layout | None, width: int) -> None:

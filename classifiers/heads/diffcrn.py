@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from classifiers.heads.base import ClassWeight, ProbabilisticHead
+from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.layers import LayerReducer, layout_or_one_plane, pixels, require_planes, source
 from classifiers.heads.mixing import Mixing
+from classifiers.heads.parameters import ClassWeight, Count, NotNegative, Positive, Seed, Widths
 from classifiers.heads.torch_head import TorchHead, check_widths, dense_layers
 from classifiers.heads.torch_rows import Inputs
 from classifiers.layout import ColumnGroup, Layout
@@ -66,17 +67,17 @@ class DiffCRNClassifier(Mixing, TorchHead):
         *,
         components: int | None = 32,
         spectral_components: int | None = None,
-        channels: int = 32,
-        hidden: tuple[int, ...] = (128, 32),
+        channels: Count = 32,
+        hidden: Widths = (128, 32),
         epochs: int = 60,
         batch_size: int = 64,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 1e-4,
+        learning_rate: Positive = 3e-3,
+        weight_decay: NotNegative = 1e-4,
         patience: int = 20,
         validation_fraction: float | None = None,
         class_weight: ClassWeight = None,
         device: str = "auto",
-        random_state: Any = 0,
+        random_state: Seed = 0,
     ) -> None:
         super().__init__(
             layout,

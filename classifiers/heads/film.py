@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.heads.base import ClassWeight
 from classifiers.heads.columns import GroupReducer
 from classifiers.heads.film_networks import ENCODERS, FUSIONS
+from classifiers.heads.parameters import ClassWeight, NotNegative, Positive, Seed, Widths
 from classifiers.heads.torch_head import TorchHead
 from classifiers.heads.torch_losses import MixUp
 from classifiers.heads.torch_rows import Inputs
@@ -71,20 +71,20 @@ class FiLMClassifier(TorchHead):
         fusion: str = "film",
         encoder: str = "mlp",
         plane_components: int | None = 64,
-        hidden: tuple[int, ...] | None = None,
+        hidden: Widths | None = None,
         mixup_spectra: float = 0.2,
         mixup_planes: float = 0.2,
         mixup_plane_share: float = 0.5,
         focal_gamma: float = 0.0,
         epochs: int = 60,
         batch_size: int = 64,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 1.0,
+        learning_rate: Positive = 3e-3,
+        weight_decay: NotNegative = 1.0,
         patience: int = 20,
         validation_fraction: float | None = None,
         class_weight: ClassWeight = None,
         device: str = "auto",
-        random_state: Any = 0,
+        random_state: Seed = 0,
     ) -> None:
         super().__init__(
             layout,

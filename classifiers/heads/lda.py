@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from classifiers.heads.parameters import Components, NotNegative, Share
 from classifiers.heads.reduced import ReducedHead
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
@@ -34,11 +35,11 @@ class LDAClassifier(ReducedHead):
         self,
         layout: Layout | None = None,
         *,
-        shrinkage: float | str = "auto",
-        spectral_components: int | None = None,
-        plane_components: int | None = 50,
-        spectral_weight: float = 1.0,
-        plane_weight: float = 1.0,
+        shrinkage: Share | Literal["auto"] = "auto",
+        spectral_components: Components = None,
+        plane_components: Components = 50,
+        spectral_weight: NotNegative = 1.0,
+        plane_weight: NotNegative = 1.0,
     ) -> None:
         super().__init__(layout)
         self.shrinkage = shrinkage

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from classifiers.heads.base import ClassWeight, ProbabilisticHead, WeighingHead
+from classifiers.heads.base import ProbabilisticHead, WeighingHead
 from classifiers.heads.columns import reducer_of
+from classifiers.heads.parameters import ClassWeight, Components, Count, Fraction, Leaves, Positive, Seed, Whole
 from classifiers.layout import Layout
 
 
@@ -54,16 +55,16 @@ class LightGBMClassifier(ProbabilisticHead, WeighingHead):
         self,
         layout: Layout | None = None,
         *,
-        n_estimators: int = 200,
-        learning_rate: float = 0.1,
-        num_leaves: int = 7,
-        min_child_samples: int = 3,
-        feature_fraction: float = 0.3,
+        n_estimators: Count = 200,
+        learning_rate: Positive = 0.1,
+        num_leaves: Leaves = 7,
+        min_child_samples: Whole = 3,
+        feature_fraction: Fraction = 0.3,
         class_weight: ClassWeight = None,
-        spectral_components: int | None = None,
-        plane_components: int | None = 50,
+        spectral_components: Components = None,
+        plane_components: Components = 50,
         n_jobs: int = 1,
-        random_state: Any = 0,
+        random_state: Seed = 0,
     ) -> None:
         super().__init__(layout)
         self.n_estimators = n_estimators

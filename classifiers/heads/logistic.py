@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from sklearn.linear_model import LogisticRegression
 
-from classifiers.heads.base import ClassWeight, WeighingHead
+from classifiers.heads.base import WeighingHead
+from classifiers.heads.parameters import ClassWeight, Components, Count, NotNegative, Positive
 from classifiers.heads.reduced import ReducedHead
 from classifiers.layout import Layout
 
@@ -34,12 +35,12 @@ class LogisticClassifier(ReducedHead, WeighingHead):
         self,
         layout: Layout | None = None,
         *,
-        C: float = 100.0,
-        max_iter: int = 300,
-        spectral_components: int | None = None,
-        plane_components: int | None = 50,
-        spectral_weight: float = 1.0,
-        plane_weight: float = 0.5,
+        C: Positive = 100.0,
+        max_iter: Count = 300,
+        spectral_components: Components = None,
+        plane_components: Components = 50,
+        spectral_weight: NotNegative = 1.0,
+        plane_weight: NotNegative = 0.5,
         class_weight: ClassWeight = None,
     ) -> None:
         super().__init__(layout)

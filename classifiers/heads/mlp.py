@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.heads.base import ClassWeight
 from classifiers.heads.columns import reducer_of
+from classifiers.heads.parameters import ClassWeight, NotNegative, Positive, Seed, Widths
 from classifiers.heads.torch_head import TorchHead, dense_layers
 from classifiers.heads.torch_rows import Inputs
 from classifiers.layout import Layout
@@ -51,20 +51,20 @@ class MLPClassifier(TorchHead):
         *,
         spectral_components: int | None = None,
         plane_components: int | None = 64,
-        spectral_weight: float = 8.0,
-        plane_weight: float = 8.0,
-        hidden: tuple[int, ...] = (128, 32),
+        spectral_weight: NotNegative = 8.0,
+        plane_weight: NotNegative = 8.0,
+        hidden: Widths = (128, 32),
         members: int = 1,
         vote: str = "mean",
         epochs: int = 60,
         batch_size: int = 64,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 1e-4,
+        learning_rate: Positive = 3e-3,
+        weight_decay: NotNegative = 1e-4,
         patience: int = 20,
         validation_fraction: float | None = None,
         class_weight: ClassWeight = None,
         device: str = "auto",
-        random_state: Any = 0,
+        random_state: Seed = 0,
     ) -> None:
         super().__init__(
             layout,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.heads.base import ClassWeight, ProbabilisticHead
+from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.layers import LayerReducer, layout_or_one_plane, require_planes
+from classifiers.heads.parameters import ClassWeight, NotNegative, Positive, Seed, Widths
 from classifiers.heads.purification import Purifier, timestep_columns
 from classifiers.heads.torch_head import TorchHead, dense_layers
 from classifiers.heads.torch_rows import Inputs
@@ -60,18 +61,18 @@ class MTMSDClassifier(TorchHead):
         *,
         channels: int = 256,
         balance: float = 0.8,
-        hidden: tuple[int, ...] = (128, 32),
+        hidden: Widths = (128, 32),
         members: int = 1,
         vote: str = "mean",
         epochs: int = 60,
         batch_size: int = 64,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 1.0,
+        learning_rate: Positive = 3e-3,
+        weight_decay: NotNegative = 1.0,
         patience: int = 20,
         validation_fraction: float | None = None,
         class_weight: ClassWeight = None,
         device: str = "auto",
-        random_state: Any = 0,
+        random_state: Seed = 0,
     ) -> None:
         super().__init__(
             layout,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-from classifiers.heads.base import ClassWeight, WeighingHead
+from classifiers.heads.base import WeighingHead
+from classifiers.heads.parameters import ClassWeight, Components, Count, Fraction, Leaves, Seed
 from classifiers.heads.reduced import ReducedHead
 from classifiers.layout import Layout
 
@@ -50,15 +51,15 @@ class ForestClassifier(ReducedHead, WeighingHead):
         self,
         layout: Layout | None = None,
         *,
-        n_estimators: int = 200,
-        max_leaf_nodes: int | None = 512,
-        min_samples_leaf: int = 1,
-        max_features: float | str | None = "sqrt",
-        spectral_components: int | None = 30,
-        plane_components: int | None = 50,
+        n_estimators: Count = 200,
+        max_leaf_nodes: Leaves | None = 512,
+        min_samples_leaf: Count = 1,
+        max_features: Count | Fraction | Literal["sqrt", "log2"] | None = "sqrt",
+        spectral_components: Components = 30,
+        plane_components: Components = 50,
         class_weight: ClassWeight = None,
         n_jobs: int = 1,
-        random_state: Any = 0,
+        random_state: Seed = 0,
     ) -> None:
         super().__init__(layout)
         self.n_estimators = n_estimators

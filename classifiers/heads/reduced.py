@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from classifiers.heads.base import ClassWeight, ProbabilisticHead
+from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.columns import reducer_of
+from classifiers.heads.parameters import ClassWeight
 
 
 class ReducedHead(ProbabilisticHead):

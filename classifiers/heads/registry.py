@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from classifiers.heads.base import Head
+from classifiers.heads.parameters import check_params
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError, nearest
 
@@ -83,14 +84,16 @@ def make_head(name: str, layout: Layout | None = None, **params: Any) -> Head:
     Raises
     ------
     HeadError
-        If the head or a parameter is unknown.
+        If the head or a parameter is unknown, or a value is not what the head declares.
     """
     cls = head_class(name)
     allowed = sorted(set(cls().get_params(deep=False)) - {"layout"})
     for param in params:
         if param not in allowed:
             raise HeadError(f"head {name!r} has no parameter {param!r}; allowed: {', '.join(allowed)}")
-    return cls(layout=layout, **params)
+    given = {param: tuple(value) if isinstance(value, list) else value for param, value in params.items()}
+    check_params(name, cls, given)
+    return cls(layout=layout, **given)
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,8 +12,9 @@ from sklearn.kernel_approximation import Nystroem
 from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
-from classifiers.heads.base import ClassWeight, WeighingHead
+from classifiers.heads.base import WeighingHead
 from classifiers.heads.columns import moments, reducer_of
+from classifiers.heads.parameters import ClassWeight, Components, Count, NotNegative, Positive, Seed, Whole
 from classifiers.layout import Layout
 
 
@@ -63,16 +64,16 @@ class SVMClassifier(WeighingHead):
         self,
         layout: Layout | None = None,
         *,
-        C: float = 10.0,
-        gamma: float | str = "scale",
-        spectral_components: int | None = 30,
-        plane_components: int | None = 50,
-        spectral_weight: float = 1.0,
-        plane_weight: float = 0.5,
-        exact_rows: int = 20_000,
-        sampled_rows: int = 500,
+        C: Positive = 10.0,
+        gamma: NotNegative | Literal["scale", "auto"] = "scale",
+        spectral_components: Components = 30,
+        plane_components: Components = 50,
+        spectral_weight: NotNegative = 1.0,
+        plane_weight: NotNegative = 0.5,
+        exact_rows: Whole = 20_000,
+        sampled_rows: Count = 500,
         class_weight: ClassWeight = None,
-        random_state: Any = 0,
+        random_state: Seed = 0,
     ) -> None:
         super().__init__(layout)
         self.C = C

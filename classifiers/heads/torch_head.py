@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +12,8 @@ from scipy.special import entr
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from classifiers.heads.base import ClassWeight, ProbabilisticHead, WeighingHead
+from classifiers.heads.base import ProbabilisticHead, WeighingHead
+from classifiers.heads.parameters import ClassWeight, NotNegative, Positive, Seed
 from classifiers.heads.torch_rows import Inputs
 from classifiers.heads.torch_training import Training, Weights, choose_device, infer, tell, train
 from classifiers.layout import Layout
@@ -66,13 +67,13 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         *,
         epochs: int = 60,
         batch_size: int = 64,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 1e-4,
+        learning_rate: Positive = 3e-3,
+        weight_decay: NotNegative = 1e-4,
         patience: int = 20,
         validation_fraction: float | None = None,
         class_weight: ClassWeight = None,
         device: str = "auto",
-        random_state: Any = 0,
+        random_state: Seed = 0,
     ) -> None:
         super().__init__(layout)
         self.epochs = epochs

@@ -24,7 +24,9 @@ def fit(
     ] = None,
     planes: Planes = None,
     seed: Seed = 0,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="A parameter of the head: name=value.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter of the head: name=value, e.g. hidden=64,32.")
+    ] = None,
     tune: Annotated[
         bool, typer.Option("--tune", help="Choose the others by a small search within the training pixels.")
     ] = False,
@@ -87,6 +89,8 @@ def predict(
 
     check_map_path(out, probabilities=probabilities)
     loaded, features = Model.load(model), open_together(stores)
+    for line in [] if loaded.about is None else loaded.about.lines():
+        terminal.say(line)
     with terminal.progress() as listen:
         notes = map_scene(features, loaded, out, probabilities=probabilities, listen=listen)
     for note in notes:

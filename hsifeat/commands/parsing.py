@@ -8,6 +8,8 @@ from typing import Any
 
 import typer
 
+_CONSTANTS = {"none": None, "null": None, "true": True, "false": False}
+
 
 def comma_list(text: str) -> list[str]:
     """Return what commas separate."""
@@ -42,11 +44,28 @@ def corner(text: str) -> tuple[int, int]:
 
 
 def assignment(text: str) -> tuple[str, Any]:
-    """Return the name and value of `name=value`; a value that isn't JSON is text."""
+    """Return the name and value of `name=value`, the value as `value_of` reads it."""
     name, equals, value = text.partition("=")
     if not equals:
         raise typer.BadParameter(f"--set takes name=value; found {text!r}")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+    return name, value_of(value)
+
+
+def value_of(text: str) -> Any:
+    """Return what a text says: none, true or false, a number, what commas separate, JSON; anything else is text.
+
+    >>> [value_of(text) for text in ("none", "true", "7", ".5", "64,32", "64,", "auto", '{"2": 1.5}')]
+    [None, True, 7, 0.5, (64, 32), (64,), 'auto', {2: 1.5}]
+    """
+    text = text.strip()
+    if text.lower() in _CONSTANTS:
+        return _CONSTANTS[text.lower()]
+    for read in (int, float, json.loads):
+        try:
+            found = read(text)
+        except ValueError:
+            continue
+        if isinstance(found, dict):  # whose keys JSON knows as text only
+            return {value_of(key): value for key, value in found.items()}
+        return tuple(found) if isinstance(found, list) else found
+    return tuple(value_of(part) for part in comma_list(text)) if "," in text else text

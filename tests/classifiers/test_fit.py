@@ -1,8 +1,10 @@
 """Models: given what suits the head, tuned within the training pixels alone, refused where planes mean something else."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
+from importlib.metadata import version
 from typing import ClassVar
 
 import numpy as np
@@ -17,14 +19,14 @@ from classifiers.inputs import suited_input
 from classifiers.layout import Layout
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
-from classifiers.trials import Trials
-from classifiers.tuning import FOLDS, Tuning, tune
+from classifiers.trials import DISJOINT, Trials
+from classifiers.tuning import Candidate, Tuning, choose, tune
 from hsifeat.cache import catalogue
-from hsifeat.errors import HeadError, SplitError
+from hsifeat.errors import HeadError
 from hsifeat.features import open_features
 from hsifeat.scenes import Scene
 from hsifeat.stack import open_together
-from hsifeat.work.events import Advanced, Finished, Started
+from hsifeat.work.events import Advanced, Finished, Note, Started
 
 SPLIT = "blocks:18+1:0.5"
 QUICK = {"epochs": 2, "device": "cpu"}
@@ -112,16 +114,30 @@ def test_tuning_finds_what_helps_by_folds_that_lie_apart(table):
     found = tune(Nearest(few.layout), few, {}, listen=heard.append)
     assert found.chosen.params == {"neighbours": 1}  # as good as 3, and named before it
     assert [c.accuracy for c in found.candidates[1:]] == [1, 1] and found.candidates[0].accuracy < 0.6
-    assert [e.done for e in heard if isinstance(e, Advanced)] == list(range(1, 10))
-    assert any(isinstance(e, Started) and e.total == 9 for e in heard) and heard[-1] == Finished("tune")
-    mine, wide = set(few.pixels), few.labels.classes.shape[1]
-    assert [step for step, _ in Nearest.seen] == ["fit", "score"] * 9
+    assert [e.done for e in heard if isinstance(e, Advanced)] == list(range(1, 16))
+    assert any(isinstance(e, Started) and e.total == 15 for e in heard) and heard[-1] == Finished("tune")
+    classes = few.labels.classes
+    assert [step for step, _ in Nearest.seen] == ["fit", "score"] * 15
     for pair in zip(Nearest.seen[::2], Nearest.seen[1::2], strict=True):
-        sides = [pixels.astype(int) for _, pixels in pair]
-        assert set(sides[0]) | set(sides[1]) <= mine
-        places = [np.stack(np.unravel_index(side, (75, wide)), axis=1) for side in sides]
-        blocks = [set(map(tuple, side // 6)) for side in places]
-        assert not blocks[0] & blocks[1]
+        learned, held = (pixels.astype(int) for _, pixels in pair)
+        assert sorted([*learned, *held]) == sorted(few.pixels)
+        near = [np.stack(np.unravel_index(side, classes.shape), axis=1) for side in (learned, held)]
+        touches = abs(near[0][:, None] - near[1]).max(axis=2) <= 1
+        assert not (touches & (classes.flat[learned][:, None] == classes.flat[held])).any()
+        assert set(classes.flat[held]) <= set(classes.flat[learned])
+
+
+def test_the_defaults_stay_unless_a_candidate_gains_more_than_one_deviation():
+    default = Candidate({"k": 1}, 0.8, 0.1)
+    clear = Candidate({"k": 3}, 0.83, 0.1, gain=0.03, gain_deviation=0.02)
+    chance = Candidate({"k": 2}, 0.85, 0.1, gain=0.05, gain_deviation=0.06)
+    assert choose((default, clear)) is clear
+    assert choose((default, chance)) is default
+    assert choose((default, clear, chance)) is default  # the best one decides
+    assert choose((default, replace(default, params={"k": 5}))) is default
+    said = Tuning("5 folds", (default, chance), default).lines()
+    assert said[0] == "tuned by 5 folds: the defaults stay, as nothing gains more than one standard deviation: k=1"
+    assert said[2] == "  OA 85.0% ± 10.0%, gain +5.0 ± 6.0  k=2"
 
 
 def test_test_rows_replaced_by_noise_change_no_choice(features, table):
@@ -149,14 +165,14 @@ def test_what_was_tuned_is_told_and_kept(features, tmp_path):
     assert [c.params for c in model.tuning.candidates] == [{"plane_components": k} for k in (50, 25, 100)]
     assert model.head.shrinkage == 0.3 and model.head.plane_components == model.tuning.chosen.params["plane_components"]
     said = "\n".join(model.lines())
-    assert f"tuned by 3 draws of {FOLDS} within the training pixels: plane_components=" in said
-    assert all(f"OA {c.accuracy:.1%} ± {c.deviation:.1%}  {c}" in said for c in model.tuning.candidates)
+    assert f"tuned by {model.tuning.folds}: " in said and "they give an order, not an accuracy" in said
+    assert all(f"OA {c.accuracy:.1%} ± {c.deviation:.1%}, gain " in said for c in model.tuning.candidates)
     model.save(tmp_path / "model")
     kept = json.loads((tmp_path / "model" / "model.json").read_text())["meta"]["tuning"]
     assert Model.load(tmp_path / "model").tuning == model.tuning == Tuning.from_json(kept)
-    assert len(kept["candidates"]) == 3 and kept["split"] == FOLDS
+    assert len(kept["candidates"]) == 3 and kept["folds"].startswith("5 folds of whole fields (4 of 4 classes have")
     everything = fit_model(features, "lda", inputs="spectra", tune=True)
-    assert everything.lines()[0].startswith("tuned by 3 draws")
+    assert everything.lines()[0].startswith("tuned by 5 folds")
     # Components of planes make no difference to spectra.
     assert [list(c.params) for c in everything.tuning.candidates] == [["shrinkage"]] * 3
     # A random split is shown beside a disjoint one, which is tuned within its own training pixels.
@@ -167,17 +183,52 @@ def test_what_was_tuned_is_told_and_kept(features, tmp_path):
 def test_models_of_before_tuning_open(features, tmp_path):
     fit_model(features, "lda", inputs="spectra").save(tmp_path / "model")
     manifest = json.loads((tmp_path / "model" / "model.json").read_text())
-    del manifest["meta"]["tuning"]
+    del manifest["meta"]["tuning"], manifest["meta"]["about"]
     (tmp_path / "model" / "model.json").write_text(json.dumps(manifest))
-    assert Model.load(tmp_path / "model").tuning is None
+    old = Model.load(tmp_path / "model")
+    assert old.tuning is None and old.about is None
+    # As the first release with tuning kept it.
+    tried = [{"params": {"shrinkage": s}, "accuracy": a, "deviation": 0.01} for s, a in (("auto", 0.5), (0.1, 0.7))]
+    manifest["meta"]["tuning"] = {"split": "blocks:6+1:0.5", "draws": 3, "candidates": tried}
+    (tmp_path / "model" / "model.json").write_text(json.dumps(manifest))
+    old = Model.load(tmp_path / "model").tuning
+    assert old.chosen.params == {"shrinkage": 0.1} and old.folds == "3 draws of blocks:6+1:0.5"
 
 
-def test_tuning_that_cannot_be_done_is_refused(features, table):
+def test_a_model_says_what_it_learned_from(features, tmp_path):
+    model = fit_model(features, "svm", inputs="spectra", split="random:0.3", seed=3, params={"random_state": 5})
+    assert model.head.random_state == 5
+    assert fit_model(features, "svm", inputs="spectra", seed=3).head.random_state == 3
+    model.save(tmp_path / "model")
+    told = json.loads((tmp_path / "model" / "model.json").read_text())["meta"]["about"]
+    assert told["keys"] == [features.key] and told["store"] == features.name
+    expected = {"scene": "small", "labels": "fields", "inputs": "spectra", "split": "random:0.3", "seed": 3}
+    assert {name: told[name] for name in expected} == expected
+    assert told["hsifeat"] == version("hsifeat")
+    random, disjoint = told["scores"]
+    assert random["oa"] == model.trial.scores.oa and disjoint["oa"] == model.beside.scores.oa
+    assert random["test_pixels"] + random["train_pixels"] == 2478 and disjoint["split"] == DISJOINT
+    assert Model.load(tmp_path / "model").about == model.about
+    assert f"random:0.3: OA {random['oa']:.1%}" in model.about.lines()[1]
+    everything = fit_model(features, "lda", inputs="spectra").about
+    assert everything.split is None and everything.scores == ()
+    told["scores"][0]["oa"] = "high"
+    manifest = json.loads((tmp_path / "model" / "model.json").read_text())
+    manifest["meta"]["about"] = told
+    (tmp_path / "model" / "model.json").write_text(json.dumps(manifest))
+    with pytest.raises(HeadError, match="holds no model that hsifeat fit wrote"):
+        Model.load(tmp_path / "model")
+
+
+def test_tuning_that_cannot_be_done(features, table):
     with pytest.raises(HeadError, match="LDAClassifier has nothing left to tune: it searches shrinkage, plane_comp"):
         fit_model(features, "lda", inputs="spectra", tune=True, params={"shrinkage": 0.3})
+    heard = []
     corner = table[(table.rows < 6) & (np.isin(table.cols // 3, [0, 1, 3]))]
-    with pytest.raises(SplitError, match=r"can't be divided by blocks:6\+1:0\.5 to tune: only \d of \d classes"):
-        tune(make_head("svm", corner.layout), corner, {})
+    found = tune(make_head("svm", corner.layout), corner, {}, listen=heard.append)
+    assert found == Tuning(found.folds) and heard == [Note(found.lines()[0])]
+    assert re.search(r"not tuned, the defaults stay: \d of \d classes have several fields among", found.lines()[0])
+    assert Tuning.from_json(found.to_json()) == found
 
 
 @pytest.fixture(scope="module")

@@ -293,8 +293,8 @@ def test_unknown_names():
         make_head("svm", epochs=3)
     with pytest.raises(HeadError, match="no device is named 'gpu'; allowed: auto, cpu, cuda"):
         quick("mlp", device="gpu").fit(*toy())
-    with pytest.raises(HeadError, match=r"class_weight 'even' can't be used: .* labels \[0, 1, 2, 3\]"):
-        quick("mlp", class_weight="even").fit(*toy())
+    with pytest.raises(HeadError, match=r"class_weight {7: 1} can't be used: .* labels \[0, 1, 2, 3\]"):
+        quick("mlp", class_weight={7: 1}).fit(*toy())
     with pytest.raises(HeadError, match="epochs is 0; give 1 or more"):
         quick("mlp", epochs=0).fit(*toy())
 

@@ -13,11 +13,10 @@ from classifiers.comparison.files import write_sweep
 from classifiers.comparison.record import Record
 from classifiers.comparison.results import PlaneScore, Sweep
 from classifiers.comparison.shared import SharedTable
-from classifiers.comparison.sweep import _Sweeper, sweep
+from classifiers.comparison.sweep import DRAWS, FOLDS, _Sweeper, sweep
 from classifiers.comparison.sweep_rows import remarks
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
-from classifiers.tuning import DRAWS, FOLDS
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
 from hsifeat.types import PlaneId
 from hsifeat.work.events import silent

@@ -1,0 +1,87 @@
+"""Does tuning pay? Heads with their defaults and tuned, on the same draws: three splits, five seeds each.
+
+Run ``make demo`` first, then ``.venv/bin/python benchmarks/tuning.py``; it writes ``benchmarks/results/tuning.json``. The store is the
+demo's. Training pixels are tuned on as `hsifeat fit --tune` does; ``--quick`` takes one seed and writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scoring import RESULTS, ROOT, about_run, mean_sd
+
+HEADS, SPLITS, SEEDS = ("lda", "logistic", "svm"), ("random:0.1", "blocks:12+4:0.1", "blocks:12+4:0.3"), 5
+
+
+def main() -> None:
+    """Fit everything twice, and keep what was found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", type=Path, default=ROOT / "demo" / "trained.zarr")
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    if not options.store.exists():
+        raise SystemExit(f"no {options.store}: make demo first")
+    content = study(options.store, 1 if options.quick else SEEDS)
+    text = json.dumps({**about_run(("scikit-learn",)), **content}, indent=1) + "\n"
+    if options.quick:
+        print(text)
+    else:
+        (RESULTS / "tuning.json").write_text(text)
+
+
+def study(store: Path, seeds: int) -> dict[str, Any]:
+    """Score every head under every draw, with its defaults and tuned."""
+    from classifiers import PixelTable
+    from classifiers.splits import parse_split
+    from classifiers.trials import Trials
+    from hsifeat import open_features
+
+    start = time.perf_counter()
+    features = open_features(store)
+    table = PixelTable.from_store(features)
+    rows = []
+    for split in SPLITS:
+        rule = parse_split(split)
+        draws = [rule.draw(table.labels, seed) for seed in range(seeds)]
+        for head in HEADS:
+            plain, tuned = (
+                [Trials(features, table, head, seed, {}, tune).run(rule, draw)[1] for seed, draw in enumerate(draws)]
+                for tune in (False, True)
+            )
+            found = [trial.tuning for trial in tuned if trial.tuning is not None]
+            tried = [tuning for tuning in found if tuning.chosen is not None]
+            before, after = (np.array([trial.scores.oa for trial in side]) for side in (plain, tuned))
+            rows.append(
+                {
+                    "head": head,
+                    "split": split,
+                    "defaults": oa(before),
+                    "tuned": oa(after),
+                    "within_the_folds": oa([t.chosen.accuracy for t in tried]) if len(tried) > 1 else None,
+                    "better": int(np.count_nonzero(after > before)),
+                    "worse": int(np.count_nonzero(after < before)),
+                    "searched": len(tried),
+                    "chosen": [None if t.chosen is None else t.chosen.params for t in found],
+                }
+            )
+            print(rows[-1], flush=True)
+    return {
+        "what": "overall accuracy in percent on the test pixels, with the defaults of a head and tuned within the training pixels",
+        "seeds": seeds,
+        "total_seconds": round(time.perf_counter() - start, 1),
+        "heads": rows,
+    }
+
+
+def oa(values: Any) -> dict[str, float]:
+    """Return accuracies in percent: mean and, of several, standard deviation."""
+    return mean_sd(values) if len(values) > 1 else {"mean": round(100 * float(values[0]), 2)}
+
+
+if __name__ == "__main__":
+    main()
