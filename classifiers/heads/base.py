@@ -82,7 +82,10 @@ class Head(ClassifierMixin, BaseEstimator):
 
     def _learn(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         rows, labels = self._checked(X, y, reset=True)
-        check_classification_targets(labels)
+        try:
+            check_classification_targets(labels)
+        except ValueError as error:
+            raise HeadError(f"labels must be classes, as integers or strings: {error}") from error
         weight = None
         if sample_weight is not None:
             weight = _row_weights(sample_weight, rows)
@@ -144,8 +147,14 @@ class Head(ClassifierMixin, BaseEstimator):
         """Return the class codes ``(n,)`` of checked rows."""
 
     def _checked(self, X: Any, y: Any = "no_validation", *, reset: bool = False) -> Any:
-        if hasattr(X, "ndim") and X.ndim == 2:
-            check_width(self.layout, X.shape[1])
+        if hasattr(X, "ndim"):
+            if X.ndim == 1:
+                raise HeadError(
+                    f"a table has rows and columns; found an array of shape {X.shape}. Reshape your data: "
+                    "X.reshape(1, -1) is a table of one row"
+                )
+            if X.ndim == 2:
+                check_width(self.layout, X.shape[1])
         try:
             checked = validate_data(self, X, y, reset=reset, dtype=[np.float64, np.float32])
         except ValueError as error:

@@ -13,7 +13,8 @@ from classifiers.heads.film_networks import ENCODERS, FUSIONS
 from classifiers.heads.parameters import ClassWeight, NotNegative, Positive, Seed, Widths
 from classifiers.heads.torch_head import TorchHead
 from classifiers.heads.torch_losses import MixUp
-from classifiers.heads.torch_training import Inputs, Training
+from classifiers.heads.torch_rows import Inputs
+from classifiers.heads.torch_training import Training
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 
@@ -80,7 +81,7 @@ class FiLMClassifier(TorchHead):
         learning_rate: Positive = 3e-3,
         weight_decay: NotNegative = 1.0,
         patience: int = 20,
-        validation_fraction: float = 0.1,
+        validation_fraction: float | None = None,
         class_weight: ClassWeight = None,
         device: str = "auto",
         random_state: Seed = 0,

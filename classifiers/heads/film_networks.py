@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from classifiers.heads.torch_head import dense_layers
+from classifiers.heads.torch_head import check_widths, dense_layers
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +66,7 @@ def gated_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ..
             self.of_spectrum = nn.Sequential(nn.Linear(encoded, GATED), nn.BatchNorm1d(GATED))
             self.alpha, self.beta = (nn.Parameter(torch.ones(GATED)) for _ in range(2))
             widths = [GATED, *hidden]
+            check_widths(widths)
             stack = [
                 layer
                 for before, after in pairwise(widths)

@@ -12,8 +12,8 @@ from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.layers import LayerReducer, layout_or_one_plane, pixels, require_planes, source
 from classifiers.heads.mixing import Mixing
 from classifiers.heads.parameters import ClassWeight, Count, NotNegative, Positive, Seed, Widths
-from classifiers.heads.torch_head import TorchHead, dense_layers
-from classifiers.heads.torch_training import Inputs
+from classifiers.heads.torch_head import TorchHead, check_widths, dense_layers
+from classifiers.heads.torch_rows import Inputs
 from classifiers.layout import ColumnGroup, Layout
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class HyperfeaturesClassifier(Mixing, TorchHead):
         learning_rate: Positive = 3e-3,
         weight_decay: NotNegative = 1e-4,
         patience: int = 20,
-        validation_fraction: float = 0.1,
+        validation_fraction: float | None = None,
         class_weight: ClassWeight = None,
         device: str = "auto",
         random_state: Seed = 0,
@@ -137,6 +137,7 @@ def hyperfeatures_network(
     import torch
     from torch import nn
 
+    check_widths([bottleneck, channels])
     sources: dict[str, list[int]] = {}
     for at, group in enumerate(layout.learned):
         sources.setdefault(source(group), []).append(at)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from classifiers.heads.parameters import Components, NotNegative, Share
 from classifiers.heads.reduced import ReducedHead
 from classifiers.layout import Layout
+from hsifeat.errors import HeadError
 
 
 class LDAClassifier(ReducedHead):
@@ -44,6 +47,14 @@ class LDAClassifier(ReducedHead):
         self.plane_components = plane_components
         self.spectral_weight = spectral_weight
         self.plane_weight = plane_weight
+
+    def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
+        if len(codes) <= len(self.classes_):
+            raise HeadError(
+                f"a covariance within classes needs more rows than classes; found {len(codes)} rows of "
+                f"{len(self.classes_)} classes: give a class two rows"
+            )
+        super()._fit(X, codes, weight)
 
     def _classifier(self) -> Any:
         return LinearDiscriminantAnalysis(solver="lsqr", shrinkage=self.shrinkage)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from classifiers.heads.columns import reducer_of
 from classifiers.heads.parameters import ClassWeight, NotNegative, Positive, Seed, Widths
 from classifiers.heads.torch_head import TorchHead, dense_layers
-from classifiers.heads.torch_training import Inputs
+from classifiers.heads.torch_rows import Inputs
 from classifiers.layout import Layout
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class MLPClassifier(TorchHead):
         learning_rate: Positive = 3e-3,
         weight_decay: NotNegative = 1e-4,
         patience: int = 20,
-        validation_fraction: float = 0.1,
+        validation_fraction: float | None = None,
         class_weight: ClassWeight = None,
         device: str = "auto",
         random_state: Seed = 0,

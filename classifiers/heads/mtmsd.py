@@ -12,7 +12,7 @@ from classifiers.heads.layers import LayerReducer, layout_or_one_plane, require_
 from classifiers.heads.parameters import ClassWeight, NotNegative, Positive, Seed, Widths
 from classifiers.heads.purification import Purifier, timestep_columns
 from classifiers.heads.torch_head import TorchHead, dense_layers
-from classifiers.heads.torch_training import Inputs
+from classifiers.heads.torch_rows import Inputs
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 
@@ -69,7 +69,7 @@ class MTMSDClassifier(TorchHead):
         learning_rate: Positive = 3e-3,
         weight_decay: NotNegative = 1.0,
         patience: int = 20,
-        validation_fraction: float = 0.1,
+        validation_fraction: float | None = None,
         class_weight: ClassWeight = None,
         device: str = "auto",
         random_state: Seed = 0,

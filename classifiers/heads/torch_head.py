@@ -14,9 +14,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from classifiers.heads.base import ProbabilisticHead, WeighingHead
 from classifiers.heads.parameters import ClassWeight, NotNegative, Positive, Seed
-from classifiers.heads.torch_training import Inputs, Training, Weights, choose_device, infer, train
+from classifiers.heads.torch_rows import Inputs
+from classifiers.heads.torch_training import Training, Weights, choose_device, infer, tell, train
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
+from hsifeat.work.events import Note
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +53,8 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         State of the trained network; of several, each name follows the number of its network and a slash.
     epochs_ : int
         Epochs run, by all networks together.
+    validation_rows_ : int
+        Training rows that each network was stopped by and did not learn from; 0 where all epochs were run.
     """
 
     members: int = 1
@@ -66,7 +70,7 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         learning_rate: Positive = 3e-3,
         weight_decay: NotNegative = 1e-4,
         patience: int = 20,
-        validation_fraction: float = 0.1,
+        validation_fraction: float | None = None,
         class_weight: ClassWeight = None,
         device: str = "auto",
         random_state: Seed = 0,
@@ -132,12 +136,21 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         random = check_random_state(self.random_state)
         self._prepare(X, codes)
         inputs = self._inputs(X)
-        self.weights_, self.epochs_ = {}, 0
+        self.weights_, self.epochs_, self.validation_rows_ = {}, 0, 0
         for member in range(self.members):
             seed = int(random.randint(2**31 - 1))
-            state, epochs = train(self._network, inputs, codes, training, weight=weight, seed=seed, device=device)
-            self.weights_ |= state if self.members == 1 else {f"{member}/{name}": state[name] for name in state}
-            self.epochs_ += epochs
+            trained = train(self._network, inputs, codes, training, weight=weight, seed=seed, device=device)
+            prefix = "" if self.members == 1 else f"{member}/"
+            self.weights_ |= {prefix + name: value for name, value in trained.weights.items()}
+            self.epochs_ += trained.epochs
+            self.validation_rows_ = trained.validation_rows
+        if self.validation_fraction is None and not self.validation_rows_:
+            tell(
+                Note(
+                    f"{len(codes)} training rows of {len(self.classes_)} classes are too few to set some aside to stop by: "
+                    f"all {self.epochs} epochs were run"
+                )
+            )
 
     def _probabilities(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
         votes = self._votes(X)
@@ -171,10 +184,22 @@ def dense_layers(widths: list[int]) -> list[torch.nn.Module]:
     """Return linear layers of the given widths, with ReLU and then batch norm after each but the last.
 
     The order of ddpm-segmentation's pixel classifier (Baranchuk et al., ICLR 2022), which GeoDiffNet took over.
+
+    Raises
+    ------
+    HeadError
+        For a layer of no width.
     """
     from torch import nn
 
+    check_widths(widths)
     stack: list[nn.Module] = []
     for before, after in pairwise(widths[:-1]):
         stack += [nn.Linear(before, after), nn.ReLU(), nn.BatchNorm1d(after)]
     return [*stack, nn.Linear(widths[-2], widths[-1])]
+
+
+def check_widths(widths: list[int]) -> None:
+    """Raise `HeadError` for a layer of no width."""
+    if min(widths) < 1:
+        raise HeadError(f"a layer of the network would be {min(widths)} wide; give widths of 1 or more")

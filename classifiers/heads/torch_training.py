@@ -1,8 +1,8 @@
-"""The one training loop of all torch heads: seeds, device, batches, early stopping; and inference from saved weights."""
+"""The one training loop of all torch heads: seeds, device, precision, early stopping; and inference from saved weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -12,19 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.heads.torch_losses import MixUp, mix, row_losses
+from classifiers.heads.torch_rows import Inputs, Rows, set_aside
 from hsifeat.errors import HeadError
-from hsifeat.work.events import Advanced, Finished, Listener, Started, silent
+from hsifeat.work.events import Advanced, Event, Finished, Listener, Started, silent
 
 if TYPE_CHECKING:
     import torch
 
-Inputs = tuple[NDArray[np.floating], ...]
 Weights = dict[str, NDArray[Any]]
 
 INFERENCE_ROWS = 4096
-RESIDENT_BYTES = 2**30  # a table up to this size is moved to a GPU whole
 SMALL_NETWORK = 1_000_000  # parameters
-VALIDATION_ROWS_PER_CLASS = 10
 
 _listener: ContextVar[Listener] = ContextVar("listener", default=silent)
 
@@ -37,6 +35,11 @@ def listening(listener: Listener) -> Iterator[None]:
         yield
     finally:
         _listener.reset(token)
+
+
+def tell(event: Event) -> None:
+    """Send an event to whoever listens."""
+    _listener.get()(event)
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,9 @@ class Training:
         Of AdamW.
     patience : int
         Epochs without a lower validation loss after which training stops.
-    validation_fraction : float
-        Share of each class's training rows set aside to stop by, see `set_aside`; 0 runs all epochs.
+    validation_fraction : float or None
+        Share of each class's training rows set aside to stop by; 0 runs all epochs, None decides by how many rows there
+        are, see `classifiers.heads.torch_rows.set_aside`.
     focal_gamma : float
         See `classifiers.heads.torch_losses.row_losses`.
     mixup : MixUp or None
@@ -66,7 +70,7 @@ class Training:
     learning_rate: float
     weight_decay: float
     patience: int
-    validation_fraction: float
+    validation_fraction: float | None
     focal_gamma: float = 0.0
     mixup: MixUp | None = None
 
@@ -74,8 +78,29 @@ class Training:
         for name, least in (("epochs", 1), ("batch_size", 2), ("patience", 1), ("focal_gamma", 0)):
             if getattr(self, name) < least:
                 raise HeadError(f"{name} is {getattr(self, name)}; give {least} or more")
-        if not 0 <= self.validation_fraction < 1:
-            raise HeadError(f"validation_fraction is {self.validation_fraction}; give a share from 0 to below 1")
+        if self.validation_fraction is not None and not 0 <= self.validation_fraction < 1:
+            raise HeadError(
+                f"validation_fraction is {self.validation_fraction}; give a share from 0 to below 1, or None"
+            )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training left.
+
+    Attributes
+    ----------
+    weights : dict of str to array
+        The state of the network: of the epoch with the lowest validation loss, else of the last.
+    epochs : int
+        How many epochs were run.
+    validation_rows : int
+        How many rows were set aside to stop by.
+    """
+
+    weights: Weights
+    epochs: int
+    validation_rows: int
 
 
 def choose_device(name: str) -> torch.device:
@@ -95,31 +120,14 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def set_aside(codes: NDArray[np.int64], fraction: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Draw a stratified validation part of the training rows.
+def matrix_dtype(device: torch.device) -> torch.dtype | None:
+    """Return in which reduced precision a device computes matrix products in training; None: in none.
 
-    Parameters
-    ----------
-    codes : (n,) int64 array
-        Class codes.
-    fraction : float
-        Share of each class, rounded down.
-    seed : int
-        Seed of the draw.
-
-    Returns
-    -------
-    fitted, validation : int array
-        Row indices, ascending. `validation` is empty when it would hold fewer than 10 rows a class on average:
-        with a tenth of Indian Pines (6 rows a class) they were worth more as training rows.
+    A CPU could, but slowly, and nobody would be told.
     """
-    rng = np.random.default_rng(seed)
-    rows = np.arange(len(codes))
-    drawn = [rng.permutation(of)[: int(len(of) * fraction)] for of in (rows[codes == c] for c in np.unique(codes))]
-    if sum(map(len, drawn)) < VALIDATION_ROWS_PER_CLASS * len(drawn):
-        return rows, rows[:0]
-    validation = np.sort(np.concatenate(drawn))
-    return np.setdiff1d(rows, validation), validation
+    import torch
+
+    return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else None
 
 
 def train(
@@ -131,12 +139,11 @@ def train(
     weight: NDArray[np.floating] | None = None,
     seed: int,
     device: torch.device,
-) -> tuple[Weights, int]:
+) -> Trained:
     """Train a network from its initial values; the same seed gives the same bits on the same machine.
 
-    Computed in float32, on a GPU with matrix products in bfloat16 where it has them. The rows stay in this machine's
-    memory and go to a GPU batch by batch; a table of at most `RESIDENT_BYTES` is moved there once. `listening` names
-    who gets the events.
+    Computed in float32, with matrix products as `matrix_dtype` says. The rows go to the device as
+    `classifiers.heads.torch_rows.Rows` does it. `listening` names who gets the events.
 
     Parameters
     ----------
@@ -155,12 +162,10 @@ def train(
     device : torch.device
         Where to train.
 
-    Returns
-    -------
-    weights : dict of str to array
-        The state of the network: of the epoch with the lowest validation loss, else of the last.
-    epochs : int
-        How many epochs were run.
+    Raises
+    ------
+    HeadError
+        As soon as the loss of an epoch or a weight is not finite; where no row of the fraction asked for can be set aside.
     """
     import torch
 
@@ -174,25 +179,8 @@ def train(
         fitted, validation = (torch.from_numpy(part) for part in set_aside(codes, training.validation_fraction, seed))
         with _threads_for(network):
             epochs = _run(network, rows, fitted, validation, training)
-        return {name: value.cpu().numpy() for name, value in network.state_dict().items()}, epochs
-
-
-class Rows:
-    """Rows of a table as batches on a device: inputs and weights in float32, class codes."""
-
-    def __init__(self, arrays: Sequence[NDArray[np.floating]], codes: NDArray[np.int64], device: torch.device) -> None:
-        import torch
-
-        floats = [np.require(x, np.float32, ["C", "W"]) for x in arrays]
-        home = device if sum(x.nbytes for x in floats) <= RESIDENT_BYTES else torch.device("cpu")
-        self._tensors = [torch.from_numpy(x).to(home) for x in (*floats, np.require(codes, requirements=["C", "W"]))]
-        self._home, self._device = home, device
-
-    def __getitem__(self, rows: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
-        """Return inputs, codes and weights of rows, by their indices."""
-        at = rows.to(self._home)
-        *inputs, weight, target = (x[at].to(self._device, non_blocking=True) for x in self._tensors)
-        return inputs, target, weight
+        state = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
+        return Trained(state, epochs, len(validation))
 
 
 def infer(
@@ -237,7 +225,6 @@ def _run(
     """Train `network` in place, leave its best state in it, and return the number of epochs run."""
     import torch
 
-    listener = _listener.get()
     mean_weight = sum(float(rows[part][2].sum()) for part in torch.split(fitted, INFERENCE_ROWS)) / len(fitted)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
@@ -247,27 +234,33 @@ def _run(
     lowest, lowest_epoch = float("inf"), 0
     best: dict[str, torch.Tensor] = {}
     epoch, detail = 0, ""
-    listener(Started("training", training.epochs, "epochs"))
+    tell(Started("training", training.epochs, "epochs"))
     while epoch < training.epochs and (not best or epoch - lowest_epoch < training.patience):
         epoch += 1
         network.train()
+        epoch_loss = torch.zeros((), device=rows.device)
         order = fitted[torch.randperm(len(fitted))]
         for batch in torch.tensor_split(order, batches):
             optimizer.zero_grad(set_to_none=True)
             loss = _batch_loss(network, rows[batch], training) / (mean_weight * len(batch))
             torch.autograd.backward(loss)
             optimizer.step()
+            epoch_loss += loss.detach()
         schedule.step()
         if len(validation):
             held_out = _validation_loss(network, rows, validation, training.focal_gamma)
+            epoch_loss += held_out
+        if not _finite(epoch_loss, *network.state_dict().values()):
+            raise HeadError(f"training diverged in epoch {epoch}: lower learning_rate ({training.learning_rate:g})")
+        if len(validation):
             detail = f"validation loss {held_out:.3f}"
             if held_out < lowest:
                 lowest, lowest_epoch = held_out, epoch
                 best = {name: value.clone() for name, value in network.state_dict().items()}
-        listener(Advanced("training", epoch, detail))
+        tell(Advanced("training", epoch, detail))
     if best:
         network.load_state_dict(best)
-    listener(Finished("training"))
+    tell(Finished("training"))
     return epoch
 
 
@@ -304,12 +297,20 @@ def _validation_loss(network: torch.nn.Module, rows: Rows, validation: torch.Ten
     return total / weights
 
 
-def _logits(network: torch.nn.Module, inputs: list[torch.Tensor]) -> torch.Tensor:
-    """Return float32 logits ``(b, C)``; never in reduced precision on a CPU, where that is slow and told by nobody."""
+def _finite(*tensors: torch.Tensor) -> bool:
+    """Tell whether all numbers are finite, in one answer of the device."""
     import torch
 
-    on_gpu = inputs[0].is_cuda
-    with torch.autocast("cuda", torch.bfloat16, enabled=on_gpu and torch.cuda.is_bf16_supported()):
+    return bool(torch.stack([torch.isfinite(x).all() for x in tensors]).all())
+
+
+def _logits(network: torch.nn.Module, inputs: list[torch.Tensor]) -> torch.Tensor:
+    """Return float32 logits ``(b, C)``."""
+    import torch
+
+    device = inputs[0].device
+    dtype = matrix_dtype(device)
+    with torch.autocast(device.type, dtype, enabled=dtype is not None):
         logits: torch.Tensor = network(*inputs)
     return logits.float()
 

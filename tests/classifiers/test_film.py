@@ -8,6 +8,7 @@ import torch
 
 from classifiers.heads.film import FiLMClassifier
 from classifiers.heads.film_networks import film_network, gated_network
+from classifiers.heads.torch_losses import MixUp
 from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 
@@ -151,6 +152,17 @@ def test_published_options_change_the_fit_and_still_learn(fusion, option):
     plain, changed = (FiLMClassifier(LAYOUT, fusion=fusion, epochs=20, **facts).fit(X, y) for facts in ({}, option))
     assert np.abs(plain.predict_proba(X) - changed.predict_proba(X)).max() > 1e-3
     assert changed.score(X, y) > 0.9
+
+
+def test_options_reach_the_training_loop_in_the_order_of_the_inputs():
+    head = FiLMClassifier(LAYOUT, mixup_spectra=0.1, mixup_planes=0.4, mixup_plane_share=0.2, focal_gamma=1.0)
+    training = head._training()
+    assert training.mixup == MixUp(strengths=(0.1, 0.4), shares=(0.8, 0.2))
+    assert training.focal_gamma == 1
+    X, y = table()
+    spectra, planes = head.set_params(plane_components=5, epochs=1).fit(X, y)._inputs(X)
+    assert (spectra.shape[1], planes.shape[1]) == (10, 5)
+    assert FiLMClassifier(LAYOUT, mixup_spectra=0, mixup_planes=0)._training().mixup is None
 
 
 def test_an_unknown_fusion():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.kernel_approximation import Nystroem
 from sklearn.metrics import cohen_kappa_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
@@ -20,6 +21,7 @@ from classifiers.heads.random_forest import ForestClassifier
 from classifiers.heads.registry import head_class, make_head
 from classifiers.heads.svm import SVMClassifier
 from classifiers.heads.torch_head import TorchHead
+from classifiers.layout import ColumnGroup, Layout
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError
 from hsifeat.scenes import Labels
@@ -28,7 +30,7 @@ from tests.heads import LAYOUT, NAMES, NETWORKS, quick, scores, toy
 WEIGHING = [name for name in NAMES if issubclass(head_class(name), WeighingHead)]
 BALANCING = [name for name in NAMES if "class_weight" in make_head(name).get_params()]
 
-# scikit-learn's own checks that a head can't pass, and why.
+# scikit-learn's own checks that a head can't pass, and why; one that it passes after all is a failure.
 EXCEPTIONS = {
     TorchHead: {
         "check_class_weight_classifiers": "at weights of 1e7 to 1 only one class has a gradient, and what a network "
@@ -49,10 +51,24 @@ EXCEPTIONS = {
 
 
 def exceptions(estimator) -> dict[str, str]:
-    return next((found for kind, found in EXCEPTIONS.items() if isinstance(estimator, kind)), {})
+    found = next((found for kind, found in EXCEPTIONS.items() if isinstance(estimator, kind)), {})
+    # The gated sum's classifier sees what batch norm leaves of the features, and there far rows are not far.
+    passed = {"check_class_weight_classifiers"} if getattr(estimator, "fusion", "") == "gated" else set()
+    return {check: why for check, why in found.items() if check not in passed}
 
 
-@parametrize_with_checks([quick(name, None) for name in NAMES], expected_failed_checks=exceptions)
+# Parameters that make another estimator of a head.
+VARIANTS = [
+    quick("film", None, fusion="gated", epochs=15),
+    quick("film", None, encoder="conv", epochs=15),
+    quick("mlp", None, members=2),
+    quick("svm", None, exact_rows=0),
+]
+
+
+@parametrize_with_checks(
+    [*(quick(name, None) for name in NAMES), *VARIANTS], expected_failed_checks=exceptions, xfail_strict=True
+)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
@@ -66,18 +82,6 @@ def test_learns_a_separable_toy(name):
     X, y = toy(320)
     test, truth = toy(seed=1)
     assert cohen_kappa_score(truth, quick(name).fit(X, y).predict(test)) > 0.9
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_learns_nothing_from_permuted_labels(name):
-    """Classes that overlap, so that a head's guesses are many independent ones and their kappa lies close to 0."""
-    test, truth = toy(3000, seed=1, apart=0.02)
-    found = []
-    for seed in range(3):
-        X, y = toy(200, seed=2 + seed, apart=0.02)
-        head = quick(name).fit(X, np.random.default_rng(seed).permutation(y))
-        found.append(cohen_kappa_score(truth, head.predict(test)))
-    assert abs(np.mean(found)) < 0.05
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -224,10 +228,18 @@ def test_what_is_no_table_is_refused(name):
     head = quick(name).fit(X, y)
     with pytest.raises(HeadError, match=r"0 sample\(s\)"):
         head.predict(X[:0])
-    X[3, 3] = np.nan
     for call in (head.predict, lambda rows: quick(name).fit(rows, y)):
-        with pytest.raises(HeadError, match="contains NaN"):
-            call(X)
+        for value, message in ((np.nan, "contains NaN"), (np.inf, "contains infinity"), (-np.inf, "contains infinity")):
+            with pytest.raises(HeadError, match=message):
+                call(np.where(np.arange(X.size).reshape(X.shape) == 500, value, X))
+        with pytest.raises(
+            HeadError, match=r"found an array of shape \(160,\)\. Reshape your data: X\.reshape\(1, -1\) is"
+        ):
+            call(X[:, 0])
+    with pytest.raises(
+        HeadError, match="labels must be classes, as integers or strings: Unknown label type: continuous"
+    ):
+        quick(name).fit(X, X[:, 0])
 
 
 @pytest.mark.parametrize("name", WEIGHING)
@@ -251,6 +263,27 @@ def test_each_row_is_predicted_by_itself(name):
     np.testing.assert_allclose(
         np.concatenate([scores(head, part) for part in np.split(X, 3)]), scores(head, X), atol=2e-6
     )
+
+
+def test_lda_is_that_of_scikit_learn_with_shrinkage():
+    """Few rows beside the columns, where the shrinkage decides; one group of columns needs no reducing."""
+    X, y = toy(90, apart=0.3)
+    new, _ = toy(50, seed=1, apart=0.3)
+    layout = Layout((ColumnGroup("spectra", 0, LAYOUT.width),))
+    head = make_head("lda", layout).fit(X, y)
+    scaler = StandardScaler().fit(X.astype(np.float64))
+    plain = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+    plain.fit(scaler.transform(X) / np.sqrt(LAYOUT.width), y)
+    expected = plain.predict_proba(scaler.transform(new) / np.sqrt(LAYOUT.width))
+    np.testing.assert_allclose(head.predict_proba(new), expected, atol=1e-4)
+
+
+def test_lda_of_a_row_a_class():
+    X, _ = toy(4)
+    with pytest.raises(
+        HeadError, match="needs more rows than classes; found 4 rows of 4 classes: give a class two rows"
+    ):
+        make_head("lda", LAYOUT).fit(X, np.arange(4))
 
 
 def test_unknown_names():
@@ -279,3 +312,11 @@ def test_many_rows_are_mapped_to_a_sample_of_them():
     exact = make_head("svm", exact_rows=300, **plain).fit(X, y)
     assert exact.kernel_map_ is None
     assert np.mean(exact.predict(X) == head.predict(X)) > 0.95
+
+
+def test_the_kernel_is_exact_up_to_20000_rows():
+    rng = np.random.default_rng(0)
+    y = np.arange(20_001) % 2
+    X = rng.normal(size=(20_001, 3)) + 20 * y[:, None]
+    assert make_head("svm").fit(X[:-1], y[:-1]).kernel_map_ is None
+    assert make_head("svm").fit(X, y).kernel_map_.n_components == 500

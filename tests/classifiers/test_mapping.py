@@ -20,6 +20,7 @@ from classifiers.table import PixelTable
 from hsifeat import open_features
 from hsifeat.errors import HeadError, SceneError
 from hsifeat.scenes import Georeference, Labels, Scene
+from tests.heads import NAMES, NETWORKS, quick
 from tests.small import small_cube, small_labels
 
 TRANSFORM = (28.5, 0.0, 630000.25, 0.0, -28.5, 228500.75)
@@ -140,12 +141,17 @@ def test_the_legend_survives_saving(model, tmp_path):
     assert legend.names == ("corn", "wheat", "woods", "grass") and legend.colours[0] == "#ff0000"
 
 
+def with_every_column(place, planes):
+    """The store, and a table of all kinds of columns."""
+    features = open_features(place / "store.zarr")
+    options = {"window": 5, "spectral_patch": 3, "means": 9, "patch": 3, "position": True}
+    return features, PixelTable.from_store(features, planes=planes, **options)
+
+
 @pytest.fixture(scope="module")
 def everything(place):
     """A head that learned from all kinds of columns, and what it says of the whole scene, read at once."""
-    features = open_features(place / "store.zarr")
-    options = {"window": 5, "spectral_patch": 3, "means": 9, "patch": 3, "position": True}
-    table = PixelTable.from_store(features, planes=["t300/mid_block", "t300/up_blocks.2"], **options)
+    features, table = with_every_column(place, ["t300/mid_block", "t300/up_blocks.2"])
     head = make_head("lda", table.layout).fit(table.X, table.y)
     at = np.nonzero(features.valid)
     X = read_columns(features, table.layout, *at)
@@ -166,6 +172,20 @@ def test_maps_are_the_same_whatever_the_block_size(everything, block_px):
         assert window.rows <= block_px and window.cols <= block_px
         found[window.slices] = values
     np.testing.assert_allclose(found, probabilities, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_map_of_every_head_is_the_same_whatever_the_block_size(place, name):
+    """Two block sizes, beside the whole scene read at once; a corner of it is masked."""
+    features, table = with_every_column(place, ["t300/mid_block"])
+    some = slice(None, None, 12)
+    head = quick(name, table.layout, **({"epochs": 3} if name in NETWORKS else {})).fit(table.X[some], table.y[some])
+    at = np.nonzero(features.valid)
+    expected = np.zeros((75, 53), int)
+    expected[at] = head.predict(read_columns(features, table.layout, *at))
+    assert len(np.unique(expected[at])) > 1
+    for block_px in (29, 128):
+        np.testing.assert_array_equal(predict_map(features, head, table.layout, block_px=block_px), expected)
 
 
 def test_blocks_are_smaller_where_there_are_many_columns(everything, monkeypatch):

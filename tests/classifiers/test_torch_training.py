@@ -10,7 +10,8 @@ import torch
 
 from classifiers.heads.torch_head import jensen_shannon
 from classifiers.heads.torch_losses import MixUp, mix, row_losses
-from classifiers.heads.torch_training import Rows, Training, listening, set_aside, train
+from classifiers.heads.torch_rows import Rows, set_aside
+from classifiers.heads.torch_training import Training, infer, listening, train
 from hsifeat.errors import HeadError
 from hsifeat.work.events import Advanced, Finished, Started
 from tests.heads import quick, toy
@@ -28,19 +29,29 @@ def test_a_row_of_weight_three_trains_like_three_rows():
     states = []
     for rows, weight in ((np.arange(60), np.where(y, 3.0, 1.0)), (thrice, None)):
         build = lambda: torch.nn.Linear(X.shape[1], 2)  # noqa: E731
-        states.append(train(build, (X[rows],), y[rows], plain(), weight=weight, seed=0, device=CPU)[0])
+        states.append(train(build, (X[rows],), y[rows], plain(), weight=weight, seed=0, device=CPU).weights)
     for name, value in states[0].items():
         np.testing.assert_allclose(value, states[1][name], rtol=1e-3, atol=1e-4)
 
 
-def test_the_validation_part_is_stratified_and_left_out_when_classes_are_small():
+def test_the_validation_part_is_stratified():
     codes = np.repeat([0, 1, 2], [400, 300, 7])
-    fitted, validation = set_aside(codes, 0.1, seed=0)
-    assert np.bincount(codes[validation], minlength=3).tolist() == [40, 30, 0]
-    assert sorted([*fitted, *validation]) == list(range(707))
-    fitted, validation = set_aside(np.repeat([0, 1, 2], 30), 0.1, seed=0)
-    assert len(validation) == 0
-    assert len(fitted) == 90
+    for fraction, counts in ((None, [40, 30, 0]), (0.1, [40, 30, 0]), (0.2, [80, 60, 1]), (0, [0, 0, 0])):
+        fitted, validation = set_aside(codes, fraction, seed=0)
+        assert np.bincount(codes[validation], minlength=3).tolist() == counts
+        assert sorted([*fitted, *validation]) == list(range(707))
+        assert (np.diff(fitted) > 0).all() and (np.diff(validation) > 0).all()
+    assert set_aside(codes, 0.1, seed=1)[1].tolist() != set_aside(codes, 0.1, seed=0)[1].tolist()
+
+
+def test_few_rows_are_set_aside_only_when_that_is_asked_for():
+    """A tenth of 100 rows a class is just enough, of 99 too little."""
+    for rows, usual in ((100, 30), (99, 0)):
+        codes = np.repeat([0, 1, 2], rows)
+        assert len(set_aside(codes, None, seed=0)[1]) == usual
+        assert len(set_aside(codes, 0.1, seed=0)[1]) == 3 * (rows // 10)
+    with pytest.raises(HeadError, match=r"0\.1, which is less than a row of any class \(the largest has 9 rows\)"):
+        set_aside(np.repeat([0, 1], [9, 5]), 0.1, seed=0)
 
 
 def test_early_stopping_stops_and_keeps_the_best_epoch():
@@ -55,14 +66,15 @@ def test_early_stopping_stops_and_keeps_the_best_epoch():
 
     seen = []
     with listening(seen.append):
-        weights, epochs = train(build, (X,), codes, training, weight=weight, seed=3, device=CPU)
+        trained = train(build, (X,), codes, training, weight=weight, seed=3, device=CPU)
     assert seen[0] == Started("training", 200, "epochs")
     assert seen[-1] == Finished("training")
     losses = [float(e.detail.removeprefix("validation loss ")) for e in seen if isinstance(e, Advanced)]
-    assert epochs == len(losses) == int(np.argmin(losses)) + 1 + 5 < 200
+    assert trained.epochs == len(losses) == int(np.argmin(losses)) + 1 + 5 < 200
     network = build()
-    network.load_state_dict({k: torch.tensor(v) for k, v in weights.items()})
+    network.load_state_dict({k: torch.tensor(v) for k, v in trained.weights.items()})
     held_out = set_aside(codes, 0.2, seed=3)[1]
+    assert trained.validation_rows == len(held_out)
     with torch.no_grad():
         logits = network(torch.tensor(X[held_out])).numpy().astype(np.float64)
     each = [np.log(np.exp(row).sum()) - row[code] for row, code in zip(logits, codes[held_out], strict=True)]
@@ -85,6 +97,47 @@ def test_rows_on_a_cpu_are_not_copied():
     assert inputs.tolist() == [[7, 7, 7], [0, 0, 0]]
     assert target.tolist() == [4, 1]
     assert weight.tolist() == [1, 1]
+
+
+def test_large_tables_stay_in_memory_and_small_ones_move_to_the_device():
+    """The device is torch's ``meta``, which holds no values; a table of zeros that nobody touches takes no memory either."""
+    device = torch.device("meta")
+    for count, home in ((100, "meta"), (2**28 + 1, "cpu")):
+        rows = Rows((np.zeros((count, 1), np.float32), np.zeros(count, np.float32)), np.zeros(count, np.int64), device)
+        assert rows.home.type == home
+        assert {x.device.type for x in rows._tensors} == {home}
+        (inputs,), target, weight = rows[torch.arange(5)]
+        assert {(x.device.type, len(x)) for x in (inputs, target, weight)} == {("meta", 5)}
+
+
+class Counting(torch.nn.Linear):
+    """A network that keeps how many rows it is asked for when it does not learn."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            self.asked.append(len(x))
+        return super().forward(x)
+
+
+def test_rows_are_validated_and_predicted_in_bounded_parts():
+    asked: list[int] = []
+
+    def build() -> Counting:
+        network = Counting(3, 2)
+        network.asked = asked
+        return network
+
+    X, codes = np.random.default_rng(0).normal(size=(20_000, 3)).astype(np.float32), np.arange(20_000) % 2
+    training = Training(1, 1000, 1e-2, 0.0, patience=1, validation_fraction=0.5)
+    trained = train(build, (X,), codes, training, seed=0, device=CPU)
+    assert sum(asked) == trained.validation_rows == 10_000
+    assert max(asked) <= 5000
+    asked.clear()
+    found = infer(build, trained.weights, lambda rows: (X[rows],), len(X), CPU)
+    assert sum(asked) == 20_000
+    assert max(asked) <= 5000
+    scores = np.exp(X @ trained.weights["weight"].T.astype(np.float64) + trained.weights["bias"])
+    np.testing.assert_allclose(found, scores / scores.sum(axis=1, keepdims=True), rtol=1e-6)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
@@ -141,7 +194,7 @@ def test_one_step_under_mix_up_follows_the_mixed_loss(monkeypatch):
         return layer
 
     training = plain(1, mixup=MixUp((1.0,), (0.5,)))  # the label's lambda is 0.35, half of the input's
-    found = train(build, (X,), codes, training, weight=weight, seed=0, device=CPU)[0]["weight"]
+    found = train(build, (X,), codes, training, weight=weight, seed=0, device=CPU).weights["weight"]
 
     order = np.roll(np.arange(8), 1)  # of the batch, and again of the partners within it
     a, b = order, np.roll(order, 1)
