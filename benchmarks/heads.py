@@ -50,7 +50,7 @@ def check(content: dict[str, Any]) -> None:
         ("a fit of film", film, MOST_SECONDS_OF_FILM),
     ):
         if took > most:
-            raise SystemExit(f"{what} took {took:.0f} s, which may be {most}")
+            raise SystemExit(f"{what} took {took:.1f} s; at most {most} s are promised")
 
 
 def study(store: Path, heads: list[str], seeds: int) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class About(BaseModel):
     split : str or None
         In the grammar; None where every labelled pixel trained.
     seed : int
-        Of the split and of the head.
+        Of the split, and of the head unless its parameters have a `random_state`.
     scores : tuple of Score
         On the test pixels of the split; beside a random split, under the disjoint one as well.
     hsifeat : str
