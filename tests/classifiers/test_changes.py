@@ -40,7 +40,7 @@ def recorded(folder, wrong, *, seeds=4, labels=LABELS, split=SPLIT, draws_from=0
         for at, (entry, share) in enumerate(wrong.items()):
             random = np.random.default_rng([seed, at, salt])
             predicted = np.where(random.random(len(truth)) < share, truth % 4 + 1, truth)
-            key = run_key(str(folder), Layout(()), {"name": str(entry), "salt": salt}, name, seed)
+            key = run_key(str(folder), Layout(()), {"name": entry.head, "entry": str(entry), "salt": salt}, name, seed)
             facts = score(truth, predicted), int(draw.train.sum()), len(truth), (), 0.1, 0.1
             results.append(RunResult(Run(entry, split, seed), *facts, key=key, draw=name))
             record.add(results[-1], predicted)
