@@ -71,7 +71,7 @@ def margins(summary: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
         split: {
             head: round(100 * (value - oa[split, head, "spectra", ""]), 2)
             for (of, head, features, store), value in oa.items()
-            if (of, features, store) == (split, "planes", "trained")
+            if (of, features, store) == (split, "planes", "trained") and (split, head, "spectra", "") in oa
         }
         for split in dict.fromkeys(row["split"] for row in summary)
     }

@@ -269,7 +269,7 @@ class Store:
         with self.place.guarded():
             # What a killed writer left of the shard goes first: zarr would read it to merge the new values in. And
             # before it its record, so that no record ever stands for a shard that is not there.
-            self.place.delete(record_key(plane, unit))
+            self.forget(plane, unit)
             self.place.delete(shard_key(plane, unit))
             array[self.grid.slices(unit, facts["stride"])] = values
             self.place.put(record_key(plane, unit), digest_of(values))

@@ -141,7 +141,7 @@ def test_what_no_network_is(name):
     widths = {"hidden": (8, 0), "bottleneck": 0, "channels": 0}
     for param in widths.keys() & quick(name).get_params():
         with pytest.raises(HeadError, match=r"0 wide; give widths of 1|can't keep 0 channels; give 1"):
-            quick(name, **{param: widths[param]}).fit(*toy())
+            quick(name).set_params(**{param: widths[param]}).fit(*toy())
 
 
 @NEEDS_CUDA
