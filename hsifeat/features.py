@@ -20,7 +20,7 @@ from hsifeat.cache.lock import hold_for_reading
 from hsifeat.cache.recipe import differences
 from hsifeat.cache.store import Store
 from hsifeat.cache.tables import kept
-from hsifeat.cache.timings import seconds_of
+from hsifeat.cache.timings import Timing, seconds_of
 from hsifeat.errors import StoreError, nearest
 from hsifeat.neighbourhoods import BLOCK_PX, Pixels, gathered, pooled
 from hsifeat.sampling import Covering, Listed, Reader
@@ -139,12 +139,16 @@ class Features:
         timesteps : collection of int or None
             None stands for what all of them share: reading the scene, and encoding its tiles.
         """
-        return seconds_of(self.store.timings, timesteps)
+        return seconds_of(self._timings, timesteps)
 
     @property
     def devices(self) -> tuple[str, ...]:
         """Where planes were extracted, as far as the store says it: ``cpu (threads: 2)``, or ``cuda`` with the GPU's name."""
-        return tuple(dict.fromkeys(timing.device for timing in self.store.timings))
+        return tuple(dict.fromkeys(timing.device for timing in self._timings))
+
+    @cached_property
+    def _timings(self) -> tuple[Timing, ...]:
+        return self.store.timings
 
     @cached_property
     def planes(self) -> tuple[PlaneSpec, ...]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from classifiers.comparison.draws import Draws, few
 from classifiers.comparison.record import Record, draw_key, run_key
 from classifiers.comparison.results import Curve
-from classifiers.comparison.runs import Entry, Run, RunResult
+from classifiers.comparison.runs import Entry, Run, RunResult, mean_sd
 from classifiers.comparison.shared import SharedTable
 from classifiers.comparison.tasks import Task, run_task
 from classifiers.heads.registry import make_head
@@ -78,10 +78,9 @@ class Bench:
             results = self.run_all(entries, fewer, maps=False)
             for entry in entries:
                 mine = [r for r in results if r.run.entry == entry]
-                oa = [r.scores.oa for r in mine]
-                sd = float(np.std(oa, ddof=1)) if len(oa) > 1 else 0.0
+                oa = mean_sd([r.scores.oa for r in mine])
                 pixels = float(np.mean([r.train_pixels for r in mine]))
-                points.append(Curve(entry, mine[0].run.split, per_class, (float(np.mean(oa)), sd), len(oa), pixels))
+                points.append(Curve(entry, mine[0].run.split, per_class, oa, len(mine), pixels))
         return points
 
     def contexts(self, entries: Sequence[Entry]) -> dict[str, frozenset[Context]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -250,15 +250,15 @@ def _summary(entry: Entry, split: str, group: list[RunResult], known: Intervals 
         train_pixels=float(np.mean([r.train_pixels for r in group])),
         test_pixels=float(np.mean([r.test_pixels for r in group])),
         left_out=dict(sorted(Counter(c for r in group for c in r.left_out).items())),
-        oa=_mean_sd([r.scores.oa for r in group]),
-        aa=_mean_sd([r.scores.aa for r in group]),
-        kappa=_mean_sd([r.scores.kappa for r in group]),
-        recall={c: _mean_sd([scores.recall[at] for scores, at in found]) for c, found in having.items()},
+        oa=mean_sd([r.scores.oa for r in group]),
+        aa=mean_sd([r.scores.aa for r in group]),
+        kappa=mean_sd([r.scores.kappa for r in group]),
+        recall={c: mean_sd([scores.recall[at] for scores, at in found]) for c, found in having.items()},
         fit_seconds=float(np.median([r.fit_seconds for r in group])),
         predict_seconds=float(np.median([r.predict_seconds for r in group])),
         confusion=confusion,
         classes=classes,
-        f1={c: _mean_sd([scores.f1[at] for scores, at in found]) for c, found in having.items()},
+        f1={c: mean_sd([scores.f1[at] for scores, at in found]) for c, found in having.items()},
         test_counts={c: float(np.mean([scores.pixels[at] for scores, at in found])) for c, found in having.items()},
         class_seeds={c: len(found) for c, found in having.items()},
         class_counts=tuple(sorted({len(r.scores.classes) for r in group})),
@@ -269,5 +269,6 @@ def _summary(entry: Entry, split: str, group: list[RunResult], known: Intervals 
     )
 
 
-def _mean_sd(values: list[float]) -> tuple[float, float]:
+def mean_sd(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
+    """Return mean and sample standard deviation, which is 0 of a single value."""
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

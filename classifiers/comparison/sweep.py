@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from classifiers.comparison.draws import SPLITS
 from classifiers.comparison.record import Record, draw_key, run_key
 from classifiers.comparison.results import PlaneScore, Sweep
+from classifiers.comparison.runs import mean_sd
 from classifiers.comparison.shared import SharedTable
 from classifiers.comparison.tasks import Trial, run_trial
 from classifiers.comparison.workplace import workplace
@@ -161,7 +162,7 @@ def sweep_planes(
         choices=[[str(plane) for plane in choices[seed]] for seed in draws],
         seeds=len(draws),
         store=features.name,
-        baseline=None if baseline is None else _mean_sd(baseline),
+        baseline=None if baseline is None else mean_sd(baseline),
     )
 
 
@@ -177,15 +178,11 @@ def _score(
     return PlaneScore(
         name.t,
         name.layer,
-        _mean_sd(oa),
+        mean_sd(oa),
         features.size_bytes(plane),
         0.0 if name.t in paid else features.seconds([name.t]),
-        None if before is None else _mean_sd(oa - before),
+        None if before is None else mean_sd(oa - before),
     )
-
-
-def _mean_sd(values: NDArray[np.float64]) -> tuple[float, float]:
-    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
 @dataclass(frozen=True)
