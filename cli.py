@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def _complain(message: str) -> None:
-    from hsifeat import terminal
+    from hsifeat.commands import terminal
 
     terminal.complain(message)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hsifeat.cache.store import Store
+    from hsifeat.store.store import Store
 
 _KEPT_BITS = 7
 
@@ -195,7 +195,7 @@ def _reader(planes: int, codec: Codec, folder: Path) -> Callable[[], list[NDArra
 
     back = (1, 2, 0) if codec.channels_first else (0, 1, 2)
     places = [folder / str(i) for i in range(planes)]
-    return lambda: [np.ascontiguousarray(zarr.open_array(place, mode="r")[:].transpose(back)) for place in places]
+    return lambda: [np.ascontiguousarray(zarr.open_array(location, mode="r")[:].transpose(back)) for location in places]
 
 
 def _fidelity(blocks: list[Block], back: list[NDArray[np.float16]], *, lossy: bool) -> dict[str, Any]:

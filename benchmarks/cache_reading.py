@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hsifeat.features import Features
+    from hsifeat.features.features import Features
     from hsifeat.scenes import Scene
 
 CHANNELS = 256
@@ -35,7 +35,7 @@ _SIDE_PX = 512
 
 def points(bench: Bench) -> dict[str, Any]:
     """Read all labelled pixels of Indian Pines from one plane of 256 channels at stride 1."""
-    from hsifeat.features import Features
+    from hsifeat.features.features import Features
 
     scene = indian_pines()
     path = _extract(bench, scene)
@@ -129,7 +129,7 @@ def _extract(bench: Bench, scene: Scene) -> Path:
 
 def _open(path: Path, name: str) -> Features:
     """Open a store's features with one of the pipelines."""
-    from hsifeat.features import open_features
+    from hsifeat.features.features import open_features
 
     with pipeline(name):
         features = open_features(path)

@@ -29,8 +29,8 @@ def measure(bench: Bench) -> dict[str, Any]:
     """
     import torch
 
-    from hsifeat.diffusion.open import open_backbone
-    from hsifeat.diffusion.taps import find_taps
+    from hsifeat.backbones.open_backbone import open_backbone
+    from hsifeat.backbones.taps import find_taps
     from hsifeat.extraction.extract import extract
     from hsifeat.scenes import Scene
 
@@ -109,7 +109,7 @@ def _forward(
     import torch
     from diffusers import DDPMScheduler
 
-    from hsifeat.extraction.noise import noise_field
+    from hsifeat.extraction.noise.noise_field import noise_field
     from hsifeat.projection import fit_projection
     from hsifeat.types import Window
 

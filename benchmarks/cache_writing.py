@@ -12,7 +12,7 @@ from unittest.mock import patch
 from cache_bench import Bench, digits, indian_pines, save_cifar
 
 if TYPE_CHECKING:
-    from hsifeat.diffusion.backbone import Backbone
+    from hsifeat.backbones.protocol import Backbone
     from hsifeat.scenes import Scene
 
 _TIMESTEPS = (0, 50, 100, 200, 400)
@@ -23,7 +23,7 @@ _DEFAULT, _HARDEST = (64, 16), (32, 0)
 
 def measure(bench: Bench) -> dict[str, Any]:
     """Extract the same in pairs, with writing and with `Store.write` taken out; the order turns round each time."""
-    from hsifeat.diffusion.open import open_backbone
+    from hsifeat.backbones.open_backbone import open_backbone
 
     folder = bench.folder / "cifar"
     size = save_cifar(folder, quick=bench.quick)
@@ -76,9 +76,9 @@ def _run(
     """Extract into a new store; return the seconds, and the bytes of values that planes took."""
     from contextlib import nullcontext
 
-    from hsifeat.cache.store import Store
     from hsifeat.extraction.extract import run
-    from hsifeat.extraction.job import prepare
+    from hsifeat.extraction.prepare import prepare
+    from hsifeat.store.store import Store
 
     shutil.rmtree(out, ignore_errors=True)
     job = prepare(scene, backbone=backbone, timesteps=timesteps, tile=tiling[0], context=tiling[1], out=out)

@@ -197,7 +197,7 @@ def anonymous_mib() -> float:
 def extract(folder: Path) -> None:
     """Do what `hsifeat extract` does."""
     from hsifeat.extraction.extract import run
-    from hsifeat.extraction.job import prepare
+    from hsifeat.extraction.prepare import prepare
     from hsifeat.scenes import open_scene
 
     job = prepare(
@@ -216,8 +216,8 @@ def extract(folder: Path) -> None:
 
 def fit(folder: Path) -> None:
     """Do what `hsifeat fit` does."""
-    from classifiers.fitting import fit_model
-    from hsifeat.features import open_features
+    from classifiers.fit import fit_model
+    from hsifeat.features.features import open_features
 
     features = open_features(folder / "store.zarr")
     fit_model(features, "mlp", inputs="planes", params={"epochs": 10, "device": "cpu"}).save(folder / "model")
@@ -225,9 +225,9 @@ def fit(folder: Path) -> None:
 
 def predict(folder: Path) -> None:
     """Do what `hsifeat predict` does."""
-    from classifiers.fitting import Model
-    from classifiers.mapping import predict_map
-    from hsifeat.features import open_features
+    from classifiers.fit import Model
+    from classifiers.predict import predict_map
+    from hsifeat.features.features import open_features
     from hsifeat.scenes.maps import write_map
 
     model, features = Model.load(folder / "model"), open_features(folder / "store.zarr")
@@ -237,7 +237,7 @@ def predict(folder: Path) -> None:
 
 def sample(folder: Path) -> None:
     """Read the plane at random pixels."""
-    from hsifeat.features import open_features
+    from hsifeat.features.features import open_features
 
     features = open_features(folder / "store.zarr")
     rows, cols = np.random.default_rng(1).integers(0, features.shape[:2], (SAMPLED_PIXELS, 2)).T

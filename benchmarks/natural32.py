@@ -114,7 +114,7 @@ def compared(backbone: str, folder: Path, *, quick: bool) -> dict[str, Any]:
     """Extract with the backbone and with its network untrained, fit heads on every input and draw, and pair them."""
     import hsifeat
     from classifiers import PixelTable
-    from classifiers.inputs import WINDOW_PX
+    from classifiers.feature_sets import WINDOW_PX
     from classifiers.splits import parse_split
 
     layers, timesteps = decoder_layers(backbone), TIMESTEPS
@@ -169,8 +169,8 @@ def compared(backbone: str, folder: Path, *, quick: bool) -> dict[str, Any]:
 
 def decoder_layers(backbone: str) -> list[str]:
     """Return the decoder's blocks and their members at the wanted strides; all blocks where there is none."""
-    from hsifeat.diffusion.open import open_backbone
-    from hsifeat.diffusion.taps import is_block
+    from hsifeat.backbones.open_backbone import open_backbone
+    from hsifeat.backbones.taps import is_block
 
     taps = [t for t in open_backbone(backbone).taps if t.name.startswith("up_blocks.") and is_block(t.name)]
     return [t.name for t in taps if t.stride in STRIDES and t.alias] or [t.name for t in taps if t.alias]
@@ -206,7 +206,7 @@ def margins(scores: dict[str, dict[str, list[float]]], head: str) -> dict[str, d
 
 def weights_digest(backbone: str) -> str:
     """Return the digest of the weights."""
-    from hsifeat.diffusion.open import open_backbone
+    from hsifeat.backbones.open_backbone import open_backbone
 
     return str(open_backbone(backbone).identity()["weights"])
 

@@ -158,8 +158,8 @@ class Study:
 
     def bytes_of(self, name: str) -> dict[str, int]:
         """Return the bytes that a store's planes take."""
-        place = self.folder / f"{self.network}-{self.seed}-{name}.zarr" / "planes"
-        return {"bytes": sum(p.stat().st_size for p in place.rglob("*") if p.is_file())}
+        location = self.folder / f"{self.network}-{self.seed}-{name}.zarr" / "planes"
+        return {"bytes": sum(p.stat().st_size for p in location.rglob("*") if p.is_file())}
 
     def score(self, name: str, table: Any, *, spectra: bool) -> None:
         """Score every head on a table's planes, alone and with spectra; on spectra and window means too where asked."""

@@ -33,7 +33,7 @@ def about_run(packages: tuple[str, ...]) -> dict[str, Any]:
 
 def draws_of(splits: tuple[str, ...], labels: Any, draws: int) -> dict[tuple[str, int], Any]:
     """Return, for every split and seed, a draw with as many training pixels as the split with the fewest has, as `bench` does."""
-    from classifiers.comparison.draws import draw_all
+    from classifiers.comparison.sampling import draw_all
     from classifiers.splits import parse_split
 
     return draw_all([parse_split(text) for text in splits], labels, draws, Told())
@@ -41,7 +41,7 @@ def draws_of(splits: tuple[str, ...], labels: Any, draws: int) -> dict[tuple[str
 
 def accuracy(table: Any, head: str, features: str, draw: Any, seed: int) -> float:
     """Fit a head on an input and the training pixels of a draw; return the overall accuracy on its test pixels."""
-    from classifiers.inputs import picks
+    from classifiers.feature_sets import picks
 
     return timed_accuracy(table.take(picks(features)), head, draw, seed)[0]
 
@@ -74,7 +74,7 @@ class Told:
 
     def __call__(self, event: Any) -> None:
         """Print an event, or not."""
-        from hsifeat.work.events import Advanced, Note
+        from hsifeat.runtime.events import Advanced, Note
 
         if isinstance(event, Note):
             print(event.message, flush=True)

@@ -36,7 +36,7 @@ def main() -> None:
     import hsifeat
     from classifiers import compare
     from hsifeat.extraction.extract import run
-    from hsifeat.extraction.job import prepare
+    from hsifeat.extraction.prepare import prepare
 
     backbone = ROOT / "demo" / "backbone"
     if not backbone.is_dir():
@@ -46,16 +46,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="hsifeat-tiles-") as folder:
         reference: dict[str, Any] = {}
         for name, options in WAYS.items():
-            place = Path(folder) / "store.zarr"
-            shutil.rmtree(place, ignore_errors=True)
-            job = prepare(scene, backbone=backbone, timesteps=[T], layers=LAYERS, out=place, **options)
+            location = Path(folder) / "store.zarr"
+            shutil.rmtree(location, ignore_errors=True)
+            job = prepare(scene, backbone=backbone, timesteps=[T], layers=LAYERS, out=location, **options)
             side = job.extractor.tiling.tile
             seen = job.plan.all_passes * side[0] * side[1] / (scene.rows * scene.cols)
             store = run(job)
             planes = {p.id.layer: np.asarray(store.plane(p.id)[:], np.float32) for p in store.planes}
             reference = reference or planes
             found = compare(
-                place,
+                location,
                 heads=["svm"],
                 inputs=["planes"],
                 splits=SPLITS,

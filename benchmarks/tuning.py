@@ -37,8 +37,8 @@ def main() -> None:
 def study(store: Path, seeds: int) -> dict[str, Any]:
     """Score every head under every draw, with its defaults and tuned."""
     from classifiers import PixelTable
+    from classifiers.evaluate import Trials
     from classifiers.splits import parse_split
-    from classifiers.trials import Trials
     from hsifeat import open_features
 
     start = time.perf_counter()

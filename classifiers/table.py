@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.columns import make_layout, read_columns
 from classifiers.layout import ColumnGroup, Layout
-from classifiers.reading import make_layout, read_columns
-from classifiers.scenes import check_alike, under_each_other
+from classifiers.multi_scene import check_alike, under_each_other
 from hsifeat.errors import StoreError
-from hsifeat.features import Features, PlaneLike, open_features
+from hsifeat.features.features import Features, PlaneLike, open_features
+from hsifeat.features.stack import StoreLike, open_together
 from hsifeat.scenes import Labels
-from hsifeat.stack import StoreLike, open_together
 
 if TYPE_CHECKING:
     from classifiers.splits import BoundSplit
@@ -83,7 +83,7 @@ class PixelTable:
     ) -> PixelTable:
         """Read the labelled pixels of stores.
 
-        Stores of one scene stand side by side, see `hsifeat.stack.Stack`. Scenes stand under each other: classes of one
+        Stores of one scene stand side by side, see `hsifeat.features.stack.Stack`. Scenes stand under each other: classes of one
         name are one class, numbered as in the first scene. Each scene's stores are given in the same order.
 
         Parameters

@@ -9,13 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hsifeat.diffusion.module import ModuleBackbone as ModuleBackbone
-    from hsifeat.diffusion.open import open_backbone as open_backbone
-    from hsifeat.diffusion.schedule import NoiseSchedule as NoiseSchedule
+    from hsifeat.backbones.open_backbone import open_backbone as open_backbone
+    from hsifeat.backbones.schedule import NoiseSchedule as NoiseSchedule
+    from hsifeat.backbones.torch_module import ModuleBackbone as ModuleBackbone
     from hsifeat.errors import HsifeatError as HsifeatError
     from hsifeat.extraction.extract import extract as extract
-    from hsifeat.features import Features as Features
-    from hsifeat.features import open_features as open_features
+    from hsifeat.features.features import Features as Features
+    from hsifeat.features.features import open_features as open_features
     from hsifeat.pretraining.pretrain import pretrain as pretrain
     from hsifeat.scenes import Scene as Scene
     from hsifeat.scenes import open_scene as open_scene
@@ -25,16 +25,16 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "HsifeatError": "hsifeat.errors",
-    "ModuleBackbone": "hsifeat.diffusion.module",
-    "NoiseSchedule": "hsifeat.diffusion.schedule",
-    "open_backbone": "hsifeat.diffusion.open",
+    "ModuleBackbone": "hsifeat.backbones.torch_module",
+    "NoiseSchedule": "hsifeat.backbones.schedule",
+    "open_backbone": "hsifeat.backbones.open_backbone",
     "Scene": "hsifeat.scenes",
     "open_scene": "hsifeat.scenes",
     "rank_timesteps": "hsifeat.timesteps.rank",
     "extract": "hsifeat.extraction.extract",
     "pretrain": "hsifeat.pretraining.pretrain",
-    "Features": "hsifeat.features",
-    "open_features": "hsifeat.features",
+    "Features": "hsifeat.features.features",
+    "open_features": "hsifeat.features.features",
 }
 __all__ = [
     "Features",

@@ -1,8 +1,9 @@
-"""Files that appear whole or not at all, and disks that are full: one place for both."""
+"""Atomic file writing, disk errors, and the folder in which hsifeat keeps its files."""
 
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,3 +52,11 @@ def disk_errors(path: Path) -> Iterator[None]:
         if isinstance(error, OSError):
             raise StoreError(f"{path} can't be written: {error.strerror or error}") from error
         raise
+
+
+def cache_folder() -> Path:
+    """Return the folder of the cache: ``HSIFEAT_CACHE``, or the platform's default folder for caches."""
+    from platformdirs import user_cache_path
+
+    moved = os.environ.get("HSIFEAT_CACHE")
+    return Path(moved) if moved else user_cache_path("hsifeat")

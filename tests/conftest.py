@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.browser import browser  # noqa: F401  # a fixture
-from tests.small import save_unet, small_cube, small_labels
+from tests.helpers.browser import browser  # noqa: F401  # a fixture
+from tests.helpers.small import save_unet, small_cube, small_labels
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every process that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -77,7 +77,7 @@ def store_path(scene, backbone_folder, tmp_path_factory):
     """A complete store of the small scene: two timesteps, taps at strides 4, 2 and 1."""
     from hsifeat.cache import catalogue
     from hsifeat.extraction.extract import run
-    from hsifeat.extraction.job import prepare
+    from hsifeat.extraction.prepare import prepare
 
     path = tmp_path_factory.mktemp("stores") / "small.zarr"
     with pytest.MonkeyPatch.context() as patch:

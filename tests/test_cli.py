@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from tests.small import small_cube, small_labels
+from tests.helpers.small import small_cube, small_labels
 
 HSIFEAT = Path(sys.executable).with_name("hsifeat")
 

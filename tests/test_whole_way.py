@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.small import save_unet
+from tests.helpers.small import save_unet
 
 HSIFEAT = Path(sys.executable).with_name("hsifeat")
 

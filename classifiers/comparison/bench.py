@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.draws import Draws, few
-from classifiers.comparison.record import Record, draw_key, run_key
-from classifiers.comparison.results import Curve
-from classifiers.comparison.runs import Entry, Run, RunResult, mean_sd
-from classifiers.comparison.shared import SharedTable
+from classifiers.comparison.results.model import Curve
+from classifiers.comparison.results.run import Entry, Run, RunResult, mean_sd
+from classifiers.comparison.run_store import RunStore, draw_key, run_key
+from classifiers.comparison.sampling import Draws, few
+from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.tasks import Task, run_task
 from classifiers.heads.registry import make_head
 from classifiers.splits import Context, contexts_of
-from hsifeat.features import Features
+from hsifeat.features.features import Features
+from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
+from hsifeat.runtime.executors import Executor
 from hsifeat.scenes import Labels
-from hsifeat.work.events import Advanced, Finished, Listener, Note, Started
-from hsifeat.work.executors import Executor
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Bench:
     stores: dict[str, Features]
     tables: dict[str, SharedTable]
     labels: Labels
-    record: Record
+    record: RunStore
     runner: Executor
     listen: Listener
 
@@ -113,4 +113,4 @@ class Bench:
         features = self.stores[store]
         origin = features.key if run.entry.store else str(features.recipe["scene"])
         key = run_key(origin, table.layout, {"name": run.entry.head, **params}, draw, run.seed)
-        return Task(run, key, draw, left_out, table, self.record, str(features.store.place) if maps else None)
+        return Task(run, key, draw, left_out, table, self.record, str(features.store.location) if maps else None)

@@ -9,12 +9,12 @@ from typing import Literal
 
 import numpy as np
 
-from classifiers.comparison.older import Older, pair_stores
-from classifiers.comparison.outcomes import draw_accuracies, outcomes
-from classifiers.comparison.record import Record
-from classifiers.comparison.results import Change
-from classifiers.comparison.runs import Entry, RunResult
-from classifiers.comparison.statistics import FIELDS_AT_LEAST, LEVEL, holm, interval, label_fields, sign_p
+from classifiers.comparison.baseline import Baseline, pair_stores
+from classifiers.comparison.results.model import Change
+from classifiers.comparison.results.run import Entry, RunResult
+from classifiers.comparison.run_store import RunStore
+from classifiers.comparison.stats.bootstrap import FIELDS_AT_LEAST, LEVEL, holm, interval, label_fields, sign_p
+from classifiers.comparison.stats.counts import draw_accuracies, outcomes
 from hsifeat.scenes import Labels
 
 _At = tuple[Entry, str]
@@ -54,7 +54,7 @@ class _Test:
     high: float | None = None
 
 
-def since(results: Sequence[RunResult], record: Record, labels: Labels, older: Older) -> list[Change]:
+def since(results: Sequence[RunResult], record: RunStore, labels: Labels, older: Baseline) -> list[Change]:
     """Compare runs with those of an older comparison.
 
     Entries are matched by store, input, head and split. A store that only the newer one has is taken for one that only the
@@ -97,7 +97,7 @@ def _grouped(results: Sequence[RunResult], renamed: Mapping[str, str]) -> dict[_
     return grouped
 
 
-def _bootstraps(both: Mapping[_At, _Both], record: Record, labels: Labels, older: Older) -> dict[_At, _Test]:
+def _bootstraps(both: Mapping[_At, _Both], record: RunStore, labels: Labels, older: Baseline) -> dict[_At, _Test]:
     """Test by a bootstrap what has predictions of at least two draws on both sides, in enough fields."""
     grouped: dict[tuple[tuple[int, str], ...], list[_At]] = {}
     for at, of in both.items():
@@ -137,7 +137,7 @@ def _bootstraps(both: Mapping[_At, _Both], record: Record, labels: Labels, older
     return tests
 
 
-def _t_test(of: _Both, older: Older) -> _Test | None:
+def _t_test(of: _Both, older: Baseline) -> _Test | None:
     """Test over seeds alone, if there are two."""
     from scipy.stats import ttest_ind, ttest_rel
 

@@ -9,28 +9,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from classifiers.comparison.arguments import command_of, settled
+from classifiers.comparison.baseline import Baseline
 from classifiers.comparison.bench import Bench
 from classifiers.comparison.changes import since
-from classifiers.comparison.draws import SPLITS, draw_all, measure, side_by_side, telling
+from classifiers.comparison.config import command_of, settled
 from classifiers.comparison.entries import make_entries
-from classifiers.comparison.judging import judge
-from classifiers.comparison.older import Older
-from classifiers.comparison.panels import MAX_CLUSTERS, draw_panels
-from classifiers.comparison.record import versions
-from classifiers.comparison.results import Comparison, Pictures
-from classifiers.comparison.runs import Entry, RunResult
-from classifiers.comparison.shared import SharedTable
+from classifiers.comparison.plane_clusters import MAX_CLUSTERS, draw_panels
+from classifiers.comparison.results.model import Comparison, Pictures
+from classifiers.comparison.results.run import Entry, RunResult
+from classifiers.comparison.run_store import versions
+from classifiers.comparison.sampling import SPLITS, draw_all, measure, side_by_side, telling
+from classifiers.comparison.shared_table import SharedTable
+from classifiers.comparison.stats.significance import judge
 from classifiers.comparison.sweep import check_sweeper, sweep_planes
-from classifiers.comparison.workplace import workplace
-from classifiers.inputs import COMPARED, columns_of, has_planes
+from classifiers.comparison.workdir import workplace
+from classifiers.feature_sets import COMPARED, columns_of, has_planes
 from classifiers.splits import draw_sides, parse_split
 from classifiers.table import PixelTable, pick_labels
 from hsifeat.errors import HeadError, StoreError
-from hsifeat.features import Features, PlaneLike, open_features
+from hsifeat.features.features import Features, PlaneLike, open_features
+from hsifeat.runtime.events import Listener, Note, silent
+from hsifeat.runtime.executors import executor
 from hsifeat.scenes.colours import false_colour
-from hsifeat.work.events import Listener, Note, silent
-from hsifeat.work.executors import executor
 
 HEADS = ("film", "mlp", "svm", "lightgbm")
 
@@ -67,7 +67,7 @@ def compare(
     seeds : int
         Seeds 0 to ``seeds - 1``; each decides both the draw and the head, so entries are paired.
     inputs : sequence of str
-        Of `classifiers.inputs.INPUTS`; ``suited`` stands for what suits a head.
+        Of `classifiers.feature_sets.INPUTS`; ``suited`` stands for what suits a head.
     labels : str, optional
         Name of a label map in the first store.
     planes : sequence, optional
@@ -104,10 +104,10 @@ def compare(
         raise HeadError(f"a comparison takes at least one seed; found {seeds}")
     if any(count < 1 for count in curve):
         raise HeadError(f"a learning curve takes numbers of pixels from 1; found {', '.join(map(str, curve))}")
-    past = None if older is None else Older.read(Path(older))
+    past = None if older is None else Baseline.read(Path(older))
     given = [stores] if stores is None or isinstance(stores, str | Path | Features) else list(stores)
     opened = _named([store if isinstance(store, Features) else open_features(store) for store in given])
-    listen(Note(f"stores: {', '.join(str(features.store.place) for features in opened.values())}"))
+    listen(Note(f"stores: {', '.join(str(features.store.location) for features in opened.values())}"))
     first = next(iter(opened.values()))
     rules = side_by_side([parse_split(text, first.scene.labels) for text in dict.fromkeys(splits)], listen)
     entries = make_entries(opened, heads, inputs)
@@ -224,7 +224,7 @@ def _facts(name: str, features: Features, planes: Sequence[PlaneLike] | None) ->
     return {
         "name": name,
         "key": features.key,
-        "path": str(features.store.place),
+        "path": str(features.store.location),
         "recipe": features.recipe,
         "planes": [
             {
@@ -241,11 +241,11 @@ def _facts(name: str, features: Features, planes: Sequence[PlaneLike] | None) ->
 
 def _costs(name: str, features: Features, planes: Sequence[PlaneLike] | None) -> dict[str, Any]:
     """Return what a store costs: its planes before compression, on disk all that it holds, and what extraction took."""
-    place = features.store.place
+    location = features.store.location
     return {
         "name": name,
         "bytes": sum(features.size_bytes(plane) for plane in features.select(planes)),
-        "bytes_on_disk": None if place.read_only else sum(place.files().values()),
+        "bytes_on_disk": None if location.read_only else sum(location.files().values()),
         "seconds": features.seconds({None, *(plane.id.t for plane in features.select(planes))}),
         "devices": list(features.devices),
     }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from classifiers.comparison.runs import Entry
+from classifiers.comparison.results.run import Entry
+from classifiers.feature_sets import INPUTS, SUITED, has_planes, suited_input
 from classifiers.heads.registry import head_class, head_names
-from classifiers.inputs import INPUTS, SUITED, has_planes, suited_input
 from hsifeat.errors import HeadError, nearest
-from hsifeat.features import Features
+from hsifeat.features.features import Features
 
 
 def fitting_heads(inputs: Sequence[str]) -> list[str]:

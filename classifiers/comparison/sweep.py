@@ -16,22 +16,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.draws import SPLITS
-from classifiers.comparison.record import Record, draw_key, run_key
-from classifiers.comparison.results import PlaneScore, Sweep
-from classifiers.comparison.runs import mean_sd
-from classifiers.comparison.shared import SharedTable
+from classifiers.comparison.results.model import PlaneScore, Sweep
+from classifiers.comparison.results.run import mean_sd
+from classifiers.comparison.run_store import RunStore, draw_key, run_key
+from classifiers.comparison.sampling import SPLITS
+from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.tasks import Trial, run_trial
-from classifiers.comparison.workplace import workplace
+from classifiers.comparison.workdir import workplace
 from classifiers.heads.registry import head_class, make_head
 from classifiers.splits import Draw, parse_split
 from classifiers.table import PixelTable, pick_labels
 from hsifeat.errors import HeadError, SplitError, StoreError
-from hsifeat.features import Features, PlaneLike, open_features
+from hsifeat.features.features import Features, PlaneLike, open_features
+from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
+from hsifeat.runtime.executors import Executor, executor
 from hsifeat.scenes import Labels
 from hsifeat.types import PlaneId
-from hsifeat.work.events import Advanced, Finished, Listener, Note, Started, silent
-from hsifeat.work.executors import Executor, executor
 
 # A linear head: what it can read from a plane lies open there.
 HEAD = "lda"
@@ -98,7 +98,7 @@ def sweep(
     if seeds < 1 or best < 0:
         raise HeadError(f"a sweep takes at least one seed, and chooses 0 planes or more; found {seeds} and {best}")
     features = store if isinstance(store, Features) else open_features(store)
-    listen(Note(f"store: {features.store.place}"))
+    listen(Note(f"store: {features.store.location}"))
     rule = parse_split(split, features.scene.labels)
     if not features.select(planes):
         raise StoreError(f"{features.name} has no plane to sweep: name some with --planes")
@@ -124,7 +124,7 @@ def sweep_planes(
     table: SharedTable,
     labels: Labels,
     draws: Mapping[int, Draw],
-    record: Record,
+    record: RunStore,
     head: str,
     split: str,
     *,
@@ -192,7 +192,7 @@ class _Sweeper:
     features: Features
     table: SharedTable
     labels: Labels
-    record: Record
+    record: RunStore
     head: str
     names: tuple[PlaneId, ...]
     runner: Executor

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.record import Record
-from classifiers.comparison.runs import Run, RunResult
-from classifiers.comparison.shared import BLOCK_BYTES, SharedTable
+from classifiers.columns import read_columns, size_bytes
+from classifiers.comparison.results.run import Run, RunResult
+from classifiers.comparison.run_store import RunStore
+from classifiers.comparison.shared_table import BLOCK_BYTES, SharedTable
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.registry import make_head
 from classifiers.layout import Layout
 from classifiers.metrics import score
-from classifiers.reading import read_columns, size_bytes
-from hsifeat.features import Features, open_features
+from hsifeat.features.features import Features, open_features
 from hsifeat.files import whole
 from hsifeat.types import windows
 
@@ -56,7 +56,7 @@ class Task:
     draw: str
     left_out: tuple[int, ...]
     table: SharedTable
-    record: Record
+    record: RunStore
     maps: str | None = None
 
 
@@ -98,7 +98,7 @@ class Trial:
     head: str
     seed: int
     table: SharedTable
-    record: Record
+    record: RunStore
 
 
 def run_trial(trial: Trial) -> float:

@@ -61,7 +61,7 @@ class Head(ClassifierMixin, BaseEstimator):
     wants: ClassVar[frozenset[str]] = frozenset()
     search_space: ClassVar[dict[str, list[Any]]] = {}
     persisted_types: ClassVar[frozenset[str]] = frozenset(
-        {"classifiers.heads.columns.GroupReducer", "classifiers.layout.Layout", "classifiers.layout.ColumnGroup"}
+        {"classifiers.heads.group_reducer.GroupReducer", "classifiers.layout.Layout", "classifiers.layout.ColumnGroup"}
     )
     layout: Layout | None
     class_weight: ClassWeight

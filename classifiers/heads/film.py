@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.heads.columns import GroupReducer
-from classifiers.heads.film_networks import ENCODERS, FUSIONS
+from classifiers.heads.group_reducer import GroupReducer
 from classifiers.heads.parameters import ClassWeight, NotNegative, Positive, Seed, Widths
-from classifiers.heads.torch_head import TorchHead
-from classifiers.heads.torch_losses import MixUp
-from classifiers.heads.torch_rows import Inputs
-from classifiers.heads.torch_training import Training
+from classifiers.heads.torch.film_networks import ENCODERS, FUSIONS
+from classifiers.heads.torch.head import TorchHead
+from classifiers.heads.torch.losses import MixUp
+from classifiers.heads.torch.rows import Inputs
+from classifiers.heads.torch.training import Training
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 
@@ -50,12 +50,12 @@ class FiLMClassifier(TorchHead):
     hidden : tuple of int or None
         Widths of the classifier's hidden layers; None takes (128, 32) for "film" and the published (128,) for "gated".
     mixup_spectra, mixup_planes : float
-        Strengths of mix-up of spectra and of planes, see `classifiers.heads.torch_losses.MixUp`; 0 mixes nothing.
+        Strengths of mix-up of spectra and of planes, see `classifiers.heads.torch.losses.MixUp`; 0 mixes nothing.
         The code of 2024 has 0.2 or 0.25 for both; in a trial on disjoint blocks of Indian Pines 0.2 was worth points.
     mixup_plane_share : float
         What the planes' lambda counts in that of the labels, ``w * lambda_planes + (1 - w) * lambda_spectra``.
     focal_gamma : float
-        Exponent of the focal loss, see `classifiers.heads.torch_losses.row_losses`; 0 is cross-entropy. The code of
+        Exponent of the focal loss, see `classifiers.heads.torch.losses.row_losses`; 0 is cross-entropy. The code of
         2024 has 1.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
         See `TorchHead`.

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from classifiers.heads.base import ProbabilisticHead
-from classifiers.heads.layers import LayerReducer, layout_or_one_plane, pixels, require_planes, source
+from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, pixels, require_planes, source
 from classifiers.heads.mixing import Mixing
 from classifiers.heads.parameters import ClassWeight, Count, NotNegative, Positive, Seed, Widths
-from classifiers.heads.torch_head import TorchHead, check_widths, dense_layers
-from classifiers.heads.torch_rows import Inputs
+from classifiers.heads.torch.head import TorchHead, check_widths, dense_layers
+from classifiers.heads.torch.rows import Inputs
 from classifiers.layout import ColumnGroup, Layout
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class HyperfeaturesClassifier(Mixing, TorchHead):
     """
 
     needs = frozenset({"plane"})
-    persisted_types = ProbabilisticHead.persisted_types | {"classifiers.heads.layers.LayerReducer"}
+    persisted_types = ProbabilisticHead.persisted_types | {"classifiers.heads.layer_reducer.LayerReducer"}
     search_space: ClassVar[dict[str, list[Any]]] = {"components": [32, 64], "learning_rate": [3e-3, 1e-3]}
 
     def __init__(

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from classifiers.heads.parameters import Components, NotNegative, Share
-from classifiers.heads.reduced import ReducedHead
+from classifiers.heads.sklearn_head import SklearnHead
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 
 
-class LDAClassifier(ReducedHead):
+class LDAClassifier(SklearnHead):
     """One Gaussian a class, all of one covariance, which is shrunk as Ledoit and Wolf (J. Multivar. Anal. 2004) do.
 
     Its formula has no weights of rows.

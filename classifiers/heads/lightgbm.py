@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from classifiers.heads.base import ProbabilisticHead, WeighingHead
-from classifiers.heads.columns import reducer_of
+from classifiers.heads.group_reducer import reducer_of
 from classifiers.heads.parameters import ClassWeight, Components, Count, Fraction, Leaves, Positive, Seed, Whole
 from classifiers.layout import Layout
 

@@ -8,11 +8,11 @@ from sklearn.linear_model import LogisticRegression
 
 from classifiers.heads.base import WeighingHead
 from classifiers.heads.parameters import ClassWeight, Components, Count, NotNegative, Positive
-from classifiers.heads.reduced import ReducedHead
+from classifiers.heads.sklearn_head import SklearnHead
 from classifiers.layout import Layout
 
 
-class LogisticClassifier(ReducedHead, WeighingHead):
+class LogisticClassifier(SklearnHead, WeighingHead):
     """Softmax regression with an L2 penalty, fitted by L-BFGS.
 
     Parameters

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from classifiers.heads.layers import source
+from classifiers.heads.layer_reducer import source
 from classifiers.layout import ColumnGroup
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.heads.columns import reducer_of
+from classifiers.heads.group_reducer import reducer_of
 from classifiers.heads.parameters import ClassWeight, NotNegative, Positive, Seed, Widths
-from classifiers.heads.torch_head import TorchHead, dense_layers
-from classifiers.heads.torch_rows import Inputs
+from classifiers.heads.torch.head import TorchHead, dense_layers
+from classifiers.heads.torch.rows import Inputs
 from classifiers.layout import Layout
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.heads.base import ProbabilisticHead
-from classifiers.heads.layers import LayerReducer, layout_or_one_plane, require_planes
+from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, require_planes
 from classifiers.heads.parameters import ClassWeight, NotNegative, Positive, Seed, Widths
 from classifiers.heads.purification import Purifier, timestep_columns
-from classifiers.heads.torch_head import TorchHead, dense_layers
-from classifiers.heads.torch_rows import Inputs
+from classifiers.heads.torch.head import TorchHead, dense_layers
+from classifiers.heads.torch.rows import Inputs
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 
@@ -50,7 +50,7 @@ class MTMSDClassifier(TorchHead):
     needs = frozenset({"plane"})
     wants = frozenset({"mean"})
     persisted_types = ProbabilisticHead.persisted_types | {
-        "classifiers.heads.layers.LayerReducer",
+        "classifiers.heads.layer_reducer.LayerReducer",
         "classifiers.heads.purification.Purifier",
     }
     search_space: ClassVar[dict[str, list[Any]]] = {"channels": [256, 128], "learning_rate": [3e-3, 1e-3]}

@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from classifiers.heads.base import check_width
-from classifiers.heads.layers import layout_or_one_plane, source
+from classifiers.heads.layer_reducer import layout_or_one_plane, source
 from classifiers.layout import ColumnGroup, Kind, Layout
 from hsifeat.errors import HeadError
 

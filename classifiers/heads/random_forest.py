@@ -10,13 +10,13 @@ from sklearn.ensemble import RandomForestClassifier
 
 from classifiers.heads.base import WeighingHead
 from classifiers.heads.parameters import ClassWeight, Components, Count, Fraction, Leaves, Seed
-from classifiers.heads.reduced import ReducedHead
+from classifiers.heads.sklearn_head import SklearnHead
 from classifiers.layout import Layout
 
 TREE = "sklearn.tree._tree.Tree"
 
 
-class ForestClassifier(ReducedHead, WeighingHead):
+class ForestClassifier(SklearnHead, WeighingHead):
     """Breiman's random forest (Mach. Learn. 2001), with principal components for columns, since trees can't turn axes.
 
     Its size is bounded whatever the number of rows, by that of its leaves.
@@ -44,7 +44,7 @@ class ForestClassifier(ReducedHead, WeighingHead):
     """
 
     # skops leaves to its callers to trust this one, as scikit-learn follows its numbers unchecked: see _check_restored.
-    persisted_types = ReducedHead.persisted_types | {TREE}
+    persisted_types = SklearnHead.persisted_types | {TREE}
     search_space: ClassVar[dict[str, list[Any]]] = {"max_features": ["sqrt", 0.3], "min_samples_leaf": [1, 3]}
 
     def __init__(

@@ -13,7 +13,7 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
 from classifiers.heads.base import WeighingHead
-from classifiers.heads.columns import moments, reducer_of
+from classifiers.heads.group_reducer import moments, reducer_of
 from classifiers.heads.parameters import ClassWeight, Components, Count, NotNegative, Positive, Seed, Whole
 from classifiers.layout import Layout
 

@@ -5,13 +5,13 @@ training. Only splits by whole blocks with a buffer keep the two apart; how far 
 """
 
 from classifiers.splits.blocks import BlocksSplit
-from classifiers.splits.bound import BoundSplit
+from classifiers.splits.cv import BoundSplit
 from classifiers.splits.draw import Draw, Split, thin
-from classifiers.splits.given import MaskSplit, OfficialSplit, both_sides
 from classifiers.splits.grammar import GRAMMAR, kind_of, parse_split, separate
 from classifiers.splits.leakage import Context, Leakage, contexts_of, leakage
-from classifiers.splits.picture import draw_sides, write_split_picture
-from classifiers.splits.single_pixels import PerClassSplit, RandomSplit
+from classifiers.splits.mask import MaskSplit, OfficialSplit, both_sides
+from classifiers.splits.random import PerClassSplit, RandomSplit
+from classifiers.splits.split_plot import draw_sides, write_split_picture
 
 __all__ = [
     "GRAMMAR",

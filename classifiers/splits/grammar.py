@@ -8,8 +8,8 @@ from types import MappingProxyType
 
 from classifiers.splits.blocks import BlocksSplit
 from classifiers.splits.draw import Kind, Split
-from classifiers.splits.given import MaskSplit, OfficialSplit
-from classifiers.splits.single_pixels import PerClassSplit, RandomSplit
+from classifiers.splits.mask import MaskSplit, OfficialSplit
+from classifiers.splits.random import PerClassSplit, RandomSplit
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 

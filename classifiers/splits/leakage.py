@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.splits.draw import Draw
-from hsifeat.features import Features
+from hsifeat.features.features import Features
 from hsifeat.scenes.blocks import blocks
 from hsifeat.types import PlaneId
 

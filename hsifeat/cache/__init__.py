@@ -1,1 +1,1 @@
-"""The cache: recipes and their keys, stores of planes, progress, and the catalogue of stores on this machine."""
+"""Many stores: the catalogue, locks, garbage collection and kept samples of labelled pixels."""

@@ -14,13 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hsifeat.cache.place import LocalPlace, Place, place_of
 from hsifeat.errors import HsifeatError, StoreError, nearest
-from hsifeat.files import write_whole
-from hsifeat.folders import cache_folder
+from hsifeat.files import cache_folder, write_whole
+from hsifeat.store.location import LocalLocation, Location, as_location
 
 if TYPE_CHECKING:
-    from hsifeat.cache.store import Store
+    from hsifeat.store.store import Store
 
 __all__ = [
     "DAMAGE", "CatalogueEntry", "cache_folder", "enter", "entries", "find_store", "forget", "knows", "rebuild", "touch",
@@ -40,41 +39,41 @@ class CatalogueEntry:
     used: float = 0.0
 
     @property
-    def place(self) -> Place:
+    def location(self) -> Location:
         """Where it lies."""
-        return place_of(self.path)
+        return as_location(self.path)
 
     @property
     def name(self) -> str:
         """The store's name: its folder without ``.zarr``."""
-        return self.place.name
+        return self.location.name
 
 
-def enter(key: str, place: Place | Path | str, *, completed: float | None = None) -> None:
+def enter(key: str, location: Location | Path | str, *, completed: float | None = None) -> None:
     """Note that a store is complete, now or since a time given; 0 for one that is not yet."""
-    identity = place_of(place).identity
+    identity = as_location(location).identity
     entry = CatalogueEntry(key, identity, time.time() if completed is None else completed)
     facts = {name: value for name, value in asdict(entry).items() if name != "used"}
     write_whole(_file(identity), json.dumps(facts))
 
 
-def touch(place: Place) -> None:
+def touch(location: Location) -> None:
     """Note that a store was used just now, if it is in the catalogue."""
     try:
-        os.utime(_file(place.identity))
+        os.utime(_file(location.identity))
     except OSError:
         # Not in the catalogue, or a cache folder that can't be written: reading works all the same.
         return
 
 
-def knows(place: Place) -> bool:
+def knows(location: Location) -> bool:
     """Tell whether a store is in the catalogue."""
-    return _file(place.identity).exists()
+    return _file(location.identity).exists()
 
 
-def forget(place: Place) -> None:
+def forget(location: Location) -> None:
     """Take a store out of the catalogue."""
-    _file(place.identity).unlink(missing_ok=True)
+    _file(location.identity).unlink(missing_ok=True)
 
 
 def entries() -> list[CatalogueEntry]:
@@ -86,8 +85,8 @@ def entries() -> list[CatalogueEntry]:
             entry = CatalogueEntry(**json.loads(file.read_text(encoding="utf-8")), used=file.stat().st_mtime)
         except (OSError, ValueError, TypeError):
             continue
-        place = entry.place
-        if not isinstance(place, LocalPlace) or place.path.is_dir():
+        location = entry.location
+        if not isinstance(location, LocalLocation) or location.path.is_dir():
             found.append(entry)
     return sorted(found, key=lambda entry: -entry.completed)
 
@@ -100,7 +99,7 @@ def rebuild(folders: Iterable[Path]) -> list[CatalogueEntry]:
     list of CatalogueEntry
         The whole catalogue.
     """
-    from hsifeat.cache.store import Store
+    from hsifeat.store.store import Store
 
     known = {entry.path for entry in entries()}
     for folder in (cache_folder(), *folders):
@@ -119,7 +118,7 @@ def rebuild(folders: Iterable[Path]) -> list[CatalogueEntry]:
     return entries()
 
 
-def find_store(source: str | Path | Place | None) -> Place:
+def find_store(source: str | Path | Location | None) -> Location:
     """Find a store by path, address, catalogue name or unique key prefix; None takes the one completed last.
 
     Raises
@@ -131,18 +130,18 @@ def find_store(source: str | Path | Place | None) -> Place:
     if source is None:
         if not known or not known[0].completed:
             raise StoreError("no store yet: hsifeat extract SCENE makes one, or name a store's path")
-        return known[0].place
+        return known[0].location
     if not isinstance(source, str | Path):
         return source
     if "://" in str(source) or Path(source).exists():
-        return place_of(source)
+        return as_location(source)
     text = str(source)
     named = [e for e in known if e.name == text] or [e for e in known if len(text) >= 4 and e.key.startswith(text)]
     if len({e.path for e in named}) > 1:
         raise StoreError(f"{text!r} fits {len(named)} stores: " + ", ".join(e.path for e in named))
     if not named:
         raise StoreError(f"no store at or named {text!r}; {nearest(text, [e.name for e in known])}")
-    return named[0].place
+    return named[0].location
 
 
 def _is_complete(store: Store) -> bool:

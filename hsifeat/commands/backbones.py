@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hsifeat.commands.options import Json
+from hsifeat.commands.shared_options import Json
 from hsifeat.commands.showing import show_rows
 
 
@@ -15,7 +15,7 @@ def backbones(as_json: Json = False) -> None:
 
     Example: `hsifeat backbones`
     """
-    from hsifeat.diffusion.open import list_backbones
+    from hsifeat.backbones.open_backbone import list_backbones
 
     show_rows("backbones", list_backbones(), ("name", "what", "weights"), as_json)
 
@@ -32,8 +32,8 @@ def layers(
     """
     from dataclasses import asdict
 
-    from hsifeat.diffusion.open import open_backbone
-    from hsifeat.diffusion.taps import is_block
+    from hsifeat.backbones.open_backbone import open_backbone
+    from hsifeat.backbones.taps import is_block
 
     taps = open_backbone(backbone, any_label=True, upsample=upsample).taps
     rows = [asdict(tap) for tap in taps if everything or is_block(tap.name)]

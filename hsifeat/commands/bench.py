@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hsifeat.commands.options import Json, LabelName, Planes, Store, Stores
-from hsifeat.commands.parsing import comma_list, whole_number
+from hsifeat.commands.option_types import comma_list, whole_number
+from hsifeat.commands.shared_options import Json, LabelName, Planes, Store, Stores
 
 if TYPE_CHECKING:
-    from classifiers.comparison.results import Comparison, Sweep
+    from classifiers.comparison.results.model import Comparison, Sweep
 
 Jobs = Annotated[
     int | None,
@@ -52,10 +52,10 @@ def bench(
     """
     from classifiers.comparison.compare import compare as run
     from classifiers.comparison.entries import fitting_heads
-    from classifiers.comparison.files import JSON, PAGE, write_files
+    from classifiers.comparison.report.write import JSON, PAGE, write_files
     from classifiers.comparison.sweep import HEAD
     from classifiers.splits import separate
-    from hsifeat import terminal
+    from hsifeat.commands import terminal
 
     with terminal.progress() as listen:
         comparison = run(
@@ -97,10 +97,10 @@ def sweep(
 
     Example: `hsifeat sweep ip.zarr --best 3 --out sweep`
     """
-    from classifiers.comparison.files import write_sweep
+    from classifiers.comparison.report.write import write_sweep
     from classifiers.comparison.sweep import sweep as run
-    from classifiers.comparison.sweep_rows import to_document
-    from hsifeat import terminal
+    from classifiers.comparison.sweep_table import to_document
+    from hsifeat.commands import terminal
 
     with terminal.progress() as listen:
         found = run(
@@ -124,8 +124,8 @@ def sweep(
 
 
 def _show_sweep(found: Sweep) -> None:
-    from classifiers.comparison.sweep_rows import name, points, remarks, to_rows
-    from hsifeat import terminal
+    from classifiers.comparison.sweep_table import name, points, remarks, to_rows
+    from hsifeat.commands import terminal
 
     def gained(gain: tuple[float, float] | None) -> str:
         return "" if gain is None else points(gain, found.seeds)
@@ -163,8 +163,8 @@ def _percent(mean: float, sd: float, seeds: int) -> str:
 
 
 def _show(comparison: Comparison) -> None:
-    from classifiers.comparison.overview import overview, remarks
-    from hsifeat import terminal
+    from classifiers.comparison.report.summary_text import overview, remarks
+    from hsifeat.commands import terminal
 
     rows = overview(comparison)
     terminal.show_table("overall accuracy, %", rows, tuple(rows[0]))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hsifeat.commands.options import Json, Store
+from hsifeat.commands.shared_options import Json, Store
 from hsifeat.commands.showing import show_rows
 
 cache = typer.Typer(no_args_is_help=True, help="The stores on this machine: list, show, verify, delete.")
@@ -24,8 +24,8 @@ def list_cache(
 
     Example: `hsifeat cache ls`
     """
-    from hsifeat.cache.budget import holdings
     from hsifeat.cache.catalogue import cache_folder, rebuild
+    from hsifeat.cache.gc import holdings
 
     rebuild(folders or ())
     rows = [
@@ -42,7 +42,7 @@ def list_cache(
     ]
     show_rows(f"stores ({cache_folder()})", rows, ("store", "key", "MB", "planes", "used", "state", "place"), as_json)
     if not as_json:
-        from hsifeat import terminal
+        from hsifeat.commands import terminal
 
         terminal.say(f"{len(rows)} stores, {sum(float(str(row['MB'])) for row in rows) / 1e3:.3g} GB")
 
@@ -53,9 +53,9 @@ def show_store(store: Store = None, as_json: Json = False) -> None:
 
     Example: `hsifeat cache show ip.zarr`
     """
-    from hsifeat import terminal
-    from hsifeat.cache.budget import facts_of
     from hsifeat.cache.catalogue import find_store
+    from hsifeat.cache.gc import facts_of
+    from hsifeat.commands import terminal
 
     facts = facts_of(find_store(store))
     if as_json:
@@ -82,30 +82,36 @@ def verify_store(
 
     Example: `hsifeat cache verify ip.zarr --repair`
     """
-    from hsifeat import terminal
     from hsifeat.cache.catalogue import find_store
+    from hsifeat.commands import terminal
     from hsifeat.errors import StoreError
     from hsifeat.extraction.repair import repair, verify
 
-    place = find_store(store)
+    location = find_store(store)
     with terminal.progress() as listen:
-        found = verify(place, listen=listen)
+        found = verify(location, listen=listen)
         damages = [{"kind": d.kind, "file": d.key} for d in found.damages]
         if found.damages and mend:
-            found = repair(place, found, backbone=backbone, companion=companion, listen=listen)
+            found = repair(location, found, backbone=backbone, companion=companion, listen=listen)
     if as_json:
         unfinished = [str(plane.id) for plane in found.unfinished]
         terminal.show_json(
-            {"store": str(place), "files": found.files, "damages": damages, "repaired": mend, "unfinished": unfinished}
+            {
+                "store": str(location),
+                "files": found.files,
+                "damages": damages,
+                "repaired": mend,
+                "unfinished": unfinished,
+            }
         )
     else:
         if damages:
             terminal.show_table("damaged", damages, ("kind", "file"))
-        terminal.say(f"{place}: {found.files} files, {found.size_bytes / 1e6:.1f} MB, read and compared")
+        terminal.say(f"{location}: {found.files} files, {found.size_bytes / 1e6:.1f} MB, read and compared")
         if found.unfinished:
             terminal.say(f"{len(found.unfinished)} planes were begun and not finished: the extract command goes on")
     if found.damages:
-        raise StoreError(f"{len(damages)} damaged files: hsifeat cache verify {place} --repair computes them anew")
+        raise StoreError(f"{len(damages)} damaged files: hsifeat cache verify {location} --repair computes them anew")
     if not as_json:
         terminal.say("all is as it was written" if not damages else f"{len(damages)} files mended")
 
@@ -118,12 +124,12 @@ def remove_store(
 
     Example: `hsifeat cache rm ip`
     """
-    from hsifeat import terminal
-    from hsifeat.cache.budget import remove
     from hsifeat.cache.catalogue import find_store
+    from hsifeat.cache.gc import remove
+    from hsifeat.commands import terminal
 
-    for place in [find_store(store) for store in stores]:
-        terminal.say(f"deleted {place}: {remove(place) / 1e6:.1f} MB")
+    for location in [find_store(store) for store in stores]:
+        terminal.say(f"deleted {location}: {remove(location) / 1e6:.1f} MB")
 
 
 @cache.command("gc")
@@ -137,11 +143,11 @@ def collect_garbage(
 
     Example: `hsifeat cache gc --max-size 200GB`
     """
-    from hsifeat import terminal
-    from hsifeat.cache.budget import Holding, collect, parse_size
     from hsifeat.cache.catalogue import rebuild
+    from hsifeat.cache.gc import StoreUsage, collect, parse_size
+    from hsifeat.commands import terminal
 
-    def gone(holding: Holding) -> None:
+    def gone(holding: StoreUsage) -> None:
         verb = "would delete" if dry_run else "deleted"
         terminal.say(f"{verb} {holding.entry.path}: {holding.size_bytes / 1e6:.1f} MB")
 

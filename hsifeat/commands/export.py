@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from hsifeat.commands.options import LabelName, Planes, Store
-from hsifeat.commands.parsing import comma_list
+from hsifeat.commands.option_types import comma_list
+from hsifeat.commands.shared_options import LabelName, Planes, Store
 
 
 def export(
@@ -23,9 +23,9 @@ def export(
 
     Example: `hsifeat export ip.zarr --out ip.parquet --planes 't50/*' --labels ground-truth`
     """
-    from hsifeat import terminal
-    from hsifeat.export import export as write
-    from hsifeat.features import open_features
+    from hsifeat.commands import terminal
+    from hsifeat.features.export import export as write
+    from hsifeat.features.features import open_features
 
     features, chosen = open_features(store), None if planes is None else comma_list(planes)
     with terminal.progress() as listen:

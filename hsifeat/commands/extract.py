@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hsifeat.commands.options import Device
-from hsifeat.commands.parsing import class_label_of, comma_list, corner, timesteps_of, whole_number
+from hsifeat.commands.option_types import class_label_of, comma_list, corner, timesteps_of, whole_number
 from hsifeat.commands.scene_options import opens_scene
+from hsifeat.commands.shared_options import Device
 
 if TYPE_CHECKING:
-    from hsifeat.extraction.settled import Job
+    from hsifeat.extraction.job import Job
     from hsifeat.scenes import Scene
 
 
@@ -66,9 +66,9 @@ def extract(
 
     As a paper did it: `hsifeat extract augsburg --recipe geodiffnet-augsburg --backbone 64x64_diffusion.pt --dry-run`
     """
-    from hsifeat import terminal
+    from hsifeat.commands import terminal
     from hsifeat.extraction.extract import run
-    from hsifeat.extraction.job import prepare
+    from hsifeat.extraction.prepare import prepare
 
     with terminal.progress() as listen:
         job = prepare(
@@ -103,15 +103,15 @@ def extract(
         _show_job(job)
         job.check_disk()
     else:
-        terminal.say(f"store: {store.place}")
+        terminal.say(f"store: {store.location}")
 
 
 def _show_job(job: Job) -> None:
-    from hsifeat import terminal
-    from hsifeat.work.durations import duration
+    from hsifeat.commands import terminal
+    from hsifeat.formatting import duration
 
     plan = job.plan
-    terminal.show_table(f"{job.place} ({'there' if job.store else 'new'})", plan.rows_of_table(), plan.TABLE)
+    terminal.show_table(f"{job.location} ({'there' if job.store else 'new'})", plan.rows_of_table(), plan.TABLE)
     seconds = plan.passes * job.extractor.seconds_per_pass(plan) if plan.steps else 0.0
     tile, batch = " x ".join(map(str, dict.fromkeys(plan.tiling.tile))), job.extractor.batch
     again = sum(plan.forwards.values()) - plan.tiles

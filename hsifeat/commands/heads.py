@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from hsifeat.commands.options import LabelName, Planes, Seed, Stores
-from hsifeat.commands.parsing import assignment, comma_list
+from hsifeat.commands.option_types import assignment, comma_list
+from hsifeat.commands.shared_options import LabelName, Planes, Seed, Stores
 
 
 def fit(
@@ -38,9 +38,9 @@ def fit(
 
     Example: `hsifeat fit ip.zarr --head film --split blocks:12+4:0.1 --out film-model`
     """
-    from classifiers.fitting import fit_model
-    from hsifeat import terminal
-    from hsifeat.stack import open_together
+    from classifiers.fit import fit_model
+    from hsifeat.commands import terminal
+    from hsifeat.features.stack import open_together
 
     features = open_together(stores)
     with terminal.progress() as listen:
@@ -81,11 +81,11 @@ def predict(
 
     Example: `hsifeat predict film-model ip.zarr --out map.tif`
     """
-    from classifiers.fitting import Model
-    from classifiers.mapping import map_scene
-    from hsifeat import terminal
+    from classifiers.fit import Model
+    from classifiers.predict import map_scene
+    from hsifeat.commands import terminal
+    from hsifeat.features.stack import open_together
     from hsifeat.scenes.maps import check_map_path
-    from hsifeat.stack import open_together
 
     check_map_path(out, probabilities=probabilities)
     loaded, features = Model.load(model), open_together(stores)

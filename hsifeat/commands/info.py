@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hsifeat.commands.options import Json
+from hsifeat.commands.shared_options import Json
 from hsifeat.commands.showing import show_rows
 
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from hsifeat.commands.options import Device, Seed
 from hsifeat.commands.scene_options import SceneAsked, asks_for_scene
+from hsifeat.commands.shared_options import Device, Seed
 
 
 @asks_for_scene
@@ -48,10 +48,10 @@ def pretrain(
 
     On images, in a folder or a tar archive: `hsifeat pretrain images.tar.gz --network natural32 --size small --out backbone`
     """
-    from hsifeat import terminal
-    from hsifeat.pretraining.presets import find_preset
+    from hsifeat.commands import terminal
+    from hsifeat.presets import choose_training
+    from hsifeat.pretraining.networks import find_preset
     from hsifeat.pretraining.pretrain import pretrain as train
-    from hsifeat.recipes import choose_training
 
     chosen = choose_training(recipe, network=network, size=size)
     scenes = find_preset(chosen.network, chosen.size).images is None

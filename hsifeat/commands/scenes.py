@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hsifeat.commands.options import Json
 from hsifeat.commands.scene_options import opens_scene
+from hsifeat.commands.shared_options import Json
 from hsifeat.commands.showing import show_rows
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ def list_scenes(context: typer.Context, as_json: Json = False) -> None:
     """
     if context.invoked_subcommand is None:
         from hsifeat.scenes.registry import REGISTRY
-        from hsifeat.scenes.registry.place import scenes_folder, state
+        from hsifeat.scenes.registry.local_files import scenes_folder, state
 
         rows = [{**scene.facts(), "here": state(scene)} for scene in REGISTRY.values()]
         if as_json:
             return show_rows("", rows, (), as_json=True)
-        from hsifeat import terminal
+        from hsifeat.commands import terminal
 
         for row in rows:
             row.update({what: "yes" if row[fact] else "no" for what, fact in _ABOUT_SCENES.items()})
@@ -56,8 +56,8 @@ def show_scene(
 
     Example: `hsifeat scenes show indian-pines`
     """
-    from hsifeat import terminal
-    from hsifeat.scenes.picture import picture_path, write_picture
+    from hsifeat.commands import terminal
+    from hsifeat.scenes.scene_plot import picture_path, write_picture
 
     picture = None if as_json and out is None else picture_path(scene, out)
     facts = scene.facts()
@@ -81,9 +81,9 @@ def fetch_scene(name: Annotated[str, typer.Argument(help="A registry name, see `
 
     Example: `hsifeat scenes fetch pavia-university`
     """
-    from hsifeat import terminal
+    from hsifeat.commands import terminal
+    from hsifeat.runtime.events import Advanced, Started
     from hsifeat.scenes.registry.fetch import fetch
-    from hsifeat.work.events import Advanced, Started
 
     begun: set[str] = set()
     with terminal.progress() as listen:

@@ -7,7 +7,7 @@ from typing import Any
 
 def show_rows(title: str, rows: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
     """Show rows as a table of these columns, or all that they hold as JSON."""
-    from hsifeat import terminal
+    from hsifeat.commands import terminal
 
     if as_json:
         terminal.show_json(rows)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hsifeat.commands.options import Device, Json, Seed
-from hsifeat.commands.parsing import class_label_of, comma_list, whole_number
+from hsifeat.commands.option_types import class_label_of, comma_list, whole_number
 from hsifeat.commands.scene_options import opens_scene
+from hsifeat.commands.shared_options import Device, Json, Seed
 
 if TYPE_CHECKING:
     from hsifeat.scenes import Scene
-    from hsifeat.timesteps.ranking import TimestepRanking
+    from hsifeat.timesteps.result import TimestepRanking
 
 
 @opens_scene
@@ -45,9 +45,9 @@ def timesteps(
 
     Planes that are there already: `hsifeat timesteps indian-pines --backbone backbone --store ip.zarr`
     """
-    from hsifeat import terminal
-    from hsifeat.timesteps.picture import check_path
+    from hsifeat.commands import terminal
     from hsifeat.timesteps.rank import rank_timesteps
+    from hsifeat.timesteps.ranking_plot import check_path
 
     if out is not None:
         check_path(out)
@@ -80,7 +80,7 @@ def timesteps(
 
 
 def _show(found: TimestepRanking) -> None:
-    from hsifeat import terminal
+    from hsifeat.commands import terminal
 
     rows = found.rows()
     seen = f"{found.scene} through {found.projection}" + (f", {found.backbone}" if found.backbone else "")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from hsifeat.cache.store import Store
-from hsifeat.diffusion.backbone import Backbone
-from hsifeat.diffusion.open import open_backbone
+from hsifeat.backbones.open_backbone import open_backbone
+from hsifeat.backbones.protocol import Backbone
 from hsifeat.errors import BackboneError, HsifeatError
-from hsifeat.extraction.pattern import Pattern, pattern_of
-from hsifeat.extraction.pixels import Pixels, list_pixels
-from hsifeat.recipes import open_recipe
+from hsifeat.extraction.config import Pattern, pattern_of
+from hsifeat.extraction.tiling.pixel_list import Pixels, list_pixels
+from hsifeat.presets import open_recipe
 from hsifeat.scenes import Scene
+from hsifeat.store.store import Store
 
 
 def choose(recipe: str | Path | None, like: Store | None, given: dict[str, object]) -> Pattern:
@@ -64,7 +64,7 @@ def chosen_pixels(chosen: Pattern, scene: Scene, like: Store | None, *, given: b
         return None
     if like is not None and not given and like.manifest.recipe["scene"] != scene.digest:
         raise HsifeatError(
-            f"{like.place} holds windows around pixels of its own scene: name those of {scene.name} with --pixels"
+            f"{like.location} holds windows around pixels of its own scene: name those of {scene.name} with --pixels"
         )
     return list_pixels(chosen.pixels, scene)
 
@@ -78,11 +78,11 @@ def open_chosen(backbone: str | Path, chosen: Pattern, recipe: str | Path | None
     except BackboneError as error:
         if like is not None and backbone == chosen.backbone:
             raise BackboneError(
-                f"{like.place} was made with the backbone {backbone}, which can't be opened now ({error}): "
+                f"{like.location} was made with the backbone {backbone}, which can't be opened now ({error}): "
                 "name it with --backbone"
             ) from error
         if recipe is None and like is None:
             raise
-        source = f"the recipe {recipe}" if like is None else f"{like.place}, which this is to be like,"
+        source = f"the recipe {recipe}" if like is None else f"{like.location}, which this is to be like,"
         wanted = ", ".join(f"{name} {value!r}" for name, value in {"backbone": chosen.backbone, **given}.items())
         raise BackboneError(f"{error} ({source} asks for {wanted}: name a backbone of that kind)") from error

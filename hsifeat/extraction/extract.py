@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 
 import hsifeat
+from hsifeat.backbones.protocol import Backbone
 from hsifeat.cache import catalogue
-from hsifeat.cache.grid import PixelGrid, SceneGrid
-from hsifeat.cache.lock import writing
-from hsifeat.cache.making import SceneArrays
-from hsifeat.cache.manifest import Manifest, PixelFacts, SceneFacts
-from hsifeat.cache.store import Store
-from hsifeat.diffusion.backbone import Backbone
 from hsifeat.errors import StoreError
-from hsifeat.extraction.job import prepare
-from hsifeat.extraction.settled import Job
-from hsifeat.extraction.windows import PixelWindows
+from hsifeat.extraction.job import Job
+from hsifeat.extraction.prepare import prepare
+from hsifeat.extraction.tiling.pixel_windows import PixelWindows
+from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes import Labels, Scene
-from hsifeat.work.events import Listener, Note, silent
+from hsifeat.store.create import SceneArrays
+from hsifeat.store.layout import PixelGrid, SceneGrid
+from hsifeat.store.locks import writing
+from hsifeat.store.manifest import Manifest, PixelFacts, SceneFacts
+from hsifeat.store.store import Store
 
 # Side of the scene's shards in a store whose planes list pixels.
 _SHARD_PX = 128
@@ -69,22 +69,22 @@ def run(job: Job, *, listen: Listener = silent) -> Store:
     scene = job.extractor.scene
     for note in scene.notes:
         listen(Note(note))
-    with writing(job.place, lambda: listen(Note(f"another process is writing to {job.place}: waiting for it"))):
+    with writing(job.location, lambda: listen(Note(f"another process is writing to {job.location}: waiting for it"))):
         job = job.again()
         if job.plan.steps or job.store is None:
             job.check_disk()
             listen(Note(job.intention))
             if job.plan.steps:  # Weights that don't load are told before anything is written.
                 job.extractor.backbone.to(job.extractor.device)
-            store = Store.open(job.place, writable=True) if job.store else _create(job)
-            catalogue.enter(store.key, store.place, completed=0.0)
+            store = Store.open(job.location, writable=True) if job.store else _create(job)
+            catalogue.enter(store.key, store.location, completed=0.0)
             job.extractor.run(job.plan, store, listen)
             store.complete()
         else:
             store = job.store
             listen(Note(f"all {len(job.plan.planes)} planes are there already: nothing to compute"))
         store = _add_labels(store, scene.labels)
-    catalogue.enter(store.key, store.place)
+    catalogue.enter(store.key, store.location)
     return store
 
 
@@ -92,7 +92,7 @@ def _add_labels(store: Store, maps: Mapping[str, Labels]) -> Store:
     """Add the label maps that the store does not hold as they are; return it opened anew if there were any."""
     missing = [labels for name, labels in maps.items() if not _holds(store, name, labels)]
     if missing:
-        store = Store.open(store.place, writable=True)
+        store = Store.open(store.location, writable=True)
         for labels in missing:
             store.add_labels(labels.name, labels.classes, _facts(labels))
     return store
@@ -159,4 +159,4 @@ def _create(job: Job) -> Store:
     )
     arrays = {"weights": projection.weights, "offset": projection.offset}
     pixels = (tiling.pixels.rows, tiling.pixels.cols) if isinstance(tiling, PixelWindows) else None
-    return Store.create(job.place, manifest, SceneArrays(scene.cube, scene.valid, arrays, pixels))
+    return Store.create(job.location, manifest, SceneArrays(scene.cube, scene.valid, arrays, pixels))

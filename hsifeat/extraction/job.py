@@ -1,246 +1,114 @@
-"""Preparing an extraction: everything about it is settled, and nothing is written."""
+"""A settled extraction: what will be done and where, and what the store holds of it by now."""
 
 from __future__ import annotations
 
-import re
+import shutil
 from collections.abc import Sequence
-from dataclasses import replace
-from math import gcd
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-from hsifeat.cache import catalogue
-from hsifeat.cache.grid import PlaneSpec
-from hsifeat.cache.place import Place, place_of
-from hsifeat.cache.recipe import ALGORITHM, NoisePart, PrecisionPart, ProjectionPart, Recipe, TilingPart
-from hsifeat.cache.store import Store
-from hsifeat.diffusion.backbone import Backbone
-from hsifeat.diffusion.device import pick_device
-from hsifeat.diffusion.entries import check_members
-from hsifeat.errors import HsifeatError, StoreError
-from hsifeat.extraction.auto import choose_timesteps
-from hsifeat.extraction.chosen import choose, chosen_pixels, open_chosen
-from hsifeat.extraction.given import check_types
-from hsifeat.extraction.layers import check_tiles, check_windows, strides_of
-from hsifeat.extraction.noising import parse_noising
-from hsifeat.extraction.pattern import Pattern
-from hsifeat.extraction.pixels import Pixels, PixelsLike
+import numpy as np
+
+from hsifeat.errors import RecipeMismatchError, StoreError
+from hsifeat.extraction.plan import Plan, make_plan, new_grid
 from hsifeat.extraction.runner import Extractor
-from hsifeat.extraction.settled import Job, settle_on
-from hsifeat.extraction.sight import companion_part, look
-from hsifeat.extraction.tiles import Tiling, cut
-from hsifeat.extraction.windows import PixelWindows, around
-from hsifeat.projection import Projection
-from hsifeat.scenes import Scene, open_scene
-from hsifeat.timesteps.proposal import parse_auto
-from hsifeat.types import PlaneId
-from hsifeat.work.events import Listener, silent
-
-_BATCH = 16
+from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.location import LocalLocation, Location
+from hsifeat.store.recipe import Recipe, differences
+from hsifeat.store.store import Store
 
 
-def prepare(
-    scene: Scene | str | Path,
-    *,
-    backbone: Backbone | str | Path | None = None,
-    recipe: str | Path | None = None,
-    like: str | Path | Store | None = None,
-    timesteps: Sequence[int] | str | None = None,
-    layers: Sequence[str] | None = None,
-    projection: str | Projection | None = None,
-    tile: int | None = None,
-    context: int | None = None,
-    stitch: str | None = None,
-    padding: str | None = None,
-    origin: tuple[int, int] | None = None,
-    pixels: PixelsLike | None = None,
-    noise: str | None = None,
-    draws: int | None = None,
-    seed: int | None = None,
-    companion: bool | None = None,
-    class_label: int | str | None = None,
-    prompt: str | None = None,
-    upsample: int | None = None,
-    dtype: str | None = None,
-    out: str | Path | Place | None = None,
-    device: str = "auto",
-    batch: int | None = None,
-    listen: Listener = silent,
-) -> Job:
-    """Settle an extraction without writing anything.
+@dataclass(frozen=True)
+class Job:
+    """A settled extraction: what will be done, and where. Nothing has been written yet.
 
-    Parameters
+    Attributes
     ----------
-    scene, backbone
-        As `extract` takes them.
-    recipe : str or Path, optional
-        A published extraction by name, or a ``.toml`` file, see `hsifeat.recipes`: whatever is not given is chosen as
-        it says.
-    like : str, Path or Store, optional
-        A store as `open_features` takes it: whatever is not given is chosen as it was there, its fitted projection
-        included.
-    timesteps : sequence of int or str, optional
-        Training timesteps; by default 0, 50, 100, 200 and 400. ``auto:5`` takes the 5 that are worth caching, see
-        `rank_timesteps`: the same ones each time, for the same scene, backbone and seed.
-    layers : sequence of str, optional
-        Names or aliases of taps; by default the middle block and every decoder block.
-    projection : str or Projection, optional
-        As `fit_projection` takes it, or a fitted one; by default the one that the backbone was trained behind, else
-        ``rgb`` for three channels and ``pca:N`` for others.
-    tile, context : int, optional
-        Side of a tile and width of the frame around its core, in pixels; by default 64 and 16. Neighbouring tiles
-        overlap by two contexts.
-    stitch : {"core", "mean", "hann", "whole"}, optional
-        Keep each tile's core, blend whole tiles, or see the scene at once, see `Tiling`; by default core.
-    padding : {"reflect", "zero"}, optional
-        What lies beyond the scene's edge, see `Sight`; by default reflect.
-    origin : tuple of 2 ints, optional
-        Row and column of the first tile's corner; by default the context's width above and left of the scene.
-    pixels : str, Labels, tuple of two arrays or (n, 2) array, optional
-        See each of these pixels in a window of its own, `tile` pixels wide, instead of tiles that cover the scene, and keep
-        the value at the pixel and the mean over the window. See `list_pixels`; ``"ground-truth"`` takes the labelled pixels
-        of that label map, a tuple gives rows and columns.
-    noise : str, optional
-        ``field``, ``shared``, ``none`` or ``inversion:N``, see `Noising`; by default field.
-    draws : int, optional
-        Over how many draws of the noise taps are averaged; by default 1.
-    seed : int, optional
-        Seed of the noise, and of fresh weights where the backbone is ``untrained:…``; by default 0.
-    companion : bool, optional
-        Show the scene's companion image instead of its bands; by default not. Tile, context and strides count pixels of
-        the scene all the same.
-    class_label : int or "mean", optional
-        Fixed label for a class-conditional backbone, or the mean of all.
-    prompt : str, optional
-        Text for a backbone that takes one.
-    upsample : int, optional
-        How many times a latent backbone enlarges tiles before it encodes them.
-    dtype : {"float16", "float32"}, optional
-        What is stored; by default float16.
-    out : str, Path or Place, optional
-        The store: a path, or the address of an object store; by default a folder in the cache, named after scene,
-        backbone and key.
-    device : str
-        ``auto``, ``cpu`` or ``cuda``.
-    batch : int, optional
-        Most tiles in a forward; by default what the store was begun with, else 16.
-    listen : callable
-        Gets events while timesteps are chosen.
-
-    Returns
-    -------
-    Job
+    extractor : Extractor
+        Turns units into planes.
+    plan : Plan
+        What is missing.
+    recipe : Recipe
+        What decides the values.
+    place : Place
+        Where the store is, or will be made.
+    store : Store or None
+        The store, if it is there.
     """
-    budget = parse_auto(timesteps)
-    given = check_types({
-        "timesteps": timesteps if budget is None else None, "layers": layers, "projection": projection, "tile": tile, "context": context,
-        "stitch": stitch, "padding": padding, "origin": origin, "pixels": pixels, "noise": noise, "draws": draws, "seed": seed,
-        "companion": companion, "class_label": class_label, "prompt": prompt, "upsample": upsample, "dtype": dtype, "batch": batch,
-    })  # fmt: skip
-    if recipe is not None and like is not None:
-        raise HsifeatError("a recipe and a store to be like are two answers to one question: leave one of them out")
-    if like is not None and not isinstance(like, Store):
-        like = Store.open(catalogue.find_store(like))
-    chosen = choose(recipe, like, given)
-    budget = parse_auto(chosen.timesteps) if timesteps is None else budget
-    if not isinstance(scene, Scene):
-        scene = open_scene(scene)
-    listed = chosen_pixels(chosen, scene, like, given=pixels is not None)
-    backbone = backbone or chosen.backbone
-    if backbone is None:
-        raise HsifeatError(
-            "no backbone asked for: name one with --backbone (hsifeat backbones lists what can be named)"
-            if like is None
-            else f"{like.place} does not say where its backbone lies: name it with --backbone"
+
+    extractor: Extractor
+    plan: Plan
+    recipe: Recipe
+    location: Location
+    store: Store | None
+
+    def again(self) -> Job:
+        """Settle the same once more: another process may have made the store, or parts of it, since."""
+        return settle_on(self.location, self.extractor, self.recipe, self.plan.planes)
+
+    @property
+    def intention(self) -> str:
+        """Say what was found and what will be done."""
+        plan, extractor = self.plan, self.extractor
+        unfinished = {plane.id for step in plan.steps for plane in step.planes}
+        found = (
+            f"{len(plan.planes) - len(unfinished)} of {len(plan.planes)} planes are there"
+            if self.store
+            else "new store"
         )
-    if isinstance(backbone, str | Path):
-        backbone = open_chosen(backbone, chosen, recipe, like)
-    check_members(backbone, "the backbone")
-    sight = look(scene, backbone, chosen.projection, companion=chosen.companion, padding=chosen.padding)
-    if budget is not None:
-        automatic = choose_timesteps(budget, sight, backbone, chosen, device=device, listen=listen)
-        chosen = replace(chosen, timesteps=automatic)
-    wanted = tuple(sorted({int(t) for t in chosen.timesteps}))
-    backbone.schedule.check(wanted)
-    noising = parse_noising(chosen.noise, chosen.seed, chosen.draws, backbone.schedule, wanted)
-    strides = strides_of(backbone, chosen.layers, sight.factor)
-    tiling = _lay(chosen, scene, listed, backbone, sight.factor)
-    if isinstance(tiling, PixelWindows):
-        check_windows(tiling, noising.policy, backbone, sight.factor)
-    else:
-        check_tiles(tiling, strides, backbone, sight.factor)
-    extractor = Extractor(
-        scene=scene,
-        sight=sight,
-        backbone=backbone,
-        tiling=tiling,
-        noising=noising,
-        batch=chosen.batch or _BATCH,
-        device=pick_device(device),
-        pooled={tap.name: sight.factor // tap.stride for tap in strides if tap.stride < sight.factor},
-    )
-    settled = _recipe(extractor, chosen)
-    place = place_of(_usual_path(scene, backbone, settled) if out is None else out)
-    planes = [
-        PlaneSpec(PlaneId(t, tap.name), stride, tap.channels, chosen.dtype)
-        for t in wanted
-        for tap, stride in strides.items()
-    ]
-    job = settle_on(place, extractor, settled, planes)
-    if batch is not None and batch != job.extractor.batch:
-        raise StoreError(
-            f"{place} was begun with batches of {job.extractor.batch}; going on with {batch} would change the last bits: "
-            "leave out --batch, or name another store with --out"
+        return (
+            f"{self.location}: {found}; {plan.passes} of {plan.all_passes} passes to do, at most {_gb(self.needed_bytes)}; "
+            f"{extractor.backbone.name} through {extractor.sight.projection.spec} on {extractor.device}"
         )
-    return job
+
+    @property
+    def needed_bytes(self) -> int:
+        """Most bytes that the run will add to the disk: missing planes, and the scene if the store is new."""
+        scene = self.extractor.scene
+        copied = 0 if self.store else scene.rows * scene.cols * (scene.bands * np.dtype(scene.cube.dtype).itemsize + 1)
+        return self.plan.missing_bytes + copied
+
+    def check_disk(self) -> None:
+        """Raise `StoreError` if the disk can't hold what will be written."""
+        if not isinstance(self.location, LocalLocation):
+            return
+        folder = next(p for p in (self.location.path, *self.location.path.parents) if p.exists())
+        free = shutil.disk_usage(folder).free
+        if free < self.needed_bytes:
+            raise StoreError(
+                f"the run writes up to {_gb(self.needed_bytes)} to {self.location}, but only {_gb(free)} are free there: "
+                "free some space, ask for fewer planes, or name another place with --out"
+            )
 
 
-def _lay(
-    chosen: Pattern, scene: Scene, listed: Pixels | None, backbone: Backbone, factor: int
-) -> Tiling | PixelWindows:
-    """Settle what the model sees: tiles over the scene, or a window around each pixel of a list."""
-    coarsest = max(tap.stride for tap in backbone.taps)
-    multiple = coarsest // gcd(coarsest, factor)
-    if listed is not None:
-        return around(listed, tile_px=chosen.tile, multiple=multiple)
-    return cut(
-        (scene.rows, scene.cols),
-        tile_px=chosen.tile,
-        context_px=chosen.context,
-        multiple=multiple,
-        stitch=chosen.stitch,
-        origin=chosen.origin,
+def settle_on(location: Location, extractor: Extractor, recipe: Recipe, planes: Sequence[PlaneSpec]) -> Job:
+    """Look at what the store holds by now, and plan what it lacks; a store keeps the batch and the units that it was begun with."""
+    store = _existing(location, recipe)
+    grid = new_grid(extractor.tiling)
+    if store is not None:
+        extractor, grid = replace(extractor, batch=store.manifest.batch), store.grid
+    plan = make_plan(
+        extractor.scene.valid, extractor.tiling, grid, planes, extractor.noising, store.done if store else None
     )
+    return Job(extractor, plan, recipe, location, store)
 
 
-def _recipe(extractor: Extractor, chosen: Pattern) -> Recipe:
-    """Say all that decides the values."""
-    scene, sight, noising, tiling = extractor.scene, extractor.sight, extractor.noising, extractor.tiling
-    whole = chosen.stitch == "whole"
-    return Recipe(
-        algorithm=ALGORITHM,
-        scene=scene.digest,
-        projection=ProjectionPart(spec=sight.projection.spec, digest=sight.projection.digest),
-        backbone=extractor.backbone.identity(),
-        tiling=TilingPart(
-            tile_px=0 if whole else chosen.tile,
-            context_px=0 if whole else chosen.context,
-            stitch=chosen.stitch,  # type: ignore[arg-type]
-            padding=chosen.padding,  # type: ignore[arg-type]
-            masked="zero" if isinstance(tiling, Tiling) and tiling.masks(scene.valid) else "computed",
-            origin=chosen.origin,
-        ),
-        noise=NoisePart(
-            policy=noising.policy,  # type: ignore[arg-type]
-            seed=chosen.seed,
-            draws=noising.draws,
-            steps=len(noising.steps),
-        ),
-        precision=PrecisionPart(compute="float32", stored=chosen.dtype),  # type: ignore[arg-type]
-        companion=companion_part(sight) if chosen.companion else None,
-        pixels=tiling.pixels.part if isinstance(tiling, PixelWindows) else None,
-    )
+def _existing(location: Location, recipe: Recipe) -> Store | None:
+    store = Store.find(location)
+    if store is not None and store.key != recipe.key:
+        raise RecipeMismatchError(mismatch(store, recipe) + "\nname another store with --out")
+    return store
 
 
-def _usual_path(scene: Scene, backbone: Backbone, recipe: Recipe) -> Path:
-    name = re.sub(r"[^\w.-]+", "-", f"{scene.name}-{backbone.name}").strip(".-")[:100]
-    return catalogue.cache_folder() / f"{name}-{recipe.key[:12]}.zarr"
+def mismatch(store: Store, recipe: Recipe) -> str:
+    """Say side by side in what a store's recipe differs from another."""
+    rows = [f"  {n}: {_brief(a)} -> {_brief(b)}" for n, a, b in differences(store.manifest.recipe, recipe.canonical())]
+    return f"{store.location} holds planes of another recipe (there -> asked for):\n" + "\n".join(rows)
+
+
+def _brief(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else text[:20] + "…"
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.3g} GB"

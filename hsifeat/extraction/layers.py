@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from hsifeat.diffusion.backbone import Backbone
-from hsifeat.diffusion.taps import find_taps, is_block
+from hsifeat.backbones.protocol import Backbone
+from hsifeat.backbones.taps import find_taps, is_block
 from hsifeat.errors import BackboneError, HsifeatError
-from hsifeat.extraction.tiles import Tiling
-from hsifeat.extraction.windows import PixelWindows
+from hsifeat.extraction.tiling.pixel_windows import PixelWindows
+from hsifeat.extraction.tiling.tiles import Tiling
 from hsifeat.types import Tap
 
 

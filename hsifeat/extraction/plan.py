@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.cache.grid import Grid, PlaneSpec, SceneGrid, Unit, size_bytes
-from hsifeat.extraction.noising import Noising
-from hsifeat.extraction.tiles import Tiling
-from hsifeat.extraction.windows import PixelWindows
+from hsifeat.extraction.noise.policies import Noising
+from hsifeat.extraction.tiling.pixel_windows import PixelWindows
+from hsifeat.extraction.tiling.tiles import Tiling
+from hsifeat.store.layout import Grid, PlaneSpec, SceneGrid, Unit, size_bytes
 from hsifeat.types import PlaneId
 
 # Units are about this large: big enough for a shard of some MB, small enough that little is lost with one.

@@ -7,27 +7,27 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hsifeat.cache.lock import writing
-from hsifeat.cache.place import Place
-from hsifeat.cache.store import Store
-from hsifeat.cache.verify import Damage, Verification, mend, needs_model, sound, still
-from hsifeat.cache.verify import verify as look
-from hsifeat.diffusion.backbone import Backbone
+from hsifeat.backbones.protocol import Backbone
 from hsifeat.errors import StoreError
 from hsifeat.extraction.extract import run
-from hsifeat.extraction.job import prepare
+from hsifeat.extraction.job import Job, mismatch
+from hsifeat.extraction.prepare import prepare
 from hsifeat.extraction.runner import Extractor
-from hsifeat.extraction.settled import Job, mismatch
-from hsifeat.features import Features
-from hsifeat.scenes.open import with_companion
+from hsifeat.features.features import Features
+from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
+from hsifeat.scenes.open_scene import with_companion
+from hsifeat.store.location import Location
+from hsifeat.store.locks import writing
+from hsifeat.store.store import Store
+from hsifeat.store.verify import Damage, Verification, mend, needs_model, sound, still
+from hsifeat.store.verify import verify as look
 from hsifeat.types import PlaneId
-from hsifeat.work.events import Advanced, Finished, Listener, Note, Started, silent
 
 BackboneLike = Backbone | str | Path
 
 
-def verify(place: Place, *, listen: Listener = silent) -> Verification:
-    """Read all of a store and compare every byte with what was written, see `hsifeat.cache.verify`."""
+def verify(location: Location, *, listen: Listener = silent) -> Verification:
+    """Read all of a store and compare every byte with what was written, see `hsifeat.store.verify`."""
     started = False
 
     def progress(done: int, total: int) -> None:
@@ -37,14 +37,14 @@ def verify(place: Place, *, listen: Listener = silent) -> Verification:
             started = True
         listen(Advanced("verify", done / 1e6))
 
-    found = look(place, progress)
+    found = look(location, progress)
     if started:
         listen(Finished("verify"))
     return found
 
 
 def repair(
-    place: Place,
+    location: Location,
     found: Verification,
     *,
     backbone: BackboneLike | None = None,
@@ -77,9 +77,9 @@ def repair(
         The scene in the store is damaged, or the backbone is gone or another one by now.
     """
     while found.damages:
-        with writing(place, lambda: listen(Note(f"another process is writing to {place}: waiting for it"))):
-            damages = still(place, found.damages)
-            store = Store.open(place, writable=True)
+        with writing(location, lambda: listen(Note(f"another process is writing to {location}: waiting for it"))):
+            damages = still(location, found.damages)
+            store = Store.open(location, writable=True)
             model, lost = None, needs_model(store, damages)
             if lost:  # Opened before anything is changed, so that nothing is lost for want of it.
                 model = _plan(store, damages, lost, backbone, companion)
@@ -87,16 +87,16 @@ def repair(
             hopeless = mend(store, damages, planes)
         if model is not None:
             listen(Note(f"to compute anew, in part or whole: {', '.join(map(str, lost))}"))
-            _compute(place, lost, model.extractor, hopeless, listen)
+            _compute(location, lost, model.extractor, hopeless, listen)
         if hopeless:
             raise StoreError(
-                f"{place}: {', '.join(map(str, hopeless[:3]))}: this can't be computed from the rest of the store; "
+                f"{location}: {', '.join(map(str, hopeless[:3]))}: this can't be computed from the rest of the store; "
                 "give its extraction again with the same labels where these are damaged, or extract the scene to another "
                 "place with --out"
             )
-        before, found = found, verify(place, listen=listen)
+        before, found = found, verify(location, listen=listen)
         if found.damages and found.damages == before.damages:
-            raise StoreError(f"{place} is as damaged as before: the disk may be failing; extract to another one")
+            raise StoreError(f"{location} is as damaged as before: the disk may be failing; extract to another one")
     return found
 
 
@@ -113,7 +113,7 @@ def _plan(
     if "companion" in store.manifest.recipe:
         if companion is None:
             raise StoreError(
-                f"{store.place} was made from a companion image, which a store does not hold: name it with --companion"
+                f"{store.location} was made from a companion image, which a store does not hold: name it with --companion"
             )
         scene = with_companion(scene, companion)
     with TemporaryDirectory() as nowhere:
@@ -131,10 +131,13 @@ def _plan(
 
 
 def _compute(
-    place: Place, planes: Sequence[PlaneId], model: Extractor, hopeless: Sequence[Damage], listen: Listener
+    location: Location, planes: Sequence[PlaneId], model: Extractor, hopeless: Sequence[Damage], listen: Listener
 ) -> None:
-    store = sound(Store.open(place), hopeless)
+    store = sound(Store.open(location), hopeless)
     scene = replace(Features(store).scene, companion=model.scene.companion)
     for t in dict.fromkeys(plane.t for plane in planes):
         layers = [plane.layer for plane in planes if plane.t == t]
-        run(prepare(scene, backbone=model.backbone, like=store, timesteps=[t], layers=layers, out=place), listen=listen)
+        run(
+            prepare(scene, backbone=model.backbone, like=store, timesteps=[t], layers=layers, out=location),
+            listen=listen,
+        )

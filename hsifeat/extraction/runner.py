@@ -10,29 +10,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.cache.grid import PlaneSpec, Unit, size_bytes
-from hsifeat.cache.store import Store
-from hsifeat.cache.timings import Timing
-from hsifeat.diffusion.backbone import Backbone
-from hsifeat.diffusion.device import device_name
+from hsifeat.backbones.device import device_name
+from hsifeat.backbones.protocol import Backbone
 from hsifeat.errors import StoreError
-from hsifeat.extraction.behind import Behind
-from hsifeat.extraction.noising import NoisedTiles, Noising
+from hsifeat.extraction.model_input import ModelInput
+from hsifeat.extraction.noise.policies import NoisedTiles, Noising
 from hsifeat.extraction.plan import Plan, Step
-from hsifeat.extraction.sight import Sight
-from hsifeat.extraction.stitching import new_block
-from hsifeat.extraction.tiles import Tiling
-from hsifeat.extraction.windows import PixelWindows
+from hsifeat.extraction.tiling.pixel_windows import PixelWindows
+from hsifeat.extraction.tiling.stitching import new_block
+from hsifeat.extraction.tiling.tiles import Tiling
+from hsifeat.extraction.writer import BackgroundWriter
+from hsifeat.runtime.events import Advanced, Finished, Listener, Started
 from hsifeat.scenes.scene import Scene
+from hsifeat.store.layout import PlaneSpec, Unit, size_bytes
+from hsifeat.store.store import Store
+from hsifeat.store.timings import Timing
 from hsifeat.types import Window
-from hsifeat.work.events import Advanced, Finished, Listener, Started
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(frozen=True)
-class Seen:
+class EncodedTiles:
     """A unit's tiles that hold a valid pixel, and what becomes of them on the way through the timesteps."""
 
     tiles: list[Window]
@@ -61,7 +61,7 @@ class Extractor:
     """
 
     scene: Scene
-    sight: Sight
+    sight: ModelInput
     backbone: Backbone
     tiling: Tiling | PixelWindows
     noising: Noising
@@ -82,7 +82,7 @@ class Extractor:
             store.add_plane(plane)
         device, watch = device_name(self.device), _Watch()
         finished, unit, seen = already, None, None
-        with Behind(store) as behind:
+        with BackgroundWriter(store) as behind:
             for step in plan.steps:
                 spent = []
                 if seen is None or unit != step.unit:
@@ -125,7 +125,7 @@ class Extractor:
         )
         return int(max(steps, default=0))
 
-    def _see(self, unit: Unit) -> Seen:
+    def _see(self, unit: Unit) -> EncodedTiles:
         """Read a unit's tiles and encode them, batch by batch."""
         import torch
 
@@ -137,14 +137,14 @@ class Extractor:
             encoded.append(self.backbone.encode(torch.tensor(images).to(self.device)).cpu())
         clean = torch.cat(encoded) if encoded else torch.empty(0)
         cells = [self._cells(tile) for tile in tiles]
-        return Seen(tiles, self.noising.begin(self.backbone, clean, cells, self.device, self.batch))
+        return EncodedTiles(tiles, self.noising.begin(self.backbone, clean, cells, self.device, self.batch))
 
     def _cells(self, tile: Window) -> Window:
         """Return where a tile lies on the grid of noised cells."""
         scale = self.sight.factor / self.backbone.noised_px
         return Window(*(int(n * scale) for n in (tile.row, tile.col, tile.rows, tile.cols)))
 
-    def _compute(self, step: Step, seen: Seen) -> dict[PlaneSpec, NDArray[np.generic]]:
+    def _compute(self, step: Step, seen: EncodedTiles) -> dict[PlaneSpec, NDArray[np.generic]]:
         """Run a unit's tiles at one timestep; return each plane's block, 0 where no tile is."""
         begun = {plane: new_block(plane, self.tiling, step.unit.window) for plane in step.planes}
         for some, taken in self._forwards(step, seen):
@@ -155,7 +155,7 @@ class Extractor:
             _check_finite(plane, values)
         return blocks
 
-    def _forwards(self, step: Step, seen: Seen) -> Iterator[tuple[slice, dict[str, torch.Tensor]]]:
+    def _forwards(self, step: Step, seen: EncodedTiles) -> Iterator[tuple[slice, dict[str, torch.Tensor]]]:
         """Run a unit's tiles batch by batch; give which tiles they were, and their taps, averaged over the draws."""
         from torch.nn.functional import avg_pool2d
 

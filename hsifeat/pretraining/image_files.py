@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import PretrainingError
 from hsifeat.files import whole
-from hsifeat.work.events import Advanced, Finished, Listener, Note, Started
+from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -8,19 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hsifeat.diffusion.device import pick_device
-from hsifeat.diffusion.weights import digest_file
+from hsifeat.backbones.device import pick_device
+from hsifeat.backbones.weights import digest_file
 from hsifeat.errors import PretrainingError
 from hsifeat.files import disk_errors
-from hsifeat.pretraining.folder import FORMAT, ModelFolder, check_free
-from hsifeat.pretraining.presets import Preset, find_preset
-from hsifeat.pretraining.result import WEIGHTS, write_model
-from hsifeat.pretraining.run import Budget, train
-from hsifeat.pretraining.subjects import Subject, of_images, of_scenes
+from hsifeat.presets import choose_training
+from hsifeat.pretraining.data import Subject, of_images, of_scenes
+from hsifeat.pretraining.model_folder import FORMAT, ModelFolder, check_free
+from hsifeat.pretraining.networks import Preset, find_preset
+from hsifeat.pretraining.session import Budget, train
+from hsifeat.pretraining.trained_model import WEIGHTS, write_model
 from hsifeat.pretraining.training import DivergedError, Trainer
-from hsifeat.recipes import choose_training
+from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes import Scene, open_scene
-from hsifeat.work.events import Listener, Note, silent
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +70,7 @@ def pretrain(
     learning_rate : float, optional
         Of AdamW; by default the preset's.
     recipe : str or Path, optional
-        A published training by name, or a ``.toml`` file, see `hsifeat.recipes`: whatever of the options above is not given
+        A published training by name, or a ``.toml`` file, see `hsifeat.presets`: whatever of the options above is not given
         is chosen as there.
     seed : int
         Seed of weights, patches, timesteps and noise.

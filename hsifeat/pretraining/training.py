@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.diffusion.imports import load_diffusers
+from hsifeat.backbones.quiet_imports import load_diffusers
 from hsifeat.errors import PretrainingError, in_one_line
 from hsifeat.files import whole
 from hsifeat.pretraining.batches import TIMESTEPS, Batch, Sampler, generator
-from hsifeat.pretraining.judging import held_out_losses
-from hsifeat.pretraining.presets import Preset
+from hsifeat.pretraining.evaluation import held_out_losses
+from hsifeat.pretraining.networks import Preset
 
 if TYPE_CHECKING:
     import torch

@@ -1,6 +1,6 @@
 """From bands to the channels that a backbone takes: pseudo-RGB, principal components, chosen bands or all of them."""
 
 from hsifeat.projection.fit import fit_projection
-from hsifeat.projection.fitted import Projection
+from hsifeat.projection.projection import Projection
 
 __all__ = ["Projection", "fit_projection"]

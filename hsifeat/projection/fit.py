@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import ProjectionError
-from hsifeat.projection.fitted import Projection
-from hsifeat.projection.rule import ProjectionRule, parse_projection
+from hsifeat.projection.projection import Projection
+from hsifeat.projection.spec import ProjectionSpec, parse_projection
 from hsifeat.scenes import open_labels
-from hsifeat.scenes.band_lists import say_bands
+from hsifeat.scenes.band_ranges import say_bands
 from hsifeat.scenes.blocks import blocks, sample_bands
 from hsifeat.scenes.colours import rgb_bands
 from hsifeat.scenes.scene import Scene
@@ -128,7 +128,7 @@ def _blamed(scene: Scene) -> str:
 
 
 def _stretched(
-    name: str, rule: ProjectionRule, bands: tuple[int, ...], scene: Scene, seen: NDArray[np.bool_]
+    name: str, rule: ProjectionSpec, bands: tuple[int, ...], scene: Scene, seen: NDArray[np.bool_]
 ) -> Projection:
     weights = np.zeros((scene.bands, len(bands)))
     offset = np.empty(len(bands))

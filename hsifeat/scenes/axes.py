@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.lazily import Turned, Unflattened
+from hsifeat.scenes.array_views import Turned, Unflattened
 from hsifeat.types import Cube
 
 _AXES = ("rows", "cols", "bands")

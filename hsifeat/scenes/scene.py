@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.band_lists import say_bands
+from hsifeat.scenes.array_views import Bands
+from hsifeat.scenes.band_ranges import say_bands
 from hsifeat.scenes.blocks import blocks, count_values
 from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
-from hsifeat.scenes.lazily import Bands
 from hsifeat.types import Cube
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.diffusion.backbone import Backbone
+from hsifeat.backbones.protocol import Backbone
 from hsifeat.projection import Projection
-from hsifeat.timesteps.patches import Tile
-from hsifeat.work.events import Advanced, Finished, Listener, Started, silent
+from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
+from hsifeat.timesteps.scene_patches import Tile
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError, nearest
-from hsifeat.features import Features
+from hsifeat.features.features import Features
 
 
 def linear_cka(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:

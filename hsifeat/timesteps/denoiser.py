@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr, softmax
 
-from hsifeat.work.events import Advanced, Finished, Listener, Started, silent
+from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
 
 # Weights of a block of draws: 2 MB.
 _WEIGHTS_AT_A_TIME = 2**18

@@ -7,24 +7,24 @@ from pathlib import Path
 
 import numpy as np
 
-from hsifeat.diffusion.backbone import Backbone
-from hsifeat.diffusion.device import pick_device
-from hsifeat.diffusion.entries import check_members
-from hsifeat.diffusion.open import open_backbone
-from hsifeat.diffusion.schedule import NoiseSchedule, schedule_from_config
+from hsifeat.backbones.device import pick_device
+from hsifeat.backbones.open_backbone import open_backbone
+from hsifeat.backbones.plugins import check_members
+from hsifeat.backbones.protocol import Backbone
+from hsifeat.backbones.schedule import NoiseSchedule, schedule_from_config
 from hsifeat.errors import HsifeatError, StoreError
-from hsifeat.features import Features, open_features
+from hsifeat.features.features import Features, open_features
 from hsifeat.projection import Projection, fit_projection
-from hsifeat.projection.usual import usual_projection
+from hsifeat.projection.default import usual_projection
+from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes import Scene, open_scene
 from hsifeat.timesteps.angles import Angles, spectral_angles
 from hsifeat.timesteps.correlation import Correlation, correlate_planes
 from hsifeat.timesteps.denoiser import OptimalDenoiser, Similarity, similarity_map
-from hsifeat.timesteps.patches import sample_patches, sample_tiles, usual_patch_px
 from hsifeat.timesteps.proposal import check_budget, order_timesteps
-from hsifeat.timesteps.ranking import TimestepRanking
+from hsifeat.timesteps.result import TimestepRanking
+from hsifeat.timesteps.scene_patches import sample_patches, sample_tiles, usual_patch_px
 from hsifeat.timesteps.stages import best_intervals, name_intervals, three_stages
-from hsifeat.work.events import Listener, Note, silent
 
 BUDGET, INTERVALS = 5, 3
 # Parts of the training timesteps that are compared by default: 0, 25, … 975 of 1000.

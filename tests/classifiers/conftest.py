@@ -3,7 +3,7 @@
 import pytest
 
 from classifiers import compare
-from classifiers.comparison.files import write_files
+from classifiers.comparison.report.write import write_files
 
 SPLITS = ("random:0.3", "blocks:9+1:0.3")
 

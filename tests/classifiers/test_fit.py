@@ -12,21 +12,21 @@ import pytest
 from sklearn.model_selection import ParameterGrid
 
 import hsifeat
-from classifiers.fitting import Model, fit_model
+from classifiers.evaluate import DISJOINT, Trials
+from classifiers.feature_sets import suited_input
+from classifiers.fit import Model, fit_model
 from classifiers.heads.base import Head
 from classifiers.heads.registry import head_class, head_names, make_head
-from classifiers.inputs import suited_input
 from classifiers.layout import Layout
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
-from classifiers.trials import DISJOINT, Trials
-from classifiers.tuning import Candidate, Tuning, choose, tune
+from classifiers.tune import Candidate, Tuning, choose, tune
 from hsifeat.cache import catalogue
 from hsifeat.errors import HeadError
-from hsifeat.features import open_features
+from hsifeat.features.features import open_features
+from hsifeat.features.stack import open_together
+from hsifeat.runtime.events import Advanced, Finished, Note, Started
 from hsifeat.scenes import Scene
-from hsifeat.stack import open_together
-from hsifeat.work.events import Advanced, Finished, Note, Started
 
 SPLIT = "blocks:18+1:0.5"
 QUICK = {"epochs": 2, "device": "cpu"}
@@ -50,7 +50,9 @@ def stores(scene, store_path, backbone_folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def opened(stores, store_path):
-    return {place.stem: open_features(place) for place in stores.glob("*.zarr")} | {"small": open_features(store_path)}
+    return {location.stem: open_features(location) for location in stores.glob("*.zarr")} | {
+        "small": open_features(store_path)
+    }
 
 
 def test_the_search_of_every_head_is_small_and_begins_with_its_defaults():

@@ -17,7 +17,7 @@ from classifiers.heads.base import Head
 from classifiers.heads.registry import make_head
 from classifiers.persistence import load_model, save_model
 from hsifeat.errors import HeadError, HsifeatError
-from tests.heads import LAYOUT, NAMES, NETWORKS, quick, scores
+from tests.helpers.heads import LAYOUT, NAMES, NETWORKS, quick, scores
 
 PARAMS = [
     *((name, {}) for name in NAMES),
@@ -83,7 +83,7 @@ def test_the_folder_can_be_read_by_people_and_holds_no_pickle(model):
     assert manifest["layout"][2] == {"kind": "plane", "start": 16, "stop": 22, "t": 50, "layer": "up"}
     assert {"python", "torch", "scikit-learn"} <= set(manifest["libraries"])
     assert skops.io.get_untrusted_types(file=model / "state.skops") == [
-        "classifiers.heads.columns.GroupReducer",
+        "classifiers.heads.group_reducer.GroupReducer",
         "classifiers.layout.ColumnGroup",
         "classifiers.layout.Layout",
     ]

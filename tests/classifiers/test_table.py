@@ -8,16 +8,16 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
 import hsifeat
+from classifiers.columns import read_columns
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.metrics import score
-from classifiers.reading import read_columns
 from classifiers.splits import contexts_of
 from classifiers.table import PixelTable
 from hsifeat.errors import SceneError, StoreError
+from hsifeat.features.stack import open_together
 from hsifeat.scenes import Labels, Scene
-from hsifeat.stack import open_together
 from hsifeat.types import Window
-from tests.small import small_cube, small_labels
+from tests.helpers.small import small_cube, small_labels
 
 
 def test_rows_and_columns(store_path, features, scene):
@@ -145,7 +145,7 @@ def test_every_group_is_what_a_loop_over_pixels_finds(store_path, features, scen
 
 
 def test_tables_larger_than_memory_are_refused_before_reading(store_path, monkeypatch):
-    monkeypatch.setattr("classifiers.reading._memory_bytes", lambda: 10**6)
+    monkeypatch.setattr("classifiers.columns._memory_bytes", lambda: 10**6)
     with pytest.raises(
         StoreError,
         match=r"columns takes 0.1 GB, more than the memory of 0.0 GB: .*widest group is t0/mid_block patch 11x11",
@@ -156,24 +156,24 @@ def test_tables_larger_than_memory_are_refused_before_reading(store_path, monkey
 @pytest.fixture(scope="module")
 def other_recipe(scene, backbone_folder, tmp_path_factory):
     """A store of the small scene by another tiling."""
-    place = tmp_path_factory.mktemp("other") / "other.zarr"
+    location = tmp_path_factory.mktemp("other") / "other.zarr"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hsifeat.extraction.extract.catalogue, "enter", lambda *_, **__: None)
         options = {"timesteps": [0], "layers": ["mid_block"], "tile": 16, "context": 4}
-        hsifeat.extract(scene, backbone=backbone_folder, **options, out=place)
-    return place
+        hsifeat.extract(scene, backbone=backbone_folder, **options, out=location)
+    return location
 
 
 @pytest.fixture(scope="module")
 def other_scene(store_path, tmp_path_factory):
     """A store of another scene by the same recipe, whose classes have other numbers."""
-    place = tmp_path_factory.mktemp("scene") / "second.zarr"
+    location = tmp_path_factory.mktemp("scene") / "second.zarr"
     labels = Labels("fields", small_labels(40, 30, 3), {1: "woods", 2: "soil", 3: "corn"})
     second = Scene("second", small_cube(40, 30, seed=5), np.linspace(450, 900, 12), {"fields": labels})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hsifeat.extraction.extract.catalogue, "enter", lambda *_, **__: None)
-        hsifeat.extract(second, like=store_path, timesteps=[0, 300], out=place)
-    return place
+        hsifeat.extract(second, like=store_path, timesteps=[0, 300], out=location)
+    return location
 
 
 def test_stores_of_one_scene_stand_side_by_side(store_path, other_recipe):
@@ -202,7 +202,7 @@ def test_stores_of_one_scene_stand_side_by_side(store_path, other_recipe):
 
 
 def test_scenes_stand_under_each_other_and_classes_go_by_name(store_path, other_scene):
-    one, two = (PixelTable.from_store(place, position=True) for place in (store_path, other_scene))
+    one, two = (PixelTable.from_store(location, position=True) for location in (store_path, other_scene))
     table = PixelTable.from_store([store_path, other_scene], position=True)
     np.testing.assert_array_equal(table.X, np.concatenate([one.X, two.X]))
     np.testing.assert_array_equal(table.scene, np.repeat([0, 1], [len(one), len(two)]))

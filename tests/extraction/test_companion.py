@@ -8,15 +8,15 @@ import torch
 from diffusers import DDPMScheduler, UNet2DModel
 
 import hsifeat
-from hsifeat.cache.place import place_of
-from hsifeat.cache.store import Store
 from hsifeat.errors import HsifeatError, StoreError
-from hsifeat.extraction.job import prepare
-from hsifeat.extraction.noise import noise_field
+from hsifeat.extraction.noise.noise_field import noise_field
+from hsifeat.extraction.prepare import prepare
 from hsifeat.extraction.repair import repair, verify
 from hsifeat.scenes import Scene
+from hsifeat.store.location import as_location
+from hsifeat.store.store import Store
 from hsifeat.types import PlaneId, Window
-from tests.small import small_cube
+from tests.helpers.small import small_cube
 
 ROWS, COLS = 21, 18
 OPTIONS = {"timesteps": [200], "dtype": "float32", "companion": True}
@@ -100,7 +100,7 @@ def test_the_key_follows_the_image_and_spectra_stay(spectra, backbone_folder, tm
         prepare(scene, **{**options, "companion": False}),
     ]
     assert len({store.key, *(job.recipe.key for job in others)}) == 4
-    like = prepare(scene, like=Store.open(store.place), out=tmp_path / "new.zarr")
+    like = prepare(scene, like=Store.open(store.location), out=tmp_path / "new.zarr")
     assert like.recipe.key == store.key
     # Blends and the whole scene work on it too.
     for stitch in ({"stitch": "hann"}, {"stitch": "whole", "tile": None, "context": None}):
@@ -116,12 +116,12 @@ def test_repair_takes_the_image(spectra, backbone_folder, tmp_path):
     )
     before = np.asarray(store.plane(PlaneId(200, "mid_block"))[:])
     next((tmp_path / "s.zarr").glob("planes/t*/*/c/0/0/0")).unlink()
-    place = place_of(tmp_path / "s.zarr")
-    damaged = verify(place)
+    location = as_location(tmp_path / "s.zarr")
+    damaged = verify(location)
     with pytest.raises(StoreError, match="made from a companion image, .* name it with --companion"):
-        repair(place, damaged)
-    assert not repair(place, damaged, companion=tmp_path / "photograph.npy").damages
-    np.testing.assert_array_equal(Store.open(place).plane(PlaneId(200, "mid_block"))[:], before)
+        repair(location, damaged)
+    assert not repair(location, damaged, companion=tmp_path / "photograph.npy").damages
+    np.testing.assert_array_equal(Store.open(location).plane(PlaneId(200, "mid_block"))[:], before)
 
 
 def test_what_does_not_fit(spectra, backbone_folder):

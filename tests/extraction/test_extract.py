@@ -10,17 +10,17 @@ import torch
 from diffusers import DDPMScheduler, UNet2DModel
 
 import hsifeat
-from hsifeat.cache.store import Store
-from hsifeat.diffusion.unet2d import UNet2DBackbone
+from hsifeat.backbones.unet2d import UNet2DBackbone
 from hsifeat.errors import HsifeatError, RecipeMismatchError, StoreError
 from hsifeat.extraction.extract import run
-from hsifeat.extraction.job import prepare
-from hsifeat.extraction.noise import noise_field
+from hsifeat.extraction.noise.noise_field import noise_field
+from hsifeat.extraction.prepare import prepare
 from hsifeat.projection import fit_projection
+from hsifeat.runtime.events import Advanced, Finished, Started
 from hsifeat.scenes import Labels, Scene
+from hsifeat.store.store import Store
 from hsifeat.types import PlaneId, Window
-from hsifeat.work.events import Advanced, Finished, Started
-from tests.small import save_unet
+from tests.helpers.small import save_unet
 
 
 def planes_of(store):
@@ -124,7 +124,7 @@ def test_a_plane_does_not_depend_on_what_else_was_asked_for(scene, backbone_fold
 
 def test_asking_again_computes_nothing_and_loads_no_weights(scene, backbone_folder, store_path, tmp_path, monkeypatch):
     shutil.copytree(store_path, tmp_path / "s.zarr")
-    monkeypatch.setattr("hsifeat.diffusion.unet2d.UNet2DBackbone.to", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("hsifeat.backbones.unet2d.UNet2DBackbone.to", lambda *_: pytest.fail("the model was loaded"))
     store = hsifeat.extract(
         scene, backbone=backbone_folder, timesteps=[300, 0], tile=32, context=8, out=tmp_path / "s.zarr"
     )
@@ -238,9 +238,9 @@ def test_a_disk_that_fills_up_keeps_what_is_done(scene, backbone_folder, store_p
     """The disk is full after some writes; with space again, the run goes on to the same bits."""
     import zarr.storage._local as local
 
-    from hsifeat.cache import place
+    from hsifeat.store import location
 
-    put, whole, count = local._put, place.write_whole, []
+    put, whole, count = local._put, location.write_whole, []
 
     def full(write, path, *arguments, **options):
         count.append(path)
@@ -251,7 +251,7 @@ def test_a_disk_that_fills_up_keeps_what_is_done(scene, backbone_folder, store_p
     options = {"backbone": backbone_folder, "timesteps": [0, 300], "tile": 32, "context": 8, "out": tmp_path / "s.zarr"}
     with monkeypatch.context() as patch:
         patch.setattr(local, "_put", partial(full, put))
-        patch.setattr(place, "write_whole", partial(full, whole))
+        patch.setattr(location, "write_whole", partial(full, whole))
         with pytest.raises(StoreError, match="is full; what is finished is kept: free some space"):
             hsifeat.extract(scene, **options)
     left = [p.name for p in tmp_path.iterdir() if p.name not in {"cache", ".s.zarr.lock"}]

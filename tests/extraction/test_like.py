@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import hsifeat
-from hsifeat.cache.recipe import differences
-from hsifeat.cache.store import Store
 from hsifeat.errors import HsifeatError, ProjectionError, StoreError
 from hsifeat.scenes import Scene
-from tests.small import save_unet, small_cube
+from hsifeat.store.recipe import differences
+from hsifeat.store.store import Store
+from tests.helpers.small import save_unet, small_cube
 
 HSIFEAT = Path(sys.executable).with_name("hsifeat")
 
@@ -45,7 +45,7 @@ def projection(store):
     """The arrays as another reader of Zarr finds them."""
     import zarr
 
-    group = zarr.open_group(str(store.place), mode="r")
+    group = zarr.open_group(str(store.location), mode="r")
     return {name: np.asarray(group[f"scene/projection/{name}"]).tobytes() for name in ("weights", "offset")}
 
 
@@ -65,7 +65,7 @@ def test_only_the_scene_differs(other, first, tmp_path):
 
 
 def test_the_same_scene_like_itself_gives_the_same_values(scene, first, tmp_path):
-    store = hsifeat.extract(scene, like=str(first.place), out=tmp_path / "same.zarr")
+    store = hsifeat.extract(scene, like=str(first.location), out=tmp_path / "same.zarr")
     assert store.key == first.key
     for plane in first.planes:
         np.testing.assert_array_equal(store.plane(plane.id)[:], first.plane(plane.id)[:])
@@ -132,7 +132,7 @@ def test_without_a_backbone_it_says_what_to_name(other, scene, tmp_path):
 
 def test_on_the_command_line(other, first, tmp_path):
     np.save(tmp_path / "other.npy", other.cube)
-    command = [HSIFEAT, "extract", tmp_path / "other.npy", "--like", first.place.path, "--out", tmp_path / "o.zarr"]
+    command = [HSIFEAT, "extract", tmp_path / "other.npy", "--like", first.location.path, "--out", tmp_path / "o.zarr"]
     ended = subprocess.run([*command, "--timesteps", "250"], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     store = Store.open(tmp_path / "o.zarr")

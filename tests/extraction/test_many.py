@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import hsifeat
-from hsifeat.cache.store import Store
-from hsifeat.diffusion.unet2d import UNet2DBackbone
+from hsifeat.backbones.unet2d import UNet2DBackbone
 from hsifeat.errors import StoreError
+from hsifeat.store.store import Store
 from tests.extraction.test_resume import HSIFEAT, command, done_units
 
 ROOT = Path(__file__).parents[2]
@@ -25,9 +25,9 @@ import os, sys
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import hsifeat
-from hsifeat.diffusion.unet2d import UNet2DBackbone
+from hsifeat.backbones.unet2d import UNet2DBackbone
 from hsifeat.scenes import Scene
-from tests.small import small_cube
+from tests.helpers.small import small_cube
 
 backbone, out, log, number = sys.argv[1:]
 plain = UNet2DBackbone.forward_to
@@ -181,7 +181,7 @@ def test_an_error_in_writing_ends_the_run(scene, backbone_folder, tmp_path, monk
     assert {0, 100} <= {plane.id.t for plane in features.planes} and 200 not in {p.id.t for p in features.planes}
     hsifeat.extract(scene, timesteps=TIMESTEPS, **options)
     again = hsifeat.extract(scene, timesteps=TIMESTEPS, **{**options, "out": tmp_path / "again.zarr"})
-    assert values(path) == values(again.place)
+    assert values(path) == values(again.location)
 
 
 def test_an_error_in_the_last_write_is_not_lost(scene, backbone_folder, tmp_path, monkeypatch):

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import hsifeat
-from hsifeat.cache.place import place_of
-from hsifeat.cache.store import Store
-from hsifeat.cache.verify import verify
-from hsifeat.diffusion.unet2d import UNet2DBackbone
+from hsifeat.backbones.unet2d import UNet2DBackbone
+from hsifeat.store.location import as_location
+from hsifeat.store.store import Store
+from hsifeat.store.verify import verify
 
 HSIFEAT = Path(sys.executable).with_name("hsifeat")
 TIMESTEPS, LAYERS = (0, 50, 100, 200, 400), ("mid_block", "up_blocks.0", "up_blocks.1", "up_blocks.2")
@@ -101,7 +101,7 @@ def test_a_run_killed_on_its_way_goes_on(backbone_folder, undisturbed, tmp_path,
 KILL = """
 import os, signal, sys
 import zarr.storage._local as local
-from hsifeat.cache import place
+from hsifeat.store import location as place
 from pathlib import Path
 
 put, whole, left, wanted = local._put, place.write_whole, [int(sys.argv[1])], sys.argv[2]
@@ -171,7 +171,7 @@ def test_a_kill_while_metadata_are_written(backbone_folder, undisturbed, tmp_pat
     assert ended.returncode in {-signal.SIGKILL, 0}, ended.stderr.decode()
     assert ended.returncode or number > 20, "killed where it should be"
     check(resume(backbone_folder, path), undisturbed)
-    assert [d for d in verify(place_of(path)).damages if not d.key.endswith(".part")] == []
+    assert [d for d in verify(as_location(path)).damages if not d.key.endswith(".part")] == []
 
 
 def test_two_at_once_do_the_work_once(backbone_folder, undisturbed, tmp_path):

@@ -17,18 +17,18 @@ from typer.testing import CliRunner
 
 import cli
 import hsifeat
-from hsifeat.diffusion.open import open_backbone
+from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.errors import PretrainingError
 from hsifeat.pretraining.batches import TimestepRule
+from hsifeat.pretraining.evaluation import held_out_losses, samples_picture
 from hsifeat.pretraining.image_files import load_images
-from hsifeat.pretraining.images import ImageSampler
-from hsifeat.pretraining.judging import held_out_losses, samples_picture
-from hsifeat.pretraining.presets import PRESETS, ImageTraining, unet_config
-from hsifeat.pretraining.result import _as_stored
+from hsifeat.pretraining.image_sampler import ImageSampler
+from hsifeat.pretraining.networks import PRESETS, ImageTraining, unet_config
+from hsifeat.pretraining.trained_model import _as_stored
 from hsifeat.pretraining.training import Trainer, make_scheduler, parameter_count
+from hsifeat.runtime.events import Advanced, Note, silent
 from hsifeat.scenes import Scene
-from hsifeat.work.events import Advanced, Note, silent
-from tests.small import small_cube
+from tests.helpers.small import small_cube
 
 TINY = replace(
     PRESETS["natural32"]["small"],
@@ -53,12 +53,12 @@ def pictures():
 @pytest.fixture(scope="module")
 def folder(pictures, tmp_path_factory):
     """PNG files in two folders, in the order of the array when sorted by name."""
-    place = tmp_path_factory.mktemp("images") / "natural"
+    location = tmp_path_factory.mktemp("images") / "natural"
     for i, picture in enumerate(pictures):
-        file = place / ("a" if i < 30 else "b") / f"{i:03}.png"
+        file = location / ("a" if i < 30 else "b") / f"{i:03}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(file)
-    return place
+    return location
 
 
 @pytest.fixture(scope="module")
@@ -110,15 +110,15 @@ def test_images_are_decoded_once(folder, tmp_path, monkeypatch):
 
 
 def test_what_is_no_image_is_named_and_left_out(pictures, tmp_path):
-    place = tmp_path / "images"
-    place.mkdir()
-    Image.fromarray(pictures[0]).save(place / "good.png")
-    (place / "cut.png").write_bytes((place / "good.png").read_bytes()[:1500])
-    (place / "README.md").write_text("not an image")
-    Image.fromarray(pictures[0][:20]).save(place / "small.png")
-    Image.fromarray(np.zeros((40, 40), np.uint16)).save(place / "deep.png")
+    location = tmp_path / "images"
+    location.mkdir()
+    Image.fromarray(pictures[0]).save(location / "good.png")
+    (location / "cut.png").write_bytes((location / "good.png").read_bytes()[:1500])
+    (location / "README.md").write_text("not an image")
+    Image.fromarray(pictures[0][:20]).save(location / "small.png")
+    Image.fromarray(np.zeros((40, 40), np.uint16)).save(location / "deep.png")
     notes = []
-    assert len(load_images(place, 32, tmp_path / "model", notes.append)) == 1
+    assert len(load_images(location, 32, tmp_path / "model", notes.append)) == 1
     said = " / ".join(note.message for note in notes if isinstance(note, Note))
     assert "2 files left out, no image that can be read: README.md, cut.png" in said
     assert "1 files left out, smaller than 32 px: small.png" in said
@@ -127,13 +127,13 @@ def test_what_is_no_image_is_named_and_left_out(pictures, tmp_path):
 
 def test_other_shapes_and_modes(tmp_path):
     """The middle square, reduced by plain means; gray and palettes become three channels, transparency goes."""
-    place = tmp_path / "images"
-    place.mkdir()
+    location = tmp_path / "images"
+    location.mkdir()
     wide = np.random.default_rng(1).integers(0, 256, (64, 96, 3), dtype=np.uint8)
-    Image.fromarray(wide).save(place / "1.png")
-    Image.fromarray(wide[:32, :32, 0]).save(place / "2.png")
-    Image.fromarray(np.dstack([wide, wide[..., :1]])[:32, :32]).save(place / "3.png")
-    images = load_images(place, 32, tmp_path / "model", silent)
+    Image.fromarray(wide).save(location / "1.png")
+    Image.fromarray(wide[:32, :32, 0]).save(location / "2.png")
+    Image.fromarray(np.dstack([wide, wide[..., :1]])[:32, :32]).save(location / "3.png")
+    images = load_images(location, 32, tmp_path / "model", silent)
     means = wide[:, 16:80].reshape(32, 2, 32, 2, 3).mean((1, 3))
     assert np.abs(images[0] - means).max() <= 1
     np.testing.assert_array_equal(images[1], np.repeat(wide[:32, :32, :1], 3, 2))
@@ -238,7 +238,7 @@ def test_an_archive_trains_the_same_weights(trained, archive, tmp_path):
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(trained, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("hsifeat.pretraining.run._CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("hsifeat.pretraining.session._CHECKPOINT_SECONDS", 0.0)
     plain = Trainer.save
 
     def dying(self, path):

@@ -6,7 +6,7 @@ import torch
 from diffusers import DDPMScheduler
 from torch import nn
 
-from hsifeat.diffusion.networks.diffcrn import DiffCRN
+from hsifeat.backbones.networks.diffcrn import DiffCRN
 from hsifeat.pretraining.objectives import LogAbsoluteContrastive, NoisePrediction, info_nce, log_absolute_error
 
 N = 5

@@ -9,12 +9,12 @@ import torch
 from diffusers import DDPMPipeline, UNet2DModel
 
 import hsifeat
-from hsifeat.diffusion.open import open_backbone
+from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.errors import PretrainingError
-from hsifeat.pretraining.presets import PRESETS
+from hsifeat.pretraining.networks import PRESETS
+from hsifeat.runtime.events import Advanced, Note
 from hsifeat.scenes import Scene
-from hsifeat.work.events import Advanced, Note
-from tests.small import small_cube
+from tests.helpers.small import small_cube
 
 
 def weights(folder):

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 import hsifeat
-from hsifeat.diffusion.open import open_backbone
+from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.errors import PretrainingError
-from hsifeat.pretraining.judging import held_out_losses
-from hsifeat.pretraining.presets import find_preset
-from hsifeat.pretraining.subjects import of_scenes
+from hsifeat.pretraining.data import of_scenes
+from hsifeat.pretraining.evaluation import held_out_losses
+from hsifeat.pretraining.networks import find_preset
 from hsifeat.pretraining.training import DivergedError, Trainer, make_scheduler
-from hsifeat.work.events import silent
-from tests.pretraining.tiny import TINIES, tiny_scene, use_tiny
+from hsifeat.runtime.events import silent
+from tests.helpers.tiny_training import TINIES, tiny_scene, use_tiny
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +121,7 @@ def test_a_loss_that_explodes_stops_the_run_at_once(factor):
 
 
 def test_a_bad_state_is_not_saved(tmp_path):
-    from hsifeat.pretraining.folder import ModelFolder
+    from hsifeat.pretraining.model_folder import ModelFolder
 
     folder = ModelFolder(tmp_path / "m", {})
     steps = exploding()
@@ -146,7 +146,7 @@ def poisoned(monkeypatch, at):
 
 
 def test_a_run_that_diverges_leaves_the_model_from_before(tmp_path, monkeypatch):
-    monkeypatch.setattr("hsifeat.pretraining.run._CHECKPOINT_TIMES", 0.0)
+    monkeypatch.setattr("hsifeat.pretraining.session._CHECKPOINT_TIMES", 0.0)
     before = hsifeat.pretrain(tiny_scene(), out=tmp_path / "before", steps=5)
     poisoned(monkeypatch, at=6)
     out = tmp_path / "m"
@@ -184,7 +184,7 @@ def test_dropout_is_drawn_from_seed_and_step_alone(tmp_path, monkeypatch):
     """A network with random layers goes on to the same weights, whatever torch's own random numbers are."""
     from dataclasses import replace
 
-    from hsifeat.pretraining.presets import PRESETS
+    from hsifeat.pretraining.networks import PRESETS
 
     def config(channels):
         return {**TINIES["mtmsd"].config(channels), "dropout": 0.3}

@@ -11,9 +11,9 @@ from hsifeat import NoiseSchedule
 from hsifeat.projection import fit_projection
 from hsifeat.scenes import Scene
 from hsifeat.timesteps.angles import angle, spectral_angles, undoes
-from hsifeat.timesteps.patches import sample_tiles
+from hsifeat.timesteps.scene_patches import sample_tiles
 from hsifeat.types import Tap
-from tests.small import small_cube
+from tests.helpers.small import small_cube
 
 ABAR = np.linspace(0.99, 0.02, 10).astype(np.float32)
 TIMESTEPS = (0, 4, 9)

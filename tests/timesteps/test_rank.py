@@ -7,12 +7,12 @@ import pytest
 
 from hsifeat import Scene, extract, open_scene, rank_timesteps
 from hsifeat.errors import HsifeatError, SceneError, StoreError
-from hsifeat.extraction.job import prepare
+from hsifeat.extraction.prepare import prepare
 from hsifeat.projection import fit_projection
-from hsifeat.timesteps.patches import sample_patches
+from hsifeat.runtime.events import Note
 from hsifeat.timesteps.rank import cosine
-from hsifeat.work.events import Note
-from tests.small import save_latent, small_cube
+from hsifeat.timesteps.scene_patches import sample_patches
+from tests.helpers.small import save_latent, small_cube
 
 
 def test_patches_are_those_of_the_scene():

@@ -1,6 +1,6 @@
 """Maps out: classes or probabilities of a scene's pixels as GeoTIFF, PNG, NumPy or MATLAB files."""
 
+from hsifeat.scenes.maps.formats import check_map_fits, check_map_path, write_map, write_probabilities
 from hsifeat.scenes.maps.legend import Legend
-from hsifeat.scenes.maps.write import check_map_fits, check_map_path, write_map, write_probabilities
 
 __all__ = ["Legend", "check_map_fits", "check_map_path", "write_map", "write_probabilities"]

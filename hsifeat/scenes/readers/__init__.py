@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.georeference import Georeference
-from hsifeat.scenes.readers.faults import told
+from hsifeat.scenes.readers.reading_errors import told
 from hsifeat.types import Cube
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def read_raster(path: Path, ndim: int, variable: str | None = None) -> Raster:
         if suffix in readers:
             reader: Reader = readers[suffix].load()
         elif path.is_dir():
-            from hsifeat.scenes.readers.stack import read_folder as reader
+            from hsifeat.scenes.readers.band_files import read_folder as reader
         else:
             from hsifeat.scenes.readers.gdal import read_unknown as reader
         raster = reader(path, ndim, variable)

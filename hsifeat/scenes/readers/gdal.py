@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.scenes.array_views import Part, View
 from hsifeat.scenes.georeference import Georeference
-from hsifeat.scenes.lazily import Part, View
 from hsifeat.scenes.readers import Raster, spectrum, suffixes
-from hsifeat.scenes.readers.faults import told
-from hsifeat.scenes.readers.gdal_faults import whole
+from hsifeat.scenes.readers.gdal_errors import whole
+from hsifeat.scenes.readers.reading_errors import told
 
 # Columns of attribute tables that count or colour pixels, whatever GDAL takes them for.
 _NO_VALUES = {"count", "histogram", "red", "green", "blue", "alpha", "opacity", "r", "g", "b", "a"}

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.lazily import Part, Turned, View, as_slices
+from hsifeat.scenes.array_views import Part, Turned, View, as_slices
 from hsifeat.scenes.readers import Raster
-from hsifeat.scenes.readers.candidates import choose
 from hsifeat.scenes.readers.conventions import Named, is_spectral, nodata_of, plain_scale
-from hsifeat.scenes.readers.faults import told
 from hsifeat.scenes.readers.hdf5_heaps import check_heaps
+from hsifeat.scenes.readers.reading_errors import told
+from hsifeat.scenes.readers.variable_choice import choose
 
 
 class Hdf5Array(View):
@@ -67,7 +67,7 @@ def read(path: Path, ndim: int, variable: str | None) -> Raster:
     check_heaps(path)
     with h5py.File(path, "r") as file:
         if _has_scales(file):
-            from hsifeat.scenes.readers import labelled
+            from hsifeat.scenes.readers import cf as labelled
 
             return labelled.read_netcdf(path, ndim, variable)
         found = _datasets(file)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.readers import Raster
-from hsifeat.scenes.readers.candidates import choose
 from hsifeat.scenes.readers.conventions import Named, is_spectral
+from hsifeat.scenes.readers.variable_choice import choose
 
 NUMERIC = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 # Deflate, by which MATLAB compresses, makes nothing more than 1032 times smaller.

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.readers import Raster
-from hsifeat.scenes.readers.candidates import choose
 from hsifeat.scenes.readers.conventions import Named, is_spectral
-from hsifeat.scenes.readers.unpacked import keep_with, unpacked
+from hsifeat.scenes.readers.gzip import keep_with, unpacked
+from hsifeat.scenes.readers.variable_choice import choose
 
 
 def read(path: Path, ndim: int, variable: str | None) -> Raster:  # noqa: ARG001  # every reader takes the same three

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.scenes.array_views import Part, View, as_slices
 from hsifeat.scenes.blocks import blocks
-from hsifeat.scenes.lazily import Part, View, as_slices
 from hsifeat.types import Cube
 
 # A copy costs about as much as unpacking all chunks twice.

@@ -1,6 +1,6 @@
 """Public scenes by name: one file of facts each, where their files lie here, how they get here, how they are loaded."""
 
-from hsifeat.scenes.registry.facts import PublicScene, read_facts
+from hsifeat.scenes.registry.models import PublicScene, read_facts
 
 __all__ = ["REGISTRY", "PublicScene"]
 

@@ -10,8 +10,8 @@ from zipfile import BadZipFile, ZipFile
 from hsifeat.errors import SceneError, nearest
 from hsifeat.files import disk_errors, whole
 from hsifeat.scenes.registry import REGISTRY
-from hsifeat.scenes.registry.facts import PublicScene
-from hsifeat.scenes.registry.place import folder_of, how_to_get, is_known, missing
+from hsifeat.scenes.registry.local_files import folder_of, how_to_get, is_known, missing
+from hsifeat.scenes.registry.models import PublicScene
 
 # Told of a file's name, how many of its bytes are here, and how many there are (0 where the server does not say).
 Advance = Callable[[str, int, int], None]

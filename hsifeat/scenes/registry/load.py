@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.lazily import Bands
+from hsifeat.scenes.array_views import Bands
 from hsifeat.scenes.readers import read_raster
-from hsifeat.scenes.registry.facts import LabelFacts, PublicScene, Variable
-from hsifeat.scenes.registry.place import folder_of, how_to_get, is_known, is_there, missing
+from hsifeat.scenes.registry.local_files import folder_of, how_to_get, is_known, is_there, missing
+from hsifeat.scenes.registry.models import LabelFacts, PublicScene, Variable
 from hsifeat.scenes.scene import Labels, Scene
 from hsifeat.types import Cube
 

@@ -1,0 +1,1 @@
+"""The results of a benchmark: one model of a run, its summary, and its files."""

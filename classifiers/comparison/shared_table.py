@@ -1,0 +1,89 @@
+"""Tables that workers share: columns lie in a file that each maps into memory, so none is sent and none is held twice."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.feature_sets import picks
+from classifiers.layout import ColumnGroup, Layout
+from classifiers.splits import Draw
+from classifiers.table import PixelTable
+from hsifeat.types import PlaneId
+
+# A head holds its rows several times over: as they are, scaled, in float64.
+_COPIES = 6
+# Pixels are predicted block by block; the table of a block takes at most so many bytes.
+BLOCK_BYTES = 2**25
+
+
+@dataclass(frozen=True)
+class SharedTable:
+    """A `PixelTable` in a folder, or some of its column groups; a small value that workers are sent.
+
+    Attributes
+    ----------
+    folder : Path
+        ``X.npy`` (n, width) float32, ``y.npy`` (n,) and ``pixels.npy`` (n,), ascending, counted along the scene's rows.
+    groups : tuple of ColumnGroup
+        The groups that are taken, as they lie in the file.
+    """
+
+    folder: Path
+    groups: tuple[ColumnGroup, ...]
+
+    @classmethod
+    def write(cls, table: PixelTable, folder: Path) -> Self:
+        """Put a table of one scene into a folder."""
+        folder.mkdir(parents=True)
+        for name, values in (("X", table.X), ("y", table.y), ("pixels", table.pixels)):
+            np.save(folder / f"{name}.npy", values, allow_pickle=False)
+        return cls(folder, table.layout.groups)
+
+    def take(self, features: str) -> SharedTable:
+        """Take the column groups of an input of `classifiers.feature_sets.INPUTS`."""
+        return SharedTable(self.folder, tuple(filter(picks(features), self.groups)))
+
+    def only(self, planes: Collection[PlaneId], *, spectra: bool) -> SharedTable:
+        """Take some planes, behind the spectra if they are wanted."""
+        return SharedTable(
+            self.folder,
+            tuple(
+                g
+                for g in self.groups
+                if (g.kind == "spectra" and spectra)
+                or (g.kind == "plane" and PlaneId(int(g.t or 0), str(g.layer)) in planes)
+            ),
+        )
+
+    @property
+    def layout(self) -> Layout:
+        """What the columns are."""
+        stops = accumulate(group.width for group in self.groups)
+        return Layout(
+            tuple(replace(g, start=stop - g.width, stop=stop) for g, stop in zip(self.groups, stops, strict=True))
+        )
+
+    def size_bytes(self, rows: int) -> int:
+        """Return how many bytes so many rows take in memory."""
+        return rows * self.layout.width * np.dtype(np.float32).itemsize
+
+    def fit_bytes(self, draws: Iterable[Draw]) -> int:
+        """Return about how much memory a fit on the training pixels of any draw takes, or predicting a block."""
+        return _COPIES * max(BLOCK_BYTES, *(self.size_bytes(int(draw.train.sum())) for draw in draws))
+
+    def rows(self, pixels: NDArray[np.integer]) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
+        """Return the columns (n, width) float32 and classes (n,) of pixels; only these are read."""
+        columns, classes, known = (np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in ("X", "y", "pixels"))
+        at = np.searchsorted(known, pixels)
+        layout = self.layout
+        values = np.empty((len(at), layout.width), np.float32)
+        for group, into in zip(self.groups, layout, strict=True):
+            values[:, into.start : into.stop] = columns[at, group.start : group.stop]
+        return values, np.asarray(classes[at])

@@ -1,0 +1,1 @@
+"""Statistics of a comparison: bootstrap, significance and counts of correct pixels."""

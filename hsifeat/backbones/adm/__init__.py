@@ -1,0 +1,1 @@
+"""Guided-diffusion (ADM) checkpoints as backbones."""

@@ -1,0 +1,1 @@
+"""Latent diffusion models, such as Stable Diffusion, as backbones."""

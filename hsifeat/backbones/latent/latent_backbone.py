@@ -1,0 +1,197 @@
+"""Backbones in latent space: Stable Diffusion folders, whose U-Net sees what their autoencoder makes of an image."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import cached_property
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hsifeat.backbones.checkpoint import TrainedBackbone
+from hsifeat.backbones.diffusers_folder import find_part, read_json
+from hsifeat.backbones.latent.components import Part
+from hsifeat.backbones.latent.prompt import find_prompt
+from hsifeat.backbones.network import exact
+from hsifeat.backbones.options import Asked
+from hsifeat.backbones.schedule import schedule_from_config
+from hsifeat.backbones.unet2d import output_blocks
+from hsifeat.errors import BackboneError
+from hsifeat.types import as_int
+
+if TYPE_CHECKING:
+    import torch
+
+DENOISER = "UNet2DConditionModel"
+ENCODER = "AutoencoderKL"
+_SCALES = (1, 2, 4, 8)
+# Settings of U-Nets that want more than a timestep and a text: image embeddings, sizes, labels.
+_FURTHER = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "num_class_embeds")
+# Tokens of a text while layers are listed: CLIP's; they weigh little in a layer's share.
+_LISTED_TOKENS = 77
+
+
+class LatentBackbone(TrainedBackbone):
+    """A Stable Diffusion folder as a backbone: 1.x, 2.x, turbo, and others of the same parts, such as CleanDIFT.
+
+    Tiles are upsampled, so that a latent cell is about a scene pixel, and encoded to the mode of the autoencoder's
+    distribution, never a sample, scaled as the U-Net was trained (Rombach et al. 2022, sections 3.1 and G).
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``unet/``, ``vae/``, ``scheduler/``, and ``text_encoder/`` with ``tokenizer/``, or ``prompt.safetensors``.
+    asked : Asked
+        Prompt, upsampling, and fresh weights: those of the U-Net alone, behind the folder's own autoencoder.
+
+    Raises
+    ------
+    BackboneError
+        A part is missing, damaged, of another architecture or of another model, or an option does not fit.
+    """
+
+    channels = 3
+
+    def __init__(self, folder: Path, asked: Asked) -> None:
+        self._denoiser, self._encoder = Part(folder / "unet", DENOISER), Part(folder / "vae", ENCODER)
+        self._check_parts()
+        schedule = find_part(folder, "scheduler", "scheduler_config.json") / "scheduler_config.json"
+        self.schedule = schedule_from_config(read_json(schedule))
+        called = folder.resolve().name if asked.named is None else asked.named.partition("@")[0].replace("/", "-")
+        super().__init__(called, asked.named or str(folder.absolute()), asked)
+        asked.label(self.name, None)
+        upsample = as_int(asked.upsample)
+        if upsample not in _SCALES:
+            allowed = ", ".join(map(str, _SCALES))
+            raise BackboneError(
+                f"tiles can be upsampled by {allowed} before they are encoded; found {asked.upsample!r}"
+            )
+        self._upsample = upsample
+        self._prompt = find_prompt(folder, asked.prompt, self._text_width)
+
+    def _check_parts(self) -> None:
+        unet, vae = self._denoiser.settings, self._encoder.settings
+        further = [name for name in _FURTHER if unet[name] is not None]
+        if further or not isinstance(unet["cross_attention_dim"], int):
+            found = further[0] if further else "cross_attention_dim"
+            raise BackboneError(
+                f"{self._denoiser.folder} wants more than a timestep and one text ({found} is {unet[found]!r}); models that take "
+                "those two alone are allowed: Stable Diffusion 1.x, 2.x and turbo"
+            )
+        if unet["in_channels"] != vae["latent_channels"]:
+            raise BackboneError(
+                f"{self._denoiser.folder} takes {unet['in_channels']!r} channels, but the autoencoder beside it gives "
+                f"{vae['latent_channels']!r}: models that inpaint, edit or upscale images can't be used"
+            )
+        if vae["in_channels"] != self.channels or vae["latents_mean"] is not None or vae["latents_std"] is not None:
+            raise BackboneError(
+                f"{self._encoder.folder} is no autoencoder of Stable Diffusion: wanted are 3 channels and one scaling factor, found "
+                f"{vae['in_channels']!r} and latents_mean {vae['latents_mean']}, latents_std {vae['latents_std']}"
+            )
+        for name in ("scaling_factor", "shift_factor"):
+            value = vae[name]
+            if not (isinstance(value, int | float) and isfinite(value)) and (name, value) != ("shift_factor", None):
+                raise BackboneError(f"{self._encoder.folder / 'config.json'}: {name} is no number: {value!r}")
+
+    @property
+    def _text_width(self) -> int:
+        return int(self._denoiser.settings["cross_attention_dim"])
+
+    @property
+    def noised_channels(self) -> int:
+        """Channels of the latents."""
+        return int(self._denoiser.settings["in_channels"])
+
+    @property
+    def noised_px(self) -> Fraction:
+        """Scene pixels along a latent cell."""
+        return Fraction(2 ** (self._encoder.levels - 1), self._upsample)
+
+    @property
+    def list_side(self) -> int:
+        """A side that every stride divides, large enough for the coarsest one to be told from others."""
+        return int(8 * 2 ** (self._denoiser.levels - 1))
+
+    def identity(self) -> dict[str, Any]:
+        """Return digests and architectures of U-Net and autoencoder, schedule, parameterisation, prompt and upsampling."""
+        return {
+            "weights": self.weights_digest,
+            "architecture": self._denoiser.architecture,
+            "encoder": {"weights": self._encoder.digest, "architecture": self._encoder.architecture},
+            "schedule": self.schedule.digest,
+            "prediction": self.schedule.prediction,
+            "conditioning": self._prompt.identity(),
+            "upsample": self._upsample,
+        }
+
+    def build(self) -> torch.nn.Module:
+        """Build the U-Net that the configuration describes."""
+        return self._denoiser.build()
+
+    def digest_trained(self) -> str:
+        """Return the digest of the U-Net's tensors."""
+        return self._denoiser.digest
+
+    def load_trained(self) -> torch.nn.Module:
+        """Load the U-Net's weights."""
+        return self._denoiser.load()
+
+    @cached_property
+    def encoder(self) -> torch.nn.Module:
+        """The autoencoder with its weights."""
+        return self._encoder.load()
+
+    @cached_property
+    def embedding(self) -> torch.Tensor:
+        """The prompt's embedding (1, tokens, width) float32."""
+        return self._prompt.embed()
+
+    def to(self, device: str) -> None:
+        """Load all weights, if need be, embed the prompt, and move everything to a device."""
+        super().to(device)
+        self.encoder.to(device)
+        self.embedding = self.embedding.to(device)
+
+    def aliases(self, network: torch.nn.Module) -> dict[str, str]:
+        """Give the decoder's layers the numbers of the papers."""
+        return output_blocks(network)
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Turn images into latents, one by one: the autoencoder takes far more memory than the U-Net.
+
+        Parameters
+        ----------
+        images : (n, 3, height, width) float32 tensor
+            In scene pixels, about -1 to 1, on the backbone's device.
+
+        Returns
+        -------
+        (n, latent channels, height / noised_px, width / noised_px) float32 tensor
+        """
+        import torch
+
+        sides = [Fraction(side) / self.noised_px for side in images.shape[2:]]
+        if any(side.denominator != 1 for side in sides):
+            raise BackboneError(
+                f"an image of {images.shape[2]} x {images.shape[3]} pixels has no whole number of latent cells of {self.noised_px} "
+                "pixels: give tiles of a multiple of that"
+            )
+        with exact(images.device.type):
+            return torch.cat([self._encode_one(image[None]) for image in images])
+
+    def _encode_one(self, image: torch.Tensor) -> torch.Tensor:
+        from torch.nn.functional import interpolate
+
+        large = interpolate(image, scale_factor=self._upsample, mode="bilinear", align_corners=False)
+        encoder: Any = self.encoder
+        latents: torch.Tensor = encoder.encode(large).latent_dist.mode()
+        if encoder.config.shift_factor is not None:
+            latents = latents - encoder.config.shift_factor
+        return latents * float(encoder.config.scaling_factor)
+
+    def call(self, network: torch.nn.Module, noised: torch.Tensor, t: int) -> object:
+        """Run the U-Net with the prompt's embedding."""
+        import torch
+
+        text = torch.empty(1, _LISTED_TOKENS, self._text_width, device="meta") if noised.is_meta else self.embedding
+        return network(noised, t, encoder_hidden_states=text.expand(len(noised), -1, -1), return_dict=False)

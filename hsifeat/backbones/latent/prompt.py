@@ -1,0 +1,235 @@
+"""The text that a latent model is conditioned on: embedded by the folder's own encoder, or read from a small file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hsifeat.backbones.diffusers_folder import read_json, without_notes
+from hsifeat.backbones.network import exact, settle
+from hsifeat.backbones.quiet_imports import load_transformers
+from hsifeat.backbones.weights import digest_file, digest_tensors, load_pretrained
+from hsifeat.errors import BackboneError, in_one_line
+
+if TYPE_CHECKING:
+    import torch
+
+PROMPT_FILE = "prompt.safetensors"
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+# Said by transformers of the file and of the training, without meaning for the embedding.
+_NOTES = {"architectures", "dtype", "torch_dtype", "transformers_version"}
+
+
+class Prompt(Protocol):
+    """A text and its embedding."""
+
+    def identity(self) -> dict[str, str]:
+        """Return the text and a digest of all that decides its embedding."""
+        ...
+
+    def embed(self) -> torch.Tensor:
+        """Return the embedding (1, tokens, width) float32, on the CPU."""
+        ...
+
+
+def find_prompt(folder: Path, text: str | None, width: int) -> Prompt:
+    """Find what embeds a text for a model.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``text_encoder/`` and ``tokenizer/``, or else ``prompt.safetensors``: a tensor ``embedding`` (1, tokens,
+        width) and the metadata ``prompt``, the text.
+    text : str, optional
+        By default the empty text, or the one that the file holds.
+    width : int
+        Numbers a token that the denoiser takes.
+
+    Raises
+    ------
+    BackboneError
+        Neither is there, or what is there is damaged, of another kind or width, or of another text.
+    """
+    if (folder / "text_encoder").is_dir():
+        return EncodedPrompt(folder, text or "", width)
+    if (folder / PROMPT_FILE).exists():
+        return StoredPrompt(folder / PROMPT_FILE, text, width)
+    raise BackboneError(
+        f"{folder} has neither text_encoder/ nor {PROMPT_FILE}: a latent model needs the embedding of a text, the empty one too"
+    )
+
+
+@dataclass(frozen=True)
+class EncodedPrompt:
+    """A text that the model's own tokenizer and CLIP text encoder embed, as diffusers' pipelines do.
+
+    Its digest is of the encoder's weights, its configuration and the tokens, not of the embedding's bits: these may
+    differ in the last place between machines.
+    """
+
+    folder: Path
+    text: str
+    width: int
+
+    def __post_init__(self) -> None:
+        found = self._config.get("model_type", "model without a type")
+        if found != "clip_text_model":
+            raise BackboneError(f"{self._encoder} holds a {found}; a CLIPTextModel is wanted, as Stable Diffusion has")
+        if self._config.get("hidden_size") != self.width:
+            raise BackboneError(
+                f"{self._encoder} gives {self._config.get('hidden_size')} numbers a token, but the U-Net takes {self.width}: "
+                "they belong to different models"
+            )
+        if not any(all((self._tokenizer / name).exists() for name in names) for names in _VOCABULARIES):
+            raise BackboneError(
+                f"no tokenizer in {self._tokenizer}: wanted tokenizer.json, or vocab.json and merges.txt"
+            )
+        _ = self._weights_file
+
+    def identity(self) -> dict[str, str]:
+        """Return the text and a digest of all that decides its embedding."""
+        decides = {
+            "weights": self._digest,
+            "config": {name: value for name, value in without_notes(self._config).items() if name not in _NOTES},
+            "tokens": self._tokens,
+        }
+        return {
+            "prompt": self.text,
+            "embedding": hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest(),
+        }
+
+    def embed(self) -> torch.Tensor:
+        """Return the embedding (1, tokens, width) float32, on the CPU."""
+        import torch
+
+        encoder = self._load()
+        ids = torch.tensor([self._tokens["input_ids"]])
+        # Stable Diffusion lets the padding be seen, unless its configuration says otherwise.
+        mask = torch.tensor([self._tokens["attention_mask"]]) if self._config.get("use_attention_mask") else None
+        with exact("cpu"):
+            embedding: torch.Tensor = encoder(ids, attention_mask=mask)[0]
+        return embedding
+
+    @property
+    def _encoder(self) -> Path:
+        return self.folder / "text_encoder"
+
+    @property
+    def _tokenizer(self) -> Path:
+        return self.folder / "tokenizer"
+
+    @cached_property
+    def _config(self) -> dict[str, Any]:
+        return read_json(self._encoder / "config.json")
+
+    @cached_property
+    def _weights_file(self) -> Path:
+        for name in _WEIGHTS:
+            if (self._encoder / name).exists():
+                return self._encoder / name
+        raise BackboneError(f"no weights in {self._encoder}: wanted {' or '.join(_WEIGHTS)}")
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest_file(self._weights_file)
+
+    @cached_property
+    def _tokens(self) -> dict[str, list[int]]:
+        """Token numbers and mask, padded to the length that the encoder was trained with."""
+        load_transformers()
+        from transformers import CLIPTokenizer
+
+        try:
+            tokenizer = CLIPTokenizer.from_pretrained(self._tokenizer, local_files_only=True)
+            length = min(tokenizer.model_max_length, int(self._config.get("max_position_embeddings", 77)))
+            count = len(tokenizer(self.text)["input_ids"])
+            tokens = tokenizer(self.text, padding="max_length", max_length=length, truncation=True)
+        except Exception as error:  # what transformers raises for damaged files has no common class
+            raise BackboneError(f"{self._tokenizer} can't be used: {in_one_line(error)}") from error
+        if count > length:
+            raise BackboneError(
+                f"the prompt has {count} tokens, but {self.folder.name} takes {length}, those of its beginning and end "
+                "included: shorten it"
+            )
+        if max(tokens["input_ids"]) >= int(self._config.get("vocab_size", 49408)):
+            raise BackboneError(
+                f"{self._tokenizer} has more tokens than the text encoder beside it: they don't belong together"
+            )
+        return {name: list(tokens[name]) for name in ("input_ids", "attention_mask")}
+
+    def _load(self) -> torch.nn.Module:
+        import torch
+
+        load_transformers()
+        from transformers import CLIPTextModel
+
+        _ = self._digest  # Says plainly what is wrong with a damaged file.
+        with _quiet():
+            loaded = load_pretrained(CLIPTextModel, self._encoder, self._weights_file, dtype=torch.float32)
+        loaded.eval().requires_grad_(requires_grad=False)
+        settle(loaded)
+        return loaded
+
+
+@dataclass(frozen=True)
+class StoredPrompt:
+    """An embedding in a file, for a model without text encoder."""
+
+    file: Path
+    text: str | None
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.text is not None and self.text != self._stored[0]:
+            raise BackboneError(
+                f"{self.file.parent} has no text_encoder/, only the prompt {self._stored[0]!r} in {PROMPT_FILE}; "
+                f"leave out {self.text!r}"
+            )
+
+    def identity(self) -> dict[str, str]:
+        """Return the text and the digest of its embedding."""
+        text, embedding = self._stored
+        return {"prompt": text, "embedding": digest_tensors([("embedding", embedding)])}
+
+    def embed(self) -> torch.Tensor:
+        """Return the embedding (1, tokens, width) float32, on the CPU."""
+        return self._stored[1].float()
+
+    @cached_property
+    def _stored(self) -> tuple[str, torch.Tensor]:
+        from safetensors import safe_open
+
+        try:
+            with safe_open(self.file, framework="pt") as file:
+                text, embedding = (file.metadata() or {}).get("prompt"), file.get_tensor("embedding")
+        except Exception as error:  # the library raises its own class for some damages, and others for others
+            raise BackboneError(f"{self.file} can't be read, it may be truncated: {in_one_line(error)}") from error
+        if text is None or embedding.ndim != 3 or len(embedding) != 1 or embedding.shape[2] != self.width:
+            raise BackboneError(
+                f"{self.file} holds an embedding of shape {tuple(embedding.shape)} {'without' if text is None else 'with'} the "
+                f"metadata prompt; wanted are (1, tokens, {self.width}), and that metadata, its text"
+            )
+        return text, embedding
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from drawing bars and writing reports: what matters in them is raised."""
+    from transformers.utils import logging
+
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

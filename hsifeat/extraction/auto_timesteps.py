@@ -1,0 +1,56 @@
+"""Timesteps that are chosen for an extraction: `auto:N`."""
+
+from __future__ import annotations
+
+from hsifeat.backbones.protocol import Backbone
+from hsifeat.errors import HsifeatError
+from hsifeat.extraction.config import Pattern
+from hsifeat.extraction.model_input import ModelInput
+from hsifeat.extraction.noise.policies import parse_noising
+from hsifeat.runtime.events import Listener, Note
+from hsifeat.scenes import Scene
+from hsifeat.timesteps.rank import rank_timesteps
+
+
+def choose_timesteps(
+    budget: int, sight: ModelInput, backbone: Backbone, chosen: Pattern, *, device: str, listen: Listener
+) -> tuple[int, ...]:
+    """Choose as many timesteps as are worth caching of what the backbone is shown; the same each time.
+
+    Parameters
+    ----------
+    budget : int
+        How many.
+    sight : Sight
+        What the backbone is shown, and through what projection.
+    backbone : Backbone
+        Whose estimates count.
+    chosen : Pattern
+        Seed and noise; of an inversion, its steps alone are compared.
+    device : str
+        Where the network runs.
+    listen : callable
+        Gets events, and what was chosen.
+
+    Raises
+    ------
+    HsifeatError
+        A budget of none or of more than there are timesteps, or images that are never noised.
+    """
+    if chosen.noise == "none":
+        raise HsifeatError(
+            f"auto:{budget} compares noised images, but with the noise none there are no such images: name the timesteps"
+        )
+    steps = parse_noising(chosen.noise, chosen.seed, chosen.draws, backbone.schedule, ()).steps
+    found = rank_timesteps(
+        Scene("what the backbone is shown", sight.cube, mask=sight.valid),
+        backbone=backbone,
+        projection=sight.projection,
+        budget=budget,
+        timesteps=steps or None,
+        seed=chosen.seed,
+        device=device,
+        listen=listen,
+    )
+    listen(Note(f"auto:{budget} takes the timesteps {', '.join(map(str, found.proposal))}"))
+    return found.proposal

@@ -1,0 +1,1 @@
+"""Noise policies: how tiles are noised before the forward pass."""

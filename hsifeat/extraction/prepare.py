@@ -1,0 +1,246 @@
+"""Preparing an extraction: everything about it is settled, and nothing is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from math import gcd
+from pathlib import Path
+
+from hsifeat.backbones.device import pick_device
+from hsifeat.backbones.plugins import check_members
+from hsifeat.backbones.protocol import Backbone
+from hsifeat.cache import catalogue
+from hsifeat.errors import HsifeatError, StoreError
+from hsifeat.extraction.auto_timesteps import choose_timesteps
+from hsifeat.extraction.chosen import choose, chosen_pixels, open_chosen
+from hsifeat.extraction.config import Pattern
+from hsifeat.extraction.given import check_types
+from hsifeat.extraction.job import Job, settle_on
+from hsifeat.extraction.layers import check_tiles, check_windows, strides_of
+from hsifeat.extraction.model_input import companion_part, look
+from hsifeat.extraction.noise.policies import parse_noising
+from hsifeat.extraction.runner import Extractor
+from hsifeat.extraction.tiling.pixel_list import Pixels, PixelsLike
+from hsifeat.extraction.tiling.pixel_windows import PixelWindows, around
+from hsifeat.extraction.tiling.tiles import Tiling, cut
+from hsifeat.projection import Projection
+from hsifeat.runtime.events import Listener, silent
+from hsifeat.scenes import Scene, open_scene
+from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.location import Location, as_location
+from hsifeat.store.recipe import ALGORITHM, NoisePart, PrecisionPart, ProjectionPart, Recipe, TilingPart
+from hsifeat.store.store import Store
+from hsifeat.timesteps.proposal import parse_auto
+from hsifeat.types import PlaneId
+
+_BATCH = 16
+
+
+def prepare(
+    scene: Scene | str | Path,
+    *,
+    backbone: Backbone | str | Path | None = None,
+    recipe: str | Path | None = None,
+    like: str | Path | Store | None = None,
+    timesteps: Sequence[int] | str | None = None,
+    layers: Sequence[str] | None = None,
+    projection: str | Projection | None = None,
+    tile: int | None = None,
+    context: int | None = None,
+    stitch: str | None = None,
+    padding: str | None = None,
+    origin: tuple[int, int] | None = None,
+    pixels: PixelsLike | None = None,
+    noise: str | None = None,
+    draws: int | None = None,
+    seed: int | None = None,
+    companion: bool | None = None,
+    class_label: int | str | None = None,
+    prompt: str | None = None,
+    upsample: int | None = None,
+    dtype: str | None = None,
+    out: str | Path | Location | None = None,
+    device: str = "auto",
+    batch: int | None = None,
+    listen: Listener = silent,
+) -> Job:
+    """Settle an extraction without writing anything.
+
+    Parameters
+    ----------
+    scene, backbone
+        As `extract` takes them.
+    recipe : str or Path, optional
+        A published extraction by name, or a ``.toml`` file, see `hsifeat.presets`: whatever is not given is chosen as
+        it says.
+    like : str, Path or Store, optional
+        A store as `open_features` takes it: whatever is not given is chosen as it was there, its fitted projection
+        included.
+    timesteps : sequence of int or str, optional
+        Training timesteps; by default 0, 50, 100, 200 and 400. ``auto:5`` takes the 5 that are worth caching, see
+        `rank_timesteps`: the same ones each time, for the same scene, backbone and seed.
+    layers : sequence of str, optional
+        Names or aliases of taps; by default the middle block and every decoder block.
+    projection : str or Projection, optional
+        As `fit_projection` takes it, or a fitted one; by default the one that the backbone was trained behind, else
+        ``rgb`` for three channels and ``pca:N`` for others.
+    tile, context : int, optional
+        Side of a tile and width of the frame around its core, in pixels; by default 64 and 16. Neighbouring tiles
+        overlap by two contexts.
+    stitch : {"core", "mean", "hann", "whole"}, optional
+        Keep each tile's core, blend whole tiles, or see the scene at once, see `Tiling`; by default core.
+    padding : {"reflect", "zero"}, optional
+        What lies beyond the scene's edge, see `ModelInput`; by default reflect.
+    origin : tuple of 2 ints, optional
+        Row and column of the first tile's corner; by default the context's width above and left of the scene.
+    pixels : str, Labels, tuple of two arrays or (n, 2) array, optional
+        See each of these pixels in a window of its own, `tile` pixels wide, instead of tiles that cover the scene, and keep
+        the value at the pixel and the mean over the window. See `list_pixels`; ``"ground-truth"`` takes the labelled pixels
+        of that label map, a tuple gives rows and columns.
+    noise : str, optional
+        ``field``, ``shared``, ``none`` or ``inversion:N``, see `Noising`; by default field.
+    draws : int, optional
+        Over how many draws of the noise taps are averaged; by default 1.
+    seed : int, optional
+        Seed of the noise, and of fresh weights where the backbone is ``untrained:…``; by default 0.
+    companion : bool, optional
+        Show the scene's companion image instead of its bands; by default not. Tile, context and strides count pixels of
+        the scene all the same.
+    class_label : int or "mean", optional
+        Fixed label for a class-conditional backbone, or the mean of all.
+    prompt : str, optional
+        Text for a backbone that takes one.
+    upsample : int, optional
+        How many times a latent backbone enlarges tiles before it encodes them.
+    dtype : {"float16", "float32"}, optional
+        What is stored; by default float16.
+    out : str, Path or Place, optional
+        The store: a path, or the address of an object store; by default a folder in the cache, named after scene,
+        backbone and key.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    batch : int, optional
+        Most tiles in a forward; by default what the store was begun with, else 16.
+    listen : callable
+        Gets events while timesteps are chosen.
+
+    Returns
+    -------
+    Job
+    """
+    budget = parse_auto(timesteps)
+    given = check_types({
+        "timesteps": timesteps if budget is None else None, "layers": layers, "projection": projection, "tile": tile, "context": context,
+        "stitch": stitch, "padding": padding, "origin": origin, "pixels": pixels, "noise": noise, "draws": draws, "seed": seed,
+        "companion": companion, "class_label": class_label, "prompt": prompt, "upsample": upsample, "dtype": dtype, "batch": batch,
+    })  # fmt: skip
+    if recipe is not None and like is not None:
+        raise HsifeatError("a recipe and a store to be like are two answers to one question: leave one of them out")
+    if like is not None and not isinstance(like, Store):
+        like = Store.open(catalogue.find_store(like))
+    chosen = choose(recipe, like, given)
+    budget = parse_auto(chosen.timesteps) if timesteps is None else budget
+    if not isinstance(scene, Scene):
+        scene = open_scene(scene)
+    listed = chosen_pixels(chosen, scene, like, given=pixels is not None)
+    backbone = backbone or chosen.backbone
+    if backbone is None:
+        raise HsifeatError(
+            "no backbone asked for: name one with --backbone (hsifeat backbones lists what can be named)"
+            if like is None
+            else f"{like.location} does not say where its backbone lies: name it with --backbone"
+        )
+    if isinstance(backbone, str | Path):
+        backbone = open_chosen(backbone, chosen, recipe, like)
+    check_members(backbone, "the backbone")
+    sight = look(scene, backbone, chosen.projection, companion=chosen.companion, padding=chosen.padding)
+    if budget is not None:
+        automatic = choose_timesteps(budget, sight, backbone, chosen, device=device, listen=listen)
+        chosen = replace(chosen, timesteps=automatic)
+    wanted = tuple(sorted({int(t) for t in chosen.timesteps}))
+    backbone.schedule.check(wanted)
+    noising = parse_noising(chosen.noise, chosen.seed, chosen.draws, backbone.schedule, wanted)
+    strides = strides_of(backbone, chosen.layers, sight.factor)
+    tiling = _lay(chosen, scene, listed, backbone, sight.factor)
+    if isinstance(tiling, PixelWindows):
+        check_windows(tiling, noising.policy, backbone, sight.factor)
+    else:
+        check_tiles(tiling, strides, backbone, sight.factor)
+    extractor = Extractor(
+        scene=scene,
+        sight=sight,
+        backbone=backbone,
+        tiling=tiling,
+        noising=noising,
+        batch=chosen.batch or _BATCH,
+        device=pick_device(device),
+        pooled={tap.name: sight.factor // tap.stride for tap in strides if tap.stride < sight.factor},
+    )
+    settled = _recipe(extractor, chosen)
+    location = as_location(_usual_path(scene, backbone, settled) if out is None else out)
+    planes = [
+        PlaneSpec(PlaneId(t, tap.name), stride, tap.channels, chosen.dtype)
+        for t in wanted
+        for tap, stride in strides.items()
+    ]
+    job = settle_on(location, extractor, settled, planes)
+    if batch is not None and batch != job.extractor.batch:
+        raise StoreError(
+            f"{location} was begun with batches of {job.extractor.batch}; going on with {batch} would change the last bits: "
+            "leave out --batch, or name another store with --out"
+        )
+    return job
+
+
+def _lay(
+    chosen: Pattern, scene: Scene, listed: Pixels | None, backbone: Backbone, factor: int
+) -> Tiling | PixelWindows:
+    """Settle what the model sees: tiles over the scene, or a window around each pixel of a list."""
+    coarsest = max(tap.stride for tap in backbone.taps)
+    multiple = coarsest // gcd(coarsest, factor)
+    if listed is not None:
+        return around(listed, tile_px=chosen.tile, multiple=multiple)
+    return cut(
+        (scene.rows, scene.cols),
+        tile_px=chosen.tile,
+        context_px=chosen.context,
+        multiple=multiple,
+        stitch=chosen.stitch,
+        origin=chosen.origin,
+    )
+
+
+def _recipe(extractor: Extractor, chosen: Pattern) -> Recipe:
+    """Say all that decides the values."""
+    scene, sight, noising, tiling = extractor.scene, extractor.sight, extractor.noising, extractor.tiling
+    whole = chosen.stitch == "whole"
+    return Recipe(
+        algorithm=ALGORITHM,
+        scene=scene.digest,
+        projection=ProjectionPart(spec=sight.projection.spec, digest=sight.projection.digest),
+        backbone=extractor.backbone.identity(),
+        tiling=TilingPart(
+            tile_px=0 if whole else chosen.tile,
+            context_px=0 if whole else chosen.context,
+            stitch=chosen.stitch,  # type: ignore[arg-type]
+            padding=chosen.padding,  # type: ignore[arg-type]
+            masked="zero" if isinstance(tiling, Tiling) and tiling.masks(scene.valid) else "computed",
+            origin=chosen.origin,
+        ),
+        noise=NoisePart(
+            policy=noising.policy,  # type: ignore[arg-type]
+            seed=chosen.seed,
+            draws=noising.draws,
+            steps=len(noising.steps),
+        ),
+        precision=PrecisionPart(compute="float32", stored=chosen.dtype),  # type: ignore[arg-type]
+        companion=companion_part(sight) if chosen.companion else None,
+        pixels=tiling.pixels.part if isinstance(tiling, PixelWindows) else None,
+    )
+
+
+def _usual_path(scene: Scene, backbone: Backbone, recipe: Recipe) -> Path:
+    name = re.sub(r"[^\w.-]+", "-", f"{scene.name}-{backbone.name}").strip(".-")[:100]
+    return catalogue.cache_folder() / f"{name}-{recipe.key[:12]}.zarr"

@@ -1,0 +1,150 @@
+"""Lazy views of a store: planes as dask arrays, and all of it as one labelled xarray dataset. No value is read here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.manifest import Manifest
+from hsifeat.store.store import Store
+
+if TYPE_CHECKING:
+    import dask.array
+    import xarray
+    import zarr
+
+
+def to_dask(array: zarr.Array[Any]) -> dask.array.Array:
+    """Return an array of a store as a lazy dask array, one task a shard."""
+    import dask.array
+
+    lazy: dask.array.Array = dask.array.from_array(  # type: ignore[no-untyped-call]
+        array, chunks=array.shards or array.chunks
+    )
+    return lazy
+
+
+def to_xarray(store: Store, planes: Iterable[PlaneSpec]) -> xarray.Dataset:
+    """Open a store as a labelled dataset whose variables are lazy, one task a shard.
+
+    Parameters
+    ----------
+    store : Store
+        What is opened.
+    planes : iterable of PlaneSpec
+        Planes to take.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``spectra`` (y, x, band) as delivered, ``valid`` (y, x) bool, ``labels_<name>`` (y, x) integers, and for each plane
+        a variable such as ``t50_up_blocks_2`` (y_s4, x_s4, channel_up_blocks.2) in its stored dtype; where planes list
+        pixels (pixel, part, channel_up_blocks.2), with coordinates ``row`` and ``col``. Other coordinates are
+        centres of cells in scene pixels, and wavelengths in nm where they are known. Names and attributes follow the CF
+        conventions, so that `xarray.Dataset.to_netcdf` takes them.
+    """
+    import xarray
+
+    scene = store.manifest.scene
+    spectra = store.scene_array("cube")
+    variables = {"spectra": _variable(spectra, ("y", "x", "band"), {"long_name": "values of the scene, as delivered"})}
+    coordinates = {"y": _centres("y", scene.rows, 1), "x": _centres("x", scene.cols, 1)}
+    if scene.wavelengths_nm is not None:
+        facts = {"standard_name": "radiation_wavelength", "long_name": "centre wavelength of the band", "units": "nm"}
+        coordinates["wavelength"] = xarray.Variable("band", np.asarray(scene.wavelengths_nm, np.float64), facts)
+    variables["valid"] = _valid(store.scene_array("valid"))
+    for name in store.labels:
+        variables[_free_name(f"labels_{name}", variables)] = _labels(store.label_array(name), name)
+    for plane in planes:
+        array = store.plane(plane.id)
+        metadata: Any = array.metadata
+        dims = metadata.dimension_names
+        variables[_free_name(f"t{plane.id.t}_{plane.id.layer}", variables)] = _plane(array, dims, plane)
+        if store.manifest.pixels is None:
+            cells = zip(dims[:2], array.shape, strict=False)
+            coordinates |= {axis: _centres(axis, length, plane.stride) for axis, length in cells}
+    for axis, places in zip(("row", "col"), store.pixels or (), strict=False):
+        facts = {"long_name": f"{axis} of the pixel in the scene, from 0", "units": "1"}
+        coordinates[axis] = xarray.Variable("pixel", places, facts)
+    if store.manifest.pixels is not None:
+        facts = {"long_name": "the value at the pixel, or the mean over its window"}
+        coordinates["part"] = xarray.Variable("part", ["pixel", "window mean"], facts)
+    return xarray.Dataset(variables, coordinates, _facts(store.manifest))
+
+
+def _variable(array: zarr.Array[Any], dims: tuple[str, ...], facts: dict[str, Any]) -> xarray.Variable:
+    import xarray
+
+    return xarray.Variable(dims, to_dask(array), facts)
+
+
+def _plane(array: zarr.Array[Any], dims: tuple[str, ...], plane: PlaneSpec) -> xarray.Variable:
+    facts = {
+        "long_name": f"output of {plane.id.layer} at timestep {plane.id.t}",
+        "t": plane.id.t,
+        "layer": plane.id.layer,
+        "stride": plane.stride,
+    }
+    variable = _variable(array, dims, facts)
+    # NetCDF knows no half precision; float32 holds the same values.
+    variable.encoding["dtype"] = "float32"
+    return variable
+
+
+def _centres(name: str, cells: int, stride: int) -> xarray.Variable:
+    """Coordinate of one axis: where the centres of its cells lie, in scene pixels (the first pixel's centre is 0)."""
+    import xarray
+
+    axis = name[0]
+    facts = {
+        "long_name": f"{'row' if axis == 'y' else 'column'} of the cell's centre, in scene pixels",
+        "units": "1",
+        "axis": axis.upper(),
+        "stride": stride,
+    }
+    return xarray.Variable(name, (np.arange(cells) + 0.5) * stride - 0.5, facts)
+
+
+def _valid(array: zarr.Array[Any]) -> xarray.Variable:
+    facts = {"long_name": "whether the pixel holds something", **_flags({0: "empty", 1: "valid"}, np.dtype("int8"))}
+    return _variable(array, ("y", "x"), facts)
+
+
+def _labels(array: zarr.Array[Any], name: str) -> xarray.Variable:
+    attributes: dict[str, Any] = array.attrs.asdict()
+    names = {int(number): text for number, text in attributes.get("class_names", {}).items()}
+    flags = _flags({0: "unlabelled", **names}, array.dtype)
+    return _variable(array, ("y", "x"), {"long_name": f"label map {name}", **flags})
+
+
+def _flags(names: dict[int, str], dtype: np.dtype[Any]) -> dict[str, Any]:
+    """CF attributes of a variable of class numbers: meanings are words without blanks (CF section 3.5)."""
+    numbers = sorted(names)
+    meanings = (re.sub(r"[^\w.+@-]+", "_", names[number]).strip("_") or f"class_{number}" for number in numbers)
+    return {"flag_values": np.asarray(numbers, dtype), "flag_meanings": " ".join(meanings)}
+
+
+def _facts(manifest: Manifest) -> dict[str, str]:
+    scene, made = manifest.scene, manifest.provenance
+    facts = {
+        "Conventions": "CF-1.11",
+        "title": f"Diffusion features of {scene.name}",
+        "source": f"backbone {made.get('backbone', 'unknown')}, hsifeat {made.get('hsifeat', 'unknown')}",
+        "history": f"{made.get('created', 'at an unknown time')}: hsifeat extract, recipe {manifest.key}",
+        "recipe_key": manifest.key,
+        "licence": scene.licence,
+        "citation": scene.citation,
+    }
+    return {name: text for name, text in facts.items() if text}
+
+
+def _free_name(text: str, taken: Container[str]) -> str:
+    """Make a name of letters, digits and underscores (CF section 2.3), with more underscores where it is taken."""
+    name = re.sub(r"\W", "_", text, flags=re.ASCII)
+    while name in taken:
+        name += "_"
+    return name

@@ -1,0 +1,76 @@
+"""A scene as the network sees it: its channels behind the projection, read patch by patch."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.projection import Projection
+from hsifeat.runtime.events import Listener, Note
+from hsifeat.scenes import Scene
+from hsifeat.scenes.array_views import Part, View, as_slices
+from hsifeat.scenes.blocks import blocks
+from hsifeat.scenes.readers.rechunked import Copied
+from hsifeat.types import Cube
+
+# Of the room on the disk, that a copy may take.
+_SHARE = 0.8
+
+
+class Channels(View):
+    """A scene's channels (rows, cols, channels), float32, projected when they are sliced; 0 where a pixel is not valid.
+
+    Parameters
+    ----------
+    scene, projection
+        What is seen, and through what.
+    """
+
+    def __init__(self, scene: Scene, projection: Projection) -> None:
+        first = next(blocks(*scene.cube.shape))
+        super().__init__(
+            (scene.rows, scene.cols, projection.channels),
+            np.float32,
+            (first.rows, first.cols, projection.channels),
+        )
+        self._scene, self._projection = scene, projection
+
+    def _read(self, parts: tuple[Part, ...]) -> NDArray[Any]:
+        rows, cols, channels = as_slices(parts)
+        projected = self._projection.apply(np.asarray(self._scene.cube[rows, cols]))
+        projected[~self._scene.valid[rows, cols]] = 0
+        return projected[..., channels]
+
+
+def seen(scene: Scene, projection: Projection, listen: Listener) -> Cube:
+    """Return a scene's channels for reading many small patches of them.
+
+    An array, in memory or mapped, is read patch by patch. What has to be unpacked from a file would be unpacked again for
+    every patch: its channels, fewer than its bands, go into a temporary file instead, block by block and once.
+
+    Parameters
+    ----------
+    scene, projection
+        What is seen, and through what.
+    listen : callable
+        Is told of the file, or that there is no room for it.
+    """
+    channels = Channels(scene, projection)
+    if isinstance(scene.cube, np.ndarray):
+        return channels
+    folder, size = tempfile.gettempdir(), int(np.prod(channels.shape)) * channels.dtype.itemsize
+    if size > _SHARE * shutil.disk_usage(folder).free:
+        listen(
+            Note(
+                f"{scene.name}: {size / 2**30:.2g} GiB of channels do not fit into {folder}, so every patch is unpacked from "
+                "the file, which is slow; TMPDIR names another folder"
+            )
+        )
+        return channels
+    if size > 2**30:
+        listen(Note(f"{scene.name}: {size / 2**30:.2g} GiB of channels go into a temporary file in {folder}"))
+    return Copied(channels)

@@ -1,0 +1,1 @@
+"""How long work is run and reported: events and executors."""

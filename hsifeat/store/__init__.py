@@ -1,0 +1,1 @@
+"""One feature store: its layout, metadata, checksums and verification."""

@@ -1,0 +1,268 @@
+"""What every kind of backbone keeps: the protocol, true taps, early stop, the same bits, and an identity by content."""
+
+import json
+import shutil
+import sys
+from fractions import Fraction
+from inspect import getattr_static
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from hsifeat.backbones.open_backbone import open_backbone
+from hsifeat.backbones.protocol import Backbone
+from hsifeat.backbones.schedule import NoiseSchedule
+from hsifeat.backbones.taps import feature_map, find_taps
+from hsifeat.errors import BackboneError
+from tests.helpers.backbone_kinds import KINDS, install_lab, nudge
+
+T = 37
+every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _lab(tmp_path_factory):
+    """The documented package, installed."""
+    site = tmp_path_factory.mktemp("site")
+    install_lab(site)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(site)
+        yield
+    sys.modules.pop("lab", None)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Each kind's files, written once."""
+    written = {}
+
+    def folder_of(kind):
+        if kind.name not in written:
+            written[kind.name] = tmp_path_factory.mktemp(kind.name) / "small"
+            written[kind.name].mkdir()
+            kind.write(written[kind.name])
+        return written[kind.name]
+
+    return folder_of
+
+
+@pytest.fixture
+def backbone(kind, folders):
+    opened = reopen(kind, folders(kind))
+    opened.to("cpu")
+    return opened
+
+
+def reopen(kind, folder):
+    return open_backbone(kind.source(folder), **kind.options)
+
+
+def images_for(backbone, count=1):
+    """Images of two by two cells of the coarsest tap."""
+    side = 2 * max(tap.stride for tap in backbone.taps)
+    return torch.rand(count, backbone.channels, side, side, generator=torch.Generator().manual_seed(5)) * 2 - 1
+
+
+def noised_for(backbone, count=1):
+    cells = backbone.encode(images_for(backbone, count))
+    noise = torch.randn(cells.shape, generator=torch.Generator().manual_seed(6))
+    return backbone.schedule.add_noise(cells, noise, T)
+
+
+def watch(network, run):
+    """Run, and return what each module gave and the events, in the order in which modules began and ended."""
+    events, given = [], {}
+
+    def begin(name):
+        return lambda *_: events.append(("begin", name))
+
+    def end(name):
+        def note(_module, _inputs, output):
+            events.append(("end", name))
+            if (found := feature_map(output)) is not None:
+                given.setdefault(name, []).append(found.clone())
+
+        return note
+
+    hooks = []
+    for name, module in network.named_modules():
+        hooks += [module.register_forward_pre_hook(begin(name)), module.register_forward_hook(end(name))]
+    try:
+        result = run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return result, events, given
+
+
+@every_kind
+def test_every_member_of_the_protocol_is_there(backbone):
+    nothing = object()
+    for member in vars(Backbone):
+        if not member.startswith("_"):
+            assert getattr_static(backbone, member, nothing) is not nothing, member
+    assert isinstance(backbone.name, str) and backbone.name
+    assert isinstance(backbone.schedule, NoiseSchedule)
+    assert backbone.channels > 0 and backbone.noised_channels > 0
+    assert isinstance(backbone.noised_px, Fraction) and backbone.noised_px > 0
+    assert backbone.projection_file is None or backbone.projection_file.exists()
+
+
+@every_kind
+def test_taps_are_those_of_a_true_forward_in_its_order(backbone):
+    images = images_for(backbone)
+    noised = noised_for(backbone)
+    _, events, given = watch(backbone.network, lambda: backbone.predict(noised, T))
+    ended = [name for what, name in events if what == "end"]
+    names = [tap.name for tap in backbone.taps]
+    assert names and len(set(names)) == len(names)
+    assert names == [name for name in ended if name in set(names)]
+    for tap in backbone.taps:
+        (found,) = given[tap.name]
+        assert found.shape == (1, tap.channels, images.shape[2] // tap.stride, images.shape[3] // tap.stride), tap
+    aliases = [tap.alias for tap in backbone.taps if tap.alias]
+    assert len(set(aliases)) == len(aliases) and not set(aliases) & set(names)
+    shares = [tap.share for tap in backbone.taps]
+    assert shares == sorted(shares) and shares[0] >= 0 and shares[-1] <= 1
+    taken = backbone.forward_to(noised, T, names)
+    assert list(taken) == names
+    assert all(torch.equal(taken[name], given[name][0]) for name in names)
+
+
+@every_kind
+def test_nothing_after_the_last_tap_is_computed(backbone):
+    noised = noised_for(backbone)
+    _, whole, _ = watch(backbone.network, lambda: backbone.predict(noised, T))
+    names = [tap.name for tap in backbone.taps]
+    for last in {names[0], names[len(names) // 2], names[-1]}:
+        asked = [last, *names[: names.index(last)][:2]]
+        taken, events, _ = watch(backbone.network, lambda asked=asked: backbone.forward_to(noised, T, asked))
+        assert list(taken) == asked
+        assert events == whole[: whole.index(("end", last)) + 1]
+
+
+@every_kind
+def test_the_same_bits_twice_and_after_reopening(kind, backbone, folders):
+    names = [tap.name for tap in backbone.taps]
+    other = reopen(kind, folders(kind))
+    other.to("cpu")
+    state = torch.random.get_rng_state()
+    first, second, third = (b.forward_to(noised_for(b), T, names) for b in (backbone, backbone, other))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    for name in names:
+        assert torch.equal(first[name], second[name]) and torch.equal(first[name], third[name])
+        assert first[name].dtype == torch.float32 and not first[name].requires_grad
+        assert first[name].isfinite().all()
+
+
+@every_kind
+def test_an_image_is_seen_alike_in_any_batch(backbone):
+    names = [tap.name for tap in backbone.taps]
+    images = images_for(backbone, count=3)
+    cells = backbone.encode(images)
+    together = backbone.forward_to(cells, T, names)
+    for i in range(len(images)):
+        one = backbone.encode(images[i : i + 1])
+        torch.testing.assert_close(one[0], cells[i], rtol=1e-5, atol=1e-5)
+        alone = backbone.forward_to(one, T, names)
+        for name in names:
+            scale = together[name].abs().max().clamp(min=1e-6)
+            assert (alone[name][0] - together[name][i]).abs().max() / scale < 1e-5, name
+
+
+@every_kind
+def test_what_is_encoded_and_predicted_has_its_shape(backbone):
+    images = images_for(backbone, count=2)
+    cells = backbone.encode(images)
+    rows, cols = (Fraction(side) / backbone.noised_px for side in images.shape[2:])
+    assert cells.shape == (2, backbone.noised_channels, rows, cols)
+    predicted = backbone.predict(cells, T)
+    assert predicted.shape == cells.shape and predicted.dtype == torch.float32
+    assert not torch.equal(predicted, backbone.predict(cells, T + 400))
+
+
+@every_kind
+def test_the_callers_settings_play_no_part_and_are_as_before(backbone):
+    name = backbone.taps[-1].name
+    noised = noised_for(backbone)
+    wanted = backbone.forward_to(noised, T, [name])[name], backbone.predict(noised, T)
+
+    def settings():
+        return (
+            torch.get_float32_matmul_precision(),
+            torch.backends.cudnn.benchmark,
+            torch.backends.cudnn.deterministic,
+            torch.backends.cudnn.allow_tf32,
+            torch.is_grad_enabled(),
+            torch.is_inference_mode_enabled(),
+            torch.is_autocast_enabled("cpu"),
+        )
+
+    usual = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16), torch.enable_grad():
+            before = settings()
+            found = backbone.forward_to(noised_for(backbone), T, [name])[name], backbone.predict(noised, T)
+            assert settings() == before
+            with pytest.raises(BackboneError):
+                backbone.forward_to(torch.zeros(1, backbone.noised_channels + 1, 8, 8), T, [name])
+            assert settings() == before
+    finally:
+        torch.set_float32_matmul_precision(usual)
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+    assert not any(p.requires_grad for p in backbone.network.parameters())
+    assert not any(module.training for module in backbone.network.modules())
+
+
+@every_kind
+def test_identity_is_json_and_follows_content_alone(kind, backbone, folders, tmp_path):
+    identity = backbone.identity()
+    assert {"weights", "architecture", "schedule", "prediction", "conditioning"} <= set(identity)
+    assert json.loads(json.dumps(identity, allow_nan=False)) == identity
+    assert reopen(kind, folders(kind)).identity() == identity
+    shutil.copytree(folders(kind), tmp_path / "elsewhere")
+    assert reopen(kind, tmp_path / "elsewhere").identity() == identity
+    backbone.forward_to(noised_for(backbone), T, [backbone.taps[0].name])
+    assert backbone.identity() == identity
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.weights], ids=lambda kind: kind.name)
+def test_a_changed_weight_changes_the_identity(kind, folders, tmp_path):
+    identity = reopen(kind, folders(kind)).identity()
+    files = [f for f in folders(kind).rglob("*") if f.suffix in {".safetensors", ".bin", ".pt"}]
+    assert files
+    for file in files:
+        changed = tmp_path / file.stem / file.parent.name
+        shutil.copytree(folders(kind), changed)
+        nudge(changed / file.relative_to(folders(kind)))
+        assert reopen(kind, changed).identity() != identity, file
+
+
+@every_kind
+def test_what_is_wrong_is_one_clear_line(kind, backbone, folders):
+    def refused(run):
+        with pytest.raises(BackboneError) as error:
+            run()
+        assert str(error.value) and "\n" not in str(error.value)
+        return str(error.value)
+
+    noised, last = noised_for(backbone), backbone.taps[-1].name
+    wrong = torch.zeros(1, backbone.noised_channels + 1, *noised.shape[2:])
+    assert f"(n, {backbone.noised_channels}, rows, cols)" in refused(lambda: backbone.forward_to(wrong, T, [last]))
+    refused(lambda: backbone.predict(wrong, T))
+    assert "unknown layer" in refused(lambda: find_taps(backbone.taps, [last + "x"]))
+    assert "out of range" in refused(lambda: backbone.schedule.check((backbone.schedule.timesteps,)))
+    for option, value in kind.refused.items():
+        said = refused(lambda o=option, v=value: open_backbone(kind.source(folders(kind)), **{**kind.options, o: v}))
+        assert str(value) in said
+
+
+@every_kind
+def test_its_layers_are_listed(kind, backbone, folders):
+    from cli import app
+
+    listed = CliRunner().invoke(app, ["layers", kind.source(folders(kind)), "--all", "--json"])
+    assert listed.exit_code == 0, listed.output
+    assert [row["name"] for row in json.loads(listed.output)] == [tap.name for tap in backbone.taps]

@@ -1,0 +1,79 @@
+"""Configurations and keys: what diffusers builds alike has one identity, what it builds differently has another."""
+
+import json
+import shutil
+from itertools import combinations
+
+import diffusers
+import pytest
+
+from hsifeat.backbones.open_backbone import open_backbone
+from tests.helpers.small import save_latent, save_unet
+
+# Settings of `config.json`; which of them build the same network is left to diffusers.
+WRITTEN = [
+    {},
+    {"_name_or_path": "elsewhere", "_diffusers_version": "0.1"},
+    {"_use_default_values": []},
+    {"_use_default_values": ["norm_eps"]},
+    {"norm_eps": 0.5},
+    {"norm_eps": 0.5, "_use_default_values": ["norm_eps"]},
+    {"norm_eps": 0.5, "_use_default_values": ["act_fn"]},
+    {"act_fn": "gelu"},
+    {"not_a_setting": 3},
+]
+
+
+def written(folder, location, part, changed):
+    """Copy a model, with another configuration of one part; give its folder."""
+    shutil.copytree(folder, location)
+    file = location / part / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
+    return location
+
+
+def built(folder, part):
+    """The oracle: what diffusers itself notes as the settings of the network that it built."""
+    config = json.loads((folder / part / "config.json").read_text())
+    network = getattr(diffusers, config["_class_name"]).from_config(config)
+    assert network.conv_norm_out.eps == network.config.get("norm_eps", 1e-6)
+    given = network.config.items()
+    return {name: value for name, value in given if not name.startswith("_") and name != "not_a_setting"}
+
+
+@pytest.mark.parametrize(("save", "part"), [(save_unet, "unet"), (save_latent, "unet")], ids=["pixels", "latent"])
+def test_one_identity_for_one_network(tmp_path, save, part):
+    save(tmp_path / "b")
+    folders = [written(tmp_path / "b", tmp_path / str(i), part, changed) for i, changed in enumerate(WRITTEN)]
+    networks = [built(folder, part) for folder in folders]
+    identities = [open_backbone(folder).identity() for folder in folders]
+    for i, j in combinations(range(len(folders)), 2):
+        assert (identities[i] == identities[j]) == (networks[i] == networks[j]), (WRITTEN[i], WRITTEN[j])
+    assert sum(network == networks[0] for network in networks) == 6
+
+
+def test_a_default_that_is_left_out_is_the_default(tmp_path):
+    save_unet(tmp_path / "b")
+    file = tmp_path / "b" / "unet" / "config.json"
+    before = open_backbone(tmp_path / "b").identity()
+    kept = {name: value for name, value in json.loads(file.read_text()).items() if name not in {"norm_eps", "act_fn"}}
+    file.write_text(json.dumps(kept))
+    assert open_backbone(tmp_path / "b").identity() == before
+
+
+def test_what_an_autoencoder_leaves_to_its_defaults_is_not_computed_with(tmp_path):
+    save_latent(tmp_path / "b", vae={"scaling_factor": 0.5})
+    strange = {"scaling_factor": "x", "_use_default_values": ["scaling_factor"]}
+    folder = written(tmp_path / "b", tmp_path / "c", "vae", strange)
+    default = written(tmp_path / "b", tmp_path / "d", "vae", {"scaling_factor": 0.18215})
+    assert open_backbone(folder).identity() == open_backbone(default).identity()
+    assert open_backbone(folder).identity() != open_backbone(tmp_path / "b").identity()
+
+
+def test_notes_of_transformers_play_no_part(tmp_path):
+    save_latent(tmp_path / "b")
+    folder = written(tmp_path / "b", tmp_path / "c", "text_encoder", {"_commit_hash": "abc", "_name_or_path": "x"})
+    strange = written(tmp_path / "b", tmp_path / "d", "text_encoder", {"further": {"deep": 1}})
+    noted = written(tmp_path / "b", tmp_path / "e", "text_encoder", {"further": {"deep": 1, "_commit_hash": "abc"}})
+    assert open_backbone(strange).identity() == open_backbone(noted).identity()
+    assert open_backbone(folder).identity() == open_backbone(tmp_path / "b").identity()

@@ -1,0 +1,402 @@
+"""Taps, early stop and noising against plain forwards of diffusers' own U-Net and its own scheduler."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, LDMPipeline, UNet2DModel, VQModel
+from safetensors.torch import load_file, save_file
+
+from hsifeat.backbones.open_backbone import open_backbone
+from hsifeat.backbones.taps import find_taps
+from hsifeat.errors import BackboneError, HsifeatError
+from hsifeat.extraction.extract import extract
+from tests.helpers.small import save_unet
+
+
+def plain_forward(network, images, t, layers):
+    """The oracle: the whole forward with the network's own hooks and nothing of ours."""
+    taken = {}
+    hooks = [
+        network.get_submodule(name).register_forward_hook(
+            lambda _m, _i, out, name=name: taken.__setitem__(name, (out[0] if isinstance(out, tuple) else out).clone())
+        )
+        for name in layers
+    ]
+    with torch.no_grad():
+        network(images, torch.full((len(images),), t))
+    for hook in hooks:
+        hook.remove()
+    return taken
+
+
+@pytest.mark.parametrize("t", [0, 17, 999])
+def test_every_tap_equals_a_plain_full_forward(backbone_folder, t):
+    backbone = open_backbone(backbone_folder)
+    network = UNet2DModel.from_config(UNet2DModel.load_config(backbone_folder / "unet")).eval()
+    network.load_state_dict(load_file(backbone_folder / "unet" / "diffusion_pytorch_model.safetensors"))
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    names = [tap.name for tap in backbone.taps]
+    wanted = plain_forward(network, images, t, names)
+    together = backbone.forward_to(images, t, names)
+    for tap in backbone.taps:
+        assert torch.equal(together[tap.name], wanted[tap.name])
+        assert torch.equal(backbone.forward_to(images, t, [tap.name])[tap.name], wanted[tap.name])
+        assert wanted[tap.name].shape == (2, tap.channels, 32 // tap.stride, 32 // tap.stride)
+
+
+def test_the_forward_stops_after_the_last_tap(backbone_folder):
+    backbone = open_backbone(backbone_folder)
+    backbone.to("cpu")
+    reached = []
+    backbone.network.up_blocks[2].register_forward_hook(lambda *_: reached.append("up_blocks.2"))
+    images = torch.zeros(1, 3, 16, 16)
+    backbone.forward_to(images, 5, ["up_blocks.1", "mid_block"])
+    assert not reached
+    backbone.forward_to(images, 5, ["up_blocks.2"])
+    assert reached
+
+
+def test_shares_grow_and_strides_are_the_networks(backbone_folder):
+    taps = {tap.name: tap for tap in open_backbone(backbone_folder).taps}
+    shares = [tap.share for tap in taps.values()]
+    assert shares == sorted(shares) and shares[-1] == 1.0
+    assert {n: taps[n].stride for n in ("conv_in", "mid_block", "up_blocks.0", "up_blocks.1", "up_blocks.2")} == {
+        "conv_in": 1, "mid_block": 4, "up_blocks.0": 2, "up_blocks.1": 1, "up_blocks.2": 1,
+    }  # fmt: skip
+
+
+def test_output_blocks_are_numbered_as_in_guided_diffusion(tmp_path):
+    # Three residual blocks and one more a level, attention at the three coarser ones: ADM-64 in small.
+    save_unet(
+        tmp_path / "adm",
+        layers_per_block=3,
+        block_out_channels=(8, 8, 8, 8),
+        down_block_types=("DownBlock2D", *["AttnDownBlock2D"] * 3),
+        up_block_types=(*["AttnUpBlock2D"] * 3, "UpBlock2D"),
+    )
+    aliases = {tap.alias: tap.name for tap in open_backbone(tmp_path / "adm").taps if tap.alias}
+    assert aliases["output_blocks.0"] == "up_blocks.0.attentions.0"
+    assert aliases["output_blocks.10"] == "up_blocks.2.attentions.2"
+    assert aliases["output_blocks.11"] == "up_blocks.2"
+    assert aliases["output_blocks.15"] == "up_blocks.3.resnets.3"
+    assert len(aliases) == 16
+
+
+@pytest.mark.parametrize("t", [0, 1, 500, 999])
+@pytest.mark.parametrize("schedule", ["linear", "squaredcos_cap_v2", "scaled_linear"])
+def test_noising_equals_diffusers(tmp_path, schedule, t):
+    save_unet(tmp_path / "b")
+    scheduler = DDPMScheduler(beta_schedule=schedule, beta_end=0.015)
+    scheduler.save_pretrained(tmp_path / "b" / "scheduler")
+    clean, noise = torch.randn(2, 2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    wanted = scheduler.add_noise(clean, noise, torch.tensor([t, t]))
+    assert torch.equal(open_backbone(tmp_path / "b").schedule.add_noise(clean, noise, t), wanted)
+
+
+def test_a_pipeline_folder_and_a_flat_one_have_the_same_digest(tmp_path):
+    network = save_unet(tmp_path / "unet-inside")
+    flat = tmp_path / "flat"
+    network.save_pretrained(flat)
+    scheduler = json.loads((tmp_path / "unet-inside" / "scheduler" / "scheduler_config.json").read_text())
+    (flat / "scheduler_config.json").write_text(json.dumps(scheduler))
+    assert open_backbone(flat).identity() == open_backbone(tmp_path / "unet-inside").identity()
+    DDPMPipeline(unet=network, scheduler=DDPMScheduler.from_config(scheduler)).save_pretrained(tmp_path / "pipeline")
+    assert open_backbone(tmp_path / "pipeline").identity() == open_backbone(flat).identity()
+
+
+def test_identity_follows_content_alone(tmp_path, backbone_folder):
+    shutil.copytree(backbone_folder, tmp_path / "elsewhere")
+    assert open_backbone(tmp_path / "elsewhere").identity() == open_backbone(backbone_folder).identity()
+    save_unet(tmp_path / "other", seed=1)
+    assert (
+        open_backbone(tmp_path / "other").identity()["weights"] != open_backbone(backbone_folder).identity()["weights"]
+    )
+
+
+def test_untrained_is_the_same_architecture_with_fresh_weights(backbone_folder):
+    fresh, again = (open_backbone(f"untrained:{backbone_folder}") for _ in range(2))
+    assert fresh.identity() == again.identity()
+    trained = open_backbone(backbone_folder).identity()
+    other = open_backbone(f"untrained:{backbone_folder}", seed=1).identity()
+    assert len({fresh.identity()["weights"], trained["weights"], other["weights"]}) == 3
+    assert fresh.identity()["architecture"] == trained["architecture"]
+    state = torch.random.get_rng_state()
+    open_backbone(f"untrained:{backbone_folder}").to("cpu")
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_class_labels_are_fixed_and_fit(tmp_path):
+    save_unet(tmp_path / "c", num_class_embeds=5)
+    with pytest.raises(
+        BackboneError,
+        match=r"class-conditional: give one label, 0 to 4, or 'mean' for the mean of all label embeddings; found None",
+    ):
+        open_backbone(tmp_path / "c")
+    with pytest.raises(BackboneError, match="found 5"):
+        open_backbone(tmp_path / "c", class_label=5)
+    images = torch.ones(1, 3, 16, 16)
+    two, three = (open_backbone(tmp_path / "c", class_label=n) for n in (2, 3))
+    assert not torch.equal(*(b.forward_to(images, 9, ["mid_block"])["mid_block"] for b in (two, three)))
+    assert two.identity()["conditioning"] == {"class_label": 2}
+    assert open_backbone(tmp_path / "c", any_label=True).taps
+
+
+def test_the_mean_label_is_the_mean_of_all_label_embeddings(tmp_path):
+    save_unet(tmp_path / "c", num_class_embeds=5)
+    mean = open_backbone(tmp_path / "c", class_label="mean")
+    # The oracle: the same network, each of whose labels has the mean embedding.
+    network = UNet2DModel.from_pretrained(tmp_path / "c" / "unet", low_cpu_mem_usage=False).eval()
+    table = network.class_embedding.weight
+    table.data[:] = table.data.mean(0)
+    images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        wanted = network(images, 9, class_labels=torch.tensor([4, 4])).sample
+    torch.testing.assert_close(mean.predict(images, 9), wanted, rtol=1e-5, atol=1e-6)
+    assert torch.equal(mean.predict(images, 9), open_backbone(tmp_path / "c", class_label="mean").predict(images, 9))
+    assert mean.identity()["conditioning"] == {"class_label": "mean"}
+    two = open_backbone(tmp_path / "c", class_label="2")
+    assert two.identity()["conditioning"] == {"class_label": 2}
+    assert two.identity()["weights"] == mean.identity()["weights"]
+    fresh = [open_backbone(f"untrained:{tmp_path / 'c'}", class_label=label).identity() for label in (2, "mean")]
+    assert fresh[0]["weights"] == fresh[1]["weights"]
+    with pytest.raises(BackboneError, match="0 to 4, or 'mean' .*; found 'maize'"):
+        open_backbone(tmp_path / "c", class_label="maize")
+
+
+def test_labels_without_a_table_have_no_mean(tmp_path):
+    save_unet(tmp_path / "c", class_embed_type="timestep")
+    with pytest.raises(BackboneError, match="give one label, 0 to 16777215; found 'mean'"):
+        open_backbone(tmp_path / "c", class_label="mean")
+    with pytest.raises(BackboneError, match="give one label, 0 to 16777215; found 16777216"):
+        open_backbone(tmp_path / "c", class_label=2**24)
+    assert open_backbone(tmp_path / "c", class_label=3).predict(torch.ones(1, 3, 8, 8), 1).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "²",
+        "٣",
+        "③",
+        "-1",
+        " 1",
+        "1_0",
+        pytest.param("9" * 5000, id="5000-digits"),
+        -1,
+        5,
+        10**30,
+        True,
+        1.0,
+        np.float32(1),
+        [1],
+    ],
+)
+def test_what_is_no_label_is_refused(tmp_path, label):
+    save_unet(tmp_path / "c", num_class_embeds=5)
+    with pytest.raises(BackboneError, match="give one label, 0 to 4, or 'mean'") as raised:
+        open_backbone(tmp_path / "c", class_label=label)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_label_of_numpy_is_the_number(tmp_path):
+    save_unet(tmp_path / "c", num_class_embeds=5)
+    found = open_backbone(tmp_path / "c", class_label=np.int64(2)).identity()
+    assert json.dumps(found) == json.dumps(open_backbone(tmp_path / "c", class_label=2).identity())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"class_embed_type": "identity"}, {"class_embed_type": "maize"}, {"class_embed_type": ["timestep"]}],
+    ids=str,
+)
+@pytest.mark.parametrize("label", [None, 1, "mean"])
+def test_classes_that_are_no_labels_are_refused(backbone_folder, tmp_path, changed, label):
+    shutil.copytree(backbone_folder, tmp_path / "c")
+    file = tmp_path / "c" / "unet" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
+    with pytest.raises(BackboneError, match="class_embed_type .*, which is no label in whole numbers"):
+        open_backbone(tmp_path / "c", class_label=label)
+
+
+@pytest.mark.parametrize("kept", [("vqvae",), ()], ids=["folder", "as-fetched-from-a-hub"])
+def test_a_latent_model_with_a_pixel_models_denoiser_is_refused(tmp_path, kept):
+    pipeline = LDMPipeline(
+        vqvae=VQModel(block_out_channels=(8,), norm_num_groups=4, vq_embed_dim=3),
+        unet=save_unet(tmp_path / "parts"),
+        scheduler=DDIMScheduler(),
+    )
+    pipeline.save_pretrained(tmp_path / "ldm")
+    if not kept:
+        shutil.rmtree(tmp_path / "ldm" / "vqvae")
+    with pytest.raises(
+        BackboneError, match="is a latent diffusion model: .* what its vqvae makes of an image"
+    ) as raised:
+        open_backbone(tmp_path / "ldm")
+    assert "\n" not in str(raised.value)
+
+
+def test_one_file_beside_its_configurations_is_the_folder(tmp_path, backbone_folder):
+    shutil.copy(backbone_folder / "unet" / "config.json", tmp_path)
+    shutil.copy(backbone_folder / "scheduler" / "scheduler_config.json", tmp_path)
+    shutil.copy(backbone_folder / "unet" / "diffusion_pytorch_model.safetensors", tmp_path / "mine.safetensors")
+    single, folder = open_backbone(tmp_path / "mine.safetensors"), open_backbone(backbone_folder)
+    assert (single.name, single.source) == ("mine", str(tmp_path / "mine.safetensors"))
+    assert single.identity() == folder.identity()
+    images = torch.ones(1, 3, 8, 8)
+    assert torch.equal(single.predict(images, 3), folder.predict(images, 3))
+    torch.save(
+        UNet2DModel.from_pretrained(backbone_folder / "unet", low_cpu_mem_usage=False).state_dict(),
+        tmp_path / "old.bin",
+    )
+    assert open_backbone(tmp_path / "old.bin").identity() == folder.identity()
+    assert torch.equal(open_backbone(tmp_path / "old.bin").predict(images, 3), folder.predict(images, 3))
+    (tmp_path / "note.txt").write_text("hello")
+    with pytest.raises(BackboneError, match="note.txt is a file of no kind that is known"):
+        open_backbone(tmp_path / "note.txt")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prompt": "maize"}, "tiny takes no prompt; leave out 'maize'"),
+        ({"prompt": ""}, "tiny takes no prompt; leave out ''"),
+        ({"upsample": 4}, "tiny works on pixels and upsamples nothing"),
+    ],
+)
+def test_what_only_latent_models_take_is_refused(backbone_folder, options, message):
+    with pytest.raises(BackboneError, match=message):
+        open_backbone(backbone_folder, **options)
+
+
+def test_three_channels_for_a_model_of_one(tmp_path, scene):
+    save_unet(tmp_path / "one", channels=1)
+    with pytest.raises(HsifeatError, match="the projection rgb gives 3 channels, but one takes 1") as refused:
+        extract(scene, backbone=tmp_path / "one", projection="rgb", tile=32, context=8, out=tmp_path / "s.zarr")
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "s.zarr").exists()
+
+
+def test_unconditional_models_take_no_label(backbone_folder):
+    with pytest.raises(BackboneError, match="takes no class label; leave out 1"):
+        open_backbone(backbone_folder, class_label=1)
+
+
+def test_unknown_layers_and_timesteps(backbone_folder):
+    backbone = open_backbone(backbone_folder)
+    with pytest.raises(BackboneError, match=r"unknown layer 'up_block.1'; nearest: .*up_blocks\.1"):
+        find_taps(backbone.taps, ["up_block.1"])
+    with pytest.raises(BackboneError, match="timestep 1000 is out of range: .* 0 to 999"):
+        backbone.schedule.check((0, 1000))
+
+
+def _drop_weights(folder):
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+
+
+def _truncate(folder):
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def _missing_key(folder):
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(file)
+    tensors.pop("conv_in.weight")
+    save_file(tensors, file)
+
+
+def _other_shape(folder):
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(file)
+    save_file({**tensors, "conv_in.weight": tensors["conv_in.weight"][:4].clone()}, file)
+
+
+def _further_key(folder):
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    save_file({**load_file(file), "conv_in.gain": torch.ones(1)}, file)
+
+
+def _pickle(folder):
+    import os
+
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(folder / "evil"),)
+
+    _drop_weights(folder)
+    torch.save({"a": Evil()}, folder / "unet" / "diffusion_pytorch_model.bin")
+
+
+def _other_class(folder):
+    config = json.loads((folder / "unet" / "config.json").read_text())
+    (folder / "unet" / "config.json").write_text(json.dumps({**config, "_class_name": "UNet3D"}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        pytest.param(lambda f: shutil.rmtree(f), "no such file or folder: ", id="no-folder"),
+        pytest.param(lambda f: shutil.rmtree(f / "unet"), "has no config.json", id="no-network"),
+        pytest.param(lambda f: shutil.rmtree(f / "scheduler"), "has no scheduler_config.json", id="no-schedule"),
+        pytest.param(_drop_weights, "no weights in", id="no-weights"),
+        pytest.param(_truncate, "may be truncated", id="truncated"),
+        pytest.param(_missing_key, "does not fit its config.json: missing keys: conv_in.weight", id="missing-key"),
+        pytest.param(_further_key, "does not fit its config.json: unexpected keys: conv_in.gain", id="further-key"),
+        pytest.param(_other_shape, r"does not fit its config.json: .*conv_in.weight", id="other-shape"),
+        pytest.param(_pickle, "may be truncated or hold more than tensors", id="pickle"),
+        pytest.param(_other_class, "holds a UNet3D; a diffusers UNet2DModel is wanted", id="other-class"),
+        pytest.param(lambda f: (f / "unet" / "config.json").write_text("{"), "can't be read", id="broken-json"),
+    ],
+)
+def test_damaged_folders_are_refused(tmp_path, damage, message):
+    folder = tmp_path / "b"
+    save_unet(folder)
+    damage(folder)
+    with pytest.raises(BackboneError, match=message) as refused:
+        backbone = open_backbone(folder)
+        backbone.identity()
+        backbone.to("cpu")
+    assert "\n" not in str(refused.value)
+    assert not (folder / "evil").exists()
+
+
+def test_float32_schedule_digest_is_stable(backbone_folder):
+    schedule = open_backbone(backbone_folder).schedule
+    assert schedule.timesteps == 1000
+    assert schedule.alphas_cumprod.dtype == np.float32
+    assert (np.diff(schedule.alphas_cumprod) < 0).all() and 0.999 < schedule.alphas_cumprod[0] < 1
+
+
+def test_the_callers_precision_plays_no_part(backbone_folder):
+    backbone = open_backbone(backbone_folder)
+    images = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    wanted = backbone.forward_to(images, 9, ["up_blocks.1"])["up_blocks.1"]
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = backbone.forward_to(images, 9, ["up_blocks.1"])["up_blocks.1"]
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize("name", ["ScoreSdeVeScheduler", "FlowMatchEulerDiscreteScheduler"])
+def test_schedules_without_betas_are_refused(tmp_path, name):
+    import diffusers
+
+    save_unet(tmp_path / "b")
+    getattr(diffusers, name)().save_pretrained(tmp_path / "b" / "scheduler")
+    with pytest.raises(BackboneError, match=f"the schedule is a {name}, which names no betas"):
+        open_backbone(tmp_path / "b")
+
+
+def test_a_config_that_fits_no_network_is_refused(tmp_path):
+    save_unet(tmp_path / "b")
+    file = tmp_path / "b" / "unet" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "block_out_channels": [8]}))
+    with pytest.raises(BackboneError, match="describes no UNet2DModel"):
+        _ = open_backbone(tmp_path / "b").taps

@@ -1,0 +1,105 @@
+"""`GroupReducer` against scikit-learn's StandardScaler and PCA."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from classifiers.heads.group_reducer import GroupReducer
+from classifiers.layout import ColumnGroup, Layout
+from hsifeat.errors import HeadError
+
+LAYOUT = Layout(
+    (
+        ColumnGroup("plane", 0, 30, 50, "up"),
+        ColumnGroup("spectra", 30, 50),
+        ColumnGroup("plane", 50, 90, 100, "up"),
+        ColumnGroup("position", 90, 92),
+    )
+)
+PLANES = np.r_[0:30, 50:90]
+
+
+def table(rows: int = 150, dtype: type = np.float64) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    scale = rng.uniform(0.01, 1000, 92)
+    return (rng.normal(size=(rows, 10)) @ rng.normal(size=(10, 92)) * scale + 5 * scale).astype(dtype)
+
+
+@parametrize_with_checks([GroupReducer(), GroupReducer(spectral_components=1)])
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+def test_a_reduced_group_is_scaler_then_pca_up_to_one_factor():
+    X, new = table(), table(40) * 1.1
+    reducer = GroupReducer(LAYOUT, spectral_components=4, plane_components=6, spectral_weight=3, plane_weight=0.5)
+    out = reducer.fit(X).transform(new)
+    assert out.shape == (40, 6 + 4 + 2)
+    for columns, part, weight in ((PLANES, slice(0, 6), 0.5), (np.r_[30:50], slice(6, 10), 3.0)):
+        scaler = StandardScaler().fit(X[:, columns])
+        pca = PCA(part.stop - part.start, svd_solver="full").fit(scaler.transform(X[:, columns]))
+        fitted = pca.transform(scaler.transform(X[:, columns]))
+        expected = pca.transform(scaler.transform(new[:, columns])) * weight / np.sqrt(fitted.var(axis=0).sum())
+        np.testing.assert_allclose(out[:, part], expected, rtol=1e-9, atol=1e-9)
+    positions = StandardScaler().fit(X[:, 90:]).transform(new[:, 90:]) * 3 / np.sqrt(2)
+    np.testing.assert_allclose(out[:, 10:], positions)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("components", [None, 5])
+def test_a_group_has_its_variance_whatever_its_width(dtype, components):
+    X = table(dtype=dtype)
+    out = GroupReducer(LAYOUT, plane_components=components).fit_transform(X)
+    assert out.dtype == dtype
+    planes, spectra, positions = np.split(out, [components or 70, (components or 70) + 20], axis=1)
+    totals = [group.var(axis=0).sum() for group in (planes, spectra, positions)]
+    np.testing.assert_allclose(totals, [0.25, 1, 1], rtol=1e-4)
+
+
+def test_constant_columns_become_zero_and_no_group_becomes_nan():
+    X = table(dtype=np.float32)
+    X[:, 31] = np.float32(0.1)
+    X[:, 90:] = 7
+    out = GroupReducer(LAYOUT, plane_components=5).fit_transform(X)
+    spectra, positions = out[:, 5:25], out[:, 25:]
+    assert not spectra[:, 1].any()
+    assert not positions.any()
+    assert np.isfinite(out).all()
+
+
+def test_components_are_clipped_to_what_rows_and_columns_allow():
+    few = GroupReducer(LAYOUT, spectral_components=40, plane_components=40).fit(table(12))
+    assert few.transform(table(12)).shape == (12, 12 + 12 + 2)
+    many = GroupReducer(LAYOUT, spectral_components=40, plane_components=400).fit(table())
+    assert many.transform(table(3)).shape == (3, 70 + 20 + 2)
+
+
+def test_a_wide_group_is_reduced_alike_each_time_and_near_the_full_decomposition():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(700, 20)) @ rng.normal(size=(20, 1500)) + 0.01 * rng.normal(size=(700, 1500))
+    one, two = (GroupReducer(spectral_components=20).fit_transform(X) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    full = PCA(20, svd_solver="full").fit_transform(StandardScaler().fit_transform(X))
+    full /= np.sqrt(full.var(axis=0).sum())
+    np.testing.assert_allclose(np.abs(one), np.abs(full), atol=1e-4)
+
+
+def test_refusals():
+    with pytest.raises(HeadError, match="91 columns but the layout describes 92"):
+        GroupReducer(LAYOUT).fit(table()[:, :91])
+    with pytest.raises(HeadError, match="reduced to 0 components"):
+        GroupReducer(LAYOUT, plane_components=0).fit(table())
+
+
+@pytest.mark.parametrize("components", [None, 5])
+def test_a_row_of_weight_three_is_three_rows(components):
+    X = table(60)
+    weight = np.arange(60) % 4
+    reducer = GroupReducer(LAYOUT, spectral_components=components, plane_components=components)
+    weighed = reducer.fit(X, sample_weight=weight).transform(X)
+    repeated = reducer.fit(np.repeat(X, weight, axis=0)).transform(X)
+    np.testing.assert_allclose(weighed, repeated, atol=1e-9)

@@ -1,0 +1,86 @@
+"""Values of parameters are held against what a head declares, and refused in a line that says how to give them."""
+
+import numpy as np
+import pytest
+from sklearn.model_selection import ParameterGrid
+
+from classifiers.heads.parameters import check_params, written
+from classifiers.heads.registry import head_class, make_head
+from hsifeat.commands.option_types import value_of
+from hsifeat.errors import HeadError
+from tests.helpers.heads import NAMES
+
+WIDTHS = "a list such as 64,32 or 64, with each a whole number from 1"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_head_takes_by_itself_is_allowed(name):
+    defaults = head_class(name)().get_params(deep=False)
+    assert make_head(name, **defaults).get_params(deep=False) == defaults
+    for candidate in ParameterGrid(head_class(name).search_space):
+        make_head(name, **candidate)
+    for value in defaults.values():  # what messages say of a default is read back as that
+        assert value_of(written(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "param", "value"),
+    [
+        ("mlp", "hidden", (64,)),
+        ("film", "hidden", None),
+        ("mlp", "epochs", np.int64(3)),
+        ("mlp", "learning_rate", 1),
+        ("lightgbm", "feature_fraction", np.float64(0.5)),
+        ("random-forest", "max_features", 3),
+        ("svm", "gamma", "auto"),
+        ("svm", "class_weight", {1: 2, 2: 0.5}),
+        ("svm", "class_weight", "balanced"),
+        ("svm", "random_state", None),
+        ("mlp", "random_state", np.random.RandomState(3)),
+    ],
+)
+def test_what_is_allowed(name, param, value):
+    assert getattr(make_head(name, **{param: value}), param) is value
+
+
+def test_lists_are_taken_for_tuples():
+    assert make_head("mlp", hidden=[64, 32]).hidden == (64, 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "param", "value", "message"),
+    [
+        ("mlp", "hidden", 64, f"hidden of the head mlp is 64; allowed: {WIDTHS}; the default is hidden=128,32"),
+        ("mlp", "hidden", (64, 0), f"hidden of the head mlp is (64, 0); allowed: {WIDTHS};"),
+        ("film", "hidden", "wide", f"hidden of the head film is 'wide'; allowed: {WIDTHS}, or none; the default is hidden=none"),
+        ("mlp", "epochs", "ten", "epochs of the head mlp is 'ten'; allowed: a whole number; the default is epochs=60"),
+        ("mlp", "epochs", 2.5, "epochs of the head mlp is 2.5; allowed: a whole number;"),
+        ("mlp", "epochs", True, "epochs of the head mlp is True; allowed: a whole number;"),
+        ("mlp", "learning_rate", 0, "learning_rate of the head mlp is 0; allowed: a number above 0; the default is learning_rate=0.003"),
+        ("svm", "C", float("nan"), "C of the head svm is nan; allowed: a number above 0; the default is C=10.0"),
+        ("svm", "plane_components", "all", "is 'all'; allowed: a whole number from 1, or none; the default is plane_components=50"),
+        ("svm", "class_weight", "foo", "class_weight of the head svm is 'foo'; allowed: weights by label such as {"),
+        ("svm", "random_state", -1, "is -1; allowed: a whole number from 0 below 4294967296, or RandomState, or none;"),
+        ("lda", "shrinkage", 2, "shrinkage of the head lda is 2; allowed: a number from 0 to 1, or auto;"),
+        ("random-forest", "max_features", 1.5, "allowed: a whole number from 1, or a number above 0 to 1, or sqrt, or log2, or none;"),
+    ],
+)  # fmt: skip
+def test_what_is_not(name, param, value, message):
+    with pytest.raises(HeadError) as refused:
+        make_head(name, **{param: value})
+    assert message in str(refused.value)
+
+
+def test_heads_of_other_packages_declare_what_they_like():
+    class Theirs:
+        def __init__(self, depth=3, kernel: "np.ndarray | None" = None):
+            pass
+
+    class Unresolved:
+        def __init__(self, depth: "OnlyForTypeCheckers"):  # noqa: F821 - what it is about
+            pass
+
+    check_params("theirs", Theirs, {"depth": "any", "kernel": np.eye(2)})
+    check_params("unresolved", Unresolved, {"depth": "any"})
+    with pytest.raises(HeadError, match=r"kernel of the head theirs is 3; allowed: ndarray, or none"):
+        check_params("theirs", Theirs, {"kernel": 3})

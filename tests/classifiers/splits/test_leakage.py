@@ -1,0 +1,243 @@
+"""What a split leaks, against brute force, the model itself, PyTorch's interpolation and a published split."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+
+import hsifeat
+from classifiers.columns import make_layout
+from classifiers.splits import (
+    Context,
+    Draw,
+    both_sides,
+    contexts_of,
+    draw_sides,
+    leakage,
+    parse_split,
+    write_split_picture,
+)
+from classifiers.splits.leakage import Tiles
+from classifiers.splits.split_plot import COLOURS, NAMES
+from classifiers.table import PixelTable
+from hsifeat.errors import SplitError
+from hsifeat.scenes import Labels
+
+tilings = st.builds(
+    lambda stride, cores, frames: Tiles(stride * cores, stride * frames, stride),
+    st.sampled_from([1, 2, 4]),
+    st.integers(1, 5),
+    st.integers(0, 4),
+)
+
+
+def seen_along(context, pixel, length):
+    """Pixels of an axis that decide a pixel's features: by NumPy's padding and PyTorch's interpolation."""
+    import torch
+
+    window = range(pixel - context.window_px // 2, pixel - context.window_px // 2 + context.window_px)
+    window = [at for at in window if 0 <= at < length]
+    if context.tiles is None:
+        return set(window)
+    core, frame, stride = context.tiles.core_px, context.tiles.context_px, context.tiles.stride
+    cells = -(-length // stride)
+    cores = -(-length // core)
+    mirrored = np.pad(np.arange(length), (frame, cores * core + frame), mode="reflect")
+    weights = torch.nn.functional.interpolate(torch.eye(cells)[None], scale_factor=stride, mode="linear")[0].numpy()
+    used = {cell for at in window for cell in np.flatnonzero(weights[:, at])}
+    tiles = {cell * stride // core for cell in used}
+    return {int(p) for tile in tiles for p in mirrored[tile * core : tile * core + core + 2 * frame]}
+
+
+@settings(max_examples=150)
+@given(st.integers(1, 45), st.sampled_from([1, 2, 3, 5]), st.none() | tilings)
+def test_a_context_is_what_padding_and_interpolation_let_in(length, window, tiles):
+    context = Context(window, tiles)
+    first, stop = context.span(np.arange(length), length)
+    for pixel in range(length):
+        assert set(range(first[pixel], stop[pixel])) == seen_along(context, pixel, length)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 999), st.integers(6, 24), st.integers(6, 24), st.none() | tilings, st.sampled_from([1, 3, 5]))
+def test_shares_and_distances_are_brute_force_s(seed, rows, cols, tiles, window):
+    side = np.random.default_rng(seed).choice(3, (rows, cols), p=[0.5, 0.05, 0.45])
+    side[0, 0], side[-1, -1] = 1, 2
+    draw = Draw.of(side == 1, side == 2)
+    contexts = {Context(window), Context(1, tiles)}
+    train, test = np.argwhere(draw.train), np.argwhere(draw.test)
+    seen = [
+        any(
+            {(r, c) for r, c in train.tolist()}
+            & {(r, c) for r in seen_along(one, row, rows) for c in seen_along(one, col, cols)}
+            for one in contexts
+        )
+        for row, col in test.tolist()
+    ]
+    distances = cdist(test, train).min(axis=1)
+    found = leakage(draw, contexts)
+    assert found.seen == pytest.approx(np.mean(seen))
+    assert found.median_px == pytest.approx(np.median(distances))
+    assert found.least_px == pytest.approx(distances.min())
+
+
+TILES = {"tile": 32, "context": 8}
+WAYS = [
+    ("mid_block", TILES),
+    ("up_blocks.2", TILES),
+    ("up_blocks.0", {**TILES, "stitch": "mean"}),
+    ("up_blocks.2", {**TILES, "stitch": "hann", "origin": (-20, -12), "padding": "zero"}),
+    ("up_blocks.0", {**TILES, "origin": (-12, -16)}),
+    ("up_blocks.2", {**TILES, "padding": "zero"}),
+    ("up_blocks.0", {"stitch": "whole"}),
+]
+
+
+@pytest.mark.parametrize(("layer", "tiling"), WAYS, ids=["-".join(map(str, [a, *b.values()])) for a, b in WAYS])
+def test_the_model_changes_a_pixel_exactly_where_its_context_holds_it(scene, backbone_folder, tmp_path, layer, tiling):
+    # Two pixels change places, so that all that is fitted on the scene stays as it is.
+    places = [(3, 40), (70, 9)]
+    cube = scene.cube.copy()
+    cube[places[0]], cube[places[1]] = scene.cube[places[1]], scene.cube[places[0]]
+    options = {"backbone": backbone_folder, "timesteps": [0], "layers": [layer], **tiling}
+    one = hsifeat.extract(scene, **options, dtype="float32", out=tmp_path / "one.zarr")
+    other = hsifeat.extract(
+        dataclasses.replace(scene, cube=cube), **options, dtype="float32", out=tmp_path / "other.zarr"
+    )
+    one, other = hsifeat.open_features(tmp_path / "one.zarr"), hsifeat.open_features(tmp_path / "other.zarr")
+    rows, cols = (axis.ravel() for axis in np.indices((75, 53)))
+    changed = (one.sample(rows, cols) != other.sample(rows, cols)).any(axis=1)
+    (context,) = contexts_of(one, make_layout(one, spectra=False))
+    (top, bottom), (left, right) = context.span(rows, 75), context.span(cols, 53, axis=1)
+    claimed = np.zeros(len(rows), bool)
+    for row, col in places:
+        claimed |= (top <= row) & (row < bottom) & (left <= col) & (col < right)
+    np.testing.assert_array_equal(changed, claimed)
+    assert claimed.all() if "stitch" in tiling and tiling["stitch"] == "whole" else 0.1 < claimed.mean() < 0.9
+
+
+def test_contexts_of_a_table(features):
+    layout = make_layout(features, window=5, planes=["t0/*"])
+    tiles = {Tiles(16, 8, stride) for stride in (1, 2, 4)}
+    assert contexts_of(features, layout) == {Context(1), Context(5), *(Context(1, one) for one in tiles)}
+    assert sorted(str(one) for one in {Context(1), Context(5), Context(3, Tiles(16, 8))}) == [
+        "32x32 px tile of a 3x3 px window", "5x5 px window", "its own pixel",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def published(data_folder):
+    import rasterio
+
+    folder = data_folder / "indian_pines_official_split"
+    with pytest.warns(rasterio.errors.NotGeoreferencedWarning):
+        return {
+            name: Labels(name, rasterio.open(folder / f"Hong_Indian{code}123_temp123.tif").read(1))
+            for name, code in (("train", "TR"), ("test", "TE"))
+        }
+
+
+def test_the_published_split_of_indian_pines_leaks(published):
+    draw = parse_split("official", published).draw(both_sides(published), 0)
+    assert (draw.train.sum(), draw.test.sum(), draw.left_out, draw.notes) == (695, 9671, (), ())
+    alone = leakage(draw, {Context(1)})
+    assert (alone.seen, round(alone.median_px, 1)) == (0, 2.2)
+    assert leakage(draw, {Context(1, Tiles(32, 16))}).seen == 1
+    assert "the features of 0.0% of the test pixels saw a training pixel; the nearest one is 2.2 px away" in str(alone)
+
+
+def test_the_published_split_has_a_class_order_of_its_own(published):
+    truth = hsifeat.open_scene("indian-pines").labels["ground-truth"]
+    with pytest.raises(
+        SplitError, match=r"train has class numbers, and \d+ of its 695 pixels disagree with the labels"
+    ):
+        parse_split("official", published).draw(truth, 0)
+
+
+@pytest.fixture
+def split():
+    labels = Labels("fields", np.repeat(np.repeat([[1, 0], [2, 1], [1, 2]], 10, axis=0), 15, axis=1))
+    return parse_split("blocks:5+2:0.3").draw(labels, 0), labels
+
+
+def test_the_sides_of_a_draw(split):
+    draw, labels = split
+    sides = draw_sides(draw, labels)
+    assert ((sides == 0) == (labels.classes == 0)).all()
+    assert ((sides == 1) == draw.train).all() and ((sides == 2) == draw.test).all()
+    assert (sides == 3).sum() == (labels.classes != 0).sum() - draw.train.sum() - draw.test.sum() > 0
+
+
+def test_the_picture_shows_every_kind_of_pixel_and_a_legend(split, tmp_path):
+    from PIL import Image
+
+    draw, labels = split
+    write_split_picture(tmp_path / "split.png", draw, labels, "blocks:5+2:0.3 $x$")
+    shown = np.asarray(Image.open(tmp_path / "split.png").convert("RGB")).astype(int)
+    sides = draw_sides(draw, labels)
+    for side, colour in COLOURS.items():
+        here = (shown == [int(colour[i : i + 2], 16) for i in (1, 3, 5)]).all(axis=2)
+        # The picture is 30 x 30 px at 35 dots each; the rest is a patch of the legend.
+        assert here.sum() == pytest.approx((sides == side).sum() * 35**2, rel=0.06, abs=900)
+        assert here.any()
+    with pytest.raises(SplitError, match=r"written as \.png; found 'split\.pdf'"):
+        write_split_picture(tmp_path / "split.pdf", draw, labels)
+
+
+# Machado, Oliveira, Fernandes 2009: how a dichromat sees linear RGB.
+DICHROMATS = {
+    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+    "grey": [[0.2126, 0.7152, 0.0722]] * 3,
+    "all": np.eye(3),
+}
+
+
+@pytest.mark.parametrize("eyes", DICHROMATS)
+def test_the_colours_stay_apart_for_every_eye(eyes):
+    def lab(colour):
+        srgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+        linear = np.clip(np.array(DICHROMATS[eyes]) @ linear, 0, 1)
+        xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ linear
+        ratio = xyz / [0.9505, 1, 1.089]
+        f = np.where(ratio > 216 / 24389, np.cbrt(ratio), (24389 / 27 * ratio + 16) / 116)
+        return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+    colours = [lab(COLOURS[side]) for side in NAMES]
+    apart = [np.linalg.norm(a - b) for i, a in enumerate(colours) for b in colours[:i]]
+    assert min(apart) > (12 if eyes == "grey" else 20), "CIE76 differences; 2.3 is just noticeable"
+
+
+def test_fit_says_what_a_split_leaks_and_shows_a_disjoint_one_beside_a_random_one(features):
+    from classifiers.fit import fit_model
+
+    model = fit_model(features, "svm", inputs="spectra+window", split="random:0.2")
+    said = model.lines()
+    assert said[0].startswith("random:0.2: OA ")
+    table = PixelTable.from_store(features, planes=[])
+    draw = parse_split("random:0.2").draw(table.labels, 0)
+    near = np.abs(np.argwhere(draw.test)[:, None] - np.argwhere(draw.train)).max(axis=2).min(axis=1) <= 2
+    assert model.trial.leakage.seen == pytest.approx(near.mean())
+    assert f"leakage: the features of {near.mean():.1%} of the test pixels" in said[1]
+    assert "(context: 5x5 px window and its own pixel)" in said[1]
+    assert any(line.startswith("blocks:12+4:0.1: OA ") for line in said)
+    assert model.beside.train_pixels <= model.trial.train_pixels == model.train_pixels
+    disjoint = fit_model(features, "svm", inputs="spectra", split="blocks:9+1:0.3")
+    assert disjoint.beside is None
+    assert sum("OA" in line for line in disjoint.lines()) == 1
+    assert fit_model(features, "svm", inputs="spectra").lines() == []
+
+
+def test_fit_says_where_no_disjoint_split_can_stand_beside(features, monkeypatch):
+    from classifiers import evaluate as trials
+    from classifiers.fit import fit_model
+
+    monkeypatch.setattr(trials, "DISJOINT", "blocks:99+4:0.1")
+    model = fit_model(features, "svm", inputs="spectra", split="per-class:9")
+    assert model.beside is None
+    assert "the labels can't be split by blocks:12+4:0.1" in model.lines()[-1]

@@ -1,0 +1,64 @@
+"""`hsifeat timesteps`, and `extract --timesteps auto:N`, as a person types them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.small import small_cube
+
+HSIFEAT = Path(sys.executable).with_name("hsifeat")
+
+
+@pytest.fixture
+def hsifeat(tmp_path):
+    import numpy as np
+
+    np.save(tmp_path / "scene.npy", small_cube(40, 36, 6))
+
+    def run(*arguments, status=0):
+        environment = {**os.environ, "HSIFEAT_CACHE": str(tmp_path / "cache"), "COLUMNS": "300"}
+        ended = subprocess.run(
+            [HSIFEAT, *map(str, arguments)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == status, ended.stderr
+        assert "Traceback" not in ended.stderr
+        return ended
+
+    return run
+
+
+def test_json_and_picture(hsifeat, tmp_path):
+    ended = hsifeat("timesteps", "scene.npy", "--timesteps", "0,100,500,900", "--budget", 2, "--out", "t.png", "--json")
+    found = json.loads(ended.stdout)
+    assert found["timesteps"] == [0, 100, 500, 900] and len(found["proposal"]) == 2
+    assert len(found["similarity"]) == len(found["neighbours"]) == 4
+    assert found["intervals"][0][0] == 0 and found["intervals"][-1][1] == 900 and len(found["intervals"]) == 3
+    assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")
+    assert "optimal denoiser" in ended.stderr and "512/512" in ended.stderr
+
+
+def test_what_is_proposed_is_what_extract_takes(hsifeat, backbone_folder):
+    seen = ["scene.npy", "--backbone", backbone_folder]
+    ended = hsifeat("timesteps", *seen, "--timesteps", "0,250,500,750", "--budget", 2)
+    (line,) = [line for line in ended.stdout.splitlines() if line.startswith("worth caching: --timesteps ")]
+    proposed = line.split()[-1]
+    assert "angles in channels; of the mean of all pixels" in ended.stdout
+    dry = hsifeat("extract", *seen, "--timesteps", "auto:2", "--noise", "inversion:4", "--dry-run")
+    assert f"auto:2 takes the timesteps {proposed.replace(',', ', ')}" in dry.stderr
+    assert all(f"t{t}/mid_block" in dry.stdout for t in proposed.split(","))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        pytest.param(["timesteps", "scene.npy", "--out", "a.pdf"], 1, "is a .png; found 'a.pdf'", id="suffix"),
+        pytest.param(["timesteps", "scene.npy", "--timesteps", "a"], 2, "takes whole numbers from 0", id="number"),
+        pytest.param(["extract", "scene.npy", "--timesteps", "auto"], 1, "auto:N, such as auto:5; found 'auto'", id="auto"),
+    ],
+)  # fmt: skip
+def test_wrong_input_has_one_clear_message(hsifeat, arguments, status, message):
+    assert message in " ".join(hsifeat(*arguments, status=status).stderr.split()).replace("│ ", "")

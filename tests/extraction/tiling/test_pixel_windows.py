@@ -1,0 +1,287 @@
+"""Windows around listed pixels against the plain way: np.pad, one forward a window, torch's interpolation, centre, mean."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from diffusers import DDPMScheduler, UNet2DModel
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import hsifeat
+from hsifeat.backbones.unet2d import UNet2DBackbone
+from hsifeat.errors import HsifeatError
+from hsifeat.extraction.noise.noise_field import noise_field
+from hsifeat.extraction.prepare import prepare
+from hsifeat.extraction.tiling.pixel_list import Pixels
+from hsifeat.extraction.tiling.pixel_windows import PixelWindows, centre_and_mean
+from hsifeat.projection import fit_projection
+from hsifeat.scenes import Labels, Scene
+from hsifeat.store.store import Store
+from hsifeat.types import PlaneId, Window
+from tests.helpers.small import save_latent, small_cube
+
+# Corners, edges, neighbours, and one in the middle, which lies alone.
+ROWS = np.array([0, 0, 0, 1, 37, 37, 74, 74, 74])
+COLS = np.array([0, 1, 52, 0, 20, 21, 0, 30, 52])
+LAYERS = {"mid_block": 4, "up_blocks.0": 2, "up_blocks.2": 1}
+
+
+def table_of(store, t, layer):
+    return np.asarray(store.plane(PlaneId(t, layer))[:])
+
+
+def plainly(scene, folder, rows, cols, t, layer, side, padding, noise, seed=0, draws=1):
+    """The oracle: (n, 2, channels), one window after the other; nothing of ours but the projection and the noise field."""
+    network = UNet2DModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False).eval()
+    scheduler = DDPMScheduler.from_pretrained(folder / "scheduler")
+    taken = {}
+    network.get_submodule(layer).register_forward_hook(
+        lambda _m, _i, out: taken.update(out=out[0] if isinstance(out, tuple) else out)
+    )
+    image = fit_projection("rgb", scene).apply(scene.cube)
+    how = {"mode": "reflect"} if padding == "reflect" else {"mode": "constant", "constant_values": -1}
+    image = np.pad(image, ((side, side), (side, side), (0, 0)), **how)
+    generator = torch.Generator().manual_seed(seed)
+    shared = [torch.randn((1, 3, side, side), generator=generator) for _ in range(draws)]
+    found = []
+    for row, col in zip(rows, cols, strict=True):
+        top, left = row - side // 2, col - side // 2
+        clean = torch.tensor(image[top + side : top + 2 * side, left + side : left + 2 * side].transpose(2, 0, 1)[None])
+        maps = []
+        for draw in range(draws):
+            noised = clean
+            if noise != "none":
+                window = Window(int(top), int(left), side, side)
+                eps = shared[draw] if noise == "shared" else torch.tensor(noise_field(window, 3, seed, draw)[None])
+                noised = scheduler.add_noise(clean, eps, torch.tensor([t]))
+            with torch.no_grad():
+                network(noised, t)
+            maps.append(taken["out"])
+        large = F.interpolate(sum(maps) / draws, (side, side), mode="bilinear", align_corners=False)[0]
+        found.append([large[:, side // 2, side // 2].numpy(), large.mean(dim=(1, 2)).numpy()])
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    ("side", "padding", "noise", "draws"),
+    [
+        pytest.param(16, "zero", "shared", 1, id="as-mtmsd"),
+        pytest.param(12, "reflect", "field", 1, id="field"),
+        pytest.param(16, "zero", "field", 2, id="two-draws"),
+        pytest.param(16, "reflect", "none", 1, id="no-noise"),
+    ],
+)
+def test_values_equal_the_plain_way(scene, backbone_folder, tmp_path, side, padding, noise, draws):
+    store = hsifeat.extract(
+        scene, backbone=backbone_folder, timesteps=[0, 300], layers=list(LAYERS), pixels=(ROWS, COLS), tile=side,
+        padding=padding, noise=noise, draws=draws, seed=3, dtype="float32", batch=4, out=tmp_path / "s.zarr",
+    )  # fmt: skip
+    assert [(p.id.layer, p.stride) for p in store.planes[:3]] == list(LAYERS.items())
+    for t, layer in itertools.product((0, 300), LAYERS):
+        wanted = plainly(scene, backbone_folder, ROWS, COLS, t, layer, side, padding, noise, 3, draws)
+        # A batch of one and one of four differ by some 6e-6 in float32: convolutions sum in another order.
+        np.testing.assert_allclose(table_of(store, t, layer), wanted, rtol=1e-4, atol=2e-5)
+
+
+def test_what_is_stored_is_rounded_once(scene, backbone_folder, tmp_path):
+    options = {"backbone": backbone_folder, "timesteps": [300], "pixels": (ROWS, COLS), "tile": 16}
+    precise = hsifeat.extract(scene, **options, dtype="float32", out=tmp_path / "f32.zarr")
+    half = hsifeat.extract(scene, **options, out=tmp_path / "f16.zarr")
+    for plane in precise.planes:
+        values = np.asarray(precise.plane(plane.id)[:])
+        found = np.asarray(half.plane(plane.id)[:])
+        assert found.dtype == np.float16 and found.shape == (9, 2, plane.channels)
+        np.testing.assert_array_equal(found, values.astype(np.float16))
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 3), st.integers(1, 12), st.integers(1, 6), st.integers(0, 99))
+def test_kept_of_a_map_is_what_torch_s_interpolation_gives(count, cells, stride, seed):
+    side = cells * stride
+    maps = torch.randn((count, 5, cells, cells), generator=torch.Generator().manual_seed(seed))
+    large = F.interpolate(maps.double(), (side, side), mode="bilinear", align_corners=False)
+    wanted = torch.stack([large[:, :, side // 2, side // 2], large.mean(dim=(2, 3))], dim=1)
+    np.testing.assert_allclose(centre_and_mean(maps, side), wanted, atol=1e-6)
+
+
+@given(st.sets(st.tuples(st.integers(0, 40), st.integers(0, 30)), min_size=1), st.integers(1, 20), st.integers(0, 5))
+def test_every_window_has_its_pixel_at_its_centre(places, side, first):
+    rows, cols = np.array(sorted(places)).T
+    windows = PixelWindows(Pixels(rows, cols), side)
+    part = Window(min(first, len(rows) - 1), 0, len(rows) - min(first, len(rows) - 1), 2)
+    seen = windows.seen(part, np.ones((41, 31), bool))
+    image = np.pad(np.arange(41 * 31).reshape(41, 31), side, constant_values=-1)
+    assert windows.count(part, np.ones((41, 31), bool)) == len(seen) == part.rows
+    for window, row, col in zip(seen, rows[part.row :], cols[part.row :], strict=True):
+        cut = image[window.row + side : window.row + 2 * side, window.col + side : window.col + 2 * side]
+        assert cut.shape == (side, side) and cut[side // 2, side // 2] == row * 31 + col
+
+
+def test_units_are_runs_of_the_list(scene, backbone_folder, tmp_path, monkeypatch):
+    """Whatever the units, the values are the same up to the rounding of other batches."""
+    options = {
+        "backbone": backbone_folder,
+        "timesteps": [300],
+        "layers": ["up_blocks.0"],
+        "tile": 16,
+        "dtype": "float32",
+    }
+    one = hsifeat.extract(scene, **options, pixels=(ROWS, COLS), out=tmp_path / "one.zarr")
+    monkeypatch.setattr("hsifeat.extraction.tiling.pixel_windows._UNIT_PIXELS", 4)
+    many = hsifeat.extract(scene, **options, pixels=(ROWS, COLS), out=tmp_path / "many.zarr")
+    assert [(u.index, u.window.rows) for u in many.units] == [((0, 0), 4), ((1, 0), 4), ((2, 0), 1)]
+    assert len(one.units) == 1 and one.key == many.key
+    np.testing.assert_allclose(
+        table_of(many, 300, "up_blocks.0"), table_of(one, 300, "up_blocks.0"), rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.fixture
+def forwards(monkeypatch):
+    """Count the forwards of this process as (t, windows)."""
+    counted = []
+    plain = UNet2DBackbone.forward_to
+
+    def counting(self, images, t, layers):
+        counted.append((t, len(images)))
+        return plain(self, images, t, layers)
+
+    monkeypatch.setattr(UNet2DBackbone, "forward_to", counting)
+    return counted
+
+
+def test_only_what_is_new_is_computed(scene, backbone_folder, tmp_path, forwards):
+    options = {"backbone": backbone_folder, "tile": 16, "pixels": (ROWS, COLS), "out": tmp_path / "s.zarr", "batch": 4}
+    hsifeat.extract(scene, timesteps=[300], layers=["up_blocks.0"], **options)
+    assert forwards == [(300, 4), (300, 4), (300, 1)]
+    forwards.clear()
+    store = hsifeat.extract(scene, timesteps=[0, 300], layers=["up_blocks.0", "mid_block"], **options)
+    assert [t for t, _ in forwards] == [0, 0, 0, 300, 300, 300]
+    whole = hsifeat.extract(
+        scene, timesteps=[0, 300], layers=["mid_block", "up_blocks.0"], **(options | {"out": tmp_path / "whole.zarr"})
+    )
+    for plane in whole.planes:
+        np.testing.assert_array_equal(np.asarray(store.plane(plane.id)[:]), np.asarray(whole.plane(plane.id)[:]))
+    forwards.clear()
+    hsifeat.extract(scene, timesteps=[0, 300], layers=["mid_block"], **options)
+    assert forwards == []
+
+
+def test_the_same_pixels_have_the_same_key(scene, backbone_folder, tmp_path):
+    """However they are given: in any order, twice, as pairs, as a label map."""
+
+    def key(pixels):
+        job = prepare(scene, backbone=backbone_folder, tile=16, pixels=pixels, out=tmp_path / "none.zarr")
+        assert job.plan.tiles == 9
+        return job.recipe.key
+
+    classes = np.zeros((75, 53), np.uint8)
+    classes[ROWS, COLS] = np.arange(1, 10)
+    order = np.random.default_rng(0).permutation(9)
+    pairs = np.column_stack([ROWS, COLS])
+    keys = {
+        key((ROWS, COLS)), key((ROWS[order].tolist(), COLS[order])), key(pairs), key(np.vstack([pairs, pairs[:3]])),
+        key([[int(r), int(c)] for r, c in pairs]), key(Labels("mine", classes)),
+    }  # fmt: skip
+    assert len(keys) == 1
+    other = prepare(scene, backbone=backbone_folder, tile=16, pixels=pairs[:8], out=tmp_path / "none.zarr").recipe
+    assert other.key not in keys
+
+
+def test_labelled_pixels_that_hold_nothing_are_left_out(scene, backbone_folder, tmp_path):
+    cube = scene.cube.copy()
+    cube[:20] = 0
+    holed = Scene("holed", cube, scene.wavelengths_nm, scene.labels)
+    job = prepare(holed, backbone=backbone_folder, tile=16, pixels="fields", out=tmp_path / "s.zarr")
+    assert job.plan.tiles == np.count_nonzero(scene.labels["fields"].classes[20:])
+    with pytest.raises(HsifeatError, match=r"pixel \(3, 4\) of holed holds nothing: name valid pixels only"):
+        prepare(holed, backbone=backbone_folder, tile=16, pixels=([30, 3], [7, 4]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"context": 4}, "context, stitch and origin play no part where each pixel has a window: leave them out"),
+        ({"stitch": "hann"}, "context, stitch and origin play no part"),
+        ({"origin": (0, 0)}, "context, stitch and origin play no part"),
+        ({"tile": 18}, "a window of 18 px must be a multiple of 4, the coarsest stride"),
+        ({"tile": 0}, "a window of 0 px must be a multiple of 4"),
+        ({"pixels": "roads"}, "small has no labels 'roads' whose pixels could be taken.*fields"),
+        ({"pixels": Labels("none", np.zeros((75, 53), np.uint8))}, "the labels 'none' have no labelled pixel"),
+        ({"pixels": Labels("off", np.ones((3, 3), np.uint8))}, "off"),
+        ({"pixels": ([75], [0])}, r"pixel \(75, 0\) lies outside the scene of 75 x 53"),
+        ({"pixels": ([0], [-1])}, r"pixel \(0, -1\) lies outside"),
+        ({"pixels": ([0, 1], [1])}, "found rows and columns of different lengths"),
+        ({"pixels": ([], [])}, "no pixel asked for"),
+        ({"pixels": np.zeros((4, 3), int)}, r"an \(n, 2\) array of whole numbers; found int64 of shape \(4, 3\)"),
+        ({"pixels": np.ones((4, 2))}, "found float64 of shape"),
+        ({"pixels": np.array([["a", "b"]])}, "found <U1 of shape"),
+        ({"stitch": "window", "pixels": None}, "unknown stitching 'window'"),
+    ],
+)
+def test_wrong_requests_leave_nothing(scene, backbone_folder, tmp_path, options, message):
+    wanted = {"tile": 16, "pixels": "fields", **options}
+    with pytest.raises(HsifeatError, match=message) as raised:
+        hsifeat.extract(scene, backbone=backbone_folder, **wanted, out=tmp_path / "s.zarr")
+    assert "\n" not in str(raised.value) and list(tmp_path.iterdir()) == []
+
+
+def test_windows_of_a_latent_model_begin_with_its_cells_or_share_no_field(scene, tmp_path):
+    save_latent(tmp_path / "latent")
+    options = {"backbone": tmp_path / "latent", "pixels": (ROWS[:3], COLS[:3]), "timesteps": [100], "upsample": 1}
+    options |= {"layers": ["up_blocks.1"], "tile": 64}
+    with pytest.raises(
+        HsifeatError, match="noises cells of 8 px, and windows begin at any pixel.*--noise shared or none"
+    ):
+        hsifeat.extract(scene, **options, out=tmp_path / "s.zarr")
+    store = hsifeat.extract(scene, **options, noise="shared", out=tmp_path / "s.zarr")
+    assert store.planes[0].stride > 1 and np.isfinite(table_of(store, 100, "up_blocks.1")).all()
+
+
+def test_another_scene_like_this_one_names_its_own_pixels(scene, backbone_folder, tmp_path):
+    options = {"backbone": backbone_folder, "timesteps": [5], "layers": ["mid_block"], "noise": "shared"}
+    first = hsifeat.extract(scene, **options, pixels=(ROWS, COLS), tile=16, padding="zero", out=tmp_path / "a.zarr")
+    again = prepare(scene, like=first, out=tmp_path / "a.zarr")
+    assert again.recipe.key == first.key and again.plan.passes == 0
+    other = replace(scene, name="other", cube=small_cube(seed=5))
+    with pytest.raises(HsifeatError, match="windows around pixels of its own scene: name those of other with --pixels"):
+        prepare(other, like=first, out=tmp_path / "b.zarr")
+    second = hsifeat.extract(other, like=first, pixels="fields", out=tmp_path / "b.zarr")
+    changed = {"scene", "pixels.count", "pixels.digest"}
+    assert {
+        name for name, _, _ in hsifeat.store.recipe.differences(first.manifest.recipe, second.manifest.recipe)
+    } == changed
+    assert hsifeat.Features(first).differences(second.manifest.recipe) == []
+
+
+def test_a_dense_store_and_one_of_windows_are_never_mixed(scene, backbone_folder, tmp_path):
+    options = {"backbone": backbone_folder, "timesteps": [5], "layers": ["mid_block"], "tile": 16}
+    hsifeat.extract(scene, **options, context=4, out=tmp_path / "s.zarr")
+    with pytest.raises(HsifeatError, match="holds planes of another recipe"):
+        hsifeat.extract(scene, **options, pixels="fields", out=tmp_path / "s.zarr")
+    like = hsifeat.extract(scene, like=tmp_path / "s.zarr", pixels=(ROWS, COLS), out=tmp_path / "w.zarr")
+    assert like.manifest.recipe["tiling"] == {
+        "tile_px": 16, "context_px": 0, "stitch": "window", "padding": "reflect"
+    }  # fmt: skip
+    assert Store.open(tmp_path / "s.zarr").pixels is None
+
+
+def test_a_field_over_scattered_windows_is_drawn_for_each(scene, backbone_folder, tmp_path, monkeypatch):
+    """So that memory does not grow with the scene: no window of noise is larger than one that the model sees."""
+    drawn = []
+
+    def drawing(window, channels, seed, draw=0):
+        drawn.append(window)
+        return noise_field(window, channels, seed, draw)
+
+    monkeypatch.setattr("hsifeat.extraction.noise.policies.noise_field", drawing)
+    options = {"backbone": backbone_folder, "timesteps": [5], "layers": ["mid_block"], "tile": 16}
+    hsifeat.extract(scene, **options, pixels=([0, 74], [0, 52]), out=tmp_path / "far.zarr")
+    assert [(w.rows, w.cols) for w in drawn] == [(16, 16)] * 2
+    drawn.clear()
+    hsifeat.extract(scene, **options, pixels=([30, 31], [20, 20]), out=tmp_path / "near.zarr")
+    assert [(w.rows, w.cols) for w in drawn] == [(17, 16)]

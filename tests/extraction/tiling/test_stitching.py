@@ -1,0 +1,227 @@
+"""Blends, padding, origins and the whole scene at once against the plain way: every tile's map, weighted in numpy."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDPMScheduler, UNet2DModel
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hsifeat
+from hsifeat.errors import HsifeatError
+from hsifeat.extraction.noise.noise_field import noise_field
+from hsifeat.extraction.prepare import prepare
+from hsifeat.extraction.repair import repair, verify
+from hsifeat.extraction.tiling.stitching import new_block
+from hsifeat.extraction.tiling.tiles import cut
+from hsifeat.projection import fit_projection
+from hsifeat.scenes import Scene
+from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.location import as_location
+from hsifeat.store.store import Store
+from hsifeat.types import PlaneId, Window, windows
+
+LAYER, STRIDE = "up_blocks.0", 2
+OPTIONS = {"timesteps": [300], "layers": [LAYER], "dtype": "float32"}
+
+
+def found_in(store):
+    return np.asarray(store.plane(PlaneId(300, LAYER))[:])
+
+
+@pytest.fixture(scope="module")
+def network(backbone_folder):
+    return UNet2DModel.from_pretrained(backbone_folder / "unet", low_cpu_mem_usage=False).eval()
+
+
+def tap(network, scheduler, clean, noise):
+    taken = {}
+    hook = network.get_submodule(LAYER).register_forward_hook(lambda _m, _i, out: taken.update(out=out))
+    with torch.no_grad():
+        network(scheduler.add_noise(*(torch.tensor(x[None].copy()) for x in (clean, noise)), torch.tensor([300])), 300)
+    hook.remove()
+    return taken["out"][0].permute(1, 2, 0).numpy()
+
+
+def blended(scene, folder, network, window, starts, tile, mode):
+    """Every tile of a grid, one after the other, over an image padded by a tile on all sides."""
+    scheduler = DDPMScheduler.from_pretrained(folder / "scheduler")
+    channels = fit_projection("rgb", scene).apply(scene.cube)
+    beyond = {"reflect": {"mode": "reflect"}, "zero": {"constant_values": -1}}[mode]
+    image = np.pad(channels, ((tile, tile), (tile, tile), (0, 0)), **beyond).transpose(2, 0, 1)
+    cells = tile // STRIDE
+    sums = np.zeros((3 * tile + scene.rows, 3 * tile + scene.cols, 16))
+    weights = np.zeros((*sums.shape[:2], 1))
+    for row in starts[0]:
+        for col in starts[1]:
+            clean = image[:, row + tile : row + 2 * tile, col + tile : col + 2 * tile]
+            maps = tap(network, scheduler, clean, noise_field(Window(row, col, tile, tile), 3, 0))
+            top, left = (row + tile) // STRIDE, (col + tile) // STRIDE
+            sums[top : top + cells, left : left + cells] += np.outer(window, window)[..., None] * maps
+            weights[top : top + cells, left : left + cells] += np.outer(window, window)[..., None]
+    down, across = -(-scene.rows // STRIDE), -(-scene.cols // STRIDE)
+    edge = tile // STRIDE
+    part = np.s_[edge : edge + down, edge : edge + across]
+    return sums[part] / weights[part]
+
+
+@pytest.mark.parametrize("stitch", ["mean", "hann"])
+def test_blends_equal_the_plain_way(scene, backbone_folder, network, tmp_path, stitch):
+    window = np.ones(16) if stitch == "mean" else np.hanning(2 * 16 + 1)[1::2]
+    store = hsifeat.extract(
+        scene, backbone=backbone_folder, tile=32, context=8, stitch=stitch, out=tmp_path / "s.zarr", **OPTIONS
+    )
+    starts = range(-8, 75 - 16, 16), range(-8, 53 - 16, 16)
+    wanted = blended(scene, backbone_folder, network, window, starts, 32, "reflect")
+    np.testing.assert_allclose(found_in(store), wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_published_windows(scene, backbone_folder, network, tmp_path):
+    """As GeoDiffNet cuts: zeros above and left, windows overlap by half, the mean where it votes."""
+    # 75 x 53 px become 80 x 64; at stride 2 windows begin an even number of pixels before the scene.
+    origin = (75 - 80 + 1, 53 - 64 + 1)
+    store = hsifeat.extract(
+        scene, backbone=backbone_folder, tile=32, context=8, stitch="mean", padding="zero", origin=origin,
+        out=tmp_path / "s.zarr", **OPTIONS,
+    )  # fmt: skip
+    starts = range(-4, 75 - 16, 16), range(-10, 53 - 16, 16)
+    assert (len(starts[0]), len(starts[1])) == (4, 3)
+    wanted = blended(scene, backbone_folder, network, np.ones(16), starts, 32, "zero")
+    np.testing.assert_allclose(found_in(store), wanted, rtol=1e-3, atol=1e-4)
+    like = prepare(scene, like=Store.open(store.location), out=tmp_path / "new.zarr")
+    assert like.recipe.key == store.key and like.plan.tiles == 12
+
+
+@pytest.mark.parametrize(
+    ("shape", "origin", "layer", "tiles", "passes"),
+    [
+        ((332, 485), (-20, -26), "up_blocks.0", 150, 150),
+        ((1723, 476), (-5, -4), "up_blocks.2", 742, (53 + 3 * 2) * 14),
+    ],
+)
+def test_passes_over_the_published_scenes(backbone_folder, shape, origin, layer, tiles, passes):
+    """Two windows lie over each border of units (of 512 px); they are run for both."""
+    scene = Scene("large", np.random.default_rng(0).integers(1, 255, (*shape, 3), np.uint8))
+    job = prepare(
+        scene, backbone=backbone_folder, tile=64, context=16, stitch="mean", padding="zero", origin=origin,
+        **{**OPTIONS, "layers": [layer]},
+    )  # fmt: skip
+    assert (job.plan.tiles, job.plan.passes) == (tiles, passes)
+
+
+def test_the_whole_scene_in_one_forward(scene, backbone_folder, network, tmp_path):
+    store = hsifeat.extract(scene, backbone=backbone_folder, stitch="whole", out=tmp_path / "s.zarr", **OPTIONS)
+    image = fit_projection("rgb", scene).apply(scene.cube)
+    clean = np.pad(image, ((0, 1), (0, 3), (0, 0)), mode="reflect").transpose(2, 0, 1)
+    scheduler = DDPMScheduler.from_pretrained(backbone_folder / "scheduler")
+    wanted = tap(network, scheduler, clean, noise_field(Window(0, 0, 76, 56), 3, 0))[:38, :27]
+    np.testing.assert_allclose(found_in(store), wanted, rtol=1e-3, atol=1e-4)
+    assert len(store.units) == 1
+    like = prepare(scene, like=Store.open(store.location), out=tmp_path / "new.zarr")
+    assert like.recipe.key == store.key and like.plan.passes == 1
+
+
+@pytest.mark.parametrize("stitch", ["core", "hann"])
+def test_units_play_no_part(scene, backbone_folder, tmp_path, monkeypatch, stitch):
+    options = {"backbone": backbone_folder, "tile": 32, "context": 8, "stitch": stitch, **OPTIONS}
+    large = hsifeat.extract(scene, out=tmp_path / "large.zarr", **options)
+    for name in ("_UNIT_PX", "_BLENDED_UNIT_PX"):
+        monkeypatch.setattr(f"hsifeat.extraction.plan.{name}", 32)
+    # Begun in the middle of a tile too.
+    small = hsifeat.extract(scene, out=tmp_path / "small.zarr", **options)
+    assert len(small.units) == 6 and small.key == large.key
+    # Other units make other batches, in which a tile moves by some 1e-6.
+    np.testing.assert_allclose(found_in(small), found_in(large), rtol=1e-4, atol=1e-5)
+
+
+def test_an_origin_may_cut_cores_at_borders_of_units(scene, backbone_folder, tmp_path, monkeypatch):
+    options = {"backbone": backbone_folder, "tile": 32, "context": 8, "origin": (-12, -20), **OPTIONS}
+    large = hsifeat.extract(scene, out=tmp_path / "large.zarr", **options)
+    monkeypatch.setattr("hsifeat.extraction.plan._UNIT_PX", 32)
+    small = hsifeat.extract(scene, out=tmp_path / "small.zarr", **options)
+    assert len(small.units) == 6
+    np.testing.assert_allclose(found_in(small), found_in(large), rtol=1e-4, atol=1e-5)
+
+
+@given(
+    st.sampled_from(["mean", "hann"]), st.integers(1, 6), st.integers(0, 4), st.sampled_from([1, 2]), st.integers(1, 40),
+    st.integers(1, 40), st.integers(1, 12), st.data(),
+)  # fmt: skip
+def test_a_blend_of_equal_maps_is_that_map(stitch, core, context, stride, rows, cols, unit, data):
+    """Whatever the grid: tiles cut from one map, blended unit by unit, give it back; what no tile was added to holds 0."""
+    core, context, unit = core * stride, context * stride, unit * stride
+    tile = core + 2 * context
+    first = tuple(-stride * data.draw(st.integers(0, tile // stride - 1)) for _ in range(2))
+    tiling = cut((rows, cols), tile_px=tile, context_px=context, multiple=stride, stitch=stitch, origin=first)
+    rng = np.random.default_rng(0)
+    size = 60 // stride
+    field = rng.normal(size=(2, (rows + 120) // stride + 1, (cols + 120) // stride + 1)).astype(np.float32)
+    plane = PlaneSpec(PlaneId(0, "x"), stride, 2, "float32")
+    skipped = data.draw(st.booleans())
+    for window in windows(rows, cols, unit):
+        block = new_block(plane, tiling, window)
+        wanted = np.zeros(plane.cells(window.rows, window.cols), np.float32)
+        for t in tiling.tiles(window):
+            if skipped and (t.row, t.col) == first:
+                continue
+            row, col, side = t.row // stride + size, t.col // stride + size, tile // stride
+            block.add([t], torch.tensor(field[None, :, row : row + side, col : col + side]))
+            top, left = (t.row - window.row) // stride, (t.col - window.col) // stride
+            part = np.s_[max(top, 0) : top + side, max(left, 0) : left + side]
+            inside = np.s_[window.row // stride + size :, window.col // stride + size :]
+            height, width = wanted.shape[:2]
+            wanted[part] = field[:, *inside][:, :height, :width].transpose(1, 2, 0)[part]
+        np.testing.assert_allclose(block.finish(), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("stitch", ["mean", "hann", "whole"])
+def test_tiles_without_a_valid_pixel_cost_nothing(scene, backbone_folder, tmp_path, stitch):
+    cube = scene.cube.copy()
+    cube[:40, :40] = 0
+    holed = Scene("holed", cube)
+    options = {"backbone": backbone_folder, "stitch": stitch, **OPTIONS}
+    if stitch != "whole":
+        options |= {"tile": 32, "context": 8}
+    job = prepare(holed, out=tmp_path / "s.zarr", **options)
+    # Rows begin at -8, 8, 24, 40, 56 and columns at -8, 8, 24: 2 x 2 tiles end before the 40th row and column.
+    assert job.plan.passes == (1 if stitch == "whole" else 5 * 3 - 4)
+    store = hsifeat.extract(holed, out=tmp_path / "s.zarr", **options)
+    values = found_in(store)
+    assert np.isfinite(values).all()
+    if stitch != "whole":
+        assert store.manifest.recipe["tiling"]["masked"] == "zero"
+        assert not values[:12, :12].any() and values[13:, 13:].any(axis=2).all()
+
+
+def test_a_damaged_blend_is_repaired_to_the_bit(scene, backbone_folder, tmp_path):
+    store = hsifeat.extract(
+        scene, backbone=backbone_folder, tile=32, context=8, stitch="hann", noise="shared", padding="zero",
+        origin=(-8, -12), out=tmp_path / "s.zarr", **OPTIONS,
+    )  # fmt: skip
+    before = found_in(store)
+    shard = next((tmp_path / "s.zarr").glob("planes/t*/*/c/0/0/0"))
+    shard.write_bytes(shard.read_bytes()[:-9])
+    location = as_location(tmp_path / "s.zarr")
+    damaged = verify(location)
+    assert damaged.damages
+    assert not repair(location, damaged).damages
+    np.testing.assert_array_equal(found_in(Store.open(location)), before)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stitch": "median"}, "unknown stitching 'median'; allowed: core, mean, hann, whole"),
+        ({"padding": "edge"}, "unknown padding 'edge'; allowed: reflect, zero"),
+        ({"stitch": "whole"}, "tile and context play no part"),
+        ({"stitch": "mean", "origin": (4, 0)}, "leaves the scene's first pixels out"),
+        ({"stitch": "mean", "origin": (-32, 0)}, "lies beyond it"),
+        ({"origin": (-6, -8)}, r"core both lie between -23 and -8"),
+        ({"origin": (-8, -9)}, "cut cells of up_blocks.0 in two.*multiples of that, such as -8,-8"),
+    ],
+)
+def test_wrong_tilings(scene, backbone_folder, options, message):
+    with pytest.raises(HsifeatError, match=message):
+        prepare(scene, backbone=backbone_folder, tile=32, context=8, **OPTIONS, **options)
+    with pytest.raises(HsifeatError, match="an origin plays no part"):
+        prepare(scene, backbone=backbone_folder, stitch="whole", origin=(0, 0), **OPTIONS)

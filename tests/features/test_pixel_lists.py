@@ -1,0 +1,259 @@
+"""A store that lists pixels, as readers see it: values of the raw arrays where there are any, one clear line elsewhere."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hsifeat
+from classifiers import compare
+from classifiers.columns import make_layout
+from classifiers.feature_sets import picks
+from classifiers.fit import fit_model
+from classifiers.predict import map_scene
+from classifiers.splits import contexts_of
+from classifiers.table import PixelTable
+from hsifeat.cache.gc import facts_of, holdings
+from hsifeat.errors import HsifeatError, StoreError
+from hsifeat.extraction.repair import repair, verify
+from hsifeat.features.export import export
+from hsifeat.features.features import open_features
+from hsifeat.scenes import Labels, Scene
+from hsifeat.store.location import as_location
+from hsifeat.types import PlaneId, Window
+from tests.helpers.small import small_labels
+
+SIDE, LAYERS = 8, ("mid_block", "up_blocks.1")
+NAMES = [f"t{t}/{layer}" for t in (0, 300) for layer in LAYERS]
+# Every second line of fields, in three units.
+FEW = small_labels() * (np.indices((75, 53))[0] // 9 % 2 == 0).astype(np.uint8)
+CLASSES = {1: "corn", 2: "wheat", 3: "woods", 4: "grass"}
+
+
+@pytest.fixture(scope="module")
+def path(scene, backbone_folder, tmp_path_factory):
+    location = tmp_path_factory.mktemp("listed") / "listed.zarr"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hsifeat.extraction.extract.catalogue, "enter", lambda *_, **__: None)
+        few = Scene("small", scene.cube, scene.wavelengths_nm, {"few": Labels("few", FEW, CLASSES)})
+        options = {"timesteps": [0, 300], "layers": LAYERS, "pixels": "few", "tile": SIDE}
+        hsifeat.extract(few, backbone=backbone_folder, **options, out=location)
+        # Label maps are added later, too: one of more pixels than the store lists.
+        whole = Scene("small", scene.cube, scene.wavelengths_nm, {"fields": scene.labels["fields"]})
+        hsifeat.extract(whole, like=location, out=location)
+    return location
+
+
+@pytest.fixture
+def listed(path):
+    return open_features(path)
+
+
+@pytest.fixture(scope="module")
+def raw(path):
+    return zarr.open_group(path, mode="r")
+
+
+def test_what_there_is(listed, raw):
+    rows, cols = np.nonzero(FEW)
+    np.testing.assert_array_equal(raw["pixels/rows"][:], rows)
+    np.testing.assert_array_equal(raw["pixels/cols"][:], cols)
+    assert [str(p.id) for p in listed.planes] == NAMES and listed.window_px == SIDE
+    assert raw["planes/t0300/mid_block"].shape == (len(rows), 2, 16)
+    np.testing.assert_array_equal(listed.readable, FEW != 0)
+    assert listed.size_bytes(listed.planes[0]) == raw["planes/t0000/mid_block"].nbytes
+    assert len(listed.store.units) == -(-len(rows) // 512) == 3
+
+
+@given(st.lists(st.integers(0, np.count_nonzero(FEW) - 1), max_size=30), st.sampled_from([None, SIDE]))
+def test_samples_are_the_raw_rows_in_any_order(path, raw, chosen, pool):
+    listed = open_features(path)
+    rows, cols = np.array(np.nonzero(FEW))[:, np.array(chosen, int)]
+    found = listed.sample(rows, cols, pool=pool)
+    wanted = [raw[f"planes/{PlaneId.parse(name).path}"][:][chosen, 0 if pool is None else 1] for name in NAMES]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.concatenate(wanted, axis=1).astype(np.float32))
+
+
+def test_what_is_not_there_is_told_in_one_line(listed, path, tmp_path):
+    only = f"listed holds windows around {np.count_nonzero(FEW)} pixels only"
+    refused = {
+        rf"{only}, not around pixel \(10, 0\): extract the scene without --pixels": lambda: listed.sample(
+            [0, 10], [0, 0]
+        ),
+        "means over windows of 8 px, not of 5 px": lambda: listed.sample([0], [0], pool=5),
+        rf"{only}, so t0/mid_block can't be read as a map": lambda: listed.read(Window(0, 0, 2, 2)),
+        rf"{only}, so t0/mid_block has no neighbourhoods of 3 px": lambda: listed.patches([0], [0], 3),
+        r"not around pixel \(0, 7\)": lambda: export(listed, tmp_path / "all.npy", labels="few", every=True),
+        r"not around pixel \(9, 0\)": lambda: PixelTable.from_store(path, labels="fields"),
+        r"pixel \(75, 0\) lies outside": lambda: listed.sample([75], [0]),
+    }
+    for message, asking in refused.items():
+        with pytest.raises(StoreError, match=message) as raised:
+            asking()
+        assert "\n" not in str(raised.value)
+    assert list(tmp_path.glob("all*")) == []
+
+
+def test_lazy_views_are_the_raw_arrays(listed, raw, tmp_path):
+    values = raw["planes/t0300/up_blocks.1"][:]
+    lazy = listed.to_dask("t300/up_blocks.1")
+    assert lazy.shape == (np.count_nonzero(FEW), 16)
+    np.testing.assert_array_equal(lazy.compute(), values[:, 0])
+    dataset = listed.to_xarray()
+    plane = dataset["t300_up_blocks_1"]
+    assert plane.dims == ("pixel", "part", "channel_up_blocks.1")
+    np.testing.assert_array_equal(plane.sel(part="window mean").to_numpy(), values[:, 1])
+    np.testing.assert_array_equal(np.column_stack([dataset.row, dataset.col]), np.argwhere(FEW))
+    dataset.drop_vars("spectra").to_netcdf(tmp_path / "s.nc")
+
+
+def test_a_table_has_values_and_means(path, listed, raw):
+    table = PixelTable.from_store(path, labels="few", window=5, means=SIDE, planes=["t300/*"])
+    assert [str(group) for group in table.layout] == [
+        "spectra", "spectra mean 5x5", "t300/mid_block", "t300/mid_block mean 8x8", "t300/up_blocks.1",
+        "t300/up_blocks.1 mean 8x8",
+    ]  # fmt: skip
+    middle = raw["planes/t0300/mid_block"][:].astype(np.float32)
+    np.testing.assert_array_equal(table.X[:, 24:40], middle[:, 0])
+    np.testing.assert_array_equal(table.X[:, 40:56], middle[:, 1])
+    np.testing.assert_array_equal(table.y, FEW[FEW != 0])
+    np.testing.assert_array_equal(PixelTable.from_store(path, labels="few", means=SIDE).X, PixelTable.from_store(
+        listed, labels=Labels("again", FEW), means=SIDE).X)  # fmt: skip
+    with pytest.raises(StoreError, match="windows of 8 px, not of 16 px"):
+        PixelTable.from_store(path, labels="few", means=16)
+
+
+def test_means_of_a_dense_store_are_its_window_means(store_path, features):
+    table = PixelTable.from_store(store_path, means=5, planes=["t0/mid_block"], spectra=False)
+    np.testing.assert_array_equal(table.X[:, 16:], features.sample(table.rows, table.cols, ["t0/mid_block"], pool=5))
+
+
+def test_heads_learn_and_are_compared(path, tmp_path):
+    listed = open_features(path)
+    model = fit_model(listed, "svm", labels="few", split="random:0.2")
+    assert model.trial.scores.oa > 0.3 and "8x8 px window" in model.trial.context
+    found = compare(
+        path, heads=["svm"], splits=["random:0.2", "blocks:9+1:0.3"], seeds=1, labels="few", out=tmp_path,
+        inputs=["spectra", "planes"],
+    )  # fmt: skip
+    assert len(found.results) == 2 * 2
+    for (entry, _), drawn in found.pictures.maps.items():
+        assert ((drawn != 0) == (FEW != 0)).all() or entry.features == "spectra"
+    assert found.stores[0]["planes"][0]["size_bytes"] == np.count_nonzero(FEW) * 2 * 16 * 2
+
+
+def test_a_map_holds_the_listed_pixels(path, listed, tmp_path):
+    model = fit_model(listed, "svm", labels="few", inputs="planes")
+    notes = map_scene(listed, model, tmp_path / "map.npy")
+    drawn = np.load(tmp_path / "map.npy")
+    assert any(f"planes at {np.count_nonzero(FEW)} pixels only: the others are left empty" in note for note in notes)
+    np.testing.assert_array_equal(drawn != 0, FEW != 0)
+    table = PixelTable.from_store(listed, labels="few").take(picks("planes"))
+    np.testing.assert_array_equal(drawn[table.rows, table.cols], model.head.predict(table.X))
+
+
+@pytest.mark.parametrize("padding", ["reflect", "zero"])
+def test_what_windows_see_is_what_leakage_counts(scene, backbone_folder, tmp_path, padding):
+    """Two pixels change places: just the windows that hold one of them, mirrored or not, change."""
+    places = [(3, 40), (70, 9)]
+    cube = scene.cube.copy()
+    cube[places[0]], cube[places[1]] = scene.cube[places[1]], scene.cube[places[0]]
+    rows, cols = (axis.ravel() for axis in np.mgrid[0:75:3, 0:53:2])
+    options = {"backbone": backbone_folder, "timesteps": [0], "layers": ["mid_block"], "tile": SIDE, "padding": padding}
+    options |= {"pixels": (rows, cols), "dtype": "float32"}
+    for name, values in (("one", scene.cube), ("other", cube)):
+        hsifeat.extract(Scene(name, values), **options, out=tmp_path / name)
+    one, other = open_features(tmp_path / "one"), open_features(tmp_path / "other")
+    changed = (one.sample(rows, cols) != other.sample(rows, cols)).any(axis=1)
+    for layout in (make_layout(one, spectra=False), make_layout(one, spectra=False, means=SIDE)):
+        (context,) = contexts_of(one, layout)
+        assert str(context) == "8x8 px window"
+        (top, bottom), (left, right) = context.span(rows, 75), context.span(cols, 53, axis=1)
+        claimed = [
+            any(t <= r < b and x <= c < y for r, c in places)
+            for t, b, x, y in zip(top, bottom, left, right, strict=True)
+        ]
+        np.testing.assert_array_equal(changed, claimed)
+        assert 0 < np.mean(claimed) < 0.1
+
+
+def test_what_the_cache_shows(path, listed):
+    hsifeat.cache.catalogue.enter(listed.key, path)
+    (held,) = holdings()
+    assert (held.planes, held.unfinished, held.state) == (4, 0, "complete")
+    facts = facts_of(as_location(path))
+    assert facts["planes_over"] == f"{np.count_nonzero(FEW)} pixels, each the centre of a window of 8 px"
+    assert facts["planes"][0]["units"] == "3 of 3" and facts["recipe"]["pixels.count"] == np.count_nonzero(FEW)
+
+
+def contents(folder):
+    """All files of a store but the timings, which say what repair took as well."""
+    return {
+        p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != "timings.json"
+    }
+
+
+@pytest.mark.parametrize(
+    "key", ["planes/t0300/mid_block/c/1/0/0", "progress/t0000/mid_block/c/2/0/0", "planes/t0000/up_blocks.1/zarr.json"]
+)
+def test_repair_computes_what_is_damaged_to_the_bit(path, tmp_path, key):
+    copy = tmp_path / "copy.zarr"
+    shutil.copytree(path, copy)
+    before = contents(copy)
+    content = (copy / key).read_bytes()
+    (copy / key).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    location = as_location(copy)
+    found = verify(location)
+    assert [d.key.split("/", 1)[1] for d in found.damages] == [key.split("/", 1)[1]]
+    assert repair(location, found).damages == ()
+    assert contents(copy) == before
+
+
+def test_a_changed_list_is_found_and_never_read(path, tmp_path):
+    copy = tmp_path / "copy.zarr"
+    shutil.copytree(path, copy)
+    chunk = next((copy / "pixels" / "cols").glob("c/0"))
+    chunk.write_bytes(chunk.read_bytes()[:-1] + b"x")
+    with pytest.raises(StoreError, match="pixels/cols/c/0 was changed"):
+        open_features(copy).sample([0], [0])
+    location = as_location(copy)
+    found = verify(location)
+    assert [d.key for d in found.damages] == ["pixels/cols/c/0"]
+    with pytest.raises(HsifeatError):
+        repair(location, found)
+
+
+def test_on_the_command_line(scene, backbone_folder, tmp_path):
+    binary = Path(sys.executable).with_name("hsifeat")
+    np.save(tmp_path / "scene.npy", scene.cube)
+    labels = np.zeros((75, 53), np.uint8)
+    labels[:5, :5] = 1
+    np.save(tmp_path / "few.npy", labels)
+    command = [
+        binary, "extract", tmp_path / "scene.npy", "--labels", tmp_path / "few.npy", "--backbone", backbone_folder,
+        "--tile", "16", "--timesteps", "0,300", "--layers", "mid_block", "--out", tmp_path / "s.zarr",
+    ]  # fmt: skip
+    options = {"capture_output": True, "text": True, "check": False}
+    planned = subprocess.run([*command, "--pixels", "few", "--dry-run"], **options)
+    assert planned.returncode == 0, planned.stderr
+    assert (
+        "windows, each around a pixel: 25 in all" in planned.stdout and "passes: 50 of a 16-px tile" in planned.stdout
+    )
+    assert not (tmp_path / "s.zarr").exists()
+    assert subprocess.run([*command, "--pixels", "few"], **options).returncode == 0
+    shown = subprocess.run([binary, "cache", "show", tmp_path / "s.zarr", "--json"], **options)
+    assert json.loads(shown.stdout)["planes_over"] == "25 pixels, each the centre of a window of 16 px"
+    for wrong, message in (
+        (["--pixels", "roads"], "no labels 'roads'"),
+        (["--pixels", "few", "--context", "4"], "play no part"),
+    ):
+        ended = subprocess.run([*command, *wrong], **options)
+        assert ended.returncode == 1 and message in ended.stderr and "Traceback" not in ended.stderr

@@ -1,0 +1,199 @@
+"""The lazy views against raw Zarr arrays, against what xarray itself writes, and with reads counted."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.io
+import zarr
+
+from hsifeat import open_features
+from hsifeat.errors import StoreError
+from hsifeat.features.features import Features
+from hsifeat.store.create import SceneArrays
+from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.store import Store
+from hsifeat.types import PlaneId
+
+ROWS, COLS, BANDS = 75, 53, 12
+
+
+@pytest.fixture
+def raw(store_path):
+    return zarr.open_group(store_path, mode="r")
+
+
+@pytest.fixture
+def writable(store_path, tmp_path):
+    """A copy of the store that a test may change."""
+    shutil.copytree(store_path, tmp_path / "s.zarr")
+    return Store.open(tmp_path / "s.zarr", writable=True)
+
+
+@pytest.fixture
+def ds(features):
+    return features.to_xarray()
+
+
+def test_what_there_is(ds):
+    assert set(ds.data_vars) == {
+        "spectra", "valid", "labels_fields",
+        "t0_mid_block", "t0_up_blocks_0", "t0_up_blocks_1", "t0_up_blocks_2",
+        "t300_mid_block", "t300_up_blocks_0", "t300_up_blocks_1", "t300_up_blocks_2",
+    }  # fmt: skip
+    assert dict(ds.spectra.sizes) == {"y": ROWS, "x": COLS, "band": BANDS}
+    assert dict(ds.t300_mid_block.sizes) == {"y_s4": 19, "x_s4": 14, "channel_mid_block": 16}
+    assert ds.t0_up_blocks_2.dims == ("y_s1", "x_s1", "channel_up_blocks.2")
+    facts = ds.t300_mid_block.attrs
+    assert (facts["t"], facts["layer"], facts["stride"]) == (300, "mid_block", 4)
+    assert facts["long_name"] == "output of mid_block at timestep 300"
+
+
+def test_values_are_those_of_the_raw_arrays(ds, raw):
+    np.testing.assert_array_equal(ds.spectra.to_numpy(), raw["scene/cube"][:])
+    np.testing.assert_array_equal(ds.valid.to_numpy(), raw["scene/valid"][:])
+    np.testing.assert_array_equal(ds.labels_fields.to_numpy(), raw["scene/labels/fields"][:])
+    for variable, path in {
+        "t0_mid_block": "planes/t0000/mid_block",
+        "t300_up_blocks_0": "planes/t0300/up_blocks.0",
+        "t300_up_blocks_2": "planes/t0300/up_blocks.2",
+    }.items():
+        array = raw[path]
+        assert ds[variable].dims == array.metadata.dimension_names
+        assert ds[variable].dtype == array.dtype
+        np.testing.assert_array_equal(ds[variable].to_numpy(), array[:])
+        np.testing.assert_array_equal(ds[variable][5:9, 2].to_numpy(), array[5:9, 2])
+
+
+def test_coordinates_are_scene_pixels_and_nanometres(ds, scene):
+    np.testing.assert_array_equal(ds.y, np.arange(ROWS))
+    np.testing.assert_array_equal(ds.x, np.arange(COLS))
+    # A cell of stride 4 covers pixels 0 to 3, whose middle is 1.5.
+    np.testing.assert_array_equal(ds.x_s4, [np.arange(4 * i, 4 * i + 4).mean() for i in range(14)])
+    np.testing.assert_array_equal(ds.y_s2[:3], [0.5, 2.5, 4.5])
+    np.testing.assert_array_equal(ds.y_s1, ds.y.to_numpy())
+    assert ds.y_s4.attrs["axis"] == "Y" and "scene pixels" in ds.x.attrs["long_name"]
+    assert ds.wavelength.dims == ("band",)
+    assert ds.wavelength.attrs["standard_name"] == "radiation_wavelength" and ds.wavelength.attrs["units"] == "nm"
+    np.testing.assert_allclose(ds.wavelength, scene.wavelengths_nm)
+    red = ds.spectra.isel(band=abs(ds.wavelength - 650).argmin("band"))
+    np.testing.assert_array_equal(red, scene.cube[:, :, 5])
+
+
+def test_planes_meet_pixels_by_xarrays_own_interpolation(ds, features):
+    at_pixels = ds.t0_mid_block.astype("float32").interp(y_s4=[10, 33], x_s4=[20, 41])
+    wanted = features.sample([10, 10, 33, 33], [20, 41, 20, 41], ["t0/mid_block"])
+    np.testing.assert_allclose(at_pixels.to_numpy().reshape(4, -1), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_classes_are_cf_flags(ds):
+    facts = ds.labels_fields.attrs
+    assert facts["flag_values"].dtype == ds.labels_fields.dtype == np.uint8
+    np.testing.assert_array_equal(facts["flag_values"], [0, 1, 2, 3, 4])
+    assert facts["flag_meanings"] == "unlabelled corn wheat woods grass"
+    assert ds.valid.dtype == bool
+    np.testing.assert_array_equal(ds.valid.attrs["flag_values"], [0, 1])
+    assert ds.valid.attrs["flag_meanings"] == "empty valid"
+
+
+def test_meanings_are_single_words(writable):
+    names = {"7": "Corn no till (wet)", "9": "Grass/Trees", "11": "土"}
+    for name in ("ground-truth", "ground.truth"):
+        writable.add_labels(name, np.full((ROWS, COLS), 9, np.int16), {"class_names": names})
+    ds = Features(writable).to_xarray()
+    assert {"labels_ground_truth", "labels_ground_truth_"} <= set(ds)
+    assert ds.labels_ground_truth.attrs["flag_meanings"] == "unlabelled Corn_no_till_wet Grass_Trees 土"
+    np.testing.assert_array_equal(ds.labels_ground_truth.attrs["flag_values"], [0, 7, 9, 11])
+
+
+def test_global_attributes(ds, features):
+    assert ds.attrs["Conventions"] == "CF-1.11"
+    assert ds.attrs["title"] == "Diffusion features of small"
+    assert features.key in ds.attrs["history"] and ds.attrs["recipe_key"] == features.key
+    assert "tiny" in ds.attrs["source"]
+    assert all(isinstance(value, str) and value for value in ds.attrs.values())
+
+
+def test_chunks_are_shards(ds, raw):
+    for variable, path in {"t0_mid_block": "planes/t0000/mid_block", "spectra": "scene/cube"}.items():
+        for sizes, shard, length in zip(ds[variable].chunks, raw[path].shards, raw[path].shape, strict=True):
+            assert sizes == tuple(min(shard, length - start) for start in range(0, length, shard))
+
+
+def test_dask_is_chunked_by_shards(features, raw):
+    lazy, array = features.to_dask("t300/up_blocks.0"), raw["planes/t0300/up_blocks.0"]
+    assert lazy.chunksize == tuple(np.minimum(array.shards, array.shape))
+    np.testing.assert_array_equal(lazy.compute(), array[:])
+    with pytest.raises(StoreError, match="no plane 't3/mid_block'"):
+        features.to_dask("t3/mid_block")
+
+
+def test_opening_reads_no_value(store_path, monkeypatch):
+    from zarr.storage import LocalStore
+
+    values, get = [], LocalStore.get
+
+    async def counted(self, key, *arguments, **options):
+        if re.match(r"(planes|scene)/.*/?c/", key):
+            values.append(key)
+        return await get(self, key, *arguments, **options)
+
+    monkeypatch.setattr(LocalStore, "get", counted)
+    ds = open_features(store_path).to_xarray()
+    picked = ds.t0_up_blocks_2.sel(y_s1=slice(0, 9), x_s1=slice(0, 9)).mean("channel_up_blocks.2")
+    assert not values
+    picked.load()
+    assert len(values) >= 1 and all(key.startswith("planes/t0000/up_blocks.2/c/0/0") for key in values)
+
+
+def test_a_file_that_another_program_reads(ds, raw, tmp_path):
+    """Oracle: SciPy's own reader of netCDF 3, the strictest about names and types."""
+    ds.to_netcdf(tmp_path / "s.nc", engine="scipy")
+    with scipy.io.netcdf_file(tmp_path / "s.nc", mmap=False) as file:
+        assert file.Conventions == b"CF-1.11"
+        plane = file.variables["t0_mid_block"]
+        np.testing.assert_array_equal(plane[:], raw["planes/t0000/mid_block"][:].astype(np.float32))
+        assert plane.dimensions == ("y_s4", "x_s4", "channel_mid_block") and plane.layer == b"mid_block"
+        labels = file.variables["labels_fields"]
+        np.testing.assert_array_equal(labels[:], raw["scene/labels/fields"][:])
+        np.testing.assert_array_equal(labels.flag_values, range(5))
+        assert file.variables["wavelength"].units == b"nm"
+        assert b"wavelength" in file.variables["spectra"].coordinates
+
+
+def test_names_are_cf_names_and_attributes_netcdfs(ds):
+    for name, variable in ds.variables.items():
+        if name not in ds.dims:
+            assert re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII)
+        for value in variable.attrs.values():
+            assert isinstance(value, str | int | float | np.ndarray)
+
+
+def test_unfinished_planes_stay_out(writable):
+    writable.add_plane(PlaneSpec(PlaneId(5, "mid_block"), 4, 16, "float16"))
+    ds = Features(writable).to_xarray()
+    assert "t5_mid_block" not in ds and "t0_mid_block" in ds
+
+
+def test_a_scene_without_wavelengths_labels_or_planes(features, scene, tmp_path):
+    facts = features.store.manifest.scene.model_copy(update={"wavelengths_nm": None, "licence": "CC BY 3.0"})
+    manifest = features.store.manifest.model_copy(update={"scene": facts, "provenance": {}})
+    store = Store.create(tmp_path / "bare.zarr", manifest, SceneArrays(scene.cube, scene.valid, {}))
+    ds = Features(store).to_xarray()
+    assert set(ds) == {"spectra", "valid"} and set(ds.coords) == {"y", "x"}
+    assert ds.attrs["licence"] == "CC BY 3.0" and "citation" not in ds.attrs
+    np.testing.assert_array_equal(ds.spectra.to_numpy(), scene.cube)
+
+
+def test_takes_no_torch(store_path):
+    code = """
+import sys
+sys.modules["torch"] = None
+from hsifeat import open_features
+print(float(open_features(sys.argv[1]).to_xarray().t0_mid_block.mean()))
+"""
+    ended = subprocess.run([sys.executable, "-c", code, store_path], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr

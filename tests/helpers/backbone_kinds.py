@@ -1,0 +1,164 @@
+"""One small member, with random weights, of every kind of backbone; a new kind is one more line at the end."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.helpers.small import save_latent, save_unet
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "backbones.md"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a kind of backbone is written, named and refused.
+
+    Attributes
+    ----------
+    name : str
+        Of the test.
+    write : callable
+        Writes all of its files into a folder.
+    source : callable
+        From that folder to what `open_backbone` takes.
+    options : dict
+        What it is opened with.
+    refused : dict
+        What it can't be opened with.
+    weights : bool
+        Whether it computes with the weights that lie there.
+    """
+
+    name: str
+    write: Callable[[Path], Any]
+    source: Callable[[Path], str] = str
+    options: dict[str, Any] = field(default_factory=dict)
+    refused: dict[str, Any] = field(default_factory=lambda: {"prompt": "a field of maize"})
+    weights: bool = True
+
+
+def save_single_file(folder):
+    """Write a U-Net's weights under a name of their own, beside both configurations."""
+    save_unet(folder / "parts")
+    folder.joinpath("config.json").write_text((folder / "parts/unet/config.json").read_text())
+    folder.joinpath("scheduler_config.json").write_text((folder / "parts/scheduler/scheduler_config.json").read_text())
+    (folder / "parts/unet/diffusion_pytorch_model.safetensors").rename(folder / "ema.safetensors")
+    shutil.rmtree(folder / "parts")
+
+
+def documented_code():
+    """Return the blocks of Python that docs/backbones.md shows: a network of one's own, and its use."""
+    return re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def install_lab(site):
+    """Lay the documented network into a folder as a package is installed, with its entry point."""
+    (site / "lab.py").write_text(documented_code()[0])
+    facts = site / "lab-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: lab\nVersion: 1.0\n")
+    toml = re.search(r"```toml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)[1]
+    name, target = re.search(r'^(\w+) = "(.*)"', toml, re.MULTILINE).groups()
+    (facts / "entry_points.txt").write_text(f"[hsifeat.backbones]\n{name} = {target}\n")
+
+
+def save_denoiser(folder):
+    """Write weights of the documented network; its package need not be installed."""
+    import torch
+
+    room: dict[str, Any] = {}
+    exec(documented_code()[0], room)  # noqa: S102  # the code that the page tells people to run
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        torch.save(room["Denoiser"]().state_dict(), folder / "denoiser.pt")
+
+
+def nudge(file):
+    """Change one number of a file of weights."""
+    import torch
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    safe = file.suffix == ".safetensors"
+    tensors = load_file(file) if safe else torch.load(file, weights_only=True)
+    name = max((n for n, tensor in tensors.items() if tensor.is_floating_point()), key=lambda n: tensors[n].numel())
+    tensors[name] = tensors[name].clone()
+    tensors[name].view(-1)[0] += 0.125
+    if safe:
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata()
+        save_file(tensors, file, metadata)
+    else:
+        torch.save(tensors, file)
+
+
+def class_conditional(folder):
+    """Write a U-Net that takes one of five labels."""
+    save_unet(folder, num_class_embeds=5)
+
+
+def one_channel(folder):
+    """Write a U-Net of one channel that predicts v."""
+    save_unet(folder, channels=1)
+    file = folder / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "prediction_type": "v_prediction"}))
+
+
+def save_adm(folder, **plan):
+    """Write a guided-diffusion checkpoint in the legacy attention order, and what its tensors leave open."""
+    import torch
+
+    from tests.helpers.adm_oracle import Plan
+
+    torch.save(Plan(heads=2, **plan).draw(), folder / "adm.pt")
+    facts = 'heads = 2\nattention_order = "legacy"\nnoise_schedule = "cosine"\ntimesteps = 1000\n'
+    (folder / "adm.pt.toml").write_text(facts)
+
+
+def conditional_adm(folder):
+    """Write a checkpoint that takes one of seven labels."""
+    save_adm(folder, classes=7)
+
+
+def save_diffcrn(folder):
+    """Write a small DiffCRN; the images of the tests are cut from its patches, or smaller than one."""
+    import torch
+    from diffusers import DDPMScheduler
+
+    from hsifeat.backbones.networks import network_type
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        network = network_type("DiffCRN")(in_channels=4, width=8, heads=2, groups=4, patch_px=4)
+    network.save_pretrained(folder / "unet")
+    DDPMScheduler(beta_schedule="squaredcos_cap_v2").save_pretrained(folder / "scheduler")
+
+
+def adm_file(folder):
+    """Name the checkpoint."""
+    return str(folder / "adm.pt")
+
+
+KINDS = [
+    Kind("folder", save_unet, refused={"prompt": "maize", "class_label": 1, "upsample": 4}),
+    Kind("file", save_single_file, lambda folder: str(folder / "ema.safetensors")),
+    Kind("one-channel", one_channel),
+    Kind("label", class_conditional, options={"class_label": 3}, refused={"class_label": 5}),
+    Kind("mean-label", class_conditional, options={"class_label": "mean"}, refused={"class_label": "maize"}),
+    Kind("untrained", save_unet, lambda folder: f"untrained:{folder}", weights=False),
+    Kind("module", save_denoiser, lambda folder: f"denoiser:{folder / 'denoiser.pt'}", refused={"class_label": 2, "prompt": "maize"}),
+    Kind("adm", save_adm, adm_file, refused={"prompt": "maize", "class_label": 1, "upsample": 4}),
+    Kind("adm-label", conditional_adm, adm_file, options={"class_label": 3}, refused={"class_label": 7}),
+    Kind("adm-mean-label", conditional_adm, adm_file, options={"class_label": "mean"}, refused={"class_label": "maize"}),
+    Kind("adm-untrained", save_adm, lambda folder: f"untrained:{adm_file(folder)}", weights=False),
+    Kind("diffcrn", save_diffcrn, refused={"prompt": "maize", "class_label": 1, "upsample": 4}),
+    Kind("diffcrn-untrained", save_diffcrn, lambda folder: f"untrained:{folder}", weights=False),
+    Kind("latent", save_latent, options={"prompt": "a pin"}, refused={"class_label": 1, "upsample": 3}),
+    Kind("latent-coarse", save_latent, options={"upsample": 2}, refused={"class_label": "mean"}),
+]  # fmt: skip

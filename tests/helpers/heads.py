@@ -1,0 +1,61 @@
+"""What tests of heads share: a layout with every kind of column, separable rows, and quick parameters for any head."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from classifiers.heads.base import Head
+from classifiers.heads.registry import head_class, head_names, make_head
+from classifiers.heads.torch.head import TorchHead
+from classifiers.layout import ColumnGroup, Layout
+
+_GROUPS: tuple[dict[str, Any], ...] = (
+    {"kind": "spectra", "width": 8},
+    {"kind": "mean", "width": 8, "size": 3},
+    *({"kind": "plane", "width": 6, "t": t, "layer": "up"} for t in (50, 100)),
+    *({"kind": "mean", "width": 6, "t": t, "layer": "up", "size": 3} for t in (50, 100)),
+    *({"kind": "patch", "width": 54, "t": t, "layer": "up", "size": 3} for t in (50, 100)),
+    {"kind": "position", "width": 2},
+)
+NAMES = head_names()
+NETWORKS = [name for name in NAMES if issubclass(head_class(name), TorchHead)]
+
+
+def _layout() -> Layout:
+    groups, start = [], 0
+    for facts in _GROUPS:
+        rest = {key: value for key, value in facts.items() if key != "width"}
+        groups.append(ColumnGroup(start=start, stop=start + facts["width"], **rest))
+        start += facts["width"]
+    return Layout(tuple(groups))
+
+
+LAYOUT = _layout()
+
+
+def quick_params(name: str) -> dict[str, Any]:
+    """Return parameters with which a head is fast and still learns a separable toy."""
+    cheap = {"epochs": 30, "n_estimators": 20}
+    return {key: value for key, value in cheap.items() if key in head_class(name)().get_params()}
+
+
+def quick(name: str, layout: Layout | None = LAYOUT, **params: Any) -> Head:
+    """Make a head that is fast."""
+    return make_head(name, layout, **quick_params(name) | params)
+
+
+def toy(
+    rows: int = 160, classes: int = 4, seed: int = 0, *, apart: float = 1.0, layout: Layout = LAYOUT
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows of classes whose means lie `apart` spreads from zero, and their codes; the means never change."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(rows) % classes
+    means = np.random.default_rng(99).normal(size=(classes, layout.width))
+    return (apart * means[y] + rng.normal(size=(rows, layout.width))).astype(np.float32), y
+
+
+def scores(head: Any, X: np.ndarray) -> np.ndarray:
+    """Return the probabilities of a fitted head, or its scores."""
+    return np.asarray(head.predict_proba(X) if hasattr(head, "predict_proba") else head.decision_function(X))

@@ -1,0 +1,19 @@
+"""Imports all that a training process needs, for a server that forks such processes."""
+
+from importlib import import_module
+
+from hsifeat.backbones.networks import NETWORKS, network_type
+
+for module in (
+    "hsifeat.pretraining.objectives",
+    "hsifeat.pretraining.pretrain",
+    "matplotlib.figure",
+    "pytest",
+    "scipy.ndimage",
+    "tests.helpers.toy_networks",
+    "tests.helpers.tiny_training",
+    "torch.optim.swa_utils",
+):
+    import_module(module)
+for name in NETWORKS:
+    network_type(name)

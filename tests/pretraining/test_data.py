@@ -1,0 +1,139 @@
+"""Training on scenes: several at once, what is held out of them, what the folder says, the command line, refusals."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import cli
+import hsifeat
+from hsifeat.errors import HsifeatError, PretrainingError
+from hsifeat.pretraining.data import of_scenes
+from hsifeat.projection import Projection
+from hsifeat.runtime.events import Note, silent
+from hsifeat.scenes import Scene
+from tests.helpers.small import small_cube
+from tests.helpers.tiny_training import TINY, tiny_scene, use_tiny
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch):
+    use_tiny(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return tiny_scene(name="north"), tiny_scene(seed=1, rows=90, name="south")
+
+
+@pytest.fixture(scope="module")
+def trained(pair, tmp_path_factory):
+    out = tmp_path_factory.mktemp("pair") / "model"
+    notes = []
+    with pytest.MonkeyPatch.context() as patch:
+        use_tiny(patch)
+        hsifeat.pretrain(pair, out=out, steps=8, listen=notes.append)
+    return out, [note.message for note in notes if isinstance(note, Note)]
+
+
+def test_the_record_names_all_scenes_in_order(pair, trained):
+    out, _ = trained
+    record = json.loads((out / "training.json").read_text())
+    assert [(s["name"], s["digest"]) for s in record["scenes"]] == [(s.name, s.digest) for s in pair]
+    with pytest.raises(PretrainingError, match=r"another scene \(there north and south, asked for south and north\)"):
+        hsifeat.pretrain(pair[::-1], out=out, steps=8)
+    with pytest.raises(PretrainingError, match=r"another scene \(there north and south, asked for north\)"):
+        hsifeat.pretrain(pair[0], out=out, steps=8)
+
+
+def test_the_projection_is_of_all_pixels_of_all_scenes(pair, trained):
+    from sklearn.decomposition import PCA
+
+    pixels = np.concatenate([scene.cube[scene.valid] for scene in pair]).astype(np.float64)
+    oracle = PCA(4, svd_solver="full", whiten=True).fit(pixels)
+    found = Projection.load(trained[0] / "projection.safetensors").apply(pixels)
+    np.testing.assert_allclose(np.abs(found), np.abs(oracle.transform(pixels)), atol=2e-3)
+
+
+def test_what_was_held_out_is_judged_and_told(pair, trained):
+    out, notes = trained
+    record = json.loads((out / "training.json").read_text())
+    assert list(record["held_out"]) == ["4", "8"]
+    assert all(len(losses) == 10 and np.isfinite(losses).all() for losses in record["held_out"].values())
+    blocks = [len(scene["held_out"]) for scene in record["scenes"]]
+    assert sum(blocks) > 0
+    assert any(f"{sum(blocks)} block" in note and "% of all patches touch" in note for note in notes)
+    card = (out / "README.md").read_text()
+    row, col, *_ = next(scene["held_out"] for scene in record["scenes"] if scene["held_out"])[0]
+    mean = np.mean(record["held_out"]["8"])
+    for said in ("north", "south", f"16 x 16 px at row {row}, column {col}", f"{mean:.4f} |", "| 8 |"):
+        assert said in card
+
+
+def test_the_card_tells_how_to_train_it_again(trained):
+    card = (trained[0] / "README.md").read_text()
+    assert "hsifeat pretrain north --also south --network mtmsd --size small --seed 0 --steps 8 --out DIR" in card
+
+
+def test_a_scene_too_small_to_hold_anything_out_says_so(tmp_path):
+    notes = []
+    cube = small_cube(rows=24, cols=24)
+    hsifeat.pretrain(Scene("field", cube), out=tmp_path / "m", steps=2, listen=notes.append)
+    assert any("field: too small to hold out a block" in note.message for note in notes if isinstance(note, Note))
+    assert json.loads((tmp_path / "m" / "training.json").read_text())["held_out"] == {}
+    assert "Nothing was held out" in (tmp_path / "m" / "README.md").read_text()
+
+
+def test_held_out_blocks_are_the_same_for_every_seed(pair):
+    one, other = (of_scenes(pair, TINY, None, seed, silent).identity["scenes"] for seed in (0, 1))
+    assert one == other
+
+
+def test_the_command_takes_further_scenes(tmp_path):
+    for name, seed in (("north", 0), ("south", 1)):
+        np.save(tmp_path / f"{name}.npy", small_cube(seed=seed))
+    command = ["pretrain", str(tmp_path / "north.npy"), "--also", str(tmp_path / "south.npy"), "--steps", "1"]
+    ended = CliRunner().invoke(cli.app, [*command, "--nodata", "7", "--out", str(tmp_path / "m")])
+    assert ended.exit_code == 0, ended.output
+    record = json.loads((tmp_path / "m" / "training.json").read_text())
+    assert [scene["name"] for scene in record["scenes"]] == ["north", "south"]
+    assert f"north.npy --also {tmp_path / 'south.npy'} --nodata 7.0" in record["command"]
+
+
+def masked(cube, where):
+    changed = cube.astype(np.float32)
+    changed[where] = np.nan
+    return changed
+
+
+CUBE = small_cube()
+NAN_BAND = masked(CUBE, np.s_[..., 3])
+EDGES = masked(CUBE, np.s_[8:, 4:])
+
+
+@pytest.mark.parametrize(
+    ("scenes", "message"),
+    [
+        pytest.param([Scene("tiny", CUBE[:15])], "tiny is 15 x 53 px, smaller than a patch of 16", id="small"),
+        pytest.param([Scene("empty", np.full(CUBE.shape, np.nan))], "empty has no valid pixel", id="masked"),
+        pytest.param(
+            [Scene("holed", NAN_BAND)], r"\(from 0\) 3 have no valid value at all.*--bad-bands 3", id="NaN band"
+        ),
+        pytest.param([Scene("flat", np.full(CUBE.shape, 7.0))], "flat: .* for all of them are the same", id="constant"),
+        pytest.param(
+            [Scene("poor", CUBE[..., :1] * np.arange(1.0, 13))],
+            "no 4 .* 1 components tell them apart",
+            id="one component",
+        ),
+        pytest.param([Scene("edges", EDGES)], "edges has no valid pixel that a patch of 16 px fits around", id="edges"),
+        pytest.param([Scene("a", CUBE), Scene("b", CUBE[..., 1:])], "a has 12 bands and b has 11", id="bands"),
+        pytest.param([Scene("a", CUBE), Scene("b", CUBE[:9])], "b is 9 x 53 px, smaller", id="second small"),
+        pytest.param([], "no scene is named", id="none"),
+    ],
+)
+def test_scenes_that_can_not_be_learned_from_are_refused_in_a_line(tmp_path, scenes, message):
+    with pytest.raises(HsifeatError, match=message) as refused:
+        hsifeat.pretrain(scenes, out=tmp_path / "m", steps=1)
+    assert "\n" not in str(refused.value)
+    assert not any(tmp_path.iterdir())

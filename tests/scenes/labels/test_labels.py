@@ -1,0 +1,326 @@
+"""Label rasters: their values, and how they come onto a scene's grid."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pyproj
+import pytest
+import rasterio.warp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from rasterio import Affine
+
+from hsifeat.errors import SceneError
+from hsifeat.scenes import Labels, Scene, blocks, open_labels, open_scene
+from hsifeat.scenes.labels.classes import number_classes, read_classes
+from hsifeat.scenes.labels.open_labels import open_labels as labels
+from hsifeat.scenes.labels.resampling import onto_grid
+from tests.helpers.placed import georeference, placed, raster_of
+
+NORTH_UP = Affine(10, 0, 500_000, 0, -10, 4_000_000)
+ROTATED = Affine.translation(500_000, 4_000_000) @ Affine.rotation(30) @ Affine.scale(10, -10)
+# Classes and unlabelled cells in patches, so that cells of a pixel agree often enough.
+PATCHES = arrays.arrays(np.uint8, (4, 5), elements=st.integers(0, 3))
+
+
+@pytest.mark.parametrize(
+    ("values", "nodata", "wanted", "note"),
+    [
+        pytest.param(np.array([[0, 3], [1, 2]], ">i4"), (), [[0, 3], [1, 2]], None, id="big-endian"),
+        pytest.param(np.array([[True, False]]), (), [[1, 0]], None, id="mask"),
+        pytest.param(np.float32([[-99999, 3], [1, 2]]), (-99999.0,), [[0, 3], [1, 2]], "1 pixels", id="negative"),
+        pytest.param(np.array([[np.nan, 3], [np.nan, 2]]), (np.nan,), [[0, 3], [0, 2]], "2 pixels", id="nan"),
+        pytest.param(np.uint8([[255, 3], [255, 0]]), (255.0,), [[0, 3], [0, 0]], "2 pixels", id="255"),
+        pytest.param(np.uint8([[0, 3], [1, 0]]), (0.0,), [[0, 3], [1, 0]], None, id="zero"),
+        pytest.param(np.uint8([[9, 3], [8, 1]]), (9.0, -1.0, 8.0), [[0, 3], [0, 1]], "2 pixels", id="several"),
+        pytest.param(
+            np.float32([[-3.4028234663852886e38, 1]]), (-3.4028234663852886e38,), [[0, 1]], "1 pix", id="lowest"
+        ),
+        pytest.param(np.float32([[2, 1]]), (-1.7976931348623157e308,), [[2, 1]], None, id="beyond-float32"),
+    ],
+)
+def test_nodata_becomes_unlabelled(values, nodata, wanted, note):
+    classes, notes = read_classes(values, nodata, "gt.tif")
+    np.testing.assert_array_equal(classes, wanted)
+    assert classes.dtype == np.uint8
+    assert (note is None and not notes) or f"gt.tif: {note}" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        pytest.param(np.array([[-1, 2]]), "found -1, which the file does not mark as nodata", id="negative"),
+        pytest.param(np.array([[2**32]]), "up to 4294967295; found 4294967296", id="too-high"),
+        pytest.param(np.array([[1j]]), "found complex128", id="complex"),
+        pytest.param(np.array([["a"]]), "found <U1", id="text"),
+        pytest.param(np.array([[np.inf]]), "fractions or NaN", id="infinite"),
+    ],
+)
+def test_other_values_are_refused(values, message):
+    with pytest.raises(SceneError, match=f"labels are whole numbers with 0 for unlabelled.*{message}"):
+        read_classes(values, (), "gt")
+
+
+def test_the_dtype_grows_with_the_classes_from_block_to_block(monkeypatch):
+    monkeypatch.setattr(blocks, "VALUES_AT_A_TIME", 7)
+    values = np.arange(45).reshape(9, 5)
+    values[3, 2], values[7, 1] = 300, 70_000
+    classes, _ = read_classes(values, (), "gt")
+    assert classes.dtype == np.uint32
+    np.testing.assert_array_equal(classes, values)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        pytest.param(["1", "corn"], "found both 1 and 'corn'", id="both"),
+        pytest.param([0.5], "fractions", id="fraction"),
+        pytest.param([-4], "found -4", id="negative"),
+        pytest.param(["1e99"], "up to 4294967295", id="huge"),
+    ],
+)
+def test_classes_in_lists_are_all_numbers_or_all_names(found, message):
+    with pytest.raises(SceneError, match=message):
+        number_classes(found, "x")
+
+
+def of_one_class(cells, factor, row=0, col=0, rows=None, cols=None):
+    """The rule, pixel by pixel: the class of all its cells, which must all be there; and how many are mixed."""
+    rows, cols = rows or cells.shape[0] // factor, cols or cells.shape[1] // factor
+    classes, mixed = np.zeros((rows, cols), int), 0
+    for r in range(rows):
+        for c in range(cols):
+            top, left = row + factor * r, col + factor * c
+            if top < 0 or left < 0 or top + factor > cells.shape[0] or left + factor > cells.shape[1]:
+                continue
+            found = set(cells[top : top + factor, left : left + factor].ravel().tolist())
+            classes[r, c] = found.pop() if len(found) == 1 else 0
+            mixed += bool(found)
+    return classes, mixed
+
+
+@given(patches=PATCHES, factor=st.integers(2, 4), specks=st.sets(st.integers(0, 79), max_size=8))
+def test_cells_of_one_class_keep_it(patches, factor, specks):
+    cells = np.kron(patches, np.ones((factor, factor), np.uint8))
+    cells.flat[list(specks)] = 1
+    wanted, mixed = of_one_class(cells, factor)
+    classes, notes = onto_grid(cells, None, placed(4, 5), "gt")
+    np.testing.assert_array_equal(classes, wanted)
+    kept = f"{np.count_nonzero(wanted)} of 20 pixels keep a class, {mixed} mixed became 0"
+    assert notes == (f"gt: {factor} x {factor} cells for each of the scene's pixels; {kept}",)
+
+
+def test_blocks_change_nothing(monkeypatch):
+    cells = np.kron(np.random.default_rng(1).integers(0, 3, (30, 20)), np.ones((3, 3), int)).astype(np.uint8)
+    cells[::7, ::5] = 2
+    whole = onto_grid(cells, None, placed(30, 20), "gt")
+    monkeypatch.setattr(blocks, "VALUES_AT_A_TIME", 50)
+    parts = onto_grid(cells, None, placed(30, 20), "gt")
+    np.testing.assert_array_equal(parts[0], whole[0])
+    assert parts[1] == whole[1]
+
+
+def test_houston_has_4185_pixels_of_one_class(data_folder):
+    from scipy.io import loadmat
+
+    path = data_folder / "houston2018_subset" / "houston_dataset.mat"
+    scene = Scene("houston", loadmat(path)["hyprImg"])
+    found = open_labels(f"{path}:clasLabs", scene)
+    wanted, mixed = of_one_class(loadmat(path)["clasLabs"], 4)
+    np.testing.assert_array_equal(found.classes, wanted)
+    assert found.name == "clasLabs"
+    assert f"4185 of 16384 pixels keep a class, {mixed} mixed became 0" in found.notes[-1]
+    assert scene.with_labels(found).notes == found.notes
+
+
+@pytest.mark.parametrize("transform", [NORTH_UP, ROTATED], ids=["north-up", "rotated"])
+@given(
+    factor=st.integers(1, 4),
+    row=st.integers(-20, 20),
+    col=st.integers(-20, 20),
+    shape=st.tuples(st.integers(1, 24), st.integers(1, 24)),
+    seed=st.integers(0, 99),
+)
+def test_aligned_cells_are_found_wherever_the_labels_begin(transform, factor, row, col, shape, seed):
+    patches = np.random.default_rng(seed).integers(1, 4, (24, 24)).astype(np.uint8)
+    cells = np.kron(patches, np.ones((factor, factor), np.uint8))[: shape[0], : shape[1]]
+    finer = transform @ Affine.scale(1 / factor) @ Affine.translation(-col, -row)
+    wanted, _ = of_one_class(cells, factor, row, col, 6, 5)
+    whole = [
+        any(first + factor * pixel >= 0 and first + factor * (pixel + 1) <= there for pixel in range(wide))
+        for first, there, wide in zip((row, col), cells.shape, (6, 5), strict=True)
+    ]
+    if not all(whole):
+        with pytest.raises(SceneError, match="none of its labelled pixels lies on the scene x"):
+            onto_grid(cells, georeference(finer), placed(6, 5, transform), "gt")
+        return
+    classes, notes = onto_grid(cells, georeference(finer), placed(6, 5, transform), "gt")
+    np.testing.assert_array_equal(classes, wanted)
+    as_is = factor == 1 and (row, col) == (0, 0) and cells.shape == (6, 5)
+    assert as_is == (not notes)
+    assert as_is or ("cells for each" if factor > 1 else "took the scene's part") in notes[0]
+
+
+def nearest(cells, source, crs, scene_transform, scene_crs, rows, cols):
+    """What rasterio makes of it, and which centres are so clear of the cells' edges that its approximation is right."""
+    x, y = scene_transform @ tuple(np.meshgrid(np.arange(cols) + 0.5, np.arange(rows) + 0.5))
+    col, row = ~source @ pyproj.Transformer.from_crs(scene_crs, crs, always_xy=True).transform(x, y)
+    clear = np.all([np.abs(location - np.round(location)) > 0.13 for location in (row, col)], axis=0)
+    wanted = np.zeros((rows, cols), np.uint8)
+    rasterio.warp.reproject(cells, wanted, src_transform=source, src_crs=crs, dst_transform=scene_transform,
+                            dst_crs=scene_crs, resampling=rasterio.warp.Resampling.nearest)  # fmt: skip
+    return wanted, clear
+
+
+@settings(max_examples=60)
+@given(
+    crs=st.sampled_from(["EPSG:32617", "EPSG:32618", "EPSG:4326", "EPSG:3857", "EPSG:2264"]),
+    scene_crs=st.sampled_from(["EPSG:32617", "EPSG:3857"]),
+    angles=st.tuples(st.floats(0, 360), st.floats(0, 360)),
+    sizes=st.tuples(st.floats(0.4, 3), st.floats(0.4, 3)),
+    shift=st.tuples(st.floats(-6, 6), st.floats(-6, 6)),
+    seed=st.integers(0, 99),
+)
+def test_other_grids_are_resampled_by_nearest_neighbour(crs, scene_crs, angles, sizes, shift, seed):
+    cells = np.random.default_rng(seed).integers(1, 250, (14, 17)).astype(np.uint8)
+    transforms = []
+    for one, angle, size, (dx, dy) in zip((scene_crs, crs), angles, sizes, ((0, 0), shift), strict=True):
+        x, y = pyproj.Transformer.from_crs("EPSG:4326", one, always_xy=True).transform([-78.7, -78.6], [35.7, 35.7])
+        unit = (x[1] - x[0]) / 900  # about 10 m
+        centre = Affine.translation(x[0] + dx * unit, y[0] + dy * unit)
+        transforms.append(centre @ Affine.rotation(angle) @ Affine.scale(size * unit, -size * unit))
+    transforms = [t @ Affine.translation(-8, -6) for t in transforms]
+    wanted, clear = nearest(cells, transforms[1], crs, transforms[0], scene_crs, 12, 15)
+    scene = placed(12, 15, transforms[0], scene_crs)
+    if not wanted.any():
+        return
+    classes, notes = onto_grid(cells, georeference(transforms[1], crs), scene, "gt")
+    np.testing.assert_array_equal(classes[clear], wanted[clear])
+    assert crs == scene_crs or "reprojected by nearest neighbour" in notes[0]
+
+
+def test_reprojection_is_gdalwarps(data_folder, gdal, tmp_path):
+    source = data_folder / "nc_landsat7" / "landsat96_labelled_pixels.tif"
+    warp = ("gdalwarp", "-q", "-r", "near", "-et", "0", "-t_srs", "EPSG:32617", "-tr", 40, 40)
+    gdal(*warp, source, tmp_path / "warped.tif")
+    with rasterio.open(tmp_path / "warped.tif") as file:
+        wanted, scene = file.read(1), placed(*file.shape, file.transform)
+    found = open_labels(source, scene)
+    np.testing.assert_array_equal(found.classes, wanted.clip(0))
+    assert found.notes[1].startswith(f"{source.name}: reprojected by nearest neighbour from NAD83_HARN_North_Carolina")
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32617", "EPSG:32618", "EPSG:4326", "EPSG:3857"])
+@pytest.mark.parametrize("angle", [0, 25])
+def test_every_centre_falls_where_gdalwarp_has_it(gdal, tmp_path, crs, angle):
+    cells = np.random.default_rng(0).integers(1, 250, (90, 110)).astype(np.uint8)
+    source = Affine(31, 0, 500_000, 0, -31, 4_000_000)
+    x, y = pyproj.Transformer.from_crs("EPSG:32617", crs, always_xy=True).transform([500_400, 502_900], [3_999_800] * 2)
+    size = (x[1] - x[0]) / 60
+    target = Affine.translation(x[0], y[0]) @ Affine.rotation(-angle) @ Affine.scale(size, -size)
+    shape = {"width": 60, "height": 50, "count": 1, "dtype": "uint8"}
+    with rasterio.open(tmp_path / "to.tif", "w", **shape, crs=crs, transform=target):
+        pass
+    with rasterio.open(tmp_path / "from.tif", "w", **shape | {"width": 110, "height": 90}, crs="EPSG:32617",
+                       transform=source) as file:  # fmt: skip
+        file.write(cells, 1)
+    gdal("gdalwarp", "-q", "-r", "near", "-et", "0", tmp_path / "from.tif", tmp_path / "to.tif")
+    found, _ = onto_grid(cells, georeference(source), placed(50, 60, target, crs), "gt")
+    np.testing.assert_array_equal(found, raster_of(tmp_path / "to.tif").array)
+
+
+def test_landsat_labels_in_a_crs_that_only_rasterio_calls_equal(data_folder):
+    folder = data_folder / "nc_landsat7"
+    where = raster_of(folder / "landsat_multiband.tif").georeference
+    given = raster_of(folder / "landsat96_labelled_pixels.tif")
+    assert rasterio.CRS.from_wkt(where.crs) == rasterio.CRS.from_wkt(given.georeference.crs)
+    assert not where.same_crs(given.georeference)
+    sources = [folder / "landsat96_labelled_pixels.tif", f"{folder / 'landsat96_polygons.shp'}:id"]
+    scene = open_scene(folder / "landsat_multiband.tif", labels=sources)
+    found, polygons = scene.labels["landsat96_labelled_pixels"], scene.labels["id"]
+    np.testing.assert_array_equal(found.classes, given.array.clip(0))
+    assert sum(found.counts.values()) == 2872 and len(found.counts) == 7
+    inside = polygons.classes != 0
+    np.testing.assert_array_equal(polygons.classes[inside], found.classes[inside])
+    assert np.count_nonzero(inside) == 2264 and scene.notes[-4:] == (*found.notes, *polygons.notes)
+    assert "213755 pixels of nodata became 0" in found.notes[0] and "reprojected" in found.notes[1]
+
+
+def test_without_georeference_the_shape_decides():
+    classes = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    assert onto_grid(classes, None, placed(3, 4), "gt") == (classes, ())
+    for where, scene, lacks in (
+        (None, placed(3, 4, NORTH_UP), "it"),
+        (georeference(ROTATED), placed(3, 4), "the scene"),
+    ):
+        same, notes = onto_grid(classes, where, scene, "gt")
+        assert same is classes
+        assert notes == (f"gt: laid on the scene by its shape, since {lacks} has no georeference",)
+
+
+def test_same_grids_in_other_words_are_the_same():
+    classes = np.ones((3, 4), np.uint8)
+    proj = rasterio.CRS.from_epsg(32617).to_proj4()
+    for crs in ("EPSG:32617", None):
+        where = georeference(NORTH_UP @ Affine.translation(1e-8, -1e-8), crs)
+        assert onto_grid(classes, where, placed(3, 4, NORTH_UP), "gt") == (classes, ()), crs
+    # PROJ's words lose the datum's realisation: not the same system, and yet the same pixels.
+    same, _ = onto_grid(classes, georeference(NORTH_UP, proj), placed(3, 4, NORTH_UP), "gt")
+    assert same.all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "where", "scene", "message"),
+    [
+        pytest.param((4, 3), None, placed(3, 4), r"4 x 3 pixels, which fits when transposed, but the scene x is 3 x 4",
+                     id="transposed"),
+        pytest.param((6, 4), None, placed(3, 4), r"6 x 4 pixels, but the scene x is 3 x 4: give .* k x k cells",
+                     id="finer-one-way"),
+        pytest.param((2, 2), georeference(NORTH_UP), placed(3, 4), r"2 x 2 pixels.*or georeferences for both",
+                     id="coarser"),
+        pytest.param((3, 4), georeference(ROTATED, None), placed(3, 4, NORTH_UP), "gt has no CRS: assign one",
+                     id="no-crs"),
+        pytest.param((3, 4), georeference(ROTATED), placed(3, 4, NORTH_UP, None), "the scene x has no CRS", id="scene-no-crs"),
+        pytest.param((3, 4), georeference(NORTH_UP @ Affine.translation(9.5, 0)), placed(3, 4, NORTH_UP),
+                     "none of its labelled pixels lies on the scene x", id="beside"),
+        pytest.param((3, 4), georeference(Affine(1, 0, 9, 0, -1, 9), "EPSG:4326"), placed(3, 4, NORTH_UP),
+                     "none of its labelled pixels|can't be reprojected", id="another-continent"),
+        pytest.param((3, 4), georeference((0, 0, 5, 0, 0, 5)), placed(3, 4, NORTH_UP), "all pixels on a line", id="flat"),
+        pytest.param((3, 4), georeference((1, 0, np.nan, 0, 1, 5)), placed(3, 4, NORTH_UP), "on a line, or nowhere",
+                     id="nan"),
+        pytest.param((3, 4), georeference((1e-30, 0, 5e5, 0, -1e-30, 4e6)), placed(3, 4, NORTH_UP), "none of its labelled",
+                     id="tiny-cells"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_brought_onto_the_grid_is_refused(shape, where, scene, message):
+    with pytest.raises(SceneError, match=message) as caught:
+        onto_grid(np.ones(shape, np.uint8), where, scene, "gt")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_large_raster_takes_less_memory_than_its_file(tmp_path):
+    cells = np.zeros((2048, 2048), np.float32)
+    cells[:1024] = 7
+    np.save(tmp_path / "gt.npy", cells)
+    scene = placed(1024, 1024)
+    open_labels(tmp_path / "gt.npy", scene)  # imports
+    tracemalloc.start()
+    found = open_labels(tmp_path / "gt.npy", scene)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.counts == {7: 1024 * 512}
+    assert peak < cells.nbytes
+
+
+def test_names_and_colours_of_the_file_are_kept(monkeypatch, tmp_path):
+    from hsifeat.scenes.readers import Raster
+
+    raster = Raster(np.uint8([[1, 2]]), class_names={1: "corn", 3: "oats"}, class_colours={2: "#123456"}, notes=("n",))
+    monkeypatch.setattr(labels, "read_raster", lambda *_: raster)
+    found = open_labels(tmp_path / "gt.tif:/group/fields")
+    assert isinstance(found, Labels) and found.name == "fields" and found.notes == ("n",)
+    assert found.class_names == {1: "corn", 2: "class 2"} and found.class_colours[2] == "#123456"
+    assert open_labels(tmp_path / "gt.mat.gz").name == "gt"

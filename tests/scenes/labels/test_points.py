@@ -1,0 +1,106 @@
+"""Labels from a CSV of row, col, class."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hsifeat.errors import SceneError
+from hsifeat.scenes import open_labels
+from tests.helpers.placed import placed
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "names"),
+    [
+        pytest.param("0,1,4\n2,2,9\n", {(0, 1): 4, (2, 2): 9}, {4: "class 4", 9: "class 9"}, id="plain"),
+        pytest.param("row,col,class\n0,1,4\n", {(0, 1): 4}, {4: "class 4"}, id="header"),
+        pytest.param("Class, Col, note, Row\n4, 1, x, 0\n", {(0, 1): 4}, {4: "class 4"}, id="any-order"),
+        pytest.param("\ufeffrow,col,class\r\n\r\n0,1,4.0\r\n", {(0, 1): 4}, {4: "class 4"}, id="excel"),
+        pytest.param("0,1,wheat\n1,1,corn\n2,0,wheat\n", {(0, 1): 2, (1, 1): 1, (2, 0): 2}, {1: "corn", 2: "wheat"},
+                     id="names"),
+        pytest.param('0,1,"wheat, durum"\n', {(0, 1): 1}, {1: "wheat, durum"}, id="quoted"),
+        pytest.param("0,1,4\n0,1,4\n", {(0, 1): 4}, {4: "class 4"}, id="twice-the-same"),
+    ],
+)  # fmt: skip
+def test_a_csv_labels_its_pixels(tmp_path, text, wanted, names):
+    (tmp_path / "field points.csv").write_text(text, encoding="utf-8", newline="")
+    labels = open_labels(tmp_path / "field points.csv", placed(3, 4))
+    assert labels.name == "field points" and labels.class_names == names and not labels.notes
+    expected = np.zeros((3, 4), int)
+    for pixel, number in wanted.items():
+        expected[pixel] = number
+    np.testing.assert_array_equal(labels.classes, expected)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(1, 300)), min_size=1, max_size=12))
+def test_a_pixel_of_two_classes_is_of_none(tmp_path_factory, lines):
+    path = tmp_path_factory.mktemp("csv") / "points.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(lines)
+    found = {}
+    for row, col, number in lines:
+        found.setdefault((row, col), set()).add(number)
+    expected = np.zeros((3, 4), int)
+    for pixel, numbers in found.items():
+        expected[pixel] = numbers.pop() if len(numbers) == 1 else 0
+    labels = open_labels(path, placed(3, 4))
+    np.testing.assert_array_equal(labels.classes, expected)
+    clashes = sum(1 for numbers in found.values() if numbers)
+    assert labels.notes == (
+        (f"points.csv: {clashes} pixels are there with different classes and became 0",) * bool(clashes)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param(b"row,col,class\n0,0,1\n3,1,2\n5,1,2\n", r"line 3: row 3, col 1 is outside the scene x of 3 x 4 pixels",
+                     id="row-outside"),
+        pytest.param(b"0,4,1\n", r"line 1: row 0, col 4 is outside", id="col-outside"),
+        pytest.param(b"0,-1,1\n", r"line 1: row 0, col -1 is outside", id="negative"),
+        pytest.param(b"0,1,1\n0,1.5,1\n", r"line 2: rows and cols are whole numbers; found '0,1.5,1'", id="fraction"),
+        pytest.param(b"0,1,1\n0,1\n", r"line 2: wanted row, col, class; found '0,1'", id="two-fields"),
+        pytest.param(b"0,1,\n", r"line 1: wanted row, col, class", id="no-class"),
+        pytest.param(b"0,1,0.5\n", "fractions", id="fractional-class"),
+        pytest.param(b"0,1,-2\n", "found -2", id="negative-class"),
+        pytest.param(b"0,1,1\n0,1,x\n", "found both 1 and 'x'", id="numbers-and-names"),
+        pytest.param(b"x,y,class\n1,2,3\n", r"columns row, col, class.*found x, y, class\. Save map coordinates as points",
+                     id="coordinates"),
+        pytest.param(b"0|1|2\n", "separated by commas, semicolons or tabs; found 0|1|2", id="bars"),
+        pytest.param(b"0,1,2,3\n", "columns row, col, class", id="four-columns"),
+        pytest.param(b"", "no labelled pixel", id="empty"),
+        pytest.param(b"row,col,class\n", "no labelled pixel", id="header-only"),
+        pytest.param(b"\xff\xfe0,1\x00", "UTF-8", id="not-utf8"),
+        pytest.param(None, "no such file", id="missing"),
+    ],
+)  # fmt: skip
+def test_a_wrong_csv_has_one_clear_line(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "p.csv").write_bytes(text)
+    with pytest.raises(SceneError, match=message) as caught:
+        open_labels(tmp_path / "p.csv", placed(3, 4))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_csv_needs_a_scene_and_has_no_variable(tmp_path):
+    (tmp_path / "p.csv").write_text("0,0,1\n")
+    with pytest.raises(SceneError, match="has no grid of its own: give the scene"):
+        open_labels(tmp_path / "p.csv")
+    with pytest.raises(SceneError, match="leave out 'class'"):
+        open_labels(f"{tmp_path / 'p.csv'}:class", placed(3, 4))
+
+
+@pytest.mark.parametrize("mark", [";", "\t", ","])
+@pytest.mark.parametrize("header", [True, False])
+def test_a_csv_as_pandas_writes_it_in_any_language(tmp_path, mark, header):
+    frame = pd.DataFrame({"row": [0, 2], "col": [1, 3], "class": ["wheat, red, winter", "corn; maize"]})
+    frame.to_csv(tmp_path / "gt.csv", sep=mark, index=False, header=header)
+    labels = open_labels(tmp_path / "gt.csv", placed(3, 4))
+    assert labels.class_names == {1: "corn; maize", 2: "wheat, red, winter"}
+    assert labels.classes[0, 1] == 2 and labels.classes[2, 3] == 1 and np.count_nonzero(labels.classes) == 2
