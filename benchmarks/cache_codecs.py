@@ -132,7 +132,7 @@ def _random(bench: Bench) -> _Source:
     folder = bench.folder / "cifar-codecs"
     save_cifar(folder, quick=bench.quick)
     out = bench.folder / "cifar-codecs.zarr"
-    return _blocks(extract(indian_pines(), backbone=folder, timesteps=(50,), tile=32, context=0, out=out))
+    return _blocks(extract(indian_pines(), backbone=folder, timesteps=(50,), tile=32, halo=0, out=out))
 
 
 def _blocks(store: Store) -> _Source:

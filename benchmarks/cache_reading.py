@@ -123,7 +123,7 @@ def _extract(bench: Bench, scene: Scene) -> Path:
             up_block_types=("UpBlock2D", "UpBlock2D"),
         )
     out = bench.folder / f"{scene.name}-wide.zarr"
-    extract(scene, backbone=folder, timesteps=(50,), layers=[_LAYER], tile=64, context=0, out=out)
+    extract(scene, backbone=folder, timesteps=(50,), layers=[_LAYER], tile=64, halo=0, out=out)
     return out
 
 

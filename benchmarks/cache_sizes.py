@@ -52,7 +52,7 @@ def measure(bench: Bench) -> dict[str, Any]:
         timesteps=TIMESTEPS,
         layers=[t.alias for t in taps],
         tile=SIDE_PX,
-        context=0,
+        halo=0,
         batch=1,
         out=path,
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hsifeat.scenes import Scene
 
 _TIMESTEPS = (0, 50, 100, 200, 400)
-# Tile and context in pixels: what `extract` does by default, and the most bytes a second that the network can give,
+# Tile and halo in pixels: what `extract` does by default, and the most bytes a second that the network can give,
 # where the features of every forward are kept.
 _DEFAULT, _HARDEST = (64, 16), (32, 0)
 
@@ -52,7 +52,7 @@ def _pairs(
     ratios = [a / b for a, b in zip(seconds[True], seconds[False], strict=True)]
     return {
         "tile_px": tiling[0],
-        "context_px": tiling[1],
+        "halo_px": tiling[1],
         "values_bytes": raw,
         "repetitions": repetitions,
         "seconds_with": digits(median(seconds[True])),
@@ -81,7 +81,7 @@ def _run(
     from hsifeat.store.store import Store
 
     shutil.rmtree(out, ignore_errors=True)
-    job = prepare(scene, backbone=backbone, timesteps=timesteps, tile=tiling[0], context=tiling[1], out=out)
+    job = prepare(scene, backbone=backbone, timesteps=timesteps, tile=tiling[0], halo=tiling[1], out=out)
     with nullcontext() if writing else patch.object(Store, "write", lambda *_: None):
         start = time.perf_counter()
         store = run(job)

@@ -66,14 +66,40 @@ def golden(folder: Path) -> dict[str, Any]:
     """Compute all digests in an empty folder."""
     from safetensors.numpy import load_file
 
-    hsifeat("pretrain", "indian-pines", "--network", "mtmsd", "--size", "small", "--steps", "8", "--out", "backbone", cwd=folder)
+    hsifeat(
+        "pretrain",
+        "indian-pines",
+        "--network",
+        "mtmsd",
+        "--size",
+        "small",
+        "--steps",
+        "8",
+        "--out",
+        "backbone",
+        cwd=folder,
+    )
     weights = sorted(folder.glob("backbone/**/*.safetensors"))
     found: dict[str, Any] = {
-        "weights": {file.name: digest(np.concatenate([v.ravel() for _, v in sorted(load_file(file).items())])) for file in weights}
+        "weights": {
+            file.name: digest(np.concatenate([v.ravel() for _, v in sorted(load_file(file).items())]))
+            for file in weights
+        }
     }
     extractions = {
         "core.zarr": ("--timesteps", "0,100"),
-        "hann.zarr": ("--timesteps", "0,250", "--stitch", "hann", "--noise", "inversion:4", "--seed", "3", "--dtype", "float32"),
+        "hann.zarr": (
+            "--timesteps",
+            "0,250",
+            "--stitch",
+            "hann",
+            "--noise",
+            "inversion:4",
+            "--seed",
+            "3",
+            "--dtype",
+            "float32",
+        ),
         "pixels.zarr": ("--timesteps", "50", "--pixels", "ground-truth", "--tile", "16", "--noise", "shared"),
     }
     for name, options in extractions.items():
@@ -82,7 +108,9 @@ def golden(folder: Path) -> dict[str, Any]:
     found["maps"] = {}
     for head in HEADS:
         model, where = f"model-{head}", f"{head}.npy"
-        hsifeat("fit", "core.zarr", "--head", head, "--split", "per-class:10", "--seed", "1", "--out", model, cwd=folder)
+        hsifeat(
+            "fit", "core.zarr", "--head", head, "--split", "per-class:10", "--seed", "1", "--out", model, cwd=folder
+        )
         hsifeat("predict", model, "core.zarr", "--out", where, cwd=folder)
         found["maps"][head] = digest(np.load(folder / where))
     hsifeat("bench", "core.zarr", "--heads", "film,svm,lda", "--seeds", "2", "--out", "report", cwd=folder)

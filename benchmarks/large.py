@@ -44,7 +44,7 @@ def main() -> None:
         make_scene(folder, options.side)
         extract = watched(
             folder, "extract", "scene.tif", "--labels", "labels.tif", "--backbone", "backbone", "--projection", "bands:5,3,1",
-            "--timesteps", "100", "--layers", "mid_block,up_blocks.2", "--tile", "272", "--context", "8", "--out", "s.zarr",
+            "--timesteps", "100", "--layers", "mid_block,up_blocks.2", "--tile", "272", "--halo", "8", "--out", "s.zarr",
         )  # fmt: skip
         bench = [
             "bench", "s.zarr", "--heads", ",".join(HEADS), "--inputs", "spectra,spectra+planes", "--splits", ",".join(SPLITS),

@@ -26,7 +26,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "memory.json"
 SMALL_PX, LARGE_PX, BANDS, CLASSES = 512, 4096, 100, 4
-TIMESTEP, LAYER, TILE_PX, CONTEXT_PX = 100, "up_blocks.2", 80, 8
+TIMESTEP, LAYER, TILE_PX, HALO_PX = 100, "up_blocks.2", 80, 8
 SAMPLED_PIXELS = 10_000
 VERBS = ("extract", "fit", "predict", "sample")
 JUDGED = ("extract", "predict", "sample")
@@ -70,7 +70,7 @@ def main() -> None:
         "environment": ENVIRONMENT,
         "scene": {"bands": BANDS, "dtype": "uint16", "interleave": "bil", "sides_px": [SMALL_PX, options.large]},
         "backbone_parameters": parameters,
-        "plane": {"t": TIMESTEP, "layer": LAYER, "tile_px": TILE_PX, "context_px": CONTEXT_PX},
+        "plane": {"t": TIMESTEP, "layer": LAYER, "tile_px": TILE_PX, "halo_px": HALO_PX},
         "head": "mlp on the plane, a few hundred labelled pixels; fit is measured beside the others, not judged",
         "sampled_pixels": SAMPLED_PIXELS,
         "seconds": round(time.perf_counter() - start),
@@ -207,7 +207,7 @@ def extract(folder: Path) -> None:
         layers=[LAYER],
         projection="rgb",
         tile=TILE_PX,
-        context=CONTEXT_PX,
+        halo=HALO_PX,
         out=folder / "store.zarr",
         device="cpu",
     )

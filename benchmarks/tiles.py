@@ -1,4 +1,4 @@
-"""What tile, context and stitching cost and give, with the demo's trained network on Indian Pines, as one JSON.
+"""What tile, halo and stitching cost and give, with the demo's trained network on Indian Pines, as one JSON.
 
 Run ``make demo`` first, then ``.venv/bin/python benchmarks/tiles.py``; it writes ``benchmarks/results/tiles.json``. Each way is
 compared with one pass over the whole scene, which has no seams: the relative difference of its planes, the forwards' pixels
@@ -22,8 +22,8 @@ SPLITS = ("random:0.1", "blocks:12+4:0.1")
 WAYS: dict[str, dict[str, Any]] = {
     "whole": {"stitch": "whole"},
     **{
-        f"{stitch} {tile}+{context}": {"stitch": stitch, "tile": tile, "context": context}
-        for stitch, tile, context in (
+        f"{stitch} {tile}+{halo}": {"stitch": stitch, "tile": tile, "halo": halo}
+        for stitch, tile, halo in (
             ("core", 16, 0), ("core", 32, 0), ("core", 32, 8), ("core", 64, 0), ("core", 64, 16), ("core", 128, 0),
             ("core", 128, 32), ("mean", 64, 16), ("hann", 64, 16),
         )

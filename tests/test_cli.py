@@ -40,7 +40,7 @@ def files(tmp_path):
 
 def test_the_whole_way_on_a_file_of_ones_own(hsifeat, files, backbone_folder):
     scene = ["my scene.mat", "--labels", "truth.npy"]
-    tiles = ["--tile", 32, "--context", 8, "--timesteps", "0,300"]
+    tiles = ["--tile", 32, "--halo", 8, "--timesteps", "0,300"]
     said = hsifeat("extract", *scene, "--backbone", backbone_folder, *tiles, "--out", "s.zarr", "--dry-run")
     assert "passes: 40 of a 32-px tile (of 40)" in said
     assert "t300/up_blocks.2" in said
@@ -135,7 +135,7 @@ def test_every_verb_has_help_with_an_example(hsifeat, verb):
         pytest.param(["fit", "STORE", "--head", "svm", "--planes", ","], 1, "no plane to learn from", id="no-planes"),
         pytest.param(["fit", "STORE", "--head", "svm", "--seed", "99999999999"], 2, "--seed", id="seed"),
         pytest.param(["fit", "STORE", "--head", "svm", "--out", "truth.npy/x"], 1, "truth.npy/x", id="file-as-folder"),
-        pytest.param(["extract", "my scene.mat", "--backbone", "BACKBONE", "--tile", "32", "--context", "8", "--out", "truth.npy/x"], 1, "truth.npy", id="file-as-folder-of-a-store"),
+        pytest.param(["extract", "my scene.mat", "--backbone", "BACKBONE", "--tile", "32", "--halo", "8", "--out", "truth.npy/x"], 1, "truth.npy", id="file-as-folder-of-a-store"),
         pytest.param(["fit", "STORE", "--head", "svm", "--set", "C"], 2, "--set takes name=value", id="assignment"),
         pytest.param(["predict", "nowhere", "STORE", "--out", "m.png"], 1, "nowhere", id="no-model"),
         pytest.param(["predict", "nowhere", "STORE", "--out", "m.jpg"], 1, ".npy or .mat; found 'm.jpg'", id="map-suffix"),

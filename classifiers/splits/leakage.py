@@ -33,7 +33,7 @@ class Tiles:
     ----------
     core_px : int
         From one tile to the next; 0 where the scene was seen whole.
-    context_px : int
+    halo_px : int
         Width of the frame around that.
     stride : int
         Scene pixels along a cell of the plane.
@@ -46,7 +46,7 @@ class Tiles:
     """
 
     core_px: int
-    context_px: int
+    halo_px: int
     stride: int = 1
     blended: bool = False
     origin: tuple[int, int] | None = None
@@ -55,7 +55,7 @@ class Tiles:
     @property
     def tile_px(self) -> int:
         """Side of what the model saw."""
-        return self.core_px + 2 * self.context_px
+        return self.core_px + 2 * self.halo_px
 
     def span(
         self, low: NDArray[np.intp], high: NDArray[np.intp], length: int, axis: int
@@ -63,8 +63,8 @@ class Tiles:
         """Return the first pixel, and the one after the last, that tiles of the cells from `low` to `high` saw."""
         if not self.core_px:
             return np.zeros_like(low), np.full_like(high, length)
-        margin = 0 if self.blended else self.context_px
-        first = -self.context_px if self.origin is None else self.origin[axis]
+        margin = 0 if self.blended else self.halo_px
+        first = -self.halo_px if self.origin is None else self.origin[axis]
         kept = self.tile_px - 2 * margin
         most = max(-(-(length - first - margin - kept) // self.core_px), 0)
         # A cell lies in the kept part of the tiles between these two.
@@ -164,7 +164,7 @@ def _context_of(features: Features, group: ColumnGroup) -> Context:
     mirrored = tiling["padding"] == "reflect"
     if store.window_px is not None:  # The mean and the value at the pixel saw the same window.
         return Context(store.window_px, mirrored=mirrored)
-    frame = tiling["context_px"]
+    frame = tiling["halo_px"]
     origin = tiling.get("origin")
     return Context(
         window,

@@ -27,7 +27,7 @@ def extract(
         str | None, typer.Option(help="rgb, pca:N, bands:i,j,k or all; options: docs/extract.md.")
     ] = None,
     tile: Annotated[int | None, typer.Option(help="Pixels of a side of what the model sees at once; 64.")] = None,
-    context: Annotated[int | None, typer.Option(help="Frame of a tile, in pixels, around its core; 16.")] = None,
+    halo: Annotated[int | None, typer.Option(help="Frame of a tile, in pixels, around its core; 16.")] = None,
     stitch: Annotated[
         str | None, typer.Option(help="Of tiles keep the core (usual), blend by mean or hann, or see the scene whole.")
     ] = None,
@@ -47,7 +47,7 @@ def extract(
     prompt: Annotated[str | None, typer.Option(help="Text for a backbone that takes one.")] = None,
     upsample: Annotated[int | None, typer.Option(help="How many times a latent backbone enlarges tiles; 8.")] = None,
     dtype: Annotated[str | None, typer.Option(help="What is stored: float16 (usual) or float32.")] = None,
-    recipe: Annotated[
+    preset: Annotated[
         str | None, typer.Option(help="A published extraction, or a .toml file: what isn't given is as it says.")
     ] = None,
     like: Annotated[str | None, typer.Option(help="A store: what isn't given is as it was there.")] = None,
@@ -64,7 +64,7 @@ def extract(
 
     A window around each labelled pixel, as MTMSD does: `hsifeat extract indian-pines --backbone backbone --pixels ground-truth --tile 48`
 
-    As a paper did it: `hsifeat extract augsburg --recipe geodiffnet-augsburg --backbone 64x64_diffusion.pt --dry-run`
+    As a paper did it: `hsifeat extract augsburg --preset geodiffnet-augsburg --backbone 64x64_diffusion.pt --dry-run`
     """
     from hsifeat.commands import terminal
     from hsifeat.extraction.extract import run
@@ -74,13 +74,13 @@ def extract(
         job = prepare(
             scene,
             backbone=backbone,
-            recipe=recipe,
+            preset=preset,
             like=like,
             timesteps=timesteps_of(timesteps),
             layers=None if layers is None else comma_list(layers),
             projection=projection,
             tile=tile,
-            context=context,
+            halo=halo,
             stitch=stitch,
             padding=padding,
             origin=None if origin is None else corner(origin),

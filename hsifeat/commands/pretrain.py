@@ -27,7 +27,7 @@ def pretrain(
     minutes: Annotated[float | None, typer.Option(help="Stop after this long; the same command goes on.")] = None,
     components: Annotated[int | None, typer.Option(min=1, help="Principal components that the network sees.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of AdamW; by default the preset's.")] = None,
-    recipe: Annotated[
+    preset: Annotated[
         str | None, typer.Option(help="A published training, or a .toml file: what isn't given is as it says.")
     ] = None,
     seed: Seed = 0,
@@ -44,7 +44,7 @@ def pretrain(
 
     On two scenes, for 20 minutes: `hsifeat pretrain north.hdr --also south.hdr --network diffcrn --minutes 20 --out backbone`
 
-    As a paper did it: `hsifeat pretrain indian-pines --recipe mtmsd-indian-pines --out mtmsd-indian-pines`
+    As a paper did it: `hsifeat pretrain indian-pines --preset mtmsd-indian-pines --out mtmsd-indian-pines`
 
     On images, in a folder or a tar archive: `hsifeat pretrain images.tar.gz --network natural32 --size small --out backbone`
     """
@@ -53,7 +53,7 @@ def pretrain(
     from hsifeat.pretraining.networks import find_preset
     from hsifeat.pretraining.pretrain import pretrain as train
 
-    chosen = choose_training(recipe, network=network, size=size)
+    chosen = choose_training(preset, network=network, size=size)
     scenes = find_preset(chosen.network, chosen.size).images is None
     if also and not scenes:
         raise typer.BadParameter("--also names one more scene; images lie in one folder or archive")
@@ -67,7 +67,7 @@ def pretrain(
             minutes=minutes,
             components=components,
             learning_rate=learning_rate,
-            recipe=recipe,
+            preset=preset,
             seed=seed,
             start=start,
             dtype=dtype,

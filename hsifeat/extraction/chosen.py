@@ -10,33 +10,33 @@ from hsifeat.backbones.protocol import Backbone
 from hsifeat.errors import BackboneError, HsifeatError
 from hsifeat.extraction.config import Pattern, pattern_of
 from hsifeat.extraction.tiling.pixel_list import Pixels, list_pixels
-from hsifeat.presets import open_recipe
+from hsifeat.presets import open_preset
 from hsifeat.scenes import Scene
 from hsifeat.store.store import Store
 
 
-def choose(recipe: str | Path | None, like: Store | None, given: dict[str, object]) -> Pattern:
-    """Return what is given, and the rest as a named recipe, a store or the usual choice says.
+def choose(preset: str | Path | None, like: Store | None, given: dict[str, object]) -> Pattern:
+    """Return what is given, and the rest as a named preset, a store or the usual choice says.
 
     Raises
     ------
     HsifeatError
         Values that can't be, or options that play no part beside others.
     """
-    if recipe is not None:
-        usual = Pattern(**open_recipe(recipe).options)
+    if preset is not None:
+        usual = Pattern(**open_preset(preset).options)
     else:
         usual = Pattern() if like is None else pattern_of(like)
     chosen = replace(usual, **given)  # type: ignore[arg-type]
     _check(chosen)
-    # What plays no part is refused where it is given, and left out where a recipe or a store says it.
+    # What plays no part is refused where it is given, and left out where a preset or a store says it.
     if chosen.pixels is not None:
-        if given.keys() & {"context", "stitch", "origin"}:
-            raise HsifeatError("context, stitch and origin play no part where each pixel has a window: leave them out")
-        return replace(chosen, context=0, stitch="window", origin=None)
+        if given.keys() & {"halo", "stitch", "origin"}:
+            raise HsifeatError("halo, stitch and origin play no part where each pixel has a window: leave them out")
+        return replace(chosen, halo=0, stitch="window", origin=None)
     if chosen.stitch == "whole":
-        if given.keys() & {"tile", "context"}:
-            raise HsifeatError("tile and context play no part where the whole scene is seen at once: leave them out")
+        if given.keys() & {"tile", "halo"}:
+            raise HsifeatError("tile and halo play no part where the whole scene is seen at once: leave them out")
         return replace(chosen, origin=chosen.origin if "origin" in given else None)
     return chosen
 
@@ -69,7 +69,7 @@ def chosen_pixels(chosen: Pattern, scene: Scene, like: Store | None, *, given: b
     return list_pixels(chosen.pixels, scene)
 
 
-def open_chosen(backbone: str | Path, chosen: Pattern, recipe: str | Path | None, like: Store | None) -> Backbone:
+def open_chosen(backbone: str | Path, chosen: Pattern, preset: str | Path | None, like: Store | None) -> Backbone:
     """Open a backbone with what is chosen for it; what goes wrong says where the choice came from."""
     asked = {"class_label": chosen.class_label, "prompt": chosen.prompt, "upsample": chosen.upsample}
     given = {name: value for name, value in asked.items() if value is not None}
@@ -81,8 +81,8 @@ def open_chosen(backbone: str | Path, chosen: Pattern, recipe: str | Path | None
                 f"{like.location} was made with the backbone {backbone}, which can't be opened now ({error}): "
                 "name it with --backbone"
             ) from error
-        if recipe is None and like is None:
+        if preset is None and like is None:
             raise
-        source = f"the recipe {recipe}" if like is None else f"{like.location}, which this is to be like,"
+        source = f"the preset {preset}" if like is None else f"{like.location}, which this is to be like,"
         wanted = ", ".join(f"{name} {value!r}" for name, value in {"backbone": chosen.backbone, **given}.items())
         raise BackboneError(f"{error} ({source} asks for {wanted}: name a backbone of that kind)") from error

@@ -25,7 +25,7 @@ class Pattern:
     layers: Sequence[str] | None = None
     projection: str | Projection | None = None
     tile: int = 64
-    context: int = 16
+    halo: int = 16
     stitch: str = "core"
     padding: str = "reflect"
     origin: tuple[int, int] | None = None
@@ -58,7 +58,7 @@ def pattern_of(store: Store) -> Pattern:
         layers=list(dict.fromkeys(plane.id.layer for plane in planes)) or None,
         projection=_projection(store),
         tile=tiling["tile_px"] or Pattern.tile,
-        context=tiling["context_px"] if tiling["tile_px"] else Pattern.context,
+        halo=tiling["halo_px"] if tiling["tile_px"] else Pattern.halo,
         stitch=tiling["stitch"],
         padding=tiling["padding"],
         origin=tuple(tiling["origin"]) if "origin" in tiling else None,

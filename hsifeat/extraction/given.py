@@ -10,7 +10,7 @@ from hsifeat.errors import HsifeatError
 from hsifeat.projection import Projection
 from hsifeat.types import as_int
 
-_NUMBERS = {"tile", "context", "draws", "seed", "upsample", "batch"}
+_NUMBERS = {"tile", "halo", "draws", "seed", "upsample", "batch"}
 _OTHERS: dict[str, tuple[str, tuple[type, ...]]] = {
     "stitch": ("a text", (str,)),
     "padding": ("a text", (str,)),

@@ -42,13 +42,13 @@ def prepare(
     scene: Scene | str | Path,
     *,
     backbone: Backbone | str | Path | None = None,
-    recipe: str | Path | None = None,
+    preset: str | Path | None = None,
     like: str | Path | Store | None = None,
     timesteps: Sequence[int] | str | None = None,
     layers: Sequence[str] | None = None,
     projection: str | Projection | None = None,
     tile: int | None = None,
-    context: int | None = None,
+    halo: int | None = None,
     stitch: str | None = None,
     padding: str | None = None,
     origin: tuple[int, int] | None = None,
@@ -72,7 +72,7 @@ def prepare(
     ----------
     scene, backbone
         As `extract` takes them.
-    recipe : str or Path, optional
+    preset : str or Path, optional
         A published extraction by name, or a ``.toml`` file, see `hsifeat.presets`: whatever is not given is chosen as
         it says.
     like : str, Path or Store, optional
@@ -86,15 +86,15 @@ def prepare(
     projection : str or Projection, optional
         As `fit_projection` takes it, or a fitted one; by default the one that the backbone was trained behind, else
         ``rgb`` for three channels and ``pca:N`` for others.
-    tile, context : int, optional
+    tile, halo : int, optional
         Side of a tile and width of the frame around its core, in pixels; by default 64 and 16. Neighbouring tiles
-        overlap by two contexts.
+        overlap by two halos.
     stitch : {"core", "mean", "hann", "whole"}, optional
         Keep each tile's core, blend whole tiles, or see the scene at once, see `Tiling`; by default core.
     padding : {"reflect", "zero"}, optional
         What lies beyond the scene's edge, see `ModelInput`; by default reflect.
     origin : tuple of 2 ints, optional
-        Row and column of the first tile's corner; by default the context's width above and left of the scene.
+        Row and column of the first tile's corner; by default the halo's width above and left of the scene.
     pixels : str, Labels, tuple of two arrays or (n, 2) array, optional
         See each of these pixels in a window of its own, `tile` pixels wide, instead of tiles that cover the scene, and keep
         the value at the pixel and the mean over the window. See `list_pixels`; ``"ground-truth"`` takes the labelled pixels
@@ -106,7 +106,7 @@ def prepare(
     seed : int, optional
         Seed of the noise, and of fresh weights where the backbone is ``untrained:…``; by default 0.
     companion : bool, optional
-        Show the scene's companion image instead of its bands; by default not. Tile, context and strides count pixels of
+        Show the scene's companion image instead of its bands; by default not. Tile, halo and strides count pixels of
         the scene all the same.
     class_label : int or "mean", optional
         Fixed label for a class-conditional backbone, or the mean of all.
@@ -132,15 +132,15 @@ def prepare(
     """
     budget = parse_auto(timesteps)
     given = check_types({
-        "timesteps": timesteps if budget is None else None, "layers": layers, "projection": projection, "tile": tile, "context": context,
+        "timesteps": timesteps if budget is None else None, "layers": layers, "projection": projection, "tile": tile, "halo": halo,
         "stitch": stitch, "padding": padding, "origin": origin, "pixels": pixels, "noise": noise, "draws": draws, "seed": seed,
         "companion": companion, "class_label": class_label, "prompt": prompt, "upsample": upsample, "dtype": dtype, "batch": batch,
     })  # fmt: skip
-    if recipe is not None and like is not None:
-        raise HsifeatError("a recipe and a store to be like are two answers to one question: leave one of them out")
+    if preset is not None and like is not None:
+        raise HsifeatError("a preset and a store to be like are two answers to one question: leave one of them out")
     if like is not None and not isinstance(like, Store):
         like = Store.open(catalogue.find_store(like))
-    chosen = choose(recipe, like, given)
+    chosen = choose(preset, like, given)
     budget = parse_auto(chosen.timesteps) if timesteps is None else budget
     if not isinstance(scene, Scene):
         scene = open_scene(scene)
@@ -153,7 +153,7 @@ def prepare(
             else f"{like.location} does not say where its backbone lies: name it with --backbone"
         )
     if isinstance(backbone, str | Path):
-        backbone = open_chosen(backbone, chosen, recipe, like)
+        backbone = open_chosen(backbone, chosen, preset, like)
     check_members(backbone, "the backbone")
     sight = look(scene, backbone, chosen.projection, companion=chosen.companion, padding=chosen.padding)
     if budget is not None:
@@ -205,7 +205,7 @@ def _lay(
     return cut(
         (scene.rows, scene.cols),
         tile_px=chosen.tile,
-        context_px=chosen.context,
+        halo_px=chosen.halo,
         multiple=multiple,
         stitch=chosen.stitch,
         origin=chosen.origin,
@@ -223,7 +223,7 @@ def _recipe(extractor: Extractor, chosen: Pattern) -> Recipe:
         backbone=extractor.backbone.identity(),
         tiling=TilingPart(
             tile_px=0 if whole else chosen.tile,
-            context_px=0 if whole else chosen.context,
+            halo_px=0 if whole else chosen.halo,
             stitch=chosen.stitch,  # type: ignore[arg-type]
             padding=chosen.padding,  # type: ignore[arg-type]
             masked="zero" if isinstance(tiling, Tiling) and tiling.masks(scene.valid) else "computed",

@@ -13,7 +13,7 @@ from hsifeat.errors import HsifeatError, in_one_line, nearest
 
 
 class Options(BaseModel):
-    """What a recipe may choose: the options of `hsifeat.extract`, under the same names."""
+    """What a preset may choose: the options of `hsifeat.extract`, under the same names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -22,7 +22,7 @@ class Options(BaseModel):
     layers: list[str] | None = None
     projection: str | None = None
     tile: int | None = None
-    context: int | None = None
+    halo: int | None = None
     stitch: str | None = None
     padding: str | None = None
     origin: tuple[int, int] | None = Field(default=None, strict=False)
@@ -37,7 +37,7 @@ class Options(BaseModel):
 
 
 class Training(BaseModel):
-    """How a recipe's backbone is trained: options of `hsifeat.pretrain`, under the same names, with their usual values."""
+    """How a preset's backbone is trained: options of `hsifeat.pretrain`, under the same names, with their usual values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -48,7 +48,7 @@ class Training(BaseModel):
     learning_rate: float | None = None
 
 
-class NamedRecipe(BaseModel):
+class Preset(BaseModel):
     """A published extraction.
 
     Attributes
@@ -79,61 +79,61 @@ class NamedRecipe(BaseModel):
         return self.extract.model_dump(exclude_none=True)
 
 
-def recipe_names() -> list[str]:
-    """Return the names of the recipes that come with hsifeat."""
+def preset_names() -> list[str]:
+    """Return the names of the presets that come with hsifeat."""
     return sorted(file.name.removesuffix(".toml") for file in files(__name__).iterdir() if file.name.endswith(".toml"))
 
 
-def open_recipe(source: str | Path) -> NamedRecipe:
-    """Read a recipe.
+def open_preset(source: str | Path) -> Preset:
+    """Read a preset.
 
     Parameters
     ----------
     source : str or Path
-        A name of `recipe_names`, or a ``.toml`` file.
+        A name of `preset_names`, or a ``.toml`` file.
 
     Raises
     ------
     HsifeatError
-        There is no such recipe, or it is no TOML, lacks something or has what no recipe has.
+        There is no such preset, or it is no TOML, lacks something or has what no preset has.
     """
     text = str(source)
     if text.endswith(".toml"):
         try:
             content = Path(source).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise HsifeatError(f"the recipe {source} can't be read: {error}") from error
-    elif text in recipe_names():
+            raise HsifeatError(f"the preset {source} can't be read: {error}") from error
+    elif text in preset_names():
         content = (files(__name__) / f"{text}.toml").read_text(encoding="utf-8")
     else:
-        raise HsifeatError(f"no recipe {text!r}; {nearest(text, recipe_names())}, or a .toml file")
+        raise HsifeatError(f"no preset {text!r}; {nearest(text, preset_names())}, or a .toml file")
     try:
         given = tomllib.loads(content)
     except (ValueError, RecursionError) as error:
-        raise HsifeatError(f"the recipe {source} is no TOML: {in_one_line(error)}") from error
+        raise HsifeatError(f"the preset {source} is no TOML: {in_one_line(error)}") from error
     try:
-        return NamedRecipe.model_validate(given)
+        return Preset.model_validate(given)
     except ValidationError as error:
         wrong = error.errors()[0]
         parts: dict[object, type[BaseModel]] = {"extract": Options, "pretrain": Training}
         deep = len(wrong["loc"]) > 1
         where = f"below {wrong['loc'][0]}" if deep else "at the top"
-        fields = parts[wrong["loc"][0]] if deep else NamedRecipe
+        fields = parts[wrong["loc"][0]] if deep else Preset
         allowed = f"; allowed {where}: {', '.join(fields.model_fields)}" if wrong["type"] == "extra_forbidden" else ""
         raise HsifeatError(
-            f"the recipe {source}: {'.'.join(map(str, wrong['loc']))}: {wrong['msg']}{allowed}"
+            f"the preset {source}: {'.'.join(map(str, wrong['loc']))}: {wrong['msg']}{allowed}"
         ) from error
 
 
-def choose_training(recipe: str | Path | None, **given: Any) -> Training:
-    """Return how to train a backbone: what is given and not None, and the rest as a recipe or the usual choice says.
+def choose_training(preset: str | Path | None, **given: Any) -> Training:
+    """Return how to train a backbone: what is given and not None, and the rest as a preset or the usual choice says.
 
     Raises
     ------
     HsifeatError
-        There is no such recipe, or it has no word on training.
+        There is no such preset, or it has no word on training.
     """
-    usual = Training() if recipe is None else open_recipe(recipe).pretrain
+    usual = Training() if preset is None else open_preset(preset).pretrain
     if usual is None:
-        raise HsifeatError(f"the recipe {recipe} says nothing of training: its backbone is one that others trained")
+        raise HsifeatError(f"the preset {preset} says nothing of training: its backbone is one that others trained")
     return usual.model_copy(update={name: value for name, value in given.items() if value is not None})

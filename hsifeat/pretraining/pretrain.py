@@ -40,7 +40,7 @@ def pretrain(
     minutes: float | None = None,
     components: int | None = None,
     learning_rate: float | None = None,
-    recipe: str | Path | None = None,
+    preset: str | Path | None = None,
     seed: int = 0,
     start: str | Path | None = None,
     dtype: str = "float32",
@@ -69,7 +69,7 @@ def pretrain(
         Principal components that the network sees of a scene; by default the preset's.
     learning_rate : float, optional
         Of AdamW; by default the preset's.
-    recipe : str or Path, optional
+    preset : str or Path, optional
         A published training by name, or a ``.toml`` file, see `hsifeat.presets`: whatever of the options above is not given
         is chosen as there.
     seed : int
@@ -106,15 +106,15 @@ def pretrain(
     if dtype not in DTYPES:
         raise PretrainingError(f"weights are kept as {' or '.join(DTYPES)}; found {dtype!r}")
     chosen = choose_training(
-        recipe, network=network, size=size, steps=steps, components=components, learning_rate=learning_rate
+        preset, network=network, size=size, steps=steps, components=components, learning_rate=learning_rate
     )
     network, size, steps, components = chosen.network, chosen.size, chosen.steps, chosen.components
-    preset = _preset(network, size, chosen.learning_rate)
-    budget = Budget(preset.steps if steps is None and minutes is None else steps, minutes)
+    setup = _preset(network, size, chosen.learning_rate)
+    budget = Budget(setup.steps if steps is None and minutes is None else steps, minutes)
     folder = Path(out)
     check_free(folder)
     given = [data] if isinstance(data, Data) else list(data)
-    subject = _subject(given, network, preset, components, folder, seed, listen)
+    subject = _subject(given, network, setup, components, folder, seed, listen)
     weights, weights_digest = _start(start)
     identity = {
         "format": FORMAT,
@@ -123,7 +123,7 @@ def pretrain(
         "seed": seed,
         "start": weights_digest,
         **subject.identity,
-        "settings": preset.settings(),
+        "settings": setup.settings(),
     }
     model = ModelFolder(folder, identity)
     before = model.record()
@@ -132,7 +132,7 @@ def pretrain(
         return folder
 
     where = pick_device(device)
-    trainer = Trainer(preset, subject.sampler, where, weights)
+    trainer = Trainer(setup, subject.sampler, where, weights)
     model.sweep()
     if model.checkpoint.exists():
         trainer.load(model.checkpoint)
@@ -148,12 +148,12 @@ def pretrain(
     }
     told = {"minutes": minutes, "device": where, "dtype": dtype, "about": about}
     facts = {**identity, **told, "command": _command(source or _names(given), options)}
-    samples = 0 if preset.images is None else preset.images.samples
+    samples = 0 if setup.images is None else setup.images.samples
     if budget.steps is None or trainer.step < budget.steps:
         try:
-            train(trainer, subject, preset, budget, model, listen)
+            train(trainer, subject, setup, budget, model, listen)
         except DivergedError as diverged:
-            raise _kept(diverged, trainer, model, facts, samples, preset.learning_rate) from diverged
+            raise _kept(diverged, trainer, model, facts, samples, setup.learning_rate) from diverged
     with disk_errors(folder):
         write_model(folder, trainer, facts, samples)
     return folder

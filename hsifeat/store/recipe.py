@@ -29,11 +29,11 @@ class ProjectionPart(_Part):
 class TilingPart(_Part):
     """What the model saw at once, how tiles became a plane, and what cells that no tile with a valid pixel kept hold.
 
-    Tile and context are 0 where the scene was seen whole. ``window`` is a tile around each pixel of a list. `origin` is the first tile's corner where it was chosen.
+    Tile and halo are 0 where the scene was seen whole. ``window`` is a tile around each pixel of a list. `origin` is the first tile's corner where it was chosen.
     """
 
     tile_px: int
-    context_px: int
+    halo_px: int
     stitch: Literal["core", "mean", "hann", "whole", "window"]
     padding: Literal["reflect", "zero"]
     masked: Literal["computed", "zero"] = "computed"
@@ -88,7 +88,7 @@ class Recipe(_Part):
     backbone : dict
         What the backbone says of itself: weights digest, architecture, schedule, parameterisation, conditioning.
     tiling : TilingPart
-        Tile, context, stitching, padding, origin.
+        Tile, halo, stitching, padding, origin.
     noise : NoisePart
         Policy, seed, draws, steps.
     precision : PrecisionPart

@@ -469,7 +469,7 @@ def test_extracted_planes_are_those_of_the_plain_pieces(pipeline, folder, scene,
     t, layers, cell = 261, ["mid_block", "up_blocks.1"], 8 // upsample
     store = hsifeat.extract(
         scene, backbone=open_backbone(folder, upsample=upsample, prompt="a pin"), timesteps=[t], layers=layers, noise=noise,
-        seed=4, tile=32, context=8, dtype="float32", device="cpu", out=tmp_path / "s.zarr",
+        seed=4, tile=32, halo=8, dtype="float32", device="cpu", out=tmp_path / "s.zarr",
     )  # fmt: skip
     shown = fit_projection("rgb", scene).apply(scene.cube[8:40, 8:40])
     image = torch.from_numpy(shown.transpose(2, 0, 1).copy())[None]

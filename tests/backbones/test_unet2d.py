@@ -274,7 +274,7 @@ def test_what_only_latent_models_take_is_refused(backbone_folder, options, messa
 def test_three_channels_for_a_model_of_one(tmp_path, scene):
     save_unet(tmp_path / "one", channels=1)
     with pytest.raises(HsifeatError, match="the projection rgb gives 3 channels, but one takes 1") as refused:
-        extract(scene, backbone=tmp_path / "one", projection="rgb", tile=32, context=8, out=tmp_path / "s.zarr")
+        extract(scene, backbone=tmp_path / "one", projection="rgb", tile=32, halo=8, out=tmp_path / "s.zarr")
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "s.zarr").exists()
 

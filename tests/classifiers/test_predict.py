@@ -45,7 +45,7 @@ def location(tmp_path_factory, backbone_folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalogue, "enter", lambda *_, **__: None)
         out = folder / "store.zarr"
-        run(prepare(scene, backbone=backbone_folder, timesteps=[300], tile=32, context=8, out=out))
+        run(prepare(scene, backbone=backbone_folder, timesteps=[300], tile=32, halo=8, out=out))
     return folder
 
 

@@ -95,7 +95,7 @@ def test_labelled_pixels_that_hold_nothing_are_no_rows(backbone_folder, tmp_path
         timesteps=[0],
         layers=["mid_block"],
         tile=32,
-        context=8,
+        halo=8,
         out=tmp_path / "h.zarr",
     )
     table = PixelTable.from_store(tmp_path / "h.zarr")
@@ -159,7 +159,7 @@ def other_recipe(scene, backbone_folder, tmp_path_factory):
     location = tmp_path_factory.mktemp("other") / "other.zarr"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hsifeat.extraction.extract.catalogue, "enter", lambda *_, **__: None)
-        options = {"timesteps": [0], "layers": ["mid_block"], "tile": 16, "context": 4}
+        options = {"timesteps": [0], "layers": ["mid_block"], "tile": 16, "halo": 4}
         hsifeat.extract(scene, backbone=backbone_folder, **options, out=location)
     return location
 

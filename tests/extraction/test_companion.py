@@ -61,7 +61,7 @@ def test_planes_equal_the_plain_way(spectra, backbone_folder, tmp_path, factor, 
     image = photograph(factor)
     scene = Scene("both", spectra, companion=image)
     store = hsifeat.extract(
-        scene, backbone=backbone_folder, layers=[layer], tile=32, context=4, out=tmp_path / "s.zarr", **OPTIONS
+        scene, backbone=backbone_folder, layers=[layer], tile=32, halo=4, out=tmp_path / "s.zarr", **OPTIONS
     )
     plane = store.planes[0]
     assert (plane.id, plane.stride) == (PlaneId(200, layer), stride)
@@ -76,7 +76,7 @@ def test_planes_equal_the_plain_way(spectra, backbone_folder, tmp_path, factor, 
 
 def test_other_dtypes_are_stretched_from_their_percentiles(spectra, backbone_folder, tmp_path):
     image = photograph(2, np.uint16)
-    job = prepare(Scene("both", spectra, companion=image), backbone=backbone_folder, tile=32, context=4, **OPTIONS)
+    job = prepare(Scene("both", spectra, companion=image), backbone=backbone_folder, tile=32, halo=4, **OPTIONS)
     low, high = np.percentile(image.reshape(-1, 3), (2, 98), axis=0)
     wanted = np.clip((image - low) / (high - low) * 2 - 1, -1, 1)
     found = job.extractor.sight.read(Window(3, 2, 10, 8)).transpose(1, 2, 0)
@@ -85,7 +85,7 @@ def test_other_dtypes_are_stretched_from_their_percentiles(spectra, backbone_fol
 
 
 def test_the_key_follows_the_image_and_spectra_stay(spectra, backbone_folder, tmp_path):
-    options = {"backbone": backbone_folder, "layers": ["mid_block"], "tile": 32, "context": 4, **OPTIONS}
+    options = {"backbone": backbone_folder, "layers": ["mid_block"], "tile": 32, "halo": 4, **OPTIONS}
     scene = Scene("both", spectra, companion=photograph(2))
     store = hsifeat.extract(scene, out=tmp_path / "s.zarr", **options)
     np.testing.assert_array_equal(store.scene_array("cube")[:], spectra)
@@ -103,7 +103,7 @@ def test_the_key_follows_the_image_and_spectra_stay(spectra, backbone_folder, tm
     like = prepare(scene, like=Store.open(store.location), out=tmp_path / "new.zarr")
     assert like.recipe.key == store.key
     # Blends and the whole scene work on it too.
-    for stitch in ({"stitch": "hann"}, {"stitch": "whole", "tile": None, "context": None}):
+    for stitch in ({"stitch": "hann"}, {"stitch": "whole", "tile": None, "halo": None}):
         values = hsifeat.extract(scene, out=tmp_path / f"{stitch['stitch']}.zarr", **{**options, **stitch})
         assert np.isfinite(values.plane(PlaneId(200, "mid_block"))[:]).all()
 
@@ -112,7 +112,7 @@ def test_repair_takes_the_image(spectra, backbone_folder, tmp_path):
     np.save(tmp_path / "photograph.npy", photograph(2))
     scene = Scene("both", spectra, companion=photograph(2))
     store = hsifeat.extract(
-        scene, backbone=backbone_folder, layers=["mid_block"], tile=32, context=4, out=tmp_path / "s.zarr", **OPTIONS
+        scene, backbone=backbone_folder, layers=["mid_block"], tile=32, halo=4, out=tmp_path / "s.zarr", **OPTIONS
     )
     before = np.asarray(store.plane(PlaneId(200, "mid_block"))[:])
     next((tmp_path / "s.zarr").glob("planes/t*/*/c/0/0/0")).unlink()
@@ -125,7 +125,7 @@ def test_repair_takes_the_image(spectra, backbone_folder, tmp_path):
 
 
 def test_what_does_not_fit(spectra, backbone_folder):
-    options = {"backbone": backbone_folder, "tile": 32, "context": 8, **OPTIONS}
+    options = {"backbone": backbone_folder, "tile": 32, "halo": 8, **OPTIONS}
     with pytest.raises(HsifeatError, match="has no companion image: name one with --companion FILE"):
         prepare(Scene("alone", spectra), **options)
     with pytest.raises(HsifeatError, match="has 1 bands, but tiny takes 3 channels"):
@@ -135,4 +135,4 @@ def test_what_does_not_fit(spectra, backbone_folder):
         prepare(odd, layers=["mid_block"], **options)
     assert [p.id.layer for p in prepare(odd, **options).plan.planes] == ["up_blocks.1", "up_blocks.2"]
     with pytest.raises(HsifeatError, match="multiples of 4, the coarsest stride"):
-        prepare(odd, **{**options, "context": 6})
+        prepare(odd, **{**options, "halo": 6})

@@ -7,7 +7,7 @@ from hsifeat.errors import HsifeatError
 from hsifeat.extraction.extract import extract
 from hsifeat.extraction.prepare import prepare
 
-NUMBERS = ["tile", "context", "draws", "seed", "upsample", "batch"]
+NUMBERS = ["tile", "halo", "draws", "seed", "upsample", "batch"]
 NO_NUMBERS = [True, np.True_, 16.0, np.float32(16), np.array([16]), "16", [16], b"16"]
 WRONG = [
     *[(name, value, f"{name} is a whole number; found ") for name in NUMBERS for value in NO_NUMBERS],
@@ -34,7 +34,7 @@ def test_wrong_types_are_refused_and_leave_nothing(scene, backbone_folder, tmp_p
 
 @pytest.mark.parametrize("kind", [np.int64, np.uint8, np.array])
 def test_whole_numbers_of_any_type_are_one_recipe(scene, backbone_folder, tmp_path, kind):
-    plain = {"tile": 32, "context": 8, "draws": 2, "seed": 3, "batch": 4}
+    plain = {"tile": 32, "halo": 8, "draws": 2, "seed": 3, "batch": 4}
     jobs = [
         prepare(scene, backbone=backbone_folder, projection="pca:3", out=tmp_path / "s.zarr", **options)
         for options in (

@@ -27,7 +27,7 @@ def planes_of(store):
     return {str(plane.id): np.asarray(store.plane(plane.id)[:]) for plane in store.planes}
 
 
-def plainly(scene, folder, t, layer, stride, tile, context):
+def plainly(scene, folder, t, layer, stride, tile, halo):
     """The oracle: one tile after the other, nothing of ours but the projection and the noise field."""
     network = UNet2DModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False).eval()
     scheduler = DDPMScheduler.from_pretrained(folder / "scheduler")
@@ -38,19 +38,19 @@ def plainly(scene, folder, t, layer, stride, tile, context):
     pad = tile
     channels = fit_projection("rgb", scene).apply(scene.cube) * (scene.cube != 0).any(axis=2, keepdims=True)
     image = np.pad(channels, ((pad, pad), (pad, pad), (0, 0)), mode="reflect")
-    core = tile - 2 * context
+    core = tile - 2 * halo
     down, across = -(-scene.rows // core), -(-scene.cols // core)
     plane = None
     for i in range(down):
         for j in range(across):
-            row, col = i * core - context, j * core - context
+            row, col = i * core - halo, j * core - halo
             clean = image[row + pad : row + pad + tile, col + pad : col + pad + tile].transpose(2, 0, 1)[None]
             noise = noise_field(Window(row, col, tile, tile), 3, 0)[None]
             noised = scheduler.add_noise(*map(torch.tensor, (clean, noise)), torch.tensor([t]))
             with torch.no_grad():
                 network(noised, t)
             cells = taken["out"][0].permute(1, 2, 0).numpy()
-            edge, side = context // stride, core // stride
+            edge, side = halo // stride, core // stride
             if plane is None:
                 plane = np.empty((down * side, across * side, cells.shape[2]), np.float32)
             plane[i * side : (i + 1) * side, j * side : (j + 1) * side] = cells[edge : edge + side, edge : edge + side]
@@ -77,7 +77,7 @@ def test_masked_areas_cost_no_forward_and_hold_zeros(scene, backbone_folder, tmp
     cube[:32, :32] = 0
     cube[20, 20] = scene.cube[20, 20]
     holed = Scene("holed", cube, scene.wavelengths_nm)
-    options = {"backbone": backbone_folder, "timesteps": [0, 300], "layers": ["up_blocks.0"], "tile": 32, "context": 8}
+    options = {"backbone": backbone_folder, "timesteps": [0, 300], "layers": ["up_blocks.0"], "tile": 32, "halo": 8}
     store = hsifeat.extract(holed, **options, out=tmp_path / "s.zarr")
     assert sum(forwards) == 2 * (20 - 3), "5 x 4 cores at two timesteps, without three"
     assert store.manifest.recipe["tiling"]["masked"] == "zero"
@@ -104,7 +104,7 @@ def test_planes_equal_the_plain_way(scene, backbone_folder, store_path, t, layer
 
 def test_values_are_the_taps_rounded_once(scene, backbone_folder, store_path, tmp_path):
     precise = hsifeat.extract(
-        scene, backbone=backbone_folder, timesteps=[300], tile=32, context=8, dtype="float32", out=tmp_path / "f32.zarr"
+        scene, backbone=backbone_folder, timesteps=[300], tile=32, halo=8, dtype="float32", out=tmp_path / "f32.zarr"
     )
     for name, values in planes_of(precise).items():
         assert values.dtype == np.float32
@@ -113,7 +113,7 @@ def test_values_are_the_taps_rounded_once(scene, backbone_folder, store_path, tm
 
 
 def test_a_plane_does_not_depend_on_what_else_was_asked_for(scene, backbone_folder, store_path, tmp_path):
-    options = {"backbone": backbone_folder, "tile": 32, "context": 8, "out": tmp_path / "s.zarr"}
+    options = {"backbone": backbone_folder, "tile": 32, "halo": 8, "out": tmp_path / "s.zarr"}
     hsifeat.extract(scene, timesteps=[300], layers=["up_blocks.0"], **options)
     store = hsifeat.extract(scene, timesteps=[0, 300], layers=["mid_block", "up_blocks.0"], **options)
     there = planes_of(Store.open(store_path))
@@ -126,7 +126,7 @@ def test_asking_again_computes_nothing_and_loads_no_weights(scene, backbone_fold
     shutil.copytree(store_path, tmp_path / "s.zarr")
     monkeypatch.setattr("hsifeat.backbones.unet2d.UNet2DBackbone.to", lambda *_: pytest.fail("the model was loaded"))
     store = hsifeat.extract(
-        scene, backbone=backbone_folder, timesteps=[300, 0], tile=32, context=8, out=tmp_path / "s.zarr"
+        scene, backbone=backbone_folder, timesteps=[300, 0], tile=32, halo=8, out=tmp_path / "s.zarr"
     )
     assert len(store.planes) == 8
 
@@ -134,7 +134,7 @@ def test_asking_again_computes_nothing_and_loads_no_weights(scene, backbone_fold
 def test_labels_are_added_without_computing(scene, backbone_folder, store_path, tmp_path):
     shutil.copytree(store_path, tmp_path / "s.zarr")
     more = scene.with_labels(Labels("more", np.eye(75, 53, dtype=np.uint8), {1: "line"}))
-    store = hsifeat.extract(more, backbone=backbone_folder, timesteps=[0], tile=32, context=8, out=tmp_path / "s.zarr")
+    store = hsifeat.extract(more, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, out=tmp_path / "s.zarr")
     assert store.labels == ["fields", "more"]
     labels = hsifeat.open_features(tmp_path / "s.zarr").labels("more")
     np.testing.assert_array_equal(labels.classes, np.eye(75, 53))
@@ -153,7 +153,7 @@ def test_the_store_holds_the_scene(scene, store_path):
 def test_events_add_up(scene, backbone_folder, tmp_path):
     events = []
     hsifeat.extract(
-        scene, backbone=backbone_folder, timesteps=[0, 9], layers=["mid_block"], tile=32, context=8,
+        scene, backbone=backbone_folder, timesteps=[0, 9], layers=["mid_block"], tile=32, halo=8,
         out=tmp_path / "s.zarr", listen=events.append,
     )  # fmt: skip
     started = next(e for e in events if isinstance(e, Started))
@@ -180,25 +180,25 @@ def test_events_add_up(scene, backbone_folder, tmp_path):
     ],
 )
 def test_wrong_requests_leave_nothing(scene, backbone_folder, tmp_path, options, message):
-    wanted = {"backbone": backbone_folder, "tile": 32, "context": 8, "out": tmp_path / "s.zarr", **options}
+    wanted = {"backbone": backbone_folder, "tile": 32, "halo": 8, "out": tmp_path / "s.zarr", **options}
     with pytest.raises(HsifeatError, match=message):
         hsifeat.extract(scene, **wanted)
     assert [p.name for p in tmp_path.iterdir() if p.name != "cache"] == []
 
 
 def test_a_store_of_another_recipe_is_refused_with_the_fields(scene, backbone_folder, store_path):
-    with pytest.raises(RecipeMismatchError, match=r"tiling.context_px: 8 -> 4\n.*--out"):
-        prepare(scene, backbone=backbone_folder, timesteps=[0], tile=32, context=4, out=store_path)
+    with pytest.raises(RecipeMismatchError, match=r"tiling.halo_px: 8 -> 4\n.*--out"):
+        prepare(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=4, out=store_path)
     with pytest.raises(RecipeMismatchError, match=r"noise.seed: 0 -> 1"):
-        prepare(scene, backbone=backbone_folder, timesteps=[0], tile=32, context=8, seed=1, out=store_path)
+        prepare(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, seed=1, out=store_path)
     other = Scene("small", scene.cube + 1, scene.wavelengths_nm)
     with pytest.raises(RecipeMismatchError, match=r"scene: \w+…"):
-        prepare(other, backbone=backbone_folder, timesteps=[0], tile=32, context=8, out=store_path)
+        prepare(other, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, out=store_path)
 
 
 def test_another_batch_size_is_refused(scene, backbone_folder, store_path):
     with pytest.raises(StoreError, match=r"begun with batches of 16; .* leave out --batch"):
-        prepare(scene, backbone=backbone_folder, timesteps=[0], tile=32, context=8, batch=3, out=store_path)
+        prepare(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, batch=3, out=store_path)
 
 
 @pytest.mark.parametrize(
@@ -216,20 +216,20 @@ def test_what_is_no_store_is_left_alone(scene, backbone_folder, tmp_path, name, 
     file.parent.mkdir(parents=True)
     file.write_text(content)
     with pytest.raises(StoreError):
-        hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, context=8, out=tmp_path / "x.zarr")
+        hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, out=tmp_path / "x.zarr")
     assert [p for p in (tmp_path / "x.zarr").rglob("*") if p.is_file()] == [file] and file.read_text() == content
 
 
 def test_a_file_is_no_place_for_a_store(scene, backbone_folder, tmp_path):
     (tmp_path / "file").write_text("precious")
     with pytest.raises(StoreError, match="is a file: name another place"):
-        hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, context=8, out=tmp_path / "file")
+        hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, out=tmp_path / "file")
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_written(scene, backbone_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**3))
     with pytest.raises(StoreError, match=r"writes up to .* but only 1e-06 GB are free there"):
-        hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, context=8, out=tmp_path / "s.zarr")
+        hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, out=tmp_path / "s.zarr")
     assert not (tmp_path / "s.zarr").exists()
 
 
@@ -248,7 +248,7 @@ def test_a_disk_that_fills_up_keeps_what_is_done(scene, backbone_folder, store_p
             raise OSError(errno.ENOSPC, "No space left on device")
         return write(path, *arguments, **options)
 
-    options = {"backbone": backbone_folder, "timesteps": [0, 300], "tile": 32, "context": 8, "out": tmp_path / "s.zarr"}
+    options = {"backbone": backbone_folder, "timesteps": [0, 300], "tile": 32, "halo": 8, "out": tmp_path / "s.zarr"}
     with monkeypatch.context() as patch:
         patch.setattr(local, "_put", partial(full, put))
         patch.setattr(location, "write_whole", partial(full, whole))
@@ -266,7 +266,7 @@ def test_overflow_is_refused(scene, tmp_path):
     with torch.no_grad():
         network.mid_block.resnets[1].conv2.bias += 1e6
     network.save_pretrained(tmp_path / "b" / "unet")
-    options = {"backbone": tmp_path / "b", "timesteps": [0], "layers": ["mid_block"], "tile": 32, "context": 8}
+    options = {"backbone": tmp_path / "b", "timesteps": [0], "layers": ["mid_block"], "tile": 32, "halo": 8}
     with pytest.raises(StoreError, match=r"values of t0/mid_block are no finite float16: store float32"):
         hsifeat.extract(scene, out=tmp_path / "s.zarr", **options)
     store = hsifeat.extract(scene, out=tmp_path / "t.zarr", dtype="float32", **options)
@@ -277,30 +277,30 @@ def test_a_backbone_brings_its_projection(scene, tmp_path):
     save_unet(tmp_path / "b", channels=4)
     fitted = fit_projection("pca:4", Scene("part", scene.cube[:30]))
     fitted.save(tmp_path / "b" / "projection.safetensors")
-    job = prepare(scene, backbone=tmp_path / "b", tile=32, context=8, out=tmp_path / "s.zarr")
+    job = prepare(scene, backbone=tmp_path / "b", tile=32, halo=8, out=tmp_path / "s.zarr")
     assert job.recipe.projection.digest == fitted.digest
     assert (
-        prepare(scene, backbone=tmp_path / "b", projection="pca:4", tile=32, context=8).recipe.projection.digest
+        prepare(scene, backbone=tmp_path / "b", projection="pca:4", tile=32, halo=8).recipe.projection.digest
         != fitted.digest
     )
     with pytest.raises(HsifeatError, match="fitted for 12 bands; fewer has 9"):
-        prepare(Scene("fewer", scene.cube[:, :, :9]), backbone=tmp_path / "b", tile=32, context=8)
+        prepare(Scene("fewer", scene.cube[:, :, :9]), backbone=tmp_path / "b", tile=32, halo=8)
 
 
 def test_dry_run_numbers(scene, backbone_folder, tmp_path):
-    job = prepare(scene, backbone=backbone_folder, timesteps=[0, 9], tile=32, context=8, out=tmp_path / "s.zarr")
+    job = prepare(scene, backbone=backbone_folder, timesteps=[0, 9], tile=32, halo=8, out=tmp_path / "s.zarr")
     assert job.plan.passes == job.plan.all_passes == 2 * 5 * 4
     cells = 19 * 14 * 16 + 38 * 27 * 16 + 75 * 53 * 16 + 75 * 53 * 8
     assert job.plan.missing_bytes == 2 * 2 * cells
     assert job.extractor.seconds_per_pass(job.plan) > 0
     assert not (tmp_path / "s.zarr").exists()
     run(job)
-    again = prepare(scene, backbone=backbone_folder, timesteps=[0, 9], tile=32, context=8, out=tmp_path / "s.zarr")
+    again = prepare(scene, backbone=backbone_folder, timesteps=[0, 9], tile=32, halo=8, out=tmp_path / "s.zarr")
     assert again.plan.passes == 0 and again.needed_bytes == 0
 
 
 def test_a_store_keeps_the_units_that_it_was_begun_with(scene, backbone_folder, store_path, tmp_path, monkeypatch):
-    options = {"backbone": backbone_folder, "timesteps": [0], "tile": 32, "context": 8, "out": tmp_path / "s.zarr"}
+    options = {"backbone": backbone_folder, "timesteps": [0], "tile": 32, "halo": 8, "out": tmp_path / "s.zarr"}
     with monkeypatch.context() as patch:
         patch.setattr("hsifeat.extraction.plan._UNIT_PX", 16)
         job = prepare(scene, **options)
@@ -325,9 +325,7 @@ def test_weights_that_do_not_load_are_told_before_anything_is_written(scene, bac
     tensors.pop("conv_in.weight")
     save_file(tensors, file)
     with pytest.raises(HsifeatError, match=r"conv_in\.weight") as raised:
-        hsifeat.extract(
-            scene, backbone=tmp_path / "backbone", timesteps=[0], tile=32, context=8, out=tmp_path / "s.zarr"
-        )
+        hsifeat.extract(scene, backbone=tmp_path / "backbone", timesteps=[0], tile=32, halo=8, out=tmp_path / "s.zarr")
     assert "\n" not in str(raised.value) and not (tmp_path / "s.zarr").exists()
 
 
@@ -339,7 +337,7 @@ def test_timesteps_are_whole_numbers(scene, backbone_folder, tmp_path, timesteps
 
 def test_whole_numbers_of_numpy_are_taken(scene, backbone_folder, tmp_path):
     store = hsifeat.extract(
-        scene, backbone=backbone_folder, timesteps=np.array([0, 50]), layers="mid_block", tile=32, context=8,
+        scene, backbone=backbone_folder, timesteps=np.array([0, 50]), layers="mid_block", tile=32, halo=8,
         out=tmp_path / "s.zarr",
     )  # fmt: skip
     assert [str(plane.id) for plane in store.planes] == ["t0/mid_block", "t50/mid_block"]

@@ -29,7 +29,7 @@ def first(scene, backbone_folder, tmp_path_factory):
     """A store in which nothing is as usual."""
     return hsifeat.extract(
         scene, backbone=backbone_folder, timesteps=[10, 250], layers=["mid_block", "up_blocks.1"], projection="pca:3",
-        tile=48, context=8, seed=3, dtype="float32", batch=5, out=tmp_path_factory.mktemp("like") / "first.zarr",
+        tile=48, halo=8, seed=3, dtype="float32", batch=5, out=tmp_path_factory.mktemp("like") / "first.zarr",
     )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def test_a_clipping_projection_is_recognised(other, store_path, tmp_path):
     ("option", "field"),
     [
         ({"tile": 32}, ["tiling.tile_px"]),
-        ({"context": 12}, ["tiling.context_px"]),
+        ({"halo": 12}, ["tiling.halo_px"]),
         ({"seed": 4}, ["noise.seed"]),
         ({"dtype": "float16"}, ["precision.stored"]),
         ({"projection": "rgb"}, ["projection.digest", "projection.spec"]),
@@ -121,7 +121,7 @@ def test_without_a_backbone_it_says_what_to_name(other, scene, tmp_path):
         hsifeat.extract(other, like="nowhere", out=tmp_path / "o.zarr")
     folder = tmp_path / "backbone"
     save_unet(folder)
-    options = {"timesteps": [0], "layers": ["mid_block"], "tile": 32, "context": 8}
+    options = {"timesteps": [0], "layers": ["mid_block"], "tile": 32, "halo": 8}
     store = hsifeat.extract(scene, backbone=folder, out=tmp_path / "s.zarr", **options)
     moved = shutil.move(folder, tmp_path / "moved")
     with pytest.raises(HsifeatError, match="backbone"):

@@ -43,7 +43,7 @@ UNet2DBackbone.forward_to = counting
 def ask(thread):
     timesteps = [[0, 300], [300, 50], [0], [50 + int(number), 300]][thread]
     scene = Scene("small", small_cube(), np.linspace(450, 900, 12), {})
-    store = hsifeat.extract(scene, backbone=backbone, timesteps=timesteps, tile=32, context=8, out=out)
+    store = hsifeat.extract(scene, backbone=backbone, timesteps=timesteps, tile=32, halo=8, out=out)
     return [bool(store.done(plane.id).all()) for plane in store.planes if plane.id.t in timesteps]
 
 with ThreadPoolExecutor(4) as threads:
@@ -69,7 +69,7 @@ def test_many_threads_of_many_processes_do_the_work_once(scene, backbone_folder,
     assert [run.returncode for run in runs] == [0, 0, 0], said
     timesteps = [0, 50, 51, 52, 300]
     undisturbed = tmp_path / "one.zarr"
-    hsifeat.extract(scene, backbone=backbone_folder, timesteps=timesteps, tile=32, context=8, out=undisturbed)
+    hsifeat.extract(scene, backbone=backbone_folder, timesteps=timesteps, tile=32, halo=8, out=undisturbed)
     assert values(out) == values(undisturbed)
     counted = [tuple(map(int, line.split())) for line in log.read_text().splitlines()]
     # 75 x 53 pixels in cores of 16: 5 x 4 tiles.
@@ -144,7 +144,7 @@ def test_the_model_waits_for_a_slow_disk(scene, backbone_folder, tmp_path, monke
         return plain(self, plane, unit, values)
 
     monkeypatch.setattr(Store, "write", blocking)
-    options = {"backbone": backbone_folder, "tile": 32, "context": 8, "batch": 20, "out": tmp_path / "slow.zarr"}
+    options = {"backbone": backbone_folder, "tile": 32, "halo": 8, "batch": 20, "out": tmp_path / "slow.zarr"}
     with ThreadPoolExecutor(1) as thread:
         run = thread.submit(hsifeat.extract, scene, timesteps=TIMESTEPS, **options)
         assert blocked.wait(60)
@@ -171,7 +171,7 @@ def test_an_error_in_writing_ends_the_run(scene, backbone_folder, tmp_path, monk
         return plain(self, plane, unit, values)
 
     path = tmp_path / "failed.zarr"
-    options = {"backbone": backbone_folder, "tile": 32, "context": 8, "batch": 20, "out": path}
+    options = {"backbone": backbone_folder, "tile": 32, "halo": 8, "batch": 20, "out": path}
     with monkeypatch.context() as patch:
         patch.setattr(Store, "write", failing)
         with pytest.raises(StoreError, match="the disk is gone"):
@@ -190,6 +190,4 @@ def test_an_error_in_the_last_write_is_not_lost(scene, backbone_folder, tmp_path
 
     monkeypatch.setattr(Store, "write", failing)
     with pytest.raises(StoreError, match="the disk is gone"):
-        hsifeat.extract(
-            scene, backbone=backbone_folder, timesteps=[0], tile=32, context=8, out=tmp_path / "failed.zarr"
-        )
+        hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, out=tmp_path / "failed.zarr")

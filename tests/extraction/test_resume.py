@@ -22,7 +22,7 @@ TIMESTEPS, LAYERS = (0, 50, 100, 200, 400), ("mid_block", "up_blocks.0", "up_blo
 
 def command(backbone, out):
     return [
-        HSIFEAT, "extract", "indian-pines", "--backbone", backbone, "--tile", "48", "--context", "8", "--out", out,
+        HSIFEAT, "extract", "indian-pines", "--backbone", backbone, "--tile", "48", "--halo", "8", "--out", out,
         "--timesteps", ",".join(map(str, TIMESTEPS)), "--layers", ",".join(LAYERS), "--batch", "6",
     ]  # fmt: skip
 
@@ -60,7 +60,7 @@ def forwards(monkeypatch):
 
 def resume(backbone, path):
     return hsifeat.extract(
-        "indian-pines", backbone=backbone, timesteps=TIMESTEPS, layers=LAYERS, tile=48, context=8, batch=6, out=path
+        "indian-pines", backbone=backbone, timesteps=TIMESTEPS, layers=LAYERS, tile=48, halo=8, batch=6, out=path
     )
 
 

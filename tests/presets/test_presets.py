@@ -1,4 +1,4 @@
-"""Named recipes: each reads, and says what the papers' tables say; a file of one's own is checked."""
+"""Named presets: each reads, and says what the papers' tables say; a file of one's own is checked."""
 
 import json
 
@@ -9,76 +9,76 @@ import torch
 import hsifeat
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.prepare import prepare
-from hsifeat.presets import open_recipe, recipe_names
+from hsifeat.presets import open_preset, preset_names
 from hsifeat.projection.projection import Projection
 from hsifeat.projection.spec import parse_projection
 from hsifeat.scenes import Scene
 from tests.helpers.adm_oracle import Plan
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", preset_names())
 def test_every_recipe_reads_and_tells_its_source(name):
-    recipe = open_recipe(name)
-    assert recipe.title and recipe.source and recipe.differs
-    assert {"backbone", "timesteps", "layers", "tile"} <= recipe.options.keys()
+    preset = open_preset(name)
+    assert preset.title and preset.source and preset.differs
+    assert {"backbone", "timesteps", "layers", "tile"} <= preset.options.keys()
     # A backbone that is trained on the scene brings the projection that it was trained behind.
-    assert recipe.pretrain or parse_projection(recipe.extract.projection)
+    assert preset.pretrain or parse_projection(preset.extract.projection)
 
 
 def test_the_recipes_are_those_of_the_papers():
-    assert recipe_names() == [
+    assert preset_names() == [
         "cleandift", "ddpm-segmentation", "diffcrn", "dift", "geodiffnet-augsburg", "geodiffnet-berlin", "hyperfeatures",
         "mtmsd-houston2018", "mtmsd-indian-pines", "mtmsd-longkou", "mtmsd-pavia-university",
     ]  # fmt: skip
-    augsburg, berlin = (open_recipe(f"geodiffnet-{scene}").options for scene in ("augsburg", "berlin"))
+    augsburg, berlin = (open_preset(f"geodiffnet-{scene}").options for scene in ("augsburg", "berlin"))
     assert (augsburg["layers"], augsburg["timesteps"]) == (["output_blocks.10"], [0])
     assert (berlin["layers"], berlin["timesteps"]) == (["output_blocks.11"], [50])
     rule = parse_projection(augsburg["projection"])
     assert (rule.numbers, rule.joint, rule.percentiles, rule.gamma) == ((21, 11, 6), True, (0, 100), 0.4)
     assert parse_projection(berlin["projection"]).numbers == (40, 30, 15)
-    segmentation = open_recipe("ddpm-segmentation").options
+    segmentation = open_preset("ddpm-segmentation").options
     assert segmentation["timesteps"] == [50, 150, 250] and segmentation["noise"] == "shared"
     assert segmentation["layers"] == [f"output_blocks.{i}" for i in (5, 6, 7, 8, 12)]
-    hyper = open_recipe("hyperfeatures").options
+    hyper = open_preset("hyperfeatures").options
     assert len(hyper["layers"]) == 12 and len(hyper["timesteps"]) == 11 and hyper["noise"] == "inversion:50"
-    assert open_recipe("dift").options["draws"] == 8 and open_recipe("cleandift").options["noise"] == "none"
+    assert open_preset("dift").options["draws"] == 8 and open_preset("cleandift").options["noise"] == "none"
 
 
 @pytest.mark.parametrize(
     ("scene", "components"), [("indian-pines", 25), ("pavia-university", 13), ("houston2018", 6), ("longkou", 34)]
 )
 def test_mtmsd_is_trained_and_extracted_with_the_papers_numbers(scene, components):
-    recipe = open_recipe(f"mtmsd-{scene}")
-    assert recipe.pretrain.model_dump() == {
+    preset = open_preset(f"mtmsd-{scene}")
+    assert preset.pretrain.model_dump() == {
         "network": "mtmsd", "size": "paper", "components": components, "steps": 40_000, "learning_rate": None,
     }  # fmt: skip
-    options = recipe.options
+    options = preset.options
     assert options["timesteps"] == [50 * i for i in range(1, 20)] and options["tile"] == 48
     assert options["layers"] == [f"output_blocks.{i}" for i in (0, 1, 2, 3, 5)]
     assert (options["noise"], options["padding"], options["pixels"]) == ("shared", "zero", "ground-truth")
 
 
 def test_a_recipe_trains_and_extracts(scene, tmp_path, monkeypatch):
-    """What is given comes before what the recipe says; timesteps that it leaves open are chosen."""
+    """What is given comes before what the preset says; timesteps that it leaves open are chosen."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text(
         'title = "x"\nsource = "y"\n[pretrain]\nnetwork = "diffcrn"\ncomponents = 3\nsteps = 9\n'
         '[extract]\nbackbone = "mine"\ntimesteps = "auto:2"\n'
     )
-    hsifeat.pretrain(scene, recipe="mine.toml", steps=2, out="mine")
+    hsifeat.pretrain(scene, preset="mine.toml", steps=2, out="mine")
     record = json.loads((tmp_path / "mine" / "training.json").read_text())
     assert (record["network"], record["size"], record["steps"]) == ("diffcrn", "small", 2)
     assert Projection.load(tmp_path / "mine" / "projection.safetensors").channels == 3
-    job = prepare(scene, recipe="mine.toml", out="a.zarr")
+    job = prepare(scene, preset="mine.toml", out="a.zarr")
     assert {plane.id.layer for plane in job.plan.planes} == {"spatial.0", "spatial.1", "spectral.0", "spectral.1"}
     assert len({plane.id.t for plane in job.plan.planes}) == 2
-    job = prepare(scene, recipe="mine.toml", timesteps=[7], out="b.zarr")
+    job = prepare(scene, preset="mine.toml", timesteps=[7], out="b.zarr")
     assert {plane.id.t for plane in job.plan.planes} == {7}
 
 
 def test_a_recipe_without_training_trains_nothing(scene, tmp_path):
-    with pytest.raises(HsifeatError, match="the recipe dift says nothing of training"):
-        hsifeat.pretrain(scene, recipe="dift", out=tmp_path / "model")
+    with pytest.raises(HsifeatError, match="the preset dift says nothing of training"):
+        hsifeat.pretrain(scene, preset="dift", out=tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
@@ -106,20 +106,20 @@ def test_a_recipe_without_training_trains_nothing(scene, tmp_path):
 def test_a_wrong_file_is_one_clear_line(tmp_path, content, message):
     (tmp_path / "mine.toml").write_text(content)
     with pytest.raises(HsifeatError, match=message) as raised:
-        open_recipe(tmp_path / "mine.toml")
+        open_preset(tmp_path / "mine.toml")
     assert "\n" not in str(raised.value)
 
 
 def test_an_unknown_name_is_told():
-    with pytest.raises(HsifeatError, match="no recipe 'geodiffnet'; .*geodiffnet-augsburg"):
-        open_recipe("geodiffnet")
+    with pytest.raises(HsifeatError, match="no preset 'geodiffnet'; .*geodiffnet-augsburg"):
+        open_preset("geodiffnet")
     with pytest.raises(HsifeatError, match="can't be read"):
-        open_recipe("nowhere.toml")
+        open_preset("nowhere.toml")
 
 
 @pytest.fixture
 def adm64(tmp_path, monkeypatch):
-    """A small checkpoint with ADM-64's levels under its name, in the current folder: what the recipe looks for."""
+    """A small checkpoint with ADM-64's levels under its name, in the current folder: what the preset looks for."""
     torch.save(
         Plan(
             model_channels=32,
@@ -144,16 +144,16 @@ def test_geodiffnet_plans_the_papers_windows(name, rows, cols, windows):
     padded = [((side - 64) // 32 + 1) * 32 + 64 for side in (rows, cols)]
     assert windows == ((padded[0] - 64) // 32 + 1) * ((padded[1] - 64) // 32 + 1)
     cube = np.random.default_rng(0).integers(1, 99, (rows, cols, 41), np.uint8)
-    job = prepare(Scene(name, cube), recipe=f"geodiffnet-{name}", out="store.zarr")
+    job = prepare(Scene(name, cube), preset=f"geodiffnet-{name}", out="store.zarr")
     tiles = {tile for unit in job.plan.forwards for tile in job.extractor.tiling.tiles(unit.window)}
     assert len(tiles) == windows
 
 
 def test_what_a_recipe_asks_for_is_said_to_be_the_recipes(scene, backbone_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(HsifeatError, match=r"takes no prompt; .*the recipe dift asks for .*prompt ''"):
-        prepare(scene, recipe="dift", backbone=backbone_folder)
-    with pytest.raises(HsifeatError, match="the recipe hyperfeatures asks for backbone 'stable-diffusion-v1-5'"):
-        prepare(scene, recipe="hyperfeatures")
+    with pytest.raises(HsifeatError, match=r"takes no prompt; .*the preset dift asks for .*prompt ''"):
+        prepare(scene, preset="dift", backbone=backbone_folder)
+    with pytest.raises(HsifeatError, match="the preset hyperfeatures asks for backbone 'stable-diffusion-v1-5'"):
+        prepare(scene, preset="hyperfeatures")
     with pytest.raises(HsifeatError, match="two answers to one question"):
-        prepare(scene, recipe="dift", like="ip")
+        prepare(scene, preset="dift", like="ip")

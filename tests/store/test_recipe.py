@@ -23,13 +23,13 @@ RECIPE = {
         "prediction": "epsilon",
         "conditioning": {"class_label": 3},
     },
-    "tiling": {"tile_px": 64, "context_px": 16, "stitch": "core", "padding": "reflect"},
+    "tiling": {"tile_px": 64, "halo_px": 16, "stitch": "core", "padding": "reflect"},
     "noise": {"policy": "field", "seed": 0},
     "precision": {"compute": "float32", "stored": "float16"},
 }
 leaves = [
     ("algorithm",), ("scene",), ("projection", "spec"), ("projection", "digest"), ("backbone", "weights"),
-    ("tiling", "tile_px"), ("tiling", "context_px"), ("noise", "seed"),
+    ("tiling", "tile_px"), ("tiling", "halo_px"), ("noise", "seed"),
 ]  # fmt: skip
 
 

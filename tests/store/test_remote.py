@@ -65,7 +65,7 @@ def check(store, path):
 
 def test_write_read_verify_grow(s3, scene, backbone_folder, store_path):
     out = f"{s3}/s.zarr"
-    options = {"backbone": backbone_folder, "tile": 32, "context": 8, "out": out}
+    options = {"backbone": backbone_folder, "tile": 32, "halo": 8, "out": out}
     store = hsifeat.extract(scene, timesteps=[0], **options)
     assert str(store.location) == out and len(store.planes) == 4
     store = hsifeat.extract(scene, timesteps=[0, 300], **options)
@@ -86,7 +86,7 @@ def test_damage_is_found_and_repaired(s3, scene, backbone_folder, store_path):
     import boto3
 
     out = f"{s3}/s.zarr"
-    hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0, 300], tile=32, context=8, out=out)
+    hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0, 300], tile=32, halo=8, out=out)
     client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
     key = f"{out.removeprefix('s3://bucket/')}/planes/t0300/up_blocks.2/c/0/0/0"
     content = client.get_object(Bucket="bucket", Key=key)["Body"].read()
@@ -101,7 +101,7 @@ def test_damage_is_found_and_repaired(s3, scene, backbone_folder, store_path):
 def test_a_killed_run_goes_on(s3, backbone_folder, tmp_path):
     out = f"{s3}/ip.zarr"
     command = [
-        HSIFEAT, "extract", "indian-pines", "--backbone", backbone_folder, "--tile", "48", "--context", "8",
+        HSIFEAT, "extract", "indian-pines", "--backbone", backbone_folder, "--tile", "48", "--halo", "8",
         "--timesteps", "0,50,100", "--layers", "mid_block,up_blocks.2", "--out",
     ]  # fmt: skip
     location = as_location(out)
@@ -153,7 +153,7 @@ def test_the_command_line(s3, backbone_folder, store_path):
 
 def test_a_bucket_that_is_not_there(s3, scene, backbone_folder):
     with pytest.raises(StoreError, match=r"s3://nowhere/s.zarr can't be reached or written.*AWS_ENDPOINT_URL"):
-        hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, context=8, out="s3://nowhere/s.zarr")
+        hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, out="s3://nowhere/s.zarr")
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -194,7 +194,7 @@ def test_reading_behind_a_web_server(store_path, tmp_path, scene, backbone_folde
         np.testing.assert_array_equal(there.labels().classes, here.labels().classes)
         np.testing.assert_array_equal(there.spectra([3], [5]), here.spectra([3], [5]))
         with pytest.raises(StoreError, match="can only be read"):
-            hsifeat.extract(scene, backbone=backbone_folder, timesteps=[7], tile=32, context=8, out=url)
+            hsifeat.extract(scene, backbone=backbone_folder, timesteps=[7], tile=32, halo=8, out=url)
         with pytest.raises(StoreError, match="can't be listed"):
             verify(as_location(url))
         with pytest.raises(StoreError, match="no store at"):

@@ -61,7 +61,7 @@ def job(scene, backbone_folder, tmp_path):
             timesteps=timesteps,
             layers=layers,
             tile=32,
-            context=8,
+            halo=8,
             out=tmp_path / "s.zarr",
         )
 

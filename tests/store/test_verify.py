@@ -163,9 +163,7 @@ def test_verify_and_repair_beside_a_writer(store_path, scene, backbone_folder, t
     (path / "planes/t0000/mid_block/c/0/0/0").write_bytes(b"x")
     location, timesteps = as_location(path), [0, 300, *range(10, 60)]
     with ThreadPoolExecutor(1) as pool:
-        writer = pool.submit(
-            extract, scene, backbone=backbone_folder, timesteps=timesteps, tile=32, context=8, out=path
-        )
+        writer = pool.submit(extract, scene, backbone=backbone_folder, timesteps=timesteps, tile=32, halo=8, out=path)
         seen, repaired = [], False
         while not writer.done():
             found = verify(location)
@@ -201,7 +199,7 @@ def test_a_damaged_label_map_is_written_anew_by_its_extraction(store_path, scene
     assert [d.key for d in verify(location).damages] == [chunk.relative_to(path).as_posix()], "the plane is mended"
     with pytest.raises(StoreError, match="was changed"):
         open_features(path).labels()
-    extract(scene, backbone=backbone_folder, timesteps=[0, 300], tile=32, context=8, out=path)
+    extract(scene, backbone=backbone_folder, timesteps=[0, 300], tile=32, halo=8, out=path)
     assert verify(location).damages == ()
 
 

@@ -61,7 +61,7 @@ def test_what_can_not_be_compared(features, scene, backbone_folder, tmp_path):
         timesteps=[50],
         layers=["mid_block"],
         tile=32,
-        context=8,
+        halo=8,
         out=tmp_path / "o.zarr",
     )
     with pytest.raises(StoreError, match=r"mid_block at one timestep only \(50\): there is nothing to compare"):

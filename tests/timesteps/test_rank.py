@@ -119,7 +119,7 @@ def _few(monkeypatch):
 
 @pytest.mark.usefixtures("_few")
 def test_extraction_takes_what_is_proposed(scene, backbone_folder, tmp_path):
-    options = {"layers": ["mid_block"], "tile": 32, "context": 8, "seed": 3, "projection": "pca:3"}
+    options = {"layers": ["mid_block"], "tile": 32, "halo": 8, "seed": 3, "projection": "pca:3"}
     proposed = rank_timesteps(scene, backbone=backbone_folder, budget=2, seed=3, projection="pca:3").proposal
     events = []
     store = extract(

@@ -94,7 +94,7 @@ def cut(
     shape: tuple[int, int],
     *,
     tile_px: int,
-    context_px: int,
+    halo_px: int,
     multiple: int,
     stitch: str = "core",
     origin: tuple[int, int] | None = None,
@@ -105,14 +105,14 @@ def cut(
     ----------
     shape : tuple of 2 ints
         Rows and columns of the scene.
-    tile_px, context_px : int
+    tile_px, halo_px : int
         Side of a tile, and half of what two neighbours have in common; neither plays a part in ``whole``.
     multiple : int
         What both, and the sides of a whole scene, are multiples of: the coarsest stride of the backbone.
     stitch : str
         See `Tiling`.
     origin : tuple of 2 ints, optional
-        Row and column of the first tile's corner; by default the context's width above and left of the scene, so that
+        Row and column of the first tile's corner; by default the halo's width above and left of the scene, so that
         the first core begins with it.
 
     Returns
@@ -132,19 +132,19 @@ def cut(
             raise HsifeatError("an origin plays no part where the whole scene is seen at once: leave it out")
         side = (-(-rows // multiple) * multiple, -(-cols // multiple) * multiple)
         return Tiling(rows, cols, side, side, (0, 0), 0, stitch)
-    if tile_px < 1 or tile_px % multiple or context_px % multiple or context_px < 0:
+    if tile_px < 1 or tile_px % multiple or halo_px % multiple or halo_px < 0:
         raise HsifeatError(
-            f"tile {tile_px} px and context {context_px} px must be multiples of {multiple}, "
+            f"tile {tile_px} px and halo {halo_px} px must be multiples of {multiple}, "
             "the coarsest stride of this backbone"
         )
-    step = tile_px - 2 * context_px
+    step = tile_px - 2 * halo_px
     if step < 1:
         raise HsifeatError(
-            f"a tile of {tile_px} px with {context_px} px of context on each side has no core left: "
-            f"give a context below {tile_px // 2}"
+            f"a tile of {tile_px} px with {halo_px} px of halo on each side has no core left: "
+            f"give a halo below {tile_px // 2}"
         )
-    margin = context_px if stitch == "core" else 0
-    first = (-context_px, -context_px) if origin is None else origin
+    margin = halo_px if stitch == "core" else 0
+    first = (-halo_px, -halo_px) if origin is None else origin
     if not all(-tile_px + margin < corner <= -margin for corner in first):
         raise HsifeatError(
             f"a first tile at row {first[0]} and column {first[1]} leaves the scene's first pixels out, or lies beyond "

@@ -113,9 +113,7 @@ def test_layers_of_all_decoders_are_listed(tmp_path):
 @pytest.mark.parametrize(("name", "layer"), [("SpectralToy", "down"), ("StagedToy", "decoders.1.0")])
 def test_planes_of_a_toy(tmp_path, scene, name, layer):
     save(name, tmp_path / "toy")
-    extract(
-        scene, backbone=tmp_path / "toy", timesteps=[500], layers=[layer], tile=32, context=8, out=tmp_path / "s.zarr"
-    )
+    extract(scene, backbone=tmp_path / "toy", timesteps=[500], layers=[layer], tile=32, halo=8, out=tmp_path / "s.zarr")
     (plane,) = open_features(tmp_path / "s.zarr").planes
     assert (plane.id.t, plane.id.layer, plane.channels) == (500, layer, 18 if name == "SpectralToy" else 6)
 
@@ -124,7 +122,7 @@ def test_a_layer_of_another_interval_ends_an_extraction_in_one_line(tmp_path, sc
     save("StagedToy", tmp_path / "toy")
     with pytest.raises(BackboneError, match="at timestep 999 does not reach the layer decoders.0") as refused:
         extract(
-            scene, backbone=tmp_path / "toy", timesteps=[999], layers=["decoders.0"], tile=32, context=8,
+            scene, backbone=tmp_path / "toy", timesteps=[999], layers=["decoders.0"], tile=32, halo=8,
             out=tmp_path / "s.zarr",
         )  # fmt: skip
     assert "\n" not in str(refused.value)
@@ -154,10 +152,10 @@ def test_tiles_of_whole_patches_give_the_same_planes_whatever_their_size(tmp_pat
     save_diffcrn(tmp_path / "d")
     layers = ["spatial.0", "spectral.1"]
     planes = []
-    for tile, context in ((16, 0), (32, 8), (24, 4)):
+    for tile, halo in ((16, 0), (32, 8), (24, 4)):
         out = tmp_path / f"{tile}.zarr"
         extract(
-            scene, backbone=tmp_path / "d", projection="pca:4", timesteps=[300], layers=layers, tile=tile, context=context,
+            scene, backbone=tmp_path / "d", projection="pca:4", timesteps=[300], layers=layers, tile=tile, halo=halo,
             out=out,
         )  # fmt: skip
         features = open_features(out)

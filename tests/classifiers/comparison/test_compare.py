@@ -329,7 +329,7 @@ def test_stores_of_different_scenes_are_refused(store_path, backbone_folder, sce
     import hsifeat
 
     other = hsifeat.Scene("other", scene.cube + 1, scene.wavelengths_nm, scene.labels)
-    hsifeat.extract(other, backbone=backbone_folder, timesteps=[0], tile=32, context=8, out=tmp_path / "other.zarr")
+    hsifeat.extract(other, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, out=tmp_path / "other.zarr")
     with pytest.raises(HsifeatError, match=r"other is of another scene \(other\) than small"):
         compare([store_path, tmp_path / "other.zarr"], out=tmp_path / "out")
 
@@ -339,7 +339,7 @@ def test_stores_of_one_scene_are_compared_each_as_on_its_own(store_path, backbon
     import hsifeat
 
     places = [store_path, tmp_path / "small.zarr"]
-    hsifeat.extract(scene, backbone=backbone_folder, timesteps=[100], tile=16, context=4, out=places[1])
+    hsifeat.extract(scene, backbone=backbone_folder, timesteps=[100], tile=16, halo=4, out=places[1])
     options = {"heads": ["lda", "lightgbm"], "splits": SPLITS, "seeds": 2, "inputs": ["spectra", "planes"]}
     together = compare(places, **options, out=tmp_path / "together")
     assert [store["name"] for store in together.stores] == ["small", "small'"]

@@ -42,7 +42,7 @@ def seen_along(context, pixel, length):
     window = [at for at in window if 0 <= at < length]
     if context.tiles is None:
         return set(window)
-    core, frame, stride = context.tiles.core_px, context.tiles.context_px, context.tiles.stride
+    core, frame, stride = context.tiles.core_px, context.tiles.halo_px, context.tiles.stride
     cells = -(-length // stride)
     cores = -(-length // core)
     mirrored = np.pad(np.arange(length), (frame, cores * core + frame), mode="reflect")
@@ -84,7 +84,7 @@ def test_shares_and_distances_are_brute_force_s(seed, rows, cols, tiles, window)
     assert found.least_px == pytest.approx(distances.min())
 
 
-TILES = {"tile": 32, "context": 8}
+TILES = {"tile": 32, "halo": 8}
 WAYS = [
     ("mid_block", TILES),
     ("up_blocks.2", TILES),

@@ -288,7 +288,7 @@ def official_store(backbone_folder, scene, tmp_path_factory):
     side = np.random.default_rng(5).choice(3, classes.shape)
     maps = {n: Labels(n, np.where(side == at, classes, 0)) for at, n in enumerate(["train", "test"], 1)}
     path = tmp_path_factory.mktemp("official") / "o.zarr"
-    options = {"backbone": backbone_folder, "timesteps": [0], "layers": ["mid_block"], "tile": 32, "context": 8}
+    options = {"backbone": backbone_folder, "timesteps": [0], "layers": ["mid_block"], "tile": 32, "halo": 8}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HSIFEAT_CACHE", str(path.parent / "cache"))
         hsifeat.extract(replace(scene, labels=maps), **options, out=path)

@@ -23,7 +23,7 @@ from tests.helpers.small import small_cube
 
 LAYER, STRIDE = "up_blocks.0", 2
 # One tile of 32 px at the corner of a scene of 16: the least that a unit can be.
-OPTIONS = {"tile": 32, "context": 8, "layers": [LAYER], "dtype": "float32"}
+OPTIONS = {"tile": 32, "halo": 8, "layers": [LAYER], "dtype": "float32"}
 
 
 @pytest.fixture(scope="module")

@@ -205,9 +205,9 @@ def test_labelled_pixels_that_hold_nothing_are_left_out(scene, backbone_folder, 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"context": 4}, "context, stitch and origin play no part where each pixel has a window: leave them out"),
-        ({"stitch": "hann"}, "context, stitch and origin play no part"),
-        ({"origin": (0, 0)}, "context, stitch and origin play no part"),
+        ({"halo": 4}, "halo, stitch and origin play no part where each pixel has a window: leave them out"),
+        ({"stitch": "hann"}, "halo, stitch and origin play no part"),
+        ({"origin": (0, 0)}, "halo, stitch and origin play no part"),
         ({"tile": 18}, "a window of 18 px must be a multiple of 4, the coarsest stride"),
         ({"tile": 0}, "a window of 0 px must be a multiple of 4"),
         ({"pixels": "roads"}, "small has no labels 'roads' whose pixels could be taken.*fields"),
@@ -260,12 +260,12 @@ def test_another_scene_like_this_one_names_its_own_pixels(scene, backbone_folder
 
 def test_a_dense_store_and_one_of_windows_are_never_mixed(scene, backbone_folder, tmp_path):
     options = {"backbone": backbone_folder, "timesteps": [5], "layers": ["mid_block"], "tile": 16}
-    hsifeat.extract(scene, **options, context=4, out=tmp_path / "s.zarr")
+    hsifeat.extract(scene, **options, halo=4, out=tmp_path / "s.zarr")
     with pytest.raises(HsifeatError, match="holds planes of another recipe"):
         hsifeat.extract(scene, **options, pixels="fields", out=tmp_path / "s.zarr")
     like = hsifeat.extract(scene, like=tmp_path / "s.zarr", pixels=(ROWS, COLS), out=tmp_path / "w.zarr")
     assert like.manifest.recipe["tiling"] == {
-        "tile_px": 16, "context_px": 0, "stitch": "window", "padding": "reflect"
+        "tile_px": 16, "halo_px": 0, "stitch": "window", "padding": "reflect"
     }  # fmt: skip
     assert Store.open(tmp_path / "s.zarr").pixels is None
 

@@ -69,7 +69,7 @@ def blended(scene, folder, network, window, starts, tile, mode):
 def test_blends_equal_the_plain_way(scene, backbone_folder, network, tmp_path, stitch):
     window = np.ones(16) if stitch == "mean" else np.hanning(2 * 16 + 1)[1::2]
     store = hsifeat.extract(
-        scene, backbone=backbone_folder, tile=32, context=8, stitch=stitch, out=tmp_path / "s.zarr", **OPTIONS
+        scene, backbone=backbone_folder, tile=32, halo=8, stitch=stitch, out=tmp_path / "s.zarr", **OPTIONS
     )
     starts = range(-8, 75 - 16, 16), range(-8, 53 - 16, 16)
     wanted = blended(scene, backbone_folder, network, window, starts, 32, "reflect")
@@ -81,7 +81,7 @@ def test_published_windows(scene, backbone_folder, network, tmp_path):
     # 75 x 53 px become 80 x 64; at stride 2 windows begin an even number of pixels before the scene.
     origin = (75 - 80 + 1, 53 - 64 + 1)
     store = hsifeat.extract(
-        scene, backbone=backbone_folder, tile=32, context=8, stitch="mean", padding="zero", origin=origin,
+        scene, backbone=backbone_folder, tile=32, halo=8, stitch="mean", padding="zero", origin=origin,
         out=tmp_path / "s.zarr", **OPTIONS,
     )  # fmt: skip
     starts = range(-4, 75 - 16, 16), range(-10, 53 - 16, 16)
@@ -103,7 +103,7 @@ def test_passes_over_the_published_scenes(backbone_folder, shape, origin, layer,
     """Two windows lie over each border of units (of 512 px); they are run for both."""
     scene = Scene("large", np.random.default_rng(0).integers(1, 255, (*shape, 3), np.uint8))
     job = prepare(
-        scene, backbone=backbone_folder, tile=64, context=16, stitch="mean", padding="zero", origin=origin,
+        scene, backbone=backbone_folder, tile=64, halo=16, stitch="mean", padding="zero", origin=origin,
         **{**OPTIONS, "layers": [layer]},
     )  # fmt: skip
     assert (job.plan.tiles, job.plan.passes) == (tiles, passes)
@@ -123,7 +123,7 @@ def test_the_whole_scene_in_one_forward(scene, backbone_folder, network, tmp_pat
 
 @pytest.mark.parametrize("stitch", ["core", "hann"])
 def test_units_play_no_part(scene, backbone_folder, tmp_path, monkeypatch, stitch):
-    options = {"backbone": backbone_folder, "tile": 32, "context": 8, "stitch": stitch, **OPTIONS}
+    options = {"backbone": backbone_folder, "tile": 32, "halo": 8, "stitch": stitch, **OPTIONS}
     large = hsifeat.extract(scene, out=tmp_path / "large.zarr", **options)
     for name in ("_UNIT_PX", "_BLENDED_UNIT_PX"):
         monkeypatch.setattr(f"hsifeat.extraction.plan.{name}", 32)
@@ -135,7 +135,7 @@ def test_units_play_no_part(scene, backbone_folder, tmp_path, monkeypatch, stitc
 
 
 def test_an_origin_may_cut_cores_at_borders_of_units(scene, backbone_folder, tmp_path, monkeypatch):
-    options = {"backbone": backbone_folder, "tile": 32, "context": 8, "origin": (-12, -20), **OPTIONS}
+    options = {"backbone": backbone_folder, "tile": 32, "halo": 8, "origin": (-12, -20), **OPTIONS}
     large = hsifeat.extract(scene, out=tmp_path / "large.zarr", **options)
     monkeypatch.setattr("hsifeat.extraction.plan._UNIT_PX", 32)
     small = hsifeat.extract(scene, out=tmp_path / "small.zarr", **options)
@@ -147,12 +147,12 @@ def test_an_origin_may_cut_cores_at_borders_of_units(scene, backbone_folder, tmp
     st.sampled_from(["mean", "hann"]), st.integers(1, 6), st.integers(0, 4), st.sampled_from([1, 2]), st.integers(1, 40),
     st.integers(1, 40), st.integers(1, 12), st.data(),
 )  # fmt: skip
-def test_a_blend_of_equal_maps_is_that_map(stitch, core, context, stride, rows, cols, unit, data):
+def test_a_blend_of_equal_maps_is_that_map(stitch, core, halo, stride, rows, cols, unit, data):
     """Whatever the grid: tiles cut from one map, blended unit by unit, give it back; what no tile was added to holds 0."""
-    core, context, unit = core * stride, context * stride, unit * stride
-    tile = core + 2 * context
+    core, halo, unit = core * stride, halo * stride, unit * stride
+    tile = core + 2 * halo
     first = tuple(-stride * data.draw(st.integers(0, tile // stride - 1)) for _ in range(2))
-    tiling = cut((rows, cols), tile_px=tile, context_px=context, multiple=stride, stitch=stitch, origin=first)
+    tiling = cut((rows, cols), tile_px=tile, halo_px=halo, multiple=stride, stitch=stitch, origin=first)
     rng = np.random.default_rng(0)
     size = 60 // stride
     field = rng.normal(size=(2, (rows + 120) // stride + 1, (cols + 120) // stride + 1)).astype(np.float32)
@@ -181,7 +181,7 @@ def test_tiles_without_a_valid_pixel_cost_nothing(scene, backbone_folder, tmp_pa
     holed = Scene("holed", cube)
     options = {"backbone": backbone_folder, "stitch": stitch, **OPTIONS}
     if stitch != "whole":
-        options |= {"tile": 32, "context": 8}
+        options |= {"tile": 32, "halo": 8}
     job = prepare(holed, out=tmp_path / "s.zarr", **options)
     # Rows begin at -8, 8, 24, 40, 56 and columns at -8, 8, 24: 2 x 2 tiles end before the 40th row and column.
     assert job.plan.passes == (1 if stitch == "whole" else 5 * 3 - 4)
@@ -195,7 +195,7 @@ def test_tiles_without_a_valid_pixel_cost_nothing(scene, backbone_folder, tmp_pa
 
 def test_a_damaged_blend_is_repaired_to_the_bit(scene, backbone_folder, tmp_path):
     store = hsifeat.extract(
-        scene, backbone=backbone_folder, tile=32, context=8, stitch="hann", noise="shared", padding="zero",
+        scene, backbone=backbone_folder, tile=32, halo=8, stitch="hann", noise="shared", padding="zero",
         origin=(-8, -12), out=tmp_path / "s.zarr", **OPTIONS,
     )  # fmt: skip
     before = found_in(store)
@@ -213,7 +213,7 @@ def test_a_damaged_blend_is_repaired_to_the_bit(scene, backbone_folder, tmp_path
     [
         ({"stitch": "median"}, "unknown stitching 'median'; allowed: core, mean, hann, whole"),
         ({"padding": "edge"}, "unknown padding 'edge'; allowed: reflect, zero"),
-        ({"stitch": "whole"}, "tile and context play no part"),
+        ({"stitch": "whole"}, "tile and halo play no part"),
         ({"stitch": "mean", "origin": (4, 0)}, "leaves the scene's first pixels out"),
         ({"stitch": "mean", "origin": (-32, 0)}, "lies beyond it"),
         ({"origin": (-6, -8)}, r"core both lie between -23 and -8"),
@@ -222,6 +222,6 @@ def test_a_damaged_blend_is_repaired_to_the_bit(scene, backbone_folder, tmp_path
 )
 def test_wrong_tilings(scene, backbone_folder, options, message):
     with pytest.raises(HsifeatError, match=message):
-        prepare(scene, backbone=backbone_folder, tile=32, context=8, **OPTIONS, **options)
+        prepare(scene, backbone=backbone_folder, tile=32, halo=8, **OPTIONS, **options)
     with pytest.raises(HsifeatError, match="an origin plays no part"):
         prepare(scene, backbone=backbone_folder, stitch="whole", origin=(0, 0), **OPTIONS)

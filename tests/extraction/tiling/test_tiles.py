@@ -13,14 +13,14 @@ from hsifeat.projection import fit_projection
 from hsifeat.types import Window, windows
 
 
-def squares(rows, cols, core, context, **options):
-    """Tiles of a core and a context on each side."""
-    return cut((rows, cols), tile_px=core + 2 * context, context_px=context, multiple=1, **options)
+def squares(rows, cols, core, halo, **options):
+    """Tiles of a core and a halo on each side."""
+    return cut((rows, cols), tile_px=core + 2 * halo, halo_px=halo, multiple=1, **options)
 
 
 @given(st.integers(1, 40), st.integers(0, 20), st.integers(1, 300), st.integers(1, 300))
-def test_cores_of_all_units_cover_every_pixel_once(core, context, rows, cols):
-    tiling = squares(rows, cols, core, context)
+def test_cores_of_all_units_cover_every_pixel_once(core, halo, rows, cols):
+    tiling = squares(rows, cols, core, halo)
     covered = np.zeros((rows, cols), int)
     for unit in windows(rows, cols, unit_side(tiling)):
         for tile in tiling.tiles(unit):
@@ -34,11 +34,11 @@ def test_cores_of_all_units_cover_every_pixel_once(core, context, rows, cols):
     st.sampled_from(["core", "mean", "hann"]), st.integers(1, 20), st.integers(0, 12), st.integers(1, 90),
     st.integers(1, 90), st.integers(1, 64), st.data(),
 )  # fmt: skip
-def test_tiles_of_a_unit_are_those_of_the_scene_that_touch_it(stitch, core, context, rows, cols, unit_px, data):
+def test_tiles_of_a_unit_are_those_of_the_scene_that_touch_it(stitch, core, halo, rows, cols, unit_px, data):
     """Brute force: tiles one after the other until the last pixel is kept; every one of them that keeps some of the unit."""
-    margin, side = (context if stitch == "core" else 0), core + 2 * context
+    margin, side = (halo if stitch == "core" else 0), core + 2 * halo
     first = tuple(data.draw(st.integers(margin - side + 1, -margin)) for _ in range(2))
-    tiling = squares(rows, cols, core, context, stitch=stitch, origin=first)
+    tiling = squares(rows, cols, core, halo, stitch=stitch, origin=first)
 
     def starts(begin, length):
         found = [begin]
@@ -65,7 +65,7 @@ def test_tiles_of_a_unit_are_those_of_the_scene_that_touch_it(stitch, core, cont
 @pytest.mark.parametrize(("shape", "origin", "tiles"), [((332, 485), (-20, -26), 150), ((1723, 476), (-5, -4), 742)])
 def test_the_published_windows_of_geodiffnet(shape, origin, tiles):
     """Windows of 64 px at a stride of 32, zeros above and left: (floor((side - 64) / 32) + 1) * 32 + 64 px in all."""
-    tiling = cut(shape, tile_px=64, context_px=16, multiple=2, stitch="mean", origin=origin)
+    tiling = cut(shape, tile_px=64, halo_px=16, multiple=2, stitch="mean", origin=origin)
     padded = [((side - 64) // 32 + 1) * 32 + 64 for side in shape]
     assert tiles == (padded[0] // 32 - 1) * (padded[1] // 32 - 1)
     assert len(tiling.seen(Window(0, 0, *shape), np.ones(shape, bool))) == tiles
@@ -74,7 +74,7 @@ def test_the_published_windows_of_geodiffnet(shape, origin, tiles):
 
 
 def test_the_whole_scene_is_one_tile():
-    tiling = cut((75, 53), tile_px=64, context_px=16, multiple=4, stitch="whole")
+    tiling = cut((75, 53), tile_px=64, halo_px=16, multiple=4, stitch="whole")
     assert list(tiling.tiles(Window(0, 0, 75, 53))) == [Window(0, 0, 76, 56)]
     assert unit_side(tiling) == 76
 
@@ -137,15 +137,15 @@ def test_invalid_pixels_are_zero(scene):
 
 
 @pytest.mark.parametrize(
-    ("tile", "context", "message"),
+    ("tile", "halo", "message"),
     [
         (30, 8, "multiples of 4"),
         (32, 6, "multiples of 4"),
-        (32, 16, "no core left: give a context below 16"),
+        (32, 16, "no core left: give a halo below 16"),
         (0, 0, "multiples of 4"),
         (32, -4, "multiples of 4"),
     ],
 )
-def test_wrong_tilings(tile, context, message):
+def test_wrong_tilings(tile, halo, message):
     with pytest.raises(HsifeatError, match=message):
-        cut((75, 53), tile_px=tile, context_px=context, multiple=4)
+        cut((75, 53), tile_px=tile, halo_px=halo, multiple=4)
