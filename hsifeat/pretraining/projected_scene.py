@@ -4,46 +4,17 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hsifeat.projection import Projection
+from hsifeat.projection import ProjectedScene, Projection
 from hsifeat.runtime.events import Listener, Note
 from hsifeat.scenes import Scene
-from hsifeat.scenes.array_views import Part, View, as_slices
-from hsifeat.scenes.blocks import blocks
 from hsifeat.scenes.readers.rechunked import Copied
 from hsifeat.types import Cube
 
 # Of the room on the disk, that a copy may take.
 _SHARE = 0.8
-
-
-class Channels(View):
-    """A scene's channels (rows, cols, channels), float32, projected when they are sliced; 0 where a pixel is not valid.
-
-    Parameters
-    ----------
-    scene, projection
-        What is seen, and through what.
-    """
-
-    def __init__(self, scene: Scene, projection: Projection) -> None:
-        first = next(blocks(*scene.cube.shape))
-        super().__init__(
-            (scene.rows, scene.cols, projection.channels),
-            np.float32,
-            (first.rows, first.cols, projection.channels),
-        )
-        self._scene, self._projection = scene, projection
-
-    def _read(self, parts: tuple[Part, ...]) -> NDArray[Any]:
-        rows, cols, channels = as_slices(parts)
-        projected = self._projection.apply(np.asarray(self._scene.cube[rows, cols]))
-        projected[~self._scene.valid[rows, cols]] = 0
-        return projected[..., channels]
 
 
 def seen(scene: Scene, projection: Projection, listen: Listener) -> Cube:
@@ -59,7 +30,7 @@ def seen(scene: Scene, projection: Projection, listen: Listener) -> Cube:
     listen : callable
         Is told of the file, or that there is no room for it.
     """
-    channels = Channels(scene, projection)
+    channels = ProjectedScene(scene.cube, projection, scene.valid)
     if isinstance(scene.cube, np.ndarray):
         return channels
     folder, size = tempfile.gettempdir(), int(np.prod(channels.shape)) * channels.dtype.itemsize
