@@ -5,7 +5,7 @@ READY := .venv/.ready
 # Two workers on two cores: one thread each, or they wait for one another.
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
-.PHONY: venv demo test check clean
+.PHONY: venv demo test check docs clean
 .DEFAULT_GOAL := demo
 
 venv: $(READY)
@@ -37,5 +37,10 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The documentation, as a folder of pages that need no network: build/docs/index.html.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "documentation: build/docs/index.html"
+
 clean:
-	rm -rf demo .venv
+	rm -rf demo build .venv

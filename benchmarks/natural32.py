@@ -2,7 +2,7 @@
 
 ``.venv/bin/python benchmarks/natural32.py train --minutes 4`` trains on the images of ``../shared/data/cifar10`` by `hsifeat.pretrain`
 and writes ``benchmarks/results/natural32_train.json``: the loss, and the loss on held-out images by timestep. On two CPU cores
-that shows that the trainer works, and no more; docs/pretrain.md has the command that makes the weights on a GPU.
+that shows that the trainer works, and no more; docs/user/pretrain.md has the command that makes the weights on a GPU.
 
 ``.venv/bin/python benchmarks/natural32.py compare --backbone FOLDER`` writes ``benchmarks/results/natural32_compare.json``: on disjoint
 blocks of Indian Pines, over 10 draws, each head on spectra with the planes of the backbone, with those of the same network

@@ -73,7 +73,7 @@ def check_members(backbone: object, name: str) -> None:
     if missing:
         raise BackboneError(
             f"{name} is a {type(backbone).__name__} without {', '.join(missing)}, and no backbone: wrap a plain network into a "
-            "ModuleBackbone (docs/backbones.md)"
+            "ModuleBackbone (docs/user/backbones.md)"
         )
 
 

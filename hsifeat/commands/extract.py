@@ -24,7 +24,7 @@ def extract(
     ] = None,
     layers: Annotated[str | None, typer.Option(help="Layers, see `hsifeat layers`; by default the decoder's.")] = None,
     projection: Annotated[
-        str | None, typer.Option(help="rgb, pca:N, bands:i,j,k or all; options: docs/extract.md.")
+        str | None, typer.Option(help="rgb, pca:N, bands:i,j,k or all; options: docs/user/extract.md.")
     ] = None,
     tile: Annotated[int | None, typer.Option(help="Pixels of a side of what the model sees at once; 64.")] = None,
     halo: Annotated[int | None, typer.Option(help="Frame of a tile, in pixels, around its core; 16.")] = None,

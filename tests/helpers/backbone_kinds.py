@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.helpers.small import save_latent, save_unet
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "backbones.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "user" / "backbones.md"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def save_single_file(folder):
 
 
 def documented_code():
-    """Return the blocks of Python that docs/backbones.md shows: a network of one's own, and its use."""
+    """Return the blocks of Python that docs/user/backbones.md shows: a network of one's own, and its use."""
     return re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
 
 

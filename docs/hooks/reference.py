@@ -1,0 +1,146 @@
+"""Generate the reference section of the documentation: the Python API, the command line and the extraction options.
+
+An MkDocs hook. Pages of the Python API hold one mkdocstrings directive each, which reads docstrings without importing the
+code. Pages of the command line are written from the Typer application itself, so they can't differ from ``--help``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import griffe
+from mkdocs.structure.files import File, Files
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+
+# Sections of the index of each package, by kind of object, in this order.
+KINDS = {"function": "Functions", "class": "Classes", "attribute": "Constants"}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add the generated pages to the navigation."""
+    names = public_names()
+    section: list[Any] = ["reference/index.md", {"Command line": "reference/cli.md"}]
+    if find_spec("hsifeat.commands.config_options"):
+        section.append({"Extraction options": "reference/options.md"})
+    section += [
+        {package: [{name: f"reference/{package}/{name}.md"} for name in sorted(members, key=str.lower)]}
+        for package, members in names.items()
+    ]
+    config.nav.append({"Reference": section})
+    config.extra["public_names"] = names
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages to the site."""
+    names: dict[str, dict[str, griffe.Object]] = config.extra["public_names"]
+    pages = {"reference/index.md": index_page(names), "reference/cli.md": cli_page()}
+    if find_spec("hsifeat.commands.config_options"):
+        pages["reference/options.md"] = options_page()
+    for package, members in names.items():
+        for name in members:
+            options = f"    options:\n      heading: {package}.{name}\n      toc_label: {name}\n"
+            pages[f"reference/{package}/{name}.md"] = f"---\ntitle: {name}\n---\n\n::: {package}.{name}\n{options}"
+    for path, text in pages.items():
+        files.append(File.generated(config, path, content=text))
+    return files
+
+
+def public_names() -> dict[str, dict[str, griffe.Object]]:
+    """Return the objects that each package exports, by name, as griffe reads them; each object is under one package."""
+    loader = griffe.GriffeLoader(docstring_parser="numpy", search_paths=["."])
+    packages = {name: loader.load(name) for name in ("hsifeat", "classifiers")}
+    names: dict[str, dict[str, griffe.Object]] = {}
+    for package, module in packages.items():
+        names[package] = {}
+        for export in module.exports or ():
+            name = str(export)
+            if name.startswith("_"):
+                continue
+            member = module[name]
+            target = member.final_target if member.is_alias else member
+            home = target.path.partition(".")[0]
+            if home == package or name not in packages[home].members:
+                names[package][name] = target
+    return names
+
+
+def index_page(names: dict[str, dict[str, griffe.Object]]) -> str:
+    """Return the page that lists everything in the reference."""
+    lines = [
+        "# Reference",
+        "",
+        "Everything that `hsifeat` and `classifiers` export, generated from the docstrings. Names that are not listed here",
+        "are internal and may change without notice. See also the [command line](cli.md).",
+    ]
+    for package, members in names.items():
+        lines += ["", f"## `{package}`", ""]
+        for kind, title in KINDS.items():
+            rows = [
+                f"| [`{name}`]({package}/{name}.md) | {summary(member)} |"
+                for name, member in sorted(members.items(), key=lambda item: item[0].lower())
+                if member.kind.value == kind
+            ]
+            if rows:
+                lines += [f"| {title} | |", "| --- | --- |", *rows, ""]
+    return "\n".join(lines)
+
+
+def summary(member: griffe.Object) -> str:
+    """Return the first paragraph of an object's docstring on one line of a table."""
+    text = member.docstring.value if member.docstring else ""
+    return " ".join(text.split("\n\n")[0].split()).replace("``", "`").replace("|", "\\|")
+
+
+def cli_page() -> str:
+    """Return the page of the command line: every verb with its arguments and options."""
+    import typer
+
+    import cli
+
+    command = typer.main.get_command(cli.app)
+    lines = ["# Command line", "", *help_lines(command), ""]
+    lines += ["`--debug` before or after any verb shows the traceback of an error.", ""]
+    for path, verb in verbs("hsifeat", command):
+        lines += [f"## {path}", "", *help_lines(verb), "", *parameter_lines(verb), ""]
+    return "\n".join(lines)
+
+
+def verbs(path: str, command: Any) -> list[tuple[str, Any]]:
+    """Return all verbs below a command, as (what to type, command); a group without arguments counts as a verb too."""
+    if not hasattr(command, "commands"):
+        return [(path, command)]
+    below = [pair for name, verb in command.commands.items() for pair in verbs(f"{path} {name}", verb)]
+    return ([(path, command)] if path != "hsifeat" else []) + below
+
+
+def help_lines(command: Any) -> list[str]:
+    """Return a command's help as Markdown."""
+    return inspect.cleandoc(command.help or "").split("\n")
+
+
+def parameter_lines(command: Any) -> list[str]:
+    """Return the tables of a command's arguments and options."""
+    arguments, options = [], []
+    for parameter in command.params:
+        text = " ".join((getattr(parameter, "help", None) or "").split()).replace("|", "\\|")
+        if parameter.param_type_name == "argument":
+            arguments.append(f"| `{parameter.metavar or parameter.name.upper()}` | {text} |")
+            continue
+        names = ", ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])
+        default = "" if parameter.default in (None, False, ()) or parameter.required else f"`{parameter.default}`"
+        if names != "`--help`":
+            options.append(f"| {names} | {'required' if parameter.required else default} | {text} |")
+    lines = ["| argument | |", "| --- | --- |", *arguments, ""] if arguments else []
+    return lines + (["| option | default | |", "| --- | --- | --- |", *options] if options else [])
+
+
+def options_page() -> str:
+    """Return the page of extraction options, which `ExtractionConfig` defines."""
+    from hsifeat.commands import config_options
+
+    return config_options.reference_page()
