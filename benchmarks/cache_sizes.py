@@ -30,7 +30,7 @@ def measure(bench: Bench) -> dict[str, Any]:
     import torch
 
     from hsifeat.backbones.open_backbone import open_backbone
-    from hsifeat.backbones.taps import find_taps
+    from hsifeat.backbones.taps import select_taps
     from hsifeat.extraction.extract import extract
     from hsifeat.scenes import Scene
 
@@ -39,7 +39,7 @@ def measure(bench: Bench) -> dict[str, Any]:
     folder = bench.folder / "adm"
     network = _save_adm(folder, base)
     size = parameters(network)
-    taps = find_taps(open_backbone(folder).taps, [f"output_blocks.{i}" for i in BLOCKS])
+    taps = select_taps(open_backbone(folder).taps, [f"output_blocks.{i}" for i in BLOCKS])
     if tuple(t.stride for t in taps) != STRIDES or tuple(t.channels * 256 // base for t in taps) != CHANNELS:
         raise AssertionError(f"not ddpm-segmentation's layers: {taps}")
     expected = {t: _forward(network, folder, scene, t, [tap.name for tap in taps]) for t in TIMESTEPS}

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hsifeat.backbones.network import NetworkBackbone, answer_with_mean
+from hsifeat.backbones.network import NetworkBackbone, use_mean_embedding
 from hsifeat.backbones.options import MEAN_LABEL, UNTRAINED, Asked
 from hsifeat.backbones.weights import digest_tensors
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class TrainedBackbone(NetworkBackbone):
+class CheckpointBackbone(NetworkBackbone):
     """A backbone whose weights lie in a file, or are drawn afresh in its place.
 
     Parameters
@@ -60,7 +60,7 @@ class TrainedBackbone(NetworkBackbone):
                 torch.manual_seed(self._untrained_seed)
                 network = self.build()
         if self.class_label == MEAN_LABEL:
-            answer_with_mean(network.get_submodule("class_embedding"))
+            use_mean_embedding(network.get_submodule("class_embedding"))
         return network
 
     def labels(self, noised: torch.Tensor) -> torch.Tensor | None:

@@ -30,14 +30,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def without_notes(config: Mapping[str, Any]) -> dict[str, Any]:
+def drop_private_keys(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration as plain JSON without names that start with an underscore, at any depth: notes of libraries."""
     text = json.dumps(dict(config))
     kept: dict[str, Any] = json.loads(text, object_hook=lambda d: {k: v for k, v in d.items() if not k.startswith("_")})
     return kept
 
 
-def settings_of(kind: Any, config: Mapping[str, Any], file: Path) -> dict[str, Any]:
+def resolve_settings(kind: Any, config: Mapping[str, Any], file: Path) -> dict[str, Any]:
     """Return every argument, as plain JSON, with which diffusers builds a network from a configuration.
 
     Those that the configuration leaves out, or lists under ``_use_default_values``, have diffusers' own defaults; what
@@ -59,16 +59,16 @@ def settings_of(kind: Any, config: Mapping[str, Any], file: Path) -> dict[str, A
     """
     try:
         given, _, _ = kind.extract_init_dict(dict(config))
-        found = without_notes(_defaults(kind) | given)
+        found = drop_private_keys(_defaults(kind) | given)
         json.dumps(found, allow_nan=False)
     except Exception as error:  # what diffusers raises for settings of other types has no common class
         raise BackboneError(f"{file} describes no {kind.__name__}: {in_one_line(error)}") from error
     return found
 
 
-def architecture_of(kind: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+def non_default_settings(kind: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that are not the class's defaults: equal for all configurations that build the same network."""
-    usual = without_notes(_defaults(kind))
+    usual = drop_private_keys(_defaults(kind))
     return {name: value for name, value in settings.items() if name not in usual or value != usual[name]}
 
 
@@ -87,7 +87,7 @@ def _defaults(kind: Any) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
-def network_class(folder: Path) -> str:
+def read_denoiser_class(folder: Path) -> str:
     """Return the class of the denoiser in a folder, by its configuration; an empty string where that says none."""
     if not folder.is_dir():
         return ""

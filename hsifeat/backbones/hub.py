@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-from hsifeat.backbones.diffusers_folder import network_class
+from hsifeat.backbones.diffusers_folder import read_denoiser_class
 from hsifeat.backbones.latent.latent_backbone import DENOISER
 from hsifeat.backbones.latent.prompt import PROMPT_FILE
 from hsifeat.backbones.unet2d import PROJECTION_FILE
@@ -80,7 +80,7 @@ class HubModel:
         try:
             offline = self._offline()
             folder = fetch(_FACTS)
-            latent = network_class(folder) == DENOISER
+            latent = read_denoiser_class(folder) == DENOISER
             weights = _in_part("unet" if (folder / "unet").is_dir() else "", _WEIGHTS)
             if latent:
                 weights |= _in_part("vae", _WEIGHTS) | _TEXT_WEIGHTS

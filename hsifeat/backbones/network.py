@@ -44,12 +44,12 @@ class NetworkBackbone(ABC):
     projection_file: Path | None = None
 
     @property
-    def noised_channels(self) -> int:
+    def denoiser_channels(self) -> int:
         """Channels of what is noised: in pixel space the image's."""
         return self.channels
 
     @property
-    def noised_px(self) -> Fraction:
+    def cell_px(self) -> Fraction:
         """Scene pixels along a cell of what is noised."""
         return Fraction(1)
 
@@ -74,12 +74,12 @@ class NetworkBackbone(ABC):
         return {}
 
     @property
-    def list_device(self) -> str:
+    def probe_device(self) -> str:
         """Device on which the layers are listed; on ``meta`` nothing is computed."""
         return "meta"
 
     @property
-    def list_side(self) -> int:
+    def probe_side(self) -> int:
         """Side of the image, in cells of what is noised, with which the layers are listed."""
         return 64
 
@@ -87,38 +87,38 @@ class NetworkBackbone(ABC):
     def taps(self) -> list[Tap]:
         """All layers that can be tapped, in the order of execution, with the papers' numbering as alias.
 
-        A network may say otherwise than `list_side` by an attribute of that name; one whose layers depend on t says by an
-        attribute ``list_timesteps`` at which timesteps all of them are reached.
+        A network may say otherwise than `probe_side` by an attribute of that name; one whose layers depend on t says by an
+        attribute ``probe_timesteps`` at which timesteps all of them are reached.
         """
         import torch
 
-        device = self.list_device
+        device = self.probe_device
         with torch.device(device):
             network = self.build().eval()
 
-        side: int = getattr(network, "list_side", self.list_side)
+        side: int = getattr(network, "probe_side", self.probe_side)
 
         def forward(t: int) -> object:
             with torch.device(device), torch.no_grad():
-                return self.call(network, torch.zeros(1, self.noised_channels, side, side), t)
+                return self.call(network, torch.zeros(1, self.denoiser_channels, side, side), t)
 
         names = self.aliases(network)
         listed: dict[str, Tap] = {}
-        for t in getattr(network, "list_timesteps", (0,)):
+        for t in getattr(network, "probe_timesteps", (0,)):
             for found in list_taps(network, partial(forward, t), side):
                 listed.setdefault(found.name, found)
         # In latent space a layer may be finer than the scene, or lie between its pixels: no grid of it holds that.
         return [
-            replace(found, alias=names.get(found.name, ""), stride=int(found.stride * self.noised_px))
+            replace(found, alias=names.get(found.name, ""), stride=int(found.stride * self.cell_px))
             for found in listed.values()
-            if (found.stride * self.noised_px).denominator == 1
+            if (found.stride * self.cell_px).denominator == 1
         ]
 
     @cached_property
     def network(self) -> torch.nn.Module:
         """The network with its weights."""
         network = self.load().eval().requires_grad_(requires_grad=False)
-        settle(network)
+        clone_weights(network)
         return network
 
     def to(self, device: str) -> None:
@@ -146,25 +146,25 @@ class NetworkBackbone(ABC):
         dict of str to (n, channels, rows / stride, cols / stride) float32 tensor
         """
         self._check(noised)
-        with exact(noised.device.type):
+        with deterministic_inference(noised.device.type):
             return tap(self.network, layers, lambda: self.call(self.network, noised, t), t)
 
     def predict(self, noised: torch.Tensor, t: int) -> torch.Tensor:
         """Return the whole network's output: as many channels as were noised; a learned variance is cut off."""
         self._check(noised)
-        with exact(noised.device.type):
+        with deterministic_inference(noised.device.type):
             output: Any = self.call(self.network, noised, t)
             first: torch.Tensor = output[0] if isinstance(output, tuple) else output
-            return first[:, : self.noised_channels]
+            return first[:, : self.denoiser_channels]
 
     def _check(self, noised: torch.Tensor) -> None:
-        if noised.ndim != 4 or noised.shape[1] != self.noised_channels:
+        if noised.ndim != 4 or noised.shape[1] != self.denoiser_channels:
             raise BackboneError(
-                f"{self.name} takes (n, {self.noised_channels}, rows, cols); found a tensor of shape {tuple(noised.shape)}"
+                f"{self.name} takes (n, {self.denoiser_channels}, rows, cols); found a tensor of shape {tuple(noised.shape)}"
             )
 
 
-def settle(network: torch.nn.Module) -> None:
+def clone_weights(network: torch.nn.Module) -> None:
     """Copy the weights to memory of their own: how they lie in a mapped file can decide the last bits of a norm."""
     import torch
 
@@ -172,7 +172,7 @@ def settle(network: torch.nn.Module) -> None:
         tensor.data = tensor.data.clone(memory_format=torch.contiguous_format)
 
 
-def answer_with_mean(embedding: torch.nn.Module) -> None:
+def use_mean_embedding(embedding: torch.nn.Module) -> None:
     """Let a table of label embeddings give the mean of all of them, whatever the label."""
 
     def mean(table: Any, _labels: Any, found: torch.Tensor) -> torch.Tensor:
@@ -183,7 +183,7 @@ def answer_with_mean(embedding: torch.nn.Module) -> None:
 
 
 @contextmanager
-def exact(device_type: str) -> Iterator[None]:
+def deterministic_inference(device_type: str) -> Iterator[None]:
     """Compute without gradients, in float32 that is float32, the same bits on each run, whatever the caller has set."""
     import torch
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hsifeat.backbones.adm.adm_backbone import SUFFIX, ADMBackbone
-from hsifeat.backbones.diffusers_folder import network_class
+from hsifeat.backbones.diffusers_folder import read_denoiser_class
 from hsifeat.backbones.hub import HubModel
 from hsifeat.backbones.latent.latent_backbone import DENOISER, LatentBackbone
 from hsifeat.backbones.options import UNTRAINED, UPSAMPLE, Asked
@@ -44,7 +44,7 @@ _SUFFIXES = {".bin", ".ckpt", ".json", ".pkl", ".pt", ".pth", ".safetensors", ".
 # What each kind of backbone is recognised by, and how it is opened; the first that fits is taken.
 KINDS: list[tuple[Callable[[Path], bool], Callable[[Path, Asked], Backbone]]] = [
     (lambda path: path.suffix == SUFFIX, ADMBackbone),
-    (lambda path: network_class(path) == DENOISER, LatentBackbone),
+    (lambda path: read_denoiser_class(path) == DENOISER, LatentBackbone),
     (lambda _: True, UNet2DBackbone),
 ]
 

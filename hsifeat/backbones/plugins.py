@@ -58,14 +58,14 @@ def open_entry(text: str, asked: Asked) -> Backbone | None:
         raise
     except Exception as error:  # another package's code may raise anything
         raise BackboneError(f"the backbone {text} can't be opened: {in_one_line(error)}") from error
-    check_members(backbone, text)
+    check_backbone(backbone, text)
     if isinstance(backbone, NetworkBackbone) and not backbone.source:
         backbone.source = text if asked.untrained_seed is None else f"{UNTRAINED}{text}"
     opened: Backbone = backbone
     return opened
 
 
-def check_members(backbone: object, name: str) -> None:
+def check_backbone(backbone: object, name: str) -> None:
     """Raise `BackboneError` unless an object has every member of a `Backbone`."""
     members = [member for member in vars(Backbone) if not member.startswith("_")]
     # Looked up without computing: to list the taps takes a forward.

@@ -32,12 +32,12 @@ class Backbone(Protocol):
         ...
 
     @property
-    def noised_channels(self) -> int:
+    def denoiser_channels(self) -> int:
         """Channels of what is noised: those of the image, or of its latents."""
         ...
 
     @property
-    def noised_px(self) -> Fraction:
+    def cell_px(self) -> Fraction:
         """Scene pixels along a cell of what is noised: 1 in pixel space."""
         ...
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class _Enough(Exception):  # noqa: N818  # not an error: it ends a forward whose last tap is taken
+class _LastTapReached(Exception):  # noqa: N818  # not an error: it ends a forward whose last tap is taken
     """Raised by the hook that took the last tap."""
 
 
@@ -66,7 +66,7 @@ def tap(
             # A copy, since what follows may work in place (an activation after a tapped convolution, say).
             taken.setdefault(name, found.clone())
             if len(taken) == len(wanted):
-                raise _Enough
+                raise _LastTapReached
 
         return take
 
@@ -75,7 +75,7 @@ def tap(
             hooks.enter_context(network.get_submodule(name).register_forward_hook(hook(name)))
         try:
             forward()
-        except _Enough:
+        except _LastTapReached:
             return {name: taken[name] for name in layers}
     missing = sorted(wanted - set(taken))
     raise BackboneError(
@@ -137,7 +137,7 @@ def is_block(name: str) -> bool:
     return sum(not part.isdigit() for part in name.split(".")) <= 2
 
 
-def find_taps(taps: Sequence[Tap], names: Sequence[str]) -> list[Tap]:
+def select_taps(taps: Sequence[Tap], names: Sequence[str]) -> list[Tap]:
     """Pick taps by name or alias; `BackboneError` with the nearest names for one that there is not."""
     by_name = {t.alias: t for t in taps if t.alias} | {t.name: t for t in taps}
     for name in names:

@@ -77,10 +77,10 @@ class ModuleBackbone(NetworkBackbone):
         printed = repr(module)
         if config is None and re.search(r" at 0x[0-9a-f]+", printed):
             raise BackboneError(f"{name} prints with addresses, which differ from run to run: give its config instead")
-        told = {"printed": hashlib.sha256(printed.encode()).hexdigest()} if config is None else dict(config)
+        description = {"printed": hashlib.sha256(printed.encode()).hexdigest()} if config is None else dict(config)
         if call is not call_with_timesteps:
-            told = {"call": getattr(call, "__qualname__", type(call).__qualname__), **told}
-        self._architecture = {"class": type(module).__qualname__, **told}
+            description = {"call": getattr(call, "__qualname__", type(call).__qualname__), **description}
+        self._architecture = {"class": type(module).__qualname__, **description}
 
     def build(self) -> torch.nn.Module:
         """Return the network itself: how it is built is not known here."""
@@ -95,13 +95,13 @@ class ModuleBackbone(NetworkBackbone):
         return self._call(network, noised, t)
 
     @property
-    def list_device(self) -> str:
+    def probe_device(self) -> str:
         """Where the network is: the layers of one that is built elsewhere are listed by a true forward."""
         tensors = self.network.state_dict().values()
         return next((str(tensor.device) for tensor in tensors), "cpu")
 
     @property
-    def list_side(self) -> int:
+    def probe_side(self) -> int:
         """Side of the image with which the layers are listed."""
         return self._side
 

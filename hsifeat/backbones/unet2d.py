@@ -7,8 +7,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from hsifeat.backbones.checkpoint import TrainedBackbone
-from hsifeat.backbones.diffusers_folder import architecture_of, count_levels, find_part, read_json, settings_of
+from hsifeat.backbones.checkpoint import CheckpointBackbone
+from hsifeat.backbones.diffusers_folder import (
+    count_levels,
+    find_part,
+    non_default_settings,
+    read_json,
+    resolve_settings,
+)
 from hsifeat.backbones.networks import NETWORKS, network_type
 from hsifeat.backbones.options import Asked
 from hsifeat.backbones.schedule import schedule_from_config
@@ -28,7 +34,7 @@ _TOLD_APART = 2**24
 _WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 
 
-class UNet2DBackbone(TrainedBackbone):
+class UNet2DBackbone(CheckpointBackbone):
     """A ``UNet2DModel``, or another of `hsifeat.backbones.networks`, as a backbone. Weights are read when they are first needed.
 
     Parameters
@@ -61,7 +67,7 @@ class UNet2DBackbone(TrainedBackbone):
             raise BackboneError(f"{path} holds a {held}; a diffusers UNet2DModel is wanted, or a {others}")
         _refuse_latent(folder)
         self._type: Any = network_type(held)
-        self._settings = settings_of(self._type, self._config, self._network_folder / "config.json")
+        self._settings = resolve_settings(self._type, self._config, self._network_folder / "config.json")
         schedule_folder = find_part(folder, "scheduler", "scheduler_config.json")
         self.schedule = schedule_from_config(read_json(schedule_folder / "scheduler_config.json"))
         called = path.absolute().stem if self._file else path.absolute().name
@@ -89,10 +95,10 @@ class UNet2DBackbone(TrainedBackbone):
         return number
 
     @property
-    def list_side(self) -> int:
+    def probe_side(self) -> int:
         """A side that every stride divides, large enough for the coarsest one to be told from others."""
         if "block_out_channels" not in self._settings:
-            return super().list_side
+            return super().probe_side
         return int(8 * 2 ** (count_levels(self._settings, self._network_folder / "config.json") - 1))
 
     def build(self) -> torch.nn.Module:
@@ -113,7 +119,7 @@ class UNet2DBackbone(TrainedBackbone):
         """Return weights digest, architecture, schedule, parameterisation and conditioning."""
         return {
             "weights": self.weights_digest,
-            "architecture": {"class": self._type.__name__, **architecture_of(self._type, self._settings)},
+            "architecture": {"class": self._type.__name__, **non_default_settings(self._type, self._settings)},
             "schedule": self.schedule.digest,
             "prediction": self.schedule.prediction,
             "conditioning": {} if self.class_label is None else {"class_label": self.class_label},

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from hsifeat.backbones.protocol import Backbone
-from hsifeat.backbones.taps import find_taps, is_block
+from hsifeat.backbones.taps import is_block, select_taps
 from hsifeat.errors import BackboneError, HsifeatError
 from hsifeat.extraction.tiling.pixel_windows import PixelWindows
 from hsifeat.extraction.tiling.tiles import Tiling
@@ -19,7 +19,7 @@ def strides_of(backbone: Backbone, layers: Sequence[str] | None, factor: int) ->
     A tap's stride counts pixels of the image that the model is shown. Where that is finer than the scene by a factor, the
     stride is a multiple of it, or divides it: such a layer is averaged over each of the scene's pixels.
     """
-    taps = _default_taps(backbone.taps) if layers is None else find_taps(backbone.taps, layers)
+    taps = _default_taps(backbone.taps) if layers is None else select_taps(backbone.taps, layers)
     grids = {tap: max(tap.stride // factor, 1) for tap in taps if tap.stride % factor == 0 or factor % tap.stride == 0}
     lost = [tap for tap in taps if tap not in grids]
     if lost and (layers is not None or not grids):
@@ -39,19 +39,19 @@ def check_tiles(tiling: Tiling, strides: Mapping[Tap, int], backbone: Backbone, 
                 f"tiles that begin at {','.join(map(str, tiling.first))} cut cells of {tap.name} in two, which has one every "
                 f"{stride} px: give multiples of that, such as {nearest}"
             )
-    if any((factor * n / backbone.noised_px).denominator != 1 for n in (*tiling.first, *tiling.step, *tiling.tile)):
+    if any((factor * n / backbone.cell_px).denominator != 1 for n in (*tiling.first, *tiling.step, *tiling.tile)):
         raise HsifeatError(
-            f"tiles must begin at multiples of {backbone.noised_px} px, where {backbone.name} has a cell of what it noises"
+            f"tiles must begin at multiples of {backbone.cell_px} px, where {backbone.name} has a cell of what it noises"
         )
 
 
 def check_windows(windows: PixelWindows, policy: str, backbone: Backbone, factor: int) -> None:
     """Raise `HsifeatError` unless windows hold whole cells of what is noised, and begin with one where noise is a field."""
-    if (factor * windows.side / backbone.noised_px).denominator != 1:
-        raise HsifeatError(f"a window of {windows.side} px must be a multiple of {backbone.noised_px} px")
-    if policy == "field" and (factor / backbone.noised_px).denominator != 1:
+    if (factor * windows.side / backbone.cell_px).denominator != 1:
+        raise HsifeatError(f"a window of {windows.side} px must be a multiple of {backbone.cell_px} px")
+    if policy == "field" and (factor / backbone.cell_px).denominator != 1:
         raise HsifeatError(
-            f"{backbone.name} noises cells of {backbone.noised_px} px, and windows begin at any pixel, so they can't share a "
+            f"{backbone.name} noises cells of {backbone.cell_px} px, and windows begin at any pixel, so they can't share a "
             "field of noise: take --noise shared or none"
         )
 

@@ -9,7 +9,7 @@ from math import gcd
 from pathlib import Path
 
 from hsifeat.backbones.device import pick_device
-from hsifeat.backbones.plugins import check_members
+from hsifeat.backbones.plugins import check_backbone
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.cache import catalogue
 from hsifeat.errors import HsifeatError, StoreError
@@ -154,7 +154,7 @@ def prepare(
         )
     if isinstance(backbone, str | Path):
         backbone = open_chosen(backbone, chosen, preset, like)
-    check_members(backbone, "the backbone")
+    check_backbone(backbone, "the backbone")
     sight = look(scene, backbone, chosen.projection, companion=chosen.companion, padding=chosen.padding)
     if budget is not None:
         automatic = choose_timesteps(budget, sight, backbone, chosen, device=device, listen=listen)

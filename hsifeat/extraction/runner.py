@@ -114,7 +114,7 @@ class Extractor:
 
     def peak_bytes(self, plan: Plan) -> int:
         """Estimate the most memory that one step holds beside the model: a unit's tiles, their noise, its blocks."""
-        side, channels = self.tiling.tile, max(self.sight.projection.channels, self.backbone.noised_channels)
+        side, channels = self.tiling.tile, max(self.sight.projection.channels, self.backbone.denoiser_channels)
         tile = 4 * channels * side[0] * side[1] * self.sight.factor**2
         # Sums in float32, and weights, beside what is stored.
         wider = 1 + (4 / 2 if self.tiling.blends else 0)
@@ -141,7 +141,7 @@ class Extractor:
 
     def _cells(self, tile: Window) -> Window:
         """Return where a tile lies on the grid of noised cells."""
-        scale = self.sight.factor / self.backbone.noised_px
+        scale = self.sight.factor / self.backbone.cell_px
         return Window(*(int(n * scale) for n in (tile.row, tile.col, tile.rows, tile.cols)))
 
     def _compute(self, step: Step, seen: EncodedTiles) -> dict[PlaneSpec, NDArray[np.generic]]:

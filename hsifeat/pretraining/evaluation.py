@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.backbones.network import exact
+from hsifeat.backbones.network import deterministic_inference
 from hsifeat.backbones.quiet_imports import load_diffusers
 from hsifeat.pretraining.batches import TIMESTEPS, TimestepRule, generator
 
@@ -52,7 +52,7 @@ def held_out_losses(
         squares = 0.0
         for part in _forwards(timesteps, rule):
             x, eps, t = (torch.from_numpy(a[part]).to(device) for a in (clean, noise, timesteps))
-            with exact(device.type):
+            with deterministic_inference(device.type):
                 predicted = network(scheduler.add_noise(x, eps, t), t, return_dict=False)[0]
                 squares += float(((predicted - eps) ** 2).double().sum())
         losses.append(squares / clean.size)
@@ -90,7 +90,7 @@ def samples_picture(network: Any, scheduler: DDPMScheduler, count: int) -> bytes
     ddim.set_timesteps(_SAMPLING_STEPS)
     device, side = next(network.parameters()).device, int(network.config.sample_size)
     noise = generator(0, 4).standard_normal((count, 3, side, side), dtype=np.float32)
-    with exact(device.type):
+    with deterministic_inference(device.type):
         x = torch.from_numpy(noise).to(device)
         for t in ddim.timesteps:
             x = ddim.step(network(x, t, return_dict=False)[0], t, x, eta=0.0, return_dict=False)[0]

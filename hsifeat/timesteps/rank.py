@@ -9,7 +9,7 @@ import numpy as np
 
 from hsifeat.backbones.device import pick_device
 from hsifeat.backbones.open_backbone import open_backbone
-from hsifeat.backbones.plugins import check_members
+from hsifeat.backbones.plugins import check_backbone
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.backbones.schedule import NoiseSchedule, schedule_from_config
 from hsifeat.errors import HsifeatError, StoreError
@@ -107,7 +107,7 @@ def rank_timesteps(
         kept = {name: value for name, value in given.items() if value is not None}
         backbone = open_backbone(backbone, seed=seed, **kept)  # type: ignore[arg-type]
     if backbone is not None:
-        check_members(backbone, "the backbone")
+        check_backbone(backbone, "the backbone")
     schedule = cosine() if backbone is None else backbone.schedule
     if layer is not None and store is None:
         raise HsifeatError(f"the layer {layer} is looked for in a store: name one with --store")

@@ -37,9 +37,9 @@ def images(n=2, side=16, channels=3):
     return torch.randn(n, channels, side, side, generator=torch.Generator().manual_seed(5))
 
 
-def compare(backbone, plan, tensors, label_row=None, told=T):
+def compare(backbone, plan, tensors, label_row=None, timestep_scale=T):
     """Every output block and the prediction against the oracle."""
-    output, blocks = plan.forward(tensors, images(channels=plan.channels), told, label_row)
+    output, blocks = plan.forward(tensors, images(channels=plan.channels), timestep_scale, label_row)
     layers = {alias: name for name, alias in backbone.aliases(backbone.network).items()}
     assert list(layers) == [f"output_blocks.{i}" for i in range(len(blocks))]
     found = backbone.forward_to(images(channels=plan.channels), T, list(layers.values()))
@@ -133,7 +133,7 @@ def test_rescaled_timesteps(tmp_path, rescale):
     plan = Plan(heads=2)
     tensors = plan.draw()
     file = save(tmp_path, plan, tensors, facts={"timesteps": 4000, "rescale_timesteps": rescale})
-    compare(open_backbone(file), plan, tensors, told=T / 4 if rescale else T)
+    compare(open_backbone(file), plan, tensors, timestep_scale=T / 4 if rescale else T)
 
 
 def test_float16_weights_are_computed_in_float32(tmp_path):
@@ -228,7 +228,7 @@ def test_a_file_known_by_its_sha256_needs_nothing_beside_it(tmp_path, monkeypatc
     file = save(tmp_path, plan)
     beside = open_backbone(file).identity()
     (tmp_path / "adm.pt.toml").unlink()
-    known = adm_facts.PublishedModel(**FACTS, heads=2)
+    known = adm_facts.CheckpointFlags(**FACTS, heads=2)
     monkeypatch.setitem(adm_facts.KNOWN_BY_SHA256, hashlib.sha256(file.read_bytes()).hexdigest(), known)
     assert open_backbone(file).identity() == beside
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.backbones.schedule import NoiseSchedule
-from hsifeat.backbones.taps import feature_map, find_taps
+from hsifeat.backbones.taps import feature_map, select_taps
 from hsifeat.errors import BackboneError
 from tests.helpers.backbone_kinds import KINDS, install_lab, nudge
 
@@ -104,8 +104,8 @@ def test_every_member_of_the_protocol_is_there(backbone):
             assert getattr_static(backbone, member, nothing) is not nothing, member
     assert isinstance(backbone.name, str) and backbone.name
     assert isinstance(backbone.schedule, NoiseSchedule)
-    assert backbone.channels > 0 and backbone.noised_channels > 0
-    assert isinstance(backbone.noised_px, Fraction) and backbone.noised_px > 0
+    assert backbone.channels > 0 and backbone.denoiser_channels > 0
+    assert isinstance(backbone.cell_px, Fraction) and backbone.cell_px > 0
     assert backbone.projection_file is None or backbone.projection_file.exists()
 
 
@@ -175,8 +175,8 @@ def test_an_image_is_seen_alike_in_any_batch(backbone):
 def test_what_is_encoded_and_predicted_has_its_shape(backbone):
     images = images_for(backbone, count=2)
     cells = backbone.encode(images)
-    rows, cols = (Fraction(side) / backbone.noised_px for side in images.shape[2:])
-    assert cells.shape == (2, backbone.noised_channels, rows, cols)
+    rows, cols = (Fraction(side) / backbone.cell_px for side in images.shape[2:])
+    assert cells.shape == (2, backbone.denoiser_channels, rows, cols)
     predicted = backbone.predict(cells, T)
     assert predicted.shape == cells.shape and predicted.dtype == torch.float32
     assert not torch.equal(predicted, backbone.predict(cells, T + 400))
@@ -207,7 +207,7 @@ def test_the_callers_settings_play_no_part_and_are_as_before(backbone):
             found = backbone.forward_to(noised_for(backbone), T, [name])[name], backbone.predict(noised, T)
             assert settings() == before
             with pytest.raises(BackboneError):
-                backbone.forward_to(torch.zeros(1, backbone.noised_channels + 1, 8, 8), T, [name])
+                backbone.forward_to(torch.zeros(1, backbone.denoiser_channels + 1, 8, 8), T, [name])
             assert settings() == before
     finally:
         torch.set_float32_matmul_precision(usual)
@@ -249,10 +249,10 @@ def test_what_is_wrong_is_one_clear_line(kind, backbone, folders):
         return str(error.value)
 
     noised, last = noised_for(backbone), backbone.taps[-1].name
-    wrong = torch.zeros(1, backbone.noised_channels + 1, *noised.shape[2:])
-    assert f"(n, {backbone.noised_channels}, rows, cols)" in refused(lambda: backbone.forward_to(wrong, T, [last]))
+    wrong = torch.zeros(1, backbone.denoiser_channels + 1, *noised.shape[2:])
+    assert f"(n, {backbone.denoiser_channels}, rows, cols)" in refused(lambda: backbone.forward_to(wrong, T, [last]))
     refused(lambda: backbone.predict(wrong, T))
-    assert "unknown layer" in refused(lambda: find_taps(backbone.taps, [last + "x"]))
+    assert "unknown layer" in refused(lambda: select_taps(backbone.taps, [last + "x"]))
     assert "out of range" in refused(lambda: backbone.schedule.check((backbone.schedule.timesteps,)))
     for option, value in kind.refused.items():
         said = refused(lambda o=option, v=value: open_backbone(kind.source(folders(kind)), **{**kind.options, o: v}))

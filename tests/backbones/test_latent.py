@@ -68,8 +68,8 @@ def test_encoding_is_the_mode_of_the_autoencoder_on_upsampled_tiles(pipeline, fo
         large = interpolate(images(), scale_factor=upsample, mode="bilinear", align_corners=False)
         wanted = torch.cat([pipeline.vae.encode(one[None]).latent_dist.mode() for one in large])
     assert torch.equal(found, wanted * pipeline.vae.config.scaling_factor)
-    assert found.shape == (2, backbone.noised_channels, 16 * upsample // 8, 16 * upsample // 8)
-    assert (backbone.channels, backbone.noised_px) == (3, Fraction(8, upsample))
+    assert found.shape == (2, backbone.denoiser_channels, 16 * upsample // 8, 16 * upsample // 8)
+    assert (backbone.channels, backbone.cell_px) == (3, Fraction(8, upsample))
 
 
 def test_encoding_does_not_depend_on_the_batch_or_on_when(folder):
@@ -141,7 +141,7 @@ def test_layers_finer_than_the_scene_are_no_taps(tmp_path):
     blocks = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
     save_latent(tmp_path / "b", vae={"block_out_channels": (8, 8), **blocks})
     backbone = open_backbone(tmp_path / "b")
-    assert backbone.noised_px == Fraction(1, 4)
+    assert backbone.cell_px == Fraction(1, 4)
     assert {tap.stride for tap in backbone.taps} == {1}
     found = backbone.forward_to(backbone.encode(images(1, 8)), 5, ["mid_block"])["mid_block"]
     assert found.shape[-1] == 8

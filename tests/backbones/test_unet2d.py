@@ -10,7 +10,7 @@ from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, LDMPipeline, U
 from safetensors.torch import load_file, save_file
 
 from hsifeat.backbones.open_backbone import open_backbone
-from hsifeat.backbones.taps import find_taps
+from hsifeat.backbones.taps import select_taps
 from hsifeat.errors import BackboneError, HsifeatError
 from hsifeat.extraction.extract import extract
 from tests.helpers.small import save_unet
@@ -287,7 +287,7 @@ def test_unconditional_models_take_no_label(backbone_folder):
 def test_unknown_layers_and_timesteps(backbone_folder):
     backbone = open_backbone(backbone_folder)
     with pytest.raises(BackboneError, match=r"unknown layer 'up_block.1'; nearest: .*up_blocks\.1"):
-        find_taps(backbone.taps, ["up_block.1"])
+        select_taps(backbone.taps, ["up_block.1"])
     with pytest.raises(BackboneError, match="timestep 1000 is out of range: .* 0 to 999"):
         backbone.schedule.check((0, 1000))
 

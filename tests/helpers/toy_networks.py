@@ -34,7 +34,7 @@ class StagedToy(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(self, in_channels: int, widths: tuple[int, ...], boundaries: tuple[int, ...]):
         super().__init__()
-        self.list_timesteps = (0, *boundaries)
+        self.probe_timesteps = (0, *boundaries)
         self.time = nn.Linear(1, 8)
         self.encoder = nn.Conv2d(in_channels, 8, 4, stride=2, padding=1)
         self.decoders = nn.ModuleList(

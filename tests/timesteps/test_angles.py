@@ -22,7 +22,7 @@ TIMESTEPS = (0, 4, 9)
 class Rule:
     """A backbone in pixel space that predicts by a rule of a few lines."""
 
-    name, projection_file, noised_px, taps = "rule", None, Fraction(1), [Tap("all", "", 1, 4, 1.0)]
+    name, projection_file, cell_px, taps = "rule", None, Fraction(1), [Tap("all", "", 1, 4, 1.0)]
 
     def __init__(self, rule, prediction="epsilon", encode=lambda images: images):
         self.predict, self.encode, self.schedule = rule, encode, NoiseSchedule(ABAR, prediction)

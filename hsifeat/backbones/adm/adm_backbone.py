@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.backbones.adm.architecture import Architecture
-from hsifeat.backbones.adm.published import find_facts
-from hsifeat.backbones.adm.tensors import check_tensors, convert, read_checkpoint, wanted_shapes
-from hsifeat.backbones.checkpoint import TrainedBackbone
+from hsifeat.backbones.adm.published import read_checkpoint_flags
+from hsifeat.backbones.adm.tensors import check_tensors, convert, expected_shapes, read_checkpoint
+from hsifeat.backbones.checkpoint import CheckpointBackbone
 from hsifeat.backbones.options import Asked
 from hsifeat.backbones.schedule import schedule_from_config
 from hsifeat.backbones.unet2d import output_blocks
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SUFFIX = ".pt"
 
 
-class ADMBackbone(TrainedBackbone):
+class ADMBackbone(CheckpointBackbone):
     """A guided-diffusion checkpoint as a backbone: Dhariwal and Nichol 2021, arXiv 2105.05233.
 
     The file is checked in full when it is opened; its weights are read when they are first needed, and computed with in
@@ -33,7 +33,7 @@ class ADMBackbone(TrainedBackbone):
     ----------
     path : Path
         A ``.pt`` file of tensors. What these leave open must be known by its sha256 or stand beside it, in
-        ``<path>.toml``: see `hsifeat.backbones.adm.published.PublishedModel`.
+        ``<path>.toml``: see `hsifeat.backbones.adm.published.CheckpointFlags`.
     asked : Asked
         Label: a class-conditional network takes a fixed one, or ``"mean"``, the mean of all label embeddings. And the seed
         of fresh weights, as diffusers draws them.
@@ -54,11 +54,11 @@ class ADMBackbone(TrainedBackbone):
             self._architecture = Architecture.from_shapes(shapes)
         except BackboneError as error:
             raise BackboneError(f"{path}: {error}") from error
-        self._facts = find_facts(path)
+        self._facts = read_checkpoint_flags(path)
         self._heads = self._facts.heads_by_channels(
             {self._architecture.block_channels[i] for i in (*self._architecture.attention_levels, -1)}
         )
-        check_tensors(path, shapes, wanted_shapes(self._build_meta(), self._architecture))
+        check_tensors(path, shapes, expected_shapes(self._build_meta(), self._architecture))
         self.class_label = asked.label(self.name, self._architecture.classes)
         self.channels = self._architecture.in_channels
         self.schedule = schedule_from_config(
@@ -71,7 +71,7 @@ class ADMBackbone(TrainedBackbone):
         )
 
     @property
-    def list_side(self) -> int:
+    def probe_side(self) -> int:
         """A side that every stride divides, large enough for the coarsest one to be told from others."""
         return int(8 * 2 ** (len(self._architecture.block_channels) - 1))
 
@@ -98,7 +98,7 @@ class ADMBackbone(TrainedBackbone):
                 **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self._architecture).items()},
                 "heads": {str(channels): heads for channels, heads in sorted(self._heads.items())},
                 "attention_order": self._facts.attention_order,
-                "told_per_timestep": self._facts.told,
+                "timestep_scale": self._facts.timestep_scale,
             },
             "schedule": self.schedule.digest,
             "prediction": self.schedule.prediction,
@@ -122,5 +122,5 @@ class ADMBackbone(TrainedBackbone):
         """Run the network with its class label, if it takes one."""
         import torch
 
-        times = torch.full((len(noised),), t * self._facts.told, device=noised.device)
+        times = torch.full((len(noised),), t * self._facts.timestep_scale, device=noised.device)
         return network(noised, times, class_labels=self.labels(noised), return_dict=False)

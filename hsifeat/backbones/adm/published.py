@@ -16,7 +16,7 @@ from hsifeat.errors import BackboneError
 _T = 1000
 
 
-class PublishedModel(BaseModel):
+class CheckpointFlags(BaseModel):
     """The flags of a checkpoint that its tensors don't show.
 
     Attributes
@@ -57,7 +57,7 @@ class PublishedModel(BaseModel):
         return value
 
     @property
-    def told(self) -> float:
+    def timestep_scale(self) -> float:
         """What the network is told for one timestep."""
         return _T / self.timesteps if self.rescale_timesteps else 1.0
 
@@ -81,8 +81,8 @@ class PublishedModel(BaseModel):
 
 def _flags(
     order: Literal["legacy", "new"], schedule: Literal["linear", "cosine"], *, heads: int | None = None
-) -> PublishedModel:
-    return PublishedModel(
+) -> CheckpointFlags:
+    return CheckpointFlags(
         heads=heads,
         head_channels=None if heads else 64,
         attention_order=order,
@@ -110,7 +110,7 @@ DOCUMENTED_BY_NAME = {
 _WANTED = 'heads = N or head_channels = N; attention_order = "legacy" or "new"; noise_schedule = "linear" or "cosine"; timesteps = N'
 
 
-def find_facts(checkpoint: Path) -> PublishedModel:
+def read_checkpoint_flags(checkpoint: Path) -> CheckpointFlags:
     """Return what the tensors leave open: from ``<checkpoint>.toml`` beside the file, or by its sha256.
 
     Raises
@@ -126,16 +126,18 @@ def find_facts(checkpoint: Path) -> PublishedModel:
     if digest in KNOWN_BY_SHA256:
         return KNOWN_BY_SHA256[digest]
     documented = DOCUMENTED_BY_NAME.get(checkpoint.name)
-    told = "" if documented is None else f" (the file published under this name is documented to have {documented})"
+    documentation = (
+        "" if documented is None else f" (the file published under this name is documented to have {documented})"
+    )
     raise BackboneError(
         f"{checkpoint} is not known by its sha256, {digest}, and tensors don't tell heads, their order, and the noise "
-        f"schedule: write {beside} with the lines {_WANTED}{told}"
+        f"schedule: write {beside} with the lines {_WANTED}{documentation}"
     )
 
 
-def _read(path: Path) -> PublishedModel:
+def _read(path: Path) -> CheckpointFlags:
     try:
-        return PublishedModel.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return CheckpointFlags.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         reason = str(error)
         if isinstance(error, ValidationError):

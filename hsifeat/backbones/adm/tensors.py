@@ -58,10 +58,10 @@ def check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], wanted: Map
             raise BackboneError(f"{path}: {name} has the shape {tuple(shapes[name])}; wanted {shape}")
 
 
-def wanted_shapes(network: torch.nn.Module, architecture: Architecture) -> dict[str, tuple[int, ...]]:
+def expected_shapes(network: torch.nn.Module, architecture: Architecture) -> dict[str, tuple[int, ...]]:
     """Return names and shapes of the tensors that a checkpoint of this network holds."""
     shapes: dict[str, tuple[int, ...]] = {}
-    for name, source in sources(network, architecture).items():
+    for name, source in source_names(network, architecture).items():
         first, *others = network.get_parameter(name).shape
         if ".qkv." in source:
             first *= 3
@@ -100,7 +100,7 @@ def convert(
     import torch
 
     found = {}
-    for name, source in sources(network, architecture).items():
+    for name, source in source_names(network, architecture).items():
         tensor, shape = tensors[source], network.get_parameter(name).shape
         if ".qkv." in source:
             which = ("to_q", "to_k", "to_v").index(name.split(".")[-2])
@@ -110,7 +110,7 @@ def convert(
     return found
 
 
-def sources(network: torch.nn.Module, architecture: Architecture) -> dict[str, str]:
+def source_names(network: torch.nn.Module, architecture: Architecture) -> dict[str, str]:
     """Return by parameter of the network the name of the checkpoint's tensor that it comes from."""
     names = {}
     for prefix, place in _places(architecture).items():

@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hsifeat.backbones.diffusers_folder import architecture_of, count_levels, read_json, settings_of
-from hsifeat.backbones.network import settle
+from hsifeat.backbones.diffusers_folder import count_levels, non_default_settings, read_json, resolve_settings
+from hsifeat.backbones.network import clone_weights
 from hsifeat.backbones.quiet_imports import load_diffusers
 from hsifeat.backbones.weights import digest_file, load_pretrained
 from hsifeat.errors import BackboneError, in_one_line
@@ -54,12 +54,12 @@ class Part:
     @property
     def architecture(self) -> dict[str, Any]:
         """Those of the settings that tell the network from the class's default one."""
-        return architecture_of(self._class, self.settings)
+        return non_default_settings(self._class, self.settings)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What the network is built with: the class's own defaults for what the configuration leaves out."""
-        return settings_of(self._class, self.config, self.folder / "config.json")
+        return resolve_settings(self._class, self.config, self.folder / "config.json")
 
     @property
     def levels(self) -> int:
@@ -95,7 +95,7 @@ class Part:
             self._class, self.folder, self._file, torch_dtype=torch.float32, low_cpu_mem_usage=False
         )
         loaded.eval().requires_grad_(requires_grad=False)
-        settle(loaded)
+        clone_weights(loaded)
         return loaded
 
     @property

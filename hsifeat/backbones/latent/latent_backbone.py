@@ -8,11 +8,11 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hsifeat.backbones.checkpoint import TrainedBackbone
+from hsifeat.backbones.checkpoint import CheckpointBackbone
 from hsifeat.backbones.diffusers_folder import find_part, read_json
 from hsifeat.backbones.latent.components import Part
 from hsifeat.backbones.latent.prompt import find_prompt
-from hsifeat.backbones.network import exact
+from hsifeat.backbones.network import deterministic_inference
 from hsifeat.backbones.options import Asked
 from hsifeat.backbones.schedule import schedule_from_config
 from hsifeat.backbones.unet2d import output_blocks
@@ -31,7 +31,7 @@ _FURTHER = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "
 _LISTED_TOKENS = 77
 
 
-class LatentBackbone(TrainedBackbone):
+class LatentBackbone(CheckpointBackbone):
     """A Stable Diffusion folder as a backbone: 1.x, 2.x, turbo, and others of the same parts, such as CleanDIFT.
 
     Tiles are upsampled, so that a latent cell is about a scene pixel, and encoded to the mode of the autoencoder's
@@ -98,17 +98,17 @@ class LatentBackbone(TrainedBackbone):
         return int(self._denoiser.settings["cross_attention_dim"])
 
     @property
-    def noised_channels(self) -> int:
+    def denoiser_channels(self) -> int:
         """Channels of the latents."""
         return int(self._denoiser.settings["in_channels"])
 
     @property
-    def noised_px(self) -> Fraction:
+    def cell_px(self) -> Fraction:
         """Scene pixels along a latent cell."""
         return Fraction(2 ** (self._encoder.levels - 1), self._upsample)
 
     @property
-    def list_side(self) -> int:
+    def probe_side(self) -> int:
         """A side that every stride divides, large enough for the coarsest one to be told from others."""
         return int(8 * 2 ** (self._denoiser.levels - 1))
 
@@ -170,13 +170,13 @@ class LatentBackbone(TrainedBackbone):
         """
         import torch
 
-        sides = [Fraction(side) / self.noised_px for side in images.shape[2:]]
+        sides = [Fraction(side) / self.cell_px for side in images.shape[2:]]
         if any(side.denominator != 1 for side in sides):
             raise BackboneError(
-                f"an image of {images.shape[2]} x {images.shape[3]} pixels has no whole number of latent cells of {self.noised_px} "
+                f"an image of {images.shape[2]} x {images.shape[3]} pixels has no whole number of latent cells of {self.cell_px} "
                 "pixels: give tiles of a multiple of that"
             )
-        with exact(images.device.type):
+        with deterministic_inference(images.device.type):
             return torch.cat([self._encode_one(image[None]) for image in images])
 
     def _encode_one(self, image: torch.Tensor) -> torch.Tensor:

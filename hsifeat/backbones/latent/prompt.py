@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hsifeat.backbones.diffusers_folder import read_json, without_notes
-from hsifeat.backbones.network import exact, settle
+from hsifeat.backbones.diffusers_folder import drop_private_keys, read_json
+from hsifeat.backbones.network import clone_weights, deterministic_inference
 from hsifeat.backbones.quiet_imports import load_transformers
 from hsifeat.backbones.weights import digest_file, digest_tensors, load_pretrained
 from hsifeat.errors import BackboneError, in_one_line
@@ -97,7 +97,7 @@ class EncodedPrompt:
         """Return the text and a digest of all that decides its embedding."""
         decides = {
             "weights": self._digest,
-            "config": {name: value for name, value in without_notes(self._config).items() if name not in _NOTES},
+            "config": {name: value for name, value in drop_private_keys(self._config).items() if name not in _NOTES},
             "tokens": self._tokens,
         }
         return {
@@ -113,7 +113,7 @@ class EncodedPrompt:
         ids = torch.tensor([self._tokens["input_ids"]])
         # Stable Diffusion lets the padding be seen, unless its configuration says otherwise.
         mask = torch.tensor([self._tokens["attention_mask"]]) if self._config.get("use_attention_mask") else None
-        with exact("cpu"):
+        with deterministic_inference("cpu"):
             embedding: torch.Tensor = encoder(ids, attention_mask=mask)[0]
         return embedding
 
@@ -174,7 +174,7 @@ class EncodedPrompt:
         with _quiet():
             loaded = load_pretrained(CLIPTextModel, self._encoder, self._weights_file, dtype=torch.float32)
         loaded.eval().requires_grad_(requires_grad=False)
-        settle(loaded)
+        clone_weights(loaded)
         return loaded
 
 

@@ -1,8 +1,8 @@
 """Networks that a folder can hold, by the class that its ``config.json`` names: diffusers' U-Net, and ours.
 
 Each is a diffusers ``ModelMixin`` with ``in_channels`` among its arguments, whose ``forward(noised, t, return_dict=False)`` gives
-``(prediction,)``. A further one is a further line here. By attributes it may say how its layers are listed: ``list_side``, a side
-that all of their strides divide, if not 64; ``list_timesteps``, if t decides which layers are reached.
+``(prediction,)``. A further one is a further line here. By attributes it may say how its layers are listed: ``probe_side``, a side
+that all of their strides divide, if not 64; ``probe_timesteps``, if t decides which layers are reached.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class DiffCRN(ModelMixin, ConfigMixin):
         self.spectral = nn.ModuleList(SGSAD(width, groups, patch_px) for _ in range(2))
         self.output_projection = nn.Conv2d(width, in_channels, 1)
         # An image of several patches, so that what works on one of them is told from what gives a map of the whole.
-        self.list_side = 2 * patch_px
+        self.probe_side = 2 * patch_px
 
     def encode(self, noised: torch.Tensor, t: torch.Tensor | int) -> torch.Tensor:
         """Return the last feature map, from which the output projection takes the noise.
@@ -136,8 +136,8 @@ class _DenoisingModule(nn.Module, ABC):
 
     def forward(self, maps: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         """Turn maps (n, C, rows, cols) and embeddings of the timestep (n, C) into maps of the same shape."""
-        told = maps + self.time(embedding)[:, :, None, None]
-        patches = cut(told, self.patch_px)  # (m, C, P, P)
+        embedded = maps + self.time(embedding)[:, :, None, None]
+        patches = cut(embedded, self.patch_px)  # (m, C, P, P)
         patches = patches + self._attend(self.attention_norm(patches))
         patches = patches + self.feed_forward(patches)
         return join(patches, *maps.shape[2:])

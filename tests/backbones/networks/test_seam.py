@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from cli import app
 from hsifeat.backbones.open_backbone import open_backbone
-from hsifeat.backbones.taps import find_taps
+from hsifeat.backbones.taps import select_taps
 from hsifeat.errors import BackboneError
 from hsifeat.extraction.extract import extract
 from hsifeat.features.features import open_features
@@ -100,7 +100,7 @@ def test_each_interval_has_its_decoder(tmp_path, noised):
             backbone.forward_to(noised, t, ["encoder", other])
         assert "\n" not in str(refused.value)
     # Nobody asked for these: the names of layers there are do not depend on t.
-    assert find_taps(backbone.taps, ["decoders.2"])
+    assert select_taps(backbone.taps, ["decoders.2"])
 
 
 def test_layers_of_all_decoders_are_listed(tmp_path):
