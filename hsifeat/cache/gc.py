@@ -96,7 +96,7 @@ def facts_of(location: Location) -> dict[str, Any]:
         "schema_version": store.manifest.schema_version,
         "scene": f"{scene.name}, {scene.rows} x {scene.cols} pixels, {scene.bands} bands",
         "labels": ", ".join(store.labels),
-        "planes_over": _over(store),
+        "planes_over": store.layout.describe(),
         "size_MB": None if size is None else round(size / 1e6, 3),
         "batch": store.manifest.batch,
         **{name: value for name, value in store.manifest.provenance.items() if value},
@@ -113,14 +113,6 @@ def facts_of(location: Location) -> dict[str, Any]:
         "timings": [asdict(timing) for timing in store.timings],
         "recipe": flat(store.manifest.recipe),
     }
-
-
-def _over(store: Store) -> str:
-    """Say over what the planes lie."""
-    if store.manifest.pixels is None:
-        return "the whole scene"
-    side = store.manifest.recipe["tiling"]["tile_px"]
-    return f"{store.manifest.pixels.count} pixels, each the centre of a window of {side} px"
 
 
 def remove(location: Location) -> int:

@@ -19,13 +19,9 @@ from hsifeat.extraction.tiling.pixel_windows import PixelWindows
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes import Labels, Scene
 from hsifeat.store.create import SceneArrays
-from hsifeat.store.layout import PixelGrid, SceneGrid
 from hsifeat.store.locks import writing
-from hsifeat.store.manifest import Manifest, PixelFacts, SceneFacts
+from hsifeat.store.manifest import Manifest, SceneFacts
 from hsifeat.store.store import Store
-
-# Side of the scene's shards in a store whose planes list pixels.
-_SHARD_PX = 128
 
 
 def extract(
@@ -135,17 +131,16 @@ def _scene_facts(scene: Scene) -> SceneFacts:
 
 
 def _create(job: Job) -> Store:
-    scene, projection, tiling, grid = (
+    scene, projection, tiling, layout = (
         job.extractor.scene,
         job.extractor.sight.projection,
         job.extractor.tiling,
-        job.plan.grid,
+        job.plan.layout,
     )
     manifest = Manifest(
         key=job.recipe.key,
         recipe=job.recipe.canonical(),
-        unit_px=grid.unit_px if isinstance(grid, SceneGrid) else _SHARD_PX,
-        pixels=PixelFacts(count=grid.pixels, unit_pixels=grid.unit_pixels) if isinstance(grid, PixelGrid) else None,
+        layout=layout,
         batch=job.extractor.batch,
         scene=_scene_facts(scene),
         provenance={

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hsifeat.errors import RecipeMismatchError, StoreError
-from hsifeat.extraction.plan import Plan, make_plan, new_grid
+from hsifeat.extraction.plan import Plan, make_plan, new_layout
 from hsifeat.extraction.runner import Extractor
 from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.location import LocalLocation, Location
@@ -83,11 +83,11 @@ class Job:
 def settle_on(location: Location, extractor: Extractor, recipe: Recipe, planes: Sequence[PlaneSpec]) -> Job:
     """Look at what the store holds by now, and plan what it lacks; a store keeps the batch and the units that it was begun with."""
     store = _existing(location, recipe)
-    grid = new_grid(extractor.tiling)
+    layout = new_layout(extractor.tiling)
     if store is not None:
-        extractor, grid = replace(extractor, batch=store.manifest.batch), store.grid
+        extractor, layout = replace(extractor, batch=store.manifest.batch), store.manifest.layout
     plan = make_plan(
-        extractor.scene.valid, extractor.tiling, grid, planes, extractor.noising, store.done if store else None
+        extractor.scene.valid, extractor.tiling, layout, planes, extractor.noising, store.done if store else None
     )
     return Job(extractor, plan, recipe, location, store)
 

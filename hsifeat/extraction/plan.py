@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from hsifeat.extraction.noise.policies import Noising
 from hsifeat.extraction.tiling.pixel_windows import PixelWindows
 from hsifeat.extraction.tiling.tiles import Tiling
-from hsifeat.store.layout import Grid, PlaneSpec, SceneGrid, Unit, size_bytes
+from hsifeat.store.layout import (
+    BLENDED_UNIT_PX,
+    UNIT_PX,
+    PixelListLayout,
+    PlaneSpec,
+    SceneLayout,
+    Unit,
+    size_bytes,
+)
 from hsifeat.types import PlaneId
-
-# Units are about this large: big enough for a shard of some MB, small enough that little is lost with one.
-_UNIT_PX = 128
-# Tiles that reach over the border of blended units are run for each, so that memory is bounded by one: larger, fewer.
-_BLENDED_UNIT_PX = 512
 
 
 def unit_side(tiling: Tiling) -> int:
@@ -26,14 +29,14 @@ def unit_side(tiling: Tiling) -> int:
     if tiling.stitch == "whole":
         return max(tiling.tile)
     step = tiling.step[0]
-    return step * -(-(_BLENDED_UNIT_PX if tiling.blends else _UNIT_PX) // step)
+    return step * -(-(BLENDED_UNIT_PX if tiling.blends else UNIT_PX) // step)
 
 
-def new_grid(tiling: Tiling | PixelWindows) -> Grid:
+def new_layout(tiling: Tiling | PixelWindows) -> SceneLayout | PixelListLayout:
     """Return over what the planes of a new store lie, and its units."""
     if isinstance(tiling, PixelWindows):
-        return tiling.grid
-    return SceneGrid(tiling.rows, tiling.cols, unit_side(tiling))
+        return tiling.layout
+    return SceneLayout(tiling.rows, tiling.cols, unit_side(tiling))
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Plan:
         What is missing, unit by unit and then t by t, so that a unit's tiles are read once.
     tiling : Tiling or PixelWindows
         What the model sees.
-    grid : Grid
+    layout : SceneLayout or PixelListLayout
         Over what planes lie.
     tiles : int
         Tiles of the scene of which a valid pixel is kept, or windows.
@@ -83,7 +86,7 @@ class Plan:
     planes: tuple[PlaneSpec, ...]
     steps: tuple[Step, ...]
     tiling: Tiling | PixelWindows
-    grid: Grid
+    layout: SceneLayout | PixelListLayout
     tiles: int
     forwards: dict[Unit, int]
     passes_each: int
@@ -101,7 +104,7 @@ class Plan:
     @property
     def missing_bytes(self) -> int:
         """Bytes that are still to be written, before compression."""
-        return sum(size_bytes(self.grid, plane, step.unit.window) for step in self.steps for plane in step.planes)
+        return sum(size_bytes(self.layout, plane, step.unit.window) for step in self.steps for plane in step.planes)
 
     TABLE: ClassVar = ("plane", "stride", "channels", "MB", "state")
 
@@ -113,7 +116,7 @@ class Plan:
                 "plane": str(plane.id),
                 "stride": plane.stride,
                 "channels": plane.channels,
-                "MB": size_bytes(self.grid, plane, self.grid.extent) / 1e6,
+                "MB": size_bytes(self.layout, plane, self.layout.extent) / 1e6,
                 "state": "to do" if plane in missing else "there",
             }
             for plane in self.planes
@@ -123,7 +126,7 @@ class Plan:
 def make_plan(
     valid: NDArray[np.bool_],
     tiling: Tiling | PixelWindows,
-    grid: Grid,
+    layout: SceneLayout | PixelListLayout,
     planes: Sequence[PlaneSpec],
     noising: Noising,
     done: Callable[[PlaneId], NDArray[np.bool_]] | None,
@@ -136,7 +139,7 @@ def make_plan(
         The scene's valid pixels.
     tiling : Tiling or PixelWindows
         What the model sees.
-    grid : Grid
+    layout : SceneLayout or PixelListLayout
         Over what planes lie.
     planes : sequence of PlaneSpec
         What is asked for.
@@ -145,7 +148,7 @@ def make_plan(
     done : callable or None
         Which units of a plane are there, on the grid of units; None where nothing is.
     """
-    units = grid.units
+    units = layout.units
     there = {plane.id: done(plane.id) for plane in planes} if done else {}
 
     timesteps = sorted({plane.id.t for plane in planes})
@@ -164,8 +167,8 @@ def make_plan(
         planes=tuple(planes),
         steps=tuple(steps()),
         tiling=tiling,
-        grid=grid,
-        tiles=tiling.count(grid.extent, valid),
+        layout=layout,
+        tiles=tiling.count(layout.extent, valid),
         forwards={unit: tiling.count(unit.window, valid) for unit in units},
         passes_each=sum(noising.passes(t, before) for before, t in zip([None, *timesteps], timesteps, strict=False)),
     )

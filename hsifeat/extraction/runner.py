@@ -120,7 +120,7 @@ class Extractor:
         wider = 1 + (4 / 2 if self.tiling.blends else 0)
         steps = (
             (1 + self.noising.draws) * plan.forwards[step.unit] * tile
-            + wider * sum(size_bytes(plan.grid, plane, step.unit.window) for plane in step.planes)
+            + wider * sum(size_bytes(plan.layout, plane, step.unit.window) for plane in step.planes)
             for step in plan.steps
         )
         return int(max(steps, default=0))

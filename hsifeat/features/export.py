@@ -99,7 +99,7 @@ class Table:
     def blocks(self) -> Iterator[Block]:
         """Read the table in blocks of bounded size, pixels in row-major order of the scene."""
         before = np.concatenate([[0], np.cumsum(self.mask.sum(axis=1))])
-        ends = np.append(before[:: self.features.store.manifest.unit_px], before[-1])
+        ends = np.append(before[:: self.features.store.layout.cube_shard_px], before[-1])
         for start, stop in cuts(ends, max(_BLOCK_BYTES // (4 * len(self.columns) + _PIXEL_BYTES), 1)):
             rows, cols = _between(self.mask, before, start, stop)
             yield Block(rows, cols, self.labels.classes[rows, cols], self._values(rows, cols))

@@ -123,11 +123,11 @@ class Features:
     @property
     def window_px(self) -> int | None:
         """Side of the window in which each pixel was seen, where the store lists pixels; None where planes cover the scene."""
-        return None if self.store.manifest.pixels is None else int(self.recipe["tiling"]["tile_px"])
+        return self.store.layout.window_px
 
     def size_bytes(self, plane: PlaneSpec) -> int:
         """Return the size of a plane in bytes, before compression."""
-        return size_bytes(self.store.grid, plane, self.store.grid.extent)
+        return size_bytes(self.store.layout, plane, self.store.layout.extent)
 
     def seconds(self, timesteps: Collection[int | None]) -> float | None:
         """Return the seconds that some timesteps took to extract; None where the store does not say.

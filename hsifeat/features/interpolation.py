@@ -116,7 +116,7 @@ class Listed:
 
     def __init__(self, store: Store, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> None:
         self._store, self._rows, self._cols = store, rows, cols
-        self._side: int = store.manifest.recipe["tiling"]["tile_px"]
+        self._side: int = store.layout.window_px or 0
 
     @cached_property
     def readable(self) -> NDArray[np.bool_]:

@@ -64,13 +64,13 @@ def to_xarray(store: Store, planes: Iterable[PlaneSpec]) -> xarray.Dataset:
         metadata: Any = array.metadata
         dims = metadata.dimension_names
         variables[_free_name(f"t{plane.id.t}_{plane.id.layer}", variables)] = _plane(array, dims, plane)
-        if store.manifest.pixels is None:
+        if store.pixels is None:
             cells = zip(dims[:2], array.shape, strict=False)
             coordinates |= {axis: _centres(axis, length, plane.stride) for axis, length in cells}
     for axis, places in zip(("row", "col"), store.pixels or (), strict=False):
         facts = {"long_name": f"{axis} of the pixel in the scene, from 0", "units": "1"}
         coordinates[axis] = xarray.Variable("pixel", places, facts)
-    if store.manifest.pixels is not None:
+    if store.pixels is not None:
         facts = {"long_name": "the value at the pixel, or the mean over its window"}
         coordinates["part"] = xarray.Variable("part", ["pixel", "window mean"], facts)
     return xarray.Dataset(variables, coordinates, _facts(store.manifest))

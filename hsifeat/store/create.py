@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hsifeat.store import checksums as seals
 from hsifeat.store.checksums import ChecksumWriter
+from hsifeat.store.layout import CHUNK_CELLS, codec
 from hsifeat.store.location import Location
 from hsifeat.store.manifest import Manifest
 from hsifeat.types import Cube, windows
@@ -19,8 +20,6 @@ from hsifeat.types import Cube, windows
 if TYPE_CHECKING:
     import zarr
 
-# Cells of a side of an inner chunk of the cube.
-_CHUNK_PX = 32
 # Attribute of a root group whose scene is still being copied.
 _BEGUN = "hsifeat_begun"
 
@@ -75,13 +74,6 @@ def was_begun(root: bytes) -> bool:
         return False
 
 
-def compressors() -> list[Any]:
-    """Return the codecs of cube and planes; the last one adds a checksum to every inner chunk."""
-    from zarr.codecs import BloscCodec, Crc32cCodec
-
-    return [BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()]
-
-
 def _root(attributes: dict[str, Any]) -> bytes:
     """Return a root group's metadata as Zarr writes them."""
     from zarr.core.buffer import default_buffer_prototype
@@ -92,15 +84,15 @@ def _root(attributes: dict[str, Any]) -> bytes:
 
 
 def _write_scene(group: zarr.Group, manifest: Manifest, scene: SceneArrays) -> None:
-    side, bands = manifest.unit_px, manifest.scene.bands
-    chunk = _CHUNK_PX if side % _CHUNK_PX == 0 else side
+    side, bands = manifest.layout.cube_shard_px, manifest.scene.bands
+    chunk = CHUNK_CELLS if side % CHUNK_CELLS == 0 else side
     cube = group.create_array(
         "scene/cube",
         shape=(manifest.scene.rows, manifest.scene.cols, bands),
         shards=(side, side, bands),
         chunks=(chunk, chunk, bands),
         dtype=np.dtype(scene.cube.dtype).newbyteorder("="),
-        compressors=compressors(),
+        compressors=codec(),
         dimension_names=("y", "x", "band"),
     )
     for window in windows(manifest.scene.rows, manifest.scene.cols, side):

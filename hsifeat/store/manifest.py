@@ -1,21 +1,21 @@
-"""The manifest: what a store says of itself, kept as the attribute ``hsifeat`` of its root group."""
+"""The manifest: a store's metadata, kept as the attribute ``hsifeat`` of its root group."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, ValidationError
 
 from hsifeat.errors import StoreError
-from hsifeat.store.layout import Grid, PixelGrid, SceneGrid
+from hsifeat.store.layout import PixelListLayout, SceneLayout
 from hsifeat.store.recipe import key_of
 
-# 2 has seals, 3 may list pixels.
-SCHEMA_VERSION = 3
+# Raised whenever a store written before could no longer be read, or one written now not by an older hsifeat.
+SCHEMA_VERSION = 1
 
 
 class SceneFacts(BaseModel):
-    """What is known of the scene besides its values; none of it is in the key."""
+    """Metadata of the scene; none of it enters the key."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,36 +34,26 @@ class SceneFacts(BaseModel):
     citation: str = ""
 
 
-class PixelFacts(BaseModel):
-    """How many pixels planes list, and how many of them make a unit."""
-
-    model_config = ConfigDict(frozen=True)
-
-    count: int
-    unit_pixels: int
-
-
 class Manifest(BaseModel):
-    """What a store says of itself.
+    """Metadata of a store.
 
     Attributes
     ----------
     schema_version : int
-        Version of the store's layout.
+        Version of the store's format.
     key : str
         sha256 of `recipe`.
     recipe : dict
-        The canonical recipe, as it was written.
-    unit_px : int
-        Side in pixels of a shard of the scene, and of a unit where planes cover the scene.
+        The canonical recipe of all planes.
+    layout : SceneLayout or PixelListLayout
+        Shape of the planes, and the units in which they are computed and written.
     batch : int
-        Most tiles in a forward; settled before the first unit and kept, since values move in the last bits with it.
+        Maximum number of tiles per forward pass. Chosen when the store is created and kept, since the last bits of
+        the values depend on it.
     scene : SceneFacts
         Name, shape, wavelengths, licence.
-    pixels : PixelFacts or None
-        Where planes list pixels, each seen in a window of its own.
     provenance : dict
-        Versions, backbone name, device, time of creation; for people, never compared.
+        Versions, backbone name, device, time of creation: for people, never compared.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -71,33 +61,41 @@ class Manifest(BaseModel):
     schema_version: int = SCHEMA_VERSION
     key: str
     recipe: dict[str, Any]
-    unit_px: int
+    layout: Annotated[SceneLayout | PixelListLayout, Discriminator("kind")]
     batch: int
     scene: SceneFacts
-    pixels: PixelFacts | None = None
     provenance: dict[str, Any] = {}
 
-    @property
-    def grid(self) -> Grid:
-        """Over what the planes lie."""
-        if self.pixels is not None:
-            return PixelGrid(self.pixels.count, self.pixels.unit_pixels)
-        return SceneGrid(self.scene.rows, self.scene.cols, self.unit_px)
-
     @classmethod
-    def read(cls, attribute: object, location: object) -> Manifest:
-        """Check what a root group holds; `StoreError` if it is no manifest, from a newer version, or was changed."""
+    def parse(cls, attribute: object, location: object) -> Manifest:
+        """Validate the attribute of a root group.
+
+        Parameters
+        ----------
+        attribute : object
+            The attribute ``hsifeat``, as JSON values.
+        location : object
+            Names the store in messages.
+
+        Raises
+        ------
+        StoreError
+            It is no manifest, is of another version, or its recipe does not match its key.
+        """
         version = attribute.get("schema_version") if isinstance(attribute, dict) else None
-        if isinstance(version, int) and version > SCHEMA_VERSION:
+        if isinstance(version, int) and version != SCHEMA_VERSION:
+            advice = "install a newer hsifeat" if version > SCHEMA_VERSION else "extract the scene again"
             raise StoreError(
-                f"{location} has store layout {version}; this hsifeat reads up to {SCHEMA_VERSION}: install a newer hsifeat"
+                f"{location} has store format {version}, and this hsifeat reads format {SCHEMA_VERSION}: {advice}"
             )
         try:
             manifest = cls.model_validate(attribute)
         except ValidationError as error:
-            wrong = error.errors()[0]
-            field = ".".join(map(str, wrong["loc"])) or "manifest"
-            raise StoreError(f"{location} is not a feature store: {field}: {wrong['msg']}") from error
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"])) or "manifest"
+            raise StoreError(f"{location} is not a feature store: {field}: {first['msg']}") from error
         if key_of(manifest.recipe) != manifest.key:
-            raise StoreError(f"{location}: the manifest's recipe does not have its key; the store was changed by hand")
+            raise StoreError(
+                f"{location}: the recipe in the manifest does not match its key; the store was edited by hand"
+            )
         return manifest

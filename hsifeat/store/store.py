@@ -20,9 +20,9 @@ from hsifeat.errors import StoreError
 from hsifeat.store import checksums as seals
 from hsifeat.store import timings
 from hsifeat.store.checksums import ChecksumReader, ChecksumWriter
-from hsifeat.store.create import SceneArrays, compressors, make, was_begun
+from hsifeat.store.create import SceneArrays, make, was_begun
 from hsifeat.store.keys import LABELS, PLANE, is_own, record_key, shard_key
-from hsifeat.store.layout import Grid, PlaneSpec, Unit
+from hsifeat.store.layout import PixelListLayout, PlaneLayout, PlaneSpec, Unit, codec
 from hsifeat.store.location import LocalLocation, Location, as_location
 from hsifeat.store.manifest import Manifest
 from hsifeat.store.timings import Timing
@@ -53,7 +53,7 @@ class Store:
         self.location = location
         self.seals = seals
         self._sealed = sealed
-        self.manifest = Manifest.read(group.attrs.asdict().get("hsifeat"), location)
+        self.manifest = Manifest.parse(group.attrs.asdict().get("hsifeat"), location)
         self.group = group
         self._arrays: dict[str, zarr.Array[Any]] = {}
 
@@ -129,14 +129,14 @@ class Store:
         return self.manifest.key
 
     @cached_property
-    def grid(self) -> Grid:
-        """Over what the planes lie."""
-        return self.manifest.grid
+    def layout(self) -> PlaneLayout:
+        """Shape and units of the planes."""
+        return self.manifest.layout
 
     @property
     def units(self) -> list[Unit]:
         """All units in row-major order."""
-        return self.grid.units
+        return self.layout.units
 
     # Planes -----------------------------------------------------------------------------------------------------------
 
@@ -167,20 +167,19 @@ class Store:
     def _make_plane(self, group: zarr.Group, plane: PlaneSpec) -> None:
         group.create_array(
             f"planes/{plane.id.path}",
-            shape=self.grid.cells(plane, self.grid.extent),
-            shards=self.grid.shard(plane),
-            chunks=self.grid.chunk(plane),
+            shape=self.layout.cells(plane, self.layout.extent),
+            shards=self.layout.shard(plane),
+            chunks=self.layout.chunk(plane),
             dtype=plane.dtype,
-            compressors=compressors(),
+            compressors=codec(),
             fill_value=float("nan"),
             attributes={"t": plane.id.t, "layer": plane.id.layer, "stride": plane.stride},
-            dimension_names=self.grid.names(plane),
+            dimension_names=self.layout.dimension_names(plane),
             overwrite=True,
         )
-        units = self.units[-1].index
         group.create_array(
             f"progress/{plane.id.path}",
-            shape=(units[0] + 1, units[1] + 1, _DIGEST_BYTES),
+            shape=(*self.layout.unit_grid, _DIGEST_BYTES),
             chunks=(1, 1, _DIGEST_BYTES),
             dtype="uint8",
             compressors=None,
@@ -237,8 +236,7 @@ class Store:
 
     def done(self, plane: PlaneId) -> NDArray[np.bool_]:
         """Return which units of a plane are done, on the grid of units; all False for a plane not begun."""
-        last = self.units[-1].index
-        done = np.zeros((last[0] + 1, last[1] + 1), dtype=bool)
+        done = np.zeros(self.layout.unit_grid, dtype=bool)
         if f"progress/{plane.path}/zarr.json" not in self.seals:
             return done
         records = self._array(f"progress/{plane.path}")
@@ -278,7 +276,7 @@ class Store:
             # before it its record, so that no record ever stands for a shard that is not there.
             self.forget(plane, unit)
             self.location.delete(shard_key(plane, unit))
-            array[self.grid.slices(unit, facts["stride"])] = values
+            array[self.layout.slices(unit, facts["stride"])] = values
             self.location.put(record_key(plane, unit), digest_of(values))
 
     def read(self, plane: PlaneId, cells: Window) -> NDArray[np.float32]:
@@ -338,7 +336,7 @@ class Store:
     @cached_property
     def pixels(self) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
         """Rows and columns (n,) of the pixels that planes list, in row-major order; None where planes cover the scene."""
-        if self.manifest.pixels is None:
+        if not isinstance(self.layout, PixelListLayout):
             return None
         with self.location.guarded():
             rows, cols = (np.asarray(self._array(f"pixels/{name}")[:], np.intp) for name in ("rows", "cols"))

@@ -259,7 +259,7 @@ def _digest(store: Store, plane: PlaneSpec, unit: Unit) -> bytes | None:
     """Return the digest of a unit's values as they are read; None where they can't be."""
     try:
         with store.location.guarded():
-            return digest_of(np.asarray(store.plane(plane.id)[store.grid.slices(unit, plane.stride)]))
+            return digest_of(np.asarray(store.plane(plane.id)[store.layout.slices(unit, plane.stride)]))
     except StoreError:
         raise
     except (ValueError, RuntimeError):

@@ -302,12 +302,12 @@ def test_dry_run_numbers(scene, backbone_folder, tmp_path):
 def test_a_store_keeps_the_units_that_it_was_begun_with(scene, backbone_folder, store_path, tmp_path, monkeypatch):
     options = {"backbone": backbone_folder, "timesteps": [0], "tile": 32, "halo": 8, "out": tmp_path / "s.zarr"}
     with monkeypatch.context() as patch:
-        patch.setattr("hsifeat.extraction.plan._UNIT_PX", 16)
+        patch.setattr("hsifeat.extraction.plan.UNIT_PX", 16)
         job = prepare(scene, **options)
         patch.setattr(
             job.extractor.__class__, "run", lambda _self, plan, store, _listen: store.add_plane(plan.planes[0])
         )
-        assert run(job).manifest.unit_px == 16
+        assert run(job).layout.unit_px == 16
     job = prepare(scene, **options)
     assert job.plan.passes == 20, "planned over the units of the store, none of which is done"
     store = run(job)

@@ -170,7 +170,7 @@ def test_no_read_is_larger_than_a_block(features, tmp_path, monkeypatch, every):
 
 def test_blocks_end_with_units_where_they_can(features):
     """So that a shard is read once: 10 pixels in each row, and a block may hold a few more than a unit's rows have."""
-    side = features.store.manifest.unit_px
+    side = features.store.layout.unit_px
     counts = np.full(200, 10).cumsum()
     ends = np.append([0], counts[side - 1 :: side])
     assert all(stop in ends for _, stop in cuts(ends, 10 * side + 5))

@@ -8,8 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hsifeat.errors import StoreError
-from hsifeat.store.manifest import SCHEMA_VERSION, Manifest
 from hsifeat.store.recipe import Recipe, differences, flat, key_of
 
 RECIPE = {
@@ -89,25 +87,3 @@ def test_a_newer_version_with_a_default_keeps_old_keys():
 def test_unknown_fields_are_refused():
     with pytest.raises(ValidationError, match="name"):
         Recipe.model_validate({**RECIPE, "name": "mine"})
-
-
-MANIFEST = {
-    "schema_version": 1, "key": key_of(RECIPE), "recipe": RECIPE, "unit_px": 128, "batch": 16,
-    "scene": {"name": "x", "rows": 5, "cols": 6, "bands": 7},
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("found", "message"),
-    [
-        (None, "is not a feature store"),
-        ({}, "is not a feature store: key"),
-        ({**MANIFEST, "schema_version": SCHEMA_VERSION + 1}, "install a newer hsifeat"),
-        ({**MANIFEST, "recipe": changed(("noise", "seed"), 5)}, "changed by hand"),
-        ({**MANIFEST, "batch": "many"}, "is not a feature store: batch"),
-    ],
-)
-def test_manifests_that_are_none(found, message):
-    assert Manifest.read(MANIFEST, "here").unit_px == 128
-    with pytest.raises(StoreError, match=f"here.*{message}"):
-        Manifest.read(found, "here")

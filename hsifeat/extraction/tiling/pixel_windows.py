@@ -16,14 +16,11 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.tiling.pixel_list import Pixels
-from hsifeat.store.layout import PixelGrid, PlaneSpec
+from hsifeat.store.layout import UNIT_PIXELS, PixelListLayout, PlaneSpec
 from hsifeat.types import Window
 
 if TYPE_CHECKING:
     import torch
-
-# What is held in memory at once: 512 windows of 48 px and 25 channels are 118 MB.
-_UNIT_PIXELS = 512
 
 
 @dataclass(frozen=True)
@@ -48,9 +45,9 @@ class PixelWindows:
         return self.side, self.side
 
     @property
-    def grid(self) -> PixelGrid:
-        """Over what planes lie."""
-        return PixelGrid(len(self.pixels.rows), _UNIT_PIXELS)
+    def layout(self) -> PixelListLayout:
+        """Shape and units of the planes of a new store."""
+        return PixelListLayout(len(self.pixels.rows), self.side, UNIT_PIXELS)
 
     def seen(self, part: Window, valid: NDArray[np.bool_]) -> list[Window]:  # noqa: ARG002  # all pixels of a list are valid
         """List the windows of the pixels in a part of the list; they may reach beyond the scene."""

@@ -131,7 +131,7 @@ def test_units_are_runs_of_the_list(scene, backbone_folder, tmp_path, monkeypatc
         "dtype": "float32",
     }
     one = hsifeat.extract(scene, **options, pixels=(ROWS, COLS), out=tmp_path / "one.zarr")
-    monkeypatch.setattr("hsifeat.extraction.tiling.pixel_windows._UNIT_PIXELS", 4)
+    monkeypatch.setattr("hsifeat.extraction.tiling.pixel_windows.UNIT_PIXELS", 4)
     many = hsifeat.extract(scene, **options, pixels=(ROWS, COLS), out=tmp_path / "many.zarr")
     assert [(u.index, u.window.rows) for u in many.units] == [((0, 0), 4), ((1, 0), 4), ((2, 0), 1)]
     assert len(one.units) == 1 and one.key == many.key

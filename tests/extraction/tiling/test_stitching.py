@@ -125,7 +125,7 @@ def test_the_whole_scene_in_one_forward(scene, backbone_folder, network, tmp_pat
 def test_units_play_no_part(scene, backbone_folder, tmp_path, monkeypatch, stitch):
     options = {"backbone": backbone_folder, "tile": 32, "halo": 8, "stitch": stitch, **OPTIONS}
     large = hsifeat.extract(scene, out=tmp_path / "large.zarr", **options)
-    for name in ("_UNIT_PX", "_BLENDED_UNIT_PX"):
+    for name in ("UNIT_PX", "BLENDED_UNIT_PX"):
         monkeypatch.setattr(f"hsifeat.extraction.plan.{name}", 32)
     # Begun in the middle of a tile too.
     small = hsifeat.extract(scene, out=tmp_path / "small.zarr", **options)
@@ -137,7 +137,7 @@ def test_units_play_no_part(scene, backbone_folder, tmp_path, monkeypatch, stitc
 def test_an_origin_may_cut_cores_at_borders_of_units(scene, backbone_folder, tmp_path, monkeypatch):
     options = {"backbone": backbone_folder, "tile": 32, "halo": 8, "origin": (-12, -20), **OPTIONS}
     large = hsifeat.extract(scene, out=tmp_path / "large.zarr", **options)
-    monkeypatch.setattr("hsifeat.extraction.plan._UNIT_PX", 32)
+    monkeypatch.setattr("hsifeat.extraction.plan.UNIT_PX", 32)
     small = hsifeat.extract(scene, out=tmp_path / "small.zarr", **options)
     assert len(small.units) == 6
     np.testing.assert_allclose(found_in(small), found_in(large), rtol=1e-4, atol=1e-5)

@@ -1,0 +1,44 @@
+"""Manifests: what is read back is what was written, and anything else is refused with the reason."""
+
+import json
+
+import pytest
+
+from hsifeat.errors import StoreError
+from hsifeat.store.layout import PixelListLayout, SceneLayout
+from hsifeat.store.manifest import SCHEMA_VERSION, Manifest, SceneFacts
+from hsifeat.store.recipe import key_of
+from tests.store.test_recipe import RECIPE, changed
+
+MANIFEST = {
+    "schema_version": SCHEMA_VERSION, "key": key_of(RECIPE), "recipe": RECIPE, "batch": 16,
+    "layout": {"kind": "scene", "rows": 5, "cols": 6, "unit_px": 128},
+    "scene": {"name": "x", "rows": 5, "cols": 6, "bands": 7},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", [SceneLayout(5, 6, 128), PixelListLayout(9, 48, 512)], ids=["scene", "pixels"])
+def test_a_manifest_survives_json(layout):
+    scene = SceneFacts(name="x", rows=5, cols=6, bands=7)
+    manifest = Manifest(key=key_of(RECIPE), recipe=RECIPE, layout=layout, batch=16, scene=scene)
+    parsed = Manifest.parse(json.loads(json.dumps(manifest.model_dump(mode="json"))), "here")
+    assert parsed == manifest
+    assert parsed.layout == layout
+
+
+@pytest.mark.parametrize(
+    ("attribute", "message"),
+    [
+        (None, "is not a feature store"),
+        ({}, "is not a feature store: key"),
+        ({**MANIFEST, "schema_version": SCHEMA_VERSION + 1}, "install a newer hsifeat"),
+        ({**MANIFEST, "schema_version": 0}, "extract the scene again"),
+        ({**MANIFEST, "recipe": changed(("noise", "seed"), 5)}, "edited by hand"),
+        ({**MANIFEST, "batch": "many"}, "is not a feature store: batch"),
+        ({**MANIFEST, "layout": {"kind": "hexagons"}}, "is not a feature store: layout"),
+    ],
+)
+def test_anything_else_is_refused(attribute, message):
+    assert Manifest.parse(MANIFEST, "here").layout == SceneLayout(5, 6, 128)
+    with pytest.raises(StoreError, match=f"here.*{message}"):
+        Manifest.parse(attribute, "here")
