@@ -1,0 +1,315 @@
+"""Base class of option sets: frozen pydantic models with one-line error messages and a table of their options.
+
+A subclass declares each option once, with its type, default, unit and help. Command-line options, preset files and the
+reference page are derived from that declaration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from reprlib import repr as short_repr
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, PrivateAttr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from hsifeat.errors import HsifeatError, nearest
+from hsifeat.types import as_int
+
+
+def option(
+    description: str,
+    *,
+    unit: str = "",
+    metavar: str = "",
+    flags: str = "",
+    default: str = "",
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+) -> Any:
+    """Describe an option; goes into the ``Annotated`` type of a `BaseConfig` field.
+
+    Parameters
+    ----------
+    description : str
+        One or two sentences of help, for the command line and the reference page. The unit is part of the text.
+    unit : str
+        Unit of the value, such as ``px``.
+    metavar : str
+        Form of the value on the command line, such as ``ROW,COL``; derived from the type if empty.
+    flags : str
+        Command-line flags, such as ``--yes/--no``; derived from the field's name if empty.
+    default : str
+        The default in words, where the field's own default says too little.
+    ge, gt, le : float, optional
+        Lower bound, exclusive lower bound and upper bound of a number.
+
+    Returns
+    -------
+    pydantic.fields.FieldInfo
+    """
+    extra = {"unit": unit, "metavar": metavar, "flags": flags, "default": default}
+    return Field(description=description, json_schema_extra=dict(extra), ge=ge, gt=gt, le=le)
+
+
+def expected(words: str) -> PydanticCustomError:
+    """Return the error with which a validator refuses a value: `words` say what is allowed."""
+    return PydanticCustomError("expected", "{words}", {"words": words})
+
+
+def whole_number(value: object) -> int:
+    """Return a whole number of any integral type, such as NumPy's, as an int."""
+    number = as_int(value)
+    if number is None:
+        raise expected("a whole number")
+    return number
+
+
+def names(value: object) -> tuple[str, ...]:
+    """Return one name, or an iterable of names, as a tuple; an empty one is refused."""
+    values = (value,) if isinstance(value, str) else _items(value)
+    if not values or not all(isinstance(name, str) for name in values):
+        raise expected("one name or more")
+    return values
+
+
+def whole_numbers(value: object) -> tuple[int, ...]:
+    """Return an iterable of whole numbers, such as a NumPy array, as a tuple of ints; an empty one is refused."""
+    numbers = () if isinstance(value, str | bytes) else tuple(as_int(number) for number in _items(value))
+    if not numbers or None in numbers:
+        raise expected("one whole number or more")
+    return tuple(number for number in numbers if number is not None)
+
+
+def pair(value: object) -> tuple[int, int]:
+    """Return two whole numbers, such as a row and a column, as a tuple of ints."""
+    numbers = [as_int(number) for number in _items(value)] if not isinstance(value, str | bytes) else []
+    if len(numbers) != 2 or numbers[0] is None or numbers[1] is None:
+        raise expected("two whole numbers")
+    return numbers[0], numbers[1]
+
+
+def whole_number_or_text(value: object) -> int | str:
+    """Return a whole number of any integral type as an int, and text as it is."""
+    if isinstance(value, str):
+        return value
+    number = as_int(value)
+    if number is None:
+        raise expected("a whole number or text")
+    return number
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    try:
+        return tuple(value)
+    except TypeError:
+        return ()
+
+
+# Field types for options. Each takes what users give (NumPy numbers, lists, arrays) and stores plain Python values.
+Whole = Annotated[int, BeforeValidator(whole_number)]
+Wholes = Annotated[tuple[int, ...], PlainValidator(whole_numbers)]
+Pair = Annotated[tuple[int, int], PlainValidator(pair)]
+Names = Annotated[tuple[str, ...], PlainValidator(names)]
+WholeOrText = Annotated[int | str, PlainValidator(whole_number_or_text)]
+
+
+@dataclass(frozen=True)
+class OptionRow:
+    """One row of a table of options.
+
+    Attributes
+    ----------
+    name : str
+        Name of the option in Python.
+    flag : str
+        Its flag on the command line.
+    values : str
+        Allowed values, or the form of a value.
+    default : str
+        Default, in words where it depends on other options; empty if the option is required.
+    unit : str
+        Unit of the value, or an empty string.
+    help : str
+        What the option does.
+    """
+
+    name: str
+    flag: str
+    values: str
+    default: str
+    unit: str
+    help: str
+
+
+class BaseConfig(BaseModel):
+    """A frozen set of options. Unknown options and values of another type are refused.
+
+    ``model_fields_set`` holds the names of the options that were set explicitly, see `merged`.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True, protected_namespaces=()
+    )
+    _source: str = PrivateAttr("")
+
+    @property
+    def source(self) -> str:
+        """Where the options that were not set explicitly come from, such as ``the preset dift``; empty for the defaults."""
+        return self._source
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], *, source: str = "") -> Self:
+        """Validate options; those that are None count as unset.
+
+        Parameters
+        ----------
+        options : mapping of str to object
+            Values by name of the option.
+        source : str
+            Where they come from, such as ``the preset dift: extract.``; begins every message.
+
+        Raises
+        ------
+        HsifeatError
+            An unknown option or a value that is not allowed, in one line.
+        """
+        try:
+            return cls.model_validate({name: value for name, value in options.items() if value is not None})
+        except ValidationError as error:
+            raise HsifeatError(source + cls._message(error.errors()[0])) from error
+
+    @classmethod
+    def check_option(cls, name: str, value: object) -> None:
+        """Raise `HsifeatError` if an option does not take a value."""
+        try:
+            cls.model_validate({name: value})
+        except ValidationError as error:
+            for problem in error.errors():
+                if problem["loc"][:1] == (name,):
+                    raise HsifeatError(cls._message(problem)) from error
+
+    @classmethod
+    def merged(cls, base: Self, options: Mapping[str, Any], *, source: str = "") -> Self:
+        """Validate options, and take the unset ones from another set.
+
+        The result's ``model_fields_set`` holds the names in `options` alone, so that a conflict between options can be
+        refused where the user caused it, and resolved where a preset or a store did.
+
+        Parameters
+        ----------
+        base : BaseConfig
+            Where unset options come from.
+        options : mapping of str to object
+            As `from_options` takes them.
+        source : str
+            What `base` is, for messages: see `source`.
+        """
+        explicit = cls.from_options(options)
+        values = {
+            name: getattr(explicit if name in explicit.model_fields_set else base, name) for name in cls.model_fields
+        }
+        config = cls.model_construct(_fields_set=set(explicit.model_fields_set), **values)
+        config._source = source  # noqa: SLF001  # of this class
+        return config
+
+    @classmethod
+    def _message(cls, error: ErrorDetails) -> str:
+        path = [str(part) for part in error["loc"]]
+        name = ".".join(path)
+        if error["type"] == "extra_forbidden":
+            return f"{name}: unknown option; {nearest(path[-1], cls.model_fields, count=len(cls.model_fields))}"
+        if error["type"] == "missing":
+            return f"{name}: required, but not set"
+        return f"{name}: expected {_words(error)}; found {' '.join(short_repr(error['input']).split())}"
+
+
+def _words(error: ErrorDetails) -> str:
+    """Say in words what pydantic expected."""
+    context = error.get("ctx", {})
+    kinds = {
+        "string_type": "text",
+        "bool_type": "True or False",
+        "int_type": "a whole number",
+        "float_type": "a number",
+        "finite_number": "a finite number",
+        "dict_type": "a section of options",
+        "list_type": "a list",
+        "greater_than_equal": f"at least {context.get('ge')}",
+        "greater_than": f"more than {context.get('gt')}",
+        "less_than_equal": f"at most {context.get('le')}",
+        "literal_error": str(context.get("expected", "")).replace("'", ""),
+        "expected": str(context.get("words", "")),
+    }
+    return kinds.get(error["type"], error["msg"])
+
+
+def config_table(config: type[BaseConfig]) -> list[OptionRow]:
+    """List the options of a config class, for a reference page.
+
+    Examples
+    --------
+    >>> class Tea(BaseConfig):
+    ...     minutes: Annotated[Whole, option("Time to steep, in minutes.", unit="min", ge=1)] = 3
+    >>> row = config_table(Tea)[0]
+    >>> row.flag, row.values, row.default, row.unit
+    ('--minutes', 'whole number', '3', 'min')
+    """
+    return [
+        OptionRow(name, flag_of(name, field), values_of(field), default_of(field), detail(field, "unit"), field.description or "")
+        for name, field in config.model_fields.items()
+    ]  # fmt: skip
+
+
+def detail(field: FieldInfo, name: str) -> str:
+    """Return what `option` was told of a field: its ``unit``, ``metavar``, ``flags`` or ``default``."""
+    extra = field.json_schema_extra
+    return str(extra.get(name, "")) if isinstance(extra, dict) else ""
+
+
+def flag_of(name: str, field: FieldInfo) -> str:
+    """Return the command-line flag of a field, such as ``--class-label``."""
+    return detail(field, "flags") or f"--{name.replace('_', '-')}"
+
+
+def default_of(field: FieldInfo) -> str:
+    """Return a field's default in words; empty where the option is required."""
+    if text := detail(field, "default"):
+        return text
+    if field.is_required():
+        return ""
+    if isinstance(field.default, tuple):
+        return ",".join(map(str, field.default))
+    words = {None: "none", True: "yes", False: "no"}
+    # By type too, since 1 equals True.
+    return words[field.default] if field.default is None or isinstance(field.default, bool) else str(field.default)
+
+
+def values_of(field: FieldInfo) -> str:
+    """Return the values that a field takes, in words."""
+    if text := detail(field, "metavar"):
+        return text
+    kinds = list(plain_types(field.annotation))
+    if get_origin(kinds[0]) is Literal:
+        return " | ".join(map(str, get_args(kinds[0])))
+    words = {int: "whole number", float: "number", str: "text", bool: "yes | no"}
+    return " or ".join(dict.fromkeys(words.get(kind, str(kind)) for kind in kinds))
+
+
+def plain_types(annotation: Any) -> Iterator[Any]:
+    """Yield the members of a type without ``Annotated`` and None.
+
+    >>> list(plain_types(Annotated[int, "px"] | str | None))
+    [<class 'int'>, <class 'str'>]
+    """
+    if get_origin(annotation) is Annotated:
+        yield from plain_types(get_args(annotation)[0])
+    elif get_origin(annotation) is None or get_origin(annotation) in {tuple, Literal}:
+        if annotation is not type(None):
+            yield annotation
+    else:
+        for member in get_args(annotation):
+            yield from plain_types(member)

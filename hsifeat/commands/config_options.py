@@ -1,0 +1,125 @@
+"""Command-line options derived from the fields of a config class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, signature
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+
+from hsifeat.base_config import BaseConfig, default_of, detail, flag_of, plain_types, values_of
+from hsifeat.errors import HsifeatError
+
+# At most so many digits: longer ones are mistakes, and slow to convert.
+_WHOLE = r"-?[0-9]{1,18}"
+
+
+def with_options(config: type[BaseConfig], *, without: tuple[str, ...] = ()) -> Callable[..., Callable[..., None]]:
+    """Give a command one option for each field of a config class.
+
+    The command takes them as one argument, ``options``: a dict of those that the user set, for
+    `BaseConfig.from_options` or `BaseConfig.merged`. They stand in ``--help`` where ``options`` stands in its signature,
+    each with its help text and ``[default: …]``.
+
+    Parameters
+    ----------
+    config : type of BaseConfig
+        Whose fields become options.
+    without : tuple of str
+        Fields that are left out.
+    """
+    derived = {name: typer_option(config, name) for name in config.model_fields if name not in without}
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def wrapped(**arguments: Any) -> None:
+            values = {name: arguments.pop(name) for name in derived}
+            command(options={name: value for name, value in values.items() if value is not None}, **arguments)
+
+        parameters: list[Parameter] = []
+        for parameter in signature(command).parameters.values():
+            own = parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=_evaluated(parameter.annotation, command))
+            parameters += derived.values() if parameter.name == "options" else [own]
+        wrapped.__signature__ = signature(command).replace(parameters=parameters)  # type: ignore[attr-defined]
+        wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return wrapped
+
+    return decorate
+
+
+def typer_option(config: type[BaseConfig], name: str) -> Parameter:
+    """Return a field as a keyword parameter that Typer reads as an option; None stands for an option not set."""
+    field = config.model_fields[name]
+    default = default_of(field)
+    help_text = (field.description or "") + (f" [default: {default}]" if default else "")
+    kinds = list(plain_types(field.annotation))
+    settings: dict[str, Any] = {"help": help_text, "show_default": False, "metavar": detail(field, "metavar") or None}
+    if kinds == [int]:
+        bounds = {"min": "ge", "max": "le"}
+        settings |= {
+            setting: int(getattr(mark, bound))
+            for setting, bound in bounds.items()
+            for mark in field.metadata
+            if getattr(mark, bound, None) is not None
+        }
+    if kinds in ([int], [float], [bool]) or (get_origin(kinds[0]) is Literal and len(kinds) == 1):
+        annotation = kinds[0]
+    else:
+        annotation = str
+        settings |= {"metavar": values_of(field).upper() if kinds == [str] else values_of(field)}
+        settings |= {"parser": text_parser(config, name)}
+    return Parameter(
+        name,
+        Parameter.KEYWORD_ONLY,
+        default=Parameter.empty if field.is_required() else None,
+        annotation=Annotated[annotation if field.is_required() else annotation | None, typer.Option(flag_of(name, field), **settings)],
+    )  # fmt: skip
+
+
+def text_parser(config: type[BaseConfig], name: str) -> Callable[[str], Any]:
+    """Return the function that reads an option's text as the first of the field's types that it can be read as."""
+    field = config.model_fields[name]
+
+    def parse(text: str) -> Any:
+        for kind in plain_types(field.annotation):
+            try:
+                value = _read(text, kind)
+                config.check_option(name, value)
+            except ValueError:
+                continue
+            except HsifeatError as error:
+                raise typer.BadParameter(str(error)) from error
+            return value
+        raise typer.BadParameter(f"{flag_of(name, field)} takes {values_of(field)}; found {text!r}")
+
+    return parse
+
+
+def _read(text: str, kind: Any) -> Any:
+    """Read text as a value of a type; ValueError where it is none."""
+    arguments = get_args(kind)
+    if get_origin(kind) is Literal:
+        if text not in arguments:
+            raise ValueError(text)
+        return text
+    if get_origin(kind) is tuple:
+        parts = [_read(part.strip(), arguments[0]) for part in text.split(",") if part.strip()]
+        if not parts or (Ellipsis not in arguments and len(parts) != len(arguments)):
+            raise ValueError(text)
+        return tuple(parts)
+    if kind is int:
+        if re.fullmatch(_WHOLE, text) is None:
+            raise ValueError(text)
+        return int(text)
+    return float(text) if kind is float else text
+
+
+def _evaluated(annotation: Any, command: Callable[..., None]) -> Any:
+    """Evaluate a parameter's annotation; a name that is only imported for type checkers stands for any object."""
+    try:
+        return eval(annotation, command.__globals__) if isinstance(annotation, str) else annotation  # noqa: S307  # our own source
+    except NameError:
+        return object
