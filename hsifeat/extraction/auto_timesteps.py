@@ -6,7 +6,7 @@ from hsifeat.backbones.protocol import Backbone
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.config import Pattern
 from hsifeat.extraction.model_input import ModelInput
-from hsifeat.extraction.noise.policies import parse_noising
+from hsifeat.extraction.noise.policy import parse_noise
 from hsifeat.runtime.events import Listener, Note
 from hsifeat.scenes import Scene
 from hsifeat.timesteps.rank import rank_timesteps
@@ -37,17 +37,17 @@ def choose_timesteps(
     HsifeatError
         A budget of none or of more than there are timesteps, or images that are never noised.
     """
-    if chosen.noise == "none":
+    noise = parse_noise(chosen.noise, backbone.schedule, seed=chosen.seed, draws=chosen.draws)
+    if not noise.noises:
         raise HsifeatError(
-            f"auto:{budget} compares noised images, but with the noise none there are no such images: name the timesteps"
+            f"auto:{budget} compares noised images, but with the noise {noise.spec} there are no such images: name the timesteps"
         )
-    steps = parse_noising(chosen.noise, chosen.seed, chosen.draws, backbone.schedule, ()).steps
     found = rank_timesteps(
         Scene("what the backbone is shown", sight.cube, mask=sight.valid),
         backbone=backbone,
         projection=sight.projection,
         budget=budget,
-        timesteps=steps or None,
+        timesteps=noise.candidates(),
         seed=chosen.seed,
         device=device,
         listen=listen,

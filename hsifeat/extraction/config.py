@@ -51,7 +51,6 @@ def pattern_of(store: Store) -> Pattern:
     planes = store.planes
     tiling, noise = recipe["tiling"], recipe["noise"]
     conditioning = recipe["backbone"].get("conditioning", {})
-    inverted = noise["policy"] == "inversion"
     return Pattern(
         backbone=store.manifest.provenance.get("backbone_source") or None,
         timesteps=sorted({plane.id.t for plane in planes}) or TIMESTEPS,
@@ -63,7 +62,7 @@ def pattern_of(store: Store) -> Pattern:
         padding=tiling["padding"],
         origin=tuple(tiling["origin"]) if "origin" in tiling else None,
         pixels=store.pixels,
-        noise=f"inversion:{noise['steps']}" if inverted else noise["policy"],
+        noise=noise["policy"],
         draws=noise.get("draws", 1),
         seed=noise["seed"],
         companion="companion" in recipe,

@@ -87,7 +87,7 @@ def settle_on(location: Location, extractor: Extractor, recipe: Recipe, planes: 
     if store is not None:
         extractor, layout = replace(extractor, batch=store.manifest.batch), store.manifest.layout
     plan = make_plan(
-        extractor.scene.valid, extractor.tiling, layout, planes, extractor.noising, store.done if store else None
+        extractor.scene.valid, extractor.tiling, layout, planes, extractor.noise, store.done if store else None
     )
     return Job(extractor, plan, recipe, location, store)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.backbones.taps import is_block, select_taps
 from hsifeat.errors import BackboneError, HsifeatError
+from hsifeat.extraction.noise.policy import NoisePolicy
 from hsifeat.extraction.tiling.pixel_windows import PixelWindows
 from hsifeat.extraction.tiling.tiles import Tiling
 from hsifeat.types import Tap
@@ -45,11 +46,11 @@ def check_tiles(tiling: Tiling, strides: Mapping[Tap, int], backbone: Backbone, 
         )
 
 
-def check_windows(windows: PixelWindows, policy: str, backbone: Backbone, factor: int) -> None:
+def check_windows(windows: PixelWindows, noise: NoisePolicy, backbone: Backbone, factor: int) -> None:
     """Raise `HsifeatError` unless windows hold whole cells of what is noised, and begin with one where noise is a field."""
     if (factor * windows.side / backbone.cell_px).denominator != 1:
         raise HsifeatError(f"a window of {windows.side} px must be a multiple of {backbone.cell_px} px")
-    if policy == "field" and (factor / backbone.cell_px).denominator != 1:
+    if noise.aligned and (factor / backbone.cell_px).denominator != 1:
         raise HsifeatError(
             f"{backbone.name} noises cells of {backbone.cell_px} px, and windows begin at any pixel, so they can't share a "
             "field of noise: take --noise shared or none"

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.extraction.noise.policies import Noising
+from hsifeat.extraction.noise.policy import NoisePolicy
 from hsifeat.extraction.tiling.pixel_windows import PixelWindows
 from hsifeat.extraction.tiling.tiles import Tiling
 from hsifeat.store.layout import (
@@ -128,7 +128,7 @@ def make_plan(
     tiling: Tiling | PixelWindows,
     layout: SceneLayout | PixelListLayout,
     planes: Sequence[PlaneSpec],
-    noising: Noising,
+    noise: NoisePolicy,
     done: Callable[[PlaneId], NDArray[np.bool_]] | None,
 ) -> Plan:
     """Plan an extraction.
@@ -143,7 +143,7 @@ def make_plan(
         Over what planes lie.
     planes : sequence of PlaneSpec
         What is asked for.
-    noising : Noising
+    noise : NoisePolicy
         Decides how many forwards a timestep takes.
     done : callable or None
         Which units of a plane are there, on the grid of units; None where nothing is.
@@ -160,7 +160,7 @@ def make_plan(
                 of_t = (plane for plane in planes if plane.id.t == t)
                 missing = tuple(p for p in of_t if not there or not there[p.id][unit.index])
                 if missing:
-                    yield Step(unit, t, missing, noising.passes(t, before))
+                    yield Step(unit, t, missing, noise.passes(t, before))
                     before = t
 
     return Plan(
@@ -170,5 +170,5 @@ def make_plan(
         layout=layout,
         tiles=tiling.count(layout.extent, valid),
         forwards={unit: tiling.count(unit.window, valid) for unit in units},
-        passes_each=sum(noising.passes(t, before) for before, t in zip([None, *timesteps], timesteps, strict=False)),
+        passes_each=sum(noise.passes(t, before) for before, t in zip([None, *timesteps], timesteps, strict=False)),
     )

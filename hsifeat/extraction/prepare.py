@@ -20,7 +20,7 @@ from hsifeat.extraction.given import check_types
 from hsifeat.extraction.job import Job, settle_on
 from hsifeat.extraction.layers import check_tiles, check_windows, strides_of
 from hsifeat.extraction.model_input import companion_part, look
-from hsifeat.extraction.noise.policies import parse_noising
+from hsifeat.extraction.noise.policy import parse_noise
 from hsifeat.extraction.runner import Extractor
 from hsifeat.extraction.tiling.pixel_list import Pixels, PixelsLike
 from hsifeat.extraction.tiling.pixel_windows import PixelWindows, around
@@ -30,7 +30,7 @@ from hsifeat.runtime.events import Listener, silent
 from hsifeat.scenes import Scene, open_scene
 from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.location import Location, as_location
-from hsifeat.store.recipe import ALGORITHM, NoisePart, PrecisionPart, ProjectionPart, Recipe, TilingPart
+from hsifeat.store.recipe import ALGORITHM, PrecisionPart, ProjectionPart, Recipe, TilingPart
 from hsifeat.store.store import Store
 from hsifeat.timesteps.proposal import parse_auto
 from hsifeat.types import PlaneId
@@ -100,7 +100,7 @@ def prepare(
         the value at the pixel and the mean over the window. See `list_pixels`; ``"ground-truth"`` takes the labelled pixels
         of that label map, a tuple gives rows and columns.
     noise : str, optional
-        ``field``, ``shared``, ``none`` or ``inversion:N``, see `Noising`; by default field.
+        Noise policy: ``field``, ``shared``, ``none``, ``inversion:N`` or one of an installed package; by default field.
     draws : int, optional
         Over how many draws of the noise taps are averaged; by default 1.
     seed : int, optional
@@ -161,11 +161,12 @@ def prepare(
         chosen = replace(chosen, timesteps=automatic)
     wanted = tuple(sorted({int(t) for t in chosen.timesteps}))
     backbone.schedule.check(wanted)
-    noising = parse_noising(chosen.noise, chosen.seed, chosen.draws, backbone.schedule, wanted)
+    noise_policy = parse_noise(chosen.noise, backbone.schedule, seed=chosen.seed, draws=chosen.draws)
+    noise_policy.check(wanted)
     strides = strides_of(backbone, chosen.layers, sight.factor)
     tiling = _lay(chosen, scene, listed, backbone, sight.factor)
     if isinstance(tiling, PixelWindows):
-        check_windows(tiling, noising.policy, backbone, sight.factor)
+        check_windows(tiling, noise_policy, backbone, sight.factor)
     else:
         check_tiles(tiling, strides, backbone, sight.factor)
     extractor = Extractor(
@@ -173,7 +174,7 @@ def prepare(
         sight=sight,
         backbone=backbone,
         tiling=tiling,
-        noising=noising,
+        noise=noise_policy,
         batch=chosen.batch or _BATCH,
         device=pick_device(device),
         pooled={tap.name: sight.factor // tap.stride for tap in strides if tap.stride < sight.factor},
@@ -214,7 +215,7 @@ def _lay(
 
 def _recipe(extractor: Extractor, chosen: Pattern) -> Recipe:
     """Say all that decides the values."""
-    scene, sight, noising, tiling = extractor.scene, extractor.sight, extractor.noising, extractor.tiling
+    scene, sight, tiling = extractor.scene, extractor.sight, extractor.tiling
     whole = chosen.stitch == "whole"
     return Recipe(
         algorithm=ALGORITHM,
@@ -229,12 +230,7 @@ def _recipe(extractor: Extractor, chosen: Pattern) -> Recipe:
             masked="zero" if isinstance(tiling, Tiling) and tiling.masks(scene.valid) else "computed",
             origin=chosen.origin,
         ),
-        noise=NoisePart(
-            policy=noising.policy,  # type: ignore[arg-type]
-            seed=chosen.seed,
-            draws=noising.draws,
-            steps=len(noising.steps),
-        ),
+        noise=extractor.noise.part(),
         precision=PrecisionPart(compute="float32", stored=chosen.dtype),  # type: ignore[arg-type]
         companion=companion_part(sight) if chosen.companion else None,
         pixels=tiling.pixels.part if isinstance(tiling, PixelWindows) else None,

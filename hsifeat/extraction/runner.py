@@ -14,7 +14,7 @@ from hsifeat.backbones.device import device_name
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.errors import StoreError
 from hsifeat.extraction.model_input import ModelInput
-from hsifeat.extraction.noise.policies import NoisedTiles, Noising
+from hsifeat.extraction.noise.policy import NoisedTiles, NoisePolicy
 from hsifeat.extraction.plan import Plan, Step
 from hsifeat.extraction.tiling.pixel_windows import PixelWindows
 from hsifeat.extraction.tiling.stitching import new_block
@@ -49,7 +49,7 @@ class Extractor:
         What is extracted, what is shown of it, to whom.
     tiling : Tiling or PixelWindows
         What the model sees, and what is kept of it.
-    noising : Noising
+    noise : NoisePolicy
         How they are noised.
     batch : int
         Most tiles in a forward. A batch holds tiles of one unit at one timestep, in row-major order, so what a plane
@@ -64,7 +64,7 @@ class Extractor:
     sight: ModelInput
     backbone: Backbone
     tiling: Tiling | PixelWindows
-    noising: Noising
+    noise: NoisePolicy
     batch: int
     device: str
     pooled: Mapping[str, int]
@@ -106,10 +106,7 @@ class Extractor:
         layers = [plane.id.layer for plane in step.planes]
         for _ in range(2):
             start = time.perf_counter()
-            if self.noising.policy == "inversion":  # Most passes go on to the end.
-                self.backbone.predict(noised, step.t).cpu()
-            else:
-                next(iter(self.backbone.forward_to(noised, step.t, layers).values())).cpu()
+            self.noise.probe(self.backbone, noised, step.t, layers).cpu()
         return (time.perf_counter() - start) / len(seen.tiles[first])
 
     def peak_bytes(self, plan: Plan) -> int:
@@ -119,7 +116,7 @@ class Extractor:
         # Sums in float32, and weights, beside what is stored.
         wider = 1 + (4 / 2 if self.tiling.blends else 0)
         steps = (
-            (1 + self.noising.draws) * plan.forwards[step.unit] * tile
+            (1 + self.noise.draws) * plan.forwards[step.unit] * tile
             + wider * sum(size_bytes(plan.layout, plane, step.unit.window) for plane in step.planes)
             for step in plan.steps
         )
@@ -137,7 +134,9 @@ class Extractor:
             encoded.append(self.backbone.encode(torch.tensor(images).to(self.device)).cpu())
         clean = torch.cat(encoded) if encoded else torch.empty(0)
         cells = [self._cells(tile) for tile in tiles]
-        return EncodedTiles(tiles, self.noising.begin(self.backbone, clean, cells, self.device, self.batch))
+        return EncodedTiles(
+            tiles, self.noise.noised_tiles(self.backbone, clean, cells, device=self.device, batch=self.batch)
+        )
 
     def _cells(self, tile: Window) -> Window:
         """Return where a tile lies on the grid of noised cells."""
@@ -167,8 +166,8 @@ class Extractor:
                 for layer, maps in self.backbone.forward_to(noised, step.t, layers).items():
                     taken[layer] = taken[layer] + maps.float() if layer in taken else maps.float()
             for layer in layers:
-                if self.noising.draws > 1:
-                    taken[layer] = taken[layer] / self.noising.draws
+                if self.noise.draws > 1:
+                    taken[layer] = taken[layer] / self.noise.draws
                 if layer in self.pooled:
                     taken[layer] = avg_pool2d(taken[layer], self.pooled[layer])
             yield some, taken

@@ -41,12 +41,11 @@ class TilingPart(_Part):
 
 
 class NoisePart(_Part):
-    """Where the noise came from: policy and seed, over how many draws taps were averaged, steps of an inversion."""
+    """Noise policy with its argument, as ``--noise`` takes it; seed; number of draws over which taps were averaged."""
 
-    policy: Literal["field", "shared", "none", "inversion"]
+    policy: str
     seed: int
     draws: int = 1
-    steps: int = 0
 
 
 class CompanionPart(_Part):
@@ -90,7 +89,7 @@ class Recipe(_Part):
     tiling : TilingPart
         Tile, halo, stitching, padding, origin.
     noise : NoisePart
-        Policy, seed, draws, steps.
+        Policy, seed, draws.
     precision : PrecisionPart
         Compute and storage.
     companion : CompanionPart or None

@@ -1,1 +1,1 @@
-"""Noise policies: how tiles are noised before the forward pass."""
+"""Noise policies: how encoded tiles are noised before the forward pass; one registered class per file."""

@@ -1,7 +1,7 @@
-"""The noise field: Gaussian noise tied to the scene's coordinates, so that tiling can't change it.
+"""Gaussian noise as a function of scene coordinates, seed and draw, independent of how the scene is tiled.
 
-The value at a pixel and channel depends on seed and draw alone: not on the tile grid, the batch, the device, the order of
-work, the timestep or the number of channels. The field goes on beyond the scene, where padding lies.
+The value at a pixel and channel depends on nothing else: not on the tile grid, the batch, the device, the order of work,
+the timestep or the number of channels. The field continues beyond the scene, where padding lies.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ _BLOCK_PX = 64
 
 
 def noise_field(window: Window, channels: int, seed: int, draw: int = 0) -> NDArray[np.float32]:
-    """Read a window of a field.
+    """Generate a window of a noise field.
 
     Parameters
     ----------
     window : Window
-        In cells of what is noised, pixels of the scene in pixel space; may lie partly or wholly outside the scene.
+        Rows and columns on the grid of denoiser cells (scene pixels for a pixel-space model). It may lie partly or wholly
+        outside the scene.
     channels : int
-        Channels of what is noised.
+        Number of denoiser channels.
     seed : int
-        From 0 to 2**64 - 1.
+        Seed from 0 to 2**64 - 1.
     draw : int
-        Which of the seed's independent fields, from 0.
+        Index, from 0, of one of the seed's independent fields.
 
     Returns
     -------
@@ -35,20 +36,26 @@ def noise_field(window: Window, channels: int, seed: int, draw: int = 0) -> NDAr
 
     Notes
     -----
-    Blocks of 64 x 64 pixels are drawn from NumPy's Philox generator (Salmon et al. 2011) with (seed, draw) as key and
-    (channel, block row, block column) in the counter, above the words that drawing counts up.
+    Blocks of 64 x 64 cells are drawn from NumPy's Philox generator (Salmon et al., "Parallel random numbers: as easy as 1,
+    2, 3", SC 2011), with (seed, draw) as the key and (channel, block row, block column) in the upper words of the counter.
+
+    Examples
+    --------
+    >>> whole = noise_field(Window(0, 0, 8, 8), channels=3, seed=0)
+    >>> part = noise_field(Window(2, 4, 4, 4), channels=1, seed=0)
+    >>> bool((whole[:1, 2:6, 4:8] == part).all())
+    True
     """
     field = np.empty((channels, window.rows, window.cols), dtype=np.float32)
     bottom, right = window.row + window.rows, window.col + window.cols
     for block_row in range(window.row // _BLOCK_PX, -(-bottom // _BLOCK_PX)):
         for block_col in range(window.col // _BLOCK_PX, -(-right // _BLOCK_PX)):
             top, left = block_row * _BLOCK_PX, block_col * _BLOCK_PX
-            part = Window(max(top, window.row), max(left, window.col), 0, 0)
-            rows = slice(part.row - top, min(bottom - top, _BLOCK_PX))
-            cols = slice(part.col - left, min(right - left, _BLOCK_PX))
-            height, width = rows.stop - rows.start, cols.stop - cols.start
-            to_rows = slice(part.row - window.row, part.row - window.row + height)
-            to_cols = slice(part.col - window.col, part.col - window.col + width)
+            first_row, first_col = max(top, window.row), max(left, window.col)
+            rows = slice(first_row - top, min(bottom - top, _BLOCK_PX))
+            cols = slice(first_col - left, min(right - left, _BLOCK_PX))
+            to_rows = slice(first_row - window.row, first_row - window.row + rows.stop - rows.start)
+            to_cols = slice(first_col - window.col, first_col - window.col + cols.stop - cols.start)
             for channel in range(channels):
                 field[channel, to_rows, to_cols] = _block((seed, draw), channel, block_row, block_col)[rows, cols]
     return field

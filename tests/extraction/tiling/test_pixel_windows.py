@@ -268,20 +268,3 @@ def test_a_dense_store_and_one_of_windows_are_never_mixed(scene, backbone_folder
         "tile_px": 16, "halo_px": 0, "stitch": "window", "padding": "reflect"
     }  # fmt: skip
     assert Store.open(tmp_path / "s.zarr").pixels is None
-
-
-def test_a_field_over_scattered_windows_is_drawn_for_each(scene, backbone_folder, tmp_path, monkeypatch):
-    """So that memory does not grow with the scene: no window of noise is larger than one that the model sees."""
-    drawn = []
-
-    def drawing(window, channels, seed, draw=0):
-        drawn.append(window)
-        return noise_field(window, channels, seed, draw)
-
-    monkeypatch.setattr("hsifeat.extraction.noise.policies.noise_field", drawing)
-    options = {"backbone": backbone_folder, "timesteps": [5], "layers": ["mid_block"], "tile": 16}
-    hsifeat.extract(scene, **options, pixels=([0, 74], [0, 52]), out=tmp_path / "far.zarr")
-    assert [(w.rows, w.cols) for w in drawn] == [(16, 16)] * 2
-    drawn.clear()
-    hsifeat.extract(scene, **options, pixels=([30, 31], [20, 20]), out=tmp_path / "near.zarr")
-    assert [(w.rows, w.cols) for w in drawn] == [(17, 16)]

@@ -1,0 +1,49 @@
+"""The base class of noise policies that draw Gaussian noise and add it to the clean tiles."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hsifeat.backbones.schedule import NoiseSchedule
+
+if TYPE_CHECKING:
+    import torch
+
+
+class DrawnNoiseTiles(ABC):
+    """Tiles noised by ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps``; each draw of ``eps`` serves all timesteps.
+
+    Parameters
+    ----------
+    clean : (n, denoiser channels, cell rows, cell cols) float32 tensor
+        The encoded tiles ``x_0``.
+    schedule : NoiseSchedule
+        Gives ``abar_t``.
+    draws : int
+        Number of draws.
+    device : str
+        Device of the network.
+    """
+
+    def __init__(self, clean: torch.Tensor, schedule: NoiseSchedule, draws: int, device: str) -> None:
+        self._clean, self._schedule, self._draws, self._device = clean, schedule, draws, device
+        self._noise: dict[int, torch.Tensor] = {}
+
+    def at(self, batch: slice, t: int) -> Iterator[torch.Tensor]:
+        """Yield some tiles noised at `t`, once per draw."""
+        clean = self._clean[batch].to(self._device)
+        for draw in range(self._draws):
+            if draw not in self._noise:
+                self._noise[draw] = self._draw(draw)
+            noise = self._select(self._noise[draw], batch).to(self._device)
+            yield self._schedule.add_noise(clean, noise, t)
+
+    @abstractmethod
+    def _draw(self, draw: int) -> torch.Tensor:
+        """Draw the noise of all tiles."""
+
+    @abstractmethod
+    def _select(self, noise: torch.Tensor, batch: slice) -> torch.Tensor:
+        """Select the noise of some tiles, (n, denoiser channels, cell rows, cell cols)."""

@@ -1,0 +1,77 @@
+"""Noise policy ``field``: one noise field over scene coordinates, so that overlapping tiles share their noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from hsifeat.backbones.protocol import Backbone
+from hsifeat.extraction.noise.drawn import DrawnNoiseTiles
+from hsifeat.extraction.noise.noise_field import noise_field
+from hsifeat.extraction.noise.policy import NoisePolicy
+from hsifeat.types import Window
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class FieldNoise(NoisePolicy):
+    """Noise each tile by its window of a field over the scene, see `noise_field`; the same field at every timestep."""
+
+    name: ClassVar = "field"
+    form: ClassVar = "field"
+    repeatable: ClassVar = True
+    aligned: ClassVar = True
+
+    def noised_tiles(
+        self,
+        backbone: Backbone,  # noqa: ARG002
+        clean: torch.Tensor,
+        cells: Sequence[Window],
+        *,
+        device: str,
+        batch: int,  # noqa: ARG002
+    ) -> _FieldNoiseTiles:
+        """Begin a unit; see `NoisePolicy.noised_tiles`."""
+        return _FieldNoiseTiles(self, clean, cells, device)
+
+
+class _FieldNoiseTiles(DrawnNoiseTiles):
+    """Draws the field over the bounding window of all tiles, or tile by tile where that is less."""
+
+    def __init__(self, policy: FieldNoise, clean: torch.Tensor, cells: Sequence[Window], device: str) -> None:
+        super().__init__(clean, policy.schedule, policy.draws, device)
+        self._seed, self._cells = policy.seed, cells
+        self._bounds = bounding_window(cells) if cells else Window(0, 0, 0, 0)
+        self._scattered = self._bounds.rows * self._bounds.cols > sum(cell.rows * cell.cols for cell in cells)
+
+    def _draw(self, draw: int) -> torch.Tensor:
+        import torch
+
+        windows = self._cells if self._scattered else [self._bounds]
+        fields = [noise_field(window, self._clean.shape[1], self._seed, draw) for window in windows]
+        return torch.from_numpy(np.stack(fields))
+
+    def _select(self, noise: torch.Tensor, batch: slice) -> torch.Tensor:
+        import torch
+
+        if self._scattered:
+            return noise[batch]
+        bounds = self._bounds
+        shifted = (Window(w.row - bounds.row, w.col - bounds.col, w.rows, w.cols) for w in self._cells[batch])
+        return torch.stack([noise[0, :, *window.slices] for window in shifted])
+
+
+def bounding_window(windows: Sequence[Window]) -> Window:
+    """Return the smallest window that contains all of `windows`.
+
+    >>> bounding_window([Window(0, 4, 2, 2), Window(3, 1, 2, 2)])
+    Window(row=0, col=1, rows=5, cols=5)
+    """
+    top, left = min(w.row for w in windows), min(w.col for w in windows)
+    bottom, right = max(w.row + w.rows for w in windows), max(w.col + w.cols for w in windows)
+    return Window(top, left, bottom - top, right - left)

@@ -1,0 +1,142 @@
+"""Noise policy ``inversion:N``: the network itself noises its input, by deterministic DDIM inversion in N steps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from hsifeat.backbones.protocol import Backbone
+from hsifeat.backbones.schedule import NoiseSchedule
+from hsifeat.errors import HsifeatError
+from hsifeat.extraction.noise.policy import NoisePolicy
+from hsifeat.types import Window
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class InversionNoise(NoisePolicy):
+    """Noise tiles by DDIM inversion, see `invert_step`; the encoded tile counts as the state at the first step.
+
+    Attributes
+    ----------
+    count : int
+        Number of steps; they are the timesteps ``i * (T // count)``.
+    """
+
+    count: int = 1
+
+    name: ClassVar = "inversion"
+    form: ClassVar = "inversion:N"
+
+    @classmethod
+    def parse(cls, argument: str | None, schedule: NoiseSchedule, seed: int, draws: int) -> Self:
+        """Make the policy from a number of steps; see `NoisePolicy.parse`."""
+        if not re.fullmatch(r"[1-9]\d{0,8}", argument or ""):
+            wrong = "nothing" if argument is None else repr(argument)
+            raise HsifeatError(f"the noise inversion:N takes a number of steps, such as inversion:10; found {wrong}")
+        return cls(schedule, seed, draws, int(argument or 0))
+
+    def __post_init__(self) -> None:
+        """Check the number of steps."""
+        super().__post_init__()
+        if self.count > self.schedule.timesteps:
+            most = self.schedule.timesteps
+            raise HsifeatError(f"{self.spec}: at most {most} steps, as many as the schedule has timesteps")
+
+    @property
+    def spec(self) -> str:
+        """Canonical text of the policy, as ``--noise`` takes it."""
+        return f"{self.name}:{self.count}"
+
+    @cached_property
+    def steps(self) -> tuple[int, ...]:
+        """Timesteps of the inversion, ascending from 0."""
+        return tuple(i * (self.schedule.timesteps // self.count) for i in range(self.count))
+
+    def candidates(self) -> tuple[int, ...]:
+        """Return the timesteps of the inversion, the only ones that it reaches."""
+        return self.steps
+
+    def passes(self, t: int, previous: int | None = None) -> int:
+        """Count the predictions from the previous step to `t`, and the pass that reads the taps."""
+        return self.steps.index(t) - (0 if previous is None else self.steps.index(previous)) + 1
+
+    def probe(
+        self,
+        backbone: Backbone,
+        noised: torch.Tensor,
+        t: int,
+        layers: Sequence[str],  # noqa: ARG002
+    ) -> torch.Tensor:
+        """Run one prediction: most passes of an inversion run the whole network."""
+        return backbone.predict(noised, t)
+
+    def noised_tiles(
+        self,
+        backbone: Backbone,
+        clean: torch.Tensor,
+        cells: Sequence[Window],  # noqa: ARG002
+        *,
+        device: str,
+        batch: int,
+    ) -> _InvertedTiles:
+        """Begin a unit; see `NoisePolicy.noised_tiles`."""
+        return _InvertedTiles(self, backbone, clean, device, batch)
+
+
+class _InvertedTiles:
+    """Keeps the state of each batch at the step it has reached, and goes on from there."""
+
+    def __init__(
+        self, policy: InversionNoise, backbone: Backbone, clean: torch.Tensor, device: str, batch: int
+    ) -> None:
+        self._steps, self._backbone, self._clean, self._device = policy.steps, backbone, clean, device
+        self._reached = dict.fromkeys(range(0, len(clean), batch), 0)
+        self._state = clean.clone()
+
+    def at(self, batch: slice, t: int) -> Iterator[torch.Tensor]:
+        target = self._steps.index(t)
+        if self._reached[batch.start] > target:
+            self._reached[batch.start], self._state[batch] = 0, self._clean[batch]
+        x = self._state[batch].clone().to(self._device)
+        for step in range(self._reached[batch.start], target):
+            output = self._backbone.predict(x, self._steps[step])
+            x = invert_step(self._backbone.schedule, output, x, self._steps[step], self._steps[step + 1])
+        self._reached[batch.start], self._state[batch] = target, x.cpu()
+        yield x
+
+
+def invert_step(schedule: NoiseSchedule, output: torch.Tensor, x: torch.Tensor, t: int, after: int) -> torch.Tensor:
+    """Take one step of deterministic DDIM inversion.
+
+    Parameters
+    ----------
+    schedule : NoiseSchedule
+        Gives ``abar_t`` and says what the network predicts.
+    output : (n, channels, rows, cols) float32 tensor
+        The network's prediction for `x` at `t`.
+    x : (n, channels, rows, cols) float32 tensor
+        ``x_t``.
+    t, after : int
+        Timestep of `x` and of the result; ``t < after``.
+
+    Returns
+    -------
+    (n, channels, rows, cols) float32 tensor
+        ``x_after = sqrt(abar_after) x0 + sqrt(1 - abar_after) eps``.
+
+    Notes
+    -----
+    Song, Meng & Ermon, "Denoising diffusion implicit models", ICLR 2021, eq. 12 with sigma = 0, run towards the noise.
+    """
+    import torch
+
+    x0, eps = schedule.separate(x, output, t)
+    abar = torch.tensor(schedule.alphas_cumprod[after])
+    signal_scale, noise_scale = (part.sqrt().to(x.device) for part in (abar, 1 - abar))
+    return signal_scale * x0 + noise_scale * eps

@@ -1,0 +1,43 @@
+"""Noise policy ``none``: the network gets clean tiles and is only told the timestep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from hsifeat.backbones.protocol import Backbone
+from hsifeat.extraction.noise.policy import NoisePolicy
+from hsifeat.types import Window
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class NoNoise(NoisePolicy):
+    """Add no noise; for networks trained on clean input, as in CleanDIFT (Stracke et al., arXiv:2412.03439)."""
+
+    name: ClassVar = "none"
+    form: ClassVar = "none"
+    noises: ClassVar = False
+
+    def noised_tiles(
+        self,
+        backbone: Backbone,  # noqa: ARG002
+        clean: torch.Tensor,
+        cells: Sequence[Window],  # noqa: ARG002
+        *,
+        device: str,
+        batch: int,  # noqa: ARG002
+    ) -> _CleanTiles:
+        """Begin a unit; see `NoisePolicy.noised_tiles`."""
+        return _CleanTiles(clean, device)
+
+
+class _CleanTiles:
+    def __init__(self, clean: torch.Tensor, device: str) -> None:
+        self._clean, self._device = clean, device
+
+    def at(self, batch: slice, t: int) -> Iterator[torch.Tensor]:  # noqa: ARG002  # the same at every timestep
+        yield self._clean[batch].clone().to(self._device)
