@@ -56,7 +56,7 @@ def check(content: dict[str, Any]) -> None:
 def study(store: Path, heads: list[str], seeds: int) -> dict[str, Any]:
     """Score every head on its inputs under every draw."""
     from classifiers import PixelTable
-    from classifiers.feature_sets import columns_of, suited_input
+    from classifiers.feature_sets import layout_options, suited_input
     from classifiers.heads.registry import head_class, head_names
     from classifiers.splits import parse_split
     from hsifeat import open_features
@@ -68,7 +68,7 @@ def study(store: Path, heads: list[str], seeds: int) -> dict[str, Any]:
         spectral = [] if "plane" in head_class(head).needs else ["spectra"]
         for given in [suited_input(head, features), *spectral]:
             table = PixelTable.from_store(
-                features, **columns_of([given], features), planes=None if "planes" in given else []
+                features, **layout_options([given], features), planes=None if "planes" in given else []
             )
             thinned = draws_of(SPLITS, table.labels, seeds)
             whole = {(ALL, seed): parse_split(SPLITS[0]).draw(table.labels, seed) for seed in range(seeds)}

@@ -225,14 +225,14 @@ def fit(folder: Path) -> None:
 
 def predict(folder: Path) -> None:
     """Do what `hsifeat predict` does."""
-    from classifiers.fit import Model
+    from classifiers.model import load_model
     from classifiers.predict import predict_map
     from hsifeat.features.features import open_features
     from hsifeat.scenes.maps import write_map
 
-    model, features = Model.load(folder / "model"), open_features(folder / "store.zarr")
+    model, features = load_model(folder / "model"), open_features(folder / "store.zarr")
     model.check(features)
-    write_map(folder / "map.png", predict_map(features, model.head, model.layout), model.legend)
+    write_map(folder / "map.png", predict_map(features, model), model.legend)
 
 
 def sample(folder: Path) -> None:

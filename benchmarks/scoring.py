@@ -41,9 +41,9 @@ def draws_of(splits: tuple[str, ...], labels: Any, draws: int) -> dict[tuple[str
 
 def accuracy(table: Any, head: str, features: str, draw: Any, seed: int) -> float:
     """Fit a head on an input and the training pixels of a draw; return the overall accuracy on its test pixels."""
-    from classifiers.feature_sets import picks
+    from classifiers.feature_sets import group_filter
 
-    return timed_accuracy(table.take(picks(features)), head, draw, seed)[0]
+    return timed_accuracy(table.select_groups(group_filter(features)), head, draw, seed)[0]
 
 
 def timed_accuracy(table: Any, head: str, draw: Any, seed: int) -> tuple[float, float]:

@@ -37,7 +37,7 @@ def main() -> None:
 def study(store: Path, seeds: int) -> dict[str, Any]:
     """Score every head under every draw, with its defaults and tuned."""
     from classifiers import PixelTable
-    from classifiers.evaluate import Trials
+    from classifiers.evaluate import Evaluator
     from classifiers.splits import parse_split
     from hsifeat import open_features
 
@@ -50,11 +50,14 @@ def study(store: Path, seeds: int) -> dict[str, Any]:
         draws = [rule.draw(table.labels, seed) for seed in range(seeds)]
         for head in HEADS:
             plain, tuned = (
-                [Trials(features, table, head, seed, {}, tune).run(rule, draw)[1] for seed, draw in enumerate(draws)]
+                [
+                    Evaluator(features, table, head, seed, {}, tune).evaluate(rule, draw)[1]
+                    for seed, draw in enumerate(draws)
+                ]
                 for tune in (False, True)
             )
             found = [trial.tuning for trial in tuned if trial.tuning is not None]
-            tried = [tuning for tuning in found if tuning.chosen is not None]
+            tried = [tuning for tuning in found if tuning.choice is not None]
             before, after = (np.array([trial.scores.oa for trial in side]) for side in (plain, tuned))
             rows.append(
                 {
@@ -62,11 +65,11 @@ def study(store: Path, seeds: int) -> dict[str, Any]:
                     "split": split,
                     "defaults": oa(before),
                     "tuned": oa(after),
-                    "within_the_folds": oa([t.chosen.accuracy for t in tried]) if len(tried) > 1 else None,
+                    "within_the_folds": oa([t.choice.accuracy for t in tried]) if len(tried) > 1 else None,
                     "better": int(np.count_nonzero(after > before)),
                     "worse": int(np.count_nonzero(after < before)),
                     "searched": len(tried),
-                    "chosen": [None if t.chosen is None else t.chosen.params for t in found],
+                    "chosen": [None if t.choice is None else t.choice.params for t in found],
                 }
             )
             print(rows[-1], flush=True)

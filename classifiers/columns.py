@@ -1,12 +1,12 @@
-"""What a table's columns are made of: a layout over what a store holds, and its values at pixels."""
+"""The columns of a table: choosing them from what a store holds, and reading their values at pixels."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from classifiers.layout import ColumnGroup, Layout
@@ -26,33 +26,39 @@ def make_layout(
     patch: int | None = None,
     position: bool = False,
 ) -> Layout:
-    """Lay out columns over what a store holds.
+    """Choose the columns of a table from what a store holds.
 
     Parameters
     ----------
     features : Features
         The store.
     spectra : bool
-        Whether the spectra come first.
+        Include the spectra, as the first columns.
     window : int, optional
-        Add the spectra's means over windows of this side.
+        Include the mean spectrum over a window of this side in pixels.
     spectral_patch : int, optional
-        Add the spectra of the neighbourhood of this side, odd; see `Features.patches`.
+        Include the spectra of a neighbourhood of this odd side in pixels; see `Features.patches`.
     planes : sequence, optional
-        As `Features.select` takes them; None takes all, an empty sequence none.
+        Planes to include, see `Features.select`; an empty sequence includes none. [default: all]
     means : int, optional
-        Add each plane's means over windows of this side, MTMSD's global features, as a group ``mean`` behind the plane's
-        own. A store that lists pixels has those of `Features.window_px`.
+        Include each plane's mean over a window of this side in pixels (MTMSD's global features), as a group ``mean``
+        after the plane's own. A store that lists pixels only has the means over `Features.window_px`.
     patch : int, optional
-        Add each plane's neighbourhood of this side, odd, as a group ``patch`` behind those: ``patch**2`` times its columns.
+        Include each plane's neighbourhood of this odd side in pixels, as a group ``patch`` of ``patch**2`` times the
+        plane's channels after those.
     position : bool
-        Whether row and column of the pixel come last.
+        Include row and column of the pixel, as the last columns.
+
+    Raises
+    ------
+    StoreError
+        If there would be no columns, or a plane does not exist.
     """
     groups: list[ColumnGroup] = []
 
-    def add(width: int, **facts: Any) -> None:
+    def add(width: int, **attributes: Any) -> None:
         start = groups[-1].stop if groups else 0
-        groups.append(ColumnGroup(start=start, stop=start + width, **facts))
+        groups.append(ColumnGroup(start=start, stop=start + width, **attributes))
 
     bands = features.shape[2]
     if spectra:
@@ -71,25 +77,25 @@ def make_layout(
     if position:
         add(2, kind="position")
     if not groups:
-        raise StoreError(f"{features.name} gives no columns: ask for spectra, a window or planes")
+        raise StoreError(f"{features.name} gives no columns: include spectra, a window or planes")
     return Layout(tuple(groups))
 
 
 def read_columns(
     features: Features, layout: Layout, rows: NDArray[np.intp], cols: NDArray[np.intp], *, keep: bool = False
 ) -> NDArray[np.float32]:
-    """Read the columns of a layout at pixels, a group at a time.
+    """Read the columns of a layout at pixels, one group at a time.
 
     Parameters
     ----------
     features : Features
         The store.
     layout : Layout
-        What to read.
-    rows, cols : (n,) integer arrays
+        The columns to read.
+    rows, cols : (n,) intp arrays
         Pixels of the scene.
     keep : bool
-        As `Features.sample` takes it. Neighbourhoods are not kept: they are large.
+        Whether to cache samples beside the store, see `Features.sample`. Neighbourhoods are never cached: they are large.
 
     Returns
     -------
@@ -98,17 +104,17 @@ def read_columns(
     Raises
     ------
     StoreError
-        A table that is larger than the machine's memory, or what the store does not have.
+        If the table does not fit in memory, or the store lacks a column.
     """
-    _check_fits(len(rows), layout)
+    _check_memory(len(rows), layout)
     table = np.empty((len(rows), layout.width), np.float32)
     for group in layout:
         table[:, group.start : group.stop] = _read_group(features, group, rows, cols, keep=keep)
     return table
 
 
-def size_bytes(rows: int, layout: Layout) -> int:
-    """Return the size of a table in bytes."""
+def table_bytes(rows: int, layout: Layout) -> int:
+    """Return the size in bytes of a table of so many rows."""
     return rows * layout.width * np.dtype(np.float32).itemsize
 
 
@@ -120,29 +126,29 @@ def _read_group(
     plane = None if group.layer is None or group.t is None else PlaneId(group.t, group.layer)
     if group.kind == "patch":
         side = group.size or 1
-        found = (
+        patches = (
             features.spectral_patches(rows, cols, side)
             if plane is None
             else features.patches(rows, cols, side, [plane])
         )
-        return found.reshape(len(rows), group.width)
+        return patches.reshape(len(rows), group.width)
     pool = group.size if group.kind == "mean" else None
     if plane is None:
         return features.spectra(rows, cols, pool=pool)
     return features.sample(rows, cols, [plane], pool=pool, keep=keep)
 
 
-def _check_fits(rows: int, layout: Layout) -> None:
+def _check_memory(rows: int, layout: Layout) -> None:
     """Refuse a table that is larger than the machine's memory."""
-    needed = size_bytes(rows, layout)
-    if needed > _memory_bytes():
-        largest = max(layout, key=lambda group: group.width)
+    needed, memory = table_bytes(rows, layout), _memory_bytes()
+    if needed > memory:
+        widest = max(layout, key=lambda group: group.width)
         raise StoreError(
             f"a table of {rows} pixels and {layout.width} columns takes {needed / 1e9:.1f} GB, more than the memory of "
-            f"{_memory_bytes() / 1e9:.1f} GB: take fewer planes or smaller neighbourhoods (the widest group is {largest}, "
-            f"of {largest.width} columns)"
+            f"{memory / 1e9:.1f} GB: use fewer planes or smaller neighbourhoods (the widest group is {widest}, of "
+            f"{widest.width} columns)"
         )
 
 
 def _memory_bytes() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return int(psutil.virtual_memory().total)

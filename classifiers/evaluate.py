@@ -1,78 +1,86 @@
-"""One head under one draw of a split: tuned, fitted, scored, and how much of the score may be leakage."""
+"""Fitting and scoring one head on one draw of a split, with parameter tuning and a leakage measurement."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from classifiers.heads.base import Head
 from classifiers.heads.registry import make_head
-from classifiers.heads.torch.training import listening
-from classifiers.metrics import Scores, score
-from classifiers.splits import Draw, Leakage, Split, contexts_of, leakage, parse_split, thin
-from classifiers.splits.draw import Kind
+from classifiers.heads.torch.training import training_listener
+from classifiers.metrics import Scores, score_predictions
+from classifiers.splits import (
+    Leakage,
+    Split,
+    SplitDraw,
+    SplitKind,
+    layout_footprints,
+    limit_training_pixels,
+    measure_leakage,
+    parse_split,
+)
 from classifiers.table import PixelTable
-from classifiers.tune import Tuning, tune
+from classifiers.tune import Tuning, tune_head
 from hsifeat.errors import SplitError
 from hsifeat.features.features import Features
 from hsifeat.runtime.events import Listener, silent
 
-if TYPE_CHECKING:
-    from classifiers.heads.base import Head
-
-# Stands beside every score under a random split, which can't be read alone.
-DISJOINT = "blocks:12+4:0.1"
+# Scored beside every random split, whose own score can't be interpreted alone.
+DISJOINT_SPLIT = "blocks:12+4:0.1"
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A head's scores under one draw of a split.
+class Evaluation:
+    """Scores of a head on the test pixels of one draw of a split.
 
     Attributes
     ----------
-    split, kind : str
-        The split in the grammar, and how its test pixels lie to the training pixels.
+    split : str
+        The split, in the grammar of `parse_split`.
+    kind : {"random", "disjoint", "fixed"}
+        How the split separates test pixels from training pixels.
     train_pixels : int
-        How many pixels the head learned from.
+        Number of pixels that the head was trained on.
     scores : Scores
-        On the test pixels.
+        Accuracy on the test pixels.
     leakage : Leakage
-        What the draw leaks to the columns that the head takes.
-    context : str
-        Which pixels those columns see, in words.
+        How much the features of test pixels overlap with training pixels.
+    footprint : str
+        Which pixels the features depend on, in words.
     left_out : tuple of int
-        Classes that the split left out.
+        Classes that could not be on both sides of the split.
     notes : tuple of str
-        What a user should know of the draw.
+        Remarks on the draw.
     tuning : Tuning or None
-        How its parameters were chosen within the training pixels, if they were.
+        Outcome of the parameter search within the training pixels, if there was one.
     """
 
     split: str
-    kind: Kind
+    kind: SplitKind
     train_pixels: int
     scores: Scores
     leakage: Leakage
-    context: str
+    footprint: str
     left_out: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     tuning: Tuning | None = None
 
-    def lines(self, class_names: Mapping[int, str]) -> list[str]:
-        """Say it in a few lines of text: scores, leakage, classes left out, notes."""
+    def describe(self, class_names: Mapping[int, str]) -> list[str]:
+        """Return a few lines of text: scores, leakage, classes left out, tuning and notes."""
         oa, aa, kappa = self.scores.oa, self.scores.aa, self.scores.kappa
-        said = [f"{self.split}: OA {oa:.1%}, AA {aa:.1%}, kappa {kappa:.3f} after {self.train_pixels} training pixels"]
-        said.append(f"  leakage: {self.leakage} (context: {self.context})")
+        lines = [f"{self.split}: OA {oa:.1%}, AA {aa:.1%}, kappa {kappa:.3f} after {self.train_pixels} training pixels"]
+        lines.append(f"  leakage: {self.leakage} (features depend on: {self.footprint})")
         if self.left_out:
-            said.append("  left out: " + ", ".join(class_names[c] for c in self.left_out))
+            lines.append("  left out: " + ", ".join(class_names[c] for c in self.left_out))
         if self.tuning is not None:
-            said += [f"  {line}" for line in self.tuning.lines()]
-        return [*said, *(f"  {note}" for note in self.notes)]
+            lines += [f"  {line}" for line in self.tuning.describe()]
+        return [*lines, *(f"  {note}" for note in self.notes)]
 
 
 @dataclass(frozen=True)
-class Trials:
-    """A head that is fitted and scored on the labelled pixels of a store, whatever the split.
+class Evaluator:
+    """Fits and scores one head on the labelled pixels of a store, under any split.
 
     Attributes
     ----------
@@ -83,13 +91,13 @@ class Trials:
     head : str
         Name of the head.
     seed : int
-        Seed of the disjoint split, and of the head unless `params` has a `random_state`.
+        Seed of the disjoint split, of tuning folds, and of the head unless `params` contains `random_state`.
     params : dict
         Parameters of the head.
     tune : bool
-        Whether to choose others by a search within the training pixels, anew for each fit.
+        Whether to search the head's other parameters within the training pixels, anew for each fit.
     listen : callable
-        Gets the events of searches.
+        Receives the events of tuning and training.
     """
 
     features: Features
@@ -101,39 +109,39 @@ class Trials:
     listen: Listener = silent
 
     def fit(self, train: PixelTable) -> tuple[Head, Tuning | None]:
-        """Fit on all rows of a table, tuned on them if that is wanted."""
-        made = make_head(self.head, layout=train.layout, **self.params)
-        if "random_state" in made.get_params() and "random_state" not in self.params:
-            made.set_params(random_state=self.seed)
-        found = tune(made, train, self.params, seed=self.seed, listen=self.listen) if self.tune else None
-        if found is not None and found.chosen is not None:
-            made.set_params(**found.chosen.params)
-        with listening(self.listen):
-            return made.fit(train.X, train.y), found
+        """Fit a new head on all rows of a table, after tuning it on the same rows if `tune` is set."""
+        head = make_head(self.head, layout=train.layout, **self.params)
+        if "random_state" in head.get_params() and "random_state" not in self.params:
+            head.set_params(random_state=self.seed)
+        tuning = tune_head(head, train, self.params, seed=self.seed, listen=self.listen) if self.tune else None
+        if tuning is not None and tuning.choice is not None:
+            head.set_params(**tuning.choice.params)
+        with training_listener(self.listen):
+            return head.fit(train.X, train.y), tuning
 
-    def run(self, rule: Split, draw: Draw) -> tuple[Head, Trial]:
+    def evaluate(self, split: Split, draw: SplitDraw) -> tuple[Head, Evaluation]:
         """Fit on the training pixels of a draw and score on its test pixels."""
-        at = self.table.at
-        train, test = self.table[draw.train[at]], self.table[draw.test[at]]
-        fitted, tuning = self.fit(train)
-        contexts = contexts_of(self.features, self.table.layout)
-        return fitted, Trial(
-            split=rule.text,
-            kind=rule.kind,
+        coordinates = self.table.coordinates
+        train, test = self.table[draw.train[coordinates]], self.table[draw.test[coordinates]]
+        head, tuning = self.fit(train)
+        footprints = layout_footprints(self.features, self.table.layout)
+        return head, Evaluation(
+            split=split.text,
+            kind=split.kind,
             train_pixels=len(train),
-            scores=score(test.y, fitted.predict(test.X)),
-            leakage=leakage(draw, contexts),
-            context=" and ".join(sorted({str(one) for one in contexts})),
+            scores=score_predictions(test.y, head.predict(test.X)),
+            leakage=measure_leakage(draw, footprints),
+            footprint=" and ".join(sorted({str(footprint) for footprint in footprints})),
             left_out=draw.left_out,
             notes=draw.notes,
             tuning=tuning,
         )
 
-    def beside(self, train_pixels: int) -> Trial | None:
-        """Run the disjoint split, with at most as many training pixels; None where the labels can't be split so."""
-        rule = parse_split(DISJOINT)
+    def evaluate_disjoint(self, train_pixels: int) -> Evaluation | None:
+        """Evaluate under `DISJOINT_SPLIT` with at most `train_pixels`; None if the labels can't be split that way."""
+        split = parse_split(DISJOINT_SPLIT)
         try:
-            draw = rule.draw(self.table.labels, self.seed)
+            draw = split.draw(self.table.labels, self.seed)
         except SplitError:
             return None
-        return self.run(rule, thin(draw, self.table.labels, train_pixels, self.seed))[1]
+        return self.evaluate(split, limit_training_pixels(draw, self.table.labels, train_pixels, self.seed))[1]

@@ -1,4 +1,4 @@
-"""What heads are given: spectra, planes, what lies around them, and which of these suits a head."""
+"""Input sets of heads: combinations of spectra, planes and their surroundings, and the one that suits each head."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from classifiers.layout import ColumnGroup
 from hsifeat.errors import HeadError, nearest
 from hsifeat.features.features import Features
 
-# Sides in pixels of the windows over which spectra and planes are averaged, and of neighbourhoods.
+# Sides in pixels of the window of spectra, of the window means of planes, and of neighbourhoods.
 WINDOW_PX, MEANS_PX, PATCH_PX = 5, 48, 3
 
 _SPECTRA, _WINDOW = ("spectra", None), ("mean", None)
 _PLANES, _MEANS, _PATCHES = ("plane", "any"), ("mean", "any"), ("patch", "any")
 
-# The column groups of each input, by kind and by whether they come from a plane.
+# Column groups of each input set, by kind and by whether they come from a plane.
 INPUTS: dict[str, frozenset[tuple[str, str | None]]] = {
     "spectra": frozenset({_SPECTRA}),
     "spectra+window": frozenset({_SPECTRA, _WINDOW}),
@@ -28,51 +28,52 @@ INPUTS: dict[str, frozenset[tuple[str, str | None]]] = {
     "planes+patches": frozenset({_PLANES, _PATCHES}),
     "spectra+planes+patches": frozenset({_SPECTRA, _PLANES, _PATCHES}),
 }
-# Stands for the input that suits a head, see `suited_input`.
+# Stands for the input set that suits each head, see `suited_input`.
 SUITED = "suited"
-# What a comparison gives each head unless it is told otherwise.
-COMPARED = ("spectra", "spectra+window", "planes", "spectra+planes", SUITED)
+# The input sets of a comparison that names none.
+DEFAULT_INPUTS = ("spectra", "spectra+window", "planes", "spectra+planes", SUITED)
+
+_PLURALS = {"plane": "planes", "mean": "means", "patch": "patches", "position": "positions"}
 
 
 def suited_input(head: str, features: Features) -> str:
-    """Return the input that a head works best with: spectra, planes and, where the store has them, what the head wants."""
+    """Return the input set that suits a head: spectra, planes and the surroundings it uses, if the store has them."""
     wants = head_class(head).wants
     if "patch" in wants and features.window_px is None:
         return "spectra+planes+patches"
     return "spectra+planes+means" if "mean" in wants else "spectra+planes"
 
 
-def columns_of(inputs: Iterable[str], features: Features) -> dict[str, Any]:
-    """Return what `make_layout` has to lay out, besides planes, for all of the inputs together.
+def layout_options(inputs: Iterable[str], features: Features) -> dict[str, Any]:
+    """Return the options of `make_layout`, apart from planes, whose layout covers all of some input sets.
 
-    Means are those of windows of 48 px, MTMSD's patches, or of the windows that a store that lists pixels has.
+    Window means are over 48 px, the patch size of MTMSD, or over the window of a store that lists pixels.
     """
-    wanted = frozenset[tuple[str, str | None]]().union(*(INPUTS[name] for name in inputs))
+    groups = frozenset[tuple[str, str | None]]().union(*(INPUTS[name] for name in inputs))
     return {
-        "spectra": _SPECTRA in wanted,
-        "window": WINDOW_PX if _WINDOW in wanted else None,
-        "means": (features.window_px or MEANS_PX) if _MEANS in wanted else None,
-        "patch": PATCH_PX if _PATCHES in wanted else None,
+        "spectra": _SPECTRA in groups,
+        "window": WINDOW_PX if _WINDOW in groups else None,
+        "means": (features.window_px or MEANS_PX) if _MEANS in groups else None,
+        "patch": PATCH_PX if _PATCHES in groups else None,
     }
 
 
-def picks(features: str) -> Callable[[ColumnGroup], bool]:
-    """Return which column groups an input takes, as `PixelTable.take` wants it."""
-    wanted = INPUTS[features]
-    return lambda group: (group.kind, None if group.layer is None else "any") in wanted
+def group_filter(inputs: str) -> Callable[[ColumnGroup], bool]:
+    """Return a predicate that is True for the column groups of an input set; see `PixelTable.select_groups`."""
+    groups = INPUTS[inputs]
+    return lambda group: (group.kind, None if group.layer is None else "any") in groups
 
 
-def check_input(name: str, head: str) -> None:
-    """Raise `HeadError` for an unknown input, or one without what the head needs."""
-    if name not in INPUTS:
-        raise HeadError(f"unknown input {name!r}; {nearest(name, INPUTS)}")
-    missing = head_class(head).needs - {kind for kind, _ in INPUTS[name]}
+def check_input(inputs: str, head: str) -> None:
+    """Raise `HeadError` if an input set is unknown or lacks what a head needs."""
+    if inputs not in INPUTS:
+        raise HeadError(f"unknown input {inputs!r}; {nearest(inputs, INPUTS)}")
+    missing = head_class(head).needs - {kind for kind, _ in INPUTS[inputs]}
     if missing:
-        named = {"plane": "planes", "mean": "means", "patch": "patches", "position": "positions"}
-        needs = " and ".join(sorted(named.get(kind, kind) for kind in missing))
-        raise HeadError(f"the head {head} needs {needs}, which {name} lacks")
+        needs = " and ".join(sorted(_PLURALS.get(kind, kind) for kind in missing))
+        raise HeadError(f"the head {head} needs {needs}, which the input {inputs} lacks")
 
 
-def has_planes(name: str) -> bool:
-    """Tell whether an input takes planes."""
-    return _PLANES in INPUTS[name]
+def uses_planes(inputs: str) -> bool:
+    """Return whether an input set contains planes."""
+    return _PLANES in INPUTS[inputs]

@@ -1,6 +1,6 @@
-"""The layout of a table: which columns are spectra, which a plane, a window mean, a neighbourhood, or the position.
+"""The layout of a table: which columns are spectra, planes, window means, neighbourhoods or the pixel position.
 
-Heads find their inputs by it: FiLM its conditioning columns, a mixing head its (t, layer) groups.
+Heads find their inputs in it: FiLM its conditioning columns, a mixing head its (t, layer) groups.
 """
 
 from __future__ import annotations
@@ -12,28 +12,34 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["spectra", "plane", "mean", "patch", "position"]
+ColumnKind = Literal["spectra", "plane", "mean", "patch", "position"]
 
 
 @dataclass(frozen=True)
 class ColumnGroup:
-    """A run of columns of one kind.
+    """A run of columns of one kind and source.
 
     Attributes
     ----------
     kind : {"spectra", "plane", "mean", "patch", "position"}
-        What the columns hold. A ``mean`` is a window mean of the plane (t, layer), or of the spectra when both are None; so
-        is a ``patch`` a neighbourhood, whose columns go by its row, its column, then by channel. A ``position`` is row and
-        column of the pixel.
+        What the columns hold. A ``mean`` is a window mean of the plane (t, layer), or of the spectra if both are None; a
+        ``patch`` likewise is a neighbourhood, with columns ordered by row, then column, then channel. A ``position`` is
+        row and column of the pixel.
     start, stop : int
         First column, and the one after the last.
     t, layer : int and str, or None
         The plane that the columns come from.
     size : int or None
         Side in pixels of the window (``mean``) or neighbourhood (``patch``).
+
+    Examples
+    --------
+    >>> group = ColumnGroup("patch", 0, 54, t=50, layer="up_blocks.2", size=3)
+    >>> str(group), group.channels
+    ('t50/up_blocks.2 patch 3x3', 6)
     """
 
-    kind: Kind
+    kind: ColumnKind
     start: int
     stop: int
     t: int | None = None
@@ -42,13 +48,29 @@ class ColumnGroup:
 
     @property
     def width(self) -> int:
-        """How many columns the group has."""
+        """Number of columns."""
         return self.stop - self.start
 
     @property
+    def patch_pixels(self) -> int:
+        """Number of pixels that the group holds of each channel: 1 unless it is a patch."""
+        return self.size**2 if self.kind == "patch" and self.size else 1
+
+    @property
+    def channels(self) -> int:
+        """Number of channels or bands."""
+        return self.width // self.patch_pixels
+
+    @property
     def is_spectral(self) -> bool:
-        """Whether the columns come from the spectra and not from a plane."""
+        """Whether the columns are spectra or their window means."""
         return self.kind in ("spectra", "mean") and self.layer is None
+
+    @property
+    def layer_key(self) -> str:
+        """The group's source without its timestep: ``up_blocks.1``, ``up_blocks.1 mean 5x5``, ``spectra``."""
+        name = self.layer or "spectra"
+        return name if self.size is None else f"{name} {self.kind} {self.size}x{self.size}"
 
     def __str__(self) -> str:
         source = f"t{self.t}/{self.layer}" if self.layer else "position" if self.kind == "position" else "spectra"
@@ -57,33 +79,40 @@ class ColumnGroup:
 
 @dataclass(frozen=True)
 class Layout:
-    """Column groups that follow each other without a gap, from column 0."""
+    """Column groups that follow each other without a gap, from column 0.
+
+    Examples
+    --------
+    >>> layout = Layout((ColumnGroup("spectra", 0, 200), ColumnGroup("plane", 200, 328, t=50, layer="up_blocks.2")))
+    >>> layout.width, [str(group) for group in layout.learned]
+    (328, ['t50/up_blocks.2'])
+    """
 
     groups: tuple[ColumnGroup, ...]
 
     def __post_init__(self) -> None:
-        at = 0
+        stop = 0
         for group in self.groups:
-            if group.start != at or group.stop <= group.start:
+            if group.start != stop or group.stop <= group.start:
                 raise ValueError(
-                    f"column groups must follow each other from 0; {group} starts at {group.start}, not {at}"
+                    f"column groups must follow each other from 0; {group} starts at {group.start}, not {stop}"
                 )
-            at = group.stop
+            stop = group.stop
 
     @property
     def width(self) -> int:
-        """How many columns the table has."""
+        """Number of columns of the table."""
         return self.groups[-1].stop if self.groups else 0
 
     def __iter__(self) -> Iterator[ColumnGroup]:
         return iter(self.groups)
 
     def columns(self, *groups: ColumnGroup) -> NDArray[np.intp]:
-        """Return the indices of the columns of the given groups."""
+        """Return the column indices of groups: (k,) intp array."""
         return np.concatenate([np.arange(g.start, g.stop) for g in groups]) if groups else np.empty(0, np.intp)
 
-    def take(self, keep: Callable[[ColumnGroup], bool]) -> Layout:
-        """Return the layout of a table that holds only the groups that `keep` says yes to."""
+    def select_groups(self, keep: Callable[[ColumnGroup], bool]) -> Layout:
+        """Return the layout of a table that holds only the groups for which `keep` returns True."""
         groups: list[ColumnGroup] = []
         for group in filter(keep, self.groups):
             start = groups[-1].stop if groups else 0
@@ -92,7 +121,7 @@ class Layout:
 
     @property
     def spectral(self) -> tuple[ColumnGroup, ...]:
-        """The groups that come from the spectra."""
+        """The groups of spectra and their window means."""
         return tuple(g for g in self.groups if g.is_spectral)
 
     @property
@@ -106,5 +135,5 @@ class Layout:
 
     @classmethod
     def from_json(cls, groups: list[dict[str, Any]]) -> Layout:
-        """Read what `to_json` wrote."""
+        """Build a layout from what `to_json` returned."""
         return cls(tuple(ColumnGroup(**g) for g in groups))

@@ -1,7 +1,8 @@
-"""Scores of one classification: OA, AA, kappa, recall and F1 per class, all by scikit-learn."""
+"""Accuracy measures of a classification: OA, AA, kappa, recall, F1 and the confusion matrix, all by scikit-learn."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,18 +11,18 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores over the test pixels of one split. Fractions of 1; kappa in [-1, 1].
+    """Accuracy measures on the test pixels of one draw of a split.
 
     Attributes
     ----------
     oa : float
-        Overall accuracy.
+        Overall accuracy, 0 to 1.
     aa : float
-        Average accuracy: mean recall over `classes`, each of which has test pixels.
+        Average accuracy, 0 to 1: the mean recall of `classes`.
     kappa : float
-        Cohen's kappa.
+        Cohen's kappa (Cohen, Educ. Psychol. Meas. 1960, eq. 1), -1 to 1.
     classes : tuple of int
-        The classes scored, ascending.
+        Classes that have test pixels, ascending.
     recall : tuple of float
         Recall of each of `classes`.
     confusion : (C, C) int64 array
@@ -42,17 +43,24 @@ class Scores:
     pixels: tuple[int, ...] = ()
 
 
-def score(truth: NDArray[np.integer], predicted: NDArray[np.integer]) -> Scores:
-    """Score predictions `(n,)` against true labels `(n,)`; the classes scored are those in `truth`.
+def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]) -> Scores:
+    """Score predicted classes (n,) against true classes (n,).
 
-    A prediction of a class that the test pixels don't have is an error of its pixel and has no column.
+    Only classes that occur in `truth` are scored. Predicting any other class is an error of that pixel, but adds no column
+    to the confusion matrix.
+
+    Examples
+    --------
+    >>> scores = score_predictions(np.array([1, 1, 2, 2]), np.array([1, 2, 2, 2]))
+    >>> scores.oa, scores.recall
+    (0.75, (0.5, 1.0))
     """
     from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, f1_score, recall_score
 
     classes, pixels = np.unique(truth, return_counts=True)
     recall = recall_score(truth, predicted, labels=classes, average=None, zero_division=0.0)
     f1 = f1_score(truth, predicted, labels=classes, average=None, zero_division=0.0)
-    # One class on both sides has no chance agreement to correct for: kappa is 0/0 there, and 1 says "all agree".
+    # With a single class on both sides kappa is 0/0, as there is no chance agreement to correct for; 1 says "all agree".
     single = len(np.union1d(truth, predicted)) == 1
     return Scores(
         oa=float(accuracy_score(truth, predicted)),
@@ -64,3 +72,12 @@ def score(truth: NDArray[np.integer], predicted: NDArray[np.integer]) -> Scores:
         f1=tuple(float(f) for f in f1),
         pixels=tuple(int(n) for n in pixels),
     )
+
+
+def mean_and_sd(values: Sequence[float] | NDArray[np.floating]) -> tuple[float, float]:
+    """Return the mean and the sample standard deviation (divisor n - 1) of a series; the latter is 0 for one value.
+
+    >>> mean_and_sd([1.0, 2.0, 3.0])
+    (2.0, 1.0)
+    """
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

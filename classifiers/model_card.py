@@ -1,34 +1,32 @@
-"""What a model says of itself: which store, labels and split it learned from, and how well it did there."""
+"""Provenance of a fitted model: the store, labels and split it was trained on, and its scores there."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from classifiers.evaluate import Evaluation
 from hsifeat.features.features import Features
 from hsifeat.features.stack import Stack
 
-if TYPE_CHECKING:
-    from classifiers.evaluate import Trial
 
-
-class Score(BaseModel):
-    """How a head did under one draw of a split: fractions of 1, kappa in [-1, 1].
+class ScoreEntry(BaseModel):
+    """Scores of a head under one draw of a split, as kept in a model card.
 
     Attributes
     ----------
     split : str
-        The split in the grammar.
+        The split, in the grammar of `classifiers.parse_split`.
     train_pixels, test_pixels : int
-        How many pixels the head learned from, and was scored on.
+        Number of training and test pixels.
     oa, aa, kappa : float
         See `classifiers.metrics.Scores`.
     recall : dict of int to float
-        Of each class that was scored.
+        Recall of each class that has test pixels.
     leakage : str
-        What the draw leaks, in words.
+        Leakage of the draw, in words.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,18 +41,18 @@ class Score(BaseModel):
     leakage: str
 
     @classmethod
-    def of(cls, trial: Trial) -> Score:
-        """Return what is kept of a trial."""
-        scores = trial.scores
+    def from_evaluation(cls, evaluation: Evaluation) -> ScoreEntry:
+        """Summarise an evaluation."""
+        scores = evaluation.scores
         return cls(
-            split=trial.split,
-            train_pixels=trial.train_pixels,
+            split=evaluation.split,
+            train_pixels=evaluation.train_pixels,
             test_pixels=sum(scores.pixels),
             oa=scores.oa,
             aa=scores.aa,
             kappa=scores.kappa,
             recall=dict(zip(scores.classes, scores.recall, strict=True)),
-            leakage=str(trial.leakage),
+            leakage=str(evaluation.leakage),
         )
 
 
@@ -64,21 +62,21 @@ class ModelCard(BaseModel):
     Attributes
     ----------
     store : str
-        Name of the store, or names of the stores side by side.
+        Name of the store, or the names of stores used side by side.
     keys : tuple of str
         Key of each store.
     scene, labels : str
         Names of the scene and of the label map.
     inputs : str
-        What the head is given, of `classifiers.feature_sets.INPUTS`.
+        Input set of the head, one of `classifiers.feature_sets.INPUTS`.
     split : str or None
-        In the grammar; None where every labelled pixel trained.
+        The split, in the grammar of `classifiers.parse_split`; None if all labelled pixels were used for training.
     seed : int
-        Of the split, and of the head unless its parameters have a `random_state`.
-    scores : tuple of Score
-        On the test pixels of the split; beside a random split, under the disjoint one as well.
+        Seed of the split, and of the head unless its parameters contain `random_state`.
+    scores : tuple of ScoreEntry
+        Scores on the test pixels of the split; for a random split also those under a spatially disjoint one.
     hsifeat : str
-        The version that fitted it.
+        Version of hsifeat that fitted the model.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -90,14 +88,21 @@ class ModelCard(BaseModel):
     inputs: str
     split: str | None
     seed: int
-    scores: tuple[Score, ...]
+    scores: tuple[ScoreEntry, ...]
     hsifeat: str
 
     @classmethod
-    def of(
-        cls, features: Features, labels: str, inputs: str, split: str | None, seed: int, trials: tuple[Trial, ...]
+    def from_fit(
+        cls,
+        features: Features,
+        *,
+        labels: str,
+        inputs: str,
+        split: str | None,
+        seed: int,
+        evaluations: Sequence[Evaluation],
     ) -> ModelCard:
-        """Return what is kept of a fit on a store."""
+        """Describe a fit on a store; parameters as the attributes of the same name."""
         stores = features.stores if isinstance(features, Stack) else (features,)
         return cls(
             store=features.name,
@@ -107,13 +112,13 @@ class ModelCard(BaseModel):
             inputs=inputs,
             split=split,
             seed=seed,
-            scores=tuple(map(Score.of, trials)),
+            scores=tuple(map(ScoreEntry.from_evaluation, evaluations)),
             hsifeat=version("hsifeat"),
         )
 
-    def lines(self) -> list[str]:
-        """Say it in a few lines of text."""
+    def describe(self) -> list[str]:
+        """Return a few lines of text."""
         keys = ", ".join(key[:12] for key in self.keys)
-        learned = f"learned from {self.inputs} of {self.store} (key {keys}), labels {self.labels} of {self.scene}"
+        origin = f"trained on {self.inputs} of {self.store} (key {keys}), labels {self.labels} of {self.scene}"
         scores = (f"  {s.split}: OA {s.oa:.1%}, AA {s.aa:.1%}, kappa {s.kappa:.3f}" for s in self.scores)
-        return [f"{learned}, seed {self.seed}, by hsifeat {self.hsifeat}", *scores]
+        return [f"{origin}, seed {self.seed}, by hsifeat {self.hsifeat}", *scores]

@@ -1,10 +1,8 @@
-"""Tables of several scenes under each other: classes of one name are one class, and the label maps lie on one grid."""
+"""Label maps of several scenes on one common grid, with classes matched by name, and checks that their columns agree."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,77 +10,66 @@ from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
 from hsifeat.scenes import Labels
 
-if TYPE_CHECKING:
-    from classifiers.table import PixelTable
-
-# Rows between the label maps of two scenes, more than any buffer: no split sees pixels of two scenes as neighbours.
+# Rows between the label maps of two scenes: wider than any buffer, so that no split treats them as neighbours.
 GAP_PX = 1024
+_MAX_LISTED = 5
 
 
-def check_alike(features: Sequence[Features], *, planes: bool, spectra: bool) -> None:
-    """Refuse scenes whose columns do not mean the same.
+def check_same_columns(stores: Sequence[Features], *, planes: bool, spectra: bool) -> None:
+    """Check that columns of the same name mean the same in all stores.
 
-    Raises
-    ------
-    StoreError
-        Planes of different recipes, or spectra at different wavelengths; names the first differing fields.
-    """
-    first = features[0]
-    for other in features[1:]:
-        wrong = other.differences(first.recipe) if planes else []
-        if wrong:
-            fields = ", ".join(f"{name}: {str(a)[:20]} there, {str(b)[:20]} here" for name, a, b in wrong[:5])
-            raise StoreError(
-                f"the planes of {other.name} come from another recipe than those of {first.name}: {fields}; extract one "
-                "scene with --like the other's store"
-            )
-        if not spectra:
-            continue
-        here, there = first.scene.wavelengths_nm, other.scene.wavelengths_nm
-        known = here is not None and there is not None
-        if first.shape[2] != other.shape[2] or (known and not np.allclose(here, there, atol=1)):  # type: ignore[arg-type]
-            raise StoreError(
-                f"the spectra of {other.name} ({_bands(other)}) are not at the wavelengths of those of {first.name} "
-                f"({_bands(first)}): give spectra=False, or scenes of one sensor"
-            )
-
-
-def under_each_other(tables: Sequence[PixelTable]) -> PixelTable:
-    """Put tables of several scenes, of one layout each, under each other.
+    Parameters
+    ----------
+    stores : sequence of Features
+        One for each scene.
+    planes, spectra : bool
+        Whether the table holds columns of planes, and of spectra.
 
     Raises
     ------
     StoreError
-        Scenes of which no class of one has the name of another's.
+        If planes have different recipes or spectra different wavelengths; names the first differences.
     """
-    numbers = _common_numbers([table.labels for table in tables])
-    tops = np.cumsum([0, *(table.labels.classes.shape[0] + GAP_PX for table in tables[:-1])]).tolist()
-    names = set.intersection(*(set(table.maps) for table in tables))
-    labels = _on_one_grid([table.labels for table in tables], tops, numbers)
-    return replace(
-        tables[0],
-        X=np.concatenate([table.X for table in tables]),
-        y=np.concatenate(
-            [labels.classes[table.rows + top, table.cols] for table, top in zip(tables, tops, strict=True)]
-        ),
-        rows=np.concatenate([table.rows for table in tables]),
-        cols=np.concatenate([table.cols for table in tables]),
-        scene=np.repeat(np.arange(len(tables)), [len(table) for table in tables]),
-        scene_names=tuple(name for table in tables for name in table.scene_names),
-        tops=tuple(tops),
-        labels=labels,
-        maps={name: _on_one_grid([table.maps[name] for table in tables], tops, numbers) for name in sorted(names)},
-    )
+    first = stores[0]
+    for other in stores[1:]:
+        differences = other.differences(first.recipe) if planes else []
+        if differences:
+            fields = ", ".join(
+                f"{field}: {str(value)[:20]} in {other.name}, {str(expected)[:20]} in {first.name}"
+                for field, value, expected in differences[:_MAX_LISTED]
+            )
+            raise StoreError(
+                f"the planes of {other.name} have another recipe than those of {first.name}: {fields}; extract one scene "
+                "with --like the other's store"
+            )
+        if spectra and not _same_wavelengths(first, other):
+            raise StoreError(
+                f"the spectra of {other.name} ({_describe_bands(other)}) are not at the wavelengths of those of "
+                f"{first.name} ({_describe_bands(first)}): use spectra=False, or scenes of one sensor"
+            )
 
 
-def _common_numbers(labels: Sequence[Labels]) -> dict[str, int]:
-    """Return a number for each class name: as in the first scene, then whatever comes new, in the order of the scenes."""
+def scene_row_offsets(labels: Sequence[Labels]) -> list[int]:
+    """Return the row at which each scene's label map begins on the common grid."""
+    heights = [one.classes.shape[0] + GAP_PX for one in labels[:-1]]
+    offsets: list[int] = np.cumsum([0, *heights]).tolist()
+    return offsets
+
+
+def common_class_numbers(labels: Sequence[Labels]) -> dict[str, int]:
+    """Return a number for each class name: as in the first scene, then further names in the order of the scenes.
+
+    Raises
+    ------
+    StoreError
+        If a scene shares no class name with the scenes before it.
+    """
     numbers = {name: number for number, name in labels[0].class_names.items()}
-    for others in labels[1:]:
-        names = list(others.class_names.values())
+    for other in labels[1:]:
+        names = list(other.class_names.values())
         if not numbers.keys() & set(names):
             raise StoreError(
-                f"no class of the labels {others.name!r} ({', '.join(names[:4])}) has the name of a class of "
+                f"no class of the labels {other.name!r} ({', '.join(names[:4])}) has the name of a class of "
                 f"{labels[0].name!r} ({', '.join(list(numbers)[:4])}): classes of several scenes are matched by name"
             )
         for name in names:
@@ -90,22 +77,43 @@ def _common_numbers(labels: Sequence[Labels]) -> dict[str, int]:
     return numbers
 
 
-def _on_one_grid(labels: Sequence[Labels], tops: Sequence[int], numbers: dict[str, int]) -> Labels:
-    """Lay label maps under each other, each from its top row on, with classes numbered by name."""
-    height = tops[-1] + labels[-1].classes.shape[0]
-    whole = np.zeros((height, max(one.classes.shape[1] for one in labels)), np.int32)
+def merge_label_maps(labels: Sequence[Labels], row_offsets: Sequence[int], numbers: dict[str, int]) -> Labels:
+    """Place label maps below each other on one grid.
+
+    Parameters
+    ----------
+    labels : sequence of Labels
+        One map for each scene.
+    row_offsets : sequence of int
+        First row of each map, see `scene_row_offsets`.
+    numbers : dict of str to int
+        Number of each class name, see `common_class_numbers`.
+
+    Returns
+    -------
+    Labels
+        Named as the first map; rows between the scenes are unlabelled.
+    """
+    height = row_offsets[-1] + labels[-1].classes.shape[0]
+    merged = np.zeros((height, max(one.classes.shape[1] for one in labels)), np.int32)
     colours: dict[int, str] = {}
-    for one, top in zip(labels, tops, strict=True):
-        part = whole[top : top + one.classes.shape[0], : one.classes.shape[1]]
+    for one, row in zip(labels, row_offsets, strict=True):
+        part = merged[row : row + one.classes.shape[0], : one.classes.shape[1]]
         for number, name in one.class_names.items():
-            mine = numbers.get(name, number)
-            part[one.classes == number] = mine
-            colours.setdefault(mine, one.class_colours[number])
-    used = {number: name for name, number in numbers.items()}
-    return Labels(labels[0].name, whole, used, colours)
+            common = numbers.get(name, number)
+            part[one.classes == number] = common
+            colours.setdefault(common, one.class_colours[number])
+    return Labels(labels[0].name, merged, {number: name for name, number in numbers.items()}, colours)
 
 
-def _bands(features: Features) -> str:
+def _same_wavelengths(first: Features, other: Features) -> bool:
+    if first.shape[2] != other.shape[2]:
+        return False
+    wavelengths, others = first.scene.wavelengths_nm, other.scene.wavelengths_nm
+    return wavelengths is None or others is None or np.allclose(wavelengths, others, atol=1)
+
+
+def _describe_bands(features: Features) -> str:
     nm = features.scene.wavelengths_nm
-    told = "" if nm is None else f" from {nm.min():.0f} to {nm.max():.0f} nm"
-    return f"{features.shape[2]} bands{told}"
+    spectral_range = "" if nm is None else f" from {nm.min():.0f} to {nm.max():.0f} nm"
+    return f"{features.shape[2]} bands{spectral_range}"

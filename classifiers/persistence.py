@@ -24,21 +24,18 @@ from typing import Any
 import numpy as np
 
 from classifiers.heads.base import Head
-from classifiers.heads.registry import make_head, name_of
+from classifiers.heads.registry import make_head, registered_name
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 from hsifeat.files import disk_errors
 
 FORMAT = "hsifeat-model"
-FORMAT_VERSION = 2
-READ_VERSIONS = (1, 2)  # 2 added ensembles, kernel maps, trees and deflated states
-# What heads of version 1 did where they had no parameter yet, if it is not today's default.
-VERSION_1 = {"film": {"mixup_spectra": 0.0, "mixup_planes": 0.0}}
+FORMAT_VERSION = 1
 MANIFEST, STATE, WEIGHTS, BOOSTER = "model.json", "state.skops", "weights.safetensors", "booster.txt"
 LIBRARIES = ("hsifeat", "numpy", "scikit-learn", "skops", "torch", "lightgbm")
 
 
-def save_model(head: Head, folder: str | Path, *, meta: dict[str, Any]) -> None:
+def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any]) -> None:
     """Write a fitted head as a folder, which appears whole or not at all.
 
     Parameters
@@ -59,7 +56,7 @@ def save_model(head: Head, folder: str | Path, *, meta: dict[str, Any]) -> None:
     folder = Path(folder)
     if (folder.exists() or folder.is_symlink()) and not _is_model(folder):
         raise HeadError(f"{folder} exists and is not a model; choose another folder or remove it")
-    name = name_of(head)
+    name = registered_name(head)
     params = head.get_params(deep=False)
     fitted = {key: value for key, value in vars(head).items() if key not in params}
     if "classes_" not in fitted:
@@ -85,8 +82,8 @@ def save_model(head: Head, folder: str | Path, *, meta: dict[str, Any]) -> None:
         _write_whole(folder, files | {MANIFEST: text.encode()})
 
 
-def load_model(folder: str | Path) -> tuple[Head, dict[str, Any]]:
-    """Read what `save_model` wrote.
+def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
+    """Read what `save_head` wrote.
 
     Parameters
     ----------
@@ -98,7 +95,7 @@ def load_model(folder: str | Path) -> tuple[Head, dict[str, Any]]:
     head : Head
         Fitted; predicts what the saved one did. One that was trained on a GPU predicts on any device.
     meta : dict
-        What was given to `save_model`.
+        What was given to `save_head`.
 
     Raises
     ------
@@ -113,8 +110,6 @@ def load_model(folder: str | Path) -> tuple[Head, dict[str, Any]]:
         name, meta, digests = str(manifest["head"]), manifest["meta"], dict(manifest["files"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise HeadError(f"{folder / MANIFEST} is damaged: {error!r}; save the model again") from error
-    if manifest["version"] == 1:
-        params = VERSION_1.get(name, {}) | params
     if params.get("device") == "cuda":
         params["device"] = "auto"
     head = make_head(name, layout, **params)
@@ -199,10 +194,10 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise HeadError(f"{path} is damaged: {error}; save the model again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise HeadError(f"{path} is not of a model of hsifeat; give a folder that hsifeat fit wrote")
-    if manifest.get("version") not in READ_VERSIONS:
+    if manifest.get("version") != FORMAT_VERSION:
         raise HeadError(
-            f"{path} is of format version {manifest.get('version')}; this hsifeat reads "
-            f"{', '.join(map(str, READ_VERSIONS))}: use the release that wrote it or fit again"
+            f"{path} is of format version {manifest.get('version')}; this hsifeat reads version {FORMAT_VERSION}: use the "
+            "release that wrote it or fit again"
         )
     return manifest
 

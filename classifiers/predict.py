@@ -1,196 +1,302 @@
-"""Whole-scene maps: heads predict block by block, so that memory stays bounded whatever the scene's size."""
+"""Whole-scene classification maps: a fitted head predicts block by block, so memory does not grow with the scene."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.columns import read_columns, size_bytes
+from classifiers.columns import read_columns, table_bytes
+from classifiers.heads.base import Head, ProbabilisticHead
 from classifiers.heads.registry import head_class, head_names
 from classifiers.layout import Layout
+from classifiers.model import Model
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
 from hsifeat.scenes.maps import check_map_fits, check_map_path, write_map, write_probabilities
 from hsifeat.types import Window, windows
 
-if TYPE_CHECKING:
-    from classifiers.fit import Model
-    from classifiers.heads.base import Head
-
-# A block's table takes at most so many bytes, however many columns it has.
-_BLOCK_BYTES = 2**27
-_BLOCK_PX = 128
+# Upper bound on the table of one block, however many columns it has.
+MAX_BLOCK_BYTES = 2**27
+_MAX_BLOCK_PX = 128
 
 
-def map_scene(
-    features: Features, model: Model, out: Path, *, probabilities: bool = False, listen: Listener = silent
-) -> tuple[str, ...]:
-    """Map a whole scene by a model into a file.
+@dataclass(frozen=True, eq=False)
+class PredictedBlock:
+    """Predictions for the readable pixels of one block of a scene.
+
+    Attributes
+    ----------
+    window : Window
+        The block, in scene pixels.
+    pixels : tuple of two (n,) intp arrays
+        Rows and columns of the predicted pixels, counted from the corner of the window.
+    classes : (n,) array
+        Predicted class of each pixel.
+    probabilities : (n, C) float64 array or None
+        Probability of each class, in the order of the head's `classes_`; None if they were not requested.
+    """
+
+    window: Window
+    pixels: tuple[NDArray[np.intp], NDArray[np.intp]]
+    classes: NDArray[np.integer]
+    probabilities: NDArray[np.float64] | None
+
+    @property
+    def confidence(self) -> NDArray[np.float64] | None:
+        """Largest probability of each pixel: (n,) float64, or None without probabilities."""
+        return None if self.probabilities is None else self.probabilities.max(axis=1)
+
+
+def predict_blocks(
+    features: Features,
+    head: Head,
+    *,
+    probabilities: bool = False,
+    block_px: int | None = None,
+    listen: Listener = silent,
+) -> Iterator[PredictedBlock]:
+    """Predict a scene block by block.
+
+    Every function that maps a scene is built on this one.
 
     Parameters
     ----------
     features : Features
-        The store.
-    model : Model
-        What predicts.
-    out : Path
-        As `hsifeat.scenes.maps.write_map` takes it, or `write_probabilities`.
+        The store to read columns from.
+    head : Head
+        A fitted head that has a layout.
     probabilities : bool
-        Write the probability of each class instead of the likeliest one.
+        Whether to compute class probabilities; the head must be a `ProbabilisticHead`. Classes are then those of the
+        highest probability, which is how such heads predict.
+    block_px : int, optional
+        Side of a block in pixels. [default: 128, less for wide tables]
     listen : callable
-        Gets the events of the run.
+        Receives progress events, in pixels.
+
+    Yields
+    ------
+    PredictedBlock
+        One for each block of the scene in row-major order; blocks without readable pixels have empty arrays.
+
+    Raises
+    ------
+    HeadError
+        If the head has no layout.
+    """
+    layout = _layout_of(head)
+    rows, cols, _ = features.shape
+    readable = readable_pixels(features, layout)
+    listen(Started("map", rows * cols, "pixels"))
+    done_px = 0
+    for window in windows(rows, cols, block_px or block_side_px(layout)):
+        pixels = np.nonzero(readable[window.slices])
+        yield _predict_block(features, head, layout, window, (pixels[0], pixels[1]), probabilities=probabilities)
+        done_px += window.rows * window.cols
+        listen(Advanced("map", done_px))
+    listen(Finished("map"))
+
+
+def predict_map(
+    features: Features, model: Model | Head, *, block_px: int | None = None, listen: Listener = silent
+) -> NDArray[np.integer]:
+    """Predict the class of every pixel of a scene.
+
+    Parameters
+    ----------
+    features : Features
+        The store to predict.
+    model : Model or Head
+        A fitted model, which is checked against the store first, or a fitted head with a layout.
+    block_px : int, optional
+        Side of the blocks that the scene is read in. [default: 128, less for wide tables]
+    listen : callable
+        Receives progress events.
+
+    Returns
+    -------
+    (rows, cols) integer array
+        Class numbers in the smallest unsigned dtype that holds them; 0 where the scene is invalid or the store has no
+        planes.
+
+    Raises
+    ------
+    HeadError
+        If the store does not hold the columns that the model was trained on.
+
+    Examples
+    --------
+    >>> import hsifeat
+    >>> features = hsifeat.open_features("ip.zarr")  # doctest: +SKIP
+    >>> predict_map(features, load_model("film-model"))  # doctest: +SKIP
+    """
+    head = _checked_head(features, model)
+    rows, cols, _ = features.shape
+    classes = np.zeros((rows, cols), _class_dtype(head))
+    for block in predict_blocks(features, head, block_px=block_px, listen=listen):
+        classes[block.window.slices][block.pixels] = block.classes
+    return classes
+
+
+def predict_probabilities(
+    features: Features, model: Model | Head, *, block_px: int | None = None, listen: Listener = silent
+) -> Iterator[tuple[Window, NDArray[np.float32]]]:
+    """Predict the probability of every class for every pixel of a scene, block by block.
+
+    Parameters
+    ----------
+    features : Features
+        The store to predict.
+    model : Model or Head
+        A fitted model, which is checked against the store first, or a fitted head with a layout.
+    block_px : int, optional
+        Side of the blocks that the scene is read in. [default: 128, less for wide tables]
+    listen : callable
+        Receives progress events.
+
+    Returns
+    -------
+    iterator of (Window, (rows, cols, classes) float32 array)
+        Blocks that cover the scene, with classes in the order of the head's `classes_`; NaN where the scene is invalid
+        or the store has no planes.
+
+    Raises
+    ------
+    HeadError
+        If the head has no probabilities, or the store does not hold the columns that the model was trained on.
+
+    Examples
+    --------
+    >>> import hsifeat
+    >>> features = hsifeat.open_features("ip.zarr")  # doctest: +SKIP
+    >>> for window, probabilities in predict_probabilities(features, load_model("film-model")):  # doctest: +SKIP
+    ...     print(window, probabilities.shape)
+    """
+    head = _checked_head(features, model)
+    if not isinstance(head, ProbabilisticHead):
+        capable = ", ".join(name for name in head_names() if issubclass(head_class(name), ProbabilisticHead))
+        raise HeadError(
+            f"{type(head).__name__} has no class probabilities: fit a head that has them ({capable}), or map classes"
+        )
+    return _probability_blocks(features, head, block_px, listen)
+
+
+def write_scene_map(
+    features: Features, model: Model, out: Path, *, probabilities: bool = False, listen: Listener = silent
+) -> tuple[str, ...]:
+    """Predict a whole scene and write the map to a file.
+
+    Parameters
+    ----------
+    features : Features
+        The store to predict.
+    model : Model
+        The fitted model.
+    out : Path
+        File to write; its suffix selects the format, see `hsifeat.scenes.maps.write_map`.
+    probabilities : bool
+        Write the probability of each class instead of the most probable class.
+    listen : callable
+        Receives progress events.
 
     Returns
     -------
     tuple of str
-        What a reader of the file should know.
+        Notes for whoever reads the file.
 
     Raises
     ------
     HsifeatError
-        A model of another recipe, a head without probabilities, a file that can't be written: before any prediction.
+        Before anything is predicted: the model belongs to another recipe, the head has no probabilities, or the file
+        can't be written.
+
+    Examples
+    --------
+    >>> import hsifeat
+    >>> features = hsifeat.open_features("ip.zarr")  # doctest: +SKIP
+    >>> write_scene_map(features, load_model("film-model"), Path("map.tif"))  # doctest: +SKIP
     """
     check_map_path(out, probabilities=probabilities)
-    model.check(features)
-    legend, (rows, cols, _), where = model.legend, features.shape, features.georeference
-    check_map_fits(out, (rows, cols), legend, probabilities=probabilities)
+    model.check_store(features)
+    rows, cols, _ = features.shape
+    check_map_fits(out, (rows, cols), model.legend, probabilities=probabilities)
     if probabilities:
-        blocks = predict_probabilities(features, model.head, model.layout, listen=listen)
-        notes = write_probabilities(out, blocks, (rows, cols), legend, where)
+        blocks = predict_probabilities(features, model, listen=listen)
+        notes = write_probabilities(out, blocks, (rows, cols), model.legend, features.georeference)
     else:
-        notes = write_map(out, predict_map(features, model.head, model.layout, listen=listen), legend, where)
-    mapped = int(np.count_nonzero(_known(features, model.layout)))
+        classes = predict_map(features, model, listen=listen)
+        notes = write_map(out, classes, model.legend, features.georeference)
+    mapped = int(np.count_nonzero(readable_pixels(features, model.layout)))
     if mapped < np.count_nonzero(features.valid):
         notes += (f"{features.name} holds planes at {mapped} pixels only: the others are left empty",)
     return notes
 
 
-def predict_maps(
-    features: Features,
-    layout: Layout,
-    heads: Mapping[str, tuple[Head, Sequence[int] | NDArray[np.intp]]],
-    *,
-    block_px: int | None = None,
-    listen: Listener = silent,
-) -> dict[str, NDArray[np.integer]]:
-    """Predict the class of every valid pixel that the store has planes at by several heads at once; the columns are read once.
+def block_side_px(layout: Layout, max_bytes: int | None = None) -> int:
+    """Return the side in pixels of the largest block whose table stays within `max_bytes`.
 
-    Parameters
-    ----------
-    features : Features
-        The store.
-    layout : Layout
-        All columns that the heads need between them.
-    heads : mapping of str to (Head, columns)
-        Fitted heads on integer classes, each with the columns of `layout` that it takes.
-    block_px : int, optional
-        Side of the blocks in which the scene is read; by default 128 px, less where there are many columns.
-    listen : callable
-        Gets the events of the run.
-
-    Returns
-    -------
-    dict of str to (rows, cols) integer array
-        0 where the scene has no valid pixel, or the store no planes. The smallest unsigned dtype that holds the head's classes.
+    A power of 2, at most 128, so that blocks line up with the chunks of a store.
     """
-    height, width, _ = features.shape
-    maps = {name: np.zeros((height, width), _dtype(head)) for name, (head, _) in heads.items()}
-    listen(Started("map", height * width, "pixels"))
-    done, known = 0, _known(features, layout)
-    for window in windows(height, width, block_px or _block_px(layout)):
-        rows, cols = np.nonzero(known[window.slices])
-        at = rows + window.row, cols + window.col
-        if len(rows):
-            table = read_columns(features, layout, *at)
-            for name, (head, columns) in heads.items():
-                maps[name][at] = head.predict(np.ascontiguousarray(table[:, columns]))
-        done += window.rows * window.cols
-        listen(Advanced("map", done))
-    listen(Finished("map"))
-    return maps
-
-
-def predict_map(
-    features: Features, head: Head, layout: Layout, *, block_px: int | None = None, listen: Listener = silent
-) -> NDArray[np.integer]:
-    """Predict the class of every valid pixel by one head, see `predict_maps`."""
-    heads = {"": (head, np.arange(layout.width))}
-    return predict_maps(features, layout, heads, block_px=block_px, listen=listen)[""]
-
-
-def predict_probabilities(
-    features: Features, head: Head, layout: Layout, *, block_px: int | None = None, listen: Listener = silent
-) -> Iterator[tuple[Window, NDArray[np.float32]]]:
-    """Predict the probability of every class for every valid pixel, block by block.
-
-    Parameters
-    ----------
-    features : Features
-        The store.
-    head : Head
-        Fitted; one that knows probabilities.
-    layout : Layout
-        The columns it takes.
-    block_px : int, optional
-        As `predict_maps` takes it.
-    listen : callable
-        Gets the events of the run.
-
-    Returns
-    -------
-    iterator of (Window, (rows, cols, classes) float32 array)
-        Windows that cover the scene; classes as in ``head.classes_``, NaN where the scene has no valid pixel, or the
-        store no planes.
-
-    Raises
-    ------
-    HeadError
-        If the head knows no probabilities.
-    """
-    if not hasattr(head, "predict_proba"):
-        able = ", ".join(name for name in head_names() if hasattr(head_class(name), "predict_proba"))
-        raise HeadError(f"{type(head).__name__} gives no probabilities: fit a head that does ({able}), or map classes")
-    return _probabilities(features, head, layout, block_px or _block_px(layout), listen)
-
-
-def _probabilities(
-    features: Features, head: Any, layout: Layout, block_px: int, listen: Listener
-) -> Iterator[tuple[Window, NDArray[np.float32]]]:
-    height, width, _ = features.shape
-    listen(Started("map", height * width, "pixels"))
-    done, known = 0, _known(features, layout)
-    for window in windows(height, width, block_px):
-        rows, cols = np.nonzero(known[window.slices])
-        values = np.full((window.rows, window.cols, len(head.classes_)), np.nan, np.float32)
-        if len(rows):
-            values[rows, cols] = head.predict_proba(
-                read_columns(features, layout, rows + window.row, cols + window.col)
-            )
-        yield window, values
-        done += window.rows * window.cols
-        listen(Advanced("map", done))
-    listen(Finished("map"))
-
-
-def _block_px(layout: Layout) -> int:
-    """Return the side of a block whose table is not too large: a power of 2, so that blocks lie in the store's chunks."""
-    side = _BLOCK_PX
-    while side > 1 and size_bytes(side * side, layout) > _BLOCK_BYTES:
+    side = _MAX_BLOCK_PX
+    while side > 1 and table_bytes(side * side, layout) > (max_bytes or MAX_BLOCK_BYTES):
         side //= 2
     return side
 
 
-def _known(features: Features, layout: Layout) -> NDArray[np.bool_]:
-    """Return the pixels (rows, cols) that the columns of a layout can be read at."""
+def readable_pixels(features: Features, layout: Layout) -> NDArray[np.bool_]:
+    """Return which pixels, (rows, cols) bool, have every column of a layout."""
     return features.readable if layout.learned else features.valid
 
 
-def _dtype(head: Head) -> np.dtype[np.integer]:
-    # A map is what grows with the scene: a byte a pixel, not the eight of NumPy's usual integers.
-    least, most = int(head.classes_.min()), int(head.classes_.max())
-    return np.result_type(np.min_scalar_type(min(least, 0)), np.min_scalar_type(most))
+def _predict_block(
+    features: Features,
+    head: Head,
+    layout: Layout,
+    window: Window,
+    pixels: tuple[NDArray[np.intp], NDArray[np.intp]],
+    *,
+    probabilities: bool,
+) -> PredictedBlock:
+    if not len(pixels[0]):
+        empty = np.empty((0, len(head.classes_))) if probabilities else None
+        return PredictedBlock(window, pixels, head.classes_[:0], empty)
+    X = read_columns(features, layout, pixels[0] + window.row, pixels[1] + window.col)
+    if probabilities and isinstance(head, ProbabilisticHead):
+        values = head.predict_proba(X)
+        return PredictedBlock(window, pixels, head.classes_[values.argmax(axis=1)], values)
+    return PredictedBlock(window, pixels, head.predict(X), None)
+
+
+def _probability_blocks(
+    features: Features, head: ProbabilisticHead, block_px: int | None, listen: Listener
+) -> Iterator[tuple[Window, NDArray[np.float32]]]:
+    for block in predict_blocks(features, head, probabilities=True, block_px=block_px, listen=listen):
+        values = np.full((block.window.rows, block.window.cols, len(head.classes_)), np.nan, np.float32)
+        values[block.pixels] = block.probabilities
+        yield block.window, values
+
+
+def _checked_head(features: Features, model: Model | Head) -> Head:
+    if isinstance(model, Head):
+        return model
+    model.check_store(features)
+    return model.head
+
+
+def _layout_of(head: Head) -> Layout:
+    if head.layout is None:
+        raise HeadError(
+            f"this {type(head).__name__} has no layout, so it is unknown which columns to read from the store: "
+            "make it with layout=table.layout"
+        )
+    return head.layout
+
+
+def _class_dtype(head: Head) -> np.dtype[np.integer]:
+    # The map grows with the scene: one byte a pixel instead of the eight of NumPy's default integer.
+    lowest, highest = int(head.classes_.min()), int(head.classes_.max())
+    return np.result_type(np.min_scalar_type(min(lowest, 0)), np.min_scalar_type(highest))

@@ -1,59 +1,54 @@
-"""The table that heads learn from: one row a pixel, columns named by a layout, read from a store."""
+"""The table that heads are trained on: one row a labelled pixel, with columns named by a layout."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.columns import make_layout, read_columns
 from classifiers.layout import ColumnGroup, Layout
-from classifiers.multi_scene import check_alike, under_each_other
+from classifiers.multi_scene import check_same_columns, common_class_numbers, merge_label_maps, scene_row_offsets
+from classifiers.splits import SplitCV, merge_official_maps, parse_split
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike, open_features
 from hsifeat.features.stack import StoreLike, open_together
 from hsifeat.scenes import Labels
 
-if TYPE_CHECKING:
-    from classifiers.splits import BoundSplit
-
-
-def pick_labels(features: Features, name: str | None = None) -> Labels:
-    """Return a label map of a store by name; None takes the only one, or ``train`` and ``test`` as one where they are all."""
-    from classifiers.splits import both_sides
-
-    together = both_sides(features.scene.labels) if name is None else None
-    return features.labels(name) if together is None else together
-
 
 @dataclass(frozen=True, eq=False)
 class PixelTable:
-    """Labelled pixels as rows.
+    """Labelled pixels of one or several scenes as rows of a table.
 
     Attributes
     ----------
     X : (n, width) float32 array
-        Columns as `layout` names them.
+        The columns that `layout` names.
     y : (n,) integer array
         Class of each pixel, never 0.
-    rows, cols : (n,) integer arrays
-        Where each pixel lies in its scene.
-    scene : (n,) integer array
-        Which scene each pixel lies in, from 0: the groups of scikit-learn's `LeaveOneGroupOut`.
+    rows, cols : (n,) intp arrays
+        Position of each pixel in its scene.
+    scene : (n,) intp array
+        Number of each pixel's scene, from 0; usable as groups of scikit-learn's `LeaveOneGroupOut`.
     layout : Layout
         What the columns are.
     labels : Labels
-        The label map that the pixels come from. Those of several scenes lie under each other, far apart.
+        The label map of the pixels. Maps of several scenes are placed below each other, far apart.
     scene_names : tuple of str
         Name of each scene.
-    tops : tuple of int
-        Row of `labels` in which each scene begins.
-    maps : mapping of str to Labels
-        All label maps of the scene, for the split ``official``.
+    scene_row_offsets : tuple of int
+        Row of `labels` at which each scene begins.
+    label_maps : mapping of str to Labels
+        All label maps of the scene; the split ``official`` uses ``train`` and ``test``.
+
+    Examples
+    --------
+    >>> table = PixelTable.from_store("ip.zarr", planes=["t50/up_blocks.2"])  # doctest: +SKIP
+    >>> table.X.shape, table.y.shape  # doctest: +SKIP
+    ((10249, 328), (10249,))
     """
 
     X: NDArray[np.float32]
@@ -64,8 +59,8 @@ class PixelTable:
     layout: Layout
     labels: Labels
     scene_names: tuple[str, ...]
-    tops: tuple[int, ...] = (0,)
-    maps: Mapping[str, Labels] = field(default_factory=dict)
+    scene_row_offsets: tuple[int, ...] = (0,)
+    label_maps: Mapping[str, Labels] = field(default_factory=dict)
 
     @classmethod
     def from_store(
@@ -83,31 +78,56 @@ class PixelTable:
     ) -> PixelTable:
         """Read the labelled pixels of stores.
 
-        Stores of one scene stand side by side, see `hsifeat.features.stack.Stack`. Scenes stand under each other: classes of one
-        name are one class, numbered as in the first scene. Each scene's stores are given in the same order.
+        Stores of the same scene contribute columns side by side, see `hsifeat.features.stack.Stack`. Stores of different
+        scenes contribute rows: their classes are matched by name and numbered as in the first scene. Give the stores of
+        each scene in the same order.
 
         Parameters
         ----------
         store : str, Path, Features or a sequence of them, optional
-            Each as `open_features` takes it; left out, the store completed last.
+            Stores as `hsifeat.open_features` takes them. [default: the store completed last]
         labels : str or Labels, optional
-            Name of a label map in the store, or a label map of a single scene; by default as `pick_labels` takes it.
-        planes, spectra, window, spectral_patch, means, patch, position
-            As `make_layout` takes them.
+            Name of a label map in the stores, or a label map of a single scene. [default: see `select_labels`]
+        planes : sequence, optional
+            Planes to include, see `Features.select`; an empty sequence includes none. [default: all]
+        spectra : bool
+            Include the spectrum of each pixel.
+        window : int, optional
+            Include the mean spectrum over a window of this side in pixels.
+        spectral_patch : int, optional
+            Include the spectra of a neighbourhood of this odd side in pixels.
+        means : int, optional
+            Include each plane's mean over a window of this side in pixels.
+        patch : int, optional
+            Include each plane's neighbourhood of this odd side in pixels.
+        position : bool
+            Include row and column of each pixel.
+
+        Returns
+        -------
+        PixelTable
 
         Raises
         ------
         StoreError
-            No such store, plane or labels, labels of another shape, labelled pixels that the store does not list, scenes
-            that do not go together, or a table larger than the machine's memory.
+            If a store, plane or label map does not exist, labels do not fit the scene, labelled pixels are not in the
+            store, scenes do not go together, or the table does not fit in memory.
+
+        Examples
+        --------
+        >>> table = PixelTable.from_store("ip.zarr", window=5, planes=[])  # doctest: +SKIP
+        >>> [str(group) for group in table.layout]  # doctest: +SKIP
+        ['spectra', 'spectra mean 5x5']
         """
-        found = _by_scene(store)
-        check_alike(found, planes=any(features.select(planes) for features in found), spectra=spectra or bool(window))
-        if len(found) > 1 and isinstance(labels, Labels):
-            raise StoreError(f"{len(found)} scenes can't have one label map: name a map that each store has")
+        stores = _open_by_scene(store)
+        uses_planes = any(features.select(planes) for features in stores)
+        check_same_columns(stores, planes=uses_planes, spectra=spectra or bool(window))
+        if len(stores) > 1 and isinstance(labels, Labels):
+            raise StoreError(
+                f"{len(stores)} scenes can't share one label map: give the name of a map that each store has"
+            )
         tables: list[PixelTable] = []
-        for features in found:
-            chosen = features.usable(labels if isinstance(labels, Labels) else pick_labels(features, labels))
+        for features in stores:
             layout = make_layout(
                 features,
                 spectra=spectra,
@@ -120,32 +140,67 @@ class PixelTable:
             )
             if tables and layout != tables[0].layout:
                 raise StoreError(
-                    f"{features.name} has other columns than {found[0].name}: "
-                    f"{_first_difference(layout, tables[0].layout)}; name planes that each has"
+                    f"{features.name} has other columns than {stores[0].name}: "
+                    f"{_first_difference(layout, tables[0].layout)}; name planes that each store has"
                 )
-            rows, cols = np.nonzero(chosen.classes)
-            if not len(rows):
-                raise StoreError(f"the labels {chosen.name!r} have no labelled pixel")
-            tables.append(
-                cls(
-                    X=read_columns(features, layout, rows, cols, keep=True),
-                    y=chosen.classes[rows, cols],
-                    rows=rows,
-                    cols=cols,
-                    scene=np.zeros(len(rows), np.intp),
-                    layout=layout,
-                    labels=chosen,
-                    scene_names=(features.scene.name,),
-                    maps=features.scene.labels,
-                )
-            )
-        return tables[0] if len(tables) == 1 else under_each_other(tables)
+            label_map = labels if isinstance(labels, Labels) else select_labels(features, labels)
+            tables.append(cls._from_scene(features, features.usable(label_map), layout))
+        return cls.concatenate(tables)
+
+    @classmethod
+    def concatenate(cls, tables: Sequence[PixelTable]) -> PixelTable:
+        """Join tables of different scenes with the same layout into one, with classes matched by name.
+
+        Raises
+        ------
+        StoreError
+            If a scene shares no class name with the others.
+        """
+        if len(tables) == 1:
+            return tables[0]
+        maps = [table.labels for table in tables]
+        offsets, numbers = scene_row_offsets(maps), common_class_numbers(maps)
+        labels = merge_label_maps(maps, offsets, numbers)
+        names = sorted(set.intersection(*(set(table.label_maps) for table in tables)))
+        return cls(
+            X=np.concatenate([table.X for table in tables]),
+            y=np.concatenate(
+                [labels.classes[table.rows + row, table.cols] for table, row in zip(tables, offsets, strict=True)]
+            ),
+            rows=np.concatenate([table.rows for table in tables]),
+            cols=np.concatenate([table.cols for table in tables]),
+            scene=np.repeat(np.arange(len(tables)), [len(table) for table in tables]),
+            layout=tables[0].layout,
+            labels=labels,
+            scene_names=tuple(name for table in tables for name in table.scene_names),
+            scene_row_offsets=tuple(offsets),
+            label_maps={
+                name: merge_label_maps([table.label_maps[name] for table in tables], offsets, numbers) for name in names
+            },
+        )
+
+    @classmethod
+    def _from_scene(cls, features: Features, labels: Labels, layout: Layout) -> PixelTable:
+        rows, cols = np.nonzero(labels.classes)
+        if not len(rows):
+            raise StoreError(f"the labels {labels.name!r} have no labelled pixel: choose another label map")
+        return cls(
+            X=read_columns(features, layout, rows, cols, keep=True),
+            y=labels.classes[rows, cols],
+            rows=rows,
+            cols=cols,
+            scene=np.zeros(len(rows), np.intp),
+            layout=layout,
+            labels=labels,
+            scene_names=(features.scene.name,),
+            label_maps=features.scene.labels,
+        )
 
     def __len__(self) -> int:
         return len(self.y)
 
     def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.integer] | slice) -> PixelTable:
-        """Take rows by mask, indices or slice."""
+        """Select rows by mask, indices or slice."""
         return replace(
             self,
             X=self.X[rows],
@@ -155,53 +210,75 @@ class PixelTable:
             scene=self.scene[rows],
         )
 
-    def take(self, keep: Callable[[ColumnGroup], bool]) -> PixelTable:
-        """Take the column groups that `keep` says yes to; a copy with a layout of its own."""
+    def select_groups(self, keep: Callable[[ColumnGroup], bool]) -> PixelTable:
+        """Return a copy with the column groups for which `keep` returns True, and a layout of its own."""
         columns = self.layout.columns(*filter(keep, self.layout))
-        return replace(self, X=np.ascontiguousarray(self.X[:, columns]), layout=self.layout.take(keep))
+        return replace(self, X=np.ascontiguousarray(self.X[:, columns]), layout=self.layout.select_groups(keep))
 
     @property
-    def at(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Row and column of each pixel on the grid of `labels`: (n,) integer arrays."""
-        return self.rows + np.array(self.tops, np.intp)[self.scene], self.cols
+    def coordinates(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Row and column of each pixel on the grid of `labels`: two (n,) intp arrays."""
+        return self.rows + np.array(self.scene_row_offsets, np.intp)[self.scene], self.cols
 
     @property
     def pixels(self) -> NDArray[np.intp]:
-        """Number of each row's pixel, counted along the rows of `labels`: (n,) integer array."""
-        rows, cols = self.at
+        """Flat index of each pixel on the grid of `labels`: (n,) intp array."""
+        rows, cols = self.coordinates
         return np.asarray(rows * self.labels.classes.shape[1] + cols, np.intp)
 
-    def cv(self, split: str, n_splits: int = 5, *, seed: int = 0) -> BoundSplit:
-        """Return a scikit-learn splitter over this table's rows, or over some of them where it is nested.
+    def cv(self, split: str, n_splits: int = 5, *, seed: int = 0) -> SplitCV:
+        """Return a scikit-learn cross-validation splitter over this table's rows.
+
+        It also works on a subset of the rows, as a nested cross-validation needs.
 
         Parameters
         ----------
         split : str
-            Such as ``blocks:12+4:0.1``; see `classifiers.splits.parse_split`.
+            A split such as ``blocks:12+4:0.1``; see `parse_split`.
         n_splits : int
-            How many draws.
+            Number of draws.
         seed : int
-            Seed of the first; the following ones count up.
+            Seed of the first draw; the next ones count up.
+
+        Examples
+        --------
+        >>> from sklearn.model_selection import cross_val_score
+        >>> table = PixelTable.from_store("ip.zarr")  # doctest: +SKIP
+        >>> head = make_head("svm", table.layout)  # doctest: +SKIP
+        >>> cross_val_score(head, table.X, table.y, cv=table.cv("blocks:12+4:0.1"))  # doctest: +SKIP
         """
-        from classifiers.splits import BoundSplit, parse_split
-
-        rule = parse_split(split, self.maps)
-        return BoundSplit(rule, self.labels, *self.at, self.X, n_splits, seed)
+        return SplitCV(parse_split(split, self.label_maps), self.labels, *self.coordinates, self.X, n_splits, seed)
 
 
-def _by_scene(store: StoreLike | Sequence[StoreLike] | None) -> list[Features]:
-    """Open stores, those of one scene side by side, in the order in which scenes come first."""
-    given = [store] if store is None or isinstance(store, StoreLike) else list(store)
+def select_labels(features: Features, name: str | None = None) -> Labels:
+    """Return a label map of a store.
+
+    Parameters
+    ----------
+    features : Features
+        The store.
+    name : str, optional
+        Name of the map. [default: the only one; or ``train`` and ``test`` merged, if a scene has just these two]
+    """
+    official = merge_official_maps(features.scene.labels) if name is None else None
+    return features.labels(name) if official is None else official
+
+
+def _open_by_scene(store: StoreLike | Sequence[StoreLike] | None) -> list[Features]:
+    """Open stores and join those of one scene; scenes are in the order of their first store."""
+    stores = [store] if store is None or isinstance(store, StoreLike) else list(store)
     scenes: dict[str, list[Features]] = {}
-    for one in given or [None]:
+    for one in stores or [None]:
         features = one if isinstance(one, Features) else open_features(one)
         scenes.setdefault(str(features.recipe["scene"]), []).append(features)
-    return [open_together(stores) for stores in scenes.values()]
+    return [open_together(group) for group in scenes.values()]
 
 
 def _first_difference(layout: Layout, other: Layout) -> str:
-    """Tell the first group that two layouts do not share."""
-    for mine, theirs in zip_longest(layout, other):
-        if mine != theirs:
-            return " where the other has ".join("nothing" if g is None else f"{g} ({g.width})" for g in (mine, theirs))
+    """Describe the first column group that differs between two layouts."""
+    for group, expected in zip_longest(layout, other):
+        if group != expected:
+            return " where the other has ".join(
+                "nothing" if g is None else f"{g} ({g.width})" for g in (group, expected)
+            )
     return "nothing"

@@ -1,45 +1,44 @@
-"""A small search for a head's parameters by folds of whole fields: it sees training pixels only."""
+"""Parameter search for a head by cross-validation over whole regions, using training pixels only."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.model_selection import GridSearchCV, ParameterGrid, PredefinedSplit
 
-from classifiers.splits.region_folds import fold_fields
+from classifiers.heads.base import Head
+from classifiers.metrics import mean_and_sd
+from classifiers.splits.region_folds import fold_regions
+from classifiers.table import PixelTable
 from hsifeat.errors import HeadError
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
 
-if TYPE_CHECKING:
-    from classifiers.heads.base import Head
-    from classifiers.table import PixelTable
-
-FOLDS = 5
-# Of fewer folds nobody can tell how much differences between candidates vary.
-LEAST_FOLDS = 3
+MAX_FOLDS = 5
+# With fewer folds the spread of differences between candidates can't be estimated.
+MIN_FOLDS = 3
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """Parameters that were tried.
+class TuningCandidate:
+    """One combination of parameters with its cross-validated accuracy.
 
     Attributes
     ----------
     params : dict
-        What was set.
+        Parameters by name.
     accuracy, deviation : float
-        Mean and standard deviation over the folds of the overall accuracy.
+        Mean and standard deviation of the overall accuracy over folds.
     gain, gain_deviation : float
-        The same of what it gains over the defaults, fold by fold; 0 in models of before that was kept.
+        Mean and standard deviation over folds of the gain in overall accuracy over the defaults.
     """
 
     params: dict[str, Any]
     accuracy: float
     deviation: float
-    gain: float = 0.0
-    gain_deviation: float = 0.0
+    gain: float
+    gain_deviation: float
 
     def __str__(self) -> str:
         return ", ".join(f"{name}={value}" for name, value in self.params.items())
@@ -47,121 +46,134 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Tuning:
-    """What a search found.
+    """Outcome of a parameter search.
 
     Attributes
     ----------
     folds : str
-        How training pixels were divided, in words.
-    candidates : tuple of Candidate
-        All that were tried, the defaults first; none where the training pixels can't be divided.
-    chosen : Candidate or None
-        What was taken; None where nothing was tried, and the defaults stay.
+        How the training pixels were divided, in words.
+    candidates : tuple of TuningCandidate
+        All combinations that were tried, the defaults first; empty if the training pixels can't be divided.
+    choice : TuningCandidate or None
+        The selected combination; None if nothing was tried and the defaults stay.
     """
 
     folds: str
-    candidates: tuple[Candidate, ...] = ()
-    chosen: Candidate | None = None
+    candidates: tuple[TuningCandidate, ...] = ()
+    choice: TuningCandidate | None = None
 
-    def lines(self) -> list[str]:
-        """Say it in a few lines of text."""
-        if self.chosen is None:
+    def describe(self) -> list[str]:
+        """Return a few lines of text: the choice, then each candidate."""
+        if self.choice is None:
             return [f"not tuned, the defaults stay: {self.folds}"]
-        stay = "the defaults stay, as nothing gains more than one standard deviation: "
+        reason = "the defaults stay, as nothing gains more than one standard deviation: "
         return [
-            f"tuned by {self.folds}: {stay if self.chosen == self.candidates[0] else ''}{self.chosen}",
+            f"tuned by {self.folds}: {reason if self.choice == self.candidates[0] else ''}{self.choice}",
             *(
                 f"  OA {c.accuracy:.1%} ± {c.deviation:.1%}, gain {100 * c.gain:+.1f} ± {100 * c.gain_deviation:.1f}  {c}"
                 for c in self.candidates
             ),
-            "  (folds lie among the training pixels: they give an order, not an accuracy)",
+            "  (folds lie within the training pixels: compare these numbers with each other, not with test scores)",
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
+        """Return the outcome as plain JSON values."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, facts: dict[str, Any]) -> Tuning:
-        """Read what `to_json` wrote, or earlier releases, which took the most accurate candidate."""
-        candidates = tuple(Candidate(**c) for c in facts["candidates"])
-        if "draws" in facts:
-            return cls(f"{facts['draws']} draws of {facts['split']}", candidates, max(candidates, key=_accuracy))
-        return cls(str(facts["folds"]), candidates, None if facts["chosen"] is None else Candidate(**facts["chosen"]))
+    def from_json(cls, values: dict[str, Any]) -> Tuning:
+        """Build an outcome from what `to_json` returned."""
+        choice = values["choice"]
+        return cls(
+            str(values["folds"]),
+            tuple(TuningCandidate(**candidate) for candidate in values["candidates"]),
+            None if choice is None else TuningCandidate(**choice),
+        )
 
 
-def choose(candidates: tuple[Candidate, ...]) -> Candidate:
+def select_candidate(candidates: tuple[TuningCandidate, ...]) -> TuningCandidate:
     """Return the most accurate candidate if it gains more than one standard deviation, else the first, the defaults.
 
-    Among a dozen candidates some lead by chance; on other fields the defaults are then as good, or better.
+    Among a dozen candidates some lead by chance; on other regions the defaults are then as good, or better.
     """
-    best = max(candidates, key=_accuracy)
+    best = max(candidates, key=lambda candidate: candidate.accuracy)
     return best if best.gain > best.gain_deviation else candidates[0]
 
 
-def tune(head: Head, train: PixelTable, given: dict[str, Any], *, seed: int = 0, listen: Listener = silent) -> Tuning:
-    """Try all combinations of a head's `search_space` on folds of its training pixels; see `fold_fields` and `choose`.
+def tune_head(
+    head: Head, train: PixelTable, fixed: dict[str, Any], *, seed: int = 0, listen: Listener = silent
+) -> Tuning:
+    r"""Try all combinations of a head's `search_space` by cross-validation over whole regions of the training pixels.
 
-    Where fewer than two classes, or three folds, can be held out in whole fields, nothing is tried: candidates that are
-    judged by the neighbours of what they learned from would be chosen for how well they remember.
+    Regions are dealt to folds by `fold_regions`, and the choice is made by `select_candidate`. Nothing is tried if fewer
+    than two classes, or fewer than three folds, can be held out in whole regions: candidates judged on neighbours of their
+    training pixels would be selected for memorising them.
 
     Parameters
     ----------
     head : Head
-        Not fitted; it bears the parameters that stay.
+        Unfitted, with the parameters that are not searched.
     train : PixelTable
         The training pixels, and nothing else.
-    given : dict
-        Parameters that a person has set: they are not searched.
+    fixed : dict
+        Parameters set by the user, which are not searched.
     seed : int
-        Of the folds.
+        Seed of the folds.
     listen : callable
-        Gets the events of the run.
+        Receives the events of the search.
 
     Raises
     ------
     HeadError
-        There is nothing to search.
+        If there is nothing to search.
+
+    Examples
+    --------
+    >>> from classifiers import PixelTable, make_head
+    >>> table = PixelTable.from_store("ip.zarr")  # doctest: +SKIP
+    >>> tuning = tune_head(make_head("svm", table.layout), table, {})  # doctest: +SKIP
+    >>> print(*tuning.describe(), sep="\n")  # doctest: +SKIP
     """
-    # What weighs or reduces planes makes no difference to a table without any.
+    # Parameters that weight or reduce planes have no effect on a table without planes.
     space = {
         name: values
         for name, values in head.search_space.items()
-        if name not in given and (train.layout.learned or not name.startswith("plane_"))
+        if name not in fixed and (train.layout.learned or not name.startswith("plane_"))
     }
     if not space:
         searched = ", ".join(head.search_space) or "nothing"
         raise HeadError(f"{type(head).__name__} has nothing left to tune: it searches {searched}; leave tuning out")
-    fold = fold_fields(train.y, *train.at, FOLDS, seed=seed)
+    fold = fold_regions(train.y, *train.coordinates, MAX_FOLDS, seed=seed)
     folds, classes = len(np.unique(fold[fold >= 0])), len(np.unique(train.y[fold >= 0]))
-    held = f"{classes} of {len(np.unique(train.y))} classes have several fields among the training pixels"
-    if folds < LEAST_FOLDS or classes < 2:
-        told = Tuning(f"{held}, and {folds} folds can be held out")
-        listen(Note(told.lines()[0]))
-        return told
-    candidates = len(ParameterGrid(space))
-    total, done = candidates * folds, 0
+    divisible = f"{classes} of {len(np.unique(train.y))} classes have several regions among the training pixels"
+    if folds < MIN_FOLDS or classes < 2:
+        untuned = Tuning(f"{divisible}, and {folds} folds can be held out")
+        listen(Note(untuned.describe()[0]))
+        return untuned
+    scores, params = _search(head, space, train, fold, listen)
+    gains = scores - scores[0]
+    candidates = tuple(
+        TuningCandidate(combination, *mean_and_sd(own), *mean_and_sd(gain))
+        for combination, own, gain in zip(params, scores, gains, strict=True)
+    )
+    return Tuning(f"{folds} folds of whole regions ({divisible})", candidates, select_candidate(candidates))
+
+
+def _search(head: Head, space: dict[str, list[Any]], train: PixelTable, fold: Any, listen: Listener) -> Any:
+    """Return the accuracy (candidates, folds) of every combination, and the combinations."""
+    folds, candidates = len(np.unique(fold[fold >= 0])), len(ParameterGrid(space))
+    fits = 0
 
     def accuracy(fitted: Head, X: Any, y: Any) -> float:
-        nonlocal done
-        done += 1
-        listen(Advanced("tune", done))
+        nonlocal fits
+        fits += 1
+        listen(Advanced("tune", fits))
         return float(np.mean(fitted.predict(X) == y))
 
     listen(Note(f"tuning: {candidates} candidates, each fitted {folds} times"))
-    listen(Started("tune", total, "fits"))
+    listen(Started("tune", candidates * folds, "fits"))
     search = GridSearchCV(head, space, scoring=accuracy, cv=PredefinedSplit(fold), refit=False, error_score="raise")
     search.fit(train.X, train.y)
     listen(Finished("tune"))
-    found = search.cv_results_
-    scores = np.stack([found[f"split{k}_test_score"] for k in range(folds)], axis=1)  # (candidates, folds)
-    gains = scores - scores[0]
-    tried = tuple(
-        Candidate(params, *map(float, (own.mean(), own.std(ddof=1), gain.mean(), gain.std(ddof=1))))
-        for params, own, gain in zip(found["params"], scores, gains, strict=True)
-    )
-    return Tuning(f"{folds} folds of whole fields ({held})", tried, choose(tried))
-
-
-def _accuracy(candidate: Candidate) -> float:
-    return candidate.accuracy
+    results = search.cv_results_
+    return np.stack([results[f"split{k}_test_score"] for k in range(folds)], axis=1), results["params"]

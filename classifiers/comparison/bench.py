@@ -16,7 +16,7 @@ from classifiers.comparison.sampling import Draws, few
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.tasks import Task, run_task
 from classifiers.heads.registry import make_head
-from classifiers.splits import Context, contexts_of
+from classifiers.splits import Footprint, layout_footprints
 from hsifeat.features.features import Features
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
 from hsifeat.runtime.executors import Executor
@@ -83,12 +83,12 @@ class Bench:
                 points.append(Curve(entry, mine[0].run.split, per_class, oa, len(mine), pixels))
         return points
 
-    def contexts(self, entries: Sequence[Entry]) -> dict[str, frozenset[Context]]:
+    def contexts(self, entries: Sequence[Entry]) -> dict[str, frozenset[Footprint]]:
         """Return which pixels the features of each `Entry.columns` see."""
         found = {}
         for entry in entries:
             store = self.store_of(entry)
-            found[entry.columns] = contexts_of(self.stores[store], self.tables[store].take(entry.features).layout)
+            found[entry.columns] = layout_footprints(self.stores[store], self.tables[store].take(entry.features).layout)
         return found
 
     def maps(self, results: Sequence[RunResult], *, confidence: bool = False) -> dict[tuple[Entry, str], NDArray[Any]]:

@@ -23,9 +23,9 @@ from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.stats.significance import judge
 from classifiers.comparison.sweep import check_sweeper, sweep_planes
 from classifiers.comparison.workdir import workplace
-from classifiers.feature_sets import COMPARED, columns_of, has_planes
-from classifiers.splits import draw_sides, parse_split
-from classifiers.table import PixelTable, pick_labels
+from classifiers.feature_sets import DEFAULT_INPUTS, layout_options, uses_planes
+from classifiers.splits import make_split_map, parse_split
+from classifiers.table import PixelTable, select_labels
 from hsifeat.errors import HeadError, StoreError
 from hsifeat.features.features import Features, PlaneLike, open_features
 from hsifeat.runtime.events import Listener, Note, silent
@@ -41,7 +41,7 @@ def compare(
     heads: Sequence[str] = HEADS,
     splits: Sequence[str] = SPLITS,
     seeds: int = 5,
-    inputs: Sequence[str] = COMPARED,
+    inputs: Sequence[str] = DEFAULT_INPUTS,
     labels: str | None = None,
     planes: Sequence[PlaneLike] | None = None,
     curve: Sequence[int] = (),
@@ -113,10 +113,10 @@ def compare(
     entries = make_entries(opened, heads, inputs)
     if sweep is not None:
         check_sweeper(sweep)
-    with_planes = any(has_planes(e.features) for e in entries)
+    with_planes = any(uses_planes(e.features) for e in entries)
     if with_planes and not all(features.select(planes) for features in opened.values()):
         raise StoreError("no plane to learn from: name some with --planes, or leave the inputs with planes out")
-    truth = first.usable(pick_labels(first, labels))
+    truth = first.usable(select_labels(first, labels))
     if past is not None:
         past.check(first, truth)
     # A sweep compares planes with spectra.
@@ -126,7 +126,7 @@ def compare(
             features,
             labels=truth,
             planes=planes if with_planes else [],
-            **columns_of(inputs_read, features),
+            **layout_options(inputs_read, features),
         )
         for name, features in opened.items()
     }
@@ -178,7 +178,7 @@ def compare(
         pictures=Pictures(
             truth=truth.classes,
             false_colour=false_colour(scene.cube, scene.wavelengths_nm, first.valid),
-            splits={text: draw_sides(draw, truth) for (text, seed), draw in draws.items() if seed == 0},
+            splits={text: make_split_map(draw, truth) for (text, seed), draw in draws.items() if seed == 0},
             maps=maps,
             confidence=confidence,
         ),

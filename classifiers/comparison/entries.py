@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from classifiers.comparison.results.run import Entry
-from classifiers.feature_sets import INPUTS, SUITED, has_planes, suited_input
+from classifiers.feature_sets import INPUTS, SUITED, suited_input, uses_planes
 from classifiers.heads.registry import head_class, head_names
 from hsifeat.errors import HeadError, nearest
 from hsifeat.features.features import Features
@@ -42,7 +42,7 @@ def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: S
             if name == SUITED:
                 entries += [Entry(store, suited_input(head, features), head) for store, features in stores.items()]
             else:
-                entries += [Entry(store, name, head) for store in (stores if has_planes(name) else [""])]
+                entries += [Entry(store, name, head) for store in (stores if uses_planes(name) else [""])]
     return list(dict.fromkeys(entries))
 
 

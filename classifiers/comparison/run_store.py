@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 
 from classifiers.comparison.results.run import RunResult
 from classifiers.heads.base import ProbabilisticHead
-from classifiers.heads.registry import distribution, head_class
+from classifiers.heads.registry import head_class, head_distribution
 from classifiers.layout import Layout
-from classifiers.splits import Draw
+from classifiers.splits import SplitDraw
 from hsifeat.errors import StoreError
 from hsifeat.files import disk_errors, whole, write_whole
 from hsifeat.scenes import Labels
@@ -45,7 +45,7 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in _PACKAGES}
 
 
-def draw_key(draw: Draw, labels: Labels) -> str:
+def draw_key(draw: SplitDraw, labels: Labels) -> str:
     """Return the sha256, to 32 digits, of a draw's pixels and their true classes."""
     digest = hashlib.sha256(str(draw.shape).encode())
     digest.update(draw.train_bits.data)
@@ -72,7 +72,7 @@ def run_key(store: str, layout: Layout, head: dict[str, Any], draw: str, seed: i
         Seed of the head.
     """
     facts = {"store": store, "layout": layout.to_json(), "head": head, "draw": draw, "seed": seed}
-    text = json.dumps({**facts, "versions": versions() | distribution(head["name"])}, sort_keys=True, default=str)
+    text = json.dumps({**facts, "versions": versions() | head_distribution(head["name"])}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -103,7 +103,7 @@ class RunStore:
             np.save(file, predicted.astype(kind), allow_pickle=False)
         write_whole(self._run(key), json.dumps(result.to_json(), indent=1))
 
-    def add_draw(self, key: str, draw: Draw, labels: Labels) -> None:
+    def add_draw(self, key: str, draw: SplitDraw, labels: Labels) -> None:
         """Keep the pixels of a draw."""
         if self.draw(key).exists():
             return

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from classifiers.comparison.results.model import DrawnSplit
-from classifiers.splits import GRAMMAR, Context, Draw, Split, leakage, parse_split, thin
+from classifiers.splits import GRAMMAR, Footprint, Split, SplitDraw, limit_training_pixels, measure_leakage, parse_split
 from hsifeat.errors import SplitError
 from hsifeat.runtime.events import Listener, Note
 from hsifeat.scenes import Labels
 
 SPLITS = ("random:0.1", "blocks:12+4:0.1")
 
-Draws = dict[tuple[str, int], Draw]
+Draws = dict[tuple[str, int], SplitDraw]
 
 
 def side_by_side(rules: list[Split], listen: Listener) -> list[Split]:
@@ -27,7 +27,7 @@ def side_by_side(rules: list[Split], listen: Listener) -> list[Split]:
     """
     if not rules:
         raise SplitError(f"no split to compare under; allowed: {GRAMMAR}")
-    kinds = {rule.kind for rule in rules} - {"given"}
+    kinds = {rule.kind for rule in rules} - {"fixed"}
     for text, kind in zip(SPLITS, ("random", "disjoint"), strict=True):
         if kinds and kind not in kinds:
             listen(Note(f"{text} is added: a random and a disjoint split are shown side by side"))
@@ -46,7 +46,7 @@ def draw_all(rules: Sequence[Split], labels: Labels, seeds: int, listen: Listene
     for seed in range(seeds):
         drawn = {rule.text: rule.draw(labels, seed) for rule in rules}
         fewest = min(int(draw.train.sum()) for draw in drawn.values())
-        thinned = {text: thin(draw, labels, fewest, seed) for text, draw in drawn.items()}
+        thinned = {text: limit_training_pixels(draw, labels, fewest, seed) for text, draw in drawn.items()}
         counts = {text: int(draw.train.sum()) for text, draw in thinned.items()}
         if len(set(counts.values())) > 1:
             said = ", ".join(f"{count} under {text}" for text, count in counts.items())
@@ -55,7 +55,7 @@ def draw_all(rules: Sequence[Split], labels: Labels, seeds: int, listen: Listene
     return draws
 
 
-def few(draw: Draw, labels: Labels, per_class: int, seed: int) -> Draw:
+def few(draw: SplitDraw, labels: Labels, per_class: int, seed: int) -> SplitDraw:
     """Keep at most so many training pixels of each class, drawn at random: with fewer, some of those of more."""
     random = np.random.default_rng([seed, 2])
     train = np.zeros(draw.shape, np.bool_)
@@ -66,13 +66,13 @@ def few(draw: Draw, labels: Labels, per_class: int, seed: int) -> Draw:
     return draw.with_train(train)
 
 
-def measure(draws: Draws, contexts: Mapping[str, frozenset[Context]]) -> list[DrawnSplit]:
+def measure(draws: Draws, contexts: Mapping[str, frozenset[Footprint]]) -> list[DrawnSplit]:
     """Measure what every split leaks to features with contexts, by what heads are given."""
     measured = []
     for text in dict.fromkeys(text for text, _ in draws):
         mine = [draw for (split, _), draw in draws.items() if split == text]
         # Several inputs see the same pixels.
-        found = {seen: [leakage(draw, seen) for draw in mine] for seen in set(contexts.values())}
+        found = {seen: [measure_leakage(draw, seen) for draw in mine] for seen in set(contexts.values())}
         distances = next(iter(found.values()))
         measured.append(
             DrawnSplit(

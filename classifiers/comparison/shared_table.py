@@ -11,9 +11,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.feature_sets import picks
+from classifiers.feature_sets import group_filter
 from classifiers.layout import ColumnGroup, Layout
-from classifiers.splits import Draw
+from classifiers.splits import SplitDraw
 from classifiers.table import PixelTable
 from hsifeat.types import PlaneId
 
@@ -48,7 +48,7 @@ class SharedTable:
 
     def take(self, features: str) -> SharedTable:
         """Take the column groups of an input of `classifiers.feature_sets.INPUTS`."""
-        return SharedTable(self.folder, tuple(filter(picks(features), self.groups)))
+        return SharedTable(self.folder, tuple(filter(group_filter(features), self.groups)))
 
     def only(self, planes: Collection[PlaneId], *, spectra: bool) -> SharedTable:
         """Take some planes, behind the spectra if they are wanted."""
@@ -74,7 +74,7 @@ class SharedTable:
         """Return how many bytes so many rows take in memory."""
         return rows * self.layout.width * np.dtype(np.float32).itemsize
 
-    def fit_bytes(self, draws: Iterable[Draw]) -> int:
+    def fit_bytes(self, draws: Iterable[SplitDraw]) -> int:
         """Return about how much memory a fit on the training pixels of any draw takes, or predicting a block."""
         return _COPIES * max(BLOCK_BYTES, *(self.size_bytes(int(draw.train.sum())) for draw in draws))
 

@@ -24,8 +24,8 @@ from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.tasks import Trial, run_trial
 from classifiers.comparison.workdir import workplace
 from classifiers.heads.registry import head_class, make_head
-from classifiers.splits import Draw, parse_split
-from classifiers.table import PixelTable, pick_labels
+from classifiers.splits import SplitDraw, parse_split
+from classifiers.table import PixelTable, select_labels
 from hsifeat.errors import HeadError, SplitError, StoreError
 from hsifeat.features.features import Features, PlaneLike, open_features
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
@@ -102,7 +102,7 @@ def sweep(
     rule = parse_split(split, features.scene.labels)
     if not features.select(planes):
         raise StoreError(f"{features.name} has no plane to sweep: name some with --planes")
-    table = PixelTable.from_store(features, labels=pick_labels(features, labels), planes=planes)
+    table = PixelTable.from_store(features, labels=select_labels(features, labels), planes=planes)
     draws = {seed: rule.draw(table.labels, seed) for seed in range(seeds)}
     with workplace(Path(out)) as (record, folder):
         shared = SharedTable.write(table, folder / "0")
@@ -123,7 +123,7 @@ def sweep_planes(
     features: Features,
     table: SharedTable,
     labels: Labels,
-    draws: Mapping[int, Draw],
+    draws: Mapping[int, SplitDraw],
     record: RunStore,
     head: str,
     split: str,
@@ -198,7 +198,7 @@ class _Sweeper:
     runner: Executor
     listen: Listener
 
-    def choose(self, draws: Mapping[int, Draw], best: int) -> dict[int, list[PlaneId]]:
+    def choose(self, draws: Mapping[int, SplitDraw], best: int) -> dict[int, list[PlaneId]]:
         """Choose planes for each seed by greedy forward selection over folds of its training pixels."""
         chosen: dict[int, list[PlaneId]] = {seed: [] for seed in draws}
         count = min(best, len(self.names))
@@ -216,7 +216,7 @@ class _Sweeper:
                 chosen[seed].append(max(left[seed], key=lambda plane: means[seed, plane]))
         return chosen
 
-    def keep(self, draw: Draw) -> str:
+    def keep(self, draw: SplitDraw) -> str:
         """Keep the pixels of a draw, and return its name."""
         key = draw_key(draw, self.labels)
         self.record.add_draw(key, draw, self.labels)
@@ -243,7 +243,7 @@ class _Sweeper:
             run_key(origin, table.layout, params, fit.draw, fit.seed), fit.draw, self.head, fit.seed, table, self.record
         )
 
-    def _folds(self, draw: Draw, seed: int) -> list[Draw]:
+    def _folds(self, draw: SplitDraw, seed: int) -> list[SplitDraw]:
         """Divide the training pixels, and nothing else, into blocks."""
         mine = replace(self.labels, classes=np.where(draw.train, self.labels.classes, 0))
         rule = parse_split(FOLDS)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.columns import read_columns, size_bytes
+from classifiers.columns import read_columns, table_bytes
 from classifiers.comparison.results.run import Run, RunResult
 from classifiers.comparison.run_store import RunStore
 from classifiers.comparison.shared_table import BLOCK_BYTES, SharedTable
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.registry import make_head
 from classifiers.layout import Layout
-from classifiers.metrics import score
+from classifiers.metrics import score_predictions
 from hsifeat.features.features import Features, open_features
 from hsifeat.files import whole
 from hsifeat.types import windows
@@ -75,7 +75,7 @@ def run_task(task: Task) -> RunResult:
             _map(head, layout, open_features(task.maps), task)
         result = RunResult(
             run=task.run,
-            scores=score(draw["truth"], predicted),
+            scores=score_predictions(draw["truth"], predicted),
             train_pixels=len(y),
             test_pixels=len(predicted),
             left_out=task.left_out,
@@ -148,7 +148,7 @@ def _map(head: Head, layout: Layout, features: Features, task: Task) -> None:
     """Map the scene by a head into files, block by block, so that memory does not grow with the scene."""
     rows, cols, _ = features.shape
     side = _BLOCK_PX
-    while side > 1 and size_bytes(side * side, layout) > BLOCK_BYTES:
+    while side > 1 and table_bytes(side * side, layout) > BLOCK_BYTES:
         side //= 2
     known = features.readable if layout.learned else features.valid
     sure = isinstance(head, ProbabilisticHead)

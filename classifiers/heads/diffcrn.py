@@ -13,7 +13,7 @@ from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, p
 from classifiers.heads.mixing import Mixing
 from classifiers.heads.parameters import ClassWeight, Count, NotNegative, Positive, Seed, Widths
 from classifiers.heads.torch.head import TorchHead, check_widths, dense_layers
-from classifiers.heads.torch.rows import Inputs
+from classifiers.heads.torch.rows import NetworkInputs
 from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 
@@ -100,12 +100,12 @@ class DiffCRNClassifier(Mixing, TorchHead):
         layout = layout_or_one_plane(self.layout, X.shape[1])
         self.columns_ = layout.columns(*_used(layout))
         self.reducer_ = LayerReducer(
-            layout.take(lambda group: group in _used(layout)),
+            layout.select_groups(lambda group: group in _used(layout)),
             components=self.components,
             spectral_components=self.spectral_components,
         ).fit(X[:, self.columns_])
 
-    def _inputs(self, X: NDArray[np.floating]) -> Inputs:
+    def _inputs(self, X: NDArray[np.floating]) -> NetworkInputs:
         return (self.reducer_.transform(X[:, self.columns_]),)
 
     def _network(self) -> torch.nn.Module:

@@ -13,8 +13,8 @@ from classifiers.heads.parameters import ClassWeight, NotNegative, Positive, See
 from classifiers.heads.torch.film_networks import ENCODERS, FUSIONS
 from classifiers.heads.torch.head import TorchHead
 from classifiers.heads.torch.losses import MixUp
-from classifiers.heads.torch.rows import Inputs
-from classifiers.heads.torch.training import Training
+from classifiers.heads.torch.rows import NetworkInputs
+from classifiers.heads.torch.training import TrainingOptions
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 
@@ -107,7 +107,7 @@ class FiLMClassifier(TorchHead):
         self.mixup_plane_share = mixup_plane_share
         self.focal_gamma = focal_gamma
 
-    def _training(self) -> Training:
+    def _training(self) -> TrainingOptions:
         mixup = None
         if self.mixup_spectra or self.mixup_planes:
             strengths = self.mixup_spectra, self.mixup_planes
@@ -124,7 +124,7 @@ class FiLMClassifier(TorchHead):
         channels = len(planes) if components is None else min(components, len(planes), len(X))
         self.planes_ = _standardiser(channels, components).fit(X[:, planes])
 
-    def _inputs(self, X: NDArray[np.floating]) -> Inputs:
+    def _inputs(self, X: NDArray[np.floating]) -> NetworkInputs:
         spectra, planes = self._columns(X.shape[1])
         return self.spectra_.transform(X[:, spectra]), self.planes_.transform(X[:, planes])
 

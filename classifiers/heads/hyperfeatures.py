@@ -13,7 +13,7 @@ from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, p
 from classifiers.heads.mixing import Mixing
 from classifiers.heads.parameters import ClassWeight, Count, NotNegative, Positive, Seed, Widths
 from classifiers.heads.torch.head import TorchHead, check_widths, dense_layers
-from classifiers.heads.torch.rows import Inputs
+from classifiers.heads.torch.rows import NetworkInputs
 from classifiers.layout import ColumnGroup, Layout
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class HyperfeaturesClassifier(Mixing, TorchHead):
             layout, components=self.components, spectral_components=self.spectral_components
         ).fit(X)
 
-    def _inputs(self, X: NDArray[np.floating]) -> Inputs:
+    def _inputs(self, X: NDArray[np.floating]) -> NetworkInputs:
         return (self.reducer_.transform(X),)
 
     def _network(self) -> torch.nn.Module:

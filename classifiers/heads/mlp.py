@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from classifiers.heads.group_reducer import reducer_of
 from classifiers.heads.parameters import ClassWeight, NotNegative, Positive, Seed, Widths
 from classifiers.heads.torch.head import TorchHead, dense_layers
-from classifiers.heads.torch.rows import Inputs
+from classifiers.heads.torch.rows import NetworkInputs
 from classifiers.layout import Layout
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class MLPClassifier(TorchHead):
     def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:  # noqa: ARG002 - labels are not looked at
         self.reducer_ = reducer_of(self).fit(X)
 
-    def _inputs(self, X: NDArray[np.floating]) -> Inputs:
+    def _inputs(self, X: NDArray[np.floating]) -> NetworkInputs:
         return (self.reducer_.transform(X),)
 
     def _network(self) -> torch.nn.Module:

@@ -12,7 +12,7 @@ from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, r
 from classifiers.heads.parameters import ClassWeight, NotNegative, Positive, Seed, Widths
 from classifiers.heads.purification import Purifier, timestep_columns
 from classifiers.heads.torch.head import TorchHead, dense_layers
-from classifiers.heads.torch.rows import Inputs
+from classifiers.heads.torch.rows import NetworkInputs
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 
@@ -104,7 +104,7 @@ class MTMSDClassifier(TorchHead):
         self.purifier_ = Purifier(layout, channels=self.channels, balance=self.balance).fit(X, codes)
         self.scaler_ = LayerReducer(self.purifier_.layout_, components=None).fit(self.purifier_.transform(X))
 
-    def _inputs(self, X: NDArray[np.floating]) -> Inputs:
+    def _inputs(self, X: NDArray[np.floating]) -> NetworkInputs:
         layout, rows = self.scaler_.layout_, self.scaler_.transform(self.purifier_.transform(X))
         local, surroundings = (rows[:, timestep_columns(layout, kind)] for kind in ("plane", "mean"))
         return local, surroundings, rows[:, layout.columns(*layout.spectral)]

@@ -15,10 +15,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from classifiers.heads.base import check_width
 from classifiers.heads.layer_reducer import layout_or_one_plane, source
-from classifiers.layout import ColumnGroup, Kind, Layout
+from classifiers.layout import ColumnGroup, ColumnKind, Layout
 from hsifeat.errors import HeadError
 
-PURIFIED: tuple[Kind, ...] = ("plane", "mean")
+PURIFIED: tuple[ColumnKind, ...] = ("plane", "mean")
 
 
 class Purifier(SelectorMixin, BaseEstimator):
@@ -123,7 +123,7 @@ def criterion(means: NDArray[np.floating], balance: float = 0.8) -> NDArray[np.f
     return total
 
 
-def timestep_columns(layout: Layout, kind: Kind) -> NDArray[np.intp]:
+def timestep_columns(layout: Layout, kind: ColumnKind) -> NDArray[np.intp]:
     """Return the columns ``(T, I)`` of the planes (or of their window means), layers in one order at every timestep.
 
     Raises

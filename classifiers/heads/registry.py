@@ -42,7 +42,7 @@ def head_class(name: str) -> type[Head]:
     return loaded
 
 
-def name_of(head: Head) -> str:
+def registered_name(head: Head) -> str:
     """Return the name under which the class of a head is registered.
 
     Raises
@@ -58,7 +58,7 @@ def name_of(head: Head) -> str:
     raise HeadError(f"{value} is not a registered head; add it to the entry points of group {GROUP!r}")
 
 
-def distribution(name: str) -> dict[str, str]:
+def head_distribution(name: str) -> dict[str, str]:
     """Return the name and version of the package that registers a head, as ``{name: version}``; nothing for our own heads."""
     found = _registered()[name].dist
     return {} if found is None or found.name == OURS else {found.name: found.version}

@@ -1,37 +1,38 @@
-"""Splits of labelled pixels into training and test: one grammar, its rules, what they leak, and their pictures.
+"""Splits of labelled pixels into training and test pixels: their grammar, their rules, and how much each one leaks.
 
-Features of neighbouring pixels share context, so under a random split most test pixels have been seen, nearly, in
-training. Only splits by whole blocks with a buffer keep the two apart; how far apart, `leakage` measures.
+Features of neighbouring pixels depend on the same surroundings, so under a random split most test pixels nearly coincide
+with training pixels. Only splits by whole blocks with a buffer separate the two; `measure_leakage` says how far.
 """
 
 from classifiers.splits.blocks import BlocksSplit
-from classifiers.splits.cv import BoundSplit
-from classifiers.splits.draw import Draw, Split, thin
-from classifiers.splits.grammar import GRAMMAR, kind_of, parse_split, separate
-from classifiers.splits.leakage import Context, Leakage, contexts_of, leakage
-from classifiers.splits.mask import MaskSplit, OfficialSplit, both_sides
+from classifiers.splits.cv import SplitCV
+from classifiers.splits.grammar import GRAMMAR, parse_split, parse_split_kind, separate_splits
+from classifiers.splits.leakage import Footprint, Leakage, layout_footprints, measure_leakage
+from classifiers.splits.mask import MaskSplit, OfficialSplit, merge_official_maps
 from classifiers.splits.random import PerClassSplit, RandomSplit
-from classifiers.splits.split_plot import draw_sides, write_split_picture
+from classifiers.splits.split_draw import Split, SplitDraw, SplitKind, limit_training_pixels
+from classifiers.splits.split_plot import make_split_map, write_split_plot
 
 __all__ = [
     "GRAMMAR",
     "BlocksSplit",
-    "BoundSplit",
-    "Context",
-    "Draw",
+    "Footprint",
     "Leakage",
     "MaskSplit",
     "OfficialSplit",
     "PerClassSplit",
     "RandomSplit",
     "Split",
-    "both_sides",
-    "contexts_of",
-    "draw_sides",
-    "kind_of",
-    "leakage",
+    "SplitCV",
+    "SplitDraw",
+    "SplitKind",
+    "layout_footprints",
+    "limit_training_pixels",
+    "make_split_map",
+    "measure_leakage",
+    "merge_official_maps",
     "parse_split",
-    "separate",
-    "thin",
-    "write_split_picture",
+    "parse_split_kind",
+    "separate_splits",
+    "write_split_plot",
 ]

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.splits.draw import Draw, Kind, divide, of_classes
+from classifiers.splits.split_draw import SplitDraw, SplitKind, divide, of_classes
 from hsifeat.scenes import Labels
 
 # Draws of blocks that are tried until every class keeps training pixels on its side of the buffer.
@@ -28,14 +28,14 @@ class BlocksSplit:
     block_px: int
     buffer_px: int
     fraction: float
-    kind: ClassVar[Kind] = "disjoint"
+    kind: ClassVar[SplitKind] = "disjoint"
 
     @property
     def text(self) -> str:
         """The split in the grammar."""
         return f"blocks:{self.block_px}+{self.buffer_px}:{np.format_float_positional(self.fraction, trim='-')}"
 
-    def draw(self, labels: Labels, seed: int) -> Draw:
+    def draw(self, labels: Labels, seed: int) -> SplitDraw:
         """Divide the labelled pixels.
 
         A class whose only training blocks lie wholly within the buffer of test pixels would be lost; so blocks are drawn
@@ -44,7 +44,7 @@ class BlocksSplit:
         random = np.random.default_rng(seed)
         blocks = _Blocks.of(labels, self.block_px, self.buffer_px)
         single = len(blocks.members) - len(blocks.on_both)
-        best: Draw | None = None
+        best: SplitDraw | None = None
         for _ in range(_TRIES):
             drawn = _Choice(blocks).draw(self.fraction, random)
             if best is None or len(drawn.left_out) < len(best.left_out):
@@ -121,7 +121,7 @@ class _Choice:
         # How many blocks of each class do not train: one must be left to test.
         self.left = {number: len(of) for number, of in blocks.on_both.items()}
 
-    def draw(self, fraction: float, random: np.random.Generator) -> Draw:
+    def draw(self, fraction: float, random: np.random.Generator) -> SplitDraw:
         """Choose blocks at random until a fraction of the labelled pixels lies in them."""
         members, pixels = self.blocks.members, self.blocks.pixels
         # Rare classes choose first, a block of which something is left; then any block, until enough pixels train.
@@ -164,7 +164,7 @@ class _Choice:
         train = labelled & (mine | self.trains[np.ix_(rows // side, cols // side)])
         return bool((self.blocks.clear(train, labelled & ~train) & mine & (near == number)).any())
 
-    def _divide(self) -> Draw:
+    def _divide(self) -> SplitDraw:
         labels, side = self.blocks.labels, self.blocks.block_px
         test = of_classes(labels, self.left)
         train = np.zeros_like(test)

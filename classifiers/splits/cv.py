@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from classifiers.splits.draw import Split
+from classifiers.splits.split_draw import Split
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 
@@ -18,7 +18,7 @@ _HINT = "give each row's pixel as well: groups=table.pixels, in cross_val_score 
 
 
 @dataclass(frozen=True, eq=False)
-class BoundSplit:
+class SplitCV:
     """A split bound to the rows of a table; draw k has the seed ``seed + k``.
 
     Nested in another cross-validation it is handed some of the table's rows. It then finds their pixels, and divides
@@ -52,7 +52,7 @@ class BoundSplit:
         if self.n_splits < 1:
             raise SplitError(f"a cross-validation takes at least one split; found {self.n_splits}")
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> BoundSplit:
+    def __deepcopy__(self, memo: dict[int, Any]) -> SplitCV:
         # scikit-learn copies a `cv` with every candidate of a search; nothing here ever changes.
         return self
 

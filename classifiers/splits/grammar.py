@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from classifiers.splits.blocks import BlocksSplit
-from classifiers.splits.draw import Kind, Split
 from classifiers.splits.mask import MaskSplit, OfficialSplit
 from classifiers.splits.random import PerClassSplit, RandomSplit
+from classifiers.splits.split_draw import Split, SplitKind
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 
@@ -51,16 +51,16 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
     raise SplitError(f"unknown split {text!r}; allowed: {GRAMMAR}")
 
 
-def kind_of(text: str) -> Kind:
+def parse_split_kind(text: str) -> SplitKind:
     """Tell how test pixels lie to training pixels under a split, from its text alone.
 
     >>> kind_of("per-class:20"), kind_of("blocks:12+4:0.1"), kind_of("official")
-    ('random', 'disjoint', 'given')
+    ('random', 'disjoint', 'fixed')
     """
     return OfficialSplit.kind if text == OfficialSplit.text else parse_split(text).kind
 
 
-def separate(text: str) -> list[str]:
+def separate_splits(text: str) -> list[str]:
     """Separate splits by commas; the comma within ``mask:TRAIN,TEST`` belongs to the mask.
 
     >>> separate("random:0.1,mask:a.npy,b.npy,official,per-class:5")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.layout import ColumnGroup, Layout
-from classifiers.splits.draw import Draw
+from classifiers.splits.split_draw import SplitDraw
 from hsifeat.features.features import Features
 from hsifeat.scenes.blocks import blocks
 from hsifeat.types import PlaneId
@@ -26,7 +26,7 @@ _DEPTH = 16
 
 
 @dataclass(frozen=True)
-class Tiles:
+class TileGrid:
     """The tiles of a plane, as its recipe says.
 
     Attributes
@@ -85,7 +85,7 @@ def _with_mirrored(
 
 
 @dataclass(frozen=True)
-class Context:
+class Footprint:
     """Which pixels of the scene decide the features of a pixel: a rectangle.
 
     Attributes
@@ -99,7 +99,7 @@ class Context:
     """
 
     window_px: int = 1
-    tiles: Tiles | None = None
+    tiles: TileGrid | None = None
     mirrored: bool = False
 
     def __str__(self) -> str:
@@ -149,26 +149,26 @@ class Leakage:
         )
 
 
-def contexts_of(features: Features, layout: Layout) -> frozenset[Context]:
+def layout_footprints(features: Features, layout: Layout) -> frozenset[Footprint]:
     """Return the contexts of the columns of a layout over a store; a pixel's features see all of them."""
     return frozenset(_context_of(features, group) for group in layout)
 
 
-def _context_of(features: Features, group: ColumnGroup) -> Context:
+def _context_of(features: Features, group: ColumnGroup) -> Footprint:
     window = group.size or 1
     if group.t is None or group.layer is None:
-        return Context(window)
+        return Footprint(window)
     (plane,) = features.select([PlaneId(group.t, group.layer)])
     store, _ = features.owner(plane)
     tiling = store.recipe["tiling"]
     mirrored = tiling["padding"] == "reflect"
     if store.window_px is not None:  # The mean and the value at the pixel saw the same window.
-        return Context(store.window_px, mirrored=mirrored)
+        return Footprint(store.window_px, mirrored=mirrored)
     frame = tiling["halo_px"]
     origin = tiling.get("origin")
-    return Context(
+    return Footprint(
         window,
-        Tiles(
+        TileGrid(
             tiling["tile_px"] - 2 * frame,
             frame,
             plane.stride,
@@ -179,7 +179,7 @@ def _context_of(features: Features, group: ColumnGroup) -> Context:
     )
 
 
-def leakage(draw: Draw, contexts: Iterable[Context]) -> Leakage:
+def measure_leakage(draw: SplitDraw, contexts: Iterable[Footprint]) -> Leakage:
     """Measure what a draw leaks to features with the given contexts."""
     from scipy.spatial import cKDTree
 

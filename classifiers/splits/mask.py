@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.splits.draw import Draw, Kind, divide
+from classifiers.splits.split_draw import SplitDraw, SplitKind, divide
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels, Scene, open_labels
 
@@ -26,14 +26,14 @@ class MaskSplit:
 
     train_file: str
     test_file: str | None
-    kind: ClassVar[Kind] = "given"
+    kind: ClassVar[SplitKind] = "fixed"
 
     @property
     def text(self) -> str:
         """The split in the grammar."""
         return f"mask:{self.train_file}" + (f",{self.test_file}" if self.test_file else "")
 
-    def draw(self, labels: Labels, seed: int) -> Draw:  # noqa: ARG002  # a mask is what it is
+    def draw(self, labels: Labels, seed: int) -> SplitDraw:  # noqa: ARG002  # a mask is what it is
         """Divide the labelled pixels."""
         files = [file for file in (self.train_file, self.test_file) if file is not None]
         maps = [(file, _open(file, labels)) for file in files]
@@ -50,7 +50,7 @@ class OfficialSplit:
 
     train: Labels
     test: Labels
-    kind: ClassVar[Kind] = "given"
+    kind: ClassVar[SplitKind] = "fixed"
     text: ClassVar[str] = "official"
 
     @classmethod
@@ -64,12 +64,12 @@ class OfficialSplit:
             )
         return cls(maps[TRAIN], maps[TEST])
 
-    def draw(self, labels: Labels, seed: int) -> Draw:  # noqa: ARG002  # maps are what they are
+    def draw(self, labels: Labels, seed: int) -> SplitDraw:  # noqa: ARG002  # maps are what they are
         """Divide the labelled pixels."""
         return _divide(self.text, labels, [(TRAIN, self.train), (TEST, self.test)])
 
 
-def both_sides(maps: Mapping[str, Labels]) -> Labels | None:
+def merge_official_maps(maps: Mapping[str, Labels]) -> Labels | None:
     """Return the official train and test maps as one label map; None unless they are all that a scene has.
 
     So are many public scenes published: without a map of all labelled pixels.
@@ -119,7 +119,7 @@ def _names(labels: Labels) -> dict[int, str]:
     return {number: name for number, name in labels.class_names.items() if name != f"class {number}"}
 
 
-def _divide(split: str, labels: Labels, maps: Sequence[tuple[str, Labels]]) -> Draw:
+def _divide(split: str, labels: Labels, maps: Sequence[tuple[str, Labels]]) -> SplitDraw:
     """Divide by one map, whose pixels train while all others test, or by two."""
     numbered = [(name, _numbered_like(labels, given)) for name, given in maps]
     notes = tuple(note for name, given in numbered for note in _check(name, given.classes, labels))

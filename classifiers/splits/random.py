@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from classifiers.splits.draw import Draw, Kind, divide
+from classifiers.splits.split_draw import SplitDraw, SplitKind, divide
 from hsifeat.scenes import Labels
 
 _LEAST_PIXELS = 3
@@ -19,14 +19,14 @@ class RandomSplit:
     """``random:F``: that fraction of each class, at least 3 pixels."""
 
     fraction: float
-    kind: ClassVar[Kind] = "random"
+    kind: ClassVar[SplitKind] = "random"
 
     @property
     def text(self) -> str:
         """The split in the grammar."""
         return f"random:{np.format_float_positional(self.fraction, trim='-')}"
 
-    def draw(self, labels: Labels, seed: int) -> Draw:
+    def draw(self, labels: Labels, seed: int) -> SplitDraw:
         """Divide the labelled pixels."""
         return _by_class(labels, seed, lambda count: max(_LEAST_PIXELS, round(self.fraction * count)))
 
@@ -36,19 +36,19 @@ class PerClassSplit:
     """``per-class:N``: that many pixels of each class."""
 
     pixels: int
-    kind: ClassVar[Kind] = "random"
+    kind: ClassVar[SplitKind] = "random"
 
     @property
     def text(self) -> str:
         """The split in the grammar."""
         return f"per-class:{self.pixels}"
 
-    def draw(self, labels: Labels, seed: int) -> Draw:
+    def draw(self, labels: Labels, seed: int) -> SplitDraw:
         """Divide the labelled pixels."""
         return _by_class(labels, seed, lambda _count: self.pixels)
 
 
-def _by_class(labels: Labels, seed: int, wanted: Callable[[int], int]) -> Draw:
+def _by_class(labels: Labels, seed: int, wanted: Callable[[int], int]) -> SplitDraw:
     random = np.random.default_rng(seed)
     train = np.zeros(labels.classes.shape, dtype=bool)
     for number, count in labels.counts.items():

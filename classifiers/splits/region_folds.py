@@ -1,52 +1,59 @@
-"""Folds of whole fields: connected pixels of one class stay on one side, so that none is judged by its neighbours."""
+"""Cross-validation folds of whole regions: connected pixels of one class stay together."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.scenes.labels.regions import label_regions
 
-def fold_fields(
+
+def fold_regions(
     classes: NDArray[np.integer], rows: NDArray[np.intp], cols: NDArray[np.intp], folds: int, *, seed: int = 0
 ) -> NDArray[np.intp]:
-    """Deal the fields of each class to folds in turn.
+    """Deal the regions of each class to folds in turn, so that no pixel is judged by its neighbours.
 
-    A field is what touches, corners included, of the pixels of one class. A class of a single field is never held out, as
-    nothing would be left to learn it from; so each class that a fold holds out is learned from other fields.
+    A class with a single region is never held out, as nothing would be left to train on; so each class that a fold holds
+    out also has training pixels in other regions.
 
     Parameters
     ----------
     classes : (n,) integer array
         Class of each pixel.
-    rows, cols : (n,) integer arrays
-        Where each pixel lies.
+    rows, cols : (n,) intp arrays
+        Position of each pixel.
     folds : int
-        How many folds; as many are used as there are fields to deal.
+        Number of folds; fewer are used if there are fewer regions.
     seed : int
-        Of the order in which fields are dealt.
+        Seed of the order in which regions are dealt.
 
     Returns
     -------
-    (n,) int array
-        The fold that holds each pixel out, from 0; -1 for none, as scikit-learn's `PredefinedSplit` takes it.
+    (n,) intp array
+        The fold, from 0, that holds each pixel out; -1 if none does, as scikit-learn's `PredefinedSplit` expects.
+
+    See Also
+    --------
+    hsifeat.scenes.labels.regions.label_regions : What counts as a region.
 
     Examples
     --------
-    >>> row = np.array([1, 1, 3, 1, 1, 2, 2])
-    >>> fold_fields(row, np.zeros(7, int), np.arange(7), 2).tolist()
+    >>> classes = np.array([1, 1, 3, 1, 1, 2, 2])
+    >>> fold_regions(classes, np.zeros(7, int), np.arange(7), 2).tolist()
     [0, 0, -1, 1, 1, -1, -1]
     """
-    from scipy.ndimage import label
-
-    random = np.random.default_rng(seed)
-    found, dealt = np.full(len(classes), -1, np.intp), 0
-    for number in np.unique(classes):
-        mine = classes == number
-        place = rows[mine] - rows[mine].min(), cols[mine] - cols[mine].min()
-        there = np.zeros((place[0].max() + 1, place[1].max() + 1), bool)
-        there[place] = True
-        fields, count = label(there, np.ones((3, 3)))
+    rng = np.random.default_rng(seed)
+    class_numbers, ranks = np.unique(classes, return_inverse=True)
+    at = rows - rows.min(), cols - cols.min()
+    grid = np.zeros((at[0].max() + 1, at[1].max() + 1), np.int32)
+    grid[at] = ranks + 1
+    regions = label_regions(grid)[at]
+    fold, dealt = np.full(len(classes), -1, np.intp), 0
+    for rank in range(len(class_numbers)):
+        members = ranks == rank
+        own = regions[members] - regions[members].min()  # regions of a class have consecutive numbers
+        count = int(own.max()) + 1
         if count > 1:
-            found[mine] = (dealt + random.permutation(count)[fields[place] - 1]) % folds
+            fold[members] = (dealt + rng.permutation(count)[own]) % folds
             dealt += count
-    return found
+    return fold

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.splits.draw import Draw
+from classifiers.splits.split_draw import SplitDraw
 from hsifeat.errors import SplitError
 from hsifeat.files import whole
 from hsifeat.scenes import Labels
@@ -22,7 +22,7 @@ COLOURS = {TRAIN: "#d55e00", TEST: "#56b4e9", DROPPED: "#000000", UNLABELLED: "#
 _INCHES, _DPI = 7.0, 150
 
 
-def draw_sides(draw: Draw, labels: Labels) -> NDArray[np.uint8]:
+def make_split_map(draw: SplitDraw, labels: Labels) -> NDArray[np.uint8]:
     """Return a (rows, cols) uint8 map: 0 = unlabelled, 1 = train, 2 = test, 3 = labelled but dropped.
 
     Dropped are training pixels within the buffer of a test pixel, classes that can't stand on both sides, and what was
@@ -33,7 +33,7 @@ def draw_sides(draw: Draw, labels: Labels) -> NDArray[np.uint8]:
     return sides
 
 
-def write_split_picture(path: str | Path, draw: Draw, labels: Labels, title: str = "") -> None:
+def write_split_plot(path: str | Path, draw: SplitDraw, labels: Labels, title: str = "") -> None:
     """Write a PNG of a draw with a legend that counts the pixels of each kind.
 
     Parameters
@@ -60,7 +60,7 @@ def write_split_picture(path: str | Path, draw: Draw, labels: Labels, title: str
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise SplitError(f"the picture of a split is written as .png; found {path.name!r}")
-    sides = draw_sides(draw, labels)
+    sides = make_split_map(draw, labels)
     counts = np.bincount(sides.ravel(), minlength=len(NAMES))
     rows, cols = sides.shape
     scale = _INCHES / max(rows, cols)

@@ -54,14 +54,14 @@ def bench(
     from classifiers.comparison.entries import fitting_heads
     from classifiers.comparison.report.write import JSON, PAGE, write_files
     from classifiers.comparison.sweep import HEAD
-    from classifiers.splits import separate
+    from classifiers.splits import separate_splits
     from hsifeat.commands import terminal
 
     with terminal.progress() as listen:
         comparison = run(
             stores,
             heads=fitting_heads(comma_list(inputs)) if heads == "all" else comma_list(heads),
-            splits=separate(splits),
+            splits=separate_splits(splits),
             seeds=seeds,
             inputs=comma_list(inputs),
             labels=labels,

@@ -57,12 +57,15 @@ def fit(
             listen=listen,
         )
     terminal.say(f"{head} on {features.name}: learned from {model.train_pixels} pixels")
-    if model.trial is None:
+    if model.evaluation is None:
         terminal.say("every labelled pixel trained, so none is left to score: name a --split for a score")
     else:
-        names, recalls = model.class_names, zip(model.trial.scores.classes, model.trial.scores.recall, strict=True)
+        names, recalls = (
+            model.class_names,
+            zip(model.evaluation.scores.classes, model.evaluation.scores.recall, strict=True),
+        )
         terminal.show_table("", [{"class": names[c], "recall": f"{r:.1%}"} for c, r in recalls], ("class", "recall"))
-    for line in model.lines():
+    for line in model.describe():
         terminal.say(line)
     if out is not None:
         model.save(out)
@@ -81,18 +84,18 @@ def predict(
 
     Example: `hsifeat predict film-model ip.zarr --out map.tif`
     """
-    from classifiers.fit import Model
-    from classifiers.predict import map_scene
+    from classifiers.model import load_model
+    from classifiers.predict import write_scene_map
     from hsifeat.commands import terminal
     from hsifeat.features.stack import open_together
     from hsifeat.scenes.maps import check_map_path
 
     check_map_path(out, probabilities=probabilities)
-    loaded, features = Model.load(model), open_together(stores)
-    for line in [] if loaded.about is None else loaded.about.lines():
+    loaded, features = load_model(model), open_together(stores)
+    for line in [] if loaded.card is None else loaded.card.describe():
         terminal.say(line)
     with terminal.progress() as listen:
-        notes = map_scene(features, loaded, out, probabilities=probabilities, listen=listen)
+        notes = write_scene_map(features, loaded, out, probabilities=probabilities, listen=listen)
     for note in notes:
         terminal.note(note)
     terminal.say(f"{'probabilities' if probabilities else 'map'} of {features.name}: {out}")

@@ -7,7 +7,6 @@ import io
 import json
 import re
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ import skops.io
 
 from classifiers.heads.base import Head
 from classifiers.heads.registry import make_head
-from classifiers.persistence import load_model, save_model
+from classifiers.persistence import load_head, save_head
 from hsifeat.errors import HeadError, HsifeatError
 from tests.helpers.heads import LAYOUT, NAMES, NETWORKS, quick, scores
 
@@ -27,7 +26,6 @@ PARAMS = [
     ("svm", {"C": 3.0, "class_weight": {"corn": 2.0, "oats": 1.0, "wheat": 1.0}}),
     ("svm", {"exact_rows": 50, "sampled_rows": 20}),
 ]
-OLD = {version: Path(__file__).with_name(f"models-v{version}") for version in (1, 2)}
 
 
 def table() -> tuple[np.ndarray, np.ndarray]:
@@ -38,7 +36,7 @@ def table() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def model(tmp_path):
-    save_model(make_head("mlp", LAYOUT, epochs=2).fit(*table()), tmp_path / "model", meta={"split": "random:0.1"})
+    save_head(make_head("mlp", LAYOUT, epochs=2).fit(*table()), tmp_path / "model", meta={"split": "random:0.1"})
     return tmp_path / "model"
 
 
@@ -55,8 +53,8 @@ def rewrite(model, file: str, content: bytes) -> None:
 def test_a_loaded_head_predicts_the_same(name, params, layout, tmp_path):
     X, y = table()
     head = quick(name, layout, **{"epochs": 3} | params if name in NETWORKS else params).fit(X, y)
-    save_model(head, tmp_path / "deep" / "model", meta={"store": "ip.zarr", "planes": [1, 2]})
-    loaded, meta = load_model(tmp_path / "deep" / "model")
+    save_head(head, tmp_path / "deep" / "model", meta={"store": "ip.zarr", "planes": [1, 2]})
+    loaded, meta = load_head(tmp_path / "deep" / "model")
     assert type(loaded) is type(head)
     assert loaded.get_params() == head.get_params()
     assert meta == {"store": "ip.zarr", "planes": [1, 2]}
@@ -71,8 +69,8 @@ def test_a_loaded_head_predicts_the_same(name, params, layout, tmp_path):
 def test_class_weights_of_number_labels_come_back(tmp_path):
     X, _ = table()
     y = np.arange(90) % 3
-    save_model(make_head("svm", class_weight={0: 2.0, 1: 1.0, 2: 5}).fit(X, y), tmp_path / "model", meta={})
-    assert load_model(tmp_path / "model")[0].class_weight == {0: 2.0, 1: 1.0, 2: 5}
+    save_head(make_head("svm", class_weight={0: 2.0, 1: 1.0, 2: 5}).fit(X, y), tmp_path / "model", meta={})
+    assert load_head(tmp_path / "model")[0].class_weight == {0: 2.0, 1: 1.0, 2: 5}
 
 
 def test_the_folder_can_be_read_by_people_and_holds_no_pickle(model):
@@ -94,10 +92,10 @@ def test_a_truncated_or_missing_file(model, file):
     content = (model / file).read_bytes()
     (model / file).write_bytes(content[: len(content) // 2])
     with pytest.raises(HeadError, match=rf"{file} is (damaged|not what model.json says)"):
-        load_model(model)
+        load_head(model)
     (model / file).unlink()
     with pytest.raises(HeadError, match=rf"{file}"):
-        load_model(model)
+        load_head(model)
 
 
 @pytest.mark.parametrize("file", ["state.skops", "weights.safetensors"])
@@ -105,7 +103,7 @@ def test_a_truncated_or_missing_file(model, file):
 def test_foreign_content_under_a_fitting_digest(model, file, content):
     rewrite(model, file, content)
     with pytest.raises(HeadError, match=rf"{file}"):
-        load_model(model)
+        load_head(model)
 
 
 class Evil:
@@ -122,20 +120,20 @@ def test_a_state_that_asks_for_other_types_is_refused(model, attack):
     state = {"classes_": np.array([1]), "reducer_": evil if attack == "type" else json.loads}
     rewrite(model, "state.skops", skops.io.dumps(state))
     with pytest.raises(HeadError, match=r"asks for types that no head holds: .*; don't trust this model"):
-        load_model(model)
+        load_head(model)
 
 
 def test_a_state_that_would_replace_methods_is_refused(model):
     rewrite(model, "state.skops", skops.io.dumps({"classes_": np.array([1]), "predict": np.sqrt}))
     with pytest.raises(HeadError, match="does not hold the state of a fitted head"):
-        load_model(model)
+        load_head(model)
 
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
         pytest.param("head", "os.system", "no head is named 'os.system'", id="head"),
-        pytest.param("version", 3, "is of format version 3; this hsifeat reads 1, 2", id="version"),
+        pytest.param("version", 3, "is of format version 3; this hsifeat reads version 1", id="version"),
         pytest.param("format", "other", "is not of a model of hsifeat", id="format"),
         pytest.param("files", {"../../secret": "0"}, "which is no part of a model", id="file outside"),
         pytest.param("params", {"depth": 3}, "head 'mlp' has no parameter 'depth'", id="parameter"),
@@ -146,7 +144,7 @@ def test_a_manifest_that_lies(model, key, value, message):
     manifest = json.loads((model / "model.json").read_text())
     (model / "model.json").write_text(json.dumps(manifest | {key: value}))
     with pytest.raises(HeadError, match=message):
-        load_model(model)
+        load_head(model)
 
 
 def test_a_model_is_replaced_only_by_a_complete_one(model, monkeypatch):
@@ -155,9 +153,9 @@ def test_a_model_is_replaced_only_by_a_complete_one(model, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("pathlib.Path.rename", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
         with pytest.raises(HsifeatError, match="no space left"):
-            save_model(make_head("svm").fit(X, y), model, meta={})
+            save_head(make_head("svm").fit(X, y), model, meta={})
     assert {p.name: p.read_bytes() for p in model.iterdir()} == before
-    save_model(make_head("svm").fit(X, y), model, meta={})
+    save_head(make_head("svm").fit(X, y), model, meta={})
     assert sorted(p.name for p in model.iterdir()) == ["model.json", "state.skops"]
     assert [p.name for p in model.parent.iterdir()] == ["model"]
 
@@ -167,49 +165,23 @@ def test_what_cannot_be_saved(tmp_path):
     head = make_head("svm").fit(X, y)
     (tmp_path / "thesis").mkdir()
     with pytest.raises(HeadError, match="exists and is not a model"):
-        save_model(head, tmp_path / "thesis", meta={})
+        save_head(head, tmp_path / "thesis", meta={})
     with pytest.raises(HeadError, match="the svm head is not fitted"):
-        save_model(make_head("svm"), tmp_path / "model", meta={})
+        save_head(make_head("svm"), tmp_path / "model", meta={})
     with pytest.raises(HeadError, match="can't be kept as JSON"):
-        save_model(head, tmp_path / "model", meta={"split": object()})
+        save_head(head, tmp_path / "model", meta={"split": object()})
     seeded = make_head("mlp", epochs=1, random_state=np.random.RandomState(0)).fit(X, y)
     with pytest.raises(HeadError, match=r"can't be kept as JSON: .*RandomState"):
-        save_model(seeded, tmp_path / "model", meta={})
+        save_head(seeded, tmp_path / "model", meta={})
 
     class Home(Head):
         pass
 
     with pytest.raises(HeadError, match="is not a registered head"):
-        save_model(Home(), tmp_path / "model", meta={})
+        save_head(Home(), tmp_path / "model", meta={})
     assert [p.name for p in tmp_path.iterdir()] == ["thesis"]
     with pytest.raises(HeadError, match=r"is not a model: it has no model\.json"):
-        load_model(tmp_path / "thesis")
-
-
-@pytest.mark.parametrize(
-    ("version", "name"), [(version, path.parent.name) for version in OLD for path in OLD[version].glob("*/model.json")]
-)
-def test_a_model_of_long_ago_opens_and_predicts_what_it_did(version, name):
-    """Folders that earlier releases wrote, never to be written anew, and what their heads said then."""
-    then = json.loads((OLD[version] / "rows.json").read_text())
-    assert json.loads((OLD[version] / name / "model.json").read_text())["version"] == version
-    head, meta = load_model(OLD[version] / name)
-    X = np.array(then["rows"], np.float32)
-    assert meta == {"split": "random:0.1"}
-    assert head.predict(X).tolist() == then["predicted"][name]["labels"]
-    np.testing.assert_allclose(scores(head, X), then["predicted"][name]["scores"], rtol=1e-5, atol=1e-7)
-
-
-def test_every_head_has_a_model_of_long_ago():
-    assert {path.parent.name for folder in OLD.values() for path in folder.glob("*/model.json")} == set(NAMES)
-
-
-def test_an_old_model_is_saved_anew(tmp_path):
-    head, _ = load_model(OLD[1] / "film")
-    assert (head.mixup_spectra, head.mixup_planes, head.fusion) == (0, 0, "film")
-    save_model(head, tmp_path / "film", meta={})
-    again, _ = load_model(tmp_path / "film")
-    assert again.get_params() == head.get_params()
+        load_head(tmp_path / "thesis")
 
 
 @pytest.mark.parametrize(
@@ -230,7 +202,7 @@ def test_a_tree_that_would_read_elsewhere_is_refused(harm, message, tmp_path):
     """scikit-learn follows a tree's numbers unchecked, so a forged one would crash the process or read its memory."""
     X, y = table()
     head = quick("random-forest").fit(X, y)
-    save_model(head, tmp_path / "model", meta={})
+    save_head(head, tmp_path / "model", meta={})
     tree = head.classifier_.estimators_[3].tree_
     state = tree.__getstate__()
     state["nodes"] = state["nodes"].copy()
@@ -239,12 +211,12 @@ def test_a_tree_that_would_read_elsewhere_is_refused(harm, message, tmp_path):
     fitted = {key: value for key, value in vars(head).items() if key not in head.get_params()}
     rewrite(tmp_path / "model", "state.skops", skops.io.dumps(fitted))
     with pytest.raises(HeadError, match=f"state that no fit gives: .*{message}.*; don't trust this model"):
-        load_model(tmp_path / "model")
+        load_head(tmp_path / "model")
 
 
 def test_a_tree_without_nodes_is_refused(tmp_path):
     X, y = table()
-    save_model(quick("random-forest").fit(X, y), tmp_path / "model", meta={})
+    save_head(quick("random-forest").fit(X, y), tmp_path / "model", meta={})
     forged = io.BytesIO()
     with zipfile.ZipFile(tmp_path / "model" / "state.skops") as old, zipfile.ZipFile(forged, "w") as new:
         for file in old.namelist():
@@ -255,7 +227,7 @@ def test_a_tree_without_nodes_is_refused(tmp_path):
             new.writestr(file, text)
     rewrite(tmp_path / "model", "state.skops", forged.getvalue())
     with pytest.raises(HeadError, match="in 0 nodes; don't trust this model"):
-        load_model(tmp_path / "model")
+        load_head(tmp_path / "model")
 
 
 def test_a_forest_of_many_rows_stays_small():

@@ -10,8 +10,8 @@ from sklearn.neighbors import KNeighborsClassifier
 import hsifeat
 from classifiers.columns import read_columns
 from classifiers.layout import ColumnGroup, Layout
-from classifiers.metrics import score
-from classifiers.splits import contexts_of
+from classifiers.metrics import score_predictions
+from classifiers.splits import layout_footprints
 from classifiers.table import PixelTable
 from hsifeat.errors import SceneError, StoreError
 from hsifeat.features.stack import open_together
@@ -40,7 +40,7 @@ def test_rows_and_columns(store_path, features, scene):
 
 def test_taking_groups(store_path):
     table = PixelTable.from_store(store_path)
-    planes = table.take(lambda group: group.t == 300)
+    planes = table.select_groups(lambda group: group.t == 300)
     assert planes.layout.width == planes.X.shape[1] == 16 * 3 + 8
     assert planes.layout.groups[0].start == 0
     start = next(g.start for g in table.layout if g.t == 300)
@@ -69,7 +69,7 @@ def test_labels_of_another_shape_and_empty_tables(store_path):
 
 def test_scores_of_a_small_case():
     # Worked by hand: 3 of 5 right; recalls 1/2, 1, 0 with class 3 predicted 9, which no test pixel is.
-    scores = score(np.array([1, 1, 2, 2, 3]), np.array([1, 2, 2, 2, 9]))
+    scores = score_predictions(np.array([1, 1, 2, 2, 3]), np.array([1, 2, 2, 2, 9]))
     assert scores.oa == 0.6
     assert scores.recall == (0.5, 1.0, 0.0)
     assert scores.aa == 0.5
@@ -79,7 +79,7 @@ def test_scores_of_a_small_case():
 
 
 def test_scores_of_a_single_class():
-    scores = score(np.array([4, 4]), np.array([4, 4]))
+    scores = score_predictions(np.array([4, 4]), np.array([4, 4]))
     assert (scores.oa, scores.aa, scores.kappa, scores.classes) == (1.0, 1.0, 1.0, (4,))
 
 
@@ -190,7 +190,7 @@ def test_stores_of_one_scene_stand_side_by_side(store_path, other_recipe):
     np.testing.assert_array_equal(table.X, np.concatenate([one.X, two.X], axis=1))
     together = open_together([store_path, other_recipe])
     assert together.name == "small + other" and len(together.planes) == 9
-    assert {c.tiles.tile_px for c in contexts_of(together, table.layout) if c.tiles} == {16, 32}
+    assert {c.tiles.tile_px for c in layout_footprints(together, table.layout) if c.tiles} == {16, 32}
     lazy = together.to_dask("t0/2:mid_block")
     np.testing.assert_array_equal(lazy.compute(), open_together(other_recipe).to_dask("t0/mid_block").compute())
     assert [name for name, _, _ in together.differences(together.recipe)] == []
@@ -210,10 +210,10 @@ def test_scenes_stand_under_each_other_and_classes_go_by_name(store_path, other_
     names = [t.labels.class_names[c] for t in (one, two) for c in t.y]
     assert [table.labels.class_names[c] for c in table.y] == names
     assert table.labels.class_names == {1: "corn", 2: "wheat", 3: "woods", 4: "grass", 5: "soil"}
-    np.testing.assert_array_equal(table.labels.classes[table.at], table.y)
+    np.testing.assert_array_equal(table.labels.classes[table.coordinates], table.y)
     assert len(np.unique(table.pixels)) == len(table) and table.scene_names == ("small", "second")
     half = table[::2]
-    np.testing.assert_array_equal(half.labels.classes[half.at], half.y)
+    np.testing.assert_array_equal(half.labels.classes[half.coordinates], half.y)
 
 
 def test_splits_of_several_scenes(store_path, other_scene):
@@ -223,7 +223,7 @@ def test_splits_of_several_scenes(store_path, other_scene):
     for train, test in table.cv("blocks:9+3:0.4", 2).split(table.X, table.y):
         assert set(table.scene[train]) == set(table.scene[test]) == {0, 1}
         for scene in (0, 1):
-            mine, theirs = (np.stack(table[side[table.scene[side] == scene]].at, 1) for side in (train, test))
+            mine, theirs = (np.stack(table[side[table.scene[side] == scene]].coordinates, 1) for side in (train, test))
             assert np.linalg.norm((mine[:, None] - theirs[None]).astype(float), axis=2).min() > 3
 
 
@@ -232,12 +232,12 @@ def test_scenes_that_do_not_go_together(store_path, other_scene, other_recipe, s
     shifted = Scene("shifted", scene.cube + 1, scene.wavelengths_nm + 30, {"fields": foreign})
     hsifeat.extract(shifted, like=other_recipe, timesteps=[0], layers=["mid_block"], out=tmp_path / "shifted.zarr")
     refused = {
-        r"the planes of shifted come from another recipe than those of small: .*tiling": {},
+        r"the planes of shifted have another recipe than those of small: .*tiling": {},
         r"the spectra of shifted \(12 bands from 480 to 930 nm\) are not at the wavelengths": {"planes": []},
         r"no class of the labels 'fields' \(a, b, c, d\) has the name of a class": {
             "planes": [], "spectra": False, "position": True,
         },
-        "2 scenes can't have one label map": {"planes": [], "spectra": False, "labels": foreign},
+        "2 scenes can't share one label map": {"planes": [], "spectra": False, "labels": foreign},
     }  # fmt: skip
     for message, options in refused.items():
         with pytest.raises(StoreError, match=message):

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 import hsifeat
 from classifiers import compare
 from classifiers.columns import make_layout
-from classifiers.feature_sets import picks
+from classifiers.feature_sets import group_filter
 from classifiers.fit import fit_model
-from classifiers.predict import map_scene
-from classifiers.splits import contexts_of
+from classifiers.predict import write_scene_map
+from classifiers.splits import layout_footprints
 from classifiers.table import PixelTable
 from hsifeat.cache.gc import facts_of, holdings
 from hsifeat.errors import HsifeatError, StoreError
@@ -139,7 +139,7 @@ def test_means_of_a_dense_store_are_its_window_means(store_path, features):
 def test_heads_learn_and_are_compared(path, tmp_path):
     listed = open_features(path)
     model = fit_model(listed, "svm", labels="few", split="random:0.2")
-    assert model.trial.scores.oa > 0.3 and "8x8 px window" in model.trial.context
+    assert model.evaluation.scores.oa > 0.3 and "8x8 px window" in model.evaluation.footprint
     found = compare(
         path, heads=["svm"], splits=["random:0.2", "blocks:9+1:0.3"], seeds=1, labels="few", out=tmp_path,
         inputs=["spectra", "planes"],
@@ -152,11 +152,11 @@ def test_heads_learn_and_are_compared(path, tmp_path):
 
 def test_a_map_holds_the_listed_pixels(path, listed, tmp_path):
     model = fit_model(listed, "svm", labels="few", inputs="planes")
-    notes = map_scene(listed, model, tmp_path / "map.npy")
+    notes = write_scene_map(listed, model, tmp_path / "map.npy")
     drawn = np.load(tmp_path / "map.npy")
     assert any(f"planes at {np.count_nonzero(FEW)} pixels only: the others are left empty" in note for note in notes)
     np.testing.assert_array_equal(drawn != 0, FEW != 0)
-    table = PixelTable.from_store(listed, labels="few").take(picks("planes"))
+    table = PixelTable.from_store(listed, labels="few").select_groups(group_filter("planes"))
     np.testing.assert_array_equal(drawn[table.rows, table.cols], model.head.predict(table.X))
 
 
@@ -174,7 +174,7 @@ def test_what_windows_see_is_what_leakage_counts(scene, backbone_folder, tmp_pat
     one, other = open_features(tmp_path / "one"), open_features(tmp_path / "other")
     changed = (one.sample(rows, cols) != other.sample(rows, cols)).any(axis=1)
     for layout in (make_layout(one, spectra=False), make_layout(one, spectra=False, means=SIDE)):
-        (context,) = contexts_of(one, layout)
+        (context,) = layout_footprints(one, layout)
         assert str(context) == "8x8 px window"
         (top, bottom), (left, right) = context.span(rows, 75), context.span(cols, 53, axis=1)
         claimed = [

@@ -18,7 +18,7 @@ from classifiers.comparison.results.model import (
     Sweep,
 )
 from classifiers.comparison.results.run import Entry, Run, RunResult
-from classifiers.metrics import score
+from classifiers.metrics import score_predictions
 from hsifeat.scenes.colours import default_colours
 
 ENTRIES = [
@@ -65,7 +65,7 @@ def build(
             run = Run(entry, split, seed)
             pairs[run] = truth[test], predicted[test]
             counts = int((sides == 1).sum()), int(test.sum())
-            results.append(RunResult(run, score(*pairs[run]), *counts, tuple(out), 0.5 + at + seed, 0.01))
+            results.append(RunResult(run, score_predictions(*pairs[run]), *counts, tuple(out), 0.5 + at + seed, 0.01))
             maps.setdefault((entry, split), predicted)
     numbers = range(1, classes + 1)
     store = {"name": "scene-rgb", "key": "ab" * 32, "path": "scene-rgb.zarr", "recipe": {"noise": {"seed": 0}}}

@@ -10,7 +10,7 @@ from classifiers.comparison.report.summary_text import left_out_line
 from classifiers.comparison.results.model import Comparison, DrawnSplit, Pair
 from classifiers.comparison.results.run import Entry, Summary
 from classifiers.comparison.stats.significance import told_apart
-from classifiers.splits import kind_of
+from classifiers.splits import parse_split_kind
 
 LEAKS, DISJOINT, GIVEN = "leaks through context", "spatially disjoint", "as given"
 MOST_PAIRS = 40
@@ -101,7 +101,7 @@ def split_kind(split: str) -> str:
     >>> split_kind("random:0.1"), split_kind("blocks:12+4:0.1"), split_kind("official")
     ('leaks through context', 'spatially disjoint', 'as given')
     """
-    return {"random": LEAKS, "disjoint": DISJOINT, "given": GIVEN}[kind_of(split)]
+    return {"random": LEAKS, "disjoint": DISJOINT, "fixed": GIVEN}[parse_split_kind(split)]
 
 
 def _split(comparison: Comparison, name: str) -> SplitFacts:

@@ -47,7 +47,7 @@ def class_map(labels: NDArray[np.integer], colours: Mapping[int, str], side: int
 
 
 def split_map(sides: NDArray[np.uint8], side: int = MAX_PX) -> bytes:
-    """Draw a `(rows, cols)` split as `classifiers.splits.draw_sides` gives it."""
+    """Draw a `(rows, cols)` split as `classifiers.splits.make_split_map` gives it."""
     return _paint(_thin(sides, side), COLOURS)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.metrics import Scores
-from classifiers.splits import kind_of
+from classifiers.splits import parse_split_kind
 
 
 @dataclass(frozen=True, order=True)
@@ -173,7 +173,7 @@ def gap_splits(splits: Iterable[str]) -> tuple[str, str] | None:
     """
     kinds: dict[str, str] = {}
     for split in splits:
-        kinds.setdefault(kind_of(split), split)
+        kinds.setdefault(parse_split_kind(split), split)
     return (kinds["random"], kinds["disjoint"]) if {"random", "disjoint"} <= kinds.keys() else None
 
 

@@ -14,8 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from classifiers.heads.base import ProbabilisticHead, WeighingHead
 from classifiers.heads.parameters import ClassWeight, NotNegative, Positive, Seed
-from classifiers.heads.torch.rows import Inputs
-from classifiers.heads.torch.training import Training, Weights, choose_device, infer, tell, train
+from classifiers.heads.torch.rows import NetworkInputs
+from classifiers.heads.torch.training import TrainingOptions, Weights, choose_device, emit_training_event, infer, train
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 from hsifeat.runtime.events import Note
@@ -39,7 +39,7 @@ class TorchHead(ProbabilisticHead, WeighingHead):
     layout : Layout or None
         Which columns are what.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction
-        See `classifiers.heads.torch.training.Training`.
+        See `classifiers.heads.torch.training.TrainingOptions`.
     class_weight : dict, "balanced" or None
         How much rows weigh by their label: alike, inversely to the frequency of their class, or as given.
     device : {"auto", "cpu", "cuda"}
@@ -91,7 +91,7 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         """Fit what comes before the network to checked rows and their class codes ``(n,)`` in ``0 … C-1``."""
 
     @abstractmethod
-    def _inputs(self, X: NDArray[np.floating]) -> Inputs:
+    def _inputs(self, X: NDArray[np.floating]) -> NetworkInputs:
         """Return what the network takes for checked rows."""
 
     @abstractmethod
@@ -115,9 +115,9 @@ class TorchHead(ProbabilisticHead, WeighingHead):
             raise HeadError("one network has no other to disagree with; fit with members=2 or more")
         return jensen_shannon(votes)
 
-    def _training(self) -> Training:
+    def _training(self) -> TrainingOptions:
         """Return how the network is trained."""
-        return Training(
+        return TrainingOptions(
             epochs=self.epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
@@ -145,7 +145,7 @@ class TorchHead(ProbabilisticHead, WeighingHead):
             self.epochs_ += trained.epochs
             self.validation_rows_ = trained.validation_rows
         if self.validation_fraction is None and not self.validation_rows_:
-            tell(
+            emit_training_event(
                 Note(
                     f"{len(codes)} training rows of {len(self.classes_)} classes are too few to set some aside to stop by: "
                     f"all {self.epochs} epochs were run"

@@ -13,14 +13,16 @@ from hsifeat.errors import HeadError
 if TYPE_CHECKING:
     import torch
 
-Inputs = tuple[NDArray[np.floating], ...]
+NetworkInputs = tuple[NDArray[np.floating], ...]
 
 RESIDENT_BYTES = 2**30  # a table up to this size is moved to a GPU whole
 USUAL_FRACTION = 0.1
 VALIDATION_ROWS_PER_CLASS = 10
 
 
-def set_aside(codes: NDArray[np.int64], fraction: float | None, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def split_validation(
+    codes: NDArray[np.int64], fraction: float | None, seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Draw a stratified validation part of the training rows.
 
     Parameters
@@ -59,7 +61,7 @@ def set_aside(codes: NDArray[np.int64], fraction: float | None, seed: int) -> tu
     return np.setdiff1d(rows, validation), validation
 
 
-class Rows:
+class DeviceRows:
     """Rows of a table as batches on a device: inputs and weights in float32, class codes.
 
     They stay in this machine's memory and go to a GPU batch by batch; a table of at most `RESIDENT_BYTES` is moved there

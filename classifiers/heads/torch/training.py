@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.heads.torch.losses import MixUp, mix, row_losses
-from classifiers.heads.torch.rows import Inputs, Rows, set_aside
+from classifiers.heads.torch.rows import DeviceRows, NetworkInputs, split_validation
 from hsifeat.errors import HeadError
 from hsifeat.runtime.events import Advanced, Event, Finished, Listener, Started, silent
 
@@ -28,7 +28,7 @@ _listener: ContextVar[Listener] = ContextVar("listener", default=silent)
 
 
 @contextmanager
-def listening(listener: Listener) -> Iterator[None]:
+def training_listener(listener: Listener) -> Iterator[None]:
     """Send the events of all training inside the block to a listener: an event an epoch."""
     token = _listener.set(listener)
     try:
@@ -37,13 +37,13 @@ def listening(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
-def tell(event: Event) -> None:
+def emit_training_event(event: Event) -> None:
     """Send an event to whoever listens."""
     _listener.get()(event)
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingOptions:
     """How a network is trained.
 
     Attributes
@@ -58,7 +58,7 @@ class Training:
         Epochs without a lower validation loss after which training stops.
     validation_fraction : float or None
         Share of each class's training rows set aside to stop by; 0 runs all epochs, None decides by how many rows there
-        are, see `classifiers.heads.torch.rows.set_aside`.
+        are, see `classifiers.heads.torch.rows.split_validation`.
     focal_gamma : float
         See `classifiers.heads.torch.losses.row_losses`.
     mixup : MixUp or None
@@ -85,7 +85,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedNetwork:
     """What training left.
 
     Attributes
@@ -132,18 +132,18 @@ def matrix_dtype(device: torch.device) -> torch.dtype | None:
 
 def train(
     build: Callable[[], torch.nn.Module],
-    inputs: Inputs,
+    inputs: NetworkInputs,
     codes: NDArray[np.int64],
-    training: Training,
+    training: TrainingOptions,
     *,
     weight: NDArray[np.floating] | None = None,
     seed: int,
     device: torch.device,
-) -> Trained:
+) -> TrainedNetwork:
     """Train a network from its initial values; the same seed gives the same bits on the same machine.
 
     Computed in float32, with matrix products as `matrix_dtype` says. The rows go to the device as
-    `classifiers.heads.torch.rows.Rows` does it. `listening` names who gets the events.
+    `classifiers.heads.torch.rows.DeviceRows` does it. `training_listener` names who gets the events.
 
     Parameters
     ----------
@@ -175,18 +175,20 @@ def train(
         torch.manual_seed(seed)
         network = build().to(device)
         weights = np.ones(len(codes)) if weight is None else weight
-        rows = Rows((*inputs, weights), codes, device)
-        fitted, validation = (torch.from_numpy(part) for part in set_aside(codes, training.validation_fraction, seed))
+        rows = DeviceRows((*inputs, weights), codes, device)
+        fitted, validation = (
+            torch.from_numpy(part) for part in split_validation(codes, training.validation_fraction, seed)
+        )
         with _threads_for(network):
             epochs = _run(network, rows, fitted, validation, training)
         state = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
-        return Trained(state, epochs, len(validation))
+        return TrainedNetwork(state, epochs, len(validation))
 
 
 def infer(
     build: Callable[[], torch.nn.Module],
     weights: Weights,
-    inputs: Callable[[slice], Inputs],
+    inputs: Callable[[slice], NetworkInputs],
     rows: int,
     device: torch.device,
 ) -> NDArray[np.float64]:
@@ -220,7 +222,11 @@ def infer(
 
 
 def _run(
-    network: torch.nn.Module, rows: Rows, fitted: torch.Tensor, validation: torch.Tensor, training: Training
+    network: torch.nn.Module,
+    rows: DeviceRows,
+    fitted: torch.Tensor,
+    validation: torch.Tensor,
+    training: TrainingOptions,
 ) -> int:
     """Train `network` in place, leave its best state in it, and return the number of epochs run."""
     import torch
@@ -234,7 +240,7 @@ def _run(
     lowest, lowest_epoch = float("inf"), 0
     best: dict[str, torch.Tensor] = {}
     epoch, detail = 0, ""
-    tell(Started("training", training.epochs, "epochs"))
+    emit_training_event(Started("training", training.epochs, "epochs"))
     while epoch < training.epochs and (not best or epoch - lowest_epoch < training.patience):
         epoch += 1
         network.train()
@@ -257,15 +263,15 @@ def _run(
             if held_out < lowest:
                 lowest, lowest_epoch = held_out, epoch
                 best = {name: value.clone() for name, value in network.state_dict().items()}
-        tell(Advanced("training", epoch, detail))
+        emit_training_event(Advanced("training", epoch, detail))
     if best:
         network.load_state_dict(best)
-    tell(Finished("training"))
+    emit_training_event(Finished("training"))
     return epoch
 
 
 def _batch_loss(
-    network: torch.nn.Module, batch: tuple[list[torch.Tensor], torch.Tensor, torch.Tensor], training: Training
+    network: torch.nn.Module, batch: tuple[list[torch.Tensor], torch.Tensor, torch.Tensor], training: TrainingOptions
 ) -> torch.Tensor:
     """Return the weighted sum of the batch's losses, of mixed rows under mix-up."""
     import torch
@@ -283,7 +289,7 @@ def _batch_loss(
     return (own * mine + (1 - own) * other).sum()
 
 
-def _validation_loss(network: torch.nn.Module, rows: Rows, validation: torch.Tensor, focal_gamma: float) -> float:
+def _validation_loss(network: torch.nn.Module, rows: DeviceRows, validation: torch.Tensor, focal_gamma: float) -> float:
     """Return the weighted mean loss of the rows set aside."""
     import torch
 

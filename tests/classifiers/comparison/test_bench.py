@@ -22,7 +22,7 @@ from classifiers.comparison.report.write import file_name, plan_files, write_fil
 from classifiers.comparison.results.results_io import read_json
 from classifiers.comparison.results.run import Entry
 from classifiers.comparison.results.schema import Results
-from classifiers.metrics import score
+from classifiers.metrics import score_predictions
 from hsifeat.errors import HsifeatError
 from hsifeat.scenes.georeference import Georeference
 from tests.classifiers.conftest import SPLITS
@@ -40,7 +40,7 @@ def test_the_csv_is_the_frame_and_scores_the_stored_predictions(report):
     assert len(table) == len(document["results"]) == 4 * 2 * 2
     for (_, row), facts in zip(table.iterrows(), document["results"], strict=True):
         predicted = np.load(out / "record" / "predictions" / f"{facts['key']}.npy")
-        again = score(np.load(out / "record" / "draws" / f"{facts['draw']}.npz")["truth"], predicted)
+        again = score_predictions(np.load(out / "record" / "draws" / f"{facts['draw']}.npz")["truth"], predicted)
         assert (row["oa"], row["aa"], row["kappa"]) == (again.oa, again.aa, again.kappa)
         for number, f1, recall, pixels in zip(again.classes, again.f1, again.recall, again.pixels, strict=True):
             assert (row[f"f1_{number}"], row[f"recall_{number}"], row[f"pixels_{number}"]) == (f1, recall, pixels)

@@ -16,7 +16,7 @@ from classifiers.comparison.results.results_io import write_json
 from classifiers.comparison.results.run import Entry, Run, RunResult
 from classifiers.comparison.run_store import RunStore, draw_key, run_key
 from classifiers.layout import Layout
-from classifiers.metrics import score
+from classifiers.metrics import score_predictions
 from classifiers.splits import parse_split
 from hsifeat.errors import HsifeatError
 from hsifeat.scenes import Labels
@@ -41,7 +41,7 @@ def recorded(folder, wrong, *, seeds=4, labels=LABELS, split=SPLIT, draws_from=0
             random = np.random.default_rng([seed, at, salt])
             predicted = np.where(random.random(len(truth)) < share, truth % 4 + 1, truth)
             key = run_key(str(folder), Layout(()), {"name": entry.head, "entry": str(entry), "salt": salt}, name, seed)
-            facts = score(truth, predicted), int(draw.train.sum()), len(truth), (), 0.1, 0.1
+            facts = score_predictions(truth, predicted), int(draw.train.sum()), len(truth), (), 0.1, 0.1
             results.append(RunResult(Run(entry, split, seed), *facts, key=key, draw=name))
             record.add(results[-1], predicted)
     return results, record

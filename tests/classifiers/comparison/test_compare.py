@@ -19,11 +19,11 @@ from classifiers.comparison.results.results_io import write_csv
 from classifiers.comparison.results.run import Entry
 from classifiers.comparison.run_store import RunStore, run_key, versions
 from classifiers.comparison.sampling import few
-from classifiers.feature_sets import COMPARED, INPUTS, picks, suited_input
+from classifiers.feature_sets import DEFAULT_INPUTS, INPUTS, group_filter, suited_input
 from classifiers.heads import registry
 from classifiers.heads.registry import head_names
 from classifiers.layout import Layout
-from classifiers.splits import contexts_of, leakage, parse_split, thin
+from classifiers.splits import layout_footprints, limit_training_pixels, measure_leakage, parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
 from hsifeat.runtime.events import Note
@@ -206,16 +206,16 @@ def test_one_comparison_at_a_time_works_in_a_folder(store_path, tmp_path):
 def test_every_report_says_what_its_splits_leak(store_path, tmp_path, features):
     found = compare(store_path, heads=["lda"], splits=SPLITS, seeds=2, out=tmp_path)
     table = PixelTable.from_store(store_path, planes=[])
-    tile = PixelTable.from_store(store_path, window=5).layout.take(picks("planes"))
+    tile = PixelTable.from_store(store_path, window=5).layout.select_groups(group_filter("planes"))
     for drawn in found.drawn:
         mine = [parse_split(drawn.split).draw(table.labels, seed) for seed in (0, 1)]
         fewest = [min(r.train_pixels for r in found.results if r.run.seed == seed) for seed in (0, 1)]
-        mine = [thin(draw, table.labels, fewest[seed], seed) for seed, draw in enumerate(mine)]
+        mine = [limit_training_pixels(draw, table.labels, fewest[seed], seed) for seed, draw in enumerate(mine)]
         far = [cKDTree(np.argwhere(draw.train)).query(np.argwhere(draw.test))[0] for draw in mine]
         assert drawn.median_px == pytest.approx(np.mean([np.median(one) for one in far]))
         assert drawn.least_px == pytest.approx(min(one.min() for one in far))
         window = [cKDTree(np.argwhere(d.train)).query(np.argwhere(d.test), p=np.inf)[0] <= 2 for d in mine]
-        planes = np.mean([leakage(draw, contexts_of(features, tile)).seen for draw in mine])
+        planes = np.mean([measure_leakage(draw, layout_footprints(features, tile)).seen for draw in mine])
         assert drawn.seen == pytest.approx(
             {
                 "spectra": 0,
@@ -296,7 +296,7 @@ def test_an_unfinished_store_is_refused(store_path, tmp_path):
 
 def test_inputs_take_their_groups(store_path):
     table = PixelTable.from_store(store_path, window=5, means=7, patch=3)
-    widths = {name: table.take(picks(name)).layout.width for name in INPUTS}
+    widths = {name: table.select_groups(group_filter(name)).layout.width for name in INPUTS}
     assert widths == {
         "spectra": 12, "spectra+window": 24, "planes": 112, "spectra+planes": 124, "spectra+planes+window": 136,
         "planes+means": 224, "spectra+planes+means": 236, "planes+patches": 1120, "spectra+planes+patches": 1132,
@@ -367,7 +367,7 @@ def test_stores_of_one_scene_are_compared_each_as_on_its_own(store_path, backbon
 
 
 def test_entries_without_planes_stand_once(features):
-    entries = make_entries({"a": features, "b": features}, ["svm"], COMPARED)
+    entries = make_entries({"a": features, "b": features}, ["svm"], DEFAULT_INPUTS)
     assert [str(e) for e in entries] == [
         "svm on spectra", "svm on spectra+window", "svm on planes of a", "svm on planes of b",
         "svm on spectra+planes of a", "svm on spectra+planes of b",
@@ -375,7 +375,7 @@ def test_entries_without_planes_stand_once(features):
 
 
 def test_every_head_gets_what_suits_it_once(features):
-    entries = make_entries({"a": features}, head_names(), COMPARED)
+    entries = make_entries({"a": features}, head_names(), DEFAULT_INPUTS)
     assert len(entries) == len(set(entries))
     for head in head_names():
         assert Entry("a", suited_input(head, features), head) in entries

@@ -32,8 +32,10 @@ def swept(store_path, tmp_path_factory):
 
 
 def lda(table, train, test):
-    fitted = make_head("lda", layout=table.layout).fit(table.X[train[table.at]], table.y[train[table.at]])
-    return float(np.mean(fitted.predict(table.X[test[table.at]]) == table.y[test[table.at]]))
+    fitted = make_head("lda", layout=table.layout).fit(
+        table.X[train[table.coordinates]], table.y[train[table.coordinates]]
+    )
+    return float(np.mean(fitted.predict(table.X[test[table.coordinates]]) == table.y[test[table.coordinates]]))
 
 
 def spectra_alone(store_path):
@@ -64,7 +66,7 @@ def test_the_first_choice_is_the_best_plane_over_folds_of_the_training_pixels(sw
         for plane in features.planes:
             table = PixelTable.from_store(store_path, spectra=False, planes=[plane])
             draw = parse_split(SPLIT).draw(table.labels, seed)
-            train = table[draw.train[table.at]]
+            train = table[draw.train[table.coordinates]]
             folds = train.cv(FOLDS, DRAWS, seed=seed).split(train.X, train.y, train.pixels)
             means[str(plane.id)] = np.mean(
                 [
@@ -133,7 +135,9 @@ def test_other_classes_of_test_pixels_change_no_choice(store_path, features, tmp
             classes[draw.test] = np.random.default_rng(0).permutation(classes[draw.test])
             assert (classes != table.labels.classes).any()
         labels = replace(table.labels, classes=classes)
-        shared = SharedTable.write(replace(table, y=classes[table.at], labels=labels), tmp_path / name / "table")
+        shared = SharedTable.write(
+            replace(table, y=classes[table.coordinates], labels=labels), tmp_path / name / "table"
+        )
         planes = tuple(plane.id for plane in features.planes)
         chosen.append(
             _Sweeper(features, shared, labels, RunStore(tmp_path / name), "lda", planes, Inline(), silent).choose(
@@ -197,7 +201,7 @@ def test_a_head_that_needs_spectra_gets_them_and_one_that_needs_planes_has_nothi
     assert found.baseline is found.alone[0].gain is None
     table = PixelTable.from_store(store_path, planes=["t0/mid_block"])
     draw = parse_split(SPLIT).draw(table.labels, 0)
-    train, test = table[draw.train[table.at]], table[draw.test[table.at]]
+    train, test = table[draw.train[table.coordinates]], table[draw.test[table.coordinates]]
     film = make_head("film", layout=table.layout, random_state=0).fit(train.X, train.y)
     assert found.alone[0].oa[0] == pytest.approx(np.mean(film.predict(test.X) == test.y))
 

@@ -82,7 +82,7 @@ def test_the_plane_that_tells_the_classes_gets_the_largest_share():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(400, LAYOUT.width)), np.arange(400) % 4
     X[:, 22:28] += 2 * rng.normal(size=(4, 6))[y]
-    head = HyperfeaturesClassifier(LAYOUT.take(lambda g: g.kind == "plane"), epochs=20).fit(
+    head = HyperfeaturesClassifier(LAYOUT.select_groups(lambda g: g.kind == "plane"), epochs=20).fit(
         X[:, np.r_[0:6, 16:20, 22:28]], y
     )
     shares = head.mixing_weights_

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sklearn.model_selection import cross_validate
 
-from classifiers.evaluate import Trials
+from classifiers.evaluate import Evaluator
 from classifiers.heads.registry import head_class
-from classifiers.splits import Draw, parse_split
+from classifiers.splits import SplitDraw, parse_split
 from classifiers.table import PixelTable
 from tests.helpers.heads import NAMES, quick, quick_params, scores
 
@@ -48,7 +48,7 @@ def permuted(table: PixelTable, seed: int) -> PixelTable:
     """Return a table whose labels, all of them, are dealt out anew."""
     y = np.random.default_rng(seed).permutation(table.y)
     classes = np.zeros_like(table.labels.classes)
-    classes[table.at] = y
+    classes[table.coordinates] = y
     return replace(table, y=y, labels=replace(table.labels, classes=classes))
 
 
@@ -59,15 +59,15 @@ def test_a_trial_learns_nothing_from_permuted_labels(name, features, table):
     params = {key: value for key, value in BY_HEART.items() if key in has}
     rule = parse_split("per-class:25")
 
-    def kappa(dealt: PixelTable, draw: Draw, seed: int) -> float:
-        return Trials(features, dealt, name, seed, params).run(rule, draw)[1].scores.kappa
+    def kappa(dealt: PixelTable, draw: SplitDraw, seed: int) -> float:
+        return Evaluator(features, dealt, name, seed, params).evaluate(rule, draw)[1].scores.kappa
 
     for seed in range(3):
         dealt = permuted(table, seed)
         draw = rule.draw(dealt.labels, seed)
         assert draw.test.sum() > 2300
         assert abs(kappa(dealt, draw, seed)) < 0.05
-    leaking = Draw.of(draw.train, draw.train & (np.indices(draw.shape).sum(axis=0) % 2 == 0))
+    leaking = SplitDraw.of(draw.train, draw.train & (np.indices(draw.shape).sum(axis=0) % 2 == 0))
     assert kappa(dealt, leaking, seed) > 0.5  # had it learned from the test rows, it would show
 
 
@@ -82,7 +82,7 @@ def test_a_trial_learns_nothing_from_the_values_of_test_rows(name, features, tab
 
     def run(X: np.ndarray) -> tuple[str, np.ndarray]:
         changed = replace(table, X=X)
-        head, trial = Trials(features, changed, name, 0, params).run(rule, draw)
+        head, trial = Evaluator(features, changed, name, 0, params).evaluate(rule, draw)
         return fitted(head), scores(head, table.X[::9]), trial.scores.oa
 
     clean, noisy = run(table.X), run(np.where(test[:, None], noise, table.X))

@@ -49,7 +49,7 @@ def fuse(x: np.ndarray, g: np.ndarray, w: dict) -> np.ndarray:
 
 @pytest.mark.parametrize("guided", [True, False])
 def test_probabilities_are_the_formula(guided):
-    layout = LAYOUT.take(lambda group: guided or group.kind != "mean")
+    layout = LAYOUT.select_groups(lambda group: guided or group.kind != "mean")
     X, y = table(layout)
     head = MTMSDClassifier(layout, **QUICK).fit(X, y)
     purifier = Purifier(layout, channels=4).fit(X, y)
@@ -93,7 +93,7 @@ def test_it_picks_the_timestep_that_the_surroundings_point_to():
         X[rows, 4 + 2 * told + channel] = 1
     X += 0.1 * rng.normal(size=X.shape)
     guided, alone = (
-        MTMSDClassifier(layout.take(lambda g, kinds=kinds: g.kind in kinds), epochs=20, learning_rate=3e-3)
+        MTMSDClassifier(layout.select_groups(lambda g, kinds=kinds: g.kind in kinds), epochs=20, learning_rate=3e-3)
         .fit(X[:1000, :width], y[:1000])
         .score(X[1000:, :width], y[1000:])
         for kinds, width in ((("plane", "mean"), 8), (("plane",), 4))

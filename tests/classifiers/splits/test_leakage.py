@@ -11,23 +11,23 @@ from scipy.spatial.distance import cdist
 import hsifeat
 from classifiers.columns import make_layout
 from classifiers.splits import (
-    Context,
-    Draw,
-    both_sides,
-    contexts_of,
-    draw_sides,
-    leakage,
+    Footprint,
+    SplitDraw,
+    layout_footprints,
+    make_split_map,
+    measure_leakage,
+    merge_official_maps,
     parse_split,
-    write_split_picture,
+    write_split_plot,
 )
-from classifiers.splits.leakage import Tiles
+from classifiers.splits.leakage import TileGrid
 from classifiers.splits.split_plot import COLOURS, NAMES
 from classifiers.table import PixelTable
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 
 tilings = st.builds(
-    lambda stride, cores, frames: Tiles(stride * cores, stride * frames, stride),
+    lambda stride, cores, frames: TileGrid(stride * cores, stride * frames, stride),
     st.sampled_from([1, 2, 4]),
     st.integers(1, 5),
     st.integers(0, 4),
@@ -55,7 +55,7 @@ def seen_along(context, pixel, length):
 @settings(max_examples=150)
 @given(st.integers(1, 45), st.sampled_from([1, 2, 3, 5]), st.none() | tilings)
 def test_a_context_is_what_padding_and_interpolation_let_in(length, window, tiles):
-    context = Context(window, tiles)
+    context = Footprint(window, tiles)
     first, stop = context.span(np.arange(length), length)
     for pixel in range(length):
         assert set(range(first[pixel], stop[pixel])) == seen_along(context, pixel, length)
@@ -66,8 +66,8 @@ def test_a_context_is_what_padding_and_interpolation_let_in(length, window, tile
 def test_shares_and_distances_are_brute_force_s(seed, rows, cols, tiles, window):
     side = np.random.default_rng(seed).choice(3, (rows, cols), p=[0.5, 0.05, 0.45])
     side[0, 0], side[-1, -1] = 1, 2
-    draw = Draw.of(side == 1, side == 2)
-    contexts = {Context(window), Context(1, tiles)}
+    draw = SplitDraw.of(side == 1, side == 2)
+    contexts = {Footprint(window), Footprint(1, tiles)}
     train, test = np.argwhere(draw.train), np.argwhere(draw.test)
     seen = [
         any(
@@ -78,7 +78,7 @@ def test_shares_and_distances_are_brute_force_s(seed, rows, cols, tiles, window)
         for row, col in test.tolist()
     ]
     distances = cdist(test, train).min(axis=1)
-    found = leakage(draw, contexts)
+    found = measure_leakage(draw, contexts)
     assert found.seen == pytest.approx(np.mean(seen))
     assert found.median_px == pytest.approx(np.median(distances))
     assert found.least_px == pytest.approx(distances.min())
@@ -110,7 +110,7 @@ def test_the_model_changes_a_pixel_exactly_where_its_context_holds_it(scene, bac
     one, other = hsifeat.open_features(tmp_path / "one.zarr"), hsifeat.open_features(tmp_path / "other.zarr")
     rows, cols = (axis.ravel() for axis in np.indices((75, 53)))
     changed = (one.sample(rows, cols) != other.sample(rows, cols)).any(axis=1)
-    (context,) = contexts_of(one, make_layout(one, spectra=False))
+    (context,) = layout_footprints(one, make_layout(one, spectra=False))
     (top, bottom), (left, right) = context.span(rows, 75), context.span(cols, 53, axis=1)
     claimed = np.zeros(len(rows), bool)
     for row, col in places:
@@ -121,9 +121,9 @@ def test_the_model_changes_a_pixel_exactly_where_its_context_holds_it(scene, bac
 
 def test_contexts_of_a_table(features):
     layout = make_layout(features, window=5, planes=["t0/*"])
-    tiles = {Tiles(16, 8, stride) for stride in (1, 2, 4)}
-    assert contexts_of(features, layout) == {Context(1), Context(5), *(Context(1, one) for one in tiles)}
-    assert sorted(str(one) for one in {Context(1), Context(5), Context(3, Tiles(16, 8))}) == [
+    tiles = {TileGrid(16, 8, stride) for stride in (1, 2, 4)}
+    assert layout_footprints(features, layout) == {Footprint(1), Footprint(5), *(Footprint(1, one) for one in tiles)}
+    assert sorted(str(one) for one in {Footprint(1), Footprint(5), Footprint(3, TileGrid(16, 8))}) == [
         "32x32 px tile of a 3x3 px window", "5x5 px window", "its own pixel",
     ]  # fmt: skip
 
@@ -141,11 +141,11 @@ def published(data_folder):
 
 
 def test_the_published_split_of_indian_pines_leaks(published):
-    draw = parse_split("official", published).draw(both_sides(published), 0)
+    draw = parse_split("official", published).draw(merge_official_maps(published), 0)
     assert (draw.train.sum(), draw.test.sum(), draw.left_out, draw.notes) == (695, 9671, (), ())
-    alone = leakage(draw, {Context(1)})
+    alone = measure_leakage(draw, {Footprint(1)})
     assert (alone.seen, round(alone.median_px, 1)) == (0, 2.2)
-    assert leakage(draw, {Context(1, Tiles(32, 16))}).seen == 1
+    assert measure_leakage(draw, {Footprint(1, TileGrid(32, 16))}).seen == 1
     assert "the features of 0.0% of the test pixels saw a training pixel; the nearest one is 2.2 px away" in str(alone)
 
 
@@ -165,7 +165,7 @@ def split():
 
 def test_the_sides_of_a_draw(split):
     draw, labels = split
-    sides = draw_sides(draw, labels)
+    sides = make_split_map(draw, labels)
     assert ((sides == 0) == (labels.classes == 0)).all()
     assert ((sides == 1) == draw.train).all() and ((sides == 2) == draw.test).all()
     assert (sides == 3).sum() == (labels.classes != 0).sum() - draw.train.sum() - draw.test.sum() > 0
@@ -175,16 +175,16 @@ def test_the_picture_shows_every_kind_of_pixel_and_a_legend(split, tmp_path):
     from PIL import Image
 
     draw, labels = split
-    write_split_picture(tmp_path / "split.png", draw, labels, "blocks:5+2:0.3 $x$")
+    write_split_plot(tmp_path / "split.png", draw, labels, "blocks:5+2:0.3 $x$")
     shown = np.asarray(Image.open(tmp_path / "split.png").convert("RGB")).astype(int)
-    sides = draw_sides(draw, labels)
+    sides = make_split_map(draw, labels)
     for side, colour in COLOURS.items():
         here = (shown == [int(colour[i : i + 2], 16) for i in (1, 3, 5)]).all(axis=2)
         # The picture is 30 x 30 px at 35 dots each; the rest is a patch of the legend.
         assert here.sum() == pytest.approx((sides == side).sum() * 35**2, rel=0.06, abs=900)
         assert here.any()
     with pytest.raises(SplitError, match=r"written as \.png; found 'split\.pdf'"):
-        write_split_picture(tmp_path / "split.pdf", draw, labels)
+        write_split_plot(tmp_path / "split.pdf", draw, labels)
 
 
 # Machado, Oliveira, Fernandes 2009: how a dichromat sees linear RGB.
@@ -217,20 +217,20 @@ def test_fit_says_what_a_split_leaks_and_shows_a_disjoint_one_beside_a_random_on
     from classifiers.fit import fit_model
 
     model = fit_model(features, "svm", inputs="spectra+window", split="random:0.2")
-    said = model.lines()
+    said = model.describe()
     assert said[0].startswith("random:0.2: OA ")
     table = PixelTable.from_store(features, planes=[])
     draw = parse_split("random:0.2").draw(table.labels, 0)
     near = np.abs(np.argwhere(draw.test)[:, None] - np.argwhere(draw.train)).max(axis=2).min(axis=1) <= 2
-    assert model.trial.leakage.seen == pytest.approx(near.mean())
+    assert model.evaluation.leakage.seen == pytest.approx(near.mean())
     assert f"leakage: the features of {near.mean():.1%} of the test pixels" in said[1]
     assert "(context: 5x5 px window and its own pixel)" in said[1]
     assert any(line.startswith("blocks:12+4:0.1: OA ") for line in said)
-    assert model.beside.train_pixels <= model.trial.train_pixels == model.train_pixels
+    assert model.disjoint_evaluation.train_pixels <= model.evaluation.train_pixels == model.train_pixels
     disjoint = fit_model(features, "svm", inputs="spectra", split="blocks:9+1:0.3")
-    assert disjoint.beside is None
-    assert sum("OA" in line for line in disjoint.lines()) == 1
-    assert fit_model(features, "svm", inputs="spectra").lines() == []
+    assert disjoint.disjoint_evaluation is None
+    assert sum("OA" in line for line in disjoint.describe()) == 1
+    assert fit_model(features, "svm", inputs="spectra").describe() == []
 
 
 def test_fit_says_where_no_disjoint_split_can_stand_beside(features, monkeypatch):
@@ -239,5 +239,5 @@ def test_fit_says_where_no_disjoint_split_can_stand_beside(features, monkeypatch
 
     monkeypatch.setattr(trials, "DISJOINT", "blocks:99+4:0.1")
     model = fit_model(features, "svm", inputs="spectra", split="per-class:9")
-    assert model.beside is None
-    assert "the labels can't be split by blocks:12+4:0.1" in model.lines()[-1]
+    assert model.disjoint_evaluation is None
+    assert "the labels can't be split by blocks:12+4:0.1" in model.describe()[-1]

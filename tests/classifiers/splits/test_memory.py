@@ -11,9 +11,9 @@ from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
 from classifiers.comparison.run_store import draw_key
-from classifiers.splits import BlocksSplit, Context, leakage, parse_split
+from classifiers.splits import BlocksSplit, Footprint, measure_leakage, parse_split
 from classifiers.splits import blocks as blocks_module
-from classifiers.splits.leakage import Tiles
+from classifiers.splits.leakage import TileGrid
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 
@@ -111,14 +111,14 @@ def large():
 def test_leakage_is_that_of_the_whole_map(large, split):
     large = Labels("half", large.classes[::2, ::2])
     draw = parse_split(split).draw(large, 3)
-    context = Context(3, Tiles(64, 16, 4))
+    context = Footprint(3, TileGrid(64, 16, 4))
     train, test = np.argwhere(draw.train), np.argwhere(draw.test)
     far = cKDTree(train).query(test)[0]
     counts = np.pad(draw.train.astype(int).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     top, bottom = context.span(test[:, 0], draw.shape[0])
     left, right = context.span(test[:, 1], draw.shape[1], axis=1)
     seen = counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left] > 0
-    found = leakage(draw, [context])
+    found = measure_leakage(draw, [context])
     assert (found.seen, found.median_px, found.least_px) == (seen.mean(), np.median(far), far.min())
 
 

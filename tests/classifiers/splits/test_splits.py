@@ -11,7 +11,16 @@ from scipy.spatial import cKDTree
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from classifiers.splits import BlocksSplit, Draw, PerClassSplit, RandomSplit, both_sides, parse_split, separate, thin
+from classifiers.splits import (
+    BlocksSplit,
+    PerClassSplit,
+    RandomSplit,
+    SplitDraw,
+    limit_training_pixels,
+    merge_official_maps,
+    parse_split,
+    separate_splits,
+)
 from classifiers.table import PixelTable
 from hsifeat import open_scene
 from hsifeat.errors import SceneError, SplitError
@@ -118,7 +127,7 @@ def test_seeds_give_different_draws(pines):
 @settings(max_examples=25)
 def test_thinning_keeps_number_classes_and_test(pines, count, seed):
     draw = RandomSplit(0.1).draw(pines, 0)
-    thinned = thin(draw, pines, count, seed)
+    thinned = limit_training_pixels(draw, pines, count, seed)
     assert not (thinned.train & ~draw.train).any()
     assert np.array_equal(thinned.test, draw.test)
     numbers, kept = np.unique(pines.classes[thinned.train], return_counts=True)
@@ -176,7 +185,7 @@ def test_any_text_reads_back_as_the_same_rule(fraction, block, buffer):
 
 def test_splits_in_one_text():
     text = "mask:a.npy,official,mask:b.mat:TR,b.mat:TE, blocks:9+0:0.3,random:0.1"
-    assert separate(text) == ["mask:a.npy", "official", "mask:b.mat:TR,b.mat:TE", "blocks:9+0:0.3", "random:0.1"]
+    assert separate_splits(text) == ["mask:a.npy", "official", "mask:b.mat:TR,b.mat:TE", "blocks:9+0:0.3", "random:0.1"]
 
 
 @pytest.fixture
@@ -195,10 +204,10 @@ def test_the_official_split_is_the_scenes_own(fields, official):
     assert np.array_equal(draw.train, official["train"].classes != 0)
     assert np.array_equal(draw.test, official["test"].classes != 0)
     assert draw.notes == ()
-    together = both_sides(official)
+    together = merge_official_maps(official)
     assert np.array_equal(together.classes, np.where(draw.train | draw.test, fields.classes, 0))
     assert together.class_names == {1: "corn", 2: "wheat", 3: "class 3", 4: "class 4"}
-    assert both_sides({**official, "fields": fields}) is None
+    assert merge_official_maps({**official, "fields": fields}) is None
 
 
 def test_classes_go_by_their_names_where_each_file_numbers_its_own(fields):
@@ -207,7 +216,7 @@ def test_classes_go_by_their_names_where_each_file_numbers_its_own(fields):
     crops = np.where(fields.classes > 3, 0, fields.classes)
     train = Labels("train", np.where(side == 1, crops, 0), {1: "corn", 2: "oat", 3: "wheat"})
     test = Labels("test", np.where((side == 2) & (crops != 2), crops - (crops == 3), 0), {1: "corn", 2: "wheat"})
-    together = both_sides({"train": train, "test": test})
+    together = merge_official_maps({"train": train, "test": test})
     assert together.class_names == {1: "corn", 2: "oat", 3: "wheat"}
     np.testing.assert_array_equal(together.classes, np.where((side == 1) | ((side == 2) & (crops != 2)), crops, 0))
     draw = parse_split("official", {"train": train, "test": test}).draw(together, 0)
@@ -303,8 +312,8 @@ def test_a_store_with_an_official_split_is_fitted_and_compared(official_store, t
     features = open_features(official_store)
     model = fit_model(features, "svm", inputs="spectra", split="official")
     assert model.train_pixels == np.count_nonzero(features.labels("train").classes)
-    assert model.trial.scores.confusion.sum() == np.count_nonzero(features.labels("test").classes)
-    assert model.beside is None, "nobody drew it at random"
+    assert model.evaluation.scores.confusion.sum() == np.count_nonzero(features.labels("test").classes)
+    assert model.disjoint_evaluation is None, "nobody drew it at random"
     found = compare(features, heads=["svm"], inputs=["spectra"], splits=["official"], seeds=1, out=tmp_path)
     assert {r.run.split for r in found.results} == {"official"}
     assert found.scene["labels"] == "train+test"
@@ -329,7 +338,7 @@ def test_a_bound_split_is_a_scikit_learn_cv(store_path):
     cv = table.cv("blocks:9+0:0.4", n_splits=3)
     assert cv.get_n_splits() == 3
     for k, (train, test) in enumerate(cv.split(table.X, table.y)):
-        draw: Draw = parse_split("blocks:9+0:0.4").draw(table.labels, k)
+        draw: SplitDraw = parse_split("blocks:9+0:0.4").draw(table.labels, k)
         assert draw.train[table.rows[train], table.cols[train]].all()
         assert len(train) == draw.train.sum()
         assert len(test) == draw.test.sum()

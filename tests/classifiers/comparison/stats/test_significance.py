@@ -11,7 +11,7 @@ from classifiers.comparison.results.run import Entry, Run, RunResult
 from classifiers.comparison.run_store import RunStore, draw_key
 from classifiers.comparison.stats import counts as outcomes
 from classifiers.comparison.stats.significance import judge
-from classifiers.metrics import score
+from classifiers.metrics import score_predictions
 from classifiers.splits import parse_split
 from hsifeat.scenes import Labels
 from tests.helpers.small import small_labels
@@ -31,7 +31,7 @@ def recorded(folder, predict, *, seeds=3, labels=None, splits=(SPLIT,)):
         truth = record.read_draw(name)["truth"]
         for entry in (A, B, C):
             predicted = predict(entry, truth, np.random.default_rng([seed, ord(entry.head[0])]))
-            facts = score(truth, predicted), int(draw.train.sum()), len(truth), (), 0.1, 0.1
+            facts = score_predictions(truth, predicted), int(draw.train.sum()), len(truth), (), 0.1, 0.1
             key = f"{entry.head}{seed}{splits.index(split)}"
             results.append(RunResult(Run(entry, split, seed), *facts, key=key, draw=name))
             record.add(results[-1], predicted)

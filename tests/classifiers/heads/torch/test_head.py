@@ -14,7 +14,7 @@ from classifiers.fit import fit_model
 from classifiers.heads.registry import make_head
 from classifiers.heads.torch import rows as torch_rows
 from classifiers.heads.torch import training as torch_training
-from classifiers.heads.torch.training import listening
+from classifiers.heads.torch.training import training_listener
 from hsifeat.errors import HeadError
 from hsifeat.runtime.events import Advanced, Finished, Note, Started
 from tests.helpers.heads import NETWORKS, quick, toy
@@ -123,7 +123,7 @@ def test_where_no_rows_are_set_aside_that_is_noted_once():
         ({"validation_fraction": 0}, 0, 0),
     ):
         heard = []
-        with listening(heard.append):
+        with training_listener(heard.append):
             head = quick("mlp", epochs=2, **params).fit(X, y)
         assert head.validation_rows_ == rows
         told = [event.message for event in heard if isinstance(event, Note)]

@@ -10,8 +10,8 @@ import torch
 
 from classifiers.heads.torch.head import jensen_shannon
 from classifiers.heads.torch.losses import MixUp, mix, row_losses
-from classifiers.heads.torch.rows import Rows, set_aside
-from classifiers.heads.torch.training import Training, infer, listening, train
+from classifiers.heads.torch.rows import DeviceRows, split_validation
+from classifiers.heads.torch.training import TrainingOptions, infer, train, training_listener
 from hsifeat.errors import HeadError
 from hsifeat.runtime.events import Advanced, Finished, Started
 from tests.helpers.heads import quick, toy
@@ -19,8 +19,8 @@ from tests.helpers.heads import quick, toy
 CPU = torch.device("cpu")
 
 
-def plain(epochs: int = 30, **facts) -> Training:
-    return Training(epochs, 1000, 1e-2, 0.0, patience=9, validation_fraction=0, **facts)
+def plain(epochs: int = 30, **facts) -> TrainingOptions:
+    return TrainingOptions(epochs, 1000, 1e-2, 0.0, patience=9, validation_fraction=0, **facts)
 
 
 def test_a_row_of_weight_three_trains_like_three_rows():
@@ -37,21 +37,21 @@ def test_a_row_of_weight_three_trains_like_three_rows():
 def test_the_validation_part_is_stratified():
     codes = np.repeat([0, 1, 2], [400, 300, 7])
     for fraction, counts in ((None, [40, 30, 0]), (0.1, [40, 30, 0]), (0.2, [80, 60, 1]), (0, [0, 0, 0])):
-        fitted, validation = set_aside(codes, fraction, seed=0)
+        fitted, validation = split_validation(codes, fraction, seed=0)
         assert np.bincount(codes[validation], minlength=3).tolist() == counts
         assert sorted([*fitted, *validation]) == list(range(707))
         assert (np.diff(fitted) > 0).all() and (np.diff(validation) > 0).all()
-    assert set_aside(codes, 0.1, seed=1)[1].tolist() != set_aside(codes, 0.1, seed=0)[1].tolist()
+    assert split_validation(codes, 0.1, seed=1)[1].tolist() != split_validation(codes, 0.1, seed=0)[1].tolist()
 
 
 def test_few_rows_are_set_aside_only_when_that_is_asked_for():
     """A tenth of 100 rows a class is just enough, of 99 too little."""
     for rows, usual in ((100, 30), (99, 0)):
         codes = np.repeat([0, 1, 2], rows)
-        assert len(set_aside(codes, None, seed=0)[1]) == usual
-        assert len(set_aside(codes, 0.1, seed=0)[1]) == 3 * (rows // 10)
+        assert len(split_validation(codes, None, seed=0)[1]) == usual
+        assert len(split_validation(codes, 0.1, seed=0)[1]) == 3 * (rows // 10)
     with pytest.raises(HeadError, match=r"0\.1, which is less than a row of any class \(the largest has 9 rows\)"):
-        set_aside(np.repeat([0, 1], [9, 5]), 0.1, seed=0)
+        split_validation(np.repeat([0, 1], [9, 5]), 0.1, seed=0)
 
 
 def test_early_stopping_stops_and_keeps_the_best_epoch():
@@ -59,13 +59,13 @@ def test_early_stopping_stops_and_keeps_the_best_epoch():
     rng = np.random.default_rng(0)
     X, codes = rng.normal(size=(200, 30)).astype(np.float32), rng.integers(0, 2, 200)
     weight = rng.uniform(0.5, 2, 200)
-    training = Training(200, 32, 1e-2, 0.0, patience=5, validation_fraction=0.2)
+    training = TrainingOptions(200, 32, 1e-2, 0.0, patience=5, validation_fraction=0.2)
 
     def build() -> torch.nn.Module:
         return torch.nn.Sequential(torch.nn.Linear(30, 64), torch.nn.ReLU(), torch.nn.Linear(64, 2))
 
     seen = []
-    with listening(seen.append):
+    with training_listener(seen.append):
         trained = train(build, (X,), codes, training, weight=weight, seed=3, device=CPU)
     assert seen[0] == Started("training", 200, "epochs")
     assert seen[-1] == Finished("training")
@@ -73,7 +73,7 @@ def test_early_stopping_stops_and_keeps_the_best_epoch():
     assert trained.epochs == len(losses) == int(np.argmin(losses)) + 1 + 5 < 200
     network = build()
     network.load_state_dict({k: torch.tensor(v) for k, v in trained.weights.items()})
-    held_out = set_aside(codes, 0.2, seed=3)[1]
+    held_out = split_validation(codes, 0.2, seed=3)[1]
     assert trained.validation_rows == len(held_out)
     with torch.no_grad():
         logits = network(torch.tensor(X[held_out])).numpy().astype(np.float64)
@@ -83,7 +83,7 @@ def test_early_stopping_stops_and_keeps_the_best_epoch():
 
 def test_nobody_listens_outside_the_block():
     seen = []
-    with listening(seen.append):
+    with training_listener(seen.append):
         pass
     quick("mlp", epochs=1).fit(*toy())
     assert not seen
@@ -91,7 +91,7 @@ def test_nobody_listens_outside_the_block():
 
 def test_rows_on_a_cpu_are_not_copied():
     X, codes = np.zeros((5, 3), np.float32), np.arange(5)
-    rows = Rows((X, np.ones(5)), codes, CPU)
+    rows = DeviceRows((X, np.ones(5)), codes, CPU)
     X[4] = 7
     (inputs,), target, weight = rows[torch.tensor([4, 1])]
     assert inputs.tolist() == [[7, 7, 7], [0, 0, 0]]
@@ -103,7 +103,9 @@ def test_large_tables_stay_in_memory_and_small_ones_move_to_the_device():
     """The device is torch's ``meta``, which holds no values; a table of zeros that nobody touches takes no memory either."""
     device = torch.device("meta")
     for count, home in ((100, "meta"), (2**28 + 1, "cpu")):
-        rows = Rows((np.zeros((count, 1), np.float32), np.zeros(count, np.float32)), np.zeros(count, np.int64), device)
+        rows = DeviceRows(
+            (np.zeros((count, 1), np.float32), np.zeros(count, np.float32)), np.zeros(count, np.int64), device
+        )
         assert rows.home.type == home
         assert {x.device.type for x in rows._tensors} == {home}
         (inputs,), target, weight = rows[torch.arange(5)]
@@ -128,7 +130,7 @@ def test_rows_are_validated_and_predicted_in_bounded_parts():
         return network
 
     X, codes = np.random.default_rng(0).normal(size=(20_000, 3)).astype(np.float32), np.arange(20_000) % 2
-    training = Training(1, 1000, 1e-2, 0.0, patience=1, validation_fraction=0.5)
+    training = TrainingOptions(1, 1000, 1e-2, 0.0, patience=1, validation_fraction=0.5)
     trained = train(build, (X,), codes, training, seed=0, device=CPU)
     assert sum(asked) == trained.validation_rows == 10_000
     assert max(asked) <= 5000

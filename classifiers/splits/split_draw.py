@@ -14,11 +14,11 @@ from hsifeat.scenes import Labels
 from hsifeat.scenes.blocks import blocks, count_values
 
 # Test pixels lie among the training pixels; apart from them; or where somebody's maps say.
-Kind = Literal["random", "disjoint", "given"]
+SplitKind = Literal["random", "disjoint", "fixed"]
 
 
 @dataclass(frozen=True, eq=False)
-class Draw:
+class SplitDraw:
     """One draw of a split. Its sides never overlap, and each class of one is in the other.
 
     A comparison holds a draw for each split and seed, so sides are held as bits: a quarter of a byte a pixel for both.
@@ -79,16 +79,16 @@ class Split(Protocol):
         ...
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> SplitKind:
         """How test pixels lie to training pixels by construction."""
         ...
 
-    def draw(self, labels: Labels, seed: int) -> Draw:
+    def draw(self, labels: Labels, seed: int) -> SplitDraw:
         """Divide the labelled pixels; the same seed gives the same draw."""
         ...
 
 
-def divide(labels: Labels, train: NDArray[np.bool_], test: NDArray[np.bool_], notes: tuple[str, ...] = ()) -> Draw:
+def divide(labels: Labels, train: NDArray[np.bool_], test: NDArray[np.bool_], notes: tuple[str, ...] = ()) -> SplitDraw:
     """Make a draw of two sides, without the classes that are not on both; `SplitError` if fewer than two are."""
     trained, tested = (set(count_values(np.where(side, labels.classes, 0))) for side in (train, test))
     kept = (trained & tested) - {0}
@@ -97,7 +97,7 @@ def divide(labels: Labels, train: NDArray[np.bool_], test: NDArray[np.bool_], no
             f"only {len(kept)} of {len(labels.counts)} classes have pixels on both sides: draw larger sides"
         )
     inside = of_classes(labels, kept)
-    return Draw.of(train & inside, test & inside, tuple(sorted(set(labels.counts) - kept)), notes)
+    return SplitDraw.of(train & inside, test & inside, tuple(sorted(set(labels.counts) - kept)), notes)
 
 
 def of_classes(labels: Labels, numbers: Collection[int]) -> NDArray[np.bool_]:
@@ -108,7 +108,7 @@ def of_classes(labels: Labels, numbers: Collection[int]) -> NDArray[np.bool_]:
     return found
 
 
-def thin(draw: Draw, labels: Labels, count: int, seed: int) -> Draw:
+def limit_training_pixels(draw: SplitDraw, labels: Labels, count: int, seed: int) -> SplitDraw:
     """Drop training pixels at random, class by class in proportion, until `count` are left; every class keeps one.
 
     So splits with different numbers of training pixels can be compared; a note says what was dropped.

@@ -1,0 +1,235 @@
+"""A fitted head with everything that predicting another store with it requires."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from classifiers.evaluate import DISJOINT_SPLIT, Evaluation
+from classifiers.heads.base import Head
+from classifiers.layout import ColumnGroup, Layout
+from classifiers.model_card import ModelCard
+from classifiers.persistence import load_head, save_head
+from classifiers.tune import Tuning
+from hsifeat.errors import HeadError
+from hsifeat.features.features import Features
+from hsifeat.scenes.maps import Legend
+from hsifeat.types import PlaneId
+
+_MAX_LISTED = 5
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted head with the classes, recipe and provenance of its training data; made by `fit_model` or `load_model`.
+
+    Attributes
+    ----------
+    head : Head
+        The fitted head; it has a layout.
+    class_names, class_colours : dict
+        Names and ``#rrggbb`` colours of the label map, by class number.
+    recipe : dict
+        Canonical recipe of the store that the head was trained on.
+    train_pixels : int
+        Number of training pixels.
+    evaluation : Evaluation or None
+        Scores on the test pixels of the split; None if all labelled pixels were used for training, and after loading.
+    disjoint_evaluation : Evaluation or None
+        For a random split, scores of the same head trained under a spatially disjoint split with at most as many pixels;
+        None if the labels can't be split that way.
+    tuning : Tuning or None
+        Outcome of the parameter search, if there was one.
+    card : ModelCard or None
+        Provenance and scores, saved with the model.
+
+    Examples
+    --------
+    >>> from classifiers import fit_model, load_model
+    >>> import hsifeat
+    >>> features = hsifeat.open_features("ip.zarr")  # doctest: +SKIP
+    >>> model = fit_model(features, "film", split="blocks:12+4:0.1")  # doctest: +SKIP
+    >>> model.save(Path("film-model"))  # doctest: +SKIP
+    >>> load_model(Path("film-model")).class_names  # doctest: +SKIP
+    """
+
+    head: Head
+    class_names: dict[int, str]
+    class_colours: dict[int, str]
+    recipe: dict[str, Any]
+    train_pixels: int
+    evaluation: Evaluation | None = None
+    disjoint_evaluation: Evaluation | None = None
+    tuning: Tuning | None = None
+    card: ModelCard | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """The columns that the head takes."""
+        if self.head.layout is None:
+            raise HeadError("the head of this model has no layout: fit it with fit_model")
+        return self.head.layout
+
+    @property
+    def legend(self) -> Legend:
+        """The classes that the head distinguishes, with names and colours."""
+        return Legend.of(self.head.classes_, self.class_names, self.class_colours)
+
+    def describe(self) -> list[str]:
+        """Return the scores as a few lines of text; a random split is followed by a spatially disjoint one."""
+        if self.evaluation is None:
+            return [] if self.tuning is None else self.tuning.describe()
+        lines = self.evaluation.describe(self.class_names)
+        if self.disjoint_evaluation is not None:
+            lines.append("the same head trained anew under a spatially disjoint split:")
+            lines += self.disjoint_evaluation.describe(self.class_names)
+        elif self.evaluation.kind == "random":
+            lines.append(
+                f"the labels can't be split by {DISJOINT_SPLIT}, so it is unknown how much of this score is leakage"
+            )
+        return lines
+
+    def save(self, folder: Path) -> None:
+        """Write the model to a folder, in formats that are never unpickled; `HeadError` if the folder is something else."""
+        meta = {
+            "class_names": {str(number): name for number, name in self.class_names.items()},
+            "class_colours": {str(number): colour for number, colour in self.class_colours.items()},
+            "recipe": self.recipe,
+            "train_pixels": self.train_pixels,
+            "tuning": None if self.tuning is None else self.tuning.to_json(),
+            "card": None if self.card is None else self.card.model_dump(mode="json"),
+        }
+        save_head(self.head, folder, meta=meta)
+
+    def check_store(self, features: Features) -> None:
+        """Check that a store holds the columns that the head was trained on; the scene may be another one.
+
+        Raises
+        ------
+        HeadError
+            Naming the difference: planes, recipe fields, bands, window means or neighbourhoods that the store lacks, or
+            another scene for a head trained on pixel positions.
+        """
+        self._check_bands(features)
+        if self.layout.learned:
+            self._check_recipe(features)
+            self._check_planes(features)
+        if any(group.kind == "position" for group in self.layout) and features.recipe["scene"] != self.recipe["scene"]:
+            raise HeadError(
+                "this head was trained on pixel positions of another scene, which mean nothing in "
+                f"{features.scene.name}: fit one without positions"
+            )
+
+    def _check_bands(self, features: Features) -> None:
+        bands = features.shape[2]
+        for group in self.layout:
+            if group.layer is None and group.kind != "position" and group.width != bands * group.patch_pixels:
+                raise HeadError(
+                    f"this head was trained on spectra of {group.channels} bands; {features.name} has {bands}: "
+                    "predict a scene of the same sensor"
+                )
+
+    def _check_recipe(self, features: Features) -> None:
+        trained_stores, stores = _store_count(self.recipe), _store_count(features.recipe)
+        if trained_stores != stores:
+            raise HeadError(
+                f"this head was trained on {trained_stores} store(s) side by side; found {stores}: give as many, in the "
+                "same order"
+            )
+        differences = features.differences(self.recipe)
+        if differences:
+            fields = ", ".join(
+                f"{field}: {str(value)[:20]} here, {str(trained)[:20]} in training"
+                for field, value, trained in differences[:_MAX_LISTED]
+            )
+            rest = len(differences) - _MAX_LISTED
+            more = f" and {rest} more" if rest > 0 else ""
+            raise HeadError(
+                f"the planes of {features.name} have another recipe than those this head was trained on: {fields}{more}; "
+                "extract the scene with --like the store of the training scene"
+            )
+
+    def _check_planes(self, features: Features) -> None:
+        planes = {plane.id: plane for plane in features.planes}
+        missing = [str(plane) for plane in dict.fromkeys(map(_plane_id, self.layout.learned)) if plane not in planes]
+        if missing:
+            raise HeadError(
+                f"this head was trained on planes that {features.name} lacks or holds only in part: "
+                f"{', '.join(missing[:_MAX_LISTED])}{' …' if len(missing) > _MAX_LISTED else ''}; extract them, or fit a "
+                "head on the planes that exist"
+            )
+        for group in self.layout.learned:
+            plane = planes[_plane_id(group)]
+            if group.width != plane.channels * group.patch_pixels:
+                raise HeadError(
+                    f"this head was trained on {group.channels} channels of {plane.id}; {features.name} has "
+                    f"{plane.channels}: fit a head on this store"
+                )
+            window_px = features.owner(plane)[0].window_px
+            if window_px is not None and (group.kind == "patch" or (group.kind == "mean" and group.size != window_px)):
+                raise HeadError(
+                    f"this head was trained on {group}; {features.name} lists single pixels, with means over {window_px} px "
+                    "and no neighbourhoods: extract the scene without --pixels"
+                )
+
+
+def load_model(folder: Path) -> Model:
+    """Read a model that `Model.save` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's folder. It may come from an untrusted source: nothing in it is executed.
+
+    Returns
+    -------
+    Model
+        Predicts as the saved one did. Evaluations are not kept in full; see `Model.card` for the scores.
+
+    Raises
+    ------
+    HeadError
+        If the folder is damaged, of an unknown format version, or holds no model.
+
+    Examples
+    --------
+    >>> model = load_model(Path("film-model"))  # doctest: +SKIP
+    """
+    head, meta = load_head(folder)
+    try:
+        if head.layout is None:
+            raise ValueError("the head has no layout")  # noqa: TRY301  # reported below, with other missing parts
+        tuning, card = meta.get("tuning"), meta.get("card")
+        return Model(
+            head=head,
+            class_names={int(number): str(name) for number, name in meta["class_names"].items()},
+            class_colours={int(number): _checked_colour(colour) for number, colour in meta["class_colours"].items()},
+            recipe=dict(meta["recipe"]),
+            train_pixels=int(meta["train_pixels"]),
+            tuning=None if tuning is None else Tuning.from_json(tuning),
+            card=None if card is None else ModelCard.model_validate(card),
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise HeadError(
+            f"{folder} holds no model that hsifeat fit wrote ({error}): it can't be used on a store; fit one with --out"
+        ) from error
+
+
+def _store_count(recipe: Mapping[str, Any]) -> int:
+    """Return the number of stores behind a recipe; see `hsifeat.features.stack.Stack`."""
+    return len(recipe.get("stores", [recipe]))
+
+
+def _plane_id(group: ColumnGroup) -> PlaneId:
+    if group.t is None or group.layer is None:
+        raise ValueError(f"{group} does not come from a plane")
+    return PlaneId(group.t, group.layer)
+
+
+def _checked_colour(text: str) -> str:
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        raise ValueError(f"{text!r} is no colour such as #1f77b4")
+    return text

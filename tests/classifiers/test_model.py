@@ -1,0 +1,148 @@
+"""Models: saved with their provenance, loaded again, and refused on stores whose columns mean something else."""
+
+import copy
+import json
+import shutil
+from dataclasses import replace
+from importlib.metadata import version
+
+import pytest
+
+from classifiers.evaluate import DISJOINT_SPLIT
+from classifiers.fit import fit_model
+from classifiers.heads.registry import make_head
+from classifiers.layout import Layout
+from classifiers.model import Model, load_model
+from classifiers.table import PixelTable
+from classifiers.tune import Tuning
+from hsifeat.errors import HeadError
+from hsifeat.features.features import open_features
+from hsifeat.features.stack import open_together
+
+SPLIT = "blocks:18+1:0.5"
+
+
+@pytest.fixture(scope="module")
+def model(store_path):
+    return fit_model(open_features(store_path), "lda", planes=["t0/mid_block", "t300/up_blocks.2"])
+
+
+def with_layout(model, group):
+    """The model with a head whose only columns are one group."""
+    head = copy.copy(model.head)
+    head.layout = Layout.from_json([group])
+    return replace(model, head=head)
+
+
+def test_the_model_card_records_provenance_and_scores(features, tmp_path):
+    model = fit_model(features, "svm", inputs="spectra", split="random:0.3", seed=3, params={"random_state": 5})
+    assert model.head.random_state == 5
+    assert fit_model(features, "svm", inputs="spectra", seed=3).head.random_state == 3
+    model.save(tmp_path / "model")
+    told = json.loads((tmp_path / "model" / "model.json").read_text())["meta"]["card"]
+    assert told["keys"] == [features.key] and told["store"] == features.name
+    expected = {"scene": "small", "labels": "fields", "inputs": "spectra", "split": "random:0.3", "seed": 3}
+    assert {name: told[name] for name in expected} == expected
+    assert told["hsifeat"] == version("hsifeat")
+    random, disjoint = told["scores"]
+    assert random["oa"] == model.evaluation.scores.oa and disjoint["oa"] == model.disjoint_evaluation.scores.oa
+    assert random["test_pixels"] + random["train_pixels"] == 2478 and disjoint["split"] == DISJOINT_SPLIT
+    assert load_model(tmp_path / "model").card == model.card
+    assert f"random:0.3: OA {random['oa']:.1%}" in model.card.describe()[1]
+    everything = fit_model(features, "lda", inputs="spectra").card
+    assert everything.split is None and everything.scores == ()
+    told["scores"][0]["oa"] = "high"
+    manifest = json.loads((tmp_path / "model" / "model.json").read_text())
+    manifest["meta"]["card"] = told
+    (tmp_path / "model" / "model.json").write_text(json.dumps(manifest))
+    with pytest.raises(HeadError, match="holds no model that hsifeat fit wrote"):
+        load_model(tmp_path / "model")
+
+
+def test_a_tuning_outcome_is_described_and_saved(features, tmp_path):
+    model = fit_model(features, "lda", inputs="planes", split=SPLIT, tune=True, params={"shrinkage": 0.3})
+    assert [c.params for c in model.tuning.candidates] == [{"plane_components": k} for k in (50, 25, 100)]
+    assert model.head.shrinkage == 0.3 and model.head.plane_components == model.tuning.choice.params["plane_components"]
+    said = "\n".join(model.describe())
+    assert f"tuned by {model.tuning.folds}: " in said and "compare these numbers with each other" in said
+    assert all(f"OA {c.accuracy:.1%} ± {c.deviation:.1%}, gain " in said for c in model.tuning.candidates)
+    model.save(tmp_path / "model")
+    kept = json.loads((tmp_path / "model" / "model.json").read_text())["meta"]["tuning"]
+    assert load_model(tmp_path / "model").tuning == model.tuning == Tuning.from_json(kept)
+    assert len(kept["candidates"]) == 3 and kept["folds"].startswith("5 folds of whole regions (4 of 4 classes have")
+    everything = fit_model(features, "lda", inputs="spectra", tune=True)
+    assert everything.describe()[0].startswith("tuned by 5 folds")
+    # Components of planes make no difference to spectra.
+    assert [list(c.params) for c in everything.tuning.candidates] == [["shrinkage"]] * 3
+    # A random split is shown beside a disjoint one, which is tuned within its own training pixels.
+    random = fit_model(features, "lda", inputs="spectra", split="random:0.3", tune=True)
+    assert random.disjoint_evaluation.tuning is not None and random.disjoint_evaluation.tuning != random.tuning
+
+
+def test_planes_of_another_recipe_are_refused_with_the_differing_fields(opened, model):
+    with pytest.raises(
+        HeadError, match=r"planes of tiles have another recipe .*tiling\.tile_px: 16 here, 32 in training"
+    ):
+        model.check_store(opened["tiles"])
+    with pytest.raises(HeadError, match=r"planes of listed have another recipe .*: .*here, .* in training"):
+        model.check_store(opened["listed"])
+    with pytest.raises(
+        HeadError, match=r"trained on 1 store\(s\) side by side; found 2: give as many, in the same order"
+    ):
+        model.check_store(open_together([opened["small"], opened["tiles"]]))
+    model.check_store(opened["other"])
+
+
+def test_another_layout_is_refused(opened, model):
+    with pytest.raises(HeadError, match=r"planes that fewer lacks or holds only in part: t300/up_blocks\.2;"):
+        model.check_store(opened["fewer"])
+    wide = with_layout(model, {"kind": "spectra", "start": 0, "stop": 13})
+    around = {"kind": "patch", "start": 0, "stop": 9 * 13, "size": 3}
+    for one in (wide, with_layout(model, around)):
+        with pytest.raises(HeadError, match="trained on spectra of 13 bands; small has 12"):
+            one.check_store(opened["small"])
+    more = {"kind": "mean", "start": 0, "stop": 17, "t": 0, "layer": "mid_block", "size": 5}
+    with pytest.raises(HeadError, match="trained on 17 channels of t0/mid_block; small has 16"):
+        with_layout(model, more).check_store(opened["small"])
+
+
+def test_positions_mean_nothing_in_another_scene(opened):
+    table = PixelTable.from_store(opened["small"], planes=["t0/mid_block"], position=True)
+    head = make_head("lda", table.layout).fit(table.X, table.y)
+    model = Model(head, table.labels.class_names, {}, opened["small"].recipe, len(table))
+    model.check_store(opened["small"])
+    with pytest.raises(HeadError, match="trained on pixel positions of another scene, which mean nothing in other"):
+        model.check_store(opened["other"])
+
+
+def test_stores_of_listed_pixels_have_their_own_means_and_no_neighbourhoods(opened):
+    listed = opened["listed"]
+    model = fit_model(listed, "lda", inputs="planes+means", labels="fields")
+    model.check_store(listed)
+    for kind, size, pixels in (("mean", 5, 1), ("patch", 3, 9)):
+        group = {"kind": kind, "start": 0, "stop": 16 * pixels, "t": 0, "layer": "mid_block", "size": size}
+        with pytest.raises(
+            HeadError, match=f"mid_block {kind} {size}x{size}; listed lists single pixels, with means over 8 px"
+        ):
+            with_layout(model, group).check_store(listed)
+
+
+def test_a_model_of_two_stores_maps_from_two_stores(opened, stores, tmp_path):
+    both = open_together([opened["small"], opened["tiles"]])
+    fit_model(both, "lda", inputs="planes", planes=["t0/*mid_block"]).save(tmp_path / "model")
+    model = load_model(tmp_path / "model")
+    model.check_store(open_together([opened["small"], stores / "tiles.zarr"]))
+    with pytest.raises(HeadError, match=r"another recipe .*stores\.1\.tiling"):
+        model.check_store(open_together([opened["tiles"], opened["small"]]))
+    with pytest.raises(HeadError, match=r"trained on 2 store\(s\) side by side; found 1"):
+        model.check_store(opened["small"])
+
+
+def test_an_incomplete_plane_counts_as_missing(stores, model, opened, store_path, tmp_path):
+    import zarr
+
+    shutil.copytree(store_path, tmp_path / "half.zarr")
+    progress = zarr.open_array(tmp_path / "half.zarr" / "progress" / "t0300" / "up_blocks.2", mode="r+")
+    progress[:] = 0
+    with pytest.raises(HeadError, match=r"half lacks or holds only in part: t300/up_blocks\.2"):
+        model.check_store(open_features(tmp_path / "half.zarr"))
