@@ -39,7 +39,7 @@ check: $(READY)
 
 # The documentation, as a folder of pages that need no network: build/docs/index.html.
 docs: $(READY)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "documentation: build/docs/index.html"
 
 clean:

@@ -7,7 +7,9 @@ code. Pages of the command line are written from the Typer application itself, s
 from __future__ import annotations
 
 import inspect
-from importlib.util import find_spec
+import tomllib
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import griffe
@@ -19,13 +21,22 @@ if TYPE_CHECKING:
 # Sections of the index of each package, by kind of object, in this order.
 KINDS = {"function": "Functions", "class": "Classes", "attribute": "Constants"}
 
+# Option sets, by the command that takes them.
+CONFIGS = {
+    "hsifeat extract": ("hsifeat.extraction.config", "ExtractionConfig"),
+    "hsifeat pretrain": ("hsifeat.pretraining.networks", "PretrainingConfig"),
+}
+
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Add the generated pages to the navigation."""
     names = public_names()
-    section: list[Any] = ["reference/index.md", {"Command line": "reference/cli.md"}]
-    if find_spec("hsifeat.commands.config_options"):
-        section.append({"Extraction options": "reference/options.md"})
+    section: list[Any] = [
+        "reference/index.md",
+        {"Command line": "reference/cli.md"},
+        {"Options": "reference/options.md"},
+        {"Presets": "reference/presets.md"},
+    ]
     section += [
         {package: [{name: f"reference/{package}/{name}.md"} for name in sorted(members, key=str.lower)]}
         for package, members in names.items()
@@ -38,9 +49,12 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages to the site."""
     names: dict[str, dict[str, griffe.Object]] = config.extra["public_names"]
-    pages = {"reference/index.md": index_page(names), "reference/cli.md": cli_page()}
-    if find_spec("hsifeat.commands.config_options"):
-        pages["reference/options.md"] = options_page()
+    pages = {
+        "reference/index.md": index_page(names),
+        "reference/cli.md": cli_page(),
+        "reference/options.md": options_page(),
+        "reference/presets.md": presets_page(),
+    }
     for package, members in names.items():
         for name in members:
             options = f"    options:\n      heading: {package}.{name}\n      toc_label: {name}\n"
@@ -140,7 +154,39 @@ def parameter_lines(command: Any) -> list[str]:
 
 
 def options_page() -> str:
-    """Return the page of extraction options, which `ExtractionConfig` defines."""
-    from hsifeat.commands import config_options
+    """Return the page of the option sets: each field of the config classes, from which options and presets derive."""
+    from hsifeat.base_config import config_table
 
-    return config_options.reference_page()
+    lines = [
+        "# Options",
+        "",
+        "The options of an extraction and of a training, under the same names in Python, in preset files and, with",
+        "dashes, on the command line.",
+    ]
+    for title, (module, name) in CONFIGS.items():
+        if not hasattr(config := import_module(module), name):
+            continue
+        config = getattr(config, name)
+        lines += ["", f"## {title}", "", "| name | option | values | default | |", "| --- | --- | --- | --- | --- |"]
+        for row in config_table(config):
+            values, help_text = (text.replace("|", "\\|") for text in (row.values, row.help))
+            lines.append(f"| `{row.name}` | `{row.flag}` | {values} | {row.default} | {help_text} |")
+    return "\n".join(lines)
+
+
+def presets_page() -> str:
+    """Return the page of the presets: what each one reproduces, how it differs from its source, and its options."""
+    lines = [
+        "# Presets",
+        "",
+        "`hsifeat extract --preset NAME` and `hsifeat pretrain --preset NAME` use these options where you give none.",
+        "A file of the same form can be named in place of a preset.",
+    ]
+    for file in sorted(Path("hsifeat/presets").glob("*.toml")):
+        text = file.read_text(encoding="utf-8")
+        facts = tomllib.loads(text)
+        lines += ["", f"## {file.stem}", "", f"{facts['title']}.", "", f"Source: {facts['source']}.", ""]
+        lines += ["Differences from the source:", "", *(f"- {difference}" for difference in facts["differs"]), ""]
+        sections = text[min(i for i in (text.find("[pretrain]"), text.find("[extract]")) if i >= 0) :]
+        lines += ["```toml", sections.rstrip(), "```"]
+    return "\n".join(lines)
