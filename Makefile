@@ -1,8 +1,8 @@
-# Two commands are all the set-up: make demo, make test. Both make the environment first when it is missing.
+# Two commands are enough to start: make demo, make test. Every target creates the environment first if it is missing.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-# Two workers on two cores: one thread each, or they wait for one another.
+# Two workers, one thread each: more threads than cores would only wait for one another.
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
 .PHONY: venv demo test check docs clean
@@ -16,7 +16,7 @@ $(READY): pyproject.toml constraints.txt
 	@PIP_CONSTRAINT="$(CURDIR)/constraints.txt" $(BIN)/pip install -q -e '.[dev]'
 	@touch $(READY)
 
-# The main job on a real scene: train a small denoiser on it, cache what it sees, compare heads, map the scene.
+# The whole way on a real scene: train a small denoiser, extract features, compare heads, map the scene.
 demo: $(READY)
 	$(BIN)/hsifeat pretrain indian-pines --network mtmsd --size small --out demo/backbone
 	$(BIN)/hsifeat extract indian-pines --backbone demo/backbone --out demo/trained.zarr
@@ -25,8 +25,8 @@ demo: $(READY)
 	$(BIN)/hsifeat fit demo/trained.zarr --head film --split blocks:12+4:0.1 --out demo/film; \
 	$(BIN)/hsifeat predict demo/film demo/trained.zarr --out demo/map.png; fi
 	$(BIN)/hsifeat bench demo/trained.zarr demo/untrained.zarr --heads film,hyperfeatures,mlp,svm,lda --curve 5,20,100 --out demo/report
-	@echo "map:    demo/map.png (every pixel, by the film head)"
-	@echo "again:  make demo takes seconds now; remove the folder demo/ to start from nothing"
+	@echo "map:    demo/map.png (the film head, all pixels)"
+	@echo "again:  make demo reuses everything; remove the folder demo/ to start over"
 
 test: $(READY)
 	$(TEST) $(ARGS)
