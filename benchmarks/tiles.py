@@ -50,7 +50,7 @@ def main() -> None:
             shutil.rmtree(location, ignore_errors=True)
             job = prepare(scene, backbone=backbone, timesteps=[T], layers=LAYERS, out=location, **options)
             side = job.extractor.tiling.tile
-            seen = job.plan.all_passes * side[0] * side[1] / (scene.rows * scene.cols)
+            seen = job.plan.total_passes * side[0] * side[1] / (scene.rows * scene.cols)
             store = run(job)
             planes = {p.id.layer: np.asarray(store.plane(p.id)[:], np.float32) for p in store.planes}
             reference = reference or planes

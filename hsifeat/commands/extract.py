@@ -108,18 +108,19 @@ def extract(
 
 def _show_job(job: Job) -> None:
     from hsifeat.commands import terminal
+    from hsifeat.extraction.estimates import peak_bytes, seconds_per_pass
     from hsifeat.formatting import duration
 
     plan = job.plan
-    terminal.show_table(f"{job.location} ({'there' if job.store else 'new'})", plan.rows_of_table(), plan.TABLE)
-    seconds = plan.passes * job.extractor.seconds_per_pass(plan) if plan.steps else 0.0
+    terminal.show_table(f"{job.location} ({'there' if job.store else 'new'})", plan.plane_rows(), plan.PLANE_COLUMNS)
+    seconds = plan.passes * seconds_per_pass(job.extractor, plan) if plan.steps else 0.0
     tile, batch = " x ".join(map(str, dict.fromkeys(plan.tiling.tile))), job.extractor.batch
-    again = sum(plan.forwards.values()) - plan.tiles
+    again = sum(plan.unit_tiles.values()) - plan.tiles
     sort = "tiles" if job.recipe.pixels is None else "windows, each around a pixel"
     terminal.say(f"{sort}: {plan.tiles} in all" + (f", {again} more for those on borders of units" if again else ""))
-    terminal.say(f"passes: {plan.passes} of a {tile}-px tile (of {plan.all_passes}), batches of {batch}")
+    terminal.say(f"passes: {plan.passes} of a {tile}-px tile (of {plan.total_passes}), batches of {batch}")
     terminal.say(f"to write: at most {job.needed_bytes / 1e6:.1f} MB")
     terminal.say(f"time: about {duration(seconds)} on {job.extractor.device} (from one timed batch)")
     terminal.say(
-        f"memory: about {job.extractor.peak_bytes(plan) / 1e6:.0f} MB beside the model's weights and activations"
+        f"memory: about {peak_bytes(job.extractor, plan) / 1e6:.0f} MB beside the model's weights and activations"
     )

@@ -9,7 +9,7 @@ from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.errors import BackboneError, HsifeatError
 from hsifeat.extraction.config import Pattern, pattern_of
-from hsifeat.extraction.tiling.pixel_list import Pixels, list_pixels
+from hsifeat.extraction.tiling.pixel_list import PixelList, list_pixels
 from hsifeat.presets import open_preset
 from hsifeat.scenes import Scene
 from hsifeat.store.store import Store
@@ -52,7 +52,7 @@ def _check(chosen: Pattern) -> None:
         raise HsifeatError(f"a seed lies between 0 and {2**32 - 1}; found {chosen.seed}")
 
 
-def chosen_pixels(chosen: Pattern, scene: Scene, like: Store | None, *, given: bool) -> Pixels | None:
+def chosen_pixels(chosen: Pattern, scene: Scene, like: Store | None, *, given: bool) -> PixelList | None:
     """Return the pixels that are to be seen in windows; None for a dense extraction.
 
     Raises

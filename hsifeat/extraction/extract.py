@@ -15,7 +15,6 @@ from hsifeat.cache import catalogue
 from hsifeat.errors import StoreError
 from hsifeat.extraction.job import Job
 from hsifeat.extraction.prepare import prepare
-from hsifeat.extraction.tiling.pixel_windows import PixelWindows
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes import Labels, Scene
 from hsifeat.store.create import SceneArrays
@@ -133,7 +132,7 @@ def _scene_facts(scene: Scene) -> SceneFacts:
 def _create(job: Job) -> Store:
     scene, projection, tiling, layout = (
         job.extractor.scene,
-        job.extractor.sight.projection,
+        job.extractor.model_input.projection,
         job.extractor.tiling,
         job.plan.layout,
     )
@@ -153,5 +152,5 @@ def _create(job: Job) -> Store:
         },
     )
     arrays = {"weights": projection.weights, "offset": projection.offset}
-    pixels = (tiling.pixels.rows, tiling.pixels.cols) if isinstance(tiling, PixelWindows) else None
+    pixels = None if tiling.pixels is None else (tiling.pixels.rows, tiling.pixels.cols)
     return Store.create(job.location, manifest, SceneArrays(scene.cube, scene.valid, arrays, pixels))

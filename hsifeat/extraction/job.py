@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hsifeat.errors import RecipeMismatchError, StoreError
-from hsifeat.extraction.plan import Plan, make_plan, new_layout
+from hsifeat.extraction.plan import Plan, make_plan
 from hsifeat.extraction.runner import Extractor
 from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.location import LocalLocation, Location
@@ -56,8 +56,8 @@ class Job:
             else "new store"
         )
         return (
-            f"{self.location}: {found}; {plan.passes} of {plan.all_passes} passes to do, at most {_gb(self.needed_bytes)}; "
-            f"{extractor.backbone.name} through {extractor.sight.projection.spec} on {extractor.device}"
+            f"{self.location}: {found}; {plan.passes} of {plan.total_passes} passes to do, at most {_gb(self.needed_bytes)}; "
+            f"{extractor.backbone.name} through {extractor.model_input.projection.spec} on {extractor.device}"
         )
 
     @property
@@ -83,7 +83,7 @@ class Job:
 def settle_on(location: Location, extractor: Extractor, recipe: Recipe, planes: Sequence[PlaneSpec]) -> Job:
     """Look at what the store holds by now, and plan what it lacks; a store keeps the batch and the units that it was begun with."""
     store = _existing(location, recipe)
-    layout = new_layout(extractor.tiling)
+    layout = extractor.tiling.layout
     if store is not None:
         extractor, layout = replace(extractor, batch=store.manifest.batch), store.manifest.layout
     plan = make_plan(

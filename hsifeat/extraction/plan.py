@@ -1,58 +1,35 @@
-"""The plan: which units of which planes are missing, and what it takes to compute them. Pure: nothing is touched."""
+"""The plan of an extraction: which units of which planes are missing, and how many passes they take. Pure; reads nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.extraction.noise.policy import NoisePolicy
-from hsifeat.extraction.tiling.pixel_windows import PixelWindows
-from hsifeat.extraction.tiling.tiles import Tiling
-from hsifeat.store.layout import (
-    BLENDED_UNIT_PX,
-    UNIT_PX,
-    PixelListLayout,
-    PlaneSpec,
-    SceneLayout,
-    Unit,
-    size_bytes,
-)
+from hsifeat.extraction.tiling.tiling import Tiling
+from hsifeat.store.layout import PixelListLayout, PlaneSpec, SceneLayout, Unit, size_bytes
 from hsifeat.types import PlaneId
-
-
-def unit_side(tiling: Tiling) -> int:
-    """Return the side of a unit in pixels: the fewest steps that reach 128 px, 512 where tiles blend."""
-    if tiling.stitch == "whole":
-        return max(tiling.tile)
-    step = tiling.step[0]
-    return step * -(-(BLENDED_UNIT_PX if tiling.blends else UNIT_PX) // step)
-
-
-def new_layout(tiling: Tiling | PixelWindows) -> SceneLayout | PixelListLayout:
-    """Return over what the planes of a new store lie, and its units."""
-    if isinstance(tiling, PixelWindows):
-        return tiling.layout
-    return SceneLayout(tiling.rows, tiling.cols, unit_side(tiling))
 
 
 @dataclass(frozen=True)
 class Step:
-    """One unit at one timestep: the least that is computed and recorded together.
+    """One unit at one timestep: the smallest piece that is computed and recorded.
 
     Attributes
     ----------
     unit : Unit
-        Where.
+        The unit.
     t : int
         Training timestep.
     planes : tuple of PlaneSpec
-        Those of the planes at `t` that lack this unit; their layers are tapped in one forward.
+        Planes at `t` that lack the unit; their layers are tapped in the same passes.
     passes : int
-        Forwards that each of its tiles takes.
+        Passes of the network per tile.
     """
 
     unit: Unit
@@ -63,53 +40,53 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an extraction will do.
+    """The steps of an extraction.
 
     Attributes
     ----------
     planes : tuple of PlaneSpec
-        All planes asked for, those that are there included.
+        All requested planes, complete ones included.
     steps : tuple of Step
-        What is missing, unit by unit and then t by t, so that a unit's tiles are read once.
-    tiling : Tiling or PixelWindows
-        What the model sees.
+        What is missing, by unit and then by timestep, so that the tiles of a unit are read once.
+    tiling : Tiling
+        The tiles.
     layout : SceneLayout or PixelListLayout
-        Over what planes lie.
+        Layout of the planes.
     tiles : int
-        Tiles of the scene of which a valid pixel is kept, or windows.
-    forwards : dict of Unit to int
-        Those of each unit, which take a forward at each timestep, or several.
-    passes_each : int
-        Forwards that a tile takes for all planes from nothing.
+        Number of tiles with a valid pixel. Tiles that lie in several units count once.
+    unit_tiles : dict of Unit to int
+        Number of tiles of each unit that are computed.
+    passes_per_tile : int
+        Passes that a tile takes for all planes together, if none is there yet.
     """
 
     planes: tuple[PlaneSpec, ...]
     steps: tuple[Step, ...]
-    tiling: Tiling | PixelWindows
+    tiling: Tiling
     layout: SceneLayout | PixelListLayout
     tiles: int
-    forwards: dict[Unit, int]
-    passes_each: int
+    unit_tiles: dict[Unit, int]
+    passes_per_tile: int
 
     @property
     def passes(self) -> int:
-        """Forwards of a tile that are still to do."""
-        return sum(self.forwards[step.unit] * step.passes for step in self.steps)
+        """Passes of single tiles that remain."""
+        return sum(self.unit_tiles[step.unit] * step.passes for step in self.steps)
 
     @property
-    def all_passes(self) -> int:
-        """Forwards of a tile that the planes take from nothing."""
-        return self.passes_each * sum(self.forwards.values())
+    def total_passes(self) -> int:
+        """Passes of single tiles for all requested planes, if none were there yet."""
+        return self.passes_per_tile * sum(self.unit_tiles.values())
 
     @property
     def missing_bytes(self) -> int:
-        """Bytes that are still to be written, before compression."""
+        """Bytes that remain to be written, before compression."""
         return sum(size_bytes(self.layout, plane, step.unit.window) for step in self.steps for plane in step.planes)
 
-    TABLE: ClassVar = ("plane", "stride", "channels", "MB", "state")
+    PLANE_COLUMNS: ClassVar = ("plane", "stride", "channels", "MB", "state")
 
-    def rows_of_table(self) -> list[dict[str, str | float]]:
-        """Return a row for each plane, with the columns `TABLE`: what ``--dry-run`` shows."""
+    def plane_rows(self) -> list[dict[str, str | float]]:
+        """Return a table row per plane with the columns `PLANE_COLUMNS`, as ``--dry-run`` prints it."""
         missing = {plane for step in self.steps for plane in step.planes}
         return [
             {
@@ -117,7 +94,7 @@ class Plan:
                 "stride": plane.stride,
                 "channels": plane.channels,
                 "MB": size_bytes(self.layout, plane, self.layout.extent) / 1e6,
-                "state": "to do" if plane in missing else "there",
+                "state": "to do" if plane in missing else "complete",
             }
             for plane in self.planes
         ]
@@ -125,7 +102,7 @@ class Plan:
 
 def make_plan(
     valid: NDArray[np.bool_],
-    tiling: Tiling | PixelWindows,
+    tiling: Tiling,
     layout: SceneLayout | PixelListLayout,
     planes: Sequence[PlaneSpec],
     noise: NoisePolicy,
@@ -136,39 +113,38 @@ def make_plan(
     Parameters
     ----------
     valid : (rows, cols) bool array
-        The scene's valid pixels.
-    tiling : Tiling or PixelWindows
-        What the model sees.
+        Valid pixels of the scene.
+    tiling : Tiling
+        The tiles.
     layout : SceneLayout or PixelListLayout
-        Over what planes lie.
+        Layout of the planes: of the store if there is one, else of `tiling`.
     planes : sequence of PlaneSpec
-        What is asked for.
+        The requested planes.
     noise : NoisePolicy
-        Decides how many forwards a timestep takes.
+        Says how many passes a timestep takes.
     done : callable or None
-        Which units of a plane are there, on the grid of units; None where nothing is.
+        Returns the complete units of a plane as a bool array over the grid of units; None if there is no store yet.
     """
-    units = layout.units
-    there = {plane.id: done(plane.id) for plane in planes} if done else {}
-
     timesteps = sorted({plane.id.t for plane in planes})
+    complete = {plane.id: done(plane.id) for plane in planes} if done else {}
 
     def steps() -> Iterator[Step]:
-        for unit in units:
-            before = None
+        for unit in layout.units:
+            previous = None
             for t in timesteps:
-                of_t = (plane for plane in planes if plane.id.t == t)
-                missing = tuple(p for p in of_t if not there or not there[p.id][unit.index])
+                missing = tuple(
+                    plane for plane in planes if plane.id.t == t and not (complete and complete[plane.id][unit.index])
+                )
                 if missing:
-                    yield Step(unit, t, missing, noise.passes(t, before))
-                    before = t
+                    yield Step(unit, t, missing, noise.passes(t, previous))
+                    previous = t
 
     return Plan(
         planes=tuple(planes),
         steps=tuple(steps()),
         tiling=tiling,
         layout=layout,
-        tiles=tiling.count(layout.extent, valid),
-        forwards={unit: tiling.count(unit.window, valid) for unit in units},
-        passes_each=sum(noise.passes(t, before) for before, t in zip([None, *timesteps], timesteps, strict=False)),
+        tiles=tiling.count_tiles(layout.extent, valid),
+        unit_tiles={unit: tiling.count_tiles(unit.window, valid) for unit in layout.units},
+        passes_per_tile=sum(noise.passes(t, previous) for previous, t in pairwise([None, *timesteps]) if t is not None),
     )

@@ -18,19 +18,18 @@ from hsifeat.extraction.chosen import choose, chosen_pixels, open_chosen
 from hsifeat.extraction.config import Pattern
 from hsifeat.extraction.given import check_types
 from hsifeat.extraction.job import Job, settle_on
-from hsifeat.extraction.layers import check_tiles, check_windows, strides_of
+from hsifeat.extraction.layers import strides_of
 from hsifeat.extraction.model_input import companion_part, look
 from hsifeat.extraction.noise.policy import parse_noise
 from hsifeat.extraction.runner import Extractor
-from hsifeat.extraction.tiling.pixel_list import Pixels, PixelsLike
-from hsifeat.extraction.tiling.pixel_windows import PixelWindows, around
-from hsifeat.extraction.tiling.tiles import Tiling, cut
+from hsifeat.extraction.tiling.pixel_list import PixelsLike
+from hsifeat.extraction.tiling.tiling import make_tiling
 from hsifeat.projection import Projection
 from hsifeat.runtime.events import Listener, silent
 from hsifeat.scenes import Scene, open_scene
 from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.location import Location, as_location
-from hsifeat.store.recipe import ALGORITHM, PrecisionPart, ProjectionPart, Recipe, TilingPart
+from hsifeat.store.recipe import ALGORITHM, PrecisionPart, ProjectionPart, Recipe
 from hsifeat.store.store import Store
 from hsifeat.timesteps.proposal import parse_auto
 from hsifeat.types import PlaneId
@@ -164,14 +163,20 @@ def prepare(
     noise_policy = parse_noise(chosen.noise, backbone.schedule, seed=chosen.seed, draws=chosen.draws)
     noise_policy.check(wanted)
     strides = strides_of(backbone, chosen.layers, sight.factor)
-    tiling = _lay(chosen, scene, listed, backbone, sight.factor)
-    if isinstance(tiling, PixelWindows):
-        check_windows(tiling, noise_policy, backbone, sight.factor)
-    else:
-        check_tiles(tiling, strides, backbone, sight.factor)
+    coarsest = max(tap.stride for tap in backbone.taps)
+    tiling = make_tiling(
+        (scene.rows, scene.cols),
+        listed,
+        tile_px=chosen.tile,
+        halo_px=chosen.halo,
+        multiple=coarsest // gcd(coarsest, sight.factor),
+        stitch=chosen.stitch,
+        origin=chosen.origin,
+    )
+    tiling.check(strides, noise_policy, backbone, sight.factor)
     extractor = Extractor(
         scene=scene,
-        sight=sight,
+        model_input=sight,
         backbone=backbone,
         tiling=tiling,
         noise=noise_policy,
@@ -195,45 +200,19 @@ def prepare(
     return job
 
 
-def _lay(
-    chosen: Pattern, scene: Scene, listed: Pixels | None, backbone: Backbone, factor: int
-) -> Tiling | PixelWindows:
-    """Settle what the model sees: tiles over the scene, or a window around each pixel of a list."""
-    coarsest = max(tap.stride for tap in backbone.taps)
-    multiple = coarsest // gcd(coarsest, factor)
-    if listed is not None:
-        return around(listed, tile_px=chosen.tile, multiple=multiple)
-    return cut(
-        (scene.rows, scene.cols),
-        tile_px=chosen.tile,
-        halo_px=chosen.halo,
-        multiple=multiple,
-        stitch=chosen.stitch,
-        origin=chosen.origin,
-    )
-
-
 def _recipe(extractor: Extractor, chosen: Pattern) -> Recipe:
     """Say all that decides the values."""
-    scene, sight, tiling = extractor.scene, extractor.sight, extractor.tiling
-    whole = chosen.stitch == "whole"
+    scene, sight, tiling = extractor.scene, extractor.model_input, extractor.tiling
     return Recipe(
         algorithm=ALGORITHM,
         scene=scene.digest,
         projection=ProjectionPart(spec=sight.projection.spec, digest=sight.projection.digest),
         backbone=extractor.backbone.identity(),
-        tiling=TilingPart(
-            tile_px=0 if whole else chosen.tile,
-            halo_px=0 if whole else chosen.halo,
-            stitch=chosen.stitch,  # type: ignore[arg-type]
-            padding=chosen.padding,  # type: ignore[arg-type]
-            masked="zero" if isinstance(tiling, Tiling) and tiling.masks(scene.valid) else "computed",
-            origin=chosen.origin,
-        ),
+        tiling=tiling.part(chosen.padding, scene.valid),
         noise=extractor.noise.part(),
         precision=PrecisionPart(compute="float32", stored=chosen.dtype),  # type: ignore[arg-type]
         companion=companion_part(sight) if chosen.companion else None,
-        pixels=tiling.pixels.part if isinstance(tiling, PixelWindows) else None,
+        pixels=None if tiling.pixels is None else tiling.pixels.part(),
     )
 
 

@@ -1,9 +1,9 @@
-"""The runner: computes the steps of a plan and writes them, one unit at one timestep after the other."""
+"""The extraction pipeline: read tiles, encode, noise at t, run to the taps, accumulate, finish; step by step of a plan."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,13 +16,12 @@ from hsifeat.errors import StoreError
 from hsifeat.extraction.model_input import ModelInput
 from hsifeat.extraction.noise.policy import NoisedTiles, NoisePolicy
 from hsifeat.extraction.plan import Plan, Step
-from hsifeat.extraction.tiling.pixel_windows import PixelWindows
-from hsifeat.extraction.tiling.stitching import new_block
-from hsifeat.extraction.tiling.tiles import Tiling
+from hsifeat.extraction.tiling.tiling import Tiling
 from hsifeat.extraction.writer import BackgroundWriter
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started
+from hsifeat.runtime.executors import Executor, Inline
 from hsifeat.scenes.scene import Scene
-from hsifeat.store.layout import PlaneSpec, Unit, size_bytes
+from hsifeat.store.layout import PlaneSpec, Unit
 from hsifeat.store.store import Store
 from hsifeat.store.timings import Timing
 from hsifeat.types import Window
@@ -32,164 +31,169 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EncodedTiles:
-    """A unit's tiles that hold a valid pixel, and what becomes of them on the way through the timesteps."""
-
-    tiles: list[Window]
-    noised: NoisedTiles
-
-
-@dataclass(frozen=True)
 class Extractor:
-    """Everything that turns a unit into plane values.
+    """Everything that turns a unit of a plan into values of planes.
 
     Attributes
     ----------
-    scene, sight, backbone
-        What is extracted, what is shown of it, to whom.
-    tiling : Tiling or PixelWindows
-        What the model sees, and what is kept of it.
+    scene : Scene
+        The scene.
+    model_input : ModelInput
+        The image that the model sees.
+    backbone : Backbone
+        The model.
+    tiling : Tiling
+        The windows that it sees, and what is stored of them.
     noise : NoisePolicy
-        How they are noised.
+        How tiles are noised.
     batch : int
-        Most tiles in a forward. A batch holds tiles of one unit at one timestep, in row-major order, so what a plane
-        holds never depends on what else was asked for, or on where an interrupted run began again.
+        Maximum number of tiles per pass. A batch holds tiles of one unit at one timestep, in row-major order, so that the
+        values of a plane never depend on what else was requested, or on where an interrupted run was resumed.
     device : str
-        Where the network runs.
-    pooled : dict of str to int
-        Cells along a pixel of the scene, of layers that are finer than it; their mean over each pixel is kept.
+        Device of the network.
+    pooled : mapping of str to int
+        Cells along a scene pixel of the layers that are finer than the scene; they are averaged over each pixel.
     """
 
     scene: Scene
-    sight: ModelInput
+    model_input: ModelInput
     backbone: Backbone
-    tiling: Tiling | PixelWindows
+    tiling: Tiling
     noise: NoisePolicy
     batch: int
     device: str
     pooled: Mapping[str, int]
 
-    def run(self, plan: Plan, store: Store, listen: Listener) -> None:
+    def run(self, plan: Plan, store: Store, listen: Listener, executor: Executor | None = None) -> None:
         """Compute and write all steps of a plan; what is written stays, whatever happens next.
 
-        A thread writes what the model gave while the model goes on. At most two steps wait for it, so memory stays
-        bounded; an interrupt ends the run once what was computed is written.
+        A thread writes finished steps while the model goes on, see `BackgroundWriter`. An interrupt ends the run once the
+        finished steps are written.
+
+        Parameters
+        ----------
+        plan : Plan
+            The steps.
+        store : Store
+            The store, opened for writing.
+        listen : callable
+            Called with the events of the run.
+        executor : Executor, optional
+            Runs the steps. [default: one after the other in this process]
         """
-        already = plan.all_passes - plan.passes
-        listen(Started("extract", plan.all_passes, "tiles", already))
+        progress = plan.total_passes - plan.passes
+        listen(Started("extract", plan.total_passes, "tiles", progress))
         self.backbone.to(self.device)
         for plane in plan.planes:
             store.add_plane(plane)
-        device, watch = device_name(self.device), _Watch()
-        finished, unit, seen = already, None, None
-        with BackgroundWriter(store) as behind:
-            for step in plan.steps:
-                spent = []
-                if seen is None or unit != step.unit:
-                    unit, seen = step.unit, self._see(step.unit)
-                    spent.append(Timing(None, device, len(seen.tiles), watch.lap()))
-                blocks, tiles = self._compute(step, seen), len(seen.tiles) * step.passes
-                behind.write(step.unit, blocks, [*spent, Timing(step.t, device, tiles, watch.lap())])
-                finished += tiles
-                listen(Advanced("extract", finished, f"t = {step.t}"))
+        with BackgroundWriter(store) as writer:
+            for step, result in (executor or Inline()).run(StepComputer(self), plan.steps):
+                writer.write(step.unit, result.blocks, result.timings)
+                progress += plan.unit_tiles[step.unit] * step.passes
+                listen(Advanced("extract", progress, f"t = {step.t}"))
         listen(Finished("extract"))
 
-    def seconds_per_pass(self, plan: Plan) -> float:
-        """Time one full batch of the plan's first step that has any, after one to warm up; seconds a tile."""
-        step = next((step for step in plan.steps if plan.forwards[step.unit]), None)
-        if step is None:
-            return 0.0
-        self.backbone.to(self.device)
-        seen = self._see(step.unit)
-        first = slice(0, self.batch)
-        noised = next(seen.noised.at(first, step.t))
-        layers = [plane.id.layer for plane in step.planes]
-        for _ in range(2):
-            start = time.perf_counter()
-            self.noise.probe(self.backbone, noised, step.t, layers).cpu()
-        return (time.perf_counter() - start) / len(seen.tiles[first])
-
-    def peak_bytes(self, plan: Plan) -> int:
-        """Estimate the most memory that one step holds beside the model: a unit's tiles, their noise, its blocks."""
-        side, channels = self.tiling.tile, max(self.sight.projection.channels, self.backbone.denoiser_channels)
-        tile = 4 * channels * side[0] * side[1] * self.sight.factor**2
-        # Sums in float32, and weights, beside what is stored.
-        wider = 1 + (4 / 2 if self.tiling.blends else 0)
-        steps = (
-            (1 + self.noise.draws) * plan.forwards[step.unit] * tile
-            + wider * sum(size_bytes(plan.layout, plane, step.unit.window) for plane in step.planes)
-            for step in plan.steps
-        )
-        return int(max(steps, default=0))
-
-    def _see(self, unit: Unit) -> EncodedTiles:
-        """Read a unit's tiles and encode them, batch by batch."""
+    def encode_unit(self, unit: Unit) -> EncodedUnit:
+        """Read the tiles of a unit and encode them, batch by batch."""
         import torch
 
-        tiles = self.tiling.seen(unit.window, self.scene.valid)
+        tiles = self.tiling.valid_tiles(unit.window, self.scene.valid)
         encoded = []
         for start in range(0, len(tiles), self.batch):
-            images = np.stack([self.sight.read(tile) for tile in tiles[start : start + self.batch]])
+            images = np.stack([self.model_input.read(tile) for tile in tiles[start : start + self.batch]])
             # torch.tensor copies to memory aligned as torch does it; the last bits of a convolution depend on that.
             encoded.append(self.backbone.encode(torch.tensor(images).to(self.device)).cpu())
         clean = torch.cat(encoded) if encoded else torch.empty(0)
-        cells = [self._cells(tile) for tile in tiles]
-        return EncodedTiles(
-            tiles, self.noise.noised_tiles(self.backbone, clean, cells, device=self.device, batch=self.batch)
-        )
+        scale = self.model_input.factor / self.backbone.cell_px
+        cells = [Window(*(int(n * scale) for n in (tile.row, tile.col, tile.rows, tile.cols))) for tile in tiles]
+        noised = self.noise.noised_tiles(self.backbone, clean, cells, device=self.device, batch=self.batch)
+        return EncodedUnit(unit, tiles, noised)
 
-    def _cells(self, tile: Window) -> Window:
-        """Return where a tile lies on the grid of noised cells."""
-        scale = self.sight.factor / self.backbone.cell_px
-        return Window(*(int(n * scale) for n in (tile.row, tile.col, tile.rows, tile.cols)))
+    def compute_blocks(self, step: Step, encoded: EncodedUnit) -> dict[PlaneSpec, NDArray[np.generic]]:
+        """Compute one step from the encoded tiles of its unit; return a block per plane.
 
-    def _compute(self, step: Step, seen: EncodedTiles) -> dict[PlaneSpec, NDArray[np.generic]]:
-        """Run a unit's tiles at one timestep; return each plane's block, 0 where no tile is."""
-        begun = {plane: new_block(plane, self.tiling, step.unit.window) for plane in step.planes}
-        for some, taken in self._forwards(step, seen):
-            for plane, block in begun.items():
-                block.add(seen.tiles[some], taken[plane.id.layer])
-        blocks = {plane: block.finish() for plane, block in begun.items()}
-        for plane, values in blocks.items():
-            _check_finite(plane, values)
-        return blocks
+        Parameters
+        ----------
+        step : Step
+            Unit, timestep and planes.
+        encoded : EncodedUnit
+            What `encode_unit` returned for the unit.
 
-    def _forwards(self, step: Step, seen: EncodedTiles) -> Iterator[tuple[slice, dict[str, torch.Tensor]]]:
-        """Run a unit's tiles batch by batch; give which tiles they were, and their taps, averaged over the draws."""
+        Raises
+        ------
+        StoreError
+            A value is not finite in the plane's dtype.
+        """
+        blocks = {plane: self.tiling.new_block(plane, step.unit.window) for plane in step.planes}
+        layers = [plane.id.layer for plane in step.planes]
+        for start in range(0, len(encoded.tiles), self.batch):
+            batch = slice(start, start + self.batch)
+            taps = self._mean_taps(encoded.noised.at(batch, step.t), step.t, layers)
+            for plane, block in blocks.items():
+                block.add(encoded.tiles[batch], taps[plane.id.layer])
+        return {plane: _check_finite(plane, block.finish()) for plane, block in blocks.items()}
+
+    def _mean_taps(self, draws: Iterable[torch.Tensor], t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Return the taps (n, channels, rows, cols) of a batch, averaged over the draws of its noise."""
         from torch.nn.functional import avg_pool2d
 
-        layers = [plane.id.layer for plane in step.planes]
-        for start in range(0, len(seen.tiles), self.batch):
-            some = slice(start, start + self.batch)
-            taken: dict[str, torch.Tensor] = {}
-            for noised in seen.noised.at(some, step.t):
-                for layer, maps in self.backbone.forward_to(noised, step.t, layers).items():
-                    taken[layer] = taken[layer] + maps.float() if layer in taken else maps.float()
-            for layer in layers:
-                if self.noise.draws > 1:
-                    taken[layer] = taken[layer] / self.noise.draws
-                if layer in self.pooled:
-                    taken[layer] = avg_pool2d(taken[layer], self.pooled[layer])
-            yield some, taken
+        taps: dict[str, torch.Tensor] = {}
+        for noised in draws:
+            for layer, maps in self.backbone.forward_to(noised, t, layers).items():
+                taps[layer] = taps[layer] + maps.float() if layer in taps else maps.float()
+        for layer in layers:
+            if self.noise.draws > 1:
+                taps[layer] = taps[layer] / self.noise.draws
+            if layer in self.pooled:
+                taps[layer] = avg_pool2d(taps[layer], self.pooled[layer])
+        return taps
 
 
-class _Watch:
-    """Gives the seconds from lap to lap."""
+@dataclass(frozen=True)
+class EncodedUnit:
+    """The tiles of a unit that contribute a valid pixel, encoded and ready to be noised at any timestep."""
 
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
-
-    def lap(self) -> float:
-        before, self._last = self._last, time.perf_counter()
-        return self._last - before
+    unit: Unit
+    tiles: list[Window]
+    noised: NoisedTiles
 
 
-def _check_finite(plane: PlaneSpec, block: NDArray[np.generic]) -> None:
-    wrong = block.size - int(np.isfinite(block).sum())
-    if wrong:
+@dataclass(frozen=True)
+class StepResult:
+    """The blocks of a step, and how long they took."""
+
+    blocks: dict[PlaneSpec, NDArray[np.generic]]
+    timings: list[Timing]
+
+
+class StepComputer:
+    """Computes steps, one call each, and times them; keeps the encoded tiles of the last unit for its next timestep."""
+
+    def __init__(self, extractor: Extractor) -> None:
+        self._extractor, self._device = extractor, device_name(extractor.device)
+        self._encoded: EncodedUnit | None = None
+
+    def __call__(self, step: Step) -> StepResult:
+        """Compute a step."""
+        timings, start = [], time.perf_counter()
+        if self._encoded is None or self._encoded.unit != step.unit:
+            self._encoded = self._extractor.encode_unit(step.unit)
+            encoded_at = time.perf_counter()
+            timings.append(Timing(None, self._device, len(self._encoded.tiles), encoded_at - start))
+            start = encoded_at
+        blocks = self._extractor.compute_blocks(step, self._encoded)
+        passes = len(self._encoded.tiles) * step.passes
+        timings.append(Timing(step.t, self._device, passes, time.perf_counter() - start))
+        return StepResult(blocks, timings)
+
+
+def _check_finite(plane: PlaneSpec, block: NDArray[np.generic]) -> NDArray[np.generic]:
+    count = block.size - int(np.isfinite(block).sum())
+    if count:
         advice = (
             "store float32 with --dtype float32, in another --out"
             if plane.dtype == "float16"
             else "the weights may be damaged"
         )
-        raise StoreError(f"{wrong} of {block.size} values of {plane.id} are no finite {plane.dtype}: {advice}")
+        raise StoreError(f"{count} of {block.size} values of {plane.id} are not finite in {plane.dtype}: {advice}")
+    return block

@@ -1,4 +1,4 @@
-"""The writer behind the model: one thread that writes finished blocks while the next ones are computed."""
+"""A background thread that writes finished blocks to the store while the model computes the next ones."""
 
 from __future__ import annotations
 
@@ -16,35 +16,52 @@ from hsifeat.store.store import Store
 from hsifeat.store.timings import Timing
 
 # Steps that may wait to be written; each holds one block of every plane at one timestep.
-_WAITING = 2
+_QUEUE_LENGTH = 2
 
 
 class BackgroundWriter:
-    """A context in which blocks are written in the order they come, by one thread.
+    """Context manager that writes blocks in one background thread, in the order in which they are handed over.
 
-    Leaving it waits until all that was handed over is written, also on an error or an interrupt.
+    Leaving the context waits until everything handed over is written, also after an error or an interrupt.
 
     Parameters
     ----------
     store : Store
-        Where to.
+        The store, opened for writing.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hsifeat-write")
-        self._waiting: deque[Future[None]] = deque()
+        self._queue: deque[Future[None]] = deque()
 
-    def write(self, unit: Unit, blocks: Mapping[PlaneSpec, NDArray[np.generic]], spent: Sequence[Timing] = ()) -> None:
-        """Hand over a unit's blocks, and what they took; waits while too many wait, and raises what went wrong in writing."""
-        while len(self._waiting) >= _WAITING:
-            self._waiting.popleft().result()
-        self._waiting.append(self._thread.submit(self._write, unit, blocks, spent))
+    def write(
+        self, unit: Unit, blocks: Mapping[PlaneSpec, NDArray[np.generic]], timings: Sequence[Timing] = ()
+    ) -> None:
+        """Hand over the blocks of a unit; wait while two steps are still to be written.
 
-    def _write(self, unit: Unit, blocks: Mapping[PlaneSpec, NDArray[np.generic]], spent: Sequence[Timing]) -> None:
+        Parameters
+        ----------
+        unit : Unit
+            The unit.
+        blocks : mapping of PlaneSpec to array
+            A complete block per plane.
+        timings : sequence of Timing
+            Recorded in the store after the blocks.
+
+        Raises
+        ------
+        StoreError
+            An earlier block could not be written.
+        """
+        while len(self._queue) >= _QUEUE_LENGTH:
+            self._queue.popleft().result()
+        self._queue.append(self._thread.submit(self._write, unit, blocks, timings))
+
+    def _write(self, unit: Unit, blocks: Mapping[PlaneSpec, NDArray[np.generic]], timings: Sequence[Timing]) -> None:
         for plane, values in blocks.items():
             self._store.write(plane.id, unit, values)
-        self._store.add_timings(spent)
+        self._store.add_timings(timings)
 
     def __enter__(self) -> Self:
         return self
@@ -54,5 +71,5 @@ class BackgroundWriter:
     ) -> None:
         self._thread.shutdown(wait=True)
         if kind is None:
-            for writing in self._waiting:
+            for writing in self._queue:
                 writing.result()

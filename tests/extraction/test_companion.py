@@ -79,7 +79,7 @@ def test_other_dtypes_are_stretched_from_their_percentiles(spectra, backbone_fol
     job = prepare(Scene("both", spectra, companion=image), backbone=backbone_folder, tile=32, halo=4, **OPTIONS)
     low, high = np.percentile(image.reshape(-1, 3), (2, 98), axis=0)
     wanted = np.clip((image - low) / (high - low) * 2 - 1, -1, 1)
-    found = job.extractor.sight.read(Window(3, 2, 10, 8)).transpose(1, 2, 0)
+    found = job.extractor.model_input.read(Window(3, 2, 10, 8)).transpose(1, 2, 0)
     np.testing.assert_allclose(found, wanted[6:26, 4:20], atol=1e-4)
     assert job.recipe.projection.spec == "bands:0,1,2"
 

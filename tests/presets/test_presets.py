@@ -145,7 +145,7 @@ def test_geodiffnet_plans_the_papers_windows(name, rows, cols, windows):
     assert windows == ((padded[0] - 64) // 32 + 1) * ((padded[1] - 64) // 32 + 1)
     cube = np.random.default_rng(0).integers(1, 99, (rows, cols, 41), np.uint8)
     job = prepare(Scene(name, cube), preset=f"geodiffnet-{name}", out="store.zarr")
-    tiles = {tile for unit in job.plan.forwards for tile in job.extractor.tiling.tiles(unit.window)}
+    tiles = {tile for unit in job.plan.unit_tiles for tile in job.extractor.tiling.tiles(unit.window)}
     assert len(tiles) == windows
 
 

@@ -1,1 +1,1 @@
-"""How a scene is divided into what the model sees at once, and how tiles become planes."""
+"""Tiling: the windows of a scene that the model sees, and how their feature maps become planes."""

@@ -1,4 +1,4 @@
-"""The pixels that are each to be seen in a window of their own, as a user names them."""
+"""Lists of pixels of a scene: how a caller names them, and how they are identified in a recipe."""
 
 from __future__ import annotations
 
@@ -17,86 +17,91 @@ PixelsLike = str | Labels | tuple[ArrayLike, ArrayLike] | ArrayLike
 
 
 @dataclass(frozen=True, eq=False)
-class Pixels:
+class PixelList:
     """Valid pixels of a scene in row-major order, each once.
 
     Attributes
     ----------
-    rows, cols : (n,) integer arrays
-        Where they lie.
+    rows, cols : (n,) intp arrays
+        Positions of the pixels.
     """
 
     rows: NDArray[np.intp]
     cols: NDArray[np.intp]
 
-    @property
     def part(self) -> PixelsPart:
-        """What a recipe says of them."""
-        places = np.stack([self.rows, self.cols]).astype("<i8")
-        return PixelsPart(count=len(self.rows), digest=hashlib.sha256(places.tobytes()).hexdigest())
+        """Return what the recipe of a store records."""
+        positions = np.stack([self.rows, self.cols]).astype("<i8")
+        return PixelsPart(count=len(self.rows), digest=hashlib.sha256(positions.tobytes()).hexdigest())
 
 
-def list_pixels(asked: PixelsLike, scene: Scene) -> Pixels:
-    """Find the pixels that are asked for.
+def list_pixels(pixels: PixelsLike, scene: Scene) -> PixelList:
+    """List pixels of a scene.
 
     Parameters
     ----------
-    asked : str, Labels, tuple of two arrays, or (n, 2) integer array
-        A label map or the name of one of the scene's: its labelled pixels that are valid. Or rows and columns.
+    pixels : str, Labels, tuple of two arrays, or (n, 2) integer array
+        A label map, or the name of one of the scene's: its labelled pixels that are valid. Or rows and columns.
     scene : Scene
-        Where they lie.
+        The scene.
 
     Returns
     -------
-    Pixels
-        In row-major order, whatever order they were given in, so that the same pixels always have the same key.
+    PixelList
+        In row-major order, whatever the order of `pixels`, so that the same pixels always have the same key.
 
     Raises
     ------
     HsifeatError
-        No such label map, no pixel, or pixels that are no whole numbers, lie outside or hold nothing.
+        No such label map, no pixel, positions that are not integers, or pixels outside the scene or without data.
+
+    Examples
+    --------
+    >>> scene = Scene("small", np.ones((4, 5, 2), np.float32))
+    >>> list_pixels(([3, 0], [1, 2]), scene).rows.tolist()
+    [0, 3]
     """
-    if isinstance(asked, str):
-        asked = _label_map(asked, scene)
-    if isinstance(asked, Labels):
-        scene.with_labels(asked)
-        rows, cols = np.nonzero((asked.classes != 0) & scene.valid)
+    if isinstance(pixels, str):
+        pixels = _label_map(pixels, scene)
+    if isinstance(pixels, Labels):
+        scene.with_labels(pixels)
+        rows, cols = np.nonzero((pixels.classes != 0) & scene.valid)
         if not len(rows):
-            raise HsifeatError(f"the labels {asked.name!r} have no labelled pixel that holds something")
-        return Pixels(rows, cols)
-    places = _places(asked)
-    inside = ((places >= 0) & (places < (scene.rows, scene.cols))).all(axis=1)
+            raise HsifeatError(f"the labels {pixels.name!r} have no labelled pixel with data")
+        return PixelList(rows, cols)
+    positions = _positions(pixels)
+    inside = ((positions >= 0) & (positions < (scene.rows, scene.cols))).all(axis=1)
     if not inside.all():
-        row, col = places[np.argmin(inside)]
-        raise HsifeatError(f"pixel ({row}, {col}) lies outside the scene of {scene.rows} x {scene.cols}")
-    places = np.unique(places, axis=0)
-    rows, cols = (np.ascontiguousarray(axis, np.intp) for axis in places.T)
+        row, col = positions[np.argmin(inside)]
+        raise HsifeatError(f"pixel ({row}, {col}) lies outside the scene of {scene.rows} x {scene.cols} pixels")
+    positions = np.unique(positions, axis=0)
+    rows, cols = (np.ascontiguousarray(axis, np.intp) for axis in positions.T)
     valid = scene.valid[rows, cols]
     if not valid.all():
-        row, col = places[np.argmin(valid)]
-        raise HsifeatError(f"pixel ({row}, {col}) of {scene.name} holds nothing: name valid pixels only")
-    return Pixels(rows, cols)
+        row, col = positions[np.argmin(valid)]
+        raise HsifeatError(f"pixel ({row}, {col}) of {scene.name} has no data: list valid pixels only")
+    return PixelList(rows, cols)
 
 
 def _label_map(name: str, scene: Scene) -> Labels:
     if name not in scene.labels:
-        there = nearest(name, scene.labels) if scene.labels else "it has none: attach some with --labels FILE"
-        raise HsifeatError(f"{scene.name} has no labels {name!r} whose pixels could be taken; {there}")
+        advice = nearest(name, scene.labels) if scene.labels else "it has none: attach some with --labels FILE"
+        raise HsifeatError(f"{scene.name} has no labels {name!r} to take pixels from; {advice}")
     return scene.labels[name]
 
 
-def _places(asked: Any) -> NDArray[np.int64]:
+def _positions(pixels: Any) -> NDArray[np.int64]:
     """Return rows and columns as an (n, 2) array."""
-    wanted = "pixels are the name of a label map, a tuple of rows and columns, or an (n, 2) array of whole numbers"
+    allowed = "pixels are the name of a label map, a tuple of rows and columns, or an (n, 2) array of integers"
     try:
-        if isinstance(asked, tuple) and len(asked) == 2:
-            places = np.stack([np.atleast_1d(axis) for axis in asked], axis=1)
+        if isinstance(pixels, tuple) and len(pixels) == 2:
+            positions = np.stack([np.atleast_1d(axis) for axis in pixels], axis=1)
         else:
-            places = np.asarray(asked)
+            positions = np.asarray(pixels)
     except ValueError as error:
-        raise HsifeatError(f"{wanted}; found rows and columns of different lengths") from error
-    if places.size == 0:
-        raise HsifeatError("no pixel asked for")
-    if places.ndim != 2 or places.shape[1] != 2 or not np.issubdtype(places.dtype, np.integer):
-        raise HsifeatError(f"{wanted}; found {places.dtype} of shape {places.shape}")
-    return places.astype(np.int64)
+        raise HsifeatError(f"{allowed}; found rows and columns of different lengths") from error
+    if positions.size == 0:
+        raise HsifeatError(f"{allowed}; found no pixel at all")
+    if positions.ndim != 2 or positions.shape[1] != 2 or not np.issubdtype(positions.dtype, np.integer):
+        raise HsifeatError(f"{allowed}; found {positions.dtype} of shape {positions.shape}")
+    return positions.astype(np.int64)

@@ -56,8 +56,8 @@ def test_planned_passes_are_those_that_run(scene, backbone_folder, tmp_path, mon
     options = {**OPTIONS, "backbone": backbone_folder, "noise": "inversion:10", "out": tmp_path / "i.zarr"}
     # 5 x 4 tiles; up to step 4 there are 4 predictions, and 2 forwards to the taps.
     job = prepare(scene, timesteps=[200, 400], **options)
-    assert job.plan.passes == job.plan.all_passes == 20 * (4 + 2)
+    assert job.plan.passes == job.plan.total_passes == 20 * (4 + 2)
     hsifeat.extract(scene, timesteps=[200, 400], **options)
     assert sum(batches) == 120
     more = prepare(scene, timesteps=[200, 400, 500], **options)
-    assert (more.plan.passes, more.plan.all_passes) == (20 * 6, 20 * (5 + 3))
+    assert (more.plan.passes, more.plan.total_passes) == (20 * 6, 20 * (5 + 3))

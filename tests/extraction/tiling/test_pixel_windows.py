@@ -16,7 +16,7 @@ from hsifeat.backbones.unet2d import UNet2DBackbone
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.noise.noise_field import noise_field
 from hsifeat.extraction.prepare import prepare
-from hsifeat.extraction.tiling.pixel_list import Pixels
+from hsifeat.extraction.tiling.pixel_list import PixelList
 from hsifeat.extraction.tiling.pixel_windows import PixelWindows, centre_and_mean
 from hsifeat.projection import fit_projection
 from hsifeat.scenes import Labels, Scene
@@ -111,11 +111,11 @@ def test_kept_of_a_map_is_what_torch_s_interpolation_gives(count, cells, stride,
 @given(st.sets(st.tuples(st.integers(0, 40), st.integers(0, 30)), min_size=1), st.integers(1, 20), st.integers(0, 5))
 def test_every_window_has_its_pixel_at_its_centre(places, side, first):
     rows, cols = np.array(sorted(places)).T
-    windows = PixelWindows(Pixels(rows, cols), side)
+    windows = PixelWindows(PixelList(rows, cols), side)
     part = Window(min(first, len(rows) - 1), 0, len(rows) - min(first, len(rows) - 1), 2)
-    seen = windows.seen(part, np.ones((41, 31), bool))
+    seen = windows.valid_tiles(part, np.ones((41, 31), bool))
     image = np.pad(np.arange(41 * 31).reshape(41, 31), side, constant_values=-1)
-    assert windows.count(part, np.ones((41, 31), bool)) == len(seen) == part.rows
+    assert windows.count_tiles(part, np.ones((41, 31), bool)) == len(seen) == part.rows
     for window, row, col in zip(seen, rows[part.row :], cols[part.row :], strict=True):
         cut = image[window.row + side : window.row + 2 * side, window.col + side : window.col + 2 * side]
         assert cut.shape == (side, side) and cut[side // 2, side // 2] == row * 31 + col
@@ -198,7 +198,7 @@ def test_labelled_pixels_that_hold_nothing_are_left_out(scene, backbone_folder, 
     holed = Scene("holed", cube, scene.wavelengths_nm, scene.labels)
     job = prepare(holed, backbone=backbone_folder, tile=16, pixels="fields", out=tmp_path / "s.zarr")
     assert job.plan.tiles == np.count_nonzero(scene.labels["fields"].classes[20:])
-    with pytest.raises(HsifeatError, match=r"pixel \(3, 4\) of holed holds nothing: name valid pixels only"):
+    with pytest.raises(HsifeatError, match=r"pixel \(3, 4\) of holed has no data: list valid pixels only"):
         prepare(holed, backbone=backbone_folder, tile=16, pixels=([30, 3], [7, 4]))
 
 
@@ -210,14 +210,14 @@ def test_labelled_pixels_that_hold_nothing_are_left_out(scene, backbone_folder, 
         ({"origin": (0, 0)}, "halo, stitch and origin play no part"),
         ({"tile": 18}, "a window of 18 px must be a multiple of 4, the coarsest stride"),
         ({"tile": 0}, "a window of 0 px must be a multiple of 4"),
-        ({"pixels": "roads"}, "small has no labels 'roads' whose pixels could be taken.*fields"),
+        ({"pixels": "roads"}, "small has no labels 'roads' to take pixels from.*fields"),
         ({"pixels": Labels("none", np.zeros((75, 53), np.uint8))}, "the labels 'none' have no labelled pixel"),
         ({"pixels": Labels("off", np.ones((3, 3), np.uint8))}, "off"),
         ({"pixels": ([75], [0])}, r"pixel \(75, 0\) lies outside the scene of 75 x 53"),
         ({"pixels": ([0], [-1])}, r"pixel \(0, -1\) lies outside"),
         ({"pixels": ([0, 1], [1])}, "found rows and columns of different lengths"),
-        ({"pixels": ([], [])}, "no pixel asked for"),
-        ({"pixels": np.zeros((4, 3), int)}, r"an \(n, 2\) array of whole numbers; found int64 of shape \(4, 3\)"),
+        ({"pixels": ([], [])}, "found no pixel at all"),
+        ({"pixels": np.zeros((4, 3), int)}, r"an \(n, 2\) array of integers; found int64 of shape \(4, 3\)"),
         ({"pixels": np.ones((4, 2))}, "found float64 of shape"),
         ({"pixels": np.array([["a", "b"]])}, "found <U1 of shape"),
         ({"stitch": "window", "pixels": None}, "unknown stitching 'window'"),
@@ -234,9 +234,7 @@ def test_windows_of_a_latent_model_begin_with_its_cells_or_share_no_field(scene,
     save_latent(tmp_path / "latent")
     options = {"backbone": tmp_path / "latent", "pixels": (ROWS[:3], COLS[:3]), "timesteps": [100], "upsample": 1}
     options |= {"layers": ["up_blocks.1"], "tile": 64}
-    with pytest.raises(
-        HsifeatError, match="noises cells of 8 px, and windows begin at any pixel.*--noise shared or none"
-    ):
+    with pytest.raises(HsifeatError, match="belongs to positions on a grid of 8 px.*--noise shared or none"):
         hsifeat.extract(scene, **options, out=tmp_path / "s.zarr")
     store = hsifeat.extract(scene, **options, noise="shared", out=tmp_path / "s.zarr")
     assert store.planes[0].stride > 1 and np.isfinite(table_of(store, 100, "up_blocks.1")).all()

@@ -12,8 +12,7 @@ from hsifeat.errors import HsifeatError
 from hsifeat.extraction.noise.noise_field import noise_field
 from hsifeat.extraction.prepare import prepare
 from hsifeat.extraction.repair import repair, verify
-from hsifeat.extraction.tiling.stitching import new_block
-from hsifeat.extraction.tiling.tiles import cut
+from hsifeat.extraction.tiling.scene_tiling import tile_scene
 from hsifeat.projection import fit_projection
 from hsifeat.scenes import Scene
 from hsifeat.store.layout import PlaneSpec
@@ -126,7 +125,7 @@ def test_units_play_no_part(scene, backbone_folder, tmp_path, monkeypatch, stitc
     options = {"backbone": backbone_folder, "tile": 32, "halo": 8, "stitch": stitch, **OPTIONS}
     large = hsifeat.extract(scene, out=tmp_path / "large.zarr", **options)
     for name in ("UNIT_PX", "BLENDED_UNIT_PX"):
-        monkeypatch.setattr(f"hsifeat.extraction.plan.{name}", 32)
+        monkeypatch.setattr(f"hsifeat.extraction.tiling.scene_tiling.{name}", 32)
     # Begun in the middle of a tile too.
     small = hsifeat.extract(scene, out=tmp_path / "small.zarr", **options)
     assert len(small.units) == 6 and small.key == large.key
@@ -137,7 +136,7 @@ def test_units_play_no_part(scene, backbone_folder, tmp_path, monkeypatch, stitc
 def test_an_origin_may_cut_cores_at_borders_of_units(scene, backbone_folder, tmp_path, monkeypatch):
     options = {"backbone": backbone_folder, "tile": 32, "halo": 8, "origin": (-12, -20), **OPTIONS}
     large = hsifeat.extract(scene, out=tmp_path / "large.zarr", **options)
-    monkeypatch.setattr("hsifeat.extraction.plan.UNIT_PX", 32)
+    monkeypatch.setattr("hsifeat.extraction.tiling.scene_tiling.UNIT_PX", 32)
     small = hsifeat.extract(scene, out=tmp_path / "small.zarr", **options)
     assert len(small.units) == 6
     np.testing.assert_allclose(found_in(small), found_in(large), rtol=1e-4, atol=1e-5)
@@ -152,14 +151,14 @@ def test_a_blend_of_equal_maps_is_that_map(stitch, core, halo, stride, rows, col
     core, halo, unit = core * stride, halo * stride, unit * stride
     tile = core + 2 * halo
     first = tuple(-stride * data.draw(st.integers(0, tile // stride - 1)) for _ in range(2))
-    tiling = cut((rows, cols), tile_px=tile, halo_px=halo, multiple=stride, stitch=stitch, origin=first)
+    tiling = tile_scene((rows, cols), tile_px=tile, halo_px=halo, multiple=stride, stitch=stitch, origin=first)
     rng = np.random.default_rng(0)
     size = 60 // stride
     field = rng.normal(size=(2, (rows + 120) // stride + 1, (cols + 120) // stride + 1)).astype(np.float32)
     plane = PlaneSpec(PlaneId(0, "x"), stride, 2, "float32")
     skipped = data.draw(st.booleans())
     for window in windows(rows, cols, unit):
-        block = new_block(plane, tiling, window)
+        block = tiling.new_block(plane, window)
         wanted = np.zeros(plane.cells(window.rows, window.cols), np.float32)
         for t in tiling.tiles(window):
             if skipped and (t.row, t.col) == first:
@@ -214,14 +213,14 @@ def test_a_damaged_blend_is_repaired_to_the_bit(scene, backbone_folder, tmp_path
         ({"stitch": "median"}, "unknown stitching 'median'; allowed: core, mean, hann, whole"),
         ({"padding": "edge"}, "unknown padding 'edge'; allowed: reflect, zero"),
         ({"stitch": "whole"}, "tile and halo play no part"),
-        ({"stitch": "mean", "origin": (4, 0)}, "leaves the scene's first pixels out"),
-        ({"stitch": "mean", "origin": (-32, 0)}, "lies beyond it"),
-        ({"origin": (-6, -8)}, r"core both lie between -23 and -8"),
+        ({"stitch": "mean", "origin": (4, 0)}, "do not cover the first pixels"),
+        ({"stitch": "mean", "origin": (-32, 0)}, "lies outside"),
+        ({"origin": (-6, -8)}, "--stitch core, give an origin between -23 and -8"),
         ({"origin": (-8, -9)}, "cut cells of up_blocks.0 in two.*multiples of that, such as -8,-8"),
     ],
 )
 def test_wrong_tilings(scene, backbone_folder, options, message):
     with pytest.raises(HsifeatError, match=message):
         prepare(scene, backbone=backbone_folder, tile=32, halo=8, **OPTIONS, **options)
-    with pytest.raises(HsifeatError, match="an origin plays no part"):
+    with pytest.raises(HsifeatError, match="--origin has no effect with --stitch whole"):
         prepare(scene, backbone=backbone_folder, stitch="whole", origin=(0, 0), **OPTIONS)

@@ -1,4 +1,4 @@
-"""Tiling: every pixel is kept exactly once, padding is NumPy's reflection, tiles see what they should."""
+"""Tiles over a scene: every pixel is kept exactly once, and units list the tiles that a brute-force search lists."""
 
 import numpy as np
 import pytest
@@ -6,23 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hsifeat.errors import HsifeatError
-from hsifeat.extraction.model_input import ModelInput, reflect
-from hsifeat.extraction.plan import unit_side
-from hsifeat.extraction.tiling.tiles import cut
-from hsifeat.projection import fit_projection
+from hsifeat.extraction.tiling.scene_tiling import tile_scene
 from hsifeat.types import Window, windows
 
 
 def squares(rows, cols, core, halo, **options):
     """Tiles of a core and a halo on each side."""
-    return cut((rows, cols), tile_px=core + 2 * halo, halo_px=halo, multiple=1, **options)
+    return tile_scene((rows, cols), tile_px=core + 2 * halo, halo_px=halo, multiple=1, **options)
 
 
 @given(st.integers(1, 40), st.integers(0, 20), st.integers(1, 300), st.integers(1, 300))
 def test_cores_of_all_units_cover_every_pixel_once(core, halo, rows, cols):
     tiling = squares(rows, cols, core, halo)
     covered = np.zeros((rows, cols), int)
-    for unit in windows(rows, cols, unit_side(tiling)):
+    for unit in windows(rows, cols, tiling.layout.unit_px):
         for tile in tiling.tiles(unit):
             kept = tiling.kept(tile)
             covered[kept.clip(rows, cols).slices] += 1
@@ -34,7 +31,7 @@ def test_cores_of_all_units_cover_every_pixel_once(core, halo, rows, cols):
     st.sampled_from(["core", "mean", "hann"]), st.integers(1, 20), st.integers(0, 12), st.integers(1, 90),
     st.integers(1, 90), st.integers(1, 64), st.data(),
 )  # fmt: skip
-def test_tiles_of_a_unit_are_those_of_the_scene_that_touch_it(stitch, core, halo, rows, cols, unit_px, data):
+def test_tiles_of_a_unit_are_the_tiles_of_the_scene_that_touch_it(stitch, core, halo, rows, cols, unit_px, data):
     """Brute force: tiles one after the other until the last pixel is kept; every one of them that keeps some of the unit."""
     margin, side = (halo if stitch == "core" else 0), core + 2 * halo
     first = tuple(data.draw(st.integers(margin - side + 1, -margin)) for _ in range(2))
@@ -65,75 +62,18 @@ def test_tiles_of_a_unit_are_those_of_the_scene_that_touch_it(stitch, core, halo
 @pytest.mark.parametrize(("shape", "origin", "tiles"), [((332, 485), (-20, -26), 150), ((1723, 476), (-5, -4), 742)])
 def test_the_published_windows_of_geodiffnet(shape, origin, tiles):
     """Windows of 64 px at a stride of 32, zeros above and left: (floor((side - 64) / 32) + 1) * 32 + 64 px in all."""
-    tiling = cut(shape, tile_px=64, halo_px=16, multiple=2, stitch="mean", origin=origin)
+    tiling = tile_scene(shape, tile_px=64, halo_px=16, multiple=2, stitch="mean", origin=origin)
     padded = [((side - 64) // 32 + 1) * 32 + 64 for side in shape]
     assert tiles == (padded[0] // 32 - 1) * (padded[1] // 32 - 1)
-    assert len(tiling.seen(Window(0, 0, *shape), np.ones(shape, bool))) == tiles
+    assert len(tiling.valid_tiles(Window(0, 0, *shape), np.ones(shape, bool))) == tiles
     # At stride 2 windows begin an even number of pixels before the scene.
     assert [begin - (side - wide) for side, wide, begin in zip(shape, padded, origin, strict=True)] in ([0, 1], [0, 0])
 
 
 def test_the_whole_scene_is_one_tile():
-    tiling = cut((75, 53), tile_px=64, halo_px=16, multiple=4, stitch="whole")
+    tiling = tile_scene((75, 53), tile_px=64, halo_px=16, multiple=4, stitch="whole")
     assert list(tiling.tiles(Window(0, 0, 75, 53))) == [Window(0, 0, 76, 56)]
-    assert unit_side(tiling) == 76
-
-
-@given(st.integers(-60, 60), st.integers(1, 90), st.integers(1, 50))
-def test_reflection_is_numpys(start, count, length):
-    before, after = max(-start, 0), max(start + count - length, 0)
-    padded = np.pad(np.arange(length), (before, after), mode="reflect")
-    np.testing.assert_array_equal(reflect(start, count, length), padded[start + before : start + before + count])
-
-
-@pytest.mark.parametrize("tile", [Window(-8, -8, 32, 32), Window(60, 40, 32, 32), Window(20, 10, 16, 16)])
-def test_a_tile_is_a_cut_of_the_padded_projected_scene(scene, tile):
-    projection = fit_projection("pca:4", scene)
-    whole = np.pad(projection.apply(scene.cube), ((40, 40), (40, 40), (0, 0)), mode="reflect")
-    wanted = whole[tile.row + 40 : tile.row + 40 + tile.rows, tile.col + 40 : tile.col + 40 + tile.cols]
-    np.testing.assert_allclose(
-        ModelInput(scene.cube, projection, scene.valid).read(tile), wanted.transpose(2, 0, 1), atol=2e-6
-    )
-
-
-@pytest.mark.parametrize(("spec", "black"), [("rgb", -1), ("pca:4", 0)])
-def test_zeros_beyond_the_edge_are_black(scene, spec, black):
-    projection = fit_projection(spec, scene)
-    image = projection.apply(scene.cube)
-    whole = np.pad(image, ((40, 40), (40, 40), (0, 0)), constant_values=black)
-    found = ModelInput(scene.cube, projection, scene.valid, "zero").read(Window(-20, 30, 48, 60))
-    np.testing.assert_allclose(found, whole[20:68, 70:130].transpose(2, 0, 1), atol=2e-6)
-
-
-def test_only_the_tile_is_read(scene):
-    class Spy:
-        shape, dtype = scene.cube.shape, scene.cube.dtype
-        read = 0
-
-        def __getitem__(self, key):
-            block = scene.cube[key]
-            self.read = max(self.read, block.shape[0] * block.shape[1])
-            return block
-
-    from hsifeat.scenes import Scene
-
-    spy = Spy()
-    spied = Scene("spied", spy)
-    projection = fit_projection("bands:1,2,3", spied)
-    _ = spied.valid
-    spy.read = 0
-    ModelInput(spy, projection, spied.valid).read(Window(-8, 30, 24, 24))
-    assert 0 < spy.read <= 24 * 24
-
-
-def test_invalid_pixels_are_zero(scene):
-    from hsifeat.scenes import Scene
-
-    cube = scene.cube.astype(np.float32)
-    cube[5, 6] = np.nan
-    holed = Scene("holed", cube)
-    tile = ModelInput(cube, fit_projection("pca:3", holed), holed.valid).read(Window(0, 0, 16, 16))
-    assert np.isfinite(tile).all() and not tile[:, 5, 6].any()
+    assert tiling.layout.unit_px == 76
 
 
 @pytest.mark.parametrize(
@@ -148,4 +88,4 @@ def test_invalid_pixels_are_zero(scene):
 )
 def test_wrong_tilings(tile, halo, message):
     with pytest.raises(HsifeatError, match=message):
-        cut((75, 53), tile_px=tile, halo_px=halo, multiple=4)
+        tile_scene((75, 53), tile_px=tile, halo_px=halo, multiple=4)

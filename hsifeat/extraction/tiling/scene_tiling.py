@@ -1,0 +1,218 @@
+"""Tiles on a regular grid that cover a scene: for planes that cover the scene."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.backbones.protocol import Backbone
+from hsifeat.errors import HsifeatError
+from hsifeat.extraction.noise.policy import NoisePolicy
+from hsifeat.extraction.tiling.stitching import BlendedBlock, CoreBlock
+from hsifeat.store.layout import BLENDED_UNIT_PX, UNIT_PX, PlaneSpec, SceneLayout
+from hsifeat.store.recipe import TilingPart
+from hsifeat.types import Tap, Window
+
+Stitch = Literal["core", "mean", "hann", "whole"]
+STITCHES: tuple[Stitch, ...] = get_args(Stitch)
+
+
+@dataclass(frozen=True)
+class SceneTiling:
+    """Tiles on a regular grid over a scene.
+
+    Attributes
+    ----------
+    rows, cols : int
+        Shape of the scene in pixels.
+    tile : tuple of 2 ints
+        Height and width of a tile, halo included.
+    step : tuple of 2 ints
+        Distance between neighbouring tiles along rows and columns.
+    first : tuple of 2 ints
+        Row and column of the first tile's upper left corner, in the scene or above and left of it.
+    stitch : {"core", "mean", "hann", "whole"}
+        How tiles become a plane. ``core`` keeps the core of each tile, so that no two overlap; ``mean`` and ``hann`` keep
+        whole tiles and average where they overlap, with equal or Hann weights; ``whole`` has a single tile, the scene.
+    """
+
+    rows: int
+    cols: int
+    tile: tuple[int, int]
+    step: tuple[int, int]
+    first: tuple[int, int]
+    stitch: Stitch
+
+    pixels = None
+
+    @property
+    def blends(self) -> bool:
+        """Whether a cell of a plane may be a mean over several tiles."""
+        return self.stitch in {"mean", "hann"}
+
+    @property
+    def halo_px(self) -> int:
+        """Half of the overlap of two neighbouring tiles, in pixels."""
+        return (self.tile[0] - self.step[0]) // 2
+
+    @property
+    def margin_px(self) -> int:
+        """Width of the frame of a tile that is not kept: the halo with ``core``, else 0."""
+        return self.halo_px if self.stitch == "core" else 0
+
+    @property
+    def layout(self) -> SceneLayout:
+        """Layout of the planes; the side of a unit is the fewest steps that reach the minimum side."""
+        if self.stitch == "whole":
+            return SceneLayout(self.rows, self.cols, max(self.tile))
+        step, minimum_px = self.step[0], BLENDED_UNIT_PX if self.blends else UNIT_PX
+        return SceneLayout(self.rows, self.cols, step * -(-minimum_px // step))
+
+    def kept(self, tile: Window) -> Window:
+        """Return the part of a tile that planes are made of; it may reach beyond the scene.
+
+        Parameters
+        ----------
+        tile : Window
+            One of the tiles.
+        """
+        margin = self.margin_px
+        return Window(tile.row + margin, tile.col + margin, tile.rows - 2 * margin, tile.cols - 2 * margin)
+
+    def tiles(self, window: Window) -> Iterator[Window]:
+        """Yield the tiles whose kept part overlaps a window of the scene, in row-major order."""
+        for row in self._starts(window.row, window.rows, axis=0):
+            for col in self._starts(window.col, window.cols, axis=1):
+                yield Window(row, col, *self.tile)
+
+    def _starts(self, start: int, count: int, axis: int) -> range:
+        first, step, tile = self.first[axis], self.step[axis], self.tile[axis]
+        kept_start, kept = first + self.margin_px, tile - 2 * self.margin_px
+        total = max(-(-((self.rows, self.cols)[axis] - kept_start - kept) // step) + 1, 1)
+        low = max((start - kept_start - kept) // step + 1, 0)
+        high = min(-(-(start + count - kept_start) // step), total)
+        return range(first + low * step, first + high * step, step)
+
+    def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:
+        """List the tiles of a unit whose kept part holds a valid pixel; see `Tiling.valid_tiles`."""
+        kept = ((tile, self.kept(tile).clip(self.rows, self.cols)) for tile in self.tiles(unit))
+        return [tile for tile, part in kept if valid[part.slices].any()]
+
+    def count_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> int:
+        """Return the length of `valid_tiles`."""
+        return len(self.valid_tiles(unit, valid))
+
+    def new_block(self, plane: PlaneSpec, unit: Window) -> CoreBlock | BlendedBlock:
+        """Begin to accumulate a unit of a plane."""
+        if self.stitch == "mean" or self.stitch == "hann":  # noqa: PLR1714  # mypy narrows the type by ==
+            return BlendedBlock(plane, unit, self.stitch)
+        return CoreBlock(plane, unit, self.margin_px)
+
+    def check(
+        self,
+        strides: Mapping[Tap, int],
+        noise: NoisePolicy,  # noqa: ARG002  # neighbouring tiles must agree on their cells under any policy
+        backbone: Backbone,
+        factor: int,
+    ) -> None:
+        """Check that tiles begin where cells begin; see `Tiling.check`."""
+        for tap, stride in strides.items():
+            if any(corner % stride for corner in self.first):
+                nearest = ",".join(str(-(-corner // stride) * stride) for corner in self.first)
+                raise HsifeatError(
+                    f"tiles that begin at {','.join(map(str, self.first))} cut cells of {tap.name} in two, which has one every "
+                    f"{stride} px: give multiples of that, such as {nearest}"
+                )
+        if any((factor * n / backbone.cell_px).denominator != 1 for n in (*self.first, *self.step, *self.tile)):
+            raise HsifeatError(
+                f"tiles must begin at multiples of {backbone.cell_px} px, the cell size of the denoiser's input in {backbone.name}"
+            )
+
+    def part(self, padding: str, valid: NDArray[np.bool_]) -> TilingPart:
+        """Return what the recipe of a store records; see `Tiling.part`."""
+        whole = self.stitch == "whole"
+        default = (-self.halo_px, -self.halo_px)
+        return TilingPart(
+            tile_px=0 if whole else self.tile[0],
+            halo_px=0 if whole else self.halo_px,
+            stitch=self.stitch,
+            padding=cast("Literal['reflect', 'zero']", padding),
+            masked="zero" if self._skips_tiles(valid) else "computed",
+            origin=None if self.first == default else self.first,
+        )
+
+    def _skips_tiles(self, valid: NDArray[np.bool_]) -> bool:
+        extent = Window(0, 0, self.rows, self.cols)
+        return not valid.all() and self.count_tiles(extent, valid) < len(list(self.tiles(extent)))
+
+
+def tile_scene(
+    shape: tuple[int, int],
+    *,
+    tile_px: int,
+    halo_px: int,
+    multiple: int,
+    stitch: str = "core",
+    origin: tuple[int, int] | None = None,
+) -> SceneTiling:
+    """Tile a scene.
+
+    Parameters
+    ----------
+    shape : tuple of 2 ints
+        Rows and columns of the scene.
+    tile_px : int
+        Side of a tile in pixels, halo included; ignored by ``whole``.
+    halo_px : int
+        Half of the overlap of two neighbouring tiles in pixels; ignored by ``whole``.
+    multiple : int
+        The coarsest stride of the backbone, of which `tile_px` and `halo_px` must be multiples; a whole scene is padded
+        to multiples of it.
+    stitch : {"core", "mean", "hann", "whole"}
+        See `SceneTiling`.
+    origin : tuple of 2 ints, optional
+        Row and column of the first tile's upper left corner. [default: a halo above and left of the scene, so that the
+        first core begins with the scene]
+
+    Raises
+    ------
+    HsifeatError
+        Sizes that are no multiples, tiles without a core, or tiles that would not cover the scene.
+
+    Examples
+    --------
+    >>> tiling = tile_scene((100, 80), tile_px=64, halo_px=16, multiple=8)
+    >>> [(tile.row, tile.col) for tile in tiling.tiles(Window(0, 0, 40, 40))]
+    [(-16, -16), (-16, 16), (16, -16), (16, 16)]
+    """
+    rows, cols = shape
+    if stitch not in STITCHES:
+        raise HsifeatError(f"unknown stitching {stitch!r}; allowed: {', '.join(STITCHES)}")
+    if stitch == "whole":
+        if origin is not None:
+            raise HsifeatError("--origin has no effect with --stitch whole, which has a single tile: leave it out")
+        side = (-(-rows // multiple) * multiple, -(-cols // multiple) * multiple)
+        return SceneTiling(rows, cols, side, side, (0, 0), stitch)
+    if tile_px < 1 or tile_px % multiple or halo_px % multiple or halo_px < 0:
+        raise HsifeatError(
+            f"tile {tile_px} px and halo {halo_px} px must be multiples of {multiple}, "
+            "the coarsest stride of this backbone"
+        )
+    step = tile_px - 2 * halo_px
+    if step < 1:
+        raise HsifeatError(
+            f"a tile of {tile_px} px with a halo of {halo_px} px on each side has no core left: "
+            f"give a halo below {tile_px // 2}"
+        )
+    margin = halo_px if stitch == "core" else 0
+    first = (-halo_px, -halo_px) if origin is None else origin
+    if not all(-tile_px + margin < corner <= -margin for corner in first):
+        raise HsifeatError(
+            f"tiles from row {first[0]} and column {first[1]} on do not cover the first pixels of the scene, or the first "
+            f"tile lies outside: with --stitch {stitch}, give an origin between {margin - tile_px + 1} and {-margin}"
+        )
+    return SceneTiling(rows, cols, (tile_px, tile_px), (step, step), first, cast("Stitch", stitch))

@@ -1,0 +1,64 @@
+"""The model's input against np.pad: padding is NumPy's reflection, a tile is a cut of the padded, projected scene."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hsifeat.extraction.model_input import ModelInput, reflect
+from hsifeat.projection import fit_projection
+from hsifeat.scenes import Scene
+from hsifeat.types import Window
+
+
+@given(st.integers(-60, 60), st.integers(1, 90), st.integers(1, 50))
+def test_reflection_is_numpys(start, count, length):
+    before, after = max(-start, 0), max(start + count - length, 0)
+    padded = np.pad(np.arange(length), (before, after), mode="reflect")
+    np.testing.assert_array_equal(reflect(start, count, length), padded[start + before : start + before + count])
+
+
+@pytest.mark.parametrize("tile", [Window(-8, -8, 32, 32), Window(60, 40, 32, 32), Window(20, 10, 16, 16)])
+def test_a_tile_is_a_cut_of_the_padded_projected_scene(scene, tile):
+    projection = fit_projection("pca:4", scene)
+    whole = np.pad(projection.apply(scene.cube), ((40, 40), (40, 40), (0, 0)), mode="reflect")
+    wanted = whole[tile.row + 40 : tile.row + 40 + tile.rows, tile.col + 40 : tile.col + 40 + tile.cols]
+    np.testing.assert_allclose(
+        ModelInput(scene.cube, projection, scene.valid).read(tile), wanted.transpose(2, 0, 1), atol=2e-6
+    )
+
+
+@pytest.mark.parametrize(("spec", "black"), [("rgb", -1), ("pca:4", 0)])
+def test_zeros_beyond_the_edge_are_black(scene, spec, black):
+    projection = fit_projection(spec, scene)
+    image = projection.apply(scene.cube)
+    whole = np.pad(image, ((40, 40), (40, 40), (0, 0)), constant_values=black)
+    found = ModelInput(scene.cube, projection, scene.valid, "zero").read(Window(-20, 30, 48, 60))
+    np.testing.assert_allclose(found, whole[20:68, 70:130].transpose(2, 0, 1), atol=2e-6)
+
+
+def test_only_the_tile_is_read(scene):
+    class Spy:
+        shape, dtype = scene.cube.shape, scene.cube.dtype
+        read = 0
+
+        def __getitem__(self, key):
+            block = scene.cube[key]
+            self.read = max(self.read, block.shape[0] * block.shape[1])
+            return block
+
+    spy = Spy()
+    spied = Scene("spied", spy)
+    projection = fit_projection("bands:1,2,3", spied)
+    _ = spied.valid
+    spy.read = 0
+    ModelInput(spy, projection, spied.valid).read(Window(-8, 30, 24, 24))
+    assert 0 < spy.read <= 24 * 24
+
+
+def test_invalid_pixels_are_zero(scene):
+    cube = scene.cube.astype(np.float32)
+    cube[5, 6] = np.nan
+    holed = Scene("holed", cube)
+    tile = ModelInput(cube, fit_projection("pca:3", holed), holed.valid).read(Window(0, 0, 16, 16))
+    assert np.isfinite(tile).all() and not tile[:, 5, 6].any()
