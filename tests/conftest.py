@@ -1,4 +1,4 @@
-"""What tests share: a small scene, a small real U-Net in a folder, a store made of both, and the real data."""
+"""Shared fixtures: a small scene, a small U-Net in a folder, a store of both, real data, and external programs."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from hypothesis import HealthCheck, settings
 from tests.helpers.browser import browser  # noqa: F401  # a fixture
 from tests.helpers.small import save_unet, small_cube, small_labels
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and so would every process that they start.
+# A shell that runs the tests in the background makes them ignore SIGINT, and their subprocesses would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# No test is timed: these machines are shared.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+# Examples have no deadline: test machines are shared.
+settings.register_profile("no-deadline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no-deadline")
 
-# Before torch is imported anywhere: workers run side by side, one thread each.
+# Set before torch is imported: workers run side by side, one thread each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
-    """No test touches the user's cache."""
+    """Keep tests away from the user's cache."""
     monkeypatch.setenv("HSIFEAT_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="session")
 def data_folder():
-    """The folder of real data, or a skip that HSIFEAT_REQUIRE=data turns into a failure."""
+    """The folder of real data; the test is skipped without it, or fails if HSIFEAT_REQUIRE names data."""
     folder = Path(os.environ.get("HSIFEAT_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
     if not folder.is_dir():
         required = "data" in os.environ.get("HSIFEAT_REQUIRE", "").split(",")
@@ -45,7 +45,7 @@ def data_folder():
 
 @pytest.fixture(scope="session")
 def gdal():
-    """Run one of GDAL's own programs and return what it prints; a skip where they are absent, or a failure if required."""
+    """A function that runs a program of GDAL and returns its output; skipped or failed like `data_folder`."""
     if shutil.which("gdal_translate") is None:
         required = "gdal" in os.environ.get("HSIFEAT_REQUIRE", "").split(",")
         (pytest.fail if required else pytest.skip)("GDAL's programs are not installed (Debian: gdal-bin)")
@@ -59,6 +59,7 @@ def gdal():
 
 @pytest.fixture(scope="session")
 def scene():
+    """A synthetic scene of 75 x 53 pixels and 12 bands, with four classes in square fields."""
     from hsifeat.scenes import Labels, Scene
 
     labels = Labels("fields", small_labels(), {1: "corn", 2: "wheat", 3: "woods", 4: "grass"})
@@ -67,6 +68,7 @@ def scene():
 
 @pytest.fixture(scope="session")
 def backbone_folder(tmp_path_factory):
+    """A folder with a small U-Net of random weights, as diffusers writes it."""
     folder = tmp_path_factory.mktemp("backbones") / "tiny"
     save_unet(folder, seed=7)
     return folder
@@ -74,7 +76,7 @@ def backbone_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def store_path(scene, backbone_folder, tmp_path_factory):
-    """A complete store of the small scene: two timesteps, taps at strides 4, 2 and 1."""
+    """A complete store of the small scene: two timesteps, layers with strides 4, 2 and 1."""
     from hsifeat.cache import catalogue
     from hsifeat.extraction.extract import run
     from hsifeat.extraction.prepare import prepare
@@ -88,6 +90,7 @@ def store_path(scene, backbone_folder, tmp_path_factory):
 
 @pytest.fixture
 def features(store_path):
+    """The features of that store."""
     from hsifeat import open_features
 
     return open_features(store_path)

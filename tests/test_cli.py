@@ -1,7 +1,6 @@
-"""The command line as a person meets it: the whole way on a small scene, and one clear line when something is wrong."""
+"""The command line as users meet it: the whole way on a small scene, and one clear message for each mistake."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -17,77 +16,72 @@ HSIFEAT = Path(sys.executable).with_name("hsifeat")
 
 
 @pytest.fixture
-def hsifeat(tmp_path):
+def hsifeat(tmp_path, monkeypatch, capsys):
+    """Run a command in this process, in a folder of its own; return its output, or its messages if it must fail."""
+    import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
     def run(*arguments, status=0):
-        environment = {**os.environ, "HSIFEAT_CACHE": str(tmp_path / "cache"), "COLUMNS": "200"}
-        ended = subprocess.run(
-            [HSIFEAT, *map(str, arguments)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert ended.returncode == status, ended.stderr
-        assert "Traceback" not in ended.stderr
-        return ended.stdout if status == 0 else ended.stderr
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["hsifeat", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        output = capsys.readouterr()
+        assert end.value.code == status, output.err
+        return output.out if status == 0 else output.err
 
     return run
 
 
 @pytest.fixture
 def files(tmp_path):
-    """A scene and its labels in files of a user's own, in a folder that holds nothing else."""
+    """A scene and its labels in files, in a folder that holds nothing else."""
     scipy.io.savemat(tmp_path / "my scene.mat", {"img": small_cube(), "note": "hello"})
     np.save(tmp_path / "truth.npy", small_labels())
     return tmp_path
 
 
-def test_the_whole_way_on_a_file_of_ones_own(hsifeat, files, backbone_folder):
+def test_whole_way_on_a_user_file(hsifeat, files, backbone_folder):
     scene = ["my scene.mat", "--labels", "truth.npy"]
     tiles = ["--tile", 32, "--halo", 8, "--timesteps", "0,300"]
-    said = hsifeat("extract", *scene, "--backbone", backbone_folder, *tiles, "--out", "s.zarr", "--dry-run")
-    assert "passes: 40 of a 32-px tile (of 40)" in said
-    assert "t300/up_blocks.2" in said
-    assert re.search(r"time: about [\d.,]+ (s|min|h) on cpu", said)
+    output = hsifeat("extract", *scene, "--backbone", backbone_folder, *tiles, "--out", "s.zarr", "--dry-run")
+    assert "passes: 40 of a 32-px tile (of 40)" in output
+    assert "t300/up_blocks.2" in output
+    assert re.search(r"time: about [\d.,]+ (s|min|h) on cpu", output)
     assert not (files / "s.zarr").exists()
     assert "store: s.zarr" in hsifeat("extract", *scene, "--backbone", backbone_folder, *tiles, "--out", "s.zarr")
     assert "to do" not in hsifeat(
         "extract", *scene, "--backbone", backbone_folder, *tiles, "--out", "s.zarr", "--dry-run"
     )
 
-    said = hsifeat("fit", "--head", "svm", "--split", "blocks:9+0:0.3", "--set", "C=5", "--out", "model")
-    assert "svm on s: learned from" in said
-    assert "blocks:9+0:0.3: OA " in said
-    drawn = hsifeat("predict", "model", "s", "--out", "map.npy")
-    assert "learned from spectra+planes of s (key " in drawn and "labels truth of my scene, seed 0" in drawn
-    assert "blocks:9+0:0.3: OA " in drawn and "map of s: map.npy" in drawn
-    drawn = np.load(files / "map.npy")
-    assert drawn.shape == (75, 53) and set(np.unique(drawn)) <= {1, 2, 3, 4}
+    output = hsifeat("fit", "--head", "svm", "--split", "blocks:9+0:0.3", "--set", "C=5", "--out", "model")
+    assert "svm on s: learned from" in output
+    assert "blocks:9+0:0.3: OA " in output
+    output = hsifeat("predict", "model", "s", "--out", "map.npy")
+    assert "trained on spectra+planes of s (key " in output and "labels truth of my scene, seed 0" in output
+    assert "blocks:9+0:0.3: OA " in output and "map of s: map.npy" in output
+    classes = np.load(files / "map.npy")
+    assert classes.shape == (75, 53) and set(np.unique(classes)) <= {1, 2, 3, 4}
     hsifeat("predict", "model", "--out", "map.png")
     assert (files / "map.png").read_bytes().startswith(b"\x89PNG")
     tuning = ["--tune", "--set", "shrinkage=0.3", "--set", "spectral_components=none"]
-    said = hsifeat("fit", "--head", "lda", "--split", "blocks:9+0:0.5", *tuning, "--out", "tuned")
-    assert "tuned by 5 folds of whole fields (4 of 4 classes have several fields" in said
-    assert said.count(", gain ") == 3 and "they give an order, not an accuracy" in said
+    output = hsifeat("fit", "--head", "lda", "--split", "blocks:9+0:0.5", *tuning, "--out", "tuned")
+    assert "tuned by 5 folds of whole fields (4 of 4 classes have several fields" in output
+    assert output.count(", gain ") == 3 and "they give an order, not an accuracy" in output
     params = json.loads((files / "tuned" / "model.json").read_text())["params"]
     chosen = json.loads((files / "tuned" / "model.json").read_text())["meta"]["tuning"]["chosen"]["params"]
     assert params["shrinkage"] == 0.3 and params["spectral_components"] is None and params.items() >= chosen.items()
-    said = hsifeat("predict", "model", "--out", "p.tif", "--probabilities", status=1)
-    assert "SVMClassifier gives no probabilities: fit a head that does" in said
+    output = hsifeat("predict", "model", "--out", "p.tif", "--probabilities", status=1)
+    assert "SVMClassifier gives no probabilities: fit a head that does" in output
     hsifeat("fit", "--head", "lightgbm", "--inputs", "spectra", "--out", "trees")
     assert "probabilities of s: p.npy" in hsifeat("predict", "trees", "--out", "p.npy", "--probabilities")
     assert np.load(files / "p.npy").shape == (75, 53, 4)
 
-    said = hsifeat(
-        "bench",
-        "s.zarr",
-        "--heads",
-        "svm",
-        "--splits",
-        "random:0.2,blocks:9+1:0.3",
-        "--seeds",
-        2,
-        "--no-sweep",
-        "--jobs",
-        1,
-    )
-    assert "OA blocks:9+1:0.3" in said and "classes left out: none" in said
+    splits = ["--splits", "random:0.2,blocks:9+1:0.3", "--seeds", 2]
+    output = hsifeat("bench", "s.zarr", "--heads", "svm", *splits, "--no-sweep", "--jobs", 1)
+    assert "OA blocks:9+1:0.3" in output and "classes left out: none" in output
     results = json.loads((files / "report" / "results.json").read_text())
     assert len(results["results"]) == 4 * 2 * 2
     page = (files / "report" / "report.html").read_text()
@@ -131,7 +125,7 @@ def test_every_verb_has_help_with_an_example(hsifeat, verb):
         pytest.param(["fit", "STORE", "--head", "svm", "--set", "CC=1"], 1, "has no parameter 'CC'", id="parameter"),
         pytest.param(["fit", "STORE", "--head", "svm", "--set", "C=-1"], 1, "C of the head svm is -1; allowed: a number above 0; the default is C=10.0", id="parameter-value"),
         pytest.param(["fit", "STORE", "--head", "mlp", "--set", "epochs=ten"], 1, "epochs of the head mlp is 'ten'; allowed: a whole number", id="parameter-kind"),
-        pytest.param(["fit", "STORE", "--head", "film", "--inputs", "spectra"], 1, "the head film needs planes, which spectra lacks", id="inputs"),
+        pytest.param(["fit", "STORE", "--head", "film", "--inputs", "spectra"], 1, "the head film needs planes, which the input spectra lacks", id="inputs"),
         pytest.param(["fit", "STORE", "--head", "svm", "--planes", ","], 1, "no plane to learn from", id="no-planes"),
         pytest.param(["fit", "STORE", "--head", "svm", "--seed", "99999999999"], 2, "--seed", id="seed"),
         pytest.param(["fit", "STORE", "--head", "svm", "--out", "truth.npy/x"], 1, "truth.npy/x", id="file-as-folder"),
@@ -152,16 +146,16 @@ def test_wrong_input_has_one_clear_message(hsifeat, files, backbone_folder, stor
     (files / "cut.mat").write_bytes((files / "my scene.mat").read_bytes()[:9000])
     np.save(files / "wrong.npy", np.ones((9, 9), int))
     before = sorted(p.name for p in files.iterdir())
-    real = {"BACKBONE": backbone_folder, "STORE": store_path}
-    said = " ".join(hsifeat(*(real.get(a, a) for a in arguments), status=status).split())
-    assert message in said.replace("│ ", "")
-    left = sorted(p.name for p in files.iterdir() if p.name != "cache")
-    assert left == before, "nothing half-made is left"
+    paths = {"BACKBONE": backbone_folder, "STORE": store_path}
+    output = " ".join(hsifeat(*(paths.get(a, a) for a in arguments), status=status).split())
+    assert message in output.replace("│ ", "")
+    after = sorted(p.name for p in files.iterdir() if p.name != "cache")
+    assert after == before, "an error leaves files behind"
 
 
-def test_debug_shows_where(files):
-    ended = subprocess.run([HSIFEAT, "layers", "nowhere", "--debug"], capture_output=True, text=True, check=False)
-    assert ended.returncode == 1 and "Traceback" in ended.stderr
+def test_debug_shows_the_traceback(files):
+    process = subprocess.run([HSIFEAT, "layers", "nowhere", "--debug"], capture_output=True, text=True, check=False)
+    assert process.returncode == 1 and "Traceback" in process.stderr
 
 
 def test_interrupted_is_130(files, backbone_folder):
