@@ -1,4 +1,4 @@
-"""`hsifeat scenes`: the registry of public scenes, and what a scene holds."""
+"""`hsifeat scenes`: list, inspect and download scenes."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from hsifeat.commands.showing import show_rows
 if TYPE_CHECKING:
     from hsifeat.scenes import Scene
 
-scenes = typer.Typer(invoke_without_command=True, help="The registry of public scenes, and what a scene holds.")
+scenes = typer.Typer(invoke_without_command=True, help="List public scenes, inspect a scene, or download one.")
 
-# Columns of `hsifeat scenes` that say yes or no, and the facts behind them.
-_ABOUT_SCENES = {"split": "official_split", "checked": "checked"}
+# Yes-or-no columns of the table, and the fields of the JSON output behind them.
+_FLAG_COLUMNS = {"split": "official_split", "checked": "checked"}
 
 
 @scenes.callback()
 def list_scenes(context: typer.Context, as_json: Json = False) -> None:
-    """List the public scenes that are known by name.
+    """List the public scenes that can be opened by name.
 
     Example: `hsifeat scenes`
     """
     if context.invoked_subcommand is None:
         from hsifeat.scenes.registry import REGISTRY
-        from hsifeat.scenes.registry.local_files import scenes_folder, state
+        from hsifeat.scenes.registry.local_files import local_state, scenes_folder
 
-        rows = [{**scene.facts(), "here": state(scene)} for scene in REGISTRY.values()]
+        rows = [{**scene.summary(), "here": local_state(scene)} for scene in REGISTRY.values()]
         if as_json:
             return show_rows("", rows, (), as_json=True)
         from hsifeat.commands import terminal
 
         for row in rows:
-            row.update({what: "yes" if row[fact] else "no" for what, fact in _ABOUT_SCENES.items()})
-        shown = ("name", "sensor", "rows", "cols", "bands", "gsd_m", "classes", *_ABOUT_SCENES, "here")
-        terminal.show_table("scenes", rows, shown)
-        terminal.say(f"hsifeat scenes fetch NAME gets a scene into {scenes_folder()}; --json says all that is known")
+            row.update({column: "yes" if row[name] else "no" for column, name in _FLAG_COLUMNS.items()})
+        columns = ("name", "sensor", "rows", "cols", "bands", "gsd_m", "classes", *_FLAG_COLUMNS, "here")
+        terminal.show_table("scenes", rows, columns)
+        terminal.say(f"hsifeat scenes fetch NAME downloads a scene to {scenes_folder()}; --json shows all fields")
     return None
 
 
@@ -48,36 +48,39 @@ def list_scenes(context: typer.Context, as_json: Json = False) -> None:
 def show_scene(
     scene: Scene,
     out: Annotated[
-        Path | None, typer.Option(help="The picture; by default NAME.png here, and none with --json.")
+        Path | None,
+        typer.Option(help="PNG file for a picture of the scene. [default: NAME.png; none with --json]"),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show shape, wavelengths, valid pixels, classes and counts; write a picture of bands and labels.
+    """Show shape, wavelengths, valid pixels and classes of a scene, and draw its bands and labels.
 
     Example: `hsifeat scenes show indian-pines`
     """
     from hsifeat.commands import terminal
-    from hsifeat.scenes.scene_plot import picture_path, write_picture
+    from hsifeat.scenes.scene_plot import scene_plot_path, write_scene_plot
 
-    picture = None if as_json and out is None else picture_path(scene, out)
-    facts = scene.facts()
+    plot_file = None if as_json and out is None else scene_plot_path(scene, out)
+    summary = scene.summary()
     for note in scene.notes:
         terminal.note(note)
-    if picture is not None:
-        write_picture(scene, picture)
+    if plot_file is not None:
+        write_scene_plot(scene, plot_file)
     if as_json:
-        terminal.show_json(facts)
+        terminal.show_json(summary)
         return
-    rows = [{"": name, " ": value} for name, value in facts.items() if name != "labels" and value not in (None, "", [])]
-    terminal.show_table(facts["name"], rows, ("", " "))
-    for name, classes in facts["labels"].items():
+    rows = [
+        {"": name, " ": value} for name, value in summary.items() if name != "labels" and value not in (None, "", [])
+    ]
+    terminal.show_table(summary["name"], rows, ("", " "))
+    for name, classes in summary["labels"].items():
         terminal.show_table(f"labels {name}", classes, ("class", "name", "pixels", "colour"))
-    terminal.say(f"picture: {picture}")
+    terminal.say(f"picture: {plot_file}")
 
 
 @scenes.command("fetch")
-def fetch_scene(name: Annotated[str, typer.Argument(help="A registry name, see `hsifeat scenes`.")]) -> None:
-    """Download a public scene and check its checksum, or say which files to put where.
+def fetch_scene(name: Annotated[str, typer.Argument(help="Registry name, see `hsifeat scenes`.")]) -> None:
+    """Download a public scene and verify its checksums, or say which files to put where.
 
     Example: `hsifeat scenes fetch pavia-university`
     """
@@ -85,16 +88,16 @@ def fetch_scene(name: Annotated[str, typer.Argument(help="A registry name, see `
     from hsifeat.runtime.events import Advanced, Started
     from hsifeat.scenes.registry.fetch import fetch
 
-    begun: set[str] = set()
+    started: set[str] = set()
     with terminal.progress() as listen:
 
-        def advance(file: str, done: int, total: int) -> None:
-            if file not in begun:
-                begun.add(file)
-                listen(Started(file, total / 1e6, "MB"))
-            listen(Advanced(file, done / 1e6))
+        def report(file: str, done_bytes: int, total_bytes: int) -> None:
+            if file not in started:
+                started.add(file)
+                listen(Started(file, total_bytes / 1e6, "MB"))
+            listen(Advanced(file, done_bytes / 1e6))
 
-        files = fetch(name, advance)
+        files = fetch(name, report)
     for file in files:
         terminal.say(str(file))
-    terminal.say(f"{name} is on this machine: hsifeat scenes show {name}")
+    terminal.say(f"{name} is on this machine; inspect it with: hsifeat scenes show {name}")

@@ -15,7 +15,7 @@ from hsifeat.extraction.prepare import prepare
 from hsifeat.extraction.runner import Extractor
 from hsifeat.features.features import Features
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
-from hsifeat.scenes.open_scene import with_companion
+from hsifeat.scenes.open_scene import attach_companion
 from hsifeat.store.location import Location
 from hsifeat.store.locks import writing
 from hsifeat.store.store import Store
@@ -115,7 +115,7 @@ def _plan(
             raise StoreError(
                 f"{store.location} was made from a companion image, which a store does not hold: name it with --companion"
             )
-        scene = with_companion(scene, companion)
+        scene = attach_companion(scene, companion)
     with TemporaryDirectory() as nowhere:
         job = prepare(
             scene,

@@ -20,7 +20,8 @@ from hsifeat.features import xarray_view as lazy
 from hsifeat.features.interpolation import Covering, Listed, Reader
 from hsifeat.features.neighbourhoods import BLOCK_PX, Pixels, gathered, pooled
 from hsifeat.scenes.georeference import Georeference
-from hsifeat.scenes.scene import Labels, Scene
+from hsifeat.scenes.label_map import Labels
+from hsifeat.scenes.scene import Scene
 from hsifeat.store.layout import PlaneSpec, size_bytes
 from hsifeat.store.locks import hold_for_reading
 from hsifeat.store.recipe import differences

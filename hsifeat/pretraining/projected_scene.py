@@ -10,7 +10,7 @@ import numpy as np
 from hsifeat.projection import ProjectedScene, Projection
 from hsifeat.runtime.events import Listener, Note
 from hsifeat.scenes import Scene
-from hsifeat.scenes.readers.rechunked import Copied
+from hsifeat.scenes.temporary_copy import TemporaryCopy
 from hsifeat.types import Cube
 
 # Of the room on the disk, that a copy may take.
@@ -44,4 +44,4 @@ def seen(scene: Scene, projection: Projection, listen: Listener) -> Cube:
         return channels
     if size > 2**30:
         listen(Note(f"{scene.name}: {size / 2**30:.2g} GiB of channels go into a temporary file in {folder}"))
-    return Copied(channels)
+    return TemporaryCopy(channels)

@@ -12,7 +12,7 @@ from hsifeat.errors import ProjectionError
 from hsifeat.projection.projection import Projection
 from hsifeat.projection.spec import ProjectionSpec, parse_projection
 from hsifeat.scenes import open_labels
-from hsifeat.scenes.band_ranges import say_bands
+from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.blocks import blocks, sample_bands
 from hsifeat.scenes.colours import rgb_bands
 from hsifeat.scenes.scene import Scene
@@ -123,7 +123,7 @@ def _blamed(scene: Scene) -> str:
     empty = () if scene.valid.any() else scene.empty_bands()
     if not 0 < len(empty) < scene.bands:
         return ""
-    listed = say_bands(empty)
+    listed = format_bands(empty)
     return f"; of its {scene.bands} bands (from 0) {listed} have no valid value at all: leave them out by --bad-bands {listed}"
 
 

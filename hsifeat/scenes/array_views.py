@@ -1,4 +1,4 @@
-"""Views of arrays on disk that turn their axes round or leave out bands; nothing is read until they are sliced."""
+"""Lazy views of arrays on disk: transposed axes, band subsets and split axes; values are read on indexing."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from numpy.typing import DTypeLike, NDArray
 
 from hsifeat.types import Cube
 
-# What is left of a key once it is checked: for each dimension a range within bounds, or a whole number from 0.
-Part = range | int
+# The checked index of one axis: a range within bounds, or an integer from 0.
+AxisIndex = range | int
 
 
-class View(ABC):
-    """An array that is read when it is sliced, as NumPy slices: by slices with steps from 1 up and by whole numbers.
+class ArrayView(ABC):
+    """Base of arrays that are read on indexing, with NumPy's basic indexing by integers and slices of positive step.
 
     Parameters
     ----------
     shape : sequence of int
-        Of the array.
+        Shape of the array.
     dtype : dtype-like
-        Of its values.
+        Data type of the values.
     chunks : sequence of int, optional
-        Shape of what is read, and unpacked, whole for whatever is wanted of it.
+        Chunk shape, if reading any value means reading and unpacking a whole chunk.
     """
 
     def __init__(self, shape: Sequence[int], dtype: DTypeLike, chunks: Sequence[int] | None = None) -> None:
@@ -34,53 +34,58 @@ class View(ABC):
         self.chunks = None if chunks is None else tuple(int(size) for size in chunks)
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
-        """Read a block by slices and whole numbers."""
-        parts = tuple(_part(part, size) for part, size in zip(self._whole(key), self.shape, strict=True))
+        """Read a block by slices and integers."""
+        parts = tuple(_check_index(index, size) for index, size in zip(self._expand(key), self.shape, strict=True))
         sizes = [len(part) for part in parts if isinstance(part, range)]
         return self._read(parts) if all(sizes) else np.empty(sizes, self.dtype)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        """Read all of it."""
+        """Read the whole array."""
         return np.asarray(self[...], dtype=dtype)
 
     @abstractmethod
-    def _read(self, parts: tuple[Part, ...]) -> NDArray[Any]:
-        """Read a block that is not empty: a range for each dimension that stays, a whole number for each that goes."""
+    def _read(self, parts: tuple[AxisIndex, ...]) -> NDArray[Any]:
+        """Read a non-empty block: a range for each axis that is kept, an integer for each that is dropped."""
 
-    def _whole(self, key: Any) -> list[Any]:
-        given = list(key) if isinstance(key, tuple) else [key]
-        for place in [place for place, part in enumerate(given) if part is Ellipsis]:
-            given[place : place + 1] = [slice(None)] * (len(self.shape) - len(given) + 1)
-        return given + [slice(None)] * (len(self.shape) - len(given))
+    def _expand(self, key: Any) -> list[Any]:
+        """Return one index per axis."""
+        indices = list(key) if isinstance(key, tuple) else [key]
+        for place in [place for place, index in enumerate(indices) if index is Ellipsis]:
+            indices[place : place + 1] = [slice(None)] * (len(self.shape) - len(indices) + 1)
+        return indices + [slice(None)] * (len(self.shape) - len(indices))
 
 
-def _part(part: Any, size: int) -> Part:
-    if isinstance(part, slice):
-        steps = range(*part.indices(size))
+def _check_index(index: Any, size: int) -> AxisIndex:
+    if isinstance(index, slice):
+        steps = range(*index.indices(size))
         if steps.step < 1:
-            raise IndexError(f"an array on disk is sliced forwards, by steps from 1 up; found {steps.step}")
+            raise IndexError(f"arrays on disk support only positive slice steps; found {steps.step}")
         return steps
-    number = int(part)
+    number = int(index)
     if not -size <= number < size:
         raise IndexError(f"{number} is out of bounds for an axis of {size}")
     return number % size
 
 
-def as_slices(parts: Sequence[Part]) -> tuple[slice | int, ...]:
-    """Return a checked key in the words of libraries that take slices."""
+def as_slices(parts: Sequence[AxisIndex]) -> tuple[slice | int, ...]:
+    """Convert checked indices to slices and integers.
+
+    >>> as_slices((range(2, 8, 3), 5))
+    (slice(2, 8, 3), 5)
+    """
     return tuple(part if isinstance(part, int) else slice(part.start, part.stop, part.step) for part in parts)
 
 
-class Turned(View):
-    """An array with its axes in another order, for those on disk that can't be transposed without reading them.
+class TransposedView(ArrayView):
+    """An array with permuted axes.
 
     Parameters
     ----------
     source : array-like
-        Takes slices and whole numbers, as h5py's and zarr's arrays do.
+        Indexed by slices and integers, such as an array of h5py or zarr.
     axes : sequence of int
-        ``np.transpose``'s: axis i of the view is axis ``axes[i]`` of the source. Of an axis that is left out the first
-        entry is seen.
+        As in ``np.transpose``: axis i of the view is axis ``axes[i]`` of the source. Axes that are not listed are indexed
+        with 0.
     """
 
     def __init__(self, source: Cube, axes: Sequence[int]) -> None:
@@ -90,59 +95,59 @@ class Turned(View):
         )
         self._source, self._axes = source, tuple(axes)
 
-    def _read(self, parts: tuple[Part, ...]) -> NDArray[Any]:
-        turned: list[slice | int] = [0] * len(self._source.shape)
+    def _read(self, parts: tuple[AxisIndex, ...]) -> NDArray[Any]:
+        source_key: list[slice | int] = [0] * len(self._source.shape)
         for axis, part in zip(self._axes, as_slices(parts), strict=True):
-            turned[axis] = part
-        values = np.asarray(self._source[tuple(turned)])
-        # An axis taken by number is gone from what was read: the others keep their order.
+            source_key[axis] = part
+        values = np.asarray(self._source[tuple(source_key)])
+        # Axes indexed by an integer are dropped from the values; the others keep their order.
         kept = [axis for axis, part in zip(self._axes, parts, strict=True) if isinstance(part, range)]
-        there = sorted(kept)
-        return values.transpose([there.index(axis) for axis in kept])
+        in_source_order = sorted(kept)
+        return values.transpose([in_source_order.index(axis) for axis in kept])
 
 
-class Bands(View):
-    """A cube (rows, cols, bands) with only some of its bands.
+class BandSubset(ArrayView):
+    """Selected bands of a cube.
 
     Parameters
     ----------
-    source : array-like of shape (rows, cols, all bands)
-        What is seen.
+    source : array-like of shape (rows, cols, bands)
+        The cube.
     bands : sequence of int
-        Which bands, from 0, in the order wanted.
+        Band indices, in the order of the view.
     """
 
     def __init__(self, source: Cube, bands: Sequence[int]) -> None:
         super().__init__((*source.shape[:2], len(bands)), source.dtype)
         self._source, self._bands = source, np.asarray(bands, np.intp)
 
-    def _read(self, parts: tuple[Part, ...]) -> NDArray[Any]:
+    def _read(self, parts: tuple[AxisIndex, ...]) -> NDArray[Any]:
         rows, cols, bands = as_slices(parts)
-        chosen = self._bands[bands]
+        selection = self._bands[bands]
         if isinstance(bands, int):
-            return np.asarray(self._source[rows, cols, int(chosen)])
-        return np.asarray(self._source[rows, cols, :])[..., chosen]
+            return np.asarray(self._source[rows, cols, int(selection)])
+        return np.asarray(self._source[rows, cols, :])[..., selection]
 
 
-class Unflattened(View):
-    """A cube with one axis split in two, for arrays on disk that can't be reshaped without reading them.
+class SplitAxisView(ArrayView):
+    """An array (bands, pixels) with its pixel axis split in two.
 
     Parameters
     ----------
-    source : array-like of shape (bands, pixels)
-        What is seen.
+    source : array-like of shape (bands, slow * fast)
+        The array.
     slow, fast : int
-        How often, and how many of the pixels follow one another: pixel ``i * fast + j`` is ``[:, i, j]`` of the view.
+        Lengths of the new axes: pixel ``i * fast + j`` of the source is ``[:, i, j]`` of the view.
     """
 
     def __init__(self, source: Cube, slow: int, fast: int) -> None:
         chunks = getattr(source, "chunks", None)
-        # A chunk that begins within a run ends within another.
+        # A chunk may start and end in the middle of runs of `fast` pixels.
         runs = chunks and (chunks[0], max(chunks[1] // fast, 1), min(chunks[1], fast))
         super().__init__((source.shape[0], slow, fast), source.dtype, runs)
         self._source = source
 
-    def _read(self, parts: tuple[Part, ...]) -> NDArray[Any]:
+    def _read(self, parts: tuple[AxisIndex, ...]) -> NDArray[Any]:
         bands, slow, fast = parts
         runs = [slow] if isinstance(slow, int) else slow
         inner = range(fast, fast + 1) if isinstance(fast, int) else fast

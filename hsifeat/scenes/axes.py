@@ -1,21 +1,32 @@
-"""Which axis of an array is which: said by the user, told by the format, or guessed and noted."""
+"""Order of the axes of a cube whose format does not define it: stated by the user, or guessed with a note."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.array_views import Turned, Unflattened
+from hsifeat.scenes.array_views import SplitAxisView, TransposedView
 from hsifeat.types import Cube
 
 _AXES = ("rows", "cols", "bands")
-FORMS = "rows, cols and bands in any order, or bands and pixels, such as bands,rows,cols or bands,pixels"
+_FORMS = "rows, cols and bands in any order, or bands and pixels, such as bands,rows,cols or bands,pixels"
 
 
 def parse_axes(text: str | None) -> tuple[str, ...] | None:
-    """Read ``bands,rows,cols``; None for None, `SceneError` for anything that names no whole cube.
+    """Parse an axis order such as ``bands,rows,cols``; None stays None.
 
-    ``pixels`` runs down the columns first, as MATLAB flattens a cube; ``pixels-by-row`` along the rows first, as NumPy does.
+    ``pixels`` means pixels in column order, as MATLAB flattens a cube, and ``pixels-by-row`` pixels in row order, as NumPy
+    does.
+
+    Raises
+    ------
+    SceneError
+        The axes do not make up a cube.
+
+    Examples
+    --------
+    >>> parse_axes("bands, pixels")
+    ('bands', 'pixels')
     """
     if text is None:
         return None
@@ -24,70 +35,79 @@ def parse_axes(text: str | None) -> tuple[str, ...] | None:
     if sorted(names) != sorted(_AXES) and not (
         len(names) == 2 and "bands" in names and flat in (["pixels"], ["pixels-by-row"])
     ):
-        raise SceneError(f"axes are {FORMS} (pixels-by-row where rows were flattened first); found {text!r}")
+        raise SceneError(f"axes must be {_FORMS} (pixels-by-row for pixels in row order); found {text!r}")
     return names
 
 
-def put_in_order(
+def order_axes(
     array: Cube, axes: tuple[str, ...] | None, rows: int | None, cols: int | None, name: str
 ) -> tuple[Cube, tuple[str, ...]]:
-    """Return an array as (rows, cols, bands), without reading it, and notes on what was guessed.
+    """Bring an array into the order (rows, cols, bands) without reading it.
 
     Parameters
     ----------
     array : array-like
-        Of three dimensions, or of two where pixels are in one axis.
+        Three-dimensional, or two-dimensional if its pixels share one axis.
     axes : tuple of str or None
-        As `parse_axes` gives them; None to guess.
+        Axis order from `parse_axes`; None to guess it.
     rows, cols : int, optional
-        The scene's shape where pixels are in one axis; one of them is enough.
+        Shape of the scene if its pixels share one axis; one of them is enough.
     name : str
         The file's name, for notes and errors.
+
+    Returns
+    -------
+    array : array-like of shape (rows, cols, bands)
+        A view of the array.
+    notes : tuple of str
+        The order, if it was guessed.
 
     Raises
     ------
     SceneError
-        The pixels do not make up `rows` x `cols`, or neither is given.
+        The number of pixels is not `rows` x `cols`, or neither is given.
     """
     if axes is None:
-        axes, notes = _guess(array.shape, name)
+        axes, notes = _guess_axes(array.shape, name)
     else:
         notes = ()
     if len(axes) == 2:
         pixels = next(axis for axis in axes if axis.startswith("pixels"))
-        rows, cols = _shape_of(array.shape[axes.index(pixels)], rows, cols, name)
-        bands_first = array if axes[0] == "bands" else _turn(array, (1, 0))
+        rows, cols = _complete_shape(array.shape[axes.index(pixels)], rows, cols, name)
+        bands_first = array if axes[0] == "bands" else _transpose(array, (1, 0))
         sides = (rows, cols) if pixels == "pixels-by-row" else (cols, rows)
         if isinstance(bands_first, np.ndarray):
             array = bands_first.reshape(-1, *sides)
         else:
-            array = Unflattened(bands_first, *sides)
+            array = SplitAxisView(bands_first, *sides)
         axes = ("bands", "rows", "cols") if pixels == "pixels-by-row" else ("bands", "cols", "rows")
     elif rows is not None or cols is not None:
-        raise SceneError(f"{name} has its rows and cols as axes: leave out --rows and --cols")
-    return _turn(array, tuple(axes.index(axis) for axis in _AXES)), notes
+        raise SceneError(f"{name} has separate axes for rows and columns: leave out --rows and --cols")
+    return _transpose(array, tuple(axes.index(axis) for axis in _AXES)), notes
 
 
-def _turn(array: Cube, order: tuple[int, ...]) -> Cube:
+def _transpose(array: Cube, order: tuple[int, ...]) -> Cube:
     if order == tuple(range(len(order))):
         return array
-    return array.transpose(order) if isinstance(array, np.ndarray) else Turned(array, order)
+    return array.transpose(order) if isinstance(array, np.ndarray) else TransposedView(array, order)
 
 
-def _guess(shape: tuple[int, ...], name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Take the last axis as bands, as most files have it; the first where the other two are equal."""
+def _guess_axes(shape: tuple[int, ...], name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Guess that the bands are the last axis, as in most files, or the first if the other two have equal lengths."""
     first, second, third = shape
     axes = ("bands", "rows", "cols") if first != second == third else _AXES
     sizes = " x ".join(map(str, shape))
-    return axes, (f"{name}: took the axes of its {sizes} values as {', '.join(axes)}; --axes says otherwise",)
+    return axes, (
+        f"{name}: assumed the axes of its {sizes} values to be {', '.join(axes)}; set --axes if they are not",
+    )
 
 
-def _shape_of(pixels: int, rows: int | None, cols: int | None, name: str) -> tuple[int, int]:
+def _complete_shape(pixels: int, rows: int | None, cols: int | None, name: str) -> tuple[int, int]:
     if rows is None and cols is None:
-        raise SceneError(f"{name} has {pixels} pixels in one axis: say how many --rows or --cols they make up")
-    tall = rows if rows is not None else pixels // max(cols or 1, 1)
-    wide = cols if cols is not None else pixels // max(tall, 1)
-    if tall < 1 or wide < 1 or tall * wide != pixels:
-        found = f"{rows if rows is not None else '?'} x {cols if cols is not None else '?'}"
-        raise SceneError(f"{name} has {pixels} pixels in one axis, which do not make up {found} (rows x cols)")
-    return tall, wide
+        raise SceneError(f"{name} has {pixels} pixels in one axis: give the number of --rows or --cols")
+    height = rows if rows is not None else pixels // max(cols or 1, 1)
+    width = cols if cols is not None else pixels // max(height, 1)
+    if height < 1 or width < 1 or height * width != pixels:
+        shape = f"{rows if rows is not None else '?'} x {cols if cols is not None else '?'}"
+        raise SceneError(f"{name} has {pixels} pixels in one axis, which do not make up {shape} (rows x cols)")
+    return height, width

@@ -1,4 +1,4 @@
-"""Lists of bands as people write them, such as ``103-108,149``: from 0, ends included."""
+"""Band lists in text form, such as ``103-108,149``: indices from 0, ends included."""
 
 from __future__ import annotations
 
@@ -9,27 +9,41 @@ from hsifeat.errors import SceneError
 
 
 def parse_bands(text: str, bands: int) -> tuple[int, ...]:
-    """Read a list of bands; `SceneError` for what is no list, or names a band that a scene of `bands` bands lacks.
+    """Parse a band list.
 
+    Parameters
+    ----------
+    text : str
+        Band indices and ranges, separated by commas.
+    bands : int
+        Number of bands in the scene.
+
+    Raises
+    ------
+    SceneError
+        The text is no band list, or names a band that the scene does not have.
+
+    Examples
+    --------
     >>> parse_bands("3, 0-1", 4)
     (0, 1, 3)
     """
-    found: set[int] = set()
+    indices: set[int] = set()
     for part in text.split(","):
         ends = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", part)
         if ends is None:
-            raise SceneError(f"bad bands are drop, keep, or a list such as 103-108,149; found {text!r}")
+            raise SceneError(f"bad bands must be drop, keep, or a list such as 103-108,149; found {text!r}")
         first, last = int(ends[1]), int(ends[2] or ends[1])
         if not first <= last < bands:
             raise SceneError(f"bad bands {text!r}: the scene has the bands 0 to {bands - 1}; found {part.strip()}")
-        found.update(range(first, last + 1))
-    return tuple(sorted(found))
+        indices.update(range(first, last + 1))
+    return tuple(sorted(indices))
 
 
-def say_bands(bands: Iterable[int]) -> str:
-    """Write a list of bands as `parse_bands` reads it.
+def format_bands(bands: Iterable[int]) -> str:
+    """Format band indices as `parse_bands` parses them.
 
-    >>> say_bands([149, 0, 1, 2])
+    >>> format_bands([149, 0, 1, 2])
     '0-2,149'
     """
     runs: list[list[int]] = []

@@ -1,4 +1,4 @@
-"""Walks over a whole scene in blocks of bounded size, so that memory does not grow with the scene."""
+"""Block-wise passes over a scene, in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from numpy.typing import NDArray
 
 from hsifeat.types import Cube, Window
 
-# Values in a block: 4 MB of a cube of 16 bits, 16 MB as float64.
+# Values per block: 4 MB of a 16-bit cube, 16 MB as float64.
 VALUES_AT_A_TIME = 2**21
-# Sums over small scenes depend in their last bits on where the blocks end; those ended here from the first version on.
+# Sums over small scenes depend in their last bits on where blocks end, so this must not change.
 _ROWS_AT_A_TIME = 64
-# A band's percentiles are taken from about this many pixels at most.
+# Approximate maximum number of pixels from which percentiles are computed.
 _SAMPLE_PIXELS = 2**20
 
 
 def blocks(rows: int, cols: int, depth: int = 1) -> Iterator[Window]:
-    """Cut a scene into blocks of at most `VALUES_AT_A_TIME` values that follow one another in row-major order.
+    """Yield windows that cut a scene into blocks of at most `VALUES_AT_A_TIME` values, in row-major order.
 
     Parameters
     ----------
     rows, cols : int
-        The scene's shape.
+        Shape of the scene.
     depth : int
-        Values of a pixel, usually its bands.
+        Values per pixel, usually the number of bands.
 
     Yields
     ------
     Window
-        Whole rows, or parts of one row where a row alone has too many values.
+        Several whole rows, or part of a row if a whole one has too many values.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def blocks(rows: int, cols: int, depth: int = 1) -> Iterator[Window]:
 
 
 def count_values(values: NDArray[np.integer]) -> dict[int, int]:
-    """Count how often each value of a 2-D array occurs, values ascending, without a sorted copy of the whole.
+    """Count the pixels of each value in a 2-D array, by ascending value, without sorting a copy of the array.
 
     >>> count_values(np.array([[3, 0], [0, 0]]))
     {0: 3, 3: 1}
@@ -62,28 +62,45 @@ def count_values(values: NDArray[np.integer]) -> dict[int, int]:
 
 
 def read_bands(cube: Cube, rows: slice, cols: slice, bands: Sequence[int]) -> NDArray[Any]:
-    """Read some bands of a block: at once from a Zarr array, whose chunks hold all of them; else one by one, as files lie."""
+    """Read selected bands of a block.
+
+    A Zarr array is read once, because its chunks hold all bands; other arrays are read band by band.
+
+    Parameters
+    ----------
+    cube : array-like of shape (rows, cols, bands)
+        The cube.
+    rows, cols : slice
+        The block.
+    bands : sequence of int
+        Band indices.
+
+    Returns
+    -------
+    (block rows, block cols, n) array
+        In the dtype of the cube.
+    """
     if hasattr(cube, "oindex"):
         return np.asarray(cube.oindex[rows, cols, list(bands)])
     return np.stack([np.asarray(cube[rows, cols, band]) for band in bands], axis=-1)
 
 
 def sample_bands(cube: Cube, bands: Sequence[int], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Read valid values of some bands, evenly thinned to about a million pixels in a large scene.
+    """Read selected bands of valid pixels, of at most about a million pixels in a large scene.
 
     Parameters
     ----------
     cube : array-like of shape (rows, cols, bands)
-        The scene's values.
+        The cube.
     bands : sequence of int
-        Which bands, from 0.
+        Band indices.
     valid : (rows, cols) bool array
-        Pixels that count.
+        Valid pixels.
 
     Returns
     -------
-    (n, bands) float64 array
-        Pixels on a regular grid; every k-th one, if none of them lies on the grid.
+    (n, len(bands)) float64 array
+        Valid pixels on a regular grid or, if none lies on the grid, every k-th valid pixel.
     """
     rows, cols, _ = cube.shape
     step = int(np.ceil(np.sqrt(rows * cols / _SAMPLE_PIXELS)))
@@ -92,11 +109,11 @@ def sample_bands(cube: Cube, bands: Sequence[int], valid: NDArray[np.bool_]) -> 
         grid = slice(None, None, step)
         return read_bands(cube, grid, grid, bands)[mask].astype(np.float64)
     stride = -(-int(np.count_nonzero(valid)) // _SAMPLE_PIXELS)
-    found, seen = [], 0
+    samples, valid_count = [], 0
     for block in blocks(rows, cols):
         mask = valid[block.slices]
         if mask.any():
             values = read_bands(cube, *block.slices, bands)[mask]
-            found.append(values[-seen % stride :: stride].astype(np.float64))
-            seen += len(values)
-    return np.concatenate(found) if found else np.empty((0, len(bands)))
+            samples.append(values[-valid_count % stride :: stride].astype(np.float64))
+            valid_count += len(values)
+    return np.concatenate(samples) if samples else np.empty((0, len(bands)))

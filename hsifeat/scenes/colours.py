@@ -1,4 +1,4 @@
-"""Colours for classes that come without any, and the bands that show a scene as the eye would see it."""
+"""Default class colours, and RGB renderings of a scene."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from hsifeat.scenes.blocks import blocks, read_bands, sample_bands
 from hsifeat.types import Cube
 
-# Any two of the first sixteen differ by a CIEDE2000 of at least 16 to protanopes and deuteranopes (Machado et al. 2009),
-# and of 20 to others; so does each from black, which is what pixels without a class are, and from the light ground of the
-# report's maps. Found by a search over random starts; the four behind them are the farthest from all before them.
+# Any two of the first sixteen colours have a CIEDE2000 difference of at least 16 for protanopes and deuteranopes (Machado et
+# al. 2009) and of 20 for normal vision; so has each of them from black, the colour of unlabelled pixels, and from the light
+# background of the report's maps. They were found by a search from random starts; each of the last four is the colour
+# farthest from all before it.
 _PALETTE = (
     "#ffffa5", "#9d35ff", "#9b400d", "#014856", "#927a73", "#bd7608", "#63aaac", "#020035", "#2b00bb", "#555146",
     "#60728c", "#412000", "#eab702", "#9f9fff", "#efd5ff", "#a0b88a", "#5a002d", "#b45a4b", "#5a4bb4", "#ff785a",
@@ -23,12 +24,16 @@ RGB_NM = (640.0, 550.0, 460.0)
 
 
 def default_colours(classes: Iterable[int]) -> dict[int, str]:
-    """Return a colour (``#rrggbb``) for each class number; the same number always gets the same colour."""
-    return {c: _PALETTE[c - 1] if 1 <= c <= len(_PALETTE) else _spread(c) for c in classes}
+    """Return a colour ``#rrggbb`` for each class number; a number always has the same colour.
+
+    >>> default_colours([1, 3])
+    {1: '#ffffa5', 3: '#9b400d'}
+    """
+    return {c: _PALETTE[c - 1] if 1 <= c <= len(_PALETTE) else _golden_ratio_colour(c) for c in classes}
 
 
-def _spread(number: int) -> str:
-    # Steps of the golden ratio never repeat a hue and keep neighbours apart.
+def _golden_ratio_colour(number: int) -> str:
+    # Hues in steps of the golden ratio never repeat, and consecutive ones differ clearly.
     red, green, blue = colorsys.hsv_to_rgb(
         number * 0.618034 % 1.0, 0.55 + 0.4 * (number % 2), 0.55 + 0.2 * (number % 3)
     )
@@ -36,10 +41,19 @@ def _spread(number: int) -> str:
 
 
 def rgb_bands(bands: int, wavelengths_nm: NDArray[np.float64] | None) -> tuple[int, int, int]:
-    """Return the bands nearest to red, green and blue (640, 550, 460 nm); spread evenly where no wavelength is known.
+    """Return the indices of the bands nearest to red, green and blue (640, 550 and 460 nm).
 
-    An image of three bands is taken for red, green and blue as it is.
+    Without wavelengths, three bands are taken as red, green and blue, and more bands are spread evenly.
 
+    Parameters
+    ----------
+    bands : int
+        Number of bands.
+    wavelengths_nm : (bands,) float64 array or None
+        Centre wavelengths in nm.
+
+    Examples
+    --------
     >>> rgb_bands(4, np.array([460.0, 640.0, 550.0, 900.0]))
     (1, 2, 0)
     """
@@ -57,38 +71,40 @@ def false_colour(
     valid: NDArray[np.bool_] | None = None,
     step: int = 1,
 ) -> NDArray[np.uint8]:
-    """Show a scene: three bands, each stretched from its 2nd to its 98th percentile, of a sample in a large scene.
+    """Render a scene in false colours: three bands, each stretched from its 2nd to its 98th percentile.
+
+    In a large scene the percentiles are those of a sample of its pixels.
 
     Parameters
     ----------
     cube : array-like of shape (rows, cols, bands)
-        The scene's values.
+        The cube.
     wavelengths_nm : (bands,) float64 array, optional
-        Centre wavelengths in nm.
+        Centre wavelengths in nm, from which the bands are chosen, see `rgb_bands`.
     valid : (rows, cols) bool array, optional
-        Pixels that count; the others are drawn black.
+        Valid pixels; the others are drawn black.
     step : int
-        Draw every n-th pixel along both sides.
+        Draw every `step`-th row and column.
 
     Returns
     -------
-    (rows / step, cols / step, 3) uint8 array
-        Rounded up.
+    (ceil(rows / step), ceil(cols / step), 3) uint8 array
+        Red, green and blue.
     """
     rows, cols, bands = cube.shape
     mask = np.ones((rows, cols), dtype=bool) if valid is None else valid
-    seen = mask[::step, ::step]
-    picture = np.zeros((*seen.shape, 3), dtype=np.uint8)
+    drawn = mask[::step, ::step]
+    image = np.zeros((*drawn.shape, 3), dtype=np.uint8)
     if not mask.any():
-        return picture
-    shown = rgb_bands(bands, wavelengths_nm)
-    low, high = np.percentile(sample_bands(cube, shown, mask), [2, 98], axis=0)
-    for block in blocks(seen.shape[0], seen.shape[1], 3):
-        good = seen[block.slices]
+        return image
+    selection = rgb_bands(bands, wavelengths_nm)
+    low, high = np.percentile(sample_bands(cube, selection, mask), [2, 98], axis=0)
+    for block in blocks(drawn.shape[0], drawn.shape[1], 3):
+        good = drawn[block.slices]
         height, width = (
             slice(s.start * step, min(s.stop * step, n), step) for s, n in zip(block.slices, mask.shape, strict=True)
         )
-        values = read_bands(cube, height, width, shown)[good].astype(np.float64)
+        values = read_bands(cube, height, width, selection)[good].astype(np.float64)
         stretched = np.clip((values - low) / np.maximum(high - low, 1e-12), 0, 1)
-        picture[block.slices][good] = np.round(stretched * 255).astype(np.uint8)
-    return picture
+        image[block.slices][good] = np.round(stretched * 255).astype(np.uint8)
+    return image

@@ -1,4 +1,4 @@
-"""Where a grid lies on the earth: its coordinate reference system (CRS) and its affine transform."""
+"""Georeference of a grid: coordinate reference system (CRS) and affine transform."""
 
 from __future__ import annotations
 
@@ -8,36 +8,42 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Georeference:
-    """Where a grid lies.
+    """Position of a grid of pixels in map coordinates.
 
     Attributes
     ----------
     crs : str or None
-        The coordinate reference system as WKT; None where a transform is known, but not in which system.
+        Coordinate reference system as WKT; None if only the transform is known.
     transform : tuple of 6 floats
-        ``(a, b, c, d, e, f)``: ``x = a col + b row + c`` and ``y = d col + e row + f`` are the map coordinates of the
-        upper left corner of a pixel, in units of the CRS; rotated grids have `b` and `d`.
+        ``(a, b, c, d, e, f)``: the upper left corner of a pixel has the map coordinates ``x = a * col + b * row + c`` and
+        ``y = d * col + e * row + f``, in units of the CRS. `b` and `d` are 0 unless the grid is rotated.
+
+    Examples
+    --------
+    >>> georeference = Georeference(None, (30.0, 0.0, 500_000.0, 0.0, -30.0, 4_000_000.0))
+    >>> georeference.pixel_size
+    (30.0, 30.0)
     """
 
     crs: str | None
     transform: tuple[float, float, float, float, float, float]
 
     def same_crs(self, other: Georeference) -> bool:
-        """Tell whether both speak of the same system, compared by pyproj; False where either is not known."""
+        """Return whether both have the same CRS according to pyproj; False if either is unknown."""
         from pyproj import CRS
 
         if self.crs is None or other.crs is None:
             return False
         return self.crs == other.crs or CRS(self.crs).equals(CRS(other.crs), ignore_axis_order=True)
 
-    def finer(self, factor: int) -> Self:
-        """Return the georeference of a grid that has `factor` x `factor` cells for each pixel of this one."""
+    def refine(self, factor: int) -> Self:
+        """Return the georeference of a grid with `factor` x `factor` cells per pixel."""
         a, b, c, d, e, f = self.transform
         return replace(self, transform=(a / factor, b / factor, c, d / factor, e / factor, f))
 
     @property
     def crs_name(self) -> str:
-        """Return the system's name for people, with its authority's code where it has one."""
+        """Name of the CRS, with its authority code if it has one, or ``unknown``."""
         from pyproj import CRS
 
         if self.crs is None:

@@ -1,4 +1,4 @@
-"""From what a user types to a scene: a registry name, or one or more paths."""
+"""Opening a scene by registry name or path."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from hsifeat.errors import SceneError, nearest
-from hsifeat.scenes.array_views import Bands
-from hsifeat.scenes.axes import parse_axes, put_in_order
+from hsifeat.scenes.array_views import BandSubset
+from hsifeat.scenes.axes import order_axes, parse_axes
 from hsifeat.scenes.band_ranges import parse_bands
 from hsifeat.scenes.labels.open_labels import open_labels
-from hsifeat.scenes.readers import Raster, is_address, read_raster, split_variable
-from hsifeat.scenes.readers.conventions import with_spectrum
-from hsifeat.scenes.readers.rechunked import walkable
-from hsifeat.scenes.registry import REGISTRY
-from hsifeat.scenes.registry.external import find_other
+from hsifeat.scenes.readers import Raster, read_raster
+from hsifeat.scenes.readers.band_files import stack_band_files
+from hsifeat.scenes.readers.source_paths import is_url, split_variable
+from hsifeat.scenes.readers.spectral_vectors import attach_spectrum
+from hsifeat.scenes.registry.external import is_fusion_scene, load_fusion_scene
+from hsifeat.scenes.registry.load import load_public_scene
+from hsifeat.scenes.registry.public_scenes import REGISTRY
 from hsifeat.scenes.scene import Scene
+from hsifeat.scenes.temporary_copy import rechunk_for_blocks
 
 PathLike = str | Path
 
@@ -35,40 +38,45 @@ def open_scene(
     companion: PathLike | None = None,
     labels: PathLike | Sequence[PathLike] | None = None,
 ) -> Scene:
-    """Open a scene by registry name or path; large files are not read, but sliced when they are needed.
+    """Open a scene by registry name or path; large files are read lazily.
 
     Parameters
     ----------
     source : str, Path, or sequence of these
-        A registry name such as ``indian-pines``, or ``rs-fusion-datasets:NAME`` where that is installed; a file that one
-        of the readers takes, see `hsifeat.scenes.readers`; a folder of single-band files; or several single-band files
-        in the order of their bands.
+        One of:
+
+        - a registry name such as ``indian-pines``, or ``rs-fusion-datasets:NAME`` if that package is installed
+        - a file in any format with a reader, see `hsifeat.scenes.readers`
+        - a Zarr folder, or a folder of single-band files
+        - several single-band files, in band order.
     variable : str, optional
-        The variable to take from a file that holds several. By default there must be a single candidate.
+        Variable to read from a file that holds several. By default there must be exactly one candidate.
     axes : str, optional
-        The order of the axes where the format does not tell it, such as ``bands,rows,cols``, or ``bands,pixels`` where
-        the columns of the scene follow one another in one axis (``pixels-by-row``: the rows). Guessed by default.
+        Order of the axes if the format does not define it, such as ``bands,rows,cols``. If the pixels share one axis,
+        ``bands,pixels`` for pixels in column order and ``bands,pixels-by-row`` for pixels in row order. By default the
+        order is guessed, with a note.
     rows, cols : int, optional
-        The scene's shape where its pixels are in one axis; one of them is enough.
+        Shape of the scene if its pixels share one axis; one of them is enough.
     bad_bands : str
-        ``drop`` leaves out bands that the file marks as bad, ``keep`` keeps them. A list such as ``103-108,149`` leaves
-        out these too, of the bands that are there with ``drop``, from 0.
+        ``drop`` drops bands that the file marks as bad, ``keep`` keeps them. A list such as ``103-108,149`` drops these
+        bands as well, counted from 0 after the marked ones are dropped.
     nodata : float, optional
-        The value that stands for no data, where the file does not say so.
+        Value that means no data, if the file does not declare it.
     companion : str or Path, optional
-        A co-registered image with k x k pixels for each of the scene's, as ``FILE`` or ``FILE:VARIABLE``.
+        Co-registered image with k x k pixels per pixel of the scene, as ``FILE`` or ``FILE:VARIABLE``.
     labels : str, Path, or sequence of these, optional
-        Label maps as `open_labels` takes them, each attached under the name of its file, which no other has.
+        Label maps to attach, in any form that `open_labels` accepts, each under the name of its file.
 
     Returns
     -------
     Scene
+        The scene; its notes state every assumption made while reading.
 
     Raises
     ------
     SceneError
-        No such name or file, a damaged file, several candidates, axes that don't fit, or labels that can't be brought
-        onto the scene's grid.
+        No such name or file, a damaged file, several candidates, axes or shapes that do not match, or labels that can't be
+        aligned with the scene.
 
     Examples
     --------
@@ -77,28 +85,31 @@ def open_scene(
     """
     sources = [source] if isinstance(source, str | Path) else list(source)
     name = str(sources[0]) if len(sources) == 1 else ""
-    entry = REGISTRY.get(name) or find_other(name)
-    if entry is not None:
+    if name in REGISTRY or is_fusion_scene(name):
         if any(option is not None for option in (variable, axes, rows, cols, nodata)):
-            raise SceneError(f"{entry.name} is a scene of the registry: leave out what says how a file is to be read")
-        scene = entry.load()
+            raise SceneError(
+                f"{name} is a scene of the registry: leave out the options that say how to read a file (variable, axes, "
+                "rows, cols, nodata)"
+            )
+        scene = load_public_scene(REGISTRY[name]) if name in REGISTRY else load_fusion_scene(name)
     else:
-        scene = _from_files([Path(s) for s in sources], variable, parse_axes(axes), rows, cols, bad_bands, nodata)
+        scene = _open_files([Path(s) for s in sources], variable, parse_axes(axes), rows, cols, bad_bands, nodata)
     if bad_bands not in {"drop", "keep"}:
         scene = scene.without_bands(parse_bands(bad_bands, scene.bands))
     if companion is not None:
-        scene = with_companion(scene, companion)
-    for one in [labels] if isinstance(labels, str | Path) else labels or ():
-        found = open_labels(one, scene)
-        if found.name in scene.labels:
+        scene = attach_companion(scene, companion)
+    for label_source in [labels] if isinstance(labels, str | Path) else labels or ():
+        label_map = open_labels(label_source, scene)
+        if label_map.name in scene.labels:
             raise SceneError(
-                f"two label maps are named {found.name!r}, the second of them {one}: rename one, since a map goes by its name"
+                f"two label maps are named {label_map.name!r}, the second from {label_source}: rename one of the files, "
+                "because maps are identified by name"
             )
-        scene = scene.with_labels(found)
+        scene = scene.with_labels(label_map)
     return scene
 
 
-def _from_files(
+def _open_files(
     paths: list[Path],
     variable: str | None,
     axes: tuple[str, ...] | None,
@@ -108,26 +119,24 @@ def _from_files(
     nodata: float | None,
 ) -> Scene:
     path = paths[0]
-    if len(paths) == 1 and not path.exists() and path.suffix == "" and not is_address(path):
+    if len(paths) == 1 and not path.exists() and path.suffix == "" and not is_url(path):
         raise SceneError(f"no scene or file named {str(path)!r}; scenes: {nearest(str(path), REGISTRY)}")
     if len(paths) > 1:
-        from hsifeat.scenes.readers.band_files import read_stack
-
-        raster = read_stack(paths)
+        raster = stack_band_files(paths)
     else:
         raster = read_raster(path, 3 if axes is None else len(axes), variable)
     if raster.ordered and (axes or rows or cols):
-        raise SceneError(f"{path} says itself which axis is which: leave out --axes, --rows and --cols")
+        raise SceneError(f"{path}: its format defines the axes: leave out --axes, --rows and --cols")
     array, notes = raster.array, raster.notes
     if not raster.ordered:
-        array, guessed = put_in_order(array, axes, rows, cols, path.name)
-        notes += guessed
-    array, slow = walkable(array, path.name)
-    raster = replace(raster, array=array, notes=(*notes, *slow))
-    if raster.beside:
-        raster = with_spectrum(raster, path.name)
+        array, axis_notes = order_axes(array, axes, rows, cols, path.name)
+        notes += axis_notes
+    array, copy_notes = rechunk_for_blocks(array, path.name)
+    raster = replace(raster, array=array, notes=(*notes, *copy_notes))
+    if raster.spectral_vectors:
+        raster = attach_spectrum(raster, path.name)
     if bad_bands != "keep":
-        raster = _without_bad_bands(raster, path.name)
+        raster = _drop_bad_bands(raster, path.name)
     return Scene(
         name=path.name if path.is_dir() else path.name.removesuffix(".gz").rpartition(".")[0] or path.name,
         cube=raster.array,
@@ -141,37 +150,52 @@ def _from_files(
     )
 
 
-def _without_bad_bands(raster: Raster, name: str) -> Raster:
-    """Leave out the bands that a file marks as bad; a file that marks all of them is not believed."""
+def _drop_bad_bands(raster: Raster, name: str) -> Raster:
+    """Drop the bands that the file marks as bad, unless it marks all of them, which can't be meant."""
     if not raster.bad_bands:
         return raster
-    bands, bad = int(raster.array.shape[2]), set(raster.bad_bands)
-    kept = [band for band in range(bands) if band not in bad]
+    bands, bad_bands = int(raster.array.shape[2]), set(raster.bad_bands)
+    kept = [band for band in range(bands) if band not in bad_bands]
     if len(kept) in {0, bands}:
         return raster
     return replace(
         raster,
-        array=Bands(raster.array, kept),
+        array=BandSubset(raster.array, kept),
         wavelengths_nm=None if raster.wavelengths_nm is None else raster.wavelengths_nm[kept],
         fwhm_nm=None if raster.fwhm_nm is None else raster.fwhm_nm[kept],
         band_names=tuple(raster.band_names[band] for band in kept) if raster.band_names else (),
-        notes=(*raster.notes, f"{name}: left out {bands - len(kept)} of {bands} bands, which it marks as bad"),
+        notes=(*raster.notes, f"{name}: dropped {bands - len(kept)} of {bands} bands, which it marks as bad"),
     )
 
 
-def with_companion(scene: Scene, source: PathLike) -> Scene:
-    """Return a scene with its companion image, read from FILE or FILE:VARIABLE; `SceneError` if it lies elsewhere."""
+def attach_companion(scene: Scene, source: PathLike) -> Scene:
+    """Return a scene with a companion image.
+
+    Parameters
+    ----------
+    scene : Scene
+        The scene.
+    source : str or Path
+        ``FILE`` or ``FILE:VARIABLE``.
+
+    Raises
+    ------
+    SceneError
+        The image can't be read, its shape is no multiple of the scene's, or its georeference differs.
+    """
     path, variable = split_variable(source)
     raster = read_raster(path, 3, variable)
-    paired = replace(scene, companion=raster.array, notes=(*scene.notes, *raster.notes))
-    here, there = scene.georeference, raster.georeference
-    if here is not None and there is not None:
-        finer = here.finer(paired.companion_factor)
+    with_companion = replace(scene, companion=raster.array, notes=(*scene.notes, *raster.notes))
+    scene_grid, companion_grid = scene.georeference, raster.georeference
+    if scene_grid is not None and companion_grid is not None:
+        expected = scene_grid.refine(with_companion.companion_factor)
         corners = np.array([(0, 0, 1), (raster.array.shape[1], 0, 1), (0, raster.array.shape[0], 1)])
-        apart = np.abs(corners @ (np.reshape(finer.transform, (2, 3)) - np.reshape(there.transform, (2, 3))).T).max()
-        if not here.same_crs(there) or apart > 0.5 * max(finer.pixel_size):
+        difference = np.reshape(expected.transform, (2, 3)) - np.reshape(companion_grid.transform, (2, 3))
+        offset = np.abs(corners @ difference.T).max()
+        if not scene_grid.same_crs(companion_grid) or offset > 0.5 * max(expected.pixel_size):
             raise SceneError(
-                f"{path} does not lie on the scene {scene.name}: a companion image has the scene's CRS and corners (here in "
-                f"{there.crs_name}, up to {apart:g} units off): cut and resample it to the scene's extent first"
+                f"{path} does not lie on the scene {scene.name}: a companion image must have the scene's CRS and corners (it "
+                f"is in {companion_grid.crs_name}, its corners are up to {offset:g} units off): cut and resample it to the "
+                "extent of the scene first"
             )
-    return paired
+    return with_companion

@@ -1,4 +1,4 @@
-"""A scene: one hyperspectral image with what is known about it, and label maps on its grid."""
+"""The data model of a scene: one hyperspectral image with its metadata and label maps."""
 
 from __future__ import annotations
 
@@ -12,88 +12,55 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.array_views import Bands
-from hsifeat.scenes.band_ranges import say_bands
-from hsifeat.scenes.blocks import blocks, count_values
-from hsifeat.scenes.colours import default_colours
+from hsifeat.scenes.array_views import BandSubset
+from hsifeat.scenes.band_ranges import format_bands
+from hsifeat.scenes.blocks import blocks
 from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.label_map import Labels
 from hsifeat.types import Cube
 
 
 @dataclass(frozen=True)
-class Labels:
-    """A label map on a scene's grid.
-
-    Attributes
-    ----------
-    name : str
-        Name of the map, such as ``ground-truth``.
-    classes : (rows, cols) integer array
-        Class of each pixel, 0 = unlabelled.
-    class_names : dict of int to str
-        Name of each class that occurs.
-    class_colours : dict of int to str
-        Colour of each class that occurs, as ``#rrggbb``.
-    notes : tuple of str
-        What was guessed, resampled or left out while reading.
-    georeference : Georeference or None
-        Where the scene's grid lies, if that is known.
-    """
-
-    name: str
-    classes: NDArray[np.integer]
-    class_names: dict[int, str] = field(default_factory=dict)
-    class_colours: dict[int, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    georeference: Georeference | None = None
-
-    def __post_init__(self) -> None:
-        whole = self.classes.ndim == 2 and np.issubdtype(self.classes.dtype, np.integer)
-        present = list(self.counts) if whole else []
-        if not whole or min(present, default=0) < 0:
-            raise SceneError(
-                f"labels {self.name!r} must be a 2-D map of whole numbers with 0 for unlabelled; "
-                f"found {self.classes.dtype} of shape {self.classes.shape}"
-            )
-        object.__setattr__(self, "class_names", {c: self.class_names.get(c, f"class {c}") for c in present})
-        object.__setattr__(self, "class_colours", {**default_colours(present), **self.class_colours})
-
-    @cached_property
-    def counts(self) -> dict[int, int]:
-        """How many pixels each class has."""
-        return {number: count for number, count in count_values(self.classes).items() if number != 0}
-
-
-@dataclass(frozen=True)
 class Scene:
-    """One hyperspectral image.
+    """A hyperspectral image with its metadata and label maps.
 
     Attributes
     ----------
     name : str
-        What people call it; never part of a key.
+        Name for display; never part of a cache key.
     cube : array-like of shape (rows, cols, bands)
-        Values as delivered, in memory or on disk; sliced like a NumPy array.
+        Values as stored, in memory or on disk, of any real dtype; indexed like a NumPy array.
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
-        Centre wavelengths, not necessarily ascending, and full widths at half maximum.
-    band_names : tuple of str
-        Names of the bands, or nothing.
-    nodata : tuple of float
-        Values that stand for no data; what is not finite is no data anyway.
-    scale : float
-        What a value has to be divided by to give reflectance; the cube holds what was delivered.
-    georeference : Georeference or None
-        Where the scene lies.
-    companion : array-like of shape (k rows, k cols, channels) or None
-        A co-registered image with k x k pixels for each of the scene's, such as an aerial photograph.
+        Centre wavelengths, in any order, and full widths at half maximum, in nm.
     labels : dict of str to Labels
-        Label maps on the scene's grid.
+        Label maps on the scene's grid, by name.
+    band_names : tuple of str
+        Band names, or an empty tuple.
+    nodata : tuple of float
+        Values that mean no data, in addition to NaN and infinities.
+    scale : float
+        Stored value that corresponds to a reflectance of 1; it is not applied to `cube`.
+    georeference : Georeference or None
+        Position of the grid.
+    companion : array-like of shape (k * rows, k * cols, channels) or None
+        A co-registered image with k x k pixels per pixel of the scene, such as an aerial photograph.
     mask : (rows, cols) bool array or None
-        Which pixels are valid, where that is known already; by default it follows from the values, see `valid`.
+        Valid pixels, if known; by default they are derived from the values, see `valid`.
     licence, citation : str
-        As the source states them.
+        As stated by the source.
     notes : tuple of str
-        What was guessed while reading.
+        What was assumed or dropped while reading.
+
+    Raises
+    ------
+    SceneError
+        Shapes do not match, or the cube does not hold real numbers.
+
+    Examples
+    --------
+    >>> scene = Scene("demo", np.ones((4, 5, 3), np.uint16), wavelengths_nm=np.array([450.0, 550.0, 650.0]))
+    >>> scene.rows, scene.cols, scene.bands, int(scene.valid.sum())
+    (4, 5, 3, 20)
     """
 
     name: str
@@ -113,19 +80,21 @@ class Scene:
 
     def __post_init__(self) -> None:
         if len(self.cube.shape) != 3 or min(self.cube.shape) < 1:
-            raise SceneError(f"{self.name}: a scene has shape (rows, cols, bands); found {tuple(self.cube.shape)}")
+            raise SceneError(
+                f"{self.name}: a cube must have the shape (rows, cols, bands); found {tuple(self.cube.shape)}"
+            )
         if not np.issubdtype(self.cube.dtype, np.number) or np.issubdtype(self.cube.dtype, np.complexfloating):
-            raise SceneError(f"{self.name}: a scene holds real numbers; found dtype {self.cube.dtype}")
-        for what in ("wavelengths_nm", "fwhm_nm", "band_names"):
-            values = getattr(self, what)
-            if values is not None and len(values) not in {self.bands, 0 if what == "band_names" else self.bands}:
-                raise SceneError(f"{self.name}: {len(values)} {what.removesuffix('_nm')} for {self.bands} bands")
+            raise SceneError(f"{self.name}: a cube must hold real numbers; found dtype {self.cube.dtype}")
+        for attribute in ("wavelengths_nm", "fwhm_nm", "band_names"):
+            values = getattr(self, attribute)
+            if values is not None and len(values) not in {self.bands, 0 if attribute == "band_names" else self.bands}:
+                raise SceneError(f"{self.name}: {len(values)} {attribute.removesuffix('_nm')} for {self.bands} bands")
         if self.mask is not None and self.mask.shape != (self.rows, self.cols):
             raise SceneError(f"{self.name}: a mask of shape {self.mask.shape} for {self.rows} x {self.cols} pixels")
         if self.companion is not None and self.companion_factor < 1:
             raise SceneError(
-                f"{self.name}: its companion image is {' x '.join(map(str, self.companion.shape))}; wanted a whole number "
-                f"of times {self.rows} x {self.cols} pixels, the same along both sides"
+                f"{self.name}: its companion image has the shape {' x '.join(map(str, self.companion.shape))}; its sides must "
+                f"be k times {self.rows} x {self.cols} pixels, with the same whole number k for both"
             )
         for labels in self.labels.values():
             self._check_grid(labels)
@@ -147,7 +116,7 @@ class Scene:
 
     @property
     def companion_factor(self) -> int:
-        """Pixels of the companion image along a side of one of the scene's; 0 where it does not fit, or is none."""
+        """Companion pixels along each side of a scene pixel; 0 if there is no companion or it does not fit."""
         if self.companion is None or len(self.companion.shape) != 3:
             return 0
         factor = int(self.companion.shape[0]) // self.rows
@@ -155,24 +124,24 @@ class Scene:
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
-        """Mask (rows, cols) of the pixels that hold something.
+        """Valid pixels as (rows, cols) bool array.
 
-        False where a band is not finite or holds a value of `nodata`, where all bands are zero, and where all bands of
-        whole numbers hold the highest that their dtype can: saturated. A `nodata` of 0 is met by a pixel of zeros only,
-        since a single band may well be dark.
+        A pixel is invalid if any band is not finite or equals a value of `nodata`, if all bands are zero, or if all bands
+        are saturated, which means that they hold the highest value of an integer dtype. A `nodata` of 0 only excludes
+        pixels whose bands are all zero, since single bands may be dark.
         """
         if self.mask is not None:
             return self.mask
         mask = np.empty((self.rows, self.cols), dtype=bool)
         for block in blocks(self.rows, self.cols, self.bands):
             values = np.asarray(self.cube[block.slices])
-            good = np.isfinite(values).all(axis=2) & (values != 0).any(axis=2)
+            valid = np.isfinite(values).all(axis=2) & (values != 0).any(axis=2)
             for value in self.nodata:
                 if value != 0:
-                    good &= (values != value).all(axis=2)
-            if (most := self._saturation) is not None:
-                good &= (values != most).any(axis=2)
-            mask[block.slices] = good
+                    valid &= (values != value).all(axis=2)
+            if (highest := self._saturation) is not None:
+                valid &= (values != highest).any(axis=2)
+            mask[block.slices] = valid
         return mask
 
     @property
@@ -182,7 +151,7 @@ class Scene:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the content: shape, dtype, values and valid mask, wherever the file lies."""
+        """sha256 of shape, dtype, values and valid mask; independent of file name and format."""
         dtype = np.dtype(self.cube.dtype).newbyteorder("<")
         digest = hashlib.sha256(f"{self.rows},{self.cols},{self.bands},{dtype.str};".encode())
         for block in blocks(self.rows, self.cols, self.bands):
@@ -191,42 +160,42 @@ class Scene:
         return digest.hexdigest()
 
     def empty_bands(self) -> tuple[int, ...]:
-        """Return the bands, from 0, that are not finite or hold a value of `nodata` (other than 0) in every pixel."""
-        seen = np.zeros(self.bands, dtype=bool)
+        """Return the indices of bands in which every pixel is not finite or equals a value of `nodata` other than 0."""
+        has_data = np.zeros(self.bands, dtype=bool)
         for block in blocks(self.rows, self.cols, self.bands):
             values = np.asarray(self.cube[block.slices])
             good = np.isfinite(values)
             for value in self.nodata:
                 if value != 0:
                     good &= values != value
-            seen |= good.any(axis=(0, 1))
-            if seen.all():
+            has_data |= good.any(axis=(0, 1))
+            if has_data.all():
                 break
-        return tuple(np.flatnonzero(~seen).tolist())
+        return tuple(np.flatnonzero(~has_data).tolist())
 
     def without_bands(self, bands: Sequence[int]) -> Scene:
-        """Return the scene without some of its bands, from 0; `SceneError` where none would be left."""
+        """Return the scene without the bands at these indices; `SceneError` if none would remain."""
         kept = [band for band in range(self.bands) if band not in set(bands)]
         if not kept:
-            raise SceneError(f"{self.name}: no band is left without {say_bands(bands)}")
-        left_out = self.bands - len(kept)
+            raise SceneError(f"{self.name}: no band remains without {format_bands(bands)}")
+        dropped = self.bands - len(kept)
         return replace(
             self,
-            cube=Bands(self.cube, kept),
+            cube=BandSubset(self.cube, kept),
             wavelengths_nm=None if self.wavelengths_nm is None else self.wavelengths_nm[kept],
             fwhm_nm=None if self.fwhm_nm is None else self.fwhm_nm[kept],
             band_names=tuple(self.band_names[band] for band in kept) if self.band_names else (),
-            notes=(*self.notes, f"{self.name}: left out {left_out} of {self.bands} bands: {say_bands(bands)}"),
+            notes=(*self.notes, f"{self.name}: dropped {dropped} of {self.bands} bands: {format_bands(bands)}"),
         )
 
     def with_labels(self, labels: Labels) -> Scene:
-        """Return the scene with one more label map and its notes; `SceneError` if it is not on the scene's grid."""
+        """Return the scene with another label map and its notes; `SceneError` if its shape is not the scene's."""
         self._check_grid(labels)
         return replace(self, labels={**self.labels, labels.name: labels}, notes=(*self.notes, *labels.notes))
 
-    def facts(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Return what `hsifeat scenes show` prints, as plain JSON values."""
-        nm, where = self.wavelengths_nm, self.georeference
+        nm, georeference = self.wavelengths_nm, self.georeference
         return {
             "name": self.name,
             "rows": self.rows,
@@ -238,9 +207,9 @@ class Scene:
             "band_names": list(self.band_names),
             "nodata": [value for value in self.nodata if np.isfinite(value)],
             "reflectance_scale": self.scale,
-            "crs": None if where is None else where.crs_name,
-            "transform": None if where is None else list(where.transform),
-            "pixel_size": None if where is None else list(where.pixel_size),
+            "crs": None if georeference is None else georeference.crs_name,
+            "transform": None if georeference is None else list(georeference.transform),
+            "pixel_size": None if georeference is None else list(georeference.pixel_size),
             "companion": None if self.companion is None else list(map(int, self.companion.shape)),
             "valid_pixels": int(self.valid.sum()),
             "digest": self.digest,
@@ -257,8 +226,8 @@ class Scene:
 
     def _check_grid(self, labels: Labels) -> None:
         if labels.classes.shape != (self.rows, self.cols):
-            found = " x ".join(map(str, labels.classes.shape))
+            shape = " x ".join(map(str, labels.classes.shape))
             raise SceneError(
-                f"labels {labels.name!r} are {found} pixels, but the scene {self.name} is {self.rows} x {self.cols}: "
+                f"labels {labels.name!r} are {shape} pixels, but the scene {self.name} is {self.rows} x {self.cols}: "
                 "give a label map on the scene's grid"
             )

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError
 from hsifeat.files import whole
 from hsifeat.scenes.colours import false_colour, rgb_bands
-from hsifeat.scenes.scene import Labels, Scene
+from hsifeat.scenes.label_map import Labels
+from hsifeat.scenes.scene import Scene
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ _LINES, _MOST_ENTRIES, _MOST_LETTERS = 22, 110, 40
 _SOFTWARE = {"Software": "hsifeat"}
 
 
-def picture_path(scene: Scene, out: Path | None) -> Path:
+def scene_plot_path(scene: Scene, out: Path | None) -> Path:
     """Return where the picture goes: `out`, or ``NAME.png`` in the current folder unless that is somebody else's.
 
     Raises
@@ -43,7 +44,7 @@ def picture_path(scene: Scene, out: Path | None) -> Path:
     return path
 
 
-def write_picture(scene: Scene, path: Path) -> None:
+def write_scene_plot(scene: Scene, path: Path) -> None:
     """Write the picture as PNG; a scene of more than `MAX_PX` along a side is drawn by every n-th pixel."""
     import matplotlib as mpl
     from matplotlib.figure import Figure

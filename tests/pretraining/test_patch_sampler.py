@@ -14,7 +14,7 @@ from hsifeat.pretraining.projected_scene import seen
 from hsifeat.projection import Projection, fit_projection
 from hsifeat.runtime.events import silent
 from hsifeat.scenes import Scene
-from hsifeat.scenes.array_views import View
+from hsifeat.scenes.array_views import ArrayView
 from hsifeat.types import Window
 from tests.helpers.small import small_cube
 
@@ -150,7 +150,7 @@ def test_timesteps_of_a_batch_lie_in_one_interval_and_over_batches_anywhere():
     np.testing.assert_allclose(counts / 24_000, 0.1, atol=0.02)
 
 
-class Counted(View):
+class Counted(ArrayView):
     """A cube of a file that counts what is read of it, and how much at once."""
 
     def __init__(self, cube):

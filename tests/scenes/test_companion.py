@@ -50,5 +50,7 @@ def test_an_image_that_lies_elsewhere_is_refused(scene_file, tmp_path, rows, tra
 
 def test_an_image_that_is_no_whole_times_finer_is_refused(scene_file, tmp_path):
     write(tmp_path / "rgb.tif", np.ones((3, 81, 120), np.uint8), Affine(1, 0, 500000, 0, -1, 4000000))
-    with pytest.raises(SceneError, match="companion image is 81 x 120 x 3; wanted a whole number of times 20 x 30"):
+    with pytest.raises(
+        SceneError, match="companion image has the shape 81 x 120 x 3; its sides must be k times 20 x 30"
+    ):
         open_scene(scene_file, companion=tmp_path / "rgb.tif")

@@ -60,7 +60,7 @@ def test_mat_and_npy_give_the_same_scene(tmp_path):
 
 def test_a_guess_is_told(tmp_path):
     scipy.io.savemat(tmp_path / "x.mat", {"img": np.ones((4, 4, 3)), "wl": np.ones((1, 3))})
-    assert "took the variable img" in open_scene(tmp_path / "x.mat").notes[0]
+    assert "read the variable img" in open_scene(tmp_path / "x.mat").notes[0]
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,13 @@ def test_a_guess_is_told(tmp_path):
     [
         pytest.param(None, "x.mat", "no such file", id="missing"),
         pytest.param(None, "nothing", "no scene or file named", id="unknown-name"),
-        pytest.param(b"hello", "x.txt", r"ending in \.txt; files ending in .*\.hdr, .*\.mat, .*\.npy", id="suffix"),
+        pytest.param(
+            b"hello", "x.txt", r"has the suffix \.txt, .*; files ending in .*\.hdr, .*\.mat, .*\.npy", id="suffix"
+        ),
         pytest.param(b"hello", "x.mat", "can't be read, it may be truncated", id="not-mat"),
         pytest.param(b"", "x.npy", "can't be read, it may be truncated", id="empty-npy"),
         pytest.param({"gt": np.ones((3, 4))}, "x.mat", "no array of 3 dimensions; it holds gt 3 x 4", id="no-cube"),
-        pytest.param(np.ones((3, 4)), "x.npy", r"shape \(3, 4\); wanted a scene", id="flat-npy"),
+        pytest.param(np.ones((3, 4)), "x.npy", r"shape \(3, 4\); expected a scene", id="flat-npy"),
         pytest.param(np.array([object()]), "x.npy", "can't be read", id="pickled-npy"),
         pytest.param(np.ones((3, 3, 2), complex), "x.npy", "real numbers; found dtype complex128", id="complex"),
     ],
@@ -107,7 +109,7 @@ def test_a_truncated_file_is_refused(tmp_path_factory, suffix, cut, seed):
     [
         pytest.param(np.full((3, 3), 0.5), "fractions or NaN", id="fractions"),
         pytest.param(np.full((3, 3), np.nan), "fractions or NaN", id="nan"),
-        pytest.param(np.full((3, 3), -1), "whole numbers with 0 for unlabelled", id="negative"),
+        pytest.param(np.full((3, 3), -1), "integers from 0 up, where 0 is unlabelled", id="negative"),
     ],
 )
 def test_labels_are_whole_numbers(tmp_path, values, message):

@@ -109,7 +109,7 @@ def _check(values: NDArray[np.generic], name: str) -> None:
         raise SceneError(f"{name}: {_WANTED}, up to {_MOST}; found {int(high)}")
 
 
-def number_classes(found: Sequence[object], name: str) -> tuple[Classes, dict[int, str]]:
+def encode_classes(found: Sequence[object], name: str) -> tuple[Classes, dict[int, str]]:
     """Turn a list of numbers, or of names, into class numbers.
 
     Parameters
@@ -133,9 +133,9 @@ def number_classes(found: Sequence[object], name: str) -> tuple[Classes, dict[in
 
     Examples
     --------
-    >>> number_classes(["wheat", "corn", "wheat"], "x")
+    >>> encode_classes(["wheat", "corn", "wheat"], "x")
     (array([2, 1, 2], dtype=uint8), {1: 'corn', 2: 'wheat'})
-    >>> number_classes(["07", 3.0, 0], "x")
+    >>> encode_classes(["07", 3.0, 0], "x")
     (array([7, 3, 0], dtype=uint8), {})
     """
     texts, places = np.unique(np.array([str(value).strip() for value in found], dtype=str), return_inverse=True)

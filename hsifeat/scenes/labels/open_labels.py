@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from hsifeat.errors import SceneError
+from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.labels.classes import drop_zero, read_classes
 from hsifeat.scenes.labels.points import read_points
-from hsifeat.scenes.labels.resampling import onto_grid
-from hsifeat.scenes.labels.vectors import read_vectors, split_vectors
-from hsifeat.scenes.readers import read_raster, split_variable
-from hsifeat.scenes.scene import Labels, Scene
+from hsifeat.scenes.labels.resampling import align_to_grid
+from hsifeat.scenes.labels.vectors import read_vectors, split_vector_source
+from hsifeat.scenes.readers import read_raster
+from hsifeat.scenes.readers.source_paths import split_variable
+from hsifeat.scenes.scene import Scene
 
 
 def open_labels(source: str | Path, scene: Scene | None = None) -> Labels:
@@ -50,7 +52,7 @@ def open_labels(source: str | Path, scene: Scene | None = None) -> Labels:
     neighbour, and reprojected where its CRS differs. A polygon labels the pixels whose centres lie in it, a point the
     pixel that it lies in; where features of different classes meet in a pixel, it becomes 0.
     """
-    vectors, column = split_vectors(source)
+    vectors, column = split_vector_source(source)
     path, variable = split_variable(source)
     if vectors is None and path.suffix.lower() != ".csv":
         return _open_raster(path, variable, scene)
@@ -69,7 +71,7 @@ def _open_raster(path: Path, variable: str | None, scene: Scene | None) -> Label
     class_names, zero = drop_zero(raster.class_names, classes, path.name)
     notes = (*raster.notes, *notes, *zero)
     if scene is not None:
-        classes, changes = onto_grid(classes, raster.georeference, scene, path.name)
+        classes, changes = align_to_grid(classes, raster.georeference, scene, path.name)
         notes += changes
     # A variable of HDF5 can be a path.
     name = (variable or "").rpartition("/")[2] or Path(path.name.removesuffix(".gz")).stem

@@ -11,8 +11,9 @@ from typing import TextIO
 import numpy as np
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.labels.classes import number_classes
-from hsifeat.scenes.scene import Labels, Scene
+from hsifeat.scenes.label_map import Labels
+from hsifeat.scenes.labels.classes import encode_classes
+from hsifeat.scenes.scene import Scene
 
 _COLUMNS = ("row", "col", "class")
 
@@ -42,7 +43,7 @@ def read_points(path: Path, scene: Scene) -> Labels:
     pixels, found = _read(path, scene)
     if not found:
         raise SceneError(f"{path.name} has no labelled pixel: a CSV of labels has lines of row, col, class")
-    values, names = number_classes(found, path.name)
+    values, names = encode_classes(found, path.name)
     rows, cols = np.array(pixels, dtype=np.intp).T
     classes = np.zeros((scene.rows, scene.cols), values.dtype)
     classes[rows, cols] = values

@@ -29,7 +29,7 @@ class _Cells:
     off: float = field(default=0.0, compare=False)
 
 
-def onto_grid(
+def align_to_grid(
     classes: Classes, georeference: Georeference | None, scene: Scene, name: str
 ) -> tuple[Classes, tuple[str, ...]]:
     """Bring a label raster onto a scene's grid.

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.georeference import Georeference
-from hsifeat.scenes.labels.classes import Classes, number_classes
-from hsifeat.scenes.scene import Labels, Scene
+from hsifeat.scenes.label_map import Labels
+from hsifeat.scenes.labels.classes import Classes, encode_classes
+from hsifeat.scenes.scene import Scene
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -31,10 +32,10 @@ _CLASS_NAMES = {
 _ID_NAMES = {"id", "fid", "gid", "oid", "objectid", "uuid", "index"}
 
 
-def split_vectors(source: str | Path) -> tuple[Path | None, str]:
+def split_vector_source(source: str | Path) -> tuple[Path | None, str]:
     """Read ``FILE``, ``FILE:COLUMN`` or ``FILE:LAYER:COLUMN``: the file, None if it is no vector file, and the rest.
 
-    >>> split_vectors("a.gpkg:fields:crop")
+    >>> split_vector_source("a.gpkg:fields:crop")
     (PosixPath('a.gpkg'), 'fields:crop')
     """
     parts = str(source).split(":")
@@ -89,7 +90,7 @@ def read_vectors(path: Path, rest: str, scene: Scene) -> Labels:
             index.unlink(missing_ok=True)
     features, left_out = _usable(features, column, path.name)
     # All of the file's classes are numbered, so that its labels mean the same on every scene.
-    values, names = number_classes(features[column].tolist(), f"{path.name}, column {column}")
+    values, names = encode_classes(features[column].tolist(), f"{path.name}, column {column}")
     if not Georeference(features.crs.to_wkt(), where.transform).same_crs(where):
         target = f"the scene's {where.crs_name}"
         notes += (f"{path.name}: reprojected from {features.crs.name} to {target}",)

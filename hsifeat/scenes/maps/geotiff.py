@@ -87,7 +87,7 @@ def _write(
     import rasterio
     import rasterio.shutil
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
-    from rasterio.windows import Window as Part
+    from rasterio.windows import Window as AxisIndex
 
     tiles = {"tiled": True, "blockxsize": _PLAIN_TILE_PX, "blockysize": _PLAIN_TILE_PX, "bigtiff": "if_safer"}
     beside = path.with_name(f"{path.name}.aux.xml")
@@ -103,7 +103,7 @@ def _write(
             with rasterio.open(plain, "w", driver="GTiff", **tiles, **facts) as file:
                 describe(file)
                 for w, values in blocks:
-                    file.write(np.moveaxis(values, 2, 0), window=Part(w.col, w.row, w.cols, w.rows))
+                    file.write(np.moveaxis(values, 2, 0), window=AxisIndex(w.col, w.row, w.cols, w.rows))
             rasterio.shutil.copy(
                 plain, done, driver="COG", COMPRESS="DEFLATE", BLOCKSIZE=_TILE_PX, BIGTIFF="IF_SAFER", **options
             )

@@ -1,4 +1,4 @@
-"""Zarr folders and NetCDF files by xarray: arrays whose dimensions have names, read when they are sliced."""
+"""NetCDF files and Zarr folders, whose dimensions have names, read lazily by xarray, h5netcdf and zarr."""
 
 from __future__ import annotations
 
@@ -14,77 +14,63 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.array_views import Part, Turned, View, as_slices
-from hsifeat.scenes.readers import Raster, conventions, is_zarr
-from hsifeat.scenes.readers.conventions import Named
-from hsifeat.scenes.readers.hdf5 import missing_note, storage_notes
+from hsifeat.scenes.array_views import ArrayView, AxisIndex, TransposedView, as_slices
+from hsifeat.scenes.readers.dimension_roles import find_axis_order, is_coordinate, squeeze_axes
+from hsifeat.scenes.readers.hdf5_files import check_chunk_count, check_storage
 from hsifeat.scenes.readers.hdf5_heaps import check_heaps
-from hsifeat.scenes.readers.reading_errors import told
-from hsifeat.scenes.readers.variable_choice import choose
+from hsifeat.scenes.readers.raster import FileVariable, Raster
+from hsifeat.scenes.readers.reading_errors import reading_errors
+from hsifeat.scenes.readers.source_paths import is_zarr_folder
+from hsifeat.scenes.readers.variable_attributes import nodata_values, read_attributes
+from hsifeat.scenes.readers.variable_choice import choose_variable
 
-# Codecs don't make larger ones; a damaged shape of chunks may be any.
-_MOST_CHUNK_BYTES = 2**31
+# Codecs make no larger chunks, but the chunk shape in damaged metadata may be anything.
+_MAX_CHUNK_BYTES = 2**31
 
 
-class OnDisk(View):
-    """An array of xarray's or zarr's, whose errors name the file.
+class BackendArray(ArrayView):
+    """An array of xarray or zarr whose read errors name the file.
 
     Parameters
     ----------
     path : Path
         The file or folder.
     source : array-like
-        Takes slices and whole numbers.
+        The array of the library, indexed by slices and integers.
     chunks : sequence of int or None
-        Shape of its chunks, where it has any.
+        Chunk shape, if the array is stored in chunks.
     """
 
     def __init__(self, path: Path, source: Any, chunks: Sequence[int] | None = None) -> None:
         super().__init__(source.shape, source.dtype, chunks)
         self._path, self._source = path, source
 
-    def _read(self, parts: tuple[Part, ...]) -> NDArray[Any]:
-        with told(self._path), _quiet():
+    def _read(self, parts: tuple[AxisIndex, ...]) -> NDArray[Any]:
+        with reading_errors(self._path), _library_warnings_ignored():
             return np.asarray(self._source[as_slices(parts)])
 
 
-class Signed(View):
-    """Whole numbers as the attribute ``_Unsigned`` means them: with a sign, or without one.
+class SignCastView(ArrayView):
+    """Integers converted between signed and unsigned, as the attribute ``_Unsigned`` requires.
+
+    Classic NetCDF has no unsigned integers, so they are stored as signed ones of the same width.
 
     Parameters
     ----------
-    source : View
-        Stored the other way round, since classic NetCDF knows no unsigned numbers.
+    source : ArrayView
+        The integers as stored.
     """
 
-    def __init__(self, source: View) -> None:
-        super().__init__(source.shape, _other_sign(source.dtype), source.chunks)
+    def __init__(self, source: ArrayView) -> None:
+        super().__init__(source.shape, _opposite_sign(source.dtype), source.chunks)
         self._source = source
 
-    def _read(self, parts: tuple[Part, ...]) -> NDArray[Any]:
+    def _read(self, parts: tuple[AxisIndex, ...]) -> NDArray[Any]:
         return self._source[as_slices(parts)].astype(self.dtype)
 
 
-def _other_sign(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return np.dtype(f"{dtype.byteorder}{'u' if dtype.kind == 'i' else 'i'}{dtype.itemsize}")
-
-
-def _named(dims: tuple[str, ...], array: View, attrs: dict[str, Any]) -> Named:
-    """Return a variable with its values, and the attributes that hold such values, with or without a sign as it says."""
-    said = str(attrs.get("_Unsigned", "")).lower()
-    if {"true": "i", "false": "u"}.get(said) != array.dtype.kind:
-        return Named(dims, array, attrs)
-    meant = _other_sign(array.dtype)
-    values: dict[str, Any] = {
-        key: np.asarray(attrs[key]).astype(meant)
-        for key in ("_FillValue", "missing_value", "flag_values")
-        if key in attrs and np.asarray(attrs[key]).dtype.kind in "iu"
-    }
-    return Named(dims, Signed(array), {**attrs, **values})
-
-
 def read_netcdf(path: Path, ndim: int, variable: str | None) -> Raster:
-    """Read a variable of a NetCDF file, classic or version 4, with what the CF conventions say of it.
+    """Read a variable of a NetCDF file, classic or version 4, with its CF metadata.
 
     Parameters
     ----------
@@ -93,43 +79,43 @@ def read_netcdf(path: Path, ndim: int, variable: str | None) -> Raster:
     ndim : int
         3 for a cube; 2 for a label map.
     variable : str or None
-        The variable, as ``group/name`` where it lies in a group; needed where there are several candidates.
+        The variable, as ``group/name`` if it is in a group; required if several have `ndim` dimensions.
 
     Raises
     ------
     SceneError
-        It is damaged, or holds no single candidate.
+        The file is damaged or does not hold exactly one candidate.
     """
     import h5py
 
-    with path.open("rb") as file:
-        classic = file.read(3) == b"CDF"
+    with path.open("rb") as stream:
+        classic = stream.read(3) == b"CDF"
     if classic:
-        return _raster(path, _by_xarray(path, engine="scipy"), ndim, variable)
+        return _select_raster(path, _open_with_xarray(path, engine="scipy"), ndim, variable)
     check_heaps(path)
-    # h5py goes first: what it can't open makes h5netcdf print a traceback besides.
+    # h5py goes first: h5netcdf prints a traceback for files that it can't open.
     with h5py.File(path, "r") as file:
         len(file.attrs)
-        raster = _raster(path, _by_xarray(path, engine="h5netcdf", phony_dims="sort"), ndim, variable)
-        return replace(raster, notes=(*raster.notes, *storage_notes(path, file[raster.variable])))
+        raster = _select_raster(path, _open_with_xarray(path, engine="h5netcdf", phony_dims="sort"), ndim, variable)
+        return replace(raster, notes=(*raster.notes, *check_storage(path, file[raster.variable])))
 
 
 def read_zarr(path: Path, ndim: int, variable: str | None) -> Raster:
-    """Read an array of a Zarr folder, version 2 or 3, with what the CF conventions say of it.
+    """Read an array of a Zarr folder, format 2 or 3, with its CF metadata.
 
     Parameters
     ----------
     path : Path
-        The folder: one array, or a group of arrays. A feature store of ours is no scene.
+        The folder: one array, or a group of arrays. Feature stores of hsifeat are refused.
     ndim : int
         3 for a cube; 2 for a label map.
     variable : str or None
-        The array, as ``group/name`` where it lies in a group; needed where there are several candidates.
+        The array, as ``group/name`` if it is in a group; required if several have `ndim` dimensions.
 
     Raises
     ------
     SceneError
-        It is damaged, a feature store, or holds no single candidate.
+        The folder is damaged, is a feature store, or does not hold exactly one candidate.
     """
     import zarr
 
@@ -139,101 +125,121 @@ def read_zarr(path: Path, ndim: int, variable: str | None) -> Raster:
     if isinstance(node, zarr.Array):
         if variable is not None:
             raise SceneError(f"{path} is one array without a name; leave out {variable!r}")
-        raster = replace(_raster(path, {"": _by_zarr(path, node)}, ndim, None), variable="")
-        return replace(raster, notes=(*raster.notes, *_missing(path, path, node)))
+        raster = replace(_select_raster(path, {"": _zarr_variable(path, node)}, ndim, None), variable="")
+        return replace(raster, notes=(*raster.notes, *_check_chunks(path, path, node)))
     if any(name.startswith("hsifeat") for name in node.attrs):
         raise SceneError(
-            f"{path} is a feature store, not a scene: `hsifeat fit` and `hsifeat bench` take it; to extract, name the "
-            "scene's own file"
+            f"{path} is a feature store, not a scene: use it with `hsifeat fit` or `hsifeat bench`; to extract features, "
+            "give the file of the scene"
         )
-    arrays = _arrays(path)
-    named = {name: _by_zarr(path, array) for name, array in arrays.items()}
-    # xarray opens a group only where every array in it has names for its dimensions.
-    if all(one.dims for one in named.values() if one.array.shape):
-        named = _by_xarray(path, engine="zarr", consolidated=False)
-    raster = _raster(path, named, ndim, variable)
-    return replace(raster, notes=(*raster.notes, *_missing(path, path / raster.variable, arrays[raster.variable])))
+    arrays = _find_arrays(path)
+    variables = {name: _zarr_variable(path, array) for name, array in arrays.items()}
+    # xarray opens a group only if every array in it has dimension names.
+    if all(one.dims for one in variables.values() if one.array.shape):
+        variables = _open_with_xarray(path, engine="zarr", consolidated=False)
+    raster = _select_raster(path, variables, ndim, variable)
+    chunk_notes = _check_chunks(path, path / raster.variable, arrays[raster.variable])
+    return replace(raster, notes=(*raster.notes, *chunk_notes))
 
 
-def _arrays(folder: Path, group: str = "") -> dict[str, Any]:
-    """Open the arrays of a group and of the groups in it, each from its own metadata: what a group repeats may be older."""
+def _find_arrays(folder: Path, group: str = "") -> dict[str, Any]:
+    """Open the arrays of a group and its subgroups from their own metadata: consolidated metadata may be out of date."""
     import zarr
 
-    found: dict[str, Any] = {}
-    for child in sorted(one for one in folder.iterdir() if one.is_dir() and is_zarr(one)):
+    arrays: dict[str, Any] = {}
+    for child in sorted(entry for entry in folder.iterdir() if entry.is_dir() and is_zarr_folder(entry)):
         node, name = zarr.open(child, mode="r"), f"{group}{child.name}"
-        found |= {name: node} if isinstance(node, zarr.Array) else _arrays(child, f"{name}/")
-    return found
+        arrays |= {name: node} if isinstance(node, zarr.Array) else _find_arrays(child, f"{name}/")
+    return arrays
 
 
-def _by_xarray(path: Path, **options: Any) -> dict[str, Named]:
-    """Open a file's variables by xarray, of all its groups; values stay as they are delivered, neither scaled nor NaN."""
+def _open_with_xarray(path: Path, **options: Any) -> dict[str, FileVariable]:
+    """Open the variables of all groups of a file; values stay as stored, neither scaled nor masked."""
     import xarray as xr
 
-    plain: dict[str, Any] = {"mask_and_scale": False, "decode_times": False, "decode_coords": False, "cache": False}
-    with _quiet():
+    as_stored: dict[str, Any] = {"mask_and_scale": False, "decode_times": False, "decode_coords": False, "cache": False}
+    with _library_warnings_ignored():
         if options["engine"] == "scipy":
-            groups = {"/": xr.open_dataset(path, **plain, **options)}
+            groups = {"/": xr.open_dataset(path, **as_stored, **options)}
         else:
-            groups = dict(xr.open_groups(path, **plain, **options))
-    found = {}
+            groups = dict(xr.open_groups(path, **as_stored, **options))
+    variables = {}
     for group, dataset in sorted(groups.items()):
         for name, variable in sorted(dataset.variables.items(), key=lambda item: str(item[0])):
-            # Where a file has no names for its dimensions, xarray makes some up.
+            # xarray invents names for dimensions that have none.
             dims = () if any(str(dim).startswith("phony_dim_") for dim in variable.dims) else map(str, variable.dims)
             chunks = variable.encoding.get("chunksizes") or variable.encoding.get("chunks")
-            view = OnDisk(path, variable, chunks)
-            found[f"{group}/{name}".strip("/")] = _named(tuple(dims), view, dict(variable.attrs))
-    return found
+            array = BackendArray(path, variable, chunks)
+            variables[f"{group}/{name}".strip("/")] = _file_variable(tuple(dims), array, dict(variable.attrs))
+    return variables
 
 
-def _by_zarr(path: Path, array: Any) -> Named:
+def _zarr_variable(path: Path, array: Any) -> FileVariable:
     dims = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS") or ()
-    known = all(isinstance(dim, str) for dim in dims) and len(dims) == array.ndim
-    return _named(tuple(dims) if known else (), OnDisk(path, array, array.chunks), dict(array.attrs))
+    complete = all(isinstance(dim, str) for dim in dims) and len(dims) == array.ndim
+    view = BackendArray(path, array, array.chunks)
+    return _file_variable(tuple(dims) if complete else (), view, dict(array.attrs))
 
 
-def _raster(path: Path, named: dict[str, Named], ndim: int, variable: str | None) -> Raster:
-    arrays = {name: one for name, one in named.items() if one.array.dtype.kind in "biufc" and one.array.shape}
-    axes = {name: conventions.kept_axes(one, ndim) for name, one in arrays.items()}
+def _file_variable(dims: tuple[str, ...], array: ArrayView, attrs: dict[str, Any]) -> FileVariable:
+    """Return a variable whose values, and attributes that hold values, have the sign that ``_Unsigned`` requires."""
+    unsigned = str(attrs.get("_Unsigned", "")).lower()
+    if {"true": "i", "false": "u"}.get(unsigned) != array.dtype.kind:
+        return FileVariable(dims, array, attrs)
+    dtype = _opposite_sign(array.dtype)
+    values: dict[str, Any] = {
+        key: np.asarray(attrs[key]).astype(dtype)
+        for key in ("_FillValue", "missing_value", "flag_values")
+        if key in attrs and np.asarray(attrs[key]).dtype.kind in "iu"
+    }
+    return FileVariable(dims, SignCastView(array), {**attrs, **values})
+
+
+def _opposite_sign(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype(f"{dtype.byteorder}{'u' if dtype.kind == 'i' else 'i'}{dtype.itemsize}")
+
+
+def _select_raster(path: Path, variables: dict[str, FileVariable], ndim: int, variable: str | None) -> Raster:
+    """Choose a variable, order its axes and read its metadata."""
+    arrays = {name: one for name, one in variables.items() if one.array.dtype.kind in "biufc" and one.array.shape}
+    axes = {name: squeeze_axes(one, ndim) for name, one in arrays.items()}
     shapes = {
         name: tuple(one.array.shape[axis] for axis in axes[name])
         for name, one in arrays.items()
-        if name == variable or not conventions.is_coordinate(name, one)
+        if name == variable or not is_coordinate(name, one)
     }
-    chosen, notes = choose(path, shapes, ndim, variable)
-    one = arrays[chosen]
-    order, ordered, guessed = conventions.order_of(one, axes[chosen], named, path.name)
-    array = one.array if order == tuple(range(len(one.array.shape))) else Turned(one.array, order)
+    array_name, notes = choose_variable(path, shapes, ndim, variable)
+    choice = arrays[array_name]
+    order, ordered, order_notes = find_axis_order(choice, axes[array_name], variables, path.name)
+    notes += order_notes
+    in_file_order = order == tuple(range(len(choice.array.shape)))
+    array = choice.array if in_file_order else TransposedView(choice.array, order)
     if not ordered or len(order) != ndim:
-        return Raster(
-            array, ordered=False, variable=chosen, nodata=conventions.nodata_of(one), notes=(*notes, *guessed)
-        )
-    dims = [one.dims[axis] for axis in order]
-    raster = conventions.described(one, dims, named, path.name)
-    return replace(raster, array=array, variable=chosen, notes=(*notes, *guessed, *raster.notes))
+        return Raster(array, ordered=False, variable=array_name, nodata=nodata_values(choice), notes=notes)
+    raster = read_attributes(choice, [choice.dims[axis] for axis in order], variables, path.name)
+    return replace(raster, array=array, variable=array_name, notes=(*notes, *raster.notes))
 
 
-def _missing(path: Path, folder: Path, array: Any) -> tuple[str, ...]:
-    """Count the files of an array's chunks, instead of asking for each: a damaged shape may claim any number."""
+def _check_chunks(path: Path, folder: Path, array: Any) -> tuple[str, ...]:
+    """Count the chunk files of an array: a damaged shape may claim any number of them, too many to look for each."""
     blocks = array.shards or array.chunks
     chunk_bytes = prod(array.chunks) * array.dtype.itemsize
-    if chunk_bytes > _MOST_CHUNK_BYTES:
+    if chunk_bytes > _MAX_CHUNK_BYTES:
         raise SceneError(
-            f"{path}: a chunk of {folder.name} is {chunk_bytes / 2**30:.1f} GB, and has to be read whole; the most is 2: "
-            "store it in smaller chunks"
+            f"{path}: a chunk of {folder.name} has {chunk_bytes / 2**30:.1f} GiB and must be read as a whole; at most 2 GiB "
+            "are allowed: store the array in smaller chunks"
         )
-    wanted = prod(-(-size // block) for size, block in zip(array.shape, blocks, strict=True))
+    expected = prod(-(-size // block) for size, block in zip(array.shape, blocks, strict=True))
     metadata = {"zarr.json", ".zarray", ".zattrs", ".zmetadata", ".zgroup"}
-    held = sum(one.is_file() and one.name not in metadata for one in folder.rglob("*"))
-    if held > wanted:
-        raise SceneError(f"{folder} holds {held} chunks, but its shape has only {wanted}: it is damaged")
-    return missing_note(path, folder.name, held, wanted)
+    stored = sum(file.is_file() and file.name not in metadata for file in folder.rglob("*"))
+    if stored > expected:
+        raise SceneError(f"{folder} holds {stored} chunks, but its shape has only {expected}: it is damaged")
+    return check_chunk_count(path, folder.name, stored, expected)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what xarray and zarr warn of, such as a format's experimental parts, from people who can't change it."""
+def _library_warnings_ignored() -> Iterator[None]:
+    """Ignore warnings of xarray and zarr, for example about experimental codecs, on which users can't act."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,9 +1,10 @@
-"""ENVI headers: the fields of one, checked, with what had to be guessed."""
+"""ENVI headers, parsed and checked."""
 
 from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,25 +17,25 @@ INTERLEAVES = ("bil", "bip", "bsq")
 
 
 @dataclass(frozen=True)
-class Header:
-    """An ENVI header that describes a raster which can be read.
+class EnviHeader:
+    """The header of an ENVI raster that can be read.
 
     Attributes
     ----------
     path : Path
-        The header.
+        The header file.
     fields : dict of str to str or list of str
-        All its fields, names in lower case, as the package spectral takes them.
+        All fields under lower-case names, as the package spectral takes them.
     rows, cols, bands : int
         Lines, samples and bands.
     dtype : numpy dtype
-        Of the values, byte order included.
+        Data type with byte order.
     interleave : str
         ``bil``, ``bip`` or ``bsq``.
     offset : int
         Bytes before the first value.
     notes : tuple of str
-        What was guessed.
+        Assumptions about missing fields.
     """
 
     path: Path
@@ -49,65 +50,79 @@ class Header:
 
     @property
     def size_bytes(self) -> int:
-        """Size that the data file should have."""
+        """Expected size of the data file."""
         return self.offset + self.rows * self.cols * self.bands * self.dtype.itemsize
 
-    def listed(self, name: str) -> list[str] | None:
-        """Return the values of a field that is a list, or of one that is a list of one; None where it is missing."""
+    def values(self, name: str) -> list[str] | None:
+        """Return the values of a field as a list, or None if the header lacks the field."""
         value = self.fields.get(name)
         return value if value is None or isinstance(value, list) else [value]
 
     def text(self, name: str) -> str:
-        """Return the text of a field, or an empty string."""
-        return ", ".join(self.listed(name) or ()).strip()
+        """Return a field as text, or an empty string."""
+        return ", ".join(self.values(name) or ()).strip()
 
 
-def read_header(path: Path) -> Header:
+def has_envi_header(path: Path) -> bool:
+    """Return whether an ENVI header lies beside a file, whatever the file's suffix."""
+    return any(candidate.is_file() for candidate in header_candidates(path))
+
+
+def header_candidates(data_file: Path) -> Iterable[Path]:
+    """Yield the paths at which the header of a data file may lie: ``scene.hdr`` or ``scene.img.hdr`` for ``scene.img``."""
+    for suffix in (".hdr", ".HDR"):
+        yield data_file.with_suffix(suffix)
+        yield data_file.with_name(data_file.name + suffix)
+
+
+def read_header(path: Path) -> EnviHeader:
     """Read and check a header.
 
     Raises
     ------
     SceneError
-        It is no ENVI header, lacks a field, or asks for what can't be read.
+        It is no ENVI header, lacks a required field, or describes something that can't be read.
     """
     from spectral.io.envi import envi_to_dtype
 
-    fields, notes = _fields(path), []
+    fields, notes = _parse_fields(path), []
     if "library" in str(fields.get("file type", "")).lower():
         raise SceneError(f"{path} describes a spectral library, not a raster: give the header of an image")
-    rows, cols, bands = (_whole(path, fields, name, least=1) for name in ("lines", "samples", "bands"))
-    offset = _whole(path, fields, "header offset", least=0, default=0)
-    kind = _whole(path, fields, "data type", least=1)
-    allowed = {code: np.dtype(char) for code, char in envi_to_dtype.items()}
-    if str(kind) not in allowed or allowed[str(kind)].kind == "c":
-        found = allowed[str(kind)].name if str(kind) in allowed else "unknown"
-        real = ", ".join(f"{code} ({dtype.name})" for code, dtype in allowed.items() if dtype.kind != "c")
-        raise SceneError(f"{path}: data type = {kind} ({found}); a scene holds real numbers: {real}")
-    dtype = allowed[str(kind)]
+    rows, cols, bands = (_parse_int(path, fields, name, least=1) for name in ("lines", "samples", "bands"))
+    offset = _parse_int(path, fields, "header offset", least=0, default=0)
+    type_code = _parse_int(path, fields, "data type", least=1)
+    dtypes = {code: np.dtype(char) for code, char in envi_to_dtype.items()}
+    if str(type_code) not in dtypes or dtypes[str(type_code)].kind == "c":
+        type_name = dtypes[str(type_code)].name if str(type_code) in dtypes else "unknown"
+        allowed = ", ".join(f"{code} ({dtype.name})" for code, dtype in dtypes.items() if dtype.kind != "c")
+        raise SceneError(f"{path}: data type = {type_code} ({type_name}); a scene holds real numbers: {allowed}")
+    dtype = dtypes[str(type_code)]
     interleave = str(fields.get("interleave", "")).lower()
     if interleave not in INTERLEAVES:
-        raise SceneError(f"{path}: interleave is {' or '.join(INTERLEAVES)}; found {interleave or 'none'}")
+        raise SceneError(f"{path}: interleave must be {' or '.join(INTERLEAVES)}; found {interleave or 'none'}")
     if "byte order" not in fields and dtype.itemsize > 1:
-        notes.append(f"{path.name}: no byte order; took 0, little-endian")
-    order = _whole(path, fields, "byte order", least=0, default=0)
+        notes.append(f"{path.name}: has no byte order; assumed 0, little-endian")
+    order = _parse_int(path, fields, "byte order", least=0, default=0)
     if order > 1:
-        raise SceneError(f"{path}: byte order is 0 (little-endian) or 1 (big-endian); found {order}")
-    _refuse_unread(path, fields)
-    numbers = {"lines": rows, "samples": cols, "bands": bands, "data type": kind, "byte order": order}
-    fields |= {"interleave": interleave, "header offset": str(offset), **{k: str(n) for k, n in numbers.items()}}
-    return Header(path, fields, rows, cols, bands, dtype.newbyteorder("<>"[order]), interleave, offset, tuple(notes))
+        raise SceneError(f"{path}: byte order must be 0 (little-endian) or 1 (big-endian); found {order}")
+    _check_supported(path, fields)
+    integers = {"lines": rows, "samples": cols, "bands": bands, "data type": type_code, "byte order": order}
+    fields |= {"interleave": interleave, "header offset": str(offset), **{k: str(n) for k, n in integers.items()}}
+    return EnviHeader(
+        path, fields, rows, cols, bands, dtype.newbyteorder("<>"[order]), interleave, offset, tuple(notes)
+    )
 
 
-def _refuse_unread(path: Path, fields: dict[str, Any]) -> None:
+def _check_supported(path: Path, fields: dict[str, Any]) -> None:
     if str(fields.get("file compression", "0")).strip() not in {"0", ""}:
-        raise SceneError(f"{path}: the data file is compressed, which can't be read: save it without compression")
+        raise SceneError(f"{path}: the data file is compressed, which is not supported: save it without compression")
     for name in ("major frame offsets", "minor frame offsets"):
         offsets = fields.get(name, [])
         if any(str(n).strip() not in {"0", ""} for n in (offsets if isinstance(offsets, list) else [offsets])):
-            raise SceneError(f"{path}: {name} = {offsets} can't be read: save the file without frame offsets")
+            raise SceneError(f"{path}: {name} = {offsets} is not supported: save the file without frame offsets")
 
 
-def _whole(path: Path, fields: dict[str, Any], name: str, *, least: int, default: int | None = None) -> int:
+def _parse_int(path: Path, fields: dict[str, Any], name: str, *, least: int, default: int | None = None) -> int:
     text = fields.get(name, default)
     if text is None:
         raise SceneError(
@@ -118,18 +133,18 @@ def _whole(path: Path, fields: dict[str, Any], name: str, *, least: int, default
     except (TypeError, ValueError):
         number = least - 1
     if number < least:
-        raise SceneError(f"{path}: {name} is a whole number from {least} up; found {text!r}")
+        raise SceneError(f"{path}: {name} must be a whole number of at least {least}; found {text!r}")
     return number
 
 
-def _fields(path: Path) -> dict[str, Any]:
-    """Parse a header with spectral, which wants UTF-8; many are in Latin-1, for a description or a unit."""
+def _parse_fields(path: Path) -> dict[str, Any]:
+    """Parse a header with spectral, which expects UTF-8; many headers are in Latin-1 because of a description or unit."""
     from spectral.io.envi import EnviHeaderParsingError, read_envi_header
 
     with path.open("rb") as file:
         if not file.read(8).removeprefix(b"\xef\xbb\xbf").startswith(b"ENVI"):
             raise SceneError(
-                f"{path} is not an ENVI header, which begins with the word ENVI; other formats use .hdr too: "
+                f"{path} is not an ENVI header, which starts with the word ENVI; other formats use .hdr too: "
                 "export the scene as ENVI, .mat or .npy"
             )
     content = path.read_bytes()
@@ -138,12 +153,12 @@ def _fields(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         text = content.decode("latin-1")
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # It warns of field names in upper case, which many programs write.
+        # spectral warns about upper-case field names, which many programs write.
         warnings.simplefilter("ignore")
         copy = Path(folder) / "header"
         copy.write_text(text, errors="backslashreplace")  # in the encoding in which spectral will read it
         try:
             fields: dict[str, Any] = read_envi_header(copy)
         except EnviHeaderParsingError as error:
-            raise SceneError(f"{path} is no whole ENVI header: a brace is missing, or it is truncated") from error
+            raise SceneError(f"{path} is an incomplete ENVI header: a brace is missing, or it is truncated") from error
     return fields

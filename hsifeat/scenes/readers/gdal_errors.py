@@ -1,4 +1,4 @@
-"""What GDAL says of a file that ends too early, and does not take as an error: it opens with the bands that are left."""
+"""Read faults that GDAL only logs: it opens a truncated file with whatever bands are left."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 
 from hsifeat.errors import SceneError
 
-# CPLE_FileIO, as rasterio puts it into its log.
+# CPLE_FileIO, in the words of rasterio's log.
 _READ_FAULT = "err_no=3,"
 
 
-class _Listener(logging.Filter):
-    """Hears GDAL's read faults in this thread; what is below the level that users set goes no further."""
+class _ReadFaultFilter(logging.Filter):
+    """Collects GDAL's read faults per thread; messages below the user's log level go no further."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._here = threading.local()
+        self._thread = threading.local()
 
     def filter(self, record: logging.LogRecord) -> bool:
         if _READ_FAULT in (message := record.getMessage()):
@@ -28,26 +28,26 @@ class _Listener(logging.Filter):
 
     @property
     def faults(self) -> list[str]:
-        """What was heard in this thread."""
-        if not hasattr(self._here, "faults"):
-            self._here.faults = []
-        faults: list[str] = self._here.faults
+        """Read faults of the current thread."""
+        if not hasattr(self._thread, "faults"):
+            self._thread.faults = []
+        faults: list[str] = self._thread.faults
         return faults
 
 
-_LISTENER = _Listener()
+_FILTER = _ReadFaultFilter()
 _LOGGER = logging.getLogger("rasterio._env")
 _LOGGER.setLevel(logging.INFO)
-_LOGGER.addFilter(_LISTENER)
-# What rasterio logs of a damaged file is in the error that it raises; without a handler Python would print it as well.
+_LOGGER.addFilter(_FILTER)
+# What rasterio logs about a damaged file is also in the exception; without a handler Python would print it as well.
 logging.getLogger("rasterio").addHandler(logging.NullHandler())
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[None]:
-    """Raise `SceneError` where GDAL could not read a part of the file within the block; use inside of `rasterio.Env`."""
-    _LISTENER.faults.clear()
+def raise_read_faults(path: Path) -> Iterator[None]:
+    """Raise `SceneError` if GDAL could not read part of the file in the block; use it inside `rasterio.Env`."""
+    _FILTER.faults.clear()
     yield
-    if _LISTENER.faults:
-        reason = " ".join(_LISTENER.faults[0].partition("msg=")[2].split())
-        raise SceneError(f"{path} can't be read whole, it may be truncated: {reason}")
+    if _FILTER.faults:
+        reason = " ".join(_FILTER.faults[0].partition("msg=")[2].split())
+        raise SceneError(f"{path} can't be read completely, it may be truncated: {reason}")

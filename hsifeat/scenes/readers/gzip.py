@@ -1,58 +1,48 @@
-"""Packed files, unpacked piece by piece into temporary files that live as long as the arrays mapped from them."""
+"""Files compressed by gzip, unpacked into temporary files."""
 
 from __future__ import annotations
 
-import errno
 import gzip
 import shutil
-import tempfile
-import weakref
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.readers import Raster, read_raster
+from hsifeat.scenes.readers.raster import Raster
+from hsifeat.scenes.readers.single_file import read_file
+from hsifeat.scenes.readers.temporary_files import delete_with_array, write_temporary_file
 
-# Formats of one file, which can be packed without what lies beside it.
-_INNER = (".mat", ".npy", ".npz", ".tif", ".tiff", ".nc", ".h5")
-_PIECE_BYTES = 2**20
+# Formats that consist of one file: the others are useless without the files beside them.
+_SUFFIXES = (".mat", ".npy", ".npz", ".tif", ".tiff", ".nc", ".h5")
 
 
-def read(path: Path, ndim: int, variable: str | None) -> Raster:
-    """Read a file packed by gzip, such as ``scene.mat.gz``, by the reader of what is in it."""
-    inner = Path(path.stem)
-    if inner.suffix.lower() not in _INNER:
-        allowed = ", ".join(f"{suffix}.gz" for suffix in _INNER)
-        raise SceneError(f"{path} can't be read packed: unpack it, or give one of {allowed}")
+def read_gzip(path: Path, ndim: int, variable: str | None) -> Raster:
+    """Read a gzip-compressed file such as ``scene.mat.gz`` with the reader of its content.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    ndim : int
+        3 for a cube; 2 for a label map, or a cube whose pixels share one axis.
+    variable : str or None
+        The variable to read, if the content holds several.
+
+    Raises
+    ------
+    SceneError
+        The content has a format of several files, is damaged, or does not fit on the disk.
+    """
+    content = Path(path.stem)
+    if content.suffix.lower() not in _SUFFIXES:
+        allowed = ", ".join(f"{suffix}.gz" for suffix in _SUFFIXES)
+        raise SceneError(f"{path} can't be read while compressed: unpack it, or give one of {allowed}")
     with gzip.open(path) as stream:
-        part = unpacked(stream, path, inner.name)
+        unpacked_file = write_temporary_file(stream, path, content.name)
     try:
-        raster = read_raster(part, ndim, variable)
+        raster = read_file(unpacked_file, ndim, variable)
     except SceneError as error:
-        shutil.rmtree(part.parent, ignore_errors=True)
-        raise SceneError(str(error).replace(str(part), str(path))) from error
-    keep_with(raster.array, part)
-    return replace(raster, notes=tuple(note.replace(inner.name, path.name) for note in raster.notes))
-
-
-def unpacked(stream: IO[bytes] | Any, path: Path, name: str) -> Path:
-    """Write a stream to a file of that name in a temporary folder of its own; `SceneError` where it does not fit there."""
-    folder = Path(tempfile.mkdtemp(prefix="hsifeat-"))
-    try:
-        with (folder / name).open("wb") as file:
-            shutil.copyfileobj(stream, file, _PIECE_BYTES)
-    except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            raise SceneError(
-                f"{path} unpacks to more than there is room for in {folder.parent}: unpack it elsewhere, or name another "
-                "folder by TMPDIR"
-            ) from error
-        raise
-    return folder / name
-
-
-def keep_with(array: Any, part: Path) -> None:
-    """Remove an unpacked file and its folder once the array made from it is gone, or the program ends."""
-    weakref.finalize(array, shutil.rmtree, part.parent, ignore_errors=True)
+        shutil.rmtree(unpacked_file.parent, ignore_errors=True)
+        raise SceneError(str(error).replace(str(unpacked_file), str(path))) from error
+    delete_with_array(raster.array, unpacked_file)
+    return replace(raster, notes=tuple(note.replace(content.name, path.name) for note in raster.notes))

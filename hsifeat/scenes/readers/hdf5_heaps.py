@@ -1,8 +1,8 @@
-"""A check of HDF5's global heaps, on which the HDF5 library hangs where they are damaged.
+"""Check of the global heaps of an HDF5 file, because the HDF5 library hangs on damaged ones.
 
-Text attributes and the names of dimensions lie in such heaps. A heap begins with ``GCOL``, a version and its size; then
-objects follow, each with its number, count of references and size. The last one has number 0, for free space, and its size
-counts its own header. See "Disk Format: Level 1E - Global Heap" in the HDF5 file format specification.
+Text attributes and dimension names are stored in such heaps. A heap starts with ``GCOL``, a version and its size; its
+objects follow, each with an index, a reference count and a size. The last object has index 0 and stands for the free
+space; its size includes its own header. See "Disk Format: Level 1E - Global Heap" in the HDF5 file format specification.
 """
 
 from __future__ import annotations
@@ -11,39 +11,39 @@ from pathlib import Path
 
 from hsifeat.errors import SceneError
 
-# Heaps are among the metadata, at the ends of a file; what lies between them is values, perhaps terabytes.
+# Heaps belong to the metadata, near both ends of a file; in between are values, perhaps terabytes.
 _SEARCHED_BYTES = 2**24
 _MAGIC = b"GCOL\x01"
 _HEADER_BYTES = 16
 
 
 def check_heaps(path: Path) -> None:
-    """Raise `SceneError` where a heap in the first or last 16 MB of a file has objects that don't make up its size."""
+    """Raise `SceneError` if the objects of a heap in the first or last 16 MB of a file do not add up to the heap's size."""
     size = path.stat().st_size
     with path.open("rb") as file:
         for start in dict.fromkeys((0, max(size - _SEARCHED_BYTES, 0))):
             file.seek(start)
             data = file.read(_SEARCHED_BYTES)
-            place = data.find(_MAGIC)
-            while place >= 0:
-                if not _is_whole(data, place):
+            offset = data.find(_MAGIC)
+            while offset >= 0:
+                if not _is_consistent(data, offset):
                     raise SceneError(
-                        f"{path} can't be read: a heap of its metadata, at byte {start + place}, is damaged"
+                        f"{path} can't be read: a heap of its metadata, at byte {start + offset}, is damaged"
                     )
-                place = data.find(_MAGIC, place + 1)
+                offset = data.find(_MAGIC, offset + 1)
 
 
-def _is_whole(data: bytes, place: int) -> bool:
-    end = place + int.from_bytes(data[place + 8 : place + 16], "little")
+def _is_consistent(data: bytes, offset: int) -> bool:
+    end = offset + int.from_bytes(data[offset + 8 : offset + 16], "little")
     if end > len(data):
-        # Past what was read, or damaged in a way that the library sees.
+        # The heap ends outside `data`, or is damaged in a way that the library reports.
         return True
-    place += _HEADER_BYTES
-    while place + _HEADER_BYTES <= end:
-        number = int.from_bytes(data[place : place + 2], "little")
-        size = int.from_bytes(data[place + 8 : place + 16], "little")
-        needed = size if number == 0 else _HEADER_BYTES + -(-size // 8) * 8
-        if not _HEADER_BYTES <= needed <= end - place:
+    offset += _HEADER_BYTES
+    while offset + _HEADER_BYTES <= end:
+        index = int.from_bytes(data[offset : offset + 2], "little")
+        size = int.from_bytes(data[offset + 8 : offset + 16], "little")
+        needed = size if index == 0 else _HEADER_BYTES + -(-size // 8) * 8
+        if not _HEADER_BYTES <= needed <= end - offset:
             return False
-        place += needed
+        offset += needed
     return True

@@ -1,44 +1,96 @@
-"""MATLAB files: up to version 7 by SciPy, version 7.3 by h5py."""
+"""MATLAB files: up to version 7 by SciPy, version 7.3 (HDF5) by h5py."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.readers import Raster
-from hsifeat.scenes.readers.conventions import Named, is_spectral
-from hsifeat.scenes.readers.variable_choice import choose
+from hsifeat.scenes.array_views import TransposedView
+from hsifeat.scenes.readers.hdf5_files import (
+    Hdf5Array,
+    as_text,
+    check_storage,
+    find_datasets,
+    find_spectral_vectors,
+)
+from hsifeat.scenes.readers.hdf5_heaps import check_heaps
+from hsifeat.scenes.readers.raster import FileVariable, Raster
+from hsifeat.scenes.readers.spectral_vectors import is_spectral_vector
+from hsifeat.scenes.readers.variable_choice import choose_variable
 
-NUMERIC = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
-# Deflate, by which MATLAB compresses, makes nothing more than 1032 times smaller.
-_MOST_COMPRESSED = 1032
+_NUMERIC = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
+# Deflate, with which MATLAB compresses, makes nothing more than 1032 times smaller.
+_MAX_COMPRESSION = 1032
 
 
-def read(path: Path, ndim: int, variable: str | None) -> Raster:
-    """Read one numeric variable of `ndim` dimensions; `SceneError` lists the candidates when there are several.
+def read_mat(path: Path, ndim: int, variable: str | None) -> Raster:
+    """Read a numeric variable of a MATLAB file.
 
-    Files of version 7.3 are read when they are sliced; older ones hold at most 2 GB a variable, and are read at once.
+    Files of version 7.3 are read lazily. Older ones hold at most 2 GB per variable, and the variable is read at once.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    ndim : int
+        3 for a cube; 2 for a label map, or a cube whose pixels share one axis.
+    variable : str or None
+        The variable; in a file of version 7.3 fields of structs are named ``struct/field``. Required if several variables
+        have `ndim` dimensions.
+
+    Raises
+    ------
+    SceneError
+        No such variable, or not exactly one candidate, or a damaged file.
     """
     import h5py
     from scipy.io import loadmat, whosmat
 
     if h5py.is_hdf5(path):
-        from hsifeat.scenes.readers import hdf5
-
-        return hdf5.read_matlab(path, ndim, variable)
-    held = whosmat(path)
-    shapes = {name: tuple(shape) for name, shape, kind in held if kind in NUMERIC}
-    others = ", ".join(f"{name} of class {kind}" for name, _, kind in held if kind not in NUMERIC)
-    chosen, notes = choose(path, shapes, ndim, variable, others)
-    values = 1
-    for size in shapes[chosen]:
-        values *= max(size, 0)
-    if values > _MOST_COMPRESSED * path.stat().st_size:
+        return _read_version_73(path, ndim, variable)
+    content = whosmat(path)
+    shapes = {name: tuple(shape) for name, shape, kind in content if kind in _NUMERIC}
+    others = ", ".join(f"{name} of class {kind}" for name, _, kind in content if kind not in _NUMERIC)
+    array_name, notes = choose_variable(path, shapes, ndim, variable, others)
+    size = 1
+    for side in shapes[array_name]:
+        size *= max(side, 0)
+    if size > _MAX_COMPRESSION * path.stat().st_size:
         raise SceneError(
-            f"{path} says that {chosen} has {values} values, more than a file of {path.stat().st_size} bytes can hold: "
+            f"{path} says that {array_name} has {size} values, more than a file of {path.stat().st_size} bytes can hold: "
             "it is damaged"
         )
-    vectors = [name for name, shape in shapes.items() if is_spectral(name, shape, shapes[chosen])]
-    arrays = loadmat(path, variable_names=[chosen, *vectors])
-    beside = {name: Named((), arrays[name], {}) for name in vectors}
-    return Raster(array=arrays[chosen], ordered=False, variable=chosen, beside=beside, notes=notes)
+    vectors = [name for name, shape in shapes.items() if is_spectral_vector(name, shape, shapes[array_name])]
+    arrays = loadmat(path, variable_names=[array_name, *vectors])
+    spectral_vectors = {name: FileVariable((), arrays[name], {}) for name in vectors}
+    return Raster(
+        array=arrays[array_name], ordered=False, variable=array_name, spectral_vectors=spectral_vectors, notes=notes
+    )
+
+
+def _read_version_73(path: Path, ndim: int, variable: str | None) -> Raster:
+    """Read a variable of a file of version 7.3, whose axes are stored in reverse order."""
+    import h5py
+
+    check_heaps(path)
+    with path.open("rb") as stream:
+        by_matlab = stream.read(6) == b"MATLAB"
+    with h5py.File(path, "r") as file:
+        datasets = find_datasets(file)
+        kinds = {name: as_text(dataset.attrs.get("MATLAB_class", "")) for name, dataset in datasets.items()}
+        by_matlab = by_matlab or any(kinds.values())
+        # Characters, cells, structs and function handles are no candidates. An empty array is stored as its shape.
+        shapes = {
+            name: dataset.shape[::-1] if by_matlab else dataset.shape
+            for name, dataset in datasets.items()
+            if kinds[name] in {"", *_NUMERIC} and not dataset.attrs.get("MATLAB_empty", 0)
+        }
+        array_name, notes = choose_variable(path, shapes, ndim, variable)
+        notes += check_storage(path, file[array_name])
+        spectral_vectors = find_spectral_vectors({name: datasets[name] for name in shapes}, array_name)
+    array = Hdf5Array(path, array_name)
+    if by_matlab:
+        reversed_axes = TransposedView(array, range(len(array.shape))[::-1])
+        return Raster(reversed_axes, ordered=False, variable=array_name, spectral_vectors=spectral_vectors, notes=notes)
+    notes += (f"{path.name}: an HDF5 file that MATLAB did not write; the axes of {array_name} are kept as stored",)
+    return Raster(array, ordered=False, variable=array_name, spectral_vectors=spectral_vectors, notes=notes)

@@ -1,4 +1,4 @@
-"""NumPy files, mapped into memory and never unpickled: one array, or several with names."""
+"""NumPy files: ``.npy`` is memory-mapped; arrays of ``.npz`` are unpacked first. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -10,55 +10,87 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.readers import Raster
-from hsifeat.scenes.readers.conventions import Named, is_spectral
-from hsifeat.scenes.readers.gzip import keep_with, unpacked
-from hsifeat.scenes.readers.variable_choice import choose
+from hsifeat.scenes.readers.raster import FileVariable, Raster
+from hsifeat.scenes.readers.spectral_vectors import is_spectral_vector
+from hsifeat.scenes.readers.temporary_files import delete_with_array, write_temporary_file
+from hsifeat.scenes.readers.variable_choice import choose_variable
 
 
-def read(path: Path, ndim: int, variable: str | None) -> Raster:  # noqa: ARG001  # every reader takes the same three
-    """Map the file's only array; `SceneError` if a variable is named, since there is none to name."""
+def read_npy(path: Path, ndim: int, variable: str | None) -> Raster:  # noqa: ARG001  # the signature of every reader
+    """Memory-map the array of an ``.npy`` file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    ndim : int
+        Not used: the file holds one array, whatever its dimensions.
+    variable : str or None
+        Must be None.
+
+    Raises
+    ------
+    SceneError
+        A variable is requested, or the file's size differs from what its header says.
+    """
     if variable is not None:
         raise SceneError(f"{path}: a .npy file holds one array without a name; leave out {variable!r}")
-    return Raster(array=_mapped(path, path), ordered=False)
+    return Raster(array=_map_array(path, path), ordered=False)
 
 
 def read_npz(path: Path, ndim: int, variable: str | None) -> Raster:
-    """Unpack one of the archive's arrays into a temporary file and map that; nothing is guessed where there are several."""
+    """Unpack one array of an ``.npz`` archive into a temporary file and memory-map it.
+
+    Parameters
+    ----------
+    path : Path
+        The archive.
+    ndim : int
+        3 for a cube; 2 for a label map, or a cube whose pixels share one axis.
+    variable : str or None
+        The array to read; required if several have `ndim` dimensions.
+
+    Raises
+    ------
+    SceneError
+        No such array, or not exactly one candidate, or no room for it on the disk.
+    """
     with zipfile.ZipFile(path) as archive:
         shapes = {}
         for name in archive.namelist():
             if name.endswith(".npy"):
                 with archive.open(name) as member:
-                    shape, dtype = _header(member)
+                    shape, dtype = _read_array_header(member)
                 if dtype.kind in "biufc":
                     shapes[name.removesuffix(".npy")] = shape
-        chosen, notes = choose(path, shapes, ndim, variable)
-        beside = {}
+        array_name, notes = choose_variable(path, shapes, ndim, variable)
+        spectral_vectors = {}
         for name, shape in shapes.items():
-            if is_spectral(name, shape, shapes[chosen]):
+            if is_spectral_vector(name, shape, shapes[array_name]):
                 with archive.open(f"{name}.npy") as member:
-                    beside[name] = Named((), np.lib.format.read_array(member, allow_pickle=False), {})
-        with archive.open(f"{chosen}.npy") as member:
-            part = unpacked(member, path, "array.npy")
-    array = _mapped(part, path)
-    keep_with(array, part)
-    return Raster(array=array, ordered=False, variable=chosen, beside=beside, notes=notes)
+                    values = np.lib.format.read_array(member, allow_pickle=False)
+                spectral_vectors[name] = FileVariable((), values, {})
+        with archive.open(f"{array_name}.npy") as member:
+            unpacked_file = write_temporary_file(member, path, "array.npy")
+    array = _map_array(unpacked_file, path)
+    delete_with_array(array, unpacked_file)
+    return Raster(array=array, ordered=False, variable=array_name, spectral_vectors=spectral_vectors, notes=notes)
 
 
-def _mapped(path: Path, shown: Path) -> NDArray[np.generic]:
+def _map_array(path: Path, source: Path) -> NDArray[np.generic]:
+    """Memory-map an ``.npy`` file; `source` is the file that messages name."""
     array = np.lib.format.open_memmap(path, mode="r")
-    found, wanted = path.stat().st_size, array.offset + array.nbytes
-    if found != wanted:
+    size, expected = path.stat().st_size, array.offset + array.nbytes
+    if size != expected:
         raise SceneError(
-            f"{shown} has {found} bytes, but its header says {wanted}, for {' x '.join(map(str, array.shape))} values of "
+            f"{source} has {size} bytes, but its header says {expected}, for {' x '.join(map(str, array.shape))} values of "
             f"{array.dtype}: it is damaged"
         )
     return array
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+def _read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
     version = np.lib.format.read_magic(file)
-    read_it = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read_it(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(file)
     return shape, dtype

@@ -1,4 +1,4 @@
-"""One clear line for whatever a format's library raises over a damaged file."""
+"""Errors of the libraries that read files, converted to `SceneError`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from hsifeat.errors import SceneError
 
 # Some libraries quote half the file.
-_LONGEST = 300
+_LONGEST_REASON = 300
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Turn any error of the block into a `SceneError` that names the file; one of our own passes as it is."""
+def reading_errors(path: Path) -> Iterator[None]:
+    """Convert any exception of the block to a `SceneError` that names the file; a `SceneError` passes unchanged."""
     try:
         yield
     except SceneError:
@@ -23,10 +23,10 @@ def told(path: Path) -> Iterator[None]:
         raise SceneError(f"{path} can't be read: {error.strerror or 'permission denied'}") from error
     except MemoryError as error:
         raise SceneError(
-            f"{path} does not fit into memory: save it in a format that is read piece by piece, such as ENVI, GeoTIFF or "
+            f"{path} does not fit into memory: save it in a format that is read block by block, such as ENVI, GeoTIFF or "
             "MATLAB -v7.3"
         ) from error
-    except Exception as error:  # a damaged file makes the format's library raise anything at all
-        reason = " ".join(str(error).split())[:_LONGEST] or type(error).__name__
+    except Exception as error:  # a damaged file can make the format's library raise anything
+        reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
         kind = path.suffix.lower() or "readable"
         raise SceneError(f"{path} can't be read, it may be truncated or not a {kind} file: {reason}") from error

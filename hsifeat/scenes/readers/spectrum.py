@@ -1,4 +1,4 @@
-"""Wavelengths, widths and bad bands as files list them, checked and in nanometres."""
+"""Wavelengths, bandwidths, bad bands and no-data values as files list them, checked and converted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Nanometres in a unit, by the names that are met in files.
+# Nanometres per unit, under the names found in files.
 UNITS_NM = {
     **dict.fromkeys(("nanometers", "nanometres", "nanometer", "nanometre", "nm"), 1.0),
     **dict.fromkeys(("micrometers", "micrometres", "micrometer", "micrometre", "microns", "micron"), 1e3),
@@ -18,60 +18,71 @@ UNITS_NM = {
     **dict.fromkeys(("meters", "metres", "meter", "metre", "m"), 1e9),
 }
 _UNKNOWN_UNITS = ("", "unknown", "undefined", "none")
-# No sensor of reflected light has bands beyond 100 um, none before 100 nm: numbers alone tell the two units apart.
-_MOST_UM = 100.0
+# No sensor of reflected light has bands above 100 um or below 100 nm, so the numbers alone tell the two units apart.
+_MAX_UM = 100.0
 
 Notes = tuple[str, ...]
 Lengths = NDArray[np.float64] | None
 
 
-def numbers(texts: Iterable[Any]) -> NDArray[np.float64]:
-    """Read numbers; NaN for what is none, nothing for what a comma too many leaves."""
+def parse_numbers(values: Iterable[Any]) -> NDArray[np.float64]:
+    """Convert values to float64, NaN for those that are no numbers; empty strings are skipped.
 
-    def number(text: Any) -> float:
+    >>> parse_numbers(["450.5", "x", ""])
+    array([450.5,   nan])
+    """
+
+    def parse(value: Any) -> float:
         try:
-            return float(text)
+            return float(value)
         except (TypeError, ValueError):
             return float("nan")
 
-    return np.array([number(text) for text in texts if str(text)], dtype=np.float64)
+    return np.array([parse(value) for value in values if str(value)], dtype=np.float64)
 
 
-def in_nm(
+def convert_to_nm(
     wavelengths: Sequence[Any] | None, fwhm: Sequence[Any] | None, unit: str, bands: int, name: str
 ) -> tuple[Lengths, Lengths, Notes]:
-    """Return wavelengths and widths in nm, None where there are none to trust, and notes on what was guessed or left out.
+    """Convert wavelengths and bandwidths to nm.
 
     Parameters
     ----------
     wavelengths, fwhm : sequence of str or float, or None
-        As the file lists them.
+        As listed in the file.
     unit : str
-        Unit of both; a word for none has it guessed by the size of the wavelengths.
+        Unit of both. If it is empty or ``unknown``, it is inferred from the size of the wavelengths.
     bands : int
-        How many there should be.
+        Number of bands.
     name : str
         The file's name, for notes.
+
+    Returns
+    -------
+    wavelengths_nm, fwhm_nm : (bands,) float64 array or None
+        None for a list that is missing or invalid.
+    notes : tuple of str
+        Lists that are ignored, and an inferred unit.
     """
     unit = unit.strip().lower()
-    found = None if wavelengths is None else numbers(wavelengths)
-    widths = None if fwhm is None else numbers(fwhm)
-    guessed = unit in _UNKNOWN_UNITS
-    if guessed:
-        # Widths tell no unit: 0.01 may be micrometres, 10 nanometres, and both are below any bound.
-        least = np.inf if found is None else found.max(initial=0)
-        unit = "micrometers" if least < _MOST_UM else "nanometers"
-    checked: list[Lengths] = []
+    centres = None if wavelengths is None else parse_numbers(wavelengths)
+    widths = None if fwhm is None else parse_numbers(fwhm)
+    inferred = unit in _UNKNOWN_UNITS
+    if inferred:
+        # Widths do not tell the unit: 0.01 may be micrometres and 10 nanometres, and both are below the bound.
+        longest = np.inf if centres is None else centres.max(initial=0)
+        unit = "micrometers" if longest < _MAX_UM else "nanometers"
+    converted: list[Lengths] = []
     notes: list[str] = []
-    for what, values in (("wavelengths", found), ("widths (fwhm)", widths)):
+    for kind, values in (("wavelengths", centres), ("widths (fwhm)", widths)):
         problem = "" if values is None else _problem(values, unit, bands)
         if problem:
-            notes.append(f"{name}: its {what} {problem}; they are left out")
-        # 0.55 um are 550 nm, not 550.0000000000001: no file says more than a millionth of a nanometre.
-        checked.append(None if values is None or problem else np.round(values * UNITS_NM[unit], 6))
-    if guessed and any(lengths is not None for lengths in checked):
-        notes.append(f"{name}: its wavelengths have no unit; took {unit}, by their size")
-    return checked[0], checked[1], tuple(notes)
+            notes.append(f"{name}: its {kind} {problem}; they are ignored")
+        # 0.55 um are 550 nm, not 550.0000000000001: no file is exact beyond a millionth of a nanometre.
+        converted.append(None if values is None or problem else np.round(values * UNITS_NM[unit], 6))
+    if inferred and any(lengths is not None for lengths in converted):
+        notes.append(f"{name}: its wavelengths have no unit; assumed {unit} from their size")
+    return converted[0], converted[1], tuple(notes)
 
 
 def _problem(values: NDArray[np.float64], unit: str, bands: int) -> str:
@@ -79,28 +90,61 @@ def _problem(values: NDArray[np.float64], unit: str, bands: int) -> str:
         return f"are {len(values)} for {bands} bands"
     if not (np.isfinite(values) & (values > 0)).all():
         return "are not all positive numbers"
-    return "" if unit in UNITS_NM else f"are in {unit}, which is no length"
+    return "" if unit in UNITS_NM else f"are in {unit}, which is no unit of length"
 
 
-def bad_bands(good: Sequence[Any] | None, bands: int, name: str) -> tuple[tuple[int, ...], Notes]:
-    """Read a list of 1 for each good band and 0 for each bad one; return the bad ones, from 0, and a note if it is wrong."""
+def find_bad_bands(good: Sequence[Any] | None, bands: int, name: str) -> tuple[tuple[int, ...], Notes]:
+    """Return the bands that a list of flags marks as bad.
+
+    Parameters
+    ----------
+    good : sequence or None
+        1 for each good band and 0 for each bad one, as listed in the file.
+    bands : int
+        Number of bands.
+    name : str
+        The file's name, for notes.
+
+    Returns
+    -------
+    bad_bands : tuple of int
+        Band indices.
+    notes : tuple of str
+        A note if the list is invalid and therefore ignored.
+    """
     if good is None:
         return (), ()
-    flags = numbers(good)
+    flags = parse_numbers(good)
     if len(flags) != bands or not np.isfinite(flags).all():
-        return (), (f"{name}: its list of bad bands has {len(flags)} values for {bands} bands; it is left out",)
+        return (), (f"{name}: its list of bad bands has {len(flags)} values for {bands} bands; it is ignored",)
     return tuple(int(band) for band in np.flatnonzero(flags == 0)), ()
 
 
-def names_of(listed: Sequence[Any] | None, bands: int, name: str) -> tuple[tuple[str, ...], Notes]:
-    """Return the names of the bands, or nothing and a note where their number is wrong."""
-    found = tuple(str(one).strip() for one in listed or ())
-    if len(found) in {0, bands}:
-        return (found if any(found) else ()), ()
-    return (), (f"{name}: has {len(found)} band names for {bands} bands; they are left out",)
+def check_band_names(names: Sequence[Any] | None, bands: int, name: str) -> tuple[tuple[str, ...], Notes]:
+    """Return stripped band names, or an empty tuple and a note if there are not as many as bands.
+
+    Parameters
+    ----------
+    names : sequence or None
+        As listed in the file.
+    bands : int
+        Number of bands.
+    name : str
+        The file's name, for notes.
+    """
+    band_names = tuple(str(band_name).strip() for band_name in names or ())
+    if len(band_names) in {0, bands}:
+        return (band_names if any(band_names) else ()), ()
+    return (), (f"{name}: has {len(band_names)} band names for {bands} bands; they are ignored",)
 
 
-def nodata_of(values: Iterable[Any]) -> tuple[float, ...]:
-    """Return the values for no data, each once; NaN only where it is said, not for what is no number."""
-    known = [value for value in values if str(value).strip().lower() == "nan" or not np.isnan(numbers([value])).any()]
-    return tuple(np.unique(numbers(known)).tolist())
+def unique_nodata(values: Iterable[Any]) -> tuple[float, ...]:
+    """Return no-data values as sorted unique floats; NaN only if a value says NaN, not for text that is no number.
+
+    >>> unique_nodata(["-9999", 0, "none", 0.0])
+    (-9999.0, 0.0)
+    """
+    known = [
+        value for value in values if str(value).strip().lower() == "nan" or not np.isnan(parse_numbers([value])).any()
+    ]
+    return tuple(np.unique(parse_numbers(known)).tolist())

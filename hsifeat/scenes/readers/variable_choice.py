@@ -1,4 +1,4 @@
-"""Which of the variables in a file is meant: the one that is named, or the only one that can be."""
+"""Choice of the variable to read from a file that holds several."""
 
 from __future__ import annotations
 
@@ -7,57 +7,57 @@ from pathlib import Path
 
 from hsifeat.errors import SceneError
 
-# Files with thousands of variables exist; a message names this many.
+# Files with thousands of variables exist; a message lists this many.
 _LISTED = 24
 
 
-def choose(
+def choose_variable(
     path: Path, shapes: Mapping[str, tuple[int, ...]], ndim: int, variable: str | None, others: str = ""
 ) -> tuple[str, tuple[str, ...]]:
-    """Choose a variable; nothing is guessed where there are several candidates.
+    """Return the requested variable, or the only one with `ndim` dimensions.
 
     Parameters
     ----------
     path : Path
         The file, for messages.
     shapes : mapping of str to tuple of int
-        Its numeric arrays.
+        Shape of each numeric array in the file.
     ndim : int
-        How many dimensions are wanted.
+        Number of dimensions required.
     variable : str or None
-        The one that was named.
+        Name of the requested variable.
     others : str
-        What else the file holds and can't be taken, for messages.
+        Description of the file's other content, for messages.
 
     Returns
     -------
     name : str
         The variable.
     notes : tuple of str
-        That it was taken, where the file holds others too.
+        A note if the file holds further arrays and none was named.
 
     Raises
     ------
     SceneError
-        No such variable, or not exactly one candidate; the arrays are listed.
+        No such variable, or not exactly one candidate; the message lists the arrays.
     """
-    named = [f"{name} {' x '.join(map(str, shape))}" for name, shape in shapes.items()]
-    listing = " ".join(", ".join(named[:_LISTED]).split()) + (
-        f" and {len(named) - _LISTED} more" if len(named) > _LISTED else ""
+    listed = [f"{name} {' x '.join(map(str, shape))}" for name, shape in shapes.items()]
+    listing = " ".join(", ".join(listed[:_LISTED]).split()) + (
+        f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
     )
     listing = (listing or "no numeric array") + (f" (and {others})" if others else "")
     if variable is not None:
         if variable not in shapes:
             raise SceneError(f"{path} has no variable {variable!r}; it holds {listing}")
         return variable, ()
-    # A vector is two-dimensional to MATLAB, but no label map.
+    # A vector is two-dimensional to MATLAB, but it is no label map.
     candidates = [name for name, shape in shapes.items() if len(shape) == ndim and sorted(shape)[-2] > 1]
     if len(candidates) != 1:
         count = "no array" if not candidates else f"{len(candidates)} arrays"
         flat = ndim == 3 and not candidates and any(len(s) == 2 and min(s) > 1 for s in shapes.values())
-        advice = "or, where its pixels are in one axis, say so: --axes bands,pixels --rows N" if flat else ""
+        advice = ", or, if its pixels share one axis, add --axes bands,pixels --rows N" if flat else ""
         raise SceneError(
-            f"{path} has {count} of {ndim} dimensions; it holds {listing}: name one with --variable NAME{', ' * bool(advice)}{advice}"
+            f"{path} has {count} of {ndim} dimensions; it holds {listing}: name one with --variable NAME{advice}"
         )
-    chosen = candidates[0]
-    return chosen, (f"{path.name}: took the variable {chosen}, of {listing}",) if len(shapes) > 1 else ()
+    name = candidates[0]
+    return name, (f"{path.name}: read the variable {name}, of {listing}",) if len(shapes) > 1 else ()

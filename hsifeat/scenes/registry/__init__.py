@@ -1,7 +1,6 @@
-"""Public scenes by name: one file of facts each, where their files lie here, how they get here, how they are loaded."""
+"""Registry of public scenes: one description per scene, and how its files are located, downloaded and loaded."""
 
-from hsifeat.scenes.registry.models import PublicScene, read_facts
+from hsifeat.scenes.registry.models import PublicScene
+from hsifeat.scenes.registry.public_scenes import REGISTRY
 
 __all__ = ["REGISTRY", "PublicScene"]
-
-REGISTRY: dict[str, PublicScene] = read_facts()

@@ -1,9 +1,8 @@
-"""Scenes of other packages: rs-fusion-datasets' by name where it is installed, and samples of torchgeo's datasets."""
+"""Scenes from other packages: rs-fusion-datasets by name, and samples of torchgeo data sets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -12,57 +11,64 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError, nearest
-from hsifeat.scenes.scene import Labels, Scene
+from hsifeat.scenes.label_map import Labels
+from hsifeat.scenes.scene import Scene
 
 _PREFIX = "rs-fusion-datasets:"
-# The package's own names: its function is ``fetch_`` with the name.
+# Scenes of the package, each returned by a function ``fetch_NAME``.
 _NAMES = ("augsburg_ouc", "berlin_ouc", "houston2013", "houston2013_mmr", "houston2018_ouc", "muufl", "trento")
-# Of the other scenes the package gives evenly spaced numbers, which it marks as still to be checked.
+# For its other scenes the package returns evenly spaced wavelengths, which it marks as unverified.
 _WAVELENGTHS_KNOWN = {"houston2013", "houston2013_mmr", "muufl"}
-_MAPS = {1: ("ground-truth",), 2: ("train", "test"), 3: ("train", "test", "ground-truth")}
+# Names of the label maps, by how many the package returns.
+_MAP_NAMES = {1: ("ground-truth",), 2: ("train", "test"), 3: ("train", "test", "ground-truth")}
 
 
-@dataclass(frozen=True)
-class FusionScene:
-    """A scene that rs-fusion-datasets downloads and reads."""
-
-    name: str
-
-    def load(self) -> Scene:
-        """Let the package fetch the scene, into its own folder, and take it over."""
-        own = self.name.removeprefix(_PREFIX)
-        if own not in _NAMES:
-            raise SceneError(f"rs-fusion-datasets has no scene {own!r}; {nearest(own, _NAMES)}")
-        if find_spec("rs_fusion_datasets") is None:
-            raise SceneError(f"{self.name} is read by a package that is not installed: pip install rs-fusion-datasets")
-        try:
-            package = import_module("rs_fusion_datasets")
-            cube, companion, *maps, info = getattr(package, f"fetch_{own}")()
-        except Exception as error:  # the package downloads, unpacks and imports what may be missing
-            raise SceneError(f"rs-fusion-datasets could not give {own}: {type(error).__name__}: {error}") from error
-        nm = np.asarray(info["wavelength"], np.float64) if own in _WAVELENGTHS_KNOWN else None
-        names = {int(number): str(name) for number, name in info["label_name"].items() if int(number) != 0}
-        scene = Scene(own, _bands_last(cube), nm, companion=_bands_last(companion), licence=info.get("license", ""))
-        for name, sparse in zip(_MAPS[len(maps)], maps, strict=True):
-            scene = scene.with_labels(Labels(name, np.asarray(sparse.toarray()).astype(np.int64), names))
-        return scene
+def is_fusion_scene(name: str) -> bool:
+    """Return whether a name has the form ``rs-fusion-datasets:SCENE``."""
+    return name.startswith(_PREFIX)
 
 
-def find_other(name: str) -> FusionScene | None:
-    """Return a scene of another package, named ``PACKAGE:SCENE``, or None for any other name."""
-    return FusionScene(name) if name.startswith(_PREFIX) else None
+def load_fusion_scene(name: str) -> Scene:
+    """Download and load a scene with the package rs-fusion-datasets, which keeps the files in its own folder.
+
+    Parameters
+    ----------
+    name : str
+        ``rs-fusion-datasets:SCENE``, such as ``rs-fusion-datasets:muufl``.
+
+    Raises
+    ------
+    SceneError
+        The package is not installed, has no such scene, or fails to load it.
+    """
+    own_name = name.removeprefix(_PREFIX)
+    if own_name not in _NAMES:
+        raise SceneError(f"rs-fusion-datasets has no scene {own_name!r}; {nearest(own_name, _NAMES)}")
+    if find_spec("rs_fusion_datasets") is None:
+        raise SceneError(f"{name} needs a package that is not installed: pip install rs-fusion-datasets")
+    try:
+        package = import_module("rs_fusion_datasets")
+        cube, companion, *maps, info = getattr(package, f"fetch_{own_name}")()
+    except Exception as error:  # the package downloads, unpacks and imports optional packages
+        raise SceneError(f"rs-fusion-datasets failed to load {own_name}: {type(error).__name__}: {error}") from error
+    nm = np.asarray(info["wavelength"], np.float64) if own_name in _WAVELENGTHS_KNOWN else None
+    class_names = {int(number): str(text) for number, text in info["label_name"].items() if int(number) != 0}
+    scene = Scene(own_name, _bands_last(cube), nm, companion=_bands_last(companion), licence=info.get("license", ""))
+    for map_name, sparse in zip(_MAP_NAMES[len(maps)], maps, strict=True):
+        scene = scene.with_labels(Labels(map_name, np.asarray(sparse.toarray()).astype(np.int64), class_names))
+    return scene
 
 
 def from_torchgeo(sample: Mapping[str, Any], name: str) -> Scene:
-    """Take over a sample of one of torchgeo's datasets, such as ``HySpecNet11k(root)[0]``.
+    """Convert a sample of a torchgeo data set, such as ``HySpecNet11k(root)[0]``, to a scene.
 
     Parameters
     ----------
     sample : mapping
-        Has ``image`` (bands, rows, cols); may have ``wavelength`` (bands,) in nm or micrometres, and ``mask``, a label
-        map (rows, cols).
+        ``image`` of shape (bands, rows, cols); optionally ``wavelength`` of shape (bands,) in nm or micrometres, and
+        ``mask``, a label map of shape (rows, cols).
     name : str
-        The scene's name.
+        Name of the scene.
 
     Returns
     -------
@@ -72,10 +78,15 @@ def from_torchgeo(sample: Mapping[str, Any], name: str) -> Scene:
     Raises
     ------
     SceneError
-        No image, or a mask on another grid.
+        The sample has no image, or its mask has another shape.
+
+    Examples
+    --------
+    >>> from_torchgeo({"image": np.ones((4, 2, 3)), "wavelength": [0.45, 0.55, 0.65, 0.85]}, "x").wavelengths_nm
+    array([450., 550., 650., 850.])
     """
     if "image" not in sample:
-        raise SceneError(f"a sample of torchgeo has an image; found {', '.join(map(str, sample)) or 'nothing'}")
+        raise SceneError(f"a sample of torchgeo must have an image; found {', '.join(map(str, sample)) or 'nothing'}")
     nm = None
     if "wavelength" in sample:
         nm = np.asarray(sample["wavelength"], np.float64)

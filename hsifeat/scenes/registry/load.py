@@ -1,4 +1,4 @@
-"""From the files of a public scene, or the package that ships it, to a scene."""
+"""Loading of public scenes from their files, or from the package that ships them."""
 
 from __future__ import annotations
 
@@ -9,135 +9,146 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.array_views import Bands
+from hsifeat.scenes.array_views import BandSubset
+from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.readers import read_raster
-from hsifeat.scenes.registry.local_files import folder_of, how_to_get, is_known, is_there, missing
-from hsifeat.scenes.registry.models import LabelFacts, PublicScene, Variable
-from hsifeat.scenes.scene import Labels, Scene
+from hsifeat.scenes.registry.local_files import (
+    file_exists,
+    is_downloadable,
+    missing_files,
+    placement_instructions,
+    scene_folder,
+)
+from hsifeat.scenes.registry.models import ArraySource, LabelSource, PublicScene
+from hsifeat.scenes.scene import Scene
 from hsifeat.types import Cube
 
 
-def load(facts: PublicScene) -> Scene:
-    """Open a public scene: cube, label maps, official split as ``train`` and ``test``, companion image.
+def load_public_scene(public: PublicScene) -> Scene:
+    """Load a public scene: cube, label maps, official split as ``train`` and ``test``, companion image.
 
     Raises
     ------
     SceneError
-        Files are missing, or hold something else than the registry says.
+        Files are missing, or differ from the scene's description.
     """
-    lacking = missing(facts)
-    if lacking:
-        fetched = all(is_known(facts, file) for file in lacking)
-        hint = f"hsifeat scenes fetch {facts.name} downloads what it needs, or " if fetched else ""
-        raise SceneError(f"{facts.name} is not on this machine: {hint}{how_to_get(facts, lacking)}")
-    scene = _from_tensorly(facts) if facts.package else _from_files(facts)
-    for name, part in facts.labels.items():
-        if is_there(facts, part.file):
-            scene = scene.with_labels(_labels(facts, scene, name, part))
+    missing = missing_files(public)
+    if missing:
+        downloadable = all(is_downloadable(public, file) for file in missing)
+        hint = f"run `hsifeat scenes fetch {public.name}`, or " if downloadable else ""
+        raise SceneError(f"{public.name} is not on this machine: {hint}{placement_instructions(public, missing)}")
+    scene = _load_from_tensorly(public) if public.package else _load_from_files(public)
+    for name, source in public.labels.items():
+        if file_exists(public, source.file):
+            scene = scene.with_labels(_load_labels(public, scene, name, source))
     return scene
 
 
-def _from_files(facts: PublicScene) -> Scene:
-    assert facts.cube is not None  # noqa: S101  # the facts are validated: a scene without a package has one
-    left_out = facts.cube.left_out
-    cube: Cube = _array(facts, facts.cube, (facts.rows, facts.cols, facts.bands + len(left_out)))
-    if left_out:
-        cube = Bands(cube, [band for band in range(facts.bands + len(left_out)) if band not in left_out])
-    nm: NDArray[np.float64] | None = np.array(facts.wavelengths_nm, np.float64) if facts.wavelengths_nm else None
-    if facts.cube.wavelengths is not None:
-        nm = np.asarray(_in_struct(folder_of(facts) / facts.cube.file, facts.cube.wavelengths), np.float64).ravel()
+def _load_from_files(public: PublicScene) -> Scene:
+    assert public.cube is not None  # noqa: S101  # validated: a scene without a package has a cube
+    dropped = public.cube.dropped_bands
+    cube: Cube = _load_array(public, public.cube, (public.rows, public.cols, public.bands + len(dropped)))
+    if dropped:
+        cube = BandSubset(cube, [band for band in range(public.bands + len(dropped)) if band not in dropped])
+    nm: NDArray[np.float64] | None = np.array(public.wavelengths_nm, np.float64) if public.wavelengths_nm else None
+    if public.cube.wavelengths is not None:
+        wavelengths = _load_struct_field(scene_folder(public) / public.cube.file, public.cube.wavelengths)
+        nm = np.asarray(wavelengths, np.float64).ravel()
     companion = None
-    if facts.companion is not None:
-        channels = facts.companion.channels
-        companion = _array(facts, facts.companion, (facts.rows, facts.cols, channels)[: 2 if channels == 1 else 3])
+    if public.companion is not None:
+        channels = public.companion.channels
+        shape = (public.rows, public.cols, channels)[: 2 if channels == 1 else 3]
+        companion = _load_array(public, public.companion, shape)
         companion = np.asarray(companion)[..., None] if channels == 1 else companion
-    return Scene(facts.name, cube, nm, companion=companion, licence=facts.licence, citation=facts.citation)
+    return Scene(public.name, cube, nm, companion=companion, licence=public.licence, citation=public.citation)
 
 
-def _from_tensorly(facts: PublicScene) -> Scene:
+def _load_from_tensorly(public: PublicScene) -> Scene:
     from tensorly.datasets import load_indian_pines
 
     data = load_indian_pines()
     ground_truth, wavelengths = data.ticks
-    # The package hands out float64; the sensor's counts are whole numbers below 2**14.
+    # The package returns float64, but the sensor counts are integers below 2**14.
     cube = np.asarray(data.tensor).astype(np.uint16)
     classes = np.asarray(ground_truth, dtype=np.uint8)
-    labels = Labels("ground-truth", classes, dict(facts.classes), facts.class_colours)
+    labels = Labels("ground-truth", classes, dict(public.classes), public.class_colours)
     return Scene(
-        facts.name,
+        public.name,
         cube,
         np.asarray(wavelengths, dtype=np.float64),
         {labels.name: labels},
-        licence=facts.licence,
-        citation=facts.citation,
+        licence=public.licence,
+        citation=public.citation,
     )
 
 
-def _labels(facts: PublicScene, scene: Scene, name: str, part: LabelFacts) -> Labels:
-    """Read a label map in the scene's own class numbers, with a note when it is not the map that is known."""
-    where = f"{folder_of(facts) / part.file}"
-    if part.pixels_of:
-        classes = _at_pixels(scene.labels[part.pixels_of].classes, _array(facts, part, (-1, 2)), where)
+def _load_labels(public: PublicScene, scene: Scene, name: str, source: LabelSource) -> Labels:
+    """Load a label map in the scene's class numbers, with a note if it is not the map that papers use."""
+    path = scene_folder(public) / source.file
+    if source.listed_pixels_of:
+        pixels = _load_array(public, source, (-1, 2))
+        classes = _classes_of_pixels(scene.labels[source.listed_pixels_of].classes, pixels, path)
     else:
-        read = np.asarray(_array(facts, part, (facts.rows, facts.cols)))
-        read = np.where(read == part.unlabelled, 0, read)
-        numbers = dict(part.numbers) or {number: number for number in facts.classes}
-        foreign = sorted(set(np.unique(read).tolist()) - {0} - set(numbers))
+        stored = np.asarray(_load_array(public, source, (public.rows, public.cols)))
+        stored = np.where(stored == source.unlabelled, 0, stored)
+        numbers = dict(source.class_numbers) or {number: number for number in public.classes}
+        foreign = sorted(set(np.unique(stored).tolist()) - {0} - set(numbers))
         if foreign:
-            raise SceneError(f"{where} has classes {foreign[:5]}, which {facts.name} does not have: {_known(facts)}")
-        classes = np.zeros(read.shape, np.uint8)
-        for found, number in numbers.items():
-            classes[read == found] = number
+            allowed = ", ".join(f"{number} {class_name}" for number, class_name in public.classes.items())
+            raise SceneError(f"{path} has the classes {foreign[:5]}, which {public.name} does not have: {allowed}")
+        classes = np.zeros(stored.shape, np.uint8)
+        for stored_number, number in numbers.items():
+            classes[stored == stored_number] = number
     labelled, notes = int(np.count_nonzero(classes)), list[str]()
-    if part.labelled not in {None, labelled}:
-        notes.append(f"{part.file}: {labelled} labelled pixels, not the {part.labelled} of the map that papers use")
-    return Labels(name, classes, dict(facts.classes), facts.class_colours, tuple(notes))
+    if source.labelled_pixels not in {None, labelled}:
+        notes.append(
+            f"{source.file}: has {labelled} labelled pixels; the map that papers use has {source.labelled_pixels}"
+        )
+    return Labels(name, classes, dict(public.classes), public.class_colours, tuple(notes))
 
 
-def _at_pixels(classes: NDArray[np.integer], pixels: Cube, where: str) -> NDArray[np.uint8]:
-    """Keep the classes of listed pixels (row, col), counted from 0; each must have one."""
+def _classes_of_pixels(classes: NDArray[np.integer], pixels: Cube, path: Path) -> NDArray[np.uint8]:
+    """Return a map with the classes of the listed pixels (row, col) only; each of them must be labelled."""
     rows, cols = np.asarray(pixels).astype(np.int64).T
     inside = (rows >= 0) & (rows < classes.shape[0]) & (cols >= 0) & (cols < classes.shape[1])
-    without = int(np.count_nonzero(~inside)) + int(np.count_nonzero(classes[rows[inside], cols[inside]] == 0))
-    if without:
+    unlabelled = int(np.count_nonzero(~inside)) + int(np.count_nonzero(classes[rows[inside], cols[inside]] == 0))
+    if unlabelled:
         raise SceneError(
-            f"{where} lists {without} of {len(rows)} pixels that have no class: it is of another label map"
+            f"{path} lists {len(rows)} pixels, of which {unlabelled} have no class: it belongs to another label map"
         )
-    kept = np.zeros(classes.shape, np.uint8)
-    kept[rows, cols] = classes[rows, cols]
-    return kept
+    selection = np.zeros(classes.shape, np.uint8)
+    selection[rows, cols] = classes[rows, cols]
+    return selection
 
 
-def _array(facts: PublicScene, part: Variable, shape: tuple[int, ...]) -> Cube:
-    """Read an array of a shape (-1: any length), or refuse it."""
-    path = folder_of(facts) / part.file
-    if part.variable and "." in part.variable:
-        array: Cube = np.asarray(_in_struct(path, part.variable))
+def _load_array(public: PublicScene, source: ArraySource, shape: tuple[int, ...]) -> Cube:
+    """Load an array and check its shape; -1 in `shape` allows any length."""
+    path = scene_folder(public) / source.file
+    if source.variable and "." in source.variable:
+        array: Cube = np.asarray(_load_struct_field(path, source.variable))
     else:
-        array = read_raster(path, len(shape), part.variable).array
-    found = tuple(int(side) for side in array.shape)
-    if len(found) != len(shape) or any(side not in {-1, there} for side, there in zip(shape, found, strict=True)):
-        sizes = [" x ".join("n" if side < 0 else str(side) for side in sides) for sides in (found, shape)]
-        what = f"{path}:{part.variable}" if part.variable else str(path)
+        array = read_raster(path, len(shape), source.variable).array
+    stored_shape = tuple(int(side) for side in array.shape)
+    if len(stored_shape) != len(shape) or any(
+        side not in {-1, stored} for side, stored in zip(shape, stored_shape, strict=True)
+    ):
+        sizes = [" x ".join("n" if side < 0 else str(side) for side in sides) for sides in (stored_shape, shape)]
+        array_name = f"{path}:{source.variable}" if source.variable else str(path)
         raise SceneError(
-            f"{what} is {sizes[0]}, but in {facts.name} it is {sizes[1]}: another file, or another version"
+            f"{array_name} is {sizes[0]}, but in {public.name} it is {sizes[1]}: it is another file or another version"
         )
     return array
 
 
-def _in_struct(path: Path, variable: str) -> Any:
-    """Follow the dots of a variable into MATLAB's structs and cells."""
+def _load_struct_field(path: Path, variable: str) -> Any:
+    """Load a field of MATLAB structs and cells by its path with dots, such as ``hsi.Lidar.0.z``."""
     from scipy.io import loadmat
 
-    head, *rest = variable.split(".")
+    head, *fields = variable.split(".")
     try:
         value: Any = loadmat(path, variable_names=[head], simplify_cells=True)[head]
-        for step in rest:
-            value = value[int(step) if step.isdigit() else step]
-    except Exception as error:  # SciPy raises anything at all for a damaged file
+        for name in fields:
+            value = value[int(name) if name.isdigit() else name]
+    except Exception as error:  # a damaged file can make SciPy raise anything
         raise SceneError(f"{path} has no {variable}, it may be truncated or another file: {error}") from error
     return value
-
-
-def _known(facts: PublicScene) -> str:
-    return ", ".join(f"{number} {name}" for number, name in facts.classes.items())

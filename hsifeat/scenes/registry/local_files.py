@@ -1,4 +1,4 @@
-"""Where the files of public scenes lie on this machine, which are there, and what to say about those that are not."""
+"""Files of public scenes on this machine: where they belong, and which are present."""
 
 from __future__ import annotations
 
@@ -6,49 +6,54 @@ import os
 from pathlib import Path
 
 from hsifeat.files import cache_folder
-from hsifeat.scenes.registry.models import File, PublicScene
+from hsifeat.scenes.registry.models import PublicScene, SceneFile
 
 
 def scenes_folder() -> Path:
-    """Return the folder that has a folder for each scene: ``HSIFEAT_SCENES``, or ``scenes`` in the cache's folder."""
-    named = os.environ.get("HSIFEAT_SCENES")
-    return Path(named) if named else cache_folder() / "scenes"
+    """Return the folder that holds one folder per scene: ``HSIFEAT_SCENES``, or ``scenes`` in the cache folder."""
+    folder = os.environ.get("HSIFEAT_SCENES")
+    return Path(folder) if folder else cache_folder() / "scenes"
 
 
-def folder_of(scene: PublicScene) -> Path:
+def scene_folder(scene: PublicScene) -> Path:
     """Return the folder of a scene's files."""
     return scenes_folder() / scene.name
 
 
-def is_there(scene: PublicScene, name: str) -> bool:
-    """Tell whether a file is there: files are moved to their name once they are whole."""
-    return (folder_of(scene) / name).is_file()
+def file_exists(scene: PublicScene, name: str) -> bool:
+    """Return whether a file of a scene is present; a download gets its final name only once it is complete."""
+    return (scene_folder(scene) / name).is_file()
 
 
-def missing(scene: PublicScene) -> list[File]:
-    """List the files that the scene can't do without, and that are not there."""
-    return [file for file in scene.files if not file.optional and not is_there(scene, file.name)]
+def missing_files(scene: PublicScene) -> list[SceneFile]:
+    """Return the required files of a scene that are not present."""
+    return [file for file in scene.files if not file.optional and not file_exists(scene, file.name)]
 
 
-def is_known(scene: PublicScene, file: File) -> bool:
-    """Tell whether a file can be downloaded: its address and sha256 are known, or those of the archive that has it."""
+def is_downloadable(scene: PublicScene, file: SceneFile) -> bool:
+    """Return whether a file can be downloaded and verified: its URL, or that of its archive, and its sha256 are known."""
     return file.sha256 is not None and bool(file.url or scene.archive)
 
 
-def state(scene: PublicScene) -> str:
-    """Say in a word or two whether the scene can be opened here."""
-    lacking = missing(scene)
-    if not lacking:
+def local_state(scene: PublicScene) -> str:
+    """Return whether a scene can be opened on this machine: ``yes``, ``no``, or for example ``1 of 2 files``."""
+    missing = missing_files(scene)
+    if not missing:
         return "yes"
-    needed = [file for file in scene.files if not file.optional]
-    found = len(needed) - len(lacking)
-    return f"{found} of {len(needed)} files" if found else "no"
+    required = [file for file in scene.files if not file.optional]
+    present = len(required) - len(missing)
+    return f"{present} of {len(required)} files" if present else "no"
 
 
-def how_to_get(scene: PublicScene, lacking: list[File]) -> str:
-    """Say which files to put where, and where they come from, in one line."""
-    addresses = {file.url for file in lacking if file.url}
+def placement_instructions(scene: PublicScene, missing: list[SceneFile]) -> str:
+    """Return one line that says which files to put where, and where to get them.
+
+    >>> from hsifeat.scenes.registry import REGISTRY
+    >>> placement_instructions(REGISTRY["ksc"], [SceneFile(name="KSC.mat")])  # doctest: +ELLIPSIS
+    'put KSC.mat into ...; get it from https://www.ehu.eus/ccwintco/index.php/Hyperspectral_Remote_Sensing_Scenes'
+    """
+    urls = {file.url for file in missing if file.url}
     return (
-        f"put {', '.join(file.name for file in lacking)} into {folder_of(scene)}; "
-        f"{'they come' if len(lacking) > 1 else 'it comes'} from {', '.join(sorted(addresses)) or scene.source}"
+        f"put {', '.join(file.name for file in missing)} into {scene_folder(scene)}; "
+        f"get {'them' if len(missing) > 1 else 'it'} from {', '.join(sorted(urls)) or scene.source}"
     )

@@ -1,28 +1,35 @@
-"""What is known of a public scene before it is opened: the form of the files in ``scenes/``, and their reader."""
+"""Data models of a public scene's description: its files, arrays, classes and provenance."""
 
 from __future__ import annotations
 
-import tomllib
-from importlib.resources import files
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hsifeat.scenes.colours import default_colours
 
-if TYPE_CHECKING:
-    from hsifeat.scenes.scene import Scene
-
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Positive = Annotated[int, Field(gt=0)]
 
 
-class _Facts(BaseModel):
+class _DescriptionModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class File(_Facts):
-    """A file of a scene: its name, and where known its address and sha256; the scene can do without an optional one."""
+class SceneFile(_DescriptionModel):
+    """A file of a scene.
+
+    Attributes
+    ----------
+    name : str
+        File name in the scene's folder.
+    url : str
+        Download address, or an empty string if there is none.
+    sha256 : str or None
+        Checksum, if known.
+    optional : bool
+        Whether the scene can be opened without this file.
+    """
 
     name: str
     url: str = ""
@@ -30,71 +37,92 @@ class File(_Facts):
     optional: bool = False
 
 
-class Archive(_Facts):
-    """A zip file that holds a scene's files in `folder`."""
+class SceneArchive(_DescriptionModel):
+    """A zip file that holds the files of a scene in `folder`."""
 
     url: str
     sha256: Sha256
     folder: str
 
 
-class Variable(_Facts):
-    """An array in a file; `variable` goes down into structs and cells by dots (``hsi.Lidar.0.z``)."""
+class ArraySource(_DescriptionModel):
+    """An array in a file; dots in `variable` lead into structs and cells (``hsi.Lidar.0.z``)."""
 
     file: str
     variable: str | None = None
 
 
-class CubeFacts(Variable):
-    """The cube, of shape (rows, cols, bands) without the bands `left_out` (from 0), and the variable of its wavelengths."""
+class CubeSource(ArraySource):
+    """The source of a cube (rows, cols, bands).
 
-    left_out: tuple[int, ...] = ()
+    Attributes
+    ----------
+    dropped_bands : tuple of int
+        Indices of bands in the file that are not part of the scene.
+    wavelengths : str or None
+        Variable of the same file that holds the centre wavelengths in nm.
+    """
+
+    dropped_bands: tuple[int, ...] = ()
     wavelengths: str | None = None
 
 
-class LabelFacts(Variable):
-    """A label map of shape (rows, cols), or one (row, col) a line, from 0, of pixels of the map `pixels_of`.
+class LabelSource(ArraySource):
+    """The source of a label map: a map (rows, cols), or a list (n, 2) of pixels of another map.
 
-    `numbers` takes the file's class numbers to the scene's; `labelled` is how many pixels have a class.
+    Attributes
+    ----------
+    listed_pixels_of : str
+        Name of the label map from which listed pixels (row, col), from 0, take their classes; empty for a map.
+    class_numbers : dict of int to int
+        Class number in the scene for each class number in the file, where they differ.
+    unlabelled : int
+        Value of unlabelled pixels in the file.
+    labelled_pixels : int or None
+        Number of labelled pixels in the map that papers use.
     """
 
-    pixels_of: str = ""
-    numbers: dict[int, int] = {}
+    listed_pixels_of: str = ""
+    class_numbers: dict[int, int] = {}
     unlabelled: int = 0
-    labelled: Positive | None = None
+    labelled_pixels: Positive | None = None
 
 
-class CompanionFacts(Variable):
-    """A co-registered image: height, intensity or radar on the scene's grid."""
+class CompanionSource(ArraySource):
+    """The source of a co-registered image of `channels` channels, such as height, intensity or radar backscatter."""
 
     channels: Positive
 
 
-class PublicScene(_Facts):
-    """A public scene.
+class PublicScene(_DescriptionModel):
+    """Description of a public scene.
 
     Attributes
     ----------
     name, title : str
-        What a user types, and what a paper calls it.
+        Registry name, and the name used in papers.
     sensor, licence, citation, source : str
-        As the providers state them, and where the data come from.
+        As stated by the providers.
     rows, cols, bands : int
-        Shape.
+        Shape of the cube.
     gsd_m : float
         Ground sampling distance in metres.
     range_nm : (float, float)
-        First and last wavelength in nm; `wavelengths_nm` has each band's centre, where they are public.
+        First and last wavelength in nm.
+    wavelengths_nm : tuple of float
+        Centre wavelengths of the bands in nm, if they are public.
     package : str
-        The Python package that ships the scene, if one does.
-    archive, files : Archive or None, tuple of File
-        How the files are named and where they come from.
-    cube, labels, companion : facts
-        What is in which file.
+        Python package that ships the scene, or an empty string.
+    archive : SceneArchive or None
+        Zip file that holds the files which have no URL of their own.
+    files : tuple of SceneFile
+        Files of the scene.
+    cube, labels, companion : CubeSource, dict of str to LabelSource, CompanionSource
+        Arrays in these files.
     classes : dict of int to str
-        Names of the classes.
+        Class names.
     unchecked : dict of str to str
-        Which of these facts could not be checked on a real file, and why.
+        Fields that could not be verified on a real file, each with the reason.
     """
 
     name: str
@@ -110,33 +138,35 @@ class PublicScene(_Facts):
     citation: str
     source: str
     package: str = ""
-    archive: Archive | None = None
-    files: tuple[File, ...] = ()
-    cube: CubeFacts | None = None
-    labels: dict[str, LabelFacts] = {}
-    companion: CompanionFacts | None = None
+    archive: SceneArchive | None = None
+    files: tuple[SceneFile, ...] = ()
+    cube: CubeSource | None = None
+    labels: dict[str, LabelSource] = {}
+    companion: CompanionSource | None = None
     classes: dict[Positive, str]
     unchecked: dict[str, str] = {}
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        names = {file.name for file in self.files}
-        parts = (self.cube, self.companion, *self.labels.values())
-        missing = {part.file for part in parts if part is not None} - names
-        numbers = {number for part in self.labels.values() for number in part.numbers.values()}
+    def _check_consistency(self) -> Self:
+        file_names = {file.name for file in self.files}
+        sources = (self.cube, self.companion, *self.labels.values())
+        absent = {source.file for source in sources if source is not None} - file_names
+        class_numbers = {number for source in self.labels.values() for number in source.class_numbers.values()}
+        wavelengths = self.wavelengths_nm
         problems = {
-            f"no file {', '.join(missing)}": missing,
+            f"no file {', '.join(absent)}": absent,
             "neither a cube nor a package": self.cube is None and not self.package,
-            f"{len(self.wavelengths_nm)} wavelengths": len(self.wavelengths_nm) not in {0, self.bands},
-            "wavelengths out of range_nm": self.wavelengths_nm
-            and (min(self.wavelengths_nm), max(self.wavelengths_nm)) != self.range_nm,
-            "numbers that are no class": numbers - set(self.classes),
-            "two classes of one name": len(set(self.classes.values())) < len(self.classes),
-            "pixels_of no map": {p.pixels_of for p in self.labels.values()} - set(self.labels) - {""},
-            "unchecked that is no fact": set(self.unchecked) - set(type(self).model_fields),
+            f"{len(wavelengths)} wavelengths": len(wavelengths) not in {0, self.bands},
+            "wavelengths do not match range_nm": wavelengths and (min(wavelengths), max(wavelengths)) != self.range_nm,
+            "class_numbers that are no class": class_numbers - set(self.classes),
+            "two classes with one name": len(set(self.classes.values())) < len(self.classes),
+            "listed_pixels_of an unknown map": {s.listed_pixels_of for s in self.labels.values()}
+            - set(self.labels)
+            - {""},
+            "unchecked names an unknown field": set(self.unchecked) - set(type(self).model_fields),
         }
-        if found := [problem for problem, there in problems.items() if there]:
-            raise ValueError("; ".join(found))
+        if failures := [problem for problem, failed in problems.items() if failed]:
+            raise ValueError("; ".join(failures))
         return self
 
     @property
@@ -146,30 +176,14 @@ class PublicScene(_Facts):
 
     @property
     def official_split(self) -> bool:
-        """Whether train and test maps come with the scene."""
+        """Whether the scene comes with training and test maps."""
         return {"train", "test"} <= set(self.labels)
 
-    def facts(self) -> dict[str, Any]:
-        """Return the entry as plain JSON values."""
-        facts = self.model_dump(mode="json", exclude={"classes", "unchecked"})
-        facts["classes"] = len(self.classes)
-        facts["class_names"] = {str(number): name for number, name in self.classes.items()}
-        facts["class_colours"] = {str(number): colour for number, colour in self.class_colours.items()}
-        facts["official_split"] = self.official_split
-        return {**facts, "checked": not self.unchecked, "unchecked": self.unchecked}
-
-    def load(self) -> Scene:
-        """Open the scene; `SceneError` says which files to put where, if they are not there."""
-        from hsifeat.scenes.registry.load import load
-
-        return load(self)
-
-
-def read_facts() -> dict[str, PublicScene]:
-    """Read the files of facts: scenes that need no download first, then by name."""
-    found = []
-    for file in files("hsifeat.scenes.registry").joinpath("scenes").iterdir():
-        if file.name.endswith(".toml"):
-            facts = tomllib.loads(file.read_text(encoding="utf-8"))
-            found.append(PublicScene(name=file.name.removesuffix(".toml"), **facts))
-    return {scene.name: scene for scene in sorted(found, key=lambda scene: (not scene.package, scene.name))}
+    def summary(self) -> dict[str, Any]:
+        """Return the description as plain JSON values, with the class names and colours spelled out."""
+        summary = self.model_dump(mode="json", exclude={"classes", "unchecked"})
+        summary["classes"] = len(self.classes)
+        summary["class_names"] = {str(number): name for number, name in self.classes.items()}
+        summary["class_colours"] = {str(number): colour for number, colour in self.class_colours.items()}
+        summary["official_split"] = self.official_split
+        return {**summary, "checked": not self.unchecked, "unchecked": self.unchecked}

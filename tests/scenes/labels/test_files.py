@@ -116,7 +116,7 @@ def test_what_to_do_with_masked_labels_is_told(tmp_path):
     path = tif(tmp_path / "gt.tif", np.uint8([[1, 2], [9, 2]]))
     with rasterio.open(path, "r+") as file:
         file.write_mask(np.array([[True, True], [False, True]]))
-    assert "of labels gdal_edit.py -a_nodata" in " ".join(open_labels(path).notes)
+    assert "gdal_edit.py -a_nodata (labels)" in " ".join(open_labels(path).notes)
 
 
 def test_two_maps_of_one_name_are_refused(tmp_path):
@@ -130,9 +130,7 @@ def test_two_maps_of_one_name_are_refused(tmp_path):
     ) as file:  # fmt: skip
         file.write(np.ones((3, 2, 2), np.int16))
     assert list(open_scene(tmp_path / "x.tif", labels=paths[0]).labels) == ["gt"]
-    with pytest.raises(
-        SceneError, match=r"two label maps are named 'gt', the second of them .*test/gt.tif: rename one"
-    ):
+    with pytest.raises(SceneError, match=r"two label maps are named 'gt', the second from .*test/gt.tif: rename one"):
         open_scene(tmp_path / "x.tif", labels=paths)
 
 
@@ -164,7 +162,7 @@ def test_facts_of_a_scene_are_json_whatever_stands_for_no_data(tmp_path):
         file.write(np.ones((3, 2, 2), np.float32))
     scene = open_scene(tmp_path / "x.tif")
     assert np.isnan(scene.nodata).all() and scene.valid.all()
-    assert json.loads(json.dumps(scene.facts(), allow_nan=False))["nodata"] == []
+    assert json.loads(json.dumps(scene.summary(), allow_nan=False))["nodata"] == []
     from hsifeat.extraction.extract import _scene_facts
 
     assert _scene_facts(Scene("x", np.ones((2, 2, 3)), nodata=(np.nan, -1.0, np.inf))).nodata == [-1.0]

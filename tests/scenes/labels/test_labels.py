@@ -15,9 +15,9 @@ from rasterio import Affine
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes import Labels, Scene, blocks, open_labels, open_scene
-from hsifeat.scenes.labels.classes import number_classes, read_classes
-from hsifeat.scenes.labels.open_labels import open_labels as labels
-from hsifeat.scenes.labels.resampling import onto_grid
+from hsifeat.scenes.labels import open_labels as open_labels_module
+from hsifeat.scenes.labels.classes import encode_classes, read_classes
+from hsifeat.scenes.labels.resampling import align_to_grid
 from tests.helpers.placed import georeference, placed, raster_of
 
 NORTH_UP = Affine(10, 0, 500_000, 0, -10, 4_000_000)
@@ -84,7 +84,7 @@ def test_the_dtype_grows_with_the_classes_from_block_to_block(monkeypatch):
 )
 def test_classes_in_lists_are_all_numbers_or_all_names(found, message):
     with pytest.raises(SceneError, match=message):
-        number_classes(found, "x")
+        encode_classes(found, "x")
 
 
 def of_one_class(cells, factor, row=0, col=0, rows=None, cols=None):
@@ -107,7 +107,7 @@ def test_cells_of_one_class_keep_it(patches, factor, specks):
     cells = np.kron(patches, np.ones((factor, factor), np.uint8))
     cells.flat[list(specks)] = 1
     wanted, mixed = of_one_class(cells, factor)
-    classes, notes = onto_grid(cells, None, placed(4, 5), "gt")
+    classes, notes = align_to_grid(cells, None, placed(4, 5), "gt")
     np.testing.assert_array_equal(classes, wanted)
     kept = f"{np.count_nonzero(wanted)} of 20 pixels keep a class, {mixed} mixed became 0"
     assert notes == (f"gt: {factor} x {factor} cells for each of the scene's pixels; {kept}",)
@@ -116,9 +116,9 @@ def test_cells_of_one_class_keep_it(patches, factor, specks):
 def test_blocks_change_nothing(monkeypatch):
     cells = np.kron(np.random.default_rng(1).integers(0, 3, (30, 20)), np.ones((3, 3), int)).astype(np.uint8)
     cells[::7, ::5] = 2
-    whole = onto_grid(cells, None, placed(30, 20), "gt")
+    whole = align_to_grid(cells, None, placed(30, 20), "gt")
     monkeypatch.setattr(blocks, "VALUES_AT_A_TIME", 50)
-    parts = onto_grid(cells, None, placed(30, 20), "gt")
+    parts = align_to_grid(cells, None, placed(30, 20), "gt")
     np.testing.assert_array_equal(parts[0], whole[0])
     assert parts[1] == whole[1]
 
@@ -155,9 +155,9 @@ def test_aligned_cells_are_found_wherever_the_labels_begin(transform, factor, ro
     ]
     if not all(whole):
         with pytest.raises(SceneError, match="none of its labelled pixels lies on the scene x"):
-            onto_grid(cells, georeference(finer), placed(6, 5, transform), "gt")
+            align_to_grid(cells, georeference(finer), placed(6, 5, transform), "gt")
         return
-    classes, notes = onto_grid(cells, georeference(finer), placed(6, 5, transform), "gt")
+    classes, notes = align_to_grid(cells, georeference(finer), placed(6, 5, transform), "gt")
     np.testing.assert_array_equal(classes, wanted)
     as_is = factor == 1 and (row, col) == (0, 0) and cells.shape == (6, 5)
     assert as_is == (not notes)
@@ -197,7 +197,7 @@ def test_other_grids_are_resampled_by_nearest_neighbour(crs, scene_crs, angles, 
     scene = placed(12, 15, transforms[0], scene_crs)
     if not wanted.any():
         return
-    classes, notes = onto_grid(cells, georeference(transforms[1], crs), scene, "gt")
+    classes, notes = align_to_grid(cells, georeference(transforms[1], crs), scene, "gt")
     np.testing.assert_array_equal(classes[clear], wanted[clear])
     assert crs == scene_crs or "reprojected by nearest neighbour" in notes[0]
 
@@ -228,7 +228,7 @@ def test_every_centre_falls_where_gdalwarp_has_it(gdal, tmp_path, crs, angle):
                        transform=source) as file:  # fmt: skip
         file.write(cells, 1)
     gdal("gdalwarp", "-q", "-r", "near", "-et", "0", tmp_path / "from.tif", tmp_path / "to.tif")
-    found, _ = onto_grid(cells, georeference(source), placed(50, 60, target, crs), "gt")
+    found, _ = align_to_grid(cells, georeference(source), placed(50, 60, target, crs), "gt")
     np.testing.assert_array_equal(found, raster_of(tmp_path / "to.tif").array)
 
 
@@ -251,12 +251,12 @@ def test_landsat_labels_in_a_crs_that_only_rasterio_calls_equal(data_folder):
 
 def test_without_georeference_the_shape_decides():
     classes = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    assert onto_grid(classes, None, placed(3, 4), "gt") == (classes, ())
+    assert align_to_grid(classes, None, placed(3, 4), "gt") == (classes, ())
     for where, scene, lacks in (
         (None, placed(3, 4, NORTH_UP), "it"),
         (georeference(ROTATED), placed(3, 4), "the scene"),
     ):
-        same, notes = onto_grid(classes, where, scene, "gt")
+        same, notes = align_to_grid(classes, where, scene, "gt")
         assert same is classes
         assert notes == (f"gt: laid on the scene by its shape, since {lacks} has no georeference",)
 
@@ -266,9 +266,9 @@ def test_same_grids_in_other_words_are_the_same():
     proj = rasterio.CRS.from_epsg(32617).to_proj4()
     for crs in ("EPSG:32617", None):
         where = georeference(NORTH_UP @ Affine.translation(1e-8, -1e-8), crs)
-        assert onto_grid(classes, where, placed(3, 4, NORTH_UP), "gt") == (classes, ()), crs
+        assert align_to_grid(classes, where, placed(3, 4, NORTH_UP), "gt") == (classes, ()), crs
     # PROJ's words lose the datum's realisation: not the same system, and yet the same pixels.
-    same, _ = onto_grid(classes, georeference(NORTH_UP, proj), placed(3, 4, NORTH_UP), "gt")
+    same, _ = align_to_grid(classes, georeference(NORTH_UP, proj), placed(3, 4, NORTH_UP), "gt")
     assert same.all()
 
 
@@ -297,7 +297,7 @@ def test_same_grids_in_other_words_are_the_same():
 )  # fmt: skip
 def test_what_can_not_be_brought_onto_the_grid_is_refused(shape, where, scene, message):
     with pytest.raises(SceneError, match=message) as caught:
-        onto_grid(np.ones(shape, np.uint8), where, scene, "gt")
+        align_to_grid(np.ones(shape, np.uint8), where, scene, "gt")
     assert "\n" not in str(caught.value)
 
 
@@ -319,7 +319,7 @@ def test_names_and_colours_of_the_file_are_kept(monkeypatch, tmp_path):
     from hsifeat.scenes.readers import Raster
 
     raster = Raster(np.uint8([[1, 2]]), class_names={1: "corn", 3: "oats"}, class_colours={2: "#123456"}, notes=("n",))
-    monkeypatch.setattr(labels, "read_raster", lambda *_: raster)
+    monkeypatch.setattr(open_labels_module, "read_raster", lambda *_: raster)
     found = open_labels(tmp_path / "gt.tif:/group/fields")
     assert isinstance(found, Labels) and found.name == "fields" and found.notes == ("n",)
     assert found.class_names == {1: "corn", 2: "class 2"} and found.class_colours[2] == "#123456"

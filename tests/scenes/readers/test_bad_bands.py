@@ -44,7 +44,7 @@ def test_bands_without_a_value_are_named_and_can_be_left_out(tmp_path, cube, nod
     kept = [0, 1, 5, 6, 8]
     np.testing.assert_array_equal(np.asarray(scene.cube)[1:], full[1:][..., kept])
     assert np.count_nonzero(~scene.valid) == 1 and scene.wavelengths_nm.tolist() == [450 + 50 * band for band in kept]
-    assert scene.notes[-1] == "x: left out 4 of 9 bands: 2-4,7"
+    assert scene.notes[-1] == "x: dropped 4 of 9 bands: 2-4,7"
     assert fit_projection("pca:2", scene).weights.shape[0] == 5
 
 
@@ -80,7 +80,7 @@ def test_a_list_for_a_scene_of_the_registry():
         pytest.param("-1", "found '-1'", id="negative"),
         pytest.param("3-9", "has the bands 0 to 8; found 3-9", id="beyond"),
         pytest.param("5-2", "found 5-2", id="backwards"),
-        pytest.param("0-8", "x: no band is left without 0-8", id="all"),
+        pytest.param("0-8", "x: no band remains without 0-8", id="all"),
     ],
 )
 def test_other_lists_are_refused(tmp_path, cube, text, message):

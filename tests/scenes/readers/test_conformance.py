@@ -64,7 +64,7 @@ def test_the_scene_is_what_was_written(scenes, name):
     np.testing.assert_array_equal(np.asarray(scene.cube), CUBE)
     assert scene.cube.dtype.newbyteorder("=") == CUBE.dtype
     assert scene.digest == Scene("memory", CUBE).digest
-    assert any("took the axes of its 6 x 7 x 5 values as rows, cols, bands" in n for n in scene.notes) == (
+    assert any("assumed the axes of its 6 x 7 x 5 values to be rows, cols, bands" in n for n in scene.notes) == (
         name in UNORDERED
     )
 
@@ -213,7 +213,7 @@ def test_several_candidates_are_listed_and_none_is_guessed(tmp_path, file, write
 
 
 def test_a_folder_says_its_order(scenes):
-    note = "bands: took its 5 .tif files as bands, in the order band_7.tif, band_8.tif, …, band_11.tif"
+    note = "bands: read its 5 .tif files as bands, in the order band_7.tif, band_8.tif, …, band_11.tif"
     assert scenes["stack"].notes == (note,)
     assert scenes["stack"].band_names == ("band_7", "band_8", "band_9", "band_10", "band_11")
     assert scenes["stack"].georeference == scenes["tif"].georeference
@@ -231,9 +231,9 @@ def test_several_paths_are_stacked_as_they_are_given(cubes):
     [
         pytest.param(lambda p: tif(p, CUBE[:4, :, 0]), "has 4 x 7 pixels, not the 6 x 7 of", id="shape"),
         pytest.param(lambda p: tif(p, CUBE[..., 0].astype("f4")), "has dtype float32, not the int16 of", id="dtype"),
-        pytest.param(lambda p: tif(p, CUBE), r"shape \(6, 7, 5\); wanted a single band \(rows, cols\)", id="bands"),
+        pytest.param(lambda p: tif(p, CUBE), r"shape \(6, 7, 5\); expected a single band \(rows, cols\)", id="bands"),
         pytest.param(
-            lambda p: npy(p.with_suffix(".npy"), CUBE[..., 0]), "found 5 .tif, 1 .npy: name the", id="suffixes"
+            lambda p: npy(p.with_suffix(".npy"), CUBE[..., 0]), "found 5 .tif, 1 .npy: list the", id="suffixes"
         ),
         pytest.param(lambda p: p.write_bytes(b"no"), "band_12.tif can't be read", id="damaged"),
     ],
@@ -266,9 +266,13 @@ def test_a_folder_of_envi_bands(tmp_path):
 
 def test_a_folder_without_bands(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SceneError, match=r"empty is a folder; wanted single-band files of one suffix.*found none"):
+    with pytest.raises(
+        SceneError, match=r"empty is a folder; expected single-band files of one readable suffix, found none"
+    ):
         open_scene(tmp_path / "empty")
-    with pytest.raises(SceneError, match="is a folder of single-band files, which is a scene"):
+    with pytest.raises(
+        SceneError, match="is a folder of single-band files: it can be read as a scene, but not as a label map"
+    ):
         open_labels(tmp_path / "empty")
 
 
@@ -291,5 +295,5 @@ def test_pixels_in_one_axis(tmp_path, axes, write):
 def test_axes_said_for_a_lazy_cube(cubes):
     cube = open_scene(cubes["mat73"], axes="bands,cols,rows").cube
     np.testing.assert_array_equal(np.asarray(cube), CUBE.transpose(2, 1, 0))
-    with pytest.raises(SceneError, match="says itself which axis is which"):
+    with pytest.raises(SceneError, match="its format defines the axes"):
         open_scene(cubes["tif"], axes="bands,cols,rows")

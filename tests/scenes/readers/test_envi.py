@@ -108,7 +108,7 @@ def test_of_several_data_files_the_one_that_fits_is_taken(tmp_path, cube):
     (tmp_path / "x.img").write_bytes(b"something else")
     scene = open_scene(tmp_path / "x.hdr")
     np.testing.assert_array_equal(scene.cube, cube)
-    assert scene.notes == ("x.hdr: took the data file x.dat, not x.img",)
+    assert scene.notes == ("x.hdr: read the data file x.dat, not x.img",)
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,13 @@ def test_of_several_data_files_the_one_that_fits_is_taken(tmp_path, cube):
         pytest.param("Nanometers", "{450, 550.5, 640, 900}", [450, 550.5, 640, 900], "", id="nm"),
         pytest.param("Micrometers", "{0.45, 0.55,\n 0.64,\n 2.3}", [450, 550, 640, 2300], "", id="um"),
         pytest.param("\N{MICRO SIGN}m", "{0.45, 0.55, 0.64, 2.3}", [450, 550, 640, 2300], "", id="sign"),
-        pytest.param("Unknown", "{0.45, 0.55, 0.64, 2.3}", [450, 550, 640, 2300], "no unit; took micro", id="guess-um"),
-        pytest.param(None, "{450, 550, 640, 900, }", [450, 550, 640, 900], "no unit; took nano", id="guess-nm"),
-        pytest.param("Wavenumber", "{9, 8, 7, 6}", None, "are in wavenumber, which is no length", id="wavenumber"),
+        pytest.param(
+            "Unknown", "{0.45, 0.55, 0.64, 2.3}", [450, 550, 640, 2300], "no unit; assumed micro", id="guess-um"
+        ),
+        pytest.param(None, "{450, 550, 640, 900, }", [450, 550, 640, 900], "no unit; assumed nano", id="guess-nm"),
+        pytest.param(
+            "Wavenumber", "{9, 8, 7, 6}", None, "are in wavenumber, which is no unit of length", id="wavenumber"
+        ),
         pytest.param("nm", "{450, 550}", None, "are 2 for 4 bands", id="count"),
         pytest.param("nm", "{450, red, 640, 0}", None, "not all positive numbers", id="words"),
     ],
@@ -136,7 +140,7 @@ def test_names_and_values_in_any_case(tmp_path, cube):
     write(tmp_path / "x.img", cube.astype("u2"), interleave="BSQ", lines=None, Lines=ROWS, byte_order=None)
     scene = open_scene(tmp_path / "x.hdr")
     np.testing.assert_array_equal(scene.cube, cube)
-    assert scene.notes == ("x.hdr: no byte order; took 0, little-endian",)
+    assert scene.notes == ("x.hdr: has no byte order; assumed 0, little-endian",)
 
 
 def test_one_band_is_a_label_map(tmp_path, cube):
@@ -156,9 +160,11 @@ def test_one_band_is_a_label_map(tmp_path, cube):
         pytest.param({"lines": 6}, r"x\.img has 280 bytes, but x\.hdr says 336: 6 lines x 7.*truncated", id="short"),
         pytest.param({"lines": 4}, r"280 bytes, but x\.hdr says 224: 4 lines.*may be wrong", id="long"),
         pytest.param({"lines": None}, "no field 'lines': an ENVI header needs", id="no-lines"),
-        pytest.param({"bands": "four"}, "bands is a whole number from 1 up; found 'four'", id="bands"),
-        pytest.param({"interleave": None}, "interleave is bil or bip or bsq; found none", id="no-interleave"),
-        pytest.param({"byte_order": 2}, r"byte order is 0 \(little-endian\) or 1 \(big-endian\); found 2", id="order"),
+        pytest.param({"bands": "four"}, "bands must be a whole number of at least 1; found 'four'", id="bands"),
+        pytest.param({"interleave": None}, "interleave must be bil or bip or bsq; found none", id="no-interleave"),
+        pytest.param(
+            {"byte_order": 2}, r"byte order must be 0 \(little-endian\) or 1 \(big-endian\); found 2", id="order"
+        ),
         pytest.param({"file_compression": 1}, "save it without compression", id="compressed"),
         pytest.param({"major_frame_offsets": "{0, 8}"}, "save the file without frame offsets", id="frames"),
         pytest.param({"file_type": "ENVI Spectral Library"}, "spectral library, not a raster", id="library"),
@@ -181,7 +187,7 @@ def test_missing_halves_are_told(tmp_path, cube):
     (tmp_path / "x.img").rename(tmp_path / "y.img")
     with pytest.raises(SceneError, match=r"x\.hdr has no data file beside it: looked for x with the suffixes \.img"):
         open_scene(tmp_path / "x.hdr")
-    with pytest.raises(SceneError, match=r"y\.img has no ENVI header beside it, which would be y\.hdr or y\.img\.hdr"):
+    with pytest.raises(SceneError, match=r"y\.img has no ENVI header beside it: put y\.hdr or y\.img\.hdr there"):
         open_scene(tmp_path / "y.img")
     (tmp_path / "y.hdr").write_bytes(b"#?RADIANCE\n\x00\xff")
     with pytest.raises(SceneError, match=r"y\.hdr is not an ENVI header"):

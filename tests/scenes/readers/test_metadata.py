@@ -84,7 +84,7 @@ def test_envi_spectrum(gdal, made, unit, factor):
         pytest.param({"bbl": "{1, 0}"}, "list of bad bands has 2 values for 5 bands; it is left out", id="bbl"),
         pytest.param({"fwhm": "{1, 2}", "wavelength_units": "nm"}, r"widths \(fwhm\) are 2 for 5 bands", id="fwhm"),
         pytest.param({"reflectance_scale_factor": "none"}, "'none' is no positive number; it is left out", id="scale"),
-        pytest.param({"band_names": "{a, b}"}, "has 2 band names for 5 bands; they are left out", id="names"),
+        pytest.param({"band_names": "{a, b}"}, "has 2 band names for 5 bands; they are ignored", id="names"),
     ],
 )
 def test_envi_fields_that_do_not_fit_are_told(gdal, made, fields, note):
@@ -240,12 +240,15 @@ def test_a_scene_without_a_place(tmp_path):
     with rasterio.open(tmp_path / "x.tif", "r+") as file:
         file.gcps = corners, rasterio.CRS.from_epsg(4326)
     scene = open_scene(tmp_path / "x.tif")
-    assert scene.georeference is None and "ground control points, which are not used: gdalwarp" in scene.notes[0]
+    assert (
+        scene.georeference is None
+        and "ground control points, which are ignored; warp it with gdalwarp" in scene.notes[0]
+    )
 
 
 def test_what_is_not_used_is_told(tmp_path):
     Image.fromarray(np.zeros((3, 4, 4), np.uint8)).save(tmp_path / "x.png")
-    assert "has a mask or an alpha band, which is not used" in open_scene(tmp_path / "x.png").notes[0]
+    assert "has a mask or an alpha band, which is ignored" in open_scene(tmp_path / "x.png").notes[0]
 
 
 def test_complex_values_are_refused(tmp_path):
@@ -270,7 +273,7 @@ def test_a_sparse_tiff_is_told(tmp_path):
     with rasterio.open(tmp_path / "x.tif", "w", tiled=True, blockxsize=16, blockysize=16, **facts) as file:
         file.write(np.ones((2, 16, 16), np.uint8), window=rasterio.windows.Window(0, 0, 16, 16))
     scene = open_scene(tmp_path / "x.tif")
-    assert scene.notes == ("x.tif: its last block is not in the file; blocks that are not read as no data, or 0",)
+    assert scene.notes == ("x.tif: its last block is not in the file; missing blocks are read as no data, or 0",)
 
 
 @pytest.mark.filterwarnings(NO_PLACE)
@@ -287,7 +290,7 @@ def test_a_terabyte_that_is_not_there_opens_at_once(tmp_path):
 
 
 def test_steps_are_read_piece_by_piece(made, monkeypatch):
-    monkeypatch.setattr(gdal_reader, "_VALUES_AT_A_TIME", 1)
+    monkeypatch.setattr(gdal_reader, "_VALUES_PER_READ", 1)
     np.testing.assert_array_equal(open_scene(made / "x.tif").cube[::2, 1::3, ::4], CUBE[::2, 1::3, ::4])
 
 
@@ -379,7 +382,7 @@ def test_a_rotated_grid_that_gdal_wrote_as_netcdf_is_told(gdal, tmp_path):
     ("change", "note"),
     [
         pytest.param({"y": np.array([0.0, 1, 2, 3, 4, 9])}, "coordinates are not evenly spaced", id="uneven"),
-        pytest.param({"crs": {"crs_wkt": "nonsense"}}, "grid mapping can't be read; the CRS is left out", id="crs"),
+        pytest.param({"crs": {"crs_wkt": "nonsense"}}, "grid mapping can't be read; its CRS is ignored", id="crs"),
     ],
 )
 def test_netcdf_that_says_not_where(tmp_path, change, note):
@@ -411,9 +414,9 @@ def test_a_netcdf_of_groups(tmp_path):
 @pytest.mark.parametrize(
     ("dims", "note"),
     [
-        pytest.param(("y", "x", "feature"), "took its dimension feature as bands", id="elimination"),
-        pytest.param(("a", "b", "band"), "took its dimension a as rows", id="rows-cols"),
-        pytest.param(("a", "b", "c"), "took the axes of its 6 x 7 x 5 values as rows, cols, bands", id="unknown"),
+        pytest.param(("y", "x", "feature"), "assumed its dimension feature to be bands", id="elimination"),
+        pytest.param(("a", "b", "band"), "assumed its dimension a to be rows", id="rows-cols"),
+        pytest.param(("a", "b", "c"), "assumed the axes of its 6 x 7 x 5 values to be rows, cols, bands", id="unknown"),
     ],
 )
 def test_dimensions_whose_names_say_little(tmp_path, dims, note):
@@ -441,7 +444,7 @@ def test_chunks_that_are_not_there(tmp_path):
         file.create_dataset("a", (8, 6, 4), "i2", chunks=(4, 6, 4), fillvalue=3)[:4] = 1
         file.create_dataset("b", (8, 6, 4), "i2", chunks=(4, 6, 4))
         file.create_dataset("c", (8, 6, 4), "i2")
-    note = "x.h5: holds 1 of the 2 chunks of a; the others read as its fill value"
+    note = "x.h5: holds 1 of the 2 chunks of a; the others are read as its fill value"
     assert note in open_scene(tmp_path / "x.h5", variable="a").notes
     with pytest.raises(SceneError, match="holds none of the 2 chunks of b"):
         open_scene(tmp_path / "x.h5", variable="b")
@@ -457,9 +460,7 @@ def test_a_feature_store_is_no_scene(store_path):
 @pytest.mark.parametrize("source", ["https://example.org/a.tif", "s3://bucket/scene", "gs://bucket/a/b.zarr"])
 def test_addresses_are_told(source):
     for call in (lambda: open_scene(source), lambda: open_scene([source, source])):
-        with pytest.raises(
-            SceneError, match="is an address, and scenes are read from this machine: download"
-        ) as caught:
+        with pytest.raises(SceneError, match="is a URL, and scenes are read from local files: download") as caught:
             call()
         assert "\n" not in str(caught.value)
 
@@ -507,7 +508,9 @@ def test_unpacked_files_go_with_their_arrays(tmp_path, monkeypatch):
     gc.collect()
     assert not list((tmp_path / "tmp").iterdir())
     (tmp_path / "x.img.gz").write_bytes(b"")
-    with pytest.raises(SceneError, match=r"can't be read packed: unpack it, or give one of \.mat\.gz, \.npy\.gz"):
+    with pytest.raises(
+        SceneError, match=r"can't be read while compressed: unpack it, or give one of \.mat\.gz, \.npy\.gz"
+    ):
         open_scene(tmp_path / "x.img.gz")
 
 

@@ -12,8 +12,8 @@ import pytest
 from hsifeat.errors import SceneError
 from hsifeat.scenes.registry import REGISTRY
 from hsifeat.scenes.registry.fetch import fetch
-from hsifeat.scenes.registry.local_files import missing, state
-from hsifeat.scenes.registry.models import Archive
+from hsifeat.scenes.registry.local_files import local_state, missing_files
+from hsifeat.scenes.registry.models import SceneArchive
 
 CONTENT = {"KSC.mat": b"cube" * 300_000, "KSC_gt.mat": b"labels" * 10}
 
@@ -72,7 +72,7 @@ def ksc(server, tmp_path, monkeypatch):
             )
             for file in REGISTRY["ksc"].files
         )
-        packed = Archive(url=base + "ksc.zip", sha256=archive, folder="KSC") if archive else None
+        packed = SceneArchive(url=base + "ksc.zip", sha256=archive, folder="KSC") if archive else None
         monkeypatch.setitem(REGISTRY, "ksc", REGISTRY["ksc"].model_copy(update={"files": files, "archive": packed}))
         return tmp_path / "scenes" / "ksc"
 
@@ -85,10 +85,10 @@ def held(folder):
 
 def test_files_come_whole_with_progress_and_only_once(ksc, server):
     folder, told = ksc(), []
-    assert state(REGISTRY["ksc"]) == "no"
+    assert local_state(REGISTRY["ksc"]) == "no"
     files = fetch("ksc", lambda *how: told.append(how))
     assert [file.name for file in files] == ["KSC.mat", "KSC_gt.mat"] and held(folder) == CONTENT
-    assert state(REGISTRY["ksc"]) == "yes"
+    assert local_state(REGISTRY["ksc"]) == "yes"
     for name, content in CONTENT.items():
         done = [now for file, now, total in told if file == name and total == len(content)]
         assert done == sorted(done) and done[-1] == len(content)
@@ -102,15 +102,15 @@ def test_another_file_is_refused_and_not_kept(ksc, server):
     with pytest.raises(SceneError, match=r"KSC\.mat could not be downloaded.*its sha256 is not 0000") as caught:
         fetch("ksc")
     assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
-    assert held(folder) == {} and len(missing(REGISTRY["ksc"])) == 2
+    assert held(folder) == {} and len(missing_files(REGISTRY["ksc"])) == 2
     assert server.asked == ["/KSC.mat"] * 3, "it is tried again, and then given up"
 
 
 def test_a_download_cut_short_never_counts(ksc):
     folder = ksc(prefix="cut/")
-    with pytest.raises(SceneError, match="could not be downloaded, nothing of it was kept"):
+    with pytest.raises(SceneError, match="could not be downloaded and nothing of it was kept"):
         fetch("ksc")
-    assert held(folder) == {} and state(REGISTRY["ksc"]) == "no"
+    assert held(folder) == {} and local_state(REGISTRY["ksc"]) == "no"
     ksc()
     fetch("ksc")
     assert held(folder) == CONTENT
@@ -119,7 +119,7 @@ def test_a_download_cut_short_never_counts(ksc):
 def test_a_download_in_progress_does_not_count(ksc):
     ksc()
     states = []
-    fetch("ksc", lambda *_: states.append(state(REGISTRY["ksc"])))
+    fetch("ksc", lambda *_: states.append(local_state(REGISTRY["ksc"])))
     assert states[0] == "no" and "1 of 2 files" in states
 
 
@@ -161,10 +161,10 @@ def test_files_of_an_archive(ksc, server, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message", "kept"),
     [
-        pytest.param(packed({**CONTENT, "KSC_gt.mat": b"x"}), "KSC/KSC_gt.mat in .* is not the file", {"KSC.mat"}, id="sum"),
+        pytest.param(packed({**CONTENT, "KSC_gt.mat": b"x"}), "KSC/KSC_gt.mat in .* is not the expected file", {"KSC.mat"}, id="sum"),
         pytest.param(packed({"KSC.mat": CONTENT["KSC.mat"]}), "KSC/KSC_gt.mat", {"KSC.mat"}, id="lacks"),
-        pytest.param(packed(CONTENT, "other"), "not the archive that is known", set(), id="folder"),
-        pytest.param(b"no zip at all", "not the archive that is known", set(), id="no-zip"),
+        pytest.param(packed(CONTENT, "other"), "not the expected archive", set(), id="folder"),
+        pytest.param(b"no zip at all", "not the expected archive", set(), id="no-zip"),
     ],
 )  # fmt: skip
 def test_a_wrong_archive(ksc, tmp_path, content, message, kept):
@@ -179,7 +179,7 @@ def test_a_users_own_file_stays(ksc):
     folder = ksc()
     folder.mkdir(parents=True)
     (folder / "KSC.mat").write_bytes(b"my own")
-    with pytest.raises(SceneError, match=r"KSC\.mat is not the file that is known.*move it elsewhere"):
+    with pytest.raises(SceneError, match=r"KSC\.mat is not the expected file.*move it elsewhere"):
         fetch("ksc")
     assert held(folder) == {"KSC.mat": b"my own"}
 
@@ -187,7 +187,7 @@ def test_a_users_own_file_stays(ksc):
 def test_what_cannot_be_checked_is_not_downloaded(tmp_path, monkeypatch):
     monkeypatch.setenv("HSIFEAT_SCENES", str(tmp_path / "scenes"))
     with pytest.raises(
-        SceneError, match=r"put SalinasA_corrected\.mat, SalinasA_gt\.mat into .*scenes/salinas-a; they"
+        SceneError, match=r"put SalinasA_corrected\.mat, SalinasA_gt\.mat into .*scenes/salinas-a; get them"
     ):
         fetch("salinas-a")
     with pytest.raises(SceneError, match="no scene named 'salina'; nearest: salinas"):

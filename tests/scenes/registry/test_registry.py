@@ -16,7 +16,7 @@ from hsifeat.scenes.readers import read_raster
 from hsifeat.scenes.registry import REGISTRY, PublicScene
 from hsifeat.scenes.registry import external as others
 from hsifeat.scenes.registry.external import from_torchgeo
-from hsifeat.scenes.registry.local_files import folder_of
+from hsifeat.scenes.registry.local_files import scene_folder
 
 WANTED = [
     "indian-pines", "pavia-university", "pavia-centre", "salinas", "salinas-a", "ksc", "botswana", "houston-2013",
@@ -39,7 +39,7 @@ def test_the_scenes_of_the_issue_are_there():
 
 @pytest.mark.parametrize("name", WANTED)
 def test_facts_fit_together(name):
-    facts = REGISTRY[name].facts()
+    facts = REGISTRY[name].summary()
     assert json.loads(json.dumps(facts)) == facts
     colours = list(facts["class_colours"].values())
     assert facts["classes"] == len(facts["class_names"]) == len(set(facts["class_names"].values())) == len(set(colours))
@@ -56,9 +56,9 @@ def test_facts_fit_together(name):
 BROKEN = [
     pytest.param({"wavelengths_nm": [1.0, 2.0]}, "2 wavelengths", id="wavelengths"),
     pytest.param({"cube": {"file": "other.mat"}}, r"no file other\.mat", id="file"),
-    pytest.param({"classes": {1: "a", 2: "a"}}, "two classes of one name", id="names"),
+    pytest.param({"classes": {1: "a", 2: "a"}}, "two classes with one name", id="names"),
     pytest.param({"classes": {0: "a"}}, "greater than 0", id="class-0"),
-    pytest.param({"unchecked": {"colour": "no idea"}}, "unchecked that is no fact", id="unchecked"),
+    pytest.param({"unchecked": {"colour": "no idea"}}, "unchecked names an unknown field", id="unchecked"),
     pytest.param({"files": [{"name": "a.mat", "sha256": "abc"}]}, "pattern", id="sum"),
     pytest.param({"licence": None}, "licence", id="licence"),
     pytest.param({"seen": True}, "not permitted", id="extra"),
@@ -75,8 +75,8 @@ def stand_in(monkeypatch, name, rows=12, cols=9, bands=5):
     """Make a registry scene small and write its files by SciPy; return cube, ground truth and split."""
     facts = REGISTRY[name]
     nm = tuple(np.linspace(*facts.range_nm, bands)) if facts.wavelengths_nm else ()
-    left_out = len(facts.cube.left_out)
-    part = facts.cube.model_copy(update={"left_out": tuple(range(bands, bands + left_out))})
+    left_out = len(facts.cube.dropped_bands)
+    part = facts.cube.model_copy(update={"dropped_bands": tuple(range(bands, bands + left_out))})
     sizes = {"rows": rows, "cols": cols, "bands": bands}
     monkeypatch.setitem(REGISTRY, name, facts.model_copy(update={**sizes, "wavelengths_nm": nm, "cube": part}))
     rng = np.random.default_rng(0)
@@ -107,14 +107,14 @@ def stand_in(monkeypatch, name, rows=12, cols=9, bands=5):
     if facts.cube.wavelengths:
         put(types.SimpleNamespace(file=facts.cube.file, variable=facts.cube.wavelengths), np.linspace(400, 900, bands))
     for which, part in facts.labels.items():
-        pixels = np.argwhere(maps[which]).astype(np.uint16) if part.pixels_of else None
+        pixels = np.argwhere(maps[which]).astype(np.uint16) if part.listed_pixels_of else None
         unlabelled = np.where(maps[which] == 0, part.unlabelled, maps[which].astype(int))
         put(part, unlabelled if pixels is None else pixels)
     if facts.companion:
         put(facts.companion, rng.random((rows, cols, facts.companion.channels)).squeeze())
-    folder_of(facts).mkdir(parents=True)
+    scene_folder(facts).mkdir(parents=True)
     for file, variables in content.items():
-        scipy.io.savemat(folder_of(facts) / file, variables)
+        scipy.io.savemat(scene_folder(facts) / file, variables)
     return cube[..., : -left_out or None], maps
 
 
@@ -128,8 +128,10 @@ def test_files_laid_out_as_the_registry_says_become_the_scene(name, monkeypatch)
         np.testing.assert_array_equal(labels.classes, maps[which])
         assert labels.class_names.items() <= facts.classes.items()
         assert labels.class_colours == facts.class_colours
-    known = facts.labels["ground-truth"].labelled
-    assert any(f"labelled pixels, not the {known}" in note for note in scene.notes), "a stand-in is not the known map"
+    known = facts.labels["ground-truth"].labelled_pixels
+    assert any(f"labelled pixels; the map that papers use has {known}" in note for note in scene.notes), (
+        "a stand-in is not the known map"
+    )
     assert (scene.wavelengths_nm is not None) is (bool(facts.wavelengths_nm) or name == "muufl")
     assert (scene.companion is None) is (facts.companion is None)
     if facts.companion:
@@ -148,12 +150,12 @@ def test_an_absent_scene_says_which_files_to_put_where(name, folder):
 
 def test_files_are_looked_for_in_the_cache_where_no_folder_is_named(tmp_path, monkeypatch):
     monkeypatch.delenv("HSIFEAT_SCENES")
-    assert folder_of(REGISTRY["ksc"]) == tmp_path / "cache" / "scenes" / "ksc"
+    assert scene_folder(REGISTRY["ksc"]) == tmp_path / "cache" / "scenes" / "ksc"
 
 
 def test_a_scene_half_there_names_the_other_half(monkeypatch):
     stand_in(monkeypatch, "ksc")
-    (folder_of(REGISTRY["ksc"]) / "KSC_gt.mat").unlink()
+    (scene_folder(REGISTRY["ksc"]) / "KSC_gt.mat").unlink()
     with pytest.raises(SceneError, match=r"put KSC_gt\.mat into"):
         open_scene("ksc")
 
@@ -170,7 +172,7 @@ def test_a_scene_half_there_names_the_other_half(monkeypatch):
 )  # fmt: skip
 def test_files_that_hold_something_else_are_refused(monkeypatch, file, content, message):
     stand_in(monkeypatch, "ksc")
-    path = folder_of(REGISTRY["ksc"]) / file
+    path = scene_folder(REGISTRY["ksc"]) / file
     path.write_bytes(content) if isinstance(content, bytes) else scipy.io.savemat(path, content)
     with pytest.raises(SceneError, match=message):
         open_scene("ksc")
@@ -179,14 +181,14 @@ def test_files_that_hold_something_else_are_refused(monkeypatch, file, content, 
 @pytest.mark.parametrize(
     ("pixels", "message"),
     [
-        pytest.param([[0, 0]], "lists 1 of 1 pixels that have no class", id="unlabelled"),
-        pytest.param([[0, 1], [12, 0]], "lists 1 of 2 pixels that have no class", id="outside"),
+        pytest.param([[0, 0]], "lists 1 pixels, of which 1 have no class", id="unlabelled"),
+        pytest.param([[0, 1], [12, 0]], "lists 2 pixels, of which 1 have no class", id="outside"),
         pytest.param([[0, 1, 2]], r"is 1 x 3, but in augsburg it is n x 2", id="three-columns"),
     ],
 )
 def test_a_split_of_another_map_is_refused(monkeypatch, pixels, message):
     stand_in(monkeypatch, "augsburg")
-    path = folder_of(REGISTRY["augsburg"]) / "augsburg_index.mat"
+    path = scene_folder(REGISTRY["augsburg"]) / "augsburg_index.mat"
     scipy.io.savemat(path, {"augsburg_train": np.array(pixels), "augsburg_test": np.array([[0, 1]])})
     with pytest.raises(SceneError, match=message):
         open_scene("augsburg")
@@ -194,14 +196,14 @@ def test_a_split_of_another_map_is_refused(monkeypatch, pixels, message):
 
 def test_a_struct_without_the_cube_is_refused(monkeypatch):
     stand_in(monkeypatch, "muufl")
-    path = folder_of(REGISTRY["muufl"]) / "muufl_gulfport_campus_1_hsi_220_label.mat"
+    path = scene_folder(REGISTRY["muufl"]) / "muufl_gulfport_campus_1_hsi_220_label.mat"
     scipy.io.savemat(path, {"hsi": {"info": 1}})
     with pytest.raises(SceneError, match=r"has no hsi\.Data"):
         open_scene("muufl")
 
 
 def test_a_registry_scene_takes_no_options_of_files():
-    with pytest.raises(SceneError, match="leave out what says how a file is to be read"):
+    with pytest.raises(SceneError, match="leave out the options that say how to read a file"):
         open_scene("indian-pines", variable="x")
 
 
@@ -223,7 +225,7 @@ def test_the_official_split_of_indian_pines_in_the_usual_order(data_folder, fold
         # Whatever is labelled in both maps is of one class only: the mapping can be read off.
         likeliest = {number: int(pairs[number, 1:].argmax()) + 1 for number in range(1, 17)}
         assert (np.count_nonzero(pairs[1:, 1:], axis=1) == 1).all()
-        assert likeliest == REGISTRY["indian-pines"].labels[which].numbers
+        assert likeliest == REGISTRY["indian-pines"].labels[which].class_numbers
         both = (own > 0) & (usual > 0)
         np.testing.assert_array_equal(scene.labels[which].classes[both], usual[both])
     assert not ((scene.labels["train"].classes > 0) & (scene.labels["test"].classes > 0)).any()
@@ -284,7 +286,7 @@ def test_rs_fusion_datasets_wrong(installed):
         raise OSError("no network")
 
     installed(fetch_trento=offline)
-    with pytest.raises(SceneError, match="could not give trento: OSError: no network"):
+    with pytest.raises(SceneError, match="failed to load trento: OSError: no network"):
         open_scene("rs-fusion-datasets:trento")
 
 
@@ -297,5 +299,5 @@ def test_a_sample_of_torchgeo():
     np.testing.assert_array_equal(scene.cube, image.permute(1, 2, 0).numpy())
     np.testing.assert_allclose(scene.wavelengths_nm, [450, 550, 650, 800], rtol=1e-6)
     assert scene.labels["mask"].counts == {1: 30}
-    with pytest.raises(SceneError, match="has an image; found mask"):
+    with pytest.raises(SceneError, match="must have an image; found mask"):
         from_torchgeo({"mask": 1}, "x")

@@ -15,7 +15,7 @@ from hsifeat.errors import SceneError
 from hsifeat.scenes import Labels, Scene
 from hsifeat.scenes.colours import false_colour
 from hsifeat.scenes.registry import REGISTRY
-from hsifeat.scenes.scene_plot import MAX_PX, picture_path, write_picture
+from hsifeat.scenes.scene_plot import MAX_PX, scene_plot_path, write_scene_plot
 
 
 def hsifeat(*arguments, cwd=None, **environment):
@@ -83,7 +83,7 @@ def scene(rows, cols, maps):
     ],
 )
 def test_every_shape_has_a_picture(tmp_path, rows, cols, maps):
-    write_picture(scene(rows, cols, maps), tmp_path / "x.png")
+    write_scene_plot(scene(rows, cols, maps), tmp_path / "x.png")
     with Image.open(tmp_path / "x.png") as image:
         assert image.width > 200 and image.height > 80 and image.format == "PNG"
     assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["x.png"]
@@ -110,12 +110,12 @@ def test_a_picture_goes_where_it_may(tmp_path, monkeypatch):
     one = scene(5, 5, [])
     Image.new("L", (2, 2)).save("a scene.png")
     with pytest.raises(SceneError, match=r"a scene\.png is there and is not a picture that hsifeat wrote.*--out"):
-        picture_path(one, None)
+        scene_plot_path(one, None)
     with pytest.raises(SceneError, match=r"a \.png; found 'x\.jpg'"):
-        picture_path(one, Path("x.jpg"))
+        scene_plot_path(one, Path("x.jpg"))
     with pytest.raises(SceneError, match="no such folder: nowhere"):
-        picture_path(one, Path("nowhere/x.png"))
+        scene_plot_path(one, Path("nowhere/x.png"))
     Path("a scene.png").unlink()
-    path = picture_path(one, None)
-    write_picture(one, path)
-    assert picture_path(one, None) == path == Path("a scene.png")
+    path = scene_plot_path(one, None)
+    write_scene_plot(one, path)
+    assert scene_plot_path(one, None) == path == Path("a scene.png")

@@ -39,7 +39,7 @@ def test_a_vector_named_like_wavelengths_is_used(tmp_path, suffix, factor, unit,
     np.testing.assert_allclose(scene.fwhm_nm, 10)
     np.testing.assert_array_equal(np.asarray(scene.cube), CUBE)
     told = " ".join(scene.notes)
-    assert f"x{suffix}: took Wavelengths as the wavelengths of its bands" in told and f"no unit; took {unit}" in told
+    assert f"x{suffix}: used Wavelengths as the wavelengths of its bands" in told and f"no unit; assumed {unit}" in told
 
 
 @FORMATS
@@ -49,8 +49,8 @@ def test_a_vector_named_like_wavelengths_is_used(tmp_path, suffix, factor, unit,
         pytest.param({"wavelength": NM[:4]}, None, id="too-few"),
         pytest.param({"wavelength": np.arange(6.0)}, None, id="as-many-as-rows"),
         pytest.param({"weights": NM}, None, id="another-name"),
-        pytest.param({"wavelength": NM, "wl": NM}, "found wavelength, wl and took none", id="two"),
-        pytest.param({"wavelength": NM * np.nan}, "not all positive numbers; they are left out", id="nan"),
+        pytest.param({"wavelength": NM, "wl": NM}, "found wavelength, wl and used none", id="two"),
+        pytest.param({"wavelength": NM * np.nan}, "not all positive numbers; they are ignored", id="nan"),
     ],
 )
 def test_other_vectors_are_not(tmp_path, suffix, vectors, note):
@@ -91,7 +91,7 @@ def test_an_hdf5_as_neon_lays_it_out(tmp_path, factor, scale):
     np.testing.assert_allclose(scene.wavelengths_nm, NM)
     np.testing.assert_allclose(scene.fwhm_nm, 5)
     assert scene.nodata == (-9999.0,) and scene.scale == scale and np.count_nonzero(~scene.valid) == 1
-    assert f"took 10000 as reflectance 1, by its scale factor {factor:g}" in " ".join(scene.notes)
+    assert f"a stored 10000 is read as reflectance 1, because of its scale factor {factor:g}" in " ".join(scene.notes)
 
 
 def test_a_scale_of_what_is_no_reflectance_is_told(tmp_path):

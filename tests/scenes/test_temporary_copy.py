@@ -18,9 +18,8 @@ import zarr
 
 from hsifeat import open_scene
 from hsifeat.errors import SceneError
-from hsifeat.scenes import blocks
-from hsifeat.scenes.readers import cf as labelled
-from hsifeat.scenes.readers import hdf5, rechunked
+from hsifeat.scenes import blocks, temporary_copy
+from hsifeat.scenes.readers import cf, hdf5_files
 
 CUBE = np.random.default_rng(0).integers(1, 9000, (60, 40, 8)).astype(np.int16)
 NAMES = ["x.h5", "x.nc", "x.mat", "x.zarr", "named.zarr"]
@@ -60,7 +59,7 @@ def reads(monkeypatch, tmp_path):
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     values = []
-    for kind in (hdf5.Hdf5Array, labelled.OnDisk):
+    for kind in (hdf5_files.Hdf5Array, cf.BackendArray):
         own = kind._read
 
         def read(self, parts, own=own):
@@ -77,7 +76,7 @@ def test_chunks_across_the_walk_are_unpacked_once(tmp_path, reads, name):
     scene = open_scene(written(tmp_path / name), **options(tmp_path / name))
     (note,) = [note for note in scene.notes if "chunks" in note]
     assert f"{name}: each of its chunks of 60 x 40 x 1 values would be unpacked 30 times" in note
-    assert "goes into a temporary file" in note and not list((tmp_path / "tmp").iterdir())
+    assert "copied to a temporary file" in note and not list((tmp_path / "tmp").iterdir())
     reads.clear()
     assert scene.valid.all() and scene.digest
     assert len(reads) == 8 and sum(reads) == CUBE.size
@@ -97,9 +96,9 @@ def test_other_chunks_are_read_as_they_lie(tmp_path, reads, chunks):
 
 
 def test_a_full_disk_is_told_and_nothing_is_copied(tmp_path, reads, monkeypatch):
-    monkeypatch.setattr(rechunked.shutil, "disk_usage", lambda _: SimpleNamespace(free=CUBE.nbytes))
+    monkeypatch.setattr(temporary_copy.shutil, "disk_usage", lambda _: SimpleNamespace(free=CUBE.nbytes))
     scene = open_scene(written(tmp_path / "x.nc"))
-    assert "it is slow; TMPDIR names another folder" in scene.notes[-1]
+    assert "reading is slow; set TMPDIR to a folder on a larger disk" in scene.notes[-1]
     np.testing.assert_array_equal(np.asarray(scene.cube), CUBE)
     assert scene.valid.all() and not list((tmp_path / "tmp").iterdir())
 
@@ -119,7 +118,7 @@ def test_a_disk_that_fills_meanwhile_is_told(tmp_path, reads, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     scene = open_scene(written(tmp_path / "x.nc"))
-    monkeypatch.setattr(rechunked.os, "posix_fallocate", full)
+    monkeypatch.setattr(temporary_copy.os, "posix_fallocate", full)
     with pytest.raises(SceneError, match="No space left on device"):
         scene.cube[0, 0]
     assert not list((tmp_path / "tmp").iterdir())

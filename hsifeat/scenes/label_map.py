@@ -1,0 +1,71 @@
+"""Label maps: the class of each pixel of a scene, with class names and colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import SceneError
+from hsifeat.scenes.blocks import count_values
+from hsifeat.scenes.colours import default_colours
+from hsifeat.scenes.georeference import Georeference
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A label map on the grid of a scene.
+
+    Attributes
+    ----------
+    name : str
+        Name of the map, such as ``ground-truth``.
+    classes : (rows, cols) integer array
+        Class of each pixel; 0 is unlabelled.
+    class_names : dict of int to str
+        Name of each class that occurs; ``class 7`` where none is given.
+    class_colours : dict of int to str
+        Colour of each class that occurs, as ``#rrggbb``; a default where none is given.
+    notes : tuple of str
+        What was assumed, resampled or dropped while reading.
+    georeference : Georeference or None
+        Position of the grid, if known.
+
+    Raises
+    ------
+    SceneError
+        `classes` is not two-dimensional, not of integers, or has negative values.
+
+    Examples
+    --------
+    >>> labels = Labels("ground-truth", np.array([[0, 1], [1, 2]]), {1: "corn"})
+    >>> labels.counts
+    {1: 2, 2: 1}
+    >>> labels.class_names
+    {1: 'corn', 2: 'class 2'}
+    """
+
+    name: str
+    classes: NDArray[np.integer]
+    class_names: dict[int, str] = field(default_factory=dict)
+    class_colours: dict[int, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    georeference: Georeference | None = None
+
+    def __post_init__(self) -> None:
+        is_map = self.classes.ndim == 2 and np.issubdtype(self.classes.dtype, np.integer)
+        present = list(self.counts) if is_map else []
+        if not is_map or min(present, default=0) < 0:
+            raise SceneError(
+                f"labels {self.name!r} must be a 2-D array of integers from 0 up, where 0 is unlabelled; found "
+                f"{self.classes.dtype} of shape {self.classes.shape}"
+            )
+        object.__setattr__(self, "class_names", {c: self.class_names.get(c, f"class {c}") for c in present})
+        object.__setattr__(self, "class_colours", {**default_colours(present), **self.class_colours})
+
+    @cached_property
+    def counts(self) -> dict[int, int]:
+        """Number of pixels of each class."""
+        return {number: count for number, count in count_values(self.classes).items() if number != 0}

@@ -1,0 +1,122 @@
+"""Position of a grid according to the CF conventions: its grid mapping, and the coordinates of rows and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.readers.raster import FileVariable
+from hsifeat.scenes.readers.spectrum import parse_numbers
+
+Transform = tuple[float, float, float, float, float, float]
+_KILOMETRES = {"km", "kilometer", "kilometre", "kilometers", "kilometres"}
+
+
+def read_cf_georeference(
+    variable: FileVariable, dims: Sequence[str], variables: Mapping[str, FileVariable], name: str
+) -> tuple[Georeference | None, tuple[str, ...]]:
+    """Read where the grid of a variable lies.
+
+    The CRS comes from the grid mapping, the transform from the coordinates, or else from GDAL's attribute
+    ``GeoTransform``.
+
+    Parameters
+    ----------
+    variable : FileVariable
+        The variable.
+    dims : sequence of str
+        Its dimensions, rows and columns first.
+    variables : mapping of str to FileVariable
+        All variables of the file.
+    name : str
+        The file's name, for notes.
+
+    Returns
+    -------
+    georeference : Georeference or None
+        None if there is no usable transform.
+    notes : tuple of str
+        What could not be read, or is ambiguous.
+    """
+    mapping = variables.get(str(variable.attrs.get("grid_mapping", "")).split(":")[0].strip() or "spatial_ref")
+    crs, notes = _read_crs(mapping, name)
+    y, x = variables.get(dims[0]), variables.get(dims[1])
+    transform, problem = _coordinate_transform(y, x)
+    gdal_transform = _gdal_transform(mapping)
+    if transform is None and gdal_transform is not None:
+        transform, problem = gdal_transform, ""
+    elif transform is not None and gdal_transform is not None and x is not None and x.unit.lower() not in _KILOMETRES:
+        rows, cols = (variable.array.shape[variable.dims.index(dim)] for dim in dims[:2])
+        if not _is_same_grid(transform, gdal_transform, rows, cols):
+            notes += (
+                (
+                    f"{name}: its coordinates and its GeoTransform disagree, as in files with a rotated grid that GDAL wrote; "
+                    "the coordinates are used, which may be wrong"
+                ),
+            )
+    if transform is None:
+        if crs is None:
+            return None, notes
+        reason = problem or "has no coordinates of rows and columns"
+        return None, (*notes, f"{name}: has a CRS, but {reason}; its georeference is ignored")
+    return Georeference(crs, transform), notes
+
+
+def _read_crs(mapping: FileVariable | None, name: str) -> tuple[str | None, tuple[str, ...]]:
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    if mapping is None:
+        return None, ()
+    attrs = mapping.attrs
+    try:
+        text = next((attrs[key] for key in ("crs_wkt", "spatial_ref") if attrs.get(key)), None)
+        crs = CRS.from_user_input(text) if text is not None else CRS.from_cf(attrs)
+        return crs.to_wkt(), ()
+    except (CRSError, KeyError, TypeError, ValueError):
+        return None, (f"{name}: its grid mapping can't be read; its CRS is ignored",)
+
+
+def _gdal_transform(mapping: FileVariable | None) -> Transform | None:
+    """Return the transform that GDAL writes into a grid mapping."""
+    text = "" if mapping is None else mapping.attrs.get("GeoTransform", "")
+    parts = parse_numbers(text.split() if isinstance(text, str) else np.ravel(text))
+    if len(parts) != 6 or not np.isfinite(parts).all():
+        return None
+    c, a, b, f, d, e = map(float, parts)
+    return a, b, c, d, e, f
+
+
+def _is_same_grid(first: Transform, gdal_transform: Transform, rows: int, cols: int) -> bool:
+    """Return whether two transforms agree to a tenth of a pixel; GDAL's always runs from north to south."""
+    corners = np.array([(x, y, 1) for x in (0, cols) for y in (0, rows)], float)
+    flipped = corners * (1, -1, 1) + (0, rows, 0)
+    expected, *others = (
+        points @ np.reshape(t, (2, 3)).T
+        for t, points in ((first, corners), (gdal_transform, corners), (gdal_transform, flipped))
+    )
+    tolerance = 0.1 * min(np.hypot(first[0], first[3]), np.hypot(first[1], first[4]))
+    return bool(any(np.abs(expected - other).max() <= tolerance for other in others))
+
+
+def _coordinate_transform(y: FileVariable | None, x: FileVariable | None) -> tuple[Transform | None, str]:
+    """Return the transform that the coordinates of pixel centres define, or None and the reason."""
+    if y is None or x is None:
+        return None, ""
+    steps = []
+    for axis in (x, y):
+        values = np.asarray(axis.array).astype(np.float64) if len(axis.array.shape) == 1 else np.empty(0)
+        if len(values) < 2 or not np.isfinite(values).all():
+            return None, "has too few coordinates to define the pixel size"
+        if axis.unit.lower() in _KILOMETRES:
+            values = values * 1000
+        elif axis.unit.lower().startswith(("rad", "1")):
+            return None, f"its coordinates are in {axis.unit}"
+        step = (values[-1] - values[0]) / (len(values) - 1)
+        if step == 0 or not np.allclose(np.diff(values), step, rtol=1e-3, atol=0):
+            return None, "its coordinates are not evenly spaced"
+        steps.append((float(step), float(values[0] - step / 2)))
+    (a, c), (e, f) = steps
+    return (a, 0.0, c, 0.0, e, f), ""

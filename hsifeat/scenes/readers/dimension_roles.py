@@ -1,0 +1,107 @@
+"""Recognition of rows, columns and bands by the names and coordinates of a variable's dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hsifeat.scenes.readers.raster import FileVariable
+
+_BANDS = {
+    "band", "bands", "nbands", "n_bands", "wavelength", "wavelengths", "wl", "wave", "lambda", "channel", "channels",
+    "spectral", "spectral_band", "spectral_bands", "spectral_channel", "spectral_channels", "number_of_bands",
+}  # fmt: skip
+_ROWS = {
+    "y", "row", "rows", "line", "lines", "lat", "latitude", "northing", "downtrack", "along_track", "number_of_lines",
+    "height", "ny",
+}  # fmt: skip
+_COLS = {
+    "x", "col", "cols", "column", "columns", "sample", "samples", "lon", "longitude", "easting", "crosstrack",
+    "cross_track", "across_track", "pixels_per_line", "width", "nx",
+}  # fmt: skip
+_COORDINATE_NAMES = {"lat", "latitude", "lon", "longitude", "latitudes", "longitudes"}
+
+
+def is_coordinate(name: str, variable: FileVariable) -> bool:
+    """Return whether a variable holds latitudes or longitudes of pixels, and so is no candidate for a map."""
+    last = name.rpartition("/")[2].lower()
+    return bool({last, str(variable.attrs.get("standard_name", ""))} & _COORDINATE_NAMES)
+
+
+def squeeze_axes(variable: FileVariable, ndim: int) -> tuple[int, ...]:
+    """Return the axes of a variable without surplus axes of length 1, such as a time.
+
+    Parameters
+    ----------
+    variable : FileVariable
+        A variable of `ndim` or more dimensions.
+    ndim : int
+        Number of axes to keep, if enough of the others have length 1.
+    """
+    axes = list(range(len(variable.array.shape)))
+    # Axes whose names do not say rows, columns or bands are removed first.
+    single = sorted(
+        (axis for axis in axes if variable.array.shape[axis] == 1), key=lambda a: bool(_role(variable, a, {}))
+    )
+    for axis in single[: max(len(axes) - ndim, 0)]:
+        axes.remove(axis)
+    return tuple(axes)
+
+
+def find_axis_order(
+    variable: FileVariable, axes: tuple[int, ...], variables: Mapping[str, FileVariable], name: str
+) -> tuple[tuple[int, ...], bool, tuple[str, ...]]:
+    """Find which axes of a variable are rows, columns and bands.
+
+    Parameters
+    ----------
+    variable : FileVariable
+        The variable.
+    axes : tuple of int
+        Its axes, as `squeeze_axes` returns them.
+    variables : mapping of str to FileVariable
+        All variables of the file: those named like a dimension hold its coordinates.
+    name : str
+        The file's name, for notes.
+
+    Returns
+    -------
+    axes : tuple of int
+        The axes in the order rows, columns, bands; unchanged if the names do not define it.
+    ordered : bool
+        Whether the names define the order.
+    notes : tuple of str
+        Roles that were inferred by elimination.
+    """
+    if not variable.dims:
+        return axes, False, ()
+    roles = {axis: _role(variable, axis, variables) for axis in axes}
+    by_role = {role: axis for axis, role in roles.items() if role}
+    if len(by_role) != sum(map(bool, roles.values())) or not by_role:
+        return axes, False, ()
+    expected = ["rows", "cols", "bands"][: len(axes)] if len(axes) == 3 else ["rows", "cols"]
+    if not set(by_role) <= set(expected) or len(expected) != len(axes):
+        return axes, False, ()
+    # One remaining axis has the remaining role; two are taken in the file's order.
+    other_axes = [axis for axis in axes if not roles[axis]]
+    other_roles = [role for role in expected if role not in by_role]
+    if len(other_axes) == 2 and "bands" in other_roles:
+        return axes, False, ()
+    notes = tuple(
+        f"{name}: assumed its dimension {variable.dims[axis]} to be {role}"
+        for role, axis in zip(other_roles, other_axes, strict=True)
+    )
+    by_role |= dict(zip(other_roles, other_axes, strict=True))
+    return tuple(by_role[role] for role in expected), True, notes
+
+
+def _role(variable: FileVariable, axis: int, variables: Mapping[str, FileVariable]) -> str:
+    """Return ``rows``, ``cols``, ``bands``, or an empty string."""
+    if not variable.dims:
+        return ""
+    dim = variable.dims[axis]
+    coordinate = variables.get(dim)
+    letter = str(coordinate.attrs.get("axis", "")).upper() if coordinate is not None else ""
+    for role, names, role_letter in (("bands", _BANDS, "-"), ("rows", _ROWS, "Y"), ("cols", _COLS, "X")):
+        if dim.lower() in names or letter == role_letter:
+            return role
+    return ""

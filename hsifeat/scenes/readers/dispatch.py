@@ -1,0 +1,39 @@
+"""Reading a scene or label map from any source: a file, a Zarr folder, or a folder of single-band files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hsifeat.scenes.readers.band_files import read_band_folder
+from hsifeat.scenes.readers.raster import Raster
+from hsifeat.scenes.readers.reading_errors import reading_errors
+from hsifeat.scenes.readers.single_file import read_file
+from hsifeat.scenes.readers.suffixes import reader_suffix
+
+
+def read_raster(path: Path, ndim: int, variable: str | None = None) -> Raster:
+    """Read an array and its metadata from a file or folder.
+
+    Parameters
+    ----------
+    path : Path
+        A file that has a reader or that GDAL can open, a Zarr folder, or a folder of single-band files.
+    ndim : int
+        3 for a cube; 2 for a label map, or a cube whose pixels share one axis.
+    variable : str, optional
+        The variable to read from a file that holds several.
+
+    Returns
+    -------
+    Raster
+        Its array has `ndim` dimensions.
+
+    Raises
+    ------
+    SceneError
+        The source is missing or damaged, its format is unknown, or it does not hold exactly one matching array.
+    """
+    if path.is_dir() and not reader_suffix(path):
+        with reading_errors(path):
+            return read_band_folder(path, ndim, variable)
+    return read_file(path, ndim, variable)

@@ -1,0 +1,133 @@
+"""Metadata of a GDAL dataset: georeference, reflectance scale, band names and spectrum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.readers import spectrum
+
+
+def read_georeference(dataset: Any, name: str) -> tuple[Georeference | None, tuple[str, ...]]:
+    """Read CRS and transform; ground control points and RPCs are only noted.
+
+    Parameters
+    ----------
+    dataset : rasterio.DatasetReader
+        The open dataset.
+    name : str
+        The file's name, for notes.
+    """
+    transform = dataset.transform
+    crs = dataset.crs.to_wkt() if dataset.crs else None
+    if transform.is_identity or transform.is_degenerate:
+        method = "ground control points" if dataset.gcps[0] else "rational polynomials (RPC)" if dataset.rpcs else ""
+        if method:
+            return None, (f"{name}: is georeferenced by {method}, which are ignored; warp it with gdalwarp first",)
+        return None, (f"{name}: has a CRS but no transform; its georeference is ignored",) if crs else ()
+    return Georeference(crs, tuple(transform)[:6]), ()
+
+
+def read_scale(dataset: Any, name: str) -> tuple[float, tuple[str, ...]]:
+    """Read the stored value of reflectance 1, from ENVI metadata or from a scale that all bands share.
+
+    Parameters
+    ----------
+    dataset : rasterio.DatasetReader
+        The open dataset.
+    name : str
+        The file's name, for notes.
+    """
+    envi_scale = _envi_fields(dataset).get("reflectance scale factor")
+    if envi_scale:
+        value = float(spectrum.parse_numbers(envi_scale)[0])
+        if np.isfinite(value) and value > 0:
+            return value, ()
+    scales, offsets = set(dataset.scales), set(dataset.offsets)
+    if scales == {1.0} and offsets == {0.0}:
+        return 1.0, ()
+    (scale, *others) = scales
+    if others or offsets != {0.0} or not np.isfinite(scale) or scale <= 0:
+        return 1.0, (f"{name}: its bands have scales and offsets, which are not applied",)
+    return float(np.round(1 / scale, 9)), ()
+
+
+def read_band_names(dataset: Any, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Read band names from the bands' descriptions, or from ENVI metadata.
+
+    Parameters
+    ----------
+    dataset : rasterio.DatasetReader
+        The open dataset.
+    name : str
+        The file's name, for notes.
+    """
+    if any(dataset.descriptions):
+        return tuple(text or f"band {number}" for number, text in enumerate(dataset.descriptions, start=1)), ()
+    return spectrum.check_band_names(_envi_fields(dataset).get("band names"), dataset.count, name)
+
+
+def read_spectrum(
+    dataset: Any, name: str
+) -> tuple[spectrum.Lengths, spectrum.Lengths, tuple[int, ...], tuple[str, ...]]:
+    """Read wavelengths, bandwidths and bad bands.
+
+    Wavelengths come from the first source that has any: the bands' tags, GDAL's IMAGERY domain, or ENVI metadata.
+
+    Parameters
+    ----------
+    dataset : rasterio.DatasetReader
+        The open dataset.
+    name : str
+        The file's name, for notes.
+
+    Returns
+    -------
+    wavelengths_nm, fwhm_nm : (bands,) float64 array or None
+        In nm.
+    bad_bands : tuple of int
+        Band indices.
+    notes : tuple of str
+        Lists that are ignored, and inferred units.
+    """
+    envi, bands = _envi_fields(dataset), dataset.count
+    band_tags = [_lower_keys(dataset.tags(band)) for band in dataset.indexes]
+    imagery = [_lower_keys(dataset.tags(band, ns="IMAGERY")) for band in dataset.indexes]
+    file_tags = _lower_keys(dataset.tags())
+
+    def collect(tags: list[dict[str, str]], *keys: str) -> list[str] | None:
+        texts = [next((one[key] for key in keys if key in one), "") for one in tags]
+        # A placeholder that is no number, so that a list with gaps is ignored as a whole, with a note.
+        return [text or "missing" for text in texts] if any(texts) else None
+
+    def unit(*sources: dict[str, Any]) -> str:
+        keys = ("wavelength_units", "wavelength_unit", "wavelength units")
+        units = [one[key] for one in sources for key in keys if one.get(key)]
+        return ", ".join(units[0]) if units and isinstance(units[0], list) else str(units[0]) if units else ""
+
+    bad_bands, bad_band_notes = spectrum.find_bad_bands(collect(band_tags, "bbl") or envi.get("bbl"), bands, name)
+    for wavelengths, fwhm, units in (
+        (collect(band_tags, "wavelength", "wavelengths", "center_wavelength", "central_wavelength"),
+         collect(band_tags, "fwhm"), unit(band_tags[0], file_tags, envi)),
+        (collect(imagery, "central_wavelength_um"), collect(imagery, "fwhm_um"), "um"),
+        (collect(band_tags, "central_wavelength_um"), collect(band_tags, "fwhm_um"), "um"),
+        (envi.get("wavelength"), envi.get("fwhm"), unit(envi, file_tags)),
+    ):  # fmt: skip
+        if wavelengths is not None:
+            wavelengths_nm, fwhm_nm, notes = spectrum.convert_to_nm(wavelengths, fwhm, units, bands, name)
+            return wavelengths_nm, fwhm_nm, bad_bands, (*notes, *bad_band_notes)
+    return None, None, bad_bands, bad_band_notes
+
+
+def _envi_fields(dataset: Any) -> dict[str, list[str]]:
+    """Return the fields of the dataset's ENVI domain as lists, under the names that they have in ENVI headers."""
+    return {
+        key.lower().replace("_", " "): [part.strip() for part in text.strip().strip("{}").split(",")]
+        for key, text in dataset.tags(ns="ENVI").items()
+    }
+
+
+def _lower_keys(tags: dict[str, str]) -> dict[str, str]:
+    return {key.lower(): text for key, text in tags.items()}

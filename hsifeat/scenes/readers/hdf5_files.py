@@ -1,0 +1,157 @@
+"""Access to HDF5 files with h5py, shared by the readers of plain HDF5, NetCDF 4 and MATLAB 7.3."""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import SceneError
+from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
+from hsifeat.scenes.readers.raster import FileVariable
+from hsifeat.scenes.readers.reading_errors import reading_errors
+from hsifeat.scenes.readers.spectral_vectors import is_spectral_vector
+
+
+class Hdf5Array(ArrayView):
+    """A dataset of an HDF5 file; unpickling opens the file again.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    name : str
+        Path of the dataset in the file.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        import h5py
+
+        self._path, self._name = path, name
+        self._dataset = h5py.File(path, "r")[name]
+        filtered = self._dataset.id.get_create_plist().get_nfilters() > 0
+        super().__init__(self._dataset.shape, self._dataset.dtype, self._dataset.chunks if filtered else None)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path, str]]:
+        return type(self), (self._path, self._name)
+
+    def _read(self, parts: tuple[AxisIndex, ...]) -> NDArray[Any]:
+        with reading_errors(self._path):
+            return np.asarray(self._dataset[as_slices(parts)])
+
+
+def find_datasets(file: Any) -> dict[str, Any]:
+    """Return the non-empty numeric datasets of an open file by path, without the groups that MATLAB keeps for its cells."""
+    import h5py
+
+    datasets = {}
+
+    def visit(name: str, item: Any) -> None:
+        if (
+            isinstance(item, h5py.Dataset)
+            and item.shape
+            and item.dtype.kind in "biufc"
+            and not name.startswith(("#refs#", "#subsystem#"))
+        ):
+            datasets[name] = item
+
+    file.visititems(visit)
+    return datasets
+
+
+def find_spectral_vectors(datasets: dict[str, Any], array_name: str) -> dict[str, FileVariable]:
+    """Read the vectors that are named like wavelengths or widths and are as long as an axis of the chosen array."""
+    return {
+        name: FileVariable((), np.asarray(dataset), dict(dataset.attrs))
+        for name, dataset in datasets.items()
+        if is_spectral_vector(name, dataset.shape, datasets[array_name].shape)
+    }
+
+
+def has_dimension_scales(file: Any) -> bool:
+    """Return whether the dimensions in an open file have names, as those of NetCDF have."""
+    import h5py
+
+    if "_NCProperties" in file.attrs:
+        return True
+
+    def visit(_: str, item: Any) -> bool | None:
+        is_scale = isinstance(item, h5py.Dataset) and as_text(item.attrs.get("CLASS", "")) == "DIMENSION_SCALE"
+        return True if is_scale else None
+
+    return file.visititems(visit) is True
+
+
+def check_storage(path: Path, dataset: Any) -> tuple[str, ...]:
+    """Check that the values of a dataset are in the file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    dataset : h5py.Dataset
+        A dataset of it.
+
+    Returns
+    -------
+    tuple of str
+        A note if some chunks are missing, which are read as the fill value.
+
+    Raises
+    ------
+    SceneError
+        No chunk is stored, or a contiguous dataset is stored incompletely.
+    """
+    import h5py
+
+    layout = dataset.id.get_create_plist().get_layout()
+    if layout == h5py.h5d.CONTIGUOUS and dataset.external is None:
+        stored = dataset.id.get_storage_size()
+        if stored != prod(dataset.shape) * dataset.dtype.itemsize:
+            raise SceneError(
+                f"{path} holds {stored} bytes of {dataset.name}, which is {' x '.join(map(str, dataset.shape))} values of "
+                f"{dataset.dtype}: it was never written, or the file is damaged"
+            )
+    if layout == h5py.h5d.CHUNKED:
+        expected = prod(-(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks, strict=True))
+        return check_chunk_count(path, dataset.name.strip("/"), dataset.id.get_num_chunks(), expected)
+    return ()
+
+
+def check_chunk_count(path: Path, name: str, stored: int, expected: int) -> tuple[str, ...]:
+    """Compare the number of stored chunks of an array with what its shape needs.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    name : str
+        The array.
+    stored, expected : int
+        Numbers of chunks.
+
+    Returns
+    -------
+    tuple of str
+        A note if some chunks are missing.
+
+    Raises
+    ------
+    SceneError
+        No chunk is stored.
+    """
+    if stored >= expected:
+        return ()
+    if stored == 0:
+        raise SceneError(f"{path} holds none of the {expected} chunks of {name}: it was never written, or is damaged")
+    return (f"{path.name}: holds {stored} of the {expected} chunks of {name}; the others are read as its fill value",)
+
+
+def as_text(value: Any) -> str:
+    """Return a text attribute of any HDF5 string type as str."""
+    if isinstance(value, np.ndarray):
+        value = value.tobytes() if value.dtype.kind in "SV" else str(value)
+    return value.decode("latin-1").rstrip("\0") if isinstance(value, bytes) else str(value)

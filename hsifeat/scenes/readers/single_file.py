@@ -1,0 +1,59 @@
+"""Reading one file, or one Zarr folder, with the reader of its suffix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hsifeat.errors import SceneError
+from hsifeat.scenes.readers.gdal import read_gdal
+from hsifeat.scenes.readers.raster import Raster
+from hsifeat.scenes.readers.reading_errors import reading_errors
+from hsifeat.scenes.readers.source_paths import check_exists
+from hsifeat.scenes.readers.suffixes import find_reader, reader_suffix, reader_suffixes
+
+
+def read_file(path: Path, ndim: int, variable: str | None = None) -> Raster:
+    """Read a file with the reader of its suffix; GDAL is tried for suffixes that have none.
+
+    Parameters
+    ----------
+    path : Path
+        The file, or a Zarr folder.
+    ndim : int
+        3 for a cube; 2 for a label map, or a cube whose pixels share one axis.
+    variable : str, optional
+        The variable to read from a file that holds several.
+
+    Returns
+    -------
+    Raster
+        Its array has `ndim` dimensions.
+
+    Raises
+    ------
+    SceneError
+        The file is missing or damaged, its format is unknown, or it does not hold exactly one matching array.
+    """
+    check_exists(path)
+    with reading_errors(path):
+        reader = find_reader(reader_suffix(path)) or _read_unknown
+        raster = reader(path, ndim, variable)
+    if len(raster.array.shape) != ndim:
+        expected = "a scene (rows, cols, bands)" if ndim == 3 else "a single band (rows, cols)"
+        flat = len(raster.array.shape) == 2 and not raster.ordered
+        hint = "; if its pixels share one axis, add --axes bands,pixels --rows N" if flat else ""
+        raise SceneError(f"{path} holds an array of shape {tuple(raster.array.shape)}; expected {expected}{hint}")
+    return raster
+
+
+def _read_unknown(path: Path, ndim: int, variable: str | None) -> Raster:
+    from rasterio.errors import RasterioIOError
+
+    try:
+        return read_gdal(path, ndim, variable)
+    except RasterioIOError as error:
+        known = ", ".join(f".{suffix}" for suffix in reader_suffixes())
+        raise SceneError(
+            f"{path} has {f'the suffix {path.suffix}' if path.suffix else 'no suffix'}, for which there is no reader, and "
+            f"GDAL can't open it; files ending in {known} can be read"
+        ) from error

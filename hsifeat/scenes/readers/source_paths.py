@@ -1,0 +1,35 @@
+"""Paths to scenes and label maps: existence, URLs, Zarr folders, and the form ``FILE:VARIABLE``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from hsifeat.errors import SceneError
+
+
+def is_url(source: str | Path) -> bool:
+    """Return whether a source is a URL such as ``https://…`` or ``s3://…``; `Path` reduces its slashes to one."""
+    return re.match(r"[a-z][a-z0-9+.-]+:/", str(source), re.IGNORECASE) is not None and not Path(source).exists()
+
+
+def check_exists(path: Path) -> None:
+    """Raise `SceneError` unless `path` is a file or folder on this machine."""
+    if is_url(path):
+        raise SceneError(f"{path} is a URL, and scenes are read from local files: download it and give the local path")
+    if not path.exists():
+        raise SceneError(f"no such file: {path}")
+
+
+def is_zarr_folder(folder: Path) -> bool:
+    """Return whether a folder is a Zarr array or group, of format 2 or 3."""
+    return any((folder / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray", ".zmetadata"))
+
+
+def split_variable(source: str | Path) -> tuple[Path, str | None]:
+    """Split ``FILE`` or ``FILE:VARIABLE``; an existing file with a colon in its name is not split."""
+    path = Path(source)
+    if not path.exists() and ":" in str(source) and not is_url(source):
+        head, _, variable = str(source).rpartition(":")
+        return Path(head), variable
+    return path, None

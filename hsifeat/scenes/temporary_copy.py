@@ -1,0 +1,116 @@
+"""Temporary copies of cubes whose chunks do not suit block-wise reading.
+
+A pass over a scene reads blocks of whole rows. If each chunk of the file spans many such blocks, it would be unpacked
+once for each of them; unpacking every chunk once into a temporary file is cheaper.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import weakref
+from itertools import product
+from math import prod
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import SceneError
+from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
+from hsifeat.scenes.blocks import blocks
+from hsifeat.types import Cube
+
+# A copy costs about as much as unpacking all chunks twice.
+_MAX_UNPACKINGS = 4
+# Share of the free disk space that a copy may use.
+_MAX_DISK_SHARE = 0.8
+
+
+class TemporaryCopy(ArrayView):
+    """A cube (rows, cols, bands) that is copied band by band to a temporary file when it is first read.
+
+    Parameters
+    ----------
+    source : ArrayView of shape (rows, cols, bands)
+        The cube to copy, in steps of its `chunks`.
+    """
+
+    def __init__(self, source: ArrayView) -> None:
+        super().__init__(source.shape, source.dtype)
+        self._source, self._lock = source, threading.Lock()
+        self._copy: NDArray[Any] | None = None
+
+    def __reduce__(self) -> tuple[type[Self], tuple[ArrayView]]:
+        return type(self), (self._source,)
+
+    def _read(self, parts: tuple[AxisIndex, ...]) -> NDArray[Any]:
+        with self._lock:
+            if self._copy is None:
+                self._copy = self._write_copy()
+        return np.array(self._copy[as_slices(parts)])
+
+    def _write_copy(self) -> NDArray[Any]:
+        folder = Path(tempfile.mkdtemp(prefix="hsifeat-"))
+        remove_folder = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        rows, cols, bands = self.shape
+        path = folder / "cube"
+        try:
+            with path.open("wb") as file:
+                size_bytes = prod(self.shape) * self.dtype.itemsize
+                file.truncate(size_bytes)
+                # A memory map that finds the disk full kills the process, so the space is reserved first.
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, size_bytes)
+        except OSError as error:
+            remove_folder()
+            raise SceneError(
+                f"a copy of the scene can't be written to {folder.parent}: {error.strerror}; free some space there, or set "
+                "TMPDIR to another folder"
+            ) from error
+        copy = np.memmap(path, self.dtype, "r+", shape=(bands, rows, cols)).transpose(1, 2, 0)
+        steps = self._source.chunks or self.shape
+        starts = [range(0, size, step) for size, step in zip(self.shape, steps, strict=True)]
+        # Bands are the outermost loop, so that the file is written roughly from start to end.
+        for band, row, col in product(starts[2], starts[0], starts[1]):
+            part = tuple(slice(first, first + step) for first, step in zip((row, col, band), steps, strict=True))
+            copy[part] = self._source[part]
+        return copy
+
+
+def rechunk_for_blocks(array: Cube, name: str) -> tuple[Cube, tuple[str, ...]]:
+    """Return a cube that is fast to read in blocks of rows.
+
+    Parameters
+    ----------
+    array : array-like of shape (rows, cols, bands)
+        The cube. If it has `chunks`, reading any value of a chunk unpacks the whole chunk.
+    name : str
+        The file's name, for notes.
+
+    Returns
+    -------
+    array : array-like of shape (rows, cols, bands)
+        The cube itself, or a `TemporaryCopy` if its chunks would be unpacked more than four times in a pass over the scene.
+    notes : tuple of str
+        That a copy is made, or that there is no room for it.
+    """
+    chunks = getattr(array, "chunks", None)
+    if not isinstance(array, ArrayView) or chunks is None or min(array.shape) < 1:
+        return array, ()
+    block = next(blocks(*array.shape))
+    unpackings = prod(
+        max(min(c, n) / side, 1) for c, n, side in zip(chunks, array.shape, (block.rows, block.cols), strict=False)
+    )
+    if unpackings <= _MAX_UNPACKINGS:
+        return array, ()
+    size_bytes = prod(array.shape) * array.dtype.itemsize
+    shape = " x ".join(map(str, chunks))
+    reason = f"{name}: each of its chunks of {shape} values would be unpacked {unpackings:.0f} times in a pass over the scene"
+    if size_bytes > _MAX_DISK_SHARE * shutil.disk_usage(tempfile.gettempdir()).free:
+        problem = f"a copy of {size_bytes / 2**30:.1f} GiB does not fit into {tempfile.gettempdir()}"
+        return array, (f"{reason}, and {problem}: reading is slow; set TMPDIR to a folder on a larger disk",)
+    return TemporaryCopy(array), (f"{reason}: it is copied to a temporary file of {size_bytes / 2**30:.2g} GiB",)
