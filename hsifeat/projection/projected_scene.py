@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.projection.projection import Projection
-from hsifeat.scenes.array_views import Part, View, as_slices
+from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
 from hsifeat.scenes.blocks import blocks
 from hsifeat.types import Cube
 
 
-class ProjectedScene(View):
+class ProjectedScene(ArrayView):
     """The channels of a cube behind a projection, (rows, cols, channels) float32, projected when they are sliced.
 
     Parameters
@@ -40,7 +40,7 @@ class ProjectedScene(View):
         super().__init__((rows, cols, projection.channels), np.float32, (first.rows, first.cols, projection.channels))
         self.cube, self.projection, self.valid = cube, projection, valid
 
-    def _read(self, parts: tuple[Part, ...]) -> NDArray[Any]:
+    def _read(self, parts: tuple[AxisIndex, ...]) -> NDArray[Any]:
         rows, cols, channels = as_slices(parts)
         spectra = np.asarray(self.cube[rows, cols])
         projected = self.projection.apply(spectra)
