@@ -68,13 +68,13 @@ def test_whole_way_on_a_user_file(hsifeat, files, backbone_folder):
     assert (files / "map.png").read_bytes().startswith(b"\x89PNG")
     tuning = ["--tune", "--set", "shrinkage=0.3", "--set", "spectral_components=none"]
     output = hsifeat("fit", "--head", "lda", "--split", "blocks:9+0:0.5", *tuning, "--out", "tuned")
-    assert "tuned by 5 folds of whole fields (4 of 4 classes have several fields" in output
-    assert output.count(", gain ") == 3 and "they give an order, not an accuracy" in output
+    assert "tuned by 5 folds of whole regions (4 of 4 classes" in output
+    assert output.count(", gain ") == 3 and "compare these numbers with each other, not with test scores" in output
     params = json.loads((files / "tuned" / "model.json").read_text())["params"]
-    chosen = json.loads((files / "tuned" / "model.json").read_text())["meta"]["tuning"]["chosen"]["params"]
-    assert params["shrinkage"] == 0.3 and params["spectral_components"] is None and params.items() >= chosen.items()
+    choice = json.loads((files / "tuned" / "model.json").read_text())["meta"]["tuning"]["choice"]["params"]
+    assert params["shrinkage"] == 0.3 and params["spectral_components"] is None and params.items() >= choice.items()
     output = hsifeat("predict", "model", "--out", "p.tif", "--probabilities", status=1)
-    assert "SVMClassifier gives no probabilities: fit a head that does" in output
+    assert "SVMClassifier has no class probabilities: fit a head that has them" in output
     hsifeat("fit", "--head", "lightgbm", "--inputs", "spectra", "--out", "trees")
     assert "probabilities of s: p.npy" in hsifeat("predict", "trees", "--out", "p.npy", "--probabilities")
     assert np.load(files / "p.npy").shape == (75, 53, 4)
