@@ -1,8 +1,8 @@
-"""The cache, measured: bytes on disk, codecs, reading at points and whole, what writing costs, as one JSON.
+"""Measure the cache: bytes on disk, codecs, reading of pixels and of whole planes, and the cost of writing.
 
-Run it with ``.venv/bin/python benchmarks/cache.py [SECTION ...]``; it writes ``benchmarks/results/cache.json``, of which a
-part that is run alone replaces only its own section. Ways that are compared run in turns within one process, and medians
-are kept: seconds are of this machine, and only ratios mean something elsewhere.
+Run it with ``.venv/bin/python benchmarks/cache.py [SECTION ...]``; it writes ``benchmarks/results/cache.json``. A
+section that runs alone replaces only its own part of the file. Alternatives run in turn within one process and their medians
+are kept: seconds belong to this machine, and only ratios mean something elsewhere.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ SECTIONS: dict[str, Callable[[Bench], dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Measure the sections asked for, keep them, print a summary."""
+    """Run the sections named on the command line, write the result and print a summary."""
     parser = argparse.ArgumentParser(description="Measure the cache.")
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)}; by default all")
-    parser.add_argument("--quick", action="store_true", help="only see that everything runs; writes no result")
-    given = parser.parse_args()
-    if unknown := set(given.sections) - set(SECTIONS):
+    parser.add_argument("--quick", action="store_true", help="a short run with small networks that writes no result")
+    options = parser.parse_args()
+    if unknown := set(options.sections) - set(SECTIONS):
         parser.error(f"unknown section {min(unknown)!r}; allowed: {', '.join(SECTIONS)}")
-    chosen = [name for name in SECTIONS if name in given.sections or not given.sections]
-    content = {} if given.quick or not RESULT.exists() else json.loads(RESULT.read_text())
-    about = {"command": " ".join([".venv/bin/python benchmarks/cache.py", *given.sections]), **facts()}
-    for name in chosen:
+    selected = [name for name in SECTIONS if name in options.sections or not options.sections]
+    content = {} if options.quick or not RESULT.exists() else json.loads(RESULT.read_text())
+    about = {"command": " ".join([".venv/bin/python benchmarks/cache.py", *options.sections]), **facts()}
+    for name in selected:
         with tempfile.TemporaryDirectory(prefix="hsifeat-cache-") as folder:
             os.environ["HSIFEAT_CACHE"] = str(Path(folder) / "cache")
             start = time.perf_counter()
-            found = SECTIONS[name](Bench(Path(folder), given.quick))
+            values = SECTIONS[name](Bench(Path(folder), options.quick))
             took = round(time.perf_counter() - start, 1)
-        content[name] = {"measured": {"date": about["date"], "commit": about["commit"], "took_seconds": took}, **found}
+        content[name] = {"measured": {"date": about["date"], "commit": about["commit"], "took_seconds": took}, **values}
         print(f"{name}: {took} s")
     sections = {name: content[name] for name in SECTIONS if name in content}
     content = {**about, "claims": claims(sections), **sections}
-    if not given.quick:
+    if not options.quick:
         RESULT.parent.mkdir(exist_ok=True)
         RESULT.write_text(json.dumps(content, indent=1) + "\n")
         print(f"wrote {RESULT.relative_to(ROOT)}")
@@ -61,11 +61,11 @@ def main() -> None:
 
 
 def claims(sections: dict[str, Any]) -> list[dict[str, Any]]:
-    """List what is claimed of the cache beside what was measured, for the sections that were."""
-    found = []
+    """List each claim about the cache with its measured value, for the sections that were measured."""
+    rows = []
 
     def claim(text: str, measured: float, *, holds: bool) -> None:
-        found.append({"claim": text, "measured": measured, "holds": holds})
+        rows.append({"claim": text, "measured": measured, "holds": holds})
 
     if sizes := sections.get("sizes"):
         ratio = sizes["ratio"]
@@ -89,11 +89,11 @@ def claims(sections: dict[str, Any]) -> list[dict[str, Any]]:
             added,
             holds=added <= 5,
         )
-    return found
+    return rows
 
 
 def summary(content: dict[str, Any]) -> Iterator[str]:
-    """Give the lines of a table for people."""
+    """Yield the lines of a printed summary."""
     if sizes := content.get("sizes"):
         yield f"\nsizes: {sizes['published_bytes']:,} bytes -> {sizes['on_disk_bytes']:,}: {sizes['ratio']} times fewer"
     for name, source in content.get("codecs", {}).get("planes", {}).items():

@@ -1,4 +1,4 @@
-"""What the sections of benchmarks/cache.py share: timing side by side, networks with random weights, made-up scenes."""
+"""Shared by the sections of benchmarks/cache.py: interleaved timing, networks with random weights, synthetic scenes."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ _PACKAGES = ("hsifeat", "zarr", "zarrs", "numcodecs", "pcodec", "dask", "numpy",
 
 @dataclass(frozen=True)
 class Bench:
-    """A run of the benchmark: where its stores may lie, and how much is measured.
+    """Settings of a run of the benchmark.
 
     Attributes
     ----------
     folder : Path
-        Empty at first, removed at the end.
+        Folder of the stores: empty at first, removed at the end.
     quick : bool
-        See that everything runs, with small networks and few repetitions.
+        Use small networks and few repetitions, to check that everything runs.
     """
 
     folder: Path
     quick: bool
 
     def repetitions(self, usual: int) -> int:
-        """How often something is timed: `usual`, or twice."""
+        """Return the number of repetitions: `usual`, or 2 for a quick run."""
         return 2 if self.quick else usual
 
 
 def interleaved(repetitions: int, ways: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Time several ways side by side, so that a busy minute falls on all of them; seconds by way.
+    """Time alternatives in turn, so that other load on the machine affects all of them; return seconds by name.
 
-    Each way runs once untimed, then once a repetition, in an order that turns round each time.
+    Each runs once untimed, then once per repetition, in an order that reverses each time.
     """
     for way in ways.values():
         way()
@@ -67,7 +67,7 @@ def interleaved(repetitions: int, ways: Mapping[str, Callable[[], object]]) -> d
 
 
 def medians(seconds: Mapping[str, list[float]], base: str) -> dict[str, dict[str, float]]:
-    """Give each way's median seconds, and the median over repetitions of how many times faster than `base` it is."""
+    """Return the median seconds of each alternative, and the median over repetitions of its speed relative to `base`."""
     return {
         name: {
             "seconds": digits(median(taken)),
@@ -83,10 +83,11 @@ def digits(value: float, kept: int = 4) -> float:
 
 
 def facts() -> dict[str, Any]:
-    """Return what a figure depends on beside the code: machine, threads, versions, commit."""
+    """Return what the numbers depend on besides the code: machine, threads, versions, commit."""
+    import psutil
     import torch
 
-    def of(package: str) -> str | None:
+    def version_of(package: str) -> str | None:
         try:
             return version(package)
         except PackageNotFoundError:
@@ -101,21 +102,21 @@ def facts() -> dict[str, Any]:
         "machine": {
             "cores": os.cpu_count(),
             "processor": platform.machine(),
-            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
             "torch_threads": torch.get_num_threads(),
             "load_before": [round(x, 2) for x in os.getloadavg()],
         },
-        "versions": {"python": platform.python_version()} | {package: of(package) for package in _PACKAGES},
+        "versions": {"python": platform.python_version()} | {package: version_of(package) for package in _PACKAGES},
     }
 
 
 def file_bytes(*folders: Path) -> int:
-    """Sum up the sizes of all files below folders."""
+    """Return the total size of all files below some folders."""
     return sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
 
 
 def fresh(folder: Path) -> Iterator[Path]:
-    """Give one new path in a folder after the other; what lay at the path before is removed."""
+    """Yield a new path in a folder each time and delete the previous one."""
     last = None
     for number in count():
         if last is not None:
@@ -125,7 +126,7 @@ def fresh(folder: Path) -> Iterator[Path]:
 
 
 def smooth_cube(rows: int, cols: int, bands: int) -> NDArray[np.uint16]:
-    """Make smooth fields, so that neighbouring pixels and bands resemble each other as in a scene."""
+    """Return a smooth random cube (rows, cols, bands) uint16: neighbouring pixels are similar, as in a scene."""
     from scipy.ndimage import gaussian_filter
 
     noise = np.random.default_rng(0).normal(size=(rows, cols, bands))
@@ -133,7 +134,7 @@ def smooth_cube(rows: int, cols: int, bands: int) -> NDArray[np.uint16]:
 
 
 def indian_pines() -> Scene:
-    """Open the scene that comes with hsifeat: 145 x 145 pixels, 200 bands, 10,249 labelled pixels."""
+    """Open Indian Pines: 145 x 145 pixels, 200 bands, 10,249 labelled pixels."""
     from hsifeat.scenes import open_scene
 
     return open_scene("indian-pines")
@@ -153,12 +154,12 @@ def save_network(folder: Path, **options: object) -> UNet2DModel:
 
 
 def parameters(network: UNet2DModel) -> int:
-    """Count a network's numbers."""
+    """Return the number of parameters of a network."""
     return sum(p.numel() for p in network.parameters())
 
 
 def save_cifar(folder: Path, *, quick: bool = False) -> int:
-    """Write google/ddpm-cifar10-32's published network with random weights; return its number of parameters."""
+    """Write the network of google/ddpm-cifar10-32 with random weights; return its number of parameters."""
     network = save_network(
         folder,
         sample_size=32,
@@ -181,7 +182,7 @@ def save_cifar(folder: Path, *, quick: bool = False) -> int:
 
 @contextmanager
 def pipeline(name: str) -> Iterator[None]:
-    """Open arrays with one of `PIPELINES` within the block."""
+    """Open arrays with one of `PIPELINES` inside a with-block."""
     import zarr
 
     with zarr.config.set({"codec_pipeline.path": PIPELINES[name]}):
@@ -189,6 +190,6 @@ def pipeline(name: str) -> Iterator[None]:
 
 
 def pipeline_of(array: zarr.Array[Any]) -> str:
-    """Tell which of `PIPELINES` an array decodes with."""
+    """Return the name of the pipeline in `PIPELINES` that decodes an array."""
     used = type(array.async_array.codec_pipeline).__name__
     return next(name for name, path in PIPELINES.items() if path.endswith(used))

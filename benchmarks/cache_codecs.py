@@ -1,4 +1,4 @@
-"""Codecs on real planes: how small they make them, how fast they write and read them, laid out as the store does."""
+"""Measure codecs on real planes in the layout of a store: size, writing speed, reading speed."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ _KEPT_BITS = 7
 
 @dataclass(frozen=True)
 class Codec:
-    """A way to encode an inner chunk; a checksum comes after it.
+    """One encoding of inner chunks; a checksum follows it.
 
     Attributes
     ----------
     compressors : list
-        zarr's bytes-to-bytes codecs.
+        Bytes-to-bytes codecs of zarr.
     filters : list
-        zarr's array-to-array codecs, before them.
+        Array-to-array codecs of zarr, applied first.
     serializer : object
-        What makes bytes of an array.
+        Array-to-bytes codec of zarr.
     in_spec : bool
-        Whether Zarr's version 3 specification knows it, so that any reader does.
+        Whether it is part of the Zarr version 3 specification, which any reader supports.
     lossy : bool
-        Whether it gives other values back.
+        Whether decoded values differ.
     channels_first : bool
-        Whether the array lies as (channels, rows, cols), which brings neighbouring cells of a channel together. (zarr's
-        transpose codec would do the same, but numcodecs' pcodec refuses what it gives.)
+        Whether the array is stored as (channels, rows, cols), which puts neighbouring cells of a channel side by side.
+        (zarr's transpose codec would do the same, but the pcodec of numcodecs does not accept its output.)
     """
 
     compressors: list[Any] = field(default_factory=list)
@@ -52,13 +52,13 @@ class Codec:
     channels_first: bool = False
 
     def axes(self, cells: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Bring (rows, cols, channels) into the array's order."""
+        """Permute (rows, cols, channels) to the order of the stored array."""
         return (cells[2], *cells[:2]) if self.channels_first else cells
 
 
 @dataclass(frozen=True)
 class Block:
-    """A plane in memory, and how its store lays it out."""
+    """A plane in memory, with the shard and chunk shapes of its store."""
 
     values: NDArray[np.float16]
     shards: tuple[int, ...]
@@ -66,7 +66,7 @@ class Block:
 
 
 def measure(bench: Bench) -> dict[str, Any]:
-    """Measure all codecs on planes of a network trained on the scene, and of one for natural images."""
+    """Measure all codecs on planes of a network trained on the scene, and of a network for natural images."""
     sources = {
         "mtmsd small, trained on Indian Pines": _trained(bench),
         "ddpm-cifar10-32's network, random weights": _random(bench),
@@ -85,7 +85,7 @@ def measure(bench: Bench) -> dict[str, Any]:
 
 
 def codecs() -> dict[str, Codec]:
-    """List what is compared."""
+    """Return the codecs that are compared, by name."""
     from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
     from zarr.codecs.numcodecs import BitRound, PCodec
 
@@ -111,7 +111,7 @@ def codecs() -> dict[str, Codec]:
 
 @dataclass(frozen=True)
 class _Source:
-    """Planes that an extraction made."""
+    """Planes of an extraction."""
 
     blocks: list[Block]
     plane_codecs: Sequence[object]
@@ -145,21 +145,21 @@ def _rows(bench: Bench, blocks: list[Block], repetitions: int) -> dict[str, Any]
     """Write and read the planes with every codec in turn."""
     raw = sum(block.values.nbytes for block in blocks)
     with _quiet():
-        offered = codecs()
-        there = {name: bench.folder / f"codec-{i}" for i, name in enumerate(offered)}
-        writing = interleaved(repetitions, {n: _writer(blocks, c, there[n]) for n, c in offered.items()})
-        reading = interleaved(repetitions, {n: _reader(len(blocks), c, there[n]) for n, c in offered.items()})
+        compared = codecs()
+        folders = {name: bench.folder / f"codec-{i}" for i, name in enumerate(compared)}
+        writing = interleaved(repetitions, {n: _writer(blocks, c, folders[n]) for n, c in compared.items()})
+        reading = interleaved(repetitions, {n: _reader(len(blocks), c, folders[n]) for n, c in compared.items()})
         rows = {
             name: {
-                "ratio": digits(raw / file_bytes(there[name])),
+                "ratio": digits(raw / file_bytes(folders[name])),
                 "write_mb_s": digits(raw / 1e6 / median(writing[name])),
                 "read_mb_s": digits(raw / 1e6 / median(reading[name])),
                 "in_spec": codec.in_spec,
-                **_fidelity(blocks, _reader(len(blocks), codec, there[name])(), lossy=codec.lossy),
+                **_fidelity(blocks, _reader(len(blocks), codec, folders[name])(), lossy=codec.lossy),
             }
-            for name, codec in offered.items()
+            for name, codec in compared.items()
         }
-    for folder in there.values():
+    for folder in folders.values():
         shutil.rmtree(folder)
     return {"codecs": rows}
 
@@ -194,31 +194,31 @@ def _reader(planes: int, codec: Codec, folder: Path) -> Callable[[], list[NDArra
     import zarr
 
     back = (1, 2, 0) if codec.channels_first else (0, 1, 2)
-    places = [folder / str(i) for i in range(planes)]
-    return lambda: [np.ascontiguousarray(zarr.open_array(location, mode="r")[:].transpose(back)) for location in places]
+    paths = [folder / str(i) for i in range(planes)]
+    return lambda: [np.ascontiguousarray(zarr.open_array(path, mode="r")[:].transpose(back)) for path in paths]
 
 
 def _fidelity(blocks: list[Block], back: list[NDArray[np.float16]], *, lossy: bool) -> dict[str, Any]:
-    """Tell what came back: equal to the bit, or by how much it is off, relative to each value and as root mean square."""
+    """Compare decoded with original values: equal bits, or the maximum and root-mean-square relative error."""
     equal = all(np.array_equal(b.values.view(np.uint16), a.view(np.uint16)) for b, a in zip(blocks, back, strict=True))
     if equal != (not lossy):
         raise AssertionError("a lossless codec changed values, or a lossy one none")
     if not lossy:
         return {"lossy": False}
-    was = np.concatenate([block.values.ravel() for block in blocks]).astype(np.float64)
-    off = np.abs(np.concatenate([values.ravel() for values in back]).astype(np.float64) - was)
-    # Below float16's smallest normal number there are fewer bits to keep.
-    normal = np.abs(was) >= np.finfo(np.float16).smallest_normal
+    original = np.concatenate([block.values.ravel() for block in blocks]).astype(np.float64)
+    error = np.abs(np.concatenate([values.ravel() for values in back]).astype(np.float64) - original)
+    # Subnormal float16 numbers have fewer bits to keep.
+    normal = np.abs(original) >= np.finfo(np.float16).smallest_normal
     return {
         "lossy": True,
-        "max_relative_error": digits(float((off[normal] / np.abs(was[normal])).max())),
-        "rms_relative_error": digits(float(np.sqrt((off**2).mean() / (was**2).mean()))),
+        "max_relative_error": digits(float((error[normal] / np.abs(original[normal])).max())),
+        "rms_relative_error": digits(float(np.sqrt((error**2).mean() / (original**2).mean()))),
     }
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Say nothing of codecs outside the specification: the table says it."""
+    """Silence warnings about codecs outside the specification; the result records them."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Numcodecs codecs are not in the Zarr version 3 specification")
         yield

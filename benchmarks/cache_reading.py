@@ -1,4 +1,4 @@
-"""Reading a wide plane of full resolution: labelled pixels and the whole of it, beside zarr alone and a plain file."""
+"""Measure reading a wide plane of full resolution: labelled pixels and the whole plane, against zarr and a plain file."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ def points(bench: Bench) -> dict[str, Any]:
     scene = indian_pines()
     path = _extract(bench, scene)
     rows, cols = np.nonzero(next(iter(scene.labels.values())).classes)
-    by_pipeline = {name: _open(path, name) for name in _there()}
+    by_pipeline = {name: _open(path, name) for name in _installed()}
     features = by_pipeline["zarr"]
     array = features.store.plane(features.planes[0].id)
     plain = bench.folder / "points.npy"
     np.save(plain, np.asarray(array[:]))
 
-    at = rows[:, None], cols[:, None], np.arange(CHANNELS)[None]
+    index = rows[:, None], cols[:, None], np.arange(CHANNELS)[None]
     ways: dict[str, Callable[[], NDArray[np.float32]]] = {
-        "zarr vindex": lambda: array.vindex[at].astype(np.float32),
+        "zarr vindex": lambda: array.vindex[index].astype(np.float32),
         "zarr whole plane, then NumPy": lambda: array[:][rows, cols].astype(np.float32),
         **{f"Features.sample ({name})": partial(f.sample, rows, cols) for name, f in by_pipeline.items()},
         "np.load(mmap_mode='r')": lambda: np.load(plain, mmap_mode="r")[rows, cols].astype(np.float32),
     }
     if "keep" in inspect.signature(Features.sample).parameters:
         keeping: dict[str, Any] = {"keep": True}
-        # The untimed first call of `interleaved` is the one that makes the file.
+        # The first, untimed call of `interleaved` writes the file.
         ways["Features.sample(keep=True), again"] = partial(features.sample, rows, cols, **keeping)
         ways["open_features and sample(keep=True), again"] = lambda: _open(path, "zarr").sample(rows, cols, **keeping)
     expected = ways["zarr vindex"]()
@@ -65,7 +65,7 @@ def points(bench: Bench) -> dict[str, Any]:
         "pixels": len(rows),
         "plane": list(array.shape),
         "repetitions": repetitions,
-        "pipelines": {name: _used(f) for name, f in by_pipeline.items()},
+        "pipelines": {name: _pipeline_name(f) for name, f in by_pipeline.items()},
         "ways": medians(interleaved(repetitions, ways), "zarr vindex"),
         "values_equal": all(np.array_equal(way(), expected) for way in ways.values()),
     }
@@ -80,7 +80,7 @@ def dense(bench: Bench) -> dict[str, Any]:
     repeats = -(-side // scene.rows)
     cube = np.tile(np.asarray(scene.cube[:])[:, :, ::10], (repeats, repeats, 1))[:side, :side]
     path = _extract(bench, Scene("tiled", cube))
-    opened = {name: _open(path, name) for name in _there()}
+    opened = {name: _open(path, name) for name in _installed()}
     arrays = {name: f.store.plane(f.planes[0].id) for name, f in opened.items()}
     values = np.asarray(arrays["zarr"][:])
     plain = bench.folder / "dense.npy"
@@ -100,14 +100,14 @@ def dense(bench: Bench) -> dict[str, Any]:
         "decoded_bytes": values.nbytes,
         "compression": digits(values.nbytes / stored),
         "repetitions": repetitions,
-        "pipelines": {name: _used(f) for name, f in opened.items()},
+        "pipelines": {name: _pipeline_name(f) for name, f in opened.items()},
         "ways": {name: row | {"gb_s": digits(values.nbytes / 1e9 / row["seconds"])} for name, row in rows.items()},
         "values_equal": all(np.array_equal(way(), values) for way in ways.values()),
     }
 
 
 def _extract(bench: Bench, scene: Scene) -> Path:
-    """Make a store of one plane: 256 channels at stride 1, from a network with random weights."""
+    """Extract one plane of 256 channels at stride 1 with a network of random weights; return the store."""
     from hsifeat.extraction.extract import extract
 
     folder = bench.folder / "wide"
@@ -128,7 +128,7 @@ def _extract(bench: Bench, scene: Scene) -> Path:
 
 
 def _open(path: Path, name: str) -> Features:
-    """Open a store's features with one of the pipelines."""
+    """Open the features of a store with one of the pipelines."""
     from hsifeat.features.features import open_features
 
     with pipeline(name):
@@ -137,24 +137,24 @@ def _open(path: Path, name: str) -> Features:
 
 
 def _bound(features: Features, name: str) -> Features:
-    """Keep to the pipeline for as long as the features live: zarr asks for it each time that an array is opened."""
-    opens = features.store._array  # noqa: SLF001  # everything that a store opens goes through it
+    """Keep the pipeline for the lifetime of the features: zarr looks it up whenever an array is opened."""
+    open_array = features.store._array  # noqa: SLF001  # the store opens every array by it
 
-    def array(path: str) -> Any:
+    def open_with_pipeline(path: str) -> Any:
         with pipeline(name):
-            return opens(path)
+            return open_array(path)
 
-    features.store._array = array  # type: ignore[method-assign]  # noqa: SLF001
+    features.store._array = open_with_pipeline  # type: ignore[method-assign]  # noqa: SLF001
     features.store._arrays.clear()  # noqa: SLF001
     return features
 
 
-def _used(features: Features) -> str:
+def _pipeline_name(features: Features) -> str:
     return pipeline_of(features.store.plane(features.planes[0].id))
 
 
-def _there() -> list[str]:
-    """Name the pipelines that are installed."""
+def _installed() -> list[str]:
+    """Return the names of the installed pipelines."""
     from importlib.util import find_spec
 
     return [name for name, path in PIPELINES.items() if find_spec(path.split(".")[0])]

@@ -1,4 +1,4 @@
-"""Bytes on disk against the full-size float32 layout, in ddpm-segmentation's own configuration."""
+"""Compare bytes on disk with the full-size float32 layout, in the configuration of ddpm-segmentation."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ CHANNELS = (1024, 512, 512, 512, 256)
 
 
 def measure(bench: Bench) -> dict[str, Any]:
-    """Extract what ddpm-segmentation takes of an image of 256 px, and compare bytes and bits.
+    """Extract the layers that ddpm-segmentation uses from an image of 256 px, and compare bytes and bits.
 
-    The bits' oracle is the same network called by itself: plain forward hooks, noised by diffusers' scheduler.
+    The oracle of the bits is the same network with plain forward hooks, on an image noised by the scheduler of diffusers.
     """
     import torch
 
@@ -84,7 +84,7 @@ def measure(bench: Bench) -> dict[str, Any]:
 
 
 def _save_adm(folder: Path, base: int) -> UNet2DModel:
-    """Write guided-diffusion's unconditional network of 256 px: multipliers 1, 1, 2, 2, 4, 4, attention at 32, 16, 8 px."""
+    """Write the unconditional 256-px network of guided-diffusion: multipliers 1, 1, 2, 2, 4, 4; attention at 32, 16, 8 px."""
     return save_network(
         folder,
         sample_size=SIDE_PX,
@@ -105,7 +105,7 @@ def _save_adm(folder: Path, base: int) -> UNet2DModel:
 def _forward(
     network: UNet2DModel, folder: Path, scene: Scene, t: int, layers: list[str]
 ) -> dict[str, NDArray[np.float32]]:
-    """Run the noised image through the whole network; give each layer's output (rows, cols, channels)."""
+    """Run the noised image through the whole network; return the output of each layer (rows, cols, channels) float32."""
     import torch
     from diffusers import DDPMScheduler
 
@@ -116,10 +116,10 @@ def _forward(
     clean = fit_projection("rgb", scene).apply(np.asarray(scene.cube)).transpose(2, 0, 1)
     noise = noise_field(Window(0, 0, SIDE_PX, SIDE_PX), 3, 0)
     scheduler = DDPMScheduler.from_pretrained(folder / "scheduler")
-    taken = {}
+    outputs = {}
 
     def keep(name: str) -> Any:
-        return lambda _module, _inputs, output: taken.update({name: output[0].permute(1, 2, 0).numpy().copy()})
+        return lambda _module, _inputs, output: outputs.update({name: output[0].permute(1, 2, 0).numpy().copy()})
 
     hooks = [network.get_submodule(name).register_forward_hook(keep(name)) for name in layers]
     with torch.no_grad():
@@ -127,4 +127,4 @@ def _forward(
         network(scheduler.add_noise(*images, torch.tensor([t])), t)
     for hook in hooks:
         hook.remove()
-    return taken
+    return outputs

@@ -1,4 +1,4 @@
-"""What writing adds to an extraction's wall time, with a network for small images of published size."""
+"""Measure what writing adds to the wall time of an extraction, with the published network for 32-px images."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ if TYPE_CHECKING:
     from hsifeat.scenes import Scene
 
 _TIMESTEPS = (0, 50, 100, 200, 400)
-# Tile and halo in pixels: what `extract` does by default, and the most bytes a second that the network can give,
-# where the features of every forward are kept.
+# Tile and halo in pixels: the default, and the tiling with the most bytes per second, where all features are kept.
 _DEFAULT, _HARDEST = (64, 16), (32, 0)
 
 
 def measure(bench: Bench) -> dict[str, Any]:
-    """Extract the same in pairs, with writing and with `Store.write` taken out; the order turns round each time."""
+    """Extract in pairs, with writing and with `Store.write` replaced by nothing, in an order that reverses each time."""
     from hsifeat.backbones.open_backbone import open_backbone
 
     folder = bench.folder / "cifar"
@@ -47,8 +46,8 @@ def _pairs(
     raw = 0
     for turn in range(repetitions):
         for writing in (True, False) if turn % 2 == 0 else (False, True):
-            taken, raw = _run(scene, backbone, timesteps, out, tiling, writing=writing)
-            seconds[writing].append(taken)
+            duration, raw = _run(scene, backbone, timesteps, out, tiling, writing=writing)
+            seconds[writing].append(duration)
     ratios = [a / b for a, b in zip(seconds[True], seconds[False], strict=True)]
     return {
         "tile_px": tiling[0],
@@ -73,7 +72,7 @@ def _run(
     *,
     writing: bool,
 ) -> tuple[float, int]:
-    """Extract into a new store; return the seconds, and the bytes of values that planes took."""
+    """Extract into a new store; return the seconds and the uncompressed bytes of the planes."""
     from contextlib import nullcontext
 
     from hsifeat.extraction.extract import run

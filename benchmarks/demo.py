@@ -1,7 +1,7 @@
-"""The demo, measured: `make demo` twice from nothing, its wall times and its table of accuracies, as one JSON.
+"""Measure the demo: run `make demo` twice and record its wall times and accuracies.
 
-Run it with ``.venv/bin/python benchmarks/demo.py``; it writes ``benchmarks/results/demo.json``. Seconds are of this machine
-and only their ratio means something elsewhere; accuracies are mean and standard deviation over the five seeds.
+Run it with ``.venv/bin/python benchmarks/demo.py``; it writes ``benchmarks/results/demo.json``, from which the
+README quotes. Seconds belong to this machine; accuracies are mean and standard deviation over five seeds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RESULT = ROOT / "benchmarks" / "results" / "demo.json"
 
 
 def main() -> None:
-    """Remove the demo's folder, run it twice, keep what it found."""
+    """Delete the folder of the demo, run it twice, and write the result."""
     shutil.rmtree(ROOT / "demo", ignore_errors=True)
     seconds = []
     for _ in range(2):
@@ -65,13 +65,13 @@ def main() -> None:
 
 
 def margins(summary: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Return how many points of OA trained planes stand above spectra with the same head, under each split."""
+    """Return the OA of trained planes minus that of spectra, in points, for each split and head."""
     oa = {(row["split"], row["head"], row["features"], row["store"]): row["oa"][0] for row in summary}
     return {
         split: {
             head: round(100 * (value - oa[split, head, "spectra", ""]), 2)
-            for (of, head, features, store), value in oa.items()
-            if (of, features, store) == (split, "planes", "trained") and (split, head, "spectra", "") in oa
+            for (own, head, features, store), value in oa.items()
+            if (own, features, store) == (split, "planes", "trained") and (split, head, "spectra", "") in oa
         }
         for split in dict.fromkeys(row["split"] for row in summary)
     }

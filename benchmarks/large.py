@@ -1,9 +1,9 @@
-"""A bench of a very large scene from end to end: seconds, memory and disk of `extract` and `bench` at 10,000 x 10,000 pixels.
+"""Measure a very large scene from end to end: time, memory and disk of `extract` and `bench` at 10,000 x 10,000 pixels.
 
 Run it with ``.venv/bin/python benchmarks/large.py``; it writes ``benchmarks/results/large.json`` in about half an hour. A GeoTIFF
-of 8 bands (1.6 GB) with 400 labelled fields of 6 classes is made in a temporary folder, which ``--folder`` names; about 12 GB are
-needed there. The network is small and has random weights: what is measured is everything around it. Memory is the largest sum of
-anonymous memory (RssAnon in /proc/PID/status) of a command and its workers, read every 0.2 s. ``--side 1000`` gives a quick look.
+of 8 bands (1.6 GB) with 400 labelled fields of 6 classes is written to a temporary folder below ``--folder``, which needs about
+12 GB. The network is small and has random weights, since everything around it is measured. Memory is the maximum of the summed
+anonymous memory (RssAnon in /proc/PID/status) of a command and its workers, read every 0.2 s. ``--side 1000`` is a quick run.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ POLL_S = 0.2
 
 
 def main() -> None:
-    """Make the scene, extract it, compare heads on it, and look at what was written."""
+    """Write the scene, extract it, compare heads on it, and check the files of the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="where everything lies meanwhile; by default a temporary one")
+    parser.add_argument("--folder", type=Path, help="parent of the temporary folder")
     parser.add_argument("--side", type=int, default=SIDE_PX, help="side of the scene in pixels")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hsifeat-large-", dir=options.folder) as name:
         folder = Path(name)
         make_backbone(folder / "backbone")
         make_scene(folder, options.side)
-        extract = watched(
+        extract = run_measured(
             folder, "extract", "scene.tif", "--labels", "labels.tif", "--backbone", "backbone", "--projection", "bands:5,3,1",
             "--timesteps", "100", "--layers", "mid_block,up_blocks.2", "--tile", "272", "--halo", "8", "--out", "s.zarr",
         )  # fmt: skip
@@ -57,10 +57,10 @@ def main() -> None:
             "splits": SPLITS,
             "seeds": SEEDS,
             "extract": extract,
-            "bench": watched(folder, *bench),
-            "bench_again": watched(folder, *bench),
+            "bench": run_measured(folder, *bench),
+            "bench_again": run_measured(folder, *bench),
             "store_gb": round(gigabytes(folder / "s.zarr"), 3),
-            "report": look_at(folder / "report", options.side),
+            "report": check_report(folder / "report", options.side),
         }
     if options.side == SIDE_PX:
         (RESULTS / "large.json").write_text(json.dumps(content, indent=1) + "\n")
@@ -68,19 +68,17 @@ def main() -> None:
 
 
 def make_scene(folder: Path, side: int) -> None:
-    """Write ``scene.tif`` and ``labels.tif``, a strip of rows at a time: fields that stand out from a noisy ground."""
+    """Write ``scene.tif`` and ``labels.tif``, a strip of rows at a time: labelled fields on noisy ground."""
     random = np.random.default_rng(0)
     spectra = random.uniform(500, 6000, (CLASSES + 1, BANDS)).astype(np.float32)
     classes = np.zeros((side, side), np.uint8)
     for number, (top, left) in enumerate(random.integers(0, side - FIELD_PX, (FIELDS, 2))):
         classes[top : top + FIELD_PX, left : left + FIELD_PX] = 1 + number % CLASSES
-    where = {"crs": "EPSG:32616", "transform": from_origin(500_000, 4_500_000, 10, 10), "width": side, "height": side}
+    grid = {"crs": "EPSG:32616", "transform": from_origin(500_000, 4_500_000, 10, 10), "width": side, "height": side}
     tiles = {"driver": "GTiff", "tiled": True, "blockxsize": 256, "blockysize": 256, "BIGTIFF": "YES"}
-    with rasterio.open(
-        folder / "labels.tif", "w", count=1, dtype="uint8", compress="deflate", **where, **tiles
-    ) as file:
+    with rasterio.open(folder / "labels.tif", "w", count=1, dtype="uint8", compress="deflate", **grid, **tiles) as file:
         file.write(classes, 1)
-    with rasterio.open(folder / "scene.tif", "w", count=BANDS, dtype="uint16", **where, **tiles) as file:
+    with rasterio.open(folder / "scene.tif", "w", count=BANDS, dtype="uint16", **grid, **tiles) as file:
         for top in range(0, side, STRIP_PX):
             part = classes[top : top + STRIP_PX]
             values = spectra[part] + random.normal(0, 900, (*part.shape, BANDS)).astype(np.float32)
@@ -88,7 +86,7 @@ def make_scene(folder: Path, side: int) -> None:
             file.write(np.clip(values, 0, None).astype(np.uint16).transpose(2, 0, 1), window=window)
 
 
-def watched(folder: Path, *arguments: str) -> dict[str, float]:
+def run_measured(folder: Path, *arguments: str) -> dict[str, float]:
     """Run a command of hsifeat in a folder; return its seconds and the most memory that it and its workers took."""
     print("hsifeat", *arguments, file=sys.stderr, flush=True)
     start, peak = time.perf_counter(), 0.0
@@ -100,13 +98,13 @@ def watched(folder: Path, *arguments: str) -> dict[str, float]:
         time.sleep(POLL_S)
     if process.returncode:
         sys.exit(process.returncode)
-    found = {"seconds": round(time.perf_counter() - start, 1), "peak_gib": round(peak, 2)}
-    print(found, file=sys.stderr, flush=True)
-    return found
+    usage = {"seconds": round(time.perf_counter() - start, 1), "peak_gib": round(peak, 2)}
+    print(usage, file=sys.stderr, flush=True)
+    return usage
 
 
 def family(pid: int) -> list[int]:
-    """List a process and all that descend from it."""
+    """Return the ids of a process and of all its descendants."""
     try:
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
         children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
@@ -116,7 +114,7 @@ def family(pid: int) -> list[int]:
 
 
 def anonymous_gib(pid: int) -> float:
-    """Read a process's anonymous memory; 0 where it is gone."""
+    """Return the anonymous memory of a process; 0 if it has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -125,17 +123,17 @@ def anonymous_gib(pid: int) -> float:
 
 
 def gigabytes(folder: Path) -> float:
-    """Sum the sizes of the files in a folder."""
+    """Return the total size of the files in a folder."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e9
 
 
-def look_at(report: Path, side: int) -> dict[str, Any]:
-    """Check that maps are whole in the GeoTIFF and small on the page; return the sizes of both."""
+def check_report(report: Path, side: int) -> dict[str, Any]:
+    """Check that GeoTIFF maps have full size and pictures are small; return the sizes of both."""
     geotiffs = sorted(report.rglob("*.tif"))
     for file in geotiffs:
-        with rasterio.open(file) as found:
-            if (found.height, found.width) != (side, side) or found.crs != "EPSG:32616" or found.transform.a != 10:
-                sys.exit(f"{file} is {found.height} x {found.width}, {found.crs}, {found.transform}")
+        with rasterio.open(file) as raster:
+            if (raster.height, raster.width) != (side, side) or raster.crs != "EPSG:32616" or raster.transform.a != 10:
+                sys.exit(f"{file} is {raster.height} x {raster.width}, {raster.crs}, {raster.transform}")
     pictures = [Image.open(file).size for file in report.rglob("*.png")]
     return {
         "geotiffs": len(geotiffs),

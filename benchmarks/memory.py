@@ -1,9 +1,9 @@
-"""Peak memory of `extract`, `predict` and `sample` on a small and on a large scene, as one JSON.
+"""Measure the peak memory of `extract`, `predict` and `sample` on a small and on a large scene.
 
 Run it with ``.venv/bin/python benchmarks/memory.py``; it writes ``benchmarks/results/memory.json`` in about ten minutes. Two
-ENVI files of 100 bands, 512 x 512 and 4096 x 4096 (3.4 GB), are made in a temporary folder, which ``--folder`` names. Each verb
-runs in a process of its own, whose anonymous memory (RssAnon in /proc/self/status) a thread reads every 10 ms: what is mapped
-from files counts as the system's cache, not as the process's need. ``--large 1024`` gives a quick look.
+ENVI files of 100 bands, 512 x 512 and 4096 x 4096 (3.4 GB), are written to a temporary folder below ``--folder``. Each verb
+runs in its own process, whose anonymous memory (RssAnon in /proc/self/status) a thread reads every 10 ms: memory-mapped files
+are cache of the system and do not count. ``--large 1024`` is a quick run.
 """
 
 from __future__ import annotations
@@ -29,23 +29,21 @@ SMALL_PX, LARGE_PX, BANDS, CLASSES = 512, 4096, 100, 4
 TIMESTEP, LAYER, TILE_PX, HALO_PX = 100, "up_blocks.2", 80, 8
 SAMPLED_PIXELS = 10_000
 VERBS = ("extract", "fit", "predict", "sample")
-JUDGED = ("extract", "predict", "sample")
+LIMITED = ("extract", "predict", "sample")
 ALLOWED_RATIO = 1.2
 POLL_S = 0.01
 ENVIRONMENT = {"OMP_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "2"}
 
 
 def main() -> None:
-    """Make the scenes and the network, run each verb on each, write what they needed."""
+    """Write the scenes and the network, run each verb on each scene, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--folder", type=Path, help="where the scenes and stores lie meanwhile; by default a temporary one"
-    )
+    parser.add_argument("--folder", type=Path, help="parent of the temporary folder")
     parser.add_argument("--large", type=int, default=LARGE_PX, help="side of the large scene in pixels")
     parser.add_argument("--verb", choices=VERBS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.verb:
-        print(json.dumps(measured(options.verb, options.folder)))
+        print(json.dumps(measure(options.verb, options.folder)))
         return
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="hsifeat-memory-", dir=options.folder) as name:
@@ -64,20 +62,20 @@ def main() -> None:
         "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
         "versions": {name: version(name) for name in ("numpy", "torch", "zarr", "spectral", "diffusers", "pillow")},
         "method": (
-            "one process a verb and size; a thread reads RssAnon from /proc/self/status every 10 ms from the start of Python; "
+            "one process per verb and size; a thread reads RssAnon from /proc/self/status every 10 ms from the start of Python; "
             "peak_mib is the largest value, imports_mib the value once numpy alone is imported"
         ),
         "environment": ENVIRONMENT,
         "scene": {"bands": BANDS, "dtype": "uint16", "interleave": "bil", "sides_px": [SMALL_PX, options.large]},
         "backbone_parameters": parameters,
         "plane": {"t": TIMESTEP, "layer": LAYER, "tile_px": TILE_PX, "halo_px": HALO_PX},
-        "head": "mlp on the plane, a few hundred labelled pixels; fit is measured beside the others, not judged",
+        "head": "mlp on the plane, a few hundred labelled pixels; fit is measured too, but not limited",
         "sampled_pixels": SAMPLED_PIXELS,
         "seconds": round(time.perf_counter() - start),
         "runs": {f"{side} x {side}": verbs for side, verbs in runs.items()},
         "large_over_small": ratios,
         "allowed": ALLOWED_RATIO,
-        "within": all(ratios[verb] <= ALLOWED_RATIO for verb in JUDGED),
+        "within": all(ratios[verb] <= ALLOWED_RATIO for verb in LIMITED),
     }
     if options.large == LARGE_PX:
         RESULT.parent.mkdir(exist_ok=True)
@@ -87,16 +85,16 @@ def main() -> None:
 
 
 def check_disk(folder: Path, side: int) -> None:
-    """Stop where the disk can't hold the large scene, its copy in the store and the planes."""
+    """Exit if the disk can't hold the large scene, its copy in the store and the planes."""
     need, free = round(2.3 * side**2 * BANDS * 2), shutil.disk_usage(folder).free
     if free < need:
         sys.exit(
-            f"the benchmark writes up to {need / 1e9:.1f} GB to {folder}, where {free / 1e9:.1f} GB are free: --folder"
+            f"the benchmark needs {need / 1e9:.1f} GB in {folder}; {free / 1e9:.1f} GB are free: choose another --folder"
         )
 
 
 def make_backbone(folder: Path) -> int:
-    """Write a U-Net with random weights as diffusers does; return how many it has."""
+    """Write a U-Net with random weights in the layout of diffusers; return its number of parameters."""
     import torch
     from diffusers import DDPMScheduler, UNet2DModel
 
@@ -137,18 +135,18 @@ def make_scene(folder: Path, side: int) -> None:
     for top, left in rng.integers(0, side - 7, (10, 2)):
         square = slice(top, top + 7), slice(left, left + 7)
         labels[square] = 1 + mixture(np.arange(top, top + 7), np.arange(left, left + 7)).argmax(axis=0)
-    labels[8 : 8 + CLASSES, 8] = 1 + np.arange(CLASSES)  # every class occurs, wherever the squares fell
+    labels[8 : 8 + CLASSES, 8] = 1 + np.arange(CLASSES)  # every class occurs, wherever the squares are
     np.save(folder / "labels.npy", labels)
 
 
 def mixture(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-    """Return how much of each class lies at each pixel: (classes, rows, cols) float32, waves that sum to one."""
+    """Return the share of each class at each pixel: (classes, rows, cols) float32, waves that sum to 1."""
     waves = [1.05 + np.sin(rows[:, None] / (9 + 4 * c) + c) * np.cos(cols / (13 + 3 * c)) for c in range(CLASSES)]
     return (np.stack(waves) / np.sum(waves, axis=0)).astype(np.float32)
 
 
 def run(verb: str, folder: Path) -> dict[str, float]:
-    """Run one verb on one scene in a process of its own."""
+    """Run one verb on one scene in its own process; return its peak memory and time."""
     print(f"{verb} {folder.name} …", file=sys.stderr, flush=True)
     output = subprocess.run(
         [sys.executable, __file__, "--verb", verb, "--folder", str(folder)],
@@ -157,18 +155,18 @@ def run(verb: str, folder: Path) -> dict[str, float]:
         stdout=subprocess.PIPE,
         text=True,
     ).stdout
-    found: dict[str, float] = json.loads(output.splitlines()[-1])
-    print(found, file=sys.stderr, flush=True)
-    return found
+    usage: dict[str, float] = json.loads(output.splitlines()[-1])
+    print(usage, file=sys.stderr, flush=True)
+    return usage
 
 
-def measured(verb: str, folder: Path) -> dict[str, float]:
-    """Do a verb while a thread watches this process's anonymous memory."""
-    done, seen = threading.Event(), [anonymous_mib()]
+def measure(verb: str, folder: Path) -> dict[str, float]:
+    """Run a verb while a thread records the anonymous memory of this process."""
+    done, readings = threading.Event(), [anonymous_mib()]
 
     def watch() -> None:
         while not done.wait(POLL_S):
-            seen.append(max(seen[-1], anonymous_mib()))
+            readings.append(max(readings[-1], anonymous_mib()))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -178,24 +176,24 @@ def measured(verb: str, folder: Path) -> dict[str, float]:
     finally:
         done.set()
         watcher.join()
-    peak = max(seen[-1], anonymous_mib())
+    peak = max(readings[-1], anonymous_mib())
     return {
         "peak_mib": round(peak, 1),
-        "imports_mib": round(seen[0], 1),
+        "imports_mib": round(readings[0], 1),
         "seconds": round(time.perf_counter() - start, 1),
     }
 
 
 def anonymous_mib() -> float:
-    """Read this process's anonymous memory now."""
+    """Return the anonymous memory of this process."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) / 1024
-    sys.exit("the kernel does not tell RssAnon in /proc/self/status: run the benchmark on Linux 4.5 or later")
+    sys.exit("/proc/self/status has no RssAnon: run the benchmark on Linux 4.5 or later")
 
 
 def extract(folder: Path) -> None:
-    """Do what `hsifeat extract` does."""
+    """Extract as `hsifeat extract` does."""
     from hsifeat.extraction.extract import run
     from hsifeat.extraction.prepare import prepare
     from hsifeat.scenes import open_scene
@@ -215,7 +213,7 @@ def extract(folder: Path) -> None:
 
 
 def fit(folder: Path) -> None:
-    """Do what `hsifeat fit` does."""
+    """Fit as `hsifeat fit` does."""
     from classifiers.fit import fit_model
     from hsifeat.features.features import open_features
 
@@ -224,7 +222,7 @@ def fit(folder: Path) -> None:
 
 
 def predict(folder: Path) -> None:
-    """Do what `hsifeat predict` does."""
+    """Predict as `hsifeat predict` does."""
     from classifiers.model import load_model
     from classifiers.predict import predict_map
     from hsifeat.features.features import open_features
@@ -243,7 +241,7 @@ def sample(folder: Path) -> None:
     rows, cols = np.random.default_rng(1).integers(0, features.shape[:2], (SAMPLED_PIXELS, 2)).T
     values = features.sample(rows, cols)
     if values.shape[0] != SAMPLED_PIXELS or not np.isfinite(values).all():
-        sys.exit(f"sample gave {values.shape} with values that are not finite")
+        sys.exit(f"sample returned an array of shape {values.shape} that is short or not finite")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What tile, halo and stitching cost and give, with the demo's trained network on Indian Pines, as one JSON.
+"""Measure the cost and the effect of tile, halo and stitching, with the trained network of the demo on Indian Pines.
 
-Run ``make demo`` first, then ``.venv/bin/python benchmarks/tiles.py``; it writes ``benchmarks/results/tiles.json``. Each way is
-compared with one pass over the whole scene, which has no seams: the relative difference of its planes, the forwards' pixels
-beside the scene's, and what a head makes of them under a random and a disjoint split.
+Run ``make demo`` first, then ``.venv/bin/python benchmarks/tiles.py``; it writes ``benchmarks/results/tiles.json``. Each
+tiling is compared with one pass over the whole scene, which has no seams: relative difference of planes, pixels computed per
+scene pixel, and accuracy of a head under a random and a disjoint split.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "tiles.json"
 LAYERS, T, SEEDS = ("mid_block", "up_blocks.0", "up_blocks.1"), 50, 5
 SPLITS = ("random:0.1", "blocks:12+4:0.1")
-WAYS: dict[str, dict[str, Any]] = {
+TILINGS: dict[str, dict[str, Any]] = {
     "whole": {"stitch": "whole"},
     **{
         f"{stitch} {tile}+{halo}": {"stitch": stitch, "tile": tile, "halo": halo}
@@ -32,7 +32,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Extract in every way, compare, and keep what was found."""
+    """Extract with every tiling, compare, and write the result."""
     import hsifeat
     from classifiers import compare
     from hsifeat.extraction.extract import run
@@ -40,21 +40,21 @@ def main() -> None:
 
     backbone = ROOT / "demo" / "backbone"
     if not backbone.is_dir():
-        raise SystemExit("no demo/backbone: make demo first")
+        raise SystemExit("no demo/backbone: run make demo first")
     scene = hsifeat.open_scene("indian-pines")
     rows = []
     with tempfile.TemporaryDirectory(prefix="hsifeat-tiles-") as folder:
         reference: dict[str, Any] = {}
-        for name, options in WAYS.items():
+        for name, options in TILINGS.items():
             location = Path(folder) / "store.zarr"
             shutil.rmtree(location, ignore_errors=True)
             job = prepare(scene, backbone=backbone, timesteps=[T], layers=LAYERS, out=location, **options)
             side = job.extractor.tiling.tile
-            seen = job.plan.total_passes * side[0] * side[1] / (scene.rows * scene.cols)
+            computed = job.plan.total_passes * side[0] * side[1] / (scene.rows * scene.cols)
             store = run(job)
             planes = {p.id.layer: np.asarray(store.plane(p.id)[:], np.float32) for p in store.planes}
             reference = reference or planes
-            found = compare(
+            comparison = compare(
                 location,
                 heads=["svm"],
                 inputs=["planes"],
@@ -65,12 +65,12 @@ def main() -> None:
             rows.append(
                 {
                     "way": name,
-                    "pixels_run_per_pixel": round(seen, 2),
+                    "pixels_run_per_pixel": round(computed, 2),
                     "relative_difference": {
                         layer: round(float(np.linalg.norm(v - reference[layer]) / np.linalg.norm(reference[layer])), 4)
                         for layer, v in planes.items()
                     },
-                    "oa": {row.split: [round(float(v), 4) for v in row.oa] for row in found.summary},
+                    "oa": {row.split: [round(float(v), 4) for v in row.oa] for row in comparison.summary},
                 }
             )
             print(rows[-1], flush=True)
