@@ -8,7 +8,6 @@ from hsifeat.extraction.config import Pattern
 from hsifeat.extraction.model_input import ModelInput
 from hsifeat.extraction.noise.policy import parse_noise
 from hsifeat.runtime.events import Listener, Note
-from hsifeat.scenes import Scene
 from hsifeat.timesteps.rank import rank_timesteps
 
 
@@ -43,7 +42,7 @@ def choose_timesteps(
             f"auto:{budget} compares noised images, but with the noise {noise.spec} there are no such images: name the timesteps"
         )
     found = rank_timesteps(
-        Scene("what the backbone is shown", sight.cube, mask=sight.valid),
+        sight.image(),
         backbone=backbone,
         projection=sight.projection,
         budget=budget,

@@ -1,19 +1,22 @@
-"""Sight: the image that the backbone is shown of a scene, its projected bands or its companion, tile by tile."""
+"""The image that the model sees of a scene, its projected bands or its projected companion image, read tile by tile."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.errors import HsifeatError
-from hsifeat.projection import Projection, fit_projection
-from hsifeat.projection.default import usual_projection
+from hsifeat.projection import ProjectedScene, Projection, fit_projection
+from hsifeat.projection.default import default_projection
+from hsifeat.projection.image import ArrayImage, SpectralImage
 from hsifeat.scenes.blocks import blocks
 from hsifeat.scenes.scene import Scene
+from hsifeat.scenes.valid_pixels import valid_pixels
 from hsifeat.store.recipe import CompanionPart
 from hsifeat.types import Cube, Window
 
@@ -22,19 +25,19 @@ PADDINGS = ("reflect", "zero")
 
 @dataclass(frozen=True)
 class ModelInput:
-    """An image that lies over a scene, with `factor` x `factor` pixels for each of the scene's.
+    """An image on the grid of a scene, with `factor` x `factor` pixels per scene pixel, behind a projection.
 
     Attributes
     ----------
-    cube : array-like of shape (factor rows, factor cols, bands)
-        Sliced only where a tile lies.
+    cube : array-like of shape (factor * rows, factor * cols, bands)
+        Values; only tiles are read.
     projection : Projection
-        From its bands to the backbone's channels.
+        From its bands to the channels of the backbone.
     valid : (rows, cols) bool array or None
-        Pixels that are shown, the others are 0; None: all that are finite.
-    padding : str
-        What lies beyond the edge: ``reflect`` mirrors the image, ``zero`` is black: -1 where the projection clips to
-        [-1, 1], which is an 8-bit image's 0, and else 0.
+        Pixels that keep their channels, all others are 0. None keeps those that are finite.
+    padding : {"reflect", "zero"}
+        How the image continues beyond its edge: mirrored, or black. Black is -1 if the projection clips to [-1, 1], where
+        it is the 0 of an 8-bit image, else 0.
     factor : int
         1 for the scene's own bands.
     """
@@ -45,45 +48,75 @@ class ModelInput:
     padding: str = "reflect"
     factor: int = 1
 
+    @cached_property
+    def _channels(self) -> ProjectedScene:
+        return ProjectedScene(self.cube, self.projection, self.valid)
+
     def read(self, tile: Window) -> NDArray[np.float32]:
-        """Read what the model is shown of a tile.
+        """Read the model's input for a tile.
 
         Parameters
         ----------
         tile : Window
-            In pixels of the scene; may reach beyond it by any length.
+            In scene pixels; it may reach beyond the scene by any length.
 
         Returns
         -------
-        (channels, factor tile rows, factor tile cols) float32 array
+        (channels, factor * tile rows, factor * tile cols) float32 array
         """
         tile = Window(*(self.factor * n for n in (tile.row, tile.col, tile.rows, tile.cols)))
         rows, cols = int(self.cube.shape[0]), int(self.cube.shape[1])
         if self.padding == "zero":
             inside = tile.clip(rows, cols)
             black = -1 if self.projection.clip else 0
-            shown = np.full((tile.rows, tile.cols, self.projection.channels), black, np.float32)
+            channels = np.full((tile.rows, tile.cols, self.projection.channels), black, np.float32)
             part = Window(inside.row - tile.row, inside.col - tile.col, inside.rows, inside.cols)
-            shown[part.slices] = self._project(inside)
+            channels[part.slices] = self._channels[inside.slices]
         else:
-            down, across = reflect(tile.row, tile.rows, rows), reflect(tile.col, tile.cols, cols)
-            top, left = int(down.min()), int(across.min())
-            inside = Window(top, left, int(down.max()) + 1 - top, int(across.max()) + 1 - left)
-            shown = self._project(inside)[np.ix_(down - top, across - left)]
-        return np.ascontiguousarray(shown.transpose(2, 0, 1))
+            row_indices, col_indices = (
+                mirror_indices(tile.row, tile.rows, rows),
+                mirror_indices(tile.col, tile.cols, cols),
+            )
+            top, left = int(row_indices.min()), int(col_indices.min())
+            inside = Window(top, left, int(row_indices.max()) + 1 - top, int(col_indices.max()) + 1 - left)
+            channels = self._channels[inside.slices][np.ix_(row_indices - top, col_indices - left)]
+        return np.ascontiguousarray(channels.transpose(2, 0, 1))
 
-    def _project(self, inside: Window) -> NDArray[np.float32]:
-        block = np.asarray(self.cube[inside.slices])
-        channels = self.projection.apply(block)
-        shown = np.isfinite(block).all(axis=2) if self.valid is None else self.valid[inside.slices]
-        channels[~shown] = 0
-        return channels
+    def image(self) -> SpectralImage:
+        """Return the image before the projection, with its valid pixels."""
+        valid = valid_pixels(self.cube) if self.valid is None else self.valid
+        return ArrayImage("the model's input", self.cube, valid)
+
+    def companion_part(self) -> CompanionPart:
+        """Return what a recipe records of a companion image: a digest of its values, and its resolution."""
+        dtype = np.dtype(self.cube.dtype).newbyteorder("<")
+        rows, cols, bands = map(int, self.cube.shape)
+        digest = hashlib.sha256(f"{rows},{cols},{bands},{dtype.str};".encode())
+        for block in blocks(rows, cols, bands):
+            digest.update(np.ascontiguousarray(self.cube[block.slices], dtype=dtype).data)
+        return CompanionPart(digest=digest.hexdigest(), factor=self.factor, finer="mean")
 
 
-def reflect(start: int, count: int, length: int) -> NDArray[np.intp]:
-    """Return the indices within [0, length) that mirror padding gives from `start` on; the edge is not repeated.
+def mirror_indices(start: int, count: int, length: int) -> NDArray[np.intp]:
+    """Return indices of reflection padding that does not repeat the edge, as ``np.pad`` with ``mode="reflect"``.
 
-    >>> reflect(-2, 8, 4).tolist()
+    Parameters
+    ----------
+    start : int
+        First position, possibly negative.
+    count : int
+        Number of positions.
+    length : int
+        Length of the axis.
+
+    Returns
+    -------
+    (count,) intp array
+        Indices in [0, length).
+
+    Examples
+    --------
+    >>> mirror_indices(-2, 8, 4).tolist()
     [2, 1, 0, 1, 2, 3, 2, 1]
     """
     if length == 1:
@@ -93,22 +126,23 @@ def reflect(start: int, count: int, length: int) -> NDArray[np.intp]:
     return np.minimum(offset, period - offset)
 
 
-def look(
-    scene: Scene, backbone: Backbone, spec: str | Projection | None, *, companion: bool, padding: str
+def make_model_input(
+    scene: Scene, backbone: Backbone, projection: str | Projection | None, *, companion: bool, padding: str
 ) -> ModelInput:
-    """Settle what a backbone is shown.
+    """Make the input of a backbone from a scene, and fit its projection.
 
     Parameters
     ----------
     scene : Scene
-        Its bands are shown, or its companion image.
+        The scene.
     backbone : Backbone
-        Whose channels are wanted.
-    spec : str, Projection or None
-        As `prepare` takes it; fitted on what is shown.
+        The backbone, whose channels the projection must give.
+    projection : str, Projection or None
+        As `fit_projection` takes it, or a fitted projection. [default: see `default_projection`; the first bands of a
+        companion image]
     companion : bool
-        Show the companion image.
-    padding : str
+        Use the scene's companion image instead of its bands.
+    padding : {"reflect", "zero"}
         See `ModelInput`.
 
     Raises
@@ -118,39 +152,33 @@ def look(
     """
     if padding not in PADDINGS:
         raise HsifeatError(f"unknown padding {padding!r}; allowed: {', '.join(PADDINGS)}")
-    shown = _companion(scene) if companion else scene
-    if companion and spec in {None, "rgb"}:
-        spec = _whole_range(shown, backbone)
-    fitted = usual_projection(
-        shown, spec, name=backbone.name, channels=backbone.channels, brought=backbone.projection_file
+    image = _companion_image(scene) if companion else scene
+    if companion and projection in {None, "rgb"}:
+        projection = _first_bands(image, backbone)
+    fitted = default_projection(
+        image,
+        projection,
+        backbone=backbone.name,
+        channels=backbone.channels,
+        projection_file=backbone.projection_file,
     )
     factor = scene.companion_factor if companion else 1
-    return ModelInput(shown.cube, fitted, None if companion else scene.valid, padding, factor)
+    return ModelInput(image.cube, fitted, None if companion else scene.valid, padding, factor)
 
 
-def _companion(scene: Scene) -> Scene:
+def _companion_image(scene: Scene) -> SpectralImage:
     if scene.companion is None:
         raise HsifeatError(f"{scene.name} has no companion image: name one with --companion FILE")
-    return Scene(f"the companion image of {scene.name}", scene.companion)
+    return ArrayImage(f"the companion image of {scene.name}", scene.companion, valid_pixels(scene.companion))
 
 
-def _whole_range(image: Scene, backbone: Backbone) -> Projection:
-    """Take an image's first bands: of 8 bits from 0 to 255, of others stretched from the 2nd to the 98th percentile."""
+def _first_bands(image: SpectralImage, backbone: Backbone) -> Projection:
+    """Project an image's first bands: 8-bit values from 0-255 to [-1, 1], others by their 2nd and 98th percentiles."""
     count = backbone.channels
     if image.bands < count:
         raise HsifeatError(f"{image.name} has {image.bands} bands, but {backbone.name} takes {count} channels")
-    chosen = ",".join(map(str, range(count)))
+    bands = ",".join(map(str, range(count)))
     if np.dtype(image.cube.dtype) != np.uint8:
-        return fit_projection(f"bands:{chosen}", image)
+        return fit_projection(f"bands:{bands}", image)
     weights = np.eye(image.bands, count, dtype=np.float32) * np.float32(2 / 255)
-    return Projection(f"companion:{chosen}", weights, np.full(count, -1, np.float32), clip=True)
-
-
-def companion_part(sight: ModelInput) -> CompanionPart:
-    """Return what a recipe says of a companion image: its content, whatever file it lies in, and its resolution."""
-    dtype = np.dtype(sight.cube.dtype).newbyteorder("<")
-    rows, cols, bands = map(int, sight.cube.shape)
-    digest = hashlib.sha256(f"{rows},{cols},{bands},{dtype.str};".encode())
-    for block in blocks(rows, cols, bands):
-        digest.update(np.ascontiguousarray(sight.cube[block.slices], dtype=dtype).data)
-    return CompanionPart(digest=digest.hexdigest(), factor=sight.factor, finer="mean")
+    return Projection(f"companion:{bands}", weights, np.full(count, -1, np.float32), clip=True)

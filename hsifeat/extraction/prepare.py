@@ -19,7 +19,7 @@ from hsifeat.extraction.config import Pattern
 from hsifeat.extraction.given import check_types
 from hsifeat.extraction.job import Job, settle_on
 from hsifeat.extraction.layers import strides_of
-from hsifeat.extraction.model_input import companion_part, look
+from hsifeat.extraction.model_input import make_model_input
 from hsifeat.extraction.noise.policy import parse_noise
 from hsifeat.extraction.runner import Extractor
 from hsifeat.extraction.tiling.pixel_list import PixelsLike
@@ -154,7 +154,7 @@ def prepare(
     if isinstance(backbone, str | Path):
         backbone = open_chosen(backbone, chosen, preset, like)
     check_backbone(backbone, "the backbone")
-    sight = look(scene, backbone, chosen.projection, companion=chosen.companion, padding=chosen.padding)
+    sight = make_model_input(scene, backbone, chosen.projection, companion=chosen.companion, padding=chosen.padding)
     if budget is not None:
         automatic = choose_timesteps(budget, sight, backbone, chosen, device=device, listen=listen)
         chosen = replace(chosen, timesteps=automatic)
@@ -211,7 +211,7 @@ def _recipe(extractor: Extractor, chosen: Pattern) -> Recipe:
         tiling=tiling.part(chosen.padding, scene.valid),
         noise=extractor.noise.part(),
         precision=PrecisionPart(compute="float32", stored=chosen.dtype),  # type: ignore[arg-type]
-        companion=companion_part(sight) if chosen.companion else None,
+        companion=sight.companion_part() if chosen.companion else None,
         pixels=None if tiling.pixels is None else tiling.pixels.part(),
     )
 

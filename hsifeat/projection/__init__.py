@@ -1,4 +1,4 @@
-"""From bands to the channels that a backbone takes: pseudo-RGB, principal components, chosen bands or all of them."""
+"""Projections from the bands of a scene to the channels of a backbone: pseudo-RGB, PCA, selected bands or all bands."""
 
 from hsifeat.projection.fit import fit_projection
 from hsifeat.projection.projected_scene import ProjectedScene

@@ -1,4 +1,4 @@
-"""Which projection a backbone gets where none is asked for."""
+"""The projection that a backbone gets by default, and the check that a projection fits image and backbone."""
 
 from __future__ import annotations
 
@@ -6,43 +6,53 @@ from pathlib import Path
 
 from hsifeat.errors import ProjectionError
 from hsifeat.projection.fit import fit_projection
+from hsifeat.projection.image import SpectralImage
 from hsifeat.projection.projection import Projection
-from hsifeat.scenes.scene import Scene
 
 
-def usual_projection(
-    scene: Scene, asked: str | Projection | None, *, name: str, channels: int, brought: Path | None
+def default_projection(
+    image: SpectralImage,
+    projection: str | Projection | None,
+    *,
+    backbone: str,
+    channels: int,
+    projection_file: Path | None,
 ) -> Projection:
-    """Settle the projection from a scene's bands to a backbone's channels.
+    """Fit the requested projection, or the default one, to an image and a backbone.
 
     Parameters
     ----------
-    scene : Scene
-        What is projected; fitted on, unless a fitted projection is at hand.
-    asked : str, Projection or None
-        As `fit_projection` takes it, or a fitted one. None: the one that the backbone was trained behind, else ``rgb`` for
-        three channels and ``pca:N`` for others.
-    name : str
-        The backbone's, for messages.
+    image : SpectralImage
+        The image to project; the projection is fitted on it unless it is fitted already.
+    projection : str, Projection or None
+        As `fit_projection` takes it, or a fitted projection. [default: the one that the backbone was trained with, else
+        ``rgb`` for three channels and ``pca:N`` for N]
+    backbone : str
+        Name of the backbone in messages.
     channels : int
-        Channels that the backbone takes.
-    brought : Path or None
-        File of the projection that the backbone was trained behind.
+        Number of channels that the backbone takes.
+    projection_file : Path or None
+        File of the projection that the backbone was trained with.
+
+    Returns
+    -------
+    Projection
 
     Raises
     ------
     ProjectionError
-        It does not fit the scene's bands, or not the backbone's channels.
+        The projection does not fit the bands of the image or the channels of the backbone.
     """
-    if isinstance(asked, Projection):
-        fitted = asked
-    elif asked is None and brought is not None:
-        fitted = Projection.load(brought)
+    if isinstance(projection, Projection):
+        fitted = projection
+    elif projection is None and projection_file is not None:
+        fitted = Projection.load(projection_file)
     else:
-        fitted = fit_projection(asked or ("rgb" if channels == 3 else f"pca:{channels}"), scene)
-    fitted.check(scene)
+        fitted = fit_projection(projection or ("rgb" if channels == 3 else f"pca:{channels}"), image)
+    fitted.check(image)
     if fitted.channels != channels:
         raise ProjectionError(
-            f"the projection {fitted.spec} gives {fitted.channels} channels, but {name} takes {channels}"
+            f"the projection {fitted.spec} gives {fitted.channels} channels, but {backbone} takes {channels}: "
+            "name another with --projection"
         )
     return fitted

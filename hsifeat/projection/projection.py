@@ -1,7 +1,6 @@
-"""A fitted projection: one affine map per pixel, ``channels = spectrum @ weights + offset``.
+"""A fitted projection: one affine map per pixel, ``channels = spectrum @ weights + offset``, then clipping and a gamma.
 
-Channels that were stretched are then clipped to [-1, 1] and may be bent by a gamma. What was fitted travels with stores
-and backbones, so that another scene is seen in the same way.
+The fitted numbers travel with stores and backbones, so that another scene is projected in the same way.
 """
 
 from __future__ import annotations
@@ -15,25 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import ProjectionError
-from hsifeat.scenes.scene import Scene
+from hsifeat.projection.image import SpectralImage
 
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """A fitted rule from bands to channels.
+    """A fitted map from bands to channels; see `fit_projection`.
 
     Attributes
     ----------
     spec : str
-        How it was asked for, see `hsifeat.projection.spec`.
+        Canonical text of the projection, see `hsifeat.projection.spec`.
     weights : (bands, channels) float32 array
-        Fitted linear part.
+        Linear part.
     offset : (channels,) float32 array
-        Fitted constant part.
+        Constant part.
     clip : bool
-        Whether channels are cut to [-1, 1], the range of image models.
+        Whether channels are clipped to [-1, 1], the range of image models.
     gamma : float
-        Exponent that clipped channels get on the way from 0 to 1; below 1 dark pixels become lighter.
+        Exponent applied to clipped channels, rescaled to [0, 1]; below 1 dark pixels become lighter.
     """
 
     spec: str
@@ -44,52 +43,58 @@ class Projection:
 
     @property
     def bands(self) -> int:
-        """Bands that it takes."""
+        """Number of bands of the input."""
         return int(self.weights.shape[0])
 
     @property
     def channels(self) -> int:
-        """Channels that it gives."""
+        """Number of channels of the output."""
         return int(self.weights.shape[1])
 
     @cached_property
     def digest(self) -> str:
         """sha256 of the fitted numbers."""
-        bent = "" if self.gamma == 1 else f",{self.gamma!r}"
-        digest = hashlib.sha256(f"{self.bands},{self.channels},{self.clip}{bent};".encode())
+        gamma = "" if self.gamma == 1 else f",{self.gamma!r}"
+        digest = hashlib.sha256(f"{self.bands},{self.channels},{self.clip}{gamma};".encode())
         digest.update(np.ascontiguousarray(self.weights, "<f4").data)
         digest.update(np.ascontiguousarray(self.offset, "<f4").data)
         return digest.hexdigest()
 
-    def apply(self, block: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Project a block.
+    def apply(self, spectra: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Project spectra.
 
         Parameters
         ----------
-        block : (..., bands) array
-            Values as the scene delivers them.
+        spectra : (..., bands) array
+            Values as the scene delivers them, of any real dtype.
 
         Returns
         -------
         (..., channels) float32 array
+
+        Examples
+        --------
+        >>> mean = Projection("mean", np.full((4, 1), 0.25, np.float32), np.zeros(1, np.float32), clip=False)
+        >>> mean.apply(np.array([1, 2, 3, 4])).tolist()
+        [2.5]
         """
-        channels = block.astype(np.float32) @ self.weights + self.offset
+        channels = spectra.astype(np.float32) @ self.weights + self.offset
         if self.clip:
             channels = np.clip(channels, -1, 1)
         if self.gamma != 1:
             channels = 2 * ((channels + 1) / 2) ** np.float32(self.gamma) - 1
         return channels
 
-    def check(self, scene: Scene) -> None:
-        """Raise `ProjectionError` unless the scene has the bands that the projection takes."""
-        if scene.bands != self.bands:
+    def check(self, image: SpectralImage) -> None:
+        """Raise `ProjectionError` unless an image has as many bands as the projection takes."""
+        if image.bands != self.bands:
             raise ProjectionError(
-                f"the projection {self.spec} was fitted for {self.bands} bands; {scene.name} has {scene.bands}: "
+                f"the projection {self.spec} was fitted for {self.bands} bands; {image.name} has {image.bands}: "
                 "name another with --projection"
             )
 
     def save(self, path: Path) -> None:
-        """Write the projection as one safetensors file."""
+        """Write the projection to a safetensors file."""
         from safetensors.numpy import save_file
 
         save_file(
@@ -100,13 +105,19 @@ class Projection:
 
     @classmethod
     def load(cls, path: Path) -> Projection:
-        """Read what `save` wrote; `ProjectionError` for a damaged or foreign file."""
+        """Read a projection that `save` wrote.
+
+        Raises
+        ------
+        ProjectionError
+            The file is damaged, or holds something else.
+        """
         from safetensors import SafetensorError, safe_open
 
         try:
             with safe_open(path, framework="numpy") as file:
-                facts = file.metadata() or {}
+                metadata = file.metadata() or {}
                 weights, offset = file.get_tensor("weights"), file.get_tensor("offset")
-                return cls(facts["spec"], weights, offset, facts["clip"] == "1", float(facts.get("gamma", 1)))
+                return cls(metadata["spec"], weights, offset, metadata["clip"] == "1", float(metadata.get("gamma", 1)))
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise ProjectionError(f"{path} is not a projection that hsifeat wrote: {error}") from error

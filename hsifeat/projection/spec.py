@@ -1,4 +1,4 @@
-"""How a projection is asked for: ``rgb``, ``pca:3`` or ``rgb:stretch=joint:percentiles=0-100:gamma=0.4``."""
+"""The grammar of projections: ``rgb``, ``pca:3``, ``rgb:stretch=joint:percentiles=0-100:gamma=0.4``."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from hsifeat.errors import ProjectionError
 
 FORMS = "rgb, pca:N, bands:i,j,k or all"
 OPTIONS = {
-    "stretch": "band (each band by its own percentiles) or joint (all bands by common ones), with rgb and bands",
-    "percentiles": "LOW-HIGH, which become -1 and 1, with rgb and bands; 2-98 usually, 0-100 for the extremes",
+    "stretch": "band (percentiles of each band) or joint (common percentiles), with rgb and bands",
+    "percentiles": "LOW-HIGH, the percentiles that become -1 and 1 (2-98 by default), with rgb and bands",
     "gamma": "an exponent above 0, with rgb and bands",
-    "mask": "a label map's FILE: only its labelled pixels are fitted on",
+    "mask": "the FILE of a label map, on whose labelled pixels the projection is fitted",
 }
 _NUMBER = r"\d+(?:\.\d+)?"
 
 
 @dataclass(frozen=True)
 class ProjectionSpec:
-    """What is to be fitted.
+    """A projection that is still to be fitted.
 
     Attributes
     ----------
-    kind : str
-        ``rgb``, ``bands``, ``pca`` or ``all``.
+    kind : {"rgb", "bands", "pca", "all"}
+        Form of the projection.
     numbers : tuple of int
-        The bands, or the number of components.
+        The bands of ``bands``, or the number of components of ``pca``.
     joint : bool
-        Whether one stretch serves all channels.
+        Whether all channels are stretched by common percentiles.
     percentiles : tuple of 2 floats
-        Become -1 and 1.
+        Percentiles that become -1 and 1.
     gamma : float
         Exponent after the stretch.
     mask : str or None
-        File of a label map.
+        File of a label map on whose labelled pixels the projection is fitted.
     """
 
     kind: str
@@ -44,8 +44,14 @@ class ProjectionSpec:
     gamma: float = 1.0
     mask: str | None = None
 
-    def spec(self, mask_digest: str = "") -> str:
-        """Return it as text, the same for the same rule however it was written; a mask by its content, not its file."""
+    def to_text(self, mask_digest: str = "") -> str:
+        """Return the canonical text.
+
+        Parameters
+        ----------
+        mask_digest : str
+            Digest of the mask's content, which stands for its file.
+        """
         low, high = self.percentiles
         parts = [
             self.kind + (":" + ",".join(map(str, self.numbers)) if self.numbers else ""),
@@ -58,52 +64,52 @@ class ProjectionSpec:
 
 
 def parse_projection(text: str) -> ProjectionSpec:
-    """Read a projection.
+    """Parse the text of a projection.
 
     Raises
     ------
     ProjectionError
-        An unknown form or option.
+        An unknown form or option, or a value that the option does not take.
 
     Examples
     --------
-    >>> parse_projection("rgb:stretch=joint:gamma=0.4").spec()
+    >>> parse_projection("rgb:stretch=joint:gamma=0.4").to_text()
     'rgb:stretch=joint:gamma=0.4'
     """
     form = re.match(r"(rgb|all)(?=:|$)|(pca):([1-9]\d*)(?=:|$)|(bands):(\d+(?:,\d+)*)(?=:|$)", text)
     if form is None:
         raise ProjectionError(f"unknown projection {text!r}; allowed: {FORMS}, each with options such as rgb:gamma=0.4")
-    plain, pca, count, bands, chosen = form.groups()
-    numbers = tuple(int(n) for n in (count or chosen or "").split(",") if n)
+    plain, pca, count, bands, band_list = form.groups()
+    numbers = tuple(int(n) for n in (count or band_list or "").split(",") if n)
     kind = plain or pca or bands
-    stretched = kind in {"rgb", "bands"}
-    given = _options(text, text[form.end() :], ["stretch", "percentiles", "gamma", "mask"] if stretched else ["mask"])
-    stretch = given.get("stretch", "band")
-    percentiles = re.fullmatch(rf"({_NUMBER})-({_NUMBER})", given.get("percentiles", "2-98"))
+    stretches = kind in {"rgb", "bands"}
+    allowed = ["stretch", "percentiles", "gamma", "mask"] if stretches else ["mask"]
+    options = _parse_options(text, text[form.end() :], allowed)
+    stretch = options.get("stretch", "band")
+    percentiles = re.fullmatch(rf"({_NUMBER})-({_NUMBER})", options.get("percentiles", "2-98"))
     low, high = (float(n) for n in percentiles.groups()) if percentiles else (0.0, 0.0)
-    gamma = float(given.get("gamma", "1")) if re.fullmatch(_NUMBER, given.get("gamma", "1")) else 0.0
-    for name, good in (
+    gamma = float(options.get("gamma", "1")) if re.fullmatch(_NUMBER, options.get("gamma", "1")) else 0.0
+    for name, allowed_value in (
         ("stretch", stretch in {"band", "joint"}),
         ("percentiles", 0 <= low < high <= 100),
         ("gamma", gamma > 0),
-        ("mask", given.get("mask", "file")),
+        ("mask", options.get("mask", "file")),
     ):
-        if not good:
-            raise ProjectionError(f"{text}: {name} is {OPTIONS[name]}; found {given[name]!r}")
-    return ProjectionSpec(kind, numbers, stretch == "joint", (low, high), gamma, given.get("mask"))
+        if not allowed_value:
+            raise ProjectionError(f"{text}: {name} is {OPTIONS[name]}; found {options[name]!r}")
+    return ProjectionSpec(kind, numbers, stretch == "joint", (low, high), gamma, options.get("mask"))
 
 
-def _options(text: str, options: str, allowed: list[str]) -> dict[str, str]:
-    """Read ``:name=value`` as often as it comes; a mask comes last, since its file's name may hold colons."""
-    found: dict[str, str] = {}
-    while options:
-        match = re.match(r":(mask)=(.*)$|:(\w+)=([^:]*)", options)
-        name, value = (match[1] or match[3], match[2] or match[4] or "") if match else (options[1:], "")
-        if match is None or name not in allowed or name in found:
-            listed = "; ".join(f"{option} is {OPTIONS[option]}" for option in allowed)
-            raise ProjectionError(
-                f"{text}: no option {name!r}, or given twice; of the form name=value there are: {listed}"
-            )
-        found[name] = value
-        options = options[match.end() :]
-    return found
+def _parse_options(text: str, rest: str, allowed: list[str]) -> dict[str, str]:
+    """Parse repeated ``:name=value``; a mask comes last, since its file name may hold colons."""
+    options: dict[str, str] = {}
+    while rest:
+        match = re.match(r":(mask)=(.*)$|:(\w+)=([^:]*)", rest)
+        name, value = (match[1] or match[3], match[2] or match[4] or "") if match else (rest[1:], "")
+        if match is None or name not in allowed or name in options:
+            help_text = "; ".join(f"{option} is {OPTIONS[option]}" for option in allowed)
+            fault = "is repeated" if name in options else "is unknown"
+            raise ProjectionError(f"{text}: the option {name!r} {fault}; options have the form name=value: {help_text}")
+        options[name] = value
+        rest = rest[match.end() :]
+    return options

@@ -17,6 +17,7 @@ from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.blocks import blocks
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
+from hsifeat.scenes.valid_pixels import valid_pixels
 from hsifeat.types import Cube
 
 
@@ -124,30 +125,10 @@ class Scene:
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
-        """Valid pixels as (rows, cols) bool array.
-
-        A pixel is invalid if any band is not finite or equals a value of `nodata`, if all bands are zero, or if all bands
-        are saturated, which means that they hold the highest value of an integer dtype. A `nodata` of 0 only excludes
-        pixels whose bands are all zero, since single bands may be dark.
-        """
+        """Pixels that hold data, (rows, cols) bool: `mask` if it is known, else by `valid_pixels`."""
         if self.mask is not None:
             return self.mask
-        mask = np.empty((self.rows, self.cols), dtype=bool)
-        for block in blocks(self.rows, self.cols, self.bands):
-            values = np.asarray(self.cube[block.slices])
-            valid = np.isfinite(values).all(axis=2) & (values != 0).any(axis=2)
-            for value in self.nodata:
-                if value != 0:
-                    valid &= (values != value).all(axis=2)
-            if (highest := self._saturation) is not None:
-                valid &= (values != highest).any(axis=2)
-            mask[block.slices] = valid
-        return mask
-
-    @property
-    def _saturation(self) -> int | None:
-        kind = np.dtype(self.cube.dtype)
-        return int(np.iinfo(kind).max) if kind.kind in "iu" else None
+        return valid_pixels(self.cube, self.nodata)
 
     @cached_property
     def digest(self) -> str:

@@ -15,9 +15,10 @@ from hsifeat.backbones.schedule import NoiseSchedule, schedule_from_config
 from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.features.features import Features, open_features
 from hsifeat.projection import Projection, fit_projection
-from hsifeat.projection.default import usual_projection
+from hsifeat.projection.default import default_projection
+from hsifeat.projection.image import SpectralImage
 from hsifeat.runtime.events import Listener, Note, silent
-from hsifeat.scenes import Scene, open_scene
+from hsifeat.scenes import open_scene
 from hsifeat.timesteps.angles import Angles, spectral_angles
 from hsifeat.timesteps.correlation import Correlation, correlate_planes
 from hsifeat.timesteps.denoiser import OptimalDenoiser, Similarity, similarity_map
@@ -39,7 +40,7 @@ _COLLAPSED = 1.5
 
 
 def rank_timesteps(
-    scene: Scene | str | Path,
+    scene: SpectralImage | str | Path,
     *,
     backbone: Backbone | str | Path | None = None,
     store: Features | str | Path | None = None,
@@ -100,7 +101,7 @@ def rank_timesteps(
         A budget of none or of more timesteps than are compared, a store of one timestep or of another scene, an unknown
         layer, or whatever is wrong with scene, backbone or projection.
     """
-    if not isinstance(scene, Scene):
+    if isinstance(scene, str | Path):
         scene = open_scene(scene)
     if isinstance(backbone, str | Path):
         given = {"class_label": class_label, "prompt": prompt, "upsample": upsample}
@@ -156,7 +157,7 @@ def cosine() -> NoiseSchedule:
 
 
 def _planes(
-    store: Features | str | Path, layer: str | None, scene: Scene, schedule: NoiseSchedule, seed: int
+    store: Features | str | Path, layer: str | None, scene: SpectralImage, schedule: NoiseSchedule, seed: int
 ) -> Correlation:
     features = store if isinstance(store, Features) else open_features(store)
     if features.shape != (scene.rows, scene.cols, scene.bands):
@@ -181,10 +182,15 @@ def _compared(timesteps: Sequence[int] | None, planes: Correlation | None, sched
     return found
 
 
-def _projection(scene: Scene, backbone: Backbone | None, asked: str | Projection | None) -> Projection:
+def _projection(scene: SpectralImage, backbone: Backbone | None, asked: str | Projection | None) -> Projection:
     if backbone is not None:
-        brought = backbone.projection_file
-        return usual_projection(scene, asked, name=backbone.name, channels=backbone.channels, brought=brought)
+        return default_projection(
+            scene,
+            asked,
+            backbone=backbone.name,
+            channels=backbone.channels,
+            projection_file=backbone.projection_file,
+        )
     if isinstance(asked, Projection):
         asked.check(scene)
         return asked
@@ -192,7 +198,7 @@ def _projection(scene: Scene, backbone: Backbone | None, asked: str | Projection
 
 
 def _angles(
-    scene: Scene,
+    scene: SpectralImage,
     backbone: Backbone,
     projection: Projection,
     timesteps: tuple[int, ...],

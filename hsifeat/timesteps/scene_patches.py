@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.projection import Projection
+from hsifeat.projection.image import SpectralImage
 from hsifeat.scenes.blocks import blocks
-from hsifeat.scenes.scene import Scene
 from hsifeat.types import Window
 
 # Most numbers in a patch by default. With more, some thousands of patches lie so far apart that each is alone.
@@ -27,7 +27,7 @@ def usual_patch_px(channels: int) -> int:
     return next((px for px in _SIDES_PX if px * px * channels <= _MOST_NUMBERS), 1)
 
 
-def sample_patches(scene: Scene, projection: Projection, px: int, count: int, seed: int) -> NDArray[np.float64]:
+def sample_patches(scene: SpectralImage, projection: Projection, px: int, count: int, seed: int) -> NDArray[np.float64]:
     """Draw patches of valid pixels, behind a projection; the scene is read once, block by block.
 
     Parameters
@@ -98,7 +98,7 @@ class Tile:
     valid: NDArray[np.bool_]
 
 
-def sample_tiles(scene: Scene, projection: Projection, side: int, count: int, seed: int) -> list[Tile]:
+def sample_tiles(scene: SpectralImage, projection: Projection, side: int, count: int, seed: int) -> list[Tile]:
     """Draw tiles around valid pixels; what a small scene lacks of a side is mirrored, as in extraction.
 
     Raises
@@ -113,7 +113,7 @@ def sample_tiles(scene: Scene, projection: Projection, side: int, count: int, se
     return [_tile(scene, projection, side, int(place) // scene.cols, int(place) % scene.cols) for place in centres]
 
 
-def _tile(scene: Scene, projection: Projection, side: int, row: int, col: int) -> Tile:
+def _tile(scene: SpectralImage, projection: Projection, side: int, row: int, col: int) -> Tile:
     top, left = (max(min(at - side // 2, length - side), 0) for at, length in ((row, scene.rows), (col, scene.cols)))
     window = Window(top, left, side, side).clip(scene.rows, scene.cols)
     lack = (0, side - window.rows), (0, side - window.cols)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsifeat.extraction.model_input import ModelInput, reflect
+from hsifeat.extraction.model_input import ModelInput, mirror_indices
 from hsifeat.projection import fit_projection
 from hsifeat.scenes import Scene
 from hsifeat.types import Window
@@ -15,7 +15,7 @@ from hsifeat.types import Window
 def test_reflection_is_numpys(start, count, length):
     before, after = max(-start, 0), max(start + count - length, 0)
     padded = np.pad(np.arange(length), (before, after), mode="reflect")
-    np.testing.assert_array_equal(reflect(start, count, length), padded[start + before : start + before + count])
+    np.testing.assert_array_equal(mirror_indices(start, count, length), padded[start + before : start + before + count])
 
 
 @pytest.mark.parametrize("tile", [Window(-8, -8, 32, 32), Window(60, 40, 32, 32), Window(20, 10, 16, 16)])

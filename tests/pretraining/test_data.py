@@ -123,7 +123,7 @@ EDGES = masked(CUBE, np.s_[8:, 4:])
         pytest.param([Scene("flat", np.full(CUBE.shape, 7.0))], "flat: .* for all of them are the same", id="constant"),
         pytest.param(
             [Scene("poor", CUBE[..., :1] * np.arange(1.0, 13))],
-            "no 4 .* 1 components tell them apart",
+            "pca:4 can't be fitted, .* 1 significant components",
             id="one component",
         ),
         pytest.param([Scene("edges", EDGES)], "edges has no valid pixel that a patch of 16 px fits around", id="edges"),
