@@ -219,7 +219,7 @@ def load_model(folder: Path) -> Model:
 
 
 def _store_count(recipe: Mapping[str, Any]) -> int:
-    """Return the number of stores behind a recipe; see `hsifeat.features.stack.Stack`."""
+    """Return the number of stores behind a recipe; see `hsifeat.features.stack.StackedFeatures`."""
     return len(recipe.get("stores", [recipe]))
 
 

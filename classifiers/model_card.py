@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from classifiers.evaluate import Evaluation
 from hsifeat.features.features import Features
-from hsifeat.features.stack import Stack
+from hsifeat.features.stack import StackedFeatures
 
 
 class ScoreEntry(BaseModel):
@@ -103,7 +103,7 @@ class ModelCard(BaseModel):
         evaluations: Sequence[Evaluation],
     ) -> ModelCard:
         """Describe a fit on a store; parameters as the attributes of the same name."""
-        stores = features.stores if isinstance(features, Stack) else (features,)
+        stores = features.stores if isinstance(features, StackedFeatures) else (features,)
         return cls(
             store=features.name,
             keys=tuple(store.key for store in stores),

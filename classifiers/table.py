@@ -15,7 +15,7 @@ from classifiers.multi_scene import check_same_columns, common_class_numbers, me
 from classifiers.splits import SplitCV, merge_official_maps, parse_split
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike, open_features
-from hsifeat.features.stack import StoreLike, open_together
+from hsifeat.features.stack import StoreLike, open_stack
 from hsifeat.scenes import Labels
 
 
@@ -78,7 +78,7 @@ class PixelTable:
     ) -> PixelTable:
         """Read the labelled pixels of stores.
 
-        Stores of the same scene contribute columns side by side, see `hsifeat.features.stack.Stack`. Stores of different
+        Stores of the same scene contribute columns side by side, see `hsifeat.features.stack.StackedFeatures`. Stores of different
         scenes contribute rows: their classes are matched by name and numbered as in the first scene. Give the stores of
         each scene in the same order.
 
@@ -271,7 +271,7 @@ def _open_by_scene(store: StoreLike | Sequence[StoreLike] | None) -> list[Featur
     for one in stores or [None]:
         features = one if isinstance(one, Features) else open_features(one)
         scenes.setdefault(str(features.recipe["scene"]), []).append(features)
-    return [open_together(group) for group in scenes.values()]
+    return [open_stack(group) for group in scenes.values()]
 
 
 def _first_difference(layout: Layout, other: Layout) -> str:

@@ -1,22 +1,55 @@
-"""Durations as people read them: in reports, and where a command says how long it will take."""
+"""Text for people: sizes in bytes and durations, by humanize, and figures of seconds in tables."""
 
 from __future__ import annotations
 
 
-def seconds(value: float) -> str:
-    """Write a duration in seconds to about three figures.
+def format_bytes(count: float) -> str:
+    """Write a size in decimal units.
 
-    >>> seconds(0.1234), seconds(12.34), seconds(1234.5)
+    >>> format_bytes(12), format_bytes(1_234_567), format_bytes(5_000_000_000)
+    ('12 Bytes', '1.2 MB', '5.0 GB')
+    """
+    from humanize import naturalsize
+
+    return naturalsize(count)
+
+
+def parse_bytes(text: str) -> int:
+    """Read a size in bytes such as ``200GB``, ``500 MB`` or ``1.5TiB``.
+
+    Raises
+    ------
+    ValueError
+        The text is no size.
+
+    >>> parse_bytes("200GB"), parse_bytes("1.5 kiB")
+    (200000000000, 1536)
+    """
+    from dask.utils import parse_bytes as dask_parse_bytes
+
+    # dask takes a unit alone for one of it, and nothing at all for one byte.
+    if not text.strip()[:1].isdigit():
+        raise ValueError(f"a size starts with a number; found {text!r}")
+    return int(dask_parse_bytes(text))
+
+
+def format_duration(seconds: float) -> str:
+    """Write a duration in one or two units.
+
+    >>> format_duration(12.34), format_duration(200), format_duration(50_000)
+    ('12.3 seconds', '3 minutes and 20 seconds', '13 hours and 53 minutes')
+    """
+    from humanize import precisedelta
+
+    if seconds < 60:
+        return precisedelta(seconds, format="%0.1f")
+    return precisedelta(seconds, minimum_unit="seconds" if seconds < 3600 else "minutes", format="%0.0f")
+
+
+def format_seconds(seconds: float) -> str:
+    """Write seconds as a figure of a table, to about three digits.
+
+    >>> format_seconds(0.1234), format_seconds(12.34), format_seconds(1234.5)
     ('0.12', '12.3', '1,234')
     """
-    return f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}"
-
-
-def duration(value: float) -> str:
-    """Write a duration, given in seconds, in a unit that people read.
-
-    >>> duration(12.34), duration(200), duration(50_000)
-    ('12.3 s', '3.3 min', '13.9 h')
-    """
-    unit, name = next((u, n) for u, n in ((3600, "h"), (60, "min"), (0, "s")) if value >= 2 * u)
-    return f"{seconds(value)} s" if not unit else f"{value / unit:,.1f} {name}"
+    return f"{seconds:,.{2 if seconds < 10 else 1 if seconds < 100 else 0}f}"

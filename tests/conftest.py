@@ -83,7 +83,7 @@ def store_path(scene, backbone_folder, tmp_path_factory):
 
     path = tmp_path_factory.mktemp("stores") / "small.zarr"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalogue, "enter", lambda *_, **__: None)
+        patch.setattr(catalogue, "add_entry", lambda *_, **__: None)
         run(prepare(scene, backbone=backbone_folder, timesteps=[0, 300], tile=32, halo=8, out=path))
     return path
 

@@ -19,7 +19,7 @@ from classifiers.heads.registry import make_head
 from classifiers.splits import Footprint, layout_footprints
 from hsifeat.features.features import Features
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
-from hsifeat.runtime.executors import Executor
+from hsifeat.runtime.executor import Executor
 from hsifeat.scenes import Labels
 
 

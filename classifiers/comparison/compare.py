@@ -29,7 +29,7 @@ from classifiers.table import PixelTable, select_labels
 from hsifeat.errors import HeadError, StoreError
 from hsifeat.features.features import Features, PlaneLike, open_features
 from hsifeat.runtime.events import Listener, Note, silent
-from hsifeat.runtime.executors import executor
+from hsifeat.runtime.local import local_executor
 from hsifeat.scenes.colours import false_colour
 
 HEADS = ("film", "mlp", "svm", "lightgbm")
@@ -147,7 +147,7 @@ def compare(
         shared = {name: SharedTable.write(table, folder / str(i)) for i, (name, table) in enumerate(tables.items())}
         del tables
         most = max(table.fit_bytes(draws.values()) for table in shared.values())
-        with executor(jobs, most, listen=listen) as runner:
+        with local_executor(jobs, most, listen=listen) as runner:
             bench = Bench(opened, shared, truth, record, runner, listen)
             results = bench.run_all(entries, draws)
             mine = {seed: draw for (split, seed), draw in draws.items() if split == tells}

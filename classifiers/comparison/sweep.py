@@ -29,7 +29,8 @@ from classifiers.table import PixelTable, select_labels
 from hsifeat.errors import HeadError, SplitError, StoreError
 from hsifeat.features.features import Features, PlaneLike, open_features
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
-from hsifeat.runtime.executors import Executor, executor
+from hsifeat.runtime.executor import Executor
+from hsifeat.runtime.local import local_executor
 from hsifeat.scenes import Labels
 from hsifeat.types import PlaneId
 
@@ -106,7 +107,7 @@ def sweep(
     draws = {seed: rule.draw(table.labels, seed) for seed in range(seeds)}
     with workplace(Path(out)) as (record, folder):
         shared = SharedTable.write(table, folder / "0")
-        with executor(jobs, shared.fit_bytes(draws.values()), listen=listen) as runner:
+        with local_executor(jobs, shared.fit_bytes(draws.values()), listen=listen) as runner:
             return sweep_planes(
                 features, shared, table.labels, draws, record, head, rule.text, best=best, runner=runner, listen=listen
             )

@@ -1,6 +1,6 @@
-"""The catalogue: which stores this machine knows, one small file each, when they were completed and last used.
+"""The catalogue: the stores that this machine knows, in one small file each, and when they were completed and last used.
 
-It holds nothing that the stores don't: `rebuild` makes it anew from folders of stores.
+It holds nothing that the stores do not: `rebuild` creates it again from folders of stores.
 """
 
 from __future__ import annotations
@@ -12,26 +12,32 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hsifeat.errors import HsifeatError, StoreError, nearest
 from hsifeat.files import cache_folder, write_whole
 from hsifeat.store.location import LocalLocation, Location, as_location
+from hsifeat.store.store import Store
 
-if TYPE_CHECKING:
-    from hsifeat.store.store import Store
-
-__all__ = [
-    "DAMAGE", "CatalogueEntry", "cache_folder", "enter", "entries", "find_store", "forget", "knows", "rebuild", "touch",
-]  # fmt: skip
-
-# What zarr and JSON raise on metadata and records that were damaged: one such store must not hide all others.
-DAMAGE = (HsifeatError, OSError, ValueError, TypeError, KeyError, RuntimeError)
+# Errors that zarr and JSON raise on damaged metadata and records: one damaged store must not hide all others.
+DAMAGE_ERRORS = (HsifeatError, OSError, ValueError, TypeError, KeyError, RuntimeError)
+_MIN_PREFIX = 4
 
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """A store that was completed: its key, where it lies, and when (seconds since 1970) it was completed and last used."""
+    """A store in the catalogue.
+
+    Attributes
+    ----------
+    key : str
+        Key of the store.
+    path : str
+        Resolved path or address.
+    completed : float
+        When it was completed, in seconds since 1970; 0 if it is unfinished.
+    used : float
+        When it was last used, in seconds since 1970.
+    """
 
     key: str
     path: str
@@ -40,91 +46,109 @@ class CatalogueEntry:
 
     @property
     def location(self) -> Location:
-        """Where it lies."""
+        """Location of the store."""
         return as_location(self.path)
 
     @property
     def name(self) -> str:
-        """The store's name: its folder without ``.zarr``."""
+        """Name of the store: its folder without ``.zarr``."""
         return self.location.name
 
 
-def enter(key: str, location: Location | Path | str, *, completed: float | None = None) -> None:
-    """Note that a store is complete, now or since a time given; 0 for one that is not yet."""
+def add_entry(key: str, location: Location | Path | str, *, completed: float | None = None) -> None:
+    """Add a store to the catalogue, or replace its entry.
+
+    Parameters
+    ----------
+    key : str
+        Key of the store.
+    location : Location, Path or str
+        Location of the store.
+    completed : float, optional
+        When it was completed, in seconds since 1970; now by default, 0 if it is unfinished.
+    """
     identity = as_location(location).identity
     entry = CatalogueEntry(key, identity, time.time() if completed is None else completed)
-    facts = {name: value for name, value in asdict(entry).items() if name != "used"}
-    write_whole(_file(identity), json.dumps(facts))
+    content = {name: value for name, value in asdict(entry).items() if name != "used"}
+    write_whole(_entry_file(identity), json.dumps(content))
 
 
-def touch(location: Location) -> None:
+def mark_used(location: Location) -> None:
     """Note that a store was used just now, if it is in the catalogue."""
     try:
-        os.utime(_file(location.identity))
+        os.utime(_entry_file(location.identity))
     except OSError:
-        # Not in the catalogue, or a cache folder that can't be written: reading works all the same.
+        # Not in the catalogue, or a read-only cache folder: reading works all the same.
         return
 
 
-def knows(location: Location) -> bool:
+def has_entry(location: Location) -> bool:
     """Tell whether a store is in the catalogue."""
-    return _file(location.identity).exists()
+    return _entry_file(location.identity).exists()
 
 
-def forget(location: Location) -> None:
-    """Take a store out of the catalogue."""
-    _file(location.identity).unlink(missing_ok=True)
+def remove_entry(location: Location) -> None:
+    """Remove a store from the catalogue."""
+    _entry_file(location.identity).unlink(missing_ok=True)
 
 
 def entries() -> list[CatalogueEntry]:
-    """List the stores that are still where they were entered, the last completed first."""
-    found = []
+    """List the stores of the catalogue that still exist, the last completed first."""
+    existing = []
     for file in (cache_folder() / "catalogue").glob("*.json"):
         try:
-            # A file's time is that of the last use.
+            # The modification time of the file is the time of the last use.
             entry = CatalogueEntry(**json.loads(file.read_text(encoding="utf-8")), used=file.stat().st_mtime)
         except (OSError, ValueError, TypeError):
             continue
         location = entry.location
         if not isinstance(location, LocalLocation) or location.path.is_dir():
-            found.append(entry)
-    return sorted(found, key=lambda entry: -entry.completed)
+            existing.append(entry)
+    return sorted(existing, key=lambda entry: -entry.completed)
 
 
 def rebuild(folders: Iterable[Path]) -> list[CatalogueEntry]:
-    """Enter every store that lies in the cache folder or one of `folders`, and is not in the catalogue.
+    """Add every store in the cache folder or in one of `folders` that is not in the catalogue.
 
     Returns
     -------
     list of CatalogueEntry
         The whole catalogue.
-    """
-    from hsifeat.store.store import Store
 
+    Raises
+    ------
+    StoreError
+        A folder does not exist.
+    """
     known = {entry.path for entry in entries()}
     for folder in (cache_folder(), *folders):
         if not folder.is_dir() and folder != cache_folder():
             raise StoreError(f"no such folder: {folder}")
         for root in sorted(folder.glob("*/zarr.json")):
-            # A name with a dot is what a killed `hsifeat cache rm` left.
+            # A name that starts with a dot belongs to an interrupted deletion.
             if root.parent.name.startswith(".") or str(root.parent.resolve()) in known:
                 continue
             try:
                 store = Store.open(root.parent)
-                completed = root.stat().st_mtime
-            except DAMAGE:
+                completed = root.stat().st_mtime if _is_complete(store) else 0.0
+            except DAMAGE_ERRORS:
                 continue
-            enter(store.key, root.parent, completed=completed if _is_complete(store) else 0.0)
+            add_entry(store.key, root.parent, completed=completed)
     return entries()
 
 
 def find_store(source: str | Path | Location | None) -> Location:
-    """Find a store by path, address, catalogue name or unique key prefix; None takes the one completed last.
+    """Find a store.
+
+    Parameters
+    ----------
+    source : str, Path, Location or None
+        A path, an address, a name in the catalogue or a unique prefix of a key; None takes the store completed last.
 
     Raises
     ------
     StoreError
-        There is none, or a key prefix fits several.
+        There is none, or a key prefix matches several.
     """
     known = entries()
     if source is None:
@@ -136,22 +160,24 @@ def find_store(source: str | Path | Location | None) -> Location:
     if "://" in str(source) or Path(source).exists():
         return as_location(source)
     text = str(source)
-    named = [e for e in known if e.name == text] or [e for e in known if len(text) >= 4 and e.key.startswith(text)]
-    if len({e.path for e in named}) > 1:
-        raise StoreError(f"{text!r} fits {len(named)} stores: " + ", ".join(e.path for e in named))
-    if not named:
-        raise StoreError(f"no store at or named {text!r}; {nearest(text, [e.name for e in known])}")
-    return named[0].location
+    matches = [entry for entry in known if entry.name == text]
+    if not matches and len(text) >= _MIN_PREFIX:
+        matches = [entry for entry in known if entry.key.startswith(text)]
+    if len({entry.path for entry in matches}) > 1:
+        raise StoreError(f"{text!r} matches {len(matches)} stores: " + ", ".join(entry.path for entry in matches))
+    if not matches:
+        raise StoreError(f"no store at or named {text!r}; {nearest(text, [entry.name for entry in known])}")
+    return matches[0].location
 
 
 def _is_complete(store: Store) -> bool:
-    """Tell whether all that a store begun is done; a damaged one is entered, so that it is shown what is wrong with it."""
+    """Tell whether all planes are complete; a damaged store is added as unfinished, so that its damage is shown."""
     try:
-        return all(store.done(plane.id).all() for plane in store.planes)
-    except DAMAGE:
+        return all(store.is_complete(plane.id) for plane in store.planes)
+    except DAMAGE_ERRORS:
         return False
 
 
-def _file(identity: str) -> Path:
-    # One file a place: a store that was made anew there takes the entry of the old one.
+def _entry_file(identity: str) -> Path:
+    # One file per location: a store that is created again there takes the entry of the old one.
     return cache_folder() / "catalogue" / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"

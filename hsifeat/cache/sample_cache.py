@@ -1,8 +1,8 @@
-"""Tables of pixels kept beside the stores: what was read once at the same pixels is read again in milliseconds.
+"""The sample cache: values of planes at labelled pixels, kept in files, so that they are read again in milliseconds.
 
-A table's name is the digest of all that decides it (the digests of the plane's units, the pixels, how they were read), so
-that one is never stale; a checksum tells whether the file is whole. They lie in this machine's cache folder, below the
-key of their store, and go with it.
+The name of a file is the digest of all that determines its values (the digests of the plane's units, the pixels, how
+they were read), so that it is never out of date; a checksum tells whether it is intact. Files are in the cache folder of
+this machine, below the key of their store, and are deleted with it.
 """
 
 from __future__ import annotations
@@ -16,71 +16,70 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.cache.catalogue import cache_folder
 from hsifeat.errors import StoreError
-from hsifeat.files import whole
+from hsifeat.files import cache_folder, whole
 
 _CHECKSUM = struct.Struct("<I")
-# Raised whenever pixels would be read from the same planes with other values than before: kept tables are then read anew.
-READING = 1
+# Raised whenever the same pixels of the same planes would be read with other values than before: part of each digest.
+READ_VERSION = 1
 
 
-def tables_folder(key: str) -> Path:
-    """Return where the tables of stores with this key are kept."""
-    return cache_folder() / "tables" / key[:32]
+def samples_folder(key: str) -> Path:
+    """Return the folder of the cached samples of stores with this key."""
+    return cache_folder() / "samples" / key[:32]
 
 
-def clear_orphans(keys: set[str]) -> int:
-    """Delete the tables of stores that are no more; return the bytes that this freed."""
-    wanted = {tables_folder(key) for key in keys}
+def delete_orphans(keys: set[str]) -> int:
+    """Delete the samples of all stores but those with these keys; return the bytes freed."""
+    kept = {samples_folder(key) for key in keys}
     freed = 0
-    for folder in (cache_folder() / "tables").glob("*"):
-        if folder not in wanted:
+    for folder in (cache_folder() / "samples").glob("*"):
+        if folder not in kept:
             freed += sum(file.stat().st_size for file in folder.glob("*"))
             shutil.rmtree(folder, ignore_errors=True)
     return freed
 
 
-def kept(
+def cached_samples(
     key: str, facts: tuple[bytes | str, ...], shape: tuple[int, int], read: Callable[[], NDArray[np.float32]]
 ) -> NDArray[np.float32]:
-    """Return a table, from its file if there is one, or by reading it and keeping it.
+    """Return samples from their file, or read them from the store and write the file.
 
     Parameters
     ----------
     key : str
         Key of the store.
     facts : tuple of bytes or str
-        All that decides the values.
+        All that determines the values.
     shape : tuple of int
-        Rows and columns that the table has.
+        Shape of the result, (n, D).
     read : callable
-        Reads it from the store.
+        Reads the samples from the store.
 
     Returns
     -------
     (n, D) float32 array
     """
-    digest = hashlib.sha256(str(READING).encode())
+    digest = hashlib.sha256(str(READ_VERSION).encode())
     for fact in facts:
         content = fact.encode() if isinstance(fact, str) else fact
         digest.update(len(content).to_bytes(8, "little") + content)
-    file = tables_folder(key) / f"{digest.hexdigest()[:32]}.f4"
-    found = _load(file, shape)
-    if found is not None:
-        return found
+    file = samples_folder(key) / f"{digest.hexdigest()[:32]}.f4"
+    cached = _load(file, shape)
+    if cached is not None:
+        return cached
     values = np.ascontiguousarray(read(), dtype="<f4")
     try:
         with whole(file) as part, part.open("wb") as out:
             out.write(values.data)
             out.write(_CHECKSUM.pack(_crc32c(values)))
-    except (OSError, StoreError):  # A full disk, or a cache folder that can't be written: the next read takes as long.
+    except (OSError, StoreError):  # A full disk or a read-only cache folder: the next read takes as long as this one.
         pass
     return values
 
 
 def _load(file: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
-    """Return the table in a file; None if there is none, or not a whole one."""
+    """Return the samples in a file; None if it is missing or damaged."""
     count = shape[0] * shape[1]
     try:
         with file.open("rb") as source:

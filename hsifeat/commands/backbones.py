@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hsifeat.commands.shared_options import Json
-from hsifeat.commands.showing import show_rows
+from hsifeat.commands.terminal import show_rows
 
 
 def backbones(as_json: Json = False) -> None:

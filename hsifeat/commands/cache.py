@@ -1,81 +1,80 @@
-"""`hsifeat cache`: the stores on this machine."""
+"""`hsifeat cache`: list, show, verify and delete the stores on this machine."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hsifeat.commands import terminal
 from hsifeat.commands.shared_options import Json, Store
-from hsifeat.commands.showing import show_rows
 
-cache = typer.Typer(no_args_is_help=True, help="The stores on this machine: list, show, verify, delete.")
+if TYPE_CHECKING:
+    from hsifeat.cache.usage import StoreUsage
+
+cache = typer.Typer(no_args_is_help=True, help="List, show, verify and delete the stores on this machine.")
+
+_COLUMNS = ("store", "key", "MB", "planes", "used", "state", "path")
 
 
 @cache.command("ls")
-def list_cache(
-    folders: Annotated[list[Path] | None, typer.Argument(help="Folders whose stores are entered as well.")] = None,
+def list_stores(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Folders whose stores are added to the catalogue.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the stores that this machine knows, the last used first, with what they take on disk.
+    """List the stores that this machine knows, the last used first, with their size on disk.
 
-    Stores in the cache folder, and in folders given, are found even if the catalogue was lost.
+    Stores in the cache folder and in FOLDERS are found even if the catalogue was lost.
 
     Example: `hsifeat cache ls`
     """
-    from hsifeat.cache.catalogue import cache_folder, rebuild
-    from hsifeat.cache.gc import holdings
+    from hsifeat.cache.catalogue import rebuild
+    from hsifeat.cache.usage import list_usage
+    from hsifeat.files import cache_folder
+    from hsifeat.formatting import format_bytes
 
     rebuild(folders or ())
-    rows = [
-        {
-            "store": h.entry.name,
-            "key": h.entry.key[:12],
-            "MB": h.size_bytes / 1e6,
-            "planes": h.planes,
-            "used": _date(h.entry.used),
-            "state": h.state,
-            "place": h.entry.path,
-        }
-        for h in holdings()
-    ]
-    show_rows(f"stores ({cache_folder()})", rows, ("store", "key", "MB", "planes", "used", "state", "place"), as_json)
+    stores = list_usage()
+    terminal.show_rows(f"stores ({cache_folder()})", [_row(usage) for usage in stores], _COLUMNS, as_json)
     if not as_json:
-        from hsifeat.commands import terminal
-
-        terminal.say(f"{len(rows)} stores, {sum(float(str(row['MB'])) for row in rows) / 1e3:.3g} GB")
+        terminal.say(f"{len(stores)} stores, {format_bytes(sum(usage.size_bytes for usage in stores))}")
 
 
 @cache.command("show")
 def show_store(store: Store = None, as_json: Json = False) -> None:
-    """Show what a store holds: scene, planes with their units done, label maps, and the recipe.
+    """Show the contents of a store: scene, label maps, planes with their finished units, and the recipe.
 
     Example: `hsifeat cache show ip.zarr`
     """
     from hsifeat.cache.catalogue import find_store
-    from hsifeat.cache.gc import facts_of
-    from hsifeat.commands import terminal
+    from hsifeat.cache.usage import store_details
 
-    facts = facts_of(find_store(store))
+    details = store_details(find_store(store))
     if as_json:
-        terminal.show_json(facts)
+        terminal.show_json(details)
         return
-    rows = [{"": k, " ": v} for k, v in facts.items() if k not in {"planes", "timings", "recipe"}]
-    terminal.show_table(facts["name"], rows, ("", " "))
-    terminal.show_table("planes", facts["planes"], ("plane", "stride", "channels", "dtype", "units"))
-    if facts["timings"]:
-        rows = [{**row, "t": "all: reading, encoding" if row["t"] is None else row["t"]} for row in facts["timings"]]
-        terminal.show_table("what extraction took", rows, ("t", "device", "tiles", "seconds"))
-    terminal.show_table("recipe", [{"": k, " ": v} for k, v in facts["recipe"].items()], ("", " "))
+    planes, timings, recipe = (details.pop(name) for name in ("planes", "timings", "recipe"))
+    terminal.show_facts(details["name"], details)
+    terminal.show_table("planes", planes, ("plane", "stride", "channels", "dtype", "units"))
+    if timings:
+        rows = [{**row, "t": "all: reading, encoding" if row["t"] is None else row["t"]} for row in timings]
+        terminal.show_table("time of extraction", rows, ("t", "device", "tiles", "seconds"))
+    terminal.show_facts("recipe", recipe)
 
 
 @cache.command("verify")
 def verify_store(
     store: Store = None,
-    mend: Annotated[bool, typer.Option("--repair", help="Compute anew just what is damaged.")] = False,
-    backbone: Annotated[str | None, typer.Option(help="Where the backbone lies now, for --repair.")] = None,
-    companion: Annotated[str | None, typer.Option(help="The companion image, for --repair of planes of one.")] = None,
+    repair_damage: Annotated[bool, typer.Option("--repair", help="Restore or compute again what is damaged.")] = False,
+    backbone: Annotated[
+        str | None, typer.Option(help="Where the backbone is now, for --repair. [default: where it was]")
+    ] = None,
+    companion: Annotated[
+        str | None, typer.Option(help="The companion image, for --repair of planes that were computed from one.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Read all of a store and compare every byte with what was written. Exit status 1 if something is damaged.
@@ -83,83 +82,96 @@ def verify_store(
     Example: `hsifeat cache verify ip.zarr --repair`
     """
     from hsifeat.cache.catalogue import find_store
-    from hsifeat.commands import terminal
     from hsifeat.errors import StoreError
     from hsifeat.extraction.repair import repair, verify
+    from hsifeat.formatting import format_bytes
 
     location = find_store(store)
     with terminal.progress() as listen:
-        found = verify(location, listen=listen)
-        damages = [{"kind": d.kind, "file": d.key} for d in found.damages]
-        if found.damages and mend:
-            found = repair(location, found, backbone=backbone, companion=companion, listen=listen)
+        result = verify(location, listen=listen)
+        damages = [{"kind": damage.kind, "file": damage.key} for damage in result.damages]
+        if result.damages and repair_damage:
+            result = repair(location, result, backbone=backbone, companion=companion, listen=listen)
     if as_json:
-        unfinished = [str(plane.id) for plane in found.unfinished]
         terminal.show_json(
             {
                 "store": str(location),
-                "files": found.files,
+                "files": result.files,
                 "damages": damages,
-                "repaired": mend,
-                "unfinished": unfinished,
+                "repaired": repair_damage,
+                "unfinished": [str(plane.id) for plane in result.unfinished],
             }
         )
     else:
         if damages:
-            terminal.show_table("damaged", damages, ("kind", "file"))
-        terminal.say(f"{location}: {found.files} files, {found.size_bytes / 1e6:.1f} MB, read and compared")
-        if found.unfinished:
-            terminal.say(f"{len(found.unfinished)} planes were begun and not finished: the extract command goes on")
-    if found.damages:
-        raise StoreError(f"{len(damages)} damaged files: hsifeat cache verify {location} --repair computes them anew")
+            terminal.show_table("damaged files", damages, ("kind", "file"))
+        terminal.say(f"{location}: {result.files} files, {format_bytes(result.size_bytes)}, read and compared")
+        if result.unfinished:
+            terminal.say(f"{len(result.unfinished)} planes are unfinished: give the extract command again")
+    if result.damages:
+        raise StoreError(f"{len(damages)} damaged files: hsifeat cache verify {location} --repair restores them")
     if not as_json:
-        terminal.say("all is as it was written" if not damages else f"{len(damages)} files mended")
+        terminal.say(f"{len(damages)} files repaired" if damages else "all files are as they were written")
 
 
 @cache.command("rm")
-def remove_store(
+def remove_stores(
     stores: Annotated[list[str], typer.Argument(help="Paths, names or key prefixes.")],
 ) -> None:
-    """Delete stores, unless somebody uses them just now.
+    """Delete stores, unless a process is using them.
 
     Example: `hsifeat cache rm ip`
     """
     from hsifeat.cache.catalogue import find_store
-    from hsifeat.cache.gc import remove
-    from hsifeat.commands import terminal
+    from hsifeat.cache.gc import remove_store
+    from hsifeat.formatting import format_bytes
 
     for location in [find_store(store) for store in stores]:
-        terminal.say(f"deleted {location}: {remove(location) / 1e6:.1f} MB")
+        terminal.say(f"deleted {location}: {format_bytes(remove_store(location))}")
 
 
 @cache.command("gc")
 def collect_garbage(
-    max_size: Annotated[str, typer.Option(help="What the cache folder may take, e.g. 200GB.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    max_size: Annotated[str, typer.Option(help="Maximum size of the cache folder, such as 200GB.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted, and delete nothing.")] = False,
 ) -> None:
-    """Delete the least recently used stores of the cache folder until it takes no more than this.
+    """Delete the least recently used stores of the cache folder until it is within a size.
 
-    A store in use is never deleted, nor one that was written to a place of your own with --out.
+    A store in use is never deleted, nor one outside the cache folder.
 
     Example: `hsifeat cache gc --max-size 200GB`
     """
+    from hsifeat.cache import gc
     from hsifeat.cache.catalogue import rebuild
-    from hsifeat.cache.gc import StoreUsage, collect, parse_size
-    from hsifeat.commands import terminal
+    from hsifeat.errors import StoreError
+    from hsifeat.formatting import format_bytes, parse_bytes
 
-    def gone(holding: StoreUsage) -> None:
+    def on_remove(usage: StoreUsage) -> None:
         verb = "would delete" if dry_run else "deleted"
-        terminal.say(f"{verb} {holding.entry.path}: {holding.size_bytes / 1e6:.1f} MB")
+        terminal.say(f"{verb} {usage.entry.path}: {format_bytes(usage.size_bytes)}")
 
-    limit = parse_size(max_size)
+    try:
+        max_bytes = parse_bytes(max_size)
+    except ValueError as error:
+        raise StoreError(
+            f"a size is a number and a unit, such as 200GB, 500MB or 1.5TiB; found {max_size!r}"
+        ) from error
     rebuild(())
-    left, stayed = collect(limit, dry_run=dry_run, removed=gone)
-    for reason in stayed:
-        terminal.say(f"stays: {reason}")
-    terminal.say(f"the cache takes {left / 1e9:.3g} GB")
+    remaining_bytes, reasons = gc.collect_garbage(max_bytes, dry_run=dry_run, on_remove=on_remove)
+    for reason in reasons:
+        terminal.say(f"kept: {reason}")
+    terminal.say(f"the cache takes {format_bytes(remaining_bytes)}")
 
 
-def _date(seconds: float) -> str:
+def _row(usage: StoreUsage) -> dict[str, str | float]:
     import time
 
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    return {
+        "store": usage.entry.name,
+        "key": usage.entry.key[:12],
+        "MB": usage.size_bytes / 1e6,
+        "planes": usage.planes,
+        "used": time.strftime("%Y-%m-%d %H:%M", time.localtime(usage.entry.used)),
+        "state": usage.state,
+        "path": usage.entry.path,
+    }

@@ -109,7 +109,7 @@ def extract(
 def _show_job(job: Job) -> None:
     from hsifeat.commands import terminal
     from hsifeat.extraction.estimates import peak_bytes, seconds_per_pass
-    from hsifeat.formatting import duration
+    from hsifeat.formatting import format_duration
 
     plan = job.plan
     terminal.show_table(f"{job.location} ({'there' if job.store else 'new'})", plan.plane_rows(), plan.PLANE_COLUMNS)
@@ -120,7 +120,7 @@ def _show_job(job: Job) -> None:
     terminal.say(f"{sort}: {plan.tiles} in all" + (f", {again} more for those on borders of units" if again else ""))
     terminal.say(f"passes: {plan.passes} of a {tile}-px tile (of {plan.total_passes}), batches of {batch}")
     terminal.say(f"to write: at most {job.needed_bytes / 1e6:.1f} MB")
-    terminal.say(f"time: about {duration(seconds)} on {job.extractor.device} (from one timed batch)")
+    terminal.say(f"time: about {format_duration(seconds)} on {job.extractor.device} (from one timed batch)")
     terminal.say(
         f"memory: about {peak_bytes(job.extractor, plan) / 1e6:.0f} MB beside the model's weights and activations"
     )

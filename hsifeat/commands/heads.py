@@ -40,9 +40,9 @@ def fit(
     """
     from classifiers.fit import fit_model
     from hsifeat.commands import terminal
-    from hsifeat.features.stack import open_together
+    from hsifeat.features.stack import open_stack
 
-    features = open_together(stores)
+    features = open_stack(stores)
     with terminal.progress() as listen:
         model = fit_model(
             features,
@@ -87,11 +87,11 @@ def predict(
     from classifiers.model import load_model
     from classifiers.predict import write_scene_map
     from hsifeat.commands import terminal
-    from hsifeat.features.stack import open_together
+    from hsifeat.features.stack import open_stack
     from hsifeat.scenes.maps import check_map_path
 
     check_map_path(out, probabilities=probabilities)
-    loaded, features = load_model(model), open_together(stores)
+    loaded, features = load_model(model), open_stack(stores)
     for line in [] if loaded.card is None else loaded.card.describe():
         terminal.say(line)
     with terminal.progress() as listen:

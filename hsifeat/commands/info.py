@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from hsifeat.commands import terminal
 from hsifeat.commands.shared_options import Json
-from hsifeat.commands.showing import show_rows
+
+_PACKAGES = ("hsifeat", "torch", "diffusers", "zarr", "scikit-learn", "lightgbm")
 
 
 def info(as_json: Json = False) -> None:
@@ -18,12 +20,14 @@ def info(as_json: Json = False) -> None:
 
     import torch
 
-    from hsifeat.cache.catalogue import cache_folder
+    from hsifeat.files import cache_folder
 
     facts: dict[str, Any] = {"python": platform.python_version()}
-    for name in ("hsifeat", "torch", "diffusers", "zarr", "scikit-learn", "lightgbm"):
-        facts[name] = version(name)
+    facts |= {name: version(name) for name in _PACKAGES}
     facts["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     facts["threads"] = torch.get_num_threads()
     facts["cache"] = str(cache_folder())
-    show_rows("hsifeat", [{"": k, " ": v} for k, v in facts.items()] if not as_json else [facts], ("", " "), as_json)
+    if as_json:
+        terminal.show_json([facts])
+    else:
+        terminal.show_facts("hsifeat", facts)

@@ -9,7 +9,7 @@ import typer
 
 from hsifeat.commands.scene_options import opens_scene
 from hsifeat.commands.shared_options import Json
-from hsifeat.commands.showing import show_rows
+from hsifeat.commands.terminal import show_rows
 
 if TYPE_CHECKING:
     from hsifeat.scenes import Scene

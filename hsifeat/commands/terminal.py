@@ -1,8 +1,9 @@
-"""What people see in a terminal: progress with rate and time left, notes, tables. The only drawer of events."""
+"""Terminal output: progress bars with rate and remaining time, notes, errors and tables. The only place that draws events."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,23 +13,25 @@ from hsifeat.runtime.events import Advanced, Event, Finished, Listener, Note, St
 if TYPE_CHECKING:
     from rich.console import Console
 
+# Width of redirected output, which programs and people with wide screens read: it is not cut at 80 columns.
+_FILE_WIDTH = 160
+
 
 def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
-    # Redirected output is read by programs and people with wide screens: it is not cut at 80 columns.
     console = Console(stderr=stderr, highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=160)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=_FILE_WIDTH)
 
 
 @contextmanager
 def progress() -> Iterator[Listener]:
-    """Give a listener that draws a bar for each task, and prints notes, on standard error."""
+    """Yield a listener that draws a bar for each task and prints notes, on standard error."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Task as RichTask
     from rich.text import Text
 
-    class Rate(TextColumn):
+    class RateColumn(TextColumn):
         def render(self, task: RichTask) -> Text:
             speed = task.finished_speed or task.speed
             return Text(f"{speed:.3g} {task.fields['unit']}/s" if speed else "", style="cyan")
@@ -37,23 +40,24 @@ def progress() -> Iterator[Listener]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        Rate(""),
+        RateColumn(""),
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[detail]}"),
     )
     console = _console(stderr=True)
     with Progress(*columns, console=console) as bars:
-        running: dict[str, TaskID] = {}
+        task_ids: dict[str, TaskID] = {}
 
         def listen(event: Event) -> None:
             match event:
                 case Started():
-                    running[event.task] = bars.add_task(event.task, total=event.total, unit=event.unit, detail="")
-                    bars.update(running[event.task], completed=event.done)
+                    task_ids[event.task] = bars.add_task(event.task, total=event.total, unit=event.unit, detail="")
+                    bars.update(task_ids[event.task], completed=event.done)
                 case Advanced():
-                    bars.update(running[event.task], completed=event.done, detail=event.detail)
+                    bars.update(task_ids[event.task], completed=event.done, detail=event.detail)
                 case Finished():
-                    bars.update(running[event.task], completed=bars.tasks[running[event.task]].total, detail="")
+                    task_id = task_ids[event.task]
+                    bars.update(task_id, completed=bars.tasks[task_id].total, detail="")
                 case Note():
                     bars.print(event.message, markup=False, soft_wrap=True)
 
@@ -66,7 +70,7 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print what was guessed or found on standard error, beside the result."""
+    """Print a remark on standard error, apart from the result."""
     _console(stderr=True).print(text, markup=False, soft_wrap=True, style="dim")
 
 
@@ -79,13 +83,21 @@ def complain(message: str) -> None:
 
 def show_json(content: Any) -> None:
     """Print plain JSON on standard output."""
-    import sys
-
     sys.stdout.write(json.dumps(content, indent=1) + "\n")
 
 
 def show_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Print rows as a table; the columns are keys of the rows."""
+    """Print rows as a table.
+
+    Parameters
+    ----------
+    title : str
+        Title above the table; empty for none.
+    rows : sequence of mappings
+        Values by column; a missing one is left blank.
+    columns : sequence of str
+        Columns to show, in order.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -94,9 +106,34 @@ def show_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[
         numeric = bool(rows) and all(isinstance(row.get(name), int | float) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_text(row.get(name))) for name in columns))
+        table.add_row(*(Text(_cell_text(row.get(name))) for name in columns))
     _console(stderr=False).print(table)
 
 
-def _text(value: Any) -> str:
+def show_facts(title: str, facts: Mapping[str, Any]) -> None:
+    """Print names and values as a table of two columns without headings."""
+    show_table(title, [{"": name, " ": value} for name, value in facts.items()], ("", " "))
+
+
+def show_rows(title: str, rows: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
+    """Print rows as a table of some columns, or with all their values as JSON.
+
+    Parameters
+    ----------
+    title : str
+        Title above the table.
+    rows : list of dict
+        Values by column.
+    columns : tuple of str
+        Columns of the table.
+    as_json : bool
+        Whether to print JSON.
+    """
+    if as_json:
+        show_json(rows)
+    else:
+        show_table(title, rows, columns)
+
+
+def _cell_text(value: Any) -> str:
     return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)

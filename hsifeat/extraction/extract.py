@@ -18,7 +18,7 @@ from hsifeat.extraction.prepare import prepare
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes import Labels, Scene
 from hsifeat.store.create import SceneArrays
-from hsifeat.store.locks import writing
+from hsifeat.store.locks import write_lock
 from hsifeat.store.manifest import Manifest, SceneFacts
 from hsifeat.store.store import Store
 
@@ -64,7 +64,9 @@ def run(job: Job, *, listen: Listener = silent) -> Store:
     scene = job.extractor.scene
     for note in scene.notes:
         listen(Note(note))
-    with writing(job.location, lambda: listen(Note(f"another process is writing to {job.location}: waiting for it"))):
+    with write_lock(
+        job.location, lambda: listen(Note(f"another process is writing to {job.location}: waiting for it"))
+    ):
         job = job.again()
         if job.plan.steps or job.store is None:
             job.check_disk()
@@ -72,14 +74,14 @@ def run(job: Job, *, listen: Listener = silent) -> Store:
             if job.plan.steps:  # Weights that don't load are told before anything is written.
                 job.extractor.backbone.to(job.extractor.device)
             store = Store.open(job.location, writable=True) if job.store else _create(job)
-            catalogue.enter(store.key, store.location, completed=0.0)
+            catalogue.add_entry(store.key, store.location, completed=0.0)
             job.extractor.run(job.plan, store, listen)
-            store.complete()
+            store.write_record_checksums()
         else:
             store = job.store
             listen(Note(f"all {len(job.plan.planes)} planes are there already: nothing to compute"))
         store = _add_labels(store, scene.labels)
-    catalogue.enter(store.key, store.location)
+    catalogue.add_entry(store.key, store.location)
     return store
 
 

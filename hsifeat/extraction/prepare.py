@@ -24,6 +24,7 @@ from hsifeat.extraction.noise.policy import parse_noise
 from hsifeat.extraction.runner import Extractor
 from hsifeat.extraction.tiling.pixel_list import PixelsLike
 from hsifeat.extraction.tiling.tiling import make_tiling
+from hsifeat.files import cache_folder
 from hsifeat.projection import Projection
 from hsifeat.runtime.events import Listener, silent
 from hsifeat.scenes import Scene, open_scene
@@ -218,4 +219,4 @@ def _recipe(extractor: Extractor, chosen: Pattern) -> Recipe:
 
 def _usual_path(scene: Scene, backbone: Backbone, recipe: Recipe) -> Path:
     name = re.sub(r"[^\w.-]+", "-", f"{scene.name}-{backbone.name}").strip(".-")[:100]
-    return catalogue.cache_folder() / f"{name}-{recipe.key[:12]}.zarr"
+    return cache_folder() / f"{name}-{recipe.key[:12]}.zarr"

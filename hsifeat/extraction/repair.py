@@ -17,9 +17,10 @@ from hsifeat.features.features import Features
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
 from hsifeat.scenes.open_scene import attach_companion
 from hsifeat.store.location import Location
-from hsifeat.store.locks import writing
+from hsifeat.store.locks import write_lock
+from hsifeat.store.restore import planes_to_recompute, restore
 from hsifeat.store.store import Store
-from hsifeat.store.verify import Damage, Verification, mend, needs_model, sound, still
+from hsifeat.store.verify import Damage, Verification, intact_part, recheck
 from hsifeat.store.verify import verify as look
 from hsifeat.types import PlaneId
 
@@ -77,14 +78,14 @@ def repair(
         The scene in the store is damaged, or the backbone is gone or another one by now.
     """
     while found.damages:
-        with writing(location, lambda: listen(Note(f"another process is writing to {location}: waiting for it"))):
-            damages = still(location, found.damages)
+        with write_lock(location, lambda: listen(Note(f"another process is writing to {location}: waiting for it"))):
+            damages = recheck(location, found.damages)
             store = Store.open(location, writable=True)
-            model, lost = None, needs_model(store, damages)
+            model, lost = None, planes_to_recompute(store, damages)
             if lost:  # Opened before anything is changed, so that nothing is lost for want of it.
                 model = _plan(store, damages, lost, backbone, companion)
             planes = {plane.id: plane for plane in model.plan.planes} if model else {}
-            hopeless = mend(store, damages, planes)
+            hopeless = restore(store, damages, planes)
         if model is not None:
             listen(Note(f"to compute anew, in part or whole: {', '.join(map(str, lost))}"))
             _compute(location, lost, model.extractor, hopeless, listen)
@@ -108,7 +109,7 @@ def _plan(
     companion: str | Path | None,
 ) -> Job:
     """Open the backbone and plan the planes that were lost as if they were nowhere; nothing is written."""
-    whole = sound(store, damages)
+    whole = intact_part(store, damages)
     scene = Features(whole).scene
     if "companion" in store.manifest.recipe:
         if companion is None:
@@ -133,7 +134,7 @@ def _plan(
 def _compute(
     location: Location, planes: Sequence[PlaneId], model: Extractor, hopeless: Sequence[Damage], listen: Listener
 ) -> None:
-    store = sound(Store.open(location), hopeless)
+    store = intact_part(Store.open(location), hopeless)
     scene = replace(Features(store).scene, companion=model.scene.companion)
     for t in dict.fromkeys(plane.t for plane in planes):
         layers = [plane.layer for plane in planes if plane.t == t]

@@ -19,7 +19,8 @@ from hsifeat.extraction.plan import Plan, Step
 from hsifeat.extraction.tiling.tiling import Tiling
 from hsifeat.extraction.writer import BackgroundWriter
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started
-from hsifeat.runtime.executors import Executor, Inline
+from hsifeat.runtime.executor import Executor
+from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.scenes.scene import Scene
 from hsifeat.store.layout import PlaneSpec, Unit
 from hsifeat.store.store import Store
@@ -87,7 +88,7 @@ class Extractor:
         for plane in plan.planes:
             store.add_plane(plane)
         with BackgroundWriter(store) as writer:
-            for step, result in (executor or Inline()).run(StepComputer(self), plan.steps):
+            for step, result in (executor or InlineExecutor()).run(StepComputer(self), plan.steps):
                 writer.write(step.unit, result.blocks, result.timings)
                 progress += plan.unit_tiles[step.unit] * step.passes
                 listen(Advanced("extract", progress, f"t = {step.t}"))

@@ -1,6 +1,6 @@
-"""What lies around pixels: pixels grouped by blocks, means over windows, neighbourhoods.
+"""Pixels and their surroundings: pixels grouped by blocks, means over windows, neighbourhoods.
 
-A block is read once with a frame around it, for all of its pixels, so that memory is bounded whatever the scene's size.
+A block is read once, with a frame around it, for all of its pixels, so that memory is bounded whatever the scene's size.
 """
 
 from __future__ import annotations
@@ -9,134 +9,197 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hsifeat.errors import StoreError
 from hsifeat.types import Window
 
-# Pixels of a side of the blocks in which pixels are grouped when windows around them are averaged.
+# Side in pixels of the blocks by which pixels are grouped.
 BLOCK_PX = 128
+
+ReadWindow = Callable[[Window], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Pixels:
-    """Pixels as two arrays of the same length."""
+class PixelCoordinates:
+    """Pixels of a scene: rows and columns, (n,) integer arrays."""
 
     rows: NDArray[np.intp]
     cols: NDArray[np.intp]
 
-    def by_block(self, side: int) -> Iterator[tuple[NDArray[np.intp], Window]]:
-        """Group pixels by square blocks; give the indices of each group, and the smallest window around it."""
-        block = self.rows // side * (int(self.cols.max(initial=0)) // side + 1) + self.cols // side
-        for chosen in groups(block):
-            top, left = int(self.rows[chosen].min()), int(self.cols[chosen].min())
-            bottom, right = int(self.rows[chosen].max()) + 1, int(self.cols[chosen].max()) + 1
-            yield chosen, Window(top, left, bottom - top, right - left)
+    @classmethod
+    def within(cls, rows: ArrayLike, cols: ArrayLike, shape: tuple[int, int]) -> PixelCoordinates:
+        """Return pixels that lie within a scene.
+
+        Parameters
+        ----------
+        rows, cols : (n,) integer arrays
+            Rows and columns.
+        shape : tuple of int
+            Rows and columns of the scene.
+
+        Raises
+        ------
+        StoreError
+            Arrays of different lengths, or a pixel outside the scene.
+        """
+        pixels = cls(np.asarray(rows, np.intp).ravel(), np.asarray(cols, np.intp).ravel())
+        if len(pixels.rows) != len(pixels.cols):
+            raise StoreError(f"rows and columns must be of one length; found {len(pixels.rows)} and {len(pixels.cols)}")
+        inside = (pixels.rows >= 0) & (pixels.rows < shape[0]) & (pixels.cols >= 0) & (pixels.cols < shape[1])
+        if not inside.all():
+            first = int(np.argmin(inside))
+            raise StoreError(
+                f"pixel ({pixels.rows[first]}, {pixels.cols[first]}) lies outside the scene of {shape[0]} x {shape[1]}"
+            )
+        return pixels
+
+    def by_block(self, side_px: int) -> Iterator[tuple[NDArray[np.intp], Window]]:
+        """Group pixels by square blocks; yield the indices of each group and the smallest window around it."""
+        block = self.rows // side_px * (int(self.cols.max(initial=0)) // side_px + 1) + self.cols // side_px
+        for members in group_indices(block):
+            top, left = int(self.rows[members].min()), int(self.cols[members].min())
+            bottom, right = int(self.rows[members].max()) + 1, int(self.cols[members].max()) + 1
+            yield members, Window(top, left, bottom - top, right - left)
 
 
-def pooled(
-    at: Pixels,
-    side_px: int,
-    read: Callable[[Window], NDArray[np.float32]],
-    channels: int,
-    valid: NDArray[np.bool_],
-) -> NDArray[np.float32]:
-    """Average what `read` gives over the valid pixels of a window around each pixel.
+def read_pixels(pixels: PixelCoordinates, read: ReadWindow, channels: int) -> NDArray[np.float32]:
+    """Read values at pixels from blocks.
 
     Parameters
     ----------
-    at : Pixels
-        Centres.
-    side_px : int
-        Of a window, which is cut at the scene's edge.
+    pixels : PixelCoordinates
+        The n pixels.
     read : callable
-        Gives a block (rows, cols, channels).
+        Returns a window as a (rows, cols, channels) float32 array.
     channels : int
-        How many it gives.
-    valid : (rows, cols) bool array
-        Of the scene.
+        Number of channels.
 
     Returns
     -------
     (n, channels) float32 array
     """
-    if side_px < 1:
-        raise StoreError(f"a window has a side of at least 1 pixel; found {side_px}")
-    values = np.empty((len(at.rows), channels), np.float32)
-    half = side_px // 2
-    for chosen, block in at.by_block(BLOCK_PX):
-        around = Window(block.row - half, block.col - half, block.rows + side_px - 1, block.cols + side_px - 1)
-        around = around.clip(*valid.shape)
-        there = valid[around.slices]
-        dense = np.where(there[:, :, None], read(around), 0)
-        sums = _Sums(np.concatenate([dense, there[:, :, None]], axis=2))
-        totals = sums.over(at.rows[chosen] - half - around.row, at.cols[chosen] - half - around.col, side_px)
-        # A window without a valid pixel has no mean; its own pixel is not valid either.
-        values[chosen] = totals[:, :-1] / np.maximum(totals[:, -1:], 1)
+    values = np.empty((len(pixels.rows), channels), np.float32)
+    for members, block in pixels.by_block(BLOCK_PX):
+        values[members] = read(block)[pixels.rows[members] - block.row, pixels.cols[members] - block.col]
     return values
 
 
-def gathered(
-    at: Pixels,
-    side_px: int,
-    read: Callable[[Window], NDArray[np.float32]],
-    channels: int,
-    valid: NDArray[np.bool_],
+def window_means(
+    pixels: PixelCoordinates, side_px: int, read: ReadWindow, channels: int, valid: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Take the neighbourhood of each pixel from what `read` gives.
-
-    Beyond the scene's edge it is mirrored, without repeating the edge, as ``np.pad(..., mode="reflect")`` does. A
-    neighbour that holds nothing is given the values of the pixel itself.
+    """Average values over the valid pixels of a window around each pixel.
 
     Parameters
     ----------
-    at : Pixels
-        Centres.
+    pixels : PixelCoordinates
+        The n centres.
     side_px : int
-        Of a neighbourhood; odd.
-    read, channels, valid
-        As `pooled` takes them.
+        Side of a window in pixels; windows are cut at the scene's edge.
+    read : callable
+        Returns a window as a (rows, cols, channels) float32 array.
+    channels : int
+        Number of channels.
+    valid : (rows, cols) bool array
+        Valid pixels of the scene.
+
+    Returns
+    -------
+    (n, channels) float32 array
+
+    Raises
+    ------
+    StoreError
+        A side of less than one pixel.
+    """
+    if side_px < 1:
+        raise StoreError(f"the side of a window must be at least 1 pixel; found {side_px}")
+    values = np.empty((len(pixels.rows), channels), np.float32)
+    half = side_px // 2
+    for members, block in pixels.by_block(BLOCK_PX):
+        frame = Window(block.row - half, block.col - half, block.rows + side_px - 1, block.cols + side_px - 1)
+        frame = frame.clip(*valid.shape)
+        inside = valid[frame.slices]
+        dense = np.where(inside[:, :, None], read(frame), 0)
+        # The last channel counts valid pixels.
+        table = _summed_area_table(np.concatenate([dense, inside[:, :, None]], axis=2))
+        sums = _square_sums(
+            table, pixels.rows[members] - half - frame.row, pixels.cols[members] - half - frame.col, side_px
+        )
+        # A window without a valid pixel has no mean; its own pixel is not valid either.
+        values[members] = sums[:, :-1] / np.maximum(sums[:, -1:], 1)
+    return values
+
+
+def read_neighbourhoods(
+    pixels: PixelCoordinates, side_px: int, read: ReadWindow, channels: int, valid: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Read the neighbourhoods of pixels.
+
+    Beyond its edge the scene is mirrored without repeating the edge pixels, as ``numpy.pad(mode="reflect")`` does. A
+    neighbour that is not valid takes the values of the pixel itself.
+
+    Parameters
+    ----------
+    pixels : PixelCoordinates
+        The n centres.
+    side_px : int
+        Side of a neighbourhood in pixels; odd.
+    read : callable
+        Returns a window as a (rows, cols, channels) float32 array.
+    channels : int
+        Number of channels.
+    valid : (rows, cols) bool array
+        Valid pixels of the scene.
 
     Returns
     -------
     (n, side_px, side_px, channels) float32 array
+
+    Raises
+    ------
+    StoreError
+        An even side.
     """
     if side_px < 1 or side_px % 2 == 0:
-        raise StoreError(f"a neighbourhood has an odd side, so that its pixel is in the middle; found {side_px}")
-    values = np.empty((len(at.rows), side_px, side_px, channels), np.float32)
-    # Where what lies `half` pixels before the scene, and so on, is found in it.
-    down, across = (np.pad(np.arange(length), side_px // 2, mode="reflect") for length in valid.shape)
-    for chosen, _ in at.by_block(BLOCK_PX):
-        rows = down[at.rows[chosen, None] + np.arange(side_px)][:, :, None]
-        cols = across[at.cols[chosen, None] + np.arange(side_px)][:, None, :]
+        raise StoreError(
+            f"the side of a neighbourhood must be odd, so that its pixel is in the middle; found {side_px}"
+        )
+    values = np.empty((len(pixels.rows), side_px, side_px, channels), np.float32)
+    # Index of each row and column in the scene, from half a side before it to half a side after it.
+    padded_rows, padded_cols = (np.pad(np.arange(length), side_px // 2, mode="reflect") for length in valid.shape)
+    for members, _ in pixels.by_block(BLOCK_PX):
+        rows = padded_rows[pixels.rows[members, None] + np.arange(side_px)][:, :, None]
+        cols = padded_cols[pixels.cols[members, None] + np.arange(side_px)][:, None, :]
         top, left = int(rows.min()), int(cols.min())
         dense = read(Window(top, left, int(rows.max()) + 1 - top, int(cols.max()) + 1 - left))
-        values[chosen] = dense[rows - top, cols - left]
+        values[members] = dense[rows - top, cols - left]
         pixel, row, col = np.nonzero(~valid[rows, cols])
-        own = chosen[pixel]
-        values[own, row, col] = dense[at.rows[own] - top, at.cols[own] - left]
+        centre = members[pixel]
+        values[centre, row, col] = dense[pixels.rows[centre] - top, pixels.cols[centre] - left]
     return values
 
 
-def groups(numbers: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
-    """Give the indices of equal numbers, group by group."""
+def group_indices(numbers: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    """Yield the indices of equal numbers, one group after the other."""
     order = np.argsort(numbers, kind="stable")
     starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
     yield from np.split(order, starts[1:]) if len(order) else ()
 
 
-class _Sums:
-    """Sums over any rectangle of an image in constant time, by a summed-area table (Crow 1984)."""
+def _summed_area_table(image: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the sums over all rectangles from the first pixel on (Crow 1984): (rows + 1, cols + 1, channels)."""
+    rows, cols, channels = image.shape
+    table = np.zeros((rows + 1, cols + 1, channels))
+    np.cumsum(np.cumsum(image, axis=0, dtype=np.float64), axis=1, out=table[1:, 1:])
+    return table
 
-    def __init__(self, image: NDArray[np.floating]) -> None:
-        rows, cols, channels = image.shape
-        self._table = np.zeros((rows + 1, cols + 1, channels))
-        np.cumsum(np.cumsum(image, axis=0, dtype=np.float64), axis=1, out=self._table[1:, 1:])
 
-    def over(self, rows: NDArray[np.intp], cols: NDArray[np.intp], side: int) -> NDArray[np.float64]:
-        """Sum the squares of a side whose corners are given, as far as they lie in the image: (n, channels)."""
-        height, width, _ = self._table.shape
-        top, bottom = np.clip(rows, 0, height - 1), np.clip(rows + side, 0, height - 1)
-        left, right = np.clip(cols, 0, width - 1), np.clip(cols + side, 0, width - 1)
-        table = self._table
-        return table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
+def _square_sums(
+    table: NDArray[np.float64], rows: NDArray[np.intp], cols: NDArray[np.intp], side: int
+) -> NDArray[np.float64]:
+    """Return the sums (n, channels) over squares with these first corners, as far as they lie in the image."""
+    height, width, _ = table.shape
+    top, bottom = np.clip(rows, 0, height - 1), np.clip(rows + side, 0, height - 1)
+    left, right = np.clip(cols, 0, width - 1), np.clip(cols + side, 0, width - 1)
+    return table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]

@@ -1,19 +1,19 @@
-"""Stores of one scene side by side, read as one: planes of several backbones, projections or tilings in one table."""
+"""Several stores of one scene read as one: planes of several backbones, projections or tilings in one table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike, open_features
-from hsifeat.features.neighbourhoods import Pixels
+from hsifeat.features.neighbourhoods import PixelCoordinates
 from hsifeat.store.layout import PlaneSpec
 from hsifeat.types import PlaneId, Window
 
@@ -24,33 +24,33 @@ if TYPE_CHECKING:
 StoreLike = str | Path | Features
 
 
-def open_together(stores: StoreLike | Sequence[StoreLike] | None = None) -> Features:
-    """Open one store, or several of one scene side by side.
+def open_stack(stores: StoreLike | Sequence[StoreLike] | None = None) -> Features:
+    """Open one store, or several stores of one scene as one.
 
     Parameters
     ----------
     stores : str, Path, Features or a sequence of them, optional
-        Each as `open_features` takes it.
+        Each as for `open_features`.
 
     Raises
     ------
     StoreError
-        No such store, or stores of different scenes.
+        There is no such store, or the stores are of different scenes.
     """
-    given = [stores] if stores is None or isinstance(stores, StoreLike) else list(stores)
-    opened = [store if isinstance(store, Features) else open_features(store) for store in given or [None]]
-    return opened[0] if len(opened) == 1 else Stack(opened)
+    sources = [stores] if stores is None or isinstance(stores, StoreLike) else list(stores)
+    opened = [store if isinstance(store, Features) else open_features(store) for store in sources or [None]]
+    return opened[0] if len(opened) == 1 else StackedFeatures(opened)
 
 
-class Stack(Features):
-    """Several stores of one scene. Their planes bear the store's number, from 1 on: ``t50/2:up_blocks.1``.
+class StackedFeatures(Features):
+    """Features of several stores of one scene. Names of planes contain the store's number, from 1: ``t50/2:up_blocks.1``.
 
-    So planes of the same name are told apart, and a model finds them in the stores of another scene, given in the same
-    order. The scene and its label maps are the first store's. Lazy views are those of each of its `stores`.
+    The number tells planes of one name apart, and lets a model find them in the stores of another scene, in the same
+    order. The scene and its label maps are those of the first store.
 
-    Attributes
+    Parameters
     ----------
-    stores : tuple of Features
+    stores : sequence of Features
         In the order of their numbers.
     """
 
@@ -61,28 +61,28 @@ class Stack(Features):
             if other.recipe["scene"] != stores[0].recipe["scene"]:
                 raise StoreError(
                     f"{other.name} is of another scene ({other.scene.name}) than {stores[0].name} "
-                    f"({stores[0].scene.name}): only stores of one scene stand side by side"
+                    f"({stores[0].scene.name}): only stores of one scene can be stacked"
                 )
 
     @property
     def name(self) -> str:
-        """The names of the stores."""
+        """Names of the stores."""
         return " + ".join(store.name for store in self.stores)
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """The scene, and what else each store's recipe says, by the store's number."""
-        apart = {
+        """The scene, and the rest of each store's recipe by the store's number."""
+        parts = {
             str(number): {name: value for name, value in store.recipe.items() if name not in {"scene", "pixels"}}
             for number, store in enumerate(self.stores, 1)
         }
-        return {"scene": self.stores[0].recipe["scene"], "stores": apart}
+        return {"scene": self.stores[0].recipe["scene"], "stores": parts}
 
     @property
     def window_px(self) -> int | None:
-        """As that of the stores, if all have the same; else None."""
-        (found, *others) = {store.window_px for store in self.stores}
-        return None if others else found
+        """Side in pixels of the windows around listed pixels, if it is the same in all stores; else None."""
+        (first, *others) = {store.window_px for store in self.stores}
+        return None if others else first
 
     @cached_property
     def planes(self) -> tuple[PlaneSpec, ...]:
@@ -91,23 +91,23 @@ class Stack(Features):
 
     @cached_property
     def unfinished(self) -> tuple[PlaneSpec, ...]:
-        """The planes of all stores that an extraction began and has not finished."""
+        """The planes of all stores whose extraction was interrupted."""
         return tuple(_numbered(n, plane) for n, store in enumerate(self.stores, 1) for plane in store.unfinished)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
-        """Return the store that a plane lies in, and the plane as it is named there."""
+        """Return the features of the store that holds a plane, and the plane as it is named there."""
         number, _, layer = plane.id.layer.partition(":")
         return self.stores[int(number) - 1], replace(plane, id=PlaneId(plane.id.t, layer))
 
     def to_dask(self, plane: PlaneLike) -> dask.array.Array:
-        """Return a plane as a lazy dask array, see `Features.to_dask`."""
+        """Return a plane as a lazy dask array; see `Features.to_dask`."""
         (spec,) = self.select([plane])
         owner, own = self.owner(spec)
         return owner.to_dask(own)
 
     def to_xarray(self) -> xarray.Dataset:
-        """Refuse: a dataset shows one store."""
-        self._refuse("shown as one dataset")
+        """Raise `StoreError`: a dataset shows one store."""
+        raise StoreError(f"{self.name} can't be shown as one dataset: take one of the stores")
 
     def size_bytes(self, plane: PlaneSpec) -> int:
         """Return the size of a plane in bytes, before compression."""
@@ -115,35 +115,44 @@ class Stack(Features):
         return owner.size_bytes(own)
 
     @cached_property
-    def _reader(self) -> _Stacked:
-        return _Stacked(self)
-
-    def _refuse(self, what: str) -> NoReturn:
-        raise StoreError(f"{self.name} can't be {what}: take one of the stores")
+    def _reader(self) -> StackedPlaneReader:
+        return StackedPlaneReader(self)
 
 
-class _Stacked:
-    """Reads planes from the stores that they lie in."""
+class StackedPlaneReader:
+    """Reads each plane from the store that holds it."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: StackedFeatures) -> None:
         self._stack = stack
 
     @property
     def readable(self) -> NDArray[np.bool_]:
-        """The pixels that can be read in all stores."""
+        """Mask (rows, cols) of the pixels that can be read in all stores."""
         return np.asarray(np.logical_and.reduce([store.readable for store in self._stack.stores]))
 
-    def sample(self, plane: PlaneSpec, at: Pixels, pool: int | None) -> NDArray[np.float32]:
+    def sample(self, plane: PlaneSpec, pixels: PixelCoordinates, window_px: int | None) -> NDArray[np.float32]:
+        """Read values at pixels, or means over windows."""
         owner, own = self._stack.owner(plane)
-        return owner.sample(at.rows, at.cols, [own], pool=pool)
+        return owner.sample(pixels.rows, pixels.cols, [own], pool=window_px)
 
-    def patches(self, plane: PlaneSpec, at: Pixels, side_px: int) -> NDArray[np.float32]:
+    def patches(self, plane: PlaneSpec, pixels: PixelCoordinates, side_px: int) -> NDArray[np.float32]:
+        """Read the neighbourhoods of pixels."""
         owner, own = self._stack.owner(plane)
-        return owner.patches(at.rows, at.cols, side_px, [own])
+        return owner.patches(pixels.rows, pixels.cols, side_px, [own])
 
     def read(self, plane: PlaneSpec, window: Window) -> NDArray[np.float32]:
+        """Read a window of the scene."""
         owner, own = self._stack.owner(plane)
         return owner.read(window, [own])
+
+    def to_dask(self, plane: PlaneSpec) -> dask.array.Array:
+        """Return a plane as a lazy dask array."""
+        owner, own = self._stack.owner(plane)
+        return owner.to_dask(own)
+
+    def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:  # noqa: ARG002
+        """Return nothing: the planes of several stores have no dataset in common."""
+        return {}
 
 
 def _numbered(number: int, plane: PlaneSpec) -> PlaneSpec:

@@ -1,9 +1,9 @@
-"""Lazy views of a store: planes as dask arrays, and all of it as one labelled xarray dataset. No value is read here."""
+"""Lazy views of a store: arrays as dask arrays, and the whole store as a labelled xarray dataset. Nothing is read here."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def to_dask(array: zarr.Array[Any]) -> dask.array.Array:
-    """Return an array of a store as a lazy dask array, one task a shard."""
+    """Return an array of a store as a lazy dask array, one task per shard."""
     import dask.array
 
     lazy: dask.array.Array = dask.array.from_array(  # type: ignore[no-untyped-call]
@@ -28,34 +28,42 @@ def to_dask(array: zarr.Array[Any]) -> dask.array.Array:
     return lazy
 
 
-def to_xarray(store: Store, planes: Iterable[PlaneSpec]) -> xarray.Dataset:
-    """Open a store as a labelled dataset whose variables are lazy, one task a shard.
+def to_xarray(
+    store: Store, planes: Iterable[PlaneSpec], plane_coordinates: Mapping[str, xarray.Variable]
+) -> xarray.Dataset:
+    """Open a store as a labelled dataset of lazy variables, one task per shard.
 
     Parameters
     ----------
     store : Store
-        What is opened.
+        The store.
     planes : iterable of PlaneSpec
-        Planes to take.
+        Planes to include.
+    plane_coordinates : mapping of str to xarray.Variable
+        Coordinates of their axes.
 
     Returns
     -------
     xarray.Dataset
         ``spectra`` (y, x, band) as delivered, ``valid`` (y, x) bool, ``labels_<name>`` (y, x) integers, and for each plane
         a variable such as ``t50_up_blocks_2`` (y_s4, x_s4, channel_up_blocks.2) in its stored dtype; where planes list
-        pixels (pixel, part, channel_up_blocks.2), with coordinates ``row`` and ``col``. Other coordinates are
-        centres of cells in scene pixels, and wavelengths in nm where they are known. Names and attributes follow the CF
-        conventions, so that `xarray.Dataset.to_netcdf` takes them.
+        pixels (pixel, part, channel_up_blocks.2), with coordinates ``row`` and ``col``. Other coordinates are centres of
+        cells in scene pixels and, where known, wavelengths in nm. Names and attributes follow the CF conventions, so that
+        `xarray.Dataset.to_netcdf` accepts the dataset.
     """
     import xarray
 
     scene = store.manifest.scene
     spectra = store.scene_array("cube")
     variables = {"spectra": _variable(spectra, ("y", "x", "band"), {"long_name": "values of the scene, as delivered"})}
-    coordinates = {"y": _centres("y", scene.rows, 1), "x": _centres("x", scene.cols, 1)}
+    coordinates = {"y": cell_centres("y", scene.rows, 1), "x": cell_centres("x", scene.cols, 1)}
     if scene.wavelengths_nm is not None:
-        facts = {"standard_name": "radiation_wavelength", "long_name": "centre wavelength of the band", "units": "nm"}
-        coordinates["wavelength"] = xarray.Variable("band", np.asarray(scene.wavelengths_nm, np.float64), facts)
+        attributes = {
+            "standard_name": "radiation_wavelength",
+            "long_name": "centre wavelength of the band",
+            "units": "nm",
+        }
+        coordinates["wavelength"] = xarray.Variable("band", np.asarray(scene.wavelengths_nm, np.float64), attributes)
     variables["valid"] = _valid(store.scene_array("valid"))
     for name in store.labels:
         variables[_free_name(f"labels_{name}", variables)] = _labels(store.label_array(name), name)
@@ -64,54 +72,55 @@ def to_xarray(store: Store, planes: Iterable[PlaneSpec]) -> xarray.Dataset:
         metadata: Any = array.metadata
         dims = metadata.dimension_names
         variables[_free_name(f"t{plane.id.t}_{plane.id.layer}", variables)] = _plane(array, dims, plane)
-        if store.pixels is None:
-            cells = zip(dims[:2], array.shape, strict=False)
-            coordinates |= {axis: _centres(axis, length, plane.stride) for axis, length in cells}
-    for axis, places in zip(("row", "col"), store.pixels or (), strict=False):
-        facts = {"long_name": f"{axis} of the pixel in the scene, from 0", "units": "1"}
-        coordinates[axis] = xarray.Variable("pixel", places, facts)
-    if store.pixels is not None:
-        facts = {"long_name": "the value at the pixel, or the mean over its window"}
-        coordinates["part"] = xarray.Variable("part", ["pixel", "window mean"], facts)
-    return xarray.Dataset(variables, coordinates, _facts(store.manifest))
+    return xarray.Dataset(variables, coordinates | dict(plane_coordinates), _attributes(store.manifest))
 
 
-def _variable(array: zarr.Array[Any], dims: tuple[str, ...], facts: dict[str, Any]) -> xarray.Variable:
+def _variable(array: zarr.Array[Any], dims: tuple[str, ...], attributes: dict[str, Any]) -> xarray.Variable:
     import xarray
 
-    return xarray.Variable(dims, to_dask(array), facts)
+    return xarray.Variable(dims, to_dask(array), attributes)
 
 
 def _plane(array: zarr.Array[Any], dims: tuple[str, ...], plane: PlaneSpec) -> xarray.Variable:
-    facts = {
+    attributes = {
         "long_name": f"output of {plane.id.layer} at timestep {plane.id.t}",
         "t": plane.id.t,
         "layer": plane.id.layer,
         "stride": plane.stride,
     }
-    variable = _variable(array, dims, facts)
-    # NetCDF knows no half precision; float32 holds the same values.
+    variable = _variable(array, dims, attributes)
+    # NetCDF has no half precision; float32 holds the same values.
     variable.encoding["dtype"] = "float32"
     return variable
 
 
-def _centres(name: str, cells: int, stride: int) -> xarray.Variable:
-    """Coordinate of one axis: where the centres of its cells lie, in scene pixels (the first pixel's centre is 0)."""
+def cell_centres(name: str, cells: int, stride: int) -> xarray.Variable:
+    """Return the coordinate of an axis: the centres of its cells in scene pixels, 0 at the centre of the first pixel.
+
+    Parameters
+    ----------
+    name : str
+        Name of the axis; its first letter is ``y`` or ``x``.
+    cells : int
+        Length of the axis.
+    stride : int
+        Scene pixels per cell.
+    """
     import xarray
 
     axis = name[0]
-    facts = {
+    attributes = {
         "long_name": f"{'row' if axis == 'y' else 'column'} of the cell's centre, in scene pixels",
         "units": "1",
         "axis": axis.upper(),
         "stride": stride,
     }
-    return xarray.Variable(name, (np.arange(cells) + 0.5) * stride - 0.5, facts)
+    return xarray.Variable(name, (np.arange(cells) + 0.5) * stride - 0.5, attributes)
 
 
 def _valid(array: zarr.Array[Any]) -> xarray.Variable:
-    facts = {"long_name": "whether the pixel holds something", **_flags({0: "empty", 1: "valid"}, np.dtype("int8"))}
-    return _variable(array, ("y", "x"), facts)
+    attributes = {"long_name": "whether the pixel is valid", **_flags({0: "empty", 1: "valid"}, np.dtype("int8"))}
+    return _variable(array, ("y", "x"), attributes)
 
 
 def _labels(array: zarr.Array[Any], name: str) -> xarray.Variable:
@@ -122,29 +131,29 @@ def _labels(array: zarr.Array[Any], name: str) -> xarray.Variable:
 
 
 def _flags(names: dict[int, str], dtype: np.dtype[Any]) -> dict[str, Any]:
-    """CF attributes of a variable of class numbers: meanings are words without blanks (CF section 3.5)."""
+    """Return the CF attributes of a variable of class numbers: meanings are words without blanks (CF section 3.5)."""
     numbers = sorted(names)
     meanings = (re.sub(r"[^\w.+@-]+", "_", names[number]).strip("_") or f"class_{number}" for number in numbers)
     return {"flag_values": np.asarray(numbers, dtype), "flag_meanings": " ".join(meanings)}
 
 
-def _facts(manifest: Manifest) -> dict[str, str]:
-    scene, made = manifest.scene, manifest.provenance
-    facts = {
+def _attributes(manifest: Manifest) -> dict[str, str]:
+    scene, provenance = manifest.scene, manifest.provenance
+    attributes = {
         "Conventions": "CF-1.11",
         "title": f"Diffusion features of {scene.name}",
-        "source": f"backbone {made.get('backbone', 'unknown')}, hsifeat {made.get('hsifeat', 'unknown')}",
-        "history": f"{made.get('created', 'at an unknown time')}: hsifeat extract, recipe {manifest.key}",
+        "source": f"backbone {provenance.get('backbone', 'unknown')}, hsifeat {provenance.get('hsifeat', 'unknown')}",
+        "history": f"{provenance.get('created', 'at an unknown time')}: hsifeat extract, recipe {manifest.key}",
         "recipe_key": manifest.key,
         "licence": scene.licence,
         "citation": scene.citation,
     }
-    return {name: text for name, text in facts.items() if text}
+    return {name: text for name, text in attributes.items() if text}
 
 
-def _free_name(text: str, taken: Container[str]) -> str:
-    """Make a name of letters, digits and underscores (CF section 2.3), with more underscores where it is taken."""
+def _free_name(text: str, names: Container[str]) -> str:
+    """Return a name of letters, digits and underscores (CF section 2.3); underscores are appended until it is free."""
     name = re.sub(r"\W", "_", text, flags=re.ASCII)
-    while name in taken:
+    while name in names:
         name += "_"
     return name

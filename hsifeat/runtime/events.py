@@ -1,4 +1,4 @@
-"""Events of long work. Library code emits them to a listener; the CLI draws them, a notebook may print them."""
+"""Events of long-running work: library code emits them to a listener, and the command line draws them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Started:
-    """A task begins: `total` pieces of work, named in the plural by `unit`; `done` of them were there already."""
+    """A task has started.
+
+    Attributes
+    ----------
+    task : str
+        Name of the task.
+    total : float
+        Amount of work, in `unit`.
+    unit : str
+        Unit of work, in the plural: ``tiles``, ``MB``.
+    done : float
+        Work that was done before, by an earlier run.
+    """
 
     task: str
     total: float
@@ -18,7 +30,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Advanced:
-    """A task got on: `done` pieces in all, with a short `detail` such as a loss."""
+    """A task has made progress: the work done so far, and a short detail such as a loss."""
 
     task: str
     done: float
@@ -27,14 +39,14 @@ class Advanced:
 
 @dataclass(frozen=True)
 class Finished:
-    """A task ended well."""
+    """A task has ended successfully."""
 
     task: str
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something that a person should know: what was guessed, found or left out."""
+    """A message that a person should read: a default that was chosen, or input that was left out."""
 
     message: str
 
@@ -44,4 +56,4 @@ Listener = Callable[[Event], None]
 
 
 def silent(event: Event) -> None:
-    """Listen and do nothing: the default of every function that takes a listener."""
+    """Ignore an event: the default listener."""

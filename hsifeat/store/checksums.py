@@ -1,8 +1,8 @@
-"""Seals: the sha256 of every file of a store besides shards and progress records, which have digests of their own.
+"""Checksums: the sha256 of every file of a store except shards and progress records, which carry their own.
 
-They lie in ``seals.json`` and are taken from the bytes as they are written. They are also the list of what a store
-holds, so that one can be opened where nothing can be listed, behind a plain web server. Without them and the manifest
-weeks of work would be lost to one flipped byte, so there is a copy of both.
+They are kept in ``checksums.json`` and are computed from the bytes as they are written. The same file is the list of
+a store's contents, so that a store can be opened where files cannot be listed, such as behind a plain web server. A
+single flipped byte in it or in the manifest would make a whole store unreadable, so both have a copy.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
     from hsifeat.store.location import Location
 
-ROOT, FILE = "zarr.json", "seals.json"
-COPY_OF = {ROOT: "zarr.copy.json", FILE: "seals.copy.json"}
-# Ends the key below which a complete plane's records lie; its seal is that of all of them together.
+ROOT, FILE = "zarr.json", "checksums.json"
+COPY_OF = {ROOT: "zarr.copy.json", FILE: "checksums.copy.json"}
+# Suffix of the key under which the checksum of all progress records of a complete plane is kept.
 RECORDS = "/c"
 
 
-def is_sealed(key: str) -> bool:
-    """Tell whether a file has a seal: all but the seals, the copies, the timings, the shards of planes and their records.
+def has_checksum(key: str) -> bool:
+    """Tell whether a file is listed: all but the checksums, the copies, the timings, shards and progress records.
 
-    >>> is_sealed("planes/t0050/mid_block/zarr.json"), is_sealed("planes/t0050/mid_block/c/0/1/0")
+    >>> has_checksum("planes/t0050/mid_block/zarr.json"), has_checksum("planes/t0050/mid_block/c/0/1/0")
     (True, False)
     """
     return key not in {FILE, *COPY_OF.values(), timings.FILE} and not (
@@ -41,166 +41,140 @@ def is_sealed(key: str) -> bool:
     )
 
 
-def seal(content: bytes) -> str:
-    """Return the seal of a file's content."""
+def checksum(content: bytes) -> str:
+    """Return the sha256 of a file's content as hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
 
 
-def encode(seals: dict[str, str]) -> bytes:
-    """Return the content of ``seals.json``: the seals by key, and a seal over them."""
-    files = json.dumps(seals, sort_keys=True, indent=0)
-    return json.dumps({"files": dict(sorted(seals.items())), "seal": seal(files.encode())}, indent=0).encode()
+def encode(checksums: dict[str, str]) -> bytes:
+    """Return the content of ``checksums.json``: the checksums by key, and one over all of them."""
+    files = json.dumps(checksums, sort_keys=True, indent=0)
+    document = {"files": dict(sorted(checksums.items())), "checksum": checksum(files.encode())}
+    return json.dumps(document, indent=0).encode()
 
 
 def decode(content: bytes | None) -> dict[str, str] | None:
-    """Return the seals in a ``seals.json``; None if it was changed, or is not there."""
+    """Parse a ``checksums.json``; None if it is damaged or missing."""
     try:
-        seals: dict[str, str] = json.loads(content or b"")["files"]
-        return seals if encode(seals) == content else None
+        checksums: dict[str, str] = json.loads(content or b"")["files"]
+        return checksums if encode(checksums) == content else None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def save(location: Location, seals: dict[str, str]) -> bytes:
-    """Write the seals and their copy; return what was written."""
-    content = encode(seals)
+def write(location: Location, checksums: dict[str, str]) -> bytes:
+    """Write the checksums and their copy; return the bytes written."""
+    content = encode(checksums)
     location.put(FILE, content)
     location.put(COPY_OF[FILE], content)
     return content
 
 
-def read(location: Location, root: bytes, *, writable: bool = False) -> dict[str, str]:
-    """Return a store's seals, from the copy if need be.
-
-    Parameters
-    ----------
-    place : Place
-        Where the store lies.
-    root : bytes
-        The metadata of its root group.
-    writable : bool
-        Whether it will be written to: a store from before there were seals is then sealed as it is. Otherwise its files
-        are listed with an empty seal, which nothing is compared with.
+def read(location: Location) -> dict[str, str]:
+    """Read the checksums of a store, from the copy if the original is damaged.
 
     Raises
     ------
     StoreError
-        The seals were changed or are missing, and so is their copy.
+        Both are damaged or missing.
     """
     content = location.get(FILE)
-    if content is None and not _has_seals(root):
-        return {key: seal(location.get(key) or b"") if writable else "" for key in location.files() if is_sealed(key)}
-    seals = decode(content)
-    if seals is None:
-        seals = decode(location.get(COPY_OF[FILE]))
-    if seals is None:
+    checksums = decode(content) or decode(location.get(COPY_OF[FILE]))
+    if checksums is None:
         fault = "is missing" if content is None else "was changed"
         raise StoreError(
-            f"{location}: {FILE} {fault}, and so is its copy: bring one back from a backup, or extract to another place"
+            f"{location}: {FILE} {fault}, and so is its copy: restore one from a backup, or extract to another place"
         )
-    return seals
-
-
-def _has_seals(root: bytes) -> bool:
-    """Tell whether a store was made by a version that seals, since layout 2, or can't say: then it is taken to."""
-    try:
-        return int(json.loads(root)["attributes"]["hsifeat"]["schema_version"]) >= 2
-    except (KeyError, TypeError):
-        return False
-    except ValueError:
-        return True
+    return checksums
 
 
 class ChecksumReader(WrapperStore[Any]):
-    """A Zarr store that gives nothing which was changed or is missing.
+    """A Zarr store that raises an error instead of returning a changed or missing file.
 
-    A file that is read whole is compared with its seal. Of shards, parts of which are read, the inner chunks end with a
-    checksum; here it is seen to that one is there if its record is, or if its plane is complete, since Zarr takes a missing
-    one for empty.
+    A file that is read whole is compared with its checksum. Shards are read in part; their inner chunks end with a
+    CRC-32C. Zarr takes a missing shard for an empty one, so a shard must exist if its progress record does or if its
+    plane is complete.
 
     Parameters
     ----------
-    store : zarr Store
-        What is read.
-    place : Place
-        Where it lies.
-    seals : dict of str to str
-        What is known of its files.
+    store : zarr.abc.store.Store
+        The store to read from.
+    location : Location
+        Names the store in messages.
+    checksums : dict of str to str
+        sha256 by key.
     """
 
-    def __init__(self, store: ZarrStore, location: Location, seals: dict[str, str]) -> None:
+    def __init__(self, store: ZarrStore, location: Location, checksums: dict[str, str]) -> None:
         super().__init__(store)
-        self.location, self.seals = location, seals
+        self.location, self.checksums = location, checksums
 
     def _with_store(self, store: ZarrStore) -> ChecksumReader:
-        return type(self)(store, self.location, self.seals)
+        return type(self)(store, self.location, self.checksums)
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
-        """Read and check.
+        """Read a file, or a range of its bytes, and compare it with its checksum.
 
         Raises
         ------
         StoreError
-            The file was changed, or is not there though it should be.
+            The file is changed, or is missing although it was written.
         """
-        found: Buffer | None = await super().get(key, prototype, byte_range)
-        if not is_sealed(key):
-            if found is None and key.startswith("planes/"):
+        content: Buffer | None = await super().get(key, prototype, byte_range)
+        if not has_checksum(key):
+            if content is None and key.startswith("planes/"):
                 record = "progress/" + key.removeprefix("planes/")
-                complete = record.partition("/c/")[0] + RECORDS in self.seals
+                complete = record.partition("/c/")[0] + RECORDS in self.checksums
                 if complete or await self.exists(record):
-                    raise self._lost(key, "is missing")
-            return found
-        if _fits(found, self.seals.get(key), whole=byte_range is None):
-            return found
-        # Another process may have replaced the file since the seals were read.
-        content = await super().get(FILE, default_buffer_prototype())
-        now = (decode(content.to_bytes()) if content is not None else None) or self.seals
-        if _fits(found, now.get(key), whole=byte_range is None):
-            return found
+                    raise self._damage_error(key, "is missing")
+            return content
+        if _matches(content, self.checksums.get(key), whole=byte_range is None):
+            return content
+        # Another process may have replaced the file since the checksums were read.
+        newest = await super().get(FILE, default_buffer_prototype())
+        current = (decode(newest.to_bytes()) if newest is not None else None) or self.checksums
+        if _matches(content, current.get(key), whole=byte_range is None):
+            return content
         if key in COPY_OF:
             copy: Buffer | None = await super().get(COPY_OF[key], prototype, byte_range)
-            if copy is not None and _fits(copy, now.get(key), whole=byte_range is None):
+            if copy is not None and _matches(copy, current.get(key), whole=byte_range is None):
                 return copy
-        raise self._lost(key, "is missing" if found is None else "was changed")
+        raise self._damage_error(key, "is missing" if content is None else "was changed")
 
-    def _lost(self, key: str, fault: str) -> StoreError:
+    def _damage_error(self, key: str, fault: str) -> StoreError:
         return StoreError(
-            f"{self.location}: {key} {fault}: hsifeat cache verify {self.location} --repair tells what can be done"
+            f"{self.location}: {key} {fault}: hsifeat cache verify {self.location} --repair shows what can be restored"
         )
 
 
-def _fits(found: Buffer | None, wanted: str | None, *, whole: bool) -> bool:
-    """Tell whether what was read is what was sealed, as far as that can be told."""
-    if not wanted:
+def _matches(content: Buffer | None, expected: str | None, *, whole: bool) -> bool:
+    """Tell whether content agrees with its checksum, as far as a range of bytes can show it."""
+    if not expected:
         return True
-    return found is not None and (not whole or seal(found.to_bytes()) == wanted)
+    return content is not None and (not whole or checksum(content.to_bytes()) == expected)
 
 
 class ChecksumWriter(ChecksumReader):
-    """A checking store that seals what is written through it: the seals are kept up to date."""
-
-    def _note(self, key: str, value: Buffer) -> None:
-        if is_sealed(key):
-            self.seals[key] = seal(value.to_bytes())
+    """A `ChecksumReader` that can be written to, and adds the checksum of each file as it is written."""
 
     async def set(self, key: str, value: Buffer, *arguments: Any) -> None:
-        """Write and seal."""
+        """Write a file and note its checksum."""
         await super().set(key, value, *arguments)
-        self._note(key, value)
+        if has_checksum(key):
+            self.checksums[key] = checksum(value.to_bytes())
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
-        """Write and seal, unless it is there and sealed; what a killed process left has no seal."""
-        if key not in self.seals or not await self.exists(key):
+        """Write a file unless it exists and has a checksum; one left behind by a killed process has none."""
+        if key not in self.checksums or not await self.exists(key):
             await self.set(key, value)
 
     async def delete(self, key: str) -> None:
-        """Delete, with the seal."""
+        """Delete a file and its checksum."""
         await super().delete(key)
-        self.seals.pop(key, None)
+        self.checksums.pop(key, None)
 
     async def delete_dir(self, prefix: str) -> None:
-        """Delete all below a prefix, with the seals."""
+        """Delete all files below a prefix and their checksums."""
         await super().delete_dir(prefix)
-        for key in [key for key in self.seals if key.startswith(f"{prefix.rstrip('/')}/")]:
-            del self.seals[key]
+        for key in [key for key in self.checksums if key.startswith(f"{prefix.rstrip('/')}/")]:
+            del self.checksums[key]

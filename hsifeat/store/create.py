@@ -1,4 +1,4 @@
-"""Making a store: its scene, its list of pixels if it has one, and the metadata that come first and last."""
+"""Creation of a store: the scene, the listed pixels if there are any, and the manifest, which is written last."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.store import checksums as seals
+from hsifeat.store import checksums
 from hsifeat.store.checksums import ChecksumWriter
 from hsifeat.store.layout import CHUNK_CELLS, codec
 from hsifeat.store.location import Location
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     import zarr
 
 # Attribute of a root group whose scene is still being copied.
-_BEGUN = "hsifeat_begun"
+_UNFINISHED = "hsifeat_unfinished"
 
 
 @dataclass(frozen=True)
 class SceneArrays:
-    """The arrays of a scene that go into a store, by name below ``scene/``.
+    """Arrays of a scene that a store holds, by name below ``scene/``.
 
     Attributes
     ----------
     cube : array-like of shape (rows, cols, bands)
-        Copied a shard at a time.
+        Copied one shard at a time.
     valid : (rows, cols) bool array
         Valid pixels.
-    projection : dict of str to array
-        What was fitted.
+    projection : mapping of str to float32 array
+        Fitted arrays of the projection.
     pixels : tuple of two (n,) integer arrays, or None
-        Rows and columns of the pixels that planes list, below ``pixels/``; None where they cover the scene.
+        Rows and columns of the pixels that planes list, stored below ``pixels/``; None where planes cover the scene.
     """
 
     cube: Cube
@@ -46,35 +46,47 @@ class SceneArrays:
     pixels: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
 
 
-def make(location: Location, manifest: Manifest, scene: SceneArrays) -> None:
-    """Make a store without planes. The manifest comes last: without one, there is no store."""
+def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> None:
+    """Write a store without planes.
+
+    The manifest is written last: a location without one holds no store, whenever the process is killed.
+
+    Parameters
+    ----------
+    location : Location
+        Empty, or with the files of an unfinished creation, which are deleted.
+    manifest : Manifest
+        Metadata of the store.
+    scene : SceneArrays
+        Its scene.
+    """
     import zarr
 
-    begun = _root({_BEGUN: True})
-    found = {seals.ROOT: seals.seal(begun)}
-    with location.guarded():
-        for key in location.files():  # what a killed process began to make: `Store.find` saw to it that it is that
+    unfinished = _root_metadata({_UNFINISHED: True})
+    files = {checksums.ROOT: checksums.checksum(unfinished)}
+    with location.error_context():
+        for key in location.files():
             location.delete(key)
-        location.put(seals.ROOT, begun)
-        group = zarr.open_group(ChecksumWriter(location.zarr(writable=True), location, found), mode="r+", zarr_format=3)
+        location.put(checksums.ROOT, unfinished)
+        group = zarr.open_group(ChecksumWriter(location.zarr(writable=True), location, files), mode="r+", zarr_format=3)
         _write_scene(group, manifest, scene)
         for name in ("planes", "progress"):
             group.create_group(name)
-        root = _root({"hsifeat": manifest.model_dump(mode="json")})
-        seals.save(location, {**found, seals.ROOT: seals.seal(root)})
-        location.put(seals.COPY_OF[seals.ROOT], root)
-        location.put(seals.ROOT, root)
+        root = _root_metadata({"hsifeat": manifest.model_dump(mode="json")})
+        checksums.write(location, {**files, checksums.ROOT: checksums.checksum(root)})
+        location.put(checksums.COPY_OF[checksums.ROOT], root)
+        location.put(checksums.ROOT, root)
 
 
-def was_begun(root: bytes) -> bool:
-    """Tell whether a root group's metadata are those of a store that was never finished making."""
+def is_unfinished(root: bytes) -> bool:
+    """Tell whether a root group's metadata belong to a store whose creation was interrupted."""
     try:
-        return _BEGUN in json.loads(root).get("attributes", {})
+        return _UNFINISHED in json.loads(root).get("attributes", {})
     except (ValueError, AttributeError, TypeError):
         return False
 
 
-def _root(attributes: dict[str, Any]) -> bytes:
+def _root_metadata(attributes: dict[str, Any]) -> bytes:
     """Return a root group's metadata as Zarr writes them."""
     from zarr.core.buffer import default_buffer_prototype
     from zarr.core.group import GroupMetadata
@@ -84,18 +96,19 @@ def _root(attributes: dict[str, Any]) -> bytes:
 
 
 def _write_scene(group: zarr.Group, manifest: Manifest, scene: SceneArrays) -> None:
-    side, bands = manifest.layout.cube_shard_px, manifest.scene.bands
+    rows, cols, bands = manifest.scene.rows, manifest.scene.cols, manifest.scene.bands
+    side = manifest.layout.cube_shard_px
     chunk = CHUNK_CELLS if side % CHUNK_CELLS == 0 else side
     cube = group.create_array(
         "scene/cube",
-        shape=(manifest.scene.rows, manifest.scene.cols, bands),
+        shape=(rows, cols, bands),
         shards=(side, side, bands),
         chunks=(chunk, chunk, bands),
         dtype=np.dtype(scene.cube.dtype).newbyteorder("="),
         compressors=codec(),
         dimension_names=("y", "x", "band"),
     )
-    for window in windows(manifest.scene.rows, manifest.scene.cols, side):
+    for window in windows(rows, cols, side):
         cube[window.slices] = np.asarray(scene.cube[window.slices])
     group.create_array("scene/valid", data=scene.valid, dimension_names=("y", "x"))
     for name, values in scene.projection.items():

@@ -9,29 +9,42 @@ from hsifeat.types import PlaneId
 
 PLANE = re.compile(r"planes/(t\d+/[^/]+)/zarr\.json")
 LABELS = re.compile(r"scene/labels/([^/]+)/zarr\.json")
-# Every name that a store's files can have, those of writes that were cut off included.
+# Every name that a file of a store can have, temporary files of interrupted writes included.
 _ARRAY = r"(zarr\.json|c(/\d+)+)"
-_OWN = re.compile(
-    r"(zarr|seals)(\.copy)?\.json|timings\.json|(scene(/projection|/labels)?|pixels|(planes|progress)(/t\d+)?)/zarr\.json"
+_STORE_FILE = re.compile(
+    r"(zarr|checksums)(\.copy)?\.json|timings\.json"
+    r"|(scene(/projection|/labels)?|pixels|(planes|progress)(/t\d+)?)/zarr\.json"
     rf"|(scene/(cube|valid|projection/\w+|labels/[^/]+)|pixels/(rows|cols)|(planes|progress)/t\d+/[\w.\-]+)/{_ARRAY}"
-    r"|((scene|pixels|planes|progress)/.*/)?\.?(zarr|seals|timings|\d+)\.[\w.\-]+\.part(ial)?"
+    r"|((scene|pixels|planes|progress)/.*/)?\.?(zarr|checksums|timings|\d+)\.[\w.\-]+\.part(ial)?"
 )
 
 
 def shard_key(plane: PlaneId, unit: Unit) -> str:
-    """Return where a unit of a plane lies in the store."""
+    """Return the key of the shard that holds a unit of a plane."""
     return f"planes/{plane.path}/c/{unit.index[0]}/{unit.index[1]}/0"
 
 
 def record_key(plane: PlaneId, unit: Unit) -> str:
-    """Return where the record of a unit of a plane lies in the store."""
+    """Return the key of the progress record of a unit of a plane."""
     return f"progress/{plane.path}/c/{unit.index[0]}/{unit.index[1]}/0"
 
 
-def is_own(key: str) -> bool:
-    """Tell whether a file has a name that a store's files have.
+def plane_of(key: str) -> PlaneId | None:
+    """Return the plane that a key belongs to; None if it belongs to none.
 
-    >>> is_own("planes/t0050/mid_block/c/0/1/0"), is_own("scene/photo.jpg"), is_own(".git/config")
+    >>> plane_of("progress/t0050/mid_block/c/0/1/0")
+    PlaneId(t=50, layer='mid_block')
+    """
+    parts = key.split("/")
+    if len(parts) < 4 or parts[0] not in {"planes", "progress"} or not parts[1][1:].isdigit():
+        return None
+    return PlaneId(int(parts[1][1:]), parts[2])
+
+
+def is_store_file(key: str) -> bool:
+    """Tell whether a key is one that hsifeat writes.
+
+    >>> is_store_file("planes/t0050/mid_block/c/0/1/0"), is_store_file("scene/photo.jpg"), is_store_file(".git/config")
     (True, False, False)
     """
-    return _OWN.fullmatch(key) is not None
+    return _STORE_FILE.fullmatch(key) is not None

@@ -1,7 +1,7 @@
-"""Where a store lies: a local folder, a prefix in an object store (``s3://``, ``gs://``, ``az://``), or a web address.
+"""Locations of stores: a local folder, a prefix in an object store (``s3://``, ``gs://``, ``az://``), or a web address.
 
-A place lists, reads and writes whole objects by key; arrays go through the Zarr store that it gives. Object stores are
-spoken to by obstore, which takes its credentials and endpoint from the usual variables of the environment.
+A location lists, reads and writes whole files by key and opens the Zarr store through which arrays are read. Object
+stores are accessed by obstore, which takes credentials and endpoint from the usual environment variables.
 """
 
 from __future__ import annotations
@@ -27,62 +27,62 @@ _SCHEMES = ("s3", "gs", "az", "memory", "http", "https")
 
 
 class Location(Protocol):
-    """Where a store lies. Keys are relative to it and separated by ``/``."""
+    """The location of a store. Keys of files are relative to it, with ``/`` between their parts."""
 
     read_only: bool
 
     @property
     def name(self) -> str:
-        """Its last part, without ``.zarr``."""
+        """Last part of the path or address, without ``.zarr``."""
         ...
 
     @property
     def identity(self) -> str:
-        """What it is known by on this machine, however it was named: the resolved path, or the address."""
+        """Canonical form: the resolved path, or the address."""
         ...
 
     def __str__(self) -> str: ...
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Return the Zarr store over it."""
+        """Open the location as a Zarr store."""
         ...
 
     def files(self) -> dict[str, int]:
-        """List all keys with their sizes in bytes."""
+        """Return the sizes in bytes of all files, by key."""
         ...
 
-    def some_files(self, count: int | None) -> list[str]:
-        """List about `count` keys, or all for None: to see whether there are any."""
+    def list_keys(self, count: int | None) -> list[str]:
+        """List at least `count` keys if there are as many; all of them for None."""
         ...
 
     def get(self, key: str) -> bytes | None:
-        """Return an object, or None if there is none."""
+        """Return the content of a file; None if it does not exist."""
         ...
 
     def put(self, key: str, content: bytes) -> None:
-        """Write an object whole."""
+        """Write a file atomically."""
         ...
 
     def delete(self, key: str) -> None:
-        """Delete an object, if it is there."""
+        """Delete a file if it exists."""
         ...
 
     def clear(self) -> None:
-        """Delete everything."""
+        """Delete all files."""
         ...
 
-    def guarded(self) -> AbstractContextManager[None]:
-        """Turn what goes wrong there within a block into a `StoreError` that names it."""
+    def error_context(self) -> AbstractContextManager[None]:
+        """Turn errors of the file system or the network within a block into a `StoreError` that names the location."""
         ...
 
 
 def as_location(source: str | Path | Location) -> Location:
-    """Return the place that a path or an address names.
+    """Return the location of a path or an address.
 
     Raises
     ------
     StoreError
-        An address of a scheme that is not known.
+        The scheme of the address is unknown.
     """
     if not isinstance(source, str | Path):
         return source
@@ -90,12 +90,12 @@ def as_location(source: str | Path | Location) -> Location:
     if scheme is None:
         return LocalLocation(Path(source))
     if scheme[1] not in _SCHEMES:
-        raise StoreError(f"{source}: stores lie in a folder or at {', '.join(f'{s}://' for s in _SCHEMES)}")
+        raise StoreError(f"{source}: a store is in a folder or at {', '.join(f'{s}://' for s in _SCHEMES)}")
     return RemoteLocation(str(source))
 
 
 class LocalLocation:
-    """A folder."""
+    """A local folder."""
 
     read_only = False
 
@@ -105,7 +105,7 @@ class LocalLocation:
 
     @property
     def name(self) -> str:
-        """Its last part, without ``.zarr``."""
+        """Last part of the path or address, without ``.zarr``."""
         return self.path.name.removesuffix(".zarr")
 
     @property
@@ -117,43 +117,43 @@ class LocalLocation:
         return self._text
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Return the Zarr store over it."""
+        """Open the location as a Zarr store."""
         from zarr.storage import LocalStore
 
         return LocalStore(self.path, read_only=not writable)
 
     def files(self) -> dict[str, int]:
-        """List all keys with their sizes in bytes."""
-        found = {}
+        """Return the sizes in bytes of all files, by key."""
+        sizes = {}
         for file in self.path.rglob("*"):
-            # A writer's temporary file may be gone by now.
+            # A temporary file of a writer may have been renamed meanwhile.
             with suppress(FileNotFoundError):
                 if file.is_file():
-                    found[file.relative_to(self.path).as_posix()] = file.stat().st_size
-        return found
+                    sizes[file.relative_to(self.path).as_posix()] = file.stat().st_size
+        return sizes
 
-    def some_files(self, count: int | None) -> list[str]:
-        """List about `count` keys, or all for None: to see whether there are any."""
+    def list_keys(self, count: int | None) -> list[str]:
+        """List at least `count` keys if there are as many; all of them for None."""
         files = (file.relative_to(self.path).as_posix() for file in self.path.rglob("*") if not file.is_dir())
         return list(islice(files, count))
 
     def get(self, key: str) -> bytes | None:
-        """Return an object, or None if there is none."""
+        """Return the content of a file; None if it does not exist."""
         try:
             return (self.path / key).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def put(self, key: str, content: bytes) -> None:
-        """Write an object whole."""
+        """Write a file atomically."""
         write_whole(self.path / key, content)
 
     def delete(self, key: str) -> None:
-        """Delete an object, if it is there."""
+        """Delete a file if it exists."""
         (self.path / key).unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Delete everything: renamed first, so that a half-deleted store is never met under its name."""
+        """Delete the folder: it is renamed first, so that a half-deleted store is never found under its name."""
         from uuid import uuid4
 
         path = self.path.resolve()
@@ -162,13 +162,13 @@ class LocalLocation:
             path.rename(doomed)
             shutil.rmtree(doomed)
 
-    def guarded(self) -> AbstractContextManager[None]:
-        """Turn what goes wrong there within a block into a `StoreError` that names it."""
+    def error_context(self) -> AbstractContextManager[None]:
+        """Turn errors of the file system or the network within a block into a `StoreError` that names the location."""
         return disk_errors(self.path)
 
 
 class RemoteLocation:
-    """A prefix of an object store, or a web address, which can only be read."""
+    """A prefix in an object store, or a web address, which is read-only."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -176,7 +176,7 @@ class RemoteLocation:
 
     @property
     def name(self) -> str:
-        """Its last part, without ``.zarr``."""
+        """Last part of the path or address, without ``.zarr``."""
         return self.url.rpartition("/")[2].removesuffix(".zarr")
 
     @property
@@ -194,73 +194,73 @@ class RemoteLocation:
 
         try:
             if self.url.startswith("http://"):
-                # Whoever writes http means it; obstore wants to be told.
+                # obstore refuses plain http unless it is allowed explicitly.
                 return from_url(self.url, client_options={"allow_http": True})
             return from_url(self.url)
         except (BaseError, ValueError) as error:
             raise StoreError(f"{self.url} can't be used: {error}") from error
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Return the Zarr store over it."""
+        """Open the location as a Zarr store."""
         from zarr.storage import ObjectStore
 
         if writable and self.read_only:
-            raise StoreError(f"{self.url} can only be read: write to a folder or an object store")
+            raise StoreError(f"{self.url} is read-only: write to a folder or an object store")
         return ObjectStore(self._objects, read_only=not writable)
 
     def files(self) -> dict[str, int]:
-        """List all keys with their sizes in bytes; `StoreError` for a web address, which has no list."""
+        """Return the sizes in bytes of all files, by key; `StoreError` for a web address, which cannot be listed."""
         import obstore
 
         if self.read_only:
-            raise StoreError(f"{self.url}: a web address can't be listed; work on the store where it lies")
-        with self.guarded():
+            raise StoreError(f"{self.url}: a web address cannot be listed: run this where the store is")
+        with self.error_context():
             return {item["path"]: item["size"] for batch in obstore.list(self._objects) for item in batch}
 
-    def some_files(self, count: int | None) -> list[str]:
-        """List about `count` keys, or all for None: to see whether there are any."""
+    def list_keys(self, count: int | None) -> list[str]:
+        """List at least `count` keys if there are as many; all of them for None."""
         import obstore
 
         if count is None:
             return list(self.files())
-        with self.guarded():
+        with self.error_context():
             return [item["path"] for item in next(iter(obstore.list(self._objects, chunk_size=count)), [])]
 
     def get(self, key: str) -> bytes | None:
-        """Return an object, or None if there is none."""
+        """Return the content of a file; None if it does not exist."""
         import obstore
 
-        with self.guarded():
+        with self.error_context():
             try:
                 return bytes(obstore.get(self._objects, key).bytes())
             except FileNotFoundError:
                 return None
 
     def put(self, key: str, content: bytes) -> None:
-        """Write an object whole."""
+        """Write a file atomically."""
         import obstore
 
-        with self.guarded():
+        with self.error_context():
             obstore.put(self._objects, key, content)
 
     def delete(self, key: str) -> None:
-        """Delete an object, if it is there."""
+        """Delete a file if it exists."""
         import obstore
 
-        with self.guarded():
+        with self.error_context():
             try:
                 obstore.delete(self._objects, key)
             except FileNotFoundError:
                 return
 
     def clear(self) -> None:
-        """Delete everything, the root's metadata first, so that a half-deleted store is none."""
+        """Delete all files, the root metadata first: without them, what is left is no store."""
         for key in sorted(self.files(), key=lambda key: key != "zarr.json"):
             self.delete(key)
 
     @contextmanager
-    def guarded(self) -> Iterator[None]:
-        """Turn what goes wrong there within a block into a `StoreError` that names it."""
+    def error_context(self) -> Iterator[None]:
+        """Turn errors of the file system or the network within a block into a `StoreError` that names the location."""
         from obstore.exceptions import BaseError
 
         try:

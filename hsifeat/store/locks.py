@@ -1,8 +1,8 @@
-"""Who uses a store: one process writes to it at a time, any number read, and nobody deletes what is in use.
+"""Locks on a store: one process writes at a time, any number read, and none deletes a store in use.
 
-The locks are the operating system's: a killed holder leaves nothing behind that blocks. The right to write to a store in
-a folder is a lock beside that folder, the same for everyone who can write there; that of an object store, and the marks
-of readers, lie in the user's cache folder.
+Locks are those of the operating system, so that a killed process leaves none behind. The write lock of a store in a
+folder is a file beside that folder, the same for every user who can write there. That of an object store, and the marks
+of readers, are files in the user's cache folder.
 """
 
 from __future__ import annotations
@@ -23,27 +23,29 @@ from hsifeat.store.location import LocalLocation, Location
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-_numbers = count()
+# Held while a reader marks a store and while a store is deleted, so that neither happens during the other.
+_GATE = "gate"
+_mark_numbers = count()
 
 
 @contextmanager
-def writing(location: Location, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the right to write to a store.
+def write_lock(location: Location, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the write lock of a store.
 
     Parameters
     ----------
-    place : Place
-        The store, there or to be made.
-    waiting : callable
-        Called once if another process has the right, before waiting for it.
+    location : Location
+        The store, which need not exist yet.
+    on_wait : callable
+        Called once, before waiting, if another process holds the lock.
     """
     from filelock import Timeout
 
-    lock = _lock(location, "write")
+    lock = _write_lock(location)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        waiting()
+        on_wait()
         lock.acquire()
     try:
         yield
@@ -51,64 +53,64 @@ def writing(location: Location, waiting: Callable[[], None]) -> Iterator[None]:
         lock.release()
 
 
-def is_written(location: Location) -> bool:
-    """Tell whether some process is writing to a store just now."""
-    lock = _lock(location, "write")
+def is_being_written(location: Location) -> bool:
+    """Tell whether a process holds the write lock of a store."""
+    lock = _write_lock(location)
     return Path(lock.lock_file).exists() and not _is_free(lock)
 
 
-def hold_for_reading(location: Location) -> Callable[[], None]:
-    """Mark a store as being read, so that nobody deletes it; return what takes the mark off.
+def mark_reader(location: Location) -> Callable[[], None]:
+    """Mark a store as being read, so that it is not deleted, and return a function that removes the mark.
 
-    A process that ends loses its marks.
+    The marks of a process end with it.
     """
     owner = os.getpid()
-    with _lock_at("gate"):
-        mark = _lock(location, f"read-{owner}-{next(_numbers)}")
+    with _cache_lock(_GATE):
+        mark = _cache_lock(f"{_digest(location)}.read-{owner}-{next(_mark_numbers)}")
         mark.acquire()
 
-    def release() -> None:
-        # A forked child that drops its copy leaves its parent's mark alone.
+    def remove_mark() -> None:
+        # A forked child that drops its copy must leave its parent's mark.
         if os.getpid() == owner:
             mark.release(force=True)
             Path(mark.lock_file).unlink(missing_ok=True)
 
-    return release
+    return remove_mark
 
 
 @contextmanager
-def alone(location: Location) -> Iterator[None]:
-    """Hold a store that nobody reads or writes, for as long as it takes to delete it.
+def exclusive_lock(location: Location) -> Iterator[None]:
+    """Hold a store that no process reads or writes, in order to delete it.
 
     Raises
     ------
     StoreError
-        Somebody uses it.
+        The store is in use.
     """
     from filelock import Timeout
 
-    write = _lock(location, "write")
-    with _lock_at("gate"):
+    lock = _write_lock(location)
+    with _cache_lock(_GATE):
         try:
-            write.acquire(timeout=0)
+            lock.acquire(timeout=0)
         except Timeout:
             raise StoreError(f"{location} is in use: another process is writing to it") from None
         try:
-            for file in _folder().glob(f"{_stem(location)}.read-*.lock"):
+            for file in _lock_folder().glob(f"{_digest(location)}.read-*.lock"):
                 if not _is_free(_file_lock(file)):
                     raise StoreError(f"{location} is in use: a process reads it (its mark is {file})")
                 file.unlink(missing_ok=True)
             yield
         finally:
-            write.release()
+            lock.release()
 
 
-def sweep(folder: Path) -> None:
-    """Delete what killed deletions left of stores in a folder."""
-    # Deletions hold the gate, so what is found here is not being deleted by anyone else.
-    with _lock_at("gate"):
-        for left in folder.glob(".*.removed-*"):
-            shutil.rmtree(left, ignore_errors=True)
+def delete_remains(folder: Path) -> None:
+    """Delete what interrupted deletions left of the stores of a folder."""
+    # Deletions hold the gate: no process is deleting what is met here.
+    with _cache_lock(_GATE):
+        for remains in folder.glob(".*.removed-*"):
+            shutil.rmtree(remains, ignore_errors=True)
 
 
 def _is_free(lock: BaseFileLock) -> bool:
@@ -122,16 +124,16 @@ def _is_free(lock: BaseFileLock) -> bool:
     return True
 
 
-def _lock(location: Location, role: str) -> BaseFileLock:
-    if role == "write" and isinstance(location, LocalLocation):
-        path = Path(location.identity)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return _file_lock(path.with_name(f".{path.name}.lock"))
-    return _lock_at(f"{_stem(location)}.{role}")
+def _write_lock(location: Location) -> BaseFileLock:
+    if not isinstance(location, LocalLocation):
+        return _cache_lock(f"{_digest(location)}.write")
+    path = Path(location.identity)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return _file_lock(path.with_name(f".{path.name}.lock"))
 
 
-def _lock_at(name: str) -> BaseFileLock:
-    folder = _folder()
+def _cache_lock(name: str) -> BaseFileLock:
+    folder = _lock_folder()
     folder.mkdir(parents=True, exist_ok=True)
     return _file_lock(folder / f"{name}.lock")
 
@@ -139,13 +141,13 @@ def _lock_at(name: str) -> BaseFileLock:
 def _file_lock(path: Path) -> BaseFileLock:
     from filelock import FileLock
 
-    # Not bound to a thread: a mark may be taken off by the garbage collector, wherever that runs. Open to other users.
+    # Not bound to a thread: the garbage collector, which runs in any, may remove a mark. Open to other users.
     return FileLock(path, thread_local=False, mode=0o666)
 
 
-def _folder() -> Path:
+def _lock_folder() -> Path:
     return cache_folder() / "locks"
 
 
-def _stem(location: Location) -> str:
+def _digest(location: Location) -> str:
     return hashlib.sha256(location.identity.encode()).hexdigest()[:16]

@@ -6,6 +6,7 @@ import pytest
 
 from hsifeat.cache import catalogue
 from hsifeat.errors import StoreError
+from hsifeat.files import cache_folder
 
 
 @pytest.fixture
@@ -13,13 +14,13 @@ def three(tmp_path):
     paths = [tmp_path / f"{name}.zarr" for name in ("pines", "pavia", "salinas")]
     for path, key in zip(paths, ("aaaa11", "aaaa22", "bbbb33"), strict=True):
         path.mkdir()
-        catalogue.enter(key * 10, path)
+        catalogue.add_entry(key * 10, path)
     return paths
 
 
 def test_the_last_completed_is_the_default(three):
     assert catalogue.find_store(None).path == three[2]
-    catalogue.enter("aaaa11" * 10, three[0])
+    catalogue.add_entry("aaaa11" * 10, three[0])
     assert catalogue.find_store(None).path == three[0]
     assert len(catalogue.entries()) == 3
 
@@ -28,7 +29,7 @@ def test_by_path_name_and_prefix(three):
     assert catalogue.find_store(three[1]).path == three[1]
     assert catalogue.find_store("pavia").path == three[1]
     assert catalogue.find_store("aaaa22").path == three[1]
-    with pytest.raises(StoreError, match=r"'aaaa' fits 2 stores: .*pines.*|'aaaa' fits 2 stores: .*pavia.*"):
+    with pytest.raises(StoreError, match=r"'aaaa' matches 2 stores: .*pines.*|'aaaa' matches 2 stores: .*pavia.*"):
         catalogue.find_store("aaaa")
     with pytest.raises(StoreError, match="no store at or named 'paviaa'; nearest: pavia"):
         catalogue.find_store("paviaa")
@@ -44,14 +45,14 @@ def test_what_is_gone_is_forgotten(three):
 
 
 def test_a_damaged_entry_does_no_harm(three):
-    for file in (catalogue.cache_folder() / "catalogue").glob("*.json"):
+    for file in (cache_folder() / "catalogue").glob("*.json"):
         file.write_text("{")
         break
     assert len(catalogue.entries()) == 2
 
 
 def test_a_store_made_anew_at_a_place_takes_the_old_entry(three):
-    catalogue.enter("cccc44" * 10, three[0])
+    catalogue.add_entry("cccc44" * 10, three[0])
     assert catalogue.find_store("cccc44").path == three[0]
     with pytest.raises(StoreError, match="no store at or named 'aaaa11'"):
         catalogue.find_store("aaaa11")

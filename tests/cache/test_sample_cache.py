@@ -8,7 +8,7 @@ import zarr
 
 import hsifeat
 from hsifeat.cache import catalogue
-from hsifeat.cache.sample_cache import tables_folder
+from hsifeat.cache.sample_cache import samples_folder
 from hsifeat.store.store import Store
 
 ROWS, COLS = np.arange(0, 75, 3), np.arange(0, 50, 2)
@@ -22,7 +22,7 @@ def copied(store_path, tmp_path):
 
 
 def files(key):
-    return sorted(tables_folder(key).glob("*"))
+    return sorted(samples_folder(key).glob("*"))
 
 
 def test_the_second_read_touches_no_plane(copied, monkeypatch):

@@ -30,7 +30,7 @@ def stores(scene, store_path, backbone_folder, tmp_path_factory):
     other = Scene("other", scene.cube[:40, :40] + 1, scene.wavelengths_nm, {})
     listed = {"layers": ["mid_block"], "tile": 8, "pixels": "fields"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalogue, "enter", lambda *_, **__: None)
+        patch.setattr(catalogue, "add_entry", lambda *_, **__: None)
         hsifeat.extract(scene, **tiny, layers=["mid_block"], tile=16, halo=4, out=folder / "tiles.zarr")
         hsifeat.extract(scene, like=store_path, timesteps=[0], layers=["mid_block"], out=folder / "fewer.zarr")
         hsifeat.extract(other, like=store_path, timesteps=[0, 300], out=folder / "other.zarr")

@@ -17,7 +17,7 @@ from classifiers.table import PixelTable
 from classifiers.tune import Tuning
 from hsifeat.errors import HeadError
 from hsifeat.features.features import open_features
-from hsifeat.features.stack import open_together
+from hsifeat.features.stack import open_stack
 
 SPLIT = "blocks:18+1:0.5"
 
@@ -89,7 +89,7 @@ def test_planes_of_another_recipe_are_refused_with_the_differing_fields(opened, 
     with pytest.raises(
         HeadError, match=r"trained on 1 store\(s\) side by side; found 2: give as many, in the same order"
     ):
-        model.check_store(open_together([opened["small"], opened["tiles"]]))
+        model.check_store(open_stack([opened["small"], opened["tiles"]]))
     model.check_store(opened["other"])
 
 
@@ -128,12 +128,12 @@ def test_stores_of_listed_pixels_have_their_own_means_and_no_neighbourhoods(open
 
 
 def test_a_model_of_two_stores_maps_from_two_stores(opened, stores, tmp_path):
-    both = open_together([opened["small"], opened["tiles"]])
+    both = open_stack([opened["small"], opened["tiles"]])
     fit_model(both, "lda", inputs="planes", planes=["t0/*mid_block"]).save(tmp_path / "model")
     model = load_model(tmp_path / "model")
-    model.check_store(open_together([opened["small"], stores / "tiles.zarr"]))
+    model.check_store(open_stack([opened["small"], stores / "tiles.zarr"]))
     with pytest.raises(HeadError, match=r"another recipe .*stores\.1\.tiling"):
-        model.check_store(open_together([opened["tiles"], opened["small"]]))
+        model.check_store(open_stack([opened["tiles"], opened["small"]]))
     with pytest.raises(HeadError, match=r"trained on 2 store\(s\) side by side; found 1"):
         model.check_store(opened["small"])
 

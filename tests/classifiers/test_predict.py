@@ -42,7 +42,7 @@ def location(tmp_path_factory, backbone_folder):
     labels = Labels("fields", small_labels(), {1: "corn", 2: "wheat", 3: "woods", 4: "grass"}, {1: "#ff0000"})
     scene = Scene("small", cube, np.linspace(450, 900, 12), {"fields": labels}, georeference=where)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalogue, "enter", lambda *_, **__: None)
+        patch.setattr(catalogue, "add_entry", lambda *_, **__: None)
         out = folder / "store.zarr"
         run(prepare(scene, backbone=backbone_folder, timesteps=[300], tile=32, halo=8, out=out))
     return folder

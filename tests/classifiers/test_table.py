@@ -14,7 +14,7 @@ from classifiers.metrics import score_predictions
 from classifiers.splits import layout_footprints
 from classifiers.table import PixelTable
 from hsifeat.errors import SceneError, StoreError
-from hsifeat.features.stack import open_together
+from hsifeat.features.stack import open_stack
 from hsifeat.scenes import Labels, Scene
 from hsifeat.types import Window
 from tests.helpers.small import small_cube, small_labels
@@ -145,7 +145,7 @@ def test_every_group_is_what_a_loop_over_pixels_finds(store_path, features, scen
 
 
 def test_tables_larger_than_memory_are_refused_before_reading(store_path, monkeypatch):
-    monkeypatch.setattr("classifiers.columns._memory_bytes", lambda: 10**6)
+    monkeypatch.setattr("classifiers.columns.total_bytes", lambda: 10**6)
     with pytest.raises(
         StoreError,
         match=r"columns takes 0.1 GB, more than the memory of 0.0 GB: .*widest group is t0/mid_block patch 11x11",
@@ -158,7 +158,7 @@ def other_recipe(scene, backbone_folder, tmp_path_factory):
     """A store of the small scene by another tiling."""
     location = tmp_path_factory.mktemp("other") / "other.zarr"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hsifeat.extraction.extract.catalogue, "enter", lambda *_, **__: None)
+        patch.setattr(hsifeat.extraction.extract.catalogue, "add_entry", lambda *_, **__: None)
         options = {"timesteps": [0], "layers": ["mid_block"], "tile": 16, "halo": 4}
         hsifeat.extract(scene, backbone=backbone_folder, **options, out=location)
     return location
@@ -171,7 +171,7 @@ def other_scene(store_path, tmp_path_factory):
     labels = Labels("fields", small_labels(40, 30, 3), {1: "woods", 2: "soil", 3: "corn"})
     second = Scene("second", small_cube(40, 30, seed=5), np.linspace(450, 900, 12), {"fields": labels})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hsifeat.extraction.extract.catalogue, "enter", lambda *_, **__: None)
+        patch.setattr(hsifeat.extraction.extract.catalogue, "add_entry", lambda *_, **__: None)
         hsifeat.extract(second, like=store_path, timesteps=[0, 300], out=location)
     return location
 
@@ -188,13 +188,13 @@ def test_stores_of_one_scene_stand_side_by_side(store_path, other_recipe):
         PixelTable.from_store(other_recipe, spectra=False, **options),
     )
     np.testing.assert_array_equal(table.X, np.concatenate([one.X, two.X], axis=1))
-    together = open_together([store_path, other_recipe])
+    together = open_stack([store_path, other_recipe])
     assert together.name == "small + other" and len(together.planes) == 9
     assert {c.tiles.tile_px for c in layout_footprints(together, table.layout) if c.tiles} == {16, 32}
     lazy = together.to_dask("t0/2:mid_block")
-    np.testing.assert_array_equal(lazy.compute(), open_together(other_recipe).to_dask("t0/mid_block").compute())
+    np.testing.assert_array_equal(lazy.compute(), open_stack(other_recipe).to_dask("t0/mid_block").compute())
     assert [name for name, _, _ in together.differences(together.recipe)] == []
-    assert "stores.2.tiling.tile_px" in {n for n, _, _ in together.differences(open_together([store_path] * 2).recipe)}
+    assert "stores.2.tiling.tile_px" in {n for n, _, _ in together.differences(open_stack([store_path] * 2).recipe)}
     with pytest.raises(StoreError, match=r"no plane 't0/mid_block'; nearest: t0/2:mid_block, t0/1:mid_block"):
         PixelTable.from_store([store_path, other_recipe], planes=["t0/mid_block"])
     with pytest.raises(StoreError, match="can't be shown as one dataset"):
@@ -243,7 +243,7 @@ def test_scenes_that_do_not_go_together(store_path, other_scene, other_recipe, s
         with pytest.raises(StoreError, match=message):
             PixelTable.from_store([store_path, tmp_path / "shifted.zarr"], **options)
     with pytest.raises(StoreError, match="only stores of one scene stand side by side"):
-        open_together([store_path, other_scene])
+        open_stack([store_path, other_scene])
 
 
 def test_rows_keep_all_that_belongs_to_them(store_path):

@@ -160,9 +160,9 @@ def test_a_kill_inside_a_write(backbone_folder, undisturbed, tmp_path, forwards,
 
 
 @pytest.mark.parametrize("number", [0, 3, 12, 31])
-@pytest.mark.parametrize("where", ["zarr.json", "seals.json"])
+@pytest.mark.parametrize("where", ["zarr.json", "checksums.json"])
 def test_a_kill_while_metadata_are_written(backbone_folder, undisturbed, tmp_path, where, number):
-    """In the manifest, in arrays' metadata, in the seals: another run gives the same store, and verify finds no damage."""
+    """In the manifest, in arrays' metadata, in the checksums: another run gives the same store, and verify finds no damage."""
     path = tmp_path / "torn.zarr"
     arguments = [str(a) for a in command(backbone_folder, path)[1:]]
     ended = subprocess.run(

@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hsifeat.errors import HsifeatError
-from hsifeat.features import export as module
-from hsifeat.features.export import cuts, export
+from hsifeat.features import export_table, export_writers
+from hsifeat.features.export import export_features
+from hsifeat.features.export_table import cut_ranges
 from hsifeat.features.features import Features
 from hsifeat.runtime.events import Advanced, Finished, Started
 from hsifeat.store.create import SceneArrays
@@ -54,13 +55,13 @@ def wanted(raw, features):
 def blocks(request, monkeypatch):
     """A table in one block, and in blocks smaller than a row of the scene."""
     if request.param == "small-blocks":
-        monkeypatch.setattr(module, "_BLOCK_BYTES", 40 * (4 * 24 + module._PIXEL_BYTES))
+        monkeypatch.setattr(export_table, "_BLOCK_BYTES", 40 * (4 * 24 + export_table._PIXEL_BYTES))
     return request.param
 
 
 def test_npy(features, wanted, blocks, tmp_path):
     rows, cols, classes, values = wanted
-    files = export(features, tmp_path / "t.npy", planes=PLANES)
+    files = export_features(features, tmp_path / "t.npy", planes=PLANES)
     assert [f.name for f in files] == ["t.npy", "t.pixels.csv", "t.columns.json"]
     found = np.load(files[0], allow_pickle=False)
     assert found.dtype == np.float32 and found.flags.c_contiguous
@@ -78,7 +79,7 @@ def test_npy(features, wanted, blocks, tmp_path):
 
 def test_parquet(features, wanted, blocks, tmp_path):
     rows, cols, classes, values = wanted
-    (path,) = export(features, tmp_path / "t.parquet", planes=PLANES, spectra=True)
+    (path,) = export_features(features, tmp_path / "t.parquet", planes=PLANES, spectra=True)
     table = pq.read_table(path)
     assert table.column_names[:6] == ["row", "col", "class", "class_name", "band[0]", "band[1]"]
     assert table.column_names[-1] == "t300/mid_block[15]"
@@ -91,14 +92,14 @@ def test_parquet(features, wanted, blocks, tmp_path):
     np.testing.assert_array_equal(found, values)
     spectra = np.column_stack([table[f"band[{b}]"].to_numpy() for b in range(BANDS)])
     np.testing.assert_array_equal(spectra, features.spectra(rows, cols))
-    groups = pq.ParquetFile(path).metadata.num_row_groups
-    assert groups == 1 if blocks == "whole" else groups > 20
+    group_indices = pq.ParquetFile(path).metadata.num_row_groups
+    assert group_indices == 1 if blocks == "whole" else group_indices > 20
     assert json.loads(table.schema.metadata[b"hsifeat"])["recipe_key"] == features.key
 
 
 def test_mat(features, wanted, blocks, tmp_path):
     rows, cols, classes, values = wanted
-    (path,) = export(features, tmp_path / "t.mat", planes=PLANES)
+    (path,) = export_features(features, tmp_path / "t.mat", planes=PLANES)
     found = scipy.io.loadmat(path)
     np.testing.assert_array_equal(found["X"], values)
     assert found["X"].dtype == np.float32
@@ -112,7 +113,7 @@ def test_mat(features, wanted, blocks, tmp_path):
 
 
 def test_all_valid_pixels(features, raw, blocks, tmp_path):
-    (path,) = export(features, tmp_path / "t.parquet", planes=["t0/up_blocks.2"], every=True)
+    (path,) = export_features(features, tmp_path / "t.parquet", planes=["t0/up_blocks.2"], all_pixels=True)
     table = pq.read_table(path)
     assert table.num_rows == ROWS * COLS
     np.testing.assert_array_equal(table["row"].to_numpy(), np.repeat(np.arange(ROWS), COLS))
@@ -134,18 +135,18 @@ def bare(features, scene, tmp_path):
 
 
 def test_invalid_pixels_stay_out(bare, scene, tmp_path):
-    values, pixels, _ = export(bare, tmp_path / "t.npy", every=True, spectra=True)
+    values, pixels, _ = export_features(bare, tmp_path / "t.npy", all_pixels=True, spectra=True)
     assert np.load(values).shape == (ROWS * COLS - 200, BANDS)
     first = np.genfromtxt(pixels, delimiter=",", skip_header=1, dtype=int)[0]
     assert first.tolist() == [0, 20, 0]
     np.testing.assert_array_equal(np.load(values)[0], scene.cube[0, 20])
     bare.store.add_labels("ones", np.ones((ROWS, COLS), np.uint8), {})
-    values, *_ = export(Features(bare.store), tmp_path / "t.npy", spectra=True)
+    values, *_ = export_features(Features(bare.store), tmp_path / "t.npy", spectra=True)
     assert len(np.load(values)) == ROWS * COLS - 200
 
 
 def test_a_mat_file_without_labels(bare, tmp_path):
-    (path,) = export(bare, tmp_path / "t.mat", every=True, spectra=True)
+    (path,) = export_features(bare, tmp_path / "t.mat", all_pixels=True, spectra=True)
     found = scipy.io.loadmat(path)
     assert found["X"].shape == (ROWS * COLS - 200, BANDS) and not found["y"].any()
     assert not found["classes"].size and not found["class_numbers"].size
@@ -154,7 +155,7 @@ def test_a_mat_file_without_labels(bare, tmp_path):
 @pytest.mark.parametrize("every", [False, True])
 def test_no_read_is_larger_than_a_block(features, tmp_path, monkeypatch, every):
     most, asked = 100, []
-    monkeypatch.setattr(module, "_BLOCK_BYTES", most * (4 * (24 + BANDS) + module._PIXEL_BYTES))
+    monkeypatch.setattr(export_table, "_BLOCK_BYTES", most * (4 * (24 + BANDS) + export_table._PIXEL_BYTES))
     for name in ("sample", "spectra"):
         read = getattr(Features, name)
 
@@ -163,7 +164,7 @@ def test_no_read_is_larger_than_a_block(features, tmp_path, monkeypatch, every):
             return read(self, rows, cols, *arguments)
 
         monkeypatch.setattr(Features, name, counted)
-    export(features, tmp_path / "t.npy", planes=PLANES, spectra=True, every=every)
+    export_features(features, tmp_path / "t.npy", planes=PLANES, spectra=True, all_pixels=every)
     assert max(asked) <= most
     assert sum(asked) == 3 * len(np.load(tmp_path / "t.npy"))
 
@@ -173,21 +174,21 @@ def test_blocks_end_with_units_where_they_can(features):
     side = features.store.layout.unit_px
     counts = np.full(200, 10).cumsum()
     ends = np.append([0], counts[side - 1 :: side])
-    assert all(stop in ends for _, stop in cuts(ends, 10 * side + 5))
+    assert all(stop in ends for _, stop in cut_ranges(ends, 10 * side + 5))
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=20), st.integers(1, 60))
 def test_cuts_cover_everything_once(counts, most):
     ends = np.concatenate([[0], np.cumsum(counts)])
-    found = list(cuts(ends, most))
+    found = list(cut_ranges(ends, most))
     assert [i for start, stop in found for i in range(start, stop)] == list(range(ends[-1]))
     assert all(0 < stop - start <= most for start, stop in found)
 
 
 def test_progress_is_told(features, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 300 * (4 * 24 + module._PIXEL_BYTES))
+    monkeypatch.setattr(export_table, "_BLOCK_BYTES", 300 * (4 * 24 + export_table._PIXEL_BYTES))
     events = []
-    export(features, tmp_path / "t.npy", planes=PLANES, listen=events.append)
+    export_features(features, tmp_path / "t.npy", planes=PLANES, listen=events.append)
     pixels = len(np.load(tmp_path / "t.npy"))
     assert events[0] == Started("export small", pixels, "pixels") and events[-1] == Finished("export small")
     done = [event.done for event in events if isinstance(event, Advanced)]
@@ -197,16 +198,16 @@ def test_progress_is_told(features, tmp_path, monkeypatch):
 @pytest.mark.parametrize("suffix", [".npy", ".parquet", ".mat"])
 @pytest.mark.parametrize("wrong", [KeyboardInterrupt, OSError(28, "No space left on device")])
 def test_an_interruption_leaves_the_old_files(features, folder, monkeypatch, suffix, wrong):
-    export(features, folder / f"t{suffix}", planes=PLANES)
+    export_features(features, folder / f"t{suffix}", planes=PLANES)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 300 * (4 * 40 + module._PIXEL_BYTES))
+    monkeypatch.setattr(export_table, "_BLOCK_BYTES", 300 * (4 * 40 + export_table._PIXEL_BYTES))
 
     def stop(event):
         if isinstance(event, Advanced):
             raise wrong
 
     with pytest.raises((KeyboardInterrupt, OSError, HsifeatError)):
-        export(features, folder / f"t{suffix}", planes=["t0/*"], listen=stop)
+        export_features(features, folder / f"t{suffix}", planes=["t0/*"], listen=stop)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -215,7 +216,7 @@ def test_a_full_disk_is_one_clear_message(features, folder, monkeypatch):
     monkeypatch.setattr("hsifeat.files.uuid4", lambda: UUID(int=0))
     (folder / f".t.npy.{'0' * 12}.part").symlink_to("/dev/full")
     with pytest.raises(HsifeatError, match=r"the disk that holds .*t\.npy is full"):
-        export(features, folder / "t.npy", planes=PLANES)
+        export_features(features, folder / "t.npy", planes=PLANES)
     assert not list(folder.iterdir())
 
 
@@ -232,25 +233,27 @@ def test_a_full_disk_is_one_clear_message(features, folder, monkeypatch):
 )
 def test_wrong_requests_are_told_before_work(features, folder, monkeypatch, out, options, message):
     (folder / "d.npy").mkdir()
-    monkeypatch.setattr(module.Table, "blocks", lambda _: pytest.fail("work was spent"))
+    monkeypatch.setattr(export_table.ExportTable, "blocks", lambda _: pytest.fail("work was spent"))
     with pytest.raises(HsifeatError, match=message):
-        export(features, folder / out, **options)
+        export_features(features, folder / out, **options)
     assert [path.name for path in folder.iterdir()] == ["d.npy"]
 
 
 def test_stores_without_labels_say_what_to_do(bare, tmp_path):
-    with pytest.raises(HsifeatError, match="bare holds no label map: take all valid pixels with --all, or add labels"):
-        export(bare, tmp_path / "t.npy", spectra=True)
+    with pytest.raises(
+        HsifeatError, match="bare holds no label map: export all valid pixels with --all, or add labels"
+    ):
+        export_features(bare, tmp_path / "t.npy", spectra=True)
     bare.store.add_labels("none", np.zeros((ROWS, COLS), np.uint8), {})
     with pytest.raises(HsifeatError, match="bare has no labelled pixel"):
-        export(Features(bare.store), tmp_path / "t.npy", spectra=True)
+        export_features(Features(bare.store), tmp_path / "t.npy", spectra=True)
 
 
 def test_too_much_for_mat_is_refused(features, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_MAT_BYTES", 4 * 24 * 100)
-    monkeypatch.setattr(module.Table, "blocks", lambda _: pytest.fail("work was spent"))
+    monkeypatch.setattr(export_writers, "_MAT_BYTES", 4 * 24 * 100)
+    monkeypatch.setattr(export_table.ExportTable, "blocks", lambda _: pytest.fail("work was spent"))
     with pytest.raises(HsifeatError, match=r"t\.mat: \d+ pixels x 24 columns .* write \.npy or \.parquet"):
-        export(features, tmp_path / "t.mat", planes=PLANES)
+        export_features(features, tmp_path / "t.mat", planes=PLANES)
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_empty_requests(opened):
         (lambda f: f.sample([0], [0], ["t1/mid_block"]), "no plane 't1/mid_block'; nearest: t0/mid_block"),
         (lambda f: f.sample([0, 75], [0, 1]), r"pixel \(75, 1\) lies outside the scene of 75 x 53"),
         (lambda f: f.sample([0], [-1]), r"pixel \(0, -1\) lies outside"),
-        (lambda f: f.sample([0], [0, 1]), "1 rows but 2 columns"),
+        (lambda f: f.sample([0], [0, 1]), "must be of one length; found 1 and 2"),
         (lambda f: f.read(Window(70, 0, 6, 1)), "reaches beyond the scene"),
         (lambda f: f.spectra([0], [0], pool=0), "at least 1 pixel"),
         (lambda f: f.labels("soil"), "no labels 'soil'; it holds: fields"),

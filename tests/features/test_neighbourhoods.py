@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hsifeat.errors import StoreError
 from hsifeat.features.features import open_features
-from hsifeat.features.neighbourhoods import Pixels, gathered
+from hsifeat.features.neighbourhoods import PixelCoordinates, read_neighbourhoods
 from hsifeat.types import Window
 
 PLANES = ["t0/mid_block", "t300/up_blocks.2"]
@@ -49,7 +49,7 @@ def test_neighbours_that_hold_nothing_are_the_pixel_itself(height, width, side, 
     rows, cols = np.nonzero(valid)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hsifeat.features.neighbourhoods.BLOCK_PX", block)
-        found = gathered(Pixels(rows, cols), side, lambda w: image[w.slices], 2, valid)
+        found = read_neighbourhoods(PixelCoordinates(rows, cols), side, lambda w: image[w.slices], 2, valid)
     if len(rows):
         wanted = slow(image, rows, cols, side)
         own = np.broadcast_to(image[rows, cols][:, None, None], wanted.shape)
@@ -59,7 +59,7 @@ def test_neighbours_that_hold_nothing_are_the_pixel_itself(height, width, side, 
 def test_wrong_requests(store_path):
     features = open_features(store_path)
     for size in (0, 4, -3):
-        with pytest.raises(StoreError, match=f"an odd side, so that its pixel is in the middle; found {size}"):
+        with pytest.raises(StoreError, match=f"must be odd, so that its pixel is in the middle; found {size}"):
             features.patches([0], [0], size, PLANES)
     with pytest.raises(StoreError, match=r"pixel \(75, 0\) lies outside"):
         features.spectral_patches([75], [0], 3)

@@ -20,10 +20,10 @@ from classifiers.fit import fit_model
 from classifiers.predict import write_scene_map
 from classifiers.splits import layout_footprints
 from classifiers.table import PixelTable
-from hsifeat.cache.gc import facts_of, holdings
+from hsifeat.cache.usage import list_usage, store_details
 from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.extraction.repair import repair, verify
-from hsifeat.features.export import export
+from hsifeat.features.export import export_features
 from hsifeat.features.features import open_features
 from hsifeat.scenes import Labels, Scene
 from hsifeat.store.location import as_location
@@ -41,7 +41,7 @@ CLASSES = {1: "corn", 2: "wheat", 3: "woods", 4: "grass"}
 def path(scene, backbone_folder, tmp_path_factory):
     location = tmp_path_factory.mktemp("listed") / "listed.zarr"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hsifeat.extraction.extract.catalogue, "enter", lambda *_, **__: None)
+        patch.setattr(hsifeat.extraction.extract.catalogue, "add_entry", lambda *_, **__: None)
         few = Scene("small", scene.cube, scene.wavelengths_nm, {"few": Labels("few", FEW, CLASSES)})
         options = {"timesteps": [0, 300], "layers": LAYERS, "pixels": "few", "tile": SIDE}
         hsifeat.extract(few, backbone=backbone_folder, **options, out=location)
@@ -91,7 +91,9 @@ def test_what_is_not_there_is_told_in_one_line(listed, path, tmp_path):
         "means over windows of 8 px, not of 5 px": lambda: listed.sample([0], [0], pool=5),
         rf"{only}, so t0/mid_block can't be read as a map": lambda: listed.read(Window(0, 0, 2, 2)),
         rf"{only}, so t0/mid_block has no neighbourhoods of 3 px": lambda: listed.patches([0], [0], 3),
-        r"not around pixel \(0, 7\)": lambda: export(listed, tmp_path / "all.npy", labels="few", every=True),
+        r"not around pixel \(0, 7\)": lambda: export_features(
+            listed, tmp_path / "all.npy", labels="few", all_pixels=True
+        ),
         r"not around pixel \(9, 0\)": lambda: PixelTable.from_store(path, labels="fields"),
         r"pixel \(75, 0\) lies outside": lambda: listed.sample([75], [0]),
     }
@@ -186,10 +188,10 @@ def test_what_windows_see_is_what_leakage_counts(scene, backbone_folder, tmp_pat
 
 
 def test_what_the_cache_shows(path, listed):
-    hsifeat.cache.catalogue.enter(listed.key, path)
-    (held,) = holdings()
+    hsifeat.cache.catalogue.add_entry(listed.key, path)
+    (held,) = list_usage()
     assert (held.planes, held.unfinished, held.state) == (4, 0, "complete")
-    facts = facts_of(as_location(path))
+    facts = store_details(as_location(path))
     assert facts["planes_over"] == f"{np.count_nonzero(FEW)} pixels, each the centre of a window of 8 px"
     assert facts["planes"][0]["units"] == "3 of 3" and facts["recipe"]["pixels.count"] == np.count_nonzero(FEW)
 

@@ -1,55 +1,71 @@
-"""Every executor gives the same results; workers end with whoever started them, however that ends."""
+"""Executors: every one passes the same suite, and no worker process outlives the one that started it."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from hsifeat.errors import HsifeatError
-from hsifeat.runtime import executors
-from hsifeat.runtime.executors import Inline, executor
-
-
-@pytest.fixture(params=[1, 2], ids=["inline", "processes"])
-def runner(request):
-    with executor(request.param, 0) as made:
-        yield made
+from hsifeat.runtime import local
+from hsifeat.runtime.inline import InlineExecutor
+from hsifeat.runtime.local import local_executor
 
 
 def square(number):
     if number < 0:
         raise HsifeatError(f"{number} is negative")
-    return number * number
+    return number, number**2, os.getpid()
 
 
-def die(number):
-    os._exit(number)
+def die(_):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_every_job_comes_with_its_result(runner):
-    assert sorted(runner.run(square, [3, 1, 2])) == [(1, 1), (2, 4), (3, 9)]
-    assert list(runner.run(square, [])) == []
+# A new executor joins the suite by one line: a context manager that opens it.
+EXECUTORS = {
+    "inline": lambda: nullcontext(InlineExecutor()),
+    "processes": lambda: local_executor(2, 0),
+}
 
 
-def test_an_error_of_a_job_arrives_as_it_is(runner):
+@pytest.fixture(scope="module", params=EXECUTORS)
+def executor(request):
+    with EXECUTORS[request.param]() as opened:
+        yield opened
+
+
+def test_each_task_comes_with_its_result(executor):
+    for tasks in ([3, 1, 2], [], range(20), [5, 5]):
+        pairs = [(task, result[:2]) for task, result in executor.run(square, tasks)]
+        assert sorted(pairs) == sorted((task, (task, task**2)) for task in tasks)
+
+
+def test_an_error_of_a_task_is_raised_as_it_is_and_the_executor_runs_on(executor):
     with pytest.raises(HsifeatError, match="-1 is negative"):
-        list(runner.run(square, [-1, 2]))
+        list(executor.run(square, [-1, 2]))
+    assert [task for task, _ in executor.run(square, [4])] == [4]
 
 
-def test_a_worker_that_dies_is_one_clear_message():
+def test_the_inline_executor_runs_tasks_in_order_and_here():
+    results = InlineExecutor().run(square, [3, -1])
+    assert next(results) == (3, (3, 9, os.getpid())), "the second task has not run"
+
+
+def test_a_worker_that_dies_gives_one_clear_message():
     died = pytest.raises(HsifeatError, match="a worker process died, perhaps because memory ran out")
-    with executor(2, 0) as runner, died:
-        list(runner.run(die, [3]))
+    with local_executor(2, 0) as executor, died:
+        list(executor.run(die, [3]))
 
 
 SLEEPERS = """
 import os, sys, time
 from pathlib import Path
-from hsifeat.runtime.executors import executor
+from hsifeat.runtime.local import local_executor
 
 def sleep(name):
     Path(sys.argv[1], f"{name}.pid").write_text(str(os.getpid()))
@@ -57,8 +73,8 @@ def sleep(name):
 
 if __name__ == "__main__":
     try:
-        with executor(2, 0) as runner:
-            list(runner.run(sleep, ["a", "b"]))
+        with local_executor(2, 0) as executor:
+            list(executor.run(sleep, ["a", "b"]))
     except KeyboardInterrupt:
         sys.exit(130)
 """
@@ -78,7 +94,7 @@ def test_no_worker_is_left(tmp_path, sign):
     script = tmp_path / "sleepers.py"
     script.write_text(SLEEPERS)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    # A group of its own, all of which gets the signal: what Ctrl-C in a terminal does.
+    # A process group of its own, all of which gets the signal: what Ctrl-C in a terminal does.
     started = subprocess.Popen([sys.executable, script, tmp_path], start_new_session=True, env=environment)
     files = [tmp_path / "a.pid", tmp_path / "b.pid"]
     while not all(file.exists() and file.read_text() for file in files):
@@ -97,20 +113,20 @@ def test_no_worker_is_left(tmp_path, sign):
             time.sleep(0.05)
 
 
-def chosen(jobs, job_bytes):
-    with executor(jobs, job_bytes) as runner:
-        return 1 if isinstance(runner, Inline) else runner.workers
+def workers_of(workers, task_bytes):
+    with local_executor(workers, task_bytes) as executor:
+        return 1 if isinstance(executor, InlineExecutor) else executor.workers
 
 
 def test_workers_fit_into_memory_and_cores(monkeypatch):
-    monkeypatch.setattr(executors, "cores", lambda: 8)
-    monkeypatch.setattr(executors, "available_bytes", lambda: 5_000_000_000)
-    assert chosen(None, 0) == 8
-    assert chosen(None, 400_000_000) == 5
-    assert chosen(None, 10**12) == 1
-    assert chosen(1, 10**12) == 1
-    assert chosen(3, 400_000_000) == 3
-    with pytest.raises(HsifeatError, match=r"6 jobs .* take about 6.0 GB, and 5.0 GB .*: give at most --jobs 5"):
-        chosen(6, 400_000_000)
-    with pytest.raises(HsifeatError, match="at least one job runs at a time; found 0"):
-        chosen(0, 0)
+    monkeypatch.setattr(local, "available_cores", lambda: 8)
+    monkeypatch.setattr(local, "available_bytes", lambda: 5_000_000_000)
+    assert workers_of(None, 0) == 8
+    assert workers_of(None, 400_000_000) == 5
+    assert workers_of(None, 10**12) == 1
+    assert workers_of(1, 10**12) == 1
+    assert workers_of(3, 400_000_000) == 3
+    with pytest.raises(HsifeatError, match=r"6 workers take about 6.0 GB, and 5.0 GB .*: take at most --jobs 5"):
+        workers_of(6, 400_000_000)
+    with pytest.raises(HsifeatError, match="the number of workers must be at least 1; found 0"):
+        workers_of(0, 0)

@@ -1,4 +1,4 @@
-"""Who uses a store: told by other processes, which hold, die and let go. The operating system is the oracle."""
+"""Locks against other processes, which hold them, die and release them. The operating system is the oracle."""
 
 import fcntl
 import gc
@@ -14,18 +14,18 @@ from pathlib import Path
 import pytest
 
 import hsifeat
-from hsifeat.cache.catalogue import cache_folder
-from hsifeat.cache.gc import remove
+from hsifeat.cache.gc import remove_store
 from hsifeat.errors import StoreError
 from hsifeat.features.features import open_features
-from hsifeat.store import locks as lock
+from hsifeat.files import cache_folder
 from hsifeat.store.location import as_location
+from hsifeat.store.locks import exclusive_lock, is_being_written, write_lock
 
 WRITER = """
 import sys
-from hsifeat.store.locks import writing
-from hsifeat.store.location import place_of
-with writing(place_of(sys.argv[1]), lambda: print("waits", flush=True)):
+from hsifeat.store.locks import write_lock
+from hsifeat.store.location import as_location
+with write_lock(as_location(sys.argv[1]), lambda: print("waits", flush=True)):
     print("holds", flush=True)
     sys.stdin.readline()
 """
@@ -90,18 +90,18 @@ def store(store_path, tmp_path):
 
 def test_one_process_writes_at_a_time(store):
     location = as_location(store)
-    assert not lock.is_written(location)
+    assert not is_being_written(location)
     with another(WRITER, store) as first:
         assert told(first) == "holds"
-        assert lock.is_written(location)
+        assert is_being_written(location)
         with another(WRITER, store) as second:
             assert told(second) == "waits"
             print("go on", file=first.stdin, flush=True)
             assert told(second) == "holds"
-            assert lock.is_written(location)
+            assert is_being_written(location)
             print("go on", file=second.stdin, flush=True)
             assert second.wait() == 0
-    assert not lock.is_written(location)
+    assert not is_being_written(location)
 
 
 def test_a_killed_writer_is_taken_over(store):
@@ -119,17 +119,17 @@ def test_a_store_by_another_name_is_the_same(store, tmp_path):
     link.symlink_to(store)
     with another(WRITER, link) as process:
         assert told(process) == "holds"
-        assert lock.is_written(as_location(store))
-        assert not lock.is_written(as_location(tmp_path / "other.zarr"))
+        assert is_being_written(as_location(store))
+        assert not is_being_written(as_location(tmp_path / "other.zarr"))
 
 
 def test_nobody_is_alone_with_a_writer(store):
     with another(WRITER, store) as process:
         assert told(process) == "holds"
         with pytest.raises(StoreError, match="s.zarr is in use: another process is writing to it"):
-            lock.alone(as_location(store)).__enter__()
+            exclusive_lock(as_location(store)).__enter__()
         killed(process)
-    with lock.alone(as_location(store)):
+    with exclusive_lock(as_location(store)):
         pass
 
 
@@ -140,12 +140,12 @@ def test_nobody_is_alone_with_a_reader(store):
         (mark,) = marks()
         assert is_locked(mark)
         with pytest.raises(StoreError, match="s.zarr is in use: a process reads it"):
-            lock.alone(location).__enter__()
-        with lock.alone(as_location(store.with_name("other.zarr"))):
+            exclusive_lock(location).__enter__()
+        with exclusive_lock(as_location(store.with_name("other.zarr"))):
             pass
         killed(process)
     assert marks() == [mark], "a killed process takes nothing off"
-    with lock.alone(location):
+    with exclusive_lock(location):
         assert marks() == [], "what it left is swept away"
 
 
@@ -164,10 +164,10 @@ def test_a_reader_that_is_gone_takes_its_mark_off(store):
     gc.collect()
     assert len(marks()) == 1
     with pytest.raises(StoreError, match="a process reads it"):
-        lock.alone(as_location(store)).__enter__()
+        exclusive_lock(as_location(store)).__enter__()
     del second
     gc.collect()
-    with lock.alone(as_location(store)):
+    with exclusive_lock(as_location(store)):
         assert marks() == []
 
 
@@ -178,12 +178,12 @@ def test_a_child_takes_no_mark_of_its_parent_off(store):
         assert told(process) == "holds"
         assert [is_locked(mark) for mark in marks()] == [True]
         with pytest.raises(StoreError, match="a process reads it"):
-            lock.alone(as_location(store)).__enter__()
+            exclusive_lock(as_location(store)).__enter__()
 
 
 def test_nobody_begins_to_read_while_a_store_is_deleted(store):
     with ExitStack() as stack:
-        with lock.alone(as_location(store)):
+        with exclusive_lock(as_location(store)):
             process = stack.enter_context(another(READER, store))
             shutil.rmtree(store)
         assert told(process) == "", "it waited, or came later: either way it finds nothing"
@@ -191,17 +191,17 @@ def test_nobody_begins_to_read_while_a_store_is_deleted(store):
 
 
 def test_the_lock_of_a_folder_lies_beside_it_whatever_cache_its_user_has(store, tmp_path, monkeypatch):
-    with lock.writing(as_location(store), lambda: None):
+    with write_lock(as_location(store), lambda: None):
         assert is_locked(tmp_path / ".s.zarr.lock")
         monkeypatch.setenv("HSIFEAT_CACHE", str(tmp_path / "another"))
-        assert lock.is_written(as_location(store))
-    assert not lock.is_written(as_location(store))
-    assert not lock.is_written(as_location(tmp_path / "none.zarr")) and not (tmp_path / ".none.zarr.lock").exists()
+        assert is_being_written(as_location(store))
+    assert not is_being_written(as_location(store))
+    assert not is_being_written(as_location(tmp_path / "none.zarr")) and not (tmp_path / ".none.zarr.lock").exists()
 
 
 def test_the_lock_of_an_object_store_lies_in_the_cache_folder(tmp_path):
     location = as_location("s3://bucket/a.zarr")
-    with lock.writing(location, lambda: None):
+    with write_lock(location, lambda: None):
         digest = hashlib.sha256(b"s3://bucket/a.zarr").hexdigest()[:16]
         assert is_locked(tmp_path / "cache" / "locks" / f"{digest}.write.lock")
 
@@ -210,15 +210,15 @@ def test_a_lazy_view_keeps_its_store_from_being_deleted(store):
     lazy = open_features(store).to_xarray()
     gc.collect()
     with pytest.raises(StoreError, match="is in use"):
-        remove(as_location(store))
+        remove_store(as_location(store))
     assert lazy["spectra"][3, 3].values.any()
     del lazy
     gc.collect()
-    remove(as_location(store))
+    remove_store(as_location(store))
 
 
 def test_a_store_with_foreign_files_is_not_deleted(store):
     (store / "thesis.txt").write_text("precious")
-    with pytest.raises(StoreError, match=r"none of a store's, such as thesis\.txt"):
-        remove(as_location(store))
+    with pytest.raises(StoreError, match=r"files that hsifeat did not write, such as thesis\.txt"):
+        remove_store(as_location(store))
     assert (store / "thesis.txt").exists() and (store / "zarr.json").exists()

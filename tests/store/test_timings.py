@@ -4,7 +4,7 @@ import shutil
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hsifeat.extraction.extract import run
@@ -25,20 +25,19 @@ SPENT = st.builds(
 )
 
 
+@settings(max_examples=30)
 @given(st.lists(st.lists(SPENT, max_size=4), max_size=4))
 def test_what_is_added_sums_up(tmp_path_factory, runs):
     location = as_location(tmp_path_factory.mktemp("timings"))
     for spent in runs:
         timings.add(location, spent)
-    found, given = timings.read(location), [timing for spent in runs for timing in spent]
-    assert {(f.t, f.device) for f in found} == {(g.t, g.device) for g in given} and len(
-        {(f.t, f.device) for f in found}
-    ) == len(found)
-    for f in found:
-        mine = [g for g in given if (g.t, g.device) == (f.t, f.device)]
-        assert f.tiles == sum(g.tiles for g in mine) and f.seconds == pytest.approx(
-            sum(g.seconds for g in mine), abs=1e-5
-        )
+    sums = {(timing.t, timing.device): timing for timing in timings.read(location)}
+    added = [timing for spent in runs for timing in spent]
+    assert len(sums) == len(timings.read(location)) and sums.keys() == {(a.t, a.device) for a in added}
+    for (t, device), total in sums.items():
+        parts = [timing for timing in added if (timing.t, timing.device) == (t, device)]
+        assert total.tiles == sum(part.tiles for part in parts)
+        assert total.seconds == pytest.approx(sum(part.seconds for part in parts), abs=1e-5)
 
 
 @given(st.lists(SPENT, min_size=1, max_size=3, unique_by=lambda timing: (timing.t, timing.device)), st.data())

@@ -18,7 +18,7 @@ from hsifeat.store.verify import verify
 
 
 def guarded_files(path):
-    """All files below planes/ and scene/, the manifest, the seals, and the records of progress; not the timings."""
+    """All files below planes/ and scene/, the manifest, the checksums, and the records of progress; not the timings."""
     return sorted(p for p in path.rglob("*") if p.is_file() and p.name != "timings.json")
 
 
@@ -30,7 +30,7 @@ def copy(store_path, tmp_path_factory):
 
 
 def damages(path):
-    """What verify finds, as (kind, key); a manifest or seals that were changed raise."""
+    """What verify finds, as (kind, key); a manifest or checksums that were changed raise."""
     try:
         return [(d.kind, d.key) for d in verify(as_location(path)).damages]
     except StoreError as error:
@@ -50,7 +50,7 @@ def test_a_flipped_byte_is_found_in_every_file(copy):
     random = np.random.default_rng(0)
     files = guarded_files(copy)
     assert {p.relative_to(copy).parts[0] for p in files} == {
-        "planes", "progress", "scene", "seals.copy.json", "seals.json", "zarr.copy.json", "zarr.json",
+        "planes", "progress", "scene", "checksums.copy.json", "checksums.json", "zarr.copy.json", "zarr.json",
     }  # fmt: skip
     for file in files:
         whole = file.read_bytes()
@@ -107,8 +107,8 @@ def test_an_extra_file_is_found(copy, where):
         pytest.param(["planes/t0000/up_blocks.1/zarr.json"], id="metadata"),
         pytest.param(["planes/t0000/zarr.json", "planes/zarr.json"], id="groups"),
         pytest.param(["zarr.json"], id="manifest"),
-        pytest.param(["seals.json", "zarr.copy.json"], id="seals"),
-        pytest.param(["seals.copy.json", "planes/t0300/up_blocks.2/zarr.json"], id="copy"),
+        pytest.param(["checksums.json", "zarr.copy.json"], id="checksums"),
+        pytest.param(["checksums.copy.json", "planes/t0300/up_blocks.2/zarr.json"], id="copy"),
         pytest.param(
             ["planes/t0000/mid_block/zarr.json", "planes/t0300/mid_block/c/0/0/0", "progress/zarr.json"], id="several"
         ),
@@ -203,8 +203,8 @@ def test_a_damaged_label_map_is_written_anew_by_its_extraction(store_path, scene
     assert verify(location).damages == ()
 
 
-@pytest.mark.parametrize("name", ["zarr", "seals"])
-def test_manifest_or_seals_lost_with_their_copy_are_told(store_path, tmp_path, name):
+@pytest.mark.parametrize("name", ["zarr", "checksums"])
+def test_manifest_or_checksums_lost_with_their_copy_are_told(store_path, tmp_path, name):
     path = tmp_path / "s.zarr"
     shutil.copytree(store_path, path)
     for file in (path / f"{name}.json", path / f"{name}.copy.json"):

@@ -10,7 +10,7 @@ from classifiers.comparison.report import figures
 from classifiers.comparison.report.context import DISJOINT, LEAKS, PublishedModel, SplitFacts, percent, size
 from classifiers.comparison.report.summary_text import gap_line, leakage_line
 from classifiers.comparison.results.run import Summary
-from hsifeat.formatting import duration
+from hsifeat.formatting import format_duration
 
 _VISITED = ", as the rest of a scene does when only a few places were visited"
 _TOUCHES = ": no buffer keeps them apart, as that of blocks:12+4:0.1 does"
@@ -147,12 +147,14 @@ def _cost(facts: PublishedModel) -> str:
         return ""
     text = " ".join(_cost_of(store) for store in stores)
     spent = sum(r.fit_seconds + r.predict_seconds for r in runs)
-    text += f" All {len(runs):,} runs on planes then fitted and predicted in {duration(spent)}, without the model"
+    text += (
+        f" All {len(runs):,} runs on planes then fitted and predicted in {format_duration(spent)}, without the model"
+    )
     known = {store["name"]: store["seconds"] for store in stores if store["seconds"] is not None}
     if not known or any(r.run.entry.store not in known for r in runs):
         return f"{text}."
     again = sum(known[r.run.entry.store] for r in runs)
-    return f"{text}; computing the planes anew for each run would have taken {duration(again)}."
+    return f"{text}; computing the planes anew for each run would have taken {format_duration(again)}."
 
 
 def _cost_of(store: dict[str, Any]) -> str:
@@ -160,5 +162,5 @@ def _cost_of(store: dict[str, Any]) -> str:
     if (on_disk := store.get("bytes_on_disk")) is not None:
         text += f"; on disk the whole store takes {size(on_disk)}"
     if store["seconds"] is not None:
-        text += f". Extracting them took {duration(store['seconds'])}, once, on {' and '.join(store['devices'])}"
+        text += f". Extracting them took {format_duration(store['seconds'])}, once, on {' and '.join(store['devices'])}"
     return f"{text}."

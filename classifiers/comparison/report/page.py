@@ -18,9 +18,9 @@ from classifiers.comparison.report.changes_section import change_outcome, change
 from classifiers.comparison.results.model import Comparison
 from classifiers.comparison.sweep_table import remarks
 from classifiers.splits import split_plot as picture
-from hsifeat import formatting as durations
 from hsifeat.errors import HsifeatError
 from hsifeat.files import write_whole
+from hsifeat.formatting import format_seconds
 
 
 def write_report(comparison: Comparison, path: Path) -> None:
@@ -52,7 +52,7 @@ def write_report(comparison: Comparison, path: Path) -> None:
     environment.filters.update(
         size=facts.size,
         count=facts.count,
-        seconds=durations.seconds,
+        seconds=format_seconds,
         pretty=facts.pretty,
         p_value=facts.p_value,
         outcome=facts.outcome,

@@ -19,7 +19,7 @@ from classifiers.splits import parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
 from hsifeat.runtime.events import silent
-from hsifeat.runtime.executors import Inline
+from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.types import PlaneId
 
 SPLIT = "blocks:9+1:0.5"
@@ -140,9 +140,9 @@ def test_other_classes_of_test_pixels_change_no_choice(store_path, features, tmp
         )
         planes = tuple(plane.id for plane in features.planes)
         chosen.append(
-            _Sweeper(features, shared, labels, RunStore(tmp_path / name), "lda", planes, Inline(), silent).choose(
-                {0: draw}, 3
-            )
+            _Sweeper(
+                features, shared, labels, RunStore(tmp_path / name), "lda", planes, InlineExecutor(), silent
+            ).choose({0: draw}, 3)
         )
     assert chosen[0] == chosen[1]
     assert len(set(chosen[0][0])) == 3

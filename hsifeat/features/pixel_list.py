@@ -1,0 +1,111 @@
+"""The reader of planes that list pixels: values are looked up, at the listed pixels only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import StoreError
+from hsifeat.features import xarray_view
+from hsifeat.features.neighbourhoods import PixelCoordinates, group_indices
+from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.store import Store
+from hsifeat.types import Window
+
+if TYPE_CHECKING:
+    import dask.array
+    import xarray
+
+_ADVICE = "extract the scene without --pixels for all of it"
+
+
+class PixelListReader:
+    """Reads planes that list pixels, each of which was given to the model in a window of its own.
+
+    Parameters
+    ----------
+    store : Store
+        The store.
+    rows, cols : (n,) integer arrays
+        The listed pixels, in row-major order.
+    """
+
+    def __init__(self, store: Store, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> None:
+        self._store, self._rows, self._cols = store, rows, cols
+
+    @cached_property
+    def readable(self) -> NDArray[np.bool_]:
+        """Mask (rows, cols) of the listed pixels."""
+        mask = np.zeros((self._store.manifest.scene.rows, self._store.manifest.scene.cols), bool)
+        mask[self._rows, self._cols] = True
+        return mask
+
+    def sample(self, plane: PlaneSpec, pixels: PixelCoordinates, window_px: int | None) -> NDArray[np.float32]:
+        """Look up the values at listed pixels, or the means over their windows.
+
+        Raises
+        ------
+        StoreError
+            A pixel that is not listed, or windows of another side.
+        """
+        stored_px = self._store.layout.window_px
+        if window_px not in {None, stored_px}:
+            raise StoreError(
+                f"{self._store.location.name} holds means over windows of {stored_px} px, not of {window_px} px: "
+                "extract the scene without --pixels for windows of any side"
+            )
+        indices = self._indices(pixels)
+        values = np.empty((len(indices), plane.channels), np.float32)
+        part = 0 if window_px is None else 1
+        array = self._store.plane(plane.id)
+        for members in group_indices(indices // (array.shards or array.chunks)[0]):
+            first, last = int(indices[members].min()), int(indices[members].max())
+            block = self._store.read(plane.id, Window(first, part, last + 1 - first, 1))
+            values[members] = block[indices[members] - first, 0]
+        return values
+
+    def patches(self, plane: PlaneSpec, pixels: PixelCoordinates, side_px: int) -> NDArray[np.float32]:  # noqa: ARG002
+        """Raise `StoreError`: neighbours are not stored."""
+        raise StoreError(f"{self._contents}, so {plane.id} has no neighbourhoods of {side_px} px: {_ADVICE}")
+
+    def read(self, plane: PlaneSpec, window: Window) -> NDArray[np.float32]:
+        """Raise `StoreError`: there is no map."""
+        raise StoreError(f"{self._contents}, so {plane.id} can't be read as a map of {window}: {_ADVICE}")
+
+    def to_dask(self, plane: PlaneSpec) -> dask.array.Array:
+        """Return the values at the listed pixels as a lazy dask array of shape (n, channels)."""
+        values: dask.array.Array = xarray_view.to_dask(self._store.plane(plane.id))[:, 0]
+        return values
+
+    def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:  # noqa: ARG002  # all alike
+        """Return row and column of each pixel, and the names of the two parts of a plane."""
+        import xarray
+
+        coordinates = {
+            axis: xarray.Variable(
+                "pixel", indices, {"long_name": f"{axis} of the pixel in the scene, from 0", "units": "1"}
+            )
+            for axis, indices in (("row", self._rows), ("col", self._cols))
+        }
+        attributes = {"long_name": "the value at the pixel, or the mean over its window"}
+        coordinates["part"] = xarray.Variable("part", ["pixel", "window mean"], attributes)
+        return coordinates
+
+    def _indices(self, pixels: PixelCoordinates) -> NDArray[np.intp]:
+        """Return the positions of pixels in the list."""
+        width = self._store.manifest.scene.cols
+        listed, wanted = self._rows * width + self._cols, pixels.rows * width + pixels.cols
+        indices = np.minimum(np.searchsorted(listed, wanted), len(listed) - 1)
+        missing = listed[indices] != wanted
+        if missing.any():
+            row, col = (int(axis[np.argmax(missing)]) for axis in (pixels.rows, pixels.cols))
+            raise StoreError(f"{self._contents}, not around pixel ({row}, {col}): {_ADVICE}")
+        return indices
+
+    @property
+    def _contents(self) -> str:
+        return f"{self._store.location.name} holds windows around {len(self._rows)} pixels only"

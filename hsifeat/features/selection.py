@@ -1,0 +1,56 @@
+"""Selection of planes by name, with wildcards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from hsifeat.errors import StoreError, nearest
+from hsifeat.store.layout import PlaneSpec
+from hsifeat.types import PlaneId
+
+PlaneLike = str | PlaneId | PlaneSpec
+
+
+def select_planes(
+    name: str, complete: Sequence[PlaneSpec], unfinished: Sequence[PlaneSpec], wanted: Sequence[PlaneLike] | None
+) -> list[PlaneSpec]:
+    """Select complete planes of a store.
+
+    Parameters
+    ----------
+    name : str
+        Name of the store, for messages.
+    complete, unfinished : sequences of PlaneSpec
+        Planes of the store.
+    wanted : sequence of str, PlaneId or PlaneSpec, or None
+        Names such as ``t50/up_blocks.2``, with ``*`` and ``?`` as wildcards; None selects all planes.
+
+    Returns
+    -------
+    list of PlaneSpec
+        In the order of `wanted`, each plane once.
+
+    Raises
+    ------
+    StoreError
+        A name matches no complete plane, or all are selected and some are unfinished.
+    """
+    if wanted is None:
+        if unfinished:
+            names = ", ".join(str(plane.id) for plane in unfinished[:3])
+            raise StoreError(
+                f"{name} has {len(unfinished)} unfinished planes ({names}, …): give the extract command again, or select "
+                "other planes with --planes"
+            )
+        return list(complete)
+    selected: dict[PlaneSpec, None] = {}
+    for plane_like in wanted:
+        pattern = str(plane_like.id if isinstance(plane_like, PlaneSpec) else plane_like)
+        matches = [plane for plane in complete if fnmatchcase(str(plane.id), pattern)]
+        if not matches:
+            state = " (it is unfinished)" if any(str(plane.id) == pattern for plane in unfinished) else ""
+            names = nearest(pattern, [str(plane.id) for plane in complete])
+            raise StoreError(f"{name} has no plane {pattern!r}{state}; {names}")
+        selected |= dict.fromkeys(matches)
+    return list(selected)

@@ -1,0 +1,51 @@
+"""The scene of a store as a `Scene`, without reading its cube."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.scene import Labels, Scene
+from hsifeat.store.store import Store
+
+
+def georeference_of(store: Store) -> Georeference | None:
+    """Return the georeference of a store's scene; None if it has none."""
+    facts = store.manifest.scene
+    return None if facts.transform is None else Georeference(facts.crs, facts.transform)
+
+
+def scene_of(store: Store) -> Scene:
+    """Return the scene of a store with its label maps; the cube is read lazily."""
+    facts = store.manifest.scene
+    wavelengths_nm, fwhm_nm = (
+        None if values is None else np.asarray(values) for values in (facts.wavelengths_nm, facts.fwhm_nm)
+    )
+    return Scene(
+        name=facts.name,
+        cube=store.scene_array("cube"),  # type: ignore[arg-type]  # zarr arrays slice as a Cube does
+        wavelengths_nm=wavelengths_nm,
+        fwhm_nm=fwhm_nm,
+        band_names=tuple(facts.band_names),
+        nodata=tuple(facts.nodata),
+        scale=facts.scale,
+        georeference=georeference_of(store),
+        mask=store.valid,
+        labels={name: _labels(store, name) for name in store.labels},
+        licence=facts.licence,
+        citation=facts.citation,
+    )
+
+
+def _labels(store: Store, name: str) -> Labels:
+    array = store.label_array(name)
+    attributes: dict[str, Any] = array.attrs.asdict()
+    return Labels(
+        name,
+        np.asarray(array[:]),
+        {int(number): text for number, text in attributes.get("class_names", {}).items()},
+        {int(number): colour for number, colour in attributes.get("class_colours", {}).items()},
+        georeference=georeference_of(store),
+    )

@@ -1,0 +1,64 @@
+"""The executor for this machine: inline or in processes, within its cores and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hsifeat.errors import HsifeatError
+from hsifeat.formatting import format_bytes
+from hsifeat.runtime.events import Listener, Note, silent
+from hsifeat.runtime.executor import Executor
+from hsifeat.runtime.inline import InlineExecutor
+from hsifeat.runtime.processes import ProcessExecutor
+from hsifeat.runtime.resources import available_bytes, available_cores
+
+# Memory of a process that has imported NumPy, scikit-learn and torch and holds no data yet.
+_PROCESS_BYTES = 600_000_000
+
+
+@contextmanager
+def local_executor(workers: int | None, task_bytes: int, *, listen: Listener = silent) -> Iterator[Executor]:
+    """Open an executor on this machine; its workers stop at the end, or at once after an error or Ctrl-C.
+
+    Parameters
+    ----------
+    workers : int or None
+        Number of tasks that run in parallel; 1 starts no process, and None takes as many as cores and memory allow.
+    task_bytes : int
+        Maximum memory that a task takes, in bytes.
+    listen : callable
+        Listener for events; is told the number of workers.
+
+    Yields
+    ------
+    Executor
+
+    Raises
+    ------
+    HsifeatError
+        Fewer than one worker, or more than fit into memory.
+    """
+    worker_bytes = task_bytes + _PROCESS_BYTES
+    memory = available_bytes()
+    maximum = max(1, memory // worker_bytes)
+    if workers is None:
+        workers = min(available_cores(), maximum)
+    if workers < 1:
+        raise HsifeatError(f"the number of workers must be at least 1; found {workers}")
+    if workers > maximum:
+        raise HsifeatError(
+            f"{workers} workers take about {format_bytes(workers * worker_bytes)}, and {format_bytes(memory)} of memory are "
+            f"free: take at most --jobs {maximum}"
+        )
+    if workers == 1:
+        yield InlineExecutor()
+        return
+    listen(Note(f"up to {workers} tasks in parallel, one thread each"))
+    executor = ProcessExecutor(workers)
+    try:
+        yield executor
+    except BaseException:
+        executor.kill()
+        raise
+    executor.close()

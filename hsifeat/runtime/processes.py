@@ -1,0 +1,84 @@
+"""The process executor: runs tasks in parallel in processes on this machine.
+
+Workers never outlive the process that started them: however it ends, a pipe closes, and they end with it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from threading import Thread
+
+from hsifeat.errors import HsifeatError
+from hsifeat.runtime.executor import Result, Task
+
+
+class ProcessExecutor:
+    """Runs tasks in spawned processes, which inherit no state and no threads. They start with the first task.
+
+    Parameters
+    ----------
+    workers : int
+        Number of processes, from 1.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        context = multiprocessing.get_context("spawn")
+        # Workers wait for the other end of this pipe to close.
+        self._receiver, self._sender = context.Pipe(duplex=False)
+        self._pool = ProcessPoolExecutor(workers, context, _start_worker, (self._receiver,))
+
+    def run(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
+        """Yield each task with its result once it is done.
+
+        Parameters
+        ----------
+        function : callable
+            Computes the result of one task; workers import it by name.
+        tasks : sequence
+            Picklable values.
+
+        Raises
+        ------
+        HsifeatError
+            A worker died, as when the system runs out of memory.
+        """
+        try:
+            futures = {self._pool.submit(function, task): task for task in tasks}
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise HsifeatError(
+                "a worker process died, perhaps because memory ran out; finished results are kept: run the command again "
+                "with fewer workers (--jobs 1 starts none)"
+            ) from error
+
+    def close(self) -> None:
+        """Stop the workers once their tasks are done."""
+        self._pool.shutdown()
+        self.kill()
+
+    def kill(self) -> None:
+        """Stop the workers at once."""
+        self._sender.close()
+        self._pool.shutdown(cancel_futures=True)
+        self._receiver.close()
+
+
+def _start_worker(receiver: Connection) -> None:
+    # Ctrl-C reaches every process of a terminal: the one that started the workers decides what happens.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_exit_with_parent, args=(receiver,), daemon=True).start()
+
+
+def _exit_with_parent(receiver: Connection) -> None:
+    with suppress(EOFError, OSError):
+        receiver.recv()
+    os._exit(1)

@@ -1,0 +1,59 @@
+"""The label maps of a store. No plane depends on them: they can be added and replaced at any time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.store.keys import LABELS
+from hsifeat.store.store_files import StoreFiles
+
+if TYPE_CHECKING:
+    import zarr
+
+
+class LabelMaps:
+    """The label maps of a store, by name.
+
+    Parameters
+    ----------
+    files : StoreFiles
+        The store.
+    """
+
+    def __init__(self, files: StoreFiles) -> None:
+        self._files = files
+
+    @property
+    def names(self) -> list[str]:
+        """Names in alphabetical order."""
+        return sorted(match[1] for key in self._files.checksums if (match := LABELS.fullmatch(key)))
+
+    def array(self, name: str) -> zarr.Array[Any]:
+        """Return a label map, (rows, cols) integers; ``class_names`` and ``class_colours`` are its attributes."""
+        return self._files.array(f"scene/labels/{name}")
+
+    def add(self, name: str, classes: NDArray[np.integer], attributes: dict[str, Any]) -> None:
+        """Add or replace a label map.
+
+        Parameters
+        ----------
+        name : str
+            Name of the map.
+        classes : (rows, cols) integer array
+            Classes on the scene's grid, 0 = unlabelled.
+        attributes : dict
+            Class names and colours, as JSON values.
+        """
+        path = f"scene/labels/{name}"
+        with self._files.location.error_context():
+            # Unlisted while it is replaced: a killed process must not leave half a map that looks whole.
+            if self._files.checksums.pop(f"{path}/zarr.json", None):
+                self._files.save_checksums()
+            self._files.group.create_array(
+                path, data=np.asarray(classes), attributes=attributes, dimension_names=("y", "x"), overwrite=True
+            )
+            self._files.save_checksums()
+        self._files.forget_array(path)

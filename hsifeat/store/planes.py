@@ -1,0 +1,165 @@
+"""The planes of a store: their arrays are created, written unit by unit, read and dropped here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import StoreError
+from hsifeat.store import checksums as checksum_file
+from hsifeat.store.keys import PLANE, shard_key
+from hsifeat.store.layout import PlaneLayout, PlaneSpec, Unit, codec
+from hsifeat.store.progress import DIGEST_BYTES, Progress
+from hsifeat.store.store_files import StoreFiles
+from hsifeat.types import PlaneId, Window
+
+if TYPE_CHECKING:
+    import zarr
+
+
+class Planes:
+    """The planes of a store.
+
+    Parameters
+    ----------
+    files : StoreFiles
+        The store.
+    layout : PlaneLayout
+        Shapes and units of its planes.
+    progress : Progress
+        Its progress records.
+    """
+
+    def __init__(self, files: StoreFiles, layout: PlaneLayout, progress: Progress) -> None:
+        self._files, self._layout, self._progress = files, layout, progress
+
+    def specs(self) -> list[PlaneSpec]:
+        """List all planes, finished or not, by timestep, then from coarse to fine."""
+        specs = []
+        for key in self._files.checksums:
+            if (match := PLANE.fullmatch(key)) and self._files.has_array(f"progress/{match[1]}"):
+                array = self._files.array(f"planes/{match[1]}")
+                attributes: dict[str, Any] = array.attrs.asdict()
+                plane = PlaneId(attributes["t"], attributes["layer"])
+                specs.append(PlaneSpec(plane, attributes["stride"], array.shape[2], str(array.dtype)))
+        return sorted(specs, key=lambda plane: (plane.id.t, -plane.stride, plane.id.layer))
+
+    def array(self, plane: PlaneId) -> zarr.Array[Any]:
+        """Return a plane's array, of the shape that the layout gives it."""
+        return self._files.array(f"planes/{plane.path}")
+
+    def add(self, plane: PlaneSpec) -> None:
+        """Create a plane without values; nothing happens if it exists."""
+        paths = _paths(plane.id)
+        if all(self._files.has_array(path) for path in paths):
+            return
+        with self._files.location.error_context():
+            self._create_arrays(self._files.group, plane)
+            self._files.save_checksums()
+        for path in paths:
+            self._files.forget_array(path)
+
+    def drop(self, plane: PlaneId) -> None:
+        """Delete a plane with its progress records."""
+        paths, location = _paths(plane), self._files.location
+        with location.error_context():
+            for path in paths:
+                self._files.checksums.pop(f"{path}/zarr.json", None)
+                self._files.checksums.pop(f"{path}{checksum_file.RECORDS}", None)
+                self._files.forget_array(path)
+            self._files.save_checksums()
+            for key in location.files():
+                if key.startswith(tuple(f"{path}/" for path in paths)):
+                    location.delete(key)
+
+    def restore_metadata(self, plane: PlaneSpec) -> bool:
+        """Write a plane's array metadata again; False, and nothing is written, if the lost ones were different."""
+        import zarr
+
+        memory: dict[str, Any] = {}
+        self._create_arrays(zarr.create_group(zarr.storage.MemoryStore(memory)), plane)
+        content = {key: memory[key].to_bytes() for key in memory if key.endswith(f"/{plane.id.path}/zarr.json")}
+        if any(checksum_file.checksum(value) != self._files.checksums.get(key) for key, value in content.items()):
+            return False
+        with self._files.location.error_context():
+            for key, value in content.items():
+                self._files.location.put(key, value)
+        return True
+
+    def write(self, plane: PlaneId, unit: Unit, values: NDArray[np.generic]) -> None:
+        """Write one unit of a plane, then record it as done with the sha256 of its values.
+
+        Parameters
+        ----------
+        plane : PlaneId
+            A plane that exists.
+        unit : Unit
+            The unit.
+        values : (cell rows, cell cols, channels) array
+            In the plane's stored dtype; (pixels, 2, channels) where planes list pixels.
+
+        Raises
+        ------
+        StoreError
+            The disk is full; the unit then counts as not done.
+        """
+        array = self.array(plane)
+        attributes: dict[str, Any] = array.attrs.asdict()
+        with self._files.location.error_context():
+            # Zarr would merge the values into a shard that a killed writer left torn, so it is deleted first; and the
+            # record before it, so that no record ever stands for a missing shard.
+            self._progress.revoke(plane, unit)
+            self._files.location.delete(shard_key(plane, unit))
+            array[self._layout.slices(unit, attributes["stride"])] = values
+            self._progress.record(plane, unit, values)
+
+    def read(self, plane: PlaneId, cells: Window) -> NDArray[np.float32]:
+        """Read a window of cells of a plane as a (rows, cols, channels) float32 array.
+
+        Raises
+        ------
+        StoreError
+            Stored bytes do not match their checksum, or a shard is missing.
+        """
+        location = self._files.location
+        advice = f"hsifeat cache verify {location} --repair computes damaged parts again"
+        try:
+            with location.error_context():
+                values = np.asarray(self.array(plane)[cells.slices], np.float32)
+        except StoreError:
+            raise
+        except (ValueError, RuntimeError) as error:
+            raise StoreError(f"{location} is damaged in the plane {plane} ({error}): {advice}") from error
+        # The fill value is NaN and no plane holds one: where it shows, a shard is gone.
+        if np.isnan(values).any():
+            raise StoreError(f"{location} has lost a part of the plane {plane}: {advice}")
+        return values
+
+    def _create_arrays(self, group: zarr.Group, plane: PlaneSpec) -> None:
+        group.create_array(
+            f"planes/{plane.id.path}",
+            shape=self._layout.cells(plane, self._layout.extent),
+            shards=self._layout.shard(plane),
+            chunks=self._layout.chunk(plane),
+            dtype=plane.dtype,
+            compressors=codec(),
+            fill_value=float("nan"),
+            attributes={"t": plane.id.t, "layer": plane.id.layer, "stride": plane.stride},
+            dimension_names=self._layout.dimension_names(plane),
+            overwrite=True,
+        )
+        group.create_array(
+            f"progress/{plane.id.path}",
+            shape=(*self._layout.unit_grid, DIGEST_BYTES),
+            chunks=(1, 1, DIGEST_BYTES),
+            dtype="uint8",
+            compressors=None,
+            fill_value=0,
+            overwrite=True,
+        )
+
+
+def _paths(plane: PlaneId) -> tuple[str, str]:
+    return f"planes/{plane.path}", f"progress/{plane.path}"

@@ -1,0 +1,43 @@
+"""Sizes and durations in text: exact where they are parsed, short where they are written."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hsifeat.formatting import format_bytes, format_duration, format_seconds, parse_bytes
+
+
+@given(
+    st.integers(0, 10**6),
+    st.integers(0, 999),
+    st.sampled_from(["", "B", "kB", "MB", "GB", "TB", "kiB", "MiB", "GiB", "TiB", "gb", "gib"]),
+    st.sampled_from(["", " "]),
+)
+def test_parsed_sizes_are_those_of_exact_arithmetic(whole, thousandths, unit, space):
+    base = 1024 if "i" in unit else 1000
+    factor = base ** ("kmgt".index(unit[0].lower()) + 1) if unit not in {"", "B"} else 1
+    assert parse_bytes(f"{whole}{space}{unit}") == whole * factor
+    exact = Fraction(whole * 1000 + thousandths, 1000) * factor
+    # dask multiplies in double precision.
+    assert parse_bytes(f"{whole}.{thousandths:03}{space}{unit}") == pytest.approx(int(exact), rel=1e-15, abs=1)
+
+
+@pytest.mark.parametrize("text", ["", " ", "GB", "-1GB", ".5GB", "1,5GB", "nan", "inf", "much"])
+def test_other_text_is_no_size(text):
+    with pytest.raises(ValueError, match=r"number|unit"):
+        parse_bytes(text)
+
+
+def test_written_sizes_and_durations():
+    assert [format_bytes(size) for size in (0, 999, 1_500_000, 2 * 10**12)] == [
+        "0 Bytes",
+        "999 Bytes",
+        "1.5 MB",
+        "2.0 TB",
+    ]
+    assert [format_duration(s) for s in (0.31, 59.96, 61, 3600, 270_000)] == [
+        "0.3 seconds", "1 minute", "1 minute and 1 second", "1 hour", "3 days and 3 hours",
+    ]  # fmt: skip
+    assert [format_seconds(s) for s in (0.126, 12.34, 123.4)] == ["0.13", "12.3", "123"]
