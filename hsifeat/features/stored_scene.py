@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from hsifeat.scenes import Labels, Scene
 from hsifeat.scenes.georeference import Georeference
-from hsifeat.scenes.scene import Labels, Scene
 from hsifeat.store.store import Store
 
 
