@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 # Sections of the index of each package, by kind of object, in this order.
 KINDS = {"function": "Functions", "class": "Classes", "attribute": "Constants"}
 
+# Classes that extensions implement or return, on one page.
+EXTENSION_POINTS = (
+    "classifiers.heads.base.Head",
+    "hsifeat.scenes.readers.raster.Raster",
+    "hsifeat.backbones.protocol.Backbone",
+    "hsifeat.extraction.noise.policy.NoisePolicy",
+    "hsifeat.runtime.executors.Executor",
+    "classifiers.splits.split_draw.Split",
+)
 # Option sets, by the command that takes them.
 CONFIGS = {
     "hsifeat extract": ("hsifeat.extraction.config", "ExtractionConfig"),
@@ -36,6 +45,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         {"Command line": "reference/cli.md"},
         {"Options": "reference/options.md"},
         {"Presets": "reference/presets.md"},
+        {"Extension points": "reference/extension-points.md"},
     ]
     section += [
         {package: [{name: f"reference/{package}/{name}.md"} for name in sorted(members, key=str.lower)]}
@@ -54,6 +64,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/cli.md": cli_page(),
         "reference/options.md": options_page(),
         "reference/presets.md": presets_page(),
+        "reference/extension-points.md": extension_points_page(),
     }
     for package, members in names.items():
         for name in members:
@@ -62,6 +73,18 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
     return files
+
+
+def extension_points_page() -> str:
+    """Return the page of the classes that extensions implement."""
+    lines = [
+        "# Extension points",
+        "",
+        "Classes that an extension implements or returns. [Extending hsifeat](../developer/extending.md) explains when.",
+    ]
+    for path in EXTENSION_POINTS:
+        lines += ["", f"::: {path}", "    options:", "      heading_level: 2", "      members_order: source"]
+    return "\n".join(lines)
 
 
 def public_names() -> dict[str, dict[str, griffe.Object]]:
