@@ -1,1 +1,1 @@
-"""Label maps: rasters, polygons, points and lists on the grid of a scene."""
+"""Reading of label maps, from rasters, vector files and CSV lists, onto the grid of a scene."""

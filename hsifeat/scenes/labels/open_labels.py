@@ -1,4 +1,4 @@
-"""Labels from files, brought onto a scene's grid: rasters, vectors, or pixels in a CSV."""
+"""Opening a label map from a raster, a vector file or a CSV list of pixels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from hsifeat.errors import SceneError
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.labels.classes import drop_zero, read_classes
-from hsifeat.scenes.labels.points import read_points
+from hsifeat.scenes.labels.csv_pixels import read_pixel_csv
 from hsifeat.scenes.labels.resampling import align_to_grid
 from hsifeat.scenes.labels.vectors import read_vectors, split_vector_source
 from hsifeat.scenes.readers import read_raster
@@ -16,63 +16,72 @@ from hsifeat.scenes.scene import Scene
 
 
 def open_labels(source: str | Path, scene: Scene | None = None) -> Labels:
-    """Open labels from a file, and bring them onto a scene's grid.
+    """Open a label map and bring it onto the grid of a scene.
 
     Parameters
     ----------
     source : str or Path
-        One of these:
+        One of:
 
-        - A raster of shape (rows, cols) in any format that a scene can have, as ``FILE`` or, when it holds several
-          variables, ``FILE:VARIABLE``. Values are whole numbers, 0 = unlabelled; what the file calls nodata becomes 0.
+        - A raster of shape (rows, cols) in any format that a scene can have, as ``FILE`` or, if it holds several variables,
+          ``FILE:VARIABLE``. Values are whole numbers, 0 = unlabelled; declared no-data values become 0.
         - Polygons or points (``.gpkg``, ``.geojson``, ``.shp``, ``.fgb``, ``.kml``, ``.gml``) as ``FILE``, ``FILE:COLUMN`` or
-          ``FILE:LAYER:COLUMN``, where the column holds a number or a name for each feature's class.
-        - A ``.csv`` of row, col (both from 0) and class, a number or a name.
+          ``FILE:LAYER:COLUMN``, where the column holds the class of each feature as a number or a name.
+        - A ``.csv`` file with the columns row, col (both from 0) and class, a number or a name.
 
-        Names become numbers from 1 in their alphabetical order in the whole file.
+        Class names are numbered from 1 in alphabetical order over the whole file.
     scene : Scene, optional
-        The scene whose grid the labels are wanted on. A raster can do without.
+        The scene onto whose grid the labels are brought. It may be left out for a raster.
 
     Returns
     -------
     Labels
-        Named after the file, or after the variable, layer or column that is given. Their notes say what was guessed,
-        resampled or left out.
+        Named after the variable, layer or column in `source`, or else after the file. The notes say what was assumed,
+        resampled or dropped.
 
     Raises
     ------
     SceneError
-        No such file, a damaged file, several candidates, values that are not whole numbers from 0 up, or labels that
-        can't be brought onto the scene's grid, or lie outside it.
+        No such file, a damaged file, several candidates, values that are not whole numbers from 0 up, or labels that can't
+        be aligned with the scene or lie outside it.
 
     Notes
     -----
-    A raster on the scene's grid is taken as it is. Of a raster with k x k cells for each of the scene's pixels, a pixel
-    takes the class that all its cells have; where they differ it becomes 0. Any other raster is resampled by nearest
-    neighbour, and reprojected where its CRS differs. A polygon labels the pixels whose centres lie in it, a point the
-    pixel that it lies in; where features of different classes meet in a pixel, it becomes 0.
+    A raster on the scene's grid is used as it is. In a raster with k x k cells per pixel of the scene, a pixel gets the
+    class that all its cells share, or 0 if they differ. Any other raster is resampled by nearest neighbour, and reprojected
+    if its CRS differs. A polygon labels the pixels whose centres lie inside it, a point the pixel that contains it; a pixel
+    with features of different classes becomes 0.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/gt.npy", np.array([[0, 1], [2, 2]]))
+    ...     open_labels(f"{folder}/gt.npy").counts
+    {1: 1, 2: 2}
     """
-    vectors, column = split_vector_source(source)
+    vector_file, column = split_vector_source(source)
     path, variable = split_variable(source)
-    if vectors is None and path.suffix.lower() != ".csv":
+    if vector_file is None and path.suffix.lower() != ".csv":
         return _open_raster(path, variable, scene)
     if scene is None:
         raise SceneError(f"{source} has no grid of its own: give the scene that it belongs to")
-    if vectors is not None:
-        return read_vectors(vectors, column, scene)
+    if vector_file is not None:
+        return read_vectors(vector_file, column, scene)
     if variable is not None:
         raise SceneError(f"{path}: a CSV of labels has no variables; leave out {variable!r}")
-    return read_points(path, scene)
+    return read_pixel_csv(path, scene)
 
 
 def _open_raster(path: Path, variable: str | None, scene: Scene | None) -> Labels:
     raster = read_raster(path, 2, variable)
-    classes, notes = read_classes(raster.array, raster.nodata, path.name)
-    class_names, zero = drop_zero(raster.class_names, classes, path.name)
-    notes = (*raster.notes, *notes, *zero)
+    classes, class_notes = read_classes(raster.array, raster.nodata, path.name)
+    class_names, zero_notes = drop_zero(raster.class_names, classes, path.name)
+    notes = (*raster.notes, *class_notes, *zero_notes)
     if scene is not None:
-        classes, changes = align_to_grid(classes, raster.georeference, scene, path.name)
-        notes += changes
-    # A variable of HDF5 can be a path.
+        classes, grid_notes = align_to_grid(classes, raster.georeference, scene, path.name)
+        notes += grid_notes
+    # A variable in an HDF5 file may be a path.
     name = (variable or "").rpartition("/")[2] or Path(path.name.removesuffix(".gz")).stem
     return Labels(name, classes, class_names, raster.class_colours, notes)

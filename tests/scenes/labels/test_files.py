@@ -67,8 +67,8 @@ def test_finer_cells_that_are_all_but_aligned_keep_the_rule_of_mixed_cells(tmp_p
     wanted[0, 0] = 0
     np.testing.assert_array_equal(labels.classes, wanted)
     assert (
-        "of a cell off the scene's pixels; taken as aligned" in labels.notes[0]
-        and "1 mixed became 0" in labels.notes[1]
+        "of a cell off the scene's pixels; they are treated as aligned" in labels.notes[0]
+        and "1 with mixed cells became 0" in labels.notes[1]
     )
 
 
@@ -82,7 +82,8 @@ def test_zeros_beside_another_nodata_are_told(tmp_path):
     labels = open_labels(tmp_path / "gt.tif")
     assert labels.counts == {1: 1, 2: 1}
     assert (
-        "3 pixels are 0, which is unlabelled, though 255 stands for no data: if 0 is a class, add 1" in labels.notes[1]
+        "3 pixels are 0, which means unlabelled, although the file declares 255 as no data: if 0 is a class, add 1"
+        in labels.notes[1]
     )
     tif(tmp_path / "gt.tif", np.uint8([[3, 1, 2], [255, 255, 0]]), nodata=0)
     assert not [note for note in open_labels(tmp_path / "gt.tif").notes if "unlabelled" in note]
@@ -100,14 +101,14 @@ def test_a_class_that_is_0_by_name_is_told(gdal, tmp_path):
         for path in (tmp_path / "gt.vrt", tmp_path / "gt.hdr"):
             labels = open_labels(path)
             assert labels.class_names == {1: "wheat"}
-            assert [f"calls 0 {name!r}, but 0 is unlabelled" in note for note in labels.notes] == [True] * notes
+            assert [f"names 0 {name!r}, but 0 means unlabelled" in note for note in labels.notes] == [True] * notes
 
 
 @pytest.mark.parametrize(("kind", "most"), [("uint8", 255), ("uint16", 65535), ("int16", 32767)])
 def test_the_highest_number_undeclared_is_told(tmp_path, kind, most):
     path = tif(tmp_path / "gt.tif", np.array([[1, 2], [most, 2]], kind))
     (note,) = open_labels(path).notes
-    assert f"took {most} as a class" in note and f"gdal_edit.py -a_nodata {most}" in note
+    assert f"{most} is read as a class" in note and f"gdal_edit.py -a_nodata {most}" in note
     path = tif(tmp_path / "gt.tif", np.array([[1, 2], [most, 2]], kind), nodata=most)
     assert open_labels(path).counts == {1: 1, 2: 2}
 

@@ -52,7 +52,7 @@ def test_nodata_becomes_unlabelled(values, nodata, wanted, note):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        pytest.param(np.array([[-1, 2]]), "found -1, which the file does not mark as nodata", id="negative"),
+        pytest.param(np.array([[-1, 2]]), "found -1, which the file does not declare as no data", id="negative"),
         pytest.param(np.array([[2**32]]), "up to 4294967295; found 4294967296", id="too-high"),
         pytest.param(np.array([[1j]]), "found complex128", id="complex"),
         pytest.param(np.array([["a"]]), "found <U1", id="text"),
@@ -60,7 +60,7 @@ def test_nodata_becomes_unlabelled(values, nodata, wanted, note):
     ],
 )
 def test_other_values_are_refused(values, message):
-    with pytest.raises(SceneError, match=f"labels are whole numbers with 0 for unlabelled.*{message}"):
+    with pytest.raises(SceneError, match=f"labels must be whole numbers, with 0 for unlabelled.*{message}"):
         read_classes(values, (), "gt")
 
 
@@ -109,8 +109,8 @@ def test_cells_of_one_class_keep_it(patches, factor, specks):
     wanted, mixed = of_one_class(cells, factor)
     classes, notes = align_to_grid(cells, None, placed(4, 5), "gt")
     np.testing.assert_array_equal(classes, wanted)
-    kept = f"{np.count_nonzero(wanted)} of 20 pixels keep a class, {mixed} mixed became 0"
-    assert notes == (f"gt: {factor} x {factor} cells for each of the scene's pixels; {kept}",)
+    kept = f"{np.count_nonzero(wanted)} of 20 pixels keep a class, {mixed} with mixed cells became 0"
+    assert notes == (f"gt: has {factor} x {factor} cells per pixel of the scene; {kept}",)
 
 
 def test_blocks_change_nothing(monkeypatch):
@@ -132,7 +132,7 @@ def test_houston_has_4185_pixels_of_one_class(data_folder):
     wanted, mixed = of_one_class(loadmat(path)["clasLabs"], 4)
     np.testing.assert_array_equal(found.classes, wanted)
     assert found.name == "clasLabs"
-    assert f"4185 of 16384 pixels keep a class, {mixed} mixed became 0" in found.notes[-1]
+    assert f"4185 of 16384 pixels keep a class, {mixed} with mixed cells became 0" in found.notes[-1]
     assert scene.with_labels(found).notes == found.notes
 
 
@@ -161,7 +161,7 @@ def test_aligned_cells_are_found_wherever_the_labels_begin(transform, factor, ro
     np.testing.assert_array_equal(classes, wanted)
     as_is = factor == 1 and (row, col) == (0, 0) and cells.shape == (6, 5)
     assert as_is == (not notes)
-    assert as_is or ("cells for each" if factor > 1 else "took the scene's part") in notes[0]
+    assert as_is or ("cells per pixel" if factor > 1 else "cropped its") in notes[0]
 
 
 def nearest(cells, source, crs, scene_transform, scene_crs, rows, cols):
@@ -258,7 +258,7 @@ def test_without_georeference_the_shape_decides():
     ):
         same, notes = align_to_grid(classes, where, scene, "gt")
         assert same is classes
-        assert notes == (f"gt: laid on the scene by its shape, since {lacks} has no georeference",)
+        assert notes == (f"gt: aligned with the scene by its shape, since {lacks} has no georeference",)
 
 
 def test_same_grids_in_other_words_are_the_same():
@@ -275,7 +275,7 @@ def test_same_grids_in_other_words_are_the_same():
 @pytest.mark.parametrize(
     ("shape", "where", "scene", "message"),
     [
-        pytest.param((4, 3), None, placed(3, 4), r"4 x 3 pixels, which fits when transposed, but the scene x is 3 x 4",
+        pytest.param((4, 3), None, placed(3, 4), r"4 x 3 pixels, which matches when transposed, but the scene x is 3 x 4",
                      id="transposed"),
         pytest.param((6, 4), None, placed(3, 4), r"6 x 4 pixels, but the scene x is 3 x 4: give .* k x k cells",
                      id="finer-one-way"),
@@ -288,8 +288,8 @@ def test_same_grids_in_other_words_are_the_same():
                      "none of its labelled pixels lies on the scene x", id="beside"),
         pytest.param((3, 4), georeference(Affine(1, 0, 9, 0, -1, 9), "EPSG:4326"), placed(3, 4, NORTH_UP),
                      "none of its labelled pixels|can't be reprojected", id="another-continent"),
-        pytest.param((3, 4), georeference((0, 0, 5, 0, 0, 5)), placed(3, 4, NORTH_UP), "all pixels on a line", id="flat"),
-        pytest.param((3, 4), georeference((1, 0, np.nan, 0, 1, 5)), placed(3, 4, NORTH_UP), "on a line, or nowhere",
+        pytest.param((3, 4), georeference((0, 0, 5, 0, 0, 5)), placed(3, 4, NORTH_UP), "is degenerate", id="flat"),
+        pytest.param((3, 4), georeference((1, 0, np.nan, 0, 1, 5)), placed(3, 4, NORTH_UP), "is degenerate",
                      id="nan"),
         pytest.param((3, 4), georeference((1e-30, 0, 5e5, 0, -1e-30, 4e6)), placed(3, 4, NORTH_UP), "none of its labelled",
                      id="tiny-cells"),

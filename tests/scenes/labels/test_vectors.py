@@ -73,7 +73,7 @@ def test_landsat_classes_are_guessed_from_the_column_named_so(data_folder):
     where = raster_of(folder / "landsat_multiband.tif").georeference
     scene = placed(443, 489, where.transform, where.crs)
     named = open_labels(folder / "landsat96_polygons.shp", scene)
-    assert named.notes[0].startswith("landsat96_polygons.shp: took the column label, of label, id")
+    assert named.notes[0].startswith("landsat96_polygons.shp: read the classes from the column label, of label, id")
     assert list(named.class_names.values()) == [
         "agriculture", "developed", "forest", "herbaceous", "sediment", "shrubland", "water",
     ]  # fmt: skip
@@ -182,7 +182,9 @@ def test_the_column_is_guessed_where_only_one_makes_sense(tmp_path, columns, cho
         assert open_labels(f"{path}:{chosen}", placed(6, 7, NORTH_UP)).name == chosen
         return
     labels = open_labels(path, placed(6, 7, NORTH_UP))
-    told = [note for note in labels.notes if f"took the column {chosen}, of {', '.join(columns)}" in note]
+    told = [
+        note for note in labels.notes if f"read the classes from the column {chosen}, of {', '.join(columns)}" in note
+    ]
     assert len(told) == (len(columns) > 1)
     np.testing.assert_array_equal(labels.classes, open_labels(f"{path}:{chosen}", placed(6, 7, NORTH_UP)).classes)
 
@@ -209,7 +211,7 @@ def test_features_without_class_or_geometry_are_left_out(tmp_path):
     path = saved(tmp_path / "f.gpkg", {"class": ["wheat", "corn", None, "corn", "corn", " "]}, shapes)
     labels = open_labels(path, placed(6, 7, NORTH_UP))
     np.testing.assert_array_equal(labels.classes, FIELDS)
-    assert labels.notes == ("f.gpkg: left out 4 features without a class or a geometry",)
+    assert labels.notes == ("f.gpkg: dropped 4 features without a class or a geometry",)
 
 
 def test_classes_mean_the_same_on_every_scene(tmp_path):

@@ -53,7 +53,7 @@ def test_a_pixel_of_two_classes_is_of_none(tmp_path_factory, lines):
     np.testing.assert_array_equal(labels.classes, expected)
     clashes = sum(1 for numbers in found.values() if numbers)
     assert labels.notes == (
-        (f"points.csv: {clashes} pixels are there with different classes and became 0",) * bool(clashes)
+        (f"points.csv: {clashes} pixels are listed with different classes and became 0",) * bool(clashes)
     )
 
 
@@ -64,9 +64,9 @@ def test_a_pixel_of_two_classes_is_of_none(tmp_path_factory, lines):
                      id="row-outside"),
         pytest.param(b"0,4,1\n", r"line 1: row 0, col 4 is outside", id="col-outside"),
         pytest.param(b"0,-1,1\n", r"line 1: row 0, col -1 is outside", id="negative"),
-        pytest.param(b"0,1,1\n0,1.5,1\n", r"line 2: rows and cols are whole numbers; found '0,1.5,1'", id="fraction"),
-        pytest.param(b"0,1,1\n0,1\n", r"line 2: wanted row, col, class; found '0,1'", id="two-fields"),
-        pytest.param(b"0,1,\n", r"line 1: wanted row, col, class", id="no-class"),
+        pytest.param(b"0,1,1\n0,1.5,1\n", r"line 2: row and col must be whole numbers; found '0,1.5,1'", id="fraction"),
+        pytest.param(b"0,1,1\n0,1\n", r"line 2: expected row, col, class; found '0,1'", id="two-fields"),
+        pytest.param(b"0,1,\n", r"line 1: expected row, col, class", id="no-class"),
         pytest.param(b"0,1,0.5\n", "fractions", id="fractional-class"),
         pytest.param(b"0,1,-2\n", "found -2", id="negative-class"),
         pytest.param(b"0,1,1\n0,1,x\n", "found both 1 and 'x'", id="numbers-and-names"),

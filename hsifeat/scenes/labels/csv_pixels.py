@@ -1,0 +1,116 @@
+"""Labels of single pixels from a CSV file with the columns row, col and class."""
+
+from __future__ import annotations
+
+import csv
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from hsifeat.errors import SceneError
+from hsifeat.scenes.label_map import Labels
+from hsifeat.scenes.labels.classes import encode_classes
+from hsifeat.scenes.scene import Scene
+
+_COLUMNS = ("row", "col", "class")
+
+
+def read_pixel_csv(path: Path, scene: Scene) -> Labels:
+    """Read a list of labelled pixels.
+
+    Parameters
+    ----------
+    path : Path
+        Text in UTF-8 with row, col (both from 0) and class in each line, separated by commas, semicolons or tabs. A header
+        is optional; with one, the columns may have any order, and further columns are ignored.
+    scene : Scene
+        The scene whose pixels they are.
+
+    Returns
+    -------
+    Labels
+        A pixel that is listed with different classes becomes 0, with a note.
+
+    Raises
+    ------
+    SceneError
+        No such file, other columns, or a pixel outside the scene; the message has the line number.
+    """
+    if not path.is_file():
+        raise SceneError(f"no such file: {path}")
+    pixels, class_texts = _read_lines(path, scene)
+    if not class_texts:
+        raise SceneError(f"{path.name} has no labelled pixel: a CSV of labels has lines of row, col, class")
+    values, class_names = encode_classes(class_texts, path.name)
+    rows, cols = np.array(pixels, dtype=np.intp).T
+    classes = np.zeros((scene.rows, scene.cols), values.dtype)
+    classes[rows, cols] = values
+    conflicts = classes[rows, cols] != values
+    classes[rows[conflicts], cols[conflicts]] = 0
+    count = len(set(zip(rows[conflicts].tolist(), cols[conflicts].tolist(), strict=True)))
+    notes = (f"{path.name}: {count} pixels are listed with different classes and became 0",) if count else ()
+    return Labels(path.stem, classes, class_names, notes=notes)
+
+
+def _read_lines(path: Path, scene: Scene) -> tuple[list[tuple[int, int]], list[str]]:
+    """Return the pixels, and their classes as text."""
+    pixels: list[tuple[int, int]] = []
+    class_texts: list[str] = []
+    order: tuple[int, ...] | None = None
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, delimiter=_detect_delimiter(file), skipinitialspace=True)
+            for fields in lines:
+                if not any(fields):
+                    continue
+                if order is None:
+                    order, is_header = _find_columns(fields, path.name)
+                    if is_header:
+                        continue
+                line = f"{path.name}, line {lines.line_num}"
+                if len(fields) <= max(order) or not fields[order[2]].strip():
+                    raise SceneError(f"{line}: expected row, col, class; found {','.join(fields)!r}")
+                row, col = (_parse_int(fields[index]) for index in order[:2])
+                if row is None or col is None:
+                    raise SceneError(f"{line}: row and col must be whole numbers; found {','.join(fields)!r}")
+                if not (0 <= row < scene.rows and 0 <= col < scene.cols):
+                    raise SceneError(
+                        f"{line}: row {row}, col {col} is outside the scene {scene.name} of {scene.rows} x {scene.cols} "
+                        "pixels, both counted from 0"
+                    )
+                pixels.append((row, col))
+                class_texts.append(fields[order[2]])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SceneError(f"{path} can't be read as comma-separated text in UTF-8: {error}") from error
+    return pixels, class_texts
+
+
+def _detect_delimiter(file: TextIO) -> str:
+    """Return the delimiter of the first non-empty line: in many locales programs write semicolons."""
+    first_line = next((line for line in file if line.strip()), "")
+    file.seek(0)
+    for delimiter in ",;\t":
+        with suppress(SceneError):
+            _find_columns(next(csv.reader([first_line], delimiter=delimiter, skipinitialspace=True), []), "")
+            return delimiter
+    return ","
+
+
+def _find_columns(fields: list[str], name: str) -> tuple[tuple[int, ...], bool]:
+    """Return the indices of row, col and class according to the first line, and whether that line is a header."""
+    titles = [field.strip().lower() for field in fields]
+    if all(titles.count(column) == 1 for column in _COLUMNS):
+        return tuple(titles.index(column) for column in _COLUMNS), True
+    if len(fields) == 3 and _parse_int(fields[0]) is not None and _parse_int(fields[1]) is not None:
+        return (0, 1, 2), False
+    raise SceneError(
+        f"{name}: a CSV of labels has the columns row, col, class, separated by commas, semicolons or tabs; found "
+        f"{', '.join(fields)}. Save map coordinates as points in a vector file instead"
+    )
+
+
+def _parse_int(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"\s*-?\d{1,18}\s*", text) else None
