@@ -76,7 +76,7 @@ class Model:
     @property
     def legend(self) -> Legend:
         """The classes that the head distinguishes, with names and colours."""
-        return Legend.of(self.head.classes_, self.class_names, self.class_colours)
+        return Legend.from_mappings(self.head.classes_, self.class_names, self.class_colours)
 
     def describe(self) -> list[str]:
         """Return the scores as a few lines of text; a random split is followed by a spatially disjoint one."""

@@ -1,4 +1,4 @@
-"""A picture of a scene: false colour beside each of its label maps, with the names of the classes."""
+"""Picture of a scene: false colours next to its label maps, with a legend of the classes."""
 
 from __future__ import annotations
 
@@ -20,113 +20,123 @@ if TYPE_CHECKING:
 
 MAX_PX = 1000
 _PANEL_INCHES, _DPI = 4.2, 150
-# A scene this much wider than high has its panels one below the other, and the legend below them.
-_WIDE = 1.6
-_LINES, _MOST_ENTRIES, _MOST_LETTERS = 22, 110, 40
+# Scenes with at least this ratio of width to height have their panels, and then the legend, below one another.
+_WIDE_RATIO = 1.6
+_MAX_LINES, _MAX_ENTRIES, _MAX_LETTERS = 22, 110, 40
 _SOFTWARE = {"Software": "hsifeat"}
 
 
 def scene_plot_path(scene: Scene, out: Path | None) -> Path:
-    """Return where the picture goes: `out`, or ``NAME.png`` in the current folder unless that is somebody else's.
+    """Return the path of the picture: `out`, or ``NAME.png`` in the current folder.
+
+    Parameters
+    ----------
+    scene : Scene
+        The scene.
+    out : Path or None
+        The path that the user gives.
 
     Raises
     ------
     SceneError
-        Another suffix than ``.png``, a missing folder, or a file in the way of the default.
+        A suffix other than ``.png``, a missing folder, or a default path at which there is a file of another program.
     """
     path = Path(f"{scene.name.replace('/', '-')}.png") if out is None else out
     if path.suffix.lower() != ".png":
-        raise SceneError(f"the picture of a scene is a .png; found {path.name!r}")
+        raise SceneError(f"the picture of a scene must be a .png file; found {path.name!r}")
     if not path.parent.is_dir():
         raise SceneError(f"no such folder: {path.parent}")
-    if out is None and path.exists() and not _is_ours(path):
-        raise SceneError(f"{path} is there and is not a picture that hsifeat wrote: name another with --out FILE.png")
+    if out is None and path.exists() and not _is_hsifeat_plot(path):
+        raise SceneError(f"{path} exists and was not written by hsifeat: choose another file with --out FILE.png")
     return path
 
 
 def write_scene_plot(scene: Scene, path: Path) -> None:
-    """Write the picture as PNG; a scene of more than `MAX_PX` along a side is drawn by every n-th pixel."""
+    """Write the picture as PNG; of a scene with more than `MAX_PX` rows or columns every n-th pixel is drawn."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     step = -(-max(scene.rows, scene.cols) // MAX_PX)
     labels = list(scene.labels.values())
-    wide = scene.cols / scene.rows > _WIDE
+    wide = scene.cols / scene.rows > _WIDE_RATIO
     count = 1 + len(labels)
     height = _PANEL_INCHES if not wide else max(2 * _PANEL_INCHES * scene.rows / scene.cols, 0.6) + 0.4
     width = 2 * _PANEL_INCHES if wide else max(_PANEL_INCHES * scene.cols / scene.rows, 1.6)
     grid, size = ((count, 1), (width, count * height)) if wide else ((1, count), (count * width, height))
     common = _common_legend(labels)
-    lines = min(len(common), _MOST_ENTRIES + 1)
+    lines = min(len(common), _MAX_ENTRIES + 1)
     letters = 6 + max((len(name) for name, _ in common), default=0)
     if wide:
         columns = max(1, int(14 * width / letters))
         size = (width, size[1] + 0.2 * -(-lines // columns))
     else:
-        columns = -(-lines // _LINES)
+        columns = -(-lines // _MAX_LINES)
         size = (size[0] + columns * 0.075 * letters, height)
-    # Names of files and classes are text, not formulas.
+    # Dollar signs in names must not start a formula.
     with mpl.rc_context({"text.parse_math": False, "font.size": 8}):
         figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
         axes = figure.subplots(*grid, squeeze=False).ravel()
-        _panel(axes[0], false_colour(scene.cube, scene.wavelengths_nm, scene.valid, step), _bands(scene))
-        for one, own in zip(labels, axes[1:], strict=True):
-            _panel(own, _painted(one, step), f"{one.name}: {sum(one.counts.values())} pixels")
+        _draw_panel(axes[0], false_colour(scene.cube, scene.wavelengths_nm, scene.valid, step), _band_title(scene))
+        for label_map, panel in zip(labels, axes[1:], strict=True):
+            title = f"{label_map.name}: {sum(label_map.counts.values())} pixels"
+            _draw_panel(panel, _paint_labels(label_map, step), title)
             if not common:
-                own.legend(handles=_patches(_entries(one)), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2)
+                panel.legend(
+                    handles=_patches(_legend_entries(label_map)), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2
+                )
         if common:
-            place = "outside lower center" if wide else "outside right upper"
-            figure.legend(handles=_patches(common), loc=place, ncols=columns, frameon=False)
+            location = "outside lower center" if wide else "outside right upper"
+            figure.legend(handles=_patches(common), loc=location, ncols=columns, frameon=False)
         with whole(path) as part:
             figure.savefig(part, format="png", metadata=_SOFTWARE)
 
 
-def _panel(axes: Axes, image: NDArray[np.uint8], title: str) -> None:
+def _draw_panel(axes: Axes, image: NDArray[np.uint8], title: str) -> None:
     axes.imshow(image, interpolation="none")
     axes.set_title(title, fontsize=8)
     axes.set_axis_off()
 
 
-def _bands(scene: Scene) -> str:
-    chosen, nm = rgb_bands(scene.bands, scene.wavelengths_nm), scene.wavelengths_nm
-    names = [f"{band}" if nm is None else f"{nm[band]:.0f}" for band in chosen]
+def _band_title(scene: Scene) -> str:
+    bands, nm = rgb_bands(scene.bands, scene.wavelengths_nm), scene.wavelengths_nm
+    names = [f"{band}" if nm is None else f"{nm[band]:.0f}" for band in bands]
     return f"{scene.name}: {'bands ' if nm is None else ''}{', '.join(names)}{'' if nm is None else ' nm'}"
 
 
-def _painted(labels: Labels, step: int) -> NDArray[np.uint8]:
-    """Draw a label map, unlabelled pixels black."""
-    seen = labels.classes[::step, ::step]
-    picture = np.zeros((*seen.shape, 3), np.uint8)
+def _paint_labels(labels: Labels, step: int) -> NDArray[np.uint8]:
+    """Return a label map as RGB image, with unlabelled pixels black."""
+    drawn = labels.classes[::step, ::step]
+    picture = np.zeros((*drawn.shape, 3), np.uint8)
     for number, colour in labels.class_colours.items():
-        picture[seen == number] = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+        picture[drawn == number] = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
     return picture
 
 
-def _entries(labels: Labels) -> list[tuple[str, str]]:
-    """Return name and colour of each class that occurs."""
-    return [(name[:_MOST_LETTERS], labels.class_colours[number]) for number, name in sorted(labels.class_names.items())]
+def _legend_entries(labels: Labels) -> list[tuple[str, str]]:
+    """Return name and colour of each class of a label map."""
+    return [(name[:_MAX_LETTERS], labels.class_colours[number]) for number, name in sorted(labels.class_names.items())]
 
 
 def _common_legend(maps: list[Labels]) -> list[tuple[str, str]]:
-    """Return name and colour of each class of all maps, or nothing where a number means different classes in them."""
-    known: dict[int, tuple[str, str]] = {}
+    """Return name and colour of each class of all maps, or nothing if a number means different classes in them."""
+    entries: dict[int, tuple[str, str]] = {}
     for labels in maps:
         for number, name in labels.class_names.items():
-            entry = (name[:_MOST_LETTERS], labels.class_colours[number])
-            if known.setdefault(number, entry) != entry:
+            entry = (name[:_MAX_LETTERS], labels.class_colours[number])
+            if entries.setdefault(number, entry) != entry:
                 return []
-    return [known[number] for number in sorted(known)]
+    return [entries[number] for number in sorted(entries)]
 
 
 def _patches(entries: list[tuple[str, str]]) -> list[Patch]:
     from matplotlib.patches import Patch
 
-    shown = [Patch(facecolor=colour, edgecolor="#8a8f98", label=name) for name, colour in entries[:_MOST_ENTRIES]]
-    more = len(entries) - len(shown)
-    return [*shown, Patch(facecolor="none", edgecolor="none", label=f"and {more} more")] if more else shown
+    patches = [Patch(facecolor=colour, edgecolor="#8a8f98", label=name) for name, colour in entries[:_MAX_ENTRIES]]
+    more = len(entries) - len(patches)
+    return [*patches, Patch(facecolor="none", edgecolor="none", label=f"and {more} more")] if more else patches
 
 
-def _is_ours(path: Path) -> bool:
+def _is_hsifeat_plot(path: Path) -> bool:
     from PIL import Image, UnidentifiedImageError
 
     try:

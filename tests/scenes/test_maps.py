@@ -19,7 +19,7 @@ from hsifeat.types import windows
 
 NAMES = {1: "corn", 2: "blé & <maïs>", 5: "line\nbreak \x01", 7: "水"}
 COLOURS = {1: "#ff0000", 2: "#00ff10", 5: "#ffffff", 7: "#010203"}
-LEGEND = Legend.of(NAMES, NAMES, COLOURS)
+LEGEND = Legend.from_mappings(NAMES, NAMES, COLOURS)
 SHOWN = dict(zip(LEGEND.numbers, LEGEND.names, strict=True))
 UTM = Georeference(rasterio.crs.CRS.from_epsg(32617).to_wkt(), (28.5, 0.0, 630000.25, 0.0, -28.5, 228500.75))
 ROTATED = Georeference(UTM.crs, (20.5, 3.25, 5e5, 3.5, -19.75, 4e6))
@@ -102,7 +102,7 @@ def test_a_large_map_is_cloud_optimised(gdal, tmp_path):
 def test_classes_beyond_255(gdal, tmp_path):
     numbers = [1, 300, 65535]
     classes = drawn(20, 30, [0, *numbers])
-    write_map(tmp_path / "m.tif", classes, Legend.of(numbers, {300: "moss"}, {300: "#0000fe"}), UTM)
+    write_map(tmp_path / "m.tif", classes, Legend.from_mappings(numbers, {300: "moss"}, {300: "#0000fe"}), UTM)
     told = json.loads(gdal("gdalinfo", "-json", tmp_path / "m.tif"))
     (band,) = told["bands"]
     assert band["type"] == "UInt16"
@@ -110,12 +110,12 @@ def test_classes_beyond_255(gdal, tmp_path):
     with rasterio.open(tmp_path / "m.tif") as file:
         np.testing.assert_array_equal(file.read(1), classes)
         assert file.colormap(1)[300] == (0, 0, 254, 255)
-    write_map(tmp_path / "m.png", classes, Legend.of(numbers, {}, {300: "#0000fe"}))
+    write_map(tmp_path / "m.png", classes, Legend.from_mappings(numbers, {}, {300: "#0000fe"}))
     with Image.open(tmp_path / "m.png") as image:
         assert (np.asarray(image)[:20, :30][classes == 300] == (0, 0, 254)).all()
     for suffix in ("tif", "png"):
         with pytest.raises(SceneError, match="classes up to 65535; found 65536: write .npy or .mat"):
-            write_map(tmp_path / f"n.{suffix}", classes, Legend.of([*numbers, 65536], {}, {}))
+            write_map(tmp_path / f"n.{suffix}", classes, Legend.from_mappings([*numbers, 65536], {}, {}))
 
 
 def test_what_the_scene_does_not_say_is_noted(gdal, tmp_path):
@@ -148,10 +148,10 @@ def test_any_shape_comes_back(tmp_path_factory, rows, cols, seed):
 
 def test_a_picture_has_a_swatch_of_every_class_beside_the_map(tmp_path):
     classes = np.ones((40, 60), np.uint8)
-    write_map(tmp_path / "m.png", classes, Legend.of(range(1, 41), {}, {}))
+    write_map(tmp_path / "m.png", classes, Legend.from_mappings(range(1, 41), {}, {}))
     with Image.open(tmp_path / "m.png") as image:
         picture = np.asarray(image)
-    legend = Legend.of(range(1, 41), {}, {})
+    legend = Legend.from_mappings(range(1, 41), {}, {})
     assert picture.shape[1] > 60 and (picture[:40, :60] == legend.rgb[0]).all()
     beside = picture[:, 60:].reshape(-1, 3)
     for rgb in legend.rgb:
@@ -162,7 +162,7 @@ def test_a_picture_has_a_swatch_of_every_class_beside_the_map(tmp_path):
 def test_a_large_picture_is_thinned_and_says_so(tmp_path):
     classes = drawn(50, 4500)
     (note,) = write_map(tmp_path / "m.png", classes, LEGEND)
-    assert note == "m.png shows one of 3 x 3 pixels, as the map has 50 x 4500: a .tif holds them all"
+    assert note == "m.png shows one of 3 x 3 pixels, because the map has 50 x 4500; a .tif holds all of them"
     rgb = np.zeros((8, 3), np.uint8)
     rgb[list(LEGEND.numbers)] = LEGEND.rgb
     with Image.open(tmp_path / "m.png") as image:
@@ -201,7 +201,7 @@ def test_probabilities_have_a_band_a_class(gdal, tmp_path):
 def test_a_map_leaves_nothing_of_the_one_before(gdal, tmp_path):
     path = tmp_path / "m.tif"
     write_map(path, drawn(), LEGEND)
-    write_map(path, drawn(), Legend.of([1, 2, 5, 7], {1: "rye"}, {}))
+    write_map(path, drawn(), Legend.from_mappings([1, 2, 5, 7], {1: "rye"}, {}))
     assert json.loads(gdal("gdalinfo", "-json", path))["bands"][0]["categories"][1] == "rye"
     write_probabilities(path, in_blocks(np.ones((9, 9, 4), np.float32)), (9, 9), LEGEND)
     assert left(tmp_path) == ["m.tif"]
@@ -227,13 +227,13 @@ def test_what_cannot_be_written_is_refused_first(tmp_path, monkeypatch):
     with pytest.raises(SceneError, match=r"no such folder: .*nowhere"):
         check_map_path(tmp_path / "nowhere" / "m.tif")
     (tmp_path / "d.tif").mkdir()
-    with pytest.raises(SceneError, match=r"d.tif is a folder: name a file"):
+    with pytest.raises(SceneError, match=r"d.tif is a folder: give a file"):
         check_map_path(tmp_path / "d.tif")
     with pytest.raises(SceneError, match=r"no probabilities: write .tif, .npy or .mat; found 'm.png'"):
         check_map_path(tmp_path / "m.png", probabilities=True)
     with pytest.raises(SceneError, match=r"50000 x 50000 pixels of 1 bytes are 2.3 GiB.*smaller than 2 GiB"):
         check_map_fits(tmp_path / "m.mat", (50_000, 50_000), LEGEND)
-    with pytest.raises(SceneError, match=r"4 classes take 14.9 GiB .*: free some space, or map classes"):
+    with pytest.raises(SceneError, match=r"4 classes take 14.9 GiB .*: free some space, or write classes"):
         monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**30))
         check_map_fits(tmp_path / "m.tif", (20_000, 50_000), LEGEND, probabilities=True)
     with pytest.raises(SceneError, match=r"classes that its legend lacks: 3, 9"):

@@ -156,7 +156,9 @@ def _plan_maps(
     """Plan the truth and every map as GeoTIFF; beside that of a head that knows probabilities the largest of them."""
     pictures, where = comparison.pictures, comparison.georeference
     numbers = [c for c in comparison.class_names if c]
-    legend = Legend.of({*numbers, *count_values(pictures.truth)}, comparison.class_names, comparison.class_colours)
+    legend = Legend.from_mappings(
+        {*numbers, *count_values(pictures.truth)}, comparison.class_names, comparison.class_colours
+    )
     (folder / MAPS).mkdir(parents=True, exist_ok=True)
     try:
         check_map_fits(folder / MAPS / "truth.tif", pictures.truth.shape, legend)

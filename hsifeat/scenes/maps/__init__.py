@@ -1,4 +1,4 @@
-"""Maps out: classes or probabilities of a scene's pixels as GeoTIFF, PNG, NumPy or MATLAB files."""
+"""Writers of classification maps and class probabilities: GeoTIFF, PNG, NumPy and MATLAB files."""
 
 from hsifeat.scenes.maps.formats import check_map_fits, check_map_path, write_map, write_probabilities
 from hsifeat.scenes.maps.legend import Legend

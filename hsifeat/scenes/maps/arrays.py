@@ -1,4 +1,4 @@
-"""Maps as arrays for NumPy and MATLAB."""
+"""Maps as NumPy and MATLAB files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hsifeat.types import Window
 
 
 def write_npy(path: Path, values: NDArray[Any]) -> None:
-    """Write an array as ``.npy``."""
+    """Write an array as ``.npy`` file."""
     with whole(path) as part, part.open("wb") as file:
         np.save(file, values, allow_pickle=False)
 
@@ -23,9 +23,19 @@ def write_npy(path: Path, values: NDArray[Any]) -> None:
 def write_npy_blocks(
     path: Path, blocks: Iterable[tuple[Window, NDArray[np.float32]]], shape: tuple[int, int, int]
 ) -> None:
-    """Write a (rows, cols, channels) float32 array that comes in blocks."""
+    """Write a float32 array block by block as ``.npy`` file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    blocks : iterable of (Window, (rows, cols, channels) float32 array)
+        Windows that cover the array, in any order, each with its values.
+    shape : tuple of int
+        Rows, columns and channels of the whole array.
+    """
     _, cols, channels = shape
-    # Not through a memory map: where the disk is full it kills the process, and a plain write raises an error.
+    # Not through a memory map: on a full disk it would kill the process, while a plain write raises an error.
     with whole(path) as part, part.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
         start = file.tell()
@@ -36,7 +46,19 @@ def write_npy_blocks(
 
 
 def write_mat(path: Path, name: str, values: NDArray[Any], legend: Legend) -> None:
-    """Write an array as a variable of a MATLAB file, beside the legend: one row a class, colours from 0 to 1."""
+    """Write an array and a legend as variables of a MATLAB file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    name : str
+        Name of the array's variable.
+    values : array
+        The array.
+    legend : Legend
+        Written as `class_numbers`, `class_names` and `class_colours`, with one row per class and colours from 0 to 1.
+    """
     from scipy.io import savemat
 
     content = {

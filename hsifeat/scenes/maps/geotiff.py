@@ -1,7 +1,7 @@
-"""Maps as cloud-optimised GeoTIFF: tiles, overviews, a palette or named bands, where the scene lies, names of the classes.
+"""Maps as cloud-optimised GeoTIFF, with tiles, overviews, georeference, and a palette or named bands.
 
-GDAL's driver for such files copies from another raster, so blocks go into a plain tiled file first. Both lie in a folder
-beside the map until they are whole.
+GDAL's driver for this format only copies existing rasters, so blocks are written to a plain tiled GeoTIFF first. Both files
+are in a temporary folder beside the map until they are complete.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetWriter
 
 _PLAIN_TILE_PX, _TILE_PX = 128, 256
-# GDAL would take a twentieth of the machine's memory for its cache of blocks.
+# By default GDAL uses a twentieth of the memory of the machine for its block cache.
 _CACHE_BYTES = 2**25
 
-# Types and usages of the columns of GDAL's raster attribute table.
+# Columns of the raster attribute table: name, type and usage, as GDAL numbers them.
 _INTEGER, _STRING = 0, 2
 _COLUMNS = (
     ("Value", _INTEGER, 5),
@@ -42,10 +42,22 @@ _COLUMNS = (
 )
 
 
-def write_map(
+def write_map_geotiff(
     path: Path, classes: NDArray[np.integer], legend: Legend, georeference: Georeference | None = None
 ) -> None:
-    """Write a map of classes (rows, cols) with a palette, nodata 0, and ``.aux.xml`` beside it with the classes' names."""
+    """Write a classification map with a palette and nodata 0; class names go into ``.aux.xml`` beside it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    classes : (rows, cols) integer array
+        Class of each pixel, 0 = no data.
+    legend : Legend
+        All classes that occur.
+    georeference : Georeference, optional
+        Position of the map.
+    """
     rows, cols = classes.shape
     kind = np.uint8 if max(legend.numbers, default=0) < 2**8 else np.uint16
 
@@ -54,32 +66,59 @@ def write_map(
         file.write_colormap(1, {0: (0, 0, 0, 0), **opaque})
 
     blocks = ((w, classes[w.slices][..., None].astype(kind)) for w in windows(rows, cols, _PLAIN_TILE_PX))
-    facts = {"height": rows, "width": cols, "count": 1, "dtype": kind, "nodata": 0}
+    profile = {"height": rows, "width": cols, "count": 1, "dtype": kind, "nodata": 0}
     options = {"OVERVIEW_RESAMPLING": "MODE"}
-    _write(path, blocks, {**facts, **_place(georeference)}, describe, options, _names(classes, legend))
+    _write(
+        path,
+        blocks,
+        {**profile, **_georeference_profile(georeference)},
+        describe,
+        options,
+        _attribute_xml(classes, legend),
+    )
 
 
-def write_probabilities(
+def write_probabilities_geotiff(
     path: Path,
     blocks: Iterable[tuple[Window, NDArray[np.float32]]],
     shape: tuple[int, int],
     legend: Legend,
     georeference: Georeference | None = None,
 ) -> None:
-    """Write probabilities, blocks of (rows, cols, classes), as one float32 band a class that bears its name; nodata NaN."""
+    """Write probabilities as one float32 band per class, with the class name as description and nodata NaN.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    blocks : iterable of (Window, (rows, cols, classes) float32 array)
+        Windows that cover the map, each with its probabilities.
+    shape : tuple of int
+        Rows and columns of the map.
+    legend : Legend
+        The classes, in the order of the probabilities.
+    georeference : Georeference, optional
+        Position of the map.
+    """
 
     def describe(file: DatasetWriter) -> None:
         file.descriptions = legend.names
 
-    facts = {"height": shape[0], "width": shape[1], "count": len(legend.numbers), "dtype": np.float32, "nodata": np.nan}
+    profile = {
+        "height": shape[0],
+        "width": shape[1],
+        "count": len(legend.numbers),
+        "dtype": np.float32,
+        "nodata": np.nan,
+    }
     options = {"OVERVIEW_RESAMPLING": "AVERAGE", "PREDICTOR": "YES"}
-    _write(path, blocks, {**facts, **_place(georeference)}, describe, options, None)
+    _write(path, blocks, {**profile, **_georeference_profile(georeference)}, describe, options, None)
 
 
 def _write(
     path: Path,
     blocks: Iterable[tuple[Window, NDArray[Any]]],
-    facts: dict[str, Any],
+    profile: dict[str, Any],
     describe: Callable[[DatasetWriter], None],
     options: dict[str, str],
     names: ET.Element | None,
@@ -87,10 +126,10 @@ def _write(
     import rasterio
     import rasterio.shutil
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
-    from rasterio.windows import Window as AxisIndex
+    from rasterio.windows import Window as RasterioWindow
 
     tiles = {"tiled": True, "blockxsize": _PLAIN_TILE_PX, "blockysize": _PLAIN_TILE_PX, "bigtiff": "if_safer"}
-    beside = path.with_name(f"{path.name}.aux.xml")
+    aux_file = path.with_name(f"{path.name}.aux.xml")
     with (
         disk_errors(path),
         TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder,
@@ -98,57 +137,57 @@ def _write(
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        plain, done, said = (Path(folder, name) for name in ("plain.tif", "map.tif", "map.tif.aux.xml"))
+        plain, complete, complete_xml = (Path(folder, name) for name in ("plain.tif", "map.tif", "map.tif.aux.xml"))
         try:
-            with rasterio.open(plain, "w", driver="GTiff", **tiles, **facts) as file:
+            with rasterio.open(plain, "w", driver="GTiff", **tiles, **profile) as file:
                 describe(file)
                 for w, values in blocks:
-                    file.write(np.moveaxis(values, 2, 0), window=AxisIndex(w.col, w.row, w.cols, w.rows))
+                    file.write(np.moveaxis(values, 2, 0), window=RasterioWindow(w.col, w.row, w.cols, w.rows))
             rasterio.shutil.copy(
-                plain, done, driver="COG", COMPRESS="DEFLATE", BLOCKSIZE=_TILE_PX, BIGTIFF="IF_SAFER", **options
+                plain, complete, driver="COG", COMPRESS="DEFLATE", BLOCKSIZE=_TILE_PX, BIGTIFF="IF_SAFER", **options
             )
-        except (RasterioError, rasterio._err.CPLE_BaseError) as error:  # noqa: SLF001  # the class has no other name
-            raise SceneError(f"{path} can't be written ({error}): is there room for it on the disk?") from error
-        # What lies there from an earlier map must not describe this one.
-        beside.unlink(missing_ok=True)
+        except (RasterioError, rasterio._err.CPLE_BaseError) as error:  # noqa: SLF001  # the class has no public name
+            raise SceneError(f"{path} can't be written ({error}): check the free space on the disk") from error
+        # An auxiliary file of an earlier map must not describe this one.
+        aux_file.unlink(missing_ok=True)
         if names is not None:
-            # GDAL has put there what a GeoTIFF can't hold, such as the CRS of a rotated pole.
-            root = ET.parse(said).getroot() if said.exists() else ET.Element("PAMDataset")  # noqa: S314  # GDAL's own
+            # GDAL has written there what a GeoTIFF can't hold, such as a CRS with a rotated pole.
+            root = ET.parse(complete_xml).getroot() if complete_xml.exists() else ET.Element("PAMDataset")  # noqa: S314  # written by GDAL
             root.append(names)
             ET.indent(root, " ")
-            said.write_bytes(ET.tostring(root, encoding="utf-8"))
-        if said.exists():
-            said.replace(beside)
-        done.replace(path)
+            complete_xml.write_bytes(ET.tostring(root, encoding="utf-8"))
+        if complete_xml.exists():
+            complete_xml.replace(aux_file)
+        complete.replace(path)
 
 
 def holds_crs(path: Path, georeference: Georeference) -> bool:
-    """Tell whether a GeoTIFF, with what lies beside it, has a CRS as GDAL or pyproj sees it."""
+    """Return whether a GeoTIFF, with its auxiliary file, has the CRS of a georeference, according to GDAL or pyproj."""
     import rasterio
 
     with rasterio.open(path) as file:
         if file.crs is None or georeference.crs is None:
             return file.crs is None and georeference.crs is None
-        found = Georeference(file.crs.to_wkt(), georeference.transform)
-        return bool(file.crs == rasterio.CRS.from_wkt(georeference.crs)) or found.same_crs(georeference)
+        stored = Georeference(file.crs.to_wkt(), georeference.transform)
+        return bool(file.crs == rasterio.CRS.from_wkt(georeference.crs)) or stored.same_crs(georeference)
 
 
-def _place(georeference: Georeference | None) -> dict[str, Any]:
+def _georeference_profile(georeference: Georeference | None) -> dict[str, Any]:
     from rasterio import Affine
 
     return {} if georeference is None else {"crs": georeference.crs, "transform": Affine(*georeference.transform)}
 
 
-def _names(classes: NDArray[np.integer], legend: Legend) -> ET.Element:
-    """Return the names as the band of GDAL's auxiliary file has them: as category names, which QGIS puts beside the palette, and as a table.
+def _attribute_xml(classes: NDArray[np.integer], legend: Legend) -> ET.Element:
+    """Return the band element of GDAL's auxiliary file, with class names as category names and as attribute table.
 
-    Neither has a place in the GeoTIFF itself.
+    QGIS shows the category names beside the palette. The GeoTIFF itself can hold neither of them.
     """
     band = ET.Element("PAMRasterBand", band="1")
-    named = {0: "no data", **dict(zip(legend.numbers, legend.names, strict=True))}
+    names = {0: "no data", **dict(zip(legend.numbers, legend.names, strict=True))}
     categories = ET.SubElement(band, "CategoryNames")
-    for number in range(max(named) + 1):
-        ET.SubElement(categories, "Category").text = named.get(number)
+    for number in range(max(names) + 1):
+        ET.SubElement(categories, "Category").text = names.get(number)
     table = ET.SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
     for index, (name, kind, usage) in enumerate(_COLUMNS):
         column = ET.SubElement(table, "FieldDefn", index=str(index))

@@ -1,4 +1,4 @@
-"""The legend of a map: which classes it shows, their names and colours."""
+"""Legend of a classification map: class numbers, names and colours."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from hsifeat.scenes.colours import default_colours
 
 @dataclass(frozen=True)
 class Legend:
-    """The classes of a map, ascending; 0 stands for no data and is none of them.
+    """Classes of a map in ascending order; 0 means no data and is not one of them.
 
     Attributes
     ----------
     numbers : tuple of int
-        The number of each class, from 1.
+        Class numbers, from 1.
     names : tuple of str
-        The name of each class, on one line.
+        Class names, without line breaks.
     colours : tuple of str
-        The colour of each class as ``#rrggbb``.
+        Class colours as ``#rrggbb``.
     """
 
     numbers: tuple[int, ...]
@@ -31,27 +31,36 @@ class Legend:
     colours: tuple[str, ...]
 
     @classmethod
-    def of(cls, numbers: Iterable[int], names: Mapping[int, str], colours: Mapping[int, str]) -> Self:
-        """Pick classes from mappings that may lack some: ``class 7`` and a colour of our own then.
+    def from_mappings(cls, numbers: Iterable[int], names: Mapping[int, str], colours: Mapping[int, str]) -> Self:
+        """Build the legend of some classes.
 
-        >>> Legend.of([7, 2], {2: "corn"}, {2: "#ff0000"}).names
+        Parameters
+        ----------
+        numbers : iterable of int
+            Class numbers, in any order; 0 is skipped.
+        names, colours : mapping of int to str
+            Names and colours of some or all classes; the others get names like ``class 7`` and default colours.
+
+        Examples
+        --------
+        >>> Legend.from_mappings([7, 2], {2: "corn"}, {2: "#ff0000"}).names
         ('corn', 'class 7')
         """
-        chosen = sorted({int(number) for number in numbers} - {0})
-        known = {**default_colours(chosen), **colours}
+        selected = sorted({int(number) for number in numbers} - {0})
+        known = {**default_colours(selected), **colours}
         return cls(
-            tuple(chosen),
-            tuple(_one_line(names.get(number, "")) or f"class {number}" for number in chosen),
-            tuple(known[number] for number in chosen),
+            tuple(selected),
+            tuple(_one_line(names.get(number, "")) or f"class {number}" for number in selected),
+            tuple(known[number] for number in selected),
         )
 
     @property
     def rgb(self) -> NDArray[np.uint8]:
-        """Red, green and blue of each class: (classes, 3) uint8 array."""
+        """Red, green and blue of each class as (classes, 3) uint8 array."""
         parts = [[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in self.colours]
         return np.array(parts, np.uint8).reshape(-1, 3)
 
 
 def _one_line(text: str) -> str:
-    # Names come from files: a line break or a control character would break XML and the picture.
+    # Names come from files; line breaks and control characters would break XML and the drawn legend.
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

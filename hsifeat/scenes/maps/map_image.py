@@ -1,4 +1,4 @@
-"""A map as a picture: one pixel a pixel in the upper left corner, names and colours of the classes beside it."""
+"""Classification maps as PNG: the map in its own resolution, with a legend to its right."""
 
 from __future__ import annotations
 
@@ -20,23 +20,37 @@ if TYPE_CHECKING:
 MAX_PX = 2000
 _PAPER, _INK, _EDGE = "#ffffff", "#1b1d20", "#8a8f98"
 _NO_DATA = (0, 0, 0)
-_LEAST_LINES, _MOST_LETTERS = 20, 40
+_MIN_LINES, _MAX_LETTERS = 20, 40
 
 
-def write_map(path: Path, classes: NDArray[np.integer], legend: Legend) -> tuple[str, ...]:
-    """Write a map (rows, cols) as PNG; no data is black. Return what a reader should know of it.
+def write_map_image(path: Path, classes: NDArray[np.integer], legend: Legend) -> tuple[str, ...]:
+    """Write a classification map as PNG.
 
-    Above `MAX_PX` along a side the picture shows every n-th pixel.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    classes : (rows, cols) integer array
+        Class of each pixel; 0 is no data and drawn black.
+    legend : Legend
+        All classes that occur.
+
+    Returns
+    -------
+    tuple of str
+        A note if the map has more than `MAX_PX` rows or columns, of which only every n-th is drawn.
     """
     step = -(-max(classes.shape) // MAX_PX)
-    seen = classes[step // 2 :: step, step // 2 :: step]
-    picture = _with_legend(_paint(seen, legend), legend, no_data=bool((seen == 0).any()))
+    drawn = classes[step // 2 :: step, step // 2 :: step]
+    picture = _add_legend(_paint(drawn, legend), legend, no_data=bool((drawn == 0).any()))
     with whole(path) as part:
         picture.save(part, format="PNG", optimize=True)
     if step == 1:
         return ()
     rows, cols = classes.shape
-    return (f"{path.name} shows one of {step} x {step} pixels, as the map has {rows} x {cols}: a .tif holds them all",)
+    return (
+        f"{path.name} shows one of {step} x {step} pixels, because the map has {rows} x {cols}; a .tif holds all of them",
+    )
 
 
 def _paint(classes: NDArray[np.integer], legend: Legend) -> NDArray[np.uint8]:
@@ -48,17 +62,17 @@ def _paint(classes: NDArray[np.integer], legend: Legend) -> NDArray[np.uint8]:
     return painted
 
 
-def _with_legend(painted: NDArray[np.uint8], legend: Legend, *, no_data: bool) -> Image:
-    """Put a legend to the right of a picture, in columns as long as the picture is high; letters grow with it."""
+def _add_legend(painted: NDArray[np.uint8], legend: Legend, *, no_data: bool) -> Image:
+    """Add a legend to the right of an image, in columns of the height of the image; its font size grows with the image."""
     from PIL import Image, ImageDraw
 
     rows, cols, _ = painted.shape
     text_px = max(13, max(rows, cols) // 70)
     gap, box, line = text_px, round(1.1 * text_px), round(1.6 * text_px)
     font = _font(text_px)
-    entries = [(_short(n), tuple(map(int, rgb))) for n, rgb in zip(legend.names, legend.rgb, strict=True)]
+    entries = [(_shorten(n), tuple(map(int, rgb))) for n, rgb in zip(legend.names, legend.rgb, strict=True)]
     entries += [("no data", _NO_DATA)] if no_data else []
-    length = max((rows - 2 * gap) // line, _LEAST_LINES, isqrt(3 * len(entries)))
+    length = max((rows - 2 * gap) // line, _MIN_LINES, isqrt(3 * len(entries)))
     columns = [entries[at : at + length] for at in range(0, len(entries), length)]
     widths = [box + gap // 2 + round(max(font.getlength(name) for name, _ in column)) + gap for column in columns]
     height = max(rows, 2 * gap + line * max(map(len, columns), default=0))
@@ -66,8 +80,8 @@ def _with_legend(painted: NDArray[np.uint8], legend: Legend, *, no_data: bool) -
     picture.paste(Image.fromarray(painted), (0, 0))
     draw, left = ImageDraw.Draw(picture), cols + gap
     for column, width in zip(columns, widths, strict=True):
-        for at, (name, rgb) in enumerate(column):
-            middle = gap + line * at + line // 2
+        for row, (name, rgb) in enumerate(column):
+            middle = gap + line * row + line // 2
             top = middle - box // 2
             draw.rectangle((left, top, left + box - 1, top + box - 1), fill=rgb, outline=_EDGE)
             draw.text((left + box + gap // 2, middle), name, fill=_INK, font=font, anchor="lm")
@@ -76,12 +90,12 @@ def _with_legend(painted: NDArray[np.uint8], legend: Legend, *, no_data: bool) -
 
 
 def _font(size_px: int) -> FreeTypeFont:
-    """Return the font that comes with matplotlib: it has the letters of most alphabets, as class names may need."""
+    """Return the font that is shipped with matplotlib, which covers most alphabets that class names may use."""
     import matplotlib as mpl
     from PIL import ImageFont
 
     return ImageFont.truetype(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size_px)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS - 1].rstrip()}…"
+def _shorten(name: str) -> str:
+    return name if len(name) <= _MAX_LETTERS else f"{name[: _MAX_LETTERS - 1].rstrip()}…"

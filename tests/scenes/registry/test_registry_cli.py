@@ -109,9 +109,9 @@ def test_a_picture_goes_where_it_may(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     one = scene(5, 5, [])
     Image.new("L", (2, 2)).save("a scene.png")
-    with pytest.raises(SceneError, match=r"a scene\.png is there and is not a picture that hsifeat wrote.*--out"):
+    with pytest.raises(SceneError, match=r"a scene\.png exists and was not written by hsifeat.*--out"):
         scene_plot_path(one, None)
-    with pytest.raises(SceneError, match=r"a \.png; found 'x\.jpg'"):
+    with pytest.raises(SceneError, match=r"a \.png file; found 'x\.jpg'"):
         scene_plot_path(one, Path("x.jpg"))
     with pytest.raises(SceneError, match="no such folder: nowhere"):
         scene_plot_path(one, Path("nowhere/x.png"))
