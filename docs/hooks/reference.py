@@ -27,7 +27,7 @@ EXTENSION_POINTS = (
     "hsifeat.scenes.readers.raster.Raster",
     "hsifeat.backbones.protocol.Backbone",
     "hsifeat.extraction.noise.policy.NoisePolicy",
-    "hsifeat.runtime.executors.Executor",
+    "hsifeat.runtime.executor.Executor",
     "classifiers.splits.split_draw.Split",
 )
 # Option sets, by the command that takes them.
