@@ -7,7 +7,7 @@ from typing import Any
 
 from classifiers.heads.registry import head_class
 from classifiers.layout import ColumnGroup
-from hsifeat.errors import HeadError, nearest
+from hsifeat.errors import HeadError, suggest_names
 from hsifeat.features.features import Features
 
 # Sides in pixels of the window of spectra, of the window means of planes, and of neighbourhoods.
@@ -67,7 +67,7 @@ def group_filter(inputs: str) -> Callable[[ColumnGroup], bool]:
 def check_input(inputs: str, head: str) -> None:
     """Raise `HeadError` if an input set is unknown or lacks what a head needs."""
     if inputs not in INPUTS:
-        raise HeadError(f"unknown input {inputs!r}; {nearest(inputs, INPUTS)}")
+        raise HeadError(f"unknown input {inputs!r}; {suggest_names(inputs, INPUTS)}")
     missing = head_class(head).needs - {kind for kind, _ in INPUTS[inputs]}
     if missing:
         needs = " and ".join(sorted(_PLURALS.get(kind, kind) for kind in missing))

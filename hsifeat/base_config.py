@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from hsifeat.errors import HsifeatError, nearest
+from hsifeat.errors import HsifeatError, suggest_names
 from hsifeat.types import as_int
 
 
@@ -221,7 +221,7 @@ class BaseConfig(BaseModel):
         path = [str(part) for part in error["loc"]]
         name = ".".join(path)
         if error["type"] == "extra_forbidden":
-            return f"{name}: unknown option; {nearest(path[-1], cls.model_fields, count=len(cls.model_fields))}"
+            return f"{name}: unknown option; {suggest_names(path[-1], cls.model_fields, count=len(cls.model_fields))}"
         if error["type"] == "missing":
             return f"{name}: required, but not set"
         return f"{name}: expected {_words(error)}; found {' '.join(short_repr(error['input']).split())}"

@@ -1,77 +1,97 @@
-"""The errors that people see: each message says what was found, what is allowed, what to do."""
+"""The errors of hsifeat. A message says what was found, what is allowed, and what to do."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
+# Allowed names that a message lists before it abbreviates.
+_MAX_NAMES = 12
+
 
 class HsifeatError(Exception):
-    """Base of every error that hsifeat raises on purpose."""
+    """Base class of all errors that hsifeat raises deliberately.
+
+    Examples
+    --------
+    >>> import hsifeat
+    >>> try:
+    ...     hsifeat.open_features("nowhere.zarr")
+    ... except HsifeatError as error:
+    ...     print(str(error).split(";")[0])
+    no store at or named 'nowhere.zarr'
+    """
 
 
 class SceneError(HsifeatError, ValueError):
-    """A scene, a label map or a file of either can't be used as given."""
+    """A scene, a label map or a file of either cannot be used."""
 
 
 class ProjectionError(HsifeatError, ValueError):
-    """A rule from bands to model channels is unknown or does not fit the scene."""
+    """A projection from bands to model channels is unknown or does not fit the scene."""
 
 
 class BackboneError(HsifeatError, ValueError):
-    """A backbone can't be loaded, or was asked for a layer or timestep that it does not have."""
+    """A backbone cannot be loaded, or has no such layer or timestep."""
 
 
 class PretrainingError(HsifeatError, ValueError):
-    """Training a denoiser can't start or can't go on."""
+    """Training of a denoiser cannot start or continue."""
 
 
 class StoreError(HsifeatError, RuntimeError):
-    """A store is missing, unreadable, incomplete or can't be written."""
+    """A store is missing, unreadable, incomplete or cannot be written."""
 
 
 class RecipeMismatchError(StoreError):
-    """A store holds planes of another recipe than the one asked for."""
+    """A store holds planes of another recipe than the requested one."""
 
 
 class SplitError(HsifeatError, ValueError):
-    """A split can't be parsed, or can't be drawn from the labels at hand."""
+    """A split cannot be parsed, or cannot be drawn from the labels."""
 
 
 class HeadError(HsifeatError, ValueError):
-    """A head is unknown, or does not fit the table or the store it is used with."""
+    """A head is unknown, or does not fit the table or the store."""
 
 
-def in_one_line(error: BaseException) -> str:
-    r"""Return what another library's error says, in one line: its first, and the next where the first only leads to it.
+def error_summary(error: BaseException) -> str:
+    r"""Return the message of another library's error in one line.
 
-    >>> in_one_line(ValueError("errors in loading:\n  size mismatch for a.weight\n  size mismatch for b.weight"))
+    It is the first line of the message, with the next one if the first ends with a colon.
+
+    >>> error_summary(ValueError("errors in loading:\n  size mismatch for a.weight\n  size mismatch for b.weight"))
     'errors in loading: size mismatch for a.weight'
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return " ".join(lines[:2] if lines[0].endswith(":") else lines[:1])
 
 
-def nearest(name: str, allowed: Iterable[str], count: int = 3) -> str:
-    """Say which allowed names are nearest to a mistyped one.
+def suggest_names(name: str, allowed: Iterable[str], count: int = 3) -> str:
+    """Return the part of a message that suggests allowed names in place of an unknown one.
 
     Parameters
     ----------
     name : str
-        What was found.
+        The unknown name.
     allowed : iterable of str
-        What is allowed.
+        The allowed names.
     count : int
-        How many names to suggest at most.
+        Maximum number of suggestions.
 
     Returns
     -------
     str
-        ``"nearest: a, b"``, or ``"allowed: …"`` when nothing is near.
+        ``"nearest: a, b"``, or ``"allowed: …"`` if no allowed name is similar.
+
+    Examples
+    --------
+    >>> suggest_names("flim", ["film", "svm", "lda"])
+    'nearest: film'
     """
     names = list(allowed)
     close = difflib.get_close_matches(name, names, n=count, cutoff=0.5)
     if close:
         return "nearest: " + ", ".join(close)
-    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-    return f"allowed: {shown}"
+    listed = ", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
+    return f"allowed: {listed}"

@@ -13,14 +13,15 @@ from hsifeat.errors import HsifeatError, StoreError
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` to write to; it takes the place of `path` once the block ends well.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary path next to `path` to write to; it replaces `path` when the block ends without an error.
 
-    The folder is made when missing. Readers see the old file or the whole new one, and two writers don't meet.
+    Readers see either the old file or the complete new one, and two writers do not interfere. The folder is created if it
+    does not exist.
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A name that no other thread, process or container can take.
+        # A name that no other thread, process or container uses.
         part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part")
         try:
             yield part
@@ -29,15 +30,15 @@ def whole(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file by `whole`; text as UTF-8."""
-    with whole(path) as part:
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file atomically; text as UTF-8."""
+    with atomic_write(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full or read-only disk, or a file where a folder should be, into one clear message."""
+    """Turn errors of the file system within a block, such as a full or read-only disk, into a `StoreError` that names `path`."""
     try:
         yield
     except HsifeatError:
@@ -47,7 +48,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "enforce fail at inline" in str(error)
         if full:
             raise StoreError(
-                f"the disk that holds {path} is full; what is finished is kept: free some space and run the command again"
+                f"the disk that holds {path} is full; finished work is kept: free some space and run the command again"
             ) from error
         if isinstance(error, OSError):
             raise StoreError(f"{path} can't be written: {error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""The small values that several rooms speak of: windows, plane names, taps."""
+"""Small types that several packages share: windows, plane names, taps, cubes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hsifeat.errors import StoreError
 
 
 def as_int(value: object) -> int | None:
-    """Return a whole number of any type, such as NumPy's, as an int; None for anything else, True and False among it.
+    """Return an integer of any type, such as NumPy's, as an int; None for anything else, booleans included.
 
     >>> as_int(3), as_int(3.0), as_int(True)
     (3, None, None)
@@ -56,20 +56,20 @@ class Window:
         return slice(self.row, self.row + self.rows), slice(self.col, self.col + self.cols)
 
     def clip(self, rows: int, cols: int) -> Window:
-        """Return the part of the window that lies within a scene of `rows` x `cols` pixels."""
+        """Return the part of the window within a scene of `rows` x `cols` pixels."""
         top, left = max(self.row, 0), max(self.col, 0)
         bottom, right = min(self.row + self.rows, rows), min(self.col + self.cols, cols)
         return Window(top, left, max(bottom - top, 0), max(right - left, 0))
 
     def coarsen(self, stride: int) -> Window:
-        """Return the cells of a grid `stride` times coarser that the window covers, partly or wholly."""
+        """Return the window of all cells, of `stride` x `stride` pixels each, that overlap this window."""
         top, left = self.row // stride, self.col // stride
         bottom, right = -(-(self.row + self.rows) // stride), -(-(self.col + self.cols) // stride)
         return Window(top, left, bottom - top, right - left)
 
 
 def windows(rows: int, cols: int, side_px: int) -> Iterator[Window]:
-    """Cut a scene into square windows in row-major order; those at the lower and right edge are smaller.
+    """Divide a scene into square windows, in row-major order; those at the lower and right edge may be smaller.
 
     >>> [w.cols for w in windows(2, 5, 2)]
     [2, 2, 1]
@@ -81,7 +81,7 @@ def windows(rows: int, cols: int, side_px: int) -> Iterator[Window]:
 
 @dataclass(frozen=True, order=True)
 class PlaneId:
-    """The name of a plane: training timestep `t` and layer.
+    """Name of a plane: its training timestep `t` and layer.
 
     >>> str(PlaneId(50, "up_blocks.2"))
     't50/up_blocks.2'
@@ -97,12 +97,12 @@ class PlaneId:
 
     @property
     def path(self) -> str:
-        """Where the plane lies below ``planes/`` in a store."""
+        """Path of the plane below ``planes/`` in a store."""
         return f"t{self.t:04d}/{self.layer}"
 
     @classmethod
     def parse(cls, text: str) -> PlaneId:
-        """Read ``t50/up_blocks.2``; `StoreError` for anything else."""
+        """Parse a name such as ``t50/up_blocks.2``; `StoreError` for anything else."""
         match = re.fullmatch(r"t(\d+)/([\w.\-]+)", text.strip())
         if match is None:
             raise StoreError(f"a plane is named like t50/up_blocks.2 (timestep, then layer); found {text!r}")
@@ -111,20 +111,20 @@ class PlaneId:
 
 @dataclass(frozen=True)
 class Tap:
-    """A layer that a backbone can be asked for.
+    """A layer of a backbone whose output can be extracted.
 
     Attributes
     ----------
     name : str
         Dotted module name.
     alias : str
-        Name in the papers' numbering (``output_blocks.10``), or an empty string.
+        Name in the numbering of the papers (``output_blocks.10``), or an empty string.
     channels : int
         Channels of its output.
     stride : int
         Scene pixels per cell of its output.
     share : float
-        Share of the multiplications of a whole forward that are done once the layer has its output.
+        Fraction of the multiplications of a full forward pass that are needed to compute its output.
     """
 
     name: str

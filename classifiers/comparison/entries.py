@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from classifiers.comparison.results.run import Entry
 from classifiers.feature_sets import INPUTS, SUITED, suited_input, uses_planes
 from classifiers.heads.registry import head_class, head_names
-from hsifeat.errors import HeadError, nearest
+from hsifeat.errors import HeadError, suggest_names
 from hsifeat.features.features import Features
 
 
@@ -31,7 +31,7 @@ def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: S
         raise HeadError(f"nothing to compare: {len(heads)} heads on {len(inputs)} inputs")
     for name in inputs:
         if name not in {*INPUTS, SUITED}:
-            raise HeadError(f"unknown input {name!r}; {nearest(name, [*INPUTS, SUITED])}")
+            raise HeadError(f"unknown input {name!r}; {suggest_names(name, [*INPUTS, SUITED])}")
     entries: list[Entry] = []
     for head in heads:
         fitting = [name for name in inputs if _fits(head, name)]

@@ -31,7 +31,7 @@ from classifiers.heads.registry import head_class, head_distribution
 from classifiers.layout import Layout
 from classifiers.splits import SplitDraw
 from hsifeat.errors import StoreError
-from hsifeat.files import disk_errors, whole, write_whole
+from hsifeat.files import atomic_write, disk_errors, write_file
 from hsifeat.scenes import Labels
 from hsifeat.scenes.blocks import blocks
 
@@ -99,16 +99,16 @@ class RunStore:
         """Record a finished run with its predictions on the test pixels."""
         key = result.key
         kind = np.min_scalar_type(int(predicted.max(initial=0)))
-        with whole(self.predictions(key)) as part, part.open("wb") as file:
+        with atomic_write(self.predictions(key)) as part, part.open("wb") as file:
             np.save(file, predicted.astype(kind), allow_pickle=False)
-        write_whole(self._run(key), json.dumps(result.to_json(), indent=1))
+        write_file(self._run(key), json.dumps(result.to_json(), indent=1))
 
     def add_draw(self, key: str, draw: SplitDraw, labels: Labels) -> None:
         """Keep the pixels of a draw."""
         if self.draw(key).exists():
             return
         test = np.flatnonzero(draw.test)
-        with whole(self.draw(key)) as part, part.open("wb") as file:
+        with atomic_write(self.draw(key)) as part, part.open("wb") as file:
             np.savez_compressed(file, train=np.flatnonzero(draw.train), test=test, truth=np.ravel(labels.classes)[test])
 
     def read_draw(self, key: str) -> dict[str, NDArray[np.integer]]:
@@ -162,7 +162,7 @@ class RunStore:
 
     def add_trial(self, key: str, accuracy: float) -> None:
         """Record a finished trial of a sweep."""
-        write_whole(self._trial(key), json.dumps({"oa": accuracy}))
+        write_file(self._trial(key), json.dumps({"oa": accuracy}))
 
     def _trial(self, key: str) -> Path:
         return self.folder / "trials" / f"{key}.json"

@@ -20,7 +20,7 @@ from classifiers.heads.registry import make_head
 from classifiers.layout import Layout
 from classifiers.metrics import score_predictions
 from hsifeat.features.features import Features, open_features
-from hsifeat.files import whole
+from hsifeat.files import atomic_write
 from hsifeat.types import windows
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _map_file(path: Path, shape: tuple[int, int], kind: np.dtype[Any], *, wanted
     if not wanted:
         yield None
         return
-    with whole(path) as part:
+    with atomic_write(path) as part:
         array = np.lib.format.open_memmap(part, mode="w+", dtype=kind, shape=shape)
         yield array
         array.flush()

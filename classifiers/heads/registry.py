@@ -9,7 +9,7 @@ from typing import Any
 from classifiers.heads.base import Head
 from classifiers.heads.parameters import check_params
 from classifiers.layout import Layout
-from hsifeat.errors import HeadError, nearest
+from hsifeat.errors import HeadError, suggest_names
 
 GROUP, OURS = "hsifeat.heads", "hsifeat"
 
@@ -29,7 +29,7 @@ def head_class(name: str) -> type[Head]:
     """
     registered = _registered()
     if name not in registered:
-        raise HeadError(f"no head is named {name!r}; {nearest(name, sorted(registered))}")
+        raise HeadError(f"no head is named {name!r}; {suggest_names(name, sorted(registered))}")
     try:
         loaded = registered[name].load()
     except (ImportError, AttributeError) as error:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from classifiers.splits.split_draw import SplitDraw
 from hsifeat.errors import SplitError
-from hsifeat.files import whole
+from hsifeat.files import atomic_write
 from hsifeat.scenes import Labels
 
 UNLABELLED, TRAIN, TEST, DROPPED = range(4)
@@ -81,5 +81,5 @@ def write_split_plot(path: str | Path, draw: SplitDraw, labels: Labels, title: s
             borderaxespad=0,
             frameon=False,
         )
-        with whole(path) as part:
+        with atomic_write(path) as part:
             figure.savefig(part, format="png", bbox_inches="tight", pad_inches=0.1)

@@ -8,7 +8,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from hsifeat.errors import BackboneError, in_one_line
+from hsifeat.errors import BackboneError, error_summary
 
 
 def find_part(folder: Path, part: str, name: str) -> Path:
@@ -62,7 +62,7 @@ def resolve_settings(kind: Any, config: Mapping[str, Any], file: Path) -> dict[s
         found = drop_private_keys(_defaults(kind) | given)
         json.dumps(found, allow_nan=False)
     except Exception as error:  # what diffusers raises for settings of other types has no common class
-        raise BackboneError(f"{file} describes no {kind.__name__}: {in_one_line(error)}") from error
+        raise BackboneError(f"{file} describes no {kind.__name__}: {error_summary(error)}") from error
     return found
 
 

@@ -11,7 +11,7 @@ from hsifeat.backbones.diffusers_folder import read_denoiser_class
 from hsifeat.backbones.latent.latent_backbone import DENOISER
 from hsifeat.backbones.latent.prompt import PROMPT_FILE
 from hsifeat.backbones.unet2d import PROJECTION_FILE
-from hsifeat.errors import BackboneError, in_one_line
+from hsifeat.errors import BackboneError, error_summary
 
 _FORM = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>.+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -88,7 +88,7 @@ class HubModel:
             if older := [old for new, old in weights.items() if not (folder / new).exists()]:
                 fetch(older)
         except Exception as error:  # the hub's client raises errors of half a dozen packages
-            reason = "no hub is reached, and this machine has no copy" if offline else in_one_line(error)
+            reason = "no hub is reached, and this machine has no copy" if offline else error_summary(error)
             raise BackboneError(
                 f"{self} can't be fetched ({reason}): download it elsewhere and name its folder, or try again with network"
             ) from error

@@ -10,7 +10,7 @@ from typing import Any
 from hsifeat.backbones.network import NetworkBackbone
 from hsifeat.backbones.options import UNTRAINED, Asked
 from hsifeat.backbones.protocol import Backbone
-from hsifeat.errors import BackboneError, in_one_line
+from hsifeat.errors import BackboneError, error_summary
 
 GROUP = "hsifeat.backbones"
 _NOTHING = object()
@@ -33,7 +33,7 @@ def describe(entry: EntryPoint) -> str:
     try:
         lines = (entry.load().__doc__ or "").strip().splitlines()
     except Exception as error:  # noqa: BLE001  # another package's code may raise anything
-        return f"can't be loaded: {in_one_line(error)}"
+        return f"can't be loaded: {error_summary(error)}"
     return lines[0].rstrip(".") if lines else "says nothing of itself"
 
 
@@ -57,7 +57,7 @@ def open_entry(text: str, asked: Asked) -> Backbone | None:
     except BackboneError:
         raise
     except Exception as error:  # another package's code may raise anything
-        raise BackboneError(f"the backbone {text} can't be opened: {in_one_line(error)}") from error
+        raise BackboneError(f"the backbone {text} can't be opened: {error_summary(error)}") from error
     check_backbone(backbone, text)
     if isinstance(backbone, NetworkBackbone) and not backbone.source:
         backbone.source = text if asked.untrained_seed is None else f"{UNTRAINED}{text}"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hsifeat.backbones.quiet_imports import load_diffusers
-from hsifeat.errors import BackboneError, in_one_line
+from hsifeat.errors import BackboneError, error_summary
 
 if TYPE_CHECKING:
     import torch
@@ -147,7 +147,7 @@ def schedule_from_config(config: dict[str, Any]) -> NoiseSchedule:
         scheduler = DDPMScheduler(**{k: v for k, v in config.items() if k in known})
     except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
         raise BackboneError(
-            f"the noise schedule can't be built from its configuration: {in_one_line(error)}"
+            f"the noise schedule can't be built from its configuration: {error_summary(error)}"
         ) from error
     return NoiseSchedule(
         scheduler.alphas_cumprod.numpy().astype(np.float32), str(config.get("prediction_type", "epsilon"))

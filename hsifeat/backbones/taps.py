@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from hsifeat.errors import BackboneError, nearest
+from hsifeat.errors import BackboneError, suggest_names
 from hsifeat.types import Tap
 
 if TYPE_CHECKING:
@@ -142,5 +142,7 @@ def select_taps(taps: Sequence[Tap], names: Sequence[str]) -> list[Tap]:
     by_name = {t.alias: t for t in taps if t.alias} | {t.name: t for t in taps}
     for name in names:
         if name not in by_name:
-            raise BackboneError(f"unknown layer {name!r}; {nearest(name, by_name)}: hsifeat layers BACKBONE lists them")
+            raise BackboneError(
+                f"unknown layer {name!r}; {suggest_names(name, by_name)}: hsifeat layers BACKBONE lists them"
+            )
     return [by_name[name] for name in dict.fromkeys(names)]

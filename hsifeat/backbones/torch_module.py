@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hsifeat.backbones.network import NetworkBackbone
 from hsifeat.backbones.schedule import NoiseSchedule
 from hsifeat.backbones.weights import digest_tensors
-from hsifeat.errors import BackboneError, in_one_line
+from hsifeat.errors import BackboneError, error_summary
 from hsifeat.types import Tap
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class ModuleBackbone(NetworkBackbone):
         except Exception as error:  # another's code may raise anything
             side = self._side
             raise BackboneError(
-                f"{self.name} can't be run on an image of shape (1, {self.channels}, {side}, {side}): {in_one_line(error)}"
+                f"{self.name} can't be run on an image of shape (1, {self.channels}, {side}, {side}): {error_summary(error)}"
             ) from error
         if not found:
             raise BackboneError(

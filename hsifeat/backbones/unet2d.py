@@ -19,7 +19,7 @@ from hsifeat.backbones.networks import NETWORKS, network_type
 from hsifeat.backbones.options import Asked
 from hsifeat.backbones.schedule import schedule_from_config
 from hsifeat.backbones.weights import digest_file, load_pretrained
-from hsifeat.errors import BackboneError, in_one_line
+from hsifeat.errors import BackboneError, error_summary
 from hsifeat.types import as_int
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class UNet2DBackbone(CheckpointBackbone):
             network: torch.nn.Module = self._type.from_config(self._config)
         except Exception as error:  # settings that don't go together raise anything at all
             raise BackboneError(
-                f"{self._network_folder / 'config.json'} describes no {self._type.__name__}: {in_one_line(error)}"
+                f"{self._network_folder / 'config.json'} describes no {self._type.__name__}: {error_summary(error)}"
             ) from error
         return network
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hsifeat.errors import BackboneError, in_one_line
+from hsifeat.errors import BackboneError, error_summary
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +38,7 @@ def digest_file(path: Path) -> str:
         with safe_open(path, framework="pt") as file:
             return digest_tensors((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118
     except Exception as error:  # a damaged file makes it raise anything at all
-        raise BackboneError(f"{path} can't be read, it may be truncated: {in_one_line(error)}") from error
+        raise BackboneError(f"{path} can't be read, it may be truncated: {error_summary(error)}") from error
 
 
 def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
@@ -62,7 +62,7 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
         ) from error
     except Exception as error:  # a damaged file makes torch raise anything at all, and at length
         raise BackboneError(
-            f"{path} can't be read, it may be truncated or hold more than tensors: {in_one_line(error)}"
+            f"{path} can't be read, it may be truncated or hold more than tensors: {error_summary(error)}"
         ) from error
     if not isinstance(content, dict):
         raise BackboneError(
@@ -106,7 +106,7 @@ def load_pretrained(kind: Any, folder: Path | str, file: Path, **options: Any) -
             **options,
         )
     except Exception as error:  # tensors of another shape, or settings that don't go together
-        raise BackboneError(f"{file} does not fit its config.json: {in_one_line(error)}") from error
+        raise BackboneError(f"{file} does not fit its config.json: {error_summary(error)}") from error
     wrong = {fault: keys for fault, keys in found.items() if keys}
     if wrong:
         fault, keys = next(iter(wrong.items()))

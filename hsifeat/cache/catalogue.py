@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hsifeat.errors import HsifeatError, StoreError, nearest
-from hsifeat.files import cache_folder, write_whole
+from hsifeat.errors import HsifeatError, StoreError, suggest_names
+from hsifeat.files import cache_folder, write_file
 from hsifeat.store.location import LocalLocation, Location, as_location
 from hsifeat.store.store import Store
 
@@ -70,7 +70,7 @@ def add_entry(key: str, location: Location | Path | str, *, completed: float | N
     identity = as_location(location).identity
     entry = CatalogueEntry(key, identity, time.time() if completed is None else completed)
     content = {name: value for name, value in asdict(entry).items() if name != "used"}
-    write_whole(_entry_file(identity), json.dumps(content))
+    write_file(_entry_file(identity), json.dumps(content))
 
 
 def mark_used(location: Location) -> None:
@@ -166,7 +166,7 @@ def find_store(source: str | Path | Location | None) -> Location:
     if len({entry.path for entry in matches}) > 1:
         raise StoreError(f"{text!r} matches {len(matches)} stores: " + ", ".join(entry.path for entry in matches))
     if not matches:
-        raise StoreError(f"no store at or named {text!r}; {nearest(text, [entry.name for entry in known])}")
+        raise StoreError(f"no store at or named {text!r}; {suggest_names(text, [entry.name for entry in known])}")
     return matches[0].location
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError
-from hsifeat.files import cache_folder, whole
+from hsifeat.files import atomic_write, cache_folder
 
 _CHECKSUM = struct.Struct("<I")
 # Raised whenever the same pixels of the same planes would be read with other values than before: part of each digest.
@@ -70,7 +70,7 @@ def cached_samples(
         return cached
     values = np.ascontiguousarray(read(), dtype="<f4")
     try:
-        with whole(file) as part, part.open("wb") as out:
+        with atomic_write(file) as part, part.open("wb") as out:
             out.write(values.data)
             out.write(_CHECKSUM.pack(_crc32c(values)))
     except (OSError, StoreError):  # A full disk or a read-only cache folder: the next read takes as long as this one.

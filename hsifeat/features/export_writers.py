@@ -12,7 +12,7 @@ import numpy as np
 
 from hsifeat.errors import StoreError
 from hsifeat.features.export_table import ExportTable, TableBlock
-from hsifeat.files import whole, write_whole
+from hsifeat.files import atomic_write, write_file
 
 # Limit of a variable in MATLAB's format 5.
 _MAT_BYTES = 2**31
@@ -59,8 +59,8 @@ class NumpyWriter:
         pixels, columns = path.with_suffix(".pixels.csv"), path.with_suffix(".columns.json")
         # Contexts end in reverse order: when the array appears, the files that explain it are there.
         with ExitStack() as files:
-            array = files.enter_context(files.enter_context(whole(path)).open("wb"))
-            lines = files.enter_context(files.enter_context(whole(pixels)).open("w", encoding="utf-8"))
+            array = files.enter_context(files.enter_context(atomic_write(path)).open("wb"))
+            lines = files.enter_context(files.enter_context(atomic_write(pixels)).open("w", encoding="utf-8"))
             # Not through a memory map: on a full disk it kills the process, while a plain write raises an error.
             header = {"descr": "<f4", "fortran_order": False, "shape": (table.pixels, len(table.columns))}
             np.lib.format.write_array_header_1_0(array, header)
@@ -69,7 +69,7 @@ class NumpyWriter:
                 array.write(block.values.astype("<f4", copy=False).data)
                 numbers = np.column_stack([block.rows, block.cols, block.classes])
                 lines.writelines(f"{row},{col},{number}\n" for row, col, number in numbers.tolist())
-            write_whole(columns, json.dumps({**table.metadata(), "columns": table.columns}, indent=1) + "\n")
+            write_file(columns, json.dumps({**table.metadata(), "columns": table.columns}, indent=1) + "\n")
         return [path, pixels, columns]
 
 
@@ -91,7 +91,7 @@ class ParquetWriter:
         fields += [("class_name", pa.dictionary(pa.int32(), pa.string()))]
         fields += [(name, pa.float32()) for name in table.columns]
         schema = pa.schema(fields, metadata={"hsifeat": json.dumps(table.metadata())})
-        with whole(path) as part, pq.ParquetWriter(part, schema, compression="zstd") as file:
+        with atomic_write(path) as part, pq.ParquetWriter(part, schema, compression="zstd") as file:
             for block in blocks:
                 indices = pa.array(np.searchsorted(numbers, block.classes), pa.int32())
                 columns = [pa.array(values, pa.int32()) for values in (block.rows, block.cols, block.classes)]
@@ -137,6 +137,6 @@ class MatlabWriter:
             "columns": np.array(table.columns, object),
             "recipe_key": table.features.key,
         }
-        with whole(path) as part, part.open("wb") as file:
+        with atomic_write(path) as part, part.open("wb") as file:
             savemat(file, content, oned_as="column", do_compression=False)
         return [path]

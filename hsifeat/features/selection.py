@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from hsifeat.errors import StoreError, nearest
+from hsifeat.errors import StoreError, suggest_names
 from hsifeat.store.layout import PlaneSpec
 from hsifeat.types import PlaneId
 
@@ -50,7 +50,7 @@ def select_planes(
         matches = [plane for plane in complete if fnmatchcase(str(plane.id), pattern)]
         if not matches:
             state = " (it is unfinished)" if any(str(plane.id) == pattern for plane in unfinished) else ""
-            names = nearest(pattern, [str(plane.id) for plane in complete])
+            names = suggest_names(pattern, [str(plane.id) for plane in complete])
             raise StoreError(f"{name} has no plane {pattern!r}{state}; {names}")
         selected |= dict.fromkeys(matches)
     return list(selected)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hsifeat.errors import HsifeatError, in_one_line, nearest
+from hsifeat.errors import HsifeatError, error_summary, suggest_names
 
 
 class Options(BaseModel):
@@ -106,11 +106,11 @@ def open_preset(source: str | Path) -> Preset:
     elif text in preset_names():
         content = (files(__name__) / f"{text}.toml").read_text(encoding="utf-8")
     else:
-        raise HsifeatError(f"no preset {text!r}; {nearest(text, preset_names())}, or a .toml file")
+        raise HsifeatError(f"no preset {text!r}; {suggest_names(text, preset_names())}, or a .toml file")
     try:
         given = tomllib.loads(content)
     except (ValueError, RecursionError) as error:
-        raise HsifeatError(f"the preset {source} is no TOML: {in_one_line(error)}") from error
+        raise HsifeatError(f"the preset {source} is no TOML: {error_summary(error)}") from error
     try:
         return Preset.model_validate(given)
     except ValidationError as error:

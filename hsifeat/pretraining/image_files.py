@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import PretrainingError
-from hsifeat.files import whole
+from hsifeat.files import atomic_write
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _decode(place: _Source, path: Path, side_px: int, file: Path, listen: Listen
     """Decode into a file of its own in the order of the source, then into `file` in the order of the names."""
     names: list[str] = []
     left_out: dict[str, list[str]] = {}
-    with whole(file) as part, tempfile.TemporaryFile(dir=part.parent) as raw:
+    with atomic_write(file) as part, tempfile.TemporaryFile(dir=part.parent) as raw:
         listen(Started("decode", 0, "images"))
         for name, stream in place.files():
             try:

@@ -11,7 +11,7 @@ from typing import Any
 from hsifeat.backbones.diffusers_folder import read_json
 from hsifeat.backbones.unet2d import PROJECTION_FILE
 from hsifeat.errors import BackboneError, PretrainingError
-from hsifeat.files import disk_errors, whole, write_whole
+from hsifeat.files import atomic_write, disk_errors, write_file
 from hsifeat.pretraining.training import Trainer
 from hsifeat.projection import Projection
 
@@ -82,9 +82,9 @@ class ModelFolder:
             if not (self.path / _SETTINGS).exists():
                 self.path.mkdir(parents=True, exist_ok=True)
                 if projection is not None:
-                    with whole(self.path / PROJECTION_FILE) as part:
+                    with atomic_write(self.path / PROJECTION_FILE) as part:
                         projection.save(part)
-                write_whole(self.path / _SETTINGS, json.dumps(self.identity, indent=1))
+                write_file(self.path / _SETTINGS, json.dumps(self.identity, indent=1))
             trainer.save(self.checkpoint)
 
     def sweep(self) -> None:

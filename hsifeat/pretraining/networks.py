@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hsifeat.backbones.networks import network_type
 from hsifeat.backbones.networks.sizes import diffcrn_paper, diffcrn_small
-from hsifeat.errors import PretrainingError, nearest
+from hsifeat.errors import PretrainingError, suggest_names
 from hsifeat.pretraining.batches import TIMESTEPS, TimestepRule
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ PRESETS: dict[str, dict[str, Preset]] = {"mtmsd": _MTMSD, "diffcrn": _DIFFCRN, "
 def find_preset(network: str, size: str) -> Preset:
     """Return a preset by name and size; `PretrainingError` with the allowed names for any other."""
     if network not in PRESETS:
-        raise PretrainingError(f"unknown network {network!r}; {nearest(network, PRESETS)}")
+        raise PretrainingError(f"unknown network {network!r}; {suggest_names(network, PRESETS)}")
     if size not in PRESETS[network]:
         raise PretrainingError(f"unknown size {size!r} of {network}; allowed: {', '.join(PRESETS[network])}")
     return PRESETS[network][size]

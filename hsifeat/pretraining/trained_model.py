@@ -13,7 +13,7 @@ from typing import Any
 
 import hsifeat
 from hsifeat.errors import PretrainingError
-from hsifeat.files import write_whole
+from hsifeat.files import write_file
 from hsifeat.pretraining.evaluation import samples_picture
 from hsifeat.pretraining.model_folder import RECORD
 from hsifeat.pretraining.training import Trainer, make_scheduler, parameter_count
@@ -62,12 +62,12 @@ def write_model(folder: Path, trainer: Trainer, facts: Mapping[str, Any], sample
     if class_name == "UNet2DModel":
         index = {"_class_name": "DDPMPipeline", "unet": ["diffusers", class_name]}
         index["scheduler"] = ["diffusers", "DDPMScheduler"]
-        write_whole(folder / "model_index.json", json.dumps(index, indent=1))
-    write_whole(folder / "loss.png", loss_curve(trainer.losses, trainer.held_out))
+        write_file(folder / "model_index.json", json.dumps(index, indent=1))
+    write_file(folder / "loss.png", loss_curve(trainer.losses, trainer.held_out))
     if samples:
-        write_whole(folder / "samples.png", samples_picture(trainer.averaged, make_scheduler(), samples))
-    write_whole(folder / "README.md", model_card(record))
-    write_whole(folder / RECORD, json.dumps(record, indent=1))
+        write_file(folder / "samples.png", samples_picture(trainer.averaged, make_scheduler(), samples))
+    write_file(folder / "README.md", model_card(record))
+    write_file(folder / RECORD, json.dumps(record, indent=1))
 
 
 def _versions() -> dict[str, str]:

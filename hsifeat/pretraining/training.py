@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.backbones.quiet_imports import load_diffusers
-from hsifeat.errors import PretrainingError, in_one_line
-from hsifeat.files import whole
+from hsifeat.errors import PretrainingError, error_summary
+from hsifeat.files import atomic_write
 from hsifeat.pretraining.batches import TIMESTEPS, Batch, Sampler, generator
 from hsifeat.pretraining.evaluation import held_out_losses
 from hsifeat.pretraining.networks import Preset
@@ -87,7 +87,7 @@ class Trainer:
                 self.network.load_state_dict(start)
             except RuntimeError as error:
                 raise PretrainingError(
-                    f"the weights to start from are of another network: {in_one_line(error)[:200]}"
+                    f"the weights to start from are of another network: {error_summary(error)[:200]}"
                 ) from error
         # Half-precision convolutions are fastest with channels last.
         layout = torch.channels_last if self._gpu else torch.contiguous_format
@@ -230,7 +230,7 @@ class Trainer:
             "held_out": {step: torch.tensor(losses, dtype=torch.float64) for step, losses in self.held_out.items()},
             "seconds": self.seconds,
         }
-        with whole(path) as part:
+        with atomic_write(path) as part:
             torch.save(state, part)
 
     def load(self, path: Path) -> None:

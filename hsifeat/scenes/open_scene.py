@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hsifeat.errors import SceneError, nearest
+from hsifeat.errors import SceneError, suggest_names
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.axes import order_axes, parse_axes
 from hsifeat.scenes.band_ranges import parse_bands
@@ -120,7 +120,7 @@ def _open_files(
 ) -> Scene:
     path = paths[0]
     if len(paths) == 1 and not path.exists() and path.suffix == "" and not is_url(path):
-        raise SceneError(f"no scene or file named {str(path)!r}; scenes: {nearest(str(path), REGISTRY)}")
+        raise SceneError(f"no scene or file named {str(path)!r}; scenes: {suggest_names(str(path), REGISTRY)}")
     if len(paths) > 1:
         raster = stack_band_files(paths)
     else:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.files import whole
+from hsifeat.files import atomic_write
 from hsifeat.scenes.colours import false_colour, rgb_bands
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.scene import Scene
@@ -87,7 +87,7 @@ def write_scene_plot(scene: Scene, path: Path) -> None:
         if common:
             location = "outside lower center" if wide else "outside right upper"
             figure.legend(handles=_patches(common), loc=location, ncols=columns, frameon=False)
-        with whole(path) as part:
+        with atomic_write(path) as part:
             figure.savefig(part, format="png", metadata=_SOFTWARE)
 
 

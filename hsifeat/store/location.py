@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hsifeat.errors import StoreError
-from hsifeat.files import disk_errors, write_whole
+from hsifeat.files import disk_errors, write_file
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -146,7 +146,7 @@ class LocalLocation:
 
     def put(self, key: str, content: bytes) -> None:
         """Write a file atomically."""
-        write_whole(self.path / key, content)
+        write_file(self.path / key, content)
 
     def delete(self, key: str) -> None:
         """Delete a file if it exists."""

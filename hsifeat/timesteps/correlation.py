@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import StoreError, nearest
+from hsifeat.errors import StoreError, suggest_names
 from hsifeat.features.features import Features
 
 
@@ -75,7 +75,7 @@ def correlate_planes(features: Features, layer: str | None = None, *, pixels: in
     """
     there = list(dict.fromkeys(plane.id.layer for plane in features.planes))
     if layer is not None and layer not in there:
-        raise StoreError(f"{features.name} has no complete planes of a layer {layer!r}; {nearest(layer, there)}")
+        raise StoreError(f"{features.name} has no complete planes of a layer {layer!r}; {suggest_names(layer, there)}")
     if not there:
         raise StoreError(f"{features.name} has no complete plane: give the extract command again")
     chosen = layer or there[-1]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import HsifeatError
-from hsifeat.files import whole
+from hsifeat.files import atomic_write
 from hsifeat.timesteps.proposal import BOUND
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def write_picture(ranking: TimestepRanking, path: Path) -> None:
             _angles(ranking, ranking.angles, axes[-1])
         seen = f"{ranking.scene} through {ranking.projection}" + (f", {ranking.backbone}" if ranking.backbone else "")
         figure.suptitle(f"{seen}: worth caching are t = {', '.join(map(str, ranking.proposal))}", fontsize=10)
-        with whole(path) as part:
+        with atomic_write(path) as part:
             figure.savefig(part, format="png")
 
 

@@ -241,7 +241,7 @@ def test_a_disk_that_fills_up_keeps_what_is_done(scene, backbone_folder, store_p
 
     from hsifeat.store import location
 
-    put, whole, count = local._put, location.write_whole, []
+    put, whole, count = local._put, location.write_file, []
 
     def full(write, path, *arguments, **options):
         count.append(path)
@@ -252,8 +252,8 @@ def test_a_disk_that_fills_up_keeps_what_is_done(scene, backbone_folder, store_p
     options = {"backbone": backbone_folder, "timesteps": [0, 300], "tile": 32, "halo": 8, "out": tmp_path / "s.zarr"}
     with monkeypatch.context() as patch:
         patch.setattr(local, "_put", partial(full, put))
-        patch.setattr(location, "write_whole", partial(full, whole))
-        with pytest.raises(StoreError, match="is full; what is finished is kept: free some space"):
+        patch.setattr(location, "write_file", partial(full, whole))
+        with pytest.raises(StoreError, match="is full; finished work is kept: free some space"):
             hsifeat.extract(scene, **options)
     left = [p.name for p in tmp_path.iterdir() if p.name not in {"cache", ".s.zarr.lock"}]
     assert left in ([], ["s.zarr"]), "no store, or one that can be gone on with"

@@ -104,7 +104,7 @@ import zarr.storage._local as local
 from hsifeat.store import location as place
 from pathlib import Path
 
-put, whole, left, wanted = local._put, place.write_whole, [int(sys.argv[1])], sys.argv[2]
+put, whole, left, wanted = local._put, place.write_file, [int(sys.argv[1])], sys.argv[2]
 
 def dies_here(path):
     # Shards and records by their folder, metadata by their name.
@@ -130,7 +130,7 @@ def dying_whole(path, content):
         die(path, content)
     return whole(path, content)
 
-local._put, place.write_whole = dying, dying_whole
+local._put, place.write_file = dying, dying_whole
 sys.argv = ["hsifeat", *sys.argv[3:]]
 import cli
 cli.main()

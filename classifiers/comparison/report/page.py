@@ -19,7 +19,7 @@ from classifiers.comparison.results.model import Comparison
 from classifiers.comparison.sweep_table import remarks
 from classifiers.splits import split_plot as picture
 from hsifeat.errors import HsifeatError
-from hsifeat.files import write_whole
+from hsifeat.files import write_file
 from hsifeat.formatting import format_seconds
 
 
@@ -59,7 +59,7 @@ def write_report(comparison: Comparison, path: Path) -> None:
         change_outcome=change_outcome,
     )
     page = environment.get_template("report.html.j2").render(_content(facts.facts_of(comparison)))
-    write_whole(path, page.encode())
+    write_file(path, page.encode())
 
 
 def _content(of: facts.PublishedModel) -> dict[str, Any]:

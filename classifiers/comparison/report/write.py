@@ -24,7 +24,7 @@ from classifiers.comparison.results.run import Entry
 from classifiers.comparison.sweep_table import to_document, to_rows
 from classifiers.comparison.workdir import RECORD
 from hsifeat.errors import HsifeatError, SceneError
-from hsifeat.files import write_whole
+from hsifeat.files import write_file
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes.blocks import count_values
 from hsifeat.scenes.maps import Legend, check_map_fits, write_map, write_probabilities
@@ -70,7 +70,7 @@ def write_files(comparison: Comparison, folder: Path, *, listen: Listener = sile
     wanted = {name: write for name, write in files.items() if not (same and (folder / name).exists())}
     stale = [name for name in listed if name not in files]
     if listed != sorted(files):
-        write_whole(folder / _LISTING, json.dumps(sorted({*listed, *files}), indent=0))
+        write_file(folder / _LISTING, json.dumps(sorted({*listed, *files}), indent=0))
     if not same:
         (folder / JSON).unlink(missing_ok=True)
     for name, write in wanted.items():
@@ -79,7 +79,7 @@ def write_files(comparison: Comparison, folder: Path, *, listen: Listener = sile
         for file in (folder / name, folder / f"{name}.aux.xml"):
             file.unlink(missing_ok=True)
     if stale:
-        write_whole(folder / _LISTING, json.dumps(sorted(files), indent=0))
+        write_file(folder / _LISTING, json.dumps(sorted(files), indent=0))
     if not same:
         write_json(comparison, folder / JSON)
         for note in notes:
@@ -93,8 +93,8 @@ def plan_files(comparison: Comparison, folder: Path) -> tuple[dict[str, Writer],
     maps, notes = _plan_maps(comparison, folder, names)
     files: dict[str, Writer] = {
         CSV: _writer(lambda path: write_csv(comparison, path)),
-        LATEX: _writer(lambda path: write_whole(path, to_latex(comparison))),
-        MARKDOWN: _writer(lambda path: write_whole(path, to_markdown(comparison))),
+        LATEX: _writer(lambda path: write_file(path, to_latex(comparison))),
+        MARKDOWN: _writer(lambda path: write_file(path, to_markdown(comparison))),
         **_plan_drawings(_drawings(comparison, names), f"{FIGURES}/"),
         **maps,
         PAGE: _writer(lambda path: write_report(comparison, path)),
@@ -144,7 +144,7 @@ def _drawings(comparison: Comparison, names: Mapping[tuple[Entry, str], str]) ->
 def _plan_drawings(drawings: Mapping[str, Draw], folder: str = "") -> dict[str, Writer]:
     media: tuple[figures.Medium, ...] = ("svg", "png")
     return {
-        f"{folder}{name}.{medium}": _writer(lambda path, draw=draw, medium=medium: write_whole(path, draw(medium)))  # type: ignore[misc]
+        f"{folder}{name}.{medium}": _writer(lambda path, draw=draw, medium=medium: write_file(path, draw(medium)))  # type: ignore[misc]
         for name, draw in drawings.items()
         for medium in media
     }
@@ -196,8 +196,8 @@ def write_sweep(found: Sweep, folder: Path) -> None:
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(folder / "sweep.csv", text.getvalue())
-    write_whole(folder / "sweep.json", json.dumps(to_document(found), indent=1) + "\n")
+    write_file(folder / "sweep.csv", text.getvalue())
+    write_file(folder / "sweep.json", json.dumps(to_document(found), indent=1) + "\n")
     drawings = {"planes": lambda medium: planes.sweep_map(found.alone, medium)}
     for name, write in _plan_drawings(drawings).items():
         write(folder / name)

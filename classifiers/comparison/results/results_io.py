@@ -37,7 +37,7 @@ from classifiers.comparison.results.model import Comparison
 from classifiers.comparison.results.run import RunResult, Summary
 from classifiers.comparison.results.schema import SCHEMA_VERSION, Results
 from hsifeat.errors import HsifeatError
-from hsifeat.files import write_whole
+from hsifeat.files import write_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,12 +66,12 @@ def to_frame(comparison: Comparison) -> pd.DataFrame:
 
 def write_csv(comparison: Comparison, path: Path) -> None:
     """Write one row a run to `path`; the columns are those of the module's table."""
-    write_whole(path, comparison.frame.to_csv(index=False, lineterminator="\n"))
+    write_file(path, comparison.frame.to_csv(index=False, lineterminator="\n"))
 
 
 def write_json(comparison: Comparison, path: Path) -> None:
     """Write everything but the pictures to `path`."""
-    write_whole(path, to_json(comparison))
+    write_file(path, to_json(comparison))
 
 
 def to_json(comparison: Comparison) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hsifeat.backbones.adm.architecture import Architecture
 from hsifeat.backbones.weights import load_tensors
-from hsifeat.errors import BackboneError, nearest
+from hsifeat.errors import BackboneError, suggest_names
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +52,9 @@ def check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], wanted: Map
     ):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise BackboneError(f"{path} {problem} {names[0]}{more}; {nearest(names[0], set(wanted) | set(shapes))}")
+            raise BackboneError(
+                f"{path} {problem} {names[0]}{more}; {suggest_names(names[0], set(wanted) | set(shapes))}"
+            )
     for name, shape in wanted.items():
         if tuple(shapes[name]) != shape:
             raise BackboneError(f"{path}: {name} has the shape {tuple(shapes[name])}; wanted {shape}")

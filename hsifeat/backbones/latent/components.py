@@ -11,7 +11,7 @@ from hsifeat.backbones.diffusers_folder import count_levels, non_default_setting
 from hsifeat.backbones.network import clone_weights
 from hsifeat.backbones.quiet_imports import load_diffusers
 from hsifeat.backbones.weights import digest_file, load_pretrained
-from hsifeat.errors import BackboneError, in_one_line
+from hsifeat.errors import BackboneError, error_summary
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +77,7 @@ class Part:
             network: torch.nn.Module = self._class.from_config(self.config)
         except Exception as error:  # what diffusers raises for settings that don't go together has no common class
             raise BackboneError(
-                f"{self.folder / 'config.json'} describes no {self.kind}: {in_one_line(error)}"
+                f"{self.folder / 'config.json'} describes no {self.kind}: {error_summary(error)}"
             ) from error
         return network
 

@@ -15,7 +15,7 @@ from hsifeat.backbones.diffusers_folder import drop_private_keys, read_json
 from hsifeat.backbones.network import clone_weights, deterministic_inference
 from hsifeat.backbones.quiet_imports import load_transformers
 from hsifeat.backbones.weights import digest_file, digest_tensors, load_pretrained
-from hsifeat.errors import BackboneError, in_one_line
+from hsifeat.errors import BackboneError, error_summary
 
 if TYPE_CHECKING:
     import torch
@@ -152,7 +152,7 @@ class EncodedPrompt:
             count = len(tokenizer(self.text)["input_ids"])
             tokens = tokenizer(self.text, padding="max_length", max_length=length, truncation=True)
         except Exception as error:  # what transformers raises for damaged files has no common class
-            raise BackboneError(f"{self._tokenizer} can't be used: {in_one_line(error)}") from error
+            raise BackboneError(f"{self._tokenizer} can't be used: {error_summary(error)}") from error
         if count > length:
             raise BackboneError(
                 f"the prompt has {count} tokens, but {self.folder.name} takes {length}, those of its beginning and end "
@@ -210,7 +210,7 @@ class StoredPrompt:
             with safe_open(self.file, framework="pt") as file:
                 text, embedding = (file.metadata() or {}).get("prompt"), file.get_tensor("embedding")
         except Exception as error:  # the library raises its own class for some damages, and others for others
-            raise BackboneError(f"{self.file} can't be read, it may be truncated: {in_one_line(error)}") from error
+            raise BackboneError(f"{self.file} can't be read, it may be truncated: {error_summary(error)}") from error
         if text is None or embedding.ndim != 3 or len(embedding) != 1 or embedding.shape[2] != self.width:
             raise BackboneError(
                 f"{self.file} holds an embedding of shape {tuple(embedding.shape)} {'without' if text is None else 'with'} the "

@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from hsifeat.backbones.quiet_imports import load_diffusers
-from hsifeat.errors import BackboneError, nearest
+from hsifeat.errors import BackboneError, suggest_names
 
 # Class, and the module that it lies in.
 NETWORKS = {
@@ -22,7 +22,7 @@ NETWORKS = {
 def network_type(class_name: str) -> type:
     """Return a network's class by its name; `BackboneError` with the known ones for any other."""
     if class_name not in NETWORKS:
-        raise BackboneError(f"unknown network {class_name!r}; {nearest(class_name, NETWORKS)}")
+        raise BackboneError(f"unknown network {class_name!r}; {suggest_names(class_name, NETWORKS)}")
     load_diffusers()
     found: type = getattr(import_module(NETWORKS[class_name]), class_name)
     return found

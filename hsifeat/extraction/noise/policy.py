@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.backbones.schedule import NoiseSchedule
-from hsifeat.errors import HsifeatError, in_one_line
+from hsifeat.errors import HsifeatError, error_summary
 from hsifeat.store.recipe import NoisePart
 from hsifeat.types import Window
 
@@ -191,7 +191,7 @@ def load_policy(entry: EntryPoint) -> type[NoisePolicy]:
     try:
         policy = entry.load()
     except Exception as error:  # another package's code may raise anything
-        raise HsifeatError(f"the noise policy {entry.name} can't be loaded: {in_one_line(error)}") from error
+        raise HsifeatError(f"the noise policy {entry.name} can't be loaded: {error_summary(error)}") from error
     if not (isinstance(policy, type) and issubclass(policy, NoisePolicy)):
         raise HsifeatError(f"the noise policy {entry.name} is {entry.value}, which is no subclass of NoisePolicy")
     return policy

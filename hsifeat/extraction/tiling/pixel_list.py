@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hsifeat.errors import HsifeatError, nearest
+from hsifeat.errors import HsifeatError, suggest_names
 from hsifeat.scenes import Labels, Scene
 from hsifeat.store.recipe import PixelsPart
 
@@ -85,7 +85,7 @@ def list_pixels(pixels: PixelsLike, scene: Scene) -> PixelList:
 
 def _label_map(name: str, scene: Scene) -> Labels:
     if name not in scene.labels:
-        advice = nearest(name, scene.labels) if scene.labels else "it has none: attach some with --labels FILE"
+        advice = suggest_names(name, scene.labels) if scene.labels else "it has none: attach some with --labels FILE"
         raise HsifeatError(f"{scene.name} has no labels {name!r} to take pixels from; {advice}")
     return scene.labels[name]
 

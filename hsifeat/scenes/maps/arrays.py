@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.files import whole
+from hsifeat.files import atomic_write
 from hsifeat.scenes.maps.legend import Legend
 from hsifeat.types import Window
 
 
 def write_npy(path: Path, values: NDArray[Any]) -> None:
     """Write an array as ``.npy`` file."""
-    with whole(path) as part, part.open("wb") as file:
+    with atomic_write(path) as part, part.open("wb") as file:
         np.save(file, values, allow_pickle=False)
 
 
@@ -36,7 +36,7 @@ def write_npy_blocks(
     """
     _, cols, channels = shape
     # Not through a memory map: on a full disk it would kill the process, while a plain write raises an error.
-    with whole(path) as part, part.open("wb") as file:
+    with atomic_write(path) as part, part.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
         start = file.tell()
         for window, values in blocks:
@@ -67,5 +67,5 @@ def write_mat(path: Path, name: str, values: NDArray[Any], legend: Legend) -> No
         "class_names": np.array(legend.names, object),
         "class_colours": legend.rgb / 255,
     }
-    with whole(path) as part, part.open("wb") as file:
+    with atomic_write(path) as part, part.open("wb") as file:
         savemat(file, content, oned_as="column", do_compression=True)

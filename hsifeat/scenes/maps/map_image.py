@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.files import whole
+from hsifeat.files import atomic_write
 from hsifeat.scenes.blocks import blocks
 from hsifeat.scenes.maps.legend import Legend
 
@@ -43,7 +43,7 @@ def write_map_image(path: Path, classes: NDArray[np.integer], legend: Legend) ->
     step = -(-max(classes.shape) // MAX_PX)
     drawn = classes[step // 2 :: step, step // 2 :: step]
     picture = _add_legend(_paint(drawn, legend), legend, no_data=bool((drawn == 0).any()))
-    with whole(path) as part:
+    with atomic_write(path) as part:
         picture.save(part, format="PNG", optimize=True)
     if step == 1:
         return ()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import SceneError, nearest
+from hsifeat.errors import SceneError, suggest_names
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.scene import Scene
 
@@ -43,7 +43,7 @@ def load_fusion_scene(name: str) -> Scene:
     """
     own_name = name.removeprefix(_PREFIX)
     if own_name not in _NAMES:
-        raise SceneError(f"rs-fusion-datasets has no scene {own_name!r}; {nearest(own_name, _NAMES)}")
+        raise SceneError(f"rs-fusion-datasets has no scene {own_name!r}; {suggest_names(own_name, _NAMES)}")
     if find_spec("rs_fusion_datasets") is None:
         raise SceneError(f"{name} needs a package that is not installed: pip install rs-fusion-datasets")
     try:

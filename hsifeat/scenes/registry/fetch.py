@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
-from hsifeat.errors import SceneError, nearest
-from hsifeat.files import disk_errors, whole
+from hsifeat.errors import SceneError, suggest_names
+from hsifeat.files import atomic_write, disk_errors
 from hsifeat.scenes.registry.local_files import is_downloadable, missing_files, placement_instructions, scene_folder
 from hsifeat.scenes.registry.models import PublicScene
 from hsifeat.scenes.registry.public_scenes import REGISTRY
@@ -43,7 +43,7 @@ def fetch(name: str, on_progress: ProgressCallback = lambda *_: None) -> list[Pa
         or a wrong checksum; or a different file that already has the name.
     """
     if name not in REGISTRY:
-        raise SceneError(f"no scene named {name!r}; {nearest(name, REGISTRY)}")
+        raise SceneError(f"no scene named {name!r}; {suggest_names(name, REGISTRY)}")
     scene = REGISTRY[name]
     folder = scene_folder(scene)
     _check_present_files(scene, folder)
@@ -90,7 +90,7 @@ def _extract(archive: ZipFile, member: str, path: Path, sha256: str) -> None:
 
     from pooch import file_hash
 
-    with whole(path) as part:
+    with atomic_write(path) as part:
         with archive.open(member) as stream, part.open("wb") as file:
             shutil.copyfileobj(stream, file)
         if file_hash(str(part)) != sha256:

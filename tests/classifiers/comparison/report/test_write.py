@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, recall_score
 from classifiers.comparison.results import results_io as tables
 from classifiers.comparison.results.run import Entry, Run, RunResult
 from hsifeat.errors import HsifeatError
-from hsifeat.files import write_whole
+from hsifeat.files import write_file
 from tests.helpers.comparisons import build
 
 
@@ -80,9 +80,9 @@ def test_json_of_another_kind_is_refused(content, message, tmp_path):
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "new" / "report.html"
-    write_whole(path, b"old")
+    write_file(path, b"old")
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(HsifeatError, match="can't be written: disk full"):
-        write_whole(path, b"new")
+        write_file(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(path.parent.iterdir()) == [path]
