@@ -1,1 +1,1 @@
-"""Frozen diffusion models: the only room that knows one, and the only importer of diffusers."""
+"""Frozen diffusion models as backbones. No other room opens a model, and beside pretraining none imports diffusers."""

@@ -1,38 +1,46 @@
-"""What backbones from files have in common: weights that were trained, or fresh ones as a control, and class labels."""
+"""Base class of backbones whose weights lie in files: trained or fresh weights, and class labels."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsifeat.backbones.network import NetworkBackbone, use_mean_embedding
-from hsifeat.backbones.options import MEAN_LABEL, UNTRAINED, Asked
+from hsifeat.backbones.options import MEAN_LABEL, UNTRAINED
 from hsifeat.backbones.weights import digest_tensors
+from hsifeat.errors import BackboneError
+from hsifeat.types import as_int
 
 if TYPE_CHECKING:
     import torch
 
 
 class CheckpointBackbone(NetworkBackbone):
-    """A backbone whose weights lie in a file, or are drawn afresh in its place.
+    """A network with the weights of a file or folder, or with fresh weights in their place.
 
     Parameters
     ----------
-    name : str
-        What people call the trained network.
-    source : str
-        What opens it again.
-    asked : Asked
-        The seed of fresh weights.
+    path : Path
+        The file or folder.
+    untrained_seed : int, optional
+        Seed of fresh weights; by default the trained ones are used.
+    hub_model : str, optional
+        ``owner/model@commit`` where `path` is a downloaded copy.
     """
 
     class_label: int | str | None = None
 
-    def __init__(self, name: str, source: str, asked: Asked) -> None:
-        self._untrained_seed = asked.untrained_seed
-        self.name = name if asked.untrained_seed is None else f"{name}-untrained"
-        self.source = source if asked.untrained_seed is None else f"{UNTRAINED}{source}"
+    def __init__(self, path: Path, untrained_seed: int | None = None, hub_model: str | None = None) -> None:
+        path = path.absolute()
+        name = path.stem if path.is_file() else path.name
+        source = str(path)
+        if hub_model is not None:
+            name, source = hub_model.partition("@")[0].replace("/", "-"), hub_model
+        self._untrained_seed = untrained_seed
+        self.name = name if untrained_seed is None else f"{name}-untrained"
+        self.source = source if untrained_seed is None else f"{UNTRAINED}{source}"
 
     @abstractmethod
     def digest_trained(self) -> str:
@@ -44,7 +52,7 @@ class CheckpointBackbone(NetworkBackbone):
 
     @cached_property
     def weights_digest(self) -> str:
-        """Digest of the weights that are computed with."""
+        """Digest of the weights in use, trained or fresh."""
         if self._untrained_seed is None:
             return self.digest_trained()
         return digest_tensors(self.network.state_dict().items())
@@ -63,11 +71,49 @@ class CheckpointBackbone(NetworkBackbone):
             use_mean_embedding(network.get_submodule("class_embedding"))
         return network
 
-    def labels(self, noised: torch.Tensor) -> torch.Tensor | None:
-        """Return the class label (n,) int64 of each image; None for a network that takes none."""
+    def check_label(
+        self, label: int | str | None, count: int | None, *, any_label: bool, mean: bool = True
+    ) -> int | str | None:
+        """Return the label to use.
+
+        Parameters
+        ----------
+        label : int, str or None
+            The label that was given.
+        count : int or None
+            Number of labels of the model; None for a model without labels.
+        any_label : bool
+            Take label 0 where none was given.
+        mean : bool
+            Whether the model has a table of label embeddings, whose mean can be taken.
+
+        Raises
+        ------
+        BackboneError
+            The model has no such label, takes none, or needs one.
+        """
+        if count is None:
+            if label is not None:
+                raise BackboneError(f"{self.name} takes no class label; leave out {label}")
+            return None
+        if label is None and any_label:
+            return 0
+        if label == MEAN_LABEL and mean:
+            return label
+        number = as_int(label)
+        if number is not None and 0 <= number < count:
+            return number
+        or_mean = f", or {MEAN_LABEL!r} for the mean of all label embeddings" if mean else ""
+        raise BackboneError(
+            f"{self.name} is class-conditional: give one label, 0 to {count - 1}{or_mean}; found {label!r}"
+        )
+
+    def labels(self, noisy: torch.Tensor) -> torch.Tensor | None:
+        """Return the class label (n,) int64 of each image; None for a network without labels."""
         import torch
 
         if self.class_label is None:
             return None
+        # With the mean of all embeddings every label gives the same.
         label = 0 if isinstance(self.class_label, str) else self.class_label
-        return torch.full((len(noised),), label, device=noised.device)
+        return torch.full((len(noisy),), label, device=noisy.device)

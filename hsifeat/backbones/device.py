@@ -1,26 +1,32 @@
-"""Which device a network runs on."""
+"""Choice and description of the device on which a network runs."""
 
 from __future__ import annotations
 
 from hsifeat.errors import BackboneError
 
 
-def pick_device(asked: str) -> str:
-    """Return the device for ``auto`` (a GPU if there is one), or the one asked for; `BackboneError` if it is not there."""
+def pick_device(device: str) -> str:
+    """Return a usable device: for ``auto`` a GPU if there is one, else the CPU.
+
+    Raises
+    ------
+    BackboneError
+        The device does not exist on this machine.
+    """
     import torch
 
-    if asked == "auto":
+    if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=asked).cpu()
+        torch.empty(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
-        raise BackboneError(f"the device {asked!r} can't be used here ({reason}); allowed: auto, cpu, cuda") from error
-    return asked
+        raise BackboneError(f"the device {device!r} can't be used here ({reason}); allowed: auto, cpu, cuda") from error
+    return device
 
 
 def device_name(device: str) -> str:
-    """Return what people call a device: ``cpu (threads: 2)``, or ``cuda`` with the name of the GPU."""
+    """Return a description of a device: ``cpu (threads: 2)``, or ``cuda`` with the name of the GPU."""
     import torch
 
     if torch.device(device).type == "cuda":

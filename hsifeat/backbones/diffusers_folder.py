@@ -1,4 +1,4 @@
-"""Folders as diffusers saves them: where a part's configuration lies, and what it says."""
+"""Model folders as diffusers saves them: the location of their parts, and the settings in their configurations."""
 
 from __future__ import annotations
 
@@ -12,86 +12,97 @@ from hsifeat.errors import BackboneError, error_summary
 
 
 def find_part(folder: Path, part: str, name: str) -> Path:
-    """Return the folder that holds `name`: ``folder/part`` as in a pipeline, or the folder itself; else `BackboneError`."""
-    for place in (folder / part, folder):
-        if (place / name).exists():
-            return place
-    raise BackboneError(f"{folder} has no {name}, neither directly nor in {part}/: it is no diffusers model folder")
+    """Return the folder that holds the file `name`: ``folder/part`` of a pipeline, or a flat `folder` itself.
+
+    Raises
+    ------
+    BackboneError
+        The file is in neither.
+    """
+    for candidate in (folder / part, folder):
+        if (candidate / name).exists():
+            return candidate
+    raise BackboneError(f"{folder} is not a diffusers model folder: it has no {name}, neither directly nor in {part}/")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; `BackboneError` for anything else."""
+    """Read a file that holds one JSON object; raise `BackboneError` for anything else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise BackboneError(f"{path} can't be read: {error}") from error
     if not isinstance(content, dict):
-        raise BackboneError(f"{path} is no JSON object")
+        raise BackboneError(f"{path} is not a JSON object")
     return content
 
 
 def drop_private_keys(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration as plain JSON without names that start with an underscore, at any depth: notes of libraries."""
+    """Return a configuration as plain JSON without keys that begin with an underscore, at any depth.
+
+    Libraries write notes under such keys, such as their version; they do not affect the network.
+    """
     text = json.dumps(dict(config))
-    kept: dict[str, Any] = json.loads(text, object_hook=lambda d: {k: v for k, v in d.items() if not k.startswith("_")})
-    return kept
+    public: dict[str, Any] = json.loads(
+        text, object_hook=lambda item: {key: value for key, value in item.items() if not key.startswith("_")}
+    )
+    return public
 
 
-def resolve_settings(kind: Any, config: Mapping[str, Any], file: Path) -> dict[str, Any]:
-    """Return every argument, as plain JSON, with which diffusers builds a network from a configuration.
+def resolve_settings(network_class: Any, config: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """Return the value of every argument with which diffusers builds a network from a configuration, as plain JSON.
 
-    Those that the configuration leaves out, or lists under ``_use_default_values``, have diffusers' own defaults; what
-    starts with an underscore or is no argument plays no part.
+    Arguments that the configuration leaves out or lists under ``_use_default_values`` have the class's defaults; keys that
+    are no arguments are dropped.
 
     Parameters
     ----------
-    kind : type
-        The diffusers class.
+    network_class : type
+        A network class of diffusers.
     config : mapping
-        What ``config.json`` says.
+        The content of ``config.json``.
     file : Path
-        That file, for errors.
+        Path of that file, for errors.
 
     Raises
     ------
     BackboneError
-        diffusers can't read it so, or a number in it is not finite.
+        diffusers can't read the configuration, or a number in it is not finite.
     """
     try:
-        given, _, _ = kind.extract_init_dict(dict(config))
-        found = drop_private_keys(_defaults(kind) | given)
-        json.dumps(found, allow_nan=False)
-    except Exception as error:  # what diffusers raises for settings of other types has no common class
-        raise BackboneError(f"{file} describes no {kind.__name__}: {error_summary(error)}") from error
-    return found
+        explicit, _, _ = network_class.extract_init_dict(dict(config))
+        settings = drop_private_keys(_defaults(network_class) | explicit)
+        json.dumps(settings, allow_nan=False)
+    except Exception as error:  # diffusers raises errors of many classes for settings of wrong types
+        raise BackboneError(f"{file} does not describe a {network_class.__name__}: {error_summary(error)}") from error
+    return settings
 
 
-def non_default_settings(kind: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that are not the class's defaults: equal for all configurations that build the same network."""
-    usual = drop_private_keys(_defaults(kind))
-    return {name: value for name, value in settings.items() if name not in usual or value != usual[name]}
+def non_default_settings(network_class: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that differ from the class's defaults: the same for all configurations of one network."""
+    defaults = drop_private_keys(_defaults(network_class))
+    return {name: value for name, value in settings.items() if name not in defaults or value != defaults[name]}
 
 
 def count_levels(settings: Mapping[str, Any], file: Path) -> int:
-    """Return the number of resolutions of a diffusers network, from the settings in `file`."""
+    """Return the number of resolutions of a diffusers network with these settings, which were read from `file`."""
     channels = settings["block_out_channels"]
     if not isinstance(channels, list) or not channels:
         raise BackboneError(
-            f"{file}: block_out_channels is a list with the channels of at least one level; found {channels!r}"
+            f"{file}: block_out_channels must be a list with the channels of at least one level; found {channels!r}"
         )
     return len(channels)
 
 
-def _defaults(kind: Any) -> dict[str, Any]:
-    parameters = signature(kind.__init__).parameters.values()
+def _defaults(network_class: Any) -> dict[str, Any]:
+    parameters = signature(network_class.__init__).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
 def read_denoiser_class(folder: Path) -> str:
-    """Return the class of the denoiser in a folder, by its configuration; an empty string where that says none."""
+    """Return the class name of the denoiser in a folder; an empty string where no configuration names one."""
     if not folder.is_dir():
         return ""
-    for place in (folder / "unet", folder):
-        if (place / "config.json").is_file():
-            return str(read_json(place / "config.json").get("_class_name", ""))
+    for candidate in (folder / "unet", folder):
+        if (candidate / "config.json").is_file():
+            return str(read_json(candidate / "config.json").get("_class_name", ""))
     return ""

@@ -1,4 +1,4 @@
-"""What all backbones made of one torch network share: taps, exact forwards, and the digest of the weights."""
+"""Base class of backbones that consist of one torch network: its taps, and forward passes with reproducible bits."""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ if TYPE_CHECKING:
 
 
 class NetworkBackbone(ABC):
-    """A backbone in pixel space made of one network; what a kind of network adds is in its subclass.
+    """A backbone made of one network, in pixel space unless a subclass says otherwise.
+
+    A subclass provides `identity`, `build`, `load` and `call`.
 
     Attributes
     ----------
     name : str
-        What people call it.
+        Name for people.
     source : str
-        What opens it again, where it is a file, a folder or a model on a hub.
+        The text that opens the backbone again.
     channels : int
-        Channels of the image that it takes.
+        Channels of the image.
     schedule : NoiseSchedule
-        What it was trained with.
+        Noise schedule that the network was trained with.
     projection_file : Path or None
-        The projection that it was trained behind.
+        File of the projection that the network was trained behind.
     """
 
     name: str
@@ -45,50 +47,50 @@ class NetworkBackbone(ABC):
 
     @property
     def denoiser_channels(self) -> int:
-        """Channels of what is noised: in pixel space the image's."""
+        """Channels of the network's input: in pixel space those of the image."""
         return self.channels
 
     @property
     def cell_px(self) -> Fraction:
-        """Scene pixels along a cell of what is noised."""
+        """Side of one cell of the network's input, in scene pixels."""
         return Fraction(1)
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """Return all that decides its taps, as plain JSON values."""
+        """Return everything that decides the taps' values, as plain JSON values."""
 
     @abstractmethod
     def build(self) -> torch.nn.Module:
-        """Build the network without weights that matter; called on the ``meta`` device to list its layers."""
+        """Build the network with arbitrary weights; it is called on the ``meta`` device to list the layers."""
 
     @abstractmethod
     def load(self) -> torch.nn.Module:
         """Return the network with its weights, in float32 on the CPU."""
 
     @abstractmethod
-    def call(self, network: torch.nn.Module, noised: torch.Tensor, t: int) -> object:
-        """Run the network once on (n, noised channels, rows, cols); return its output, in a tuple or not."""
+    def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
+        """Run the network once on ``x_t`` (n, denoiser channels, rows, cols); return its output, or a tuple that begins with it."""
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:  # noqa: ARG002  # for subclasses
-        """Return other names of layers, by their own."""
+        """Return the papers' names of layers, by layer."""
         return {}
 
     @property
     def probe_device(self) -> str:
-        """Device on which the layers are listed; on ``meta`` nothing is computed."""
+        """Device of the forward pass that lists the layers; on ``meta`` nothing is computed."""
         return "meta"
 
     @property
     def probe_side(self) -> int:
-        """Side of the image, in cells of what is noised, with which the layers are listed."""
+        """Side of the input of the forward pass that lists the layers, in cells: a multiple of every stride."""
         return 64
 
     @cached_property
     def taps(self) -> list[Tap]:
-        """All layers that can be tapped, in the order of execution, with the papers' numbering as alias.
+        """All layers that can be tapped, in the order of execution.
 
-        A network may say otherwise than `probe_side` by an attribute of that name; one whose layers depend on t says by an
-        attribute ``probe_timesteps`` at which timesteps all of them are reached.
+        A network overrides `probe_side` by an attribute of that name. Where t decides which layers are reached, its attribute
+        ``probe_timesteps`` lists timesteps that together reach all of them.
         """
         import torch
 
@@ -102,39 +104,40 @@ class NetworkBackbone(ABC):
             with torch.device(device), torch.no_grad():
                 return self.call(network, torch.zeros(1, self.denoiser_channels, side, side), t)
 
-        names = self.aliases(network)
-        listed: dict[str, Tap] = {}
+        aliases = self.aliases(network)
+        taps: dict[str, Tap] = {}
         for t in getattr(network, "probe_timesteps", (0,)):
-            for found in list_taps(network, partial(forward, t), side):
-                listed.setdefault(found.name, found)
-        # In latent space a layer may be finer than the scene, or lie between its pixels: no grid of it holds that.
+            for layer in list_taps(network, partial(forward, t), side):
+                taps.setdefault(layer.name, layer)
+        # Strides become those on the scene's grid. In latent space a layer may be finer than the scene's pixels, or not
+        # aligned with them: such a layer has no grid and is left out.
         return [
-            replace(found, alias=names.get(found.name, ""), stride=int(found.stride * self.cell_px))
-            for found in listed.values()
-            if (found.stride * self.cell_px).denominator == 1
+            replace(layer, alias=aliases.get(layer.name, ""), stride=int(layer.stride * self.cell_px))
+            for layer in taps.values()
+            if (layer.stride * self.cell_px).denominator == 1
         ]
 
     @cached_property
     def network(self) -> torch.nn.Module:
-        """The network with its weights."""
+        """The network with its weights, in evaluation mode and without gradients."""
         network = self.load().eval().requires_grad_(requires_grad=False)
         clone_weights(network)
         return network
 
     def to(self, device: str) -> None:
-        """Load the weights, if need be, and move the network to a device."""
+        """Load the weights if they are not loaded yet, and move the network to a device."""
         self.network.to(device)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """In pixel space an image is what is noised."""
+        """Return the images: in pixel space they are the network's clean input."""
         return images
 
-    def forward_to(self, noised: torch.Tensor, t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Run noised images to the last of `layers`; nothing after it is computed.
+    def forward_to(self, noisy: torch.Tensor, t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Run the network up to the last of `layers`; nothing after it is computed.
 
         Parameters
         ----------
-        noised : (n, noised channels, rows, cols) float32 tensor
+        noisy : (n, denoiser channels, rows, cols) float32 tensor
             ``x_t``, on the backbone's device; rows and cols are multiples of the coarsest stride.
         t : int
             Training timestep.
@@ -144,28 +147,51 @@ class NetworkBackbone(ABC):
         Returns
         -------
         dict of str to (n, channels, rows / stride, cols / stride) float32 tensor
+
+        Raises
+        ------
+        BackboneError
+            The input has another shape, or a layer is not reached at this timestep.
         """
-        self._check(noised)
-        with deterministic_inference(noised.device.type):
-            return tap(self.network, layers, lambda: self.call(self.network, noised, t), t)
+        self._check_shape(noisy)
+        with deterministic_inference(noisy.device.type):
+            return tap(self.network, layers, lambda: self.call(self.network, noisy, t), t)
 
-    def predict(self, noised: torch.Tensor, t: int) -> torch.Tensor:
-        """Return the whole network's output: as many channels as were noised; a learned variance is cut off."""
-        self._check(noised)
-        with deterministic_inference(noised.device.type):
-            output: Any = self.call(self.network, noised, t)
-            first: torch.Tensor = output[0] if isinstance(output, tuple) else output
-            return first[:, : self.denoiser_channels]
+    def predict(self, noisy: torch.Tensor, t: int) -> torch.Tensor:
+        """Run the whole network.
 
-    def _check(self, noised: torch.Tensor) -> None:
-        if noised.ndim != 4 or noised.shape[1] != self.denoiser_channels:
+        Parameters
+        ----------
+        noisy : (n, denoiser channels, rows, cols) float32 tensor
+            ``x_t``, on the backbone's device.
+        t : int
+            Training timestep.
+
+        Returns
+        -------
+        (n, denoiser channels, rows, cols) float32 tensor
+            The prediction; channels of a learned variance are cut off.
+
+        Raises
+        ------
+        BackboneError
+            The input has another shape.
+        """
+        self._check_shape(noisy)
+        with deterministic_inference(noisy.device.type):
+            output: Any = self.call(self.network, noisy, t)
+            prediction: torch.Tensor = output[0] if isinstance(output, tuple) else output
+            return prediction[:, : self.denoiser_channels]
+
+    def _check_shape(self, noisy: torch.Tensor) -> None:
+        if noisy.ndim != 4 or noisy.shape[1] != self.denoiser_channels:
             raise BackboneError(
-                f"{self.name} takes (n, {self.denoiser_channels}, rows, cols); found a tensor of shape {tuple(noised.shape)}"
+                f"{self.name} takes (n, {self.denoiser_channels}, rows, cols); found a tensor of shape {tuple(noisy.shape)}"
             )
 
 
 def clone_weights(network: torch.nn.Module) -> None:
-    """Copy the weights to memory of their own: how they lie in a mapped file can decide the last bits of a norm."""
+    """Copy all weights to freshly allocated memory: the alignment of a mapped file can change the last bits of a norm."""
     import torch
 
     for tensor in (*network.parameters(), *network.buffers()):
@@ -173,25 +199,33 @@ def clone_weights(network: torch.nn.Module) -> None:
 
 
 def use_mean_embedding(embedding: torch.nn.Module) -> None:
-    """Let a table of label embeddings give the mean of all of them, whatever the label."""
+    """Make a table of label embeddings return the mean of its rows for every label."""
 
-    def mean(table: Any, _labels: Any, found: torch.Tensor) -> torch.Tensor:
-        average: torch.Tensor = table.weight.mean(0)
-        return average.expand_as(found)
+    def replace_by_mean(table: Any, _labels: Any, output: torch.Tensor) -> torch.Tensor:
+        mean: torch.Tensor = table.weight.mean(0)
+        return mean.expand_as(output)
 
-    embedding.register_forward_hook(mean)
+    embedding.register_forward_hook(replace_by_mean)
 
 
 @contextmanager
 def deterministic_inference(device_type: str) -> Iterator[None]:
-    """Compute without gradients, in float32 that is float32, the same bits on each run, whatever the caller has set."""
+    """Compute without gradients, in full float32 precision and with the same bits on every run.
+
+    The caller's settings, such as autocast and TF32, have no effect inside and are restored at the end.
+
+    Parameters
+    ----------
+    device_type : str
+        ``cpu`` or ``cuda``.
+    """
     import torch
 
-    before = torch.get_float32_matmul_precision()
+    precision = torch.get_float32_matmul_precision()
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode())
         stack.enter_context(torch.autocast(device_type, enabled=False))
         stack.enter_context(torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False))
-        stack.callback(torch.set_float32_matmul_precision, before)
+        stack.callback(torch.set_float32_matmul_precision, precision)
         torch.set_float32_matmul_precision("highest")
         yield

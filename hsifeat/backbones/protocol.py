@@ -1,4 +1,4 @@
-"""What extraction asks of a backbone. A network of any kind that has these members can be put before the cache."""
+"""The protocol of a backbone: the members that extraction uses. Any object that has them can be extracted from."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ if TYPE_CHECKING:
 
 
 class Backbone(Protocol):
-    """A frozen denoiser: weights, noise schedule, conditioning, and the layers that can be tapped.
+    """A frozen denoiser: weights, noise schedule, conditioning, and layers that can be tapped.
 
-    An image of the scene is encoded into what the denoiser was trained to noise, noised outside of the backbone, and run
-    forward. In pixel space both are the same; in latent space an encoder lies between them.
+    `encode` turns an image of the scene into the denoiser's clean input ``x_0``: the image itself in pixel space, its latents
+    in latent space. The caller adds noise to it and runs the denoiser by `forward_to` or `predict`.
     """
 
     @property
     def name(self) -> str:
-        """What people call it; never part of a key."""
+        """Name for people; it does not enter any key."""
         ...
 
     @property
     def channels(self) -> int:
-        """Channels of the image that it takes."""
+        """Channels of the image."""
         ...
 
     @property
     def denoiser_channels(self) -> int:
-        """Channels of what is noised: those of the image, or of its latents."""
+        """Channels of the denoiser's input: those of the image, or of its latents."""
         ...
 
     @property
     def cell_px(self) -> Fraction:
-        """Scene pixels along a cell of what is noised: 1 in pixel space."""
+        """Side of one cell of the denoiser's input, in scene pixels: 1 in pixel space."""
         ...
 
     @property
     def schedule(self) -> NoiseSchedule:
-        """Noise schedule that it was trained with."""
+        """Noise schedule that the denoiser was trained with."""
         ...
 
     @property
@@ -53,25 +53,25 @@ class Backbone(Protocol):
 
     @property
     def projection_file(self) -> Path | None:
-        """The projection that it was trained behind, if it brings one."""
+        """File of the projection that the denoiser was trained behind, or None."""
         ...
 
     def identity(self) -> dict[str, Any]:
-        """Return all that decides its taps, as plain JSON values, without loading the weights into a network."""
+        """Return everything that decides the taps' values, as plain JSON values, without building the network."""
         ...
 
     def to(self, device: str) -> None:
-        """Load the weights, if need be, and move the network to a device."""
+        """Load the weights if they are not loaded yet, and move the network to a device."""
         ...
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Turn images (n, channels, height, width) into what is noised (n, noised channels, cell rows, cell cols)."""
+        """Turn images (n, channels, height, width) float32 into ``x_0`` (n, denoiser channels, cell rows, cell cols) float32."""
         ...
 
-    def forward_to(self, noised: torch.Tensor, t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Run what was noised at timestep `t` up to the last of `layers`; give their outputs."""
+    def forward_to(self, noisy: torch.Tensor, t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Run the denoiser on ``x_t`` up to the last of `layers`, and return their outputs by name."""
         ...
 
-    def predict(self, noised: torch.Tensor, t: int) -> torch.Tensor:
-        """Return the whole network's output for what was noised, as its schedule's `prediction` says."""
+    def predict(self, noisy: torch.Tensor, t: int) -> torch.Tensor:
+        """Run the whole denoiser on ``x_t``; the output is what `NoiseSchedule.prediction` of its schedule says."""
         ...

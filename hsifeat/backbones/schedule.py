@@ -1,4 +1,4 @@
-"""The noise schedule of a model that predicts from noised images: how much of the image is left at timestep t."""
+"""Noise schedules: how much of the image is left in ``x_t`` at each training timestep."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hsifeat.backbones.quiet_imports import load_diffusers
+from hsifeat.backbones.locked_imports import load_diffusers
 from hsifeat.errors import BackboneError, error_summary
 
 if TYPE_CHECKING:
@@ -21,63 +21,75 @@ _PREDICTIONS = ("epsilon", "sample", "v_prediction")
 
 @dataclass(frozen=True, eq=False)
 class NoiseSchedule:
-    """Cumulative products of a variance-preserving schedule (Ho et al. 2020, eq. 4).
+    """A variance-preserving noise schedule, as cumulative products of its alphas (Ho et al. 2020, eq. 4).
 
     Attributes
     ----------
-    alphas_cumprod : (T,) float32 array, or what becomes one
-        ``abar_t`` of the training timesteps, descending; t = 0 is almost clean, but not noise-free.
+    alphas_cumprod : (T,) float32 array
+        ``abar_t`` of the training timesteps, descending within [0, 1]; t = 0 is almost clean, but not noise-free.
     prediction : str
-        What the model was trained to give: ``epsilon``, ``sample`` or ``v_prediction``.
+        What the model was trained to predict: ``epsilon``, ``sample`` or ``v_prediction``.
+
+    Raises
+    ------
+    BackboneError
+        The products are not one descending row of numbers from 0 to 1, or the prediction is unknown.
+
+    Examples
+    --------
+    >>> schedule = NoiseSchedule.from_betas(np.linspace(1e-4, 0.02, 1000))
+    >>> schedule.timesteps, float(schedule.alphas_cumprod[0].round(4))
+    (1000, 0.9999)
     """
 
     alphas_cumprod: NDArray[np.float32]
     prediction: str = "epsilon"
 
     def __post_init__(self) -> None:
-        kept = np.asarray(self.alphas_cumprod, np.float32)
-        if kept.ndim != 1 or not len(kept) or not ((kept >= 0) & (kept <= 1)).all() or (np.diff(kept) > 0).any():
+        abar = np.asarray(self.alphas_cumprod, np.float32)
+        if abar.ndim != 1 or not len(abar) or not ((abar >= 0) & (abar <= 1)).all() or (np.diff(abar) > 0).any():
             raise BackboneError(
-                f"cumulative alphas are one row of numbers that descend from 1 to 0; found an array of shape {kept.shape}"
-                f"{f' from {kept.flat[0]:.6g} to {kept.flat[-1]:.6g}' if kept.size else ''}; NoiseSchedule.from_betas takes betas"
+                "cumulative products of alphas must be one row of numbers that descend within [0, 1]; found an array of shape "
+                f"{abar.shape}{f' from {abar.flat[0]:.6g} to {abar.flat[-1]:.6g}' if abar.size else ''}; NoiseSchedule.from_betas "
+                "takes betas"
             )
         if self.prediction not in _PREDICTIONS:
-            raise BackboneError(f"a model predicts {', '.join(_PREDICTIONS)}; found {self.prediction!r}")
-        object.__setattr__(self, "alphas_cumprod", kept)
+            raise BackboneError(f"unknown prediction {self.prediction!r}; allowed: {', '.join(_PREDICTIONS)}")
+        object.__setattr__(self, "alphas_cumprod", abar)
 
     @classmethod
     def from_betas(cls, betas: ArrayLike, prediction: str = "epsilon") -> Self:
-        """Take the variances of the noise added from step to step: ``abar_t = prod(1 - beta_s, s <= t)``.
+        """Build the schedule from the noise variance of each step: ``abar_t = prod(1 - beta_s, s <= t)`` (Ho et al. 2020, eq. 4).
 
         Parameters
         ----------
         betas : (T,) array
-            Each above 0 and at most 1; multiplied in float64.
+            Variances above 0 and at most 1; their products are taken in float64.
         prediction : str
-            As `prediction` above.
+            What the model was trained to predict.
         """
         return cls(np.cumprod(1 - np.asarray(betas, np.float64)).astype(np.float32), prediction)
 
     @property
     def timesteps(self) -> int:
-        """T: training timesteps run from 0 to T - 1."""
+        """T, the number of training timesteps: they run from 0 to T - 1."""
         return len(self.alphas_cumprod)
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the schedule's numbers."""
+        """sha256 of the cumulative products."""
         return hashlib.sha256(np.ascontiguousarray(self.alphas_cumprod, "<f4").data).hexdigest()
 
     def check(self, timesteps: tuple[int, ...]) -> None:
-        """Raise `BackboneError` for a timestep that is none of the training timesteps."""
-        wrong = [t for t in timesteps if not 0 <= t < self.timesteps]
-        if wrong:
+        """Raise `BackboneError` unless all timesteps lie within 0 to T - 1."""
+        outside = [t for t in timesteps if not 0 <= t < self.timesteps]
+        if outside:
             raise BackboneError(
-                f"timestep {wrong[0]} is out of range: this backbone has the training timesteps 0 to {self.timesteps - 1}"
+                f"timestep {outside[0]} is out of range: this backbone has the training timesteps 0 to {self.timesteps - 1}"
             )
 
     def add_noise(self, clean: torch.Tensor, noise: torch.Tensor, t: int) -> torch.Tensor:
-        """Noise an image: ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps`` (Ho et al. 2020, eq. 4).
+        """Add noise to images: ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps`` (Ho et al. 2020, eq. 4).
 
         Parameters
         ----------
@@ -85,57 +97,67 @@ class NoiseSchedule:
             ``x_0`` and ``eps``.
         t : int
             Training timestep.
+
+        Returns
+        -------
+        (n, channels, height, width) float32 tensor
+            ``x_t``.
         """
         import torch
 
-        # Taken in float32 throughout, as diffusers does, so that both agree to the bit.
-        kept = torch.tensor(self.alphas_cumprod[t])
-        return kept.sqrt().to(clean.device) * clean + (1 - kept).sqrt().to(clean.device) * noise
+        # In float32 throughout, as in diffusers, so that both agree to the bit.
+        abar = torch.tensor(self.alphas_cumprod[t])
+        return abar.sqrt().to(clean.device) * clean + (1 - abar).sqrt().to(clean.device) * noise
 
-    def separate(self, noised: torch.Tensor, output: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Take a noised image apart by what the model gave for it.
+    def separate(self, noisy: torch.Tensor, output: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Estimate the clean image and the noise in ``x_t`` from the output of the model.
 
         Parameters
         ----------
-        noised, output : tensors of one shape
-            ``x_t``, and what the model predicts for it, as `prediction` says.
+        noisy, output : (n, channels, height, width) float32 tensors
+            ``x_t``, and the prediction of the model for it.
         t : int
             Training timestep.
 
         Returns
         -------
-        clean, noise : tensors
-            The model's estimates of ``x_0`` and ``eps``; not finite where they don't follow, such as ``x_0`` from noise
-            alone.
+        clean, noise : (n, channels, height, width) float32 tensors
+            Estimates of ``x_0`` and ``eps``; not finite where they are undetermined, such as ``x_0`` where ``abar_t`` is 0.
 
         Notes
         -----
-        Both belong together by ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps`` (Ho et al. 2020, eq. 4). A model gives
+        Both are tied by ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps`` (Ho et al. 2020, eq. 4). The model predicts
         ``eps`` (`epsilon`), ``x_0`` (`sample`) or ``v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0`` (`v_prediction`,
         Salimans & Ho 2022, appendix D).
         """
         import torch
 
-        kept = torch.tensor(self.alphas_cumprod[t])
-        image, noise = (part.sqrt().to(noised.device) for part in (kept, 1 - kept))
+        abar = torch.tensor(self.alphas_cumprod[t])
+        image, noise = (part.sqrt().to(noisy.device) for part in (abar, 1 - abar))
         if self.prediction == "epsilon":
-            return (noised - noise * output) / image, output
+            return (noisy - noise * output) / image, output
         if self.prediction == "sample":
-            return output, (noised - image * output) / noise
-        return image * noised - noise * output, image * output + noise * noised
+            return output, (noisy - image * output) / noise
+        return image * noisy - noise * output, image * output + noise * noisy
 
 
 def schedule_from_config(config: dict[str, Any]) -> NoiseSchedule:
-    """Build the schedule that a diffusers ``scheduler_config.json`` describes, by diffusers itself."""
+    """Build the schedule of a diffusers ``scheduler_config.json``; the products are computed by diffusers.
+
+    Raises
+    ------
+    BackboneError
+        The scheduler is not of the DDPM family, or its settings are inconsistent.
+    """
     load_diffusers()
     from diffusers import DDPMScheduler
 
     if not {"beta_schedule", "trained_betas"} & set(config):
         raise BackboneError(
-            f"the schedule is a {config.get('_class_name', 'scheduler without a class name')}, which names no betas; one of "
-            "the DDPM family is wanted (DDPM, DDIM, PNDM, DPM-Solver, …)"
+            f"the schedule is a {config.get('_class_name', 'scheduler without a class name')}, which has no betas; allowed are "
+            "schedulers of the DDPM family (DDPM, DDIM, PNDM, DPM-Solver, …)"
         )
-    known = {
+    settings = {
         "beta_start",
         "beta_end",
         "beta_schedule",
@@ -144,7 +166,7 @@ def schedule_from_config(config: dict[str, Any]) -> NoiseSchedule:
         "rescale_betas_zero_snr",
     }
     try:
-        scheduler = DDPMScheduler(**{k: v for k, v in config.items() if k in known})
+        scheduler = DDPMScheduler(**{k: v for k, v in config.items() if k in settings})
     except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
         raise BackboneError(
             f"the noise schedule can't be built from its configuration: {error_summary(error)}"

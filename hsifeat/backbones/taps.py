@@ -1,4 +1,4 @@
-"""Layers of a network by name: what there is to tap, and one forward that gives several of them and then stops."""
+"""Feature taps: list the layers of a network that give feature maps, and read several in one forward that stops early."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     import torch
 
 
-class _LastTapReached(Exception):  # noqa: N818  # not an error: it ends a forward whose last tap is taken
-    """Raised by the hook that took the last tap."""
+class _LastTapReached(Exception):  # noqa: N818  # control flow, not an error
+    """Ends a forward pass once the last tap has its output."""
 
 
 def feature_map(output: Any) -> torch.Tensor | None:
-    """Return the feature map (n, channels, height, width) in a module's output, or None if it has none.
+    """Return the feature map (n, channels, height, width) in the output of a module, or None if there is none.
 
-    Down blocks return a tuple whose first item is the map. Where a network keeps the spectrum as an axis of its own, (n, C,
-    bands, height, width), each band of each channel is a channel: C * bands of them.
+    Down blocks return a tuple that begins with the map. Of a map (n, C, bands, height, width), whose network keeps the
+    spectrum as an axis, each band of each channel becomes a channel: C * bands in all.
     """
     import torch
 
@@ -37,59 +37,64 @@ def feature_map(output: Any) -> torch.Tensor | None:
 def tap(
     network: torch.nn.Module, layers: Sequence[str], forward: Callable[[], object], t: int
 ) -> dict[str, torch.Tensor]:
-    """Run a forward until every layer has given its output; nothing after the last of them is computed.
+    """Run a forward pass until all layers have their outputs; nothing after the last of them is computed.
 
     Parameters
     ----------
     network : torch.nn.Module
-        Hooked by module name for the length of the call; its code is neither copied nor changed.
+        Hooked by module names during the call; its code is not changed.
     layers : sequence of str
         Dotted module names.
     forward : callable
         Calls the network once.
     t : int
-        The timestep at which it does, for errors: it may decide which layers are reached.
+        The timestep of that call, for errors: it may decide which layers are reached.
 
     Returns
     -------
     dict of str to (n, channels, height, width) tensor
         In the order of `layers`.
+
+    Raises
+    ------
+    BackboneError
+        A layer gives no feature map, or the forward does not reach it.
     """
-    taken: dict[str, torch.Tensor] = {}
-    wanted = set(layers)
+    maps: dict[str, torch.Tensor] = {}
+    names = set(layers)
 
     def hook(name: str) -> Callable[[Any, Any, Any], None]:
-        def take(_module: Any, _inputs: Any, output: Any) -> None:
-            found = feature_map(output)
-            if found is None:
+        def copy_output(_module: Any, _inputs: Any, output: Any) -> None:
+            features = feature_map(output)
+            if features is None:
                 raise BackboneError(f"the layer {name} gives no feature map of shape (n, channels, height, width)")
-            # A copy, since what follows may work in place (an activation after a tapped convolution, say).
-            taken.setdefault(name, found.clone())
-            if len(taken) == len(wanted):
+            # A copy, since the next layer may work in place, such as an activation after a tapped convolution.
+            maps.setdefault(name, features.clone())
+            if len(maps) == len(names):
                 raise _LastTapReached
 
-        return take
+        return copy_output
 
     with ExitStack() as hooks:
-        for name in wanted:
+        for name in names:
             hooks.enter_context(network.get_submodule(name).register_forward_hook(hook(name)))
         try:
             forward()
         except _LastTapReached:
-            return {name: taken[name] for name in layers}
-    missing = sorted(wanted - set(taken))
+            return {name: maps[name] for name in layers}
+    missing = sorted(names - set(maps))
     raise BackboneError(
         f"the forward at timestep {t} does not reach the layer {missing[0]}: ask for it at another timestep, or leave it out"
     )
 
 
 def list_taps(network: torch.nn.Module, forward: Callable[[], object], side_px: int) -> list[Tap]:
-    """List the layers whose output is a map that a scene's grid can be laid over, in the order of execution.
+    """List the layers whose output is a feature map of the whole image, in the order of execution.
 
     Parameters
     ----------
     network : torch.nn.Module
-        On the ``meta`` device, so that nothing is computed.
+        Usually on the ``meta`` device, where nothing is computed.
     forward : callable
         Calls the network once with an image of `side_px` x `side_px`.
     side_px : int
@@ -98,21 +103,24 @@ def list_taps(network: torch.nn.Module, forward: Callable[[], object], side_px: 
     Returns
     -------
     list of Tap
+        Strides count pixels of that image; a module that is called twice is left out.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
     counter = FlopCounterMode(display=False)
-    seen: list[tuple[str, int, int, int]] = []
+    outputs: list[tuple[str, int, int, int]] = []
 
     def hook(name: str) -> Callable[[Any, Any, Any], None]:
-        def note(_module: Any, _inputs: Any, output: Any) -> None:
-            found = feature_map(output)
-            # A layer that works on parts of the image gives several maps of one image, none of which is the scene's.
-            whole = found is not None and len(found) == 1 and found.shape[-1] == found.shape[-2]
-            if found is not None and whole and side_px % found.shape[-1] == 0:
-                seen.append((name, found.shape[1], side_px // found.shape[-1], counter.get_total_flops()))
+        def record(_module: Any, _inputs: Any, output: Any) -> None:
+            features = feature_map(output)
+            # A layer that works on patches gives several maps of one image, none of which covers it.
+            if features is None or len(features) != 1 or features.shape[-1] != features.shape[-2]:
+                return
+            if side_px % features.shape[-1] == 0:
+                stride = side_px // features.shape[-1]
+                outputs.append((name, features.shape[1], stride, counter.get_total_flops()))
 
-        return note
+        return record
 
     with ExitStack() as hooks:
         for name, module in network.named_modules():
@@ -121,15 +129,15 @@ def list_taps(network: torch.nn.Module, forward: Callable[[], object], side_px: 
         with counter:
             forward()
     total = max(counter.get_total_flops(), 1)
-    calls = Counter(name for name, *_ in seen)
-    # A module called twice (a shared activation) has no one output, so it is no tap.
+    calls = Counter(name for name, *_ in outputs)
+    # A module that is called twice, such as a shared activation, has two outputs: its name does not say which.
     return [
-        Tap(name, "", channels, stride, flops / total) for name, channels, stride, flops in seen if calls[name] == 1
+        Tap(name, "", channels, stride, flops / total) for name, channels, stride, flops in outputs if calls[name] == 1
     ]
 
 
 def is_block(name: str) -> bool:
-    """Tell whether a layer is a block or a block's member, which people tap, or something within (``….conv1``).
+    """Tell whether a layer is a block, or a direct member of one, rather than a layer within such a member.
 
     >>> is_block("up_blocks.2.resnets.1"), is_block("up_blocks.2.resnets.1.conv1")
     (True, False)
@@ -138,11 +146,17 @@ def is_block(name: str) -> bool:
 
 
 def select_taps(taps: Sequence[Tap], names: Sequence[str]) -> list[Tap]:
-    """Pick taps by name or alias; `BackboneError` with the nearest names for one that there is not."""
+    """Return the taps with these names or aliases, each once.
+
+    Raises
+    ------
+    BackboneError
+        A name is unknown; the message lists the nearest ones.
+    """
     by_name = {t.alias: t for t in taps if t.alias} | {t.name: t for t in taps}
     for name in names:
         if name not in by_name:
             raise BackboneError(
-                f"unknown layer {name!r}; {suggest_names(name, by_name)}: hsifeat layers BACKBONE lists them"
+                f"unknown layer {name!r}; {suggest_names(name, by_name)} (hsifeat layers BACKBONE lists all)"
             )
     return [by_name[name] for name in dict.fromkeys(names)]

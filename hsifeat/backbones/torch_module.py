@@ -1,4 +1,4 @@
-"""Any network with a noise schedule as a backbone: what a third party needs to put its own before the cache."""
+"""Backbones made from any ``torch.nn.Module`` that denoises: the way to extract features of one's own network."""
 
 from __future__ import annotations
 
@@ -21,42 +21,55 @@ if TYPE_CHECKING:
     Call = Callable[[torch.nn.Module, torch.Tensor, int], object]
 
 
-def call_with_timesteps(network: torch.nn.Module, noised: torch.Tensor, t: int) -> object:
-    """Call ``network(noised, timesteps)`` with one timestep an image, (n,) int64."""
+def call_with_timesteps(network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
+    """Call ``network(noisy, timesteps)`` with one timestep per image, (n,) int64."""
     import torch
 
-    return network(noised, torch.full((len(noised),), t, device=noised.device))
+    return network(noisy, torch.full((len(noisy),), t, device=noisy.device))
 
 
 class ModuleBackbone(NetworkBackbone):
-    """A denoiser in pixel space that is a plain ``torch.nn.Module``.
+    """A pixel-space denoiser that is a plain ``torch.nn.Module``, as a backbone.
 
-    Its weights are copied, so that training the module further changes nothing here.
+    The module is copied, so that training it further changes nothing here.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Predicts, from (n, channels, rows, cols) float32, as many channels of the same size, or more. Layers that give
+        Takes (n, channels, rows, cols) float32 and predicts as many channels of the same size, or more. Its layers that give
         (n, c, rows / stride, cols / stride) can be tapped.
     schedule : NoiseSchedule
-        What it was trained with.
+        The noise schedule that it was trained with.
     channels : int
         Channels of its images.
     name : str
-        What people call it.
+        Name for people.
     call : callable
-        Called with (module, noised, t), runs the module once; by default ``module(noised, timesteps)``, see
-        `call_with_timesteps`.
+        Called with (module, noisy, t), runs the module once; by default `call_with_timesteps`.
     config : mapping, optional
-        Plain JSON values that decide, beside its weights, what the network computes: sizes, how it is called, a label.
-        By default the network as it is printed.
+        Plain JSON values that decide, beside the weights, what the network computes: sizes, a label, the way it is called.
+        By default the printed module.
     side : int
         Side of the image with which the layers are listed: a multiple of the coarsest stride.
 
     Raises
     ------
     BackboneError
-        Nothing but ``config`` can tell the architecture from others.
+        The printed module contains memory addresses, so that only `config` can identify the architecture.
+
+    Examples
+    --------
+    >>> import torch
+    >>> class Denoiser(torch.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.conv = torch.nn.Conv2d(3, 3, 3, padding=1)
+    ...     def forward(self, noisy, timesteps):
+    ...         return self.conv(noisy)
+    >>> schedule = NoiseSchedule.from_betas(torch.linspace(1e-4, 0.02, 1000))
+    >>> backbone = ModuleBackbone(Denoiser(), schedule, channels=3, name="denoiser")
+    >>> [tap.name for tap in backbone.taps]
+    ['conv']
     """
 
     def __init__(
@@ -76,54 +89,54 @@ class ModuleBackbone(NetworkBackbone):
         self._side = side
         printed = repr(module)
         if config is None and re.search(r" at 0x[0-9a-f]+", printed):
-            raise BackboneError(f"{name} prints with addresses, which differ from run to run: give its config instead")
+            raise BackboneError(f"{name} prints with memory addresses, which differ from run to run: give its config")
         description = {"printed": hashlib.sha256(printed.encode()).hexdigest()} if config is None else dict(config)
         if call is not call_with_timesteps:
             description = {"call": getattr(call, "__qualname__", type(call).__qualname__), **description}
         self._architecture = {"class": type(module).__qualname__, **description}
 
     def build(self) -> torch.nn.Module:
-        """Return the network itself: how it is built is not known here."""
+        """Return the network itself: how to build it is not known."""
         return self.network
 
     def load(self) -> torch.nn.Module:
         """Return the network with its weights."""
         return self._module
 
-    def call(self, network: torch.nn.Module, noised: torch.Tensor, t: int) -> object:
+    def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
         """Run the network once."""
-        return self._call(network, noised, t)
+        return self._call(network, noisy, t)
 
     @property
     def probe_device(self) -> str:
-        """Where the network is: the layers of one that is built elsewhere are listed by a true forward."""
+        """Device of the network: it can't be built on ``meta``, so that its layers are listed by a real forward pass."""
         tensors = self.network.state_dict().values()
         return next((str(tensor.device) for tensor in tensors), "cpu")
 
     @property
     def probe_side(self) -> int:
-        """Side of the image with which the layers are listed."""
+        """Side of the image of the forward pass that lists the layers."""
         return self._side
 
     @cached_property
     def taps(self) -> list[Tap]:
         """All layers that can be tapped, in the order of execution."""
         try:
-            found = super().taps
-        except Exception as error:  # another's code may raise anything
+            taps = super().taps
+        except Exception as error:  # the user's module may raise anything
             side = self._side
             raise BackboneError(
                 f"{self.name} can't be run on an image of shape (1, {self.channels}, {side}, {side}): {error_summary(error)}"
             ) from error
-        if not found:
+        if not taps:
             raise BackboneError(
-                f"{self.name} has no layer that gives a map (n, channels, rows, cols) whose side divides {self._side}: give "
-                "a side that the coarsest stride divides"
+                f"{self.name} has no layer that gives a map (n, channels, rows, cols) whose side divides {self._side}: set "
+                "side to a multiple of the coarsest stride"
             )
-        return found
+        return taps
 
     def identity(self) -> dict[str, Any]:
-        """Return weights digest, architecture, schedule and parameterisation."""
+        """Return weights digest, architecture, schedule and prediction."""
         return {
             "weights": self._digest,
             "architecture": self._architecture,

@@ -1,4 +1,4 @@
-"""Backbones in pixel space: any diffusers ``UNet2DModel``, or a network of ours, trained or with fresh weights."""
+"""Pixel-space backbones of diffusers' ``UNet2DModel`` or of hsifeat's own networks: a folder, or a file of weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hsifeat.backbones.diffusers_folder import (
     resolve_settings,
 )
 from hsifeat.backbones.networks import NETWORKS, network_type
-from hsifeat.backbones.options import Asked
+from hsifeat.backbones.plugins import BackbonePlugin, existing_path
 from hsifeat.backbones.schedule import schedule_from_config
 from hsifeat.backbones.weights import digest_file, load_pretrained
 from hsifeat.errors import BackboneError, error_summary
@@ -27,96 +27,113 @@ if TYPE_CHECKING:
 
 PROJECTION_FILE = "projection.safetensors"
 _SUFFIXES = (".safetensors", ".bin")
-# Parts of a folder that show its U-Net to work on the latents of an autoencoder, such as LDMPipeline's.
+# Parts that show that the U-Net of a folder works on an autoencoder's latents, as LDMPipeline's does.
 _AUTOENCODERS = ("vqvae", "vae")
-# Labels that are embedded as timesteps are: whole numbers that float32 tells apart.
-_TOLD_APART = 2**24
+# Labels that are embedded like timesteps have no table: all whole numbers up to here differ as float32.
+_LARGEST_FLOAT32_LABEL = 2**24
 _WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 
 
 class UNet2DBackbone(CheckpointBackbone):
-    """A ``UNet2DModel``, or another of `hsifeat.backbones.networks`, as a backbone. Weights are read when they are first needed.
+    """A ``UNet2DModel``, or another network of `hsifeat.backbones.networks`, as a backbone.
+
+    Weights are read when they are first needed.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         A folder with ``config.json``, weights and ``scheduler_config.json``, flat or in ``unet/`` and ``scheduler/`` as a
-        diffusers pipeline is saved; or a weights file beside both.
-    asked : Asked
-        Label and fresh weights.
+        diffusers pipeline is saved; or a file of weights beside both configurations.
+    class_label : int or str, optional
+        Label of a class-conditional model, or ``"mean"``.
+    untrained_seed : int, optional
+        Seed of fresh weights.
+    any_label : bool
+        Take label 0 where none is given.
+    hub_model : str, optional
+        ``owner/model@commit`` where the folder is a downloaded copy.
 
     Raises
     ------
     BackboneError
-        Nothing there, another architecture, no noise schedule, damaged files, or an option that does not fit.
+        Nothing is there, the architecture is another one, there is no noise schedule, files are damaged, or an option does
+        not fit.
     """
 
-    def __init__(self, path: Path, asked: Asked) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        class_label: int | str | None = None,
+        untrained_seed: int | None = None,
+        any_label: bool = False,
+        hub_model: str | None = None,
+    ) -> None:
+        path = Path(path)
         self._file = path if path.is_file() else None
         if self._file is not None and path.suffix not in _SUFFIXES:
             raise BackboneError(
-                f"{path} is a file of no kind that is known: give a folder, or a file of {' or '.join(_SUFFIXES)} beside its "
+                f"{path} is not a file of weights: name a folder, or a file of {' or '.join(_SUFFIXES)} that lies beside its "
                 "config.json and scheduler_config.json"
             )
         folder = path if self._file is None else path.parent
         self._network_folder = find_part(folder, "unet", "config.json")
-        self._config = read_json(self._network_folder / "config.json")
-        held = str(self._config.get("_class_name", "network without a class name"))
-        if held not in NETWORKS:
-            others = " or ".join(name for name in NETWORKS if name != "UNet2DModel")
-            raise BackboneError(f"{path} holds a {held}; a diffusers UNet2DModel is wanted, or a {others}")
+        self._config_file = self._network_folder / "config.json"
+        self._config = read_json(self._config_file)
+        class_name = str(self._config.get("_class_name", "network without a class name"))
+        if class_name not in NETWORKS:
+            raise BackboneError(f"{path} holds a {class_name}; allowed: {', '.join(NETWORKS)}")
         _refuse_latent(folder)
-        self._type: Any = network_type(held)
-        self._settings = resolve_settings(self._type, self._config, self._network_folder / "config.json")
+        self._type: Any = network_type(class_name)
+        self._settings = resolve_settings(self._type, self._config, self._config_file)
         schedule_folder = find_part(folder, "scheduler", "scheduler_config.json")
         self.schedule = schedule_from_config(read_json(schedule_folder / "scheduler_config.json"))
-        called = path.absolute().stem if self._file else path.absolute().name
-        if asked.named is not None:
-            called = asked.named.partition("@")[0].replace("/", "-")
-        super().__init__(called, asked.named or str(path.absolute()), asked)
-        self.channels = self._count("in_channels")
+        super().__init__(path, untrained_seed, hub_model)
+        self.channels = self._read_count("in_channels")
         self.projection_file = file if (file := folder / PROJECTION_FILE).exists() else None
-        asked.refuse_text(self.name)
-        embeds = self._settings.get("class_embed_type")
-        if embeds not in (None, "timestep"):
+        embedding = self._settings.get("class_embed_type")
+        if embedding not in (None, "timestep"):
             raise BackboneError(
-                f"{self.name} takes its class by class_embed_type {embeds!r}, which is no label in whole numbers; models with a table of "
-                "labels, or with class_embed_type 'timestep', are allowed"
+                f"{self.name} takes its class by class_embed_type {embedding!r}, which is not a label in whole numbers; allowed are "
+                "models with a table of labels, or with class_embed_type 'timestep'"
             )
-        count = None if self._settings.get("num_class_embeds") is None else self._count("num_class_embeds")
-        self.class_label = asked.label(self.name, _TOLD_APART if embeds else count, mean=embeds is None)
+        has_table = self._settings.get("num_class_embeds") is not None
+        count = self._read_count("num_class_embeds") if has_table else None
+        self.class_label = self.check_label(
+            class_label, _LARGEST_FLOAT32_LABEL if embedding else count, any_label=any_label, mean=embedding is None
+        )
 
-    def _count(self, name: str) -> int:
+    def _read_count(self, name: str) -> int:
         number = as_int(self._settings.get(name))
         if number is None or number < 1:
             raise BackboneError(
-                f"{self._network_folder / 'config.json'}: {name} is no whole number from 1: {self._settings.get(name)!r}"
+                f"{self._config_file}: {name} must be a whole number from 1; found {self._settings.get(name)!r}"
             )
         return number
 
     @property
     def probe_side(self) -> int:
-        """A side that every stride divides, large enough for the coarsest one to be told from others."""
+        """Side with which the layers are listed: 8 cells of the coarsest level, or 64 for networks without levels."""
         if "block_out_channels" not in self._settings:
             return super().probe_side
-        return int(8 * 2 ** (count_levels(self._settings, self._network_folder / "config.json") - 1))
+        return int(8 * 2 ** (count_levels(self._settings, self._config_file) - 1))
 
     def build(self) -> torch.nn.Module:
         """Build the network that the configuration describes."""
         try:
             network: torch.nn.Module = self._type.from_config(self._config)
-        except Exception as error:  # settings that don't go together raise anything at all
+        except Exception as error:  # inconsistent settings raise errors of many classes
             raise BackboneError(
-                f"{self._network_folder / 'config.json'} describes no {self._type.__name__}: {error_summary(error)}"
+                f"{self._config_file} does not describe a {self._type.__name__}: {error_summary(error)}"
             ) from error
         return network
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:
-        """Give the layers of a U-Net's decoder the numbers of the papers."""
+        """Return the papers' numbers of a U-Net's decoder layers."""
         return output_blocks(network) if self._type.__name__ == "UNet2DModel" else {}
 
     def identity(self) -> dict[str, Any]:
-        """Return weights digest, architecture, schedule, parameterisation and conditioning."""
+        """Return weights digest, architecture, schedule, prediction and conditioning."""
         return {
             "weights": self.weights_digest,
             "architecture": {"class": self._type.__name__, **non_default_settings(self._type, self._settings)},
@@ -136,44 +153,44 @@ class UNet2DBackbone(CheckpointBackbone):
         for name in _WEIGHTS:
             if (self._network_folder / name).exists():
                 return self._network_folder / name
-        raise BackboneError(f"no weights in {self._network_folder}: wanted {' or '.join(_WEIGHTS)}")
+        raise BackboneError(f"{self._network_folder} holds no weights: it needs {' or '.join(_WEIGHTS)}")
 
     def load_trained(self) -> torch.nn.Module:
-        """Load the weights."""
+        """Load the weights through diffusers, which also renames the layers of files from its first releases."""
         file = self._weights_file
-        digest_file(file)  # Says plainly what is wrong with a damaged file.
+        digest_file(file)  # A damaged file is reported more clearly than by diffusers.
         with TemporaryDirectory() as folder:
-            # diffusers takes the two by their usual names; it also renames layers of files from its first releases.
+            # diffusers expects both files in one folder and under fixed names.
             for source, name in (
-                (self._network_folder / "config.json", "config.json"),
+                (self._config_file, "config.json"),
                 (file, f"diffusion_pytorch_model{file.suffix}"),
             ):
                 (Path(folder) / name).symlink_to(source.resolve())
             return load_pretrained(self._type, folder, file, low_cpu_mem_usage=False)
 
-    def call(self, network: torch.nn.Module, noised: torch.Tensor, t: int) -> object:
-        """Run the network with its class label, if it takes one."""
-        labels = {} if self.class_label is None else {"class_labels": self.labels(noised)}
-        return network(noised, t, return_dict=False, **labels)
+    def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
+        """Run the network, with its class label where it is class-conditional."""
+        labels = {} if self.class_label is None else {"class_labels": self.labels(noisy)}
+        return network(noisy, t, return_dict=False, **labels)
 
 
 def _refuse_latent(folder: Path) -> None:
-    """Raise `BackboneError` for a pipeline whose U-Net does not work on pixels."""
+    """Raise `BackboneError` for a pipeline whose U-Net works on latents."""
     index = folder / "model_index.json"
     parts = read_json(index) if index.is_file() else {}
     for name in _AUTOENCODERS:
         if (folder / name).is_dir() or parts.get(name) not in (None, [None, None]):
             raise BackboneError(
-                f"{folder} is a latent diffusion model: its UNet2DModel works on what its {name} makes of an image; allowed are a "
+                f"{folder} is a latent diffusion model: its UNet2DModel works on the output of its {name}; allowed are a "
                 "UNet2DModel in pixel space, or Stable Diffusion"
             )
 
 
 def output_blocks(network: Any) -> dict[str, str]:
-    """Give the decoder guided-diffusion's numbers, by residual blocks from the coarsest on: ``output_blocks.i``.
+    """Return guided-diffusion's names ``output_blocks.i`` of a U-Net's decoder layers, counted from the coarsest.
 
-    With r residual blocks a level there are r + 1 in the decoder; the last one of a level includes the upsampler, so it
-    is the whole ``up_blocks.b``, but for the finest level, which has none.
+    With r residual blocks a level the decoder has r + 1. The last one of a level includes the upsampler, so it is the whole
+    ``up_blocks.b``; the finest level has no upsampler.
     """
     aliases = {}
     number = 0
@@ -181,7 +198,36 @@ def output_blocks(network: Any) -> dict[str, str]:
         members = "attentions" if len(getattr(block, "attentions", None) or ()) else "resnets"
         count = len(block.resnets)
         for i in range(count):
-            whole = i == count - 1 and getattr(block, "upsamplers", None) is not None
-            aliases[f"up_blocks.{b}" if whole else f"up_blocks.{b}.{members}.{i}"] = f"output_blocks.{number}"
+            complete = i == count - 1 and getattr(block, "upsamplers", None) is not None
+            aliases[f"up_blocks.{b}" if complete else f"up_blocks.{b}.{members}.{i}"] = f"output_blocks.{number}"
             number += 1
     return aliases
+
+
+def _is_folder(source: str) -> bool:
+    path = existing_path(source)
+    return path is not None and path.is_dir()
+
+
+def _is_file(source: str) -> bool:
+    path = existing_path(source)
+    return path is not None and not path.is_dir()
+
+
+# Both are asked last of all kinds that read local files, so that their errors are those for anything not recognised.
+FILE_PLUGIN = BackbonePlugin(
+    open=UNet2DBackbone,
+    form="FILE.safetensors",
+    description="the weights of a UNet2DModel",
+    weights="the file, beside config.json and scheduler_config.json",
+    matches=_is_file,
+    order=80,
+)
+FOLDER_PLUGIN = BackbonePlugin(
+    open=UNet2DBackbone,
+    form="FOLDER",
+    description="a diffusers UNet2DModel, or a DiffCRN, with its noise schedule",
+    weights="hsifeat pretrain, or save_pretrained of diffusers",
+    matches=_is_folder,
+    order=90,
+)

@@ -1,4 +1,4 @@
-"""Digests of weights: the same numbers give the same digest, whatever file they lie in."""
+"""Reading files of weights without unpickling anything, and digests of weights that do not depend on the file format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def digest_tensors(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
-    """Return the sha256 over names, dtypes, shapes and bytes, in the order of the names."""
+    """Return the sha256 of named tensors: over their names, dtypes, shapes and bytes, in alphabetical order."""
     import torch
 
     digest = hashlib.sha256()
@@ -29,7 +29,7 @@ def digest_tensors(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
 
 
 def digest_file(path: Path) -> str:
-    """Return the digest of the tensors in a ``.safetensors`` file, or in a ``.bin`` that holds tensors only."""
+    """Return the digest of the tensors in a ``.safetensors`` file, or in a torch file that holds tensors only."""
     from safetensors import safe_open
 
     if path.suffix != ".safetensors":
@@ -37,36 +37,43 @@ def digest_file(path: Path) -> str:
     try:
         with safe_open(path, framework="pt") as file:
             return digest_tensors((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118
-    except Exception as error:  # a damaged file makes it raise anything at all
+    except Exception as error:  # damaged files raise errors of many classes
         raise BackboneError(f"{path} can't be read, it may be truncated: {error_summary(error)}") from error
 
 
 def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
-    """Read a file of torch's that holds named tensors and nothing else; on the device ``meta`` their shapes alone.
+    """Read a torch file that holds named tensors and nothing else.
+
+    Parameters
+    ----------
+    path : Path
+        Written by ``torch.save``.
+    device : str
+        Where the tensors go; on ``meta`` only their shapes and dtypes are read.
 
     Raises
     ------
     BackboneError
-        It is truncated, or holds more than dense tensors of real numbers by their names. Nothing of it is run.
+        The file is truncated, or holds anything but dense real tensors by name. Nothing in it is executed.
     """
     import torch
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch tells of old pickles, over several lines
+            warnings.simplefilter("ignore")  # torch warns of old pickles at length
             content = torch.load(path, map_location=device, weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise BackboneError(
-            f"{path} can't be read, it may be truncated or hold more than tensors, which is never run: save the network's state "
-            "dict alone"
+            f"{path} can't be read: it may be truncated, or hold more than tensors, which is never unpickled. Save the network's "
+            "state dict alone"
         ) from error
-    except Exception as error:  # a damaged file makes torch raise anything at all, and at length
+    except Exception as error:  # damaged files raise long errors of many classes
         raise BackboneError(
             f"{path} can't be read, it may be truncated or hold more than tensors: {error_summary(error)}"
         ) from error
     if not isinstance(content, dict):
         raise BackboneError(
-            f"{path} holds a {type(content).__name__}; the tensors of a network by their names are wanted"
+            f"{path} holds a {type(content).__name__}; allowed is a state dict, the tensors of a network by name"
         )
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
@@ -74,23 +81,23 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
                 f"{path} holds more than tensors, {name!r} for one: save the network's state dict alone"
             )
         if value.is_complex() or value.layout != torch.strided:
-            raise BackboneError(f"{path}: {name} is no dense tensor of real numbers")
+            raise BackboneError(f"{path}: {name} is not a dense tensor of real numbers")
     return content
 
 
-def load_pretrained(kind: Any, folder: Path | str, file: Path, **options: Any) -> torch.nn.Module:
-    """Load a network of diffusers or transformers whose every tensor must be in the file, and no other.
+def load_pretrained(network_class: Any, folder: Path | str, file: Path, **options: Any) -> torch.nn.Module:
+    """Load a network of diffusers or transformers from a file that holds exactly its tensors.
 
     Parameters
     ----------
-    kind : type
+    network_class : type
         A class with ``from_pretrained``.
     folder : Path or str
-        Holds ``config.json`` and the weights under their usual names.
+        Holds ``config.json`` and the weights under their standard names.
     file : Path
-        The weights as the user knows them, for errors; its suffix tells the format.
+        The weights as the user named them, for errors; the suffix decides the format.
     **options
-        Further ones of ``from_pretrained``.
+        Further arguments of ``from_pretrained``.
 
     Raises
     ------
@@ -98,18 +105,18 @@ def load_pretrained(kind: Any, folder: Path | str, file: Path, **options: Any) -
         The weights do not fit the configuration.
     """
     try:
-        network, found = kind.from_pretrained(
+        network, loading = network_class.from_pretrained(
             folder,
             local_files_only=True,
             use_safetensors=file.suffix == ".safetensors",
             output_loading_info=True,
             **options,
         )
-    except Exception as error:  # tensors of another shape, or settings that don't go together
+    except Exception as error:  # tensors of other shapes, or inconsistent settings
         raise BackboneError(f"{file} does not fit its config.json: {error_summary(error)}") from error
-    wrong = {fault: keys for fault, keys in found.items() if keys}
-    if wrong:
-        fault, keys = next(iter(wrong.items()))
+    faults = {fault: keys for fault, keys in loading.items() if keys}
+    if faults:
+        fault, keys = next(iter(faults.items()))
         raise BackboneError(f"{file} does not fit its config.json: {fault.replace('_', ' ')}: {min(map(str, keys))}")
     loaded: torch.nn.Module = network
     return loaded

@@ -1,4 +1,4 @@
-"""`hsifeat backbones` and `hsifeat layers`: what can be named where a backbone is asked for."""
+"""`hsifeat backbones` and `hsifeat layers`: the models that can be used, and the layers of one."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from hsifeat.commands.terminal import show_rows
 
 
 def backbones(as_json: Json = False) -> None:
-    """List what can be named as a backbone, and where its weights come from.
+    """List the kinds of backbones, how each is named, and where its weights come from.
 
     Example: `hsifeat backbones`
     """
     from hsifeat.backbones.open_backbone import list_backbones
 
-    show_rows("backbones", list_backbones(), ("name", "what", "weights"), as_json)
+    show_rows("backbones", list_backbones(), ("source", "description", "weights"), as_json)
 
 
 def layers(
-    backbone: Annotated[str, typer.Argument(help="A backbone, see `hsifeat backbones`.")],
-    everything: Annotated[bool, typer.Option("--all", help="Also what lies within blocks.")] = False,
-    upsample: Annotated[int, typer.Option(help="Scale of tiles before a latent encoder: strides follow it.")] = 8,
+    backbone: Annotated[str, typer.Argument(help="A backbone in one of the forms that `hsifeat backbones` lists.")],
+    all_layers: Annotated[bool, typer.Option("--all", help="Include the layers within blocks.")] = False,
+    upsample: Annotated[
+        int, typer.Option(help="Factor by which tiles are enlarged before a latent encoder; strides depend on it.")
+    ] = 8,
     as_json: Json = False,
 ) -> None:
-    """List a backbone's layers: name, alias in the papers, channels, stride, share of the forward up to there.
+    """List a backbone's layers: name, alias in the papers, channels, stride, share of the forward pass up to there.
 
     Example: `hsifeat layers backbone`
     """
@@ -36,5 +38,5 @@ def layers(
     from hsifeat.backbones.taps import is_block
 
     taps = open_backbone(backbone, any_label=True, upsample=upsample).taps
-    rows = [asdict(tap) for tap in taps if everything or is_block(tap.name)]
+    rows = [asdict(tap) for tap in taps if all_layers or is_block(tap.name)]
     show_rows(f"layers of {backbone}", rows, ("name", "alias", "channels", "stride", "share"), as_json)

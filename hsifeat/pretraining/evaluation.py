@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.backbones.locked_imports import load_diffusers
 from hsifeat.backbones.network import deterministic_inference
-from hsifeat.backbones.quiet_imports import load_diffusers
 from hsifeat.pretraining.batches import TIMESTEPS, TimestepRule, generator
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.backbones.quiet_imports import load_diffusers
+from hsifeat.backbones.locked_imports import load_diffusers
 from hsifeat.errors import PretrainingError, error_summary
 from hsifeat.files import atomic_write
 from hsifeat.pretraining.batches import TIMESTEPS, Batch, Sampler, generator

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from hsifeat.backbones.adm import published as adm_facts
+from hsifeat.backbones.adm import checkpoint_flags as adm_facts
 from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.errors import BackboneError
 from tests.helpers.adm_oracle import Plan
@@ -248,7 +248,7 @@ def test_an_unknown_file_is_refused_with_what_to_write(tmp_path):
     file.with_name(f"{file.name}.toml").write_text(documented.replace("64;", "16;").replace("; ", "\n"))
     assert open_backbone(file).identity()["architecture"]["attention_order"] == "new"
     file.rename(tmp_path / "other.pt")
-    with pytest.raises(BackboneError, match="is not known by its sha256") as refusal:
+    with pytest.raises(BackboneError, match="has an unknown sha256") as refusal:
         open_backbone(tmp_path / "other.pt")
     assert "documented" not in str(refusal.value)
 
@@ -256,15 +256,19 @@ def test_an_unknown_file_is_refused_with_what_to_write(tmp_path):
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        pytest.param({"heads": None}, "head_channels: give one of heads and head_channels", id="no-heads"),
-        pytest.param({"head_channels": 8}, "head_channels: give one of heads and head_channels", id="both-heads"),
-        pytest.param({"heads": 5}, "heads = 5 does not fit attention on 64 channels", id="heads-that-do-not-divide"),
+        pytest.param({"heads": None}, "head_channels: set exactly one of heads and head_channels", id="no-heads"),
+        pytest.param(
+            {"head_channels": 8}, "head_channels: set exactly one of heads and head_channels", id="both-heads"
+        ),
+        pytest.param(
+            {"heads": 5}, "heads = 5 must divide the 64 channels of an attention layer", id="heads-that-do-not-divide"
+        ),
         pytest.param({"attention_order": None}, "attention_order: Field required", id="no-order"),
         pytest.param(
             {"attention_order": "old"}, "attention_order: Input should be 'legacy' or 'new'", id="other-order"
         ),
         pytest.param({"noise_schedule": None, "timesteps": None}, "noise_schedule: .*; timesteps: Field", id="two"),
-        pytest.param({"timesteps": 4000}, "rescale_timesteps: give true or false", id="no-rescale"),
+        pytest.param({"timesteps": 4000}, "rescale_timesteps: set it to true or false", id="no-rescale"),
         pytest.param({"timesteps": 1.5}, "timesteps: Input should be a valid integer", id="half-timesteps"),
         pytest.param({"head": 2}, "head: Extra inputs are not permitted", id="mistyped"),
     ],
@@ -280,7 +284,7 @@ def test_what_stands_beside_is_checked(tmp_path, facts, message):
 def test_broken_toml_beside(tmp_path):
     file = save(tmp_path, Plan(heads=2))
     (tmp_path / "adm.pt.toml").write_text("heads: 2")
-    with pytest.raises(BackboneError, match=r"adm\.pt\.toml: Expected '='.* Wanted are heads = N or"):
+    with pytest.raises(BackboneError, match=r"adm\.pt\.toml: Expected '='.* Required: heads = N or"):
         open_backbone(file)
 
 
@@ -308,20 +312,22 @@ def _decoderless(tensors):
     ("change", "message"),
     [
         pytest.param(_without("out.0.bias"), "lacks the tensor out.0.bias; nearest", id="missing"),
-        pytest.param(_without("time_embed.0.weight"), "no usable tensor time_embed.0.weight", id="missing-telling"),
+        pytest.param(
+            _without("time_embed.0.weight"), "the tensor time_embed.0.weight is missing", id="missing-telling"
+        ),
         pytest.param(
             _without("input_blocks.2.0.in_layers.0.weight"), "lacks the tensor input_blocks.2.0", id="encoder"
         ),
-        pytest.param(_decoderless, "its 0 output blocks don't make a decoder", id="classifier"),
+        pytest.param(_decoderless, "its 0 output blocks can't form a decoder", id="classifier"),
         pytest.param(_with("extra.weight", torch.ones(1)), "does not have, extra.weight", id="extra"),
         pytest.param(
-            _with("out.0.bias", torch.ones(31)), r"out.0.bias has the shape \(31,\); wanted \(32,\)", id="shape"
+            _with("out.0.bias", torch.ones(31)), r"out.0.bias has the shape \(31,\); expected \(32,\)", id="shape"
         ),
         pytest.param(_with("out.2.weight", torch.ones(4, 32, 3, 3)), "takes 3 channels and gives 4", id="channels"),
         pytest.param(_with("step", 3), "holds more than tensors, 'step' for one", id="number"),
         pytest.param(lambda tensors: {"state_dict": tensors}, "holds more than tensors, 'state_dict'", id="nested"),
-        pytest.param(lambda tensors: list(tensors.values()), "holds a list; the tensors of a network", id="list"),
-        pytest.param(lambda _: {}, "its 0 output blocks don't make a decoder", id="empty"),
+        pytest.param(lambda tensors: list(tensors.values()), "holds a list; allowed is a state dict", id="list"),
+        pytest.param(lambda _: {}, "its 0 output blocks can't form a decoder", id="empty"),
     ],
 )
 def test_other_tensors_are_refused(tmp_path, change, message):
@@ -335,7 +341,7 @@ def test_other_tensors_are_refused(tmp_path, change, message):
 def test_pickles_of_more_than_tensors_are_not_run(tmp_path):
     file = save(tmp_path, Plan(heads=2), {"a": Evil(tmp_path)})
     with pytest.raises(
-        BackboneError, match=r"adm.pt can't be read, it may be truncated or hold more than tensors"
+        BackboneError, match=r"adm.pt can't be read: it may be truncated, or hold more than tensors"
     ) as error:
         open_backbone(file)
     assert "\n" not in str(error.value)
@@ -357,5 +363,5 @@ def test_no_file(tmp_path):
     with pytest.raises(BackboneError, match="no such file or folder: .*adm.pt"):
         open_backbone(tmp_path / "adm.pt")
     (tmp_path / "adm.pt").mkdir()
-    with pytest.raises(BackboneError, match="adm.pt is a folder: .* is a file"):
+    with pytest.raises(BackboneError, match="adm.pt is a folder; .* is a file"):
         open_backbone(tmp_path / "adm.pt")

@@ -1,9 +1,10 @@
-"""What every kind of backbone keeps: the protocol, true taps, early stop, the same bits, and an identity by content."""
+"""Conformance of every kind of backbone: protocol, taps of a true forward, early stop, reproducible bits, identity by content."""
 
 import json
 import shutil
 import sys
 from fractions import Fraction
+from importlib.metadata import entry_points
 from inspect import getattr_static
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from typer.testing import CliRunner
 
 from hsifeat.backbones.open_backbone import open_backbone
+from hsifeat.backbones.plugins import GROUP
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.backbones.schedule import NoiseSchedule
 from hsifeat.backbones.taps import feature_map, select_taps
@@ -18,36 +20,44 @@ from hsifeat.errors import BackboneError
 from tests.helpers.backbone_kinds import KINDS, install_lab, nudge
 
 T = 37
-every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _lab(tmp_path_factory):
-    """The documented package, installed."""
+def _sources(tmp_path_factory):
+    """The documented package installed, and a hub client without network whose cache is empty."""
+    from huggingface_hub import constants
+
     site = tmp_path_factory.mktemp("site")
     install_lab(site)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(site)
+        patch.setattr(constants, "HF_HUB_CACHE", str(tmp_path_factory.mktemp("hub")))
+        patch.setattr(constants, "HF_HUB_OFFLINE", True)
         yield
     sys.modules.pop("lab", None)
 
 
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.name)
+def kind(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """Each kind's files, written once."""
-    written = {}
+    """The files of each kind, written once."""
+    paths = {}
 
     def folder_of(kind):
-        if kind.name not in written:
-            written[kind.name] = tmp_path_factory.mktemp(kind.name) / "small"
-            written[kind.name].mkdir()
-            kind.write(written[kind.name])
-        return written[kind.name]
+        if kind.name not in paths:
+            paths[kind.name] = tmp_path_factory.mktemp(kind.name) / "small"
+            paths[kind.name].mkdir()
+            kind.write(paths[kind.name])
+        return paths[kind.name]
 
     return folder_of
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def backbone(kind, folders):
     opened = reopen(kind, folders(kind))
     opened.to("cpu")
@@ -64,15 +74,15 @@ def images_for(backbone, count=1):
     return torch.rand(count, backbone.channels, side, side, generator=torch.Generator().manual_seed(5)) * 2 - 1
 
 
-def noised_for(backbone, count=1):
+def noisy_for(backbone, count=1):
     cells = backbone.encode(images_for(backbone, count))
     noise = torch.randn(cells.shape, generator=torch.Generator().manual_seed(6))
     return backbone.schedule.add_noise(cells, noise, T)
 
 
 def watch(network, run):
-    """Run, and return what each module gave and the events, in the order in which modules began and ended."""
-    events, given = [], {}
+    """Run, and return the result, the beginnings and ends of modules in their order, and the feature maps by module."""
+    events, maps = [], {}
 
     def begin(name):
         return lambda *_: events.append(("begin", name))
@@ -80,8 +90,8 @@ def watch(network, run):
     def end(name):
         def note(_module, _inputs, output):
             events.append(("end", name))
-            if (found := feature_map(output)) is not None:
-                given.setdefault(name, []).append(found.clone())
+            if (features := feature_map(output)) is not None:
+                maps.setdefault(name, []).append(features.clone())
 
         return note
 
@@ -93,11 +103,10 @@ def watch(network, run):
     finally:
         for hook in hooks:
             hook.remove()
-    return result, events, given
+    return result, events, maps
 
 
-@every_kind
-def test_every_member_of_the_protocol_is_there(backbone):
+def test_it_has_every_member_of_the_protocol(backbone):
     nothing = object()
     for member in vars(Backbone):
         if not member.startswith("_"):
@@ -109,46 +118,43 @@ def test_every_member_of_the_protocol_is_there(backbone):
     assert backbone.projection_file is None or backbone.projection_file.exists()
 
 
-@every_kind
-def test_taps_are_those_of_a_true_forward_in_its_order(backbone):
+def test_taps_are_those_of_a_true_forward_in_order(backbone):
     images = images_for(backbone)
-    noised = noised_for(backbone)
-    _, events, given = watch(backbone.network, lambda: backbone.predict(noised, T))
+    noisy = noisy_for(backbone)
+    _, events, maps = watch(backbone.network, lambda: backbone.predict(noisy, T))
     ended = [name for what, name in events if what == "end"]
     names = [tap.name for tap in backbone.taps]
     assert names and len(set(names)) == len(names)
     assert names == [name for name in ended if name in set(names)]
     for tap in backbone.taps:
-        (found,) = given[tap.name]
-        assert found.shape == (1, tap.channels, images.shape[2] // tap.stride, images.shape[3] // tap.stride), tap
+        (features,) = maps[tap.name]
+        assert features.shape == (1, tap.channels, images.shape[2] // tap.stride, images.shape[3] // tap.stride), tap
     aliases = [tap.alias for tap in backbone.taps if tap.alias]
     assert len(set(aliases)) == len(aliases) and not set(aliases) & set(names)
     shares = [tap.share for tap in backbone.taps]
     assert shares == sorted(shares) and shares[0] >= 0 and shares[-1] <= 1
-    taken = backbone.forward_to(noised, T, names)
-    assert list(taken) == names
-    assert all(torch.equal(taken[name], given[name][0]) for name in names)
+    features = backbone.forward_to(noisy, T, names)
+    assert list(features) == names
+    assert all(torch.equal(features[name], maps[name][0]) for name in names)
 
 
-@every_kind
-def test_nothing_after_the_last_tap_is_computed(backbone):
-    noised = noised_for(backbone)
-    _, whole, _ = watch(backbone.network, lambda: backbone.predict(noised, T))
+def test_nothing_is_computed_after_the_last_tap(backbone):
+    noisy = noisy_for(backbone)
+    _, whole, _ = watch(backbone.network, lambda: backbone.predict(noisy, T))
     names = [tap.name for tap in backbone.taps]
     for last in {names[0], names[len(names) // 2], names[-1]}:
-        asked = [last, *names[: names.index(last)][:2]]
-        taken, events, _ = watch(backbone.network, lambda asked=asked: backbone.forward_to(noised, T, asked))
-        assert list(taken) == asked
+        layers = [last, *names[: names.index(last)][:2]]
+        features, events, _ = watch(backbone.network, lambda layers=layers: backbone.forward_to(noisy, T, layers))
+        assert list(features) == layers
         assert events == whole[: whole.index(("end", last)) + 1]
 
 
-@every_kind
 def test_the_same_bits_twice_and_after_reopening(kind, backbone, folders):
     names = [tap.name for tap in backbone.taps]
     other = reopen(kind, folders(kind))
     other.to("cpu")
     state = torch.random.get_rng_state()
-    first, second, third = (b.forward_to(noised_for(b), T, names) for b in (backbone, backbone, other))
+    first, second, third = (b.forward_to(noisy_for(b), T, names) for b in (backbone, backbone, other))
     assert torch.equal(torch.random.get_rng_state(), state)
     for name in names:
         assert torch.equal(first[name], second[name]) and torch.equal(first[name], third[name])
@@ -156,8 +162,7 @@ def test_the_same_bits_twice_and_after_reopening(kind, backbone, folders):
         assert first[name].isfinite().all()
 
 
-@every_kind
-def test_an_image_is_seen_alike_in_any_batch(backbone):
+def test_features_of_an_image_do_not_depend_on_its_batch(backbone):
     names = [tap.name for tap in backbone.taps]
     images = images_for(backbone, count=3)
     cells = backbone.encode(images)
@@ -171,8 +176,7 @@ def test_an_image_is_seen_alike_in_any_batch(backbone):
             assert (alone[name][0] - together[name][i]).abs().max() / scale < 1e-5, name
 
 
-@every_kind
-def test_what_is_encoded_and_predicted_has_its_shape(backbone):
+def test_shapes_of_encodings_and_predictions(backbone):
     images = images_for(backbone, count=2)
     cells = backbone.encode(images)
     rows, cols = (Fraction(side) / backbone.cell_px for side in images.shape[2:])
@@ -182,11 +186,10 @@ def test_what_is_encoded_and_predicted_has_its_shape(backbone):
     assert not torch.equal(predicted, backbone.predict(cells, T + 400))
 
 
-@every_kind
-def test_the_callers_settings_play_no_part_and_are_as_before(backbone):
+def test_the_callers_torch_settings_have_no_effect_and_are_restored(backbone):
     name = backbone.taps[-1].name
-    noised = noised_for(backbone)
-    wanted = backbone.forward_to(noised, T, [name])[name], backbone.predict(noised, T)
+    noisy = noisy_for(backbone)
+    expected = backbone.forward_to(noisy, T, [name])[name], backbone.predict(noisy, T)
 
     def settings():
         return (
@@ -204,19 +207,18 @@ def test_the_callers_settings_play_no_part_and_are_as_before(backbone):
     try:
         with torch.autocast("cpu", dtype=torch.bfloat16), torch.enable_grad():
             before = settings()
-            found = backbone.forward_to(noised_for(backbone), T, [name])[name], backbone.predict(noised, T)
+            result = backbone.forward_to(noisy_for(backbone), T, [name])[name], backbone.predict(noisy, T)
             assert settings() == before
             with pytest.raises(BackboneError):
                 backbone.forward_to(torch.zeros(1, backbone.denoiser_channels + 1, 8, 8), T, [name])
             assert settings() == before
     finally:
         torch.set_float32_matmul_precision(usual)
-    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(result, expected, strict=True))
     assert not any(p.requires_grad for p in backbone.network.parameters())
     assert not any(module.training for module in backbone.network.modules())
 
 
-@every_kind
 def test_identity_is_json_and_follows_content_alone(kind, backbone, folders, tmp_path):
     identity = backbone.identity()
     assert {"weights", "architecture", "schedule", "prediction", "conditioning"} <= set(identity)
@@ -224,12 +226,18 @@ def test_identity_is_json_and_follows_content_alone(kind, backbone, folders, tmp
     assert reopen(kind, folders(kind)).identity() == identity
     shutil.copytree(folders(kind), tmp_path / "elsewhere")
     assert reopen(kind, tmp_path / "elsewhere").identity() == identity
-    backbone.forward_to(noised_for(backbone), T, [backbone.taps[0].name])
+    backbone.forward_to(noisy_for(backbone), T, [backbone.taps[0].name])
     assert backbone.identity() == identity
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.weights], ids=lambda kind: kind.name)
+def test_every_built_in_plugin_has_a_kind():
+    own = {entry.name for entry in entry_points(group=GROUP) if entry.module.startswith("hsifeat.")}
+    assert own <= {kind.plugin for kind in KINDS}
+
+
 def test_a_changed_weight_changes_the_identity(kind, folders, tmp_path):
+    if not kind.weights:
+        return
     identity = reopen(kind, folders(kind)).identity()
     files = [f for f in folders(kind).rglob("*") if f.suffix in {".safetensors", ".bin", ".pt"}]
     assert files
@@ -240,16 +248,15 @@ def test_a_changed_weight_changes_the_identity(kind, folders, tmp_path):
         assert reopen(kind, changed).identity() != identity, file
 
 
-@every_kind
-def test_what_is_wrong_is_one_clear_line(kind, backbone, folders):
+def test_errors_are_one_clear_line(kind, backbone, folders):
     def refused(run):
         with pytest.raises(BackboneError) as error:
             run()
         assert str(error.value) and "\n" not in str(error.value)
         return str(error.value)
 
-    noised, last = noised_for(backbone), backbone.taps[-1].name
-    wrong = torch.zeros(1, backbone.denoiser_channels + 1, *noised.shape[2:])
+    noisy, last = noisy_for(backbone), backbone.taps[-1].name
+    wrong = torch.zeros(1, backbone.denoiser_channels + 1, *noisy.shape[2:])
     assert f"(n, {backbone.denoiser_channels}, rows, cols)" in refused(lambda: backbone.forward_to(wrong, T, [last]))
     refused(lambda: backbone.predict(wrong, T))
     assert "unknown layer" in refused(lambda: select_taps(backbone.taps, [last + "x"]))
@@ -259,8 +266,7 @@ def test_what_is_wrong_is_one_clear_line(kind, backbone, folders):
         assert str(value) in said
 
 
-@every_kind
-def test_its_layers_are_listed(kind, backbone, folders):
+def test_the_command_lists_its_layers(kind, backbone, folders):
     from cli import app
 
     listed = CliRunner().invoke(app, ["layers", kind.source(folders(kind)), "--all", "--json"])

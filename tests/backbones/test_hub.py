@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from hsifeat.backbones.hub import HubModel
 from hsifeat.backbones.open_backbone import open_backbone
@@ -78,13 +79,20 @@ def test_only_what_the_model_consists_of_is_downloaded(remote_hub, save, options
     assert (here / "projection.safetensors").exists()
 
 
-def test_older_weights_are_downloaded_where_there_are_no_others(remote_hub):
-    remote, _here = remote_hub
-    network = save_unet(remote)
-    wanted = open_backbone(remote).identity()
-    (remote / "unet" / "diffusion_pytorch_model.safetensors").unlink()
-    torch.save(network.state_dict(), remote / "unet" / "diffusion_pytorch_model.bin")
-    assert open_backbone(f"somebody/model@{COMMIT}").identity() == wanted
+@pytest.mark.parametrize("save", [save_unet, save_latent], ids=["pixels", "latent"])
+def test_older_weights_are_downloaded_where_there_are_no_others(remote_hub, save):
+    remote, here = remote_hub
+    save(remote)
+    weights = open_backbone(remote).identity()["weights"]
+    older = {"diffusion_pytorch_model": "diffusion_pytorch_model.bin", "model": "pytorch_model.bin"}
+    files = list(remote.rglob("*.safetensors"))
+    for file in files:
+        torch.save(load_file(file), file.with_name(older[file.stem]))
+        file.unlink()
+    backbone = open_backbone(f"somebody/model@{COMMIT}")
+    backbone.to("cpu")
+    assert backbone.identity()["weights"] == weights
+    assert len(list(here.rglob("*.bin"))) == len(files)
 
 
 @pytest.mark.parametrize("given", ["somebody/small-ddpm", "somebody/small-ddpm@main", "somebody/small-ddpm@0123abc"])

@@ -1,4 +1,4 @@
-"""Latent backbones against the pieces of diffusers' own Stable Diffusion pipeline, called plainly."""
+"""Latent backbones against the components of diffusers' own Stable Diffusion pipeline, called one by one."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 
 from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.errors import BackboneError
-from tests.helpers.small import save_latent, save_unet
+from tests.helpers.small import save_latent
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -60,40 +60,42 @@ def change_tensors(file, change):
     save_file(change(load_file(file)), file, metadata={"format": "pt"})
 
 
-@pytest.mark.parametrize("upsample", [1, 2, 4, 8])
+@pytest.mark.parametrize("upsample", [1, 8])
 def test_encoding_is_the_mode_of_the_autoencoder_on_upsampled_tiles(pipeline, folder, upsample):
     backbone = open_backbone(folder, upsample=upsample)
-    found = backbone.encode(images())
+    result = backbone.encode(images())
     with torch.no_grad():
         large = interpolate(images(), scale_factor=upsample, mode="bilinear", align_corners=False)
-        wanted = torch.cat([pipeline.vae.encode(one[None]).latent_dist.mode() for one in large])
-    assert torch.equal(found, wanted * pipeline.vae.config.scaling_factor)
-    assert found.shape == (2, backbone.denoiser_channels, 16 * upsample // 8, 16 * upsample // 8)
+        expected = torch.cat([pipeline.vae.encode(one[None]).latent_dist.mode() for one in large])
+    assert torch.equal(result, expected * pipeline.vae.config.scaling_factor)
+    assert result.shape == (2, backbone.denoiser_channels, 16 * upsample // 8, 16 * upsample // 8)
     assert (backbone.channels, backbone.cell_px) == (3, Fraction(8, upsample))
 
 
-def test_encoding_does_not_depend_on_the_batch_or_on_when(folder):
+def test_encoding_does_not_depend_on_the_batch_or_the_random_state(folder):
     backbone = open_backbone(folder)
     together = backbone.encode(images(3))
     torch.manual_seed(99)
     assert all(torch.equal(backbone.encode(one[None])[0], same) for one, same in zip(images(3), together, strict=True))
 
 
-def test_shift_of_the_autoencoder_counts(tmp_path):
+def test_the_autoencoders_shift_factor_is_applied(tmp_path):
     pipeline = save_latent(tmp_path / "b", vae={"shift_factor": 0.25, "scaling_factor": 1.5})
     with torch.no_grad():
         mode = torch.cat([pipeline.vae.encode(one[None]).latent_dist.mode() for one in images()])
     assert torch.equal(open_backbone(tmp_path / "b", upsample=1).encode(images()), (mode - 0.25) * 1.5)
 
 
-@pytest.mark.parametrize(("prompt", "t"), [(None, 0), ("", 261), ("a pin in it", 999)])
-def test_every_tap_and_the_end_equal_a_plain_full_forward(pipeline, folder, prompt, t):
+@pytest.mark.parametrize(("prompt", "t"), [(None, 0), ("a pin in it", 999)])
+def test_every_tap_and_the_prediction_equal_a_full_forward(pipeline, folder, prompt, t):
     backbone = open_backbone(folder, prompt=prompt)
     names = [tap.name for tap in backbone.taps]
-    taken = {}
+    features = {}
     hooks = [
         pipeline.unet.get_submodule(name).register_forward_hook(
-            lambda _m, _i, out, name=name: taken.__setitem__(name, (out[0] if isinstance(out, tuple) else out).clone())
+            lambda _m, _i, out, name=name: features.__setitem__(
+                name, (out[0] if isinstance(out, tuple) else out).clone()
+            )
         )
         for name in names
     ]
@@ -102,49 +104,48 @@ def test_every_tap_and_the_end_equal_a_plain_full_forward(pipeline, folder, prom
         end = pipeline.unet(latents(), torch.tensor([t, t]), encoder_hidden_states=text).sample
     for hook in hooks:
         hook.remove()
-    found = backbone.forward_to(latents(), t, names)
+    result = backbone.forward_to(latents(), t, names)
     assert len(names) > 30
     for tap in backbone.taps:
-        assert torch.equal(found[tap.name], taken[tap.name])
-        assert taken[tap.name].shape == (2, tap.channels, 16 // tap.stride, 16 // tap.stride)
+        assert torch.equal(result[tap.name], features[tap.name])
+        assert features[tap.name].shape == (2, tap.channels, 16 // tap.stride, 16 // tap.stride)
     assert torch.equal(backbone.predict(latents(), t), end)
 
 
 def test_another_prompt_gives_other_planes(folder):
     maps = [open_backbone(folder, prompt=p).forward_to(latents(), 9, ["up_blocks.1"]) for p in ("", "a pin")]
-    assert not torch.equal(*(found["up_blocks.1"] for found in maps))
+    assert not torch.equal(*(result["up_blocks.1"] for result in maps))
 
 
-@pytest.mark.parametrize("t", [0, 50, 999])
-def test_noising_equals_the_models_own_scheduler(pipeline, folder, t):
+def test_noise_is_added_as_by_the_models_own_scheduler(pipeline, folder):
     clean, noise = latents(), latents().flip(0)
-    wanted = pipeline.scheduler.add_noise(clean, noise, torch.tensor([t, t]))
-    assert torch.equal(open_backbone(folder).schedule.add_noise(clean, noise, t), wanted)
+    schedule = open_backbone(folder).schedule
+    for t in (0, 50, 999):
+        expected = pipeline.scheduler.add_noise(clean, noise, torch.tensor([t, t]))
+        assert torch.equal(schedule.add_noise(clean, noise, t), expected)
 
 
-@pytest.mark.parametrize(
-    ("upsample", "strides"), [(8, [1, 4, 2, 1, 1]), (4, [2, 8, 4, 2, 2]), (2, [4, 16, 8, 4, 4]), (1, [8, 32, 16, 8, 8])]
-)
+@pytest.mark.parametrize(("upsample", "strides"), [(8, [1, 4, 2, 1, 1]), (2, [4, 16, 8, 4, 4])])
 def test_strides_count_scene_pixels(folder, upsample, strides):
     backbone = open_backbone(folder, upsample=upsample)
     taps = {tap.name: tap for tap in backbone.taps}
     names = ["conv_in", "mid_block", "up_blocks.0", "up_blocks.1", "up_blocks.2"]
     assert [taps[name].stride for name in names] == strides
-    found = backbone.forward_to(backbone.encode(images(1, 32)), 5, names)
-    assert [32 // found[name].shape[-1] for name in names] == strides
+    result = backbone.forward_to(backbone.encode(images(1, 32)), 5, names)
+    assert [32 // result[name].shape[-1] for name in names] == strides
     assert (
         taps["up_blocks.0"].alias == "output_blocks.1" and taps["up_blocks.2.attentions.1"].alias == "output_blocks.5"
     )
 
 
-def test_layers_finer_than_the_scene_are_no_taps(tmp_path):
+def test_layers_finer_than_the_scene_are_left_out(tmp_path):
     blocks = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
     save_latent(tmp_path / "b", vae={"block_out_channels": (8, 8), **blocks})
     backbone = open_backbone(tmp_path / "b")
     assert backbone.cell_px == Fraction(1, 4)
     assert {tap.stride for tap in backbone.taps} == {1}
-    found = backbone.forward_to(backbone.encode(images(1, 8)), 5, ["mid_block"])["mid_block"]
-    assert found.shape[-1] == 8
+    result = backbone.forward_to(backbone.encode(images(1, 8)), 5, ["mid_block"])["mid_block"]
+    assert result.shape[-1] == 8
 
 
 def test_identity_follows_content_alone_and_all_of_it(folder, copied, pipeline):
@@ -180,12 +181,12 @@ def test_weights_of_the_same_architecture_drop_in(pipeline, copied, tmp_path):
     shutil.copy(tmp_path / "other" / "unet" / WEIGHTS, copied / "unet" / WEIGHTS)
     with torch.no_grad():
         text = embed(pipeline, "").expand(2, -1, -1)
-        wanted = other.unet(latents(), 261, encoder_hidden_states=text).sample
-    assert torch.equal(open_backbone(copied).predict(latents(), 261), wanted)
+        expected = other.unet(latents(), 261, encoder_hidden_states=text).sample
+    assert torch.equal(open_backbone(copied).predict(latents(), 261), expected)
 
 
 def test_embedding_in_a_file_stands_for_the_text_encoder(pipeline, folder, copied):
-    wanted = open_backbone(folder, prompt="a pin").forward_to(latents(), 9, ["mid_block"])["mid_block"]
+    expected = open_backbone(folder, prompt="a pin").forward_to(latents(), 9, ["mid_block"])["mid_block"]
     shutil.rmtree(copied / "text_encoder")
     shutil.rmtree(copied / "tokenizer")
     with pytest.raises(BackboneError, match="has neither text_encoder/ nor prompt.safetensors"):
@@ -193,13 +194,13 @@ def test_embedding_in_a_file_stands_for_the_text_encoder(pipeline, folder, copie
     save_file({"embedding": embed(pipeline, "a pin")}, copied / "prompt.safetensors", metadata={"prompt": "a pin"})
     for prompt in (None, "a pin"):
         backbone = open_backbone(copied, prompt=prompt)
-        assert torch.equal(backbone.forward_to(latents(), 9, ["mid_block"])["mid_block"], wanted)
+        assert torch.equal(backbone.forward_to(latents(), 9, ["mid_block"])["mid_block"], expected)
         assert backbone.identity()["conditioning"]["prompt"] == "a pin"
     with pytest.raises(BackboneError, match="only the prompt 'a pin' in prompt.safetensors; leave out 'a tin'"):
         open_backbone(copied, prompt="a tin")
 
 
-def test_folders_as_older_releases_wrote_them(pipeline, copied):
+def test_folders_of_older_diffusers_releases_open(pipeline, copied):
     """Half precision, attention and text layers under their former names, pickles of tensors, a vocabulary in two files."""
     former = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
 
@@ -227,8 +228,8 @@ def test_folders_as_older_releases_wrote_them(pipeline, copied):
     (copied / "tokenizer" / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]))
     backbone = open_backbone(copied, prompt="a pin in it", upsample=1)
     assert torch.equal(backbone.embedding, embed(pipeline, "a pin in it"))
-    found = backbone.predict(backbone.encode(images()), 9)
-    assert found.dtype == torch.float32
+    result = backbone.predict(backbone.encode(images()), 9)
+    assert result.dtype == torch.float32
     for network in (vae := pipeline.vae, unet := pipeline.unet):
         assert all(tensor.dtype == torch.float32 for tensor in network.state_dict().values())
     rounded = {name: t.half().float() for name, t in vae.state_dict().items()}
@@ -247,7 +248,7 @@ def test_untrained_is_a_fresh_denoiser_behind_the_same_autoencoder(folder):
     assert fresh.source == f"untrained:{folder}" and fresh.name == "small-sd-untrained"
 
 
-def test_loading_says_nothing_and_leaves_transformers_as_it_was(folder, capfd):
+def test_loading_is_silent_and_restores_the_settings_of_transformers(folder, capfd):
     from transformers.utils import logging
 
     before = logging.is_progress_bar_enabled(), logging.get_verbosity()
@@ -261,10 +262,13 @@ def test_loading_says_nothing_and_leaves_transformers_as_it_was(folder, capfd):
     [
         ({"class_label": 1}, "small-sd takes no class label; leave out 1"),
         ({"upsample": 3}, "upsampled by 1, 2, 4, 8 .*; found 3"),
-        ({"prompt": "a b c d e f g h i j k l"}, "the prompt has 14 tokens, but small-sd takes 12"),
+        (
+            {"prompt": "a b c d e f g h i j k l"},
+            "the prompt has 14 tokens with those of its beginning and end, but small-sd takes 12",
+        ),
     ],
 )
-def test_options_that_do_not_fit(folder, options, message):
+def test_options_that_do_not_fit_are_refused(folder, options, message):
     with pytest.raises(BackboneError, match=message):
         open_backbone(folder, **options).identity()
 
@@ -286,7 +290,7 @@ def test_pixel_space_takes_no_prompt_and_upsamples_nothing(backbone_folder):
 
 
 def test_images_without_a_whole_number_of_cells_are_refused(folder):
-    with pytest.raises(BackboneError, match="12 x 12 pixels has no whole number of latent cells of 8 pixels"):
+    with pytest.raises(BackboneError, match="12 x 12 pixels is not a whole number of latent cells of 8 pixels"):
         open_backbone(folder, upsample=1).encode(images(1, 12))
 
 
@@ -326,24 +330,21 @@ TEXT = ("text_encoder", "model.safetensors")
         pytest.param(lambda f: shutil.rmtree(f / "vae"), "has no vae/config.json", id="no-vae"),
         pytest.param(lambda f: shutil.rmtree(f / "scheduler"), "has no scheduler_config.json", id="no-schedule"),
         pytest.param(lambda f: shutil.rmtree(f / "text_encoder"), "has neither text_encoder/ nor", id="no-text"),
-        pytest.param(lambda f: shutil.rmtree(f / "tokenizer"), "no tokenizer in", id="no-tokenizer"),
-        pytest.param(lambda f: (f / "tokenizer" / "tokenizer.json").unlink(), "no tokenizer in", id="no-vocabulary"),
+        pytest.param(lambda f: shutil.rmtree(f / "tokenizer"), "holds no tokenizer", id="no-tokenizer"),
+        pytest.param(lambda f: (f / "tokenizer" / "tokenizer.json").unlink(), "holds no tokenizer", id="no-vocabulary"),
         pytest.param(lambda f: (f / "tokenizer" / "tokenizer.json").write_text("{"), "can't be used", id="vocabulary"),
-        pytest.param(lambda f: (f / "unet" / WEIGHTS).unlink(), "no weights in .*unet", id="no-unet-weights"),
-        pytest.param(lambda f: (f / "vae" / WEIGHTS).unlink(), "no weights in .*vae", id="no-vae-weights"),
-        pytest.param(lambda f: f.joinpath(*TEXT).unlink(), "no weights in .*text_encoder", id="no-text-weights"),
+        pytest.param(lambda f: (f / "unet" / WEIGHTS).unlink(), "unet holds no weights", id="no-unet-weights"),
+        pytest.param(lambda f: (f / "vae" / WEIGHTS).unlink(), "vae holds no weights", id="no-vae-weights"),
+        pytest.param(lambda f: f.joinpath(*TEXT).unlink(), "text_encoder holds no weights", id="no-text-weights"),
         pytest.param(_truncate("unet", WEIGHTS), "unet.* may be truncated", id="truncated-unet"),
         pytest.param(_truncate("vae", WEIGHTS), "vae.* may be truncated", id="truncated-vae"),
         pytest.param(_truncate(*TEXT), "text_encoder.* may be truncated", id="truncated-text"),
         pytest.param(_drop_tensor("unet", WEIGHTS), "unet.*missing keys: conv_in.bias", id="missing-unet-key"),
-        pytest.param(_drop_tensor("vae", WEIGHTS), "vae.*missing keys: decoder.conv_in.bias", id="missing-vae-key"),
         pytest.param(_drop_tensor(*TEXT), "text_encoder.*missing keys: embeddings.pos", id="missing-text-key"),
-        pytest.param(_reshape_tensor("unet", WEIGHTS), "unet.*does not fit its config", id="unet-shape"),
         pytest.param(_reshape_tensor("vae", WEIGHTS), "vae.*does not fit its config", id="vae-shape"),
-        pytest.param(_reshape_tensor(*TEXT), "text_encoder.*does not fit its config", id="text-shape"),
         pytest.param(
             lambda f: edit(f / "unet" / "config.json", block_out_channels=[8]),
-            "describes no UNet2DCond|does not fit",
+            "does not describe a UNet2DCond|does not fit",
             id="config",
         ),
         pytest.param(
@@ -361,7 +362,7 @@ TEXT = ("text_encoder", "model.safetensors")
         ),
         pytest.param(
             lambda f: edit(f / "vae" / "config.json", _class_name="VQModel"),
-            "holds a VQModel; a diffusers AutoencoderKL",
+            "holds a VQModel; it must be a diffusers AutoencoderKL",
             id="vq",
         ),
         pytest.param(
@@ -371,12 +372,12 @@ TEXT = ("text_encoder", "model.safetensors")
         pytest.param(lambda f: edit(f / "text_encoder" / "config.json", model_type="t5"), "holds a t5", id="t5"),
         pytest.param(
             lambda f: edit(f / "text_encoder" / "config.json", hidden_size=32),
-            "32 numbers a token, .* takes 16",
+            "32 channels per token, .* takes 16",
             id="width",
         ),
-        pytest.param(lambda f: (f / "vae" / "config.json").write_text("[]"), "is no JSON object", id="vae-json"),
+        pytest.param(lambda f: (f / "vae" / "config.json").write_text("[]"), "is not a JSON object", id="vae-json"),
         pytest.param(
-            _stored_prompt(torch.zeros(1, 12, 16)), "without the metadata prompt", id="stored-prompt-without-text"
+            _stored_prompt(torch.zeros(1, 12, 16)), "without the metadata entry prompt", id="stored-prompt-without-text"
         ),
         pytest.param(
             _stored_prompt(torch.zeros(12, 8), metadata={"prompt": ""}),
@@ -399,68 +400,9 @@ def test_damaged_folders_are_refused_in_one_line(copied, damage, message):
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("old", [False, True])
-def test_of_a_hubs_repository_only_what_is_needed_is_fetched(copied, tmp_path, monkeypatch, old):
-    import huggingface_hub
-    from huggingface_hub.utils import filter_repo_objects
-
-    new_to_old = {
-        f"unet/{WEIGHTS}": "unet/diffusion_pytorch_model.bin",
-        f"vae/{WEIGHTS}": "vae/diffusion_pytorch_model.bin",
-        "text_encoder/model.safetensors": "text_encoder/pytorch_model.bin",
-    }
-    for new, older in new_to_old.items():
-        torch.save(load_file(copied / new), copied / older)
-        shutil.copy(copied / new, (copied / new).with_suffix(".fp16.safetensors"))
-        if old:
-            (copied / new).unlink()
-    (copied / "safety_checker").mkdir()
-    for name in ("v1-5-pruned.safetensors", "safety_checker/model.safetensors", "README.md"):
-        (copied / name).write_bytes(b"0")
-    asked = []
-
-    def download(name, *, revision, allow_patterns, local_files_only):
-        files = [str(path.relative_to(copied)) for path in copied.rglob("*") if path.is_file()]
-        for file in filter_repo_objects(files, allow_patterns=allow_patterns):
-            asked.append(file)
-            (tmp_path / "snapshot" / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(copied / file, tmp_path / "snapshot" / file)
-        return str(tmp_path / "snapshot")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_given, **_options: None)
-    backbone = open_backbone(f"somebody/small-sd@{'0' * 40}")
-    backbone.to("cpu")
-    assert backbone.identity()["weights"] == open_backbone(copied).identity()["weights"]
-    facts = {"model_index.json", "scheduler/scheduler_config.json"}
-    facts |= {f"{part}/config.json" for part in ("unet", "vae", "text_encoder")}
-    facts |= {"tokenizer/tokenizer.json", "tokenizer/tokenizer_config.json"}
-    assert set(asked) == facts | set(new_to_old.values() if old else new_to_old)
-
-
-def test_a_pixel_space_repository_is_fetched_as_before(tmp_path, monkeypatch):
-    import huggingface_hub
-
-    save_unet(tmp_path / "b")
-    asked = []
-
-    def download(name, *, revision, allow_patterns, local_files_only):
-        asked.extend(allow_patterns)
-        return str(tmp_path / "b")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_given, **_options: None)
-    assert open_backbone(f"somebody/ddpm@{'0' * 40}").taps
-    assert f"unet/{WEIGHTS}" in asked and not any(
-        name.startswith(("vae", "text_encoder", "tokenizer")) for name in asked
-    )
-    assert not any(name.endswith(".bin") for name in asked)
-
-
-@pytest.mark.parametrize("upsample", [8, 4])
-@pytest.mark.parametrize("noise", ["none", "field"])
-def test_extracted_planes_are_those_of_the_plain_pieces(pipeline, folder, scene, tmp_path, noise, upsample):
-    """The core of the scene's second tile of the second row, seen through diffusers' own autoencoder and U-Net."""
+@pytest.mark.parametrize(("noise", "upsample"), [("none", 4), ("field", 8)])
+def test_extracted_planes_equal_those_of_the_pipelines_components(pipeline, folder, scene, tmp_path, noise, upsample):
+    """The core of the scene's second tile of the second row, computed by diffusers' own autoencoder and U-Net."""
     import hsifeat
     from hsifeat.extraction.noise.noise_field import noise_field
     from hsifeat.projection import fit_projection
@@ -471,29 +413,29 @@ def test_extracted_planes_are_those_of_the_plain_pieces(pipeline, folder, scene,
         scene, backbone=open_backbone(folder, upsample=upsample, prompt="a pin"), timesteps=[t], layers=layers, noise=noise,
         seed=4, tile=32, halo=8, dtype="float32", device="cpu", out=tmp_path / "s.zarr",
     )  # fmt: skip
-    shown = fit_projection("rgb", scene).apply(scene.cube[8:40, 8:40])
-    image = torch.from_numpy(shown.transpose(2, 0, 1).copy())[None]
+    channels = fit_projection("rgb", scene).apply(scene.cube[8:40, 8:40])
+    image = torch.from_numpy(channels.transpose(2, 0, 1).copy())[None]
     with torch.no_grad():
         large = interpolate(image, scale_factor=upsample, mode="bilinear", align_corners=False)
-        noised = pipeline.vae.encode(large).latent_dist.mode() * pipeline.vae.config.scaling_factor
+        noisy = pipeline.vae.encode(large).latent_dist.mode() * pipeline.vae.config.scaling_factor
         if noise == "field":
             field = noise_field(Window(8 // cell, 8 // cell, 32 // cell, 32 // cell), 4, seed=4)
-            noised = pipeline.scheduler.add_noise(noised, torch.from_numpy(field)[None], torch.tensor([t]))
-        taken = {}
+            noisy = pipeline.scheduler.add_noise(noisy, torch.from_numpy(field)[None], torch.tensor([t]))
+        features = {}
         hooks = [
             pipeline.unet.get_submodule(name).register_forward_hook(
-                lambda _m, _i, out, name=name: taken.__setitem__(name, out[0] if len(out) == 1 else out)
+                lambda _m, _i, out, name=name: features.__setitem__(name, out[0] if len(out) == 1 else out)
             )
             for name in layers
         ]
-        pipeline.unet(noised, t, encoder_hidden_states=embed(pipeline, "a pin"))
+        pipeline.unet(noisy, t, encoder_hidden_states=embed(pipeline, "a pin"))
         for hook in hooks:
             hook.remove()
     for name, stride in zip(layers, (4 * cell, cell), strict=True):
         (plane,) = [p for p in store.planes if p.id.layer == name]
         assert plane.stride == stride
-        wanted = taken[name].reshape(-1, 32 // stride, 32 // stride)[
+        expected = features[name].reshape(-1, 32 // stride, 32 // stride)[
             :, 8 // stride : 24 // stride, 8 // stride : 24 // stride
         ]
-        found = store.read(plane.id, Window(16 // stride, 16 // stride, 16 // stride, 16 // stride))
-        torch.testing.assert_close(torch.from_numpy(found).permute(2, 0, 1), wanted, rtol=1e-4, atol=1e-4)
+        result = store.read(plane.id, Window(16 // stride, 16 // stride, 16 // stride, 16 // stride))
+        torch.testing.assert_close(torch.from_numpy(result).permute(2, 0, 1), expected, rtol=1e-4, atol=1e-4)

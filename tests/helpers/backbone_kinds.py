@@ -1,7 +1,8 @@
-"""One small member, with random weights, of every kind of backbone; a new kind is one more line at the end."""
+"""One small backbone with random weights of every kind, for the conformance suite: a new kind is one more line at the end."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -12,17 +13,20 @@ from typing import Any
 
 from tests.helpers.small import save_latent, save_unet
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "user" / "backbones.md"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How a kind of backbone is written, named and refused.
+    """How a small backbone of one kind is written and opened, and which options it refuses.
 
     Attributes
     ----------
     name : str
-        Of the test.
+        Name of the test case.
+    plugin : str
+        Entry point that opens it.
     write : callable
         Writes all of its files into a folder.
     source : callable
@@ -36,6 +40,7 @@ class Kind:
     """
 
     name: str
+    plugin: str
     write: Callable[[Path], Any]
     source: Callable[[Path], str] = str
     options: dict[str, Any] = field(default_factory=dict)
@@ -72,11 +77,11 @@ def save_denoiser(folder):
     """Write weights of the documented network; its package need not be installed."""
     import torch
 
-    room: dict[str, Any] = {}
-    exec(documented_code()[0], room)  # noqa: S102  # the code that the page tells people to run
+    namespace: dict[str, Any] = {}
+    exec(documented_code()[0], namespace)  # noqa: S102  # the code that the page tells people to run
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        torch.save(room["Denoiser"]().state_dict(), folder / "denoiser.pt")
+        torch.save(namespace["Denoiser"]().state_dict(), folder / "denoiser.pt")
 
 
 def nudge(file):
@@ -99,13 +104,8 @@ def nudge(file):
 
 
 def class_conditional(folder):
-    """Write a U-Net that takes one of five labels."""
-    save_unet(folder, num_class_embeds=5)
-
-
-def one_channel(folder):
-    """Write a U-Net of one channel that predicts v."""
-    save_unet(folder, channels=1)
+    """Write a U-Net of one channel that takes one of five labels and predicts v."""
+    save_unet(folder, channels=1, num_class_embeds=5)
     file = folder / "scheduler" / "scheduler_config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "prediction_type": "v_prediction"}))
 
@@ -145,20 +145,28 @@ def adm_file(folder):
     return str(folder / "adm.pt")
 
 
+def hub_source(folder):
+    """Lay a copy of the folder into the hub client's cache as the client does, and name it as a model on the hub."""
+    from huggingface_hub import constants
+
+    name = f"model-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
+    snapshot = Path(constants.HF_HUB_CACHE) / f"models--somebody--{name}" / "snapshots" / COMMIT
+    if not snapshot.exists():
+        shutil.copytree(folder, snapshot)
+    return f"somebody/{name}@{COMMIT}"
+
+
+# By plugin: the built-in ones have an entry each, or several where their code differs, and `denoiser` is another package's.
 KINDS = [
-    Kind("folder", save_unet, refused={"prompt": "maize", "class_label": 1, "upsample": 4}),
-    Kind("file", save_single_file, lambda folder: str(folder / "ema.safetensors")),
-    Kind("one-channel", one_channel),
-    Kind("label", class_conditional, options={"class_label": 3}, refused={"class_label": 5}),
-    Kind("mean-label", class_conditional, options={"class_label": "mean"}, refused={"class_label": "maize"}),
-    Kind("untrained", save_unet, lambda folder: f"untrained:{folder}", weights=False),
-    Kind("module", save_denoiser, lambda folder: f"denoiser:{folder / 'denoiser.pt'}", refused={"class_label": 2, "prompt": "maize"}),
-    Kind("adm", save_adm, adm_file, refused={"prompt": "maize", "class_label": 1, "upsample": 4}),
-    Kind("adm-label", conditional_adm, adm_file, options={"class_label": 3}, refused={"class_label": 7}),
-    Kind("adm-mean-label", conditional_adm, adm_file, options={"class_label": "mean"}, refused={"class_label": "maize"}),
-    Kind("adm-untrained", save_adm, lambda folder: f"untrained:{adm_file(folder)}", weights=False),
-    Kind("diffcrn", save_diffcrn, refused={"prompt": "maize", "class_label": 1, "upsample": 4}),
-    Kind("diffcrn-untrained", save_diffcrn, lambda folder: f"untrained:{folder}", weights=False),
-    Kind("latent", save_latent, options={"prompt": "a pin"}, refused={"class_label": 1, "upsample": 3}),
-    Kind("latent-coarse", save_latent, options={"upsample": 2}, refused={"class_label": "mean"}),
+    Kind("folder", "unet2d-folder", save_unet, refused={"prompt": "maize", "class_label": 1, "upsample": 4}),
+    Kind("file", "unet2d-file", save_single_file, lambda folder: str(folder / "ema.safetensors")),
+    Kind("label", "unet2d-folder", class_conditional, options={"class_label": 3}, refused={"class_label": 5}),
+    Kind("hub", "hub", save_unet, hub_source),
+    Kind("untrained", "untrained", save_unet, lambda folder: f"untrained:{folder}", weights=False),
+    Kind("module", "denoiser", save_denoiser, lambda folder: f"denoiser:{folder / 'denoiser.pt'}", refused={"class_label": 2, "prompt": "maize"}),
+    Kind("adm", "adm", save_adm, adm_file, refused={"prompt": "maize", "class_label": 1, "upsample": 4}),
+    Kind("adm-mean-label", "adm", conditional_adm, adm_file, options={"class_label": "mean"}, refused={"class_label": "maize"}),
+    Kind("diffcrn", "unet2d-folder", save_diffcrn, refused={"prompt": "maize", "class_label": 1, "upsample": 4}),
+    Kind("latent", "latent", save_latent, options={"prompt": "a pin"}, refused={"class_label": 1, "upsample": 3}),
+    Kind("latent-coarse", "latent", save_latent, options={"upsample": 2}, refused={"class_label": "mean"}),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Backbones in pixel space: checkpoints of OpenAI's guided-diffusion (ADM), computed by diffusers' own U-Net."""
+"""Pixel-space backbones from checkpoints of OpenAI's guided-diffusion (ADM), run by diffusers' U-Net."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.backbones.adm.architecture import Architecture
-from hsifeat.backbones.adm.published import read_checkpoint_flags
+from hsifeat.backbones.adm.checkpoint_flags import read_checkpoint_flags
 from hsifeat.backbones.adm.tensors import check_tensors, convert, expected_shapes, read_checkpoint
 from hsifeat.backbones.checkpoint import CheckpointBackbone
-from hsifeat.backbones.options import Asked
+from hsifeat.backbones.plugins import BackbonePlugin, existing_path
 from hsifeat.backbones.schedule import schedule_from_config
 from hsifeat.backbones.unet2d import output_blocks
 from hsifeat.backbones.weights import digest_file
@@ -25,54 +25,63 @@ SUFFIX = ".pt"
 class ADMBackbone(CheckpointBackbone):
     """A guided-diffusion checkpoint as a backbone: Dhariwal and Nichol 2021, arXiv 2105.05233.
 
-    The file is checked in full when it is opened; its weights are read when they are first needed, and computed with in
-    float32 (the published networks were run in float16). Layers have the names of diffusers' ``UNet2DModel``, with the
-    papers' ``output_blocks.i`` as alias.
+    The names and shapes of all tensors are checked when the file is opened; the weights are read when they are first needed,
+    and run in float32 (the published networks were run in float16). Layers have the names of diffusers' ``UNet2DModel``, with
+    the papers' ``output_blocks.i`` as aliases.
 
     Parameters
     ----------
-    path : Path
-        A ``.pt`` file of tensors. What these leave open must be known by its sha256 or stand beside it, in
-        ``<path>.toml``: see `hsifeat.backbones.adm.published.CheckpointFlags`.
-    asked : Asked
-        Label: a class-conditional network takes a fixed one, or ``"mean"``, the mean of all label embeddings. And the seed
-        of fresh weights, as diffusers draws them.
+    path : str or Path
+        A ``.pt`` file of tensors. The flags that they do not show are known by the file's sha256, or lie beside it in
+        ``<path>.toml``: see `hsifeat.backbones.adm.checkpoint_flags.CheckpointFlags`.
+    class_label : int or str, optional
+        Label of a class-conditional network, or ``"mean"`` for the mean of all label embeddings.
+    untrained_seed : int, optional
+        Seed of fresh weights, as diffusers draws them.
+    any_label : bool
+        Take label 0 where none is given.
 
     Raises
     ------
     BackboneError
-        No such file, not tensors only, tensors of no such network or not all of them, something left open, or an option
-        that does not fit.
+        The file is not a complete checkpoint of such a network, holds more than tensors, its flags are unknown, or an option
+        does not fit.
     """
 
-    def __init__(self, path: Path, asked: Asked) -> None:
-        super().__init__(path.stem, str(path.absolute()), asked)
-        asked.refuse_text(self.name)
-        self._file = path
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        class_label: int | str | None = None,
+        untrained_seed: int | None = None,
+        any_label: bool = False,
+    ) -> None:
+        self._file = path = Path(path)
+        super().__init__(path, untrained_seed)
         shapes = {name: tuple(tensor.shape) for name, tensor in read_checkpoint(path, "meta").items()}
         try:
             self._architecture = Architecture.from_shapes(shapes)
         except BackboneError as error:
             raise BackboneError(f"{path}: {error}") from error
-        self._facts = read_checkpoint_flags(path)
-        self._heads = self._facts.heads_by_channels(
+        self._flags = read_checkpoint_flags(path)
+        self._heads = self._flags.heads_by_channels(
             {self._architecture.block_channels[i] for i in (*self._architecture.attention_levels, -1)}
         )
         check_tensors(path, shapes, expected_shapes(self._build_meta(), self._architecture))
-        self.class_label = asked.label(self.name, self._architecture.classes)
+        self.class_label = self.check_label(class_label, self._architecture.classes, any_label=any_label)
         self.channels = self._architecture.in_channels
         self.schedule = schedule_from_config(
             {
-                "beta_schedule": "squaredcos_cap_v2" if self._facts.noise_schedule == "cosine" else "linear",
-                "beta_start": 0.1 / self._facts.timesteps,
-                "beta_end": 20 / self._facts.timesteps,
-                "num_train_timesteps": self._facts.timesteps,
+                "beta_schedule": "squaredcos_cap_v2" if self._flags.noise_schedule == "cosine" else "linear",
+                "beta_start": 0.1 / self._flags.timesteps,
+                "beta_end": 20 / self._flags.timesteps,
+                "num_train_timesteps": self._flags.timesteps,
             }
         )
 
     @property
     def probe_side(self) -> int:
-        """A side that every stride divides, large enough for the coarsest one to be told from others."""
+        """Side with which the layers are listed: 8 cells of the coarsest level."""
         return int(8 * 2 ** (len(self._architecture.block_channels) - 1))
 
     def build(self) -> torch.nn.Module:
@@ -86,19 +95,19 @@ class ADMBackbone(CheckpointBackbone):
             return self.build()
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:
-        """Give the decoder's layers their numbers in guided-diffusion."""
+        """Return guided-diffusion's numbers of the decoder layers."""
         return output_blocks(network)
 
     def identity(self) -> dict[str, Any]:
-        """Return weights digest, architecture with what the tensors leave open, schedule, parameterisation, conditioning."""
+        """Return weights digest, architecture including the checkpoint flags, schedule, prediction and conditioning."""
         return {
             "weights": self.weights_digest,
             "architecture": {
                 "kind": "guided-diffusion",
                 **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self._architecture).items()},
                 "heads": {str(channels): heads for channels, heads in sorted(self._heads.items())},
-                "attention_order": self._facts.attention_order,
-                "timestep_scale": self._facts.timestep_scale,
+                "attention_order": self._flags.attention_order,
+                "timestep_scale": self._flags.timestep_scale,
             },
             "schedule": self.schedule.digest,
             "prediction": self.schedule.prediction,
@@ -110,17 +119,32 @@ class ADMBackbone(CheckpointBackbone):
         return digest_file(self._file)
 
     def load_trained(self) -> torch.nn.Module:
-        """Load the weights, the rows of attention put in diffusers' order."""
+        """Load the weights, with the rows of attention in diffusers' order."""
         network = self._build_meta()
         tensors = read_checkpoint(self._file, "cpu")
-        legacy = self._facts.attention_order == "legacy"
-        found = convert(tensors, network, self._architecture, self._heads, legacy=legacy)
-        network.load_state_dict(found, strict=True, assign=True)
+        legacy = self._flags.attention_order == "legacy"
+        state = convert(tensors, network, self._architecture, self._heads, legacy=legacy)
+        network.load_state_dict(state, strict=True, assign=True)
         return network
 
-    def call(self, network: torch.nn.Module, noised: torch.Tensor, t: int) -> object:
-        """Run the network with its class label, if it takes one."""
+    def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
+        """Run the network, with its class label where it is class-conditional."""
         import torch
 
-        times = torch.full((len(noised),), t * self._facts.timestep_scale, device=noised.device)
-        return network(noised, times, class_labels=self.labels(noised), return_dict=False)
+        times = torch.full((len(noisy),), t * self._flags.timestep_scale, device=noisy.device)
+        return network(noisy, times, class_labels=self.labels(noisy), return_dict=False)
+
+
+def _is_checkpoint(source: str) -> bool:
+    path = existing_path(source)
+    return path is not None and path.suffix == SUFFIX
+
+
+PLUGIN = BackbonePlugin(
+    open=ADMBackbone,
+    form="FILE.pt",
+    description="a guided-diffusion checkpoint, such as 64x64_diffusion.pt",
+    weights="the file, and FILE.pt.toml where its sha256 is unknown",
+    matches=_is_checkpoint,
+    order=10,
+)

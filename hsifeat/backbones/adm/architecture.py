@@ -1,4 +1,4 @@
-"""The architecture of a guided-diffusion U-Net (Dhariwal and Nichol 2021), read from the shapes of its tensors."""
+"""Architecture of a guided-diffusion U-Net (Dhariwal and Nichol 2021), inferred from the shapes of its tensors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from hsifeat.backbones.quiet_imports import load_diffusers
+from hsifeat.backbones.locked_imports import load_diffusers
 from hsifeat.errors import BackboneError
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ _GROUPS = 32
 
 @dataclass(frozen=True)
 class Architecture:
-    """What the tensors of a checkpoint tell of its network.
+    """The sizes of a guided-diffusion U-Net that the shapes of its tensors determine.
 
     Attributes
     ----------
     in_channels, out_channels : int
-        Twice as many go out as come in where the variance was learned with the noise.
+        Twice as many channels leave as enter where the network also predicts the variance.
     model_channels : int
         Width of the sinusoidal embedding of the timestep.
     block_channels : tuple of int
@@ -30,13 +30,13 @@ class Architecture:
     residual_blocks : int
         Residual blocks of an encoder level; a decoder level has one more.
     attention_levels : tuple of int
-        Levels with attention after each residual block, 0 the finest.
+        Levels with attention after each residual block; 0 is the finest.
     scale_shift_norm : bool
-        The timestep scales and shifts a norm (adaptive group norm) instead of being added.
+        Whether the timestep embedding scales and shifts a norm (adaptive group norm) instead of being added.
     residual_resampling : bool
-        Residual blocks change the resolution, instead of a strided convolution and one after an enlargement.
+        Whether residual blocks change the resolution, instead of single convolutions.
     classes : int or None
-        How many labels a class-conditional network knows.
+        Number of labels of a class-conditional network.
     """
 
     in_channels: int
@@ -51,17 +51,19 @@ class Architecture:
 
     @classmethod
     def from_shapes(cls, shapes: Mapping[str, tuple[int, ...]]) -> Self:
-        """Read the architecture from the shapes of a checkpoint's tensors, by their names.
+        """Infer the architecture from the shapes of a checkpoint's tensors, by name.
 
         Raises
         ------
         BackboneError
-            The tensors are not those of such a U-Net, or some are missing.
+            The tensors are not those of a guided-diffusion U-Net, or some are missing.
         """
 
         def size(name: str, axis: int) -> int:
             if len(shapes.get(name, ())) <= axis:
-                raise BackboneError(f"no usable tensor {name}: it is no guided-diffusion U-Net, or a part of one")
+                raise BackboneError(
+                    f"not a complete guided-diffusion U-Net: the tensor {name} is missing or has too few axes"
+                )
             return shapes[name][axis]
 
         members = _members(shapes)
@@ -70,11 +72,11 @@ class Architecture:
         levels = len(upsampled) + 1
         if per_level < 2 or sorted(members) != list(range(levels * per_level)):
             raise BackboneError(
-                f"its {len(members)} output blocks don't make a decoder of {levels} levels with as many residual blocks each"
+                f"its {len(members)} output blocks can't form a decoder of {levels} levels with equally many residual blocks"
             )
         first = [level * per_level for level in reversed(range(levels))]  # of each decoder level, finest first
         channels = tuple(size(f"output_blocks.{n}.0.out_layers.3.weight", 0) for n in first)
-        found = cls(
+        architecture = cls(
             in_channels=size("input_blocks.0.0.weight", 1),
             out_channels=size("out.2.weight", 0),
             model_channels=size("time_embed.0.weight", 1),
@@ -85,22 +87,29 @@ class Architecture:
             residual_resampling=any("up" in members[n] for n in upsampled),
             classes=size("label_emb.weight", 0) if "label_emb.weight" in shapes else None,
         )
-        if found.out_channels not in (found.in_channels, 2 * found.in_channels):
+        if architecture.out_channels not in (architecture.in_channels, 2 * architecture.in_channels):
             raise BackboneError(
-                f"it takes {found.in_channels} channels and gives {found.out_channels}; a denoiser gives as many as it takes, or "
-                "twice as many where it learned the variance"
+                f"it takes {architecture.in_channels} channels and gives {architecture.out_channels}; a denoiser gives as many as it "
+                "takes, or twice as many where it learned the variance"
             )
         if any(count % _GROUPS for count in channels):
-            raise BackboneError(f"its levels have {channels} channels; guided-diffusion norms them in {_GROUPS} groups")
-        return found
+            raise BackboneError(
+                f"its levels have {channels} channels; guided-diffusion needs multiples of {_GROUPS} for its group norms"
+            )
+        return architecture
 
     def build(self, heads: Mapping[int, int]) -> torch.nn.Module:
-        """Build the diffusers ``UNet2DModel`` of the same computation.
+        """Build the diffusers ``UNet2DModel`` that computes the same.
 
         Parameters
         ----------
         heads : mapping of int to int
             Number of attention heads, by channels of the level.
+
+        Returns
+        -------
+        torch.nn.Module
+            With arbitrary weights.
         """
         load_diffusers()
         from diffusers import UNet2DModel
@@ -120,13 +129,13 @@ class Architecture:
             resnet_time_scale_shift="scale_shift" if self.scale_shift_norm else "default",
             attention_head_dim=None,
             norm_num_groups=_GROUPS,
-            attn_norm_num_groups=_GROUPS,  # Left out, a scale-shift network gets no norm in the middle's attention.
+            attn_norm_num_groups=_GROUPS,  # Without it a scale-shift network has no norm in the middle attention.
             num_class_embeds=self.classes,
         )
         # The finest level may be narrower or wider than the timestep's embedding (OpenAI's 512-px networks).
         network.time_proj = Timesteps(self.model_channels, flip_sin_to_cos=True, downscale_freq_shift=0)
         network.time_embedding = TimestepEmbedding(self.model_channels, 4 * self.model_channels)
-        # The configuration knows only one width of heads for all levels, the checkpoints also one number of heads.
+        # UNet2DModel can only set the channels of a head; some checkpoints fix the number of heads instead.
         for module in network.modules():
             if isinstance(module, Attention):
                 module.heads = heads[module.inner_dim]
@@ -138,20 +147,20 @@ class Architecture:
     def _resampling(self) -> str:
         return "resnet" if self.residual_resampling else "conv"
 
-    def _block_type(self, level: int, way: str) -> str:
+    def _block_type(self, level: int, direction: str) -> str:
         if level in self.attention_levels:
-            return f"Attn{way}Block2D"
-        return f"Resnet{way}sampleBlock2D" if self.residual_resampling else f"{way}Block2D"
+            return f"Attn{direction}Block2D"
+        return f"Resnet{direction}sampleBlock2D" if self.residual_resampling else f"{direction}Block2D"
 
 
 def _members(shapes: Mapping[str, tuple[int, ...]]) -> dict[int, set[str]]:
-    """Tell by output block what follows its residual block: attention (``qkv``), and what enlarges, ``conv`` or ``up``."""
+    """Return for each output block what follows its residual block: attention (``qkv``), an upsampler (``conv`` or ``up``)."""
     members: dict[int, set[str]] = {}
     kinds = {"qkv": "qkv", "conv": "conv", "in_layers": "up"}
     for name in shapes:
         root, number, *rest = name.split(".")[:4] + [""] * (4 - len(name.split(".")[:4]))
         if root == "output_blocks" and number.isdigit():
-            found = members.setdefault(int(number), set())
+            block = members.setdefault(int(number), set())
             if rest[0] != "0" and rest[1] in kinds:
-                found.add(kinds[rest[1]])
+                block.add(kinds[rest[1]])
     return members

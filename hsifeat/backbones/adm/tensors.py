@@ -1,4 +1,4 @@
-"""Tensors of guided-diffusion checkpoints under the names and in the order that diffusers gives them."""
+"""Conversion of guided-diffusion checkpoints to the names and the row order of diffusers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hsifeat.errors import BackboneError, suggest_names
 if TYPE_CHECKING:
     import torch
 
-# What a residual block, attention or embedding of diffusers calls its parts, and what guided-diffusion does.
+# Names of the parts of a residual block, an attention or an embedding, in diffusers and in guided-diffusion.
 _PARTS = {
     "norm1": "in_layers.0",
     "conv1": "in_layers.2",
@@ -32,42 +32,50 @@ _PARTS = {
 
 
 def read_checkpoint(path: Path, device: str) -> dict[str, torch.Tensor]:
-    """Read a file of tensors; on the device ``meta`` their shapes alone.
+    """Read the tensors of a checkpoint; on the device ``meta`` only their shapes.
 
     Raises
     ------
     BackboneError
-        A folder, or a file that is truncated or holds more than named tensors.
+        The path is a folder, or the file is truncated or holds more than named tensors.
     """
     if not path.is_file():
-        raise BackboneError(f"{path} is a folder: a checkpoint of guided-diffusion is a file")
+        raise BackboneError(f"{path} is a folder; a guided-diffusion checkpoint is a file")
     return load_tensors(path, device)
 
 
-def check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise `BackboneError` where tensors are missing, too many, or of another shape than the network has."""
+def check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise `BackboneError` unless a checkpoint has exactly the expected tensors.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint, for errors.
+    shapes, expected : mapping of str to tuple of int
+        Shapes by name, in the file and of the network.
+    """
     for problem, names in (
-        ("lacks the tensor", sorted(set(wanted) - set(shapes))),
-        ("holds a tensor that the network does not have,", sorted(set(shapes) - set(wanted))),
+        ("lacks the tensor", sorted(set(expected) - set(shapes))),
+        ("holds a tensor that such a network does not have,", sorted(set(shapes) - set(expected))),
     ):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise BackboneError(
-                f"{path} {problem} {names[0]}{more}; {suggest_names(names[0], set(wanted) | set(shapes))}"
+                f"{path} {problem} {names[0]}{more}; {suggest_names(names[0], set(expected) | set(shapes))}"
             )
-    for name, shape in wanted.items():
+    for name, shape in expected.items():
         if tuple(shapes[name]) != shape:
-            raise BackboneError(f"{path}: {name} has the shape {tuple(shapes[name])}; wanted {shape}")
+            raise BackboneError(f"{path}: {name} has the shape {tuple(shapes[name])}; expected {shape}")
 
 
 def expected_shapes(network: torch.nn.Module, architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Return names and shapes of the tensors that a checkpoint of this network holds."""
+    """Return the shapes of the tensors, by name, that a checkpoint of this network has."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, source in source_names(network, architecture).items():
         first, *others = network.get_parameter(name).shape
         if ".qkv." in source:
             first *= 3
-        # Attention is made of one-dimensional convolutions there, of matrices here.
+        # guided-diffusion has one-dimensional convolutions in attention where diffusers has matrices.
         kernel = [1] if others and (".qkv." in source or ".proj_out." in source) else []
         shapes[source] = (first, *others, *kernel)
     return shapes
@@ -81,50 +89,54 @@ def convert(
     *,
     legacy: bool,
 ) -> dict[str, torch.Tensor]:
-    """Return the network's parameters in float32, out of a checkpoint's tensors.
+    """Return the network's parameters in float32 from the tensors of a checkpoint.
 
-    The rows of ``qkv`` are queries, keys and values, each of them head by head; in the legacy order they are heads, each of
-    them with its queries, keys and values.
+    The rows of ``qkv`` are queries, then keys, then values, each head by head. In the legacy order they go head by head, each
+    with its queries, keys and values.
 
     Parameters
     ----------
     tensors : mapping of str to tensor
-        The checkpoint's, checked before.
+        The checkpoint's; see `check_tensors`.
     network : torch.nn.Module
-        Its parameters give names and shapes.
+        Gives the names and shapes of the parameters.
     architecture : Architecture
-        Of both.
+        The architecture of both.
     heads : mapping of int to int
         Number of attention heads, by channels of the level.
     legacy : bool
-        The order of the rows of ``qkv``.
+        Whether the rows of ``qkv`` are in the legacy order.
+
+    Returns
+    -------
+    dict of str to float32 tensor
     """
     import torch
 
-    found = {}
+    parameters = {}
     for name, source in source_names(network, architecture).items():
         tensor, shape = tensors[source], network.get_parameter(name).shape
         if ".qkv." in source:
             which = ("to_q", "to_k", "to_v").index(name.split(".")[-2])
             split = (heads[shape[0]], 3, -1) if legacy else (3, heads[shape[0]], -1)
             tensor = tensor.reshape(*split, *tensor.shape[1:]).select(1 if legacy else 0, which)
-        found[name] = tensor.reshape(shape).to(torch.float32, copy=True)
-    return found
+        parameters[name] = tensor.reshape(shape).to(torch.float32, copy=True)
+    return parameters
 
 
 def source_names(network: torch.nn.Module, architecture: Architecture) -> dict[str, str]:
-    """Return by parameter of the network the name of the checkpoint's tensor that it comes from."""
+    """Return, by parameter of the network, the name of the checkpoint's tensor that it comes from."""
     names = {}
-    for prefix, place in _places(architecture).items():
+    for prefix, counterpart in _counterparts(architecture).items():
         for name, _ in network.get_submodule(prefix).named_parameters():
             part, _, kind = name.rpartition(".")
-            names[f"{prefix}.{name}"] = ".".join(filter(None, (place, _PARTS.get(part, part), kind)))
+            names[f"{prefix}.{name}"] = ".".join(filter(None, (counterpart, _PARTS.get(part, part), kind)))
     return names
 
 
-def _places(architecture: Architecture) -> dict[str, str]:
-    """Return by module of the network its place in guided-diffusion's: blocks are counted through all levels there."""
-    places = {
+def _counterparts(architecture: Architecture) -> dict[str, str]:
+    """Return, by module of the network, the module of guided-diffusion, which counts blocks through all levels."""
+    modules = {
         "time_embedding": "time_embed",
         "conv_in": "input_blocks.0.0",
         "mid_block.resnets.0": "middle_block.0",
@@ -134,7 +146,7 @@ def _places(architecture: Architecture) -> dict[str, str]:
         "conv_out": "out.2",
     }
     if architecture.classes is not None:
-        places["class_embedding"] = "label_emb"
+        modules["class_embedding"] = "label_emb"
     levels, step = len(architecture.block_channels), architecture.residual_blocks + 1
     residual = architecture.residual_resampling
     for b in range(levels):
@@ -142,17 +154,17 @@ def _places(architecture: Architecture) -> dict[str, str]:
         for i in range(step):
             encoder, decoder = f"input_blocks.{1 + b * step + i}", f"output_blocks.{b * step + i}"
             if i < architecture.residual_blocks:
-                places[f"down_blocks.{b}.resnets.{i}"] = f"{encoder}.0"
+                modules[f"down_blocks.{b}.resnets.{i}"] = f"{encoder}.0"
                 if with_attention[0]:
-                    places[f"down_blocks.{b}.attentions.{i}"] = f"{encoder}.1"
+                    modules[f"down_blocks.{b}.attentions.{i}"] = f"{encoder}.1"
             elif b < levels - 1:
                 name = f"down_blocks.{b}.downsamplers.0"
-                places[name if residual else f"{name}.conv"] = f"{encoder}.0" if residual else f"{encoder}.0.op"
-            places[f"up_blocks.{b}.resnets.{i}"] = f"{decoder}.0"
+                modules[name if residual else f"{name}.conv"] = f"{encoder}.0" if residual else f"{encoder}.0.op"
+            modules[f"up_blocks.{b}.resnets.{i}"] = f"{decoder}.0"
             if with_attention[1]:
-                places[f"up_blocks.{b}.attentions.{i}"] = f"{decoder}.1"
+                modules[f"up_blocks.{b}.attentions.{i}"] = f"{decoder}.1"
         if b < levels - 1:
-            places[f"up_blocks.{b}.upsamplers.0"] = (
+            modules[f"up_blocks.{b}.upsamplers.0"] = (
                 f"output_blocks.{(b + 1) * step - 1}.{2 if with_attention[1] else 1}"
             )
-    return places
+    return modules

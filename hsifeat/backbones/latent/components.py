@@ -1,4 +1,4 @@
-"""The networks of a latent diffusion model's folder: each is read from a part of it, or refused with what is wrong."""
+"""The networks in the subfolders of a latent diffusion model: their settings, digests and weights."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.backbones.diffusers_folder import count_levels, non_default_settings, read_json, resolve_settings
+from hsifeat.backbones.locked_imports import load_diffusers
 from hsifeat.backbones.network import clone_weights
-from hsifeat.backbones.quiet_imports import load_diffusers
 from hsifeat.backbones.weights import digest_file, load_pretrained
 from hsifeat.errors import BackboneError, error_summary
 
@@ -20,23 +20,23 @@ _WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"
 
 
 @dataclass(frozen=True)
-class Part:
-    """A diffusers network in a folder of its own, as pipelines are saved; nothing is read before it is asked for.
+class DiffusersComponent:
+    """A diffusers network in a subfolder of a pipeline; each property reads its files on first use.
 
     Attributes
     ----------
     folder : Path
         Holds ``config.json`` and the weights.
-    kind : str
-        The diffusers class that is wanted.
+    class_name : str
+        The diffusers class that the folder must hold.
     """
 
     folder: Path
-    kind: str
+    class_name: str
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What ``config.json`` says; `BackboneError` if it is missing or describes another class."""
+        """Content of ``config.json``; `BackboneError` if it is missing or describes another class."""
         file = self.folder / "config.json"
         if not file.exists():
             raise BackboneError(
@@ -44,21 +44,21 @@ class Part:
                 "scheduler/, as diffusers saves Stable Diffusion"
             )
         config = read_json(file)
-        if config.get("_class_name") != self.kind:
+        if config.get("_class_name") != self.class_name:
             raise BackboneError(
                 f"{self.folder} holds a {config.get('_class_name', 'network without a class name')}; "
-                f"a diffusers {self.kind} is wanted"
+                f"it must be a diffusers {self.class_name}"
             )
         return config
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """Those of the settings that tell the network from the class's default one."""
+        """Settings that differ from the class's defaults."""
         return non_default_settings(self._class, self.settings)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """What the network is built with: the class's own defaults for what the configuration leaves out."""
+        """All settings that the network is built with, defaults included."""
         return resolve_settings(self._class, self.config, self.folder / "config.json")
 
     @property
@@ -68,46 +68,46 @@ class Part:
 
     @cached_property
     def digest(self) -> str:
-        """Digest of the weights; `BackboneError` for a file that is missing, damaged, or more than tensors."""
+        """Digest of the weights; `BackboneError` if their file is missing, damaged, or holds more than tensors."""
         return digest_file(self._file)
 
     def build(self) -> torch.nn.Module:
         """Build the network that the configuration describes, with fresh weights."""
         try:
             network: torch.nn.Module = self._class.from_config(self.config)
-        except Exception as error:  # what diffusers raises for settings that don't go together has no common class
+        except Exception as error:  # inconsistent settings raise errors of many classes
             raise BackboneError(
-                f"{self.folder / 'config.json'} describes no {self.kind}: {error_summary(error)}"
+                f"{self.folder / 'config.json'} does not describe a {self.class_name}: {error_summary(error)}"
             ) from error
         return network
 
     def load(self) -> torch.nn.Module:
-        """Return the network with its weights in float32, whatever they are stored in, on the CPU."""
+        """Return the network with its weights, on the CPU and in float32 whatever the file's precision."""
         import torch
 
-        _ = self.digest  # Says plainly what is wrong with a damaged file.
+        _ = self.digest  # A damaged file is reported more clearly than by diffusers.
         if shards := next(self.folder.glob("*.index.json"), None):
             raise BackboneError(
-                f"{self.folder} holds both {self._file.name} and {shards.name}, which lists other files of weights: leave "
-                "one of them there"
+                f"{self.folder} holds both {self._file.name} and {shards.name}, which lists other files of weights: remove one "
+                "of them"
             )
-        loaded = load_pretrained(
+        network = load_pretrained(
             self._class, self.folder, self._file, torch_dtype=torch.float32, low_cpu_mem_usage=False
         )
-        loaded.eval().requires_grad_(requires_grad=False)
-        clone_weights(loaded)
-        return loaded
+        network.eval().requires_grad_(requires_grad=False)
+        clone_weights(network)
+        return network
 
     @property
     def _class(self) -> Any:
         load_diffusers()
         import diffusers
 
-        return getattr(diffusers, self.kind)
+        return getattr(diffusers, self.class_name)
 
     @cached_property
     def _file(self) -> Path:
         for name in _WEIGHTS:
             if (self.folder / name).exists():
                 return self.folder / name
-        raise BackboneError(f"no weights in {self.folder}: wanted {' or '.join(_WEIGHTS)}")
+        raise BackboneError(f"{self.folder} holds no weights: it needs {' or '.join(_WEIGHTS)}")

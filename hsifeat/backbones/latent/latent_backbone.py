@@ -1,4 +1,4 @@
-"""Backbones in latent space: Stable Diffusion folders, whose U-Net sees what their autoencoder makes of an image."""
+"""Latent-space backbones: Stable Diffusion folders, whose U-Net works on the latents of their autoencoder."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.backbones.checkpoint import CheckpointBackbone
-from hsifeat.backbones.diffusers_folder import find_part, read_json
-from hsifeat.backbones.latent.components import Part
+from hsifeat.backbones.diffusers_folder import find_part, read_denoiser_class, read_json
+from hsifeat.backbones.latent.components import DiffusersComponent
 from hsifeat.backbones.latent.prompt import find_prompt
 from hsifeat.backbones.network import deterministic_inference
-from hsifeat.backbones.options import Asked
+from hsifeat.backbones.options import UPSAMPLE
+from hsifeat.backbones.plugins import BackbonePlugin, existing_path
 from hsifeat.backbones.schedule import schedule_from_config
 from hsifeat.backbones.unet2d import output_blocks
 from hsifeat.errors import BackboneError
@@ -25,58 +26,72 @@ if TYPE_CHECKING:
 DENOISER = "UNet2DConditionModel"
 ENCODER = "AutoencoderKL"
 _SCALES = (1, 2, 4, 8)
-# Settings of U-Nets that want more than a timestep and a text: image embeddings, sizes, labels.
-_FURTHER = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "num_class_embeds")
-# Tokens of a text while layers are listed: CLIP's; they weigh little in a layer's share.
-_LISTED_TOKENS = 77
+# Settings of U-Nets with conditions beyond timestep and text: image embeddings, sizes, labels.
+_OTHER_CONDITIONS = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "num_class_embeds")
+# Tokens of the text while layers are listed, those of CLIP; their number hardly changes a layer's share.
+_PROBE_TOKENS = 77
 
 
 class LatentBackbone(CheckpointBackbone):
     """A Stable Diffusion folder as a backbone: 1.x, 2.x, turbo, and others of the same parts, such as CleanDIFT.
 
-    Tiles are upsampled, so that a latent cell is about a scene pixel, and encoded to the mode of the autoencoder's
-    distribution, never a sample, scaled as the U-Net was trained (Rombach et al. 2022, sections 3.1 and G).
+    Tiles are upsampled, so that a latent cell is about one scene pixel, and encoded to the mode of the autoencoder's
+    distribution, never a sample, with the scale that the U-Net was trained on (Rombach et al. 2022, sections 3.1 and G).
 
     Parameters
     ----------
-    folder : Path
+    folder : str or Path
         Holds ``unet/``, ``vae/``, ``scheduler/``, and ``text_encoder/`` with ``tokenizer/``, or ``prompt.safetensors``.
-    asked : Asked
-        Prompt, upsampling, and fresh weights: those of the U-Net alone, behind the folder's own autoencoder.
+    prompt : str, optional
+        The text; by default the empty one, or that of ``prompt.safetensors``.
+    upsample : int
+        Factor by which tiles are enlarged before they are encoded: 1, 2, 4 or 8.
+    untrained_seed : int, optional
+        Seed of fresh weights of the U-Net; the autoencoder stays the trained one.
+    hub_model : str, optional
+        ``owner/model@commit`` where the folder is a downloaded copy.
 
     Raises
     ------
     BackboneError
-        A part is missing, damaged, of another architecture or of another model, or an option does not fit.
+        A component is missing, damaged, of another architecture or of another model, or an option does not fit.
     """
 
     channels = 3
 
-    def __init__(self, folder: Path, asked: Asked) -> None:
-        self._denoiser, self._encoder = Part(folder / "unet", DENOISER), Part(folder / "vae", ENCODER)
-        self._check_parts()
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        prompt: str | None = None,
+        upsample: int = UPSAMPLE,
+        untrained_seed: int | None = None,
+        hub_model: str | None = None,
+    ) -> None:
+        folder = Path(folder)
+        self._denoiser, self._encoder = (
+            DiffusersComponent(folder / "unet", DENOISER),
+            DiffusersComponent(folder / "vae", ENCODER),
+        )
+        self._check_components()
         schedule = find_part(folder, "scheduler", "scheduler_config.json") / "scheduler_config.json"
         self.schedule = schedule_from_config(read_json(schedule))
-        called = folder.resolve().name if asked.named is None else asked.named.partition("@")[0].replace("/", "-")
-        super().__init__(called, asked.named or str(folder.absolute()), asked)
-        asked.label(self.name, None)
-        upsample = as_int(asked.upsample)
-        if upsample not in _SCALES:
+        super().__init__(folder, untrained_seed, hub_model)
+        factor = as_int(upsample)
+        if factor not in _SCALES:
             allowed = ", ".join(map(str, _SCALES))
-            raise BackboneError(
-                f"tiles can be upsampled by {allowed} before they are encoded; found {asked.upsample!r}"
-            )
-        self._upsample = upsample
-        self._prompt = find_prompt(folder, asked.prompt, self._text_width)
+            raise BackboneError(f"tiles can be upsampled by {allowed} before they are encoded; found {upsample!r}")
+        self._upsample = factor
+        self._prompt = find_prompt(folder, prompt, self._text_width)
 
-    def _check_parts(self) -> None:
+    def _check_components(self) -> None:
         unet, vae = self._denoiser.settings, self._encoder.settings
-        further = [name for name in _FURTHER if unet[name] is not None]
-        if further or not isinstance(unet["cross_attention_dim"], int):
-            found = further[0] if further else "cross_attention_dim"
+        conditions = [name for name in _OTHER_CONDITIONS if unet[name] is not None]
+        if conditions or not isinstance(unet["cross_attention_dim"], int):
+            setting = conditions[0] if conditions else "cross_attention_dim"
             raise BackboneError(
-                f"{self._denoiser.folder} wants more than a timestep and one text ({found} is {unet[found]!r}); models that take "
-                "those two alone are allowed: Stable Diffusion 1.x, 2.x and turbo"
+                f"{self._denoiser.folder} needs more than a timestep and one text ({setting} is {unet[setting]!r}); allowed are models "
+                "that take those two alone: Stable Diffusion 1.x, 2.x and turbo"
             )
         if unet["in_channels"] != vae["latent_channels"]:
             raise BackboneError(
@@ -85,13 +100,13 @@ class LatentBackbone(CheckpointBackbone):
             )
         if vae["in_channels"] != self.channels or vae["latents_mean"] is not None or vae["latents_std"] is not None:
             raise BackboneError(
-                f"{self._encoder.folder} is no autoencoder of Stable Diffusion: wanted are 3 channels and one scaling factor, found "
-                f"{vae['in_channels']!r} and latents_mean {vae['latents_mean']}, latents_std {vae['latents_std']}"
+                f"{self._encoder.folder} is not an autoencoder of Stable Diffusion, with 3 channels and one scaling factor; found "
+                f"{vae['in_channels']!r} channels, latents_mean {vae['latents_mean']}, latents_std {vae['latents_std']}"
             )
         for name in ("scaling_factor", "shift_factor"):
             value = vae[name]
             if not (isinstance(value, int | float) and isfinite(value)) and (name, value) != ("shift_factor", None):
-                raise BackboneError(f"{self._encoder.folder / 'config.json'}: {name} is no number: {value!r}")
+                raise BackboneError(f"{self._encoder.folder / 'config.json'}: {name} must be a number; found {value!r}")
 
     @property
     def _text_width(self) -> int:
@@ -104,16 +119,16 @@ class LatentBackbone(CheckpointBackbone):
 
     @property
     def cell_px(self) -> Fraction:
-        """Scene pixels along a latent cell."""
+        """Side of a latent cell, in scene pixels."""
         return Fraction(2 ** (self._encoder.levels - 1), self._upsample)
 
     @property
     def probe_side(self) -> int:
-        """A side that every stride divides, large enough for the coarsest one to be told from others."""
+        """Side with which the layers are listed: 8 cells of the coarsest level."""
         return int(8 * 2 ** (self._denoiser.levels - 1))
 
     def identity(self) -> dict[str, Any]:
-        """Return digests and architectures of U-Net and autoencoder, schedule, parameterisation, prompt and upsampling."""
+        """Return digests and architectures of U-Net and autoencoder, schedule, prediction, prompt and upsampling."""
         return {
             "weights": self.weights_digest,
             "architecture": self._denoiser.architecture,
@@ -147,34 +162,39 @@ class LatentBackbone(CheckpointBackbone):
         return self._prompt.embed()
 
     def to(self, device: str) -> None:
-        """Load all weights, if need be, embed the prompt, and move everything to a device."""
+        """Load the weights and embed the prompt if that is not done yet, and move everything to a device."""
         super().to(device)
         self.encoder.to(device)
         self.embedding = self.embedding.to(device)
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:
-        """Give the decoder's layers the numbers of the papers."""
+        """Return the papers' numbers of the decoder layers."""
         return output_blocks(network)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Turn images into latents, one by one: the autoencoder takes far more memory than the U-Net.
+        """Encode images into latents, one by one: the autoencoder takes far more memory than the U-Net.
 
         Parameters
         ----------
         images : (n, 3, height, width) float32 tensor
-            In scene pixels, about -1 to 1, on the backbone's device.
+            With values from about -1 to 1, on the backbone's device.
 
         Returns
         -------
-        (n, latent channels, height / noised_px, width / noised_px) float32 tensor
+        (n, latent channels, height / cell_px, width / cell_px) float32 tensor
+
+        Raises
+        ------
+        BackboneError
+            The sides are not multiples of a latent cell.
         """
         import torch
 
         sides = [Fraction(side) / self.cell_px for side in images.shape[2:]]
         if any(side.denominator != 1 for side in sides):
             raise BackboneError(
-                f"an image of {images.shape[2]} x {images.shape[3]} pixels has no whole number of latent cells of {self.cell_px} "
-                "pixels: give tiles of a multiple of that"
+                f"an image of {images.shape[2]} x {images.shape[3]} pixels is not a whole number of latent cells of {self.cell_px} "
+                "pixels: take tiles of a multiple of that"
             )
         with deterministic_inference(images.device.type):
             return torch.cat([self._encode_one(image[None]) for image in images])
@@ -189,9 +209,24 @@ class LatentBackbone(CheckpointBackbone):
             latents = latents - encoder.config.shift_factor
         return latents * float(encoder.config.scaling_factor)
 
-    def call(self, network: torch.nn.Module, noised: torch.Tensor, t: int) -> object:
+    def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
         """Run the U-Net with the prompt's embedding."""
         import torch
 
-        text = torch.empty(1, _LISTED_TOKENS, self._text_width, device="meta") if noised.is_meta else self.embedding
-        return network(noised, t, encoder_hidden_states=text.expand(len(noised), -1, -1), return_dict=False)
+        text = torch.empty(1, _PROBE_TOKENS, self._text_width, device="meta") if noisy.is_meta else self.embedding
+        return network(noisy, t, encoder_hidden_states=text.expand(len(noisy), -1, -1), return_dict=False)
+
+
+def _is_latent_folder(source: str) -> bool:
+    path = existing_path(source)
+    return path is not None and read_denoiser_class(path) == DENOISER
+
+
+PLUGIN = BackbonePlugin(
+    open=LatentBackbone,
+    form="FOLDER",
+    description="Stable Diffusion 1.x, 2.x, turbo, or CleanDIFT: unet, vae and scheduler",
+    weights="save_pretrained of diffusers",
+    matches=_is_latent_folder,
+    order=20,
+)

@@ -1,4 +1,4 @@
-"""The text that a latent model is conditioned on: embedded by the folder's own encoder, or read from a small file."""
+"""The text condition of a latent model: embedded by the folder's own text encoder, or read from a small file."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hsifeat.backbones.diffusers_folder import drop_private_keys, read_json
+from hsifeat.backbones.locked_imports import load_transformers
 from hsifeat.backbones.network import clone_weights, deterministic_inference
-from hsifeat.backbones.quiet_imports import load_transformers
 from hsifeat.backbones.weights import digest_file, digest_tensors, load_pretrained
 from hsifeat.errors import BackboneError, error_summary
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 PROMPT_FILE = "prompt.safetensors"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-# Said by transformers of the file and of the training, without meaning for the embedding.
-_NOTES = {"architectures", "dtype", "torch_dtype", "transformers_version"}
+# Keys of the configuration that describe the file and not the embedding.
+_METADATA_KEYS = {"architectures", "dtype", "torch_dtype", "transformers_version"}
 
 
 class Prompt(Protocol):
     """A text and its embedding."""
 
     def identity(self) -> dict[str, str]:
-        """Return the text and a digest of all that decides its embedding."""
+        """Return the text, and a digest of everything that decides its embedding."""
         ...
 
     def embed(self) -> torch.Tensor:
@@ -40,38 +40,47 @@ class Prompt(Protocol):
 
 
 def find_prompt(folder: Path, text: str | None, width: int) -> Prompt:
-    """Find what embeds a text for a model.
+    """Return the prompt of a model, from its text encoder or its file of one embedding.
 
     Parameters
     ----------
     folder : Path
-        Holds ``text_encoder/`` and ``tokenizer/``, or else ``prompt.safetensors``: a tensor ``embedding`` (1, tokens,
-        width) and the metadata ``prompt``, the text.
+        Holds ``text_encoder/`` and ``tokenizer/``, or ``prompt.safetensors`` with a tensor ``embedding`` (1, tokens, width) and
+        its text as the metadata entry ``prompt``.
     text : str, optional
-        By default the empty text, or the one that the file holds.
+        By default the empty text, or that of the file.
     width : int
-        Numbers a token that the denoiser takes.
+        Channels of a token that the denoiser takes.
 
     Raises
     ------
     BackboneError
-        Neither is there, or what is there is damaged, of another kind or width, or of another text.
+        Neither exists, or it is damaged, of another class or width, or holds another text.
     """
     if (folder / "text_encoder").is_dir():
         return EncodedPrompt(folder, text or "", width)
     if (folder / PROMPT_FILE).exists():
         return StoredPrompt(folder / PROMPT_FILE, text, width)
     raise BackboneError(
-        f"{folder} has neither text_encoder/ nor {PROMPT_FILE}: a latent model needs the embedding of a text, the empty one too"
+        f"{folder} has neither text_encoder/ nor {PROMPT_FILE}: a latent model needs the embedding of a text, even of an empty one"
     )
 
 
 @dataclass(frozen=True)
 class EncodedPrompt:
-    """A text that the model's own tokenizer and CLIP text encoder embed, as diffusers' pipelines do.
+    """A text that the model's own tokenizer and CLIP text encoder embed, as in diffusers' pipelines.
 
-    Its digest is of the encoder's weights, its configuration and the tokens, not of the embedding's bits: these may
-    differ in the last place between machines.
+    Its digest is that of the encoder's weights, its configuration and the tokens. The embedding itself is not digested: its
+    last bits may differ between machines.
+
+    Attributes
+    ----------
+    folder : Path
+        The model, with ``text_encoder/`` and ``tokenizer/``.
+    text : str
+        The prompt.
+    width : int
+        Channels of a token that the denoiser takes.
     """
 
     folder: Path
@@ -79,30 +88,34 @@ class EncodedPrompt:
     width: int
 
     def __post_init__(self) -> None:
-        found = self._config.get("model_type", "model without a type")
-        if found != "clip_text_model":
-            raise BackboneError(f"{self._encoder} holds a {found}; a CLIPTextModel is wanted, as Stable Diffusion has")
+        model_type = self._config.get("model_type", "model without a type")
+        if model_type != "clip_text_model":
+            raise BackboneError(
+                f"{self._encoder} holds a {model_type}; it must be a CLIPTextModel, as in Stable Diffusion"
+            )
         if self._config.get("hidden_size") != self.width:
             raise BackboneError(
-                f"{self._encoder} gives {self._config.get('hidden_size')} numbers a token, but the U-Net takes {self.width}: "
+                f"{self._encoder} gives {self._config.get('hidden_size')} channels per token, but the U-Net takes {self.width}: "
                 "they belong to different models"
             )
         if not any(all((self._tokenizer / name).exists() for name in names) for names in _VOCABULARIES):
             raise BackboneError(
-                f"no tokenizer in {self._tokenizer}: wanted tokenizer.json, or vocab.json and merges.txt"
+                f"{self._tokenizer} holds no tokenizer: it needs tokenizer.json, or vocab.json and merges.txt"
             )
         _ = self._weights_file
 
     def identity(self) -> dict[str, str]:
-        """Return the text and a digest of all that decides its embedding."""
-        decides = {
+        """Return the text, and a digest of everything that decides its embedding."""
+        content = {
             "weights": self._digest,
-            "config": {name: value for name, value in drop_private_keys(self._config).items() if name not in _NOTES},
+            "config": {
+                name: value for name, value in drop_private_keys(self._config).items() if name not in _METADATA_KEYS
+            },
             "tokens": self._tokens,
         }
         return {
             "prompt": self.text,
-            "embedding": hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest(),
+            "embedding": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest(),
         }
 
     def embed(self) -> torch.Tensor:
@@ -111,7 +124,7 @@ class EncodedPrompt:
 
         encoder = self._load()
         ids = torch.tensor([self._tokens["input_ids"]])
-        # Stable Diffusion lets the padding be seen, unless its configuration says otherwise.
+        # Stable Diffusion attends to the padding too, unless its configuration sets use_attention_mask.
         mask = torch.tensor([self._tokens["attention_mask"]]) if self._config.get("use_attention_mask") else None
         with deterministic_inference("cpu"):
             embedding: torch.Tensor = encoder(ids, attention_mask=mask)[0]
@@ -134,7 +147,7 @@ class EncodedPrompt:
         for name in _WEIGHTS:
             if (self._encoder / name).exists():
                 return self._encoder / name
-        raise BackboneError(f"no weights in {self._encoder}: wanted {' or '.join(_WEIGHTS)}")
+        raise BackboneError(f"{self._encoder} holds no weights: it needs {' or '.join(_WEIGHTS)}")
 
     @cached_property
     def _digest(self) -> str:
@@ -142,7 +155,7 @@ class EncodedPrompt:
 
     @cached_property
     def _tokens(self) -> dict[str, list[int]]:
-        """Token numbers and mask, padded to the length that the encoder was trained with."""
+        """Token ids and attention mask, padded to the length that the encoder was trained with."""
         load_transformers()
         from transformers import CLIPTokenizer
 
@@ -151,16 +164,16 @@ class EncodedPrompt:
             length = min(tokenizer.model_max_length, int(self._config.get("max_position_embeddings", 77)))
             count = len(tokenizer(self.text)["input_ids"])
             tokens = tokenizer(self.text, padding="max_length", max_length=length, truncation=True)
-        except Exception as error:  # what transformers raises for damaged files has no common class
+        except Exception as error:  # damaged files raise errors of many classes
             raise BackboneError(f"{self._tokenizer} can't be used: {error_summary(error)}") from error
         if count > length:
             raise BackboneError(
-                f"the prompt has {count} tokens, but {self.folder.name} takes {length}, those of its beginning and end "
-                "included: shorten it"
+                f"the prompt has {count} tokens with those of its beginning and end, but {self.folder.name} takes {length}: "
+                "shorten it"
             )
         if max(tokens["input_ids"]) >= int(self._config.get("vocab_size", 49408)):
             raise BackboneError(
-                f"{self._tokenizer} has more tokens than the text encoder beside it: they don't belong together"
+                f"{self._tokenizer} has more tokens than the text encoder beside it: they belong to different models"
             )
         return {name: list(tokens[name]) for name in ("input_ids", "attention_mask")}
 
@@ -170,17 +183,27 @@ class EncodedPrompt:
         load_transformers()
         from transformers import CLIPTextModel
 
-        _ = self._digest  # Says plainly what is wrong with a damaged file.
-        with _quiet():
-            loaded = load_pretrained(CLIPTextModel, self._encoder, self._weights_file, dtype=torch.float32)
-        loaded.eval().requires_grad_(requires_grad=False)
-        clone_weights(loaded)
-        return loaded
+        _ = self._digest  # A damaged file is reported more clearly than by transformers.
+        with _silent_transformers():
+            network = load_pretrained(CLIPTextModel, self._encoder, self._weights_file, dtype=torch.float32)
+        network.eval().requires_grad_(requires_grad=False)
+        clone_weights(network)
+        return network
 
 
 @dataclass(frozen=True)
 class StoredPrompt:
-    """An embedding in a file, for a model without text encoder."""
+    """The embedding of one text in a file, for a model without text encoder.
+
+    Attributes
+    ----------
+    file : Path
+        ``prompt.safetensors``.
+    text : str or None
+        The prompt that was given, which must be that of the file.
+    width : int
+        Channels of a token that the denoiser takes.
+    """
 
     file: Path
     text: str | None
@@ -194,7 +217,7 @@ class StoredPrompt:
             )
 
     def identity(self) -> dict[str, str]:
-        """Return the text and the digest of its embedding."""
+        """Return the text, and the digest of its embedding."""
         text, embedding = self._stored
         return {"prompt": text, "embedding": digest_tensors([("embedding", embedding)])}
 
@@ -209,19 +232,19 @@ class StoredPrompt:
         try:
             with safe_open(self.file, framework="pt") as file:
                 text, embedding = (file.metadata() or {}).get("prompt"), file.get_tensor("embedding")
-        except Exception as error:  # the library raises its own class for some damages, and others for others
+        except Exception as error:  # damaged files raise errors of many classes
             raise BackboneError(f"{self.file} can't be read, it may be truncated: {error_summary(error)}") from error
         if text is None or embedding.ndim != 3 or len(embedding) != 1 or embedding.shape[2] != self.width:
             raise BackboneError(
                 f"{self.file} holds an embedding of shape {tuple(embedding.shape)} {'without' if text is None else 'with'} the "
-                f"metadata prompt; wanted are (1, tokens, {self.width}), and that metadata, its text"
+                f"metadata entry prompt; it must have the shape (1, tokens, {self.width}), and its text as that entry"
             )
         return text, embedding
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from drawing bars and writing reports: what matters in them is raised."""
+def _silent_transformers() -> Iterator[None]:
+    """Keep transformers from drawing progress bars and printing reports: `load_pretrained` raises what matters in them."""
     from transformers.utils import logging
 
     bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()

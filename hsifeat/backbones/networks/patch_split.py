@@ -1,4 +1,4 @@
-"""Cutting feature maps into square patches, and joining them again."""
+"""Splitting feature maps into square patches, and joining the patches again."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ import torch
 from torch.nn.functional import pad
 
 
-def cut(maps: torch.Tensor, side: int) -> torch.Tensor:
-    """Cut maps into patches in row-major order; beyond the lower and right edge lie zeros.
+def split_into_patches(maps: torch.Tensor, side: int) -> torch.Tensor:
+    """Split maps into patches in row-major order, padded with zeros at the lower and right edge.
 
     Parameters
     ----------
     maps : (n, C, rows, cols) tensor
-        Of any size.
+        Feature maps of any size and dtype.
     side : int
-        P.
+        P, the side of a patch.
 
     Returns
     -------
     (n * ceil(rows / P) * ceil(cols / P), C, P, P) tensor
     """
     n, channels, rows, cols = maps.shape
-    down, across = -(-rows // side), -(-cols // side)
-    whole = pad(maps, (0, across * side - cols, 0, down * side - rows))
-    grid = whole.reshape(n, channels, down, side, across, side)
-    return grid.permute(0, 2, 4, 1, 3, 5).reshape(-1, channels, side, side)
+    patch_rows, patch_cols = -(-rows // side), -(-cols // side)
+    padded = pad(maps, (0, patch_cols * side - cols, 0, patch_rows * side - rows))
+    patch_grid = padded.reshape(n, channels, patch_rows, side, patch_cols, side)
+    return patch_grid.permute(0, 2, 4, 1, 3, 5).reshape(-1, channels, side, side)
 
 
-def join(patches: torch.Tensor, rows: int, cols: int) -> torch.Tensor:
-    """Join the patches of maps of `rows` x `cols`, and cut off what lies beyond them.
+def join_patches(patches: torch.Tensor, rows: int, cols: int) -> torch.Tensor:
+    """Join patches into maps of `rows` x `cols`, without their padding.
 
     Parameters
     ----------
     patches : (n * ceil(rows / P) * ceil(cols / P), C, P, P) tensor
-        As `cut` gives them.
+        From `split_into_patches`.
     rows, cols : int
-        Of the maps.
+        Size of the maps.
 
     Returns
     -------
     (n, C, rows, cols) tensor
     """
     channels, side = patches.shape[1:3]
-    down, across = -(-rows // side), -(-cols // side)
-    grid = patches.reshape(-1, down, across, channels, side, side)
-    whole = grid.permute(0, 3, 1, 4, 2, 5).reshape(-1, channels, down * side, across * side)
-    return whole[:, :, :rows, :cols]
+    patch_rows, patch_cols = -(-rows // side), -(-cols // side)
+    patch_grid = patches.reshape(-1, patch_rows, patch_cols, channels, side, side)
+    padded = patch_grid.permute(0, 3, 1, 4, 2, 5).reshape(-1, channels, patch_rows * side, patch_cols * side)
+    return padded[:, :, :rows, :cols]

@@ -9,7 +9,7 @@ from scipy.special import erf
 
 from hsifeat.backbones.networks import network_type
 from hsifeat.backbones.networks.diffcrn import SGSAD, SSAD, DiffCRN
-from hsifeat.backbones.networks.patch_split import cut, join
+from hsifeat.backbones.networks.patch_split import join_patches, split_into_patches
 from hsifeat.backbones.networks.sizes import diffcrn_paper, diffcrn_small
 from hsifeat.errors import BackboneError
 
@@ -155,7 +155,7 @@ def test_the_bands_of_a_group_see_only_each_other():
 @given(st.integers(1, 3), st.integers(1, 13), st.integers(1, 13), st.integers(1, 6))
 def test_patches_are_windows_and_join_again(n, rows, cols, side):
     maps = torch.arange(n * 2 * rows * cols).reshape(n, 2, rows, cols)
-    patches = cut(maps, side)
+    patches = split_into_patches(maps, side)
     padded = np.pad(maps.numpy(), ((0, 0), (0, 0), (0, -rows % side), (0, -cols % side)))
     wanted = [
         padded[i, :, row : row + side, col : col + side]
@@ -164,7 +164,7 @@ def test_patches_are_windows_and_join_again(n, rows, cols, side):
         for col in range(0, cols, side)
     ]
     np.testing.assert_array_equal(patches.numpy(), np.stack(wanted))
-    assert torch.equal(join(patches, rows, cols), maps)
+    assert torch.equal(join_patches(patches, rows, cols), maps)
 
 
 def test_gradients_have_the_same_bits_twice(network):

@@ -132,7 +132,7 @@ def test_an_unknown_class_is_refused_by_name(tmp_path):
     save_unet(tmp_path / "b")
     file = tmp_path / "b" / "unet" / "config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "_class_name": "Transformer"}))
-    with pytest.raises(BackboneError, match="holds a Transformer; a diffusers UNet2DModel is wanted, or a DiffCRN"):
+    with pytest.raises(BackboneError, match="holds a Transformer; allowed: UNet2DModel, DiffCRN"):
         open_backbone(tmp_path / "b")
 
 
@@ -143,7 +143,7 @@ def test_a_config_that_fits_no_network_is_refused(tmp_path, change):
     save_diffcrn(tmp_path / "d")
     file = tmp_path / "d" / "unet" / "config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
-    with pytest.raises(BackboneError, match="config.json describes no DiffCRN: ") as refused:
+    with pytest.raises(BackboneError, match="config.json does not describe a DiffCRN: ") as refused:
         _ = open_backbone(tmp_path / "d").taps
     assert "\n" not in str(refused.value)
 

@@ -1,4 +1,4 @@
-"""What the tensors of a guided-diffusion checkpoint leave open: known by the file's sha256, or written down by the user."""
+"""Flags of a guided-diffusion checkpoint that its tensors do not show: known by sha256, or read from a TOML file beside it."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _T = 1000
 
 
 class CheckpointFlags(BaseModel):
-    """The flags of a checkpoint that its tensors don't show.
+    """Training and architecture flags of a guided-diffusion checkpoint that its tensors do not show.
 
     Attributes
     ----------
     heads, head_channels : int or None
-        Attention has so many heads at every level, or heads of so many channels; one of both is given.
+        Attention heads at every level, or channels of a head; exactly one of both is set.
     attention_order : str
         ``legacy``: the rows of ``qkv`` are heads first; ``new`` (``use_new_attention_order``): queries, keys, values first.
     noise_schedule : str
         ``linear`` (betas from 0.1 / T to 20 / T) or ``cosine``.
     timesteps : int
-        T, the training timesteps.
+        T, the number of training timesteps.
     rescale_timesteps : bool or None
-        The network is told t * 1000 / T instead of t; must be known where T is not 1000.
+        Whether the network receives t * 1000 / T instead of t; required where T is not 1000.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -44,38 +44,42 @@ class CheckpointFlags(BaseModel):
 
     @field_validator("head_channels")
     @classmethod
-    def _one_of_both(cls, value: int | None, info: ValidationInfo) -> int | None:
+    def _require_one(cls, value: int | None, info: ValidationInfo) -> int | None:
         if "heads" in info.data and (value is None) == (info.data["heads"] is None):
-            raise ValueError("give one of heads and head_channels")
+            raise ValueError("set exactly one of heads and head_channels")
         return value
 
     @field_validator("rescale_timesteps")
     @classmethod
-    def _needed(cls, value: bool | None, info: ValidationInfo) -> bool | None:
+    def _require_where_rescaled(cls, value: bool | None, info: ValidationInfo) -> bool | None:
         if value is None and info.data.get("timesteps", _T) != _T:
-            raise ValueError(f"give true or false, since timesteps are not {_T}")
+            raise ValueError(f"set it to true or false, since timesteps are not {_T}")
         return value
 
     @property
     def timestep_scale(self) -> float:
-        """What the network is told for one timestep."""
+        """Factor from t to the number that the network receives."""
         return _T / self.timesteps if self.rescale_timesteps else 1.0
 
     def heads_by_channels(self, channels: Iterable[int]) -> dict[int, int]:
-        """Return the number of heads by channels of a level; `BackboneError` where the channels can't be so divided."""
-        found = {}
+        """Return the number of attention heads by channels of a level.
+
+        Raises
+        ------
+        BackboneError
+            The channels are not divisible by the heads or their channels.
+        """
+        heads = {}
         for count in channels:
             divisor = self.heads or self.head_channels or 1
             if count % divisor:
                 kind = "heads" if self.heads else "head_channels"
-                raise BackboneError(
-                    f"{kind} = {divisor} does not fit attention on {count} channels, which it must divide"
-                )
-            found[count] = self.heads or count // divisor
-        return found
+                raise BackboneError(f"{kind} = {divisor} must divide the {count} channels of an attention layer")
+            heads[count] = self.heads or count // divisor
+        return heads
 
     def __str__(self) -> str:
-        # What JSON writes for words, numbers and truth is TOML too.
+        # Strings, numbers and booleans are written alike in JSON and TOML.
         return "; ".join(f"{k} = {json.dumps(v)}" for k, v in self.model_dump(exclude_none=True).items())
 
 
@@ -91,11 +95,11 @@ def _flags(
     )
 
 
-# OpenAI publishes no digests. This one is what others list for its file of this name: 2,211,383,297 bytes.
+# OpenAI publishes no digests. This one is widely listed for its 256x256_diffusion_uncond.pt of 2,211,383,297 bytes.
 KNOWN_BY_SHA256 = {
     "a37c32fffd316cd494cf3f35b339936debdc1576dad13fe57c42399a5dbc78b1": _flags("legacy", "linear"),
 }
-# Flags in the README of guided-diffusion and of ddpm-segmentation (ffhq). A name proves nothing, so that these are only told.
+# From the READMEs of guided-diffusion and of ddpm-segmentation (ffhq). A name proves nothing, so these only enter the message.
 DOCUMENTED_BY_NAME = {
     "64x64_diffusion.pt": _flags("new", "cosine"),
     "128x128_diffusion.pt": _flags("legacy", "linear", heads=4),
@@ -107,35 +111,33 @@ DOCUMENTED_BY_NAME = {
         _flags("legacy", "linear"),
     ),
 }  # fmt: skip
-_WANTED = 'heads = N or head_channels = N; attention_order = "legacy" or "new"; noise_schedule = "linear" or "cosine"; timesteps = N'
+_REQUIRED_LINES = 'heads = N or head_channels = N; attention_order = "legacy" or "new"; noise_schedule = "linear" or "cosine"; timesteps = N'
 
 
 def read_checkpoint_flags(checkpoint: Path) -> CheckpointFlags:
-    """Return what the tensors leave open: from ``<checkpoint>.toml`` beside the file, or by its sha256.
+    """Return the flags of a checkpoint, from ``<checkpoint>.toml`` beside it or by its sha256.
 
     Raises
     ------
     BackboneError
-        Neither is there, or the file beside it is not as it must be; the message says what to write.
+        The sha256 is unknown and there is no such file, or the file is invalid; the message says what to write.
     """
-    beside = checkpoint.with_name(f"{checkpoint.name}.toml")
-    if beside.exists():
-        return _read(beside)
+    flags_file = checkpoint.with_name(f"{checkpoint.name}.toml")
+    if flags_file.exists():
+        return _read_flags(flags_file)
     with checkpoint.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest in KNOWN_BY_SHA256:
         return KNOWN_BY_SHA256[digest]
-    documented = DOCUMENTED_BY_NAME.get(checkpoint.name)
-    documentation = (
-        "" if documented is None else f" (the file published under this name is documented to have {documented})"
-    )
+    flags = DOCUMENTED_BY_NAME.get(checkpoint.name)
+    documentation = "" if flags is None else f" (the file published under this name is documented to have {flags})"
     raise BackboneError(
-        f"{checkpoint} is not known by its sha256, {digest}, and tensors don't tell heads, their order, and the noise "
-        f"schedule: write {beside} with the lines {_WANTED}{documentation}"
+        f"{checkpoint} has an unknown sha256, {digest}, and its tensors do not show attention heads, their order, and the noise "
+        f"schedule: write {flags_file} with the lines {_REQUIRED_LINES}{documentation}"
     )
 
 
-def _read(path: Path) -> CheckpointFlags:
+def _read_flags(path: Path) -> CheckpointFlags:
     try:
         return CheckpointFlags.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
@@ -144,4 +146,4 @@ def _read(path: Path) -> CheckpointFlags:
             reason = "; ".join(
                 f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
             )
-        raise BackboneError(f"{path}: {reason}. Wanted are {_WANTED}") from error
+        raise BackboneError(f"{path}: {reason}. Required: {_REQUIRED_LINES}") from error

@@ -1,4 +1,4 @@
-"""Configurations and keys: what diffusers builds alike has one identity, what it builds differently has another."""
+"""Configurations of diffusers folders: the same network has one identity, another network another, a broken one none."""
 
 import json
 import shutil
@@ -8,6 +8,7 @@ import diffusers
 import pytest
 
 from hsifeat.backbones.open_backbone import open_backbone
+from hsifeat.errors import BackboneError
 from tests.helpers.small import save_latent, save_unet
 
 # Settings of `config.json`; which of them build the same network is left to diffusers.
@@ -77,3 +78,58 @@ def test_notes_of_transformers_play_no_part(tmp_path):
     noted = written(tmp_path / "b", tmp_path / "e", "text_encoder", {"further": {"deep": 1, "_commit_hash": "abc"}})
     assert open_backbone(strange).identity() == open_backbone(noted).identity()
     assert open_backbone(folder).identity() == open_backbone(tmp_path / "b").identity()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"norm_num_groups": 0}, {"attention_head_dim": 0}, {"block_out_channels": []}, {"in_channels": "three"}, {"in_channels": 0}, {"in_channels": True}, {"num_class_embeds": "x"}, {"num_class_embeds": 0},
+     {"num_class_embeds": True}, {"norm_eps": float("nan")}, {"_use_default_values": 3}],
+    ids=str,
+)  # fmt: skip
+def test_a_configuration_that_describes_no_network(backbone_folder, tmp_path, changed):
+    shutil.copytree(backbone_folder, tmp_path / "b")
+    file = tmp_path / "b" / "unet" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
+    with pytest.raises(BackboneError, match=r"config\.json") as refusal:
+        _ = open_backbone(tmp_path / "b").taps
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.fixture(scope="module")
+def latent_folder(tmp_path_factory):
+    save_latent(folder := tmp_path_factory.mktemp("latent") / "sd")
+    return folder
+
+
+@pytest.mark.parametrize("part", ["unet", "vae"])
+@pytest.mark.parametrize("channels", [[], None, 3])
+def test_a_latent_configuration_without_levels(latent_folder, tmp_path, part, channels):
+    refuse_latent(latent_folder, tmp_path, part, {"block_out_channels": channels})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"scaling_factor": "x"}, {"scaling_factor": None}, {"scaling_factor": float("inf")}, {"shift_factor": "x"}, {"in_channels": "3"}],
+    ids=str,
+)  # fmt: skip
+def test_an_autoencoder_with_wrong_settings(latent_folder, tmp_path, changed):
+    refuse_latent(latent_folder, tmp_path, "vae", changed)
+
+
+def refuse_latent(folder, tmp_path, part, changed):
+    """Open a copy with another configuration of one part: it is refused before anything is computed."""
+    shutil.copytree(folder, tmp_path / "sd")
+    file = tmp_path / "sd" / part / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
+    with pytest.raises(BackboneError, match=f"/{part}") as refusal:
+        _ = open_backbone(tmp_path / "sd").taps
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_schedule_that_can_not_be_built(backbone_folder, tmp_path):
+    shutil.copytree(backbone_folder, tmp_path / "b")
+    file = tmp_path / "b" / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "beta_schedule": "linear", "beta_start": "x"}))
+    with pytest.raises(BackboneError, match="noise schedule") as refusal:
+        open_backbone(tmp_path / "b")
+    assert "\n" not in str(refusal.value)

@@ -1,4 +1,4 @@
-"""Importing diffusers and transformers from several threads: their modules load on first use, and fail when two do that."""
+"""Imports of diffusers and transformers under a lock: their lazy modules fail when two threads load them at once."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ _LOCK = Lock()
 
 
 def load_diffusers() -> None:
-    """Load the parts of diffusers that this package uses; call it before importing from diffusers."""
+    """Load the parts of diffusers that hsifeat uses; call it before an import from diffusers."""
     with _LOCK:
         from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel, UNet2DModel  # noqa: F401
 
 
 def load_transformers() -> None:
-    """Load the parts of transformers that this package uses; call it before importing from transformers."""
+    """Load the parts of transformers that hsifeat uses; call it before an import from transformers."""
     with _LOCK:
         from transformers import CLIPTextModel, CLIPTokenizer  # noqa: F401

@@ -1,0 +1,32 @@
+"""Noise schedules against diffusers' own scheduler, and refusals of numbers that are no schedule."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDPMScheduler
+
+from hsifeat.backbones.schedule import NoiseSchedule
+from hsifeat.errors import BackboneError
+
+
+@pytest.mark.parametrize("count", [1, 4, 1000])
+def test_schedule_from_betas_is_that_of_diffusers(count):
+    betas = np.linspace(1e-4, 0.02, count)
+    expected = DDPMScheduler(trained_betas=betas.tolist(), num_train_timesteps=count).alphas_cumprod.numpy()
+    schedule = NoiseSchedule.from_betas(torch.from_numpy(betas), "v_prediction")
+    assert schedule.alphas_cumprod.dtype == np.float32 and schedule.prediction == "v_prediction"
+    np.testing.assert_allclose(schedule.alphas_cumprod, expected, rtol=1e-5)
+    assert NoiseSchedule(schedule.alphas_cumprod.tolist(), "v_prediction").digest == schedule.digest
+
+
+@pytest.mark.parametrize("numbers", [[], [0.1, 0.2], [1.5, 0.5], [0.9, np.nan], [[0.9, 0.1]], [0.5, -0.1]], ids=str)
+def test_numbers_that_do_not_descend_within_0_and_1_are_refused(numbers):
+    with pytest.raises(
+        BackboneError, match=r"descend within \[0, 1\]; found an array of shape .*from_betas takes betas"
+    ):
+        NoiseSchedule(numbers)
+
+
+def test_an_unknown_prediction_is_refused():
+    with pytest.raises(BackboneError, match="unknown prediction 'noise'; allowed: epsilon, sample, v_prediction"):
+        NoiseSchedule([0.9, 0.5], "noise")

@@ -1,0 +1,44 @@
+"""Files of weights that are damaged or hold more than tensors: refused in one line, and never unpickled."""
+
+import pickle
+
+import pytest
+import torch
+
+from hsifeat.backbones.weights import load_tensors
+from hsifeat.errors import BackboneError
+
+
+class Evil:
+    def __reduce__(self):
+        return print, ("this was run",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param({0: torch.ones(2)}, "holds more than tensors, 0 for one", id="names-that-are-numbers"),
+        pytest.param({"a": 3}, "holds more than tensors, 'a' for one", id="a-number"),
+        pytest.param(
+            {"a": torch.ones(2, dtype=torch.complex64)}, "a is not a dense tensor of real numbers", id="complex"
+        ),
+        pytest.param({"a": torch.eye(2).to_sparse()}, "a is not a dense tensor of real numbers", id="sparse"),
+        pytest.param(torch.ones(2), "holds a Tensor; allowed is a state dict", id="a-tensor"),
+        pytest.param({"a": Evil()}, "hold more than tensors, which is never unpickled", id="code"),
+    ],
+)
+def test_a_file_of_anything_but_named_tensors_is_refused(tmp_path, capsys, content, message):
+    torch.save(content, tmp_path / "w.bin")
+    with pytest.raises(BackboneError, match=message) as refusal:
+        load_tensors(tmp_path / "w.bin")
+    assert "\n" not in str(refusal.value) and "weights_only" not in str(refusal.value)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("content", [pickle.dumps({"a": Evil()}), b"no pickle", b""])
+def test_a_pickle_without_tensors_is_refused(tmp_path, capsys, content):
+    (tmp_path / "w.bin").write_bytes(content)
+    with pytest.raises(BackboneError) as refusal:
+        load_tensors(tmp_path / "w.bin")
+    assert "\n" not in str(refusal.value) and "weights_only" not in str(refusal.value)
+    assert capsys.readouterr().out == ""
