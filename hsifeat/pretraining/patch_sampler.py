@@ -71,5 +71,5 @@ class PatchSampler:
 
 def turned(patch: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
     """Return one of the 8 symmetries of a patch (side, side, channels), as (channels, side, side)."""
-    atomic_write = np.rot90(patch[::-1] if turn >= 4 else patch, turn % 4)
-    return np.ascontiguousarray(atomic_write.transpose(2, 0, 1))
+    whole = np.rot90(patch[::-1] if turn >= 4 else patch, turn % 4)
+    return np.ascontiguousarray(whole.transpose(2, 0, 1))
