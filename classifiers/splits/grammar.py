@@ -1,4 +1,4 @@
-"""The grammar of splits: one text everywhere, parsed once into a rule; see `interface.md`."""
+"""Parse the text of a split, such as ``blocks:12+4:0.1``, into a rule that draws training and test pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MTMSD's network in its published size, by what is known of it: see methods.md, sections 0.1 and 2."""
+"""The network of MTMSD in its published size has the parameters and layers that its code and checkpoints state."""
 
 import pytest
 import torch

@@ -35,7 +35,7 @@ def table(layout: Layout = LAYOUT, rows: int = 90) -> tuple[np.ndarray, np.ndarr
 
 
 def fuse(x: np.ndarray, g: np.ndarray, w: dict) -> np.ndarray:
-    """Transcribe methods.md 2a for one row: x (T, d), g (T, d_g)."""
+    """Compute the selective timestep fusion of MTMSD for one row, written from the paper: x (T, d), g (T, d_g)."""
     T = len(x)
     u = sum(x[t] for t in range(T))
     if g.size:

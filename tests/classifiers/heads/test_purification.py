@@ -31,7 +31,7 @@ def test_scikit_learn_checks(estimator, check):
 
 
 def slow_criterion(m: np.ndarray, lam: float) -> list[float]:
-    """Transcribe methods.md 2a, one number at a time; 0/0 counts as 1."""
+    """Compute the channel purification of MTMSD one number at a time, written from the paper; 0/0 counts as 1."""
     K, T, channels = m.shape
     J = []
     for i in range(channels):
