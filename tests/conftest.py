@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.helpers.browser import browser  # noqa: F401  # a fixture
+from tests.helpers.command_line import cli  # noqa: F401  # a fixture
 from tests.helpers.small import save_unet, small_cube, small_labels
 
 # A shell that runs the tests in the background makes them ignore SIGINT, and their subprocesses would inherit that.

@@ -1,0 +1,74 @@
+"""Usage of the cache: sizes against os.walk, states of whole, interrupted and damaged stores."""
+
+import json
+import shutil
+
+import pytest
+
+from hsifeat.cache import catalogue
+from hsifeat.cache.sample_cache import samples_folder
+from hsifeat.cache.usage import list_usage, store_bytes
+from hsifeat.errors import StoreError
+from hsifeat.files import cache_folder
+from hsifeat.store.location import as_location
+from hsifeat.store.store import Store
+from tests.helpers.cached_stores import on_disk, unfinish
+from tests.helpers.store_users import WRITER, process, read_line
+
+
+def test_sizes_are_those_on_disk(three, cli):
+    wanted = on_disk(three[0])
+    assert [h.size_bytes for h in list_usage()] == [wanted] * 4
+    key = Store.open(three[0]).key
+    samples_folder(key).mkdir(parents=True)
+    (samples_folder(key) / "x.npy").write_bytes(b"12345")
+    assert store_bytes(as_location(three[0]), key) == wanted + 5
+    rows = json.loads(cli("cache", "ls", "--json"))
+    assert [row["MB"] * 1e6 for row in rows] == [pytest.approx(wanted + 5)] * 4
+    assert [row["store"] for row in rows] == ["c", "b", "a", "mine"], "the last used first"
+    assert {row["state"] for row in rows} == {"complete"}
+
+
+def test_what_is_being_written_is_told(three):
+    with process(WRITER, three[1]) as user:
+        assert read_line(user) == "holds"
+        assert {h.entry.name: h.state for h in list_usage()}["b"] == "being written"
+
+
+def test_the_catalogue_is_made_anew_from_stores_alone(three, store_path, cli):
+    unfinish(three[2])
+    torn = shutil.copytree(store_path, cache_folder() / "torn.zarr")
+    (torn / "progress" / "t0000" / "mid_block" / "zarr.json").write_bytes(b"\xff{")
+    shutil.rmtree(cache_folder() / "catalogue")
+    rows = {row["store"]: row for row in json.loads(cli("cache", "ls", "--json"))}
+    assert rows.keys() == {"a", "b", "c", "torn"}
+    assert [rows[name]["state"] for name in "abc"] == ["complete", "complete", "interrupted"]
+    assert rows["torn"]["state"] not in {"complete", "interrupted"}, "it says what is wrong, and hides no other"
+    assert rows["c"]["planes"] == rows["a"]["planes"] - 1
+    shutil.rmtree(torn)
+    rows = json.loads(cli("cache", "ls", cache_folder().parent, "--json"))
+    assert {row["store"] for row in rows} == {"a", "b", "c", "mine"}
+    assert "no such folder" in cli("cache", "ls", "nowhere", status=1)
+
+
+def test_an_interrupted_store_is_never_the_default(three):
+    shutil.rmtree(cache_folder() / "catalogue")
+    for path in three[1:]:
+        unfinish(path)
+    catalogue.rebuild(())
+    assert catalogue.find_store(None).name == "a"
+    shutil.rmtree(three[0])
+    with pytest.raises(StoreError, match="no store yet"):
+        catalogue.find_store(None)
+
+
+def test_show(three, cli):
+    unfinish(three[1])
+    shown = json.loads(cli("cache", "show", "b", "--json"))
+    assert shown["size_MB"] == round(on_disk(three[1]) / 1e6, 3)
+    assert shown["scene"] == "small, 75 x 53 pixels, 12 bands" and shown["labels"] == "fields"
+    manifest = json.loads((three[1] / "zarr.json").read_text())["attributes"]["hsifeat"]
+    assert shown["key"] == manifest["key"] and shown["recipe"]["tiling.tile_px"] == 32
+    units = {plane["plane"]: plane["units"] for plane in shown["planes"]}
+    assert len(units) == 8 and units.pop("t300/mid_block") == "0 of 1" and set(units.values()) == {"1 of 1"}
+    assert "t300/mid_block" in cli("cache", "show", "b")

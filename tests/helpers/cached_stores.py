@@ -1,0 +1,37 @@
+"""Stores in a cache folder, and what the operating system says of them."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from hsifeat.cache import catalogue
+from hsifeat.files import cache_folder
+from hsifeat.store.store import Store
+
+
+def on_disk(folder):
+    return sum(Path(root, name).stat().st_size for root, _, names in os.walk(folder) for name in names)
+
+
+def snapshot(folder):
+    return {p.relative_to(folder): p.stat().st_size for p in folder.rglob("*") if p.is_file()}
+
+
+def make(source, path, used):
+    """Copy a store and enter it as used at a time, in seconds since 1970."""
+    shutil.copytree(source, path)
+    catalogue.add_entry(Store.open(path).key, path, completed=used)
+    for file in (cache_folder() / "catalogue").glob("*.json"):
+        if json.loads(file.read_text())["path"] == str(path):
+            os.utime(file, (used, used))
+    return path
+
+
+def unfinish(path):
+    """Take back a unit, as an interrupted run leaves a store."""
+    next(p for p in path.rglob("progress/t0300/mid_block/**/*") if p.is_file() and p.name != "zarr.json").unlink()
+
+
+def names(folder):
+    return sorted(p.name for p in folder.glob("*.zarr"))

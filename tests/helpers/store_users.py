@@ -1,0 +1,46 @@
+"""Processes that write to a store or read it, and say so: the other side of a lock."""
+
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+WRITER = """
+import sys
+from hsifeat.store.locks import write_lock
+from hsifeat.store.location import as_location
+with write_lock(as_location(sys.argv[1]), lambda: print("waits", flush=True)):
+    print("holds", flush=True)
+    sys.stdin.readline()
+"""
+READER = """
+import sys, hsifeat
+features = hsifeat.open_features(sys.argv[1])
+print("holds", flush=True)
+sys.stdin.readline()
+"""
+
+
+@contextmanager
+def process(code, path):
+    """Run a process that prints what it does, a line each, and goes on when it is given a line."""
+    command = [sys.executable, "-c", code, str(path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, text=True, **pipes) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def read_line(started):
+    return started.stdout.readline().strip()
+
+
+def go_on(started):
+    print("go on", file=started.stdin, flush=True)
+
+
+def kill(started):
+    started.send_signal(signal.SIGKILL)
+    assert started.wait() == -signal.SIGKILL
