@@ -1,6 +1,6 @@
-"""Light heads on cached features: tables, splits, heads, comparison. Nothing here knows a diffusion model.
+"""Light classifiers on cached features: tables, splits, heads, models and their comparison; no diffusion model needed.
 
-Importing it imports nothing else: each name below is fetched when it is first used.
+Importing the package imports nothing else: each name below is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from classifiers.comparison.compare import compare as compare
+    from classifiers.fit import fit_model as fit_model
     from classifiers.heads.diffcrn import DiffCRNClassifier as DiffCRNClassifier
     from classifiers.heads.film import FiLMClassifier as FiLMClassifier
     from classifiers.heads.hyperfeatures import HyperfeaturesClassifier as HyperfeaturesClassifier
@@ -23,9 +24,14 @@ if TYPE_CHECKING:
     from classifiers.heads.registry import head_names as head_names
     from classifiers.heads.registry import make_head as make_head
     from classifiers.heads.svm import SVMClassifier as SVMClassifier
+    from classifiers.model import Model as Model
+    from classifiers.model import load_model as load_model
+    from classifiers.predict import predict_map as predict_map
+    from classifiers.splits.grammar import parse_split as parse_split
     from classifiers.table import PixelTable as PixelTable
 
-_HOMES = {
+# The module of each public name.
+_MODULES = {
     "DiffCRNClassifier": "classifiers.heads.diffcrn",
     "FiLMClassifier": "classifiers.heads.film",
     "ForestClassifier": "classifiers.heads.random_forest",
@@ -35,12 +41,17 @@ _HOMES = {
     "LogisticClassifier": "classifiers.heads.logistic",
     "MLPClassifier": "classifiers.heads.mlp",
     "MTMSDClassifier": "classifiers.heads.mtmsd",
+    "Model": "classifiers.model",
     "PixelTable": "classifiers.table",
     "SVMClassifier": "classifiers.heads.svm",
     "compare": "classifiers.comparison.compare",
+    "fit_model": "classifiers.fit",
     "head_names": "classifiers.heads.registry",
+    "load_model": "classifiers.model",
     "make_head": "classifiers.heads.registry",
+    "parse_split": "classifiers.splits.grammar",
     "plot_mixing": "classifiers.heads.mixing",
+    "predict_map": "classifiers.predict",
 }
 __all__ = [
     "DiffCRNClassifier",
@@ -52,16 +63,25 @@ __all__ = [
     "LogisticClassifier",
     "MLPClassifier",
     "MTMSDClassifier",
+    "Model",
     "PixelTable",
     "SVMClassifier",
     "compare",
+    "fit_model",
     "head_names",
+    "load_model",
     "make_head",
+    "parse_split",
     "plot_mixing",
+    "predict_map",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'classifiers' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

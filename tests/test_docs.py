@@ -1,0 +1,138 @@
+"""The documentation agrees with the code: commands, options, names, files and numbers."""
+
+import ast
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+import classifiers
+import cli
+import hsifeat
+
+ROOT = Path(__file__).parents[1]
+USER = sorted((ROOT / "docs" / "user").glob("*.md"))
+DEVELOPER = sorted((ROOT / "docs" / "developer").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "index.md", *USER, *DEVELOPER]
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+
+# Parts of paths that stand for any name.
+PLACEHOLDER = re.compile(r"NAME|KIND|FORMAT")
+# `main` takes these before any command sees them.
+GLOBAL_OPTIONS = {"--debug", "--help"}
+
+
+def commands(command, path=()):
+    """Return the options of every command by the words that call it."""
+    found = {path: {option for p in command.params for option in [*p.opts, *p.secondary_opts] if option[:2] == "--"}}
+    for name, below in getattr(command, "commands", {}).items():
+        found |= commands(below, (*path, name))
+    return found
+
+
+COMMANDS = commands(typer.main.get_command(cli.app))
+OPTIONS = set().union(*COMMANDS.values()) | GLOBAL_OPTIONS
+
+
+def examples(text):
+    """Return the command lines that begin with `hsifeat` in blocks of code and in the text."""
+    lines = re.findall(r"^ {4}(?:\.venv/bin/)?(hsifeat .*)$", text, re.MULTILINE)
+    return lines + re.findall(r"`(hsifeat [^`]*)`", text)
+
+
+def python_blocks(text):
+    return [ast.parse(block) for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL)]
+
+
+@every_page
+def test_every_command_has_its_options(page):
+    for line in examples(page.read_text(encoding="utf-8")):
+        words = shlex.split(line, comments=True)[1:]
+        path = tuple(words[:2]) if tuple(words[:2]) in COMMANDS else tuple(words[:1])
+        if path in {(), ("--help",)}:
+            continue
+        assert path in COMMANDS, f"{line}: no such command"
+        used = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert used <= COMMANDS[path] | GLOBAL_OPTIONS, line
+
+
+@every_page
+def test_every_option_in_the_text_exists(page):
+    text = page.read_text(encoding="utf-8")
+    mentioned = set(re.findall(r"`(--[a-z][a-z-]+)", text))
+    assert mentioned <= OPTIONS
+
+
+@every_page
+def test_every_file_that_is_named_exists(page):
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"`((?:hsifeat|classifiers|tests|benchmarks|docs)/[\w./*-]*)`", text)
+    missing = [path for path in named if not PLACEHOLDER.search(path) and not list(ROOT.glob(path.rstrip("/")))]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "index.md", *USER], ids=lambda page: page.stem)
+def test_users_need_the_public_names_alone(page):
+    exports = {"hsifeat": set(hsifeat.__all__), "classifiers": set(classifiers.__all__)}
+    for block in python_blocks(page.read_text(encoding="utf-8")):
+        for node in ast.walk(block):
+            if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] in exports:
+                assert node.module in exports, f"{page.name} sends users to {node.module}"
+                assert {alias.name for alias in node.names} <= exports[node.module]
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in exports:
+                assert node.attr in exports[node.value.id], f"{page.name}: {node.value.id}.{node.attr} is not public"
+
+
+def test_the_table_of_the_readme_is_the_demo_as_measured():
+    rows = json.loads((ROOT / "benchmarks" / "results" / "demo.json").read_text())["accuracy"]
+    measured = {
+        (row["features"], row["store"], row["split"]): "{:.1f} ± {:.1f}".format(*(100 * value for value in row["oa"]))
+        for row in rows
+        if row["head"] == "svm"
+    }
+    entries = {
+        "spectra": ("spectra", ""),
+        "spectra with 5x5 window means": ("spectra+window", ""),
+        "planes of the untrained network": ("planes", "untrained"),
+        "planes of the trained network": ("planes", "trained"),
+        "spectra with planes, untrained": ("spectra+planes", "untrained"),
+        "spectra with planes, trained": ("spectra+planes", "trained"),
+    }
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name, entry in entries.items():
+        numbers = " | ".join(measured[*entry, split] for split in ("random:0.1", "blocks:12+4:0.1"))
+        assert f"| {name} | {numbers} |" in readme
+
+
+def members(cls):
+    """Return the attributes and methods of a class: those in its body, and its annotations."""
+    return set(dir(cls)) | {name for base in cls.__mro__ for name in getattr(base, "__annotations__", {})}
+
+
+def variables():
+    """Return the class of what examples call by these names."""
+    from classifiers.comparison.results.model import Comparison
+    from classifiers.model import Model
+    from hsifeat.timesteps.result import TimestepRanking
+
+    return {
+        "comparison": Comparison,
+        "features": hsifeat.Features,
+        "model": Model,
+        "ranking": TimestepRanking,
+        "scene": hsifeat.Scene,
+        "table": classifiers.PixelTable,
+    }
+
+
+def test_examples_use_members_that_exist():
+    classes = variables()
+    for page in PAGES:
+        for block in python_blocks(page.read_text(encoding="utf-8")):
+            for node in ast.walk(block):
+                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in classes:
+                    cls = classes[node.value.id]
+                    assert node.attr in members(cls), f"{page.name}: {cls.__name__} has no {node.attr}"
