@@ -19,46 +19,60 @@ if TYPE_CHECKING:
 @opens_scene
 def timesteps(
     scene: Scene,
-    backbone: Annotated[str | None, typer.Option(help="A backbone, for the spectral angles of its estimates.")] = None,
-    store: Annotated[str | None, typer.Option(help="A store of this scene, to compare its planes.")] = None,
-    layer: Annotated[str | None, typer.Option(help="Whose planes; by default the last of the store.")] = None,
-    budget: Annotated[int, typer.Option(help="How many timesteps are proposed.")] = 5,
-    compared: Annotated[
-        str | None, typer.Option("--timesteps", help="Which are compared; by default 40, or those of the store.")
+    backbone: Annotated[
+        str | None, typer.Option(help="Backbone, for the spectral angles of its estimates; see `hsifeat backbones`.")
+    ] = None,
+    store: Annotated[str | None, typer.Option(help="Store of this scene, whose planes are compared.")] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer of the planes. [default: the last of the store]")] = None,
+    budget: Annotated[int, typer.Option(help="Number of timesteps to propose.")] = 5,
+    candidates: Annotated[
+        str | None,
+        typer.Option(
+            "--timesteps", help="Timesteps to compare. [default: those of the store, or 40 evenly spaced ones]"
+        ),
     ] = None,
     projection: Annotated[
-        str | None, typer.Option(help="rgb, pca:N, bands:i,j,k or all; by default the backbone's, or pca:10.")
+        str | None,
+        typer.Option(help="rgb, pca:N, bands:i,j,k or all. [default: that of the backbone, or pca:10 without one]"),
     ] = None,
-    patch: Annotated[int | None, typer.Option(help="Side of the optimal denoiser's patches, in pixels.")] = None,
-    intervals: Annotated[int, typer.Option(help="Into how many intervals the timesteps are cut.")] = 3,
-    class_label: Annotated[str | None, typer.Option(help="Label for a class-conditional backbone, or mean.")] = None,
-    prompt: Annotated[str | None, typer.Option(help="Text for a backbone that takes one.")] = None,
-    upsample: Annotated[int | None, typer.Option(help="How many times a latent backbone enlarges tiles; 8.")] = None,
+    patch: Annotated[
+        int | None,
+        typer.Option(help="Side of the optimal denoiser's patches in pixels. [default: by the number of channels]"),
+    ] = None,
+    intervals: Annotated[int, typer.Option(help="Number of intervals of similar timesteps.")] = 3,
+    class_label: Annotated[
+        str | None,
+        typer.Option(help="Class number of a class-conditional backbone, or mean for the mean of all classes."),
+    ] = None,
+    prompt: Annotated[str | None, typer.Option(help="Text for a text-conditional backbone.")] = None,
+    upsample: Annotated[
+        int | None, typer.Option(help="Factor by which a latent backbone enlarges tiles before encoding. [default: 8]")
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
-    out: Annotated[Path | None, typer.Option(help="A picture of it: a .png.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write plots of the measures to this .png file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell, without labels, which timesteps are worth caching and which are much like others.
+    """Rank the timesteps of a scene by how much they are worth caching; needs no labels.
 
     Example: `hsifeat timesteps indian-pines --backbone backbone --budget 5 --out timesteps.png`
 
-    Planes that are there already: `hsifeat timesteps indian-pines --backbone backbone --store ip.zarr`
+    With cached planes: `hsifeat timesteps indian-pines --backbone backbone --store ip.zarr`
     """
     from hsifeat.commands import terminal
     from hsifeat.timesteps.rank import rank_timesteps
-    from hsifeat.timesteps.ranking_plot import check_path
+    from hsifeat.timesteps.ranking_plot import check_plot_path, plot_ranking
 
     if out is not None:
-        check_path(out)
+        check_plot_path(out)
     with terminal.progress() as listen:
-        found = rank_timesteps(
+        ranking = rank_timesteps(
             scene,
             backbone=backbone,
             store=store,
             layer=layer,
             budget=budget,
-            timesteps=None if compared is None else [whole_number(t, "--timesteps") for t in comma_list(compared)],
+            timesteps=None if candidates is None else [whole_number(t, "--timesteps") for t in comma_list(candidates)],
             projection=projection,
             patch=patch,
             intervals=intervals,
@@ -70,27 +84,31 @@ def timesteps(
             listen=listen,
         )
     if out is not None:
-        found.picture(out)
+        plot_ranking(ranking, out)
     if as_json:
-        terminal.show_json(found.to_json())
+        terminal.show_json(ranking.to_json())
     else:
-        _show(found)
+        _show_ranking(ranking)
         if out is not None:
-            terminal.say(f"picture: {out}")
+            terminal.say(f"plots: {out}")
 
 
-def _show(found: TimestepRanking) -> None:
+def _show_ranking(ranking: TimestepRanking) -> None:
     from hsifeat.commands import terminal
 
-    rows = found.rows()
-    seen = f"{found.scene} through {found.projection}" + (f", {found.backbone}" if found.backbone else "")
-    terminal.show_table(f"timesteps of {seen}", rows, tuple(rows[0]))
-    if found.angles is not None:
-        terminal.say(f"angles in {found.angles.within}; of the mean of all pixels: {found.angles.of_mean:.1f} degrees")
-    if found.planes is not None:
-        terminal.say(f"covered: by the planes of {found.planes.layer} (linear CKA)")
+    rows = ranking.rows()
+    terminal.show_table(f"timesteps of {ranking.title}", rows, tuple(rows[0]))
+    if ranking.angles is not None:
+        mean_pixel = ranking.angles.mean_pixel_degrees
+        terminal.say(
+            f"angles between {ranking.angles.space}; angle of the mean of all pixels: {mean_pixel:.1f} degrees"
+        )
+    if ranking.planes is not None:
+        terminal.say(f"covered: mean similarity of the planes of {ranking.planes.layer} (linear CKA)")
     else:
-        terminal.say(f"covered: by the optimal denoiser of {found.patches} patches of {found.patch_px} px")
-    terminal.say("intervals of like timesteps: " + ", ".join(f"{first} to {last}" for first, last in found.intervals))
-    terminal.say(f"three stages of the optimal denoiser: to {found.stages[0]}, between, from {found.stages[1]}")
-    terminal.say(f"worth caching: --timesteps {','.join(map(str, found.proposal))}")
+        patches = f"{ranking.patches} patches of {ranking.patch_px} px"
+        terminal.say(f"covered: mean similarity of the optimal denoiser of {patches}")
+    terminal.say("intervals of similar timesteps: " + ", ".join(f"{a} to {b}" for a, b in ranking.intervals))
+    first, last = ranking.stages
+    terminal.say(f"three stages of the optimal denoiser: up to {first}, between, from {last}")
+    terminal.say(f"worth caching: --timesteps {','.join(map(str, ranking.proposal))}")

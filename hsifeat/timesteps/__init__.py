@@ -1,1 +1,1 @@
-"""Which timesteps are worth caching, told without labels."""
+"""Ranking of timesteps: which ones are worth caching, measured without labels."""

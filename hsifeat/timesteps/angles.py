@@ -1,14 +1,14 @@
-"""How far a model's estimate of the clean image turns the spectra away from what they are, at each timestep.
+"""Spectral angles between pixels and a model's estimates of them, at each timestep.
 
 DiffCRN (Zhu & Xu, arXiv:2502.19699) selects timesteps by spectral angle; its rule is not published in what could be read.
-What is measured here, and the rule made of it, are our own construction.
+The measure in this module, and the rule in `hsifeat.timesteps.proposal`, are our own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.projection import Projection
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
-from hsifeat.timesteps.scene_patches import Tile
+from hsifeat.timesteps.scene_patches import TileSample
 
 if TYPE_CHECKING:
     import torch
@@ -25,30 +25,45 @@ _TASK = "spectral angle"
 
 
 @dataclass(frozen=True)
-class Angles:
-    """Angles between clean spectra and a model's estimates of them.
+class SpectralAngles:
+    """Mean spectral angles between pixels and a model's estimates of them.
 
     Attributes
     ----------
     degrees : (n,) float64 array
-        Mean over pixels at each timestep; 0 to 180.
-    of_mean : float
-        Mean angle, in degrees, between a pixel and the mean of all pixels: an estimate that knows nothing of the pixel.
-    within : str
-        Between what: ``bands``, ``channels`` of the projection, or ``latents``.
+        Mean over pixels at each timestep, from 0 to 180.
+    mean_pixel_degrees : float
+        Mean angle, in degrees, between a pixel and the mean of all pixels: that of an estimate which does not depend on the
+        pixel.
+    space : {"bands", "channels", "latents"}
+        Whether angles are between spectra, between channels of the projection, or between latents.
     """
 
     degrees: NDArray[np.float64]
-    of_mean: float
-    within: str
+    mean_pixel_degrees: float
+    space: str
 
 
-def angle(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the spectral angle ``arccos(<u, v> / (|u| |v|))`` in degrees, along the last axis.
+def spectral_angle(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the spectral angle ``arccos(<u, v> / (|u| |v|))`` in degrees.
 
-    A vector of zeros, or one that is not finite, has no direction and counts as 90.
+    Parameters
+    ----------
+    one, other : (..., n) float arrays
+        Vectors along the last axis; other axes broadcast. A vector that is zero or not finite has no direction, and its
+        angle counts as 90 degrees.
 
-    >>> angle(np.array([1.0, 0]), np.array([[2, 0], [1, 1], [0, 0]])).round(3).tolist()
+    Returns
+    -------
+    (...) float64 array
+
+    Notes
+    -----
+    Kruse et al., "The spectral image processing system (SIPS)", Remote Sensing of Environment 44, 1993.
+
+    Examples
+    --------
+    >>> spectral_angle(np.array([1.0, 0]), np.array([[2, 0], [1, 1], [0, 0]])).round(3).tolist()
     [0.0, 45.0, 90.0]
     """
     u: NDArray[np.float64]
@@ -60,116 +75,128 @@ def angle(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.
     return degrees
 
 
-def spectral_angles(
+def measure_angles(
     backbone: Backbone,
     projection: Projection,
-    tiles: Sequence[Tile],
+    tiles: Sequence[TileSample],
     timesteps: Sequence[int],
     *,
     seed: int = 0,
     device: str = "cpu",
     listen: Listener = silent,
-) -> Angles:
-    """Measure the mean spectral angle between pixels and a model's estimate of them, at each timestep.
+) -> SpectralAngles:
+    """Measure the mean spectral angle between pixels and a model's estimates of them, at each timestep.
 
     Parameters
     ----------
     backbone : Backbone
-        Predicts noise, image or velocity, as its schedule says.
+        A model that predicts noise, image or velocity, as its schedule says.
     projection : Projection
-        Behind which it sees the tiles. Where it can be undone, as PCA can, angles are between spectra: what the estimate
-        changes in the channels is added to the clean spectrum, so that the part that the projection drops, which the
-        model never saw, counts as right. Where it cannot (clipped, as ``rgb`` is, or bent by a gamma), angles are between
-        vectors of channels; of a backbone in latent space, between vectors of latents.
-    tiles : sequence of Tile
-        Seen one by one.
+        Projection of the tiles. If it can be inverted, as PCA can, angles are between spectra: the change that the estimate
+        makes to the channels is added to the clean spectrum, so that what the projection drops counts as correct. If it
+        can't (clipped, as ``rgb`` is, or with a gamma), angles are between vectors of channels; for a backbone in latent
+        space, between vectors of latents.
+    tiles : sequence of TileSample
+        Tiles, processed one by one.
     timesteps : sequence of int
-        Which.
+        Training timesteps.
     seed : int
         Seed of the noise, which is the same at every timestep.
     device : str
-        Where the network runs.
+        Device of the network.
     listen : callable
-        Gets events.
+        Called with events.
 
     Returns
     -------
-    Angles
-        Over the valid pixels of all tiles.
+    SpectralAngles
+        Means over the valid pixels of all tiles.
 
     Notes
     -----
-    ``x0_hat = (x_t - sqrt(1 - abar_t) eps_theta(x_t, t)) / sqrt(abar_t)`` (Ho et al. 2020, eq. 15), or what follows for a
-    model that predicts otherwise, see `NoiseSchedule.separate`.
+    ``x0_hat = (x_t - sqrt(1 - abar_t) eps_theta(x_t, t)) / sqrt(abar_t)`` (Ho et al., "Denoising diffusion probabilistic
+    models", NeurIPS 2020, eq. 15), or its equivalent for other predictions, see `NoiseSchedule.separate`.
     """
     import torch
 
     backbone.to(device)
     random = np.random.default_rng(seed)
-    totals, of_mean, pixels = np.zeros(len(timesteps)), 0.0, 0
-    clean_parts: list[NDArray[np.float64]] = []
+    totals, pixels = np.zeros(len(timesteps)), 0
+    clean_vectors: list[NDArray[np.float64]] = []
     listen(Started(_TASK, len(tiles) * len(timesteps), "passes"))
-    within = "bands" if undoes(projection) is not None else "channels"
+    space = "bands" if channels_to_bands(projection) is not None else "channels"
     for number, tile in enumerate(tiles):
         image = torch.from_numpy(tile.image[None]).to(device)
         clean = backbone.encode(image)
         if not (clean.shape == image.shape and torch.equal(clean, image)):
-            within = "latents"
+            space = "latents"
         noise = torch.from_numpy(random.standard_normal(tuple(clean.shape), dtype=np.float32)).to(device)
-        seen = _Seen.of(tile, clean, projection, within)
-        clean_parts.append(seen.vectors)
-        pixels += len(seen.vectors)
+        vectors = _TileVectors.from_tile(tile, clean, projection, space)
+        clean_vectors.append(vectors.clean)
+        pixels += len(vectors.clean)
         for n, t in enumerate(timesteps):
             noised = backbone.schedule.add_noise(clean, noise, t)
             estimate, _ = backbone.schedule.separate(noised, backbone.predict(noised, t), t)
-            totals[n] += angle(seen.vectors, seen.estimated(estimate)).sum()
+            totals[n] += spectral_angle(vectors.clean, vectors.estimated(estimate)).sum()
             listen(Advanced(_TASK, number * len(timesteps) + n + 1))
     listen(Finished(_TASK))
-    every = np.concatenate(clean_parts)
-    of_mean = float(angle(every, every.mean(axis=0)).mean())
-    return Angles(totals / pixels, of_mean, within)
+    every = np.concatenate(clean_vectors)
+    mean_pixel_degrees = float(spectral_angle(every, every.mean(axis=0)).mean())
+    return SpectralAngles(totals / pixels, mean_pixel_degrees, space)
 
 
-def undoes(projection: Projection) -> NDArray[np.float64] | None:
-    """Return the (channels, bands) matrix that takes a change of channels back to bands; None where there is none."""
+def channels_to_bands(projection: Projection) -> NDArray[np.float64] | None:
+    """Return the (channels, bands) float64 matrix that maps a change of channels to bands; None if there is none."""
     if projection.clip or projection.gamma != 1:
         return None
     weights = projection.weights.astype(np.float64)
-    back = np.asarray(np.linalg.pinv(weights), np.float64)
-    return back if np.allclose(back @ weights, np.eye(projection.channels), atol=1e-4) else None
+    inverse = np.asarray(np.linalg.pinv(weights), np.float64)
+    return inverse if np.allclose(inverse @ weights, np.eye(projection.channels), atol=1e-4) else None
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """The vectors of a tile between which angles are taken: of its valid pixels, or of its latent cells."""
+class _TileVectors:
+    """Vectors of a tile, of its valid pixels or of its latent cells, between which angles are measured.
 
-    vectors: NDArray[np.float64]
+    Attributes
+    ----------
+    clean : (n, dimensions) float64 array
+        The vectors: spectra, channels or latents.
+    clean_channels : (n, channels) float64 array
+        Channels or latents of the same pixels or cells.
+    valid : bool array
+        Which pixels or cells of the encoded tile are meant.
+    to_bands : (channels, bands) float64 array or None
+        See `channels_to_bands`.
+    """
+
     clean: NDArray[np.float64]
-    chosen: NDArray[np.bool_]
-    back: NDArray[np.float64] | None
+    clean_channels: NDArray[np.float64]
+    valid: NDArray[np.bool_]
+    to_bands: NDArray[np.float64] | None
 
     @classmethod
-    def of(cls, tile: Tile, clean: torch.Tensor, projection: Projection, within: str) -> _Seen:
-        # A cell of latents counts where one of its pixels is valid.
-        chosen = tile.valid
-        for axis, (cells, side) in enumerate(zip(clean.shape[2:], tile.valid.shape, strict=True)):
-            chosen = np.logical_or.reduceat(chosen, np.arange(cells) * side // cells, axis=axis)
-        channels = _vectors(clean, chosen)
-        if within == "bands":
-            return cls(tile.spectra[tile.valid].astype(np.float64), channels, chosen, undoes(projection))
-        return cls(channels, channels, chosen, None)
+    def from_tile(cls, tile: TileSample, encoded: torch.Tensor, projection: Projection, space: str) -> Self:
+        # A cell of latents is valid if one of its pixels is.
+        valid = tile.valid
+        for axis, (cells, side) in enumerate(zip(encoded.shape[2:], tile.valid.shape, strict=True)):
+            valid = np.logical_or.reduceat(valid, np.arange(cells) * side // cells, axis=axis)
+        channels = _vectors(encoded, valid)
+        if space == "bands":
+            return cls(tile.spectra[tile.valid].astype(np.float64), channels, valid, channels_to_bands(projection))
+        return cls(channels, channels, valid, None)
 
     def estimated(self, estimate: torch.Tensor) -> NDArray[np.float64]:
-        """Return the vectors as the model estimates them."""
-        channels = _vectors(estimate, self.chosen)
-        if self.back is None:
+        """Return the vectors of the model's estimate of the encoded tile."""
+        channels = _vectors(estimate, self.valid)
+        if self.to_bands is None:
             return channels
         finite = np.isfinite(channels).all(axis=1)
-        estimated = np.full_like(self.vectors, np.nan)
-        estimated[finite] = self.vectors[finite] + (channels[finite] - self.clean[finite]) @ self.back
+        estimated = np.full_like(self.clean, np.nan)
+        estimated[finite] = self.clean[finite] + (channels[finite] - self.clean_channels[finite]) @ self.to_bands
         return estimated
 
 
-def _vectors(image: torch.Tensor, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _vectors(image: torch.Tensor, valid: NDArray[np.bool_]) -> NDArray[np.float64]:
     values: NDArray[np.float32] = image[0].cpu().numpy()
-    return values.transpose(1, 2, 0)[chosen].astype(np.float64)
+    return values.transpose(1, 2, 0)[valid].astype(np.float64)

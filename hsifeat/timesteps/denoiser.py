@@ -1,6 +1,6 @@
-"""The optimal denoiser of a finite set of patches, and how alike it is at two timesteps. No network is needed.
+"""The optimal denoiser of a finite set of patches, and its similarity between timesteps; needs no network.
 
-Formulas are those of Zhang et al., "Improving training efficiency of diffusion models via multi-stage framework and
+Formulas are from Zhang et al., "Improving training efficiency of diffusion models via multi-stage framework and
 tailored multi-decoder architecture", CVPR 2024, arXiv:2312.09181.
 """
 
@@ -16,14 +16,14 @@ from scipy.special import entr, softmax
 
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
 
-# Weights of a block of draws: 2 MB.
-_WEIGHTS_AT_A_TIME = 2**18
+# Posterior weights in memory at a time: 2 MB.
+_WEIGHTS_PER_BLOCK = 2**18
 _TASK = "optimal denoiser"
 
 
 @dataclass(frozen=True)
 class OptimalDenoiser:
-    """What an ideal network, trained without end on nothing but these patches, would give.
+    """The noise that an ideal network, trained forever on these patches alone, would predict.
 
     Attributes
     ----------
@@ -35,8 +35,8 @@ class OptimalDenoiser:
 
     Notes
     -----
-    Of few patches of many numbers, each is soon alone: below some t the posterior holds one patch, and the denoiser is the
-    same for all such t, whatever a network would do. `neighbours` tells.
+    With few patches of many values each patch is isolated: below some t the posterior contains a single patch, and the
+    denoiser is the same for all such t, which says nothing about a network. `DenoiserSimilarity.neighbours` shows this.
     """
 
     patches: NDArray[np.float64]
@@ -48,25 +48,25 @@ class OptimalDenoiser:
         return squares
 
     def scales(self, t: int | NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return ``s_t`` and ``s_t sigma_t``, to be multiplied with (n, D) arrays: for one t, or for n of them."""
-        kept = np.asarray(self.alphas_cumprod, np.float64)[np.atleast_1d(t), None]
-        # Where a schedule begins without any noise, the limit is taken.
-        return np.sqrt(kept), np.sqrt(np.maximum(1 - kept, 1e-12))
+        """Return ``s_t`` and ``s_t sigma_t`` for one or n timesteps, (1 or n, 1) float64 arrays."""
+        abar = np.asarray(self.alphas_cumprod, np.float64)[np.atleast_1d(t), None]
+        # The limit, for a schedule that begins without any noise.
+        return np.sqrt(abar), np.sqrt(np.maximum(1 - abar, 1e-12))
 
     def posterior(self, noised: NDArray[np.float64], t: int | NDArray[np.integer]) -> NDArray[np.float64]:
-        """Return how likely each patch is to lie under what is seen: the weights of the sums in eq. 4.
+        """Return the posterior probability of each patch given a noised one: the weights of the sums in eq. 4.
 
         Parameters
         ----------
         noised : (n, D) float64 array
             ``x``.
         t : int or (n,) int array
-            Timestep, or one for each.
+            One timestep, or one per row.
 
         Returns
         -------
         (n, N) float64 array
-            ``N(x; s_t y_i, s_t^2 sigma_t^2 I)`` over its sum; the largest exponent is taken out before any exponential.
+            ``N(x; s_t y_i, s_t^2 sigma_t^2 I)``, normalised over the patches.
         """
         scale, noise = self.scales(t)
         # |x|^2 is the same for all patches, so it drops out of ``-|x - s y_i|^2 / (2 s^2 sigma^2)``.
@@ -75,18 +75,18 @@ class OptimalDenoiser:
         return weights
 
     def predict(self, noised: NDArray[np.float64], t: int | NDArray[np.integer]) -> NDArray[np.float64]:
-        """Return ``eps*_t(x)`` (n, D): Proposition 1, eq. 4."""
-        return self.predict_by(self.posterior(noised, t), noised, t)
+        """Return the predicted noise ``eps*_t(x)``, (n, D) float64: Proposition 1, eq. 4."""
+        return self.predict_from(self.posterior(noised, t), noised, t)
 
-    def predict_by(
+    def predict_from(
         self, posterior: NDArray[np.float64], noised: NDArray[np.float64], t: int | NDArray[np.integer]
     ) -> NDArray[np.float64]:
-        """Return the same where the posterior is known."""
+        """Return the predicted noise, given the result of `posterior`."""
         scale, noise = self.scales(t)
         return (noised - scale * (posterior @ self.patches)) / noise
 
     def draw(self, count: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Draw pairs of a patch and noise ``(x_0, eps)``, each (count, D)."""
+        """Draw pairs of a patch and noise ``(x_0, eps)``, each (count, D) float64."""
         random = np.random.default_rng(seed)
         clean = self.patches[random.integers(len(self.patches), size=count)]
         return clean, random.standard_normal(clean.shape)
@@ -94,21 +94,21 @@ class OptimalDenoiser:
     def noise(
         self, clean: NDArray[np.float64], noise: NDArray[np.float64], t: int | NDArray[np.integer]
     ) -> NDArray[np.float64]:
-        """Return ``x_t = s_t x_0 + s_t sigma_t eps``."""
-        image, part = self.scales(t)
-        return image * clean + part * noise
+        """Return ``x_t = s_t x_0 + s_t sigma_t eps``, (n, D) float64."""
+        image_scale, noise_scale = self.scales(t)
+        return image_scale * clean + noise_scale * noise
 
 
 @dataclass(frozen=True)
-class Similarity:
-    """How alike the optimal denoiser is at each pair of timesteps.
+class DenoiserSimilarity:
+    """Similarity of the optimal denoiser between timesteps.
 
     Attributes
     ----------
     similarity : (n, n) float64 array
         ``S(t_a, t_b)``, from 0 to 1.
     neighbours : (n,) float64 array
-        How many patches share the posterior: the exponential of its mean entropy. 1: it has collapsed to one patch.
+        Effective number of patches in the posterior, the exponential of its mean entropy; 1 means a single patch.
     """
 
     similarity: NDArray[np.float64]
@@ -123,45 +123,49 @@ def similarity_map(
     draws: int,
     seed: int = 0,
     listen: Listener = silent,
-) -> Similarity:
-    """Compare the denoiser at each pair of timesteps: eq. 5, the mean over draws of the same patch and noise.
+) -> DenoiserSimilarity:
+    """Compare the denoiser at each pair of timesteps by eq. 5, a mean over draws of patch and noise.
 
     Parameters
     ----------
     denoiser : OptimalDenoiser
-        Of the scene's patches.
+        Denoiser of the scene's patches.
     timesteps : sequence of int
-        Which.
+        Timesteps to compare.
     tolerance : float
-        ``eta``: how far two predictions of a number of the noise, whose standard deviation is 1, may lie apart to agree.
+        ``eta``: largest difference, in standard deviations of the noise, at which two predictions of a value agree.
     draws : int
-        ``K``: pairs of patch and noise.
+        ``K``: number of pairs of patch and noise.
     seed : int
         Seed of the draws.
     listen : callable
-        Gets events.
+        Called with events.
+
+    Returns
+    -------
+    DenoiserSimilarity
     """
     clean, noise = denoiser.draw(draws, seed)
     agree, entropy = np.zeros((len(timesteps), len(timesteps))), np.zeros(len(timesteps))
-    step = max(_WEIGHTS_AT_A_TIME // len(denoiser.patches), 1)
+    step = max(_WEIGHTS_PER_BLOCK // len(denoiser.patches), 1)
     listen(Started(_TASK, draws, "draws"))
     for start in range(0, draws, step):
-        some = slice(start, start + step)
-        given = []
+        block = slice(start, start + step)
+        predictions = []
         for n, t in enumerate(timesteps):
-            x = denoiser.noise(clean[some], noise[some], t)
+            x = denoiser.noise(clean[block], noise[block], t)
             weights = denoiser.posterior(x, t)
             entropy[n] += entr(weights).sum()
-            given.append(denoiser.predict_by(weights, x, t))
-        for a, one in enumerate(given):
-            for b, other in enumerate(given):
+            predictions.append(denoiser.predict_from(weights, x, t))
+        for a, one in enumerate(predictions):
+            for b, other in enumerate(predictions):
                 agree[a, b] += agreement(one, other, tolerance).sum()
         listen(Advanced(_TASK, min(start + step, draws)))
     listen(Finished(_TASK))
-    return Similarity(agree / draws, np.exp(entropy / draws))
+    return DenoiserSimilarity(agree / draws, np.exp(entropy / draws))
 
 
 def agreement(one: NDArray[np.float64], other: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
-    """Return ``D`` (n,): the share of the numbers of each row in which two predictions agree (in eq. 5)."""
+    """Return ``D`` of eq. 5: per row, the share of values in which two predictions agree, (n,) float64."""
     shares: NDArray[np.float64] = (np.abs(one - other) <= tolerance).mean(axis=1)
     return shares

@@ -1,4 +1,4 @@
-"""Which few timesteps to cache: a rule of ours, on what the maps say."""
+"""The rule that proposes timesteps to cache, from their similarity and the spectral angles of a model's estimates."""
 
 from __future__ import annotations
 
@@ -9,84 +9,95 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import HsifeatError
-from hsifeat.timesteps.angles import Angles
+from hsifeat.timesteps.angles import SpectralAngles
 
-# An estimate counts as resembling the pixel while its angle is at most this part of the mean spectrum's.
-BOUND = 0.5
-# Similarities are estimates from some hundreds of draws: what lies closer than this is alike.
+# A timestep is eligible while its angle is at most this fraction of the mean pixel's.
+ELIGIBLE_FRACTION = 0.5
+# Similarities are estimated from some hundred draws; smaller differences are noise.
 _DECIMALS = 2
 
 
 @dataclass(frozen=True)
-class Order:
-    """All timesteps in the order in which they are worth caching.
+class TimestepOrder:
+    """Timesteps in the order in which they are worth caching.
 
     Attributes
     ----------
-    order : (n,) int array
+    order : (n,) intp array
         Indices of the timesteps, the most useful first.
-    covered : (n,) float64 array
-        Mean similarity of every resembling timestep to the nearest one taken so far, in that order; 1: nothing is lost.
-    resembles : (n,) bool array
-        By index of timestep: whether the model's estimate still resembles the pixel.
+    coverage : (n,) float64 array
+        For each length of the selection, the mean over eligible timesteps of the similarity to the nearest selected one;
+        1 means that nothing is lost.
+    eligible : (n,) bool array
+        Per timestep, whether the model's estimate still resembles the pixel.
     """
 
     order: NDArray[np.intp]
-    covered: NDArray[np.float64]
-    resembles: NDArray[np.bool_]
+    coverage: NDArray[np.float64]
+    eligible: NDArray[np.bool_]
 
 
-def order_timesteps(similarity: NDArray[np.float64], angles: Angles | None = None) -> Order:
+def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | None = None) -> TimestepOrder:
     """Order timesteps by what each adds to those before it.
 
-    First come those at which the model's estimate still resembles the pixel: whose spectral angle is at most half of that
-    between a pixel and the mean spectrum. Among them the one is taken, again and again, that raises most the mean similarity
-    of all resembling timesteps to the nearest one taken: greedy facility location, which reaches at least 1 - 1/e of the
-    best coverage possible (Nemhauser, Wolsey & Fisher 1978), and whose first N timesteps are part of its first N + 1, so
-    that a larger budget adds planes and drops none. Similarities count to two decimals, and of equals the least noised is
-    taken. The others follow by their angle.
+    A timestep is eligible if its spectral angle is at most half of the mean pixel's. Eligible timesteps come first: each is
+    the one that most raises the mean, over all eligible timesteps, of the similarity to the nearest selected one. Since the
+    first N timesteps are part of the first N + 1, a larger budget adds planes and drops none. Similarities are rounded to
+    two decimals, and ties go to the least noise. The other timesteps follow in order of their angle.
 
     Parameters
     ----------
     similarity : (n, n) float64 array
-        Of the timesteps in ascending order.
-    angles : Angles, optional
-        Of the model's estimates; without them all timesteps count as resembling.
+        Similarity of timesteps, in ascending order of the timesteps.
+    angles : SpectralAngles, optional
+        Angles of a model's estimates; without them all timesteps are eligible.
+
+    Returns
+    -------
+    TimestepOrder
+
+    Notes
+    -----
+    Greedy facility location, which reaches at least 1 - 1/e of the best coverage (Nemhauser, Wolsey & Fisher, "An analysis
+    of approximations for maximizing submodular set functions", Mathematical Programming 14, 1978).
+
+    Examples
+    --------
+    >>> order_timesteps(np.array([[1, 0.9, 0.1], [0.9, 1, 0.2], [0.1, 0.2, 1]])).order.tolist()
+    [1, 2, 0]
     """
     n = len(similarity)
-    resembles = np.ones(n, bool) if angles is None else angles.degrees <= BOUND * angles.of_mean
+    eligible = np.ones(n, bool) if angles is None else angles.degrees <= ELIGIBLE_FRACTION * angles.mean_pixel_degrees
     rounded = similarity.round(_DECIMALS)
-    wanted, left = np.flatnonzero(resembles), list(np.flatnonzero(resembles))
-    best = np.zeros(len(wanted))
+    targets, candidates = np.flatnonzero(eligible), list(np.flatnonzero(eligible))
+    best = np.zeros(len(targets))
     order: list[int] = []
-    while left:
-        gains = [np.maximum(best, rounded[wanted, t]).sum().round(_DECIMALS) for t in left]
-        taken = left.pop(int(np.argmax(gains)))
-        best = np.maximum(best, rounded[wanted, taken])
-        order.append(int(taken))
+    while candidates:
+        gains = [np.maximum(best, rounded[targets, t]).sum().round(_DECIMALS) for t in candidates]
+        selected = candidates.pop(int(np.argmax(gains)))
+        best = np.maximum(best, rounded[targets, selected])
+        order.append(int(selected))
     if angles is not None:
-        others = np.flatnonzero(~resembles)
+        others = np.flatnonzero(~eligible)
         order += [int(t) for t in others[np.argsort(angles.degrees[others].round(_DECIMALS), kind="stable")]]
-    measured = wanted if len(wanted) else np.arange(n)
-    covered = [float(similarity[measured][:, order[: k + 1]].max(axis=1).mean()) for k in range(n)]
-    return Order(np.array(order, np.intp), np.array(covered), resembles)
+    rows = targets if len(targets) else np.arange(n)
+    coverage = [float(similarity[rows][:, order[: k + 1]].max(axis=1).mean()) for k in range(n)]
+    return TimestepOrder(np.array(order, np.intp), np.array(coverage), eligible)
 
 
 def check_budget(budget: int, candidates: int) -> None:
-    """Raise `HsifeatError` unless so many timesteps can be taken of the candidates."""
+    """Raise `HsifeatError` unless the budget is between 1 and the number of candidates."""
     if not 1 <= budget <= candidates:
-        raise HsifeatError(
-            f"{candidates} timesteps are compared: a budget is 1 to {candidates} of them; found {budget}"
-        )
+        raise HsifeatError(f"{candidates} timesteps are compared, so the budget is 1 to {candidates}; found {budget}")
 
 
 def parse_auto(timesteps: object) -> int | None:
-    """Return the budget where timesteps are asked for as ``auto:N``, None where they are given otherwise.
+    """Return N if timesteps are ``auto:N``, None if they are anything else.
 
     Raises
     ------
     HsifeatError
-        A text that begins like it and isn't.
+        A text that starts with ``auto`` but has another form.
 
     Examples
     --------
@@ -95,7 +106,7 @@ def parse_auto(timesteps: object) -> int | None:
     """
     if not isinstance(timesteps, str) or not timesteps.startswith("auto"):
         return None
-    found = re.fullmatch(r"auto:([0-9]{1,9})", timesteps)
-    if found is None:
-        raise HsifeatError(f"timesteps are chosen by auto:N, such as auto:5; found {timesteps!r}")
-    return int(found[1])
+    match = re.fullmatch(r"auto:([0-9]{1,9})", timesteps)
+    if match is None:
+        raise HsifeatError(f"automatic timesteps have the form auto:N, such as auto:5; found {timesteps!r}")
+    return int(match[1])

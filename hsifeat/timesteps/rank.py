@@ -1,4 +1,4 @@
-"""Ranking a scene's timesteps from the outside."""
+"""Ranking of a scene's timesteps without labels: the entry point of this package."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from hsifeat.backbones.device import pick_device
 from hsifeat.backbones.open_backbone import open_backbone
+from hsifeat.backbones.options import UPSAMPLE
 from hsifeat.backbones.plugins import check_backbone
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.backbones.schedule import NoiseSchedule, schedule_from_config
@@ -19,24 +20,24 @@ from hsifeat.projection.default import default_projection
 from hsifeat.projection.image import SpectralImage
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes import open_scene
-from hsifeat.timesteps.angles import Angles, spectral_angles
-from hsifeat.timesteps.correlation import Correlation, correlate_planes
-from hsifeat.timesteps.denoiser import OptimalDenoiser, Similarity, similarity_map
+from hsifeat.timesteps.angles import SpectralAngles, measure_angles
+from hsifeat.timesteps.correlation import PlaneSimilarity, correlate_planes
+from hsifeat.timesteps.denoiser import DenoiserSimilarity, OptimalDenoiser, similarity_map
 from hsifeat.timesteps.proposal import check_budget, order_timesteps
 from hsifeat.timesteps.result import TimestepRanking
-from hsifeat.timesteps.scene_patches import sample_patches, sample_tiles, usual_patch_px
-from hsifeat.timesteps.stages import best_intervals, name_intervals, three_stages
+from hsifeat.timesteps.scene_patches import default_patch_px, sample_patches, sample_tiles
+from hsifeat.timesteps.stages import best_intervals, interval_timesteps, three_stages
 
 BUDGET, INTERVALS = 5, 3
-# Parts of the training timesteps that are compared by default: 0, 25, … 975 of 1000.
-_PARTS = 40
+# Number of evenly spaced timesteps that are compared by default: 0, 25, … 975 of 1000.
+_COMPARED = 40
 _PATCHES, _DRAWS, _TRIPLES = 4000, 512, 2048
-# The paper's eta and alpha are in an appendix that could not be read; these are ours.
+# The paper's eta and alpha are in an appendix that was not available; these are our choice.
 _TOLERANCE, _ALPHA = 0.05, 0.9
 _TILES, _TILE_PX = 2, 64
 _COMPONENTS = 10
-# Below this many patches that share the posterior, on average, a timestep's optimal denoiser only looks patches up.
-_COLLAPSED = 1.5
+# With fewer patches in the posterior, on average, the optimal denoiser only looks patches up.
+_MIN_NEIGHBOURS = 1.5
 
 
 def rank_timesteps(
@@ -57,39 +58,39 @@ def rank_timesteps(
     device: str = "auto",
     listen: Listener = silent,
 ) -> TimestepRanking:
-    """Tell without labels which timesteps are worth caching.
+    """Rank the timesteps of a scene by how much they are worth caching; needs no labels.
 
     Parameters
     ----------
-    scene : Scene, str or Path
+    scene : Scene, SpectralImage, str or Path
         A scene, or what `open_scene` takes.
     backbone : Backbone, str or Path, optional
-        A backbone, or what `open_backbone` takes. Without it there are no spectral angles, and the noise schedule is the
-        cosine one with T = 1000.
+        A backbone, or what `open_backbone` takes. Without one there are no spectral angles, and the noise schedule is the
+        cosine schedule with T = 1000.
     store : Features, str or Path, optional
-        A store of this scene: the planes of a layer are compared, their timesteps alone, and the order goes by that.
+        A store of this scene: the planes of one layer, and no other timesteps, are compared and ranked.
     layer : str, optional
-        Whose planes; by default the last of the store.
+        Layer of the planes. [default: the last of the store]
     budget : int
-        How many timesteps are proposed.
+        Number of timesteps to propose.
     timesteps : sequence of int, optional
-        Which are compared; by default the store's, or 40 spread evenly from 0 on.
+        Training timesteps to compare. [default: those of the store, or 40 evenly spaced ones from 0]
     projection : str or Projection, optional
-        As `fit_projection` takes it, or a fitted one; by default the one that the backbone was trained behind, else ``rgb``
-        for three channels and ``pca:N`` for others, and ``pca:10`` without a backbone.
+        As `fit_projection` takes it, or a fitted projection. [default: the one that the backbone was trained with, else
+        ``rgb`` for three channels and ``pca:N`` for N; ``pca:10`` without a backbone]
     patch : int, optional
-        Side in pixels of the optimal denoiser's patches; by default 8, 4, 2 or 1: the largest with at most 16 numbers in a
-        patch.
+        Side of the optimal denoiser's patches in pixels. [default: the largest of 8, 4, 2 and 1 with at most 16 values in a
+        patch]
     intervals : int
-        How many intervals the timesteps are cut into; at most one for each.
+        Number of intervals of similar timesteps.
     seed : int
-        Seed of patches, tiles and noise, and of fresh weights where the backbone is ``untrained:…``.
+        Seed of patches, tiles and noise, and of the weights of a backbone ``untrained:…``.
     class_label, prompt, upsample : optional
         As `open_backbone` takes them.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     listen : callable
-        Gets events.
+        Called with events.
 
     Returns
     -------
@@ -98,140 +99,151 @@ def rank_timesteps(
     Raises
     ------
     HsifeatError
-        A budget of none or of more timesteps than are compared, a store of one timestep or of another scene, an unknown
-        layer, or whatever is wrong with scene, backbone or projection.
+        A budget below 1 or above the number of compared timesteps, a store of a single timestep or of another scene, an
+        unknown layer, or a scene, backbone or projection that can't be used.
+
+    Examples
+    --------
+    >>> from hsifeat import Scene
+    >>> scene = Scene("demo", np.random.default_rng(0).random((16, 16, 4)))
+    >>> ranking = rank_timesteps(scene, timesteps=[0, 250, 500, 750], projection="pca:2", budget=2)
+    >>> len(ranking.proposal)
+    2
     """
     if isinstance(scene, str | Path):
         scene = open_scene(scene)
     if isinstance(backbone, str | Path):
-        given = {"class_label": class_label, "prompt": prompt, "upsample": upsample}
-        kept = {name: value for name, value in given.items() if value is not None}
-        backbone = open_backbone(backbone, seed=seed, **kept)  # type: ignore[arg-type]
+        upsample = UPSAMPLE if upsample is None else upsample
+        backbone = open_backbone(backbone, seed=seed, class_label=class_label, prompt=prompt, upsample=upsample)
     if backbone is not None:
         check_backbone(backbone, "the backbone")
-    schedule = cosine() if backbone is None else backbone.schedule
+    schedule = cosine_schedule() if backbone is None else backbone.schedule
     if layer is not None and store is None:
-        raise HsifeatError(f"the layer {layer} is looked for in a store: name one with --store")
-    planes = None if store is None else _planes(store, layer, scene, schedule, seed)
-    compared = _compared(timesteps, planes, schedule)
+        raise HsifeatError(f"the layer {layer} needs a store that contains it: name one with --store")
+    planes = None if store is None else _compare_planes(store, layer, scene, schedule, seed)
+    timesteps = _select_timesteps(timesteps, planes, schedule)
     if planes is not None:
-        chosen = [planes.timesteps.index(t) for t in compared]
-        planes = Correlation(planes.layer, compared, planes.similarity[np.ix_(chosen, chosen)])
-    check_budget(budget, len(compared))
+        indices = [planes.timesteps.index(t) for t in timesteps]
+        planes = PlaneSimilarity(planes.layer, timesteps, planes.similarity[np.ix_(indices, indices)])
+    check_budget(budget, len(timesteps))
     if intervals < 1:
-        raise HsifeatError(f"timesteps are cut into 1 or more intervals; found {intervals}")
-    fitted = _projection(scene, backbone, projection)
-    px = usual_patch_px(fitted.channels) if patch is None else patch
-    if px < 1:
-        raise HsifeatError(f"a patch has a side of at least 1 pixel; found {px}")
-    denoiser = OptimalDenoiser(sample_patches(scene, fitted, px, _PATCHES, seed), schedule.alphas_cumprod)
-    ideal = similarity_map(denoiser, compared, tolerance=_TOLERANCE, draws=_DRAWS, seed=seed, listen=listen)
+        raise HsifeatError(f"timesteps can be divided into 1 or more intervals; found {intervals}")
+    projection = _fit(scene, backbone, projection)
+    patch_px = default_patch_px(projection.channels) if patch is None else patch
+    if patch_px < 1:
+        raise HsifeatError(f"the side of a patch is at least 1 pixel; found {patch_px}")
+    patches = sample_patches(scene, projection, patch_px, _PATCHES, seed)
+    denoiser = OptimalDenoiser(patches, schedule.alphas_cumprod)
+    ideal = similarity_map(denoiser, timesteps, tolerance=_TOLERANCE, draws=_DRAWS, seed=seed, listen=listen)
     stages = three_stages(denoiser, tolerance=_TOLERANCE, alpha=_ALPHA, draws=_TRIPLES, seed=seed)
-    angles = None if backbone is None else _angles(scene, backbone, fitted, compared, seed, device, listen)
-    redundancy = ideal.similarity if planes is None else planes.similarity
-    order = order_timesteps(redundancy, angles)
+    angles = None
+    if backbone is not None:
+        coarsest = max(tap.stride for tap in backbone.taps)
+        tiles = sample_tiles(scene, projection, max(_TILE_PX // coarsest, 1) * coarsest, _TILES, seed)
+        angles = measure_angles(
+            backbone, projection, tiles, timesteps, seed=seed, device=pick_device(device), listen=listen
+        )
+    similarity = ideal.similarity if planes is None else planes.similarity
+    order = order_timesteps(similarity, angles)
     ranking = TimestepRanking(
         scene=scene.name,
-        projection=fitted.spec,
+        projection=projection.spec,
         backbone=None if backbone is None else backbone.name,
-        timesteps=compared,
-        proposal=tuple(sorted(compared[index] for index in order.order[:budget])),
+        timesteps=timesteps,
+        proposal=tuple(sorted(timesteps[index] for index in order.order[:budget])),
         order=order,
         denoiser=ideal,
         angles=angles,
         planes=planes,
         stages=stages,
-        intervals=tuple(name_intervals(compared, best_intervals(redundancy, min(intervals, len(compared))))),
-        patch_px=px,
-        patches=len(denoiser.patches),
-        notes=tuple(_notes(compared, ideal, angles, budget, order.resembles.sum(), px)),
+        intervals=tuple(interval_timesteps(timesteps, best_intervals(similarity, min(intervals, len(timesteps))))),
+        patch_px=patch_px,
+        patches=len(patches),
+        notes=tuple(_notes(timesteps, ideal, angles, budget, int(order.eligible.sum()), patch_px)),
     )
     for note in ranking.notes:
         listen(Note(note))
     return ranking
 
 
-def cosine() -> NoiseSchedule:
-    """Return the cosine schedule (Nichol & Dhariwal 2021, eq. 17) with T = 1000, as diffusers has it."""
+def cosine_schedule() -> NoiseSchedule:
+    """Return the cosine noise schedule with T = 1000, as diffusers computes it.
+
+    Notes
+    -----
+    Nichol & Dhariwal, "Improved denoising diffusion probabilistic models", ICML 2021, eq. 17.
+    """
     return schedule_from_config({"beta_schedule": "squaredcos_cap_v2", "num_train_timesteps": 1000})
 
 
-def _planes(
+def _compare_planes(
     store: Features | str | Path, layer: str | None, scene: SpectralImage, schedule: NoiseSchedule, seed: int
-) -> Correlation:
+) -> PlaneSimilarity:
     features = store if isinstance(store, Features) else open_features(store)
-    if features.shape != (scene.rows, scene.cols, scene.bands):
-        there, here = (" x ".join(map(str, shape)) for shape in (features.shape, (scene.rows, scene.cols, scene.bands)))
-        raise StoreError(f"{features.name} is of a scene of {there} (rows, cols, bands); {scene.name} has {here}")
+    shape = (scene.rows, scene.cols, scene.bands)
+    if features.shape != shape:
+        stored, given = (" x ".join(map(str, sides)) for sides in (features.shape, shape))
+        raise StoreError(f"{features.name} is of a scene of {stored} (rows, cols, bands); {scene.name} has {given}")
     if features.recipe["backbone"].get("schedule") != schedule.digest:
-        raise StoreError(
-            f"{features.name} was made with another noise schedule than the one looked at: name its model with --backbone"
-        )
+        raise StoreError(f"{features.name} was made with another noise schedule: name its model with --backbone")
     return correlate_planes(features, layer, seed=seed)
 
 
-def _compared(timesteps: Sequence[int] | None, planes: Correlation | None, schedule: NoiseSchedule) -> tuple[int, ...]:
-    if timesteps is None and planes is not None:
-        return planes.timesteps
-    last = schedule.timesteps
-    found = tuple(sorted(set(timesteps if timesteps is not None else range(0, last, max(last // _PARTS, 1)))))
-    schedule.check(found)
-    if planes is not None and (missing := [t for t in found if t not in planes.timesteps]):
-        listed = ", ".join(map(str, planes.timesteps))
-        raise StoreError(f"the store has no complete plane of {planes.layer} at t = {missing[0]}; it has {listed}")
-    return found
+def _select_timesteps(
+    timesteps: Sequence[int] | None, planes: PlaneSimilarity | None, schedule: NoiseSchedule
+) -> tuple[int, ...]:
+    if timesteps is None:
+        if planes is not None:
+            return planes.timesteps
+        timesteps = range(0, schedule.timesteps, max(schedule.timesteps // _COMPARED, 1))
+    unique = tuple(sorted(set(timesteps)))
+    schedule.check(unique)
+    if planes is not None and (missing := [t for t in unique if t not in planes.timesteps]):
+        stored = ", ".join(map(str, planes.timesteps))
+        raise StoreError(f"the store has no complete plane of {planes.layer} at t = {missing[0]}; it has {stored}")
+    return unique
 
 
-def _projection(scene: SpectralImage, backbone: Backbone | None, asked: str | Projection | None) -> Projection:
+def _fit(scene: SpectralImage, backbone: Backbone | None, projection: str | Projection | None) -> Projection:
     if backbone is not None:
         return default_projection(
             scene,
-            asked,
+            projection,
             backbone=backbone.name,
             channels=backbone.channels,
             projection_file=backbone.projection_file,
         )
-    if isinstance(asked, Projection):
-        asked.check(scene)
-        return asked
-    return fit_projection(asked or f"pca:{min(_COMPONENTS, scene.bands)}", scene)
-
-
-def _angles(
-    scene: SpectralImage,
-    backbone: Backbone,
-    projection: Projection,
-    timesteps: tuple[int, ...],
-    seed: int,
-    device: str,
-    listen: Listener,
-) -> Angles:
-    coarsest = max(tap.stride for tap in backbone.taps)
-    side = max(_TILE_PX // coarsest, 1) * coarsest
-    tiles = sample_tiles(scene, projection, side, _TILES, seed)
-    return spectral_angles(backbone, projection, tiles, timesteps, seed=seed, device=pick_device(device), listen=listen)
+    if isinstance(projection, Projection):
+        projection.check(scene)
+        return projection
+    return fit_projection(projection or f"pca:{min(_COMPONENTS, scene.bands)}", scene)
 
 
 def _notes(
-    timesteps: tuple[int, ...], ideal: Similarity, angles: Angles | None, budget: int, resembling: int, px: int
+    timesteps: tuple[int, ...],
+    ideal: DenoiserSimilarity,
+    angles: SpectralAngles | None,
+    budget: int,
+    eligible: int,
+    patch_px: int,
 ) -> list[str]:
     notes = []
-    alone = [t for t, count in zip(timesteps, ideal.neighbours, strict=True) if count < _COLLAPSED]
-    if len(alone) > 1:
+    collapsed = [t for t, count in zip(timesteps, ideal.neighbours, strict=True) if count < _MIN_NEIGHBOURS]
+    if len(collapsed) > 1:
         notes.append(
-            f"up to t = {alone[-1]} the optimal denoiser only looks up the nearest of its {px}-px patches: there its map says "
-            "nothing of a network, as the planes of a store do"
+            f"up to t = {collapsed[-1]} the optimal denoiser only looks up the nearest of its {patch_px}-px patches, so its map "
+            "says nothing about a network there, unlike the planes of a store"
         )
-    if angles is not None and angles.within != "bands":
-        what = (
-            "are of latents, which no spectrum can be made of"
-            if angles.within == "latents"
-            else "are of the projection's channels, since it cannot be undone"
+    if angles is not None and angles.space != "bands":
+        reason = (
+            "between latents, which can't be mapped to spectra"
+            if angles.space == "latents"
+            else "between channels of the projection, which can't be inverted"
         )
-        notes.append(f"spectral angles {what}")
-    if angles is not None and resembling < budget:
+        notes.append(f"spectral angles are {reason}")
+    if angles is not None and eligible < budget:
         notes.append(
-            f"at {resembling} of {len(timesteps)} timesteps the model's estimate resembles the pixel, fewer than the budget of "
-            f"{budget}: the others are those of the smallest angle"
+            f"the model's estimate resembles the pixel at {eligible} of {len(timesteps)} timesteps, fewer than the budget of "
+            f"{budget}: the proposal is completed with those of the smallest angle"
         )
     return notes

@@ -1,4 +1,4 @@
-"""The picture of a ranking: a map for each kind of redundancy, the angles below, and the proposal in all of them."""
+"""Plots of a timestep ranking: a similarity map per measure, the spectral angles, and the proposal in each of them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import HsifeatError
 from hsifeat.files import atomic_write
-from hsifeat.timesteps.proposal import BOUND
+from hsifeat.timesteps.angles import SpectralAngles
+from hsifeat.timesteps.proposal import ELIGIBLE_FRACTION
+from hsifeat.timesteps.result import TimestepRanking
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from hsifeat.timesteps.angles import Angles
-    from hsifeat.timesteps.result import TimestepRanking
-
-# Wong 2011, "Color blindness", Nature Methods 8; cividis is made for the same eyes.
+# Wong, "Color blindness", Nature Methods 8, 2011; cividis is made for the same eyes.
 _BLUE, _VERMILLION, _GREY = "#0072b2", "#d55e00", "#6b7078"
-_COLOURS = "cividis"
+_COLOURMAP = "cividis"
 _RING: dict[str, Any] = {
     "ls": "none",
     "marker": "o",
@@ -32,22 +31,29 @@ _RING: dict[str, Any] = {
     "label": "worth caching",
 }
 _INCHES, _DPI = 4.6, 150
-_MOST_TICKS = 12
-# Angles are drawn up to so many times that of the mean pixel: what lies above is far from any use.
-_MOST_MEANS = 2.5
+_MAX_TICKS = 12
+# Upper end of the axis of angles, in angles of the mean pixel: larger ones are of no use.
+_MAX_MEAN_ANGLES = 2.5
 
 
-def check_path(path: Path) -> None:
-    """Raise `HsifeatError` unless a picture can be written there."""
+def check_plot_path(path: Path) -> None:
+    """Raise `HsifeatError` unless a plot can be written to the path: a ``.png`` in an existing folder."""
     if path.suffix.lower() != ".png":
-        raise HsifeatError(f"the picture of timesteps is a .png; found {path.name!r}")
+        raise HsifeatError(f"a plot of timesteps is a .png file; found {path.name!r}")
     if not path.parent.is_dir():
         raise HsifeatError(f"no such folder: {path.parent}")
 
 
-def write_picture(ranking: TimestepRanking, path: Path) -> None:
-    """Write the picture as PNG; `HsifeatError` for another suffix or a missing folder."""
-    check_path(path)
+def plot_ranking(ranking: TimestepRanking, path: str | Path) -> None:
+    """Write the plots of a ranking to a PNG file.
+
+    Raises
+    ------
+    HsifeatError
+        The path has another suffix, or its folder does not exist.
+    """
+    path = Path(path)
+    check_plot_path(path)
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -59,44 +65,43 @@ def write_picture(ranking: TimestepRanking, path: Path) -> None:
     with mpl.rc_context({"text.parse_math": False, "font.size": 9}):
         figure = Figure(figsize=(_INCHES * panels, _INCHES), dpi=_DPI, layout="constrained")
         axes = figure.subplots(1, panels, squeeze=False)[0]
-        for panel, (title, values) in zip(axes, maps, strict=False):
-            _map(ranking, panel, title, values)
+        for panel, (title, similarity) in zip(axes, maps, strict=False):
+            _draw_map(ranking, panel, title, similarity)
         if ranking.angles is not None:
-            _angles(ranking, ranking.angles, axes[-1])
-        seen = f"{ranking.scene} through {ranking.projection}" + (f", {ranking.backbone}" if ranking.backbone else "")
-        figure.suptitle(f"{seen}: worth caching are t = {', '.join(map(str, ranking.proposal))}", fontsize=10)
+            _draw_angles(ranking, ranking.angles, axes[-1])
+        proposal = ", ".join(map(str, ranking.proposal))
+        figure.suptitle(f"{ranking.title}: worth caching are t = {proposal}", fontsize=10)
         with atomic_write(path) as part:
             figure.savefig(part, format="png")
 
 
-def _map(ranking: TimestepRanking, axes: Axes, title: str, values: NDArray[np.float64]) -> None:
+def _draw_map(ranking: TimestepRanking, axes: Axes, title: str, similarity: NDArray[np.float64]) -> None:
     t, n = ranking.timesteps, len(ranking.timesteps)
-    image = axes.imshow(values, vmin=0, vmax=1, cmap=_COLOURS, origin="lower")
-    shown = range(0, n, -(-n // _MOST_TICKS))
+    image = axes.imshow(similarity, vmin=0, vmax=1, cmap=_COLOURMAP, origin="lower")
+    ticks = range(0, n, -(-n // _MAX_TICKS))
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_ticks(list(shown), [str(t[i]) for i in shown])
+        axis.set_ticks(list(ticks), [str(t[i]) for i in ticks])
     axes.tick_params(axis="x", rotation=60)
-    chosen = [t.index(one) for one in ranking.proposal]
-    axes.plot(chosen, chosen, **_RING)
-    if values is ranking.redundancy:
+    indices = [t.index(timestep) for timestep in ranking.proposal]
+    axes.plot(indices, indices, **_RING)
+    if similarity is ranking.similarity:
         for first, _ in ranking.intervals[1:]:
-            at = t.index(first) - 0.5
-            axes.plot([at, at], [-0.5, n - 0.5], color="white", lw=1, ls="--")
-            axes.plot([-0.5, n - 0.5], [at, at], color="white", lw=1, ls="--")
+            border = t.index(first) - 0.5
+            axes.plot([border, border], [-0.5, n - 0.5], color="white", lw=1, ls="--")
+            axes.plot([-0.5, n - 0.5], [border, border], color="white", lw=1, ls="--")
     axes.set(title=title, xlabel="timestep", ylabel="timestep")
     axes.figure.colorbar(image, ax=axes, shrink=0.8, label="similarity")
 
 
-def _angles(ranking: TimestepRanking, angles: Angles, axes: Axes) -> None:
+def _draw_angles(ranking: TimestepRanking, angles: SpectralAngles, axes: Axes) -> None:
     axes.plot(ranking.timesteps, angles.degrees, color=_BLUE, marker=".", label="the model's estimate")
-    chosen = [ranking.timesteps.index(one) for one in ranking.proposal]
-    axes.plot(
-        [ranking.timesteps[i] for i in chosen],
-        angles.degrees[chosen],
-        **_RING,
+    indices = [ranking.timesteps.index(timestep) for timestep in ranking.proposal]
+    axes.plot([ranking.timesteps[i] for i in indices], angles.degrees[indices], **_RING)
+    mean_pixel = angles.mean_pixel_degrees
+    axes.axhline(mean_pixel, color=_GREY, ls="--", lw=1, label="the mean of all pixels")
+    axes.axhline(
+        ELIGIBLE_FRACTION * mean_pixel, color=_GREY, ls=":", lw=1.5, label="half of that: limit of eligibility"
     )
-    axes.axhline(angles.of_mean, color=_GREY, ls="--", lw=1, label="the mean of all pixels")
-    axes.axhline(BOUND * angles.of_mean, color=_GREY, ls=":", lw=1.5, label="half of that: still resembles")
-    axes.set(title=f"angle to the clean pixel, in {angles.within}", xlabel="timestep", ylabel="degrees")
-    axes.set_ylim(0, min(1.1 * float(angles.degrees.max()), _MOST_MEANS * angles.of_mean) or 1)
+    axes.set(title=f"angle to the clean pixel, in {angles.space}", xlabel="timestep", ylabel="degrees")
+    axes.set_ylim(0, min(1.1 * float(angles.degrees.max()), _MAX_MEAN_ANGLES * mean_pixel) or 1)
     axes.legend(frameon=False, fontsize=8)

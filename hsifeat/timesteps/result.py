@@ -1,50 +1,50 @@
-"""What is found about a scene's timesteps, as arrays, as a table, as JSON and as a picture."""
+"""The result of ranking timesteps: arrays, table rows and JSON."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.timesteps.angles import Angles
-from hsifeat.timesteps.correlation import Correlation
-from hsifeat.timesteps.denoiser import Similarity
-from hsifeat.timesteps.proposal import Order
+from hsifeat.timesteps.angles import SpectralAngles
+from hsifeat.timesteps.correlation import PlaneSimilarity
+from hsifeat.timesteps.denoiser import DenoiserSimilarity
+from hsifeat.timesteps.proposal import TimestepOrder
 
 
 @dataclass(frozen=True)
 class TimestepRanking:
-    """Which timesteps are worth caching, and why.
+    """Which timesteps are worth caching, and why; see `rank_timesteps`.
 
     Attributes
     ----------
     scene, projection : str
-        What was looked at, and through what.
+        Name of the scene, and canonical text of the projection.
     backbone : str or None
-        Whose noise schedule and estimates count; None: the cosine schedule with T = 1000, and no estimates.
+        Name of the backbone whose noise schedule and estimates were used; None stands for the cosine schedule with
+        T = 1000, without estimates.
     timesteps : tuple of int
-        Those that were compared, ascending.
+        Compared timesteps, ascending.
     proposal : tuple of int
-        As many as the budget allows, ascending.
-    order : Order
-        All of them by use, see `order_timesteps`.
-    denoiser : Similarity
-        Of the optimal denoiser.
-    angles : Angles or None
+        Proposed timesteps, ascending, as many as the budget.
+    order : TimestepOrder
+        All timesteps in the order of `order_timesteps`.
+    denoiser : DenoiserSimilarity
+        Similarity of the optimal denoiser.
+    angles : SpectralAngles or None
         Spectral angles of the backbone's estimates.
-    planes : Correlation or None
-        Correlation of cached planes; it is the map that `order` goes by where it is there, else the denoiser's is.
+    planes : PlaneSimilarity or None
+        Similarity of cached planes.
     stages : tuple of 2 ints
-        End of the first of three stages and beginning of the last, see `three_stages`.
+        End of the first and beginning of the last of three stages, see `three_stages`.
     intervals : tuple of (int, int)
-        First and last timestep of each of the best intervals, see `best_intervals`.
+        First and last timestep of each interval, see `best_intervals`.
     patch_px, patches : int
-        Side and number of the patches of the optimal denoiser.
+        Side in pixels and number of the patches of the optimal denoiser.
     notes : tuple of str
-        What a reader should know.
+        Limits of the measures that apply here.
     """
 
     scene: str
@@ -52,10 +52,10 @@ class TimestepRanking:
     backbone: str | None
     timesteps: tuple[int, ...]
     proposal: tuple[int, ...]
-    order: Order
-    denoiser: Similarity
-    angles: Angles | None
-    planes: Correlation | None
+    order: TimestepOrder
+    denoiser: DenoiserSimilarity
+    angles: SpectralAngles | None
+    planes: PlaneSimilarity | None
     stages: tuple[int, int]
     intervals: tuple[tuple[int, int], ...]
     patch_px: int
@@ -63,29 +63,34 @@ class TimestepRanking:
     notes: tuple[str, ...]
 
     @property
-    def redundancy(self) -> NDArray[np.float64]:
-        """The map (n, n) that the order goes by."""
+    def similarity(self) -> NDArray[np.float64]:
+        """The similarity (n, n) float64 that order and intervals follow: of planes if there are any, else the denoiser's."""
         return self.denoiser.similarity if self.planes is None else self.planes.similarity
 
+    @property
+    def title(self) -> str:
+        """Scene, projection and backbone in a few words."""
+        return f"{self.scene} through {self.projection}" + (f", {self.backbone}" if self.backbone else "")
+
     def rows(self) -> list[dict[str, Any]]:
-        """Return a row for each timestep, the most useful first."""
-        found = []
+        """Return a table row per timestep, the most useful first."""
+        rows = []
         for rank, index in enumerate(self.order.order):
             row = {
                 "t": self.timesteps[index],
                 "rank": rank + 1,
                 "cache": "yes" if self.timesteps[index] in self.proposal else "",
-                "covered": float(self.order.covered[rank]),
+                "covered": float(self.order.coverage[rank]),
                 "neighbours": round(float(self.denoiser.neighbours[index])),
             }
             if self.angles is not None:
                 row["angle"] = float(self.angles.degrees[index])
-                row["resembles"] = "yes" if self.order.resembles[index] else ""
-            found.append(row)
-        return found
+                row["eligible"] = "yes" if self.order.eligible[index] else ""
+            rows.append(row)
+        return rows
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it as plain JSON values."""
+        """Return everything as plain JSON values."""
         angles, planes = self.angles, self.planes
         return {
             "scene": self.scene,
@@ -94,8 +99,8 @@ class TimestepRanking:
             "timesteps": list(self.timesteps),
             "proposal": list(self.proposal),
             "order": [self.timesteps[index] for index in self.order.order],
-            "covered": self.order.covered.tolist(),
-            "resembles": self.order.resembles.tolist(),
+            "coverage": self.order.coverage.tolist(),
+            "eligible": self.order.eligible.tolist(),
             "patch_px": self.patch_px,
             "patches": self.patches,
             "similarity": self.denoiser.similarity.tolist(),
@@ -104,13 +109,11 @@ class TimestepRanking:
             "intervals": [list(interval) for interval in self.intervals],
             "angles": None
             if angles is None
-            else {"degrees": angles.degrees.tolist(), "of_mean": angles.of_mean, "within": angles.within},
+            else {
+                "degrees": angles.degrees.tolist(),
+                "mean_pixel_degrees": angles.mean_pixel_degrees,
+                "space": angles.space,
+            },
             "planes": None if planes is None else {"layer": planes.layer, "similarity": planes.similarity.tolist()},
             "notes": list(self.notes),
         }
-
-    def picture(self, path: str | Path) -> None:
-        """Draw the maps, the angles and the proposal into a PNG."""
-        from hsifeat.timesteps.ranking_plot import write_picture
-
-        write_picture(self, Path(path))

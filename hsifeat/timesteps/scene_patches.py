@@ -1,4 +1,4 @@
-"""What is sampled of a scene behind a projection: small patches for the optimal denoiser, tiles for a backbone."""
+"""Random samples of a projected image: small patches for the optimal denoiser, tiles for a backbone."""
 
 from __future__ import annotations
 
@@ -13,84 +13,88 @@ from hsifeat.projection.image import SpectralImage
 from hsifeat.scenes.blocks import blocks
 from hsifeat.types import Window
 
-# Most numbers in a patch by default. With more, some thousands of patches lie so far apart that each is alone.
-_MOST_NUMBERS = 16
-_SIDES_PX = (8, 4, 2, 1)
+# Maximum number of values in a patch by default. With more, some thousand patches are isolated from each other.
+_MAX_PATCH_VALUES = 16
+_PATCH_SIDES_PX = (8, 4, 2, 1)
 
 
-def usual_patch_px(channels: int) -> int:
-    """Return the side of the largest patch of at most 16 numbers, among 8, 4, 2 and 1 px.
+def default_patch_px(channels: int) -> int:
+    """Return the side of the largest patch with at most 16 values, among 8, 4, 2 and 1 px.
 
-    >>> [usual_patch_px(channels) for channels in (1, 3, 10, 25, 200)]
+    >>> [default_patch_px(channels) for channels in (1, 3, 10, 25, 200)]
     [4, 2, 1, 1, 1]
     """
-    return next((px for px in _SIDES_PX if px * px * channels <= _MOST_NUMBERS), 1)
+    return next((px for px in _PATCH_SIDES_PX if px * px * channels <= _MAX_PATCH_VALUES), 1)
 
 
-def sample_patches(scene: SpectralImage, projection: Projection, px: int, count: int, seed: int) -> NDArray[np.float64]:
-    """Draw patches of valid pixels, behind a projection; the scene is read once, block by block.
+def sample_patches(
+    image: SpectralImage, projection: Projection, patch_px: int, count: int, seed: int
+) -> NDArray[np.float64]:
+    """Sample patches of valid pixels behind a projection; the image is read once, block by block.
 
     Parameters
     ----------
-    scene, projection
-        What is seen, and through what.
-    px : int
-        Side of a patch.
+    image : SpectralImage
+        A scene or another spectral image.
+    projection : Projection
+        Its projection.
+    patch_px : int
+        Side of a patch in pixels.
     count : int
-        How many at most; no place is drawn twice.
+        Maximum number of patches; no position is sampled twice.
     seed : int
-        Seed of the draw.
+        Seed of the sample.
 
     Returns
     -------
-    (N, px * px * channels) float64 array
+    (n, patch_px * patch_px * channels) float64 array
 
     Raises
     ------
     SceneError
-        Fewer than two patches of that size are wholly valid.
+        Fewer than two patches of that size have only valid pixels.
     """
-    across = scene.cols - px + 1
-    places = np.empty(0, np.intp)
-    if min(scene.rows, scene.cols) >= px:
-        places = np.flatnonzero(np.lib.stride_tricks.sliding_window_view(scene.valid, (px, px)).all(axis=(2, 3)))
-    if len(places) < 2:
+    px = patch_px
+    positions = np.empty(0, np.intp)
+    if min(image.rows, image.cols) >= px:
+        positions = np.flatnonzero(np.lib.stride_tricks.sliding_window_view(image.valid, (px, px)).all(axis=(2, 3)))
+    if len(positions) < 2:
         raise SceneError(
-            f"{scene.name} has {len(places)} places where a patch of {px} x {px} px is wholly valid; at least 2 are wanted: "
+            f"{image.name} has {len(positions)} patches of {px} x {px} px with only valid pixels, at least 2 are needed: "
             f"{'take smaller patches' if px > 1 else 'take another scene'}"
         )
-    chosen = np.sort(np.random.default_rng(seed).choice(places, min(count, len(places)), replace=False))
-    rows, cols = np.divmod(chosen, across)
-    patches = np.empty((len(chosen), px, px, projection.channels))
-    for block in blocks(scene.rows, scene.cols, scene.bands):
-        here = np.flatnonzero(
+    sample = np.sort(np.random.default_rng(seed).choice(positions, min(count, len(positions)), replace=False))
+    rows, cols = np.divmod(sample, image.cols - px + 1)
+    patches = np.empty((len(sample), px, px, projection.channels))
+    for block in blocks(image.rows, image.cols, image.bands):
+        in_block = np.flatnonzero(
             (rows >= block.row)
             & (rows < block.row + block.rows)
             & (cols >= block.col)
             & (cols < block.col + block.cols)
         )
-        if len(here):
-            around = Window(block.row, block.col, block.rows + px - 1, block.cols + px - 1)
-            around = around.clip(scene.rows, scene.cols)
-            seen = projection.apply(np.asarray(scene.cube[around.slices]))
-            for n in here:
+        if len(in_block):
+            window = Window(block.row, block.col, block.rows + px - 1, block.cols + px - 1)
+            window = window.clip(image.rows, image.cols)
+            channels = projection.apply(np.asarray(image.cube[window.slices]))
+            for n in in_block:
                 row, col = rows[n] - block.row, cols[n] - block.col
-                patches[n] = seen[row : row + px, col : col + px]
-    return patches.reshape(len(chosen), -1)
+                patches[n] = channels[row : row + px, col : col + px]
+    return patches.reshape(len(sample), -1)
 
 
 @dataclass(frozen=True)
-class Tile:
-    """A square part of a scene as a backbone is shown it.
+class TileSample:
+    """A square part of an image as a backbone sees it.
 
     Attributes
     ----------
     spectra : (side, side, bands) float32 array
-        Values as the scene delivers them.
+        Values of the image.
     image : (channels, side, side) float32 array
-        The same behind the projection; invalid pixels are 0.
+        Channels behind the projection; those of invalid pixels are 0.
     valid : (side, side) bool array
-        Pixels that hold something.
+        Pixels that hold data.
     """
 
     spectra: NDArray[np.float32]
@@ -98,28 +102,44 @@ class Tile:
     valid: NDArray[np.bool_]
 
 
-def sample_tiles(scene: SpectralImage, projection: Projection, side: int, count: int, seed: int) -> list[Tile]:
-    """Draw tiles around valid pixels; what a small scene lacks of a side is mirrored, as in extraction.
+def sample_tiles(image: SpectralImage, projection: Projection, side_px: int, count: int, seed: int) -> list[TileSample]:
+    """Sample tiles around valid pixels; an image smaller than a tile is mirrored, as in extraction.
+
+    Parameters
+    ----------
+    image : SpectralImage
+        A scene or another spectral image.
+    projection : Projection
+        Its projection.
+    side_px : int
+        Side of a tile in pixels.
+    count : int
+        Maximum number of tiles.
+    seed : int
+        Seed of the sample.
 
     Raises
     ------
     SceneError
-        The scene has no valid pixel.
+        The image has no valid pixel.
     """
-    places = np.flatnonzero(scene.valid)
-    if not len(places):
-        raise SceneError(f"{scene.name} has no valid pixel")
-    centres = np.random.default_rng(seed).choice(places, min(count, len(places)), replace=False)
-    return [_tile(scene, projection, side, int(place) // scene.cols, int(place) % scene.cols) for place in centres]
+    positions = np.flatnonzero(image.valid)
+    if not len(positions):
+        raise SceneError(f"{image.name} has no valid pixel")
+    centres = np.random.default_rng(seed).choice(positions, min(count, len(positions)), replace=False)
+    return [_tile(image, projection, side_px, *divmod(int(centre), image.cols)) for centre in centres]
 
 
-def _tile(scene: SpectralImage, projection: Projection, side: int, row: int, col: int) -> Tile:
-    top, left = (max(min(at - side // 2, length - side), 0) for at, length in ((row, scene.rows), (col, scene.cols)))
-    window = Window(top, left, side, side).clip(scene.rows, scene.cols)
-    lack = (0, side - window.rows), (0, side - window.cols)
-    valid = np.pad(scene.valid[window.slices], lack, mode="reflect")
-    spectra = np.pad(np.asarray(scene.cube[window.slices]).astype(np.float32), (*lack, (0, 0)), mode="reflect")
+def _tile(image: SpectralImage, projection: Projection, side_px: int, row: int, col: int) -> TileSample:
+    top, left = (
+        max(min(centre - side_px // 2, length - side_px), 0)
+        for centre, length in ((row, image.rows), (col, image.cols))
+    )
+    window = Window(top, left, side_px, side_px).clip(image.rows, image.cols)
+    padding = (0, side_px - window.rows), (0, side_px - window.cols)
+    valid = np.pad(image.valid[window.slices], padding, mode="reflect")
+    spectra = np.pad(np.asarray(image.cube[window.slices]).astype(np.float32), (*padding, (0, 0)), mode="reflect")
     spectra[~valid] = 0
-    image = projection.apply(spectra)
-    image[~valid] = 0
-    return Tile(spectra, np.ascontiguousarray(image.transpose(2, 0, 1)), valid)
+    channels = projection.apply(spectra)
+    channels[~valid] = 0
+    return TileSample(spectra, np.ascontiguousarray(channels.transpose(2, 0, 1)), valid)

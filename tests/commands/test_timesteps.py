@@ -1,4 +1,4 @@
-"""`hsifeat timesteps`, and `extract --timesteps auto:N`, as a person types them."""
+"""The command `hsifeat timesteps`, and `hsifeat extract --timesteps auto:N`."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def hsifeat(tmp_path):
     return run
 
 
-def test_json_and_picture(hsifeat, tmp_path):
+def test_json_and_plot(hsifeat, tmp_path):
     ended = hsifeat("timesteps", "scene.npy", "--timesteps", "0,100,500,900", "--budget", 2, "--out", "t.png", "--json")
     found = json.loads(ended.stdout)
     assert found["timesteps"] == [0, 100, 500, 900] and len(found["proposal"]) == 2
@@ -41,12 +41,12 @@ def test_json_and_picture(hsifeat, tmp_path):
     assert "optimal denoiser" in ended.stderr and "512/512" in ended.stderr
 
 
-def test_what_is_proposed_is_what_extract_takes(hsifeat, backbone_folder):
+def test_extract_with_auto_uses_the_proposal(hsifeat, backbone_folder):
     seen = ["scene.npy", "--backbone", backbone_folder]
     ended = hsifeat("timesteps", *seen, "--timesteps", "0,250,500,750", "--budget", 2)
     (line,) = [line for line in ended.stdout.splitlines() if line.startswith("worth caching: --timesteps ")]
     proposed = line.split()[-1]
-    assert "angles in channels; of the mean of all pixels" in ended.stdout
+    assert "angles between channels; angle of the mean of all pixels" in ended.stdout
     dry = hsifeat("extract", *seen, "--timesteps", "auto:2", "--noise", "inversion:4", "--dry-run")
     assert f"auto:2 takes the timesteps {proposed.replace(',', ', ')}" in dry.stderr
     assert all(f"t{t}/mid_block" in dry.stdout for t in proposed.split(","))
@@ -55,7 +55,7 @@ def test_what_is_proposed_is_what_extract_takes(hsifeat, backbone_folder):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        pytest.param(["timesteps", "scene.npy", "--out", "a.pdf"], 1, "is a .png; found 'a.pdf'", id="suffix"),
+        pytest.param(["timesteps", "scene.npy", "--out", "a.pdf"], 1, "is a .png file; found 'a.pdf'", id="suffix"),
         pytest.param(["timesteps", "scene.npy", "--timesteps", "a"], 2, "takes whole numbers from 0", id="number"),
         pytest.param(["extract", "scene.npy", "--timesteps", "auto"], 1, "auto:N, such as auto:5; found 'auto'", id="auto"),
     ],

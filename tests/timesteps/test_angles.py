@@ -10,7 +10,7 @@ from scipy.spatial.distance import cosine
 from hsifeat import NoiseSchedule
 from hsifeat.projection import fit_projection
 from hsifeat.scenes import Scene
-from hsifeat.timesteps.angles import angle, spectral_angles, undoes
+from hsifeat.timesteps.angles import channels_to_bands, measure_angles, spectral_angle
 from hsifeat.timesteps.scene_patches import sample_tiles
 from hsifeat.types import Tap
 from tests.helpers.small import small_cube
@@ -52,19 +52,19 @@ def drawn(tiles, channels):
     return [random.standard_normal((1, channels, 16, 16), dtype=np.float32) for _ in tiles]
 
 
-def test_angle_is_scipys():
+def test_the_angle_equals_scipys():
     random = np.random.default_rng(0)
     u, v = random.normal(size=(2, 30, 7))
-    np.testing.assert_allclose(angle(u, v), degrees(u, v), atol=1e-6)
-    assert angle(np.array([np.inf, 1.0]), np.ones(2)) == angle(np.zeros(2), np.ones(2)) == 90
+    np.testing.assert_allclose(spectral_angle(u, v), degrees(u, v), atol=1e-6)
+    assert spectral_angle(np.array([np.inf, 1.0]), np.ones(2)) == spectral_angle(np.zeros(2), np.ones(2)) == 90
 
 
-def test_estimates_are_taken_back_to_bands(scene):
+def test_estimates_are_mapped_back_to_bands(scene):
     """A model that sees no noise estimates x_t / sqrt(abar_t); five components of five bands are undone exactly."""
     projection, tiles = tiles_of(scene, "pca:5")
-    found = spectral_angles(Rule(lambda x, _: torch.zeros_like(x)), projection, tiles, TIMESTEPS, seed=3)
+    result = measure_angles(Rule(lambda x, _: torch.zeros_like(x)), projection, tiles, TIMESTEPS, seed=3)
     every = np.concatenate([tile.spectra[tile.valid] for tile in tiles]).astype(float)
-    for t, got in zip(TIMESTEPS, found.degrees, strict=True):
+    for t, got in zip(TIMESTEPS, result.degrees, strict=True):
         estimates = []
         for tile, noise in zip(tiles, drawn(tiles, 5), strict=True):
             channels = tile.image.astype(float) + np.sqrt(1 / ABAR[t].astype(float) - 1) * noise[0]
@@ -73,11 +73,13 @@ def test_estimates_are_taken_back_to_bands(scene):
             )
             estimates.append(bands.T[tile.valid.ravel()])
         assert got == pytest.approx(degrees(every, np.concatenate(estimates)).mean(), rel=1e-3)
-    assert found.of_mean == pytest.approx(degrees(every, np.tile(every.mean(0), (len(every), 1))).mean(), rel=1e-6)
-    assert found.within == "bands" and (np.diff(found.degrees) > 0).all()
+    assert result.mean_pixel_degrees == pytest.approx(
+        degrees(every, np.tile(every.mean(0), (len(every), 1))).mean(), rel=1e-6
+    )
+    assert result.space == "bands" and (np.diff(result.degrees) > 0).all()
 
 
-def test_all_parameterisations_say_the_same(scene):
+def test_all_parameterisations_give_the_same_angles(scene):
     projection, tiles = tiles_of(scene, "pca:3")
 
     def shrink(kind):
@@ -90,27 +92,27 @@ def test_all_parameterisations_say_the_same(scene):
 
         return Rule(predict, kind)
 
-    found = [
-        spectral_angles(shrink(k), projection, tiles, TIMESTEPS).degrees for k in ("sample", "epsilon", "v_prediction")
+    result = [
+        measure_angles(shrink(k), projection, tiles, TIMESTEPS).degrees for k in ("sample", "epsilon", "v_prediction")
     ]
-    np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-3)
-    assert (found[0] > 0.1).all()
+    np.testing.assert_allclose(result[1:], [result[0]] * 2, rtol=1e-3)
+    assert (result[0] > 0.1).all()
 
 
 @pytest.mark.parametrize(
-    ("spec", "within"), [("pca:2", "bands"), ("all", "bands"), ("rgb", "channels"), ("bands:0,2:gamma=0.5", "channels")]
+    ("spec", "space"), [("pca:2", "bands"), ("all", "bands"), ("rgb", "channels"), ("bands:0,2:gamma=0.5", "channels")]
 )
-def test_a_perfect_estimate_has_no_angle(scene, spec, within):
+def test_a_perfect_estimate_has_no_angle(scene, spec, space):
     """What a projection drops is not held against the model."""
     projection, tiles = tiles_of(scene, spec, count=1)
     image = torch.from_numpy(tiles[0].image[None])
-    found = spectral_angles(Rule(lambda *_: image, "sample"), projection, tiles, TIMESTEPS)
-    np.testing.assert_allclose(found.degrees, 0, atol=1e-3)
-    assert found.within == within and found.of_mean > 0.1
-    assert (undoes(projection) is not None) == (within == "bands")
+    result = measure_angles(Rule(lambda *_: image, "sample"), projection, tiles, TIMESTEPS)
+    np.testing.assert_allclose(result.degrees, 0, atol=1e-3)
+    assert result.space == space and result.mean_pixel_degrees > 0.1
+    assert (channels_to_bands(projection) is not None) == (space == "bands")
 
 
-def test_latents_are_said_to_be_latents(scene):
+def test_the_result_names_latents(scene):
     projection, tiles = tiles_of(scene, "pca:3")
     pool = torch.nn.AvgPool2d(2)
     seen = []
@@ -119,18 +121,18 @@ def test_latents_are_said_to_be_latents(scene):
         seen.append(x.shape)
         return torch.zeros_like(x)
 
-    found = spectral_angles(Rule(predict, encode=pool), projection, tiles, TIMESTEPS)
-    assert found.within == "latents" and set(seen) == {(1, 3, 8, 8)} and np.isfinite(found.degrees).all()
+    result = measure_angles(Rule(predict, encode=pool), projection, tiles, TIMESTEPS)
+    assert result.space == "latents" and set(seen) == {(1, 3, 8, 8)} and np.isfinite(result.degrees).all()
 
 
-def test_noise_alone_gives_no_estimate(scene):
+def test_pure_noise_gives_no_estimate(scene):
     projection, tiles = tiles_of(scene, "pca:3", count=1)
     blind = Rule(lambda x, _: torch.zeros_like(x))
     blind.schedule = NoiseSchedule(np.array([0.9, 0.0]))
-    assert spectral_angles(blind, projection, tiles, (0, 1)).degrees[1] == 90
+    assert measure_angles(blind, projection, tiles, (0, 1)).degrees[1] == 90
 
 
-def test_tiles_hold_what_the_scene_holds(scene):
+def test_tiles_hold_the_values_of_the_scene(scene):
     projection = fit_projection("pca:3", scene)
     (tile,) = sample_tiles(scene, projection, 32, 1, seed=1)
     mirrored = np.pad(np.nan_to_num(scene.cube), ((0, 8), (0, 12), (0, 0)), mode="reflect")

@@ -18,7 +18,7 @@ def defined(x, y):
     return hsic(k, other) / np.sqrt(hsic(k, k) * hsic(other, other))
 
 
-def test_cka_is_what_is_defined():
+def test_cka_equals_its_definition_by_kernels():
     random = np.random.default_rng(0)
     x, y = random.normal(size=(40, 5)) + 3, random.normal(size=(40, 8)) - 1
     y[:, :3] += x[:, :3]
@@ -30,14 +30,14 @@ def test_cka_is_what_is_defined():
 
 @pytest.mark.parametrize("layer", [None, "mid_block"])
 def test_planes_of_a_store(features, layer):
-    found = correlate_planes(features, layer, pixels=300, seed=1)
-    assert found.timesteps == (0, 300)
-    assert found.layer == (layer or features.planes[-1].id.layer)
+    result = correlate_planes(features, layer, pixels=300, seed=1)
+    assert result.timesteps == (0, 300)
+    assert result.layer == (layer or features.planes[-1].id.layer)
     # All pixels of the small scene are valid, so the draw is of the whole grid.
     drawn = np.sort(np.random.default_rng(1).choice(np.arange(75 * 53), 300, replace=False))
-    x, y = (features.sample(drawn // 53, drawn % 53, [f"t{t}/{found.layer}"]).astype(float) for t in (0, 300))
-    np.testing.assert_allclose(found.similarity, [[1, defined(x, y)], [defined(x, y), 1]], rtol=1e-6)
-    assert 0 < found.similarity[0, 1] < 1
+    x, y = (features.sample(drawn // 53, drawn % 53, [f"t{t}/{result.layer}"]).astype(float) for t in (0, 300))
+    np.testing.assert_allclose(result.similarity, [[1, defined(x, y)], [defined(x, y), 1]], rtol=1e-6)
+    assert 0 < result.similarity[0, 1] < 1
 
 
 def test_planes_of_listed_pixels(scene, backbone_folder, tmp_path):
@@ -52,7 +52,7 @@ def test_planes_of_listed_pixels(scene, backbone_folder, tmp_path):
     assert correlate_planes(features).similarity[0, 1] == pytest.approx(defined(x, y), rel=1e-6)
 
 
-def test_what_can_not_be_compared(features, scene, backbone_folder, tmp_path):
+def test_stores_without_two_planes_of_a_layer_are_refused(features, scene, backbone_folder, tmp_path):
     with pytest.raises(StoreError, match="no complete planes of a layer 'mid_blok'; nearest: mid_block"):
         correlate_planes(features, "mid_blok")
     extract(
@@ -64,5 +64,5 @@ def test_what_can_not_be_compared(features, scene, backbone_folder, tmp_path):
         halo=8,
         out=tmp_path / "o.zarr",
     )
-    with pytest.raises(StoreError, match=r"mid_block at one timestep only \(50\): there is nothing to compare"):
+    with pytest.raises(StoreError, match=r"mid_block at one timestep only \(50\), so there is nothing to compare"):
         correlate_planes(open_features(tmp_path / "o.zarr"))

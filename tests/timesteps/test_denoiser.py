@@ -25,7 +25,7 @@ def denoiser():
 
 
 @pytest.mark.parametrize("t", [3, 12, 20, 29])
-def test_prediction_is_proposition_1(denoiser, t):
+def test_the_prediction_equals_proposition_1(denoiser, t):
     clean, noise = denoiser.draw(5, seed=1)
     x = denoiser.noise(clean, noise, t)
     np.testing.assert_array_equal(x, np.sqrt(ABAR[t]) * clean + np.sqrt(1 - ABAR[t]) * noise)
@@ -34,7 +34,7 @@ def test_prediction_is_proposition_1(denoiser, t):
     np.testing.assert_allclose(denoiser.posterior(x, t).sum(axis=1), 1)
 
 
-def test_a_timestep_for_each_row(denoiser):
+def test_each_row_may_have_its_own_timestep(denoiser):
     clean, noise = denoiser.draw(4, seed=2)
     t = np.array([1, 9, 28, 9])
     x = denoiser.noise(clean, noise, t)
@@ -43,14 +43,14 @@ def test_a_timestep_for_each_row(denoiser):
         np.testing.assert_allclose(together[n : n + 1], denoiser.predict(x[n : n + 1], int(t[n])), rtol=1e-12)
 
 
-def test_exponents_that_underflow_are_no_matter():
+def test_underflowing_exponents_do_no_harm():
     """Of two far patches and next to no noise, the plain sums are 0 / 0; the limit is the nearer patch."""
     denoiser = OptimalDenoiser(np.array([[0.0] * 4, [100.0] * 4]), np.array([1 - 1e-7, 0.5]))
     x = denoiser.noise(np.zeros((1, 4)), np.full((1, 4), 0.5), 0)
     np.testing.assert_allclose(denoiser.predict(x, 0), 0.5, rtol=1e-9)
 
 
-def test_two_points_have_a_hyperbolic_tangent():
+def test_for_two_points_the_denoiser_is_a_hyperbolic_tangent():
     """For y = -1 and +1 in equal parts the posterior mean is tanh(s x / (1 - abar)): closed form."""
     denoiser = OptimalDenoiser(np.array([[-1.0], [1.0]]), ABAR)
     x = np.linspace(-2, 2, 9)[:, None]
@@ -59,7 +59,7 @@ def test_two_points_have_a_hyperbolic_tangent():
         np.testing.assert_allclose(denoiser.predict(x, t), (x - s * np.tanh(s * x / n2)) / np.sqrt(n2), rtol=1e-10)
 
 
-def test_of_gaussian_patches_it_becomes_the_linear_one():
+def test_for_gaussian_patches_the_denoiser_becomes_linear():
     """For y ~ N(mu, Sigma) the ideal denoiser is linear: E[y | x] = mu + s Sigma (s^2 Sigma + n^2 I)^-1 (x - s mu)."""
     random = np.random.default_rng(3)
     mean, root = np.array([1.0, -0.5]), np.array([[1.0, 0.0], [0.6, 0.5]])
@@ -73,9 +73,9 @@ def test_of_gaussian_patches_it_becomes_the_linear_one():
         np.testing.assert_allclose(denoiser.predict(x, t), ideal, atol=0.05)
 
 
-def test_the_map_is_eq_5(denoiser):
+def test_the_similarity_map_equals_eq_5(denoiser):
     timesteps, tolerance, draws = (0, 7, 14, 29), 0.1, 30
-    found = similarity_map(denoiser, timesteps, tolerance=tolerance, draws=draws, seed=4)
+    result = similarity_map(denoiser, timesteps, tolerance=tolerance, draws=draws, seed=4)
     clean, noise = denoiser.draw(draws, seed=4)
     expected, entropy = np.zeros((4, 4)), np.zeros(4)
     for x0, eps in zip(clean, noise, strict=True):
@@ -86,18 +86,18 @@ def test_the_map_is_eq_5(denoiser):
         for a in range(4):
             for b in range(4):
                 expected[a, b] += np.mean(np.abs(given[a] - given[b]) <= tolerance) / draws
-    np.testing.assert_allclose(found.similarity, expected, atol=1e-12)
-    np.testing.assert_array_equal(np.diag(found.similarity), 1)
+    np.testing.assert_allclose(result.similarity, expected, atol=1e-12)
+    np.testing.assert_array_equal(np.diag(result.similarity), 1)
     for n, t in enumerate(timesteps):
         weights = denoiser.posterior(denoiser.noise(clean, noise, t), t)
         logs = np.log(np.where(weights > 0, weights, 1))
         entropy[n] = -(weights * logs).sum(axis=1).mean()
-    np.testing.assert_allclose(found.neighbours, np.exp(entropy))
+    np.testing.assert_allclose(result.neighbours, np.exp(entropy))
 
 
 def test_the_map_does_not_depend_on_blocks(denoiser, monkeypatch):
     whole = similarity_map(denoiser, (0, 15, 29), tolerance=0.1, draws=20)
-    monkeypatch.setattr("hsifeat.timesteps.denoiser._WEIGHTS_AT_A_TIME", 3 * 40)
+    monkeypatch.setattr("hsifeat.timesteps.denoiser._WEIGHTS_PER_BLOCK", 3 * 40)
     events = []
     parts = similarity_map(denoiser, (0, 15, 29), tolerance=0.1, draws=20, listen=events.append)
     np.testing.assert_allclose(parts.similarity, whole.similarity, atol=1e-12)
@@ -105,7 +105,7 @@ def test_the_map_does_not_depend_on_blocks(denoiser, monkeypatch):
     assert len(events) == 2 + 7 and events[-2].done == 20
 
 
-def test_few_patches_of_many_numbers_collapse():
+def test_few_patches_of_many_values_collapse():
     random = np.random.default_rng(5)
     few = similarity_map(OptimalDenoiser(random.normal(size=(30, 300)), ABAR), (5, 15), tolerance=0.01, draws=20)
     many = similarity_map(OptimalDenoiser(random.normal(size=(3000, 1)), ABAR), (5, 15), tolerance=0.01, draws=20)
@@ -114,12 +114,12 @@ def test_few_patches_of_many_numbers_collapse():
     assert (many.neighbours > 100).all() and many.similarity[0, 1] < 0.5
 
 
-def test_agreement_counts_numbers():
+def test_agreement_counts_values():
     one, other = np.zeros((2, 4)), np.array([[0, 0.1, -0.1, 0.2], [1, 1, 1, 1]])
     assert agreement(one, other, 0.1).tolist() == [0.75, 0]
 
 
-def test_stages_are_algorithm_1(denoiser):
+def test_stages_follow_algorithm_1(denoiser):
     draws, alpha, tolerance = 200, 0.7, 0.2
     clean, noise = denoiser.draw(draws, seed=6)
     t = np.random.default_rng([6, 1]).integers(30, size=draws)
@@ -132,7 +132,7 @@ def test_stages_are_algorithm_1(denoiser):
     first, last = np.array(recorded).T
     t1 = max((tau for tau in range(30) if (t <= tau).any() and first[t <= tau].mean() >= alpha), default=0)
     t2 = min((tau for tau in range(30) if (t >= tau).any() and last[t >= tau].mean() >= alpha), default=29)
-    found = three_stages(denoiser, tolerance=tolerance, alpha=alpha, draws=draws, seed=6)
+    result = three_stages(denoiser, tolerance=tolerance, alpha=alpha, draws=draws, seed=6)
     # Between two of the drawn timesteps every tau selects the same triples; the drawn ones are named.
-    assert found == (int(t[t <= t1].max()), int(t[t >= t2].min()))
-    assert 0 < found[0] < 29 and 0 < found[1] < 29
+    assert result == (int(t[t <= t1].max()), int(t[t >= t2].min()))
+    assert 0 < result[0] < 29 and 0 < result[1] < 29

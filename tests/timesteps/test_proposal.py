@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hsifeat.errors import HsifeatError
-from hsifeat.timesteps.angles import Angles
+from hsifeat.timesteps.angles import SpectralAngles
 from hsifeat.timesteps.proposal import check_budget, order_timesteps, parse_auto
 
 
@@ -30,46 +30,46 @@ def coverage(similarity, chosen):
 @given(maps)
 def test_each_choice_covers_nearly_as_much_as_the_best(similarity):
     n = len(similarity)
-    found = order_timesteps(similarity)
-    assert sorted(found.order) == list(range(n)) and found.resembles.all()
+    result = order_timesteps(similarity)
+    assert sorted(result.order) == list(range(n)) and result.eligible.all()
     for count in range(1, n + 1):
-        got = coverage(similarity, found.order[:count])
-        assert found.covered[count - 1] == pytest.approx(got)
+        got = coverage(similarity, result.order[:count])
+        assert result.coverage[count - 1] == pytest.approx(got)
         assert got >= (1 - 1 / np.e) * max(coverage(similarity, c) for c in combinations(range(n), count)) - 1e-9
-    assert found.covered[0] == pytest.approx(max(coverage(similarity, [t]) for t in range(n)))
-    assert found.covered[-1] == pytest.approx(1)
+    assert result.coverage[0] == pytest.approx(max(coverage(similarity, [t]) for t in range(n)))
+    assert result.coverage[-1] == pytest.approx(1)
 
 
 @given(maps, st.data())
-def test_what_no_longer_resembles_comes_last_by_its_angle(similarity, data):
+def test_timesteps_that_are_not_eligible_come_last_by_angle(similarity, data):
     n = len(similarity)
     degrees = np.array(data.draw(st.lists(st.integers(0, 20), min_size=n, max_size=n, unique=True)), float)
-    found = order_timesteps(similarity, Angles(degrees, of_mean=20, within="bands"))
+    result = order_timesteps(similarity, SpectralAngles(degrees, mean_pixel_degrees=20, space="bands"))
     near = set(np.flatnonzero(degrees <= 10))
-    assert set(found.order[: len(near)]) == near
-    assert list(degrees[found.order[len(near) :]]) == sorted(degrees[degrees > 10])
-    np.testing.assert_array_equal(found.resembles, degrees <= 10)
+    assert set(result.order[: len(near)]) == near
+    assert list(degrees[result.order[len(near) :]]) == sorted(degrees[degrees > 10])
+    np.testing.assert_array_equal(result.eligible, degrees <= 10)
 
 
-def test_one_of_each_block_and_the_least_noised_of_equals():
+def test_one_timestep_per_block_and_ties_to_the_least_noise():
     similarity = np.kron(np.eye(3), np.ones((2, 2)))
     assert order_timesteps(similarity).order[:3].tolist() == [0, 2, 4]
 
 
-def test_noise_in_a_similarity_decides_nothing():
+def test_noise_in_similarities_does_not_decide():
     similarity = np.full((3, 3), 0.5) + 1e-4 * np.random.default_rng(0).normal(size=(3, 3))
     np.fill_diagonal(similarity, 1)
     assert order_timesteps(similarity).order.tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("text", ["auto", "auto:", "auto:x", "auto:-1", "auto:1.5", "automatic"])
-def test_what_is_no_budget(text):
-    with pytest.raises(HsifeatError, match="timesteps are chosen by auto:N, such as auto:5; found"):
+def test_other_texts_than_auto_n_are_refused(text):
+    with pytest.raises(HsifeatError, match="automatic timesteps have the form auto:N, such as auto:5; found"):
         parse_auto(text)
 
 
 @pytest.mark.parametrize("budget", [0, 41])
 def test_budgets_have_bounds(budget):
-    with pytest.raises(HsifeatError, match=f"40 timesteps are compared: a budget is 1 to 40 of them; found {budget}"):
+    with pytest.raises(HsifeatError, match=f"40 timesteps are compared, so the budget is 1 to 40; found {budget}"):
         check_budget(budget, 40)
     check_budget(40, 40)

@@ -10,12 +10,13 @@ from hsifeat.errors import HsifeatError, SceneError, StoreError
 from hsifeat.extraction.prepare import prepare
 from hsifeat.projection import fit_projection
 from hsifeat.runtime.events import Note
-from hsifeat.timesteps.rank import cosine
+from hsifeat.timesteps.rank import cosine_schedule
+from hsifeat.timesteps.ranking_plot import plot_ranking
 from hsifeat.timesteps.scene_patches import sample_patches
 from tests.helpers.small import save_latent, small_cube
 
 
-def test_patches_are_those_of_the_scene():
+def test_patches_are_cut_from_the_projected_scene():
     cube = small_cube(40, 30, 4).astype(np.float32)
     cube[:, 10:14] = np.nan
     scene = Scene("striped", cube)
@@ -33,7 +34,7 @@ def test_patches_are_those_of_the_scene():
     assert few.shape == (50, 48) and len(np.unique(few, axis=0)) == 50
 
 
-def test_patches_on_borders_of_blocks(monkeypatch):
+def test_patches_do_not_depend_on_blocks(monkeypatch):
     scene = Scene("s", small_cube(33, 21, 4))
     projection = fit_projection("pca:2", scene)
     whole = sample_patches(scene, projection, 4, 200, seed=1)
@@ -44,52 +45,52 @@ def test_patches_on_borders_of_blocks(monkeypatch):
 def test_the_cosine_schedule_is_nichol_and_dhariwals():
     at = np.cos((np.arange(1001) / 1000 + 0.008) / 1.008 * np.pi / 2) ** 2
     betas = np.minimum(1 - at[1:] / at[:-1], 0.999)
-    np.testing.assert_allclose(cosine().alphas_cumprod, np.cumprod(1 - betas), rtol=1e-3, atol=1e-8)
+    np.testing.assert_allclose(cosine_schedule().alphas_cumprod, np.cumprod(1 - betas), rtol=1e-3, atol=1e-8)
 
 
 def test_without_a_backbone(scene):
-    found = rank_timesteps(scene, budget=3)
-    assert found.backbone is None and found.angles is None and found.planes is None
-    assert found.timesteps == tuple(range(0, 1000, 25)) and len(found.proposal) == 3
-    assert set(found.proposal) == {found.timesteps[i] for i in found.order.order[:3]}
-    assert (found.projection, found.patch_px) == ("pca:10", 1)
-    said = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    assert said["proposal"] == list(found.proposal) and said["angles"] is None
-    np.testing.assert_array_equal(said["similarity"], found.denoiser.similarity)
-    assert [row["t"] for row in found.rows() if row["cache"]] == [found.timesteps[i] for i in found.order.order[:3]]
+    result = rank_timesteps(scene, budget=3)
+    assert result.backbone is None and result.angles is None and result.planes is None
+    assert result.timesteps == tuple(range(0, 1000, 25)) and len(result.proposal) == 3
+    assert set(result.proposal) == {result.timesteps[i] for i in result.order.order[:3]}
+    assert (result.projection, result.patch_px) == ("pca:10", 1)
+    said = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert said["proposal"] == list(result.proposal) and said["angles"] is None
+    np.testing.assert_array_equal(said["similarity"], result.denoiser.similarity)
+    assert [row["t"] for row in result.rows() if row["cache"]] == [result.timesteps[i] for i in result.order.order[:3]]
 
 
 def test_with_backbone_and_store(scene, backbone_folder, features, tmp_path):
     events = []
-    found = rank_timesteps(scene, backbone=backbone_folder, store=features, budget=1, listen=events.append)
-    assert found.timesteps == (0, 300) and found.proposal == (0,)
-    assert found.redundancy is found.planes.similarity
-    assert found.angles.within == "channels" and found.angles.degrees[0] < found.angles.degrees[1]
-    assert found.notes == tuple(e.message for e in events if isinstance(e, Note))
-    found.picture(tmp_path / "a.png")
+    result = rank_timesteps(scene, backbone=backbone_folder, store=features, budget=1, listen=events.append)
+    assert result.timesteps == (0, 300) and result.proposal == (0,)
+    assert result.similarity is result.planes.similarity
+    assert result.angles.space == "channels" and result.angles.degrees[0] < result.angles.degrees[1]
+    assert result.notes == tuple(e.message for e in events if isinstance(e, Note))
+    plot_ranking(result, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(HsifeatError, match=r"the picture of timesteps is a .png; found 'a.jpg'"):
-        found.picture(tmp_path / "a.jpg")
+    with pytest.raises(HsifeatError, match=r"a plot of timesteps is a .png file; found 'a.jpg'"):
+        plot_ranking(result, tmp_path / "a.jpg")
 
 
-def test_latent_backbones_say_what_their_angles_are_of(scene, tmp_path):
+def test_notes_say_that_angles_are_between_latents(scene, tmp_path):
     save_latent(tmp_path / "sd")
-    found = rank_timesteps(scene, backbone=tmp_path / "sd", prompt="", timesteps=[0, 500], budget=1, projection="rgb")
-    assert found.angles.within == "latents"
-    assert any("are of latents, which no spectrum can be made of" in note for note in found.notes)
+    result = rank_timesteps(scene, backbone=tmp_path / "sd", prompt="", timesteps=[0, 500], budget=1, projection="rgb")
+    assert result.angles.space == "latents"
+    assert any("are between latents, which can't be mapped to spectra" in note for note in result.notes)
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        pytest.param({"budget": 0}, HsifeatError, "40 timesteps are compared: a budget is 1 to 40 of them; found 0", id="zero"),
-        pytest.param({"budget": 3, "timesteps": [0, 5]}, HsifeatError, "a budget is 1 to 2 of them; found 3", id="many"),
+        pytest.param({"budget": 0}, HsifeatError, "40 timesteps are compared, so the budget is 1 to 40; found 0", id="zero"),
+        pytest.param({"budget": 3, "timesteps": [0, 5]}, HsifeatError, "the budget is 1 to 2; found 3", id="many"),
         pytest.param({"timesteps": [0, 1000]}, HsifeatError, "timestep 1000 is out of range", id="range"),
         pytest.param({"timesteps": []}, HsifeatError, "0 timesteps are compared", id="none"),
-        pytest.param({"intervals": 0}, HsifeatError, "cut into 1 or more intervals; found 0", id="intervals"),
+        pytest.param({"intervals": 0}, HsifeatError, "divided into 1 or more intervals; found 0", id="intervals"),
         pytest.param({"patch": 0}, HsifeatError, "at least 1 pixel; found 0", id="patch"),
-        pytest.param({"patch": 60}, SceneError, "0 places where a patch of 60 x 60 px is wholly valid.*take smaller", id="large"),
-        pytest.param({"layer": "mid_block"}, HsifeatError, "looked for in a store: name one with --store", id="layer"),
+        pytest.param({"patch": 60}, SceneError, "0 patches of 60 x 60 px with only valid pixels.*take smaller", id="large"),
+        pytest.param({"layer": "mid_block"}, HsifeatError, "needs a store that contains it: name one with --store", id="layer"),
         pytest.param({"store": "STORE", "layer": "x"}, StoreError, "no complete planes of a layer 'x'", id="unknown"),
         pytest.param({"store": "STORE", "timesteps": [0, 7]}, StoreError, "no complete plane of .* at t = 7; it has 0, 300", id="t"),
     ],
@@ -101,7 +102,7 @@ def test_wrong_input_has_one_clear_message(scene, store_path, options, error, me
     assert "\n" not in str(refused.value)
 
 
-def test_a_scene_of_other_bands(scene, backbone_folder, store_path, tmp_path):
+def test_a_scene_with_other_bands_is_refused(scene, backbone_folder, store_path, tmp_path):
     few = Scene("few", small_cube(75, 53, 7))
     with pytest.raises(StoreError, match=r"75 x 53 x 12 \(rows, cols, bands\); few has 75 x 53 x 7"):
         rank_timesteps(few, store=store_path)
@@ -113,12 +114,12 @@ def test_a_scene_of_other_bands(scene, backbone_folder, store_path, tmp_path):
 @pytest.fixture
 def _few(monkeypatch):
     """Compare few timesteps on one tile: what is tested is what becomes of them."""
-    for name, value in {"_PARTS": 8, "_TILES": 1, "_DRAWS": 64}.items():
+    for name, value in {"_COMPARED": 8, "_TILES": 1, "_DRAWS": 64}.items():
         monkeypatch.setattr(f"hsifeat.timesteps.rank.{name}", value)
 
 
 @pytest.mark.usefixtures("_few")
-def test_extraction_takes_what_is_proposed(scene, backbone_folder, tmp_path):
+def test_auto_extracts_the_proposal(scene, backbone_folder, tmp_path):
     options = {"layers": ["mid_block"], "tile": 32, "halo": 8, "seed": 3, "projection": "pca:3"}
     proposed = rank_timesteps(scene, backbone=backbone_folder, budget=2, seed=3, projection="pca:3").proposal
     events = []
@@ -137,7 +138,7 @@ def test_extraction_takes_what_is_proposed(scene, backbone_folder, tmp_path):
     assert sorted({plane.id.t for plane in like.plan.planes}) == list(proposed)
 
 
-def test_an_inversion_is_taken_at_its_steps(scene, backbone_folder, tmp_path):
+def test_auto_proposes_steps_of_an_inversion(scene, backbone_folder, tmp_path):
     job = prepare(scene, backbone=backbone_folder, timesteps="auto:2", noise="inversion:4", out=tmp_path / "a.zarr")
     assert {plane.id.t for plane in job.plan.planes} <= {0, 250, 500, 750}
     with pytest.raises(HsifeatError, match="auto:2 compares noised images, but with the noise none"):

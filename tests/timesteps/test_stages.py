@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hsifeat.errors import HsifeatError
-from hsifeat.timesteps.stages import best_intervals, name_intervals, split
+from hsifeat.timesteps.stages import best_intervals, interval_timesteps, split_stages
 
 
 def value(similarity, cuts):
@@ -23,14 +23,14 @@ def value(similarity, cuts):
 @given(
     st.integers(1, 8).flatmap(lambda n: st.tuples(arrays(float, (n, n), elements=st.floats(0, 1)), st.integers(1, n)))
 )
-def test_no_other_cut_is_better(case):
+def test_no_other_division_is_better(case):
     raw, count = case
     similarity = (raw + raw.T) / 2
-    found = best_intervals(similarity, count)
-    assert found[0][0] == 0 and found[-1][1] == len(raw) and len(found) == count
-    assert all(a[1] == b[0] and a[0] < a[1] for a, b in zip(found, [*found[1:], (len(raw), 0)], strict=True))
+    result = best_intervals(similarity, count)
+    assert result[0][0] == 0 and result[-1][1] == len(raw) and len(result) == count
+    assert all(a[1] == b[0] and a[0] < a[1] for a, b in zip(result, [*result[1:], (len(raw), 0)], strict=True))
     best = max(value(similarity, cuts) for cuts in combinations(range(1, len(raw)), count - 1))
-    assert value(similarity, [first for first, _ in found[1:]]) == pytest.approx(best, abs=1e-9)
+    assert value(similarity, [first for first, _ in result[1:]]) == pytest.approx(best, abs=1e-9)
 
 
 def test_blocks_are_found():
@@ -38,14 +38,14 @@ def test_blocks_are_found():
     for a, b in ((0, 4), (4, 6), (6, 9)):
         similarity[a:b, a:b] = 0.9
     assert best_intervals(similarity, 3) == [(0, 4), (4, 6), (6, 9)]
-    assert name_intervals(range(0, 90, 10), [(0, 4), (4, 6), (6, 9)]) == [(0, 30), (40, 50), (60, 80)]
+    assert interval_timesteps(range(0, 90, 10), [(0, 4), (4, 6), (6, 9)]) == [(0, 30), (40, 50), (60, 80)]
 
 
 @pytest.mark.parametrize("count", [0, 4])
 def test_no_interval_and_too_many_are_refused(count):
-    with pytest.raises(HsifeatError, match=f"3 timesteps are cut into 1 to 3 intervals; found {count}"):
+    with pytest.raises(HsifeatError, match=f"3 timesteps can be divided into 1 to 3 intervals; found {count}"):
         best_intervals(np.eye(3), count)
 
 
-def test_where_no_stage_is_alike_enough():
-    assert split([0, 500], [0.2, 0.1], [0.1, 0.2], 0.9, 999) == (0, 999)
+def test_without_similar_stages_the_ends_remain():
+    assert split_stages([0, 500], [0.2, 0.1], [0.1, 0.2], 0.9, 999) == (0, 999)

@@ -50,7 +50,7 @@ def test_bands_without_a_value_are_named_and_can_be_left_out(tmp_path, cube, nod
 
 def test_a_scene_without_any_value_blames_no_band(tmp_path, cube):
     path = written(tmp_path / "x.tif", np.full_like(cube, np.nan), np.nan)
-    with pytest.raises(ProjectionError, match="or zeros only$"):
+    with pytest.raises(ProjectionError, match="or nothing but zeros$"):
         fit_projection("pca:2", open_scene(path))
 
 
