@@ -75,15 +75,15 @@ def _run(
     """Extract into a new store; return the seconds and the uncompressed bytes of the planes."""
     from contextlib import nullcontext
 
-    from hsifeat.extraction.extract import run
-    from hsifeat.extraction.prepare import prepare
+    import hsifeat
     from hsifeat.store.store import Store
 
     shutil.rmtree(out, ignore_errors=True)
-    job = prepare(scene, backbone=backbone, timesteps=timesteps, tile=tiling[0], halo=tiling[1], out=out)
+    config = hsifeat.ExtractionConfig(backbone=backbone, timesteps=timesteps, tile=tiling[0], halo=tiling[1])
+    job = hsifeat.prepare(scene, config, out=out)
     with nullcontext() if writing else patch.object(Store, "write", lambda *_: None):
         start = time.perf_counter()
-        store = run(job)
+        store = hsifeat.run(job)
         seconds = time.perf_counter() - start
     done = all(store.done(plane.id).all() for plane in store.planes)
     if done != writing:

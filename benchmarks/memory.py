@@ -194,12 +194,10 @@ def anonymous_mib() -> float:
 
 def extract(folder: Path) -> None:
     """Extract as `hsifeat extract` does."""
-    from hsifeat.extraction.extract import run
-    from hsifeat.extraction.prepare import prepare
-    from hsifeat.scenes import open_scene
+    import hsifeat
 
-    job = prepare(
-        open_scene(folder / "scene.hdr", labels=folder / "labels.npy"),
+    hsifeat.extract(
+        hsifeat.open_scene(folder / "scene.hdr", labels=folder / "labels.npy"),
         backbone=folder.parent / "backbone",
         timesteps=[TIMESTEP],
         layers=[LAYER],
@@ -209,7 +207,6 @@ def extract(folder: Path) -> None:
         out=folder / "store.zarr",
         device="cpu",
     )
-    run(job)
 
 
 def fit(folder: Path) -> None:

@@ -35,8 +35,6 @@ def main() -> None:
     """Extract with every tiling, compare, and write the result."""
     import hsifeat
     from classifiers import compare
-    from hsifeat.extraction.extract import run
-    from hsifeat.extraction.prepare import prepare
 
     backbone = ROOT / "demo" / "backbone"
     if not backbone.is_dir():
@@ -48,10 +46,13 @@ def main() -> None:
         for name, options in TILINGS.items():
             location = Path(folder) / "store.zarr"
             shutil.rmtree(location, ignore_errors=True)
-            job = prepare(scene, backbone=backbone, timesteps=[T], layers=LAYERS, out=location, **options)
+            config = hsifeat.ExtractionConfig.from_options({
+                "backbone": backbone, "timesteps": [T], "layers": LAYERS, **options
+            })  # fmt: skip
+            job = hsifeat.prepare(scene, config, out=location)
             side = job.extractor.tiling.tile
-            computed = job.plan.total_passes * side[0] * side[1] / (scene.rows * scene.cols)
-            store = run(job)
+            computed = job.remaining(None).plan.total_passes * side[0] * side[1] / (scene.rows * scene.cols)
+            store = hsifeat.run(job)
             planes = {p.id.layer: np.asarray(store.plane(p.id)[:], np.float32) for p in store.planes}
             reference = reference or planes
             comparison = compare(

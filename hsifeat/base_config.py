@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from reprlib import repr as short_repr
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, cast, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, PrivateAttr, ValidationError
 from pydantic.fields import FieldInfo
@@ -154,12 +154,12 @@ class BaseConfig(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True, protected_namespaces=()
     )
-    _source: str = PrivateAttr("")
+    _inherited_from: str = PrivateAttr("")
 
     @property
-    def source(self) -> str:
+    def inherited_from(self) -> str:
         """Where the options that were not set explicitly come from, such as ``the preset dift``; empty for the defaults."""
-        return self._source
+        return self._inherited_from
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], *, source: str = "") -> Self:
@@ -193,7 +193,7 @@ class BaseConfig(BaseModel):
                     raise HsifeatError(cls._message(problem)) from error
 
     @classmethod
-    def merged(cls, base: Self, options: Mapping[str, Any], *, source: str = "") -> Self:
+    def merged(cls, base: Self, options: Mapping[str, Any], *, inherited_from: str = "") -> Self:
         """Validate options, and take the unset ones from another set.
 
         The result's ``model_fields_set`` holds the names in `options` alone, so that a conflict between options can be
@@ -205,16 +205,22 @@ class BaseConfig(BaseModel):
             Where unset options come from.
         options : mapping of str to object
             As `from_options` takes them.
-        source : str
-            What `base` is, for messages: see `source`.
+        inherited_from : str
+            What `base` is, for messages, such as ``the preset dift``.
         """
         explicit = cls.from_options(options)
         values = {
             name: getattr(explicit if name in explicit.model_fields_set else base, name) for name in cls.model_fields
         }
-        config = cls.model_construct(_fields_set=set(explicit.model_fields_set), **values)
-        config._source = source  # noqa: SLF001  # of this class
+        config = cast("Self", cls.model_construct(_fields_set=set(explicit.model_fields_set), **values))
+        config._inherited_from = inherited_from  # noqa: SLF001  # of this class
         return config
+
+    def with_values(self, **values: Any) -> Self:
+        """Return a copy with other values of some options, which count as explicit only where the old ones did."""
+        copy = cast("Self", self.model_construct(_fields_set=set(self.model_fields_set), **{**dict(self), **values}))
+        copy._inherited_from = self._inherited_from  # noqa: SLF001  # of this class
+        return copy
 
     @classmethod
     def _message(cls, error: ErrorDetails) -> str:

@@ -79,8 +79,8 @@ def backbone_folder(tmp_path_factory):
 def store_path(scene, backbone_folder, tmp_path_factory):
     """A complete store of the small scene: two timesteps, layers with strides 4, 2 and 1."""
     from hsifeat.cache import catalogue
-    from hsifeat.extraction.extract import run
-    from hsifeat.extraction.prepare import prepare
+    from hsifeat.extraction.run import run
+    from tests.helpers.extraction import prepare
 
     path = tmp_path_factory.mktemp("stores") / "small.zarr"
     with pytest.MonkeyPatch.context() as patch:

@@ -57,9 +57,11 @@ def test_numbers_of_any_type_become_plain_values():
 
 def test_merging_keeps_what_was_set_explicitly_apart():
     base = Oven.from_options({"degrees": 99, "fan": True})
-    merged = Oven.merged(base, {"fan": False, "tray": None}, source="the preset pie")
+    merged = Oven.merged(base, {"fan": False, "tray": None}, inherited_from="the preset pie")
     assert (merged.degrees, merged.fan, merged.heat) == (99, False, "both")
-    assert merged.model_fields_set == {"fan"} and merged.source == "the preset pie" and base.source == ""
+    assert (
+        merged.model_fields_set == {"fan"} and merged.inherited_from == "the preset pie" and base.inherited_from == ""
+    )
 
 
 def test_the_source_begins_a_message():

@@ -36,7 +36,7 @@ def with_options(config: type[BaseConfig], *, without: tuple[str, ...] = ()) -> 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
         def wrapped(**arguments: Any) -> None:
-            values = {name: arguments.pop(name) for name in derived}
+            values = {name: arguments.pop(parameter.name) for name, parameter in derived.items()}
             command(options={name: value for name, value in values.items() if value is not None}, **arguments)
 
         parameters: list[Parameter] = []
@@ -72,7 +72,7 @@ def typer_option(config: type[BaseConfig], name: str) -> Parameter:
         settings |= {"metavar": values_of(field).upper() if kinds == [str] else values_of(field)}
         settings |= {"parser": text_parser(config, name)}
     return Parameter(
-        name,
+        f"option_{name}",  # The command may have a parameter of the same name.
         Parameter.KEYWORD_ONLY,
         default=Parameter.empty if field.is_required() else None,
         annotation=Annotated[annotation if field.is_required() else annotation | None, typer.Option(flag_of(name, field), **settings)],

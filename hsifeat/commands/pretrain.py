@@ -49,11 +49,11 @@ def pretrain(
     On images, in a folder or a tar archive: `hsifeat pretrain images.tar.gz --network natural32 --size small --out backbone`
     """
     from hsifeat.commands import terminal
-    from hsifeat.presets import choose_training
+    from hsifeat.pretraining.config import resolve_training
     from hsifeat.pretraining.networks import find_preset
     from hsifeat.pretraining.pretrain import pretrain as train
 
-    chosen = choose_training(preset, network=network, size=size)
+    chosen = resolve_training(preset, network=network, size=size)
     scenes = find_preset(chosen.network, chosen.size).images is None
     if also and not scenes:
         raise typer.BadParameter("--also names one more scene; images lie in one folder or archive")

@@ -94,7 +94,7 @@ def opens_scene(verb: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(verb)
     def opened(scene: SceneAsked, **given: Any) -> None:
-        verb(scene.open(), **given)
+        verb(scene=scene.open(), **given)
 
     return asks_for_scene(opened)
 
@@ -105,7 +105,7 @@ def asks_for_scene(verb: Callable[..., None]) -> Callable[..., None]:
     @wraps(verb)
     def command(**given: Any) -> None:
         options = {name: given.pop(name) for name in _SCENE_OPTIONS}
-        verb(SceneAsked(options.pop("scene"), options), **given)
+        verb(scene=SceneAsked(options.pop("scene"), options), **given)
 
     kinds = get_type_hints(verb, localns={"Scene": object}, include_extras=True)
     own = {p.name: (kinds[p.name], p.default) for p in list(signature(verb).parameters.values())[1:]}

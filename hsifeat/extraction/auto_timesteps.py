@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.errors import HsifeatError
-from hsifeat.extraction.config import Pattern
 from hsifeat.extraction.model_input import ModelInput
-from hsifeat.extraction.noise.policy import parse_noise
+from hsifeat.extraction.noise.policy import NoisePolicy
 from hsifeat.runtime.events import Listener, Note
 from hsifeat.timesteps.rank import rank_timesteps
 
 
 def choose_timesteps(
-    budget: int, sight: ModelInput, backbone: Backbone, chosen: Pattern, *, device: str, listen: Listener
+    budget: int, sight: ModelInput, backbone: Backbone, noise: NoisePolicy, *, device: str, listen: Listener
 ) -> tuple[int, ...]:
     """Choose as many timesteps as are worth caching of what the backbone is shown; the same each time.
 
@@ -24,8 +23,8 @@ def choose_timesteps(
         What the backbone is shown, and through what projection.
     backbone : Backbone
         Whose estimates count.
-    chosen : Pattern
-        Seed and noise; of an inversion, its steps alone are compared.
+    noise : NoisePolicy
+        Its seed is used, and only timesteps that it reaches are compared.
     device : str
         Where the network runs.
     listen : callable
@@ -36,7 +35,6 @@ def choose_timesteps(
     HsifeatError
         A budget of none or of more than there are timesteps, or images that are never noised.
     """
-    noise = parse_noise(chosen.noise, backbone.schedule, seed=chosen.seed, draws=chosen.draws)
     if not noise.noises:
         raise HsifeatError(
             f"auto:{budget} compares noised images, but with the noise {noise.spec} there are no such images: name the timesteps"
@@ -47,7 +45,7 @@ def choose_timesteps(
         projection=sight.projection,
         budget=budget,
         timesteps=noise.candidates(),
-        seed=chosen.seed,
+        seed=noise.seed,
         device=device,
         listen=listen,
     )

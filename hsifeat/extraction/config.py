@@ -1,90 +1,294 @@
-"""The pattern of an extraction: all that a user may choose, with what is usual, or with what another store was made by."""
+"""Options of an extraction: the one place where each is declared, with its type, default, unit, help and recipe field.
+
+The options of `hsifeat extract`, preset files, ``--like`` and the recipe in a store's key are derived from
+`ExtractionConfig`. Importing this module imports neither NumPy nor the backbones.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-import numpy as np
+from pydantic import PlainValidator
 
-from hsifeat.errors import StoreError
-from hsifeat.extraction.tiling.pixel_list import PixelsLike
-from hsifeat.projection import Projection
-from hsifeat.store.store import Store
+from hsifeat.base_config import (
+    BaseConfig,
+    Names,
+    Pair,
+    Whole,
+    WholeOrText,
+    expected,
+    flag_of,
+    option,
+    whole_number,
+    whole_numbers,
+)
+from hsifeat.errors import HsifeatError
 
-TIMESTEPS = (0, 50, 100, 200, 400)
+if TYPE_CHECKING:
+    from hsifeat.backbones.protocol import Backbone
+    from hsifeat.extraction.tiling.pixel_list import PixelsLike
+    from hsifeat.projection import Projection
+else:  # Pydantic needs these names as soon as the class is made, and importing them would take seconds.
+    Backbone = PixelsLike = Projection = Any
+
+Stitch = Literal["core", "mean", "hann", "whole"]
+Padding = Literal["reflect", "zero"]
+StoredDtype = Literal["float16", "float32"]
 
 
 @dataclass(frozen=True)
-class Pattern:
-    """What is chosen for an extraction, see `prepare`; the defaults are the usual choice."""
+class InRecipe:
+    """Marks an option whose value is written to a field of the recipe, and so decides a store's key.
 
-    backbone: str | None = None
-    timesteps: Sequence[int] | str = TIMESTEPS
-    layers: Sequence[str] | None = None
-    projection: str | Projection | None = None
-    tile: int = 64
-    halo: int = 16
-    stitch: str = "core"
-    padding: str = "reflect"
-    origin: tuple[int, int] | None = None
-    pixels: PixelsLike | None = None
-    noise: str = "field"
-    draws: int = 1
-    seed: int = 0
-    companion: bool = False
-    class_label: int | str | None = None
-    prompt: str | None = None
-    upsample: int | None = None
-    dtype: str = "float16"
-    batch: int | None = None
-
-
-def pattern_of(store: Store) -> Pattern:
-    """Return what a store was made by, its fitted projection included, so that another scene is seen in the same way.
-
-    Timesteps and layers are those of its planes. The backbone is where it was found then; its weights decide whether
-    it is the same.
+    Attributes
+    ----------
+    path : str
+        Dotted name of the field, such as ``tiling.padding``.
+    unused : object
+        What the recipe says where the option has no effect beside others, see `ExtractionConfig.unused_options`.
     """
-    recipe = store.manifest.recipe
-    planes = store.planes
-    tiling, noise = recipe["tiling"], recipe["noise"]
-    conditioning = recipe["backbone"].get("conditioning", {})
-    return Pattern(
-        backbone=store.manifest.provenance.get("backbone_source") or None,
-        timesteps=sorted({plane.id.t for plane in planes}) or TIMESTEPS,
-        layers=list(dict.fromkeys(plane.id.layer for plane in planes)) or None,
-        projection=_projection(store),
-        tile=tiling["tile_px"] or Pattern.tile,
-        halo=tiling["halo_px"] if tiling["tile_px"] else Pattern.halo,
-        stitch=tiling["stitch"],
-        padding=tiling["padding"],
-        origin=tuple(tiling["origin"]) if "origin" in tiling else None,
-        pixels=store.pixels,
-        noise=noise["policy"],
-        draws=noise.get("draws", 1),
-        seed=noise["seed"],
-        companion="companion" in recipe,
-        class_label=conditioning.get("class_label"),
-        prompt=conditioning.get("prompt"),
-        upsample=recipe["backbone"].get("upsample"),
-        dtype=recipe["precision"]["stored"],
-        batch=store.manifest.batch,
-    )
+
+    path: str
+    unused: Any = None
 
 
-def _projection(store: Store) -> Projection:
-    """Return the projection that lies in a store; its digest tells whether it clips."""
-    wanted = store.manifest.recipe["projection"]
-    weights, offset = (
-        np.asarray(store.scene_array(f"projection/{name}")[:], np.float32) for name in ("weights", "offset")
-    )
-    bent = re.search(r":gamma=([\d.]+)", wanted["spec"])
-    for clip in (True, False):
-        projection = Projection(wanted["spec"], weights, offset, clip, float(bent[1]) if bent else 1.0)
-        if projection.digest == wanted["digest"]:
-            return projection
-    raise StoreError(
-        f"{store.location}: the projection there is not the one of its recipe: hsifeat cache verify tells more"
-    )
+@dataclass(frozen=True)
+class InIdentity:
+    """Marks an option that decides the key as part of the backbone's identity; `path` names its field there."""
+
+    path: str
+
+
+Mark = TypeVar("Mark", InRecipe, InIdentity)
+
+
+def _timesteps(value: Any) -> tuple[int, ...] | str:
+    if isinstance(value, str):
+        if re.fullmatch(r"auto:[0-9]{1,9}", value) is None:
+            raise expected("whole numbers, or auto:N such as auto:5")
+        return value
+    return whole_numbers(value)
+
+
+def _batch(value: Any) -> int | str:
+    if value == "auto":
+        return "auto"
+    number = whole_number(value)
+    if number < 1:
+        raise expected("at least 1, or auto")
+    return number
+
+
+def _backbone(value: Any) -> Any:
+    if isinstance(value, bool | int | float | list | dict):
+        raise expected("a name, a path or a Backbone")
+    return value
+
+
+def _projection(value: Any) -> Any:
+    if not isinstance(value, str):
+        from hsifeat.projection import Projection as FittedProjection
+
+        if not isinstance(value, FittedProjection):
+            raise expected("text or a fitted Projection")
+    return value
+
+
+class ExtractionConfig(BaseConfig):
+    """All options of an extraction that decide which values are stored; see `hsifeat.extract` for what they do.
+
+    ``model_fields_set`` holds the options that the user set. Among the others, those that have no effect are ignored;
+    among these they are refused.
+
+    Examples
+    --------
+    >>> config = ExtractionConfig(timesteps=[0, 50], tile=48)
+    >>> config.timesteps, config.halo, config.recipe_fields()["tiling"]["padding"]
+    ((0, 50), 16, 'reflect')
+    """
+
+    backbone: Annotated[
+        str | Path | Backbone | None,
+        PlainValidator(_backbone),
+        option(
+            "Backbone: a built-in name, a diffusers folder, a checkpoint file or a hub model at a commit, see "
+            "`hsifeat backbones`.",
+            metavar="BACKBONE",
+            default="that of --preset or --like",
+        ),
+    ] = None
+    timesteps: Annotated[
+        tuple[int, ...] | str,
+        PlainValidator(_timesteps),
+        option("Training timesteps, or auto:N for the N that `hsifeat timesteps` proposes.", metavar="T,T,… or auto:N"),
+    ] = (0, 50, 100, 200, 400)
+    layers: Annotated[
+        Names | None,
+        option(
+            "Names or aliases of layers, see `hsifeat layers`.",
+            metavar="LAYER,…",
+            default="the middle block and all decoder blocks",
+        ),
+    ] = None
+    projection: Annotated[
+        str | Projection | None,
+        PlainValidator(_projection),
+        option(
+            "Projection from bands to the backbone's channels: rgb, pca:N, bands:i,j,k or all, with options such as "
+            "rgb:gamma=0.4.",
+            metavar="SPEC",
+            default="that of the backbone, else rgb for 3 channels and pca:N for N",
+        ),
+    ] = None
+    tile: Annotated[
+        Whole,
+        option("Side of a tile, or of a window around a pixel, in scene pixels.", unit="px", metavar="PX", ge=1),
+        InRecipe("tiling.tile_px", unused=0),
+    ] = 64
+    halo: Annotated[
+        Whole,
+        option(
+            "Width of a tile's margin around its core, in scene pixels; neighbouring tiles overlap by twice as much.",
+            unit="px",
+            metavar="PX",
+            ge=0,
+        ),
+        InRecipe("tiling.halo_px", unused=0),
+    ] = 16
+    stitch: Annotated[
+        Stitch,
+        option(
+            "Keep each tile's core, blend overlapping tiles by mean or Hann weights, or take the scene as one tile."
+        ),
+        InRecipe("tiling.stitch", unused="window"),
+    ] = "core"
+    padding: Annotated[
+        Padding,
+        option("What lies beyond the scene's edge: its mirror image, or zeros."),
+        InRecipe("tiling.padding"),
+    ] = "reflect"
+    origin: Annotated[
+        Pair | None,
+        option(
+            "Row and column of the first tile's corner, such as -20,-26.",
+            unit="px",
+            metavar="ROW,COL",
+            default="one halo above and left of the scene",
+        ),
+        InRecipe("tiling.origin"),
+    ] = None
+    pixels: Annotated[
+        PixelsLike | None,
+        option(
+            "Instead of tiling the scene, take a window of --tile pixels around each labelled pixel of this label map.",
+            metavar="LABELS",
+            default="the whole scene",
+        ),
+    ] = None
+    noise: Annotated[
+        str,
+        option(
+            "Noise policy: field (one noise field over the scene), shared (the same noise for all tiles), none, or "
+            "inversion:N (N steps of DDIM inversion).",
+            metavar="POLICY",
+        ),
+        InRecipe("noise.policy"),
+    ] = "field"
+    draws: Annotated[
+        Whole,
+        option("Number of noise draws over which features are averaged.", metavar="N", ge=1),
+        InRecipe("noise.draws"),
+    ] = 1
+    seed: Annotated[
+        Whole,
+        option("Seed of the noise, and of an untrained backbone's weights.", metavar="N", ge=0, le=2**32 - 1),
+        InRecipe("noise.seed"),
+    ] = 0
+    companion: Annotated[
+        bool,
+        option(
+            "Show the backbone the scene's companion image, or the bands.",
+            flags="--see-companion/--see-bands",
+            default="the bands",
+        ),
+    ] = False
+    class_label: Annotated[
+        WholeOrText | None,
+        option("Class label of a class-conditional backbone, or mean for the mean of all.", metavar="N|mean"),
+        InIdentity("conditioning.class_label"),
+    ] = None
+    prompt: Annotated[
+        str | None,
+        option("Text prompt of a backbone that takes one.", metavar="TEXT"),
+        InIdentity("conditioning.prompt"),
+    ] = None
+    upsample: Annotated[
+        Whole | None,
+        option("Factor by which tiles are enlarged for a latent backbone.", metavar="N", default="8", ge=1),
+        InIdentity("upsample"),
+    ] = None
+    dtype: Annotated[
+        StoredDtype,
+        option("Data type of the stored features."),
+        InRecipe("precision.stored"),
+    ] = "float16"
+    batch: Annotated[
+        int | str,
+        PlainValidator(_batch),
+        option("Largest number of tiles in a forward pass.", metavar="N or auto", default="auto: that of the store, else 16"),
+    ] = "auto"  # fmt: skip
+
+    def unused_options(self) -> frozenset[str]:
+        """Names of the options that have no effect beside the others."""
+        if self.pixels is not None:
+            return frozenset({"halo", "stitch", "origin"})
+        return frozenset({"tile", "halo", "origin"}) if self.stitch == "whole" else frozenset()
+
+    def check_conflicts(self) -> None:
+        """Raise `HsifeatError` if an option was set explicitly that has no effect beside the others."""
+        if conflicting := sorted(self.unused_options() & self.model_fields_set):
+            flags = ", ".join(flag_of(name, type(self).model_fields[name]) for name in conflicting)
+            other = "pixels" if self.pixels is not None else "stitch whole"
+            raise HsifeatError(f"no effect with --{other}: {flags}; leave out what has no effect")
+
+    def recipe_fields(self) -> dict[str, dict[str, Any]]:
+        """Return what the options contribute to the recipe, by section and field; None stands nowhere."""
+        sections: dict[str, dict[str, Any]] = {}
+        for name, mark in _marks(InRecipe):
+            value = mark.unused if name in self.unused_options() else getattr(self, name)
+            section, _, field = mark.path.partition(".")
+            sections.setdefault(section, {})
+            if value is not None:
+                sections[section][field] = list(value) if isinstance(value, tuple) else value
+        return sections
+
+
+def options_in_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that a recipe tells, the inverse of `ExtractionConfig.recipe_fields`.
+
+    Options that had no effect are not among them.
+    """
+    values = {name: _field(recipe, mark.path) for name, mark in _marks(InRecipe)}
+    values |= {name: _field(recipe["backbone"], mark.path) for name, mark in _marks(InIdentity)}
+    whole, listed = values["stitch"] == "whole", "pixels" in recipe
+    unused = ExtractionConfig.model_construct(
+        stitch="whole" if whole else "core", pixels=listed or None
+    ).unused_options()
+    return {name: value for name, value in values.items() if value is not None and name not in unused}
+
+
+def _field(tree: Any, path: str) -> Any:
+    """Return a field of nested JSON by its dotted name; None where there is none."""
+    for name in path.split("."):
+        tree = tree.get(name) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def _marks(kind: type[Mark]) -> list[tuple[str, Mark]]:
+    """List the options with a mark of a kind."""
+    fields = ExtractionConfig.model_fields.items()
+    return [(name, mark) for name, field in fields for mark in field.metadata if isinstance(mark, kind)]

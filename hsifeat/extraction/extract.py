@@ -1,158 +1,142 @@
-"""Extraction from the outside: settle everything, find or make the store, run what is missing."""
+"""Compute the features of a scene and store them: prepare and run in one call."""
 
 from __future__ import annotations
 
-import platform
-import time
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-import hsifeat
-from hsifeat.backbones.protocol import Backbone
-from hsifeat.cache import catalogue
-from hsifeat.errors import StoreError
-from hsifeat.extraction.job import Job
+from hsifeat.extraction.config import ExtractionConfig, Padding, Stitch, StoredDtype
 from hsifeat.extraction.prepare import prepare
-from hsifeat.runtime.events import Listener, Note, silent
-from hsifeat.scenes import Labels, Scene
-from hsifeat.store.create import SceneArrays
-from hsifeat.store.locks import write_lock
-from hsifeat.store.manifest import Manifest, SceneFacts
-from hsifeat.store.store import Store
+from hsifeat.extraction.resolve import resolve_config
+from hsifeat.extraction.run import run
+from hsifeat.runtime.events import Listener, silent
+from hsifeat.runtime.executor import Executor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hsifeat.backbones.protocol import Backbone
+    from hsifeat.extraction.tiling.pixel_list import PixelsLike
+    from hsifeat.projection import Projection
+    from hsifeat.scenes import Scene
+    from hsifeat.store.location import Location
+    from hsifeat.store.store import Store
 
 
 def extract(
     scene: Scene | str | Path,
     *,
     backbone: Backbone | str | Path | None = None,
+    timesteps: Sequence[int] | str | None = None,
+    layers: Sequence[str] | str | None = None,
+    projection: Projection | str | None = None,
+    tile: int | None = None,
+    halo: int | None = None,
+    stitch: Stitch | None = None,
+    padding: Padding | None = None,
+    origin: tuple[int, int] | None = None,
+    pixels: PixelsLike | None = None,
+    noise: str | None = None,
+    draws: int | None = None,
+    seed: int | None = None,
+    companion: bool | None = None,
+    class_label: int | str | None = None,
+    prompt: str | None = None,
+    upsample: int | None = None,
+    dtype: StoredDtype | None = None,
+    batch: int | Literal["auto"] | None = None,
+    preset: str | Path | None = None,
+    like: Store | str | Path | None = None,
+    out: Location | str | Path | None = None,
+    device: str = "auto",
+    executor: Executor | None = None,
     listen: Listener = silent,
-    **options: object,
 ) -> Store:
-    """Compute the planes of a scene that are missing from its store.
+    """Compute the diffusion features of a scene and store them; planes that the store already has are kept.
+
+    An option that is None is taken from `preset` or `like`, or else is the default given below.
 
     Parameters
     ----------
     scene : Scene, str or Path
         A scene, or what `open_scene` takes.
-    backbone : Backbone, str or Path
-        A backbone, or what `open_backbone` takes; may be left out when the option `like` names a store.
+    backbone : Backbone, str or Path, optional
+        A backbone, or what `open_backbone` takes. Required unless `preset` or `like` names one.
+    timesteps : sequence of int or str, optional
+        Training timesteps; default 0, 50, 100, 200, 400. ``"auto:5"`` takes the 5 that `rank_timesteps` proposes.
+    layers : sequence of str or str, optional
+        Names or aliases of the backbone's layers; default the middle block and all decoder blocks.
+    projection : Projection or str, optional
+        Projection from bands to the backbone's channels: ``"rgb"``, ``"pca:N"``, ``"bands:i,j,k"`` or ``"all"``, with
+        options such as ``"rgb:gamma=0.4"``, or a fitted one. Default the projection that the backbone was trained behind,
+        else ``"rgb"`` for three channels and ``"pca:N"`` for N.
+    tile : int, optional
+        Side of a tile, or of the window around each of `pixels`, in scene pixels; default 64.
+    halo : int, optional
+        Width of a tile's margin around its core, in scene pixels; default 16. Neighbouring tiles overlap by twice as much.
+    stitch : {"core", "mean", "hann", "whole"}, optional
+        Keep each tile's core, blend overlapping tiles by mean or Hann weights, or take the scene as one tile; default
+        ``"core"``.
+    padding : {"reflect", "zero"}, optional
+        What lies beyond the scene's edge: its mirror image, or zeros; default ``"reflect"``.
+    origin : tuple of 2 ints, optional
+        Row and column of the first tile's corner; default one halo above and left of the scene.
+    pixels : str, Labels, tuple of two arrays or (n, 2) integer array, optional
+        Instead of tiling the scene, take a window of `tile` pixels around each of these pixels, and store the features at
+        the pixel and their mean over the window. The labelled pixels of a label map of the scene (by name) or of a
+        `Labels`, or rows and columns.
+    noise : str, optional
+        Noise policy: ``"field"`` (one noise field over the scene), ``"shared"`` (the same noise for all tiles), ``"none"``
+        or ``"inversion:N"`` (N steps of DDIM inversion); default ``"field"``.
+    draws : int, optional
+        Number of noise draws over which features are averaged; default 1.
+    seed : int, optional
+        Seed of the noise, and of an untrained backbone's weights; default 0.
+    companion : bool, optional
+        Show the backbone the scene's companion image instead of its bands; default False.
+    class_label : int or str, optional
+        Class label of a class-conditional backbone, or ``"mean"`` for the mean of all label embeddings.
+    prompt : str, optional
+        Text prompt of a backbone that takes one.
+    upsample : int, optional
+        Factor by which tiles are enlarged for a latent backbone; default 8.
+    dtype : {"float16", "float32"}, optional
+        Data type of the stored features; default ``"float16"``.
+    batch : int or "auto", optional
+        Largest number of tiles in a forward pass; default that of the store if it exists, else 16.
+    preset : str or Path, optional
+        Published extraction that unset options are taken from: a name, or a ``.toml`` file.
+    like : Store, str or Path, optional
+        Store that unset options are taken from, its fitted projection included.
+    out : Location, str or Path, optional
+        The store: a path or the URL of an object store. Default a folder in the cache, named after scene, backbone and key.
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    executor : Executor, optional
+        Runs the steps of the extraction; by default one after the other in this process.
     listen : callable
         Gets the events of the run.
-    **options
-        As `prepare` takes them.
 
     Returns
     -------
     Store
-        Complete for all planes asked for.
+        With all requested planes complete.
 
     Raises
     ------
     HsifeatError
-        Whatever is wrong with scene, backbone, layers, timesteps, tiling or store; nothing is half-made then.
+        An option is wrong or has no effect beside others, something can't be opened, the store has another recipe, or the
+        disk is too small.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import hsifeat
+    >>> scene = hsifeat.Scene("small", np.random.default_rng(0).random((64, 64, 12), np.float32))
+    >>> hsifeat.extract(scene, backbone="backbone", timesteps=[0, 50], tile=32, halo=8, out="s.zarr")  # doctest: +SKIP
     """
-    return run(prepare(scene, backbone=backbone, listen=listen, **options), listen=listen)  # type: ignore[arg-type]
-
-
-def run(job: Job, *, listen: Listener = silent) -> Store:
-    """Make the store if need be, compute what is missing, add the scene's label maps, enter it into the catalogue.
-
-    One process at a time writes to a store; another that wants to waits, and then computes what is missing still.
-    """
-    scene = job.extractor.scene
-    for note in scene.notes:
-        listen(Note(note))
-    with write_lock(
-        job.location, lambda: listen(Note(f"another process is writing to {job.location}: waiting for it"))
-    ):
-        job = job.again()
-        if job.plan.steps or job.store is None:
-            job.check_disk()
-            listen(Note(job.intention))
-            if job.plan.steps:  # Weights that don't load are told before anything is written.
-                job.extractor.backbone.to(job.extractor.device)
-            store = Store.open(job.location, writable=True) if job.store else _create(job)
-            catalogue.add_entry(store.key, store.location, completed=0.0)
-            job.extractor.run(job.plan, store, listen)
-            store.write_record_checksums()
-        else:
-            store = job.store
-            listen(Note(f"all {len(job.plan.planes)} planes are there already: nothing to compute"))
-        store = _add_labels(store, scene.labels)
-    catalogue.add_entry(store.key, store.location)
-    return store
-
-
-def _add_labels(store: Store, maps: Mapping[str, Labels]) -> Store:
-    """Add the label maps that the store does not hold as they are; return it opened anew if there were any."""
-    missing = [labels for name, labels in maps.items() if not _holds(store, name, labels)]
-    if missing:
-        store = Store.open(store.location, writable=True)
-        for labels in missing:
-            store.add_labels(labels.name, labels.classes, _facts(labels))
-    return store
-
-
-def _holds(store: Store, name: str, labels: Labels) -> bool:
-    if name not in store.labels:
-        return False
-    try:
-        there = store.label_array(name)
-        return there.attrs.asdict() == _facts(labels) and np.array_equal(np.asarray(there[:]), labels.classes)
-    except StoreError:  # damaged: written anew
-        return False
-
-
-def _facts(labels: Labels) -> dict[str, dict[str, str]]:
-    return {
-        "class_names": {str(c): n for c, n in labels.class_names.items()},
-        "class_colours": {str(c): n for c, n in labels.class_colours.items()},
-    }
-
-
-def _scene_facts(scene: Scene) -> SceneFacts:
-    where = scene.georeference
-    return SceneFacts(
-        name=scene.name,
-        rows=scene.rows,
-        cols=scene.cols,
-        bands=scene.bands,
-        wavelengths_nm=None if scene.wavelengths_nm is None else [float(nm) for nm in scene.wavelengths_nm],
-        fwhm_nm=None if scene.fwhm_nm is None else [float(nm) for nm in scene.fwhm_nm],
-        band_names=list(scene.band_names),
-        nodata=[value for value in scene.nodata if np.isfinite(value)],
-        scale=scene.scale,
-        crs=None if where is None else where.crs,
-        transform=None if where is None else where.transform,
-        licence=scene.licence,
-        citation=scene.citation,
-    )
-
-
-def _create(job: Job) -> Store:
-    scene, projection, tiling, layout = (
-        job.extractor.scene,
-        job.extractor.model_input.projection,
-        job.extractor.tiling,
-        job.plan.layout,
-    )
-    manifest = Manifest(
-        key=job.recipe.key,
-        recipe=job.recipe.canonical(),
-        layout=layout,
-        batch=job.extractor.batch,
-        scene=_scene_facts(scene),
-        provenance={
-            "hsifeat": hsifeat.__version__,
-            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "backbone": job.extractor.backbone.name,
-            "backbone_source": getattr(job.extractor.backbone, "source", ""),
-            "device": job.extractor.device,
-            "python": platform.python_version(),
-        },
-    )
-    arrays = {"weights": projection.weights, "offset": projection.offset}
-    pixels = None if tiling.pixels is None else (tiling.pixels.rows, tiling.pixels.cols)
-    return Store.create(job.location, manifest, SceneArrays(scene.cube, scene.valid, arrays, pixels))
+    arguments: dict[str, Any] = dict(locals())
+    options = {name: arguments[name] for name in ExtractionConfig.model_fields}
+    config = resolve_config(options, preset=preset, like=like)
+    job = prepare(scene, config, out=out, device=device, listen=listen)
+    return run(job, executor=executor, listen=listen)

@@ -1,14 +1,14 @@
-"""A settled extraction: what will be done and where, and what the store holds of it by now."""
+"""A prepared extraction, and what is left to do of it given the store as it is."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hsifeat.errors import RecipeMismatchError, StoreError
+from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.extraction.plan import Plan, make_plan
 from hsifeat.extraction.runner import Extractor
 from hsifeat.store.layout import PlaneSpec
@@ -19,90 +19,127 @@ from hsifeat.store.store import Store
 
 @dataclass(frozen=True)
 class Job:
-    """A settled extraction: what will be done, and where. Nothing has been written yet.
+    """A prepared extraction: everything but the plan, which depends on the store when it is run.
 
     Attributes
     ----------
+    config : ExtractionConfig
+        The options, with timesteps resolved.
     extractor : Extractor
-        Turns units into planes.
-    plan : Plan
-        What is missing.
+        Turns units of the scene into planes; its batch is that of a new store.
+    planes : tuple of PlaneSpec
+        The requested planes.
     recipe : Recipe
-        What decides the values.
-    place : Place
-        Where the store is, or will be made.
-    store : Store or None
-        The store, if it is there.
+        Everything that decides the values.
+    location : Location
+        Where the store is, or will be created.
     """
 
+    config: ExtractionConfig
     extractor: Extractor
-    plan: Plan
+    planes: tuple[PlaneSpec, ...]
     recipe: Recipe
     location: Location
-    store: Store | None
 
-    def again(self) -> Job:
-        """Settle the same once more: another process may have made the store, or parts of it, since."""
-        return settle_on(self.location, self.extractor, self.recipe, self.plan.planes)
+    def find_store(self, *, writable: bool = False) -> Store | None:
+        """Open the store, if there is one.
 
-    @property
-    def intention(self) -> str:
-        """Say what was found and what will be done."""
-        plan, extractor = self.plan, self.extractor
-        unfinished = {plane.id for step in plan.steps for plane in step.planes}
-        found = (
-            f"{len(plan.planes) - len(unfinished)} of {len(plan.planes)} planes are there"
-            if self.store
-            else "new store"
+        Raises
+        ------
+        StoreError
+            Something else is at its location, or it was begun with another batch size than the one that was set.
+        RecipeMismatchError
+            It holds planes of another recipe.
+        """
+        store = Store.find(self.location, writable=writable)
+        if store is None:
+            return None
+        check_recipe(store, self.recipe, advice="name another store with --out")
+        begun, batch = store.manifest.batch, self.config.batch
+        if "batch" in self.config.model_fields_set and batch not in {"auto", begun}:
+            raise StoreError(
+                f"{self.location} was begun with batches of {begun} tiles, and batches of {batch} would change the last bits: "
+                "leave out --batch, or name another store with --out"
+            )
+        return store
+
+    def remaining(self, store: Store | None) -> RemainingWork:
+        """Plan what the store lacks; an existing store keeps the batch and the units that it was begun with."""
+        extractor = self.extractor if store is None else replace(self.extractor, batch=store.manifest.batch)
+        plan = make_plan(
+            extractor.scene.valid,
+            extractor.tiling,
+            extractor.tiling.layout if store is None else store.manifest.layout,
+            self.planes,
+            extractor.noise,
+            None if store is None else store.done,
         )
-        return (
-            f"{self.location}: {found}; {plan.passes} of {plan.total_passes} passes to do, at most {_gb(self.needed_bytes)}; "
-            f"{extractor.backbone.name} through {extractor.model_input.projection.spec} on {extractor.device}"
-        )
+        return RemainingWork(self, extractor, plan, is_new=store is None)
+
+
+@dataclass(frozen=True)
+class RemainingWork:
+    """What is left to do of a job.
+
+    Attributes
+    ----------
+    job : Job
+        The whole extraction.
+    extractor : Extractor
+        That of the job, with the batch of the store.
+    plan : Plan
+        The missing units of each plane.
+    is_new : bool
+        Whether the store has to be created.
+    """
+
+    job: Job
+    extractor: Extractor
+    plan: Plan
+    is_new: bool
 
     @property
     def needed_bytes(self) -> int:
-        """Most bytes that the run will add to the disk: missing planes, and the scene if the store is new."""
+        """Upper bound of the bytes to be written: missing planes, and the scene if the store is new."""
         scene = self.extractor.scene
-        copied = 0 if self.store else scene.rows * scene.cols * (scene.bands * np.dtype(scene.cube.dtype).itemsize + 1)
-        return self.plan.missing_bytes + copied
+        pixel = scene.bands * np.dtype(scene.cube.dtype).itemsize + 1
+        return self.plan.missing_bytes + (scene.rows * scene.cols * pixel if self.is_new else 0)
+
+    @property
+    def summary(self) -> str:
+        """One line: planes that exist, passes and bytes to do, backbone, projection and device."""
+        plan, extractor = self.plan, self.extractor
+        unfinished = {plane.id for step in plan.steps for plane in step.planes}
+        existing = f"{len(plan.planes) - len(unfinished)} of {len(plan.planes)} planes exist"
+        return (
+            f"{self.job.location}: {'new store' if self.is_new else existing}; {plan.passes} of {plan.total_passes} passes to "
+            f"do, at most {_gb(self.needed_bytes)}; {extractor.backbone.name} through {extractor.model_input.projection.spec} on "
+            f"{extractor.device}"
+        )
 
     def check_disk(self) -> None:
         """Raise `StoreError` if the disk can't hold what will be written."""
-        if not isinstance(self.location, LocalLocation):
+        location = self.job.location
+        if not isinstance(location, LocalLocation):
             return
-        folder = next(p for p in (self.location.path, *self.location.path.parents) if p.exists())
+        folder = next(path for path in (location.path, *location.path.parents) if path.exists())
         free = shutil.disk_usage(folder).free
         if free < self.needed_bytes:
             raise StoreError(
-                f"the run writes up to {_gb(self.needed_bytes)} to {self.location}, but only {_gb(free)} are free there: "
-                "free some space, ask for fewer planes, or name another place with --out"
+                f"the run writes up to {_gb(self.needed_bytes)} to {location}, but only {_gb(free)} are free there: "
+                "free some space, request fewer planes, or name another place with --out"
             )
 
 
-def settle_on(location: Location, extractor: Extractor, recipe: Recipe, planes: Sequence[PlaneSpec]) -> Job:
-    """Look at what the store holds by now, and plan what it lacks; a store keeps the batch and the units that it was begun with."""
-    store = _existing(location, recipe)
-    layout = extractor.tiling.layout
-    if store is not None:
-        extractor, layout = replace(extractor, batch=store.manifest.batch), store.manifest.layout
-    plan = make_plan(
-        extractor.scene.valid, extractor.tiling, layout, planes, extractor.noise, store.done if store else None
+def check_recipe(store: Store, recipe: Recipe, *, advice: str) -> None:
+    """Raise `RecipeMismatchError` with the fields that differ, and advice, if a store has another recipe."""
+    if store.key == recipe.key:
+        return
+    fields = differences(store.manifest.recipe, recipe.canonical())
+    rows = "\n".join(f"  {name}: {_brief(there)} -> {_brief(requested)}" for name, there, requested in fields)
+    raise RecipeMismatchError(
+        f"{store.location} holds planes of another recipe (stored -> requested):\n{rows}\n{advice}"
     )
-    return Job(extractor, plan, recipe, location, store)
-
-
-def _existing(location: Location, recipe: Recipe) -> Store | None:
-    store = Store.find(location)
-    if store is not None and store.key != recipe.key:
-        raise RecipeMismatchError(mismatch(store, recipe) + "\nname another store with --out")
-    return store
-
-
-def mismatch(store: Store, recipe: Recipe) -> str:
-    """Say side by side in what a store's recipe differs from another."""
-    rows = [f"  {n}: {_brief(a)} -> {_brief(b)}" for n, a, b in differences(store.manifest.recipe, recipe.canonical())]
-    return f"{store.location} holds planes of another recipe (there -> asked for):\n" + "\n".join(rows)
 
 
 def _brief(value: object) -> str:
@@ -110,5 +147,5 @@ def _brief(value: object) -> str:
     return text if len(text) <= 24 else text[:20] + "…"
 
 
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.3g} GB"
+def _gb(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.3g} GB"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.errors import HsifeatError
+from hsifeat.extraction.config import Padding
 from hsifeat.projection import ProjectedScene, Projection, fit_projection
 from hsifeat.projection.default import default_projection
 from hsifeat.projection.image import ArrayImage, SpectralImage
@@ -19,8 +20,6 @@ from hsifeat.scenes.scene import Scene
 from hsifeat.scenes.valid_pixels import valid_pixels
 from hsifeat.store.recipe import CompanionPart
 from hsifeat.types import Cube, Window
-
-PADDINGS = ("reflect", "zero")
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class ModelInput:
     cube: Cube
     projection: Projection
     valid: NDArray[np.bool_] | None
-    padding: str = "reflect"
+    padding: Padding = "reflect"
     factor: int = 1
 
     @cached_property
@@ -127,7 +126,7 @@ def mirror_indices(start: int, count: int, length: int) -> NDArray[np.intp]:
 
 
 def make_model_input(
-    scene: Scene, backbone: Backbone, projection: str | Projection | None, *, companion: bool, padding: str
+    scene: Scene, backbone: Backbone, projection: str | Projection | None, *, companion: bool, padding: Padding
 ) -> ModelInput:
     """Make the input of a backbone from a scene, and fit its projection.
 
@@ -148,10 +147,8 @@ def make_model_input(
     Raises
     ------
     HsifeatError
-        An unknown padding, no companion image, or a projection that does not fit.
+        No companion image, or a projection that does not fit.
     """
-    if padding not in PADDINGS:
-        raise HsifeatError(f"unknown padding {padding!r}; allowed: {', '.join(PADDINGS)}")
     image = _companion_image(scene) if companion else scene
     if companion and projection in {None, "rgb"}:
         projection = _first_bands(image, backbone)

@@ -1,67 +1,72 @@
-"""Repair: verify a store, mend what can be mended, and compute anew just the units that were damaged."""
+"""Verify a store, mend what can be mended without a model, and recompute exactly the damaged units."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.errors import StoreError
-from hsifeat.extraction.extract import run
-from hsifeat.extraction.job import Job, mismatch
+from hsifeat.extraction.job import Job, check_recipe
 from hsifeat.extraction.prepare import prepare
-from hsifeat.extraction.runner import Extractor
+from hsifeat.extraction.resolve import resolve_config
+from hsifeat.extraction.run import run
 from hsifeat.features.features import Features
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
 from hsifeat.scenes.open_scene import attach_companion
+from hsifeat.store import verify as checks
 from hsifeat.store.location import Location
 from hsifeat.store.locks import write_lock
 from hsifeat.store.restore import planes_to_recompute, restore
 from hsifeat.store.store import Store
-from hsifeat.store.verify import Damage, Verification, intact_part, recheck
-from hsifeat.store.verify import verify as look
+from hsifeat.store.verify import Damage, Verification
 from hsifeat.types import PlaneId
-
-BackboneLike = Backbone | str | Path
 
 
 def verify(location: Location, *, listen: Listener = silent) -> Verification:
-    """Read all of a store and compare every byte with what was written, see `hsifeat.store.verify`."""
+    """Read all of a store and compare every byte with its checksum, see `hsifeat.store.verify`.
+
+    Parameters
+    ----------
+    location : Location
+        The store.
+    listen : callable
+        Gets the events.
+    """
     started = False
 
-    def progress(done: int, total: int) -> None:
+    def progress(done_bytes: int, total_bytes: int) -> None:
         nonlocal started
         if not started:
-            listen(Started("verify", total / 1e6, "MB"))
+            listen(Started("verify", total_bytes / 1e6, "MB"))
             started = True
-        listen(Advanced("verify", done / 1e6))
+        listen(Advanced("verify", done_bytes / 1e6))
 
-    found = look(location, progress)
+    verification = checks.verify(location, progress)
     if started:
         listen(Finished("verify"))
-    return found
+    return verification
 
 
 def repair(
     location: Location,
-    found: Verification,
+    verification: Verification,
     *,
-    backbone: BackboneLike | None = None,
+    backbone: Backbone | str | Path | None = None,
     companion: str | Path | None = None,
     listen: Listener = silent,
 ) -> Verification:
-    """Mend what `verify` found, and verify again.
+    """Repair the damages that `verify` found, and verify again.
 
     Parameters
     ----------
-    place : Place
+    location : Location
         The store.
-    found : Verification
+    verification : Verification
         Its damages.
     backbone : Backbone, str or Path, optional
-        Where the model lies now; by default where it lay when the store was made.
+        The backbone that made the store; by default where it was then.
     companion : str or Path, optional
         The companion image, for planes that were made from one: a store does not hold it.
     listen : callable
@@ -70,75 +75,58 @@ def repair(
     Returns
     -------
     Verification
-        Of the store as it is now.
+        Of the repaired store.
 
     Raises
     ------
     HsifeatError
-        The scene in the store is damaged, or the backbone is gone or another one by now.
+        The scene in the store is damaged, or the backbone is gone or has changed.
     """
-    while found.damages:
+    while verification.damages:
         with write_lock(location, lambda: listen(Note(f"another process is writing to {location}: waiting for it"))):
-            damages = recheck(location, found.damages)
+            damages = checks.recheck(location, verification.damages)
             store = Store.open(location, writable=True)
-            model, lost = None, planes_to_recompute(store, damages)
-            if lost:  # Opened before anything is changed, so that nothing is lost for want of it.
-                model = _plan(store, damages, lost, backbone, companion)
-            planes = {plane.id: plane for plane in model.plan.planes} if model else {}
-            hopeless = restore(store, damages, planes)
-        if model is not None:
-            listen(Note(f"to compute anew, in part or whole: {', '.join(map(str, lost))}"))
-            _compute(location, lost, model.extractor, hopeless, listen)
-        if hopeless:
+            lost = planes_to_recompute(store, damages)
+            # Prepared before anything is changed, so that nothing is lost where the backbone can't be opened.
+            job = _prepare(store, damages, lost, backbone, companion) if lost else None
+            planes = {plane.id: plane for plane in job.planes} if job else {}
+            irreparable = restore(store, damages, planes)
+        if job is not None:
+            listen(Note(f"to recompute, in part or whole: {', '.join(map(str, lost))}"))
+            run(replace(job, planes=tuple(planes[plane] for plane in lost)), listen=listen)
+        if irreparable:
             raise StoreError(
-                f"{location}: {', '.join(map(str, hopeless[:3]))}: this can't be computed from the rest of the store; "
-                "give its extraction again with the same labels where these are damaged, or extract the scene to another "
+                f"{location}: {', '.join(map(str, irreparable[:3]))}: this can't be recomputed from the rest of the store; "
+                "repeat its extraction with the same labels where these are damaged, or extract the scene to another "
                 "place with --out"
             )
-        before, found = found, verify(location, listen=listen)
-        if found.damages and found.damages == before.damages:
+        before, verification = verification, verify(location, listen=listen)
+        if verification.damages and verification.damages == before.damages:
             raise StoreError(f"{location} is as damaged as before: the disk may be failing; extract to another one")
-    return found
+    return verification
 
 
-def _plan(
+def _prepare(
     store: Store,
     damages: Sequence[Damage],
     lost: Sequence[PlaneId],
-    backbone: BackboneLike | None,
+    backbone: Backbone | str | Path | None,
     companion: str | Path | None,
 ) -> Job:
-    """Open the backbone and plan the planes that were lost as if they were nowhere; nothing is written."""
-    whole = intact_part(store, damages)
-    scene = Features(whole).scene
+    """Prepare the extraction of the lost planes from the scene in the store."""
+    undamaged = checks.intact_part(store, damages)
+    scene = Features(undamaged).scene
     if "companion" in store.manifest.recipe:
         if companion is None:
             raise StoreError(
                 f"{store.location} was made from a companion image, which a store does not hold: name it with --companion"
             )
         scene = attach_companion(scene, companion)
-    with TemporaryDirectory() as nowhere:
-        job = prepare(
-            scene,
-            backbone=backbone,
-            like=whole,
-            timesteps=sorted({plane.t for plane in lost}),
-            layers=list(dict.fromkeys(plane.layer for plane in lost)),
-            out=Path(nowhere) / "store",
-        )
-    if job.recipe.key != store.key:
-        raise StoreError(mismatch(store, job.recipe))
+    options = {
+        "backbone": backbone,
+        "timesteps": sorted({plane.t for plane in lost}),
+        "layers": list(dict.fromkeys(plane.layer for plane in lost)),
+    }
+    job = prepare(scene, resolve_config(options, like=undamaged), out=store.location)
+    check_recipe(store, job.recipe, advice="name the backbone and the companion image that the store was made with")
     return job
-
-
-def _compute(
-    location: Location, planes: Sequence[PlaneId], model: Extractor, hopeless: Sequence[Damage], listen: Listener
-) -> None:
-    store = intact_part(Store.open(location), hopeless)
-    scene = replace(Features(store).scene, companion=model.scene.companion)
-    for t in dict.fromkeys(plane.t for plane in planes):
-        layers = [plane.layer for plane in planes if plane.t == t]
-        run(
-            prepare(scene, backbone=model.backbone, like=store, timesteps=[t], layers=layers, out=location),
-            listen=listen,
-        )

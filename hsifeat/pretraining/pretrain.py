@@ -12,7 +12,7 @@ from hsifeat.backbones.device import pick_device
 from hsifeat.backbones.weights import digest_file
 from hsifeat.errors import PretrainingError
 from hsifeat.files import disk_errors
-from hsifeat.presets import choose_training
+from hsifeat.pretraining.config import resolve_training
 from hsifeat.pretraining.data import Subject, of_images, of_scenes
 from hsifeat.pretraining.model_folder import FORMAT, ModelFolder, check_free
 from hsifeat.pretraining.networks import Preset, find_preset
@@ -105,7 +105,7 @@ def pretrain(
     """
     if dtype not in DTYPES:
         raise PretrainingError(f"weights are kept as {' or '.join(DTYPES)}; found {dtype!r}")
-    chosen = choose_training(
+    chosen = resolve_training(
         preset, network=network, size=size, steps=steps, components=components, learning_rate=learning_rate
     )
     network, size, steps, components = chosen.network, chosen.size, chosen.steps, chosen.components

@@ -29,8 +29,8 @@ TRANSFORM = (28.5, 0.0, 630000.25, 0.0, -28.5, 228500.75)
 def location(tmp_path_factory, backbone_folder):
     """A store of a scene that knows where it lies, with a masked corner; beside it the scene as rasterio writes it."""
     from hsifeat.cache import catalogue
-    from hsifeat.extraction.extract import run
-    from hsifeat.extraction.prepare import prepare
+    from hsifeat.extraction.run import run
+    from tests.helpers.extraction import prepare
 
     folder = tmp_path_factory.mktemp("georeferenced")
     cube = small_cube()

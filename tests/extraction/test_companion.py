@@ -10,12 +10,12 @@ from diffusers import DDPMScheduler, UNet2DModel
 import hsifeat
 from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.extraction.noise.noise_field import noise_field
-from hsifeat.extraction.prepare import prepare
 from hsifeat.extraction.repair import repair, verify
 from hsifeat.scenes import Scene
 from hsifeat.store.location import as_location
 from hsifeat.store.store import Store
 from hsifeat.types import PlaneId, Window
+from tests.helpers.extraction import prepare
 from tests.helpers.small import small_cube
 
 ROWS, COLS = 21, 18
@@ -133,6 +133,6 @@ def test_what_does_not_fit(spectra, backbone_folder):
     odd = Scene("odd", spectra, companion=photograph(3))
     with pytest.raises(HsifeatError, match="mid_block has a cell every 4 pixels of the companion image, of which 3"):
         prepare(odd, layers=["mid_block"], **options)
-    assert [p.id.layer for p in prepare(odd, **options).plan.planes] == ["up_blocks.1", "up_blocks.2"]
+    assert [p.id.layer for p in prepare(odd, **options).planes] == ["up_blocks.1", "up_blocks.2"]
     with pytest.raises(HsifeatError, match="multiples of 4, the coarsest stride"):
         prepare(odd, **{**options, "halo": 6})

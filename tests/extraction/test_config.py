@@ -1,35 +1,57 @@
-"""Types of what is given in Python: whole numbers of any type are taken, everything else is refused in one line."""
+"""Options of an extraction: what is refused, what enters the recipe, and that one is declared in one place."""
+
+import subprocess
+from inspect import getdoc, signature
 
 import numpy as np
 import pytest
 
+import hsifeat
+from hsifeat.base_config import config_table
+from hsifeat.commands.extract import extract as extract_command
 from hsifeat.errors import HsifeatError
+from hsifeat.extraction.config import ExtractionConfig, InRecipe, options_in_recipe
 from hsifeat.extraction.extract import extract
-from hsifeat.extraction.prepare import prepare
+from tests.helpers.extraction import prepare
 
 NUMBERS = ["tile", "halo", "draws", "seed", "upsample", "batch"]
-NO_NUMBERS = [True, np.True_, 16.0, np.float32(16), np.array([16]), "16", [16], b"16"]
-WRONG = [
-    *[(name, value, f"{name} is a whole number; found ") for name in NUMBERS for value in NO_NUMBERS],
-    *[("class_label", value, "takes no class label; leave out ") for value in NO_NUMBERS],
-    *[
-        ("origin", value, "origin is a row and a column in whole numbers; found ")
-        for value in [(True, 0), (-4.0, -4), -4, "-4,-4", (-4,), (1, 2, 3), (None, 0), np.zeros((2, 2)), np.zeros(2)]
+NO_NUMBERS = [True, np.True_, 16.0, np.float32(16), np.array([16]), [16], b"16"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "words"),
+    [
+        *[(name, [*NO_NUMBERS, "16"], "a whole number") for name in NUMBERS],
+        ("class_label", NO_NUMBERS, "a whole number or text"),
+        ("origin", [(True, 0), (-4.0, -4), -4, "-4,-4", (-4,), (1, 2, 3), (None, 0), np.zeros((2, 2))], "two whole numbers"),
+        ("timesteps", [3, True, 3.5, [None], [[1]], []], "one whole number or more"),
+        ("timesteps", ["300", "auto", "auto:x"], "whole numbers, or auto:N such as auto:5"),
+        ("layers", [3, True, [3], [["mid_block"]], b"mid_block", []], "one name or more"),
+        ("noise", [3], "text"),
+        ("prompt", [3], "text"),
+        ("stitch", [3, "window"], "core, mean, hann or whole"),
+        ("padding", [3, "black"], "reflect or zero"),
+        ("dtype", [3, "float64"], "float16 or float32"),
+        ("projection", [3], "text or a fitted Projection"),
+        ("companion", [1], "True or False"),
+        ("backbone", [3, True], "a name, a path or a Backbone"),
+        ("tile", [0], "at least 1"),
+        ("batch", [0], "at least 1, or auto"),
+        ("seed", [-1], "at least 0"),
+        ("seed", [2**32], "at most 4294967295"),
     ],
-    *[("timesteps", value, "timesteps are whole numbers; found ") for value in [3, True, 3.5, "300", [None], [[1]]]],
-    *[("layers", value, "layers are names; found ") for value in [3, True, [3], [["mid_block"]], b"mid_block"]],
-    *[(name, 3, f"{name} is a text; found 3") for name in ["stitch", "padding", "noise", "prompt", "dtype"]],
-    ("projection", 3, "projection is a text or a fitted projection; found 3"),
-    ("companion", 1, "companion is True or False; found 1"),
-]
+)  # fmt: skip
+def test_wrong_values_are_refused_in_one_line(name, values, words):
+    for value in values:
+        with pytest.raises(HsifeatError, match=f"^{name}: expected {words}; found ") as raised:
+            ExtractionConfig.from_options({name: value})
+        assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize(("name", "value", "message"), WRONG, ids=lambda part: " ".join(repr(part).split()))
-def test_wrong_types_are_refused_and_leave_nothing(scene, backbone_folder, tmp_path, name, value, message):
-    with pytest.raises(HsifeatError, match=message) as raised:
-        extract(scene, backbone=backbone_folder, out=tmp_path / "s.zarr", **{name: value})
-    assert "\n" not in str(raised.value)
-    assert not (tmp_path / "s.zarr").exists()
+def test_a_wrong_value_leaves_nothing(scene, backbone_folder, tmp_path):
+    with pytest.raises(HsifeatError, match="tile: expected"):
+        extract(scene, backbone=backbone_folder, tile="wide", out=tmp_path / "s.zarr")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.uint8, np.array])
@@ -45,3 +67,78 @@ def test_whole_numbers_of_any_type_are_one_recipe(scene, backbone_folder, tmp_pa
     ]
     assert jobs[0].recipe == jobs[1].recipe and jobs[0].recipe.key == jobs[1].recipe.key
     assert jobs[0].extractor.batch == jobs[1].extractor.batch == 4
+
+
+# Another value for each option that is marked to be in the recipe.
+OTHERS = {
+    "tile": 48, "halo": 4, "stitch": "hann", "padding": "zero", "origin": (-4, -8), "noise": "inversion:10", "draws": 3,
+    "seed": 7, "dtype": "float32",
+}  # fmt: skip
+
+
+def test_each_option_in_the_recipe_changes_exactly_its_field_and_is_read_back():
+    marks = {
+        name: mark.path
+        for name, field in ExtractionConfig.model_fields.items()
+        for mark in field.metadata
+        if isinstance(mark, InRecipe)
+    }
+    assert marks.keys() == OTHERS.keys()
+    usual = ExtractionConfig().recipe_fields()
+    for name, value in OTHERS.items():
+        fields = ExtractionConfig.from_options({name: value}).recipe_fields()
+        section, _, field = marks[name].partition(".")
+        stored = list(value) if isinstance(value, tuple) else value
+        assert fields.pop(section) == {**usual[section], field: stored}
+        assert fields == {other: part for other, part in usual.items() if other != section}
+    everything = ExtractionConfig.from_options(OTHERS)
+    recipe = {**everything.recipe_fields(), "backbone": {"conditioning": {"class_label": 3}, "upsample": 4}}
+    assert ExtractionConfig.from_options(options_in_recipe(recipe)) == everything.with_values(class_label=3, upsample=4)
+
+
+def test_options_without_effect_are_refused_if_set_and_left_out_of_the_recipe_otherwise():
+    for options, conflicts in (
+        ({"pixels": "fields"}, {"halo": 8, "stitch": "hann", "origin": (0, 0)}),
+        ({"stitch": "whole"}, {"tile": 8, "halo": 8, "origin": (0, 0)}),
+    ):
+        base = ExtractionConfig.from_options(conflicts)
+        inherited = ExtractionConfig.merged(base, options)
+        inherited.check_conflicts()
+        assert inherited.recipe_fields() == ExtractionConfig.from_options(options).recipe_fields()
+        for name, value in conflicts.items():
+            if name not in options:
+                with pytest.raises(HsifeatError, match=f"no effect with --(pixels|stitch whole): --{name}; leave out"):
+                    ExtractionConfig.from_options({**options, name: value}).check_conflicts()
+
+
+def test_an_option_that_had_no_effect_is_not_read_back():
+    whole = ExtractionConfig.from_options({"stitch": "whole"}).recipe_fields()
+    assert not {"tile", "halo", "origin"} & options_in_recipe({**whole, "backbone": {}}).keys()
+    pixels = {
+        **ExtractionConfig.from_options({"pixels": "fields", "tile": 8}).recipe_fields(),
+        "backbone": {},
+        "pixels": {},
+    }
+    options = options_in_recipe(pixels)
+    assert options["tile"] == 8 and not {"halo", "stitch"} & options.keys()
+
+
+def test_command_and_function_take_every_option():
+    options = set(ExtractionConfig.model_fields)
+    assert {f"option_{name}" for name in options} < set(signature(extract_command).parameters)
+    parameters = signature(extract).parameters
+    assert [name for name in parameters if name in options] == list(ExtractionConfig.model_fields), "in the same order"
+    document = getdoc(extract)
+    for row in config_table(ExtractionConfig):
+        assert f"\n{row.name} : " in document and row.help.endswith("."), row.name
+
+
+def test_an_option_is_written_once():
+    """`padding` stands in the config and in the signature of `extract`; everywhere else it is used."""
+    lines = subprocess.run(["git", "grep", "-nw", "padding", "--", "hsifeat"], capture_output=True, text=True).stdout
+    declared = [line for line in lines.splitlines() if " padding: " in line and "model_input" not in line]
+    assert len(declared) == 2, declared
+
+
+def test_the_public_name():
+    assert hsifeat.ExtractionConfig is ExtractionConfig

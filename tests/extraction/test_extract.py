@@ -13,14 +13,14 @@ import hsifeat
 from hsifeat.backbones.unet2d import UNet2DBackbone
 from hsifeat.errors import HsifeatError, RecipeMismatchError, StoreError
 from hsifeat.extraction.estimates import seconds_per_pass
-from hsifeat.extraction.extract import run
 from hsifeat.extraction.noise.noise_field import noise_field
-from hsifeat.extraction.prepare import prepare
+from hsifeat.extraction.run import run
 from hsifeat.projection import fit_projection
 from hsifeat.runtime.events import Advanced, Finished, Started
 from hsifeat.scenes import Labels, Scene
 from hsifeat.store.store import Store
 from hsifeat.types import PlaneId, Window
+from tests.helpers.extraction import plan, prepare
 from tests.helpers.small import save_unet
 
 
@@ -87,7 +87,8 @@ def test_masked_areas_cost_no_forward_and_hold_zeros(scene, backbone_folder, tmp
         wanted = plainly(holed, backbone_folder, t, "up_blocks.0", 2, 32, 8)
         wanted[:16, :16] *= np.kron(np.array([[0, 0], [0, 1]]), np.ones((8, 8)))[..., None]
         np.testing.assert_allclose(found, wanted, atol=2e-3, rtol=2e-3)
-    assert "masked" not in hsifeat.extract(scene, **options, out=tmp_path / "whole.zarr").manifest.recipe["tiling"]
+    whole = hsifeat.extract(scene, **options, out=tmp_path / "whole.zarr")
+    assert whole.manifest.recipe["tiling"]["masked"] == "computed"
     dark = Scene("dark", np.zeros_like(cube), mask=np.zeros(cube.shape[:2], bool))
     with pytest.raises(HsifeatError, match="no valid pixel"):
         hsifeat.extract(dark, **options, out=tmp_path / "dark.zarr")
@@ -168,13 +169,13 @@ def test_events_add_up(scene, backbone_folder, tmp_path):
     [
         pytest.param({"layers": ["up_blocks.7"]}, r"unknown layer 'up_blocks.7'; nearest: up_blocks", id="layer"),
         pytest.param({"timesteps": [1000]}, "timestep 1000 is out of range", id="timestep"),
-        pytest.param({"timesteps": []}, "no timestep", id="no-timestep"),
-        pytest.param({"layers": []}, "no layer", id="no-layer"),
-        pytest.param({"seed": 2**64}, "a seed lies between 0 and", id="seed"),
+        pytest.param({"timesteps": []}, "timesteps: expected one whole number or more", id="no-timestep"),
+        pytest.param({"layers": []}, "layers: expected one name or more", id="no-layer"),
+        pytest.param({"seed": 2**64}, "seed: expected at most", id="seed"),
         pytest.param({"projection": "pca:4"}, "gives 4 channels, but tiny takes 3", id="channels"),
         pytest.param({"dtype": "int8"}, "float16 or float32; found 'int8'", id="dtype"),
         pytest.param({"tile": 30}, "multiples of 4", id="tile"),
-        pytest.param({"batch": 0}, "at least one tile", id="batch"),
+        pytest.param({"batch": 0}, "batch: expected at least 1", id="batch"),
         pytest.param({"device": "tpu9"}, "device 'tpu9' can't be used here", id="device"),
         pytest.param({"class_label": 3}, "takes no class label", id="label"),
         pytest.param({"backbone": "nowhere"}, "no such file or folder: nowhere", id="backbone"),
@@ -189,17 +190,17 @@ def test_wrong_requests_leave_nothing(scene, backbone_folder, tmp_path, options,
 
 def test_a_store_of_another_recipe_is_refused_with_the_fields(scene, backbone_folder, store_path):
     with pytest.raises(RecipeMismatchError, match=r"tiling.halo_px: 8 -> 4\n.*--out"):
-        prepare(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=4, out=store_path)
+        hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=4, out=store_path)
     with pytest.raises(RecipeMismatchError, match=r"noise.seed: 0 -> 1"):
-        prepare(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, seed=1, out=store_path)
+        hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, seed=1, out=store_path)
     other = Scene("small", scene.cube + 1, scene.wavelengths_nm)
     with pytest.raises(RecipeMismatchError, match=r"scene: \w+…"):
-        prepare(other, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, out=store_path)
+        hsifeat.extract(other, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, out=store_path)
 
 
 def test_another_batch_size_is_refused(scene, backbone_folder, store_path):
-    with pytest.raises(StoreError, match=r"begun with batches of 16; .* leave out --batch"):
-        prepare(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, batch=3, out=store_path)
+    with pytest.raises(StoreError, match=r"begun with batches of 16 tiles, .*: leave out --batch"):
+        hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, batch=3, out=store_path)
 
 
 @pytest.mark.parametrize(
@@ -290,14 +291,14 @@ def test_a_backbone_brings_its_projection(scene, tmp_path):
 
 def test_dry_run_numbers(scene, backbone_folder, tmp_path):
     job = prepare(scene, backbone=backbone_folder, timesteps=[0, 9], tile=32, halo=8, out=tmp_path / "s.zarr")
-    assert job.plan.passes == job.plan.total_passes == 2 * 5 * 4
+    assert plan(job).passes == plan(job).total_passes == 2 * 5 * 4
     cells = 19 * 14 * 16 + 38 * 27 * 16 + 75 * 53 * 16 + 75 * 53 * 8
-    assert job.plan.missing_bytes == 2 * 2 * cells
-    assert seconds_per_pass(job.extractor, job.plan) > 0
+    assert plan(job).missing_bytes == 2 * 2 * cells
+    assert seconds_per_pass(job.extractor, plan(job)) > 0
     assert not (tmp_path / "s.zarr").exists()
     run(job)
     again = prepare(scene, backbone=backbone_folder, timesteps=[0, 9], tile=32, halo=8, out=tmp_path / "s.zarr")
-    assert again.plan.passes == 0 and again.needed_bytes == 0
+    assert plan(again).passes == 0 and again.remaining(again.find_store()).needed_bytes == 0
 
 
 def test_a_store_keeps_the_units_that_it_was_begun_with(scene, backbone_folder, store_path, tmp_path, monkeypatch):
@@ -305,12 +306,10 @@ def test_a_store_keeps_the_units_that_it_was_begun_with(scene, backbone_folder, 
     with monkeypatch.context() as patch:
         patch.setattr("hsifeat.extraction.tiling.scene_tiling.UNIT_PX", 16)
         job = prepare(scene, **options)
-        patch.setattr(
-            job.extractor.__class__, "run", lambda _self, plan, store, _listen: store.add_plane(plan.planes[0])
-        )
+        patch.setattr(job.extractor.__class__, "run", lambda _self, plan, store, *_: store.add_plane(plan.planes[0]))
         assert run(job).layout.unit_px == 16
     job = prepare(scene, **options)
-    assert job.plan.passes == 20, "planned over the units of the store, none of which is done"
+    assert plan(job).passes == 20, "planned over the units of the store, none of which is done"
     store = run(job)
     for name, values in planes_of(store).items():
         # Units of another size make other batches, in which a tile moves by some 1e-6 before it is rounded.
@@ -332,7 +331,7 @@ def test_weights_that_do_not_load_are_told_before_anything_is_written(scene, bac
 
 @pytest.mark.parametrize("timesteps", [[0.0], [True], ["0"]])
 def test_timesteps_are_whole_numbers(scene, backbone_folder, tmp_path, timesteps):
-    with pytest.raises(HsifeatError, match="timesteps are whole numbers"):
+    with pytest.raises(HsifeatError, match="timesteps: expected one whole number or more; found"):
         hsifeat.extract(scene, backbone=backbone_folder, timesteps=timesteps, out=tmp_path / "s.zarr")
 
 

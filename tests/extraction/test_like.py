@@ -115,7 +115,7 @@ def test_another_number_of_bands_is_refused(first, tmp_path):
 
 
 def test_without_a_backbone_it_says_what_to_name(other, scene, tmp_path):
-    with pytest.raises(HsifeatError, match="no backbone asked for: name one with --backbone"):
+    with pytest.raises(HsifeatError, match="no backbone: name one with --backbone"):
         hsifeat.extract(other, out=tmp_path / "o.zarr")
     with pytest.raises(StoreError, match="no store at or named 'nowhere'"):
         hsifeat.extract(other, like="nowhere", out=tmp_path / "o.zarr")

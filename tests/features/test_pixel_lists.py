@@ -255,7 +255,7 @@ def test_on_the_command_line(scene, backbone_folder, tmp_path):
     assert json.loads(shown.stdout)["planes_over"] == "25 pixels, each the centre of a window of 16 px"
     for wrong, message in (
         (["--pixels", "roads"], "no labels 'roads'"),
-        (["--pixels", "few", "--halo", "4"], "play no part"),
+        (["--pixels", "few", "--halo", "4"], "no effect with --pixels: --halo"),
     ):
         ended = subprocess.run([*command, *wrong], **options)
         assert ended.returncode == 1 and message in ended.stderr and "Traceback" not in ended.stderr

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsifeat.extraction.extract import run
-from hsifeat.extraction.prepare import prepare
 from hsifeat.extraction.repair import repair
+from hsifeat.extraction.run import run
 from hsifeat.features.features import open_features
 from hsifeat.store import timings
 from hsifeat.store.location import as_location
 from hsifeat.store.timings import Timing
 from hsifeat.store.verify import verify
+from tests.helpers.extraction import plan, prepare
 
 SPENT = st.builds(
     Timing,
@@ -74,7 +74,7 @@ def test_an_extraction_times_every_timestep(job, tmp_path):
     wall = time.perf_counter() - start
     shared, first, second = store.timings
     assert (shared.t, first.t, second.t) == (None, 0, 300)
-    assert first.tiles == second.tiles == shared.tiles == asked.plan.passes / 2 > 0
+    assert first.tiles == second.tiles == shared.tiles == plan(asked).passes / 2 > 0
     assert 0 < shared.seconds + first.seconds + second.seconds <= wall
     features = open_features(tmp_path / "s.zarr")
     assert features.seconds([0]) == first.seconds and features.seconds([None, 0, 300]) <= wall

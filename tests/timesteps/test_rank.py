@@ -7,12 +7,12 @@ import pytest
 
 from hsifeat import Scene, extract, open_scene, rank_timesteps
 from hsifeat.errors import HsifeatError, SceneError, StoreError
-from hsifeat.extraction.prepare import prepare
 from hsifeat.projection import fit_projection
 from hsifeat.runtime.events import Note
 from hsifeat.timesteps.rank import cosine_schedule
 from hsifeat.timesteps.ranking_plot import plot_ranking
 from hsifeat.timesteps.scene_patches import sample_patches
+from tests.helpers.extraction import plan, prepare
 from tests.helpers.small import save_latent, small_cube
 
 
@@ -131,16 +131,16 @@ def test_auto_extracts_the_proposal(scene, backbone_folder, tmp_path):
     plain = prepare(scene, backbone=backbone_folder, timesteps=proposed, out=tmp_path / "b.zarr", **options)
     assert plain.recipe.key == store.key and "auto" not in json.dumps(store.manifest.model_dump())
     again = prepare(scene, backbone=backbone_folder, timesteps="auto:2", out=tmp_path / "a.zarr", **options)
-    assert again.plan.passes == 0
+    assert plan(again).passes == 0
     more = prepare(scene, backbone=backbone_folder, timesteps="auto:3", out=tmp_path / "a.zarr", **options)
-    assert set(proposed) < {plane.id.t for plane in more.plan.planes}
+    assert set(proposed) < {plane.id.t for plane in more.planes}
     like = prepare(scene, like=store, out=tmp_path / "c.zarr")
-    assert sorted({plane.id.t for plane in like.plan.planes}) == list(proposed)
+    assert sorted({plane.id.t for plane in like.planes}) == list(proposed)
 
 
 def test_auto_proposes_steps_of_an_inversion(scene, backbone_folder, tmp_path):
     job = prepare(scene, backbone=backbone_folder, timesteps="auto:2", noise="inversion:4", out=tmp_path / "a.zarr")
-    assert {plane.id.t for plane in job.plan.planes} <= {0, 250, 500, 750}
+    assert {plane.id.t for plane in job.planes} <= {0, 250, 500, 750}
     with pytest.raises(HsifeatError, match="auto:2 compares noised images, but with the noise none"):
         prepare(scene, backbone=backbone_folder, timesteps="auto:2", noise="none", out=tmp_path / "a.zarr")
 

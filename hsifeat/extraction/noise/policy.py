@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.backbones.schedule import NoiseSchedule
 from hsifeat.errors import HsifeatError, error_summary
-from hsifeat.store.recipe import NoisePart
 from hsifeat.types import Window
 
 if TYPE_CHECKING:
@@ -109,10 +108,6 @@ class NoisePolicy(ABC):
     def spec(self) -> str:
         """Canonical text of the policy, as ``--noise`` takes it."""
         return self.name
-
-    def part(self) -> NoisePart:
-        """Return what the recipe of a store records."""
-        return NoisePart(policy=self.spec, seed=self.seed, draws=self.draws)
 
     def candidates(self) -> tuple[int, ...] | None:
         """Return the only timesteps that the policy reaches; None if it reaches all."""

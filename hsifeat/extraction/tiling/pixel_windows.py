@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ from hsifeat.errors import HsifeatError
 from hsifeat.extraction.noise.policy import NoisePolicy
 from hsifeat.extraction.tiling.pixel_list import PixelList
 from hsifeat.store.layout import UNIT_PIXELS, PixelListLayout, PlaneSpec
-from hsifeat.store.recipe import TilingPart
 from hsifeat.types import Tap, Window
 
 if TYPE_CHECKING:
@@ -84,14 +83,9 @@ class PixelWindows:
                 "windows around pixels begin anywhere: take a noise without positions, such as --noise shared or none"
             )
 
-    def part(self, padding: str, valid: NDArray[np.bool_]) -> TilingPart:  # noqa: ARG002  # no window is skipped
-        """Return what the recipe of a store records; see `Tiling.part`."""
-        return TilingPart(
-            tile_px=self.window_px,
-            halo_px=0,
-            stitch="window",
-            padding=cast("Literal['reflect', 'zero']", padding),
-        )
+    def skips_tiles(self, valid: NDArray[np.bool_]) -> bool:  # noqa: ARG002  # listed pixels are valid
+        """Whether windows are skipped: never."""
+        return False
 
 
 def windows_around(pixels: PixelList, *, tile_px: int, multiple: int) -> PixelWindows:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.errors import HsifeatError
+from hsifeat.extraction.config import Stitch
 from hsifeat.extraction.noise.policy import NoisePolicy
 from hsifeat.extraction.tiling.stitching import BlendedBlock, CoreBlock
 from hsifeat.store.layout import BLENDED_UNIT_PX, UNIT_PX, PlaneSpec, SceneLayout
-from hsifeat.store.recipe import TilingPart
 from hsifeat.types import Tap, Window
-
-Stitch = Literal["core", "mean", "hann", "whole"]
-STITCHES: tuple[Stitch, ...] = get_args(Stitch)
 
 
 @dataclass(frozen=True)
@@ -132,20 +128,8 @@ class SceneTiling:
                 f"tiles must begin at multiples of {backbone.cell_px} px, the cell size of the denoiser's input in {backbone.name}"
             )
 
-    def part(self, padding: str, valid: NDArray[np.bool_]) -> TilingPart:
-        """Return what the recipe of a store records; see `Tiling.part`."""
-        whole = self.stitch == "whole"
-        default = (-self.halo_px, -self.halo_px)
-        return TilingPart(
-            tile_px=0 if whole else self.tile[0],
-            halo_px=0 if whole else self.halo_px,
-            stitch=self.stitch,
-            padding=cast("Literal['reflect', 'zero']", padding),
-            masked="zero" if self._skips_tiles(valid) else "computed",
-            origin=None if self.first == default else self.first,
-        )
-
-    def _skips_tiles(self, valid: NDArray[np.bool_]) -> bool:
+    def skips_tiles(self, valid: NDArray[np.bool_]) -> bool:
+        """Whether tiles without a valid pixel are skipped; see `Tiling.skips_tiles`."""
         extent = Window(0, 0, self.rows, self.cols)
         return not valid.all() and self.count_tiles(extent, valid) < len(list(self.tiles(extent)))
 
@@ -156,7 +140,7 @@ def tile_scene(
     tile_px: int,
     halo_px: int,
     multiple: int,
-    stitch: str = "core",
+    stitch: Stitch = "core",
     origin: tuple[int, int] | None = None,
 ) -> SceneTiling:
     """Tile a scene.
@@ -190,8 +174,6 @@ def tile_scene(
     [(-16, -16), (-16, 16), (16, -16), (16, 16)]
     """
     rows, cols = shape
-    if stitch not in STITCHES:
-        raise HsifeatError(f"unknown stitching {stitch!r}; allowed: {', '.join(STITCHES)}")
     if stitch == "whole":
         if origin is not None:
             raise HsifeatError("--origin has no effect with --stitch whole, which has a single tile: leave it out")
@@ -215,4 +197,4 @@ def tile_scene(
             f"tiles from row {first[0]} and column {first[1]} on do not cover the first pixels of the scene, or the first "
             f"tile lies outside: with --stitch {stitch}, give an origin between {margin - tile_px + 1} and {-margin}"
         )
-    return SceneTiling(rows, cols, (tile_px, tile_px), (step, step), first, cast("Stitch", stitch))
+    return SceneTiling(rows, cols, (tile_px, tile_px), (step, step), first, stitch)

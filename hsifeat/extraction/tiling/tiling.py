@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.backbones.protocol import Backbone
+from hsifeat.extraction.config import Stitch
 from hsifeat.extraction.noise.policy import NoisePolicy
 from hsifeat.extraction.tiling.pixel_list import PixelList
 from hsifeat.extraction.tiling.pixel_windows import windows_around
 from hsifeat.extraction.tiling.scene_tiling import tile_scene
 from hsifeat.store.layout import PixelListLayout, PlaneSpec, SceneLayout
-from hsifeat.store.recipe import TilingPart
 from hsifeat.types import Tap, Window
 
 if TYPE_CHECKING:
@@ -109,13 +109,11 @@ class Tiling(Protocol):
         """
         ...
 
-    def part(self, padding: str, valid: NDArray[np.bool_]) -> TilingPart:
-        """Return what the recipe of a store records.
+    def skips_tiles(self, valid: NDArray[np.bool_]) -> bool:
+        """Whether tiles without a valid pixel are skipped, so that the cells that only they cover hold 0.
 
         Parameters
         ----------
-        padding : str
-            How the model's input continues beyond the scene.
         valid : (rows, cols) bool array
             Valid pixels of the scene.
         """
@@ -129,7 +127,7 @@ def make_tiling(
     tile_px: int,
     halo_px: int,
     multiple: int,
-    stitch: str,
+    stitch: Stitch,
     origin: tuple[int, int] | None,
 ) -> Tiling:
     """Tile a scene, or lay a window around each of some pixels.

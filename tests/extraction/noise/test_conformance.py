@@ -79,10 +79,6 @@ def test_the_class_has_the_name_of_its_entry_point_and_its_text_parses_to_itself
     assert again == policy and again.spec == policy.spec
 
 
-def test_the_recipe_says_the_text_the_seed_and_the_draws(name):
-    assert policy_of(name, seed=5).part().model_dump() == {"policy": policy_of(name).spec, "seed": 5, "draws": 1}
-
-
 def test_inputs_are_finite_float32_tiles_once_per_draw(name):
     policy = policy_of(name)
     for t in timesteps_of(policy):

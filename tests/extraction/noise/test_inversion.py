@@ -12,7 +12,7 @@ from hsifeat.backbones.schedule import schedule_from_config
 from hsifeat.backbones.unet2d import UNet2DBackbone
 from hsifeat.extraction.noise.inversion import invert_step
 from hsifeat.extraction.noise.policy import parse_noise
-from hsifeat.extraction.prepare import prepare
+from tests.helpers.extraction import plan, prepare
 
 OPTIONS = {"tile": 32, "halo": 8, "layers": ["up_blocks.0"]}
 
@@ -56,8 +56,8 @@ def test_planned_passes_are_those_that_run(scene, backbone_folder, tmp_path, mon
     options = {**OPTIONS, "backbone": backbone_folder, "noise": "inversion:10", "out": tmp_path / "i.zarr"}
     # 5 x 4 tiles; up to step 4 there are 4 predictions, and 2 forwards to the taps.
     job = prepare(scene, timesteps=[200, 400], **options)
-    assert job.plan.passes == job.plan.total_passes == 20 * (4 + 2)
+    assert plan(job).passes == plan(job).total_passes == 20 * (4 + 2)
     hsifeat.extract(scene, timesteps=[200, 400], **options)
     assert sum(batches) == 120
     more = prepare(scene, timesteps=[200, 400, 500], **options)
-    assert (more.plan.passes, more.plan.total_passes) == (20 * 6, 20 * (5 + 3))
+    assert (plan(more).passes, plan(more).total_passes) == (20 * 6, 20 * (5 + 3))

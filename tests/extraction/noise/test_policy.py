@@ -10,8 +10,8 @@ from hsifeat.backbones.schedule import schedule_from_config
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.noise import policy
 from hsifeat.extraction.noise.policy import parse_noise
-from hsifeat.extraction.prepare import prepare
 from hsifeat.store.store import Store
+from tests.helpers.extraction import prepare
 
 LAYER = "up_blocks.0"
 OPTIONS = {"tile": 32, "halo": 8, "layers": [LAYER], "dtype": "float32"}

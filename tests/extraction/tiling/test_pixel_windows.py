@@ -15,13 +15,13 @@ import hsifeat
 from hsifeat.backbones.unet2d import UNet2DBackbone
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.noise.noise_field import noise_field
-from hsifeat.extraction.prepare import prepare
 from hsifeat.extraction.tiling.pixel_list import PixelList
 from hsifeat.extraction.tiling.pixel_windows import PixelWindows, centre_and_mean
 from hsifeat.projection import fit_projection
 from hsifeat.scenes import Labels, Scene
 from hsifeat.store.store import Store
 from hsifeat.types import PlaneId, Window
+from tests.helpers.extraction import plan, prepare
 from tests.helpers.small import save_latent, small_cube
 
 # Corners, edges, neighbours, and one in the middle, which lies alone.
@@ -176,7 +176,7 @@ def test_the_same_pixels_have_the_same_key(scene, backbone_folder, tmp_path):
 
     def key(pixels):
         job = prepare(scene, backbone=backbone_folder, tile=16, pixels=pixels, out=tmp_path / "none.zarr")
-        assert job.plan.tiles == 9
+        assert plan(job).tiles == 9
         return job.recipe.key
 
     classes = np.zeros((75, 53), np.uint8)
@@ -197,7 +197,7 @@ def test_labelled_pixels_that_hold_nothing_are_left_out(scene, backbone_folder, 
     cube[:20] = 0
     holed = Scene("holed", cube, scene.wavelengths_nm, scene.labels)
     job = prepare(holed, backbone=backbone_folder, tile=16, pixels="fields", out=tmp_path / "s.zarr")
-    assert job.plan.tiles == np.count_nonzero(scene.labels["fields"].classes[20:])
+    assert plan(job).tiles == np.count_nonzero(scene.labels["fields"].classes[20:])
     with pytest.raises(HsifeatError, match=r"pixel \(3, 4\) of holed has no data: list valid pixels only"):
         prepare(holed, backbone=backbone_folder, tile=16, pixels=([30, 3], [7, 4]))
 
@@ -205,11 +205,11 @@ def test_labelled_pixels_that_hold_nothing_are_left_out(scene, backbone_folder, 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"halo": 4}, "halo, stitch and origin play no part where each pixel has a window: leave them out"),
-        ({"stitch": "hann"}, "halo, stitch and origin play no part"),
-        ({"origin": (0, 0)}, "halo, stitch and origin play no part"),
+        ({"halo": 4}, "no effect with --pixels: --halo; leave out"),
+        ({"stitch": "hann"}, "no effect with --pixels: --stitch"),
+        ({"origin": (0, 0)}, "no effect with --pixels: --origin"),
         ({"tile": 18}, "a window of 18 px must be a multiple of 4, the coarsest stride"),
-        ({"tile": 0}, "a window of 0 px must be a multiple of 4"),
+        ({"tile": 0}, "tile: expected at least 1; found 0"),
         ({"pixels": "roads"}, "small has no labels 'roads' to take pixels from.*fields"),
         ({"pixels": Labels("none", np.zeros((75, 53), np.uint8))}, "the labels 'none' have no labelled pixel"),
         ({"pixels": Labels("off", np.ones((3, 3), np.uint8))}, "off"),
@@ -220,7 +220,7 @@ def test_labelled_pixels_that_hold_nothing_are_left_out(scene, backbone_folder, 
         ({"pixels": np.zeros((4, 3), int)}, r"an \(n, 2\) array of integers; found int64 of shape \(4, 3\)"),
         ({"pixels": np.ones((4, 2))}, "found float64 of shape"),
         ({"pixels": np.array([["a", "b"]])}, "found <U1 of shape"),
-        ({"stitch": "window", "pixels": None}, "unknown stitching 'window'"),
+        ({"stitch": "window", "pixels": None}, "stitch: expected core"),
     ],
 )
 def test_wrong_requests_leave_nothing(scene, backbone_folder, tmp_path, options, message):
@@ -244,9 +244,11 @@ def test_another_scene_like_this_one_names_its_own_pixels(scene, backbone_folder
     options = {"backbone": backbone_folder, "timesteps": [5], "layers": ["mid_block"], "noise": "shared"}
     first = hsifeat.extract(scene, **options, pixels=(ROWS, COLS), tile=16, padding="zero", out=tmp_path / "a.zarr")
     again = prepare(scene, like=first, out=tmp_path / "a.zarr")
-    assert again.recipe.key == first.key and again.plan.passes == 0
+    assert again.recipe.key == first.key and plan(again).passes == 0
     other = replace(scene, name="other", cube=small_cube(seed=5))
-    with pytest.raises(HsifeatError, match="windows around pixels of its own scene: name those of other with --pixels"):
+    with pytest.raises(
+        HsifeatError, match="lists pixels of another scene than other: name those of other with --pixels"
+    ):
         prepare(other, like=first, out=tmp_path / "b.zarr")
     second = hsifeat.extract(other, like=first, pixels="fields", out=tmp_path / "b.zarr")
     changed = {"scene", "pixels.count", "pixels.digest"}
@@ -263,6 +265,6 @@ def test_a_dense_store_and_one_of_windows_are_never_mixed(scene, backbone_folder
         hsifeat.extract(scene, **options, pixels="fields", out=tmp_path / "s.zarr")
     like = hsifeat.extract(scene, like=tmp_path / "s.zarr", pixels=(ROWS, COLS), out=tmp_path / "w.zarr")
     assert like.manifest.recipe["tiling"] == {
-        "tile_px": 16, "halo_px": 0, "stitch": "window", "padding": "reflect"
+        "tile_px": 16, "halo_px": 0, "stitch": "window", "padding": "reflect", "masked": "computed"
     }  # fmt: skip
     assert Store.open(tmp_path / "s.zarr").pixels is None

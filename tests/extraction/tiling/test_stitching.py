@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 import hsifeat
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.noise.noise_field import noise_field
-from hsifeat.extraction.prepare import prepare
 from hsifeat.extraction.repair import repair, verify
 from hsifeat.extraction.tiling.scene_tiling import tile_scene
 from hsifeat.projection import fit_projection
@@ -19,6 +18,7 @@ from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.location import as_location
 from hsifeat.store.store import Store
 from hsifeat.types import PlaneId, Window, windows
+from tests.helpers.extraction import plan, prepare
 
 LAYER, STRIDE = "up_blocks.0", 2
 OPTIONS = {"timesteps": [300], "layers": [LAYER], "dtype": "float32"}
@@ -88,7 +88,7 @@ def test_published_windows(scene, backbone_folder, network, tmp_path):
     wanted = blended(scene, backbone_folder, network, np.ones(16), starts, 32, "zero")
     np.testing.assert_allclose(found_in(store), wanted, rtol=1e-3, atol=1e-4)
     like = prepare(scene, like=Store.open(store.location), out=tmp_path / "new.zarr")
-    assert like.recipe.key == store.key and like.plan.tiles == 12
+    assert like.recipe.key == store.key and plan(like).tiles == 12
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_passes_over_the_published_scenes(backbone_folder, shape, origin, layer,
         scene, backbone=backbone_folder, tile=64, halo=16, stitch="mean", padding="zero", origin=origin,
         **{**OPTIONS, "layers": [layer]},
     )  # fmt: skip
-    assert (job.plan.tiles, job.plan.passes) == (tiles, passes)
+    assert (plan(job).tiles, plan(job).passes) == (tiles, passes)
 
 
 def test_the_whole_scene_in_one_forward(scene, backbone_folder, network, tmp_path):
@@ -117,7 +117,7 @@ def test_the_whole_scene_in_one_forward(scene, backbone_folder, network, tmp_pat
     np.testing.assert_allclose(found_in(store), wanted, rtol=1e-3, atol=1e-4)
     assert len(store.units) == 1
     like = prepare(scene, like=Store.open(store.location), out=tmp_path / "new.zarr")
-    assert like.recipe.key == store.key and like.plan.passes == 1
+    assert like.recipe.key == store.key and plan(like).passes == 1
 
 
 @pytest.mark.parametrize("stitch", ["core", "hann"])
@@ -183,7 +183,7 @@ def test_tiles_without_a_valid_pixel_cost_nothing(scene, backbone_folder, tmp_pa
         options |= {"tile": 32, "halo": 8}
     job = prepare(holed, out=tmp_path / "s.zarr", **options)
     # Rows begin at -8, 8, 24, 40, 56 and columns at -8, 8, 24: 2 x 2 tiles end before the 40th row and column.
-    assert job.plan.passes == (1 if stitch == "whole" else 5 * 3 - 4)
+    assert plan(job).passes == (1 if stitch == "whole" else 5 * 3 - 4)
     store = hsifeat.extract(holed, out=tmp_path / "s.zarr", **options)
     values = found_in(store)
     assert np.isfinite(values).all()
@@ -210,9 +210,9 @@ def test_a_damaged_blend_is_repaired_to_the_bit(scene, backbone_folder, tmp_path
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"stitch": "median"}, "unknown stitching 'median'; allowed: core, mean, hann, whole"),
-        ({"padding": "edge"}, "unknown padding 'edge'; allowed: reflect, zero"),
-        ({"stitch": "whole"}, "tile and halo play no part"),
+        ({"stitch": "median"}, "stitch: expected core, mean, hann or whole; found 'median'"),
+        ({"padding": "edge"}, "padding: expected reflect or zero; found 'edge'"),
+        ({"stitch": "whole"}, "no effect with --stitch whole: --halo, --tile"),
         ({"stitch": "mean", "origin": (4, 0)}, "do not cover the first pixels"),
         ({"stitch": "mean", "origin": (-32, 0)}, "lies outside"),
         ({"origin": (-6, -8)}, "--stitch core, give an origin between -23 and -8"),

@@ -164,9 +164,9 @@ def test_facts_of_a_scene_are_json_whatever_stands_for_no_data(tmp_path):
     scene = open_scene(tmp_path / "x.tif")
     assert np.isnan(scene.nodata).all() and scene.valid.all()
     assert json.loads(json.dumps(scene.summary(), allow_nan=False))["nodata"] == []
-    from hsifeat.extraction.extract import _scene_facts
+    from hsifeat.extraction.new_store import scene_facts
 
-    assert _scene_facts(Scene("x", np.ones((2, 2, 3)), nodata=(np.nan, -1.0, np.inf))).nodata == [-1.0]
+    assert scene_facts(Scene("x", np.ones((2, 2, 3)), nodata=(np.nan, -1.0, np.inf))).nodata == [-1.0]
 
 
 @pytest.mark.parametrize("driver", ["GTiff", "HFA", "VRT"])

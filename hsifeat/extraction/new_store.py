@@ -1,0 +1,59 @@
+"""Create the store of an extraction: its manifest, the scene, the fitted projection and the list of pixels."""
+
+from __future__ import annotations
+
+import platform
+import time
+
+import numpy as np
+
+import hsifeat
+from hsifeat.extraction.job import RemainingWork
+from hsifeat.scenes import Scene
+from hsifeat.store.create import SceneArrays
+from hsifeat.store.manifest import Manifest, SceneFacts
+from hsifeat.store.store import Store
+
+
+def create_store(work: RemainingWork) -> Store:
+    """Create the store of a job without planes, and open it for writing."""
+    job, extractor = work.job, work.extractor
+    scene, projection, tiling = extractor.scene, extractor.model_input.projection, extractor.tiling
+    manifest = Manifest(
+        key=job.recipe.key,
+        recipe=job.recipe.canonical(),
+        layout=work.plan.layout,
+        batch=extractor.batch,
+        scene=scene_facts(scene),
+        provenance={
+            "hsifeat": hsifeat.__version__,
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "backbone": extractor.backbone.name,
+            "backbone_source": getattr(extractor.backbone, "source", ""),
+            "device": extractor.device,
+            "python": platform.python_version(),
+        },
+    )
+    arrays = {"weights": projection.weights, "offset": projection.offset}
+    pixels = None if tiling.pixels is None else (tiling.pixels.rows, tiling.pixels.cols)
+    return Store.create(job.location, manifest, SceneArrays(scene.cube, scene.valid, arrays, pixels))
+
+
+def scene_facts(scene: Scene) -> SceneFacts:
+    """Return the metadata of a scene that a manifest keeps."""
+    georeference = scene.georeference
+    return SceneFacts(
+        name=scene.name,
+        rows=scene.rows,
+        cols=scene.cols,
+        bands=scene.bands,
+        wavelengths_nm=None if scene.wavelengths_nm is None else [float(nm) for nm in scene.wavelengths_nm],
+        fwhm_nm=None if scene.fwhm_nm is None else [float(nm) for nm in scene.fwhm_nm],
+        band_names=list(scene.band_names),
+        nodata=[value for value in scene.nodata if np.isfinite(value)],
+        scale=scene.scale,
+        crs=None if georeference is None else georeference.crs,
+        transform=None if georeference is None else georeference.transform,
+        licence=scene.licence,
+        citation=scene.citation,
+    )

@@ -1,0 +1,50 @@
+"""Fill in unset extraction options from a preset, a store or the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hsifeat.cache import catalogue
+from hsifeat.errors import HsifeatError
+from hsifeat.extraction.config import ExtractionConfig
+from hsifeat.extraction.stored_config import config_of
+from hsifeat.presets import preset_options
+from hsifeat.store.store import Store
+
+
+def resolve_config(
+    options: Mapping[str, Any], *, preset: str | Path | None = None, like: str | Path | Store | None = None
+) -> ExtractionConfig:
+    """Validate options, and take the unset ones from a preset, from a store, or else from the defaults.
+
+    Parameters
+    ----------
+    options : mapping of str to object
+        Options by name, see `ExtractionConfig`; None counts as unset.
+    preset : str or Path, optional
+        Name of a preset, or a ``.toml`` file.
+    like : str, Path or Store, optional
+        A store, or its path, catalogue name or key prefix; its fitted projection is taken too.
+
+    Returns
+    -------
+    ExtractionConfig
+        Its ``model_fields_set`` holds the names in `options`.
+
+    Raises
+    ------
+    HsifeatError
+        A wrong option, both a preset and a store, or either can't be read.
+    """
+    if preset is not None and like is not None:
+        raise HsifeatError("--preset and --like both say where unset options come from: leave out one of them")
+    if preset is not None:
+        name = f"the preset {preset}"
+        base = ExtractionConfig.from_options(preset_options(preset, "extract"), source=f"{name}: extract.")
+        return ExtractionConfig.merged(base, options, inherited_from=name)
+    if like is not None:
+        store = like if isinstance(like, Store) else Store.open(catalogue.find_store(like))
+        return ExtractionConfig.merged(config_of(store), options, inherited_from=f"the store {store.location}")
+    return ExtractionConfig.from_options(options)
