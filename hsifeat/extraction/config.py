@@ -30,10 +30,9 @@ from hsifeat.errors import HsifeatError
 
 if TYPE_CHECKING:
     from hsifeat.backbones.protocol import Backbone
-    from hsifeat.extraction.tiling.pixel_list import PixelsLike
     from hsifeat.projection import Projection
 else:  # Pydantic needs these names as soon as the class is made, and importing them would take seconds.
-    Backbone = PixelsLike = Projection = Any
+    Backbone = Projection = Any
 
 Stitch = Literal["core", "mean", "hann", "whole"]
 Padding = Literal["reflect", "zero"]
@@ -182,7 +181,7 @@ class ExtractionConfig(BaseConfig):
         InRecipe("tiling.origin"),
     ] = None
     pixels: Annotated[
-        PixelsLike | None,
+        Any,
         option(
             "Instead of tiling the scene, take a window of --tile pixels around each labelled pixel of this label map.",
             metavar="LABELS",
