@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from hsifeat.runtime.events import Finished as Finished
     from hsifeat.runtime.events import Note as Note
     from hsifeat.runtime.events import Started as Started
+    from hsifeat.scenes.label_map import Labels as Labels
     from hsifeat.scenes.labels.open_labels import open_labels as open_labels
     from hsifeat.scenes.open_scene import open_scene as open_scene
-    from hsifeat.scenes.scene import Labels as Labels
     from hsifeat.scenes.scene import Scene as Scene
     from hsifeat.store.store import Store as Store
     from hsifeat.timesteps.rank import rank_timesteps as rank_timesteps
@@ -66,7 +66,7 @@ _MODULES = {
     "Finished": "hsifeat.runtime.events",
     "HeadError": "hsifeat.errors",
     "HsifeatError": "hsifeat.errors",
-    "Labels": "hsifeat.scenes.scene",
+    "Labels": "hsifeat.scenes.label_map",
     "Model": "classifiers.model",
     "ModuleBackbone": "hsifeat.backbones.torch_module",
     "NoiseSchedule": "hsifeat.backbones.schedule",
