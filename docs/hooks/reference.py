@@ -26,6 +26,7 @@ EXTENSION_POINTS = (
     "classifiers.heads.base.Head",
     "hsifeat.scenes.readers.raster.Raster",
     "hsifeat.backbones.protocol.Backbone",
+    "hsifeat.backbones.plugins.BackbonePlugin",
     "hsifeat.extraction.noise.policy.NoisePolicy",
     "hsifeat.runtime.executor.Executor",
     "classifiers.splits.split_draw.Split",
