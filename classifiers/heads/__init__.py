@@ -1,1 +1,1 @@
-"""Light classifiers on cached features: scikit-learn estimators, one file a head, found by entry point."""
+"""Heads: light classifiers on cached features. Each is a scikit-learn estimator in a file of its own, found by name."""

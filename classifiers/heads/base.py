@@ -1,8 +1,9 @@
-"""What all heads share: checking the table against the layout, labels of any type, the scikit-learn contract."""
+"""Base classes of heads: checks of the table against its layout, labels of any type, and scikit-learn's contract."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,13 +19,7 @@ from hsifeat.errors import HeadError
 
 
 def check_width(layout: Layout | None, width: int) -> None:
-    """Refuse a table of `width` columns that does not fit the layout, if there is one.
-
-    Raises
-    ------
-    HeadError
-        Naming both widths.
-    """
+    """Raise `HeadError` if a table of `width` columns does not fit a layout; None fits any width."""
     if layout is not None and layout.width != width:
         raise HeadError(
             f"the table has {width} columns but the layout describes {layout.width}; "
@@ -32,55 +27,65 @@ def check_width(layout: Layout | None, width: int) -> None:
         )
 
 
+@dataclass(eq=False, repr=False)
 class Head(ClassifierMixin, BaseEstimator):
-    """Base of every head: a classifier of table rows ``(n, D)`` float32 or float64, labels of any type.
+    """Base of every head: a classifier of table rows (n, D), float32 or float64, with labels of any type.
 
-    A subclass takes `layout` and its own parameters in ``__init__`` and fills in `_fit` and `_predict`. What `_fit`
-    learns goes into attributes that end in ``_``: `classifiers.persistence` saves those and nothing else.
+    A subclass is a keyword-only dataclass (``@dataclass(eq=False, repr=False, kw_only=True)``) whose fields are its
+    parameters, so that each parameter is declared once, with its type and default; base classes contribute theirs. It
+    implements `_fit` and `_predict`. Attributes learned by `_fit` end in ``_``: `classifiers.persistence` saves those and
+    nothing else. The first line of its docstring is what ``hsifeat heads`` shows.
 
     Parameters
     ----------
     layout : Layout or None
-        Which columns are what; None means that nothing is known of them.
+        What the columns are. [default: unknown, so all columns are treated alike]
 
     Attributes
     ----------
     needs : frozenset of str
-        Kinds of columns (of `ColumnGroup.kind`) without which the head can't work.
+        Column kinds (see `ColumnGroup.kind`) without which the head can't work.
     wants : frozenset of str
-        Kinds of columns that it makes use of where they are there: `fit` gives it those.
+        Further column kinds that it uses if the table has them; `fit_model` includes them.
+    advice : str
+        When to use the head, in a few words.
     search_space : dict of str to list
-        Parameters that tuning tries, all combinations, at most a dozen; each list begins with the default.
+        Parameters that tuning searches, in all combinations, at most a dozen; each list starts with the default.
     persisted_types : frozenset of str
-        Dotted names of the classes beside scikit-learn's own that a fitted head holds and that loading may build.
+        Dotted names of the classes, beside scikit-learn's own, that a fitted head contains and loading may build.
     classes_ : (C,) array
-        The labels seen, ascending.
+        The labels of the training rows, ascending.
     """
+
+    layout: Layout | None = None
 
     needs: ClassVar[frozenset[str]] = frozenset()
     wants: ClassVar[frozenset[str]] = frozenset()
+    advice: ClassVar[str] = ""
     search_space: ClassVar[dict[str, list[Any]]] = {}
     persisted_types: ClassVar[frozenset[str]] = frozenset(
         {"classifiers.heads.group_reducer.GroupReducer", "classifiers.layout.Layout", "classifiers.layout.ColumnGroup"}
     )
-    layout: Layout | None
-    class_weight: ClassWeight
-    classes_: NDArray[Any]
-
-    def __init__(self, layout: Layout | None = None) -> None:
-        self.layout = layout
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Learn from rows `X` ``(n, D)`` and their labels `y` ``(n,)``.
+        """Fit to rows `X` (n, D) and their labels `y` (n,).
 
         Raises
         ------
         HeadError
-            If the rows are not finite numbers, do not fit the layout, or hold fewer than two classes.
+            If the rows are not finite numbers, do not fit the layout, or hold fewer than two classes; if a parameter is
+            out of range.
         """
-        return self._learn(X, y)
+        return self._fit_checked(X, y)
 
-    def _learn(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Predict the label (n,) of each row of `X` (n, D)."""
+        check_is_fitted(self)
+        labels: NDArray[Any] = self.classes_[self._predict(self._checked(X))]
+        return labels
+
+    def _fit_checked(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Validate rows, labels and weights, then call `_fit`."""
         rows, labels = self._checked(X, y, reset=True)
         try:
             check_classification_targets(labels)
@@ -88,63 +93,37 @@ class Head(ClassifierMixin, BaseEstimator):
             raise HeadError(f"labels must be classes, as integers or strings: {error}") from error
         weight = None
         if sample_weight is not None:
-            weight = _row_weights(sample_weight, rows)
-            kept = weight > 0  # a row of weight 0 is as if it were not there
+            weight = _checked_weights(sample_weight, rows)
+            kept = weight > 0  # a row of weight 0 counts as absent
             rows, labels, weight = rows[kept], labels[kept], weight[kept]
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
-            one = self.classes_.tolist()[0]
-            raise HeadError(f"all {len(codes)} rows are of one class, {one!r}; give at least two classes")
+            only = self.classes_.tolist()[0]
+            raise HeadError(f"all {len(codes)} rows are of one class, {only!r}; give at least two classes")
         try:
             self._fit(rows, codes.astype(np.int64), weight)
         except HeadError:
             raise
         except (TypeError, ValueError) as error:
-            # A parameter of a wrong kind or out of range, told by whoever met it first.
+            # A parameter of a wrong type or out of range, reported by the library that it was passed to.
             reason = " ".join(str(error).split())
             raise HeadError(f"{type(self).__name__} can't be fitted with these parameters: {reason}") from error
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the label ``(n,)`` of each row of `X` ``(n, D)``."""
-        check_is_fitted(self)
-        labels: NDArray[Any] = self.classes_[self._predict(self._checked(X))]
-        return labels
-
-    def _weights_of_classes(
-        self, codes: NDArray[np.int64], weight: NDArray[np.float64] | None = None
-    ) -> NDArray[np.float64]:
-        """Return the weight ``(C,)`` of each class's rows under the parameter `class_weight`, which many heads have."""
-        try:
-            weights = compute_class_weight(
-                self.class_weight, classes=self.classes_, y=self.classes_[codes], sample_weight=weight
-            )
-        except ValueError as error:
-            raise HeadError(
-                f"class_weight {self.class_weight!r} can't be used: {error}; allowed: None, 'balanced', "
-                f"or a weight for each of the labels {self.classes_.tolist()}"
-            ) from error
-        return np.asarray(weights, dtype=np.float64)
-
-    def _weights_of_rows(
-        self, codes: NDArray[np.int64], weight: NDArray[np.float64] | None
-    ) -> NDArray[np.float64] | None:
-        """Return what each row weighs ``(n,)`` by its class and by itself; None where all weigh alike."""
-        if self.class_weight is None:
-            return weight
-        of_class = self._weights_of_classes(codes, weight)[codes]
-        return of_class if weight is None else of_class * weight
+    def _row_weights(self, codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> NDArray[np.float64] | None:  # noqa: ARG002 - for subclasses
+        """Return the total weight (n,) of each row, or None if all weigh the same."""
+        return weight
 
     def _check_restored(self) -> None:
-        """Refuse, by a ValueError, fitted attributes of a file that `_fit` could not have made and that would do harm."""
+        """Raise ValueError if attributes read from a file could not come from `_fit` and would do harm."""
 
     @abstractmethod
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
-        """Learn from checked rows, class codes ``(n,)`` in ``0 … C-1``, and positive weights ``(n,)`` of rows or None."""
+        """Fit to checked rows, class codes (n,) in ``0 … C-1``, and positive row weights (n,) or None."""
 
     @abstractmethod
     def _predict(self, X: NDArray[np.floating]) -> NDArray[np.integer]:
-        """Return the class codes ``(n,)`` of checked rows."""
+        """Predict the class codes (n,) of checked rows."""
 
     def _checked(self, X: Any, y: Any = "no_validation", *, reset: bool = False) -> Any:
         if hasattr(X, "ndim"):
@@ -163,28 +142,58 @@ class Head(ClassifierMixin, BaseEstimator):
         return checked
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class WeighingHead(Head):
-    """Base of the heads that can weigh rows: all but those whose formula has no place for it."""
+    """Base of heads that accept row and class weights.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None
+        Weight of each label's rows: a mapping, or inversely proportional to class frequency. [default: all alike]
+    """
+
+    class_weight: ClassWeight = None
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Learn from rows `X` ``(n, D)``, their labels `y` ``(n,)`` and, if given, their weights ``(n,)``.
+        """Fit to rows `X` (n, D), their labels `y` (n,) and optional row weights (n,).
 
-        A row of weight 2 counts like two rows, one of weight 0 as if it were not there.
+        A row of weight 2 counts like two rows, and a row of weight 0 as absent.
 
         Raises
         ------
         HeadError
             If the rows are not finite numbers, do not fit the layout, or hold fewer than two classes; if a weight is
-            negative or not finite.
+            negative or not finite; if a parameter is out of range.
         """
-        return self._learn(X, y, sample_weight)
+        return self._fit_checked(X, y, sample_weight)
+
+    def _class_weights(
+        self, codes: NDArray[np.int64], weight: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Return the weight (C,) of each class under the parameter `class_weight`."""
+        try:
+            weights = compute_class_weight(
+                self.class_weight, classes=self.classes_, y=self.classes_[codes], sample_weight=weight
+            )
+        except ValueError as error:
+            raise HeadError(
+                f"class_weight {self.class_weight!r} can't be used: {error}; allowed: None, 'balanced', "
+                f"or a weight for each of the labels {self.classes_.tolist()}"
+            ) from error
+        return np.asarray(weights, dtype=np.float64)
+
+    def _row_weights(self, codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        if self.class_weight is None:
+            return weight
+        by_class = self._class_weights(codes, weight)[codes]
+        return by_class if weight is None else by_class * weight
 
 
 class ProbabilisticHead(Head):
-    """Base of the heads that know probabilities: a subclass fills in `_probabilities` instead of `_predict`."""
+    """Base of heads with class probabilities: a subclass implements `_probabilities` instead of `_predict`."""
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return the probability ``(n, C)`` of each of `classes_` for each row of `X` ``(n, D)``."""
+        """Predict the probability (n, C) float64 of each of `classes_` for each row of `X` (n, D)."""
         check_is_fitted(self)
         return self._probabilities(self._checked(X))
 
@@ -194,10 +203,10 @@ class ProbabilisticHead(Head):
 
     @abstractmethod
     def _probabilities(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return probabilities ``(n, C)`` of checked rows."""
+        """Predict probabilities (n, C) of checked rows."""
 
 
-def _row_weights(sample_weight: ArrayLike, rows: NDArray[np.floating]) -> NDArray[np.float64]:
+def _checked_weights(sample_weight: ArrayLike, rows: NDArray[np.floating]) -> NDArray[np.float64]:
     try:
         weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
     except ValueError as error:

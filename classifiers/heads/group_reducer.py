@@ -1,4 +1,4 @@
-"""Bringing groups of columns to one footing, so that a thousand plane channels don't drown two hundred bands."""
+"""Scaling, reduction and weighting of column groups, so that many plane channels don't outweigh a few bands."""
 
 from __future__ import annotations
 
@@ -16,35 +16,42 @@ from classifiers.heads.base import check_width
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 
-# Above this smaller side a full decomposition takes seconds; the randomised one, always seeded alike, does not.
+# Above this smaller side a full decomposition takes seconds; the randomised one, with a fixed seed, does not.
 FULL_SVD_SIDE = 600
 
 
 class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Standardise columns, reduce each group to principal components, and give each group a set variance.
+    """Standardise columns, reduce each group to principal components, and scale each group to a given variance.
 
-    Groups are the sources of columns: each spectral group on its own, all columns that come from planes jointly, and
-    each remaining group (positions) on its own. Out come the groups ``(n, k_g)`` side by side in the order of their
-    first columns, each with a total variance of ``weight**2`` over the fitted rows, however many columns it had.
+    Each spectral group is one group, all columns of planes together are one, and so is each remaining group (positions).
+    The output is the groups (n, k_g) side by side, in the order of their first columns, each with a total variance of
+    ``weight**2`` over the training rows, however many columns it had.
 
     Parameters
     ----------
     layout : Layout or None
-        Which columns are what; None makes all columns one group with the spectral parameters.
+        What the columns are. [default: one group with the spectral parameters]
     spectral_components, plane_components : int or None
-        Principal components kept of a spectral group, of the planes; fewer where rows or columns allow no more. None
-        keeps the standardised columns. Other groups are never reduced.
+        Number of principal components of each spectral group and of the planes, or fewer if there are fewer rows or
+        columns. None keeps the standardised columns. Other groups are never reduced.
     spectral_weight, plane_weight : float
-        Square root of the total variance of a spectral group, of the planes. Other groups weigh as spectra do.
+        Square root of the total variance of each spectral group and of the planes. Other groups weigh as spectra do.
 
     Attributes
     ----------
-    mean_, gain_ : (D,) array
-        What is taken from a column, and what it is then multiplied by: 0 for a constant column.
-    columns_ : list of (D_g,) int array
-        Columns of each group.
-    bases_ : list of (k_g, D_g) array or None
-        Principal axes of each group; None where it is not reduced.
+    mean_, gain_ : (D,) arrays
+        Offset subtracted from each column, and factor it is then multiplied by: 0 for a constant column.
+    columns_ : list of (D_g,) intp arrays
+        Column indices of each group.
+    bases_ : list of (k_g, D_g) arrays or None
+        Principal axes of each group; None if it is not reduced.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(50, 8))
+    >>> reduced = GroupReducer(spectral_components=3).fit_transform(X)
+    >>> reduced.shape, round(float(reduced.var(axis=0).sum()), 6)
+    ((50, 3), 1.0)
     """
 
     def __init__(
@@ -68,29 +75,29 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         y: object = None,  # noqa: ARG002 - scikit-learn passes y to every step
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Fit to training rows `X` ``(n, D)`` of weights ``(n,)``, all alike if not given; labels are not looked at.
+        """Fit to training rows `X` (n, D) with optional weights (n,); labels are ignored.
 
         Raises
         ------
         HeadError
-            If the width does not fit the layout or a number of components is not positive.
+            If the width does not fit the layout, or a number of components is not positive.
         """
         rows: NDArray[np.floating] = validate_data(self, X, dtype=[np.float64, np.float32])
         check_width(self.layout, rows.shape[1])
-        of_rows: NDArray[np.floating] | None = None
+        weights: NDArray[np.floating] | None = None
         if sample_weight is not None:
-            of_rows = np.asarray(_check_sample_weight(sample_weight, rows, dtype=rows.dtype, ensure_non_negative=True))
-        mean, variance = moments(rows, of_rows)
-        spread = np.sqrt(variance)
-        # A constant column has a spread of a few roundings of its value, not of zero.
-        varies = spread > 10 * np.finfo(rows.dtype).eps * np.abs(mean)
-        gain = np.divide(1.0, spread, out=np.zeros_like(spread), where=varies)
+            weights = np.asarray(_check_sample_weight(sample_weight, rows, dtype=rows.dtype, ensure_non_negative=True))
+        mean, variance = moments(rows, weights)
+        deviation = np.sqrt(variance)
+        # The deviation of a constant column is a few rounding errors of its value, not zero.
+        varies = deviation > 10 * np.finfo(rows.dtype).eps * np.abs(mean)
+        gain = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varies)
         standard = (rows - mean.astype(rows.dtype)) * gain.astype(rows.dtype)
         self.columns_, self.bases_ = [], []
         for columns, components, weight in self._groups(rows.shape[1]):
             group = standard[:, columns]
-            basis = None if components is None else principal_axes(group, components, of_rows)
-            total = moments(group if basis is None else group @ basis.T, of_rows)[1].sum()
+            basis = None if components is None else principal_axes(group, components, weights)
+            total = moments(group if basis is None else group @ basis.T, weights)[1].sum()
             gain[columns] *= weight / np.sqrt(total) if total > 0 else 0.0
             self.columns_.append(columns)
             self.bases_.append(basis)
@@ -98,7 +105,7 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.floating]:
-        """Return rows `X` ``(n, D)`` as reduced and weighted groups side by side, in the dtype of `X`."""
+        """Reduce rows `X` (n, D) to weighted groups side by side, (n, sum of k_g) in the dtype of `X`."""
         check_is_fitted(self)
         rows: NDArray[np.floating] = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         scaled = (rows - self.mean_.astype(rows.dtype, copy=False)) * self.gain_.astype(rows.dtype, copy=False)
@@ -111,15 +118,15 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
     @property
     def n_features_out(self) -> int:
-        """How many columns come out of a fitted reducer."""
+        """Number of output columns of a fitted reducer."""
         return sum(len(c) if b is None else len(b) for c, b in zip(self.columns_, self.bases_, strict=True))
 
     @property
     def _n_features_out(self) -> int:
-        return self.n_features_out  # where scikit-learn's mixin looks for it
+        return self.n_features_out  # the name that scikit-learn's mix-in expects
 
     def _groups(self, width: int) -> list[tuple[NDArray[np.intp], int | None, float]]:
-        """Return columns, components and weight of each group, in the order of their first columns."""
+        """Return column indices, components and weight of each group, in the order of their first columns."""
         if self.layout is None:
             return [(np.arange(width), self.spectral_components, self.spectral_weight)]
         groups = [
@@ -132,15 +139,15 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         return sorted(groups, key=lambda group: int(group[0][0]))
 
 
-def reducer_of(head: BaseEstimator) -> GroupReducer:
-    """Return an unfitted reducer that takes from a head the parameters that both have."""
+def make_group_reducer(head: BaseEstimator) -> GroupReducer:
+    """Make an unfitted reducer with the parameters that it shares with a head."""
     return GroupReducer(**{name: getattr(head, name) for name in GroupReducer().get_params() if hasattr(head, name)})
 
 
 def moments(
     X: NDArray[np.floating], weight: NDArray[np.floating] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and variance ``(D,)`` of the columns of rows ``(n, D)``, of weights ``(n,)`` if given, in float64."""
+    """Return mean and variance (D,) float64 of the columns of rows (n, D), with optional weights (n,)."""
     if weight is None:
         return X.mean(axis=0, dtype=np.float64), X.var(axis=0, dtype=np.float64)
     share = weight / weight.sum(dtype=np.float64)
@@ -151,9 +158,21 @@ def moments(
 def principal_axes(
     X: NDArray[np.floating], components: int, weight: NDArray[np.floating] | None = None
 ) -> NDArray[np.floating]:
-    """Return the first principal axes ``(k, D)`` of rows ``(n, D)``, ``k = min(components, n, D)``; always the same.
+    """Return the first principal axes of rows, as `sklearn.decomposition.PCA`, which has no row weights.
 
-    Those of `sklearn.decomposition.PCA`, which knows no weights ``(n,)`` of rows.
+    Parameters
+    ----------
+    X : (n, D) float array
+        Rows.
+    components : int
+        Number of axes.
+    weight : (n,) float array, optional
+        Weight of each row. [default: all alike]
+
+    Returns
+    -------
+    (k, D) array
+        Axes in the dtype of `X`, ``k = min(components, n, D)``; deterministic.
 
     Raises
     ------
@@ -167,8 +186,8 @@ def principal_axes(
         centred *= np.sqrt(weight / weight.mean())[:, None].astype(X.dtype)
     side = min(X.shape)
     kept = min(components, side)
-    # One thread: at this size others hardly help, on a busy machine they cost up to fifty times the time, and the bits
-    # would depend on their number.
+    # One thread: at this size more hardly help, on a busy machine they take up to fifty times as long, and the bits would
+    # depend on their number.
     with threadpool_limits(1, user_api="blas"):
         if side <= FULL_SVD_SIDE or kept > side // 2:
             left, _, axes = svd(centred, full_matrices=False, overwrite_a=True, check_finite=False)

@@ -1,7 +1,8 @@
-"""Gradient-boosted trees by LightGBM, with planes as principal components."""
+"""Gradient-boosted trees by LightGBM, with planes reduced to principal components."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,79 +10,71 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from classifiers.heads.base import ProbabilisticHead, WeighingHead
-from classifiers.heads.group_reducer import reducer_of
-from classifiers.heads.parameters import ClassWeight, Components, Count, Fraction, Leaves, Positive, Seed, Whole
-from classifiers.layout import Layout
+from classifiers.heads.group_reducer import make_group_reducer
+from classifiers.heads.parameters import Components, Count, Fraction, Leaves, Positive, Seed, Whole
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class LightGBMClassifier(ProbabilisticHead, WeighingHead):
-    """LightGBM (Ke et al., NeurIPS 2017), multiclass, deterministic, sized for a few hundred rows of many classes.
+    """Gradient-boosted trees by LightGBM (Ke et al., NeurIPS 2017), deterministic.
 
-    Trees care for no scale but cost time per column and can't turn axes, so planes come as principal components.
+    The defaults are sized for a few hundred rows of many classes. Trees are scale-invariant, but slow in the number of
+    columns and blind to rotations, so planes are reduced to principal components.
 
     Parameters
     ----------
     layout : Layout or None
-        Which columns are what; None makes all columns one group with the spectral parameters.
+        What the columns are. [default: one group with the spectral parameters]
     n_estimators : int
-        Boosting rounds; each grows one tree a class.
+        Number of boosting rounds; each grows one tree per class.
     learning_rate : float
         Shrinkage of each tree.
     num_leaves : int
-        Leaves of a tree at most.
+        Largest number of leaves of a tree.
     min_child_samples : int
-        Rows of a leaf at least; small, as classes may have few.
+        Smallest number of rows of a leaf; small, as classes may have few rows.
     feature_fraction : float
-        Share of the columns that a tree may split on.
+        Share of the columns that each tree may split on.
     class_weight : dict, "balanced" or None
-        How much rows weigh by their label: alike, inversely to the frequency of their class, or as given.
+        See `WeighingHead`.
     spectral_components, plane_components : int or None
         See `GroupReducer`.
     n_jobs : int
-        Threads; 0 takes all cores, which pays from some thousands of rows.
+        Number of threads; 0 uses all cores, which is faster from a few thousand rows.
     random_state : int, RandomState or None
-        Seed; None draws another one each time.
+        Seed; None draws a new one for each fit.
 
     Attributes
     ----------
     booster_text_ : str
-        The trees in LightGBM's own text format.
+        The trees in LightGBM's text format.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(40, 4))
+    >>> y = np.arange(40) % 2
+    >>> boosted = LightGBMClassifier(n_estimators=10).fit(X + 5 * y[:, None], y)
+    >>> boosted.predict([[0.0] * 4, [5.0] * 4]).tolist()
+    [0, 1]
     """
 
-    booster_text_: str
+    advice = "many labels, where thresholds on single bands matter"
     search_space: ClassVar[dict[str, list[Any]]] = {"num_leaves": [7, 15], "feature_fraction": [0.3, 0.6]}
 
-    def __init__(
-        self,
-        layout: Layout | None = None,
-        *,
-        n_estimators: Count = 200,
-        learning_rate: Positive = 0.1,
-        num_leaves: Leaves = 7,
-        min_child_samples: Whole = 3,
-        feature_fraction: Fraction = 0.3,
-        class_weight: ClassWeight = None,
-        spectral_components: Components = None,
-        plane_components: Components = 50,
-        n_jobs: int = 1,
-        random_state: Seed = 0,
-    ) -> None:
-        super().__init__(layout)
-        self.n_estimators = n_estimators
-        self.learning_rate = learning_rate
-        self.num_leaves = num_leaves
-        self.min_child_samples = min_child_samples
-        self.feature_fraction = feature_fraction
-        self.class_weight = class_weight
-        self.spectral_components = spectral_components
-        self.plane_components = plane_components
-        self.n_jobs = n_jobs
-        self.random_state = random_state
+    n_estimators: Count = 200
+    learning_rate: Positive = 0.1
+    num_leaves: Leaves = 7
+    min_child_samples: Whole = 3
+    feature_fraction: Fraction = 0.3
+    spectral_components: Components = None
+    plane_components: Components = 50
+    n_jobs: int = 1
+    random_state: Seed = 0
 
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
         import lightgbm
 
-        self.reducer_ = reducer_of(self).fit(X, sample_weight=weight)
+        self.reducer_ = make_group_reducer(self).fit(X, sample_weight=weight)
         params = {
             "objective": "multiclass",
             "num_class": len(self.classes_),
@@ -95,9 +88,7 @@ class LightGBMClassifier(ProbabilisticHead, WeighingHead):
             "force_row_wise": True,
             "verbosity": -1,
         }
-        table = lightgbm.Dataset(
-            self._reduced(X), label=codes, weight=self._weights_of_rows(codes, weight), params=params
-        )
+        table = lightgbm.Dataset(self._reduced(X), label=codes, weight=self._row_weights(codes, weight), params=params)
         booster = lightgbm.train(params, table, num_boost_round=self.n_estimators)
         self.booster_text_ = booster.model_to_string()
 

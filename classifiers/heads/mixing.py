@@ -1,4 +1,4 @@
-"""What a head that mixes timesteps and layers learned of them: shares to read and a picture of them."""
+"""Learned weights of timesteps and layers in heads that mix them: by name, as a table and as a heat map."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from classifiers.heads.layer_reducer import source
 from classifiers.layout import ColumnGroup
 
 if TYPE_CHECKING:
@@ -15,25 +14,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Mixing:
-    """What a head that mixes timesteps and layers adds to `TorchHead`: its learned shares, by name and as a table."""
+class MixingHead:
+    """Mix-in for torch heads that learn a share of each timestep and layer."""
 
     @abstractmethod
     def _shares(self) -> list[tuple[ColumnGroup, float]]:
-        """Return the groups of planes with their learned shares."""
+        """Return the groups of planes with their learned shares, which add up to 1 in total or per layer."""
 
     @property
     def mixing_weights_(self) -> dict[str, float]:
-        """The learned share of each (t, layer), such as ``t50/up_blocks.1``."""
+        """Learned share of each (t, layer), named such as ``t50/up_blocks.1``."""
         return {str(group): share for group, share in self._shares()}
 
     def mixing_frame(self) -> pd.DataFrame:
-        """Return the learned shares as a table of timesteps (rows) and layers (columns)."""
-        return to_frame({(group.t, source(group)): share for group, share in self._shares()})
+        """Return the learned shares as a table of timesteps (rows) and layers (columns); NaN where there is no plane."""
+        return _to_frame({(group.t, group.layer_key): share for group, share in self._shares()})
 
 
-def to_frame(shares: dict[tuple[int | None, str], float]) -> pd.DataFrame:
-    """Return shares as a table: a row a timestep, a column a layer, NaN where the layer was not seen at that timestep."""
+def _to_frame(shares: dict[tuple[int | None, str], float]) -> pd.DataFrame:
     import pandas as pd
 
     rows = sorted({t for t, _ in shares}, key=lambda t: -1 if t is None else t)
@@ -42,18 +40,23 @@ def to_frame(shares: dict[tuple[int | None, str], float]) -> pd.DataFrame:
     return pd.DataFrame(cells, index=pd.Index(rows, name="t"), columns=pd.Index(columns, name="layer"))
 
 
-def plot_mixing(head: Mixing) -> Figure:
-    """Draw which timesteps and layers mattered to a fitted head.
+def plot_mixing(head: MixingHead) -> Figure:
+    """Draw the learned shares of timesteps and layers as a heat map.
 
     Parameters
     ----------
-    head : Mixing
-        Such as `HyperfeaturesClassifier` or `DiffCRNClassifier`, fitted.
+    head : MixingHead
+        A fitted `HyperfeaturesClassifier` or `DiffCRNClassifier`.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A heat map in the colours of cividis, which colour-blind eyes order alike; each cell says its share in percent.
+        Heat map in percent, in the colour-blind safe map cividis.
+
+    Examples
+    --------
+    >>> figure = plot_mixing(head)  # doctest: +SKIP
+    >>> figure.savefig("mixing.png")  # doctest: +SKIP
     """
     from matplotlib.figure import Figure
 

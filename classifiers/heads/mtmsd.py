@@ -1,7 +1,8 @@
-"""MTMSD: channels purified by class and timestep, timesteps weighed channel by channel with a look at the surroundings."""
+"""MTMSD: channel purification, then a fusion of timesteps guided by window means."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -9,34 +10,34 @@ from numpy.typing import NDArray
 
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, require_planes
-from classifiers.heads.parameters import ClassWeight, NotNegative, Positive, Seed, Widths
+from classifiers.heads.parameters import NotNegative, Widths
 from classifiers.heads.purification import Purifier, timestep_columns
+from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead, dense_layers
-from classifiers.heads.torch.rows import NetworkInputs
-from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 
 if TYPE_CHECKING:
     import torch
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class MTMSDClassifier(TorchHead):
-    """Purification, then selective timestep fusion guided by global features, then a small classifier.
+    """MTMSD: channel purification, selective fusion of timesteps guided by window means, then a small classifier.
 
-    Zhou et al., TGRS 2024 (arXiv 2306.08964). With `x_t` the purified channels at timestep t and `g_t` those of window
-    means: ``u = sum_t x_t``, ``z = W2 BN(ReLU(W1 u))``, ``h_t = V_t z``, ``a_t = G_t [h_t; g_t]``, ``w = softmax of a
-    over t``, channel by channel, ``v = sum_t w_t x_t``. Without window means their other form: ``z = W u``,
-    ``a_t = V_t z``. Both halve the channels in between.
+    Zhou et al., TGRS 2024 (arXiv 2306.08964, sec. III). With the purified channels `x_t` at timestep t and those of
+    window means `g_t`: ``u = sum_t x_t``, ``z = W2 BN(ReLU(W1 u))``, ``h_t = V_t z``, ``a_t = G_t [h_t; g_t]``, ``w =
+    softmax of a over t``, channel by channel, and ``v = sum_t w_t x_t``. Without window means it is their other form,
+    ``z = W u`` and ``a_t = V_t z``. Both have half the channels in between.
 
-    Ours: window means of the layout stand for the mean of a 48 px patch around each pixel; purified channels are
-    standardised; spectra and their window means, where the table has them, are laid beside `v`. The defaults are lighter
-    than theirs: 256 channels for 768, one network for a majority vote of five. Positions and patches are not used. With
-    no layout all columns are one timestep, and `v` is `x`.
+    Differences: the window means of the layout take the place of the mean over a 48 px patch around each pixel; purified
+    channels are standardised; spectra and their window means, if the table has them, are appended to `v`. The defaults
+    are lighter: 256 channels instead of 768, and one network instead of a majority vote of five. Positions and patches
+    are not used. Without a layout all columns are one timestep, and `v` is `x`.
 
     Parameters
     ----------
     layout : Layout or None
-        Which columns are what. Planes and window means must have the same layers at each timestep.
+        What the columns are. Planes and window means must have the same layers at each timestep.
     channels, balance
         See `Purifier`.
     hidden : tuple of int
@@ -45,7 +46,17 @@ class MTMSDClassifier(TorchHead):
         See `MLPClassifier`; 5 and "majority" in the paper.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
         See `TorchHead`.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(40, 6))
+    >>> y = np.arange(40) % 2
+    >>> head = MTMSDClassifier(channels=4, epochs=20, device="cpu").fit(X + 5 * y[:, None], y)
+    >>> head.predict([[0.0] * 6, [5.0] * 6]).tolist()
+    [0, 1]
     """
+
+    advice = "several timesteps of the same layers, with their surroundings"
 
     needs = frozenset({"plane"})
     wants = frozenset({"mean"})
@@ -55,42 +66,12 @@ class MTMSDClassifier(TorchHead):
     }
     search_space: ClassVar[dict[str, list[Any]]] = {"channels": [256, 128], "learning_rate": [3e-3, 1e-3]}
 
-    def __init__(
-        self,
-        layout: Layout | None = None,
-        *,
-        channels: int = 256,
-        balance: float = 0.8,
-        hidden: Widths = (128, 32),
-        members: int = 1,
-        vote: str = "mean",
-        epochs: int = 60,
-        batch_size: int = 64,
-        learning_rate: Positive = 3e-3,
-        weight_decay: NotNegative = 1.0,
-        patience: int = 20,
-        validation_fraction: float | None = None,
-        class_weight: ClassWeight = None,
-        device: str = "auto",
-        random_state: Seed = 0,
-    ) -> None:
-        super().__init__(
-            layout,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            patience=patience,
-            validation_fraction=validation_fraction,
-            class_weight=class_weight,
-            device=device,
-            random_state=random_state,
-        )
-        self.channels = channels
-        self.balance = balance
-        self.hidden = hidden
-        self.members = members
-        self.vote = vote
+    channels: int = 256
+    balance: float = 0.8
+    hidden: Widths = (128, 32)
+    members: int = 1
+    vote: str = "mean"
+    weight_decay: NotNegative = 1.0
 
     def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:
         layout = layout_or_one_plane(self.layout, X.shape[1])
@@ -98,8 +79,8 @@ class MTMSDClassifier(TorchHead):
         require_planes(times["plane"], layout, "mtmsd")
         if times["mean"] and set(times["mean"]) != set(times["plane"]):
             raise HeadError(
-                f"mtmsd needs window means of planes at each timestep or at none: planes are at t {_told(times['plane'])}, "
-                f"window means at {_told(times['mean'])}"
+                f"mtmsd needs window means of planes at all timesteps or at none: planes are at t {_list(times['plane'])}, "
+                f"window means at {_list(times['mean'])}"
             )
         self.purifier_ = Purifier(layout, channels=self.channels, balance=self.balance).fit(X, codes)
         self.scaler_ = LayerReducer(self.purifier_.layout_, components=None).fit(self.purifier_.transform(X))
@@ -113,14 +94,14 @@ class MTMSDClassifier(TorchHead):
         layout = self.scaler_.layout_
         (timesteps, channels), guides = timestep_columns(layout, "plane").shape, timestep_columns(layout, "mean").shape
         bands = len(layout.columns(*layout.spectral))
-        return fusion_network(timesteps, channels, guides[1], bands, self.hidden, len(self.classes_))
+        return selective_fusion_network(timesteps, channels, guides[1], bands, self.hidden, len(self.classes_))
 
 
-def _told(times: list[int | None]) -> str:
+def _list(times: list[int | None]) -> str:
     return ", ".join(dict.fromkeys(map(str, times)))
 
 
-def fusion_network(
+def selective_fusion_network(
     timesteps: int, channels: int, guides: int, bands: int, hidden: tuple[int, ...], classes: int
 ) -> torch.nn.Module:
     """Build the network of `MTMSDClassifier`.
@@ -128,17 +109,17 @@ def fusion_network(
     Parameters
     ----------
     timesteps, channels, guides, bands : int
-        T, width of `x_t`, width of `g_t` (0: no guidance), and how many columns are laid beside `v`.
+        T, width of `x_t`, width of `g_t` (0 for no guidance), and number of columns appended to `v`.
     hidden : tuple of int
         Widths of the classifier's hidden layers.
     classes : int
-        How many logits.
+        Number of logits.
 
     Returns
     -------
     torch.nn.Module
-        ``forward(x, g, s)`` of `x` ``(b, T, channels)``, `g` ``(b, T, guides)`` and `s` ``(b, bands)`` gives logits
-        ``(b, classes)``; ``fuse(x, g)`` gives `v` ``(b, channels)``.
+        ``forward(x, g, s)`` takes `x` (b, T, channels), `g` (b, T, guides) and `s` (b, bands) and returns logits
+        (b, classes); ``fuse(x, g)`` returns `v` (b, channels).
     """
     import torch
     from torch import nn

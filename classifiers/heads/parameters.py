@@ -1,15 +1,16 @@
-"""What parameters of heads may be: kinds and ranges that constructors declare, checked before anything is read.
+"""Types of head parameters, and a check of values against them before anything is read.
 
-scikit-learn's estimators take any value when they are made. So a head declares by the annotations of its constructor what
-`fit` can use, and `make_head`, where the words of a command line come in, holds values against them.
+scikit-learn estimators accept any value when they are made and complain in `fit`. A head therefore declares types and
+ranges in the annotations of its parameters, and `make_head`, which takes values from the command line, checks against them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from inspect import Parameter, signature
+from dataclasses import is_dataclass
+from inspect import signature
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -30,76 +31,80 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)] | np.random.RandomState | None
 ClassWeight = dict[Any, NotNegative] | Literal["balanced"] | None
 
 _CONFIG = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False, strict=True)
-_KINDS = {int: "a whole number", float: "a number", str: "a word", bool: "true or false", NoneType: "none"}
-_BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
+_TYPE_NAMES = {int: "a whole number", float: "a number", str: "a word", bool: "true or false", NoneType: "none"}
+_BOUND_WORDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
 
 
 def check_params(head: str, cls: type, params: Mapping[str, Any]) -> None:
-    """Refuse values that the constructor of a head does not declare.
+    """Check values against the declared parameters of a head.
 
     Parameters
     ----------
     head : str
-        Its name.
+        Name of the head.
     cls : type
-        Its class; a parameter without an annotation takes anything.
+        Its class. A parameter without an annotation accepts any value.
     params : mapping
-        Values by the names of parameters.
+        Values by parameter name.
 
     Raises
     ------
     HeadError
-        Naming the parameter, what was found, what is allowed, and the default.
+        Naming the parameter, the value, what is allowed, and the default.
     """
     try:
-        declared = signature(cls, eval_str=True).parameters
-    except NameError:  # another package's head, whose annotations are for type checkers only
+        # Annotations of dataclass fields are those of the class and its bases; others are those of the constructor.
+        hints = get_type_hints(cls if is_dataclass(cls) else cls.__init__, include_extras=True)  # type: ignore[misc]
+    except NameError:  # a head of another package whose annotations are for type checkers only
         return
+    defaults = signature(cls).parameters
     for name, value in params.items():
-        hint = declared[name].annotation
-        hint = Any if hint is Parameter.empty else hint
+        hint = hints.get(name, Any)
         plain = value.item() if isinstance(value, np.generic) else value
         try:
             TypeAdapter(hint, config=_CONFIG).validate_python(plain)
         except ValidationError as error:
             raise HeadError(
-                f"{name} of the head {head} is {plain!r}; allowed: {allowed(hint)}; "
-                f"the default is {name}={written(declared[name].default)}"
+                f"{name} of the head {head} is {plain!r}; allowed: {describe_type(hint)}; "
+                f"the default is {name}={format_value(defaults[name].default)}"
             ) from error
 
 
-def allowed(hint: Any) -> str:
-    """Say in words what an annotation allows.
+def describe_type(hint: Any) -> str:
+    """Describe in words what an annotation allows.
 
-    >>> allowed(Components), allowed(Widths | None)
+    >>> describe_type(Components), describe_type(Widths | None)
     ('a whole number from 1, or none', 'a list such as 64,32 or 64, with each a whole number from 1, or none')
-    >>> allowed(Share | Literal["auto"])
+    >>> describe_type(Share | Literal["auto"])
     'a number from 0 to 1, or auto'
     """
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        bounds = [one for info in inner[1:] if isinstance(info, FieldInfo) for one in info.metadata]
-        told = [
-            f"{word} {getattr(one, name)}" for one in bounds for name, word in _BOUNDS.items() if hasattr(one, name)
+        bounds = [bound for info in inner[1:] if isinstance(info, FieldInfo) for bound in info.metadata]
+        limits = [
+            f"{word} {getattr(bound, name)}"
+            for bound in bounds
+            for name, word in _BOUND_WORDS.items()
+            if hasattr(bound, name)
         ]
-        return " ".join([allowed(inner[0]), *told])
+        return " ".join([describe_type(inner[0]), *limits])
     if origin in (Union, UnionType):
-        return ", or ".join(allowed(one) for one in inner)
+        return ", or ".join(describe_type(one) for one in inner)
     if origin is Literal:
         return ", or ".join(map(str, inner))
     if origin is tuple:
-        return f"a list such as 64,32 or 64, with each {allowed(inner[0])}"
+        return f"a list such as 64,32 or 64, with each {describe_type(inner[0])}"
     if origin is dict:
         return 'weights by label such as {"1": 2.5, "2": 1}'
-    return _KINDS.get(hint) or str(getattr(hint, "__name__", hint))
+    return _TYPE_NAMES.get(hint) or str(getattr(hint, "__name__", hint))
 
 
-def written(value: Any) -> str:
-    """Write a value as a command line gives it.
+def format_value(value: Any) -> str:
+    """Format a parameter value as the command line takes it.
 
-    >>> [written(value) for value in (None, True, (128, 32), (64,), "auto", 0.5)]
+    >>> [format_value(value) for value in (None, True, (128, 32), (64,), "auto", 0.5)]
     ['none', 'true', '128,32', '64,', 'auto', '0.5']
     """
     if isinstance(value, tuple):
-        return ",".join(map(written, value)) + ("," if len(value) == 1 else "")
+        return ",".join(map(format_value, value)) + ("," if len(value) == 1 else "")
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""MTMSD's purification: keep the channels that tell classes and timesteps apart."""
+"""Channel purification of MTMSD: select the channels that discriminate classes and timesteps."""
 
 from __future__ import annotations
 
@@ -14,38 +14,46 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from classifiers.heads.base import check_width
-from classifiers.heads.layer_reducer import layout_or_one_plane, source
+from classifiers.heads.layer_reducer import layout_or_one_plane
 from classifiers.layout import ColumnGroup, ColumnKind, Layout
 from hsifeat.errors import HeadError
 
-PURIFIED: tuple[ColumnKind, ...] = ("plane", "mean")
+PURIFIED_KINDS: tuple[ColumnKind, ...] = ("plane", "mean")
 
 
 class Purifier(SelectorMixin, BaseEstimator):
-    """Keep the channels of planes with the highest `criterion`, the same ones at every timestep.
+    """Select the channels of planes with the highest `criterion`, the same ones at every timestep.
 
-    The class- and timestep-oriented purification of MTMSD (Zhou et al., TGRS 2024, arXiv 2306.08964). A channel is one of
-    a layer's; those of all layers stand side by side and compete. Planes are purified, and apart from them their window
-    means; other columns pass. The criterion compares values across timesteps, so it takes columns as they are: scale
-    after it, not before.
+    The class- and timestep-oriented purification of MTMSD (Zhou et al., TGRS 2024, arXiv 2306.08964, sec. III). The
+    channels of all layers compete with each other. Planes and their window means are purified separately, and other
+    columns pass through. The criterion compares values across timesteps, so columns must not be scaled before it.
 
     Parameters
     ----------
     layout : Layout or None
-        Which columns are what; None takes them for a single plane.
+        What the columns are. [default: a single plane]
     channels : int
-        How many are kept of the planes, and as many of the window means; 768 in the paper. All where there are fewer.
+        Number of channels selected of the planes, and as many of the window means, or all if there are fewer; 768 in the
+        paper.
     balance : float
-        Lambda of the criterion, from 0 to 1: how much likeness counts against spread.
+        Lambda of the criterion, from 0 to 1: weight of similarity against variance.
 
     Attributes
     ----------
     criterion_ : dict of str to (I,) float64 array
-        For ``plane`` and ``mean``: J of each channel, layers in the order of the first timestep.
+        J of each channel for ``plane`` and ``mean``, with layers in the order of the first timestep.
     support_ : (D,) bool array
-        Which columns are kept.
+        Which columns are selected.
     layout_ : Layout
-        What the kept columns are.
+        What the selected columns are.
+
+    Examples
+    --------
+    >>> y = np.arange(40) % 2
+    >>> X = np.ones((40, 6))
+    >>> X[:, 2] += y
+    >>> Purifier(channels=1).fit(X, y).get_support().nonzero()[0].tolist()
+    [2]
     """
 
     def __init__(self, layout: Layout | None = None, *, channels: int = 768, balance: float = 0.8) -> None:
@@ -59,7 +67,7 @@ class Purifier(SelectorMixin, BaseEstimator):
         return tags
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Fit to training rows `X` ``(n, D)`` and their labels `y` ``(n,)``.
+        """Fit to training rows `X` (n, D) and their labels `y` (n,).
 
         Raises
         ------
@@ -83,7 +91,7 @@ class Purifier(SelectorMixin, BaseEstimator):
         means = np.stack([rows[labels == c].mean(axis=0, dtype=np.float64) for c in classes])  # (K, D)
         self.support_ = np.ones(rows.shape[1], dtype=bool)
         self.criterion_: dict[str, NDArray[np.float64]] = {}
-        for kind in PURIFIED:
+        for kind in PURIFIED_KINDS:
             columns = timestep_columns(layout, kind)  # (T, I)
             if columns.size:
                 self.criterion_[kind] = criterion(means[:, columns], self.balance)
@@ -98,24 +106,24 @@ class Purifier(SelectorMixin, BaseEstimator):
 
 
 def criterion(means: NDArray[np.floating], balance: float = 0.8) -> NDArray[np.float64]:
-    """Return J of each channel, from the means of each class at each timestep.
+    """Return the purification criterion J of each channel, from class means at each timestep.
 
-    ``J(i) = sum_t [-lambda simC + (1 - lambda) varC]_{t,i} + 1/2 sum_c [-lambda simT + (1 - lambda) varT]_{c,i}``, where
-    the means are brought to 0 … 1 over classes (C) or timesteps (T), sim is the mean product of two different ones and
-    var their variance. What does not vary over classes, or timesteps, is 0/0 there: it counts as 1 for all, which is the
-    worst (sim 1, var 0). With a single timestep the second sum is left out. Both are ours.
+    ``J(i) = sum_t [-lambda simC + (1 - lambda) varC]_{t,i} + 1/2 sum_c [-lambda simT + (1 - lambda) varT]_{c,i}``, with
+    means scaled to 0 … 1 over classes (C) or timesteps (T), sim the mean product of two different ones and var their
+    variance (MTMSD, arXiv 2306.08964, sec. III). Two cases are not in the paper: means that do not vary are 0/0 when
+    scaled and count as 1, which is the worst value (sim 1, var 0); and a single timestep has no second sum.
 
     Parameters
     ----------
     means : (K, T, I) float array
-        Of K classes, T timesteps and I channels, not scaled.
+        Unscaled means of K classes, T timesteps and I channels.
     balance : float
-        Lambda.
+        Lambda, from 0 to 1.
 
     Returns
     -------
     (I,) float64 array
-        The higher, the better.
+        Criterion; higher is better.
     """
     total: NDArray[np.float64] = _merit(means, 0, balance).sum(axis=0)  # over t
     if means.shape[1] > 1:
@@ -124,17 +132,17 @@ def criterion(means: NDArray[np.floating], balance: float = 0.8) -> NDArray[np.f
 
 
 def timestep_columns(layout: Layout, kind: ColumnKind) -> NDArray[np.intp]:
-    """Return the columns ``(T, I)`` of the planes (or of their window means), layers in one order at every timestep.
+    """Return the column indices (T, I) of planes or their window means, with layers in one order at every timestep.
 
     Raises
     ------
     HeadError
-        If the layers, or how many channels they have, differ between timesteps.
+        If the layers, or their numbers of channels, differ between timesteps.
     """
     by_time: dict[int, dict[str, ColumnGroup]] = {}
     for group in layout.learned:
         if group.kind == kind and group.t is not None:
-            by_time.setdefault(group.t, {})[source(group)] = group
+            by_time.setdefault(group.t, {})[group.layer_key] = group
     if not by_time:
         return np.empty((0, 0), np.intp)
     times = sorted(by_time)
@@ -143,25 +151,25 @@ def timestep_columns(layout: Layout, kind: ColumnKind) -> NDArray[np.intp]:
         others = {name: group.width for name, group in by_time[t].items()}
         if others != layers:
             raise HeadError(
-                f"the layers must be the same at each timestep: t{times[0]} has {_told(layers)}; t{t} has {_told(others)}"
+                f"the layers must be the same at each timestep: t{times[0]} has {_list(layers)}; t{t} has {_list(others)}"
             )
     return np.stack([layout.columns(*(by_time[t][name] for name in layers)) for t in times])
 
 
 def _merit(means: NDArray[np.floating], axis: int, balance: float) -> NDArray[np.float64]:
-    """Return ``-lambda sim + (1 - lambda) var`` along an axis of the means, brought to 0 … 1 along it."""
+    """Return ``-lambda sim + (1 - lambda) var`` along an axis of the means, scaled to 0 … 1 along it."""
     low, high = means.min(axis=axis, keepdims=True), means.max(axis=axis, keepdims=True)
-    # Equal values have means that differ by roundings. Features are float32 at most, so that is noise in any case.
+    # Means of equal values differ by rounding errors of float32, the widest dtype of features.
     varies = high - low > 10 * np.finfo(np.float32).eps * np.maximum(np.abs(low), np.abs(high))
     scaled = np.divide(means - low, high - low, out=np.ones(means.shape), where=varies)
     n = means.shape[axis]
-    likeness = (scaled.sum(axis=axis) ** 2 - (scaled**2).sum(axis=axis)) / (n * (n - 1))
-    merit: NDArray[np.float64] = -balance * likeness + (1 - balance) * scaled.var(axis=axis)
+    similarity = (scaled.sum(axis=axis) ** 2 - (scaled**2).sum(axis=axis)) / (n * (n - 1))
+    merit: NDArray[np.float64] = -balance * similarity + (1 - balance) * scaled.var(axis=axis)
     return merit
 
 
 def _kept(layout: Layout, support: NDArray[np.bool_]) -> Layout:
-    """Return what the kept columns are; a group of which none is kept is gone."""
+    """Return the layout of the selected columns; groups without any are dropped."""
     groups: list[ColumnGroup] = []
     for group in layout:
         width, start = int(support[group.start : group.stop].sum()), groups[-1].stop if groups else 0
@@ -170,5 +178,5 @@ def _kept(layout: Layout, support: NDArray[np.bool_]) -> Layout:
     return Layout(tuple(groups))
 
 
-def _told(layers: dict[str, int]) -> str:
+def _list(layers: dict[str, int]) -> str:
     return ", ".join(f"{name} ({width})" for name, width in layers.items())

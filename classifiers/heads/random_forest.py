@@ -1,7 +1,8 @@
-"""The random forest that remote sensing maps land cover with."""
+"""Random forest on principal components."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -9,68 +10,63 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
 from classifiers.heads.base import WeighingHead
-from classifiers.heads.parameters import ClassWeight, Components, Count, Fraction, Leaves, Seed
+from classifiers.heads.parameters import Components, Count, Fraction, Leaves, Seed
 from classifiers.heads.sklearn_head import SklearnHead
-from classifiers.layout import Layout
 
 TREE = "sklearn.tree._tree.Tree"
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ForestClassifier(SklearnHead, WeighingHead):
-    """Breiman's random forest (Mach. Learn. 2001), with principal components for columns, since trees can't turn axes.
+    """Random forest (Breiman, Mach. Learn. 2001) on principal components.
 
-    Its size is bounded whatever the number of rows, by that of its leaves.
+    Trees split along single columns, so planes and spectra are rotated to principal components first. The size of the
+    model is bounded by the number of leaves, whatever the number of rows.
 
     Parameters
     ----------
     layout : Layout or None
-        Which columns are what; None makes all columns one group with the spectral parameters.
+        What the columns are. [default: one group with the spectral parameters]
     n_estimators : int
-        Trees.
+        Number of trees.
     max_leaf_nodes : int or None
-        Leaves of a tree at most.
+        Largest number of leaves of a tree. [default: 512; None is unlimited]
     min_samples_leaf : int
-        Rows of a leaf at least.
+        Smallest number of rows of a leaf.
     max_features : int, float, {"sqrt", "log2"} or None
-        How many columns a split is chosen from, see `sklearn.ensemble.RandomForestClassifier`.
+        Number of columns considered for a split, see `sklearn.ensemble.RandomForestClassifier`.
     spectral_components, plane_components : int or None
         See `GroupReducer`.
     class_weight : dict, "balanced" or None
-        How much rows weigh by their label: alike, inversely to the frequency of their class, or as given.
+        See `WeighingHead`.
     n_jobs : int
-        Threads; -1 takes all cores.
+        Number of threads; -1 uses all cores.
     random_state : int, RandomState or None
-        Seed; None draws another one each time.
+        Seed; None draws a new one for each fit.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(20, 4))
+    >>> y = np.arange(20) % 2
+    >>> forest = ForestClassifier(n_estimators=10).fit(X + 5 * y[:, None], y)
+    >>> forest.predict([[0.0] * 4, [5.0] * 4]).tolist()
+    [0, 1]
     """
 
-    # skops leaves to its callers to trust this one, as scikit-learn follows its numbers unchecked: see _check_restored.
+    advice = "many labels, and columns of unlike scales or with outliers"
+
+    # skops does not trust this class by itself, as scikit-learn follows its indices unchecked: see _check_restored.
     persisted_types = SklearnHead.persisted_types | {TREE}
     search_space: ClassVar[dict[str, list[Any]]] = {"max_features": ["sqrt", 0.3], "min_samples_leaf": [1, 3]}
 
-    def __init__(
-        self,
-        layout: Layout | None = None,
-        *,
-        n_estimators: Count = 200,
-        max_leaf_nodes: Leaves | None = 512,
-        min_samples_leaf: Count = 1,
-        max_features: Count | Fraction | Literal["sqrt", "log2"] | None = "sqrt",
-        spectral_components: Components = 30,
-        plane_components: Components = 50,
-        class_weight: ClassWeight = None,
-        n_jobs: int = 1,
-        random_state: Seed = 0,
-    ) -> None:
-        super().__init__(layout)
-        self.n_estimators = n_estimators
-        self.max_leaf_nodes = max_leaf_nodes
-        self.min_samples_leaf = min_samples_leaf
-        self.max_features = max_features
-        self.spectral_components = spectral_components
-        self.plane_components = plane_components
-        self.class_weight = class_weight
-        self.n_jobs = n_jobs
-        self.random_state = random_state
+    n_estimators: Count = 200
+    max_leaf_nodes: Leaves | None = 512
+    min_samples_leaf: Count = 1
+    max_features: Count | Fraction | Literal["sqrt", "log2"] | None = "sqrt"
+    spectral_components: Components = 30
+    plane_components: Components = 50
+    n_jobs: int = 1
+    random_state: Seed = 0
 
     def _classifier(self) -> Any:
         return RandomForestClassifier(
@@ -88,10 +84,12 @@ class ForestClassifier(SklearnHead, WeighingHead):
 
 
 def _check_tree(tree: Any, features: int, classes: int) -> None:
-    """Raise ValueError unless a walk down the tree ends at a leaf and reads nothing outside rows and nodes."""
+    """Raise ValueError unless every path down the tree ends at a leaf and reads only existing columns and nodes."""
     count = tree.node_count
     sizes = tree.n_features, tree.n_outputs, tree.max_n_classes
-    if sizes != (features, 1, classes) or not count:  # never more than there are: they are counted anew
+    if (
+        sizes != (features, 1, classes) or not count
+    ):  # the node count is recomputed on loading, so it is never too large
         raise ValueError(f"a tree has {sizes} columns, outputs and classes in {count} nodes")
     node = np.arange(count)
     left, right, column = tree.children_left, tree.children_right, tree.feature

@@ -1,4 +1,4 @@
-"""Heads by name. The built-in ones are registered by entry point like those of third parties."""
+"""Heads by name, registered by entry point: built-in heads use the same group as those of other packages."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from classifiers.heads.parameters import check_params
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError, suggest_names
 
-GROUP, OURS = "hsifeat.heads", "hsifeat"
+GROUP, OWN_DISTRIBUTION = "hsifeat.heads", "hsifeat"
 
 
 def head_names() -> list[str]:
-    """Return the names that `make_head` knows, in alphabetical order."""
+    """Return the names of all installed heads, sorted.
+
+    >>> "film" in head_names()
+    True
+    """
     return sorted(_registered())
 
 
@@ -26,6 +30,11 @@ def head_class(name: str) -> type[Head]:
     ------
     HeadError
         If no installed package registers the name, or its class can't be imported.
+
+    Examples
+    --------
+    >>> head_class("svm").__name__
+    'SVMClassifier'
     """
     registered = _registered()
     if name not in registered:
@@ -43,13 +52,7 @@ def head_class(name: str) -> type[Head]:
 
 
 def registered_name(head: Head) -> str:
-    """Return the name under which the class of a head is registered.
-
-    Raises
-    ------
-    HeadError
-        If it is not registered.
-    """
+    """Return the name that the class of a head is registered under; `HeadError` if there is none."""
     cls = type(head)
     value = f"{cls.__module__}:{cls.__qualname__}"
     for name, entry in sorted(_registered().items()):
@@ -59,9 +62,40 @@ def registered_name(head: Head) -> str:
 
 
 def head_distribution(name: str) -> dict[str, str]:
-    """Return the name and version of the package that registers a head, as ``{name: version}``; nothing for our own heads."""
-    found = _registered()[name].dist
-    return {} if found is None or found.name == OURS else {found.name: found.version}
+    """Return the package that registers a head as ``{name: version}``; an empty dict for built-in heads."""
+    distribution = _registered()[name].dist
+    if distribution is None or distribution.name == OWN_DISTRIBUTION:
+        return {}
+    return {distribution.name: distribution.version}
+
+
+def describe_head(name: str) -> dict[str, Any]:
+    """Describe a head for a listing.
+
+    Parameters
+    ----------
+    name : str
+        One of `head_names`.
+
+    Returns
+    -------
+    dict
+        ``name``; ``summary``, the first line of the class's docstring; ``needs`` and ``wants``, lists of column kinds;
+        ``advice``, when to use it; ``probabilities`` and ``weights``, whether it has class probabilities and accepts row
+        weights; ``parameters``, a dict of defaults; ``package``, a dict, empty for built-in heads.
+    """
+    cls = head_class(name)
+    return {
+        "name": name,
+        "summary": (cls.__doc__ or "").strip().partition("\n")[0].rstrip("."),
+        "needs": sorted(cls.needs),
+        "wants": sorted(cls.wants),
+        "advice": cls.advice,
+        "probabilities": hasattr(cls, "predict_proba"),
+        "weights": "class_weight" in cls().get_params(deep=False),
+        "parameters": {key: value for key, value in cls().get_params(deep=False).items() if key != "layout"},
+        "package": head_distribution(name),
+    }
 
 
 def make_head(name: str, layout: Layout | None = None, **params: Any) -> Head:
@@ -72,9 +106,9 @@ def make_head(name: str, layout: Layout | None = None, **params: Any) -> Head:
     name : str
         One of `head_names`.
     layout : Layout or None
-        Which columns of the table are what. None treats all columns alike.
+        What the columns of the table are. [default: unknown, so all columns are treated alike]
     **params
-        Parameters of the head; what is left out keeps its default.
+        Parameters of the head; the others keep their defaults.
 
     Returns
     -------
@@ -84,16 +118,25 @@ def make_head(name: str, layout: Layout | None = None, **params: Any) -> Head:
     Raises
     ------
     HeadError
-        If the head or a parameter is unknown, or a value is not what the head declares.
+        If the head or a parameter is unknown, or a value has a wrong type or is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(20, 4))
+    >>> y = np.arange(20) % 2
+    >>> head = make_head("lda").fit(X + 5 * y[:, None], y)
+    >>> head.predict([[0.0] * 4, [5.0] * 4]).tolist()
+    [0, 1]
     """
     cls = head_class(name)
     allowed = sorted(set(cls().get_params(deep=False)) - {"layout"})
     for param in params:
         if param not in allowed:
             raise HeadError(f"head {name!r} has no parameter {param!r}; allowed: {', '.join(allowed)}")
-    given = {param: tuple(value) if isinstance(value, list) else value for param, value in params.items()}
-    check_params(name, cls, given)
-    return cls(layout=layout, **given)
+    values = {param: tuple(value) if isinstance(value, list) else value for param, value in params.items()}
+    check_params(name, cls, values)
+    return cls(layout=layout, **values)
 
 
 @cache

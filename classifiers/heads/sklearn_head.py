@@ -1,4 +1,4 @@
-"""The base of heads that are a classifier of scikit-learn behind scaled, reduced and weighted column groups."""
+"""Base of heads that run a scikit-learn classifier on scaled, reduced and weighted column groups."""
 
 from __future__ import annotations
 
@@ -11,36 +11,33 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from classifiers.heads.base import ProbabilisticHead
-from classifiers.heads.group_reducer import reducer_of
-from classifiers.heads.parameters import ClassWeight
+from classifiers.heads.group_reducer import make_group_reducer
 
 
 class SklearnHead(ProbabilisticHead):
-    """Base of such heads: a subclass fills in `_classifier`.
+    """Base of heads that run a scikit-learn classifier with probabilities: a subclass implements `_classifier`.
 
     Attributes
     ----------
     reducer_ : GroupReducer
-        What brings the columns to one footing.
-    classifier_ : classifier of scikit-learn
-        What learns from them; its classes are codes ``0 … C-1``.
+        Scales, reduces and weights the columns.
+    classifier_ : scikit-learn classifier
+        Fitted on the reduced columns; its classes are codes ``0 … C-1``.
     """
-
-    class_weight: ClassWeight = None
 
     @abstractmethod
     def _classifier(self) -> Any:
-        """Return an unfitted classifier of scikit-learn with probabilities."""
+        """Return an unfitted scikit-learn classifier with probabilities."""
 
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
-        self.reducer_ = reducer_of(self).fit(X, sample_weight=weight)
-        of_rows = self._weights_of_rows(codes, weight)
+        self.reducer_ = make_group_reducer(self).fit(X, sample_weight=weight)
+        row_weights = self._row_weights(codes, weight)
+        options = {} if row_weights is None else {"sample_weight": row_weights}
         with warnings.catch_warnings():
-            # A fit that stops at its largest number of steps, or a covariance from one row, is what was asked for.
+            # Stopping at `max_iter`, or a covariance of a class with one row, is within the parameters of the head.
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.filterwarnings("ignore", "Only one sample available")
-            weights = {} if of_rows is None else {"sample_weight": of_rows}
-            self.classifier_ = self._classifier().fit(self._reduced(X), codes, **weights)
+            self.classifier_ = self._classifier().fit(self._reduced(X), codes, **options)
 
     def _probabilities(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
         return np.asarray(self.classifier_.predict_proba(self._reduced(X)), dtype=np.float64)

@@ -1,8 +1,9 @@
-"""The support vector machine that remote sensing compares with, on columns brought to one footing."""
+"""RBF support vector machine on scaled, reduced and weighted column groups."""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,97 +14,88 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
 from classifiers.heads.base import WeighingHead
-from classifiers.heads.group_reducer import moments, reducer_of
-from classifiers.heads.parameters import ClassWeight, Components, Count, NotNegative, Positive, Seed, Whole
-from classifiers.layout import Layout
+from classifiers.heads.group_reducer import make_group_reducer, moments
+from classifiers.heads.parameters import Components, Count, NotNegative, Positive, Seed, Whole
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class SVMClassifier(WeighingHead):
-    """RBF support vector machine on principal components: 30 of the spectra, 50 of the planes at half weight.
+    """Support vector machine with an RBF kernel (Cortes and Vapnik, Mach. Learn. 1995).
 
-    Its time grows with the square of the number of rows. Above `exact_rows` the kernel is approximated by that to a
-    sample of the rows (Nyström, as Williams and Seeger, NIPS 2000), and a linear machine learns from it.
+    It runs on principal components: 30 of the spectra, and 50 of the planes at half weight. Fitting time grows with the
+    square of the number of rows, so above `exact_rows` the kernel is replaced by the Nyström approximation from a sample
+    of rows (Williams and Seeger, NIPS 2000, eq. 9) and a linear machine is fitted to it.
 
-    It has no probabilities: those of libsvm come from an inner cross-validation that can contradict `predict`.
+    There are no class probabilities: those of libsvm come from an inner cross-validation and can contradict `predict`.
 
     Parameters
     ----------
     layout : Layout or None
-        Which columns are what; None makes all columns one group with the spectral parameters.
+        What the columns are. [default: one group with the spectral parameters]
     C : float
-        Penalty of an error.
+        Penalty of a margin violation.
     gamma : float or {"scale", "auto"}
-        Width of the kernel, see `sklearn.svm.SVC`.
+        Kernel coefficient, see `sklearn.svm.SVC`.
     spectral_components, plane_components, spectral_weight, plane_weight
         See `GroupReducer`.
     exact_rows : int
-        Training rows up to which the kernel is exact.
+        Largest number of training rows for which the exact kernel is used.
     sampled_rows : int
-        Rows of the sample above that: more are more exact, and slower.
+        Number of rows that the approximation samples: more are more accurate, and slower.
     class_weight : dict, "balanced" or None
-        How much rows weigh by their label: alike, inversely to the frequency of their class, or as given.
+        See `WeighingHead`.
     random_state : int, RandomState or None
-        Seed of the sample; an exact fit draws nothing that changes with it.
+        Seed of the sample; the exact kernel does not depend on it.
 
     Attributes
     ----------
     kernel_map_ : Nystroem or None
-        The map to the sampled rows; None where the kernel is exact.
+        Approximate feature map; None if the kernel is exact.
     svc_ : SVC or LinearSVC
-        The machine, linear behind a map.
+        The machine; linear after a feature map.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(20, 4))
+    >>> y = np.arange(20) % 2
+    >>> SVMClassifier().fit(X + 5 * y[:, None], y).predict([[0.0] * 4, [5.0] * 4]).tolist()
+    [0, 1]
     """
 
-    kernel_map_: Nystroem | None = None
+    advice = "the usual baseline of remote sensing, strong with few labels"
     search_space: ClassVar[dict[str, list[Any]]] = {
         "C": [10.0, 1.0, 100.0],
         "plane_weight": [0.5, 1.0],
         "plane_components": [50, 100],
     }
 
-    def __init__(
-        self,
-        layout: Layout | None = None,
-        *,
-        C: Positive = 10.0,
-        gamma: NotNegative | Literal["scale", "auto"] = "scale",
-        spectral_components: Components = 30,
-        plane_components: Components = 50,
-        spectral_weight: NotNegative = 1.0,
-        plane_weight: NotNegative = 0.5,
-        exact_rows: Whole = 20_000,
-        sampled_rows: Count = 500,
-        class_weight: ClassWeight = None,
-        random_state: Seed = 0,
-    ) -> None:
-        super().__init__(layout)
-        self.C = C
-        self.gamma = gamma
-        self.spectral_components = spectral_components
-        self.plane_components = plane_components
-        self.spectral_weight = spectral_weight
-        self.plane_weight = plane_weight
-        self.exact_rows = exact_rows
-        self.sampled_rows = sampled_rows
-        self.class_weight = class_weight
-        self.random_state = random_state
+    C: Positive = 10.0
+    gamma: NotNegative | Literal["scale", "auto"] = "scale"
+    spectral_components: Components = 30
+    plane_components: Components = 50
+    spectral_weight: NotNegative = 1.0
+    plane_weight: NotNegative = 0.5
+    exact_rows: Whole = 20_000
+    sampled_rows: Count = 500
+    random_state: Seed = 0
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return the score ``(n, C)`` of each class for each row of `X` ``(n, D)``; ``(n,)`` when there are two."""
+        """Return the score (n, C) float64 of each class for each row of `X` (n, D); (n,) if there are two classes."""
         check_is_fitted(self)
-        scores: NDArray[np.float64] = self.svc_.decision_function(self._mapped(self._checked(X)))
+        scores: NDArray[np.float64] = self.svc_.decision_function(self._kernel_features(self._checked(X)))
         return scores
 
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
-        self.reducer_ = reducer_of(self).fit(X, sample_weight=weight)
+        self.reducer_ = make_group_reducer(self).fit(X, sample_weight=weight)
         reduced = self.reducer_.transform(X)
         gamma = self.gamma
-        if gamma == "scale":  # as SVC has it, which knows no weights
-            spread = float(moments(reduced, weight)[1].sum())
-            gamma = 1 / spread if spread else 1.0
-        class_weight = dict(enumerate(self._weights_of_classes(codes, weight)))
+        if gamma == "scale":  # as in SVC, but with row weights
+            variance = float(moments(reduced, weight)[1].sum())
+            gamma = 1 / variance if variance else 1.0
+        class_weight = dict(enumerate(self._class_weights(codes, weight)))
         if len(codes) <= self.exact_rows:
-            self.kernel_map_ = None
-            # Ties of the pairwise votes are broken by the scores, so that `predict` is their largest.
+            self.kernel_map_: Nystroem | None = None
+            # Ties of pairwise votes are broken by the scores, so that `predict` agrees with `decision_function`.
             self.svc_ = SVC(
                 C=self.C, gamma=gamma, class_weight=class_weight, break_ties=True, random_state=self.random_state
             )
@@ -115,14 +107,14 @@ class SVMClassifier(WeighingHead):
             ).fit(reduced)
             self.svc_ = LinearSVC(C=self.C, class_weight=class_weight, dual=False, random_state=self.random_state)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the linear machine's steps are bounded
-            self.svc_.fit(self._mapped(X), codes, sample_weight=weight)
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the iterations of the linear machine are bounded
+            self.svc_.fit(self._kernel_features(X), codes, sample_weight=weight)
 
     def _predict(self, X: NDArray[np.floating]) -> NDArray[np.integer]:
-        codes: NDArray[np.integer] = self.svc_.predict(self._mapped(X))
+        codes: NDArray[np.integer] = self.svc_.predict(self._kernel_features(X))
         return codes
 
-    def _mapped(self, X: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Return what the machine takes for checked rows."""
+    def _kernel_features(self, X: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return the input of the machine for checked rows."""
         reduced: NDArray[np.floating] = self.reducer_.transform(X)
         return reduced if self.kernel_map_ is None else self.kernel_map_.transform(reduced)

@@ -1,4 +1,4 @@
-"""A split bound to the rows of a table, as scikit-learn's ``cv`` wants it, also for the part of a table inside another."""
+"""A scikit-learn cross-validation splitter over the rows of a table, also usable in nested cross-validation."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from classifiers.splits.split_draw import Split
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 
-_HINT = "give each row's pixel as well: groups=table.pixels, in cross_val_score params={'groups': table.pixels}"
+_HINT = "pass the pixel of each row: groups=table.pixels, in cross_val_score params={'groups': table.pixels}"
 
 
 @dataclass(frozen=True, eq=False)
 class SplitCV:
-    """A split bound to the rows of a table; draw k has the seed ``seed + k``.
+    """Cross-validation splitter over the rows of a table; draw k has the seed ``seed + k``. Made by `PixelTable.cv`.
 
-    Nested in another cross-validation it is handed some of the table's rows. It then finds their pixels, and divides
-    only those: by `groups` where they are given, and otherwise by their values.
+    Inside another cross-validation it receives a subset of the table's rows. It then identifies their pixels, by `groups`
+    if they are given and otherwise by their values, and divides only those.
 
     Attributes
     ----------
     rule : Split
         How pixels are divided.
     labels : Labels
-        Classes of the scene.
-    rows, cols : (n,) integer arrays
-        Where the pixel of each row of the table lies.
-    X : (n, width) array
-        The table's columns.
+        Label map of the scene.
+    rows, cols : (n,) intp arrays
+        Position of the pixel of each table row.
+    X : (n, width) float32 array
+        Columns of the table.
     n_splits : int
-        How many draws.
+        Number of draws.
     seed : int
-        Seed of the first.
+        Seed of the first draw.
     """
 
     rule: Split
@@ -50,10 +50,10 @@ class SplitCV:
 
     def __post_init__(self) -> None:
         if self.n_splits < 1:
-            raise SplitError(f"a cross-validation takes at least one split; found {self.n_splits}")
+            raise SplitError(f"a cross-validation needs at least one split; found n_splits={self.n_splits}")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SplitCV:
-        # scikit-learn copies a `cv` with every candidate of a search; nothing here ever changes.
+        # scikit-learn copies `cv` for every candidate of a search; this object is immutable.
         return self
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ARG002
@@ -71,83 +71,87 @@ class SplitCV:
         Parameters
         ----------
         X : (m, width) array, optional
-            The table's columns, or some rows of them; the whole table by default. Other columns (scaled, some of them)
-            are those of the whole table, in its order.
+            The table's columns, or some rows of them. Transformed columns must be of the whole table, in its order.
+            [default: the whole table]
         y : (m,) array, optional
-            By it other columns are found to be in the table's order: labels of any kind, that tell the same classes apart.
-            Pixels are divided by the label map.
+            Labels of the rows, of any type, which verify that transformed columns are in the table's order. Pixels are
+            divided by the label map, not by `y`.
         groups : (m,) integer array, optional
-            Pixel of each row, as `PixelTable.pixels` numbers them.
+            Pixel of each row, as in `PixelTable.pixels`.
+
+        Yields
+        ------
+        train, test : (k,) intp arrays
 
         Raises
         ------
         SplitError
-            Rows that the table does not have, or that can't be told apart by their values, other columns in another order
-            than the table's, or a split that can't be drawn from the pixels at hand.
+            If rows are not in the table or not identified by their values, transformed columns are in another order than
+            the table, or the pixels can't be split.
         """
-        here = self._find(X, y, groups)
-        at = self.rows[here], self.cols[here]
-        mine = np.zeros_like(self.labels.classes)
-        mine[at] = self.labels.classes[at]
-        labels = replace(self.labels, classes=mine)
+        table_rows = self._identify_rows(X, y, groups)
+        pixels = self.rows[table_rows], self.cols[table_rows]
+        classes = np.zeros_like(self.labels.classes)
+        classes[pixels] = self.labels.classes[pixels]
+        labels = replace(self.labels, classes=classes)
         for k in range(self.n_splits):
-            drawn = self.rule.draw(labels, self.seed + k)
-            yield np.flatnonzero(drawn.train[at]), np.flatnonzero(drawn.test[at])
+            draw = self.rule.draw(labels, self.seed + k)
+            yield np.flatnonzero(draw.train[pixels]), np.flatnonzero(draw.test[pixels])
 
-    def _find(self, X: ArrayLike | None, y: ArrayLike | None, groups: ArrayLike | None) -> NDArray[np.intp]:
-        """Return which row of the table each row of `X` is."""
+    def _identify_rows(self, X: ArrayLike | None, y: ArrayLike | None, groups: ArrayLike | None) -> NDArray[np.intp]:
+        """Return the table row of each row of `X`."""
         if groups is not None:
-            return self._find_pixels(np.asarray(groups))
+            return self._rows_of_pixels(np.asarray(groups))
         if X is None:
             return np.arange(len(self.rows))
         values = np.asarray(X)
         if values.shape == self.X.shape and np.array_equal(values, self.X, equal_nan=True):
             return np.arange(len(self.rows))
         if values.shape[1:] == self.X.shape[1:]:
-            return self._find_values(values, y)
+            return self._rows_of_values(values, y)
         if len(values) == len(self.rows):
-            return self._in_order(y)
+            return self._all_rows(y)
         raise SplitError(
             f"this splitter belongs to a table of {len(self.rows)} rows and {self.X.shape[1]} columns; found "
-            f"{' x '.join(map(str, values.shape))} values, of which the pixels are not known: {_HINT}"
+            f"{' x '.join(map(str, values.shape))} values, whose pixels are unknown: {_HINT}"
         )
 
-    def _in_order(self, y: ArrayLike | None) -> NDArray[np.intp]:
-        """Take other columns for those of the whole table in its order, if their labels are in its order."""
+    def _all_rows(self, y: ArrayLike | None) -> NDArray[np.intp]:
+        """Return all rows of the table, if labels confirm that transformed columns are in its order."""
         if y is not None:
-            theirs = np.unique(np.asarray(y), return_inverse=True)[1]
-            mine = np.unique(self.labels.classes[self.rows, self.cols], return_inverse=True)[1]
-            if len(theirs) == len(mine):
-                pairs = len(np.unique(theirs * (mine.max(initial=0) + 1) + mine))
-                if pairs == theirs.max(initial=-1) + 1 == mine.max(initial=-1) + 1:
-                    return np.arange(len(mine))
+            codes = np.unique(np.asarray(y), return_inverse=True)[1]
+            own_codes = np.unique(self.labels.classes[self.rows, self.cols], return_inverse=True)[1]
+            if len(codes) == len(own_codes):
+                pairs = len(np.unique(codes * (own_codes.max(initial=0) + 1) + own_codes))
+                if pairs == codes.max(initial=-1) + 1 == own_codes.max(initial=-1) + 1:
+                    return np.arange(len(own_codes))
         what = "no labels" if y is None else "labels in another order"
         raise SplitError(
-            f"{len(self.rows)} rows of other columns than this splitter's table come with {what}, so their pixels are not "
-            f"known: {_HINT}"
+            f"{len(self.rows)} rows of other columns than this splitter's table come with {what}, so their pixels are "
+            f"unknown: {_HINT}"
         )
 
-    def _find_pixels(self, pixels: NDArray[Any]) -> NDArray[np.intp]:
-        mine = self.rows * self.labels.classes.shape[1] + self.cols
-        order = np.argsort(mine)
-        found = order[np.searchsorted(mine, pixels, sorter=order).clip(max=len(mine) - 1)]
-        unknown = int(np.count_nonzero(mine[found] != pixels))
+    def _rows_of_pixels(self, pixels: NDArray[Any]) -> NDArray[np.intp]:
+        own = self.rows * self.labels.classes.shape[1] + self.cols
+        order = np.argsort(own)
+        matches = order[np.searchsorted(own, pixels, sorter=order).clip(max=len(own) - 1)]
+        unknown = int(np.count_nonzero(own[matches] != pixels))
         if unknown:
-            raise SplitError(f"groups are pixels as table.pixels numbers them; {unknown} are not of this table")
-        return np.asarray(found, np.intp)
+            raise SplitError(f"groups must be pixels as in table.pixels; {unknown} are not of this table")
+        return np.asarray(matches, np.intp)
 
-    def _find_values(self, values: NDArray[Any], y: ArrayLike | None) -> NDArray[np.intp]:
-        places: dict[bytes, list[int]] = {}
-        for place, key in enumerate(_digests(self.X)):
-            places.setdefault(key, []).append(place)
-        found = [places.get(key, []) for key in _digests(np.asarray(values, self.X.dtype))]
-        unknown, alike = sum(not f for f in found), sum(len(f) > 1 for f in found)
-        if unknown == len(found) == len(self.rows):  # None of its own: scaled or projected.
-            return self._in_order(y)
-        if unknown or alike:
+    def _rows_of_values(self, values: NDArray[Any], y: ArrayLike | None) -> NDArray[np.intp]:
+        rows_by_digest: dict[bytes, list[int]] = {}
+        for row, digest in enumerate(_digests(self.X)):
+            rows_by_digest.setdefault(digest, []).append(row)
+        matches = [rows_by_digest.get(digest, []) for digest in _digests(np.asarray(values, self.X.dtype))]
+        unknown, ambiguous = sum(not rows for rows in matches), sum(len(rows) > 1 for rows in matches)
+        if unknown == len(matches) == len(self.rows):  # no row matches: columns are transformed
+            return self._all_rows(y)
+        if unknown or ambiguous:
             what = f"are not of this table of {len(self.rows)} rows" if unknown else "equal others at other pixels"
-            raise SplitError(f"{unknown or alike} of {len(found)} rows {what}, so their pixels are not known: {_HINT}")
-        return np.array([place for (place,) in found], np.intp)
+            raise SplitError(f"{unknown or ambiguous} of {len(matches)} rows {what}, so their pixels are unknown: {_HINT}")
+        return np.array([row for (row,) in matches], np.intp)
 
 
 def _digests(values: NDArray[Any]) -> Iterator[bytes]:

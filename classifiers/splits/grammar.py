@@ -18,19 +18,30 @@ _NO_MAPS: Mapping[str, Labels] = MappingProxyType({})
 
 
 def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
-    """Read a split.
+    """Parse a split.
 
     Parameters
     ----------
     text : str
-        In the grammar.
+        One of:
+
+        - ``random:F``: the fraction F of each class trains (at least 3 pixels);
+        - ``per-class:N``: N pixels of each class train;
+        - ``blocks:PX+BUFFER:F``: whole blocks of PX pixels train until they hold the fraction F of the labelled pixels,
+          without training pixels within BUFFER pixels of a test pixel;
+        - ``official``: the scene's label maps ``train`` and ``test``;
+        - ``mask:TRAIN[,TEST]``: maps from files.
     maps : mapping of str to Labels
-        The scene's label maps, of which ``official`` takes ``train`` and ``test``.
+        Label maps of the scene, needed for ``official``.
+
+    Returns
+    -------
+    Split
 
     Raises
     ------
     SplitError
-        Not in the grammar, a number out of range, or ``official`` of a scene without its two maps.
+        If the text does not follow the grammar, a number is out of range, or the scene has no official split.
 
     Examples
     --------
@@ -39,31 +50,31 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
     """
     number = r"(\d+(?:\.\d+)?|\.\d+)"
     if match := re.fullmatch(rf"random:{number}", text):
-        return RandomSplit(_fraction(match[1], text))
+        return RandomSplit(_parse_fraction(match[1], text))
     if match := re.fullmatch(r"per-class:([1-9]\d*)", text):
         return PerClassSplit(int(match[1]))
     if match := re.fullmatch(rf"blocks:([1-9]\d*)\+(\d+):{number}", text):
-        return BlocksSplit(int(match[1]), int(match[2]), _fraction(match[3], text))
+        return BlocksSplit(int(match[1]), int(match[2]), _parse_fraction(match[3], text))
     if match := re.fullmatch(r"mask:([^,]+)(?:,([^,]+))?", text):
         return MaskSplit(match[1], match[2])
     if text == OfficialSplit.text:
-        return OfficialSplit.of(maps)
+        return OfficialSplit.from_maps(maps)
     raise SplitError(f"unknown split {text!r}; allowed: {GRAMMAR}")
 
 
 def parse_split_kind(text: str) -> SplitKind:
-    """Tell how test pixels lie to training pixels under a split, from its text alone.
+    """Return how a split separates test pixels from training pixels, from its text alone.
 
-    >>> kind_of("per-class:20"), kind_of("blocks:12+4:0.1"), kind_of("official")
+    >>> parse_split_kind("per-class:20"), parse_split_kind("blocks:12+4:0.1"), parse_split_kind("official")
     ('random', 'disjoint', 'fixed')
     """
     return OfficialSplit.kind if text == OfficialSplit.text else parse_split(text).kind
 
 
 def separate_splits(text: str) -> list[str]:
-    """Separate splits by commas; the comma within ``mask:TRAIN,TEST`` belongs to the mask.
+    """Separate a comma-separated list of splits; the comma within ``mask:TRAIN,TEST`` belongs to the mask.
 
-    >>> separate("random:0.1,mask:a.npy,b.npy,official,per-class:5")
+    >>> separate_splits("random:0.1,mask:a.npy,b.npy,official,per-class:5")
     ['random:0.1', 'mask:a.npy,b.npy', 'official', 'per-class:5']
     """
     splits: list[str] = []
@@ -76,8 +87,8 @@ def separate_splits(text: str) -> list[str]:
     return splits
 
 
-def _fraction(text: str, split: str) -> float:
+def _parse_fraction(text: str, split: str) -> float:
     value = float(text)
     if not 0 < value < 1:
-        raise SplitError(f"{split}: the fraction that trains lies between 0 and 1; found {text}")
+        raise SplitError(f"{split}: the training fraction must lie between 0 and 1; found {text}")
     return value

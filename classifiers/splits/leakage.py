@@ -1,10 +1,10 @@
-"""What a split leaks: which test pixels have features that a training pixel took part in.
+"""Leakage of a split: which test pixels have features that depend on a training pixel.
 
-A plane's value at a pixel is decided by all that the model saw with it: normalisation and attention mix a whole tile, so
-its context is the tile of the pixel's core, mirrored beyond the scene's edge as the model saw it. Where a plane is
-coarser than the scene, values are interpolated, and near the edge of a core two tiles count. A window mean sees its
-window, a spectrum its own pixel. Not counted: what was fitted on the whole scene without labels, as a projection or a
-backbone may be.
+The footprint of a feature is the set of scene pixels that it depends on. Normalisation and attention mix a whole tile, so
+the footprint of a plane at a pixel is the tile of the pixel's core, including what was mirrored beyond the scene's edge.
+Where a plane is coarser than the scene, values are interpolated, and near the edge of a core two tiles count. The footprint
+of a window mean is its window, and that of a spectrum its pixel. Parts fitted on the whole scene without labels, such as a
+projection or a backbone, are not counted.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from hsifeat.features.features import Features
 from hsifeat.scenes.blocks import blocks
 from hsifeat.types import PlaneId
 
-# Values that are held of each test pixel of a block while its context is looked up.
-_DEPTH = 16
+# Number of values kept in memory for each test pixel of a block.
+_VALUES_PER_PIXEL = 16
 
 
 @dataclass(frozen=True)
 class TileGrid:
-    """The tiles of a plane, as its recipe says.
+    """The tile grid that a plane was computed on.
 
     Attributes
     ----------
     core_px : int
-        From one tile to the next; 0 where the scene was seen whole.
+        Distance between tiles in pixels; 0 if the whole scene was one tile.
     halo_px : int
         Width of the frame around that.
     stride : int
-        Scene pixels along a cell of the plane.
+        Scene pixels per cell of the plane.
     blended : bool
-        Whether all of each tile counts, where tiles overlap, and not its core alone.
+        Whether overlapping tiles are blended, so that each whole tile counts and not only its core.
     origin : tuple of 2 ints or None
-        Corner of the first tile; None where its core begins with the scene.
+        Corner of the first tile; None if its core begins at the scene's corner.
     mirrored : bool
-        Whether tiles saw the scene mirrored beyond its edge.
+        Whether the scene was mirrored beyond its edge.
     """
 
     core_px: int
@@ -54,20 +54,34 @@ class TileGrid:
 
     @property
     def tile_px(self) -> int:
-        """Side of what the model saw."""
+        """Side of a tile, halo included."""
         return self.core_px + 2 * self.halo_px
 
     def span(
         self, low: NDArray[np.intp], high: NDArray[np.intp], length: int, axis: int
     ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the first pixel, and the one after the last, that tiles of the cells from `low` to `high` saw."""
+        """Return first pixel, and the one after the last, of the tiles that hold the cells from `low` to `high`.
+
+        Parameters
+        ----------
+        low, high : (n,) intp arrays
+            First and last cell along an axis.
+        length : int
+            Pixels of the scene along the axis.
+        axis : int
+            0 for rows, 1 for columns.
+
+        Returns
+        -------
+        start, stop : (n,) intp arrays
+        """
         if not self.core_px:
             return np.zeros_like(low), np.full_like(high, length)
         margin = 0 if self.blended else self.halo_px
         first = -self.halo_px if self.origin is None else self.origin[axis]
         kept = self.tile_px - 2 * margin
         most = max(-(-(length - first - margin - kept) // self.core_px), 0)
-        # A cell lies in the kept part of the tiles between these two.
+        # A cell lies in the used part of the tiles between these two.
         begin = np.clip((low * self.stride - first - margin - kept) // self.core_px + 1, 0, most)
         end = np.clip((high * self.stride - first - margin) // self.core_px, 0, most)
         start, stop = first + begin * self.core_px, first + end * self.core_px + self.tile_px
@@ -79,23 +93,23 @@ class TileGrid:
 def _with_mirrored(
     start: NDArray[np.intp], stop: NDArray[np.intp], length: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Add what was seen beyond the edge: the scene mirrored, so those pixels of it as well."""
+    """Extend a range beyond the scene's edge by the pixels that were mirrored there."""
     from_end, from_start = 2 * (length - 1) - (stop - 1), 1 - start
     return np.minimum(start, from_end), np.maximum(stop, from_start)
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Which pixels of the scene decide the features of a pixel: a rectangle.
+    """The rectangle of scene pixels that a feature of a pixel depends on.
 
     Attributes
     ----------
     window_px : int
-        Side of the window that is averaged; 1 takes the pixel alone.
-    tiles : Tiles or None
-        For features of a plane, what the model saw.
+        Side of the window that is averaged; 1 is the pixel alone.
+    tiles : TileGrid or None
+        For features of a plane, the grid that it was computed on.
     mirrored : bool
-        Whether the window was what the model saw, and held the scene mirrored beyond its edge.
+        Whether the window itself was the model's input, with the scene mirrored beyond its edge.
     """
 
     window_px: int = 1
@@ -111,7 +125,21 @@ class Footprint:
         return tile + (f" of a {window}" if window else "")
 
     def span(self, at: NDArray[np.intp], length: int, axis: int = 0) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the first pixel of the context, and the one after the last, along an axis of `length` pixels."""
+        """Return first pixel, and the one after the last, of the footprints of pixels along an axis.
+
+        Parameters
+        ----------
+        at : (n,) intp array
+            Pixels along the axis.
+        length : int
+            Pixels of the scene along the axis.
+        axis : int
+            0 for rows, 1 for columns.
+
+        Returns
+        -------
+        start, stop : (n,) intp arrays
+        """
         first, stop = at - self.window_px // 2, at - self.window_px // 2 + self.window_px
         if self.mirrored:
             first, stop = _with_mirrored(first, stop, length)
@@ -120,7 +148,7 @@ class Footprint:
             return first, last + 1
         stride = self.tiles.stride
         cells = -(-length // stride)
-        # Cells between whose centres the pixels lie, then the tiles of those cells.
+        # The cells whose centres enclose the pixels, then the tiles of those cells.
         low = np.floor(np.maximum((first + 0.5) / stride - 0.5, 0)).astype(np.intp)
         high = np.minimum(np.ceil(np.maximum((last + 0.5) / stride - 0.5, 0)).astype(np.intp), cells - 1)
         return self.tiles.span(low, high, length, axis)
@@ -128,33 +156,33 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Leakage:
-    """What one draw leaks.
+    """Leakage of one draw of a split.
 
     Attributes
     ----------
-    seen : float
-        Share of the test pixels whose context holds a training pixel.
-    median_px, least_px : float
-        Distance (Euclidean, between centres) from a test pixel to the nearest training pixel: median and least.
+    share : float
+        Share of test pixels with a training pixel in their footprint, 0 to 1.
+    median_px, min_px : float
+        Median and minimum Euclidean distance from a test pixel to the nearest training pixel, between centres.
     """
 
-    seen: float
+    share: float
     median_px: float
-    least_px: float
+    min_px: float
 
     def __str__(self) -> str:
         return (
-            f"the features of {self.seen:.1%} of the test pixels saw a training pixel; the nearest one is "
-            f"{self.median_px:.1f} px away at the median, {self.least_px:.1f} px at least"
+            f"the features of {self.share:.1%} of the test pixels depend on a training pixel; the nearest one is "
+            f"{self.median_px:.1f} px away at the median, {self.min_px:.1f} px at least"
         )
 
 
 def layout_footprints(features: Features, layout: Layout) -> frozenset[Footprint]:
-    """Return the contexts of the columns of a layout over a store; a pixel's features see all of them."""
-    return frozenset(_context_of(features, group) for group in layout)
+    """Return the footprints of the columns of a layout over a store; a table row depends on all of them."""
+    return frozenset(_group_footprint(features, group) for group in layout)
 
 
-def _context_of(features: Features, group: ColumnGroup) -> Footprint:
+def _group_footprint(features: Features, group: ColumnGroup) -> Footprint:
     window = group.size or 1
     if group.t is None or group.layer is None:
         return Footprint(window)
@@ -162,7 +190,7 @@ def _context_of(features: Features, group: ColumnGroup) -> Footprint:
     store, _ = features.owner(plane)
     tiling = store.recipe["tiling"]
     mirrored = tiling["padding"] == "reflect"
-    if store.window_px is not None:  # The mean and the value at the pixel saw the same window.
+    if store.window_px is not None:  # the mean and the value at the pixel have the same window
         return Footprint(store.window_px, mirrored=mirrored)
     frame = tiling["halo_px"]
     origin = tiling.get("origin")
@@ -179,32 +207,40 @@ def _context_of(features: Features, group: ColumnGroup) -> Footprint:
     )
 
 
-def measure_leakage(draw: SplitDraw, contexts: Iterable[Footprint]) -> Leakage:
-    """Measure what a draw leaks to features with the given contexts."""
+def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint]) -> Leakage:
+    """Measure the leakage of a draw to features with the given footprints.
+
+    Parameters
+    ----------
+    draw : SplitDraw
+        The draw.
+    footprints : iterable of Footprint
+        Footprints of the features, see `layout_footprints`.
+    """
     from scipy.spatial import cKDTree
 
-    contexts = tuple(contexts)
+    footprints = tuple(footprints)
     train, test = draw.train, draw.test
-    counts = _summed(train)
+    counts = _summed_area_table(train)
     tree = cKDTree(np.argwhere(train))
-    far, seen, done = np.empty(np.count_nonzero(test)), 0, 0
-    for block in blocks(*draw.shape, depth=_DEPTH):
+    distance, leaking, done = np.empty(np.count_nonzero(test)), 0, 0
+    for block in blocks(*draw.shape, depth=_VALUES_PER_PIXEL):
         rows, cols = np.nonzero(test[block.slices])
         rows, cols = rows + block.row, cols + block.col
-        far[done : done + len(rows)] = tree.query(np.stack([rows, cols], axis=1))[0]
+        distance[done : done + len(rows)] = tree.query(np.stack([rows, cols], axis=1))[0]
         done += len(rows)
-        found = np.zeros(len(rows), np.bool_)
-        for context in contexts:
-            top, bottom = context.span(rows, draw.shape[0])
-            left, right = context.span(cols, draw.shape[1], axis=1)
-            found |= counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left] > 0
-        seen += int(np.count_nonzero(found))
-    least = float(far.min())
-    return Leakage(seen / len(far), float(np.median(far, overwrite_input=True)), least)
+        overlaps = np.zeros(len(rows), np.bool_)
+        for footprint in footprints:
+            top, bottom = footprint.span(rows, draw.shape[0])
+            left, right = footprint.span(cols, draw.shape[1], axis=1)
+            overlaps |= counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left] > 0
+        leaking += int(np.count_nonzero(overlaps))
+    nearest = float(distance.min())
+    return Leakage(leaking / len(distance), float(np.median(distance, overwrite_input=True)), nearest)
 
 
-def _summed(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Return a summed-area table (Crow 1984) of a (rows, cols) mask: it counts any rectangle's pixels in four reads."""
+def _summed_area_table(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return the summed-area table (Crow, SIGGRAPH 1984) of a (rows, cols) mask, (rows + 1, cols + 1) int32."""
     counts = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int32)
     for row, inside in enumerate(mask):
         np.cumsum(inside, out=counts[row + 1, 1:])

@@ -1,4 +1,4 @@
-"""Splits of single pixels drawn at random: ``random:F`` and ``per-class:N``. Both leak through context."""
+"""Splits that draw single pixels at random: ``random:F`` and ``per-class:N``. Both leak through shared surroundings."""
 
 from __future__ import annotations
 
@@ -8,50 +8,63 @@ from typing import ClassVar
 
 import numpy as np
 
-from classifiers.splits.split_draw import SplitDraw, SplitKind, divide
+from classifiers.splits.split_draw import SplitDraw, SplitKind, make_draw
 from hsifeat.scenes import Labels
 
-_LEAST_PIXELS = 3
+_MIN_PIXELS = 3
 
 
 @dataclass(frozen=True)
 class RandomSplit:
-    """``random:F``: that fraction of each class, at least 3 pixels."""
+    """``random:F``: the fraction F of each class trains, at least 3 pixels.
+
+    Examples
+    --------
+    >>> RandomSplit(0.1).text
+    'random:0.1'
+    """
 
     fraction: float
     kind: ClassVar[SplitKind] = "random"
 
     @property
     def text(self) -> str:
-        """The split in the grammar."""
+        """The split in the grammar of `parse_split`."""
         return f"random:{np.format_float_positional(self.fraction, trim='-')}"
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
         """Divide the labelled pixels."""
-        return _by_class(labels, seed, lambda count: max(_LEAST_PIXELS, round(self.fraction * count)))
+        return _draw_by_class(labels, seed, lambda count: max(_MIN_PIXELS, round(self.fraction * count)))
 
 
 @dataclass(frozen=True)
 class PerClassSplit:
-    """``per-class:N``: that many pixels of each class."""
+    """``per-class:N``: N pixels of each class train.
+
+    Examples
+    --------
+    >>> PerClassSplit(20).text
+    'per-class:20'
+    """
 
     pixels: int
     kind: ClassVar[SplitKind] = "random"
 
     @property
     def text(self) -> str:
-        """The split in the grammar."""
+        """The split in the grammar of `parse_split`."""
         return f"per-class:{self.pixels}"
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
         """Divide the labelled pixels."""
-        return _by_class(labels, seed, lambda _count: self.pixels)
+        return _draw_by_class(labels, seed, lambda _count: self.pixels)
 
 
-def _by_class(labels: Labels, seed: int, wanted: Callable[[int], int]) -> SplitDraw:
-    random = np.random.default_rng(seed)
+def _draw_by_class(labels: Labels, seed: int, train_count: Callable[[int], int]) -> SplitDraw:
+    """Draw `train_count` of the pixels of each class, given its number of pixels."""
+    rng = np.random.default_rng(seed)
     train = np.zeros(labels.classes.shape, dtype=bool)
     for number, count in labels.counts.items():
         pixels = np.flatnonzero(labels.classes == number)
-        train.flat[random.permutation(pixels)[: wanted(count)]] = True
-    return divide(labels, train, (labels.classes != 0) & ~train)
+        train.flat[rng.permutation(pixels)[: train_count(count)]] = True
+    return make_draw(labels, train, (labels.classes != 0) & ~train)

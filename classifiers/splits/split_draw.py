@@ -1,4 +1,4 @@
-"""What a split gives: training and test pixels of one draw, with the same classes on both sides."""
+"""Splits and their draws: training and test pixels that hold the same classes."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 from hsifeat.scenes.blocks import blocks, count_values
 
-# Test pixels lie among the training pixels; apart from them; or where somebody's maps say.
+# Test pixels lie among training pixels (random), apart from them (disjoint), or where given maps say (fixed).
 SplitKind = Literal["random", "disjoint", "fixed"]
 
 
 @dataclass(frozen=True, eq=False)
 class SplitDraw:
-    """One draw of a split. Its sides never overlap, and each class of one is in the other.
+    """Training and test pixels of one draw of a split. The sides don't overlap, and hold the same classes.
 
-    A comparison holds a draw for each split and seed, so sides are held as bits: a quarter of a byte a pixel for both.
+    A comparison keeps one draw per split and seed, so sides are stored as bits: a quarter of a byte per pixel for both.
 
     Attributes
     ----------
     shape : (int, int)
-        Rows and columns.
+        Rows and columns of the label map.
     train_bits, test_bits : (ceil(rows * cols / 8),) uint8 arrays
-        The pixels of each side, row after row, as `numpy.packbits` packs them.
+        Pixels of each side in row-major order, packed by `numpy.packbits`.
     left_out : tuple of int
         Classes that can't be on both sides; none of their pixels is on either.
     notes : tuple of str
-        What a user should know of it.
+        Remarks for the user.
     """
 
     shape: tuple[int, int]
@@ -42,28 +42,28 @@ class SplitDraw:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(
+    def from_masks(
         cls,
         train: NDArray[np.bool_],
         test: NDArray[np.bool_],
         left_out: tuple[int, ...] = (),
         notes: tuple[str, ...] = (),
     ) -> Self:
-        """Make a draw of masks, (rows, cols) bool arrays."""
+        """Make a draw from masks, (rows, cols) bool arrays."""
         return cls((train.shape[0], train.shape[1]), np.packbits(train), np.packbits(test), left_out, notes)
 
     def with_train(self, train: NDArray[np.bool_], *notes: str) -> Self:
-        """Return the draw with other training pixels, (rows, cols) bool, and with more notes."""
+        """Return the draw with other training pixels, (rows, cols) bool, and further notes."""
         return replace(self, train_bits=np.packbits(train), notes=(*self.notes, *notes))
 
     @property
     def train(self) -> NDArray[np.bool_]:
-        """Pixels that train: a (rows, cols) bool array, made anew."""
+        """Mask of training pixels: (rows, cols) bool, a new array on each access."""
         return self._mask(self.train_bits)
 
     @property
     def test(self) -> NDArray[np.bool_]:
-        """Pixels that test: a (rows, cols) bool array, made anew."""
+        """Mask of test pixels: (rows, cols) bool, a new array on each access."""
         return self._mask(self.test_bits)
 
     def _mask(self, bits: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -71,16 +71,16 @@ class SplitDraw:
 
 
 class Split(Protocol):
-    """A rule that divides labelled pixels; drawn with a seed."""
+    """A rule that divides labelled pixels into training and test pixels."""
 
     @property
     def text(self) -> str:
-        """The split in the grammar."""
+        """The split in the grammar of `parse_split`."""
         ...
 
     @property
     def kind(self) -> SplitKind:
-        """How test pixels lie to training pixels by construction."""
+        """How the rule separates test pixels from training pixels."""
         ...
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
@@ -88,43 +88,74 @@ class Split(Protocol):
         ...
 
 
-def divide(labels: Labels, train: NDArray[np.bool_], test: NDArray[np.bool_], notes: tuple[str, ...] = ()) -> SplitDraw:
-    """Make a draw of two sides, without the classes that are not on both; `SplitError` if fewer than two are."""
-    trained, tested = (set(count_values(np.where(side, labels.classes, 0))) for side in (train, test))
-    kept = (trained & tested) - {0}
-    if len(kept) < 2:
+def make_draw(
+    labels: Labels, train: NDArray[np.bool_], test: NDArray[np.bool_], notes: tuple[str, ...] = ()
+) -> SplitDraw:
+    """Make a draw from two sides, without the classes that are on one side only.
+
+    Parameters
+    ----------
+    labels : Labels
+        The label map that is divided.
+    train, test : (rows, cols) bool arrays
+        Pixels of each side.
+    notes : tuple of str
+        Remarks for the user.
+
+    Raises
+    ------
+    SplitError
+        If fewer than two classes are on both sides.
+    """
+    train_classes, test_classes = (set(count_values(np.where(side, labels.classes, 0))) for side in (train, test))
+    common = (train_classes & test_classes) - {0}
+    if len(common) < 2:
         raise SplitError(
-            f"only {len(kept)} of {len(labels.counts)} classes have pixels on both sides: draw larger sides"
+            f"only {len(common)} of {len(labels.counts)} classes have pixels on both sides: draw larger sides"
         )
-    inside = of_classes(labels, kept)
-    return SplitDraw.of(train & inside, test & inside, tuple(sorted(set(labels.counts) - kept)), notes)
+    inside = class_mask(labels, common)
+    return SplitDraw.from_masks(train & inside, test & inside, tuple(sorted(set(labels.counts) - common)), notes)
 
 
-def of_classes(labels: Labels, numbers: Collection[int]) -> NDArray[np.bool_]:
-    """Return which pixels are of some classes: a (rows, cols) bool array, made block by block."""
-    found = np.empty_like(labels.classes, np.bool_)
+def class_mask(labels: Labels, numbers: Collection[int]) -> NDArray[np.bool_]:
+    """Return which pixels belong to some classes: (rows, cols) bool, computed block by block."""
+    mask = np.empty_like(labels.classes, np.bool_)
     for block in blocks(*labels.classes.shape):
-        found[block.slices] = np.isin(labels.classes[block.slices], list(numbers))
-    return found
+        mask[block.slices] = np.isin(labels.classes[block.slices], list(numbers))
+    return mask
 
 
 def limit_training_pixels(draw: SplitDraw, labels: Labels, count: int, seed: int) -> SplitDraw:
-    """Drop training pixels at random, class by class in proportion, until `count` are left; every class keeps one.
+    """Drop training pixels at random, in proportion to class sizes, so that splits can be compared at equal numbers.
 
-    So splits with different numbers of training pixels can be compared; a note says what was dropped.
+    Parameters
+    ----------
+    draw : SplitDraw
+        The draw to reduce.
+    labels : Labels
+        The label map that it divides.
+    count : int
+        Number of training pixels to keep; every class keeps at least one.
+    seed : int
+        Seed of the choice.
+
+    Returns
+    -------
+    SplitDraw
+        With a note on what was dropped; the same draw if it has no more than `count` training pixels.
     """
     flat = np.flatnonzero(draw.train)
     if count >= len(flat):
         return draw
-    random = np.random.default_rng([seed, 1])
-    # Each pixel's rank within its class, in random order: keeping the smallest fractions keeps the proportions.
+    rng = np.random.default_rng([seed, 1])
+    # Relative rank of each pixel within its class, in random order: keeping the lowest ranks keeps the proportions.
     classes = labels.classes.flat[flat]
-    share = np.empty(len(flat))
+    rank = np.empty(len(flat))
     for number in np.unique(classes):
         members = np.flatnonzero(classes == number)
-        share[members] = random.permutation(len(members)) / len(members)
+        rank[members] = rng.permutation(len(members)) / len(members)
     train = np.zeros(draw.shape, np.bool_)
-    train.flat[flat[np.argsort(share, kind="stable")[: max(count, len(np.unique(classes)))]]] = True
+    train.flat[flat[np.argsort(rank, kind="stable")[: max(count, len(np.unique(classes)))]]] = True
     note = (
         f"{np.count_nonzero(train)} of {len(flat)} training pixels are kept with seed {seed}, to match the other splits"
     )

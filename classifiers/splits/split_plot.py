@@ -1,7 +1,7 @@
-"""The picture of a split: which pixels train, test, are labelled but unused, or have no label.
+"""Plot of a split: training, test, unused and unlabelled pixels.
 
-The colours are of Okabe and Ito (https://jfly.uni-koeln.de/color/) and differ in lightness too, so they stay apart for
-colour-blind eyes and in print.
+The colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/). They differ in lightness too, so they can be told
+apart by colour-blind readers and in print.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _INCHES, _DPI = 7.0, 150
 
 
 def make_split_map(draw: SplitDraw, labels: Labels) -> NDArray[np.uint8]:
-    """Return a (rows, cols) uint8 map: 0 = unlabelled, 1 = train, 2 = test, 3 = labelled but dropped.
+    """Return a (rows, cols) uint8 map: 0 = unlabelled, 1 = training, 2 = test, 3 = labelled but dropped.
 
-    Dropped are training pixels within the buffer of a test pixel, classes that can't stand on both sides, and what was
-    left out to match the numbers of training pixels.
+    Dropped pixels are training pixels within the buffer of a test pixel, classes that can't be on both sides, and pixels
+    removed to match the number of training pixels of other splits.
     """
     sides = np.where(labels.classes != 0, DROPPED, UNLABELLED).astype(np.uint8)
     sides[draw.train], sides[draw.test] = TRAIN, TEST
@@ -34,23 +34,23 @@ def make_split_map(draw: SplitDraw, labels: Labels) -> NDArray[np.uint8]:
 
 
 def write_split_plot(path: str | Path, draw: SplitDraw, labels: Labels, title: str = "") -> None:
-    """Write a PNG of a draw with a legend that counts the pixels of each kind.
+    """Write a PNG of a draw with a legend and pixel counts.
 
     Parameters
     ----------
     path : str or Path
-        Ends in ``.png``; it appears whole.
-    draw : Draw
-        Of `labels`.
+        File to write, ending in ``.png``; it appears only when complete.
+    draw : SplitDraw
+        A draw of `labels`.
     labels : Labels
         The label map that was divided.
     title : str
-        Shown above, such as the split's text.
+        Title of the plot, such as the split's text.
 
     Raises
     ------
     SplitError
-        Another suffix.
+        If the suffix is another one.
     """
     from matplotlib import rc_context
     from matplotlib.colors import ListedColormap
@@ -59,7 +59,7 @@ def write_split_plot(path: str | Path, draw: SplitDraw, labels: Labels, title: s
 
     path = Path(path)
     if path.suffix.lower() != ".png":
-        raise SplitError(f"the picture of a split is written as .png; found {path.name!r}")
+        raise SplitError(f"a split plot is written as .png; found {path.name!r}")
     sides = make_split_map(draw, labels)
     counts = np.bincount(sides.ravel(), minlength=len(NAMES))
     rows, cols = sides.shape

@@ -1,1 +1,1 @@
-"""What the heads that train a network share: the estimator, the training loop and the losses."""
+"""Shared parts of heads that train a network: the estimator base, the training loop and the losses."""

@@ -1,4 +1,4 @@
-"""The networks of GeoDiffNet-F: encoders of a spectrum, and two ways in which it meets diffusion features."""
+"""Networks of GeoDiffNet-F: spectral encoders, and two ways to fuse them with diffusion features."""
 
 from __future__ import annotations
 
@@ -10,18 +10,29 @@ from classifiers.heads.torch.head import check_widths, dense_layers
 if TYPE_CHECKING:
     import torch
 
-POOLED = 4  # the convolutional encoder halves the spectrum twice
-GATED = 256  # channels of the gated sum
+POOLING = 4  # the convolutional encoder halves the spectrum twice
+GATED_CHANNELS = 256
 
 
 def film_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...], classes: int) -> torch.nn.Module:
-    """Build the network of FiLM.
+    """Build the network ``fhat = gamma(s) * f + beta(s)`` with its classifier (arXiv 2512.03430, fig. 1).
+
+    Parameters
+    ----------
+    encoder : {"mlp", "conv"}
+        Spectral encoder, a key of `ENCODERS`.
+    bands, channels : int
+        Widths of the spectrum and of the diffusion features.
+    hidden : tuple of int
+        Widths of the classifier's hidden layers.
+    classes : int
+        Number of logits.
 
     Returns
     -------
     torch.nn.Module
-        ``forward(s, f)`` of `s` ``(b, bands)`` and `f` ``(b, channels)`` gives logits ``(b, classes)``; `modulate`,
-        of the same two, gives ``fhat`` ``(b, channels)``.
+        ``forward(s, f)`` takes `s` (b, bands) and `f` (b, channels) and returns logits (b, classes); ``modulate(s, f)``
+        returns ``fhat`` (b, channels).
     """
     from torch import nn
 
@@ -35,7 +46,7 @@ def film_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...
             self.classifier = nn.Sequential(*dense_layers([channels, *hidden, classes]))
 
         def modulate(self, s: torch.Tensor, f: torch.Tensor) -> torch.Tensor:
-            # Regressing gamma - 1 starts at the identity, and lets weight decay pull towards it and not towards 0.
+            # Regressing gamma - 1 makes training start at the identity, and weight decay pull towards it instead of towards 0.
             excess, beta = self.regressor(self.encoder(s)).chunk(2, dim=1)  # (b, channels) each
             modulated: torch.Tensor = (1 + excess) * f + beta
             return modulated
@@ -48,12 +59,12 @@ def film_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...
 
 
 def gated_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...], classes: int) -> torch.nn.Module:
-    """Build the network of the gated sum.
+    """Build the network of the gated sum; parameters as `film_network` takes them.
 
     Returns
     -------
     torch.nn.Module
-        ``forward(s, f)`` of `s` ``(b, bands)`` and `f` ``(b, channels)`` gives logits ``(b, classes)``.
+        ``forward(s, f)`` takes `s` (b, bands) and `f` (b, channels) and returns logits (b, classes).
     """
     import torch
     from torch import nn
@@ -62,10 +73,10 @@ def gated_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ..
         def __init__(self) -> None:
             super().__init__()
             self.encoder, encoded = ENCODERS[encoder](bands)
-            self.of_features = nn.Sequential(nn.Linear(channels, GATED), nn.BatchNorm1d(GATED))
-            self.of_spectrum = nn.Sequential(nn.Linear(encoded, GATED), nn.BatchNorm1d(GATED))
-            self.alpha, self.beta = (nn.Parameter(torch.ones(GATED)) for _ in range(2))
-            widths = [GATED, *hidden]
+            self.project_features = nn.Sequential(nn.Linear(channels, GATED_CHANNELS), nn.BatchNorm1d(GATED_CHANNELS))
+            self.project_spectrum = nn.Sequential(nn.Linear(encoded, GATED_CHANNELS), nn.BatchNorm1d(GATED_CHANNELS))
+            self.alpha, self.beta = (nn.Parameter(torch.ones(GATED_CHANNELS)) for _ in range(2))
+            widths = [GATED_CHANNELS, *hidden]
             check_widths(widths)
             stack = [
                 layer
@@ -75,7 +86,7 @@ def gated_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ..
             self.classifier = nn.Sequential(*stack, nn.Linear(widths[-1], classes))
 
         def forward(self, s: torch.Tensor, f: torch.Tensor) -> torch.Tensor:
-            p, q = self.of_features(f), self.of_spectrum(self.encoder(s))  # (b, 256) each
+            p, q = self.project_features(f), self.project_spectrum(self.encoder(s))  # (b, 256) each
             logits: torch.Tensor = self.classifier(self.alpha.sigmoid() * p + self.beta.sigmoid() * q)
             return logits
 
@@ -83,23 +94,23 @@ def gated_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ..
 
 
 def mlp_encoder(bands: int) -> tuple[torch.nn.Module, int]:
-    """Return the encoder and its width."""
+    """Return a linear encoder with ReLU and batch norm, and its output width."""
     from torch import nn
 
     return nn.Sequential(*dense_layers([bands, 128, 128])[:-1]), 128
 
 
 def conv_encoder(bands: int) -> tuple[torch.nn.Module, int]:
-    """Return GeoSpecNet's encoder and its width. A spectrum too short to be halved twice is padded with zeros."""
+    """Return the convolutional encoder of GeoSpecNet and its output width; very short spectra are padded with zeros."""
     from torch import nn
 
-    padded = max(bands, POOLED)
+    padded = max(bands, POOLING)
     stack = [nn.ConstantPad1d((0, padded - bands), 0.0), nn.Unflatten(1, (1, padded))]
     for before, after in ((1, 16), (16, 32)):
         stack += [nn.Conv1d(before, after, 3, padding=1), nn.BatchNorm1d(after), nn.ReLU(), nn.MaxPool1d(2)]
-    return nn.Sequential(*stack, nn.Flatten()), 32 * (padded // POOLED)
+    return nn.Sequential(*stack, nn.Flatten()), 32 * (padded // POOLING)
 
 
-# How a spectrum is encoded, and how it meets the features: the network, and the widths of its classifier.
+# Spectral encoders by name, and fusions by name: network builder and default widths of its classifier.
 ENCODERS = {"mlp": mlp_encoder, "conv": conv_encoder}
 FUSIONS = {"film": (film_network, (128, 32)), "gated": (gated_network, (128,))}

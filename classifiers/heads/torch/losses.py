@@ -1,4 +1,4 @@
-"""What a network is trained to lower: cross-entropy or focal loss, row by row, and mix-up of several inputs."""
+"""Training losses of networks: cross-entropy and focal loss per row, and mix-up of several inputs."""
 
 from __future__ import annotations
 
@@ -11,23 +11,28 @@ from hsifeat.errors import HeadError
 if TYPE_CHECKING:
     import torch
 
-SMALLEST_DOUBT = 1e-6  # of 1 - p, whose powers below one have no gradient at 0
+MIN_COMPLEMENT = 1e-6  # lower bound of 1 - p, whose powers below one have no finite gradient at 0
 
 
 @dataclass(frozen=True)
 class MixUp:
-    """Mix-up with a strength for each input of a network.
+    """Mix-up with a separate strength for each input of a network.
 
-    Zhang et al., ICLR 2018, train on ``lambda * x + (1 - lambda) * x'``, with x' another row and lambda ~ Beta(a, a).
-    GeoDiffNet-F (Hu, Banerjee and Prasad, code of 2024) draws a lambda of its own for the spectra and for the
-    diffusion features, and weighs the labels by a mean of the two.
+    Zhang et al. (ICLR 2018, sec. 2) train on ``lambda * x + (1 - lambda) * x'``, where x' is another row and lambda is
+    drawn from Beta(a, a). GeoDiffNet-F (Hu, Banerjee and Prasad, code of 2024) draws one lambda for the spectra and one
+    for the diffusion features, and mixes the labels by a weighted mean of the two.
 
     Attributes
     ----------
     strengths : tuple of float
-        The `a` of each input; 0 leaves an input as it is (lambda 1).
+        The `a` of each input; 0 leaves an input unmixed (lambda 1).
     shares : tuple of float
-        What each input's lambda counts in that of the labels; they add up to 1.
+        Weight of each input's lambda in that of the labels; they add up to 1.
+
+    Examples
+    --------
+    >>> MixUp(strengths=(0.2, 0.0), shares=(0.5, 0.5)).label_weight([0.6, 1.0])
+    0.8
     """
 
     strengths: tuple[float, ...]
@@ -35,44 +40,48 @@ class MixUp:
 
     def __post_init__(self) -> None:
         if min(self.strengths) < 0:
-            raise HeadError(f"a strength of mix-up is {min(self.strengths)}; give 0 for none, or more")
+            raise HeadError(f"a mix-up strength is {min(self.strengths)}; give 0 for no mixing, or more")
         if not all(0 <= share <= 1 for share in self.shares):
-            raise HeadError(f"the inputs' shares in the label weight of mix-up are {self.shares}; give 0 to 1")
+            raise HeadError(f"the mix-up shares of the inputs are {self.shares}; give numbers from 0 to 1")
 
     def draw(self) -> list[float]:
-        """Draw the lambda of each input by torch's current random state."""
+        """Draw the lambda of each input from torch's global random state."""
         import torch
 
         return [float(torch.distributions.Beta(a, a).sample()) if a else 1.0 for a in self.strengths]
 
     def label_weight(self, lambdas: Sequence[float]) -> float:
-        """Return how much a row's own label counts beside its partner's."""
-        return sum(share * one for share, one in zip(self.shares, lambdas, strict=True))
+        """Return the weight of a row's own label; its partner's label has the rest."""
+        return sum(share * value for share, value in zip(self.shares, lambdas, strict=True))
 
 
 def mix(inputs: Sequence[torch.Tensor], partner: torch.Tensor, lambdas: Sequence[float]) -> list[torch.Tensor]:
-    """Return ``lambda * x + (1 - lambda) * x[partner]`` for each input ``(b, …)`` and its lambda."""
-    return [one * x + (1 - one) * x[partner] for x, one in zip(inputs, lambdas, strict=True)]
+    """Return ``lambda * x + (1 - lambda) * x[partner]`` for each input (b, …) and its lambda."""
+    return [value * x + (1 - value) * x[partner] for x, value in zip(inputs, lambdas, strict=True)]
 
 
 def row_losses(logits: torch.Tensor, target: torch.Tensor, focal_gamma: float = 0.0) -> torch.Tensor:
-    """Return ``-(1 - p)**gamma * log p`` ``(b,)``, with p the probability of a row's class.
+    """Return the focal loss ``-(1 - p)**gamma * log p`` of each row, where p is the probability of its class.
 
-    The focal loss of Lin et al., ICCV 2017, eq. 4; cross-entropy for a gamma of 0.
+    Lin et al., ICCV 2017, eq. 4. A gamma of 0 gives cross-entropy.
 
     Parameters
     ----------
-    logits : (b, C) tensor
-        What a network says.
+    logits : (b, C) float32 tensor
+        Outputs of a network before the softmax.
     target : (b,) int64 tensor
         Class codes.
     focal_gamma : float
-        How little rows count that are known already.
+        Exponent: the larger, the less rows count that are already classified with confidence.
+
+    Returns
+    -------
+    (b,) float32 tensor
     """
     from torch.nn import functional
 
     entropy = functional.cross_entropy(logits, target, reduction="none")
     if not focal_gamma:
         return entropy
-    doubt = (-(-entropy).expm1()).clamp(min=SMALLEST_DOUBT)  # 1 - p, exact near p = 1
-    return doubt**focal_gamma * entropy
+    complement = (-(-entropy).expm1()).clamp(min=MIN_COMPLEMENT)  # 1 - p, exact near p = 1
+    return complement**focal_gamma * entropy

@@ -1,4 +1,4 @@
-"""The one training loop of all torch heads: seeds, device, precision, early stopping; and inference from saved weights."""
+"""Training loop shared by all torch heads (seeds, device, precision, early stopping), and inference from saved weights."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.heads.torch.batches import DeviceRows, NetworkInputs, split_validation
 from classifiers.heads.torch.losses import MixUp, mix, row_losses
-from classifiers.heads.torch.rows import DeviceRows, NetworkInputs, split_validation
 from hsifeat.errors import HeadError
 from hsifeat.runtime.events import Advanced, Event, Finished, Listener, Started, silent
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 Weights = dict[str, NDArray[Any]]
 
 INFERENCE_ROWS = 4096
-SMALL_NETWORK = 1_000_000  # parameters
+SMALL_NETWORK_PARAMETERS = 1_000_000
 
 _listener: ContextVar[Listener] = ContextVar("listener", default=silent)
 
 
 @contextmanager
 def training_listener(listener: Listener) -> Iterator[None]:
-    """Send the events of all training inside the block to a listener: an event an epoch."""
+    """Send the events of all training inside the block to a listener, one event per epoch."""
     token = _listener.set(listener)
     try:
         yield
@@ -38,31 +38,31 @@ def training_listener(listener: Listener) -> Iterator[None]:
 
 
 def emit_training_event(event: Event) -> None:
-    """Send an event to whoever listens."""
+    """Send an event to the listener set by `training_listener`."""
     _listener.get()(event)
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How a network is trained.
+    """Options of training a network with AdamW (Loshchilov and Hutter, ICLR 2019) and a cosine learning rate.
 
     Attributes
     ----------
     epochs : int
-        Passes over the training rows at most. The learning rate falls along half a cosine to zero.
+        Largest number of passes over the training rows. The learning rate falls to zero along half a cosine.
     batch_size : int
-        Rows a step. Batches differ by at most one row, so none is left with a single one for batch norm.
+        Rows per step. Batches differ by at most one row, so that none has a single row, which batch norm can't use.
     learning_rate, weight_decay : float
-        Of AdamW.
+        Parameters of AdamW.
     patience : int
-        Epochs without a lower validation loss after which training stops.
+        Number of epochs without a lower validation loss after which training stops.
     validation_fraction : float or None
-        Share of each class's training rows set aside to stop by; 0 runs all epochs, None decides by how many rows there
-        are, see `classifiers.heads.torch.rows.split_validation`.
+        Share of each class's training rows used for early stopping only; 0 runs all epochs. [default: depends on the
+        number of rows, see `classifiers.heads.torch.batches.split_validation`]
     focal_gamma : float
-        See `classifiers.heads.torch.losses.row_losses`.
+        Exponent of the focal loss, see `classifiers.heads.torch.losses.row_losses`.
     mixup : MixUp or None
-        How training rows are mixed; validation rows never are.
+        Mixing of training rows; validation rows are never mixed.
     """
 
     epochs: int
@@ -75,9 +75,9 @@ class TrainingOptions:
     mixup: MixUp | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 2), ("patience", 1), ("focal_gamma", 0)):
-            if getattr(self, name) < least:
-                raise HeadError(f"{name} is {getattr(self, name)}; give {least} or more")
+        for name, minimum in (("epochs", 1), ("batch_size", 2), ("patience", 1), ("focal_gamma", 0)):
+            if getattr(self, name) < minimum:
+                raise HeadError(f"{name} is {getattr(self, name)}; give {minimum} or more")
         if self.validation_fraction is not None and not 0 <= self.validation_fraction < 1:
             raise HeadError(
                 f"validation_fraction is {self.validation_fraction}; give a share from 0 to below 1, or None"
@@ -86,16 +86,16 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """What training left.
+    """Result of training a network.
 
     Attributes
     ----------
     weights : dict of str to array
-        The state of the network: of the epoch with the lowest validation loss, else of the last.
+        State of the network at the epoch with the lowest validation loss, or at the last one without validation rows.
     epochs : int
-        How many epochs were run.
+        Number of epochs that were run.
     validation_rows : int
-        How many rows were set aside to stop by.
+        Number of rows used for early stopping.
     """
 
     weights: Weights
@@ -109,21 +109,21 @@ def choose_device(name: str) -> torch.device:
     Raises
     ------
     HeadError
-        For another name, or ``cuda`` where there is none.
+        If the name is another one, or ``cuda`` is not available.
     """
     import torch
 
     if name not in ("auto", "cpu", "cuda"):
         raise HeadError(f"no device is named {name!r}; allowed: auto, cpu, cuda")
     if name == "cuda" and not torch.cuda.is_available():
-        raise HeadError("device 'cuda' was asked for but torch finds none; use 'auto' or 'cpu'")
+        raise HeadError("device is 'cuda', but torch finds no CUDA device; use 'auto' or 'cpu'")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def matrix_dtype(device: torch.device) -> torch.dtype | None:
-    """Return in which reduced precision a device computes matrix products in training; None: in none.
+    """Return the reduced precision of matrix products in training on a device; None for full precision.
 
-    A CPU could, but slowly, and nobody would be told.
+    A CPU always uses full precision: reduced precision would be slower there.
     """
     import torch
 
@@ -142,30 +142,34 @@ def train(
 ) -> TrainedNetwork:
     """Train a network from its initial values; the same seed gives the same bits on the same machine.
 
-    Computed in float32, with matrix products as `matrix_dtype` says. The rows go to the device as
-    `classifiers.heads.torch.rows.DeviceRows` does it. `training_listener` names who gets the events.
+    Computation is in float32, with matrix products in the precision of `matrix_dtype`. Events go to the listener set by
+    `training_listener`.
 
     Parameters
     ----------
     build : callable
-        Makes the network, whose ``forward(*inputs)`` returns logits ``(b, C)``. Its initial values are seeded.
+        Builds the network, whose ``forward(*inputs)`` returns logits (b, C). Its initial values are seeded.
     inputs : tuple of (n, …) arrays
-        What the network takes, row by row.
+        Inputs of the network.
     codes : (n,) int64 array
         Class codes in ``0 … C-1``.
-    training : Training
-        How to train.
+    training : TrainingOptions
+        Options of the training.
     weight : (n,) array, optional
-        How much each row counts, relative to the mean of all.
+        Weight of each row, relative to the mean weight. [default: all alike]
     seed : int
-        Decides initial values, batches, dropout and the validation part. The caller's random state is left as it was.
+        Seed of initial values, batches, dropout and the validation part. The caller's random state is restored.
     device : torch.device
-        Where to train.
+        Device to train on.
+
+    Returns
+    -------
+    TrainedNetwork
 
     Raises
     ------
     HeadError
-        As soon as the loss of an epoch or a weight is not finite; where no row of the fraction asked for can be set aside.
+        If a loss or weight is not finite after an epoch, or the validation fraction is less than one row.
     """
     import torch
 
@@ -192,23 +196,31 @@ def infer(
     rows: int,
     device: torch.device,
 ) -> NDArray[np.float64]:
-    """Return class probabilities ``(n, C)`` of a trained network.
+    """Predict class probabilities with a trained network.
 
-    Computed in float64: a row's answer then does not depend on the rows that it is asked for with, nor visibly on the
-    device, which float32 can't promise.
+    Computation is in float64, so that the result for a row does not depend on the other rows of its batch, nor visibly on
+    the device; float32 can't guarantee that.
 
     Parameters
     ----------
-    build, weights, device
-        As `train` takes and returns them.
+    build : callable
+        Builds the network, as for `train`.
+    weights : dict of str to array
+        State of the trained network.
     inputs : callable
-        Makes what the network takes for a slice of the rows, which keeps memory bounded.
+        Returns the inputs of the network for a slice of the rows, which keeps memory bounded.
     rows : int
-        How many there are.
+        Number of rows.
+    device : torch.device
+        Device to predict on.
+
+    Returns
+    -------
+    (n, C) float64 array
     """
     import torch
 
-    with torch.device("meta"):  # neither memory nor random numbers for values that are replaced at once
+    with torch.device("meta"):  # no memory and no random numbers for values that are replaced at once
         network = build()
     network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()}, assign=True)
     network.to(device, torch.float64).eval()
@@ -228,7 +240,7 @@ def _run(
     validation: torch.Tensor,
     training: TrainingOptions,
 ) -> int:
-    """Train `network` in place, leave its best state in it, and return the number of epochs run."""
+    """Train `network` in place, restore its best state, and return the number of epochs that were run."""
     import torch
 
     mean_weight = sum(float(rows[part][2].sum()) for part in torch.split(fitted, INFERENCE_ROWS)) / len(fitted)
@@ -254,14 +266,14 @@ def _run(
             epoch_loss += loss.detach()
         schedule.step()
         if len(validation):
-            held_out = _validation_loss(network, rows, validation, training.focal_gamma)
-            epoch_loss += held_out
+            validation_loss = _validation_loss(network, rows, validation, training.focal_gamma)
+            epoch_loss += validation_loss
         if not _finite(epoch_loss, *network.state_dict().values()):
             raise HeadError(f"training diverged in epoch {epoch}: lower learning_rate ({training.learning_rate:g})")
         if len(validation):
-            detail = f"validation loss {held_out:.3f}"
-            if held_out < lowest:
-                lowest, lowest_epoch = held_out, epoch
+            detail = f"validation loss {validation_loss:.3f}"
+            if validation_loss < lowest:
+                lowest, lowest_epoch = validation_loss, epoch
                 best = {name: value.clone() for name, value in network.state_dict().items()}
         emit_training_event(Advanced("training", epoch, detail))
     if best:
@@ -273,7 +285,7 @@ def _run(
 def _batch_loss(
     network: torch.nn.Module, batch: tuple[list[torch.Tensor], torch.Tensor, torch.Tensor], training: TrainingOptions
 ) -> torch.Tensor:
-    """Return the weighted sum of the batch's losses, of mixed rows under mix-up."""
+    """Return the weighted sum of the losses of a batch, mixed by mix-up if there is any."""
     import torch
 
     inputs, target, weight = batch
@@ -282,15 +294,15 @@ def _batch_loss(
         return (weight * row_losses(_logits(network, inputs), target, gamma)).sum()
     partner = torch.randperm(len(target)).to(target.device)
     lambdas = mixup.draw()
-    own = mixup.label_weight(lambdas)
+    own_weight = mixup.label_weight(lambdas)
     logits = _logits(network, mix(inputs, partner, lambdas))
-    mine = weight * row_losses(logits, target, gamma)
-    other = weight[partner] * row_losses(logits, target[partner], gamma)
-    return (own * mine + (1 - own) * other).sum()
+    own_loss = weight * row_losses(logits, target, gamma)
+    partner_loss = weight[partner] * row_losses(logits, target[partner], gamma)
+    return (own_weight * own_loss + (1 - own_weight) * partner_loss).sum()
 
 
 def _validation_loss(network: torch.nn.Module, rows: DeviceRows, validation: torch.Tensor, focal_gamma: float) -> float:
-    """Return the weighted mean loss of the rows set aside."""
+    """Return the weighted mean loss of the validation rows."""
     import torch
 
     network.eval()
@@ -304,14 +316,14 @@ def _validation_loss(network: torch.nn.Module, rows: DeviceRows, validation: tor
 
 
 def _finite(*tensors: torch.Tensor) -> bool:
-    """Tell whether all numbers are finite, in one answer of the device."""
+    """Return whether all numbers are finite, with a single transfer from the device."""
     import torch
 
     return bool(torch.stack([torch.isfinite(x).all() for x in tensors]).all())
 
 
 def _logits(network: torch.nn.Module, inputs: list[torch.Tensor]) -> torch.Tensor:
-    """Return float32 logits ``(b, C)``."""
+    """Return float32 logits (b, C)."""
     import torch
 
     device = inputs[0].device
@@ -323,15 +335,15 @@ def _logits(network: torch.nn.Module, inputs: list[torch.Tensor]) -> torch.Tenso
 
 @contextmanager
 def _threads_for(network: torch.nn.Module) -> Iterator[None]:
-    """Train a small network on one CPU thread, a large one on all.
+    """Train a small network on one CPU thread, and a large one on all.
 
-    A small network's step is shorter than waking a second thread, many times so on a busy machine; and sums by one
-    thread are the same bits whatever the number of cores.
+    A step of a small network takes less time than waking a second thread, and sums computed by one thread have the same
+    bits on any number of cores.
     """
     import torch
 
     before = torch.get_num_threads()
-    if sum(p.numel() for p in network.parameters()) < SMALL_NETWORK:
+    if sum(p.numel() for p in network.parameters()) < SMALL_NETWORK_PARAMETERS:
         torch.set_num_threads(1)
     try:
         yield

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from classifiers.heads.diffcrn import DiffCRNClassifier, fusion_network
+from classifiers.heads.diffcrn import DiffCRNClassifier, attention_fusion_network
 from classifiers.heads.mixing import plot_mixing
 from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
@@ -56,7 +56,7 @@ def fused(maps: list[dict[int, np.ndarray]], times: list[int], spectrum: np.ndar
     likeness, values = [], []
     for i, t in enumerate(times):
         for p in range(pixels):
-            key = linear(H[t][p], w, "key") + w["of_time"][i, 0] + w["of_place"][p]
+            key = linear(H[t][p], w, "key") + w["time_offset"][i, 0] + w["pixel_offset"][p]
             likeness.append(query @ key / np.sqrt(6))
             values.append(linear(H[t][p], w, "value"))
     whole = centre + softmax(np.array(likeness)) @ np.array(values)
@@ -91,7 +91,7 @@ def test_probabilities_are_the_formula(layout, layers, spectral, pixels):
 
 def test_addition_is_the_weighted_sum_over_timesteps_layer_by_layer():
     layout = Layout(tuple(ColumnGroup("patch", 18 * i, 18 * i + 18, 50 * i, "up", 3) for i in range(4)))
-    network = fusion_network(layout, 5, (4,), 2)
+    network = attention_fusion_network(layout, 5, (4,), 2)
     torch.nn.init.normal_(network.addition[0])
     x = torch.randn(7, layout.width)
     added, apart = (part.detach().numpy() for part in network.add(x))
@@ -140,7 +140,7 @@ def test_columns_that_are_not_used_change_nothing():
         ),
         pytest.param(
             (ColumnGroup("patch", 0, 9, 0, "up", 3), ColumnGroup("patch", 9, 34, 0, "down", 5)),
-            "diffcrn takes patches of one size; the table has some of 3 and 5 pixels",
+            "diffcrn takes patches of one size; the table has sides of 3 and 5 pixels",
             id="two sizes",
         ),
     ],

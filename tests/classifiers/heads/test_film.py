@@ -118,8 +118,8 @@ def test_an_unknown_encoder():
 
 
 def gated(s: np.ndarray, f: np.ndarray, weights: dict, encoder: str) -> np.ndarray:
-    p = batch_norm(linear(f, weights, "of_features.0"), weights, "of_features.1")
-    q = batch_norm(linear(encode(s, weights, encoder), weights, "of_spectrum.0"), weights, "of_spectrum.1")
+    p = batch_norm(linear(f, weights, "project_features.0"), weights, "project_features.1")
+    q = batch_norm(linear(encode(s, weights, encoder), weights, "project_spectrum.0"), weights, "project_spectrum.1")
     alpha, beta = (weights[name].astype(np.float64) for name in ("alpha", "beta"))
     return np.array([p[i] / (1 + np.exp(-alpha[i])) + q[i] / (1 + np.exp(-beta[i])) for i in range(256)])
 

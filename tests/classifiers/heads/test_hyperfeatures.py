@@ -44,9 +44,9 @@ def bottleneck(maps: np.ndarray, w: dict, at: int) -> np.ndarray:
     }
     h = seen[0, 0]
     if side == 3:
-        kernel = w[f"{name}.look.weight"].astype(np.float64)
-        h = sum(kernel[:, :, i, j] @ seen[i, j] for i in range(3) for j in range(3)) + w[f"{name}.look.bias"]
-        h = np.maximum(batch_norm(h, w, f"{name}.norm_look"), 0)
+        kernel = w[f"{name}.convolve.weight"].astype(np.float64)
+        h = sum(kernel[:, :, i, j] @ seen[i, j] for i in range(3) for j in range(3)) + w[f"{name}.convolve.bias"]
+        h = np.maximum(batch_norm(h, w, f"{name}.norm_convolve"), 0)
     wide = batch_norm(linear(h, w, f"{name}.widen"), w, f"{name}.norm_widen")
     centre = maps[side // 2, side // 2]
     return np.maximum(wide + batch_norm(linear(centre, w, f"{name}.shortcut"), w, f"{name}.norm_shortcut"), 0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.preprocessing import StandardScaler
 
-from classifiers.heads.mtmsd import MTMSDClassifier, fusion_network
+from classifiers.heads.mtmsd import MTMSDClassifier, selective_fusion_network
 from classifiers.heads.purification import Purifier, timestep_columns
 from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
@@ -65,14 +65,14 @@ def test_probabilities_are_the_formula(guided):
 
 
 def test_with_one_timestep_what_is_fused_is_what_came_in():
-    network = fusion_network(1, 6, 3, 0, (4,), 2)
+    network = selective_fusion_network(1, 6, 3, 0, (4,), 2)
     x = torch.randn(5, 1, 6)
     torch.testing.assert_close(network.fuse(x, torch.randn(5, 1, 3)), x[:, 0])
 
 
 def test_what_is_fused_lies_between_the_timesteps():
     x = torch.randn(50, 4, 6)
-    v = fusion_network(4, 6, 3, 0, (4,), 2).fuse(x, torch.randn(50, 4, 3))
+    v = selective_fusion_network(4, 6, 3, 0, (4,), 2).fuse(x, torch.randn(50, 4, 3))
     assert (v <= x.amax(dim=1) + 1e-6).all()
     assert (v >= x.amin(dim=1) - 1e-6).all()
 
@@ -136,7 +136,7 @@ def test_columns_that_are_not_used_change_nothing():
                 ColumnGroup("plane", 3, 6, 50, "up"),
                 ColumnGroup("mean", 6, 9, 50, "up", 5),
             ),
-            "window means of planes at each timestep or at none: planes are at t 0, 50, window means at 50",
+            "window means of planes at all timesteps or at none: planes are at t 0, 50, window means at 50",
             id="means of some",
         ),
     ],

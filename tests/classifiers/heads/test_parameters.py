@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import ParameterGrid
 
-from classifiers.heads.parameters import check_params, written
+from classifiers.heads.parameters import check_params, format_value
 from classifiers.heads.registry import head_class, make_head
 from hsifeat.commands.option_types import value_of
 from hsifeat.errors import HeadError
@@ -20,7 +20,7 @@ def test_what_a_head_takes_by_itself_is_allowed(name):
     for candidate in ParameterGrid(head_class(name).search_space):
         make_head(name, **candidate)
     for value in defaults.values():  # what messages say of a default is read back as that
-        assert value_of(written(value)) == value
+        assert value_of(format_value(value)) == value
 
 
 @pytest.mark.parametrize(

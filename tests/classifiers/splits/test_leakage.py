@@ -224,7 +224,7 @@ def test_fit_says_what_a_split_leaks_and_shows_a_disjoint_one_beside_a_random_on
     near = np.abs(np.argwhere(draw.test)[:, None] - np.argwhere(draw.train)).max(axis=2).min(axis=1) <= 2
     assert model.evaluation.leakage.seen == pytest.approx(near.mean())
     assert f"leakage: the features of {near.mean():.1%} of the test pixels" in said[1]
-    assert "(context: 5x5 px window and its own pixel)" in said[1]
+    assert "(features depend on: 5x5 px window and its own pixel)" in said[1]
     assert any(line.startswith("blocks:12+4:0.1: OA ") for line in said)
     assert model.disjoint_evaluation.train_pixels <= model.evaluation.train_pixels == model.train_pixels
     disjoint = fit_model(features, "svm", inputs="spectra", split="blocks:9+1:0.3")
@@ -237,7 +237,7 @@ def test_fit_says_where_no_disjoint_split_can_stand_beside(features, monkeypatch
     from classifiers import evaluate as trials
     from classifiers.fit import fit_model
 
-    monkeypatch.setattr(trials, "DISJOINT", "blocks:99+4:0.1")
+    monkeypatch.setattr(trials, "DISJOINT_SPLIT", "blocks:99+4:0.1")
     model = fit_model(features, "svm", inputs="spectra", split="per-class:9")
     assert model.disjoint_evaluation is None
     assert "the labels can't be split by blocks:12+4:0.1" in model.describe()[-1]

@@ -12,7 +12,7 @@ import torch
 
 from classifiers.fit import fit_model
 from classifiers.heads.registry import make_head
-from classifiers.heads.torch import rows as torch_rows
+from classifiers.heads.torch import batches as torch_rows
 from classifiers.heads.torch import training as torch_training
 from classifiers.heads.torch.training import training_listener
 from hsifeat.errors import HeadError
@@ -141,7 +141,7 @@ def test_what_no_network_is(name):
         make_head(name, warm_start=True)
     widths = {"hidden": (8, 0), "bottleneck": 0, "channels": 0}
     for param in widths.keys() & quick(name).get_params():
-        with pytest.raises(HeadError, match=r"0 wide; give widths of 1|can't keep 0 channels; give 1"):
+        with pytest.raises(HeadError, match=r"0 units; give widths of 1|can't keep 0 channels; give 1"):
             quick(name).set_params(**{param: widths[param]}).fit(*toy())
 
 

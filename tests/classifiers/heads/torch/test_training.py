@@ -10,7 +10,7 @@ import torch
 
 from classifiers.heads.torch.head import jensen_shannon
 from classifiers.heads.torch.losses import MixUp, mix, row_losses
-from classifiers.heads.torch.rows import DeviceRows, split_validation
+from classifiers.heads.torch.batches import DeviceRows, split_validation
 from classifiers.heads.torch.training import TrainingOptions, infer, train, training_listener
 from hsifeat.errors import HeadError
 from hsifeat.runtime.events import Advanced, Finished, Started
@@ -260,13 +260,13 @@ def test_the_first_member_is_the_single_network():
 
 def test_what_an_ensemble_refuses():
     X, y = toy()
-    with pytest.raises(HeadError, match="no other to disagree with; fit with members=2"):
+    with pytest.raises(HeadError, match="a single network has no uncertainty between members; fit with members=2"):
         quick("mlp", epochs=1).fit(X, y).uncertainty(X)
     with pytest.raises(HeadError, match="members is 0; give 1 or more"):
         quick("mlp", members=0).fit(X, y)
     with pytest.raises(HeadError, match="no vote is named 'mode'; allowed: mean, majority"):
         quick("mlp", vote="mode").fit(X, y)
-    with pytest.raises(HeadError, match=r"a strength of mix-up is -0\.1"):
+    with pytest.raises(HeadError, match=r"a mix-up strength is -0\.1"):
         quick("film", mixup_planes=-0.1).fit(X, y)
     with pytest.raises(HeadError, match=r"shares in the label weight of mix-up are \(-1, 2\)"):
         quick("film", mixup_planes=0.1, mixup_plane_share=2).fit(X, y)
