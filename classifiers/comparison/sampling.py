@@ -77,10 +77,10 @@ def measure(draws: Draws, contexts: Mapping[str, frozenset[Footprint]]) -> list[
         measured.append(
             DrawnSplit(
                 split=text,
-                seen={of: float(np.mean([one.seen for one in found[seen]])) for of, seen in contexts.items()},
+                seen={of: float(np.mean([one.share for one in found[seen]])) for of, seen in contexts.items()},
                 context={of: " and ".join(sorted({str(one) for one in seen})) for of, seen in contexts.items()},
                 median_px=float(np.mean([one.median_px for one in distances])),
-                least_px=min(one.least_px for one in distances),
+                least_px=min(one.min_px for one in distances),
                 notes=draws[text, 0].notes,
             )
         )

@@ -150,7 +150,9 @@ class SplitCV:
             return self._all_rows(y)
         if unknown or ambiguous:
             what = f"are not of this table of {len(self.rows)} rows" if unknown else "equal others at other pixels"
-            raise SplitError(f"{unknown or ambiguous} of {len(matches)} rows {what}, so their pixels are unknown: {_HINT}")
+            raise SplitError(
+                f"{unknown or ambiguous} of {len(matches)} rows {what}, so their pixels are unknown: {_HINT}"
+            )
         return np.array([row for (row,) in matches], np.intp)
 
 

@@ -139,7 +139,9 @@ def _draw_from_maps(split: str, labels: Labels, maps: Sequence[tuple[str, Labels
 def _check(name: str, classes: NDArray[np.integer], labels: Labels) -> list[str]:
     """Raise `SplitError` unless a map agrees with the labels in shape and classes; return notes on unused pixels."""
     if classes.shape != labels.classes.shape:
-        raise SplitError(f"{name} has {classes.shape} pixels, but the labels have {labels.classes.shape}: use maps of one grid")
+        raise SplitError(
+            f"{name} has {classes.shape} pixels, but the labels have {labels.classes.shape}: use maps of one grid"
+        )
     if classes.max(initial=0) <= 1:
         return []
     marked = classes != 0

@@ -215,7 +215,7 @@ def test_every_report_says_what_its_splits_leak(store_path, tmp_path, features):
         assert drawn.median_px == pytest.approx(np.mean([np.median(one) for one in far]))
         assert drawn.least_px == pytest.approx(min(one.min() for one in far))
         window = [cKDTree(np.argwhere(d.train)).query(np.argwhere(d.test), p=np.inf)[0] <= 2 for d in mine]
-        planes = np.mean([measure_leakage(draw, layout_footprints(features, tile)).seen for draw in mine])
+        planes = np.mean([measure_leakage(draw, layout_footprints(features, tile)).share for draw in mine])
         assert drawn.seen == pytest.approx(
             {
                 "spectra": 0,

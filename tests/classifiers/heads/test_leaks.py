@@ -67,7 +67,7 @@ def test_a_trial_learns_nothing_from_permuted_labels(name, features, table):
         draw = rule.draw(dealt.labels, seed)
         assert draw.test.sum() > 2300
         assert abs(kappa(dealt, draw, seed)) < 0.05
-    leaking = SplitDraw.of(draw.train, draw.train & (np.indices(draw.shape).sum(axis=0) % 2 == 0))
+    leaking = SplitDraw.from_masks(draw.train, draw.train & (np.indices(draw.shape).sum(axis=0) % 2 == 0))
     assert kappa(dealt, leaking, seed) > 0.5  # had it learned from the test rows, it would show
 
 

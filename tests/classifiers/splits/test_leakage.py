@@ -66,7 +66,7 @@ def test_a_context_is_what_padding_and_interpolation_let_in(length, window, tile
 def test_shares_and_distances_are_brute_force_s(seed, rows, cols, tiles, window):
     side = np.random.default_rng(seed).choice(3, (rows, cols), p=[0.5, 0.05, 0.45])
     side[0, 0], side[-1, -1] = 1, 2
-    draw = SplitDraw.of(side == 1, side == 2)
+    draw = SplitDraw.from_masks(side == 1, side == 2)
     contexts = {Footprint(window), Footprint(1, tiles)}
     train, test = np.argwhere(draw.train), np.argwhere(draw.test)
     seen = [
@@ -79,9 +79,9 @@ def test_shares_and_distances_are_brute_force_s(seed, rows, cols, tiles, window)
     ]
     distances = cdist(test, train).min(axis=1)
     found = measure_leakage(draw, contexts)
-    assert found.seen == pytest.approx(np.mean(seen))
+    assert found.share == pytest.approx(np.mean(seen))
     assert found.median_px == pytest.approx(np.median(distances))
-    assert found.least_px == pytest.approx(distances.min())
+    assert found.min_px == pytest.approx(distances.min())
 
 
 TILES = {"tile": 32, "halo": 8}
@@ -144,9 +144,11 @@ def test_the_published_split_of_indian_pines_leaks(published):
     draw = parse_split("official", published).draw(merge_official_maps(published), 0)
     assert (draw.train.sum(), draw.test.sum(), draw.left_out, draw.notes) == (695, 9671, (), ())
     alone = measure_leakage(draw, {Footprint(1)})
-    assert (alone.seen, round(alone.median_px, 1)) == (0, 2.2)
-    assert measure_leakage(draw, {Footprint(1, TileGrid(32, 16))}).seen == 1
-    assert "the features of 0.0% of the test pixels saw a training pixel; the nearest one is 2.2 px away" in str(alone)
+    assert (alone.share, round(alone.median_px, 1)) == (0, 2.2)
+    assert measure_leakage(draw, {Footprint(1, TileGrid(32, 16))}).share == 1
+    assert "the features of 0.0% of the test pixels depend on a training pixel; the nearest one is 2.2 px away" in str(
+        alone
+    )
 
 
 def test_the_published_split_has_a_class_order_of_its_own(published):
@@ -222,7 +224,7 @@ def test_fit_says_what_a_split_leaks_and_shows_a_disjoint_one_beside_a_random_on
     table = PixelTable.from_store(features, planes=[])
     draw = parse_split("random:0.2").draw(table.labels, 0)
     near = np.abs(np.argwhere(draw.test)[:, None] - np.argwhere(draw.train)).max(axis=2).min(axis=1) <= 2
-    assert model.evaluation.leakage.seen == pytest.approx(near.mean())
+    assert model.evaluation.leakage.share == pytest.approx(near.mean())
     assert f"leakage: the features of {near.mean():.1%} of the test pixels" in said[1]
     assert "(features depend on: 5x5 px window and its own pixel)" in said[1]
     assert any(line.startswith("blocks:12+4:0.1: OA ") for line in said)

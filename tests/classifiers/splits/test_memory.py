@@ -89,7 +89,7 @@ def test_blocks_are_those_of_whole_maps(seed, shape, field, block, buffer, fract
     want = blocks_over_whole_maps(classes, block, buffer, fraction, seed)
     # Distances are measured in bands of a few rows, as in a scene of many columns.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks_module, "_PIXELS", 3 * shape[1])
+        patch.setattr(blocks_module, "_STRIP_PIXELS", 3 * shape[1])
         if want is None:
             with pytest.raises(SplitError):
                 BlocksSplit(block, buffer, fraction).draw(Labels("x", classes), seed)
@@ -119,7 +119,7 @@ def test_leakage_is_that_of_the_whole_map(large, split):
     left, right = context.span(test[:, 1], draw.shape[1], axis=1)
     seen = counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left] > 0
     found = measure_leakage(draw, [context])
-    assert (found.seen, found.median_px, found.least_px) == (seen.mean(), np.median(far), far.min())
+    assert (found.share, found.median_px, found.min_px) == (seen.mean(), np.median(far), far.min())
 
 
 @pytest.mark.parametrize("kind", ["u1", "<i4", "<i8"])

@@ -154,7 +154,7 @@ def test_masks_from_files(fields, tmp_path):
     assert not draw.test[:51].any()
     rest = parse_split(f"mask:{tmp_path}/train.npy").draw(fields, 0)
     assert np.array_equal(rest.test, ~train & (fields.classes != 0))
-    with pytest.raises(SplitError, match="pixels both train and test"):
+    with pytest.raises(SplitError, match="pixels are in both the training and the test map"):
         parse_split(f"mask:{tmp_path}/train.npy,{tmp_path}/train.npy").draw(fields, 0)
     np.save(tmp_path / "other.npy", (fields.classes + 1) % 5)
     with pytest.raises(SplitError, match="disagree with the labels 'fields'"):
@@ -263,19 +263,19 @@ def test_a_mask_lies_where_its_file_says(tmp_path, fields):
 
 def test_an_official_split_that_is_not_there_or_disagrees(fields, official):
     with pytest.raises(
-        SplitError, match="no official split: that is a pair of label maps named train and test, and it holds train;"
+        SplitError, match="no official split, which is a pair of label maps named train and test; found train;"
     ):
         parse_split("official", {"train": official["train"]})
-    with pytest.raises(SplitError, match="no official split.*it holds none"):
+    with pytest.raises(SplitError, match="no official split.*found none"):
         parse_split("official")
     numbers = replace(official["test"], classes=(5 - official["test"].classes) % 5)
     with pytest.raises(
         SplitError, match=r"test has class numbers, and \d+ of its \d+ pixels disagree with the labels 'fields'"
     ):
         parse_split("official", {**official, "test": numbers}).draw(fields, 0)
-    with pytest.raises(SplitError, match="official: [0-9]+ pixels both train and test"):
+    with pytest.raises(SplitError, match="official: [0-9]+ pixels are in both the training and the test map"):
         parse_split("official", {**official, "test": fields}).draw(fields, 0)
-    with pytest.raises(SplitError, match=r"train is \(9, 53\) pixels, but the labels are \(75, 53\)"):
+    with pytest.raises(SplitError, match=r"train has \(9, 53\) pixels, but the labels have \(75, 53\)"):
         parse_split("official", {**official, "train": replace(fields, classes=fields.classes[:9])}).draw(fields, 0)
 
 
@@ -323,7 +323,7 @@ def test_a_store_with_an_official_split_is_fitted_and_compared(official_store, t
 
 
 def test_a_store_without_an_official_split_says_what_it_holds(store_path):
-    with pytest.raises(SplitError, match="it holds fields; add them"):
+    with pytest.raises(SplitError, match="found fields; add them"):
         PixelTable.from_store(store_path, planes=[]).cv("official")
 
 
@@ -432,5 +432,5 @@ def test_rows_whose_pixels_are_not_known_are_refused(store_path):
         next(table.cv("random:0.5").split(table.X[:9] * 3 + 1))
     with pytest.raises(SplitError, match="2 are not of this table"):
         next(table.cv("random:0.5").split(table.X[:3], groups=[table.pixels[0], -1, 10**9]))
-    with pytest.raises(SplitError, match="at least one split; found 0"):
+    with pytest.raises(SplitError, match="at least one split; found n_splits=0"):
         table.cv("random:0.5", 0)

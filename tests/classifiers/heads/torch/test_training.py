@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from classifiers.heads.torch.batches import DeviceRows, split_validation
 from classifiers.heads.torch.head import jensen_shannon
 from classifiers.heads.torch.losses import MixUp, mix, row_losses
-from classifiers.heads.torch.batches import DeviceRows, split_validation
 from classifiers.heads.torch.training import TrainingOptions, infer, train, training_listener
 from hsifeat.errors import HeadError
 from hsifeat.runtime.events import Advanced, Finished, Started
