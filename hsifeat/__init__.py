@@ -152,10 +152,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
-    raise AttributeError(f"module 'hsifeat' has no attribute {name!r}")
+if not TYPE_CHECKING:  # Type checkers read the imports above, and so report a name that does not exist.
+
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return getattr(import_module(_MODULES[name]), name)
+        raise AttributeError(f"module 'hsifeat' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hsifeat.commands.config_options import with_options
-from hsifeat.commands.scene_options import opens_scene
+from hsifeat.commands.scene_options import with_scene
 from hsifeat.commands.shared_options import Device
 from hsifeat.extraction.config import ExtractionConfig
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hsifeat.scenes import Scene
 
 
-@opens_scene
+@with_scene
 @with_options(ExtractionConfig)
 def extract(
     scene: Scene,

@@ -1,4 +1,4 @@
-"""What the texts of options mean."""
+"""Parsers of option texts: lists, whole numbers, assignments and parameter values."""
 
 from __future__ import annotations
 
@@ -12,39 +12,28 @@ _CONSTANTS = {"none": None, "null": None, "true": True, "false": False}
 
 
 def comma_list(text: str) -> list[str]:
-    """Return what commas separate."""
+    """Split a text at its commas.
+
+    >>> comma_list("svm, film,")
+    ['svm', 'film']
+    """
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def whole_number(text: str, option: str) -> int:
-    """Return a whole number from 0, as an option gives it."""
+    """Parse a whole number from 0; `option` is named in the error."""
     if re.fullmatch("[0-9]{1,18}", text) is None:
         raise typer.BadParameter(f"{option} takes whole numbers from 0, of at most 18 digits; found {text!r}")
     return int(text)
 
 
-def timesteps_of(text: str | None, option: str = "--timesteps") -> list[int] | str | None:
-    """Return the whole numbers that commas separate; ``auto:N``, or what is like it, stays as it is."""
-    if text is None or text.startswith("auto"):
-        return text
-    return [whole_number(t, option) for t in comma_list(text)]
-
-
 def class_label_of(text: str | None) -> int | str | None:
-    """Return the label of a class as a whole number; ``mean`` stays as it is."""
+    """Parse a class label: a whole number, or ``mean``."""
     return text if text in {None, "mean"} else whole_number(str(text), "--class-label")
 
 
-def corner(text: str) -> tuple[int, int]:
-    """Return the row and column of `ROW,COL`."""
-    found = re.fullmatch(r"\s*(-?[0-9]{1,18})\s*,\s*(-?[0-9]{1,18})\s*", text)
-    if found is None:
-        raise typer.BadParameter(f"--origin takes ROW,COL in whole numbers; found {text!r}")
-    return int(found[1]), int(found[2])
-
-
 def assignment(text: str) -> tuple[str, Any]:
-    """Return the name and value of `name=value`, the value as `value_of` reads it."""
+    """Parse ``name=value``; the value is parsed by `value_of`."""
     name, equals, value = text.partition("=")
     if not equals:
         raise typer.BadParameter(f"--set takes name=value; found {text!r}")
@@ -52,7 +41,7 @@ def assignment(text: str) -> tuple[str, Any]:
 
 
 def value_of(text: str) -> Any:
-    """Return what a text says: none, true or false, a number, what commas separate, JSON; anything else is text.
+    """Parse a parameter value: none, true or false, a number, a comma-separated list, or JSON; anything else is text.
 
     >>> [value_of(text) for text in ("none", "true", "7", ".5", "64,32", "64,", "auto", '{"2": 1.5}')]
     [None, True, 7, 0.5, (64, 32), (64,), 'auto', {2: 1.5}]
@@ -62,10 +51,10 @@ def value_of(text: str) -> Any:
         return _CONSTANTS[text.lower()]
     for read in (int, float, json.loads):
         try:
-            found = read(text)
+            value = read(text)
         except ValueError:
             continue
-        if isinstance(found, dict):  # whose keys JSON knows as text only
-            return {value_of(key): value for key, value in found.items()}
-        return tuple(found) if isinstance(found, list) else found
+        if isinstance(value, dict):  # Keys are always text in JSON.
+            return {value_of(key): item for key, item in value.items()}
+        return tuple(value) if isinstance(value, list) else value
     return tuple(value_of(part) for part in comma_list(text)) if "," in text else text

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from hsifeat.commands.scene_options import SceneAsked, asks_for_scene
+from hsifeat.commands.scene_options import SceneArguments, with_scene_arguments
 from hsifeat.commands.shared_options import Device, Seed
 
 
-@asks_for_scene
+@with_scene_arguments
 def pretrain(
-    scene: SceneAsked,
+    scene: SceneArguments,
     out: Annotated[Path, typer.Option(help="Folder of the model; an interrupted run there goes on.")],
     network: Annotated[
         str | None, typer.Option(help="mtmsd (usual) or diffcrn, on scenes; natural32, on a folder or tar of images.")
@@ -59,7 +59,7 @@ def pretrain(
         raise typer.BadParameter("--also names one more scene; images lie in one folder or archive")
     with terminal.progress() as listen:
         folder = train(
-            [scene.open(), *map(scene.open_like, also or [])] if scenes else scene.images(),
+            [scene.open(), *map(scene.open_another, also or [])] if scenes else scene.image_path(),
             network=network,
             size=size,
             out=out,
@@ -73,7 +73,7 @@ def pretrain(
             dtype=dtype,
             about=about,
             device=device,
-            source=scene.words(also or []),
+            source=scene.command_line(also or []),
             listen=listen,
         )
     terminal.say(f"backbone: {folder}")

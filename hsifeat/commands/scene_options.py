@@ -1,4 +1,4 @@
-"""The scene that a verb takes, and the options that say how it is read."""
+"""The scene argument of a command, and the options that tell how the scene is read."""
 
 from __future__ import annotations
 
@@ -14,37 +14,44 @@ import typer
 if TYPE_CHECKING:
     from hsifeat.scenes import Scene
 
-# What says how a scene is read, for every verb that takes one.
+# Annotation and default of each parameter.
 _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
     "scene": (
         Annotated[
             list[str],
-            typer.Argument(metavar="SCENE", help="A registry name, a file or folder, or files of one band each."),
+            typer.Argument(metavar="SCENE", help="A registry name, a file, a folder, or one file for each band."),
         ],
         Parameter.empty,
     ),
-    "variable": (Annotated[str | None, typer.Option(help="Variable to take from a file that holds several.")], None),
+    "variable": (Annotated[str | None, typer.Option(help="Variable of a file that holds several.")], None),
     "axes": (
-        Annotated[str | None, typer.Option(help="Order of the axes, e.g. bands,rows,cols or bands,pixels.")],
+        Annotated[str | None, typer.Option(help="Order of the axes, such as bands,rows,cols or bands,pixels.")],
         None,
     ),
-    "rows": (Annotated[int | None, typer.Option(min=1, help="Rows, where pixels are in one axis.")], None),
-    "cols": (Annotated[int | None, typer.Option(min=1, help="Columns, where pixels are in one axis.")], None),
+    "rows": (Annotated[int | None, typer.Option(min=1, help="Number of rows of a file with an axis of pixels.")], None),
+    "cols": (
+        Annotated[int | None, typer.Option(min=1, help="Number of columns of a file with an axis of pixels.")],
+        None,
+    ),
     "bad_bands": (
         Annotated[
             str,
             typer.Option(
-                help="Bands that the file marks as bad: drop or keep; or others to drop, e.g. 103-108,149 (from 0)."
+                help="What to do with bands that the file marks as bad: drop or keep; or bands to drop, such as 103-108,149, "
+                "counted from 0."
             ),
         ],
         "drop",
     ),
-    "nodata": (Annotated[float | None, typer.Option(help="The value that stands for no data.")], None),
-    "companion": (Annotated[str | None, typer.Option(help="A finer image of the same place: FILE[:VARIABLE].")], None),
+    "nodata": (Annotated[float | None, typer.Option(help="Value that stands for no data.")], None),
+    "companion": (
+        Annotated[str | None, typer.Option(help="A finer image of the same area: FILE or FILE:VARIABLE.")],
+        None,
+    ),
     "labels": (
         Annotated[
             list[str] | None,
-            typer.Option(help="Labels to attach, again for more: FILE, or FILE:VARIABLE (or :COLUMN)."),
+            typer.Option(help="Label map to attach: FILE, FILE:VARIABLE or FILE:COLUMN. Can be repeated."),
         ],
         None,
     ),
@@ -52,69 +59,84 @@ _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
 
 
 @dataclass(frozen=True)
-class SceneAsked:
-    """A scene as it was named, and the options that say how it is read."""
+class SceneArguments:
+    """The scene argument and the scene options of a command, not opened yet.
+
+    Attributes
+    ----------
+    paths : list of str
+        The scene argument.
+    options : dict of str to object
+        Keyword arguments of `open_scene`.
+    """
 
     paths: list[str]
     options: dict[str, Any]
 
     def open(self) -> Scene:
-        """Return the scene, read as was asked."""
+        """Open the scene."""
         from hsifeat.scenes import open_scene
 
         return open_scene(self.paths, **self.options)
 
-    def open_like(self, name: str) -> Scene:
-        """Return another scene, read in the same way; labels and a companion are the first one's alone."""
+    def open_another(self, name: str) -> Scene:
+        """Open another scene with the same options, except for labels and companion, which belong to the first one."""
         from hsifeat.scenes import open_scene
 
-        own = {"labels": None, "companion": None}
-        return open_scene(name, **{**self.options, **own})
+        return open_scene(name, **{**self.options, "labels": None, "companion": None})
 
-    def words(self, also: Sequence[str] = ()) -> str:
-        """Return what was typed to name the data: paths, how they are read, and further scenes."""
-        told = [*self.paths, *(word for name in also for word in ("--also", name))]
-        for name, value in self.options.items():
-            if value != _SCENE_OPTIONS[name][1] and name != "labels":
-                told += [f"--{name.replace('_', '-')}", str(value)]
-        return shlex.join(told)
+    def command_line(self, also: Sequence[str] = ()) -> str:
+        """Return the part of the command line that names the data: paths, options that were set, and further scenes."""
+        words = [*self.paths, *(word for name in also for word in ("--also", name))]
+        for name in self._options_set():
+            if name != "labels":
+                words += [f"--{name.replace('_', '-')}", str(self.options[name])]
+        return shlex.join(words)
 
-    def images(self) -> str:
-        """Return the one path of a folder or archive of images, for which there is nothing to say."""
-        given = [name for name, value in self.options.items() if value != _SCENE_OPTIONS[name][1]]
-        if given:
-            raise typer.BadParameter(f"--{given[0].replace('_', '-')} says how a scene is read; images are named")
+    def image_path(self) -> str:
+        """Return the path of a folder or archive of images.
+
+        Raises
+        ------
+        typer.BadParameter
+            There are several paths, or options that only scenes take.
+        """
+        if names := self._options_set():
+            raise typer.BadParameter(f"--{names[0].replace('_', '-')} is an option of scenes, and images are named")
         if len(self.paths) > 1:
-            raise typer.BadParameter(f"images lie in one folder or archive; found {len(self.paths)} paths")
+            raise typer.BadParameter(f"images must be in one folder or archive; found {len(self.paths)} paths")
         return self.paths[0]
 
-
-def opens_scene(verb: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the options that say how a scene is read; what it gets as `scene` is the scene, opened."""
-
-    @wraps(verb)
-    def opened(scene: SceneAsked, **given: Any) -> None:
-        verb(scene=scene.open(), **given)
-
-    return asks_for_scene(opened)
+    def _options_set(self) -> list[str]:
+        return [name for name, value in self.options.items() if value != _SCENE_OPTIONS[name][1]]
 
 
-def asks_for_scene(verb: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the options that say how a scene is read; what it gets as `scene` can be opened, or be images."""
+def with_scene(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the scene argument and the scene options; its parameter ``scene`` gets the open scene."""
 
-    @wraps(verb)
-    def command(**given: Any) -> None:
-        options = {name: given.pop(name) for name in _SCENE_OPTIONS}
-        verb(scene=SceneAsked(options.pop("scene"), options), **given)
+    @wraps(command)
+    def wrapped(scene: SceneArguments, **arguments: Any) -> None:
+        command(scene=scene.open(), **arguments)
 
-    kinds = get_type_hints(verb, localns={"Scene": object}, include_extras=True)
-    own = {p.name: (kinds[p.name], p.default) for p in list(signature(verb).parameters.values())[1:]}
-    taken = {"scene": _SCENE_OPTIONS["scene"], **own, **_SCENE_OPTIONS}
-    command.__signature__ = signature(verb).replace(  # type: ignore[attr-defined]
+    return with_scene_arguments(wrapped)
+
+
+def with_scene_arguments(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the scene argument and the scene options; its parameter ``scene`` gets `SceneArguments`."""
+
+    @wraps(command)
+    def wrapped(**arguments: Any) -> None:
+        options = {name: arguments.pop(name) for name in _SCENE_OPTIONS}
+        command(scene=SceneArguments(options.pop("scene"), options), **arguments)
+
+    hints = get_type_hints(command, localns={"Scene": object}, include_extras=True)
+    own = {p.name: (hints[p.name], p.default) for p in list(signature(command).parameters.values())[1:]}
+    parameters = {"scene": _SCENE_OPTIONS["scene"], **own, **_SCENE_OPTIONS}
+    wrapped.__signature__ = signature(command).replace(  # type: ignore[attr-defined]
         parameters=[
-            Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-            for name, (kind, default) in taken.items()
+            Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for name, (annotation, default) in parameters.items()
         ]
     )
-    command.__annotations__ = {name: kind for name, (kind, _) in taken.items()}
-    return command
+    wrapped.__annotations__ = {name: annotation for name, (annotation, _) in parameters.items()}
+    return wrapped

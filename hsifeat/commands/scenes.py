@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hsifeat.commands.scene_options import opens_scene
+from hsifeat.commands.scene_options import with_scene
 from hsifeat.commands.shared_options import Json
 from hsifeat.commands.terminal import show_rows
 
@@ -44,7 +44,7 @@ def list_scenes(context: typer.Context, as_json: Json = False) -> None:
 
 
 @scenes.command("show")
-@opens_scene
+@with_scene
 def show_scene(
     scene: Scene,
     out: Annotated[

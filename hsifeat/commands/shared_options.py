@@ -1,4 +1,4 @@
-"""Options and arguments that several verbs share."""
+"""Options and arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from typing import Annotated
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Store = Annotated[str | None, typer.Argument(help="Path, name or key prefix; the one completed last if left out.")]
-Stores = Annotated[list[str] | None, typer.Argument(help="Paths, names or key prefixes; by default the last store.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything that is drawn.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Planes = Annotated[str | None, typer.Option(help="Planes, e.g. 't50/*,t100/up_blocks.2'; all by default.")]
-LabelName = Annotated[str | None, typer.Option(help="Name of a label map in the store.")]
+Store = Annotated[
+    str | None, typer.Argument(help="Path, URL, name or key prefix of a store. [default: the store completed last]")
+]
+Stores = Annotated[
+    list[str] | None,
+    typer.Argument(help="Paths, URLs, names or key prefixes of stores. [default: the store completed last]"),
+]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random numbers.")]
+Device = Annotated[str, typer.Option(help="Device of the network: auto, cpu or cuda.")]
+Planes = Annotated[str | None, typer.Option(help="Planes, such as 't50/*,t100/up_blocks.2'. [default: all]")]
+LabelName = Annotated[str | None, typer.Option(help="Name of a label map in the store. [default: the only one]")]

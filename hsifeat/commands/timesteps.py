@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hsifeat.commands.option_types import class_label_of, comma_list, whole_number
-from hsifeat.commands.scene_options import opens_scene
+from hsifeat.commands.scene_options import with_scene
 from hsifeat.commands.shared_options import Device, Json, Seed
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hsifeat.timesteps.result import TimestepRanking
 
 
-@opens_scene
+@with_scene
 def timesteps(
     scene: Scene,
     backbone: Annotated[

@@ -1,4 +1,4 @@
-"""Timesteps that are chosen for an extraction: `auto:N`."""
+"""Choose the timesteps of an extraction automatically: ``auto:N``."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from hsifeat.timesteps.rank import rank_timesteps
 
 
 def choose_timesteps(
-    budget: int, sight: ModelInput, backbone: Backbone, noise: NoisePolicy, *, device: str, listen: Listener
+    count: int, model_input: ModelInput, backbone: Backbone, noise: NoisePolicy, *, device: str, listen: Listener
 ) -> tuple[int, ...]:
-    """Choose as many timesteps as are worth caching of what the backbone is shown; the same each time.
+    """Return the timesteps that `rank_timesteps` proposes for a model input; the same for the same arguments.
 
     Parameters
     ----------
-    budget : int
-        How many.
-    sight : Sight
-        What the backbone is shown, and through what projection.
+    count : int
+        Number of timesteps.
+    model_input : ModelInput
+        The image that the backbone is shown, with its projection.
     backbone : Backbone
-        Whose estimates count.
+        The backbone.
     noise : NoisePolicy
-        Its seed is used, and only timesteps that it reaches are compared.
+        Its seed is used, and only timesteps that it reaches are candidates.
     device : str
-        Where the network runs.
+        Device of the network.
     listen : callable
-        Gets events, and what was chosen.
+        Gets the events, and a note with the choice.
 
     Raises
     ------
     HsifeatError
-        A budget of none or of more than there are timesteps, or images that are never noised.
+        A count of 0 or above the number of candidates, or a policy that adds no noise.
     """
     if not noise.noises:
         raise HsifeatError(
-            f"auto:{budget} compares noised images, but with the noise {noise.spec} there are no such images: name the timesteps"
+            f"auto:{count} compares noised images, but --noise {noise.spec} adds no noise: name the timesteps instead"
         )
-    found = rank_timesteps(
-        sight.image(),
+    ranking = rank_timesteps(
+        model_input.image(),
         backbone=backbone,
-        projection=sight.projection,
-        budget=budget,
+        projection=model_input.projection,
+        budget=count,
         timesteps=noise.candidates(),
         seed=noise.seed,
         device=device,
         listen=listen,
     )
-    listen(Note(f"auto:{budget} takes the timesteps {', '.join(map(str, found.proposal))}"))
-    return found.proposal
+    listen(Note(f"auto:{count} takes the timesteps {', '.join(map(str, ranking.proposal))}"))
+    return ranking.proposal

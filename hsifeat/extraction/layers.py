@@ -1,4 +1,4 @@
-"""The layers that are asked for, and how their cells lie over the scene."""
+"""Select the layers of an extraction, and compute the strides of their planes."""
 
 from __future__ import annotations
 
@@ -11,25 +11,39 @@ from hsifeat.errors import BackboneError
 from hsifeat.types import Tap
 
 
-def strides_of(backbone: Backbone, layers: Sequence[str] | None, factor: int) -> dict[Tap, int]:
-    """Return the taps asked for with their planes' strides in pixels of the scene.
+def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int) -> dict[Tap, int]:
+    """Return the requested taps with the strides of their planes in scene pixels.
 
-    A tap's stride counts pixels of the image that the model is shown. Where that is finer than the scene by a factor, the
-    stride is a multiple of it, or divides it: such a layer is averaged over each of the scene's pixels.
+    The stride of a tap counts pixels of the model input. A tap that is finer than the scene is averaged over each scene
+    pixel, so that its plane has stride 1.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The backbone.
+    layers : sequence of str or None
+        Names or aliases of layers; None selects the middle block and all decoder blocks whose stride fits.
+    factor : int
+        Pixels of the model input along one side of a scene pixel.
+
+    Raises
+    ------
+    BackboneError
+        An unknown layer, or one whose stride neither divides `factor` nor is a multiple of it.
     """
     taps = _default_taps(backbone.taps) if layers is None else select_taps(backbone.taps, layers)
-    grids = {tap: max(tap.stride // factor, 1) for tap in taps if tap.stride % factor == 0 or factor % tap.stride == 0}
-    lost = [tap for tap in taps if tap not in grids]
-    if lost and (layers is not None or not grids):
+    strides = {tap: max(tap.stride // factor, 1) for tap in taps if not (tap.stride % factor and factor % tap.stride)}
+    misfits = [tap for tap in taps if tap not in strides]
+    if misfits and (layers is not None or not strides):
         raise BackboneError(
-            f"the layer {lost[0].name} has a cell every {lost[0].stride} pixels of the companion image, of which {factor} make "
-            "one of the scene's: one of both numbers must divide the other; hsifeat layers BACKBONE lists others"
+            f"the layer {misfits[0].name} has a stride of {misfits[0].stride} px of the companion image, which has {factor} px "
+            "along a scene pixel: one must divide the other; hsifeat layers BACKBONE lists other layers"
         )
-    return grids
+    return strides
 
 
 def _default_taps(taps: Sequence[Tap]) -> list[Tap]:
-    """Return the middle block and every decoder block; in a network without such names its numbered blocks, or all."""
-    blocks = [t for t in taps if is_block(t.name)]
-    decoder = [t for t in blocks if t.name == "mid_block" or re.fullmatch(r"up_blocks\.[0-9]+", t.name)]
-    return decoder or [t for t in blocks if re.fullmatch(r".*\.[0-9]+", t.name)] or blocks
+    """Return the middle block and all decoder blocks; without such names the numbered blocks, or else all blocks."""
+    blocks = [tap for tap in taps if is_block(tap.name)]
+    decoder = [tap for tap in blocks if tap.name == "mid_block" or re.fullmatch(r"up_blocks\.[0-9]+", tap.name)]
+    return decoder or [tap for tap in blocks if re.fullmatch(r".*\.[0-9]+", tap.name)] or blocks

@@ -15,7 +15,7 @@ from hsifeat.errors import BackboneError, HsifeatError
 from hsifeat.extraction.auto_timesteps import choose_timesteps
 from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.extraction.job import Job
-from hsifeat.extraction.layers import strides_of
+from hsifeat.extraction.layers import plane_strides
 from hsifeat.extraction.model_input import make_model_input
 from hsifeat.extraction.noise.policy import parse_noise
 from hsifeat.extraction.runner import Extractor
@@ -96,7 +96,7 @@ def prepare(
     config = config.with_values(timesteps=timesteps, noise=noise.spec)
     if config.origin == (-config.halo, -config.halo):  # One tiling has one recipe, however it was written.
         config = config.with_values(origin=None)
-    strides = strides_of(backbone, config.layers, model_input.factor)
+    strides = plane_strides(backbone, config.layers, model_input.factor)
     coarsest_px = max(tap.stride for tap in backbone.taps)
     tiling = make_tiling(
         (scene.rows, scene.cols),

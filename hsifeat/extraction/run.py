@@ -41,6 +41,12 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
     ------
     StoreError
         The store has another recipe or batch size, the disk is too small, or it can't be written.
+
+    Examples
+    --------
+    >>> import hsifeat
+    >>> config = hsifeat.ExtractionConfig(backbone="backbone", timesteps=[0, 50])
+    >>> store = hsifeat.run(hsifeat.prepare("indian-pines", config, out="ip.zarr"))  # doctest: +SKIP
     """
     scene = job.extractor.scene
     for note in scene.notes:

@@ -1,9 +1,9 @@
-"""Texts of options: digits are 0 to 9, and numbers are of a size that means something."""
+"""Parsers of option texts: only digits 0 to 9 count as digits, and numbers have a bounded length."""
 
 import pytest
 import typer
 
-from hsifeat.commands.option_types import assignment, corner, whole_number
+from hsifeat.commands.option_types import assignment, whole_number
 
 
 @pytest.mark.parametrize(
@@ -33,18 +33,6 @@ def test_what_is_no_whole_number(text):
 
 def test_whole_numbers():
     assert [whole_number(text, "--batch") for text in ("0", "007", "9" * 18)] == [0, 7, 10**18 - 1]
-
-
-@pytest.mark.parametrize(
-    "text", ["²,1", "٣,٣", "1", "1,2,3", "1.0,2", "--1,2", pytest.param("9" * 5000 + ",1", id="5000-digits"), ""]
-)
-def test_what_is_no_corner(text):
-    with pytest.raises(typer.BadParameter, match="--origin takes ROW,COL in whole numbers"):
-        corner(text)
-
-
-def test_corners():
-    assert corner(" -20, 26") == (-20, 26)
 
 
 @pytest.mark.parametrize(

@@ -351,4 +351,4 @@ def test_the_command_trains_and_refuses_how_scenes_are_read(folder, tmp_path):
     assert ended.exit_code == 0, ended.output
     assert (tmp_path / "m" / "training.json").exists()
     refused = CliRunner().invoke(cli.app, [*command, "--variable", "x"])
-    assert refused.exit_code == 2 and "says how a scene is read" in refused.output
+    assert refused.exit_code == 2 and "is an option of scenes" in refused.output
