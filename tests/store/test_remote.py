@@ -1,4 +1,4 @@
-"""A store's whole life in an object store, against moto's S3 server on loopback, and reading behind a plain web server."""
+"""A store in an object store, against moto's S3 server on loopback, and reading behind a plain web server."""
 
 import functools
 import http.server
@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -23,19 +22,39 @@ from hsifeat.store.location import as_location
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
 
-HSIFEAT = Path(sys.executable).with_name("hsifeat")
+SERVER = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.read()
+"""
+# Dies once the sixth shard is written and its record is not.
+DIES = """
+import os, signal, sys
+from hsifeat.store.progress import Progress
+from cli import main
+
+record, remaining = Progress.record, [5]
+
+def dying(self, *arguments):
+    remaining[0] -= 1
+    if remaining[0] < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    record(self, *arguments)
+
+Progress.record = dying
+sys.argv = ["hsifeat", *sys.argv[1:]]
+main()
+"""
 
 
 @pytest.fixture(scope="module")
 def server():
     """The address of an S3 server in a process of its own."""
-    code = (
-        "import sys, threading; from moto.server import ThreadedMotoServer; "
-        "s = ThreadedMotoServer('127.0.0.1', 0, verbose=False); s.start(); print(s.get_host_and_port()[1], flush=True); "
-        "sys.stdin.read()"
-    )
-    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    with subprocess.Popen([sys.executable, "-c", code], **options) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([sys.executable, "-c", SERVER], **pipes, text=True) as process:
         address = f"http://127.0.0.1:{process.stdout.readline().strip()}"
         requests.put(f"{address}/bucket", timeout=30).raise_for_status()
         yield address
@@ -44,6 +63,7 @@ def server():
 
 @pytest.fixture
 def s3(server, monkeypatch, request):
+    """An empty prefix of a bucket, and the environment that reaches it."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_REGION": "us-east-1",
         "AWS_ENDPOINT_URL": server, "AWS_ALLOW_HTTP": "true",
@@ -56,108 +76,80 @@ def bits(store):
     return {str(p.id): np.asarray(store.plane(p.id)[:]).view(np.uint16) for p in store.planes}
 
 
-def check(store, path):
-    found, wanted = bits(store), bits(Store.open(path))
-    assert found.keys() == wanted.keys()
-    for name, values in wanted.items():
-        np.testing.assert_array_equal(found[name], values)
+def check_equal(store, path):
+    stored, expected = bits(store), bits(Store.open(path))
+    assert stored.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(stored[name], values)
 
 
-def test_write_read_verify_grow(s3, scene, backbone_folder, store_path):
+def test_a_store_is_written_grown_read_damaged_repaired_and_deleted(s3, scene, backbone_folder, store_path, cli):
+    import boto3
+
     out = f"{s3}/s.zarr"
     options = {"backbone": backbone_folder, "tile": 32, "halo": 8, "out": out}
     store = hsifeat.extract(scene, timesteps=[0], **options)
     assert str(store.location) == out and len(store.planes) == 4
-    store = hsifeat.extract(scene, timesteps=[0, 300], **options)
-    check(store, store_path)
+    check_equal(hsifeat.extract(scene, timesteps=[0, 300], **options), store_path)
+
     here, there = hsifeat.open_features(store_path), hsifeat.open_features(out)
     rows, cols = np.random.default_rng(0).integers(0, 53, (2, 40))
     np.testing.assert_array_equal(there.sample(rows, cols), here.sample(rows, cols))
     np.testing.assert_array_equal(there.labels().classes, here.labels().classes)
-    assert hsifeat.open_features().store.location.identity == out, "the catalogue knows it"
+    assert hsifeat.open_features().store.location.identity == out, "the catalogue has it"
     location = as_location(out)
-    found, spent = verify(location), len(location.get("timings.json"))
-    assert found.damages == () and found.size_bytes - spent == sum(
+    result, timings_bytes = verify(location), len(location.get("timings.json"))
+    assert result.damages == ()
+    assert result.size_bytes - timings_bytes == sum(
         p.stat().st_size for p in store_path.rglob("*") if p.is_file() and p.name != "timings.json"
     )
 
-
-def test_damage_is_found_and_repaired(s3, scene, backbone_folder, store_path):
-    import boto3
-
-    out = f"{s3}/s.zarr"
-    hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0, 300], tile=32, halo=8, out=out)
     client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
-    key = f"{out.removeprefix('s3://bucket/')}/planes/t0300/up_blocks.2/c/0/0/0"
+    damaged = "planes/t0300/up_blocks.2/c/0/0/0"
+    key = f"{out.removeprefix('s3://bucket/')}/{damaged}"
     content = client.get_object(Bucket="bucket", Key=key)["Body"].read()
     client.put_object(Bucket="bucket", Key=key, Body=content[:100] + b"?" + content[101:])
-    location = as_location(out)
-    found = verify(location)
-    assert [(d.kind, d.key) for d in found.damages] == [("changed", "planes/t0300/up_blocks.2/c/0/0/0")]
-    assert repair(location, found).damages == ()
-    check(Store.open(out), store_path)
+    result = verify(location)
+    assert [(d.kind, d.key) for d in result.damages] == [("changed", damaged)]
+    assert repair(location, result).damages == ()
+    check_equal(Store.open(out), store_path)
+
+    assert out in cli("cache", "ls")
+    assert "t300/mid_block" in cli("cache", "show", out)
+    assert "all files are as they were written" in cli("cache", "verify", out)
+    cli("fit", out, "--head", "svm", "--planes", "t0/mid_block")
+    del here, there, store
+    cli("cache", "rm", out)
+    assert location.files() == {} and out not in cli("cache", "ls")
+    assert f"no store at {out}" in cli("cache", "show", out, status=1)
 
 
-def test_a_killed_run_goes_on(s3, backbone_folder, tmp_path):
-    out = f"{s3}/ip.zarr"
+def test_a_killed_run_resumes(s3, scene, backbone_folder, store_path, tmp_path):
+    np.save(tmp_path / "small.npy", scene.cube)
+    out, expected = f"{s3}/s.zarr", tmp_path / "expected.zarr"
+    options = {"backbone": backbone_folder, "timesteps": [0, 300], "tile": 32, "halo": 8}
     command = [
-        HSIFEAT, "extract", "indian-pines", "--backbone", backbone_folder, "--tile", "48", "--halo", "8",
-        "--timesteps", "0,50,100", "--layers", "mid_block,up_blocks.2", "--out",
+        sys.executable, "-c", DIES, "extract", tmp_path / "small.npy", "--backbone", backbone_folder,
+        "--tile", "32", "--halo", "8", "--timesteps", "0,300", "--out", out,
     ]  # fmt: skip
-    location = as_location(out)
-    with subprocess.Popen([*command, out], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as run:
-        while sum(key.startswith("progress/t") and "/c/" in key for key in location.files()) < 6:
-            assert run.poll() is None, "the run ended before it could be killed"
-            time.sleep(0.01)
-        run.send_signal(signal.SIGKILL)
-    done = sum(int(Store.open(out).done(plane.id).sum()) for plane in Store.open(out).planes)
-    assert 6 <= done < 24
-    subprocess.run([*command, out], check=True, capture_output=True)
-    subprocess.run([*command, tmp_path / "ip.zarr"], check=True, capture_output=True)
-    check(Store.open(out), tmp_path / "ip.zarr")
-    assert verify(location).damages == ()
+    ended = subprocess.run(command, capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    killed = Store.open(out)
+    assert sum(int(killed.done(plane.id).sum()) for plane in killed.planes) == 5
+    assert sum(key.startswith("planes/t") and "/c/" in key for key in as_location(out).files()) == 6
+    hsifeat.extract(tmp_path / "small.npy", **options, out=out)
+    hsifeat.extract(tmp_path / "small.npy", **options, out=expected)
+    check_equal(Store.open(out), expected)
+    assert verify(as_location(out)).damages == ()
 
 
-def test_the_command_line(s3, backbone_folder, store_path):
-    out = f"{s3}/s.zarr"
-
-    def said(*arguments):
-        return subprocess.run(
-            [HSIFEAT, *arguments], capture_output=True, text=True, env={**os.environ, "COLUMNS": "400"}
-        )
-
-    assert (
-        said(
-            "extract",
-            "indian-pines",
-            "--backbone",
-            backbone_folder,
-            "--timesteps",
-            "0",
-            "--layers",
-            "mid_block",
-            "--out",
-            out,
-        ).returncode
-        == 0
-    )
-    assert out in said("cache", "ls").stdout
-    assert "t0/mid_block" in said("cache", "show", out).stdout
-    assert "all is as it was written" in said("cache", "verify", out).stdout
-    assert said("fit", out, "--head", "svm").returncode == 0
-    assert said("cache", "rm", out).returncode == 0
-    assert as_location(out).files() == {} and out not in said("cache", "ls").stdout
-    gone = said("cache", "show", out)
-    assert gone.returncode == 1 and f"no store at {out}" in gone.stderr
-
-
-def test_a_bucket_that_is_not_there(s3, scene, backbone_folder):
+def test_a_bucket_that_does_not_exist(s3, scene, backbone_folder):
     with pytest.raises(StoreError, match=r"s3://nowhere/s.zarr can't be reached or written.*AWS_ENDPOINT_URL"):
         hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, out="s3://nowhere/s.zarr")
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files, lists nothing, and knows ranges, as any web server but this one does."""
+    """Serves files and ranges of them, as any web server but Python's does, and lists nothing."""
 
     def log_message(self, *_):
         pass
@@ -167,12 +159,12 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self):
         file = Path(self.translate_path(self.path))
-        wanted = self.headers.get("Range")
-        if not wanted or not file.is_file():
+        byte_range = self.headers.get("Range")
+        if not byte_range or not file.is_file():
             super().do_GET()
             return
         content = file.read_bytes()
-        first, _, last = wanted.removeprefix("bytes=").partition("-")
+        first, _, last = byte_range.removeprefix("bytes=").partition("-")
         start = int(first) if first else max(len(content) - int(last), 0)
         stop = int(last) + 1 if first and last else len(content)
         part = content[start:stop]
@@ -193,18 +185,18 @@ def test_reading_behind_a_web_server(store_path, tmp_path, scene, backbone_folde
         np.testing.assert_array_equal(there.sample([3, 70], [5, 50]), here.sample([3, 70], [5, 50]))
         np.testing.assert_array_equal(there.labels().classes, here.labels().classes)
         np.testing.assert_array_equal(there.spectra([3], [5]), here.spectra([3], [5]))
-        with pytest.raises(StoreError, match="can only be read"):
+        with pytest.raises(StoreError, match="is read-only"):
             hsifeat.extract(scene, backbone=backbone_folder, timesteps=[7], tile=32, halo=8, out=url)
-        with pytest.raises(StoreError, match="can't be listed"):
+        with pytest.raises(StoreError, match="cannot be listed"):
             verify(as_location(url))
         with pytest.raises(StoreError, match="no store at"):
             hsifeat.open_features(url.replace("s.zarr", "t.zarr"))
-        found = compare(url, heads=["lda"], splits=["random:0.3"], seeds=1, out=tmp_path / "bench")
+        comparison = compare(url, heads=["lda"], splits=["random:0.3"], seeds=1, out=tmp_path / "bench")
         web.shutdown()
-    (costs,) = found.costs["stores"]
+    (costs,) = comparison.costs["stores"]
     assert costs["bytes_on_disk"] is None and costs["seconds"] == here.seconds([None, 0, 300]) > 0
 
 
 def test_an_unknown_scheme_is_refused():
-    with pytest.raises(StoreError, match="ftp://x/s.zarr: stores lie in a folder or at s3://"):
+    with pytest.raises(StoreError, match="ftp://x/s.zarr: a store is in a folder or at s3://"):
         hsifeat.open_features("ftp://x/s.zarr")
