@@ -16,23 +16,10 @@ HSIFEAT = Path(sys.executable).with_name("hsifeat")
 
 
 @pytest.fixture
-def hsifeat(tmp_path, monkeypatch, capsys):
-    """Run a command in this process, in a folder of its own; return its output, or its messages if it must fail."""
-    import cli
-
+def hsifeat(cli, tmp_path, monkeypatch):
+    """Run a command in a folder of its own; return its output, or its messages if it must fail."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments, status=0):
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["hsifeat", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        output = capsys.readouterr()
-        assert end.value.code == status, output.err
-        return output.out if status == 0 else output.err
-
-    return run
+    return cli
 
 
 @pytest.fixture
@@ -49,7 +36,7 @@ def test_whole_way_on_a_user_file(hsifeat, files, backbone_folder):
     output = hsifeat("extract", *scene, "--backbone", backbone_folder, *tiles, "--out", "s.zarr", "--dry-run")
     assert "passes: 40 of a 32-px tile (of 40)" in output
     assert "t300/up_blocks.2" in output
-    assert re.search(r"time: about [\d.,]+ (s|min|h) on cpu", output)
+    assert re.search(r"time: about \S.* on cpu", output)
     assert not (files / "s.zarr").exists()
     assert "store: s.zarr" in hsifeat("extract", *scene, "--backbone", backbone_folder, *tiles, "--out", "s.zarr")
     assert "to do" not in hsifeat(
@@ -116,7 +103,7 @@ def test_every_verb_has_help_with_an_example(hsifeat, verb):
         pytest.param(["extract", "my scene.mat", "--labels", "wrong.npy", "--backbone", "b"], 1, "labels are 9 x 9 pixels, but the scene my scene is 75 x 53", id="labels"),
         pytest.param(["extract", "my scene.mat", "--backbone", "BACKBONE", "--layers", "up_block.1"], 1, "unknown layer 'up_block.1'; nearest: up_blocks.1", id="layer"),
         pytest.param(["extract", "my scene.mat", "--backbone", "BACKBONE", "--timesteps", "0,1000"], 1, "timestep 1000 is out of range", id="timestep"),
-        pytest.param(["extract", "my scene.mat", "--backbone", "BACKBONE", "--timesteps", "ten"], 2, "--timesteps takes whole numbers", id="timestep-text"),
+        pytest.param(["extract", "my scene.mat", "--backbone", "BACKBONE", "--timesteps", "ten"], 2, "expected whole numbers, or auto:N such as auto:5; found 'ten'", id="timestep-text"),
         pytest.param(["extract", "cut.mat", "--backbone", "b"], 1, "cut.mat can't be read, it may be truncated", id="truncated"),
         pytest.param(["extract", "my scene.mat", "--backbone", "BACKBONE", "--out", "STORE"], 1, "holds planes of another recipe", id="recipe"),
         pytest.param(["extract"], 2, "Missing argument 'SCENE'", id="usage"),
@@ -137,7 +124,7 @@ def test_every_verb_has_help_with_an_example(hsifeat, verb):
         pytest.param(["predict", "nowhere", "STORE", "--out", "m.png", "--probabilities"], 1, "write .tif, .npy or .mat; found 'm.png'", id="probabilities-picture"),
         pytest.param(["bench", "STORE", "--splits", "block:1"], 1, "unknown split 'block:1'; allowed: random:F", id="split"),
         pytest.param(["pretrain", "my scene.mat", "--network", "unet", "--out", "x"], 1, "unknown network 'unet'", id="network"),
-        pytest.param(["pretrain", "my scene.mat", "--steps", "0", "--out", "x"], 1, "a budget of 0 steps trains nothing", id="budget"),
+        pytest.param(["pretrain", "my scene.mat", "--steps", "0", "--out", "x"], 1, "steps: expected at least 1; found 0", id="budget"),
         pytest.param(["layers", "nowhere"], 1, "no such file or folder: nowhere", id="backbone"),
     ],
 )  # fmt: skip
@@ -147,7 +134,7 @@ def test_wrong_input_has_one_clear_message(hsifeat, files, backbone_folder, stor
     np.save(files / "wrong.npy", np.ones((9, 9), int))
     before = sorted(p.name for p in files.iterdir())
     paths = {"BACKBONE": backbone_folder, "STORE": store_path}
-    output = " ".join(hsifeat(*(paths.get(a, a) for a in arguments), status=status).split())
+    output = hsifeat(*(paths.get(a, a) for a in arguments), status=status)
     assert message in output.replace("│ ", "")
     after = sorted(p.name for p in files.iterdir() if p.name != "cache")
     assert after == before, "an error leaves files behind"

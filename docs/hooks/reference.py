@@ -34,7 +34,7 @@ EXTENSION_POINTS = (
 # Option sets, by the command that takes them.
 CONFIGS = {
     "hsifeat extract": ("hsifeat.extraction.config", "ExtractionConfig"),
-    "hsifeat pretrain": ("hsifeat.pretraining.networks", "PretrainingConfig"),
+    "hsifeat pretrain": ("hsifeat.pretraining.config", "PretrainingConfig"),
 }
 
 
@@ -188,9 +188,7 @@ def options_page() -> str:
         "dashes, on the command line.",
     ]
     for title, (module, name) in CONFIGS.items():
-        if not hasattr(config := import_module(module), name):
-            continue
-        config = getattr(config, name)
+        config = getattr(import_module(module), name)
         lines += ["", f"## {title}", "", "| name | option | values | default | |", "| --- | --- | --- | --- | --- |"]
         for row in config_table(config):
             values, help_text = (text.replace("|", "\\|") for text in (row.values, row.help))

@@ -1,4 +1,4 @@
-"""The command line run in the test's own process, which takes no time to start."""
+"""A fixture that runs commands in the test's own process, which saves the start of another."""
 
 import sys
 
@@ -7,18 +7,18 @@ import pytest
 
 @pytest.fixture
 def cli(monkeypatch, capsys):
-    """Run a command and return what it prints: standard output, or standard error in one line where it fails."""
+    """A function that runs a command and returns its output, or its messages on one line if it must fail."""
     from cli import main
 
     def run(*arguments, status=0):
         monkeypatch.setattr(sys, "argv", ["hsifeat", *map(str, arguments)])
         monkeypatch.setenv("COLUMNS", "400")
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as end:
             main()
-        printed = capsys.readouterr()
-        assert ended.value.code == status, printed.err
-        assert "Traceback" not in printed.err
-        return printed.out if status == 0 else " ".join(printed.err.split())
+        output = capsys.readouterr()
+        assert end.value.code == status, output.err
+        assert "Traceback" not in output.err
+        return output.out if status == 0 else " ".join(output.err.split())
 
     return run
