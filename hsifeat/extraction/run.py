@@ -10,6 +10,7 @@ from hsifeat.cache import catalogue
 from hsifeat.errors import StoreError
 from hsifeat.extraction.job import Job
 from hsifeat.extraction.new_store import create_store
+from hsifeat.extraction.step_task import StepTask
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.runtime.executor import Executor
 from hsifeat.scenes import Labels
@@ -28,7 +29,8 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
     job : Job
         From `prepare`.
     executor : Executor, optional
-        Runs the steps of the plan; by default one after the other in this process.
+        Runs the steps of the plan, each of its workers with a backbone of its own, which must be given by name or path; by
+        default one after the other in this process.
     listen : callable
         Gets the events of the run.
 
@@ -61,9 +63,10 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
             listen(Note(work.summary))
             # Weights that can't be loaded must fail before anything is written.
             work.extractor.backbone.to(work.extractor.device)
+            task = None if executor is None else StepTask.of(work)
             store = store or create_store(work)
             catalogue.add_entry(store.key, store.location, completed=0.0)
-            work.extractor.run(work.plan, store, listen, executor)
+            work.extractor.run(work.plan, store, listen, executor, task)
             store.write_record_checksums()
         else:
             listen(Note(f"all {len(job.planes)} planes exist: nothing to compute"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,7 +65,14 @@ class Extractor:
     device: str
     pooled: Mapping[str, int]
 
-    def run(self, plan: Plan, store: Store, listen: Listener, executor: Executor | None = None) -> None:
+    def run(
+        self,
+        plan: Plan,
+        store: Store,
+        listen: Listener,
+        executor: Executor | None = None,
+        compute: Callable[[Step], StepResult] | None = None,
+    ) -> None:
         """Compute and write all steps of a plan; what is written stays, whatever happens next.
 
         A thread writes finished steps while the model goes on, see `BackgroundWriter`. An interrupt ends the run once the
@@ -81,6 +88,8 @@ class Extractor:
             Called with the events of the run.
         executor : Executor, optional
             Runs the steps. [default: one after the other in this process]
+        compute : callable, optional
+            Computes a step; must suit the executor. [default: a `StepComputer` of this extractor]
         """
         progress = plan.total_passes - plan.passes
         listen(Started("extract", plan.total_passes, "tiles", progress))
@@ -88,7 +97,7 @@ class Extractor:
         for plane in plan.planes:
             store.add_plane(plane)
         with BackgroundWriter(store) as writer:
-            for step, result in (executor or InlineExecutor()).run(StepComputer(self), plan.steps):
+            for step, result in (executor or InlineExecutor()).run(compute or StepComputer(self), plan.steps):
                 writer.write(step.unit, result.blocks, result.timings)
                 progress += plan.unit_tiles[step.unit] * step.passes
                 listen(Advanced("extract", progress, f"t = {step.t}"))
