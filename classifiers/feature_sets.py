@@ -30,8 +30,6 @@ INPUTS: dict[str, frozenset[tuple[str, str | None]]] = {
 }
 # Stands for the input set that suits each head, see `suited_input`.
 SUITED = "suited"
-# The input sets of a comparison that names none.
-DEFAULT_INPUTS = ("spectra", "spectra+window", "planes", "spectra+planes", SUITED)
 
 _PLURALS = {"plane": "planes", "mean": "means", "patch": "patches", "position": "positions"}
 

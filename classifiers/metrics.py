@@ -1,80 +1,170 @@
-"""Accuracy measures of a classification: OA, AA, kappa, recall, F1 and the confusion matrix, all by scikit-learn."""
+"""Accuracy metrics: a registry of metrics over all test pixels and of metrics of each class, and the function that computes them.
+
+To add a metric, append it to `METRICS` or `CLASS_METRICS`: runs, summaries, ``results.csv``, ``results.json``, tables and the
+report page take their columns from there. Only a bootstrap interval needs more: a formula on pixel counts in
+`classifiers.comparison.stats.bootstrap`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+Labels = NDArray[np.integer]
+
 
 @dataclass(frozen=True)
-class Scores:
-    """Accuracy measures on the test pixels of one draw of a split.
+class Metric:
+    """A number that says how well predictions agree with the truth.
 
     Attributes
     ----------
-    oa : float
-        Overall accuracy, 0 to 1.
-    aa : float
-        Average accuracy, 0 to 1: the mean recall of `classes`.
-    kappa : float
-        Cohen's kappa (Cohen, Educ. Psychol. Meas. 1960, eq. 1), -1 to 1.
-    classes : tuple of int
-        Classes that have test pixels, ascending.
-    recall : tuple of float
-        Recall of each of `classes`.
-    confusion : (C, C) int64 array
-        Test pixels by true class (rows) and predicted class (columns), in the order of `classes`.
-    f1 : tuple of float
-        F1 of each of `classes`.
-    pixels : tuple of int
-        Number of test pixels of each of `classes`.
+    key : str
+        Its name in files and in Python.
+    label : str
+        Its name in tables.
+    description : str
+        What it measures, as the report explains it.
+    compute : callable
+        Takes true and predicted classes, both (n,) integer arrays. A metric of `METRICS` returns a float; one of
+        `CLASS_METRICS` takes the classes to score as third argument and returns an array with one value per class.
+    percent : bool
+        Whether tables show it in percent; otherwise as a fraction with three decimals.
     """
 
-    oa: float
-    aa: float
-    kappa: float
-    classes: tuple[int, ...]
-    recall: tuple[float, ...]
+    key: str
+    label: str
+    description: str
+    compute: Callable[..., Any]
+    percent: bool = True
+
+    @property
+    def title(self) -> str:
+        """Label with unit, e.g. ``OA, %``."""
+        return f"{self.label}, %" if self.percent else self.label
+
+    @property
+    def scale(self) -> int:
+        """What a fraction is multiplied by for display."""
+        return 100 if self.percent else 1
+
+
+def _overall_accuracy(truth: Labels, predicted: Labels) -> float:
+    from sklearn.metrics import accuracy_score
+
+    return float(accuracy_score(truth, predicted))
+
+
+def _average_accuracy(truth: Labels, predicted: Labels) -> float:
+    return float(np.mean(_recall(truth, predicted, np.unique(truth))))
+
+
+def _kappa(truth: Labels, predicted: Labels) -> float:
+    from sklearn.metrics import cohen_kappa_score
+
+    # With one class on both sides kappa is 0/0: there is no chance agreement to correct for, and every pixel agrees.
+    return 1.0 if len(np.union1d(truth, predicted)) == 1 else float(cohen_kappa_score(truth, predicted))
+
+
+def _recall(truth: Labels, predicted: Labels, classes: Labels) -> NDArray[np.float64]:
+    from sklearn.metrics import recall_score
+
+    recall: NDArray[np.float64] = recall_score(truth, predicted, labels=classes, average=None, zero_division=0.0)
+    return recall
+
+
+def _f1(truth: Labels, predicted: Labels, classes: Labels) -> NDArray[np.float64]:
+    from sklearn.metrics import f1_score
+
+    f1: NDArray[np.float64] = f1_score(truth, predicted, labels=classes, average=None, zero_division=0.0)
+    return f1
+
+
+METRICS = (
+    Metric("oa", "OA", "overall accuracy, the share of test pixels that are classified correctly", _overall_accuracy),
+    Metric("aa", "AA", "average accuracy, the mean recall over the classes that have test pixels", _average_accuracy),
+    Metric("kappa", "kappa", "Cohen's kappa, the agreement beyond chance (Cohen 1960, eq. 1)", _kappa, percent=False),
+)
+CLASS_METRICS = (
+    Metric("recall", "Recall", "share of the pixels of a class that are assigned to it", _recall),
+    Metric("f1", "F1", "harmonic mean of precision and recall of a class", _f1),
+)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of predictions on the test pixels of one split; fractions of 1, kappa in [-1, 1].
+
+    Attributes
+    ----------
+    overall : dict of str to float
+        The value of each of `METRICS`, by its key.
+    by_class : dict of str to dict of int to float
+        The values of each of `CLASS_METRICS`, by its key and the class.
+    pixels : dict of int to int
+        Test pixels of each scored class, ascending.
+    confusion : (C, C) int64 array
+        Test pixels by true class (rows) and predicted class (columns), in the order of `pixels`.
+    """
+
+    overall: dict[str, float]
+    by_class: dict[str, dict[int, float]]
+    pixels: dict[int, int]
     confusion: NDArray[np.int64]
-    f1: tuple[float, ...] = ()
-    pixels: tuple[int, ...] = ()
+
+    @property
+    def oa(self) -> float:
+        """Overall accuracy."""
+        return self.overall["oa"]
+
+    @property
+    def aa(self) -> float:
+        """Average accuracy: mean recall over the classes that have test pixels."""
+        return self.overall["aa"]
+
+    @property
+    def kappa(self) -> float:
+        """Cohen's kappa."""
+        return self.overall["kappa"]
+
+    @property
+    def recall(self) -> dict[int, float]:
+        """Recall of each class."""
+        return self.by_class["recall"]
 
 
 def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]) -> Scores:
-    """Score predicted classes (n,) against true classes (n,).
+    """Score predicted classes (n,) against true classes (n,), both integer arrays; classes that occur in `truth` are scored.
 
-    Only classes that occur in `truth` are scored. Predicting any other class is an error of that pixel, but adds no column
-    to the confusion matrix.
+    A pixel that is assigned to a class without test pixels is an error and has no column in the confusion matrix.
 
     Examples
     --------
-    >>> scores = score_predictions(np.array([1, 1, 2, 2]), np.array([1, 2, 2, 2]))
-    >>> scores.oa, scores.recall
-    (0.75, (0.5, 1.0))
+    >>> scores = score_predictions(np.array([1, 1, 2, 2]), np.array([1, 1, 2, 1]))
+    >>> scores.oa, scores.recall, scores.confusion.tolist()
+    (0.75, {1: 1.0, 2: 0.5}, [[2, 0], [1, 1]])
     """
-    from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, f1_score, recall_score
+    from sklearn.metrics import confusion_matrix
 
     classes, pixels = np.unique(truth, return_counts=True)
-    recall = recall_score(truth, predicted, labels=classes, average=None, zero_division=0.0)
-    f1 = f1_score(truth, predicted, labels=classes, average=None, zero_division=0.0)
-    # With a single class on both sides kappa is 0/0, as there is no chance agreement to correct for; 1 says "all agree".
+    numbers = [int(c) for c in classes]
     single = len(np.union1d(truth, predicted)) == 1
     return Scores(
-        oa=float(accuracy_score(truth, predicted)),
-        aa=float(np.mean(recall)),
-        kappa=1.0 if single else float(cohen_kappa_score(truth, predicted)),
-        classes=tuple(int(c) for c in classes),
-        recall=tuple(float(r) for r in recall),
+        overall={metric.key: metric.compute(truth, predicted) for metric in METRICS},
+        by_class={
+            metric.key: dict(zip(numbers, map(float, metric.compute(truth, predicted, classes)), strict=True))
+            for metric in CLASS_METRICS
+        },
+        pixels=dict(zip(numbers, map(int, pixels), strict=True)),
         confusion=np.array([[len(truth)]]) if single else confusion_matrix(truth, predicted, labels=classes),
-        f1=tuple(float(f) for f in f1),
-        pixels=tuple(int(n) for n in pixels),
     )
 
 
-def mean_and_sd(values: Sequence[float] | NDArray[np.floating]) -> tuple[float, float]:
+def mean_and_sd(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
     """Return the mean and the sample standard deviation (divisor n - 1) of a series; the latter is 0 for one value.
 
     >>> mean_and_sd([1.0, 2.0, 3.0])

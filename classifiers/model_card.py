@@ -47,11 +47,11 @@ class ScoreEntry(BaseModel):
         return cls(
             split=evaluation.split,
             train_pixels=evaluation.train_pixels,
-            test_pixels=sum(scores.pixels),
+            test_pixels=sum(scores.pixels.values()),
             oa=scores.oa,
             aa=scores.aa,
             kappa=scores.kappa,
-            recall=dict(zip(scores.classes, scores.recall, strict=True)),
+            recall=scores.recall,
             leakage=str(evaluation.leakage),
         )
 

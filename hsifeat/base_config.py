@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from reprlib import repr as short_repr
 from typing import Annotated, Any, Literal, Self, cast, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, PrivateAttr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -111,10 +111,10 @@ def _items(value: Any) -> tuple[Any, ...]:
 
 # Field types for options. Each takes what users give (NumPy numbers, lists, arrays) and stores plain Python values.
 Whole = Annotated[int, BeforeValidator(whole_number)]
-Wholes = Annotated[tuple[int, ...], PlainValidator(whole_numbers)]
-Pair = Annotated[tuple[int, int], PlainValidator(pair)]
-Names = Annotated[tuple[str, ...], PlainValidator(names)]
-WholeOrText = Annotated[int | str, PlainValidator(whole_number_or_text)]
+Wholes = Annotated[tuple[int, ...], BeforeValidator(whole_numbers)]
+Pair = Annotated[tuple[int, int], BeforeValidator(pair)]
+Names = Annotated[tuple[str, ...], BeforeValidator(names)]
+WholeOrText = Annotated[int | str, BeforeValidator(whole_number_or_text)]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""An older comparison, read from its files: whether it is of the same scene and labels, and what it predicted.
+"""A baseline: an earlier report, read from its files to be compared with.
 
 Its folder may come from somebody else. So paths in it are built from keys of hexadecimal digits alone, and nothing but JSON and
 plain arrays is read.
@@ -11,16 +11,14 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from classifiers.comparison.results.model import BenchResults, RunResult
 from classifiers.comparison.results.results_io import read_json
-from classifiers.comparison.results.run import RunResult
 from classifiers.comparison.run_store import RunStore
 from classifiers.comparison.workdir import RECORD
 from hsifeat.errors import HsifeatError
@@ -28,145 +26,142 @@ from hsifeat.features.features import Features
 from hsifeat.scenes import Labels
 
 _KEY = re.compile(r"[0-9a-f]{32}")
-# What reading an array can raise where a file is missing, torn or no array.
+# What reading an array raises if the file is missing, damaged or holds something else.
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, OverflowError, MemoryError, zipfile.BadZipFile, zlib.error)
-# Differing classes that a message names.
-_NAMED = 3
+# Differences that a message lists.
+_MAX_LISTED = 3
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """An older comparison.
+    """An earlier report.
 
     Attributes
     ----------
     path : Path
-        Its ``results.json``; its record, if it is still there, lies in the folder ``record`` beside it.
-    document : dict
-        What the file holds.
+        Its ``results.json``; its run store, if it still exists, is the folder ``record`` beside it.
+    results : BenchResults
+        Content of the file.
     """
 
     path: Path
-    document: dict[str, Any]
+    results: BenchResults
 
     @classmethod
     def read(cls, path: Path) -> Baseline:
-        """Read the ``results.json`` of a comparison; `HsifeatError` if it is none."""
+        """Read the ``results.json`` of a report; raises `HsifeatError` for any other file."""
         return cls(path, read_json(path))
 
-    @cached_property
-    def results(self) -> list[RunResult]:
+    @property
+    def runs(self) -> tuple[RunResult, ...]:
         """All its runs."""
-        return [RunResult.from_json(row) for row in self.document["results"]]
+        return self.results.runs
 
     def check(self, features: Features, labels: Labels) -> None:
-        """Refuse an older comparison of another scene or of other labels.
+        """Refuse a baseline of another scene or of other labels.
 
         Parameters
         ----------
         features : Features
-            A store of the newer comparison.
+            A store of the newer report.
         labels : Labels
             Its true classes.
 
         Raises
         ------
         HsifeatError
-            The scene, the classes or their names differ, or the truth of test pixels that the older record holds.
+            The scene, the classes or their names differ, or the true class of test pixels that the baseline recorded.
         """
-        if differ := self._other_scene(features):
+        if difference := self._scene_difference(features):
             raise HsifeatError(
-                f"{self.path} is of another scene than {features.name}: {differ}; give --compare the results.json of a "
-                "report of the same scene"
+                f"{self.path} is of another scene than {features.name}: {difference}; give --compare the results.json of a "
+                "report on the same scene"
             )
-        before = {int(number): name for number, name in self.document["class_names"].items()}
-        differ = _differing({f"class {k}": v for k, v in before.items()}, _numbered(labels)) or self._other_truth(
-            labels
-        )
-        if differ:
+        before = {f"class {number}": name for number, name in self.results.class_names.items()}
+        now = {f"class {number}": name for number, name in labels.class_names.items()}
+        if difference := _difference(before, now) or self._truth_difference(labels):
             raise HsifeatError(
-                f"{self.path} is of other labels ({self.document['scene']['labels']}) than those of {features.name} "
-                f"({labels.name}): {differ}; compare reports of the same labels, or choose them by --labels"
+                f"{self.path} is of other labels ({self.results.scene.labels}) than those of {features.name} "
+                f"({labels.name}): {difference}; compare reports on the same labels, or choose them by --labels"
             )
 
     def predictions(self, run: RunResult) -> NDArray[np.integer] | None:
-        """Return the predicted class of each test pixel of a run: (test pixels,), on disk; None where there are none."""
+        """Return the predicted class of each test pixel of a run, (n,) integer, memory-mapped; None if not available."""
         if not _KEY.fullmatch(run.key):
             return None
         try:
-            found = np.load(self._record.predictions(run.key), mmap_mode="r", allow_pickle=False)
+            array = np.load(self._run_store.predictions(run.key), mmap_mode="r", allow_pickle=False)
         except _UNREADABLE:
             return None
-        whole = isinstance(found, np.ndarray) and found.shape == (run.test_pixels,) and found.dtype.kind in "iu"
-        return found if whole else None
+        valid = isinstance(array, np.ndarray) and array.shape == (run.test_pixels,) and array.dtype.kind in "iu"
+        return array if valid else None
 
     @property
-    def _record(self) -> RunStore:
+    def _run_store(self) -> RunStore:
         return RunStore(self.path.parent / RECORD)
 
-    def _other_scene(self, features: Features) -> str:
-        """Say in what the scene differs; its name and size only tell where its digest is not known."""
-        digests = {str(store["recipe"]["scene"]) for store in self.document["stores"] if "scene" in store["recipe"]}
-        scene, here = self.document["scene"], features.scene
-        now = {"name": here.name, "rows": here.rows, "columns": here.cols, "bands": here.bands}
-        before = {"name": scene["name"], "rows": scene["rows"], "columns": scene["cols"], "bands": scene["bands"]}
+    def _scene_difference(self, features: Features) -> str:
+        """Describe in what the scene differs; its name and size only count if its digest is unknown."""
+        digests = {str(store.recipe["scene"]) for store in self.results.stores if "scene" in store.recipe}
+        before, now = (
+            {"name": scene.name, "rows": scene.rows, "columns": scene.cols, "bands": scene.bands}
+            for scene in (self.results.scene, features.scene)
+        )
         if not digests:
-            return _differing(before, now)
+            return _difference(before, now)
         if features.recipe["scene"] in digests:
             return ""
-        return _differing({**before, "digest": min(digests)[:12]}, {**now, "digest": features.recipe["scene"][:12]})
+        return _difference({**before, "digest": min(digests)[:12]}, {**now, "digest": features.recipe["scene"][:12]})
 
-    def _other_truth(self, labels: Labels) -> str:
-        """Say where the truth of recorded test pixels differs, if the record is there."""
-        for key in dict.fromkeys(run.draw for run in self.results):
-            draw = self._draw(key, labels.classes.size)
+    def _truth_difference(self, labels: Labels) -> str:
+        """Describe in what the true classes of recorded test pixels differ, if they were recorded."""
+        for key in dict.fromkeys(run.draw for run in self.runs):
+            draw = self._read_draw(key, labels.classes.size)
             wrong = 0 if draw is None else np.count_nonzero(labels.classes.flat[draw[0]] != draw[1])
             if draw is not None and wrong:
                 return f"{wrong} of {len(draw[0])} test pixels had another class before"
         return ""
 
-    def _draw(self, key: str, pixels: int) -> tuple[NDArray[np.integer], NDArray[np.integer]] | None:
-        """Return the test pixels of a draw in a scene of so many pixels, and their truth; None where there are none."""
+    def _read_draw(self, key: str, pixels: int) -> tuple[NDArray[np.integer], NDArray[np.integer]] | None:
+        """Return test pixels and true classes of a draw in a scene of `pixels` pixels, (n,) each; None if not available."""
         if not _KEY.fullmatch(key):
             return None
         try:
-            with np.load(self._record.draw(key), allow_pickle=False) as arrays:
+            with np.load(self._run_store.draw(key), allow_pickle=False) as arrays:
                 if not isinstance(arrays, NpzFile) or arrays.zip is None:
                     return None
-                # What unpacks to more than a draw of this scene can is none.
+                # No draw of this scene unpacks to more.
                 if any(member.file_size > 8 * pixels + 4096 for member in arrays.zip.infolist()):
                     return None
                 test, truth = arrays["test"], arrays["truth"]
         except (*_UNREADABLE, TypeError):
             return None
-        plain = all(array.ndim == 1 and array.dtype.kind in "iu" for array in (test, truth)) and len(test) == len(truth)
-        return (test, truth) if plain and len(test) and test.min() >= 0 and test.max() < pixels else None
+        valid = all(array.ndim == 1 and array.dtype.kind in "iu" for array in (test, truth)) and len(test) == len(truth)
+        return (test, truth) if valid and len(test) and test.min() >= 0 and test.max() < pixels else None
 
 
-def pair_stores(before: set[str], after: set[str]) -> dict[str, str]:
-    """Say which store of a newer comparison is which older one under another name: the only ones that are left, if so.
+def match_renamed_store(before: set[str], after: set[str]) -> dict[str, str]:
+    """Match the one store that only the baseline has with the one that only the newer report has; {} if there are several.
 
-    >>> pair_stores({"ip"}, {"ip-new"}), pair_stores({"a", "b"}, {"a", "c"}), pair_stores({"a"}, {"b", "c"})
-    ({'ip': 'ip-new'}, {'b': 'c'}, {})
+    >>> match_renamed_store({"ip"}, {"ip-new"}), match_renamed_store({"a", "b"}, {"a", "c"})
+    ({'ip': 'ip-new'}, {'b': 'c'})
+    >>> match_renamed_store({"a"}, {"b", "c"})
+    {}
     """
-    gone, new = before - after, after - before
-    return dict(zip(gone, new, strict=True)) if len(gone) == len(new) == 1 else {}
+    missing, new = before - after, after - before
+    return dict(zip(missing, new, strict=True)) if len(missing) == len(new) == 1 else {}
 
 
-def _numbered(labels: Labels) -> dict[str, str]:
-    return {f"class {number}": name for number, name in labels.class_names.items()}
+def _difference(before: Mapping[str, object], now: Mapping[str, object]) -> str:
+    """Describe the difference of two mappings.
 
-
-def _differing(before: Mapping[str, object], now: Mapping[str, object]) -> str:
-    """Say what differs.
-
-    >>> _differing({"rows": 10, "bands": 3}, {"rows": 12, "class 4": "corn"})
+    >>> _difference({"rows": 10, "bands": 3}, {"rows": 12, "class 4": "corn"})
     'rows 10 before, 12 now; bands 3 before, none now; class 4 none before, corn now'
     """
-    said = [
-        f"{of} {before.get(of, 'none')} before, {now.get(of, 'none')} now"
-        for of in {**before, **now}
-        if before.get(of) != now.get(of)
+    parts = [
+        f"{name} {before.get(name, 'none')} before, {now.get(name, 'none')} now"
+        for name in {**before, **now}
+        if before.get(name) != now.get(name)
     ]
-    more = [f"and {len(said) - _NAMED} more"] if len(said) > _NAMED else []
-    return "; ".join([*said[:_NAMED], *more])
+    more = [f"and {len(parts) - _MAX_LISTED} more"] if len(parts) > _MAX_LISTED else []
+    return "; ".join([*parts[:_MAX_LISTED], *more])

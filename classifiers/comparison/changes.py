@@ -1,213 +1,228 @@
-"""What changed since an older comparison, entry by entry, and whether it is more than noise."""
+"""Changes from a baseline report, entry by entry, and whether they exceed noise."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from classifiers.comparison.baseline import Baseline, pair_stores
-from classifiers.comparison.results.model import Change
-from classifiers.comparison.results.run import Entry, RunResult
+from classifiers.comparison.baseline import Baseline, match_renamed_store
+from classifiers.comparison.results.model import BenchEntry, EntryChange, RunResult
 from classifiers.comparison.run_store import RunStore
-from classifiers.comparison.stats.bootstrap import FIELDS_AT_LEAST, LEVEL, holm, interval, label_fields, sign_p
-from classifiers.comparison.stats.counts import draw_accuracies, outcomes
+from classifiers.comparison.stats.bootstrap import MIN_REGIONS, holm, interval, sign_p
+from classifiers.comparison.stats.counts import count_pixels, resample_accuracies
 from hsifeat.scenes import Labels
+from hsifeat.scenes.labels.regions import label_regions
 
-_At = tuple[Entry, str]
-_Runs = Mapping[int, RunResult]
+_Name = tuple[BenchEntry, str]
+_RunsBySeed = Mapping[int, RunResult]
 
 
 @dataclass(frozen=True)
-class _Both:
-    """An entry under a split that both comparisons have, by its name in the newer; runs by their seeds."""
+class _MatchedRuns:
+    """The runs of an entry under a split in both reports, by seed; named as in the newer report."""
 
-    entry: Entry
+    entry: BenchEntry
     split: str
-    before: _Runs
-    after: _Runs
+    before: _RunsBySeed
+    after: _RunsBySeed
 
     @property
-    def shared(self) -> list[int]:
-        """The seeds under which both have the same draw."""
+    def shared_seeds(self) -> list[int]:
+        """The seeds for which both reports have the same draw."""
         return [s for s in sorted(self.after) if s in self.before and self.before[s].draw == self.after[s].draw]
 
     @property
-    def repeated(self) -> bool:
-        """Whether the runs are the very same, as those on spectra are: there is nothing to test."""
-        return bool(self.shared) and all(self.before[s].key == self.after[s].key for s in self.shared)
+    def identical(self) -> bool:
+        """Whether both reports have the very same runs, e.g. on spectra; there is nothing to test then."""
+        seeds = self.shared_seeds
+        return bool(seeds) and all(self.before[seed].key == self.after[seed].key for seed in seeds)
 
 
 @dataclass(frozen=True)
-class _Test:
-    """A test of a change: what it gave, over which pairs of seeds (none for Welch's), over how many seeds, how in words."""
+class _ChangeTest:
+    """The result of a test of change; `seeds` are those that are compared in pairs, none for Welch's test."""
 
     name: Literal["bootstrap", "paired", "Welch"]
-    pairs: tuple[int, ...]
-    seeds: int
+    seeds: tuple[int, ...]
+    seed_count: int
     p: float
-    how: str
+    method: str
     low: float | None = None
     high: float | None = None
 
 
-def since(results: Sequence[RunResult], record: RunStore, labels: Labels, older: Baseline) -> list[Change]:
-    """Compare runs with those of an older comparison.
+def detect_changes(
+    runs: Sequence[RunResult], run_store: RunStore, labels: Labels, baseline: Baseline
+) -> tuple[EntryChange, ...]:
+    """Compare runs with those of a baseline report.
 
-    Entries are matched by store, input, head and split. A store that only the newer one has is taken for one that only the
-    older one has under another name, where there is one of each. Where both have the same draws, and the predictions of
-    the older one lie in its record, the difference is judged as `judge` does: by a bootstrap over seeds and fields.
-    Otherwise there is a t-test over seeds, which says nothing of other ground. P-values are corrected for all tests but those
-    of runs that are the very same (Holm).
+    Entries are matched by store, input, head and split. If each report has exactly one store that the other lacks, the two are
+    taken for the same store under another name. If both reports have the same draws, and the baseline's predictions are in its
+    run store, a change is tested by a bootstrap over seeds and regions. Otherwise it is tested by a t-test over seeds, which
+    says nothing about other ground. P-values are corrected by Holm's method for all tests but those of identical runs.
 
     Parameters
     ----------
-    results : sequence of RunResult
-        Of the newer comparison.
-    record : Record
-        Where its predictions and draws lie.
+    runs : sequence of RunResult
+        Runs of the newer report.
+    run_store : RunStore
+        Holds its predictions and draws.
     labels : Labels
         True classes.
-    older : Older
-        The older comparison, checked to be of these labels.
+    baseline : Baseline
+        The baseline report, checked to have the same labels.
     """
-    renamed = pair_stores(*({r.run.entry.store for r in of} - {""} for of in (older.results, results)))
-    before, after = _grouped(older.results, renamed), _grouped(results, {})
-    both = {at: _Both(*at, before[at], after[at]) for at in after if at in before}
-    tests = _bootstraps(both, record, labels, older)
-    tests |= {at: test for at, of in both.items() if at not in tests and (test := _t_test(of, older)) is not None}
-    # The same key on another machine may still give other numbers.
-    told = [at for at, test in tests.items() if not (both[at].repeated and test.p == 1)]
-    p_holm = dict(zip(told, holm(np.array([tests[at].p for at in told], float)).tolist(), strict=True))
-    return [
-        _changed(both[at], tests.get(at), p_holm.get(at)) if at in both else _only(before.get(at), after.get(at))
-        for at in {**after, **before}
-    ]
+    stores = ({run.entry.store for run in report} - {""} for report in (baseline.runs, runs))
+    before, after = _group(baseline.runs, match_renamed_store(*stores)), _group(runs, {})
+    matched = {name: _MatchedRuns(*name, before[name], after[name]) for name in after if name in before}
+    tests = _bootstrap_tests(matched, run_store, labels, baseline)
+    for name, pair in matched.items():
+        if name not in tests and (test := _t_test(pair, baseline)) is not None:
+            tests[name] = test
+    # Runs with the same key may still differ if they were made on different machines.
+    counted = [name for name, test in tests.items() if not (matched[name].identical and test.p == 1)]
+    p_holm = dict(zip(counted, holm(np.array([tests[name].p for name in counted], float)).tolist(), strict=True))
+    return tuple(
+        _change(matched[name], tests.get(name), p_holm.get(name))
+        if name in matched
+        else _unmatched(*name, before.get(name), after.get(name))
+        for name in {**after, **before}
+    )
 
 
-def _grouped(results: Sequence[RunResult], renamed: Mapping[str, str]) -> dict[_At, dict[int, RunResult]]:
-    grouped: dict[_At, dict[int, RunResult]] = {}
-    for result in results:
-        entry = result.run.entry
-        named = replace(entry, store=renamed.get(entry.store, entry.store))
-        grouped.setdefault((named, result.run.split), {})[result.run.seed] = result
-    return grouped
+def _group(runs: Sequence[RunResult], renamed: Mapping[str, str]) -> dict[_Name, dict[int, RunResult]]:
+    """Group runs by entry and split, then seed; `renamed` gives stores their new names."""
+    groups: dict[_Name, dict[int, RunResult]] = {}
+    for run in runs:
+        entry = run.entry.model_copy(update={"store": renamed.get(run.entry.store, run.entry.store)})
+        groups.setdefault((entry, run.split), {})[run.seed] = run
+    return groups
 
 
-def _bootstraps(both: Mapping[_At, _Both], record: RunStore, labels: Labels, older: Baseline) -> dict[_At, _Test]:
-    """Test by a bootstrap what has predictions of at least two draws on both sides, in enough fields."""
-    grouped: dict[tuple[tuple[int, str], ...], list[_At]] = {}
-    for at, of in both.items():
-        draws = tuple((s, of.after[s].draw) for s in of.shared if older.predictions(of.before[s]) is not None)
+def _bootstrap_tests(
+    matched: Mapping[_Name, _MatchedRuns], run_store: RunStore, labels: Labels, baseline: Baseline
+) -> dict[_Name, _ChangeTest]:
+    """Test changes by a bootstrap where both reports have predictions for two draws or more, in enough regions."""
+    by_draws: dict[tuple[tuple[int, str], ...], list[_Name]] = {}
+    for name, pair in matched.items():
+        draws = tuple(
+            (seed, pair.after[seed].draw)
+            for seed in pair.shared_seeds
+            if baseline.predictions(pair.before[seed]) is not None
+        )
         if len(draws) >= 2:
-            grouped.setdefault(draws, []).append(at)
-    fields = label_fields(labels.classes)
-    tests: dict[_At, _Test] = {}
-    for draws, members in grouped.items():
-        # What entries have right, before and after, on the same pixels.
+            by_draws.setdefault(draws, []).append(name)
+    regions = label_regions(labels.classes)
+    tests: dict[_Name, _ChangeTest] = {}
+    for draws, names in by_draws.items():
+        # Entries before and after classify the same pixels.
         predictions = (
-            ((at, side), seed, predicted)
-            for at in members
+            ((name, side), seed, predicted)
+            for name in names
             for seed, _ in draws
             for side, predicted in (
-                ("before", older.predictions(both[at].before[seed])),
-                ("after", record.read_predictions(both[at].after[seed].key)),
+                ("before", baseline.predictions(matched[name].before[seed])),
+                ("after", run_store.read_predictions(matched[name].after[seed].key)),
             )
             if predicted is not None
         )
-        counted = outcomes(
-            [(at, side) for at in members for side in ("before", "after")],
-            {seed: record.read_draw(draw) for seed, draw in draws},
+        counts = count_pixels(
+            [(name, side) for name in names for side in ("before", "after")],
+            {seed: run_store.read_draw(draw) for seed, draw in draws},
             predictions,
-            fields,
+            regions,
         )
-        seeds, tested = counted.pixels.shape
-        if tested < FIELDS_AT_LEAST:
+        seed_count, region_count = counts.pixels.shape
+        if region_count < MIN_REGIONS:
             continue
-        drawn = draw_accuracies(counted, len(both))
-        for k, at in enumerate(members):
+        drawn = resample_accuracies(counts, len(matched))
+        method = f"bootstrap over {seed_count} seeds and {region_count} regions"
+        for k, name in enumerate(names):
             difference = drawn[2 * k + 1] - drawn[2 * k]
-            how = f"bootstrap over {seeds} seeds and {tested} fields"
-            tests[at] = _Test(
-                "bootstrap", tuple(s for s, _ in draws), seeds, sign_p(difference), how, *interval(difference)
-            )
+            seeds = tuple(seed for seed, _ in draws)
+            tests[name] = _ChangeTest("bootstrap", seeds, seed_count, sign_p(difference), method, *interval(difference))
     return tests
 
 
-def _t_test(of: _Both, older: Baseline) -> _Test | None:
-    """Test over seeds alone, if there are two."""
+def _t_test(pair: _MatchedRuns, baseline: Baseline) -> _ChangeTest | None:
+    """Test a change over seeds alone, by a paired t-test or Welch's; None for fewer than two seeds."""
     from scipy.stats import ttest_ind, ttest_rel
 
-    paired = len(of.shared) >= 2
-    old, new = ([runs[seed].scores.oa for seed in (of.shared if paired else runs)] for runs in (of.before, of.after))
-    seeds = min(len(old), len(new))
-    if seeds < 2:
+    shared = pair.shared_seeds
+    paired = len(shared) >= 2
+    old, new = ([runs[seed].oa for seed in (shared if paired else runs)] for runs in (pair.before, pair.after))
+    seed_count = min(len(old), len(new))
+    if seed_count < 2:
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # Differences that are all alike have no spread: p is 0.
+        warnings.simplefilter("ignore", RuntimeWarning)  # Differences without spread: p is 0.
         same = old == new if paired else len({*old, *new}) == 1
         p = 1.0 if same else float((ttest_rel(new, old) if paired else ttest_ind(new, old, equal_var=False)).pvalue)
     if not paired:
-        return _Test("Welch", (), seeds, p, f"Welch's t-test over {seeds} seeds, since the draws are others")
-    held = all(older.predictions(of.before[seed]) is not None for seed in of.shared)
-    few = f"the test pixels lie in fewer than {FIELDS_AT_LEAST} fields"
-    why = few if held else "the older report lacks recorded predictions"
-    return _Test("paired", tuple(of.shared), seeds, p, f"t-test paired over {seeds} seeds, since {why}")
+        return _ChangeTest(
+            "Welch", (), seed_count, p, f"Welch's t-test over {seed_count} seeds, since the draws differ"
+        )
+    recorded = all(baseline.predictions(pair.before[seed]) is not None for seed in shared)
+    reason = (
+        f"the test pixels lie in fewer than {MIN_REGIONS} regions"
+        if recorded
+        else "the baseline lacks recorded predictions"
+    )
+    return _ChangeTest("paired", tuple(shared), seed_count, p, f"paired t-test over {seed_count} seeds, since {reason}")
 
 
-def _only(before: _Runs | None, after: _Runs | None) -> Change:
+def _unmatched(entry: BenchEntry, split: str, before: _RunsBySeed | None, after: _RunsBySeed | None) -> EntryChange:
+    """Describe an entry that only one report has, under the name that its store has there."""
     runs = list((after or before or {}).values())
-    run, oa = runs[0].run, float(np.mean([r.scores.oa for r in runs]))
-    verdict = f"{run.entry} on {run.split}: only in the {'newer' if after else 'older'} comparison"
-    return Change(run.entry, run.split, None if after else oa, oa if after else None, "", 0, None, None, verdict)
+    entry, oa = runs[0].entry, float(np.mean([run.oa for run in runs]))
+    return EntryChange(
+        entry=entry,
+        split=split,
+        before=None if after else oa,
+        after=oa if after else None,
+        test="",
+        seeds=0,
+        p=None,
+        p_holm=None,
+        verdict=f"{entry} under {split}: only in {'this report' if after else 'the baseline'}",
+    )
 
 
-def _changed(of: _Both, test: _Test | None, p_holm: float | None) -> Change:
-    pairs = () if test is None else test.pairs
-    before, after = (float(np.mean([runs[s].scores.oa for s in pairs or runs])) for runs in (of.before, of.after))
-    store = next(iter(of.before.values())).run.entry.store
-    change = Change(
-        entry=of.entry,
-        split=of.split,
+def _change(pair: _MatchedRuns, test: _ChangeTest | None, p_holm: float | None) -> EntryChange:
+    seeds = () if test is None else test.seeds
+    before, after = (float(np.mean([runs[seed].oa for seed in seeds or runs])) for runs in (pair.before, pair.after))
+    store = next(iter(pair.before.values())).entry.store
+    change = EntryChange(
+        entry=pair.entry,
+        split=pair.split,
         before=before,
         after=after,
         test="" if test is None else test.name,
-        seeds=0 if test is None else test.seeds,
+        seeds=0 if test is None else test.seed_count,
         p=None if test is None else test.p,
         p_holm=p_holm,
         verdict="",
         low=None if test is None else test.low,
         high=None if test is None else test.high,
-        store_before="" if store == of.entry.store else store,
+        store_before="" if store == pair.entry.store else store,
     )
-    return replace(change, verdict=_verdict(change, test, before, after))
+    return change.model_copy(update={"verdict": _verdict(change, test, before, after)})
 
 
-def _verdict(change: Change, test: _Test | None, before: float, after: float) -> str:
+def _verdict(change: EntryChange, test: _ChangeTest | None, before: float, after: float) -> str:
     renamed = f" ({change.store_before} before, {change.entry.store} after)" if change.store_before else ""
-    subject = f"{change.entry} on {change.split}{renamed}"
-    if is_same(change):
-        return f"{subject}: the same, OA {100 * after:.1f} %"
-    said = f"{subject}: OA {100 * before:.1f} to {100 * after:.1f} %, {100 * (after - before):+.2f} points"
+    subject = f"{change.entry} under {change.split}{renamed}"
+    if change.unchanged:
+        return f"{subject}: unchanged, OA {100 * after:.1f} %"
+    text = f"{subject}: OA {100 * before:.1f} to {100 * after:.1f} %, {100 * (after - before):+.2f} points"
     if test is None:
-        return f"{said}; one seed can't tell whether that is more than noise"
-    corrected = f"{test.how}; Holm-corrected p {change.p_holm:.2g}"
+        return f"{text}; not testable with one seed"
+    method = f"{test.method}; Holm-corrected p {change.p_holm:.2g}"
+    place = "beyond" if change.significant else "within"
     if change.low is not None and change.high is not None:
-        noise = "more than noise" if is_more(change) else "can't be told from noise"
-        return f"{said} (95 % interval {100 * change.low:+.2f} to {100 * change.high:+.2f}): {noise} ({corrected})"
-    noise = "more than the noise of seeds" if is_more(change) else "can't be told from the noise of seeds"
-    return f"{said}: {noise} ({corrected}); this is over seeds only and says nothing of other ground"
-
-
-def is_more(change: Change) -> bool:
-    """Tell whether a change is more than the noise that its test knows, corrected for all tests."""
-    return change.p_holm is not None and change.p_holm < 1 - LEVEL
-
-
-def is_same(change: Change) -> bool:
-    """Tell whether nothing changed under any seed, nor in any field."""
-    alike = change.p == 1 and change.before == change.after
-    return alike and change.test != "Welch" and not change.low and not change.high
+        return f"{text} (95 % interval {100 * change.low:+.2f} to {100 * change.high:+.2f}): {place} noise ({method})"
+    return f"{text}: {place} the variation over seeds ({method}); this says nothing about other ground"

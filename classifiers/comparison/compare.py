@@ -1,217 +1,216 @@
-"""The comparison: every head on every input, under every split, for several seeds, from cached features alone."""
+"""The benchmark: every head on every input, under every split, for several seeds, from cached features alone."""
 
 from __future__ import annotations
 
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from classifiers.comparison.baseline import Baseline
-from classifiers.comparison.bench import Bench
-from classifiers.comparison.changes import since
-from classifiers.comparison.config import command_of, settled
-from classifiers.comparison.entries import make_entries
-from classifiers.comparison.plane_clusters import MAX_CLUSTERS, draw_panels
-from classifiers.comparison.results.model import Comparison, Pictures
-from classifiers.comparison.results.run import Entry, RunResult
+from classifiers.comparison.bench_runs import BenchRunner
+from classifiers.comparison.changes import detect_changes
+from classifiers.comparison.config import (
+    ALL_HEADS,
+    DEFAULT_INPUTS,
+    SPLITS,
+    SWEEP_HEAD,
+    BenchConfig,
+    bench_command,
+)
+from classifiers.comparison.entries import fitting_heads, make_entries
+from classifiers.comparison.plane_clusters import MAX_CLUSTERS, cluster_planes
+from classifiers.comparison.results.comparison import BenchImages, Comparison
+from classifiers.comparison.results.model import (
+    BenchEntry,
+    EntryWeights,
+    PlaneSummary,
+    Provenance,
+    RunResult,
+    SceneSummary,
+    StoreSummary,
+)
+from classifiers.comparison.results.summary import split_gaps, summarise
 from classifiers.comparison.run_store import versions
-from classifiers.comparison.sampling import SPLITS, draw_all, measure, side_by_side, telling
+from classifiers.comparison.sampling import add_counterpart, draw_all, reference_split, summarise_splits
 from classifiers.comparison.shared_table import SharedTable
-from classifiers.comparison.stats.significance import judge
-from classifiers.comparison.sweep import check_sweeper, sweep_planes
-from classifiers.comparison.workdir import workplace
-from classifiers.feature_sets import DEFAULT_INPUTS, layout_options, uses_planes
+from classifiers.comparison.stats.significance import assess_entries
+from classifiers.comparison.sweep import sweep_planes
+from classifiers.comparison.workdir import open_workdir
+from classifiers.feature_sets import layout_options, uses_planes
+from classifiers.heads.registry import make_head
 from classifiers.splits import make_split_map, parse_split
 from classifiers.table import PixelTable, select_labels
 from hsifeat.errors import HeadError, StoreError
 from hsifeat.features.features import Features, PlaneLike, open_features
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.runtime.local import local_executor
+from hsifeat.scenes import Labels
 from hsifeat.scenes.colours import false_colour
-
-HEADS = ("film", "mlp", "svm", "lightgbm")
 
 
 def compare(
     stores: str | Path | Features | Sequence[str | Path | Features] | None = None,
     *,
-    heads: Sequence[str] = HEADS,
+    heads: Sequence[str] = ALL_HEADS,
     splits: Sequence[str] = SPLITS,
     seeds: int = 5,
     inputs: Sequence[str] = DEFAULT_INPUTS,
     labels: str | None = None,
     planes: Sequence[PlaneLike] | None = None,
-    curve: Sequence[int] = (),
-    sweep: str | None = None,
+    curve: Sequence[int] | None = None,
+    sweep: bool = False,
     jobs: int | None = 1,
     out: str | Path = "report",
-    older: str | Path | None = None,
+    baseline: str | Path | None = None,
     command: str = "",
     listen: Listener = silent,
 ) -> Comparison:
-    """Compare heads and inputs.
+    """Compare heads and inputs on cached features.
 
     Parameters
     ----------
     stores : str, Path, Features or a sequence of them, optional
-        Stores of one scene; left out, the store completed last.
+        Stores of one scene; by default the store that was completed last.
     heads : sequence of str
-        Names of heads.
+        Names of heads; ``["all"]`` stands for every head that can learn from one of the inputs.
     splits : sequence of str
-        In the grammar of `parse_split`. Where only random or only disjoint ones are named, the other kind is added, since
-        neither can be read without the other. For each seed all splits get the same number of training pixels: the smallest
-        that any of them draws.
+        In the grammar of `parse_split`. If only random or only disjoint splits are named, one of the other kind is added,
+        since neither can be judged without the other. For each seed all splits have the same number of training pixels: the
+        smallest that any of them draws.
     seeds : int
-        Seeds 0 to ``seeds - 1``; each decides both the draw and the head, so entries are paired.
+        Number of seeds, from 0. A seed decides both the draw and the head, so entries are paired.
     inputs : sequence of str
-        Of `classifiers.feature_sets.INPUTS`; ``suited`` stands for what suits a head.
+        Names of input sets, see `classifiers.feature_sets.INPUTS`; ``suited`` stands for the one that suits a head.
     labels : str, optional
-        Name of a label map in the first store.
+        Name of a label map in the first store; by default its first.
     planes : sequence, optional
-        As `Features.select` takes them; by default all.
-    curve : sequence of int
-        Also learn from at most so many training pixels of each class of the disjoint split, one learning curve an entry.
-    sweep : str, optional
-        Also try every plane of the first store on its own under the disjoint split, by this head; see
-        `classifiers.comparison.sweep`.
+        Planes to learn from, as `Features.select` takes them; by default all.
+    curve : sequence of int, optional
+        Also learn from at most so many training pixels of each class of the disjoint split: one learning curve per entry.
+    sweep : bool
+        Also score every plane of the first store on its own under the disjoint split, see `classifiers.comparison.sweep`.
     jobs : int, optional
-        Runs side by side, each in a process of its own; None takes as many as cores and memory allow. Numbers are the same
-        bit for bit. A script that asks for more than 1 needs ``if __name__ == "__main__":``.
+        Number of worker processes; None uses as many as cores and memory allow. Results are bit-identical for any number. A
+        script with more than one needs ``if __name__ == "__main__":``.
     out : str or Path
-        Folder of the report; finished runs are recorded in its folder ``record``, and those found there are not run again.
-    older : str or Path, optional
-        ``results.json`` of an older report of the same scene and labels: `Comparison.changes` tells what changed.
+        Folder of the report. Finished runs are recorded in its folder ``record``, and are not repeated.
+    baseline : str or Path, optional
+        ``results.json`` of an earlier report on the same scene and labels, to test for changes.
     command : str
-        What was typed, for the report; by default the command that asks for the same, where there is one.
+        The command line that asked for this benchmark, for the report; by default a command that repeats it.
     listen : callable
-        Gets the events of the run.
+        Receives progress events.
 
     Returns
     -------
     Comparison
-        Shows its summary in a notebook; `Comparison.frame` has a row a run; `write_files` writes the report.
+        Displays its summary in a notebook; `Comparison.frame` has one row per run.
 
     Raises
     ------
     HsifeatError
-        Unknown heads, inputs, splits or stores, stores of different scenes, labels that can't be split so, an older report
-        of another scene or of other labels, or another comparison at work in the same folder.
+        Unknown heads, inputs, splits or stores, stores of different scenes, labels that can't be split, a baseline of another
+        scene or of other labels, or another benchmark running in the same folder.
+
+    Examples
+    --------
+    >>> from classifiers import compare
+    >>> report = compare("ip.zarr", heads=["film", "svm"], seeds=3)  # doctest: +SKIP
+    >>> report.frame.groupby(["split", "head"]).oa.mean()  # doctest: +SKIP
     """
     if seeds < 1:
-        raise HeadError(f"a comparison takes at least one seed; found {seeds}")
-    if any(count < 1 for count in curve):
-        raise HeadError(f"a learning curve takes numbers of pixels from 1; found {', '.join(map(str, curve))}")
-    past = None if older is None else Baseline.read(Path(older))
-    given = [stores] if stores is None or isinstance(stores, str | Path | Features) else list(stores)
-    opened = _named([store if isinstance(store, Features) else open_features(store) for store in given])
-    listen(Note(f"stores: {', '.join(str(features.store.location) for features in opened.values())}"))
-    first = next(iter(opened.values()))
-    rules = side_by_side([parse_split(text, first.scene.labels) for text in dict.fromkeys(splits)], listen)
-    entries = make_entries(opened, heads, inputs)
-    if sweep is not None:
-        check_sweeper(sweep)
-    with_planes = any(uses_planes(e.features) for e in entries)
-    if with_planes and not all(features.select(planes) for features in opened.values()):
-        raise StoreError("no plane to learn from: name some with --planes, or leave the inputs with planes out")
+        raise HeadError(f"a benchmark needs at least one seed; found {seeds}")
+    if any(limit < 1 for limit in curve or ()):
+        raise HeadError(f"a learning curve takes numbers of pixels from 1; found {', '.join(map(str, curve or ()))}")
+    earlier = None if baseline is None else Baseline.read(Path(baseline))
+    features = _open_stores(stores)
+    listen(Note(f"stores: {', '.join(str(store.store.location) for store in features.values())}"))
+    first = next(iter(features.values()))
+    rules = add_counterpart([parse_split(text, first.scene.labels) for text in dict.fromkeys(splits)], listen)
+    heads = fitting_heads(inputs) if tuple(heads) == ALL_HEADS else heads
+    entries = make_entries(features, heads, inputs)
+    with_planes = any(uses_planes(entry.features) for entry in entries)
+    if with_planes and not all(store.select(planes) for store in features.values()):
+        raise StoreError("no plane to learn from: name some with --planes, or leave out the inputs with planes")
     truth = first.usable(select_labels(first, labels))
-    if past is not None:
-        past.check(first, truth)
+    if earlier is not None:
+        earlier.check(first, truth)
     # A sweep compares planes with spectra.
-    inputs_read = {*(e.features for e in entries), *(["spectra"] if sweep is not None else [])}
-    tables = {
-        name: PixelTable.from_store(
-            features,
-            labels=truth,
-            planes=planes if with_planes else [],
-            **layout_options(inputs_read, features),
-        )
-        for name, features in opened.items()
-    }
+    input_sets = {*(entry.features for entry in entries), *(["spectra"] if sweep else [])}
     draws = draw_all(rules, truth, seeds, listen)
-    asked = settled(
-        opened,
-        heads=heads,
-        inputs=inputs,
-        splits=[rule.text for rule in rules],
-        seeds=seeds,
-        curve=curve,
-        sweep=sweep,
-        labels=labels,
-        planes=planes,
-    )
-    tells = telling(rules).text
-    with workplace(Path(out)) as (record, folder):
-        shared = {name: SharedTable.write(table, folder / str(i)) for i, (name, table) in enumerate(tables.items())}
-        del tables
-        most = max(table.fit_bytes(draws.values()) for table in shared.values())
-        with local_executor(jobs, most, listen=listen) as runner:
-            bench = Bench(opened, shared, truth, record, runner, listen)
-            results = bench.run_all(entries, draws)
-            mine = {seed: draw for (split, seed), draw in draws.items() if split == tells}
-            points = bench.curves(entries, {(tells, seed): draw for seed, draw in mine.items()}, curve)
+    reference = reference_split(rules).text
+    reference_draws = {seed: draw for (split, seed), draw in draws.items() if split == reference}
+    with open_workdir(Path(out)) as (run_store, folder):
+        tables = _share_tables(features, truth, planes if with_planes else [], input_sets, folder)
+        memory_bytes = max(table.fit_bytes(draws.values()) for table in tables.values())
+        with local_executor(jobs, memory_bytes, listen=listen) as pool:
+            runner = BenchRunner(features, tables, truth, run_store, pool, listen)
+            runs = runner.run_all(entries, draws)
+            curve_draws = {(reference, seed): draw for seed, draw in reference_draws.items()}
+            curves = runner.learning_curves(entries, curve_draws, curve or ())
             swept = None
-            if sweep is not None and with_planes:
-                table = shared[next(iter(opened))]
-                swept = sweep_planes(first, table, truth, mine, record, sweep, tells, runner=runner, listen=listen)
-        drawn = measure(draws, bench.contexts(entries))
-        told = judge(results, record, truth)
-        changes = [] if past is None else since(results, record, truth, past)
-        maps, confidence = bench.maps(results), bench.maps(results, confidence=True)
-    scene = first.scene
+            if sweep and with_planes:
+                table = tables[next(iter(features))]
+                swept = sweep_planes(
+                    first, table, truth, reference_draws, run_store, SWEEP_HEAD, reference, executor=pool, listen=listen
+                )
+        assessment = assess_entries(runs, run_store, truth)
+        changes = () if earlier is None else detect_changes(runs, run_store, truth, earlier)
+        maps, confidence = runner.maps(runs), runner.maps(runs, confidence=True)
+    clusters = min(len(truth.counts), MAX_CLUSTERS)
+    images = BenchImages(
+        truth=truth.classes,
+        false_colour=false_colour(first.scene.cube, first.scene.wavelengths_nm, first.valid),
+        splits={text: make_split_map(draw, truth) for (text, seed), draw in draws.items() if seed == 0},
+        maps=maps,
+        confidence=confidence,
+        panels=cluster_planes(first, planes, clusters=clusters) if with_planes else (),
+    )
+    config = BenchConfig(
+        heads=tuple(heads),
+        splits=tuple(rule.text for rule in rules),
+        seeds=seeds,
+        inputs=tuple(inputs),
+        labels=labels,
+        planes=None if planes is None else tuple(str(getattr(plane, "id", plane)) for plane in planes) or None,
+        curve=tuple(curve) if curve else None,
+        sweep=sweep,
+    )
+    summary = summarise(runs, assessment.intervals)
     return Comparison(
-        scene={
-            "name": scene.name,
-            "rows": scene.rows,
-            "cols": scene.cols,
-            "bands": scene.bands,
-            "labels": truth.name,
-            "licence": scene.licence,
-            "citation": scene.citation,
-        },
+        scene=_scene_summary(first, truth),
         class_names=truth.class_names,
         class_colours=truth.class_colours,
-        stores=[_facts(name, features, planes) for name, features in opened.items()],
-        results=results,
-        pictures=Pictures(
-            truth=truth.classes,
-            false_colour=false_colour(scene.cube, scene.wavelengths_nm, first.valid),
-            splits={text: make_split_map(draw, truth) for (text, seed), draw in draws.items() if seed == 0},
-            maps=maps,
-            confidence=confidence,
-        ),
-        provenance={
-            "command": command or command_of(asked, Path(out)),
-            "arguments": asked,
-            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "versions": {"python": platform.python_version(), **versions()},
-            "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
-        },
-        drawn=drawn,
-        pairs=told.pairs,
-        verdicts=told.verdicts,
-        intervals=told.intervals,
-        gap_intervals=told.gap_intervals,
-        curves=points,
+        stores=tuple(_store_summary(name, store, planes) for name, store in features.items()),
+        runs=tuple(runs),
+        summary=summary,
+        splits=summarise_splits(draws, runner.footprints(entries)),
+        pairs=tuple(assessment.pairs),
+        verdicts=assessment.verdicts,
+        gaps=split_gaps(summary, assessment.gap_intervals),
+        curves=curves,
+        mixing=_learned_weights(runs, reference),
         sweep=swept,
-        mixing=_mixing(results, tells),
-        panels=draw_panels(first, planes, clusters=min(len(truth.counts), MAX_CLUSTERS)) if with_planes else [],
-        costs={"stores": [_costs(name, features, planes) for name, features in opened.items()]},
-        georeference=first.georeference,
         changes=changes,
+        provenance=_provenance(config, features, command, Path(out)),
+        images=images,
+        georeference=first.georeference,
     )
 
 
-def _named(stores: Sequence[Features]) -> dict[str, Features]:
-    """Name the stores, and refuse those of another scene than the first."""
+def _open_stores(stores: str | Path | Features | Sequence[str | Path | Features] | None) -> dict[str, Features]:
+    """Open stores of one scene, and give each a name of its own."""
+    several = [stores] if stores is None or isinstance(stores, str | Path | Features) else list(stores)
+    opened = [store if isinstance(store, Features) else open_features(store) for store in several]
     named: dict[str, Features] = {}
-    for features in stores:
-        if features.recipe["scene"] != stores[0].recipe["scene"]:
+    for features in opened:
+        if features.recipe["scene"] != opened[0].recipe["scene"]:
             raise StoreError(
-                f"{features.name} is of another scene ({features.scene.name}) than {stores[0].name} "
-                f"({stores[0].scene.name}): compare stores of one scene"
+                f"{features.name} is of another scene ({features.scene.name}) than {opened[0].name} "
+                f"({opened[0].scene.name}): compare stores of one scene"
             )
         name = features.name
         while name in named:
@@ -220,36 +219,80 @@ def _named(stores: Sequence[Features]) -> dict[str, Features]:
     return named
 
 
-def _facts(name: str, features: Features, planes: Sequence[PlaneLike] | None) -> dict[str, Any]:
+def _share_tables(
+    stores: Mapping[str, Features],
+    labels: Labels,
+    planes: Sequence[PlaneLike] | None,
+    inputs: set[str],
+    folder: Path,
+) -> dict[str, SharedTable]:
+    """Write the table of each store, with all columns that the inputs take, to a folder that workers read."""
     return {
-        "name": name,
-        "key": features.key,
-        "path": str(features.store.location),
-        "recipe": features.recipe,
-        "planes": [
-            {
-                "t": plane.id.t,
-                "layer": plane.id.layer,
-                "stride": plane.stride,
-                "channels": plane.channels,
-                "size_bytes": features.size_bytes(plane),
-            }
-            for plane in features.select(planes)
-        ],
+        name: SharedTable.write(
+            PixelTable.from_store(features, labels=labels, planes=planes, **layout_options(inputs, features)),
+            folder / str(index),
+        )
+        for index, (name, features) in enumerate(stores.items())
     }
 
 
-def _costs(name: str, features: Features, planes: Sequence[PlaneLike] | None) -> dict[str, Any]:
-    """Return what a store costs: its planes before compression, on disk all that it holds, and what extraction took."""
+def _scene_summary(features: Features, labels: Labels) -> SceneSummary:
+    scene = features.scene
+    return SceneSummary(
+        name=scene.name,
+        rows=scene.rows,
+        cols=scene.cols,
+        bands=scene.bands,
+        labels=labels.name,
+        labelled_pixels=sum(labels.counts.values()),
+        licence=scene.licence,
+        citation=scene.citation,
+    )
+
+
+def _store_summary(name: str, features: Features, planes: Sequence[PlaneLike] | None) -> StoreSummary:
     location = features.store.location
-    return {
-        "name": name,
-        "bytes": sum(features.size_bytes(plane) for plane in features.select(planes)),
-        "bytes_on_disk": None if location.read_only else sum(location.files().values()),
-        "seconds": features.seconds({None, *(plane.id.t for plane in features.select(planes))}),
-        "devices": list(features.devices),
+    selection = features.select(planes)
+    return StoreSummary(
+        name=name,
+        key=features.key,
+        path=str(location),
+        recipe=features.recipe,
+        planes=tuple(
+            PlaneSummary(
+                t=plane.id.t,
+                layer=plane.id.layer,
+                stride=plane.stride,
+                channels=plane.channels,
+                size_bytes=features.size_bytes(plane),
+            )
+            for plane in selection
+        ),
+        bytes_on_disk=None if location.read_only else sum(location.files().values()),
+        extraction_seconds=features.seconds({None, *(plane.id.t for plane in selection)}),
+        devices=tuple(features.devices),
+    )
+
+
+def _learned_weights(runs: Sequence[RunResult], split: str) -> tuple[EntryWeights, ...]:
+    """Return the weights of planes that heads learned with seed 0 under a split."""
+    weights: dict[BenchEntry, Any] = {
+        run.entry: run.mixing for run in runs if run.mixing and run.seed == 0 and run.split == split
     }
+    return tuple(EntryWeights(entry=entry, weights=learned) for entry, learned in weights.items())
 
 
-def _mixing(results: Sequence[RunResult], split: str) -> dict[Entry, list[dict[str, Any]]]:
-    return {r.run.entry: list(r.mixing) for r in results if r.mixing and r.run.seed == 0 and r.run.split == split}
+def _provenance(config: BenchConfig, stores: Mapping[str, Features], command: str, out: Path) -> Provenance:
+    # The seed of a head is that of its run, and its layout that of its table.
+    of_run = {"layout", "random_state"}
+    return Provenance(
+        command=command or bench_command(config, [str(store.store.location) for store in stores.values()], out),
+        config=config,
+        head_parameters={
+            head: {name: value for name, value in make_head(head).get_params(deep=False).items() if name not in of_run}
+            for head in config.heads
+        },
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        versions={"python": platform.python_version(), **versions()},
+        machine={"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
+    )

@@ -1,64 +1,74 @@
-"""What a comparison was asked for, settled: kept with its numbers, and as a command that asks for the same."""
+"""Options of a benchmark, with their types, defaults and help, and the command that repeats it."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from classifiers.comparison.sweep import HEAD
-from classifiers.heads.registry import make_head
-from hsifeat.features.features import Features, PlaneLike
+from hsifeat.base_config import BaseConfig, Names, Whole, Wholes, option
 
-# The seed of a head is that of its run, and its layout is the table's.
-_OF_THE_RUN = {"layout", "random_state"}
+SPLITS = ("random:0.1", "blocks:12+4:0.1")
+ALL_HEADS = ("all",)
+DEFAULT_INPUTS = ("spectra", "spectra+window", "planes", "spectra+planes", "suited")
 
-
-def settled(
-    stores: Mapping[str, Features],
-    *,
-    heads: Sequence[str],
-    inputs: Sequence[str],
-    splits: Sequence[str],
-    seeds: int,
-    curve: Sequence[int],
-    sweep: str | None,
-    labels: str | None,
-    planes: Sequence[PlaneLike] | None,
-) -> dict[str, Any]:
-    """Return the arguments of `compare` as plain values: stores with their keys, heads with all their parameters."""
-    return {
-        "stores": [{"path": str(features.store.location), "key": features.key} for features in stores.values()],
-        "heads": {
-            head: {k: v for k, v in make_head(head).get_params(deep=False).items() if k not in _OF_THE_RUN}
-            for head in heads
-        },
-        "inputs": list(inputs),
-        "splits": list(splits),
-        "seeds": seeds,
-        "labels": labels,
-        "planes": None if planes is None else [str(getattr(plane, "id", plane)) for plane in planes],
-        "curve": list(curve),
-        "sweep": sweep,
-    }
+# Linear, so that it shows what a plane holds rather than what a strong head makes of it.
+SWEEP_HEAD = "lda"
 
 
-def command_of(arguments: Mapping[str, Any], out: Path) -> str:
-    """Write the command that asks for the same; '' where none does: a sweep by another head, a store in memory.
+class BenchConfig(BaseConfig):
+    """What a benchmark compares. `compare` and ``hsifeat bench`` take their options from here, and reports record them."""
 
-    >>> asked = {"stores": [{"path": "ip.zarr"}], "heads": {"svm": {}}, "inputs": ["planes"], "splits": ["official"]}
-    >>> asked |= {"seeds": 2, "labels": None, "planes": ["t50/*"], "curve": [], "sweep": None}
-    >>> command_of(asked, Path("my report"))
-    "hsifeat bench ip.zarr --heads svm --inputs planes --splits official --seeds 2 --planes 't50/*' --no-sweep --out 'my report'"
+    heads: Annotated[
+        Names, option("Names of heads; all stands for every head that can learn from one of the inputs.")
+    ] = ALL_HEADS
+    splits: Annotated[
+        Names,
+        option(
+            "Splits of the labelled pixels. A random split is always accompanied by a disjoint one, and vice versa."
+        ),
+    ] = SPLITS
+    seeds: Annotated[Whole, option("Number of seeds; each draws the split and initialises the head anew.", ge=1)] = 5
+    inputs: Annotated[
+        Names, option("Input sets that heads learn from; suited stands for the one that suits a head.")
+    ] = DEFAULT_INPUTS
+    labels: Annotated[str | None, option("Name of a label map in the first store.", default="its first")] = None
+    planes: Annotated[Names | None, option("Planes, e.g. 't50/*,t100/up_blocks.2'.", default="all")] = None
+    curve: Annotated[
+        Wholes | None,
+        option("Learning curves: train on at most this many pixels of each class, e.g. 5,10,20.", default="no curves"),
+    ] = None
+    sweep: Annotated[
+        bool,
+        option("Also score every plane of the first store on its own, with a linear head.", flags="--sweep/--no-sweep"),
+    ] = True
+
+
+def bench_command(config: BenchConfig, stores: Sequence[str], out: Path) -> str:
+    """Return the command that repeats a benchmark; empty if there is none, for a store in memory.
+
+    Parameters
+    ----------
+    config : BenchConfig
+        Options of the benchmark.
+    stores : sequence of str
+        Paths or URLs of the stores.
+    out : Path
+        Folder of the report.
+
+    Examples
+    --------
+    >>> config = BenchConfig(heads=["svm"], inputs=["planes"], splits=["official"], seeds=2, planes=["t50/*"], sweep=False)
+    >>> bench_command(config, ["ip.zarr"], Path("my report"))
+    "hsifeat bench ip.zarr --heads svm --splits official --seeds 2 --inputs planes --planes 't50/*' --no-sweep --out 'my report'"
     """
-    paths = [store["path"] for store in arguments["stores"]]
-    if arguments["sweep"] not in {None, HEAD} or any(path.startswith("memory:") for path in paths):
+    if any(path.startswith("memory:") for path in stores):
         return ""
-    words = ["hsifeat", "bench", *paths]
-    for name in ("heads", "inputs", "splits", "seeds", "labels", "planes", "curve"):
-        value = arguments[name]
-        if value is not None and value != []:
-            words += [f"--{name}", str(value) if isinstance(value, str | int) else ",".join(map(str, value))]
-    words += [] if arguments["sweep"] else ["--no-sweep"]
+    words = ["hsifeat", "bench", *stores]
+    for name in BenchConfig.model_fields:
+        value = getattr(config, name)
+        if value is not None and not isinstance(value, bool):
+            words += [f"--{name}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+    words += [] if config.sweep else ["--no-sweep"]
     return shlex.join([*words, "--out", str(out)])

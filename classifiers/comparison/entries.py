@@ -1,10 +1,10 @@
-"""The lines of a comparison: which heads are run on which inputs of which stores."""
+"""The entries of a benchmark: which heads are run on which inputs of which stores."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from classifiers.comparison.results.run import Entry
+from classifiers.comparison.results.model import BenchEntry
 from classifiers.feature_sets import INPUTS, SUITED, suited_input, uses_planes
 from classifiers.heads.registry import head_class, head_names
 from hsifeat.errors import HeadError, suggest_names
@@ -12,27 +12,34 @@ from hsifeat.features.features import Features
 
 
 def fitting_heads(inputs: Sequence[str]) -> list[str]:
-    """Return the registered heads that can work with at least one of the inputs."""
+    """Return the registered heads that can learn from at least one of the inputs."""
     return [head for head in head_names() if any(_fits(head, name) for name in inputs)]
 
 
-def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: Sequence[str]) -> list[Entry]:
-    """List the lines of a comparison: every head on every input that it can work with.
+def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: Sequence[str]) -> list[BenchEntry]:
+    """List the entries of a benchmark: every head on every input that it can learn from.
 
-    Inputs without planes are the same whatever the store, so they stand once, without a store. `SUITED` is the input that
-    suits a head and a store, unless it stands there already.
+    Inputs without planes are the same for every store, so they occur once, without a store. `SUITED` is replaced by the input
+    that suits a head and a store; duplicates are dropped.
+
+    Parameters
+    ----------
+    stores : mapping of str to Features
+        Stores by name.
+    heads, inputs : sequence of str
+        Names of heads and of inputs.
 
     Raises
     ------
     HeadError
-        An unknown head or input, or a head that can work with none of the inputs.
+        An unknown head or input, or a head that can learn from none of the inputs.
     """
     if not heads or not inputs:
-        raise HeadError(f"nothing to compare: {len(heads)} heads on {len(inputs)} inputs")
+        raise HeadError(f"nothing to compare: {len(heads)} heads on {len(inputs)} inputs; name at least one of each")
     for name in inputs:
         if name not in {*INPUTS, SUITED}:
             raise HeadError(f"unknown input {name!r}; {suggest_names(name, [*INPUTS, SUITED])}")
-    entries: list[Entry] = []
+    entries: list[BenchEntry] = []
     for head in heads:
         fitting = [name for name in inputs if _fits(head, name)]
         if not fitting:
@@ -40,12 +47,15 @@ def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: S
             raise HeadError(f"the head {head} needs {needs}; the inputs are {', '.join(inputs)}")
         for name in fitting:
             if name == SUITED:
-                entries += [Entry(store, suited_input(head, features), head) for store, features in stores.items()]
+                inputs_by_store = {store: suited_input(head, features) for store, features in stores.items()}
             else:
-                entries += [Entry(store, name, head) for store in (stores if uses_planes(name) else [""])]
+                inputs_by_store = dict.fromkeys(stores if uses_planes(name) else [""], name)
+            entries += [
+                BenchEntry(store=store, features=features, head=head) for store, features in inputs_by_store.items()
+            ]
     return list(dict.fromkeys(entries))
 
 
 def _fits(head: str, name: str) -> bool:
-    """Tell whether a head can work with an input."""
+    """Whether a head can learn from an input."""
     return name == SUITED or head_class(head).needs <= {kind for kind, _ in INPUTS.get(name, ())}

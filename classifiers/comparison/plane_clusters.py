@@ -1,8 +1,8 @@
-"""Panels of planes: what a backbone sees of a scene at each layer and timestep, as k-means paints it.
+"""Clusters of planes: each plane of a store drawn by k-means, as a picture of what its features distinguish.
 
-GeoDiffNet (arXiv 2512.03430, figure 5) shows its features so: each plane is clustered alone, with as many clusters as
-the scene has classes. Clusters have no names, so a panel takes the numbers of its neighbour where they cover the same
-ground: a field keeps its colour from panel to panel as long as it stays one cluster.
+As in GeoDiffNet (arXiv 2512.03430, figure 5), each plane is clustered on its own, with as many clusters as the scene has
+classes. Cluster numbers are arbitrary, so a panel takes over the numbers of its neighbour where clusters overlap: a field keeps
+its colour from panel to panel as long as it stays one cluster.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.results.model import Panel
+from classifiers.comparison.results.comparison import ClusterPanel
 from hsifeat.errors import HsifeatError
 from hsifeat.features.features import Features, PlaneLike
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     import dask.array
 
 MAX_CLUSTERS = 255
-_SIDE_CELLS = 500
+_MAX_SIDE_CELLS = 500
 _SAMPLE_BYTES = 2**26
 
 
-def draw_panels(
+def cluster_planes(
     features: Features, planes: Sequence[PlaneLike] | None = None, *, clusters: int, seed: int = 0
-) -> list[Panel]:
-    """Cluster each plane alone at its own resolution.
+) -> tuple[ClusterPanel, ...]:
+    """Cluster each plane on its own, at its own resolution.
 
     Parameters
     ----------
@@ -38,16 +38,15 @@ def draw_panels(
     planes : sequence, optional
         As `Features.select` takes them; by default all.
     clusters : int
-        Clusters of a panel, 1 to 255: as many as there are classes. A plane of fewer different values gets fewer.
+        Number of clusters of a panel, 1 to 255. A plane with fewer different values gets fewer.
     seed : int
         Seed of k-means.
 
     Returns
     -------
-    list of Panel
-        Sorted by layer, in the order of the store, and timestep. ``classes`` is ``(rows, cols)`` uint8: clusters from 1,
-        0 where the scene holds nothing. Of a plane of more than 500 cells a side every n-th is taken. None where the
-        store lists pixels: they make no picture.
+    tuple of ClusterPanel
+        Sorted by layer, in the order of the store, and timestep. A plane with more than 500 cells a side is subsampled. Empty
+        for a store that lists pixels, which make no picture.
 
     Raises
     ------
@@ -57,31 +56,31 @@ def draw_panels(
     if not 1 <= clusters <= MAX_CLUSTERS:
         raise HsifeatError(f"a panel of {clusters} clusters: allowed are 1 to {MAX_CLUSTERS}")
     if features.window_px is not None:
-        return []
-    chosen = features.select(planes)
-    layers = list(dict.fromkeys(plane.id.layer for plane in chosen))
-    panels: list[Panel] = []
-    for plane in sorted(chosen, key=lambda plane: (layers.index(plane.id.layer), plane.id.t)):
-        found = _clustered(features.to_dask(plane), plane.stride, features.valid, clusters, seed)
+        return ()
+    selection = features.select(planes)
+    layers = list(dict.fromkeys(plane.id.layer for plane in selection))
+    panels: list[ClusterPanel] = []
+    for plane in sorted(selection, key=lambda plane: (layers.index(plane.id.layer), plane.id.t)):
+        clustered = _cluster(features.to_dask(plane), plane.stride, features.valid, clusters, seed)
         if panels:
-            found = renumber(found, _neighbour(panels, plane.id.layer).classes)
-        panels.append(Panel(plane.id.t, plane.id.layer, found))
-    return panels
+            clustered = renumber(clustered, _neighbour(panels, plane.id.layer).clusters)
+        panels.append(ClusterPanel(plane.id.t, plane.id.layer, clustered))
+    return tuple(panels)
 
 
-def renumber(clusters: NDArray[np.uint8], like: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Give clusters the numbers of another panel so that as many cells as possible keep theirs; 0 stays 0.
+def renumber(clusters: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Renumber clusters so that as many cells as possible have the number of another panel; 0 stays 0.
 
-    The assignment is optimal (the Hungarian method on the table of overlaps). Panels of different resolutions are laid
-    over each other by the nearest cell.
+    The assignment is optimal: the Hungarian method on the table of overlaps (Kuhn, Naval Research Logistics Quarterly 2, 1955).
+    Panels of different resolutions, (rows, cols) uint8 each, are overlaid by the nearest cell.
 
     >>> renumber(np.array([[2, 2, 1]], np.uint8), np.array([[1, 1, 2]], np.uint8))
     array([[1, 1, 2]], dtype=uint8)
     """
     from scipy.optimize import linear_sum_assignment
 
-    height, width = (max(sides) for sides in zip(clusters.shape, like.shape, strict=True))
-    ours, theirs = (_stretched(panel, height, width).astype(np.intp) for panel in (clusters, like))
+    height, width = (max(sides) for sides in zip(clusters.shape, reference.shape, strict=True))
+    ours, theirs = (_resize(panel, height, width).astype(np.intp) for panel in (clusters, reference))
     count = int(max(ours.max(), theirs.max()))
     both = (ours > 0) & (theirs > 0)
     pairs = (ours[both] - 1) * count + theirs[both] - 1
@@ -92,40 +91,40 @@ def renumber(clusters: NDArray[np.uint8], like: NDArray[np.uint8]) -> NDArray[np
     return numbers[clusters]
 
 
-def _neighbour(panels: list[Panel], layer: str) -> Panel:
-    """Return the panel of the timestep before, or of the first timestep of the layer before."""
+def _neighbour(panels: list[ClusterPanel], layer: str) -> ClusterPanel:
+    """Return the panel of the previous timestep, or of the first timestep of the previous layer."""
     last = panels[-1]
     return last if last.layer == layer else next(panel for panel in panels if panel.layer == last.layer)
 
 
-def _clustered(
+def _cluster(
     plane: dask.array.Array, stride: int, valid: NDArray[np.bool_], clusters: int, seed: int
 ) -> NDArray[np.uint8]:
     from sklearn.cluster import MiniBatchKMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    n = -(-max(plane.shape[:2]) // _SIDE_CELLS)
+    n = -(-max(plane.shape[:2]) // _MAX_SIDE_CELLS)
     cells = plane[n // 2 :: n, n // 2 :: n].rechunk({2: -1})  # type: ignore[no-untyped-call]
-    held = _held(valid, stride, plane.shape[:2])[n // 2 :: n, n // 2 :: n]
-    if not held.any():
-        return np.zeros(held.shape, np.uint8)
-    sample = _sample(cells, held, seed)
+    with_data = _has_data(valid, stride, plane.shape[:2])[n // 2 :: n, n // 2 :: n]
+    if not with_data.any():
+        return np.zeros(with_data.shape, np.uint8)
+    sample = _sample(cells, with_data, seed)
     means = MiniBatchKMeans(min(clusters, len(sample)), batch_size=4096, n_init=3, random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different values than clusters
+        warnings.simplefilter("ignore", ConvergenceWarning)  # on fewer different values than clusters
         means.fit(sample)
 
-    def nearest(block: NDArray[Any]) -> NDArray[np.uint8]:
+    def suggest_names(block: NDArray[Any]) -> NDArray[np.uint8]:
         flat = np.asarray(block, np.float32).reshape(-1, block.shape[2])
         return np.asarray(means.predict(flat) + 1, np.uint8).reshape(block.shape[:2])
 
-    drawn = cells.map_blocks(nearest, drop_axis=2, dtype=np.uint8, meta=np.empty((0, 0), np.uint8))
-    return np.where(held, drawn.compute(scheduler="synchronous"), 0).astype(np.uint8)
+    drawn = cells.map_blocks(suggest_names, drop_axis=2, dtype=np.uint8, meta=np.empty((0, 0), np.uint8))
+    return np.where(with_data, drawn.compute(scheduler="synchronous"), 0).astype(np.uint8)
 
 
-def _sample(cells: dask.array.Array, held: NDArray[np.bool_], seed: int) -> NDArray[np.float32]:
-    """Draw as many cells that hold something as fit 64 MB, whatever the plane."""
-    rows, cols = np.nonzero(held)
+def _sample(cells: dask.array.Array, with_data: NDArray[np.bool_], seed: int) -> NDArray[np.float32]:
+    """Draw random cells with data, at most 64 MB of them."""
+    rows, cols = np.nonzero(with_data)
     most = max(1, _SAMPLE_BYTES // (4 * cells.shape[2]))
     if len(rows) > most:
         drawn = np.sort(np.random.default_rng(seed).choice(len(rows), most, replace=False))
@@ -133,8 +132,8 @@ def _sample(cells: dask.array.Array, held: NDArray[np.bool_], seed: int) -> NDAr
     return np.asarray(cells.vindex[rows, cols].compute(scheduler="synchronous"), np.float32)
 
 
-def _held(valid: NDArray[np.bool_], stride: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Say which cells of a plane hold something: the valid mask at their middles."""
+def _has_data(valid: NDArray[np.bool_], stride: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return which cells of a plane have data, (rows, cols) bool: the valid mask at their centres."""
     rows, cols = (
         np.minimum(np.arange(cells) * stride + stride // 2, pixels - 1)
         for cells, pixels in zip(shape, valid.shape, strict=True)
@@ -142,6 +141,6 @@ def _held(valid: NDArray[np.bool_], stride: int, shape: tuple[int, ...]) -> NDAr
     return valid[np.ix_(rows, cols)]
 
 
-def _stretched(panel: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+def _resize(panel: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     rows, cols = (np.arange(new) * old // new for new, old in zip((height, width), panel.shape, strict=True))
     return panel[np.ix_(rows, cols)]

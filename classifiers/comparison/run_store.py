@@ -1,15 +1,16 @@
-"""The record of a comparison's finished runs: each writes its own files as soon as it is done, so nothing is done twice.
+"""The store of finished runs: each run writes its own files as soon as it is done, so that no run is repeated.
 
-In the folder ``record`` of the report, a run of key ``K`` (32 hexadecimal digits of what decides its numbers) leaves
+In the folder ``record`` of a report, a run with key ``K`` (32 hexadecimal digits, a digest of all that decides its numbers)
+writes
 
 - ``predictions/K.npy``: the predicted class of each test pixel;
-- ``maps/K.npy`` and, of heads that know probabilities, ``maps/K-confidence.npy``: of seed 0, the class of every pixel of the
-  scene, and the largest probability as 0 to 255;
-- ``runs/K.json``, last: its scores, and ``draw``, the name of its draw.
+- ``maps/K.npy`` and, for heads that predict probabilities, ``maps/K-confidence.npy``: for seed 0, the class of every pixel of
+  the scene, and the largest probability scaled to 0..255;
+- ``runs/K.json``, last: its `RunResult`, which names its draw.
 
-A draw ``D`` leaves ``draws/D.npz`` with ``train`` and ``test``, pixels counted along the rows of the scene, and ``truth``, the
-class of each test pixel; a trial of a sweep ``trials/K.json``, its accuracy. Files appear whole: of a run that was killed some
-may be there, but not the last.
+A draw ``D`` is kept in ``draws/D.npz`` with ``train`` and ``test``, flat pixel indices in row-major order, and ``truth``, the
+class of each test pixel; a fit of a sweep in ``sweeps/K.json``, its accuracy. Files appear whole: a run that was killed may have
+left some of them, but not the last.
 """
 
 from __future__ import annotations
@@ -24,18 +25,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from classifiers.comparison.results.run import RunResult
+from classifiers.comparison.results.model import RunResult
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.registry import head_class, head_distribution
 from classifiers.layout import Layout
 from classifiers.splits import SplitDraw
 from hsifeat.errors import StoreError
-from hsifeat.files import atomic_write, disk_errors, write_file
+from hsifeat.files import disk_errors, atomic_write, write_file
 from hsifeat.scenes import Labels
 from hsifeat.scenes.blocks import blocks
 
-# What fits and scores; another version may give other numbers, so it makes another run.
+FORMAT = 1
+
+# Packages that fit and score. Another version may give other numbers, so it is part of a run's key.
 _PACKAGES = ("hsifeat", "scikit-learn", "lightgbm", "torch", "numpy")
 
 
@@ -46,7 +50,7 @@ def versions() -> dict[str, str]:
 
 
 def draw_key(draw: SplitDraw, labels: Labels) -> str:
-    """Return the sha256, to 32 digits, of a draw's pixels and their true classes."""
+    """Return the key of a draw: the sha256 of its pixels and their true classes, to 32 digits."""
     digest = hashlib.sha256(str(draw.shape).encode())
     digest.update(draw.train_bits.data)
     digest.update(draw.test_bits.data)
@@ -56,113 +60,135 @@ def draw_key(draw: SplitDraw, labels: Labels) -> str:
 
 
 def run_key(store: str, layout: Layout, head: dict[str, Any], draw: str, seed: int) -> str:
-    """Return the sha256, to 32 digits, of all that decides a run's numbers.
+    """Return the key of a run: the sha256 of all that decides its numbers, to 32 digits.
 
     Parameters
     ----------
     store : str
         Key of the store that the columns come from.
     layout : Layout
-        Which columns.
+        The columns.
     head : dict
-        The head's name and parameters. For a head of another package the name and version of that package count too.
+        Name and parameters of the head. For a head of another package, the name and version of that package count too.
     draw : str
-        As `draw_key` gives it.
+        Key of the draw.
     seed : int
         Seed of the head.
     """
-    facts = {"store": store, "layout": layout.to_json(), "head": head, "draw": draw, "seed": seed}
-    text = json.dumps({**facts, "versions": versions() | head_distribution(head["name"])}, sort_keys=True, default=str)
+    content = {"store": store, "layout": layout.to_json(), "head": head, "draw": draw, "seed": seed, "format": FORMAT}
+    content["versions"] = versions() | head_distribution(head["name"])
+    text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
 class RunStore:
-    """The files of finished runs, in a folder; a small value that workers are sent."""
+    """The files of finished runs in a folder; cheap to send to workers.
+
+    Attributes
+    ----------
+    folder : Path
+        The folder ``record`` of a report.
+    """
 
     folder: Path
 
     def find(self, key: str, *, mapped: bool) -> RunResult | None:
-        """Return a finished run, if wanted with its map and, of a head that knows probabilities, its confidence; or None."""
+        """Return a finished run, or None.
+
+        Parameters
+        ----------
+        key : str
+            Key of the run.
+        mapped : bool
+            Whether the run must have a map and, if its head predicts probabilities, a confidence map.
+        """
         try:
-            result = RunResult.from_json(json.loads(self._run(key).read_bytes()))
-        except (OSError, ValueError, KeyError, TypeError):
+            run = RunResult.model_validate_json(self._run(key).read_bytes())
+        except (OSError, ValidationError):
             return None
-        needed = [self.predictions(key)]
+        files = [self.predictions(key)]
         if mapped:
-            needed.append(self.map(key))
-            if issubclass(head_class(result.run.entry.head), ProbabilisticHead):
-                needed.append(self.confidence(key))
-        return result if all(file.exists() for file in needed) else None
+            files.append(self.map(key))
+            if issubclass(head_class(run.entry.head), ProbabilisticHead):
+                files.append(self.confidence(key))
+        return run if all(file.exists() for file in files) else None
 
-    def add(self, result: RunResult, predicted: NDArray[np.integer]) -> None:
-        """Record a finished run with its predictions on the test pixels."""
-        key = result.key
-        kind = np.min_scalar_type(int(predicted.max(initial=0)))
-        with atomic_write(self.predictions(key)) as part, part.open("wb") as file:
-            np.save(file, predicted.astype(kind), allow_pickle=False)
-        write_file(self._run(key), json.dumps(result.to_json(), indent=1))
+    def add(self, run: RunResult, predicted: NDArray[np.integer]) -> None:
+        """Record a finished run with its predicted class of each test pixel, (n,) integer."""
+        dtype = np.min_scalar_type(int(predicted.max(initial=0)))
+        with atomic_write(self.predictions(run.key)) as part, part.open("wb") as file:
+            np.save(file, predicted.astype(dtype), allow_pickle=False)
+        write_file(self._run(run.key), run.model_dump_json(indent=1))
 
-    def add_draw(self, key: str, draw: SplitDraw, labels: Labels) -> None:
-        """Keep the pixels of a draw."""
-        if self.draw(key).exists():
-            return
-        test = np.flatnonzero(draw.test)
-        with atomic_write(self.draw(key)) as part, part.open("wb") as file:
-            np.savez_compressed(file, train=np.flatnonzero(draw.train), test=test, truth=np.ravel(labels.classes)[test])
+    def add_draw(self, draw: SplitDraw, labels: Labels) -> str:
+        """Record the pixels of a draw, and return its key."""
+        key = draw_key(draw, labels)
+        if not self.draw(key).exists():
+            test = np.flatnonzero(draw.test)
+            truth = np.ravel(labels.classes)[test]
+            with atomic_write(self.draw(key)) as part, part.open("wb") as file:
+                np.savez_compressed(file, train=np.flatnonzero(draw.train), test=test, truth=truth)
+        return key
 
     def read_draw(self, key: str) -> dict[str, NDArray[np.integer]]:
-        """Return ``train``, ``test`` and ``truth`` of a draw."""
+        """Return ``train``, ``test`` and ``truth`` of a draw, each (n,) integer."""
         with disk_errors(self.draw(key)), np.load(self.draw(key), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in ("train", "test", "truth")}
 
     def read_predictions(self, key: str) -> NDArray[np.integer]:
-        """Return the predicted class of each test pixel of a run."""
+        """Return the predicted class of each test pixel of a run, (n,) integer.
+
+        Raises
+        ------
+        StoreError
+            The file is missing or damaged.
+        """
         file = self.predictions(key)
         try:
             return np.asarray(np.load(file, allow_pickle=False))
         except (OSError, ValueError, EOFError) as error:
             raise StoreError(
-                f"{file} can't be read ({error}): delete it, and the same command runs that run again"
+                f"{file} can't be read ({error}): delete it, and the same command repeats that run"
             ) from error
 
     def read_map(self, file: Path) -> NDArray[Any] | None:
-        """Return a map (rows, cols) that stays on disk until it is looked at; None where there is none."""
+        """Return a memory-mapped map (rows, cols), or None if there is no readable one."""
         try:
-            there: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+            array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
-        return there
+        return array
+
+    def find_accuracy(self, key: str) -> float | None:
+        """Return the accuracy of a finished fit of a sweep, or None."""
+        try:
+            return float(json.loads(self._sweep_fit(key).read_bytes())["oa"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def add_accuracy(self, key: str, accuracy: float) -> None:
+        """Record the accuracy of a finished fit of a sweep."""
+        write_file(self._sweep_fit(key), json.dumps({"oa": accuracy}))
 
     def predictions(self, key: str) -> Path:
-        """Where the predictions of a run lie."""
+        """Return the file of the predictions of a run."""
         return self.folder / "predictions" / f"{key}.npy"
 
     def draw(self, key: str) -> Path:
-        """Where the pixels of a draw lie."""
+        """Return the file of a draw."""
         return self.folder / "draws" / f"{key}.npz"
 
     def map(self, key: str) -> Path:
-        """Where the map of a run lies."""
+        """Return the file of the map of a run."""
         return self.folder / "maps" / f"{key}.npy"
 
     def confidence(self, key: str) -> Path:
-        """Where the confidence map of a run lies."""
+        """Return the file of the confidence map of a run."""
         return self.folder / "maps" / f"{key}-confidence.npy"
 
     def _run(self, key: str) -> Path:
         return self.folder / "runs" / f"{key}.json"
 
-    def find_trial(self, key: str) -> float | None:
-        """Return the accuracy of a finished trial of a sweep, or None."""
-        try:
-            return float(json.loads(self._trial(key).read_bytes())["oa"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def add_trial(self, key: str, accuracy: float) -> None:
-        """Record a finished trial of a sweep."""
-        write_file(self._trial(key), json.dumps({"oa": accuracy}))
-
-    def _trial(self, key: str) -> Path:
-        return self.folder / "trials" / f"{key}.json"
+    def _sweep_fit(self, key: str) -> Path:
+        return self.folder / "sweeps" / f"{key}.json"

@@ -1,4 +1,4 @@
-"""The draws of a comparison: every split for every seed, with as many training pixels, and what each leaks."""
+"""The draws of a benchmark: every split for every seed with equally many training pixels, and what each split leaks."""
 
 from __future__ import annotations
 
@@ -6,82 +6,119 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from classifiers.comparison.results.model import DrawnSplit
+from classifiers.comparison.config import SPLITS
+from classifiers.comparison.results.model import SplitSummary
 from classifiers.splits import GRAMMAR, Footprint, Split, SplitDraw, limit_training_pixels, measure_leakage, parse_split
 from hsifeat.errors import SplitError
 from hsifeat.runtime.events import Listener, Note
 from hsifeat.scenes import Labels
 
-SPLITS = ("random:0.1", "blocks:12+4:0.1")
-
+# By split (in the grammar) and seed.
 Draws = dict[tuple[str, int], SplitDraw]
 
 
-def side_by_side(rules: list[Split], listen: Listener) -> list[Split]:
-    """Add a disjoint split where only random ones are asked for, and the other way round; given ones stand alone.
+def add_counterpart(splits: list[Split], listen: Listener) -> list[Split]:
+    """Add a disjoint split if there are only random ones, and vice versa; user-defined splits need no counterpart.
 
     Raises
     ------
     SplitError
-        There is no rule.
+        `splits` is empty.
     """
-    if not rules:
+    if not splits:
         raise SplitError(f"no split to compare under; allowed: {GRAMMAR}")
-    kinds = {rule.kind for rule in rules} - {"fixed"}
+    kinds = {split.kind for split in splits} - {"fixed"}
     for text, kind in zip(SPLITS, ("random", "disjoint"), strict=True):
         if kinds and kind not in kinds:
-            listen(Note(f"{text} is added: a random and a disjoint split are shown side by side"))
-            rules = [*rules, parse_split(text)]
-    return rules
+            listen(Note(f"{text} is added, so that a random and a disjoint split can be compared"))
+            splits = [*splits, parse_split(text)]
+    return splits
 
 
-def telling(rules: Sequence[Split]) -> Split:
-    """Return the split that tells most of ground not seen: the first disjoint one, else the first."""
-    return next((rule for rule in rules if rule.kind == "disjoint"), rules[0])
+def reference_split(splits: Sequence[Split]) -> Split:
+    """Return the split that says most about unseen ground: the first disjoint one, or else the first."""
+    return next((split for split in splits if split.kind == "disjoint"), splits[0])
 
 
-def draw_all(rules: Sequence[Split], labels: Labels, seeds: int, listen: Listener) -> Draws:
-    """Draw every split for every seed, thinned to the smallest number of training pixels of that seed."""
+def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listener) -> Draws:
+    """Draw every split for every seed, and thin the draws of a seed to the smallest number of training pixels among them.
+
+    Parameters
+    ----------
+    splits : sequence of Split
+        What to draw.
+    labels : Labels
+        Classes of the pixels.
+    seeds : int
+        Draws are made for seeds 0 to ``seeds - 1``.
+    listen : callable
+        Receives a note where the numbers still differ, since each class keeps a training pixel.
+    """
     draws: Draws = {}
     for seed in range(seeds):
-        drawn = {rule.text: rule.draw(labels, seed) for rule in rules}
-        fewest = min(int(draw.train.sum()) for draw in drawn.values())
-        thinned = {text: limit_training_pixels(draw, labels, fewest, seed) for text, draw in drawn.items()}
+        full = {split.text: split.draw(labels, seed) for split in splits}
+        fewest = min(int(draw.train.sum()) for draw in full.values())
+        thinned = {text: limit_training_pixels(draw, labels, fewest, seed) for text, draw in full.items()}
         counts = {text: int(draw.train.sum()) for text, draw in thinned.items()}
         if len(set(counts.values())) > 1:
-            said = ", ".join(f"{count} under {text}" for text, count in counts.items())
-            listen(Note(f"seed {seed}: every class keeps a training pixel, so their numbers differ: {said}"))
+            numbers = ", ".join(f"{count} under {text}" for text, count in counts.items())
+            listen(Note(f"seed {seed}: every class keeps a training pixel, so their numbers differ: {numbers}"))
         draws |= {(text, seed): draw for text, draw in thinned.items()}
     return draws
 
 
-def few(draw: SplitDraw, labels: Labels, per_class: int, seed: int) -> SplitDraw:
-    """Keep at most so many training pixels of each class, drawn at random: with fewer, some of those of more."""
+def limit_per_class(draw: SplitDraw, labels: Labels, per_class: int, seed: int) -> SplitDraw:
+    """Keep at most `per_class` random training pixels of each class; those of a smaller limit are among those of a larger.
+
+    Parameters
+    ----------
+    draw : SplitDraw
+        Training and test pixels.
+    labels : Labels
+        Classes of the pixels.
+    per_class : int
+        Limit for each class.
+    seed : int
+        Seed of the random choice.
+    """
     random = np.random.default_rng([seed, 2])
     train = np.zeros(draw.shape, np.bool_)
-    flat = np.flatnonzero(draw.train)
-    classes = labels.classes.flat[flat]
+    pixels = np.flatnonzero(draw.train)
+    classes = labels.classes.flat[pixels]
     for number in np.unique(classes):
-        train.flat[random.permutation(flat[classes == number])[:per_class]] = True
+        train.flat[random.permutation(pixels[classes == number])[:per_class]] = True
     return draw.with_train(train)
 
 
-def measure(draws: Draws, contexts: Mapping[str, frozenset[Footprint]]) -> list[DrawnSplit]:
-    """Measure what every split leaks to features with contexts, by what heads are given."""
-    measured = []
+def summarise_splits(draws: Draws, footprints: Mapping[str, frozenset[Footprint]]) -> tuple[SplitSummary, ...]:
+    """Measure distances and leakage of every split, averaged over seeds.
+
+    Parameters
+    ----------
+    draws : dict of (str, int) to SplitDraw
+        By split and seed.
+    footprints : mapping of str to frozenset of Footprint
+        Which pixels features depend on, by `BenchEntry.columns`.
+    """
+    summaries = []
     for text in dict.fromkeys(text for text, _ in draws):
-        mine = [draw for (split, _), draw in draws.items() if split == text]
-        # Several inputs see the same pixels.
-        found = {seen: [measure_leakage(draw, seen) for draw in mine] for seen in set(contexts.values())}
-        distances = next(iter(found.values()))
-        measured.append(
-            DrawnSplit(
+        of_split = [draw for (split, _), draw in draws.items() if split == text]
+        # Several features have the same footprint.
+        measured = {
+            footprint: [measure_leakage(draw, footprint) for draw in of_split] for footprint in set(footprints.values())
+        }
+        distances = next(iter(measured.values()))
+        shares = {footprint: float(np.mean([each.share for each in leaks])) for footprint, leaks in measured.items()}
+        summaries.append(
+            SplitSummary(
                 split=text,
-                seen={of: float(np.mean([one.share for one in found[seen]])) for of, seen in contexts.items()},
-                context={of: " and ".join(sorted({str(one) for one in seen})) for of, seen in contexts.items()},
-                median_px=float(np.mean([one.median_px for one in distances])),
-                least_px=min(one.min_px for one in distances),
-                notes=draws[text, 0].notes,
+                leakage={columns: shares[footprint] for columns, footprint in footprints.items()},
+                footprints={
+                    columns: " and ".join(sorted(set(map(str, footprint)))) for columns, footprint in footprints.items()
+                },
+                median_px=float(np.mean([each.median_px for each in distances])),
+                min_px=min(each.min_px for each in distances),
+                notes=tuple(draws[text, 0].notes),
             )
         )
-    return measured
+    return tuple(summaries)

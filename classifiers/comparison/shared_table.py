@@ -1,4 +1,4 @@
-"""Tables that workers share: columns lie in a file that each maps into memory, so none is sent and none is held twice."""
+"""Tables that workers share: columns are in a memory-mapped file, so they are neither sent to workers nor held twice."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from classifiers.splits import SplitDraw
 from classifiers.table import PixelTable
 from hsifeat.types import PlaneId
 
-# A head holds its rows several times over: as they are, scaled, in float64.
+# A head holds several copies of its rows: unscaled, scaled, in float64.
 _COPIES = 6
-# Pixels are predicted block by block; the table of a block takes at most so many bytes.
+# Pixels are predicted block by block; largest table of a block.
 BLOCK_BYTES = 2**25
 
 
 @dataclass(frozen=True)
 class SharedTable:
-    """A `PixelTable` in a folder, or some of its column groups; a small value that workers are sent.
+    """A `PixelTable` in a folder, or some of its column groups; cheap to send to workers.
 
     Attributes
     ----------
     folder : Path
-        ``X.npy`` (n, width) float32, ``y.npy`` (n,) and ``pixels.npy`` (n,), ascending, counted along the scene's rows.
+        ``X.npy`` (n, width) float32, ``y.npy`` (n,) integer and ``pixels.npy`` (n,) integer, ascending flat pixel indices.
     groups : tuple of ColumnGroup
-        The groups that are taken, as they lie in the file.
+        Column groups to use, with their columns in the file.
     """
 
     folder: Path
@@ -40,18 +40,18 @@ class SharedTable:
 
     @classmethod
     def write(cls, table: PixelTable, folder: Path) -> Self:
-        """Put a table of one scene into a folder."""
+        """Write the table of one scene to a new folder."""
         folder.mkdir(parents=True)
         for name, values in (("X", table.X), ("y", table.y), ("pixels", table.pixels)):
             np.save(folder / f"{name}.npy", values, allow_pickle=False)
         return cls(folder, table.layout.groups)
 
     def take(self, features: str) -> SharedTable:
-        """Take the column groups of an input of `classifiers.feature_sets.INPUTS`."""
+        """Restrict to the column groups of an input, see `classifiers.feature_sets.INPUTS`."""
         return SharedTable(self.folder, tuple(filter(group_filter(features), self.groups)))
 
     def only(self, planes: Collection[PlaneId], *, spectra: bool) -> SharedTable:
-        """Take some planes, behind the spectra if they are wanted."""
+        """Restrict to some planes, preceded by the spectra if `spectra`."""
         return SharedTable(
             self.folder,
             tuple(
@@ -64,22 +64,35 @@ class SharedTable:
 
     @property
     def layout(self) -> Layout:
-        """What the columns are."""
+        """Layout of the columns."""
         stops = accumulate(group.width for group in self.groups)
         return Layout(
             tuple(replace(g, start=stop - g.width, stop=stop) for g, stop in zip(self.groups, stops, strict=True))
         )
 
     def size_bytes(self, rows: int) -> int:
-        """Return how many bytes so many rows take in memory."""
+        """Return the size of a number of rows in memory."""
         return rows * self.layout.width * np.dtype(np.float32).itemsize
 
     def fit_bytes(self, draws: Iterable[SplitDraw]) -> int:
-        """Return about how much memory a fit on the training pixels of any draw takes, or predicting a block."""
+        """Estimate the memory of a fit on the training pixels of any of the draws, or of predicting a block, in bytes."""
         return _COPIES * max(BLOCK_BYTES, *(self.size_bytes(int(draw.train.sum())) for draw in draws))
 
     def rows(self, pixels: NDArray[np.integer]) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
-        """Return the columns (n, width) float32 and classes (n,) of pixels; only these are read."""
+        """Read the rows of some pixels.
+
+        Parameters
+        ----------
+        pixels : (n,) integer array
+            Flat indices of pixels of the scene.
+
+        Returns
+        -------
+        columns : (n, width) float32 array
+            Values of the columns.
+        classes : (n,) integer array
+            True classes.
+        """
         columns, classes, known = (np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in ("X", "y", "pixels"))
         at = np.searchsorted(known, pixels)
         layout = self.layout

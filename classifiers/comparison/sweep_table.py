@@ -1,73 +1,67 @@
-"""A sweep in rows and sentences: what each plane gains over spectra alone, and what that costs."""
+"""A sweep as table rows and sentences: what each plane gains over spectra alone, and what it costs."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
-from classifiers.comparison.results.model import PlaneScore, Sweep
-from hsifeat.types import PlaneId
+from classifiers.comparison.results.model import Estimate, PlaneScore, SweepResult
 
 
-def to_rows(found: Sweep) -> list[dict[str, Any]]:
-    """Return a row a plane, best first, and one for spectra alone: what it gains, what it costs, its place among the chosen.
+def sweep_rows(sweep: SweepResult) -> list[dict[str, Any]]:
+    """Return one row per plane and one for spectra alone, best first, with scores as fractions of 1.
 
-    Accuracies are fractions of 1. ``step`` columns say what a chosen plane adds to those chosen before it.
+    ``rank`` is the place of a plane in the selection; the columns of ``together`` and ``step`` are the accuracy of the
+    selection up to this plane, and what this plane adds to it.
     """
-    places = {name(step): place for place, step in enumerate(found.chosen, 1)}
+    ranks = {score.plane: rank for rank, score in enumerate(sweep.selection, 1)}
     rows = []
-    for score in found.alone:
-        place = places.get(name(score))
-        step = None if place is None else found.chosen[place - 1]
+    for score in sweep.planes:
+        rank = ranks.get(score.plane)
+        step = None if rank is None else sweep.selection[rank - 1]
         rows.append(
             {
                 "t": score.t,
                 "layer": score.layer,
-                **_pair("oa", "sd", score.oa),
-                **_pair("gain", "gain_sd", score.gain),
-                "bytes": score.bytes,
+                **_mean_sd("oa", "sd", score.oa),
+                **_mean_sd("gain", "gain_sd", score.gain),
+                "size_bytes": score.size_bytes,
                 "seconds": score.seconds,
-                "chosen": place,
-                **_pair("oa_together", "sd_together", None if step is None else step.oa),
-                **_pair("step_gain", "step_gain_sd", None if step is None else step.gain),
-                "step_seconds": None if step is None else step.seconds,
+                "rank": rank,
+                **_mean_sd("oa_together", "sd_together", step.oa if step else None),
+                **_mean_sd("step_gain", "step_gain_sd", step.gain if step else None),
+                "step_seconds": step.seconds if step else None,
             }
         )
-    if found.baseline is not None:
-        rows.append({**dict.fromkeys(rows[0]), "layer": "spectra", **_pair("oa", "sd", found.baseline)})
+    if sweep.baseline is not None:
+        rows.append({**dict.fromkeys(rows[0]), "layer": "spectra", **_mean_sd("oa", "sd", sweep.baseline)})
     return sorted(rows, key=lambda row: -row["oa"])
 
 
-def to_document(found: Sweep) -> dict[str, Any]:
-    """Return all of a sweep as plain JSON values, as ``sweep`` stands in results.json."""
-    return asdict(found)
-
-
-def remarks(found: Sweep) -> list[str]:
-    """Say which of the chosen planes gain no more than the spread of that gain over seeds, a sentence each."""
-    said = []
-    for place, step in enumerate(found.chosen):
-        if step.gain is None or step.gain[0] > step.gain[1]:
+def weak_gain_remarks(sweep: SweepResult) -> list[str]:
+    """Name the selected planes whose gain does not exceed its standard deviation over seeds, a sentence each."""
+    remarks = []
+    for index, score in enumerate(sweep.selection):
+        if score.gain is None or score.gain.mean > score.gain.sd:
             continue
-        what = "add to the planes before it" if place else "gain over spectra alone"
-        spread = " more than its spread over seeds" if found.seeds > 1 else ""
-        said.append(f"{name(step)} does not {what}{spread}: {points(step.gain, found.seeds)} points")
-    return said
+        predicate = "add to the planes before it" if index else "gain over spectra alone"
+        spread = " more than the standard deviation over seeds" if sweep.seeds > 1 else ""
+        remarks.append(f"{score.plane} does not {predicate}{spread}: {gain_text(score.gain, sweep.seeds)} points")
+    return remarks
 
 
-def name(score: PlaneScore) -> str:
-    """Return the name of a plane."""
-    return str(PlaneId(score.t, score.layer))
+def gain_text(gain: Estimate, seeds: int) -> str:
+    """Write a gain in percentage points, with its standard deviation if there are several seeds.
 
-
-def points(gain: tuple[float, float], seeds: int) -> str:
-    """Return a gain in points, with its standard deviation over several seeds.
-
-    >>> points((0.0213, 0.004), 5), points((-0.011, 0.0), 1)
+    >>> gain_text(Estimate(mean=0.0213, sd=0.004), 5), gain_text(Estimate(mean=-0.011, sd=0.0), 1)
     ('+2.1 ± 0.4', '-1.1')
     """
-    return f"{100 * gain[0]:+.1f}" + (f" ± {100 * gain[1]:.1f}" if seeds > 1 else "")
+    return f"{100 * gain.mean:+.1f}" + (f" ± {100 * gain.sd:.1f}" if seeds > 1 else "")
 
 
-def _pair(mean: str, sd: str, values: tuple[float, float] | None) -> dict[str, float | None]:
-    return dict(zip((mean, sd), values or (None, None), strict=True))
+def plane_values(scores: tuple[PlaneScore, ...]) -> dict[tuple[int | None, str], float]:
+    """Return the OA of planes in percent, by timestep and layer."""
+    return {(score.t, score.layer): 100 * score.oa.mean for score in scores}
+
+
+def _mean_sd(mean: str, sd: str, estimate: Estimate | None) -> dict[str, float | None]:
+    return {mean: estimate.mean if estimate else None, sd: estimate.sd if estimate else None}

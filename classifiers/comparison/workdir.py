@@ -1,4 +1,4 @@
-"""The folder in which a comparison works: its record, which stays, and tables for workers, which do not."""
+"""The working folder of a benchmark: its run store, which persists, and tables for workers, which do not."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ RECORD = "record"
 
 
 @contextmanager
-def workplace(out: Path) -> Iterator[tuple[RunStore, Path]]:
-    """Give the record in a report's folder, and a temporary folder for tables; to one comparison at a time.
+def open_workdir(out: Path) -> Iterator[tuple[RunStore, Path]]:
+    """Lock a report's folder, and yield its run store and a temporary folder for tables.
 
     Raises
     ------
     HsifeatError
-        Another comparison is at work in the folder, or it can't be written.
+        Another benchmark is running in the folder, or it can't be written.
     """
     from filelock import FileLock, Timeout
 
@@ -33,11 +33,11 @@ def workplace(out: Path) -> Iterator[tuple[RunStore, Path]]:
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
-        raise HsifeatError(f"another comparison is at work in {out}: wait for it, or give another folder") from error
+        raise HsifeatError(f"another benchmark is running in {out}: wait for it, or choose another folder") from error
     try:
-        # What a comparison that was killed left half done.
-        for left in [*folder.glob("tables-*"), *folder.glob("*/.*.part")]:
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        # Remains of a benchmark that was killed.
+        for path in [*folder.glob("tables-*"), *folder.glob("*/.*.part")]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         with TemporaryDirectory(prefix="tables-", dir=folder) as tables, disk_errors(folder):
             yield RunStore(folder), Path(tables)
     finally:

@@ -1,109 +1,96 @@
-"""`hsifeat bench` and `hsifeat sweep`: which head, which timestep, which layer."""
+"""`hsifeat bench` and `hsifeat sweep`: compare heads, inputs, timesteps and layers on cached features."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hsifeat.commands.option_types import comma_list, whole_number
+from classifiers.comparison.config import SPLITS, BenchConfig
+from hsifeat.commands.config_options import with_options
+from hsifeat.commands.option_types import comma_list
 from hsifeat.commands.shared_options import Json, LabelName, Planes, Store, Stores
 
 if TYPE_CHECKING:
-    from classifiers.comparison.results.model import Comparison, Sweep
+    from classifiers.comparison.results.model import BenchResults, Estimate, SweepResult
 
 Jobs = Annotated[
     int | None,
-    typer.Option(min=1, help="Fits side by side; by default as many as cores and memory allow. Numbers stay the same."),
+    typer.Option(
+        min=1,
+        help="Number of worker processes. Scores do not depend on it. [default: as many as cores and memory allow]",
+    ),
 ]
 
 
+@with_options(BenchConfig, without=("splits",))
 def bench(
     stores: Stores = None,
-    heads: Annotated[str, typer.Option(help="Names of heads, or all.")] = "all",
-    splits: Annotated[str, typer.Option(help="Splits, separated by commas.")] = "random:0.1,blocks:12+4:0.1",
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds; each draws the split and the head anew.")] = 5,
-    inputs: Annotated[
-        str, typer.Option(help="What heads are given; suited: what suits each.")
-    ] = "spectra,spectra+window,planes,spectra+planes,suited",
-    labels: LabelName = None,
-    planes: Planes = None,
-    curve: Annotated[
-        str, typer.Option(help="Learning curves: so many training pixels of each class, e.g. 5,10,20.")
-    ] = "",
-    sweep: Annotated[
-        bool, typer.Option(help="Also every plane of the first store on its own, by a linear head.")
-    ] = True,
+    splits: Annotated[str, typer.Option(help=BenchConfig.model_fields["splits"].description)] = ",".join(SPLITS),
+    options: dict[str, Any] = {},  # noqa: B006  # replaced by the options of BenchConfig
     compare: Annotated[
         Path | None,
-        typer.Option(help="results.json of an older report: what changed, and whether it is more than noise."),
+        typer.Option(help="results.json of an earlier report; the new report tests which scores changed."),
     ] = None,
     jobs: Jobs = None,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
 ) -> None:
-    """Compare heads and inputs on cached features and write a report. Finished runs are kept and not run again.
+    """Compare heads and inputs on cached features, and write a report. Finished runs are recorded and not repeated.
 
     Example: `hsifeat bench ip.zarr --heads film,svm --splits random:0.1,blocks:12+4:0.1 --seeds 5 --out report`
 
-    What a change of features made of it: `hsifeat bench new.zarr --compare report/results.json --out new-report`
+    To test whether new features changed the scores: `hsifeat bench new.zarr --compare report/results.json --out new-report`
     """
     from classifiers.comparison.compare import compare as run
-    from classifiers.comparison.entries import fitting_heads
-    from classifiers.comparison.report.write import JSON, PAGE, write_files
-    from classifiers.comparison.sweep import HEAD
+    from classifiers.comparison.report.write import JSON, PAGE, write_report
     from classifiers.splits import separate_splits
     from hsifeat.commands import terminal
 
+    config = BenchConfig.from_options({**options, "splits": separate_splits(splits)})
     with terminal.progress() as listen:
         comparison = run(
             stores,
-            heads=fitting_heads(comma_list(inputs)) if heads == "all" else comma_list(heads),
-            splits=separate_splits(splits),
-            seeds=seeds,
-            inputs=comma_list(inputs),
-            labels=labels,
-            planes=None if planes is None else comma_list(planes),
-            curve=[whole_number(count, "--curve") for count in comma_list(curve)],
-            sweep=HEAD if sweep else None,
+            **{name: getattr(config, name) for name in BenchConfig.model_fields},
             jobs=jobs,
             out=out,
-            older=compare,
+            baseline=compare,
             command=shlex.join(["hsifeat", *sys.argv[1:]]),
             listen=listen,
         )
-        write_files(comparison, out, listen=listen)
-    _show(comparison)
-    terminal.say(f"report: {out / PAGE} (beside it {JSON}, tables, figures and maps)")
+        write_report(comparison, out, listen=listen)
+    _show_results(comparison)
+    terminal.say(f"report: {out / PAGE} (with {JSON}, tables, figures and maps beside it)")
 
 
 def sweep(
     store: Store = None,
-    head: Annotated[str, typer.Option(help="The head; one that needs spectra gets them with each plane.")] = "lda",
-    split: Annotated[str, typer.Option(help="The split under which planes are scored.")] = "blocks:12+4:0.1",
-    best: Annotated[int, typer.Option(min=0, help="How many planes to choose for use together.")] = 3,
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds; each draws the split anew and chooses anew.")] = 5,
+    head: Annotated[
+        str, typer.Option(help="Name of the head; one that needs spectra gets them with each plane.")
+    ] = "lda",
+    split: Annotated[str, typer.Option(help="Split under which planes are scored.")] = SPLITS[1],
+    best: Annotated[int, typer.Option(min=0, help="Number of planes to select for use together.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds; each has a draw and a selection of its own.")] = 5,
     labels: LabelName = None,
     planes: Planes = None,
     jobs: Jobs = None,
     out: Annotated[Path, typer.Option(help="Folder of the table and the heat map.")] = Path("sweep"),
     json: Json = False,
 ) -> None:
-    """Score every cached (t, layer) plane on its own, and the best few together, with what each costs.
+    """Score every cached (timestep, layer) plane on its own, and the best few together, with their cost.
 
-    Planes are chosen one after the other within the training pixels; test pixels only score them.
+    Planes are selected one after the other on training pixels; test pixels only score them.
 
     Example: `hsifeat sweep ip.zarr --best 3 --out sweep`
     """
     from classifiers.comparison.report.write import write_sweep
     from classifiers.comparison.sweep import sweep as run
-    from classifiers.comparison.sweep_table import to_document
     from hsifeat.commands import terminal
 
     with terminal.progress() as listen:
-        found = run(
+        result = run(
             store,
             head=head,
             split=split,
@@ -115,62 +102,76 @@ def sweep(
             out=out,
             listen=listen,
         )
-    write_sweep(found, out)
+    write_sweep(result, out)
     if json:
-        terminal.show_json(to_document(found))
+        terminal.show_json(result.model_dump(mode="json"))
         return
-    _show_sweep(found)
+    _show_sweep(result)
     terminal.say(f"table and heat map: {out}")
 
 
-def _show_sweep(found: Sweep) -> None:
-    from classifiers.comparison.sweep_table import name, points, remarks, to_rows
+def _show_sweep(result: SweepResult) -> None:
+    from classifiers.comparison.sweep_table import gain_text, weak_gain_remarks
     from hsifeat.commands import terminal
 
-    def gained(gain: tuple[float, float] | None) -> str:
-        return "" if gain is None else points(gain, found.seeds)
+    def gain(score: Estimate | None) -> str:
+        return "" if score is None else gain_text(score, result.seeds)
 
-    alone = [
-        {
-            "plane": row["layer"] + " alone" if row["t"] is None else f"t{row['t']}/{row['layer']}",
-            "OA, %": _percent(row["oa"], row["sd"], found.seeds),
-            "more than spectra alone, points": "" if row["gain"] is None else gained((row["gain"], row["gain_sd"])),
-            "MB": "" if row["bytes"] is None else f"{row['bytes'] / 1e6:.2f}",
-            "seconds": "" if row["seconds"] is None else f"{row['seconds']:.1f}",
-        }
-        for row in to_rows(found)
+    def seconds(value: float | None) -> str:
+        return "" if value is None else f"{value:.1f}"
+
+    singles = [
+        (
+            score.oa,
+            {
+                "plane": score.plane,
+                "OA, %": _percent(score.oa, result.seeds),
+                "gain over spectra, points": gain(score.gain),
+                "MB": f"{score.size_bytes / 1e6:.2f}",
+                "seconds": seconds(score.seconds),
+            },
+        )
+        for score in result.planes
     ]
-    title = f"{found.head} on {found.store}, {found.split}: mean ± sd of {found.seeds} seeds"
-    terminal.show_table(title, alone, tuple(alone[0]))
+    if result.baseline is not None:
+        row = {
+            **dict.fromkeys(singles[0][1], ""),
+            "plane": "spectra alone",
+            "OA, %": _percent(result.baseline, result.seeds),
+        }
+        singles.append((result.baseline, row))
+    rows = [row for _, row in sorted(singles, key=lambda single: -single[0].mean)]
+    title = f"{result.head} on {result.store}, {result.split}: mean ± sd of {result.seeds} seeds"
+    terminal.show_table(title, rows, tuple(rows[0]))
     together = [
         {
-            "plane": name(step),
-            "OA with those before, %": _percent(*step.oa, found.seeds),
-            "adds, points": gained(step.gain),
-            "adds, MB": f"{step.bytes / 1e6:.2f}",
-            "adds, seconds": "" if step.seconds is None else f"{step.seconds:.1f}",
+            "plane": score.plane,
+            "OA with planes before, %": _percent(score.oa, result.seeds),
+            "gain, points": gain(score.gain),
+            "MB": f"{score.size_bytes / 1e6:.2f}",
+            "seconds": seconds(score.seconds),
         }
-        for step in found.chosen
+        for score in result.selection
     ]
     if together:
-        terminal.show_table("the best few together, as seed 0 chose", together, tuple(together[0]))
-    for remark in remarks(found):
+        terminal.show_table("the best planes together, as selected by seed 0", together, tuple(together[0]))
+    for remark in weak_gain_remarks(result):
         terminal.say(f"{remark}.")
 
 
-def _percent(mean: float, sd: float, seeds: int) -> str:
-    return f"{100 * mean:.1f}" + (f" ± {100 * sd:.1f}" if seeds > 1 else "")
+def _percent(score: Estimate, seeds: int) -> str:
+    return f"{100 * score.mean:.1f}" + (f" ± {100 * score.sd:.1f}" if seeds > 1 else "")
 
 
-def _show(comparison: Comparison) -> None:
-    from classifiers.comparison.report.summary_text import overview, remarks
+def _show_results(results: BenchResults) -> None:
+    from classifiers.comparison.results.summary_text import overview, split_remarks
     from hsifeat.commands import terminal
 
-    rows = overview(comparison)
+    rows = overview(results)
     terminal.show_table("overall accuracy, %", rows, tuple(rows[0]))
-    for remark in remarks(comparison):
+    for remark in split_remarks(results):
         terminal.say(remark)
-    for verdict in comparison.verdicts.values():
+    for verdict in results.verdicts.values():
         terminal.say(f"{verdict}.")
-    for change in comparison.changes:
-        terminal.say(f"since then: {change.verdict}")
+    for change in results.changes:
+        terminal.say(f"change from the baseline: {change.verdict}")

@@ -60,10 +60,7 @@ def fit(
     if model.evaluation is None:
         terminal.say("every labelled pixel trained, so none is left to score: name a --split for a score")
     else:
-        names, recalls = (
-            model.class_names,
-            zip(model.evaluation.scores.classes, model.evaluation.scores.recall, strict=True),
-        )
+        names, recalls = model.class_names, model.evaluation.scores.recall.items()
         terminal.show_table("", [{"class": names[c], "recall": f"{r:.1%}"} for c, r in recalls], ("class", "recall"))
     for line in model.describe():
         terminal.say(line)

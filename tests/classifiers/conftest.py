@@ -4,7 +4,7 @@ import pytest
 
 import hsifeat
 from classifiers import compare
-from classifiers.comparison.report.write import write_files
+from classifiers.comparison.report.write import write_report
 from hsifeat.cache import catalogue
 from hsifeat.features.features import open_features
 from hsifeat.scenes import Scene
@@ -14,11 +14,11 @@ SPLITS = ("random:0.3", "blocks:9+1:0.3")
 
 @pytest.fixture(scope="session")
 def report(store_path, tmp_path_factory):
-    """A comparison and its folder."""
+    """A comparison, its folder and its options."""
     out = tmp_path_factory.mktemp("report")
     options = {"heads": ["lda", "logistic"], "splits": SPLITS, "seeds": 2, "inputs": ["spectra", "planes"]}
-    found = compare(store_path, curve=[5], sweep="lda", out=out, **options)
-    assert write_files(found, out)
+    found = compare(store_path, curve=[5], sweep=True, out=out, **options)
+    assert write_report(found, out)
     return found, out, options
 
 

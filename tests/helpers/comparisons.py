@@ -1,33 +1,75 @@
-"""A comparison of simulated predictions, with the truth and prediction behind each of its runs; a parser of its page."""
+"""A benchmark of simulated predictions, with the truth and prediction behind each of its runs; a parser of its page."""
 
 import itertools
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 
-from classifiers.comparison.report.page import write_report
+from classifiers.comparison.config import BenchConfig
+from classifiers.comparison.report.page import write_page
+from classifiers.comparison.results.comparison import BenchImages, ClusterPanel, Comparison
 from classifiers.comparison.results.model import (
-    Change,
-    Comparison,
-    Curve,
-    DrawnSplit,
-    Pair,
-    Panel,
-    Pictures,
+    BenchEntry,
+    CurvePoint,
+    EntryChange,
+    EntryPair,
+    EntryWeights,
+    Estimate,
     PlaneScore,
-    Sweep,
+    PlaneSummary,
+    PlaneWeight,
+    Provenance,
+    RunResult,
+    SceneSummary,
+    SplitSummary,
+    StoreSummary,
+    SweepResult,
 )
-from classifiers.comparison.results.run import Entry, Run, RunResult
+from classifiers.comparison.results.summary import ScoreIntervals, split_gaps, summarise
 from classifiers.metrics import score_predictions
 from hsifeat.scenes.colours import default_colours
 
+
+def entry(store, features, head):
+    return BenchEntry(store=store, features=features, head=head)
+
+
 ENTRIES = [
-    Entry("", "spectra", "svm"),
-    Entry("scene-rgb", "spectra+planes", "film"),
-    Entry("scene-rgb", "planes", "mlp"),
+    entry("", "spectra", "svm"),
+    entry("scene-rgb", "spectra+planes", "film"),
+    entry("scene-rgb", "planes", "mlp"),
 ]
 SPLITS = ["random:0.1", "blocks:12+4:0.1"]
 VOID = {"meta", "link", "img", "br", "input", "wbr"}
+
+
+def scored_run(who, split, seed, truth, predicted, **facts):
+    """Return the result of a run from the true and predicted class of its test pixels."""
+    scores = score_predictions(truth, predicted)
+    defaults = {"train_pixels": 1, "left_out": (), "fit_seconds": 0.1, "predict_seconds": 0.1}
+    return RunResult(
+        entry=who,
+        split=split,
+        seed=seed,
+        test_pixels=len(truth),
+        scores=scores.overall,
+        class_scores=scores.by_class,
+        pixels=scores.pixels,
+        confusion=tuple(map(tuple, scores.confusion.tolist())),
+        **{**defaults, **facts},
+    )
+
+
+def with_runs(comparison, runs, intervals=None, gap_intervals=None):
+    """Return a comparison of other runs, with the summary and gaps that follow from them."""
+    summary = summarise(runs, intervals or {})
+    gaps = split_gaps(summary, gap_intervals or {})
+    return comparison.model_copy(update={"runs": tuple(runs), "summary": summary, "gaps": gaps})
+
+
+def with_images(comparison, **images):
+    return comparison.model_copy(update={"images": replace(comparison.images, **images)})
 
 
 def build(
@@ -42,7 +84,7 @@ def build(
     scene="A scene",
     shape=(40, 50),
 ):
-    """Return a comparison, and (truth, predicted) of the test pixels of each run.
+    """Return a comparison, and (truth, predicted) of the test pixels of each run by (entry, split, seed).
 
     `left_out` are classes that are left out under the seeds `left_out_under`, or under all.
     """
@@ -50,7 +92,7 @@ def build(
     blocks = rng.integers(0, classes + 1, (-(-shape[0] // 5), -(-shape[1] // 5)))
     truth = np.kron(blocks, np.ones((5, 5), dtype=int))[: shape[0], : shape[1]]
     truth.flat[: classes * 8] = np.tile(np.arange(1, classes + 1), 8)  # every class has pixels
-    results, maps, drawn, pairs = [], {}, {}, {}
+    runs, maps, drawn, pairs = [], {}, {}, {}
     for split, seed in itertools.product(splits, range(seeds)):
         sides = np.where(truth > 0, rng.integers(1, 3, shape), 0).astype(np.uint8)
         sides.flat[: classes * 8] = 2
@@ -58,125 +100,155 @@ def build(
         sides[np.isin(truth, out)] = 0
         sides[np.isin(truth, untested)] = 1
         drawn.setdefault(split, sides)
-        for at, entry in enumerate(entries):
-            wrong = rng.random(shape) < 0.1 + 0.1 * at + 0.2 * split.startswith("blocks")
+        for index, who in enumerate(entries):
+            wrong = rng.random(shape) < 0.1 + 0.1 * index + 0.2 * split.startswith("blocks")
             predicted = np.where(wrong, rng.integers(1, classes + 1, shape), truth)
             test = sides == 2
-            run = Run(entry, split, seed)
-            pairs[run] = truth[test], predicted[test]
-            counts = int((sides == 1).sum()), int(test.sum())
-            results.append(RunResult(run, score_predictions(*pairs[run]), *counts, tuple(out), 0.5 + at + seed, 0.01))
-            maps.setdefault((entry, split), predicted)
+            pairs[who, split, seed] = truth[test], predicted[test]
+            facts = {"train_pixels": int((sides == 1).sum()), "left_out": tuple(out)}
+            facts |= {"fit_seconds": 0.5 + index + seed, "predict_seconds": 0.01}
+            runs.append(scored_run(who, split, seed, *pairs[who, split, seed], **facts))
+            maps.setdefault((who, split), predicted)
     numbers = range(1, classes + 1)
-    store = {"name": "scene-rgb", "key": "ab" * 32, "path": "scene-rgb.zarr", "recipe": {"noise": {"seed": 0}}}
-    planes = [{"t": 50, "layer": "up_blocks.2", "stride": 4, "channels": 64, "size_bytes": 123_000}]
+    plane = PlaneSummary(t=50, layer="up_blocks.2", stride=4, channels=64, size_bytes=123_000)
+    heads = tuple(who.head for who in entries)
     comparison = Comparison(
-        scene={"name": scene, "rows": shape[0], "cols": shape[1], "bands": 9, "labels": "ground-truth"},
+        scene=SceneSummary(
+            name=scene,
+            rows=shape[0],
+            cols=shape[1],
+            bands=9,
+            labels="ground-truth",
+            labelled_pixels=int((truth > 0).sum()),
+        ),
         class_names=dict(zip(numbers, names or [f"Class {c}" for c in numbers], strict=True)),
         class_colours=default_colours(numbers),
-        stores=[{**store, "planes": planes}],
-        results=results,
-        pictures=Pictures(truth, rng.integers(0, 256, (*shape, 3), dtype=np.uint8), drawn, maps),
-        provenance={
-            "command": "hsifeat bench scene-rgb",
-            "arguments": {
-                "stores": [{key: store[key] for key in ("path", "key")}],
-                "heads": {entry.head: {"C": 1.0} for entry in entries},
-                "inputs": ["spectra", "planes"],
-                "splits": list(splits),
-                "seeds": seeds,
-                "labels": None,
-                "planes": ["t50/*"],
-                "curve": [5, 10],
-                "sweep": "lda",
-            },
-            "created": "2025-01-01",
-            "versions": {"hsifeat": "0"},
-            "machine": {},
-        },
+        stores=[
+            StoreSummary(
+                name="scene-rgb", key="ab" * 32, path="scene-rgb.zarr", recipe={"noise": {"seed": 0}}, planes=[plane]
+            )
+        ],
+        runs=runs,
+        summary=(),
+        images=BenchImages(truth, rng.integers(0, 256, (*shape, 3), dtype=np.uint8), drawn, maps),
+        provenance=Provenance(
+            command="hsifeat bench scene-rgb",
+            config=BenchConfig(
+                heads=heads,
+                inputs=("spectra", "planes"),
+                splits=tuple(splits),
+                seeds=seeds,
+                planes=("t50/*",),
+                curve=(5, 10),
+            ),
+            head_parameters={head: {"C": 1.0} for head in heads},
+            created="2025-01-01",
+            versions={"hsifeat": "0"},
+        ),
     )
-    return comparison, pairs
+    return with_runs(comparison, runs), pairs
 
 
 def add_all(comparison):
     """Add every part that a comparison may have: intervals, pairs, curves, a sweep, weights, panels, confidence, costs."""
     rng = np.random.default_rng(3)
-    entries = list(dict.fromkeys(s.entry for s in comparison.summary))
-    splits = list(dict.fromkeys(s.split for s in comparison.summary))
-    for at, s in enumerate(comparison.summary):
-        intervals = dict.fromkeys(list(s.recall)[:2], (0.25, 0.75))
-        comparison.summary[at] = type(s)(
-            **{
-                **vars(s),
-                "interval": (s.oa[0] - 0.03, s.oa[0] + 0.02),
-                "aa_interval": (s.aa[0] - 0.05, s.aa[0] + 0.04),
-                "kappa_interval": (s.kappa[0] - 0.07, s.kappa[0] + 0.06),
-                "recall_intervals": intervals,
-            }
+    entries = list(dict.fromkeys(cell.entry for cell in comparison.summary))
+    splits = list(dict.fromkeys(cell.split for cell in comparison.summary))
+    widths = {"oa": (0.03, 0.02), "aa": (0.05, 0.04), "kappa": (0.07, 0.06)}
+    intervals = {
+        (cell.entry, cell.split): ScoreIntervals(
+            {key: (cell.scores[key].mean - low, cell.scores[key].mean + high) for key, (low, high) in widths.items()},
+            {"recall": dict.fromkeys(list(cell.pixels)[:2], (0.25, 0.75))},
         )
-    comparison.gap_intervals.update(dict.fromkeys(entries, (-0.01, 0.42)))
+        for cell in comparison.summary
+    }
+    comparison = with_runs(comparison, comparison.runs, intervals, dict.fromkeys(entries, (-0.01, 0.42)))
+    pairs, curves, geometry = [], [], []
+    known = {"difference": 0.01, "low": -0.005, "high": 0.025, "p": 0.04, "p_holm": 0.12}
+    known |= {"mcnemar_p": 0.0001, "mcnemar_p_holm": 0.0002}
     for split in splits:
-        comparison.verdicts[split] = f"No two entries can be told apart on {split}."
         for first, second in itertools.combinations(entries, 2):
-            known = (0.01, -0.005, 0.025, 0.04, 0.12, 0.0001, 0.0002)
-            comparison.pairs.append(Pair(split, first, second, *known, f"{first} and {second} can't be told apart"))
-        for at, entry in enumerate(entries):
+            verdict = f"{first} and {second} do not differ significantly"
+            pairs.append(EntryPair(split=split, first=first, second=second, **known, verdict=verdict))
+        for index, who in enumerate(entries):
             for n in (5, 10, 20, 50):
-                oa = 0.3 + 0.12 * np.log10(n) - 0.02 * at
-                comparison.curves.append(Curve(entry, split, n, (float(oa), 0.02), 2, 4.5 * n))
-        comparison.drawn.append(
-            DrawnSplit(split, {entry.columns: 0.5 for entry in entries}, {e.columns: "all" for e in entries}, 3.2, 1.0)
-        )
-    for which, predicted in list(comparison.pictures.maps.items())[:-1]:
-        comparison.pictures.confidence[which] = rng.integers(0, 256, predicted.shape, dtype=np.uint8)
-    at = list(itertools.product((0, 50, 100), ("mid_block", "up_blocks.1", "up_blocks.2")))
-    alone = [
-        PlaneScore(t, layer, (0.4 + 0.03 * i, 0.01), 12_000 * (i + 1), None if i else 3.5, (0.03 * i - 0.1, 0.02))
-        for i, (t, layer) in enumerate(at)
-    ]
-    chosen = [
-        PlaneScore(50, "up_blocks.2", (0.7, 0.01), 12_000, 6.0, (0.2, 0.02)),
-        PlaneScore(50, "mid_block", (0.68, 0.02), 6_000, 0.0, (-0.02, 0.03)),
-    ]
-    weights = {entries[-1]: [{"t": t, "layer": layer, "weight": 1 / len(at)} for t, layer in at]}
-    panels = [Panel(t, layer, rng.integers(0, 6, (10, 13), dtype=np.uint8)) for t, layer in at[:-1]]
-    comparison.mixing.update(weights)
-    comparison.panels.extend(panels)
-    comparison.costs["stores"] = [
-        {
-            "name": "scene-rgb",
-            "bytes": 123_000,
-            "bytes_on_disk": 98_000,
-            "seconds": 34.0,
-            "devices": ["cpu (threads: 2)"],
-        }
-    ]
-    object.__setattr__(
-        comparison, "sweep", Sweep("lda", splits[-1], alone, chosen, seeds=2, store="scene-rgb", baseline=(0.5, 0.01))
+                oa = Estimate(mean=0.3 + 0.12 * np.log10(n) - 0.02 * index, sd=0.02)
+                curves.append(CurvePoint(entry=who, split=split, per_class=n, oa=oa, seeds=2, train_pixels=4.5 * n))
+        leakage, footprints = ({who.columns: value for who in entries} for value in (0.5, "all"))
+        geometry.append(SplitSummary(split=split, leakage=leakage, footprints=footprints, median_px=3.2, min_px=1.0))
+    confidence = {
+        key: rng.integers(0, 256, predicted.shape, dtype=np.uint8)
+        for key, predicted in list(comparison.images.maps.items())[:-1]
+    }
+    planes = list(itertools.product((0, 50, 100), ("mid_block", "up_blocks.1", "up_blocks.2")))
+
+    def plane_score(t, layer, oa, oa_sd, size_bytes, seconds, gain, gain_sd):
+        oa, gain = Estimate(mean=oa, sd=oa_sd), Estimate(mean=gain, sd=gain_sd)
+        return PlaneScore(t=t, layer=layer, oa=oa, size_bytes=size_bytes, seconds=seconds, gain=gain)
+
+    sweep = SweepResult(
+        head="lda",
+        split=splits[-1],
+        planes=[
+            plane_score(t, layer, 0.4 + 0.03 * i, 0.01, 12_000 * (i + 1), None if i else 3.5, 0.03 * i - 0.1, 0.02)
+            for i, (t, layer) in enumerate(planes)
+        ],
+        selection=[
+            plane_score(50, "up_blocks.2", 0.7, 0.01, 12_000, 6.0, 0.2, 0.02),
+            plane_score(50, "mid_block", 0.68, 0.02, 6_000, 0.0, -0.02, 0.03),
+        ],
+        seeds=2,
+        store="scene-rgb",
+        baseline=Estimate(mean=0.5, sd=0.01),
     )
-    return comparison
+    weights = tuple(PlaneWeight(t=t, layer=layer, weight=1 / len(planes)) for t, layer in planes)
+    panels = tuple(ClusterPanel(t, layer, rng.integers(0, 6, (10, 13), dtype=np.uint8)) for t, layer in planes[:-1])
+    costs = {"bytes_on_disk": 98_000, "extraction_seconds": 34.0, "devices": ("cpu (threads: 2)",)}
+    return with_images(comparison, confidence=confidence, panels=panels).model_copy(
+        update={
+            "stores": tuple(store.model_copy(update=costs) for store in comparison.stores),
+            "splits": tuple(geometry),
+            "pairs": tuple(pairs),
+            "verdicts": {split: f"No two entries differ significantly under {split}" for split in splits},
+            "curves": tuple(curves),
+            "mixing": (EntryWeights(entry=entries[-1], weights=weights),),
+            "sweep": sweep,
+        }
+    )
 
 
 def add_changes(comparison):
-    """Add a change of every kind: of another store, by each test, the same, new and gone."""
-    entries = list(dict.fromkeys(s.entry for s in comparison.summary))
-    first, split = entries[0], comparison.summary[0].split
-    kinds = [
-        Change(first, split, 0.7, 0.74, "bootstrap", 2, 0.001, 0.002, "more", 0.03, 0.05),
-        Change(entries[-1], split, 0.7, 0.69, "bootstrap", 2, 0.4, 0.8, "noise", -0.02, 0.01, "old-rgb"),
-        Change(Entry("", "spectra", "lda"), split, 0.7, 0.7, "bootstrap", 2, 1.0, 1.0, "the same", 0.0, 0.0),
-        Change(Entry("", "spectra", "knn"), split, 0.7, 0.6, "paired", 2, 0.01, 0.03, "seeds only"),
-        Change(Entry("", "spectra", "mlp"), split, 0.7, 0.71, "", 0, None, None, "one seed"),
-        Change(Entry("", "spectra", "new"), split, None, 0.7, "", 0, None, None, "new"),
-        *(Change(Entry("<b>", "planes", "gone"), text, 0.7, None, "", 0, None, None, "gone") for text in SPLITS),
-    ]
-    comparison.changes.extend(kinds)
-    return comparison
+    """Add a change of every kind: of another store, by each test, the same, new and missing."""
+    first, split = comparison.summary[0].entry, comparison.summary[0].split
+    last = comparison.summary[-1].entry
+
+    def change(who, split, before, after, test, p, p_holm, low=None, high=None, store_before=""):
+        facts = {
+            "p": p,
+            "p_holm": p_holm,
+            "low": low,
+            "high": high,
+            "store_before": store_before,
+            "verdict": "a verdict",
+        }
+        seeds = 2 if test else 0
+        return EntryChange(entry=who, split=split, before=before, after=after, test=test, seeds=seeds, **facts)
+
+    changes = (
+        change(first, split, 0.7, 0.74, "bootstrap", 0.001, 0.002, 0.03, 0.05),
+        change(last, split, 0.7, 0.69, "bootstrap", 0.4, 0.8, -0.02, 0.01, "old-rgb"),
+        change(entry("", "spectra", "lda"), split, 0.7, 0.7, "bootstrap", 1.0, 1.0, 0.0, 0.0),
+        change(entry("", "spectra", "knn"), split, 0.7, 0.6, "paired", 0.01, 0.03),
+        change(entry("", "spectra", "mlp"), split, 0.7, 0.71, "", None, None),
+        change(entry("", "spectra", "new"), split, None, 0.7, "", None, None),
+        *(change(entry("<b>", "planes", "gone"), text, 0.7, None, "", None, None) for text in SPLITS),
+    )
+    return comparison.model_copy(update={"changes": changes})
 
 
 def page(comparison, folder):
     """Write the page of a comparison to a folder and return its text."""
-    write_report(comparison, folder / "report.html")
+    write_page(comparison, folder / "report.html")
     return (folder / "report.html").read_text()
 
 

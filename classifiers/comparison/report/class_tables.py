@@ -1,4 +1,4 @@
-"""What the page says class by class: recall and F1 of every entry, and which classes are taken for which."""
+"""Tables by class: scores of every entry, and confusion matrices."""
 
 from __future__ import annotations
 
@@ -9,30 +9,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.comparison.report import figures, maps
-from classifiers.comparison.report.context import PublishedModel, Row
-from classifiers.comparison.results.run import Summary
+from classifiers.comparison.results.comparison import Comparison
+from classifiers.comparison.results.model import EntrySummary, Estimate
+from classifiers.comparison.results.ranking import RankedEntry, Ranking
+from classifiers.metrics import CLASS_METRICS, Metric
 from classifiers.splits.split_plot import TRAIN
 
-# Above this many classes a confusion matrix is a picture of one pixel a cell: nobody reads ten thousand numbers.
-MOST_CELLS = 30
-_LARGEST = 8
+# Confusion matrices of more classes are drawn with one pixel per cell: nobody reads ten thousand numbers.
+MAX_CLASSES_AS_NUMBERS = 30
+_LARGEST_COUNT = 8
 
 
 @dataclass(frozen=True)
-class Score:
-    """Recall or F1 of a class by an entry, over the seeds that have test pixels of it; the interval may be missing."""
+class ClassScore:
+    """A score of a class by an entry, and over how many seeds it is averaged: those with test pixels of the class."""
 
-    mean: float
-    sd: float
+    estimate: Estimate
     seeds: int
-    interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A line of a per-class table: a class, its training pixels of seed 0 and mean test pixels, a score for each entry.
+    """A row of a table by class.
 
-    `tags` say under which seeds it is not scored, and why.
+    Attributes
+    ----------
+    number, name : int, str
+        The class.
+    train_pixels, test_pixels : int or None, float or None
+        Training pixels of seed 0, and mean test pixels.
+    tags : tuple of str
+        Under how many seeds the class is not scored, and why.
+    scores : tuple of ClassScore or None
+        One per entry.
     """
 
     number: int
@@ -40,118 +49,118 @@ class ClassRow:
     train_pixels: int | None
     test_pixels: float | None
     tags: tuple[str, ...]
-    scores: tuple[Score | None, ...]
+    scores: tuple[ClassScore | None, ...]
 
     @property
-    def bounded(self) -> bool:
+    def has_intervals(self) -> bool:
         """Whether any score has an interval."""
-        return any(score.interval for score in self.scores if score)
+        return any(score.estimate.interval for score in self.scores if score)
 
     @property
-    def top(self) -> float | None:
+    def best(self) -> float | None:
         """The best score of the row."""
-        return max((score.mean for score in self.scores if score), default=None)
+        return max((score.estimate.mean for score in self.scores if score), default=None)
 
 
 @dataclass(frozen=True)
-class Matrix:
-    """A confusion matrix over all seeds.
+class ConfusionTable:
+    """A confusion matrix over all seeds, for display.
 
     Attributes
     ----------
     names : tuple of str
-        The classes scored.
-    cells : (C, C) float64 array or None
-        Percent of each true class (rows) given to each class (columns); None for more than `MOST_CELLS` classes.
-    depths : (C, C) float64 array
-        Square roots of the shares, 0 to 1, so that rare confusions show.
-    picture : str
-        The address of a picture of the depths, where there are no `cells`.
-    largest : tuple
-        The largest confusions: true class, taken for, share of the true class, pixels.
-    columnless : int
-        Test pixels that were given a class without test pixels.
+        The scored classes.
+    percent : (C, C) float64 array or None
+        Share of each true class (rows) assigned to each class (columns), in percent; None for more than
+        `MAX_CLASSES_AS_NUMBERS` classes.
+    opacity : (C, C) float64 array
+        Square root of the shares, 0 to 1, so that rare confusions are visible.
+    image : str
+        Data URI of a picture of the opacities, if there are no numbers.
+    largest : tuple of (str, str, float, int)
+        The largest confusions: true class, assigned class, share of the true class, pixels.
+    unscored_pixels : int
+        Test pixels that are assigned to a class without test pixels.
     """
 
     names: tuple[str, ...]
-    cells: NDArray[np.float64] | None
-    depths: NDArray[np.float64]
-    picture: str
+    percent: NDArray[np.float64] | None
+    opacity: NDArray[np.float64]
+    image: str
     largest: tuple[tuple[str, str, float, int], ...]
-    columnless: int
+    unscored_pixels: int
 
 
-def class_tables(facts: PublishedModel) -> list[dict[str, list[ClassRow]]]:
-    """Return the lines of the tables of recall and F1 under each split; F1 only where the runs hold it."""
+def class_tables(comparison: Comparison, ranking: Ranking) -> list[dict[str, list[ClassRow]]]:
+    """Return, for each split, the rows of the table of each metric by class, by the label of the metric."""
+    images = comparison.images
     tables = []
-    for at, split in enumerate(facts.splits):
-        pictures = facts.comparison.pictures
-        sides = pictures.splits.get(split.name)
-        counts = None if sides is None else maps.count_sides(pictures.truth, sides)
-        tables.append({"Recall": _class_rows(facts, at, counts, "recall")})
-        if any(cell.f1 for row in facts.rows if (cell := row.cells[at])):
-            tables[-1]["F1"] = _class_rows(facts, at, counts, "f1")
+    for index, split in enumerate(ranking.splits):
+        sides = images.splits.get(split.name)
+        counts = None if sides is None else maps.count_sides(images.truth, sides)
+        tables.append({metric.label: _class_rows(ranking, index, counts, metric) for metric in CLASS_METRICS})
     return tables
 
 
-def matrix_of(facts: PublishedModel, cell: Summary) -> Matrix:
-    """Return the confusion matrix of an entry under a split."""
-    names = tuple(facts.class_names[c] for c in cell.classes)
-    shares = figures.shares_of(cell.confusion)
-    depths = np.sqrt(shares)
-    small = len(names) <= MOST_CELLS
-    return Matrix(
+def confusion_table(class_names: Mapping[int, str], cell: EntrySummary) -> ConfusionTable:
+    """Arrange the confusion matrix of an entry under a split for display."""
+    names = tuple(class_names[number] for number in cell.classes)
+    confusion = np.array(cell.confusion, dtype=np.int64)
+    shares = figures.confusion_shares(confusion)
+    opacity = np.sqrt(shares)
+    as_numbers = len(names) <= MAX_CLASSES_AS_NUMBERS
+    return ConfusionTable(
         names=names,
-        cells=100 * shares if small else None,
-        depths=depths,
-        picture="" if small else figures.data_uri(maps.depth_map(depths)),
-        largest=_largest(cell.confusion, names),
-        columnless=max(0, round(cell.test_pixels * cell.seeds) - int(cell.confusion.sum())),
+        percent=100 * shares if as_numbers else None,
+        opacity=opacity,
+        image="" if as_numbers else figures.data_uri(maps.confusion_map(opacity)),
+        largest=_largest(confusion, names),
+        unscored_pixels=max(0, round(cell.test_pixels * cell.seeds) - int(confusion.sum())),
     )
 
 
 def _class_rows(
-    facts: PublishedModel, at: int, counts: Mapping[int, NDArray[np.int64]] | None, score: str
+    ranking: Ranking, index: int, counts: Mapping[int, NDArray[np.int64]] | None, metric: Metric
 ) -> list[ClassRow]:
-    cells = [cell for row in facts.rows if (cell := row.cells[at])]
+    cells = [cell for row in ranking.rows if (cell := row.cells[index])]
+    split = ranking.splits[index]
     rows = []
-    for number, name in facts.class_names.items():
-        tested = next((cell.test_counts[number] for cell in cells if number in cell.test_counts), None)
+    for number, name in ranking.class_names.items():
         drawn = None if counts is None else counts.get(number, np.zeros(4, np.int64))
+        tested_seeds = max((cell.class_seeds.get(number, 0) for cell in cells), default=0)
         rows.append(
             ClassRow(
                 number=number,
                 name=name,
                 train_pixels=None if drawn is None else int(drawn[TRAIN]),
-                test_pixels=tested,
-                tags=_tags(
-                    facts.splits[at].left_out.get(number, 0),
-                    max((cell.class_seeds.get(number, 0) for cell in cells), default=0),
-                    len(facts.splits[at].seeds),
-                ),
-                scores=tuple(_score(row, at, number, score) for row in facts.rows),
+                test_pixels=next((cell.pixels[number] for cell in cells if number in cell.pixels), None),
+                tags=_tags(split.left_out.get(number, 0), tested_seeds, len(split.seeds)),
+                scores=tuple(_score(row, index, number, metric) for row in ranking.rows),
             )
         )
     return rows
 
 
 def _tags(left_out: int, tested: int, seeds: int) -> tuple[str, ...]:
-    """Say under how many seeds a class is left out, and under how many it has no test pixels otherwise."""
-    numbers = {"left out": left_out, "no test pixels": seeds - left_out - tested}
-    return tuple(what if n == seeds else f"{what} under {n} of {seeds} seeds" for what, n in numbers.items() if n > 0)
+    """Say under how many seeds a class is left out, and under how many others it has no test pixels."""
+    counts = {"left out": left_out, "no test pixels": seeds - left_out - tested}
+    return tuple(
+        reason if count == seeds else f"{reason} under {count} of {seeds} seeds"
+        for reason, count in counts.items()
+        if count > 0
+    )
 
 
-def _score(row: Row, at: int, number: int, score: str) -> Score | None:
-    cell = row.cells[at]
-    scores: Mapping[int, tuple[float, float]] = getattr(cell, score) if cell else {}
-    if cell is None or number not in scores:
+def _score(row: RankedEntry, index: int, number: int, metric: Metric) -> ClassScore | None:
+    cell = row.cells[index]
+    if cell is None or number not in cell.pixels:
         return None
-    interval = cell.recall_intervals.get(number) if score == "recall" else None
-    return Score(*scores[number], cell.class_seeds.get(number, cell.seeds), interval)
+    return ClassScore(cell.class_scores[metric.key][number], cell.class_seeds[number])
 
 
 def _largest(confusion: NDArray[np.int64], names: tuple[str, ...]) -> tuple[tuple[str, str, float, int], ...]:
     wrong = confusion * ~np.eye(len(names), dtype=bool)
     totals = confusion.sum(axis=1)
-    largest = [divmod(int(i), len(names)) for i in np.argsort(-wrong, axis=None, kind="stable")[:_LARGEST]]
+    order = np.argsort(-wrong, axis=None, kind="stable")[:_LARGEST_COUNT]
+    largest = [divmod(int(index), len(names)) for index in order]
     return tuple((names[i], names[j], wrong[i, j] / totals[i], int(wrong[i, j])) for i, j in largest if wrong[i, j])

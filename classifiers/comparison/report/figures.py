@@ -1,8 +1,8 @@
-"""The plots of a report, by matplotlib, as bytes: for its page, or as files beside it.
+"""The plots of a report, drawn with matplotlib and returned as bytes.
 
-On the page a plot is an SVG that follows the reader's colours, dark or light; as a file it is an SVG or PNG on white.
-Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/) and cividis, which stay apart for colour-blind
-eyes; lines differ in marker and dash too.
+On the page a plot is an SVG that follows the reader's dark or light colour scheme; as a file it is an SVG or PNG on white. Colours
+are from the palette of Okabe and Ito (https://jfly.uni-koeln.de/color/) and from cividis, which are distinguishable with colour
+blindness; lines differ in marker and dash too.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 Medium = Literal["page", "svg", "png"]
 
 BLUE, VERMILLION = "#0072b2", "#d55e00"
-LINES = (BLUE, VERMILLION, "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#7f7f7f", "#aa4499")
+LINE_COLOURS = (BLUE, VERMILLION, "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#7f7f7f", "#aa4499")
 _MARKERS, _DASHES = "osD^vPX*", ("-", "--", "-.", ":")
 _PNG_DPI = 200
 
-# Text and lines are drawn in a colour that nothing else has, which then gives way to that of the picture's own style
-# sheet: it knows whether the reader's screen is dark.
+# Text and lines are drawn in a colour that nothing else has, and which is then replaced by a reference to the style sheet of the
+# SVG, which knows whether the reader's screen is dark.
 _INK, _PAPER = "#010203", "#fffefd"
 _STYLE = (
     "<style>svg{color:#1b1d20;--paper:#fdfcfa}"
@@ -49,63 +49,74 @@ _RC: Any = {
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A mean with the ends of its whisker; `open_dot` marks what should be trusted less."""
+class Dot:
+    """A mean with the ends of its whisker, as fractions of 1; a hollow dot marks a score to be trusted less."""
 
     mean: float
     low: float
     high: float
-    open_dot: bool
+    hollow: bool
 
 
 @dataclass(frozen=True)
 class Line:
-    """A named learning curve: at each x, labels per class, the mean and standard deviation as fractions of 1."""
+    """A named learning curve: for each number of labels per class, mean and standard deviation as fractions of 1."""
 
     name: str
-    x: tuple[float, ...]
+    x: tuple[int, ...]
     mean: tuple[float, ...]
     sd: tuple[float, ...]
 
 
-def dot_plot(rows: Sequence[tuple[str, Sequence[Interval]]], label: str, medium: Medium = "page") -> bytes:
-    """Draw a line for each named row with a dot and whisker for each of its intervals, in percent.
+def dot_plot(rows: Sequence[tuple[str, Sequence[Dot]]], label: str, medium: Medium = "page") -> bytes:
+    """Draw dots with whiskers, in percent, one line per row.
 
-    A row's name stands above its line, so that the plot stays readable on a narrow screen.
+    Parameters
+    ----------
+    rows : sequence of (str, sequence of Dot)
+        Name of each row, written above its line so that the plot fits a narrow screen, and its dots.
+    label : str
+        What the values are, with their unit.
+    medium : {"page", "svg", "png"}
+        Where the plot is shown.
     """
     height = 0.38 * len(rows) + 0.5
     with _figure(4.3, height) as figure:
         axes = figure.add_axes((0.02, 0.46 / height, 0.96, 1 - 0.48 / height))
-        for at, (name, intervals) in enumerate(rows):
-            means = [100 * i.mean for i in intervals]
+        for at, (name, dots) in enumerate(rows):
+            means = [100 * dot.mean for dot in dots]
             axes.plot([min(means), max(means)], [at, at], color=_INK, alpha=0.25, linewidth=3, solid_capstyle="round")
-            for i in intervals:
-                colour = VERMILLION if i.open_dot else BLUE
-                axes.plot([100 * i.low, 100 * i.high], [at, at], color=colour, linewidth=1.4, zorder=2)
-                face = _PAPER if i.open_dot else colour
-                axes.plot(100 * i.mean, at, "o", color=colour, markerfacecolor=face, markersize=5.5, zorder=3)
+            for dot in dots:
+                colour = VERMILLION if dot.hollow else BLUE
+                axes.plot([100 * dot.low, 100 * dot.high], [at, at], color=colour, linewidth=1.4, zorder=2)
+                face = _PAPER if dot.hollow else colour
+                axes.plot(100 * dot.mean, at, "o", color=colour, markerfacecolor=face, markersize=5.5, zorder=3)
             axes.text(0, at - 0.36, name, transform=axes.get_yaxis_transform(), size=7.5, va="center")
         axes.set(ylim=(len(rows) - 0.6, -0.7), yticks=[], xlabel=label)
         axes.margins(x=0.04)
-        _plain(axes, grid="x")
+        _style_axes(axes, grid="x")
         axes.spines["left"].set_visible(False)
         return _bytes(figure, medium)
 
 
-def heat_map(values: Mapping[tuple[int, str], float], label: str, digits: int = 1, medium: Medium = "page") -> bytes:
-    """Draw a value of each plane, layers by timesteps; the lighter the larger, and the numbers are written.
+def heat_map(
+    values: Mapping[tuple[int | None, str], float], label: str, digits: int = 1, medium: Medium = "page"
+) -> bytes:
+    """Draw one value per plane, layers by timesteps; lighter is larger, and the numbers are written.
 
     Parameters
     ----------
-    values : mapping of (t, layer) to float
-        Planes that are not there leave a gap.
+    values : mapping of (int, str) to float
+        Values by plane; missing planes leave a gap.
     label : str
         What the values are, with their unit.
     digits : int
         Decimals of the numbers.
+    medium : {"page", "svg", "png"}
+        Where the plot is shown.
     """
     layers = list(dict.fromkeys(layer for _, layer in values))
-    steps = sorted({t for t, _ in values})
+    steps = sorted({t for t, _ in values}, key=lambda t: -1 if t is None else t)
     grid = np.array([[values.get((t, layer), np.nan) for t in steps] for layer in layers])
     width, height = 0.46 * len(steps) + 0.9, 0.3 * len(layers) + 0.6
     with _figure(width, height) as figure:
@@ -124,7 +135,7 @@ def heat_map(values: Mapping[tuple[int, str], float], label: str, digits: int = 
                     color="black" if light else "white",
                     size=7.5,
                 )
-        axes.set_xticks(np.arange(len(steps)) + 0.5, [str(t) for t in steps])
+        axes.set_xticks(np.arange(len(steps)) + 0.5, ["" if t is None else str(t) for t in steps])
         axes.set_yticks(np.arange(len(layers)) + 0.5, layers)
         axes.set(xlabel=f"timestep t · {label}")
         axes.invert_yaxis()
@@ -134,26 +145,32 @@ def heat_map(values: Mapping[tuple[int, str], float], label: str, digits: int = 
 
 
 def learning_curves(
-    lines: Sequence[Line], label: str, pixels: Mapping[float, float] | None = None, medium: Medium = "page"
+    lines: Sequence[Line], label: str, pixels: Mapping[int, float] | None = None, medium: Medium = "page"
 ) -> bytes:
-    """Draw mean and standard deviation, in percent, over the most labels that a class gave, on a logarithmic axis.
+    """Draw learning curves, in percent, over the number of labels per class on a logarithmic axis.
 
-    Lines lie a little apart, so that their bars do not hide each other.
+    Lines are shifted a little, so that their error bars do not hide each other.
 
     Parameters
     ----------
     lines : sequence of Line
-        The entries.
+        The curves.
     label : str
         What the values are, with their unit.
-    pixels : mapping of float to float, optional
-        For each x the training pixels of all classes; written below it.
+    pixels : mapping of int to float, optional
+        For each number of labels per class, the training pixels of all classes; written below it.
+    medium : {"page", "svg", "png"}
+        Where the plot is shown.
     """
     known = pixels or {}
     with _figure(4.3, 3.2) as figure:
         axes = figure.subplots()
         for at, line in enumerate(lines):
-            colour, marker, dash = LINES[at % len(LINES)], _MARKERS[at % len(_MARKERS)], _DASHES[at % len(_DASHES)]
+            colour, marker, dash = (
+                LINE_COLOURS[at % len(LINE_COLOURS)],
+                _MARKERS[at % len(_MARKERS)],
+                _DASHES[at % len(_DASHES)],
+            )
             x = np.asarray(line.x, float) * 1.012 ** (at - (len(lines) - 1) / 2)
             mean, sd = 100 * np.asarray(line.mean), 100 * np.asarray(line.sd)
             axes.vlines(x, mean - sd, mean + sd, color=colour, linewidth=0.9, alpha=0.6)
@@ -162,8 +179,8 @@ def learning_curves(
         axes.set_xscale("log")
         axes.set_xticks(ticks, [f"{x:g}" + (f"\n{known[x]:,.0f} px" if x in known else "") for x in ticks])
         axes.minorticks_off()
-        axes.set(xlabel="at most so many labels per class" + ("; px: of all classes" if known else ""), ylabel=label)
-        _plain(axes, grid="y")
+        axes.set(xlabel="labels per class, at most" + ("; px: of all classes" if known else ""), ylabel=label)
+        _style_axes(axes, grid="y")
         axes.legend(
             loc="upper left", bbox_to_anchor=(0, -0.28 if known else -0.2), frameon=False, borderaxespad=0, fontsize=7.5
         )
@@ -173,13 +190,23 @@ def learning_curves(
 def panels(
     clusters: Mapping[tuple[int, str], NDArray[np.uint8]], colours: Mapping[int, str], medium: Medium = "page"
 ) -> bytes:
-    """Draw clusters of planes by (t, layer), layers by timesteps, each `(rows, cols)` at its own resolution."""
+    """Draw clusters of planes, layers by timesteps.
+
+    Parameters
+    ----------
+    clusters : mapping of (int, str) to (rows, cols) uint8 array
+        Clusters by timestep and layer, each at its own resolution.
+    colours : mapping of int to str
+        Colour of each cluster.
+    medium : {"page", "svg", "png"}
+        Where the plot is shown.
+    """
     from matplotlib.colors import ListedColormap
 
     layers = list(dict.fromkeys(layer for _, layer in clusters))
     steps = sorted({t for t, _ in clusters})
     painted = ListedColormap([(0, 0, 0, 0), *(colours[c] for c in sorted(colours))])
-    rows, cols = max((classes.shape for classes in clusters.values()), key=max)
+    rows, cols = max((cells.shape for cells in clusters.values()), key=max)
     high, wide = 1.3 * min(1, rows / cols), 1.3 * min(1, cols / rows)
     with _figure(wide * len(steps) + 1.2, high * len(layers) + 0.3) as figure:
         for (i, layer), (j, t) in itertools.product(enumerate(layers), enumerate(steps)):
@@ -197,15 +224,24 @@ def panels(
 
 
 def confusion_matrix(confusion: NDArray[np.integer], names: Sequence[str], medium: Medium = "page") -> bytes:
-    """Draw `(C, C)` counts of true (rows) and predicted (columns) classes as shares of the true class.
+    """Draw a confusion matrix as shares of the true class.
 
-    The diagonal is blue and errors are vermillion; the depth of the colour is the square root of the share, so that
-    rare confusions show. Shares are written, in percent, while there is room for them (25 classes).
+    The diagonal is blue and errors are vermillion; opacity is the square root of the share, so that rare confusions are visible.
+    Shares are written in percent for up to 25 classes.
+
+    Parameters
+    ----------
+    confusion : (C, C) integer array
+        Pixels by true class (rows) and predicted class (columns).
+    names : sequence of str
+        Names of the classes.
+    medium : {"page", "svg", "png"}
+        Where the plot is shown.
     """
     from matplotlib.colors import to_rgba
 
     count = len(names)
-    shares = shares_of(confusion)
+    shares = confusion_shares(confusion)
     side = max(2.2, 0.27 * count) if count <= 25 else 0.18 * count
     with _figure(side + 1.6, side + 1.3) as figure:
         axes = figure.add_axes((1.5 / (side + 1.6), 0.05 / (side + 1.3), side / (side + 1.6), side / (side + 1.3)))
@@ -228,20 +264,20 @@ def confusion_matrix(confusion: NDArray[np.integer], names: Sequence[str], mediu
         return _bytes(figure, medium)
 
 
-def shares_of(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Return a confusion matrix as shares of the true class (its row); 0 where that has no pixels."""
+def confusion_shares(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return a confusion matrix, (C, C) integer, as shares of the true class, (C, C) float64; 0 for a class without pixels."""
     totals = confusion.sum(axis=1, keepdims=True)
     shares: NDArray[np.float64] = np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)
     return shares
 
 
-def data_uri(picture: bytes) -> str:
-    """Return PNG, JPEG or SVG bytes as an address that a page can hold."""
-    kind = {b"\x89P": "png", b"\xff\xd8": "jpeg"}.get(picture[:2], "svg+xml")
-    return f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
+def data_uri(image: bytes) -> str:
+    """Return PNG, JPEG or SVG bytes as a data URI."""
+    kind = {b"\x89P": "png", b"\xff\xd8": "jpeg"}.get(image[:2], "svg+xml")
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode('ascii')}"
 
 
-def _plain(axes: Axes, grid: Literal["x", "y"]) -> None:
+def _style_axes(axes: Axes, grid: Literal["x", "y"]) -> None:
     axes.grid(axis=grid, color=_INK, alpha=0.12, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["right", "top"]].set_visible(False)
@@ -253,7 +289,7 @@ def _figure(width_in: float, height_in: float) -> Iterator[Figure]:
     from matplotlib.figure import Figure
 
     with rc_context(_RC), warnings.catch_warnings():
-        # Text stays text and the reader's fonts draw it; that matplotlib's own font lacks a letter is no news.
+        # Text remains text in an SVG and is drawn with the reader's fonts, so letters missing in matplotlib's font don't matter.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         yield Figure(figsize=(width_in, height_in))
 

@@ -1,166 +1,165 @@
-"""The summary on top of the page: what was found in plain words, the telling split first, and its picture."""
+"""The key findings at the top of the page, in sentences and as a dot plot; disjoint splits first."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from classifiers.comparison.report import figures
-from classifiers.comparison.report.context import DISJOINT, LEAKS, PublishedModel, SplitFacts, percent, size
-from classifiers.comparison.report.summary_text import gap_line, leakage_line
-from classifiers.comparison.results.run import Summary
-from hsifeat.formatting import format_duration
+from classifiers.comparison.results.model import EntrySummary, StoreSummary
+from classifiers.comparison.results.ranking import DISJOINT, LEAKS, RankedSplit, Ranking
+from classifiers.comparison.results.summary_text import gap_text, leakage_text, percent
+from hsifeat.formatting import format_bytes, format_duration
 
-_VISITED = ", as the rest of a scene does when only a few places were visited"
-_TOUCHES = ": no buffer keeps them apart, as that of blocks:12+4:0.1 does"
-_MIXES = "Random pixels lie among their training pixels, and features with spatial context have seen both."
-_SEES = (
-    "A plane's value at a pixel is decided by the whole tile that the model saw: it saw training pixels without their "
-    "classes."
+_UNVISITED = ", as most of a scene does when only a few places were visited for labels"
+_NO_BUFFER = ": no buffer separates them, as that of blocks:12+4:0.1 does"
+_RANDOM_MIXES = "Random test pixels lie among their training pixels, and features with spatial context cover both."
+_TILE_CONTEXT = (
+    "The value of a plane at a pixel depends on the whole tile that the model was given, training pixels included, but never on "
+    "their classes."
 )
-_MISSING = (
-    "No split here is known to be spatially disjoint, so these numbers can't tell how well an entry maps ground that "
-    "it has not seen: run blocks:12+4:0.1 as well."
+_NO_DISJOINT_SPLIT = (
+    "No split here is known to be spatially disjoint, so these scores can't tell how well an entry maps unseen ground: run "
+    "blocks:12+4:0.1 as well."
 )
-MOST_DOTS = 24
+MAX_DOTS = 24
 
 
-def findings(facts: PublishedModel) -> list[tuple[str, str]]:
-    """Say what was found: a title and a few sentences each."""
-    splits = facts.splits
-    found = [(f"{split.name} · {split.kind}", _best(facts, at)) for at, split in enumerate(splits)]
-    leaky, disjoint = facts.first(LEAKS), facts.first(DISJOINT)
-    if leaky is not None and disjoint is not None and (gap := _gap(facts, leaky, disjoint)):
-        found.append(("The gap", gap))
-    leaks = [f"{split.name}: {leakage_line(split.drawn)}." for split in splits if split.drawn]
-    found += [("Leakage", " ".join([*leaks, _SEES]))] if leaks else []
-    found += [("Cost", cost)] if (cost := _cost(facts)) else []
+def key_findings(ranking: Ranking) -> list[tuple[str, str]]:
+    """Return the key findings, each as a title and a few sentences."""
+    splits = ranking.splits
+    findings = [(f"{split.name} · {split.kind}", _best_entry(ranking, index)) for index, split in enumerate(splits)]
+    random, disjoint = ranking.first_index(LEAKS), ranking.first_index(DISJOINT)
+    if random is not None and disjoint is not None and (gap := _gap(ranking, random, disjoint)):
+        findings.append(("Gap between splits", gap))
+    leaks = [f"{split.name}: {leakage_text(split.geometry)}." for split in splits if split.geometry]
+    findings += [("Leakage", " ".join([*leaks, _TILE_CONTEXT]))] if leaks else []
+    findings += [("Cost", cost)] if (cost := _cost(ranking)) else []
     apart = [split for split in splits if split.kind == DISJOINT]
-    belief = [_tells(apart) if apart else _MISSING, *([] if leaky is None else [_MIXES])]
-    return [*found, ("Which to believe", " ".join(belief))]
+    advice = [_distances(apart) if apart else _NO_DISJOINT_SPLIT, *([] if random is None else [_RANDOM_MIXES])]
+    return [*findings, ("Which scores to trust", " ".join(advice))]
 
 
-def dot_plot(facts: PublishedModel, medium: figures.Medium = "page") -> bytes:
-    """Draw the OA of the best entries under every split, with their intervals where they are known, else ± sd."""
-    lines = [
+def overview_plot(ranking: Ranking, medium: figures.Medium = "page") -> bytes:
+    """Draw the OA of the best entries under every split, with intervals where available, or else ± standard deviation."""
+    rows = [
         (
             str(row.entry),
             [
-                figures.Interval(cell.oa[0], *whisker(cell), open_dot=split.kind == LEAKS)
-                for cell, split in zip(row.cells, facts.splits, strict=True)
+                figures.Dot(cell.oa.mean, *whisker(cell), hollow=split.kind == LEAKS)
+                for cell, split in zip(row.cells, ranking.splits, strict=True)
                 if cell
             ],
         )
-        for row in facts.rows[:MOST_DOTS]
+        for row in ranking.rows[:MAX_DOTS]
     ]
-    return figures.dot_plot(lines, "overall accuracy, %", medium)
+    return figures.dot_plot(rows, "overall accuracy, %", medium)
 
 
-def whisker(cell: Summary) -> tuple[float, float]:
-    """Return the 95 % interval of OA, or mean ± standard deviation where there is none."""
-    return cell.interval or (cell.oa[0] - cell.oa[1], cell.oa[0] + cell.oa[1])
+def whisker(cell: EntrySummary) -> tuple[float, float]:
+    """Return the 95 % interval of OA, or mean ± standard deviation if there is none."""
+    return cell.oa.interval or (cell.oa.mean - cell.oa.sd, cell.oa.mean + cell.oa.sd)
 
 
-def whiskers_say(facts: PublishedModel) -> str:
-    """Say what the whiskers of the dot plot and the numbers behind ± are."""
-    cells = [cell for row in facts.rows for cell in row.cells if cell]
-    if all(cell.interval for cell in cells):
-        return "with 95 % intervals over seeds and fields"
-    if any(cell.interval for cell in cells):
-        return "with 95 % intervals where there are any, else ± standard deviation over seeds"
-    return "± standard deviation over seeds" if max(cell.seeds for cell in cells) > 1 else "one seed, without a spread"
+def whisker_legend(ranking: Ranking) -> str:
+    """Say what the whiskers of the dot plot are."""
+    cells = [cell for row in ranking.rows for cell in row.cells if cell]
+    if all(cell.oa.interval for cell in cells):
+        return "with 95 % intervals over seeds and regions"
+    if any(cell.oa.interval for cell in cells):
+        return "with 95 % intervals where available, else ± standard deviation over seeds"
+    return "± standard deviation over seeds" if max(cell.seeds for cell in cells) > 1 else "one seed, without whiskers"
 
 
-def _best(facts: PublishedModel, at: int) -> str:
-    ranked = facts.ranked(at)
+def _best_entry(ranking: Ranking, index: int) -> str:
+    ranked = ranking.ranked(index)
     row, first = ranked[0]
-    over = f"over {first.seeds} seeds" if first.seeds > 1 else "with one seed, so without a spread"
-    verdict = facts.comparison.verdicts.get(facts.splits[at].name)
+    seeds = f"over {first.seeds} seeds" if first.seeds > 1 else "with one seed, so without a standard deviation"
+    verdict = ranking.results.verdicts.get(ranking.splits[index].name)
     text = f"{verdict.rstrip('.')}. OA of {row.entry}:" if verdict else f"{row.entry} is best: OA"
     text += f" {percent(first.oa, first.seeds)}\u00a0%"
-    if first.interval:
-        text += f" (95 % interval {100 * first.interval[0]:.1f} to {100 * first.interval[1]:.1f})"
-    text += f", kappa {first.kappa[0]:.3f}, {over}."
+    if first.oa.interval:
+        low, high = first.oa.interval
+        text += f" (95 % interval {100 * low:.1f} to {100 * high:.1f})"
+    text += f", kappa {first.scores['kappa'].mean:.3f}, {seeds}."
     if len(ranked) > 1 and not verdict:
         follower, second = ranked[1]
-        behind = first.oa[0] - second.oa[0]
-        text += f" {follower.entry} follows {100 * behind:.2f} points behind"
-        within = first.seeds > 1 and behind < max(first.oa[1], second.oa[1])
-        text += ", which is less than the spread over seeds: don't read it as a ranking." if within else "."
+        lead = first.oa.mean - second.oa.mean
+        text += f" {follower.entry} follows {100 * lead:.2f} points behind"
+        small = first.seeds > 1 and lead < max(first.oa.sd, second.oa.sd)
+        text += ", less than the standard deviation over seeds: this is no ranking." if small else "."
     return text
 
 
-def _tells(splits: Sequence[SplitFacts]) -> str:
-    """Say why the first disjoint split is the one to believe, and how far apart each of them keeps pixels."""
-    said = [
-        f"{split.drawn.least_px:.1f} px or more from every training pixel"
-        + (_TOUCHES if split.drawn.least_px <= 1 else "" if at else _VISITED)
-        if split.drawn
+def _distances(splits: Sequence[RankedSplit]) -> str:
+    """Say why to trust the first disjoint split, and how far apart each split keeps training and test pixels."""
+    distances = [
+        f"{split.geometry.min_px:.1f} px or more from every training pixel"
+        + (_NO_BUFFER if split.geometry.min_px <= 1 else "" if index else _UNVISITED)
+        if split.geometry
         else "in other blocks than the training pixels"
-        for at, split in enumerate(splits)
+        for index, split in enumerate(splits)
     ]
-    text = f"The disjoint column is the one that tells: its test pixels lie {said[0]}."
-    others = [f"Those of {split.name} lie {where}." for split, where in zip(splits[1:], said[1:], strict=True)]
+    text = f"Trust the column of {splits[0].name}: its test pixels lie {distances[0]}."
+    others = [f"Those of {split.name} lie {where}." for split, where in zip(splits[1:], distances[1:], strict=True)]
     return " ".join([text, *others])
 
 
-def _gap(facts: PublishedModel, leaky: int, disjoint: int) -> str:
-    text = gap_line(facts.comparison)
+def _gap(ranking: Ranking, random: int, disjoint: int) -> str:
+    text = gap_text(ranking.results)
     if not text:
         return ""
     text += "."
-    gaps, there, apart = facts.comparison.gaps, facts.splits[leaky], facts.splits[disjoint]
-    winner = facts.ranked(leaky)[0][0]
-    place = next((i for i, (row, _) in enumerate(facts.ranked(disjoint), 1) if row is winner), None)
-    if len(gaps) > 1 and place:
+    count, first, second = len(ranking.results.gaps), ranking.splits[random], ranking.splits[disjoint]
+    winner = ranking.ranked(random)[0][0]
+    place = next((i for i, (row, _) in enumerate(ranking.ranked(disjoint), 1) if row is winner), None)
+    if count > 1 and place:
         text += (
-            " The same entry leads on both."
+            " The same entry is best under both."
             if place == 1
-            else f" The best entry on {there.name} is number {place} of {len(gaps)} on {apart.name}."
+            else f" The best entry under {first.name} is number {place} of {count} under {second.name}."
         )
-    return text + _unlike(facts, there, apart)
+    return text + _class_differences(ranking, first, second)
 
 
-def _unlike(facts: PublishedModel, there: SplitFacts, apart: SplitFacts) -> str:
-    """Say which classes only one of two splits leaves out, under the same seed."""
-    results = facts.comparison.results
+def _class_differences(ranking: Ranking, first: RankedSplit, second: RankedSplit) -> str:
+    """Name the classes that only one of two splits leaves out, under the same seed."""
+    runs = ranking.results.runs
     out = [
-        {(r.run.seed, c) for r in results if r.run.split == split.name for c in r.left_out} for split in (there, apart)
+        {(run.seed, number) for run in runs if run.split == split.name for number in run.left_out}
+        for split in (first, second)
     ]
-    unlike = Counter(c for _, c in out[0] ^ out[1])
-    if not unlike:
+    counts = Counter(number for _, number in out[0] ^ out[1])
+    if not counts:
         return ""
-    seeds = len(apart.seeds)
+    seeds = len(second.seeds)
     names = ", ".join(
-        facts.class_names[c] + (f" (under {n} of {seeds} seeds)" if n < seeds else "")
-        for c, n in sorted(unlike.items())
+        ranking.class_names[number] + (f" (under {count} of {seeds} seeds)" if count < seeds else "")
+        for number, count in sorted(counts.items())
     )
-    return f" Not quite the same classes are averaged: {names} scored on one side only."
+    return f" The classes that are averaged differ: {names} scored under one of the splits only."
 
 
-def _cost(facts: PublishedModel) -> str:
-    """Say what the cached features cost once, and what computing them for every run would have."""
-    stores = facts.comparison.costs.get("stores", [])
-    runs = [r for r in facts.comparison.results if r.run.entry.store]
-    if not stores or not runs:
+def _cost(ranking: Ranking) -> str:
+    """Say what the cached features cost once, and what computing them for every run would have cost."""
+    stores = ranking.results.stores
+    runs = [run for run in ranking.results.runs if run.entry.store]
+    if not any(store.planes for store in stores) or not runs:
         return ""
-    text = " ".join(_cost_of(store) for store in stores)
-    spent = sum(r.fit_seconds + r.predict_seconds for r in runs)
-    text += (
-        f" All {len(runs):,} runs on planes then fitted and predicted in {format_duration(spent)}, without the model"
-    )
-    known = {store["name"]: store["seconds"] for store in stores if store["seconds"] is not None}
-    if not known or any(r.run.entry.store not in known for r in runs):
+    text = " ".join(map(_store_cost, stores))
+    spent = sum(run.fit_seconds + run.predict_seconds for run in runs)
+    text += f" All {len(runs):,} runs on planes then took {format_duration(spent)} to fit and predict, without the model"
+    seconds = {store.name: store.extraction_seconds for store in stores if store.extraction_seconds is not None}
+    if not seconds or any(run.entry.store not in seconds for run in runs):
         return f"{text}."
-    again = sum(known[r.run.entry.store] for r in runs)
-    return f"{text}; computing the planes anew for each run would have taken {format_duration(again)}."
+    repeated = sum(seconds[run.entry.store] for run in runs)
+    return f"{text}; computing the planes anew for each run would have taken {format_duration(repeated)}."
 
 
-def _cost_of(store: dict[str, Any]) -> str:
-    text = f"The planes of {store['name']} take {size(store['bytes'])} before compression"
-    if (on_disk := store.get("bytes_on_disk")) is not None:
-        text += f"; on disk the whole store takes {size(on_disk)}"
-    if store["seconds"] is not None:
-        text += f". Extracting them took {format_duration(store['seconds'])}, once, on {' and '.join(store['devices'])}"
+def _store_cost(store: StoreSummary) -> str:
+    text = f"The planes of {store.name} take {format_bytes(store.size_bytes)} before compression"
+    if store.bytes_on_disk is not None:
+        text += f"; on disk the whole store takes {format_bytes(store.bytes_on_disk)}"
+    if store.extraction_seconds is not None:
+        text += f". Extracting them once took {format_duration(store.extraction_seconds)} on {' and '.join(store.devices)}"
     return f"{text}."

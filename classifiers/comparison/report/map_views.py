@@ -1,47 +1,48 @@
-"""The pictures of the page: the scene, its truth and splits, and what each entry made of it under each split."""
+"""The maps on the page: the scene, its labels and splits, and what each entry predicts under each split."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from classifiers.comparison.report import maps
-from classifiers.comparison.report.class_tables import Matrix, matrix_of
-from classifiers.comparison.report.context import PublishedModel
+from classifiers.comparison.report.class_tables import ConfusionTable, confusion_table
 from classifiers.comparison.report.figures import data_uri
-from classifiers.comparison.results.run import Summary
+from classifiers.comparison.results.comparison import Comparison
+from classifiers.comparison.results.model import EntrySummary
+from classifiers.comparison.results.ranking import Ranking
 
 
 @dataclass(frozen=True)
-class View:
-    """What is shown of one entry under one split; the maps may be missing.
+class EntryView:
+    """What the page shows of an entry under a split; images are data URIs, empty if there is no map.
 
     Attributes
     ----------
     title : str
         Entry and split.
-    matrix : Matrix
-        Its confusions.
-    mapped, errors, confident : str
-        Addresses of pictures: classes, errors at test pixels, the largest probability.
-    wrong, tested : int
-        Test pixels of seed 0, whose map it is.
-    certainty : (sure, right) or None
-        Of the confidence map, see `classifiers.comparison.report.maps.certainty`.
+    confusion : ConfusionTable
+        Confusion matrix over all seeds.
+    classes, errors, confidence : str
+        Maps of predicted classes, of errors on test pixels, and of the largest class probability.
+    wrong_pixels, test_pixels : int
+        Test pixels of seed 0, which the maps are of.
+    calibration : (float, float) or None
+        Mean largest probability on test pixels and accuracy there, see `classifiers.comparison.report.maps.calibration`.
     """
 
     title: str
-    matrix: Matrix
-    mapped: str
+    confusion: ConfusionTable
+    classes: str
     errors: str
-    confident: str
-    wrong: int
-    tested: int
-    certainty: tuple[float, float] | None
+    confidence: str
+    wrong_pixels: int
+    test_pixels: int
+    calibration: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
-class Scenery:
-    """The pictures that do not depend on an entry: addresses, and how many pixels stand for one."""
+class SceneView:
+    """The images that do not depend on an entry, as data URIs; one in `step` rows and columns is drawn."""
 
     truth: str
     false_colour: str
@@ -49,51 +50,49 @@ class Scenery:
     step: int
 
 
-def views(facts: PublishedModel) -> list[list[View | None]]:
-    """Return what is shown of each entry (row of the ranking) under each split."""
-    side = maps.side_px(len(facts.rows) * len(facts.splits))
-    return [[_view(facts, cell, side) if cell else None for cell in row.cells] for row in facts.rows]
+def entry_views(comparison: Comparison, ranking: Ranking) -> list[list[EntryView | None]]:
+    """Return what the page shows of each entry (row of the ranking) under each split."""
+    side = maps.side_px(len(ranking.rows) * len(ranking.splits))
+    return [
+        [_entry_view(comparison, ranking, cell, side) if cell else None for cell in row.cells] for row in ranking.rows
+    ]
 
 
-def scenery(facts: PublishedModel) -> Scenery:
-    """Return the pictures of the scene and of its splits."""
-    pictures, colours = facts.comparison.pictures, facts.comparison.class_colours
-    side = maps.side_px(len(facts.rows) * len(facts.splits))
-    return Scenery(
-        truth=data_uri(maps.class_map(pictures.truth, colours, side)),
-        false_colour=data_uri(maps.false_colour(pictures.false_colour, side)),
+def scene_view(comparison: Comparison, ranking: Ranking) -> SceneView:
+    """Return the images of the scene and of its splits."""
+    images = comparison.images
+    side = maps.side_px(len(ranking.rows) * len(ranking.splits))
+    return SceneView(
+        truth=data_uri(maps.class_map(images.truth, comparison.class_colours, side)),
+        false_colour=data_uri(maps.false_colour_map(images.false_colour, side)),
         splits=tuple(
-            data_uri(maps.split_map(pictures.splits[split.name], side)) if split.name in pictures.splits else ""
-            for split in facts.splits
+            data_uri(maps.split_map(images.splits[split.name], side)) if split.name in images.splits else ""
+            for split in ranking.splits
         ),
-        step=maps.step(pictures.truth.shape, side),
+        step=maps.map_step(images.truth.shape, side),
     )
 
 
-def _view(facts: PublishedModel, cell: Summary, side: int) -> View:
-    pictures, which = facts.comparison.pictures, (cell.entry, cell.split)
-    mapped, sides, confidence = (
-        pictures.maps.get(which),
-        pictures.splits.get(cell.split),
-        pictures.confidence.get(which),
-    )
-    shown = {"mapped": "", "errors": "", "confident": ""}
-    certainty = None
-    if mapped is not None:
-        shown["mapped"] = data_uri(maps.class_map(mapped, facts.comparison.class_colours, side))
-    if mapped is not None and sides is not None:
-        shown["errors"] = data_uri(maps.error_map(pictures.truth, mapped, sides, side))
-    if mapped is not None and confidence is not None:
-        shown["confident"] = data_uri(maps.confidence_map(confidence, mapped, side))
+def _entry_view(comparison: Comparison, ranking: Ranking, cell: EntrySummary, side: int) -> EntryView:
+    images, key = comparison.images, (cell.entry, cell.split)
+    predicted, sides, confidence = images.maps.get(key), images.splits.get(cell.split), images.confidence.get(key)
+    uris = {"classes": "", "errors": "", "confidence": ""}
+    calibration = None
+    if predicted is not None:
+        uris["classes"] = data_uri(maps.class_map(predicted, comparison.class_colours, side))
         if sides is not None:
-            certainty = maps.certainty(confidence, mapped, pictures.truth, sides)
-    runs = (r for r in facts.comparison.results if (r.run.entry, r.run.split) == which)
-    first = min(runs, key=lambda result: result.run.seed)
-    return View(
+            uris["errors"] = data_uri(maps.error_map(images.truth, predicted, sides, side))
+        if confidence is not None:
+            uris["confidence"] = data_uri(maps.confidence_map(confidence, predicted, side))
+        if confidence is not None and sides is not None:
+            calibration = maps.calibration(confidence, predicted, images.truth, sides)
+    runs = (run for run in comparison.runs if (run.entry, run.split) == key)
+    first = min(runs, key=lambda run: run.seed)
+    return EntryView(
         title=f"{cell.entry}, {cell.split}",
-        matrix=matrix_of(facts, cell),
-        wrong=round((1 - first.scores.oa) * first.test_pixels),
-        tested=first.test_pixels,
-        certainty=certainty,
-        **shown,
+        confusion=confusion_table(ranking.class_names, cell),
+        wrong_pixels=round((1 - first.oa) * first.test_pixels),
+        test_pixels=first.test_pixels,
+        calibration=calibration,
+        **uris,
     )

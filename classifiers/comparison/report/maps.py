@@ -1,7 +1,7 @@
-"""Maps of a report as PNG bytes: a colour a class, a side of a split, a verdict or a confidence.
+"""Maps of a report as PNG or JPEG bytes: classes, splits, errors, confidence and false colour.
 
-Maps are pixels, so they are drawn without resampling: a large one keeps every n-th pixel, from the middle of each
-n x n. Pixels that say nothing are transparent. Nothing of a map's full size is built, so that it may be lazy.
+A large map is subsampled, never resampled: every n-th pixel is kept, from the middle of each n x n block. Pixels without a value
+are transparent. No array of a map's full size is created, so that maps may be memory-mapped.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from numpy.typing import NDArray
 
 from classifiers.splits.split_plot import COLOURS, NAMES, TEST
 
-# Of Okabe and Ito (https://jfly.uni-koeln.de/color/), which stay apart for colour-blind eyes.
+# From the palette of Okabe and Ito (https://jfly.uni-koeln.de/color/), distinguishable with colour blindness.
 RIGHT, WRONG = "#5a9bc9", "#d55e00"
 _BLUE = "#0072b2"
 
 MAX_PX = 1000
-# All maps of a page together: what keeps it a few megabytes.
+# Pixels of all maps of one kind on a page, which keeps it at a few megabytes.
 _PAGE_PX = 3_000_000
 _BLOCK_ROWS = 256
+_MAX_PNG_PX = 300
 
-CONFIDENCES = 8
+CONFIDENCE_STEPS = 8
 
 
 def side_px(count: int) -> int:
-    """Return the largest side of a map on a page of `count` maps of each kind.
+    """Return the largest side in pixels of a map on a page with `count` maps of each kind.
 
     >>> side_px(1), side_px(16)
     (1000, 433)
@@ -36,93 +37,129 @@ def side_px(count: int) -> int:
     return min(MAX_PX, int((_PAGE_PX / max(count, 1)) ** 0.5))
 
 
-def step(shape: Sequence[int], side: int = MAX_PX) -> int:
-    """Return n where a map of `shape` shows every n-th pixel; 1 for one of at most `side` px."""
+def map_step(shape: Sequence[int], side: int = MAX_PX) -> int:
+    """Return n such that every n-th pixel of a map of `shape` gives at most `side` pixels a side."""
     return -(-max(shape[:2]) // side)
 
 
 def class_map(labels: NDArray[np.integer], colours: Mapping[int, str], side: int = MAX_PX) -> bytes:
-    """Draw a `(rows, cols)` map of classes in their colours; a class without a colour (0 = unlabelled) is transparent."""
-    return _paint(_thin(labels, side), colours)
+    """Draw a map of classes in their colours.
+
+    Parameters
+    ----------
+    labels : (rows, cols) integer array
+        Classes; those without a colour, such as 0 = unlabelled, are transparent.
+    colours : mapping of int to str
+        Colour of each class as ``#rrggbb``.
+    side : int
+        Largest side of the image in pixels.
+    """
+    return _paint(_subsample(labels, side), colours)
 
 
 def split_map(sides: NDArray[np.uint8], side: int = MAX_PX) -> bytes:
-    """Draw a `(rows, cols)` split as `classifiers.splits.make_split_map` gives it."""
-    return _paint(_thin(sides, side), COLOURS)
+    """Draw a split, (rows, cols) uint8, as `classifiers.splits.make_split_map` returns it."""
+    return _paint(_subsample(sides, side), COLOURS)
 
 
 def error_map(
     truth: NDArray[np.integer], predicted: NDArray[np.integer], sides: NDArray[np.uint8], side: int = MAX_PX
 ) -> bytes:
-    """Draw which test pixels of a split were given another class than in `truth`; all `(rows, cols)`."""
-    true, given, drawn = (_thin(values, side) for values in (truth, predicted, sides))
-    return _paint(np.where(drawn == TEST, np.where(true == given, 1, 2), 0), {1: RIGHT, 2: WRONG})
+    """Draw which test pixels of a split are classified correctly.
+
+    Parameters
+    ----------
+    truth, predicted : (rows, cols) integer array
+        True and predicted classes.
+    sides : (rows, cols) uint8 array
+        The split, as `classifiers.splits.make_split_map` returns it.
+    side : int
+        Largest side of the image in pixels.
+    """
+    true, assigned, drawn = (_subsample(values, side) for values in (truth, predicted, sides))
+    return _paint(np.where(drawn == TEST, np.where(true == assigned, 1, 2), 0), {1: RIGHT, 2: WRONG})
 
 
 def confidence_map(confidence: NDArray[np.uint8], predicted: NDArray[np.integer], side: int = MAX_PX) -> bytes:
-    """Draw the largest probability of each pixel, `(rows, cols)` 0 to 255, in `CONFIDENCES` steps from dark to light.
+    """Draw the largest class probability of each pixel in `CONFIDENCE_STEPS` colours from dark to light.
 
-    Pixels that were given no class (0 in `predicted`) are transparent.
+    Parameters
+    ----------
+    confidence : (rows, cols) uint8 array
+        Probability scaled to 0..255.
+    predicted : (rows, cols) integer array
+        Predicted classes; pixels of class 0, without a prediction, are transparent.
+    side : int
+        Largest side of the image in pixels.
     """
-    seen, given = _thin(confidence, side), _thin(predicted, side)
-    steps = seen.astype(np.intp) * CONFIDENCES // 256 + 1
-    return _paint(np.where(given > 0, steps, 0), dict(enumerate(confidence_colours(), 1)))
+    values, classes = _subsample(confidence, side), _subsample(predicted, side)
+    steps = values.astype(np.intp) * CONFIDENCE_STEPS // 256 + 1
+    return _paint(np.where(classes > 0, steps, 0), dict(enumerate(confidence_colours(), 1)))
 
 
-def certainty(
+def calibration(
     confidence: NDArray[np.uint8], predicted: NDArray[np.integer], truth: NDArray[np.integer], sides: NDArray[np.uint8]
 ) -> tuple[float, float]:
-    """Return how sure a map is at the test pixels of a split, and how often it is right there; all `(rows, cols)`.
+    """Return the mean confidence and the accuracy of a map on the test pixels of a split.
+
+    Parameters
+    ----------
+    confidence : (rows, cols) uint8 array
+        Largest class probability, scaled to 0..255.
+    predicted, truth : (rows, cols) integer array
+        Predicted and true classes.
+    sides : (rows, cols) uint8 array
+        The split, as `classifiers.splits.make_split_map` returns it.
 
     Returns
     -------
-    sure, right : float
-        Mean of the largest probability, to 1/255, and share of the pixels whose class is that of `truth`.
+    mean_confidence, accuracy : float
+        Both 0 to 1.
     """
-    sure = right = tested = 0
-    for seen, given, true, drawn in _row_blocks(confidence, predicted, truth, sides):
+    total = correct = tested = 0
+    for values, assigned, true, drawn in _row_blocks(confidence, predicted, truth, sides):
         test = drawn == TEST
-        sure += int(seen[test].sum(dtype=np.int64))
-        right += int(np.count_nonzero(given[test] == true[test]))
+        total += int(values[test].sum(dtype=np.int64))
+        correct += int(np.count_nonzero(assigned[test] == true[test]))
         tested += int(np.count_nonzero(test))
-    return sure / 255 / max(tested, 1), right / max(tested, 1)
+    return total / 255 / max(tested, 1), correct / max(tested, 1)
 
 
 def confidence_colours() -> list[str]:
-    """Return the colours of `confidence_map` from the least to the most confident: cividis, made for colour-blind eyes."""
+    """Return the colours of `confidence_map` from the least to the most confident: cividis, legible with colour blindness."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    return [to_hex(colour) for colour in colormaps["cividis"](np.linspace(0, 1, CONFIDENCES))]
+    return [to_hex(colour) for colour in colormaps["cividis"](np.linspace(0, 1, CONFIDENCE_STEPS))]
 
 
-def depth_map(depths: NDArray[np.float64]) -> bytes:
-    """Draw a `(C, C)` confusion matrix, one pixel a cell, from the depths of its cells (0 to 1): right blue, wrong vermillion."""
+def confusion_map(opacity: NDArray[np.float64]) -> bytes:
+    """Draw a confusion matrix with one pixel per cell: correct in blue, wrong in vermillion, (C, C) float64 opacity in 0..1."""
     from PIL import Image
 
     right, wrong = (np.array([*bytes.fromhex(colour.lstrip("#")), 255]) for colour in (_BLUE, WRONG))
-    cells = np.where(np.eye(len(depths), dtype=bool)[..., None], right, wrong).astype(np.uint8)
-    cells[..., 3] = np.round(255 * depths)
-    return _saved(Image.fromarray(cells), "png")
+    cells = np.where(np.eye(len(opacity), dtype=bool)[..., None], right, wrong).astype(np.uint8)
+    cells[..., 3] = np.round(255 * opacity)
+    return _encode(Image.fromarray(cells), "png")
 
 
-def false_colour(image: NDArray[np.uint8], side: int = MAX_PX) -> bytes:
-    """Draw a `(rows, cols, 3)` uint8 image: PNG while every pixel of a small one counts, else JPEG."""
+def false_colour_map(image: NDArray[np.uint8], side: int = MAX_PX) -> bytes:
+    """Draw a false-colour image, (rows, cols, 3) uint8: a small one as PNG, a large one as JPEG."""
     from PIL import Image
 
-    seen = np.ascontiguousarray(_thin(image, side))
-    return _saved(Image.fromarray(seen), "png") if max(seen.shape) < 300 else _saved(Image.fromarray(seen), "jpeg")
+    pixels = np.ascontiguousarray(_subsample(image, side))
+    return _encode(Image.fromarray(pixels), "png" if max(pixels.shape) < _MAX_PNG_PX else "jpeg")
 
 
 def count_sides(truth: NDArray[np.integer], sides: NDArray[np.uint8]) -> dict[int, NDArray[np.int64]]:
-    """Count the pixels of each class on each side of a split, some rows at a time: {class: (4,) counts by side}."""
+    """Count the pixels of each class on each side of a split, (rows, cols) each; returns (4,) int64 counts by side per class."""
     total = np.zeros(0, np.int64)
     for true, drawn in _row_blocks(truth, sides):
-        found = np.bincount((true.astype(np.intp) * len(NAMES) + drawn).ravel(), minlength=len(total))
-        found[: len(total)] += total
-        total = found
-    whole = np.append(total, np.zeros(-len(total) % len(NAMES), np.int64))
-    return dict(enumerate(whole.reshape(-1, len(NAMES))))
+        counts = np.bincount((true.astype(np.intp) * len(NAMES) + drawn).ravel(), minlength=len(total))
+        counts[: len(total)] += total
+        total = counts
+    padded = np.append(total, np.zeros(-len(total) % len(NAMES), np.int64))
+    return dict(enumerate(padded.reshape(-1, len(NAMES))))
 
 
 def _row_blocks(*maps: NDArray[Any]) -> Iterator[tuple[NDArray[Any], ...]]:
@@ -130,8 +167,8 @@ def _row_blocks(*maps: NDArray[Any]) -> Iterator[tuple[NDArray[Any], ...]]:
         yield tuple(np.asarray(values[top : top + _BLOCK_ROWS]) for values in maps)
 
 
-def _thin(values: NDArray[Any], side: int) -> NDArray[Any]:
-    n = step(values.shape, side)
+def _subsample(values: NDArray[Any], side: int) -> NDArray[Any]:
+    n = map_step(values.shape, side)
     return np.asarray(values[n // 2 :: n, n // 2 :: n])
 
 
@@ -143,14 +180,14 @@ def _paint(values: NDArray[np.integer], colours: Mapping[int, str]) -> bytes:
         [(*bytes.fromhex(colours[int(n)].lstrip("#")), 255) if int(n) in colours else (0, 0, 0, 0) for n in numbers],
         dtype=np.uint8,
     )
-    if len(numbers) > 256:  # more than an index of a byte tells apart
-        return _saved(Image.fromarray(palette[index.reshape(values.shape)]), "png")
+    if len(numbers) > 256:  # more than a palette has
+        return _encode(Image.fromarray(palette[index.reshape(values.shape)]), "png")
     image = Image.fromarray(index.reshape(values.shape).astype(np.uint8))
     image.putpalette(palette.tobytes(), "RGBA")
-    return _saved(image, "png")
+    return _encode(image, "png")
 
 
-def _saved(image: Any, kind: str) -> bytes:
+def _encode(image: Any, kind: str) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, optimize=True, **({"quality": 85} if kind == "jpeg" else {}))
     return buffer.getvalue()

@@ -1,47 +1,47 @@
-"""The page of a comparison: one HTML file that needs no network, from what was found to how to run it again.
+"""The page of a report: one self-contained HTML file that needs no network.
 
-What it says and shows is decided in `classifiers.comparison.report`, subject by subject, and how that looks in the
-templates there.
+The modules of `classifiers.comparison.report` decide what it shows, subject by subject; the templates decide how it looks.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
-from classifiers.comparison.report import class_tables as classes
-from classifiers.comparison.report import context as facts
-from classifiers.comparison.report import figures, findings, maps
-from classifiers.comparison.report import map_views as views
-from classifiers.comparison.report import plane_plots as planes
-from classifiers.comparison.report.changes_section import change_outcome, changed
-from classifiers.comparison.results.model import Comparison
-from classifiers.comparison.sweep_table import remarks
-from classifiers.splits import split_plot as picture
+from classifiers.comparison.report import class_tables, figures, findings, map_views, maps, plane_plots
+from classifiers.comparison.report.change_table import change_table, change_verdict
+from classifiers.comparison.results.comparison import Comparison
+from classifiers.comparison.results.model import EntryPair
+from classifiers.comparison.results.ranking import DISJOINT, LEAKS, Ranking, rank
+from classifiers.comparison.results.summary_text import p_value, pixel_range
+from classifiers.comparison.sweep_table import weak_gain_remarks
+from classifiers.metrics import METRICS
+from classifiers.splits import split_plot
+from hsifeat import formatting
 from hsifeat.errors import HsifeatError
 from hsifeat.files import write_file
-from hsifeat.formatting import format_seconds
 
 
-def write_report(comparison: Comparison, path: Path) -> None:
-    """Write the page of a comparison as one self-contained HTML file.
+def write_page(comparison: Comparison, path: Path) -> None:
+    """Write the page of a report as one self-contained HTML file.
 
     Parameters
     ----------
     comparison : Comparison
-        At least one result; what else is missing is left out, and maps and pictures are said to be.
+        With at least one run. Parts without data are left out; missing maps are mentioned.
     path : Path
         The file to write; it appears whole.
 
     Raises
     ------
     HsifeatError
-        When there is no result to report.
+        There is no run to report.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    if not comparison.results:
-        raise HsifeatError("the comparison holds no finished run: run at least one entry under one split, then report")
+    if not comparison.runs:
+        raise HsifeatError("the benchmark holds no finished run: run at least one entry under one split, then report")
     environment = Environment(
         loader=PackageLoader("classifiers.comparison.report", "templates"),
         autoescape=True,
@@ -50,54 +50,65 @@ def write_report(comparison: Comparison, path: Path) -> None:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        size=facts.size,
-        count=facts.count,
-        seconds=format_seconds,
-        pretty=facts.pretty,
-        p_value=facts.p_value,
-        outcome=facts.outcome,
-        change_outcome=change_outcome,
+        size=formatting.format_bytes,
+        pixel_range=pixel_range,
+        seconds=formatting.format_seconds,
+        pretty_json=_pretty_json,
+        p_value=p_value,
+        pair_verdict=_pair_verdict,
+        change_verdict=change_verdict,
     )
-    page = environment.get_template("report.html.j2").render(_content(facts.facts_of(comparison)))
+    page = environment.get_template("report.html.j2").render(_content(comparison, rank(comparison)))
     write_file(path, page.encode())
 
 
-def _content(of: facts.PublishedModel) -> dict[str, Any]:
-    comparison = of.comparison
+def _content(comparison: Comparison, ranking: Ranking) -> dict[str, Any]:
+    sweep = comparison.sweep
     return {
-        "facts": of,
-        "LEAKS": facts.LEAKS,
-        "DISJOINT": facts.DISJOINT,
-        "findings": findings.findings(of),
-        "changed": changed(comparison.changes),
-        "overview": figures.data_uri(findings.dot_plot(of)),
-        "whiskers": findings.whiskers_say(of),
-        "most_dots": findings.MOST_DOTS,
-        "best": [_best_scores(of, at) for at in range(len(of.splits))],
-        "intervals": any(cell.interval for cell in comparison.summary),
-        "tables": classes.class_tables(of),
-        "scenery": views.scenery(of),
-        "views": views.views(of),
-        "any_confidence": bool(comparison.pictures.confidence),
-        "confidences": maps.confidence_colours(),
+        "comparison": comparison,
+        "ranking": ranking,
+        "metrics": METRICS,
+        "LEAKS": LEAKS,
+        "DISJOINT": DISJOINT,
+        "findings": findings.key_findings(ranking),
+        "changes": change_table(comparison.changes),
+        "overview": figures.data_uri(findings.overview_plot(ranking)),
+        "whiskers": findings.whisker_legend(ranking),
+        "max_dots": findings.MAX_DOTS,
+        "best": [_best_scores(ranking, index) for index in range(len(ranking.splits))],
+        "has_intervals": any(cell.oa.interval for cell in comparison.summary),
+        "tables": class_tables.class_tables(comparison, ranking),
+        "scene_view": map_views.scene_view(comparison, ranking),
+        "views": map_views.entry_views(comparison, ranking),
+        "has_confidence": bool(comparison.images.confidence),
+        "confidence_colours": maps.confidence_colours(),
         "right_colour": maps.RIGHT,
         "wrong_colour": maps.WRONG,
-        "sides": [(picture.NAMES[side], picture.COLOURS[side]) for side in picture.NAMES],
-        "sweep_map": figures.data_uri(planes.sweep_map(comparison.sweep.alone)) if comparison.sweep else "",
-        "sweep_says": remarks(comparison.sweep) if comparison.sweep else [],
-        "panels": planes.panel_grid(comparison.panels),
-        "curves": planes.curve_tables(of),
+        "sides": [(split_plot.NAMES[side], split_plot.COLOURS[side]) for side in split_plot.NAMES],
+        "sweep_map": figures.data_uri(plane_plots.sweep_map(sweep.planes)) if sweep else "",
+        "sweep_remarks": weak_gain_remarks(sweep) if sweep else [],
+        "panels": plane_plots.panel_grid(comparison.images.panels),
+        "curves": plane_plots.curve_tables(ranking),
         "weights": [
-            (str(entry), figures.data_uri(planes.weight_map(weights)), weights)
-            for entry, weights in comparison.mixing.items()
+            (str(learned.entry), figures.data_uri(plane_plots.weight_map(learned.weights)), learned.weights)
+            for learned in comparison.mixing
         ],
     }
 
 
-def _best_scores(of: facts.PublishedModel, at: int) -> dict[str, float | None]:
-    """Return the best of each score under a split, which is set in bold; a single entry has no rival."""
-    cells = [cell for _, cell in of.ranked(at)]
-    return {
-        score: max(getattr(cell, score)[0] for cell in cells) if len(of.rows) > 1 else None
-        for score in ("oa", "aa", "kappa")
-    }
+def _best_scores(ranking: Ranking, index: int) -> dict[str, float | None]:
+    """Return the best value of each metric under a split, which is set in bold; None for a single entry."""
+    cells = [cell for _, cell in ranking.ranked(index)]
+    several = len(ranking.rows) > 1
+    return {metric.key: max(cell.scores[metric.key].mean for cell in cells) if several else None for metric in METRICS}
+
+
+def _pair_verdict(pair: EntryPair) -> str:
+    """Return the result of a pairwise test in a few words."""
+    if pair.significant:
+        return "first is better" if pair.difference > 0 else "second is better"
+    return "can't be compared" if pair.low is None else "no significant difference"
+
+
+def _pretty_json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)

@@ -1,21 +1,23 @@
-"""Which timestep, which layer, how many labels: heat maps of planes, panels, learning curves, learned weights."""
+"""Plots about planes and labels: the sweep, panels of clusters, learning curves and learned weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from classifiers.comparison.report import figures, maps
-from classifiers.comparison.report.context import LEAKS, PublishedModel
-from classifiers.comparison.results.model import Curve, Panel, PlaneScore
-from classifiers.comparison.results.run import Entry
+from classifiers.comparison.results.comparison import ClusterPanel
+from classifiers.comparison.results.model import BenchEntry, CurvePoint, PlaneScore, PlaneWeight
+from classifiers.comparison.results.ranking import LEAKS, Ranking
+from classifiers.comparison.sweep_table import plane_values
 from hsifeat.scenes.colours import default_colours
+
+_MAX_PANEL_PX = 400
 
 
 @dataclass(frozen=True)
 class PanelGrid:
-    """Panels by layer (rows) and timestep (columns) as addresses of pictures; '' where there is no such plane."""
+    """Panels by layer (rows) and timestep (columns) as data URIs, empty for planes that do not exist."""
 
     timesteps: tuple[int, ...]
     layers: tuple[tuple[str, tuple[str, ...]], ...]
@@ -24,102 +26,116 @@ class PanelGrid:
 
 @dataclass(frozen=True)
 class CurveTable:
-    """Learning curves under one split: the picture's address and how many it draws, and the points of all entries.
+    """Learning curves under one split.
 
-    They are by the most labels of a class, for which `pixels` says how many that is of all classes, where it is known.
+    Attributes
+    ----------
+    split : str
+        In the grammar.
+    leaks : bool
+        Whether the split leaks through context.
+    image : str
+        Data URI of the plot.
+    drawn : int
+        Number of entries in the plot.
+    limits : tuple of int
+        Largest numbers of training pixels per class.
+    pixels : mapping of int to float
+        Training pixels of all classes, by limit.
+    rows : tuple of (str, tuple of CurvePoint or None)
+        Every entry with its point for each limit.
     """
 
     split: str
     leaks: bool
-    picture: str
+    image: str
     drawn: int
-    per_class: tuple[int, ...]
-    pixels: Mapping[float, float]
-    entries: tuple[tuple[str, tuple[Curve | None, ...]], ...]
+    limits: tuple[int, ...]
+    pixels: Mapping[int, float]
+    rows: tuple[tuple[str, tuple[CurvePoint | None, ...]], ...]
 
 
-def sweep_map(scores: Sequence[PlaneScore], medium: figures.Medium = "page") -> bytes:
-    """Draw the OA of every plane alone."""
-    return figures.heat_map({(s.t, s.layer): 100 * s.oa[0] for s in scores}, "OA, %", medium=medium)
+def sweep_map(scores: tuple[PlaneScore, ...], medium: figures.Medium = "page") -> bytes:
+    """Draw the OA of every plane on its own as a heat map."""
+    return figures.heat_map(plane_values(scores), "OA, %", medium=medium)
 
 
-def weight_map(weights: Sequence[Mapping[str, Any]], medium: figures.Medium = "page") -> bytes:
-    """Draw the weights that a head learned for planes."""
-    values = {(w["t"], w["layer"]): w["weight"] for w in weights}
+def weight_map(weights: Sequence[PlaneWeight], medium: figures.Medium = "page") -> bytes:
+    """Draw the weights that a head learned for planes as a heat map."""
+    values = {(weight.t, weight.layer): weight.weight for weight in weights}
     return figures.heat_map(values, "weight", digits=3, medium=medium)
 
 
-def curve_lines(curves: Sequence[Curve]) -> list[figures.Line]:
-    """Join the points of the entries to lines: of those that end best, as many as eyes can tell apart."""
+def curve_lines(points: Sequence[CurvePoint]) -> list[figures.Line]:
+    """Join points to one line per entry, for as many of the best entries as can be told apart in a plot."""
     lines = []
-    for entry in _best_last(curves)[: len(figures.LINES)]:
-        points = sorted((c for c in curves if c.entry == entry), key=lambda curve: curve.per_class)
+    for entry in _entries_by_final_oa(points)[: len(figures.LINE_COLOURS)]:
+        of_entry = sorted((point for point in points if point.entry == entry), key=lambda point: point.per_class)
         lines.append(
             figures.Line(
                 name=str(entry),
-                x=tuple(p.per_class for p in points),
-                mean=tuple(p.oa[0] for p in points),
-                sd=tuple(p.oa[1] for p in points),
+                x=tuple(point.per_class for point in of_entry),
+                mean=tuple(point.oa.mean for point in of_entry),
+                sd=tuple(point.oa.sd for point in of_entry),
             )
         )
     return lines
 
 
-def curve_pixels(curves: Sequence[Curve]) -> dict[float, float]:
-    """Return the training pixels of all classes for each number of labels per class, where they are known."""
-    return {curve.per_class: curve.train_pixels for curve in curves if curve.train_pixels is not None}
+def curve_pixels(points: Sequence[CurvePoint]) -> dict[int, float]:
+    """Return the training pixels of all classes by the limit per class."""
+    return {point.per_class: point.train_pixels for point in points}
 
 
-def curve_tables(facts: PublishedModel) -> list[CurveTable]:
+def curve_tables(ranking: Ranking) -> list[CurveTable]:
     """Return the learning curves under each split that has some."""
     tables = []
-    for split in facts.splits:
-        curves = [curve for curve in facts.comparison.curves if curve.split == split.name]
-        if not curves:
+    for split in ranking.splits:
+        points = [point for point in ranking.results.curves if point.split == split.name]
+        if not points:
             continue
-        at = {(curve.entry, curve.per_class): curve for curve in curves}
-        numbers = tuple(sorted({curve.per_class for curve in curves}))
+        by_limit = {(point.entry, point.per_class): point for point in points}
+        limits = tuple(sorted({point.per_class for point in points}))
+        entries = _entries_by_final_oa(points)
+        plot = figures.learning_curves(curve_lines(points), "overall accuracy, %", curve_pixels(points))
         tables.append(
             CurveTable(
                 split=split.name,
                 leaks=split.kind == LEAKS,
-                drawn=min(len(figures.LINES), len(_best_last(curves))),
-                picture=figures.data_uri(
-                    figures.learning_curves(curve_lines(curves), "overall accuracy, %", curve_pixels(curves))
-                ),
-                per_class=numbers,
-                pixels=curve_pixels(curves),
-                entries=tuple((str(entry), tuple(at.get((entry, n)) for n in numbers)) for entry in _best_last(curves)),
+                image=figures.data_uri(plot),
+                drawn=min(len(figures.LINE_COLOURS), len(entries)),
+                limits=limits,
+                pixels=curve_pixels(points),
+                rows=tuple((str(entry), tuple(by_limit.get((entry, n)) for n in limits)) for entry in entries),
             )
         )
     return tables
 
 
-def _best_last(curves: Sequence[Curve]) -> list[Entry]:
-    """Sort entries by their OA with the most labels that they were given, best first."""
-    last = {curve.entry: curve.oa[0] for curve in sorted(curves, key=lambda curve: curve.per_class)}
-    return sorted(last, key=lambda entry: -last[entry])
+def _entries_by_final_oa(points: Sequence[CurvePoint]) -> list[BenchEntry]:
+    """Sort entries by their OA with the most training pixels, best first."""
+    final = {point.entry: point.oa.mean for point in sorted(points, key=lambda point: point.per_class)}
+    return sorted(final, key=lambda entry: -final[entry])
 
 
-def cluster_colours(panels: Sequence[Panel]) -> dict[int, str]:
+def cluster_colours(panels: Sequence[ClusterPanel]) -> dict[int, str]:
     """Return a colour for each cluster of any panel."""
-    return default_colours(range(1, max(int(panel.classes.max()) for panel in panels) + 1))
+    return default_colours(range(1, max(int(panel.clusters.max()) for panel in panels) + 1))
 
 
-def panel_grid(panels: Sequence[Panel]) -> PanelGrid | None:
-    """Lay out the panels of planes; None where there are none."""
+def panel_grid(panels: Sequence[ClusterPanel]) -> PanelGrid | None:
+    """Arrange panels in a grid; None if there are none."""
     if not panels:
         return None
     timesteps = tuple(sorted({panel.t for panel in panels}))
-    at = {(panel.t, panel.layer): panel for panel in panels}
+    by_plane = {(panel.t, panel.layer): panel for panel in panels}
     colours = cluster_colours(panels)
+    side = min(_MAX_PANEL_PX, maps.side_px(2 * len(panels)))
 
-    def drawn(t: int, layer: str) -> str:
-        panel = at.get((t, layer))
-        side = min(400, maps.side_px(2 * len(panels)))
-        return figures.data_uri(maps.class_map(panel.classes, colours, side)) if panel else ""
+    def draw(t: int, layer: str) -> str:
+        panel = by_plane.get((t, layer))
+        return figures.data_uri(maps.class_map(panel.clusters, colours, side)) if panel else ""
 
     layers = dict.fromkeys(panel.layer for panel in panels)
-    return PanelGrid(
-        timesteps, tuple((layer, tuple(drawn(t, layer) for t in timesteps)) for layer in layers), len(colours)
-    )
+    rows = tuple((layer, tuple(draw(t, layer) for t in timesteps)) for layer in layers)
+    return PanelGrid(timesteps, rows, len(colours))

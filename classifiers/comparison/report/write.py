@@ -1,4 +1,4 @@
-"""The files of a report: numbers, tables for papers, the page, figures, maps; and last results.json, which vouches for the others."""
+"""Writing a report: tables, page, figures and maps, and last ``results.json``, which marks them as complete."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.report import context as facts
-from classifiers.comparison.report import figures, findings
-from classifiers.comparison.report import plane_plots as planes
-from classifiers.comparison.report.page import write_report
-from classifiers.comparison.report.summary_tables import to_latex, to_markdown
-from classifiers.comparison.results.model import Comparison, Sweep
-from classifiers.comparison.results.results_io import read_json, to_json, write_csv, write_json
-from classifiers.comparison.results.run import Entry
-from classifiers.comparison.sweep_table import to_document, to_rows
+from classifiers.comparison.report import figures, findings, plane_plots
+from classifiers.comparison.report.latex import to_latex
+from classifiers.comparison.report.markdown import to_markdown
+from classifiers.comparison.report.page import write_page
+from classifiers.comparison.results.comparison import Comparison
+from classifiers.comparison.results.model import BenchEntry, BenchResults, SweepResult
+from classifiers.comparison.results.ranking import rank
+from classifiers.comparison.results.results_io import read_json, write_csv, write_json
+from classifiers.comparison.sweep_table import sweep_rows
 from classifiers.comparison.workdir import RECORD
 from hsifeat.errors import HsifeatError, SceneError
 from hsifeat.files import write_file
@@ -33,31 +32,31 @@ from hsifeat.types import Window, windows
 CSV, JSON, PAGE, LATEX, MARKDOWN = "results.csv", "results.json", "report.html", "results.tex", "results.md"
 FIGURES, MAPS = "figures", "maps"
 
-# The legend of a map that has one band, and side of the blocks in which it is written.
-_SURE, _BLOCK_PX = Legend((1,), ("largest probability",), ("#000000",)), 1024
+_CONFIDENCE_LEGEND = Legend((1,), ("largest probability",), ("#000000",))
+_BLOCK_PX = 1024
 
-# Within the record: which files the report wrote, so that those of entries that are gone can be deleted.
+# In the folder of the run store: the files that the report wrote, so that files of dropped entries can be deleted.
 _LISTING = Path(RECORD) / "files.json"
 
-Draw = Callable[[figures.Medium], bytes]
-# Writes a file, and returns what a reader of it should know.
-Writer = Callable[[Path], Iterable[str]]
+FigureDrawer = Callable[[figures.Medium], bytes]
+# Writes a file, and returns notes for its readers.
+FileWriter = Callable[[Path], Iterable[str]]
 
 
-def write_files(comparison: Comparison, folder: Path, *, listen: Listener = silent) -> bool:
-    """Write a comparison's files, unless those that are there say the same already; then only those that are missing.
+def write_report(comparison: Comparison, folder: Path, *, listen: Listener = silent) -> bool:
+    """Write the files of a report, unless the existing ones have the same content; then only the missing ones.
 
-    Files that an earlier report wrote into the folder and that have no place in this one are deleted; nothing else is.
+    Files that an earlier report wrote to the folder and that are no part of this one are deleted; no others are.
 
     Parameters
     ----------
     comparison : Comparison
-        At least one result.
+        With at least one run.
     folder : Path
-        Gets ``results.csv``, ``results.json``, ``results.tex``, ``results.md``, ``report.html``, ``figures/`` (each as SVG
-        and PNG) and ``maps/`` (the truth, and GeoTIFFs of classes and confidence for each entry and split, of seed 0).
+        Receives ``results.csv``, ``results.json``, ``results.tex``, ``results.md``, ``report.html``, ``figures/`` (each as
+        SVG and PNG) and ``maps/`` (the labels, and GeoTIFFs of classes and confidence for each entry and split, with seed 0).
     listen : callable
-        Is told what a reader of the maps should know.
+        Receives notes for readers of the maps.
 
     Returns
     -------
@@ -65,15 +64,15 @@ def write_files(comparison: Comparison, folder: Path, *, listen: Listener = sile
         Whether anything was written or deleted.
     """
     files, notes = plan_files(comparison, folder)
-    listed = _listed(folder)
-    same = _says_the_same(comparison, folder / JSON)
-    wanted = {name: write for name, write in files.items() if not (same and (folder / name).exists())}
+    listed = _read_listing(folder)
+    same = _same_results(comparison, folder / JSON)
+    missing = {name: write for name, write in files.items() if not (same and (folder / name).exists())}
     stale = [name for name in listed if name not in files]
     if listed != sorted(files):
         write_file(folder / _LISTING, json.dumps(sorted({*listed, *files}), indent=0))
     if not same:
         (folder / JSON).unlink(missing_ok=True)
-    for name, write in wanted.items():
+    for name, write in missing.items():
         notes |= dict.fromkeys(write(folder / name))
     for name in stale:
         for file in (folder / name, folder / f"{name}.aux.xml"):
@@ -84,171 +83,181 @@ def write_files(comparison: Comparison, folder: Path, *, listen: Listener = sile
         write_json(comparison, folder / JSON)
         for note in notes:
             listen(Note(note))
-    return bool(wanted or stale or not same)
+    return bool(missing or stale or not same)
 
 
-def plan_files(comparison: Comparison, folder: Path) -> tuple[dict[str, Writer], dict[str, None]]:
-    """Return what writes each file of a report but ``results.json``, by its name in the folder; and why some are left out."""
+def plan_files(comparison: Comparison, folder: Path) -> tuple[dict[str, FileWriter], dict[str, None]]:
+    """Return a writer for each file of a report but ``results.json``, by its name in the folder; and notes on omitted files."""
     names = file_names((cell.entry, cell.split) for cell in comparison.summary)
     maps, notes = _plan_maps(comparison, folder, names)
-    files: dict[str, Writer] = {
-        CSV: _writer(lambda path: write_csv(comparison, path)),
-        LATEX: _writer(lambda path: write_file(path, to_latex(comparison))),
-        MARKDOWN: _writer(lambda path: write_file(path, to_markdown(comparison))),
-        **_plan_drawings(_drawings(comparison, names), f"{FIGURES}/"),
+    files: dict[str, FileWriter] = {
+        CSV: _without_notes(lambda path: write_csv(comparison, path)),
+        LATEX: _without_notes(lambda path: write_file(path, to_latex(comparison))),
+        MARKDOWN: _without_notes(lambda path: write_file(path, to_markdown(comparison))),
+        **_plan_figures(_figure_drawers(comparison, names), f"{FIGURES}/"),
         **maps,
-        PAGE: _writer(lambda path: write_report(comparison, path)),
+        PAGE: _without_notes(lambda path: write_page(comparison, path)),
     }
     return files, notes
 
 
-def _writer(write: Callable[[Path], object]) -> Writer:
-    def written(path: Path) -> Iterable[str]:
+def _without_notes(write: Callable[[Path], object]) -> FileWriter:
+    def write_file(path: Path) -> Iterable[str]:
         write(path)
         return ()
 
-    return written
+    return write_file
 
 
-def _drawings(comparison: Comparison, names: Mapping[tuple[Entry, str], str]) -> dict[str, Draw]:
-    """Return the page's plots, on white; of the confusions those of the best entry of each split."""
-    of = facts.facts_of(comparison)
-    drawings: dict[str, Draw] = {"overall-accuracy": lambda medium: findings.dot_plot(of, medium)}
-    best = {cell.split: cell for cell in sorted(comparison.summary, key=lambda cell: cell.oa[0])}
+def _figure_drawers(comparison: Comparison, names: Mapping[tuple[BenchEntry, str], str]) -> dict[str, FigureDrawer]:
+    """Return a drawer for each plot of the page by the name of its file; confusions of the best entry of each split only."""
+    ranking = rank(comparison)
+    drawers: dict[str, FigureDrawer] = {"overall-accuracy": lambda medium: findings.overview_plot(ranking, medium)}
+    best = {cell.split: cell for cell in sorted(comparison.summary, key=lambda cell: cell.oa.mean)}
     for cell in best.values():
-        classes = [of.class_names[c] for c in cell.classes]
-        drawings[f"confusion-{names[cell.entry, cell.split]}"] = lambda medium, cell=cell, classes=classes: (  # type: ignore[misc]
-            figures.confusion_matrix(cell.confusion, classes, medium)
+        classes = [ranking.class_names[number] for number in cell.classes]
+        drawers[f"confusion-{names[cell.entry, cell.split]}"] = lambda medium, cell=cell, classes=classes: (  # type: ignore[misc]
+            figures.confusion_matrix(np.array(cell.confusion), classes, medium)
         )
     for split in dict.fromkeys(point.split for point in comparison.curves):
         points = [point for point in comparison.curves if point.split == split]
-        drawings[_free(f"learning-curves-{_plain(split)}", drawings)] = lambda medium, points=points: (  # type: ignore[misc]
+        drawers[_unique(f"learning-curves-{_safe(split)}", drawers)] = lambda medium, points=points: (  # type: ignore[misc]
             figures.learning_curves(
-                planes.curve_lines(points), "overall accuracy, %", planes.curve_pixels(points), medium
+                plane_plots.curve_lines(points), "overall accuracy, %", plane_plots.curve_pixels(points), medium
             )
         )
-    for entry, weights in comparison.mixing.items():
-        drawings[_free(f"weights-{file_name(entry)}", drawings)] = lambda medium, weights=weights: (  # type: ignore[misc]
-            planes.weight_map(weights, medium)
+    for learned in comparison.mixing:
+        drawers[_unique(f"weights-{file_name(learned.entry)}", drawers)] = lambda medium, weights=learned.weights: (  # type: ignore[misc]
+            plane_plots.weight_map(weights, medium)
         )
-    if comparison.panels:
-        clusters = {(panel.t, panel.layer): panel.classes for panel in comparison.panels}
-        colours = planes.cluster_colours(comparison.panels)
-        drawings["panels"] = lambda medium: figures.panels(clusters, colours, medium)
+    if panels := comparison.images.panels:
+        clusters = {(panel.t, panel.layer): panel.clusters for panel in panels}
+        colours = plane_plots.cluster_colours(panels)
+        drawers["panels"] = lambda medium: figures.panels(clusters, colours, medium)
     if comparison.sweep is not None:
-        scores = comparison.sweep.alone
-        drawings["planes"] = lambda medium: planes.sweep_map(scores, medium)
-    return drawings
+        scores = comparison.sweep.planes
+        drawers["planes"] = lambda medium: plane_plots.sweep_map(scores, medium)
+    return drawers
 
 
-def _plan_drawings(drawings: Mapping[str, Draw], folder: str = "") -> dict[str, Writer]:
+def _plan_figures(drawers: Mapping[str, FigureDrawer], folder: str = "") -> dict[str, FileWriter]:
     media: tuple[figures.Medium, ...] = ("svg", "png")
     return {
-        f"{folder}{name}.{medium}": _writer(lambda path, draw=draw, medium=medium: write_file(path, draw(medium)))  # type: ignore[misc]
-        for name, draw in drawings.items()
+        f"{folder}{name}.{medium}": _without_notes(
+            lambda path, draw=draw, medium=medium: write_file(path, draw(medium))  # type: ignore[misc]
+        )
+        for name, draw in drawers.items()
         for medium in media
     }
 
 
 def _plan_maps(
-    comparison: Comparison, folder: Path, names: Mapping[tuple[Entry, str], str]
-) -> tuple[dict[str, Writer], dict[str, None]]:
-    """Plan the truth and every map as GeoTIFF; beside that of a head that knows probabilities the largest of them."""
-    pictures, where = comparison.pictures, comparison.georeference
-    numbers = [c for c in comparison.class_names if c]
-    legend = Legend.from_mappings(
-        {*numbers, *count_values(pictures.truth)}, comparison.class_names, comparison.class_colours
-    )
+    comparison: Comparison, folder: Path, names: Mapping[tuple[BenchEntry, str], str]
+) -> tuple[dict[str, FileWriter], dict[str, None]]:
+    """Plan the labels and every map as GeoTIFF, with the confidence of heads that predict probabilities."""
+    images, georeference = comparison.images, comparison.georeference
+    numbers = {number for number in comparison.class_names if number} | {*count_values(images.truth)}
+    legend = Legend.from_mappings(numbers, comparison.class_names, comparison.class_colours)
     (folder / MAPS).mkdir(parents=True, exist_ok=True)
     try:
-        check_map_fits(folder / MAPS / "truth.tif", pictures.truth.shape, legend)
+        check_map_fits(folder / MAPS / "truth.tif", images.truth.shape, legend)
     except SceneError as error:
         return {}, {f"no map is written as GeoTIFF: {error}": None}
 
-    def classes(found: NDArray[np.integer]) -> Writer:
+    def classes_writer(classes: NDArray[np.integer]) -> FileWriter:
         def write(path: Path) -> Iterable[str]:
-            return [note.replace(path.name, f"{MAPS}/*.tif") for note in write_map(path, found, legend, where)]
+            notes = write_map(path, classes, legend, georeference)
+            return [note.replace(path.name, f"{MAPS}/*.tif") for note in notes]
 
         return write
 
-    def confidence(sure: NDArray[np.uint8], found: NDArray[np.integer]) -> Writer:
-        return _writer(lambda path: write_probabilities(path, _shares(sure, found), sure.shape, _SURE, where))
+    def confidence_writer(confidence: NDArray[np.uint8], classes: NDArray[np.integer]) -> FileWriter:
+        return _without_notes(
+            lambda path: write_probabilities(
+                path, _probability_blocks(confidence, classes), confidence.shape, _CONFIDENCE_LEGEND, georeference
+            )
+        )
 
-    files = {f"{MAPS}/truth.tif": classes(pictures.truth)}
-    files |= {f"{MAPS}/{names[at]}.tif": classes(found) for at, found in pictures.maps.items()}
-    for at, sure in pictures.confidence.items():
-        files[f"{MAPS}/{names[at]}-confidence.tif"] = confidence(sure, pictures.maps[at])
+    files = {f"{MAPS}/truth.tif": classes_writer(images.truth)}
+    files |= {f"{MAPS}/{names[key]}.tif": classes_writer(classes) for key, classes in images.maps.items()}
+    for key, confidence in images.confidence.items():
+        files[f"{MAPS}/{names[key]}-confidence.tif"] = confidence_writer(confidence, images.maps[key])
     return files, {}
 
 
-def _shares(sure: NDArray[np.uint8], classes: NDArray[np.integer]) -> Iterator[tuple[Window, NDArray[np.float32]]]:
-    """Give the largest probabilities of a map block by block; NaN where nothing was predicted."""
-    rows, cols = sure.shape
+def _probability_blocks(
+    confidence: NDArray[np.uint8], classes: NDArray[np.integer]
+) -> Iterator[tuple[Window, NDArray[np.float32]]]:
+    """Yield the largest probabilities of a map block by block, (rows, cols, 1) float32; NaN where nothing was predicted."""
+    rows, cols = confidence.shape
     for window in windows(rows, cols, _BLOCK_PX):
-        values = np.where(classes[window.slices] > 0, sure[window.slices] / np.float32(255), np.float32(np.nan))
-        yield window, values[..., None]
+        values = confidence[window.slices] / np.float32(255)
+        yield window, np.where(classes[window.slices] > 0, values, np.float32(np.nan))[..., None]
 
 
-def write_sweep(found: Sweep, folder: Path) -> None:
-    """Write ``sweep.csv``, a row a plane; ``sweep.json``; and the heat map ``planes``, timesteps by layers, as SVG and PNG."""
-    rows = to_rows(found)
+def write_sweep(sweep: SweepResult, folder: Path) -> None:
+    """Write ``sweep.csv``, one row per plane; ``sweep.json``; and the heat map ``planes``, as SVG and PNG."""
+    rows = sweep_rows(sweep)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_file(folder / "sweep.csv", text.getvalue())
-    write_file(folder / "sweep.json", json.dumps(to_document(found), indent=1) + "\n")
-    drawings = {"planes": lambda medium: planes.sweep_map(found.alone, medium)}
-    for name, write in _plan_drawings(drawings).items():
+    write_file(folder / "sweep.json", sweep.model_dump_json(indent=1) + "\n")
+    drawers = {"planes": lambda medium: plane_plots.sweep_map(sweep.planes, medium)}
+    for name, write in _plan_figures(drawers).items():
         write(folder / name)
 
 
-def file_names(wanted: Iterable[tuple[Entry, str]]) -> dict[tuple[Entry, str], str]:
-    """Name a file after each entry and split, all of them different, also where a disk takes A for a."""
-    names: dict[tuple[Entry, str], str] = {}
-    for at in dict.fromkeys(wanted):
-        names[at] = _free(file_name(*at), names.values())
+def file_names(keys: Iterable[tuple[BenchEntry, str]]) -> dict[tuple[BenchEntry, str], str]:
+    """Name a file after each entry and split; names differ even on a case-insensitive file system."""
+    names: dict[tuple[BenchEntry, str], str] = {}
+    for key in dict.fromkeys(keys):
+        names[key] = _unique(file_name(*key), names.values())
     return names
 
 
-def file_name(entry: Entry, split: str = "") -> str:
+def file_name(entry: BenchEntry, split: str = "") -> str:
     """Name a file after an entry and a split.
 
-    >>> file_name(Entry("ip", "spectra+planes", "film"), "blocks:12+4:0.1")
+    >>> file_name(BenchEntry(store="ip", features="spectra+planes", head="film"), "blocks:12+4:0.1")
     'film-spectra+planes-ip-blocks_12+4_0.1'
     """
-    return "-".join(_plain(part) for part in (entry.head, entry.features, entry.store, split) if part)
+    return "-".join(_safe(part) for part in (entry.head, entry.features, entry.store, split) if part)
 
 
-def _free(name: str, taken: Iterable[str]) -> str:
-    """Return a name, with a number behind it where it is taken."""
-    there = {one.casefold() for one in taken}
-    tries = (name, *(f"{name}-{n}" for n in range(2, len(there) + 3)))
-    return next(one for one in tries if one.casefold() not in there)
+def _unique(name: str, names: Iterable[str]) -> str:
+    """Return a name, with a number appended if it is among `names`."""
+    existing = {other.casefold() for other in names}
+    candidates = (name, *(f"{name}-{n}" for n in range(2, len(existing) + 3)))
+    return next(candidate for candidate in candidates if candidate.casefold() not in existing)
 
 
-def _plain(text: str) -> str:
+def _safe(text: str) -> str:
     return re.sub(r"[^\w.+-]", "_", text)
 
 
-def _listed(folder: Path) -> list[str]:
-    """Return which files a report wrote into a folder; none where no list can be read."""
+def _read_listing(folder: Path) -> list[str]:
+    """Return the files that an earlier report wrote to a folder; none if there is no readable list."""
     try:
         names = [Path(name) for name in json.loads((folder / _LISTING).read_bytes())]
     except (OSError, ValueError, TypeError):
         return []
     # Whatever a list says, nothing is deleted elsewhere.
-    tops, inside = {CSV, LATEX, MARKDOWN, PAGE}, {Path(FIGURES), Path(MAPS)}
-    return [str(name) for name in names if str(name) in tops or (name.parent in inside and name.name != "..")]
+    tables, folders = {CSV, LATEX, MARKDOWN, PAGE}, {Path(FIGURES), Path(MAPS)}
+    return [str(name) for name in names if str(name) in tables or (name.parent in folders and name.name != "..")]
 
 
-def _says_the_same(comparison: Comparison, path: Path) -> bool:
+def _same_results(comparison: Comparison, path: Path) -> bool:
+    """Whether a file holds the same results, whenever they were made."""
     try:
-        there = read_json(path)
+        existing = read_json(path)
     except HsifeatError:
         return False
-    return _timeless(there) == _timeless(json.loads(to_json(comparison)))
+    return _without_date(existing) == _without_date(comparison)
 
 
-def _timeless(document: dict[str, Any]) -> dict[str, Any]:
-    return {**document, "provenance": {k: v for k, v in document["provenance"].items() if k != "created"}}
+def _without_date(results: BenchResults) -> str:
+    return results.model_copy(
+        update={"provenance": results.provenance.model_copy(update={"created": ""})}
+    ).model_dump_json()

@@ -1,142 +1,110 @@
-"""The files of numbers beside a report: one row a run as CSV, everything but the pictures as JSON.
-
-**CSV.** One row for each run, sorted by entry, split and seed; numbers are written so that they read back exactly, and
-two comparisons of the same runs differ in the two columns of seconds alone.
-
-====================  ===============================================================================================
-``store``             name of the store; empty for features that come from the spectra alone
-``features``          what the head is given, as ``--inputs`` names it, e.g. ``spectra+planes``
-``head``              name of the head
-``split``             the split as it was asked for, e.g. ``blocks:12+4:0.1``
-``seed``              seed of the split and the head
-``train_pixels``      number of training pixels
-``test_pixels``       number of test pixels
-``left_out``          numbers of the classes left out of the averages of this run, separated by ``;``
-``oa``, ``aa``        overall accuracy and mean recall, fractions of 1
-``kappa``             Cohen's kappa
-``fit_seconds``       wall time of fitting
-``predict_seconds``   wall time of predicting the test pixels
-``recall_<class>``    recall of each class of the scene by its number; empty where the run has no test pixels of it
-``f1_<class>``        F1 of each class, likewise
-``pixels_<class>``    number of its test pixels, 0 where there are none
-====================  ===============================================================================================
-
-**JSON.** As `classifiers.comparison.results.schema` says field by field.
-"""
+"""Reading and writing results: one row per run as CSV or data frame, everything but the images as JSON."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import BaseModel, ValidationError
 
-from classifiers.comparison.results.model import Comparison
-from classifiers.comparison.results.run import RunResult, Summary
-from classifiers.comparison.results.schema import SCHEMA_VERSION, Results
+from classifiers.comparison.results.model import SCHEMA_VERSION, BenchResults, JsonOnly, Record, RunResult
 from hsifeat.errors import HsifeatError
 from hsifeat.files import write_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_COLUMNS = ("store", "features", "head", "split", "seed", "train_pixels", "test_pixels", "left_out",
-            "oa", "aa", "kappa", "fit_seconds", "predict_seconds")  # fmt: skip
 
+def to_frame(results: BenchResults) -> pd.DataFrame:
+    """Return one row per run, sorted by entry, split and seed.
 
-def to_frame(comparison: Comparison) -> pd.DataFrame:
-    """Return a table with a row a run; the columns are those of the module's table."""
+    Columns follow the fields of `RunResult`: those of its entry and its metrics stand on their own, a value per class is a
+    column ``<metric>_<class>`` for every class of the label map. Scores of a class without test pixels are NaN, its number of
+    pixels is 0, and numbers of several classes are separated by ``;``.
+    """
     import pandas as pd
 
-    classes = sorted(c for c in comparison.class_names if c)
-    rows = []
-    for result in _sorted(comparison):
-        facts = result.to_json()
-        row = {name: facts[name] for name in _COLUMNS}
-        row["left_out"] = ";".join(map(str, facts["left_out"]))
-        for score, missing in (("recall", np.nan), ("f1", np.nan), ("pixels", 0)):
-            known = dict(zip(facts["classes"], facts[score], strict=bool(facts[score])))
-            row |= {f"{score}_{c}": known.get(c, missing) for c in classes}
-        rows.append(row)
-    names = [f"{score}_{c}" for score in ("recall", "f1", "pixels") for c in classes]
-    return pd.DataFrame(rows, columns=[*_COLUMNS, *names])
+    classes = sorted(number for number in results.class_names if number)
+    atomic_write, by_class = [], []
+    for run in sorted_runs(results.runs):
+        cells = _cells(run)
+        atomic_write.append({name: value for name, value in cells.items() if not isinstance(value, dict)})
+        by_class.append({
+            f"{name}_{number}": value.get(number, 0 if name == "pixels" else np.nan)
+            for name, value in cells.items()
+            if isinstance(value, dict)
+            for number in classes
+        })  # fmt: skip
+    return pd.DataFrame([{**row, **more} for row, more in zip(atomic_write, by_class, strict=True)])
 
 
-def write_csv(comparison: Comparison, path: Path) -> None:
-    """Write one row a run to `path`; the columns are those of the module's table."""
-    write_file(path, comparison.frame.to_csv(index=False, lineterminator="\n"))
+def _cells(record: Record) -> dict[str, Any]:
+    """Return the values of a row by the name of their column, or of their group of columns where they are by class."""
+    cells: dict[str, Any] = {}
+    for name, field in type(record).model_fields.items():
+        value = getattr(record, name)
+        if any(isinstance(mark, JsonOnly) for mark in field.metadata):
+            continue
+        if isinstance(value, BaseModel):
+            cells |= _cells(value)  # type: ignore[arg-type]  # models hold no others than records
+        elif isinstance(value, tuple):
+            cells[name] = ";".join(map(str, value))
+        elif isinstance(value, dict) and name != "pixels":
+            cells |= value
+        else:
+            cells[name] = value
+    return cells
 
 
-def write_json(comparison: Comparison, path: Path) -> None:
-    """Write everything but the pictures to `path`."""
-    write_file(path, to_json(comparison))
+def sorted_runs(runs: tuple[RunResult, ...]) -> list[RunResult]:
+    """Sort runs by store, features, head, split and seed."""
+    return sorted(runs, key=lambda run: (run.entry.store, run.entry.features, run.entry.head, run.split, run.seed))
 
 
-def to_json(comparison: Comparison) -> str:
-    """Return what `write_json` writes."""
-    document = {
-        "schema_version": SCHEMA_VERSION,
-        "scene": comparison.scene,
-        "class_names": comparison.class_names,
-        "class_colours": comparison.class_colours,
-        "stores": comparison.stores,
-        "results": [result.to_json() for result in _sorted(comparison)],
-        "summary": [_summary(s) for s in comparison.summary],
-        "splits": [asdict(drawn) for drawn in comparison.drawn],
-        "pairs": [asdict(pair) for pair in comparison.pairs],
-        "verdicts": comparison.verdicts,
-        "gaps": [asdict(gap) for gap in comparison.gaps],
-        "curves": [asdict(point) for point in comparison.curves],
-        "mixing": [{"entry": asdict(entry), "weights": weights} for entry, weights in comparison.mixing.items()],
-        "sweep": None if comparison.sweep is None else asdict(comparison.sweep),
-        "changes": [asdict(change) for change in comparison.changes],
-        "costs": comparison.costs,
-        "provenance": comparison.provenance,
-    }
-    return json.dumps(document, indent=1, ensure_ascii=False, default=_plain) + "\n"
+def write_csv(results: BenchResults, path: Path) -> None:
+    """Write `to_frame` as CSV; numbers are written so that they read back exactly."""
+    write_file(path, to_frame(results).to_csv(index=False, lineterminator="\n"))
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read what `write_json` wrote; `RunResult.from_json` makes its results into values again.
+def write_json(results: BenchResults, path: Path) -> None:
+    """Write all results but the images as JSON."""
+    write_file(path, results.model_dump_json(indent=1) + "\n")
+
+
+def read_json(path: Path) -> BenchResults:
+    """Read what `write_json` wrote.
 
     Raises
     ------
     HsifeatError
-        When the file is no comparison, damaged, or of another schema version.
+        The file is unreadable, of another schema version, or holds something else.
     """
-    from pydantic import ValidationError
-
     try:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise HsifeatError(f"{path} can't be read as the JSON of a comparison: {error}") from error
+        raise HsifeatError(f"{path} can't be read as the JSON of a benchmark: {error}") from error
     version = document.get("schema_version") if isinstance(document, dict) else None
     if version != SCHEMA_VERSION:
         raise HsifeatError(
             f"{path} has schema version {version}; this hsifeat reads version {SCHEMA_VERSION}: "
-            "give the results.json of a comparison, or make it again"
+            "give the results.json of a report, or run the benchmark again"
         )
     try:
-        Results.model_validate(document)
+        return BenchResults.model_validate(document)
     except ValidationError as error:
         wrong = error.errors()[0]
         field = ".".join(map(str, wrong["loc"]))
-        raise HsifeatError(f"{path} is no comparison that hsifeat bench wrote: {field}: {wrong['msg']}") from error
-    return dict(document)
+        raise HsifeatError(f"{path} is not a results.json of hsifeat bench: {field}: {wrong['msg']}") from error
 
 
-def _sorted(comparison: Comparison) -> list[RunResult]:
-    return sorted(comparison.results, key=lambda result: result.run)
+def schema_text() -> str:
+    """Return the JSON schema of ``results.json``, which is kept in ``docs/results.schema.json``."""
+    return json.dumps(BenchResults.model_json_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
-def _summary(summary: Summary) -> dict[str, Any]:
-    row = asdict(summary)
-    return {**row.pop("entry"), **row}
+if __name__ == "__main__":  # python -m classifiers.comparison.results.results_io > docs/results.schema.json
+    import sys
 
-
-def _plain(value: object) -> object:
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    return str(value)
+    sys.stdout.write(schema_text())

@@ -1,7 +1,7 @@
-"""Statistics that hold for images: intervals and tests over seeds and fields, not over pixels, which are not independent.
+"""Confidence intervals and tests for classified images, by resampling seeds and labelled regions instead of pixels.
 
-A field is a label-connected region: pixels of one class that touch, also by a corner. What is right in one pixel of a
-field tends to be right in the next, so fields are resampled, whole, and seeds with them.
+Neighbouring pixels are not independent: a classifier tends to be right or wrong in a whole field at once. So the unit of
+resampling is a region, a connected area of pixels of one class, and seeds are resampled with them.
 """
 
 from __future__ import annotations
@@ -12,182 +12,198 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.comparison.results.model import LEVEL
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-# Takes how often each field was drawn, (fields, n), and returns what is scored under each seed, (..., seeds, n).
-Score = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+# Takes how often each region was drawn, (regions, n), and returns the statistic for each seed, (..., seeds, n).
+Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
-FIELDS_AT_LEAST = 10
-LEVEL = 0.95
+MIN_REGIONS = 10
 RESAMPLES = 20_000
-# Counts of fields that are drawn at a time, for as many resamples as that makes.
-_COUNTS = 2**24
+# Size of the array of drawn regions that is held at a time.
+_CHUNK_COUNTS = 2**24
 
 
-def label_fields(classes: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Give each field of a label map a number.
+def tally(correct: NDArray[np.bool_], regions: NDArray[np.integer], region_count: int) -> NDArray[np.float64]:
+    """Count the correct pixels of each region.
 
     Parameters
     ----------
-    classes : (rows, cols) integer array
-        Class of each pixel, 0 = unlabelled.
+    correct : (n,) bool array
+        Whether each pixel is classified correctly.
+    regions : (n,) integer array
+        Region of each pixel, from 0.
+    region_count : int
+        Number of regions.
 
     Returns
     -------
-    (rows, cols) int32 array
-        Number of the field of each pixel, from 1; 0 = unlabelled.
+    (region_count,) float64 array
+        Number of correct pixels of each region.
     """
-    from scipy import ndimage
-
-    fields = np.zeros(classes.shape, np.int32)
-    count = 0
-    for number, box in enumerate(ndimage.find_objects(classes), 1):
-        if box is None:
-            continue
-        found, found_count = ndimage.label(classes[box] == number, structure=np.ones((3, 3)))
-        part = fields[box]
-        part[found > 0] = found[found > 0] + count
-        count += found_count
-    return fields
-
-
-def tally(right: NDArray[np.bool_], fields: NDArray[np.integer], field_count: int) -> NDArray[np.float64]:
-    """Count the right pixels of each field: (n,) bool and (n,) from 0, to (fields,) float64."""
-    return np.bincount(fields, weights=right, minlength=field_count).astype(np.float64)
+    return np.bincount(regions, weights=correct, minlength=region_count).astype(np.float64)
 
 
 def bootstrap(
-    score: Score, seeds: int, fields: Sequence[int], *, resamples: int = RESAMPLES, seed: int = 0
+    statistic: Statistic, seeds: int, regions: Sequence[int], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> NDArray[np.float64]:
-    """Draw scores by a bootstrap over seeds and fields.
+    """Resample a statistic over seeds and regions by the pigeonhole bootstrap [1]_.
 
-    Seeds and fields are crossed, so each is drawn with replacement on its own, and a pixel counts as often as its seed
-    and its field were drawn: the pigeonhole bootstrap (Owen, The Annals of Applied Statistics 1, 2007), which never
-    takes the spread for smaller than it is.
+    Seeds and regions are crossed factors, so each is drawn with replacement on its own, and a pixel counts as often as its
+    seed was drawn times as often as its region was. The variance estimate is conservative: at least as large as the true one.
 
     Parameters
     ----------
-    score : callable
-        Gets how often each field was drawn, (fields, n) float64 for n resamples, and returns what is scored under each
-        seed, (..., seeds, n): nan where a seed has no pixel in the drawn fields. It is called for a part of the resamples at
-        a time, so that memory stays bounded.
+    statistic : callable
+        Takes how often each region was drawn, (regions, n) float64 for n resamples, and returns the statistic for each seed,
+        (..., seeds, n); NaN where a seed has no pixel in the drawn regions. It is called with a part of the resamples at a
+        time, so that memory stays bounded.
     seeds : int
         Number of seeds.
-    fields : sequence of int
-        Number of fields; of several sets, which follow each other along the axis of fields, each is drawn on its own.
+    regions : sequence of int
+        Number of regions of each set; the sets follow each other along the axis of regions and are drawn separately.
     resamples : int
-        How many draws.
+        Number of resamples.
     seed : int
-        Of the draws: the same numbers of seeds and fields get the same draws by it.
+        Seed of the random numbers: with the same numbers of seeds and regions, the same ones are drawn.
 
     Returns
     -------
     (..., resamples) float64 array
-        Mean of the score over the drawn seeds that have one; nan where none has.
+        Mean of the statistic over the drawn seeds that have one; NaN if none has.
+
+    References
+    ----------
+    .. [1] A. B. Owen, "The pigeonhole bootstrap", The Annals of Applied Statistics 1(2), 2007.
     """
     random = np.random.default_rng(seed)
-    ends = np.cumsum(fields)
-    step = max(1, min(1000, _COUNTS // int(ends[-1])))
-    found = []
+    ends = np.cumsum(regions)
+    step = max(1, min(1000, _CHUNK_COUNTS // int(ends[-1])))
+    means = []
     for start in range(0, resamples, step):
         size = min(step, resamples - start)
-        of_fields = np.empty((ends[-1], size))
-        for count, end in zip(fields, ends, strict=True):
-            of_fields[end - count : end] = random.multinomial(count, np.full(count, 1 / count), size).T
-        of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), size).T
-        scores = score(of_fields)
-        weights = of_seeds * np.isfinite(scores)
-        found.append(_ratio((weights * np.nan_to_num(scores)).sum(axis=-2), weights.sum(axis=-2)))
-    return np.concatenate(found, axis=-1)
+        region_counts = np.empty((ends[-1], size))
+        for count, end in zip(regions, ends, strict=True):
+            region_counts[end - count : end] = random.multinomial(count, np.full(count, 1 / count), size).T
+        seed_counts = random.multinomial(seeds, np.full(seeds, 1 / seeds), size).T
+        values = statistic(region_counts)
+        weights = seed_counts * np.isfinite(values)
+        means.append(_ratio((weights * np.nan_to_num(values)).sum(axis=-2), weights.sum(axis=-2)))
+    return np.concatenate(means, axis=-1)
 
 
-def accuracy(right: NDArray[np.floating], pixels: NDArray[np.floating]) -> Score:
-    """Score entries by their accuracy, for `bootstrap`: (..., seeds, n).
+def accuracy(correct: NDArray[np.floating], pixels: NDArray[np.floating]) -> Statistic:
+    """Return the accuracy of entries as a statistic for `bootstrap`, (..., seeds, n).
 
     Parameters
     ----------
-    right : (..., seeds, fields) array
-        Pixels that an entry has right in a field under a seed.
-    pixels : (seeds, fields) array
-        Pixels of each field under each seed.
+    correct : (..., seeds, regions) float array
+        Correct pixels of each region for each seed.
+    pixels : (seeds, regions) float array
+        Test pixels of each region for each seed.
     """
-    return lambda drawn: _ratio(right @ drawn, pixels @ drawn)
+    return lambda drawn: _ratio(correct @ drawn, pixels @ drawn)
 
 
-def agreement(given: Sequence[csr_array], truth: csr_array, seeds: int) -> Score:
-    """Score entries by OA, AA and kappa, for `bootstrap`: (entries, 3, seeds, n).
+def agreement(assigned: Sequence[csr_array], truth: csr_array, seeds: int) -> Statistic:
+    """Return OA, AA and kappa of entries as a statistic for `bootstrap`, (entries, 3, seeds, n).
 
-    AA is over the classes of the drawn fields. Kappa is 1 where all drawn pixels are of one class and given that one.
+    AA averages over the classes of the drawn regions. Kappa is 1 if all drawn pixels are of one class and assigned to it.
 
     Parameters
     ----------
-    given : sequence of (seeds * C, fields) sparse arrays
-        For each entry the pixels of a field that are given each of the C true classes, seed after seed.
-    truth : (seeds * C, fields) sparse array
-        And those that are of the class.
+    assigned : sequence of (seeds * C, regions) sparse arrays
+        For each entry, the pixels of a region that are assigned to each of the C true classes, seed after seed.
+    truth : (seeds * C, regions) sparse array
+        The pixels that are of each class.
     seeds : int
-        How many.
+        Number of seeds.
     """
-    right = [one.multiply(truth > 0).tocsr() for one in given]
+    correct = [counts.multiply(truth > 0).tocsr() for counts in assigned]
 
-    def score(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    def statistic(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
         def by_class(counts: csr_array) -> NDArray[np.float64]:
             return np.asarray(counts @ drawn).reshape(seeds, -1, drawn.shape[1])
 
         pixels = by_class(truth)
         total, classes = pixels.sum(axis=1), np.count_nonzero(pixels, axis=1)
-        scores = np.empty((len(given), 3, *total.shape))
-        for found, taken, hit in zip(scores, given, right, strict=True):
-            hits = by_class(hit)
-            chance = (pixels * by_class(taken)).sum(axis=1)
-            found[0] = _ratio(hits.sum(axis=1), total)
-            found[1] = _ratio(np.nan_to_num(_ratio(hits, pixels)).sum(axis=1), classes)
-            found[2] = _ratio(total * hits.sum(axis=1) - chance, total**2 - chance)
-            found[2][(total > 0) & (total**2 == chance)] = 1
+        scores = np.empty((len(assigned), 3, *total.shape))
+        for of_entry, counts, hit_counts in zip(scores, assigned, correct, strict=True):
+            hits = by_class(hit_counts)
+            chance = (pixels * by_class(counts)).sum(axis=1)
+            of_entry[0] = _ratio(hits.sum(axis=1), total)
+            of_entry[1] = _ratio(np.nan_to_num(_ratio(hits, pixels)).sum(axis=1), classes)
+            of_entry[2] = _ratio(total * hits.sum(axis=1) - chance, total**2 - chance)
+            of_entry[2][(total > 0) & (total**2 == chance)] = 1
         return scores
 
-    return score
+    return statistic
 
 
-def _ratio(part: NDArray[np.floating], whole: NDArray[np.number]) -> NDArray[np.float64]:
-    """Divide, nan where there is nothing to divide by; `whole` broadcasts to the shape of `part`."""
-    found = np.full(part.shape, np.nan)
-    np.divide(part, whole, out=found, where=whole > 0)
-    return found
+def _ratio(part: NDArray[np.floating], total: NDArray[np.number]) -> NDArray[np.float64]:
+    """Divide; NaN where the divisor is 0. `total` broadcasts to the shape of `part`."""
+    ratio = np.full(part.shape, np.nan)
+    np.divide(part, total, out=ratio, where=total > 0)
+    return ratio
 
 
 def interval(drawn: NDArray[np.floating]) -> tuple[float, float]:
-    """Return the 95 % percentile interval of bootstrap draws (n,)."""
+    """Return the 95 % percentile interval of resampled values (n,) float64 [1]_.
+
+    References
+    ----------
+    .. [1] B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+    """
     low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
 def sign_p(drawn: NDArray[np.floating]) -> float:
-    """Return the two-sided p-value of no difference, from bootstrap draws (n,) of a difference.
+    """Return the two-sided p-value of no difference, from resampled differences (n,) float64.
 
-    Twice the share of draws on the lesser side of 0, with one draw added (Davison and Hinkley 1997, section 4.2.3), so
-    that it is never 0.
+    Twice the share of values on the lesser side of 0, with one value added so that it is never 0 [1]_.
+
+    References
+    ----------
+    .. [1] A. C. Davison and D. V. Hinkley, "Bootstrap Methods and their Application", 1997, section 4.2.3.
     """
-    known = drawn[np.isfinite(drawn)]
-    lesser = min(np.count_nonzero(known <= 0), np.count_nonzero(known >= 0))
-    return float(min(1.0, 2 * (lesser + 1) / (len(known) + 1)))
+    finite = drawn[np.isfinite(drawn)]
+    lesser = min(np.count_nonzero(finite <= 0), np.count_nonzero(finite >= 0))
+    return float(min(1.0, 2 * (lesser + 1) / (len(finite) + 1)))
 
 
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    """Return the p-value of McNemar's exact test on which pixels (n,) two entries have right.
+    """Return the p-value of McNemar's exact test on which pixels two entries classify correctly, (n,) bool each [1]_.
 
-    Of the pixels that only one has right, each should have about half (McNemar, Psychometrika 12, 1947). It takes pixels
-    for independent, which those of an image are not: the p-value is too small, and stands here because papers give it.
+    Of the pixels that only one entry has right, each entry should have about half. The test assumes independent pixels; those
+    of an image are not, so the p-value is too small. It is reported because publications give it.
+
+    References
+    ----------
+    .. [1] Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
+       Psychometrika 12(2), 1947.
     """
     from scipy.stats import binomtest
 
-    one, other = np.count_nonzero(first & ~second), np.count_nonzero(second & ~first)
-    return 1.0 if one + other == 0 else float(binomtest(one, one + other).pvalue)
+    only_first, only_second = np.count_nonzero(first & ~second), np.count_nonzero(second & ~first)
+    discordant = only_first + only_second
+    return 1.0 if discordant == 0 else float(binomtest(only_first, discordant).pvalue)
 
 
 def holm(p: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Correct p-values (n,) for their number (Holm, Scandinavian Journal of Statistics 6, 1979)."""
+    """Correct p-values (n,) float64 for multiple testing by Holm's step-down method [1]_.
+
+    References
+    ----------
+    .. [1] S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6(2), 1979.
+
+    Examples
+    --------
+    >>> holm(np.array([0.01, 0.04, 0.03]))
+    array([0.03, 0.06, 0.06])
+    """
     order = np.argsort(p, kind="stable")
     steps = np.maximum.accumulate(np.arange(len(p), 0, -1) * p[order])
     corrected = np.empty(len(p))

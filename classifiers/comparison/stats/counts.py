@@ -1,4 +1,4 @@
-"""What entries have right and what they take for what, seed by seed and field by field, and their accuracies redrawn."""
+"""Correct and confused test pixels per seed and region, from recorded predictions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.stats.bootstrap import FIELDS_AT_LEAST, RESAMPLES, accuracy, bootstrap, tally
+from classifiers.comparison.stats.bootstrap import MIN_REGIONS, RESAMPLES, accuracy, bootstrap, tally
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -21,117 +21,120 @@ E = TypeVar("E", bound=Hashable)
 
 
 @dataclass(frozen=True)
-class Outcomes(Generic[E]):
-    """What entries made of the same test pixels, over the C classes and the fields that have any.
+class PixelCounts(Generic[E]):
+    """How entries classify the same test pixels, counted over the C classes and the regions that have test pixels.
 
     Attributes
     ----------
     entries : list
-        Whoever predicted.
+        Whoever made the predictions.
     seeds : tuple of int
-        Under which seeds.
-    right : (entries, seeds, fields) float64 array
-        Pixels that an entry has right.
-    pixels : (seeds, fields) float64 array
+        Seeds that were run.
+    correct : (entries, seeds, regions) float64 array
+        Correctly classified pixels.
+    pixels : (seeds, regions) float64 array
         Test pixels.
-    classes : (fields,) integer array
-        Class of each field.
-    given : list of (seeds * C, fields) sparse arrays
-        For each entry, the pixels that are given each class, seed after seed; other classes than the C are not counted.
-    truth : (seeds * C, fields) sparse array
-        And those that are of it.
-    first : (entries, n) bool array
-        Which of the test pixels of the first seed an entry has right.
+    classes : (regions,) integer array
+        Class of each region.
+    assigned : list of (seeds * C, regions) sparse arrays
+        For each entry, the pixels assigned to each class, seed after seed; those assigned to another class than the C are not
+        counted.
+    truth : (seeds * C, regions) sparse array
+        The pixels of each class.
+    first_seed_correct : (entries, n) bool array
+        Which of the test pixels of the first seed an entry classifies correctly.
     """
 
     entries: list[E]
     seeds: tuple[int, ...]
-    right: NDArray[np.float64]
+    correct: NDArray[np.float64]
     pixels: NDArray[np.float64]
     classes: NDArray[np.integer]
-    given: list[csr_array]
+    assigned: list[csr_array]
     truth: csr_array
-    first: NDArray[np.bool_]
+    first_seed_correct: NDArray[np.bool_]
 
     @property
-    def accuracy(self) -> NDArray[np.float64]:
-        """Mean OA of each entry over seeds: (entries,)."""
-        means: NDArray[np.float64] = (self.right.sum(axis=2) / self.pixels.sum(axis=1)).mean(axis=1)
+    def mean_accuracy(self) -> NDArray[np.float64]:
+        """OA of each entry, mean over seeds: (entries,) float64."""
+        means: NDArray[np.float64] = (self.correct.sum(axis=2) / self.pixels.sum(axis=1)).mean(axis=1)
         return means
 
     @property
-    def why_not(self) -> str | None:
-        """Why no interval can be given, if none can."""
+    def obstacle(self) -> str | None:
+        """Why no interval can be given; None if one can."""
         if len(self.seeds) < 2:
-            return "one seed says nothing of the spread over draws: run more seeds"
-        if len(self.classes) < FIELDS_AT_LEAST:
-            return f"the test pixels lie in {len(self.classes)} fields, and {FIELDS_AT_LEAST} are needed"
+            return "one seed does not show the variation over draws: run more seeds"
+        if len(self.classes) < MIN_REGIONS:
+            return f"the test pixels lie in {len(self.classes)} regions, and {MIN_REGIONS} are needed"
         return None
 
 
-def outcomes(
+def count_pixels(
     entries: list[E],
     draws: Mapping[int, Mapping[str, NDArray[np.integer]]],
     predictions: Iterable[tuple[E, int, NDArray[np.integer]]],
-    fields: NDArray[np.int32],
-) -> Outcomes[E]:
-    """Count what entries have right, and take for what, in each field under each seed.
+    regions: NDArray[np.int32],
+) -> PixelCounts[E]:
+    """Count correct and assigned pixels in each region for each seed.
 
     Parameters
     ----------
     entries : list
-        Whoever predicted.
+        Whoever made the predictions.
     draws : dict of int to dict
-        For each seed, as `RunStore.read_draw` gives it.
-    predictions : iterable of (entry, seed, (n,) integer array)
+        For each seed, the draw as `RunStore.read_draw` returns it.
+    predictions : iterable of (entry, int, (n,) integer array)
         For each entry and seed, the predicted class of each test pixel.
-    fields : (rows, cols) int32 array
-        As `classifiers.comparison.stats.bootstrap.label_fields` gives it.
+    regions : (rows, cols) int32 array
+        Number of the region of each pixel, from 1; 0 = unlabelled.
     """
     from scipy.sparse import coo_array, vstack
 
-    # Only fields with test pixels count.
-    tested, codes = np.unique(np.concatenate([fields.flat[d["test"]] for d in draws.values()]), return_inverse=True)
-    at = dict(zip(draws, np.split(codes, np.cumsum([len(d["test"]) for d in draws.values()])[:-1]), strict=True))
+    # Only regions with test pixels count.
+    tested, codes = np.unique(np.concatenate([regions.flat[d["test"]] for d in draws.values()]), return_inverse=True)
+    ends = np.cumsum([len(draw["test"]) for draw in draws.values()])[:-1]
+    region_of = dict(zip(draws, np.split(codes, ends), strict=True))
     classes = np.zeros(len(tested), np.int64)
     for seed, draw in draws.items():
-        classes[at[seed]] = draw["truth"]
+        classes[region_of[seed]] = draw["truth"]
     numbers = np.unique(classes)
 
     def by_class(labels: NDArray[np.integer], seed: int) -> csr_array:
         known = np.isin(labels, numbers)
-        where = np.searchsorted(numbers, labels[known]), at[seed][known]
+        where = np.searchsorted(numbers, labels[known]), region_of[seed][known]
         return coo_array((np.ones(len(where[0])), where), (len(numbers), len(tested))).tocsr()
 
     seeds = tuple(draws)
-    right = np.zeros((len(entries), len(seeds), len(tested)))
-    first = np.zeros((len(entries), len(at[seeds[0]])), np.bool_)
-    given = {}
-    for who, seed, predicted in predictions:
+    correct_counts = np.zeros((len(entries), len(seeds), len(tested)))
+    first_seed_correct = np.zeros((len(entries), len(region_of[seeds[0]])), np.bool_)
+    assigned = {}
+    for predictor, seed, predicted in predictions:
         correct = predicted == draws[seed]["truth"]
-        entry = entries.index(who)
-        right[entry, seeds.index(seed)] = tally(correct, at[seed], len(tested))
-        given[who, seed] = by_class(predicted, seed)
+        index = entries.index(predictor)
+        correct_counts[index, seeds.index(seed)] = tally(correct, region_of[seed], len(tested))
+        assigned[predictor, seed] = by_class(predicted, seed)
         if seed == seeds[0]:
-            first[entry] = correct
-    return Outcomes(
+            first_seed_correct[index] = correct
+    everything = {seed: np.ones(len(region_of[seed]), np.bool_) for seed in seeds}
+    return PixelCounts(
         entries,
         seeds,
-        right,
-        pixels=np.stack([tally(np.ones(len(at[seed]), np.bool_), at[seed], len(tested)) for seed in seeds]),
+        correct_counts,
+        pixels=np.stack([tally(everything[seed], region_of[seed], len(tested)) for seed in seeds]),
         classes=classes,
-        given=[vstack([given[who, seed] for seed in seeds], format="csr") for who in entries],
+        assigned=[vstack([assigned[entry, seed] for seed in seeds], format="csr") for entry in entries],
         truth=vstack([by_class(draws[seed]["truth"], seed) for seed in seeds], format="csr"),
-        first=first,
+        first_seed_correct=first_seed_correct,
     )
 
 
-def draw_accuracies(of: Outcomes[E], tests: int) -> NDArray[np.float64]:
-    """Draw the accuracies (entries, resamples) by `bootstrap`, often enough for so many tests."""
-    score = accuracy(of.right, of.pixels)
-    return bootstrap(score, len(of.seeds), [len(of.classes)], resamples=resamples_for(tests))
+def resample_accuracies(counts: PixelCounts[E], tests: int) -> NDArray[np.float64]:
+    """Resample the accuracies of entries, (entries, resamples) float64, often enough for the given number of tests."""
+    statistic = accuracy(counts.correct, counts.pixels)
+    return bootstrap(statistic, len(counts.seeds), [len(counts.classes)], resamples=resample_count(tests))
 
 
-def resamples_for(tests: int) -> int:
-    """Return how many draws p-values need that are corrected for so many tests: with fewer none could be small enough."""
+def resample_count(tests: int) -> int:
+    """Return how many resamples the p-values of several tests need: with fewer, none could be significant once corrected."""
     return max(RESAMPLES, _RESAMPLES_PER_TEST * tests)

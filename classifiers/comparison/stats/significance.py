@@ -1,191 +1,193 @@
-"""Which entries differ, and how sure that is: intervals, pairs and a plain sentence, from recorded predictions."""
+"""Which entries differ and how certain that is: intervals, pairwise tests and verdicts, from recorded predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
 
-from classifiers.comparison.results.model import Pair
-from classifiers.comparison.results.run import Entry, Intervals, RunResult, gap_splits
+from classifiers.comparison.results.model import BenchEntry, EntryPair, RunResult
+from classifiers.comparison.results.summary import Bounds, ScoreIntervals, gap_splits
 from classifiers.comparison.run_store import RunStore
 from classifiers.comparison.stats.bootstrap import (
-    FIELDS_AT_LEAST,
-    LEVEL,
+    MIN_REGIONS,
     accuracy,
     agreement,
     bootstrap,
     holm,
     interval,
-    label_fields,
     mcnemar,
     sign_p,
 )
-from classifiers.comparison.stats.counts import Outcomes, outcomes, resamples_for
+from classifiers.comparison.stats.counts import PixelCounts, count_pixels, resample_count
 from hsifeat.scenes import Labels
+from hsifeat.scenes.labels.regions import label_regions
+
+# The metrics that `agreement` resamples, in its order.
+_RESAMPLED = ("oa", "aa", "kappa")
+_MAX_NAMES = 4
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """What can be told of the entries.
+@dataclass
+class Assessment:
+    """The statistics of a benchmark.
 
     Attributes
     ----------
-    pairs : list of Pair
+    pairs : list of EntryPair
         Every two entries under every split.
     verdicts : dict of str to str
-        A sentence a split.
-    intervals : dict of (Entry, str) to Intervals
-        Those of an entry under a split, where any can be given.
-    gap_intervals : dict of Entry to (low, high)
-        95 % interval of the OA on the first random split less that on the first disjoint one, where one can be given.
+        For each split, which entries differ, as a sentence.
+    intervals : dict of (BenchEntry, str) to ScoreIntervals
+        Intervals of the scores of an entry under a split, where available.
+    gap_intervals : dict of BenchEntry to (float, float)
+        95 % interval of the OA under the first random split minus that under the first disjoint one, where available.
     """
 
-    pairs: list[Pair] = field(default_factory=list)
+    pairs: list[EntryPair] = field(default_factory=list)
     verdicts: dict[str, str] = field(default_factory=dict)
-    intervals: dict[tuple[Entry, str], Intervals] = field(default_factory=dict)
-    gap_intervals: dict[Entry, tuple[float, float]] = field(default_factory=dict)
+    intervals: dict[tuple[BenchEntry, str], ScoreIntervals] = field(default_factory=dict)
+    gap_intervals: dict[BenchEntry, Bounds] = field(default_factory=dict)
 
 
-def judge(results: Sequence[RunResult], record: RunStore, labels: Labels) -> Judgement:
-    """Compare the entries of each split, from their recorded predictions.
+def assess_entries(runs: Sequence[RunResult], run_store: RunStore, labels: Labels) -> Assessment:
+    """Compare the entries of each split by their recorded predictions.
 
     Parameters
     ----------
-    results : sequence of RunResult
-        Under a split, every entry has the same seeds, and under a seed the same draw.
-    record : Record
-        Where predictions and draws lie.
+    runs : sequence of RunResult
+        Under a split every entry has the same seeds, and for a seed the same draw.
+    run_store : RunStore
+        Holds predictions and draws.
     labels : Labels
         True classes.
     """
-    fields = label_fields(labels.classes)
-    told = Judgement()
-    splits = list(dict.fromkeys(r.run.split for r in results))
-    between = gap_splits(splits) or ()
-    beside = {}
+    regions = label_regions(labels.classes)
+    assessment = Assessment()
+    splits = list(dict.fromkeys(run.split for run in runs))
+    gap = gap_splits(splits) or ()
+    gap_counts = {}
     for split in splits:
-        mine = [r for r in results if r.run.split == split]
-        draws = {seed: record.read_draw(draw) for seed, draw in sorted({r.run.seed: r.draw for r in mine}.items())}
-        entries = list(dict.fromkeys(r.run.entry for r in mine))
-        predictions = ((r.run.entry, r.run.seed, record.read_predictions(r.key)) for r in mine)
-        counted = outcomes(entries, draws, predictions, fields)
-        _judge_split(split, counted, told)
-        if split in between:
-            beside[split] = counted
-    if between:
-        told.gap_intervals.update(_gap_intervals(*(beside[split] for split in between)))
-    return told
+        of_split = [run for run in runs if run.split == split]
+        draws = {seed: run_store.read_draw(draw) for seed, draw in sorted({r.seed: r.draw for r in of_split}.items())}
+        entries = list(dict.fromkeys(run.entry for run in of_split))
+        predictions = ((run.entry, run.seed, run_store.read_predictions(run.key)) for run in of_split)
+        counts = count_pixels(entries, draws, predictions, regions)
+        _assess_split(split, counts, assessment)
+        if split in gap:
+            gap_counts[split] = counts
+    if gap:
+        assessment.gap_intervals = _gap_intervals(*(gap_counts[split] for split in gap))
+    return assessment
 
 
-def _judge_split(split: str, of: Outcomes[Entry], told: Judgement) -> None:
-    couples = list(combinations(range(len(of.entries)), 2))
-    why, means = of.why_not, of.accuracy
+def _assess_split(split: str, counts: PixelCounts[BenchEntry], assessment: Assessment) -> None:
+    couples = list(combinations(range(len(counts.entries)), 2))
+    obstacle, means = counts.obstacle, counts.mean_accuracy
     drawn = None
-    if why is None:
-        score = agreement(of.given, of.truth, len(of.seeds))
-        scores = bootstrap(score, len(of.seeds), [len(of.classes)], resamples=resamples_for(len(couples)))
+    if obstacle is None:
+        statistic = agreement(counts.assigned, counts.truth, len(counts.seeds))
+        scores = bootstrap(statistic, len(counts.seeds), [len(counts.classes)], resamples=resample_count(len(couples)))
         drawn = scores[:, 0]
-        recall = _recall_intervals(of)
-        for entry, of_entry, of_classes in zip(of.entries, scores, recall, strict=True):
-            oa, aa, kappa = (interval(draws) for draws in of_entry)
-            told.intervals[entry, split] = Intervals(oa, aa, kappa, of_classes)
+        for entry, of_entry, recall in zip(counts.entries, scores, _recall_intervals(counts), strict=True):
+            overall = {key: interval(values) for key, values in zip(_RESAMPLED, of_entry, strict=True)}
+            assessment.intervals[entry, split] = ScoreIntervals(overall, {"recall": recall})
     p = p_holm = None
     if drawn is not None:
         p = np.array([sign_p(drawn[i] - drawn[j]) for i, j in couples])
         p_holm = holm(p)
-    plain = np.array([mcnemar(of.first[i], of.first[j]) for i, j in couples])
-    plain_holm = holm(plain)
+    mcnemar_p = np.array([mcnemar(counts.first_seed_correct[i], counts.first_seed_correct[j]) for i, j in couples])
+    mcnemar_p_holm = holm(mcnemar_p)
+    pairs = []
     for k, (i, j) in enumerate(couples):
         low, high = (None, None) if drawn is None else interval(drawn[i] - drawn[j])
-        pair = Pair(
+        pair = EntryPair(
             split=split,
-            first=of.entries[i],
-            second=of.entries[j],
+            first=counts.entries[i],
+            second=counts.entries[j],
             difference=float(means[i] - means[j]),
             low=low,
             high=high,
             p=None if p is None else float(p[k]),
             p_holm=None if p_holm is None else float(p_holm[k]),
-            mcnemar_p=float(plain[k]),
-            mcnemar_p_holm=float(plain_holm[k]),
+            mcnemar_p=float(mcnemar_p[k]),
+            mcnemar_p_holm=float(mcnemar_p_holm[k]),
             verdict="",
         )
-        told.pairs.append(_with_verdict(pair, why))
-    told.verdicts[split] = _verdict(split, of, [p for p in told.pairs if p.split == split], why)
+        pairs.append(pair.model_copy(update={"verdict": _pair_verdict(pair, obstacle)}))
+    assessment.pairs += pairs
+    assessment.verdicts[split] = _split_verdict(split, counts, pairs)
 
 
-def _recall_intervals(of: Outcomes[Entry]) -> list[dict[int, tuple[float, float]]]:
-    """Return for each entry the interval of the recall of each class that lies in enough fields, which are drawn alone."""
-    found: list[dict[int, tuple[float, float]]] = [{} for _ in of.entries]
-    for number, count in zip(*np.unique(of.classes, return_counts=True), strict=True):
-        if count < FIELDS_AT_LEAST:
+def _recall_intervals(counts: PixelCounts[BenchEntry]) -> list[dict[int, Bounds]]:
+    """Return for each entry the interval of recall of each class with enough regions; only these are resampled."""
+    intervals: list[dict[int, Bounds]] = [{} for _ in counts.entries]
+    for number, region_count in zip(*np.unique(counts.classes, return_counts=True), strict=True):
+        if region_count < MIN_REGIONS:
             continue
-        mine = of.classes == number
-        drawn = bootstrap(accuracy(of.right[:, :, mine], of.pixels[:, mine]), len(of.seeds), [count])
-        for of_entry, draws in zip(found, drawn, strict=True):
-            of_entry[int(number)] = interval(draws)
-    return found
+        of_class = counts.classes == number
+        statistic = accuracy(counts.correct[:, :, of_class], counts.pixels[:, of_class])
+        drawn = bootstrap(statistic, len(counts.seeds), [region_count])
+        for of_entry, values in zip(intervals, drawn, strict=True):
+            of_entry[int(number)] = interval(values)
+    return intervals
 
 
-def _gap_intervals(there: Outcomes[Entry], apart: Outcomes[Entry]) -> dict[Entry, tuple[float, float]]:
-    """Return for each entry the interval of its accuracy in one split less that in another, whose seeds are the same.
+def _gap_intervals(random: PixelCounts[BenchEntry], disjoint: PixelCounts[BenchEntry]) -> dict[BenchEntry, Bounds]:
+    """Return for each entry the interval of its accuracy under a random split minus that under a disjoint one.
 
-    Seeds are drawn in pairs, and the fields of each split on their own.
+    Seeds, which must be the same for both, are resampled in pairs, and the regions of each split separately.
     """
-    if there.why_not or apart.why_not or there.seeds != apart.seeds:
+    if random.obstacle or disjoint.obstacle or random.seeds != disjoint.seeds:
         return {}
-    both = [entry for entry in there.entries if entry in apart.entries]
-    fields = [len(of.classes) for of in (there, apart)]
+    entries = [entry for entry in random.entries if entry in disjoint.entries]
+    regions = [len(counts.classes) for counts in (random, disjoint)]
     first, second = (
-        accuracy(of.right[[of.entries.index(entry) for entry in both]], of.pixels) for of in (there, apart)
+        accuracy(counts.correct[[counts.entries.index(entry) for entry in entries]], counts.pixels)
+        for counts in (random, disjoint)
     )
     drawn = bootstrap(
-        lambda of_fields: first(of_fields[: fields[0]]) - second(of_fields[fields[0] :]), len(there.seeds), fields
+        lambda region_counts: first(region_counts[: regions[0]]) - second(region_counts[regions[0] :]),
+        len(random.seeds),
+        regions,
     )
-    return {entry: interval(draws) for entry, draws in zip(both, drawn, strict=True)}
+    return {entry: interval(values) for entry, values in zip(entries, drawn, strict=True)}
 
 
-def _with_verdict(pair: Pair, why: str | None) -> Pair:
-    if why is not None or pair.low is None or pair.high is None:
-        return replace(pair, verdict=f"{pair.first} and {pair.second} can't be compared on {pair.split}: {why}")
-    if told_apart(pair):
-        better, worse = (pair.first, pair.second) if pair.difference > 0 else (pair.second, pair.first)
-        low, high = (pair.low, pair.high) if pair.difference > 0 else (-pair.high, -pair.low)
-        text = (
-            f"{better} is better than {worse} on {pair.split}, by {100 * abs(pair.difference):.1f} points of OA "
+def _pair_verdict(pair: EntryPair, obstacle: str | None) -> str:
+    if obstacle is not None or pair.low is None or pair.high is None:
+        return f"{pair.first} and {pair.second} can't be compared under {pair.split}: {obstacle}"
+    if pair.significant:
+        positive = pair.difference > 0
+        better, worse = (pair.first, pair.second) if positive else (pair.second, pair.first)
+        low, high = (pair.low, pair.high) if positive else (-pair.high, -pair.low)
+        return (
+            f"{better} is better than {worse} under {pair.split}, by {100 * abs(pair.difference):.1f} points of OA "
             f"(95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
         )
-    else:
-        text = (
-            f"{pair.first} and {pair.second} can't be told apart on {pair.split}: {100 * pair.difference:+.1f} points of OA "
-            f"(95 % interval {100 * pair.low:+.1f} to {100 * pair.high:+.1f})"
-        )
-    return replace(pair, verdict=text)
+    return (
+        f"{pair.first} and {pair.second} do not differ significantly under {pair.split}: {100 * pair.difference:+.1f} points "
+        f"of OA (95 % interval {100 * pair.low:+.1f} to {100 * pair.high:+.1f})"
+    )
 
 
-def told_apart(pair: Pair) -> bool:
-    """Tell whether a pair differs by more than chance, corrected for all pairs of its split."""
-    return pair.p_holm is not None and pair.p_holm < 1 - LEVEL
-
-
-def _verdict(split: str, of: Outcomes[Entry], pairs: Sequence[Pair], why: str | None) -> str:
-    best = of.entries[int(of.accuracy.argmax())]
-    if len(of.entries) == 1:
-        return f"{best} is the only entry on {split}, so there is nothing to compare it with"
-    if why is not None:
-        return f"{best} has the highest OA on {split}, but nothing can be told apart: {why}"
-    beside = [p for p in pairs if best in (p.first, p.second)]
-    alike = [str(p.second if p.first == best else p.first) for p in beside if not told_apart(p)]
-    if not alike:
-        return f"{best} is the best on {split}: it is told apart from each of the {len(beside)} others"
-    if len(of.entries) == 2:
-        return f"{best} and {alike[0]} can't be told apart on {split}"
-    if len(alike) == len(beside):
-        return f"{best} has the highest OA on {split}, but can't be told apart from any of the {len(beside)} others"
-    shown = alike if len(alike) <= 4 else [*alike[:3], f"{len(alike) - 3} others"]
-    said = " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
-    worse = f"it is better than {len(beside) - len(alike)} of the {len(beside)} others"
-    return f"{best} has the highest OA on {split} and can't be told apart from {said}; {worse}"
+def _split_verdict(split: str, counts: PixelCounts[BenchEntry], pairs: Sequence[EntryPair]) -> str:
+    best = counts.entries[int(counts.mean_accuracy.argmax())]
+    if len(counts.entries) == 1:
+        return f"{best} is the only entry under {split}"
+    if counts.obstacle is not None:
+        return f"{best} has the highest OA under {split}, but differences can't be tested: {counts.obstacle}"
+    of_best = [pair for pair in pairs if best in (pair.first, pair.second)]
+    equal = [str(pair.second if pair.first == best else pair.first) for pair in of_best if not pair.significant]
+    if not equal:
+        return f"{best} is the best under {split}, significantly better than each of the {len(of_best)} others"
+    if len(counts.entries) == 2:
+        return f"{best} and {equal[0]} do not differ significantly under {split}"
+    if len(equal) == len(of_best):
+        return f"{best} has the highest OA under {split}, but none of the {len(of_best)} others is significantly worse"
+    names = equal if len(equal) <= _MAX_NAMES else [*equal[: _MAX_NAMES - 1], f"{len(equal) - _MAX_NAMES + 1} others"]
+    enumeration = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    worse = f"{len(of_best) - len(equal)} of the {len(of_best)} others are significantly worse"
+    return f"{best} has the highest OA under {split}, not significantly above {enumeration}; {worse}"

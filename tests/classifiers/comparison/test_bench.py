@@ -1,4 +1,4 @@
-"""What a bench writes, by its command line: files that agree with each other, resumed after a kill, left whole by Ctrl-C."""
+"""Benchmarks by their command: files that agree with each other, and runs that are not repeated after a kill or Ctrl-C."""
 
 import json
 import os
@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,103 +16,71 @@ import rasterio
 from PIL import Image
 
 from classifiers import compare
-from classifiers.comparison.report.summary_tables import to_latex, to_markdown
-from classifiers.comparison.report.write import file_name, plan_files, write_files
-from classifiers.comparison.results.results_io import read_json
-from classifiers.comparison.results.run import Entry
-from classifiers.comparison.results.schema import Results
+from classifiers.comparison.report.latex import to_latex
+from classifiers.comparison.report.markdown import to_markdown
+from classifiers.comparison.report.write import file_name, plan_files, write_report
+from classifiers.comparison.results.results_io import read_json, sorted_runs
 from classifiers.metrics import score_predictions
-from hsifeat.errors import HsifeatError
 from hsifeat.scenes.georeference import Georeference
 from tests.classifiers.conftest import SPLITS
-from tests.helpers.comparisons import add_all, build
+from tests.helpers.comparisons import add_all, build, entry
 
 HSIFEAT = Path(sys.executable).with_name("hsifeat")
-ROOT = Path(__file__).parents[3]
 
 
 def test_the_csv_is_the_frame_and_scores_the_stored_predictions(report):
     found, out, _ = report
     table = pd.read_csv(out / "results.csv", keep_default_na=True, dtype={"store": str, "left_out": str}).fillna({"store": "", "left_out": ""})  # fmt: skip
     pd.testing.assert_frame_equal(table, found.frame.reset_index(drop=True), check_dtype=False)
-    document = read_json(out / "results.json")
-    assert len(table) == len(document["results"]) == 4 * 2 * 2
-    for (_, row), facts in zip(table.iterrows(), document["results"], strict=True):
-        predicted = np.load(out / "record" / "predictions" / f"{facts['key']}.npy")
-        again = score_predictions(np.load(out / "record" / "draws" / f"{facts['draw']}.npz")["truth"], predicted)
-        assert (row["oa"], row["aa"], row["kappa"]) == (again.oa, again.aa, again.kappa)
-        for number, f1, recall, pixels in zip(again.classes, again.f1, again.recall, again.pixels, strict=True):
-            assert (row[f"f1_{number}"], row[f"recall_{number}"], row[f"pixels_{number}"]) == (f1, recall, pixels)
+    runs = sorted_runs(read_json(out / "results.json").runs)
+    assert len(table) == len(runs) == 4 * 2 * 2
+    for (_, row), run in zip(table.iterrows(), runs, strict=True):
+        predicted = np.load(out / "record" / "predictions" / f"{run.key}.npy")
+        again = score_predictions(np.load(out / "record" / "draws" / f"{run.draw}.npz")["truth"], predicted)
+        assert {key: row[key] for key in again.overall} == again.overall
+        for number, pixels in again.pixels.items():
+            scores = [again.by_class[name][number] for name in ("f1", "recall")]
+            assert [row[f"f1_{number}"], row[f"recall_{number}"], row[f"pixels_{number}"]] == [*scores, pixels]
 
 
-def test_the_json_holds_all_that_was_found(report):
+def test_the_json_holds_all_results(report):
     found, out, _ = report
-    document = read_json(out / "results.json")
-    assert document["verdicts"] == found.verdicts
-    assert [p["p_holm"] for p in document["pairs"]] == [p.p_holm for p in found.pairs]
-    assert [s["interval"] for s in document["summary"]] == [list(s.interval) for s in found.summary]
-    assert document["summary"][0]["test_counts"].keys() == document["summary"][0]["recall"].keys()
-    assert [c["per_class"] for c in document["curves"]] == [5] * 4
-    assert document["sweep"]["choices"] == found.sweep.choices
-    assert document["costs"]["stores"][0]["bytes"] == sum(p["size_bytes"] for p in document["stores"][0]["planes"])
-    on_disk = sum(f.stat().st_size for f in Path(document["stores"][0]["path"]).rglob("*") if f.is_file())
-    assert document["costs"]["stores"][0]["bytes_on_disk"] == on_disk
-    timings = json.loads((Path(document["stores"][0]["path"]) / "timings.json").read_text())["timings"]
-    assert document["costs"]["stores"][0]["seconds"] == pytest.approx(sum(timing["seconds"] for timing in timings))
-    assert document["costs"]["stores"][0]["devices"] == [timings[0]["device"]]
-
-
-def test_the_schema_in_the_documents_is_the_one_that_is_checked():
-    assert json.loads((ROOT / "docs" / "results.schema.json").read_text()) == Results.model_json_schema()
-
-
-def test_every_part_of_a_comparison_has_its_place_in_the_schema():
-    from classifiers.comparison.results.results_io import to_json
-
-    comparison, _ = build(left_out=(3,))
-    add_all(comparison)
-    document = json.loads(to_json(comparison))
-    Results.model_validate(document)
-    # Nothing that is written goes unsaid.
-    assert document.keys() == Results.model_fields.keys()
-
-
-def test_a_file_with_a_field_too_many_or_of_another_kind_is_refused(report, tmp_path):
-    document = read_json(report[1] / "results.json")
-    for change in ({"extra": 1}, {"results": "many"}):
-        (tmp_path / "x.json").write_text(json.dumps({**document, **change}))
-        with pytest.raises(
-            HsifeatError, match=f"x.json is no comparison that hsifeat bench wrote: {next(iter(change))}: "
-        ):
-            read_json(tmp_path / "x.json")
+    results = read_json(out / "results.json")
+    for name in type(results).model_fields:
+        assert getattr(results, name) == getattr(found, name), name
+    assert all(cell.oa.interval for cell in results.summary)
+    assert [point.per_class for point in results.curves] == [5] * 4
+    (store,) = results.stores
+    assert store.bytes_on_disk == sum(f.stat().st_size for f in Path(store.path).rglob("*") if f.is_file())
+    timings = json.loads((Path(store.path) / "timings.json").read_text())["timings"]
+    assert store.extraction_seconds == pytest.approx(sum(timing["seconds"] for timing in timings))
+    assert store.devices == (timings[0]["device"],)
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_maps_are_geotiffs_of_the_whole_scene(report):
     found, out, _ = report
-    for (entry, split), classes in found.pictures.maps.items():
-        with rasterio.open(out / "maps" / f"{file_name(entry, split)}.tif") as file:
+    for key, classes in found.images.maps.items():
+        with rasterio.open(out / "maps" / f"{file_name(*key)}.tif") as file:
             np.testing.assert_array_equal(file.read(1), classes)
             assert file.nodata == 0 and file.colormap(1)[1][3] == 255
     with rasterio.open(out / "maps" / "truth.tif") as file:
-        np.testing.assert_array_equal(file.read(1), found.pictures.truth)
-    assert found.pictures.confidence.keys() == found.pictures.maps.keys(), "both heads know probabilities"
-    for (entry, split), sure in found.pictures.confidence.items():
-        with rasterio.open(out / "maps" / f"{file_name(entry, split)}-confidence.tif") as file:
-            there = found.pictures.maps[entry, split] > 0
+        np.testing.assert_array_equal(file.read(1), found.images.truth)
+    assert found.images.confidence.keys() == found.images.maps.keys(), "both heads know probabilities"
+    for key, sure in found.images.confidence.items():
+        with rasterio.open(out / "maps" / f"{file_name(*key)}-confidence.tif") as file:
+            there = found.images.maps[key] > 0
             assert file.count == 1 and file.descriptions == ("largest probability",) and np.isnan(file.nodata)
             np.testing.assert_array_equal(np.isnan(file.read(1)), ~there)
             np.testing.assert_array_equal(np.rint(255 * file.read(1)[there]), sure[there])
 
 
 def test_maps_say_where_they_lie(tmp_path):
-    comparison = replace(
-        build()[0],
-        georeference=Georeference(rasterio.CRS.from_epsg(32616).to_wkt(), (20.0, 0.0, 5e5, 0.0, -20.0, 4.48e6)),
-    )
-    assert write_files(comparison, tmp_path)
+    georeference = Georeference(rasterio.CRS.from_epsg(32616).to_wkt(), (20.0, 0.0, 5e5, 0.0, -20.0, 4.48e6))
+    comparison = build()[0].model_copy(update={"georeference": georeference})
+    assert write_report(comparison, tmp_path)
     paths = list((tmp_path / "maps").glob("*.tif"))
-    assert len(paths) == 1 + len(comparison.pictures.maps)
+    assert len(paths) == 1 + len(comparison.images.maps)
     for path in paths:
         with rasterio.open(path) as file:
             assert file.crs.to_epsg() == 32616 and file.transform[:6] == (20.0, 0.0, 5e5, 0.0, -20.0, 4.48e6)
@@ -153,11 +120,11 @@ def test_tables_are_those_of_the_comparison(report):
 def test_files_are_written_once_and_anew_when_something_changed(report, store_path):
     _, out, options = report
     before = {p: p.read_bytes() for p in out.iterdir() if p.is_file()}
-    again = compare(store_path, curve=[5], sweep="lda", out=out, **options)
-    assert not write_files(again, out)
+    again = compare(store_path, curve=[5], sweep=True, out=out, **options)
+    assert not write_report(again, out)
     assert {p: p.read_bytes() for p in out.iterdir() if p.is_file()} == before
     (out / "results.json").write_text("{")
-    assert write_files(again, out)
+    assert write_report(again, out)
 
 
 def contents(folder):
@@ -166,7 +133,7 @@ def contents(folder):
 
 def test_a_missing_file_is_written_and_no_other(tmp_path):
     comparison = add_all(build()[0])
-    assert write_files(comparison, tmp_path) and not write_files(comparison, tmp_path)
+    assert write_report(comparison, tmp_path) and not write_report(comparison, tmp_path)
     before = contents(tmp_path)
     gone = {
         "report.html",
@@ -175,7 +142,7 @@ def test_a_missing_file_is_written_and_no_other(tmp_path):
     }
     for name in gone:
         (tmp_path / name).unlink()
-    assert write_files(comparison, tmp_path)
+    assert write_report(comparison, tmp_path)
     after = contents(tmp_path)
     assert after.keys() == before.keys()
     assert {name for name in before if after[name] != before[name] and not name.endswith(".xml")} == gone
@@ -183,37 +150,37 @@ def test_a_missing_file_is_written_and_no_other(tmp_path):
 
 def test_files_of_entries_that_are_gone_are_deleted_and_no_one_else_s(tmp_path):
     large = add_all(build()[0])
-    write_files(large, tmp_path)
+    write_report(large, tmp_path)
     (tmp_path / "maps" / "mine.tif").write_text("mine")
     (tmp_path / "figures" / "mine.svg").write_text("mine")
-    small = build(entries=[Entry("", "spectra", "svm")])[0]
-    assert write_files(small, tmp_path) and not write_files(small, tmp_path)
+    small = build(entries=[entry("", "spectra", "svm")])[0]
+    assert write_report(small, tmp_path) and not write_report(small, tmp_path)
     mine = {"maps/mine.tif", "figures/mine.svg"}
     (tmp_path / "fresh").mkdir()
-    write_files(small, tmp_path / "fresh")
+    write_report(small, tmp_path / "fresh")
     there = {name for name in contents(tmp_path) if not name.startswith("fresh/")}
     assert there == contents(tmp_path / "fresh").keys() | mine
 
 
 def test_a_list_of_files_reaches_nothing_outside_of_the_report(tmp_path):
     comparison, out = build(seeds=1)[0], tmp_path / "report"
-    write_files(comparison, out)
+    write_report(comparison, out)
     (tmp_path / "mine.tif").write_text("mine")
     foreign = ["../mine.tif", "maps/..", "maps/../../mine.tif", str(tmp_path / "mine.tif"), "record/files.json"]
     (out / "record" / "files.json").write_text(json.dumps(foreign))
-    assert not write_files(comparison, out)
+    assert not write_report(comparison, out)
     assert (tmp_path / "mine.tif").exists() and (out / "record" / "files.json").exists()
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_stores_of_names_that_a_file_can_t_tell_apart_have_maps_of_their_own(tmp_path):
-    entries = [Entry(name, "planes", "svm") for name in ("a'", "a_", "A_")]
+    entries = [entry(name, "planes", "svm") for name in ("a'", "a_", "A_")]
     comparison = build(entries=entries, splits=["random:0.1"], seeds=1)[0]
-    write_files(comparison, tmp_path)
+    write_report(comparison, tmp_path)
     names = ["svm-planes-a_-random_0.1", "svm-planes-a_-random_0.1-2", "svm-planes-A_-random_0.1-3"]
-    for entry, name in zip(entries, names, strict=True):
+    for who, name in zip(entries, names, strict=True):
         with rasterio.open(tmp_path / "maps" / f"{name}.tif") as file:
-            np.testing.assert_array_equal(file.read(1), comparison.pictures.maps[entry, "random:0.1"])
+            np.testing.assert_array_equal(file.read(1), comparison.images.maps[who, "random:0.1"])
 
 
 def hsifeat(folder, *arguments, **options):
@@ -225,7 +192,7 @@ def hsifeat(folder, *arguments, **options):
 def finished(folder):
     """Return when each finished run, and each finished trial of a sweep, was recorded."""
     record = folder / "report" / "record"
-    return {path: path.stat().st_mtime_ns for kind in ("runs", "trials") for path in (record / kind).glob("*.json")}
+    return {path: path.stat().st_mtime_ns for kind in ("runs", "sweeps") for path in (record / kind).glob("*.json")}
 
 
 def working(session):
@@ -242,17 +209,17 @@ def working(session):
 
 @pytest.mark.parametrize(
     ("sign", "sweep"),
-    [(signal.SIGKILL, None), (signal.SIGINT, None), (signal.SIGKILL, "lda")],
+    [(signal.SIGKILL, False), (signal.SIGINT, False), (signal.SIGKILL, True)],
     ids=["sigkill", "ctrl-c", "sigkill-in-its-sweep"],
 )
 def test_a_bench_that_was_stopped_goes_on_without_repeating_a_run(store_path, tmp_path, sign, sweep):
-    head, inputs = ("random-forest", ["spectra"]) if sweep is None else ("lda", ["planes"])
+    head, inputs = ("random-forest", ["spectra"]) if not sweep else ("lda", ["planes"])
     options = {"heads": [head], "splits": SPLITS, "seeds": 2, "inputs": inputs, "sweep": sweep}
     bench = ["bench", store_path, "--heads", head, "--splits", ",".join(SPLITS), "--seeds", 2]
-    bench += ["--inputs", inputs[0], "--jobs", 2, *(["--no-sweep"] if sweep is None else [])]
+    bench += ["--inputs", inputs[0], "--jobs", 2, *(["--no-sweep"] if not sweep else [])]
     started = hsifeat(tmp_path, *bench)
     # The four runs are done before the sweep begins.
-    while len(finished(tmp_path)) < (1 if sweep is None else 4 + 3):
+    while len(finished(tmp_path)) < (4 + 3 if sweep else 1):
         assert started.poll() is None, started.communicate()
         time.sleep(0.01)
     os.killpg(started.pid, sign) if sign == signal.SIGINT else started.kill()
@@ -274,19 +241,22 @@ def test_a_bench_that_was_stopped_goes_on_without_repeating_a_run(store_path, tm
     assert again.sweep == fresh.sweep
 
 
-def test_what_changed_since_an_older_report_is_told(store_path, report, tmp_path):
+def test_changes_from_a_baseline_are_reported(store_path, report, tmp_path):
     _, out, _ = report
     old = out / "results.json"
     renamed = shutil.copytree(store_path, tmp_path / "renamed.zarr")
     bench = ["bench", renamed, "--heads", "lda", "--splits", ",".join(SPLITS), "--seeds", 2, "--no-sweep"]
     said, _ = hsifeat(tmp_path, *bench, "--inputs", "planes", "--compare", old, "--jobs", 1).communicate()
     lines = " ".join(said.split())
-    assert "since then: lda on planes of renamed on random:0.3 (small before, renamed after): the same, OA" in lines
-    assert "since then: logistic on spectra on random:0.3: only in the older comparison" in lines
-    changes = read_json(tmp_path / "report" / "results.json")["changes"]
-    assert {c["test"] for c in changes if c["after"] is not None} == {"bootstrap"}
-    assert "## What changed" in (tmp_path / "report" / "results.md").read_text()
-    assert 'id="changes-h">What changed</h2>' in (tmp_path / "report" / "report.html").read_text()
+    assert (
+        "change from the baseline: lda on planes of renamed under random:0.3 (small before, renamed after): unchanged, OA"
+        in lines
+    )
+    assert "change from the baseline: logistic on spectra under random:0.3: only in the baseline" in lines
+    changes = read_json(tmp_path / "report" / "results.json").changes
+    assert {c.test for c in changes if c.after is not None} == {"bootstrap"}
+    assert "## Changes from the baseline" in (tmp_path / "report" / "results.md").read_text()
+    assert 'id="changes-h">Changes from the baseline</h2>' in (tmp_path / "report" / "report.html").read_text()
     wrong = hsifeat(tmp_path, *bench, "--compare", store_path / "zarr.json", "--out", "none")
     assert "has schema version None" in wrong.communicate()[1] and wrong.returncode == 1
     assert not (tmp_path / "none").exists()
@@ -298,7 +268,7 @@ def test_a_sweep_by_its_command(store_path, tmp_path):
     assert "t0/mid_block" in said and "table and heat map: sweep" in said, complained
     assert "spectra alone" in said and "seconds" in said
     found = json.loads(hsifeat(tmp_path, "sweep", store_path, *options, "--json").communicate()[0])
-    assert len(found["alone"]) == 4 and len(found["chosen"]) == 1
+    assert len(found["planes"]) == 4 and len(found["selection"]) == 1
     assert {"sweep.csv", "sweep.json", "planes.svg", "planes.png"} <= {p.name for p in (tmp_path / "sweep").iterdir()}
 
 
@@ -309,10 +279,10 @@ def test_a_class_without_test_pixels_is_in_no_average_and_said(store_path, tmp_p
     np.save(tmp_path / "test.npy", ((labels.classes > 2) & (np.arange(53) > 30)).astype(np.uint8))
     split = f"mask:{tmp_path / 'train.npy'},{tmp_path / 'test.npy'}"
     found = compare(store_path, heads=["lda"], splits=[split], seeds=1, inputs=["spectra"], out=tmp_path / "out")
-    (result,) = found.results
-    assert result.scores.classes == (3, 4) and result.left_out == (1, 2)
-    assert result.scores.aa == pytest.approx(np.mean(result.scores.recall))
+    (run,) = found.runs
+    assert run.classes == (3, 4) and run.left_out == (1, 2)
+    assert run.scores["aa"] == pytest.approx(np.mean(list(run.class_scores["recall"].values())))
     assert found.frame.loc[0, "pixels_1"] == 0 and np.isnan(found.frame.loc[0, "recall_1"])
     assert "classes left out of the averages: corn, wheat" in to_markdown(found)
-    assert found.summary[0].interval is None
-    assert write_files(found, tmp_path / "out")
+    assert found.summary[0].oa.interval is None
+    assert write_report(found, tmp_path / "out")

@@ -1,4 +1,4 @@
-"""What changed since an older comparison, against SciPy and a bootstrap transcribed pixel by pixel; which are refused."""
+"""Changes from a baseline report, against SciPy and a bootstrap transcribed pixel by pixel; which baselines are refused."""
 
 import io
 import json
@@ -11,47 +11,43 @@ from scipy import ndimage, stats
 
 from classifiers import compare
 from classifiers.comparison.baseline import Baseline
-from classifiers.comparison.changes import since
+from classifiers.comparison.changes import detect_changes
 from classifiers.comparison.results.results_io import write_json
-from classifiers.comparison.results.run import Entry, Run, RunResult
-from classifiers.comparison.run_store import RunStore, draw_key, run_key
+from classifiers.comparison.run_store import RunStore, run_key
 from classifiers.layout import Layout
-from classifiers.metrics import score_predictions
 from classifiers.splits import parse_split
 from hsifeat.errors import HsifeatError
 from hsifeat.scenes import Labels
-from tests.helpers.comparisons import build
+from tests.helpers.comparisons import build, entry, scored_run, with_runs
 from tests.helpers.small import small_labels
 
 SPLIT = "random:0.2"
 NAMES = {1: "corn", 2: "wheat", 3: "woods", 4: "grass"}
 LABELS = Labels("fields", small_labels(), NAMES)
-SVM, FILM = Entry("", "spectra", "svm"), Entry("ip", "planes", "film")
+SVM, FILM = entry("", "spectra", "svm"), entry("ip", "planes", "film")
 
 
 def recorded(folder, wrong, *, seeds=4, labels=LABELS, split=SPLIT, draws_from=0, salt=0):
-    """Record runs of entries that have a share of the pixels wrong: {entry: share}. Return them and the record."""
-    record, results = RunStore(folder / "record"), []
+    """Record runs of entries that have a share of the pixels wrong: {entry: share}. Return them and the run store."""
+    run_store, runs = RunStore(folder / "record"), []
     for seed in range(seeds):
         draw = parse_split(split).draw(labels, seed + draws_from)
-        name = draw_key(draw, labels)
-        record.add_draw(name, draw, labels)
-        truth = record.read_draw(name)["truth"]
-        for at, (entry, share) in enumerate(wrong.items()):
-            random = np.random.default_rng([seed, at, salt])
+        name = run_store.add_draw(draw, labels)
+        truth = run_store.read_draw(name)["truth"]
+        for index, (who, share) in enumerate(wrong.items()):
+            random = np.random.default_rng([seed, index, salt])
             predicted = np.where(random.random(len(truth)) < share, truth % 4 + 1, truth)
-            key = run_key(str(folder), Layout(()), {"name": entry.head, "entry": str(entry), "salt": salt}, name, seed)
-            facts = score_predictions(truth, predicted), int(draw.train.sum()), len(truth), (), 0.1, 0.1
-            results.append(RunResult(Run(entry, split, seed), *facts, key=key, draw=name))
-            record.add(results[-1], predicted)
-    return results, record
+            key = run_key(str(folder), Layout(()), {"name": who.head, "entry": str(who), "salt": salt}, name, seed)
+            runs.append(scored_run(who, split, seed, truth, predicted, key=key, draw=name))
+            run_store.add(runs[-1], predicted)
+    return runs, run_store
 
 
-def older(folder, wrong, *, labels=LABELS, change=lambda result: result, **options):
+def baseline(folder, wrong, *, labels=LABELS, change=lambda run: run, **options):
     """Record runs and write their results.json."""
-    results, _ = recorded(folder, wrong, labels=labels, **options)
-    comparison = replace(build()[0], results=[change(r) for r in results], class_names=labels.class_names)
-    write_json(comparison, folder / "results.json")
+    runs, _ = recorded(folder, wrong, labels=labels, **options)
+    comparison = with_runs(build()[0], [change(run) for run in runs])
+    write_json(comparison.model_copy(update={"class_names": labels.class_names}), folder / "results.json")
     return Baseline.read(folder / "results.json")
 
 
@@ -64,7 +60,7 @@ def stepped_down(p):
     return corrected
 
 
-def drawn_differences(results, record, before, count=8_000):
+def drawn_differences(runs, run_store, baseline, old, count=8_000):
     """Transcribe the bootstrap over seeds and fields, pixel by pixel and by other random numbers."""
     random, fields = np.random.default_rng(99), np.zeros(LABELS.classes.shape, int)
     for number in range(1, 5):
@@ -72,87 +68,85 @@ def drawn_differences(results, record, before, count=8_000):
         fields += np.where(regions > 0, regions + fields.max(), 0)
     times = random.multinomial(fields.max(), np.full(fields.max(), 1 / fields.max()), count)
     gains = []
-    for new, old in zip(results, before.results, strict=True):
-        draw = record.read_draw(new.draw)
+    for new, run in zip(runs, old, strict=True):
+        draw = run_store.read_draw(new.draw)
         weights = times[:, fields.flat[draw["test"]] - 1]
-        predicted = record.read_predictions(new.key), before.predictions(old)
+        predicted = run_store.read_predictions(new.key), baseline.predictions(run)
         gain = (predicted[0] == draw["truth"]).astype(int) - (predicted[1] == draw["truth"])
         gains.append(weights @ gain / weights.sum(axis=1))
     seeds = random.integers(0, len(gains), (count, len(gains)))
     return np.take_along_axis(np.stack(gains, axis=1), seeds, axis=1).mean(axis=1)
 
 
-def test_a_change_is_judged_over_seeds_and_fields(tmp_path):
-    before = older(tmp_path / "old", {SVM: 0.3, FILM: 0.3})
-    results, record = recorded(tmp_path / "new", {SVM: 0.28, FILM: 0.2})
-    changes = since(results, record, LABELS, before)
+def test_a_change_is_tested_over_seeds_and_regions(tmp_path):
+    before = baseline(tmp_path / "old", {SVM: 0.3, FILM: 0.3})
+    runs, run_store = recorded(tmp_path / "new", {SVM: 0.28, FILM: 0.2})
+    changes = detect_changes(runs, run_store, LABELS, before)
     assert [(c.entry, c.test, c.seeds) for c in changes] == [(SVM, "bootstrap", 4), (FILM, "bootstrap", 4)]
     for c in changes:
-        old, new = ([r for r in of if r.run.entry == c.entry] for of in (before.results, results))
-        assert c.before == pytest.approx(np.mean([r.scores.oa for r in old]))
-        assert c.after == pytest.approx(np.mean([r.scores.oa for r in new]))
-        gains = drawn_differences(new, record, replace(before, document={**before.document, "results": [r.to_json() for r in old]}))  # fmt: skip
+        old, new = ([r for r in of if r.entry == c.entry] for of in (before.runs, runs))
+        assert c.before == pytest.approx(np.mean([r.oa for r in old]))
+        assert c.after == pytest.approx(np.mean([r.oa for r in new]))
+        gains = drawn_differences(new, run_store, before, old)
         assert (c.low, c.high) == pytest.approx(tuple(np.quantile(gains, [0.025, 0.975])), abs=0.004)
         assert c.p == pytest.approx(2 * min(np.mean(gains <= 0), np.mean(gains >= 0)), abs=0.02)
     assert [c.p_holm for c in changes] == pytest.approx(stepped_down([c.p for c in changes]))
     assert changes[0].low < 0 < changes[0].high or changes[0].p_holm < 0.05
-    said = f"film on planes of ip on {SPLIT}: OA {100 * changes[1].before:.1f} to {100 * changes[1].after:.1f} %, "
-    assert (
-        changes[1].verdict.startswith(said) and ": more than noise (bootstrap over 4 seeds and 5" in changes[1].verdict
-    )
+    start = f"film on planes of ip under {SPLIT}: OA {100 * changes[1].before:.1f} to {100 * changes[1].after:.1f} %, "
+    assert changes[1].verdict.startswith(start) and ": beyond noise (bootstrap over 4 seeds and 5" in changes[1].verdict
     assert "ground" not in changes[1].verdict
 
 
-def test_noise_is_told_and_so_is_what_stayed_the_same(tmp_path):
-    before = older(tmp_path / "old", {SVM: 0.3, FILM: 0.2})
+def test_noise_and_unchanged_scores_are_recognised(tmp_path):
+    before = baseline(tmp_path / "old", {SVM: 0.3, FILM: 0.2})
     same, _ = recorded(tmp_path / "same", {SVM: 0.3, FILM: 0.2})
-    svm, film = since(same, RunStore(tmp_path / "same" / "record"), LABELS, before)
+    svm, film = detect_changes(same, RunStore(tmp_path / "same" / "record"), LABELS, before)
     for c in (svm, film):
-        assert (c.low, c.high, c.p) == (0, 0, 1) and ": the same, OA " in c.verdict
-    results, record = recorded(tmp_path / "new", {SVM: 0.3, FILM: 0.2}, salt=1)
-    svm, film = since(results, record, LABELS, before)
-    assert all("can't be told from noise" in c.verdict and c.low < 0 < c.high for c in (svm, film))
+        assert (c.low, c.high, c.p) == (0, 0, 1) and ": unchanged, OA " in c.verdict
+    runs, run_store = recorded(tmp_path / "new", {SVM: 0.3, FILM: 0.2}, salt=1)
+    svm, film = detect_changes(runs, run_store, LABELS, before)
+    assert all(": within noise" in c.verdict and c.low < 0 < c.high for c in (svm, film))
 
 
-def test_runs_that_are_the_very_same_are_no_tests_to_correct_for(tmp_path):
-    before = older(tmp_path / "old", {SVM: 0.3, FILM: 0.3})
-    results, record = recorded(tmp_path / "old", {FILM: 0.3}, salt=1)
-    again = [r for r in before.results if r.run.entry == SVM]
-    svm, film = since([*again, *results], record, LABELS, before)
-    assert (svm.p, svm.p_holm) == (1, None) and ": the same, OA " in svm.verdict
+def test_identical_runs_do_not_count_as_tests(tmp_path):
+    before = baseline(tmp_path / "old", {SVM: 0.3, FILM: 0.3})
+    runs, run_store = recorded(tmp_path / "old", {FILM: 0.3}, salt=1)
+    again = [r for r in before.runs if r.entry == SVM]
+    svm, film = detect_changes([*again, *runs], run_store, LABELS, before)
+    assert (svm.p, svm.p_holm) == (1, None) and ": unchanged, OA " in svm.verdict
     assert film.p_holm == film.p < 1
 
 
-def test_the_only_store_that_is_left_on_each_side_is_the_same_under_another_name(tmp_path):
-    kept, old, new = (Entry(store, "planes", "svm") for store in ("kept", "old", "new"))
-    before = older(tmp_path / "old", {kept: 0.3, old: 0.3, SVM: 0.3})
-    results, record = recorded(tmp_path / "new", {new: 0.2, kept: 0.3, SVM: 0.3})
-    found = {c.entry: c for c in since(results, record, LABELS, before)}
+def test_the_only_unmatched_store_of_each_report_is_taken_for_renamed(tmp_path):
+    kept, old, new = (entry(store, "planes", "svm") for store in ("kept", "old", "new"))
+    before = baseline(tmp_path / "old", {kept: 0.3, old: 0.3, SVM: 0.3})
+    runs, run_store = recorded(tmp_path / "new", {new: 0.2, kept: 0.3, SVM: 0.3})
+    found = {c.entry: c for c in detect_changes(runs, run_store, LABELS, before)}
     assert found.keys() == {new, kept, SVM}
     assert (found[new].store_before, found[kept].store_before) == ("old", "")
-    assert found[new].verdict.startswith(f"svm on planes of new on {SPLIT} (old before, new after): OA 7")
+    assert found[new].verdict.startswith(f"svm on planes of new under {SPLIT} (old before, new after): OA 7")
 
 
-def test_more_stores_than_one_are_not_guessed_at(tmp_path):
-    a, b, c = (Entry(store, "planes", "svm") for store in "abc")
-    before = older(tmp_path / "old", {a: 0.3})
-    results, record = recorded(tmp_path / "new", {b: 0.3, c: 0.3})
-    assert {change.entry: change.verdict for change in since(results, record, LABELS, before)} == {
-        a: f"svm on planes of a on {SPLIT}: only in the older comparison",
-        b: f"svm on planes of b on {SPLIT}: only in the newer comparison",
-        c: f"svm on planes of c on {SPLIT}: only in the newer comparison",
+def test_several_unmatched_stores_are_not_paired(tmp_path):
+    a, b, c = (entry(store, "planes", "svm") for store in "abc")
+    before = baseline(tmp_path / "old", {a: 0.3})
+    runs, run_store = recorded(tmp_path / "new", {b: 0.3, c: 0.3})
+    assert {change.entry: change.verdict for change in detect_changes(runs, run_store, LABELS, before)} == {
+        a: f"svm on planes of a under {SPLIT}: only in the baseline",
+        b: f"svm on planes of b under {SPLIT}: only in this report",
+        c: f"svm on planes of c under {SPLIT}: only in this report",
     }
 
 
-def test_what_is_gone_keeps_the_name_of_its_store(tmp_path):
-    before = older(tmp_path / "old", {Entry("old", "planes", head): 0.3 for head in ("svm", "lda")})
-    results, record = recorded(tmp_path / "new", {Entry("new", "planes", "svm"): 0.3})
-    _, gone = since(results, record, LABELS, before)
+def test_a_missing_entry_keeps_the_name_of_its_store(tmp_path):
+    before = baseline(tmp_path / "old", {entry("old", "planes", head): 0.3 for head in ("svm", "lda")})
+    runs, run_store = recorded(tmp_path / "new", {entry("new", "planes", "svm"): 0.3})
+    _, gone = detect_changes(runs, run_store, LABELS, before)
     assert (gone.entry.store, gone.before is None, gone.after) == ("old", False, None)
 
 
 def damage(name):
-    """Make the older predictions something that must not be used."""
+    """Make the predictions of the baseline something that must not be used."""
 
     def missing(file):
         file.unlink()
@@ -170,63 +164,63 @@ def damage(name):
 
 
 @pytest.mark.parametrize("how", ["missing", "pickled", "short", "torn", "path"])
-def test_without_the_older_predictions_it_is_a_t_test_over_seeds_which_says_so(tmp_path, how):
-    outside = lambda r: replace(r, key=f"../predictions/{r.key}")  # noqa: E731
-    before = older(tmp_path / "old", {SVM: 0.3, FILM: 0.3}, change=outside if how == "path" else lambda r: r)
+def test_without_the_predictions_of_the_baseline_a_t_test_over_seeds_is_used(tmp_path, how):
+    outside = lambda r: r.model_copy(update={"key": f"../predictions/{r.key}"})  # noqa: E731
+    before = baseline(tmp_path / "old", {SVM: 0.3, FILM: 0.3}, change=outside if how == "path" else lambda r: r)
     if how != "path":
         for file in (tmp_path / "old" / "record" / "predictions").iterdir():
             damage(how)(file)
-    results, record = recorded(tmp_path / "new", {SVM: 0.29, FILM: 0.1})
-    changes = since(results, record, LABELS, before)
+    runs, run_store = recorded(tmp_path / "new", {SVM: 0.29, FILM: 0.1})
+    changes = detect_changes(runs, run_store, LABELS, before)
     for c in changes:
-        old, new = ([r.scores.oa for r in of if r.run.entry == c.entry] for of in (before.results, results))
+        old, new = ([r.oa for r in of if r.entry == c.entry] for of in (before.runs, runs))
         assert (c.test, c.seeds, c.low, c.high) == ("paired", 4, None, None)
         assert c.p == pytest.approx(stats.ttest_rel(new, old).pvalue)
-        assert c.verdict.endswith("this is over seeds only and says nothing of other ground")
-        assert "since the older report lacks recorded predictions" in c.verdict
+        assert c.verdict.endswith("this says nothing about other ground")
+        assert "since the baseline lacks recorded predictions" in c.verdict
     assert [c.p_holm for c in changes] == pytest.approx(stepped_down([c.p for c in changes]))
-    assert "more than the noise of seeds (t-test paired over 4 seeds" in changes[1].verdict
+    assert "beyond the variation over seeds (paired t-test over 4 seeds" in changes[1].verdict
 
 
 def test_other_draws_are_compared_by_welchs_test(tmp_path):
-    before = older(tmp_path / "old", {SVM: 0.3})
-    results, record = recorded(tmp_path / "new", {SVM: 0.3}, draws_from=7)
-    (change,) = since(results, record, LABELS, before)
-    old, new = ([r.scores.oa for r in of] for of in (before.results, results))
+    before = baseline(tmp_path / "old", {SVM: 0.3})
+    runs, run_store = recorded(tmp_path / "new", {SVM: 0.3}, draws_from=7)
+    (change,) = detect_changes(runs, run_store, LABELS, before)
+    old, new = ([r.oa for r in of] for of in (before.runs, runs))
     assert change.test == "Welch" and change.p == pytest.approx(stats.ttest_ind(new, old, equal_var=False).pvalue)
-    assert "(Welch's t-test over 4 seeds, since the draws are others; Holm-corrected p " in change.verdict
-    assert change.verdict.endswith("says nothing of other ground")
+    assert "(Welch's t-test over 4 seeds, since the draws differ; Holm-corrected p " in change.verdict
+    assert change.verdict.endswith("says nothing about other ground")
 
 
-def test_few_fields_leave_a_t_test(tmp_path):
+def test_few_regions_leave_a_t_test(tmp_path):
     few = Labels("fields", np.repeat([[1] * 40, [0] * 40, [2] * 40], 10, axis=0), {1: "corn", 2: "wheat"})
-    before = older(tmp_path / "old", {SVM: 0.3}, labels=few)
-    results, record = recorded(tmp_path / "new", {SVM: 0.2}, labels=few)
-    (change,) = since(results, record, few, before)
-    assert change.test == "paired" and "since the test pixels lie in fewer than 10 fields" in change.verdict
+    before = baseline(tmp_path / "old", {SVM: 0.3}, labels=few)
+    runs, run_store = recorded(tmp_path / "new", {SVM: 0.2}, labels=few)
+    (change,) = detect_changes(runs, run_store, few, before)
+    assert change.test == "paired" and "since the test pixels lie in fewer than 10 regions" in change.verdict
 
 
-def test_one_seed_cannot_tell_a_change(tmp_path):
-    before = older(tmp_path / "old", {SVM: 0.3}, seeds=1)
-    results, record = recorded(tmp_path / "new", {SVM: 0.1}, seeds=1)
-    (change,) = since(results, record, LABELS, before)
-    assert change.p is None and change.verdict.endswith("; one seed can't tell whether that is more than noise")
+def test_one_seed_is_not_tested(tmp_path):
+    before = baseline(tmp_path / "old", {SVM: 0.3}, seeds=1)
+    runs, run_store = recorded(tmp_path / "new", {SVM: 0.1}, seeds=1)
+    (change,) = detect_changes(runs, run_store, LABELS, before)
+    assert change.p is None and change.verdict.endswith("; not testable with one seed")
 
 
 def test_seeds_that_only_one_has_are_left_out(tmp_path):
-    before = older(tmp_path / "old", {SVM: 0.3}, seeds=2)
-    results, record = recorded(tmp_path / "new", {SVM: 0.2}, seeds=4)
-    (change,) = since(results, record, LABELS, before)
+    before = baseline(tmp_path / "old", {SVM: 0.3}, seeds=2)
+    runs, run_store = recorded(tmp_path / "new", {SVM: 0.2}, seeds=4)
+    (change,) = detect_changes(runs, run_store, LABELS, before)
     assert (change.test, change.seeds) == ("bootstrap", 2)
-    assert change.after == pytest.approx(np.mean([r.scores.oa for r in results[:2]]))
+    assert change.after == pytest.approx(np.mean([r.oa for r in runs[:2]]))
 
 
 @pytest.fixture
 def report(tmp_path, features):
-    """Give a function that writes an older report of the small store, with its document changed."""
+    """Give a function that writes a baseline report on the small store, with its document changed."""
 
     def write(labels=LABELS, **changes):
-        older(tmp_path, {SVM: 0.3}, labels=labels)
+        baseline(tmp_path, {SVM: 0.3}, labels=labels)
         document = json.loads((tmp_path / "results.json").read_text())
         scene = {
             **document["scene"],
@@ -245,18 +239,18 @@ def report(tmp_path, features):
 
 def test_the_same_scene_and_labels_are_accepted(report, features):
     report().check(features, features.labels())
-    without_digest = [{**report().document["stores"][0], "recipe": {}}]
+    without_digest = [{**json.loads(report().results.stores[0].model_dump_json()), "recipe": {}}]
     report(stores=without_digest).check(features, features.labels())
 
 
 def test_another_scene_is_refused(report, features):
-    stores = report().document["stores"]
+    stores = json.loads(report().results.model_dump_json())["stores"]
     other = [{**stores[0], "recipe": {**features.recipe, "scene": "ab" * 32}}]
     with pytest.raises(
         HsifeatError, match=f"is of another scene than small: digest {'ab' * 6} before, [0-9a-f]{{12}} now"
     ):
         report(stores=other).check(features, features.labels())
-    scene = {**report().document["scene"], "name": "pavia", "rows": 610}
+    scene = {**report().results.scene.model_dump(), "name": "pavia", "rows": 610}
     with pytest.raises(
         HsifeatError, match="scene than small: name pavia before, small now; rows 610 before, 75 now; give"
     ):
@@ -317,20 +311,22 @@ def lying(pixels):
         pytest.param(lying(2**60), id="lying"),
     ],
 )
-def test_draws_that_are_none_are_not_believed(report, features, tmp_path, content):
+def test_damaged_or_forged_draws_are_ignored(report, features, tmp_path, content):
     before = report()
     for file in (tmp_path / "record" / "draws").iterdir():
         file.write_bytes(content)
     before.check(features, features.labels())
 
 
-def test_a_wrong_older_report_is_told_before_anything_runs(report, store_path, tmp_path):
+def test_a_wrong_baseline_is_refused_before_anything_runs(report, store_path, tmp_path):
     report(class_names={"1": "corn"})
     with pytest.raises(HsifeatError, match="is of other labels"):
-        compare(store_path, heads=["lda"], inputs=["spectra"], older=tmp_path / "results.json", out=tmp_path / "none")
-    (tmp_path / "old.json").write_text('{"schema_version": 2, "scene": {}}')
+        compare(
+            store_path, heads=["lda"], inputs=["spectra"], baseline=tmp_path / "results.json", out=tmp_path / "none"
+        )
+    (tmp_path / "old.json").write_text('{"schema_version": 1, "scene": {}}')
     with pytest.raises(
-        HsifeatError, match=r"old.json is no comparison that hsifeat bench wrote: scene.name: Field required"
+        HsifeatError, match=r"old.json is not a results.json of hsifeat bench: scene.name: Field required"
     ):
-        compare(store_path, heads=["lda"], older=tmp_path / "old.json", out=tmp_path / "none")
+        compare(store_path, heads=["lda"], baseline=tmp_path / "old.json", out=tmp_path / "none")
     assert not (tmp_path / "none").exists()

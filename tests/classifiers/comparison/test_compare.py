@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,14 +11,14 @@ from scipy.spatial import cKDTree
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score, f1_score, recall_score
 
 from classifiers import compare, make_head
-from classifiers.comparison import bench as bench_module
+from classifiers.comparison import bench_runs
+from classifiers.comparison.config import DEFAULT_INPUTS
 from classifiers.comparison.entries import fitting_heads, make_entries
-from classifiers.comparison.report.summary_text import leakage_line, remarks
 from classifiers.comparison.results.results_io import write_csv
-from classifiers.comparison.results.run import Entry
+from classifiers.comparison.results.summary_text import leakage_text, split_remarks
 from classifiers.comparison.run_store import RunStore, run_key, versions
-from classifiers.comparison.sampling import few
-from classifiers.feature_sets import DEFAULT_INPUTS, INPUTS, group_filter, suited_input
+from classifiers.comparison.sampling import limit_per_class
+from classifiers.feature_sets import INPUTS, group_filter, suited_input
 from classifiers.heads import registry
 from classifiers.heads.registry import head_names
 from classifiers.layout import Layout
@@ -27,6 +26,7 @@ from classifiers.splits import layout_footprints, limit_training_pixels, measure
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
 from hsifeat.runtime.events import Note
+from tests.helpers.comparisons import entry
 
 SPLITS = ("random:0.3", "blocks:9+1:0.3")
 # Linear algebra, trees, and a network trained by torch.
@@ -35,10 +35,10 @@ HEADS = ("lda", "lightgbm", "mlp")
 
 @pytest.fixture
 def fits(monkeypatch):
-    """The runs that were done."""
+    """The keys of the runs that were done."""
     counted = []
-    plain = bench_module.run_task
-    monkeypatch.setattr(bench_module, "run_task", lambda task: counted.append(task.run) or plain(task))
+    plain = bench_runs.do_run
+    monkeypatch.setattr(bench_runs, "do_run", lambda task: counted.append(task.key) or plain(task))
     return counted
 
 
@@ -51,54 +51,54 @@ def found(store_path, tmp_path_factory):
 
 def test_every_entry_split_and_seed_is_run(store_path, tmp_path):
     found = compare(store_path, heads=["lda", "film"], splits=SPLITS[1:], seeds=1, out=tmp_path)
-    runs = {(str(r.run.entry), r.run.split, r.run.seed) for r in found.results}
+    runs = {(str(r.entry), r.split, r.seed) for r in found.runs}
     entries = {"lda on spectra", "lda on spectra+window", "lda on planes of small", "lda on spectra+planes of small",
                "film on spectra+planes of small"}  # fmt: skip
     assert runs == {(e, s, k) for e in entries for s in ("random:0.1", SPLITS[1]) for k in (0,)}
-    assert len(found.results) == len(runs)
+    assert len(found.runs) == len(runs)
 
 
 def test_splits_are_matched_and_entries_paired(found):
-    results = found[0].results
+    runs = found[0].runs
     for seed in range(2):
-        assert len({r.train_pixels for r in results if r.run.seed == seed}) == 1
+        assert len({r.train_pixels for r in runs if r.seed == seed}) == 1
         for split in SPLITS:
-            assert len({r.draw for r in results if (r.run.split, r.run.seed) == (split, seed)}) == 1
+            assert len({r.draw for r in runs if (r.split, r.seed) == (split, seed)}) == 1
 
 
 def test_scores_are_scikit_learns_on_the_stored_predictions(found):
     comparison, out = found
-    for row in [result.to_json() for result in comparison.results]:
-        predicted = np.load(out / "record" / "predictions" / f"{row['key']}.npy")
-        truth = np.load(out / "record" / "draws" / f"{row['draw']}.npz")["truth"]
-        classes = row["classes"]
-        assert row["oa"] == accuracy_score(truth, predicted)
-        assert row["aa"] == pytest.approx(balanced_accuracy_score(truth, predicted))
-        assert row["kappa"] == pytest.approx(cohen_kappa_score(truth, predicted))
-        assert row["f1"] == pytest.approx(f1_score(truth, predicted, labels=classes, average=None))
-        assert row["recall"] == pytest.approx(recall_score(truth, predicted, labels=classes, average=None))
-        assert row["pixels"] == [np.count_nonzero(truth == c) for c in classes]
-        assert set(classes) == set(truth)
+    for run in comparison.runs:
+        predicted = np.load(out / "record" / "predictions" / f"{run.key}.npy")
+        truth = np.load(out / "record" / "draws" / f"{run.draw}.npz")["truth"]
+        classes = run.classes
+        assert run.oa == accuracy_score(truth, predicted)
+        assert run.scores["aa"] == pytest.approx(balanced_accuracy_score(truth, predicted))
+        assert run.scores["kappa"] == pytest.approx(cohen_kappa_score(truth, predicted))
+        for name, metric in (("f1", f1_score), ("recall", recall_score)):
+            expected = metric(truth, predicted, labels=classes, average=None)
+            assert list(run.class_scores[name].values()) == pytest.approx(expected)
+        assert run.pixels == {c: np.count_nonzero(truth == c) for c in np.unique(truth)}
 
 
 def test_predictions_and_maps_are_those_of_the_head_alone(found, store_path):
     comparison, out = found
     table = PixelTable.from_store(store_path, spectra=False)
-    for result in comparison.results:
-        if result.run.seed:
+    for result in comparison.runs:
+        if result.seed:
             continue
-        entry, split = result.run.entry, result.run.split
-        picture = comparison.pictures.splits[split]
+        who, split = result.entry, result.split
+        picture = comparison.images.splits[split]
         train, test = (table[picture[table.rows, table.cols] == side] for side in (1, 2))
-        head = make_head(entry.head, layout=table.layout).set_params(**({"random_state": 0} if "random_state" in make_head(entry.head).get_params() else {}))  # fmt: skip
+        head = make_head(who.head, layout=table.layout).set_params(**({"random_state": 0} if "random_state" in make_head(who.head).get_params() else {}))  # fmt: skip
         head.fit(train.X, train.y)
         stored = RunStore(out / "record").read_predictions(result.key)
         np.testing.assert_array_equal(stored, head.predict(test.X))
-        drawn = comparison.pictures.maps[entry, split]
+        drawn = comparison.images.maps[who, split]
         np.testing.assert_array_equal(drawn[test.rows, test.cols], stored)
         assert isinstance(drawn, np.memmap) and drawn.dtype == np.uint8
         assert (drawn > 0).all(), "every valid pixel is mapped"
-        sure = comparison.pictures.confidence[entry, split]
+        sure = comparison.images.confidence[who, split]
         np.testing.assert_allclose(sure[test.rows, test.cols] / 255, head.predict_proba(test.X).max(axis=1), atol=0.003)
 
 
@@ -133,7 +133,7 @@ def test_finished_runs_are_not_run_again(store_path, tmp_path, fits):
 
 def test_an_interrupted_comparison_goes_on(store_path, tmp_path, fits, monkeypatch):
     options = {"heads": ["lda"], "splits": SPLITS, "seeds": 2, "inputs": ["spectra", "planes"], "out": tmp_path}
-    plain = bench_module.run_task
+    plain = bench_runs.do_run
 
     def dying(task):
         if len(fits) == 3:
@@ -141,7 +141,7 @@ def test_an_interrupted_comparison_goes_on(store_path, tmp_path, fits, monkeypat
         return plain(task)
 
     with monkeypatch.context() as patch:
-        patch.setattr(bench_module, "run_task", dying)
+        patch.setattr(bench_runs, "do_run", dying)
         with pytest.raises(KeyboardInterrupt):
             compare(store_path, **options)
     # A killed run leaves some of its files, and another one torn; a killed comparison its tables.
@@ -159,23 +159,23 @@ def test_an_interrupted_comparison_goes_on(store_path, tmp_path, fits, monkeypat
 def test_a_run_without_its_predictions_map_or_confidence_is_run_again(store_path, tmp_path, fits):
     options = {"heads": ["lda"], "splits": SPLITS, "seeds": 1, "inputs": ["spectra", "planes"], "out": tmp_path}
     files = ("predictions/{}.npy", "maps/{}.npy", "maps/{}-confidence.npy")
-    for result, file in zip(compare(store_path, **options).results, files, strict=False):
+    for result, file in zip(compare(store_path, **options).runs, files, strict=False):
         (tmp_path / "record" / file.format(result.key)).unlink()
     again = compare(store_path, **options)
     assert len(fits) == 4 + 3
-    assert again.pictures.confidence.keys() == again.pictures.maps.keys()
+    assert again.images.confidence.keys() == again.images.maps.keys()
 
 
 def test_a_head_without_probabilities_is_not_run_again_for_their_sake(store_path, tmp_path, fits):
     options = {"heads": ["svm"], "splits": SPLITS, "seeds": 1, "inputs": ["spectra"], "out": tmp_path}
-    assert compare(store_path, **options).pictures.confidence == {}
+    assert compare(store_path, **options).images.confidence == {}
     compare(store_path, **options)
     assert len(fits) == 2
 
 
 def test_runs_of_another_package_s_head_know_its_version_and_ours_do_not_change(monkeypatch):
     """The oracle of ours is the key that the first version of the record gave."""
-    facts = {"store": "s", "layout": Layout(()).to_json(), "head": {"name": "lda"}, "draw": "d", "seed": 0}
+    facts = {"store": "s", "layout": Layout(()).to_json(), "head": {"name": "lda"}, "draw": "d", "seed": 0, "format": 1}
     text = json.dumps({**facts, "versions": versions()}, sort_keys=True)
     assert run_key("s", Layout(()), {"name": "lda"}, "d", 0) == hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -199,7 +199,7 @@ def test_one_comparison_at_a_time_works_in_a_folder(store_path, tmp_path):
     from filelock import FileLock
 
     (tmp_path / "record").mkdir()
-    with FileLock(tmp_path / "record" / ".lock"), pytest.raises(HsifeatError, match="another comparison is at work in"):
+    with FileLock(tmp_path / "record" / ".lock"), pytest.raises(HsifeatError, match="another benchmark is running in"):
         compare(store_path, heads=["lda"], out=tmp_path)
 
 
@@ -207,16 +207,16 @@ def test_every_report_says_what_its_splits_leak(store_path, tmp_path, features):
     found = compare(store_path, heads=["lda"], splits=SPLITS, seeds=2, out=tmp_path)
     table = PixelTable.from_store(store_path, planes=[])
     tile = PixelTable.from_store(store_path, window=5).layout.select_groups(group_filter("planes"))
-    for drawn in found.drawn:
+    for drawn in found.splits:
         mine = [parse_split(drawn.split).draw(table.labels, seed) for seed in (0, 1)]
-        fewest = [min(r.train_pixels for r in found.results if r.run.seed == seed) for seed in (0, 1)]
+        fewest = [min(r.train_pixels for r in found.runs if r.seed == seed) for seed in (0, 1)]
         mine = [limit_training_pixels(draw, table.labels, fewest[seed], seed) for seed, draw in enumerate(mine)]
         far = [cKDTree(np.argwhere(draw.train)).query(np.argwhere(draw.test))[0] for draw in mine]
         assert drawn.median_px == pytest.approx(np.mean([np.median(one) for one in far]))
-        assert drawn.least_px == pytest.approx(min(one.min() for one in far))
+        assert drawn.min_px == pytest.approx(min(one.min() for one in far))
         window = [cKDTree(np.argwhere(d.train)).query(np.argwhere(d.test), p=np.inf)[0] <= 2 for d in mine]
         planes = np.mean([measure_leakage(draw, layout_footprints(features, tile)).share for draw in mine])
-        assert drawn.seen == pytest.approx(
+        assert drawn.leakage == pytest.approx(
             {
                 "spectra": 0,
                 "spectra+window": np.mean([one.mean() for one in window]),
@@ -224,28 +224,28 @@ def test_every_report_says_what_its_splits_leak(store_path, tmp_path, features):
                 "spectra+planes of small": planes,
             }
         )
-        assert drawn.context["spectra+window"] == "5x5 px window and its own pixel"
-    said = "\n".join(remarks(found))
-    assert said.count("leakage: a training pixel is seen by the features of 100.0% (planes of small") >= 1
+        assert drawn.footprints["spectra+window"] == "5x5 px window and its own pixel"
+    said = "\n".join(split_remarks(found))
+    assert said.count("leakage: the features of 100.0% (planes of small") >= 1
     assert re.search(r"random:0\.3: mean.*\n  leakage: .* px at least\n", said)
     assert re.search(r"\n  \d+ of \d+ training pixels are kept with seed 0, to match the other splits", said)
-    assert all(leakage_line(drawn) in said for drawn in found.drawn)
-    np.testing.assert_array_equal(found.pictures.splits[SPLITS[0]] == 0, table.labels.classes == 0)
+    assert all(leakage_text(drawn) in said for drawn in found.splits)
+    np.testing.assert_array_equal(found.images.splits[SPLITS[0]] == 0, table.labels.classes == 0)
 
 
 def test_learning_curves_are_over_nested_training_pixels_of_the_disjoint_split(store_path, tmp_path, fits):
     options = {"heads": ["lda"], "splits": SPLITS, "seeds": 2, "inputs": ["spectra"], "out": tmp_path}
     found = compare(store_path, curve=[2, 10_000], **options)
     assert [(c.split, c.per_class, c.seeds) for c in found.curves] == [(SPLITS[1], 2, 2), (SPLITS[1], 10_000, 2)]
-    whole = next(s for s in found.summary if s.split == SPLITS[1])
-    assert found.curves[1].oa == whole.oa
+    atomic_write = next(s for s in found.summary if s.split == SPLITS[1])
+    assert found.curves[1].oa.mean == atomic_write.oa.mean and found.curves[1].oa.sd == atomic_write.oa.sd
     assert len(fits) == 4 + 2, "all training pixels are the runs of the split itself"
     labels = PixelTable.from_store(store_path, planes=[]).labels
     draw = parse_split(SPLITS[1]).draw(labels, 0)
-    two, five = (few(draw, labels, count, 0) for count in (2, 5))
+    two, five = (limit_per_class(draw, labels, count, 0) for count in (2, 5))
     assert (np.bincount(labels.classes[two.train])[1:] == 2).all()
     record = RunStore(tmp_path / "record")
-    trained = [record.read_draw(r.draw)["train"] for r in found.results if r.run.split == SPLITS[1]]
+    trained = [record.read_draw(r.draw)["train"] for r in found.runs if r.split == SPLITS[1]]
     given = [np.bincount(labels.classes.flat[train]) for train in trained]
     for point in found.curves:
         assert point.train_pixels == np.mean([np.minimum(counts, point.per_class).sum() for counts in given])
@@ -263,10 +263,11 @@ def test_what_a_head_learned_of_the_planes_is_kept(store_path, tmp_path):
         planes=["*/mid_block"],
         out=tmp_path,
     )
-    weights = found.mixing[Entry("small", "planes", "hyperfeatures")]
-    planes = {(p["t"], p["layer"]) for p in found.stores[0]["planes"]}
-    assert {(w["t"], w["layer"]) for w in weights} == planes
-    assert sum(w["weight"] for w in weights) == pytest.approx(1)
+    (learned,) = found.mixing
+    assert learned.entry == entry("small", "planes", "hyperfeatures")
+    planes = {(p.t, p.layer) for p in found.stores[0].planes}
+    assert {(w.t, w.layer) for w in learned.weights} == planes
+    assert sum(w.weight for w in learned.weights) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +280,7 @@ def test_what_a_head_learned_of_the_planes_is_kept(store_path, tmp_path):
 )
 def test_a_random_and_a_disjoint_split_stand_side_by_side(store_path, tmp_path, asked, shown):
     found = compare(store_path, heads=["lda"], splits=asked, seeds=1, inputs=["spectra"], out=tmp_path)
-    assert list(dict.fromkeys(r.run.split for r in found.results)) == shown
+    assert list(dict.fromkeys(r.split for r in found.runs)) == shown
 
 
 def test_an_unfinished_store_is_refused(store_path, tmp_path):
@@ -342,28 +343,28 @@ def test_stores_of_one_scene_are_compared_each_as_on_its_own(store_path, backbon
     hsifeat.extract(scene, backbone=backbone_folder, timesteps=[100], tile=16, halo=4, out=places[1])
     options = {"heads": ["lda", "lightgbm"], "splits": SPLITS, "seeds": 2, "inputs": ["spectra", "planes"]}
     together = compare(places, **options, out=tmp_path / "together")
-    assert [store["name"] for store in together.stores] == ["small", "small'"]
-    assert len({store["key"] for store in together.stores}) == 2
-    assert len(together.results) == 2 * (1 + 2) * 2 * 2
+    assert [store.name for store in together.stores] == ["small", "small'"]
+    assert len({store.key for store in together.stores}) == 2
+    assert len(together.runs) == 2 * (1 + 2) * 2 * 2
     read = RunStore(tmp_path / "together" / "record").read_predictions
     for location, name in zip(places, ("small", "small'"), strict=True):
         alone = compare(location, **options, out=tmp_path / name)
-        for result in alone.results:
-            entry = replace(result.run.entry, store=name) if result.run.entry.store else result.run.entry
-            (same,) = [r for r in together.results if r.run == replace(result.run, entry=entry)]
+        for result in alone.runs:
+            who = result.entry.model_copy(update={"store": name}) if result.entry.store else result.entry
+            (same,) = [r for r in together.runs if (r.entry, r.split, r.seed) == (who, result.split, result.seed)]
             assert (same.key, same.draw) == (result.key, result.draw)
             np.testing.assert_array_equal(
                 read(same.key), RunStore(tmp_path / name / "record").read_predictions(result.key)
             )
         table = PixelTable.from_store(location, spectra=False)
-        for result in together.results:
-            if result.run.entry != Entry(name, "planes", "lda"):
+        for result in together.runs:
+            if result.entry != entry(name, "planes", "lda"):
                 continue
             pixels = RunStore(tmp_path / "together" / "record").read_draw(result.draw)
             train, test = (table[np.isin(table.pixels, pixels[side])] for side in ("train", "test"))
             by_hand = make_head("lda", layout=table.layout).fit(train.X, train.y).predict(test.X)
             np.testing.assert_array_equal(read(result.key), by_hand)
-            assert result.scores.oa == accuracy_score(test.y, by_hand)
+            assert result.oa == accuracy_score(test.y, by_hand)
 
 
 def test_entries_without_planes_stand_once(features):
@@ -378,7 +379,7 @@ def test_every_head_gets_what_suits_it_once(features):
     entries = make_entries({"a": features}, head_names(), DEFAULT_INPUTS)
     assert len(entries) == len(set(entries))
     for head in head_names():
-        assert Entry("a", suited_input(head, features), head) in entries
+        assert entry("a", suited_input(head, features), head) in entries
     assert [str(e) for e in make_entries({"a": features}, ["mtmsd", "film"], ["suited"])] == [
         "mtmsd on spectra+planes+means of a", "film on spectra+planes of a",
     ]  # fmt: skip
@@ -389,7 +390,5 @@ def test_every_head_gets_what_suits_it_once(features):
 
 def test_the_split_in_the_grammar_is_what_the_report_says(store_path, tmp_path):
     found = compare(store_path, heads=["lda"], splits=["random:0.30"], seeds=1, inputs=["spectra"], out=tmp_path)
-    assert parse_split("random:0.30").text == "random:0.3" in {r.run.split for r in found.results}
-    assert (
-        json.loads((tmp_path / "record" / "runs" / f"{found.results[0].key}.json").read_text())["split"] == "random:0.3"
-    )
+    assert parse_split("random:0.30").text == "random:0.3" in {r.split for r in found.runs}
+    assert json.loads((tmp_path / "record" / "runs" / f"{found.runs[0].key}.json").read_text())["split"] == "random:0.3"

@@ -1,4 +1,4 @@
-"""A comparison keeps what it was asked for, as values and as a command that gives the same again."""
+"""A benchmark records its options, and a command that repeats it."""
 
 import os
 import shlex
@@ -6,15 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from classifiers import compare, make_head
-from classifiers.comparison.config import command_of
-from classifiers.comparison.report.write import write_files
+from classifiers.comparison.config import BenchConfig, bench_command
+from classifiers.comparison.report.write import write_report
 from classifiers.comparison.results.results_io import read_json
 
 HSIFEAT = Path(sys.executable).with_name("hsifeat")
-ASKED = {
+OPTIONS = {
     "heads": ["lda", "svm"],
     "splits": ["random:0.3", "blocks:9+1:0.3"],
     "seeds": 2,
@@ -26,11 +24,11 @@ ASKED = {
 
 def test_the_command_of_a_comparison_in_python_asks_for_the_same(store_path, tmp_path):
     out = tmp_path / "my report"
-    found = compare(store_path, **ASKED, out=out)
+    found = compare(store_path, **OPTIONS, out=out)
     runs = sorted(out.rglob("runs/*.json"))
     before = [path.stat().st_mtime_ns for path in runs]
-    write_files(found, out)
-    command = read_json(out / "results.json")["provenance"]["command"]
+    write_report(found, out)
+    command = read_json(out / "results.json").provenance.command
     assert "'t0/*'" in command and "--no-sweep" in command
     environment = {**os.environ, "HSIFEAT_CACHE": str(tmp_path / "cache")}
     ended = subprocess.run(
@@ -39,29 +37,25 @@ def test_the_command_of_a_comparison_in_python_asks_for_the_same(store_path, tmp
     assert "16 of 16 runs are recorded already" in ended.stderr
     assert sorted(out.rglob("runs/*.json")) == runs
     assert [path.stat().st_mtime_ns for path in runs] == before, "nothing was run again"
-    again = read_json(out / "results.json")["provenance"]
-    assert again["arguments"] == found.provenance["arguments"]
-    assert shlex.split(again["command"]) == shlex.split(command), "what was typed, a blank and a star in it"
+    again = read_json(out / "results.json").provenance
+    assert again.config == found.provenance.config and again.head_parameters == found.provenance.head_parameters
+    assert shlex.split(again.command) == shlex.split(command), "what was typed, a blank and a star in it"
 
 
-def test_the_arguments_are_settled(features, tmp_path):
+def test_options_that_were_completed_are_recorded(features, tmp_path):
     found = compare(features, heads=["svm"], splits=["random:0.3"], seeds=1, inputs=["spectra"], out=tmp_path)
-    asked = found.provenance["arguments"]
-    assert asked["splits"] == ["random:0.3", "blocks:12+4:0.1"], "the one that is added, too"
-    assert asked["stores"] == [{"path": str(features.store.location), "key": features.key}]
+    config = found.provenance.config
+    assert config.splits == ("random:0.3", "blocks:12+4:0.1"), "the one that is added, too"
+    assert [(store.path, store.key) for store in found.stores] == [(str(features.store.location), features.key)]
     parameters = make_head("svm").get_params()
-    assert asked["heads"]["svm"].items() <= parameters.items()
-    assert parameters.keys() - asked["heads"]["svm"].keys() <= {"layout", "random_state"}
+    parameters_of_head = found.provenance.head_parameters["svm"]
+    assert parameters_of_head.items() <= parameters.items()
+    assert parameters.keys() - parameters_of_head.keys() <= {"layout", "random_state"}
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param({"sweep": "film"}, id="another head sweeps"),
-        pytest.param({"stores": [{"path": "memory://a", "key": ""}]}, id="a store in memory"),
-    ],
-)
-def test_no_command_is_given_where_none_asks_for_the_same(change):
-    asked = {**ASKED, "stores": [{"path": "a.zarr", "key": ""}], "heads": {"svm": {}}, "labels": None, "sweep": "lda"}
-    assert command_of(asked, Path("out")).startswith("hsifeat bench a.zarr --heads svm")
-    assert command_of({**asked, **change}, Path("out")) == ""
+def test_a_store_in_memory_has_no_command():
+    config = BenchConfig.from_options({**OPTIONS, "sweep": True})
+    assert bench_command(config, ["a.zarr"], Path("out")).startswith(
+        "hsifeat bench a.zarr --heads lda,svm --splits random"
+    )
+    assert bench_command(config, ["a.zarr", "memory://a"], Path("out")) == ""

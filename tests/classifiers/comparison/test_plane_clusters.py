@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from classifiers.comparison import plane_clusters as panels
-from classifiers.comparison.plane_clusters import draw_panels, renumber
+from classifiers.comparison.plane_clusters import cluster_planes, renumber
 from hsifeat.errors import HsifeatError
 from hsifeat.types import PlaneId
 
@@ -55,18 +55,18 @@ def test_clusters_find_the_fields_and_keep_their_colour_from_panel_to_panel():
     _, second = fields(40, 60, 4, 6, seed=1)
     _, coarse = fields(40, 60, 4, 6, seed=2)
     features = made((0, "a", 2, first), (50, "a", 2, second), (0, "b", 4, coarse[::2, ::2]))
-    found = draw_panels(features, clusters=4)
-    assert [(panel.t, panel.layer, panel.classes.shape) for panel in found] == [
+    found = cluster_planes(features, clusters=4)
+    assert [(panel.t, panel.layer, panel.clusters.shape) for panel in found] == [
         (0, "a", (40, 60)),
         (50, "a", (40, 60)),
         (0, "b", (20, 30)),
     ]
-    assert adjusted_rand_score(truth.ravel(), found[0].classes.ravel()) > 0.999
-    assert set(np.unique(found[0].classes)) == {1, 2, 3, 4}
-    assert (found[1].classes == found[0].classes).mean() > 0.999
-    assert (found[2].classes == found[0].classes[::2, ::2]).mean() > 0.999
-    again = draw_panels(features, clusters=4)
-    assert all((a.classes == b.classes).all() for a, b in zip(found, again, strict=True))
+    assert adjusted_rand_score(truth.ravel(), found[0].clusters.ravel()) > 0.999
+    assert set(np.unique(found[0].clusters)) == {1, 2, 3, 4}
+    assert (found[1].clusters == found[0].clusters).mean() > 0.999
+    assert (found[2].clusters == found[0].clusters[::2, ::2]).mean() > 0.999
+    again = cluster_planes(features, clusters=4)
+    assert all((a.clusters == b.clusters).all() for a, b in zip(found, again, strict=True))
 
 
 def test_renumbering_is_the_best_of_all_permutations():
@@ -88,38 +88,38 @@ def test_cells_that_hold_nothing_are_zero_and_move_no_cluster():
     valid = np.ones((40, 60), bool)
     valid[:14] = False
     values[:7] = 6e4
-    (panel,) = draw_panels(made((0, "a", 2, values), valid=valid), clusters=3)
-    assert (panel.classes[:7] == 0).all()
-    assert set(np.unique(panel.classes[7:])) == {1, 2, 3}
-    (empty,) = draw_panels(made((0, "a", 2, values), valid=np.zeros((40, 60), bool)), clusters=3)
-    assert not empty.classes.any()
+    (panel,) = cluster_planes(made((0, "a", 2, values), valid=valid), clusters=3)
+    assert (panel.clusters[:7] == 0).all()
+    assert set(np.unique(panel.clusters[7:])) == {1, 2, 3}
+    (empty,) = cluster_planes(made((0, "a", 2, values), valid=np.zeros((40, 60), bool)), clusters=3)
+    assert not empty.clusters.any()
 
 
 def test_a_plane_of_one_value_is_one_cluster():
-    (panel,) = draw_panels(made((0, "a", 1, np.ones((6, 7, 3), np.float16))), clusters=5)
-    assert len(np.unique(panel.classes)) == 1
+    (panel,) = cluster_planes(made((0, "a", 1, np.ones((6, 7, 3), np.float16))), clusters=5)
+    assert len(np.unique(panel.clusters)) == 1
 
 
 def test_a_large_plane_is_thinned_and_its_sample_bounded(monkeypatch):
-    monkeypatch.setattr(panels, "_SIDE_CELLS", 10)
+    monkeypatch.setattr(panels, "_MAX_SIDE_CELLS", 10)
     monkeypatch.setattr(panels, "_SAMPLE_BYTES", 4 * 6 * 50)
     sampled = []
     monkeypatch.setattr(
         panels, "_sample", lambda *given, real=panels._sample: sampled.append(real(*given)) or sampled[-1]
     )
     truth, values = fields(40, 60, 4, 6, seed=0)
-    (panel,) = draw_panels(made((0, "a", 1, values)), clusters=4)
-    assert panel.classes.shape == (7, 10)
+    (panel,) = cluster_planes(made((0, "a", 1, values)), clusters=4)
+    assert panel.clusters.shape == (7, 10)
     assert sampled[0].shape == (50, 6)
-    assert adjusted_rand_score(truth[3::6, 3::6].ravel(), panel.classes.ravel()) > 0.999
+    assert adjusted_rand_score(truth[3::6, 3::6].ravel(), panel.clusters.ravel()) > 0.999
 
 
 def test_a_real_store_is_drawn(features):
-    found = draw_panels(features, clusters=4)
+    found = cluster_planes(features, clusters=4)
     assert [(panel.t, panel.layer) for panel in found] == [(p.id.t, p.id.layer) for p in sorted_planes(features)]
     for panel, plane in zip(found, sorted_planes(features), strict=True):
-        assert panel.classes.shape == features.to_dask(plane).shape[:2]
-        assert panel.classes.max() <= 4
+        assert panel.clusters.shape == features.to_dask(plane).shape[:2]
+        assert panel.clusters.max() <= 4
 
 
 def sorted_planes(features):
@@ -130,4 +130,4 @@ def sorted_planes(features):
 @pytest.mark.parametrize("clusters", [0, 256])
 def test_numbers_of_clusters_that_do_not_fit_a_byte_are_refused(clusters):
     with pytest.raises(HsifeatError, match="allowed are 1 to 255"):
-        draw_panels(made((0, "a", 1, np.ones((6, 7, 3)))), clusters=clusters)
+        cluster_planes(made((0, "a", 1, np.ones((6, 7, 3)))), clusters=clusters)

@@ -1,4 +1,4 @@
-"""The sweep: every plane as a head fitted on it alone scores, chosen planes that know no test pixel."""
+"""The sweep: each plane scores as a head fitted on it alone, and the selection uses no test pixel."""
 
 import csv
 import json
@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from classifiers import make_head
-from classifiers.comparison import sweep as sweep_module
+from classifiers.comparison import plane_fits
+from classifiers.comparison.plane_fits import FOLD_COUNT, FOLDS, PlaneFitter
 from classifiers.comparison.report.write import write_sweep
-from classifiers.comparison.results.model import PlaneScore, Sweep
+from classifiers.comparison.results.model import Estimate, PlaneScore, SweepResult
 from classifiers.comparison.run_store import RunStore
 from classifiers.comparison.shared_table import SharedTable
-from classifiers.comparison.sweep import DRAWS, FOLDS, _Sweeper, sweep
-from classifiers.comparison.sweep_table import remarks
+from classifiers.comparison.sweep import sweep
+from classifiers.comparison.sweep_table import weak_gain_remarks
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
@@ -47,27 +48,27 @@ def spectra_alone(store_path):
 
 def test_every_plane_alone_is_a_head_fitted_on_it(swept, store_path, features):
     found, _ = swept
-    assert [(s.t, s.layer) for s in found.alone] == [(p.id.t, p.id.layer) for p in features.planes]
-    for plane, s in zip(features.planes, found.alone, strict=True):
+    assert [(s.t, s.layer) for s in found.planes] == [(p.id.t, p.id.layer) for p in features.planes]
+    for plane, s in zip(features.planes, found.planes, strict=True):
         table = PixelTable.from_store(store_path, spectra=False, planes=[plane])
         draws = [parse_split(SPLIT).draw(table.labels, seed) for seed in (0, 1)]
         oa = [lda(table, draw.train, draw.test) for draw in draws]
-        assert s.oa == pytest.approx((np.mean(oa), np.std(oa, ddof=1)))
+        assert (s.oa.mean, s.oa.sd) == pytest.approx((np.mean(oa), np.std(oa, ddof=1)))
         more = np.subtract(oa, spectra_alone(store_path))
-        assert s.gain == pytest.approx((np.mean(more), np.std(more, ddof=1)))
-        assert s.bytes == features.size_bytes(plane)
+        assert (s.gain.mean, s.gain.sd) == pytest.approx((np.mean(more), np.std(more, ddof=1)))
+        assert s.size_bytes == features.size_bytes(plane)
         assert s.seconds == next(timing.seconds for timing in features.store.timings if timing.t == plane.id.t)
 
 
 def test_the_first_choice_is_the_best_plane_over_folds_of_the_training_pixels(swept, store_path, features):
     found, _ = swept
-    for seed, (first, second) in enumerate(found.choices):
+    for seed, (first, second) in enumerate(found.selections):
         means = {}
         for plane in features.planes:
             table = PixelTable.from_store(store_path, spectra=False, planes=[plane])
             draw = parse_split(SPLIT).draw(table.labels, seed)
             train = table[draw.train[table.coordinates]]
-            folds = train.cv(FOLDS, DRAWS, seed=seed).split(train.X, train.y, train.pixels)
+            folds = train.cv(FOLDS, FOLD_COUNT, seed=seed).split(train.X, train.y, train.pixels)
             means[str(plane.id)] = np.mean(
                 [
                     np.mean(make_head("lda", layout=train.layout).fit(train.X[a], train.y[a]).predict(train.X[b]) == train.y[b])
@@ -79,48 +80,57 @@ def test_the_first_choice_is_the_best_plane_over_folds_of_the_training_pixels(sw
         table = PixelTable.from_store(store_path, spectra=False, planes=[first, second])
         draw = parse_split(SPLIT).draw(table.labels, seed)
         means[seed] = lda(table, draw.train, draw.test)
-    assert [str(PlaneId(s.t, s.layer)) for s in found.chosen] == found.choices[0]
+    assert tuple(s.plane for s in found.selection) == found.selections[0]
 
 
 def test_chosen_planes_are_scored_on_test_pixels_with_all_before_them_and_gain_over_those(swept, store_path, features):
     found, _ = swept
     before = spectra_alone(store_path)
-    assert found.baseline == pytest.approx((np.mean(before), np.std(before, ddof=1)))
-    for location, step in enumerate(found.chosen, 1):
+    assert (found.baseline.mean, found.baseline.sd) == pytest.approx((np.mean(before), np.std(before, ddof=1)))
+    for location, step in enumerate(found.selection, 1):
         oa = []
-        for seed, chosen in enumerate(found.choices):
-            planes = sorted(chosen[:location], key=lambda name: [f"t{s.t}/{s.layer}" for s in found.alone].index(name))
+        for seed, selection in enumerate(found.selections):
+            planes = sorted(
+                selection[:location], key=lambda name: [f"t{s.t}/{s.layer}" for s in found.planes].index(name)
+            )
             table = PixelTable.from_store(store_path, spectra=False, planes=planes)
             draw = parse_split(SPLIT).draw(table.labels, seed)
             oa.append(lda(table, draw.train, draw.test))
-        assert step.oa == pytest.approx((np.mean(oa), np.std(oa, ddof=1)))
+        assert (step.oa.mean, step.oa.sd) == pytest.approx((np.mean(oa), np.std(oa, ddof=1)))
         more = np.subtract(oa, before)
-        assert step.gain == pytest.approx((np.mean(more), np.std(more, ddof=1)))
+        assert (step.gain.mean, step.gain.sd) == pytest.approx((np.mean(more), np.std(more, ddof=1)))
         before = oa
 
 
 def test_planes_of_one_timestep_cost_its_seconds_once(store_path, features, tmp_path):
     found = sweep(store_path, split=SPLIT, best=3, seeds=1, planes=["t0/*", "t300/mid_block"], out=tmp_path)
     took = {timing.t: timing.seconds for timing in features.store.timings}
-    assert len({step.t for step in found.chosen}) < 3
-    assert sum(step.seconds for step in found.chosen) == sum(took[t] for t in {step.t for step in found.chosen})
+    assert len({step.t for step in found.selection}) < 3
+    assert sum(step.seconds for step in found.selection) == sum(took[t] for t in {step.t for step in found.selection})
     sizes = {plane.id: features.size_bytes(plane) for plane in features.planes}
-    assert [step.bytes for step in found.chosen] == [sizes[PlaneId(step.t, step.layer)] for step in found.chosen]
+    assert [step.size_bytes for step in found.selection] == [
+        sizes[PlaneId(step.t, step.layer)] for step in found.selection
+    ]
 
 
 def test_gains_within_their_spread_are_said():
-    def step(*gain):
-        return PlaneScore(50, "mid_block", (0.4, 0.01), gain=gain)
+    def step(mean, sd):
+        oa, gain = Estimate(mean=0.4, sd=0.01), Estimate(mean=mean, sd=sd)
+        return PlaneScore(t=50, layer="mid_block", oa=oa, gain=gain)
 
     steps = [step(0.1, 0.02), step(0.01, 0.03), step(0.03, 0.01)]
-    found = Sweep("lda", SPLIT, steps, steps, seeds=2)
-    assert remarks(found) == [
-        "t50/mid_block does not add to the planes before it more than its spread over seeds: +1.0 ± 3.0 points"
+    found = SweepResult(head="lda", split=SPLIT, planes=steps, selection=steps, seeds=2)
+
+    def remarks(*selection, seeds=2):
+        return weak_gain_remarks(found.model_copy(update={"selection": selection, "seeds": seeds}))
+
+    assert weak_gain_remarks(found) == [
+        "t50/mid_block does not add to the planes before it more than the standard deviation over seeds: +1.0 ± 3.0 points"
     ]
-    assert remarks(replace(found, chosen=[step(0.1, 0.2)])) == [
-        "t50/mid_block does not gain over spectra alone more than its spread over seeds: +10.0 ± 20.0 points"
+    assert remarks(step(0.1, 0.2)) == [
+        "t50/mid_block does not gain over spectra alone more than the standard deviation over seeds: +10.0 ± 20.0 points"
     ]
-    assert remarks(replace(found, seeds=1, chosen=[step(0.1, 0.0), step(-0.01, 0.0)])) == [
+    assert remarks(step(0.1, 0.0), step(-0.01, 0.0), seeds=1) == [
         "t50/mid_block does not add to the planes before it: -1.0 points"
     ]
 
@@ -140,9 +150,9 @@ def test_other_classes_of_test_pixels_change_no_choice(store_path, features, tmp
         )
         planes = tuple(plane.id for plane in features.planes)
         chosen.append(
-            _Sweeper(
-                features, shared, labels, RunStore(tmp_path / name), "lda", planes, InlineExecutor(), silent
-            ).choose({0: draw}, 3)
+            PlaneFitter(features, shared, labels, RunStore(tmp_path / name), "lda", planes, InlineExecutor(), silent).select(
+                {0: draw}, 3
+            )
         )
     assert chosen[0] == chosen[1]
     assert len(set(chosen[0][0])) == 3
@@ -150,10 +160,10 @@ def test_other_classes_of_test_pixels_change_no_choice(store_path, features, tmp
 
 @pytest.fixture
 def fits(monkeypatch):
-    """The names of the trials that are done."""
+    """The keys of the fits that are done."""
     done = []
-    plain = sweep_module.run_trial
-    monkeypatch.setattr(sweep_module, "run_trial", lambda trial: done.append(trial.key) or plain(trial))
+    plain = plane_fits.measure_accuracy
+    monkeypatch.setattr(plane_fits, "measure_accuracy", lambda task: done.append(task.key) or plain(task))
     return done
 
 
@@ -170,19 +180,19 @@ def test_workers_change_nothing(swept, store_path, tmp_path):
 
 def test_an_interrupted_sweep_goes_on_and_a_larger_one_reuses_it(swept, store_path, tmp_path, fits, monkeypatch):
     options = {"split": SPLIT, "planes": ["t0/*"], "out": tmp_path}
-    counting = sweep_module.run_trial
+    counting = plane_fits.measure_accuracy
 
-    def dying(trial):
+    def dying(task):
         if len(fits) == 5:
             raise KeyboardInterrupt
-        return counting(trial)
+        return counting(task)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sweep_module, "run_trial", dying)
+        patch.setattr(plane_fits, "measure_accuracy", dying)
         with pytest.raises(KeyboardInterrupt):
             sweep(store_path, best=1, seeds=1, **options)
     assert len(fits) == 5
-    (torn,) = (tmp_path / "record" / "trials").glob(f"{fits[0]}.json")
+    (torn,) = (tmp_path / "record" / "sweeps").glob(f"{fits[0]}.json")
     torn.write_text("{")
     sweep(store_path, best=1, seeds=1, **options)
     # Four planes on three folds; spectra and four planes on test pixels; the torn one twice.
@@ -191,38 +201,38 @@ def test_an_interrupted_sweep_goes_on_and_a_larger_one_reuses_it(swept, store_pa
     # Again as many of the other seed; then for both seeds three pairs on three folds, and the best on test pixels.
     assert (len(fits), len(set(fits))) == (18 + 17 + 2 * (9 + 1), 17 + 17 + 2 * (9 + 1))
     before = len(fits)
-    assert sweep(store_path, best=2, seeds=2, **{**options, "planes": None}).chosen == swept[0].chosen
+    assert sweep(store_path, best=2, seeds=2, **{**options, "planes": None}).selection == swept[0].selection
     assert len(fits) > before and len(set(fits)) == len(fits) - 1
 
 
 def test_a_head_that_needs_spectra_gets_them_and_one_that_needs_planes_has_nothing_to_gain_over(store_path, tmp_path):
     found = sweep(store_path, head="film", split=SPLIT, best=0, seeds=1, planes=["t0/mid_block"], out=tmp_path)
-    assert (len(found.alone), found.chosen) == (1, [])
-    assert found.baseline is found.alone[0].gain is None
+    assert (len(found.planes), found.selection) == (1, ())
+    assert found.baseline is found.planes[0].gain is None
     table = PixelTable.from_store(store_path, planes=["t0/mid_block"])
     draw = parse_split(SPLIT).draw(table.labels, 0)
     train, test = table[draw.train[table.coordinates]], table[draw.test[table.coordinates]]
     film = make_head("film", layout=table.layout, random_state=0).fit(train.X, train.y)
-    assert found.alone[0].oa[0] == pytest.approx(np.mean(film.predict(test.X) == test.y))
+    assert found.planes[0].oa.mean == pytest.approx(np.mean(film.predict(test.X) == test.y))
 
 
 def test_files_of_a_sweep(swept, tmp_path):
     found, _ = swept
     write_sweep(found, tmp_path)
-    assert json.loads((tmp_path / "sweep.json").read_text())["alone"][0]["layer"] == found.alone[0].layer
+    assert json.loads((tmp_path / "sweep.json").read_text())["planes"][0]["layer"] == found.planes[0].layer
     with (tmp_path / "sweep.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     spectra = rows.pop(next(at for at, row in enumerate(rows) if row["layer"] == "spectra"))
-    assert (spectra["t"], float(spectra["oa"]), float(spectra["sd"])) == ("", *found.baseline)
-    best_first = sorted(found.alone, key=lambda s: -s.oa[0])
-    for name, value in (("oa", lambda s: s.oa[0]), ("gain", lambda s: s.gain[0]), ("gain_sd", lambda s: s.gain[1]),
-                        ("bytes", lambda s: s.bytes), ("seconds", lambda s: s.seconds)):  # fmt: skip
+    assert (spectra["t"], float(spectra["oa"]), float(spectra["sd"])) == ("", found.baseline.mean, found.baseline.sd)
+    best_first = sorted(found.planes, key=lambda s: -s.oa.mean)
+    for name, value in (("oa", lambda s: s.oa.mean), ("gain", lambda s: s.gain.mean), ("gain_sd", lambda s: s.gain.sd),
+                        ("size_bytes", lambda s: s.size_bytes), ("seconds", lambda s: s.seconds)):  # fmt: skip
         assert [float(row[name]) for row in rows] == [value(score) for score in best_first]
-    first = next(row for row in rows if row["chosen"] == "1")
-    assert f"t{first['t']}/{first['layer']}" == found.choices[0][0]
-    assert float(first["oa_together"]) == found.chosen[0].oa[0]
-    assert (float(first["step_gain"]), float(first["step_gain_sd"])) == found.chosen[0].gain
-    assert float(first["step_seconds"]) == found.chosen[0].seconds
+    first, gain = next(row for row in rows if row["rank"] == "1"), found.selection[0].gain
+    assert f"t{first['t']}/{first['layer']}" == found.selections[0][0]
+    assert float(first["oa_together"]) == found.selection[0].oa.mean
+    assert (float(first["step_gain"]), float(first["step_gain_sd"])) == (gain.mean, gain.sd)
+    assert float(first["step_seconds"]) == found.selection[0].seconds
     assert (tmp_path / "planes.png").read_bytes().startswith(b"\x89PNG")
     assert b"<svg" in (tmp_path / "planes.svg").read_bytes()
 
@@ -234,7 +244,7 @@ def test_files_of_a_sweep(swept, tmp_path):
         ({"seeds": 0}, HeadError, "at least one seed"),
         ({"split": "block:3"}, SplitError, "unknown split"),
         ({"planes": []}, StoreError, "has no plane to sweep"),
-        ({"split": "per-class:1"}, HsifeatError, "the training pixels can't be divided by blocks:6.* choose none by --best 0"),
+        ({"split": "per-class:1"}, HsifeatError, "the training pixels can't be divided by blocks:6.* select none by --best 0"),
     ],
 )  # fmt: skip
 def test_wrong_sweeps(store_path, tmp_path, options, error, message):

@@ -9,9 +9,9 @@ from PIL import Image
 from sklearn.metrics import accuracy_score
 
 from classifiers.comparison.report import figures, maps
-from classifiers.comparison.report.context import facts_of
-from classifiers.comparison.report.findings import dot_plot
+from classifiers.comparison.report.findings import overview_plot
 from classifiers.comparison.report.plane_plots import cluster_colours, curve_lines, curve_pixels, sweep_map, weight_map
+from classifiers.comparison.results.ranking import rank
 from tests.helpers.comparisons import add_all, build
 
 
@@ -25,7 +25,7 @@ def test_maps_keep_the_pixels_of_small_scenes_and_thin_large_ones():
     assert shown.tolist() == [[[255, 0, 0, 255], [0, 255, 0, 255]], [[0, 0, 0, 0], [255, 0, 0, 255]]]
     large = np.zeros((2400, 900), dtype=np.uint8)
     large[1::3, 1::3] = 1
-    assert maps.step(large.shape) == 3
+    assert maps.map_step(large.shape) == 3
     shown = pixels(maps.split_map(large))
     assert shown.shape == (800, 300, 4)
     assert (shown == [0xD5, 0x5E, 0x00, 255]).all(), "the middle of each 3 x 3 is what is seen"
@@ -53,9 +53,9 @@ def test_a_map_of_many_classes_keeps_every_colour():
     assert (shown @ [65536, 256, 1] == numbers).all()
 
 
-def test_depths_of_confusions_are_their_transparency():
-    depths = np.array([[1, 0], [0.5, 0.25]])
-    shown = pixels(maps.depth_map(depths))
+def test_the_opacity_of_a_confusion_is_that_of_its_cell():
+    opacity = np.array([[1, 0], [0.5, 0.25]])
+    shown = pixels(maps.confusion_map(opacity))
     assert shown[..., 3].tolist() == [[255, 0], [128, 64]]
     assert f"#{bytes(shown[0, 0, :3]).hex()}" == figures.BLUE
     assert f"#{bytes(shown[1, 0, :3]).hex()}" == figures.VERMILLION
@@ -97,13 +97,13 @@ def test_learning_curves_say_how_many_pixels_they_learn_from_where_that_is_known
 @pytest.mark.parametrize("medium", ["page", "svg", "png"])
 def test_plots_are_drawn_for_the_page_and_as_files(medium):
     comparison = add_all(build()[0])
-    panels = {(panel.t, panel.layer): panel.classes for panel in comparison.panels}
+    panels = {(panel.t, panel.layer): panel.clusters for panel in comparison.images.panels}
     drawn = [
-        dot_plot(facts_of(comparison), medium),
-        sweep_map(comparison.sweep.alone, medium),
-        weight_map(next(iter(comparison.mixing.values())), medium),
+        overview_plot(rank(comparison), medium),
+        sweep_map(comparison.sweep.planes, medium),
+        weight_map(comparison.mixing[0].weights, medium),
         figures.learning_curves(curve_lines(comparison.curves), "OA, %", curve_pixels(comparison.curves), medium),
-        figures.panels(panels, cluster_colours(comparison.panels), medium),
+        figures.panels(panels, cluster_colours(comparison.images.panels), medium),
     ]
     for picture in drawn:
         if medium == "png":
@@ -116,11 +116,11 @@ def test_plots_are_drawn_for_the_page_and_as_files(medium):
 
 
 @pytest.mark.parametrize("shape", [(3, 40), (600, 70)])
-def test_certainty_is_that_of_test_pixels_alone(shape):
+def test_calibration_is_on_test_pixels_alone(shape):
     rng = np.random.default_rng(0)
     truth, predicted, sides = (rng.integers(0, 4, shape) for _ in range(3))
     confidence = np.where(sides == 2, rng.integers(200, 256, shape), 0).astype(np.uint8)
-    sure, right = maps.certainty(confidence, predicted, truth, sides.astype(np.uint8))
+    sure, right = maps.calibration(confidence, predicted, truth, sides.astype(np.uint8))
     test = [(i, j) for i in range(shape[0]) for j in range(shape[1]) if sides[i, j] == 2]
     assert sure == pytest.approx(sum(int(confidence[at]) / 255 for at in test) / len(test))
     assert right == accuracy_score([truth[at] for at in test], [predicted[at] for at in test])

@@ -1,4 +1,4 @@
-"""Every score on the page of a real comparison against scikit-learn's, of the predictions that its record keeps."""
+"""Every score on the page of a real benchmark against scikit-learn on the recorded predictions."""
 
 import itertools
 import json
@@ -20,8 +20,9 @@ def stored(report):
     """Truth and prediction of the test pixels of each run, by entry, split and seed, as the record keeps them."""
     _, out, _ = report
     pairs = {}
-    for run in json.loads((out / "results.json").read_text())["results"]:
-        entry = f"{run['head']} on {run['features']}" + f" of {run['store']}" * bool(run["store"])
+    for run in json.loads((out / "results.json").read_text())["runs"]:
+        who = run["entry"]
+        entry = f"{who['head']} on {who['features']}" + f" of {who['store']}" * bool(who["store"])
         truth = np.load(out / "record" / "draws" / f"{run['draw']}.npz")["truth"]
         predicted = np.load(out / "record" / "predictions" / f"{run['key']}.npy")
         pairs[entry, run["split"], run["seed"]] = truth, predicted
@@ -87,10 +88,10 @@ def test_the_confusions(stored, parsed):
             assert [cell[0] for cell in row[1:]] == [f"{share:.0f}" if share >= 0.5 else "" for share in expected]
         wrong = counts * (1 - np.eye(len(counts), dtype=int))
         i, j = np.unravel_index(wrong.argmax(), wrong.shape)
-        largest = f"{names[i]} taken for {names[j]}: {wrong[i, j]:,} pixels, {shares[i, j]:.1f} %"
+        largest = f"{names[i]} predicted as {names[j]}: {wrong[i, j]:,} pixels, {shares[i, j]:.1f} %"
         assert not wrong.any() or largest in words
         truth, predicted = stored[entry, split, 0]
-        assert f"{np.sum(truth != predicted):,} wrong and {np.sum(truth == predicted):,} right test pixels" in words
+        assert f"{np.sum(truth != predicted):,} wrong and {np.sum(truth == predicted):,} correct test pixels" in words
 
 
 def test_the_findings(stored, parsed):
@@ -104,9 +105,9 @@ def test_the_findings(stored, parsed):
     gaps = {entry: 100 * (there[entry] - apart[entry]) for entry in there}
     best = max(apart, key=apart.get)
     text = re.search(
-        rf"that of {re.escape(best)}, the best on {re.escape(SPLITS[1])}, is ([\d.]+) points (\w+) \(95 %", words
+        rf"for {re.escape(best)}, the best under {re.escape(SPLITS[1])}, it is ([\d.]+) points (\w+) \(95 %", words
     )
     assert float(text[1]) == pytest.approx(abs(gaps[best]), abs=0.05001)
     assert text[2] == ("higher" if gaps[best] >= 0 else "lower")
     low, high = min(gaps.values()), max(gaps.values())
-    assert all(f"{abs(end):.1f}" in words.partition("The OA on random")[2][:80] for end in (low, high))
+    assert all(f"{abs(end):.1f}" in words.partition(f"OA under {SPLITS[0]} is")[2][:80] for end in (low, high))

@@ -1,4 +1,4 @@
-"""The page of a comparison against scikit-learn and a parser of HTML, for comparisons of every shape."""
+"""The page of a report against scikit-learn and a parser of HTML, for benchmarks of every shape."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import base64
 import itertools
 import re
 import tracemalloc
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, f1_score, recall_score
 
-from classifiers.comparison.report import page as report
-from classifiers.comparison.report.context import DISJOINT, GIVEN, LEAKS, split_kind
-from classifiers.comparison.results.model import Pictures
-from classifiers.comparison.results.run import Entry
+from classifiers.comparison.report.page import write_page
+from classifiers.comparison.results.comparison import BenchImages
+from classifiers.comparison.results.ranking import DISJOINT, LEAKS, USER_DEFINED, split_kind
 from hsifeat.errors import HsifeatError
-from tests.helpers.comparisons import ENTRIES, SPLITS, Page, add_all, build, page
+from hsifeat.formatting import format_duration
+from tests.helpers.comparisons import ENTRIES, SPLITS, Page, add_all, build, entry, page, with_images, with_runs
 
 SHOWN = [SPLITS[1], SPLITS[0]]  # the split that tells comes first
 
@@ -27,27 +26,27 @@ def test_numbers_equal_scikit_learn(tmp_path):
     parsed = Page(page(comparison, tmp_path))
     ranking, scores = parsed.tables[1], parsed.tables[2:6]
 
-    def oracle(entry, split, metric):
-        values = [metric(t, p) for run, (t, p) in pairs.items() if (run.entry, run.split) == (entry, split)]
+    def oracle(who, split, metric):
+        values = [metric(t, p) for (e, s, _), (t, p) in pairs.items() if (e, s) == (who, split)]
         return np.mean(values, axis=0), np.std(values, axis=0, ddof=1)
 
     metrics = (accuracy_score, lambda t, p: recall_score(t, p, average="macro"), cohen_kappa_score)
-    oa = {entry: oracle(entry, SPLITS[1], accuracy_score)[0] for entry in ENTRIES}
-    order = sorted(ENTRIES, key=lambda entry: -oa[entry])
-    assert [row[0][1] for row in ranking[2:]] == [str(entry) for entry in order], "ranked by the disjoint split"
-    for entry, row in zip(order, ranking[2:], strict=True):
+    oa = {who: oracle(who, SPLITS[1], accuracy_score)[0] for who in ENTRIES}
+    order = sorted(ENTRIES, key=lambda who: -oa[who])
+    assert [row[0][1] for row in ranking[2:]] == [str(who) for who in order], "ranked by the disjoint split"
+    for who, row in zip(order, ranking[2:], strict=True):
         for at, (split, metric) in enumerate(itertools.product(SHOWN, metrics), 1):
-            mean, sd = oracle(entry, split, metric)
+            mean, sd = oracle(who, split, metric)
             shown = f"{mean:.3f} ± {sd:.3f}" if metric is cohen_kappa_score else f"{100 * mean:.2f} ± {100 * sd:.2f}"
             assert float(row[at][1]) == pytest.approx(mean)
             assert row[at][0] == shown
     for (split, metric), table in zip(itertools.product(SHOWN, (recall_score, f1_score)), scores, strict=True):
         pixels, _ = oracle(order[0], split, lambda t, _: np.bincount(t)[1:])
         assert [row[2][0] for row in table[1:]] == [f"{n:,.0f}" for n in pixels]
-        sides, truth = comparison.pictures.splits[split], comparison.pictures.truth
+        sides, truth = comparison.images.splits[split], comparison.images.truth
         assert [row[1][0] for row in table[1:]] == [f"{np.sum(truth[sides == 1] == c):,}" for c in range(1, 6)]
-        for at, entry in enumerate(order):
-            means, sds = oracle(entry, split, lambda t, p, metric=metric: metric(t, p, average=None))
+        for at, who in enumerate(order):
+            means, sds = oracle(who, split, lambda t, p, metric=metric: metric(t, p, average=None))
             column = [row[3 + at][0] for row in table[1:]]
             assert column == [f"{100 * m:.1f} ± {100 * s:.1f}" for m, s in zip(means, sds, strict=True)]
 
@@ -55,10 +54,9 @@ def test_numbers_equal_scikit_learn(tmp_path):
 def test_confusions_equal_scikit_learn(tmp_path):
     comparison, pairs = build()
     tables = Page(page(comparison, tmp_path)).tables[6:12]
-    order = [str(entry) for entry in ENTRIES]
-    for (entry, split), table in zip(itertools.product(order, SHOWN), tables, strict=True):
-        mine = [pair for run, pair in pairs.items() if (str(run.entry), run.split) == (entry, split)]
-        counts = sum(confusion_matrix(t, p) for t, p in mine)
+    for (who, split), table in zip(itertools.product(ENTRIES, SHOWN), tables, strict=True):
+        of_entry = [pair for (e, s, _), pair in pairs.items() if (e, s) == (who, split)]
+        counts = sum(confusion_matrix(t, p) for t, p in of_entry)
         shares = 100 * counts / counts.sum(axis=1, keepdims=True)
         assert [cell[0] for cell in table[0][1:]] == [f"Class {c}" for c in range(1, 6)]
         for row, expected in zip(table[1:], shares, strict=True):
@@ -68,8 +66,8 @@ def test_confusions_equal_scikit_learn(tmp_path):
 def test_summary_names_the_best_the_gap_and_what_to_believe(tmp_path):
     text = " ".join("".join(Page(page(build()[0], tmp_path)).words).split())
     assert "svm on spectra is best: OA" in text
-    assert re.search(r"The OA on random:0.1 is [\d.]+ to [\d.]+ \(median [\d.]+\) points higher", text)
-    assert "The disjoint column is the one that tells" in text
+    assert re.search(r"OA under random:0.1 is [\d.]+ to [\d.]+ \(median [\d.]+\) points higher", text)
+    assert f"Trust the column of {SPLITS[1]}" in text
     assert "○ leaks through context" in text
     assert "● spatially disjoint" in text
 
@@ -79,43 +77,49 @@ def test_everything_that_is_known_is_told(tmp_path):
     parsed = Page(page(comparison, tmp_path))
     text = " ".join("".join(parsed.words).split())
     best = next(s for s in comparison.summary if (s.entry, s.split) == (ENTRIES[0], SPLITS[1]))
-    assert f"(95 % interval {100 * best.oa[0] - 3:.1f} to {100 * best.oa[0] + 2:.1f})" in text
-    assert "No two entries can be told apart on random:0.1." in text
-    assert "The planes of scene-rgb take 123 kB before compression; on disk the whole store takes 98 kB." in text
-    assert "Extracting them took 34.0 s, once, on cpu (threads: 2)." in text
-    runs = [r for r in comparison.results if r.run.entry.store]
-    assert f"computing the planes anew for each run would have taken {34 * len(runs) / 60:.1f} min." in text
+    assert f"(95 % interval {100 * best.oa.mean - 3:.1f} to {100 * best.oa.mean + 2:.1f})" in text
+    assert "No two entries differ significantly under random:0.1." in text
+    assert "The planes of scene-rgb take 123.0 kB before compression; on disk the whole store takes 98.0 kB." in text
+    assert "Extracting them once took 34.0 seconds on cpu (threads: 2)." in text
+    runs = [r for r in comparison.runs if r.entry.store]
+    assert f"computing the planes anew for each run would have taken {format_duration(34 * len(runs))}." in text
     (pairs, _) = (table for table in parsed.tables if table[0][0][0] == "first")
-    assert [cell[0] for cell in pairs[1][2:7]] == ["+1.00", "-0.50 to +2.50", "0.120", "< 0.001", "can't be told apart"]
+    assert [cell[0] for cell in pairs[1][2:7]] == [
+        "+1.00",
+        "-0.50 to +2.50",
+        "0.120",
+        "< 0.001",
+        "no significant difference",
+    ]
     (together,) = [table for table in parsed.tables if table[0][0][0] == "plane"]
     assert [[cell[0] for cell in row] for row in together[1:]] == [
-        ["t50/up_blocks.2", "70.0 ± 1.0", "+20.0 ± 2.0", "12 kB", "6.00"],
-        ["+ t50/mid_block", "68.0 ± 2.0", "-2.0 ± 3.0", "6 kB", "0, same timestep"],
-        ["together", "68.0 ± 2.0", "", "18 kB", "6.00"],
+        ["t50/up_blocks.2", "70.0 ± 1.0", "+20.0 ± 2.0", "12.0 kB", "6.00"],
+        ["+ t50/mid_block", "68.0 ± 2.0", "-2.0 ± 3.0", "6.0 kB", "0, same timestep"],
+        ["together", "68.0 ± 2.0", "", "18.0 kB", "6.00"],
     ]
-    assert "On spectra alone it has an OA of 50.0 ± 1.0 %" in text
-    said = "t50/mid_block does not add to the planes before it more than its spread over seeds: -2.0 ± 3.0 points."
-    assert said in text and text.count("spread over seeds: ") == 1
+    assert "On spectra alone its OA is 50.0 ± 1.0 %" in text
+    remark = "t50/mid_block does not add to the planes before it more than the standard deviation over seeds: -2.0 ± 3.0 points."
+    assert remark in text and text.count("deviation over seeds: ") == 1
     (curves, _) = (table for table in parsed.tables if table[0][0][0] == "entry" and len(table) == 1 + len(ENTRIES))
     assert [cell[0] for cell in curves[0][1:]] == ["522 px", "1045 px", "2090 px", "50225 px"]
-    assert "mlp gives no probabilities" in text
-    asked = "Planes t50/* Learning curves at most 5, 10 labels per class Sweep every plane of the first store by lda"
-    assert asked in " ".join(" ".join(parsed.words).split())
+    assert "mlp predicts no probabilities" in text
+    options = "Planes t50/* Learning curves 5, 10 labels per class Sweep every plane of the first store"
+    assert options in " ".join(" ".join(parsed.words).split())
     which = ENTRIES[0], SPLITS[0]
-    test = comparison.pictures.splits[which[1]] == 2
-    sure = comparison.pictures.confidence[which][test].mean() / 255
-    right = accuracy_score(comparison.pictures.truth[test], comparison.pictures.maps[which][test])
-    assert f"it is {100 * sure:.0f} % sure on average, and right in {100 * right:.0f} %." in text
+    test = comparison.images.splits[which[1]] == 2
+    sure = comparison.images.confidence[which][test].mean() / 255
+    right = accuracy_score(comparison.images.truth[test], comparison.images.maps[which][test])
+    assert f"it is {100 * sure:.0f} % on average, while {100 * right:.0f} % of them are correct." in text
     alts = [image["alt"] for image in parsed.named("img")]
     assert sum(alt.startswith("Clusters of") for alt in alts) == 8
     assert sum(alt.startswith("Confidence map of") for alt in alts) == 5
     (weights,) = [alt for alt in alts if alt.startswith("Weights")]
     assert "t100/up_blocks.2 0.111" in weights
-    assert f"each plane alike would be {1 / 9:.3f}." in text
+    assert f"equal weights would be {1 / 9:.3f}." in text
     (costs,) = [table for table in parsed.tables if table[0][0][0].startswith("layer") and len(table[0]) == 6]
-    for row, plane in zip(costs[1:], comparison.sweep.alone, strict=True):
+    for row, plane in zip(costs[1:], comparison.sweep.planes, strict=True):
         values = [row[0][1], *(float(cell[1]) if cell[1] else None for cell in row[1:])]
-        assert values == [plane.layer, plane.t, plane.oa[0], plane.gain[0], plane.bytes, plane.seconds]
+        assert values == [plane.layer, plane.t, plane.oa.mean, plane.gain.mean, plane.size_bytes, plane.seconds]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +128,7 @@ def test_everything_that_is_known_is_told(tmp_path):
         pytest.param("random:0.1", LEAKS, id="random"),
         pytest.param("per-class:20", LEAKS, id="per-class"),
         pytest.param("blocks:12+4:0.1", DISJOINT, id="blocks"),
-        pytest.param("official", GIVEN, id="official"),
+        pytest.param("official", USER_DEFINED, id="official"),
     ],
 )
 def test_a_split_is_marked_by_what_it_leaks(split, kind, tmp_path):
@@ -138,14 +142,14 @@ def test_a_split_is_marked_by_what_it_leaks(split, kind, tmp_path):
     ("options", "expected"),
     [
         pytest.param({"entries": ENTRIES[:1]}, "1 entry, 2 splits", id="one head"),
-        pytest.param({"seeds": 1}, "with one seed, so without a spread", id="one seed"),
+        pytest.param({"seeds": 1}, "with one seed, so without a standard deviation", id="one seed"),
         pytest.param({"splits": SPLITS[1:]}, "blocks:12+4:0.1", id="one split"),
         pytest.param({"left_out": (2, 5)}, "Class 2, Class 5", id="classes left out"),
         pytest.param({"untested": (3,)}, "no test pixels", id="a class without test pixels"),
         pytest.param({"classes": 100}, "Class 100", id="100 classes"),
         pytest.param(
             {"classes": 1},
-            "No test pixel was given another class",
+            "No test pixel is assigned to another scored class",
             id="one class",
             marks=pytest.mark.filterwarnings("ignore:A single label was found"),  # scikit-learn's, in scoring
         ),
@@ -168,34 +172,32 @@ def test_page_of_a_degenerate_comparison(more, options, expected, tmp_path):
     assert all(image["alt"] for image in parsed.named("img"))
     assert all("scope" in head for head in parsed.named("th"))
     assert more or (" ± " in words) == (options.get("seeds") != 1)
-    assert "nan" not in words
+    assert not re.search(r"\bnan\b", words)
     assert len(text) < 1e6
 
 
 def test_what_is_missing_is_said(tmp_path):
     comparison, _ = build()
-    comparison.pictures.maps.clear()
-    comparison.pictures.splits.clear()
-    comparison.results[:] = [r for r in comparison.results if (r.run.entry, r.run.split) != (ENTRIES[0], SPLITS[0])]
+    runs = [run for run in comparison.runs if (run.entry, run.split) != (ENTRIES[0], SPLITS[0])]
+    comparison = with_runs(with_images(comparison, maps={}, splits={}), runs)
     words = "".join(Page(page(comparison, tmp_path)).words)
     assert f"{ENTRIES[1]} was not mapped under {SPLITS[0]}" in words
     assert f"{ENTRIES[0]} was not run under {SPLITS[0]}" in words
 
 
 def test_a_comparison_without_results_is_refused(tmp_path):
-    comparison, _ = build()
-    comparison.results.clear()
+    comparison = with_runs(build()[0], [])
     with pytest.raises(HsifeatError, match="holds no finished run"):
-        report.write_report(comparison, tmp_path / "report.html")
+        write_page(comparison, tmp_path / "report.html")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_map_of_ten_thousand_pixels_a_side_is_thinned_without_a_copy(tmp_path):
     comparison, _ = build(entries=ENTRIES[:1], splits=SPLITS[1:], seeds=1)
-    (which,) = comparison.pictures.maps
+    (which,) = comparison.images.maps
     shape = (10_000, 10_000)
     truth = np.broadcast_to(np.arange(shape[1], dtype=np.uint8) % 6, shape)
-    pictures = Pictures(
+    images = BenchImages(
         truth,
         np.broadcast_to(np.arange(3, dtype=np.uint8), (*shape, 3)),
         {which[1]: np.broadcast_to(np.arange(shape[1], dtype=np.uint8) % 3, shape)},
@@ -203,7 +205,7 @@ def test_a_map_of_ten_thousand_pixels_a_side_is_thinned_without_a_copy(tmp_path)
         {which: truth},
     )
     tracemalloc.start()
-    text = page(replace(comparison, pictures=pictures), tmp_path)
+    text = page(comparison.model_copy(update={"images": images}), tmp_path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert "one row and column in 10 is drawn" in text
@@ -212,16 +214,16 @@ def test_a_map_of_ten_thousand_pixels_a_side_is_thinned_without_a_copy(tmp_path)
 
 
 def test_a_page_of_eight_heads_and_noise_stays_below_five_megabytes(tmp_path):
-    entries = [Entry("scene-rgb", "planes", f"head {i}") for i in range(8)]
+    entries = [entry("scene-rgb", "planes", f"head {i}") for i in range(8)]
     comparison, _ = build(entries=entries, seeds=1, classes=16)
     rng = np.random.default_rng(0)
     noise = rng.integers(1, 17, (1500, 1500), dtype=np.uint8)
     sides = {split: rng.integers(0, 4, noise.shape, dtype=np.uint8) for split in SPLITS}
-    maps = dict.fromkeys(comparison.pictures.maps, noise[::-1])
+    maps = dict.fromkeys(comparison.images.maps, noise[::-1])
     confidence = dict.fromkeys(maps, rng.integers(0, 256, noise.shape, dtype=np.uint8))
     image = rng.integers(0, 256, (*noise.shape, 3), dtype=np.uint8)
-    pictures = Pictures(noise, image, sides, maps, confidence)
-    assert len(page(replace(comparison, pictures=pictures), tmp_path)) < 5e6
+    images = BenchImages(noise, image, sides, maps, confidence)
+    assert len(page(comparison.model_copy(update={"images": images}), tmp_path)) < 5e6
 
 
 def test_page_refers_to_nothing_outside_itself(tmp_path):
@@ -238,11 +240,12 @@ def test_page_refers_to_nothing_outside_itself(tmp_path):
 
 def test_names_can_not_carry_script(tmp_path):
     evil = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
-    entries = [Entry(evil, evil, evil), Entry("", "spectra", "svm")]
+    entries = [entry(evil, evil, evil), entry("", "spectra", "svm")]
     comparison, _ = build(entries=entries, names=[evil, "b", "c", "d", "e"], scene=evil, left_out=(2,))
-    comparison.provenance.update(command=evil, created=evil, versions={evil: evil})
-    comparison.stores[0].update(name=evil, recipe={evil: evil}, path=evil)
-    parsed = Page(page(add_all(comparison), tmp_path))
+    provenance = comparison.provenance.model_copy(update={"command": evil, "created": evil, "versions": {evil: evil}})
+    store = comparison.stores[0].model_copy(update={"name": evil, "recipe": {evil: evil}, "path": evil})
+    comparison = add_all(comparison.model_copy(update={"provenance": provenance, "stores": (store,)}))
+    parsed = Page(page(comparison, tmp_path))
     assert len(parsed.named("script")) == 1
     assert all(image["src"].startswith("data:") for image in parsed.named("img"))
     assert not [name for _, attrs in parsed.tags for name in attrs if name.startswith("on")]

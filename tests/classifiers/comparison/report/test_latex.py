@@ -9,9 +9,10 @@ import subprocess
 
 import pytest
 
-from classifiers.comparison.report.summary_tables import to_html, to_latex, to_markdown
-from classifiers.comparison.results.run import Entry
-from tests.helpers.comparisons import SPLITS, Page, add_all, add_changes, build
+from classifiers.comparison.report.latex import to_latex
+from classifiers.comparison.report.markdown import to_markdown
+from classifiers.comparison.results.summary_frame import to_html
+from tests.helpers.comparisons import SPLITS, Page, add_all, add_changes, build, entry
 
 SHOWN = [SPLITS[1], SPLITS[0]]  # the split that tells comes first
 NASTY = r"[a_b|50%&#$^~\x{y}<z>"
@@ -24,10 +25,10 @@ def expected(comparison, splits=SHOWN):
     grouped = frame.groupby([*keys, "split"])[scores].agg(["mean", "std"])
     ranked = frame[frame.split == splits[0]].groupby(keys).oa.mean().sort_values(ascending=False)
     rows = []
-    for entry in ranked.index:
-        row = list(entry)
+    for names in ranked.index:
+        row = list(names)
         for split, score in itertools.product(splits, scores):
-            mean, sd = grouped.loc[(*entry, split), score]
+            mean, sd = grouped.loc[(*names, split), score]
             row.append(f"{mean:.3f} ± {sd:.3f}" if score == "kappa" else f"{100 * mean:.1f} ± {100 * sd:.1f}")
         rows.append(row)
     return rows
@@ -80,7 +81,7 @@ def test_every_row_has_as_many_cells_below_the_name_kind_and_pixels_of_its_split
     assert rows[1] == ["", "", *[r"\emph{spatially disjoint}"] * 4, *[r"\emph{leaks through context}"] * 4]
     counts = []
     for split in SHOWN:
-        mine = [r for r in comparison.results if r.run.split == split]
+        mine = [r for r in comparison.runs if r.split == split]
         counts += [
             [f"{sum(getattr(r, kind) for r in mine) / len(mine):,.0f}" for kind in ("train_pixels", "test_pixels")]
         ]
@@ -95,7 +96,7 @@ def test_every_row_has_as_many_cells_below_the_name_kind_and_pixels_of_its_split
 
 def test_intervals_stand_beside_oa():
     comparison = add_all(build()[0])
-    of = {(s.entry.head, s.split): s.interval for s in comparison.summary}
+    of = {(s.entry.head, s.split): s.oa.interval for s in comparison.summary}
     for rows, dash in (
         (read_latex(to_latex(comparison))[0][4:], "--"),
         (read_markdown(to_markdown(comparison))[2:], "\N{EN DASH}"),
@@ -113,13 +114,13 @@ def test_what_must_be_known_is_seen_in_print():
         assert all(comparison.verdicts[split] in text for split in SPLITS)
         assert f"{SPLITS[0]} leaks through context" in text and f"{SPLITS[1]} leaks" not in text
         assert "classes left out of the averages: none" in text
-    labelled = (comparison.pictures.truth > 0).sum()
-    train = [r.train_pixels for r in comparison.results if r.run.split == SPLITS[0]]
-    assert f"{100 * sum(train) / len(train) / labelled:.1f} % of the labelled ones" in markdown
+    labelled = (comparison.images.truth > 0).sum()
+    train = [r.train_pixels for r in comparison.runs if r.split == SPLITS[0]]
+    assert f"{100 * sum(train) / len(train) / labelled:.1f} % of the labelled pixels" in markdown
 
 
 def test_several_stores_have_a_column():
-    comparison = build(entries=[Entry(store, "planes", "svm") for store in ("one", "two")])[0]
+    comparison = build(entries=[entry(store, "planes", "svm") for store in ("one", "two")])[0]
     (rows,) = read_latex(to_latex(comparison))
     assert rows[3][:3] == ["head", "input", "store"] and sorted(row[2] for row in rows[4:]) == ["one", "two"]
     assert "Planes are those of" not in to_latex(comparison)
@@ -136,14 +137,14 @@ def test_more_splits_than_a_page_is_wide_go_into_another_table():
 
 
 def test_one_entry_is_no_best_and_one_seed_has_no_spread():
-    comparison = build(entries=[Entry("", "spectra", "svm")], seeds=1)[0]
+    comparison = build(entries=[entry("", "spectra", "svm")], seeds=1)[0]
     latex, markdown = to_latex(comparison), to_markdown(comparison)
     assert "textbf" not in latex and "**" not in markdown and "±" not in markdown
     assert "one seed, no interval" in latex and "interval" not in read_markdown(markdown)[0]
 
 
 def test_names_that_mean_something_to_latex_markdown_or_html():
-    comparison, _ = build(entries=[Entry(NASTY, "planes", "head"), Entry("<script>", "planes", "head")], seeds=1)
+    comparison, _ = build(entries=[entry(NASTY, "planes", "head"), entry("<script>", "planes", "head")], seeds=1)
     latex, markdown, html = to_latex(comparison), to_markdown(comparison), to_html(comparison)
     told = r"{[}a\_b\textbar{}50\%\&\#\$\textasciicircum{}\textasciitilde{}\textbackslash{}x\{y\}\textless{}z\textgreater{}"
     assert f"head & planes & {told} &" in latex
@@ -158,7 +159,7 @@ def test_latex_takes_it_and_it_fits(splits, names, tmp_path):
     if program is None:
         pytest.skip("neither pdflatex nor tectonic is installed")
     store, head = names
-    entries = [Entry(store, "spectra+planes", head), Entry("", "spectra+window", "hyperfeatures")]
+    entries = [entry(store, "spectra+planes", head), entry("", "spectra+window", "hyperfeatures")]
     (tmp_path / "results.tex").write_text(to_latex(add_all(build(entries=entries, splits=splits)[0])))
     (tmp_path / "paper.tex").write_text(
         r"\documentclass{article}\usepackage{booktabs}\textwidth=16.5cm\begin{document}"
@@ -170,10 +171,10 @@ def test_latex_takes_it_and_it_fits(splits, names, tmp_path):
     assert head == NASTY or "Overfull" not in done.stdout + done.stderr
 
 
-def test_what_changed_stands_in_the_markdown():
-    assert "What changed" not in to_markdown(build()[0])
+def test_changes_are_in_the_markdown():
+    assert "Changes from the baseline" not in to_markdown(build()[0])
     comparison = add_changes(add_all(build()[0]))
-    text = to_markdown(comparison).partition("## What changed\n\n")[2]
+    text = to_markdown(comparison).partition("## Changes from the baseline\n\n")[2]
     _, _, *rows = read_markdown(text)
     assert rows[0] == [
         "svm on spectra",
@@ -183,13 +184,13 @@ def test_what_changed_stands_in_the_markdown():
         "+4.00",
         "+3.00 to +5.00",
         "0.002",
-        "better, more than noise",
+        "better, beyond noise",
     ]
-    assert rows[1][1:] == [SPLITS[0], "70.00", "71.00", "+1.00", "", "n/a", "one seed can't tell"]
-    assert rows[2][4:] == ["+0.00", "+0.00 to +0.00", "1.000", "the same"]
+    assert rows[1][1:] == [SPLITS[0], "70.00", "71.00", "+1.00", "", "n/a", "not testable with one seed"]
+    assert rows[2][4:] == ["+0.00", "+0.00 to +0.00", "1.000", "unchanged"]
     assert rows[3][0] == "mlp on planes of scene-rgb (old-rgb before, scene-rgb after)"
-    assert rows[3][4:] == ["-1.00", "-2.00 to +1.00", "0.800", "can't be told from noise"]
-    assert rows[4][4:] == ["-10.00", "", "0.030", "worse, more than the noise of seeds"]
-    assert "P-values are corrected for all 4 tests (Holm)." in text and "says nothing of other ground" in text
+    assert rows[3][4:] == ["-1.00", "-2.00 to +1.00", "0.800", "within noise"]
+    assert rows[4][4:] == ["-10.00", "", "0.030", "worse, beyond variation over seeds"]
+    assert "P-values are corrected for all 4 tests (Holm)." in text and "says nothing about other ground" in text
     assert "Only in this report:\n\n- new on spectra under random:0.1\n" in text
-    assert f"Only in the older report:\n\n- gone on planes of <b> under {SPLITS[0]}, {SPLITS[1]}\n" in text
+    assert f"Only in the baseline report:\n\n- gone on planes of <b> under {SPLITS[0]}, {SPLITS[1]}\n" in text

@@ -1,0 +1,141 @@
+"""Fits of one head on sets of planes, and greedy forward selection of planes by them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from classifiers.comparison.run_store import RunStore, run_key
+from classifiers.comparison.shared_table import SharedTable
+from classifiers.comparison.tasks import AccuracyTask, measure_accuracy
+from classifiers.heads.registry import head_class, make_head
+from classifiers.splits import SplitDraw, parse_split
+from hsifeat.errors import SplitError
+from hsifeat.features.features import Features
+from hsifeat.runtime.events import Advanced, Finished, Listener, Started
+from hsifeat.runtime.executor import Executor
+from hsifeat.scenes import Labels
+from hsifeat.types import PlaneId
+
+# Half of the training pixels in small blocks: the folds are spatially apart, and few classes are lost.
+FOLDS = "blocks:6+1:0.5"
+FOLD_COUNT = 3
+
+Planes = tuple[PlaneId, ...]
+
+
+class PlaneFit(NamedTuple):
+    """A fit on planes (none stands for spectra alone), with a seed, under a draw given by its key."""
+
+    planes: Planes
+    seed: int
+    draw: str
+
+
+@dataclass(frozen=True)
+class PlaneFitter:
+    """Fits a head on sets of planes; what the run store holds is not repeated.
+
+    Attributes
+    ----------
+    features : Features
+        The store.
+    table : SharedTable
+        Its labelled pixels, with spectra and planes.
+    labels : Labels
+        True classes.
+    run_store : RunStore
+        Where accuracies are recorded.
+    head : str
+        Name of the head.
+    planes : tuple of PlaneId
+        The planes to choose from.
+    executor : Executor
+        Does the fits.
+    listen : callable
+        Receives progress events.
+    """
+
+    features: Features
+    table: SharedTable
+    labels: Labels
+    run_store: RunStore
+    head: str
+    planes: Planes
+    executor: Executor
+    listen: Listener
+
+    def select(self, draws: Mapping[int, SplitDraw], count: int) -> dict[int, list[PlaneId]]:
+        """Select planes for each seed by greedy forward selection.
+
+        Beginning with no plane, the one that raises the accuracy most is added. The accuracy is a mean over spatial folds of
+        the training pixels.
+
+        Parameters
+        ----------
+        draws : mapping of int to Draw
+            By seed.
+        count : int
+            Number of planes to select.
+        """
+        selections: dict[int, list[PlaneId]] = {seed: [] for seed in draws}
+        count = min(count, len(self.planes))
+        folds = {
+            seed: [self.run_store.add_draw(fold, self.labels) for fold in self._folds(draw, seed)]
+            for seed, draw in draws.items()
+            if count
+        }
+        for place in range(count):
+            candidates = {seed: [plane for plane in self.planes if plane not in selections[seed]] for seed in draws}
+            fits = {
+                (seed, plane): [PlaneFit((*selections[seed], plane), seed, fold) for fold in folds[seed]]
+                for seed in draws
+                for plane in candidates[seed]
+            }
+            oa = self.accuracies(
+                [fit for of_plane in fits.values() for fit in of_plane], f"plane {place + 1} of {count}"
+            )
+            means = {key: np.mean([oa[fit] for fit in of_plane]) for key, of_plane in fits.items()}
+            for seed in draws:
+                selections[seed].append(max(candidates[seed], key=lambda plane: means[seed, plane]))
+        return selections
+
+    def accuracies(self, fits: Sequence[PlaneFit], name: str) -> dict[PlaneFit, float]:
+        """Return the accuracy of each fit; `name` says in progress events what they are for."""
+        tasks = {fit: self._task(fit) for fit in fits}
+        accuracies: dict[AccuracyTask, float] = {}
+        for task in tasks.values():
+            recorded = self.run_store.find_accuracy(task.key)
+            if recorded is not None:
+                accuracies[task] = recorded
+        self.listen(Started(name, len(tasks), "fits", len(accuracies)))
+        waiting = [task for task in tasks.values() if task not in accuracies]
+        for task, accuracy in self.executor.run(measure_accuracy, waiting):
+            accuracies[task] = accuracy
+            self.listen(Advanced(name, len(accuracies)))
+        self.listen(Finished(name))
+        return {fit: accuracies[task] for fit, task in tasks.items()}
+
+    def _task(self, fit: PlaneFit) -> AccuracyTask:
+        spectra = not fit.planes or "spectra" in head_class(self.head).needs
+        table = self.table.only(fit.planes, spectra=spectra)
+        # Spectra are the same in every store of a scene, so fits on them belong to the scene.
+        origin = self.features.key if fit.planes else str(self.features.recipe["scene"])
+        head = {"name": self.head, **make_head(self.head).get_params(deep=False)}
+        key = run_key(origin, table.layout, head, fit.draw, fit.seed)
+        return AccuracyTask(key, fit.draw, self.head, fit.seed, table, self.run_store)
+
+    def _folds(self, draw: SplitDraw, seed: int) -> list[SplitDraw]:
+        """Divide the training pixels, and no others, into spatial folds."""
+        labels = replace(self.labels, classes=np.where(draw.train, self.labels.classes, 0))
+        split = parse_split(FOLDS)
+        try:
+            return [split.draw(labels, seed + k) for k in range(FOLD_COUNT)]
+        except SplitError as error:
+            raise SplitError(
+                f"the training pixels can't be divided by {FOLDS} to select planes ({error}): select none by --best 0, or "
+                "take a split with more training pixels"
+            ) from error

@@ -1,0 +1,74 @@
+"""Changes from a baseline report, sorted for display: entries of both reports, new entries and missing ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from classifiers.comparison.results.model import EntryChange
+
+_METHOD = (
+    "Mean OA in percent over the seeds that are compared, and the difference in points with its 95 % interval by a bootstrap "
+    "over seeds and labelled regions."
+)
+_SEEDS_ONLY = "Where there is no interval, the test is a t-test over seeds only and says nothing about other ground."
+
+
+@dataclass(frozen=True)
+class ChangeTable:
+    """Changes, sorted for display.
+
+    Attributes
+    ----------
+    rows : list of (EntryChange, float)
+        Entries of both reports with their difference of OA, from the largest gain to the largest loss.
+    new, missing : list of (str, str)
+        Entries that only this report or only the baseline has, with their splits.
+    method : str
+        How differences were tested.
+    """
+
+    rows: list[tuple[EntryChange, float]]
+    new: list[tuple[str, str]]
+    missing: list[tuple[str, str]]
+    method: str
+
+
+def change_table(changes: Sequence[EntryChange]) -> ChangeTable | None:
+    """Sort changes for display; None if there are none."""
+    if not changes:
+        return None
+    rows = [
+        (change, change.after - change.before)
+        for change in changes
+        if change.before is not None and change.after is not None
+    ]
+    tests = [change for change, _ in rows if change.p is not None]
+    count = sum(change.p_holm is not None for change in tests)
+    holm = f"P-values are corrected for all {count} tests (Holm)." if count > 1 else ""
+    seeds_only = _SEEDS_ONLY if any(change.low is None for change in tests) else ""
+    return ChangeTable(
+        rows=sorted(rows, key=lambda row: -row[1]),
+        new=_splits_by_entry(change for change in changes if change.before is None),
+        missing=_splits_by_entry(change for change in changes if change.after is None),
+        method=" ".join(filter(None, [_METHOD, holm, seeds_only])),
+    )
+
+
+def change_verdict(change: EntryChange) -> str:
+    """Return the result of a test of change in a few words."""
+    if change.unchanged:
+        return "unchanged"
+    if change.p is None:
+        return "not testable with one seed"
+    noise = "noise" if change.low is not None else "variation over seeds"
+    if not change.significant:
+        return f"within {noise}"
+    return f"{'better' if (change.after or 0) > (change.before or 0) else 'worse'}, beyond {noise}"
+
+
+def _splits_by_entry(changes: Iterable[EntryChange]) -> list[tuple[str, str]]:
+    splits: dict[str, list[str]] = {}
+    for change in changes:
+        splits.setdefault(str(change.entry), []).append(change.split)
+    return [(entry, ", ".join(names)) for entry, names in splits.items()]

@@ -1,0 +1,161 @@
+"""Splits and entries in the order in which tables and the report show them: disjoint splits first, entries by accuracy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+
+from classifiers.comparison.results.model import BenchEntry, BenchResults, EntryPair, EntrySummary, SplitSummary
+from classifiers.comparison.results.summary_text import left_out_text
+from classifiers.splits import parse_split_kind
+
+LEAKS, DISJOINT, USER_DEFINED = "leaks through context", "spatially disjoint", "user-defined"
+
+# Up to this many pairs of entries are all shown; of more, only those with the best entry.
+MAX_PAIRS = 40
+
+
+@dataclass(frozen=True)
+class RankedSplit:
+    """A split with what all its entries share.
+
+    Attributes
+    ----------
+    name, kind : str
+        The split in the grammar, and one of `LEAKS`, `DISJOINT` and `USER_DEFINED`.
+    seeds : tuple of int
+        Seeds that were run.
+    train_pixels, test_pixels : (float, float)
+        Least and largest mean number of pixels over the entries.
+    left_out : dict of int to int
+        Number of seeds for which a class is left out.
+    geometry : SplitSummary or None
+        Distances and leakage, if measured.
+    """
+
+    name: str
+    kind: str
+    seeds: tuple[int, ...]
+    train_pixels: tuple[float, float]
+    test_pixels: tuple[float, float]
+    left_out: dict[int, int]
+    geometry: SplitSummary | None
+
+    @property
+    def title(self) -> str:
+        """Name and kind."""
+        return f"{self.name}, {self.kind}"
+
+
+@dataclass(frozen=True)
+class RankedEntry:
+    """A row of the ranking: an entry, its summary under each split (None if not run), and its median seconds."""
+
+    entry: BenchEntry
+    cells: tuple[EntrySummary | None, ...]
+    fit_seconds: float
+    predict_seconds: float
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Results, arranged for display.
+
+    Attributes
+    ----------
+    results : BenchResults
+        The results.
+    splits : tuple of RankedSplit
+        Disjoint splits first, random splits last.
+    rows : tuple of RankedEntry
+        Best first under the first split; entries that were not run under it come last.
+    class_names : dict of int to str
+        Every class that has a name or a score.
+    """
+
+    results: BenchResults
+    splits: tuple[RankedSplit, ...]
+    rows: tuple[RankedEntry, ...]
+    class_names: dict[int, str]
+
+    def first_index(self, kind: str) -> int | None:
+        """Return the index of the first split of a kind, or None."""
+        return next((index for index, split in enumerate(self.splits) if split.kind == kind), None)
+
+    def ranked(self, index: int) -> list[tuple[RankedEntry, EntrySummary]]:
+        """Return the entries that were run under a split with their summaries, best first."""
+        present = [(row, cell) for row in self.rows if (cell := row.cells[index])]
+        return sorted(present, key=lambda pair: -pair[1].oa.mean)
+
+    def left_out(self, index: int) -> str:
+        """Return the classes that a split leaves out, as text."""
+        return left_out_text(self.ranked(index)[0][1], self.class_names)
+
+    def pairs(self, index: int) -> tuple[list[EntryPair], int]:
+        """Return the pairs of a split to show, and the number of all pairs; see `MAX_PAIRS`."""
+        pairs = [pair for pair in self.results.pairs if pair.split == self.splits[index].name]
+        best = self.ranked(index)[0][0].entry
+        show_all = len(pairs) <= MAX_PAIRS
+        return [pair for pair in pairs if show_all or best in (pair.first, pair.second)], len(pairs)
+
+    @property
+    def stores(self) -> list[str]:
+        """Names of the stores that entries take planes from."""
+        return list(dict.fromkeys(row.entry.store for row in self.rows if row.entry.store))
+
+    @property
+    def spread(self) -> str:
+        """What the numbers behind ± are."""
+        several = max(len(split.seeds) for split in self.splits) > 1
+        return "mean ± standard deviation over seeds" if several else "a single seed, without a standard deviation"
+
+
+def rank(results: BenchResults) -> Ranking:
+    """Arrange results for display."""
+    names = dict.fromkeys(cell.split for cell in results.summary)
+    kinds = (DISJOINT, USER_DEFINED, LEAKS)
+    splits = tuple(sorted((_split(results, name) for name in names), key=lambda split: kinds.index(split.kind)))
+    rows = sorted(_rows(results, splits), key=lambda row: -(cell.oa.mean if (cell := row.cells[0]) else -1))
+    scored = {number for cell in results.summary for number in (*cell.classes, *cell.left_out)}
+    numbers = sorted({*results.class_names, *scored} - {0})
+    class_names = {number: results.class_names.get(number, f"class {number}") for number in numbers}
+    return Ranking(results, splits, tuple(rows), class_names)
+
+
+def split_kind(split: str) -> str:
+    """Return what is known about the independence of a split's training and test pixels.
+
+    >>> split_kind("random:0.1"), split_kind("blocks:12+4:0.1"), split_kind("official")
+    ('leaks through context', 'spatially disjoint', 'user-defined')
+    """
+    return {"random": LEAKS, "disjoint": DISJOINT}.get(parse_split_kind(split), USER_DEFINED)
+
+
+def _split(results: BenchResults, name: str) -> RankedSplit:
+    cells = [cell for cell in results.summary if cell.split == name]
+    train, test = [cell.train_pixels for cell in cells], [cell.test_pixels for cell in cells]
+    return RankedSplit(
+        name=name,
+        kind=split_kind(name),
+        seeds=tuple(sorted({run.seed for run in results.runs if run.split == name})),
+        train_pixels=(min(train), max(train)),
+        test_pixels=(min(test), max(test)),
+        left_out=cells[0].left_out,
+        geometry=next((split for split in results.splits if split.split == name), None),
+    )
+
+
+def _rows(results: BenchResults, splits: tuple[RankedSplit, ...]) -> list[RankedEntry]:
+    cells = {(cell.entry, cell.split): cell for cell in results.summary}
+    rows = []
+    for entry in dict.fromkeys(cell.entry for cell in results.summary):
+        runs = [run for run in results.runs if run.entry == entry]
+        rows.append(
+            RankedEntry(
+                entry=entry,
+                cells=tuple(cells.get((entry, split.name)) for split in splits),
+                fit_seconds=median(run.fit_seconds for run in runs),
+                predict_seconds=median(run.predict_seconds for run in runs),
+            )
+        )
+    return rows

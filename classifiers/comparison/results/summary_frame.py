@@ -1,0 +1,103 @@
+"""The summary as a table of text, with the notes that belong below it; and that table as HTML for notebooks."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from classifiers.comparison.results.model import BenchResults, EntrySummary
+from classifiers.comparison.results.ranking import LEAKS, rank
+from classifiers.comparison.results.summary_text import gap_text, left_out_text, pixel_range
+from classifiers.metrics import METRICS, Metric
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INTERVAL = "95 % interval"
+
+
+def summary_frame(results: BenchResults) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the summary as text, one row per entry, and which of its cells are the best of their column.
+
+    Entries are ranked by OA under the first disjoint split, which comes first.
+
+    Returns
+    -------
+    table, best : DataFrame
+        Columns are pairs: the title of a split, empty for what names the entry; and the title of a metric. Cells are ``mean ±
+        standard deviation`` over seeds, the mean alone for one seed. The interval of OA has a column of its own, where
+        available. The store has a column only if there are several.
+    """
+    import pandas as pd
+
+    ranking = rank(results)
+    names = {"head": "head", "features": "input"} | ({"store": "store"} if len(ranking.stores) > 1 else {})
+    texts = {("", title): [getattr(row.entry, name) for row in ranking.rows] for name, title in names.items()}
+    best = {column: [False] * len(ranking.rows) for column in texts}
+    for index, split in enumerate(ranking.splits):
+        cells = [row.cells[index] for row in ranking.rows]
+        for metric in METRICS:
+            column = (split.title, metric.title)
+            means = [None if cell is None else cell.scores[metric.key].mean for cell in cells]
+            top = max(mean for mean in means if mean is not None)
+            texts[column] = ["" if cell is None else _cell_text(cell, metric) for cell in cells]
+            best[column] = [len(ranking.rows) > 1 and mean == top for mean in means]
+            if metric.key == "oa" and any(cell is not None and cell.oa.interval for cell in cells):
+                texts[split.title, INTERVAL] = [_interval_text(cell) for cell in cells]
+                best[split.title, INTERVAL] = [False] * len(cells)
+    return pd.DataFrame(texts), pd.DataFrame(best)
+
+
+def to_html(results: BenchResults) -> str:
+    """Return the summary as an HTML table, the best of each column in bold, with the notes below."""
+    table, best = summary_frame(results)
+    styled = (
+        table.style.format(escape="html")
+        .format_index(escape="html", axis="columns")
+        .hide(axis="index")
+        .apply(lambda _: best.map(lambda mark: "font-weight: bold" if mark else ""), axis=None)
+        .set_table_attributes('class="dataframe"')
+    )
+    return str(styled.to_html()) + "".join(f"<p>{escape(note)}</p>" for note in summary_notes(results))
+
+
+def summary_notes(results: BenchResults) -> list[str]:
+    """Return the sentences below the table: what the numbers average, which splits leak, and which entries differ."""
+    ranking = rank(results)
+    notes = []
+    for split in ranking.splits:
+        seeds = len(split.seeds)
+        average = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed, no interval"
+        share = f"{100 * np.mean(split.train_pixels) / results.scene.labelled_pixels:.1f} % of the labelled pixels"
+        cell = next(cell for cell in results.summary if cell.split == split.name)
+        notes.append(
+            f"{split.name}: {average}; {pixel_range(split.train_pixels)} training pixels ({share}) and "
+            f"{pixel_range(split.test_pixels)} test pixels; classes left out of the averages: "
+            f"{left_out_text(cell, results.class_names)}."
+        )
+    notes += [
+        f"{split.name} leaks through context: its test pixels lie among its training pixels, so its scores say little about "
+        "unseen ground."
+        for split in ranking.splits
+        if split.kind == LEAKS
+    ]
+    if any(cell.oa.interval for cell in results.summary):
+        notes.append("Intervals are 95 % intervals of OA in percent, by a bootstrap over seeds and labelled regions.")
+    if len(ranking.stores) == 1:
+        notes.append(f"Planes are those of {ranking.stores[0]}.")
+    notes += [f"{verdict}." for split in ranking.splits if (verdict := results.verdicts.get(split.name))]
+    gap = gap_text(results)
+    return [*notes, f"{gap}."] if gap else notes
+
+
+def _cell_text(cell: EntrySummary, metric: Metric) -> str:
+    score, digits = cell.scores[metric.key], 1 if metric.percent else 3
+    sd = f" ± {metric.scale * score.sd:.{digits}f}" if cell.seeds > 1 else ""
+    return f"{metric.scale * score.mean:.{digits}f}{sd}"
+
+
+def _interval_text(cell: EntrySummary | None) -> str:
+    interval = cell.oa.interval if cell else None
+    return "\N{EN DASH}".join(f"{100 * end:.1f}" for end in interval) if interval else ""

@@ -1,0 +1,132 @@
+"""Results as sentences and as the table of the terminal, and the number formats that text and tables share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import median
+
+from classifiers.comparison.results.model import BenchEntry, BenchResults, EntrySummary, Estimate, SplitSummary
+
+
+def overview(results: BenchResults) -> list[dict[str, str]]:
+    """Return one row per entry: head, input, store, OA in percent under every split, median seconds of a fit."""
+    rows: dict[BenchEntry, dict[str, str]] = {}
+    for cell in results.summary:
+        entry = cell.entry
+        row = rows.setdefault(entry, {"head": entry.head, "input": entry.features, "store": entry.store})
+        row[f"OA {cell.split}"] = f"{100 * cell.oa.mean:.1f} ± {100 * cell.oa.sd:.1f}"
+    for cell in results.summary:
+        rows[cell.entry]["fit, s"] = f"{cell.fit_seconds:.2g}"
+    return list(rows.values())
+
+
+def split_remarks(results: BenchResults) -> list[str]:
+    """Describe each split: seeds, pixels, classes left out, leakage, notes; then the gap between splits, if there is one."""
+    first = {cell.split: cell for cell in reversed(results.summary)}
+    geometry = {split.split: split for split in results.splits}
+    lines = []
+    for split, cell in reversed(first.items()):
+        lines.append(
+            f"{split}: mean ± sd of {cell.seeds} seeds, {cell.train_pixels:.0f} training and {cell.test_pixels:.0f} test "
+            f"pixels, classes left out: {left_out_text(cell, results.class_names)}"
+        )
+        if split in geometry:
+            lines.append(f"  leakage: {leakage_text(geometry[split])}")
+            lines += [f"  {note}" for note in geometry[split].notes]
+    gap = gap_text(results)
+    return [*lines, gap] if gap else lines
+
+
+def left_out_text(cell: EntrySummary, class_names: Mapping[int, str]) -> str:
+    """Name the classes that are left out of the averages, with the number of seeds if not all, and what AA averages over."""
+    names = [
+        class_names.get(number, f"class {number}")
+        + (f" (under {seeds} of {cell.seeds} seeds)" if seeds < cell.seeds else "")
+        for number, seeds in cell.left_out.items()
+    ]
+    counts = f"; AA is over {' or '.join(map(str, cell.class_counts))} classes" if len(cell.class_counts) > 1 else ""
+    return (", ".join(names) or "none") + counts
+
+
+def leakage_text(split: SplitSummary) -> str:
+    """Describe which share of the test pixels have features that depend on a training pixel, and how far apart both lie.
+
+    >>> leakage_text(SplitSummary(
+    ...     split="random:0.1", leakage={"spectra": 0.0, "planes of ip": 1.0}, footprints={}, median_px=1.41, min_px=1.0
+    ... ))
+    'the features of 100.0% (planes of ip), 0.0% (spectra) of the test pixels depend on a training pixel; the nearest training pixel is 1.4 px away (median), at least 1.0 px'
+    """
+    shares: dict[str, list[str]] = {}
+    for columns, share in sorted(split.leakage.items(), key=lambda item: -item[1]):
+        shares.setdefault(f"{share:.1%}", []).append(columns)
+    text = ", ".join(f"{share} ({', '.join(columns)})" for share, columns in shares.items())
+    return (
+        f"the features of {text} of the test pixels depend on a training pixel; "
+        f"the nearest training pixel is {split.median_px:.1f} px away (median), at least {split.min_px:.1f} px"
+    )
+
+
+def gap_text(results: BenchResults) -> str:
+    """Describe how OA differs between the first random and the first disjoint split; empty without both kinds of splits."""
+    gaps = {gap.entry: gap for gap in results.gaps}
+    if not gaps:
+        return ""
+    disjoint = next(iter(gaps.values())).disjoint
+    cells = [cell for cell in results.summary if cell.split == disjoint and cell.entry in gaps]
+    gap = gaps[max(cells, key=lambda cell: cell.oa.mean).entry]
+    points = f"{100 * abs(gap.difference):.1f} points {_comparative(gap.difference)}"
+    interval = _interval_text(gap.interval, gap.difference)
+    if len(gaps) == 1:
+        return f"The OA of {gap.entry} under {gap.random} is {points} than under {disjoint}{interval}"
+    spread = _spread([100 * each.difference for each in gaps.values()])
+    return (
+        f"OA under {gap.random} is {spread} than under {disjoint} for the same entry; for {gap.entry}, the best under "
+        f"{disjoint}, it is {points}{interval}"
+    )
+
+
+def _spread(points: list[float]) -> str:
+    low, high = min(points), max(points)
+    if low < 0 < high:
+        return f"from {-low:.1f} points lower to {high:.1f} points higher (median {median(points):+.1f})"
+    near, far = sorted(map(abs, (low, high)))
+    return f"{near:.1f} to {far:.1f} (median {abs(median(points)):.1f}) points {_comparative(low + high)}"
+
+
+def _interval_text(interval: tuple[float, float] | None, difference: float) -> str:
+    """Write the interval of a difference in points, with the sign of the difference taken as positive."""
+    if interval is None:
+        return ""
+    low, high = interval if difference >= 0 else (-interval[1], -interval[0])
+    return f" (95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
+
+
+def _comparative(difference: float) -> str:
+    return "lower" if difference < 0 else "higher"
+
+
+def percent(score: Estimate, seeds: int, digits: int = 2) -> str:
+    """Write a score in percent, with its standard deviation if there are several seeds."""
+    sd = f"\u00a0±\u00a0{100 * score.sd:.{digits}f}" if seeds > 1 else ""
+    return f"{100 * score.mean:.{digits}f}{sd}"
+
+
+def pixel_range(bounds: tuple[float, float]) -> str:
+    """Write a number of pixels, or a range of numbers.
+
+    >>> pixel_range((1200.0, 1200.0)), pixel_range((5.0, 7.0))
+    ('1,200', '5 to 7')
+    """
+    low, high = (f"{round(pixels):,}" for pixels in bounds)
+    return low if low == high else f"{low} to {high}"
+
+
+def p_value(value: float | None) -> str:
+    """Write a p-value.
+
+    >>> p_value(0.0004), p_value(0.0312), p_value(None)
+    ('< 0.001', '0.031', 'n/a')
+    """
+    if value is None:
+        return "n/a"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
