@@ -78,15 +78,12 @@ def study(out: Path) -> dict[str, Any]:
         "heads": list(HEADS),
         "splits": list(SPLITS),
         "seeds": SEEDS,
-        "runs": len(document["results"]),
-        "fit_seconds": round(sum(row["fit_seconds"] for row in document["results"]), 1),
+        "runs": len(document["runs"]),
+        "fit_seconds": round(sum(row["fit_seconds"] for row in document["runs"]), 1),
         "page_bytes": (out / "report.html").stat().st_size,
         "report_bytes": sum(file.stat().st_size for file in out.rglob("*") if file.is_file()),
         "verdicts": document["verdicts"],
-        "oa": [
-            {**{key: row[key] for key in ("head", "features", "store", "split", "interval")}, "oa": row["oa"]}
-            for row in document["summary"]
-        ],
+        "oa": [{**row["entry"], "split": row["split"], "oa": row["scores"]["oa"]} for row in document["summary"]],
     }
 
 

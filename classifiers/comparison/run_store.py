@@ -33,7 +33,7 @@ from classifiers.heads.registry import head_class, head_distribution
 from classifiers.layout import Layout
 from classifiers.splits import SplitDraw
 from hsifeat.errors import StoreError
-from hsifeat.files import disk_errors, atomic_write, write_file
+from hsifeat.files import atomic_write, disk_errors, write_file
 from hsifeat.scenes import Labels
 from hsifeat.scenes.blocks import blocks
 

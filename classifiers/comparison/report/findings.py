@@ -148,7 +148,9 @@ def _cost(ranking: Ranking) -> str:
         return ""
     text = " ".join(map(_store_cost, stores))
     spent = sum(run.fit_seconds + run.predict_seconds for run in runs)
-    text += f" All {len(runs):,} runs on planes then took {format_duration(spent)} to fit and predict, without the model"
+    text += (
+        f" All {len(runs):,} runs on planes then took {format_duration(spent)} to fit and predict, without the model"
+    )
     seconds = {store.name: store.extraction_seconds for store in stores if store.extraction_seconds is not None}
     if not seconds or any(run.entry.store not in seconds for run in runs):
         return f"{text}."
@@ -161,5 +163,7 @@ def _store_cost(store: StoreSummary) -> str:
     if store.bytes_on_disk is not None:
         text += f"; on disk the whole store takes {format_bytes(store.bytes_on_disk)}"
     if store.extraction_seconds is not None:
-        text += f". Extracting them once took {format_duration(store.extraction_seconds)} on {' and '.join(store.devices)}"
+        text += (
+            f". Extracting them once took {format_duration(store.extraction_seconds)} on {' and '.join(store.devices)}"
+        )
     return f"{text}."

@@ -27,17 +27,17 @@ def to_frame(results: BenchResults) -> pd.DataFrame:
     import pandas as pd
 
     classes = sorted(number for number in results.class_names if number)
-    atomic_write, by_class = [], []
+    scalars, by_class = [], []
     for run in sorted_runs(results.runs):
         cells = _cells(run)
-        atomic_write.append({name: value for name, value in cells.items() if not isinstance(value, dict)})
+        scalars.append({name: value for name, value in cells.items() if not isinstance(value, dict)})
         by_class.append({
             f"{name}_{number}": value.get(number, 0 if name == "pixels" else np.nan)
             for name, value in cells.items()
             if isinstance(value, dict)
             for number in classes
         })  # fmt: skip
-    return pd.DataFrame([{**row, **more} for row, more in zip(atomic_write, by_class, strict=True)])
+    return pd.DataFrame([{**row, **more} for row, more in zip(scalars, by_class, strict=True)])
 
 
 def _cells(record: Record) -> dict[str, Any]:

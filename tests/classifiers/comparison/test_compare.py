@@ -237,8 +237,8 @@ def test_learning_curves_are_over_nested_training_pixels_of_the_disjoint_split(s
     options = {"heads": ["lda"], "splits": SPLITS, "seeds": 2, "inputs": ["spectra"], "out": tmp_path}
     found = compare(store_path, curve=[2, 10_000], **options)
     assert [(c.split, c.per_class, c.seeds) for c in found.curves] == [(SPLITS[1], 2, 2), (SPLITS[1], 10_000, 2)]
-    atomic_write = next(s for s in found.summary if s.split == SPLITS[1])
-    assert found.curves[1].oa.mean == atomic_write.oa.mean and found.curves[1].oa.sd == atomic_write.oa.sd
+    full_summary = next(s for s in found.summary if s.split == SPLITS[1])
+    assert found.curves[1].oa.mean == full_summary.oa.mean and found.curves[1].oa.sd == full_summary.oa.sd
     assert len(fits) == 4 + 2, "all training pixels are the runs of the split itself"
     labels = PixelTable.from_store(store_path, planes=[]).labels
     draw = parse_split(SPLITS[1]).draw(labels, 0)

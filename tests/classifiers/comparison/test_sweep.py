@@ -150,9 +150,9 @@ def test_other_classes_of_test_pixels_change_no_choice(store_path, features, tmp
         )
         planes = tuple(plane.id for plane in features.planes)
         chosen.append(
-            PlaneFitter(features, shared, labels, RunStore(tmp_path / name), "lda", planes, InlineExecutor(), silent).select(
-                {0: draw}, 3
-            )
+            PlaneFitter(
+                features, shared, labels, RunStore(tmp_path / name), "lda", planes, InlineExecutor(), silent
+            ).select({0: draw}, 3)
         )
     assert chosen[0] == chosen[1]
     assert len(set(chosen[0][0])) == 3
