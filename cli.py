@@ -11,7 +11,7 @@ from hsifeat.commands.bench import bench, sweep
 from hsifeat.commands.cache import cache
 from hsifeat.commands.export import export
 from hsifeat.commands.extract import extract
-from hsifeat.commands.heads import fit, predict
+from hsifeat.commands.heads import fit, heads, predict
 from hsifeat.commands.info import info
 from hsifeat.commands.pretrain import pretrain
 from hsifeat.commands.scenes import scenes
@@ -38,7 +38,7 @@ app = typer.Typer(
     """,
 )
 # In the order of --help, which puts the groups last.
-for verb in (backbones, layers, pretrain, timesteps, extract, fit, predict, export, bench, sweep, info):
+for verb in (backbones, layers, pretrain, timesteps, extract, heads, fit, predict, export, bench, sweep, info):
     app.command()(verb)
 app.add_typer(scenes, name="scenes")
 app.add_typer(cache, name="cache")

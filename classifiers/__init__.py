@@ -1,6 +1,6 @@
-"""Light classifiers on cached features: tables, splits, heads, models and their comparison; no diffusion model needed.
+"""Classifiers on cached features: tables of pixels, splits, heads, models and their comparison.
 
-Importing the package imports nothing else: each name below is imported when it is first used.
+Nothing here depends on a diffusion model. Importing the package imports nothing else; each name below is loaded on first use.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from classifiers.comparison.compare import compare as compare
     from classifiers.fit import fit_model as fit_model
+    from classifiers.heads.base import Head as Head
     from classifiers.heads.diffcrn import DiffCRNClassifier as DiffCRNClassifier
     from classifiers.heads.film import FiLMClassifier as FiLMClassifier
     from classifiers.heads.hyperfeatures import HyperfeaturesClassifier as HyperfeaturesClassifier
@@ -21,22 +22,35 @@ if TYPE_CHECKING:
     from classifiers.heads.mlp import MLPClassifier as MLPClassifier
     from classifiers.heads.mtmsd import MTMSDClassifier as MTMSDClassifier
     from classifiers.heads.random_forest import ForestClassifier as ForestClassifier
+    from classifiers.heads.registry import describe_head as describe_head
     from classifiers.heads.registry import head_names as head_names
     from classifiers.heads.registry import make_head as make_head
     from classifiers.heads.svm import SVMClassifier as SVMClassifier
+    from classifiers.layout import ColumnGroup as ColumnGroup
+    from classifiers.layout import Layout as Layout
+    from classifiers.metrics import Scores as Scores
+    from classifiers.metrics import score_predictions as score_predictions
     from classifiers.model import Model as Model
     from classifiers.model import load_model as load_model
+    from classifiers.persistence import load_head as load_head
+    from classifiers.persistence import save_head as save_head
     from classifiers.predict import predict_map as predict_map
+    from classifiers.predict import predict_probabilities as predict_probabilities
+    from classifiers.predict import write_scene_map as write_scene_map
     from classifiers.splits.grammar import parse_split as parse_split
+    from classifiers.splits.leakage import measure_leakage as measure_leakage
     from classifiers.table import PixelTable as PixelTable
+    from classifiers.tune import tune_head as tune_head
 
-# The module of each public name.
 _MODULES = {
+    "ColumnGroup": "classifiers.layout",
     "DiffCRNClassifier": "classifiers.heads.diffcrn",
     "FiLMClassifier": "classifiers.heads.film",
     "ForestClassifier": "classifiers.heads.random_forest",
+    "Head": "classifiers.heads.base",
     "HyperfeaturesClassifier": "classifiers.heads.hyperfeatures",
     "LDAClassifier": "classifiers.heads.lda",
+    "Layout": "classifiers.layout",
     "LightGBMClassifier": "classifiers.heads.lightgbm",
     "LogisticClassifier": "classifiers.heads.logistic",
     "MLPClassifier": "classifiers.heads.mlp",
@@ -44,21 +58,33 @@ _MODULES = {
     "Model": "classifiers.model",
     "PixelTable": "classifiers.table",
     "SVMClassifier": "classifiers.heads.svm",
+    "Scores": "classifiers.metrics",
     "compare": "classifiers.comparison.compare",
+    "describe_head": "classifiers.heads.registry",
     "fit_model": "classifiers.fit",
     "head_names": "classifiers.heads.registry",
+    "load_head": "classifiers.persistence",
     "load_model": "classifiers.model",
     "make_head": "classifiers.heads.registry",
+    "measure_leakage": "classifiers.splits.leakage",
     "parse_split": "classifiers.splits.grammar",
     "plot_mixing": "classifiers.heads.mixing",
     "predict_map": "classifiers.predict",
+    "predict_probabilities": "classifiers.predict",
+    "save_head": "classifiers.persistence",
+    "score_predictions": "classifiers.metrics",
+    "tune_head": "classifiers.tune",
+    "write_scene_map": "classifiers.predict",
 }
 __all__ = [
+    "ColumnGroup",
     "DiffCRNClassifier",
     "FiLMClassifier",
     "ForestClassifier",
+    "Head",
     "HyperfeaturesClassifier",
     "LDAClassifier",
+    "Layout",
     "LightGBMClassifier",
     "LogisticClassifier",
     "MLPClassifier",
@@ -66,14 +92,23 @@ __all__ = [
     "Model",
     "PixelTable",
     "SVMClassifier",
+    "Scores",
     "compare",
+    "describe_head",
     "fit_model",
     "head_names",
+    "load_head",
     "load_model",
     "make_head",
+    "measure_leakage",
     "parse_split",
     "plot_mixing",
     "predict_map",
+    "predict_probabilities",
+    "save_head",
+    "score_predictions",
+    "tune_head",
+    "write_scene_map",
 ]
 
 

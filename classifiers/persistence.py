@@ -1,9 +1,9 @@
-"""Fitted heads as folders: JSON to read, arrays and trees in open formats, and nothing that runs code when loaded.
+"""Saving and loading fitted heads as folders, in open formats that run no code when loaded.
 
 ```
 <model>/
-  model.json           format, head, parameters, layout, classes, meta, library versions, sha256 of the other files
-  state.skops          fitted scikit-learn parts, built again only from a fixed list of types
+  model.json           format, head, parameters, layout, classes, metadata, library versions, sha256 of the other files
+  state.skops          fitted scikit-learn objects, restricted to a fixed list of types
   weights.safetensors  torch heads: state of the network
   booster.txt          LightGBM: the trees
 ```
@@ -35,23 +35,33 @@ MANIFEST, STATE, WEIGHTS, BOOSTER = "model.json", "state.skops", "weights.safete
 LIBRARIES = ("hsifeat", "numpy", "scikit-learn", "skops", "torch", "lightgbm")
 
 
-def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any]) -> None:
-    """Write a fitted head as a folder, which appears whole or not at all.
+def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any] | None = None) -> None:
+    """Save a fitted head to a folder, which appears complete or not at all.
 
     Parameters
     ----------
     head : Head
-        Fitted, of a registered class.
+        A fitted head of a registered class.
     folder : str or Path
-        Where to. A model that is there is replaced once the new one is complete.
+        Folder to write. An existing model is replaced once the new one is complete.
     meta : dict
-        What else to keep, as JSON values: which store, split and planes it was trained on.
+        Further JSON values to keep with the head. [default: none]
 
     Raises
     ------
     HeadError
-        If the head is not fitted or not registered, `meta` or a parameter is no JSON, or `folder` is there and is
-        not a model.
+        If the head is not fitted or not registered, `meta` or a parameter can't be written as JSON, or `folder` exists
+        and is not a model.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> X, y = np.array([[0.0], [0.1], [5.0], [5.1]]), [1, 1, 2, 2]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_head(make_head("lda").fit(X, y), Path(folder) / "model")
+    ...     head, _ = load_head(Path(folder) / "model")
+    >>> head.predict([[4.9]]).tolist()
+    [2]
     """
     folder = Path(folder)
     if (folder.exists() or folder.is_symlink()) and not _is_model(folder):
@@ -67,53 +77,57 @@ def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any]) -> None:
         "version": FORMAT_VERSION,
         "head": name,
         "class": f"{type(head).__module__}.{type(head).__qualname__}",
-        "params": {key: _encoded(value) for key, value in params.items() if key != "layout"},
+        "params": {key: _encode(value) for key, value in params.items() if key != "layout"},
         "layout": None if head.layout is None else head.layout.to_json(),
         "classes": head.classes_.tolist(),
-        "meta": meta,
+        "meta": meta or {},
         "libraries": {"python": platform.python_version()} | _versions(),
         "files": {file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
     }
     try:
-        text = json.dumps(manifest, indent=2, default=_plain)
+        text = json.dumps(manifest, indent=2, default=_to_python)
     except TypeError as error:
-        raise HeadError(f"a parameter or meta of the {name} head can't be kept as JSON: {error}") from error
+        raise HeadError(f"a parameter or meta of the {name} head can't be written as JSON: {error}") from error
     with disk_errors(folder):
-        _write_whole(folder, files | {MANIFEST: text.encode()})
+        _write_atomically(folder, files | {MANIFEST: text.encode()})
 
 
 def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
-    """Read what `save_head` wrote.
+    """Load a head that `save_head` wrote.
 
     Parameters
     ----------
     folder : str or Path
-        A model's folder. It may come from a stranger: no code of its choosing is run.
+        The model's folder. It may come from an untrusted source: no code in it is run.
 
     Returns
     -------
     head : Head
-        Fitted; predicts what the saved one did. One that was trained on a GPU predicts on any device.
+        The fitted head, which predicts as the saved one did; on any device, even if it was trained on a GPU.
     meta : dict
-        What was given to `save_head`.
+        The metadata passed to `save_head`.
 
     Raises
     ------
     HeadError
-        If a file is missing, changed or of an unknown version, or asks for a type that heads don't hold.
+        If a file is missing, changed or of an unknown version, or contains a type that heads don't use.
+
+    Examples
+    --------
+    >>> head, meta = load_head("film-model")  # doctest: +SKIP
     """
     folder = Path(folder)
     manifest = _read_manifest(folder)
     try:
         layout = None if manifest["layout"] is None else Layout.from_json(manifest["layout"])
-        params = {key: _decoded(value) for key, value in manifest["params"].items()}
+        params = {key: _decode(value) for key, value in manifest["params"].items()}
         name, meta, digests = str(manifest["head"]), manifest["meta"], dict(manifest["files"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise HeadError(f"{folder / MANIFEST} is damaged: {error!r}; save the model again") from error
     if params.get("device") == "cuda":
         params["device"] = "auto"
     head = make_head(name, layout, **params)
-    files = {file: _read_checked(folder / file, digests.get(file)) for file in digests if _is_known(file, folder)}
+    files = {file: _read_checked(folder / file, digests.get(file)) for file in digests if _is_model_file(file, folder)}
     fitted = _from_files(files, head.persisted_types, folder)
     foreign = [key for key in fitted if key.startswith("_") or not key.endswith("_")]
     if foreign or "classes_" not in fitted:
@@ -123,20 +137,20 @@ def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
     try:
         head._check_restored()  # noqa: SLF001 - not for callers
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise HeadError(f"{folder} holds a state that no fit gives: {error}; don't trust this model") from error
+        raise HeadError(f"{folder} holds a state that no fit produces: {error}; don't trust this model") from error
     return head, meta
 
 
 def _to_files(fitted: dict[str, Any]) -> dict[str, bytes]:
-    """Return the content of each file that keeps the fitted attributes."""
+    """Return the contents of the files that hold the fitted attributes."""
     import skops.io
 
     rest = dict(fitted)
-    files = {}
+    files: dict[str, bytes] = {}
     if "weights_" in rest:
         from safetensors.numpy import save
 
-        # np.array and not np.ascontiguousarray, which makes a scalar a vector.
+        # np.array rather than np.ascontiguousarray, which turns a scalar into a vector.
         files[WEIGHTS] = save({key: np.array(value, order="C") for key, value in rest.pop("weights_").items()})
     if "booster_text_" in rest:
         files[BOOSTER] = rest.pop("booster_text_").encode()
@@ -145,7 +159,7 @@ def _to_files(fitted: dict[str, Any]) -> dict[str, bytes]:
 
 
 def _from_files(files: dict[str, bytes], allowed: frozenset[str], folder: Path) -> dict[str, Any]:
-    """Return the fitted attributes that the files keep."""
+    """Return the fitted attributes that the files hold."""
     if STATE not in files:
         raise HeadError(f"{folder} lists no {STATE}; save the model again")
     fitted = _read_state(files[STATE], allowed, folder / STATE)
@@ -156,27 +170,27 @@ def _from_files(files: dict[str, bytes], allowed: frozenset[str], folder: Path) 
         try:
             fitted["weights_"] = load(files[WEIGHTS])
         except SafetensorError as error:
-            raise HeadError(f"{folder / WEIGHTS} is no safetensors file: {error}") from error
+            raise HeadError(f"{folder / WEIGHTS} is no safetensors file: {error}; save the model again") from error
     if BOOSTER in files:
         fitted["booster_text_"] = files[BOOSTER].decode(errors="replace")
     return fitted
 
 
 def _read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str, Any]:
-    """Build the fitted scikit-learn parts; only of types that skops trusts by itself or `allowed` names."""
+    """Build the fitted scikit-learn objects, restricted to types that skops trusts or `allowed` names."""
     import skops.io
 
-    broken = zipfile.BadZipFile, OSError, LookupError, TypeError, ValueError, AttributeError, ImportError
+    damage = zipfile.BadZipFile, OSError, LookupError, TypeError, ValueError, AttributeError, ImportError
     try:
         foreign = sorted(set(skops.io.get_untrusted_types(data=content)) - allowed)
-    except broken as error:
-        raise HeadError(f"{path} can't be read as a skops file: {error}") from error
+    except damage as error:
+        raise HeadError(f"{path} can't be read as a skops file: {error}; save the model again") from error
     if foreign:
-        raise HeadError(f"{path} asks for types that no head holds: {', '.join(foreign)}; don't trust this model")
+        raise HeadError(f"{path} contains types that no head uses: {', '.join(foreign)}; don't trust this model")
     try:
         state = skops.io.loads(content, trusted=sorted(allowed))
-    except broken as error:
-        raise HeadError(f"{path} can't be built again: {error}; save the model again") from error
+    except damage as error:
+        raise HeadError(f"{path} can't be restored: {error}; save the model again") from error
     if not isinstance(state, dict):
         raise HeadError(f"{path} holds a {type(state).__name__}, not the state of a head")
     return state
@@ -188,12 +202,12 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise HeadError(
-            f"{folder} is not a model: it has no {MANIFEST}; give a folder that hsifeat fit wrote"
+            f"{folder} is not a model: it has no {MANIFEST}; name a folder that hsifeat fit wrote"
         ) from error
     except ValueError as error:
         raise HeadError(f"{path} is damaged: {error}; save the model again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise HeadError(f"{path} is not of a model of hsifeat; give a folder that hsifeat fit wrote")
+        raise HeadError(f"{path} does not belong to a model of hsifeat; name a folder that hsifeat fit wrote")
     if manifest.get("version") != FORMAT_VERSION:
         raise HeadError(
             f"{path} is of format version {manifest.get('version')}; this hsifeat reads version {FORMAT_VERSION}: use the "
@@ -209,9 +223,9 @@ def _is_model(folder: Path) -> bool:
         return False
 
 
-def _is_known(file: str, folder: Path) -> bool:
+def _is_model_file(file: str, folder: Path) -> bool:
     if file not in (STATE, WEIGHTS, BOOSTER):
-        raise HeadError(f"{folder / MANIFEST} lists {file!r}, which is no part of a model")
+        raise HeadError(f"{folder / MANIFEST} lists {file!r}, which is no file of a model; don't trust this model")
     return True
 
 
@@ -225,8 +239,8 @@ def _read_checked(path: Path, digest: str | None) -> bytes:
     return content
 
 
-def _write_whole(folder: Path, files: dict[str, bytes]) -> None:
-    """Write files into a folder of another name, then give it its name."""
+def _write_atomically(folder: Path, files: dict[str, bytes]) -> None:
+    """Write files into a temporary folder, then move it to its final name."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     stamp = uuid.uuid4().hex[:8]
     new, old = (folder.with_name(f".{folder.name}.{stamp}.{part}") for part in ("new", "old"))
@@ -249,29 +263,29 @@ def _write_whole(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for library in LIBRARIES:
         try:
-            found[library] = version(library)
+            versions[library] = version(library)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
-def _encoded(param: Any) -> Any:
-    """Return a parameter for JSON, whose objects have no numbers as keys: class weights are kept as pairs."""
+def _encode(param: Any) -> Any:
+    """Return a parameter as JSON values; dicts become pairs, as keys of JSON objects can't be numbers."""
     return {"pairs": [list(pair) for pair in param.items()]} if isinstance(param, dict) else param
 
 
-def _decoded(value: Any) -> Any:
-    """Return the parameter that `_encoded` and JSON made of it."""
+def _decode(value: Any) -> Any:
+    """Invert `_encode`."""
     if isinstance(value, dict):
         return dict(map(tuple, value["pairs"]))
     return tuple(value) if isinstance(value, list) else value
 
 
-def _plain(value: Any) -> Any:
-    """Return a NumPy number as Python's, for JSON."""
+def _to_python(value: Any) -> Any:
+    """Return a NumPy scalar as a Python number, for JSON."""
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{value!r} is a {type(value).__name__}")

@@ -44,7 +44,7 @@ def test_whole_way_on_a_user_file(hsifeat, files, backbone_folder):
     )
 
     output = hsifeat("fit", "--head", "svm", "--split", "blocks:9+0:0.3", "--set", "C=5", "--out", "model")
-    assert "svm on s: learned from" in output
+    assert "svm on s: trained on" in output
     assert "blocks:9+0:0.3: OA " in output
     output = hsifeat("predict", "model", "s", "--out", "map.npy")
     assert "trained on spectra+planes of s (key " in output and "labels truth of my scene, seed 0" in output
@@ -85,11 +85,15 @@ def test_listings(hsifeat, backbone_folder):
     assert "up_blocks.1.resnets.0.conv1" not in layers
     assert "up_blocks.1.resnets.0.conv1" in hsifeat("layers", backbone_folder, "--all", "--json")
     assert json.loads(hsifeat("backbones", "--json"))
+    heads = {head["name"]: head for head in json.loads(hsifeat("heads", "--json"))}
+    assert heads["film"]["needs"] == ["plane", "spectra"] and heads["mtmsd"]["wants"] == ["mean"]
+    assert heads["svm"]["parameters"]["C"] == 10 and not heads["svm"]["probabilities"]
+    assert "few labels" in hsifeat("heads")
     assert json.loads(hsifeat("info", "--json"))[0]["torch"]
 
 
 @pytest.mark.parametrize(
-    "verb", ["scenes", "layers", "pretrain", "extract", "fit", "predict", "bench", "sweep", "info", "backbones"]
+    "verb", ["scenes", "layers", "pretrain", "extract", "heads", "fit", "predict", "bench", "sweep", "info", "backbones"]
 )
 def test_every_verb_has_help_with_an_example(hsifeat, verb):
     assert f"hsifeat {verb}" in hsifeat(verb, "--help").replace("\n", " ")

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from classifiers.heads.base import Head
+from classifiers.heads.base import Head, ProbabilisticHead, WeighingHead
 from classifiers.heads.parameters import check_params
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError, suggest_names
@@ -83,6 +83,16 @@ def describe_head(name: str) -> dict[str, Any]:
         ``name``; ``summary``, the first line of the class's docstring; ``needs`` and ``wants``, lists of column kinds;
         ``advice``, when to use it; ``probabilities`` and ``weights``, whether it has class probabilities and accepts row
         weights; ``parameters``, a dict of defaults; ``package``, a dict, empty for built-in heads.
+
+    Raises
+    ------
+    HeadError
+        If the head is unknown or can't be imported.
+
+    Examples
+    --------
+    >>> describe_head("svm")["summary"]
+    'Support vector machine with an RBF kernel (Cortes and Vapnik, Mach. Learn. 1995)'
     """
     cls = head_class(name)
     return {
@@ -91,8 +101,8 @@ def describe_head(name: str) -> dict[str, Any]:
         "needs": sorted(cls.needs),
         "wants": sorted(cls.wants),
         "advice": cls.advice,
-        "probabilities": hasattr(cls, "predict_proba"),
-        "weights": "class_weight" in cls().get_params(deep=False),
+        "probabilities": issubclass(cls, ProbabilisticHead),
+        "weights": issubclass(cls, WeighingHead),
         "parameters": {key: value for key, value in cls().get_params(deep=False).items() if key != "layout"},
         "package": head_distribution(name),
     }
