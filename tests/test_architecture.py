@@ -1,4 +1,4 @@
-"""The house itself: what is imported when, what the wheel holds, and that heads never touch the model."""
+"""The architecture: import contracts, lazy imports, unique names, mirrored tests, dependencies and the wheel."""
 
 import ast
 import os
@@ -7,22 +7,51 @@ import sys
 import tomllib
 import venv
 import zipfile
+from collections import defaultdict
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 import classifiers
+import hsifeat
 from classifiers.heads.registry import head_class, head_names
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+MODULES = [file for top in ("hsifeat", "classifiers") for file in sorted((ROOT / top).rglob("*.py"))]
+PUBLIC = [(package, name) for package in (hsifeat, classifiers) for name in package.__all__ if name != "__version__"]
 
 
 def python(code, *arguments, **options):
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False, **options
     )
+
+
+def relative(file):
+    return file.relative_to(ROOT).as_posix()
+
+
+# Imports --------------------------------------------------------------------------------------------------------------
+
+
+def test_import_contracts_hold():
+    command = Path(sys.executable).with_name("lint-imports")
+    process = subprocess.run([command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout
+
+
+def test_contracts_name_every_room():
+    """A new package or module of hsifeat must be placed in the layers, and must be forbidden to import classifiers."""
+    rooms = {
+        f"hsifeat.{p.stem}" for p in (ROOT / "hsifeat").iterdir() if p.stem not in {"__init__", "__pycache__", "py"}
+    }
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
+    layers = next(c["layers"] for c in contracts if c["type"] == "layers")
+    assert {room for layer in layers for room in layer.replace(":", "|").replace(" ", "").split("|")} >= rooms
+    (separate,) = [c for c in contracts if c.get("forbidden_modules") == ["classifiers"]]
+    assert set(separate["source_modules"]) == rooms - {"hsifeat.commands", "hsifeat.service"}
 
 
 def test_help_imports_nothing_heavy():
@@ -32,25 +61,19 @@ sys.argv = ["hsifeat", "--help"]
 import cli
 try:
     cli.main()
-except SystemExit as ended:
-    assert ended.code == 0
-heavy = {"torch", "diffusers", "sklearn", "lightgbm", "zarr", "matplotlib", "scipy"} & set(sys.modules)
+except SystemExit as exit_:
+    assert exit_.code == 0
+heavy = {"torch", "diffusers", "sklearn", "lightgbm", "zarr", "matplotlib", "scipy", "numpy", "pandas"} & set(sys.modules)
 assert not heavy, heavy
 """
-    ended = python(code)
-    assert ended.returncode == 0, ended.stderr
-    assert "pretrain" in ended.stdout
+    process = python(code)
+    assert process.returncode == 0, process.stderr
+    assert "pretrain" in process.stdout
 
 
 def test_importing_the_packages_imports_nothing_else():
     code = "import sys, hsifeat, classifiers; assert not {'torch', 'numpy', 'zarr'} & set(sys.modules)"
     assert python(code).returncode == 0
-
-
-def test_every_head_can_be_imported_from_the_package():
-    heads = [head_class(name).__name__ for name in head_names()]
-    assert set(heads) < set(classifiers.__all__)
-    assert all(getattr(classifiers, name).__module__.startswith("classifiers.") for name in classifiers.__all__)
 
 
 HEADS = """
@@ -73,23 +96,93 @@ assert not [m for m in sys.modules if m.partition(".")[0] == "diffusers"]
 
 
 def test_every_head_fits_where_importing_the_model_raises(store_path):
-    ended = python(HEADS, store_path)
-    assert ended.returncode == 0, ended.stderr
-    assert {"film", "lightgbm", "mlp", "svm"} <= set(ended.stdout.split())
+    process = python(HEADS, store_path)
+    assert process.returncode == 0, process.stderr
+    assert {"film", "lightgbm", "mlp", "svm"} <= set(process.stdout.split())
+
+
+# Names ----------------------------------------------------------------------------------------------------------------
+
+# Names that two packages use for the same thing on their own side. A command may also share the name of what it calls.
+SHARED_BASENAMES = {
+    "batches",
+    "blocks",
+    "config",
+    "diffcrn",
+    "fit",
+    "layout",
+    "model",
+    "pixel_list",
+    "projected_scene",
+    "run",
+    "training",
+}
+SHARED_CLASS_NAMES = {"Preset", "Progress", "SceneFacts", "SplitFacts"}
+
+
+def test_module_names_are_unique():
+    places = defaultdict(list)
+    for file in MODULES:
+        if file.stem != "__init__" and file.parent.name != "commands":
+            places[file.stem].append(relative(file))
+    shared = {name: files for name, files in places.items() if len(files) > 1 and name not in SHARED_BASENAMES}
+    assert not shared
+
+
+def test_class_names_are_unique():
+    places = defaultdict(list)
+    for file in MODULES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(relative(file))
+    shared = {name: files for name, files in places.items() if len(files) > 1 and name not in SHARED_CLASS_NAMES}
+    assert not shared
+
+
+def test_every_head_can_be_imported_from_the_package():
+    heads = [head_class(name).__name__ for name in head_names()]
+    assert set(heads) < set(classifiers.__all__)
+
+
+@pytest.mark.parametrize(("package", "name"), PUBLIC, ids=[f"{p.__name__}.{name}" for p, name in PUBLIC])
+def test_every_public_name_has_a_docstring(package, name):
+    value = getattr(package, name)
+    assert value.__doc__, f"{package.__name__}.{name} has no docstring"
+
+
+def test_every_module_says_what_it_is():
+    for file in MODULES:
+        text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+        assert text, f"{relative(file)} has no docstring"
+
+
+# Tests ----------------------------------------------------------------------------------------------------------------
+
+
+def test_folders_of_tests_mirror_the_packages():
+    packages = {file.parent.relative_to(ROOT / "hsifeat").as_posix() for file in MODULES if "hsifeat" in file.parts}
+    packages |= {file.parent.relative_to(ROOT).as_posix() for file in MODULES}
+    folders = {file.parent.relative_to(ROOT / "tests").as_posix() for file in (ROOT / "tests").rglob("test_*.py")}
+    assert folders - {"."} <= packages
+
+
+# Dependencies and packaging -------------------------------------------------------------------------------------------
 
 
 def test_every_import_is_a_declared_dependency():
     declared = {d.split("[")[0].split(">")[0].lower().replace("_", "-") for d in PROJECT["project"]["dependencies"]}
     owners = packages_distributions()
-    ours = {"hsifeat", "classifiers", "cli"}
-    for file in [ROOT / "cli.py", *(ROOT / "hsifeat").rglob("*.py"), *(ROOT / "classifiers").rglob("*.py")]:
-        for node in ast.walk(ast.parse(file.read_text())):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+    own = {"hsifeat", "classifiers", "cli"}
+    for file in [ROOT / "cli.py", *MODULES]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
                 names = [node.module]
-            for name in {n.partition(".")[0] for n in names} - ours - set(sys.stdlib_module_names):
+            for name in {n.partition(".")[0] for n in names} - own - set(sys.stdlib_module_names):
                 distributions = {d.lower().replace("_", "-") for d in owners[name]}
-                assert distributions & declared, f"{file.name} imports {name}, which pyproject.toml does not declare"
+                assert distributions & declared, (
+                    f"{relative(file)} imports {name}, which pyproject.toml does not declare"
+                )
 
 
 def test_every_version_is_pinned():
@@ -109,12 +202,12 @@ def wheel(tmp_path_factory):
     return next(folder.glob("*.whl"))
 
 
-def test_the_wheel_holds_the_three_and_nothing_else(wheel):
+def test_the_wheel_contains_the_packages_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names}
     assert tops == {"hsifeat", "classifiers", "cli.py", "hsifeat-0.1.0.dist-info"}
     in_tree = {
-        str(p.relative_to(ROOT))
+        relative(p)
         for top in ("hsifeat", "classifiers")
         for p in (ROOT / top).rglob("*")
         if p.is_file() and "__pycache__" not in p.parts
@@ -123,26 +216,19 @@ def test_the_wheel_holds_the_three_and_nothing_else(wheel):
 
 
 def test_the_wheel_works_in_an_empty_environment(wheel, tmp_path):
-    """Nothing but the wheel is installed; its dependencies are lent by path, behind it, from this environment."""
+    """Only the wheel is installed; its dependencies come from this environment, behind it on the path."""
     venv.create(tmp_path / "env", with_pip=False)
     binary = tmp_path / "env" / "bin"
     site = next((tmp_path / "env" / "lib").glob("python*")) / "site-packages"
     install = [sys.executable, "-m", "pip", "--python", binary / "python", "install", "-q", "--no-deps", wheel]
     subprocess.run(install, check=True, capture_output=True)
-    lent = Path(next(p for p in sys.path if p.endswith("site-packages")))
-    (site / "zz-lent.pth").write_text(f"{lent}\n")
+    shared = [p for p in sys.path if p.endswith("site-packages")]
+    (site / "zz-shared.pth").write_text("".join(f"{path}\n" for path in shared))
     environment = {**os.environ, "HSIFEAT_CACHE": str(tmp_path / "cache")}
     environment.pop("PYTHONPATH", None)
     options = {"capture_output": True, "text": True, "cwd": tmp_path, "env": environment, "check": True}
     shown = subprocess.run([binary / "hsifeat", "scenes", "show", "indian-pines"], **options)
     assert "Soybean-mintill" in shown.stdout
-    where = subprocess.run(
-        [binary / "python", "-c", "import cli, classifiers; print(cli.__file__, classifiers.__file__)"], **options
-    )
-    assert all(str(site) in path for path in where.stdout.split())
-
-
-def test_import_contracts_hold():
-    command = Path(sys.executable).with_name("lint-imports")
-    ended = subprocess.run([command], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stdout
+    code = "import cli, classifiers; print(cli.__file__, classifiers.__file__)"
+    files = subprocess.run([binary / "python", "-c", code], **options)
+    assert all(str(site) in path for path in files.stdout.split())
