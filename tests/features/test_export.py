@@ -1,10 +1,6 @@
 """Exported tables, read back by the tools that they are for, against the store's raw arrays."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from uuid import UUID
 
 import numpy as np
@@ -256,26 +252,13 @@ def test_too_much_for_mat_is_refused(features, tmp_path, monkeypatch):
         export_features(features, tmp_path / "t.mat", planes=PLANES)
 
 
-@pytest.fixture
-def hsifeat(tmp_path):
-    def run(*arguments, status=0):
-        command = [Path(sys.executable).with_name("hsifeat"), *map(str, arguments)]
-        environment = {**os.environ, "COLUMNS": "200"}
-        ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        assert ended.returncode == status, ended.stderr
-        assert "Traceback" not in ended.stderr
-        return ended.stdout if status == 0 else " ".join(ended.stderr.split())
-
-    return run
-
-
-def test_the_command(hsifeat, store_path, wanted, tmp_path):
-    said = hsifeat("export", store_path, "--out", "t.npy", "--planes", ",".join(PLANES), "--labels", "fields")
-    assert said.strip() == "features of small: t.npy, t.pixels.csv, t.columns.json"
-    np.testing.assert_array_equal(np.load(tmp_path / "t.npy"), wanted[-1])
-    hsifeat("export", store_path, "--out", "t.parquet", "--planes", "t0/*", "--all", "--spectra")
-    assert pq.read_metadata(tmp_path / "t.parquet").num_rows == ROWS * COLS
-    assert "hsifeat export" in hsifeat("export", "--help")
-    assert ".npy, .parquet, .mat; found 't.csv'" in hsifeat("export", store_path, "--out", "t.csv", status=1)
-    assert "nothing of small" in hsifeat("export", store_path, "--out", "t.npy", "--planes", ",", status=1)
-    assert "Missing option '--out'" in hsifeat("export", store_path, status=2)
+def test_the_command(cli, store_path, wanted, tmp_path):
+    array, parquet = tmp_path / "t.npy", tmp_path / "t.parquet"
+    printed = cli("export", store_path, "--out", array, "--planes", ",".join(PLANES), "--labels", "fields")
+    assert printed.startswith(f"features of small: {array}, ") and printed.strip().endswith("t.columns.json")
+    np.testing.assert_array_equal(np.load(array), wanted[-1])
+    cli("export", store_path, "--out", parquet, "--planes", "t0/*", "--all", "--spectra")
+    assert pq.read_metadata(parquet).num_rows == ROWS * COLS
+    assert ".npy, .parquet, .mat; found 't.csv'" in cli("export", store_path, "--out", tmp_path / "t.csv", status=1)
+    assert "nothing of small" in cli("export", store_path, "--out", array, "--planes", ",", status=1)
+    assert "Missing option '--out'" in cli("export", store_path, status=2)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hsifeat.errors import StoreError
@@ -20,6 +20,7 @@ def slow(whole, rows, cols, side):
     return np.stack([padded[r : r + side, c : c + side] for r, c in zip(rows, cols, strict=True)])
 
 
+@settings(max_examples=25)
 @given(
     st.lists(st.tuples(st.integers(0, 74), st.integers(0, 52)), min_size=1, max_size=20), st.sampled_from([1, 3, 9, 61])
 )

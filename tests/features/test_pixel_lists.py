@@ -1,15 +1,12 @@
-"""A store that lists pixels, as readers see it: values of the raw arrays where there are any, one clear line elsewhere."""
+"""Reading a store that lists pixels: values of the raw arrays at them, one clear message elsewhere."""
 
 import json
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hsifeat
@@ -20,6 +17,7 @@ from classifiers.fit import fit_model
 from classifiers.predict import write_scene_map
 from classifiers.splits import layout_footprints
 from classifiers.table import PixelTable
+from hsifeat.cache import catalogue
 from hsifeat.cache.usage import list_usage, store_details
 from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.extraction.repair import repair, verify
@@ -41,7 +39,7 @@ CLASSES = {1: "corn", 2: "wheat", 3: "woods", 4: "grass"}
 def path(scene, backbone_folder, tmp_path_factory):
     location = tmp_path_factory.mktemp("listed") / "listed.zarr"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hsifeat.extraction.extract.catalogue, "add_entry", lambda *_, **__: None)
+        patch.setattr(catalogue, "add_entry", lambda *_, **__: None)
         few = Scene("small", scene.cube, scene.wavelengths_nm, {"few": Labels("few", FEW, CLASSES)})
         options = {"timesteps": [0, 300], "layers": LAYERS, "pixels": "few", "tile": SIDE}
         hsifeat.extract(few, backbone=backbone_folder, **options, out=location)
@@ -57,11 +55,24 @@ def listed(path):
 
 
 @pytest.fixture(scope="module")
+def opened(path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HSIFEAT_CACHE", str(path.parent / "cache"))
+        return open_features(path)
+
+
+@pytest.fixture(scope="module")
 def raw(path):
     return zarr.open_group(path, mode="r")
 
 
-def test_what_there_is(listed, raw):
+@pytest.fixture(scope="module")
+def stored(raw):
+    """The raw arrays of all planes."""
+    return [raw[f"planes/{PlaneId.parse(name).path}"][:] for name in NAMES]
+
+
+def test_contents(listed, raw):
     rows, cols = np.nonzero(FEW)
     np.testing.assert_array_equal(raw["pixels/rows"][:], rows)
     np.testing.assert_array_equal(raw["pixels/cols"][:], cols)
@@ -72,17 +83,17 @@ def test_what_there_is(listed, raw):
     assert len(listed.store.units) == -(-len(rows) // 512) == 3
 
 
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, np.count_nonzero(FEW) - 1), max_size=30), st.sampled_from([None, SIDE]))
-def test_samples_are_the_raw_rows_in_any_order(path, raw, chosen, pool):
-    listed = open_features(path)
-    rows, cols = np.array(np.nonzero(FEW))[:, np.array(chosen, int)]
-    found = listed.sample(rows, cols, pool=pool)
-    wanted = [raw[f"planes/{PlaneId.parse(name).path}"][:][chosen, 0 if pool is None else 1] for name in NAMES]
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, np.concatenate(wanted, axis=1).astype(np.float32))
+def test_samples_are_the_raw_rows_in_any_order(opened, stored, indices, pool):
+    rows, cols = np.array(np.nonzero(FEW))[:, np.array(indices, int)]
+    values = opened.sample(rows, cols, pool=pool)
+    wanted = [array[indices, 0 if pool is None else 1] for array in stored]
+    assert values.dtype == np.float32
+    np.testing.assert_array_equal(values, np.concatenate(wanted, axis=1).astype(np.float32))
 
 
-def test_what_is_not_there_is_told_in_one_line(listed, path, tmp_path):
+def test_missing_values_are_one_clear_line(listed, path, tmp_path):
     only = f"listed holds windows around {np.count_nonzero(FEW)} pixels only"
     refused = {
         rf"{only}, not around pixel \(10, 0\): extract the scene without --pixels": lambda: listed.sample(
@@ -97,9 +108,9 @@ def test_what_is_not_there_is_told_in_one_line(listed, path, tmp_path):
         r"not around pixel \(9, 0\)": lambda: PixelTable.from_store(path, labels="fields"),
         r"pixel \(75, 0\) lies outside": lambda: listed.sample([75], [0]),
     }
-    for message, asking in refused.items():
+    for message, request in refused.items():
         with pytest.raises(StoreError, match=message) as raised:
-            asking()
+            request()
         assert "\n" not in str(raised.value)
     assert list(tmp_path.glob("all*")) == []
 
@@ -163,7 +174,7 @@ def test_a_map_holds_the_listed_pixels(path, listed, tmp_path):
 
 
 @pytest.mark.parametrize("padding", ["reflect", "zero"])
-def test_what_windows_see_is_what_leakage_counts(scene, backbone_folder, tmp_path, padding):
+def test_leakage_counts_what_windows_contain(scene, backbone_folder, tmp_path, padding):
     """Two pixels change places: just the windows that hold one of them, mirrored or not, change."""
     places = [(3, 40), (70, 9)]
     cube = scene.cube.copy()
@@ -187,8 +198,8 @@ def test_what_windows_see_is_what_leakage_counts(scene, backbone_folder, tmp_pat
         assert 0 < np.mean(claimed) < 0.1
 
 
-def test_what_the_cache_shows(path, listed):
-    hsifeat.cache.catalogue.add_entry(listed.key, path)
+def test_the_cache_shows_the_list(path, listed):
+    catalogue.add_entry(listed.key, path)
     (held,) = list_usage()
     assert (held.planes, held.unfinished, held.state) == (4, 0, "complete")
     facts = store_details(as_location(path))
@@ -206,7 +217,7 @@ def contents(folder):
 @pytest.mark.parametrize(
     "key", ["planes/t0300/mid_block/c/1/0/0", "progress/t0000/mid_block/c/2/0/0", "planes/t0000/up_blocks.1/zarr.json"]
 )
-def test_repair_computes_what_is_damaged_to_the_bit(path, tmp_path, key):
+def test_repair_restores_every_bit(path, tmp_path, key):
     copy = tmp_path / "copy.zarr"
     shutil.copytree(path, copy)
     before = contents(copy)
@@ -233,29 +244,20 @@ def test_a_changed_list_is_found_and_never_read(path, tmp_path):
         repair(location, found)
 
 
-def test_on_the_command_line(scene, backbone_folder, tmp_path):
-    binary = Path(sys.executable).with_name("hsifeat")
+def test_on_the_command_line(scene, backbone_folder, tmp_path, cli):
     np.save(tmp_path / "scene.npy", scene.cube)
     labels = np.zeros((75, 53), np.uint8)
     labels[:5, :5] = 1
     np.save(tmp_path / "few.npy", labels)
     command = [
-        binary, "extract", tmp_path / "scene.npy", "--labels", tmp_path / "few.npy", "--backbone", backbone_folder,
+        "extract", tmp_path / "scene.npy", "--labels", tmp_path / "few.npy", "--backbone", backbone_folder,
         "--tile", "16", "--timesteps", "0,300", "--layers", "mid_block", "--out", tmp_path / "s.zarr",
     ]  # fmt: skip
-    options = {"capture_output": True, "text": True, "check": False}
-    planned = subprocess.run([*command, "--pixels", "few", "--dry-run"], **options)
-    assert planned.returncode == 0, planned.stderr
-    assert (
-        "windows, each around a pixel: 25 in all" in planned.stdout and "passes: 50 of a 16-px tile" in planned.stdout
-    )
+    planned = cli(*command, "--pixels", "few", "--dry-run")
+    assert "windows, one around each pixel: 25" in planned and "passes: 50 of a 16-px tile" in planned
     assert not (tmp_path / "s.zarr").exists()
-    assert subprocess.run([*command, "--pixels", "few"], **options).returncode == 0
-    shown = subprocess.run([binary, "cache", "show", tmp_path / "s.zarr", "--json"], **options)
-    assert json.loads(shown.stdout)["planes_over"] == "25 pixels, each the centre of a window of 16 px"
-    for wrong, message in (
-        (["--pixels", "roads"], "no labels 'roads'"),
-        (["--pixels", "few", "--halo", "4"], "no effect with --pixels: --halo"),
-    ):
-        ended = subprocess.run([*command, *wrong], **options)
-        assert ended.returncode == 1 and message in ended.stderr and "Traceback" not in ended.stderr
+    cli(*command, "--pixels", "few")
+    shown = json.loads(cli("cache", "show", tmp_path / "s.zarr", "--json"))
+    assert shown["planes_over"] == "25 pixels, each the centre of a window of 16 px"
+    assert "no labels 'roads'" in cli(*command, "--pixels", "roads", status=1)
+    assert "play no part" in cli(*command, "--pixels", "few", "--halo", "4", status=1)
