@@ -158,7 +158,7 @@ def other_recipe(scene, backbone_folder, tmp_path_factory):
     """A store of the small scene by another tiling."""
     location = tmp_path_factory.mktemp("other") / "other.zarr"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hsifeat.extraction.extract.catalogue, "add_entry", lambda *_, **__: None)
+        patch.setattr("hsifeat.cache.catalogue.add_entry", lambda *_, **__: None)
         options = {"timesteps": [0], "layers": ["mid_block"], "tile": 16, "halo": 4}
         hsifeat.extract(scene, backbone=backbone_folder, **options, out=location)
     return location
@@ -171,7 +171,7 @@ def other_scene(store_path, tmp_path_factory):
     labels = Labels("fields", small_labels(40, 30, 3), {1: "woods", 2: "soil", 3: "corn"})
     second = Scene("second", small_cube(40, 30, seed=5), np.linspace(450, 900, 12), {"fields": labels})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hsifeat.extraction.extract.catalogue, "add_entry", lambda *_, **__: None)
+        patch.setattr("hsifeat.cache.catalogue.add_entry", lambda *_, **__: None)
         hsifeat.extract(second, like=store_path, timesteps=[0, 300], out=location)
     return location
 

@@ -260,4 +260,4 @@ def test_on_the_command_line(scene, backbone_folder, tmp_path, cli):
     shown = json.loads(cli("cache", "show", tmp_path / "s.zarr", "--json"))
     assert shown["planes_over"] == "25 pixels, each the centre of a window of 16 px"
     assert "no labels 'roads'" in cli(*command, "--pixels", "roads", status=1)
-    assert "play no part" in cli(*command, "--pixels", "few", "--halo", "4", status=1)
+    assert "no effect with --pixels: --halo" in cli(*command, "--pixels", "few", "--halo", "4", status=1)
