@@ -18,14 +18,10 @@ from tests.helpers.small import small_cube
 OPTIONS = {"timesteps": [0, 300], "layers": ["mid_block", "up_blocks.1"], "tile": 32, "halo": 8, "seed": 3, "batch": 4}
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"noise": "field"}, {"noise": "inversion:10", "pixels": ([3, 40, 9], [5, 50, 11]), "halo": None}],
-    ids=str,
-)
-def test_two_processes_give_the_same_bits_as_one(scene, backbone_folder, tmp_path, monkeypatch, options):
+def test_two_processes_give_the_same_bits_as_one(scene, backbone_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("hsifeat.extraction.tiling.scene_tiling.UNIT_PX", 32)
-    options = {**OPTIONS, **options, "backbone": str(backbone_folder)}
+    # An inversion keeps state from one timestep to the next, which a process may get in any order.
+    options = {**OPTIONS, "noise": "inversion:10", "backbone": str(backbone_folder)}
     alone = hsifeat.extract(scene, **options, out=tmp_path / "alone.zarr")
     executor = ProcessExecutor(2)
     try:

@@ -1,0 +1,74 @@
+"""Preparing: nothing is written, the same arguments give the same job, and wrong ones are told."""
+
+import numpy as np
+import pytest
+
+import hsifeat
+from hsifeat.errors import HsifeatError
+from hsifeat.projection import fit_projection
+from hsifeat.scenes import Scene
+from tests.helpers.extraction import prepare
+from tests.helpers.small import save_unet
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param({"layers": ["up_blocks.7"]}, r"unknown layer 'up_blocks.7'; nearest: up_blocks", id="layer"),
+        pytest.param({"timesteps": [1000]}, "timestep 1000 is out of range", id="timestep"),
+        pytest.param({"timesteps": []}, "timesteps: expected one whole number or more", id="no-timestep"),
+        pytest.param({"layers": []}, "layers: expected one name or more", id="no-layer"),
+        pytest.param({"seed": 2**64}, "seed: expected at most", id="seed"),
+        pytest.param({"projection": "pca:4"}, "gives 4 channels, but tiny takes 3", id="channels"),
+        pytest.param({"dtype": "int8"}, "float16 or float32; found 'int8'", id="dtype"),
+        pytest.param({"tile": 30}, "multiples of 4", id="tile"),
+        pytest.param({"batch": 0}, "batch: expected at least 1", id="batch"),
+        pytest.param({"device": "tpu9"}, "device 'tpu9' can't be used here", id="device"),
+        pytest.param({"class_label": 3}, "takes no class label", id="label"),
+        pytest.param({"backbone": "nowhere"}, "no such file or folder: nowhere", id="backbone"),
+    ],
+)
+def test_wrong_requests_leave_nothing(scene, backbone_folder, tmp_path, options, message):
+    wanted = {"backbone": backbone_folder, "tile": 32, "halo": 8, "out": tmp_path / "s.zarr", **options}
+    with pytest.raises(HsifeatError, match=message):
+        hsifeat.extract(scene, **wanted)
+    assert [p.name for p in tmp_path.iterdir() if p.name != "cache"] == []
+
+
+def test_a_backbone_brings_its_projection(scene, tmp_path):
+    save_unet(tmp_path / "b", channels=4)
+    fitted = fit_projection("pca:4", Scene("part", scene.cube[:30]))
+    fitted.save(tmp_path / "b" / "projection.safetensors")
+    job = prepare(scene, backbone=tmp_path / "b", tile=32, halo=8, out=tmp_path / "s.zarr")
+    assert job.recipe.projection.digest == fitted.digest
+    assert (
+        prepare(scene, backbone=tmp_path / "b", projection="pca:4", tile=32, halo=8).recipe.projection.digest
+        != fitted.digest
+    )
+    with pytest.raises(HsifeatError, match="fitted for 12 bands; fewer has 9"):
+        prepare(Scene("fewer", scene.cube[:, :, :9]), backbone=tmp_path / "b", tile=32, halo=8)
+
+
+def test_the_same_arguments_give_the_same_job_and_nothing_is_written(scene, backbone_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HSIFEAT_CACHE", str(tmp_path / "cache"))
+    options = {"backbone": backbone_folder, "timesteps": [9, 0, 9], "projection": "pca:3", "tile": 32, "halo": 8}
+    first, second = (prepare(scene, **options) for _ in range(2))
+    assert (first.recipe, first.planes, first.location.identity) == (
+        second.recipe, second.planes, second.location.identity
+    )  # fmt: skip
+    assert first.config.timesteps == (0, 9) and [plane.id.t for plane in first.planes] == sorted([0, 9] * 4)
+    assert (
+        first.location.identity.startswith(str(tmp_path / "cache")) and first.recipe.key[:12] in first.location.identity
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_origin_at_its_default_is_the_default(scene, backbone_folder):
+    options = {"backbone": backbone_folder, "timesteps": [0], "tile": 32, "halo": 8}
+    assert prepare(scene, **options, origin=(-8, -8)).recipe.key == prepare(scene, **options).recipe.key
+
+
+def test_a_scene_is_opened_by_name_and_a_backbone_is_required(tmp_path):
+    np.save(tmp_path / "s.npy", np.ones((8, 8, 4), np.float32))
+    with pytest.raises(HsifeatError, match=r"^no backbone: name one with --backbone \(hsifeat backbones lists them\)$"):
+        prepare(tmp_path / "s.npy")

@@ -1,0 +1,121 @@
+"""Running a job: what exists is kept, labels are added, events add up, and errors leave a store that can be resumed."""
+
+import errno
+import shutil
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+import hsifeat
+from hsifeat.errors import HsifeatError, StoreError
+from hsifeat.extraction.run import run
+from hsifeat.runtime.events import Advanced, Finished, Started
+from hsifeat.scenes import Labels
+from hsifeat.store.store import Store
+from tests.helpers.extraction import plan, prepare
+from tests.helpers.small import save_unet
+
+
+def planes_of(store):
+    return {str(plane.id): np.asarray(store.plane(plane.id)[:]) for plane in store.planes}
+
+
+def test_asking_again_computes_nothing_and_loads_no_weights(scene, backbone_folder, store_path, tmp_path, monkeypatch):
+    shutil.copytree(store_path, tmp_path / "s.zarr")
+    monkeypatch.setattr("hsifeat.backbones.unet2d.UNet2DBackbone.to", lambda *_: pytest.fail("the model was loaded"))
+    store = hsifeat.extract(
+        scene, backbone=backbone_folder, timesteps=[300, 0], tile=32, halo=8, out=tmp_path / "s.zarr"
+    )
+    assert len(store.planes) == 8
+
+
+def test_labels_are_added_without_computing(scene, backbone_folder, store_path, tmp_path):
+    shutil.copytree(store_path, tmp_path / "s.zarr")
+    more = scene.with_labels(Labels("more", np.eye(75, 53, dtype=np.uint8), {1: "line"}))
+    store = hsifeat.extract(more, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, out=tmp_path / "s.zarr")
+    assert store.labels == ["fields", "more"]
+    labels = hsifeat.open_features(tmp_path / "s.zarr").labels("more")
+    np.testing.assert_array_equal(labels.classes, np.eye(75, 53))
+    assert labels.class_names == {1: "line"}
+
+
+def test_events_add_up(scene, backbone_folder, tmp_path):
+    events = []
+    hsifeat.extract(
+        scene, backbone=backbone_folder, timesteps=[0, 9], layers=["mid_block"], tile=32, halo=8,
+        out=tmp_path / "s.zarr", listen=events.append,
+    )  # fmt: skip
+    started = next(e for e in events if isinstance(e, Started))
+    assert (started.total, started.done) == (2 * 5 * 4, 0)
+    assert [e.done for e in events if isinstance(e, Advanced)][-1] == 40
+    assert isinstance(events[-1], Finished)
+
+
+@pytest.mark.parametrize("writes", [1, 5, 30, 60])
+def test_a_disk_that_fills_up_keeps_what_is_done(scene, backbone_folder, store_path, tmp_path, monkeypatch, writes):
+    """The disk is full after some writes; with space again, the run goes on to the same bits."""
+    import zarr.storage._local as local
+
+    from hsifeat.store import location
+
+    put, whole, count = local._put, location.write_file, []
+
+    def full(write, path, *arguments, **options):
+        count.append(path)
+        if len(count) > writes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, *arguments, **options)
+
+    options = {"backbone": backbone_folder, "timesteps": [0, 300], "tile": 32, "halo": 8, "out": tmp_path / "s.zarr"}
+    with monkeypatch.context() as patch:
+        patch.setattr(local, "_put", partial(full, put))
+        patch.setattr(location, "write_file", partial(full, whole))
+        with pytest.raises(StoreError, match="is full; finished work is kept: free some space"):
+            hsifeat.extract(scene, **options)
+    left = [p.name for p in tmp_path.iterdir() if p.name not in {"cache", ".s.zarr.lock"}]
+    assert left in ([], ["s.zarr"]), "no store, or one that can be gone on with"
+    there = planes_of(Store.open(store_path))
+    for name, values in planes_of(hsifeat.extract(scene, **options)).items():
+        np.testing.assert_array_equal(values, there[name])
+
+
+def test_overflow_is_refused(scene, tmp_path):
+    network = save_unet(tmp_path / "b")
+    with torch.no_grad():
+        network.mid_block.resnets[1].conv2.bias += 1e6
+    network.save_pretrained(tmp_path / "b" / "unet")
+    options = {"backbone": tmp_path / "b", "timesteps": [0], "layers": ["mid_block"], "tile": 32, "halo": 8}
+    with pytest.raises(StoreError, match=r"values of t0/mid_block are not finite in float16: store float32"):
+        hsifeat.extract(scene, out=tmp_path / "s.zarr", **options)
+    store = hsifeat.extract(scene, out=tmp_path / "t.zarr", dtype="float32", **options)
+    assert planes_of(store)["t0/mid_block"].max() > 65504
+
+
+def test_a_store_keeps_the_units_that_it_was_begun_with(scene, backbone_folder, store_path, tmp_path, monkeypatch):
+    options = {"backbone": backbone_folder, "timesteps": [0], "tile": 32, "halo": 8, "out": tmp_path / "s.zarr"}
+    with monkeypatch.context() as patch:
+        patch.setattr("hsifeat.extraction.tiling.scene_tiling.UNIT_PX", 16)
+        job = prepare(scene, **options)
+        patch.setattr(job.extractor.__class__, "run", lambda _self, plan, store, *_: store.add_plane(plan.planes[0]))
+        assert run(job).layout.unit_px == 16
+    job = prepare(scene, **options)
+    assert plan(job).passes == 20, "planned over the units of the store, none of which is done"
+    store = run(job)
+    for name, values in planes_of(store).items():
+        # Units of another size make other batches, in which a tile moves by some 1e-6 before it is rounded.
+        np.testing.assert_allclose(values, planes_of(Store.open(store_path))[name], rtol=2**-10, atol=1e-4)
+
+
+def test_weights_that_do_not_load_are_told_before_anything_is_written(scene, backbone_folder, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(backbone_folder, tmp_path / "backbone")
+    file = tmp_path / "backbone" / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(file)
+    tensors.pop("conv_in.weight")
+    save_file(tensors, file)
+    with pytest.raises(HsifeatError, match=r"conv_in\.weight") as raised:
+        hsifeat.extract(scene, backbone=tmp_path / "backbone", timesteps=[0], tile=32, halo=8, out=tmp_path / "s.zarr")
+    assert "\n" not in str(raised.value) and not (tmp_path / "s.zarr").exists()
