@@ -93,7 +93,8 @@ def test_listings(hsifeat, backbone_folder):
 
 
 @pytest.mark.parametrize(
-    "verb", ["scenes", "layers", "pretrain", "extract", "heads", "fit", "predict", "bench", "sweep", "info", "backbones"]
+    "verb",
+    ["scenes", "layers", "pretrain", "extract", "heads", "fit", "predict", "bench", "sweep", "info", "backbones"],
 )
 def test_every_verb_has_help_with_an_example(hsifeat, verb):
     assert f"hsifeat {verb}" in hsifeat(verb, "--help").replace("\n", " ")

@@ -61,6 +61,12 @@ def export_features(
     ------
     StoreError
         Another suffix, a missing folder, no such planes or labels, no pixel, or more than a ``.mat`` file holds.
+
+    Examples
+    --------
+    >>> import hsifeat
+    >>> features = hsifeat.open_features("ip.zarr")  # doctest: +SKIP
+    >>> hsifeat.export_features(features, "ip.parquet", planes=["t50/*"])  # doctest: +SKIP
     """
     path = Path(out)
     writer = writer_for(path)

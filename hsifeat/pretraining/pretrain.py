@@ -98,6 +98,11 @@ def pretrain(
         Unknown preset, a budget of nothing, a scene smaller than a patch, scenes of unlike bands, no images, a loss that
         diverges (the folder then holds the model from before), or a folder that holds something else.
 
+    Examples
+    --------
+    >>> import hsifeat
+    >>> hsifeat.pretrain("indian-pines", network="mtmsd", size="small", out="backbone")  # doctest: +SKIP
+
     References
     ----------
     Ho et al., "Denoising diffusion probabilistic models", NeurIPS 2020. Zhou et al., "MTMSD", IEEE TGRS 2024,

@@ -222,5 +222,5 @@ def test_a_damaged_blend_is_repaired_to_the_bit(scene, backbone_folder, tmp_path
 def test_wrong_tilings(scene, backbone_folder, options, message):
     with pytest.raises(HsifeatError, match=message):
         prepare(scene, backbone=backbone_folder, tile=32, halo=8, **OPTIONS, **options)
-    with pytest.raises(HsifeatError, match="--origin has no effect with --stitch whole"):
+    with pytest.raises(HsifeatError, match="no effect with --stitch whole: --origin"):
         prepare(scene, backbone=backbone_folder, stitch="whole", origin=(0, 0), **OPTIONS)
