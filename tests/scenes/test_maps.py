@@ -120,11 +120,11 @@ def test_classes_beyond_255(gdal, tmp_path):
 
 def test_what_the_scene_does_not_say_is_noted(gdal, tmp_path):
     (note,) = write_map(tmp_path / "m.tif", drawn(), LEGEND)
-    assert note == "the scene does not say where it lies, so m.tif has neither CRS nor transform"
+    assert note == "the scene has no georeference, so m.tif has neither CRS nor transform"
     told = json.loads(gdal("gdalinfo", "-json", tmp_path / "m.tif"))
     assert "geoTransform" not in told and "coordinateSystem" not in told
     (note,) = write_map(tmp_path / "m.tif", drawn(), LEGEND, Georeference(None, UTM.transform))
-    assert note == "the scene has a transform but no CRS, and so has m.tif"
+    assert note == "the scene, and therefore m.tif, has a transform but no CRS"
     told = json.loads(gdal("gdalinfo", "-json", tmp_path / "m.tif"))
     assert told["geoTransform"][0] == 630000.25 and not told.get("coordinateSystem", {}).get("wkt")
 

@@ -198,5 +198,5 @@ def test_the_column_of_values_in_a_table_that_gdal_wrote(gdal, tmp_path, driver,
     labels = open_labels(path)
     given = {number: name for number, name in labels.class_names.items() if name != f"class {number}"}
     assert given == (names or {})
-    told = f"{path.name}: its table of classes has no column Value; classes' names are left out" in labels.notes
+    told = f"{path.name}: its table of classes has no column Value; the class names in it are ignored" in labels.notes
     assert told == (names is None)

@@ -62,8 +62,8 @@ def test_a_list_goes_on_where_the_file_stops(tmp_path, cube, gdal):
     scene = open_scene(header, bad_bands="0, 6-7")
     np.testing.assert_array_equal(np.asarray(scene.cube), cube[..., [2, 3, 4, 5, 6]])
     assert scene.notes[-2:] == (
-        "x.hdr: left out 1 of 9 bands, which it marks as bad",
-        "x: left out 3 of 8 bands: 0,6-7",
+        "x.hdr: dropped 1 of 9 bands, which it marks as bad",
+        "x: dropped 3 of 8 bands: 0,6-7",
     )
 
 

@@ -73,7 +73,7 @@ def test_envi_spectrum(gdal, made, unit, factor):
     np.testing.assert_allclose(scene.wavelengths_nm, np.array(NM)[kept])
     np.testing.assert_allclose(scene.fwhm_nm, [9, 10, 11])
     assert scene.nodata == (-9999.0,) and scene.scale == 10000
-    assert scene.notes == ("x.hdr: left out 2 of 5 bands, which it marks as bad",)
+    assert scene.notes == ("x.hdr: dropped 2 of 5 bands, which it marks as bad",)
     np.testing.assert_array_equal(np.asarray(scene.cube), CUBE[..., kept])
     assert open_scene(made / "x.hdr", bad_bands="keep").cube.shape == CUBE.shape
 
@@ -81,9 +81,9 @@ def test_envi_spectrum(gdal, made, unit, factor):
 @pytest.mark.parametrize(
     ("fields", "note"),
     [
-        pytest.param({"bbl": "{1, 0}"}, "list of bad bands has 2 values for 5 bands; it is left out", id="bbl"),
+        pytest.param({"bbl": "{1, 0}"}, "list of bad bands has 2 values for 5 bands; it is ignored", id="bbl"),
         pytest.param({"fwhm": "{1, 2}", "wavelength_units": "nm"}, r"widths \(fwhm\) are 2 for 5 bands", id="fwhm"),
-        pytest.param({"reflectance_scale_factor": "none"}, "'none' is no positive number; it is left out", id="scale"),
+        pytest.param({"reflectance_scale_factor": "none"}, "'none' is no positive number; it is ignored", id="scale"),
         pytest.param({"band_names": "{a, b}"}, "has 2 band names for 5 bands; they are ignored", id="names"),
     ],
 )
@@ -310,7 +310,7 @@ def test_bands_of_two_dtypes(gdal, made):
     scene = open_scene(made / "z.vrt")
     wanted = np.stack([CUBE[..., 0], CUBE[..., 0] / 2], axis=-1)
     np.testing.assert_array_equal(np.asarray(scene.cube[1:5:2, ::3]), wanted[1:5:2, ::3])
-    assert "its bands are of float32, int16; read as float32" in " ".join(scene.notes)
+    assert "its bands have the dtypes float32, int16; read as float32" in " ".join(scene.notes)
 
 
 def cf(path, *, y_step=-30.0, engine="h5netcdf", **attrs):
