@@ -44,7 +44,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(room, "_SAMPLE_PIXELS", 400)
 
 
-def test_a_scene_is_the_same_whatever_the_blocks(scene, monkeypatch):
+def test_masks_and_digests_do_not_depend_on_blocks(scene, monkeypatch):
     cube = scene.cube.astype(np.float32)
     cube[3:9, 4:8] = np.nan
     wanted = np.isfinite(cube).all(axis=2)
@@ -58,7 +58,7 @@ def test_a_scene_is_the_same_whatever_the_blocks(scene, monkeypatch):
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_fits_read_no_more_than_a_block(scene):
+def test_projection_fits_read_one_block_at_a_time(scene):
     whole = fit_projection("pca:3", Scene("whole", scene.cube))
     spied = Scene("spied", Spy(scene.cube))
     np.testing.assert_allclose(fit_projection("pca:3", spied).weights, whole.weights, rtol=1e-5)
@@ -74,7 +74,7 @@ def test_a_large_scene_is_sampled_on_a_grid(scene):
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_pixels_beside_the_grid_are_found(scene):
+def test_valid_pixels_off_the_sampling_grid_are_sampled(scene):
     valid = np.zeros((75, 53), bool)
     valid[1::4, 1::2] = True
     seen = scene.cube[:, :, [2]][valid]
@@ -83,7 +83,7 @@ def test_pixels_beside_the_grid_are_found(scene):
     assert sample_bands(scene.cube, [2, 3], np.zeros_like(valid)).shape == (0, 2)
 
 
-def test_bands_of_a_zarr_array_are_those_of_an_array(scene):
+def test_bands_read_from_zarr_agree_with_an_array(scene):
     import zarr
 
     chunked = zarr.array(scene.cube, chunks=(32, 32, scene.cube.shape[2]))
@@ -104,7 +104,7 @@ def test_false_colour_is_the_stretched_bands(scene):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.uint16])
-def test_counts_are_numpys(dtype, monkeypatch):
+def test_counts_agree_with_numpy(dtype, monkeypatch):
     monkeypatch.setattr(room, "VALUES_AT_A_TIME", 50)
     values = np.random.default_rng(0).integers(0, 90, (31, 17)).astype(dtype)
     assert count_values(values) == dict(zip(*(a.tolist() for a in np.unique(values, return_counts=True)), strict=True))
@@ -117,6 +117,6 @@ def test_labels_in_floats_become_the_smallest_integers(tmp_path, most, dtype):
     assert labels.classes.dtype == dtype and labels.counts == {1: 1, 2: 1, most: 1}
 
 
-def test_a_picture_of_three_bands_is_red_green_and_blue():
+def test_three_bands_are_red_green_and_blue():
     assert rgb_bands(3, None) == (0, 1, 2)
     assert rgb_bands(3, np.array([460.0, 550.0, 640.0])) == (2, 1, 0)

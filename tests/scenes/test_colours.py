@@ -1,11 +1,11 @@
-"""The colours of classes against two published models: how dichromats see (Machado), and how colours differ (CIEDE2000)."""
+"""Default class colours stay apart for colour-blind eyes; false colours."""
 
 from itertools import combinations, product
 
 import numpy as np
 import pytest
 
-from hsifeat.scenes.colours import default_colours
+from hsifeat.scenes.colours import default_colours, false_colour, rgb_bands
 
 # Machado, Oliveira, Fernandes 2009, severity 1: how a dichromat sees linear RGB.
 EYES = {
@@ -49,7 +49,7 @@ def cos(degrees):
     return np.cos(np.radians(degrees))
 
 
-def test_the_difference_is_that_of_its_authors():
+def test_ciede2000_agrees_with_published_values():
     published = {
         ((50, 2.6772, -79.7751), (50, 0, -82.7485)): 2.0425,
         ((50, 2.49, -0.001), (50, -2.49, 0.0009)): 7.1792,
@@ -67,3 +67,12 @@ def test_sixteen_classes_stay_apart_for_colour_blind_eyes(eyes, least):
     grounds = [lab(colour, eyes) for colour in ("#000000", "#e9e6df")]
     assert min(ciede2000(a, b) for a, b in combinations(classes, 2)) > least
     assert min(ciede2000(a, b) for a, b in product(classes, grounds)) > least
+
+
+def test_rgb_bands_and_false_colours():
+    nm = np.array([696.5, 686.9, 640.1, 551.0, 700.0, 459.0])
+    assert rgb_bands(6, nm) == (2, 3, 5)
+    picture = false_colour(np.random.default_rng(0).random((9, 8, 6)), nm, np.eye(9, 8, dtype=bool))
+    assert picture.shape == (9, 8, 3) and not picture[0, 1].any()
+    colours = default_colours(range(1, 101))
+    assert len(set(colours.values())) == 100

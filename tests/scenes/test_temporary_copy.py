@@ -72,7 +72,7 @@ def reads(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_chunks_across_the_walk_are_unpacked_once(tmp_path, reads, name):
+def test_unsuitable_chunks_are_unpacked_once(tmp_path, reads, name):
     scene = open_scene(written(tmp_path / name), **options(tmp_path / name))
     (note,) = [note for note in scene.notes if "chunks" in note]
     assert f"{name}: each of its chunks of 60 x 40 x 1 values would be unpacked 30 times" in note
@@ -88,14 +88,14 @@ def test_chunks_across_the_walk_are_unpacked_once(tmp_path, reads, name):
 
 
 @pytest.mark.parametrize("chunks", [(8, 2, 40), (8, 8, 40), (1, 4, 4)])
-def test_other_chunks_are_read_as_they_lie(tmp_path, reads, chunks):
+def test_suitable_chunks_are_not_copied(tmp_path, reads, chunks):
     scene = open_scene(written(tmp_path / "x.nc", chunks=chunks))
     assert not [note for note in scene.notes if "chunks" in note]
     np.testing.assert_array_equal(np.asarray(scene.cube), CUBE)
     assert scene.valid.all() and not list((tmp_path / "tmp").iterdir())
 
 
-def test_a_full_disk_is_told_and_nothing_is_copied(tmp_path, reads, monkeypatch):
+def test_without_disk_space_no_copy_is_made(tmp_path, reads, monkeypatch):
     monkeypatch.setattr(temporary_copy.shutil, "disk_usage", lambda _: SimpleNamespace(free=CUBE.nbytes))
     scene = open_scene(written(tmp_path / "x.nc"))
     assert "reading is slow; set TMPDIR to a folder on a larger disk" in scene.notes[-1]
@@ -103,7 +103,7 @@ def test_a_full_disk_is_told_and_nothing_is_copied(tmp_path, reads, monkeypatch)
     assert scene.valid.all() and not list((tmp_path / "tmp").iterdir())
 
 
-def test_another_process_makes_a_copy_of_its_own(tmp_path, reads):
+def test_unpickled_cubes_make_their_own_copy(tmp_path, reads):
     cube = open_scene(written(tmp_path / "x.h5"), axes="bands,rows,cols").cube
     cube[0, 0]
     other = pickle.loads(pickle.dumps(cube))  # noqa: S301  # our own
@@ -113,7 +113,7 @@ def test_another_process_makes_a_copy_of_its_own(tmp_path, reads):
     assert len(list(Path(tempfile.gettempdir()).iterdir())) == 1
 
 
-def test_a_disk_that_fills_meanwhile_is_told(tmp_path, reads, monkeypatch):
+def test_a_disk_that_fills_up_gives_a_clear_error(tmp_path, reads, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 

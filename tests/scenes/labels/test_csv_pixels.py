@@ -28,7 +28,7 @@ from tests.helpers.placed import placed
         pytest.param("0,1,4\n0,1,4\n", {(0, 1): 4}, {4: "class 4"}, id="twice-the-same"),
     ],
 )  # fmt: skip
-def test_a_csv_labels_its_pixels(tmp_path, text, wanted, names):
+def test_a_csv_of_pixels(tmp_path, text, wanted, names):
     (tmp_path / "field points.csv").write_text(text, encoding="utf-8", newline="")
     labels = open_labels(tmp_path / "field points.csv", placed(3, 4))
     assert labels.name == "field points" and labels.class_names == names and not labels.notes
@@ -39,7 +39,7 @@ def test_a_csv_labels_its_pixels(tmp_path, text, wanted, names):
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(1, 300)), min_size=1, max_size=12))
-def test_a_pixel_of_two_classes_is_of_none(tmp_path_factory, lines):
+def test_conflicting_classes_become_unlabelled(tmp_path_factory, lines):
     path = tmp_path_factory.mktemp("csv") / "points.csv"
     with path.open("w", newline="") as file:
         csv.writer(file).writerows(lines)
@@ -80,7 +80,7 @@ def test_a_pixel_of_two_classes_is_of_none(tmp_path_factory, lines):
         pytest.param(None, "no such file", id="missing"),
     ],
 )  # fmt: skip
-def test_a_wrong_csv_has_one_clear_line(tmp_path, text, message):
+def test_a_wrong_csv_gives_one_clear_line(tmp_path, text, message):
     if text is not None:
         (tmp_path / "p.csv").write_bytes(text)
     with pytest.raises(SceneError, match=message) as caught:
@@ -88,7 +88,7 @@ def test_a_wrong_csv_has_one_clear_line(tmp_path, text, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_csv_needs_a_scene_and_has_no_variable(tmp_path):
+def test_a_csv_requires_a_scene_and_has_no_variable(tmp_path):
     (tmp_path / "p.csv").write_text("0,0,1\n")
     with pytest.raises(SceneError, match="has no grid of its own: give the scene"):
         open_labels(tmp_path / "p.csv")
@@ -98,7 +98,7 @@ def test_a_csv_needs_a_scene_and_has_no_variable(tmp_path):
 
 @pytest.mark.parametrize("mark", [";", "\t", ","])
 @pytest.mark.parametrize("header", [True, False])
-def test_a_csv_as_pandas_writes_it_in_any_language(tmp_path, mark, header):
+def test_delimiters_and_headers_written_by_pandas(tmp_path, mark, header):
     frame = pd.DataFrame({"row": [0, 2], "col": [1, 3], "class": ["wheat, red, winter", "corn; maize"]})
     frame.to_csv(tmp_path / "gt.csv", sep=mark, index=False, header=header)
     labels = open_labels(tmp_path / "gt.csv", placed(3, 4))

@@ -40,7 +40,7 @@ FIELDS[0:2, 0:3], FIELDS[3:5, 1:6] = 2, 1
 
 @pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".shp", ".json"])
 @pytest.mark.parametrize(("classes", "numbers"), [(["wheat", "corn"], {1: "corn", 2: "wheat"}), ([20, 10], {})])
-def test_every_format_and_kind_of_class(tmp_path, suffix, classes, numbers):
+def test_every_vector_format_with_numbers_and_names(tmp_path, suffix, classes, numbers):
     path = saved(
         tmp_path / f"the fields{suffix}", {"crop": classes}, TWO, driver="GeoJSON" if suffix == ".json" else None
     )
@@ -51,7 +51,7 @@ def test_every_format_and_kind_of_class(tmp_path, suffix, classes, numbers):
     assert open_labels(f"{path}:crop", placed(6, 7, NORTH_UP)).name == "crop"
 
 
-def test_landsat_polygons_are_what_gdal_makes_of_them(data_folder, gdal, tmp_path):
+def test_landsat_polygons_agree_with_gdal_rasterize(data_folder, gdal, tmp_path):
     folder = data_folder / "nc_landsat7"
     given = raster_of(folder / "landsat96_labelled_pixels.tif").array.clip(0)
     where = raster_of(folder / "landsat_multiband.tif").georeference
@@ -68,7 +68,7 @@ def test_landsat_polygons_are_what_gdal_makes_of_them(data_folder, gdal, tmp_pat
     assert (np.count_nonzero(inside), np.count_nonzero(given)) == (2264, 2872)
 
 
-def test_landsat_classes_are_guessed_from_the_column_named_so(data_folder):
+def test_the_class_column_of_landsat_polygons_is_guessed(data_folder):
     folder = data_folder / "nc_landsat7"
     where = raster_of(folder / "landsat_multiband.tif").georeference
     scene = placed(443, 489, where.transform, where.crs)
@@ -92,7 +92,7 @@ def triangles(draw):
 
 @settings(max_examples=40)
 @given(shapes=triangles(), transform=st.sampled_from([NORTH_UP, ROTATED]), crs=st.sampled_from([CRS, "EPSG:4326"]))
-def test_a_polygon_labels_the_pixels_whose_centres_it_holds(tmp_path_factory, shapes, transform, crs):
+def test_polygons_label_the_pixels_whose_centres_they_contain(tmp_path_factory, shapes, transform, crs):
     polygons = [shapely.Polygon([transform @ point for point in points]) for points, _ in shapes]
     frame = geopandas.GeoDataFrame({"class": [number for _, number in shapes]}, geometry=polygons, crs=CRS).to_crs(crs)
     x, y = transform @ tuple(np.meshgrid(np.arange(9) + 0.5, np.arange(7) + 0.5))
@@ -130,7 +130,7 @@ def test_a_polygon_labels_the_pixels_whose_centres_it_holds(tmp_path_factory, sh
 
 @pytest.mark.parametrize("transform", [NORTH_UP, ROTATED], ids=["north-up", "rotated"])
 @pytest.mark.parametrize("crs", [CRS, "EPSG:4326", "EPSG:32618"])
-def test_points_label_the_pixels_they_lie_in(tmp_path, transform, crs):
+def test_points_label_the_pixels_that_contain_them(tmp_path, transform, crs):
     places = np.random.default_rng(0).uniform((-2, -2), (22, 17), (60, 2))
     numbers = np.random.default_rng(1).integers(1, 4, 60)
     points = [shapely.Point(*(transform @ tuple(location)), 5.0) for location in places]  # with a height
@@ -150,7 +150,7 @@ def test_points_label_the_pixels_they_lie_in(tmp_path, transform, crs):
     assert clashes and f"{clashes} pixels hold features of different classes" in labels.notes[-1]
 
 
-def test_a_file_of_another_program(tmp_path, gdal):
+def test_a_file_written_by_ogr2ogr(tmp_path, gdal):
     (tmp_path / "points.csv").write_text('class,WKT\nrock,"POINT (500005 3999995)"\nice,"POINT (500025 3999975)"\n')
     gdal("ogr2ogr", "-q", "-a_srs", CRS, "-select", "class", tmp_path / "p.gpkg", tmp_path / "points.csv")
     labels = open_labels(tmp_path / "p.gpkg", placed(3, 3, NORTH_UP))
@@ -171,7 +171,7 @@ def test_a_file_of_another_program(tmp_path, gdal):
         pytest.param({"owner": ["x", "y"], "crew": [1, 2]}, None, id="two-texts"),
     ],
 )
-def test_the_column_is_guessed_where_only_one_makes_sense(tmp_path, columns, chosen):
+def test_an_unambiguous_class_column_is_guessed(tmp_path, columns, chosen):
     path = saved(tmp_path / "f.gpkg", columns, TWO)
     if chosen is None:
         with pytest.raises(
@@ -189,7 +189,7 @@ def test_the_column_is_guessed_where_only_one_makes_sense(tmp_path, columns, cho
     np.testing.assert_array_equal(labels.classes, open_labels(f"{path}:{chosen}", placed(6, 7, NORTH_UP)).classes)
 
 
-def test_layers_are_named_or_listed(tmp_path):
+def test_layers_are_selected_by_name_or_listed(tmp_path):
     path = tmp_path / "survey 1:2.gpkg"  # a colon in the file's name
     saved(path, {"crop": ["a", "b"], "type": [3, 4]}, TWO, layer="fields")
     saved(path, {"class": [5]}, [shapely.Point(500_005, 3_999_995)], layer="wells")
@@ -206,7 +206,7 @@ def test_layers_are_named_or_listed(tmp_path):
     assert wells.name == "wells" and wells.counts == {5: 1}
 
 
-def test_features_without_class_or_geometry_are_left_out(tmp_path):
+def test_features_without_class_or_geometry_are_dropped(tmp_path):
     shapes = [*TWO, box(6, 0, 7, 1), None, shapely.Polygon(), box(0, 5, 1, 6)]
     path = saved(tmp_path / "f.gpkg", {"class": ["wheat", "corn", None, "corn", "corn", " "]}, shapes)
     labels = open_labels(path, placed(6, 7, NORTH_UP))
@@ -214,7 +214,7 @@ def test_features_without_class_or_geometry_are_left_out(tmp_path):
     assert labels.notes == ("f.gpkg: dropped 4 features without a class or a geometry",)
 
 
-def test_classes_mean_the_same_on_every_scene(tmp_path):
+def test_class_numbers_do_not_depend_on_the_scene(tmp_path):
     path = saved(tmp_path / "f.gpkg", {"class": ["wheat", "corn"]}, TWO)
     lower = open_labels(path, placed(2, 7, NORTH_UP))
     assert lower.class_names == {2: "wheat"}, "corn is 1, though none of it lies here"
@@ -237,7 +237,7 @@ def test_classes_mean_the_same_on_every_scene(tmp_path):
                      placed(6, 7, NORTH_UP), "none of its features", id="bow-tie-outside"),
     ],
 )  # fmt: skip
-def test_what_can_not_be_brought_onto_the_grid_is_refused(tmp_path, geometry, crs, scene, message):
+def test_labels_that_can_not_be_aligned_are_refused(tmp_path, geometry, crs, scene, message):
     import warnings
 
     with warnings.catch_warnings():
@@ -250,7 +250,7 @@ def test_what_can_not_be_brought_onto_the_grid_is_refused(tmp_path, geometry, cr
 
 @pytest.mark.parametrize("name", ["f.gpkg", "f.geojson", "f.shp"])
 @pytest.mark.parametrize("content", [b"", b"hello", None], ids=["empty", "text", "missing"])
-def test_a_damaged_file_has_one_clear_line(tmp_path, name, content):
+def test_a_damaged_file_gives_one_clear_line(tmp_path, name, content):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     message = "no such file" if content is None else "can't be read, it may be truncated"
@@ -262,7 +262,7 @@ def test_a_damaged_file_has_one_clear_line(tmp_path, name, content):
 
 @settings(max_examples=30)
 @given(cut=st.floats(0, 0.99), suffix=st.sampled_from(["gpkg", "geojson", "shp"]))
-def test_a_truncated_file_is_refused_or_whole(tmp_path_factory, cut, suffix):
+def test_a_truncated_file_is_refused_or_read_completely(tmp_path_factory, cut, suffix):
     path = saved(tmp_path_factory.mktemp("cut") / f"f.{suffix}", {"class": [2, 1]}, TWO)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(cut * len(whole))])
@@ -274,12 +274,12 @@ def test_a_truncated_file_is_refused_or_whole(tmp_path_factory, cut, suffix):
         np.testing.assert_array_equal(labels.classes, FIELDS)
 
 
-def test_vectors_need_a_scene(tmp_path):
+def test_vector_labels_require_a_scene(tmp_path):
     with pytest.raises(SceneError, match="has no grid of its own: give the scene"):
         open_labels(saved(tmp_path / "f.gpkg", {"class": [1, 2]}, TWO))
 
 
-def test_a_bow_tie_is_taken_as_gdal_takes_it(tmp_path):
+def test_a_self_intersecting_polygon_is_rasterised_as_by_gdal(tmp_path):
     tie = shapely.Polygon([NORTH_UP @ point for point in ((0, 0), (4, 4), (4, 0), (0, 4))])
     path = saved(tmp_path / "f.gpkg", {"class": [1]}, [tie])
     labels = open_labels(path, placed(4, 4, NORTH_UP))
@@ -295,7 +295,7 @@ def latitudes(transform, crs, rows, cols):
     return pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(x, y)[1]
 
 
-def test_a_box_of_half_a_continent_holds_the_scene(tmp_path):
+def test_a_continental_box_covers_the_scene(tmp_path):
     """Its corners alone, reprojected, would leave the scene outside."""
     shapes = [shapely.box(-30, 30, 60, 72), shapely.box(-30, 10, 60, 12)]
     path = saved(tmp_path / "x.gpkg", {"class": [3, 4]}, shapes, "EPSG:4326")
@@ -305,7 +305,7 @@ def test_a_box_of_half_a_continent_holds_the_scene(tmp_path):
 
 
 @pytest.mark.parametrize("shape", ["box", "bow-tie"])
-def test_an_edge_along_a_parallel_is_bent_as_the_parallel_is(tmp_path, shape):
+def test_an_edge_along_a_parallel_follows_its_curvature(tmp_path, shape):
     lat = latitudes(LAEA, "EPSG:3035", 200, 300)
     edge = float(lat.mean())
     corners = [(-60, edge), (140, edge), (140, 89), (-60, 89)]
@@ -323,7 +323,7 @@ def test_an_edge_along_a_parallel_is_bent_as_the_parallel_is(tmp_path, shape):
     [("EPSG:3031", Affine(10_000, 0, -200_000, 0, -10_000, 200_000)), ("EPSG:3832", Affine(5_000, 0, 3_300_000, 0, -5_000, 0))],
     ids=["pole", "antimeridian"],
 )  # fmt: skip
-def test_a_band_of_latitudes_holds_scenes_at_the_pole_and_across_the_antimeridian(tmp_path, crs, transform):
+def test_a_band_of_latitudes_at_the_pole_and_across_the_antimeridian(tmp_path, crs, transform):
     lat = latitudes(transform, crs, 40, 40)
     edge = float(np.median(lat))
     path = saved(tmp_path / "x.gpkg", {"class": [3]}, [shapely.box(-180, -90, 180, edge)], "EPSG:4326")

@@ -81,14 +81,14 @@ KEYS |= slices(ROWS) | st.tuples(st.just(...), slices(BANDS))
 @pytest.mark.parametrize("name", FORMATS)
 @settings(max_examples=40)
 @given(key=KEYS)
-def test_any_slice_is_numpys(scenes, name, key):
+def test_any_slice_agrees_with_numpy(scenes, name, key):
     found = np.asarray(scenes[name].cube[key])
     np.testing.assert_array_equal(found, CUBE[key])
     assert found.dtype.newbyteorder("=") == CUBE.dtype
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name not in {"mat5", "mat.gz", "envi", "npy", "npz"}])
-def test_lazy_cubes_are_no_arrays_and_refuse_what_numpy_refuses(scenes, name):
+def test_lazy_cubes_refuse_invalid_indices(scenes, name):
     cube = scenes[name].cube
     assert not isinstance(cube, np.ndarray)
     with pytest.raises(IndexError):
@@ -100,7 +100,7 @@ def test_lazy_cubes_are_no_arrays_and_refuse_what_numpy_refuses(scenes, name):
 @pytest.mark.parametrize(
     "name", ["mat73", "tif", "erdas", "netcdf4", "netcdf3", "hdf5", "zarr3", "zarr-array", "stack"]
 )
-def test_cubes_go_to_other_processes_and_threads(scenes, name):
+def test_cubes_can_be_pickled_and_read_by_threads(scenes, name):
     cube = scenes[name].cube
     again = pickle.loads(pickle.dumps(cube))  # noqa: S301  # our own
     np.testing.assert_array_equal(np.asarray(again[1:4, ::2]), CUBE[1:4, ::2])
@@ -125,7 +125,7 @@ def test_label_maps(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_one_band_is_a_scene_or_is_told(tmp_path, name):
+def test_a_single_band_is_a_scene_or_refused(tmp_path, name):
     """A single band may lie in an axis of its own, or not be there at all."""
     file, write = FORMATS[name]
     write(tmp_path / file, CUBE[..., :1])
@@ -139,7 +139,7 @@ def test_one_band_is_a_scene_or_is_told(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_labels_are_no_cube_and_cubes_no_labels(tmp_path, cubes, name):
+def test_a_cube_is_refused_as_label_map(tmp_path, cubes, name):
     with pytest.raises(SceneError) as caught:
         read_raster(cubes[name], 2)
     assert "\n" not in str(caught.value)
@@ -148,7 +148,7 @@ def test_labels_are_no_cube_and_cubes_no_labels(tmp_path, cubes, name):
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "stack"])
-def test_a_variable_that_is_not_there(cubes, name):
+def test_an_unknown_variable_is_refused(cubes, name):
     with pytest.raises(SceneError, match=r"no variable 'y'; it holds|without a name; leave out 'y'"):
         open_scene(cubes[name], variable="y")
 
@@ -212,14 +212,14 @@ def test_several_candidates_are_listed_and_none_is_guessed(tmp_path, file, write
             np.testing.assert_array_equal(np.asarray(scene.cube), CUBE)
 
 
-def test_a_folder_says_its_order(scenes):
+def test_the_band_order_of_a_folder_is_noted(scenes):
     note = "bands: read its 5 .tif files as bands, in the order band_7.tif, band_8.tif, …, band_11.tif"
     assert scenes["stack"].notes == (note,)
     assert scenes["stack"].band_names == ("band_7", "band_8", "band_9", "band_10", "band_11")
     assert scenes["stack"].georeference == scenes["tif"].georeference
 
 
-def test_several_paths_are_stacked_as_they_are_given(cubes):
+def test_several_paths_are_stacked_in_their_order(cubes):
     folder = cubes["stack"]
     scene = open_scene([folder / "band_9.tif", folder / "band_7.tif"])
     np.testing.assert_array_equal(np.asarray(scene.cube), CUBE[..., [2, 0]])
@@ -238,14 +238,14 @@ def test_several_paths_are_stacked_as_they_are_given(cubes):
         pytest.param(lambda p: p.write_bytes(b"no"), "band_12.tif can't be read", id="damaged"),
     ],
 )
-def test_bands_that_do_not_fit(tmp_path, cubes, other, message):
+def test_inconsistent_band_files_are_refused(tmp_path, cubes, other, message):
     shutil.copytree(cubes["stack"], tmp_path / "bands")
     other(tmp_path / "bands" / "band_12.tif")
     with pytest.raises(SceneError, match=message):
         open_scene(tmp_path / "bands")
 
 
-def test_bands_that_lie_elsewhere(tmp_path, cubes):
+def test_band_files_with_other_georeferences_are_refused(tmp_path, cubes):
     shutil.copytree(cubes["stack"], tmp_path / "bands")
     with rasterio.open(tmp_path / "bands" / "band_8.tif", "r+") as file:
         file.transform = rasterio.Affine(30, 0, 500030, 0, -30, 4000000)
@@ -292,7 +292,7 @@ def test_pixels_in_one_axis(tmp_path, axes, write):
     check()
 
 
-def test_axes_said_for_a_lazy_cube(cubes):
+def test_explicit_axes_of_a_lazy_cube(cubes):
     cube = open_scene(cubes["mat73"], axes="bands,cols,rows").cube
     np.testing.assert_array_equal(np.asarray(cube), CUBE.transpose(2, 1, 0))
     with pytest.raises(SceneError, match="its format defines the axes"):

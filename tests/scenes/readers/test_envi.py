@@ -1,14 +1,84 @@
-"""ENVI rasters that NumPy and a hand-written header make: every layout gives the same scene, lazily; faults are told."""
+"""ENVI headers and data files written by spectral and GDAL: layouts, data types, metadata, and wrong headers."""
 
+import json
 import mmap
+import re
 
 import numpy as np
+import pyproj
 import pytest
+import rasterio
 import scipy.io
+from rasterio import Affine
 
 from hsifeat import open_scene
 from hsifeat.errors import SceneError
 from hsifeat.scenes import Scene, open_labels
+from tests.helpers.envi_fields import NM, envi_list, open_with_fields
+from tests.helpers.scene_formats import CUBE
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("Nanometers", 1), ("Micrometers", 1000)])
+def test_envi_spectrum(gdal, tif_folder, unit, factor):
+    scene = open_with_fields(
+        gdal,
+        tif_folder,
+        wavelength_units=unit,
+        wavelength=envi_list(nm / factor for nm in NM),
+        fwhm=envi_list(width / factor for width in (9, 9.5, 10, 11, 12)),
+        bbl=envi_list([1, 0, 1, 1, 0]),
+        data_ignore_value=-9999,
+        reflectance_scale_factor=10000,
+    )
+    kept = [0, 2, 3]
+    np.testing.assert_allclose(scene.wavelengths_nm, np.array(NM)[kept])
+    np.testing.assert_allclose(scene.fwhm_nm, [9, 10, 11])
+    assert scene.nodata == (-9999.0,) and scene.scale == 10000
+    assert scene.notes == ("x.hdr: dropped 2 of 5 bands, which it marks as bad",)
+    np.testing.assert_array_equal(np.asarray(scene.cube), CUBE[..., kept])
+    assert open_scene(tif_folder / "x.hdr", bad_bands="keep").cube.shape == CUBE.shape
+
+
+@pytest.mark.parametrize(
+    ("fields", "note"),
+    [
+        pytest.param({"bbl": "{1, 0}"}, "list of bad bands has 2 values for 5 bands; it is ignored", id="bbl"),
+        pytest.param({"fwhm": "{1, 2}", "wavelength_units": "nm"}, r"widths \(fwhm\) are 2 for 5 bands", id="fwhm"),
+        pytest.param({"reflectance_scale_factor": "none"}, "'none' is no positive number; it is ignored", id="scale"),
+        pytest.param({"band_names": "{a, b}"}, "has 2 band names for 5 bands; they are ignored", id="names"),
+    ],
+)
+def test_inconsistent_envi_fields_are_noted(gdal, tif_folder, fields, note):
+    scene = open_with_fields(gdal, tif_folder, **fields)
+    (found,) = scene.notes
+    assert re.search(note, found) and scene.scale == 1
+
+
+@pytest.mark.parametrize("rotation", [0, 30, -75])
+def test_envi_has_the_georeference_that_gdal_reports(gdal, tif_folder, rotation):
+    """Map info with its rotation, whose sense programs disagree about, and the coordinate system."""
+    where = Affine.translation(500000, 4000000) @ Affine.rotation(rotation) @ Affine.scale(30, -30)
+    with rasterio.open(tif_folder / "x.tif", "r+") as file:
+        file.transform = where
+    scene = open_with_fields(gdal, tif_folder)
+    assert f"rotation={rotation}" in (tif_folder / "x.hdr").read_text() or not rotation
+    np.testing.assert_allclose(scene.georeference.transform, where[:6], rtol=1e-9)
+    corners = gdal("gdalinfo", "-json", tif_folder / "x.img")
+    c, a, b, f, d, e = json.loads(corners)["geoTransform"]
+    np.testing.assert_allclose(scene.georeference.transform, (a, b, c, d, e, f), rtol=1e-9)
+    assert pyproj.CRS(scene.georeference.crs).to_epsg() == 32611
+    assert not scene.notes
+
+
+def test_jasper_ridge_as_mat_and_as_envi(data_folder):
+    """Columns first in one axis in one file, BIL in the other."""
+    folder = data_folder / "jasper_ridge"
+    matlab = open_scene(folder / "jasperRidge2_R198.mat", axes="bands,pixels", rows=100, cols=100)
+    envi = open_scene(folder / "jasperRidge2_R198.hdr")
+    # Whoever tif_folder the MATLAB file took the dark values without their sign.
+    np.testing.assert_array_equal(np.asarray(matlab.cube), np.abs(envi.cube))
+    assert envi.scale == 10000
+
 
 ROWS, COLS, BANDS = 5, 7, 4
 CODES = {"u1": 1, "i2": 2, "i4": 3, "f4": 4, "f8": 5, "c8": 6, "c16": 9, "u2": 12, "u4": 13, "i8": 14, "u8": 15}
@@ -62,7 +132,7 @@ def test_every_data_type(tmp_path, cube, kind):
     np.testing.assert_array_equal(found, cube)
 
 
-def test_nothing_is_read_before_it_is_sliced(tmp_path, cube):
+def test_data_is_read_on_indexing(tmp_path, cube):
     write(tmp_path / "x.img", cube.astype(np.uint16), interleave="bsq")
     mapped = open_scene(tmp_path / "x.hdr").cube
     assert isinstance(mapped, np.memmap) and not mapped.flags.writeable
@@ -72,7 +142,7 @@ def test_nothing_is_read_before_it_is_sliced(tmp_path, cube):
     assert isinstance(base, mmap.mmap)
 
 
-def test_a_terabyte_that_is_not_there_opens_at_once(tmp_path):
+def test_a_sparse_terabyte_opens_without_being_read(tmp_path):
     (tmp_path / "x.hdr").write_text(
         "ENVI\nsamples = 50000\nlines = 50000\nbands = 200\ndata type = 12\ninterleave = bil\nbyte order = 0\n"
     )
@@ -89,7 +159,7 @@ def test_a_terabyte_that_is_not_there_opens_at_once(tmp_path):
     ("name", "data"),
     [("x.hdr", "x"), ("x.hdr", "x.IMG"), ("x.bil", "x.bil"), ("x.raw", "x.raw"), ("x", "x"), ("x.rfl", "x.rfl")],
 )
-def test_header_and_data_find_one_another(tmp_path, cube, name, data):
+def test_header_and_data_file_are_found_from_each_other(tmp_path, cube, name, data):
     cube = cube.astype(np.uint8)
     write(tmp_path / "x.img", cube, data=tmp_path / data)
     np.testing.assert_array_equal(open_scene(tmp_path / name).cube, cube)
@@ -103,7 +173,7 @@ def test_a_header_named_after_the_whole_data_file(tmp_path, cube):
     np.testing.assert_array_equal(open_scene(tmp_path / "x.img.hdr").cube, cube)
 
 
-def test_of_several_data_files_the_one_that_fits_is_taken(tmp_path, cube):
+def test_of_several_data_files_the_one_of_the_right_size_is_read(tmp_path, cube):
     write(tmp_path / "x.dat", cube.astype(np.uint8))
     (tmp_path / "x.img").write_bytes(b"something else")
     scene = open_scene(tmp_path / "x.hdr")
@@ -129,14 +199,14 @@ def test_of_several_data_files_the_one_that_fits_is_taken(tmp_path, cube):
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
-def test_wavelengths_come_in_nanometres(tmp_path, cube, unit, listed, nm, note, encoding):
+def test_wavelengths_are_converted_to_nanometres(tmp_path, cube, unit, listed, nm, note, encoding):
     write(tmp_path / "x.img", cube.astype("u1"), encoding=encoding, wavelength_units=unit, wavelength=listed)
     scene = open_scene(tmp_path / "x.hdr")
     assert (scene.wavelengths_nm is None) if nm is None else (scene.wavelengths_nm.tolist() == nm)
     assert len(scene.notes) == bool(note) and note in "".join(scene.notes)
 
 
-def test_names_and_values_in_any_case(tmp_path, cube):
+def test_field_names_and_values_in_any_case(tmp_path, cube):
     write(tmp_path / "x.img", cube.astype("u2"), interleave="BSQ", lines=None, Lines=ROWS, byte_order=None)
     scene = open_scene(tmp_path / "x.hdr")
     np.testing.assert_array_equal(scene.cube, cube)
@@ -171,7 +241,7 @@ def test_one_band_is_a_label_map(tmp_path, cube):
         pytest.param({"wavelength": "{1, 2"}, "a brace is missing", id="brace"),
     ],
 )
-def test_a_wrong_header_has_one_clear_line(tmp_path, cube, fields, message):
+def test_a_wrong_header_gives_one_clear_line(tmp_path, cube, fields, message):
     interleave = fields.get("interleave", "bil")
     write(tmp_path / "x.img", cube.astype("u2"), **{"interleave": "bil", **fields} if interleave else {})
     if not interleave:
@@ -182,7 +252,7 @@ def test_a_wrong_header_has_one_clear_line(tmp_path, cube, fields, message):
     assert "\n" not in str(caught.value)
 
 
-def test_missing_halves_are_told(tmp_path, cube):
+def test_missing_header_or_data_file(tmp_path, cube):
     write(tmp_path / "x.img", cube.astype("u1"))
     (tmp_path / "x.img").rename(tmp_path / "y.img")
     with pytest.raises(SceneError, match=r"x\.hdr has no data file beside it: looked for x with the suffixes \.img"):
@@ -202,6 +272,6 @@ def test_jasper_ridge_is_the_scene_of_its_mat_file(data_folder):
     assert scene.cube.shape == (100, 100, 198) and scene.cube.dtype == np.int16
     assert (scene.wavelengths_nm[0], scene.wavelengths_nm[1]) == (399.369995, 409.209991)
     matlab = scipy.io.loadmat(folder / "jasperRidge2_R198.mat")["Y"]  # (bands, pixels), columns of the scene first
-    # Whoever made that file took the dark values without their sign.
+    # Whoever tif_folder that file took the dark values without their sign.
     np.testing.assert_array_equal(np.abs(scene.cube), matlab.reshape(198, 100, 100).transpose(2, 1, 0))
     assert open_scene(folder / "jasperRidge2_R198.img").digest == scene.digest

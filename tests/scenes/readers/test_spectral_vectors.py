@@ -32,7 +32,7 @@ FORMATS = pytest.mark.parametrize("suffix", [".mat", ".npz", ".h5"])
 @FORMATS
 @pytest.mark.parametrize(("factor", "unit"), [(1, "nanometers"), (1000, "micrometers")])
 @pytest.mark.parametrize("shape", [(5,), (1, 5), (5, 1)])
-def test_a_vector_named_like_wavelengths_is_used(tmp_path, suffix, factor, unit, shape):
+def test_vectors_named_like_wavelengths_are_used(tmp_path, suffix, factor, unit, shape):
     path = written(tmp_path / f"x{suffix}", Wavelengths=(NM / factor).reshape(shape), fwhm=np.full(5, 10 / factor))
     scene = open_scene(path)
     np.testing.assert_allclose(scene.wavelengths_nm, NM)
@@ -53,14 +53,14 @@ def test_a_vector_named_like_wavelengths_is_used(tmp_path, suffix, factor, unit,
         pytest.param({"wavelength": NM * np.nan}, "not all positive numbers; they are ignored", id="nan"),
     ],
 )
-def test_other_vectors_are_not(tmp_path, suffix, vectors, note):
+def test_ambiguous_or_invalid_vectors_are_not_used(tmp_path, suffix, vectors, note):
     scene = open_scene(written(tmp_path / f"x{suffix}", **vectors))
     assert scene.wavelengths_nm is None
     assert ("wavelengths of its bands" in " ".join(scene.notes)) == (note is not None)
     assert note is None or note in " ".join(scene.notes)
 
 
-def test_bands_first_and_matlab_73(tmp_path):
+def test_vectors_beside_cubes_with_bands_first(tmp_path):
     """The bands are known only once the axes are; MATLAB lays them the other way round on disk."""
     path = written(tmp_path / "x.npz", CUBE.transpose(2, 0, 1), wavelength=NM)
     np.testing.assert_array_equal(open_scene(path, axes="bands,rows,cols").wavelengths_nm, NM)
@@ -78,7 +78,7 @@ def test_bands_first_and_matlab_73(tmp_path):
 @pytest.mark.parametrize(
     ("factor", "scale"), [pytest.param(10000.0, 10000, id="divides"), pytest.param(0.0001, 10000, id="multiplies")]
 )
-def test_an_hdf5_as_neon_lays_it_out(tmp_path, factor, scale):
+def test_hdf5_with_the_layout_of_neon(tmp_path, factor, scale):
     cube = CUBE.copy()
     cube[2, 3] = -9999
     with h5py.File(tmp_path / "x.h5", "w") as file:
@@ -94,7 +94,7 @@ def test_an_hdf5_as_neon_lays_it_out(tmp_path, factor, scale):
     assert f"a stored 10000 is read as reflectance 1, because of its scale factor {factor:g}" in " ".join(scene.notes)
 
 
-def test_a_scale_of_what_is_no_reflectance_is_told(tmp_path):
+def test_a_scale_of_other_quantities_is_noted(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_dataset("radiance", data=CUBE).attrs["scale"] = 50.0
     scene = open_scene(tmp_path / "x.h5")

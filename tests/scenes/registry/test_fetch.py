@@ -83,7 +83,7 @@ def held(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_files_come_whole_with_progress_and_only_once(ksc, server):
+def test_files_are_downloaded_once_with_progress(ksc, server):
     folder, told = ksc(), []
     assert local_state(REGISTRY["ksc"]) == "no"
     files = fetch("ksc", lambda *how: told.append(how))
@@ -97,7 +97,7 @@ def test_files_come_whole_with_progress_and_only_once(ksc, server):
     assert server.asked == ["/KSC.mat", "/KSC_gt.mat"], "what is there is not fetched again"
 
 
-def test_another_file_is_refused_and_not_kept(ksc, server):
+def test_a_wrong_checksum_is_refused(ksc, server):
     folder = ksc(sums={"KSC.mat": "0" * 64})
     with pytest.raises(SceneError, match=r"KSC\.mat could not be downloaded.*its sha256 is not 0000") as caught:
         fetch("ksc")
@@ -106,7 +106,7 @@ def test_another_file_is_refused_and_not_kept(ksc, server):
     assert server.asked == ["/KSC.mat"] * 3, "it is tried again, and then given up"
 
 
-def test_a_download_cut_short_never_counts(ksc):
+def test_an_interrupted_download_leaves_no_file(ksc):
     folder = ksc(prefix="cut/")
     with pytest.raises(SceneError, match="could not be downloaded and nothing of it was kept"):
         fetch("ksc")
@@ -116,7 +116,7 @@ def test_a_download_cut_short_never_counts(ksc):
     assert held(folder) == CONTENT
 
 
-def test_a_download_in_progress_does_not_count(ksc):
+def test_a_download_in_progress_is_not_a_present_file(ksc):
     ksc()
     states = []
     fetch("ksc", lambda *_: states.append(local_state(REGISTRY["ksc"])))
@@ -175,7 +175,7 @@ def test_a_wrong_archive(ksc, tmp_path, content, message, kept):
     assert set(held(folder)) == kept
 
 
-def test_a_users_own_file_stays(ksc):
+def test_a_different_file_of_the_user_is_kept(ksc):
     folder = ksc()
     folder.mkdir(parents=True)
     (folder / "KSC.mat").write_bytes(b"my own")
@@ -184,7 +184,7 @@ def test_a_users_own_file_stays(ksc):
     assert held(folder) == {"KSC.mat": b"my own"}
 
 
-def test_what_cannot_be_checked_is_not_downloaded(tmp_path, monkeypatch):
+def test_files_without_checksum_are_not_downloaded(tmp_path, monkeypatch):
     monkeypatch.setenv("HSIFEAT_SCENES", str(tmp_path / "scenes"))
     with pytest.raises(
         SceneError, match=r"put SalinasA_corrected\.mat, SalinasA_gt\.mat into .*scenes/salinas-a; get them"

@@ -1,18 +1,20 @@
-"""Scenes from the registry and from files that other programs wrote; everything wrong has one clear message."""
+"""Opening scenes by name and from files that other programs wrote; wrong input gives one clear line."""
 
-import hashlib
+from __future__ import annotations
+
 import io
 
 import numpy as np
 import pytest
+import rasterio
 import scipy.io
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from rasterio import Affine
 
-from hsifeat import open_scene
 from hsifeat.errors import SceneError
-from hsifeat.scenes import Labels, Scene, open_labels
-from hsifeat.scenes.colours import default_colours, false_colour, rgb_bands
+from hsifeat.scenes import open_labels, open_scene
+from tests.helpers.label_files import NORTH_UP, write_label_tif
 
 
 def test_indian_pines_is_the_real_scene():
@@ -58,7 +60,7 @@ def test_mat_and_npy_give_the_same_scene(tmp_path):
     assert two.wavelengths_nm is None
 
 
-def test_a_guess_is_told(tmp_path):
+def test_the_choice_of_a_variable_is_noted(tmp_path):
     scipy.io.savemat(tmp_path / "x.mat", {"img": np.ones((4, 4, 3)), "wl": np.ones((1, 3))})
     assert "read the variable img" in open_scene(tmp_path / "x.mat").notes[0]
 
@@ -79,7 +81,7 @@ def test_a_guess_is_told(tmp_path):
         pytest.param(np.ones((3, 3, 2), complex), "x.npy", "real numbers; found dtype complex128", id="complex"),
     ],
 )
-def test_wrong_input_has_one_clear_line(tmp_path, content, name, message):
+def test_wrong_input_gives_one_clear_line(tmp_path, content, name, message):
     path = tmp_path / name
     if isinstance(content, bytes):
         path.write_bytes(content)
@@ -93,6 +95,7 @@ def test_wrong_input_has_one_clear_line(tmp_path, content, name, message):
 
 
 @pytest.mark.parametrize("suffix", ["mat", "npy"])
+@settings(max_examples=30)
 @given(cut=st.floats(0, 0.98), seed=st.integers(0, 99))
 def test_a_truncated_file_is_refused(tmp_path_factory, suffix, cut, seed):
     cube = np.random.default_rng(seed).integers(0, 2**16, (9, 8, 7)).astype(np.uint16)
@@ -104,42 +107,71 @@ def test_a_truncated_file_is_refused(tmp_path_factory, suffix, cut, seed):
         open_scene(path)
 
 
+def write(path, values, transform, epsg=32633):
+    bands, rows, cols = values.shape
+    with rasterio.open(
+        path, "w", driver="GTiff", height=rows, width=cols, count=bands, dtype=values.dtype, crs=f"EPSG:{epsg}",
+        transform=transform,
+    ) as file:  # fmt: skip
+        file.write(values)
+
+
+@pytest.fixture
+def scene_file(tmp_path):
+    path = tmp_path / "scene.tif"
+    write(path, np.ones((5, 20, 30), np.uint16), Affine(4, 0, 500000, 0, -4, 4000000))
+    return path
+
+
+def test_a_finer_companion_image(scene_file, tmp_path):
+    image = np.arange(3 * 80 * 120, dtype=np.uint8).reshape(3, 80, 120)
+    write(tmp_path / "rgb.tif", image, Affine(1, 0, 500000.2, 0, -1, 4000000))
+    scene = open_scene(scene_file, companion=tmp_path / "rgb.tif")
+    assert scene.companion_factor == 4
+    np.testing.assert_array_equal(scene.companion[:, :, :], image.transpose(1, 2, 0))
+
+
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("rows", "transform", "epsg"),
     [
-        pytest.param(np.full((3, 3), 0.5), "fractions or NaN", id="fractions"),
-        pytest.param(np.full((3, 3), np.nan), "fractions or NaN", id="nan"),
-        pytest.param(np.full((3, 3), -1), "integers from 0 up, where 0 is unlabelled", id="negative"),
+        pytest.param(80, Affine(1, 0, 500040, 0, -1, 4000000), 32633, id="beside"),
+        pytest.param(80, Affine(1, 0, 500000, 0, 1, 4000000 - 80), 32633, id="upside-down"),
+        pytest.param(80, Affine(1, 0, 500000, 0, -1, 4000000), 32634, id="another-zone"),
+        pytest.param(80, Affine(2, 0, 500000, 0, -2, 4000000), 32633, id="larger"),
     ],
 )
-def test_labels_are_whole_numbers(tmp_path, values, message):
-    np.save(tmp_path / "gt.npy", values)
-    with pytest.raises(SceneError, match=message):
-        open_labels(tmp_path / "gt.npy")
+def test_a_companion_with_another_georeference_is_refused(scene_file, tmp_path, rows, transform, epsg):
+    write(tmp_path / "rgb.tif", np.ones((3, rows, 120), np.uint8), transform, epsg)
+    with pytest.raises(SceneError, match="does not lie on the scene"):
+        open_scene(scene_file, companion=tmp_path / "rgb.tif")
 
 
-def test_valid_mask_and_digest():
-    cube = np.ones((4, 5, 3), np.float32)
-    cube[0, 0] = 0
-    cube[1, 1, 1] = np.nan
-    cube[2, 2, 2] = np.inf
-    scene = Scene("x", cube)
-    wanted = np.ones((4, 5), bool)
-    wanted[[0, 1, 2], [0, 1, 2]] = False
-    np.testing.assert_array_equal(scene.valid, wanted)
-    oracle = hashlib.sha256(b"4,5,3,<f4;" + cube.tobytes() + np.packbits(wanted).tobytes()).hexdigest()
-    assert scene.digest == oracle
+def test_a_companion_of_another_shape_is_refused(scene_file, tmp_path):
+    write(tmp_path / "rgb.tif", np.ones((3, 81, 120), np.uint8), Affine(1, 0, 500000, 0, -1, 4000000))
+    with pytest.raises(
+        SceneError, match="companion image has the shape 81 x 120 x 3; its sides must be k times 20 x 30"
+    ):
+        open_scene(scene_file, companion=tmp_path / "rgb.tif")
 
 
-def test_labels_must_lie_on_the_grid():
-    with pytest.raises(SceneError, match=r"labels 'gt' are 2 x 2 pixels, but the scene x is 3 x 3"):
-        Scene("x", np.ones((3, 3, 2))).with_labels(Labels("gt", np.ones((2, 2), int)))
+def test_two_label_maps_of_one_name_are_refused(tmp_path):
+    paths = []
+    for folder in ("train", "test"):
+        (tmp_path / folder).mkdir()
+        paths.append(write_label_tif(tmp_path / folder / "gt.tif", np.uint8([[1, 2], [0, 2]])))
+    with rasterio.open(
+        tmp_path / "x.tif", "w", driver="GTiff", height=2, width=2, count=3, dtype="int16", crs="EPSG:32617",
+        transform=NORTH_UP,
+    ) as file:  # fmt: skip
+        file.write(np.ones((3, 2, 2), np.int16))
+    assert list(open_scene(tmp_path / "x.tif", labels=paths[0]).labels) == ["gt"]
+    with pytest.raises(SceneError, match=r"two label maps are named 'gt', the second from .*test/gt.tif: rename one"):
+        open_scene(tmp_path / "x.tif", labels=paths)
 
 
-def test_bands_and_colours():
-    nm = np.array([696.5, 686.9, 640.1, 551.0, 700.0, 459.0])
-    assert rgb_bands(6, nm) == (2, 3, 5)
-    picture = false_colour(np.random.default_rng(0).random((9, 8, 6)), nm, np.eye(9, 8, dtype=bool))
-    assert picture.shape == (9, 8, 3) and not picture[0, 1].any()
-    colours = default_colours(range(1, 101))
-    assert len(set(colours.values())) == 100
+def test_a_label_map_named_like_one_of_the_scene_is_refused(tmp_path):
+    scene = open_scene("indian-pines")
+    name = next(iter(scene.labels))
+    np.save(tmp_path / f"{name}.npy", np.ones((145, 145), np.uint8))
+    with pytest.raises(SceneError, match=f"two label maps are named '{name}'"):
+        open_scene("indian-pines", labels=tmp_path / f"{name}.npy")

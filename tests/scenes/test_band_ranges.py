@@ -32,7 +32,7 @@ def written(path, cube, nodata):
 
 
 @pytest.mark.parametrize("nodata", [np.nan, -9999, np.inf])
-def test_bands_without_a_value_are_named_and_can_be_left_out(tmp_path, cube, nodata):
+def test_bands_without_values_are_named_and_can_be_dropped(tmp_path, cube, nodata):
     full = cube.copy()
     cube[..., [2, 3, 4, 7]] = nodata
     cube[0, 0, 5] = nodata
@@ -48,13 +48,13 @@ def test_bands_without_a_value_are_named_and_can_be_left_out(tmp_path, cube, nod
     assert fit_projection("pca:2", scene).weights.shape[0] == 5
 
 
-def test_a_scene_without_any_value_blames_no_band(tmp_path, cube):
+def test_a_scene_without_values_names_no_band(tmp_path, cube):
     path = written(tmp_path / "x.tif", np.full_like(cube, np.nan), np.nan)
     with pytest.raises(ProjectionError, match="or nothing but zeros$"):
         fit_projection("pca:2", open_scene(path))
 
 
-def test_a_list_goes_on_where_the_file_stops(tmp_path, cube, gdal):
+def test_a_list_drops_bands_after_those_marked_in_the_file(tmp_path, cube, gdal):
     """The bands of a list are counted without those that the file marks."""
     gdal("gdal_translate", "-q", "-of", "ENVI", written(tmp_path / "x.tif", cube, -1), tmp_path / "x.img")
     header = tmp_path / "x.hdr"
@@ -67,7 +67,7 @@ def test_a_list_goes_on_where_the_file_stops(tmp_path, cube, gdal):
     )
 
 
-def test_a_list_for_a_scene_of_the_registry():
+def test_a_list_for_a_registry_scene():
     scene = open_scene("indian-pines", bad_bands="0-9,199")
     np.testing.assert_array_equal(scene.cube[:3, 4], open_scene("indian-pines").cube[:3, 4, 10:199])
 
@@ -83,6 +83,6 @@ def test_a_list_for_a_scene_of_the_registry():
         pytest.param("0-8", "x: no band remains without 0-8", id="all"),
     ],
 )
-def test_other_lists_are_refused(tmp_path, cube, text, message):
+def test_invalid_lists_are_refused(tmp_path, cube, text, message):
     with pytest.raises(SceneError, match=message):
         open_scene(written(tmp_path / "x.tif", cube, -1), bad_bands=text)

@@ -1,6 +1,5 @@
-"""`hsifeat scenes`: the list in 120 columns, facts, the picture, as PIL reads it back."""
+"""The picture of a scene, as Pillow reads it."""
 
-import json
 import os
 import subprocess
 import sys
@@ -14,7 +13,6 @@ from typer.testing import CliRunner
 from hsifeat.errors import SceneError
 from hsifeat.scenes import Labels, Scene
 from hsifeat.scenes.colours import false_colour
-from hsifeat.scenes.registry import REGISTRY
 from hsifeat.scenes.scene_plot import MAX_PX, scene_plot_path, write_scene_plot
 
 
@@ -23,45 +21,12 @@ def hsifeat(*arguments, cwd=None, **environment):
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment})
 
 
-def test_the_list_fits_into_120_columns():
-    shown = hsifeat("scenes", COLUMNS="120")
-    assert shown.returncode == 0, shown.stderr
-    table = [line for line in shown.stdout.splitlines() if line.startswith("│")]
-    assert [line.split()[1] for line in table] == list(REGISTRY), "one line a scene: nothing is folded"
-    assert max(map(len, table)) <= 120
-    listed = {row["name"]: row for row in json.loads(hsifeat("scenes", "--json").stdout)}
-    assert listed["indian-pines"]["here"] == "yes" and listed["ksc"]["here"] == "no"
-    assert listed["ksc"]["checked"] is False and listed["ksc"]["class_names"]["13"] == "Water"
-
-
 def run(*arguments):
     import cli
 
     ended = CliRunner().invoke(cli.app, ["scenes", "show", "indian-pines", *arguments])
     assert ended.exit_code == 0, ended.output
     return ended.stdout
-
-
-def test_show_says_facts_and_writes_a_picture(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    shown = run()
-    assert "Soybean-mintill" in shown and shown.splitlines()[-1] == "picture: indian-pines.png"
-    with Image.open("indian-pines.png") as image:
-        colours = {colour for _, colour in image.convert("RGB").getcolors(2**24)}
-    for colour in REGISTRY["indian-pines"].class_colours.values():
-        assert tuple(int(colour[at : at + 2], 16) for at in (1, 3, 5)) in colours
-    assert run() == shown, "its own picture is written anew"
-    Path("indian-pines.png").unlink()
-    assert json.loads(run("--json"))["rows"] == 145 and not list(tmp_path.glob("*.png"))
-    assert json.loads(run("--json", "--out", "a b.png"))["rows"] == 145 and Path("a b.png").exists()
-
-
-def test_fetch_says_what_to_put_where(tmp_path):
-    ended = hsifeat("scenes", "fetch", "salinas-a", HSIFEAT_SCENES=str(tmp_path))
-    assert ended.returncode == 1 and "Traceback" not in ended.stderr
-    assert f"put SalinasA_corrected.mat, SalinasA_gt.mat into {tmp_path / 'salinas-a'}" in ended.stderr
-    ended = hsifeat("scenes", "fetch", "indian-pines", HSIFEAT_SCENES=str(tmp_path))
-    assert ended.returncode == 0 and "indian-pines is on this machine" in ended.stdout
 
 
 def scene(rows, cols, maps):
@@ -82,14 +47,14 @@ def scene(rows, cols, maps):
         pytest.param(3, 2500, [{1: "corn"}], id="long"),
     ],
 )
-def test_every_shape_has_a_picture(tmp_path, rows, cols, maps):
+def test_pictures_of_scenes_of_every_shape(tmp_path, rows, cols, maps):
     write_scene_plot(scene(rows, cols, maps), tmp_path / "x.png")
     with Image.open(tmp_path / "x.png") as image:
         assert image.width > 200 and image.height > 80 and image.format == "PNG"
     assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["x.png"]
 
 
-def test_a_large_scene_is_drawn_by_every_nth_pixel():
+def test_of_a_large_scene_every_nth_pixel_is_drawn():
     class Counted:
         shape, dtype, read = (3 * MAX_PX, 7, 3), np.dtype(np.uint16), 0
 
@@ -105,7 +70,7 @@ def test_a_large_scene_is_drawn_by_every_nth_pixel():
     np.testing.assert_array_equal(picture, whole[::3, ::3])
 
 
-def test_a_picture_goes_where_it_may(tmp_path, monkeypatch):
+def test_the_path_of_a_picture(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     one = scene(5, 5, [])
     Image.new("L", (2, 2)).save("a scene.png")

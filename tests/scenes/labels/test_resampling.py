@@ -1,4 +1,4 @@
-"""Label rasters: their values, and how they come onto a scene's grid."""
+"""Label rasters aligned with the grid of a scene, against rasterio's and GDAL's warp."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from hypothesis.extra import numpy as arrays
 from rasterio import Affine
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes import Labels, Scene, blocks, open_labels, open_scene
-from hsifeat.scenes.labels import open_labels as open_labels_module
-from hsifeat.scenes.labels.classes import encode_classes, read_classes
+from hsifeat.scenes import Scene, blocks, open_labels, open_scene
 from hsifeat.scenes.labels.resampling import align_to_grid
 from tests.helpers.placed import georeference, placed, raster_of
 
@@ -24,67 +22,6 @@ NORTH_UP = Affine(10, 0, 500_000, 0, -10, 4_000_000)
 ROTATED = Affine.translation(500_000, 4_000_000) @ Affine.rotation(30) @ Affine.scale(10, -10)
 # Classes and unlabelled cells in patches, so that cells of a pixel agree often enough.
 PATCHES = arrays.arrays(np.uint8, (4, 5), elements=st.integers(0, 3))
-
-
-@pytest.mark.parametrize(
-    ("values", "nodata", "wanted", "note"),
-    [
-        pytest.param(np.array([[0, 3], [1, 2]], ">i4"), (), [[0, 3], [1, 2]], None, id="big-endian"),
-        pytest.param(np.array([[True, False]]), (), [[1, 0]], None, id="mask"),
-        pytest.param(np.float32([[-99999, 3], [1, 2]]), (-99999.0,), [[0, 3], [1, 2]], "1 pixels", id="negative"),
-        pytest.param(np.array([[np.nan, 3], [np.nan, 2]]), (np.nan,), [[0, 3], [0, 2]], "2 pixels", id="nan"),
-        pytest.param(np.uint8([[255, 3], [255, 0]]), (255.0,), [[0, 3], [0, 0]], "2 pixels", id="255"),
-        pytest.param(np.uint8([[0, 3], [1, 0]]), (0.0,), [[0, 3], [1, 0]], None, id="zero"),
-        pytest.param(np.uint8([[9, 3], [8, 1]]), (9.0, -1.0, 8.0), [[0, 3], [0, 1]], "2 pixels", id="several"),
-        pytest.param(
-            np.float32([[-3.4028234663852886e38, 1]]), (-3.4028234663852886e38,), [[0, 1]], "1 pix", id="lowest"
-        ),
-        pytest.param(np.float32([[2, 1]]), (-1.7976931348623157e308,), [[2, 1]], None, id="beyond-float32"),
-    ],
-)
-def test_nodata_becomes_unlabelled(values, nodata, wanted, note):
-    classes, notes = read_classes(values, nodata, "gt.tif")
-    np.testing.assert_array_equal(classes, wanted)
-    assert classes.dtype == np.uint8
-    assert (note is None and not notes) or f"gt.tif: {note}" in notes[0]
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        pytest.param(np.array([[-1, 2]]), "found -1, which the file does not declare as no data", id="negative"),
-        pytest.param(np.array([[2**32]]), "up to 4294967295; found 4294967296", id="too-high"),
-        pytest.param(np.array([[1j]]), "found complex128", id="complex"),
-        pytest.param(np.array([["a"]]), "found <U1", id="text"),
-        pytest.param(np.array([[np.inf]]), "fractions or NaN", id="infinite"),
-    ],
-)
-def test_other_values_are_refused(values, message):
-    with pytest.raises(SceneError, match=f"labels must be whole numbers, with 0 for unlabelled.*{message}"):
-        read_classes(values, (), "gt")
-
-
-def test_the_dtype_grows_with_the_classes_from_block_to_block(monkeypatch):
-    monkeypatch.setattr(blocks, "VALUES_AT_A_TIME", 7)
-    values = np.arange(45).reshape(9, 5)
-    values[3, 2], values[7, 1] = 300, 70_000
-    classes, _ = read_classes(values, (), "gt")
-    assert classes.dtype == np.uint32
-    np.testing.assert_array_equal(classes, values)
-
-
-@pytest.mark.parametrize(
-    ("found", "message"),
-    [
-        pytest.param(["1", "corn"], "found both 1 and 'corn'", id="both"),
-        pytest.param([0.5], "fractions", id="fraction"),
-        pytest.param([-4], "found -4", id="negative"),
-        pytest.param(["1e99"], "up to 4294967295", id="huge"),
-    ],
-)
-def test_classes_in_lists_are_all_numbers_or_all_names(found, message):
-    with pytest.raises(SceneError, match=message):
-        encode_classes(found, "x")
 
 
 def of_one_class(cells, factor, row=0, col=0, rows=None, cols=None):
@@ -103,7 +40,7 @@ def of_one_class(cells, factor, row=0, col=0, rows=None, cols=None):
 
 
 @given(patches=PATCHES, factor=st.integers(2, 4), specks=st.sets(st.integers(0, 79), max_size=8))
-def test_cells_of_one_class_keep_it(patches, factor, specks):
+def test_pixels_with_unanimous_cells_keep_their_class(patches, factor, specks):
     cells = np.kron(patches, np.ones((factor, factor), np.uint8))
     cells.flat[list(specks)] = 1
     wanted, mixed = of_one_class(cells, factor)
@@ -113,7 +50,7 @@ def test_cells_of_one_class_keep_it(patches, factor, specks):
     assert notes == (f"gt: has {factor} x {factor} cells per pixel of the scene; {kept}",)
 
 
-def test_blocks_change_nothing(monkeypatch):
+def test_the_result_does_not_depend_on_blocks(monkeypatch):
     cells = np.kron(np.random.default_rng(1).integers(0, 3, (30, 20)), np.ones((3, 3), int)).astype(np.uint8)
     cells[::7, ::5] = 2
     whole = align_to_grid(cells, None, placed(30, 20), "gt")
@@ -123,7 +60,7 @@ def test_blocks_change_nothing(monkeypatch):
     assert parts[1] == whole[1]
 
 
-def test_houston_has_4185_pixels_of_one_class(data_folder):
+def test_houston_has_4185_pixels_with_unanimous_cells(data_folder):
     from scipy.io import loadmat
 
     path = data_folder / "houston2018_subset" / "houston_dataset.mat"
@@ -144,7 +81,7 @@ def test_houston_has_4185_pixels_of_one_class(data_folder):
     shape=st.tuples(st.integers(1, 24), st.integers(1, 24)),
     seed=st.integers(0, 99),
 )
-def test_aligned_cells_are_found_wherever_the_labels_begin(transform, factor, row, col, shape, seed):
+def test_aligned_cells_with_any_offset(transform, factor, row, col, shape, seed):
     patches = np.random.default_rng(seed).integers(1, 4, (24, 24)).astype(np.uint8)
     cells = np.kron(patches, np.ones((factor, factor), np.uint8))[: shape[0], : shape[1]]
     finer = transform @ Affine.scale(1 / factor) @ Affine.translation(-col, -row)
@@ -202,7 +139,7 @@ def test_other_grids_are_resampled_by_nearest_neighbour(crs, scene_crs, angles, 
     assert crs == scene_crs or "reprojected by nearest neighbour" in notes[0]
 
 
-def test_reprojection_is_gdalwarps(data_folder, gdal, tmp_path):
+def test_reprojection_agrees_with_gdalwarp(data_folder, gdal, tmp_path):
     source = data_folder / "nc_landsat7" / "landsat96_labelled_pixels.tif"
     warp = ("gdalwarp", "-q", "-r", "near", "-et", "0", "-t_srs", "EPSG:32617", "-tr", 40, 40)
     gdal(*warp, source, tmp_path / "warped.tif")
@@ -215,7 +152,7 @@ def test_reprojection_is_gdalwarps(data_folder, gdal, tmp_path):
 
 @pytest.mark.parametrize("crs", ["EPSG:32617", "EPSG:32618", "EPSG:4326", "EPSG:3857"])
 @pytest.mark.parametrize("angle", [0, 25])
-def test_every_centre_falls_where_gdalwarp_has_it(gdal, tmp_path, crs, angle):
+def test_every_pixel_centre_agrees_with_gdalwarp(gdal, tmp_path, crs, angle):
     cells = np.random.default_rng(0).integers(1, 250, (90, 110)).astype(np.uint8)
     source = Affine(31, 0, 500_000, 0, -31, 4_000_000)
     x, y = pyproj.Transformer.from_crs("EPSG:32617", crs, always_xy=True).transform([500_400, 502_900], [3_999_800] * 2)
@@ -232,7 +169,7 @@ def test_every_centre_falls_where_gdalwarp_has_it(gdal, tmp_path, crs, angle):
     np.testing.assert_array_equal(found, raster_of(tmp_path / "to.tif").array)
 
 
-def test_landsat_labels_in_a_crs_that_only_rasterio_calls_equal(data_folder):
+def test_landsat_labels_in_a_differently_written_crs(data_folder):
     folder = data_folder / "nc_landsat7"
     where = raster_of(folder / "landsat_multiband.tif").georeference
     given = raster_of(folder / "landsat96_labelled_pixels.tif")
@@ -249,7 +186,7 @@ def test_landsat_labels_in_a_crs_that_only_rasterio_calls_equal(data_folder):
     assert "213755 pixels of nodata became 0" in found.notes[0] and "reprojected" in found.notes[1]
 
 
-def test_without_georeference_the_shape_decides():
+def test_labels_without_georeference_are_aligned_by_shape():
     classes = np.arange(12, dtype=np.uint8).reshape(3, 4)
     assert align_to_grid(classes, None, placed(3, 4), "gt") == (classes, ())
     for where, scene, lacks in (
@@ -261,7 +198,7 @@ def test_without_georeference_the_shape_decides():
         assert notes == (f"gt: aligned with the scene by its shape, since {lacks} has no georeference",)
 
 
-def test_same_grids_in_other_words_are_the_same():
+def test_equal_grids_in_different_notations():
     classes = np.ones((3, 4), np.uint8)
     proj = rasterio.CRS.from_epsg(32617).to_proj4()
     for crs in ("EPSG:32617", None):
@@ -295,7 +232,7 @@ def test_same_grids_in_other_words_are_the_same():
                      id="tiny-cells"),
     ],
 )  # fmt: skip
-def test_what_can_not_be_brought_onto_the_grid_is_refused(shape, where, scene, message):
+def test_labels_that_can_not_be_aligned_are_refused(shape, where, scene, message):
     with pytest.raises(SceneError, match=message) as caught:
         align_to_grid(np.ones(shape, np.uint8), where, scene, "gt")
     assert "\n" not in str(caught.value)
@@ -313,14 +250,3 @@ def test_a_large_raster_takes_less_memory_than_its_file(tmp_path):
     tracemalloc.stop()
     assert found.counts == {7: 1024 * 512}
     assert peak < cells.nbytes
-
-
-def test_names_and_colours_of_the_file_are_kept(monkeypatch, tmp_path):
-    from hsifeat.scenes.readers import Raster
-
-    raster = Raster(np.uint8([[1, 2]]), class_names={1: "corn", 3: "oats"}, class_colours={2: "#123456"}, notes=("n",))
-    monkeypatch.setattr(open_labels_module, "read_raster", lambda *_: raster)
-    found = open_labels(tmp_path / "gt.tif:/group/fields")
-    assert isinstance(found, Labels) and found.name == "fields" and found.notes == ("n",)
-    assert found.class_names == {1: "corn", 2: "class 2"} and found.class_colours[2] == "#123456"
-    assert open_labels(tmp_path / "gt.mat.gz").name == "gt"

@@ -1,0 +1,71 @@
+"""Class numbers from raster values and lists."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hsifeat.errors import SceneError
+from hsifeat.scenes import blocks
+from hsifeat.scenes.labels.classes import encode_classes, read_classes
+
+
+@pytest.mark.parametrize(
+    ("values", "nodata", "wanted", "note"),
+    [
+        pytest.param(np.array([[0, 3], [1, 2]], ">i4"), (), [[0, 3], [1, 2]], None, id="big-endian"),
+        pytest.param(np.array([[True, False]]), (), [[1, 0]], None, id="mask"),
+        pytest.param(np.float32([[-99999, 3], [1, 2]]), (-99999.0,), [[0, 3], [1, 2]], "1 pixels", id="negative"),
+        pytest.param(np.array([[np.nan, 3], [np.nan, 2]]), (np.nan,), [[0, 3], [0, 2]], "2 pixels", id="nan"),
+        pytest.param(np.uint8([[255, 3], [255, 0]]), (255.0,), [[0, 3], [0, 0]], "2 pixels", id="255"),
+        pytest.param(np.uint8([[0, 3], [1, 0]]), (0.0,), [[0, 3], [1, 0]], None, id="zero"),
+        pytest.param(np.uint8([[9, 3], [8, 1]]), (9.0, -1.0, 8.0), [[0, 3], [0, 1]], "2 pixels", id="several"),
+        pytest.param(
+            np.float32([[-3.4028234663852886e38, 1]]), (-3.4028234663852886e38,), [[0, 1]], "1 pix", id="lowest"
+        ),
+        pytest.param(np.float32([[2, 1]]), (-1.7976931348623157e308,), [[2, 1]], None, id="beyond-float32"),
+    ],
+)
+def test_nodata_becomes_unlabelled(values, nodata, wanted, note):
+    classes, notes = read_classes(values, nodata, "gt.tif")
+    np.testing.assert_array_equal(classes, wanted)
+    assert classes.dtype == np.uint8
+    assert (note is None and not notes) or f"gt.tif: {note}" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        pytest.param(np.array([[-1, 2]]), "found -1, which the file does not declare as no data", id="negative"),
+        pytest.param(np.array([[2**32]]), "up to 4294967295; found 4294967296", id="too-high"),
+        pytest.param(np.array([[1j]]), "found complex128", id="complex"),
+        pytest.param(np.array([["a"]]), "found <U1", id="text"),
+        pytest.param(np.array([[np.inf]]), "fractions or NaN", id="infinite"),
+    ],
+)
+def test_other_values_are_refused(values, message):
+    with pytest.raises(SceneError, match=f"labels must be whole numbers, with 0 for unlabelled.*{message}"):
+        read_classes(values, (), "gt")
+
+
+def test_the_dtype_grows_with_the_classes_from_block_to_block(monkeypatch):
+    monkeypatch.setattr(blocks, "VALUES_AT_A_TIME", 7)
+    values = np.arange(45).reshape(9, 5)
+    values[3, 2], values[7, 1] = 300, 70_000
+    classes, _ = read_classes(values, (), "gt")
+    assert classes.dtype == np.uint32
+    np.testing.assert_array_equal(classes, values)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        pytest.param(["1", "corn"], "found both 1 and 'corn'", id="both"),
+        pytest.param([0.5], "fractions", id="fraction"),
+        pytest.param([-4], "found -4", id="negative"),
+        pytest.param(["1e99"], "up to 4294967295", id="huge"),
+    ],
+)
+def test_lists_of_mixed_or_invalid_classes_are_refused(found, message):
+    with pytest.raises(SceneError, match=message):
+        encode_classes(found, "x")

@@ -1,0 +1,146 @@
+"""Label maps from files that other programs wrote: signs, no data, nearly aligned grids, names, attribute tables."""
+
+from __future__ import annotations
+
+import netCDF4
+import numpy as np
+import pytest
+import rasterio
+import rasterio.warp
+from rasterio import Affine
+
+from hsifeat.errors import SceneError
+from hsifeat.scenes import Labels, open_labels, open_scene
+from hsifeat.scenes.labels import open_labels as open_labels_module
+from tests.helpers.label_files import NORTH_UP, write_label_tif
+from tests.helpers.placed import placed
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        pytest.param(np.full((3, 3), 0.5), "fractions or NaN", id="fractions"),
+        pytest.param(np.full((3, 3), np.nan), "fractions or NaN", id="nan"),
+        pytest.param(np.full((3, 3), -1), "whole numbers, with 0 for unlabelled", id="negative"),
+    ],
+)
+def test_labels_that_are_no_class_numbers_are_refused(tmp_path, values, message):
+    np.save(tmp_path / "gt.npy", values)
+    with pytest.raises(SceneError, match=message):
+        open_labels(tmp_path / "gt.npy")
+
+
+def test_class_names_and_colours_of_the_file_are_kept(monkeypatch, tmp_path):
+    from hsifeat.scenes.readers import Raster
+
+    raster = Raster(np.uint8([[1, 2]]), class_names={1: "corn", 3: "oats"}, class_colours={2: "#123456"}, notes=("n",))
+    monkeypatch.setattr(open_labels_module, "read_raster", lambda *_: raster)
+    found = open_labels(tmp_path / "gt.tif:/group/fields")
+    assert isinstance(found, Labels) and found.name == "fields" and found.notes == ("n",)
+    assert found.class_names == {1: "corn", 2: "class 2"} and found.class_colours[2] == "#123456"
+    assert open_labels(tmp_path / "gt.mat.gz").name == "gt"
+
+
+@pytest.mark.parametrize("kind", ["NC", "NC2", "NC4", "NC4C"])
+def test_unsigned_bytes_in_netcdf_written_by_gdal(gdal, tmp_path, kind):
+    """GDAL writes uint8 into classic NetCDF as signed bytes with the attribute _Unsigned."""
+    values = np.uint8([[212, 185, 3], [255, 0, 200]])
+    write_label_tif(tmp_path / "gt.tif", values, nodata=255)
+    gdal("gdal_translate", "-q", "-of", "netCDF", "-co", f"FORMAT={kind}", tmp_path / "gt.tif", tmp_path / "gt.nc")
+    labels = open_labels(f"{tmp_path / 'gt.nc'}:Band1")
+    wanted = np.where(values == 255, 0, values)
+    np.testing.assert_array_equal(np.sort(labels.classes, axis=0), np.sort(wanted, axis=0))
+    assert "1 pixels of nodata became 0" in " ".join(labels.notes)
+
+
+def test_signed_values_stored_as_unsigned_netcdf(tmp_path):
+    with netCDF4.Dataset(tmp_path / "x.nc", "w") as file:
+        for name, size in (("y", 2), ("x", 3), ("band", 4)):
+            file.createDimension(name, size)
+        cube = file.createVariable("cube", "u2", ("y", "x", "band"), fill_value=65535)
+        cube._Unsigned = "false"
+        cube.set_auto_maskandscale(False)
+        cube[:] = np.arange(-4, 20).reshape(2, 3, 4).astype(np.int16).view(np.uint16)
+    scene = open_scene(tmp_path / "x.nc")
+    np.testing.assert_array_equal(
+        np.asarray(scene.cube)[::-1, 1, ::2], np.arange(-4, 20).reshape(2, 3, 4)[::-1, 1, ::2]
+    )
+    assert scene.cube.dtype == np.int16 and scene.nodata == (-1.0,)
+
+
+@pytest.mark.parametrize(
+    ("size", "east"),
+    [pytest.param(3.333333, 0, id="six-decimals"), pytest.param(10 / 3, 0.0004, id="0.4-mm"), pytest.param(3.3334, 0.1, id="10-cm")],
+)  # fmt: skip
+def test_nearly_aligned_finer_cells_are_aggregated(tmp_path, size, east):
+    cells = np.kron(np.uint8([[1, 2], [3, 4]]), np.ones((60, 60), np.uint8))
+    cells[0, 0] = 2
+    write_label_tif(tmp_path / "gt.tif", cells, Affine(size, 0, 500_000 + east, 0, -size, 4_000_000))
+    labels = open_labels(tmp_path / "gt.tif", placed(40, 40, NORTH_UP))
+    wanted = np.kron(np.uint8([[1, 2], [3, 4]]), np.ones((20, 20), np.uint8))
+    wanted[0, 0] = 0
+    np.testing.assert_array_equal(labels.classes, wanted)
+    assert (
+        "of a cell off the scene's pixels; they are treated as aligned" in labels.notes[0]
+        and "1 with mixed cells became 0" in labels.notes[1]
+    )
+
+
+def test_misaligned_cells_are_resampled(tmp_path):
+    write_label_tif(tmp_path / "gt.tif", np.ones((8, 8), np.uint8), Affine(5, 0, 500_000.5, 0, -5, 4_000_000))
+    assert "resampled by nearest" in open_labels(tmp_path / "gt.tif", placed(4, 4, NORTH_UP)).notes[0]
+
+
+def test_zeros_beside_another_nodata_value_are_noted(tmp_path):
+    write_label_tif(tmp_path / "gt.tif", np.uint8([[0, 1, 2], [0, 255, 0]]), nodata=255)
+    labels = open_labels(tmp_path / "gt.tif")
+    assert labels.counts == {1: 1, 2: 1}
+    assert (
+        "3 pixels are 0, which means unlabelled, although the file declares 255 as no data: if 0 is a class, add 1"
+        in labels.notes[1]
+    )
+    write_label_tif(tmp_path / "gt.tif", np.uint8([[3, 1, 2], [255, 255, 0]]), nodata=0)
+    assert not [note for note in open_labels(tmp_path / "gt.tif").notes if "unlabelled" in note]
+
+
+def test_a_class_name_for_zero_is_noted(gdal, tmp_path):
+    """Names of classes in ENVI's header, which GDAL writes from those of a VRT."""
+    write_label_tif(tmp_path / "gt.tif", np.uint8([[0, 1], [1, 1]]))
+    gdal("gdal_translate", "-q", "-of", "VRT", tmp_path / "gt.tif", tmp_path / "gt.vrt")
+    text = (tmp_path / "gt.vrt").read_text()
+    for name, notes in (("corn", 1), ("Background", 0), ("no data", 0)):
+        names = f"<CategoryNames><Category>{name}</Category><Category>wheat</Category></CategoryNames>"
+        (tmp_path / "gt.vrt").write_text(text.replace("</VRTRasterBand>", f"{names}</VRTRasterBand>"))
+        gdal("gdal_translate", "-q", "-of", "ENVI", tmp_path / "gt.vrt", tmp_path / "gt.img")
+        for path in (tmp_path / "gt.vrt", tmp_path / "gt.hdr"):
+            labels = open_labels(path)
+            assert labels.class_names == {1: "wheat"}
+            assert [f"names 0 {name!r}, but 0 means unlabelled" in note for note in labels.notes] == [True] * notes
+
+
+@pytest.mark.parametrize(("kind", "most"), [("uint8", 255), ("uint16", 65535), ("int16", 32767)])
+def test_an_undeclared_highest_value_is_noted(tmp_path, kind, most):
+    path = write_label_tif(tmp_path / "gt.tif", np.array([[1, 2], [most, 2]], kind))
+    (note,) = open_labels(path).notes
+    assert f"{most} is read as a class" in note and f"gdal_edit.py -a_nodata {most}" in note
+    path = write_label_tif(tmp_path / "gt.tif", np.array([[1, 2], [most, 2]], kind), nodata=most)
+    assert open_labels(path).counts == {1: 1, 2: 2}
+
+
+def test_a_mask_of_labels_is_noted(tmp_path):
+    path = write_label_tif(tmp_path / "gt.tif", np.uint8([[1, 2], [9, 2]]))
+    with rasterio.open(path, "r+") as file:
+        file.write_mask(np.array([[True, True], [False, True]]))
+    assert "gdal_edit.py -a_nodata (labels)" in " ".join(open_labels(path).notes)
+
+
+def test_nan_as_nodata_becomes_unlabelled(gdal, tmp_path):
+    values = np.float32([[np.nan, 1], [2, 2]])
+    write_label_tif(tmp_path / "gt.tif", values, nodata=np.nan)
+    gdal("gdal_translate", "-q", "-of", "netCDF", tmp_path / "gt.tif", tmp_path / "gt.nc")
+    for source in (tmp_path / "gt.tif", f"{tmp_path / 'gt.nc'}:Band1"):
+        labels = open_labels(source)
+        assert labels.counts == {1: 1, 2: 2} and labels.notes[-1].endswith("1 pixels of nodata became 0")
+    write_label_tif(tmp_path / "gt.tif", values)
+    with pytest.raises(SceneError, match="found fractions or NaN"):
+        open_labels(tmp_path / "gt.tif")

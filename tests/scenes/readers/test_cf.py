@@ -1,0 +1,148 @@
+"""NetCDF and Zarr scenes written by xarray, netCDF4 and GDAL: dimensions, CF metadata, groups, feature stores."""
+
+import netCDF4
+import numpy as np
+import pyproj
+import pytest
+import rasterio
+import xarray as xr
+from rasterio import Affine
+
+from hsifeat import open_scene
+from hsifeat.errors import SceneError
+from hsifeat.scenes.readers import read_raster
+from tests.helpers.scene_formats import CUBE, tif
+
+BANDS = CUBE.shape[2]
+NM = [450.5, 550.0, 640.25, 2300.0, 900.0]
+
+
+def cf(path, *, y_step=-30.0, engine="h5netcdf", **attrs):
+    """A dataset by xarray, by the CF conventions."""
+    rows, cols, bands = CUBE.shape
+    x, y = 500015 + 30.0 * np.arange(cols), 3999985 + y_step * np.arange(rows)
+    dataset = xr.Dataset(
+        {"reflectance": (("wavelength", "y", "x"), CUBE.transpose(2, 0, 1), {"grid_mapping": "crs", **attrs})},
+        {
+            "wavelength": ("wavelength", np.array(NM) / 1000, {"units": "um"}),
+            "fwhm": ("wavelength", np.full(bands, 0.0105), {"units": "um"}),
+            "y": ("y", y, {"units": "m"}),
+            "x": ("x", x, {"units": "m"}),
+            "crs": ((), 0, pyproj.CRS("EPSG:32611").to_cf()),
+        },
+    )
+    if path.suffix == ".zarr":
+        dataset.to_zarr(path, zarr_format=3, consolidated=False)
+    else:
+        dataset.to_netcdf(path, engine=engine)
+
+
+@pytest.mark.parametrize("name", ["x.nc", "x.zarr", "classic.nc"])
+def test_cf_conventions(tmp_path, name):
+    options = {"engine": "scipy"} if "classic" in name else {}
+    cf(tmp_path / name, _FillValue=np.int16(-9999), scale_factor=0.0001, long_name="surface reflectance", **options)
+    scene = open_scene(tmp_path / name, variable="reflectance")
+    assert scene.scale == 10000 and scene.nodata == (-9999.0,) and not scene.notes
+    np.testing.assert_allclose(scene.wavelengths_nm, NM)
+    np.testing.assert_allclose(scene.fwhm_nm, [10.5] * BANDS)
+    np.testing.assert_allclose(scene.georeference.transform, (30, 0, 500000, 0, -30, 4000000))
+    assert pyproj.CRS(scene.georeference.crs).to_epsg() == 32611
+
+
+def test_netcdf_rows_from_south_to_north(gdal, tmp_path):
+    """Rows are left as they are stored; the transform says that they go north."""
+    cf(tmp_path / "x.nc", y_step=30.0)
+    scene = open_scene(tmp_path / "x.nc")
+    assert scene.georeference.transform == (30, 0, 500000, 0, 30, 3999970)
+
+
+def test_netcdf_written_by_gdal(gdal, tmp_path):
+    tif(tmp_path / "x.tif", CUBE[..., 0])
+    gdal("gdal_translate", "-q", "-of", "netCDF", "-co", "FORMAT=NC4", tmp_path / "x.tif", tmp_path / "x.nc")
+    raster = read_raster(tmp_path / "x.nc", 2)
+    a, b, c, d, e, f = raster.georeference.transform
+    # GDAL stores netCDF's rows from south to north.
+    upwards = np.asarray(raster.array)
+    np.testing.assert_array_equal(upwards[::-1] if e > 0 else upwards, CUBE[..., 0])
+    assert (a, b, c, d, abs(e)) == (30, 0, 500000, 0, 30) and f == (4000000 if e < 0 else 4000000 - 30 * len(CUBE))
+    assert pyproj.CRS(raster.georeference.crs).to_epsg() == 32611
+
+
+def test_a_rotated_netcdf_grid_written_by_gdal_is_noted(gdal, tmp_path):
+    """GDAL writes coordinates of the grid as if it were not rotated, and its transform beside them."""
+    upright = Affine(10, 0, 500_000, 0, -10, 4_000_000)
+    for angle, told in ((0, False), (30, True)):
+        with rasterio.open(
+            tmp_path / "x.tif", "w", driver="GTiff", width=4, height=3, count=1, dtype="int16", crs="EPSG:32611",
+            transform=upright @ Affine.rotation(angle),
+        ) as file:  # fmt: skip
+            file.write(np.arange(12, dtype=np.int16).reshape(1, 3, 4))
+        gdal("gdal_translate", "-q", "-of", "netCDF", tmp_path / "x.tif", tmp_path / "x.nc")
+        notes = " ".join(read_raster(tmp_path / "x.nc", 2, "Band1").notes)
+        assert ("its coordinates and its GeoTransform disagree" in notes) == told
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        pytest.param({"y": np.array([0.0, 1, 2, 3, 4, 9])}, "coordinates are not evenly spaced", id="uneven"),
+        pytest.param({"crs": {"crs_wkt": "nonsense"}}, "grid mapping can't be read; its CRS is ignored", id="crs"),
+    ],
+)
+def test_netcdf_without_usable_georeference_is_noted(tmp_path, change, note):
+    cf(tmp_path / "x.nc")
+    with netCDF4.Dataset(tmp_path / "x.nc", "a") as file:
+        if "y" in change:
+            file["y"][:] = change["y"]
+        else:
+            file["crs"].crs_wkt = change["crs"]["crs_wkt"]
+    assert note in " ".join(open_scene(tmp_path / "x.nc").notes)
+
+
+def test_netcdf_with_wavelengths_in_a_group(tmp_path):
+    """Wavelengths in a group beside the cube, and bands that are marked, as imaging spectrometers' products have it."""
+    with netCDF4.Dataset(tmp_path / "x.nc", "w") as file:
+        for name, size in zip(("downtrack", "crosstrack", "bands"), CUBE.shape, strict=True):
+            file.createDimension(name, size)
+        cube = file.createVariable("reflectance", "f4", ("downtrack", "crosstrack", "bands"), fill_value=-9999)
+        cube[:] = CUBE
+        group = file.createGroup("sensor_band_parameters")
+        group.createVariable("wavelengths", "f4", ("bands",))[:] = NM
+        group["wavelengths"].units = "nm"
+        group.createVariable("good_wavelengths", "f4", ("bands",))[:] = [1, 1, 0, 1, 1]
+    scene = open_scene(tmp_path / "x.nc")
+    np.testing.assert_array_equal(np.asarray(scene.cube), CUBE[..., [0, 1, 3, 4]])
+    assert scene.wavelengths_nm.tolist() == [450.5, 550, 2300, 900] and scene.nodata == (-9999.0,)
+
+
+@pytest.mark.parametrize(
+    ("dims", "note"),
+    [
+        pytest.param(("y", "x", "feature"), "assumed its dimension feature to be bands", id="elimination"),
+        pytest.param(("a", "b", "band"), "assumed its dimension a to be rows", id="rows-cols"),
+        pytest.param(("a", "b", "c"), "assumed the axes of its 6 x 7 x 5 values to be rows, cols, bands", id="unknown"),
+    ],
+)
+def test_dimensions_with_uninformative_names(tmp_path, dims, note):
+    xr.Dataset({"img": (dims, CUBE)}).to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
+    scene = open_scene(tmp_path / "x.nc")
+    assert note in " ".join(scene.notes)
+    np.testing.assert_array_equal(np.asarray(scene.cube), CUBE)
+
+
+def test_a_time_axis_of_length_one_is_dropped(tmp_path):
+    dims = ("time", "band", "y", "x")
+    xr.Dataset({"img": (dims, CUBE.transpose(2, 0, 1)[None])}).to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
+    np.testing.assert_array_equal(np.asarray(open_scene(tmp_path / "x.nc").cube), CUBE)
+
+
+def test_netcdf_class_names_and_colours(tmp_path):
+    attrs = {"flag_values": np.array([1, 2], "u1"), "flag_meanings": "corn wheat", "flag_colors": "#FF0000 #00ff00"}
+    xr.Dataset({"gt": (("y", "x"), np.eye(3, 4, dtype="u1"), attrs)}).to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
+    raster = read_raster(tmp_path / "x.nc", 2)
+    assert raster.class_names == {1: "corn", 2: "wheat"} and raster.class_colours == {1: "#ff0000", 2: "#00ff00"}
+
+
+def test_a_feature_store_is_refused(store_path):
+    with pytest.raises(SceneError, match=r"small\.zarr is a feature store, not a scene: use it with `hsifeat fit`"):
+        open_scene(store_path)

@@ -1,0 +1,201 @@
+"""Rasters that GDAL reads: spectrum, scale, names, classes, georeference, pages, and damaged or sparse files."""
+
+import json
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pyproj
+import pytest
+import rasterio
+from PIL import Image
+from rasterio.control import GroundControlPoint
+
+from hsifeat import open_scene
+from hsifeat.errors import SceneError
+from hsifeat.scenes.readers import gdal as gdal_reader
+from tests.helpers.envi_fields import NM, envi_list, open_with_fields
+from tests.helpers.scene_formats import CUBE, stack, tif
+
+# Rasterio warns of it when tests write such a file.
+NO_PLACE = "ignore::rasterio.errors.NotGeoreferencedWarning"
+BANDS = CUBE.shape[2]
+
+
+def own_tags(file, key, unit):
+    for band, nm in enumerate(NM, start=1):
+        file.update_tags(band, **{key: str(nm / (1000 if "um" in unit.lower() or "micro" in unit.lower() else 1))})
+
+
+@pytest.mark.parametrize(
+    ("key", "units"),
+    [
+        pytest.param("wavelength", {"wavelength_units": "Nanometers"}, id="envi-like"),
+        pytest.param("WAVELENGTH", {"WAVELENGTH_UNIT": "Micrometers"}, id="upper-case"),
+        pytest.param("CENTRAL_WAVELENGTH_UM", {"x": "um"}, id="imagery-like"),
+    ],
+)
+def test_geotiff_wavelengths_in_tags_of_bands(tif_folder, key, units):
+    with rasterio.open(tif_folder / "x.tif", "r+") as file:
+        own_tags(file, key, "".join(units.values()))
+        for band in file.indexes:
+            file.update_tags(band, **units, **({"fwhm": "10"} if "Nano" in str(units) else {}))
+    scene = open_scene(tif_folder / "x.tif")
+    np.testing.assert_allclose(scene.wavelengths_nm, NM)
+    assert not scene.notes
+    assert (scene.fwhm_nm is None) or scene.fwhm_nm.tolist() == [10] * 5
+
+
+def test_geotiff_tif_folder_of_envi_by_gdal(gdal, tif_folder):
+    """GDAL hands wavelengths on as tags of bands."""
+    open_with_fields(gdal, tif_folder, wavelength_units="Micrometers", wavelength=envi_list(nm / 1000 for nm in NM))
+    gdal("gdal_translate", "-q", tif_folder / "x.img", tif_folder / "y.tif")
+    np.testing.assert_allclose(open_scene(tif_folder / "y.tif").wavelengths_nm, NM)
+
+
+def test_geotiff_imagery_domain(tif_folder):
+    with rasterio.open(tif_folder / "x.tif", "r+") as file:
+        for band, nm in enumerate(NM, start=1):
+            file.update_tags(band, ns="IMAGERY", CENTRAL_WAVELENGTH_UM=str(nm / 1000), FWHM_UM="0.0105")
+    scene = open_scene(tif_folder / "x.tif")
+    np.testing.assert_allclose(scene.wavelengths_nm, NM)
+    np.testing.assert_allclose(scene.fwhm_nm, [10.5] * BANDS)
+
+
+def test_geotiff_envi_domain(tif_folder):
+    with rasterio.open(tif_folder / "x.tif", "r+") as file:
+        file.update_tags(
+            ns="ENVI",
+            wavelength=envi_list(NM),
+            wavelength_units="Nanometers",
+            fwhm=envi_list([9] * BANDS),
+            bbl=envi_list([1, 1, 1, 1, 0]),
+            reflectance_scale_factor="10000",
+            band_names=envi_list("abcde"),
+        )
+    scene = open_scene(tif_folder / "x.tif", bad_bands="keep")
+    np.testing.assert_allclose(scene.wavelengths_nm, NM)
+    assert scene.scale == 10000 and scene.fwhm_nm.tolist() == [9] * BANDS and scene.band_names == tuple("abcde")
+    assert open_scene(tif_folder / "x.tif").cube.shape[2] == 4
+
+
+def test_geotiff_nodata_scale_band_names_and_georeference(tif_folder):
+    with rasterio.open(tif_folder / "x.tif", "r+") as file:
+        file.nodata, file.scales = -9999, [0.0001] * BANDS
+        file.descriptions = ["blue", "green", "red", None, "nir"]
+    scene = open_scene(tif_folder / "x.tif")
+    assert scene.nodata == (-9999.0,) and scene.scale == 10000
+    assert scene.band_names == ("blue", "green", "red", "band 4", "nir")
+    assert scene.georeference.transform == (30, 0, 500000, 0, -30, 4000000)
+    assert pyproj.CRS(scene.georeference.crs) == pyproj.CRS("EPSG:32611")
+    with rasterio.open(tif_folder / "x.tif", "r+") as file:
+        file.offsets = [5.0] * BANDS
+    scene = open_scene(tif_folder / "x.tif")
+    assert scene.scale == 1 and scene.notes == ("x.tif: its bands have scales and offsets, which are not applied",)
+
+
+@pytest.mark.filterwarnings(NO_PLACE)
+def test_missing_georeference_and_ground_control_points(tmp_path):
+    Image.fromarray(np.zeros((3, 4, 3), np.uint8)).save(tmp_path / "x.tif")
+    scene = open_scene(tmp_path / "x.tif")
+    assert scene.georeference is None and scene.wavelengths_nm is None and not scene.notes
+    corners = [
+        GroundControlPoint(0, 0, 10, 50, 0),
+        GroundControlPoint(0, 4, 11, 50, 0),
+        GroundControlPoint(3, 0, 10, 49, 0),
+    ]
+    with rasterio.open(tmp_path / "x.tif", "r+") as file:
+        file.gcps = corners, rasterio.CRS.from_epsg(4326)
+    scene = open_scene(tmp_path / "x.tif")
+    assert (
+        scene.georeference is None
+        and "ground control points, which are ignored; warp it with gdalwarp" in scene.notes[0]
+    )
+
+
+def test_an_ignored_alpha_band_is_noted(tmp_path):
+    Image.fromarray(np.zeros((3, 4, 4), np.uint8)).save(tmp_path / "x.png")
+    assert "has a mask or an alpha band, which is ignored" in open_scene(tmp_path / "x.png").notes[0]
+
+
+def test_complex_values_are_refused(tmp_path):
+    tif(tmp_path / "x.tif", CUBE.astype(np.complex64))
+    with pytest.raises(SceneError, match=r"x\.tif holds complex values \(complex64\); a scene holds real numbers"):
+        open_scene(tmp_path / "x.tif")
+
+
+def test_pages_of_a_tiff_are_listed(tmp_path):
+    pages = [Image.fromarray(np.full((3, 4), n, np.uint8)) for n in (1, 2, 3)]
+    pages[0].save(tmp_path / "x.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(SceneError, match=r"holds 3 images: 1 \(.*: name one with --variable NUMBER"):
+        open_scene(tmp_path / "x.tif")
+    assert np.asarray(open_scene(tmp_path / "x.tif", variable="2").cube).max() == 2
+    with pytest.raises(SceneError, match="none is named '4'"):
+        open_scene(tmp_path / "x.tif", variable="4")
+
+
+@pytest.mark.filterwarnings(NO_PLACE)
+def test_missing_blocks_of_a_sparse_tiff_are_noted(tmp_path):
+    facts = {"driver": "GTiff", "width": 64, "height": 64, "count": 2, "dtype": "uint8", "sparse_ok": True}
+    with rasterio.open(tmp_path / "x.tif", "w", tiled=True, blockxsize=16, blockysize=16, **facts) as file:
+        file.write(np.ones((2, 16, 16), np.uint8), window=rasterio.windows.Window(0, 0, 16, 16))
+    scene = open_scene(tmp_path / "x.tif")
+    assert scene.notes == ("x.tif: its last block is not in the file; missing blocks are read as no data, or 0",)
+
+
+@pytest.mark.filterwarnings(NO_PLACE)
+def test_a_sparse_terabyte_opens_without_being_read(tmp_path):
+    facts = {"driver": "GTiff", "width": 50_000, "height": 50_000, "count": 200, "dtype": "uint16", "sparse_ok": True}
+    tiles = {"tiled": True, "blockxsize": 512, "blockysize": 512, "interleave": "pixel", "bigtiff": "yes"}
+    with rasterio.open(tmp_path / "x.tif", "w", **facts, **tiles) as file:
+        file.write(np.full((200, 2, 3), 7, np.uint16), window=rasterio.windows.Window(49_997, 49_998, 3, 2))
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("img", (50_000, 50_000, 200), "u2", chunks=(8, 8, 200))[-2:, -3:] = 7
+    for name in ("x.tif", "x.h5"):
+        cube = open_scene(tmp_path / name).cube
+        assert cube.shape == (50_000, 50_000, 200) and np.asarray(cube[-4:, -4::2, ::50]).sum() == 2 * 7 * 4
+
+
+def test_strided_slices_are_read_in_parts(tif_folder, monkeypatch):
+    monkeypatch.setattr(gdal_reader, "_VALUES_PER_READ", 1)
+    np.testing.assert_array_equal(open_scene(tif_folder / "x.tif").cube[::2, 1::3, ::4], CUBE[::2, 1::3, ::4])
+
+
+@pytest.mark.parametrize("driver", ["JP2OpenJPEG", "VRT", "HFA", "PCIDSK"])
+def test_other_formats_of_gdal(gdal, tif_folder, driver):
+    name = {"JP2OpenJPEG": "y.jp2", "VRT": "y.vrt", "HFA": "y.img", "PCIDSK": "y.pix"}[driver]
+    options = ("-co", "REVERSIBLE=YES", "-co", "QUALITY=100") if driver == "JP2OpenJPEG" else ()
+    gdal("gdal_translate", "-q", "-of", driver, *options, tif_folder / "x.tif", tif_folder / name)
+    scene = open_scene(tif_folder / name)
+    np.testing.assert_array_equal(np.asarray(scene.cube), CUBE)
+    np.testing.assert_allclose(scene.georeference.transform, (30, 0, 500000, 0, -30, 4000000), atol=1e-6)
+
+
+def test_bands_of_two_dtypes(gdal, tif_folder):
+    tif(tif_folder / "y.tif", CUBE[..., 0].astype(np.float32) / 2)
+    gdal("gdalbuildvrt", "-q", "-separate", tif_folder / "z.vrt", tif_folder / "x.tif", tif_folder / "y.tif")
+    scene = open_scene(tif_folder / "z.vrt")
+    wanted = np.stack([CUBE[..., 0], CUBE[..., 0] / 2], axis=-1)
+    np.testing.assert_array_equal(np.asarray(scene.cube[1:5:2, ::3]), wanted[1:5:2, ::3])
+    assert "its bands have the dtypes float32, int16; read as float32" in " ".join(scene.notes)
+
+
+def test_a_damaged_tiff_prints_nothing(tmp_path):
+    stack(tmp_path / "bands", CUBE)
+    path = tmp_path / "bands" / "band_7.tif"
+    path.write_bytes(path.read_bytes()[:-30])
+    code = f"import hsifeat\ntry: hsifeat.open_scene({str(path)!r})\nexcept hsifeat.errors.SceneError: pass"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_landsat_has_the_georeference_that_gdal_reports(data_folder, gdal):
+    path = data_folder / "nc_landsat7" / "landsat_multiband.tif"
+    scene = open_scene(path)
+    c, a, b, f, d, e = json.loads(gdal("gdalinfo", "-json", path))["geoTransform"]
+    np.testing.assert_allclose(scene.georeference.transform, (a, b, c, d, e, f))
+    assert rasterio.CRS.from_wkt(scene.georeference.crs).to_epsg() == 32119
+    assert scene.cube.shape == (443, 489, 5) and scene.nodata == (-99999.0,)
+    with rasterio.open(path) as file:
+        np.testing.assert_array_equal(np.asarray(scene.cube), file.read().transpose(1, 2, 0))

@@ -1,0 +1,46 @@
+"""Scenes and label maps as values: valid pixels, digest, summary, shapes that do not match."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import rasterio
+
+from hsifeat.errors import SceneError
+from hsifeat.scenes import Labels, Scene, open_scene
+from tests.helpers.label_files import NORTH_UP
+
+
+def test_valid_mask_and_digest():
+    cube = np.ones((4, 5, 3), np.float32)
+    cube[0, 0] = 0
+    cube[1, 1, 1] = np.nan
+    cube[2, 2, 2] = np.inf
+    scene = Scene("x", cube)
+    wanted = np.ones((4, 5), bool)
+    wanted[[0, 1, 2], [0, 1, 2]] = False
+    np.testing.assert_array_equal(scene.valid, wanted)
+    oracle = hashlib.sha256(b"4,5,3,<f4;" + cube.tobytes() + np.packbits(wanted).tobytes()).hexdigest()
+    assert scene.digest == oracle
+
+
+def test_labels_must_lie_on_the_grid():
+    with pytest.raises(SceneError, match=r"labels 'gt' are 2 x 2 pixels, but the scene x is 3 x 3"):
+        Scene("x", np.ones((3, 3, 2))).with_labels(Labels("gt", np.ones((2, 2), int)))
+
+
+def test_summary_is_json_whatever_the_nodata_value(tmp_path):
+    with rasterio.open(
+        tmp_path / "x.tif", "w", driver="GTiff", height=2, width=2, count=3, dtype="float32", nodata=np.nan,
+        crs="EPSG:32617", transform=NORTH_UP,
+    ) as file:  # fmt: skip
+        file.write(np.ones((3, 2, 2), np.float32))
+    scene = open_scene(tmp_path / "x.tif")
+    assert np.isnan(scene.nodata).all() and scene.valid.all()
+    assert json.loads(json.dumps(scene.summary(), allow_nan=False))["nodata"] == []
+    from hsifeat.extraction.new_store import scene_facts
+
+    assert scene_facts(Scene("x", np.ones((2, 2, 3)), nodata=(np.nan, -1.0, np.inf))).nodata == [-1.0]
