@@ -114,7 +114,7 @@ def members(cls):
 
 def variables():
     """Return the class of what examples call by these names."""
-    from classifiers.comparison.results.model import Comparison
+    from classifiers.comparison.results.comparison import Comparison
     from classifiers.model import Model
     from hsifeat.timesteps.result import TimestepRanking
 
