@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.helpers.browser import browser  # noqa: F401  # a fixture
+from tests.helpers.browser import chromium, open_page  # noqa: F401  # fixtures
 from tests.helpers.command_line import cli  # noqa: F401  # a fixture
 from tests.helpers.small import save_unet, small_cube, small_labels
 

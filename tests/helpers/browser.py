@@ -1,103 +1,60 @@
-"""A real browser for tests: Debian's Chromium, headless, driven over its debugging pipe."""
+"""A real browser for tests: the system's Chromium, headless, driven by Playwright; and audits of accessibility by axe."""
 
 from __future__ import annotations
 
-import json
+import importlib.util
 import os
-import select
 import shutil
-import subprocess
-import time
+from pathlib import Path
 
 import pytest
 
-
-class Browser:
-    """Chromium over its debugging pipe (fds 3 and 4): real keys and clicks, the console and every request."""
-
-    def __init__(self, profile):
-        down, self.send = os.pipe()
-        self.receive, up = os.pipe()
-        flags = f"--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir={profile}"
-        command = f"exec chromium {flags} --remote-debugging-pipe 3<&{down} 4>&{up}"
-        self.process = subprocess.Popen(
-            ["bash", "-c", command], pass_fds=(down, up), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        os.close(down)
-        os.close(up)
-        self.session, self.number, self.buffer, self.events = {}, 0, b"", []
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self.session = {"sessionId": self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.call(f"{domain}.enable")
-
-    def call(self, method, **params):
-        self.number += 1
-        message = {"id": self.number, "method": method, "params": params, **self.session}
-        os.write(self.send, json.dumps(message).encode() + b"\0")
-        while (answer := self.read()).get("id") != self.number:
-            self.events.append(answer)
-        assert "error" not in answer, answer
-        return answer["result"]
-
-    def read(self, patience_s=60):
-        end = time.monotonic() + patience_s
-        while b"\0" not in self.buffer:
-            ready, _, _ = select.select([self.receive], [], [], max(0, end - time.monotonic()))
-            assert ready, "chromium says nothing"
-            chunk = os.read(self.receive, 1 << 20)
-            assert chunk, "chromium has gone"
-            self.buffer += chunk
-        message, self.buffer = self.buffer.split(b"\0", 1)
-        return json.loads(message)
-
-    def open(self, path):
-        self.events.clear()
-        self.call("Page.navigate", url=path.as_uri())
-        while not self.seen("Page.loadEventFired"):
-            self.events.append(self.read())
-
-    def seen(self, *methods):
-        return [event["params"] for event in self.events if event.get("method") in methods]
-
-    def js(self, expression):
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
-
-    def look(self, width=1280, scheme="light"):
-        """Show pages as on a screen of this width in pixels, light or dark."""
-        size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.call("Emulation.setDeviceMetricsOverride", **size)
-        feature = {"name": "prefers-color-scheme", "value": scheme}
-        self.call("Emulation.setEmulatedMedia", media="screen", features=[feature])
-
-    def key(self, key, code, text=""):
-        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, text=text)
-        self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
-
-    def click(self, selector):
-        find = f"document.querySelector({json.dumps(selector)})"
-        self.js(f"{find}.scrollIntoView({{block: 'center'}})")
-        x, y = self.js(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({find}.getBoundingClientRect())")
-        for kind in ("mousePressed", "mouseReleased"):
-            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
-
-    def close(self):
-        try:
-            self.call("Browser.close")
-        finally:
-            self.process.terminate()
-            self.process.wait(30)
-            os.close(self.send)
-            os.close(self.receive)
+AXE = Path(importlib.util.find_spec("axe_core_python").origin).with_name("axe.min.js")
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if shutil.which("chromium") is None:
+@pytest.fixture(scope="session")
+def chromium():
+    """Chromium, started once; the test is skipped without it, or fails if HSIFEAT_REQUIRE names it."""
+    program = shutil.which("chromium")
+    if program is None:
         required = "chromium" in os.environ.get("HSIFEAT_REQUIRE", "").split(",")
         (pytest.fail if required else pytest.skip)("chromium is not installed: apt-get install chromium")
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium):
+    """Give a function that opens a file as a Playwright page; no page may log anything, fail, or ask the network."""
+    contexts, complaints, requests = [], [], []
+
+    def open_file(path, width=1280, scheme="light", **options):
+        viewport = {"width": width, "height": 844}
+        context = chromium.new_context(viewport=viewport, color_scheme=scheme, is_mobile=width < 600, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(path.as_uri())
+        return page
+
+    yield open_file
+    for context in contexts:
+        context.close()
+    assert not complaints
+    assert all(url.startswith(("file:", "data:")) for url in requests)
+
+
+def audit(page):
+    """Return the axe rules that a page passes, and its serious violations, with all details opened."""
+    page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true })")
+    page.evaluate(AXE.read_text())
+    results = page.evaluate("axe.run({resultTypes: ['violations'], iframes: false})")
+    serious = [fault for fault in results["violations"] if fault["impact"] in {"serious", "critical"}]
+    faults = [f"{fault['id']}: {fault['nodes'][0]['html']}" for fault in serious]
+    return {rule["id"] for rule in results["passes"]}, faults
