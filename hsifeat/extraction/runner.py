@@ -182,19 +182,23 @@ class StepComputer:
     def __init__(self, extractor: Extractor) -> None:
         self._extractor, self._device = extractor, device_name(extractor.device)
         self._encoded: EncodedUnit | None = None
+        self._clock = time.perf_counter()
 
     def __call__(self, step: Step) -> StepResult:
         """Compute a step."""
-        timings, start = [], time.perf_counter()
+        timings = []
         if self._encoded is None or self._encoded.unit != step.unit:
             self._encoded = self._extractor.encode_unit(step.unit)
-            encoded_at = time.perf_counter()
-            timings.append(Timing(None, self._device, len(self._encoded.tiles), encoded_at - start))
-            start = encoded_at
+            timings.append(Timing(None, self._device, len(self._encoded.tiles), self._lap()))
         blocks = self._extractor.compute_blocks(step, self._encoded)
         passes = len(self._encoded.tiles) * step.passes
-        timings.append(Timing(step.t, self._device, passes, time.perf_counter() - start))
+        timings.append(Timing(step.t, self._device, passes, self._lap()))
         return StepResult(blocks, timings)
+
+    def _lap(self) -> float:
+        """Return the seconds since the last call, waits for the writer included."""
+        start, self._clock = self._clock, time.perf_counter()
+        return self._clock - start
 
 
 def _check_finite(plane: PlaneSpec, block: NDArray[np.generic]) -> NDArray[np.generic]:
