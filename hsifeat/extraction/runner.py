@@ -170,7 +170,7 @@ class EncodedUnit:
 
 @dataclass(frozen=True)
 class StepResult:
-    """The blocks of a step, and how long they took."""
+    """The blocks of a step, and the time they took."""
 
     blocks: dict[PlaneSpec, NDArray[np.generic]]
     timings: list[Timing]
@@ -204,10 +204,7 @@ class StepComputer:
 def _check_finite(plane: PlaneSpec, block: NDArray[np.generic]) -> NDArray[np.generic]:
     count = block.size - int(np.isfinite(block).sum())
     if count:
-        advice = (
-            "store float32 with --dtype float32, in another --out"
-            if plane.dtype == "float16"
-            else "the weights may be damaged"
-        )
+        half = plane.dtype == "float16"
+        advice = "store float32 with --dtype float32, in another --out" if half else "the weights may be damaged"
         raise StoreError(f"{count} of {block.size} values of {plane.id} are not finite in {plane.dtype}: {advice}")
     return block

@@ -1,4 +1,4 @@
-"""Blends, padding, origins and the whole scene at once against the plain way: every tile's map, weighted in numpy."""
+"""Stitching, padding, origins and the whole scene in one pass against every tile's map, weighted in NumPy."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ LAYER, STRIDE = "up_blocks.0", 2
 OPTIONS = {"timesteps": [300], "layers": [LAYER], "dtype": "float32"}
 
 
-def found_in(store):
+def plane_values(store):
     return np.asarray(store.plane(PlaneId(300, LAYER))[:])
 
 
@@ -65,14 +65,14 @@ def blended(scene, folder, network, window, starts, tile, mode):
 
 
 @pytest.mark.parametrize("stitch", ["mean", "hann"])
-def test_blends_equal_the_plain_way(scene, backbone_folder, network, tmp_path, stitch):
+def test_blends_equal_weighted_means_of_tiles(scene, backbone_folder, network, tmp_path, stitch):
     window = np.ones(16) if stitch == "mean" else np.hanning(2 * 16 + 1)[1::2]
     store = hsifeat.extract(
         scene, backbone=backbone_folder, tile=32, halo=8, stitch=stitch, out=tmp_path / "s.zarr", **OPTIONS
     )
     starts = range(-8, 75 - 16, 16), range(-8, 53 - 16, 16)
     wanted = blended(scene, backbone_folder, network, window, starts, 32, "reflect")
-    np.testing.assert_allclose(found_in(store), wanted, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(plane_values(store), wanted, rtol=1e-3, atol=1e-4)
 
 
 def test_published_windows(scene, backbone_folder, network, tmp_path):
@@ -86,7 +86,7 @@ def test_published_windows(scene, backbone_folder, network, tmp_path):
     starts = range(-4, 75 - 16, 16), range(-10, 53 - 16, 16)
     assert (len(starts[0]), len(starts[1])) == (4, 3)
     wanted = blended(scene, backbone_folder, network, np.ones(16), starts, 32, "zero")
-    np.testing.assert_allclose(found_in(store), wanted, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(plane_values(store), wanted, rtol=1e-3, atol=1e-4)
     like = prepare(scene, like=Store.open(store.location), out=tmp_path / "new.zarr")
     assert like.recipe.key == store.key and plan(like).tiles == 12
 
@@ -108,20 +108,20 @@ def test_passes_over_the_published_scenes(backbone_folder, shape, origin, layer,
     assert (plan(job).tiles, plan(job).passes) == (tiles, passes)
 
 
-def test_the_whole_scene_in_one_forward(scene, backbone_folder, network, tmp_path):
+def test_the_whole_scene_in_one_pass(scene, backbone_folder, network, tmp_path):
     store = hsifeat.extract(scene, backbone=backbone_folder, stitch="whole", out=tmp_path / "s.zarr", **OPTIONS)
     image = fit_projection("rgb", scene).apply(scene.cube)
     clean = np.pad(image, ((0, 1), (0, 3), (0, 0)), mode="reflect").transpose(2, 0, 1)
     scheduler = DDPMScheduler.from_pretrained(backbone_folder / "scheduler")
     wanted = tap(network, scheduler, clean, noise_field(Window(0, 0, 76, 56), 3, 0))[:38, :27]
-    np.testing.assert_allclose(found_in(store), wanted, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(plane_values(store), wanted, rtol=1e-3, atol=1e-4)
     assert len(store.units) == 1
     like = prepare(scene, like=Store.open(store.location), out=tmp_path / "new.zarr")
     assert like.recipe.key == store.key and plan(like).passes == 1
 
 
 @pytest.mark.parametrize("stitch", ["core", "hann"])
-def test_units_play_no_part(scene, backbone_folder, tmp_path, monkeypatch, stitch):
+def test_planes_do_not_depend_on_units(scene, backbone_folder, tmp_path, monkeypatch, stitch):
     options = {"backbone": backbone_folder, "tile": 32, "halo": 8, "stitch": stitch, **OPTIONS}
     large = hsifeat.extract(scene, out=tmp_path / "large.zarr", **options)
     for name in ("UNIT_PX", "BLENDED_UNIT_PX"):
@@ -130,24 +130,24 @@ def test_units_play_no_part(scene, backbone_folder, tmp_path, monkeypatch, stitc
     small = hsifeat.extract(scene, out=tmp_path / "small.zarr", **options)
     assert len(small.units) == 6 and small.key == large.key
     # Other units make other batches, in which a tile moves by some 1e-6.
-    np.testing.assert_allclose(found_in(small), found_in(large), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(plane_values(small), plane_values(large), rtol=1e-4, atol=1e-5)
 
 
-def test_an_origin_may_cut_cores_at_borders_of_units(scene, backbone_folder, tmp_path, monkeypatch):
+def test_cores_may_lie_across_borders_of_units(scene, backbone_folder, tmp_path, monkeypatch):
     options = {"backbone": backbone_folder, "tile": 32, "halo": 8, "origin": (-12, -20), **OPTIONS}
     large = hsifeat.extract(scene, out=tmp_path / "large.zarr", **options)
     monkeypatch.setattr("hsifeat.extraction.tiling.scene_tiling.UNIT_PX", 32)
     small = hsifeat.extract(scene, out=tmp_path / "small.zarr", **options)
     assert len(small.units) == 6
-    np.testing.assert_allclose(found_in(small), found_in(large), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(plane_values(small), plane_values(large), rtol=1e-4, atol=1e-5)
 
 
 @given(
     st.sampled_from(["mean", "hann"]), st.integers(1, 6), st.integers(0, 4), st.sampled_from([1, 2]), st.integers(1, 40),
     st.integers(1, 40), st.integers(1, 12), st.data(),
 )  # fmt: skip
-def test_a_blend_of_equal_maps_is_that_map(stitch, core, halo, stride, rows, cols, unit, data):
-    """Whatever the grid: tiles cut from one map, blended unit by unit, give it back; what no tile was added to holds 0."""
+def test_blending_tiles_of_one_map_gives_the_map(stitch, core, halo, stride, rows, cols, unit, data):
+    """On any grid, tiles cut from one map and blended unit by unit give it back; cells without a tile hold 0."""
     core, halo, unit = core * stride, halo * stride, unit * stride
     tile = core + 2 * halo
     first = tuple(-stride * data.draw(st.integers(0, tile // stride - 1)) for _ in range(2))
@@ -174,7 +174,7 @@ def test_a_blend_of_equal_maps_is_that_map(stitch, core, halo, stride, rows, col
 
 
 @pytest.mark.parametrize("stitch", ["mean", "hann", "whole"])
-def test_tiles_without_a_valid_pixel_cost_nothing(scene, backbone_folder, tmp_path, stitch):
+def test_tiles_without_valid_pixels_are_skipped(scene, backbone_folder, tmp_path, stitch):
     cube = scene.cube.copy()
     cube[:40, :40] = 0
     holed = Scene("holed", cube)
@@ -185,26 +185,26 @@ def test_tiles_without_a_valid_pixel_cost_nothing(scene, backbone_folder, tmp_pa
     # Rows begin at -8, 8, 24, 40, 56 and columns at -8, 8, 24: 2 x 2 tiles end before the 40th row and column.
     assert plan(job).passes == (1 if stitch == "whole" else 5 * 3 - 4)
     store = hsifeat.extract(holed, out=tmp_path / "s.zarr", **options)
-    values = found_in(store)
+    values = plane_values(store)
     assert np.isfinite(values).all()
     if stitch != "whole":
         assert store.manifest.recipe["tiling"]["masked"] == "zero"
         assert not values[:12, :12].any() and values[13:, 13:].any(axis=2).all()
 
 
-def test_a_damaged_blend_is_repaired_to_the_bit(scene, backbone_folder, tmp_path):
+def test_a_repaired_blend_has_the_same_bits(scene, backbone_folder, tmp_path):
     store = hsifeat.extract(
         scene, backbone=backbone_folder, tile=32, halo=8, stitch="hann", noise="shared", padding="zero",
         origin=(-8, -12), out=tmp_path / "s.zarr", **OPTIONS,
     )  # fmt: skip
-    before = found_in(store)
+    before = plane_values(store)
     shard = next((tmp_path / "s.zarr").glob("planes/t*/*/c/0/0/0"))
     shard.write_bytes(shard.read_bytes()[:-9])
     location = as_location(tmp_path / "s.zarr")
     damaged = verify(location)
     assert damaged.damages
     assert not repair(location, damaged).damages
-    np.testing.assert_array_equal(found_in(Store.open(location)), before)
+    np.testing.assert_array_equal(plane_values(Store.open(location)), before)
 
 
 @pytest.mark.parametrize(
