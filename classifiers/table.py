@@ -144,7 +144,7 @@ class PixelTable:
                     f"{_first_difference(layout, tables[0].layout)}; name planes that each store has"
                 )
             label_map = labels if isinstance(labels, Labels) else select_labels(features, labels)
-            tables.append(cls._from_scene(features, features.usable(label_map), layout))
+            tables.append(cls._from_scene(features, features.valid_labels(label_map), layout))
         return cls.concatenate(tables)
 
     @classmethod

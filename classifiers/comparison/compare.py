@@ -135,7 +135,7 @@ def compare(
     with_planes = any(uses_planes(entry.features) for entry in entries)
     if with_planes and not all(store.select(planes) for store in features.values()):
         raise StoreError("no plane to learn from: name some with --planes, or leave out the inputs with planes")
-    truth = first.usable(select_labels(first, labels))
+    truth = first.valid_labels(select_labels(first, labels))
     if earlier is not None:
         earlier.check(first, truth)
     # A sweep compares planes with spectra.

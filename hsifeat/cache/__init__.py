@@ -1,1 +1,1 @@
-"""Many stores: the catalogue, locks, garbage collection and kept samples of labelled pixels."""
+"""Many stores: the catalogue, usage and deletion of stores, and cached samples of labelled pixels."""

@@ -102,7 +102,7 @@ def _table(
         label_map = Labels("", np.zeros(features.valid.shape, np.uint8))
     else:
         label_map = features.labels(labels)
-    label_map = features.usable(label_map)
+    label_map = features.valid_labels(label_map)
     mask = features.valid if all_pixels else label_map.classes != 0
     if not mask.any():
         kind = "valid" if all_pixels else "labelled"

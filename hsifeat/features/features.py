@@ -18,7 +18,7 @@ from hsifeat.errors import StoreError
 from hsifeat.features import xarray_view
 from hsifeat.features.interpolation import ScenePlaneReader
 from hsifeat.features.neighbourhoods import PixelCoordinates, read_neighbourhoods, read_pixels, window_means
-from hsifeat.features.pixel_list import PixelListReader
+from hsifeat.features.pixel_list_reader import PixelListReader
 from hsifeat.features.plane_reader import PlaneReader
 from hsifeat.features.selection import PlaneLike, select_planes
 from hsifeat.features.stored_scene import georeference_of, scene_of
@@ -218,7 +218,7 @@ class Features:
             )
         return maps[name]
 
-    def usable(self, labels: Labels) -> Labels:
+    def valid_labels(self, labels: Labels) -> Labels:
         """Return a label map without labels on pixels that are not valid; `SceneError` if it has another grid."""
         self.scene.with_labels(labels)
         if self.valid[labels.classes != 0].all():

@@ -1,1 +1,1 @@
-"""How long work is run and reported: events and executors."""
+"""How long-running work is executed and reported: executors and events."""

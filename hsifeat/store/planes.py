@@ -11,7 +11,7 @@ from hsifeat.errors import StoreError
 from hsifeat.store import checksums as checksum_file
 from hsifeat.store.keys import PLANE, shard_key
 from hsifeat.store.layout import PlaneLayout, PlaneSpec, Unit, codec
-from hsifeat.store.progress import DIGEST_BYTES, Progress
+from hsifeat.store.progress import DIGEST_BYTES, ProgressRecords
 from hsifeat.store.store_files import StoreFiles
 from hsifeat.types import PlaneId, Window
 
@@ -28,11 +28,11 @@ class Planes:
         The store.
     layout : PlaneLayout
         Shapes and units of its planes.
-    progress : Progress
+    progress : ProgressRecords
         Its progress records.
     """
 
-    def __init__(self, files: StoreFiles, layout: PlaneLayout, progress: Progress) -> None:
+    def __init__(self, files: StoreFiles, layout: PlaneLayout, progress: ProgressRecords) -> None:
         self._files, self._layout, self._progress = files, layout, progress
 
     def specs(self) -> list[PlaneSpec]:

@@ -22,7 +22,7 @@ from hsifeat.types import PlaneId
 DIGEST_BYTES = 32
 
 
-class Progress:
+class ProgressRecords:
     """The progress records of a store.
 
     Parameters

@@ -2,7 +2,7 @@
 
 A unit, a square of the scene or a run of a pixel list, is one shard of every plane. It has one writer; data are written
 first, then its progress record, and a unit without a record is written again. The parts of a store are in modules of
-their own: `hsifeat.store.planes`, `hsifeat.store.progress` and `hsifeat.store.labels`.
+their own: `hsifeat.store.planes`, `hsifeat.store.progress` and `hsifeat.store.label_maps`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from hsifeat.errors import StoreError
 from hsifeat.store import timings
 from hsifeat.store.create import SceneArrays, create_store
-from hsifeat.store.labels import LabelMaps
+from hsifeat.store.label_maps import LabelMaps
 from hsifeat.store.layout import PixelListLayout, PlaneLayout, PlaneSpec, Unit
 from hsifeat.store.location import Location, as_location
 from hsifeat.store.manifest import Manifest
 from hsifeat.store.planes import Planes
-from hsifeat.store.progress import Progress
+from hsifeat.store.progress import ProgressRecords
 from hsifeat.store.store_files import StoreFiles, holds_store
 from hsifeat.store.timings import Timing
 from hsifeat.types import PlaneId, Window
@@ -48,7 +48,7 @@ class Store:
         Where the store lies.
     manifest : Manifest
         Its metadata.
-    progress : Progress
+    progress : ProgressRecords
         Its progress records.
     """
 
@@ -56,7 +56,7 @@ class Store:
         self.files = files
         self.location = files.location
         self.manifest = Manifest.parse(files.group.attrs.asdict().get("hsifeat"), files.location)
-        self.progress = Progress(files, self.layout)
+        self.progress = ProgressRecords(files, self.layout)
         self._planes = Planes(files, self.layout, self.progress)
         self._labels = LabelMaps(files)
 

@@ -33,10 +33,10 @@ sys.stdin.read()
 # Dies once the sixth shard is written and its record is not.
 DIES = """
 import os, signal, sys
-from hsifeat.store.progress import Progress
+from hsifeat.store.progress import ProgressRecords
 from cli import main
 
-record, remaining = Progress.record, [5]
+record, remaining = ProgressRecordsRecords.record, [5]
 
 def dying(self, *arguments):
     remaining[0] -= 1
@@ -44,7 +44,7 @@ def dying(self, *arguments):
         os.kill(os.getpid(), signal.SIGKILL)
     record(self, *arguments)
 
-Progress.record = dying
+ProgressRecords.record = dying
 sys.argv = ["hsifeat", *sys.argv[1:]]
 main()
 """
