@@ -1,4 +1,4 @@
-"""The command line: the list of its verbs, and what becomes of errors. What verbs do is in hsifeat/commands/."""
+"""The `hsifeat` command line: the list of its commands, and how errors are shown. Each command is in `hsifeat.commands`."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from hsifeat.commands.timesteps import timesteps
 from hsifeat.errors import HsifeatError
 
 _CTRL_C = 130
-_INTERRUPTED = "interrupted; what is finished is kept, and the same command goes on from there"
+_INTERRUPTED = "interrupted; finished work is kept, and the same command continues from there"
 
 app = typer.Typer(
     name="hsifeat",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="""Diffusion features of hyperspectral scenes: computed once, learned from many times.
+    help="""Diffusion features of hyperspectral scenes: computed once, cached, and classified by light heads.
 
-    The whole way, on a public scene that comes with hsifeat:
+    From a public scene to a report:
 
         hsifeat pretrain indian-pines --network mtmsd --out backbone
 
@@ -37,36 +37,40 @@ app = typer.Typer(
         hsifeat bench ip.zarr --out report
     """,
 )
-# In the order of --help, which puts the groups last.
-for verb in (backbones, layers, pretrain, timesteps, extract, heads, fit, predict, export, bench, sweep, info):
-    app.command()(verb)
+# In the order of --help, which lists groups last.
+for command in (backbones, layers, pretrain, timesteps, extract, heads, fit, predict, export, bench, sweep, info):
+    app.command()(command)
 app.add_typer(scenes, name="scenes")
 app.add_typer(cache, name="cache")
 
 
 def main() -> None:
-    """Run the command line; errors that hsifeat raises on purpose become one message and exit status 1."""
-    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    """Run the command line.
+
+    A `HsifeatError` or a file that can't be used is shown as one message, with exit status 1; ``--debug`` shows its
+    traceback. Wrong usage has exit status 2, an interrupt 130.
+    """
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) != len(sys.argv) - 1
     try:
         status = app(arguments, standalone_mode=False)
-        if status == _CTRL_C:  # Typer catches it, and returns its exit status.
-            _complain(_INTERRUPTED)
+        if status == _CTRL_C:  # Typer catches the interrupt and returns its exit status.
+            _show_error(_INTERRUPTED)
     except HsifeatError as error:
         if debug:
             raise
-        _complain(str(error))
+        _show_error(str(error))
         status = 1
     except OSError as error:
         if debug:
             raise
-        _complain(f"{error.filename or 'a file'} can't be used: {error.strerror or error}")
+        _show_error(f"{error.filename or 'a file'} can't be used: {error.strerror or error}")
         status = 1
     except KeyboardInterrupt:
-        _complain(_INTERRUPTED)
+        _show_error(_INTERRUPTED)
         status = _CTRL_C
     except Exception as error:
-        # Click's own errors (wrong usage, abort) know how to show themselves and their exit status.
+        # Click's own errors (wrong usage, abort) have an exit status and show themselves.
         if not hasattr(error, "exit_code") and type(error).__name__ != "Abort":
             raise
         if hasattr(error, "show"):
@@ -75,7 +79,7 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _complain(message: str) -> None:
+def _show_error(message: str) -> None:
     from hsifeat.commands import terminal
 
     terminal.complain(message)

@@ -35,7 +35,7 @@ def test_a_public_name_is_documented(name):
     if inspect.isfunction(value):
         assert ">>> " in document, "there is an example"
         parameters = list(inspect.signature(value).parameters)
-        missing = [p for p in parameters if not re.search(rf"(?m)^(\S.*, )?\*{{0,2}}{p}(, .*)? :", document)]
+        missing = [p for p in parameters if not re.search(rf"(?m)^(\S.*, )?\*{{0,2}}{p}(, .*)?( :|$)", document)]
         assert not missing or len(parameters) < 3, f"parameters without a description: {missing}"
         assert (
             "Returns\n-------" in document

@@ -1,1 +1,1 @@
-"""The verbs of the command line: each parses, calls one library function and shows the result."""
+"""Commands of the command line: each one parses its options, calls one library function and shows the result."""

@@ -1,1 +1,1 @@
-"""Extraction: turns a scene and a backbone into planes. Plan, tiles, noise field, runner."""
+"""Extraction: from a scene and a backbone to stored planes; options, preparation, plan, tiles, noise, and the run itself."""

@@ -111,7 +111,7 @@ def test_ctrl_c_says_what_is_kept(backbone_folder, tmp_path):
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command(backbone_folder, path), **options) as run:
         _, said = interrupt(run, path, 1)
-    assert "interrupted; what is finished is kept" in said
+    assert "interrupted; finished work is kept" in said
 
 
 def steps_computed(monkeypatch):
