@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Labels = NDArray[np.integer]
+ClassNumbers = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -53,31 +53,31 @@ class Metric:
         return 100 if self.percent else 1
 
 
-def _overall_accuracy(truth: Labels, predicted: Labels) -> float:
+def _overall_accuracy(truth: ClassNumbers, predicted: ClassNumbers) -> float:
     from sklearn.metrics import accuracy_score
 
     return float(accuracy_score(truth, predicted))
 
 
-def _average_accuracy(truth: Labels, predicted: Labels) -> float:
+def _average_accuracy(truth: ClassNumbers, predicted: ClassNumbers) -> float:
     return float(np.mean(_recall(truth, predicted, np.unique(truth))))
 
 
-def _kappa(truth: Labels, predicted: Labels) -> float:
+def _kappa(truth: ClassNumbers, predicted: ClassNumbers) -> float:
     from sklearn.metrics import cohen_kappa_score
 
     # With one class on both sides kappa is 0/0: there is no chance agreement to correct for, and every pixel agrees.
     return 1.0 if len(np.union1d(truth, predicted)) == 1 else float(cohen_kappa_score(truth, predicted))
 
 
-def _recall(truth: Labels, predicted: Labels, classes: Labels) -> NDArray[np.float64]:
+def _recall(truth: ClassNumbers, predicted: ClassNumbers, classes: ClassNumbers) -> NDArray[np.float64]:
     from sklearn.metrics import recall_score
 
     recall: NDArray[np.float64] = recall_score(truth, predicted, labels=classes, average=None, zero_division=0.0)
     return recall
 
 
-def _f1(truth: Labels, predicted: Labels, classes: Labels) -> NDArray[np.float64]:
+def _f1(truth: ClassNumbers, predicted: ClassNumbers, classes: ClassNumbers) -> NDArray[np.float64]:
     from sklearn.metrics import f1_score
 
     f1: NDArray[np.float64] = f1_score(truth, predicted, labels=classes, average=None, zero_division=0.0)

@@ -1,5 +1,6 @@
-"""What tests of classifiers share: a real comparison with all its files."""
+"""Shared fixtures: stores of the small scene and of others, and a comparison with all its files."""
 
+import numpy as np
 import pytest
 
 import hsifeat
@@ -7,7 +8,8 @@ from classifiers import compare
 from classifiers.comparison.report.write import write_report
 from hsifeat.cache import catalogue
 from hsifeat.features.features import open_features
-from hsifeat.scenes import Scene
+from hsifeat.scenes import Labels, Scene
+from tests.helpers.small import small_cube, small_labels
 
 SPLITS = ("random:0.3", "blocks:9+1:0.3")
 
@@ -43,3 +45,26 @@ def opened(stores, store_path):
     return {location.stem: open_features(location) for location in stores.glob("*.zarr")} | {
         "small": open_features(store_path)
     }
+
+
+@pytest.fixture(scope="session")
+def other_recipe(scene, backbone_folder, tmp_path_factory):
+    """A store of the small scene by another tiling."""
+    location = tmp_path_factory.mktemp("other") / "other.zarr"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "add_entry", lambda *_, **__: None)
+        options = {"timesteps": [0], "layers": ["mid_block"], "tile": 16, "halo": 4}
+        hsifeat.extract(scene, backbone=backbone_folder, **options, out=location)
+    return location
+
+
+@pytest.fixture(scope="session")
+def other_scene(store_path, tmp_path_factory):
+    """A store of another scene by the same recipe, whose classes have other numbers."""
+    location = tmp_path_factory.mktemp("scene") / "second.zarr"
+    labels = Labels("fields", small_labels(40, 30, 3), {1: "woods", 2: "soil", 3: "corn"})
+    second = Scene("second", small_cube(40, 30, seed=5), np.linspace(450, 900, 12), {"fields": labels})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "add_entry", lambda *_, **__: None)
+        hsifeat.extract(second, like=store_path, timesteps=[0, 300], out=location)
+    return location

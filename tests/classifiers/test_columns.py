@@ -1,0 +1,56 @@
+"""Columns of a table: every group equals a loop over pixels, and tables larger than memory are refused."""
+
+import numpy as np
+import pytest
+
+from classifiers.layout import Layout
+from classifiers.table import PixelTable
+from hsifeat.errors import StoreError
+from hsifeat.scenes import Labels
+from hsifeat.types import Window
+
+EVERYTHING = {"window": 5, "spectral_patch": 3, "means": 7, "patch": 3, "position": True}
+
+
+def slow(whole, row, col, *, patch=None, mean=None):
+    """Cut one pixel's columns out of a whole map: its neighbourhood, mirrored, or the mean over its window, clipped."""
+    if patch:
+        half = patch // 2
+        padded = np.pad(whole, [(half, half), (half, half), (0, 0)], mode="reflect")
+        return padded[row : row + patch, col : col + patch].ravel()
+    half = mean // 2
+    window = whole[max(row - half, 0) : row + half + 1, max(col - half, 0) : col + half + 1]
+    return window.astype(np.float64).mean(axis=(0, 1))
+
+
+def test_every_column_group_equals_a_loop_over_pixels(store_path, features, scene):
+    names = ["t0/mid_block", "t300/up_blocks.2"]
+    classes = np.zeros((75, 53), int)
+    classes[[0, 0, 74, 33, 74, 1], [0, 52, 0, 20, 52, 51]] = [1, 2, 1, 2, 1, 2]
+    table = PixelTable.from_store(store_path, labels=Labels("few", classes), planes=names, **EVERYTHING)
+    assert [str(g) for g in table.layout] == [
+        "spectra", "spectra mean 5x5", "spectra patch 3x3",
+        "t0/mid_block", "t0/mid_block mean 7x7", "t0/mid_block patch 3x3",
+        "t300/up_blocks.2", "t300/up_blocks.2 mean 7x7", "t300/up_blocks.2 patch 3x3", "position",
+    ]  # fmt: skip
+    assert Layout.from_json(table.layout.to_json()) == table.layout
+    assert table.X.dtype == np.float32
+    cube = scene.cube.astype(np.float32)
+    planes = [features.read(Window(0, 0, 75, 53), [name]) for name in names]
+    for x, row, col in zip(table.X, table.rows, table.cols, strict=True):
+        wanted = [cube[row, col], slow(cube, row, col, mean=5), slow(cube, row, col, patch=3)]
+        for plane in planes:
+            wanted += [plane[row, col], slow(plane, row, col, mean=7), slow(plane, row, col, patch=3)]
+        np.testing.assert_allclose(x, np.concatenate([*wanted, [row, col]]), rtol=2e-5, atol=2e-5)
+    patch = next(g for g in table.layout if g.kind == "patch" and g.t == 300)
+    middle = table.X[:, patch.start : patch.stop].reshape(-1, 3, 3, 8)[:, 1, 1]
+    np.testing.assert_array_equal(middle, planes[1][table.rows, table.cols])
+
+
+def test_tables_larger_than_memory_are_refused_before_reading(store_path, monkeypatch):
+    monkeypatch.setattr("classifiers.columns._memory_bytes", lambda: 10**6)
+    with pytest.raises(
+        StoreError,
+        match=r"columns takes 0.1 GB, more than the memory of 0.0 GB: .*widest group is t0/mid_block patch 11x11",
+    ):
+        PixelTable.from_store(store_path, planes=["t0/*"], patch=11)

@@ -1,0 +1,60 @@
+"""Tables of several scenes: classes matched by name, splits that keep scenes apart, and refusals."""
+
+import numpy as np
+import pytest
+from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
+
+import hsifeat
+from classifiers.table import PixelTable
+from hsifeat.errors import StoreError
+from hsifeat.features.stack import open_stack
+from hsifeat.scenes import Labels, Scene
+from tests.helpers.small import small_labels
+
+
+def test_scenes_contribute_rows_with_classes_matched_by_name(store_path, other_scene):
+    one, two = (PixelTable.from_store(location, position=True) for location in (store_path, other_scene))
+    table = PixelTable.from_store([store_path, other_scene], position=True)
+    np.testing.assert_array_equal(table.X, np.concatenate([one.X, two.X]))
+    np.testing.assert_array_equal(table.scene, np.repeat([0, 1], [len(one), len(two)]))
+    np.testing.assert_array_equal(table.rows, np.concatenate([one.rows, two.rows]))
+    names = [t.labels.class_names[c] for t in (one, two) for c in t.y]
+    assert [table.labels.class_names[c] for c in table.y] == names
+    assert table.labels.class_names == {1: "corn", 2: "wheat", 3: "woods", 4: "grass", 5: "soil"}
+    np.testing.assert_array_equal(table.labels.classes[table.coordinates], table.y)
+    assert len(np.unique(table.pixels)) == len(table) and table.scene_names == ("small", "second")
+    half = table[::2]
+    np.testing.assert_array_equal(half.labels.classes[half.coordinates], half.y)
+
+
+def test_splits_of_several_scenes_never_treat_them_as_neighbours(store_path, other_scene):
+    table = PixelTable.from_store([store_path, other_scene], planes=[])
+    apart = LeaveOneGroupOut()
+    assert len(cross_val_score(KNeighborsClassifier(), table.X, table.y, cv=apart, groups=table.scene)) == 2
+    for train, test in table.cv("blocks:9+3:0.4", 2).split(table.X, table.y):
+        assert set(table.scene[train]) == set(table.scene[test]) == {0, 1}
+        for scene in (0, 1):
+            mine, theirs = (np.stack(table[side[table.scene[side] == scene]].coordinates, 1) for side in (train, test))
+            assert np.linalg.norm((mine[:, None] - theirs[None]).astype(float), axis=2).min() > 3
+
+
+def test_scenes_with_different_columns_or_classes_are_refused(
+    store_path, other_scene, other_recipe, scene, backbone_folder, tmp_path
+):
+    foreign = Labels("fields", small_labels(), {1: "a", 2: "b", 3: "c", 4: "d"})
+    shifted = Scene("shifted", scene.cube + 1, scene.wavelengths_nm + 30, {"fields": foreign})
+    hsifeat.extract(shifted, like=other_recipe, timesteps=[0], layers=["mid_block"], out=tmp_path / "shifted.zarr")
+    refused = {
+        r"the planes of shifted have another recipe than those of small: .*tiling": {},
+        r"the spectra of shifted \(12 bands from 480 to 930 nm\) are not at the wavelengths": {"planes": []},
+        r"no class of the labels 'fields' \(a, b, c, d\) has the name of a class": {
+            "planes": [], "spectra": False, "position": True,
+        },
+        "2 scenes can't share one label map": {"planes": [], "spectra": False, "labels": foreign},
+    }  # fmt: skip
+    for message, options in refused.items():
+        with pytest.raises(StoreError, match=message):
+            PixelTable.from_store([store_path, tmp_path / "shifted.zarr"], **options)
+    with pytest.raises(StoreError, match="only stores of one scene can be stacked"):
+        open_stack([store_path, other_scene])
