@@ -184,7 +184,7 @@ def test_two_at_once_do_the_work_once(backbone_folder, undisturbed, tmp_path):
     assert [run.returncode for run in runs] == [0, 0], said
     errors = [error for _, error in said]
     assert sum("125 of 125 passes to do" in error for error in errors) == 1
-    assert sum("all 20 planes are there already" in error for error in errors) == 1
+    assert sum("all 20 planes exist" in error for error in errors) == 1
     check(Store.open(path), undisturbed)
 
 
