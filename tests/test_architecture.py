@@ -10,6 +10,7 @@ import zipfile
 from collections import defaultdict
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
@@ -145,9 +146,12 @@ def test_every_head_can_be_imported_from_the_package():
 
 
 @pytest.mark.parametrize(("package", "name"), PUBLIC, ids=[f"{p.__name__}.{name}" for p, name in PUBLIC])
-def test_every_public_name_has_a_docstring(package, name):
+def test_every_public_name_is_documented(package, name):
+    """Functions and heads have an example too; of the other classes, functions that return them do."""
     value = getattr(package, name)
     assert value.__doc__, f"{package.__name__}.{name} has no docstring"
+    if isinstance(value, FunctionType) or name.endswith("Classifier"):
+        assert ">>>" in value.__doc__, f"{package.__name__}.{name} has no example"
 
 
 def test_every_module_says_what_it_is():

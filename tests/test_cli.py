@@ -94,7 +94,21 @@ def test_listings(hsifeat, backbone_folder):
 
 @pytest.mark.parametrize(
     "verb",
-    ["scenes", "layers", "pretrain", "extract", "heads", "fit", "predict", "bench", "sweep", "info", "backbones"],
+    [
+        "backbones",
+        "layers",
+        "pretrain",
+        "timesteps",
+        "extract",
+        "heads",
+        "fit",
+        "predict",
+        "export",
+        "bench",
+        "sweep",
+        "info",
+        "scenes",
+    ],
 )
 def test_every_verb_has_help_with_an_example(hsifeat, verb):
     assert f"hsifeat {verb}" in hsifeat(verb, "--help").replace("\n", " ")

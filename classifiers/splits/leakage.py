@@ -216,6 +216,16 @@ def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint]) -> Leakage
         The draw.
     footprints : iterable of Footprint
         Footprints of the features, see `layout_footprints`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from classifiers import parse_split
+    >>> from hsifeat import Labels
+    >>> labels = Labels("fields", np.ones((20, 20), int).cumsum(axis=1) // 11 + 1, {1: "corn", 2: "wheat"})
+    >>> draw = parse_split("random:0.1").draw(labels, seed=0)
+    >>> measure_leakage(draw, [Footprint(1)]).share
+    0.0
     """
     from scipy.spatial import cKDTree
 
