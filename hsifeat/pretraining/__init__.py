@@ -1,1 +1,1 @@
-"""Training a denoiser on a scene's own unlabelled patches: presets, patches, loop, checkpoint, model folder."""
+"""Training of denoisers without labels: on patches of scenes, or on natural images."""

@@ -1,41 +1,81 @@
-"""Options of pretraining that presets can hold, each declared once with its type, default and help."""
+"""Options of a training. Those of ``hsifeat pretrain``, of presets and of the reference page are derived from them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from hsifeat.base_config import BaseConfig, Whole, option
+from pydantic import BeforeValidator
+
+from hsifeat.base_config import BaseConfig, Whole, expected, option
 from hsifeat.presets import preset_options
 
 
+def _path_text(value: object) -> str:
+    if not isinstance(value, str | Path):
+        raise expected("a path")
+    return str(value)
+
+
 class PretrainingConfig(BaseConfig):
-    """Options of a training; see `hsifeat.pretrain` for what they do."""
+    """Options of `hsifeat.pretrain`; the network decides those that are None."""
 
     network: Annotated[
         str,
-        option(
-            "Network: mtmsd or diffcrn, trained on scenes; natural32, trained on a folder or tar archive of images."
-        ),
+        option("mtmsd or diffcrn, which learn from scenes, or natural32, which learns from images.", metavar="NETWORK"),
     ] = "mtmsd"
-    size: Annotated[str, option("Size of the network: small (a few minutes on two CPU cores) or paper.")] = "small"
+    size: Annotated[
+        Literal["small", "paper"],
+        option("small trains in a few minutes on two CPU cores; paper has the published size."),
+    ] = "small"
+    steps: Annotated[
+        Whole | None,
+        option("Optimizer steps in total, earlier calls included.", default="the network's number", ge=1),
+    ] = None
+    minutes: Annotated[
+        float | None,
+        option("Stop after so many minutes; the same command continues.", unit="min", default="none", gt=0, le=1e6),
+    ] = None
     components: Annotated[
         Whole | None,
-        option(
-            "Number of principal components of the spectra that the network sees.", default="that of the size", ge=1
-        ),
+        option("Principal components of the scenes that the network sees.", default="the network's number", ge=1),
     ] = None
-    steps: Annotated[Whole | None, option("Total number of optimizer steps.", default="that of the size", ge=1)] = None
-    learning_rate: Annotated[float | None, option("Learning rate of AdamW.", default="that of the size", gt=0)] = None
+    learning_rate: Annotated[
+        float | None, option("Learning rate of AdamW.", default="the network's rate", gt=0, le=1)
+    ] = None
+    seed: Annotated[Whole, option("Seed of the weights, patches, timesteps and noise.", ge=0, le=2**32 - 1)] = 0
+    start: Annotated[
+        Annotated[str, BeforeValidator(_path_text)] | None,
+        option("Folder of a model of the same network whose weights are the initial ones.", metavar="FOLDER"),
+    ] = None
+    dtype: Annotated[
+        Literal["float32", "float16"],
+        option("Precision of the saved weights; training always keeps float32 weights."),
+    ] = "float32"
+    attribution: Annotated[
+        str, option("Source and licence of the images, for the model card.", metavar="TEXT", default="none")
+    ] = ""
 
 
 def resolve_training(preset: str | Path | None, **options: Any) -> PretrainingConfig:
-    """Validate options, and take the unset ones from a preset or else from the defaults.
+    """Combine explicit options with those of a preset and the defaults, in this order.
+
+    Parameters
+    ----------
+    preset : str, Path or None
+        Name of a published training, or a ``.toml`` file.
+    **options
+        Options by name; None counts as unset.
 
     Raises
     ------
     HsifeatError
-        A wrong option, or a preset without a section ``[pretrain]``.
+        An option is unknown or invalid, there is no such preset, or it has no ``[pretrain]`` section.
+
+    Examples
+    --------
+    >>> resolve_training("mtmsd-indian-pines", size="small").components
+    25
     """
     if preset is None:
         return PretrainingConfig.from_options(options)

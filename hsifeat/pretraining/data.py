@@ -1,7 +1,9 @@
-"""What a network is trained on: scenes behind one projection fitted to all of them, or natural images."""
+"""Training data: patches of scenes behind one common projection, or natural images; a part of both is held out."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,67 +16,85 @@ from hsifeat.errors import PretrainingError
 from hsifeat.pretraining.batches import Sampler
 from hsifeat.pretraining.image_files import digest_images, load_images
 from hsifeat.pretraining.image_sampler import ImageSampler
-from hsifeat.pretraining.networks import ImageTraining, Preset
-from hsifeat.pretraining.patch_grid import Corners, hold_out
+from hsifeat.pretraining.network_specs import ImageOptions, NetworkSpec
+from hsifeat.pretraining.patch_grid import PatchGrid, choose_held_out_blocks
 from hsifeat.pretraining.patch_sampler import PatchSampler
-from hsifeat.pretraining.projected_scene import seen
-from hsifeat.projection import Projection
+from hsifeat.projection import ProjectedScene, Projection
 from hsifeat.projection.fit import fit_components
 from hsifeat.runtime.events import Listener, Note
 from hsifeat.scenes import Scene
-from hsifeat.types import Window
+from hsifeat.scenes.temporary_copy import TemporaryCopy
+from hsifeat.types import Cube, Window
 
-# Blocks that are held out, of all scenes together: each is judged in its 8 symmetries.
-_MOST_BLOCKS = 8
+# Held-out blocks of all scenes together; each is evaluated in its 8 symmetries.
+_MAX_BLOCKS = 8
+# Largest share of the free disk space that a temporary copy of the channels may take.
+_DISK_SHARE = 0.8
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What a network is trained on.
+class TrainingData:
+    """The data that a network is trained and evaluated on.
 
     Attributes
     ----------
     sampler : Sampler
-        Gives batches of it.
+        Draws the training batches.
     identity : dict
-        What tells it from others, as plain JSON values.
-    held_out : callable
-        Gives (n, channels, side, side) float32 images that are never trained on, or None.
+        Identifies the data by content, as plain JSON values.
+    read_held_out : callable
+        Returns the held-out images (n, channels, side, side) float32, or None if nothing is held out.
     projection : Projection or None
-        What the network sees scenes through.
+        From the bands of the scenes to the network's channels.
     """
 
     sampler: Sampler
     identity: dict[str, Any]
-    held_out: Callable[[], NDArray[np.float32] | None]
+    read_held_out: Callable[[], NDArray[np.float32] | None]
     projection: Projection | None = None
 
 
-def of_scenes(scenes: Sequence[Scene], preset: Preset, components: int | None, seed: int, listen: Listener) -> Subject:
-    """Take patches of scenes with the same bands, after a PCA of all their valid pixels.
+def prepare_scenes(
+    scenes: Sequence[Scene], spec: NetworkSpec, components: int | None, seed: int, listen: Listener
+) -> TrainingData:
+    """Prepare patches of scenes with the same bands, behind a PCA of all their valid pixels.
+
+    Parameters
+    ----------
+    scenes : sequence of Scene
+        One or more.
+    spec : NetworkSpec
+        Side of the patches and sampling of the timesteps.
+    components : int or None
+        Principal components; None for those of `spec`, or for all bands if they are fewer.
+    seed : int
+        Seed of the batches.
+    listen : callable
+        Receives notes on what is held out.
 
     Raises
     ------
     PretrainingError
-        Scenes of unlike bands, or one that no patch fits into.
+        The scenes have different bands, or one is too small or too sparse for a patch.
     ProjectionError
-        A scene without valid pixels, or too few components that tell pixels apart.
+        A scene has no valid pixels, or its pixels differ in fewer components.
     """
     for scene in scenes:
         for note in scene.notes:
             listen(Note(note))
-        _check(scene, scenes[0], preset.patch_px)
-    projection = fit_components(components or min(preset.components, scenes[0].bands), scenes)
-    blocks = _held_out(scenes, preset.patch_px)
-    corners = [Corners(scene.valid, preset.patch_px, held) for scene, held in zip(scenes, blocks, strict=True)]
-    for scene, of in zip(scenes, corners, strict=True):
-        if not len(of):
+        _check_scene(scene, scenes[0], spec.patch_px)
+    projection = fit_components(components or min(spec.components, scenes[0].bands), scenes)
+    blocks = _choose_blocks(scenes, spec.patch_px)
+    grids = [PatchGrid(scene.valid, spec.patch_px, held_out) for scene, held_out in zip(scenes, blocks, strict=True)]
+    for scene, grid in zip(scenes, grids, strict=True):
+        if not len(grid):
             raise PretrainingError(
-                f"{scene.name} has no valid pixel that a patch of {preset.patch_px} px fits around: leave it out, or take "
-                "a preset with smaller patches"
+                f"{scene.name} has no valid pixel in the middle of a patch of {spec.patch_px} px: leave it out, or take a "
+                "network with smaller patches"
             )
-    listen(Note(_say_held_out(scenes, corners)))
-    sampler = PatchSampler([seen(s, projection, listen) for s in scenes], corners, preset.timesteps, seed)
+    listen(Note(_describe_held_out(scenes, grids)))
+    channels = [project_for_patches(scene, projection, listen) for scene in scenes]
+    sampler = PatchSampler(channels, grids, spec.timesteps, seed)
     identity = {
         "scenes": [
             {
@@ -82,65 +102,122 @@ def of_scenes(scenes: Sequence[Scene], preset: Preset, components: int | None, s
                 "digest": scene.digest,
                 "licence": scene.licence,
                 "citation": scene.citation,
-                "held_out": [[b.row, b.col, b.rows, b.cols] for b in held],
+                "held_out": [[block.row, block.col, block.rows, block.cols] for block in held_out],
             }
-            for scene, held in zip(scenes, blocks, strict=True)
+            for scene, held_out in zip(scenes, blocks, strict=True)
         ],
         "projection": {"spec": projection.spec, "digest": projection.digest},
     }
-    return Subject(sampler, identity, sampler.held_out, projection)
+    return TrainingData(sampler, identity, sampler.read_held_out, projection)
 
 
-def _check(scene: Scene, first: Scene, patch_px: int) -> None:
+def prepare_images(
+    source: str | Path, spec: NetworkSpec, options: ImageOptions, folder: Path, seed: int, listen: Listener
+) -> TrainingData:
+    """Prepare the images of a folder or archive.
+
+    Parameters
+    ----------
+    source : str or Path
+        A folder or tar archive of image files.
+    spec : NetworkSpec
+        Side of the images and sampling of the timesteps.
+    options : ImageOptions
+        Number of held-out images.
+    folder : Path
+        Folder of the model; the decoded images are stored beside it.
+    seed : int
+        Seed of the batches.
+    listen : callable
+        Receives notes on what is left out and held out.
+
+    Raises
+    ------
+    PretrainingError
+        The source has no images that can be read.
+    """
+    images = load_images(source, spec.patch_px, folder, listen)
+    sampler = ImageSampler(images, options.max_held_out, spec.timesteps, seed)
+    held_out = sampler.held_out
+    identity = {
+        "images": {
+            "name": Path(source).name,
+            "digest": digest_images(images),
+            "count": len(images),
+            "held_out": len(held_out),
+        }
+    }
+    listen(Note(f"{len(images)} images of {spec.patch_px} px, of which {len(held_out)} are held out"))
+    return TrainingData(sampler, identity, lambda: held_out)
+
+
+def project_for_patches(scene: Scene, projection: Projection, listen: Listener) -> Cube:
+    """Return the channels of a scene behind a projection, as an array that is fast to read in small patches.
+
+    Scenes in memory are projected patch by patch. The chunks of a compressed file would be unpacked again for every patch, so
+    its channels are written once to a temporary file, if the disk has room for it.
+
+    Parameters
+    ----------
+    scene : Scene
+        In memory or on disk.
+    projection : Projection
+        From its bands to channels.
+    listen : callable
+        Receives a note on a large file, or on the lack of room.
+
+    Returns
+    -------
+    array-like of shape (rows, cols, channels), float32
+    """
+    channels = ProjectedScene(scene.cube, projection, scene.valid)
+    if isinstance(scene.cube, np.ndarray):
+        return channels
+    folder, size = tempfile.gettempdir(), int(np.prod(channels.shape)) * channels.dtype.itemsize
+    if size > _DISK_SHARE * shutil.disk_usage(folder).free:
+        listen(
+            Note(
+                f"{scene.name}: {size / 2**30:.2g} GiB of channels do not fit into {folder}, so the file is unpacked for every "
+                "patch, which is slow; set TMPDIR to a folder with more room"
+            )
+        )
+        return channels
+    if size > 2**30:
+        listen(Note(f"{scene.name}: {size / 2**30:.2g} GiB of channels are written to a temporary file in {folder}"))
+    return TemporaryCopy(channels)
+
+
+def _check_scene(scene: Scene, first: Scene, patch_px: int) -> None:
     if scene.bands != first.bands:
         raise PretrainingError(
-            f"{first.name} has {first.bands} bands and {scene.name} has {scene.bands}: one network learns from scenes with "
-            "the same bands; leave out others with --bad-bands, or train a network for each"
+            f"{first.name} has {first.bands} bands and {scene.name} has {scene.bands}: the scenes of a training must have the "
+            "same bands; leave out others with --bad-bands, or train one network for each scene"
         )
     if min(scene.rows, scene.cols) < patch_px:
         raise PretrainingError(
             f"{scene.name} is {scene.rows} x {scene.cols} px, smaller than a patch of {patch_px}: "
-            "take a larger scene or a preset with smaller patches"
+            "take a larger scene or a network with smaller patches"
         )
 
 
-def _held_out(scenes: Sequence[Scene], patch_px: int) -> list[tuple[Window, ...]]:
-    """Choose held-out blocks of a patch's side; of half of it, where those cost every scene too many patches."""
-    most = max(1, _MOST_BLOCKS // len(scenes))
+def _choose_blocks(scenes: Sequence[Scene], patch_px: int) -> list[tuple[Window, ...]]:
+    """Choose held-out blocks of a patch's side, or of half of it where larger ones cost every scene too many patches."""
+    count = max(1, _MAX_BLOCKS // len(scenes))
     for side_px in (patch_px, patch_px // 2):
-        blocks = [hold_out(scene.valid, patch_px, side_px, most) for scene in scenes]
+        blocks = [choose_held_out_blocks(scene.valid, patch_px, side_px, count) for scene in scenes]
         if any(blocks):
             break
     return blocks
 
 
-def _say_held_out(scenes: Sequence[Scene], corners: Sequence[Corners]) -> str:
-    blocks = [block for of in corners for block in of.held_out]
-    patches = sum(len(of) for of in corners)
+def _describe_held_out(scenes: Sequence[Scene], grids: Sequence[PatchGrid]) -> str:
+    blocks = [block for grid in grids for block in grid.held_out]
+    patches = sum(len(grid) for grid in grids)
     if not blocks:
         names = ", ".join(scene.name for scene in scenes)
         return f"{patches:,} patches; {names}: too small to hold out a block, so there is no held-out loss"
-    lost = sum(len(Corners(of.valid, of.patch_px)) for of in corners) - patches
+    lost = sum(len(PatchGrid(grid.valid, grid.patch_px)) for grid in grids) - patches
     return (
         f"{patches:,} patches; {len(blocks)} block{'s' * (len(blocks) > 1)} of {blocks[0].rows} px held out, which "
         f"{100 * lost / (patches + lost):.1f} % of all patches touch"
     )
-
-
-def of_images(
-    source: str | Path, preset: Preset, images: ImageTraining, beside: Path, seed: int, listen: Listener
-) -> Subject:
-    """Take the images of a folder or archive; decoded, they lie beside the model's folder."""
-    decoded = load_images(source, preset.patch_px, beside, listen)
-    sampler = ImageSampler(decoded, images.held_out, preset.timesteps, seed)
-    held_out = sampler.held_out
-    identity = {
-        "images": {
-            "name": Path(source).name,
-            "digest": digest_images(decoded),
-            "count": len(decoded),
-            "held_out": len(held_out),
-        }
-    }
-    listen(Note(f"{len(decoded)} images of {preset.patch_px} px, {len(held_out)} of them held out"))
-    return Subject(sampler, identity, lambda: held_out)

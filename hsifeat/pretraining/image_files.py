@@ -1,4 +1,4 @@
-"""Image files of a folder or a tar archive, decoded once into one array on disk."""
+"""Decoding of the image files of a folder or tar archive, once, into one array on disk."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_NAMED = 5
-_ROWS = 4096  # Images that are moved at once.
+# Files that a note names.
+_MAX_NAMES = 5
+# Images that are copied or digested at once.
+_CHUNK_IMAGES = 4096
 
 
-class _Source(Protocol):
-    """A place of files: what says that it has not changed, and its files one after the other."""
+class _ImageSource(Protocol):
+    """A collection of files: a stamp that changes with its content, and the files one after the other."""
 
     def stamp(self) -> str: ...
 
@@ -35,7 +37,7 @@ class _Source(Protocol):
 
 
 @dataclass(frozen=True)
-class _Folder:
+class _ImageFolder:
     path: Path
 
     def _paths(self) -> list[Path]:
@@ -52,7 +54,7 @@ class _Folder:
 
 
 @dataclass(frozen=True)
-class _Tar:
+class _TarArchive:
     path: Path
 
     def stamp(self) -> str:
@@ -60,31 +62,31 @@ class _Tar:
         return f"{stat.st_size} {stat.st_mtime_ns}"
 
     def files(self) -> Iterator[tuple[str, IO[bytes]]]:
-        # Read as a stream, so that a compressed archive is unpacked once, and nothing of it lands on the disk.
+        # Read as a stream: a compressed archive is unpacked only once, and not to the disk.
         try:
             with tarfile.open(self.path, "r|*") as archive:
                 for member in archive:
                     if member.isfile() and (file := archive.extractfile(member)) is not None:
                         yield member.name.removeprefix("./"), file
         except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-            raise PretrainingError(f"{self.path} can't be read to its end ({error}): get it anew") from error
+            raise PretrainingError(f"{self.path} can't be read to its end ({error}): download it again") from error
 
 
 def load_images(source: str | Path, side_px: int, beside: Path, listen: Listener) -> NDArray[np.uint8]:
-    """Return the images of a folder or archive as one array, mapped from a file that is made when it is not there.
+    """Return the images of a folder or archive as one array, mapped from a file that is written on first use.
 
     Parameters
     ----------
     source : str or Path
-        A folder, searched to its depths, or a tar archive, plain or compressed. Images are ordered by their names, so that
-        a folder and its archive are the same.
+        A folder, searched recursively, or a tar archive, plain or compressed. Images are ordered by name, so that a folder
+        and its archive give the same array.
     side_px : int
-        Larger images are cut to their middle square and reduced to this side; smaller ones are left out.
+        Larger images are cropped to their central square and reduced to this side; smaller ones are left out.
     beside : Path
-        The file is named after this path and what was decoded: ``<beside>.images-<digits>.npy``, of
-        ``3 * side_px ** 2`` bytes an image. It is used again for the same source.
+        The array is written to ``<beside>.images-<digits>.npy``, ``3 * side_px ** 2`` bytes per image, and used again for the
+        same source.
     listen : callable
-        Is told what was left out.
+        Receives progress, and notes on files that are left out.
 
     Returns
     -------
@@ -94,63 +96,63 @@ def load_images(source: str | Path, side_px: int, beside: Path, listen: Listener
     Raises
     ------
     PretrainingError
-        No such folder or archive, a damaged one, or one without images.
+        There is no such folder or archive, it is damaged, or it holds no images.
     """
     path = Path(source)
-    place = _open(path)
-    key = hashlib.sha256(f"{path.absolute()}\n{side_px}\n{place.stamp()}".encode()).hexdigest()[:12]
+    collection = _open_source(path)
+    key = hashlib.sha256(f"{path.absolute()}\n{side_px}\n{collection.stamp()}".encode()).hexdigest()[:12]
     file = beside.with_name(f"{beside.name}.images-{key}.npy")
     if not file.exists():
-        _decode(place, path, side_px, file, listen)
+        _decode(collection, path, side_px, file, listen)
         size_mb = file.stat().st_size / 1e6
-        listen(Note(f"decoded images: {file} ({size_mb:.0f} MB); remove it when no more is to be trained on them"))
+        listen(Note(f"decoded images: {file} ({size_mb:.0f} MB); delete the file after the last training on them"))
     images: NDArray[np.uint8] = np.load(file, mmap_mode="r", allow_pickle=False)
     return images
 
 
 def digest_images(images: NDArray[np.uint8]) -> str:
-    """Return the sha256 of shape and pixels."""
+    """Return the sha256 of the shape and pixels of images (n, rows, cols, 3) uint8."""
     digest = hashlib.sha256(str(images.shape).encode())
-    for start in range(0, len(images), _ROWS):
-        digest.update(np.ascontiguousarray(images[start : start + _ROWS]).data)
+    for start in range(0, len(images), _CHUNK_IMAGES):
+        digest.update(np.ascontiguousarray(images[start : start + _CHUNK_IMAGES]).data)
     return digest.hexdigest()
 
 
-def _open(path: Path) -> _Source:
+def _open_source(path: Path) -> _ImageSource:
     if path.is_dir():
-        return _Folder(path)
+        return _ImageFolder(path)
     if not path.exists():
-        raise PretrainingError(f"no images at {path}: name a folder of image files, or a tar archive of them")
+        raise PretrainingError(f"{path} does not exist: name a folder of image files, or a tar archive of them")
     try:
         archive = tarfile.is_tarfile(path)
     except (OSError, EOFError) as error:
         raise PretrainingError(f"{path} can't be read: {error}") from error
     if not archive:
-        raise PretrainingError(f"{path} is no tar archive: name a folder of image files, or a tar archive of them")
-    return _Tar(path)
+        raise PretrainingError(f"{path} is not a tar archive: name a folder of image files, or a tar archive of them")
+    return _TarArchive(path)
 
 
-def _decode(place: _Source, path: Path, side_px: int, file: Path, listen: Listener) -> None:
-    """Decode into a file of its own in the order of the source, then into `file` in the order of the names."""
+def _decode(collection: _ImageSource, path: Path, side_px: int, file: Path, listen: Listener) -> None:
+    """Decode to a temporary file in the order of the source, then copy to `file` in the order of the names."""
     names: list[str] = []
     left_out: dict[str, list[str]] = {}
     with atomic_write(file) as part, tempfile.TemporaryFile(dir=part.parent) as raw:
         listen(Started("decode", 0, "images"))
-        for name, stream in place.files():
+        for name, stream in collection.files():
             try:
-                raw.write(_pixels(stream, side_px).tobytes())
-            except _LeftOutError as error:
+                raw.write(_read_pixels(stream, side_px).tobytes())
+            except _SkippedImageError as error:
                 left_out.setdefault(str(error), []).append(name)
                 continue
             names.append(name)
             if len(names) % 1000 == 0:
                 listen(Advanced("decode", len(names)))
         listen(Finished("decode"))
-        for reason, those in left_out.items():
-            shown = ", ".join(those[:_NAMED]) + (", …" if len(those) > _NAMED else "")
-            listen(Note(f"{len(those)} files left out, {reason}: {shown}"))
+        for reason, files in left_out.items():
+            names_text = ", ".join(files[:_MAX_NAMES]) + (", …" if len(files) > _MAX_NAMES else "")
+            listen(Note(f"{len(files)} file{'s' * (len(files) > 1)} left out, {reason}: {names_text}"))
         if not names:
-            raise PretrainingError(f"{path} holds no image of at least {side_px} x {side_px} px that can be read")
+            raise PretrainingError(f"{path} holds no readable image of at least {side_px} x {side_px} px")
         raw.flush()
         shape = (len(names), side_px, side_px, 3)
         decoded: NDArray[np.uint8] = np.memmap(raw, np.uint8, "r", shape=shape)
@@ -158,29 +160,29 @@ def _decode(place: _Source, path: Path, side_px: int, file: Path, listen: Listen
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(stream, header)
             order = sorted(range(len(names)), key=names.__getitem__)
-            for start in range(0, len(order), _ROWS):
-                stream.write(decoded[order[start : start + _ROWS]].tobytes())
+            for start in range(0, len(order), _CHUNK_IMAGES):
+                stream.write(decoded[order[start : start + _CHUNK_IMAGES]].tobytes())
 
 
-class _LeftOutError(Exception):
-    """A file that is not taken, and why."""
+class _SkippedImageError(Exception):
+    """An image is left out, for the reason in the message."""
 
 
-def _pixels(stream: IO[bytes], side_px: int) -> NDArray[np.uint8]:
-    """Return the middle square of an image at a side of `side_px`: (side_px, side_px, 3)."""
+def _read_pixels(stream: IO[bytes], side_px: int) -> NDArray[np.uint8]:
+    """Return the central square of an image, reduced: (side_px, side_px, 3) uint8."""
     from PIL import Image, ImageOps
 
-    with _image(stream) as image:
+    with _open_image(stream) as image:
         if min(image.size) < side_px:
-            raise _LeftOutError(f"smaller than {side_px} px")
+            raise _SkippedImageError(f"smaller than {side_px} px")
         if image.mode.startswith(("I", "F")):
-            raise _LeftOutError("of more than 8 bits a channel")
+            raise _SkippedImageError("more than 8 bits per channel")
         upright: Any = ImageOps.exif_transpose(image)
         return np.asarray(ImageOps.fit(upright.convert("RGB"), (side_px, side_px), Image.Resampling.BOX))
 
 
 @contextmanager
-def _image(stream: IO[bytes]) -> Iterator[Image]:
+def _open_image(stream: IO[bytes]) -> Iterator[Image]:
     from PIL import Image
 
     try:
@@ -188,4 +190,4 @@ def _image(stream: IO[bytes]) -> Iterator[Image]:
             image.load()
             yield image
     except (OSError, ValueError, SyntaxError, EOFError, tarfile.TarError, Image.DecompressionBombError) as error:
-        raise _LeftOutError("no image that can be read") from error
+        raise _SkippedImageError("not a readable image") from error

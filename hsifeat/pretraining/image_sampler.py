@@ -1,4 +1,4 @@
-"""Training images: batches with random flips, and some images that are never trained on."""
+"""Batches of randomly mirrored images, some of which are held out."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import PretrainingError
-from hsifeat.pretraining.batches import Batch, TimestepRule, generator
+from hsifeat.pretraining.batches import Batch, Stream, TimestepSampling, make_generator
 
-# Which images are held out is the same whatever the run's seed, so that runs can be compared.
-_HELD_OUT_SEED, _ONE_IN = 0, 50
+# The held-out images do not depend on the seed of the training, so that trainings can be compared.
+_HELD_OUT_SEED, _HELD_OUT_ONE_IN = 0, 50
 
 
 @dataclass(frozen=True)
 class ImageSampler:
-    """Draws images, mirrored at random, as values from -1 to 1.
+    """Draws images, mirrored at random, with values from -1 to 1.
 
     Attributes
     ----------
     images : (n, side, side, 3) uint8 array
         In memory or mapped from disk.
-    most_held_out : int
-        At most this many images, and one in fifty, are held out.
-    timesteps : TimestepRule
-        How timesteps are drawn.
+    max_held_out : int
+        Largest number of held-out images; at most one in fifty is held out, and at least one.
+    timesteps : TimestepSampling
+        Distribution of the timesteps.
     seed : int
-        Seed of everything that is drawn.
+        Seed of all random numbers.
     """
 
     images: NDArray[np.uint8]
-    most_held_out: int
-    timesteps: TimestepRule
+    max_held_out: int
+    timesteps: TimestepSampling
     seed: int
 
     @property
@@ -43,23 +43,25 @@ class ImageSampler:
 
     @cached_property
     def _order(self) -> NDArray[np.intp]:
-        """A fixed shuffle of the images; the first of them are held out."""
+        """A fixed permutation of the images; the first ones are held out."""
         if len(self.images) < 2:
-            raise PretrainingError("one image is too few: at least one is trained on and one held out")
-        return generator(_HELD_OUT_SEED, 3).permutation(len(self.images))
+            raise PretrainingError(
+                "found fewer than two images; a training needs at least one to learn from and one to hold out"
+            )
+        return make_generator(_HELD_OUT_SEED, Stream.HELD_OUT_IMAGES).permutation(len(self.images))
 
     @property
     def _held_out_count(self) -> int:
-        return max(1, min(self.most_held_out, len(self._order) // _ONE_IN))
+        return max(1, min(self.max_held_out, len(self._order) // _HELD_OUT_ONE_IN))
 
     @property
     def held_out(self) -> NDArray[np.float32]:
-        """Images that are never trained on: (n, 3, side, side)."""
+        """The held-out images: (n, 3, side, side) float32."""
         return _scale(self.images[np.sort(self._order[: self._held_out_count])])
 
     def draw(self, step: int, count: int) -> Batch:
-        """Draw the images, noise and timesteps of a step."""
-        random = generator(self.seed, 1, step)
+        """Draw the `count` images of a step, with their noise and timesteps."""
+        random = make_generator(self.seed, Stream.BATCH, step)
         clean = _scale(self.images[random.choice(self._order[self._held_out_count :], count)])
         mirrored = random.integers(2, size=count) == 1
         clean[mirrored] = clean[mirrored, ..., ::-1]
@@ -68,5 +70,5 @@ class ImageSampler:
 
 
 def _scale(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """From (n, side, side, 3) of 0 to 255 to (n, 3, side, side) of -1 to 1."""
+    """Convert (n, side, side, 3) uint8 to (n, 3, side, side) float32 from -1 to 1."""
     return np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(127.5) - np.float32(1)

@@ -1,4 +1,4 @@
-"""The folder of a trained model while it is trained: what is trained in it, its checkpoint, its record."""
+"""The folder of a model during training: its identity, checkpoint and record."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from hsifeat.pretraining.training import Trainer
 from hsifeat.projection import Projection
 
 RECORD, _SETTINGS = "training.json", "settings.json"
-# Of what `settings.json` says; changes with what a run can go on from.
-FORMAT = 2
-_ELSEWHERE = "name another folder with --out"
+# Version of `settings.json` and the checkpoint.
+FORMAT = 1
+_OTHER_FOLDER = "name another folder with --out"
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A folder in which one model is trained.
+    """The folder in which one model is trained.
 
     Attributes
     ----------
     path : Path
-        The folder; it is made with the first checkpoint.
+        The folder; it is created with the first checkpoint.
     identity : mapping
-        What decides the model besides the number of steps, as plain JSON values.
+        Everything that decides the weights except the number of steps, as plain JSON values.
     """
 
     path: Path
@@ -38,46 +38,46 @@ class ModelFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """The state of a run that can go on."""
+        """File with the state of an unfinished training."""
         return self.path / "checkpoint.pt"
 
-    def record(self) -> dict[str, Any] | None:
-        """Return the record of the model that is complete here, None if there is none.
+    def read_record(self) -> dict[str, Any] | None:
+        """Return the record of the complete model in the folder, or None if there is none.
 
         Raises
         ------
         PretrainingError
-            The folder holds another model, one of an older version, or damaged files.
+            The folder holds another model, one of another format, or damaged files.
         """
         settings = self.path / _SETTINGS
         if not settings.exists():
             return None
-        there = _read(settings)
-        if there.get("format") != FORMAT:
+        stored = _read_json(settings)
+        if stored.get("format") != FORMAT:
             raise PretrainingError(
-                f"{self.path} holds a model that another version of hsifeat trained: it can be used, but not trained on; "
-                f"{_ELSEWHERE}"
+                f"{self.path} holds a model that another version of hsifeat trained: it can be used, but not trained further; "
+                f"{_OTHER_FOLDER}"
             )
-        for name, old, new in _differences(there, self.identity):
+        for name, old, new in _differences(stored, self.identity):
             raise PretrainingError(
-                f"{self.path} holds a model with another {name} (there {old}, asked for {new}): {_ELSEWHERE}"
+                f"{self.path} holds a model with another {name} (stored: {old}; this training: {new}): {_OTHER_FOLDER}"
             )
         if not (self.path / RECORD).exists():
             return None
-        record = _read(self.path / RECORD)
+        record = _read_json(self.path / RECORD)
         if not all(isinstance(record.get(name), int | float) for name in ("steps", "seconds")):
-            raise PretrainingError(f"{self.path / RECORD} is no record of a training: delete it, or {_ELSEWHERE}")
+            raise PretrainingError(f"{self.path / RECORD} is not a training record: delete it, or {_OTHER_FOLDER}")
         return record
 
-    def keep(self, trainer: Trainer, projection: Projection | None) -> None:
-        """Write a checkpoint whole, if the weights are sound, and before the first one what the run is.
+    def write_checkpoint(self, trainer: Trainer, projection: Projection | None) -> None:
+        """Write a checkpoint atomically if the weights are sound; before the first one, write identity and projection.
 
         Raises
         ------
         DivergedError
-            The weights give no sound loss on the next batch: what was kept before stays.
+            The loss of the next batch is not finite or has exploded; the earlier checkpoint stays.
         """
-        trainer.check()
+        trainer.check_weights()
         with disk_errors(self.path):
             if not (self.path / _SETTINGS).exists():
                 self.path.mkdir(parents=True, exist_ok=True)
@@ -87,34 +87,34 @@ class ModelFolder:
                 write_file(self.path / _SETTINGS, json.dumps(self.identity, indent=1))
             trainer.save(self.checkpoint)
 
-    def sweep(self) -> None:
-        """Remove half-written files of a run that was killed."""
+    def remove_partial_files(self) -> None:
+        """Remove the partly written files of a training that was killed."""
         for part in self.path.glob(".*.part"):
             if part.is_file():
                 part.unlink()
 
 
-def check_free(folder: Path) -> None:
-    """Raise `PretrainingError` for a folder that holds something else than a model of ours."""
+def check_usable(folder: Path) -> None:
+    """Raise `PretrainingError` unless a folder is new, empty, or holds a model in training."""
     if folder.exists() and not folder.is_dir():
         raise PretrainingError(f"{folder} is a file: name a folder with --out")
     if not folder.is_dir() or (folder / _SETTINGS).exists():
         return
     if any(p.name != PROJECTION_FILE and not (p.name[0] == "." and p.suffix == ".part") for p in folder.iterdir()):
-        raise PretrainingError(f"{folder} holds something else: name an empty or a new folder with --out")
+        raise PretrainingError(f"{folder} holds other files: name an empty or a new folder with --out")
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read_json(file: Path) -> dict[str, Any]:
     try:
         return read_json(file)
     except BackboneError as error:
-        raise PretrainingError(f"{error}: delete it, or {_ELSEWHERE}") from error
+        raise PretrainingError(f"{error}: delete it, or {_OTHER_FOLDER}") from error
 
 
-def _differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield what differs between two identities: name, and both values in brief."""
-    for name in asked:
-        old, new = there.get(name), asked[name]
+def _differences(stored: Mapping[str, Any], current: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield the differences of two identities: name, and both values in brief."""
+    for name in current:
+        old, new = stored.get(name), current[name]
         if old == new:
             continue
         if name == "settings" and isinstance(old, dict):

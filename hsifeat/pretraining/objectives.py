@@ -1,4 +1,4 @@
-"""What a training step minimises. An objective may have parameters of its own, which are trained along and not kept."""
+"""Training objectives: the losses that a denoiser minimises, with the parameters that only the loss has."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 
 class Objective(nn.Module, ABC):
-    """A loss of a network on a batch. It draws no random numbers, so that a step follows from what it is given.
+    """A loss of a network on a batch. It is deterministic, so that a step depends on its batch alone.
+
+    Its own parameters are trained together with the network and discarded in the end.
 
     Parameters
     ----------
     network : torch.nn.Module
-        What is going to be trained: sizes are taken from it, and nothing else is kept. Fresh parameters are drawn from
-        torch's current seed.
+        The network that will be trained; only its sizes are used. Parameters of the objective are drawn from torch's current
+        seed.
     """
 
     def __init__(self, network: nn.Module) -> None:  # noqa: ARG002  # for subclasses
@@ -35,13 +37,13 @@ class Objective(nn.Module, ABC):
         Parameters
         ----------
         network : torch.nn.Module
-            ``network(noised, t, return_dict=False)`` gives ``(predicted noise,)``.
+            ``network(noisy, t, return_dict=False)`` returns ``(predicted noise,)``.
         clean, noise : (n, channels, rows, cols) float32 tensors
             ``x_0`` and ``eps``.
         t : (n,) int64 tensor
             Training timesteps.
         scheduler : DDPMScheduler
-            Noises the images (Ho et al. 2020, eq. 4).
+            Adds the noise (Ho et al. 2020, eq. 4).
         """
 
 
@@ -57,64 +59,70 @@ class NoisePrediction(Objective):
 
 
 class LogAbsoluteContrastive(Objective):
-    """DiffCRN's loss (Zhu & Xu 2025): logarithmic absolute error of the noise, and a contrastive term.
+    """DiffCRN's loss (Zhu & Xu 2025, arXiv 2502.19699): logarithmic absolute error of the noise, and a contrastive term.
 
-    ``L = mean log(1 + |eps - eps_theta|) + weight * InfoNCE``. The paper's formulas could not be read: both terms, the
+    ``L = mean log(1 + |eps - eps_theta|) + weight * InfoNCE``. The formulas of the paper could not be read: both terms, the
     weight, the temperature and the projection are our construction. Each patch is noised twice, the second time with the
-    noise and the timestep of the batch's next patch. So what two views of a patch have in common is the patch alone,
-    and neither noise nor timestep tells which belong together. The noise of both views is predicted.
+    noise and the timestep of the next patch of the batch. Two views of a patch thus share only the patch: neither noise nor
+    timestep reveals the pairs. The noise of both views is predicted.
 
     Parameters
     ----------
     network : torch.nn.Module
-        With ``encode(noised, t)``, which gives maps (n, C, rows, cols); ``output_projection``, from those to the noise;
-        and C as ``config.width``.
+        Has ``encode(noisy, t)``, which returns maps (n, C, rows, cols), ``output_projection`` from these to the noise, and
+        ``config.width``, which is C.
     weight : float
-        Of the contrastive term.
+        Weight of the contrastive term.
     temperature : float
-        What similarities are divided by.
-    projected : int
-        Channels in which views are compared.
+        Divisor of the cosine similarities.
+    projected_channels : int
+        Channels of the projections that are compared.
     """
 
-    def __init__(self, network: Any, weight: float = 0.1, temperature: float = 0.1, projected: int = 32) -> None:
+    def __init__(
+        self, network: Any, weight: float = 0.1, temperature: float = 0.1, projected_channels: int = 32
+    ) -> None:
         super().__init__(network)
         width = network.config.width
         self.weight, self.temperature = weight, temperature
-        self.projection = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, projected))
+        self.projection = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, projected_channels))
 
     def forward(
         self, network: Any, clean: torch.Tensor, noise: torch.Tensor, t: torch.Tensor, scheduler: DDPMScheduler
     ) -> torch.Tensor:
         """Return the sum of both terms."""
         noises, timesteps = torch.cat([noise, noise.roll(-1, 0)]), torch.cat([t, t.roll(-1, 0)])
-        noised = scheduler.add_noise(clean.repeat(2, 1, 1, 1), noises, timesteps)
-        maps = network.encode(noised, timesteps)  # (2 n, C, rows, cols)
+        noisy = scheduler.add_noise(clean.repeat(2, 1, 1, 1), noises, timesteps)
+        maps = network.encode(noisy, timesteps)  # (2 n, C, rows, cols)
         predicted = network.output_projection(maps)
-        one, other = self.projection(maps.mean((2, 3))).float().chunk(2)  # each (n, projected)
+        first, second = self.projection(maps.mean((2, 3))).float().chunk(2)  # each (n, projected channels)
         error = log_absolute_error(predicted.float(), noises)
-        return error + self.weight * info_nce(one, other, self.temperature)
+        return error + self.weight * info_nce(first, second, self.temperature)
 
 
 def log_absolute_error(predicted: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """Return ``mean log(1 + |eps - eps_theta|)``, our reading of the paper's LAE."""
+    """Return ``mean log(1 + |eps - eps_theta|)``, our reading of the LAE of Zhu & Xu 2025."""
     return (noise - predicted).abs().log1p().mean()
 
 
-def info_nce(one: torch.Tensor, other: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Tell from which patch a view is, by its other view among those of all patches (Oord et al. 2018, eq. 4).
+def info_nce(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Return the symmetric InfoNCE loss of identifying each patch's second view among all (Oord et al. 2018, eq. 4).
 
-    ``-1/2 mean_i [log softmax_j(s_ij) + log softmax_j(s_ji)]`` at ``j = i``, ``s_ij = cos(one_i, other_j) / temperature``: both
-    directions, as Chen et al. 2020 compare them.
+    ``-1/2 mean_i [log softmax_j(s_ij) + log softmax_j(s_ji)]`` at ``j = i``, ``s_ij = cos(first_i, second_j) / temperature``: both
+    directions are compared, as in Chen et al. 2020.
 
     Parameters
     ----------
-    one, other : (n, d) float32 tensors
+    first, second : (n, d) float32 tensors
         The two views of each patch.
     temperature : float
-        Above 0.
+        Divisor of the similarities, above 0.
+
+    Returns
+    -------
+    float32 scalar tensor
     """
-    with torch.autocast(one.device.type, enabled=False):
-        similarity = normalize(one, dim=1) @ normalize(other, dim=1).T / temperature  # (n, n)
-    own = torch.arange(len(one), device=one.device)
-    return (cross_entropy(similarity, own) + cross_entropy(similarity.T, own)) / 2
+    with torch.autocast(first.device.type, enabled=False):
+        similarity = normalize(first, dim=1) @ normalize(second, dim=1).T / temperature  # (n, n)
+    pairs = torch.arange(len(first), device=first.device)
+    return (cross_entropy(similarity, pairs) + cross_entropy(similarity.T, pairs)) / 2

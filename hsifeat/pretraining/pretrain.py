@@ -1,4 +1,4 @@
-"""Training a backbone from the outside: settle, train or go on, write a diffusers folder that extraction takes."""
+"""Train a backbone: choose options, prepare the data, train or continue, and write a folder that extraction can use."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from hsifeat.backbones.device import pick_device
 from hsifeat.backbones.weights import digest_file
+from hsifeat.base_config import flag_of
 from hsifeat.errors import PretrainingError
 from hsifeat.files import disk_errors
-from hsifeat.pretraining.config import resolve_training
-from hsifeat.pretraining.data import Subject, of_images, of_scenes
-from hsifeat.pretraining.model_folder import FORMAT, ModelFolder, check_free
-from hsifeat.pretraining.networks import Preset, find_preset
-from hsifeat.pretraining.session import Budget, train
-from hsifeat.pretraining.trained_model import WEIGHTS, write_model
+from hsifeat.pretraining.config import PretrainingConfig, resolve_training
+from hsifeat.pretraining.data import TrainingData, prepare_images, prepare_scenes
+from hsifeat.pretraining.model_folder import FORMAT, ModelFolder, check_usable
+from hsifeat.pretraining.model_writer import WEIGHTS, write_model
+from hsifeat.pretraining.network_specs import NetworkSpec, find_spec
+from hsifeat.pretraining.session import TrainingBudget, train
 from hsifeat.pretraining.training import DivergedError, Trainer
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes import Scene, open_scene
@@ -25,213 +26,212 @@ from hsifeat.scenes import Scene, open_scene
 if TYPE_CHECKING:
     import torch
 
-DTYPES = ("float32", "float16")
-
-Data = Scene | str | Path
+DataSource = Scene | str | Path
+# Options that decide when a training stops, and are no part of the command that the model card gives.
+_BUDGET_OPTIONS = {"steps", "minutes"}
+# Options that the command states even where they have their defaults.
+_STATED_OPTIONS = {"network", "size", "seed"}
 
 
 def pretrain(
-    data: Data | Sequence[Data],
+    data: DataSource | Sequence[DataSource],
     *,
+    out: str | Path,
     network: str | None = None,
     size: str | None = None,
-    out: str | Path,
     steps: int | None = None,
     minutes: float | None = None,
     components: int | None = None,
     learning_rate: float | None = None,
-    preset: str | Path | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     start: str | Path | None = None,
-    dtype: str = "float32",
-    about: str = "",
+    dtype: str | None = None,
+    attribution: str | None = None,
+    preset: str | Path | None = None,
     device: str = "auto",
     source: str = "",
     listen: Listener = silent,
 ) -> Path:
-    """Train a denoiser without labels: on patches of one scene or several after PCA, or on natural images.
+    """Train a denoiser without labels: on patches of scenes behind a PCA, or on natural images.
+
+    Options that are None come from the preset, or have the defaults of `hsifeat.pretraining.config.PretrainingConfig`.
 
     Parameters
     ----------
     data : Scene, str or Path, or a sequence of them
-        Scenes with the same bands, or what `open_scene` takes; for ``natural32`` a folder or tar archive of image files.
-    network, size : str, optional
-        A preset, by default ``mtmsd`` in ``small``. There are ``mtmsd`` (in the manner of MTMSD), ``diffcrn`` (of DiffCRN) or ``natural32``, each ``small`` (a few
-        minutes on two CPU cores) or ``paper``.
+        Scenes with the same bands, or what `hsifeat.open_scene` takes; for ``natural32`` a folder or tar archive of images.
     out : str or Path
-        Folder of the model. A run that was interrupted there goes on; one that is complete is left as it is, unless more
-        steps are asked for.
+        Folder of the model. An interrupted training in it is continued; a complete one is left as it is, unless the number of
+        steps is larger.
+    network : str, optional
+        ``mtmsd`` or ``diffcrn``, which learn from scenes, or ``natural32``, which learns from images. [default: mtmsd]
+    size : {"small", "paper"}, optional
+        ``small`` trains in a few minutes on two CPU cores; ``paper`` has the published size. [default: small]
     steps : int, optional
-        Optimizer steps in all; by default the preset's.
+        Optimizer steps in total, earlier calls included. [default: the network's number]
     minutes : float, optional
-        Stop after this long, in this call. With `steps`, whichever comes first: the same call goes on from there.
+        Stop this call after so many minutes, or at `steps` if that is earlier; the same call continues. [default: none]
     components : int, optional
-        Principal components that the network sees of a scene; by default the preset's.
+        Principal components of the scenes that the network sees. [default: the network's number]
     learning_rate : float, optional
-        Of AdamW; by default the preset's.
-    preset : str or Path, optional
-        A published training by name, or a ``.toml`` file, see `hsifeat.presets`: whatever of the options above is not given
-        is chosen as there.
-    seed : int
-        Seed of weights, patches, timesteps and noise.
+        Learning rate of AdamW. [default: the network's rate]
+    seed : int, optional
+        Seed of the weights, patches, timesteps and noise. [default: 0]
     start : str or Path, optional
-        A model of the same network whose weights are the first ones.
-    dtype : {"float32", "float16"}
-        How the weights are kept in the model's file; training is the same.
-    about : str
+        Folder of a model of the same network whose weights are the initial ones.
+    dtype : {"float32", "float16"}, optional
+        Precision of the saved weights; the training is the same. [default: float32]
+    attribution : str, optional
         Source and licence of the images, for the model card.
+    preset : str or Path, optional
+        Name of a published training, or a ``.toml`` file.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     source : str
-        How a command line names the data, for the model card; by default by their names.
+        The data as named on a command line, for the model card; by default their names.
     listen : callable
-        Gets the events of the run.
+        Receives the events of the training.
 
     Returns
     -------
     Path
-        The folder: a diffusers folder with safetensors, a record and a model card, and the projection of the scenes.
+        The folder: a diffusers folder with safetensors, a record, a model card, and the projection of the scenes.
 
     Raises
     ------
+    HsifeatError
+        An option is invalid, or the preset has no training.
     PretrainingError
-        Unknown preset, a budget of nothing, a scene smaller than a patch, scenes of unlike bands, no images, a loss that
-        diverges (the folder then holds the model from before), or a folder that holds something else.
-
-    Examples
-    --------
-    >>> import hsifeat
-    >>> hsifeat.pretrain("indian-pines", network="mtmsd", size="small", out="backbone")  # doctest: +SKIP
+        The data can't be trained on, the folder holds something else, or the loss diverges; the folder then holds the model
+        from before that.
 
     References
     ----------
     Ho et al., "Denoising diffusion probabilistic models", NeurIPS 2020. Zhou et al., "MTMSD", IEEE TGRS 2024,
     arXiv:2306.08964. Zhu & Xu, "DiffCRN", arXiv:2502.19699.
+
+    Examples
+    --------
+    >>> import hsifeat
+    >>> hsifeat.pretrain("indian-pines", network="mtmsd", size="small", out="backbone")  # doctest: +SKIP
+    PosixPath('backbone')
     """
-    if dtype not in DTYPES:
-        raise PretrainingError(f"weights are kept as {' or '.join(DTYPES)}; found {dtype!r}")
-    chosen = resolve_training(
-        preset, network=network, size=size, steps=steps, components=components, learning_rate=learning_rate
-    )
-    network, size, steps, components = chosen.network, chosen.size, chosen.steps, chosen.components
-    setup = _preset(network, size, chosen.learning_rate)
-    budget = Budget(setup.steps if steps is None and minutes is None else steps, minutes)
+    arguments = locals()
+    config = resolve_training(preset, **{name: arguments[name] for name in PretrainingConfig.model_fields})
+    spec = find_spec(config.network, config.size)
+    if config.learning_rate is not None:
+        spec = replace(spec, learning_rate=config.learning_rate)
+    has_budget = config.steps is not None or config.minutes is not None
+    budget = TrainingBudget(config.steps if has_budget else spec.steps, config.minutes)
+
     folder = Path(out)
-    check_free(folder)
-    given = [data] if isinstance(data, Data) else list(data)
-    subject = _subject(given, network, setup, components, folder, seed, listen)
-    weights, weights_digest = _start(start)
+    check_usable(folder)
+    sources = [data] if isinstance(data, DataSource) else list(data)
+    training_data = _prepare_data(sources, config, spec, folder, listen)
+    weights, weights_digest = _load_start(config.start)
     identity = {
         "format": FORMAT,
-        "network": network,
-        "size": size,
-        "seed": seed,
+        "network": config.network,
+        "size": config.size,
+        "seed": config.seed,
         "start": weights_digest,
-        **subject.identity,
-        "settings": setup.settings(),
+        **training_data.identity,
+        "settings": spec.settings(),
     }
     model = ModelFolder(folder, identity)
-    before = model.record()
-    if before and before.get("dtype") == dtype and budget.used_up_by(before):
-        listen(Note(f"{folder} is trained already ({before['steps']} steps): nothing to do"))
+    record = model.read_record()
+    if record and record.get("dtype") == config.dtype and budget.is_used_up(record):
+        listen(Note(f"{folder} is already trained for {record['steps']} steps: nothing to do"))
         return folder
 
-    where = pick_device(device)
-    trainer = Trainer(setup, subject.sampler, where, weights)
-    model.sweep()
+    resolved_device = pick_device(device)
+    trainer = Trainer(spec, training_data.sampler, resolved_device, weights)
+    model.remove_partial_files()
     if model.checkpoint.exists():
         trainer.load(model.checkpoint)
-    options = {
-        "network": network,
-        "size": size,
-        "components": components,
-        "learning-rate": chosen.learning_rate,
-        "start": start,
-        "dtype": None if dtype == "float32" else dtype,
-        "seed": seed,
-        "about": about or None,
+    description = {
+        **identity,
+        "minutes": config.minutes,
+        "device": resolved_device,
+        "dtype": config.dtype,
+        "attribution": config.attribution,
+        "command": _format_command(source or _name_sources(sources), config),
     }
-    told = {"minutes": minutes, "device": where, "dtype": dtype, "about": about}
-    facts = {**identity, **told, "command": _command(source or _names(given), options)}
-    samples = 0 if setup.images is None else setup.images.samples
+    sample_count = 0 if spec.images is None else spec.images.sample_count
     if budget.steps is None or trainer.step < budget.steps:
         try:
-            train(trainer, subject, setup, budget, model, listen)
+            train(trainer, training_data, spec, budget, model, listen)
         except DivergedError as diverged:
-            raise _kept(diverged, trainer, model, facts, samples, setup.learning_rate) from diverged
+            raise _save_sound_model(diverged, trainer, model, description, sample_count, spec) from diverged
     with disk_errors(folder):
-        write_model(folder, trainer, facts, samples)
+        write_model(folder, trainer, description, sample_count)
     return folder
 
 
-def _preset(network: str, size: str, learning_rate: float | None) -> Preset:
-    preset = find_preset(network, size)
-    if learning_rate is None:
-        return preset
-    if not 0 < learning_rate < 1:
-        raise PretrainingError(f"a learning rate lies between 0 and 1; found {learning_rate}")
-    return replace(preset, learning_rate=learning_rate)
-
-
-def _subject(
-    data: Sequence[Data],
-    network: str,
-    preset: Preset,
-    components: int | None,
-    folder: Path,
-    seed: int,
-    listen: Listener,
-) -> Subject:
-    if not data:
-        raise PretrainingError("no scene is named to train on")
-    if preset.images is None:
-        scenes = [one if isinstance(one, Scene) else open_scene(one) for one in data]
-        return of_scenes(scenes, preset, components, seed, listen)
-    if isinstance(data[0], Scene) or len(data) > 1:
-        names = ", ".join(one.name if isinstance(one, Scene) else str(one) for one in data)
+def _prepare_data(
+    sources: Sequence[DataSource], config: PretrainingConfig, spec: NetworkSpec, folder: Path, listen: Listener
+) -> TrainingData:
+    if not sources:
+        raise PretrainingError("there is no scene to train on: name one or more")
+    if spec.images is None:
+        scenes = [source if isinstance(source, Scene) else open_scene(source) for source in sources]
+        return prepare_scenes(scenes, spec, config.components, config.seed, listen)
+    if isinstance(sources[0], Scene) or len(sources) > 1:
+        names = ", ".join(source.name if isinstance(source, Scene) else str(source) for source in sources)
         raise PretrainingError(
-            f"{network} learns from natural images: name one folder or tar archive of them; found {names}"
+            f"{config.network} learns from natural images: name one folder or tar archive of them; found {names}"
         )
-    if components is not None:
-        raise PretrainingError(f"{network} sees the three channels of images: leave out {components} components")
-    return of_images(data[0], preset, preset.images, folder, seed, listen)
+    if config.components is not None:
+        raise PretrainingError(
+            f"{config.network} takes the three channels of images: leave out components, found {config.components}"
+        )
+    return prepare_images(sources[0], spec, spec.images, folder, config.seed, listen)
 
 
-def _start(model: str | Path | None) -> tuple[dict[str, torch.Tensor] | None, str | None]:
-    """Return the weights of a model to start from, and their digest."""
+def _load_start(model: str | None) -> tuple[dict[str, torch.Tensor] | None, str | None]:
+    """Return the weights of a model as initial weights, and their digest."""
     if model is None:
         return None, None
     file = Path(model) / WEIGHTS
     if not file.exists():
-        raise PretrainingError(f"no {WEIGHTS} in {model}: start from a folder that hsifeat pretrain wrote")
-    digest = digest_file(file)  # Says plainly what is wrong with a damaged file.
+        raise PretrainingError(f"{model} has no {WEIGHTS}: start from a folder that hsifeat pretrain wrote")
+    digest = digest_file(file)  # A damaged file is reported more clearly than by safetensors.
     from safetensors.torch import load_file
 
     return load_file(file), digest
 
 
-def _kept(
-    diverged: DivergedError, trainer: Trainer, model: ModelFolder, facts: dict[str, Any], samples: int, rate: float
+def _save_sound_model(
+    diverged: DivergedError,
+    trainer: Trainer,
+    model: ModelFolder,
+    description: dict[str, Any],
+    sample_count: int,
+    spec: NetworkSpec,
 ) -> PretrainingError:
-    """Write the model of the last checkpoint, and return what to say of a run that diverged."""
-    advice = f"try --learning-rate {rate / 5:.1g}, and look for extreme values in the data"
+    """Write the model of the last checkpoint before a training diverged, and return the error to raise."""
+    advice = f"try --learning-rate {spec.learning_rate / 5:.1g}, and look for extreme values in the data"
     if not model.checkpoint.exists():
-        return PretrainingError(f"{diverged}, and nothing was learned before: {advice}")
+        return PretrainingError(f"{diverged}, before the first checkpoint: {advice}")
     trainer.load(model.checkpoint)
     with disk_errors(model.path):
-        write_model(model.path, trainer, {**facts, "diverged": str(diverged)}, samples)
+        write_model(model.path, trainer, {**description, "diverged": str(diverged)}, sample_count)
     return PretrainingError(
-        f"{diverged}; the model of step {trainer.step} is kept in {model.path}. To train further, {advice}; another folder "
-        "with --out"
+        f"{diverged}; the model of step {trainer.step} is saved in {model.path}. To train further, name another folder with "
+        f"--out, {advice}"
     )
 
 
-def _names(data: Sequence[Data]) -> str:
-    first, *others = (shlex.quote(one.name if isinstance(one, Scene) else str(one)) for one in data)
+def _name_sources(sources: Sequence[DataSource]) -> str:
+    first, *others = (shlex.quote(one.name if isinstance(one, Scene) else str(one)) for one in sources)
     return " ".join([first, *(f"--also {other}" for other in others)])
 
 
-def _command(names: str, options: dict[str, Any]) -> str:
-    """Return the command without its number of steps."""
-    given = (f"--{option} {shlex.quote(str(value))}" for option, value in options.items() if value is not None)
-    return " ".join(["hsifeat pretrain", names, *given])
+def _format_command(data: str, config: PretrainingConfig) -> str:
+    """Return the command of a training, without its budget."""
+    words = ["hsifeat pretrain", data]
+    for name, field in PretrainingConfig.model_fields.items():
+        value = getattr(config, name)
+        if name not in _BUDGET_OPTIONS and (name in _STATED_OPTIONS or value != field.default):
+            words += [flag_of(name, field), shlex.quote(str(value))]
+    return " ".join(words)

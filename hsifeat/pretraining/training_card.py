@@ -1,4 +1,4 @@
-"""The model card of a trained backbone: what it learned from, how, how well, and how to do it again."""
+"""Model card of a trained backbone: its data, settings and held-out losses, and the command that trains it again."""
 
 from __future__ import annotations
 
@@ -11,57 +11,57 @@ import numpy as np
 from hsifeat.pretraining.batches import TIMESTEPS
 
 
-def model_card(record: Mapping[str, Any]) -> str:
-    """Write the card (Markdown) from a training record, see `write_model`."""
-    of_scenes = "scenes" in record
+def write_card(record: Mapping[str, Any]) -> str:
+    """Return the model card (Markdown) of a training record, see `hsifeat.pretraining.model_writer.write_model`."""
+    has_scenes = "scenes" in record
     losses = np.asarray(record["losses"])
     tail = max(1, len(losses) // 10)
     rows = {
-        **(_scene_rows(record) if of_scenes else _image_rows(record)),
-        "parameters": f"{record['parameters']:,} (exponential moving average), kept as {record['dtype']}",
+        **(_scene_rows(record) if has_scenes else _image_rows(record)),
+        "parameters": f"{record['parameters']:,} (exponential moving average), saved as {record['dtype']}",
         "steps": f"{record['steps']:,}",
         f"loss, mean of the last {tail} steps": f"{losses[-tail:].mean():.4f}",
-        **({"stopped, the model is from before": record["diverged"]} if record.get("diverged") else {}),
+        **({"stopped; the model is from before": record["diverged"]} if record.get("diverged") else {}),
         "training time": f"{record['seconds']:.0f} s on {record['device']}",
         "seed": record["seed"],
-        **({"weights at the start": record["start"]} if record["start"] else {}),
+        **({"digest of the initial weights": record["start"]} if record["start"] else {}),
         **record["settings"],
         "versions": ", ".join(f"{name} {number}" for name, number in record["versions"].items()),
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    name = " and ".join(scene["name"] for scene in record["scenes"]) if of_scenes else record["images"]["name"]
+    name = " and ".join(scene["name"] for scene in record["scenes"]) if has_scenes else record["images"]["name"]
     return f"""---
 library_name: diffusers
-license: {(_licence(record) if of_scenes else None) or "unknown"}
+license: {(_licence(record) if has_scenes else None) or "unknown"}
 ---
 
 # {record["network"]} ({record["size"]}) trained on {name}
 
-{_SCENE_PURPOSE if of_scenes else _IMAGE_PURPOSE}
+{_SCENE_PURPOSE if has_scenes else _IMAGE_PURPOSE}
 
 | | |
 | --- | --- |
 {table}
 
 ![loss](loss.png)
-{_held_out(record)}{_citations(record) if of_scenes else _SAMPLES}
+{_held_out(record)}{_citations(record) if has_scenes else _SAMPLES}
 To train it again:
 
     {record["command"]} --out DIR
 """
 
 
-_SCENE_PURPOSE = """A denoiser for feature extraction by hsifeat. It saw unlabelled patches; no label played a part.
-It is meant for what it was trained on and for scenes of the same sensor."""
+_SCENE_PURPOSE = """A denoiser for feature extraction by hsifeat, trained on unlabelled patches.
+It is meant for the scenes that it was trained on and for scenes of the same sensor."""
 
-_IMAGE_PURPOSE = """A denoising U-Net for feature extraction by hsifeat. It saw natural images without their labels, as red, green and blue
-from -1 to 1. It is meant as a frozen backbone, not for making pictures."""
+_IMAGE_PURPOSE = """A denoising U-Net for feature extraction by hsifeat, trained on natural images without labels, as red, green and
+blue from -1 to 1. It is meant as a frozen backbone, not for generating images."""
 
 _SAMPLES = """
 ![samples](samples.png)
 
-Samples by deterministic DDIM in 50 steps from fixed noise, none chosen. FID is not computed: it needs another network's
-weights, and compares tens of thousands of samples; features profit from good denoising, which the table measures.
+Samples by deterministic DDIM in 50 steps from fixed noise, without selection. FID is not computed: it needs the weights of
+another network and tens of thousands of samples, while features depend on good denoising, which the table measures.
 """
 
 
@@ -79,13 +79,13 @@ def _image_rows(record: Mapping[str, Any]) -> dict[str, str]:
     images = record["images"]
     return {
         "images": f"{images['name']}: {images['count']:,}, of which {images['held_out']:,} held out; digest `{images['digest']}`",
-        "source and licence of the images": record["about"]
-        or "not given (`--about`); look them up before passing the weights on",
+        "source and licence of the images": record["attribution"]
+        or "unknown (not set by `--attribution`); look them up before sharing the weights",
     }
 
 
 def _licence(record: Mapping[str, Any]) -> str | None:
-    """Return the licence of all scenes, None where they differ."""
+    """Return the common licence of all scenes; None if they differ."""
     licences = {scene["licence"] for scene in record["scenes"]}
     return licences.pop() if len(licences) == 1 else None
 
@@ -100,7 +100,7 @@ def _citations(record: Mapping[str, Any]) -> str:
 
 
 def _held_out(record: Mapping[str, Any]) -> str:
-    """Say how good it is: squared error of the noise on what was held out, by timestep."""
+    """Return the section on the squared error of the predicted noise on held-out data, by timestep."""
     history: Mapping[str, Sequence[float]] = record["held_out"]
     if not history:
         return "\nNothing was held out: the scenes are too small for that.\n"
@@ -112,8 +112,8 @@ def _held_out(record: Mapping[str, Any]) -> str:
         for step, losses in history.items()
     )
     return f"""
-Mean squared error of the noise that the averaged weights predict for what was held out, by timestep (the first columns are
-nearly clean; 1 is what a network that says 0 gets):
+Mean squared error of the noise that the averaged weights predict on held-out data, by timestep. The first columns are nearly
+clean images; a network that predicts 0 gets 1.
 
 | step | {head} | mean |
 | --- | {"--- | " * bands}--- |
@@ -121,15 +121,20 @@ nearly clean; 1 is what a network that says 0 gets):
 """
 
 
-def loss_curve(losses: Sequence[float], held_out: Mapping[int, Sequence[float]]) -> bytes:
-    """Draw the loss of every step, its running mean, and the mean held-out losses; PNG bytes.
+def plot_losses(losses: Sequence[float], held_out: Mapping[int, Sequence[float]]) -> bytes:
+    """Return a PNG that plots the loss of every step, its running mean, and the mean held-out losses.
 
     Parameters
     ----------
     losses : sequence of float
-        The objective at each step.
+        Value of the objective at each step.
     held_out : mapping of int to sequence of float
-        Noise prediction loss of each band of timesteps, by the step after which it was taken.
+        Noise prediction losses in each tenth of the timesteps, by number of steps done.
+
+    Returns
+    -------
+    bytes
+        The PNG file.
     """
     from matplotlib.figure import Figure
 
@@ -141,11 +146,11 @@ def loss_curve(losses: Sequence[float], held_out: Mapping[int, Sequence[float]])
     axes.plot(steps, losses, color="0.8", linewidth=0.8)
     axes.plot(steps[width - 1 :], running, color="#0072b2", label="training")
     if held_out:
-        judged = sorted(held_out)
-        means = [np.mean(held_out[step]) for step in judged]
-        axes.plot(judged, means, "o-", color="#d55e00", label="held out, squared error of the noise")
+        evaluated = sorted(held_out)
+        means = [np.mean(held_out[step]) for step in evaluated]
+        axes.plot(evaluated, means, "o-", color="#d55e00", label="held out, squared error of the noise")
     axes.set(xlabel="step", ylabel="loss", yscale="log")
     axes.legend(frameon=False)
-    picture = BytesIO()
-    figure.savefig(picture, format="png", dpi=120)
-    return picture.getvalue()
+    png = BytesIO()
+    figure.savefig(png, format="png", dpi=120)
+    return png.getvalue()

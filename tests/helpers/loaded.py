@@ -1,4 +1,4 @@
-"""Imports all that a training process needs, for a server that forks such processes."""
+"""Import everything that a training process needs, for a server that forks such processes."""
 
 from importlib import import_module
 

@@ -1,12 +1,12 @@
-"""Presets that train in a blink, in place of the small ones, and a process that trains and may be killed while it does."""
+"""Network specifications that train within a second, and a process that trains and is killed at a given moment."""
 
 import os
 import signal
 from dataclasses import replace
 from functools import partial
 
-from hsifeat.pretraining.batches import TimestepRule
-from hsifeat.pretraining.networks import PRESETS, Preset, unet_config
+from hsifeat.pretraining.batches import TimestepSampling
+from hsifeat.pretraining.network_specs import NETWORK_SPECS, NetworkSpec, unet_arguments
 from hsifeat.scenes import Scene
 from tests.helpers.small import small_cube
 
@@ -23,45 +23,45 @@ def _staged(channels):
     return {"in_channels": channels, "widths": (8, 6, 4), "boundaries": (442, 631)}
 
 
-TINY = Preset(
+TINY = NetworkSpec(
     "UNet2DModel",
-    partial(unet_config, side_px=16, widths=(8, 16), blocks=1, head_channels=8, norm_groups=4),
+    partial(unet_arguments, side_px=16, widths=(8, 16), blocks=1, head_channels=8, norm_groups=4),
     components=4,
     patch_px=16,
     batch=4,
     learning_rate=2e-3,
     ema_decay=0.9,
     steps=12,
-    judge_steps=4,
+    evaluation_steps=4,
 )
 TINIES = {
     "mtmsd": TINY,
-    "diffcrn": replace(TINY, class_name="DiffCRN", config=_diffcrn, objective="LogAbsoluteContrastive"),
-    "spectral": replace(TINY, class_name="SpectralToy", config=_spectral),
-    "staged": replace(TINY, class_name="StagedToy", config=_staged, timesteps=TimestepRule((442, 631))),
+    "diffcrn": replace(TINY, class_name="DiffCRN", arguments=_diffcrn, objective="LogAbsoluteContrastive"),
+    "spectral": replace(TINY, class_name="SpectralToy", arguments=_spectral),
+    "staged": replace(TINY, class_name="StagedToy", arguments=_staged, timesteps=TimestepSampling((442, 631))),
 }
 
 
 def use_tiny(patch):
-    """Put the tiny presets in place of the small ones, as long as a monkeypatch lasts."""
+    """Replace the small specifications by tiny ones, as long as a monkeypatch lasts."""
     from tests.helpers.toy_networks import register
 
     register(patch)
-    for name, preset in TINIES.items():
-        patch.setitem(PRESETS, name, {**PRESETS.get(name, {}), "small": preset})
+    for name, spec in TINIES.items():
+        patch.setitem(NETWORK_SPECS, name, {**NETWORK_SPECS.get(name, {}), "small": spec})
 
 
 def tiny_scene(seed=0, rows=75, name="small"):
     return Scene(name, small_cube(rows=rows, seed=seed))
 
 
-def train_and_die(out, network, options, moment, told):
-    """Train; die by SIGKILL at a moment: ``step 5``, ``save 2`` (half a checkpoint written) or ``model``; else tell steps."""
+def train_and_die(out, network, options, moment, steps):
+    """Train, report steps, and die by SIGKILL at a moment: ``step 5``, ``save 2`` (half a checkpoint is written) or ``model``."""
     import pytest
     import torch
 
     import hsifeat
-    from hsifeat.pretraining import trained_model as result
+    from hsifeat.pretraining import model_writer
     from hsifeat.runtime.events import Advanced
 
     def die(*_, **__):
@@ -79,14 +79,14 @@ def train_and_die(out, network, options, moment, told):
 
     def listen(event):
         if isinstance(event, Advanced):
-            told.put(event.done)
+            steps.put(event.done)
             if what == "step" and event.done >= int(number):
                 die()
 
     with pytest.MonkeyPatch.context() as patch:
         use_tiny(patch)
         patch.setattr(torch, "save", save)
-        patch.setattr("hsifeat.pretraining.session._CHECKPOINT_TIMES", 0.0)
+        patch.setattr("hsifeat.pretraining.session._CHECKPOINT_RATIO", 0.0)
         if what == "model":
-            patch.setattr(result, "loss_curve", die)
+            patch.setattr(model_writer, "plot_losses", die)
         hsifeat.pretrain(tiny_scene(), network=network, out=out, listen=listen, **options)

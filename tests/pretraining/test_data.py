@@ -1,4 +1,4 @@
-"""Training on scenes: several at once, what is held out of them, what the folder says, the command line, refusals."""
+"""Trainings on several scenes: common projection, held-out blocks, record and card, command line, refusals."""
 
 import json
 
@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 import cli
 import hsifeat
 from hsifeat.errors import HsifeatError, PretrainingError
-from hsifeat.pretraining.data import of_scenes
+from hsifeat.pretraining.data import prepare_scenes
 from hsifeat.projection import Projection
 from hsifeat.runtime.events import Note, silent
 from hsifeat.scenes import Scene
@@ -41,9 +41,11 @@ def test_the_record_names_all_scenes_in_order(pair, trained):
     out, _ = trained
     record = json.loads((out / "training.json").read_text())
     assert [(s["name"], s["digest"]) for s in record["scenes"]] == [(s.name, s.digest) for s in pair]
-    with pytest.raises(PretrainingError, match=r"another scene \(there north and south, asked for south and north\)"):
+    with pytest.raises(
+        PretrainingError, match=r"another scene \(stored: north and south; this training: south and north\)"
+    ):
         hsifeat.pretrain(pair[::-1], out=out, steps=8)
-    with pytest.raises(PretrainingError, match=r"another scene \(there north and south, asked for north\)"):
+    with pytest.raises(PretrainingError, match=r"another scene \(stored: north and south; this training: north\)"):
         hsifeat.pretrain(pair[0], out=out, steps=8)
 
 
@@ -56,7 +58,7 @@ def test_the_projection_is_of_all_pixels_of_all_scenes(pair, trained):
     np.testing.assert_allclose(np.abs(found), np.abs(oracle.transform(pixels)), atol=2e-3)
 
 
-def test_what_was_held_out_is_judged_and_told(pair, trained):
+def test_held_out_blocks_are_evaluated_and_reported(pair, trained):
     out, notes = trained
     record = json.loads((out / "training.json").read_text())
     assert list(record["held_out"]) == ["4", "8"]
@@ -71,7 +73,7 @@ def test_what_was_held_out_is_judged_and_told(pair, trained):
         assert said in card
 
 
-def test_the_card_tells_how_to_train_it_again(trained):
+def test_the_card_gives_the_command_to_train_it_again(trained):
     card = (trained[0] / "README.md").read_text()
     assert "hsifeat pretrain north --also south --network mtmsd --size small --seed 0 --steps 8 --out DIR" in card
 
@@ -86,7 +88,7 @@ def test_a_scene_too_small_to_hold_anything_out_says_so(tmp_path):
 
 
 def test_held_out_blocks_are_the_same_for_every_seed(pair):
-    one, other = (of_scenes(pair, TINY, None, seed, silent).identity["scenes"] for seed in (0, 1))
+    one, other = (prepare_scenes(pair, TINY, None, seed, silent).identity["scenes"] for seed in (0, 1))
     assert one == other
 
 
@@ -126,13 +128,13 @@ EDGES = masked(CUBE, np.s_[8:, 4:])
             "pca:4 can't be fitted, .* 1 significant components",
             id="one component",
         ),
-        pytest.param([Scene("edges", EDGES)], "edges has no valid pixel that a patch of 16 px fits around", id="edges"),
+        pytest.param([Scene("edges", EDGES)], "edges has no valid pixel in the middle of a patch of 16 px", id="edges"),
         pytest.param([Scene("a", CUBE), Scene("b", CUBE[..., 1:])], "a has 12 bands and b has 11", id="bands"),
         pytest.param([Scene("a", CUBE), Scene("b", CUBE[:9])], "b is 9 x 53 px, smaller", id="second small"),
-        pytest.param([], "no scene is named", id="none"),
+        pytest.param([], "there is no scene to train on", id="none"),
     ],
 )
-def test_scenes_that_can_not_be_learned_from_are_refused_in_a_line(tmp_path, scenes, message):
+def test_unusable_scenes_are_refused_in_one_line(tmp_path, scenes, message):
     with pytest.raises(HsifeatError, match=message) as refused:
         hsifeat.pretrain(scenes, out=tmp_path / "m", steps=1)
     assert "\n" not in str(refused.value)

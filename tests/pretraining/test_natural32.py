@@ -19,30 +19,32 @@ import cli
 import hsifeat
 from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.errors import PretrainingError
-from hsifeat.pretraining.batches import TimestepRule
-from hsifeat.pretraining.evaluation import held_out_losses, samples_picture
+from hsifeat.pretraining.batches import TimestepSampling
+from hsifeat.pretraining.evaluation import draw_samples, held_out_losses
 from hsifeat.pretraining.image_files import load_images
 from hsifeat.pretraining.image_sampler import ImageSampler
-from hsifeat.pretraining.networks import PRESETS, ImageTraining, unet_config
-from hsifeat.pretraining.trained_model import _as_stored
-from hsifeat.pretraining.training import Trainer, make_scheduler, parameter_count
+from hsifeat.pretraining.model_writer import as_stored
+from hsifeat.pretraining.network_specs import NETWORK_SPECS, ImageOptions, unet_arguments
+from hsifeat.pretraining.training import Trainer, count_parameters, make_scheduler
 from hsifeat.runtime.events import Advanced, Note, silent
 from hsifeat.scenes import Scene
 from tests.helpers.small import small_cube
 
 TINY = replace(
-    PRESETS["natural32"]["small"],
-    config=partial(unet_config, side_px=32, widths=(8, 16), blocks=1, head_channels=8, norm_groups=4, attention=(1,)),
+    NETWORK_SPECS["natural32"]["small"],
+    arguments=partial(
+        unet_arguments, side_px=32, widths=(8, 16), blocks=1, head_channels=8, norm_groups=4, attention=(1,)
+    ),
     batch=4,
-    judge_steps=2,
-    images=ImageTraining(held_out=3, samples=2),
+    evaluation_steps=2,
+    images=ImageOptions(max_held_out=3, sample_count=2),
 )
-ANY = TimestepRule()
+ANY = TimestepSampling()
 
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch):
-    monkeypatch.setitem(PRESETS["natural32"], "small", TINY)
+    monkeypatch.setitem(NETWORK_SPECS["natural32"], "small", TINY)
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +77,8 @@ def archive(folder):
 def trained(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("trained") / "model"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PRESETS["natural32"], "small", TINY)
-        hsifeat.pretrain(folder, network="natural32", out=out, steps=5, about="noise, made here; no licence")
+        patch.setitem(NETWORK_SPECS["natural32"], "small", TINY)
+        hsifeat.pretrain(folder, network="natural32", out=out, steps=5, attribution="noise, made here; no licence")
     return out
 
 
@@ -90,7 +92,7 @@ def same(one, two):
 
 def test_the_shipped_network_fits_into_the_package():
     with torch.device("meta"):
-        count = parameter_count(PRESETS["natural32"]["paper"].build(3))
+        count = count_parameters(NETWORK_SPECS["natural32"]["paper"].build(3))
     assert 5e6 < count < 7e6
     assert 2 * count < 15e6
 
@@ -120,9 +122,9 @@ def test_what_is_no_image_is_named_and_left_out(pictures, tmp_path):
     notes = []
     assert len(load_images(location, 32, tmp_path / "model", notes.append)) == 1
     said = " / ".join(note.message for note in notes if isinstance(note, Note))
-    assert "2 files left out, no image that can be read: README.md, cut.png" in said
-    assert "1 files left out, smaller than 32 px: small.png" in said
-    assert "1 files left out, of more than 8 bits a channel: deep.png" in said
+    assert "2 files left out, not a readable image: README.md, cut.png" in said
+    assert "1 file left out, smaller than 32 px: small.png" in said
+    assert "1 file left out, more than 8 bits per channel: deep.png" in said
 
 
 def test_other_shapes_and_modes(tmp_path):
@@ -162,7 +164,7 @@ def test_steps_are_those_of_a_plain_loop(pictures):
     average = {name: value.clone() for name, value in network.state_dict().items()}
     optimizer = torch.optim.AdamW(network.parameters())
     abar = DDPMScheduler(beta_schedule="squaredcos_cap_v2").alphas_cumprod
-    for step, progress in enumerate(trainer.run(3)):
+    for step, progress in enumerate(trainer.train(3)):
         batch = sampler.draw(step, 4)
         x, eps, t = map(torch.from_numpy, (batch.clean, batch.noise, batch.t))
         a = abar[t][:, None, None, None]
@@ -198,14 +200,14 @@ def test_held_out_loss_is_that_of_each_band(pictures):
 
 def test_samples_are_those_of_diffusers_own_pipeline(trained):
     network = UNet2DModel.from_pretrained(trained / "unet", low_cpu_mem_usage=False).eval()
-    ours = np.asarray(Image.open(io.BytesIO(samples_picture(network, make_scheduler(), 1))))[::3, ::3]
+    ours = np.asarray(Image.open(io.BytesIO(draw_samples(network, make_scheduler(), 1))))[::3, ::3]
     ddim = DDIMScheduler.from_config(make_scheduler().config, clip_sample=True)
 
     pipeline = DDIMPipeline(network, ddim)
     pipeline.set_progress_bar_config(disable=True)
-    from hsifeat.pretraining.batches import generator
+    from hsifeat.pretraining.batches import Stream, make_generator
 
-    start = torch.from_numpy(generator(0, 4).standard_normal((1, 3, 32, 32), dtype=np.float32))
+    start = torch.from_numpy(make_generator(0, Stream.SAMPLE_NOISE).standard_normal((1, 3, 32, 32), dtype=np.float32))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("diffusers.pipelines.ddim.pipeline_ddim.randn_tensor", lambda *_, **__: start.clone())
         theirs = np.asarray(pipeline(eta=0.0, num_inference_steps=50, output_type="np").images[0])
@@ -287,7 +289,7 @@ def test_float16_files_are_half_and_open_as_float32(trained, folder, tmp_path):
 def test_weights_with_channels_last_as_on_a_gpu_are_written_plain(tmp_path):
     network = TINY.build(3)
     values = {name: value.clone() for name, value in network.state_dict().items()}
-    _as_stored(network.to(memory_format=torch.channels_last), "float32").save_pretrained(tmp_path / "unet")
+    as_stored(network.to(memory_format=torch.channels_last), "float32").save_pretrained(tmp_path / "unet")
     assert same(values, weights(tmp_path))
     assert not network.conv_in.weight.is_contiguous()  # The network itself trains on as it was.
 
@@ -302,8 +304,10 @@ def test_a_run_starts_from_another_models_weights(trained, folder, tmp_path, mon
     assert 0 < max(moved) < 1e-3
     with pytest.raises(PretrainingError, match="another start"):
         hsifeat.pretrain(folder, network="natural32", out=tmp_path / "m", steps=2)
-    monkeypatch.setitem(PRESETS["natural32"], "small", replace(TINY, config=partial(TINY.config, widths=(8, 8))))
-    with pytest.raises(PretrainingError, match="are of another network: .*Unexpected key"):
+    monkeypatch.setitem(
+        NETWORK_SPECS["natural32"], "small", replace(TINY, arguments=partial(TINY.arguments, widths=(8, 8)))
+    )
+    with pytest.raises(PretrainingError, match="are those of another network: .*Unexpected key"):
         hsifeat.pretrain(folder, network="natural32", out=tmp_path / "n", steps=1, start=trained)
     assert not (tmp_path / "n").exists()
 
@@ -329,9 +333,9 @@ def empty(_archive, tmp_path):
     ("source", "message"),
     [
         (damaged, "can't be read to its end"),
-        (text, "is no tar archive"),
-        (empty, "holds no image of at least 32 x 32 px"),
-        (lambda _, tmp_path: tmp_path / "none", "no images at"),
+        (text, "is not a tar archive"),
+        (empty, "holds no readable image of at least 32 x 32 px"),
+        (lambda _, tmp_path: tmp_path / "none", "none does not exist"),
         (lambda *_: Scene("small", small_cube()), "learns from natural images"),
     ],
     ids=["damaged", "text", "empty", "none", "scene"],

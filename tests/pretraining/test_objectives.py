@@ -66,7 +66,7 @@ def test_noise_prediction_is_its_formula(batch, scheduler, network):
 
 def test_log_absolute_contrastive_is_its_formula(batch, scheduler, network):
     clean, noise, t = batch
-    objective = LogAbsoluteContrastive(network, weight=0.3, temperature=0.2, projected=6)
+    objective = LogAbsoluteContrastive(network, weight=0.3, temperature=0.2, projected_channels=6)
     found = objective(network, clean, noise, t, scheduler).item()
     network.double()
     views = []

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsifeat.pretraining.batches import TimestepRule
-from hsifeat.pretraining.patch_grid import Corners, hold_out
+from hsifeat.pretraining.batches import TimestepSampling
+from hsifeat.pretraining.data import project_for_patches
+from hsifeat.pretraining.patch_grid import PatchGrid, choose_held_out_blocks
 from hsifeat.pretraining.patch_sampler import PatchSampler
-from hsifeat.pretraining.projected_scene import seen
 from hsifeat.projection import Projection, fit_projection
 from hsifeat.runtime.events import silent
 from hsifeat.scenes import Scene
@@ -18,7 +18,7 @@ from hsifeat.scenes.array_views import ArrayView
 from hsifeat.types import Window
 from tests.helpers.small import small_cube
 
-ANY = TimestepRule()
+ANY = TimestepSampling()
 
 
 def touches(row, col, side, block):
@@ -51,9 +51,9 @@ def test_corners_are_those_of_brute_force(data):
         Window(data.draw(st.integers(0, rows - 1)), data.draw(st.integers(0, cols - 1)), 3, 2)
         for _ in range(data.draw(st.integers(0, 3)))
     )
-    corners, wanted = Corners(valid, side, blocks), brute_force(valid, side, blocks)
-    assert len(corners) == len(wanted)
-    assert [corners.find(number) for number in range(len(wanted))] == wanted
+    grids, wanted = PatchGrid(valid, side, blocks), brute_force(valid, side, blocks)
+    assert len(grids) == len(wanted)
+    assert [grids.locate(number) for number in range(len(wanted))] == wanted
 
 
 @pytest.mark.parametrize(
@@ -68,20 +68,20 @@ def test_corners_are_those_of_brute_force(data):
 )
 def test_held_out_blocks_cost_a_tenth_of_the_patches_at_most(shape, patch, side, count):
     valid = np.ones(shape, bool)
-    blocks = hold_out(valid, patch, side, 8)
+    blocks = choose_held_out_blocks(valid, patch, side, 8)
     assert len(blocks) >= count and (count > 0 or not blocks)
     for i, block in enumerate(blocks):
         assert (block.rows, block.cols) == (side, side) == valid[block.slices].shape
         assert not any(touches(block.row, block.col, side, other) for other in blocks[:i])
     every = (shape[0] - patch + 1) * (shape[1] - patch + 1)
-    assert len(Corners(valid, patch, blocks)) >= 0.9 * every
-    assert hold_out(valid, patch, side, 8) == blocks
+    assert len(PatchGrid(valid, patch, blocks)) >= 0.9 * every
+    assert choose_held_out_blocks(valid, patch, side, 8) == blocks
 
 
 def test_blocks_are_held_out_where_there_is_something():
     valid = np.zeros((200, 300), bool)
     valid[20:180, 30:270] = True
-    blocks = hold_out(valid, 16, 16, 8)
+    blocks = choose_held_out_blocks(valid, 16, 16, 8)
     assert len(blocks) > 2
     assert all(valid[block.slices].mean() >= 0.5 for block in blocks)
 
@@ -97,8 +97,8 @@ ITSELF = Projection("as it is", np.ones((1, 1), np.float32), np.zeros(1, np.floa
 
 def test_patches_are_crops_in_8_symmetries_that_touch_no_held_out_block():
     scene, block = numbered(40, 50), Window(0, 34, 8, 8)
-    corners = Corners(scene.valid, 8, (block,))
-    sampler = PatchSampler([seen(scene, ITSELF, silent)], [corners], ANY, 3)
+    grids = PatchGrid(scene.valid, 8, (block,))
+    sampler = PatchSampler([project_for_patches(scene, ITSELF, silent)], [grids], ANY, 3)
     drawn = sampler.draw(7, 600).clean[:, 0]
     plain = scene.cube[..., 0]
     places, symmetries = set(), set()
@@ -110,7 +110,7 @@ def test_patches_are_crops_in_8_symmetries_that_touch_no_held_out_block():
         symmetries.add(next(i for i, view in enumerate(views) if np.array_equal(view, patch)))
     assert symmetries == set(range(8))
     assert places <= set(brute_force(scene.valid, 8, [block])) and len(places) > 300
-    held = sampler.held_out()
+    held = sampler.read_held_out()
     assert held.shape == (8, 1, 8, 8)
     assert {value for view in held for value in view.ravel()} == set(plain[block.slices].ravel())
     assert len({view.tobytes() for view in held}) == 8
@@ -118,8 +118,8 @@ def test_patches_are_crops_in_8_symmetries_that_touch_no_held_out_block():
 
 def test_scenes_are_drawn_by_their_number_of_patches():
     small, large = numbered(20, 20), numbered(40, 80, start=10_000)
-    corners = [Corners(scene.valid, 8) for scene in (small, large)]
-    sampler = PatchSampler([seen(s, ITSELF, silent) for s in (small, large)], corners, ANY, 0)
+    grids = [PatchGrid(scene.valid, 8) for scene in (small, large)]
+    sampler = PatchSampler([project_for_patches(s, ITSELF, silent) for s in (small, large)], grids, ANY, 0)
     of_small = np.mean(sampler.draw(0, 4000).clean[:, 0, 0, 0] < 5000)
     assert of_small == pytest.approx(13 * 13 / (13 * 13 + 33 * 73), abs=0.02)
 
@@ -129,7 +129,7 @@ def test_batches_follow_from_seed_and_step_and_what_is_not_valid_is_0():
     cube[:40] = np.nan
     half = Scene("half", cube)
     projection = fit_projection("pca:3", half)
-    sampler = PatchSampler([seen(half, projection, silent)], [Corners(half.valid, 16)], ANY, 3)
+    sampler = PatchSampler([project_for_patches(half, projection, silent)], [PatchGrid(half.valid, 16)], ANY, 3)
     one, two = sampler.draw(7, 30), sampler.draw(7, 30)
     for name in ("clean", "noise", "t"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
@@ -140,7 +140,7 @@ def test_batches_follow_from_seed_and_step_and_what_is_not_valid_is_0():
 
 
 def test_timesteps_of_a_batch_lie_in_one_interval_and_over_batches_anywhere():
-    rule, edges = TimestepRule((442, 631)), [0, 442, 631, 1000]
+    rule, edges = TimestepSampling((442, 631)), [0, 442, 631, 1000]
     batches = [rule.draw(np.random.default_rng(seed), 8) for seed in range(3000)]
     numbers = [np.searchsorted(edges, batch, side="right") for batch in batches]
     assert all(len(set(number)) == 1 for number in numbers)
@@ -167,15 +167,15 @@ def test_a_scene_in_a_file_is_read_block_by_block_and_unpacked_once(monkeypatch)
     monkeypatch.setattr("hsifeat.scenes.blocks.VALUES_AT_A_TIME", 10_000)
     cube = Counted(small_cube(rows=200))
     scene = Scene("file", cube)
-    projection, corners = fit_projection("pca:3", scene), Corners(scene.valid, 16)
+    projection, grids = fit_projection("pca:3", scene), PatchGrid(scene.valid, 16)
     assert scene.digest
     before = len(cube.reads)
-    sampler = PatchSampler([seen(scene, projection, silent)], [corners], ANY, 0)
+    sampler = PatchSampler([project_for_patches(scene, projection, silent)], [grids], ANY, 0)
     drawn = [sampler.draw(step, 8).clean for step in range(20)]
     assert max(cube.reads) <= 10_000 < np.prod(cube.shape) / 10
     assert sum(cube.reads[before:]) == np.prod(cube.shape)
     in_memory = Scene("memory", cube.cube)
-    other = PatchSampler([seen(in_memory, projection, silent)], [corners], ANY, 0)
+    other = PatchSampler([project_for_patches(in_memory, projection, silent)], [grids], ANY, 0)
     np.testing.assert_allclose(
         np.concatenate(drawn), np.concatenate([other.draw(s, 8).clean for s in range(20)]), atol=1e-4
     )
@@ -185,10 +185,10 @@ def test_without_room_for_a_copy_patches_are_read_from_the_file(monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
     cube, notes = Counted(small_cube()), []
     scene = Scene("file", cube)
-    channels = seen(scene, fit_projection("pca:3", scene), notes.append)
+    channels = project_for_patches(scene, fit_projection("pca:3", scene), notes.append)
     assert "do not fit" in notes[0].message and "TMPDIR" in notes[0].message
     cube.reads.clear()
-    PatchSampler([channels], [Corners(scene.valid, 16)], ANY, 0).draw(0, 5)
+    PatchSampler([channels], [PatchGrid(scene.valid, 16)], ANY, 0).draw(0, 5)
     assert cube.reads == [16 * 16 * 12] * 5
 
 
@@ -210,7 +210,9 @@ def test_a_mapped_scene_is_read_patch_by_patch_in_little_memory(tmp_path):
     two = Projection("two", np.eye(2, dtype=np.float32), np.zeros(2, np.float32), clip=False)
     Mapped.slices = ()
     tracemalloc.start()
-    sampler = PatchSampler([seen(scene, two, silent)], [Corners(scene.valid, 32, (Window(64, 64, 32, 32),))], ANY, 0)
+    sampler = PatchSampler(
+        [project_for_patches(scene, two, silent)], [PatchGrid(scene.valid, 32, (Window(64, 64, 32, 32),))], ANY, 0
+    )
     for step in range(3):
         sampler.draw(step, 16)
     peak = tracemalloc.get_traced_memory()[1]

@@ -1,4 +1,4 @@
-"""The trained folder: diffusers reads it, it is a backbone, what may go on in it, and refusals."""
+"""Folders of trained models: diffusers and hsifeat open them, trainings continue in them, and refusals."""
 
 import json
 import shutil
@@ -10,8 +10,9 @@ from diffusers import DDPMPipeline, UNet2DModel
 
 import hsifeat
 from hsifeat.backbones.open_backbone import open_backbone
-from hsifeat.errors import PretrainingError
-from hsifeat.pretraining.networks import PRESETS
+from hsifeat.errors import HsifeatError, PretrainingError
+from hsifeat.pretraining.config import resolve_training
+from hsifeat.pretraining.network_specs import NETWORK_SPECS
 from hsifeat.runtime.events import Advanced, Note
 from hsifeat.scenes import Scene
 from tests.helpers.small import small_cube
@@ -56,16 +57,16 @@ def test_progress_has_a_loss_for_every_step(trained):
     assert [f"loss {loss:.3f}" for loss in record["losses"]] == [e.detail for e in events]
 
 
-def test_again_nothing_is_done(trained):
+def test_a_complete_training_is_not_repeated(trained):
     folder, _ = trained
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
     notes = []
     hsifeat.pretrain(Scene("small", small_cube()), out=folder, steps=12, listen=notes.append)
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == before
-    assert isinstance(notes[-1], Note) and "trained already" in notes[-1].message
+    assert isinstance(notes[-1], Note) and "already trained" in notes[-1].message
 
 
-def test_more_steps_go_on_from_there(trained, tmp_path):
+def test_more_steps_continue_a_complete_training(trained, tmp_path):
     folder, _ = trained
     shutil.copytree(folder, tmp_path / "m")
     hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=14)
@@ -83,31 +84,33 @@ def test_training_leaves_the_global_seed_alone(tmp_path):
     ("options", "message"),
     [
         ({"network": "mtmds"}, "unknown network 'mtmds'; nearest: mtmsd"),
-        ({"size": "huge"}, "unknown size 'huge' of mtmsd; allowed: small, paper"),
-        ({"steps": 0}, "a budget of 0 steps trains nothing"),
-        ({"steps": -3}, "a budget of -3 steps trains nothing"),
-        ({"minutes": 0}, "a budget of 0 minutes trains nothing"),
-        ({"minutes": -1}, "a budget of -1 minutes trains nothing"),
-        ({"minutes": float("nan")}, "a budget of nan minutes trains nothing"),
-        ({"learning_rate": 0.0}, "a learning rate lies between 0 and 1; found 0.0"),
-        ({"dtype": "bfloat16"}, "kept as float32 or float16; found 'bfloat16'"),
-        ({"start": "nowhere"}, "no unet/diffusion_pytorch_model.safetensors in nowhere"),
+        ({"size": "huge"}, "size: expected small or paper; found 'huge'"),
+        ({"steps": 0}, "steps: expected at least 1; found 0"),
+        ({"steps": 2.5}, "steps: expected a whole number; found 2.5"),
+        ({"minutes": 0}, "minutes: expected more than 0.*; found 0"),
+        ({"minutes": float("nan")}, "minutes: .*found nan"),
+        ({"learning_rate": 0.0}, "learning_rate: expected more than 0.*; found 0.0"),
+        ({"dtype": "bfloat16"}, "dtype: expected float32 or float16; found 'bfloat16'"),
+        ({"start": 3}, "start: expected a path; found 3"),
+        ({"start": "nowhere"}, "nowhere has no unet/diffusion_pytorch_model.safetensors"),
+        ({"preset": "dift"}, r"the preset dift has no section \[pretrain\]"),
         ({"scene": Scene("tiny", np.ones((20, 40, 9)))}, "smaller than a patch of 32"),
     ],
 )
-def test_wrong_requests_leave_nothing(tmp_path, options, message):
-    wanted = {"scene": Scene("small", small_cube()), "out": tmp_path / "m", **options}
-    with pytest.raises(PretrainingError, match=message):
-        hsifeat.pretrain(wanted.pop("scene"), **wanted)
+def test_invalid_options_are_refused_and_leave_no_folder(tmp_path, options, message):
+    arguments = {"scene": Scene("small", small_cube()), "out": tmp_path / "m", **options}
+    with pytest.raises(HsifeatError, match=message) as refusal:
+        hsifeat.pretrain(arguments.pop("scene"), **arguments)
+    assert "\n" not in str(refusal.value)
     assert not (tmp_path / "m").exists()
 
 
 def test_a_folder_with_something_else_is_left_alone(trained, tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
-    with pytest.raises(PretrainingError, match="holds something else"):
+    with pytest.raises(PretrainingError, match="holds other files"):
         hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path, steps=1)
     folder, _ = trained
-    with pytest.raises(PretrainingError, match=r"another seed \(there 0, asked for 1\)"):
+    with pytest.raises(PretrainingError, match=r"another seed \(stored: 0; this training: 1\)"):
         hsifeat.pretrain(Scene("small", small_cube()), out=folder, steps=1, seed=1)
     with pytest.raises(PretrainingError, match=r"another scene"):
         hsifeat.pretrain(Scene("small", small_cube(seed=1)), out=folder, steps=1)
@@ -117,13 +120,13 @@ def test_a_checkpoint_of_other_settings_is_refused(trained, monkeypatch):
     from dataclasses import replace
 
     folder, _ = trained
-    monkeypatch.setitem(PRESETS["mtmsd"], "small", replace(PRESETS["mtmsd"]["small"], batch=8))
-    with pytest.raises(PretrainingError, match=r"another batch \(there 16, asked for 8\)"):
+    monkeypatch.setitem(NETWORK_SPECS["mtmsd"], "small", replace(NETWORK_SPECS["mtmsd"]["small"], batch=8))
+    with pytest.raises(PretrainingError, match=r"another batch \(stored: 16; this training: 8\)"):
         hsifeat.pretrain(Scene("small", small_cube()), out=folder, steps=20)
 
 
 @pytest.mark.parametrize("name", ["settings.json", "training.json"])
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"3", b"\xff\xfe", b"[" * 5000], ids=range(6))
+@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff\xfe", b"[" * 5000], ids=range(4))
 def test_records_that_can_not_be_read_are_refused(trained, tmp_path, name, content):
     folder, _ = trained
     shutil.copytree(folder, tmp_path / "m")
@@ -134,39 +137,24 @@ def test_records_that_can_not_be_read_are_refused(trained, tmp_path, name, conte
     assert (tmp_path / "m" / name).read_bytes() == content
 
 
-def test_a_record_without_its_steps_is_refused(trained, tmp_path):
+def test_a_model_of_another_format_can_be_used_but_not_trained_further(trained, tmp_path):
     folder, _ = trained
     shutil.copytree(folder, tmp_path / "m")
-    (tmp_path / "m" / "training.json").write_text("{}")
-    with pytest.raises(PretrainingError, match=r"training\.json is no record of a training"):
-        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=12)
-
-
-def test_a_model_of_the_first_format_opens_and_is_left_as_it_is(trained, tmp_path):
-    folder, _ = trained
-    old = tmp_path / "old"
-    shutil.copytree(folder, old)
-    settings = json.loads((old / "settings.json").read_text())
-    del settings["format"]
-    settings["scene"] = {k: v for k, v in settings.pop("scenes")[0].items() if k != "held_out"}
-    (old / "settings.json").write_text(json.dumps(settings))
-    assert open_backbone(old).identity() == open_backbone(folder).identity()
-    with pytest.raises(
-        PretrainingError, match="another version of hsifeat trained: it can be used, but not trained on"
-    ):
-        hsifeat.pretrain(Scene("small", small_cube()), out=old, steps=20)
+    settings = json.loads((tmp_path / "m" / "settings.json").read_text())
+    (tmp_path / "m" / "settings.json").write_text(json.dumps({**settings, "format": 0}))
+    assert open_backbone(tmp_path / "m").identity() == open_backbone(folder).identity()
+    with pytest.raises(PretrainingError, match="another version of hsifeat trained: it can be used, but not trained"):
+        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=20)
 
 
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("settings.json", "{", "settings.json can't be read"),
-        ("training.json", "[]", "training.json is no JSON object"),
-        ("training.json", "{}", "training.json is no record of a training: delete it"),
-        ("checkpoint.pt", "torn", "checkpoint.pt is no checkpoint of this network: remove it to start anew"),
+        ("training.json", "{}", "training.json is not a training record: delete it"),
+        ("checkpoint.pt", "torn", "checkpoint.pt is not a checkpoint of this network: delete it to start again"),
     ],
 )
-def test_damaged_files_are_told_in_a_line(trained, tmp_path, file, content, message):
+def test_damaged_files_are_refused_in_one_line(trained, tmp_path, file, content, message):
     folder, _ = trained
     shutil.copytree(folder, tmp_path / "m")
     (tmp_path / "m" / file).write_text(content)
@@ -176,15 +164,27 @@ def test_damaged_files_are_told_in_a_line(trained, tmp_path, file, content, mess
 
 
 @pytest.mark.parametrize("network", ["mtmsd", "diffcrn"])
-def test_the_presets_for_a_gpu_take_their_patches(network):
-    preset = PRESETS[network]["paper"]
+def test_the_networks_of_paper_size_take_their_patches(network):
+    spec = NETWORK_SPECS[network]["paper"]
     with torch.device("meta"):
-        built = preset.build(preset.components)
-        image = torch.zeros(1, preset.components, preset.patch_px, preset.patch_px)
-        assert built(image, 0, return_dict=False)[0].shape == image.shape
-        preset.build_objective(built)
+        model = spec.build(spec.components)
+        image = torch.zeros(1, spec.components, spec.patch_px, spec.patch_px)
+        assert model(image, 0, return_dict=False)[0].shape == image.shape
+        spec.build_objective(model)
 
 
 def test_the_small_diffcrn_trains(tmp_path):
     out = hsifeat.pretrain(Scene("small", small_cube()), network="diffcrn", out=tmp_path / "m", steps=1)
     assert open_backbone(out).channels == 8
+
+
+def test_a_preset_decides_the_options_that_are_not_set(tmp_path):
+    (tmp_path / "own.toml").write_text(
+        'title = "own"\nsource = "none"\n[pretrain]\nnetwork = "mtmsd"\ncomponents = 5\nsteps = 3\n[extract]\n'
+    )
+    config = resolve_training(tmp_path / "own.toml", steps=2, size=None)
+    assert (config.components, config.steps, config.size) == (5, 2, "small")
+    assert config.model_fields_set == {"steps"}
+    (tmp_path / "bad.toml").write_text('title = "b"\nsource = "n"\n[pretrain]\ncomponents = "x"\n[extract]\n')
+    with pytest.raises(HsifeatError, match=r"bad\.toml: pretrain\.components: "):
+        resolve_training(tmp_path / "bad.toml")

@@ -1,4 +1,4 @@
-"""The loop, for every network and objective: it learns, it is told, and a run that diverges leaves the model from before."""
+"""The trainer with every network and objective: it learns, evaluates, and keeps the last sound model when it diverges."""
 
 import json
 
@@ -9,9 +9,9 @@ import torch
 import hsifeat
 from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.errors import PretrainingError
-from hsifeat.pretraining.data import of_scenes
+from hsifeat.pretraining.data import prepare_scenes
 from hsifeat.pretraining.evaluation import held_out_losses
-from hsifeat.pretraining.networks import find_preset
+from hsifeat.pretraining.network_specs import find_spec
 from hsifeat.pretraining.training import DivergedError, Trainer, make_scheduler
 from hsifeat.runtime.events import silent
 from tests.helpers.tiny_training import TINIES, tiny_scene, use_tiny
@@ -22,36 +22,36 @@ def _tiny(monkeypatch):
     use_tiny(monkeypatch)
 
 
-def trainer_of(name, **changes):
-    preset = find_preset(name, "small")
-    return Trainer(preset, of_scenes([tiny_scene()], preset, None, 0, silent).sampler, "cpu", **changes)
+def make_trainer(name, **changes):
+    spec = find_spec(name, "small")
+    return Trainer(spec, prepare_scenes([tiny_scene()], spec, None, 0, silent).sampler, "cpu", **changes)
 
 
 @pytest.mark.parametrize("name", TINIES)
 def test_every_network_learns(name):
-    losses = [progress.loss for progress in trainer_of(name).run(150)]
+    losses = [progress.loss for progress in make_trainer(name).train(120)]
     assert np.mean(losses[-30:]) < 0.95 * np.mean(losses[:5])
 
 
 @pytest.mark.parametrize("name", TINIES)
-def test_every_network_is_judged_written_and_opened(name, tmp_path):
+def test_every_network_is_evaluated_written_and_opened(name, tmp_path):
     out = hsifeat.pretrain(tiny_scene(), network=name, out=tmp_path / "m", steps=4)
     record = json.loads((out / "training.json").read_text())
     assert record["settings"]["class"] == TINIES[name].class_name
     assert len(record["held_out"]["4"]) == 10
     backbone = open_backbone(out)
     assert backbone.channels == 4 and backbone.taps
-    written = backbone.network.state_dict()
+    weights = backbone.network.state_dict()
     state = torch.load(out / "checkpoint.pt", weights_only=True)["average"]
-    assert all(torch.equal(tensor, state[f"module.{key}"]) for key, tensor in written.items())
+    assert all(torch.equal(tensor, state[f"module.{key}"]) for key, tensor in weights.items())
 
 
-def test_the_learning_rate_is_told_and_warms_up():
-    rates = [progress.learning_rate for progress in trainer_of("mtmsd").run(60)]
+def test_the_learning_rate_warms_up():
+    rates = [progress.learning_rate for progress in make_trainer("mtmsd").train(60)]
     np.testing.assert_allclose(rates, 2e-3 * np.minimum(1, np.arange(1, 61) / 50))
 
 
-def test_a_learning_rate_of_ones_own_is_another_model(tmp_path):
+def test_another_learning_rate_makes_another_model(tmp_path):
     out = hsifeat.pretrain(tiny_scene(), out=tmp_path / "m", steps=2, learning_rate=1e-4)
     record = json.loads((out / "training.json").read_text())
     assert "learning rate 0.0001" in record["settings"]["optimizer"] and "--learning-rate 0.0001" in record["command"]
@@ -59,32 +59,32 @@ def test_a_learning_rate_of_ones_own_is_another_model(tmp_path):
         hsifeat.pretrain(tiny_scene(), out=tmp_path / "m", steps=2)
 
 
-def test_an_objectives_own_parameters_are_trained_and_not_kept():
-    trainer = trainer_of("diffcrn")
+def test_an_objectives_own_parameters_are_trained_but_not_saved():
+    trainer = make_trainer("diffcrn")
     before = {name: tensor.clone() for name, tensor in trainer._objective.state_dict().items()}
-    list(trainer.run(2))
+    list(trainer.train(2))
     assert before and all(not torch.equal(before[n], t) for n, t in trainer._objective.state_dict().items())
     assert not any(name in before for name in trainer.averaged.state_dict())
 
 
-def test_the_decoders_of_other_intervals_stay_as_they_are():
+def test_a_step_trains_the_decoder_of_its_interval_alone():
     """Each step trains one decoder, whichever interval its timesteps lie in."""
-    trainer = trainer_of("staged")
+    trainer = make_trainer("staged")
 
     def weights():
         return [[p.clone() for p in decoder.parameters()] for decoder in trainer.network.decoders]
 
     moved = set()
-    for _ in trainer.run(12):
+    for _ in trainer.train(12):
         pass
     before = weights()
-    for _ in trainer.run(13):
+    for _ in trainer.train(13):
         moved = {i for i, (a, b) in enumerate(zip(before, weights(), strict=True)) if not torch.equal(a[0], b[0])}
     batch = trainer._sampler.draw(12, 4)
     assert moved == {int(np.searchsorted((442, 631), batch.t[0], side="right"))}
 
 
-def test_judging_keeps_to_intervals():
+def test_each_evaluation_batch_lies_in_one_interval():
     """A network that says which decoder it takes: the fraction of a band's timesteps beyond a boundary tells the loss."""
 
     class Tells(torch.nn.Module):
@@ -100,14 +100,14 @@ def test_judging_keeps_to_intervals():
     clean = np.zeros((50, 1, 8, 8), np.float32)
     losses = held_out_losses(Tells(), clean, make_scheduler(), TINIES["staged"].timesteps)
     # E (10 k - eps)^2 = 100 k^2 + 1: timesteps 400, 402, …, 440 are 21 of 50, and 600, 602, …, 630 are 16 of 50.
-    wanted = [1] * 4 + [21 / 50 + 101 * 29 / 50] + [101] + [16 / 50 * 101 + 34 / 50 * 401] + [401] * 3
-    np.testing.assert_allclose(losses, wanted, rtol=0.05)
+    expected = [1] * 4 + [21 / 50 + 101 * 29 / 50] + [101] + [16 / 50 * 101 + 34 / 50 * 401] + [401] * 3
+    np.testing.assert_allclose(losses, expected, rtol=0.05)
 
 
 def exploding(name="mtmsd", at=6, factor=1e4):
     """A trainer whose weights are blown up after a step."""
-    trainer = trainer_of(name)
-    for progress in trainer.run(at + 5):
+    trainer = make_trainer(name)
+    for progress in trainer.train(at + 5):
         if progress.step == at:
             for tensor in trainer.network.parameters():
                 tensor.data *= factor
@@ -127,41 +127,41 @@ def test_a_bad_state_is_not_saved(tmp_path):
     steps = exploding()
     with pytest.raises(DivergedError):
         for trainer, _ in steps:
-            folder.keep(trainer, None)
+            folder.write_checkpoint(trainer, None)
     assert len(torch.load(folder.checkpoint)["losses"]) == 5
     assert all(tensor.isfinite().all() for tensor in torch.load(folder.checkpoint)["network"].values())
 
 
 def poisoned(monkeypatch, at):
-    plain = Trainer._learn
+    plain = Trainer._take_step
 
-    def learn(self, batch, rate):
+    def take_step(self, batch, rate):
         loss = plain(self, batch, rate)
         if self.step + 1 == at:
             for tensor in self.network.parameters():
                 tensor.data *= 1e5
         return loss
 
-    monkeypatch.setattr(Trainer, "_learn", learn)
+    monkeypatch.setattr(Trainer, "_take_step", take_step)
 
 
-def test_a_run_that_diverges_leaves_the_model_from_before(tmp_path, monkeypatch):
-    monkeypatch.setattr("hsifeat.pretraining.session._CHECKPOINT_TIMES", 0.0)
+def test_a_diverged_training_leaves_the_last_sound_model(tmp_path, monkeypatch):
+    monkeypatch.setattr("hsifeat.pretraining.session._CHECKPOINT_RATIO", 0.0)
     before = hsifeat.pretrain(tiny_scene(), out=tmp_path / "before", steps=5)
     poisoned(monkeypatch, at=6)
     out = tmp_path / "m"
     with pytest.raises(PretrainingError) as stopped:
         hsifeat.pretrain(tiny_scene(), out=out, steps=20)
-    said = str(stopped.value)
-    assert "\n" not in said and f"the model of step 5 is kept in {out}" in said
-    assert "at step 7" in said and "--learning-rate 0.0004" in said
+    message = str(stopped.value)
+    assert "\n" not in message and f"the model of step 5 is saved in {out}" in message
+    assert "at step 7" in message and "--learning-rate 0.0004" in message
     record = json.loads((out / "training.json").read_text())
     assert record["steps"] == 5 and "at step 7" in record["diverged"]
     assert "at step 7" in (out / "README.md").read_text()
     file = "unet/diffusion_pytorch_model.safetensors"
     assert (out / file).read_bytes() == (before / file).read_bytes()
     assert open_backbone(out).taps
-    # Where the cause is gone, the run goes on from there.
+    # Without the cause the training continues from there.
     monkeypatch.undo()
     use_tiny(monkeypatch)
     hsifeat.pretrain(tiny_scene(), out=out, steps=7)
@@ -170,12 +170,12 @@ def test_a_run_that_diverges_leaves_the_model_from_before(tmp_path, monkeypatch)
 
 def test_a_first_step_that_diverges_leaves_nothing(tmp_path, monkeypatch):
     poisoned(monkeypatch, at=1)
-    with pytest.raises(PretrainingError, match="at step 2, and nothing was learned before: try --learning-rate"):
+    with pytest.raises(PretrainingError, match="at step 2, before the first checkpoint: try --learning-rate"):
         hsifeat.pretrain(tiny_scene(), out=tmp_path / "m", steps=5)
     assert not (tmp_path / "m").exists()
 
 
-def test_a_learning_rate_that_is_far_too_high_is_told(tmp_path):
+def test_a_learning_rate_that_is_far_too_high_is_reported(tmp_path):
     with pytest.raises(PretrainingError, match=r"the loss became .* at step \d+"):
         hsifeat.pretrain(tiny_scene(), network="diffcrn", out=tmp_path / "m", steps=400, learning_rate=0.9)
 
@@ -184,20 +184,20 @@ def test_dropout_is_drawn_from_seed_and_step_alone(tmp_path, monkeypatch):
     """A network with random layers goes on to the same weights, whatever torch's own random numbers are."""
     from dataclasses import replace
 
-    from hsifeat.pretraining.networks import PRESETS
+    from hsifeat.pretraining.network_specs import NETWORK_SPECS
 
     def config(channels):
-        return {**TINIES["mtmsd"].config(channels), "dropout": 0.3}
+        return {**TINIES["mtmsd"].arguments(channels), "dropout": 0.3}
 
-    monkeypatch.setitem(PRESETS["mtmsd"], "small", replace(TINIES["mtmsd"], config=config))
-    whole = trainer_of("mtmsd")
-    list(whole.run(6))
-    first = trainer_of("mtmsd")
-    list(first.run(3))
+    monkeypatch.setitem(NETWORK_SPECS["mtmsd"], "small", replace(TINIES["mtmsd"], arguments=config))
+    whole = make_trainer("mtmsd")
+    list(whole.train(6))
+    first = make_trainer("mtmsd")
+    list(first.train(3))
     first.save(tmp_path / "checkpoint.pt")
     torch.manual_seed(99)
-    second = trainer_of("mtmsd")
+    second = make_trainer("mtmsd")
     second.load(tmp_path / "checkpoint.pt")
-    list(second.run(6))
+    list(second.train(6))
     assert second.losses == whole.losses
     assert all(torch.equal(a, b) for a, b in zip(second.network.parameters(), whole.network.parameters(), strict=True))

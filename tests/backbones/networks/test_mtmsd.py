@@ -3,9 +3,9 @@
 import pytest
 import torch
 from diffusers import DDPMScheduler
+from hsifeat.pretraining.networks import find_preset
 
 from hsifeat.backbones.open_backbone import open_backbone
-from hsifeat.pretraining.networks import find_preset
 
 
 @pytest.fixture(scope="module")

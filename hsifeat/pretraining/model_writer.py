@@ -1,0 +1,93 @@
+"""Writing of a trained model: a diffusers folder with safetensors, plots, model card and record."""
+
+from __future__ import annotations
+
+import copy
+import json
+import platform
+import shutil
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import hsifeat
+from hsifeat.errors import PretrainingError
+from hsifeat.files import write_file
+from hsifeat.pretraining.evaluation import draw_samples
+from hsifeat.pretraining.model_folder import RECORD
+from hsifeat.pretraining.training import Trainer, count_parameters, make_scheduler
+from hsifeat.pretraining.training_card import plot_losses, write_card
+
+WEIGHTS = Path("unet") / "diffusion_pytorch_model.safetensors"
+_PACKAGES = ("torch", "diffusers", "numpy", "pillow")
+
+
+def write_model(folder: Path, trainer: Trainer, description: Mapping[str, Any], sample_count: int) -> None:
+    """Write a model to its folder. The record is written last, as the sign that the model is complete.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+    trainer : Trainer
+        Averaged network, losses and number of steps.
+    description : mapping
+        Identity and options of the training, see `pretrain`; results and versions are added.
+    sample_count : int
+        Images sampled for the model card; 0 for none.
+
+    Raises
+    ------
+    PretrainingError
+        The weights are not finite in the precision that they are saved in.
+    """
+    # The old record would describe weights that are about to be replaced.
+    (folder / RECORD).unlink(missing_ok=True)
+    part = folder / ".part"
+    shutil.rmtree(part, ignore_errors=True)
+    network = as_stored(trainer.averaged, description["dtype"])
+    network.save_pretrained(part / "unet", safe_serialization=True)
+    make_scheduler().save_pretrained(part / "scheduler")
+    for name in ("unet", "scheduler"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (part / name).rename(folder / name)
+    part.rmdir()
+    record = {
+        **description,
+        "command": f"{description['command']} --steps {trainer.step}",
+        "steps": trainer.step,
+        "seconds": trainer.seconds,
+        "parameters": count_parameters(trainer.network),
+        "held_out": {str(step): losses for step, losses in sorted(trainer.held_out.items())},
+        "losses": trainer.losses,
+        "versions": _versions(),
+    }
+    class_name = type(network).__name__
+    if class_name == "UNet2DModel":
+        index = {"_class_name": "DDPMPipeline", "unet": ["diffusers", class_name]}
+        index["scheduler"] = ["diffusers", "DDPMScheduler"]
+        write_file(folder / "model_index.json", json.dumps(index, indent=1))
+    write_file(folder / "loss.png", plot_losses(trainer.losses, trainer.held_out))
+    if sample_count:
+        write_file(folder / "samples.png", draw_samples(trainer.averaged, make_scheduler(), sample_count))
+    write_file(folder / "README.md", write_card(record))
+    write_file(folder / RECORD, json.dumps(record, indent=1))
+
+
+def _versions() -> dict[str, str]:
+    own = {"python": platform.python_version(), "hsifeat": hsifeat.__version__}
+    return {**own, **{name: version(name) for name in _PACKAGES}}
+
+
+def as_stored(network: Any, dtype: str) -> Any:
+    """Return a copy of a network for safetensors: on the CPU, contiguous, in the given precision."""
+    import torch
+
+    stored = copy.deepcopy(network).to(device="cpu", memory_format=torch.contiguous_format)
+    # The cast of diffusers warns about layers that this network does not have.
+    for tensor in stored.parameters():
+        tensor.data = tensor.data.to(getattr(torch, dtype))
+    if not all(bool(tensor.isfinite().all()) for tensor in stored.parameters()):
+        raise PretrainingError(f"the weights exceed the range of {dtype}: save them as float32")
+    return stored
