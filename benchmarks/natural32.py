@@ -23,7 +23,7 @@ import numpy as np
 from scoring import RESULTS, ROOT, Told, about_run, accuracy, mean_sd
 
 IMAGES = ROOT.parent / "shared" / "data" / "cifar10" / "CIFAR-10-images.tar.gz"
-ABOUT = (
+ATTRIBUTION = (
     "CIFAR-10 (Krizhevsky 2009, Learning multiple layers of features from tiny images): pictures from the web, given out for "
     "research without a licence of their own"
 )
@@ -83,7 +83,7 @@ def trained(options: argparse.Namespace, temporary: Path) -> dict[str, Any]:
         minutes=options.minutes,
         dtype=options.dtype,
         start=options.start,
-        about=ABOUT,
+        attribution=ATTRIBUTION,
         listen=Told(),
     )
     record = json.loads((folder / "training.json").read_text())

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from diffusers import DDPMScheduler
-from hsifeat.pretraining.networks import find_preset
+from hsifeat.pretraining.network_specs import find_spec
 
 from hsifeat.backbones.open_backbone import open_backbone
 
@@ -11,7 +11,7 @@ from hsifeat.backbones.open_backbone import open_backbone
 @pytest.fixture(scope="module")
 def network():
     with torch.device("meta"):
-        return find_preset("mtmsd", "paper").build(25)
+        return find_spec("mtmsd", "paper").build(25)
 
 
 @pytest.fixture(scope="module")
