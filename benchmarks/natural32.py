@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scoring import RESULTS, ROOT, Told, about_run, accuracy, mean_sd
+from scoring import RESULTS, ROOT, PrintingListener, about_run, accuracy, mean_sd
 
 IMAGES = ROOT.parent / "shared" / "data" / "cifar10" / "CIFAR-10-images.tar.gz"
 ATTRIBUTION = (
@@ -84,7 +84,7 @@ def trained(options: argparse.Namespace, temporary: Path) -> dict[str, Any]:
         dtype=options.dtype,
         start=options.start,
         attribution=ATTRIBUTION,
-        listen=Told(),
+        listen=PrintingListener(),
     )
     record = json.loads((folder / "training.json").read_text())
     edges = np.linspace(0, record["steps"], min(CURVE_POINTS, record["steps"]) + 1).astype(int)
@@ -130,7 +130,7 @@ def compared(backbone: str, folder: Path, *, quick: bool) -> dict[str, Any]:
             layers=layers,
             projection=PROJECTION,
             out=store,
-            listen=Told(),
+            listen=PrintingListener(),
         )
         tables[name] = PixelTable.from_store(store, window=WINDOW_PX)
     columns = {

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scoring import RESULTS, Told, about_run, accuracy, draws_of, mean_sd
+from scoring import RESULTS, PrintingListener, about_run, accuracy, draws_of, mean_sd
 
 SCENE, MINUTES = "indian-pines", (1.0, 5.0, 20.0)
 SPLITS, DRAWS = ("random:0.1", "blocks:12+4:0.1"), 5
@@ -133,7 +133,7 @@ class Study:
                 out=folder,
                 seed=self.seed,
                 steps=round(minutes * self.rate),
-                listen=Told(),
+                listen=PrintingListener(),
             )
             shutil.copytree(folder, copy)
         facts = json.loads((copy / "training.json").read_text())
@@ -152,7 +152,13 @@ class Study:
         store = self.folder / f"{self.network}-{self.seed}-{name.replace(' ', '-')}.zarr"
         layers = LAYERS[self.network][-1:] if self.quick else LAYERS[self.network]
         hsifeat.extract(
-            SCENE, backbone=backbone, timesteps=self.timesteps, layers=layers, out=store, listen=Told(), **how
+            SCENE,
+            backbone=backbone,
+            timesteps=self.timesteps,
+            layers=layers,
+            out=store,
+            listen=PrintingListener(),
+            **how,
         )
         return PixelTable.from_store(store, window=5)
 
@@ -209,7 +215,7 @@ def probe(network: str, folder: Path) -> float:
     """Return how many training steps this core does in a minute, from half a minute of them."""
     import hsifeat
 
-    model = hsifeat.pretrain(SCENE, network=network, out=folder / "probe", minutes=0.5, listen=Told())
+    model = hsifeat.pretrain(SCENE, network=network, out=folder / "probe", minutes=0.5, listen=PrintingListener())
     facts = json.loads((model / "training.json").read_text())
     return round(60 * facts["steps"] / facts["seconds"], 1)
 

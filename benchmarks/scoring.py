@@ -1,4 +1,4 @@
-"""What benchmarks share: a head fitted under one draw of a split, means over draws, and what ran on what."""
+"""Helpers shared by benchmarks: fitting and scoring a head on one draw of a split, means over draws, and run metadata."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def about_run(packages: tuple[str, ...]) -> dict[str, Any]:
-    """Return what was typed, when, at which commit, on what."""
+    """Return command, date, commit, machine and package versions of a run."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
@@ -32,48 +32,48 @@ def about_run(packages: tuple[str, ...]) -> dict[str, Any]:
 
 
 def draws_of(splits: tuple[str, ...], labels: Any, draws: int) -> dict[tuple[str, int], Any]:
-    """Return, for every split and seed, a draw with as many training pixels as the split with the fewest has, as `bench` does."""
+    """Draw every split for every seed, all with the number of training pixels of the smallest, as `hsifeat bench` does."""
     from classifiers.comparison.sampling import draw_all
     from classifiers.splits import parse_split
 
-    return draw_all([parse_split(text) for text in splits], labels, draws, Told())
+    return draw_all([parse_split(text) for text in splits], labels, draws, PrintingListener())
 
 
 def accuracy(table: Any, head: str, features: str, draw: Any, seed: int) -> float:
-    """Fit a head on an input and the training pixels of a draw; return the overall accuracy on its test pixels."""
+    """Fit a head on an input set and the training pixels of a draw; return the overall accuracy on its test pixels."""
     from classifiers.feature_sets import group_filter
 
     return timed_accuracy(table.select_groups(group_filter(features)), head, draw, seed)[0]
 
 
 def timed_accuracy(table: Any, head: str, draw: Any, seed: int) -> tuple[float, float]:
-    """Fit a head on the training pixels of a draw; return the overall accuracy on its test pixels, and the fit's seconds."""
+    """Fit a head on the training pixels of a draw; return its overall accuracy on the test pixels, and the fit's seconds."""
     from classifiers import make_head
 
     train, test = (table[side[table.rows, table.cols]] for side in (draw.train, draw.test))
-    made = make_head(head, layout=table.layout)
-    if "random_state" in made.get_params():
-        made.set_params(random_state=seed)
+    classifier = make_head(head, layout=table.layout)
+    if "random_state" in classifier.get_params():
+        classifier.set_params(random_state=seed)
     start = time.perf_counter()
-    made.fit(train.X, train.y)
-    took = time.perf_counter() - start
-    return float(np.mean(made.predict(test.X) == test.y)), took
+    classifier.fit(train.X, train.y)
+    seconds = time.perf_counter() - start
+    return float(np.mean(classifier.predict(test.X) == test.y)), seconds
 
 
 def mean_sd(values: Any) -> dict[str, float]:
-    """Return mean and sample standard deviation in points."""
+    """Return mean and sample standard deviation of fractions, in percentage points."""
     points = 100 * np.asarray(values)
     return {"mean": round(float(points.mean()), 2), "sd": round(float(points.std(ddof=1)), 2)}
 
 
-class Told:
-    """A listener that prints notes, and where the work is every ten seconds."""
+class PrintingListener:
+    """A listener that prints notes, and progress every ten seconds."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
 
     def __call__(self, event: Any) -> None:
-        """Print an event, or not."""
+        """Print a note, or progress if the last line is ten seconds old."""
         from hsifeat.runtime.events import Advanced, Note
 
         if isinstance(event, Note):

@@ -1,7 +1,7 @@
-"""Does tuning pay? Heads with their defaults and tuned, on the same draws: three splits, five seeds each.
+"""Benchmark of tuning: heads with defaults and tuned, on the same draws of three splits, five seeds each.
 
 Run ``make demo`` first, then ``.venv/bin/python benchmarks/tuning.py``; it writes ``benchmarks/results/tuning.json``. The store is the
-demo's. Training pixels are tuned on as `hsifeat fit --tune` does; ``--quick`` takes one seed and writes nothing.
+demo's. Heads are tuned within the training pixels as by `hsifeat fit --tune`; ``--quick`` uses one seed and writes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HEADS, SPLITS, SEEDS = ("lda", "logistic", "svm"), ("random:0.1", "blocks:12+4:0
 
 
 def main() -> None:
-    """Fit everything twice, and keep what was found."""
+    """Run the benchmark and write its results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, default=ROOT / "demo" / "trained.zarr")
     parser.add_argument("--quick", action="store_true")
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def study(store: Path, seeds: int) -> dict[str, Any]:
-    """Score every head under every draw, with its defaults and tuned."""
+    """Score every head under every draw, with defaults and tuned."""
     from classifiers import PixelTable
     from classifiers.evaluate import Evaluator
     from classifiers.splits import parse_split
@@ -56,20 +56,20 @@ def study(store: Path, seeds: int) -> dict[str, Any]:
                 ]
                 for tune in (False, True)
             )
-            found = [trial.tuning for trial in tuned if trial.tuning is not None]
-            tried = [tuning for tuning in found if tuning.choice is not None]
-            before, after = (np.array([trial.scores.oa for trial in side]) for side in (plain, tuned))
+            tunings = [evaluation.tuning for evaluation in tuned if evaluation.tuning is not None]
+            searched = [tuning for tuning in tunings if tuning.choice is not None]
+            before, after = (np.array([one.scores.oa for one in side]) for side in (plain, tuned))
             rows.append(
                 {
                     "head": head,
                     "split": split,
                     "defaults": oa(before),
                     "tuned": oa(after),
-                    "within_the_folds": oa([t.choice.accuracy for t in tried]) if len(tried) > 1 else None,
+                    "within_the_folds": oa([t.choice.accuracy for t in searched]) if len(searched) > 1 else None,
                     "better": int(np.count_nonzero(after > before)),
                     "worse": int(np.count_nonzero(after < before)),
-                    "searched": len(tried),
-                    "chosen": [None if t.choice is None else t.choice.params for t in found],
+                    "searched": len(searched),
+                    "chosen": [None if t.choice is None else t.choice.params for t in tunings],
                 }
             )
             print(rows[-1], flush=True)
@@ -82,7 +82,7 @@ def study(store: Path, seeds: int) -> dict[str, Any]:
 
 
 def oa(values: Any) -> dict[str, float]:
-    """Return accuracies in percent: mean and, of several, standard deviation."""
+    """Return mean and, for several values, standard deviation of accuracies, in percent."""
     return mean_sd(values) if len(values) > 1 else {"mean": round(100 * float(values[0]), 2)}
 
 
