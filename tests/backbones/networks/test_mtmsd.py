@@ -3,9 +3,9 @@
 import pytest
 import torch
 from diffusers import DDPMScheduler
-from hsifeat.pretraining.network_specs import find_spec
 
 from hsifeat.backbones.open_backbone import open_backbone
+from hsifeat.pretraining.network_specs import find_spec
 
 
 @pytest.fixture(scope="module")
