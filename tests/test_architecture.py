@@ -113,12 +113,11 @@ SHARED_BASENAMES = {
     "fit",
     "layout",
     "model",
-    "pixel_list",
     "projected_scene",
     "run",
     "training",
 }
-SHARED_CLASS_NAMES = {"Preset", "Progress", "SceneFacts", "SplitFacts"}
+SHARED_CLASS_NAMES = {"Preset", "SceneFacts", "SplitFacts"}
 
 
 def test_module_names_are_unique():

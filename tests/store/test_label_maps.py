@@ -1,0 +1,35 @@
+"""Label maps: added and replaced at any time; a half-replaced one is never listed."""
+
+import numpy as np
+import pytest
+import zarr
+
+from hsifeat.errors import StoreError
+from hsifeat.store.store import Store
+from tests.helpers.small_stores import COLS, ROWS
+
+
+def test_maps_are_added_and_replaced(small_store, tmp_path):
+    for number in (1, 2):
+        classes = np.full((ROWS, COLS), number, np.int16)
+        small_store.add_labels("fields", classes, {"class_names": {str(number): "corn"}})
+    small_store.add_labels("roads", np.zeros((ROWS, COLS), np.uint8), {})
+    assert small_store.labels == ["fields", "roads"]
+    raw = zarr.open_group(tmp_path / "s.zarr", mode="r")["scene/labels/fields"]
+    np.testing.assert_array_equal(raw[:], 2)
+    assert raw.attrs.asdict() == {"class_names": {"2": "corn"}} and raw.metadata.dimension_names == ("y", "x")
+    np.testing.assert_array_equal(small_store.label_array("fields")[:], 2)
+    with pytest.raises(StoreError, match="has no scene/labels/soil"):
+        small_store.label_array("soil")
+
+
+def test_an_interrupted_replacement_leaves_no_map(small_store, monkeypatch):
+    small_store.add_labels("fields", np.ones((ROWS, COLS), np.uint8), {})
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(zarr.Group, "create_array", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        small_store.add_labels("fields", np.ones((ROWS, COLS), np.uint8), {})
+    assert Store.open(small_store.location).labels == []
