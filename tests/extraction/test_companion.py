@@ -1,4 +1,4 @@
-"""A finer image of the same place: the network is shown it, planes lie on the scene's grid."""
+"""Companion images: the network sees a finer image of the same area, and planes lie on the scene's grid."""
 
 from dataclasses import replace
 
@@ -32,8 +32,8 @@ def spectra():
     return small_cube(ROWS, COLS)
 
 
-def plainly(folder, image, layer, pixels, factor):
-    """One tile that covers the scene and 4 of its pixels around: `pixels` of the network's in a plane's cell."""
+def reference_map(folder, image, layer, pixels, factor):
+    """The map of one tile that covers the scene and 4 px around it, averaged to `pixels` cells."""
     network = UNet2DModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False).eval()
     scheduler = DDPMScheduler.from_pretrained(folder / "scheduler")
     taken = {}
@@ -57,7 +57,7 @@ def plainly(folder, image, layer, pixels, factor):
     ("factor", "layer", "stride"),
     [(2, "mid_block", 2), (2, "up_blocks.0", 1), (2, "up_blocks.2", 1), (4, "mid_block", 1), (4, "up_blocks.2", 1)],
 )
-def test_planes_equal_the_plain_way(spectra, backbone_folder, tmp_path, factor, layer, stride):
+def test_planes_equal_the_reference(spectra, backbone_folder, tmp_path, factor, layer, stride):
     image = photograph(factor)
     scene = Scene("both", spectra, companion=image)
     store = hsifeat.extract(
@@ -67,14 +67,14 @@ def test_planes_equal_the_plain_way(spectra, backbone_folder, tmp_path, factor, 
     assert (plane.id, plane.stride) == (PlaneId(200, layer), stride)
     found = np.asarray(store.plane(plane.id)[:])
     assert found.shape[:2] == (-(-ROWS // stride), -(-COLS // stride))
-    wanted = plainly(backbone_folder, image * np.float32(2 / 255) - 1, layer, 32 // stride, factor)
+    wanted = reference_map(backbone_folder, image * np.float32(2 / 255) - 1, layer, 32 // stride, factor)
     edge = 4 // stride
     np.testing.assert_allclose(
         found, wanted[edge : edge + found.shape[0], edge : edge + found.shape[1]], rtol=1e-3, atol=1e-4
     )
 
 
-def test_other_dtypes_are_stretched_from_their_percentiles(spectra, backbone_folder, tmp_path):
+def test_other_dtypes_than_bytes_are_stretched_by_percentiles(spectra, backbone_folder, tmp_path):
     image = photograph(2, np.uint16)
     job = prepare(Scene("both", spectra, companion=image), backbone=backbone_folder, tile=32, halo=4, **OPTIONS)
     low, high = np.percentile(image.reshape(-1, 3), (2, 98), axis=0)
@@ -84,7 +84,7 @@ def test_other_dtypes_are_stretched_from_their_percentiles(spectra, backbone_fol
     assert job.recipe.projection.spec == "bands:0,1,2"
 
 
-def test_the_key_follows_the_image_and_spectra_stay(spectra, backbone_folder, tmp_path):
+def test_the_key_follows_the_image_and_the_store_holds_the_spectra(spectra, backbone_folder, tmp_path):
     options = {"backbone": backbone_folder, "layers": ["mid_block"], "tile": 32, "halo": 4, **OPTIONS}
     scene = Scene("both", spectra, companion=photograph(2))
     store = hsifeat.extract(scene, out=tmp_path / "s.zarr", **options)
@@ -108,7 +108,7 @@ def test_the_key_follows_the_image_and_spectra_stay(spectra, backbone_folder, tm
         assert np.isfinite(values.plane(PlaneId(200, "mid_block"))[:]).all()
 
 
-def test_repair_takes_the_image(spectra, backbone_folder, tmp_path):
+def test_repair_needs_the_image(spectra, backbone_folder, tmp_path):
     np.save(tmp_path / "photograph.npy", photograph(2))
     scene = Scene("both", spectra, companion=photograph(2))
     store = hsifeat.extract(
@@ -124,14 +124,16 @@ def test_repair_takes_the_image(spectra, backbone_folder, tmp_path):
     np.testing.assert_array_equal(Store.open(location).plane(PlaneId(200, "mid_block"))[:], before)
 
 
-def test_what_does_not_fit(spectra, backbone_folder):
+def test_images_that_do_not_fit_are_refused(spectra, backbone_folder):
     options = {"backbone": backbone_folder, "tile": 32, "halo": 8, **OPTIONS}
     with pytest.raises(HsifeatError, match="has no companion image: name one with --companion FILE"):
         prepare(Scene("alone", spectra), **options)
     with pytest.raises(HsifeatError, match="has 1 bands, but tiny takes 3 channels"):
         prepare(Scene("grey", spectra, companion=photograph(2)[..., :1]), **options)
     odd = Scene("odd", spectra, companion=photograph(3))
-    with pytest.raises(HsifeatError, match="mid_block has a cell every 4 pixels of the companion image, of which 3"):
+    with pytest.raises(
+        HsifeatError, match="mid_block has a stride of 4 px of the companion image, which has 3 px along a scene pixel"
+    ):
         prepare(odd, layers=["mid_block"], **options)
     assert [p.id.layer for p in prepare(odd, **options).planes] == ["up_blocks.1", "up_blocks.2"]
     with pytest.raises(HsifeatError, match="multiples of 4, the coarsest stride"):

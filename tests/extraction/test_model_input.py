@@ -19,7 +19,7 @@ def test_reflection_is_numpys(start, count, length):
 
 
 @pytest.mark.parametrize("tile", [Window(-8, -8, 32, 32), Window(60, 40, 32, 32), Window(20, 10, 16, 16)])
-def test_a_tile_is_a_cut_of_the_padded_projected_scene(scene, tile):
+def test_a_tile_is_part_of_the_padded_projected_scene(scene, tile):
     projection = fit_projection("pca:4", scene)
     whole = np.pad(projection.apply(scene.cube), ((40, 40), (40, 40), (0, 0)), mode="reflect")
     wanted = whole[tile.row + 40 : tile.row + 40 + tile.rows, tile.col + 40 : tile.col + 40 + tile.cols]
@@ -29,12 +29,12 @@ def test_a_tile_is_a_cut_of_the_padded_projected_scene(scene, tile):
 
 
 @pytest.mark.parametrize(("spec", "black"), [("rgb", -1), ("pca:4", 0)])
-def test_zeros_beyond_the_edge_are_black(scene, spec, black):
+def test_zero_padding_is_black(scene, spec, black):
     projection = fit_projection(spec, scene)
     image = projection.apply(scene.cube)
     whole = np.pad(image, ((40, 40), (40, 40), (0, 0)), constant_values=black)
-    found = ModelInput(scene.cube, projection, scene.valid, "zero").read(Window(-20, 30, 48, 60))
-    np.testing.assert_allclose(found, whole[20:68, 70:130].transpose(2, 0, 1), atol=2e-6)
+    channels = ModelInput(scene.cube, projection, scene.valid, "zero").read(Window(-20, 30, 48, 60))
+    np.testing.assert_allclose(channels, whole[20:68, 70:130].transpose(2, 0, 1), atol=2e-6)
 
 
 def test_only_the_tile_is_read(scene):

@@ -15,7 +15,7 @@ side = st.integers(1, 140)
 
 
 @given(near, near, side, side, near, near, side, side, st.integers(0, 2**64 - 1))
-def test_two_windows_agree_where_they_overlap(r1, c1, h1, w1, r2, c2, h2, w2, seed):
+def test_windows_agree_where_they_overlap(r1, c1, h1, w1, r2, c2, h2, w2, seed):
     one, two = Window(r1, c1, h1, w1), Window(r2, c2, h2, w2)
     top, left = max(r1, r2), max(c1, c2)
     bottom, right = min(r1 + h1, r2 + h2), min(c1 + w1, c2 + w2)
@@ -26,12 +26,12 @@ def test_two_windows_agree_where_they_overlap(r1, c1, h1, w1, r2, c2, h2, w2, se
         np.testing.assert_array_equal(*parts)
 
 
-def test_a_channel_does_not_depend_on_how_many_there_are():
+def test_a_channel_does_not_depend_on_the_number_of_channels():
     window = Window(-9, 60, 20, 20)
     np.testing.assert_array_equal(noise_field(window, 5, 3)[:2], noise_field(window, 2, 3))
 
 
-def test_it_is_standard_normal_and_without_repeats():
+def test_the_field_is_standard_normal_and_does_not_repeat():
     field = noise_field(Window(-256, -256, 512, 512), 3, 0)
     assert kstest(field.ravel()[::7], "norm").pvalue > 0.01
     blocks = field.reshape(3, 8, 64, 8, 64).transpose(0, 1, 3, 2, 4).reshape(192, -1)
@@ -47,7 +47,7 @@ def test_seeds_differ():
 
 
 def test_golden_digest():
-    """Every store's key says "field, seed": the field behind those words must never change."""
+    """The key of a store says "field" and the seed, so the values of a field must never change."""
     field = noise_field(Window(-70, -3, 140, 90), 2, 12345)
     assert hashlib.sha256(field.astype("<f4").tobytes()).hexdigest() == GOLDEN
 

@@ -10,14 +10,14 @@ from hsifeat.extraction.tiling.scene_tiling import tile_scene
 from hsifeat.types import Window, windows
 
 
-def squares(rows, cols, core, halo, **options):
+def tiling_of(rows, cols, core, halo, **options):
     """Tiles of a core and a halo on each side."""
     return tile_scene((rows, cols), tile_px=core + 2 * halo, halo_px=halo, multiple=1, **options)
 
 
 @given(st.integers(1, 40), st.integers(0, 20), st.integers(1, 300), st.integers(1, 300))
 def test_cores_of_all_units_cover_every_pixel_once(core, halo, rows, cols):
-    tiling = squares(rows, cols, core, halo)
+    tiling = tiling_of(rows, cols, core, halo)
     covered = np.zeros((rows, cols), int)
     for unit in windows(rows, cols, tiling.layout.unit_px):
         for tile in tiling.tiles(unit):
@@ -32,16 +32,16 @@ def test_cores_of_all_units_cover_every_pixel_once(core, halo, rows, cols):
     st.integers(1, 90), st.integers(1, 64), st.data(),
 )  # fmt: skip
 def test_tiles_of_a_unit_are_the_tiles_of_the_scene_that_touch_it(stitch, core, halo, rows, cols, unit_px, data):
-    """Brute force: tiles one after the other until the last pixel is kept; every one of them that keeps some of the unit."""
+    """Brute force: lay tiles until the last pixel is kept, and keep those whose kept part overlaps the unit."""
     margin, side = (halo if stitch == "core" else 0), core + 2 * halo
     first = tuple(data.draw(st.integers(margin - side + 1, -margin)) for _ in range(2))
-    tiling = squares(rows, cols, core, halo, stitch=stitch, origin=first)
+    tiling = tiling_of(rows, cols, core, halo, stitch=stitch, origin=first)
 
     def starts(begin, length):
-        found = [begin]
-        while found[-1] + side - margin < length:
-            found.append(found[-1] + core)
-        return found
+        positions = [begin]
+        while positions[-1] + side - margin < length:
+            positions.append(positions[-1] + core)
+        return positions
 
     grid = [(row, col) for row in starts(first[0], rows) for col in starts(first[1], cols)]
     whole = np.zeros((rows, cols), int)
