@@ -1,68 +1,14 @@
-"""Projections against scikit-learn and plain NumPy."""
+"""Projections in files, and the check against an image."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from sklearn.decomposition import PCA
 
 from hsifeat.errors import ProjectionError
 from hsifeat.projection import Projection, fit_projection
-from hsifeat.projection.fit import fit_components
-from hsifeat.projection.spec import ProjectionSpec, parse_projection
-from hsifeat.scenes import Scene
+from hsifeat.projection.image import ArrayImage
 
 
-@pytest.fixture
-def holed(scene):
-    cube = scene.cube.astype(np.float32)
-    cube[3:9, 4:8] = np.nan
-    return Scene("holed", cube, scene.wavelengths_nm)
-
-
-def test_pca_is_scikit_learns_on_valid_pixels(holed):
-    fitted = fit_projection("pca:5", holed)
-    pixels = holed.cube[holed.valid].astype(np.float64)
-    oracle = PCA(5, svd_solver="full", whiten=True).fit(pixels)
-    wanted = oracle.transform(pixels) * np.sqrt(len(pixels) / (len(pixels) - 1))
-    signs = np.sign(oracle.components_[range(5), np.abs(oracle.components_).argmax(axis=1)])
-    np.testing.assert_allclose(fitted.apply(pixels), wanted * signs, atol=2e-3)
-    assert fitted.weights.max(axis=0).min() > 0
-
-
-def test_pca_of_several_scenes_is_that_of_their_pixels_stacked(holed, scene):
-    fitted = fit_components(4, [holed, Scene("half", scene.cube[:30] * 2.0)])
-    pixels = np.concatenate([holed.cube[holed.valid], scene.cube[:30].reshape(-1, 12) * 2.0]).astype(np.float64)
-    oracle = PCA(4, svd_solver="full", whiten=True).fit(pixels)
-    np.testing.assert_allclose(np.abs(fitted.apply(pixels)), np.abs(oracle.transform(pixels)), atol=2e-3)
-    assert fit_components(4, [holed]).digest == fit_projection("pca:4", holed).digest
-
-
-def test_components_that_are_only_rounding_are_refused(scene):
-    two = Scene("two", scene.cube[..., :2] @ np.arange(24.0).reshape(2, 12))
-    assert fit_components(2, [two]).channels == 2
-    with pytest.raises(ProjectionError, match="pca:3 can.t be fitted.* 2 significant components"):
-        fit_components(3, [two])
-
-
-def test_stretch_by_percentiles(holed):
-    fitted = fit_projection("rgb", holed)
-    pixels = holed.cube[holed.valid].astype(np.float64)
-    for channel, nm in enumerate((640, 550, 460)):
-        band = np.abs(holed.wavelengths_nm - nm).argmin()
-        low, high = np.percentile(pixels[:, band], [2, 98])
-        wanted = np.clip(2 * (pixels[:, band] - low) / (high - low) - 1, -1, 1)
-        np.testing.assert_allclose(fitted.apply(pixels)[:, channel], wanted, atol=1e-5)
-    assert fit_projection("bands:2,0", holed).channels == 2
-
-
-def test_all_bands_are_standardised(holed):
-    pixels = holed.cube[holed.valid].astype(np.float64)
-    wanted = (pixels - pixels.mean(axis=0)) / pixels.std(axis=0)
-    np.testing.assert_allclose(fit_projection("all", holed).apply(pixels), wanted, atol=1e-3)
-
-
-def test_it_survives_a_file_and_refuses_others(tmp_path, scene):
+def test_a_projection_survives_a_file_and_other_files_are_refused(tmp_path, scene):
     fitted = fit_projection("pca:3", scene)
     fitted.save(tmp_path / "p.safetensors")
     again = Projection.load(tmp_path / "p.safetensors")
@@ -74,59 +20,7 @@ def test_it_survives_a_file_and_refuses_others(tmp_path, scene):
         Projection.load(tmp_path / "p.safetensors")
 
 
-def test_digest_follows_the_fitted_numbers(scene):
-    other = Scene("other", scene.cube[:40], scene.wavelengths_nm)
-    assert fit_projection("pca:3", scene).digest == fit_projection("pca:3", scene).digest
-    assert fit_projection("pca:3", scene).digest != fit_projection("pca:3", other).digest
-
-
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        ("pca:13", "at most 12 components"),
-        ("bands:0,12", "bands 0 to 11; found 12"),
-        ("pca", "unknown projection 'pca'; allowed: rgb, pca:N"),
-    ],
-)
-def test_wrong_specs(scene, spec, message):
-    with pytest.raises(ProjectionError, match=message):
-        fit_projection(spec, scene)
-
-
-def test_a_scene_without_valid_pixels_is_refused():
-    with pytest.raises(ProjectionError, match="no valid pixel"):
-        fit_projection("rgb", Scene("dark", np.zeros((4, 4, 4))))
-
-
-def test_joint_stretch_of_the_extremes_with_gamma(holed):
-    """GeoDiffNet's picture: one minimum and one maximum for all bands, then gamma 0.4."""
-    fitted = fit_projection("bands:7,2,0:stretch=joint:percentiles=0-100:gamma=0.4", holed)
-    pixels = holed.cube[holed.valid][:, [7, 2, 0]].astype(np.float64)
-    unit = (pixels - pixels.min()) / (pixels.max() - pixels.min())
-    np.testing.assert_allclose(fitted.apply(holed.cube[holed.valid]), 2 * unit**0.4 - 1, atol=1e-4)
-    assert fitted.digest != fit_projection("bands:7,2,0:stretch=joint:percentiles=0-100", holed).digest
-
-
-def test_mask_is_all_that_the_fit_sees(tmp_path, holed):
-    mask = np.zeros(holed.valid.shape, np.uint8)
-    mask[:20, :9] = 3
-    np.save(tmp_path / "train.npy", mask)
-    fitted = fit_projection(f"pca:2:mask={tmp_path / 'train.npy'}", holed)
-    pixels = holed.cube[(mask > 0) & holed.valid].astype(np.float64)
-    oracle = PCA(2, svd_solver="full", whiten=True).fit(pixels)
-    wanted = oracle.transform(pixels) * np.sqrt(len(pixels) / (len(pixels) - 1))
-    signs = np.sign(oracle.components_[range(2), np.abs(oracle.components_).argmax(axis=1)])
-    np.testing.assert_allclose(fitted.apply(pixels), wanted * signs, atol=2e-3)
-    np.save(tmp_path / "copy.npy", mask)
-    again = fit_projection(f"pca:2:mask={tmp_path / 'copy.npy'}", holed)
-    assert again.spec == fitted.spec and "train" not in fitted.spec
-    assert fitted.spec.startswith("pca:2:mask=") and again.digest == fitted.digest
-    np.save(tmp_path / "none.npy", np.zeros_like(mask))
-    with pytest.raises(ProjectionError, match=r"no valid pixel in the mask .*none\.npy"):
-        fit_projection(f"rgb:mask={tmp_path / 'none.npy'}", holed)
-
-
-def test_bent_projection_survives_a_file(tmp_path, scene):
+def test_a_gamma_survives_a_file(tmp_path, scene):
     fitted = fit_projection("rgb:gamma=0.4", scene)
     fitted.save(tmp_path / "p.safetensors")
     again = Projection.load(tmp_path / "p.safetensors")
@@ -134,32 +28,7 @@ def test_bent_projection_survives_a_file(tmp_path, scene):
     np.testing.assert_array_equal(again.apply(scene.cube), fitted.apply(scene.cube))
 
 
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        ("rgb:gamma=0", "gamma is an exponent above 0"),
-        ("rgb:percentiles=98-2", "percentiles is LOW-HIGH"),
-        ("rgb:stretch=both", r"stretch is band .* or joint"),
-        ("pca:3:gamma=2", "the option 'gamma' is unknown"),
-        ("rgb:gamma=2:gamma=3", "the option 'gamma' is repeated"),
-        ("rgb:bright", "the option 'bright' is unknown"),
-        ("rgb:mask=", "mask is the FILE of a label map"),
-        ("rgbx", "unknown projection 'rgbx'"),
-    ],
-)
-def test_wrong_options(scene, spec, message):
-    with pytest.raises(ProjectionError, match=message):
-        fit_projection(spec, scene)
-
-
-@given(
-    st.sampled_from(["rgb", "bands"]),
-    st.lists(st.integers(0, 400), min_size=1, max_size=4),
-    st.booleans(),
-    st.lists(st.decimals(0, 100, places=2), min_size=2, max_size=2, unique=True),
-    st.decimals("0.01", 9, places=2),
-)
-def test_a_spec_reads_back_from_its_text(kind, bands, joint, ends, gamma):
-    low, high = sorted(map(float, ends))
-    rule = ProjectionSpec(kind, tuple(bands) if kind == "bands" else (), joint, (low, high), float(gamma))
-    assert parse_projection(rule.to_text()) == rule
+def test_an_image_with_other_bands_is_refused(scene):
+    image = ArrayImage("photograph", np.ones((4, 5, 3), np.uint8), np.ones((4, 5), bool))
+    with pytest.raises(ProjectionError, match="pca:3 was fitted for 12 bands; photograph has 3"):
+        fit_projection("pca:3", scene).check(image)

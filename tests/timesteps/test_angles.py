@@ -130,14 +130,3 @@ def test_pure_noise_gives_no_estimate(scene):
     blind = Rule(lambda x, _: torch.zeros_like(x))
     blind.schedule = NoiseSchedule(np.array([0.9, 0.0]))
     assert measure_angles(blind, projection, tiles, (0, 1)).degrees[1] == 90
-
-
-def test_tiles_hold_the_values_of_the_scene(scene):
-    projection = fit_projection("pca:3", scene)
-    (tile,) = sample_tiles(scene, projection, 32, 1, seed=1)
-    mirrored = np.pad(np.nan_to_num(scene.cube), ((0, 8), (0, 12), (0, 0)), mode="reflect")
-    np.testing.assert_array_equal(tile.spectra, mirrored)
-    np.testing.assert_array_equal(tile.valid, np.pad(scene.valid, ((0, 8), (0, 12)), mode="reflect"))
-    assert (tile.image[:, ~tile.valid] == 0).all()
-    expected = projection.apply(mirrored)[tile.valid]
-    np.testing.assert_allclose(tile.image.transpose(1, 2, 0)[tile.valid], expected, rtol=1e-6)

@@ -11,34 +11,7 @@ from hsifeat.projection import fit_projection
 from hsifeat.runtime.events import Note
 from hsifeat.timesteps.rank import cosine_schedule
 from hsifeat.timesteps.ranking_plot import plot_ranking
-from hsifeat.timesteps.scene_patches import sample_patches
 from tests.helpers.small import save_latent, small_cube
-
-
-def test_patches_are_cut_from_the_projected_scene():
-    cube = small_cube(40, 30, 4).astype(np.float32)
-    cube[:, 10:14] = np.nan
-    scene = Scene("striped", cube)
-    projection = fit_projection("pca:3", scene)
-    patches = sample_patches(scene, projection, 4, 10_000, seed=0)
-    whole = projection.apply(cube)
-    expected = [
-        whole[row : row + 4, col : col + 4].ravel()
-        for row in range(37)
-        for col in range(27)
-        if np.isfinite(whole[row : row + 4, col : col + 4]).all()
-    ]
-    np.testing.assert_allclose(patches, expected, rtol=1e-5, atol=1e-5)
-    few = sample_patches(scene, projection, 4, 50, seed=0)
-    assert few.shape == (50, 48) and len(np.unique(few, axis=0)) == 50
-
-
-def test_patches_do_not_depend_on_blocks(monkeypatch):
-    scene = Scene("s", small_cube(33, 21, 4))
-    projection = fit_projection("pca:2", scene)
-    whole = sample_patches(scene, projection, 4, 200, seed=1)
-    monkeypatch.setattr("hsifeat.scenes.blocks.VALUES_AT_A_TIME", 4 * 50)
-    np.testing.assert_array_equal(sample_patches(scene, projection, 4, 200, seed=1), whole)
 
 
 def test_the_cosine_schedule_is_nichol_and_dhariwals():

@@ -1,0 +1,111 @@
+"""Fitted projections against scikit-learn and NumPy."""
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from hsifeat.errors import ProjectionError
+from hsifeat.projection import fit_projection
+from hsifeat.projection.fit import fit_components
+from hsifeat.scenes import Scene
+
+
+@pytest.fixture
+def holed(scene):
+    cube = scene.cube.astype(np.float32)
+    cube[3:9, 4:8] = np.nan
+    return Scene("holed", cube, scene.wavelengths_nm)
+
+
+def test_pca_equals_scikit_learns_on_valid_pixels(holed):
+    fitted = fit_projection("pca:5", holed)
+    pixels = holed.cube[holed.valid].astype(np.float64)
+    oracle = PCA(5, svd_solver="full", whiten=True).fit(pixels)
+    wanted = oracle.transform(pixels) * np.sqrt(len(pixels) / (len(pixels) - 1))
+    signs = np.sign(oracle.components_[range(5), np.abs(oracle.components_).argmax(axis=1)])
+    np.testing.assert_allclose(fitted.apply(pixels), wanted * signs, atol=2e-3)
+    assert fitted.weights.max(axis=0).min() > 0
+
+
+def test_pca_of_several_scenes_equals_that_of_their_stacked_pixels(holed, scene):
+    fitted = fit_components(4, [holed, Scene("half", scene.cube[:30] * 2.0)])
+    pixels = np.concatenate([holed.cube[holed.valid], scene.cube[:30].reshape(-1, 12) * 2.0]).astype(np.float64)
+    oracle = PCA(4, svd_solver="full", whiten=True).fit(pixels)
+    np.testing.assert_allclose(np.abs(fitted.apply(pixels)), np.abs(oracle.transform(pixels)), atol=2e-3)
+    assert fit_components(4, [holed]).digest == fit_projection("pca:4", holed).digest
+
+
+def test_insignificant_components_are_refused(scene):
+    two = Scene("two", scene.cube[..., :2] @ np.arange(24.0).reshape(2, 12))
+    assert fit_components(2, [two]).channels == 2
+    with pytest.raises(ProjectionError, match="pca:3 can.t be fitted.* 2 significant components"):
+        fit_components(3, [two])
+
+
+def test_stretch_by_percentiles(holed):
+    fitted = fit_projection("rgb", holed)
+    pixels = holed.cube[holed.valid].astype(np.float64)
+    for channel, nm in enumerate((640, 550, 460)):
+        band = np.abs(holed.wavelengths_nm - nm).argmin()
+        low, high = np.percentile(pixels[:, band], [2, 98])
+        wanted = np.clip(2 * (pixels[:, band] - low) / (high - low) - 1, -1, 1)
+        np.testing.assert_allclose(fitted.apply(pixels)[:, channel], wanted, atol=1e-5)
+    assert fit_projection("bands:2,0", holed).channels == 2
+
+
+def test_all_bands_are_standardised(holed):
+    pixels = holed.cube[holed.valid].astype(np.float64)
+    wanted = (pixels - pixels.mean(axis=0)) / pixels.std(axis=0)
+    np.testing.assert_allclose(fit_projection("all", holed).apply(pixels), wanted, atol=1e-3)
+
+
+def test_the_digest_follows_the_fitted_numbers(scene):
+    other = Scene("other", scene.cube[:40], scene.wavelengths_nm)
+    assert fit_projection("pca:3", scene).digest == fit_projection("pca:3", scene).digest
+    assert fit_projection("pca:3", scene).digest != fit_projection("pca:3", other).digest
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("pca:13", "at most 12 components"),
+        ("bands:0,12", "bands 0 to 11; found 12"),
+        ("pca", "unknown projection 'pca'; allowed: rgb, pca:N"),
+    ],
+)
+def test_wrong_specs_are_refused(scene, spec, message):
+    with pytest.raises(ProjectionError, match=message):
+        fit_projection(spec, scene)
+
+
+def test_a_scene_without_valid_pixels_is_refused():
+    with pytest.raises(ProjectionError, match="no valid pixel"):
+        fit_projection("rgb", Scene("dark", np.zeros((4, 4, 4))))
+
+
+def test_joint_stretch_of_the_extremes_with_gamma(holed):
+    """GeoDiffNet's picture: one minimum and one maximum for all bands, then gamma 0.4."""
+    fitted = fit_projection("bands:7,2,0:stretch=joint:percentiles=0-100:gamma=0.4", holed)
+    pixels = holed.cube[holed.valid][:, [7, 2, 0]].astype(np.float64)
+    unit = (pixels - pixels.min()) / (pixels.max() - pixels.min())
+    np.testing.assert_allclose(fitted.apply(holed.cube[holed.valid]), 2 * unit**0.4 - 1, atol=1e-4)
+    assert fitted.digest != fit_projection("bands:7,2,0:stretch=joint:percentiles=0-100", holed).digest
+
+
+def test_the_fit_sees_only_the_mask(tmp_path, holed):
+    mask = np.zeros(holed.valid.shape, np.uint8)
+    mask[:20, :9] = 3
+    np.save(tmp_path / "train.npy", mask)
+    fitted = fit_projection(f"pca:2:mask={tmp_path / 'train.npy'}", holed)
+    pixels = holed.cube[(mask > 0) & holed.valid].astype(np.float64)
+    oracle = PCA(2, svd_solver="full", whiten=True).fit(pixels)
+    wanted = oracle.transform(pixels) * np.sqrt(len(pixels) / (len(pixels) - 1))
+    signs = np.sign(oracle.components_[range(2), np.abs(oracle.components_).argmax(axis=1)])
+    np.testing.assert_allclose(fitted.apply(pixels), wanted * signs, atol=2e-3)
+    np.save(tmp_path / "copy.npy", mask)
+    again = fit_projection(f"pca:2:mask={tmp_path / 'copy.npy'}", holed)
+    assert again.spec == fitted.spec and "train" not in fitted.spec
+    assert fitted.spec.startswith("pca:2:mask=") and again.digest == fitted.digest
+    np.save(tmp_path / "none.npy", np.zeros_like(mask))
+    with pytest.raises(ProjectionError, match=r"no valid pixel in the mask .*none\.npy"):
+        fit_projection(f"rgb:mask={tmp_path / 'none.npy'}", holed)

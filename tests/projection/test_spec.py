@@ -1,0 +1,40 @@
+"""The grammar of projections: canonical text and wrong options."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hsifeat.errors import ProjectionError
+from hsifeat.projection import fit_projection
+from hsifeat.projection.spec import ProjectionSpec, parse_projection
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("rgb:gamma=0", "gamma is an exponent above 0"),
+        ("rgb:percentiles=98-2", "percentiles is LOW-HIGH"),
+        ("rgb:stretch=both", r"stretch is band .* or joint"),
+        ("pca:3:gamma=2", "the option 'gamma' is unknown"),
+        ("rgb:gamma=2:gamma=3", "the option 'gamma' is repeated"),
+        ("rgb:bright", "the option 'bright' is unknown"),
+        ("rgb:mask=", "mask is the FILE of a label map"),
+        ("rgbx", "unknown projection 'rgbx'"),
+    ],
+)
+def test_wrong_options_are_refused(scene, spec, message):
+    with pytest.raises(ProjectionError, match=message):
+        fit_projection(spec, scene)
+
+
+@given(
+    st.sampled_from(["rgb", "bands"]),
+    st.lists(st.integers(0, 400), min_size=1, max_size=4),
+    st.booleans(),
+    st.lists(st.decimals(0, 100, places=2), min_size=2, max_size=2, unique=True),
+    st.decimals("0.01", 9, places=2),
+)
+def test_a_spec_reads_back_from_its_text(kind, bands, joint, ends, gamma):
+    low, high = sorted(map(float, ends))
+    spec = ProjectionSpec(kind, tuple(bands) if kind == "bands" else (), joint, (low, high), float(gamma))
+    assert parse_projection(spec.to_text()) == spec
