@@ -58,9 +58,9 @@ def test_show_prints_a_summary_and_writes_a_picture(tmp_path, monkeypatch):
 
 
 def test_fetch_gives_instructions_for_manual_downloads(tmp_path, monkeypatch):
-    ended = hsifeat("scenes", "fetch", "salinas-a", HSIFEAT_SCENES=str(tmp_path))
-    assert ended.returncode == 1 and "Traceback" not in ended.stderr
-    assert f"put SalinasA_corrected.mat, SalinasA_gt.mat into {tmp_path / 'salinas-a'}" in ended.stderr
+    completed = hsifeat("scenes", "fetch", "salinas-a", HSIFEAT_SCENES=str(tmp_path))
+    assert completed.returncode == 1 and "Traceback" not in completed.stderr
+    assert f"put SalinasA_corrected.mat, SalinasA_gt.mat into {tmp_path / 'salinas-a'}" in completed.stderr
     monkeypatch.setenv("HSIFEAT_SCENES", str(tmp_path))
     assert "indian-pines is on this machine" in run("fetch", "indian-pines")
 

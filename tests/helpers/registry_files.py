@@ -14,19 +14,19 @@ DOWNLOADED = [name for name in REGISTRY if name != "indian-pines"]
 
 def write_scene_files(monkeypatch, name, rows=12, cols=9, bands=5):
     """Make a registry scene small and write its files by SciPy; return cube, ground truth and split."""
-    facts = REGISTRY[name]
-    nm = tuple(np.linspace(*facts.range_nm, bands)) if facts.wavelengths_nm else ()
-    left_out = len(facts.cube.dropped_bands)
-    part = facts.cube.model_copy(update={"dropped_bands": tuple(range(bands, bands + left_out))})
+    description = REGISTRY[name]
+    nm = tuple(np.linspace(*description.range_nm, bands)) if description.wavelengths_nm else ()
+    left_out = len(description.cube.dropped_bands)
+    part = description.cube.model_copy(update={"dropped_bands": tuple(range(bands, bands + left_out))})
     sizes = {"rows": rows, "cols": cols, "bands": bands}
-    monkeypatch.setitem(REGISTRY, name, facts.model_copy(update={**sizes, "wavelengths_nm": nm, "cube": part}))
+    monkeypatch.setitem(REGISTRY, name, description.model_copy(update={**sizes, "wavelengths_nm": nm, "cube": part}))
     rng = np.random.default_rng(0)
     cube = rng.integers(1, 999, (rows, cols, bands + left_out)).astype(np.uint16)
-    numbers = sorted(facts.classes)
+    numbers = sorted(description.classes)
     truth = np.array([0, *numbers], np.uint8)[np.arange(rows * cols).reshape(rows, cols) % (len(numbers) + 1)]
     train = (np.indices((rows, cols)).sum(0) % 3 == 0) & (truth > 0)
     maps = {"ground-truth": truth, "train": truth * train, "test": truth * ~train}
-    content = {file.name: {} for file in facts.files}
+    content = {file.name: {} for file in description.files}
 
     def put(part, array):
         head, *rest = part.variable.split(".")
@@ -44,16 +44,19 @@ def write_scene_files(monkeypatch, name, rows=12, cols=9, bands=5):
             held = held.setdefault(step, {})
         held[rest[-1]] = array
 
-    put(facts.cube, cube)
-    if facts.cube.wavelengths:
-        put(types.SimpleNamespace(file=facts.cube.file, variable=facts.cube.wavelengths), np.linspace(400, 900, bands))
-    for which, part in facts.labels.items():
+    put(description.cube, cube)
+    if description.cube.wavelengths:
+        put(
+            types.SimpleNamespace(file=description.cube.file, variable=description.cube.wavelengths),
+            np.linspace(400, 900, bands),
+        )
+    for which, part in description.labels.items():
         pixels = np.argwhere(maps[which]).astype(np.uint16) if part.listed_pixels_of else None
         unlabelled = np.where(maps[which] == 0, part.unlabelled, maps[which].astype(int))
         put(part, unlabelled if pixels is None else pixels)
-    if facts.companion:
-        put(facts.companion, rng.random((rows, cols, facts.companion.channels)).squeeze())
-    scene_folder(facts).mkdir(parents=True)
+    if description.companion:
+        put(description.companion, rng.random((rows, cols, description.companion.channels)).squeeze())
+    scene_folder(description).mkdir(parents=True)
     for file, variables in content.items():
-        scipy.io.savemat(scene_folder(facts) / file, variables)
+        scipy.io.savemat(scene_folder(description) / file, variables)
     return cube[..., : -left_out or None], maps

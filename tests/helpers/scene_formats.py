@@ -38,8 +38,8 @@ def mat_gz(path, array, name="img"):
 def tif(path, array, driver="GTiff", **options):
     bands = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
     where = rasterio.Affine(30, 0, 500000, 0, -30, 4000000)
-    facts = {"count": len(bands), "height": bands.shape[1], "width": bands.shape[2], "dtype": bands.dtype}
-    with rasterio.open(path, "w", driver=driver, crs="EPSG:32611", transform=where, **facts, **options) as file:
+    description = {"count": len(bands), "height": bands.shape[1], "width": bands.shape[2], "dtype": bands.dtype}
+    with rasterio.open(path, "w", driver=driver, crs="EPSG:32611", transform=where, **description, **options) as file:
         file.write(bands)
 
 

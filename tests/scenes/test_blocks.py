@@ -47,13 +47,13 @@ def small_blocks(monkeypatch):
 def test_masks_and_digests_do_not_depend_on_blocks(scene, monkeypatch):
     cube = scene.cube.astype(np.float32)
     cube[3:9, 4:8] = np.nan
-    wanted = np.isfinite(cube).all(axis=2)
-    oracle = hashlib.sha256(b"75,53,12,<f4;" + cube.tobytes() + np.packbits(wanted).tobytes()).hexdigest()
+    expected = np.isfinite(cube).all(axis=2)
+    oracle = hashlib.sha256(b"75,53,12,<f4;" + cube.tobytes() + np.packbits(expected).tobytes()).hexdigest()
     for bound in (1, 200, 5000, 2**21):
         monkeypatch.setattr(room, "VALUES_AT_A_TIME", bound)
         spied = Scene("spied", Spy(cube))
         assert spied.digest == oracle
-        np.testing.assert_array_equal(spied.valid, wanted)
+        np.testing.assert_array_equal(spied.valid, expected)
         assert spied.cube.most <= max(bound, 12)
 
 
@@ -88,9 +88,9 @@ def test_bands_read_from_zarr_agree_with_an_array(scene):
 
     chunked = zarr.array(scene.cube, chunks=(32, 32, scene.cube.shape[2]))
     for rows, cols in ((slice(3, 40), slice(50, 53)), (slice(None, None, 4), slice(1, None, 7))):
-        wanted = scene.cube[rows, cols][..., [7, 1, 2]]
-        np.testing.assert_array_equal(read_bands(chunked, rows, cols, (7, 1, 2)), wanted)
-        np.testing.assert_array_equal(read_bands(scene.cube, rows, cols, (7, 1, 2)), wanted)
+        expected = scene.cube[rows, cols][..., [7, 1, 2]]
+        np.testing.assert_array_equal(read_bands(chunked, rows, cols, (7, 1, 2)), expected)
+        np.testing.assert_array_equal(read_bands(scene.cube, rows, cols, (7, 1, 2)), expected)
 
 
 def test_false_colour_is_the_stretched_bands(scene):
@@ -99,8 +99,8 @@ def test_false_colour_is_the_stretched_bands(scene):
     picture = false_colour(scene.cube, None, valid)
     for channel, band in enumerate((8, 5, 2)):
         low, high = np.percentile(scene.cube[:, :, band][valid], [2, 98])
-        wanted = np.round(np.clip((scene.cube[:, :, band] - low) / (high - low), 0, 1) * 255)
-        np.testing.assert_array_equal(picture[:, :, channel], np.where(valid, wanted, 0))
+        expected = np.round(np.clip((scene.cube[:, :, band] - low) / (high - low), 0, 1) * 255)
+        np.testing.assert_array_equal(picture[:, :, channel], np.where(valid, expected, 0))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.uint16])

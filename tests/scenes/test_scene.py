@@ -20,10 +20,10 @@ def test_valid_mask_and_digest():
     cube[1, 1, 1] = np.nan
     cube[2, 2, 2] = np.inf
     scene = Scene("x", cube)
-    wanted = np.ones((4, 5), bool)
-    wanted[[0, 1, 2], [0, 1, 2]] = False
-    np.testing.assert_array_equal(scene.valid, wanted)
-    oracle = hashlib.sha256(b"4,5,3,<f4;" + cube.tobytes() + np.packbits(wanted).tobytes()).hexdigest()
+    expected = np.ones((4, 5), bool)
+    expected[[0, 1, 2], [0, 1, 2]] = False
+    np.testing.assert_array_equal(scene.valid, expected)
+    oracle = hashlib.sha256(b"4,5,3,<f4;" + cube.tobytes() + np.packbits(expected).tobytes()).hexdigest()
     assert scene.digest == oracle
 
 

@@ -24,9 +24,9 @@ def hsifeat(*arguments, cwd=None, **environment):
 def run(*arguments):
     import cli
 
-    ended = CliRunner().invoke(cli.app, ["scenes", "show", "indian-pines", *arguments])
-    assert ended.exit_code == 0, ended.output
-    return ended.stdout
+    completed = CliRunner().invoke(cli.app, ["scenes", "show", "indian-pines", *arguments])
+    assert completed.exit_code == 0, completed.output
+    return completed.stdout
 
 
 def scene(rows, cols, maps):

@@ -63,9 +63,9 @@ def reads(monkeypatch, tmp_path):
         own = kind._read
 
         def read(self, parts, own=own):
-            found = own(self, parts)
-            values.append(found.size)
-            return found
+            result = own(self, parts)
+            values.append(result.size)
+            return result
 
         monkeypatch.setattr(kind, "_read", read)
     return values

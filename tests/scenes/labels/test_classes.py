@@ -11,7 +11,7 @@ from hsifeat.scenes.labels.classes import encode_classes, read_classes
 
 
 @pytest.mark.parametrize(
-    ("values", "nodata", "wanted", "note"),
+    ("values", "nodata", "expected", "note"),
     [
         pytest.param(np.array([[0, 3], [1, 2]], ">i4"), (), [[0, 3], [1, 2]], None, id="big-endian"),
         pytest.param(np.array([[True, False]]), (), [[1, 0]], None, id="mask"),
@@ -26,9 +26,9 @@ from hsifeat.scenes.labels.classes import encode_classes, read_classes
         pytest.param(np.float32([[2, 1]]), (-1.7976931348623157e308,), [[2, 1]], None, id="beyond-float32"),
     ],
 )
-def test_nodata_becomes_unlabelled(values, nodata, wanted, note):
+def test_nodata_becomes_unlabelled(values, nodata, expected, note):
     classes, notes = read_classes(values, nodata, "gt.tif")
-    np.testing.assert_array_equal(classes, wanted)
+    np.testing.assert_array_equal(classes, expected)
     assert classes.dtype == np.uint8
     assert (note is None and not notes) or f"gt.tif: {note}" in notes[0]
 
@@ -58,7 +58,7 @@ def test_the_dtype_grows_with_the_classes_from_block_to_block(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("found", "message"),
+    ("values", "message"),
     [
         pytest.param(["1", "corn"], "found both 1 and 'corn'", id="both"),
         pytest.param([0.5], "fractions", id="fraction"),
@@ -66,6 +66,6 @@ def test_the_dtype_grows_with_the_classes_from_block_to_block(monkeypatch):
         pytest.param(["1e99"], "up to 4294967295", id="huge"),
     ],
 )
-def test_lists_of_mixed_or_invalid_classes_are_refused(found, message):
+def test_lists_of_mixed_or_invalid_classes_are_refused(values, message):
     with pytest.raises(SceneError, match=message):
-        encode_classes(found, "x")
+        encode_classes(values, "x")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes import open_labels
-from tests.helpers.placed import placed
+from tests.helpers.georeferenced import blank_scene
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from tests.helpers.placed import placed
 )  # fmt: skip
 def test_a_csv_of_pixels(tmp_path, text, wanted, names):
     (tmp_path / "field points.csv").write_text(text, encoding="utf-8", newline="")
-    labels = open_labels(tmp_path / "field points.csv", placed(3, 4))
+    labels = open_labels(tmp_path / "field points.csv", blank_scene(3, 4))
     assert labels.name == "field points" and labels.class_names == names and not labels.notes
     expected = np.zeros((3, 4), int)
     for pixel, number in wanted.items():
@@ -43,15 +43,15 @@ def test_conflicting_classes_become_unlabelled(tmp_path_factory, lines):
     path = tmp_path_factory.mktemp("csv") / "points.csv"
     with path.open("w", newline="") as file:
         csv.writer(file).writerows(lines)
-    found = {}
+    result = {}
     for row, col, number in lines:
-        found.setdefault((row, col), set()).add(number)
+        result.setdefault((row, col), set()).add(number)
     expected = np.zeros((3, 4), int)
-    for pixel, numbers in found.items():
+    for pixel, numbers in result.items():
         expected[pixel] = numbers.pop() if len(numbers) == 1 else 0
-    labels = open_labels(path, placed(3, 4))
+    labels = open_labels(path, blank_scene(3, 4))
     np.testing.assert_array_equal(labels.classes, expected)
-    clashes = sum(1 for numbers in found.values() if numbers)
+    clashes = sum(1 for numbers in result.values() if numbers)
     assert labels.notes == (
         (f"points.csv: {clashes} pixels are listed with different classes and became 0",) * bool(clashes)
     )
@@ -84,7 +84,7 @@ def test_a_wrong_csv_gives_one_clear_line(tmp_path, text, message):
     if text is not None:
         (tmp_path / "p.csv").write_bytes(text)
     with pytest.raises(SceneError, match=message) as caught:
-        open_labels(tmp_path / "p.csv", placed(3, 4))
+        open_labels(tmp_path / "p.csv", blank_scene(3, 4))
     assert "\n" not in str(caught.value)
 
 
@@ -93,7 +93,7 @@ def test_a_csv_requires_a_scene_and_has_no_variable(tmp_path):
     with pytest.raises(SceneError, match="has no grid of its own: give the scene"):
         open_labels(tmp_path / "p.csv")
     with pytest.raises(SceneError, match="leave out 'class'"):
-        open_labels(f"{tmp_path / 'p.csv'}:class", placed(3, 4))
+        open_labels(f"{tmp_path / 'p.csv'}:class", blank_scene(3, 4))
 
 
 @pytest.mark.parametrize("mark", [";", "\t", ","])
@@ -101,6 +101,6 @@ def test_a_csv_requires_a_scene_and_has_no_variable(tmp_path):
 def test_delimiters_and_headers_written_by_pandas(tmp_path, mark, header):
     frame = pd.DataFrame({"row": [0, 2], "col": [1, 3], "class": ["wheat, red, winter", "corn; maize"]})
     frame.to_csv(tmp_path / "gt.csv", sep=mark, index=False, header=header)
-    labels = open_labels(tmp_path / "gt.csv", placed(3, 4))
+    labels = open_labels(tmp_path / "gt.csv", blank_scene(3, 4))
     assert labels.class_names == {1: "corn; maize", 2: "wheat, red, winter"}
     assert labels.classes[0, 1] == 2 and labels.classes[2, 3] == 1 and np.count_nonzero(labels.classes) == 2

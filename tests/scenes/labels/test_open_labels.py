@@ -12,8 +12,8 @@ from rasterio import Affine
 from hsifeat.errors import SceneError
 from hsifeat.scenes import Labels, open_labels, open_scene
 from hsifeat.scenes.labels import open_labels as open_labels_module
+from tests.helpers.georeferenced import blank_scene
 from tests.helpers.label_files import NORTH_UP, write_label_tif
-from tests.helpers.placed import placed
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,9 @@ def test_class_names_and_colours_of_the_file_are_kept(monkeypatch, tmp_path):
 
     raster = Raster(np.uint8([[1, 2]]), class_names={1: "corn", 3: "oats"}, class_colours={2: "#123456"}, notes=("n",))
     monkeypatch.setattr(open_labels_module, "read_raster", lambda *_: raster)
-    found = open_labels(tmp_path / "gt.tif:/group/fields")
-    assert isinstance(found, Labels) and found.name == "fields" and found.notes == ("n",)
-    assert found.class_names == {1: "corn", 2: "class 2"} and found.class_colours[2] == "#123456"
+    result = open_labels(tmp_path / "gt.tif:/group/fields")
+    assert isinstance(result, Labels) and result.name == "fields" and result.notes == ("n",)
+    assert result.class_names == {1: "corn", 2: "class 2"} and result.class_colours[2] == "#123456"
     assert open_labels(tmp_path / "gt.mat.gz").name == "gt"
 
 
@@ -48,8 +48,8 @@ def test_unsigned_bytes_in_netcdf_written_by_gdal(gdal, tmp_path, kind):
     write_label_tif(tmp_path / "gt.tif", values, nodata=255)
     gdal("gdal_translate", "-q", "-of", "netCDF", "-co", f"FORMAT={kind}", tmp_path / "gt.tif", tmp_path / "gt.nc")
     labels = open_labels(f"{tmp_path / 'gt.nc'}:Band1")
-    wanted = np.where(values == 255, 0, values)
-    np.testing.assert_array_equal(np.sort(labels.classes, axis=0), np.sort(wanted, axis=0))
+    expected = np.where(values == 255, 0, values)
+    np.testing.assert_array_equal(np.sort(labels.classes, axis=0), np.sort(expected, axis=0))
     assert "1 pixels of nodata became 0" in " ".join(labels.notes)
 
 
@@ -76,10 +76,10 @@ def test_nearly_aligned_finer_cells_are_aggregated(tmp_path, size, east):
     cells = np.kron(np.uint8([[1, 2], [3, 4]]), np.ones((60, 60), np.uint8))
     cells[0, 0] = 2
     write_label_tif(tmp_path / "gt.tif", cells, Affine(size, 0, 500_000 + east, 0, -size, 4_000_000))
-    labels = open_labels(tmp_path / "gt.tif", placed(40, 40, NORTH_UP))
-    wanted = np.kron(np.uint8([[1, 2], [3, 4]]), np.ones((20, 20), np.uint8))
-    wanted[0, 0] = 0
-    np.testing.assert_array_equal(labels.classes, wanted)
+    labels = open_labels(tmp_path / "gt.tif", blank_scene(40, 40, NORTH_UP))
+    expected = np.kron(np.uint8([[1, 2], [3, 4]]), np.ones((20, 20), np.uint8))
+    expected[0, 0] = 0
+    np.testing.assert_array_equal(labels.classes, expected)
     assert (
         "of a cell off the scene's pixels; they are treated as aligned" in labels.notes[0]
         and "1 with mixed cells became 0" in labels.notes[1]
@@ -88,7 +88,7 @@ def test_nearly_aligned_finer_cells_are_aggregated(tmp_path, size, east):
 
 def test_misaligned_cells_are_resampled(tmp_path):
     write_label_tif(tmp_path / "gt.tif", np.ones((8, 8), np.uint8), Affine(5, 0, 500_000.5, 0, -5, 4_000_000))
-    assert "resampled by nearest" in open_labels(tmp_path / "gt.tif", placed(4, 4, NORTH_UP)).notes[0]
+    assert "resampled by nearest" in open_labels(tmp_path / "gt.tif", blank_scene(4, 4, NORTH_UP)).notes[0]
 
 
 def test_zeros_beside_another_nodata_value_are_noted(tmp_path):

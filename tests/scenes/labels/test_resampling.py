@@ -16,7 +16,7 @@ from rasterio import Affine
 from hsifeat.errors import SceneError
 from hsifeat.scenes import Scene, blocks, open_labels, open_scene
 from hsifeat.scenes.labels.resampling import align_to_grid
-from tests.helpers.placed import georeference, placed, raster_of
+from tests.helpers.georeferenced import blank_scene, georeference, read_first_band
 
 NORTH_UP = Affine(10, 0, 500_000, 0, -10, 4_000_000)
 ROTATED = Affine.translation(500_000, 4_000_000) @ Affine.rotation(30) @ Affine.scale(10, -10)
@@ -33,9 +33,9 @@ def of_one_class(cells, factor, row=0, col=0, rows=None, cols=None):
             top, left = row + factor * r, col + factor * c
             if top < 0 or left < 0 or top + factor > cells.shape[0] or left + factor > cells.shape[1]:
                 continue
-            found = set(cells[top : top + factor, left : left + factor].ravel().tolist())
-            classes[r, c] = found.pop() if len(found) == 1 else 0
-            mixed += bool(found)
+            result = set(cells[top : top + factor, left : left + factor].ravel().tolist())
+            classes[r, c] = result.pop() if len(result) == 1 else 0
+            mixed += bool(result)
     return classes, mixed
 
 
@@ -43,19 +43,19 @@ def of_one_class(cells, factor, row=0, col=0, rows=None, cols=None):
 def test_pixels_with_unanimous_cells_keep_their_class(patches, factor, specks):
     cells = np.kron(patches, np.ones((factor, factor), np.uint8))
     cells.flat[list(specks)] = 1
-    wanted, mixed = of_one_class(cells, factor)
-    classes, notes = align_to_grid(cells, None, placed(4, 5), "gt")
-    np.testing.assert_array_equal(classes, wanted)
-    kept = f"{np.count_nonzero(wanted)} of 20 pixels keep a class, {mixed} with mixed cells became 0"
+    expected, mixed = of_one_class(cells, factor)
+    classes, notes = align_to_grid(cells, None, blank_scene(4, 5), "gt")
+    np.testing.assert_array_equal(classes, expected)
+    kept = f"{np.count_nonzero(expected)} of 20 pixels keep a class, {mixed} with mixed cells became 0"
     assert notes == (f"gt: has {factor} x {factor} cells per pixel of the scene; {kept}",)
 
 
 def test_the_result_does_not_depend_on_blocks(monkeypatch):
     cells = np.kron(np.random.default_rng(1).integers(0, 3, (30, 20)), np.ones((3, 3), int)).astype(np.uint8)
     cells[::7, ::5] = 2
-    whole = align_to_grid(cells, None, placed(30, 20), "gt")
+    whole = align_to_grid(cells, None, blank_scene(30, 20), "gt")
     monkeypatch.setattr(blocks, "VALUES_AT_A_TIME", 50)
-    parts = align_to_grid(cells, None, placed(30, 20), "gt")
+    parts = align_to_grid(cells, None, blank_scene(30, 20), "gt")
     np.testing.assert_array_equal(parts[0], whole[0])
     assert parts[1] == whole[1]
 
@@ -65,12 +65,12 @@ def test_houston_has_4185_pixels_with_unanimous_cells(data_folder):
 
     path = data_folder / "houston2018_subset" / "houston_dataset.mat"
     scene = Scene("houston", loadmat(path)["hyprImg"])
-    found = open_labels(f"{path}:clasLabs", scene)
-    wanted, mixed = of_one_class(loadmat(path)["clasLabs"], 4)
-    np.testing.assert_array_equal(found.classes, wanted)
-    assert found.name == "clasLabs"
-    assert f"4185 of 16384 pixels keep a class, {mixed} with mixed cells became 0" in found.notes[-1]
-    assert scene.with_labels(found).notes == found.notes
+    result = open_labels(f"{path}:clasLabs", scene)
+    expected, mixed = of_one_class(loadmat(path)["clasLabs"], 4)
+    np.testing.assert_array_equal(result.classes, expected)
+    assert result.name == "clasLabs"
+    assert f"4185 of 16384 pixels keep a class, {mixed} with mixed cells became 0" in result.notes[-1]
+    assert scene.with_labels(result).notes == result.notes
 
 
 @pytest.mark.parametrize("transform", [NORTH_UP, ROTATED], ids=["north-up", "rotated"])
@@ -85,17 +85,17 @@ def test_aligned_cells_with_any_offset(transform, factor, row, col, shape, seed)
     patches = np.random.default_rng(seed).integers(1, 4, (24, 24)).astype(np.uint8)
     cells = np.kron(patches, np.ones((factor, factor), np.uint8))[: shape[0], : shape[1]]
     finer = transform @ Affine.scale(1 / factor) @ Affine.translation(-col, -row)
-    wanted, _ = of_one_class(cells, factor, row, col, 6, 5)
+    expected, _ = of_one_class(cells, factor, row, col, 6, 5)
     whole = [
         any(first + factor * pixel >= 0 and first + factor * (pixel + 1) <= there for pixel in range(wide))
         for first, there, wide in zip((row, col), cells.shape, (6, 5), strict=True)
     ]
     if not all(whole):
         with pytest.raises(SceneError, match="none of its labelled pixels lies on the scene x"):
-            align_to_grid(cells, georeference(finer), placed(6, 5, transform), "gt")
+            align_to_grid(cells, georeference(finer), blank_scene(6, 5, transform), "gt")
         return
-    classes, notes = align_to_grid(cells, georeference(finer), placed(6, 5, transform), "gt")
-    np.testing.assert_array_equal(classes, wanted)
+    classes, notes = align_to_grid(cells, georeference(finer), blank_scene(6, 5, transform), "gt")
+    np.testing.assert_array_equal(classes, expected)
     as_is = factor == 1 and (row, col) == (0, 0) and cells.shape == (6, 5)
     assert as_is == (not notes)
     assert as_is or ("cells per pixel" if factor > 1 else "cropped its") in notes[0]
@@ -106,10 +106,10 @@ def nearest(cells, source, crs, scene_transform, scene_crs, rows, cols):
     x, y = scene_transform @ tuple(np.meshgrid(np.arange(cols) + 0.5, np.arange(rows) + 0.5))
     col, row = ~source @ pyproj.Transformer.from_crs(scene_crs, crs, always_xy=True).transform(x, y)
     clear = np.all([np.abs(location - np.round(location)) > 0.13 for location in (row, col)], axis=0)
-    wanted = np.zeros((rows, cols), np.uint8)
-    rasterio.warp.reproject(cells, wanted, src_transform=source, src_crs=crs, dst_transform=scene_transform,
+    expected = np.zeros((rows, cols), np.uint8)
+    rasterio.warp.reproject(cells, expected, src_transform=source, src_crs=crs, dst_transform=scene_transform,
                             dst_crs=scene_crs, resampling=rasterio.warp.Resampling.nearest)  # fmt: skip
-    return wanted, clear
+    return expected, clear
 
 
 @settings(max_examples=60)
@@ -130,12 +130,12 @@ def test_other_grids_are_resampled_by_nearest_neighbour(crs, scene_crs, angles, 
         centre = Affine.translation(x[0] + dx * unit, y[0] + dy * unit)
         transforms.append(centre @ Affine.rotation(angle) @ Affine.scale(size * unit, -size * unit))
     transforms = [t @ Affine.translation(-8, -6) for t in transforms]
-    wanted, clear = nearest(cells, transforms[1], crs, transforms[0], scene_crs, 12, 15)
-    scene = placed(12, 15, transforms[0], scene_crs)
-    if not wanted.any():
+    expected, clear = nearest(cells, transforms[1], crs, transforms[0], scene_crs, 12, 15)
+    scene = blank_scene(12, 15, transforms[0], scene_crs)
+    if not expected.any():
         return
     classes, notes = align_to_grid(cells, georeference(transforms[1], crs), scene, "gt")
-    np.testing.assert_array_equal(classes[clear], wanted[clear])
+    np.testing.assert_array_equal(classes[clear], expected[clear])
     assert crs == scene_crs or "reprojected by nearest neighbour" in notes[0]
 
 
@@ -144,10 +144,10 @@ def test_reprojection_agrees_with_gdalwarp(data_folder, gdal, tmp_path):
     warp = ("gdalwarp", "-q", "-r", "near", "-et", "0", "-t_srs", "EPSG:32617", "-tr", 40, 40)
     gdal(*warp, source, tmp_path / "warped.tif")
     with rasterio.open(tmp_path / "warped.tif") as file:
-        wanted, scene = file.read(1), placed(*file.shape, file.transform)
-    found = open_labels(source, scene)
-    np.testing.assert_array_equal(found.classes, wanted.clip(0))
-    assert found.notes[1].startswith(f"{source.name}: reprojected by nearest neighbour from NAD83_HARN_North_Carolina")
+        expected, scene = file.read(1), blank_scene(*file.shape, file.transform)
+    result = open_labels(source, scene)
+    np.testing.assert_array_equal(result.classes, expected.clip(0))
+    assert result.notes[1].startswith(f"{source.name}: reprojected by nearest neighbour from NAD83_HARN_North_Carolina")
 
 
 @pytest.mark.parametrize("crs", ["EPSG:32617", "EPSG:32618", "EPSG:4326", "EPSG:3857"])
@@ -165,33 +165,33 @@ def test_every_pixel_centre_agrees_with_gdalwarp(gdal, tmp_path, crs, angle):
                        transform=source) as file:  # fmt: skip
         file.write(cells, 1)
     gdal("gdalwarp", "-q", "-r", "near", "-et", "0", tmp_path / "from.tif", tmp_path / "to.tif")
-    found, _ = align_to_grid(cells, georeference(source), placed(50, 60, target, crs), "gt")
-    np.testing.assert_array_equal(found, raster_of(tmp_path / "to.tif").array)
+    result, _ = align_to_grid(cells, georeference(source), blank_scene(50, 60, target, crs), "gt")
+    np.testing.assert_array_equal(result, read_first_band(tmp_path / "to.tif").array)
 
 
 def test_landsat_labels_in_a_differently_written_crs(data_folder):
     folder = data_folder / "nc_landsat7"
-    where = raster_of(folder / "landsat_multiband.tif").georeference
-    given = raster_of(folder / "landsat96_labelled_pixels.tif")
+    where = read_first_band(folder / "landsat_multiband.tif").georeference
+    given = read_first_band(folder / "landsat96_labelled_pixels.tif")
     assert rasterio.CRS.from_wkt(where.crs) == rasterio.CRS.from_wkt(given.georeference.crs)
     assert not where.same_crs(given.georeference)
     sources = [folder / "landsat96_labelled_pixels.tif", f"{folder / 'landsat96_polygons.shp'}:id"]
     scene = open_scene(folder / "landsat_multiband.tif", labels=sources)
-    found, polygons = scene.labels["landsat96_labelled_pixels"], scene.labels["id"]
-    np.testing.assert_array_equal(found.classes, given.array.clip(0))
-    assert sum(found.counts.values()) == 2872 and len(found.counts) == 7
+    result, polygons = scene.labels["landsat96_labelled_pixels"], scene.labels["id"]
+    np.testing.assert_array_equal(result.classes, given.array.clip(0))
+    assert sum(result.counts.values()) == 2872 and len(result.counts) == 7
     inside = polygons.classes != 0
-    np.testing.assert_array_equal(polygons.classes[inside], found.classes[inside])
-    assert np.count_nonzero(inside) == 2264 and scene.notes[-4:] == (*found.notes, *polygons.notes)
-    assert "213755 pixels of nodata became 0" in found.notes[0] and "reprojected" in found.notes[1]
+    np.testing.assert_array_equal(polygons.classes[inside], result.classes[inside])
+    assert np.count_nonzero(inside) == 2264 and scene.notes[-4:] == (*result.notes, *polygons.notes)
+    assert "213755 pixels of nodata became 0" in result.notes[0] and "reprojected" in result.notes[1]
 
 
 def test_labels_without_georeference_are_aligned_by_shape():
     classes = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    assert align_to_grid(classes, None, placed(3, 4), "gt") == (classes, ())
+    assert align_to_grid(classes, None, blank_scene(3, 4), "gt") == (classes, ())
     for where, scene, lacks in (
-        (None, placed(3, 4, NORTH_UP), "it"),
-        (georeference(ROTATED), placed(3, 4), "the scene"),
+        (None, blank_scene(3, 4, NORTH_UP), "it"),
+        (georeference(ROTATED), blank_scene(3, 4), "the scene"),
     ):
         same, notes = align_to_grid(classes, where, scene, "gt")
         assert same is classes
@@ -203,32 +203,32 @@ def test_equal_grids_in_different_notations():
     proj = rasterio.CRS.from_epsg(32617).to_proj4()
     for crs in ("EPSG:32617", None):
         where = georeference(NORTH_UP @ Affine.translation(1e-8, -1e-8), crs)
-        assert align_to_grid(classes, where, placed(3, 4, NORTH_UP), "gt") == (classes, ()), crs
+        assert align_to_grid(classes, where, blank_scene(3, 4, NORTH_UP), "gt") == (classes, ()), crs
     # PROJ's words lose the datum's realisation: not the same system, and yet the same pixels.
-    same, _ = align_to_grid(classes, georeference(NORTH_UP, proj), placed(3, 4, NORTH_UP), "gt")
+    same, _ = align_to_grid(classes, georeference(NORTH_UP, proj), blank_scene(3, 4, NORTH_UP), "gt")
     assert same.all()
 
 
 @pytest.mark.parametrize(
     ("shape", "where", "scene", "message"),
     [
-        pytest.param((4, 3), None, placed(3, 4), r"4 x 3 pixels, which matches when transposed, but the scene x is 3 x 4",
+        pytest.param((4, 3), None, blank_scene(3, 4), r"4 x 3 pixels, which matches when transposed, but the scene x is 3 x 4",
                      id="transposed"),
-        pytest.param((6, 4), None, placed(3, 4), r"6 x 4 pixels, but the scene x is 3 x 4: give .* k x k cells",
+        pytest.param((6, 4), None, blank_scene(3, 4), r"6 x 4 pixels, but the scene x is 3 x 4: give .* k x k cells",
                      id="finer-one-way"),
-        pytest.param((2, 2), georeference(NORTH_UP), placed(3, 4), r"2 x 2 pixels.*or georeferences for both",
+        pytest.param((2, 2), georeference(NORTH_UP), blank_scene(3, 4), r"2 x 2 pixels.*or georeferences for both",
                      id="coarser"),
-        pytest.param((3, 4), georeference(ROTATED, None), placed(3, 4, NORTH_UP), "gt has no CRS: assign one",
+        pytest.param((3, 4), georeference(ROTATED, None), blank_scene(3, 4, NORTH_UP), "gt has no CRS: assign one",
                      id="no-crs"),
-        pytest.param((3, 4), georeference(ROTATED), placed(3, 4, NORTH_UP, None), "the scene x has no CRS", id="scene-no-crs"),
-        pytest.param((3, 4), georeference(NORTH_UP @ Affine.translation(9.5, 0)), placed(3, 4, NORTH_UP),
+        pytest.param((3, 4), georeference(ROTATED), blank_scene(3, 4, NORTH_UP, None), "the scene x has no CRS", id="scene-no-crs"),
+        pytest.param((3, 4), georeference(NORTH_UP @ Affine.translation(9.5, 0)), blank_scene(3, 4, NORTH_UP),
                      "none of its labelled pixels lies on the scene x", id="beside"),
-        pytest.param((3, 4), georeference(Affine(1, 0, 9, 0, -1, 9), "EPSG:4326"), placed(3, 4, NORTH_UP),
+        pytest.param((3, 4), georeference(Affine(1, 0, 9, 0, -1, 9), "EPSG:4326"), blank_scene(3, 4, NORTH_UP),
                      "none of its labelled pixels|can't be reprojected", id="another-continent"),
-        pytest.param((3, 4), georeference((0, 0, 5, 0, 0, 5)), placed(3, 4, NORTH_UP), "is degenerate", id="flat"),
-        pytest.param((3, 4), georeference((1, 0, np.nan, 0, 1, 5)), placed(3, 4, NORTH_UP), "is degenerate",
+        pytest.param((3, 4), georeference((0, 0, 5, 0, 0, 5)), blank_scene(3, 4, NORTH_UP), "is degenerate", id="flat"),
+        pytest.param((3, 4), georeference((1, 0, np.nan, 0, 1, 5)), blank_scene(3, 4, NORTH_UP), "is degenerate",
                      id="nan"),
-        pytest.param((3, 4), georeference((1e-30, 0, 5e5, 0, -1e-30, 4e6)), placed(3, 4, NORTH_UP), "none of its labelled",
+        pytest.param((3, 4), georeference((1e-30, 0, 5e5, 0, -1e-30, 4e6)), blank_scene(3, 4, NORTH_UP), "none of its labelled",
                      id="tiny-cells"),
     ],
 )  # fmt: skip
@@ -242,11 +242,11 @@ def test_a_large_raster_takes_less_memory_than_its_file(tmp_path):
     cells = np.zeros((2048, 2048), np.float32)
     cells[:1024] = 7
     np.save(tmp_path / "gt.npy", cells)
-    scene = placed(1024, 1024)
+    scene = blank_scene(1024, 1024)
     open_labels(tmp_path / "gt.npy", scene)  # imports
     tracemalloc.start()
-    found = open_labels(tmp_path / "gt.npy", scene)
+    result = open_labels(tmp_path / "gt.npy", scene)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert found.counts == {7: 1024 * 512}
+    assert result.counts == {7: 1024 * 512}
     assert peak < cells.nbytes

@@ -14,7 +14,7 @@ from rasterio import Affine
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes import open_labels
-from tests.helpers.placed import placed, raster_of
+from tests.helpers.georeferenced import blank_scene, read_first_band
 
 NORTH_UP = Affine(10, 0, 500_000, 0, -10, 4_000_000)
 ROTATED = Affine.translation(500_000, 4_000_000) @ Affine.rotation(30) @ Affine.scale(10, -10)
@@ -44,25 +44,25 @@ def test_every_vector_format_with_numbers_and_names(tmp_path, suffix, classes, n
     path = saved(
         tmp_path / f"the fields{suffix}", {"crop": classes}, TWO, driver="GeoJSON" if suffix == ".json" else None
     )
-    labels = open_labels(path, placed(6, 7, NORTH_UP))
+    labels = open_labels(path, blank_scene(6, 7, NORTH_UP))
     np.testing.assert_array_equal(labels.classes, FIELDS * (1 if numbers else 10))
     assert labels.class_names == numbers or not numbers
     assert labels.name == "the fields" and not labels.notes
-    assert open_labels(f"{path}:crop", placed(6, 7, NORTH_UP)).name == "crop"
+    assert open_labels(f"{path}:crop", blank_scene(6, 7, NORTH_UP)).name == "crop"
 
 
 def test_landsat_polygons_agree_with_gdal_rasterize(data_folder, gdal, tmp_path):
     folder = data_folder / "nc_landsat7"
-    given = raster_of(folder / "landsat96_labelled_pixels.tif").array.clip(0)
-    where = raster_of(folder / "landsat_multiband.tif").georeference
-    labels = open_labels(f"{folder / 'landsat96_polygons.shp'}:id", placed(443, 489, where.transform, where.crs))
+    given = read_first_band(folder / "landsat96_labelled_pixels.tif").array.clip(0)
+    where = read_first_band(folder / "landsat_multiband.tif").georeference
+    labels = open_labels(f"{folder / 'landsat96_polygons.shp'}:id", blank_scene(443, 489, where.transform, where.crs))
     assert "reprojected from NAD83(HARN) / North Carolina" in labels.notes[0]
     for rule, name in (((), "centres"), (("-at",), "touched")):
         grid = ("-a", "id", "-ts", 489, 443, "-te", 630534, 215488.5, 644470.5, 228114, "-ot", "Byte")
         gdal("gdal_rasterize", "-q", *rule, *grid, folder / "landsat96_polygons.shp", tmp_path / f"{name}.tif")
-    np.testing.assert_array_equal(labels.classes, raster_of(tmp_path / "centres.tif").array)
+    np.testing.assert_array_equal(labels.classes, read_first_band(tmp_path / "centres.tif").array)
     # The raster beside the polygons holds every pixel that they touch, ours those whose centres they hold.
-    np.testing.assert_array_equal(given, raster_of(tmp_path / "touched.tif").array)
+    np.testing.assert_array_equal(given, read_first_band(tmp_path / "touched.tif").array)
     inside = labels.classes != 0
     np.testing.assert_array_equal(labels.classes[inside], given[inside])
     assert (np.count_nonzero(inside), np.count_nonzero(given)) == (2264, 2872)
@@ -70,8 +70,8 @@ def test_landsat_polygons_agree_with_gdal_rasterize(data_folder, gdal, tmp_path)
 
 def test_the_class_column_of_landsat_polygons_is_guessed(data_folder):
     folder = data_folder / "nc_landsat7"
-    where = raster_of(folder / "landsat_multiband.tif").georeference
-    scene = placed(443, 489, where.transform, where.crs)
+    where = read_first_band(folder / "landsat_multiband.tif").georeference
+    scene = blank_scene(443, 489, where.transform, where.crs)
     named = open_labels(folder / "landsat96_polygons.shp", scene)
     assert named.notes[0].startswith("landsat96_polygons.shp: read the classes from the column label, of label, id")
     assert list(named.class_names.values()) == [
@@ -103,15 +103,15 @@ def test_polygons_label_the_pixels_whose_centres_they_contain(tmp_path_factory, 
         return
     expected, clashes = np.zeros((7, 9), int), 0
     for pixel in np.ndindex(7, 9):
-        found = {number for number, held in zip(classes, holds, strict=True) if held[pixel]}
-        expected[pixel] = next(iter(found)) if len(found) == 1 else 0
-        clashes += len(found) > 1
+        result = {number for number, held in zip(classes, holds, strict=True) if held[pixel]}
+        expected[pixel] = next(iter(result)) if len(result) == 1 else 0
+        clashes += len(result) > 1
     # A centre that lies all but on an edge may fall on either side.
     clear = np.all([shapely.distance(polygon.boundary, centres) > 1e-3 for polygon in polygons], axis=0)
     path = tmp_path_factory.mktemp("vectors") / "fields.gpkg"
     frame.to_file(path)
     try:
-        labels = open_labels(path, placed(7, 9, transform))
+        labels = open_labels(path, blank_scene(7, 9, transform))
     except SceneError:
         assert not clear.all() or not expected.any()
         return
@@ -137,23 +137,23 @@ def test_points_label_the_pixels_that_contain_them(tmp_path, transform, crs):
     pairs = [shapely.MultiPoint(points[i : i + 2]) for i in (0, 2)]
     frame = geopandas.GeoDataFrame({"code": [7, 8, *numbers[4:]]}, geometry=[*pairs, *points[4:]], crs=CRS)
     frame.to_crs(crs).to_file(tmp_path / "points.gpkg")
-    found = {}
+    result = {}
     for (col, row), number in zip(places, [7, 7, 8, 8, *numbers[4:].tolist()], strict=True):
         if 0 <= row < 15 and 0 <= col < 20:
-            found.setdefault((int(row), int(col)), set()).add(number)
+            result.setdefault((int(row), int(col)), set()).add(number)
     expected = np.zeros((15, 20), int)
-    for pixel, held in found.items():
+    for pixel, held in result.items():
         expected[pixel] = next(iter(held)) if len(held) == 1 else 0
-    labels = open_labels(tmp_path / "points.gpkg", placed(15, 20, transform))
+    labels = open_labels(tmp_path / "points.gpkg", blank_scene(15, 20, transform))
     np.testing.assert_array_equal(labels.classes, expected)
-    clashes = sum(len(held) > 1 for held in found.values())
+    clashes = sum(len(held) > 1 for held in result.values())
     assert clashes and f"{clashes} pixels hold features of different classes" in labels.notes[-1]
 
 
 def test_a_file_written_by_ogr2ogr(tmp_path, gdal):
     (tmp_path / "points.csv").write_text('class,WKT\nrock,"POINT (500005 3999995)"\nice,"POINT (500025 3999975)"\n')
     gdal("ogr2ogr", "-q", "-a_srs", CRS, "-select", "class", tmp_path / "p.gpkg", tmp_path / "points.csv")
-    labels = open_labels(tmp_path / "p.gpkg", placed(3, 3, NORTH_UP))
+    labels = open_labels(tmp_path / "p.gpkg", blank_scene(3, 3, NORTH_UP))
     assert labels.classes.tolist() == [[2, 0, 0], [0, 0, 0], [0, 0, 1]]
     assert labels.class_names == {1: "ice", 2: "rock"}
 
@@ -177,23 +177,23 @@ def test_an_unambiguous_class_column_is_guessed(tmp_path, columns, chosen):
         with pytest.raises(
             SceneError, match=f"several columns may hold the class, {', '.join(columns)}: .*FILE:COLUMN"
         ):
-            open_labels(path, placed(6, 7, NORTH_UP))
+            open_labels(path, blank_scene(6, 7, NORTH_UP))
         chosen = next(iter(columns))
-        assert open_labels(f"{path}:{chosen}", placed(6, 7, NORTH_UP)).name == chosen
+        assert open_labels(f"{path}:{chosen}", blank_scene(6, 7, NORTH_UP)).name == chosen
         return
-    labels = open_labels(path, placed(6, 7, NORTH_UP))
+    labels = open_labels(path, blank_scene(6, 7, NORTH_UP))
     told = [
         note for note in labels.notes if f"read the classes from the column {chosen}, of {', '.join(columns)}" in note
     ]
     assert len(told) == (len(columns) > 1)
-    np.testing.assert_array_equal(labels.classes, open_labels(f"{path}:{chosen}", placed(6, 7, NORTH_UP)).classes)
+    np.testing.assert_array_equal(labels.classes, open_labels(f"{path}:{chosen}", blank_scene(6, 7, NORTH_UP)).classes)
 
 
 def test_layers_are_selected_by_name_or_listed(tmp_path):
     path = tmp_path / "survey 1:2.gpkg"  # a colon in the file's name
     saved(path, {"crop": ["a", "b"], "type": [3, 4]}, TWO, layer="fields")
     saved(path, {"class": [5]}, [shapely.Point(500_005, 3_999_995)], layer="wells")
-    scene = placed(6, 7, NORTH_UP)
+    scene = blank_scene(6, 7, NORTH_UP)
     listing = r"2 layers: name one as FILE:LAYER:COLUMN, of fields \(crop, type\); wells \(class\)"
     with pytest.raises(SceneError, match=listing):
         open_labels(path, scene)
@@ -209,14 +209,14 @@ def test_layers_are_selected_by_name_or_listed(tmp_path):
 def test_features_without_class_or_geometry_are_dropped(tmp_path):
     shapes = [*TWO, box(6, 0, 7, 1), None, shapely.Polygon(), box(0, 5, 1, 6)]
     path = saved(tmp_path / "f.gpkg", {"class": ["wheat", "corn", None, "corn", "corn", " "]}, shapes)
-    labels = open_labels(path, placed(6, 7, NORTH_UP))
+    labels = open_labels(path, blank_scene(6, 7, NORTH_UP))
     np.testing.assert_array_equal(labels.classes, FIELDS)
     assert labels.notes == ("f.gpkg: dropped 4 features without a class or a geometry",)
 
 
 def test_class_numbers_do_not_depend_on_the_scene(tmp_path):
     path = saved(tmp_path / "f.gpkg", {"class": ["wheat", "corn"]}, TWO)
-    lower = open_labels(path, placed(2, 7, NORTH_UP))
+    lower = open_labels(path, blank_scene(2, 7, NORTH_UP))
     assert lower.class_names == {2: "wheat"}, "corn is 1, though none of it lies here"
     assert lower.notes == ("f.gpkg: 1 of 2 features lie outside the scene",)
 
@@ -224,17 +224,17 @@ def test_class_numbers_do_not_depend_on_the_scene(tmp_path):
 @pytest.mark.parametrize(
     ("geometry", "crs", "scene", "message"),
     [
-        pytest.param(TWO, CRS, placed(6, 7), "the scene x has no CRS: give it one, or a label raster", id="no-georeference"),
-        pytest.param(TWO, CRS, placed(6, 7, NORTH_UP, None), "the scene x has no CRS", id="scene-no-crs"),
-        pytest.param(TWO, None, placed(6, 7, NORTH_UP), "f.gpkg has no CRS", id="no-crs"),
-        pytest.param(TWO, "EPSG:32618", placed(6, 7, NORTH_UP), "none of its features lies on the scene x", id="outside"),
-        pytest.param([box(0, 0, 0.4, 0.4)] * 2, CRS, placed(6, 7, NORTH_UP), "holds the centre of a pixel", id="small"),
-        pytest.param([shapely.LineString([(0, 0), (1, 1)])] * 2, CRS, placed(6, 7, NORTH_UP), "found LineString", id="lines"),
-        pytest.param([shapely.box(-20, -89, 60, -88)] * 2, "EPSG:4326", placed(6, 7, NORTH_UP, "EPSG:2154"), "none of its",
+        pytest.param(TWO, CRS, blank_scene(6, 7), "the scene x has no CRS: give it one, or a label raster", id="no-georeference"),
+        pytest.param(TWO, CRS, blank_scene(6, 7, NORTH_UP, None), "the scene x has no CRS", id="scene-no-crs"),
+        pytest.param(TWO, None, blank_scene(6, 7, NORTH_UP), "f.gpkg has no CRS", id="no-crs"),
+        pytest.param(TWO, "EPSG:32618", blank_scene(6, 7, NORTH_UP), "none of its features lies on the scene x", id="outside"),
+        pytest.param([box(0, 0, 0.4, 0.4)] * 2, CRS, blank_scene(6, 7, NORTH_UP), "holds the centre of a pixel", id="small"),
+        pytest.param([shapely.LineString([(0, 0), (1, 1)])] * 2, CRS, blank_scene(6, 7, NORTH_UP), "found LineString", id="lines"),
+        pytest.param([shapely.box(-20, -89, 60, -88)] * 2, "EPSG:4326", blank_scene(6, 7, NORTH_UP, "EPSG:2154"), "none of its",
                      id="beyond-the-projection"),
-        pytest.param([None, None], CRS, placed(6, 7, NORTH_UP), "no feature with a geometry and a class|no layer", id="empty"),
+        pytest.param([None, None], CRS, blank_scene(6, 7, NORTH_UP), "no feature with a geometry and a class|no layer", id="empty"),
         pytest.param([shapely.Polygon([NORTH_UP @ p for p in ((0, 0), (4, 4), (4, 0), (0, 4))])] * 2, "EPSG:32618",
-                     placed(6, 7, NORTH_UP), "none of its features", id="bow-tie-outside"),
+                     blank_scene(6, 7, NORTH_UP), "none of its features", id="bow-tie-outside"),
     ],
 )  # fmt: skip
 def test_labels_that_can_not_be_aligned_are_refused(tmp_path, geometry, crs, scene, message):
@@ -256,7 +256,7 @@ def test_a_damaged_file_gives_one_clear_line(tmp_path, name, content):
     message = "no such file" if content is None else "can't be read, it may be truncated"
     for source in (tmp_path / name, f"{tmp_path / name}:class"):
         with pytest.raises(SceneError, match=message) as caught:
-            open_labels(source, placed(6, 7, NORTH_UP))
+            open_labels(source, blank_scene(6, 7, NORTH_UP))
         assert "\n" not in str(caught.value)
 
 
@@ -267,7 +267,7 @@ def test_a_truncated_file_is_refused_or_read_completely(tmp_path_factory, cut, s
     whole = path.read_bytes()
     path.write_bytes(whole[: int(cut * len(whole))])
     try:
-        labels = open_labels(path, placed(6, 7, NORTH_UP))
+        labels = open_labels(path, blank_scene(6, 7, NORTH_UP))
     except SceneError as error:
         assert "\n" not in str(error)
     else:
@@ -282,7 +282,7 @@ def test_vector_labels_require_a_scene(tmp_path):
 def test_a_self_intersecting_polygon_is_rasterised_as_by_gdal(tmp_path):
     tie = shapely.Polygon([NORTH_UP @ point for point in ((0, 0), (4, 4), (4, 0), (0, 4))])
     path = saved(tmp_path / "f.gpkg", {"class": [1]}, [tie])
-    labels = open_labels(path, placed(4, 4, NORTH_UP))
+    labels = open_labels(path, blank_scene(4, 4, NORTH_UP))
     wanted = rasterio.features.rasterize([tie], (4, 4), transform=NORTH_UP)
     np.testing.assert_array_equal(labels.classes, wanted)
 
@@ -299,7 +299,7 @@ def test_a_continental_box_covers_the_scene(tmp_path):
     """Its corners alone, reprojected, would leave the scene outside."""
     shapes = [shapely.box(-30, 30, 60, 72), shapely.box(-30, 10, 60, 12)]
     path = saved(tmp_path / "x.gpkg", {"class": [3, 4]}, shapes, "EPSG:4326")
-    labels = open_labels(path, placed(20, 30, NORTH_UP, "EPSG:32633"))
+    labels = open_labels(path, blank_scene(20, 30, NORTH_UP, "EPSG:32633"))
     assert (labels.classes == 3).all()
     assert labels.notes[-1] == "x.gpkg: 1 of 2 features lie outside the scene"
 
@@ -312,7 +312,7 @@ def test_an_edge_along_a_parallel_follows_its_curvature(tmp_path, shape):
     if shape == "bow-tie":  # not valid, and its other half far away
         corners = [(-60, edge), (140, edge), (140, 80), (-60, 89), (140, 89), (-60, 80)]
     path = saved(tmp_path / "x.gpkg", {"class": [3]}, [shapely.Polygon(corners)], "EPSG:4326")
-    labels = open_labels(path, placed(200, 300, LAEA, "EPSG:3035"))
+    labels = open_labels(path, blank_scene(200, 300, LAEA, "EPSG:3035"))
     clear = np.abs(lat - edge) > 1e-3  # of a degree: a fiftieth of a pixel
     np.testing.assert_array_equal((labels.classes == 3)[clear], (lat > edge)[clear])
     assert np.count_nonzero(~clear) < 2000
@@ -327,7 +327,7 @@ def test_a_band_of_latitudes_at_the_pole_and_across_the_antimeridian(tmp_path, c
     lat = latitudes(transform, crs, 40, 40)
     edge = float(np.median(lat))
     path = saved(tmp_path / "x.gpkg", {"class": [3]}, [shapely.box(-180, -90, 180, edge)], "EPSG:4326")
-    labels = open_labels(path, placed(40, 40, transform, crs))
+    labels = open_labels(path, blank_scene(40, 40, transform, crs))
     clear = np.abs(lat - edge) > 0.03
     wrong = (labels.classes == 3)[clear] != (lat < edge)[clear]
     assert wrong.mean() < 0.02, "but for the pixels on the antimeridian itself, where the band begins and ends"
@@ -342,7 +342,7 @@ def test_other_vector_formats(gdal, tmp_path, suffix, driver):
     for one in (tmp_path / "out").glob("*.xsd"):
         one.unlink()
     before = sorted((tmp_path / "out").iterdir())
-    labels = open_labels(path, placed(6, 7, NORTH_UP))
+    labels = open_labels(path, blank_scene(6, 7, NORTH_UP))
     # KML's numbers are rounded, and in degrees.
     assert np.count_nonzero(labels.classes != FIELDS) == 0
     assert labels.class_names == {1: "corn", 2: "wheat"} and labels.name == "fields"

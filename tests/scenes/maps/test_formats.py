@@ -35,10 +35,10 @@ def test_maps_of_any_shape_round_trip(tmp_path_factory, rows, cols, seed):
 
 def test_matlab_reads_the_legend(tmp_path):
     write_map(tmp_path / "m.mat", class_map(), LEGEND)
-    held = scipy.io.loadmat(tmp_path / "m.mat", squeeze_me=True)
-    assert held["class_numbers"].tolist() == [1, 2, 5, 7]
-    assert held["class_names"].tolist() == ["corn", "blé & <maïs>", "line break", "水"]
-    np.testing.assert_allclose(held["class_colours"][1], [0, 1, 16 / 255])
+    content = scipy.io.loadmat(tmp_path / "m.mat", squeeze_me=True)
+    assert content["class_numbers"].tolist() == [1, 2, 5, 7]
+    assert content["class_names"].tolist() == ["corn", "blé & <maïs>", "line break", "水"]
+    np.testing.assert_allclose(content["class_colours"][1], [0, 1, 16 / 255])
 
 
 @pytest.mark.parametrize("suffix", ["tif", "npy", "mat"])

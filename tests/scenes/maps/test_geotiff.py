@@ -22,12 +22,12 @@ def test_gdal_reads_georeference_names_and_colours_of_a_map(gdal, tmp_path, wher
     classes, path = class_map(), folder / "my map.tif"
     assert write_map(path, classes, LEGEND, where) == ()
     assert file_names(folder) == ["my map.tif", "my map.tif.aux.xml"]
-    told = json.loads(gdal("gdalinfo", "-json", "-checksum", path))
+    info = json.loads(gdal("gdalinfo", "-json", "-checksum", path))
     a, b, c, d, e, f = where.transform
-    assert told["geoTransform"] == [c, a, b, f, d, e]
-    assert told["stac"]["proj:epsg"] == 32617
-    assert told["metadata"]["IMAGE_STRUCTURE"] == {"COMPRESSION": "DEFLATE", "INTERLEAVE": "BAND", "LAYOUT": "COG"}
-    (band,) = told["bands"]
+    assert info["geoTransform"] == [c, a, b, f, d, e]
+    assert info["stac"]["proj:epsg"] == 32617
+    assert info["metadata"]["IMAGE_STRUCTURE"] == {"COMPRESSION": "DEFLATE", "INTERLEAVE": "BAND", "LAYOUT": "COG"}
+    (band,) = info["bands"]
     assert (band["type"], band["block"], band["noDataValue"]) == ("Byte", [256, 256], 0)
     assert band["colorInterpretation"] == "Palette"
     assert band["categories"] == ["no data", "corn", "blé & <maïs>", "", "", "line break", "", "水"]
@@ -36,7 +36,7 @@ def test_gdal_reads_georeference_names_and_colours_of_a_map(gdal, tmp_path, wher
     assert {n: palette[n] for n in NAMES} == {
         1: (255, 0, 0, 255), 2: (0, 255, 16, 255), 5: (255, 255, 255, 255), 7: (1, 2, 3, 255)
     }  # fmt: skip
-    table = told["rat"]
+    table = info["rat"]
     assert table["tableType"] == "thematic"
     # GDAL's usages: 5 value, 1 pixel count, 2 name, 6 to 8 red, green and blue.
     assert [column["usage"] for column in table["fieldDefn"]] == [5, 1, 2, 6, 7, 8]
@@ -57,17 +57,17 @@ def test_a_map_has_the_georeference_of_a_real_scene(gdal, data_folder, tmp_path)
     with rasterio.open(scene) as file:
         where, shape = Georeference(file.crs.to_wkt(), tuple(file.transform)[:6]), file.shape
     write_map(tmp_path / "m.tif", class_map(*shape), LEGEND, where)
-    there, told = (json.loads(gdal("gdalinfo", "-json", path)) for path in (scene, tmp_path / "m.tif"))
+    there, info = (json.loads(gdal("gdalinfo", "-json", path)) for path in (scene, tmp_path / "m.tif"))
     for fact in ("size", "geoTransform", "coordinateSystem", "cornerCoordinates"):
-        assert told[fact] == there[fact]
+        assert info[fact] == there[fact]
 
 
 def test_a_large_map_is_cloud_optimised(gdal, tmp_path):
     classes = class_map(1201, 1100)
     write_map(tmp_path / "m.tif", classes, LEGEND, UTM)
-    told = json.loads(gdal("gdalinfo", "-json", tmp_path / "m.tif"))
-    assert told["metadata"]["IMAGE_STRUCTURE"]["LAYOUT"] == "COG"
-    assert [o["size"] for o in told["bands"][0]["overviews"]] == [[550, 600], [275, 300], [137, 150]]
+    info = json.loads(gdal("gdalinfo", "-json", tmp_path / "m.tif"))
+    assert info["metadata"]["IMAGE_STRUCTURE"]["LAYOUT"] == "COG"
+    assert [o["size"] for o in info["bands"][0]["overviews"]] == [[550, 600], [275, 300], [137, 150]]
     with rasterio.open(tmp_path / "m.tif") as file:
         np.testing.assert_array_equal(file.read(1), classes)
     with rasterio.open(tmp_path / "m.tif", overview_level=0) as file:
@@ -78,8 +78,8 @@ def test_classes_beyond_255(gdal, tmp_path):
     numbers = [1, 300, 65535]
     classes = class_map(20, 30, [0, *numbers])
     write_map(tmp_path / "m.tif", classes, Legend.from_mappings(numbers, {300: "moss"}, {300: "#0000fe"}), UTM)
-    told = json.loads(gdal("gdalinfo", "-json", tmp_path / "m.tif"))
-    (band,) = told["bands"]
+    info = json.loads(gdal("gdalinfo", "-json", tmp_path / "m.tif"))
+    (band,) = info["bands"]
     assert band["type"] == "UInt16"
     assert band["categories"][300] == "moss" and band["categories"][65535] == "class 65535"
     with rasterio.open(tmp_path / "m.tif") as file:
@@ -96,12 +96,12 @@ def test_classes_beyond_255(gdal, tmp_path):
 def test_a_missing_georeference_is_noted(gdal, tmp_path):
     (note,) = write_map(tmp_path / "m.tif", class_map(), LEGEND)
     assert note == "the scene has no georeference, so m.tif has neither CRS nor transform"
-    told = json.loads(gdal("gdalinfo", "-json", tmp_path / "m.tif"))
-    assert "geoTransform" not in told and "coordinateSystem" not in told
+    info = json.loads(gdal("gdalinfo", "-json", tmp_path / "m.tif"))
+    assert "geoTransform" not in info and "coordinateSystem" not in info
     (note,) = write_map(tmp_path / "m.tif", class_map(), LEGEND, Georeference(None, UTM.transform))
     assert note == "the scene, and therefore m.tif, has a transform but no CRS"
-    told = json.loads(gdal("gdalinfo", "-json", tmp_path / "m.tif"))
-    assert told["geoTransform"][0] == 630000.25 and not told.get("coordinateSystem", {}).get("wkt")
+    info = json.loads(gdal("gdalinfo", "-json", tmp_path / "m.tif"))
+    assert info["geoTransform"][0] == 630000.25 and not info.get("coordinateSystem", {}).get("wkt")
 
 
 def test_probabilities_have_one_band_per_class(gdal, tmp_path):
@@ -111,18 +111,18 @@ def test_probabilities_have_one_band_per_class(gdal, tmp_path):
         path = tmp_path / f"p.{suffix}"
         assert write_probabilities(path, iter_windows(values), (75, 53), LEGEND, UTM) == ()
     assert file_names(tmp_path) == ["p.mat", "p.npy", "p.tif"]
-    told = json.loads(gdal("gdalinfo", "-json", tmp_path / "p.tif"))
-    assert told["geoTransform"] == [630000.25, 28.5, 0, 228500.75, 0, -28.5]
-    assert [band["description"] for band in told["bands"]] == list(LEGEND.names)
-    assert {band["type"] for band in told["bands"]} == {"Float32"}
-    assert all(np.isnan(float(band["noDataValue"])) for band in told["bands"])
-    assert told["metadata"]["IMAGE_STRUCTURE"]["LAYOUT"] == "COG"
+    info = json.loads(gdal("gdalinfo", "-json", tmp_path / "p.tif"))
+    assert info["geoTransform"] == [630000.25, 28.5, 0, 228500.75, 0, -28.5]
+    assert [band["description"] for band in info["bands"]] == list(LEGEND.names)
+    assert {band["type"] for band in info["bands"]} == {"Float32"}
+    assert all(np.isnan(float(band["noDataValue"])) for band in info["bands"])
+    assert info["metadata"]["IMAGE_STRUCTURE"]["LAYOUT"] == "COG"
     gdal("gdal_translate", "-q", "-of", "ENVI", "-co", "INTERLEAVE=BIP", tmp_path / "p.tif", tmp_path / "p.img")
     np.testing.assert_array_equal(np.fromfile(tmp_path / "p.img", np.float32).reshape(values.shape), values)
     np.testing.assert_array_equal(np.load(tmp_path / "p.npy"), values)
-    held = scipy.io.loadmat(tmp_path / "p.mat", squeeze_me=True)
-    np.testing.assert_array_equal(held["probabilities"], values)
-    assert held["class_names"].tolist() == list(LEGEND.names)
+    content = scipy.io.loadmat(tmp_path / "p.mat", squeeze_me=True)
+    np.testing.assert_array_equal(content["probabilities"], values)
+    assert content["class_names"].tolist() == list(LEGEND.names)
 
 
 def test_a_map_replaces_all_files_of_an_earlier_one(gdal, tmp_path):
@@ -143,9 +143,9 @@ def test_a_crs_without_geotiff_keys_is_in_the_auxiliary_file(gdal, tmp_path):
     values = np.full((75, 53, len(NAMES)), 0.25, np.float32)
     assert write_probabilities(tmp_path / "p.tif", iter_windows(values), (75, 53), LEGEND, where) == ()
     for path in (tmp_path / "m.tif", tmp_path / "p.tif"):
-        told = json.loads(gdal("gdalinfo", "-json", path))
-        assert pyproj.CRS(told["coordinateSystem"]["wkt"]).equals(pyproj.CRS(ROTATED_POLE), ignore_axis_order=True)
-        assert told["geoTransform"] == [1, 0.1, 0, 2, 0, -0.1]
+        info = json.loads(gdal("gdalinfo", "-json", path))
+        assert pyproj.CRS(info["coordinateSystem"]["wkt"]).equals(pyproj.CRS(ROTATED_POLE), ignore_axis_order=True)
+        assert info["geoTransform"] == [1, 0.1, 0, 2, 0, -0.1]
     assert json.loads(gdal("gdalinfo", "-json", tmp_path / "m.tif"))["bands"][0]["categories"][1] == "corn"
     assert file_names(tmp_path) == ["m.tif", "m.tif.aux.xml", "p.tif", "p.tif.aux.xml"]
     # A later map without it keeps nothing of it.

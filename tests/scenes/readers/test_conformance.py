@@ -82,9 +82,9 @@ KEYS |= slices(ROWS) | st.tuples(st.just(...), slices(BANDS))
 @settings(max_examples=40)
 @given(key=KEYS)
 def test_any_slice_agrees_with_numpy(scenes, name, key):
-    found = np.asarray(scenes[name].cube[key])
-    np.testing.assert_array_equal(found, CUBE[key])
-    assert found.dtype.newbyteorder("=") == CUBE.dtype
+    result = np.asarray(scenes[name].cube[key])
+    np.testing.assert_array_equal(result, CUBE[key])
+    assert result.dtype.newbyteorder("=") == CUBE.dtype
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name not in {"mat5", "mat.gz", "envi", "npy", "npz"}])

@@ -50,8 +50,8 @@ def test_envi_spectrum(gdal, tif_folder, unit, factor):
 )
 def test_inconsistent_envi_fields_are_noted(gdal, tif_folder, fields, note):
     scene = open_with_fields(gdal, tif_folder, **fields)
-    (found,) = scene.notes
-    assert re.search(note, found) and scene.scale == 1
+    (result,) = scene.notes
+    assert re.search(note, result) and scene.scale == 1
 
 
 @pytest.mark.parametrize("rotation", [0, 30, -75])
@@ -93,7 +93,7 @@ def cube():
 def write(path, cube, *, interleave="bil", order="<", offset=0, data=None, encoding="utf-8", **fields):
     """Write a header, and its data file unless there is one; a field set to None is left out."""
     rows, cols, bands = cube.shape
-    facts = {
+    description = {
         "samples": cols,
         "lines": rows,
         "bands": bands,
@@ -104,7 +104,7 @@ def write(path, cube, *, interleave="bil", order="<", offset=0, data=None, encod
         "byte order": "<>".index(order),
         **{name.replace("_", " "): value for name, value in fields.items()},
     }
-    lines = ["ENVI", *(f"{name} = {value}" for name, value in facts.items() if value is not None)]
+    lines = ["ENVI", *(f"{name} = {value}" for name, value in description.items() if value is not None)]
     path.with_suffix(".hdr").write_text("\n".join(lines) + "\n", encoding=encoding)
     stored = cube.transpose(AXES[interleave.lower()]).astype(cube.dtype.newbyteorder(order))
     with (data or path).open("wb") as file:
@@ -127,9 +127,9 @@ def test_every_layout_gives_the_same_scene(tmp_path, cube, interleave, order, of
 @pytest.mark.parametrize("kind", [kind for kind in CODES if kind[0] != "c"])
 def test_every_data_type(tmp_path, cube, kind):
     write(tmp_path / "x.dat", cube.astype(kind), order=">")
-    found = open_scene(tmp_path / "x.dat").cube
-    assert found.dtype == np.dtype(">" + kind)
-    np.testing.assert_array_equal(found, cube)
+    result = open_scene(tmp_path / "x.dat").cube
+    assert result.dtype == np.dtype(">" + kind)
+    np.testing.assert_array_equal(result, cube)
 
 
 def test_data_is_read_on_indexing(tmp_path, cube):

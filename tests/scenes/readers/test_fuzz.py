@@ -53,10 +53,10 @@ def moved(data, draw):
 
 def number(data, draw):
     """Replace a number in a text header by another number or a word."""
-    found = list(re.finditer(rb"-?\d+(\.\d+)?", data[:4096]))
-    if not found:
+    result = list(re.finditer(rb"-?\d+(\.\d+)?", data[:4096]))
+    if not result:
         return flipped(data, draw)
-    match = found[draw.integers(0, len(found))]
+    match = result[draw.integers(0, len(result))]
     other = draw.choice(
         [b"0", b"-1", b"3", b"8", b"99", b"4294967296", b"1e999", b"nan", b"{", b"\xff", b"", b"1.5", b"7"]
     )

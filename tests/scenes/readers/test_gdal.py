@@ -137,8 +137,8 @@ def test_pages_of_a_tiff_are_listed(tmp_path):
 
 @pytest.mark.filterwarnings(NO_PLACE)
 def test_missing_blocks_of_a_sparse_tiff_are_noted(tmp_path):
-    facts = {"driver": "GTiff", "width": 64, "height": 64, "count": 2, "dtype": "uint8", "sparse_ok": True}
-    with rasterio.open(tmp_path / "x.tif", "w", tiled=True, blockxsize=16, blockysize=16, **facts) as file:
+    description = {"driver": "GTiff", "width": 64, "height": 64, "count": 2, "dtype": "uint8", "sparse_ok": True}
+    with rasterio.open(tmp_path / "x.tif", "w", tiled=True, blockxsize=16, blockysize=16, **description) as file:
         file.write(np.ones((2, 16, 16), np.uint8), window=rasterio.windows.Window(0, 0, 16, 16))
     scene = open_scene(tmp_path / "x.tif")
     assert scene.notes == ("x.tif: its last block is not in the file; missing blocks are read as no data, or 0",)
@@ -146,9 +146,16 @@ def test_missing_blocks_of_a_sparse_tiff_are_noted(tmp_path):
 
 @pytest.mark.filterwarnings(NO_PLACE)
 def test_a_sparse_terabyte_opens_without_being_read(tmp_path):
-    facts = {"driver": "GTiff", "width": 50_000, "height": 50_000, "count": 200, "dtype": "uint16", "sparse_ok": True}
+    description = {
+        "driver": "GTiff",
+        "width": 50_000,
+        "height": 50_000,
+        "count": 200,
+        "dtype": "uint16",
+        "sparse_ok": True,
+    }
     tiles = {"tiled": True, "blockxsize": 512, "blockysize": 512, "interleave": "pixel", "bigtiff": "yes"}
-    with rasterio.open(tmp_path / "x.tif", "w", **facts, **tiles) as file:
+    with rasterio.open(tmp_path / "x.tif", "w", **description, **tiles) as file:
         file.write(np.full((200, 2, 3), 7, np.uint16), window=rasterio.windows.Window(49_997, 49_998, 3, 2))
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_dataset("img", (50_000, 50_000, 200), "u2", chunks=(8, 8, 200))[-2:, -3:] = 7
@@ -176,8 +183,8 @@ def test_bands_of_two_dtypes(gdal, tif_folder):
     tif(tif_folder / "y.tif", CUBE[..., 0].astype(np.float32) / 2)
     gdal("gdalbuildvrt", "-q", "-separate", tif_folder / "z.vrt", tif_folder / "x.tif", tif_folder / "y.tif")
     scene = open_scene(tif_folder / "z.vrt")
-    wanted = np.stack([CUBE[..., 0], CUBE[..., 0] / 2], axis=-1)
-    np.testing.assert_array_equal(np.asarray(scene.cube[1:5:2, ::3]), wanted[1:5:2, ::3])
+    expected = np.stack([CUBE[..., 0], CUBE[..., 0] / 2], axis=-1)
+    np.testing.assert_array_equal(np.asarray(scene.cube[1:5:2, ::3]), expected[1:5:2, ::3])
     assert "its bands have the dtypes float32, int16; read as float32" in " ".join(scene.notes)
 
 
@@ -186,8 +193,8 @@ def test_a_damaged_tiff_prints_nothing(tmp_path):
     path = tmp_path / "bands" / "band_7.tif"
     path.write_bytes(path.read_bytes()[:-30])
     code = f"import hsifeat\ntry: hsifeat.open_scene({str(path)!r})\nexcept hsifeat.errors.SceneError: pass"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (completed.returncode, completed.stdout, completed.stderr) == (0, "", "")
 
 
 def test_landsat_has_the_georeference_that_gdal_reports(data_folder, gdal):

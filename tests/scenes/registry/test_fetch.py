@@ -84,15 +84,15 @@ def held(folder):
 
 
 def test_files_are_downloaded_once_with_progress(ksc, server):
-    folder, told = ksc(), []
+    folder, notes = ksc(), []
     assert local_state(REGISTRY["ksc"]) == "no"
-    files = fetch("ksc", lambda *how: told.append(how))
+    files = fetch("ksc", lambda *how: notes.append(how))
     assert [file.name for file in files] == ["KSC.mat", "KSC_gt.mat"] and held(folder) == CONTENT
     assert local_state(REGISTRY["ksc"]) == "yes"
     for name, content in CONTENT.items():
-        done = [now for file, now, total in told if file == name and total == len(content)]
-        assert done == sorted(done) and done[-1] == len(content)
-    assert len([how for how in told if how[0] == "KSC.mat"]) > 2
+        completed = [now for file, now, total in notes if file == name and total == len(content)]
+        assert completed == sorted(completed) and completed[-1] == len(content)
+    assert len([how for how in notes if how[0] == "KSC.mat"]) > 2
     fetch("ksc")
     assert server.asked == ["/KSC.mat", "/KSC_gt.mat"], "what is there is not fetched again"
 

@@ -28,22 +28,22 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", DOWNLOADED)
 def test_files_with_the_described_layout_become_the_scene(name, monkeypatch):
     cube, maps = write_scene_files(monkeypatch, name)
-    facts, scene = REGISTRY[name], open_scene(name)
+    description, scene = REGISTRY[name], open_scene(name)
     np.testing.assert_array_equal(np.asarray(scene.cube[:, :, :]), cube)
-    assert set(scene.labels) == set(facts.labels)
+    assert set(scene.labels) == set(description.labels)
     for which, labels in scene.labels.items():
         np.testing.assert_array_equal(labels.classes, maps[which])
-        assert labels.class_names.items() <= facts.classes.items()
-        assert labels.class_colours == facts.class_colours
-    known = facts.labels["ground-truth"].labelled_pixels
+        assert labels.class_names.items() <= description.classes.items()
+        assert labels.class_colours == description.class_colours
+    known = description.labels["ground-truth"].labelled_pixels
     assert any(f"labelled pixels; the map that papers use has {known}" in note for note in scene.notes), (
         "a stand-in is not the known map"
     )
-    assert (scene.wavelengths_nm is not None) is (bool(facts.wavelengths_nm) or name == "muufl")
-    assert (scene.companion is None) is (facts.companion is None)
-    if facts.companion:
-        assert scene.companion.shape == (12, 9, facts.companion.channels) and scene.companion_factor == 1
-    assert (scene.licence, scene.citation) == (facts.licence, facts.citation)
+    assert (scene.wavelengths_nm is not None) is (bool(description.wavelengths_nm) or name == "muufl")
+    assert (scene.companion is None) is (description.companion is None)
+    if description.companion:
+        assert scene.companion.shape == (12, 9, description.companion.channels) and scene.companion_factor == 1
+    assert (scene.licence, scene.citation) == (description.licence, description.citation)
 
 
 @pytest.mark.parametrize(

@@ -21,17 +21,28 @@ def test_the_registry_has_the_common_benchmark_scenes():
 
 @pytest.mark.parametrize("name", WANTED)
 def test_descriptions_are_consistent(name):
-    facts = REGISTRY[name].summary()
-    assert json.loads(json.dumps(facts)) == facts
-    colours = list(facts["class_colours"].values())
-    assert facts["classes"] == len(facts["class_names"]) == len(set(facts["class_names"].values())) == len(set(colours))
+    description = REGISTRY[name].summary()
+    assert json.loads(json.dumps(description)) == description
+    colours = list(description["class_colours"].values())
+    assert (
+        description["classes"]
+        == len(description["class_names"])
+        == len(set(description["class_names"].values()))
+        == len(set(colours))
+    )
     assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in colours)
     assert "#000000" not in colours, "pixels without a class are black"
-    assert len(facts["wavelengths_nm"]) in {0, facts["bands"]}
-    assert facts["range_nm"][0] < facts["range_nm"][1] and facts["gsd_m"] > 0
-    assert facts["licence"] and facts["citation"] and "http" in facts["source"] + "http" * (name == "indian-pines")
-    assert facts["checked"] is (name == "indian-pines") and all(len(why) > 20 for why in facts["unchecked"].values())
-    for address in [file["url"] for file in facts["files"]] + [(facts["archive"] or {"url": ""})["url"]]:
+    assert len(description["wavelengths_nm"]) in {0, description["bands"]}
+    assert description["range_nm"][0] < description["range_nm"][1] and description["gsd_m"] > 0
+    assert (
+        description["licence"]
+        and description["citation"]
+        and "http" in description["source"] + "http" * (name == "indian-pines")
+    )
+    assert description["checked"] is (name == "indian-pines") and all(
+        len(why) > 20 for why in description["unchecked"].values()
+    )
+    for address in [file["url"] for file in description["files"]] + [(description["archive"] or {"url": ""})["url"]]:
         assert address == "" or re.match("https?://[a-z]", address)
 
 

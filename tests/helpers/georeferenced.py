@@ -1,4 +1,4 @@
-"""Small scenes that lie somewhere, for tests of labels and maps."""
+"""Small scenes and rasters with a georeference, for tests of labels and maps."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hsifeat.scenes import Georeference, Scene
 from hsifeat.scenes.readers import Raster
 
 
-def placed(rows, cols, transform=None, crs="EPSG:32617"):
-    """A scene of ones on a grid; without a transform it has no georeference."""
+def blank_scene(rows, cols, transform=None, crs="EPSG:32617"):
+    """A scene of ones with two bands; it has a georeference if a transform is given."""
     cube = np.ones((rows, cols, 2), np.uint8)
     if transform is None:
         return Scene("x", cube)
@@ -21,8 +21,8 @@ def georeference(transform, crs="EPSG:32617"):
     return Georeference(crs and rasterio.CRS.from_user_input(crs).to_wkt(), tuple(transform)[:6])
 
 
-def raster_of(path):
-    """What rasterio finds in the first band of a file."""
+def read_first_band(path):
+    """The first band of a file and its georeference, as rasterio reads them."""
     with rasterio.open(path) as file:
         nodata = () if file.nodata is None else (file.nodata,)
         return Raster(
