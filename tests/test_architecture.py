@@ -113,11 +113,8 @@ SHARED_BASENAMES = {
     "fit",
     "layout",
     "model",
-    "projected_scene",
-    "run",
     "training",
 }
-SHARED_CLASS_NAMES = {"Preset", "SceneFacts", "SplitFacts"}
 
 
 def test_module_names_are_unique():
@@ -135,7 +132,7 @@ def test_class_names_are_unique():
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(relative(file))
-    shared = {name: files for name, files in places.items() if len(files) > 1 and name not in SHARED_CLASS_NAMES}
+    shared = {name: files for name, files in places.items() if len(files) > 1}
     assert not shared
 
 
@@ -160,6 +157,17 @@ def test_every_module_says_what_it_is():
 
 
 # Tests ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("room", ["store", "extraction"])
+def test_every_module_of_the_core_has_its_test_file(room):
+    modules = [file.relative_to(ROOT / "hsifeat") for file in MODULES if relative(file).startswith(f"hsifeat/{room}/")]
+    missing = [
+        str(module)
+        for module in modules
+        if module.stem != "__init__" and not (ROOT / "tests" / module.parent / f"test_{module.name}").is_file()
+    ]
+    assert not missing
 
 
 def test_folders_of_tests_mirror_the_packages():
