@@ -1,13 +1,13 @@
-"""The backbone natural32: how its training goes, and what its planes are worth on Indian Pines.
+"""Training of the backbone natural32, and the accuracy that its planes give on Indian Pines.
 
 ``.venv/bin/python benchmarks/natural32.py train --minutes 4`` trains on the images of ``../shared/data/cifar10`` by `hsifeat.pretrain`
-and writes ``benchmarks/results/natural32_train.json``: the loss, and the loss on held-out images by timestep. On two CPU cores
-that shows that the trainer works, and no more; docs/user/pretrain.md has the command that makes the weights on a GPU.
+and writes ``benchmarks/results/natural32_train.json``: the training loss, and the loss on held-out images by timestep. On two
+CPU cores this only shows that the trainer works; docs/user/pretrain.md has the command that trains the weights on a GPU.
 
 ``.venv/bin/python benchmarks/natural32.py compare --backbone FOLDER`` writes ``benchmarks/results/natural32_compare.json``: on disjoint
-blocks of Indian Pines, over 10 draws, each head on spectra with the planes of the backbone, with those of the same network
-untrained, and on spectra with window means; differences are paired by draw. ``--quick`` takes two draws and a fast head, and
-writes into the working folder only.
+blocks of Indian Pines and over 10 draws, the accuracy of each head on spectra with the planes of the backbone, with those of
+the same network untrained, and on spectra with window means. Differences are paired by draw. ``--quick`` takes two draws and a
+fast head, and writes to the temporary folder only.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ TIMESTEPS, STRIDES, PROJECTION = (0, 20, 50), (4, 8), "pca:3"
 
 
 def main() -> None:
-    """Parse, and do the one or the other."""
+    """Parse the command line, and run the training or the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
     train = verbs.add_parser("train")
     train.add_argument("--minutes", type=float, required=True)
-    train.add_argument("--steps", type=int, help="stop there if it comes first")
+    train.add_argument("--steps", type=int, help="stop after so many steps if that is earlier")
     train.add_argument("--size", default="small", choices=["small", "paper"])
-    train.add_argument("--dtype", default="float32", help="how weights are kept; float16 for shipping")
-    train.add_argument("--start", type=Path, help="a model whose weights are the first ones")
+    train.add_argument("--dtype", default="float32", help="precision of the saved weights; float16 to publish them")
+    train.add_argument("--start", type=Path, help="model with the initial weights")
     train.add_argument("--images", type=Path, default=IMAGES)
-    train.add_argument("--out", type=Path, help="where the model is kept; by default it is thrown away")
-    judged = verbs.add_parser("compare")
-    judged.add_argument("--backbone", required=True)
-    judged.add_argument("--quick", action="store_true")
-    judged.add_argument("--folder", type=Path, help="where stores lie; by default a temporary folder")
+    train.add_argument("--out", type=Path, help="folder of the model; by default a temporary one")
+    compare = verbs.add_parser("compare")
+    compare.add_argument("--backbone", required=True)
+    compare.add_argument("--quick", action="store_true")
+    compare.add_argument("--folder", type=Path, help="folder of the stores; by default a temporary one")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hsifeat-natural32-") as temporary:
         if options.verb == "train":
-            file, content = RESULTS / "natural32_train.json", trained(options, Path(temporary))
+            file, content = RESULTS / "natural32_train.json", run_training(options, Path(temporary))
         else:
             folder = options.folder or Path(temporary)
             file = folder / "quick.json" if options.quick else RESULTS / "natural32_compare.json"
-            content = compared(options.backbone, folder, quick=options.quick)
-        # Training takes no head, so a machine that only trains has none.
+            content = compare_inputs(options.backbone, folder, quick=options.quick)
+        # Training needs no heads, so that their packages may be missing on a machine that only trains.
         packages = (
             "torch",
             "diffusers",
@@ -70,8 +70,8 @@ def main() -> None:
         print(text if options.verb == "compare" and options.quick else f"wrote {file}")
 
 
-def trained(options: argparse.Namespace, temporary: Path) -> dict[str, Any]:
-    """Train, and return what the record says, its curve thinned."""
+def run_training(options: argparse.Namespace, temporary: Path) -> dict[str, Any]:
+    """Train, and return the record with a thinned loss curve."""
     import hsifeat
 
     folder = hsifeat.pretrain(
@@ -110,8 +110,8 @@ def trained(options: argparse.Namespace, temporary: Path) -> dict[str, Any]:
     }
 
 
-def compared(backbone: str, folder: Path, *, quick: bool) -> dict[str, Any]:
-    """Extract with the backbone and with its network untrained, fit heads on every input and draw, and pair them."""
+def compare_inputs(backbone: str, folder: Path, *, quick: bool) -> dict[str, Any]:
+    """Return the accuracies of all heads on each input, for planes of the trained and of the untrained network."""
     import hsifeat
     from classifiers import PixelTable
     from classifiers.feature_sets import WINDOW_PX
@@ -157,7 +157,10 @@ def compared(backbone: str, folder: Path, *, quick: bool) -> dict[str, Any]:
         "split": SPLIT,
         "draws": draws,
         "planes": {"projection": PROJECTION, "timesteps": timesteps, "layers": layers},
-        "oa": {h: {c: {**mean_sd(oas), "each": oas} for c, oas in of.items()} for h, of in scores.items()},
+        "oa": {
+            head: {column: {**mean_sd(oas), "each": oas} for column, oas in by_column.items()}
+            for head, by_column in scores.items()
+        },
         "best_head": {
             "name": best,
             "chosen_by": "mean OA of spectra with the trained network's planes",
@@ -168,7 +171,7 @@ def compared(backbone: str, folder: Path, *, quick: bool) -> dict[str, Any]:
 
 
 def decoder_layers(backbone: str) -> list[str]:
-    """Return the decoder's blocks and their members at the wanted strides; all blocks where there is none."""
+    """Return the decoder layers with the strides of this benchmark, or all of them if none has such a stride."""
     from hsifeat.backbones.open_backbone import open_backbone
     from hsifeat.backbones.taps import is_block
 
@@ -177,31 +180,31 @@ def decoder_layers(backbone: str) -> list[str]:
 
 
 def head_names(columns: dict[str, tuple[str, str]]) -> list[str]:
-    """Return the heads that can work on spectra with planes."""
+    """Return the heads that accept spectra with planes."""
     from classifiers.comparison.entries import fitting_heads
 
     return fitting_heads([features for _, features in columns.values() if "planes" in features])
 
 
 def fits(head: str, features: str) -> bool:
-    """Tell whether a head can work on an input."""
+    """Tell whether a head accepts an input."""
     from classifiers.comparison.entries import fitting_heads
 
     return head in fitting_heads([features])
 
 
 def margins(scores: dict[str, dict[str, list[float]]], head: str) -> dict[str, dict[str, Any]]:
-    """Return how far a head on the trained planes stands above its other inputs, paired by draw.
+    """Return the accuracy gain of a head on trained planes over its other inputs, paired by draw.
 
-    A head that can't work on window means is compared with the head that does best on them.
+    A head that does not accept window means is compared with the best head on them.
     """
     trained_oa = np.asarray(scores[head]["spectra+planes, trained"])
-    found = {}
+    gains = {}
     for column in ("spectra+planes, untrained", "spectra+window"):
-        able = [h for h in scores if column in scores[h]]
-        other = head if head in able else max(able, key=lambda h: np.mean(scores[h][column]))
-        found[column] = {"head": other, **mean_sd(trained_oa - np.asarray(scores[other][column]))}
-    return found
+        accepting = [h for h in scores if column in scores[h]]
+        other = head if head in accepting else max(accepting, key=lambda h: np.mean(scores[h][column]))
+        gains[column] = {"head": other, **mean_sd(trained_oa - np.asarray(scores[other][column]))}
+    return gains
 
 
 def weights_digest(backbone: str) -> str:

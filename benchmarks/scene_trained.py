@@ -1,11 +1,12 @@
-"""What training on the scene is worth: networks trained on Indian Pines for 1, 5 and 20 minutes beside the same ones untrained.
+"""Value of training on the scene: networks trained on Indian Pines for 1, 5 and 20 minutes against the untrained ones.
 
-``.venv/bin/python benchmarks/scene_trained.py NETWORK`` trains the small preset of ``mtmsd`` or ``diffcrn`` on one CPU core, each
-budget going on from the one before (a minute is as many steps as a quiet core does in one: where others use the machine, measure
-that first, with ``--probe``, and give it), extracts with each and with the untrained network, and fits heads under a random and a disjoint
-split, five draws each, with equal numbers of training pixels. It writes ``benchmarks/results/scene_trained_NETWORK.json``: mean and
-standard deviation of the overall accuracy, differences paired by draw. ``--pixels`` compares windows centred on labelled pixels with
-the dense way on the last model instead, in cost and accuracy. ``--quick`` sees in seconds that everything runs, and keeps nothing.
+``.venv/bin/python benchmarks/scene_trained.py NETWORK`` trains ``mtmsd`` or ``diffcrn`` of size small on one CPU core. Each
+budget continues the one before; a minute stands for the steps that an idle core does in a minute (on a shared machine measure them
+before, with ``--probe``, and set ``--steps-per-minute``). It extracts with each model and with the untrained network, and fits
+heads under a random and a disjoint split, five draws each, with equal numbers of training pixels. It writes ``benchmarks/results/scene_trained_NETWORK.json``: mean and
+standard deviation of the overall accuracy, differences paired by draw. ``--pixels`` instead compares windows centred on labelled
+pixels with dense planes of the last model, in cost and accuracy. ``--quick`` checks in seconds that everything runs, and writes
+nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SCENE, MINUTES = "indian-pines", (1.0, 5.0, 20.0)
 SPLITS, DRAWS = ("random:0.1", "blocks:12+4:0.1"), 5
 HEADS = ("svm", "lda")
 TIMESTEPS = (50, 200, 400)
-# Sides in pixels of the patches that the small presets are trained on.
+# Sides in pixels of the patches that the small networks are trained on.
 WINDOWS = {"mtmsd": 32, "diffcrn": 16}
 LAYERS = {
     "mtmsd": ("mid_block", "output_blocks.1", "output_blocks.3"),
@@ -35,15 +36,19 @@ LAYERS = {
 
 
 def main() -> None:
-    """Parse, measure, keep."""
+    """Parse the command line, measure, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", choices=sorted(LAYERS))
     parser.add_argument("--pixels", action="store_true")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, patches and noise in training")
-    parser.add_argument("--probe", action="store_true", help="only tell how many steps a minute this core does")
-    parser.add_argument("--steps-per-minute", type=float, help="of a quiet core; by default measured first")
-    parser.add_argument("--folder", type=Path, help="where models and stores lie; by default a temporary folder")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights, patches and noise in training")
+    parser.add_argument("--probe", action="store_true", help="only print the training steps per minute of this core")
+    parser.add_argument(
+        "--steps-per-minute",
+        type=float,
+        help="training steps per minute of an idle core; by default they are measured first",
+    )
+    parser.add_argument("--folder", type=Path, help="folder of models and stores; by default a temporary one")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="hsifeat-scene-trained-") as temporary:
@@ -64,7 +69,7 @@ def main() -> None:
 
 
 class Study:
-    """One network: its models by budget, their stores, and what heads make of them."""
+    """One network: its models by budget, their stores, and the accuracies of heads on them."""
 
     def __init__(self, network: str, folder: Path, seed: int, rate: float, *, quick: bool) -> None:
         self.network, self.folder, self.seed, self.rate, self.quick = network, folder, seed, rate, quick
@@ -73,43 +78,45 @@ class Study:
         self.scores: dict[str, dict[str, dict[str, list[float]]]] = {}
 
     def budgets(self) -> dict[str, Any]:
-        """Train to each budget, and score its planes beside spectra, window means and the untrained network."""
+        """Train up to each budget, and score its planes against spectra, window means and the untrained network."""
         trained = {f"trained {minutes:g} min": self.train(minutes) for minutes in MINUTES}
         first = next(iter(trained.values()))
-        sources = {"untrained": f"untrained:{first['folder']}"} | {name: of["folder"] for name, of in trained.items()}
+        sources = {"untrained": f"untrained:{first['folder']}"} | {
+            name: model["folder"] for name, model in trained.items()
+        }
         for name, source in sources.items():
             self.score(name, self.table(name, source), spectra=name == "untrained")
         return {
-            **self.about(),
+            **self.settings(),
             "training": [
-                {"budget_minutes": minutes} | {k: v for k, v in of.items() if k != "folder"}
-                for minutes, of in zip(MINUTES, trained.values(), strict=True)
+                {"budget_minutes": minutes} | {k: v for k, v in model.items() if k != "folder"}
+                for minutes, model in zip(MINUTES, trained.values(), strict=True)
             ],
             "oa": self.summary(),
-            "points_of_oa_over_untrained": self.over("untrained", list(trained)),
+            "points_of_oa_over_untrained": self.gains("untrained", list(trained)),
         }
 
     def pixels(self) -> dict[str, Any]:
         """Compare windows centred on labelled pixels with dense planes of the same model."""
         model = self.train(MINUTES[-1])
         side = WINDOWS[self.network]
-        ways: dict[str, dict[str, Any]] = {"dense": {}, "windows": {"pixels": "ground-truth", "tile": side}}
+        options: dict[str, dict[str, Any]] = {"dense": {}, "windows": {"pixels": "ground-truth", "tile": side}}
         cost = {}
-        for name, how in ways.items():
+        for name, choices in options.items():
             start = time.perf_counter()
-            table = self.table(name, model["folder"], **how)
+            table = self.table(name, model["folder"], **choices)
             cost[name] = {"seconds": round(time.perf_counter() - start, 1), **self.bytes_of(name)}
             self.score(name, table, spectra=name == "dense")
         return {
-            **self.about(),
+            **self.settings(),
             "window_px": side,
             "cost": cost,
             "oa": self.summary(),
-            "over_dense": self.over("dense", ["windows"]),
+            "over_dense": self.gains("dense", ["windows"]),
         }
 
-    def about(self) -> dict[str, Any]:
-        """Say what is compared."""
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the comparison."""
         return {
             "scene": SCENE,
             "network": self.network,
@@ -121,7 +128,7 @@ class Study:
         }
 
     def train(self, minutes: float) -> dict[str, Any]:
-        """Train to a budget, from the one before; keep a copy of the model as it is then."""
+        """Train up to a budget, continuing the one before, and copy the model."""
         import hsifeat
 
         folder = self.folder / f"{self.network}-{self.seed}"
@@ -136,16 +143,16 @@ class Study:
                 listen=PrintingListener(),
             )
             shutil.copytree(folder, copy)
-        facts = json.loads((copy / "training.json").read_text())
+        record = json.loads((copy / "training.json").read_text())
         return {
             "folder": str(copy),
-            "steps": facts["steps"],
-            "seconds": round(facts["seconds"], 1),
-            "parameters": facts["parameters"],
+            "steps": record["steps"],
+            "seconds": round(record["seconds"], 1),
+            "parameters": record["parameters"],
         }
 
-    def table(self, name: str, backbone: str, **how: Any) -> Any:
-        """Extract, and read the labelled pixels."""
+    def table(self, name: str, backbone: str, **options: Any) -> Any:
+        """Extract, and return the table of labelled pixels."""
         import hsifeat
         from classifiers import PixelTable
 
@@ -158,17 +165,17 @@ class Study:
             layers=layers,
             out=store,
             listen=PrintingListener(),
-            **how,
+            **options,
         )
         return PixelTable.from_store(store, window=5)
 
     def bytes_of(self, name: str) -> dict[str, int]:
-        """Return the bytes that a store's planes take."""
+        """Return the size of a store's planes."""
         location = self.folder / f"{self.network}-{self.seed}-{name}.zarr" / "planes"
         return {"bytes": sum(p.stat().st_size for p in location.rglob("*") if p.is_file())}
 
     def score(self, name: str, table: Any, *, spectra: bool) -> None:
-        """Score every head on a table's planes, alone and with spectra; on spectra and window means too where asked."""
+        """Score every head on a table's planes, alone and with spectra, and optionally on spectra and window means."""
         inputs = {f"planes {name}": "planes", f"spectra+planes {name}": "spectra+planes"}
         if spectra:
             inputs |= {"spectra": "spectra", "spectra+window": "spectra+window"}
@@ -179,8 +186,8 @@ class Study:
                     self.scores.setdefault(split, {}).setdefault(head, {}).setdefault(column, []).append(oa)
         print(
             {
-                split: {h: {c: round(100 * float(np.mean(v)), 1) for c, v in cs.items()} for h, cs in of.items()}
-                for split, of in self.scores.items()
+                split: {h: {c: round(100 * float(np.mean(v)), 1) for c, v in cs.items()} for h, cs in heads.items()}
+                for split, heads in self.scores.items()
             }
         )
 
@@ -191,33 +198,35 @@ class Study:
                 head: {
                     column: {**mean_sd(oas), "each": [round(oa, 4) for oa in oas]} for column, oas in columns.items()
                 }
-                for head, columns in of.items()
+                for head, columns in heads.items()
             }
-            for split, of in self.scores.items()
+            for split, heads in self.scores.items()
         }
 
-    def over(self, reference: str, names: list[str]) -> dict[str, Any]:
-        """Return how far planes stand above those of a reference, paired by draw."""
+    def gains(self, reference: str, names: list[str]) -> dict[str, Any]:
+        """Return the accuracy gains of planes over those of a reference, paired by draw."""
         return {
             split: {
                 head: {
-                    f"{given} {name}": mean_sd(np.subtract(columns[f"{given} {name}"], columns[f"{given} {reference}"]))
-                    for given in ("planes", "spectra+planes")
+                    f"{inputs} {name}": mean_sd(
+                        np.subtract(columns[f"{inputs} {name}"], columns[f"{inputs} {reference}"])
+                    )
+                    for inputs in ("planes", "spectra+planes")
                     for name in names
                 }
-                for head, columns in of.items()
+                for head, columns in heads.items()
             }
-            for split, of in self.scores.items()
+            for split, heads in self.scores.items()
         }
 
 
 def probe(network: str, folder: Path) -> float:
-    """Return how many training steps this core does in a minute, from half a minute of them."""
+    """Measure the training steps per minute of this core, over half a minute."""
     import hsifeat
 
     model = hsifeat.pretrain(SCENE, network=network, out=folder / "probe", minutes=0.5, listen=PrintingListener())
-    facts = json.loads((model / "training.json").read_text())
-    return round(60 * facts["steps"] / facts["seconds"], 1)
+    record = json.loads((model / "training.json").read_text())
+    return round(60 * record["steps"] / record["seconds"], 1)
 
 
 if __name__ == "__main__":

@@ -79,11 +79,11 @@ class CheckpointBackbone(NetworkBackbone):
         Parameters
         ----------
         label : int, str or None
-            The label that was given.
+            The label from the options.
         count : int or None
             Number of labels of the model; None for a model without labels.
         any_label : bool
-            Take label 0 where none was given.
+            Take label 0 if `label` is None.
         mean : bool
             Whether the model has a table of label embeddings, whose mean can be taken.
 

@@ -34,7 +34,7 @@ def open_backbone(
     seed : int
         Seed of the fresh weights.
     any_label : bool
-        Take label 0 for a class-conditional model when no label is given: its layers are the same for all labels.
+        Take label 0 of a class-conditional model if `class_label` is None: its layers are the same for all labels.
     prompt : str, optional
         Text of a text-conditional model.
     upsample : int

@@ -49,7 +49,7 @@ class UNet2DBackbone(CheckpointBackbone):
     untrained_seed : int, optional
         Seed of fresh weights.
     any_label : bool
-        Take label 0 where none is given.
+        Take label 0 if `class_label` is None.
     hub_model : str, optional
         ``owner/model@commit`` where the folder is a downloaded copy.
 

@@ -39,7 +39,7 @@ class ADMBackbone(CheckpointBackbone):
     untrained_seed : int, optional
         Seed of fresh weights, as diffusers draws them.
     any_label : bool
-        Take label 0 where none is given.
+        Take label 0 if `class_label` is None.
 
     Raises
     ------

@@ -200,7 +200,7 @@ class StoredPrompt:
     file : Path
         ``prompt.safetensors``.
     text : str or None
-        The prompt that was given, which must be that of the file.
+        The prompt from the options, which must be that of the file; None takes the latter.
     width : int
         Channels of a token that the denoiser takes.
     """
