@@ -1,4 +1,4 @@
-"""Which pixels of a cube hold data."""
+"""Mask of the pixels of a cube that hold data."""
 
 from __future__ import annotations
 
