@@ -1,4 +1,4 @@
-"""Saved heads predict the same; what is missing, damaged or foreign is refused, and no code of a file is run."""
+"""Saved heads predict the same; missing, damaged or forged files are refused, and no code in them is run."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def test_a_loaded_head_predicts_the_same(name, params, layout, tmp_path):
             loaded.predict(X[:, :-1])
 
 
-def test_class_weights_of_number_labels_come_back(tmp_path):
+def test_class_weights_of_integer_labels_round_trip(tmp_path):
     X, _ = table()
     y = np.arange(90) % 3
     save_head(make_head("svm", class_weight={0: 2.0, 1: 1.0, 2: 5}).fit(X, y), tmp_path / "model", meta={})
     assert load_head(tmp_path / "model")[0].class_weight == {0: 2.0, 1: 1.0, 2: 5}
 
 
-def test_the_folder_can_be_read_by_people_and_holds_no_pickle(model):
+def test_the_folder_is_readable_and_contains_no_pickle(model):
     assert sorted(p.name for p in model.iterdir()) == ["model.json", "state.skops", "weights.safetensors"]
     manifest = json.loads((model / "model.json").read_text())
     assert manifest["head"] == "mlp"
@@ -101,7 +101,7 @@ def test_a_truncated_or_missing_file(model, file):
 
 @pytest.mark.parametrize("file", ["state.skops", "weights.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"PK\x05\x06", b"not what it says"])
-def test_foreign_content_under_a_fitting_digest(model, file, content):
+def test_foreign_content_with_a_matching_digest_is_refused(model, file, content):
     rewrite(model, file, content)
     with pytest.raises(HeadError, match=rf"{file}"):
         load_head(model)
@@ -115,7 +115,7 @@ class Evil:
 
 
 @pytest.mark.parametrize("attack", ["type", "function"])
-def test_a_state_that_asks_for_other_types_is_refused(model, attack):
+def test_a_state_with_foreign_types_is_refused(model, attack):
     evil = Evil()
     evil.x = 1
     state = {"classes_": np.array([1]), "reducer_": evil if attack == "type" else json.loads}
@@ -141,7 +141,7 @@ def test_a_state_that_would_replace_methods_is_refused(model):
         pytest.param("layout", [{"kind": "plane"}], "is damaged", id="layout"),
     ],
 )
-def test_a_manifest_that_lies(model, key, value, message):
+def test_a_forged_manifest_is_refused(model, key, value, message):
     manifest = json.loads((model / "model.json").read_text())
     (model / "model.json").write_text(json.dumps(manifest | {key: value}))
     with pytest.raises(HeadError, match=message):
@@ -161,7 +161,7 @@ def test_a_model_is_replaced_only_by_a_complete_one(model, monkeypatch):
     assert [p.name for p in model.parent.iterdir()] == ["model"]
 
 
-def test_what_cannot_be_saved(tmp_path):
+def test_heads_and_folders_that_cannot_be_saved(tmp_path):
     X, y = table()
     head = make_head("svm").fit(X, y)
     (tmp_path / "thesis").mkdir()
@@ -199,7 +199,7 @@ def test_what_cannot_be_saved(tmp_path):
         pytest.param(lambda nodes: nodes["feature"].__setitem__(0, -2), "column that is not there", id="no column"),
     ],
 )
-def test_a_tree_that_would_read_elsewhere_is_refused(harm, message, tmp_path):
+def test_a_tree_that_would_read_outside_its_arrays_is_refused(harm, message, tmp_path):
     """scikit-learn follows a tree's numbers unchecked, so a forged one would crash the process or read its memory."""
     X, y = table()
     head = quick("random-forest").fit(X, y)

@@ -1,4 +1,4 @@
-"""A whole scene mapped by a model: what GDAL reads lies over the scene; masked pixels cost nothing; refusals come first."""
+"""Maps of whole scenes: read back by GDAL with the scene's georeference, independent of blocks, and refused before any work."""
 
 import json
 import re
@@ -65,7 +65,7 @@ def table(features, model):
     return at, read_columns(features, model.layout, *at)
 
 
-def test_a_map_lies_over_the_scene(gdal, location, features, model, table, tmp_path):
+def test_a_map_has_the_georeference_of_the_scene(gdal, location, features, model, table, tmp_path):
     at, X = table
     expected = np.zeros((75, 53), np.uint8)
     expected[at] = model.head.predict(X)
@@ -86,7 +86,7 @@ def test_a_map_lies_over_the_scene(gdal, location, features, model, table, tmp_p
         assert ((np.asarray(image)[:75, :53] == (255, 0, 0)).all(axis=2) == (expected == 1)).all()
 
 
-def test_probabilities_lie_over_the_scene(gdal, location, features, model, table, tmp_path):
+def test_probabilities_have_the_georeference_of_the_scene(gdal, location, features, model, table, tmp_path):
     at, X = table
     expected = np.full((75, 53, 4), np.nan, np.float32)
     expected[at] = model.head.predict_proba(X)
@@ -160,7 +160,7 @@ def everything(location):
 
 
 @pytest.mark.parametrize("block_px", [11, 48, 128])
-def test_maps_are_the_same_whatever_the_block_size(everything, block_px):
+def test_maps_and_probabilities_do_not_depend_on_the_block_size(everything, block_px):
     features, head, _, classes, probabilities = everything
     np.testing.assert_array_equal(predict_map(features, head, block_px=block_px), classes)
     found = np.full((75, 53, 4), -1.0)
@@ -171,7 +171,7 @@ def test_maps_are_the_same_whatever_the_block_size(everything, block_px):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_map_of_every_head_is_the_same_whatever_the_block_size(location, name):
+def test_maps_of_every_head_do_not_depend_on_the_block_size(location, name):
     """Two block sizes, beside the whole scene read at once; a corner of it is masked."""
     features, table = with_every_column(location, ["t300/mid_block"])
     some = slice(None, None, 12)

@@ -1,4 +1,4 @@
-"""What tests of heads share: a layout with every kind of column, separable rows, and quick parameters for any head."""
+"""Shared by tests of heads: a layout with every kind of column, separable rows, and fast parameters for any head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers of networks in NumPy float64, one row at a time, from the weights that a head learned."""
+"""Network layers in NumPy float64, one row at a time, from the weights of a fitted head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DiffCRN's addition over timesteps and our fusion after it, against slow transcriptions."""
+"""DiffCRN: addition over timesteps and attention fusion against slow transcriptions of the formulas."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def scaled(X: np.ndarray, group: ColumnGroup, pixels: int) -> np.ndarray:
         pytest.param(PLANES, [[0, 2], [3]], 1, 1, id="single pixels"),
     ],
 )
-def test_probabilities_are_the_formula(layout, layers, spectral, pixels):
+def test_probabilities_equal_the_formula(layout, layers, spectral, pixels):
     X, y = table(layout)
     head = DiffCRNClassifier(layout, **QUICK).fit(X, y)
     spectra = scaled(X, layout.groups[spectral], 1)[:, 0]
@@ -112,7 +112,7 @@ def test_a_neighbour_at_one_timestep_can_tell_the_class():
     assert head.score(X[600:], y[600:]) > 0.95
 
 
-def test_shares_can_be_read():
+def test_learned_shares_are_readable():
     head = DiffCRNClassifier(PATCHES, **QUICK).fit(*table(PATCHES))
     frame = head.mixing_frame()
     assert frame.columns.tolist() == ["up patch 3x3", "down patch 3x3"]
@@ -121,7 +121,7 @@ def test_shares_can_be_read():
     assert plot_mixing(head).axes[0].get_xlabel() == "layer"
 
 
-def test_columns_that_are_not_used_change_nothing():
+def test_unused_columns_have_no_effect():
     X, y = table(PATCHES)
     head = DiffCRNClassifier(PATCHES, **QUICK).fit(X, y)
     moved = X.copy()
@@ -145,7 +145,7 @@ def test_columns_that_are_not_used_change_nothing():
         ),
     ],
 )
-def test_tables_it_cannot_take(groups, message):
+def test_unsuitable_tables_are_refused(groups, message):
     layout = Layout(groups)
     with pytest.raises(HeadError, match=message):
         DiffCRNClassifier(layout).fit(*table(layout))

@@ -1,4 +1,4 @@
-"""FiLM against a slow transcription of its formula, and at its start."""
+"""FiLM against a slow transcription of its formula, and at initialisation."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def encode(s: np.ndarray, weights: dict, encoder: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("encoder", ["mlp", "conv"])
-def test_probabilities_are_the_formula(encoder):
+def test_probabilities_equal_the_formula(encoder):
     X, y = table()
     head = FiLMClassifier(LAYOUT, encoder=encoder, plane_components=None, hidden=(8, 5), epochs=6).fit(X, y)
     weights = head.weights_
@@ -81,13 +81,13 @@ def test_probabilities_are_the_formula(encoder):
 
 @pytest.mark.parametrize("encoder", ["mlp", "conv"])
 @pytest.mark.parametrize("bands", [1, 3, 200])
-def test_it_starts_at_the_identity_bit_for_bit(encoder, bands):
+def test_training_starts_at_the_identity_bit_for_bit(encoder, bands):
     network = film_network(encoder, bands, 40, (8, 5), 3)
     s, f = torch.randn(7, bands), torch.randn(7, 40)
     assert torch.equal(network.modulate(s, f), f)
 
 
-def test_planes_are_modulated_and_positions_not_used():
+def test_planes_are_modulated_and_positions_are_unused():
     X, y = table()
     head = FiLMClassifier(LAYOUT, epochs=5).fit(X, y)
     before = head.predict_proba(X)
@@ -107,7 +107,7 @@ def test_planes_are_modulated_and_positions_not_used():
         pytest.param(ColumnGroup("plane", 0, 22, 50, "up"), "t50/up", id="no spectra"),
     ],
 )
-def test_a_table_without_spectra_or_planes(group, found):
+def test_a_table_without_spectra_or_planes_is_refused(group, found):
     with pytest.raises(HeadError, match=f"the table has {found}; build it with spectra and planes"):
         FiLMClassifier(Layout((group,))).fit(*table())
 
@@ -125,7 +125,7 @@ def gated(s: np.ndarray, f: np.ndarray, weights: dict, encoder: str) -> np.ndarr
 
 
 @pytest.mark.parametrize("encoder", ["mlp", "conv"])
-def test_the_gated_sum_is_its_formula(encoder):
+def test_the_gated_sum_equals_its_formula(encoder):
     X, y = table()
     head = FiLMClassifier(LAYOUT, fusion="gated", encoder=encoder, plane_components=None, epochs=6).fit(X, y)
     weights = head.weights_

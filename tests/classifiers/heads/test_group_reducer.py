@@ -34,7 +34,7 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
-def test_a_reduced_group_is_scaler_then_pca_up_to_one_factor():
+def test_a_reduced_group_equals_scaler_and_pca_up_to_one_factor():
     X, new = table(), table(40) * 1.1
     reducer = GroupReducer(LAYOUT, spectral_components=4, plane_components=6, spectral_weight=3, plane_weight=0.5)
     out = reducer.fit(X).transform(new)
@@ -88,7 +88,7 @@ def test_a_wide_group_is_reduced_alike_each_time_and_near_the_full_decomposition
     np.testing.assert_allclose(np.abs(one), np.abs(full), atol=1e-4)
 
 
-def test_refusals():
+def test_invalid_parameters_are_refused():
     with pytest.raises(HeadError, match="91 columns but the layout describes 92"):
         GroupReducer(LAYOUT).fit(table()[:, :91])
     with pytest.raises(HeadError, match="reduced to 0 components"):
@@ -96,7 +96,7 @@ def test_refusals():
 
 
 @pytest.mark.parametrize("components", [None, 5])
-def test_a_row_of_weight_three_is_three_rows(components):
+def test_a_row_of_weight_three_equals_three_rows(components):
     X = table(60)
     weight = np.arange(60) % 4
     reducer = GroupReducer(LAYOUT, spectral_components=components, plane_components=components)

@@ -1,4 +1,4 @@
-"""Hyperfeatures against a slow transcription of its formula; what it learned of timesteps and layers can be read."""
+"""Hyperfeatures against a slow transcription of its formula, and its learned shares."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def bottleneck(maps: np.ndarray, w: dict, at: int) -> np.ndarray:
     return np.maximum(wide + batch_norm(linear(centre, w, f"{name}.shortcut"), w, f"{name}.norm_shortcut"), 0)
 
 
-def test_probabilities_are_the_formula():
+def test_probabilities_equal_the_formula():
     X, y = table()
     head = HyperfeaturesClassifier(LAYOUT, **QUICK).fit(X, y)
     w = head.weights_
@@ -67,7 +67,7 @@ def test_probabilities_are_the_formula():
     np.testing.assert_allclose(list(head.mixing_weights_.values()), share)
 
 
-def test_of_patches_the_inner_pixels_pass_the_published_bottleneck():
+def test_the_inner_pixels_of_patches_pass_the_published_bottleneck():
     X, y = table(PATCHES)
     head = HyperfeaturesClassifier(PATCHES, **QUICK).fit(X, y)
     w = head.weights_
@@ -91,7 +91,7 @@ def test_the_plane_that_tells_the_classes_gets_the_largest_share():
     assert sum(shares.values()) == pytest.approx(1)
 
 
-def test_shares_as_a_table_and_as_a_picture():
+def test_shares_as_a_table_and_as_a_plot():
     head = HyperfeaturesClassifier(LAYOUT, **QUICK)
     with pytest.raises(NotFittedError):
         head.mixing_frame()

@@ -60,7 +60,7 @@ def test_timesteps_share_the_principal_axes_of_all_of_them():
     np.testing.assert_allclose(np.r_[fitted[:, :4], fitted[:, 7:11]].var(axis=0).mean(), 1)
 
 
-def test_a_channel_of_a_patch_is_scaled_alike_at_all_its_pixels():
+def test_all_pixels_of_a_patch_channel_are_scaled_alike():
     X = table()
     out = LayerReducer(LAYOUT, components=2).fit(X).transform(X)[:, -18:].reshape(150, 9, 2)
     channels = X[:, 34:].reshape(150 * 9, 5)
@@ -75,7 +75,7 @@ def test_without_reduction_columns_are_standardised():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_constant_channels_and_few_rows_make_no_noise_of_other_rows(dtype):
+def test_constant_channels_and_few_rows_do_not_amplify_noise(dtype):
     """An axis along which the fitted rows do not vary would carry whatever other rows have there."""
     X = table(6, dtype)
     X[:, :5] = 0.1
@@ -88,7 +88,7 @@ def test_constant_channels_and_few_rows_make_no_noise_of_other_rows(dtype):
     np.testing.assert_array_equal(constant, 0)
 
 
-def test_a_pixel_of_a_patch_that_never_varies_is_not_looked_at():
+def test_a_constant_pixel_of_a_patch_has_no_effect():
     X, new = table(), table() * 1.1
     X[:, 34:39] = 3
     reducer = LayerReducer(LAYOUT).fit(X)
@@ -97,7 +97,7 @@ def test_a_pixel_of_a_patch_that_never_varies_is_not_looked_at():
     np.testing.assert_array_equal(reducer.transform(moved), reducer.transform(new))
 
 
-def test_what_cannot_be_reduced():
+def test_invalid_reductions_are_refused():
     with pytest.raises(HeadError, match="a layer can't be reduced to 0 components; give 1 or more, or None"):
         LayerReducer(LAYOUT, components=0).fit(table())
     uneven = Layout((ColumnGroup("plane", 0, 12, 50, "up"), ColumnGroup("plane", 12, 20, 100, "up")))

@@ -1,4 +1,4 @@
-"""No head learns from test rows: where the product fits and scores, neither their values nor their labels get in."""
+"""No head learns from test rows: neither their values nor their labels enter an evaluation."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def permuted(table: PixelTable, seed: int) -> PixelTable:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_trial_learns_nothing_from_permuted_labels(name, features, table):
+def test_an_evaluation_learns_nothing_from_permuted_labels(name, features, table):
     """Some 2,370 test rows, so that 0.05 is four standard errors of a kappa without skill."""
     has = head_class(name)().get_params()
     params = {key: value for key, value in BY_HEART.items() if key in has}
@@ -72,7 +72,7 @@ def test_a_trial_learns_nothing_from_permuted_labels(name, features, table):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_trial_learns_nothing_from_the_values_of_test_rows(name, features, table):
+def test_an_evaluation_does_not_depend_on_the_values_of_test_rows(name, features, table):
     rule = parse_split(SPLIT)
     draw = rule.draw(table.labels, 0)
     params = quick_params(name) | ({"epochs": 2} if "epochs" in quick_params(name) else {})

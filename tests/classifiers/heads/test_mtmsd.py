@@ -48,7 +48,7 @@ def fuse(x: np.ndarray, g: np.ndarray, w: dict) -> np.ndarray:
 
 
 @pytest.mark.parametrize("guided", [True, False])
-def test_probabilities_are_the_formula(guided):
+def test_probabilities_equal_the_formula(guided):
     layout = LAYOUT.select_groups(lambda group: guided or group.kind != "mean")
     X, y = table(layout)
     head = MTMSDClassifier(layout, **QUICK).fit(X, y)
@@ -64,20 +64,20 @@ def test_probabilities_are_the_formula(guided):
     np.testing.assert_allclose(head.predict_proba(X), expected, rtol=1e-7)
 
 
-def test_with_one_timestep_what_is_fused_is_what_came_in():
+def test_fusing_one_timestep_is_the_identity():
     network = selective_fusion_network(1, 6, 3, 0, (4,), 2)
     x = torch.randn(5, 1, 6)
     torch.testing.assert_close(network.fuse(x, torch.randn(5, 1, 3)), x[:, 0])
 
 
-def test_what_is_fused_lies_between_the_timesteps():
+def test_fused_features_lie_between_the_timesteps():
     x = torch.randn(50, 4, 6)
     v = selective_fusion_network(4, 6, 3, 0, (4,), 2).fuse(x, torch.randn(50, 4, 3))
     assert (v <= x.amax(dim=1) + 1e-6).all()
     assert (v >= x.amin(dim=1) - 1e-6).all()
 
 
-def test_it_picks_the_timestep_that_the_surroundings_point_to():
+def test_the_fusion_selects_the_timestep_indicated_by_the_surroundings():
     """Which timestep tells the class changes from row to row, and only the window means say which."""
     rng = np.random.default_rng(0)
     layout = Layout(
@@ -109,7 +109,7 @@ def test_five_networks_vote():
     np.testing.assert_allclose(shares, shares.round())
 
 
-def test_columns_that_are_not_used_change_nothing():
+def test_unused_columns_have_no_effect():
     X, y = table()
     head = MTMSDClassifier(LAYOUT, **QUICK).fit(X, y)
     moved = X.copy()
@@ -141,7 +141,7 @@ def test_columns_that_are_not_used_change_nothing():
         ),
     ],
 )
-def test_tables_it_cannot_take(groups, message):
+def test_unsuitable_tables_are_refused(groups, message):
     layout = Layout(groups)
     with pytest.raises(HeadError, match=message):
         MTMSDClassifier(layout).fit(*table(layout))

@@ -1,4 +1,4 @@
-"""Values of parameters are held against what a head declares, and refused in a line that says how to give them."""
+"""Parameter values are checked against the declared types, with messages that say what is allowed."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ WIDTHS = "a list such as 64,32 or 64, with each a whole number from 1"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_a_head_takes_by_itself_is_allowed(name):
+def test_defaults_and_search_spaces_are_allowed(name):
     defaults = head_class(name)().get_params(deep=False)
     assert make_head(name, **defaults).get_params(deep=False) == defaults
     for candidate in ParameterGrid(head_class(name).search_space):
@@ -39,11 +39,11 @@ def test_what_a_head_takes_by_itself_is_allowed(name):
         ("mlp", "random_state", np.random.RandomState(3)),
     ],
 )
-def test_what_is_allowed(name, param, value):
+def test_allowed_values(name, param, value):
     assert getattr(make_head(name, **{param: value}), param) is value
 
 
-def test_lists_are_taken_for_tuples():
+def test_lists_become_tuples():
     assert make_head("mlp", hidden=[64, 32]).hidden == (64, 32)
 
 
@@ -65,13 +65,13 @@ def test_lists_are_taken_for_tuples():
         ("random-forest", "max_features", 1.5, "allowed: a whole number from 1, or a number above 0 to 1, or sqrt, or log2, or none;"),
     ],
 )  # fmt: skip
-def test_what_is_not(name, param, value, message):
+def test_values_that_are_not_allowed_are_refused(name, param, value, message):
     with pytest.raises(HeadError) as refused:
         make_head(name, **{param: value})
     assert message in str(refused.value)
 
 
-def test_heads_of_other_packages_declare_what_they_like():
+def test_heads_of_other_packages_may_declare_any_types():
     class Theirs:
         def __init__(self, depth=3, kernel: "np.ndarray | None" = None):
             pass

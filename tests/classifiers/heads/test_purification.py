@@ -54,12 +54,12 @@ def slow_criterion(m: np.ndarray, lam: float) -> list[float]:
 
 @pytest.mark.parametrize("balance", [0.0, 0.8, 1.0])
 @pytest.mark.parametrize("shape", [(2, 1, 5), (2, 2, 3), (7, 19, 11)])
-def test_the_criterion_is_the_formula(shape, balance):
+def test_the_criterion_equals_its_formula(shape, balance):
     means = np.random.default_rng(0).normal(size=shape) * 100 - 30
     np.testing.assert_allclose(criterion(means, balance), slow_criterion(means, balance), rtol=1e-12)
 
 
-def test_a_channel_that_is_constant_over_classes_or_timesteps_counts_as_all_alike():
+def test_a_channel_constant_over_classes_or_timesteps_has_the_worst_criterion():
     means = np.random.default_rng(0).normal(size=(4, 3, 6))
     means[:, :, 1] = 0.1
     means[:, 2, 3] = 7
@@ -85,7 +85,7 @@ def table(rows: int = 120) -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=(rows, LAYOUT.width)) + y[:, None] * rng.normal(size=LAYOUT.width), y
 
 
-def test_it_keeps_the_best_channels_of_all_layers_the_same_at_each_timestep():
+def test_the_best_channels_of_all_layers_are_selected_at_every_timestep():
     X, y = table()
     purifier = Purifier(LAYOUT, channels=4).fit(X, y)
     at_50, at_100 = np.r_[4:10, 10:13], np.r_[16:22, 13:16]  # up, down
@@ -105,13 +105,13 @@ def test_it_keeps_the_best_channels_of_all_layers_the_same_at_each_timestep():
     assert timestep_columns(purifier.layout_, "plane").shape == (2, 4)
 
 
-def test_names_and_numbers_of_classes_do_not_matter():
+def test_class_names_and_numbers_have_no_effect():
     X, y = table()
     one, two = (Purifier(LAYOUT, channels=4).fit(X, labels) for labels in (y, np.array(["b", "c", "a"])[y]))
     np.testing.assert_array_equal(one.support_, two.support_)
 
 
-def test_alone_in_a_pipeline():
+def test_the_purifier_works_in_a_pipeline():
     X, y = table()
     pipeline = make_pipeline(Purifier(LAYOUT, channels=3), LinearDiscriminantAnalysis()).fit(X, y)
     assert pipeline[-1].n_features_in_ == 4 + 2 * 3 + 2 * 3

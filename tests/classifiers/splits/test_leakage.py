@@ -1,4 +1,4 @@
-"""What a split leaks, against brute force, the model itself, PyTorch's interpolation and a published split."""
+"""Leakage of splits against brute force, the model itself, PyTorch's interpolation and a published split."""
 
 import dataclasses
 
@@ -14,14 +14,11 @@ from classifiers.splits import (
     Footprint,
     SplitDraw,
     layout_footprints,
-    make_split_map,
     measure_leakage,
     merge_official_maps,
     parse_split,
-    write_split_plot,
 )
 from classifiers.splits.leakage import TileGrid
-from classifiers.splits.split_plot import COLOURS, NAMES
 from classifiers.table import PixelTable
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
@@ -34,15 +31,15 @@ tilings = st.builds(
 )
 
 
-def seen_along(context, pixel, length):
+def footprint_along(footprint, pixel, length):
     """Pixels of an axis that decide a pixel's features: by NumPy's padding and PyTorch's interpolation."""
     import torch
 
-    window = range(pixel - context.window_px // 2, pixel - context.window_px // 2 + context.window_px)
+    window = range(pixel - footprint.window_px // 2, pixel - footprint.window_px // 2 + footprint.window_px)
     window = [at for at in window if 0 <= at < length]
-    if context.tiles is None:
+    if footprint.tiles is None:
         return set(window)
-    core, frame, stride = context.tiles.core_px, context.tiles.halo_px, context.tiles.stride
+    core, frame, stride = footprint.tiles.core_px, footprint.tiles.halo_px, footprint.tiles.stride
     cells = -(-length // stride)
     cores = -(-length // core)
     mirrored = np.pad(np.arange(length), (frame, cores * core + frame), mode="reflect")
@@ -52,34 +49,34 @@ def seen_along(context, pixel, length):
     return {int(p) for tile in tiles for p in mirrored[tile * core : tile * core + core + 2 * frame]}
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.integers(1, 45), st.sampled_from([1, 2, 3, 5]), st.none() | tilings)
-def test_a_context_is_what_padding_and_interpolation_let_in(length, window, tiles):
-    context = Footprint(window, tiles)
-    first, stop = context.span(np.arange(length), length)
+def test_a_footprint_equals_brute_force_padding_and_interpolation(length, window, tiles):
+    footprint = Footprint(window, tiles)
+    first, stop = footprint.span(np.arange(length), length)
     for pixel in range(length):
-        assert set(range(first[pixel], stop[pixel])) == seen_along(context, pixel, length)
+        assert set(range(first[pixel], stop[pixel])) == footprint_along(footprint, pixel, length)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.integers(0, 999), st.integers(6, 24), st.integers(6, 24), st.none() | tilings, st.sampled_from([1, 3, 5]))
-def test_shares_and_distances_are_brute_force_s(seed, rows, cols, tiles, window):
+def test_shares_and_distances_equal_brute_force(seed, rows, cols, tiles, window):
     side = np.random.default_rng(seed).choice(3, (rows, cols), p=[0.5, 0.05, 0.45])
     side[0, 0], side[-1, -1] = 1, 2
     draw = SplitDraw.from_masks(side == 1, side == 2)
-    contexts = {Footprint(window), Footprint(1, tiles)}
+    footprints = {Footprint(window), Footprint(1, tiles)}
     train, test = np.argwhere(draw.train), np.argwhere(draw.test)
-    seen = [
+    expected = [
         any(
             {(r, c) for r, c in train.tolist()}
-            & {(r, c) for r in seen_along(one, row, rows) for c in seen_along(one, col, cols)}
-            for one in contexts
+            & {(r, c) for r in footprint_along(one, row, rows) for c in footprint_along(one, col, cols)}
+            for one in footprints
         )
         for row, col in test.tolist()
     ]
     distances = cdist(test, train).min(axis=1)
-    found = measure_leakage(draw, contexts)
-    assert found.share == pytest.approx(np.mean(seen))
+    found = measure_leakage(draw, footprints)
+    assert found.share == pytest.approx(np.mean(expected))
     assert found.median_px == pytest.approx(np.median(distances))
     assert found.min_px == pytest.approx(distances.min())
 
@@ -97,7 +94,9 @@ WAYS = [
 
 
 @pytest.mark.parametrize(("layer", "tiling"), WAYS, ids=["-".join(map(str, [a, *b.values()])) for a, b in WAYS])
-def test_the_model_changes_a_pixel_exactly_where_its_context_holds_it(scene, backbone_folder, tmp_path, layer, tiling):
+def test_changing_a_pixel_changes_the_planes_exactly_within_its_footprint(
+    scene, backbone_folder, tmp_path, layer, tiling
+):
     # Two pixels change places, so that all that is fitted on the scene stays as it is.
     places = [(3, 40), (70, 9)]
     cube = scene.cube.copy()
@@ -110,8 +109,8 @@ def test_the_model_changes_a_pixel_exactly_where_its_context_holds_it(scene, bac
     one, other = hsifeat.open_features(tmp_path / "one.zarr"), hsifeat.open_features(tmp_path / "other.zarr")
     rows, cols = (axis.ravel() for axis in np.indices((75, 53)))
     changed = (one.sample(rows, cols) != other.sample(rows, cols)).any(axis=1)
-    (context,) = layout_footprints(one, make_layout(one, spectra=False))
-    (top, bottom), (left, right) = context.span(rows, 75), context.span(cols, 53, axis=1)
+    (footprint,) = layout_footprints(one, make_layout(one, spectra=False))
+    (top, bottom), (left, right) = footprint.span(rows, 75), footprint.span(cols, 53, axis=1)
     claimed = np.zeros(len(rows), bool)
     for row, col in places:
         claimed |= (top <= row) & (row < bottom) & (left <= col) & (col < right)
@@ -119,7 +118,7 @@ def test_the_model_changes_a_pixel_exactly_where_its_context_holds_it(scene, bac
     assert claimed.all() if "stitch" in tiling and tiling["stitch"] == "whole" else 0.1 < claimed.mean() < 0.9
 
 
-def test_contexts_of_a_table(features):
+def test_footprints_of_a_table(features):
     layout = make_layout(features, window=5, planes=["t0/*"])
     tiles = {TileGrid(16, 8, stride) for stride in (1, 2, 4)}
     assert layout_footprints(features, layout) == {Footprint(1), Footprint(5), *(Footprint(1, one) for one in tiles)}
@@ -159,63 +158,7 @@ def test_the_published_split_has_a_class_order_of_its_own(published):
         parse_split("official", published).draw(truth, 0)
 
 
-@pytest.fixture
-def split():
-    labels = Labels("fields", np.repeat(np.repeat([[1, 0], [2, 1], [1, 2]], 10, axis=0), 15, axis=1))
-    return parse_split("blocks:5+2:0.3").draw(labels, 0), labels
-
-
-def test_the_sides_of_a_draw(split):
-    draw, labels = split
-    sides = make_split_map(draw, labels)
-    assert ((sides == 0) == (labels.classes == 0)).all()
-    assert ((sides == 1) == draw.train).all() and ((sides == 2) == draw.test).all()
-    assert (sides == 3).sum() == (labels.classes != 0).sum() - draw.train.sum() - draw.test.sum() > 0
-
-
-def test_the_picture_shows_every_kind_of_pixel_and_a_legend(split, tmp_path):
-    from PIL import Image
-
-    draw, labels = split
-    write_split_plot(tmp_path / "split.png", draw, labels, "blocks:5+2:0.3 $x$")
-    shown = np.asarray(Image.open(tmp_path / "split.png").convert("RGB")).astype(int)
-    sides = make_split_map(draw, labels)
-    for side, colour in COLOURS.items():
-        here = (shown == [int(colour[i : i + 2], 16) for i in (1, 3, 5)]).all(axis=2)
-        # The picture is 30 x 30 px at 35 dots each; the rest is a patch of the legend.
-        assert here.sum() == pytest.approx((sides == side).sum() * 35**2, rel=0.06, abs=900)
-        assert here.any()
-    with pytest.raises(SplitError, match=r"written as \.png; found 'split\.pdf'"):
-        write_split_plot(tmp_path / "split.pdf", draw, labels)
-
-
-# Machado, Oliveira, Fernandes 2009: how a dichromat sees linear RGB.
-DICHROMATS = {
-    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
-    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
-    "grey": [[0.2126, 0.7152, 0.0722]] * 3,
-    "all": np.eye(3),
-}
-
-
-@pytest.mark.parametrize("eyes", DICHROMATS)
-def test_the_colours_stay_apart_for_every_eye(eyes):
-    def lab(colour):
-        srgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
-        linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-        linear = np.clip(np.array(DICHROMATS[eyes]) @ linear, 0, 1)
-        xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ linear
-        ratio = xyz / [0.9505, 1, 1.089]
-        f = np.where(ratio > 216 / 24389, np.cbrt(ratio), (24389 / 27 * ratio + 16) / 116)
-        return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
-
-    colours = [lab(COLOURS[side]) for side in NAMES]
-    apart = [np.linalg.norm(a - b) for i, a in enumerate(colours) for b in colours[:i]]
-    assert min(apart) > (12 if eyes == "grey" else 20), "CIE76 differences; 2.3 is just noticeable"
-
-
-def test_fit_says_what_a_split_leaks_and_shows_a_disjoint_one_beside_a_random_one(features):
+def test_fit_reports_leakage_and_a_disjoint_score_beside_a_random_one(features):
     from classifiers.fit import fit_model
 
     model = fit_model(features, "svm", inputs="spectra+window", split="random:0.2")
@@ -235,7 +178,7 @@ def test_fit_says_what_a_split_leaks_and_shows_a_disjoint_one_beside_a_random_on
     assert fit_model(features, "svm", inputs="spectra").describe() == []
 
 
-def test_fit_says_where_no_disjoint_split_can_stand_beside(features, monkeypatch):
+def test_fit_says_when_no_disjoint_split_is_possible(features, monkeypatch):
     from classifiers import evaluate as trials
     from classifiers.fit import fit_model
 

@@ -73,7 +73,7 @@ def one_try(classes, numbers, block_px, buffer_px, fraction, random):
     return train & inside, test & inside, set(numbers) - kept, len(numbers) - len(on_both)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.integers(0, 999),
     st.tuples(st.integers(6, 40), st.integers(6, 40)),

@@ -1,4 +1,4 @@
-"""What every head that is a network keeps: divergence is told, precision is what was promised, memory is bounded."""
+"""Properties of all torch heads: divergence is reported, precision is as documented, and memory is bounded."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def linear_dtypes() -> Iterator[dict[bool, set[torch.dtype]]]:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_divergence_is_told(name):
+def test_divergence_is_reported(name):
     with pytest.raises(HeadError, match=r"^training diverged in epoch \d+: lower learning_rate \(1e\+06\)$"):
         quick(name, learning_rate=1e6).fit(*toy())
 
@@ -47,7 +47,7 @@ def test_divergence_is_told(name):
 @pytest.mark.parametrize(
     ("where", "validation_fraction"), [("row_losses", 0), ("row_losses", 0.5), ("_validation_loss", 0.5)]
 )
-def test_a_loss_that_is_not_finite_is_told_at_once(monkeypatch, where, validation_fraction):
+def test_a_loss_that_is_not_finite_is_reported_at_once(monkeypatch, where, validation_fraction):
     """The gradient of such a loss, and so every weight, is finite."""
     does = getattr(torch_training, where)
     monkeypatch.setattr(torch_training, where, lambda *given: does(*given) + float("inf"))
@@ -55,7 +55,7 @@ def test_a_loss_that_is_not_finite_is_told_at_once(monkeypatch, where, validatio
         quick("mlp", validation_fraction=validation_fraction).fit(*toy())
 
 
-def test_a_weight_that_is_not_finite_is_told_at_once(monkeypatch):
+def test_a_weight_that_is_not_finite_is_reported_at_once(monkeypatch):
     """One that no loss shows any more: it is set after the last step of the third epoch of three steps."""
     step, done = torch.optim.AdamW.step, []
 
@@ -89,7 +89,7 @@ def test_reduced_precision_in_training_never_reaches_predictions(name, monkeypat
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_on_a_cpu_nothing_is_reduced(name):
+def test_a_cpu_trains_in_full_precision(name):
     with linear_dtypes() as seen:
         quick(name, epochs=1).fit(*toy(16)).predict_proba(toy(16)[0])
     assert seen == {True: {torch.float32}, False: {torch.float64}}
@@ -106,7 +106,7 @@ def test_rows_are_prepared_and_predicted_in_bounded_parts(name, monkeypatch):
     assert asked == [7] * 14 + [2]
 
 
-def test_events_of_a_fit_are_heard(features):
+def test_a_fit_emits_events(features):
     heard = []
     model = fit_model(features, "mlp", inputs="spectra", params={"epochs": 3, "device": "cpu"}, listen=heard.append)
     assert Started("training", 3, "epochs") in heard
@@ -115,7 +115,7 @@ def test_events_of_a_fit_are_heard(features):
     assert model.head.validation_rows_ == sum(np.bincount(features.labels().classes.ravel())[1:] // 10)
 
 
-def test_where_no_rows_are_set_aside_that_is_noted_once():
+def test_a_fit_without_validation_rows_emits_one_note():
     X, y = toy(120)
     for params, rows, notes in (
         ({"members": 2}, 0, 1),
@@ -136,7 +136,7 @@ def test_where_no_rows_are_set_aside_that_is_noted_once():
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_what_no_network_is(name):
+def test_invalid_network_parameters_are_refused(name):
     with pytest.raises(HeadError, match="has no parameter 'warm_start'"):
         make_head(name, warm_start=True)
     widths = {"hidden": (8, 0), "bottleneck": 0, "channels": 0}

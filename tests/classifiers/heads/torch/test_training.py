@@ -44,7 +44,7 @@ def test_the_validation_part_is_stratified():
     assert split_validation(codes, 0.1, seed=1)[1].tolist() != split_validation(codes, 0.1, seed=0)[1].tolist()
 
 
-def test_few_rows_are_set_aside_only_when_that_is_asked_for():
+def test_small_tables_have_validation_rows_only_on_request():
     """A tenth of 100 rows a class is just enough, of 99 too little."""
     for rows, usual in ((100, 30), (99, 0)):
         codes = np.repeat([0, 1, 2], rows)
@@ -81,7 +81,7 @@ def test_early_stopping_stops_and_keeps_the_best_epoch():
     assert np.average(each, weights=weight[held_out]) == pytest.approx(min(losses), abs=6e-4)
 
 
-def test_nobody_listens_outside_the_block():
+def test_events_stop_after_the_block():
     seen = []
     with training_listener(seen.append):
         pass
@@ -143,7 +143,7 @@ def test_rows_are_validated_and_predicted_in_bounded_parts():
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
-def test_focal_loss_is_its_formula(gamma):
+def test_focal_loss_equals_its_formula(gamma):
     rng = np.random.default_rng(0)
     logits, target = 4 * rng.normal(size=(40, 5)), rng.integers(0, 5, 40)
     expected = []
@@ -154,13 +154,13 @@ def test_focal_loss_is_its_formula(gamma):
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
-def test_focal_loss_of_a_certain_row_has_a_gradient():
+def test_focal_loss_of_a_confident_row_has_a_finite_gradient():
     logits = torch.tensor([[500.0, -500.0]], requires_grad=True)
     row_losses(logits, torch.tensor([0]), 0.5).sum().backward()
     assert torch.isfinite(logits.grad).all()
 
 
-def test_mixing_and_label_weights_are_their_formulas():
+def test_mixing_and_label_weights_equal_their_formulas():
     rng = np.random.default_rng(0)
     spectra, planes, partner = rng.normal(size=(6, 4)), rng.normal(size=(6, 3, 2)), rng.permutation(6)
     lambdas = [0.3, 0.8]
@@ -216,7 +216,7 @@ def test_one_step_under_mix_up_follows_the_mixed_loss(monkeypatch):
         assert found[at] == pytest.approx(-1e-2 * gradient, rel=1e-4)
 
 
-def test_disagreement_is_its_formula():
+def test_uncertainty_equals_its_formula():
     votes = np.random.default_rng(0).dirichlet([0.3] * 4, size=(3, 20))
     votes[:, 0] = [0.5, 0.5, 0, 0]  # all agree, and some classes are impossible
     votes[:, 1] = np.eye(4)[:3]  # each member is certain of another class
@@ -258,7 +258,7 @@ def test_the_first_member_is_the_single_network():
         np.testing.assert_array_equal(many.weights_[f"0/{name}"], value)
 
 
-def test_what_an_ensemble_refuses():
+def test_invalid_ensemble_parameters_are_refused():
     X, y = toy()
     with pytest.raises(HeadError, match="a single network has no uncertainty between members; fit with members=2"):
         quick("mlp", epochs=1).fit(X, y).uncertainty(X)
