@@ -21,7 +21,8 @@ class BenchConfig(BaseConfig):
     """What a benchmark compares. `compare` and ``hsifeat bench`` take their options from here, and reports record them."""
 
     heads: Annotated[
-        Names, option("Names of heads; all stands for every head that can learn from one of the inputs.")
+        Names,
+        option("Names of heads; all stands for every head that can learn from one of the inputs.", metavar="HEAD,HEAD"),
     ] = ALL_HEADS
     splits: Annotated[
         Names,
@@ -31,13 +32,20 @@ class BenchConfig(BaseConfig):
     ] = SPLITS
     seeds: Annotated[Whole, option("Number of seeds; each draws the split and initialises the head anew.", ge=1)] = 5
     inputs: Annotated[
-        Names, option("Input sets that heads learn from; suited stands for the one that suits a head.")
+        Names,
+        option("Input sets that heads learn from; suited stands for the one that suits a head.", metavar="INPUT,INPUT"),
     ] = DEFAULT_INPUTS
     labels: Annotated[str | None, option("Name of a label map in the first store.", default="its first")] = None
-    planes: Annotated[Names | None, option("Planes, e.g. 't50/*,t100/up_blocks.2'.", default="all")] = None
+    planes: Annotated[
+        Names | None, option("Planes, such as 't50/*,t100/up_blocks.2'.", metavar="PLANE,PLANE", default="all")
+    ] = None
     curve: Annotated[
         Wholes | None,
-        option("Learning curves: train on at most this many pixels of each class, e.g. 5,10,20.", default="no curves"),
+        option(
+            "Learning curves: train on at most this many pixels of each class, such as 5,10,20.",
+            metavar="N,N",
+            default="no curves",
+        ),
     ] = None
     sweep: Annotated[
         bool,

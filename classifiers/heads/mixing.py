@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from classifiers.heat_map import draw_heat_map
 from classifiers.layout import ColumnGroup
 
 if TYPE_CHECKING:
@@ -64,13 +65,9 @@ def plot_mixing(head: MixingHead) -> Figure:
     shares = frame.to_numpy(dtype=float)
     figure = Figure(figsize=(1.9 + 0.75 * shares.shape[1], 1.6 + 0.38 * shares.shape[0]), layout="constrained")
     axes = figure.add_subplot()
-    image = axes.imshow(100 * shares, cmap="cividis", vmin=0, aspect="auto", interpolation="none")
-    for (i, j), share in np.ndenumerate(shares):
-        if np.isfinite(share):
-            dark = share < 0.5 * np.nanmax(shares)
-            axes.text(j, i, f"{100 * share:.1f}", ha="center", va="center", color="white" if dark else "black")
-    axes.set_xticks(range(shares.shape[1]), frame.columns, rotation=30, ha="right")
-    axes.set_yticks(range(shares.shape[0]), frame.index)
+    names = ["" if t is None else t for t in frame.index]
+    cells = draw_heat_map(axes, 100 * shares, names, list(frame.columns), low=0, text_size=9)
+    axes.tick_params(axis="x", rotation=30)
     axes.set(xlabel="layer", ylabel="timestep t")
-    figure.colorbar(image, label="share, %")
+    figure.colorbar(cells, label="share, %")
     return figure

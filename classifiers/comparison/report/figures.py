@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.heat_map import draw_heat_map
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -121,26 +123,10 @@ def heat_map(
     width, height = 0.46 * len(steps) + 0.9, 0.3 * len(layers) + 0.6
     with _figure(width, height) as figure:
         axes = figure.add_axes((0.02, 0.02, 0.96, 0.96))
-        low, high = float(np.nanmin(grid)), float(np.nanmax(grid))
-        axes.pcolormesh(grid, cmap="cividis", vmin=low, vmax=high if high > low else low + 1, edgecolor=_PAPER, lw=1)
-        for (i, j), value in np.ndenumerate(grid):
-            if np.isfinite(value):
-                light = (value - low) / (high - low or 1) > 0.55
-                axes.text(
-                    j + 0.5,
-                    i + 0.5,
-                    f"{value:.{digits}f}",
-                    ha="center",
-                    va="center",
-                    color="black" if light else "white",
-                    size=7.5,
-                )
-        axes.set_xticks(np.arange(len(steps)) + 0.5, ["" if t is None else str(t) for t in steps])
-        axes.set_yticks(np.arange(len(layers)) + 0.5, layers)
+        names = ["" if t is None else t for t in steps]
+        draw_heat_map(axes, grid, layers, names, digits=digits, edge_colour=_PAPER)
         axes.set(xlabel=f"timestep t · {label}")
-        axes.invert_yaxis()
-        axes.tick_params(length=0, labelsize=7.5)
-        axes.spines[:].set_visible(False)
+        axes.tick_params(labelsize=7.5)
         return _bytes(figure, medium)
 
 
