@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -257,7 +258,7 @@ def _same_results(comparison: Comparison, path: Path) -> bool:
     return _without_date(existing) == _without_date(comparison)
 
 
-def _without_date(results: BenchResults) -> str:
-    return results.model_copy(
-        update={"provenance": results.provenance.model_copy(update={"created": ""})}
-    ).model_dump_json()
+def _without_date(results: BenchResults) -> dict[str, Any]:
+    document = json.loads(results.model_dump_json())
+    document["provenance"]["created"] = ""
+    return dict(document)
