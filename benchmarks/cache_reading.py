@@ -138,14 +138,14 @@ def _open(path: Path, name: str) -> Features:
 
 def _bound(features: Features, name: str) -> Features:
     """Keep the pipeline for the lifetime of the features: zarr looks it up whenever an array is opened."""
-    open_array = features.store._array  # noqa: SLF001  # the store opens every array by it
+    open_array = features.store.files.array  # the store opens every array by it
 
     def open_with_pipeline(path: str) -> Any:
         with pipeline(name):
             return open_array(path)
 
-    features.store._array = open_with_pipeline  # type: ignore[method-assign]  # noqa: SLF001
-    features.store._arrays.clear()  # noqa: SLF001
+    features.store.files.array = open_with_pipeline  # type: ignore[method-assign]
+    features.store.files._arrays.clear()  # noqa: SLF001
     return features
 
 
