@@ -1,4 +1,4 @@
-"""Guided-diffusion checkpoints against an ADM forward of our own, and against published sizes of the real networks."""
+"""Guided-diffusion checkpoints against an independent ADM forward and the published sizes of the real networks."""
 
 import hashlib
 import json
@@ -37,14 +37,14 @@ def images(n=2, side=16, channels=3):
     return torch.randn(n, channels, side, side, generator=torch.Generator().manual_seed(5))
 
 
-def compare(backbone, plan, tensors, label_row=None, timestep_scale=T):
+def compare(backbone, plan, tensors, label_row=None, network_t=T):
     """Every output block and the prediction against the oracle."""
-    output, blocks = plan.forward(tensors, images(channels=plan.channels), timestep_scale, label_row)
+    output, blocks = plan.forward(tensors, images(channels=plan.channels), network_t, label_row)
     layers = {alias: name for name, alias in backbone.aliases(backbone.network).items()}
     assert list(layers) == [f"output_blocks.{i}" for i in range(len(blocks))]
-    found = backbone.forward_to(images(channels=plan.channels), T, list(layers.values()))
+    result = backbone.forward_to(images(channels=plan.channels), T, list(layers.values()))
     for alias, wanted in zip(layers.values(), blocks, strict=True):
-        assert torch.allclose(found[alias], wanted, rtol=1e-4, atol=1e-4), alias
+        assert torch.allclose(result[alias], wanted, rtol=1e-4, atol=1e-4), alias
     assert torch.allclose(
         backbone.predict(images(channels=plan.channels), T), output[:, : plan.channels], rtol=1e-4, atol=1e-4
     )
@@ -102,7 +102,7 @@ def test_labels_and_their_mean(tmp_path, scale_shift):
 
 
 @pytest.mark.parametrize("label", [None, 7, -1, "other"])
-def test_labels_that_do_not_fit(tmp_path, label):
+def test_labels_that_do_not_fit_are_refused(tmp_path, label):
     file = save(tmp_path, Plan(heads=1, classes=7))
     with pytest.raises(BackboneError, match="class-conditional: give one label, 0 to 6, or 'mean'"):
         open_backbone(file, class_label=label)
@@ -133,7 +133,7 @@ def test_rescaled_timesteps(tmp_path, rescale):
     plan = Plan(heads=2)
     tensors = plan.draw()
     file = save(tmp_path, plan, tensors, facts={"timesteps": 4000, "rescale_timesteps": rescale})
-    compare(open_backbone(file), plan, tensors, timestep_scale=T / 4 if rescale else T)
+    compare(open_backbone(file), plan, tensors, network_t=T / 4 if rescale else T)
 
 
 def test_float16_weights_are_computed_in_float32(tmp_path):
@@ -143,7 +143,7 @@ def test_float16_weights_are_computed_in_float32(tmp_path):
     compare(backbone, plan, {name: tensor.float() for name, tensor in tensors.items()})
 
 
-def test_files_of_torch_before_1_6(tmp_path):
+def test_files_of_torch_before_1_6_open(tmp_path):
     plan = Plan(heads=2)
     file = save(tmp_path, plan, _use_new_zipfile_serialization=False)
     compare(open_backbone(file), plan, plan.draw())
@@ -210,20 +210,20 @@ def test_the_published_networks_have_their_sizes(tmp_path, name):
         numbers, size = entry.split(": ")
         first, _, last = numbers.partition("-")
         blocks |= {f"output_blocks.{i}": size for i in range(int(first), int(last or first) + 1)}
-    found = {tap.alias: tap for tap in backbone.taps if tap.alias}
-    assert {alias: f"{tap.channels}@{side // tap.stride}" for alias, tap in found.items()} == blocks
+    result = {tap.alias: tap for tap in backbone.taps if tap.alias}
+    assert {alias: f"{tap.channels}@{side // tap.stride}" for alias, tap in result.items()} == blocks
     if name == "ADM-64":
-        assert (found["output_blocks.10"].name, found["output_blocks.11"].name) == (
+        assert (result["output_blocks.10"].name, result["output_blocks.11"].name) == (
             "up_blocks.2.attentions.2",
             "up_blocks.2",
         )
-        assert [round(found[f"output_blocks.{i}"].share, 2) for i in (10, 11)] == [0.68, 0.83]
+        assert [round(result[f"output_blocks.{i}"].share, 2) for i in (10, 11)] == [0.68, 0.83]
     if name == "ADM-256":
         assert count == 552_814_086
-        assert [round(found[f"output_blocks.{i}"].share, 2) for i in (8, 12)] == [0.36, 0.54]
+        assert [round(result[f"output_blocks.{i}"].share, 2) for i in (8, 12)] == [0.36, 0.54]
 
 
-def test_a_file_known_by_its_sha256_needs_nothing_beside_it(tmp_path, monkeypatch):
+def test_a_file_known_by_its_sha256_needs_no_flags_file(tmp_path, monkeypatch):
     plan = Plan(heads=2)
     file = save(tmp_path, plan)
     beside = open_backbone(file).identity()
@@ -239,11 +239,11 @@ def test_an_unknown_file_is_refused_with_what_to_write(tmp_path):
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     with pytest.raises(BackboneError) as refusal:
         open_backbone(file)
-    said = str(refusal.value)
-    assert "\n" not in said
-    assert digest in said and "write " + str(file) + ".toml with the lines heads = N or head_channels = N; " in said
+    text = str(refusal.value)
+    assert "\n" not in text
+    assert digest in text and "write " + str(file) + ".toml with the lines heads = N or head_channels = N; " in text
     documented = 'head_channels = 64; attention_order = "new"; noise_schedule = "cosine"; timesteps = 1000'
-    assert f"documented to have {documented}" in said
+    assert f"documented to have {documented}" in text
     # What it proposes can be written as it stands.
     file.with_name(f"{file.name}.toml").write_text(documented.replace("64;", "16;").replace("; ", "\n"))
     assert open_backbone(file).identity()["architecture"]["attention_order"] == "new"
@@ -273,7 +273,7 @@ def test_an_unknown_file_is_refused_with_what_to_write(tmp_path):
         pytest.param({"head": 2}, "head: Extra inputs are not permitted", id="mistyped"),
     ],
 )
-def test_what_stands_beside_is_checked(tmp_path, facts, message):
+def test_the_flags_file_is_validated(tmp_path, facts, message):
     file = save(tmp_path, Plan(heads=2), facts=facts)
     if facts.get("heads", 2) is None:
         write_facts(file, FACTS)
@@ -281,7 +281,7 @@ def test_what_stands_beside_is_checked(tmp_path, facts, message):
         open_backbone(file)
 
 
-def test_broken_toml_beside(tmp_path):
+def test_a_flags_file_that_is_not_toml_is_refused(tmp_path):
     file = save(tmp_path, Plan(heads=2))
     (tmp_path / "adm.pt.toml").write_text("heads: 2")
     with pytest.raises(BackboneError, match=r"adm\.pt\.toml: Expected '='.* Required: heads = N or"):
@@ -338,7 +338,7 @@ def test_other_tensors_are_refused(tmp_path, change, message):
     assert "\n" not in str(refusal.value) and str(file) in str(refusal.value)
 
 
-def test_pickles_of_more_than_tensors_are_not_run(tmp_path):
+def test_pickles_of_more_than_tensors_are_not_unpickled(tmp_path):
     file = save(tmp_path, Plan(heads=2), {"a": Evil(tmp_path)})
     with pytest.raises(
         BackboneError, match=r"adm.pt can't be read: it may be truncated, or hold more than tensors"
@@ -359,7 +359,7 @@ def test_truncated_files_are_refused(tmp_path, kept, zipped):
     assert "\n" not in str(error.value)
 
 
-def test_no_file(tmp_path):
+def test_a_missing_file_or_a_folder_is_refused(tmp_path):
     with pytest.raises(BackboneError, match="no such file or folder: .*adm.pt"):
         open_backbone(tmp_path / "adm.pt")
     (tmp_path / "adm.pt").mkdir()

@@ -1,4 +1,4 @@
-"""Models on a hub: named by a commit or refused; what lies in the hub client's own cache opens without network."""
+"""Models on a hub: a commit is required, only needed files are downloaded, and cached models open without network."""
 
 import re
 import shutil
@@ -97,20 +97,20 @@ def test_older_weights_are_downloaded_where_there_are_no_others(remote_hub, save
 
 @pytest.mark.parametrize("given", ["somebody/small-ddpm", "somebody/small-ddpm@main", "somebody/small-ddpm@0123abc"])
 @pytest.mark.usefixtures("offline_hub")
-def test_model_that_no_commit_ties_to_content_is_refused_with_the_reason(given):
-    with pytest.raises(BackboneError, match="can be replaced at any time") as refused:
+def test_a_model_without_a_commit_is_refused_with_the_reason(given):
+    with pytest.raises(BackboneError, match="can be replaced at any time") as refusal:
         open_backbone(given)
-    assert "somebody/small-ddpm@<40 hexadecimal digits>" in str(refused.value)
+    assert "somebody/small-ddpm@<40 hexadecimal digits>" in str(refusal.value)
 
 
 @pytest.mark.usefixtures("offline_hub")
-def test_model_that_is_not_there_without_network_is_one_clear_line():
-    with pytest.raises(BackboneError, match=f"nobody/nothing@{COMMIT} can't be fetched") as refused:
+def test_an_unavailable_model_without_network_is_one_clear_line():
+    with pytest.raises(BackboneError, match=f"nobody/nothing@{COMMIT} can't be fetched") as refusal:
         open_backbone(f"nobody/nothing@{COMMIT}")
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(refusal.value)
 
 
-def test_a_hub_that_is_not_reached_is_asked_once(tmp_path, monkeypatch, caplog, capfd):
+def test_an_unreachable_hub_gets_one_request(tmp_path, monkeypatch, caplog, capfd):
     """A client that is not told to be offline, on a machine without network."""
     from huggingface_hub import HfApi, constants
 
@@ -134,7 +134,7 @@ def test_folder_that_exists_is_a_folder(tmp_path, monkeypatch, backbone_folder):
 @given(
     st.text("0123456789abcdef", min_size=40, max_size=40), st.from_regex(r"\A[A-Za-z][\w.-]{0,9}/[A-Za-z][\w.-]{0,9}\Z")
 )
-def test_what_is_parsed_reads_the_same_again(commit, name):
+def test_parsed_names_round_trip(commit, name):
     model = HubModel.parse(f"{name}@{commit}")
     assert model == HubModel(name, commit)
     assert HubModel.parse(str(model)) == model
@@ -155,11 +155,11 @@ def test_path_type_is_kept_for_folders():
     ["models/x.pt", "models/x.safetensors", "./models", "../models/x", "/no/where", "~/models", "a/b/c", "x.bin", "models", "nosuch:a/b.pt"],
 )  # fmt: skip
 @pytest.mark.parametrize("before", ["", "untrained:"])
-def test_a_path_where_nothing_is_says_so(tmp_path, monkeypatch, before, text):
+def test_a_path_that_does_not_exist_is_refused_as_a_path(tmp_path, monkeypatch, before, text):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BackboneError, match=f"^no such file or folder: {re.escape(text)} ") as raised:
+    with pytest.raises(BackboneError, match=f"^no such file or folder: {re.escape(text)} ") as refusal:
         open_backbone(before + text)
-    assert "commit" not in str(raised.value)
+    assert "commit" not in str(refusal.value)
 
 
 def test_a_name_that_is_too_long_for_a_file():

@@ -284,9 +284,9 @@ def test_a_tokenizer_of_another_model_is_refused(copied):
 
 def test_pixel_space_takes_no_prompt_and_upsamples_nothing(backbone_folder):
     for options in ({"prompt": ""}, {"prompt": "a pin"}, {"upsample": 4}):
-        with pytest.raises(BackboneError, match="leave out") as refused:
+        with pytest.raises(BackboneError, match="leave out") as refusal:
             open_backbone(backbone_folder, **options)
-        assert "\n" not in str(refused.value)
+        assert "\n" not in str(refusal.value)
 
 
 def test_images_without_a_whole_number_of_cells_are_refused(folder):
@@ -393,11 +393,11 @@ TEXT = ("text_encoder", "model.safetensors")
 )
 def test_damaged_folders_are_refused_in_one_line(copied, damage, message):
     damage(copied)
-    with pytest.raises(BackboneError, match=message) as refused:
+    with pytest.raises(BackboneError, match=message) as refusal:
         backbone = open_backbone(copied)
         backbone.identity()
         backbone.to("cpu")
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(("noise", "upsample"), [("none", 4), ("field", 8)])

@@ -1,4 +1,4 @@
-"""Entry points as backbones: the documented package as it stands, and clear refusals of what is wrong with one."""
+"""Backbones of installed packages: the documented example works as printed, and faulty entry points are refused."""
 
 import sys
 
@@ -85,9 +85,9 @@ def test_an_entry_point_opens_by_name_and_is_listed():
 def test_a_faulty_entry_point_or_option_is_refused_in_one_line(lab, source, options, message):
     enter(lab, "broken", "import nowhere\n")
     enter(lab, "plain", "import torch\n\ndef make(text):\n    return torch.nn.Linear(2, 2)\n")
-    with pytest.raises(BackboneError, match=message) as refused:
+    with pytest.raises(BackboneError, match=message) as refusal:
         open_backbone(source, **options)
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(refusal.value)
     assert {"broken": "can't be loaded: No module named 'nowhere'", "plain": "no description"}.items() <= {
         row["source"]: row["description"] for row in list_backbones()
     }.items()

@@ -1,4 +1,4 @@
-"""Noise schedules against diffusers' own scheduler, and refusals of numbers that are no schedule."""
+"""Noise schedules against diffusers' scheduler, and refusals of invalid numbers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Plain torch modules as backbones: true forwards, an identity by content, and refusals."""
+"""Plain torch modules as backbones: features of real forwards, identity by content, and refusals."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Taps, early stop and noising against plain forwards of diffusers' own U-Net and its own scheduler."""
+"""Pixel-space backbones against forwards of diffusers' U-Net and its scheduler; labels; damaged folders."""
 
 import json
 import shutil
@@ -33,18 +33,18 @@ def plain_forward(network, images, t, layers):
 
 
 @pytest.mark.parametrize("t", [0, 17, 999])
-def test_every_tap_equals_a_plain_full_forward(backbone_folder, t):
+def test_every_tap_equals_a_full_forward(backbone_folder, t):
     backbone = open_backbone(backbone_folder)
     network = UNet2DModel.from_config(UNet2DModel.load_config(backbone_folder / "unet")).eval()
     network.load_state_dict(load_file(backbone_folder / "unet" / "diffusion_pytorch_model.safetensors"))
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     names = [tap.name for tap in backbone.taps]
-    wanted = plain_forward(network, images, t, names)
+    expected = plain_forward(network, images, t, names)
     together = backbone.forward_to(images, t, names)
     for tap in backbone.taps:
-        assert torch.equal(together[tap.name], wanted[tap.name])
-        assert torch.equal(backbone.forward_to(images, t, [tap.name])[tap.name], wanted[tap.name])
-        assert wanted[tap.name].shape == (2, tap.channels, 32 // tap.stride, 32 // tap.stride)
+        assert torch.equal(together[tap.name], expected[tap.name])
+        assert torch.equal(backbone.forward_to(images, t, [tap.name])[tap.name], expected[tap.name])
+        assert expected[tap.name].shape == (2, tap.channels, 32 // tap.stride, 32 // tap.stride)
 
 
 def test_the_forward_stops_after_the_last_tap(backbone_folder):
@@ -87,13 +87,13 @@ def test_output_blocks_are_numbered_as_in_guided_diffusion(tmp_path):
 
 @pytest.mark.parametrize("t", [0, 1, 500, 999])
 @pytest.mark.parametrize("schedule", ["linear", "squaredcos_cap_v2", "scaled_linear"])
-def test_noising_equals_diffusers(tmp_path, schedule, t):
+def test_added_noise_equals_diffusers(tmp_path, schedule, t):
     save_unet(tmp_path / "b")
     scheduler = DDPMScheduler(beta_schedule=schedule, beta_end=0.015)
     scheduler.save_pretrained(tmp_path / "b" / "scheduler")
     clean, noise = torch.randn(2, 2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    wanted = scheduler.add_noise(clean, noise, torch.tensor([t, t]))
-    assert torch.equal(open_backbone(tmp_path / "b").schedule.add_noise(clean, noise, t), wanted)
+    expected = scheduler.add_noise(clean, noise, torch.tensor([t, t]))
+    assert torch.equal(open_backbone(tmp_path / "b").schedule.add_noise(clean, noise, t), expected)
 
 
 def test_a_pipeline_folder_and_a_flat_one_have_the_same_digest(tmp_path):
@@ -153,8 +153,8 @@ def test_the_mean_label_is_the_mean_of_all_label_embeddings(tmp_path):
     table.data[:] = table.data.mean(0)
     images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        wanted = network(images, 9, class_labels=torch.tensor([4, 4])).sample
-    torch.testing.assert_close(mean.predict(images, 9), wanted, rtol=1e-5, atol=1e-6)
+        expected = network(images, 9, class_labels=torch.tensor([4, 4])).sample
+    torch.testing.assert_close(mean.predict(images, 9), expected, rtol=1e-5, atol=1e-6)
     assert torch.equal(mean.predict(images, 9), open_backbone(tmp_path / "c", class_label="mean").predict(images, 9))
     assert mean.identity()["conditioning"] == {"class_label": "mean"}
     two = open_backbone(tmp_path / "c", class_label="2")
@@ -194,17 +194,17 @@ def test_labels_without_a_table_have_no_mean(tmp_path):
         [1],
     ],
 )
-def test_what_is_no_label_is_refused(tmp_path, label):
+def test_invalid_labels_are_refused(tmp_path, label):
     save_unet(tmp_path / "c", num_class_embeds=5)
-    with pytest.raises(BackboneError, match="give one label, 0 to 4, or 'mean'") as raised:
+    with pytest.raises(BackboneError, match="give one label, 0 to 4, or 'mean'") as refusal:
         open_backbone(tmp_path / "c", class_label=label)
-    assert "\n" not in str(raised.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_label_of_numpy_is_the_number(tmp_path):
     save_unet(tmp_path / "c", num_class_embeds=5)
-    found = open_backbone(tmp_path / "c", class_label=np.int64(2)).identity()
-    assert json.dumps(found) == json.dumps(open_backbone(tmp_path / "c", class_label=2).identity())
+    result = open_backbone(tmp_path / "c", class_label=np.int64(2)).identity()
+    assert json.dumps(result) == json.dumps(open_backbone(tmp_path / "c", class_label=2).identity())
 
 
 @pytest.mark.parametrize(
@@ -231,9 +231,9 @@ def test_a_latent_model_with_a_pixel_models_denoiser_is_refused(tmp_path, kept):
     pipeline.save_pretrained(tmp_path / "ldm")
     if not kept:
         shutil.rmtree(tmp_path / "ldm" / "vqvae")
-    with pytest.raises(BackboneError, match="is a latent diffusion model: .* the output of its vqvae") as raised:
+    with pytest.raises(BackboneError, match="is a latent diffusion model: .* the output of its vqvae") as refusal:
         open_backbone(tmp_path / "ldm")
-    assert "\n" not in str(raised.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_one_file_beside_its_configurations_is_the_folder(tmp_path, backbone_folder):
@@ -264,16 +264,16 @@ def test_one_file_beside_its_configurations_is_the_folder(tmp_path, backbone_fol
         ({"upsample": 4}, "tiny takes no upsampling; leave out 4"),
     ],
 )
-def test_what_only_latent_models_take_is_refused(backbone_folder, options, message):
+def test_options_of_latent_models_are_refused(backbone_folder, options, message):
     with pytest.raises(BackboneError, match=message):
         open_backbone(backbone_folder, **options)
 
 
-def test_three_channels_for_a_model_of_one(tmp_path, scene):
+def test_a_projection_to_three_channels_is_refused_for_a_model_of_one(tmp_path, scene):
     save_unet(tmp_path / "one", channels=1)
-    with pytest.raises(HsifeatError, match="the projection rgb gives 3 channels, but one takes 1") as refused:
+    with pytest.raises(HsifeatError, match="the projection rgb gives 3 channels, but one takes 1") as refusal:
         extract(scene, backbone=tmp_path / "one", projection="rgb", tile=32, halo=8, out=tmp_path / "s.zarr")
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(refusal.value)
     assert not (tmp_path / "s.zarr").exists()
 
 
@@ -282,7 +282,7 @@ def test_unconditional_models_take_no_label(backbone_folder):
         open_backbone(backbone_folder, class_label=1)
 
 
-def test_unknown_layers_and_timesteps(backbone_folder):
+def test_unknown_layers_and_timesteps_are_refused(backbone_folder):
     backbone = open_backbone(backbone_folder)
     with pytest.raises(BackboneError, match=r"unknown layer 'up_block.1'; nearest: .*up_blocks\.1"):
         select_taps(backbone.taps, ["up_block.1"])
@@ -353,11 +353,11 @@ def test_damaged_folders_are_refused(tmp_path, damage, message):
     folder = tmp_path / "b"
     save_unet(folder)
     damage(folder)
-    with pytest.raises(BackboneError, match=message) as refused:
+    with pytest.raises(BackboneError, match=message) as refusal:
         backbone = open_backbone(folder)
         backbone.identity()
         backbone.to("cpu")
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(refusal.value)
     assert not (folder / "evil").exists()
 
 
@@ -368,18 +368,18 @@ def test_float32_schedule_digest_is_stable(backbone_folder):
     assert (np.diff(schedule.alphas_cumprod) < 0).all() and 0.999 < schedule.alphas_cumprod[0] < 1
 
 
-def test_the_callers_precision_plays_no_part(backbone_folder):
+def test_the_callers_precision_has_no_effect(backbone_folder):
     backbone = open_backbone(backbone_folder)
     images = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    wanted = backbone.forward_to(images, 9, ["up_blocks.1"])["up_blocks.1"]
+    expected = backbone.forward_to(images, 9, ["up_blocks.1"])["up_blocks.1"]
     torch.set_float32_matmul_precision("medium")
     try:
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            found = backbone.forward_to(images, 9, ["up_blocks.1"])["up_blocks.1"]
+            result = backbone.forward_to(images, 9, ["up_blocks.1"])["up_blocks.1"]
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision("highest")
-    assert torch.equal(found, wanted)
+    assert torch.equal(result, expected)
 
 
 @pytest.mark.parametrize("name", ["ScoreSdeVeScheduler", "FlowMatchEulerDiscreteScheduler"])

@@ -168,13 +168,13 @@ class Plan:
         if resampling == "down":
             h, x = F.avg_pool2d(h, 2), F.avg_pool2d(x, 2)
         h = _convolve(tensors, f"{at}.in_layers.2", h)
-        told = F.linear(F.silu(emb), tensors[f"{at}.emb_layers.1.weight"], tensors[f"{at}.emb_layers.1.bias"])
-        told = told[..., None, None]
+        shift_and_scale = F.linear(F.silu(emb), tensors[f"{at}.emb_layers.1.weight"], tensors[f"{at}.emb_layers.1.bias"])
+        shift_and_scale = shift_and_scale[..., None, None]
         if self.scale_shift:
-            scale, shift = told.chunk(2, 1)
+            scale, shift = shift_and_scale.chunk(2, 1)
             h = _normed(tensors, f"{at}.out_layers.0", h) * (1 + scale) + shift
         else:
-            h = _normed(tensors, f"{at}.out_layers.0", h + told)
+            h = _normed(tensors, f"{at}.out_layers.0", h + shift_and_scale)
         h = _convolve(tensors, f"{at}.out_layers.3", F.silu(h))
         if f"{at}.skip_connection.weight" in tensors:
             x = F.conv2d(x, tensors[f"{at}.skip_connection.weight"], tensors[f"{at}.skip_connection.bias"])

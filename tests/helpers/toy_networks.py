@@ -1,4 +1,4 @@
-"""Two networks that the seam must take without change: a spectrum as an axis of its own, and a decoder for each interval."""
+"""Two small network classes for tests: one keeps the spectrum as an axis, one has a decoder for each interval of timesteps."""
 
 import torch
 from diffusers import ConfigMixin, DDPMScheduler, ModelMixin

@@ -54,8 +54,8 @@ def test_the_projection_is_of_all_pixels_of_all_scenes(pair, trained):
 
     pixels = np.concatenate([scene.cube[scene.valid] for scene in pair]).astype(np.float64)
     oracle = PCA(4, svd_solver="full", whiten=True).fit(pixels)
-    found = Projection.load(trained[0] / "projection.safetensors").apply(pixels)
-    np.testing.assert_allclose(np.abs(found), np.abs(oracle.transform(pixels)), atol=2e-3)
+    result = Projection.load(trained[0] / "projection.safetensors").apply(pixels)
+    np.testing.assert_allclose(np.abs(result), np.abs(oracle.transform(pixels)), atol=2e-3)
 
 
 def test_held_out_blocks_are_evaluated_and_reported(pair, trained):
@@ -69,8 +69,8 @@ def test_held_out_blocks_are_evaluated_and_reported(pair, trained):
     card = (out / "README.md").read_text()
     row, col, *_ = next(scene["held_out"] for scene in record["scenes"] if scene["held_out"])[0]
     mean = np.mean(record["held_out"]["8"])
-    for said in ("north", "south", f"16 x 16 px at row {row}, column {col}", f"{mean:.4f} |", "| 8 |"):
-        assert said in card
+    for text in ("north", "south", f"16 x 16 px at row {row}, column {col}", f"{mean:.4f} |", "| 8 |"):
+        assert text in card
 
 
 def test_the_card_gives_the_command_to_train_it_again(trained):
@@ -135,7 +135,7 @@ EDGES = masked(CUBE, np.s_[8:, 4:])
     ],
 )
 def test_unusable_scenes_are_refused_in_one_line(tmp_path, scenes, message):
-    with pytest.raises(HsifeatError, match=message) as refused:
+    with pytest.raises(HsifeatError, match=message) as refusal:
         hsifeat.pretrain(scenes, out=tmp_path / "m", steps=1)
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(refusal.value)
     assert not any(tmp_path.iterdir())

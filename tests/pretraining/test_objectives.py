@@ -1,4 +1,4 @@
-"""What training minimises, against slow transcriptions in float64."""
+"""Training objectives against slow transcriptions in float64."""
 
 import numpy as np
 import pytest
@@ -58,16 +58,16 @@ def slow_info_nce(one, other, temperature):
 def test_noise_prediction_is_its_formula(batch, scheduler, network):
     clean, noise, t = batch
     predicted = network.double()(noised(clean, noise, t, scheduler), t)[0].detach().numpy()
-    wanted = np.mean((noise.double().numpy() - predicted) ** 2)
+    expected = np.mean((noise.double().numpy() - predicted) ** 2)
     objective = NoisePrediction(network)
     assert not list(objective.parameters())
-    assert objective(network.float(), clean, noise, t, scheduler).item() == pytest.approx(wanted, rel=1e-5)
+    assert objective(network.float(), clean, noise, t, scheduler).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_log_absolute_contrastive_is_its_formula(batch, scheduler, network):
     clean, noise, t = batch
     objective = LogAbsoluteContrastive(network, weight=0.3, temperature=0.2, projected_channels=6)
-    found = objective(network, clean, noise, t, scheduler).item()
+    result = objective(network, clean, noise, t, scheduler).item()
     network.double()
     views = []
     errors = []
@@ -78,8 +78,8 @@ def test_log_absolute_contrastive_is_its_formula(batch, scheduler, network):
         maps = network.encode(image, t[after])
         errors.append(np.log(1 + np.abs(noise[after].double().numpy() - network(image, t[after])[0].detach().numpy())))
         views.append(objective.double().projection(maps.mean((2, 3))).detach().numpy())
-    wanted = np.mean(errors) + 0.3 * slow_info_nce(*views, 0.2)
-    assert found == pytest.approx(wanted, rel=1e-4)
+    expected = np.mean(errors) + 0.3 * slow_info_nce(*views, 0.2)
+    assert result == pytest.approx(expected, rel=1e-4)
 
 
 def test_log_absolute_error_of_known_numbers():
@@ -90,8 +90,8 @@ def test_log_absolute_error_of_known_numbers():
 @pytest.mark.parametrize("temperature", [0.05, 0.5, 1.0])
 def test_info_nce_is_its_formula(temperature):
     one, other = torch.randn(2, 7, 4, generator=torch.Generator().manual_seed(1))
-    wanted = slow_info_nce(one.double().numpy(), other.double().numpy(), temperature)
-    assert float(info_nce(one, other, temperature)) == pytest.approx(wanted, rel=1e-5)
+    expected = slow_info_nce(one.double().numpy(), other.double().numpy(), temperature)
+    assert float(info_nce(one, other, temperature)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_info_nce_in_closed_form():

@@ -1,4 +1,4 @@
-"""Where patches lie and what is drawn of them, against brute force; held-out blocks; memory and reading, counted."""
+"""Patch positions and batches against brute force; held-out blocks; memory and reads of scenes on disk."""
 
 import tracemalloc
 
@@ -41,7 +41,7 @@ def brute_force(valid, side, blocks):
 
 
 @given(st.data())
-def test_corners_are_those_of_brute_force(data):
+def test_patch_positions_are_those_of_brute_force(data):
     side = data.draw(st.integers(1, 6))
     rows, cols = data.draw(st.integers(side, 20)), data.draw(st.integers(side, 20))
     valid = np.random.default_rng(data.draw(st.integers(0, 99))).random((rows, cols)) < data.draw(
@@ -51,9 +51,9 @@ def test_corners_are_those_of_brute_force(data):
         Window(data.draw(st.integers(0, rows - 1)), data.draw(st.integers(0, cols - 1)), 3, 2)
         for _ in range(data.draw(st.integers(0, 3)))
     )
-    grids, wanted = PatchGrid(valid, side, blocks), brute_force(valid, side, blocks)
-    assert len(grids) == len(wanted)
-    assert [grids.locate(number) for number in range(len(wanted))] == wanted
+    grids, expected = PatchGrid(valid, side, blocks), brute_force(valid, side, blocks)
+    assert len(grids) == len(expected)
+    assert [grids.locate(number) for number in range(len(expected))] == expected
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_held_out_blocks_cost_a_tenth_of_the_patches_at_most(shape, patch, side,
     assert choose_held_out_blocks(valid, patch, side, 8) == blocks
 
 
-def test_blocks_are_held_out_where_there_is_something():
+def test_held_out_blocks_lie_in_valid_parts():
     valid = np.zeros((200, 300), bool)
     valid[20:180, 30:270] = True
     blocks = choose_held_out_blocks(valid, 16, 16, 8)
@@ -124,7 +124,7 @@ def test_scenes_are_drawn_by_their_number_of_patches():
     assert of_small == pytest.approx(13 * 13 / (13 * 13 + 33 * 73), abs=0.02)
 
 
-def test_batches_follow_from_seed_and_step_and_what_is_not_valid_is_0():
+def test_batches_depend_on_seed_and_step_and_invalid_pixels_are_0():
     cube = small_cube().astype(np.float32)
     cube[:40] = np.nan
     half = Scene("half", cube)

@@ -1,4 +1,4 @@
-"""DiffCRN against a slow transcription in float64, and what it promises: patches that know nothing of each other."""
+"""DiffCRN against a slow transcription in float64; patches do not affect each other."""
 
 import numpy as np
 import pytest
@@ -84,8 +84,10 @@ def slow_module(module, x, embedding, parts, *, tokens_are_pixels):
     for part in range(parts):
         own = mixed[part * 3 * size : (part + 1) * 3 * size].reshape(3, size, side * side)
         q, k, v = (own[i].T if tokens_are_pixels else own[i] for i in range(3))  # (tokens, d)
-        found = softmax_rows(q @ k.T / np.sqrt(q.shape[1])) @ v
-        attended[part * size : (part + 1) * size] = (found.T if tokens_are_pixels else found).reshape(size, side, side)
+        result = softmax_rows(q @ k.T / np.sqrt(q.shape[1])) @ v
+        attended[part * size : (part + 1) * size] = (result.T if tokens_are_pixels else result).reshape(
+            size, side, side
+        )
     x = x + pointwise(attended, module.attention_projection)
     norm, widen, over, _, narrow = module.feed_forward
     hidden = depthwise(pointwise(normed(x, norm), widen), over)
@@ -97,10 +99,10 @@ def test_a_module_is_its_transcription(kind, tokens_are_pixels):
     module = seeded(lambda: kind(12, 3, 4))
     maps, embedding = draw(2, 12, 4, 4), draw(2, 12, seed=2)
     with torch.no_grad():
-        found = module(maps, embedding)
+        result = module(maps, embedding)
     for i in range(2):
-        wanted = slow_module(module, maps[i].double().numpy(), embedding[i], 3, tokens_are_pixels=tokens_are_pixels)
-        np.testing.assert_allclose(found[i].numpy(), wanted, rtol=1e-4, atol=1e-5)
+        expected = slow_module(module, maps[i].double().numpy(), embedding[i], 3, tokens_are_pixels=tokens_are_pixels)
+        np.testing.assert_allclose(result[i].numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_whole_is_its_stages(network):
@@ -117,8 +119,8 @@ def test_the_whole_is_its_stages(network):
         x = slow_module(module, x, e, 3, tokens_are_pixels=False)
     with torch.no_grad():
         np.testing.assert_allclose(network.encode(image, 37)[0].numpy(), x, rtol=1e-4, atol=1e-4)
-        (found,) = network(image, torch.tensor([37]))
-    np.testing.assert_allclose(found[0].numpy(), pointwise(x, network.output_projection), rtol=1e-4, atol=1e-4)
+        (result,) = network(image, torch.tensor([37]))
+    np.testing.assert_allclose(result[0].numpy(), pointwise(x, network.output_projection), rtol=1e-4, atol=1e-4)
 
 
 def test_patches_know_nothing_of_each_other(network):
@@ -134,10 +136,10 @@ def test_patches_know_nothing_of_each_other(network):
 def test_a_side_that_is_no_multiple_changes_no_whole_patch(network):
     image = draw(1, 3, 7, 9)
     with torch.no_grad():
-        (found,) = network(image, 5)
+        (result,) = network(image, 5)
         (whole,) = network(image[:, :, :4, :8], 5)
-    assert found.shape == image.shape and found.isfinite().all()
-    torch.testing.assert_close(found[:, :, :4, :8], whole, rtol=1e-5, atol=1e-6)
+    assert result.shape == image.shape and result.isfinite().all()
+    torch.testing.assert_close(result[:, :, :4, :8], whole, rtol=1e-5, atol=1e-6)
 
 
 def test_the_bands_of_a_group_see_only_each_other():
@@ -156,13 +158,13 @@ def test_patches_are_windows_and_join_again(n, rows, cols, side):
     maps = torch.arange(n * 2 * rows * cols).reshape(n, 2, rows, cols)
     patches = split_into_patches(maps, side)
     padded = np.pad(maps.numpy(), ((0, 0), (0, 0), (0, -rows % side), (0, -cols % side)))
-    wanted = [
+    expected = [
         padded[i, :, row : row + side, col : col + side]
         for i in range(n)
         for row in range(0, rows, side)
         for col in range(0, cols, side)
     ]
-    np.testing.assert_array_equal(patches.numpy(), np.stack(wanted))
+    np.testing.assert_array_equal(patches.numpy(), np.stack(expected))
     assert torch.equal(join_patches(patches, rows, cols), maps)
 
 
@@ -194,9 +196,9 @@ def test_it_learns_a_batch_at_a_thousandth(network):
     "wrong", [{"width": 10}, {"width": 9}, {"heads": 0}, {"patch_px": 0}, {"in_channels": -1}], ids=str
 )
 def test_inconsistent_sizes_are_refused(wrong):
-    with pytest.raises(BackboneError, match="width is a multiple of heads and of groups; found") as refused:
+    with pytest.raises(BackboneError, match="width is a multiple of heads and of groups; found") as refusal:
         DiffCRN(**{"in_channels": 3, "width": 8, "heads": 2, "groups": 4, "patch_px": 4, **wrong})
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_an_unknown_network_is_refused():

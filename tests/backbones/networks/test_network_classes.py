@@ -1,4 +1,4 @@
-"""The seam takes networks that it was not written for: a toy of each kind is opened, listed and tapped."""
+"""Network classes of other shapes, a spectral 3-D U-Net and a decoder per interval, open, list their layers and are tapped."""
 
 import json
 import shutil
@@ -75,10 +75,10 @@ def test_bands_of_channels_are_channels(tmp_path, noised):
         ("leave", 6, 1),
     ]
     for layer in ("enter", "down", "up"):
-        wanted, _ = raw(network, noised, 300, layer)
-        assert wanted.ndim == 5
-        wanted = wanted.numpy().reshape(2, -1, 16, 16)
-        np.testing.assert_array_equal(backbone.forward_to(noised, 300, [layer])[layer].numpy(), wanted)
+        expected, _ = raw(network, noised, 300, layer)
+        assert expected.ndim == 5
+        expected = expected.numpy().reshape(2, -1, 16, 16)
+        np.testing.assert_array_equal(backbone.forward_to(noised, 300, [layer])[layer].numpy(), expected)
 
 
 def test_each_interval_has_its_decoder(tmp_path, noised):
@@ -92,13 +92,13 @@ def test_each_interval_has_its_decoder(tmp_path, noised):
     }
     for t, interval in ((0, 0), (441, 0), (442, 1), (630, 1), (631, 2), (999, 2)):
         layer = f"decoders.{interval}.0"
-        wanted, predicted = raw(network, noised, t, layer)
-        assert torch.equal(backbone.forward_to(noised, t, ["encoder", layer])[layer], wanted)
+        expected, predicted = raw(network, noised, t, layer)
+        assert torch.equal(backbone.forward_to(noised, t, ["encoder", layer])[layer], expected)
         assert torch.equal(backbone.predict(noised, t), predicted)
         other = f"decoders.{(interval + 1) % 3}.0"
-        with pytest.raises(BackboneError, match=f"forward at timestep {t} does not reach the layer {other}") as refused:
+        with pytest.raises(BackboneError, match=f"forward at timestep {t} does not reach the layer {other}") as refusal:
             backbone.forward_to(noised, t, ["encoder", other])
-        assert "\n" not in str(refused.value)
+        assert "\n" not in str(refusal.value)
     # Nobody asked for these: the names of layers there are do not depend on t.
     assert select_taps(backbone.taps, ["decoders.2"])
 
@@ -120,12 +120,12 @@ def test_planes_of_a_toy(tmp_path, scene, name, layer):
 
 def test_a_layer_of_another_interval_ends_an_extraction_in_one_line(tmp_path, scene):
     save("StagedToy", tmp_path / "toy")
-    with pytest.raises(BackboneError, match="at timestep 999 does not reach the layer decoders.0") as refused:
+    with pytest.raises(BackboneError, match="at timestep 999 does not reach the layer decoders.0") as refusal:
         extract(
             scene, backbone=tmp_path / "toy", timesteps=[999], layers=["decoders.0"], tile=32, halo=8,
             out=tmp_path / "s.zarr",
         )  # fmt: skip
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_an_unknown_class_is_refused_by_name(tmp_path):
@@ -143,9 +143,9 @@ def test_a_config_that_fits_no_network_is_refused(tmp_path, change):
     save_diffcrn(tmp_path / "d")
     file = tmp_path / "d" / "unet" / "config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
-    with pytest.raises(BackboneError, match="config.json does not describe a DiffCRN: ") as refused:
+    with pytest.raises(BackboneError, match="config.json does not describe a DiffCRN: ") as refusal:
         _ = open_backbone(tmp_path / "d").taps
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_tiles_of_whole_patches_give_the_same_planes_whatever_their_size(tmp_path, scene):

@@ -1,4 +1,4 @@
-"""Training on natural images: archives and folders, the loss by hand, going on, float16 files, held-out loss, refusals."""
+"""Training on natural images: decoding, batches, a reference loop, held-out loss, resuming, float16 files, refusals."""
 
 import io
 import json
@@ -111,7 +111,7 @@ def test_images_are_decoded_once(folder, tmp_path, monkeypatch):
     load_images(folder, 32, tmp_path / "model", silent)
 
 
-def test_what_is_no_image_is_named_and_left_out(pictures, tmp_path):
+def test_unusable_files_are_left_out_and_named(pictures, tmp_path):
     location = tmp_path / "images"
     location.mkdir()
     Image.fromarray(pictures[0]).save(location / "good.png")
@@ -156,7 +156,7 @@ def test_batches_are_mirrored_images_that_are_not_held_out(pictures):
     assert not np.array_equal(other.draw(0, 4).noise, sampler.draw(0, 4).noise)
 
 
-def test_steps_are_those_of_a_plain_loop(pictures):
+def test_steps_equal_those_of_a_plain_loop(pictures):
     sampler = ImageSampler(pictures, 3, ANY, 0)
     trainer = Trainer(TINY, sampler, "cpu")
     torch.manual_seed(0)
@@ -214,7 +214,7 @@ def test_samples_are_those_of_diffusers_own_pipeline(trained):
     assert np.abs(ours / 255 - theirs).max() < 0.01
 
 
-def test_the_folder_says_all(trained):
+def test_record_card_and_samples_are_complete(trained):
     record = json.loads((trained / "training.json").read_text())
     assert record["images"]["count"] == 60 and record["images"]["held_out"] == 1
     assert list(record["held_out"]) == ["2", "4", "5"]
@@ -239,7 +239,7 @@ def test_an_archive_trains_the_same_weights(trained, archive, tmp_path):
     assert same(weights(trained), weights(tmp_path / "m"))
 
 
-def test_an_interrupted_run_goes_on_to_the_same_bits(trained, folder, tmp_path, monkeypatch):
+def test_an_interrupted_training_continues_to_the_same_bits(trained, folder, tmp_path, monkeypatch):
     monkeypatch.setattr("hsifeat.pretraining.session._CHECKPOINT_SECONDS", 0.0)
     plain = Trainer.save
 
@@ -260,7 +260,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(trained, folder, tmp_path, 
     assert records[0]["losses"] == records[1]["losses"] and records[0]["held_out"] == records[1]["held_out"]
 
 
-def test_minutes_stop_a_run_short_of_its_steps_and_the_same_command_goes_on(trained, folder, tmp_path):
+def test_minutes_stop_a_training_early_and_the_same_call_continues(trained, folder, tmp_path):
     def go(minutes):
         hsifeat.pretrain(folder, network="natural32", out=tmp_path / "m", steps=5, minutes=minutes)
         return json.loads((tmp_path / "m" / "training.json").read_text())["steps"]
@@ -340,19 +340,19 @@ def empty(_archive, tmp_path):
     ],
     ids=["damaged", "text", "empty", "none", "scene"],
 )
-def test_what_holds_no_images_is_refused_in_a_line(source, message, archive, tmp_path):
+def test_sources_without_images_are_refused_in_one_line(source, message, archive, tmp_path):
     data = source(archive, tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(PretrainingError, match=message) as refused:
+    with pytest.raises(PretrainingError, match=message) as refusal:
         hsifeat.pretrain(data, network="natural32", out=tmp_path / "m", steps=1)
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(refusal.value)
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_the_command_trains_and_refuses_how_scenes_are_read(folder, tmp_path):
+def test_the_command_trains_and_refuses_options_of_scenes(folder, tmp_path):
     command = ["pretrain", str(folder), "--network", "natural32", "--steps", "1", "--out", str(tmp_path / "m")]
     ended = CliRunner().invoke(cli.app, command)
     assert ended.exit_code == 0, ended.output
     assert (tmp_path / "m" / "training.json").exists()
-    refused = CliRunner().invoke(cli.app, [*command, "--variable", "x"])
-    assert refused.exit_code == 2 and "is an option of scenes" in refused.output
+    refusal = CliRunner().invoke(cli.app, [*command, "--variable", "x"])
+    assert refusal.exit_code == 2 and "is an option of scenes" in refusal.output
