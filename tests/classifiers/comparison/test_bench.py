@@ -91,7 +91,7 @@ def test_more_classes_than_a_palette_holds_are_said(tmp_path):
     comparison.class_names[70_000] = "one too many"
     files, (said,) = plan_files(comparison, tmp_path)
     assert not any(name.startswith("maps/") for name in files)
-    assert "no map is written as GeoTIFF: a palette has room for classes up to 65535; found 70000" in said
+    assert "no map is written as GeoTIFF: a palette holds classes up to 65535; found 70000" in said
 
 
 def test_every_figure_is_there_as_svg_and_png(report):
@@ -184,7 +184,7 @@ def test_stores_of_names_that_a_file_can_t_tell_apart_have_maps_of_their_own(tmp
 
 
 def hsifeat(folder, *arguments, **options):
-    environment = {**os.environ, "HSIFEAT_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "HSIFEAT_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     return subprocess.Popen([HSIFEAT, *map(str, arguments)], cwd=folder, env=environment, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **options)  # fmt: skip
 
@@ -225,7 +225,7 @@ def test_a_bench_that_was_stopped_goes_on_without_repeating_a_run(store_path, tm
     os.killpg(started.pid, sign) if sign == signal.SIGINT else started.kill()
     said = started.communicate()[1]
     if sign == signal.SIGINT:
-        assert started.returncode == 130 and "the same command goes on from there" in said
+        assert started.returncode == 130 and "the same command continues from there" in said
     end = time.monotonic() + 60
     while working(started.pid):
         assert time.monotonic() < end, "a worker is left"
