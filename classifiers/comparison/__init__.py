@@ -1,1 +1,1 @@
-"""Heads x features x splits x seeds on cached features: runs, summary, report and its figures."""
+"""Benchmarks on cached features: heads, inputs, splits and seeds compared, with statistics and a report."""
