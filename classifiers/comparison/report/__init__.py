@@ -1,1 +1,1 @@
-"""The page of a comparison by subject: what it says and shows (Python), and how that looks (templates, style, script)."""
+"""The report of a benchmark: page with templates, tables for papers, figures and maps."""

@@ -1,1 +1,1 @@
-"""Statistics of a comparison: bootstrap, significance and counts of correct pixels."""
+"""Statistics of a benchmark: bootstrap, tests of significance and counts of correct pixels."""
