@@ -168,7 +168,9 @@ class Plan:
         if resampling == "down":
             h, x = F.avg_pool2d(h, 2), F.avg_pool2d(x, 2)
         h = _convolve(tensors, f"{at}.in_layers.2", h)
-        shift_and_scale = F.linear(F.silu(emb), tensors[f"{at}.emb_layers.1.weight"], tensors[f"{at}.emb_layers.1.bias"])
+        shift_and_scale = F.linear(
+            F.silu(emb), tensors[f"{at}.emb_layers.1.weight"], tensors[f"{at}.emb_layers.1.bias"]
+        )
         shift_and_scale = shift_and_scale[..., None, None]
         if self.scale_shift:
             scale, shift = shift_and_scale.chunk(2, 1)
