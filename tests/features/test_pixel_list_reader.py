@@ -153,14 +153,14 @@ def test_heads_learn_and_are_compared(path, tmp_path):
     listed = open_features(path)
     model = fit_model(listed, "svm", labels="few", split="random:0.2")
     assert model.evaluation.scores.oa > 0.3 and "8x8 px window" in model.evaluation.footprint
-    found = compare(
+    comparison = compare(
         path, heads=["svm"], splits=["random:0.2", "blocks:9+1:0.3"], seeds=1, labels="few", out=tmp_path,
         inputs=["spectra", "planes"],
     )  # fmt: skip
-    assert len(found.results) == 2 * 2
-    for (entry, _), drawn in found.pictures.maps.items():
+    assert len(comparison.runs) == 2 * 2
+    for (entry, _), drawn in comparison.images.maps.items():
         assert ((drawn != 0) == (FEW != 0)).all() or entry.features == "spectra"
-    assert found.stores[0]["planes"][0]["size_bytes"] == np.count_nonzero(FEW) * 2 * 16 * 2
+    assert comparison.stores[0].planes[0].size_bytes == np.count_nonzero(FEW) * 2 * 16 * 2
 
 
 def test_a_map_holds_the_listed_pixels(path, listed, tmp_path):

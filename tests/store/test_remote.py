@@ -36,7 +36,7 @@ import os, signal, sys
 from hsifeat.store.progress import ProgressRecords
 from cli import main
 
-record, remaining = ProgressRecordsRecords.record, [5]
+record, remaining = ProgressRecords.record, [5]
 
 def dying(self, *arguments):
     remaining[0] -= 1
@@ -193,8 +193,8 @@ def test_reading_behind_a_web_server(store_path, tmp_path, scene, backbone_folde
             hsifeat.open_features(url.replace("s.zarr", "t.zarr"))
         comparison = compare(url, heads=["lda"], splits=["random:0.3"], seeds=1, out=tmp_path / "bench")
         web.shutdown()
-    (costs,) = comparison.costs["stores"]
-    assert costs["bytes_on_disk"] is None and costs["seconds"] == here.seconds([None, 0, 300]) > 0
+    (summary,) = comparison.stores
+    assert summary.bytes_on_disk is None and summary.extraction_seconds == here.seconds([None, 0, 300]) > 0
 
 
 def test_an_unknown_scheme_is_refused():
