@@ -63,7 +63,7 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
             listen(Note(work.summary))
             # Weights that can't be loaded must fail before anything is written.
             work.extractor.backbone.to(work.extractor.device)
-            task = None if executor is None else StepTask.of(work)
+            task = None if executor is None else StepTask.from_work(work)
             store = store or create_store(work)
             catalogue.add_entry(store.key, store.location, completed=0.0)
             work.extractor.run(work.plan, store, listen, executor, task)

@@ -41,7 +41,7 @@ class StepTask:
     device: str
 
     @classmethod
-    def of(cls, work: RemainingWork) -> StepTask:
+    def from_work(cls, work: RemainingWork) -> StepTask:
         """Return the task of the steps that remain of a job.
 
         Raises

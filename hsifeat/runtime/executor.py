@@ -6,7 +6,7 @@ executor, implement `Executor` and add it to the conformance suite, ``tests/runt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 Task = TypeVar("Task")
@@ -19,14 +19,14 @@ class Executor(Protocol):
     A task is a small value that can be pickled; large data are in files that it names.
     """
 
-    def run(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
+    def run(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
         """Yield each task with its result as soon as it is done, in any order; an error of a task is raised.
 
         Parameters
         ----------
         function : callable
             Computes the result of one task; defined in a module, so that other processes can import it.
-        tasks : sequence
+        tasks : iterable
             The tasks.
         """
         ...

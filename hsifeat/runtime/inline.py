@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 from hsifeat.runtime.executor import Result, Task
 
@@ -10,7 +10,7 @@ from hsifeat.runtime.executor import Result, Task
 class InlineExecutor:
     """Runs tasks in order, in this process and thread; each when its result is asked for."""
 
-    def run(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
+    def run(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
         """Yield each task with its result, in order."""
         for task in tasks:
             yield task, function(task)

@@ -8,15 +8,19 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from itertools import islice
 from multiprocessing.connection import Connection
 from threading import Thread
 
 from hsifeat.errors import HsifeatError
 from hsifeat.runtime.executor import Result, Task
+
+# Tasks that are submitted per worker: one runs while the next one waits, and few results wait for their consumer.
+_TASKS_PER_WORKER = 2
 
 
 class ProcessExecutor:
@@ -35,14 +39,14 @@ class ProcessExecutor:
         self._receiver, self._sender = context.Pipe(duplex=False)
         self._pool = ProcessPoolExecutor(workers, context, _start_worker, (self._receiver,))
 
-    def run(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
-        """Yield each task with its result once it is done.
+    def run(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
+        """Yield each task with its result once it is done; at most two tasks per worker are ahead of the consumer.
 
         Parameters
         ----------
         function : callable
             Computes the result of one task; workers import it by name.
-        tasks : sequence
+        tasks : iterable
             Picklable values.
 
         Raises
@@ -51,9 +55,15 @@ class ProcessExecutor:
             A worker died, as when the system runs out of memory.
         """
         try:
-            futures = {self._pool.submit(function, task): task for task in tasks}
-            for future in as_completed(futures):
-                yield futures[future], future.result()
+            queue = iter(tasks)
+            pending: dict[Future[Result], Task] = {}
+            while True:
+                for task in islice(queue, _TASKS_PER_WORKER * self.workers - len(pending)):
+                    pending[self._pool.submit(function, task)] = task
+                if not pending:
+                    return
+                future = next(iter(wait(pending, return_when=FIRST_COMPLETED).done))
+                yield pending.pop(future), future.result()
         except BrokenProcessPool as error:
             raise HsifeatError(
                 "a worker process died, perhaps because memory ran out; finished results are kept: run the command again "

@@ -36,15 +36,15 @@ def test_two_processes_give_the_same_bits_as_one(scene, backbone_folder, tmp_pat
 
 def test_a_task_is_small_and_refused_where_a_worker_can_not_open_what_it_needs(scene, backbone_folder, tmp_path):
     job = prepare(scene, backbone=backbone_folder, **OPTIONS, out=tmp_path / "s.zarr")
-    task = StepTask.of(job.remaining(None))
+    task = StepTask.from_work(job.remaining(None))
     assert len(pickle.dumps(task)) < 1000 and pickle.loads(pickle.dumps(task)) == task  # noqa: S301  # our own bytes
     opened = prepare(scene, backbone=open_backbone(backbone_folder), **OPTIONS)
     with pytest.raises(HsifeatError, match="name it by a path or a name"):
-        StepTask.of(opened.remaining(None))
+        StepTask.from_work(opened.remaining(None))
     image = Scene("both", small_cube(rows=20, cols=20), companion=np.zeros((40, 40, 3), np.uint8))
     from_companion = prepare(
         image, backbone=backbone_folder, timesteps=[0], layers=["up_blocks.2"], tile=32, halo=8, companion=True
     )
     with pytest.raises(HsifeatError, match="does not hold the companion image"):
-        StepTask.of(from_companion.remaining(None))
+        StepTask.from_work(from_companion.remaining(None))
     assert not (tmp_path / "s.zarr").exists() and Store.find(tmp_path / "s.zarr") is None

@@ -56,6 +56,19 @@ def test_the_inline_executor_runs_tasks_in_order_and_here():
     assert next(results) == (3, (3, 9, os.getpid())), "the second task has not run"
 
 
+def test_a_slow_consumer_holds_back_the_tasks(executor):
+    taken = []
+
+    def tasks():
+        for number in range(40):
+            taken.append(number)
+            yield number
+
+    for consumed, _ in enumerate(executor.run(square, tasks()), 1):
+        assert len(taken) <= consumed + 4, "results that nobody has asked for would fill the memory"
+    assert len(taken) == consumed == 40
+
+
 def test_a_worker_that_dies_gives_one_clear_message():
     died = pytest.raises(HsifeatError, match="a worker process died, perhaps because memory ran out")
     with local_executor(2, 0) as executor, died:
