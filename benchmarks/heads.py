@@ -56,8 +56,8 @@ def check(content: dict[str, Any]) -> None:
 def study(store: Path, heads: list[str], seeds: int) -> dict[str, Any]:
     """Score every head on its input sets under every draw."""
     from classifiers import PixelTable
-    from classifiers.feature_sets import layout_options, suited_input
     from classifiers.heads.registry import head_class, head_names
+    from classifiers.input_sets import layout_options, suited_input
     from classifiers.splits import parse_split
     from hsifeat import open_features
 

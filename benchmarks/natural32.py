@@ -114,7 +114,7 @@ def compare_inputs(backbone: str, folder: Path, *, quick: bool) -> dict[str, Any
     """Return the accuracies of all heads on each input, for planes of the trained and of the untrained network."""
     import hsifeat
     from classifiers import PixelTable
-    from classifiers.feature_sets import WINDOW_PX
+    from classifiers.input_sets import WINDOW_PX
     from classifiers.splits import parse_split
 
     layers, timesteps = decoder_layers(backbone), TIMESTEPS

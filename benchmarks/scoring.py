@@ -41,7 +41,7 @@ def draws_of(splits: tuple[str, ...], labels: Any, draws: int) -> dict[tuple[str
 
 def accuracy(table: Any, head: str, features: str, draw: Any, seed: int) -> float:
     """Fit a head on an input set and the training pixels of a draw; return the overall accuracy on its test pixels."""
-    from classifiers.feature_sets import group_filter
+    from classifiers.input_sets import group_filter
 
     return timed_accuracy(table.select_groups(group_filter(features)), head, draw, seed)[0]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from classifiers.columns import table_bytes
 from classifiers.evaluate import Evaluator
-from classifiers.feature_sets import check_input, layout_options, suited_input, uses_planes
 from classifiers.heads.registry import make_head
+from classifiers.input_sets import check_input, layout_options, suited_input, uses_planes
 from classifiers.model import Model
 from classifiers.model_card import ModelCard
 from classifiers.splits import parse_split
@@ -40,7 +40,7 @@ def fit_model(
     head : str
         Name of the head, one of `head_names`. [default: film]
     inputs : str, optional
-        Input set, one of `classifiers.feature_sets.INPUTS`, such as ``spectra+planes``. [default: what suits the head]
+        Input set, one of `classifiers.input_sets.INPUTS`, such as ``spectra+planes``. [default: what suits the head]
     labels : str, optional
         Name of a label map in the store. [default: the only one]
     split : str, optional

@@ -68,7 +68,7 @@ class ModelCard(BaseModel):
     scene, labels : str
         Names of the scene and of the label map.
     inputs : str
-        Input set of the head, one of `classifiers.feature_sets.INPUTS`.
+        Input set of the head, one of `classifiers.input_sets.INPUTS`.
     split : str or None
         The split, in the grammar of `classifiers.parse_split`; None if all labelled pixels were used for training.
     seed : int

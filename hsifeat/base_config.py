@@ -55,7 +55,7 @@ def option(
     return Field(description=description, json_schema_extra=dict(extra), ge=ge, gt=gt, le=le)
 
 
-def expected(words: str) -> PydanticCustomError:
+def expected_error(words: str) -> PydanticCustomError:
     """Return the error with which a validator refuses a value: `words` say what is allowed."""
     return PydanticCustomError("expected", "{words}", {"words": words})
 
@@ -64,7 +64,7 @@ def whole_number(value: object) -> int:
     """Return a whole number of any integral type, such as NumPy's, as an int."""
     number = as_int(value)
     if number is None:
-        raise expected("a whole number")
+        raise expected_error("a whole number")
     return number
 
 
@@ -72,7 +72,7 @@ def names(value: object) -> tuple[str, ...]:
     """Return one name, or an iterable of names, as a tuple; an empty one is refused."""
     values = (value,) if isinstance(value, str) else _items(value)
     if not values or not all(isinstance(name, str) for name in values):
-        raise expected("one name or more")
+        raise expected_error("one name or more")
     return values
 
 
@@ -80,7 +80,7 @@ def whole_numbers(value: object) -> tuple[int, ...]:
     """Return an iterable of whole numbers, such as a NumPy array, as a tuple of ints; an empty one is refused."""
     numbers = () if isinstance(value, str | bytes) else tuple(as_int(number) for number in _items(value))
     if not numbers or None in numbers:
-        raise expected("one whole number or more")
+        raise expected_error("one whole number or more")
     return tuple(number for number in numbers if number is not None)
 
 
@@ -88,7 +88,7 @@ def pair(value: object) -> tuple[int, int]:
     """Return two whole numbers, such as a row and a column, as a tuple of ints."""
     numbers = [as_int(number) for number in _items(value)] if not isinstance(value, str | bytes) else []
     if len(numbers) != 2 or numbers[0] is None or numbers[1] is None:
-        raise expected("two whole numbers")
+        raise expected_error("two whole numbers")
     return numbers[0], numbers[1]
 
 
@@ -98,7 +98,7 @@ def whole_number_or_text(value: object) -> int | str:
         return value
     number = as_int(value)
     if number is None:
-        raise expected("a whole number or text")
+        raise expected_error("a whole number or text")
     return number
 
 

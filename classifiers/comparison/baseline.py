@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from classifiers.comparison.results.model import BenchResults, RunResult
 from classifiers.comparison.results.results_io import read_json
-from classifiers.comparison.run_store import RunStore
+from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.workdir import RECORD
 from hsifeat.errors import HsifeatError
 from hsifeat.features.features import Features
@@ -90,15 +90,15 @@ class Baseline:
         if not _KEY.fullmatch(run.key):
             return None
         try:
-            array = np.load(self._run_store.predictions(run.key), mmap_mode="r", allow_pickle=False)
+            array = np.load(self._run_records.predictions(run.key), mmap_mode="r", allow_pickle=False)
         except _UNREADABLE:
             return None
         valid = isinstance(array, np.ndarray) and array.shape == (run.test_pixels,) and array.dtype.kind in "iu"
         return array if valid else None
 
     @property
-    def _run_store(self) -> RunStore:
-        return RunStore(self.path.parent / RECORD)
+    def _run_records(self) -> RunRecords:
+        return RunRecords(self.path.parent / RECORD)
 
     def _scene_difference(self, features: Features) -> str:
         """Describe in what the scene differs; its name and size only count if its digest is unknown."""
@@ -127,7 +127,7 @@ class Baseline:
         if not _KEY.fullmatch(key):
             return None
         try:
-            with np.load(self._run_store.draw(key), allow_pickle=False) as arrays:
+            with np.load(self._run_records.draw(key), allow_pickle=False) as arrays:
                 if not isinstance(arrays, NpzFile) or arrays.zip is None:
                     return None
                 # No draw of this scene unpacks to more.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.comparison.results.model import BenchEntry, CurvePoint, Estimate, RunResult
-from classifiers.comparison.run_store import RunStore, run_key
+from classifiers.comparison.run_records import RunRecords, run_key
 from classifiers.comparison.sampling import Draws, limit_per_class
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.tasks import RunTask, do_run
@@ -34,7 +34,7 @@ class BenchRunner:
         The labelled pixels of each store, with all columns that any entry takes.
     labels : Labels
         True classes.
-    run_store : RunStore
+    run_records : RunRecords
         Where finished runs are recorded.
     executor : Executor
         Does the runs.
@@ -45,7 +45,7 @@ class BenchRunner:
     stores: dict[str, Features]
     tables: dict[str, SharedTable]
     labels: Labels
-    run_store: RunStore
+    run_records: RunRecords
     executor: Executor
     listen: Listener
 
@@ -66,7 +66,7 @@ class BenchRunner:
         list of RunResult
             Entry by entry, in the order of the draws.
         """
-        keys = {name: self.run_store.add_draw(draw, self.labels) for name, draw in draws.items()}
+        keys = {name: self.run_records.add_draw(draw, self.labels) for name, draw in draws.items()}
         tasks = [
             self._task(entry, split, seed, keys[split, seed], draw.left_out, mapped=maps and seed == 0)
             for entry in entries
@@ -74,7 +74,7 @@ class BenchRunner:
         ]
         results: dict[RunTask, RunResult] = {}
         for task in tasks:
-            recorded = self.run_store.find(task.key, mapped=task.mapped_store is not None)
+            recorded = self.run_records.find(task.key, mapped=task.mapped_store is not None)
             if recorded is not None:
                 results[task] = recorded
         if results:
@@ -135,8 +135,8 @@ class BenchRunner:
         self, runs: Sequence[RunResult], *, confidence: bool = False
     ) -> dict[tuple[BenchEntry, str], NDArray[Any]]:
         """Return the memory-mapped maps of seed 0 by entry and split, (rows, cols) each."""
-        file = self.run_store.confidence if confidence else self.run_store.map
-        maps = {(run.entry, run.split): self.run_store.read_map(file(run.key)) for run in runs if run.seed == 0}
+        file = self.run_records.confidence if confidence else self.run_records.map
+        maps = {(run.entry, run.split): self.run_records.read_map(file(run.key)) for run in runs if run.seed == 0}
         return {name: array for name, array in maps.items() if array is not None}
 
     def _store_name(self, entry: BenchEntry) -> str:
@@ -159,6 +159,6 @@ class BenchRunner:
             draw=draw,
             left_out=left_out,
             table=table,
-            run_store=self.run_store,
+            run_records=self.run_records,
             mapped_store=str(features.store.location) if mapped else None,
         )

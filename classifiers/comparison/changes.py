@@ -11,7 +11,7 @@ import numpy as np
 
 from classifiers.comparison.baseline import Baseline, match_renamed_store
 from classifiers.comparison.results.model import BenchEntry, EntryChange, RunResult
-from classifiers.comparison.run_store import RunStore
+from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.stats.bootstrap import MIN_REGIONS, holm, interval, sign_p
 from classifiers.comparison.stats.counts import count_pixels, resample_accuracies
 from hsifeat.scenes import Labels
@@ -56,7 +56,7 @@ class _ChangeTest:
 
 
 def detect_changes(
-    runs: Sequence[RunResult], run_store: RunStore, labels: Labels, baseline: Baseline
+    runs: Sequence[RunResult], run_records: RunRecords, labels: Labels, baseline: Baseline
 ) -> tuple[EntryChange, ...]:
     """Compare runs with those of a baseline report.
 
@@ -69,7 +69,7 @@ def detect_changes(
     ----------
     runs : sequence of RunResult
         Runs of the newer report.
-    run_store : RunStore
+    run_records : RunRecords
         Holds its predictions and draws.
     labels : Labels
         True classes.
@@ -79,7 +79,7 @@ def detect_changes(
     stores = ({run.entry.store for run in report} - {""} for report in (baseline.runs, runs))
     before, after = _group(baseline.runs, match_renamed_store(*stores)), _group(runs, {})
     matched = {name: _MatchedRuns(*name, before[name], after[name]) for name in after if name in before}
-    tests = _bootstrap_tests(matched, run_store, labels, baseline)
+    tests = _bootstrap_tests(matched, run_records, labels, baseline)
     for name, pair in matched.items():
         if name not in tests and (test := _t_test(pair, baseline)) is not None:
             tests[name] = test
@@ -104,7 +104,7 @@ def _group(runs: Sequence[RunResult], renamed: Mapping[str, str]) -> dict[_Name,
 
 
 def _bootstrap_tests(
-    matched: Mapping[_Name, _MatchedRuns], run_store: RunStore, labels: Labels, baseline: Baseline
+    matched: Mapping[_Name, _MatchedRuns], run_records: RunRecords, labels: Labels, baseline: Baseline
 ) -> dict[_Name, _ChangeTest]:
     """Test changes by a bootstrap where both reports have predictions for two draws or more, in enough regions."""
     by_draws: dict[tuple[tuple[int, str], ...], list[_Name]] = {}
@@ -126,13 +126,13 @@ def _bootstrap_tests(
             for seed, _ in draws
             for side, predicted in (
                 ("before", baseline.predictions(matched[name].before[seed])),
-                ("after", run_store.read_predictions(matched[name].after[seed].key)),
+                ("after", run_records.read_predictions(matched[name].after[seed].key)),
             )
             if predicted is not None
         )
         counts = count_pixels(
             [(name, side) for name in names for side in ("before", "after")],
-            {seed: run_store.read_draw(draw) for seed, draw in draws},
+            {seed: run_records.read_draw(draw) for seed, draw in draws},
             predictions,
             regions,
         )

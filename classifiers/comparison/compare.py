@@ -33,14 +33,14 @@ from classifiers.comparison.results.model import (
     StoreSummary,
 )
 from classifiers.comparison.results.summary import split_gaps, summarise
-from classifiers.comparison.run_store import versions
+from classifiers.comparison.run_records import versions
 from classifiers.comparison.sampling import add_counterpart, draw_all, reference_split, summarise_splits
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.stats.significance import assess_entries
 from classifiers.comparison.sweep import sweep_planes
 from classifiers.comparison.workdir import open_workdir
-from classifiers.feature_sets import layout_options, uses_planes
 from classifiers.heads.registry import make_head
+from classifiers.input_sets import layout_options, uses_planes
 from classifiers.splits import make_split_map, parse_split
 from classifiers.table import PixelTable, select_labels
 from hsifeat.errors import HeadError, StoreError
@@ -83,7 +83,7 @@ def compare(
     seeds : int
         Number of seeds, from 0. A seed decides both the draw and the head, so entries are paired.
     inputs : sequence of str
-        Names of input sets, see `classifiers.feature_sets.INPUTS`; ``suited`` stands for the one that suits a head.
+        Names of input sets, see `classifiers.input_sets.INPUTS`; ``suited`` stands for the one that suits a head.
     labels : str, optional
         Name of a label map in the first store; by default its first.
     planes : sequence, optional
@@ -143,11 +143,11 @@ def compare(
     draws = draw_all(rules, truth, seeds, listen)
     reference = reference_split(rules).text
     reference_draws = {seed: draw for (split, seed), draw in draws.items() if split == reference}
-    with open_workdir(Path(out)) as (run_store, folder):
+    with open_workdir(Path(out)) as (run_records, folder):
         tables = _share_tables(features, truth, planes if with_planes else [], input_sets, folder)
         memory_bytes = max(table.fit_bytes(draws.values()) for table in tables.values())
         with local_executor(jobs, memory_bytes, listen=listen) as pool:
-            runner = BenchRunner(features, tables, truth, run_store, pool, listen)
+            runner = BenchRunner(features, tables, truth, run_records, pool, listen)
             runs = runner.run_all(entries, draws)
             curve_draws = {(reference, seed): draw for seed, draw in reference_draws.items()}
             curves = runner.learning_curves(entries, curve_draws, curve or ())
@@ -155,10 +155,18 @@ def compare(
             if sweep and with_planes:
                 table = tables[next(iter(features))]
                 swept = sweep_planes(
-                    first, table, truth, reference_draws, run_store, SWEEP_HEAD, reference, executor=pool, listen=listen
+                    first,
+                    table,
+                    truth,
+                    reference_draws,
+                    run_records,
+                    SWEEP_HEAD,
+                    reference,
+                    executor=pool,
+                    listen=listen,
                 )
-        assessment = assess_entries(runs, run_store, truth)
-        changes = () if earlier is None else detect_changes(runs, run_store, truth, earlier)
+        assessment = assess_entries(runs, run_records, truth)
+        changes = () if earlier is None else detect_changes(runs, run_records, truth, earlier)
         maps, confidence = runner.maps(runs), runner.maps(runs, confidence=True)
     clusters = min(len(truth.counts), MAX_CLUSTERS)
     images = BenchImages(

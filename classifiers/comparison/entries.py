@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from classifiers.comparison.results.model import BenchEntry
-from classifiers.feature_sets import INPUTS, SUITED, suited_input, uses_planes
 from classifiers.heads.registry import head_class, head_names
+from classifiers.input_sets import INPUTS, SUITED, suited_input, uses_planes
 from hsifeat.errors import HeadError, suggest_names
 from hsifeat.features.features import Features
 

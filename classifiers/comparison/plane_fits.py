@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from classifiers.comparison.run_store import RunStore, run_key
+from classifiers.comparison.run_records import RunRecords, run_key
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.tasks import AccuracyTask, measure_accuracy
 from classifiers.heads.registry import head_class, make_head
@@ -47,7 +47,7 @@ class PlaneFitter:
         Its labelled pixels, with spectra and planes.
     labels : Labels
         True classes.
-    run_store : RunStore
+    run_records : RunRecords
         Where accuracies are recorded.
     head : str
         Name of the head.
@@ -62,7 +62,7 @@ class PlaneFitter:
     features: Features
     table: SharedTable
     labels: Labels
-    run_store: RunStore
+    run_records: RunRecords
     head: str
     planes: Planes
     executor: Executor
@@ -84,7 +84,7 @@ class PlaneFitter:
         selections: dict[int, list[PlaneId]] = {seed: [] for seed in draws}
         count = min(count, len(self.planes))
         folds = {
-            seed: [self.run_store.add_draw(fold, self.labels) for fold in self._folds(draw, seed)]
+            seed: [self.run_records.add_draw(fold, self.labels) for fold in self._folds(draw, seed)]
             for seed, draw in draws.items()
             if count
         }
@@ -108,7 +108,7 @@ class PlaneFitter:
         tasks = {fit: self._task(fit) for fit in fits}
         accuracies: dict[AccuracyTask, float] = {}
         for task in tasks.values():
-            recorded = self.run_store.find_accuracy(task.key)
+            recorded = self.run_records.find_accuracy(task.key)
             if recorded is not None:
                 accuracies[task] = recorded
         self.listen(Started(name, len(tasks), "fits", len(accuracies)))
@@ -126,7 +126,7 @@ class PlaneFitter:
         origin = self.features.key if fit.planes else str(self.features.recipe["scene"])
         head = {"name": self.head, **make_head(self.head).get_params(deep=False)}
         key = run_key(origin, table.layout, head, fit.draw, fit.seed)
-        return AccuracyTask(key, fit.draw, self.head, fit.seed, table, self.run_store)
+        return AccuracyTask(key, fit.draw, self.head, fit.seed, table, self.run_records)
 
     def _folds(self, draw: SplitDraw, seed: int) -> list[SplitDraw]:
         """Divide the training pixels, and no others, into spatial folds."""

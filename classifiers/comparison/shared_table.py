@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.feature_sets import group_filter
+from classifiers.input_sets import group_filter
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.splits import SplitDraw
 from classifiers.table import PixelTable
@@ -47,7 +47,7 @@ class SharedTable:
         return cls(folder, table.layout.groups)
 
     def take(self, features: str) -> SharedTable:
-        """Restrict to the column groups of an input, see `classifiers.feature_sets.INPUTS`."""
+        """Restrict to the column groups of an input, see `classifiers.input_sets.INPUTS`."""
         return SharedTable(self.folder, tuple(filter(group_filter(features), self.groups)))
 
     def only(self, planes: Collection[PlaneId], *, spectra: bool) -> SharedTable:

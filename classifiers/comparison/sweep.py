@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from classifiers.comparison.config import SPLITS, SWEEP_HEAD
 from classifiers.comparison.plane_fits import PlaneFit, PlaneFitter, Planes
 from classifiers.comparison.results.model import Estimate, PlaneScore, SweepResult
-from classifiers.comparison.run_store import RunStore
+from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.workdir import open_workdir
 from classifiers.heads.registry import head_class
@@ -86,7 +86,7 @@ def sweep(
         raise StoreError(f"{features.name} has no plane to sweep: name some with --planes")
     table = PixelTable.from_store(features, labels=select_labels(features, labels), planes=planes)
     draws = {seed: rule.draw(table.labels, seed) for seed in range(seeds)}
-    with open_workdir(Path(out)) as (run_store, folder):
+    with open_workdir(Path(out)) as (run_records, folder):
         shared = SharedTable.write(table, folder / "0")
         with local_executor(jobs, shared.fit_bytes(draws.values()), listen=listen) as pool:
             return sweep_planes(
@@ -94,7 +94,7 @@ def sweep(
                 shared,
                 table.labels,
                 draws,
-                run_store,
+                run_records,
                 head,
                 rule.text,
                 best=best,
@@ -108,7 +108,7 @@ def sweep_planes(
     table: SharedTable,
     labels: Labels,
     draws: Mapping[int, SplitDraw],
-    run_store: RunStore,
+    run_records: RunRecords,
     head: str,
     split: str,
     *,
@@ -128,7 +128,7 @@ def sweep_planes(
         True classes.
     draws : mapping of int to Draw
         Draws of the split, by seed.
-    run_store : RunStore
+    run_records : RunRecords
         Where accuracies are recorded.
     head, split : str
         Name of the head; the split in the grammar.
@@ -146,8 +146,8 @@ def sweep_planes(
             if group.kind == "plane" and group.t is not None and group.layer
         )
     )
-    fitter = PlaneFitter(features, table, labels, run_store, head, names, executor, listen)
-    keys = {seed: run_store.add_draw(draw, labels) for seed, draw in draws.items()}
+    fitter = PlaneFitter(features, table, labels, run_records, head, names, executor, listen)
+    keys = {seed: run_records.add_draw(draw, labels) for seed, draw in draws.items()}
     selections = fitter.select(draws, best)
     shown = selections[min(selections)]
     # No plane stands for spectra alone, for heads that can learn from them.

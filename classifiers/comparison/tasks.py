@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.comparison.results.model import BenchEntry, PlaneWeight, RunResult
-from classifiers.comparison.run_store import RunStore
+from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.shared_table import BLOCK_BYTES, SharedTable
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.registry import make_head
@@ -41,7 +41,7 @@ class RunTask:
         Classes that the draw leaves out.
     table : SharedTable
         The columns that the head learns from.
-    run_store : RunStore
+    run_records : RunRecords
         Where the run is recorded.
     mapped_store : str or None
         Location of the store to map with the fitted head; None draws no map.
@@ -54,14 +54,14 @@ class RunTask:
     draw: str
     left_out: tuple[int, ...]
     table: SharedTable
-    run_store: RunStore
+    run_records: RunRecords
     mapped_store: str | None = None
 
 
 def do_run(task: RunTask) -> RunResult:
     """Fit, predict, score, map and record a run, in one thread, so that its numbers do not depend on the machine's load."""
     with one_thread():
-        draw = task.run_store.read_draw(task.draw)
+        draw = task.run_records.read_draw(task.draw)
         head = set_seed(make_head(task.entry.head, layout=task.table.layout), task.seed)
         X, y = task.table.rows(draw["train"])
         start = time.perf_counter()
@@ -88,7 +88,7 @@ def do_run(task: RunTask) -> RunResult:
             draw=task.draw,
             mixing=_mixing(head),
         )
-        task.run_store.add(run, predicted)
+        task.run_records.add(run, predicted)
         return run
 
 
@@ -104,7 +104,7 @@ class AccuracyTask:
         Name and seed of the head.
     table : SharedTable
         The columns that the head learns from.
-    run_store : RunStore
+    run_records : RunRecords
         Where the accuracy is recorded.
     """
 
@@ -113,17 +113,17 @@ class AccuracyTask:
     head: str
     seed: int
     table: SharedTable
-    run_store: RunStore
+    run_records: RunRecords
 
 
 def measure_accuracy(task: AccuracyTask) -> float:
     """Fit on the training pixels of a draw; record and return the accuracy on its test pixels."""
     with one_thread():
-        draw = task.run_store.read_draw(task.draw)
+        draw = task.run_records.read_draw(task.draw)
         head = set_seed(make_head(task.head, layout=task.table.layout), task.seed)
         predicted, _ = predict_pixels(head.fit(*task.table.rows(draw["train"])), task.table, draw["test"])
         accuracy = float(np.mean(predicted == draw["truth"]))
-        task.run_store.add_accuracy(task.key, accuracy)
+        task.run_records.add_accuracy(task.key, accuracy)
         return accuracy
 
 
@@ -183,9 +183,9 @@ def _map_scene(head: Head, features: Features, task: RunTask) -> None:
     probabilistic = isinstance(head, ProbabilisticHead)
     dtype = np.min_scalar_type(int(head.classes_.max()))
     with (
-        _map_file(task.run_store.map(task.key), (rows, cols), dtype) as classes,
+        _map_file(task.run_records.map(task.key), (rows, cols), dtype) as classes,
         _map_file(
-            task.run_store.confidence(task.key), (rows, cols), np.dtype(np.uint8), wanted=probabilistic
+            task.run_records.confidence(task.key), (rows, cols), np.dtype(np.uint8), wanted=probabilistic
         ) as confidence,
     ):
         for block in predict_blocks(features, head, probabilities=probabilistic, block_px=block_px):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from classifiers.comparison.run_store import RunStore
+from classifiers.comparison.run_records import RunRecords
 from hsifeat.errors import HsifeatError
 from hsifeat.files import disk_errors
 
@@ -16,7 +16,7 @@ RECORD = "record"
 
 
 @contextmanager
-def open_workdir(out: Path) -> Iterator[tuple[RunStore, Path]]:
+def open_workdir(out: Path) -> Iterator[tuple[RunRecords, Path]]:
     """Lock a report's folder, and yield its run store and a temporary folder for tables.
 
     Raises
@@ -39,6 +39,6 @@ def open_workdir(out: Path) -> Iterator[tuple[RunStore, Path]]:
         for path in [*folder.glob("tables-*"), *folder.glob("*/.*.part")]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         with TemporaryDirectory(prefix="tables-", dir=folder) as tables, disk_errors(folder):
-            yield RunStore(folder), Path(tables)
+            yield RunRecords(folder), Path(tables)
     finally:
         lock.release()

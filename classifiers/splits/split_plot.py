@@ -28,9 +28,9 @@ def make_split_map(draw: SplitDraw, labels: Labels) -> NDArray[np.uint8]:
     Dropped pixels are training pixels within the buffer of a test pixel, classes that can't be on both sides, and pixels
     removed to match the number of training pixels of other splits.
     """
-    sides = np.where(labels.classes != 0, DROPPED, UNLABELLED).astype(np.uint8)
-    sides[draw.train], sides[draw.test] = TRAIN, TEST
-    return sides
+    roles = np.where(labels.classes != 0, DROPPED, UNLABELLED).astype(np.uint8)
+    roles[draw.train], roles[draw.test] = TRAIN, TEST
+    return roles
 
 
 def write_split_plot(path: str | Path, draw: SplitDraw, labels: Labels, title: str = "") -> None:
@@ -60,15 +60,15 @@ def write_split_plot(path: str | Path, draw: SplitDraw, labels: Labels, title: s
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise SplitError(f"a split plot is written as .png; found {path.name!r}")
-    sides = make_split_map(draw, labels)
-    counts = np.bincount(sides.ravel(), minlength=len(NAMES))
-    rows, cols = sides.shape
+    roles = make_split_map(draw, labels)
+    counts = np.bincount(roles.ravel(), minlength=len(NAMES))
+    rows, cols = roles.shape
     scale = _INCHES / max(rows, cols)
     with rc_context({"text.parse_math": False}):
         figure = Figure(figsize=(max(cols * scale, 1), max(rows * scale, 1)), dpi=_DPI)
         axes = figure.add_axes((0, 0, 1, 1))
         colours = ListedColormap([COLOURS[side] for side in sorted(COLOURS)])
-        axes.imshow(sides, cmap=colours, vmin=-0.5, vmax=len(COLOURS) - 0.5, interpolation="nearest")
+        axes.imshow(roles, cmap=colours, vmin=-0.5, vmax=len(COLOURS) - 0.5, interpolation="nearest")
         axes.set_axis_off()
         axes.set_title(title)
         axes.legend(

@@ -20,7 +20,7 @@ from hsifeat.base_config import (
     Pair,
     Whole,
     WholeOrText,
-    expected,
+    expected_error,
     flag_of,
     option,
     whole_number,
@@ -68,7 +68,7 @@ Mark = TypeVar("Mark", InRecipe, InIdentity)
 def _timesteps(value: Any) -> tuple[int, ...] | str:
     if isinstance(value, str):
         if re.fullmatch(r"auto:[0-9]{1,9}", value) is None:
-            raise expected("whole numbers, or auto:N such as auto:5")
+            raise expected_error("whole numbers, or auto:N such as auto:5")
         return value
     return whole_numbers(value)
 
@@ -78,13 +78,13 @@ def _batch(value: Any) -> int | str:
         return "auto"
     number = whole_number(value)
     if number < 1:
-        raise expected("at least 1, or auto")
+        raise expected_error("at least 1, or auto")
     return number
 
 
 def _backbone(value: Any) -> Any:
     if isinstance(value, bool | int | float | list | dict):
-        raise expected("a name, a path or a Backbone")
+        raise expected_error("a name, a path or a Backbone")
     return value
 
 
@@ -93,7 +93,7 @@ def _projection(value: Any) -> Any:
         from hsifeat.projection import Projection as FittedProjection
 
         if not isinstance(value, FittedProjection):
-            raise expected("text or a fitted Projection")
+            raise expected_error("text or a fitted Projection")
     return value
 
 

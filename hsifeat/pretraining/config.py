@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from hsifeat.base_config import BaseConfig, Whole, expected, option
+from hsifeat.base_config import BaseConfig, Whole, expected_error, option
 from hsifeat.presets import preset_options
 
 
 def _path_text(value: object) -> str:
     if not isinstance(value, str | Path):
-        raise expected("a path")
+        raise expected_error("a path")
     return str(value)
 
 

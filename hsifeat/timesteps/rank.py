@@ -22,7 +22,7 @@ from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes import open_scene
 from hsifeat.timesteps.angles import SpectralAngles, measure_angles
 from hsifeat.timesteps.correlation import PlaneSimilarity, correlate_planes
-from hsifeat.timesteps.denoiser import DenoiserSimilarity, OptimalDenoiser, similarity_map
+from hsifeat.timesteps.optimal_denoiser import DenoiserSimilarity, OptimalDenoiser, similarity_map
 from hsifeat.timesteps.proposal import check_budget, order_timesteps
 from hsifeat.timesteps.result import TimestepRanking
 from hsifeat.timesteps.scene_patches import default_patch_px, sample_patches, sample_tiles

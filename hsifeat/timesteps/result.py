@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hsifeat.timesteps.angles import SpectralAngles
 from hsifeat.timesteps.correlation import PlaneSimilarity
-from hsifeat.timesteps.denoiser import DenoiserSimilarity
+from hsifeat.timesteps.optimal_denoiser import DenoiserSimilarity
 from hsifeat.timesteps.proposal import TimestepOrder
 
 

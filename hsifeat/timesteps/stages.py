@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hsifeat.errors import HsifeatError
-from hsifeat.timesteps.denoiser import OptimalDenoiser, agreement
+from hsifeat.timesteps.optimal_denoiser import OptimalDenoiser, agreement
 
 
 def three_stages(

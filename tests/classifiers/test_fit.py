@@ -2,9 +2,9 @@
 
 import pytest
 
-from classifiers.feature_sets import suited_input
 from classifiers.fit import fit_model
 from classifiers.heads.registry import head_class
+from classifiers.input_sets import suited_input
 
 QUICK = {"epochs": 2, "device": "cpu"}
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import hsifeat
 from classifiers import compare
 from classifiers.columns import make_layout
-from classifiers.feature_sets import group_filter
 from classifiers.fit import fit_model
+from classifiers.input_sets import group_filter
 from classifiers.predict import write_scene_map
 from classifiers.splits import layout_footprints
 from classifiers.table import PixelTable

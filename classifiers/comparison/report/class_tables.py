@@ -96,16 +96,16 @@ def class_tables(comparison: Comparison, ranking: Ranking) -> list[dict[str, lis
     images = comparison.images
     tables = []
     for index, split in enumerate(ranking.splits):
-        sides = images.splits.get(split.name)
-        counts = None if sides is None else maps.count_sides(images.truth, sides)
+        roles = images.splits.get(split.name)
+        counts = None if roles is None else maps.count_roles(images.truth, roles)
         tables.append({metric.label: _class_rows(ranking, index, counts, metric) for metric in CLASS_METRICS})
     return tables
 
 
-def confusion_table(class_names: Mapping[int, str], cell: EntrySummary) -> ConfusionTable:
+def confusion_table(class_names: Mapping[int, str], summary: EntrySummary) -> ConfusionTable:
     """Arrange the confusion matrix of an entry under a split for display."""
-    names = tuple(class_names[number] for number in cell.classes)
-    confusion = np.array(cell.confusion, dtype=np.int64)
+    names = tuple(class_names[number] for number in summary.classes)
+    confusion = np.array(summary.confusion, dtype=np.int64)
     shares = figures.confusion_shares(confusion)
     opacity = np.sqrt(shares)
     as_numbers = len(names) <= MAX_CLASSES_AS_NUMBERS
@@ -115,25 +115,25 @@ def confusion_table(class_names: Mapping[int, str], cell: EntrySummary) -> Confu
         opacity=opacity,
         image="" if as_numbers else figures.data_uri(maps.confusion_map(opacity)),
         largest=_largest(confusion, names),
-        unscored_pixels=max(0, round(cell.test_pixels * cell.seeds) - int(confusion.sum())),
+        unscored_pixels=max(0, round(summary.test_pixels * summary.seeds) - int(confusion.sum())),
     )
 
 
 def _class_rows(
     ranking: Ranking, index: int, counts: Mapping[int, NDArray[np.int64]] | None, metric: Metric
 ) -> list[ClassRow]:
-    cells = [cell for row in ranking.rows if (cell := row.cells[index])]
+    cells = [summary for row in ranking.rows if (summary := row.cells[index])]
     split = ranking.splits[index]
     rows = []
     for number, name in ranking.class_names.items():
         drawn = None if counts is None else counts.get(number, np.zeros(4, np.int64))
-        tested_seeds = max((cell.class_seeds.get(number, 0) for cell in cells), default=0)
+        tested_seeds = max((summary.class_seeds.get(number, 0) for summary in cells), default=0)
         rows.append(
             ClassRow(
                 number=number,
                 name=name,
                 train_pixels=None if drawn is None else int(drawn[TRAIN]),
-                test_pixels=next((cell.pixels[number] for cell in cells if number in cell.pixels), None),
+                test_pixels=next((summary.pixels[number] for summary in cells if number in summary.pixels), None),
                 tags=_tags(split.left_out.get(number, 0), tested_seeds, len(split.seeds)),
                 scores=tuple(_score(row, index, number, metric) for row in ranking.rows),
             )
@@ -152,10 +152,10 @@ def _tags(left_out: int, tested: int, seeds: int) -> tuple[str, ...]:
 
 
 def _score(row: RankedEntry, index: int, number: int, metric: Metric) -> ClassScore | None:
-    cell = row.cells[index]
-    if cell is None or number not in cell.pixels:
+    summary = row.cells[index]
+    if summary is None or number not in summary.pixels:
         return None
-    return ClassScore(cell.class_scores[metric.key][number], cell.class_seeds[number])
+    return ClassScore(summary.class_scores[metric.key][number], summary.class_seeds[number])
 
 
 def _largest(confusion: NDArray[np.int64], names: tuple[str, ...]) -> tuple[tuple[str, str, float, int], ...]:

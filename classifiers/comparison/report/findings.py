@@ -46,9 +46,9 @@ def overview_plot(ranking: Ranking, medium: figures.Medium = "page") -> bytes:
         (
             str(row.entry),
             [
-                figures.Dot(cell.oa.mean, *whisker(cell), hollow=split.kind == LEAKS)
-                for cell, split in zip(row.cells, ranking.splits, strict=True)
-                if cell
+                figures.Dot(summary.oa.mean, *whisker(summary), hollow=split.kind == LEAKS)
+                for summary, split in zip(row.cells, ranking.splits, strict=True)
+                if summary
             ],
         )
         for row in ranking.rows[:MAX_DOTS]
@@ -56,19 +56,23 @@ def overview_plot(ranking: Ranking, medium: figures.Medium = "page") -> bytes:
     return figures.dot_plot(rows, "overall accuracy, %", medium)
 
 
-def whisker(cell: EntrySummary) -> tuple[float, float]:
+def whisker(summary: EntrySummary) -> tuple[float, float]:
     """Return the 95 % interval of OA, or mean ± standard deviation if there is none."""
-    return cell.oa.interval or (cell.oa.mean - cell.oa.sd, cell.oa.mean + cell.oa.sd)
+    return summary.oa.interval or (summary.oa.mean - summary.oa.sd, summary.oa.mean + summary.oa.sd)
 
 
 def whisker_legend(ranking: Ranking) -> str:
     """Say what the whiskers of the dot plot are."""
-    cells = [cell for row in ranking.rows for cell in row.cells if cell]
-    if all(cell.oa.interval for cell in cells):
+    cells = [summary for row in ranking.rows for summary in row.cells if summary]
+    if all(summary.oa.interval for summary in cells):
         return "with 95 % intervals over seeds and regions"
-    if any(cell.oa.interval for cell in cells):
+    if any(summary.oa.interval for summary in cells):
         return "with 95 % intervals where available, else ± standard deviation over seeds"
-    return "± standard deviation over seeds" if max(cell.seeds for cell in cells) > 1 else "one seed, without whiskers"
+    return (
+        "± standard deviation over seeds"
+        if max(summary.seeds for summary in cells) > 1
+        else "one seed, without whiskers"
+    )
 
 
 def _best_entry(ranking: Ranking, index: int) -> str:

@@ -52,45 +52,46 @@ class SceneView:
 
 def entry_views(comparison: Comparison, ranking: Ranking) -> list[list[EntryView | None]]:
     """Return what the page shows of each entry (row of the ranking) under each split."""
-    side = maps.side_px(len(ranking.rows) * len(ranking.splits))
+    side_px = maps.largest_side_px(len(ranking.rows) * len(ranking.splits))
     return [
-        [_entry_view(comparison, ranking, cell, side) if cell else None for cell in row.cells] for row in ranking.rows
+        [_entry_view(comparison, ranking, summary, side_px) if summary else None for summary in row.cells]
+        for row in ranking.rows
     ]
 
 
 def scene_view(comparison: Comparison, ranking: Ranking) -> SceneView:
     """Return the images of the scene and of its splits."""
     images = comparison.images
-    side = maps.side_px(len(ranking.rows) * len(ranking.splits))
+    side_px = maps.largest_side_px(len(ranking.rows) * len(ranking.splits))
     return SceneView(
-        truth=data_uri(maps.class_map(images.truth, comparison.class_colours, side)),
-        false_colour=data_uri(maps.false_colour_map(images.false_colour, side)),
+        truth=data_uri(maps.class_map(images.truth, comparison.class_colours, side_px)),
+        false_colour=data_uri(maps.false_colour_map(images.false_colour, side_px)),
         splits=tuple(
-            data_uri(maps.split_map(images.splits[split.name], side)) if split.name in images.splits else ""
+            data_uri(maps.split_map(images.splits[split.name], side_px)) if split.name in images.splits else ""
             for split in ranking.splits
         ),
-        step=maps.map_step(images.truth.shape, side),
+        step=maps.map_step(images.truth.shape, side_px),
     )
 
 
-def _entry_view(comparison: Comparison, ranking: Ranking, cell: EntrySummary, side: int) -> EntryView:
-    images, key = comparison.images, (cell.entry, cell.split)
-    predicted, sides, confidence = images.maps.get(key), images.splits.get(cell.split), images.confidence.get(key)
+def _entry_view(comparison: Comparison, ranking: Ranking, summary: EntrySummary, side_px: int) -> EntryView:
+    images, key = comparison.images, (summary.entry, summary.split)
+    predicted, roles, confidence = images.maps.get(key), images.splits.get(summary.split), images.confidence.get(key)
     uris = {"classes": "", "errors": "", "confidence": ""}
     calibration = None
     if predicted is not None:
-        uris["classes"] = data_uri(maps.class_map(predicted, comparison.class_colours, side))
-        if sides is not None:
-            uris["errors"] = data_uri(maps.error_map(images.truth, predicted, sides, side))
+        uris["classes"] = data_uri(maps.class_map(predicted, comparison.class_colours, side_px))
+        if roles is not None:
+            uris["errors"] = data_uri(maps.error_map(images.truth, predicted, roles, side_px))
         if confidence is not None:
-            uris["confidence"] = data_uri(maps.confidence_map(confidence, predicted, side))
-        if confidence is not None and sides is not None:
-            calibration = maps.calibration(confidence, predicted, images.truth, sides)
+            uris["confidence"] = data_uri(maps.confidence_map(confidence, predicted, side_px))
+        if confidence is not None and roles is not None:
+            calibration = maps.calibration(confidence, predicted, images.truth, roles)
     runs = (run for run in comparison.runs if (run.entry, run.split) == key)
     first = min(runs, key=lambda run: run.seed)
     return EntryView(
-        title=f"{cell.entry}, {cell.split}",
-        confusion=confusion_table(ranking.class_names, cell),
+        title=f"{summary.entry}, {summary.split}",
+        confusion=confusion_table(ranking.class_names, summary),
         wrong_pixels=round((1 - first.oa) * first.test_pixels),
         test_pixels=first.test_pixels,
         calibration=calibration,

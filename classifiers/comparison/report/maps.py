@@ -28,21 +28,21 @@ _MAX_PNG_PX = 300
 CONFIDENCE_STEPS = 8
 
 
-def side_px(count: int) -> int:
+def largest_side_px(count: int) -> int:
     """Return the largest side in pixels of a map on a page with `count` maps of each kind.
 
-    >>> side_px(1), side_px(16)
+    >>> largest_side_px(1), largest_side_px(16)
     (1000, 433)
     """
     return min(MAX_PX, int((_PAGE_PX / max(count, 1)) ** 0.5))
 
 
-def map_step(shape: Sequence[int], side: int = MAX_PX) -> int:
-    """Return n such that every n-th pixel of a map of `shape` gives at most `side` pixels a side."""
-    return -(-max(shape[:2]) // side)
+def map_step(shape: Sequence[int], side_px: int = MAX_PX) -> int:
+    """Return n such that every n-th pixel of a map of `shape` gives at most `side_px` pixels a side."""
+    return -(-max(shape[:2]) // side_px)
 
 
-def class_map(labels: NDArray[np.integer], colours: Mapping[int, str], side: int = MAX_PX) -> bytes:
+def class_map(labels: NDArray[np.integer], colours: Mapping[int, str], side_px: int = MAX_PX) -> bytes:
     """Draw a map of classes in their colours.
 
     Parameters
@@ -51,19 +51,19 @@ def class_map(labels: NDArray[np.integer], colours: Mapping[int, str], side: int
         Classes; those without a colour, such as 0 = unlabelled, are transparent.
     colours : mapping of int to str
         Colour of each class as ``#rrggbb``.
-    side : int
+    side_px : int
         Largest side of the image in pixels.
     """
-    return _paint(_subsample(labels, side), colours)
+    return _paint(_subsample(labels, side_px), colours)
 
 
-def split_map(sides: NDArray[np.uint8], side: int = MAX_PX) -> bytes:
+def split_map(roles: NDArray[np.uint8], side_px: int = MAX_PX) -> bytes:
     """Draw a split, (rows, cols) uint8, as `classifiers.splits.make_split_map` returns it."""
-    return _paint(_subsample(sides, side), COLOURS)
+    return _paint(_subsample(roles, side_px), COLOURS)
 
 
 def error_map(
-    truth: NDArray[np.integer], predicted: NDArray[np.integer], sides: NDArray[np.uint8], side: int = MAX_PX
+    truth: NDArray[np.integer], predicted: NDArray[np.integer], roles: NDArray[np.uint8], side_px: int = MAX_PX
 ) -> bytes:
     """Draw which test pixels of a split are classified correctly.
 
@@ -71,16 +71,16 @@ def error_map(
     ----------
     truth, predicted : (rows, cols) integer array
         True and predicted classes.
-    sides : (rows, cols) uint8 array
+    roles : (rows, cols) uint8 array
         The split, as `classifiers.splits.make_split_map` returns it.
-    side : int
+    side_px : int
         Largest side of the image in pixels.
     """
-    true, assigned, drawn = (_subsample(values, side) for values in (truth, predicted, sides))
+    true, assigned, drawn = (_subsample(values, side_px) for values in (truth, predicted, roles))
     return _paint(np.where(drawn == TEST, np.where(true == assigned, 1, 2), 0), {1: RIGHT, 2: WRONG})
 
 
-def confidence_map(confidence: NDArray[np.uint8], predicted: NDArray[np.integer], side: int = MAX_PX) -> bytes:
+def confidence_map(confidence: NDArray[np.uint8], predicted: NDArray[np.integer], side_px: int = MAX_PX) -> bytes:
     """Draw the largest class probability of each pixel in `CONFIDENCE_STEPS` colours from dark to light.
 
     Parameters
@@ -89,16 +89,16 @@ def confidence_map(confidence: NDArray[np.uint8], predicted: NDArray[np.integer]
         Probability scaled to 0..255.
     predicted : (rows, cols) integer array
         Predicted classes; pixels of class 0, without a prediction, are transparent.
-    side : int
+    side_px : int
         Largest side of the image in pixels.
     """
-    values, classes = _subsample(confidence, side), _subsample(predicted, side)
+    values, classes = _subsample(confidence, side_px), _subsample(predicted, side_px)
     steps = values.astype(np.intp) * CONFIDENCE_STEPS // 256 + 1
     return _paint(np.where(classes > 0, steps, 0), dict(enumerate(confidence_colours(), 1)))
 
 
 def calibration(
-    confidence: NDArray[np.uint8], predicted: NDArray[np.integer], truth: NDArray[np.integer], sides: NDArray[np.uint8]
+    confidence: NDArray[np.uint8], predicted: NDArray[np.integer], truth: NDArray[np.integer], roles: NDArray[np.uint8]
 ) -> tuple[float, float]:
     """Return the mean confidence and the accuracy of a map on the test pixels of a split.
 
@@ -108,7 +108,7 @@ def calibration(
         Largest class probability, scaled to 0..255.
     predicted, truth : (rows, cols) integer array
         Predicted and true classes.
-    sides : (rows, cols) uint8 array
+    roles : (rows, cols) uint8 array
         The split, as `classifiers.splits.make_split_map` returns it.
 
     Returns
@@ -117,7 +117,7 @@ def calibration(
         Both 0 to 1.
     """
     total = correct = tested = 0
-    for values, assigned, true, drawn in _row_blocks(confidence, predicted, truth, sides):
+    for values, assigned, true, drawn in _row_blocks(confidence, predicted, truth, roles):
         test = drawn == TEST
         total += int(values[test].sum(dtype=np.int64))
         correct += int(np.count_nonzero(assigned[test] == true[test]))
@@ -143,18 +143,18 @@ def confusion_map(opacity: NDArray[np.float64]) -> bytes:
     return _encode(Image.fromarray(cells), "png")
 
 
-def false_colour_map(image: NDArray[np.uint8], side: int = MAX_PX) -> bytes:
+def false_colour_map(image: NDArray[np.uint8], side_px: int = MAX_PX) -> bytes:
     """Draw a false-colour image, (rows, cols, 3) uint8: a small one as PNG, a large one as JPEG."""
     from PIL import Image
 
-    pixels = np.ascontiguousarray(_subsample(image, side))
+    pixels = np.ascontiguousarray(_subsample(image, side_px))
     return _encode(Image.fromarray(pixels), "png" if max(pixels.shape) < _MAX_PNG_PX else "jpeg")
 
 
-def count_sides(truth: NDArray[np.integer], sides: NDArray[np.uint8]) -> dict[int, NDArray[np.int64]]:
+def count_roles(truth: NDArray[np.integer], roles: NDArray[np.uint8]) -> dict[int, NDArray[np.int64]]:
     """Count the pixels of each class on each side of a split, (rows, cols) each; returns (4,) int64 counts by side per class."""
     total = np.zeros(0, np.int64)
-    for true, drawn in _row_blocks(truth, sides):
+    for true, drawn in _row_blocks(truth, roles):
         counts = np.bincount((true.astype(np.intp) * len(NAMES) + drawn).ravel(), minlength=len(total))
         counts[: len(total)] += total
         total = counts
@@ -167,8 +167,8 @@ def _row_blocks(*maps: NDArray[Any]) -> Iterator[tuple[NDArray[Any], ...]]:
         yield tuple(np.asarray(values[top : top + _BLOCK_ROWS]) for values in maps)
 
 
-def _subsample(values: NDArray[Any], side: int) -> NDArray[Any]:
-    n = map_step(values.shape, side)
+def _subsample(values: NDArray[Any], side_px: int) -> NDArray[Any]:
+    n = map_step(values.shape, side_px)
     return np.asarray(values[n // 2 :: n, n // 2 :: n])
 
 

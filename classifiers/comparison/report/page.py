@@ -76,7 +76,7 @@ def _content(comparison: Comparison, ranking: Ranking) -> dict[str, Any]:
         "whiskers": findings.whisker_legend(ranking),
         "max_dots": findings.MAX_DOTS,
         "best": [_best_scores(ranking, index) for index in range(len(ranking.splits))],
-        "has_intervals": any(cell.oa.interval for cell in comparison.summary),
+        "has_intervals": any(summary.oa.interval for summary in comparison.summary),
         "tables": class_tables.class_tables(comparison, ranking),
         "scene_view": map_views.scene_view(comparison, ranking),
         "views": map_views.entry_views(comparison, ranking),
@@ -98,9 +98,11 @@ def _content(comparison: Comparison, ranking: Ranking) -> dict[str, Any]:
 
 def _best_scores(ranking: Ranking, index: int) -> dict[str, float | None]:
     """Return the best value of each metric under a split, which is set in bold; None for a single entry."""
-    cells = [cell for _, cell in ranking.ranked(index)]
+    cells = [summary for _, summary in ranking.ranked(index)]
     several = len(ranking.rows) > 1
-    return {metric.key: max(cell.scores[metric.key].mean for cell in cells) if several else None for metric in METRICS}
+    return {
+        metric.key: max(summary.scores[metric.key].mean for summary in cells) if several else None for metric in METRICS
+    }
 
 
 def _pair_verdict(pair: EntryPair) -> str:

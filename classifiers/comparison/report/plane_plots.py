@@ -130,11 +130,11 @@ def panel_grid(panels: Sequence[ClusterPanel]) -> PanelGrid | None:
     timesteps = tuple(sorted({panel.t for panel in panels}))
     by_plane = {(panel.t, panel.layer): panel for panel in panels}
     colours = cluster_colours(panels)
-    side = min(_MAX_PANEL_PX, maps.side_px(2 * len(panels)))
+    side_px = min(_MAX_PANEL_PX, maps.largest_side_px(2 * len(panels)))
 
     def draw(t: int, layer: str) -> str:
         panel = by_plane.get((t, layer))
-        return figures.data_uri(maps.class_map(panel.clusters, colours, side)) if panel else ""
+        return figures.data_uri(maps.class_map(panel.clusters, colours, side_px)) if panel else ""
 
     layers = dict.fromkeys(panel.layer for panel in panels)
     rows = tuple((layer, tuple(draw(t, layer) for t in timesteps)) for layer in layers)

@@ -89,7 +89,7 @@ def write_report(comparison: Comparison, folder: Path, *, listen: Listener = sil
 
 def plan_files(comparison: Comparison, folder: Path) -> tuple[dict[str, FileWriter], dict[str, None]]:
     """Return a writer for each file of a report but ``results.json``, by its name in the folder; and notes on omitted files."""
-    names = file_names((cell.entry, cell.split) for cell in comparison.summary)
+    names = file_names((summary.entry, summary.split) for summary in comparison.summary)
     maps, notes = _plan_maps(comparison, folder, names)
     files: dict[str, FileWriter] = {
         CSV: _without_notes(lambda path: write_csv(comparison, path)),
@@ -114,11 +114,11 @@ def _figure_drawers(comparison: Comparison, names: Mapping[tuple[BenchEntry, str
     """Return a drawer for each plot of the page by the name of its file; confusions of the best entry of each split only."""
     ranking = rank(comparison)
     drawers: dict[str, FigureDrawer] = {"overall-accuracy": lambda medium: findings.overview_plot(ranking, medium)}
-    best = {cell.split: cell for cell in sorted(comparison.summary, key=lambda cell: cell.oa.mean)}
-    for cell in best.values():
-        classes = [ranking.class_names[number] for number in cell.classes]
-        drawers[f"confusion-{names[cell.entry, cell.split]}"] = lambda medium, cell=cell, classes=classes: (  # type: ignore[misc]
-            figures.confusion_matrix(np.array(cell.confusion), classes, medium)
+    best = {summary.split: summary for summary in sorted(comparison.summary, key=lambda summary: summary.oa.mean)}
+    for summary in best.values():
+        classes = [ranking.class_names[number] for number in summary.classes]
+        drawers[f"confusion-{names[summary.entry, summary.split]}"] = lambda medium, summary=summary, classes=classes: (  # type: ignore[misc]
+            figures.confusion_matrix(np.array(summary.confusion), classes, medium)
         )
     for split in dict.fromkeys(point.split for point in comparison.curves):
         points = [point for point in comparison.curves if point.split == split]

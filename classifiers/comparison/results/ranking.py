@@ -84,7 +84,7 @@ class Ranking:
 
     def ranked(self, index: int) -> list[tuple[RankedEntry, EntrySummary]]:
         """Return the entries that were run under a split with their summaries, best first."""
-        present = [(row, cell) for row in self.rows if (cell := row.cells[index])]
+        present = [(row, summary) for row in self.rows if (summary := row.cells[index])]
         return sorted(present, key=lambda pair: -pair[1].oa.mean)
 
     def left_out(self, index: int) -> str:
@@ -112,11 +112,11 @@ class Ranking:
 
 def rank(results: BenchResults) -> Ranking:
     """Arrange results for display."""
-    names = dict.fromkeys(cell.split for cell in results.summary)
+    names = dict.fromkeys(summary.split for summary in results.summary)
     kinds = (DISJOINT, USER_DEFINED, LEAKS)
     splits = tuple(sorted((_split(results, name) for name in names), key=lambda split: kinds.index(split.kind)))
-    rows = sorted(_rows(results, splits), key=lambda row: -(cell.oa.mean if (cell := row.cells[0]) else -1))
-    scored = {number for cell in results.summary for number in (*cell.classes, *cell.left_out)}
+    rows = sorted(_rows(results, splits), key=lambda row: -(summary.oa.mean if (summary := row.cells[0]) else -1))
+    scored = {number for summary in results.summary for number in (*summary.classes, *summary.left_out)}
     numbers = sorted({*results.class_names, *scored} - {0})
     class_names = {number: results.class_names.get(number, f"class {number}") for number in numbers}
     return Ranking(results, splits, tuple(rows), class_names)
@@ -132,8 +132,8 @@ def split_kind(split: str) -> str:
 
 
 def _split(results: BenchResults, name: str) -> RankedSplit:
-    cells = [cell for cell in results.summary if cell.split == name]
-    train, test = [cell.train_pixels for cell in cells], [cell.test_pixels for cell in cells]
+    cells = [summary for summary in results.summary if summary.split == name]
+    train, test = [summary.train_pixels for summary in cells], [summary.test_pixels for summary in cells]
     return RankedSplit(
         name=name,
         kind=split_kind(name),
@@ -146,9 +146,9 @@ def _split(results: BenchResults, name: str) -> RankedSplit:
 
 
 def _rows(results: BenchResults, splits: tuple[RankedSplit, ...]) -> list[RankedEntry]:
-    cells = {(cell.entry, cell.split): cell for cell in results.summary}
+    cells = {(summary.entry, summary.split): summary for summary in results.summary}
     rows = []
-    for entry in dict.fromkeys(cell.entry for cell in results.summary):
+    for entry in dict.fromkeys(summary.entry for summary in results.summary):
         runs = [run for run in results.runs if run.entry == entry]
         rows.append(
             RankedEntry(

@@ -106,22 +106,24 @@ def gap_splits(splits: Iterable[str]) -> tuple[str, str] | None:
 
 
 def split_gaps(
-    summary: Iterable[EntrySummary], intervals: Mapping[BenchEntry, Bounds] = MappingProxyType({})
+    summaries: Iterable[EntrySummary], intervals: Mapping[BenchEntry, Bounds] = MappingProxyType({})
 ) -> tuple[SplitGap, ...]:
     """Return the gap of each entry that was run under both a random and a disjoint split.
 
     Parameters
     ----------
-    summary : iterable of EntrySummary
+    summaries : iterable of EntrySummary
         Averages over seeds.
     intervals : mapping of BenchEntry to (float, float), optional
         95 % interval of the gap, where available.
     """
-    cells = list(summary)
-    pair = gap_splits(dict.fromkeys(cell.split for cell in cells))
+    summaries = list(summaries)
+    pair = gap_splits(dict.fromkeys(summary.split for summary in summaries))
     if pair is None:
         return ()
-    random, disjoint = ({cell.entry: cell.oa.mean for cell in cells if cell.split == split} for split in pair)
+    random, disjoint = (
+        {summary.entry: summary.oa.mean for summary in summaries if summary.split == split} for split in pair
+    )
     gaps = []
     for entry, oa in random.items():
         if entry in disjoint:

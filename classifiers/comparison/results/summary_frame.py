@@ -40,12 +40,12 @@ def summary_frame(results: BenchResults) -> tuple[pd.DataFrame, pd.DataFrame]:
         cells = [row.cells[index] for row in ranking.rows]
         for metric in METRICS:
             column = (split.title, metric.title)
-            means = [None if cell is None else cell.scores[metric.key].mean for cell in cells]
+            means = [None if summary is None else summary.scores[metric.key].mean for summary in cells]
             top = max(mean for mean in means if mean is not None)
-            texts[column] = ["" if cell is None else _cell_text(cell, metric) for cell in cells]
+            texts[column] = ["" if summary is None else _cell_text(summary, metric) for summary in cells]
             best[column] = [len(ranking.rows) > 1 and mean == top for mean in means]
-            if metric.key == "oa" and any(cell is not None and cell.oa.interval for cell in cells):
-                texts[split.title, INTERVAL] = [_interval_text(cell) for cell in cells]
+            if metric.key == "oa" and any(summary is not None and summary.oa.interval for summary in cells):
+                texts[split.title, INTERVAL] = [_interval_text(summary) for summary in cells]
                 best[split.title, INTERVAL] = [False] * len(cells)
     return pd.DataFrame(texts), pd.DataFrame(best)
 
@@ -71,11 +71,11 @@ def summary_notes(results: BenchResults) -> list[str]:
         seeds = len(split.seeds)
         average = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed, no interval"
         share = f"{100 * np.mean(split.train_pixels) / results.scene.labelled_pixels:.1f} % of the labelled pixels"
-        cell = next(cell for cell in results.summary if cell.split == split.name)
+        summary = next(summary for summary in results.summary if summary.split == split.name)
         notes.append(
             f"{split.name}: {average}; {pixel_range(split.train_pixels)} training pixels ({share}) and "
             f"{pixel_range(split.test_pixels)} test pixels; classes left out of the averages: "
-            f"{left_out_text(cell, results.class_names)}."
+            f"{left_out_text(summary, results.class_names)}."
         )
     notes += [
         f"{split.name} leaks through context: its test pixels lie among its training pixels, so its scores say little about "
@@ -83,7 +83,7 @@ def summary_notes(results: BenchResults) -> list[str]:
         for split in ranking.splits
         if split.kind == LEAKS
     ]
-    if any(cell.oa.interval for cell in results.summary):
+    if any(summary.oa.interval for summary in results.summary):
         notes.append("Intervals are 95 % intervals of OA in percent, by a bootstrap over seeds and labelled regions.")
     if len(ranking.stores) == 1:
         notes.append(f"Planes are those of {ranking.stores[0]}.")
@@ -92,12 +92,12 @@ def summary_notes(results: BenchResults) -> list[str]:
     return [*notes, f"{gap}."] if gap else notes
 
 
-def _cell_text(cell: EntrySummary, metric: Metric) -> str:
-    score, digits = cell.scores[metric.key], 1 if metric.percent else 3
-    sd = f" ± {metric.scale * score.sd:.{digits}f}" if cell.seeds > 1 else ""
+def _cell_text(summary: EntrySummary, metric: Metric) -> str:
+    score, digits = summary.scores[metric.key], 1 if metric.percent else 3
+    sd = f" ± {metric.scale * score.sd:.{digits}f}" if summary.seeds > 1 else ""
     return f"{metric.scale * score.mean:.{digits}f}{sd}"
 
 
-def _interval_text(cell: EntrySummary | None) -> str:
-    interval = cell.oa.interval if cell else None
+def _interval_text(summary: EntrySummary | None) -> str:
+    interval = summary.oa.interval if summary else None
     return "\N{EN DASH}".join(f"{100 * end:.1f}" for end in interval) if interval else ""

@@ -11,24 +11,24 @@ from classifiers.comparison.results.model import BenchEntry, BenchResults, Entry
 def overview(results: BenchResults) -> list[dict[str, str]]:
     """Return one row per entry: head, input, store, OA in percent under every split, median seconds of a fit."""
     rows: dict[BenchEntry, dict[str, str]] = {}
-    for cell in results.summary:
-        entry = cell.entry
+    for summary in results.summary:
+        entry = summary.entry
         row = rows.setdefault(entry, {"head": entry.head, "input": entry.features, "store": entry.store})
-        row[f"OA {cell.split}"] = f"{100 * cell.oa.mean:.1f} ± {100 * cell.oa.sd:.1f}"
-    for cell in results.summary:
-        rows[cell.entry]["fit, s"] = f"{cell.fit_seconds:.2g}"
+        row[f"OA {summary.split}"] = f"{100 * summary.oa.mean:.1f} ± {100 * summary.oa.sd:.1f}"
+    for summary in results.summary:
+        rows[summary.entry]["fit, s"] = f"{summary.fit_seconds:.2g}"
     return list(rows.values())
 
 
 def split_remarks(results: BenchResults) -> list[str]:
     """Describe each split: seeds, pixels, classes left out, leakage, notes; then the gap between splits, if there is one."""
-    first = {cell.split: cell for cell in reversed(results.summary)}
+    first = {summary.split: summary for summary in reversed(results.summary)}
     geometry = {split.split: split for split in results.splits}
     lines = []
-    for split, cell in reversed(first.items()):
+    for split, summary in reversed(first.items()):
         lines.append(
-            f"{split}: mean ± sd of {cell.seeds} seeds, {cell.train_pixels:.0f} training and {cell.test_pixels:.0f} test "
-            f"pixels, classes left out: {left_out_text(cell, results.class_names)}"
+            f"{split}: mean ± sd of {summary.seeds} seeds, {summary.train_pixels:.0f} training and {summary.test_pixels:.0f} test "
+            f"pixels, classes left out: {left_out_text(summary, results.class_names)}"
         )
         if split in geometry:
             lines.append(f"  leakage: {leakage_text(geometry[split])}")
@@ -37,14 +37,16 @@ def split_remarks(results: BenchResults) -> list[str]:
     return [*lines, gap] if gap else lines
 
 
-def left_out_text(cell: EntrySummary, class_names: Mapping[int, str]) -> str:
+def left_out_text(summary: EntrySummary, class_names: Mapping[int, str]) -> str:
     """Name the classes that are left out of the averages, with the number of seeds if not all, and what AA averages over."""
     names = [
         class_names.get(number, f"class {number}")
-        + (f" (under {seeds} of {cell.seeds} seeds)" if seeds < cell.seeds else "")
-        for number, seeds in cell.left_out.items()
+        + (f" (under {seeds} of {summary.seeds} seeds)" if seeds < summary.seeds else "")
+        for number, seeds in summary.left_out.items()
     ]
-    counts = f"; AA is over {' or '.join(map(str, cell.class_counts))} classes" if len(cell.class_counts) > 1 else ""
+    counts = (
+        f"; AA is over {' or '.join(map(str, summary.class_counts))} classes" if len(summary.class_counts) > 1 else ""
+    )
     return (", ".join(names) or "none") + counts
 
 
@@ -72,8 +74,8 @@ def gap_text(results: BenchResults) -> str:
     if not gaps:
         return ""
     disjoint = next(iter(gaps.values())).disjoint
-    cells = [cell for cell in results.summary if cell.split == disjoint and cell.entry in gaps]
-    gap = gaps[max(cells, key=lambda cell: cell.oa.mean).entry]
+    cells = [summary for summary in results.summary if summary.split == disjoint and summary.entry in gaps]
+    gap = gaps[max(cells, key=lambda summary: summary.oa.mean).entry]
     points = f"{100 * abs(gap.difference):.1f} points {_comparative(gap.difference)}"
     interval = _interval_text(gap.interval, gap.difference)
     if len(gaps) == 1:

@@ -83,7 +83,7 @@ def count_pixels(
     entries : list
         Whoever made the predictions.
     draws : dict of int to dict
-        For each seed, the draw as `RunStore.read_draw` returns it.
+        For each seed, the draw as `RunRecords.read_draw` returns it.
     predictions : iterable of (entry, int, (n,) integer array)
         For each entry and seed, the predicted class of each test pixel.
     regions : (rows, cols) int32 array

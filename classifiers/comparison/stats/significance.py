@@ -10,7 +10,7 @@ import numpy as np
 
 from classifiers.comparison.results.model import BenchEntry, EntryPair, RunResult
 from classifiers.comparison.results.summary import Bounds, ScoreIntervals, gap_splits
-from classifiers.comparison.run_store import RunStore
+from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.stats.bootstrap import (
     MIN_REGIONS,
     accuracy,
@@ -52,14 +52,14 @@ class Assessment:
     gap_intervals: dict[BenchEntry, Bounds] = field(default_factory=dict)
 
 
-def assess_entries(runs: Sequence[RunResult], run_store: RunStore, labels: Labels) -> Assessment:
+def assess_entries(runs: Sequence[RunResult], run_records: RunRecords, labels: Labels) -> Assessment:
     """Compare the entries of each split by their recorded predictions.
 
     Parameters
     ----------
     runs : sequence of RunResult
         Under a split every entry has the same seeds, and for a seed the same draw.
-    run_store : RunStore
+    run_records : RunRecords
         Holds predictions and draws.
     labels : Labels
         True classes.
@@ -71,9 +71,9 @@ def assess_entries(runs: Sequence[RunResult], run_store: RunStore, labels: Label
     gap_counts = {}
     for split in splits:
         of_split = [run for run in runs if run.split == split]
-        draws = {seed: run_store.read_draw(draw) for seed, draw in sorted({r.seed: r.draw for r in of_split}.items())}
+        draws = {seed: run_records.read_draw(draw) for seed, draw in sorted({r.seed: r.draw for r in of_split}.items())}
         entries = list(dict.fromkeys(run.entry for run in of_split))
-        predictions = ((run.entry, run.seed, run_store.read_predictions(run.key)) for run in of_split)
+        predictions = ((run.entry, run.seed, run_records.read_predictions(run.key)) for run in of_split)
         counts = count_pixels(entries, draws, predictions, regions)
         _assess_split(split, counts, assessment)
         if split in gap:

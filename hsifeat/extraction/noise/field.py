@@ -24,7 +24,7 @@ class FieldNoise(NoisePolicy):
 
     name: ClassVar = "field"
     form: ClassVar = "field"
-    repeatable: ClassVar = True
+    several_draws: ClassVar = True
     aligned: ClassVar = True
 
     def noised_tiles(

@@ -70,7 +70,7 @@ class NoisePolicy(ABC):
     """Name of the entry point."""
     form: ClassVar[str]
     """What ``--noise`` takes, for messages: the name, or the name and a placeholder for the argument."""
-    repeatable: ClassVar[bool] = False
+    several_draws: ClassVar[bool] = False
     """Whether there can be more than one draw."""
     aligned: ClassVar[bool] = False
     """Whether a tile must begin at a multiple of the denoiser cell, because noise depends on the position of a cell."""
@@ -78,8 +78,8 @@ class NoisePolicy(ABC):
     """Whether tiles are noised at all."""
 
     def __post_init__(self) -> None:
-        if self.draws < 1 or (self.draws > 1 and not self.repeatable):
-            allowed = "at least 1" if self.repeatable else "1, since nothing is drawn"
+        if self.draws < 1 or (self.draws > 1 and not self.several_draws):
+            allowed = "at least 1" if self.several_draws else "1, since nothing is drawn"
             raise HsifeatError(f"draws is {self.draws}, but the noise {self.spec} takes {allowed}")
 
     @classmethod

@@ -21,7 +21,7 @@ class SharedNoise(NoisePolicy):
 
     name: ClassVar = "shared"
     form: ClassVar = "shared"
-    repeatable: ClassVar = True
+    several_draws: ClassVar = True
 
     def noised_tiles(
         self,

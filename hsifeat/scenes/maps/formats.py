@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError
 from hsifeat.scenes.blocks import count_values
 from hsifeat.scenes.georeference import Georeference
-from hsifeat.scenes.maps import arrays, geotiff, map_image
+from hsifeat.scenes.maps import arrays, geotiff_writer, map_image
 from hsifeat.scenes.maps.legend import Legend
 from hsifeat.types import Window
 
@@ -135,7 +135,7 @@ def write_map(
         case ".mat":
             arrays.write_mat(path, "map", classes, legend)
         case _:
-            geotiff.write_map_geotiff(path, classes, legend, georeference)
+            geotiff_writer.write_map_geotiff(path, classes, legend, georeference)
             return _georeference_notes(path, georeference)
     return ()
 
@@ -188,7 +188,7 @@ def write_probabilities(
                 values[window.slices] = block
             arrays.write_mat(path, "probabilities", values, legend)
         case _:
-            geotiff.write_probabilities_geotiff(path, blocks, shape, legend, georeference)
+            geotiff_writer.write_probabilities_geotiff(path, blocks, shape, legend, georeference)
             return _georeference_notes(path, georeference)
     return ()
 
@@ -198,7 +198,7 @@ def _georeference_notes(path: Path, georeference: Georeference | None) -> tuple[
         return (f"the scene has no georeference, so {path.name} has neither CRS nor transform",)
     if georeference.crs is None:
         return (f"the scene, and therefore {path.name}, has a transform but no CRS",)
-    if not geotiff.holds_crs(path, georeference):
+    if not geotiff_writer.holds_crs(path, georeference):
         return (
             f"{path.name} can't hold the scene's CRS, {georeference.crs_name}: assign it in the program that uses the map",
         )

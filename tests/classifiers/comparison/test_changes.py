@@ -13,7 +13,7 @@ from classifiers import compare
 from classifiers.comparison.baseline import Baseline
 from classifiers.comparison.changes import detect_changes
 from classifiers.comparison.results.results_io import write_json
-from classifiers.comparison.run_store import RunStore, run_key
+from classifiers.comparison.run_records import RunRecords, run_key
 from classifiers.layout import Layout
 from classifiers.splits import parse_split
 from hsifeat.errors import HsifeatError
@@ -29,18 +29,18 @@ SVM, FILM = entry("", "spectra", "svm"), entry("ip", "planes", "film")
 
 def recorded(folder, wrong, *, seeds=4, labels=LABELS, split=SPLIT, draws_from=0, salt=0):
     """Record runs of entries that have a share of the pixels wrong: {entry: share}. Return them and the run store."""
-    run_store, runs = RunStore(folder / "record"), []
+    run_records, runs = RunRecords(folder / "record"), []
     for seed in range(seeds):
         draw = parse_split(split).draw(labels, seed + draws_from)
-        name = run_store.add_draw(draw, labels)
-        truth = run_store.read_draw(name)["truth"]
+        name = run_records.add_draw(draw, labels)
+        truth = run_records.read_draw(name)["truth"]
         for index, (who, share) in enumerate(wrong.items()):
             random = np.random.default_rng([seed, index, salt])
             predicted = np.where(random.random(len(truth)) < share, truth % 4 + 1, truth)
             key = run_key(str(folder), Layout(()), {"name": who.head, "entry": str(who), "salt": salt}, name, seed)
             runs.append(scored_run(who, split, seed, truth, predicted, key=key, draw=name))
-            run_store.add(runs[-1], predicted)
-    return runs, run_store
+            run_records.add(runs[-1], predicted)
+    return runs, run_records
 
 
 def baseline(folder, wrong, *, labels=LABELS, change=lambda run: run, **options):
@@ -60,7 +60,7 @@ def stepped_down(p):
     return corrected
 
 
-def drawn_differences(runs, run_store, baseline, old, count=8_000):
+def drawn_differences(runs, run_records, baseline, old, count=8_000):
     """Transcribe the bootstrap over seeds and fields, pixel by pixel and by other random numbers."""
     random, fields = np.random.default_rng(99), np.zeros(LABELS.classes.shape, int)
     for number in range(1, 5):
@@ -69,9 +69,9 @@ def drawn_differences(runs, run_store, baseline, old, count=8_000):
     times = random.multinomial(fields.max(), np.full(fields.max(), 1 / fields.max()), count)
     gains = []
     for new, run in zip(runs, old, strict=True):
-        draw = run_store.read_draw(new.draw)
+        draw = run_records.read_draw(new.draw)
         weights = times[:, fields.flat[draw["test"]] - 1]
-        predicted = run_store.read_predictions(new.key), baseline.predictions(run)
+        predicted = run_records.read_predictions(new.key), baseline.predictions(run)
         gain = (predicted[0] == draw["truth"]).astype(int) - (predicted[1] == draw["truth"])
         gains.append(weights @ gain / weights.sum(axis=1))
     seeds = random.integers(0, len(gains), (count, len(gains)))
@@ -80,14 +80,14 @@ def drawn_differences(runs, run_store, baseline, old, count=8_000):
 
 def test_a_change_is_tested_over_seeds_and_regions(tmp_path):
     before = baseline(tmp_path / "old", {SVM: 0.3, FILM: 0.3})
-    runs, run_store = recorded(tmp_path / "new", {SVM: 0.28, FILM: 0.2})
-    changes = detect_changes(runs, run_store, LABELS, before)
+    runs, run_records = recorded(tmp_path / "new", {SVM: 0.28, FILM: 0.2})
+    changes = detect_changes(runs, run_records, LABELS, before)
     assert [(c.entry, c.test, c.seeds) for c in changes] == [(SVM, "bootstrap", 4), (FILM, "bootstrap", 4)]
     for c in changes:
         old, new = ([r for r in of if r.entry == c.entry] for of in (before.runs, runs))
         assert c.before == pytest.approx(np.mean([r.oa for r in old]))
         assert c.after == pytest.approx(np.mean([r.oa for r in new]))
-        gains = drawn_differences(new, run_store, before, old)
+        gains = drawn_differences(new, run_records, before, old)
         assert (c.low, c.high) == pytest.approx(tuple(np.quantile(gains, [0.025, 0.975])), abs=0.004)
         assert c.p == pytest.approx(2 * min(np.mean(gains <= 0), np.mean(gains >= 0)), abs=0.02)
     assert [c.p_holm for c in changes] == pytest.approx(stepped_down([c.p for c in changes]))
@@ -100,19 +100,19 @@ def test_a_change_is_tested_over_seeds_and_regions(tmp_path):
 def test_noise_and_unchanged_scores_are_recognised(tmp_path):
     before = baseline(tmp_path / "old", {SVM: 0.3, FILM: 0.2})
     same, _ = recorded(tmp_path / "same", {SVM: 0.3, FILM: 0.2})
-    svm, film = detect_changes(same, RunStore(tmp_path / "same" / "record"), LABELS, before)
+    svm, film = detect_changes(same, RunRecords(tmp_path / "same" / "record"), LABELS, before)
     for c in (svm, film):
         assert (c.low, c.high, c.p) == (0, 0, 1) and ": unchanged, OA " in c.verdict
-    runs, run_store = recorded(tmp_path / "new", {SVM: 0.3, FILM: 0.2}, salt=1)
-    svm, film = detect_changes(runs, run_store, LABELS, before)
+    runs, run_records = recorded(tmp_path / "new", {SVM: 0.3, FILM: 0.2}, salt=1)
+    svm, film = detect_changes(runs, run_records, LABELS, before)
     assert all(": within noise" in c.verdict and c.low < 0 < c.high for c in (svm, film))
 
 
 def test_identical_runs_do_not_count_as_tests(tmp_path):
     before = baseline(tmp_path / "old", {SVM: 0.3, FILM: 0.3})
-    runs, run_store = recorded(tmp_path / "old", {FILM: 0.3}, salt=1)
+    runs, run_records = recorded(tmp_path / "old", {FILM: 0.3}, salt=1)
     again = [r for r in before.runs if r.entry == SVM]
-    svm, film = detect_changes([*again, *runs], run_store, LABELS, before)
+    svm, film = detect_changes([*again, *runs], run_records, LABELS, before)
     assert (svm.p, svm.p_holm) == (1, None) and ": unchanged, OA " in svm.verdict
     assert film.p_holm == film.p < 1
 
@@ -120,8 +120,8 @@ def test_identical_runs_do_not_count_as_tests(tmp_path):
 def test_the_only_unmatched_store_of_each_report_is_taken_for_renamed(tmp_path):
     kept, old, new = (entry(store, "planes", "svm") for store in ("kept", "old", "new"))
     before = baseline(tmp_path / "old", {kept: 0.3, old: 0.3, SVM: 0.3})
-    runs, run_store = recorded(tmp_path / "new", {new: 0.2, kept: 0.3, SVM: 0.3})
-    found = {c.entry: c for c in detect_changes(runs, run_store, LABELS, before)}
+    runs, run_records = recorded(tmp_path / "new", {new: 0.2, kept: 0.3, SVM: 0.3})
+    found = {c.entry: c for c in detect_changes(runs, run_records, LABELS, before)}
     assert found.keys() == {new, kept, SVM}
     assert (found[new].store_before, found[kept].store_before) == ("old", "")
     assert found[new].verdict.startswith(f"svm on planes of new under {SPLIT} (old before, new after): OA 7")
@@ -130,8 +130,8 @@ def test_the_only_unmatched_store_of_each_report_is_taken_for_renamed(tmp_path):
 def test_several_unmatched_stores_are_not_paired(tmp_path):
     a, b, c = (entry(store, "planes", "svm") for store in "abc")
     before = baseline(tmp_path / "old", {a: 0.3})
-    runs, run_store = recorded(tmp_path / "new", {b: 0.3, c: 0.3})
-    assert {change.entry: change.verdict for change in detect_changes(runs, run_store, LABELS, before)} == {
+    runs, run_records = recorded(tmp_path / "new", {b: 0.3, c: 0.3})
+    assert {change.entry: change.verdict for change in detect_changes(runs, run_records, LABELS, before)} == {
         a: f"svm on planes of a under {SPLIT}: only in the baseline",
         b: f"svm on planes of b under {SPLIT}: only in this report",
         c: f"svm on planes of c under {SPLIT}: only in this report",
@@ -140,8 +140,8 @@ def test_several_unmatched_stores_are_not_paired(tmp_path):
 
 def test_a_missing_entry_keeps_the_name_of_its_store(tmp_path):
     before = baseline(tmp_path / "old", {entry("old", "planes", head): 0.3 for head in ("svm", "lda")})
-    runs, run_store = recorded(tmp_path / "new", {entry("new", "planes", "svm"): 0.3})
-    _, gone = detect_changes(runs, run_store, LABELS, before)
+    runs, run_records = recorded(tmp_path / "new", {entry("new", "planes", "svm"): 0.3})
+    _, gone = detect_changes(runs, run_records, LABELS, before)
     assert (gone.entry.store, gone.before is None, gone.after) == ("old", False, None)
 
 
@@ -170,8 +170,8 @@ def test_without_the_predictions_of_the_baseline_a_t_test_over_seeds_is_used(tmp
     if how != "path":
         for file in (tmp_path / "old" / "record" / "predictions").iterdir():
             damage(how)(file)
-    runs, run_store = recorded(tmp_path / "new", {SVM: 0.29, FILM: 0.1})
-    changes = detect_changes(runs, run_store, LABELS, before)
+    runs, run_records = recorded(tmp_path / "new", {SVM: 0.29, FILM: 0.1})
+    changes = detect_changes(runs, run_records, LABELS, before)
     for c in changes:
         old, new = ([r.oa for r in of if r.entry == c.entry] for of in (before.runs, runs))
         assert (c.test, c.seeds, c.low, c.high) == ("paired", 4, None, None)
@@ -184,8 +184,8 @@ def test_without_the_predictions_of_the_baseline_a_t_test_over_seeds_is_used(tmp
 
 def test_other_draws_are_compared_by_welchs_test(tmp_path):
     before = baseline(tmp_path / "old", {SVM: 0.3})
-    runs, run_store = recorded(tmp_path / "new", {SVM: 0.3}, draws_from=7)
-    (change,) = detect_changes(runs, run_store, LABELS, before)
+    runs, run_records = recorded(tmp_path / "new", {SVM: 0.3}, draws_from=7)
+    (change,) = detect_changes(runs, run_records, LABELS, before)
     old, new = ([r.oa for r in of] for of in (before.runs, runs))
     assert change.test == "Welch" and change.p == pytest.approx(stats.ttest_ind(new, old, equal_var=False).pvalue)
     assert "(Welch's t-test over 4 seeds, since the draws differ; Holm-corrected p " in change.verdict
@@ -195,22 +195,22 @@ def test_other_draws_are_compared_by_welchs_test(tmp_path):
 def test_few_regions_leave_a_t_test(tmp_path):
     few = Labels("fields", np.repeat([[1] * 40, [0] * 40, [2] * 40], 10, axis=0), {1: "corn", 2: "wheat"})
     before = baseline(tmp_path / "old", {SVM: 0.3}, labels=few)
-    runs, run_store = recorded(tmp_path / "new", {SVM: 0.2}, labels=few)
-    (change,) = detect_changes(runs, run_store, few, before)
+    runs, run_records = recorded(tmp_path / "new", {SVM: 0.2}, labels=few)
+    (change,) = detect_changes(runs, run_records, few, before)
     assert change.test == "paired" and "since the test pixels lie in fewer than 10 regions" in change.verdict
 
 
 def test_one_seed_is_not_tested(tmp_path):
     before = baseline(tmp_path / "old", {SVM: 0.3}, seeds=1)
-    runs, run_store = recorded(tmp_path / "new", {SVM: 0.1}, seeds=1)
-    (change,) = detect_changes(runs, run_store, LABELS, before)
+    runs, run_records = recorded(tmp_path / "new", {SVM: 0.1}, seeds=1)
+    (change,) = detect_changes(runs, run_records, LABELS, before)
     assert change.p is None and change.verdict.endswith("; not testable with one seed")
 
 
 def test_seeds_that_only_one_has_are_left_out(tmp_path):
     before = baseline(tmp_path / "old", {SVM: 0.3}, seeds=2)
-    runs, run_store = recorded(tmp_path / "new", {SVM: 0.2}, seeds=4)
-    (change,) = detect_changes(runs, run_store, LABELS, before)
+    runs, run_records = recorded(tmp_path / "new", {SVM: 0.2}, seeds=4)
+    (change,) = detect_changes(runs, run_records, LABELS, before)
     assert (change.test, change.seeds) == ("bootstrap", 2)
     assert change.after == pytest.approx(np.mean([r.oa for r in runs[:2]]))
 

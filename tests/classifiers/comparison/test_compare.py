@@ -16,11 +16,11 @@ from classifiers.comparison.config import DEFAULT_INPUTS
 from classifiers.comparison.entries import fitting_heads, make_entries
 from classifiers.comparison.results.results_io import write_csv
 from classifiers.comparison.results.summary_text import leakage_text, split_remarks
-from classifiers.comparison.run_store import RunStore, run_key, versions
+from classifiers.comparison.run_records import RunRecords, run_key, versions
 from classifiers.comparison.sampling import limit_per_class
-from classifiers.feature_sets import INPUTS, group_filter, suited_input
 from classifiers.heads import registry
 from classifiers.heads.registry import head_names
+from classifiers.input_sets import INPUTS, group_filter, suited_input
 from classifiers.layout import Layout
 from classifiers.splits import layout_footprints, limit_training_pixels, measure_leakage, parse_split
 from classifiers.table import PixelTable
@@ -92,7 +92,7 @@ def test_predictions_and_maps_are_those_of_the_head_alone(found, store_path):
         train, test = (table[picture[table.rows, table.cols] == side] for side in (1, 2))
         head = make_head(who.head, layout=table.layout).set_params(**({"random_state": 0} if "random_state" in make_head(who.head).get_params() else {}))  # fmt: skip
         head.fit(train.X, train.y)
-        stored = RunStore(out / "record").read_predictions(result.key)
+        stored = RunRecords(out / "record").read_predictions(result.key)
         np.testing.assert_array_equal(stored, head.predict(test.X))
         drawn = comparison.images.maps[who, split]
         np.testing.assert_array_equal(drawn[test.rows, test.cols], stored)
@@ -244,7 +244,7 @@ def test_learning_curves_are_over_nested_training_pixels_of_the_disjoint_split(s
     draw = parse_split(SPLITS[1]).draw(labels, 0)
     two, five = (limit_per_class(draw, labels, count, 0) for count in (2, 5))
     assert (np.bincount(labels.classes[two.train])[1:] == 2).all()
-    record = RunStore(tmp_path / "record")
+    record = RunRecords(tmp_path / "record")
     trained = [record.read_draw(r.draw)["train"] for r in found.runs if r.split == SPLITS[1]]
     given = [np.bincount(labels.classes.flat[train]) for train in trained]
     for point in found.curves:
@@ -346,7 +346,7 @@ def test_stores_of_one_scene_are_compared_each_as_on_its_own(store_path, backbon
     assert [store.name for store in together.stores] == ["small", "small'"]
     assert len({store.key for store in together.stores}) == 2
     assert len(together.runs) == 2 * (1 + 2) * 2 * 2
-    read = RunStore(tmp_path / "together" / "record").read_predictions
+    read = RunRecords(tmp_path / "together" / "record").read_predictions
     for location, name in zip(places, ("small", "small'"), strict=True):
         alone = compare(location, **options, out=tmp_path / name)
         for result in alone.runs:
@@ -354,13 +354,13 @@ def test_stores_of_one_scene_are_compared_each_as_on_its_own(store_path, backbon
             (same,) = [r for r in together.runs if (r.entry, r.split, r.seed) == (who, result.split, result.seed)]
             assert (same.key, same.draw) == (result.key, result.draw)
             np.testing.assert_array_equal(
-                read(same.key), RunStore(tmp_path / name / "record").read_predictions(result.key)
+                read(same.key), RunRecords(tmp_path / name / "record").read_predictions(result.key)
             )
         table = PixelTable.from_store(location, spectra=False)
         for result in together.runs:
             if result.entry != entry(name, "planes", "lda"):
                 continue
-            pixels = RunStore(tmp_path / "together" / "record").read_draw(result.draw)
+            pixels = RunRecords(tmp_path / "together" / "record").read_draw(result.draw)
             train, test = (table[np.isin(table.pixels, pixels[side])] for side in ("train", "test"))
             by_hand = make_head("lda", layout=table.layout).fit(train.X, train.y).predict(test.X)
             np.testing.assert_array_equal(read(result.key), by_hand)

@@ -12,7 +12,7 @@ from classifiers.comparison import plane_fits
 from classifiers.comparison.plane_fits import FOLD_COUNT, FOLDS, PlaneFitter
 from classifiers.comparison.report.write import write_sweep
 from classifiers.comparison.results.model import Estimate, PlaneScore, SweepResult
-from classifiers.comparison.run_store import RunStore
+from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.sweep import sweep
 from classifiers.comparison.sweep_table import weak_gain_remarks
@@ -151,7 +151,7 @@ def test_other_classes_of_test_pixels_change_no_choice(store_path, features, tmp
         planes = tuple(plane.id for plane in features.planes)
         chosen.append(
             PlaneFitter(
-                features, shared, labels, RunStore(tmp_path / name), "lda", planes, InlineExecutor(), silent
+                features, shared, labels, RunRecords(tmp_path / name), "lda", planes, InlineExecutor(), silent
             ).select({0: draw}, 3)
         )
     assert chosen[0] == chosen[1]

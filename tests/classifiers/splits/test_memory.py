@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
-from classifiers.comparison.run_store import draw_key
+from classifiers.comparison.run_records import draw_key
 from classifiers.splits import BlocksSplit, Footprint, measure_leakage, parse_split
 from classifiers.splits import blocks as blocks_module
 from classifiers.splits.leakage import TileGrid

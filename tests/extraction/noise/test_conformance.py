@@ -128,11 +128,11 @@ def test_another_seed_draws_other_noise(name):
     policy = policy_of(name)
     t = timesteps_of(policy)[1]
     differs = not np.array_equal(noised(policy, t), noised(policy_of(name, seed=1), t))
-    assert differs is policy.repeatable, "what can be drawn repeatedly is random, everything else is not"
+    assert differs is policy.several_draws, "what can be drawn repeatedly is random, everything else is not"
 
 
 def test_draws_are_independent_or_refused(name):
-    if not policy_of(name).repeatable:
+    if not policy_of(name).several_draws:
         with pytest.raises(HsifeatError, match=f"draws is 2, but the noise {policy_of(name).spec} takes 1"):
             policy_of(name, draws=2)
         return

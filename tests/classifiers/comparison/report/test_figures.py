@@ -62,13 +62,13 @@ def test_the_opacity_of_a_confusion_is_that_of_its_cell():
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (600, 700)])
-def test_sides_are_counted_class_by_class(shape):
+def test_pixels_are_counted_by_class_and_role(shape):
     rng = np.random.default_rng(0)
-    truth, sides = rng.integers(0, 5, shape), rng.integers(0, 3, shape).astype(np.uint8)
-    counts = maps.count_sides(truth, sides)
+    truth, roles = rng.integers(0, 5, shape), rng.integers(0, 3, shape).astype(np.uint8)
+    counts = maps.count_roles(truth, roles)
     assert set(counts) == set(range(truth.max() + 1))
     for number, found in counts.items():
-        assert found.tolist() == [np.sum((truth == number) & (sides == side)) for side in range(4)]
+        assert found.tolist() == [np.sum((truth == number) & (roles == role)) for role in range(4)]
 
 
 def texts(svg):

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage, stats
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score
 
-from classifiers.comparison.run_store import RunStore
+from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.stats import counts
 from classifiers.comparison.stats.significance import assess_entries
 from classifiers.splits import parse_split
@@ -22,17 +22,17 @@ A, B, C = (entry("", "spectra", head) for head in ("film", "svm", "lda"))
 def recorded(folder, predict, *, seeds=3, labels=None, splits=(SPLIT,)):
     """Record predictions that `predict(entry, truth, random)` makes; return what `assess_entries` takes."""
     labels = labels or Labels("fields", small_labels(), {1: "corn", 2: "wheat", 3: "woods", 4: "grass"})
-    run_store, runs = RunStore(folder), []
+    run_records, runs = RunRecords(folder), []
     for split, seed in itertools.product(splits, range(seeds)):
         draw = parse_split(split).draw(labels, seed)
-        name = run_store.add_draw(draw, labels)
-        truth = run_store.read_draw(name)["truth"]
+        name = run_records.add_draw(draw, labels)
+        truth = run_records.read_draw(name)["truth"]
         for who in (A, B, C):
             predicted = predict(who, truth, np.random.default_rng([seed, ord(who.head[0])]))
             key = f"{who.head}{seed}{splits.index(split)}"
             runs.append(scored_run(who, split, seed, truth, predicted, key=key, draw=name))
-            run_store.add(runs[-1], predicted)
-    return runs, run_store, labels
+            run_records.add(runs[-1], predicted)
+    return runs, run_records, labels
 
 
 def noisy(truth, random, share):
@@ -76,9 +76,11 @@ def test_the_best_is_named_where_all_others_are_worse(tmp_path):
 
 
 def test_numbers_are_those_of_the_predictions(tmp_path):
-    runs, run_store, labels = recorded(tmp_path, lambda e, y, random: noisy(y, random, 0.2 + 0.1 * (e == B)))
-    assessment = assess_entries(runs, run_store, labels)
-    right = {(r.entry, r.seed): run_store.read_predictions(r.key) == run_store.read_draw(r.draw)["truth"] for r in runs}
+    runs, run_records, labels = recorded(tmp_path, lambda e, y, random: noisy(y, random, 0.2 + 0.1 * (e == B)))
+    assessment = assess_entries(runs, run_records, labels)
+    right = {
+        (r.entry, r.seed): run_records.read_predictions(r.key) == run_records.read_draw(r.draw)["truth"] for r in runs
+    }
     by_hand = []
     for p, (first, second) in zip(assessment.pairs, itertools.combinations((A, B, C), 2), strict=True):
         assert (p.first, p.second) == (first, second)
@@ -111,13 +113,13 @@ def test_intervals_are_those_of_resampled_pixels_and_scikit_learn(tmp_path, monk
     classes = small_labels()
     classes[:9] = np.where(classes[:9] == 2, 5, classes[:9])  # a class that lies in few fields is missing in some draws
     labels = Labels("fields", classes)
-    runs, run_store, _ = recorded(
+    runs, run_records, _ = recorded(
         tmp_path,
         lambda e, y, random: noisy(y, random, 0.2 + 0.2 * (e == B)),
         labels=labels,
         splits=(SPLIT, "blocks:9+1:0.3"),
     )
-    assessment = assess_entries(runs, run_store, labels)
+    assessment = assess_entries(runs, run_records, labels)
     fields = np.zeros(classes.shape, int)
     for number in range(1, 6):
         regions, _ = ndimage.label(classes == number, np.ones((3, 3)))
@@ -125,8 +127,8 @@ def test_intervals_are_those_of_resampled_pixels_and_scikit_learn(tmp_path, monk
     metrics = (accuracy_score, balanced_accuracy_score, cohen_kappa_score)
     for who, split in itertools.product((A, B), (SPLIT, "blocks:9+1:0.3")):
         of_entry = [r for r in runs if (r.entry, r.split) == (who, split)]
-        draws = [run_store.read_draw(r.draw) for r in of_entry]
-        assigned = [run_store.read_predictions(r.key) for r in of_entry]
+        draws = [run_records.read_draw(r.draw) for r in of_entry]
+        assigned = [run_records.read_predictions(r.key) for r in of_entry]
         count = len(np.unique(np.concatenate([fields.flat[draw["test"]] for draw in draws])))
         random = np.random.default_rng(0)
         of_fields = random.multinomial(count, np.full(count, 1 / count), 30)
@@ -143,17 +145,17 @@ def test_intervals_are_those_of_resampled_pixels_and_scikit_learn(tmp_path, monk
 
 def test_the_gap_is_between_paired_seeds_and_regions_drawn_for_each_split(tmp_path, monkeypatch):
     splits = (SPLIT, "blocks:9+1:0.3")
-    runs, run_store, labels = recorded(
+    runs, run_records, labels = recorded(
         tmp_path, lambda e, y, random: noisy(y, random, 0.2 + 0.2 * (e == B) + 0.2 * random.random()), splits=splits
     )
-    assessment = assess_entries(runs, run_store, labels)
+    assessment = assess_entries(runs, run_records, labels)
     assert set(assessment.gap_intervals) == {A, B, C}
     for who, (low, high) in assessment.gap_intervals.items():
         oa = {(r.split, r.seed): r.oa for r in runs if r.entry == who}
         assert low < np.mean([oa[splits[0], s] - oa[splits[1], s] for s in range(3)]) < high
-    assert assess_entries([r for r in runs if r.split == SPLIT], run_store, labels).gap_intervals == {}
+    assert assess_entries([r for r in runs if r.split == SPLIT], run_records, labels).gap_intervals == {}
     fewer = [r for r in runs if r.split == SPLIT or r.seed < 2]
-    assert assess_entries(fewer, run_store, labels).gap_intervals == {}, "other seeds can't be paired"
+    assert assess_entries(fewer, run_records, labels).gap_intervals == {}, "other seeds can't be paired"
 
 
 def stepped_down(p):
@@ -190,7 +192,7 @@ def test_few_regions_or_one_seed_give_no_interval_and_the_verdict_says_so(tmp_pa
 
 
 def test_a_single_entry_is_not_compared(tmp_path):
-    runs, run_store, labels = recorded(tmp_path, alike_and_worse)
-    assessment = assess_entries([r for r in runs if r.entry == A], run_store, labels)
+    runs, run_records, labels = recorded(tmp_path, alike_and_worse)
+    assessment = assess_entries([r for r in runs if r.entry == A], run_records, labels)
     assert assessment.pairs == [] and (A, SPLIT) in assessment.intervals
     assert assessment.verdicts[SPLIT] == f"film on spectra is the only entry under {SPLIT}"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hsifeat.timesteps.denoiser import OptimalDenoiser, agreement, similarity_map
+from hsifeat.timesteps.optimal_denoiser import OptimalDenoiser, agreement, similarity_map
 from hsifeat.timesteps.stages import three_stages
 
 ABAR = np.cos(np.linspace(0.05, 1.5, 30)) ** 2
@@ -97,7 +97,7 @@ def test_the_similarity_map_equals_eq_5(denoiser):
 
 def test_the_map_does_not_depend_on_blocks(denoiser, monkeypatch):
     whole = similarity_map(denoiser, (0, 15, 29), tolerance=0.1, draws=20)
-    monkeypatch.setattr("hsifeat.timesteps.denoiser._WEIGHTS_PER_BLOCK", 3 * 40)
+    monkeypatch.setattr("hsifeat.timesteps.optimal_denoiser._WEIGHTS_PER_BLOCK", 3 * 40)
     events = []
     parts = similarity_map(denoiser, (0, 15, 29), tolerance=0.1, draws=20, listen=events.append)
     np.testing.assert_allclose(parts.similarity, whole.similarity, atol=1e-12)

@@ -1,4 +1,4 @@
-"""The store of finished runs: each run writes its own files as soon as it is done, so that no run is repeated.
+"""The records of finished runs: each run writes its own files as soon as it is done, so that no run is repeated.
 
 In the folder ``record`` of a report, a run with key ``K`` (32 hexadecimal digits, a digest of all that decides its numbers)
 writes
@@ -82,7 +82,7 @@ def run_key(store: str, layout: Layout, head: dict[str, Any], draw: str, seed: i
 
 
 @dataclass(frozen=True)
-class RunStore:
+class RunRecords:
     """The files of finished runs in a folder; cheap to send to workers.
 
     Attributes
