@@ -70,7 +70,8 @@ def common_class_numbers(labels: Sequence[Labels]) -> dict[str, int]:
         if not numbers.keys() & set(names):
             raise StoreError(
                 f"no class of the labels {other.name!r} ({', '.join(names[:4])}) has the name of a class of "
-                f"{labels[0].name!r} ({', '.join(list(numbers)[:4])}): classes of several scenes are matched by name"
+                f"{labels[0].name!r} ({', '.join(list(numbers)[:4])}): classes of several scenes are matched by name; "
+                "rename the classes of one"
             )
         for name in names:
             numbers.setdefault(name, max(numbers.values()) + 1)

@@ -233,7 +233,9 @@ def _read_checked(path: Path, digest: str | None) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise HeadError(f"{path} is missing; copy the whole folder or save the model again") from error
+        raise HeadError(
+            f"{path} is missing or can't be read ({error.strerror}); copy the whole folder or save the model again"
+        ) from error
     if hashlib.sha256(content).hexdigest() != digest:
         raise HeadError(f"{path} is not what {MANIFEST} says was written; copy it again or save the model again")
     return content

@@ -35,7 +35,8 @@ def option(
     Parameters
     ----------
     description : str
-        One or two sentences of help, for the command line and the reference page. The unit is part of the text.
+        One or two sentences of help, for the command line and the reference page. It names the unit in words; `unit` is
+        for the table on the options page.
     unit : str
         Unit of the value, such as ``px``.
     metavar : str

@@ -33,7 +33,11 @@ class BenchConfig(BaseConfig):
     seeds: Annotated[Whole, option("Number of seeds; each draws the split and initialises the head anew.", ge=1)] = 5
     inputs: Annotated[
         Names,
-        option("Input sets that heads learn from; suited stands for the one that suits a head.", metavar="INPUT,INPUT"),
+        option(
+            "Input sets: spectra, planes or spectra+planes, with +window, +means or +patches where they apply; suited stands "
+            "for the one that suits a head.",
+            metavar="INPUT,INPUT",
+        ),
     ] = DEFAULT_INPUTS
     labels: Annotated[str | None, option("Name of a label map in the first store.", default="its first")] = None
     planes: Annotated[

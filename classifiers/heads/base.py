@@ -1,4 +1,7 @@
-"""Base classes of heads: checks of the table against its layout, labels of any type, and scikit-learn's contract."""
+"""Base classes of heads: classifiers that fulfil scikit-learn's estimator contract.
+
+They check a table against its layout and turn labels of any type into class codes.
+"""
 
 from __future__ import annotations
 

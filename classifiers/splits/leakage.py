@@ -34,7 +34,7 @@ class TileGrid:
     core_px : int
         Distance between tiles in pixels; 0 if the whole scene was one tile.
     halo_px : int
-        Width of the frame around that.
+        Width of the halo around the core, in pixels.
     stride : int
         Scene pixels per cell of the plane.
     blended : bool
@@ -109,7 +109,8 @@ class Footprint:
     tiles : TileGrid or None
         For features of a plane, the grid that it was computed on.
     mirrored : bool
-        Whether the window itself was the model's input, with the scene mirrored beyond its edge.
+        Whether the scene was mirrored where the window reaches beyond its edge; only for planes that list pixels, whose
+        window was the model's input.
     """
 
     window_px: int = 1

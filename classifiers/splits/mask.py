@@ -75,9 +75,9 @@ class OfficialSplit:
 
 
 def merge_official_maps(maps: Mapping[str, Labels]) -> Labels | None:
-    """Merge the official train and test maps into one label map; None if a scene has other maps too, or lacks one.
+    """Merge the official train and test maps into one label map; None unless these two are the scene's only maps.
 
-    Many public scenes are published this way, without a map of all labelled pixels.
+    Many public scenes are published with these two maps, without a map of all labelled pixels.
     """
     if set(maps) != {TRAIN, TEST}:
         return None

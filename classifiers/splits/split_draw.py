@@ -111,7 +111,8 @@ def make_draw(
     common = (train_classes & test_classes) - {0}
     if len(common) < 2:
         raise SplitError(
-            f"only {len(common)} of {len(labels.counts)} classes have pixels on both sides: draw larger sides"
+            f"only {len(common)} of {len(labels.counts)} classes have pixels on both sides, at least two are needed: raise the "
+            "fraction, or use smaller blocks, a smaller buffer or other maps"
         )
     inside = class_mask(labels, common)
     return SplitDraw.from_masks(train & inside, test & inside, tuple(sorted(set(labels.counts) - common)), notes)

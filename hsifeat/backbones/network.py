@@ -82,7 +82,7 @@ class NetworkBackbone(ABC):
 
     @property
     def probe_side(self) -> int:
-        """Side of the input of the forward pass that lists the layers, in cells: a multiple of every stride."""
+        """Side, in cells, of the empty input that is run once to list the layers; a multiple of every stride."""
         return 64
 
     @cached_property

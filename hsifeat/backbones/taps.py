@@ -67,7 +67,10 @@ def tap(
         def copy_output(_module: Any, _inputs: Any, output: Any) -> None:
             features = feature_map(output)
             if features is None:
-                raise BackboneError(f"the layer {name} gives no feature map of shape (n, channels, height, width)")
+                raise BackboneError(
+                    f"the layer {name} gives no feature map of shape (n, channels, height, width): choose one that hsifeat layers "
+                    "lists"
+                )
             # A copy, since the next layer may work in place, such as an activation after a tapped convolution.
             maps.setdefault(name, features.clone())
             if len(maps) == len(names):

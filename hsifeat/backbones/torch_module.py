@@ -89,7 +89,10 @@ class ModuleBackbone(NetworkBackbone):
         self._side = side
         printed = repr(module)
         if config is None and re.search(r" at 0x[0-9a-f]+", printed):
-            raise BackboneError(f"{name} prints with memory addresses, which differ from run to run: give its config")
+            raise BackboneError(
+                f"the printed {name} contains memory addresses, which differ from run to run and so can't identify it: pass its "
+                "sizes as config={...}"
+            )
         description = {"printed": hashlib.sha256(printed.encode()).hexdigest()} if config is None else dict(config)
         if call is not call_with_timesteps:
             description = {"call": getattr(call, "__qualname__", type(call).__qualname__), **description}

@@ -164,7 +164,8 @@ def find_store(source: str | Path | Location | None) -> Location:
     if not matches and len(text) >= _MIN_PREFIX:
         matches = [entry for entry in known if entry.key.startswith(text)]
     if len({entry.path for entry in matches}) > 1:
-        raise StoreError(f"{text!r} matches {len(matches)} stores: " + ", ".join(entry.path for entry in matches))
+        paths = ", ".join(entry.path for entry in matches)
+        raise StoreError(f"{text!r} matches {len(matches)} stores: {paths}: give more digits of the key, or a path")
     if not matches:
         raise StoreError(f"no store at or named {text!r}; {suggest_names(text, [entry.name for entry in known])}")
     return matches[0].location

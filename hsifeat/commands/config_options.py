@@ -20,9 +20,9 @@ _WHOLE = r"-?[0-9]{1,18}"
 def with_options(config: type[BaseConfig], *, without: tuple[str, ...] = ()) -> Callable[..., Callable[..., None]]:
     """Give a command one option for each field of a config class.
 
-    The command takes them as one argument, ``options``: a dict of those that the user set, for
-    `BaseConfig.from_options` or `BaseConfig.merged`. They stand in ``--help`` where ``options`` stands in its signature,
-    each with its help text and ``[default: …]``.
+    The command takes them as one argument, ``options``: a dict of the options that the user set, to be passed
+    to `BaseConfig.from_options` or `BaseConfig.merged`. In ``--help`` they appear at the position of ``options`` in the
+    command's signature, each with its help text and ``[default: …]``.
 
     Parameters
     ----------

@@ -18,7 +18,9 @@ def export(
     planes: Planes = None,
     labels: LabelName = None,
     all_pixels: Annotated[bool, typer.Option("--all", help="All valid pixels instead of the labelled ones.")] = False,
-    spectra: Annotated[bool, typer.Option("--spectra", help="Also the scene's bands, before the planes.")] = False,
+    spectra: Annotated[
+        bool, typer.Option("--spectra", help="Also write the scene's bands, in the columns before the planes.")
+    ] = False,
 ) -> None:
     """Write the features of labelled or of all pixels into a file for other tools.
 

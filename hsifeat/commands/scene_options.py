@@ -28,9 +28,20 @@ _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[str | None, typer.Option(help="Order of the axes, such as bands,rows,cols or bands,pixels.")],
         None,
     ),
-    "rows": (Annotated[int | None, typer.Option(min=1, help="Number of rows of a file with an axis of pixels.")], None),
+    "rows": (
+        Annotated[
+            int | None,
+            typer.Option(min=1, help="Number of rows, for a file in which rows and columns share one axis of pixels."),
+        ],
+        None,
+    ),
     "cols": (
-        Annotated[int | None, typer.Option(min=1, help="Number of columns of a file with an axis of pixels.")],
+        Annotated[
+            int | None,
+            typer.Option(
+                min=1, help="Number of columns, for a file in which rows and columns share one axis of pixels."
+            ),
+        ],
         None,
     ),
     "bad_bands": (
@@ -102,7 +113,8 @@ class SceneArguments:
             There are several paths, or options that only scenes take.
         """
         if names := self._options_set():
-            raise typer.BadParameter(f"--{names[0].replace('_', '-')} is an option of scenes, and images are named")
+            flag = names[0].replace("_", "-")
+            raise typer.BadParameter(f"--{flag} applies to scenes, but this network learns from images: leave it out")
         if len(self.paths) > 1:
             raise typer.BadParameter(f"images must be in one folder or archive; found {len(self.paths)} paths")
         return self.paths[0]

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 def timesteps(
     scene: Scene,
     backbone: Annotated[
-        str | None, typer.Option(help="Backbone, for the spectral angles of its estimates; see `hsifeat backbones`.")
+        str | None,
+        typer.Option(
+            help="Backbone whose estimates of the clean image are compared with the pixels by spectral angle; see "
+            "`hsifeat backbones`."
+        ),
     ] = None,
     store: Annotated[str | None, typer.Option(help="Store of this scene, whose planes are compared.")] = None,
     layer: Annotated[str | None, typer.Option(help="Layer of the planes. [default: the last of the store]")] = None,
@@ -39,10 +43,10 @@ def timesteps(
         int | None,
         typer.Option(help="Side of the optimal denoiser's patches in pixels. [default: by the number of channels]"),
     ] = None,
-    intervals: Annotated[int, typer.Option(help="Number of intervals of similar timesteps.")] = 3,
+    intervals: Annotated[int, typer.Option(help="Number of intervals into which similar timesteps are grouped.")] = 3,
     class_label: Annotated[
         str | None,
-        typer.Option(help="Class number of a class-conditional backbone, or mean for the mean of all classes."),
+        typer.Option(help="Class label of a class-conditional backbone, or mean for the mean of all label embeddings."),
     ] = None,
     prompt: Annotated[str | None, typer.Option(help="Text for a text-conditional backbone.")] = None,
     upsample: Annotated[

@@ -48,7 +48,7 @@ class InRecipe:
     path : str
         Dotted name of the field, such as ``tiling.padding``.
     unused : object
-        What the recipe says where the option has no effect beside others, see `ExtractionConfig.unused_options`.
+        What the recipe says where the option has no effect in combination with others, see `ExtractionConfig.unused_options`.
     """
 
     path: str
@@ -100,8 +100,8 @@ def _projection(value: Any) -> Any:
 class ExtractionConfig(BaseConfig):
     """All options of an extraction that decide which values are stored; see `hsifeat.extract` for what they do.
 
-    ``model_fields_set`` holds the options that the user set. Among the others, those that have no effect are ignored;
-    among these they are refused.
+    ``model_fields_set`` holds the options that the user set. An option without effect is refused if the user set it, and
+    ignored otherwise.
 
     Examples
     --------
@@ -217,7 +217,10 @@ class ExtractionConfig(BaseConfig):
     ] = False
     class_label: Annotated[
         WholeOrText | None,
-        option("Class label of a class-conditional backbone, or mean for the mean of all.", metavar="N|mean"),
+        option(
+            "Class label of a class-conditional backbone, or mean for the mean of all label embeddings.",
+            metavar="N|mean",
+        ),
         InIdentity("conditioning.class_label"),
     ] = None
     prompt: Annotated[
@@ -242,20 +245,20 @@ class ExtractionConfig(BaseConfig):
     ] = "auto"  # fmt: skip
 
     def unused_options(self) -> frozenset[str]:
-        """Names of the options that have no effect beside the others."""
+        """Names of the options that have no effect in combination with the others."""
         if self.pixels is not None:
             return frozenset({"halo", "stitch", "origin"})
         return frozenset({"tile", "halo", "origin"}) if self.stitch == "whole" else frozenset()
 
     def check_conflicts(self) -> None:
-        """Raise `HsifeatError` if an option was set explicitly that has no effect beside the others."""
+        """Raise `HsifeatError` if an option was set explicitly that has no effect in combination with the others."""
         if conflicting := sorted(self.unused_options() & self.model_fields_set):
             flags = ", ".join(flag_of(name, type(self).model_fields[name]) for name in conflicting)
             other = "pixels" if self.pixels is not None else "stitch whole"
             raise HsifeatError(f"no effect with --{other}: {flags}; leave out what has no effect")
 
     def recipe_fields(self) -> dict[str, dict[str, Any]]:
-        """Return what the options contribute to the recipe, by section and field; None stands nowhere."""
+        """Return what the options contribute to the recipe, by section and field; options that are None are left out."""
         sections: dict[str, dict[str, Any]] = {}
         for name, mark in _marks(InRecipe):
             value = mark.unused if name in self.unused_options() else getattr(self, name)

@@ -125,7 +125,7 @@ def extract(
     Raises
     ------
     HsifeatError
-        An option is wrong or has no effect beside others, something can't be opened, the store has another recipe, or the
+        An option is wrong or has no effect in combination with others, something can't be opened, the store has another recipe, or the
         disk is too small.
 
     Examples

@@ -96,9 +96,9 @@ def repair(
             run(replace(job, planes=tuple(planes[plane] for plane in lost)), listen=listen)
         if irreparable:
             raise StoreError(
-                f"{location}: {', '.join(map(str, irreparable[:3]))}: this can't be recomputed from the rest of the store; "
-                "repeat its extraction with the same labels where these are damaged, or extract the scene to another "
-                "place with --out"
+                f"{location}: {', '.join(map(str, irreparable[:3]))}: the rest of the store does not determine these. "
+                "If label maps are damaged, repeat the extraction with the same --labels; otherwise extract the scene to "
+                "another place with --out"
             )
         before, verification = verification, verify(location, listen=listen)
         if verification.damages and verification.damages == before.damages:

@@ -26,7 +26,7 @@ class TableWriter(Protocol):
         ...
 
     def write(self, path: Path, table: ExportTable, blocks: Iterator[TableBlock]) -> list[Path]:
-        """Write the table and return the files written; all appear whole or not at all."""
+        """Write the table and return the files written; each appears complete or not at all."""
         ...
 
 
@@ -42,7 +42,7 @@ def writer_for(path: Path) -> TableWriter:
     if path.suffix.lower() not in writers:
         raise StoreError(f"features are exported as {', '.join(writers)}; found {path.name!r}")
     if not path.parent.is_dir():
-        raise StoreError(f"no such folder: {path.parent}")
+        raise StoreError(f"no such folder: {path.parent}; create it first")
     if path.is_dir():
         raise StoreError(f"{path} is a folder: name a file")
     return writers[path.suffix.lower()]

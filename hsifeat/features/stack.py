@@ -107,7 +107,9 @@ class StackedFeatures(Features):
 
     def to_xarray(self) -> xarray.Dataset:
         """Raise `StoreError`: a dataset shows one store."""
-        raise StoreError(f"{self.name} can't be shown as one dataset: take one of the stores")
+        raise StoreError(
+            f"{self.name} holds several stores, and a dataset shows one: call to_xarray on the features of one of them"
+        )
 
     def size_bytes(self, plane: PlaneSpec) -> int:
         """Return the size of a plane in bytes, before compression."""

@@ -38,7 +38,9 @@ class PretrainingConfig(BaseConfig):
     ] = None
     components: Annotated[
         Whole | None,
-        option("Principal components of the scenes that the network sees.", default="the network's number", ge=1),
+        option(
+            "Number of principal components of the scenes that the network sees.", default="the network's number", ge=1
+        ),
     ] = None
     learning_rate: Annotated[
         float | None, option("Learning rate of AdamW.", default="the network's rate", gt=0, le=1)

@@ -90,7 +90,7 @@ class LogAbsoluteContrastive(Objective):
     def forward(
         self, network: Any, clean: torch.Tensor, noise: torch.Tensor, t: torch.Tensor, scheduler: DDPMScheduler
     ) -> torch.Tensor:
-        """Return the sum of both terms."""
+        """Return the loss: the logarithmic absolute error plus `weight` times the contrastive term."""
         noises, timesteps = torch.cat([noise, noise.roll(-1, 0)]), torch.cat([t, t.roll(-1, 0)])
         noisy = scheduler.add_noise(clean.repeat(2, 1, 1, 1), noises, timesteps)
         maps = network.encode(noisy, timesteps)  # (2 n, C, rows, cols)

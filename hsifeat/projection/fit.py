@@ -67,7 +67,10 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     if parsed.mask is not None:
         labelled = open_labels(parsed.mask, image if isinstance(image, Scene) else None).classes != 0
         if labelled.shape != fit_mask.shape:
-            raise ProjectionError(f"{spec}: the mask has the shape {labelled.shape}, {image.name} has {fit_mask.shape}")
+            raise ProjectionError(
+                f"{spec}: the mask has the shape {labelled.shape}, {image.name} has {fit_mask.shape}: give a mask on the image's "
+                "grid"
+            )
         fit_mask = fit_mask & labelled
         mask_digest = hashlib.sha256(np.packbits(labelled).data).hexdigest()[:12]
     _check_any(image, fit_mask, "" if parsed.mask is None else f" in the mask {parsed.mask}")

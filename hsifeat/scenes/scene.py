@@ -89,9 +89,13 @@ class Scene:
         for attribute in ("wavelengths_nm", "fwhm_nm", "band_names"):
             values = getattr(self, attribute)
             if values is not None and len(values) not in {self.bands, 0 if attribute == "band_names" else self.bands}:
-                raise SceneError(f"{self.name}: {len(values)} {attribute.removesuffix('_nm')} for {self.bands} bands")
+                raise SceneError(
+                    f"{self.name}: {len(values)} {attribute.removesuffix('_nm')} for {self.bands} bands: give one per band"
+                )
         if self.mask is not None and self.mask.shape != (self.rows, self.cols):
-            raise SceneError(f"{self.name}: a mask of shape {self.mask.shape} for {self.rows} x {self.cols} pixels")
+            raise SceneError(
+                f"{self.name}: the mask has the shape {self.mask.shape}, but the scene has {self.rows} x {self.cols} pixels"
+            )
         if self.companion is not None and self.companion_factor < 1:
             raise SceneError(
                 f"{self.name}: its companion image has the shape {' x '.join(map(str, self.companion.shape))}; its sides must "

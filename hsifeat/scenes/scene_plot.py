@@ -45,7 +45,7 @@ def scene_plot_path(scene: Scene, out: Path | None) -> Path:
     if path.suffix.lower() != ".png":
         raise SceneError(f"the picture of a scene must be a .png file; found {path.name!r}")
     if not path.parent.is_dir():
-        raise SceneError(f"no such folder: {path.parent}")
+        raise SceneError(f"no such folder: {path.parent}; create it first")
     if out is None and path.exists() and not _is_hsifeat_plot(path):
         raise SceneError(f"{path} exists and was not written by hsifeat: choose another file with --out FILE.png")
     return path

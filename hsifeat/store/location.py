@@ -90,7 +90,10 @@ def as_location(source: str | Path | Location) -> Location:
     if scheme is None:
         return LocalLocation(Path(source))
     if scheme[1] not in _SCHEMES:
-        raise StoreError(f"{source}: a store is in a folder or at {', '.join(f'{s}://' for s in _SCHEMES)}")
+        raise StoreError(
+            f"{source}: unknown scheme {scheme[1]}://; a store is a local folder or lies at "
+            + ", ".join(f"{name}://" for name in _SCHEMES)
+        )
     return RemoteLocation(str(source))
 
 

@@ -96,6 +96,7 @@ class Manifest(BaseModel):
             raise StoreError(f"{location} is not a feature store: {field}: {first['msg']}") from error
         if key_of(manifest.recipe) != manifest.key:
             raise StoreError(
-                f"{location}: the recipe in the manifest does not match its key; the store was edited by hand"
+                f"{location}: the recipe in the manifest does not match its key; the manifest was edited: restore zarr.json from "
+                "a copy, or extract the scene again to another place"
             )
         return manifest

@@ -75,7 +75,10 @@ class Planes:
                     location.delete(key)
 
     def restore_metadata(self, plane: PlaneSpec) -> bool:
-        """Write a plane's array metadata again; False, and nothing is written, if the lost ones were different."""
+        """Write a plane's array metadata again and return True.
+
+        If their checksums show that the lost ones were different, write nothing and return False.
+        """
         import zarr
 
         memory: dict[str, Any] = {}

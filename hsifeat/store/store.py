@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class Store:
     """An open store; `Store.open`, `Store.find` and `Store.create` return one.
 
-    Opened writable, it stays up to date with what is written through it: there is no need to open it again.
+    A writable store reflects what was written through it, without being opened again.
 
     Parameters
     ----------

@@ -44,9 +44,9 @@ class StoreFiles:
 
         root = location.get(checksum_file.ROOT) or location.get(checksum_file.COPY_OF[checksum_file.ROOT])
         if root is None or is_unfinished(root):
-            is_file = isinstance(location, LocalLocation) and location.path.is_file()
-            subject = "a file, not a store," if is_file else "no store"
-            raise StoreError(f"{subject} at {location}: hsifeat extract makes one")
+            if isinstance(location, LocalLocation) and location.path.is_file():
+                raise StoreError(f"{location} is a file, not a store: name the folder of a store")
+            raise StoreError(f"no store at {location}: hsifeat extract makes one")
         self.location, self.writable = location, writable
         self.checksums = checksum_file.read(location)
         self._saved = location.get(checksum_file.FILE) if writable else None
@@ -73,7 +73,9 @@ class StoreFiles:
             with self.location.error_context():
                 array = self.group.get(path)
             if not isinstance(array, zarr.Array):
-                raise StoreError(f"{self.location} has no {path}")
+                raise StoreError(
+                    f"{self.location} has no {path}: hsifeat cache verify {self.location} shows what is missing"
+                )
             # No plane holds its fill value, so looking for empty chunks would only slow writing down.
             self._arrays[path] = array.with_config({"write_empty_chunks": True})
         return self._arrays[path]
@@ -92,8 +94,8 @@ class StoreFiles:
         Raises
         ------
         StoreError
-            Another machine wrote to the store meanwhile: locks reach only over one machine, so this is noticed here,
-            before what the other one wrote is lost.
+            Another machine has written to the store. Locks hold within one machine only, so such a write is detected here,
+            before it would be overwritten.
         """
         if self.location.get(checksum_file.FILE) != self._saved:
             raise StoreError(f"{self.location} was written to by another machine meanwhile: run the command again")

@@ -41,7 +41,7 @@ def check_plot_path(path: Path) -> None:
     if path.suffix.lower() != ".png":
         raise HsifeatError(f"a plot of timesteps is a .png file; found {path.name!r}")
     if not path.parent.is_dir():
-        raise HsifeatError(f"no such folder: {path.parent}")
+        raise HsifeatError(f"no such folder: {path.parent}; create it first")
 
 
 def plot_ranking(ranking: TimestepRanking, path: str | Path) -> None:

@@ -71,7 +71,7 @@ def test_a_module_that_is_no_denoiser_is_refused():
         def extra_repr(self):
             return str(object())
 
-    with pytest.raises(BackboneError, match="prints with memory addresses.* give its config"):
+    with pytest.raises(BackboneError, match="contains memory addresses.* pass its sizes as config"):
         denoiser(Addressed())
     assert denoiser(Addressed(), config={}).identity()
     with pytest.raises(BackboneError, match=r"denoiser can't be run on an image of shape \(1, 3, 64, 64\): "):

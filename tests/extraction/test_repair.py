@@ -124,7 +124,7 @@ def test_a_damaged_scene_is_not_repaired(store_path, tmp_path):
     shard = next(p for p in (path / "scene" / "cube" / "c").rglob("*") if p.is_file())
     shard.write_bytes(b"x" + shard.read_bytes()[1:])
     location = as_location(path)
-    with pytest.raises(StoreError, match="can't be recomputed from the rest of the store"):
+    with pytest.raises(StoreError, match="the rest of the store does not determine these"):
         repair(location, verify(location))
 
 

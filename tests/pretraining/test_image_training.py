@@ -355,4 +355,4 @@ def test_the_command_trains_and_refuses_options_of_scenes(folder, tmp_path):
     assert ended.exit_code == 0, ended.output
     assert (tmp_path / "m" / "training.json").exists()
     refusal = CliRunner().invoke(cli.app, [*command, "--variable", "x"])
-    assert refusal.exit_code == 2 and "is an option of scenes" in refusal.output
+    assert refusal.exit_code == 2 and "applies to scenes" in refusal.output

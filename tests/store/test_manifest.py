@@ -33,7 +33,7 @@ def test_a_manifest_survives_json(layout):
         ({}, "is not a feature store: key"),
         ({**MANIFEST, "schema_version": SCHEMA_VERSION + 1}, "install a newer hsifeat"),
         ({**MANIFEST, "schema_version": 0}, "extract the scene again"),
-        ({**MANIFEST, "recipe": changed(("noise", "seed"), 5)}, "edited by hand"),
+        ({**MANIFEST, "recipe": changed(("noise", "seed"), 5)}, "the manifest was edited"),
         ({**MANIFEST, "batch": "many"}, "is not a feature store: batch"),
         ({**MANIFEST, "layout": {"kind": "hexagons"}}, "is not a feature store: layout"),
     ],

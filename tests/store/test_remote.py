@@ -198,5 +198,7 @@ def test_reading_behind_a_web_server(store_path, tmp_path, scene, backbone_folde
 
 
 def test_an_unknown_scheme_is_refused():
-    with pytest.raises(StoreError, match="ftp://x/s.zarr: a store is in a folder or at s3://"):
+    with pytest.raises(
+        StoreError, match="ftp://x/s.zarr: unknown scheme ftp://; a store is a local folder or lies at s3://"
+    ):
         hsifeat.open_features("ftp://x/s.zarr")

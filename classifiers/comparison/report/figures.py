@@ -176,7 +176,7 @@ def learning_curves(
 def panels(
     clusters: Mapping[tuple[int, str], NDArray[np.uint8]], colours: Mapping[int, str], medium: Medium = "page"
 ) -> bytes:
-    """Draw clusters of planes, layers by timesteps.
+    """Draw the clusters of each plane in a grid: a row per layer, a column per timestep.
 
     Parameters
     ----------

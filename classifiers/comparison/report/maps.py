@@ -38,7 +38,10 @@ def largest_side_px(count: int) -> int:
 
 
 def map_step(shape: Sequence[int], side_px: int = MAX_PX) -> int:
-    """Return n such that every n-th pixel of a map of `shape` gives at most `side_px` pixels a side."""
+    """Return the smallest n for which every n-th row and column of a map of `shape` makes a small enough image.
+
+    An image is small enough with at most `side_px` pixels a side.
+    """
     return -(-max(shape[:2]) // side_px)
 
 
@@ -152,7 +155,20 @@ def false_colour_map(image: NDArray[np.uint8], side_px: int = MAX_PX) -> bytes:
 
 
 def count_roles(truth: NDArray[np.integer], roles: NDArray[np.uint8]) -> dict[int, NDArray[np.int64]]:
-    """Count the pixels of each class on each side of a split, (rows, cols) each; returns (4,) int64 counts by side per class."""
+    """Count the pixels of each class that are unlabelled, training, test and dropped.
+
+    Parameters
+    ----------
+    truth : (rows, cols) integer array
+        Classes.
+    roles : (rows, cols) uint8 array
+        The split, as `classifiers.splits.make_split_map` returns it.
+
+    Returns
+    -------
+    dict of int to (4,) int64 array
+        For each class, the number of pixels of each role, in the order of the roles' numbers.
+    """
     total = np.zeros(0, np.int64)
     for true, drawn in _row_blocks(truth, roles):
         counts = np.bincount((true.astype(np.intp) * len(NAMES) + drawn).ravel(), minlength=len(total))

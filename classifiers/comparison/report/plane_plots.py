@@ -124,7 +124,7 @@ def cluster_colours(panels: Sequence[ClusterPanel]) -> dict[int, str]:
 
 
 def panel_grid(panels: Sequence[ClusterPanel]) -> PanelGrid | None:
-    """Arrange panels in a grid; None if there are none."""
+    """Arrange the panels with a row per layer and a column per timestep; None without panels."""
     if not panels:
         return None
     timesteps = tuple(sorted({panel.t for panel in panels}))

@@ -29,7 +29,7 @@ _listener: ContextVar[Listener] = ContextVar("listener", default=silent)
 
 @contextmanager
 def training_listener(listener: Listener) -> Iterator[None]:
-    """Send the events of all training inside the block to a listener, one event per epoch."""
+    """Send the events of every training inside the ``with`` block to a listener, one per epoch."""
     token = _listener.set(listener)
     try:
         yield

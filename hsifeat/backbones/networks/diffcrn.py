@@ -97,7 +97,10 @@ class DiffCRN(ModelMixin, ConfigMixin):
         t: torch.Tensor | int,
         return_dict: bool = False,  # noqa: ARG002  # as diffusers' networks are called
     ) -> tuple[torch.Tensor]:
-        """Return the predicted noise (n, in_channels, rows, cols), in a tuple; see `encode`."""
+        """Return the predicted noise (n, in_channels, rows, cols), as the only element of a tuple.
+
+        `noisy` and `t` are those of `encode`; `return_dict` is ignored.
+        """
         return (self.output_projection(self.encode(noisy, t)),)
 
 

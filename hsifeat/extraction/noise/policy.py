@@ -79,7 +79,7 @@ class NoisePolicy(ABC):
 
     def __post_init__(self) -> None:
         if self.draws < 1 or (self.draws > 1 and not self.several_draws):
-            allowed = "at least 1" if self.several_draws else "1, since nothing is drawn"
+            allowed = "at least 1" if self.several_draws else "1: this policy averages no draws"
             raise HsifeatError(f"draws is {self.draws}, but the noise {self.spec} takes {allowed}")
 
     @classmethod
@@ -134,7 +134,7 @@ class NoisePolicy(ABC):
         return self.draws
 
     def probe(self, backbone: Backbone, noised: torch.Tensor, t: int, layers: Sequence[str]) -> torch.Tensor:
-        """Run one pass of the kind that most passes of this policy are, so that it can be timed.
+        """Run one typical pass of this policy, so that it can be timed.
 
         Parameters
         ----------

@@ -258,6 +258,7 @@ def _rasterise(
         notes += (f"{name}: {overlaps} pixels hold features of different classes and became 0",)
     elif not highest.any():
         raise SceneError(
-            f"{name}: no feature with a class above 0 holds the centre of a pixel of the scene {scene.name}"
+            f"{name}: no feature with a class above 0 holds the centre of a pixel of the scene {scene.name}: check the CRS, the "
+            "class column and the pixel size"
         )
     return classes, notes

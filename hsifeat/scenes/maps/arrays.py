@@ -15,7 +15,7 @@ from hsifeat.types import Window
 
 
 def write_npy(path: Path, values: NDArray[Any]) -> None:
-    """Write an array as ``.npy`` file."""
+    """Write an array as a ``.npy`` file."""
     with atomic_write(path) as part, part.open("wb") as file:
         np.save(file, values, allow_pickle=False)
 
@@ -23,7 +23,7 @@ def write_npy(path: Path, values: NDArray[Any]) -> None:
 def write_npy_blocks(
     path: Path, blocks: Iterable[tuple[Window, NDArray[np.float32]]], shape: tuple[int, int, int]
 ) -> None:
-    """Write a float32 array block by block as ``.npy`` file.
+    """Write a float32 array block by block as a ``.npy`` file.
 
     Parameters
     ----------

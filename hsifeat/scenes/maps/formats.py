@@ -49,7 +49,7 @@ def check_map_path(path: Path, *, probabilities: bool = False) -> None:
     if path.is_dir():
         raise SceneError(f"{path} is a folder: give a file")
     if not path.parent.is_dir():
-        raise SceneError(f"no such folder: {path.parent}")
+        raise SceneError(f"no such folder: {path.parent}; create it first")
     if not os.access(path.parent, os.W_OK):
         raise SceneError(f"the folder {path.parent} is not writable: give a file in another one")
 

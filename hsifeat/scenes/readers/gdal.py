@@ -1,4 +1,7 @@
-"""GeoTIFF and every other raster format of GDAL, read lazily by rasterio."""
+"""GeoTIFF and every other raster format of GDAL: values, read lazily by rasterio.
+
+Metadata (scale, spectrum, georeference) are read in `gdal_metadata`.
+"""
 
 from __future__ import annotations
 

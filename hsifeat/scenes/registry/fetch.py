@@ -66,7 +66,10 @@ def _check_present_files(scene: PublicScene, folder: Path) -> None:
     for file in scene.files:
         path = folder / file.name
         if file.sha256 is not None and path.is_file() and file_hash(str(path)) != file.sha256:
-            raise SceneError(f"{path} is not the expected file: its sha256 is not {file.sha256}; move it elsewhere")
+            raise SceneError(
+                f"{path} has another sha256 than expected ({file.sha256}): it is damaged or another version; move it elsewhere "
+                "and fetch again"
+            )
 
 
 def _fetch_archive(scene: PublicScene, folder: Path, on_progress: ProgressCallback) -> None:
@@ -94,7 +97,10 @@ def _extract(archive: ZipFile, member: str, path: Path, sha256: str) -> None:
         with archive.open(member) as stream, part.open("wb") as file:
             shutil.copyfileobj(stream, file)
         if file_hash(str(part)) != sha256:
-            raise SceneError(f"{member} in {archive.filename} is not the expected file: its sha256 is not {sha256}")
+            raise SceneError(
+                f"{member} in {archive.filename} is not the expected file: its sha256 is not {sha256}: fetch again; if it "
+                "repeats, the publisher changed the archive"
+            )
 
 
 def _download(

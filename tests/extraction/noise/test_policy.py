@@ -30,7 +30,7 @@ SCHEDULE = schedule_from_config({"beta_schedule": "linear", "num_train_timesteps
             {"noise": "inversion:4", "timesteps": [0, 90]},
             "90 is no step of inversion:4; its steps are 0, 250, 500, 750",
         ),
-        ({"noise": "none", "draws": 2}, "draws is 2, but the noise none takes 1, since nothing is drawn"),
+        ({"noise": "none", "draws": 2}, "draws is 2, but the noise none takes 1: this policy averages no draws"),
         ({"draws": 0}, "draws is 0|at least 1"),
     ],
 )

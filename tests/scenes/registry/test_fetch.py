@@ -179,7 +179,7 @@ def test_a_different_file_of_the_user_is_kept(ksc):
     folder = ksc()
     folder.mkdir(parents=True)
     (folder / "KSC.mat").write_bytes(b"my own")
-    with pytest.raises(SceneError, match=r"KSC\.mat is not the expected file.*move it elsewhere"):
+    with pytest.raises(SceneError, match=r"KSC\.mat has another sha256 than expected.*move it elsewhere"):
         fetch("ksc")
     assert held(folder) == {"KSC.mat": b"my own"}
 
