@@ -6,15 +6,19 @@ import sys
 
 import typer
 
-from hsifeat.commands.backbones import backbones, layers
-from hsifeat.commands.bench import bench, sweep
+from hsifeat.commands.backbones import backbones
+from hsifeat.commands.bench import bench
 from hsifeat.commands.cache import cache
 from hsifeat.commands.export import export
 from hsifeat.commands.extract import extract
-from hsifeat.commands.heads import fit, heads, predict
+from hsifeat.commands.fit import fit
+from hsifeat.commands.heads import heads
 from hsifeat.commands.info import info
+from hsifeat.commands.layers import layers
+from hsifeat.commands.predict import predict
 from hsifeat.commands.pretrain import pretrain
 from hsifeat.commands.scenes import scenes
+from hsifeat.commands.sweep import sweep
 from hsifeat.commands.timesteps import timesteps
 from hsifeat.errors import HsifeatError
 

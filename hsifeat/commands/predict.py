@@ -1,0 +1,40 @@
+"""`hsifeat predict`: map a whole scene with a trained classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hsifeat.commands.shared_options import Stores
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="Folder of a model that `hsifeat fit --out` wrote.")],
+    out: Annotated[Path, typer.Option(help="Map file to write: .tif, .png, .npy or .mat.")],
+    stores: Stores = None,
+    probabilities: Annotated[
+        bool,
+        typer.Option("--probabilities", help="Write the probability of each class instead of the most probable class."),
+    ] = False,
+) -> None:
+    """Map a whole scene with a trained head.
+
+    Example: `hsifeat predict film-model ip.zarr --out map.tif`
+    """
+    from classifiers.model import load_model
+    from classifiers.predict import write_scene_map
+    from hsifeat.commands import terminal
+    from hsifeat.features.stack import open_stack
+    from hsifeat.scenes.maps import check_map_path
+
+    check_map_path(out, probabilities=probabilities)
+    loaded, features = load_model(model), open_stack(stores)
+    for line in [] if loaded.card is None else loaded.card.describe():
+        terminal.say(line)
+    with terminal.progress() as listen:
+        notes = write_scene_map(features, loaded, out, probabilities=probabilities, listen=listen)
+    for note in notes:
+        terminal.note(note)
+    terminal.say(f"{'probabilities' if probabilities else 'map'} of {features.name}: {out}")
