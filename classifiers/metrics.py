@@ -1,8 +1,8 @@
 """Accuracy metrics: a registry of metrics over all test pixels and of metrics of each class, and the function that computes them.
 
 To add a metric, append it to `METRICS` or `CLASS_METRICS`: runs, summaries, ``results.csv``, ``results.json``, tables and the
-report page take their columns from there. Only a bootstrap interval needs more: a formula on pixel counts in
-`classifiers.comparison.stats.bootstrap`.
+report page take their columns from there, and finished runs of a report are scored again. Only a bootstrap interval needs more:
+a formula on pixel counts in ``FORMULAS`` of `classifiers.comparison.stats.bootstrap`.
 """
 
 from __future__ import annotations

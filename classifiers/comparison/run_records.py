@@ -31,6 +31,7 @@ from classifiers.comparison.results.model import RunResult
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.registry import head_class, head_distribution
 from classifiers.layout import Layout
+from classifiers.metrics import CLASS_METRICS, METRICS
 from classifiers.splits import SplitDraw
 from hsifeat.errors import StoreError
 from hsifeat.files import atomic_write, disk_errors, write_file
@@ -62,6 +63,8 @@ def draw_key(draw: SplitDraw, labels: Labels) -> str:
 def run_key(store: str, layout: Layout, head: dict[str, Any], draw: str, seed: int) -> str:
     """Return the key of a run: the sha256 of all that decides its numbers, to 32 digits.
 
+    The names of the metrics count too, so that runs are scored again when a metric was added.
+
     Parameters
     ----------
     store : str
@@ -77,6 +80,7 @@ def run_key(store: str, layout: Layout, head: dict[str, Any], draw: str, seed: i
     """
     content = {"store": store, "layout": layout.to_json(), "head": head, "draw": draw, "seed": seed, "format": FORMAT}
     content["versions"] = versions() | head_distribution(head["name"])
+    content["metrics"] = sorted(metric.key for metric in (*METRICS, *CLASS_METRICS))
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -7,6 +7,7 @@ resampling is a region, a connected area of pixels of one class, and seeds are r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -107,8 +108,57 @@ def accuracy(correct: NDArray[np.floating], pixels: NDArray[np.floating]) -> Sta
     return lambda drawn: _ratio(correct @ drawn, pixels @ drawn)
 
 
+@dataclass(frozen=True)
+class ResampledCounts:
+    """Pixel counts of an entry in resampled regions, from which the formulas of `FORMULAS` compute metrics.
+
+    Attributes
+    ----------
+    pixels : (seeds, C, n) float64 array
+        Test pixels of each class, for each seed and resample.
+    assigned : (seeds, C, n) float64 array
+        Pixels that are assigned to each class.
+    correct : (seeds, C, n) float64 array
+        Pixels of each class that are assigned to it.
+    total : (seeds, n) float64 array
+        Test pixels of all classes.
+    class_count : (seeds, n) int64 array
+        Number of classes that have test pixels.
+    """
+
+    pixels: NDArray[np.float64]
+    assigned: NDArray[np.float64]
+    correct: NDArray[np.float64]
+    total: NDArray[np.float64]
+    class_count: NDArray[np.int64]
+
+
+def _overall_accuracy(counts: ResampledCounts) -> NDArray[np.float64]:
+    return _ratio(counts.correct.sum(axis=1), counts.total)
+
+
+def _average_accuracy(counts: ResampledCounts) -> NDArray[np.float64]:
+    return _ratio(np.nan_to_num(_ratio(counts.correct, counts.pixels)).sum(axis=1), counts.class_count)
+
+
+def _kappa(counts: ResampledCounts) -> NDArray[np.float64]:
+    total, chance = counts.total, (counts.pixels * counts.assigned).sum(axis=1)
+    kappa = _ratio(total * counts.correct.sum(axis=1) - chance, total**2 - chance)
+    kappa[(total > 0) & (total**2 == chance)] = 1
+    return kappa
+
+
+# The metrics of `classifiers.metrics.METRICS` that have a bootstrap interval, by key: each formula returns (seeds, n) float64, NaN
+# where a seed has no pixel in the drawn regions.
+FORMULAS: dict[str, Callable[[ResampledCounts], NDArray[np.float64]]] = {
+    "oa": _overall_accuracy,
+    "aa": _average_accuracy,
+    "kappa": _kappa,
+}
+
+
 def agreement(assigned: Sequence[csr_array], truth: csr_array, seeds: int) -> Statistic:
-    """Return OA, AA and kappa of entries as a statistic for `bootstrap`, (entries, 3, seeds, n).
+    """Return the metrics of `FORMULAS` as a statistic for `bootstrap`, (entries, metrics, seeds, n) in their order.
 
     AA averages over the classes of the drawn regions. Kappa is 1 if all drawn pixels are of one class and assigned to it.
 
@@ -128,15 +178,12 @@ def agreement(assigned: Sequence[csr_array], truth: csr_array, seeds: int) -> St
             return np.asarray(counts @ drawn).reshape(seeds, -1, drawn.shape[1])
 
         pixels = by_class(truth)
-        total, classes = pixels.sum(axis=1), np.count_nonzero(pixels, axis=1)
-        scores = np.empty((len(assigned), 3, *total.shape))
-        for of_entry, counts, hit_counts in zip(scores, assigned, correct, strict=True):
-            hits = by_class(hit_counts)
-            chance = (pixels * by_class(counts)).sum(axis=1)
-            of_entry[0] = _ratio(hits.sum(axis=1), total)
-            of_entry[1] = _ratio(np.nan_to_num(_ratio(hits, pixels)).sum(axis=1), classes)
-            of_entry[2] = _ratio(total * hits.sum(axis=1) - chance, total**2 - chance)
-            of_entry[2][(total > 0) & (total**2 == chance)] = 1
+        total, class_count = pixels.sum(axis=1), np.count_nonzero(pixels, axis=1)
+        scores = np.empty((len(assigned), len(FORMULAS), *total.shape))
+        for of_entry, assigned_counts, correct_counts in zip(scores, assigned, correct, strict=True):
+            counts = ResampledCounts(pixels, by_class(assigned_counts), by_class(correct_counts), total, class_count)
+            for metric, formula in enumerate(FORMULAS.values()):
+                of_entry[metric] = formula(counts)
         return scores
 
     return statistic

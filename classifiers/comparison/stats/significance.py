@@ -12,6 +12,7 @@ from classifiers.comparison.results.model import BenchEntry, EntryPair, RunResul
 from classifiers.comparison.results.summary import Bounds, ScoreIntervals, gap_splits
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.stats.bootstrap import (
+    FORMULAS,
     MIN_REGIONS,
     accuracy,
     agreement,
@@ -25,8 +26,8 @@ from classifiers.comparison.stats.counts import PixelCounts, count_pixels, resam
 from hsifeat.scenes import Labels
 from hsifeat.scenes.labels.regions import label_regions
 
-# The metrics that `agreement` resamples, in its order.
-_RESAMPLED = ("oa", "aa", "kappa")
+# Differences are tested by this metric.
+_TESTED = "oa"
 _MAX_NAMES = 4
 
 
@@ -90,9 +91,9 @@ def _assess_split(split: str, counts: PixelCounts[BenchEntry], assessment: Asses
     if obstacle is None:
         statistic = agreement(counts.assigned, counts.truth, len(counts.seeds))
         scores = bootstrap(statistic, len(counts.seeds), [len(counts.classes)], resamples=resample_count(len(couples)))
-        drawn = scores[:, 0]
+        drawn = scores[:, list(FORMULAS).index(_TESTED)]
         for entry, of_entry, recall in zip(counts.entries, scores, _recall_intervals(counts), strict=True):
-            overall = {key: interval(values) for key, values in zip(_RESAMPLED, of_entry, strict=True)}
+            overall = {key: interval(values) for key, values in zip(FORMULAS, of_entry, strict=True)}
             assessment.intervals[entry, split] = ScoreIntervals(overall, {"recall": recall})
     p = p_holm = None
     if drawn is not None:

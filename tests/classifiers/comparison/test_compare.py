@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score, f1_score, recall_score
 
 from classifiers import compare, make_head
-from classifiers.comparison import bench_runs
+from classifiers.comparison import bench_runs, run_records
 from classifiers.comparison.config import DEFAULT_INPUTS
 from classifiers.comparison.entries import fitting_heads, make_entries
 from classifiers.comparison.results.results_io import write_csv
@@ -22,6 +22,7 @@ from classifiers.heads import registry
 from classifiers.heads.registry import head_names
 from classifiers.input_sets import INPUTS, group_filter, suited_input
 from classifiers.layout import Layout
+from classifiers.metrics import Metric
 from classifiers.splits import layout_footprints, limit_training_pixels, measure_leakage, parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
@@ -176,7 +177,8 @@ def test_a_head_without_probabilities_is_not_run_again_for_their_sake(store_path
 def test_runs_of_another_package_s_head_know_its_version_and_ours_do_not_change(monkeypatch):
     """The oracle of ours is the key that the first version of the record gave."""
     facts = {"store": "s", "layout": Layout(()).to_json(), "head": {"name": "lda"}, "draw": "d", "seed": 0, "format": 1}
-    text = json.dumps({**facts, "versions": versions()}, sort_keys=True)
+    metrics = ["aa", "f1", "kappa", "oa", "recall"]
+    text = json.dumps({**facts, "versions": versions(), "metrics": metrics}, sort_keys=True)
     assert run_key("s", Layout(()), {"name": "lda"}, "d", 0) == hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def installed(version):
@@ -185,6 +187,15 @@ def test_runs_of_another_package_s_head_know_its_version_and_ours_do_not_change(
         return run_key("s", Layout(()), {"name": "foreign"}, "d", 0)
 
     assert installed("1.0") == installed("1.0") != installed("1.1")
+
+
+def test_a_new_metric_is_scored_on_finished_runs_too(monkeypatch):
+    arguments = ("s", Layout(()), {"name": "lda"}, "d", 0)
+    before = run_key(*arguments)
+    monkeypatch.setattr(
+        run_records, "METRICS", (*run_records.METRICS, Metric("mcc", "MCC", "correlation", lambda *_: 1.0))
+    )
+    assert run_key(*arguments) != before
 
 
 def test_other_pixels_are_other_runs(store_path, tmp_path, fits):
