@@ -108,7 +108,7 @@ class Layout:
         return iter(self.groups)
 
     def columns(self, *groups: ColumnGroup) -> NDArray[np.intp]:
-        """Return the column indices of groups: (k,) intp array."""
+        """Return the column indices of groups: (k,) intp."""
         return np.concatenate([np.arange(g.start, g.stop) for g in groups]) if groups else np.empty(0, np.intp)
 
     def select_groups(self, keep: Callable[[ColumnGroup], bool]) -> Layout:

@@ -165,7 +165,7 @@ def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]
 
 
 def mean_and_sd(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
-    """Return the mean and the sample standard deviation (divisor n - 1) of a series; the latter is 0 for one value.
+    """Return mean and sample standard deviation (divisor n - 1) of (n,) floats; the latter is 0 for one value.
 
     >>> mean_and_sd([1.0, 2.0, 3.0])
     (2.0, 1.0)

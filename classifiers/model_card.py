@@ -102,7 +102,23 @@ class ModelCard(BaseModel):
         seed: int,
         evaluations: Sequence[Evaluation],
     ) -> ModelCard:
-        """Describe a fit on a store; parameters as the attributes of the same name."""
+        """Describe a fit on a store.
+
+        Parameters
+        ----------
+        features : Features
+            Features of the store.
+        labels : str
+            Name of the label map.
+        inputs : str
+            Columns of the table, as on the command line.
+        split : str or None
+            Split by which the model was evaluated.
+        seed : int
+            Seed of head and split.
+        evaluations : sequence of Evaluation
+            Scores by split.
+        """
         stores = features.stores if isinstance(features, StackedFeatures) else (features,)
         return cls(
             store=features.name,

@@ -71,6 +71,13 @@ class Window:
 def windows(rows: int, cols: int, side_px: int) -> Iterator[Window]:
     """Divide a scene into square windows, in row-major order; those at the lower and right edge may be smaller.
 
+    Parameters
+    ----------
+    rows, cols : int
+        Shape of the scene.
+    side_px : int
+        Side of a window.
+
     >>> [w.cols for w in windows(2, 5, 2)]
     [2, 2, 1]
     """

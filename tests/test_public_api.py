@@ -1,4 +1,4 @@
-"""The public names of `hsifeat`: each resolves, is the one that type checkers see, and is documented."""
+"""The public names: each resolves and is the one that type checkers see; all public callables document their parameters."""
 
 import ast
 import inspect
@@ -11,6 +11,41 @@ import pytest
 import hsifeat
 
 NAMES = [name for name in hsifeat.__all__ if name != "__version__"]
+ROOT = Path(__file__).parents[1]
+
+ARRAY = re.compile(r"\b(NDArray|Tensor|zarr\.Array|dask\.array\.Array)\b")
+DTYPE = re.compile(r"\b(floats?(16|32|64)?|u?int(p|8|16|32|64)?|integers?|bool|dtypes?|floating-point|numeric)\b")
+SHAPE = re.compile(r"\([^()\n]*,[^()\n]*\)|\(\)|\b[Ss]hape\b")
+# The description is at another place.
+LINK = re.compile(r"\b[Ss]ee `[\w.]+`")
+
+
+def public_callables(node, prefix="", in_class=False):
+    """Yield name, definition and number of parameters of the public functions and methods in a tree."""
+    for child in node.body:
+        if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+            yield from public_callables(child, f"{prefix}{child.name}.", in_class=True)
+        elif isinstance(child, ast.FunctionDef) and not child.name.startswith("_"):
+            decorators = {ast.unparse(decorator) for decorator in child.decorator_list}
+            arguments = [*child.args.posonlyargs, *child.args.args, *child.args.kwonlyargs]
+            arguments += [a for a in (child.args.vararg, child.args.kwarg) if a]
+            if "overload" not in decorators:
+                bound = in_class and "staticmethod" not in decorators
+                yield prefix + child.name, child, arguments[bound:]
+
+
+def missing_documentation(definition, arguments):
+    """List what the docstring of a function lacks."""
+    document = ast.get_docstring(definition) or ""
+    if LINK.search(document):
+        return []
+    annotations = [a.annotation for a in arguments if a.annotation] + [definition.returns]
+    missing = []
+    if len(arguments) >= 3 and "Parameters\n-----" not in document:
+        missing.append("parameters")
+    if any(ARRAY.search(ast.unparse(a)) for a in annotations if a is not None):
+        missing += [name for name, words in (("dtype", DTYPE), ("shape", SHAPE)) if not words.search(document)]
+    return missing
 
 
 def test_names_for_type_checkers_are_those_that_are_imported():
@@ -42,3 +77,15 @@ def test_a_public_name_is_documented(name):
             or inspect.signature(value).return_annotation in {None, "None", "Path"}
             or len(parameters) < 3
         )
+
+
+def test_three_parameters_are_described_and_arrays_have_shape_and_dtype():
+    """Commands are left out: their parameters are described in `--help`."""
+    missing = {}
+    for top in ("hsifeat", "classifiers"):
+        for file in sorted((ROOT / top).rglob("*.py")):
+            if file.parent != ROOT / "hsifeat" / "commands":
+                for name, definition, arguments in public_callables(ast.parse(file.read_text(encoding="utf-8"))):
+                    if lacking := missing_documentation(definition, arguments):
+                        missing[f"{file.relative_to(ROOT).as_posix()}:{name}"] = lacking
+    assert not missing

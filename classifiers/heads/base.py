@@ -71,7 +71,19 @@ class Head(ClassifierMixin, BaseEstimator):
     )
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Fit to rows `X` (n, D) and their labels `y` (n,).
+        """Fit to rows and their labels.
+
+        Parameters
+        ----------
+        X : (n, D) array-like of float
+            Features, in the columns of `layout`.
+        y : (n,) array-like of int or str
+            Labels.
+
+        Returns
+        -------
+        Self
+            The fitted head.
 
         Raises
         ------
@@ -82,7 +94,18 @@ class Head(ClassifierMixin, BaseEstimator):
         return self._fit_checked(X, y)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Predict the label (n,) of each row of `X` (n, D)."""
+        """Predict the label of each row.
+
+        Parameters
+        ----------
+        X : (n, D) array-like of float
+            Features, in the columns that the head was fitted on.
+
+        Returns
+        -------
+        (n,) array
+            Labels, in the dtype of those that the head was fitted on.
+        """
         check_is_fitted(self)
         labels: NDArray[Any] = self.classes_[self._predict(self._checked(X))]
         return labels
@@ -158,9 +181,23 @@ class WeighingHead(Head):
     class_weight: ClassWeight = None
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit to rows `X` (n, D), their labels `y` (n,) and optional row weights (n,).
+        """Fit to rows, their labels and optional row weights.
 
         A row of weight 2 counts like two rows, and a row of weight 0 as absent.
+
+        Parameters
+        ----------
+        X : (n, D) array-like of float
+            Features, in the columns of `layout`.
+        y : (n,) array-like of int or str
+            Labels.
+        sample_weight : (n,) array-like of float or None
+            Weights of the rows. [default: all alike]
+
+        Returns
+        -------
+        Self
+            The fitted head.
 
         Raises
         ------

@@ -75,7 +75,21 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         y: object = None,  # noqa: ARG002 - scikit-learn passes y to every step
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Fit to training rows `X` (n, D) with optional weights (n,); labels are ignored.
+        """Fit to training rows.
+
+        Parameters
+        ----------
+        X : (n, D) array-like of float
+            Features, in the columns of the layout.
+        y : object
+            Ignored; scikit-learn passes labels here.
+        sample_weight : (n,) array-like of float or None
+            Weights of the rows. [default: all alike]
+
+        Returns
+        -------
+        Self
+            The fitted reducer.
 
         Raises
         ------

@@ -23,7 +23,17 @@ def layout_or_one_plane(layout: Layout | None, width: int) -> Layout:
 
 
 def require_planes(planes: Sized, layout: Layout, head: str) -> None:
-    """Raise `HeadError` if `planes`, selected from a layout, is empty."""
+    """Raise `HeadError` if `planes`, selected from a layout, is empty.
+
+    Parameters
+    ----------
+    planes : sized
+        Planes selected from the layout.
+    layout : Layout
+        Columns of the table, named in the message.
+    head : str
+        Name of the head that needs planes.
+    """
     if not planes:
         groups = ", ".join(dict.fromkeys(map(str, layout))) or "no columns"
         raise HeadError(f"{head} needs planes, the table has {groups}; build it with planes")

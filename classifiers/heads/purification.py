@@ -132,7 +132,7 @@ def criterion(means: NDArray[np.floating], balance: float = 0.8) -> NDArray[np.f
 
 
 def timestep_columns(layout: Layout, kind: ColumnKind) -> NDArray[np.intp]:
-    """Return the column indices (T, I) of planes or their window means, with layers in one order at every timestep.
+    """Return the column indices, (T, I) intp, of planes or their window means, with layers in one order at every timestep.
 
     Raises
     ------

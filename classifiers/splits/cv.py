@@ -57,7 +57,13 @@ class SplitCV:
         return self
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ARG002
-        """Return the number of draws."""
+        """Return the number of draws.
+
+        Parameters
+        ----------
+        X, y, groups
+            Ignored; scikit-learn passes them.
+        """
         return self.n_splits
 
     def split(

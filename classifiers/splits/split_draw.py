@@ -49,7 +49,22 @@ class SplitDraw:
         left_out: tuple[int, ...] = (),
         notes: tuple[str, ...] = (),
     ) -> Self:
-        """Make a draw from masks, (rows, cols) bool arrays."""
+        """Make a draw from masks.
+
+        Parameters
+        ----------
+        train, test : (rows, cols) bool arrays
+            Pixels of each side.
+        left_out : tuple of int
+            Classes that can't be on both sides.
+        notes : tuple of str
+            Remarks for the user.
+
+        Returns
+        -------
+        Self
+            The draw.
+        """
         return cls((train.shape[0], train.shape[1]), np.packbits(train), np.packbits(test), left_out, notes)
 
     def with_train(self, train: NDArray[np.bool_], *notes: str) -> Self:

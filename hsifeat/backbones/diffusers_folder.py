@@ -14,6 +14,15 @@ from hsifeat.errors import BackboneError, error_summary
 def find_part(folder: Path, part: str, name: str) -> Path:
     """Return the folder that holds the file `name`: ``folder/part`` of a pipeline, or a flat `folder` itself.
 
+    Parameters
+    ----------
+    folder : Path
+        Folder of a pipeline or of one model.
+    part : str
+        Subfolder of the pipeline, such as ``unet``.
+    name : str
+        File to look for, such as ``config.json``.
+
     Raises
     ------
     BackboneError

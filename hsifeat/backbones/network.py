@@ -69,7 +69,22 @@ class NetworkBackbone(ABC):
 
     @abstractmethod
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
-        """Run the network once on ``x_t`` (n, denoiser channels, rows, cols); return its output, or a tuple that begins with it."""
+        """Run the network once on ``x_t``.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            The denoiser.
+        noisy : (n, denoiser channels, rows, cols) float32 tensor
+            ``x_t``.
+        t : int
+            Timestep.
+
+        Returns
+        -------
+        object
+            The network's output, or a tuple that begins with it.
+        """
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:  # noqa: ARG002  # for subclasses
         """Return the papers' names of layers, by layer."""
@@ -129,7 +144,7 @@ class NetworkBackbone(ABC):
         self.network.to(device)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the images: in pixel space they are the network's clean input."""
+        """Return the images, (n, channels, rows, cols) float32: in pixel space they are the network's clean input."""
         return images
 
     def forward_to(self, noisy: torch.Tensor, t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:

@@ -65,13 +65,52 @@ class Backbone(Protocol):
         ...
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Turn images (n, channels, height, width) float32 into ``x_0`` (n, denoiser channels, cell rows, cell cols) float32."""
+        """Encode images as the denoiser's clean input ``x_0``.
+
+        Parameters
+        ----------
+        images : (n, channels, height, width) float32 tensor
+            Tiles, projected to the model's channels.
+
+        Returns
+        -------
+        (n, denoiser channels, cell rows, cell cols) float32 tensor
+            ``x_0``; a cell is one pixel in pixel space, and one latent in latent space.
+        """
         ...
 
     def forward_to(self, noisy: torch.Tensor, t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Run the denoiser on ``x_t`` up to the last of `layers`, and return their outputs by name."""
+        """Run the denoiser on ``x_t`` up to the last of `layers`.
+
+        Parameters
+        ----------
+        noisy : (n, denoiser channels, cell rows, cell cols) float32 tensor
+            ``x_t``.
+        t : int
+            Timestep.
+        layers : sequence of str
+            Names of layers, as in the keys of `taps`.
+
+        Returns
+        -------
+        dict of str to (n, layer channels, layer rows, layer cols) floating-point tensor
+            Output of each layer, by name.
+        """
         ...
 
     def predict(self, noisy: torch.Tensor, t: int) -> torch.Tensor:
-        """Run the whole denoiser on ``x_t``; the output is what `NoiseSchedule.prediction` of its schedule says."""
+        """Run the whole denoiser on ``x_t``.
+
+        Parameters
+        ----------
+        noisy : (n, denoiser channels, cell rows, cell cols) float32 tensor
+            ``x_t``.
+        t : int
+            Timestep.
+
+        Returns
+        -------
+        (n, denoiser channels, cell rows, cell cols) float32 tensor
+            Predicted noise, clean input or velocity: see `NoiseSchedule.prediction`.
+        """
         ...

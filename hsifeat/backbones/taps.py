@@ -21,7 +21,7 @@ class _LastTapReached(Exception):  # noqa: N818  # control flow, not an error
 
 
 def feature_map(output: Any) -> torch.Tensor | None:
-    """Return the feature map (n, channels, height, width) in the output of a module, or None if there is none.
+    """Return the feature map (n, channels, height, width), of any floating dtype, in a module's output; None if there is none.
 
     Down blocks return a tuple that begins with the map. Of a map (n, C, bands, height, width), whose network keeps the
     spectrum as an axis, each band of each channel becomes a channel: C * bands in all.

@@ -22,7 +22,22 @@ if TYPE_CHECKING:
 
 
 def call_with_timesteps(network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
-    """Call ``network(noisy, timesteps)`` with one timestep per image, (n,) int64."""
+    """Call ``network(noisy, timesteps)`` with one timestep per image, (n,) int64.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        The denoiser.
+    noisy : (n, denoiser channels, rows, cols) float32 tensor
+        ``x_t``.
+    t : int
+        Timestep.
+
+    Returns
+    -------
+    object
+        The network's output.
+    """
     import torch
 
     return network(noisy, torch.full((len(noisy),), t, device=noisy.device))
@@ -107,7 +122,7 @@ class ModuleBackbone(NetworkBackbone):
         return self._module
 
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
-        """Run the network once."""
+        """Run the network with the function `call` of the constructor. See `NetworkBackbone.call`."""
         return self._call(network, noisy, t)
 
     @property

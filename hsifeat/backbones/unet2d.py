@@ -169,7 +169,7 @@ class UNet2DBackbone(CheckpointBackbone):
             return load_pretrained(self._type, folder, file, low_cpu_mem_usage=False)
 
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
-        """Run the network, with its class label where it is class-conditional."""
+        """Run the network, with its class label where it is class-conditional. See `NetworkBackbone.call`."""
         labels = {} if self.class_label is None else {"class_labels": self.labels(noisy)}
         return network(noisy, t, return_dict=False, **labels)
 

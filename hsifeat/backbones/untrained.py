@@ -9,7 +9,17 @@ from hsifeat.backbones.plugins import BackbonePlugin, Redirect
 
 
 def open_untrained(source: str, *, seed: int, **_options: Any) -> Redirect:
-    """Open a source with fresh weights that are drawn from `seed`."""
+    """Open a source with fresh weights that are drawn from `seed`.
+
+    Parameters
+    ----------
+    source : str
+        Source of a backbone, without weights of its own: ``untrained:SOURCE``.
+    seed : int
+        Seed of the weights.
+    _options
+        Options of other kinds of source; ignored.
+    """
     return Redirect(source, {"untrained_seed": seed})
 
 

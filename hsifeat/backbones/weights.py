@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def digest_tensors(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
-    """Return the sha256 of named tensors: over their names, dtypes, shapes and bytes, in alphabetical order."""
+    """Return the sha256 of named tensors of any shape and dtype: over names, dtypes, shapes and bytes, by name."""
     import torch
 
     digest = hashlib.sha256()
@@ -50,6 +50,11 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
         Written by ``torch.save``.
     device : str
         Where the tensors go; on ``meta`` only their shapes and dtypes are read.
+
+    Returns
+    -------
+    dict of str to tensor
+        The tensors by name, in their stored shape and dtype.
 
     Raises
     ------

@@ -132,7 +132,17 @@ class RemainingWork:
 
 
 def check_recipe(store: Store, recipe: Recipe, *, advice: str) -> None:
-    """Raise `RecipeMismatchError` with the fields that differ, and advice, if a store has another recipe."""
+    """Raise `RecipeMismatchError` with the fields that differ, and advice, if a store has another recipe.
+
+    Parameters
+    ----------
+    store : Store
+        An existing store.
+    recipe : Recipe
+        Recipe of the planes to be computed.
+    advice : str
+        Last sentence of the message: what the user can do.
+    """
     if store.key == recipe.key:
         return
     fields = differences(store.manifest.recipe, recipe.canonical())

@@ -120,7 +120,7 @@ class Extractor:
         return EncodedUnit(unit, tiles, noised)
 
     def compute_blocks(self, step: Step, encoded: EncodedUnit) -> dict[PlaneSpec, NDArray[np.generic]]:
-        """Compute one step from the encoded tiles of its unit; return a block per plane.
+        """Compute one step from the encoded tiles of its unit.
 
         Parameters
         ----------
@@ -128,6 +128,11 @@ class Extractor:
             Unit, timestep and planes.
         encoded : EncodedUnit
             What `encode_unit` returned for the unit.
+
+        Returns
+        -------
+        dict of PlaneSpec to array
+            Blocks of the shape that the layout gives to the unit, in the planes' dtypes.
 
         Raises
         ------

@@ -45,7 +45,7 @@ class BackgroundWriter:
         unit : Unit
             The unit.
         blocks : mapping of PlaneSpec to array
-            A complete block per plane.
+            A complete block per plane, of the shape that the layout gives to the unit, in the plane's dtype.
         timings : sequence of Timing
             Recorded in the store after the blocks.
 

@@ -110,7 +110,7 @@ class ExportTable:
 
 
 def cut_ranges(ends: NDArray[np.integer], max_length: int) -> Iterator[tuple[int, int]]:
-    """Cut 0 … ends[-1] into ranges of at most `max_length`, at one of the `ends` where one is within reach.
+    """Cut 0 … ends[-1] into ranges of at most `max_length`, at one of the `ends`, (k,) int, where one is within reach.
 
     >>> list(cut_ranges(np.array([0, 40, 70, 300]), 100))
     [(0, 70), (70, 170), (170, 270), (270, 300)]

@@ -26,7 +26,27 @@ class TableWriter(Protocol):
         ...
 
     def write(self, path: Path, table: ExportTable, blocks: Iterator[TableBlock]) -> list[Path]:
-        """Write the table and return the files written; each appears complete or not at all."""
+        """Write the table and return the files written; each appears complete or not at all.
+
+        Parameters
+        ----------
+        path : Path
+            The main file; others lie beside it under names derived from it.
+        table : ExportTable
+            Pixels, labels and columns of the table.
+        blocks : iterator of TableBlock
+            Rows of the table, in order.
+
+        Returns
+        -------
+        list of Path
+            The files.
+
+        Raises
+        ------
+        StoreError
+            The format cannot hold the table.
+        """
         ...
 
 
@@ -55,7 +75,7 @@ class NumpyWriter:
         """Accept any table."""
 
     def write(self, path: Path, table: ExportTable, blocks: Iterator[TableBlock]) -> list[Path]:
-        """Write the three files."""
+        """Write the array and the two files that explain it. See `TableWriter.write`."""
         pixels, columns = path.with_suffix(".pixels.csv"), path.with_suffix(".columns.json")
         # Contexts end in reverse order: when the array appears, the files that explain it are there.
         with ExitStack() as files:
@@ -80,7 +100,7 @@ class ParquetWriter:
         """Accept any table."""
 
     def write(self, path: Path, table: ExportTable, blocks: Iterator[TableBlock]) -> list[Path]:
-        """Write the file."""
+        """Write the Parquet file. See `TableWriter.write`."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -115,7 +135,7 @@ class MatlabWriter:
             )
 
     def write(self, path: Path, table: ExportTable, blocks: Iterator[TableBlock]) -> list[Path]:
-        """Write the file."""
+        """Write the MATLAB file. See `TableWriter.write`."""
         from scipy.io import savemat
 
         X = np.empty((table.pixels, len(table.columns)), np.float32, order="F")

@@ -136,7 +136,7 @@ class Features:
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """Mask (rows, cols) of the valid pixels of the scene."""
+        """Mask of the valid pixels of the scene: (rows, cols) bool."""
         return self.store.valid
 
     @cached_property
@@ -146,7 +146,7 @@ class Features:
 
     @property
     def readable(self) -> NDArray[np.bool_]:
-        """Mask (rows, cols) of the pixels whose planes can be read: the valid ones, or those that the store lists."""
+        """Mask of the pixels whose planes can be read, the valid ones or those that the store lists: (rows, cols) bool."""
         return self._reader.readable
 
     @property
@@ -360,11 +360,27 @@ class Features:
         return np.concatenate(parts, axis=3) if parts else np.empty((len(pixels.rows), size, size, 0), np.float32)
 
     def spectral_patches(self, rows: ArrayLike, cols: ArrayLike, size: int) -> NDArray[np.float32]:
-        """Read the neighbourhoods of pixels in the scene, as `patches` does: (n, size, size, bands) float32."""
+        """Read the neighbourhoods of pixels in the scene itself; see `patches`.
+
+        Parameters
+        ----------
+        rows, cols : (n,) array-likes of int
+            Positions of the pixels.
+        size : int
+            Side of a neighbourhood in pixels.
+
+        Returns
+        -------
+        (n, size, size, bands) float32 array
+            The spectra.
+        """
         return read_neighbourhoods(self._pixels(rows, cols), size, self.store.read_scene, self.shape[2], self.valid)
 
     def to_dask(self, plane: PlaneLike) -> dask.array.Array:
-        """Return a plane at its own resolution as a lazy dask array, one task per shard; (n, channels) for listed pixels."""
+        """Return a plane at its own resolution as a lazy dask array in its stored dtype, one task per shard.
+
+        The shape is (cell rows, cell cols, channels) where planes cover the scene, and (n, channels) for listed pixels.
+        """
         (spec,) = self.select([plane])
         return self._reader.to_dask(spec)
 

@@ -38,11 +38,11 @@ class ScenePlaneReader:
 
     @property
     def readable(self) -> NDArray[np.bool_]:
-        """Mask (rows, cols) of the valid pixels."""
+        """Mask of the valid pixels: (rows, cols) bool."""
         return self._store.valid
 
     def sample(self, plane: PlaneSpec, pixels: PixelCoordinates, window_px: int | None) -> NDArray[np.float32]:
-        """Interpolate between the four cells around each pixel, or average over windows."""
+        """Interpolate between the four cells around each pixel, or average over windows. See `PlaneReader.sample`."""
         if window_px is not None:
             return window_means(
                 pixels, window_px, lambda window: self.read(plane, window), plane.channels, self.readable
@@ -67,13 +67,13 @@ class ScenePlaneReader:
         return values
 
     def patches(self, plane: PlaneSpec, pixels: PixelCoordinates, side_px: int) -> NDArray[np.float32]:
-        """Read neighbourhoods, mirrored at the scene's edge."""
+        """Read neighbourhoods, mirrored at the scene's edge. See `PlaneReader.patches`."""
         return read_neighbourhoods(
             pixels, side_px, lambda window: self.read(plane, window), plane.channels, self.readable
         )
 
     def read(self, plane: PlaneSpec, window: Window) -> NDArray[np.float32]:
-        """Interpolate a window of the scene."""
+        """Interpolate a window of the scene. See `PlaneReader.read`."""
         array = self._store.plane(plane.id)
         y = _Neighbours.of(np.arange(window.row, window.row + window.rows), plane.stride, array.shape[0])
         x = _Neighbours.of(np.arange(window.col, window.col + window.cols), plane.stride, array.shape[1])
@@ -86,7 +86,7 @@ class ScenePlaneReader:
         return np.asarray(rows[:, x.low - left] * (1 - dx) + rows[:, x.high - left] * dx)
 
     def to_dask(self, plane: PlaneSpec) -> dask.array.Array:
-        """Return a plane as a lazy dask array of shape (cell rows, cell cols, channels)."""
+        """Return a plane as a lazy dask array (cell rows, cell cols, channels) in its stored dtype."""
         return xarray_view.to_dask(self._store.plane(plane.id))
 
     def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:

@@ -55,7 +55,7 @@ class PixelCoordinates:
         return pixels
 
     def by_block(self, side_px: int) -> Iterator[tuple[NDArray[np.intp], Window]]:
-        """Group pixels by square blocks; yield the indices of each group and the smallest window around it."""
+        """Group pixels by square blocks; yield the indices (k,) intp of each group and the smallest window around it."""
         block = self.rows // side_px * (int(self.cols.max(initial=0)) // side_px + 1) + self.cols // side_px
         for members in group_indices(block):
             top, left = int(self.rows[members].min()), int(self.cols[members].min())
@@ -181,7 +181,7 @@ def read_neighbourhoods(
 
 
 def group_indices(numbers: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
-    """Yield the indices of equal numbers, one group after the other."""
+    """Yield the indices (k,) intp of equal values of `numbers` (n,), one group after the other."""
     order = np.argsort(numbers, kind="stable")
     starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
     yield from np.split(order, starts[1:]) if len(order) else ()

@@ -39,13 +39,13 @@ class PixelListReader:
 
     @cached_property
     def readable(self) -> NDArray[np.bool_]:
-        """Mask (rows, cols) of the listed pixels."""
+        """Mask of the listed pixels: (rows, cols) bool."""
         mask = np.zeros((self._store.manifest.scene.rows, self._store.manifest.scene.cols), bool)
         mask[self._rows, self._cols] = True
         return mask
 
     def sample(self, plane: PlaneSpec, pixels: PixelCoordinates, window_px: int | None) -> NDArray[np.float32]:
-        """Look up the values at listed pixels, or the means over their windows.
+        """Look up the values at listed pixels, or the means over their windows. See `PlaneReader.sample`.
 
         Raises
         ------
@@ -69,15 +69,15 @@ class PixelListReader:
         return values
 
     def patches(self, plane: PlaneSpec, pixels: PixelCoordinates, side_px: int) -> NDArray[np.float32]:  # noqa: ARG002
-        """Raise `StoreError`: neighbours are not stored."""
+        """Raise `StoreError`: neighbours are not stored. See `PlaneReader.patches`."""
         raise StoreError(f"{self._contents}, so {plane.id} has no neighbourhoods of {side_px} px: {_ADVICE}")
 
     def read(self, plane: PlaneSpec, window: Window) -> NDArray[np.float32]:
-        """Raise `StoreError`: there is no map."""
+        """Raise `StoreError`: there is no map. See `PlaneReader.read`."""
         raise StoreError(f"{self._contents}, so {plane.id} can't be read as a map of {window}: {_ADVICE}")
 
     def to_dask(self, plane: PlaneSpec) -> dask.array.Array:
-        """Return the values at the listed pixels as a lazy dask array of shape (n, channels)."""
+        """Return the values at the listed pixels as a lazy dask array (n, channels) in the plane's stored dtype."""
         values: dask.array.Array = xarray_view.to_dask(self._store.plane(plane.id))[:, 0]
         return values
 

@@ -22,15 +22,55 @@ class PlaneReader(Protocol):
 
     @property
     def readable(self) -> NDArray[np.bool_]:
-        """Mask (rows, cols) of the pixels whose values can be read."""
+        """Mask of the pixels whose values can be read: (rows, cols) bool."""
         ...
 
     def sample(self, plane: PlaneSpec, pixels: PixelCoordinates, window_px: int | None) -> NDArray[np.float32]:
-        """Read values at pixels, or means over windows of side `window_px` around them: (n, channels) float32."""
+        """Read values at pixels, or means over windows around them.
+
+        Parameters
+        ----------
+        plane : PlaneSpec
+            The plane.
+        pixels : PixelCoordinates
+            Positions of n pixels.
+        window_px : int or None
+            Side of the windows; None reads the pixels' own values.
+
+        Returns
+        -------
+        (n, channels) float32 array
+            The values.
+
+        Raises
+        ------
+        StoreError
+            The store cannot give these values.
+        """
         ...
 
     def patches(self, plane: PlaneSpec, pixels: PixelCoordinates, side_px: int) -> NDArray[np.float32]:
-        """Read the neighbourhoods of pixels: (n, side_px, side_px, channels) float32."""
+        """Read the neighbourhoods of pixels.
+
+        Parameters
+        ----------
+        plane : PlaneSpec
+            The plane.
+        pixels : PixelCoordinates
+            Positions of n pixels.
+        side_px : int
+            Side of a neighbourhood in pixels.
+
+        Returns
+        -------
+        (n, side_px, side_px, channels) float32 array
+            The values.
+
+        Raises
+        ------
+        StoreError
+            The store cannot give these values.
+        """
         ...
 
     def read(self, plane: PlaneSpec, window: Window) -> NDArray[np.float32]:
@@ -38,7 +78,10 @@ class PlaneReader(Protocol):
         ...
 
     def to_dask(self, plane: PlaneSpec) -> dask.array.Array:
-        """Return the values at a plane's own resolution as a lazy dask array, one task per shard."""
+        """Return a plane at its own resolution as a lazy dask array in its stored dtype, one task per shard.
+
+        The shape is (cell rows, cell cols, channels) where planes cover the scene, and (n, channels) for listed pixels.
+        """
         ...
 
     def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:

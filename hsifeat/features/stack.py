@@ -129,26 +129,26 @@ class StackedPlaneReader:
 
     @property
     def readable(self) -> NDArray[np.bool_]:
-        """Mask (rows, cols) of the pixels that can be read in all stores."""
+        """Mask of the pixels that can be read in all stores: (rows, cols) bool."""
         return np.asarray(np.logical_and.reduce([store.readable for store in self._stack.stores]))
 
     def sample(self, plane: PlaneSpec, pixels: PixelCoordinates, window_px: int | None) -> NDArray[np.float32]:
-        """Read values at pixels, or means over windows."""
+        """Read values at pixels, or means over windows. See `PlaneReader.sample`."""
         owner, own = self._stack.owner(plane)
         return owner.sample(pixels.rows, pixels.cols, [own], pool=window_px)
 
     def patches(self, plane: PlaneSpec, pixels: PixelCoordinates, side_px: int) -> NDArray[np.float32]:
-        """Read the neighbourhoods of pixels."""
+        """Read the neighbourhoods of pixels. See `PlaneReader.patches`."""
         owner, own = self._stack.owner(plane)
         return owner.patches(pixels.rows, pixels.cols, side_px, [own])
 
     def read(self, plane: PlaneSpec, window: Window) -> NDArray[np.float32]:
-        """Read a window of the scene."""
+        """Read a window of the scene. See `PlaneReader.read`."""
         owner, own = self._stack.owner(plane)
         return owner.read(window, [own])
 
     def to_dask(self, plane: PlaneSpec) -> dask.array.Array:
-        """Return a plane as a lazy dask array."""
+        """Return a plane as a lazy dask array. See `PlaneReader.to_dask`."""
         owner, own = self._stack.owner(plane)
         return owner.to_dask(own)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def to_dask(array: zarr.Array[Any]) -> dask.array.Array:
-    """Return an array of a store as a lazy dask array, one task per shard."""
+    """Return an array of a store as a lazy dask array of equal shape and dtype, one task per shard."""
     import dask.array
 
     lazy: dask.array.Array = dask.array.from_array(  # type: ignore[no-untyped-call]

@@ -85,6 +85,21 @@ class TimestepSampling:
 
 
 def make_generator(seed: int, stream: Stream, step: int = 0) -> np.random.Generator:
-    """Return the generator of a step: NumPy's Philox, keyed by seed and stream, with the step as counter."""
+    """Return the generator of a step: NumPy's Philox, keyed by seed and stream, with the step as counter.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the training.
+    stream : Stream
+        What is drawn; streams are independent of one another.
+    step : int
+        Step of the training.
+
+    Returns
+    -------
+    numpy.random.Generator
+        Positioned at the first draw of the step.
+    """
     key, counter = np.array([seed, stream], dtype=np.uint64), np.array([0, 0, 0, step], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(counter=counter, key=key))

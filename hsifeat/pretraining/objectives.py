@@ -53,7 +53,24 @@ class NoisePrediction(Objective):
     def forward(
         self, network: Any, clean: torch.Tensor, noise: torch.Tensor, t: torch.Tensor, scheduler: DDPMScheduler
     ) -> torch.Tensor:
-        """Return ``mean (eps - eps_theta(x_t, t))^2``."""
+        """Return ``mean (eps - eps_theta(x_t, t))^2`` (Ho et al. 2020, eq. 14).
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            The denoiser ``eps_theta``.
+        clean, noise : (n, channels, rows, cols) float32 tensors
+            ``x_0`` and ``eps``.
+        t : (n,) int64 tensor
+            Timesteps.
+        scheduler : DDPMScheduler
+            Noise schedule that forms ``x_t``.
+
+        Returns
+        -------
+        () float32 tensor
+            The loss.
+        """
         predicted = network(scheduler.add_noise(clean, noise, t), t, return_dict=False)[0]
         return mse_loss(predicted.float(), noise)
 
@@ -90,7 +107,7 @@ class LogAbsoluteContrastive(Objective):
     def forward(
         self, network: Any, clean: torch.Tensor, noise: torch.Tensor, t: torch.Tensor, scheduler: DDPMScheduler
     ) -> torch.Tensor:
-        """Return the loss: the logarithmic absolute error plus `weight` times the contrastive term."""
+        """Return the logarithmic absolute error plus `weight` times the contrastive term. See `NoisePrediction.forward`."""
         noises, timesteps = torch.cat([noise, noise.roll(-1, 0)]), torch.cat([t, t.roll(-1, 0)])
         noisy = scheduler.add_noise(clean.repeat(2, 1, 1, 1), noises, timesteps)
         maps = network.encode(noisy, timesteps)  # (2 n, C, rows, cols)
@@ -101,7 +118,10 @@ class LogAbsoluteContrastive(Objective):
 
 
 def log_absolute_error(predicted: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """Return ``mean log(1 + |eps - eps_theta|)``, our reading of the LAE of Zhu & Xu 2025."""
+    """Return ``mean log(1 + |eps - eps_theta|)``, () float32, for predicted and true noise (n, channels, rows, cols).
+
+    It is our reading of the LAE of Zhu & Xu 2025.
+    """
     return (noise - predicted).abs().log1p().mean()
 
 

@@ -49,7 +49,7 @@ def blocks(rows: int, cols: int, depth: int = 1) -> Iterator[Window]:
 
 
 def count_values(values: NDArray[np.integer]) -> dict[int, int]:
-    """Count the pixels of each value in a 2-D array, by ascending value, without sorting a copy of the array.
+    """Count the pixels of each value in a (rows, cols) integer array, by ascending value, without sorting a copy of it.
 
     >>> count_values(np.array([[3, 0], [0, 0]]))
     {0: 3, 3: 1}

@@ -267,5 +267,15 @@ class PixelListLayout:
 
 
 def size_bytes(layout: PlaneLayout, plane: PlaneSpec, window: Window) -> int:
-    """Size in bytes, before compression, of a plane over a window that starts where a unit starts."""
+    """Size in bytes, before compression, of a plane over a window that starts where a unit starts.
+
+    Parameters
+    ----------
+    layout : PlaneLayout
+        Layout of the plane.
+    plane : PlaneSpec
+        Channels, stride and dtype.
+    window : Window
+        Window of the layout's extent.
+    """
     return int(np.prod(layout.cells(plane, window))) * np.dtype(plane.dtype).itemsize

@@ -47,7 +47,7 @@ class Planes:
         return sorted(specs, key=lambda plane: (plane.id.t, -plane.stride, plane.id.layer))
 
     def array(self, plane: PlaneId) -> zarr.Array[Any]:
-        """Return a plane's array, of the shape that the layout gives it."""
+        """Return a plane's array, of the shape that the layout gives it and the dtype of the plane."""
         return self._files.array(f"planes/{plane.path}")
 
     def add(self, plane: PlaneSpec) -> None:

@@ -59,7 +59,17 @@ class ProgressRecords:
         return content if content is not None and len(content) == DIGEST_BYTES and any(content) else None
 
     def record(self, plane: PlaneId, unit: Unit, values: NDArray[np.generic]) -> None:
-        """Record that a unit is done: its data are written."""
+        """Record that a unit is done: its data are written.
+
+        Parameters
+        ----------
+        plane : PlaneId
+            The plane.
+        unit : Unit
+            The unit.
+        values : array
+            The unit's values, in the shape and dtype in which the plane stores them.
+        """
         self._files.location.put(record_key(plane, unit), digest_of(values))
 
     def revoke(self, plane: PlaneId, unit: Unit) -> None:
@@ -85,7 +95,7 @@ class ProgressRecords:
 
 
 def digest_of(values: NDArray[np.generic]) -> bytes:
-    """Return the sha256 of a unit's values, as it is recorded."""
+    """Return the sha256 of a unit's values, an array of any shape and dtype, as it is recorded."""
     return hashlib.sha256(np.ascontiguousarray(values).data).digest()
 
 

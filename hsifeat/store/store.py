@@ -103,7 +103,7 @@ class Store:
 
     @classmethod
     def open_or_create(cls, path: str | Path | Location, manifest: Manifest, scene: SceneArrays) -> Store:
-        """Open a store for writing, or create it where there is none; parameters are those of `create`."""
+        """Open a store for writing, or create it where there is none. See `Store.create`."""
         return cls.find(path, writable=True) or cls.create(path, manifest, scene)
 
     @property
@@ -134,11 +134,11 @@ class Store:
         return self._planes.specs()
 
     def plane(self, plane: PlaneId) -> zarr.Array[Any]:
-        """Return a plane's array, of the shape that `layout` gives it."""
+        """Return a plane's array, of the shape that `layout` gives it and the dtype of the plane."""
         return self._planes.array(plane)
 
     def done(self, plane: PlaneId) -> NDArray[np.bool_]:
-        """Return which units of a plane are done, on the grid of units; all False for a plane that does not exist."""
+        """Return which units of a plane are done: bool, of the shape of the grid of units; all False for an absent plane."""
         return self.progress.done(plane)
 
     def is_complete(self, plane: PlaneId) -> bool:
@@ -187,7 +187,11 @@ class Store:
     # Scene ------------------------------------------------------------------------------------------------------------
 
     def scene_array(self, name: str) -> zarr.Array[Any]:
-        """Return an array of the scene: ``cube``, ``valid``, ``projection/weights`` or ``projection/offset``."""
+        """Return an array of the scene by name.
+
+        The names are ``cube`` (rows, cols, bands) and ``valid`` (rows, cols), and, where the model's channels are fewer than the
+        bands, ``projection/weights`` and ``projection/offset``; each has the dtype that it was written with.
+        """
         return self.files.array(f"scene/{name}")
 
     def read_scene(self, window: Window) -> NDArray[np.float32]:
@@ -204,12 +208,12 @@ class Store:
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
-        """Mask (rows, cols) of the valid pixels of the scene."""
+        """Mask of the valid pixels of the scene: (rows, cols) bool."""
         return np.asarray(self.scene_array("valid")[:], bool)
 
     @cached_property
     def pixels(self) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
-        """Rows and columns (n,) of the pixels that planes list, in row-major order; None where planes cover the scene."""
+        """Rows and columns of the pixels that planes list, row-major: two (n,) intp arrays; None where planes cover the scene."""
         if not isinstance(self.layout, PixelListLayout):
             return None
         with self.location.error_context():
@@ -226,5 +230,15 @@ class Store:
         return self._labels.array(name)
 
     def add_labels(self, name: str, classes: NDArray[np.integer], attributes: dict[str, Any]) -> None:
-        """Add or replace a label map (rows, cols), with its class names and colours; no plane depends on it."""
+        """Add or replace a label map; no plane depends on it.
+
+        Parameters
+        ----------
+        name : str
+            Name of the map.
+        classes : (rows, cols) integer array
+            Class number of each pixel; 0 is unlabelled.
+        attributes : dict of str to JSON value
+            Class names and colours.
+        """
         self._labels.add(name, classes, attributes)

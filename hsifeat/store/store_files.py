@@ -66,7 +66,7 @@ class StoreFiles:
         return view
 
     def array(self, path: str) -> zarr.Array[Any]:
-        """Return an array; `StoreError` if there is none."""
+        """Return an array, with the shape and dtype it was written with; `StoreError` if there is none."""
         import zarr
 
         if path not in self._arrays:

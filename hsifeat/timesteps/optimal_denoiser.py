@@ -81,7 +81,22 @@ class OptimalDenoiser:
     def predict_from(
         self, posterior: NDArray[np.float64], noised: NDArray[np.float64], t: int | NDArray[np.integer]
     ) -> NDArray[np.float64]:
-        """Return the predicted noise, given the result of `posterior`."""
+        """Return the predicted noise, given the result of `posterior`.
+
+        Parameters
+        ----------
+        posterior : (n, N) float64 array
+            Result of `posterior`.
+        noised : (n, D) float64 array
+            ``x_t``.
+        t : int or (n,) integer array
+            Timesteps.
+
+        Returns
+        -------
+        (n, D) float64 array
+            The noise.
+        """
         scale, noise = self.scales(t)
         return (noised - scale * (posterior @ self.patches)) / noise
 
@@ -94,7 +109,20 @@ class OptimalDenoiser:
     def noise(
         self, clean: NDArray[np.float64], noise: NDArray[np.float64], t: int | NDArray[np.integer]
     ) -> NDArray[np.float64]:
-        """Return ``x_t = s_t x_0 + s_t sigma_t eps``, (n, D) float64."""
+        """Return ``x_t = s_t x_0 + s_t sigma_t eps``.
+
+        Parameters
+        ----------
+        clean, noise : (n, D) float64 arrays
+            ``x_0`` and ``eps``.
+        t : int or (n,) integer array
+            Timesteps.
+
+        Returns
+        -------
+        (n, D) float64 array
+            ``x_t``.
+        """
         image_scale, noise_scale = self.scales(t)
         return image_scale * clean + noise_scale * noise
 
@@ -166,6 +194,19 @@ def similarity_map(
 
 
 def agreement(one: NDArray[np.float64], other: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
-    """Return ``D`` of eq. 5: per row, the share of values in which two predictions agree, (n,) float64."""
+    """Return ``D`` of eq. 5: per row, the share of values in which two predictions agree.
+
+    Parameters
+    ----------
+    one, other : (n, D) float64 arrays
+        The predictions.
+    tolerance : float
+        Largest absolute difference of values that agree.
+
+    Returns
+    -------
+    (n,) float64 array
+        Shares from 0 to 1.
+    """
     shares: NDArray[np.float64] = (np.abs(one - other) <= tolerance).mean(axis=1)
     return shares

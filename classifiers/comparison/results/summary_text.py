@@ -108,7 +108,17 @@ def _comparative(difference: float) -> str:
 
 
 def percent(score: Estimate, seeds: int, digits: int = 2) -> str:
-    """Write a score in percent, with its standard deviation if there are several seeds."""
+    """Write a score in percent, with its standard deviation if there are several seeds.
+
+    Parameters
+    ----------
+    score : Estimate
+        Mean and standard deviation, from 0 to 1.
+    seeds : int
+        Number of seeds.
+    digits : int
+        Decimals.
+    """
     sd = f"\u00a0±\u00a0{100 * score.sd:.{digits}f}" if seeds > 1 else ""
     return f"{100 * score.mean:.{digits}f}{sd}"
 

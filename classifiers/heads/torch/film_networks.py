@@ -59,7 +59,18 @@ def film_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...
 
 
 def gated_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...], classes: int) -> torch.nn.Module:
-    """Build the network of the gated sum; parameters as `film_network` takes them.
+    """Build the network of the gated sum.
+
+    Parameters
+    ----------
+    encoder : str
+        Encoder of spectra: see `film_network`.
+    bands, channels : int
+        Columns of the spectrum and of the features.
+    hidden : tuple of int
+        Widths of the hidden layers.
+    classes : int
+        Number of classes.
 
     Returns
     -------

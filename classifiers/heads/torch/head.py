@@ -161,7 +161,7 @@ class TorchHead(ProbabilisticHead, WeighingHead):
 
 
 def jensen_shannon(votes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the Jensen-Shannon divergence (n,), in nats, of the probabilities (members, n, C) of several voters.
+    """Return the Jensen-Shannon divergence in nats, (n,) float64, of several voters' probabilities (members, n, C) float64.
 
     Lin, IEEE Trans. Inf. Theory 1991, eq. 5.1, with equal weights.
     """

@@ -56,7 +56,22 @@ class MixUp:
 
 
 def mix(inputs: Sequence[torch.Tensor], partner: torch.Tensor, lambdas: Sequence[float]) -> list[torch.Tensor]:
-    """Return ``lambda * x + (1 - lambda) * x[partner]`` for each input (b, …) and its lambda."""
+    """Return ``lambda * x + (1 - lambda) * x[partner]`` for each input.
+
+    Parameters
+    ----------
+    inputs : sequence of (b, …) float32 tensors
+        Inputs ``x`` of a batch.
+    partner : (b,) int64 tensor
+        Row that each row is mixed with.
+    lambdas : sequence of float
+        One weight per input.
+
+    Returns
+    -------
+    list of (b, …) float32 tensors
+        The mixed inputs.
+    """
     return [value * x + (1 - value) * x[partner] for x, value in zip(inputs, lambdas, strict=True)]
 
 

@@ -128,7 +128,7 @@ class ADMBackbone(CheckpointBackbone):
         return network
 
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
-        """Run the network, with its class label where it is class-conditional."""
+        """Run the network, with its class label where it is class-conditional. See `NetworkBackbone.call`."""
         import torch
 
         times = torch.full((len(noisy),), t * self._flags.timestep_scale, device=noisy.device)

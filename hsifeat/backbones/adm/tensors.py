@@ -32,7 +32,7 @@ _PARTS = {
 
 
 def read_checkpoint(path: Path, device: str) -> dict[str, torch.Tensor]:
-    """Read the tensors of a checkpoint; on the device ``meta`` only their shapes.
+    """Read the tensors of a checkpoint by name, in their stored shape and dtype; on ``meta`` only those, not the values.
 
     Raises
     ------

@@ -210,7 +210,7 @@ class LatentBackbone(CheckpointBackbone):
         return latents * float(encoder.config.scaling_factor)
 
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
-        """Run the U-Net with the prompt's embedding."""
+        """Run the U-Net with the prompt's embedding. See `NetworkBackbone.call`."""
         import torch
 
         text = torch.empty(1, _PROBE_TOKENS, self._text_width, device="meta") if noisy.is_meta else self.embedding

@@ -97,9 +97,21 @@ class DiffCRN(ModelMixin, ConfigMixin):
         t: torch.Tensor | int,
         return_dict: bool = False,  # noqa: ARG002  # as diffusers' networks are called
     ) -> tuple[torch.Tensor]:
-        """Return the predicted noise (n, in_channels, rows, cols), as the only element of a tuple.
+        """Predict the noise, called as diffusers' networks are.
 
-        `noisy` and `t` are those of `encode`; `return_dict` is ignored.
+        Parameters
+        ----------
+        noisy : (n, in_channels, rows, cols) float32 tensor
+            ``x_t``.
+        t : (n,) int64 tensor or int
+            Timesteps; see `encode`.
+        return_dict : bool
+            Ignored.
+
+        Returns
+        -------
+        tuple of one (n, in_channels, rows, cols) float32 tensor
+            The predicted noise.
         """
         return (self.output_projection(self.encode(noisy, t)),)
 
@@ -165,7 +177,18 @@ class SSAD(_DenoisingModule):
         super().__init__(width, heads, patch_px, convolution_groups=1)
 
     def attention(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """``softmax(Q K^T / sqrt(d)) V`` (Vaswani et al. 2017, eq. 1) over P * P tokens of d = C / heads."""
+        """``softmax(Q K^T / sqrt(d)) V`` (Vaswani et al. 2017, eq. 1) over P * P tokens of d = C / heads.
+
+        Parameters
+        ----------
+        queries, keys, values : (m, heads, C / heads, P * P) float32 tensors
+            ``Q``, ``K`` and ``V``, of m patches.
+
+        Returns
+        -------
+        (m, heads, C / heads, P * P) float32 tensor
+            The attended values.
+        """
         q, k, v = (
             part.transpose(2, 3).contiguous() for part in (queries, keys, values)
         )  # (m, heads, P * P, C / heads)
@@ -179,5 +202,16 @@ class SGSAD(_DenoisingModule):
         super().__init__(width, groups, patch_px, convolution_groups=groups)
 
     def attention(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """``softmax(Q K^T / sqrt(d)) V`` (Vaswani et al. 2017, eq. 1) over C_g tokens of d = P * P."""
+        """``softmax(Q K^T / sqrt(d)) V`` (Vaswani et al. 2017, eq. 1) over C_g tokens of d = P * P.
+
+        Parameters
+        ----------
+        queries, keys, values : (m, groups, C / groups, P * P) float32 tensors
+            ``Q``, ``K`` and ``V``, of m patches.
+
+        Returns
+        -------
+        (m, groups, C / groups, P * P) float32 tensor
+            The attended values.
+        """
         return scaled_dot_product_attention(queries.contiguous(), keys.contiguous(), values.contiguous())

@@ -32,7 +32,7 @@ class DrawnNoiseTiles(ABC):
         self._noise: dict[int, torch.Tensor] = {}
 
     def at(self, batch: slice, t: int) -> Iterator[torch.Tensor]:
-        """Yield some tiles noised at `t`, once per draw."""
+        """Yield some tiles noised at `t`, once per draw: (n, denoiser channels, cell rows, cell cols) float32. See `NoisedTiles.at`."""
         clean = self._clean[batch].to(self._device)
         for draw in range(self._draws):
             if draw not in self._noise:

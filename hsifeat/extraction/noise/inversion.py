@@ -73,7 +73,24 @@ class InversionNoise(NoisePolicy):
         t: int,
         layers: Sequence[str],  # noqa: ARG002
     ) -> torch.Tensor:
-        """Run one prediction: most passes of an inversion run the whole network."""
+        """Run one prediction: most passes of an inversion run the whole network.
+
+        Parameters
+        ----------
+        backbone : Backbone
+            The backbone.
+        noised : (n, denoiser channels, cell rows, cell cols) float32 tensor
+            ``x_t``.
+        t : int
+            Timestep.
+        layers : sequence of str
+            Not used: the whole network runs.
+
+        Returns
+        -------
+        (n, denoiser channels, cell rows, cell cols) float32 tensor
+            The prediction.
+        """
         return backbone.predict(noised, t)
 
     def noised_tiles(

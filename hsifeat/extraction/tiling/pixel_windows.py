@@ -53,13 +53,13 @@ class PixelWindows:
         return PixelListLayout(len(self.pixels.rows), self.window_px, UNIT_PIXELS)
 
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:  # noqa: ARG002  # listed pixels are valid
-        """List the windows of the pixels in a part of the list; they may reach beyond the scene."""
+        """List the windows of the pixels in a part of the list; they may reach beyond the scene. See `Tiling.valid_tiles`."""
         part, half = slice(unit.row, unit.row + unit.rows), self.window_px // 2
         corners = zip(self.pixels.rows[part] - half, self.pixels.cols[part] - half, strict=True)
         return [Window(int(row), int(col), self.window_px, self.window_px) for row, col in corners]
 
     def count_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> int:  # noqa: ARG002  # listed pixels are valid
-        """Return the length of `valid_tiles`."""
+        """Return the length of `valid_tiles`. See `Tiling.count_tiles`."""
         return unit.rows
 
     def new_block(self, plane: PlaneSpec, unit: Window) -> CentreMeanBlock:
@@ -84,7 +84,7 @@ class PixelWindows:
             )
 
     def skips_tiles(self, valid: NDArray[np.bool_]) -> bool:  # noqa: ARG002  # listed pixels are valid
-        """Whether windows are skipped: never."""
+        """Whether windows are skipped: never. See `Tiling.skips_tiles`."""
         return False
 
 
@@ -131,7 +131,7 @@ class CentreMeanBlock:
         self._filled = 0
 
     def add(self, tiles: Sequence[Window], maps: torch.Tensor) -> None:
-        """Add the maps of the next windows."""
+        """Add the centre and the mean of the next windows' maps. See `PlaneBlock.add`."""
         end = self._filled + len(tiles)
         with np.errstate(over="ignore"):  # The runner checks a finished block for overflow.
             self._values[self._filled : end] = centre_and_mean(maps.float(), self._window_px).cpu().numpy()

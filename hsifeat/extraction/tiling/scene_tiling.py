@@ -99,7 +99,7 @@ class SceneTiling:
         return [tile for tile, part in kept if valid[part.slices].any()]
 
     def count_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> int:
-        """Return the length of `valid_tiles`."""
+        """Return the length of `valid_tiles`. See `Tiling.count_tiles`."""
         return len(self.valid_tiles(unit, valid))
 
     def new_block(self, plane: PlaneSpec, unit: Window) -> CoreBlock | BlendedBlock:

@@ -35,7 +35,7 @@ class CoreBlock:
         self._values = np.zeros(plane.cells(unit.rows, unit.cols), dtype=plane.dtype)
 
     def add(self, tiles: Sequence[Window], maps: torch.Tensor) -> None:
-        """Copy the cores of some tiles, clipped to the unit."""
+        """Copy the cores of some tiles, clipped to the unit. See `PlaneBlock.add`."""
         for tile, features in zip(tiles, maps, strict=True):
             in_block, in_map = _overlap(tile, self._margin_px, self._unit, self._stride, self._values.shape)
             with np.errstate(over="ignore"):  # The runner checks a finished block for overflow.
@@ -67,7 +67,7 @@ class BlendedBlock:
         self._weights = np.zeros(self._sums.shape[:2], np.float32)
 
     def add(self, tiles: Sequence[Window], maps: torch.Tensor) -> None:
-        """Add the weighted maps of some tiles, clipped to the unit."""
+        """Add the weighted maps of some tiles, clipped to the unit. See `PlaneBlock.add`."""
         for tile, features in zip(tiles, maps, strict=True):
             in_block, in_map = _overlap(tile, 0, self._unit, self._stride, self._sums.shape)
             rows, cols = (blend_weights(n, self._blend) for n in features.shape[1:])

@@ -81,7 +81,10 @@ class Tiling(Protocol):
         ...
 
     def count_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> int:
-        """Return the length of `valid_tiles`."""
+        """Return the length of `valid_tiles`, whose parameters these are.
+
+        See `Tiling.valid_tiles`.
+        """
         ...
 
     def new_block(self, plane: PlaneSpec, unit: Window) -> PlaneBlock:

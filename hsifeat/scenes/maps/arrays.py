@@ -15,7 +15,7 @@ from hsifeat.types import Window
 
 
 def write_npy(path: Path, values: NDArray[Any]) -> None:
-    """Write an array as a ``.npy`` file."""
+    """Write an array, of any shape and dtype, as a ``.npy`` file."""
     with atomic_write(path) as part, part.open("wb") as file:
         np.save(file, values, allow_pickle=False)
 
@@ -54,8 +54,8 @@ def write_mat(path: Path, name: str, values: NDArray[Any], legend: Legend) -> No
         The file.
     name : str
         Name of the array's variable.
-    values : array
-        The array.
+    values : (rows, cols) array
+        The array, of any numeric dtype.
     legend : Legend
         Written as `class_numbers`, `class_names` and `class_colours`, with one row per class and colours from 0 to 1.
     """
