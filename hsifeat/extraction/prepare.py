@@ -151,12 +151,12 @@ def _backbone(config: ExtractionConfig) -> Backbone:
         raise HsifeatError(f"{missing}: name one with --backbone (hsifeat backbones lists them)")
     backbone = config.backbone
     if isinstance(backbone, str | Path):
-        options = {name: getattr(config, name) for name in ("class_label", "prompt", "upsample")}
-        options = {name: value for name, value in options.items() if value is not None}
+        options = backbone_options(config)
         try:
-            backbone = open_backbone(backbone, seed=config.seed, **options)
+            backbone = open_backbone(**options)
         except BackboneError as error:
-            inherited = {"backbone": config.backbone, **options}
+            inherited = {name: value for name, value in options.items() if name not in {"source", "seed"}}
+            inherited = {"backbone": config.backbone, **inherited}
             inherited = {name: value for name, value in inherited.items() if name not in config.model_fields_set}
             if not config.inherited_from or not inherited:
                 raise
@@ -166,6 +166,13 @@ def _backbone(config: ExtractionConfig) -> Backbone:
             ) from error
     check_backbone(backbone, "the backbone")
     return backbone
+
+
+def backbone_options(config: ExtractionConfig) -> dict[str, Any]:
+    """Return the arguments with which `open_backbone` opens the backbone that the options name."""
+    options = {"source": config.backbone, "seed": config.seed}
+    options |= {name: getattr(config, name) for name in ("class_label", "prompt", "upsample")}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _recipe(extractor: Extractor, config: ExtractionConfig) -> Recipe:

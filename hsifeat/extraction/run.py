@@ -8,11 +8,13 @@ import numpy as np
 
 from hsifeat.cache import catalogue
 from hsifeat.errors import StoreError
-from hsifeat.extraction.job import Job
+from hsifeat.extraction.job import Job, RemainingWork
 from hsifeat.extraction.new_store import create_store
-from hsifeat.extraction.step_task import StepTask
+from hsifeat.extraction.prepare import backbone_options
+from hsifeat.extraction.step_task import StepTask, close_computer, load_backbone
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.runtime.executor import Executor
+from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.scenes import Labels
 from hsifeat.store.locks import write_lock
 from hsifeat.store.store import Store
@@ -37,12 +39,13 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
     Returns
     -------
     Store
-        Open for writing, with all requested planes complete.
+        With all requested planes complete; open for writing unless its location is read-only.
 
     Raises
     ------
     StoreError
-        The store has another recipe or batch size, the disk is too small, or it can't be written.
+        The store has another recipe or batch size, or something must be written and the disk is too small or the location
+        is read-only.
 
     Examples
     --------
@@ -53,20 +56,27 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
     scene = job.extractor.scene
     for note in scene.notes:
         listen(Note(note))
+    if isinstance(executor, InlineExecutor):  # This process has the scene and the backbone open already.
+        executor = None
     with write_lock(
         job.location, lambda: listen(Note(f"another process is writing to {job.location}: waiting for it"))
     ):
-        store = job.find_store(writable=True)
+        store = job.find_store(writable=not job.location.read_only)
         work = job.remaining(store)
         if store is None or work.plan.steps:
             work.check_disk()
             listen(Note(work.summary))
-            # Weights that can't be loaded must fail before anything is written.
-            work.extractor.backbone.to(work.extractor.device)
-            task = None if executor is None else StepTask.from_work(work)
+            # What can't be written or loaded must fail before anything is written.
+            store = job.find_store(writable=True)
+            task = None if executor is None else _check_workers(work, executor)
+            if task is None:
+                work.extractor.backbone.to(work.extractor.device)
             store = store or create_store(work)
             catalogue.add_entry(store.key, store.location, completed=0.0)
-            work.extractor.run(work.plan, store, listen, executor, task)
+            try:
+                work.extractor.run(work.plan, store, listen, executor, task)
+            finally:
+                close_computer()
             store.write_record_checksums()
         else:
             listen(Note(f"all {len(job.planes)} planes exist: nothing to compute"))
@@ -75,10 +85,22 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
     return store
 
 
+def _check_workers(work: RemainingWork, executor: Executor) -> StepTask:
+    """Return the task of an executor's workers, after one of them has loaded the weights."""
+    task = StepTask.from_work(work)
+    for _ in executor.run(load_backbone, [backbone_options(work.job.config) | {"device": task.device}]):
+        pass
+    return task
+
+
 def _add_labels(store: Store, maps: Mapping[str, Labels]) -> None:
     """Add the label maps that differ from those in the store."""
     for name, labels in maps.items():
         if not _has_labels(store, name, labels):
+            if store.location.read_only:
+                raise StoreError(
+                    f"{store.location} is read-only and lacks the labels {name!r}: extract to another place with --out"
+                )
             store.add_labels(labels.name, labels.classes, _attributes(labels))
 
 

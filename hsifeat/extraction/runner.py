@@ -89,15 +89,18 @@ class Extractor:
         executor : Executor, optional
             Runs the steps. [default: one after the other in this process]
         compute : callable, optional
-            Computes a step; must suit the executor. [default: a `StepComputer` of this extractor]
+            Computes a step; must suit the executor. [default: a `StepComputer` of this extractor, whose backbone is then
+            moved to its device]
         """
         progress = plan.total_passes - plan.passes
         listen(Started("extract", plan.total_passes, "tiles", progress))
-        self.backbone.to(self.device)
+        if compute is None:
+            self.backbone.to(self.device)
+            compute = StepComputer(self)
         for plane in plan.planes:
             store.add_plane(plane)
         with BackgroundWriter(store) as writer:
-            for step, result in (executor or InlineExecutor()).run(compute or StepComputer(self), plan.steps):
+            for step, result in (executor or InlineExecutor()).run(compute, plan.steps):
                 writer.write(step.unit, result.blocks, result.timings)
                 progress += plan.unit_tiles[step.unit] * step.passes
                 listen(Advanced("extract", progress, f"t = {step.t}"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.job import RemainingWork, check_recipe
 from hsifeat.extraction.plan import Step
@@ -33,12 +35,18 @@ class StepTask:
         Layers of the requested planes.
     device : str
         Device of the network.
+    key : str
+        Key of the store: a worker keeps what it opened only for the same scene, options and weights.
+    batch : int
+        Batch of the store, which decides the last bits.
     """
 
     location: str
     backbone: str
     layers: tuple[str, ...]
     device: str
+    key: str
+    batch: int
 
     @classmethod
     def from_work(cls, work: RemainingWork) -> StepTask:
@@ -55,7 +63,10 @@ class StepTask:
         if job.config.companion:
             raise HsifeatError("a store does not hold the companion image: extract from it without an executor")
         layers = tuple(dict.fromkeys(plane.id.layer for plane in job.planes))
-        return cls(job.location.identity, str(job.config.backbone), layers, work.extractor.device)
+        extractor = work.extractor
+        return cls(
+            job.location.identity, str(job.config.backbone), layers, extractor.device, job.recipe.key, extractor.batch
+        )
 
     def __call__(self, step: Step) -> StepResult:
         """Compute a step; scene and backbone stay open for the next one."""
@@ -68,4 +79,23 @@ def _computer(task: StepTask) -> StepComputer:
     config = config_of(store).with_values(backbone=task.backbone, layers=task.layers)
     job = prepare(Features(store).scene, config, out=task.location, device=task.device)
     check_recipe(store, job.recipe, advice="the backbone has changed since the extraction began")
-    return StepComputer(job.remaining(store).extractor)
+    extractor = job.remaining(store).extractor
+    extractor.backbone.to(extractor.device)
+    return StepComputer(extractor)
+
+
+def load_backbone(options: dict[str, Any]) -> None:
+    """Load weights and drop them again, to find out in a worker whether they can be loaded there.
+
+    Parameters
+    ----------
+    options : dict
+        Arguments of `open_backbone`, and the device.
+    """
+    arguments = {name: value for name, value in options.items() if name != "device"}
+    open_backbone(**arguments).to(options["device"])
+
+
+def close_computer() -> None:
+    """Forget the scene and the backbone that a task opened in this process."""
+    _computer.cache_clear()

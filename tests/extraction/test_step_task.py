@@ -1,14 +1,19 @@
 """Steps as tasks: processes that open scene and backbone on their own compute the same bits as one process."""
 
 import pickle
+import shutil
 
 import numpy as np
 import pytest
 
 import hsifeat
 from hsifeat.backbones.open_backbone import open_backbone
+from hsifeat.backbones.unet2d import UNet2DBackbone
 from hsifeat.errors import HsifeatError
+from hsifeat.extraction import step_task
+from hsifeat.extraction.run import run
 from hsifeat.extraction.step_task import StepTask
+from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.runtime.processes import ProcessExecutor
 from hsifeat.scenes import Scene
 from hsifeat.store.store import Store
@@ -32,6 +37,52 @@ def test_two_processes_give_the_same_bits_as_one(scene, backbone_folder, tmp_pat
     for plane in alone.planes:
         assert shared.done(plane.id).all()
         np.testing.assert_array_equal(shared.plane(plane.id)[:], alone.plane(plane.id)[:])
+
+
+class InThisProcess:
+    """An executor that is not the inline one and runs its tasks here, as a thread pool or a cluster in one process does."""
+
+    def run(self, function, tasks):
+        for task in tasks:
+            yield task, function(pickle.loads(pickle.dumps(task)))  # noqa: S301  # our own bytes
+
+
+def test_a_worker_does_not_keep_the_scene_of_a_deleted_store(scene, backbone_folder, tmp_path):
+    other = Scene("small", small_cube(seed=5))
+    options = {**OPTIONS, "timesteps": [0], "backbone": str(backbone_folder)}
+    executor = ProcessExecutor(1)
+    try:
+        for number, (image, seed) in enumerate([(scene, 3), (other, 3), (other, 4)]):
+            shutil.rmtree(tmp_path / "s.zarr", ignore_errors=True)
+            shared = hsifeat.extract(image, **{**options, "seed": seed}, executor=executor, out=tmp_path / "s.zarr")
+            alone = hsifeat.extract(image, **{**options, "seed": seed}, out=tmp_path / f"{number}.zarr")
+            for plane in alone.planes:
+                np.testing.assert_array_equal(shared.plane(plane.id)[:], alone.plane(plane.id)[:])
+    finally:
+        executor.kill()
+
+
+def test_workers_load_the_weights_and_this_process_does_not(scene, backbone_folder, tmp_path, monkeypatch):
+    loaded, load = [], UNet2DBackbone.to
+    monkeypatch.setattr(UNet2DBackbone, "to", lambda self, device: (loaded.append(self), load(self, device))[1])
+    options = {**OPTIONS, "timesteps": [0], "backbone": str(backbone_folder), "out": tmp_path / "s.zarr"}
+    job = prepare(scene, **options)
+    run(job, executor=InThisProcess())
+    assert loaded and job.extractor.backbone not in loaded
+    assert step_task._computer.cache_info().currsize == 0
+    shutil.rmtree(tmp_path / "s.zarr")
+    loaded.clear()
+    run(job, executor=InlineExecutor())
+    assert set(loaded) == {job.extractor.backbone}
+
+
+def test_a_worker_that_can_not_load_the_weights_fails_before_anything_is_written(scene, backbone_folder, tmp_path):
+    shutil.copytree(backbone_folder, tmp_path / "backbone")
+    job = prepare(scene, backbone=tmp_path / "backbone", **OPTIONS, out=tmp_path / "s.zarr")
+    shutil.rmtree(tmp_path / "backbone")
+    with pytest.raises(HsifeatError, match="no such file or folder"):
+        run(job, executor=InThisProcess())
+    assert not (tmp_path / "s.zarr").exists()
 
 
 def test_a_task_is_small_and_refused_where_a_worker_can_not_open_what_it_needs(scene, backbone_folder, tmp_path):

@@ -18,6 +18,8 @@ import hsifeat
 from classifiers import compare
 from hsifeat.errors import StoreError
 from hsifeat.extraction.repair import repair
+from hsifeat.runtime.events import Note
+from hsifeat.scenes import Labels
 from hsifeat.store.location import as_location
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
@@ -185,8 +187,15 @@ def test_reading_behind_a_web_server(store_path, tmp_path, scene, backbone_folde
         np.testing.assert_array_equal(there.sample([3, 70], [5, 50]), here.sample([3, 70], [5, 50]))
         np.testing.assert_array_equal(there.labels().classes, here.labels().classes)
         np.testing.assert_array_equal(there.spectra([3], [5]), here.spectra([3], [5]))
+        options = {"backbone": backbone_folder, "tile": 32, "halo": 8, "out": url}
+        notes = []
+        assert hsifeat.extract(scene, timesteps=[0, 300], **options, listen=notes.append).key == here.key
+        assert notes == [Note("all 8 planes exist: nothing to compute")]
         with pytest.raises(StoreError, match="is read-only"):
-            hsifeat.extract(scene, backbone=backbone_folder, timesteps=[7], tile=32, halo=8, out=url)
+            hsifeat.extract(scene, timesteps=[7], **options)
+        more = scene.with_labels(Labels("more", np.eye(75, 53, dtype=np.uint8), {1: "line"}))
+        with pytest.raises(StoreError, match="is read-only and lacks the labels 'more'"):
+            hsifeat.extract(more, timesteps=[0], **options)
         with pytest.raises(StoreError, match="cannot be listed"):
             verify(as_location(url))
         with pytest.raises(StoreError, match="no store at"):
