@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -182,29 +182,24 @@ def _map_scene(head: Head, features: Features, task: RunTask) -> None:
     block_px = block_side_px(task.table.layout, BLOCK_BYTES)
     probabilistic = isinstance(head, ProbabilisticHead)
     dtype = np.min_scalar_type(int(head.classes_.max()))
-    with (
-        _map_file(task.run_records.map(task.key), (rows, cols), dtype) as classes,
-        _map_file(
-            task.run_records.confidence(task.key), (rows, cols), np.dtype(np.uint8), wanted=probabilistic
-        ) as confidence,
-    ):
+    files = [(task.run_records.map(task.key), dtype)]
+    if probabilistic:
+        files.append((task.run_records.confidence(task.key), np.dtype(np.uint8)))
+    with ExitStack() as stack:
+        parts = [stack.enter_context(_zero_file(path, (rows, cols), dtype)) for path, dtype in files]
         for block in predict_blocks(features, head, probabilities=probabilistic, block_px=block_px):
-            classes[block.window.slices][block.pixels] = block.classes
-            if block.confidence is not None:
-                confidence[block.window.slices][block.pixels] = np.rint(255 * block.confidence)
+            maps = [block.classes] if block.confidence is None else [block.classes, np.rint(255 * block.confidence)]
+            for part, values in zip(parts, maps, strict=True):
+                # Mapped for one block only: Windows can't rename a file that is mapped.
+                np.lib.format.open_memmap(part, mode="r+")[block.window.slices][block.pixels] = values
 
 
 @contextmanager
-def _map_file(path: Path, shape: tuple[int, int], dtype: np.dtype[Any], *, wanted: bool = True) -> Iterator[Any]:
-    """Yield a zero array (rows, cols) that is memory-mapped to a file, which appears whole; or None if not wanted."""
-    if not wanted:
-        yield None
-        return
+def _zero_file(path: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> Iterator[Path]:
+    """Yield the temporary path of a ``.npy`` file with a zero array (rows, cols); it is moved to `path` at the end."""
     with atomic_write(path) as part:
-        array = np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=shape)
-        yield array
-        array.flush()
-        del array
+        np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=shape)
+        yield part
 
 
 def _mixing(head: Head) -> tuple[PlaneWeight, ...]:

@@ -26,6 +26,7 @@ from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.scene import Scene
 from hsifeat.store.layout import PlaneSpec, size_bytes
+from hsifeat.store.location import Location
 from hsifeat.store.locks import mark_reader
 from hsifeat.store.recipe import differences
 from hsifeat.store.store import Store
@@ -39,13 +40,14 @@ if TYPE_CHECKING:
 __all__ = ["Features", "PlaneLike", "open_features"]
 
 
-def open_features(store: str | Path | None = None) -> Features:
+def open_features(store: Store | Location | str | Path | None = None) -> Features:
     """Open a store for reading.
 
     Parameters
     ----------
-    store : str or Path, optional
-        A path, an address, a catalogue name or a unique key prefix; by default the store completed last.
+    store : Store, Location, str or Path, optional
+        The store that `extract` returned, a path, an address, a catalogue name or a unique key prefix; by default the store
+        completed last.
 
     Returns
     -------
@@ -62,7 +64,7 @@ def open_features(store: str | Path | None = None) -> Features:
     >>> features.sample([0, 3], [5, 5], ["t50/*"]).shape  # doctest: +SKIP
     (2, 768)
     """
-    location = find_store(store)
+    location = store.location if isinstance(store, Store) else find_store(store)
     try:
         remove_mark = mark_reader(location)
     except OSError:  # A read-only cache folder: nothing can delete the store from this machine either.

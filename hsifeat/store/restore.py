@@ -50,7 +50,7 @@ def restore(store: Store, damages: Iterable[Damage], planes: Mapping[PlaneId, Pl
             if damage.kind == "extra" or damage.key == timings.FILE:
                 location.delete(damage.key)
             elif damage.key in checksum_files:
-                checksum_file.write(location, store.checksums)
+                store.files.rewrite_checksums()
             elif damage.plane is not None and damage.unit is not None:
                 store.progress.revoke(damage.plane, damage.unit)
             elif (content := _content_of_copy(store, damage.key)) is not None:

@@ -99,6 +99,10 @@ class StoreFiles:
         """
         if self.location.get(checksum_file.FILE) != self._saved:
             raise StoreError(f"{self.location} was written to by another machine meanwhile: run the command again")
+        self.rewrite_checksums()
+
+    def rewrite_checksums(self) -> None:
+        """Write the checksums whatever their files hold now, which may be damaged."""
         self._saved = checksum_file.write(self.location, self.checksums)
 
 

@@ -45,3 +45,19 @@ def test_parts_of_the_scene_cannot_be_restored(small_store, tmp_path):
     (damage,) = verify(small_store.location).damages
     assert restore(small_store, [damage], {}) == (damage,)
     assert planes_to_recompute(small_store, [damage]) == ()
+
+
+def test_damaged_checksums_are_written_again_before_other_metadata(small_store, tmp_path):
+    """Dropping the plane saves the checksums, whose file has just been restored."""
+    plane = PlaneSpec(PlaneId(7, "mid"), 2, 3, "float16")
+    small_store.add_plane(plane)
+    write_units(small_store, plane, values_of(small_store, plane), small_store.units)
+    small_store.write_record_checksums()
+    path, location = tmp_path / "s.zarr", small_store.location
+    (path / "checksums.json").write_text("{}")
+    (path / "planes/t0007/mid/c/0/0/0").write_bytes(b"torn")
+    damages, store = verify(location).damages, Store.open(location, writable=True)
+    assert {damage.key for damage in damages} == {"checksums.json", "planes/t0007/mid/c/0/0/0"}
+    assert restore(store, damages, {}) == ()
+    assert not Store.open(location).is_complete(plane.id)
+    assert [d.key for d in verify(location).damages] == []
