@@ -33,6 +33,7 @@ def measure(bench: Bench) -> dict[str, Any]:
     from hsifeat.backbones.taps import select_taps
     from hsifeat.extraction.extract import extract
     from hsifeat.scenes import Scene
+    from hsifeat.store.layout import size_bytes
 
     base = 16 if bench.quick else 256
     scene = Scene("synthetic", smooth_cube(SIDE_PX, SIDE_PX, 3), np.array([640.0, 550.0, 460.0]))
@@ -72,7 +73,7 @@ def measure(bench: Bench) -> dict[str, Any]:
         ],
         "timesteps": list(TIMESTEPS),
         "published_bytes": published,
-        "native_float16_bytes": sum(p.size_bytes(SIDE_PX, SIDE_PX) for p in store.planes),
+        "native_float16_bytes": sum(size_bytes(store.layout, p, store.layout.extent) for p in store.planes),
         "on_disk_bytes": on_disk,
         "planes_only_bytes": file_bytes(path / "planes"),
         "ratio": digits(published / on_disk, 5),

@@ -76,6 +76,7 @@ def _run(
     from contextlib import nullcontext
 
     import hsifeat
+    from hsifeat.store.layout import size_bytes
     from hsifeat.store.store import Store
 
     shutil.rmtree(out, ignore_errors=True)
@@ -88,4 +89,4 @@ def _run(
     done = all(store.done(plane.id).all() for plane in store.planes)
     if done != writing:
         raise AssertionError(f"{'with' if writing else 'without'} writing, planes are{'' if done else ' not'} complete")
-    return seconds, sum(plane.size_bytes(scene.rows, scene.cols) for plane in store.planes)
+    return seconds, sum(size_bytes(store.layout, plane, store.layout.extent) for plane in store.planes)

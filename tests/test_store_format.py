@@ -67,6 +67,24 @@ def test_planes_have_the_shapes_and_names_that_the_layout_says(group, manifest, 
         assert np.isfinite(plane[:]).all()
 
 
+def test_chunks_and_codecs_are_the_specified_ones(group, store_path):
+    paths = [file.parent.relative_to(store_path).as_posix() for file in store_path.rglob("zarr.json")]
+    arrays = {path: group[path] for path in paths if path != "." and isinstance(group[path], zarr.Array)}
+    assert {"scene/cube", "scene/valid", "scene/labels/fields", "scene/projection/offset"} < arrays.keys()
+    for path, array in arrays.items():
+        codecs = [codec["name"] for codec in array.metadata.to_dict()["codecs"]]
+        if path == "scene/cube" or path.startswith("planes/"):
+            inner = [codec["name"] for codec in array.metadata.to_dict()["codecs"][0]["configuration"]["codecs"]]
+            assert codecs == ["sharding_indexed"] and inner == ["bytes", "blosc", "crc32c"]
+            side = array.shards[0]
+            assert array.chunks == (*[32 if side % 32 == 0 else side] * 2, array.shape[2])
+        elif path.startswith("progress/"):
+            assert codecs == ["bytes"] and array.chunks == (1, 1, 32)
+        else:
+            assert codecs == ["bytes", "blosc", "crc32c"]
+            assert array.chunks == tuple(min(size, {1: 2**20, 2: 1024}[array.ndim]) for size in array.shape)
+
+
 def test_records_are_the_digests_of_the_units(group, manifest, planes):
     unit = manifest["layout"]["unit_px"]
     for path, plane in planes.items():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hsifeat.store import checksums
 from hsifeat.store.checksums import ChecksumWriter
-from hsifeat.store.layout import CHUNK_CELLS, codec
+from hsifeat.store.layout import cube_options, small_array_options
 from hsifeat.store.location import Location
 from hsifeat.store.manifest import Manifest
 from hsifeat.types import Cube, windows
@@ -97,21 +97,19 @@ def _root_metadata(attributes: dict[str, Any]) -> bytes:
 
 def _write_scene(group: zarr.Group, manifest: Manifest, scene: SceneArrays) -> None:
     rows, cols, bands = manifest.scene.rows, manifest.scene.cols, manifest.scene.bands
-    side = manifest.layout.cube_shard_px
-    chunk = CHUNK_CELLS if side % CHUNK_CELLS == 0 else side
     cube = group.create_array(
         "scene/cube",
         shape=(rows, cols, bands),
-        shards=(side, side, bands),
-        chunks=(chunk, chunk, bands),
+        **cube_options(manifest.layout, bands),
         dtype=np.dtype(scene.cube.dtype).newbyteorder("="),
-        compressors=codec(),
         dimension_names=("y", "x", "band"),
     )
-    for window in windows(rows, cols, side):
+    for window in windows(rows, cols, manifest.layout.cube_shard_px):
         cube[window.slices] = np.asarray(scene.cube[window.slices])
-    group.create_array("scene/valid", data=scene.valid, dimension_names=("y", "x"))
+    arrays: dict[str, tuple[NDArray[Any], tuple[str, ...] | None]] = {"scene/valid": (scene.valid, ("y", "x"))}
     for name, values in scene.projection.items():
-        group.create_array(f"scene/projection/{name}", data=values)
+        arrays[f"scene/projection/{name}"] = values, None
     for name, indices in zip(("rows", "cols"), scene.pixels or (), strict=False):
-        group.create_array(f"pixels/{name}", data=indices.astype(np.int32), dimension_names=("pixel",))
+        arrays[f"pixels/{name}"] = indices.astype(np.int32), ("pixel",)
+    for path, (data, names) in arrays.items():
+        group.create_array(path, data=data, dimension_names=names, **small_array_options(data.shape))

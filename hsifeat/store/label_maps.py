@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.store.keys import LABELS
+from hsifeat.store.layout import small_array_options
 from hsifeat.store.store_files import StoreFiles
 
 if TYPE_CHECKING:
@@ -53,7 +54,12 @@ class LabelMaps:
             if self._files.checksums.pop(f"{path}/zarr.json", None):
                 self._files.save_checksums()
             self._files.group.create_array(
-                path, data=np.asarray(classes), attributes=attributes, dimension_names=("y", "x"), overwrite=True
+                path,
+                data=np.asarray(classes),
+                attributes=attributes,
+                dimension_names=("y", "x"),
+                overwrite=True,
+                **small_array_options(classes.shape),
             )
             self._files.save_checksums()
         self._files.forget_array(path)

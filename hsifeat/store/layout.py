@@ -33,9 +33,15 @@ CHUNK_CELLS = 32
 CHUNK_PIXELS = 64
 """Pixels of an inner chunk of a pixel list."""
 
+CHUNK_VALUES = 2**20
+"""Most values in a chunk of the arrays beside cube and planes: 1024 a side of a map."""
+
+DIGEST_BYTES = 32
+"""Bytes of the sha256 in a progress record."""
+
 
 def codec() -> list[Any]:
-    """Return the Zarr codecs of cube and planes.
+    """Return the Zarr codecs of all arrays except progress records.
 
     Bit-shuffled zstd at level 1 keeps up with a GPU and gains nearly as much as higher levels on float16 features. The last
     codec appends a CRC-32C to every inner chunk, so that a flipped byte raises an error when it is read.
@@ -43,6 +49,44 @@ def codec() -> list[Any]:
     from zarr.codecs import BloscCodec, Crc32cCodec
 
     return [BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()]
+
+
+def small_array_options(shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return the chunks and codecs of an array beside cube and planes: masks, label maps, projections, lists of pixels."""
+    side = int(CHUNK_VALUES ** (1 / len(shape)))
+    return {"chunks": tuple(min(side, max(size, 1)) for size in shape), "compressors": codec()}
+
+
+def cube_options(layout: PlaneLayout, bands: int) -> dict[str, Any]:
+    """Return the shards, chunks and codecs of the scene's cube."""
+    side = layout.cube_shard_px
+    chunk = _inner_side(side, CHUNK_CELLS)
+    return {"shards": (side, side, bands), "chunks": (chunk, chunk, bands), "compressors": codec()}
+
+
+def plane_options(layout: PlaneLayout, plane: PlaneSpec) -> dict[str, Any]:
+    """Return the shape, shards, chunks, codecs and names of the axes of a plane."""
+    return {
+        "shape": layout.cells(plane, layout.extent),
+        "shards": layout.shard(plane),
+        "chunks": layout.chunk(plane),
+        "compressors": codec(),
+        "dimension_names": layout.dimension_names(plane),
+    }
+
+
+def progress_options(layout: PlaneLayout) -> dict[str, Any]:
+    """Return the shape and chunks of a plane's progress records: each is a file of its own, which is not compressed."""
+    return {
+        "shape": (*layout.unit_grid, DIGEST_BYTES),
+        "chunks": (1, 1, DIGEST_BYTES),
+        "compressors": None,
+    }
+
+
+def _inner_side(shard: int, chunk: int) -> int:
+    """Side of the inner chunks of a shard: `chunk`, or the whole shard if that does not divide it."""
+    return chunk if shard % chunk == 0 else shard
 
 
 @dataclass(frozen=True)
@@ -57,10 +101,6 @@ class PlaneSpec:
     def cells(self, rows: int, cols: int) -> tuple[int, int, int]:
         """Shape of the plane over a scene of `rows` x `cols` pixels."""
         return -(-rows // self.stride), -(-cols // self.stride), self.channels
-
-    def size_bytes(self, rows: int, cols: int) -> int:
-        """Size in bytes over such a scene, before compression."""
-        return int(np.prod(self.cells(rows, cols))) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True)
@@ -186,8 +226,7 @@ class SceneLayout:
 
     def chunk(self, plane: PlaneSpec) -> tuple[int, int, int]:
         """Shape of an inner chunk: a square that divides the shard."""
-        side = self.unit_px // plane.stride
-        side = CHUNK_CELLS if side % CHUNK_CELLS == 0 else side
+        side = _inner_side(self.unit_px // plane.stride, CHUNK_CELLS)
         return side, side, plane.channels
 
     def dimension_names(self, plane: PlaneSpec) -> tuple[str, str, str]:
@@ -258,8 +297,7 @@ class PixelListLayout:
 
     def chunk(self, plane: PlaneSpec) -> tuple[int, int, int]:
         """Shape of an inner chunk: a run of either values or means, so that each can be read without the other."""
-        run = CHUNK_PIXELS if self.unit_pixels % CHUNK_PIXELS == 0 else self.unit_pixels
-        return run, 1, plane.channels
+        return _inner_side(self.unit_pixels, CHUNK_PIXELS), 1, plane.channels
 
     def dimension_names(self, plane: PlaneSpec) -> tuple[str, str, str]:
         """Names of a plane's axes; the last one contains its layer."""

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from hsifeat.errors import StoreError
 from hsifeat.store import checksums as checksum_file
 from hsifeat.store.keys import PLANE, shard_key
-from hsifeat.store.layout import PlaneLayout, PlaneSpec, Unit, codec
-from hsifeat.store.progress import DIGEST_BYTES, ProgressRecords
+from hsifeat.store.layout import PlaneLayout, PlaneSpec, Unit, plane_options, progress_options
+from hsifeat.store.progress import ProgressRecords
 from hsifeat.store.store_files import StoreFiles
 from hsifeat.types import PlaneId, Window
 
@@ -143,22 +143,16 @@ class Planes:
     def _create_arrays(self, group: zarr.Group, plane: PlaneSpec) -> None:
         group.create_array(
             f"planes/{plane.id.path}",
-            shape=self._layout.cells(plane, self._layout.extent),
-            shards=self._layout.shard(plane),
-            chunks=self._layout.chunk(plane),
+            **plane_options(self._layout, plane),
             dtype=plane.dtype,
-            compressors=codec(),
             fill_value=float("nan"),
             attributes={"t": plane.id.t, "layer": plane.id.layer, "stride": plane.stride},
-            dimension_names=self._layout.dimension_names(plane),
             overwrite=True,
         )
         group.create_array(
             f"progress/{plane.id.path}",
-            shape=(*self._layout.unit_grid, DIGEST_BYTES),
-            chunks=(1, 1, DIGEST_BYTES),
+            **progress_options(self._layout),
             dtype="uint8",
-            compressors=None,
             fill_value=0,
             overwrite=True,
         )

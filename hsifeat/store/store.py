@@ -101,11 +101,6 @@ class Store:
         create_store(location, manifest, scene)
         return cls.open(location, writable=True)
 
-    @classmethod
-    def open_or_create(cls, path: str | Path | Location, manifest: Manifest, scene: SceneArrays) -> Store:
-        """Open a store for writing, or create it where there is none. See `Store.create`."""
-        return cls.find(path, writable=True) or cls.create(path, manifest, scene)
-
     @property
     def key(self) -> str:
         """The key of the store's recipe."""

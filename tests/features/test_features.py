@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from hsifeat import open_features
 from hsifeat.errors import HsifeatError, StoreError
+from hsifeat.store.store import Store
 from hsifeat.types import PlaneId, Window
 
 ROWS, COLS = 75, 53
@@ -29,6 +30,12 @@ def whole(store_path):
 @pytest.fixture(scope="module")
 def opened(store_path):
     return open_features(store_path)
+
+
+def test_a_store_is_opened_by_object_path_or_location(opened, store_path):
+    store = Store.open(store_path)
+    for source in (store, store_path, str(store_path), store.location):
+        assert open_features(source).planes == opened.planes
 
 
 def test_what_there_is(opened):

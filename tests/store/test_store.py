@@ -51,12 +51,12 @@ def test_listed_pixels_come_back(small_store):
         np.testing.assert_array_equal(small_store.pixels, PIXELS)
 
 
-def test_open_or_create(arrays, tmp_path):
+def test_a_store_is_created_once_and_notices_another_writer(arrays, tmp_path):
     manifest = manifest_of(LAYOUTS["scene"])
     assert Store.find(tmp_path / "s.zarr") is None
-    created = Store.open_or_create(tmp_path / "s.zarr", manifest, arrays)
+    created = Store.create(tmp_path / "s.zarr", manifest, arrays)
     created.add_plane(PlaneSpec(PlaneId(0, "a"), 1, 2, "float16"))
-    opened = Store.open_or_create(tmp_path / "s.zarr", manifest, arrays)
+    opened = Store.open(tmp_path / "s.zarr", writable=True)
     assert opened.planes == created.planes
     opened.add_plane(PlaneSpec(PlaneId(1, "a"), 1, 2, "float16"))
     with pytest.raises(StoreError, match=r"s\.zarr exists already"):
