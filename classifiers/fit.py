@@ -40,7 +40,7 @@ def fit_model(
     head : str
         Name of the head, one of `head_names`. [default: film]
     inputs : str, optional
-        Input set, one of `classifiers.input_sets.INPUTS`, such as ``spectra+planes``. [default: what suits the head]
+        Input set: ``spectra``, ``planes``, or a combination such as ``spectra+planes+means``. [default: what suits the head]
     labels : str, optional
         Name of a label map in the store. [default: the only one]
     split : str, optional
@@ -54,7 +54,7 @@ def fit_model(
         Parameters of the head by name. [default: the head's own]
     tune : bool
         Search the parameters in the head's `search_space` that are not in `params`, by cross-validation within the
-        training pixels; see `classifiers.tune.tune_head`.
+        training pixels; see `classifiers.tune_head`.
     listen : callable
         Receives the events of the run.
 
@@ -70,9 +70,10 @@ def fit_model(
     Examples
     --------
     >>> import hsifeat
-    >>> features = hsifeat.open_features("ip.zarr")  # doctest: +SKIP
-    >>> model = fit_model(features, "film", split="blocks:12+4:0.1")  # doctest: +SKIP
-    >>> model.evaluation.scores.oa  # doctest: +SKIP
+    >>> features = hsifeat.open_features("fields.zarr")
+    >>> model = fit_model(features, "lda", split="blocks:12+4:0.1")
+    >>> 0 <= model.evaluation.scores.oa <= 1
+    True
     """
     params = dict(params or {})
     make_head(head, **params)  # reports wrong parameters before anything is read

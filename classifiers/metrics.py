@@ -85,8 +85,18 @@ def _f1(truth: ClassNumbers, predicted: ClassNumbers, classes: ClassNumbers) -> 
 
 
 METRICS = (
-    Metric("oa", "OA", "overall accuracy, the share of test pixels that are classified correctly", _overall_accuracy),
-    Metric("aa", "AA", "average accuracy, the mean recall over the classes that have test pixels", _average_accuracy),
+    Metric(
+        "oa",
+        "OA",
+        "overall accuracy, the share of test pixels that are classified correctly (Congalton 1991)",
+        _overall_accuracy,
+    ),
+    Metric(
+        "aa",
+        "AA",
+        "average accuracy, the mean recall over the classes that have test pixels: of the producer's accuracies of Congalton 1991",
+        _average_accuracy,
+    ),
     Metric("kappa", "kappa", "Cohen's kappa, the agreement beyond chance (Cohen 1960, eq. 1)", _kappa, percent=False),
 )
 CLASS_METRICS = (
@@ -109,6 +119,18 @@ class Scores:
         Test pixels of each scored class, ascending.
     confusion : (C, C) int64 array
         Test pixels by true class (rows) and predicted class (columns), in the order of `pixels`.
+
+    References
+    ----------
+    Congalton, "A review of assessing the accuracy of classifications of remotely sensed data", Remote Sens. Environ. 37,
+    1991: overall and producer's accuracy. Cohen, "A coefficient of agreement for nominal scales", Educ. Psychol. Meas. 20,
+    1960, eq. 1: kappa.
+
+    Examples
+    --------
+    >>> scores = score_predictions(np.array([1, 1, 2, 2]), np.array([1, 1, 2, 1]))
+    >>> scores.oa, scores.aa, scores.kappa
+    (0.75, 0.75, 0.5)
     """
 
     overall: dict[str, float]

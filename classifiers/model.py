@@ -50,10 +50,10 @@ class Model:
     --------
     >>> from classifiers import fit_model, load_model
     >>> import hsifeat
-    >>> features = hsifeat.open_features("ip.zarr")  # doctest: +SKIP
-    >>> model = fit_model(features, "film", split="blocks:12+4:0.1")  # doctest: +SKIP
-    >>> model.save(Path("film-model"))  # doctest: +SKIP
-    >>> load_model(Path("film-model")).class_names  # doctest: +SKIP
+    >>> features = hsifeat.open_features("fields.zarr")
+    >>> fit_model(features, "lda").save(Path("lda-model"))
+    >>> load_model(Path("lda-model")).class_names
+    {1: 'corn', 2: 'wheat', 3: 'woods', 4: 'grass'}
     """
 
     head: Head
@@ -196,7 +196,9 @@ def load_model(folder: Path) -> Model:
 
     Examples
     --------
-    >>> model = load_model(Path("film-model"))  # doctest: +SKIP
+    >>> model = load_model(Path("model"))
+    >>> model.card.labels
+    'fields'
     """
     head, meta = load_head(folder)
     try:

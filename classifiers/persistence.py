@@ -114,7 +114,9 @@ def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
 
     Examples
     --------
-    >>> head, meta = load_head("film-model")  # doctest: +SKIP
+    >>> head, meta = load_head("model")
+    >>> head.classes_.tolist()
+    [1, 2, 3, 4]
     """
     folder = Path(folder)
     manifest = _read_manifest(folder)

@@ -131,8 +131,9 @@ def predict_map(
     Examples
     --------
     >>> import hsifeat
-    >>> features = hsifeat.open_features("ip.zarr")  # doctest: +SKIP
-    >>> predict_map(features, load_model("film-model"))  # doctest: +SKIP
+    >>> features = hsifeat.open_features("fields.zarr")
+    >>> predict_map(features, hsifeat.load_model("model")).shape
+    (75, 53)
     """
     head = _checked_head(features, model)
     rows, cols, _ = features.shape
@@ -172,9 +173,10 @@ def predict_probabilities(
     Examples
     --------
     >>> import hsifeat
-    >>> features = hsifeat.open_features("ip.zarr")  # doctest: +SKIP
-    >>> for window, probabilities in predict_probabilities(features, load_model("film-model")):  # doctest: +SKIP
+    >>> features = hsifeat.open_features("fields.zarr")
+    >>> for window, probabilities in predict_probabilities(features, hsifeat.load_model("model")):
     ...     print(window, probabilities.shape)
+    Window(row=0, col=0, rows=75, cols=53) (75, 53, 4)
     """
     head = _checked_head(features, model)
     if not isinstance(head, ProbabilisticHead):
@@ -197,7 +199,7 @@ def write_scene_map(
     model : Model
         The fitted model.
     out : Path
-        File to write; its suffix selects the format, see `hsifeat.scenes.maps.write_map`.
+        File to write; its suffix selects the format: ``.tif``, ``.npy``, ``.mat``, ``.hdr``, ``.png``.
     probabilities : bool
         Write the probability of each class instead of the most probable class.
     listen : callable
@@ -217,8 +219,8 @@ def write_scene_map(
     Examples
     --------
     >>> import hsifeat
-    >>> features = hsifeat.open_features("ip.zarr")  # doctest: +SKIP
-    >>> write_scene_map(features, load_model("film-model"), Path("map.tif"))  # doctest: +SKIP
+    >>> features = hsifeat.open_features("fields.zarr")
+    >>> notes = write_scene_map(features, hsifeat.load_model("model"), Path("map.npy"))
     """
     check_map_path(out, probabilities=probabilities)
     model.check_store(features)

@@ -46,9 +46,9 @@ class PixelTable:
 
     Examples
     --------
-    >>> table = PixelTable.from_store("ip.zarr", planes=["t50/up_blocks.2"])  # doctest: +SKIP
-    >>> table.X.shape, table.y.shape  # doctest: +SKIP
-    ((10249, 328), (10249,))
+    >>> table = PixelTable.from_store("fields.zarr", planes=["t300/up_blocks.2"])
+    >>> table.X.shape, table.y.shape
+    ((2478, 20), (2478,))
     """
 
     X: NDArray[np.float32]
@@ -78,7 +78,7 @@ class PixelTable:
     ) -> PixelTable:
         """Read the labelled pixels of stores.
 
-        Stores of the same scene contribute columns side by side, see `hsifeat.features.stack.StackedFeatures`. Stores of different
+        Stores of the same scene contribute columns side by side. Stores of different
         scenes contribute rows: their classes are matched by name and numbered as in the first scene. Give the stores of
         each scene in the same order.
 
@@ -115,8 +115,8 @@ class PixelTable:
 
         Examples
         --------
-        >>> table = PixelTable.from_store("ip.zarr", window=5, planes=[])  # doctest: +SKIP
-        >>> [str(group) for group in table.layout]  # doctest: +SKIP
+        >>> table = PixelTable.from_store("fields.zarr", planes=[], window=5)
+        >>> [str(group) for group in table.layout]
         ['spectra', 'spectra mean 5x5']
         """
         stores = _open_by_scene(store)
@@ -243,9 +243,11 @@ class PixelTable:
         Examples
         --------
         >>> from sklearn.model_selection import cross_val_score
-        >>> table = PixelTable.from_store("ip.zarr")  # doctest: +SKIP
-        >>> head = make_head("svm", table.layout)  # doctest: +SKIP
-        >>> cross_val_score(head, table.X, table.y, cv=table.cv("blocks:12+4:0.1"))  # doctest: +SKIP
+        >>> from classifiers import make_head
+        >>> table = PixelTable.from_store("fields.zarr", planes=[])
+        >>> head = make_head("lda", table.layout)
+        >>> len(cross_val_score(head, table.X, table.y, cv=table.cv("blocks:12+4:0.1")))
+        5
         """
         return SplitCV(parse_split(split, self.label_maps), self.labels, *self.coordinates, self.X, n_splits, seed)
 

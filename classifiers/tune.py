@@ -130,9 +130,10 @@ def tune_head(
     Examples
     --------
     >>> from classifiers import PixelTable, make_head
-    >>> table = PixelTable.from_store("ip.zarr")  # doctest: +SKIP
-    >>> tuning = tune_head(make_head("svm", table.layout), table, {})  # doctest: +SKIP
-    >>> print(*tuning.describe(), sep="\n")  # doctest: +SKIP
+    >>> table = PixelTable.from_store("fields.zarr", planes=[])
+    >>> tuning = tune_head(make_head("lda", table.layout), table, {})
+    >>> len(tuning.describe()) > 0
+    True
     """
     # Parameters that weight or reduce planes have no effect on a table without planes.
     space = {

@@ -24,35 +24,75 @@ class HsifeatError(Exception):
 
 
 class SceneError(HsifeatError, ValueError):
-    """A scene, a label map or a file of either cannot be used."""
+    """A scene, a label map or a file of either cannot be used.
+
+    See Also
+    --------
+    hsifeat.open_scene : Raises it; `hsifeat.HsifeatError` shows how to catch errors.
+    """
 
 
 class ProjectionError(HsifeatError, ValueError):
-    """A projection from bands to model channels is unknown or does not fit the scene."""
+    """A projection from bands to model channels is unknown or does not fit the scene.
+
+    See Also
+    --------
+    hsifeat.fit_projection : Raises it; `hsifeat.HsifeatError` shows how to catch errors.
+    """
 
 
 class BackboneError(HsifeatError, ValueError):
-    """A backbone cannot be loaded, or has no such layer or timestep."""
+    """A backbone cannot be loaded, or has no such layer or timestep.
+
+    See Also
+    --------
+    hsifeat.open_backbone : Raises it; `hsifeat.HsifeatError` shows how to catch errors.
+    """
 
 
 class PretrainingError(HsifeatError, ValueError):
-    """Training of a denoiser cannot start or continue."""
+    """Training of a denoiser cannot start or continue.
+
+    See Also
+    --------
+    hsifeat.pretrain : Raises it; `hsifeat.HsifeatError` shows how to catch errors.
+    """
 
 
 class StoreError(HsifeatError, RuntimeError):
-    """A store is missing, unreadable, incomplete or cannot be written."""
+    """A store is missing, unreadable, incomplete or cannot be written.
+
+    See Also
+    --------
+    hsifeat.open_features : Raises it; `hsifeat.HsifeatError` shows how to catch errors.
+    """
 
 
 class RecipeMismatchError(StoreError):
-    """A store holds planes of another recipe than the requested one."""
+    """A store holds planes of another recipe than the requested one.
+
+    See Also
+    --------
+    hsifeat.extract : Raises it; `hsifeat.HsifeatError` shows how to catch errors.
+    """
 
 
 class SplitError(HsifeatError, ValueError):
-    """A split cannot be parsed, or cannot be drawn from the labels."""
+    """A split cannot be parsed, or cannot be drawn from the labels.
+
+    See Also
+    --------
+    hsifeat.parse_split : Raises it; `hsifeat.HsifeatError` shows how to catch errors.
+    """
 
 
 class HeadError(HsifeatError, ValueError):
-    """A head is unknown, or does not fit the table or the store."""
+    """A head is unknown, or does not fit the table or the store.
+
+    See Also
+    --------
+    hsifeat.make_head : Raises it; `hsifeat.HsifeatError` shows how to catch errors.
+    """
 
 
 def error_summary(error: BaseException) -> str:

@@ -43,7 +43,13 @@ class Cube(Protocol):
 
 @dataclass(frozen=True)
 class Window:
-    """A rectangle of pixels: first row and column (may be negative), height and width."""
+    """A rectangle of pixels: first row and column (may be negative), height and width.
+
+    Examples
+    --------
+    >>> Window(0, 8, 4, 4).slices
+    (slice(0, 4, None), slice(8, 12, None))
+    """
 
     row: int
     col: int

@@ -83,7 +83,7 @@ def compare(
     seeds : int
         Number of seeds, from 0. A seed decides both the draw and the head, so entries are paired.
     inputs : sequence of str
-        Names of input sets, see `classifiers.input_sets.INPUTS`; ``suited`` stands for the one that suits a head.
+        Names of input sets, such as ``spectra+planes``; ``suited`` stands for the one that suits a head.
     labels : str, optional
         Name of a label map in the first store; by default its first.
     planes : sequence, optional
@@ -91,7 +91,7 @@ def compare(
     curve : sequence of int, optional
         Also learn from at most so many training pixels of each class of the disjoint split: one learning curve per entry.
     sweep : bool
-        Also score every plane of the first store on its own under the disjoint split, see `classifiers.comparison.sweep`.
+        Also score every plane of the first store on its own under the disjoint split.
     jobs : int, optional
         Number of worker processes; None uses as many as cores and memory allow. Results are bit-identical for any number. A
         script with more than one needs ``if __name__ == "__main__":``.
@@ -118,8 +118,9 @@ def compare(
     Examples
     --------
     >>> from classifiers import compare
-    >>> report = compare("ip.zarr", heads=["film", "svm"], seeds=3)  # doctest: +SKIP
-    >>> report.frame.groupby(["split", "head"]).oa.mean()  # doctest: +SKIP
+    >>> comparison = compare("fields.zarr", heads=["lda"], inputs=["spectra"], splits=["blocks:12+4:0.1"], seeds=2)
+    >>> sorted(comparison.frame.split.unique())
+    ['blocks:12+4:0.1', 'random:0.1']
     """
     if seeds < 1:
         raise HeadError(f"a benchmark needs at least one seed; found {seeds}")

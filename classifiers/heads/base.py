@@ -58,6 +58,14 @@ class Head(ClassifierMixin, BaseEstimator):
         Dotted names of the classes, beside scikit-learn's own, that a fitted head contains and loading may build.
     classes_ : (C,) array
         The labels of the training rows, ascending.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from classifiers import make_head
+    >>> X, y = np.array([[0.0], [0.1], [0.9], [1.0]]), np.array(["soil", "soil", "corn", "corn"])
+    >>> make_head("lda").fit(X, y).predict([[0.2], [0.8]]).tolist()
+    ['soil', 'corn']
     """
 
     layout: Layout | None = None

@@ -52,12 +52,12 @@ class FiLMClassifier(TorchHead):
     hidden : tuple of int or None
         Widths of the classifier's hidden layers. [default: (128, 32) for "film", and the published (128,) for "gated"]
     mixup_spectra, mixup_planes : float
-        Mix-up strengths of spectra and of planes, see `classifiers.heads.torch.losses.MixUp`; 0 does not mix. The code of
+        Mix-up strengths of spectra and of planes (Zhang et al. 2018): ``lambda ~ Beta(a, a)``; 0 does not mix. The code of
         2024 uses 0.2 or 0.25 for both; in a trial on disjoint blocks of Indian Pines 0.2 gained points.
     mixup_plane_share : float
         Weight w of the planes in the lambda of the labels, ``w * lambda_planes + (1 - w) * lambda_spectra``.
     focal_gamma : float
-        Exponent of the focal loss, see `classifiers.heads.torch.losses.row_losses`; 0 is cross-entropy. The code of
+        Exponent of the focal loss (Lin et al. 2017, eq. 4); 0 is cross-entropy. The code of
         2024 uses 1.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
         See `TorchHead`.

@@ -56,8 +56,10 @@ def plot_mixing(head: MixingHead) -> Figure:
 
     Examples
     --------
-    >>> figure = plot_mixing(head)  # doctest: +SKIP
-    >>> figure.savefig("mixing.png")  # doctest: +SKIP
+    >>> from classifiers import PixelTable, make_head
+    >>> table = PixelTable.from_store("fields.zarr")
+    >>> head = make_head("hyperfeatures", table.layout, epochs=1, random_state=0).fit(table.X, table.y)
+    >>> plot_mixing(head).savefig("mixing.png")
     """
     from matplotlib.figure import Figure
 

@@ -19,6 +19,16 @@ class Backbone(Protocol):
 
     `encode` turns an image of the scene into the denoiser's clean input ``x_0``: the image itself in pixel space, its latents
     in latent space. The caller adds noise to it and runs the denoiser by `forward_to` or `predict`.
+
+    Examples
+    --------
+    >>> import hsifeat, torch
+    >>> backbone = hsifeat.open_backbone("backbone")
+    >>> backbone.to("cpu")
+    >>> clean = backbone.encode(torch.zeros(1, 3, 16, 16))
+    >>> noisy = backbone.schedule.add_noise(clean, torch.ones_like(clean), 300)
+    >>> backbone.forward_to(noisy, 300, ["mid_block"])["mid_block"].shape
+    torch.Size([1, 16, 4, 4])
     """
 
     @property

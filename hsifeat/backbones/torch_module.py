@@ -114,7 +114,7 @@ class ModuleBackbone(NetworkBackbone):
         self._architecture = {"class": type(module).__qualname__, **description}
 
     def build(self) -> torch.nn.Module:
-        """Return the network itself: how to build it is not known."""
+        """Return the module given to the constructor: a module that is already built cannot be built anew without weights."""
         return self.network
 
     def load(self) -> torch.nn.Module:

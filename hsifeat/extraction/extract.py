@@ -133,7 +133,7 @@ def extract(
     >>> import numpy as np
     >>> import hsifeat
     >>> scene = hsifeat.Scene("small", np.random.default_rng(0).random((64, 64, 12), np.float32))
-    >>> hsifeat.extract(scene, backbone="backbone", timesteps=[0, 50], tile=32, halo=8, out="s.zarr")  # doctest: +SKIP
+    >>> store = hsifeat.extract(scene, backbone="backbone", timesteps=[0, 50], tile=32, halo=8, out="s.zarr")
     """
     arguments: dict[str, Any] = dict(locals())
     options = {name: arguments[name] for name in ExtractionConfig.model_fields}

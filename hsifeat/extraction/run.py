@@ -49,9 +49,11 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
 
     Examples
     --------
+    >>> import numpy as np
     >>> import hsifeat
-    >>> config = hsifeat.ExtractionConfig(backbone="backbone", timesteps=[0, 50])
-    >>> store = hsifeat.run(hsifeat.prepare("indian-pines", config, out="ip.zarr"))  # doctest: +SKIP
+    >>> scene = hsifeat.Scene("small", np.random.default_rng(0).random((64, 64, 12), np.float32))
+    >>> config = hsifeat.ExtractionConfig(backbone="backbone", timesteps=[0, 50], tile=32, halo=8)
+    >>> store = hsifeat.run(hsifeat.prepare(scene, config, out="small.zarr"))
     """
     scene = job.extractor.scene
     for note in scene.notes:

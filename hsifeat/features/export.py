@@ -65,8 +65,9 @@ def export_features(
     Examples
     --------
     >>> import hsifeat
-    >>> features = hsifeat.open_features("ip.zarr")  # doctest: +SKIP
-    >>> hsifeat.export_features(features, "ip.parquet", planes=["t50/*"])  # doctest: +SKIP
+    >>> features = hsifeat.open_features("fields.zarr")
+    >>> hsifeat.export_features(features, "fields.parquet", planes=["t300/*"])
+    [PosixPath('fields.parquet')]
     """
     path = Path(out)
     writer = writer_for(path)

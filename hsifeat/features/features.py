@@ -60,9 +60,12 @@ def open_features(store: Store | Location | str | Path | None = None) -> Feature
 
     Examples
     --------
-    >>> features = hsifeat.open_features("ip.zarr")  # doctest: +SKIP
-    >>> features.sample([0, 3], [5, 5], ["t50/*"]).shape  # doctest: +SKIP
-    (2, 768)
+    >>> import hsifeat
+    >>> features = hsifeat.open_features("fields.zarr")
+    >>> features.shape
+    (75, 53, 12)
+    >>> features.sample([0, 3], [5, 5], ["t300/*"]).shape
+    (2, 56)
     """
     location = store.location if isinstance(store, Store) else find_store(store)
     try:
@@ -92,9 +95,12 @@ class Features:
 
     Examples
     --------
-    >>> features = hsifeat.open_features("ip.zarr")  # doctest: +SKIP
-    >>> features.read(hsifeat.types.Window(0, 0, 8, 8), ["t50/mid_block"]).shape  # doctest: +SKIP
-    (8, 8, 256)
+    >>> import hsifeat
+    >>> features = hsifeat.open_features("fields.zarr")
+    >>> [str(plane.id) for plane in features.select(["t0/up_blocks.*"])]
+    ['t0/up_blocks.0', 't0/up_blocks.1', 't0/up_blocks.2']
+    >>> features.read(hsifeat.Window(0, 0, 8, 8), ["t300/mid_block"]).shape
+    (8, 8, 16)
     """
 
     def __init__(self, store: Store) -> None:

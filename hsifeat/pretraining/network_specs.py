@@ -113,7 +113,7 @@ def unet_arguments(
     norm_groups: int,
     attention: tuple[int, ...] = (),
 ) -> dict[str, Any]:
-    """Return the arguments of diffusers' ``UNet2DModel``.
+    """Translate the size of a U-Net into the arguments of diffusers' ``UNet2DModel``.
 
     Parameters
     ----------
@@ -126,9 +126,14 @@ def unet_arguments(
     blocks : int
         Residual blocks per level.
     head_channels, norm_groups : int
-        Channels of an attention head; groups of the group norms.
+        Channels per attention head, and groups per group normalisation.
     attention : tuple of int
-        Levels with self-attention, 0 the finest; the middle block always has it.
+        Levels with self-attention, numbered from 0, the finest. The middle block always has it.
+
+    Returns
+    -------
+    dict of str to JSON value
+        Keyword arguments of the constructor.
     """
     has_attention = [level in attention for level in range(len(widths))]
     return {

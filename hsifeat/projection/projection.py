@@ -33,6 +33,14 @@ class Projection:
         Whether channels are clipped to [-1, 1], the range of image models.
     gamma : float
         Exponent applied to clipped channels, rescaled to [0, 1]; below 1 dark pixels become lighter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import hsifeat
+    >>> scene = hsifeat.Scene("small", np.random.default_rng(0).random((16, 16, 4)))
+    >>> hsifeat.fit_projection("pca:2", scene).weights.shape
+    (4, 2)
     """
 
     spec: str

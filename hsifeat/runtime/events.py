@@ -20,6 +20,15 @@ class Started:
         Unit of work, in the plural: ``tiles``, ``MB``.
     done : float
         Work that was done before, by an earlier run.
+
+    Examples
+    --------
+    >>> import hsifeat
+    >>> events = []
+    >>> features = hsifeat.open_features("fields.zarr")
+    >>> classes = hsifeat.predict_map(features, hsifeat.load_model("model"), listen=events.append)
+    >>> [type(event).__name__ for event in events]
+    ['Started', 'Advanced', 'Finished']
     """
 
     task: str
@@ -30,7 +39,12 @@ class Started:
 
 @dataclass(frozen=True)
 class Advanced:
-    """A task has made progress: the work done so far, and a short detail such as a loss."""
+    """A task has made progress: the work done so far, and a short detail such as a loss.
+
+    See Also
+    --------
+    hsifeat.Started : Shows how to receive events.
+    """
 
     task: str
     done: float
@@ -39,14 +53,24 @@ class Advanced:
 
 @dataclass(frozen=True)
 class Finished:
-    """A task has ended successfully."""
+    """A task has ended successfully.
+
+    See Also
+    --------
+    hsifeat.Started : Shows how to receive events.
+    """
 
     task: str
 
 
 @dataclass(frozen=True)
 class Note:
-    """A message that a person should read: a default that was chosen, or input that was left out."""
+    """A message that a person should read: a default that was chosen, or input that was left out.
+
+    See Also
+    --------
+    hsifeat.Started : Shows how to receive events.
+    """
 
     message: str
 

@@ -50,6 +50,15 @@ class Store:
         Its metadata.
     progress : ProgressRecords
         Its progress records.
+
+    Examples
+    --------
+    >>> import hsifeat
+    >>> store = hsifeat.Store.open("fields.zarr")
+    >>> store.labels
+    ['fields']
+    >>> store.done(hsifeat.PlaneId(300, "mid_block")).shape
+    (1, 1)
     """
 
     def __init__(self, files: StoreFiles) -> None:
