@@ -88,13 +88,13 @@ METRICS = (
     Metric(
         "oa",
         "OA",
-        "overall accuracy, the share of test pixels that are classified correctly (Congalton 1991)",
+        "overall accuracy, the share of test pixels that are classified correctly",
         _overall_accuracy,
     ),
     Metric(
         "aa",
         "AA",
-        "average accuracy, the mean recall over the classes that have test pixels: of the producer's accuracies of Congalton 1991",
+        "average accuracy, the mean recall over the classes that have test pixels",
         _average_accuracy,
     ),
     Metric("kappa", "kappa", "Cohen's kappa, the agreement beyond chance (Cohen 1960, eq. 1)", _kappa, percent=False),

@@ -199,7 +199,7 @@ def write_scene_map(
     model : Model
         The fitted model.
     out : Path
-        File to write; its suffix selects the format: ``.tif``, ``.npy``, ``.mat``, ``.hdr``, ``.png``.
+        File to write; its suffix selects the format: ``.tif``, ``.png``, ``.npy`` or ``.mat``.
     probabilities : bool
         Write the probability of each class instead of the most probable class.
     listen : callable
