@@ -70,7 +70,7 @@ def test_whole_way_on_a_user_file(hsifeat, files, backbone_folder):
     output = hsifeat("bench", "s.zarr", "--heads", "svm", *splits, "--no-sweep", "--jobs", 1)
     assert "OA blocks:9+1:0.3" in output and "classes left out: none" in output
     results = json.loads((files / "report" / "results.json").read_text())
-    assert len(results["results"]) == 4 * 2 * 2
+    assert len(results["runs"]) == 4 * 2 * 2
     page = (files / "report" / "report.html").read_text()
     assert "svm" in page and "http-equiv" in page
     assert (files / "report" / "results.csv").read_text().count("\n") == 17
@@ -143,7 +143,7 @@ def test_every_verb_has_help_with_an_example(hsifeat, verb):
         pytest.param(["predict", "nowhere", "STORE", "--out", "m.png", "--probabilities"], 1, "write .tif, .npy or .mat; found 'm.png'", id="probabilities-picture"),
         pytest.param(["bench", "STORE", "--splits", "block:1"], 1, "unknown split 'block:1'; allowed: random:F", id="split"),
         pytest.param(["pretrain", "my scene.mat", "--network", "unet", "--out", "x"], 1, "unknown network 'unet'", id="network"),
-        pytest.param(["pretrain", "my scene.mat", "--steps", "0", "--out", "x"], 1, "steps: expected at least 1; found 0", id="budget"),
+        pytest.param(["pretrain", "my scene.mat", "--steps", "0", "--out", "x"], 2, "Invalid value for '--steps'", id="budget"),
         pytest.param(["layers", "nowhere"], 1, "no such file or folder: nowhere", id="backbone"),
     ],
 )  # fmt: skip

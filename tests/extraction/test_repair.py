@@ -135,7 +135,7 @@ def test_a_damaged_label_map_is_written_anew_by_its_extraction(store_path, scene
     chunk.write_bytes(bytes([chunk.read_bytes()[0] ^ 1]) + chunk.read_bytes()[1:])
     (path / "planes/t0000/mid_block/c/0/0/0").unlink()
     location = as_location(path)
-    with pytest.raises(StoreError, match="with the same labels"):
+    with pytest.raises(StoreError, match="with the same --labels"):
         repair(location, verify(location))
     assert [d.key for d in verify(location).damages] == [chunk.relative_to(path).as_posix()], "the plane is mended"
     with pytest.raises(StoreError, match="was changed"):

@@ -27,7 +27,7 @@ from hsifeat.scenes import Labels
 from hsifeat.scenes.labels.regions import label_regions
 
 # Differences are tested by this metric.
-_TESTED = "oa"
+_TEST_METRIC = "oa"
 _MAX_NAMES = 4
 
 
@@ -91,7 +91,7 @@ def _assess_split(split: str, counts: PixelCounts[BenchEntry], assessment: Asses
     if obstacle is None:
         statistic = agreement(counts.assigned, counts.truth, len(counts.seeds))
         scores = bootstrap(statistic, len(counts.seeds), [len(counts.classes)], resamples=resample_count(len(couples)))
-        drawn = scores[:, list(FORMULAS).index(_TESTED)]
+        drawn = scores[:, list(FORMULAS).index(_TEST_METRIC)]
         for entry, of_entry, recall in zip(counts.entries, scores, _recall_intervals(counts), strict=True):
             overall = {key: interval(values) for key, values in zip(FORMULAS, of_entry, strict=True)}
             assessment.intervals[entry, split] = ScoreIntervals(overall, {"recall": recall})

@@ -80,7 +80,7 @@ def test_everything_that_is_known_is_told(tmp_path):
     assert f"(95 % interval {100 * best.oa.mean - 3:.1f} to {100 * best.oa.mean + 2:.1f})" in text
     assert "No two entries differ significantly under random:0.1." in text
     assert "The planes of scene-rgb take 123.0 kB before compression; on disk the whole store takes 98.0 kB." in text
-    assert "Extracting them once took 34.0 seconds on cpu (threads: 2)." in text
+    assert "Extracting them once took 34 seconds on cpu (threads: 2)." in text
     runs = [r for r in comparison.runs if r.entry.store]
     assert f"computing the planes anew for each run would have taken {format_duration(34 * len(runs))}." in text
     (pairs, _) = (table for table in parsed.tables if table[0][0][0] == "first")
