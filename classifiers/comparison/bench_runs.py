@@ -134,7 +134,7 @@ class BenchRunner:
     def maps(
         self, runs: Sequence[RunResult], *, confidence: bool = False
     ) -> dict[tuple[BenchEntry, str], NDArray[Any]]:
-        """Return the memory-mapped maps of seed 0 by entry and split: (rows, cols) integer or, of confidences, float32."""
+        """Return the memory-mapped maps of seed 0 by entry and split: (rows, cols) integer; confidences are uint8."""
         file = self.run_records.confidence if confidence else self.run_records.map
         maps = {(run.entry, run.split): self.run_records.read_map(file(run.key)) for run in runs if run.seed == 0}
         return {name: array for name, array in maps.items() if array is not None}

@@ -80,10 +80,10 @@ def renumber(clusters: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArr
     from scipy.optimize import linear_sum_assignment
 
     height, width = (max(sides) for sides in zip(clusters.shape, reference.shape, strict=True))
-    ours, theirs = (_resize(panel, height, width).astype(np.intp) for panel in (clusters, reference))
-    count = int(max(ours.max(), theirs.max()))
-    both = (ours > 0) & (theirs > 0)
-    pairs = (ours[both] - 1) * count + theirs[both] - 1
+    numbers, reference_numbers = (_resize(panel, height, width).astype(np.intp) for panel in (clusters, reference))
+    count = int(max(numbers.max(), reference_numbers.max()))
+    both = (numbers > 0) & (reference_numbers > 0)
+    pairs = (numbers[both] - 1) * count + reference_numbers[both] - 1
     overlap = np.bincount(pairs, minlength=count * count).reshape(count, count)
     numbers = np.zeros(count + 1, np.uint8)
     old, new = linear_sum_assignment(overlap, maximize=True)

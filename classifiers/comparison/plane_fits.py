@@ -76,7 +76,7 @@ class PlaneFitter:
 
         Parameters
         ----------
-        draws : mapping of int to Draw
+        draws : mapping of int to SplitDraw
             By seed.
         count : int
             Number of planes to select.

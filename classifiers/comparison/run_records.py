@@ -157,7 +157,7 @@ class RunRecords:
             ) from error
 
     def read_map(self, file: Path) -> NDArray[Any] | None:
-        """Return a memory-mapped map (rows, cols), integer or float32, or None if there is no readable one."""
+        """Return a memory-mapped map (rows, cols), of classes or uint8 confidences, or None if there is no readable one."""
         try:
             array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):

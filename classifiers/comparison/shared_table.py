@@ -94,9 +94,9 @@ class SharedTable:
             True classes.
         """
         columns, classes, known = (np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in ("X", "y", "pixels"))
-        at = np.searchsorted(known, pixels)
+        file_rows = np.searchsorted(known, pixels)
         layout = self.layout
-        values = np.empty((len(at), layout.width), np.float32)
-        for group, into in zip(self.groups, layout, strict=True):
-            values[:, into.start : into.stop] = columns[at, group.start : group.stop]
-        return values, np.asarray(classes[at])
+        values = np.empty((len(file_rows), layout.width), np.float32)
+        for group, target in zip(self.groups, layout, strict=True):
+            values[:, target.start : target.stop] = columns[file_rows, group.start : group.stop]
+        return values, np.asarray(classes[file_rows])

@@ -126,7 +126,7 @@ def sweep_planes(
         Its labelled pixels, with spectra and planes.
     labels : Labels
         True classes.
-    draws : mapping of int to Draw
+    draws : mapping of int to SplitDraw
         Draws of the split, by seed.
     run_records : RunRecords
         Where accuracies are recorded.

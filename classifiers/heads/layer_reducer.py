@@ -126,7 +126,7 @@ class LayerReducer(TransformerMixin, BaseEstimator):
 
     def _standard(self, rows: NDArray[np.floating], group: ColumnGroup) -> NDArray[np.floating]:
         part = slice(group.start, group.stop)
-        mean, gain = (of[part].astype(rows.dtype, copy=False) for of in (self.mean_, self.gain_))
+        mean, gain = (values[part].astype(rows.dtype, copy=False) for values in (self.mean_, self.gain_))
         standard: NDArray[np.floating] = (rows[:, part] - mean) * gain
         return standard
 
@@ -142,7 +142,7 @@ class LayerReducer(TransformerMixin, BaseEstimator):
 def _standards(columns: NDArray[np.floating], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return mean and gain (D,) of the columns of a group with `count` pixels per channel, equal for all of them."""
     channels = columns.reshape(-1, columns.shape[1] // count)
-    mean, spread = (np.tile(of(channels, axis=0, dtype=np.float64), count) for of in (np.mean, np.std))
+    mean, spread = (np.tile(statistic(channels, axis=0, dtype=np.float64), count) for statistic in (np.mean, np.std))
     # The deviation of a constant column is a few rounding errors of its value, not zero.
     varies = columns.std(axis=0, dtype=np.float64) > 10 * np.finfo(columns.dtype).eps * np.abs(columns[0])
     return mean, np.divide(1.0, spread, out=np.zeros_like(spread), where=varies)

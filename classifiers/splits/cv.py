@@ -131,9 +131,9 @@ class SplitCV:
                 pairs = len(np.unique(codes * (own_codes.max(initial=0) + 1) + own_codes))
                 if pairs == codes.max(initial=-1) + 1 == own_codes.max(initial=-1) + 1:
                     return np.arange(len(own_codes))
-        what = "no labels" if y is None else "labels in another order"
+        label_state = "no labels" if y is None else "labels in another order"
         raise SplitError(
-            f"{len(self.rows)} rows of other columns than this splitter's table come with {what}, so their pixels are "
+            f"{len(self.rows)} rows of other columns than this splitter's table come with {label_state}, so their pixels are "
             f"unknown: {_HINT}"
         )
 
@@ -155,9 +155,9 @@ class SplitCV:
         if unknown == len(matches) == len(self.rows):  # no row matches: columns are transformed
             return self._all_rows(y)
         if unknown or ambiguous:
-            what = f"are not of this table of {len(self.rows)} rows" if unknown else "equal others at other pixels"
+            reason = f"are not of this table of {len(self.rows)} rows" if unknown else "equal others at other pixels"
             raise SplitError(
-                f"{unknown or ambiguous} of {len(matches)} rows {what}, so their pixels are unknown: {_HINT}"
+                f"{unknown or ambiguous} of {len(matches)} rows {reason}, so their pixels are unknown: {_HINT}"
             )
         return np.array([row for (row,) in matches], np.intp)
 

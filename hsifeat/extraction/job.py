@@ -146,7 +146,10 @@ def check_recipe(store: Store, recipe: Recipe, *, advice: str) -> None:
     if store.key == recipe.key:
         return
     fields = differences(store.manifest.recipe, recipe.canonical())
-    rows = "\n".join(f"  {name}: {_brief(there)} -> {_brief(requested)}" for name, there, requested in fields)
+    rows = "\n".join(
+        f"  {name}: {_brief(stored_value)} -> {_brief(requested_value)}"
+        for name, stored_value, requested_value in fields
+    )
     raise RecipeMismatchError(
         f"{store.location} holds planes of another recipe (stored -> requested):\n{rows}\n{advice}"
     )

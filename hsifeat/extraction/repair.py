@@ -86,14 +86,14 @@ def repair(
         with write_lock(location, lambda: listen(Note(f"another process is writing to {location}: waiting for it"))):
             damages = checks.recheck(location, verification.damages)
             store = Store.open(location, writable=True)
-            lost = planes_to_recompute(store, damages)
+            damaged_planes = planes_to_recompute(store, damages)
             # Prepared before anything is changed, so that nothing is lost where the backbone can't be opened.
-            job = _prepare(store, damages, lost, backbone, companion) if lost else None
+            job = _prepare(store, damages, damaged_planes, backbone, companion) if damaged_planes else None
             planes = {plane.id: plane for plane in job.planes} if job else {}
             irreparable = restore(store, damages, planes)
         if job is not None:
-            listen(Note(f"to recompute, in part or whole: {', '.join(map(str, lost))}"))
-            run(replace(job, planes=tuple(planes[plane] for plane in lost)), listen=listen)
+            listen(Note(f"to recompute, in part or whole: {', '.join(map(str, damaged_planes))}"))
+            run(replace(job, planes=tuple(planes[plane] for plane in damaged_planes)), listen=listen)
         if irreparable:
             raise StoreError(
                 f"{location}: {', '.join(map(str, irreparable[:3]))}: the rest of the store does not determine these. "
@@ -109,11 +109,11 @@ def repair(
 def _prepare(
     store: Store,
     damages: Sequence[Damage],
-    lost: Sequence[PlaneId],
+    damaged_planes: Sequence[PlaneId],
     backbone: Backbone | str | Path | None,
     companion: str | Path | None,
 ) -> Job:
-    """Prepare the extraction of the lost planes from the scene in the store."""
+    """Prepare the extraction of the damaged planes from the scene in the store."""
     undamaged = checks.intact_part(store, damages)
     scene = Features(undamaged).scene
     if "companion" in store.manifest.recipe:
@@ -124,8 +124,8 @@ def _prepare(
         scene = attach_companion(scene, companion)
     options = {
         "backbone": backbone,
-        "timesteps": sorted({plane.t for plane in lost}),
-        "layers": list(dict.fromkeys(plane.layer for plane in lost)),
+        "timesteps": sorted({plane.t for plane in damaged_planes}),
+        "layers": list(dict.fromkeys(plane.layer for plane in damaged_planes)),
     }
     job = prepare(scene, resolve_config(options, like=undamaged), out=store.location)
     check_recipe(store, job.recipe, advice="name the backbone and the companion image that the store was made with")

@@ -397,7 +397,7 @@ class Features:
         return xarray_view.to_xarray(self.store, self.planes, self._reader.coordinates(self.planes))
 
     def _pixels(self, rows: ArrayLike, cols: ArrayLike) -> PixelCoordinates:
-        return PixelCoordinates.within(rows, cols, self.shape[:2])
+        return PixelCoordinates.parse(rows, cols, self.shape[:2])
 
     def _cached_sample(self, plane: PlaneSpec, pixels: PixelCoordinates, pool: int | None) -> NDArray[np.float32]:
         owner, own = self.owner(plane)

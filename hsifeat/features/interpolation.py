@@ -49,7 +49,7 @@ class ScenePlaneReader:
             )
         array = self._store.plane(plane.id)
         height, width, _ = array.shape
-        y, x = _Neighbours.of(pixels.rows, plane.stride, height), _Neighbours.of(pixels.cols, plane.stride, width)
+        y, x = _Neighbours.find(pixels.rows, plane.stride, height), _Neighbours.find(pixels.cols, plane.stride, width)
         values = np.empty((len(pixels.rows), plane.channels), np.float32)
         side = (array.shards or array.chunks)[0]
         for members, _ in PixelCoordinates(y.low, x.low).by_block(side):
@@ -75,8 +75,8 @@ class ScenePlaneReader:
     def read(self, plane: PlaneSpec, window: Window) -> NDArray[np.float32]:
         """Interpolate a window of the scene. See `PlaneReader.read`."""
         array = self._store.plane(plane.id)
-        y = _Neighbours.of(np.arange(window.row, window.row + window.rows), plane.stride, array.shape[0])
-        x = _Neighbours.of(np.arange(window.col, window.col + window.cols), plane.stride, array.shape[1])
+        y = _Neighbours.find(np.arange(window.row, window.row + window.rows), plane.stride, array.shape[0])
+        x = _Neighbours.find(np.arange(window.col, window.col + window.cols), plane.stride, array.shape[1])
         top, left = int(y.low[0]), int(x.low[0])
         cells = self._store.read(plane.id, Window(top, left, int(y.high[-1]) + 1 - top, int(x.high[-1]) + 1 - left))
         if plane.stride == 1:
@@ -109,7 +109,7 @@ class _Neighbours:
     fraction: NDArray[np.float32]
 
     @classmethod
-    def of(cls, pixels: NDArray[np.intp], stride: int, cells: int) -> _Neighbours:
+    def find(cls, pixels: NDArray[np.intp], stride: int, cells: int) -> _Neighbours:
         centre = np.maximum((pixels + 0.5) / stride - 0.5, 0)
         low = np.minimum(centre.astype(np.intp), cells - 1)
         return cls(low, np.minimum(low + (centre > low), cells - 1), (centre - low).astype(np.float32))

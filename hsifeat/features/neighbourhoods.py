@@ -28,7 +28,7 @@ class PixelCoordinates:
     cols: NDArray[np.intp]
 
     @classmethod
-    def within(cls, rows: ArrayLike, cols: ArrayLike, shape: tuple[int, int]) -> PixelCoordinates:
+    def parse(cls, rows: ArrayLike, cols: ArrayLike, shape: tuple[int, int]) -> PixelCoordinates:
         """Return pixels that lie within a scene.
 
         Parameters

@@ -98,9 +98,9 @@ class PixelListReader:
     def _indices(self, pixels: PixelCoordinates) -> NDArray[np.intp]:
         """Return the positions of pixels in the list."""
         width = self._store.manifest.scene.cols
-        listed, wanted = self._rows * width + self._cols, pixels.rows * width + pixels.cols
-        indices = np.minimum(np.searchsorted(listed, wanted), len(listed) - 1)
-        missing = listed[indices] != wanted
+        stored_numbers, numbers = self._rows * width + self._cols, pixels.rows * width + pixels.cols
+        indices = np.minimum(np.searchsorted(stored_numbers, numbers), len(stored_numbers) - 1)
+        missing = stored_numbers[indices] != numbers
         if missing.any():
             row, col = (int(axis[np.argmax(missing)]) for axis in (pixels.rows, pixels.cols))
             raise StoreError(f"{self._contents}, not around pixel ({row}, {col}): {_ADVICE}")

@@ -13,7 +13,7 @@ PlaneLike = str | PlaneId | PlaneSpec
 
 
 def select_planes(
-    name: str, complete: Sequence[PlaneSpec], unfinished: Sequence[PlaneSpec], wanted: Sequence[PlaneLike] | None
+    name: str, complete: Sequence[PlaneSpec], unfinished: Sequence[PlaneSpec], patterns: Sequence[PlaneLike] | None
 ) -> list[PlaneSpec]:
     """Select complete planes of a store.
 
@@ -23,20 +23,20 @@ def select_planes(
         Name of the store, for messages.
     complete, unfinished : sequences of PlaneSpec
         Planes of the store.
-    wanted : sequence of str, PlaneId or PlaneSpec, or None
+    patterns : sequence of str, PlaneId or PlaneSpec, or None
         Names such as ``t50/up_blocks.2``, with ``*`` and ``?`` as wildcards; None selects all planes.
 
     Returns
     -------
     list of PlaneSpec
-        In the order of `wanted`, each plane once.
+        In the order of `patterns`, each plane once.
 
     Raises
     ------
     StoreError
         A name matches no complete plane, or all are selected and some are unfinished.
     """
-    if wanted is None:
+    if patterns is None:
         if unfinished:
             names = ", ".join(str(plane.id) for plane in unfinished[:3])
             raise StoreError(
@@ -45,7 +45,7 @@ def select_planes(
             )
         return list(complete)
     selected: dict[PlaneSpec, None] = {}
-    for plane_like in wanted:
+    for plane_like in patterns:
         pattern = str(plane_like.id if isinstance(plane_like, PlaneSpec) else plane_like)
         matches = [plane for plane in complete if fnmatchcase(str(plane.id), pattern)]
         if not matches:

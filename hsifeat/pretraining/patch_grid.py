@@ -90,8 +90,8 @@ class PatchGrid:
     def _touching(self, block: Window) -> Window:
         """Return the positions of all patches that share a pixel with a block, as a window."""
         reach = self.patch_px - 1
-        around = Window(block.row - reach, block.col - reach, block.rows + reach, block.cols + reach)
-        return around.clip(self._rows, self._cols)
+        surroundings = Window(block.row - reach, block.col - reach, block.rows + reach, block.cols + reach)
+        return surroundings.clip(self._rows, self._cols)
 
 
 def choose_held_out_blocks(

@@ -182,8 +182,10 @@ def _compare_planes(
     features = store if isinstance(store, Features) else open_features(store)
     shape = (scene.rows, scene.cols, scene.bands)
     if features.shape != shape:
-        stored, found = (" x ".join(map(str, sides)) for sides in (features.shape, shape))
-        raise StoreError(f"{features.name} is of a scene of {stored} (rows, cols, bands); {scene.name} has {found}")
+        stored_shape, scene_shape = (" x ".join(map(str, sides)) for sides in (features.shape, shape))
+        raise StoreError(
+            f"{features.name} is of a scene of {stored_shape} (rows, cols, bands); {scene.name} has {scene_shape}"
+        )
     if features.recipe["backbone"].get("schedule") != schedule.digest:
         raise StoreError(f"{features.name} was made with another noise schedule: name its model with --backbone")
     return correlate_planes(features, layer, seed=seed)

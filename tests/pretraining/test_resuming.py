@@ -16,7 +16,7 @@ STEPS = {"steps": 12}
 def spawn():
     """Run a training in a process of its own; return its exit code. A server forks them, so that torch loads once."""
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["tests.helpers.loaded"])
+    server.set_forkserver_preload(["tests.helpers.preloaded_imports"])
 
     def run(out, network="mtmsd", options=STEPS, moment="", kill_after=None):
         steps = server.SimpleQueue()

@@ -117,9 +117,9 @@ def convert(
     for name, source in source_names(network, architecture).items():
         tensor, shape = tensors[source], network.get_parameter(name).shape
         if ".qkv." in source:
-            which = ("to_q", "to_k", "to_v").index(name.split(".")[-2])
+            index = ("to_q", "to_k", "to_v").index(name.split(".")[-2])
             split = (heads[shape[0]], 3, -1) if legacy else (3, heads[shape[0]], -1)
-            tensor = tensor.reshape(*split, *tensor.shape[1:]).select(1 if legacy else 0, which)
+            tensor = tensor.reshape(*split, *tensor.shape[1:]).select(1 if legacy else 0, index)
         parameters[name] = tensor.reshape(shape).to(torch.float32, copy=True)
     return parameters
 

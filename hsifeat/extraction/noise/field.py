@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from hsifeat.backbones.protocol import Backbone
-from hsifeat.extraction.noise.drawn import DrawnNoiseTiles
+from hsifeat.extraction.noise.gaussian_tiles import DrawnNoiseTiles
 from hsifeat.extraction.noise.noise_field import noise_field
 from hsifeat.extraction.noise.policy import NoisePolicy
 from hsifeat.types import Window

@@ -45,8 +45,8 @@ class InversionNoise(NoisePolicy):
         """Check the number of steps."""
         super().__post_init__()
         if self.count > self.schedule.timesteps:
-            most = self.schedule.timesteps
-            raise HsifeatError(f"{self.spec}: at most {most} steps, as many as the schedule has timesteps")
+            max_steps = self.schedule.timesteps
+            raise HsifeatError(f"{self.spec}: at most {max_steps} steps, as many as the schedule has timesteps")
 
     @property
     def spec(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from hsifeat.backbones.protocol import Backbone
-from hsifeat.extraction.noise.drawn import DrawnNoiseTiles
+from hsifeat.extraction.noise.gaussian_tiles import DrawnNoiseTiles
 from hsifeat.extraction.noise.policy import NoisePolicy
 from hsifeat.types import Window
 

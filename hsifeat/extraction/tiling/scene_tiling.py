@@ -68,7 +68,7 @@ class SceneTiling:
         step, minimum_px = self.step[0], BLENDED_UNIT_PX if self.blends else UNIT_PX
         return SceneLayout(self.rows, self.cols, step * -(-minimum_px // step))
 
-    def kept(self, tile: Window) -> Window:
+    def core(self, tile: Window) -> Window:
         """Return the part of a tile that planes are made of; it may reach beyond the scene.
 
         Parameters
@@ -95,8 +95,8 @@ class SceneTiling:
 
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:
         """List the tiles of a unit whose kept part holds a valid pixel; see `Tiling.valid_tiles`."""
-        kept = ((tile, self.kept(tile).clip(self.rows, self.cols)) for tile in self.tiles(unit))
-        return [tile for tile, part in kept if valid[part.slices].any()]
+        cores = ((tile, self.core(tile).clip(self.rows, self.cols)) for tile in self.tiles(unit))
+        return [tile for tile, part in cores if valid[part.slices].any()]
 
     def count_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> int:
         """Return the length of `valid_tiles`. See `Tiling.count_tiles`."""

@@ -21,7 +21,7 @@ def test_cores_of_all_units_cover_every_pixel_once(core, halo, rows, cols):
     covered = np.zeros((rows, cols), int)
     for unit in windows(rows, cols, tiling.layout.unit_px):
         for tile in tiling.tiles(unit):
-            kept = tiling.kept(tile)
+            kept = tiling.core(tile)
             covered[kept.clip(rows, cols).slices] += 1
             assert unit.row <= kept.row < unit.row + unit.rows, "no core begins outside its unit"
     assert (covered == 1).all()

@@ -4,7 +4,7 @@ import torch
 from diffusers import DDPMScheduler
 
 from hsifeat.backbones.schedule import schedule_from_config
-from hsifeat.extraction.noise.drawn import DrawnNoiseTiles
+from hsifeat.extraction.noise.gaussian_tiles import DrawnNoiseTiles
 
 CONFIG = {"beta_schedule": "squaredcos_cap_v2", "num_train_timesteps": 1000}
 CLEAN = torch.linspace(-1, 1, 3 * 2 * 4 * 4).reshape(3, 2, 4, 4)
