@@ -80,10 +80,12 @@ def renumber(clusters: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArr
     from scipy.optimize import linear_sum_assignment
 
     height, width = (max(sides) for sides in zip(clusters.shape, reference.shape, strict=True))
-    numbers, reference_numbers = (_resize(panel, height, width).astype(np.intp) for panel in (clusters, reference))
-    count = int(max(numbers.max(), reference_numbers.max()))
-    both = (numbers > 0) & (reference_numbers > 0)
-    pairs = (numbers[both] - 1) * count + reference_numbers[both] - 1
+    cluster_numbers, reference_numbers = (
+        _resize(panel, height, width).astype(np.intp) for panel in (clusters, reference)
+    )
+    count = int(max(cluster_numbers.max(), reference_numbers.max()))
+    both = (cluster_numbers > 0) & (reference_numbers > 0)
+    pairs = (cluster_numbers[both] - 1) * count + reference_numbers[both] - 1
     overlap = np.bincount(pairs, minlength=count * count).reshape(count, count)
     numbers = np.zeros(count + 1, np.uint8)
     old, new = linear_sum_assignment(overlap, maximize=True)
