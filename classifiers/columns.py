@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike
+from hsifeat.formatting import format_bytes
 from hsifeat.types import PlaneId
 
 
@@ -144,8 +145,8 @@ def _check_memory(rows: int, layout: Layout) -> None:
     if needed > memory:
         widest = max(layout, key=lambda group: group.width)
         raise StoreError(
-            f"a table of {rows} pixels and {layout.width} columns takes {needed / 1e9:.1f} GB, more than the memory of "
-            f"{memory / 1e9:.1f} GB: use fewer planes or smaller neighbourhoods (the widest group is {widest}, of "
+            f"a table of {rows} pixels and {layout.width} columns takes {format_bytes(needed)}, more than the memory of "
+            f"{format_bytes(memory)}: use fewer planes or smaller neighbourhoods (the widest group is {widest}, of "
             f"{widest.width} columns)"
         )
 

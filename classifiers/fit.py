@@ -15,6 +15,7 @@ from classifiers.splits import parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike
+from hsifeat.formatting import format_bytes
 from hsifeat.runtime.events import Listener, Note, silent
 
 
@@ -90,8 +91,8 @@ def fit_model(
         planes=planes if uses_planes(input_set) else [],
         **layout_options([input_set], features),
     )
-    size_mb = table_bytes(len(table), table.layout) / 1e6
-    listen(Note(f"{input_set}: {len(table)} labelled pixels, {table.layout.width} columns, {size_mb:.0f} MB"))
+    size = format_bytes(table_bytes(len(table), table.layout))
+    listen(Note(f"{input_set}: {len(table)} labelled pixels, {table.layout.width} columns, {size}"))
     evaluator = Evaluator(features, table, head, seed, params, tune, listen)
     evaluation = disjoint_evaluation = None
     if rule is None:

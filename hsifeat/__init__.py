@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from hsifeat.runtime.events import Finished as Finished
     from hsifeat.runtime.events import Note as Note
     from hsifeat.runtime.events import Started as Started
+    from hsifeat.runtime.executor import Executor as Executor
+    from hsifeat.runtime.local import local_executor as local_executor
     from hsifeat.scenes.label_map import Labels as Labels
     from hsifeat.scenes.labels.open_labels import open_labels as open_labels
     from hsifeat.scenes.open_scene import open_scene as open_scene
@@ -61,6 +63,7 @@ _MODULES = {
     "Advanced": "hsifeat.runtime.events",
     "Backbone": "hsifeat.backbones.protocol",
     "BackboneError": "hsifeat.errors",
+    "Executor": "hsifeat.runtime.executor",
     "ExtractionConfig": "hsifeat.extraction.config",
     "Features": "hsifeat.features.features",
     "Finished": "hsifeat.runtime.events",
@@ -90,6 +93,7 @@ _MODULES = {
     "fit_model": "classifiers.fit",
     "fit_projection": "hsifeat.projection.fit",
     "head_names": "classifiers.heads.registry",
+    "local_executor": "hsifeat.runtime.local",
     "load_model": "classifiers.model",
     "make_head": "classifiers.heads.registry",
     "open_backbone": "hsifeat.backbones.open_backbone",
@@ -107,6 +111,7 @@ __all__ = [
     "Advanced",
     "Backbone",
     "BackboneError",
+    "Executor",
     "ExtractionConfig",
     "Features",
     "Finished",
@@ -138,6 +143,7 @@ __all__ = [
     "fit_projection",
     "head_names",
     "load_model",
+    "local_executor",
     "make_head",
     "open_backbone",
     "open_features",

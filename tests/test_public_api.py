@@ -73,7 +73,7 @@ def test_a_public_name_is_documented(name):
         missing = [p for p in parameters if not re.search(rf"(?m)^(\S.*, )?\*{{0,2}}{p}(, .*)?( :|$)", document)]
         assert not missing or len(parameters) < 3, f"parameters without a description: {missing}"
         assert (
-            "Returns\n-------" in document
+            re.search(r"(?m)^(Returns|Yields)\n---", document)
             or inspect.signature(value).return_annotation in {None, "None", "Path"}
             or len(parameters) < 3
         )

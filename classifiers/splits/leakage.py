@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.splits.split_draw import SplitDraw
 from hsifeat.features.features import Features
+from hsifeat.features.summed_area import summed_area_table
 from hsifeat.scenes.blocks import blocks
 from hsifeat.types import PlaneId
 
@@ -232,7 +233,7 @@ def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint]) -> Leakage
 
     footprints = tuple(footprints)
     train, test = draw.train, draw.test
-    counts = _summed_area_table(train)
+    counts = summed_area_table(train, np.int32)
     tree = cKDTree(np.argwhere(train))
     distance, leaking, done = np.empty(np.count_nonzero(test)), 0, 0
     for block in blocks(*draw.shape, depth=_VALUES_PER_PIXEL):
@@ -248,12 +249,3 @@ def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint]) -> Leakage
         leaking += int(np.count_nonzero(overlaps))
     nearest = float(distance.min())
     return Leakage(leaking / len(distance), float(np.median(distance, overwrite_input=True)), nearest)
-
-
-def _summed_area_table(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Return the summed-area table (Crow, SIGGRAPH 1984) of a (rows, cols) mask, (rows + 1, cols + 1) int32."""
-    counts = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int32)
-    for row, inside in enumerate(mask):
-        np.cumsum(inside, out=counts[row + 1, 1:])
-        counts[row + 1] += counts[row]
-    return counts

@@ -34,6 +34,7 @@ EXTENSION_POINTS = (
 # Option sets, by the command that takes them.
 CONFIGS = {
     "hsifeat extract": ("hsifeat.extraction.config", "ExtractionConfig"),
+    "hsifeat bench": ("classifiers.comparison.config", "BenchConfig"),
     "hsifeat pretrain": ("hsifeat.pretraining.config", "PretrainingConfig"),
 }
 
@@ -184,7 +185,7 @@ def options_page() -> str:
     lines = [
         "# Options",
         "",
-        "The options of an extraction and of a training, under the same names in Python, in preset files and, with",
+        "The options of an extraction, of a benchmark and of a training, under the same names in Python, in preset files and, with",
         "dashes, on the command line.",
     ]
     for title, (module, name) in CONFIGS.items():

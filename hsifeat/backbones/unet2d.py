@@ -18,8 +18,8 @@ from hsifeat.backbones.diffusers_folder import (
 from hsifeat.backbones.networks import NETWORKS, network_type
 from hsifeat.backbones.plugins import BackbonePlugin, existing_path
 from hsifeat.backbones.schedule import schedule_from_config
-from hsifeat.backbones.weights import digest_file, load_pretrained
-from hsifeat.errors import BackboneError, error_summary
+from hsifeat.backbones.weights import build_network, digest_file, load_pretrained
+from hsifeat.errors import BackboneError
 from hsifeat.types import as_int
 
 if TYPE_CHECKING:
@@ -120,13 +120,7 @@ class UNet2DBackbone(CheckpointBackbone):
 
     def build(self) -> torch.nn.Module:
         """Build the network that the configuration describes."""
-        try:
-            network: torch.nn.Module = self._type.from_config(self._config)
-        except Exception as error:  # inconsistent settings raise errors of many classes
-            raise BackboneError(
-                f"{self._config_file} does not describe a {self._type.__name__}: {error_summary(error)}"
-            ) from error
-        return network
+        return build_network(self._type, self._config, self._config_file)
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:
         """Return the papers' numbers of a U-Net's decoder layers."""

@@ -6,7 +6,7 @@ import hashlib
 import pickle
 import warnings
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,30 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
         if value.is_complex() or value.layout != torch.strided:
             raise BackboneError(f"{path}: {name} is not a dense tensor of real numbers")
     return content
+
+
+def build_network(network_class: Any, config: Mapping[str, Any], file: Path) -> torch.nn.Module:
+    """Build a network of diffusers with fresh weights.
+
+    Parameters
+    ----------
+    network_class : type
+        Its class.
+    config : mapping
+        Its configuration.
+    file : Path
+        File of the configuration, for messages.
+
+    Raises
+    ------
+    BackboneError
+        The configuration is inconsistent.
+    """
+    try:
+        network: torch.nn.Module = network_class.from_config(config)
+    except Exception as error:  # inconsistent settings raise errors of many classes
+        raise BackboneError(f"{file} does not describe a {network_class.__name__}: {error_summary(error)}") from error
+    return network
 
 
 def load_pretrained(network_class: Any, folder: Path | str, file: Path, **options: Any) -> torch.nn.Module:

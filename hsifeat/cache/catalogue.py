@@ -82,11 +82,6 @@ def mark_used(location: Location) -> None:
         return
 
 
-def has_entry(location: Location) -> bool:
-    """Tell whether a store is in the catalogue."""
-    return _entry_file(location.identity).exists()
-
-
 def remove_entry(location: Location) -> None:
     """Remove a store from the catalogue."""
     _entry_file(location.identity).unlink(missing_ok=True)

@@ -17,7 +17,9 @@ from hsifeat.errors import HsifeatError
 _WHOLE = r"-?[0-9]{1,18}"
 
 
-def with_options(config: type[BaseConfig], *, without: tuple[str, ...] = ()) -> Callable[..., Callable[..., None]]:
+def with_options(
+    config: type[BaseConfig], *, only: tuple[str, ...] = (), without: tuple[str, ...] = ()
+) -> Callable[..., Callable[..., None]]:
     """Give a command one option for each field of a config class.
 
     The command takes them as one argument, ``options``: a dict of the options that the user set, to be passed
@@ -28,10 +30,13 @@ def with_options(config: type[BaseConfig], *, without: tuple[str, ...] = ()) -> 
     ----------
     config : type of BaseConfig
         Whose fields become options.
+    only : tuple of str
+        Fields that are taken; by default all.
     without : tuple of str
         Fields that are left out.
     """
-    derived = {name: typer_option(config, name) for name in config.model_fields if name not in without}
+    names = [name for name in only or config.model_fields if name not in without]
+    derived = {name: typer_option(config, name) for name in names}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)

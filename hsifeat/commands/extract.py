@@ -70,7 +70,7 @@ def extract(
 def _show_work(work: RemainingWork) -> None:
     from hsifeat.commands import terminal
     from hsifeat.extraction.estimates import peak_bytes, seconds_per_pass
-    from hsifeat.formatting import format_duration
+    from hsifeat.formatting import format_bytes, format_duration
 
     plan, extractor = work.plan, work.extractor
     state = "new" if work.is_new else "exists"
@@ -81,6 +81,8 @@ def _show_work(work: RemainingWork) -> None:
     kind = "tiles" if work.job.recipe.pixels is None else "windows, one around each pixel"
     terminal.say(f"{kind}: {plan.tiles}" + (f", and {repeated} again for neighbouring units" if repeated else ""))
     terminal.say(f"passes: {plan.passes} of a {tile}-px tile (of {plan.total_passes}), batches of {extractor.batch}")
-    terminal.say(f"to write: at most {work.needed_bytes / 1e6:.1f} MB")
+    terminal.say(f"to write: at most {format_bytes(work.needed_bytes)}")
     terminal.say(f"time: about {format_duration(seconds)} on {extractor.device} (from one timed batch)")
-    terminal.say(f"memory: about {peak_bytes(extractor, plan) / 1e6:.0f} MB beside the model's weights and activations")
+    terminal.say(
+        f"memory: about {format_bytes(peak_bytes(extractor, plan))} beside the model's weights and activations"
+    )

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from hsifeat.commands.config_options import with_options
 from hsifeat.commands.shared_options import Json
 from hsifeat.commands.terminal import show_rows
+from hsifeat.extraction.config import ExtractionConfig
 
 
+@with_options(ExtractionConfig, only=("upsample",))
 def layers(
     backbone: Annotated[str, typer.Argument(help="A backbone in one of the forms that `hsifeat backbones` lists.")],
     all_layers: Annotated[bool, typer.Option("--all", help="Include the layers within blocks.")] = False,
-    upsample: Annotated[
-        int, typer.Option(help="Factor by which tiles are enlarged before a latent encoder; strides depend on it.")
-    ] = 8,
+    options: dict[str, Any] = {},  # noqa: B006  # replaced by the options of ExtractionConfig
     as_json: Json = False,
 ) -> None:
     """List a backbone's layers: name, alias in the papers, channels, stride, share of the forward pass that must run to reach it.
@@ -27,6 +28,6 @@ def layers(
     from hsifeat.backbones.open_backbone import open_backbone
     from hsifeat.backbones.taps import is_block
 
-    taps = open_backbone(backbone, any_label=True, upsample=upsample).taps
+    taps = open_backbone(backbone, any_label=True, **options).taps
     rows = [asdict(tap) for tap in taps if all_layers or is_block(tap.name)]
     show_rows(f"layers of {backbone}", rows, ("name", "alias", "channels", "stride", "share"), as_json)

@@ -27,11 +27,6 @@ def whole_number(text: str, option: str) -> int:
     return int(text)
 
 
-def class_label_of(text: str | None) -> int | str | None:
-    """Parse a class label: a whole number, or ``mean``."""
-    return text if text in {None, "mean"} else whole_number(str(text), "--class-label")
-
-
 def assignment(text: str) -> tuple[str, Any]:
     """Parse ``name=value``; the value is parsed by `value_of`."""
     name, equals, value = text.partition("=")

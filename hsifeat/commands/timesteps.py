@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hsifeat.commands.option_types import class_label_of, comma_list, whole_number
+from hsifeat.commands.config_options import with_options
+from hsifeat.commands.option_types import comma_list, whole_number
 from hsifeat.commands.scene_options import with_scene
-from hsifeat.commands.shared_options import Device, Json, Seed
+from hsifeat.commands.shared_options import Device, Json
+from hsifeat.extraction.config import ExtractionConfig
 
 if TYPE_CHECKING:
     from hsifeat.scenes import Scene
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 
 @with_scene
+@with_options(ExtractionConfig, only=("class_label", "prompt", "upsample", "seed"))
 def timesteps(
     scene: Scene,
     backbone: Annotated[
@@ -44,15 +47,7 @@ def timesteps(
         typer.Option(help="Side of the optimal denoiser's patches in pixels. [default: by the number of channels]"),
     ] = None,
     intervals: Annotated[int, typer.Option(help="Number of intervals into which similar timesteps are grouped.")] = 3,
-    class_label: Annotated[
-        str | None,
-        typer.Option(help="Class label of a class-conditional backbone, or mean for the mean of all label embeddings."),
-    ] = None,
-    prompt: Annotated[str | None, typer.Option(help="Text for a text-conditional backbone.")] = None,
-    upsample: Annotated[
-        int | None, typer.Option(help="Factor by which a latent backbone enlarges tiles before encoding. [default: 8]")
-    ] = None,
-    seed: Seed = 0,
+    options: dict[str, Any] = {},  # noqa: B006  # replaced by the options of ExtractionConfig
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Write plots of the measures to this .png file.")] = None,
     as_json: Json = False,
@@ -80,10 +75,7 @@ def timesteps(
             projection=projection,
             patch=patch,
             intervals=intervals,
-            class_label=class_label_of(class_label),
-            prompt=prompt,
-            upsample=upsample,
-            seed=seed,
+            **options,
             device=device,
             listen=listen,
         )

@@ -45,22 +45,36 @@ class InRecipe:
 
     Attributes
     ----------
-    path : str
-        Dotted name of the field, such as ``tiling.padding``.
+    section : str
+        Section of the recipe, such as ``tiling``.
+    field : str
+        Field of the section; by default it has the option's name.
     unused : object
-        What the recipe says where the option has no effect in combination with others, see `ExtractionConfig.unused_options`.
+        What the recipe says where the option has no effect beside others, see `ExtractionConfig.unused_options`.
     """
 
-    path: str
+    section: str
+    field: str = ""
     unused: Any = None
+
+    def path(self, name: str) -> str:
+        """Return the dotted name of the field of an option."""
+        return f"{self.section}.{self.field or name}"
 
 
 @dataclass(frozen=True)
 class InIdentity:
-    """Marks an option that decides the key as part of the backbone's identity; `path` names its field there."""
+    """Marks an option that decides the key as part of the backbone's identity: as a field of one of its sections, or alone."""
 
-    path: str
+    section: str = ""
 
+    def path(self, name: str) -> str:
+        """Return the dotted name of the field of an option."""
+        return f"{self.section}.{name}".lstrip(".")
+
+
+DEFAULT_BATCH = 16
+"""Largest number of tiles in a forward pass of a new store."""
 
 Mark = TypeVar("Mark", InRecipe, InIdentity)
 
@@ -146,7 +160,7 @@ class ExtractionConfig(BaseConfig):
     tile: Annotated[
         Whole,
         option("Side of a tile, or of a window around a pixel, in scene pixels.", unit="px", metavar="PX", ge=1),
-        InRecipe("tiling.tile_px", unused=0),
+        InRecipe("tiling", "tile_px", unused=0),
     ] = 64
     halo: Annotated[
         Whole,
@@ -156,19 +170,19 @@ class ExtractionConfig(BaseConfig):
             metavar="PX",
             ge=0,
         ),
-        InRecipe("tiling.halo_px", unused=0),
+        InRecipe("tiling", "halo_px", unused=0),
     ] = 16
     stitch: Annotated[
         Stitch,
         option(
             "Keep each tile's core, blend overlapping tiles by mean or Hann weights, or take the scene as one tile."
         ),
-        InRecipe("tiling.stitch", unused="window"),
+        InRecipe("tiling", unused="window"),
     ] = "core"
     padding: Annotated[
         Padding,
         option("What lies beyond the scene's edge: its mirror image, or zeros."),
-        InRecipe("tiling.padding"),
+        InRecipe("tiling"),
     ] = "reflect"
     origin: Annotated[
         Pair | None,
@@ -178,7 +192,7 @@ class ExtractionConfig(BaseConfig):
             metavar="ROW,COL",
             default="one halo above and left of the scene",
         ),
-        InRecipe("tiling.origin"),
+        InRecipe("tiling"),
     ] = None
     pixels: Annotated[
         Any,
@@ -195,17 +209,17 @@ class ExtractionConfig(BaseConfig):
             "inversion:N (N steps of DDIM inversion).",
             metavar="POLICY",
         ),
-        InRecipe("noise.policy"),
+        InRecipe("noise", "policy"),
     ] = "field"
     draws: Annotated[
         Whole,
         option("Number of noise draws over which features are averaged.", metavar="N", ge=1),
-        InRecipe("noise.draws"),
+        InRecipe("noise"),
     ] = 1
     seed: Annotated[
         Whole,
         option("Seed of the noise, and of an untrained backbone's weights.", metavar="N", ge=0, le=2**32 - 1),
-        InRecipe("noise.seed"),
+        InRecipe("noise"),
     ] = 0
     companion: Annotated[
         bool,
@@ -221,27 +235,27 @@ class ExtractionConfig(BaseConfig):
             "Class label of a class-conditional backbone, or mean for the mean of all label embeddings.",
             metavar="N|mean",
         ),
-        InIdentity("conditioning.class_label"),
+        InIdentity("conditioning"),
     ] = None
     prompt: Annotated[
         str | None,
         option("Text prompt of a backbone that takes one.", metavar="TEXT"),
-        InIdentity("conditioning.prompt"),
+        InIdentity("conditioning"),
     ] = None
     upsample: Annotated[
         Whole | None,
         option("Factor by which tiles are enlarged for a latent backbone.", metavar="N", default="8", ge=1),
-        InIdentity("upsample"),
+        InIdentity(),
     ] = None
     dtype: Annotated[
         StoredDtype,
         option("Data type of the stored features."),
-        InRecipe("precision.stored"),
+        InRecipe("precision", "stored"),
     ] = "float16"
     batch: Annotated[
         int | str,
         PlainValidator(_batch),
-        option("Largest number of tiles in a forward pass.", metavar="N or auto", default="auto: that of the store, else 16"),
+        option("Largest number of tiles in a forward pass.", metavar="N or auto", default=f"auto: that of the store, else {DEFAULT_BATCH}"),
     ] = "auto"  # fmt: skip
 
     def unused_options(self) -> frozenset[str]:
@@ -262,7 +276,7 @@ class ExtractionConfig(BaseConfig):
         sections: dict[str, dict[str, Any]] = {}
         for name, mark in _marks(InRecipe):
             value = mark.unused if name in self.unused_options() else getattr(self, name)
-            section, _, field = mark.path.partition(".")
+            section, _, field = mark.path(name).partition(".")
             sections.setdefault(section, {})
             if value is not None:
                 sections[section][field] = list(value) if isinstance(value, tuple) else value
@@ -274,8 +288,8 @@ def options_in_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
     Options that had no effect are not among them.
     """
-    values = {name: _field(recipe, mark.path) for name, mark in _marks(InRecipe)}
-    values |= {name: _field(recipe["backbone"], mark.path) for name, mark in _marks(InIdentity)}
+    values = {name: _field(recipe, mark.path(name)) for name, mark in _marks(InRecipe)}
+    values |= {name: _field(recipe["backbone"], mark.path(name)) for name, mark in _marks(InIdentity)}
     whole, listed = values["stitch"] == "whole", "pixels" in recipe
     unused = ExtractionConfig.model_construct(
         stitch="whole" if whole else "core", pixels=listed or None

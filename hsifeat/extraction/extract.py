@@ -113,7 +113,7 @@ def extract(
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     executor : Executor, optional
-        Runs the steps of the extraction; by default one after the other in this process.
+        Runs the steps of the extraction, such as one from `local_executor`; by default one after the other in this process.
     listen : callable
         Gets the events of the run.
 

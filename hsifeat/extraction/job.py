@@ -11,6 +11,7 @@ from hsifeat.errors import RecipeMismatchError, StoreError
 from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.extraction.plan import Plan, make_plan
 from hsifeat.extraction.runner import Extractor
+from hsifeat.formatting import format_bytes
 from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.location import LocalLocation, Location
 from hsifeat.store.recipe import Recipe, differences
@@ -113,7 +114,7 @@ class RemainingWork:
         existing = f"{len(plan.planes) - len(unfinished)} of {len(plan.planes)} planes exist"
         return (
             f"{self.job.location}: {'new store' if self.is_new else existing}; {plan.passes} of {plan.total_passes} passes to "
-            f"do, at most {_gb(self.needed_bytes)}; {extractor.backbone.name} through {extractor.model_input.projection.spec} on "
+            f"do, at most {format_bytes(self.needed_bytes)}; {extractor.backbone.name} through {extractor.model_input.projection.spec} on "
             f"{extractor.device}"
         )
 
@@ -126,7 +127,7 @@ class RemainingWork:
         free = shutil.disk_usage(folder).free
         if free < self.needed_bytes:
             raise StoreError(
-                f"the run writes up to {_gb(self.needed_bytes)} to {location}, but only {_gb(free)} are free there: "
+                f"the run writes up to {format_bytes(self.needed_bytes)} to {location}, but only {format_bytes(free)} are free there: "
                 "free some space, request fewer planes, or name another place with --out"
             )
 
@@ -158,7 +159,3 @@ def check_recipe(store: Store, recipe: Recipe, *, advice: str) -> None:
 def _brief(value: object) -> str:
     text = str(value)
     return text if len(text) <= 24 else text[:20] + "…"
-
-
-def _gb(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:.3g} GB"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import platform
 import time
+from importlib.metadata import version
 
 import numpy as np
 
-import hsifeat
 from hsifeat.extraction.job import RemainingWork
 from hsifeat.scenes import Scene
 from hsifeat.store.create import SceneArrays
@@ -26,7 +26,7 @@ def create_store(work: RemainingWork) -> Store:
         batch=extractor.batch,
         scene=scene_facts(scene),
         provenance={
-            "hsifeat": hsifeat.__version__,
+            "hsifeat": version("hsifeat"),
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "backbone": extractor.backbone.name,
             "backbone_source": getattr(extractor.backbone, "source", ""),

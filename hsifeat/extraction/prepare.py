@@ -13,7 +13,7 @@ from hsifeat.backbones.plugins import check_backbone
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.errors import BackboneError, HsifeatError
 from hsifeat.extraction.auto_timesteps import choose_timesteps
-from hsifeat.extraction.config import ExtractionConfig
+from hsifeat.extraction.config import DEFAULT_BATCH, ExtractionConfig
 from hsifeat.extraction.job import Job
 from hsifeat.extraction.layers import plane_strides
 from hsifeat.extraction.model_input import make_model_input
@@ -29,8 +29,6 @@ from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.location import Location, as_location
 from hsifeat.store.recipe import ALGORITHM, ProjectionPart, Recipe
 from hsifeat.types import PlaneId
-
-_BATCH = 16
 
 
 def prepare(
@@ -114,7 +112,7 @@ def prepare(
         backbone=backbone,
         tiling=tiling,
         noise=noise,
-        batch=config.batch if isinstance(config.batch, int) else _BATCH,
+        batch=config.batch if isinstance(config.batch, int) else DEFAULT_BATCH,
         device=pick_device(device),
         pooled={tap.name: model_input.factor // tap.stride for tap in strides if tap.stride < model_input.factor},
     )

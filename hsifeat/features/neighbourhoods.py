@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hsifeat.errors import StoreError
+from hsifeat.features.summed_area import summed_area_table
 from hsifeat.types import Window
 
 # Side in pixels of the blocks by which pixels are grouped.
@@ -122,7 +123,7 @@ def window_means(
         inside = valid[frame.slices]
         dense = np.where(inside[:, :, None], read(frame), 0)
         # The last channel counts valid pixels.
-        table = _summed_area_table(np.concatenate([dense, inside[:, :, None]], axis=2))
+        table = summed_area_table(np.concatenate([dense, inside[:, :, None]], axis=2), np.float64)
         sums = _square_sums(
             table, pixels.rows[members] - half - frame.row, pixels.cols[members] - half - frame.col, side_px
         )
@@ -185,14 +186,6 @@ def group_indices(numbers: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
     order = np.argsort(numbers, kind="stable")
     starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
     yield from np.split(order, starts[1:]) if len(order) else ()
-
-
-def _summed_area_table(image: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the sums over all rectangles from the first pixel on (Crow 1984): (rows + 1, cols + 1, channels)."""
-    rows, cols, channels = image.shape
-    table = np.zeros((rows + 1, cols + 1, channels))
-    np.cumsum(np.cumsum(image, axis=0, dtype=np.float64), axis=1, out=table[1:, 1:])
-    return table
 
 
 def _square_sums(

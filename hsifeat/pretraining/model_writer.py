@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import hsifeat
 from hsifeat.errors import PretrainingError
 from hsifeat.files import write_file
 from hsifeat.pretraining.evaluation import draw_samples
@@ -76,7 +75,7 @@ def write_model(folder: Path, trainer: Trainer, description: Mapping[str, Any], 
 
 
 def _versions() -> dict[str, str]:
-    own = {"python": platform.python_version(), "hsifeat": hsifeat.__version__}
+    own = {"python": platform.python_version(), "hsifeat": version("hsifeat")}
     return {**own, **{name: version(name) for name in _PACKAGES}}
 
 

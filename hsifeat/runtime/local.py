@@ -38,6 +38,18 @@ def local_executor(workers: int | None, task_bytes: int, *, listen: Listener = s
     ------
     HsifeatError
         Fewer than one worker, or more than fit into memory.
+
+    Examples
+    --------
+    >>> import hsifeat
+    >>> with hsifeat.local_executor(1, 0) as executor:
+    ...     sorted(executor.run(abs, [-3, 2]))
+    [(-3, 3), (2, 2)]
+
+    A script that starts processes needs ``if __name__ == "__main__":``.
+
+    >>> with hsifeat.local_executor(2, 4_000_000_000) as executor:  # doctest: +SKIP
+    ...     hsifeat.extract("indian-pines", backbone="backbone", out="ip.zarr", executor=executor)
     """
     worker_bytes = task_bytes + _PROCESS_BYTES
     memory = available_bytes()

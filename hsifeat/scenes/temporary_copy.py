@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.formatting import format_bytes
 from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
 from hsifeat.scenes.blocks import blocks
 from hsifeat.types import Cube
@@ -111,6 +112,6 @@ def rechunk_for_blocks(array: Cube, name: str) -> tuple[Cube, tuple[str, ...]]:
     shape = " x ".join(map(str, chunks))
     reason = f"{name}: each of its chunks of {shape} values would be unpacked {unpackings:.0f} times in a pass over the scene"
     if size_bytes > _MAX_DISK_SHARE * shutil.disk_usage(tempfile.gettempdir()).free:
-        problem = f"a copy of {size_bytes / 2**30:.1f} GiB does not fit into {tempfile.gettempdir()}"
+        problem = f"a copy of {format_bytes(size_bytes)} does not fit into {tempfile.gettempdir()}"
         return array, (f"{reason}, and {problem}: reading is slow; set TMPDIR to a folder on a larger disk",)
-    return TemporaryCopy(array), (f"{reason}: it is copied to a temporary file of {size_bytes / 2**30:.2g} GiB",)
+    return TemporaryCopy(array), (f"{reason}: it is copied to a temporary file of {format_bytes(size_bytes)}",)

@@ -62,7 +62,7 @@ def test_the_remains_of_a_killed_deletion_are_deleted(three):
     left = cache_folder() / ".d.zarr.removed-12345678"
     shutil.copytree(three[0], left)
     assert [e.name for e in catalogue.rebuild(())] == ["c", "b", "a", "mine"]
-    assert not catalogue.has_entry(as_location(left))
+    assert str(left) not in {entry.path for entry in catalogue.entries()}
     collect_garbage(10**9, dry_run=True, on_remove=lambda _: None)
     assert left.exists()
     collect_garbage(10**9, on_remove=lambda _: None)

@@ -78,7 +78,7 @@ OTHERS = {
 
 def test_each_option_in_the_recipe_changes_exactly_its_field_and_is_read_back():
     marks = {
-        name: mark.path
+        name: mark.path(name)
         for name, field in ExtractionConfig.model_fields.items()
         for mark in field.metadata
         if isinstance(mark, InRecipe)

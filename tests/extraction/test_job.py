@@ -54,7 +54,7 @@ def test_a_file_is_no_place_for_a_store(scene, backbone_folder, tmp_path):
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_written(scene, backbone_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**3))
-    with pytest.raises(StoreError, match=r"writes up to .* but only 1e-06 GB are free there"):
+    with pytest.raises(StoreError, match=r"writes up to .* but only 1.0 kB are free there"):
         hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, out=tmp_path / "s.zarr")
     assert not (tmp_path / "s.zarr").exists()
 

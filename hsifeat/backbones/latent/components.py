@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from hsifeat.backbones.diffusers_folder import count_levels, non_default_settings, read_json, resolve_settings
 from hsifeat.backbones.locked_imports import load_diffusers
 from hsifeat.backbones.network import clone_weights
-from hsifeat.backbones.weights import digest_file, load_pretrained
-from hsifeat.errors import BackboneError, error_summary
+from hsifeat.backbones.weights import build_network, digest_file, load_pretrained
+from hsifeat.errors import BackboneError
 
 if TYPE_CHECKING:
     import torch
@@ -73,13 +73,7 @@ class DiffusersComponent:
 
     def build(self) -> torch.nn.Module:
         """Build the network that the configuration describes, with fresh weights."""
-        try:
-            network: torch.nn.Module = self._class.from_config(self.config)
-        except Exception as error:  # inconsistent settings raise errors of many classes
-            raise BackboneError(
-                f"{self.folder / 'config.json'} does not describe a {self.class_name}: {error_summary(error)}"
-            ) from error
-        return network
+        return build_network(self._class, self.config, self.folder / "config.json")
 
     def load(self) -> torch.nn.Module:
         """Return the network with its weights, on the CPU and in float32 whatever the file's precision."""
