@@ -51,6 +51,6 @@ def test_tables_larger_than_memory_are_refused_before_reading(store_path, monkey
     monkeypatch.setattr("classifiers.columns._memory_bytes", lambda: 10**6)
     with pytest.raises(
         StoreError,
-        match=r"columns takes 0.1 GB, more than the memory of 0.0 GB: .*widest group is t0/mid_block patch 11x11",
+        match=r"columns takes [0-9.]+ .B, more than the memory of [0-9.]+ [kM]?B(ytes)?: .*widest group is t0/mid_block patch 11x11",
     ):
         PixelTable.from_store(store_path, planes=["t0/*"], patch=11)
