@@ -62,6 +62,7 @@ def main() -> None:
                 splits=SPLITS,
                 seeds=SEEDS,
                 out=Path(folder) / name.replace(" ", "-"),
+                sweep=False,
             )
             rows.append(
                 {

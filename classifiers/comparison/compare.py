@@ -61,7 +61,7 @@ def compare(
     labels: str | None = None,
     planes: Sequence[PlaneLike] | None = None,
     curve: Sequence[int] | None = None,
-    sweep: bool = False,
+    sweep: bool = True,
     jobs: int | None = 1,
     out: str | Path = "report",
     baseline: str | Path | None = None,
@@ -118,7 +118,7 @@ def compare(
     Examples
     --------
     >>> from classifiers import compare
-    >>> comparison = compare("fields.zarr", heads=["lda"], inputs=["spectra"], splits=["blocks:12+4:0.1"], seeds=2)
+    >>> comparison = compare("fields.zarr", heads=["lda"], inputs=["spectra"], splits=["blocks:12+4:0.1"], seeds=2, sweep=False)
     >>> sorted(comparison.frame.split.unique())
     ['blocks:12+4:0.1', 'random:0.1']
     """

@@ -156,7 +156,7 @@ def test_heads_learn_and_are_compared(path, tmp_path):
     comparison = compare(
         path, heads=["svm"], splits=["random:0.2", "blocks:9+1:0.3"], seeds=1, labels="few", out=tmp_path,
         inputs=["spectra", "planes"],
-    )  # fmt: skip
+    sweep=False)  # fmt: skip
     assert len(comparison.runs) == 2 * 2
     for (entry, _), drawn in comparison.images.maps.items():
         assert ((drawn != 0) == (FEW != 0)).all() or entry.features == "spectra"

@@ -200,7 +200,7 @@ def test_reading_behind_a_web_server(store_path, tmp_path, scene, backbone_folde
             verify(as_location(url))
         with pytest.raises(StoreError, match="no store at"):
             hsifeat.open_features(url.replace("s.zarr", "t.zarr"))
-        comparison = compare(url, heads=["lda"], splits=["random:0.3"], seeds=1, out=tmp_path / "bench")
+        comparison = compare(url, heads=["lda"], splits=["random:0.3"], seeds=1, out=tmp_path / "bench", sweep=False)
         web.shutdown()
     (summary,) = comparison.stores
     assert summary.bytes_on_disk is None and summary.extraction_seconds == here.seconds([None, 0, 300]) > 0

@@ -231,10 +231,10 @@ def test_a_bench_that_was_stopped_goes_on_without_repeating_a_run(store_path, tm
         assert time.monotonic() < end, "a worker is left"
         time.sleep(0.01)
     before = finished(tmp_path)
-    again = compare(store_path, **options, out=tmp_path / "report")
+    again = compare(store_path, **options, out=tmp_path / "report", sweep=False)
     after = finished(tmp_path)
     assert before.items() < after.items(), "what is finished is not done again"
-    fresh = compare(store_path, **options, out=tmp_path / "fresh")
+    fresh = compare(store_path, **options, out=tmp_path / "fresh", sweep=False)
     assert {path.name for path in after} == {path.name for path in (tmp_path / "fresh").rglob("*/*s/*.json")}
     seconds = ["fit_seconds", "predict_seconds"]
     assert again.frame.drop(columns=seconds).equals(fresh.frame.drop(columns=seconds))
@@ -278,7 +278,9 @@ def test_a_class_without_test_pixels_is_in_no_average_and_said(store_path, tmp_p
     np.save(tmp_path / "train.npy", np.where(labels.classes == 1, 0, mask).astype(np.uint8))
     np.save(tmp_path / "test.npy", ((labels.classes > 2) & (np.arange(53) > 30)).astype(np.uint8))
     split = f"mask:{tmp_path / 'train.npy'},{tmp_path / 'test.npy'}"
-    found = compare(store_path, heads=["lda"], splits=[split], seeds=1, inputs=["spectra"], out=tmp_path / "out")
+    found = compare(
+        store_path, heads=["lda"], splits=[split], seeds=1, inputs=["spectra"], out=tmp_path / "out", sweep=False
+    )
     (run,) = found.runs
     assert run.classes == (3, 4) and run.left_out == (1, 2)
     assert run.scores["aa"] == pytest.approx(np.mean(list(run.class_scores["recall"].values())))

@@ -322,11 +322,16 @@ def test_a_wrong_baseline_is_refused_before_anything_runs(report, store_path, tm
     report(class_names={"1": "corn"})
     with pytest.raises(HsifeatError, match="is of other labels"):
         compare(
-            store_path, heads=["lda"], inputs=["spectra"], baseline=tmp_path / "results.json", out=tmp_path / "none"
+            store_path,
+            heads=["lda"],
+            inputs=["spectra"],
+            baseline=tmp_path / "results.json",
+            out=tmp_path / "none",
+            sweep=False,
         )
     (tmp_path / "old.json").write_text('{"schema_version": 1, "scene": {}}')
     with pytest.raises(
         HsifeatError, match=r"old.json is not a results.json of hsifeat bench: scene.name: Field required"
     ):
-        compare(store_path, heads=["lda"], baseline=tmp_path / "old.json", out=tmp_path / "none")
+        compare(store_path, heads=["lda"], baseline=tmp_path / "old.json", out=tmp_path / "none", sweep=False)
     assert not (tmp_path / "none").exists()

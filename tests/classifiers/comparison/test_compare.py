@@ -47,11 +47,11 @@ def fits(monkeypatch):
 def found(store_path, tmp_path_factory):
     """A comparison of heads, and the folder of its record."""
     out = tmp_path_factory.mktemp("found")
-    return compare(store_path, heads=HEADS, splits=SPLITS, seeds=2, inputs=["planes"], out=out), out
+    return compare(store_path, heads=HEADS, splits=SPLITS, seeds=2, inputs=["planes"], out=out, sweep=False), out
 
 
 def test_every_entry_split_and_seed_is_run(store_path, tmp_path):
-    found = compare(store_path, heads=["lda", "film"], splits=SPLITS[1:], seeds=1, out=tmp_path)
+    found = compare(store_path, heads=["lda", "film"], splits=SPLITS[1:], seeds=1, out=tmp_path, sweep=False)
     runs = {(str(r.entry), r.split, r.seed) for r in found.runs}
     entries = {"lda on spectra", "lda on spectra+window", "lda on planes of small", "lda on spectra+planes of small",
                "film on spectra+planes of small"}  # fmt: skip
@@ -105,7 +105,7 @@ def test_predictions_and_maps_are_those_of_the_head_alone(found, store_path):
 
 def test_any_number_of_workers_gives_the_same_numbers(found, store_path, tmp_path):
     one, out = found
-    two = compare(store_path, heads=HEADS, splits=SPLITS, seeds=2, inputs=["planes"], out=tmp_path, jobs=2)
+    two = compare(store_path, heads=HEADS, splits=SPLITS, seeds=2, inputs=["planes"], out=tmp_path, jobs=2, sweep=False)
     seconds = ["fit_seconds", "predict_seconds"]
     write_csv(one, tmp_path / "one.csv")
     write_csv(two, tmp_path / "two.csv")
@@ -123,12 +123,12 @@ def test_any_number_of_workers_gives_the_same_numbers(found, store_path, tmp_pat
 
 def test_finished_runs_are_not_run_again(store_path, tmp_path, fits):
     options = {"heads": ["lda"], "splits": SPLITS, "out": tmp_path}
-    one = compare(store_path, seeds=2, inputs=["spectra"], **options)
+    one = compare(store_path, seeds=2, inputs=["spectra"], **options, sweep=False)
     assert len(fits) == 4
-    two = compare(store_path, seeds=2, inputs=["spectra"], **options)
+    two = compare(store_path, seeds=2, inputs=["spectra"], **options, sweep=False)
     assert len(fits) == 4
     assert one.frame.equals(two.frame), "seconds too: they are those of the recorded runs"
-    compare(store_path, seeds=3, inputs=["spectra", "planes"], **options)
+    compare(store_path, seeds=3, inputs=["spectra", "planes"], **options, sweep=False)
     assert len(fits) == 4 + 2 + 6
 
 
@@ -144,14 +144,16 @@ def test_an_interrupted_comparison_goes_on(store_path, tmp_path, fits, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(bench_runs, "do_run", dying)
         with pytest.raises(KeyboardInterrupt):
-            compare(store_path, **options)
+            compare(store_path, **options, sweep=False)
     # A killed run leaves some of its files, and another one torn; a killed comparison its tables.
     record = tmp_path / "record"
     (record / "runs" / ("0" * 32 + ".json")).write_text('{"store": "sm')
     (record / "runs" / f".{'1' * 32}.json.abc.part").write_text("{")
     (record / "tables-killed").mkdir()
     notes = []
-    compare(store_path, listen=lambda e: notes.append(e.message) if isinstance(e, Note) else None, **options)
+    compare(
+        store_path, listen=lambda e: notes.append(e.message) if isinstance(e, Note) else None, **options, sweep=False
+    )
     assert "3 of 8 runs are recorded already" in notes
     assert len(fits) == 8
     assert not list(record.glob("tables-*")) and not list(record.glob("*/.*.part"))
@@ -160,17 +162,17 @@ def test_an_interrupted_comparison_goes_on(store_path, tmp_path, fits, monkeypat
 def test_a_run_without_its_predictions_map_or_confidence_is_run_again(store_path, tmp_path, fits):
     options = {"heads": ["lda"], "splits": SPLITS, "seeds": 1, "inputs": ["spectra", "planes"], "out": tmp_path}
     files = ("predictions/{}.npy", "maps/{}.npy", "maps/{}-confidence.npy")
-    for result, file in zip(compare(store_path, **options).runs, files, strict=False):
+    for result, file in zip(compare(store_path, **options, sweep=False).runs, files, strict=False):
         (tmp_path / "record" / file.format(result.key)).unlink()
-    again = compare(store_path, **options)
+    again = compare(store_path, **options, sweep=False)
     assert len(fits) == 4 + 3
     assert again.images.confidence.keys() == again.images.maps.keys()
 
 
 def test_a_head_without_probabilities_is_not_run_again_for_their_sake(store_path, tmp_path, fits):
     options = {"heads": ["svm"], "splits": SPLITS, "seeds": 1, "inputs": ["spectra"], "out": tmp_path}
-    assert compare(store_path, **options).images.confidence == {}
-    compare(store_path, **options)
+    assert compare(store_path, **options, sweep=False).images.confidence == {}
+    compare(store_path, **options, sweep=False)
     assert len(fits) == 2
 
 
@@ -200,8 +202,8 @@ def test_a_new_metric_is_scored_on_finished_runs_too(monkeypatch):
 
 def test_other_pixels_are_other_runs(store_path, tmp_path, fits):
     options = {"heads": ["lda"], "seeds": 1, "inputs": ["spectra"], "out": tmp_path}
-    compare(store_path, splits=["random:0.3", "blocks:9+0:0.6"], **options)
-    compare(store_path, splits=["random:0.4", "blocks:9+0:0.6"], **options)
+    compare(store_path, splits=["random:0.3", "blocks:9+0:0.6"], **options, sweep=False)
+    compare(store_path, splits=["random:0.4", "blocks:9+0:0.6"], **options, sweep=False)
     # The random split is another one, and the blocks are thinned to another number of training pixels.
     assert len(fits) == 4
 
@@ -211,11 +213,11 @@ def test_one_comparison_at_a_time_works_in_a_folder(store_path, tmp_path):
 
     (tmp_path / "record").mkdir()
     with FileLock(tmp_path / "record" / ".lock"), pytest.raises(HsifeatError, match="another benchmark is running in"):
-        compare(store_path, heads=["lda"], out=tmp_path)
+        compare(store_path, heads=["lda"], out=tmp_path, sweep=False)
 
 
 def test_every_report_says_what_its_splits_leak(store_path, tmp_path, features):
-    found = compare(store_path, heads=["lda"], splits=SPLITS, seeds=2, out=tmp_path)
+    found = compare(store_path, heads=["lda"], splits=SPLITS, seeds=2, out=tmp_path, sweep=False)
     table = PixelTable.from_store(store_path, planes=[])
     tile = PixelTable.from_store(store_path, window=5).layout.select_groups(group_filter("planes"))
     for drawn in found.splits:
@@ -246,7 +248,7 @@ def test_every_report_says_what_its_splits_leak(store_path, tmp_path, features):
 
 def test_learning_curves_are_over_nested_training_pixels_of_the_disjoint_split(store_path, tmp_path, fits):
     options = {"heads": ["lda"], "splits": SPLITS, "seeds": 2, "inputs": ["spectra"], "out": tmp_path}
-    found = compare(store_path, curve=[2, 10_000], **options)
+    found = compare(store_path, curve=[2, 10_000], **options, sweep=False)
     assert [(c.split, c.per_class, c.seeds) for c in found.curves] == [(SPLITS[1], 2, 2), (SPLITS[1], 10_000, 2)]
     full_summary = next(s for s in found.summary if s.split == SPLITS[1])
     assert found.curves[1].oa.mean == full_summary.oa.mean and found.curves[1].oa.sd == full_summary.oa.sd
@@ -273,6 +275,7 @@ def test_what_a_head_learned_of_the_planes_is_kept(store_path, tmp_path):
         inputs=["planes"],
         planes=["*/mid_block"],
         out=tmp_path,
+        sweep=False,
     )
     (learned,) = found.mixing
     assert learned.entry == entry("small", "planes", "hyperfeatures")
@@ -290,7 +293,7 @@ def test_what_a_head_learned_of_the_planes_is_kept(store_path, tmp_path):
     ],
 )
 def test_a_random_and_a_disjoint_split_stand_side_by_side(store_path, tmp_path, asked, shown):
-    found = compare(store_path, heads=["lda"], splits=asked, seeds=1, inputs=["spectra"], out=tmp_path)
+    found = compare(store_path, heads=["lda"], splits=asked, seeds=1, inputs=["spectra"], out=tmp_path, sweep=False)
     assert list(dict.fromkeys(r.split for r in found.runs)) == shown
 
 
@@ -302,7 +305,7 @@ def test_an_unfinished_store_is_refused(store_path, tmp_path):
     shutil.copytree(store_path, tmp_path / "s.zarr")
     zarr.open_array(tmp_path / "s.zarr" / "progress" / "t0000" / "mid_block", mode="r+")[:] = 0
     with pytest.raises(StoreError, match=r"has 1 unfinished planes \(t0/mid_block"):
-        compare(tmp_path / "s.zarr", out=tmp_path / "out")
+        compare(tmp_path / "s.zarr", out=tmp_path / "out", sweep=False)
     assert not (tmp_path / "out").exists()
 
 
@@ -333,7 +336,7 @@ def test_inputs_take_their_groups(store_path):
 )
 def test_wrong_requests(store_path, tmp_path, options, error, message):
     with pytest.raises(error, match=message):
-        compare(store_path, out=tmp_path / "out", **options)
+        compare(store_path, out=tmp_path / "out", **options, sweep=False)
     assert not (tmp_path / "out").exists()
 
 
@@ -343,7 +346,7 @@ def test_stores_of_different_scenes_are_refused(store_path, backbone_folder, sce
     other = hsifeat.Scene("other", scene.cube + 1, scene.wavelengths_nm, scene.labels)
     hsifeat.extract(other, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, out=tmp_path / "other.zarr")
     with pytest.raises(HsifeatError, match=r"other is of another scene \(other\) than small"):
-        compare([store_path, tmp_path / "other.zarr"], out=tmp_path / "out")
+        compare([store_path, tmp_path / "other.zarr"], out=tmp_path / "out", sweep=False)
 
 
 def test_stores_of_one_scene_are_compared_each_as_on_its_own(store_path, backbone_folder, scene, tmp_path):
@@ -353,13 +356,13 @@ def test_stores_of_one_scene_are_compared_each_as_on_its_own(store_path, backbon
     places = [store_path, tmp_path / "small.zarr"]
     hsifeat.extract(scene, backbone=backbone_folder, timesteps=[100], tile=16, halo=4, out=places[1])
     options = {"heads": ["lda", "lightgbm"], "splits": SPLITS, "seeds": 2, "inputs": ["spectra", "planes"]}
-    together = compare(places, **options, out=tmp_path / "together")
+    together = compare(places, **options, out=tmp_path / "together", sweep=False)
     assert [store.name for store in together.stores] == ["small", "small'"]
     assert len({store.key for store in together.stores}) == 2
     assert len(together.runs) == 2 * (1 + 2) * 2 * 2
     read = RunRecords(tmp_path / "together" / "record").read_predictions
     for location, name in zip(places, ("small", "small'"), strict=True):
-        alone = compare(location, **options, out=tmp_path / name)
+        alone = compare(location, **options, out=tmp_path / name, sweep=False)
         for result in alone.runs:
             who = result.entry.model_copy(update={"store": name}) if result.entry.store else result.entry
             (same,) = [r for r in together.runs if (r.entry, r.split, r.seed) == (who, result.split, result.seed)]
@@ -400,6 +403,8 @@ def test_every_head_gets_what_suits_it_once(features):
 
 
 def test_the_split_in_the_grammar_is_what_the_report_says(store_path, tmp_path):
-    found = compare(store_path, heads=["lda"], splits=["random:0.30"], seeds=1, inputs=["spectra"], out=tmp_path)
+    found = compare(
+        store_path, heads=["lda"], splits=["random:0.30"], seeds=1, inputs=["spectra"], out=tmp_path, sweep=False
+    )
     assert parse_split("random:0.30").text == "random:0.3" in {r.split for r in found.runs}
     assert json.loads((tmp_path / "record" / "runs" / f"{found.runs[0].key}.json").read_text())["split"] == "random:0.3"

@@ -1,5 +1,6 @@
 """A benchmark records its options, and a command that repeats it."""
 
+import inspect
 import os
 import shlex
 import subprocess
@@ -24,7 +25,7 @@ OPTIONS = {
 
 def test_the_command_of_a_comparison_in_python_asks_for_the_same(store_path, tmp_path):
     out = tmp_path / "my report"
-    found = compare(store_path, **OPTIONS, out=out)
+    found = compare(store_path, **OPTIONS, out=out, sweep=False)
     runs = sorted(out.rglob("runs/*.json"))
     before = [path.stat().st_mtime_ns for path in runs]
     write_report(found, out)
@@ -43,7 +44,9 @@ def test_the_command_of_a_comparison_in_python_asks_for_the_same(store_path, tmp
 
 
 def test_options_that_were_completed_are_recorded(features, tmp_path):
-    found = compare(features, heads=["svm"], splits=["random:0.3"], seeds=1, inputs=["spectra"], out=tmp_path)
+    found = compare(
+        features, heads=["svm"], splits=["random:0.3"], seeds=1, inputs=["spectra"], out=tmp_path, sweep=False
+    )
     config = found.provenance.config
     assert config.splits == ("random:0.3", "blocks:12+4:0.1"), "the one that is added, too"
     assert [(store.path, store.key) for store in found.stores] == [(str(features.store.location), features.key)]
@@ -59,3 +62,9 @@ def test_a_store_in_memory_has_no_command():
         "hsifeat bench a.zarr --heads lda,svm --splits random"
     )
     assert bench_command(config, ["a.zarr", "memory://a"], Path("out")) == ""
+
+
+def test_compare_has_the_defaults_of_the_options():
+    parameters = inspect.signature(compare).parameters
+    for name, field in BenchConfig.model_fields.items():
+        assert parameters[name].default == field.default, name

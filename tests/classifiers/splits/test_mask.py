@@ -168,7 +168,9 @@ def test_a_store_with_an_official_split_is_fitted_and_compared(official_store, t
     assert model.train_pixels == np.count_nonzero(features.labels("train").classes)
     assert model.evaluation.scores.confusion.sum() == np.count_nonzero(features.labels("test").classes)
     assert model.disjoint_evaluation is None, "nobody drew it at random"
-    found = compare(features, heads=["svm"], inputs=["spectra"], splits=["official"], seeds=1, out=tmp_path)
+    found = compare(
+        features, heads=["svm"], inputs=["spectra"], splits=["official"], seeds=1, out=tmp_path, sweep=False
+    )
     assert {r.run.split for r in found.results} == {"official"}
     assert found.scene["labels"] == "train+test"
     table = PixelTable.from_store(features, planes=[])
