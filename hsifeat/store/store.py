@@ -19,7 +19,7 @@ from hsifeat.errors import StoreError
 from hsifeat.store import timings
 from hsifeat.store.create import SceneArrays, create_store
 from hsifeat.store.label_maps import LabelMaps
-from hsifeat.store.layout import PixelListLayout, PlaneLayout, PlaneSpec, Unit
+from hsifeat.store.layout import PlaneLayout, PlaneSpec, Unit
 from hsifeat.store.location import Location, as_location
 from hsifeat.store.manifest import Manifest
 from hsifeat.store.planes import Planes
@@ -218,7 +218,7 @@ class Store:
     @cached_property
     def pixels(self) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
         """Rows and columns of the pixels that planes list, row-major: two (n,) intp arrays; None where planes cover the scene."""
-        if not isinstance(self.layout, PixelListLayout):
+        if self.layout.window_px is None:
             return None
         with self.location.error_context():
             rows, cols = (np.asarray(self.files.array(f"pixels/{name}")[:], np.intp) for name in ("rows", "cols"))
