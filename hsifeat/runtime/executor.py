@@ -17,6 +17,13 @@ class Executor(Protocol):
     """Runs a function on tasks.
 
     A task is a small value that can be pickled; large data are in files that it names.
+
+    Examples
+    --------
+    >>> import hsifeat
+    >>> with hsifeat.local_executor(1, 0) as executor:
+    ...     sorted(executor.run(abs, [-2, 1]))
+    [(-2, 2), (1, 1)]
     """
 
     def run(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
