@@ -17,7 +17,8 @@ import hsifeat
 from hsifeat.backbones.unet2d import UNet2DBackbone
 from hsifeat.errors import StoreError
 from hsifeat.store.store import Store
-from tests.extraction.test_resume import HSIFEAT, command, done_units
+from tests.extraction.test_resume import command, done_units
+from tests.helpers.forked_commands import ForkedCommand, run_forked
 
 ROOT = Path(__file__).parents[2]
 MANY = """
@@ -76,42 +77,28 @@ def test_many_threads_of_many_processes_do_the_work_once(scene, backbone_folder,
     assert {t: sum(tiles for at, tiles in counted if at == t) for t in timesteps} == dict.fromkeys(timesteps, 20)
 
 
-def interrupt(run, path, wanted):
-    while done_units(path) < wanted:
-        assert run.poll() is None, "the run ended before it could be interrupted"
-        time.sleep(0.002)
-    run.send_signal(signal.SIGINT)
-    return run.communicate()
-
-
 def test_ctrl_c_keeps_what_is_finished(backbone_folder, tmp_path):
     path, whole = tmp_path / "stopped.zarr", tmp_path / "whole.zarr"
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command(backbone_folder, path), **options) as run:
-        _, said = interrupt(run, path, 9)
-    assert run.returncode == 130
-    assert "Traceback" not in said
+    run = ForkedCommand(*command(backbone_folder, path))
+    while done_units(path) < 9:
+        assert run.poll() is None, run.wait().stderr
+        time.sleep(0.002)
+    run.signal(signal.SIGINT)
+    ended = run.wait()
+    assert ended.returncode == 130, "it was interrupted before it ended"
+    assert "Traceback" not in ended.stderr
+    assert "interrupted; finished work is kept" in ended.stderr
     before = {p: p.stat().st_mtime_ns for p in path.glob("planes/t*/*/c/*/*/*")}
     assert 9 <= done_units(path) == len(before) < 80, "no shard without its record"
-    listed = subprocess.run([HSIFEAT, "cache", "ls", "--json"], capture_output=True, check=True)
-    assert [(row["store"], row["state"]) for row in json.loads(listed.stdout)] == [("stopped", "interrupted")]
-    checked = subprocess.run([HSIFEAT, "cache", "verify", path], capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stderr
-    assert "begun and not finished" in checked.stdout
+    listed = json.loads(run_forked("cache", "ls", "--json").stdout)
+    assert [(row["store"], row["state"]) for row in listed] == [("stopped", "interrupted")]
+    assert "20 planes are unfinished" in run_forked("cache", "verify", path).stdout
     for out in (path, whole):
-        subprocess.run(command(backbone_folder, out), capture_output=True, check=True)
+        run_forked(*command(backbone_folder, out))
     assert {p: p.stat().st_mtime_ns for p in before} == before, "nothing is written twice"
     assert values(path) == values(whole) and len(values(path)) == 20
-    listed = subprocess.run([HSIFEAT, "cache", "ls", "--json"], capture_output=True, check=True)
-    assert {row["state"] for row in json.loads(listed.stdout)} == {"complete"}
-
-
-def test_ctrl_c_says_what_is_kept(backbone_folder, tmp_path):
-    path = tmp_path / "stopped.zarr"
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command(backbone_folder, path), **options) as run:
-        _, said = interrupt(run, path, 1)
-    assert "interrupted; finished work is kept" in said
+    listed = json.loads(run_forked("cache", "ls", "--json").stdout)
+    assert {row["state"] for row in listed} == {"complete"}
 
 
 def steps_computed(monkeypatch):

@@ -1,10 +1,6 @@
 """A killed run over a list of pixels: nothing torn counts as there, and in the end every bit is the undisturbed run's."""
 
-import os
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -14,7 +10,9 @@ from hsifeat.scenes import Scene
 from hsifeat.store.location import as_location
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
-from tests.extraction.test_resume import HSIFEAT, KILL, done_units, values
+from tests.extraction.test_resume import done_units, kill_after, values
+from tests.helpers.forked_commands import run_forked
+from tests.helpers.killed_writes import KilledWrite
 from tests.helpers.small import small_cube, small_labels
 
 TIMESTEPS, LAYERS = (0, 50, 300), ("mid_block", "up_blocks.1")
@@ -33,7 +31,7 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="module")
 def command(backbone_folder, files):
     return lambda out: [
-        HSIFEAT, "extract", files / "scene.npy", "--labels", files / "fields.npy", "--backbone", backbone_folder,
+        "extract", files / "scene.npy", "--labels", files / "fields.npy", "--backbone", backbone_folder,
         "--pixels", "fields", "--tile", "8", "--padding", "zero", "--noise", "shared", "--out", out,
         "--timesteps", ",".join(map(str, TIMESTEPS)), "--layers", ",".join(LAYERS), "--batch", "32",
     ]  # fmt: skip
@@ -42,8 +40,7 @@ def command(backbone_folder, files):
 @pytest.fixture(scope="module")
 def undisturbed(command, tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "whole.zarr"
-    env = {**os.environ, "HSIFEAT_CACHE": str(path.parent / "cache")}
-    subprocess.run(command(path), check=True, capture_output=True, env=env)
+    run_forked(*command(path))
     return values(Store.open(path))
 
 
@@ -63,11 +60,7 @@ def resume_and_check(backbone, path, undisturbed):
 
 def test_a_run_killed_on_its_way_goes_on(command, backbone_folder, undisturbed, tmp_path):
     path = tmp_path / "killed.zarr"
-    with subprocess.Popen(command(path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
-        while done_units(path) < SHARDS // 3:
-            assert run.poll() is None, "the run ended before it could be killed"
-            time.sleep(0.002)
-        run.send_signal(signal.SIGKILL)
+    kill_after(SHARDS // 3, command(path), path)
     assert SHARDS // 3 <= done_units(path) < SHARDS, "killed on its way"
     features = hsifeat.open_features(path)
     assert features.unfinished and not set(features.planes) & set(features.unfinished)
@@ -83,11 +76,7 @@ def test_a_run_killed_on_its_way_goes_on(command, backbone_folder, undisturbed, 
 )
 def test_a_kill_inside_a_write(command, backbone_folder, undisturbed, tmp_path, where, number):
     path = tmp_path / "torn.zarr"
-    arguments = [str(a) for a in command(path)[1:]]
-    ended = subprocess.run(
-        [sys.executable, "-c", KILL, str(number), where, *arguments], check=False, capture_output=True
-    )
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    run_forked(*command(path), patch=KilledWrite(where, number), status=-signal.SIGKILL)
     store = Store.open(path)
     assert sum(int(store.done(plane.id).sum()) for plane in store.planes) == number, "what was torn does not count"
     resume_and_check(backbone_folder, path, undisturbed)
@@ -96,8 +85,6 @@ def test_a_kill_inside_a_write(command, backbone_folder, undisturbed, tmp_path, 
 def test_a_kill_while_the_list_is_written(command, backbone_folder, undisturbed, tmp_path):
     """There is no store then, and the next run makes it."""
     path = tmp_path / "torn.zarr"
-    arguments = [str(a) for a in command(path)[1:]]
-    ended = subprocess.run([sys.executable, "-c", KILL, "0", "cols", *arguments], check=False, capture_output=True)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    run_forked(*command(path), patch=KilledWrite("cols", 0), status=-signal.SIGKILL)
     assert Store.find(path) is None
     resume_and_check(backbone_folder, path, undisturbed)
