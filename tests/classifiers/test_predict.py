@@ -129,7 +129,7 @@ def test_a_map_that_cannot_be_written_costs_no_prediction(features, model, tmp_p
     monkeypatch.setattr(model.head, "predict", lambda _: pytest.fail("predicted"), raising=False)
     with pytest.raises(SceneError, match="no such folder"):
         write_scene_map(features, model, tmp_path / "nowhere" / "m.tif")
-    with pytest.raises(SceneError, match="a map is written as"):
+    with pytest.raises(SceneError, match="a map can be written as"):
         write_scene_map(features, model, tmp_path / "m.jpg")
 
 

@@ -1,14 +1,10 @@
 """Many at once and interrupts: threads and processes on one store, Ctrl-C, and a disk slower than the model."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,41 +12,34 @@ import pytest
 import hsifeat
 from hsifeat.backbones.unet2d import UNet2DBackbone
 from hsifeat.errors import StoreError
+from hsifeat.scenes import Scene
 from hsifeat.store.store import Store
 from tests.extraction.test_resume import command, done_units
-from tests.helpers.forked_commands import ForkedCommand, run_forked
-
-ROOT = Path(__file__).parents[2]
-MANY = """
-import os, sys
-from concurrent.futures import ThreadPoolExecutor
-import numpy as np
-import hsifeat
-from hsifeat.backbones.unet2d import UNet2DBackbone
-from hsifeat.scenes import Scene
+from tests.helpers.forked_commands import ForkedCommand, ForkedFunction, run_forked
 from tests.helpers.small import small_cube
 
-backbone, out, log, number = sys.argv[1:]
-plain = UNet2DBackbone.forward_to
 
-def counting(self, images, t, layers):
-    # One short write to a file opened for appending is whole, whoever else writes.
-    with open(log, "ab", buffering=0) as file:
-        file.write(f"{t} {len(images)}\\n".encode())
-    return plain(self, images, t, layers)
+def extract_in_threads(backbone, out, log, number):
+    """Extract overlapping sets of timesteps in four threads, and log each forward pass."""
+    plain = UNet2DBackbone.forward_to
 
-UNet2DBackbone.forward_to = counting
+    def counting(self, images, t, layers):
+        # One short write to a file opened for appending is whole, whoever else writes.
+        with open(log, "ab", buffering=0) as file:  # noqa: PTH123
+            file.write(f"{t} {len(images)}\n".encode())
+        return plain(self, images, t, layers)
 
-def ask(thread):
-    timesteps = [[0, 300], [300, 50], [0], [50 + int(number), 300]][thread]
-    scene = Scene("small", small_cube(), np.linspace(450, 900, 12), {})
-    store = hsifeat.extract(scene, backbone=backbone, timesteps=timesteps, tile=32, halo=8, out=out)
-    return [bool(store.done(plane.id).all()) for plane in store.planes if plane.id.t in timesteps]
+    UNet2DBackbone.forward_to = counting
 
-with ThreadPoolExecutor(4) as threads:
-    found = list(threads.map(ask, range(4)))
-assert all(map(all, found)) and [len(f) for f in found] == [8, 8, 4, 8], found
-"""
+    def extract(thread):
+        timesteps = [[0, 300], [300, 50], [0], [50 + number, 300]][thread]
+        scene = Scene("small", small_cube(), np.linspace(450, 900, 12), {})
+        store = hsifeat.extract(scene, backbone=backbone, timesteps=timesteps, tile=32, halo=8, out=out)
+        return [bool(store.done(plane.id).all()) for plane in store.planes if plane.id.t in timesteps]
+
+    with ThreadPoolExecutor(4) as threads:
+        complete = list(threads.map(extract, range(4)))
+    assert all(map(all, complete)) and [len(planes) for planes in complete] == [8, 8, 4, 8], complete
 
 
 def values(path):
@@ -60,14 +49,9 @@ def values(path):
 
 def test_many_threads_of_many_processes_do_the_work_once(scene, backbone_folder, tmp_path):
     out, log = tmp_path / "many.zarr", tmp_path / "log"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
-    runs = [
-        subprocess.Popen([sys.executable, "-c", MANY, backbone_folder, out, log, str(number)], **options)
-        for number in range(3)
-    ]
-    said = [run.communicate() for run in runs]
-    assert [run.returncode for run in runs] == [0, 0, 0], said
+    runs = [ForkedFunction(extract_in_threads, backbone_folder, out, log, number) for number in range(3)]
+    ended = [run.wait() for run in runs]
+    assert [run.returncode for run in ended] == [0, 0, 0], ended
     timesteps = [0, 50, 51, 52, 300]
     undisturbed = tmp_path / "one.zarr"
     hsifeat.extract(scene, backbone=backbone_folder, timesteps=timesteps, tile=32, halo=8, out=undisturbed)

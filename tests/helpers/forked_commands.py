@@ -12,27 +12,26 @@ from types import SimpleNamespace
 
 _SERVER = multiprocessing.get_context("forkserver")
 # The list is that of the whole session: the first test to start the server decides.
-PRELOADED = ["tests.helpers.loaded", "tests.helpers.forked_commands", "hsifeat.extraction.extract", "cli"]
+PRELOADED = ["tests.helpers.preloaded_imports", "tests.helpers.forked_commands", "hsifeat.extraction.extract", "cli"]
 
 
-class ForkedCommand:
-    """A command that runs in a process of its own, with its output in files.
+class ForkedFunction:
+    """A function of a module that runs in a process of its own, with its output in files.
 
     Parameters
     ----------
+    function : callable
+        The function.
     *arguments
-        What follows ``hsifeat``.
-    patch : callable, optional
-        Called in the process before the command; a picklable function of a module.
-    columns : int
-        Width of the terminal.
+        Its arguments, picklable.
     """
 
-    def __init__(self, *arguments, patch=None, columns=400):
+    def __init__(self, function, *arguments):
         self._output = Path(mkdtemp())
-        environment = {**os.environ, "COLUMNS": str(columns)}
-        run = (list(map(str, arguments)), environment, str(Path.cwd()), self._output, patch)
-        self.process = _SERVER.Process(target=_main, args=run)
+        environment = {**os.environ, "COLUMNS": "400"}
+        self.process = _SERVER.Process(
+            target=_run, args=(environment, str(Path.cwd()), self._output, function, arguments)
+        )
         _SERVER.set_forkserver_preload(PRELOADED)
         self.process.start()
 
@@ -51,6 +50,21 @@ class ForkedCommand:
         return SimpleNamespace(returncode=self.process.exitcode, **texts)
 
 
+class ForkedCommand(ForkedFunction):
+    """A command of hsifeat in a process of its own.
+
+    Parameters
+    ----------
+    *arguments
+        What follows ``hsifeat``.
+    patch : callable, optional
+        Called in the process before the command; picklable.
+    """
+
+    def __init__(self, *arguments, patch=None):
+        super().__init__(_command, list(map(str, arguments)), patch)
+
+
 def run_forked(*arguments, status=0, **options):
     """Run a command to its end, and check its exit status."""
     ended = ForkedCommand(*arguments, **options).wait()
@@ -58,7 +72,7 @@ def run_forked(*arguments, status=0, **options):
     return ended
 
 
-def _main(arguments, environment, folder, output, patch):
+def _run(environment, folder, output, function, arguments):
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
@@ -66,6 +80,10 @@ def _main(arguments, environment, folder, output, patch):
         file = os.open(output / name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         os.dup2(file, number)
         setattr(sys, name, open(number, "w", closefd=False, buffering=1))  # noqa: SIM115
+    function(*arguments)
+
+
+def _command(arguments, patch):
     if patch is not None:
         patch()
     sys.argv = ["hsifeat", *arguments]

@@ -59,7 +59,8 @@ VARIANTS = [
     quick("film", None, fusion="gated", epochs=15),
     quick("film", None, encoder="conv", epochs=8),
     quick("mlp", None, members=2, epochs=8),
-    quick("svm", None, exact_rows=0),
+    # At C = 10 the processor's rounding decides whether the check of class weights finds its 87 %.
+    quick("svm", None, exact_rows=0, C=1.0),
 ]
 
 

@@ -101,7 +101,7 @@ def test_shares_as_a_table_and_as_a_plot():
     assert frame.isna().to_numpy().tolist() == [[False, False, True], [False, True, False]]
     assert frame.loc[100, "up"] == head.mixing_weights_["t100/up"]
     axes = plot_mixing(head).axes[0]
-    np.testing.assert_allclose(axes.images[0].get_array().filled(np.nan), 100 * frame.to_numpy())
+    np.testing.assert_allclose(axes.collections[0].get_array().filled(np.nan), 100 * frame.to_numpy())
     assert [text.get_text() for text in axes.texts] == [f"{100 * v:.1f}" for v in frame.to_numpy().ravel() if v > 0]
     assert [label.get_text() for label in axes.get_xticklabels()] == frame.columns.tolist()
 

@@ -268,7 +268,7 @@ def test_invalid_ensemble_parameters_are_refused():
         quick("mlp", vote="mode").fit(X, y)
     with pytest.raises(HeadError, match=r"a mix-up strength is -0\.1"):
         quick("film", mixup_planes=-0.1).fit(X, y)
-    with pytest.raises(HeadError, match=r"shares in the label weight of mix-up are \(-1, 2\)"):
+    with pytest.raises(HeadError, match=r"the mix-up shares of the inputs are \(-1, 2\)"):
         quick("film", mixup_planes=0.1, mixup_plane_share=2).fit(X, y)
     with pytest.raises(HeadError, match="focal_gamma is -1; give 0 or more"):
         quick("film", focal_gamma=-1).fit(X, y)
