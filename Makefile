@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-# Two workers, one thread each; all tests of a file run in one worker, so that its module fixtures are made once.
+# Two workers, one thread each; a worker that is done takes tests from the other.
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
 
 .PHONY: venv demo test check docs clean

@@ -7,6 +7,7 @@ import signal
 import pytest
 import torch
 
+from tests.helpers.forked_commands import PRELOADED
 from tests.helpers.tiny_training import train_and_die
 
 STEPS = {"steps": 12}
@@ -16,7 +17,7 @@ STEPS = {"steps": 12}
 def spawn():
     """Run a training in a process of its own; return its exit code. A server forks them, so that torch loads once."""
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["tests.helpers.preloaded_imports"])
+    server.set_forkserver_preload(PRELOADED)
 
     def run(out, network="mtmsd", options=STEPS, moment="", kill_after=None):
         steps = server.SimpleQueue()

@@ -168,15 +168,10 @@ def test_a_store_with_an_official_split_is_fitted_and_compared(official_store, t
     assert model.train_pixels == np.count_nonzero(features.labels("train").classes)
     assert model.evaluation.scores.confusion.sum() == np.count_nonzero(features.labels("test").classes)
     assert model.disjoint_evaluation is None, "nobody drew it at random"
-<<<<<<< HEAD
     found = compare(
         features, heads=["svm"], inputs=["spectra"], splits=["official"], seeds=1, out=tmp_path, sweep=False
     )
-    assert {r.run.split for r in found.results} == {"official"}
-=======
-    found = compare(features, heads=["svm"], inputs=["spectra"], splits=["official"], seeds=1, out=tmp_path)
     assert {r.run.split for r in found.runs} == {"official"}
->>>>>>> 7f086e0 (Threads of many processes are forked in their test; stale messages in tests of heads and maps)
     assert found.scene["labels"] == "train+test"
     table = PixelTable.from_store(features, planes=[])
     ((train, test),) = table.cv("official", 1).split(table.X)
