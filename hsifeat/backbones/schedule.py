@@ -38,7 +38,7 @@ class NoiseSchedule:
     Examples
     --------
     >>> schedule = NoiseSchedule.from_betas(np.linspace(1e-4, 0.02, 1000))
-    >>> schedule.timesteps, float(schedule.alphas_cumprod[0].round(4))
+    >>> schedule.timesteps, round(float(schedule.alphas_cumprod[0]), 4)
     (1000, 0.9999)
     """
 

@@ -1,30 +1,21 @@
 """The command `hsifeat timesteps`, and `hsifeat extract --timesteps auto:N`."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
+import numpy as np
 import pytest
 
+from tests.helpers.forked_commands import run_forked
 from tests.helpers.small import small_cube
-
-HSIFEAT = Path(sys.executable).with_name("hsifeat")
 
 
 @pytest.fixture
-def hsifeat(tmp_path):
-    import numpy as np
-
+def hsifeat(tmp_path, monkeypatch):
     np.save(tmp_path / "scene.npy", small_cube(40, 36, 6))
+    monkeypatch.chdir(tmp_path)
 
     def run(*arguments, status=0):
-        environment = {**os.environ, "HSIFEAT_CACHE": str(tmp_path / "cache"), "COLUMNS": "300"}
-        ended = subprocess.run(
-            [HSIFEAT, *map(str, arguments)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert ended.returncode == status, ended.stderr
+        ended = run_forked(*arguments, status=status)
         assert "Traceback" not in ended.stderr
         return ended
 

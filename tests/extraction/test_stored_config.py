@@ -1,9 +1,6 @@
 """Another scene, seen as the first one was: everything but the scene is taken from a store."""
 
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +10,8 @@ from hsifeat.errors import HsifeatError, ProjectionError, StoreError
 from hsifeat.scenes import Scene
 from hsifeat.store.recipe import differences
 from hsifeat.store.store import Store
+from tests.helpers.forked_commands import run_forked
 from tests.helpers.small import save_unet, small_cube
-
-HSIFEAT = Path(sys.executable).with_name("hsifeat")
 
 
 @pytest.fixture(scope="module")
@@ -132,10 +128,9 @@ def test_without_a_backbone_it_says_what_to_name(other, scene, tmp_path):
 
 def test_on_the_command_line(other, first, tmp_path):
     np.save(tmp_path / "other.npy", other.cube)
-    command = [HSIFEAT, "extract", tmp_path / "other.npy", "--like", first.location.path, "--out", tmp_path / "o.zarr"]
-    ended = subprocess.run([*command, "--timesteps", "250"], capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
+    command = ["extract", tmp_path / "other.npy", "--like", first.location.path, "--out", tmp_path / "o.zarr"]
+    run_forked(*command, "--timesteps", "250")
     store = Store.open(tmp_path / "o.zarr")
     assert differing(store, first) == ["scene"] and names(store) == ["t250/mid_block", "t250/up_blocks.1"]
-    subprocess.run(command, check=True, capture_output=True)
+    run_forked(*command)
     assert names(Store.open(tmp_path / "o.zarr")) == names(first)

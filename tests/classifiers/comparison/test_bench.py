@@ -231,10 +231,10 @@ def test_a_bench_that_was_stopped_goes_on_without_repeating_a_run(store_path, tm
         assert time.monotonic() < end, "a worker is left"
         time.sleep(0.01)
     before = finished(tmp_path)
-    again = compare(store_path, **options, out=tmp_path / "report", sweep=False)
+    again = compare(store_path, **options, out=tmp_path / "report")
     after = finished(tmp_path)
     assert before.items() < after.items(), "what is finished is not done again"
-    fresh = compare(store_path, **options, out=tmp_path / "fresh", sweep=False)
+    fresh = compare(store_path, **options, out=tmp_path / "fresh")
     assert {path.name for path in after} == {path.name for path in (tmp_path / "fresh").rglob("*/*s/*.json")}
     seconds = ["fit_seconds", "predict_seconds"]
     assert again.frame.drop(columns=seconds).equals(fresh.frame.drop(columns=seconds))

@@ -171,8 +171,8 @@ def test_a_store_with_an_official_split_is_fitted_and_compared(official_store, t
     found = compare(
         features, heads=["svm"], inputs=["spectra"], splits=["official"], seeds=1, out=tmp_path, sweep=False
     )
-    assert {r.run.split for r in found.runs} == {"official"}
-    assert found.scene["labels"] == "train+test"
+    assert {run.split for run in found.runs} == {"official"}
+    assert found.scene.labels == "train+test"
     table = PixelTable.from_store(features, planes=[])
     ((train, test),) = table.cv("official", 1).split(table.X)
     assert len(train) + len(test) == len(table)
