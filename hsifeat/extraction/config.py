@@ -284,9 +284,9 @@ class ExtractionConfig(BaseConfig):
 
 
 def options_in_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that a recipe tells, the inverse of `ExtractionConfig.recipe_fields`.
+    """Return the options that are recorded in a recipe; the inverse of `ExtractionConfig.recipe_fields`.
 
-    Options that had no effect are not among them.
+    Options that are None or had no effect are left out.
     """
     values = {name: _field(recipe, mark.path(name)) for name, mark in _marks(InRecipe)}
     values |= {name: _field(recipe["backbone"], mark.path(name)) for name, mark in _marks(InIdentity)}

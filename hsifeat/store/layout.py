@@ -288,7 +288,7 @@ class PixelListLayout:
         return window.rows, window.cols, plane.channels
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:  # noqa: ARG002  # a pixel is a row at every stride
-        """Slices of a unit's pixels."""
+        """Slices of a plane that cover a unit: its range of the list, then both values and means."""
         return unit.window.slices
 
     def shard(self, plane: PlaneSpec) -> tuple[int, int, int]:

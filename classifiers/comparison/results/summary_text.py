@@ -51,7 +51,7 @@ def left_out_text(summary: EntrySummary, class_names: Mapping[int, str]) -> str:
 
 
 def leakage_text(split: SplitSummary) -> str:
-    """Describe which share of the test pixels have features that depend on a training pixel, and how far apart both lie.
+    """Say what share of test pixels has features that depend on a training pixel, and how far away the nearest one is.
 
     >>> leakage_text(SplitSummary(
     ...     split="random:0.1", leakage={"spectra": 0.0, "planes of ip": 1.0}, footprints={}, median_px=1.41, min_px=1.0

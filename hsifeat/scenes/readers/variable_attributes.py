@@ -83,23 +83,23 @@ def nodata_values(variable: FileVariable) -> tuple[float, ...]:
 def read_plain_scale(variable: FileVariable, array_name: str, name: str) -> tuple[float, tuple[str, ...]]:
     """Read the reflectance scale of a variable in a file that does not follow the CF conventions.
 
-    A factor above 1, such as the 10000 of NEON's files, is what values are divided by; one below 1 multiplies them.
+    Values are divided by a factor above 1, such as the 10000 of NEON's files, and multiplied by a factor below 1.
 
     Parameters
     ----------
     variable : FileVariable
         The variable.
     array_name : str
-        Its name: the scale is used only if the name or a description says that the values are reflectance.
+        The variable's name: the scale is used only if the name or a description says that the values are reflectance.
     name : str
         The file's name, for notes.
 
     Returns
     -------
     scale : float
-        Stored value of reflectance 1; 1 if unknown.
+        Stored value that means reflectance 1; 1 if unknown.
     notes : tuple of str
-        Whether the factor is used.
+        A remark that says whether the factor is used; empty if there is no factor to use.
     """
     factor = next(
         (float(spectrum.parse_numbers(np.ravel(v))[0]) for k, v in variable.attrs.items() if k.lower() in _SCALES), 1.0
