@@ -12,17 +12,7 @@ from hsifeat.features.features import open_features
 from hsifeat.store.location import as_location
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
-
-
-def guarded_files(path):
-    """All files that a checksum or digest guards: everything but the timings."""
-    return sorted(p for p in path.rglob("*") if p.is_file() and p.name != "timings.json")
-
-
-def flip(file, at=-1, bits=1):
-    content = bytearray(file.read_bytes())
-    content[at] ^= bits
-    file.write_bytes(content)
+from tests.helpers.damaged_stores import flip, guarded_files
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +20,6 @@ def copy(store_path, tmp_path_factory):
     path = tmp_path_factory.mktemp("verify") / "s.zarr"
     shutil.copytree(store_path, path)
     return path
-
-
-def damages(path):
-    """Return what verify finds, as (kind, key); a damaged manifest may raise."""
-    try:
-        return [(d.kind, d.key) for d in verify(as_location(path)).damages]
-    except StoreError as error:
-        return [("raised", str(error))]
 
 
 @pytest.mark.parametrize(

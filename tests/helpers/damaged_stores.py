@@ -1,0 +1,24 @@
+"""Damage the files of a store, and list what `verify` says of them."""
+
+from hsifeat.errors import StoreError
+from hsifeat.store.location import as_location
+from hsifeat.store.verify import verify
+
+
+def guarded_files(path):
+    """All files that a checksum or digest guards: everything but the timings."""
+    return sorted(p for p in path.rglob("*") if p.is_file() and p.name != "timings.json")
+
+
+def flip(file, at=-1, bits=1):
+    content = bytearray(file.read_bytes())
+    content[at] ^= bits
+    file.write_bytes(content)
+
+
+def damages(path):
+    """Return what verify finds, as (kind, key); a damaged manifest may raise."""
+    try:
+        return [(d.kind, d.key) for d in verify(as_location(path)).damages]
+    except StoreError as error:
+        return [("raised", str(error))]
