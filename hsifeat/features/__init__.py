@@ -1,1 +1,1 @@
-"""Reading cached features: at pixels, in windows, as lazy arrays, and exported to files. Needs no torch."""
+"""Read cached features at pixels, in windows or as lazy arrays, and export them to files; torch is not needed."""

@@ -1,4 +1,4 @@
-"""Export of features, at labelled or at all pixels, as one table in a file for other tools."""
+"""Export the features of labelled pixels, or of all valid pixels, as a table in a file for other tools."""
 
 from __future__ import annotations
 
@@ -25,42 +25,46 @@ def export_features(
     spectra: bool = False,
     listen: Listener = silent,
 ) -> list[Path]:
-    """Write features at pixels into a file for other tools; memory is bounded whatever the scene's size.
+    """Write the features of pixels to a table in a file.
 
-    Rows and columns of the scene count from 0 in all formats:
+    The suffix of `out` selects the format. Row and column numbers of pixels start at 0 in all formats:
 
-    - ``.npy``: an (n, D) float32 array; beside it ``.pixels.csv`` with the row, column and class of each pixel, and
-      ``.columns.json`` with the names of the columns.
-    - ``.parquet``: the columns row, col, class and class_name, then one per feature.
-    - ``.mat``: the variables X, y, rows, cols and columns, and the names ``classes`` of ``class_numbers``. The table is held
-      in memory and must be smaller than 2 GiB.
+    - ``.npy``: an (n, D) float32 array for n pixels and D features. Two more files are written: ``.pixels.csv`` has the
+      row, column and class of each pixel, and ``.columns.json`` has the names of the features.
+    - ``.parquet``: the columns row, col, class and class_name, and one column per feature.
+    - ``.mat``: the variables X (features), y (classes), rows, cols, columns (names of the features), class_numbers and
+      classes (names of the class numbers). The table is built in memory and must be smaller than 2 GiB.
+
+    The ``.npy`` and ``.parquet`` formats are written in blocks, so that memory does not grow with the scene.
 
     Parameters
     ----------
     features : Features
-        The store.
+        Features of an open store.
     out : str or Path
-        File to write; an existing one is replaced.
+        File to write; an existing file is replaced.
     planes : sequence, optional
-        As for `Features.select`; None takes all planes, an empty sequence none.
+        Names or patterns of the planes to export; see `Features.select`. None exports all planes, and an empty sequence
+        exports none.
     labels : str, optional
-        Name of a label map; by default the only one.
+        Name of the label map. [default: the store's label map if it has only one]
     all_pixels : bool
-        Export all valid pixels, unlabelled ones with class 0, instead of the labelled ones.
+        Export all valid pixels instead of only the labelled ones. Unlabelled pixels get class 0.
     spectra : bool
-        Export the scene's bands too, before the planes.
+        Export the scene's bands as additional columns, before the columns of the planes.
     listen : callable
-        Listener for events.
+        Receives progress events.
 
     Returns
     -------
     list of Path
-        The files written, `out` first.
+        The written files; the first is `out`.
 
     Raises
     ------
     StoreError
-        Another suffix, a missing folder, no such planes or labels, no pixel, or more than a ``.mat`` file holds.
+        If the suffix is not supported, the folder does not exist, a plane or label map does not exist, no pixel is
+        selected, or the table is too large for a ``.mat`` file.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The table that is exported: one row per pixel, one column per feature, read in blocks of bounded size."""
+"""Table of features for export, with one row per pixel and one column per feature, read in blocks of bounded size."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from hsifeat.features.features import Features
 from hsifeat.scenes import Labels
 from hsifeat.store.layout import PlaneSpec
 
-# Size of a block: what is held in memory at once, and a row group of a Parquet file. Besides its values, a pixel takes its
-# row and column, a class and a line of text.
+# Maximum size of a block. One block at a time is held in memory, and a Parquet file has one row group per block.
 _BLOCK_BYTES = 2**26
+# Memory per pixel besides its features: its row, column, class and a line of CSV text.
 _PIXEL_BYTES = 256
 
 
 @dataclass(frozen=True, eq=False)
 class TableBlock:
-    """Some rows of the table: n pixels in row-major order of the scene.
+    """A block of n consecutive rows of the table.
 
     Attributes
     ----------
     rows, cols : (n,) integer arrays
-        Row and column of each pixel, from 0.
+        Row and column of each pixel in the scene, starting at 0.
     classes : (n,) integer array
-        Class of each pixel, 0 = unlabelled.
+        Class of each pixel; 0 means unlabelled.
     values : (n, D) float32 array
-        Features; `ExportTable.columns` names them.
+        Features, in the order of `ExportTable.columns`.
     """
 
     rows: NDArray[np.intp]
@@ -42,20 +42,22 @@ class TableBlock:
 
 @dataclass(frozen=True, eq=False)
 class ExportTable:
-    """Contents of the table; no feature is read before `blocks`.
+    """Table of features, with one row per pixel and one column per feature.
+
+    Only `blocks` reads features from the store.
 
     Attributes
     ----------
     features : Features
-        The store.
+        Features of an open store.
     planes : list of PlaneSpec
-        Planes whose channels are columns.
+        Planes to export; each channel is a column.
     spectra : bool
-        Whether the scene's bands are columns before them.
+        Whether the table starts with a column per band of the scene.
     mask : (rows, cols) bool array
-        Pixels that are rows of the table.
+        Pixels to export, in row-major order.
     labels : Labels
-        Classes of the pixels.
+        Label map that gives the pixels' classes.
     """
 
     features: Features
@@ -66,17 +68,17 @@ class ExportTable:
 
     @cached_property
     def columns(self) -> list[str]:
-        """Name of each feature, such as ``band[3]`` and ``t50/up_blocks.2[17]``; bands and channels count from 0."""
+        """Names of the features, such as ``band[3]`` and ``t50/up_blocks.2[17]``; numbers start at 0."""
         bands = [f"band[{band}]" for band in range(self.features.scene.bands)] if self.spectra else []
         return bands + [f"{plane.id}[{channel}]" for plane in self.planes for channel in range(plane.channels)]
 
     @cached_property
     def pixels(self) -> int:
-        """Number of pixels."""
+        """Number of exported pixels."""
         return int(np.count_nonzero(self.mask))
 
     def metadata(self) -> dict[str, Any]:
-        """Return the origin of the table and the names of its classes, as plain JSON values."""
+        """Return the store, scene, licence, citation and class names of the table as JSON values."""
         scene = self.features.scene
         return {
             "store": self.features.name,
@@ -89,9 +91,10 @@ class ExportTable:
         }
 
     def blocks(self) -> Iterator[TableBlock]:
-        """Read the table in blocks of bounded size, pixels in row-major order of the scene."""
-        # Pixels above each row of the scene. Blocks end where shards do if they can, so that a shard is read once.
+        """Read the table block by block, with the pixels in row-major order."""
+        # Number of exported pixels above each row of the scene.
         before = np.concatenate([[0], np.cumsum(self.mask.sum(axis=1))])
+        # A block ends at the end of a row of shards where possible, so that no shard is read twice.
         shard_ends = np.append(before[:: self.features.store.layout.cube_shard_px], before[-1])
         max_pixels = max(_BLOCK_BYTES // (4 * len(self.columns) + _PIXEL_BYTES), 1)
         for start, stop in cut_ranges(shard_ends, max_pixels):
@@ -110,8 +113,22 @@ class ExportTable:
 
 
 def cut_ranges(ends: NDArray[np.integer], max_length: int) -> Iterator[tuple[int, int]]:
-    """Cut 0 … ends[-1] into ranges of at most `max_length`, at one of the `ends`, (k,) int, where one is within reach.
+    """Divide the range from 0 to ``ends[-1]`` into consecutive ranges of limited length.
 
+    Parameters
+    ----------
+    ends : (k,) integer array
+        Preferred ends of ranges, in ascending order.
+    max_length : int
+        Maximum length of a range. A range ends at the last preferred end within this length, or else has full length.
+
+    Yields
+    ------
+    tuple of 2 ints
+        Start and stop of a range.
+
+    Examples
+    --------
     >>> list(cut_ranges(np.array([0, 40, 70, 300]), 100))
     [(0, 70), (70, 170), (170, 270), (270, 300)]
     """
@@ -127,7 +144,10 @@ def cut_ranges(ends: NDArray[np.integer], max_length: int) -> Iterator[tuple[int
 def _pixel_range(
     mask: NDArray[np.bool_], before: NDArray[np.integer], start: int, stop: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return pixels `start` to `stop` of a mask in row-major order; `before` counts those above each row."""
+    """Return the rows and columns of the pixels numbered `start` to `stop` in row-major order of a mask.
+
+    `before` has the number of mask pixels above each row.
+    """
     top, bottom = int(np.searchsorted(before, start, "right")) - 1, int(np.searchsorted(before, stop))
     rows, cols = np.nonzero(mask[top:bottom])
     members = slice(start - int(before[top]), stop - int(before[top]))

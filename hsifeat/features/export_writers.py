@@ -1,4 +1,4 @@
-"""Writers of exported tables: NumPy with CSV and JSON beside it, Parquet, and MATLAB."""
+"""Write exported tables to NumPy, Parquet and MATLAB files."""
 
 from __future__ import annotations
 
@@ -14,49 +14,51 @@ from hsifeat.errors import StoreError
 from hsifeat.features.export_table import ExportTable, TableBlock
 from hsifeat.files import atomic_write, write_file
 
-# Limit of a variable in MATLAB's format 5.
+# Maximum size of a variable in a MATLAB file of format 5.
 _MAT_BYTES = 2**31
 
 
 class TableWriter(Protocol):
-    """Writes a table in one file format."""
+    """Write tables in one file format."""
 
     def check(self, path: Path, table: ExportTable) -> None:
         """Raise `StoreError` if the format cannot hold the table."""
         ...
 
     def write(self, path: Path, table: ExportTable, blocks: Iterator[TableBlock]) -> list[Path]:
-        """Write the table and return the files written; each appears complete or not at all.
+        """Write a table to a file.
+
+        A file is renamed to its final name once it is complete, so that an error leaves no partial file.
 
         Parameters
         ----------
         path : Path
-            The main file; others lie beside it under names derived from it.
+            The main file. Additional files are written to the same folder, under names derived from this path.
         table : ExportTable
-            Pixels, labels and columns of the table.
+            Column names and metadata of the table.
         blocks : iterator of TableBlock
             Rows of the table, in order.
 
         Returns
         -------
         list of Path
-            The files.
+            The written files.
 
         Raises
         ------
         StoreError
-            The format cannot hold the table.
+            If the format cannot hold the table.
         """
         ...
 
 
 def writer_for(path: Path) -> TableWriter:
-    """Return the writer for a path.
+    """Return the writer for the suffix of a path.
 
     Raises
     ------
     StoreError
-        The suffix is unknown, the folder does not exist, or the path is a folder.
+        If the suffix is unknown, the folder does not exist, or the path is a folder.
     """
     writers: dict[str, TableWriter] = {".npy": NumpyWriter(), ".parquet": ParquetWriter(), ".mat": MatlabWriter()}
     if path.suffix.lower() not in writers:
@@ -69,19 +71,19 @@ def writer_for(path: Path) -> TableWriter:
 
 
 class NumpyWriter:
-    """Writes an (n, D) float32 ``.npy`` file, a ``.pixels.csv`` and a ``.columns.json``."""
+    """Write an (n, D) float32 ``.npy`` file, a ``.pixels.csv`` file and a ``.columns.json`` file."""
 
     def check(self, path: Path, table: ExportTable) -> None:
         """Accept any table."""
 
     def write(self, path: Path, table: ExportTable, blocks: Iterator[TableBlock]) -> list[Path]:
-        """Write the array and the two files that explain it. See `TableWriter.write`."""
+        """Write the array, and the files with the pixels and column names. See `TableWriter.write`."""
         pixels, columns = path.with_suffix(".pixels.csv"), path.with_suffix(".columns.json")
-        # Contexts end in reverse order: when the array appears, the files that explain it are there.
+        # The exit stack renames the array last, so that an array never exists without its pixels and column names.
         with ExitStack() as files:
             array = files.enter_context(files.enter_context(atomic_write(path)).open("wb"))
             lines = files.enter_context(files.enter_context(atomic_write(pixels)).open("w", encoding="utf-8"))
-            # Not through a memory map: on a full disk it kills the process, while a plain write raises an error.
+            # On a full disk, a plain write raises an error, whereas a write to a memory map kills the process.
             header = {"descr": "<f4", "fortran_order": False, "shape": (table.pixels, len(table.columns))}
             np.lib.format.write_array_header_1_0(array, header)
             lines.write("row,col,class\n")
@@ -94,13 +96,13 @@ class NumpyWriter:
 
 
 class ParquetWriter:
-    """Writes a ``.parquet`` file, one row group per block."""
+    """Write a ``.parquet`` file with one row group per block."""
 
     def check(self, path: Path, table: ExportTable) -> None:
         """Accept any table."""
 
     def write(self, path: Path, table: ExportTable, blocks: Iterator[TableBlock]) -> list[Path]:
-        """Write the Parquet file. See `TableWriter.write`."""
+        """Write a Parquet file. See `TableWriter.write`."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -122,7 +124,7 @@ class ParquetWriter:
 
 
 class MatlabWriter:
-    """Writes a ``.mat`` file of format 5, which is built in memory."""
+    """Write a ``.mat`` file of format 5, which is built in memory."""
 
     def check(self, path: Path, table: ExportTable) -> None:
         """Raise `StoreError` for a table of 2 GiB or more."""
@@ -135,7 +137,7 @@ class MatlabWriter:
             )
 
     def write(self, path: Path, table: ExportTable, blocks: Iterator[TableBlock]) -> list[Path]:
-        """Write the MATLAB file. See `TableWriter.write`."""
+        """Write a MATLAB file. See `TableWriter.write`."""
         from scipy.io import savemat
 
         X = np.empty((table.pixels, len(table.columns)), np.float32, order="F")

@@ -41,22 +41,23 @@ __all__ = ["Features", "PlaneLike", "open_features"]
 
 
 def open_features(store: Store | Location | str | Path | None = None) -> Features:
-    """Open a store for reading.
+    """Open the features of a store for reading.
 
     Parameters
     ----------
     store : Store, Location, str or Path, optional
-        The store that `extract` returned, a path, an address, a catalogue name or a unique key prefix; by default the store
-        completed last.
+        A store that `extract` returned, or its path, URL, catalogue name or unique key prefix. [default: the store that was
+        completed last]
 
     Returns
     -------
     Features
+        Features of the store.
 
     Raises
     ------
     StoreError
-        There is no such store, or the location holds something else.
+        If the store does not exist, or its location holds something else.
 
     Examples
     --------
@@ -70,7 +71,7 @@ def open_features(store: Store | Location | str | Path | None = None) -> Feature
     location = store.location if isinstance(store, Store) else find_store(store)
     try:
         remove_mark = mark_reader(location)
-    except OSError:  # A read-only cache folder: nothing can delete the store from this machine either.
+    except OSError:  # The cache folder is read-only, so that no process on this machine can delete the store.
         remove_mark = None
     try:
         features = Features(Store.open(location))
@@ -79,19 +80,22 @@ def open_features(store: Store | Location | str | Path | None = None) -> Feature
             remove_mark()
         raise
     if remove_mark is not None:
-        # Lazy arrays outlive the features and share the group's store with them: the mark lasts as long.
+        # Lazy arrays may outlive the features. The mark stays until the Zarr store that they share is released.
         weakref.finalize(features.store.files.group.store, remove_mark)
     mark_used(location)
     return features
 
 
 class Features:
-    """The planes and the scene of a store, for reading; `open_features` returns one.
+    """Cached features and the scene of a store.
+
+    Features are stored in planes: a plane holds the features of one layer at one timestep. Use `open_features` to open a
+    store by its path or name.
 
     Parameters
     ----------
     store : Store
-        The store.
+        Store to read.
 
     Examples
     --------
@@ -108,43 +112,44 @@ class Features:
 
     @property
     def name(self) -> str:
-        """Name of the store: its folder without ``.zarr``."""
+        """Name of the store, which is its folder name without ``.zarr``."""
         return self.store.location.name
 
     @property
     def key(self) -> str:
-        """Key of the store."""
+        """Key of the store, which identifies the scene and the options of its extraction."""
         return self.store.key
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Canonical recipe of the planes, as plain JSON values."""
+        """Recipe of the planes as JSON values, with the scene and the options of the extraction."""
         return self.store.manifest.recipe
 
     def differences(self, recipe: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-        """Compare the recipe of this store with another one.
+        """Compare the recipe of this store with the recipe of another store.
 
-        The scene and its pixels are left out: features of two scenes are comparable if all else is equal.
+        The scene and its listed pixels are ignored, so that features of two scenes that were extracted with the same options
+        have no differences.
 
         Parameters
         ----------
         recipe : dict
-            A canonical recipe.
+            Recipe of the other store.
 
         Returns
         -------
         list of tuple
-            (dotted name, value here, value there) of each field that differs.
+            Dotted name, value in this recipe and value in the other recipe of each field that differs.
         """
-        here, there = (
+        own_options, other_options = (
             {name: value for name, value in canonical.items() if name not in {"scene", "pixels"}}
             for canonical in (self.recipe, recipe)
         )
-        return differences(here, there)
+        return differences(own_options, other_options)
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """Mask of the valid pixels of the scene: (rows, cols) bool."""
+        """(rows, cols) bool array of the valid pixels of the scene."""
         return self.store.valid
 
     @cached_property
@@ -154,33 +159,33 @@ class Features:
 
     @property
     def readable(self) -> NDArray[np.bool_]:
-        """Mask of the pixels whose planes can be read, the valid ones or those that the store lists: (rows, cols) bool."""
+        """(rows, cols) bool array of the pixels with features: the valid pixels, or the listed pixels of the store."""
         return self._reader.readable
 
     @property
     def window_px(self) -> int | None:
-        """Side in pixels of the window around each listed pixel; None where planes cover the scene."""
+        """Side in pixels of the window around each listed pixel; None if planes cover the scene."""
         return self.store.layout.window_px
 
     def size_bytes(self, plane: PlaneSpec) -> int:
-        """Return the size of a plane in bytes, before compression."""
+        """Return the uncompressed size of a plane in bytes."""
         return size_bytes(self.store.layout, plane, self.store.layout.extent)
 
     def seconds(self, timesteps: Collection[int | None]) -> float | None:
-        """Return the time that the extraction of some timesteps took, in seconds; None if it is unknown.
+        """Return the time in seconds that the extraction of some timesteps took; None if it is unknown.
 
-        One forward pass gives all layers of a timestep, so that the time of a plane is that of its timestep.
+        Times are recorded per timestep, since one forward pass computes all layers.
 
         Parameters
         ----------
         timesteps : collection of int or None
-            Timesteps; None stands for the work they share: reading the scene and encoding its tiles.
+            Timesteps. The item None adds the time for reading the scene and encoding its tiles, which all timesteps share.
         """
         return total_seconds(self._timings, timesteps)
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """Devices that planes were extracted on, as far as known: ``cpu (threads: 2)``, or ``cuda`` with the GPU's name."""
+        """Known devices of the extraction, such as ``cpu (threads: 2)``, or ``cuda`` with the name of the GPU."""
         return tuple(dict.fromkeys(timing.device for timing in self._timings))
 
     @cached_property
@@ -189,32 +194,43 @@ class Features:
 
     @cached_property
     def planes(self) -> tuple[PlaneSpec, ...]:
-        """The complete planes: timestep, layer, stride, channels, dtype."""
+        """Planes whose extraction is complete."""
         return tuple(plane for plane in self.store.planes if self.store.is_complete(plane.id))
 
     @cached_property
     def unfinished(self) -> tuple[PlaneSpec, ...]:
-        """The planes whose extraction was interrupted."""
+        """Planes whose extraction was interrupted."""
         return tuple(plane for plane in self.store.planes if plane not in self.planes)
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Rows, columns and bands of the scene; unlike `scene`, this reads nothing."""
+        """Number of rows, columns and bands of the scene; reads no array of the store."""
         facts = self.store.manifest.scene
         return facts.rows, facts.cols, facts.bands
 
     @property
     def georeference(self) -> Georeference | None:
-        """Georeference of the scene, if it has one; unlike `scene`, this reads nothing."""
+        """Georeference of the scene, or None; reads no array of the store."""
         return georeference_of(self.store)
 
     @cached_property
     def scene(self) -> Scene:
-        """The stored scene with its label maps; its cube is read lazily."""
+        """Scene in the store, with its label maps and a cube that is read lazily."""
         return scene_of(self.store)
 
     def labels(self, name: str | None = None) -> Labels:
-        """Return a label map by name, or the only one by default; `StoreError` lists the names otherwise."""
+        """Return a label map of the scene.
+
+        Parameters
+        ----------
+        name : str, optional
+            Name of the label map. [default: the scene's label map if it has only one]
+
+        Raises
+        ------
+        StoreError
+            If the scene has no label map of this name, or `name` is None and the scene does not have exactly one.
+        """
         maps = self.scene.labels
         if name is None and len(maps) == 1:
             return next(iter(maps.values()))
@@ -227,29 +243,43 @@ class Features:
         return maps[name]
 
     def valid_labels(self, labels: Labels) -> Labels:
-        """Return a label map without labels on pixels that are not valid; `SceneError` if it has another grid."""
+        """Return a label map in which invalid pixels of the scene are unlabelled.
+
+        Raises
+        ------
+        SceneError
+            If the label map has another shape than the scene.
+        """
         self.scene.with_labels(labels)
         if self.valid[labels.classes != 0].all():
             return labels
         return replace(labels, classes=np.where(self.valid, labels.classes, 0).astype(labels.classes.dtype))
 
     def select(self, planes: Sequence[PlaneLike] | None = None) -> list[PlaneSpec]:
-        """Select complete planes.
+        """Select complete planes by name.
 
         Parameters
         ----------
         planes : sequence of str, PlaneId or PlaneSpec, optional
-            Names such as ``t50/up_blocks.2``, with ``*`` and ``?`` as wildcards (``*/mid_block``); None selects all.
+            Names such as ``t50/up_blocks.2`` or ``*/mid_block``, with ``*`` and ``?`` as wildcards. None selects all planes.
+
+        Returns
+        -------
+        list of PlaneSpec
+            Selected planes without duplicates, in the order of `planes`.
 
         Raises
         ------
         StoreError
-            A name matches no complete plane, or all are selected and some are unfinished.
+            If a name matches no complete plane, or if `planes` is None and a plane is unfinished.
         """
         return select_planes(self.name, self.planes, self.unfinished, planes)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
-        """Return the features that read a plane, and the plane as they name it: these, unless stores are stacked."""
+        """Return the features of the single store that holds a plane, and the plane with its name in that store.
+
+        These differ from `self` and `plane` only in `StackedFeatures`.
+        """
         return self, plane
 
     def sample(
@@ -261,30 +291,30 @@ class Features:
         pool: int | None = None,
         keep: bool = False,
     ) -> NDArray[np.float32]:
-        """Read planes at pixels.
+        """Read the features of pixels.
 
         Parameters
         ----------
         rows, cols : (n,) integer arrays
-            Pixels of the scene.
+            Row and column of each pixel.
         planes : sequence, optional
-            As for `select`.
+            Planes to read; see `select`.
         pool : int, optional
-            Average over the valid pixels of a window of this side in pixels, cut at the scene's edge, around each pixel. In
-            a store that lists pixels it must be the side of their windows; the mean is then over the whole window,
-            padding included. By default the value at the pixel.
+            Side in pixels of a window around each pixel. Features are averaged over the valid pixels of the window, which is
+            clipped to the scene. If the store lists pixels, `pool` must be the side of the stored windows, and features are
+            averaged over the whole window, padding included. None reads the features at the pixel.
         keep : bool
-            Keep the result in the sample cache, so that the same pixels are read in milliseconds the next time.
+            Store the result in the sample cache, so that a repeated call takes milliseconds.
 
         Returns
         -------
         (n, D) float32 array
-            The channels of all planes, in the order of `planes`.
+            Channels of all planes, in the order of `planes`.
 
         Raises
         ------
         StoreError
-            A pixel lies outside the scene or is not listed in the store, or its part of a plane is damaged.
+            If a pixel lies outside the scene or has no features in the store, or a stored block is damaged.
         """
         pixels = self._pixels(rows, cols)
         parts = [
@@ -296,23 +326,24 @@ class Features:
         return np.concatenate(parts, axis=1) if parts else np.empty((len(pixels.rows), 0), np.float32)
 
     def read(self, window: Window, planes: Sequence[PlaneLike] | None = None) -> NDArray[np.float32]:
-        """Read a window of planes at the resolution of the scene.
+        """Read the features of all pixels in a window of the scene.
 
         Parameters
         ----------
         window : Window
-            A window within the scene.
+            Window within the scene.
         planes : sequence, optional
-            As for `select`.
+            Planes to read; see `select`.
 
         Returns
         -------
         (rows, cols, D) float32 array
+            Channels of all planes, in the order of `planes`.
 
         Raises
         ------
         StoreError
-            The window reaches beyond the scene, or the store lists pixels.
+            If the window reaches beyond the scene, or planes do not cover the scene.
         """
         if window != window.clip(self.shape[0], self.shape[1]):
             raise StoreError(f"{window} reaches beyond the scene of {self.shape[0]} x {self.shape[1]} pixels")
@@ -320,14 +351,15 @@ class Features:
         return np.concatenate(parts, axis=2) if parts else np.empty((window.rows, window.cols, 0), np.float32)
 
     def spectra(self, rows: ArrayLike, cols: ArrayLike, *, pool: int | None = None) -> NDArray[np.float32]:
-        """Read spectra at pixels.
+        """Read the spectra of pixels from the scene.
 
         Parameters
         ----------
         rows, cols : (n,) integer arrays
-            Pixels of the scene.
+            Row and column of each pixel.
         pool : int, optional
-            Average over the valid pixels of a window of this side in pixels, cut at the scene's edge.
+            Side in pixels of a window around each pixel. Spectra are averaged over the valid pixels of the window, which is
+            clipped to the scene. None reads the spectrum of the pixel.
 
         Returns
         -------
@@ -341,59 +373,68 @@ class Features:
     def patches(
         self, rows: ArrayLike, cols: ArrayLike, size: int, planes: Sequence[PlaneLike] | None = None
     ) -> NDArray[np.float32]:
-        """Read the neighbourhoods of pixels in planes.
+        """Read the features in the square neighbourhood of each pixel.
+
+        The scene is padded by reflection, as by ``numpy.pad(mode="reflect")``. Neighbours that are not valid get the features
+        of the centre pixel.
 
         Parameters
         ----------
         rows, cols : (n,) integer arrays
-            Pixels of the scene.
+            Row and column of each centre pixel.
         size : int
-            Side of a neighbourhood in pixels; odd. Beyond the scene's edge it is mirrored, without repeating the edge; a
-            neighbour that is not valid takes the pixel's own values.
+            Side of a neighbourhood in pixels, an odd number.
         planes : sequence, optional
-            As for `select`.
+            Planes to read; see `select`.
 
         Returns
         -------
         (n, size, size, D) float32 array
-            The channels of all planes, in the order of `planes`.
+            Channels of all planes, in the order of `planes`.
 
         Raises
         ------
         StoreError
-            An even size, a pixel outside the scene, or a store that lists pixels.
+            If `size` is even, a pixel lies outside the scene, or planes do not cover the scene.
         """
         pixels = self._pixels(rows, cols)
         parts = [self._reader.patches(plane, pixels, size) for plane in self.select(planes)]
         return np.concatenate(parts, axis=3) if parts else np.empty((len(pixels.rows), size, size, 0), np.float32)
 
     def spectral_patches(self, rows: ArrayLike, cols: ArrayLike, size: int) -> NDArray[np.float32]:
-        """Read the neighbourhoods of pixels in the scene itself; see `patches`.
+        """Read the spectra in the square neighbourhood of each pixel, padded as in `patches`.
 
         Parameters
         ----------
-        rows, cols : (n,) array-likes of int
-            Positions of the pixels.
+        rows, cols : (n,) integer arrays
+            Row and column of each centre pixel.
         size : int
-            Side of a neighbourhood in pixels.
+            Side of a neighbourhood in pixels, an odd number.
 
         Returns
         -------
         (n, size, size, bands) float32 array
-            The spectra.
+
+        Raises
+        ------
+        StoreError
+            If `size` is even, or a pixel lies outside the scene.
         """
         return read_neighbourhoods(self._pixels(rows, cols), size, self.store.read_scene, self.shape[2], self.valid)
 
     def to_dask(self, plane: PlaneLike) -> dask.array.Array:
-        """Return a plane at its own resolution as a lazy dask array in its stored dtype, one task per shard.
+        """Return a plane as a lazy dask array of its stored dtype and resolution, with one task per shard.
 
-        The shape is (cell rows, cell cols, channels) where planes cover the scene, and (n, channels) for listed pixels.
+        The shape is (cell rows, cell cols, channels) if planes cover the scene, and (n, channels) for n listed pixels.
         """
         (spec,) = self.select([plane])
         return self._reader.to_dask(spec)
 
     def to_xarray(self) -> xarray.Dataset:
-        """Return the scene, its label maps and all complete planes as a lazy dataset; see `hsifeat.features.xarray_view`."""
+        """Return the scene, its label maps and all complete planes as a lazy dataset.
+
+        Names and axes of the variables are documented in `hsifeat.features.xarray_view.to_xarray`.
+        """
         return xarray_view.to_xarray(self.store, self.planes, self._reader.coordinates(self.planes))
 
     def _pixels(self, rows: ArrayLike, cols: ArrayLike) -> PixelCoordinates:

@@ -1,7 +1,8 @@
-"""The reader of planes that cover the scene: values are interpolated from the planes' resolution to scene pixels.
+"""Read planes that cover the whole scene, by bilinear interpolation from their cells to scene pixels.
 
-The result equals ``torch.nn.functional.interpolate(plane, scale_factor=stride, mode="bilinear", align_corners=False)``.
-It is computed block by block: the map at full resolution is never held.
+A plane holds the features of one layer at one timestep; a cell of the plane covers `stride` x `stride` scene pixels.
+Values equal ``torch.nn.functional.interpolate(plane, scale_factor=stride, mode="bilinear", align_corners=False)``.
+Interpolation runs block by block, so that the interpolated plane is never in memory as a whole.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class ScenePlaneReader:
-    """Reads planes that cover the scene.
+    """Read planes that cover the whole scene.
 
     Parameters
     ----------
     store : Store
-        The store.
+        Store of the planes.
     """
 
     def __init__(self, store: Store) -> None:
@@ -38,11 +39,11 @@ class ScenePlaneReader:
 
     @property
     def readable(self) -> NDArray[np.bool_]:
-        """Mask of the valid pixels: (rows, cols) bool."""
+        """(rows, cols) bool array of the valid pixels of the scene."""
         return self._store.valid
 
     def sample(self, plane: PlaneSpec, pixels: PixelCoordinates, window_px: int | None) -> NDArray[np.float32]:
-        """Interpolate between the four cells around each pixel, or average over windows. See `PlaneReader.sample`."""
+        """Interpolate a plane at pixels, or average it over windows around them. See `PlaneReader.sample`."""
         if window_px is not None:
             return window_means(
                 pixels, window_px, lambda window: self.read(plane, window), plane.channels, self.readable
@@ -67,13 +68,13 @@ class ScenePlaneReader:
         return values
 
     def patches(self, plane: PlaneSpec, pixels: PixelCoordinates, side_px: int) -> NDArray[np.float32]:
-        """Read neighbourhoods, mirrored at the scene's edge. See `PlaneReader.patches`."""
+        """Interpolate a plane in the neighbourhoods of pixels. See `PlaneReader.patches`."""
         return read_neighbourhoods(
             pixels, side_px, lambda window: self.read(plane, window), plane.channels, self.readable
         )
 
     def read(self, plane: PlaneSpec, window: Window) -> NDArray[np.float32]:
-        """Interpolate a window of the scene. See `PlaneReader.read`."""
+        """Interpolate a plane in a window of the scene. See `PlaneReader.read`."""
         array = self._store.plane(plane.id)
         y = _Neighbours.find(np.arange(window.row, window.row + window.rows), plane.stride, array.shape[0])
         x = _Neighbours.find(np.arange(window.col, window.col + window.cols), plane.stride, array.shape[1])
@@ -86,11 +87,11 @@ class ScenePlaneReader:
         return np.asarray(rows[:, x.low - left] * (1 - dx) + rows[:, x.high - left] * dx)
 
     def to_dask(self, plane: PlaneSpec) -> dask.array.Array:
-        """Return a plane as a lazy dask array (cell rows, cell cols, channels) in its stored dtype."""
+        """Return a plane as a lazy (cell rows, cell cols, channels) dask array of its stored dtype."""
         return xarray_view.to_dask(self._store.plane(plane.id))
 
     def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:
-        """Return the centres of the planes' cells in scene pixels, for each axis."""
+        """Return the coordinates of cell centres along each spatial axis of the planes, in scene pixels."""
         coordinates = {}
         for plane in planes:
             array = self._store.plane(plane.id)
@@ -102,7 +103,15 @@ class ScenePlaneReader:
 
 @dataclass(frozen=True)
 class _Neighbours:
-    """For pixels along one axis, the two cells on both sides of each centre, and its distance from the first."""
+    """The two nearest cells of each of n pixels along one axis, for linear interpolation.
+
+    Attributes
+    ----------
+    low, high : (n,) integer arrays
+        Indices of the cells before and after each pixel's centre.
+    fraction : (n,) float32 array
+        Distance of the pixel's centre from the centre of the cell `low`, in cells. It is the weight of the cell `high`.
+    """
 
     low: NDArray[np.intp]
     high: NDArray[np.intp]

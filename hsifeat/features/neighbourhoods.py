@@ -1,6 +1,7 @@
-"""Pixels and their surroundings: pixels grouped by blocks, means over windows, neighbourhoods.
+"""Read values at pixels, means over windows around pixels, and neighbourhoods of pixels.
 
-A block is read once, with a frame around it, for all of its pixels, so that memory is bounded whatever the scene's size.
+All functions group the pixels by square blocks of the scene and read one block at a time, so that memory does not grow
+with the scene.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from hsifeat.errors import StoreError
 from hsifeat.features.summed_area import summed_area_table
 from hsifeat.types import Window
 
-# Side in pixels of the blocks by which pixels are grouped.
+# Side of a block in pixels.
 BLOCK_PX = 128
 
 ReadWindow = Callable[[Window], NDArray[np.float32]]
@@ -23,26 +24,32 @@ ReadWindow = Callable[[Window], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class PixelCoordinates:
-    """Pixels of a scene: rows and columns, (n,) integer arrays."""
+    """Positions of n pixels of a scene.
+
+    Attributes
+    ----------
+    rows, cols : (n,) integer arrays
+        Row and column of each pixel.
+    """
 
     rows: NDArray[np.intp]
     cols: NDArray[np.intp]
 
     @classmethod
     def parse(cls, rows: ArrayLike, cols: ArrayLike, shape: tuple[int, int]) -> PixelCoordinates:
-        """Return pixels that lie within a scene.
+        """Check positions of pixels and return them.
 
         Parameters
         ----------
         rows, cols : (n,) integer arrays
-            Rows and columns.
-        shape : tuple of int
-            Rows and columns of the scene.
+            Row and column of each pixel.
+        shape : tuple of 2 ints
+            Number of rows and columns of the scene.
 
         Raises
         ------
         StoreError
-            Arrays of different lengths, or a pixel outside the scene.
+            If the arrays have different lengths, or a pixel lies outside the scene.
         """
         pixels = cls(np.asarray(rows, np.intp).ravel(), np.asarray(cols, np.intp).ravel())
         if len(pixels.rows) != len(pixels.cols):
@@ -56,7 +63,20 @@ class PixelCoordinates:
         return pixels
 
     def by_block(self, side_px: int) -> Iterator[tuple[NDArray[np.intp], Window]]:
-        """Group pixels by square blocks; yield the indices (k,) intp of each group and the smallest window around it."""
+        """Group the pixels by square blocks of the scene.
+
+        Parameters
+        ----------
+        side_px : int
+            Side of a block in pixels.
+
+        Yields
+        ------
+        members : (k,) integer array
+            Indices of the pixels in a block.
+        window : Window
+            Bounding box of these pixels.
+        """
         block = self.rows // side_px * (int(self.cols.max(initial=0)) // side_px + 1) + self.cols // side_px
         for members in group_indices(block):
             top, left = int(self.rows[members].min()), int(self.cols[members].min())
@@ -65,12 +85,12 @@ class PixelCoordinates:
 
 
 def read_pixels(pixels: PixelCoordinates, read: ReadWindow, channels: int) -> NDArray[np.float32]:
-    """Read values at pixels from blocks.
+    """Read the values of pixels, block by block.
 
     Parameters
     ----------
     pixels : PixelCoordinates
-        The n pixels.
+        Positions of n pixels.
     read : callable
         Returns a window as a (rows, cols, channels) float32 array.
     channels : int
@@ -89,14 +109,14 @@ def read_pixels(pixels: PixelCoordinates, read: ReadWindow, channels: int) -> ND
 def window_means(
     pixels: PixelCoordinates, side_px: int, read: ReadWindow, channels: int, valid: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Average values over the valid pixels of a window around each pixel.
+    """Return the mean over the valid pixels of a window around each pixel.
 
     Parameters
     ----------
     pixels : PixelCoordinates
-        The n centres.
+        Positions of the n centre pixels.
     side_px : int
-        Side of a window in pixels; windows are cut at the scene's edge.
+        Side of a window in pixels. Windows are clipped to the scene.
     read : callable
         Returns a window as a (rows, cols, channels) float32 array.
     channels : int
@@ -111,7 +131,7 @@ def window_means(
     Raises
     ------
     StoreError
-        A side of less than one pixel.
+        If `side_px` is less than 1.
     """
     if side_px < 1:
         raise StoreError(f"the side of a window must be at least 1 pixel; found {side_px}")
@@ -122,12 +142,12 @@ def window_means(
         frame = frame.clip(*valid.shape)
         inside = valid[frame.slices]
         dense = np.where(inside[:, :, None], read(frame), 0)
-        # The last channel counts valid pixels.
+        # An additional last channel of ones and zeros counts the valid pixels.
         table = summed_area_table(np.concatenate([dense, inside[:, :, None]], axis=2), np.float64)
         sums = _square_sums(
             table, pixels.rows[members] - half - frame.row, pixels.cols[members] - half - frame.col, side_px
         )
-        # A window without a valid pixel has no mean; its own pixel is not valid either.
+        # A window without valid pixels has a count of 0. Its centre pixel is not valid, so that its value does not matter.
         values[members] = sums[:, :-1] / np.maximum(sums[:, -1:], 1)
     return values
 
@@ -135,17 +155,17 @@ def window_means(
 def read_neighbourhoods(
     pixels: PixelCoordinates, side_px: int, read: ReadWindow, channels: int, valid: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Read the neighbourhoods of pixels.
+    """Read the square neighbourhood of each pixel.
 
-    Beyond its edge the scene is mirrored without repeating the edge pixels, as ``numpy.pad(mode="reflect")`` does. A
-    neighbour that is not valid takes the values of the pixel itself.
+    The scene is padded by reflection, as by ``numpy.pad(mode="reflect")``. Neighbours that are not valid get the values of
+    the centre pixel.
 
     Parameters
     ----------
     pixels : PixelCoordinates
-        The n centres.
+        Positions of the n centre pixels.
     side_px : int
-        Side of a neighbourhood in pixels; odd.
+        Side of a neighbourhood in pixels, an odd number.
     read : callable
         Returns a window as a (rows, cols, channels) float32 array.
     channels : int
@@ -160,14 +180,14 @@ def read_neighbourhoods(
     Raises
     ------
     StoreError
-        An even side.
+        If `side_px` is even or less than 1.
     """
     if side_px < 1 or side_px % 2 == 0:
         raise StoreError(
             f"the side of a neighbourhood must be odd, so that its pixel is in the middle; found {side_px}"
         )
     values = np.empty((len(pixels.rows), side_px, side_px, channels), np.float32)
-    # Index of each row and column in the scene, from half a side before it to half a side after it.
+    # Scene indices of the rows and columns of the padded scene.
     padded_rows, padded_cols = (np.pad(np.arange(length), side_px // 2, mode="reflect") for length in valid.shape)
     for members, _ in pixels.by_block(BLOCK_PX):
         rows = padded_rows[pixels.rows[members, None] + np.arange(side_px)][:, :, None]
@@ -182,7 +202,7 @@ def read_neighbourhoods(
 
 
 def group_indices(numbers: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
-    """Yield the indices (k,) intp of equal values of `numbers` (n,), one group after the other."""
+    """Yield, for each distinct value of an (n,) array, the (k,) array of the indices at which it occurs."""
     order = np.argsort(numbers, kind="stable")
     starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
     yield from np.split(order, starts[1:]) if len(order) else ()
@@ -191,7 +211,10 @@ def group_indices(numbers: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
 def _square_sums(
     table: NDArray[np.float64], rows: NDArray[np.intp], cols: NDArray[np.intp], side: int
 ) -> NDArray[np.float64]:
-    """Return the sums (n, channels) over squares with these first corners, as far as they lie in the image."""
+    """Return the (n, channels) sums over n squares, clipped to the image, from a summed-area table.
+
+    `rows` and `cols` are the upper left corners of the squares.
+    """
     height, width, _ = table.shape
     top, bottom = np.clip(rows, 0, height - 1), np.clip(rows + side, 0, height - 1)
     left, right = np.clip(cols, 0, width - 1), np.clip(cols + side, 0, width - 1)

@@ -1,4 +1,4 @@
-"""The reader of planes that list pixels: values are looked up, at the listed pixels only."""
+"""Read planes of stores whose features were extracted only at a list of pixels (``--pixels``)."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ _ADVICE = "extract the scene without --pixels for all of it"
 
 
 class PixelListReader:
-    """Reads planes that list pixels, each of which was given to the model in a window of its own.
+    """Read planes of a store that holds features of listed pixels only.
+
+    Each listed pixel was extracted from its own window of the scene. The store holds the features at the pixel and their
+    mean over the window.
 
     Parameters
     ----------
     store : Store
-        The store.
+        Store of the planes.
     rows, cols : (n,) integer arrays
-        The listed pixels, in row-major order.
+        Row and column of each listed pixel, in row-major order.
     """
 
     def __init__(self, store: Store, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> None:
@@ -39,18 +42,18 @@ class PixelListReader:
 
     @cached_property
     def readable(self) -> NDArray[np.bool_]:
-        """Mask of the listed pixels: (rows, cols) bool."""
+        """(rows, cols) bool array of the listed pixels."""
         mask = np.zeros((self._store.manifest.scene.rows, self._store.manifest.scene.cols), bool)
         mask[self._rows, self._cols] = True
         return mask
 
     def sample(self, plane: PlaneSpec, pixels: PixelCoordinates, window_px: int | None) -> NDArray[np.float32]:
-        """Look up the values at listed pixels, or the means over their windows. See `PlaneReader.sample`.
+        """Read the values at listed pixels, or the means over their windows. See `PlaneReader.sample`.
 
         Raises
         ------
         StoreError
-            A pixel that is not listed, or windows of another side.
+            If a pixel is not listed, or `window_px` is not the side of the stored windows.
         """
         stored_px = self._store.layout.window_px
         if window_px not in {None, stored_px}:
@@ -69,20 +72,20 @@ class PixelListReader:
         return values
 
     def patches(self, plane: PlaneSpec, pixels: PixelCoordinates, side_px: int) -> NDArray[np.float32]:  # noqa: ARG002
-        """Raise `StoreError`: neighbours are not stored. See `PlaneReader.patches`."""
+        """Raise `StoreError`, since the store has no features of neighbouring pixels. See `PlaneReader.patches`."""
         raise StoreError(f"{self._contents}, so {plane.id} has no neighbourhoods of {side_px} px: {_ADVICE}")
 
     def read(self, plane: PlaneSpec, window: Window) -> NDArray[np.float32]:
-        """Raise `StoreError`: there is no map. See `PlaneReader.read`."""
+        """Raise `StoreError`, since the planes do not cover the scene. See `PlaneReader.read`."""
         raise StoreError(f"{self._contents}, so {plane.id} can't be read as a map of {window}: {_ADVICE}")
 
     def to_dask(self, plane: PlaneSpec) -> dask.array.Array:
-        """Return the values at the listed pixels as a lazy dask array (n, channels) in the plane's stored dtype."""
+        """Return the values at the listed pixels as a lazy (n, channels) dask array of the plane's stored dtype."""
         values: dask.array.Array = xarray_view.to_dask(self._store.plane(plane.id))[:, 0]
         return values
 
-    def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:  # noqa: ARG002  # all alike
-        """Return row and column of each pixel, and the names of the two parts of a plane."""
+    def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:  # noqa: ARG002  # the same for all planes
+        """Return the row and column of each listed pixel, and the names of the axis ``part``."""
         import xarray
 
         coordinates = {
@@ -96,7 +99,7 @@ class PixelListReader:
         return coordinates
 
     def _indices(self, pixels: PixelCoordinates) -> NDArray[np.intp]:
-        """Return the positions of pixels in the list."""
+        """Return the index of each pixel in the list of pixels."""
         width = self._store.manifest.scene.cols
         stored_numbers, numbers = self._rows * width + self._cols, pixels.rows * width + pixels.cols
         indices = np.minimum(np.searchsorted(stored_numbers, numbers), len(stored_numbers) - 1)

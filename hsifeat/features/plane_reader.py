@@ -1,4 +1,4 @@
-"""The plane reader protocol: how values of planes are read, whichever pixels a store's planes hold."""
+"""Protocol for reading planes, both planes that cover the scene and planes of listed pixels."""
 
 from __future__ import annotations
 
@@ -18,72 +18,73 @@ if TYPE_CHECKING:
 
 
 class PlaneReader(Protocol):
-    """Reads the planes of a store at scene resolution."""
+    """Read the planes of a store at the resolution of the scene.
+
+    A plane holds the features of one layer at one timestep.
+    """
 
     @property
     def readable(self) -> NDArray[np.bool_]:
-        """Mask of the pixels whose values can be read: (rows, cols) bool."""
+        """(rows, cols) bool array of the pixels at which planes have features."""
         ...
 
     def sample(self, plane: PlaneSpec, pixels: PixelCoordinates, window_px: int | None) -> NDArray[np.float32]:
-        """Read values at pixels, or means over windows around them.
+        """Read a plane at pixels, or its means over windows around pixels.
 
         Parameters
         ----------
         plane : PlaneSpec
-            The plane.
+            Plane to read.
         pixels : PixelCoordinates
             Positions of n pixels.
         window_px : int or None
-            Side of the windows; None reads the pixels' own values.
+            Side of the windows in pixels; None reads the values at the pixels.
 
         Returns
         -------
         (n, channels) float32 array
-            The values.
 
         Raises
         ------
         StoreError
-            The store cannot give these values.
+            If the store has no features at a pixel, or no means over windows of this side.
         """
         ...
 
     def patches(self, plane: PlaneSpec, pixels: PixelCoordinates, side_px: int) -> NDArray[np.float32]:
-        """Read the neighbourhoods of pixels.
+        """Read a plane in the square neighbourhood of each pixel.
 
         Parameters
         ----------
         plane : PlaneSpec
-            The plane.
+            Plane to read.
         pixels : PixelCoordinates
             Positions of n pixels.
         side_px : int
-            Side of a neighbourhood in pixels.
+            Side of a neighbourhood in pixels, an odd number.
 
         Returns
         -------
         (n, side_px, side_px, channels) float32 array
-            The values.
 
         Raises
         ------
         StoreError
-            The store cannot give these values.
+            If the planes of the store do not cover the scene, or `side_px` is even.
         """
         ...
 
     def read(self, plane: PlaneSpec, window: Window) -> NDArray[np.float32]:
-        """Read a window of the scene: (rows, cols, channels) float32."""
+        """Read a plane in a window of the scene, as a (rows, cols, channels) float32 array."""
         ...
 
     def to_dask(self, plane: PlaneSpec) -> dask.array.Array:
-        """Return a plane at its own resolution as a lazy dask array in its stored dtype, one task per shard.
+        """Return a plane as a lazy dask array of its stored dtype and resolution, with one task per shard.
 
-        The shape is (cell rows, cell cols, channels) where planes cover the scene, and (n, channels) for listed pixels.
+        The shape is (cell rows, cell cols, channels) if planes cover the scene, and (n, channels) for n listed pixels.
         """
         ...
 
     def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:
-        """Return the coordinates of the planes' axes for xarray."""
+        """Return the coordinates of the axes of some planes, as variables of an xarray dataset."""
         ...

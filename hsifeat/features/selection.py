@@ -1,4 +1,4 @@
-"""Selection of planes by name, with wildcards."""
+"""Select planes by name, with wildcards."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ PlaneLike = str | PlaneId | PlaneSpec
 def select_planes(
     name: str, complete: Sequence[PlaneSpec], unfinished: Sequence[PlaneSpec], patterns: Sequence[PlaneLike] | None
 ) -> list[PlaneSpec]:
-    """Select complete planes of a store.
+    """Select complete planes of a store by name.
 
     Parameters
     ----------
     name : str
-        Name of the store, for messages.
+        Name of the store for error messages.
     complete, unfinished : sequences of PlaneSpec
-        Planes of the store.
+        Planes of the store whose extraction is complete, and planes whose extraction was interrupted.
     patterns : sequence of str, PlaneId or PlaneSpec, or None
-        Names such as ``t50/up_blocks.2``, with ``*`` and ``?`` as wildcards; None selects all planes.
+        Names such as ``t50/up_blocks.2``, with ``*`` and ``?`` as wildcards. None selects all planes.
 
     Returns
     -------
     list of PlaneSpec
-        In the order of `patterns`, each plane once.
+        Selected planes without duplicates, in the order of `patterns`.
 
     Raises
     ------
     StoreError
-        A name matches no complete plane, or all are selected and some are unfinished.
+        If a name matches no complete plane, or if `patterns` is None and a plane is unfinished.
     """
     if patterns is None:
         if unfinished:

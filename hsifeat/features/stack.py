@@ -1,4 +1,4 @@
-"""Several stores of one scene read as one: planes of several backbones, projections or tilings in one table."""
+"""Read several stores of one scene as if they were one, to combine planes of different backbones or projections."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ StoreLike = str | Path | Features
 
 
 def open_stack(stores: StoreLike | Sequence[StoreLike] | None = None) -> Features:
-    """Open one store, or several stores of one scene as one.
+    """Open the features of a store, or the combined features of several stores of one scene.
 
     Parameters
     ----------
     stores : str, Path, Features or a sequence of them, optional
-        Each as for `open_features`.
+        Open features, or stores as `open_features` takes them.
 
     Raises
     ------
     StoreError
-        There is no such store, or the stores are of different scenes.
+        If a store does not exist, or the stores hold different scenes.
     """
     sources = [stores] if stores is None or isinstance(stores, StoreLike) else list(stores)
     opened = [store if isinstance(store, Features) else open_features(store) for store in sources or [None]]
@@ -43,15 +43,21 @@ def open_stack(stores: StoreLike | Sequence[StoreLike] | None = None) -> Feature
 
 
 class StackedFeatures(Features):
-    """Features of several stores of one scene. Names of planes contain the store's number, from 1: ``t50/2:up_blocks.1``.
+    """Combined features of several stores of one scene.
 
-    The number tells planes of one name apart, and lets a model find them in the stores of another scene, in the same
-    order. The scene and its label maps are those of the first store.
+    The name of a plane contains the number of its store, starting at 1, as in ``t50/2:up_blocks.1``. Planes of different
+    stores thus have different names. A model that was fitted on these names can be applied to stores of another scene if
+    they are in the same order. The scene and its label maps are read from the first store.
 
     Parameters
     ----------
     stores : sequence of Features
-        In the order of their numbers.
+        Features of the stores.
+
+    Raises
+    ------
+    StoreError
+        If the stores hold different scenes.
     """
 
     def __init__(self, stores: Sequence[Features]) -> None:
@@ -66,12 +72,12 @@ class StackedFeatures(Features):
 
     @property
     def name(self) -> str:
-        """Names of the stores."""
+        """Names of the stores, joined by plus signs."""
         return " + ".join(store.name for store in self.stores)
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """The scene, and the rest of each store's recipe by the store's number."""
+        """Digest of the scene, and the recipes of the stores by number, without their scene and pixels."""
         parts = {
             str(number): {name: value for name, value in store.recipe.items() if name not in {"scene", "pixels"}}
             for number, store in enumerate(self.stores, 1)
@@ -80,22 +86,22 @@ class StackedFeatures(Features):
 
     @property
     def window_px(self) -> int | None:
-        """Side in pixels of the windows around listed pixels, if it is the same in all stores; else None."""
+        """Side in pixels of the windows around listed pixels; None if the stores differ, or planes cover the scene."""
         (first, *others) = {store.window_px for store in self.stores}
         return None if others else first
 
     @cached_property
     def planes(self) -> tuple[PlaneSpec, ...]:
-        """The complete planes of all stores."""
+        """Complete planes of all stores."""
         return tuple(_numbered(n, plane) for n, store in enumerate(self.stores, 1) for plane in store.planes)
 
     @cached_property
     def unfinished(self) -> tuple[PlaneSpec, ...]:
-        """The planes of all stores whose extraction was interrupted."""
+        """Planes of all stores whose extraction was interrupted."""
         return tuple(_numbered(n, plane) for n, store in enumerate(self.stores, 1) for plane in store.unfinished)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
-        """Return the features of the store that holds a plane, and the plane as it is named there."""
+        """Return the features of the store that holds a plane, and the plane with its name in that store."""
         number, _, layer = plane.id.layer.partition(":")
         return self.stores[int(number) - 1], replace(plane, id=PlaneId(plane.id.t, layer))
 
@@ -106,7 +112,7 @@ class StackedFeatures(Features):
         return owner.to_dask(own)
 
     def to_xarray(self) -> xarray.Dataset:
-        """Raise `StoreError`: a dataset shows one store."""
+        """Raise `StoreError`, since a dataset can show only one store."""
         raise StoreError(
             f"{self.name} holds several stores, and a dataset shows one: call to_xarray on the features of one of them"
         )
@@ -122,28 +128,28 @@ class StackedFeatures(Features):
 
 
 class StackedPlaneReader:
-    """Reads each plane from the store that holds it."""
+    """Read the planes of several stores, each from the store that holds it."""
 
     def __init__(self, stack: StackedFeatures) -> None:
         self._stack = stack
 
     @property
     def readable(self) -> NDArray[np.bool_]:
-        """Mask of the pixels that can be read in all stores: (rows, cols) bool."""
+        """(rows, cols) bool array of the pixels at which all stores have features."""
         return np.asarray(np.logical_and.reduce([store.readable for store in self._stack.stores]))
 
     def sample(self, plane: PlaneSpec, pixels: PixelCoordinates, window_px: int | None) -> NDArray[np.float32]:
-        """Read values at pixels, or means over windows. See `PlaneReader.sample`."""
+        """Read a plane at pixels, or its means over windows. See `PlaneReader.sample`."""
         owner, own = self._stack.owner(plane)
         return owner.sample(pixels.rows, pixels.cols, [own], pool=window_px)
 
     def patches(self, plane: PlaneSpec, pixels: PixelCoordinates, side_px: int) -> NDArray[np.float32]:
-        """Read the neighbourhoods of pixels. See `PlaneReader.patches`."""
+        """Read a plane in the neighbourhoods of pixels. See `PlaneReader.patches`."""
         owner, own = self._stack.owner(plane)
         return owner.patches(pixels.rows, pixels.cols, side_px, [own])
 
     def read(self, plane: PlaneSpec, window: Window) -> NDArray[np.float32]:
-        """Read a window of the scene. See `PlaneReader.read`."""
+        """Read a plane in a window of the scene. See `PlaneReader.read`."""
         owner, own = self._stack.owner(plane)
         return owner.read(window, [own])
 
@@ -153,7 +159,7 @@ class StackedPlaneReader:
         return owner.to_dask(own)
 
     def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:  # noqa: ARG002
-        """Return nothing: the planes of several stores have no dataset in common."""
+        """Return no coordinates, since stacked planes are not shown in a dataset."""
         return {}
 
 

@@ -1,4 +1,4 @@
-"""The scene of a store as a `Scene`, without reading its cube."""
+"""Open the scene in a store as a `Scene`, without reading its cube."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from hsifeat.store.store import Store
 
 
 def georeference_of(store: Store) -> Georeference | None:
-    """Return the georeference of a store's scene; None if it has none."""
+    """Return the georeference of the scene in a store; None if the scene has no georeference."""
     facts = store.manifest.scene
     return None if facts.transform is None else Georeference(facts.crs, facts.transform)
 
 
 def scene_of(store: Store) -> Scene:
-    """Return the scene of a store with its label maps; the cube is read lazily."""
+    """Return the scene in a store, with its label maps and a cube that is read lazily."""
     facts = store.manifest.scene
     wavelengths_nm, fwhm_nm = (
         None if values is None else np.asarray(values) for values in (facts.wavelengths_nm, facts.fwhm_nm)

@@ -1,4 +1,4 @@
-"""Summed-area tables: the sums over all rectangles of an image from four values each (Crow, SIGGRAPH 1984)."""
+"""Summed-area tables, which give the sum over any rectangle of an image from four values (Crow, SIGGRAPH 1984)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from numpy.typing import DTypeLike, NDArray
 
 
 def summed_area_table(image: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
-    """Return the sums over all rectangles from the first pixel on.
+    """Return the summed-area table of an image.
+
+    The value at (i, j) is the sum over the first i rows and the first j columns of the image.
 
     Parameters
     ----------
     image : (rows, cols, ...) array
-        Numbers or booleans.
+        Image of numbers or booleans.
     dtype : dtype
         Data type of the sums.
 
     Returns
     -------
     (rows + 1, cols + 1, ...) array of `dtype`
-        Its first row and column are 0.
+        Summed-area table, with zeros in the first row and column.
 
     Examples
     --------
@@ -31,6 +33,6 @@ def summed_area_table(image: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     rows, cols = image.shape[:2]
     table = np.zeros((rows + 1, cols + 1, *image.shape[2:]), dtype)
     np.cumsum(image, axis=0, dtype=dtype, out=table[1:, 1:])
-    for row in table[1:, 1:]:  # Row by row: NumPy would copy the whole table.
+    for row in table[1:, 1:]:  # One call for all rows would make NumPy copy the whole table.
         np.cumsum(row, axis=0, out=row)
     return table

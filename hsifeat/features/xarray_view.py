@@ -1,4 +1,4 @@
-"""Lazy views of a store: arrays as dask arrays, and the whole store as a labelled xarray dataset. Nothing is read here."""
+"""Open the arrays of a store as lazy dask arrays, and a whole store as a lazy xarray dataset."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def to_dask(array: zarr.Array[Any]) -> dask.array.Array:
-    """Return an array of a store as a lazy dask array of equal shape and dtype, one task per shard."""
+    """Return an array of a store as a lazy dask array of the same shape and dtype, with one task per shard."""
     import dask.array
 
     lazy: dask.array.Array = dask.array.from_array(  # type: ignore[no-untyped-call]
@@ -31,25 +31,31 @@ def to_dask(array: zarr.Array[Any]) -> dask.array.Array:
 def to_xarray(
     store: Store, planes: Iterable[PlaneSpec], plane_coordinates: Mapping[str, xarray.Variable]
 ) -> xarray.Dataset:
-    """Open a store as a labelled dataset of lazy variables, one task per shard.
+    """Open a store as an xarray dataset of lazy variables, with one dask task per shard.
 
     Parameters
     ----------
     store : Store
-        The store.
+        Store to open.
     planes : iterable of PlaneSpec
         Planes to include.
     plane_coordinates : mapping of str to xarray.Variable
-        Coordinates of their axes.
+        Coordinates of the axes of the planes.
 
     Returns
     -------
     xarray.Dataset
-        ``spectra`` (y, x, band) as delivered, ``valid`` (y, x) bool, ``labels_<name>`` (y, x) integers, and for each plane
-        a variable such as ``t50_up_blocks_2`` (y_s4, x_s4, channel_up_blocks.2) in its stored dtype; where planes list
-        pixels (pixel, part, channel_up_blocks.2), with coordinates ``row`` and ``col``. Other coordinates are centres of
-        cells in scene pixels and, where known, wavelengths in nm. Names and attributes follow the CF conventions, so that
-        `xarray.Dataset.to_netcdf` accepts the dataset.
+        Dataset with these variables:
+
+        - ``spectra`` (y, x, band): the values in the scene's file, without scaling;
+        - ``valid`` (y, x): bool mask of the valid pixels;
+        - ``labels_<name>`` (y, x): class numbers of each label map;
+        - one variable per plane in its stored dtype, such as ``t50_up_blocks_2`` (y_s4, x_s4, channel_up_blocks.2). If
+          the store lists pixels, the axes are (pixel, part, channel_up_blocks.2).
+
+        Spatial coordinates are centres of cells in scene pixels, or the ``row`` and ``col`` of each listed pixel. The bands
+        have wavelengths in nm if the scene has them. Names and attributes follow the CF conventions, so that
+        `xarray.Dataset.to_netcdf` can write the dataset.
     """
     import xarray
 
@@ -89,22 +95,24 @@ def _plane(array: zarr.Array[Any], dims: tuple[str, ...], plane: PlaneSpec) -> x
         "stride": plane.stride,
     }
     variable = _variable(array, dims, attributes)
-    # NetCDF has no half precision; float32 holds the same values.
+    # NetCDF has no float16; float32 represents all float16 values exactly.
     variable.encoding["dtype"] = "float32"
     return variable
 
 
 def cell_centres(name: str, cells: int, stride: int) -> xarray.Variable:
-    """Return the coordinate of an axis: the centres of its cells in scene pixels, 0 at the centre of the first pixel.
+    """Return the coordinates of cell centres along an axis, in scene pixels.
+
+    Coordinate 0 is the centre of the first pixel.
 
     Parameters
     ----------
     name : str
-        Name of the axis; its first letter is ``y`` or ``x``.
+        Name of the axis, which starts with ``y`` or ``x``.
     cells : int
-        Length of the axis.
+        Number of cells along the axis.
     stride : int
-        Scene pixels per cell.
+        Side of a cell in scene pixels.
     """
     import xarray
 
@@ -131,7 +139,10 @@ def _labels(array: zarr.Array[Any], name: str) -> xarray.Variable:
 
 
 def _flags(names: dict[int, str], dtype: np.dtype[Any]) -> dict[str, Any]:
-    """Return the CF attributes of a variable of class numbers: meanings are words without blanks (CF section 3.5)."""
+    """Return the CF attributes that name the values of a variable (CF section 3.5).
+
+    Blanks and special characters in names become underscores.
+    """
     numbers = sorted(names)
     meanings = (re.sub(r"[^\w.+@-]+", "_", names[number]).strip("_") or f"class_{number}" for number in numbers)
     return {"flag_values": np.asarray(numbers, dtype), "flag_meanings": " ".join(meanings)}
@@ -152,7 +163,10 @@ def _attributes(manifest: Manifest) -> dict[str, str]:
 
 
 def _free_name(text: str, names: Container[str]) -> str:
-    """Return a name of letters, digits and underscores (CF section 2.3); underscores are appended until it is free."""
+    """Return a variable name that is valid by CF section 2.3 and not in `names`.
+
+    Special characters become underscores, and underscores are appended to a name that is already in `names`.
+    """
     name = re.sub(r"\W", "_", text, flags=re.ASCII)
     while name in names:
         name += "_"
