@@ -1,4 +1,4 @@
-"""Choose the timesteps of an extraction automatically: ``auto:N``."""
+"""Choose the timesteps of an extraction automatically, for ``auto:N``."""
 
 from __future__ import annotations
 
@@ -13,27 +13,34 @@ from hsifeat.timesteps.rank import rank_timesteps
 def choose_timesteps(
     count: int, model_input: ModelInput, backbone: Backbone, noise: NoisePolicy, *, device: str, listen: Listener
 ) -> tuple[int, ...]:
-    """Return the timesteps that `rank_timesteps` proposes for a model input; the same for the same arguments.
+    """Return the timesteps that `rank_timesteps` proposes for the input image of a backbone.
+
+    The result is deterministic.
 
     Parameters
     ----------
     count : int
         Number of timesteps.
     model_input : ModelInput
-        The image that the backbone is shown, with its projection.
+        Input image of the backbone, with its projection.
     backbone : Backbone
-        The backbone.
+        The diffusion model.
     noise : NoisePolicy
-        Its seed is used, and only timesteps that it reaches are candidates.
+        Noise policy of the extraction. Its seed is used for the ranking, and only timesteps that it supports are proposed.
     device : str
         Device of the network.
     listen : callable
-        Gets the events, and a note with the choice.
+        Receives progress events, and a note with the proposed timesteps.
+
+    Returns
+    -------
+    tuple of int
+        Timesteps in ascending order.
 
     Raises
     ------
     HsifeatError
-        A count of 0 or above the number of candidates, or a policy that adds no noise.
+        If `count` is 0 or exceeds the number of candidates, or the noise policy adds no noise.
     """
     if not noise.noises:
         raise HsifeatError(

@@ -1,7 +1,8 @@
-"""Options of an extraction: the one place where each is declared, with its type, default, unit, help and recipe field.
+"""Options of an extraction, with their types, defaults, units, help texts and recipe fields.
 
-The options of `hsifeat extract`, preset files, ``--like`` and the recipe in a store's key are derived from
-`ExtractionConfig`. Importing this module imports neither NumPy nor the backbones.
+The command line of `hsifeat extract`, preset files, ``--like`` and the recipe of a store are derived from
+`ExtractionConfig`. The recipe is the set of values that identifies the features of a store; its hash is the store's key.
+Importing this module imports neither NumPy nor the backbones.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from hsifeat.errors import HsifeatError
 if TYPE_CHECKING:
     from hsifeat.backbones.protocol import Backbone
     from hsifeat.projection import Projection
-else:  # Pydantic needs these names as soon as the class is made, and importing them would take seconds.
+else:  # Pydantic evaluates these annotations when it builds the class, and importing the real types takes seconds.
     Backbone = Projection = Any
 
 Stitch = Literal["core", "mean", "hann", "whole"]
@@ -41,16 +42,16 @@ StoredDtype = Literal["float16", "float32"]
 
 @dataclass(frozen=True)
 class InRecipe:
-    """Marks an option whose value is written to a field of the recipe, and so decides a store's key.
+    """Mark an option whose value is written to the recipe of a store.
 
     Attributes
     ----------
     section : str
         Section of the recipe, such as ``tiling``.
     field : str
-        Field of the section; by default it has the option's name.
+        Field in the section. [default: the name of the option]
     unused : object
-        What the recipe says where the option has no effect beside others, see `ExtractionConfig.unused_options`.
+        Value of the field when the option has no effect; see `ExtractionConfig.unused_options`.
     """
 
     section: str
@@ -58,23 +59,29 @@ class InRecipe:
     unused: Any = None
 
     def path(self, name: str) -> str:
-        """Return the dotted name of the field of an option."""
+        """Return the dotted name of the recipe field of an option."""
         return f"{self.section}.{self.field or name}"
 
 
 @dataclass(frozen=True)
 class InIdentity:
-    """Marks an option that decides the key as part of the backbone's identity: as a field of one of its sections, or alone."""
+    """Mark an option that the backbone writes to its own part of the recipe.
+
+    Attributes
+    ----------
+    section : str
+        Section of the backbone's part, such as ``conditioning``. [default: no section]
+    """
 
     section: str = ""
 
     def path(self, name: str) -> str:
-        """Return the dotted name of the field of an option."""
+        """Return the dotted name of an option's field in the backbone's part of the recipe."""
         return f"{self.section}.{name}".lstrip(".")
 
 
 DEFAULT_BATCH = 16
-"""Largest number of tiles in a forward pass of a new store."""
+"""Maximum number of tiles per forward pass for a new store."""
 
 Mark = TypeVar("Mark", InRecipe, InIdentity)
 
@@ -112,10 +119,10 @@ def _projection(value: Any) -> Any:
 
 
 class ExtractionConfig(BaseConfig):
-    """All options of an extraction that decide which values are stored; see `hsifeat.extract` for what they do.
+    """Options of an extraction that determine the stored values; `hsifeat.extract` describes each of them.
 
-    ``model_fields_set`` holds the options that the user set. An option without effect is refused if the user set it, and
-    ignored otherwise.
+    ``model_fields_set`` has the names of the options that were set explicitly. An option that has no effect in combination
+    with the others is an error if it was set explicitly, and is ignored otherwise.
 
     Examples
     --------
@@ -259,20 +266,20 @@ class ExtractionConfig(BaseConfig):
     ] = "auto"  # fmt: skip
 
     def unused_options(self) -> frozenset[str]:
-        """Names of the options that have no effect in combination with the others."""
+        """Return the names of the options that have no effect in combination with the others."""
         if self.pixels is not None:
             return frozenset({"halo", "stitch", "origin"})
         return frozenset({"tile", "halo", "origin"}) if self.stitch == "whole" else frozenset()
 
     def check_conflicts(self) -> None:
-        """Raise `HsifeatError` if an option was set explicitly that has no effect in combination with the others."""
+        """Raise `HsifeatError` if an explicitly set option has no effect in combination with the others."""
         if conflicting := sorted(self.unused_options() & self.model_fields_set):
             flags = ", ".join(flag_of(name, type(self).model_fields[name]) for name in conflicting)
             other = "pixels" if self.pixels is not None else "stitch whole"
             raise HsifeatError(f"no effect with --{other}: {flags}; leave out what has no effect")
 
     def recipe_fields(self) -> dict[str, dict[str, Any]]:
-        """Return what the options contribute to the recipe, by section and field; options that are None are left out."""
+        """Return the values of the options in the recipe, by section and field, without options that are None."""
         sections: dict[str, dict[str, Any]] = {}
         for name, mark in _marks(InRecipe):
             value = mark.unused if name in self.unused_options() else getattr(self, name)
@@ -284,9 +291,9 @@ class ExtractionConfig(BaseConfig):
 
 
 def options_in_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that are recorded in a recipe; the inverse of `ExtractionConfig.recipe_fields`.
+    """Return the extraction options in a recipe, without options that were None or had no effect.
 
-    Options that are None or had no effect are left out.
+    This is the inverse of `ExtractionConfig.recipe_fields`.
     """
     values = {name: _field(recipe, mark.path(name)) for name, mark in _marks(InRecipe)}
     values |= {name: _field(recipe["backbone"], mark.path(name)) for name, mark in _marks(InIdentity)}
@@ -298,13 +305,13 @@ def options_in_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _field(tree: Any, path: str) -> Any:
-    """Return a field of nested JSON by its dotted name; None where there is none."""
+    """Return a field of nested JSON values by its dotted name; None if it is missing."""
     for name in path.split("."):
         tree = tree.get(name) if isinstance(tree, Mapping) else None
     return tree
 
 
 def _marks(kind: type[Mark]) -> list[tuple[str, Mark]]:
-    """List the options with a mark of a kind."""
+    """Return the name and mark of each option that has a mark of class `kind`."""
     fields = ExtractionConfig.model_fields.items()
     return [(name, mark) for name, field in fields for mark in field.metadata if isinstance(mark, kind)]

@@ -1,4 +1,4 @@
-"""Estimates of an extraction's time and memory, for ``--dry-run``."""
+"""Estimate the run time and memory of an extraction, for ``--dry-run``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from hsifeat.store.layout import size_bytes
 
 
 def seconds_per_pass(extractor: Extractor, plan: Plan) -> float:
-    """Time one full batch of the plan's first step with tiles, after a warm-up.
+    """Measure the run time of a forward pass per tile, on one batch after a warm-up.
+
+    The batch is taken from the first step of the plan that has tiles.
 
     Returns
     -------
     float
-        Seconds per pass of a single tile; 0 if nothing remains to be computed.
+        Seconds per forward pass and tile; 0 if no step of the plan has tiles.
     """
     step = next((step for step in plan.steps if plan.unit_tiles[step.unit]), None)
     if step is None:
@@ -31,14 +33,14 @@ def seconds_per_pass(extractor: Extractor, plan: Plan) -> float:
 
 
 def peak_bytes(extractor: Extractor, plan: Plan) -> int:
-    """Estimate the peak memory of a step in bytes: the tiles of a unit, their noise, and its blocks.
+    """Estimate the peak memory of an extraction step in bytes, without the model's weights and activations.
 
-    The model's weights and activations come on top.
+    The estimate is the sum of the input tiles of a unit (one shard of the store), their noise, and the unit's features.
     """
     model_input, tile = extractor.model_input, extractor.tiling.tile
     channels = max(model_input.projection.channels, extractor.backbone.denoiser_channels)
     tile_bytes = 4 * channels * tile[0] * tile[1] * model_input.factor**2
-    # A blended block is summed in float32 and weighted, beside the float16 block that is stored.
+    # Blending keeps float32 sums in addition to the stored float16 values.
     copies = 1 + (4 / 2 if extractor.tiling.blends else 0)
     steps = (
         (1 + extractor.noise.draws) * plan.unit_tiles[step.unit] * tile_bytes

@@ -1,4 +1,4 @@
-"""Compute the features of a scene and store them: prepare and run in one call."""
+"""Extract the features of a scene into a store, with one function call."""
 
 from __future__ import annotations
 
@@ -52,81 +52,89 @@ def extract(
     executor: Executor | None = None,
     listen: Listener = silent,
 ) -> Store:
-    """Compute the diffusion features of a scene and store them; planes that the store already has are kept.
+    """Extract diffusion features of a scene into a store.
 
-    An option that is None is taken from `preset` or `like`, or else is the default given below.
+    Features of one layer at one timestep form a plane of the store. Planes that are already complete in an existing store
+    are not computed again.
+
+    An option that is None is taken from `preset` or `like` if one of them is set, and otherwise has the default below.
 
     Parameters
     ----------
     scene : Scene, str or Path
-        A scene, or what `open_scene` takes.
+        A scene, or the path or name of a scene as `open_scene` takes it.
     backbone : Backbone, str or Path, optional
-        A backbone, or what `open_backbone` takes. Required unless `preset` or `like` names one.
+        A diffusion model, or its path or name as `open_backbone` takes it. Required unless `preset` or `like` is set.
     timesteps : sequence of int or str, optional
-        Training timesteps; default 0, 50, 100, 200, 400. ``"auto:5"`` takes the 5 that `rank_timesteps` proposes.
+        Training timesteps, or ``"auto:N"`` for the N timesteps that `rank_timesteps` proposes.
+        [default: 0, 50, 100, 200, 400]
     layers : sequence of str or str, optional
-        Names or aliases of the backbone's layers; default the middle block and all decoder blocks.
+        Names or aliases of layers of the backbone. [default: the middle block and all decoder blocks]
     projection : Projection or str, optional
-        Projection from bands to the backbone's channels: ``"rgb"``, ``"pca:N"``, ``"bands:i,j,k"`` or ``"all"``, with
-        options such as ``"rgb:gamma=0.4"``, or a fitted one. Default the projection that the backbone was trained behind,
-        else ``"rgb"`` for three channels and ``"pca:N"`` for N.
+        Projection from the bands of the scene to the input channels of the backbone. Either a fitted projection, or
+        ``"rgb"``, ``"pca:N"``, ``"bands:i,j,k"`` or ``"all"``, with options as in ``"rgb:gamma=0.4"``. [default: the
+        projection that the backbone was trained with, else ``"rgb"`` for three channels and ``"pca:N"`` for N channels]
     tile : int, optional
-        Side of a tile, or of the window around each of `pixels`, in scene pixels; default 64.
+        Side of a tile, or of the window around each listed pixel, in scene pixels. [default: 64]
     halo : int, optional
-        Width of a tile's margin around its core, in scene pixels; default 16. Neighbouring tiles overlap by twice as much.
+        Width in scene pixels of the margin of a tile that surrounds its core. Neighbouring tiles overlap by twice this
+        width. [default: 16]
     stitch : {"core", "mean", "hann", "whole"}, optional
-        Keep each tile's core, blend overlapping tiles by mean or Hann weights, or take the scene as one tile; default
-        ``"core"``.
+        How feature maps of tiles are combined: ``"core"`` keeps the core of each tile, ``"mean"`` and ``"hann"`` average
+        overlapping tiles with equal or Hann weights, and ``"whole"`` processes the scene as a single tile.
+        [default: ``"core"``]
     padding : {"reflect", "zero"}, optional
-        What lies beyond the scene's edge: its mirror image, or zeros; default ``"reflect"``.
+        Padding of the scene beyond its edge, by reflection or by zeros. [default: ``"reflect"``]
     origin : tuple of 2 ints, optional
-        Row and column of the first tile's corner; default one halo above and left of the scene.
+        Row and column of the upper left corner of the first tile. [default: one halo above and left of the scene]
     pixels : str, Labels, tuple of two arrays or (n, 2) integer array, optional
-        Instead of tiling the scene, take a window of `tile` pixels around each of these pixels, and store the features at
-        the pixel and their mean over the window. The labelled pixels of a label map of the scene (by name) or of a
-        `Labels`, or rows and columns.
+        Pixels at which to extract features, instead of the whole scene. The model processes a window of side `tile` around
+        each pixel, and the store gets the features at the pixel and their mean over the window. A label map, or the name of
+        one in the scene, selects its labelled pixels; arrays give rows and columns.
     noise : str, optional
         Noise policy: ``"field"`` (one noise field over the scene), ``"shared"`` (the same noise for all tiles), ``"none"``
-        or ``"inversion:N"`` (N steps of DDIM inversion); default ``"field"``.
+        or ``"inversion:N"`` (N steps of DDIM inversion). [default: ``"field"``]
     draws : int, optional
-        Number of noise draws over which features are averaged; default 1.
+        Number of noise draws over which features are averaged. [default: 1]
     seed : int, optional
-        Seed of the noise, and of an untrained backbone's weights; default 0.
+        Seed of the noise, and of the weights of an untrained backbone. [default: 0]
     companion : bool, optional
-        Show the backbone the scene's companion image instead of its bands; default False.
+        Whether the backbone processes the scene's companion image, such as a high-resolution RGB image, instead of its
+        bands. [default: False]
     class_label : int or str, optional
-        Class label of a class-conditional backbone, or ``"mean"`` for the mean of all label embeddings.
+        Class label for a class-conditional backbone, or ``"mean"`` for the mean of all label embeddings.
     prompt : str, optional
-        Text prompt of a backbone that takes one.
+        Text prompt for a text-conditional backbone.
     upsample : int, optional
-        Factor by which tiles are enlarged for a latent backbone; default 8.
+        Factor by which tiles are enlarged for a latent backbone. [default: 8]
     dtype : {"float16", "float32"}, optional
-        Data type of the stored features; default ``"float16"``.
+        Data type of the stored features. [default: ``"float16"``]
     batch : int or "auto", optional
-        Largest number of tiles in a forward pass; default that of the store if it exists, else 16.
+        Maximum number of tiles per forward pass. [default: the batch of an existing store, else 16]
     preset : str or Path, optional
-        Published extraction that unset options are taken from: a name, or a ``.toml`` file.
+        Name or ``.toml`` file of a published extraction, from which unset options are taken.
     like : Store, str or Path, optional
-        Store that unset options are taken from, its fitted projection included.
+        A store from which unset options are taken, including its fitted projection.
     out : Location, str or Path, optional
-        The store: a path or the URL of an object store. Default a folder in the cache, named after scene, backbone and key.
+        Path or URL of the store. [default: a folder in the cache, named after the scene, the backbone and the key]
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     executor : Executor, optional
-        Runs the steps of the extraction, such as one from `local_executor`; by default one after the other in this process.
+        Runs the steps of the extraction, for example in several processes with `local_executor`. [default: one step after
+        the other in this process]
     listen : callable
-        Gets the events of the run.
+        Receives progress events.
 
     Returns
     -------
     Store
-        With all requested planes complete.
+        The store, in which all requested planes are complete.
 
     Raises
     ------
     HsifeatError
-        An option is wrong or has no effect in combination with others, something can't be opened, the store has another recipe, or the
-        disk is too small.
+        If an option is wrong or has no effect in combination with others, the scene or backbone can't be opened, the store
+        was made with another recipe, or the disk is too small.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A prepared extraction, and what is left to do of it given the store as it is."""
+"""A prepared extraction, and the work that remains given the current state of its store."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from hsifeat.store.store import Store
 
 @dataclass(frozen=True)
 class Job:
-    """A prepared extraction: everything but the plan, which depends on the store when it is run.
+    """A prepared extraction, which `run` executes.
 
     Attributes
     ----------
     config : ExtractionConfig
-        The options, with timesteps resolved.
+        Options of the extraction, in which ``auto:N`` is replaced by timesteps.
     extractor : Extractor
-        Turns units of the scene into planes; its batch is that of a new store.
+        Pipeline that computes the features. Its batch size is the one for a new store.
     planes : tuple of PlaneSpec
-        The requested planes.
+        Requested planes, each for one layer at one timestep.
     recipe : Recipe
-        Everything that decides the values.
+        All settings that determine the values of the features.
     location : Location
-        Where the store is, or will be created.
+        Location of the store, which may not exist yet.
     """
 
     config: ExtractionConfig
@@ -43,29 +43,41 @@ class Job:
     location: Location
 
     def find_store(self, *, writable: bool = False) -> Store | None:
-        """Open the store, if there is one.
+        """Open the store of the extraction; return None if it does not exist.
+
+        Parameters
+        ----------
+        writable : bool
+            Whether to open the store for writing.
 
         Raises
         ------
         StoreError
-            Something else is at its location, or it was begun with another batch size than the one that was set.
+            If the location holds something else, or the store was created with a batch size other than an explicitly set
+            one.
         RecipeMismatchError
-            It holds planes of another recipe.
+            If the store has another recipe.
         """
         store = Store.find(self.location, writable=writable)
         if store is None:
             return None
         check_recipe(store, self.recipe, advice="name another store with --out")
-        begun, batch = store.manifest.batch, self.config.batch
-        if "batch" in self.config.model_fields_set and batch not in {"auto", begun}:
+        stored_batch, batch = store.manifest.batch, self.config.batch
+        if "batch" in self.config.model_fields_set and batch not in {"auto", stored_batch}:
             raise StoreError(
-                f"{self.location} was begun with batches of {begun} tiles, and batches of {batch} would change the last bits: "
+                f"{self.location} was begun with batches of {stored_batch} tiles, and batches of {batch} would change the last bits: "
                 "leave out --batch, or name another store with --out"
             )
         return store
 
     def remaining(self, store: Store | None) -> RemainingWork:
-        """Plan what the store lacks; an existing store keeps the batch and the units that it was begun with."""
+        """Return the work that remains to complete a store.
+
+        Parameters
+        ----------
+        store : Store or None
+            The existing store, whose batch size and layout are kept. None plans a new store.
+        """
         extractor = self.extractor if store is None else replace(self.extractor, batch=store.manifest.batch)
         plan = make_plan(
             extractor.scene.valid,
@@ -80,16 +92,16 @@ class Job:
 
 @dataclass(frozen=True)
 class RemainingWork:
-    """What is left to do of a job.
+    """The remaining work of an extraction.
 
     Attributes
     ----------
     job : Job
-        The whole extraction.
+        The extraction.
     extractor : Extractor
-        That of the job, with the batch of the store.
+        Pipeline that computes the features, with the batch size of the store.
     plan : Plan
-        The missing units of each plane.
+        Steps that compute the missing features.
     is_new : bool
         Whether the store has to be created.
     """
@@ -101,14 +113,14 @@ class RemainingWork:
 
     @property
     def needed_bytes(self) -> int:
-        """Upper bound of the bytes to be written: missing planes, and the scene if the store is new."""
+        """Upper bound of the bytes to write, including the scene if the store is new."""
         scene = self.extractor.scene
         pixel = scene.bands * np.dtype(scene.cube.dtype).itemsize + 1
         return self.plan.missing_bytes + (scene.rows * scene.cols * pixel if self.is_new else 0)
 
     @property
     def summary(self) -> str:
-        """One line: planes that exist, passes and bytes to do, backbone, projection and device."""
+        """Summary of the remaining work in one line, with its passes, bytes, backbone, projection and device."""
         plan, extractor = self.plan, self.extractor
         unfinished = {plane.id for step in plan.steps for plane in step.planes}
         existing = f"{len(plan.planes) - len(unfinished)} of {len(plan.planes)} planes exist"
@@ -119,7 +131,7 @@ class RemainingWork:
         )
 
     def check_disk(self) -> None:
-        """Raise `StoreError` if the disk can't hold what will be written."""
+        """Raise `StoreError` if the disk has too little free space for the remaining work."""
         location = self.job.location
         if not isinstance(location, LocalLocation):
             return
@@ -133,16 +145,21 @@ class RemainingWork:
 
 
 def check_recipe(store: Store, recipe: Recipe, *, advice: str) -> None:
-    """Raise `RecipeMismatchError` with the fields that differ, and advice, if a store has another recipe.
+    """Check that a store has a given recipe.
 
     Parameters
     ----------
     store : Store
         An existing store.
     recipe : Recipe
-        Recipe of the planes to be computed.
+        Recipe of the requested planes.
     advice : str
-        Last sentence of the message: what the user can do.
+        Last line of the error message, which tells the user what to do.
+
+    Raises
+    ------
+    RecipeMismatchError
+        If the recipes differ. The message lists the fields that differ.
     """
     if store.key == recipe.key:
         return

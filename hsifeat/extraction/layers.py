@@ -1,4 +1,4 @@
-"""Select the layers of an extraction, and compute the strides of their planes."""
+"""Select the layers of an extraction and compute the strides of their feature maps."""
 
 from __future__ import annotations
 
@@ -12,24 +12,30 @@ from hsifeat.types import Tap
 
 
 def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int) -> dict[Tap, int]:
-    """Return the requested taps with the strides of their planes in scene pixels.
+    """Select taps (layers whose output is stored) and return the stride of each in scene pixels.
 
-    The stride of a tap counts pixels of the model input. A tap that is finer than the scene is averaged over each scene
-    pixel, so that its plane has stride 1.
+    The stride of a tap is in pixels of the model input. Feature maps that are finer than the scene are averaged over each
+    scene pixel, so that they are stored with stride 1.
 
     Parameters
     ----------
     backbone : Backbone
-        The backbone.
+        The diffusion model.
     layers : sequence of str or None
-        Names or aliases of layers; None selects the middle block and all decoder blocks whose stride fits.
+        Names or aliases of layers. None selects the middle block and all decoder blocks, except those whose stride does not
+        fit `factor`.
     factor : int
-        Pixels of the model input along one side of a scene pixel.
+        Side of a scene pixel in pixels of the model input.
+
+    Returns
+    -------
+    dict of Tap to int
+        Stride of each selected tap in scene pixels.
 
     Raises
     ------
     BackboneError
-        An unknown layer, or one whose stride neither divides `factor` nor is a multiple of it.
+        If a layer is unknown, or its stride is neither a divisor nor a multiple of `factor`.
     """
     taps = _default_taps(backbone.taps) if layers is None else select_taps(backbone.taps, layers)
     strides = {tap: max(tap.stride // factor, 1) for tap in taps if not (tap.stride % factor and factor % tap.stride)}
@@ -43,7 +49,10 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
 
 
 def _default_taps(taps: Sequence[Tap]) -> list[Tap]:
-    """Return the middle block and all decoder blocks; without such names the numbered blocks, or else all blocks."""
+    """Return the middle block and all decoder blocks of a network.
+
+    If no block is named ``mid_block`` or ``up_blocks.N``, return all numbered blocks, or all blocks if none is numbered.
+    """
     blocks = [tap for tap in taps if is_block(tap.name)]
     decoder = [tap for tap in blocks if tap.name == "mid_block" or re.fullmatch(r"up_blocks\.[0-9]+", tap.name)]
     return decoder or [tap for tap in blocks if re.fullmatch(r".*\.[0-9]+", tap.name)] or blocks

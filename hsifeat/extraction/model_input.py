@@ -1,4 +1,4 @@
-"""The image that the model sees of a scene, its projected bands or its projected companion image, read tile by tile."""
+"""Input image of the model: the projected bands of a scene or of its companion image, read tile by tile."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from hsifeat.types import Cube, Window
 
 @dataclass(frozen=True)
 class ModelInput:
-    """An image on the grid of a scene, with `factor` x `factor` pixels per scene pixel, behind a projection.
+    """Projected image that is the input of the model, with `factor` x `factor` pixels per scene pixel.
 
     Attributes
     ----------
     cube : array-like of shape (factor * rows, factor * cols, bands)
-        Values; only tiles are read.
+        Image before the projection, which is read tile by tile.
     projection : Projection
-        From its bands to the channels of the backbone.
-    valid : (rows, cols) bool array or None
-        Pixels that keep their channels, all others are 0. None keeps those that are finite.
+        Projection from the bands of the image to the input channels of the backbone.
+    valid : (factor * rows, factor * cols) bool array or None
+        Valid pixels of the image; all channels of other pixels are 0. None treats finite pixels as valid.
     padding : {"reflect", "zero"}
-        How the image continues beyond its edge: mirrored, or black. Black is -1 if the projection clips to [-1, 1], where
-        it is the 0 of an 8-bit image, else 0.
+        Padding of the image beyond its edge. ``zero`` pads with -1 if the projection clips channels to [-1, 1], since -1
+        corresponds to the value 0 of an 8-bit image, and with 0 otherwise.
     factor : int
-        1 for the scene's own bands.
+        Side of a scene pixel in pixels of the image; 1 for the bands of the scene.
     """
 
     cube: Cube
@@ -52,12 +52,12 @@ class ModelInput:
         return ProjectedScene(self.cube, self.projection, self.valid)
 
     def read(self, tile: Window) -> NDArray[np.float32]:
-        """Read the model's input for a tile.
+        """Read the projected image in a tile.
 
         Parameters
         ----------
         tile : Window
-            In scene pixels; it may reach beyond the scene by any length.
+            Tile in scene pixels. It may reach beyond the scene by any number of pixels.
 
         Returns
         -------
@@ -82,12 +82,12 @@ class ModelInput:
         return np.ascontiguousarray(channels.transpose(2, 0, 1))
 
     def image(self) -> SpectralImage:
-        """Return the image before the projection, with its valid pixels."""
+        """Return the image before the projection."""
         valid = valid_pixels(self.cube) if self.valid is None else self.valid
         return ArrayImage("the model's input", self.cube, valid)
 
     def companion_part(self) -> CompanionPart:
-        """Return what a recipe records of a companion image: a digest of its values, and its resolution."""
+        """Return the recipe fields of a companion image: the digest of its values, and its resolution."""
         dtype = np.dtype(self.cube.dtype).newbyteorder("<")
         rows, cols, bands = map(int, self.cube.shape)
         digest = hashlib.sha256(f"{rows},{cols},{bands},{dtype.str};".encode())
@@ -97,21 +97,23 @@ class ModelInput:
 
 
 def mirror_indices(start: int, count: int, length: int) -> NDArray[np.intp]:
-    """Return indices of reflection padding that does not repeat the edge, as ``np.pad`` with ``mode="reflect"``.
+    """Return the indices of consecutive positions on an axis that is padded by reflection.
+
+    The padding is that of ``np.pad`` with ``mode="reflect"``, which does not repeat the edge.
 
     Parameters
     ----------
     start : int
-        First position, possibly negative.
+        First position; negative positions lie before the axis.
     count : int
         Number of positions.
     length : int
-        Length of the axis.
+        Length of the axis without padding.
 
     Returns
     -------
     (count,) intp array
-        Indices in [0, length).
+        Indices from 0 to ``length - 1``.
 
     Examples
     --------
@@ -128,26 +130,30 @@ def mirror_indices(start: int, count: int, length: int) -> NDArray[np.intp]:
 def make_model_input(
     scene: Scene, backbone: Backbone, projection: str | Projection | None, *, companion: bool, padding: Padding
 ) -> ModelInput:
-    """Make the input of a backbone from a scene, and fit its projection.
+    """Make the input image of a backbone from a scene, and fit the projection.
 
     Parameters
     ----------
     scene : Scene
         The scene.
     backbone : Backbone
-        The backbone, whose channels the projection must give.
+        The diffusion model. The projection must give as many channels as the model has input channels.
     projection : str, Projection or None
-        As `fit_projection` takes it, or a fitted projection. [default: see `default_projection`; the first bands of a
-        companion image]
+        A fitted projection, or a text that `fit_projection` takes. None selects the projection of `default_projection`, or
+        the first bands of a companion image.
     companion : bool
-        Use the scene's companion image instead of its bands.
+        Whether to use the scene's companion image instead of its bands.
     padding : {"reflect", "zero"}
-        See `ModelInput`.
+        Padding of the image beyond its edge; see `ModelInput`.
+
+    Returns
+    -------
+    ModelInput
 
     Raises
     ------
     HsifeatError
-        No companion image, or a projection that does not fit.
+        If the scene has no companion image, or the projection does not fit the image or the backbone.
     """
     image = _companion_image(scene) if companion else scene
     if companion and projection in {None, "rgb"}:
@@ -170,7 +176,10 @@ def _companion_image(scene: Scene) -> SpectralImage:
 
 
 def _first_bands(image: SpectralImage, backbone: Backbone) -> Projection:
-    """Project an image's first bands: 8-bit values from 0-255 to [-1, 1], others by their 2nd and 98th percentiles."""
+    """Return a projection to the first bands of an image, scaled to [-1, 1].
+
+    Values of 8-bit images are scaled from 0-255, and other values from their 2nd and 98th percentiles.
+    """
     count = backbone.channels
     if image.bands < count:
         raise HsifeatError(f"{image.name} has {image.bands} bands, but {backbone.name} takes {count} channels")

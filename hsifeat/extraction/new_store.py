@@ -1,4 +1,4 @@
-"""Create the store of an extraction: its manifest, the scene, the fitted projection and the list of pixels."""
+"""Create the store of an extraction, with its manifest, scene, fitted projection and list of pixels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hsifeat.store.store import Store
 
 
 def create_store(work: RemainingWork) -> Store:
-    """Create the store of a job without planes, and open it for writing."""
+    """Create the store of an extraction without any planes, and return it open for writing."""
     job, extractor = work.job, work.extractor
     scene, projection, tiling = extractor.scene, extractor.model_input.projection, extractor.tiling
     manifest = Manifest(
@@ -40,7 +40,7 @@ def create_store(work: RemainingWork) -> Store:
 
 
 def scene_facts(scene: Scene) -> SceneFacts:
-    """Return the metadata of a scene that a manifest keeps."""
+    """Return the metadata of a scene in the form that the manifest of a store contains."""
     georeference = scene.georeference
     return SceneFacts(
         name=scene.name,

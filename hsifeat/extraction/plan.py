@@ -1,4 +1,4 @@
-"""The plan of an extraction: which units of which planes are missing, and how many passes they take. Pure; reads nothing."""
+"""Plan an extraction: list the missing blocks of features and count the forward passes that they need."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ from hsifeat.types import PlaneId
 
 @dataclass(frozen=True)
 class Step:
-    """One unit at one timestep: the smallest piece that is computed and recorded.
+    """A step of an extraction, which computes one unit (one shard) of several planes at one timestep.
+
+    A run records its progress after each step.
 
     Attributes
     ----------
     unit : Unit
-        The unit.
+        Unit to compute.
     t : int
         Training timestep.
     planes : tuple of PlaneSpec
-        Planes at `t` that lack the unit; their layers are tapped in the same passes.
+        Planes at timestep `t` in which the unit is missing. The same forward passes compute all of them.
     passes : int
-        Passes of the network per tile.
+        Number of forward passes per tile.
     """
 
     unit: Unit
@@ -40,24 +42,25 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of an extraction.
+    """The remaining steps of an extraction.
 
     Attributes
     ----------
     planes : tuple of PlaneSpec
-        All requested planes, complete ones included.
+        All requested planes, including complete planes.
     steps : tuple of Step
-        What is missing, by unit and then by timestep, so that the tiles of a unit are read once.
+        Steps that compute the missing features. They are ordered by unit and then by timestep, so that the tiles of a unit
+        are read once.
     tiling : Tiling
-        The tiles.
+        Division of the scene into tiles.
     layout : SceneLayout or PixelListLayout
-        Layout of the planes.
+        Shape of the planes and their division into units.
     tiles : int
-        Number of tiles with a valid pixel. Tiles that lie in several units count once.
+        Number of tiles that have a valid pixel. A tile that overlaps several units counts once.
     unit_tiles : dict of Unit to int
-        Number of tiles of each unit that are computed.
+        Number of tiles that have to be computed for each unit.
     passes_per_tile : int
-        Passes that a tile takes for all planes together, if none is there yet.
+        Number of forward passes per tile for all requested planes, complete or not.
     """
 
     planes: tuple[PlaneSpec, ...]
@@ -70,23 +73,23 @@ class Plan:
 
     @property
     def passes(self) -> int:
-        """Passes of single tiles that remain."""
+        """Number of remaining forward passes, counted per tile."""
         return sum(self.unit_tiles[step.unit] * step.passes for step in self.steps)
 
     @property
     def total_passes(self) -> int:
-        """Passes of single tiles for all requested planes, if none were there yet."""
+        """Number of forward passes for all requested planes, complete or not, counted per tile."""
         return self.passes_per_tile * sum(self.unit_tiles.values())
 
     @property
     def missing_bytes(self) -> int:
-        """Bytes that remain to be written, before compression."""
+        """Uncompressed size of the missing features in bytes."""
         return sum(size_bytes(self.layout, plane, step.unit.window) for step in self.steps for plane in step.planes)
 
     PLANE_COLUMNS: ClassVar = ("plane", "stride", "channels", "MB", "state")
 
     def plane_rows(self) -> list[dict[str, str | float]]:
-        """Return a table row per plane with the columns `PLANE_COLUMNS`, as ``--dry-run`` prints it."""
+        """Return the table that ``--dry-run`` prints, with a row per plane and the columns `PLANE_COLUMNS`."""
         missing = {plane for step in self.steps for plane in step.planes}
         return [
             {
@@ -108,22 +111,27 @@ def make_plan(
     noise: NoisePolicy,
     done: Callable[[PlaneId], NDArray[np.bool_]] | None,
 ) -> Plan:
-    """Plan an extraction.
+    """Plan the steps that compute the missing features of an extraction.
 
     Parameters
     ----------
     valid : (rows, cols) bool array
         Valid pixels of the scene.
     tiling : Tiling
-        The tiles.
+        Division of the scene into tiles.
     layout : SceneLayout or PixelListLayout
-        Layout of the planes: of the store if there is one, else of `tiling`.
+        Layout of the existing store, or of `tiling` for a new store.
     planes : sequence of PlaneSpec
-        The requested planes.
+        Requested planes.
     noise : NoisePolicy
-        Says how many passes a timestep takes.
+        Noise policy, which determines the number of forward passes per timestep.
     done : callable or None
-        Returns the complete units of a plane as a bool array over the grid of units; None if there is no store yet.
+        Function that returns, for the name of a plane, a bool array over the grid of units that is True for complete units.
+        None for a new store.
+
+    Returns
+    -------
+    Plan
     """
     timesteps = sorted({plane.id.t for plane in planes})
     complete = {plane.id: done(plane.id) for plane in planes} if done else {}

@@ -1,4 +1,4 @@
-"""Prepare an extraction: open scene and backbone, fit the projection, lay the tiles and derive the recipe. Nothing is written."""
+"""Prepare an extraction: open the scene and backbone, fit the projection, and derive the tiling and the recipe."""
 
 from __future__ import annotations
 
@@ -39,31 +39,30 @@ def prepare(
     device: str = "auto",
     listen: Listener = silent,
 ) -> Job:
-    """Prepare an extraction without writing anything; the same arguments give the same job.
+    """Prepare an extraction without writing anything.
 
     Parameters
     ----------
     scene : Scene, str or Path
-        A scene, or what `open_scene` takes.
+        A scene, or the path or name of a scene as `open_scene` takes it.
     config : ExtractionConfig, optional
-        The options, see `hsifeat.extract`.
+        Options of the extraction, which `hsifeat.extract` describes.
     out : str, Path or Location, optional
-        The store: a path or the URL of an object store. By default a folder in the cache, named after scene, backbone and
-        key.
+        Path or URL of the store. [default: a folder in the cache, named after the scene, the backbone and the key]
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     listen : callable
-        Gets the events of choosing timesteps.
+        Receives progress events when timesteps are chosen automatically (``auto:N``).
 
     Returns
     -------
     Job
-        For `run`.
+        The prepared extraction, which `run` executes.
 
     Raises
     ------
     HsifeatError
-        Scene or backbone can't be opened, or an option is wrong, has no effect, or does not fit them.
+        If the scene or backbone can't be opened, or an option is wrong, has no effect, or does not fit them.
 
     Examples
     --------
@@ -92,7 +91,7 @@ def prepare(
     backbone.schedule.check(timesteps)
     noise.check(timesteps)
     config = config.with_values(timesteps=timesteps, noise=noise.spec)
-    if config.origin == (-config.halo, -config.halo):  # One tiling has one recipe, however it was written.
+    if config.origin == (-config.halo, -config.halo):  # The default origin has the same recipe if it is set explicitly.
         config = config.with_values(origin=None)
     strides = plane_strides(backbone, config.layers, model_input.factor)
     coarsest_px = max(tap.stride for tap in backbone.taps)
@@ -127,7 +126,7 @@ def prepare(
 
 
 def _pixels(config: ExtractionConfig, scene: Scene) -> PixelList | None:
-    """Return the listed pixels; None where tiles cover the scene."""
+    """Return the pixels at which to extract features; None if tiles cover the scene."""
     pixels: Any = config.pixels
     if pixels is None:
         return None
@@ -141,7 +140,10 @@ def _pixels(config: ExtractionConfig, scene: Scene) -> PixelList | None:
 
 
 def _backbone(config: ExtractionConfig) -> Backbone:
-    """Open the backbone; where that fails because of what a preset or a store says, the message says so."""
+    """Open the backbone of an extraction.
+
+    If opening fails, the error message lists the backbone options that come from a preset or a store.
+    """
     if config.backbone is None:
         missing = (
             f"{config.inherited_from} does not say where its backbone is" if config.inherited_from else "no backbone"
@@ -167,17 +169,17 @@ def _backbone(config: ExtractionConfig) -> Backbone:
 
 
 def backbone_options(config: ExtractionConfig) -> dict[str, Any]:
-    """Return the arguments with which `open_backbone` opens the backbone that the options name."""
+    """Return the arguments of `open_backbone` for the backbone of an extraction."""
     options = {"source": config.backbone, "seed": config.seed}
     options |= {name: getattr(config, name) for name in ("class_label", "prompt", "upsample")}
     return {name: value for name, value in options.items() if value is not None}
 
 
 def _recipe(extractor: Extractor, config: ExtractionConfig) -> Recipe:
-    """Derive the recipe: the options that are marked to be in it, and digests of what they were applied to."""
+    """Return the recipe of an extraction, with its options and the digests of its scene, projection and backbone."""
     tiling, model_input = extractor.tiling, extractor.model_input
     sections = config.recipe_fields()
-    # What cells hold that only tiles without a valid pixel cover.
+    # Cells that are covered only by tiles without a valid pixel are 0 if these tiles are skipped, else computed.
     sections["tiling"]["masked"] = "zero" if tiling.skips_tiles(extractor.scene.valid) else "computed"
     sections["precision"]["compute"] = "float32"
     return Recipe(

@@ -1,4 +1,4 @@
-"""Verify a store, mend what can be mended without a model, and recompute exactly the damaged units."""
+"""Verify the data of a store, and repair damaged arrays by restoring or recomputing them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,19 @@ from hsifeat.types import PlaneId
 
 
 def verify(location: Location, *, listen: Listener = silent) -> Verification:
-    """Read all of a store and compare every byte with its checksum, see `hsifeat.store.verify`.
+    """Check all data of a store against its checksums, with progress events; see `hsifeat.store.verify`.
 
     Parameters
     ----------
     location : Location
-        The store.
+        Location of the store.
     listen : callable
-        Gets the events.
+        Receives progress events.
+
+    Returns
+    -------
+    Verification
+        The damages of the store.
     """
     started = False
 
@@ -57,37 +62,40 @@ def repair(
     companion: str | Path | None = None,
     listen: Listener = silent,
 ) -> Verification:
-    """Repair the damages that `verify` found, and verify again.
+    """Repair the damages of a store, and verify the store again.
+
+    Metadata files are written again and extra files are deleted. Damaged features are recomputed with the backbone.
 
     Parameters
     ----------
     location : Location
-        The store.
+        Location of the store.
     verification : Verification
-        Its damages.
+        Result of `verify`.
     backbone : Backbone, str or Path, optional
-        The backbone that made the store; by default where it was then.
+        The backbone that computed the features. [default: the path or name that the store records]
     companion : str or Path, optional
-        The companion image, for planes that were made from one: a store does not hold it.
+        The companion image of the scene, which a store does not contain. Required to recompute features of a companion
+        image.
     listen : callable
-        Gets the events.
+        Receives progress events.
 
     Returns
     -------
     Verification
-        Of the repaired store.
+        Result of verifying the repaired store.
 
     Raises
     ------
     HsifeatError
-        The scene in the store is damaged, or the backbone is gone or has changed.
+        If the scene in the store is damaged, the backbone can't be opened or has changed, or damages remain.
     """
     while verification.damages:
         with write_lock(location, lambda: listen(Note(f"another process is writing to {location}: waiting for it"))):
             damages = checks.recheck(location, verification.damages)
             store = Store.open(location, writable=True)
             damaged_planes = planes_to_recompute(store, damages)
-            # Prepared before anything is changed, so that nothing is lost where the backbone can't be opened.
+            # This raises an error before the store is changed if the backbone can't be opened.
             job = _prepare(store, damages, damaged_planes, backbone, companion) if damaged_planes else None
             planes = {plane.id: plane for plane in job.planes} if job else {}
             irreparable = restore(store, damages, planes)
@@ -113,7 +121,7 @@ def _prepare(
     backbone: Backbone | str | Path | None,
     companion: str | Path | None,
 ) -> Job:
-    """Prepare the extraction of the damaged planes from the scene in the store."""
+    """Prepare an extraction of the damaged planes from the scene in the store."""
     undamaged = checks.intact_part(store, damages)
     scene = Features(undamaged).scene
     if "companion" in store.manifest.recipe:

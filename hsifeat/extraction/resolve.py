@@ -17,26 +17,26 @@ from hsifeat.store.store import Store
 def resolve_config(
     options: Mapping[str, Any], *, preset: str | Path | None = None, like: str | Path | Store | None = None
 ) -> ExtractionConfig:
-    """Validate options, and take the unset ones from a preset, from a store, or else from the defaults.
+    """Validate extraction options, and fill in unset options from a preset, a store or the defaults.
 
     Parameters
     ----------
     options : mapping of str to object
-        Options by name, see `ExtractionConfig`; None counts as unset.
+        Options by name, as declared in `ExtractionConfig`. An option that is None is unset.
     preset : str or Path, optional
-        Name of a preset, or a ``.toml`` file.
+        Name or ``.toml`` file of a preset.
     like : str, Path or Store, optional
-        A store, or its path, catalogue name or key prefix; its fitted projection is taken too.
+        A store, or its path, catalogue name or unique key prefix. Its fitted projection is used as well.
 
     Returns
     -------
     ExtractionConfig
-        Its ``model_fields_set`` holds the names in `options`.
+        Options whose ``model_fields_set`` has the names of the options that are set in `options`.
 
     Raises
     ------
     HsifeatError
-        A wrong option, both a preset and a store, or either can't be read.
+        If an option is wrong, both `preset` and `like` are set, or the preset or store can't be read.
     """
     if preset is not None and like is not None:
         raise HsifeatError("--preset and --like both say where unset options come from: leave out one of them")

@@ -1,4 +1,4 @@
-"""Run a prepared extraction: lock the store, plan what it lacks, compute that through an executor, and write it."""
+"""Run a prepared extraction: lock the store, compute its missing features and write them."""
 
 from __future__ import annotations
 
@@ -21,31 +21,32 @@ from hsifeat.store.store import Store
 
 
 def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent) -> Store:
-    """Compute the planes that the store of a job lacks, and add the scene's label maps.
+    """Run a prepared extraction: compute the missing planes of its store, and add the scene's label maps.
 
-    One process at a time writes to a store: another one waits, and then computes what is still missing. What is finished
-    when a run is interrupted is kept.
+    Only one process can write to a store at a time. A second process waits until the first one ends, and then computes the
+    features that are still missing. An interrupted run keeps all completed steps.
 
     Parameters
     ----------
     job : Job
-        From `prepare`.
+        Result of `prepare`.
     executor : Executor, optional
-        Runs the steps of the plan, each of its workers with a backbone of its own, which must be given by name or path; by
-        default one after the other in this process.
+        Runs the steps of the extraction, for example in several processes. Each worker opens the backbone, which must be
+        set by its name or path. [default: one step after the other in this process]
     listen : callable
-        Gets the events of the run.
+        Receives progress events.
 
     Returns
     -------
     Store
-        With all requested planes complete; open for writing unless its location is read-only.
+        The store, in which all requested planes are complete. It is open for writing unless its location is read-only.
 
     Raises
     ------
     StoreError
-        The store has another recipe or batch size, or something must be written and the disk is too small or the location
-        is read-only.
+        If the store has another recipe or batch size, the disk is too small, or data are missing in a read-only store.
+    HsifeatError
+        If an executor is used with a backbone object or a companion image.
 
     Examples
     --------
@@ -58,7 +59,9 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
     scene = job.extractor.scene
     for note in scene.notes:
         listen(Note(note))
-    if isinstance(executor, InlineExecutor):  # This process has the scene and the backbone open already.
+    if isinstance(
+        executor, InlineExecutor
+    ):  # Without an executor, the scene and the backbone need not be opened again.
         executor = None
     with write_lock(
         job.location, lambda: listen(Note(f"another process is writing to {job.location}: waiting for it"))
@@ -68,7 +71,7 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
         if store is None or work.plan.steps:
             work.check_disk()
             listen(Note(work.summary))
-            # What can't be written or loaded must fail before anything is written.
+            # A read-only location or a backbone that can't be loaded raises an error before the store is changed.
             store = job.find_store(writable=True)
             task = None if executor is None else _check_workers(work, executor)
             if task is None:
@@ -88,7 +91,7 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
 
 
 def _check_workers(work: RemainingWork, executor: Executor) -> StepTask:
-    """Return the task of an executor's workers, after one of them has loaded the weights."""
+    """Return the task for the workers of an executor, after testing that a worker can load the backbone."""
     task = StepTask.from_work(work)
     for _ in executor.run(load_backbone, [backbone_options(work.job.config) | {"device": task.device}]):
         pass
@@ -96,7 +99,7 @@ def _check_workers(work: RemainingWork, executor: Executor) -> StepTask:
 
 
 def _add_labels(store: Store, maps: Mapping[str, Labels]) -> None:
-    """Add the label maps that differ from those in the store."""
+    """Write label maps to a store, except those that it already contains."""
     for name, labels in maps.items():
         if not _has_labels(store, name, labels):
             if store.location.read_only:
@@ -112,7 +115,7 @@ def _has_labels(store: Store, name: str, labels: Labels) -> bool:
     try:
         array = store.label_array(name)
         return array.attrs.asdict() == _attributes(labels) and np.array_equal(np.asarray(array[:]), labels.classes)
-    except StoreError:  # A damaged map is written again.
+    except StoreError:  # A damaged label map is written again.
         return False
 
 

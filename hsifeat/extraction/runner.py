@@ -1,4 +1,4 @@
-"""The extraction pipeline: read tiles, encode, noise at t, run to the taps, accumulate, finish; step by step of a plan."""
+"""The extraction pipeline: read and encode tiles, add noise, run the network and combine feature maps of its layers."""
 
 from __future__ import annotations
 
@@ -33,27 +33,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Extractor:
-    """Everything that turns a unit of a plan into values of planes.
+    """Pipeline that computes the features of a scene, one unit (one shard of each plane) at a time.
 
     Attributes
     ----------
     scene : Scene
         The scene.
     model_input : ModelInput
-        The image that the model sees.
+        Input image of the model.
     backbone : Backbone
-        The model.
+        The diffusion model.
     tiling : Tiling
-        The windows that it sees, and what is stored of them.
+        Division of the scene into tiles, and the combination of their feature maps.
     noise : NoisePolicy
-        How tiles are noised.
+        Noise policy for the tiles.
     batch : int
-        Maximum number of tiles per pass. A batch holds tiles of one unit at one timestep, in row-major order, so that the
-        values of a plane never depend on what else was requested, or on where an interrupted run was resumed.
+        Maximum number of tiles per forward pass. A batch has tiles of one unit at one timestep, in row-major order. The
+        values of a plane therefore do not depend on the other requested planes or on interruptions of the run.
     device : str
         Device of the network.
     pooled : mapping of str to int
-        Cells along a scene pixel of the layers that are finer than the scene; they are averaged over each pixel.
+        For each layer that is finer than the scene, the number of its cells along one side of a scene pixel. Features are
+        averaged over these cells.
     """
 
     scene: Scene
@@ -73,24 +74,24 @@ class Extractor:
         executor: Executor | None = None,
         compute: Callable[[Step], StepResult] | None = None,
     ) -> None:
-        """Compute and write all steps of a plan; what is written stays, whatever happens next.
+        """Compute all steps of a plan, and write their features to a store.
 
-        A thread writes finished steps while the model goes on, see `BackgroundWriter`. An interrupt ends the run once the
-        finished steps are written.
+        A background thread writes completed steps while the model computes the next ones. An error or interrupt ends the run
+        after all completed steps are written.
 
         Parameters
         ----------
         plan : Plan
-            The steps.
+            Steps to compute.
         store : Store
-            The store, opened for writing.
+            Store that is open for writing.
         listen : callable
-            Called with the events of the run.
+            Receives progress events.
         executor : Executor, optional
-            Runs the steps. [default: one after the other in this process]
+            Runs the steps. [default: one step after the other in this process]
         compute : callable, optional
-            Computes a step; must suit the executor. [default: a `StepComputer` of this extractor, whose backbone is then
-            moved to its device]
+            Function that computes a step in a worker of the executor. [default: a `StepComputer`, for which the backbone is
+            moved to the device]
         """
         progress = plan.total_passes - plan.passes
         listen(Started("extract", plan.total_passes, "tiles", progress))
@@ -107,14 +108,14 @@ class Extractor:
         listen(Finished("extract"))
 
     def encode_unit(self, unit: Unit) -> EncodedUnit:
-        """Read the tiles of a unit and encode them, batch by batch."""
+        """Read the tiles of a unit, and encode them batch by batch."""
         import torch
 
         tiles = self.tiling.valid_tiles(unit.window, self.scene.valid)
         encoded = []
         for start in range(0, len(tiles), self.batch):
             images = np.stack([self.model_input.read(tile) for tile in tiles[start : start + self.batch]])
-            # torch.tensor copies to memory aligned as torch does it; the last bits of a convolution depend on that.
+            # torch.tensor copies to aligned memory. Rounding errors of convolutions depend on the alignment.
             encoded.append(self.backbone.encode(torch.tensor(images).to(self.device)).cpu())
         clean = torch.cat(encoded) if encoded else torch.empty(0)
         scale = self.model_input.factor / self.backbone.cell_px
@@ -123,24 +124,24 @@ class Extractor:
         return EncodedUnit(unit, tiles, noised)
 
     def compute_blocks(self, step: Step, encoded: EncodedUnit) -> dict[PlaneSpec, NDArray[np.generic]]:
-        """Compute one step from the encoded tiles of its unit.
+        """Compute the features of a step from the encoded tiles of its unit.
 
         Parameters
         ----------
         step : Step
-            Unit, timestep and planes.
+            Step to compute.
         encoded : EncodedUnit
-            What `encode_unit` returned for the unit.
+            Result of `encode_unit` for the unit of the step.
 
         Returns
         -------
         dict of PlaneSpec to array
-            Blocks of the shape that the layout gives to the unit, in the planes' dtypes.
+            Block of features per plane, with the shape that the store's layout gives to the unit, and the plane's dtype.
 
         Raises
         ------
         StoreError
-            A value is not finite in the plane's dtype.
+            If a feature is not finite in the dtype of its plane.
         """
         blocks = {plane: self.tiling.new_block(plane, step.unit.window) for plane in step.planes}
         layers = [plane.id.layer for plane in step.planes]
@@ -152,7 +153,7 @@ class Extractor:
         return {plane: _check_finite(plane, block.finish()) for plane, block in blocks.items()}
 
     def _mean_taps(self, draws: Iterable[torch.Tensor], t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Return the taps (n, channels, rows, cols) of a batch, averaged over the draws of its noise."""
+        """Return the (n, channels, rows, cols) feature maps of each layer for a batch, averaged over noise draws."""
         from torch.nn.functional import avg_pool2d
 
         taps: dict[str, torch.Tensor] = {}
@@ -169,7 +170,17 @@ class Extractor:
 
 @dataclass(frozen=True)
 class EncodedUnit:
-    """The tiles of a unit that contribute a valid pixel, encoded and ready to be noised at any timestep."""
+    """Encoded tiles of a unit (one shard of each plane) that contribute a valid pixel.
+
+    Attributes
+    ----------
+    unit : Unit
+        The unit.
+    tiles : list of Window
+        Positions of the tiles in scene pixels.
+    noised : NoisedTiles
+        Gives the noised tiles at any timestep.
+    """
 
     unit: Unit
     tiles: list[Window]
@@ -178,14 +189,22 @@ class EncodedUnit:
 
 @dataclass(frozen=True)
 class StepResult:
-    """The blocks of a step, and the time they took."""
+    """Features of a step, as one block per plane, and the run times of the step."""
 
     blocks: dict[PlaneSpec, NDArray[np.generic]]
     timings: list[Timing]
 
 
 class StepComputer:
-    """Computes steps, one call each, and times them; keeps the encoded tiles of the last unit for its next timestep."""
+    """Compute the features of steps and measure their run times.
+
+    The encoded tiles of the last unit are kept, since consecutive steps often have the same unit.
+
+    Parameters
+    ----------
+    extractor : Extractor
+        Pipeline that computes the features.
+    """
 
     def __init__(self, extractor: Extractor) -> None:
         self._extractor, self._device = extractor, device_name(extractor.device)
@@ -193,7 +212,7 @@ class StepComputer:
         self._clock = time.perf_counter()
 
     def __call__(self, step: Step) -> StepResult:
-        """Compute a step."""
+        """Return the features of a step and its run times."""
         timings = []
         if self._encoded is None or self._encoded.unit != step.unit:
             self._encoded = self._extractor.encode_unit(step.unit)
@@ -204,7 +223,7 @@ class StepComputer:
         return StepResult(blocks, timings)
 
     def _lap(self) -> float:
-        """Return the seconds since the last call, waits for the writer included."""
+        """Return the seconds since the last call, including time spent waiting for the writer."""
         start, self._clock = self._clock, time.perf_counter()
         return self._clock - start
 

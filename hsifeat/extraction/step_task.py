@@ -1,4 +1,4 @@
-"""Steps of an extraction as tasks for any executor: each worker opens the scene from the store, and one backbone."""
+"""Run the steps of an extraction in the workers of an executor, each of which opens the scene and the backbone."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from hsifeat.store.store import Store
 
 @dataclass(frozen=True)
 class StepTask:
-    """A function of a step that can be pickled, see `hsifeat.runtime.executor.Executor`.
+    """Picklable function that computes a step of an extraction; see `hsifeat.runtime.executor.Executor`.
 
-    The store holds the scene, the fitted projection and the options, so that a worker needs no more than its location and
-    the name of the backbone. Its results are the same bits as in the process that began the extraction.
+    A worker reads the scene, the fitted projection and the options from the store. Its results have the same bits as results
+    of the process that started the extraction.
 
     Attributes
     ----------
     location : str
-        Path or URL of the store, which has been created.
+        Path or URL of the store, which must exist.
     backbone : str
-        What `open_backbone` takes.
+        Path or name of the backbone, as `open_backbone` takes it.
     layers : tuple of str
         Layers of the requested planes.
     device : str
         Device of the network.
     key : str
-        Key of the store: a worker keeps what it opened only for the same scene, options and weights.
+        Key of the store. A worker opens the scene and backbone again if the key changes.
     batch : int
-        Batch of the store, which decides the last bits.
+        Maximum number of tiles per forward pass. It must be that of the store, since it affects rounding errors.
     """
 
     location: str
@@ -50,12 +50,12 @@ class StepTask:
 
     @classmethod
     def from_work(cls, work: RemainingWork) -> StepTask:
-        """Return the task of the steps that remain of a job.
+        """Return the task that computes the remaining steps of an extraction.
 
         Raises
         ------
         HsifeatError
-            The backbone is an object, or the scene has a companion image: neither can be opened by a worker.
+            If the backbone is an object, or the model input is a companion image, since a worker can't open these.
         """
         job = work.job
         if not isinstance(job.config.backbone, str | Path):
@@ -69,7 +69,7 @@ class StepTask:
         )
 
     def __call__(self, step: Step) -> StepResult:
-        """Compute a step; scene and backbone stay open for the next one."""
+        """Compute a step, and keep the scene and backbone open for the next step."""
         return _computer(self)(step)
 
 
@@ -85,17 +85,17 @@ def _computer(task: StepTask) -> StepComputer:
 
 
 def load_backbone(options: dict[str, Any]) -> None:
-    """Load weights and drop them again, to find out in a worker whether they can be loaded there.
+    """Load a backbone to its device and discard it, to test whether a worker can load it.
 
     Parameters
     ----------
     options : dict
-        Arguments of `open_backbone`, and the device.
+        Arguments of `open_backbone`, and the key ``device``.
     """
     arguments = {name: value for name, value in options.items() if name != "device"}
     open_backbone(**arguments).to(options["device"])
 
 
 def close_computer() -> None:
-    """Forget the scene and the backbone that a task opened in this process."""
+    """Release the scene and the backbone that a task opened in this process."""
     _computer.cache_clear()

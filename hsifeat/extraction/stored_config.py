@@ -1,4 +1,4 @@
-"""Options of the extraction that made a store, read back so that another scene can be extracted in the same way."""
+"""Read the extraction options of a store, so that another scene can be extracted with the same options."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from hsifeat.store.store import Store
 
 @dataclass(frozen=True, eq=False)
 class StoredPixels:
-    """The pixels that the planes of a store list.
+    """Pixels of a store that was extracted at a list of pixels.
 
     Attributes
     ----------
-    rows, cols : (n,) integer array
-        Their positions.
+    rows, cols : (n,) integer arrays
+        Row and column of each pixel.
     scene_digest : str
-        Digest of the scene that they belong to.
+        Digest of the stored scene.
     store : str
-        The store, for messages.
+        Location of the store for error messages.
     """
 
     rows: NDArray[np.intp]
@@ -35,15 +35,15 @@ class StoredPixels:
 
 
 def config_of(store: Store) -> ExtractionConfig:
-    """Return the options with which a store was made, its fitted projection included.
+    """Return the extraction options of a store, including its fitted projection.
 
-    Timesteps and layers are those of the store's planes. The backbone is named as it was when the store was made; whether
-    it still is the same is decided by its weights.
+    Timesteps and layers are those of the stored planes. The backbone is the path or name that was recorded when the store was
+    created; this function does not check whether its weights are still the same.
 
     Raises
     ------
     StoreError
-        The stored projection does not match the recipe.
+        If the stored projection does not match the recipe.
     """
     recipe, planes = store.manifest.recipe, store.planes
     return ExtractionConfig.from_options({
@@ -64,14 +64,14 @@ def stored_projection(store: Store) -> Projection:
     Raises
     ------
     StoreError
-        It does not match the recipe.
+        If the projection does not match the recipe.
     """
     part = store.manifest.recipe["projection"]
     weights, offset = (
         np.asarray(store.scene_array(f"projection/{name}")[:], np.float32) for name in ("weights", "offset")
     )
     gamma = re.search(r":gamma=([\d.]+)", part["spec"])
-    # The digest covers whether channels are clipped, which the arrays don't tell.
+    # Whether channels are clipped is not stored, so that both cases are compared with the digest.
     for clip in (True, False):
         projection = Projection(part["spec"], weights, offset, clip, float(gamma[1]) if gamma else 1.0)
         if projection.digest == part["digest"]:

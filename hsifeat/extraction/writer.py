@@ -1,4 +1,4 @@
-"""A background thread that writes finished blocks to the store while the model computes the next ones."""
+"""Write computed features to the store in a background thread, while the model computes the next features."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from hsifeat.store.layout import PlaneSpec, Unit
 from hsifeat.store.store import Store
 from hsifeat.store.timings import Timing
 
-# Steps that may wait to be written; each holds one block of every plane at one timestep.
+# Maximum number of steps that wait to be written. A step has one block of features per plane of its timestep.
 _QUEUE_LENGTH = 2
 
 
 class BackgroundWriter:
-    """Context manager that writes blocks in one background thread, in the order in which they are handed over.
+    """Context manager that writes blocks of features to a store in one background thread.
 
-    Leaving the context waits until everything handed over is written, also after an error or an interrupt.
+    Blocks are written in the order of the calls of `write`. On leaving the context, also after an error or an interrupt, it
+    waits until all blocks are written.
 
     Parameters
     ----------
     store : Store
-        The store, opened for writing.
+        Store that is open for writing.
     """
 
     def __init__(self, store: Store) -> None:
@@ -38,21 +39,21 @@ class BackgroundWriter:
     def write(
         self, unit: Unit, blocks: Mapping[PlaneSpec, NDArray[np.generic]], timings: Sequence[Timing] = ()
     ) -> None:
-        """Hand over the blocks of a unit; wait while two steps are still to be written.
+        """Queue the blocks of a step for writing; wait first if two steps are already in the queue.
 
         Parameters
         ----------
         unit : Unit
-            The unit.
+            The part of each plane that the blocks fill (one shard).
         blocks : mapping of PlaneSpec to array
-            A complete block per plane, of the shape that the layout gives to the unit, in the plane's dtype.
+            A complete block per plane, with the shape that the store's layout gives to the unit, and the plane's dtype.
         timings : sequence of Timing
-            Recorded in the store after the blocks.
+            Run times of the step, which are written after the blocks.
 
         Raises
         ------
         StoreError
-            An earlier block could not be written.
+            If an earlier block could not be written.
         """
         while len(self._queue) >= _QUEUE_LENGTH:
             self._queue.popleft().result()

@@ -1,1 +1,1 @@
-"""Ranking of timesteps: which ones are worth caching, measured without labels."""
+"""Ranking of timesteps by the usefulness of their features, without labels."""

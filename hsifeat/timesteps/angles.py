@@ -1,6 +1,6 @@
-"""Spectral angles between pixels and a model's estimates of them, at each timestep.
+"""Spectral angles between clean pixels and a model's denoised estimates of these pixels, at each timestep.
 
-DiffCRN (Zhu & Xu, arXiv:2502.19699) selects timesteps by spectral angle; its rule is not published in what could be read.
+DiffCRN (Zhu & Xu, arXiv:2502.19699) selects timesteps by spectral angle, but we found no published description of its rule.
 The measure in this module, and the rule in `hsifeat.timesteps.proposal`, are our own.
 """
 
@@ -26,17 +26,17 @@ _TASK = "spectral angle"
 
 @dataclass(frozen=True)
 class SpectralAngles:
-    """Mean spectral angles between pixels and a model's estimates of them.
+    """Mean spectral angles between clean pixels and a model's estimates at n timesteps.
 
     Attributes
     ----------
     degrees : (n,) float64 array
-        Mean over pixels at each timestep, from 0 to 180.
+        Mean angle over pixels at each timestep in degrees, from 0 to 180.
     mean_pixel_degrees : float
-        Mean angle, in degrees, between a pixel and the mean of all pixels: that of an estimate which does not depend on the
-        pixel.
+        Mean angle in degrees between a pixel and the mean of all pixels. This is the angle of an estimate that carries no
+        information on the individual pixel.
     space : {"bands", "channels", "latents"}
-        Whether angles are between spectra, between channels of the projection, or between latents.
+        Vectors between which angles are measured: spectra, channels of the projection, or latents.
     """
 
     degrees: NDArray[np.float64]
@@ -50,12 +50,12 @@ def spectral_angle(one: NDArray[np.floating], other: NDArray[np.floating]) -> ND
     Parameters
     ----------
     one, other : (..., n) float arrays
-        Vectors along the last axis; other axes broadcast. A vector that is zero or not finite has no direction, and its
-        angle counts as 90 degrees.
+        Vectors u and v along the last axis; the other axes are broadcast.
 
     Returns
     -------
     (...) float64 array
+        Angles from 0 to 180. The angle is 90 if a vector is zero or not finite, since it has no direction.
 
     Notes
     -----
@@ -85,37 +85,40 @@ def measure_angles(
     device: str = "cpu",
     listen: Listener = silent,
 ) -> SpectralAngles:
-    """Measure the mean spectral angle between pixels and a model's estimates of them, at each timestep.
+    """Measure the mean spectral angle between clean pixels and a model's denoised estimates, at each timestep.
 
     Parameters
     ----------
     backbone : Backbone
-        A model that predicts noise, image or velocity, as its schedule says.
+        Diffusion model that predicts noise, images or velocities.
     projection : Projection
-        Projection of the tiles. If it can be inverted, as PCA can, angles are between spectra: the change that the estimate
-        makes to the channels is added to the clean spectrum, so that what the projection drops counts as correct. If it
-        can't (clipped, as ``rgb`` is, or with a gamma), angles are between vectors of channels; for a backbone in latent
-        space, between vectors of latents.
+        Projection of the tiles to the input channels of the model.
     tiles : sequence of TileSample
-        Tiles, processed one by one.
+        Tiles of the scene, which are processed one by one.
     timesteps : sequence of int
         Training timesteps.
     seed : int
-        Seed of the noise, which is the same at every timestep.
+        Seed of the noise, which is the same at all timesteps.
     device : str
         Device of the network.
     listen : callable
-        Called with events.
+        Receives progress events.
 
     Returns
     -------
     SpectralAngles
-        Means over the valid pixels of all tiles.
+        Mean angles over the valid pixels of all tiles.
 
     Notes
     -----
+    If the projection can be inverted, as PCA can, angles are measured between spectra. The error of the estimated channels is
+    mapped to bands and added to the clean spectrum, so that the part of a spectrum that the projection removes has no error.
+    If the projection can't be inverted because of clipping (``rgb``) or a gamma, angles are measured between vectors of
+    channels. For a latent diffusion model, angles are measured between latents.
+
+    The estimate is
     ``x0_hat = (x_t - sqrt(1 - abar_t) eps_theta(x_t, t)) / sqrt(abar_t)`` (Ho et al., "Denoising diffusion probabilistic
-    models", NeurIPS 2020, eq. 15), or its equivalent for other predictions, see `NoiseSchedule.separate`.
+    models", NeurIPS 2020, eq. 15), or its equivalent for predictions of images or velocities; see `NoiseSchedule.separate`.
     """
     import torch
 
@@ -146,7 +149,10 @@ def measure_angles(
 
 
 def channels_to_bands(projection: Projection) -> NDArray[np.float64] | None:
-    """Return the (channels, bands) float64 matrix that maps a change of channels to bands; None if there is none."""
+    """Return the (channels, bands) float64 matrix that maps differences of channels to bands.
+
+    Return None if the projection can't be inverted.
+    """
     if projection.clip or projection.gamma != 1:
         return None
     weights = projection.weights.astype(np.float64)
@@ -156,18 +162,18 @@ def channels_to_bands(projection: Projection) -> NDArray[np.float64] | None:
 
 @dataclass(frozen=True)
 class _TileVectors:
-    """Vectors of a tile, of its valid pixels or of its latent cells, between which angles are measured.
+    """Vectors of the n valid pixels or latent cells of a tile, between which angles are measured.
 
     Attributes
     ----------
     clean : (n, dimensions) float64 array
-        The vectors: spectra, channels or latents.
+        Spectra, channels or latents of the clean tile.
     clean_channels : (n, channels) float64 array
-        Channels or latents of the same pixels or cells.
-    valid : bool array
-        Which pixels or cells of the encoded tile are meant.
+        Channels or latents of the clean tile.
+    valid : (rows, cols) bool array
+        Valid pixels or latent cells of the encoded tile.
     to_bands : (channels, bands) float64 array or None
-        See `channels_to_bands`.
+        Result of `channels_to_bands` if `clean` has spectra, else None.
     """
 
     clean: NDArray[np.float64]
@@ -177,7 +183,7 @@ class _TileVectors:
 
     @classmethod
     def from_tile(cls, tile: TileSample, encoded: torch.Tensor, projection: Projection, space: str) -> Self:
-        # A cell of latents is valid if one of its pixels is.
+        # A latent cell is valid if at least one of its pixels is valid.
         valid = tile.valid
         for axis, (cells, side) in enumerate(zip(encoded.shape[2:], tile.valid.shape, strict=True)):
             valid = np.logical_or.reduceat(valid, np.arange(cells) * side // cells, axis=axis)
@@ -187,7 +193,7 @@ class _TileVectors:
         return cls(channels, channels, valid, None)
 
     def estimated(self, estimate: torch.Tensor) -> NDArray[np.float64]:
-        """Return the vectors of the model's estimate of the encoded tile."""
+        """Return the (n, dimensions) vectors of the model's estimate of the encoded tile."""
         channels = _vectors(estimate, self.valid)
         if self.to_bands is None:
             return channels

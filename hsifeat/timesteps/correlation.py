@@ -1,4 +1,4 @@
-"""Similarity of the cached planes of a layer across timesteps; needs no model and no torch."""
+"""Similarity of the cached features of a layer between timesteps; neither a model nor torch is needed."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from hsifeat.features.features import Features
 
 
 def linear_cka(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
-    """Return the linear centred kernel alignment (CKA) of two sets of features of the same pixels.
+    """Return the linear centred kernel alignment (CKA) between two sets of features of the same pixels.
 
     Parameters
     ----------
     one, other : (n, channels) float arrays
-        One row per pixel; the numbers of channels may differ.
+        Features X and Y with one row per pixel. The numbers of channels may differ.
 
     Returns
     -------
     float
-        From 0 to 1. It is 1 if the features are equal up to rotation, scale and shift, none of which matters to a linear
-        head, and 0 if one of them is constant.
+        Alignment from 0 to 1. It is 1 if the features are equal up to rotation, scale and shift, which make no difference to
+        a linear classifier. It is 0 if the features in one set are constant.
 
     Notes
     -----
-    ``|Y^T X|_F^2 / (|X^T X|_F |Y^T Y|_F)`` of columns with mean 0 (Kornblith et al., "Similarity of neural network
-    representations revisited", ICML 2019). With fewer pixels than channels it is near 1 for any features.
+    CKA is ``|Y^T X|_F^2 / (|X^T X|_F |Y^T Y|_F)`` for columns with mean 0 (Kornblith et al., "Similarity of neural network
+    representations revisited", ICML 2019). If there are fewer pixels than channels, CKA is close to 1 for any features.
 
     Examples
     --------
@@ -43,16 +43,16 @@ def linear_cka(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
 
 @dataclass(frozen=True)
 class PlaneSimilarity:
-    """Similarity of the planes of a layer.
+    """Similarity of the cached features of a layer at n timesteps.
 
     Attributes
     ----------
     layer : str
         Name of the layer.
-    timesteps : tuple of int
-        Timesteps of its planes, ascending.
+    timesteps : tuple of n ints
+        Timesteps in ascending order.
     similarity : (n, n) float64 array
-        Linear CKA of each pair of timesteps.
+        Linear CKA between each pair of timesteps.
     """
 
     layer: str
@@ -63,16 +63,16 @@ class PlaneSimilarity:
 def correlate_planes(
     features: Features, layer: str | None = None, *, pixels: int = 2000, seed: int = 0
 ) -> PlaneSimilarity:
-    """Compare the complete planes of a layer at a random sample of pixels.
+    """Measure the similarity of a layer's features between timesteps, on a random sample of pixels.
 
     Parameters
     ----------
     features : Features
-        An open store.
+        Features of an open store.
     layer : str, optional
-        Name of the layer. [default: the last of the store, which is the finest of a U-Net]
+        Name of the layer. [default: the last layer of the store, which has the finest resolution in a U-Net]
     pixels : int
-        Maximum number of pixels.
+        Maximum number of pixels in the sample.
     seed : int
         Seed of the sample.
 
@@ -83,7 +83,7 @@ def correlate_planes(
     Raises
     ------
     StoreError
-        No such layer, or fewer than two of its timesteps are complete.
+        If the store has no complete features of the layer, or only those of one timestep.
     """
     layers = list(dict.fromkeys(plane.id.layer for plane in features.planes))
     if layer is not None and layer not in layers:

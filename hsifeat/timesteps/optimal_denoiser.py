@@ -1,6 +1,6 @@
-"""The optimal denoiser of a finite set of patches, and its similarity between timesteps; needs no network.
+"""Optimal denoiser of a finite set of patches, which is computed without a network, and its similarity between timesteps.
 
-Formulas are from Zhang et al., "Improving training efficiency of diffusion models via multi-stage framework and
+Equation numbers refer to Zhang et al., "Improving training efficiency of diffusion models via multi-stage framework and
 tailored multi-decoder architecture", CVPR 2024, arXiv:2312.09181.
 """
 
@@ -16,27 +16,30 @@ from scipy.special import entr, softmax
 
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
 
-# Posterior weights in memory at a time: 2 MB.
+# Maximum number of posterior weights in memory (2 MB).
 _WEIGHTS_PER_BLOCK = 2**18
 _TASK = "optimal denoiser"
 
 
 @dataclass(frozen=True)
 class OptimalDenoiser:
-    """The noise that an ideal network, trained forever on these patches alone, would predict.
+    """Denoiser with the smallest expected error for a data distribution that consists of N patches.
+
+    A network of unlimited capacity that is trained on these patches alone would converge to this denoiser.
 
     Attributes
     ----------
     patches : (N, D) float64 array
-        ``y_i``.
+        Patches ``y_i`` of D values.
     alphas_cumprod : (T,) array
-        ``abar_t`` of a variance-preserving schedule: the paper's ``s_t`` is ``sqrt(abar_t)``, its ``s_t sigma_t`` is
-        ``sqrt(1 - abar_t)``.
+        ``abar_t`` of a variance-preserving noise schedule. In the notation of the paper, ``s_t`` is ``sqrt(abar_t)`` and
+        ``s_t sigma_t`` is ``sqrt(1 - abar_t)``.
 
     Notes
     -----
-    With few patches of many values each patch is isolated: below some t the posterior contains a single patch, and the
-    denoiser is the same for all such t, which says nothing about a network. `DenoiserSimilarity.neighbours` shows this.
+    If D is large and N is small, the patches are far apart. At low noise, the posterior then has a single patch, so that the
+    denoiser is the same at all these timesteps and is no model for a trained network. `DenoiserSimilarity.neighbours`
+    detects this case.
     """
 
     patches: NDArray[np.float64]
@@ -48,60 +51,60 @@ class OptimalDenoiser:
         return squares
 
     def scales(self, t: int | NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return ``s_t`` and ``s_t sigma_t`` for one or n timesteps, (1 or n, 1) float64 arrays."""
+        """Return ``s_t`` and ``s_t sigma_t`` as (1, 1) float64 arrays for one timestep, or as (n, 1) arrays for n."""
         abar = np.asarray(self.alphas_cumprod, np.float64)[np.atleast_1d(t), None]
-        # The limit, for a schedule that begins without any noise.
+        # A small lower bound avoids a division by 0 if the schedule starts without noise.
         return np.sqrt(abar), np.sqrt(np.maximum(1 - abar, 1e-12))
 
     def posterior(self, noised: NDArray[np.float64], t: int | NDArray[np.integer]) -> NDArray[np.float64]:
-        """Return the posterior probability of each patch given a noised one: the weights of the sums in eq. 4.
+        """Return the posterior probabilities of the clean patches given noised patches (the weights in eq. 4).
 
         Parameters
         ----------
         noised : (n, D) float64 array
-            ``x``.
+            Noised patches ``x``.
         t : int or (n,) int array
-            One timestep, or one per row.
+            A timestep for all noised patches, or the timestep of each.
 
         Returns
         -------
         (n, N) float64 array
-            ``N(x; s_t y_i, s_t^2 sigma_t^2 I)``, normalised over the patches.
+            Densities ``N(x; s_t y_i, s_t^2 sigma_t^2 I)``, normalised over the N clean patches.
         """
         scale, noise = self.scales(t)
-        # |x|^2 is the same for all patches, so it drops out of ``-|x - s y_i|^2 / (2 s^2 sigma^2)``.
+        # |x|^2 in ``-|x - s y_i|^2 / (2 s^2 sigma^2)`` is the same for all patches, and cancels in the softmax.
         exponents = (noised @ self.patches.T * scale - scale**2 * self._squares / 2) / noise**2
         weights: NDArray[np.float64] = softmax(exponents, axis=1)
         return weights
 
     def predict(self, noised: NDArray[np.float64], t: int | NDArray[np.integer]) -> NDArray[np.float64]:
-        """Return the predicted noise ``eps*_t(x)``, (n, D) float64: Proposition 1, eq. 4."""
+        """Return the (n, D) float64 predicted noise ``eps*_t(x)`` of noised patches (Proposition 1, eq. 4)."""
         return self.predict_from(self.posterior(noised, t), noised, t)
 
     def predict_from(
         self, posterior: NDArray[np.float64], noised: NDArray[np.float64], t: int | NDArray[np.integer]
     ) -> NDArray[np.float64]:
-        """Return the predicted noise, given the result of `posterior`.
+        """Return the predicted noise of noised patches, given their posterior probabilities.
 
         Parameters
         ----------
         posterior : (n, N) float64 array
-            Result of `posterior`.
+            Result of `posterior` for the same `noised` and `t`.
         noised : (n, D) float64 array
-            ``x_t``.
+            Noised patches ``x_t``.
         t : int or (n,) integer array
-            Timesteps.
+            A timestep for all noised patches, or the timestep of each.
 
         Returns
         -------
         (n, D) float64 array
-            The noise.
+            Predicted noise.
         """
         scale, noise = self.scales(t)
         return (noised - scale * (posterior @ self.patches)) / noise
 
     def draw(self, count: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Draw pairs of a patch and noise ``(x_0, eps)``, each (count, D) float64."""
+        """Return random clean patches ``x_0`` and Gaussian noise ``eps``, as two (count, D) float64 arrays."""
         random = np.random.default_rng(seed)
         clean = self.patches[random.integers(len(self.patches), size=count)]
         return clean, random.standard_normal(clean.shape)
@@ -109,19 +112,18 @@ class OptimalDenoiser:
     def noise(
         self, clean: NDArray[np.float64], noise: NDArray[np.float64], t: int | NDArray[np.integer]
     ) -> NDArray[np.float64]:
-        """Return ``x_t = s_t x_0 + s_t sigma_t eps``.
+        """Return noised patches ``x_t = s_t x_0 + s_t sigma_t eps``.
 
         Parameters
         ----------
         clean, noise : (n, D) float64 arrays
-            ``x_0`` and ``eps``.
+            Clean patches ``x_0`` and noise ``eps``.
         t : int or (n,) integer array
-            Timesteps.
+            A timestep for all patches, or the timestep of each.
 
         Returns
         -------
         (n, D) float64 array
-            ``x_t``.
         """
         image_scale, noise_scale = self.scales(t)
         return image_scale * clean + noise_scale * noise
@@ -129,14 +131,15 @@ class OptimalDenoiser:
 
 @dataclass(frozen=True)
 class DenoiserSimilarity:
-    """Similarity of the optimal denoiser between timesteps.
+    """Similarity of the optimal denoiser between n timesteps.
 
     Attributes
     ----------
     similarity : (n, n) float64 array
-        ``S(t_a, t_b)``, from 0 to 1.
+        Similarity ``S(t_a, t_b)`` between each pair of timesteps, from 0 to 1.
     neighbours : (n,) float64 array
-        Effective number of patches in the posterior, the exponential of its mean entropy; 1 means a single patch.
+        Effective number of patches in the posterior at each timestep, which is the exponential of its mean entropy. A value
+        of 1 means that the posterior has a single patch.
     """
 
     similarity: NDArray[np.float64]
@@ -152,22 +155,25 @@ def similarity_map(
     seed: int = 0,
     listen: Listener = silent,
 ) -> DenoiserSimilarity:
-    """Compare the denoiser at each pair of timesteps by eq. 5, a mean over draws of patch and noise.
+    """Compute the similarity of the optimal denoiser between each pair of timesteps (eq. 5).
+
+    The similarity is the mean share of values for which the predictions at two timesteps agree, over random pairs of a patch
+    and noise.
 
     Parameters
     ----------
     denoiser : OptimalDenoiser
-        Denoiser of the scene's patches.
+        Optimal denoiser of patches of the scene.
     timesteps : sequence of int
         Timesteps to compare.
     tolerance : float
-        ``eta``: largest difference, in standard deviations of the noise, at which two predictions of a value agree.
+        Maximum difference ``eta`` between two predictions that agree, in standard deviations of the noise.
     draws : int
-        ``K``: number of pairs of patch and noise.
+        Number ``K`` of pairs of a patch and noise.
     seed : int
-        Seed of the draws.
+        Seed of the pairs.
     listen : callable
-        Called with events.
+        Receives progress events.
 
     Returns
     -------
@@ -194,14 +200,14 @@ def similarity_map(
 
 
 def agreement(one: NDArray[np.float64], other: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
-    """Return ``D`` of eq. 5: per row, the share of values in which two predictions agree.
+    """Return, for each row, the share of values for which two predictions agree (``D`` in eq. 5).
 
     Parameters
     ----------
     one, other : (n, D) float64 arrays
-        The predictions.
+        Predictions to compare.
     tolerance : float
-        Largest absolute difference of values that agree.
+        Maximum absolute difference between values that agree.
 
     Returns
     -------

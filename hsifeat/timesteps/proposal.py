@@ -1,4 +1,4 @@
-"""The rule that proposes timesteps to cache, from their similarity and the spectral angles of a model's estimates."""
+"""Rule that orders timesteps by usefulness, from their similarity and the spectral angles of a model's estimates."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from numpy.typing import NDArray
 from hsifeat.errors import HsifeatError
 from hsifeat.timesteps.angles import SpectralAngles
 
-# A timestep is eligible while its angle is at most this fraction of the mean pixel's.
+# A timestep is eligible if its angle is at most this fraction of `SpectralAngles.mean_pixel_degrees`.
 ELIGIBLE_FRACTION = 0.5
-# Similarities are estimated from some hundred draws; smaller differences are noise.
+# Similarities are means over a few hundred draws, so that smaller differences are not significant.
 _DECIMALS = 2
 
 
 @dataclass(frozen=True)
 class TimestepOrder:
-    """Timesteps in the order in which they are worth caching.
+    """Order of n timesteps by the usefulness of their features.
 
     Attributes
     ----------
     order : (n,) intp array
-        Indices of the timesteps, the most useful first.
+        Indices of the timesteps, starting with the most useful timestep.
     coverage : (n,) float64 array
-        For each length of the selection, the mean over eligible timesteps of the similarity to the nearest selected one;
-        1 means that nothing is lost.
+        Coverage of all eligible timesteps by the first 1, 2, ..., n timesteps of the order. Coverage is the mean, over
+        eligible timesteps, of the similarity to the most similar selected timestep; 1 is the best value.
     eligible : (n,) bool array
-        Per timestep, whether the model's estimate still resembles the pixel.
+        Whether the model's estimate resembles the clean pixel at each timestep; see `order_timesteps`.
     """
 
     order: NDArray[np.intp]
@@ -38,19 +38,20 @@ class TimestepOrder:
 
 
 def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | None = None) -> TimestepOrder:
-    """Order timesteps by what each adds to those before it.
+    """Order timesteps so that the first ones represent all others as well as possible.
 
-    A timestep is eligible if its spectral angle is at most half of the mean pixel's. Eligible timesteps come first: each is
-    the one that most raises the mean, over all eligible timesteps, of the similarity to the nearest selected one. Since the
-    first N timesteps are part of the first N + 1, a larger budget adds planes and drops none. Similarities are rounded to
-    two decimals, and ties go to the least noise. The other timesteps follow in order of their angle.
+    A timestep is eligible if its spectral angle is at most half of `SpectralAngles.mean_pixel_degrees`. Eligible timesteps
+    come first. They are selected one by one: each selection maximises the coverage, which is the mean, over eligible
+    timesteps, of the similarity to the most similar selected timestep. Similarities are rounded to two decimals. If several
+    timesteps give the same coverage, the lowest one is selected. The other timesteps follow in ascending order of their
+    angle. A larger budget therefore adds timesteps to the proposal and removes none.
 
     Parameters
     ----------
     similarity : (n, n) float64 array
-        Similarity of timesteps, in ascending order of the timesteps.
+        Similarity between timesteps, in ascending order of the timesteps.
     angles : SpectralAngles, optional
-        Angles of a model's estimates; without them all timesteps are eligible.
+        Spectral angles of a model's estimates. If None, all timesteps are eligible.
 
     Returns
     -------
@@ -58,8 +59,9 @@ def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | No
 
     Notes
     -----
-    Greedy facility location, which reaches at least 1 - 1/e of the best coverage (Nemhauser, Wolsey & Fisher, "An analysis
-    of approximations for maximizing submodular set functions", Mathematical Programming 14, 1978).
+    This is the greedy algorithm for the facility location problem. It reaches at least 1 - 1/e of the best coverage
+    (Nemhauser, Wolsey & Fisher, "An analysis of approximations for maximizing submodular set functions", Mathematical
+    Programming 14, 1978).
 
     Examples
     --------
@@ -92,12 +94,12 @@ def check_budget(budget: int, candidates: int) -> None:
 
 
 def parse_auto(timesteps: object) -> int | None:
-    """Return N if timesteps are ``auto:N``, None if they are anything else.
+    """Return N if the option `timesteps` is ``auto:N``, and None if it has another value.
 
     Raises
     ------
     HsifeatError
-        A text that starts with ``auto`` but has another form.
+        If `timesteps` is a text that starts with ``auto`` but does not have the form ``auto:N``.
 
     Examples
     --------

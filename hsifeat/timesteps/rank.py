@@ -1,4 +1,4 @@
-"""Ranking of a scene's timesteps without labels: the entry point of this package."""
+"""Rank the timesteps of a scene by the usefulness of their features, without labels."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from hsifeat.timesteps.scene_patches import default_patch_px, sample_patches, sa
 from hsifeat.timesteps.stages import best_intervals, interval_timesteps, three_stages
 
 BUDGET, INTERVALS = 5, 3
-# Number of evenly spaced timesteps that are compared by default: 0, 25, … 975 of 1000.
+# Default number of evenly spaced timesteps to compare, such as 0, 25, …, 975 of 1000.
 _COMPARED = 40
 _PATCHES, _DRAWS, _TRIPLES = 4000, 512, 2048
-# The paper's eta and alpha are in an appendix that was not available; these are our choice.
+# Values of eta and alpha (Zhang et al., CVPR 2024). The appendix with the published values was not available to us.
 _TOLERANCE, _ALPHA = 0.05, 0.9
 _TILES, _TILE_PX = 2, 64
 _COMPONENTS = 10
-# With fewer patches in the posterior, on average, the optimal denoiser only looks patches up.
+# If the posterior has fewer patches on average, the optimal denoiser only returns the nearest patch.
 _MIN_NEIGHBOURS = 1.5
 
 
@@ -58,39 +58,43 @@ def rank_timesteps(
     device: str = "auto",
     listen: Listener = silent,
 ) -> TimestepRanking:
-    """Rank the timesteps of a scene by how much they are worth caching; needs no labels.
+    """Rank the timesteps of a scene by the usefulness of their features, without labels.
+
+    Timesteps are selected so that the features of the first ones represent those of all others; see
+    `hsifeat.timesteps.proposal`. The similarity between timesteps is that of the cached features of a layer if `store` is
+    set, and that of the optimal denoiser of patches of the scene otherwise.
 
     Parameters
     ----------
     scene : Scene, SpectralImage, str or Path
-        A scene, or what `open_scene` takes.
+        A scene, or the path or name of a scene as `open_scene` takes it.
     backbone : Backbone, str or Path, optional
-        A backbone, or what `open_backbone` takes. Without one there are no spectral angles, and the noise schedule is the
-        cosine schedule with T = 1000.
+        A diffusion model, or its path or name as `open_backbone` takes it. None measures no spectral angles, and uses the
+        cosine noise schedule with T = 1000.
     store : Features, str or Path, optional
-        A store of this scene: the planes of one layer, and no other timesteps, are compared and ranked.
+        Store of this scene. The timesteps of one of its layers are ranked by the similarity of the cached features.
     layer : str, optional
-        Layer of the planes. [default: the last of the store]
+        Layer of the store to compare. [default: the last layer of the store]
     budget : int
         Number of timesteps to propose.
     timesteps : sequence of int, optional
-        Training timesteps to compare. [default: those of the store, or 40 evenly spaced ones from 0]
+        Training timesteps to compare. [default: the timesteps of the store, else 40 evenly spaced timesteps from 0]
     projection : str or Projection, optional
-        As `fit_projection` takes it, or a fitted projection. [default: the one that the backbone was trained with, else
-        ``rgb`` for three channels and ``pca:N`` for N; ``pca:10`` without a backbone]
+        A fitted projection, or a text that `fit_projection` takes. [default: the projection that the backbone was trained
+        with, else ``rgb`` for three channels and ``pca:N`` for N channels; ``pca:10`` without a backbone]
     patch : int, optional
-        Side of the optimal denoiser's patches in pixels. [default: the largest of 8, 4, 2 and 1 with at most 16 values in a
-        patch]
+        Side of the patches of the optimal denoiser in pixels. [default: the largest of 8, 4, 2 and 1 for which a patch has
+        at most 16 values]
     intervals : int
-        Number of intervals of similar timesteps.
+        Number of intervals of similar timesteps to compute.
     seed : int
-        Seed of patches, tiles and noise, and of the weights of a backbone ``untrained:…``.
+        Seed of the random patches, tiles and noise, and of the weights of an ``untrained:…`` backbone.
     class_label, prompt, upsample : optional
-        As `open_backbone` takes them.
+        Options of `open_backbone`.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     listen : callable
-        Called with events.
+        Receives progress events.
 
     Returns
     -------
@@ -99,8 +103,8 @@ def rank_timesteps(
     Raises
     ------
     HsifeatError
-        A budget below 1 or above the number of compared timesteps, a store of a single timestep or of another scene, an
-        unknown layer, or a scene, backbone or projection that can't be used.
+        If the budget is less than 1 or exceeds the number of compared timesteps, the store has a single timestep or another
+        scene, the layer does not exist, or the scene, backbone or projection can't be used.
 
     Examples
     --------
@@ -167,7 +171,7 @@ def rank_timesteps(
 
 
 def cosine_schedule() -> NoiseSchedule:
-    """Return the cosine noise schedule with T = 1000, as diffusers computes it.
+    """Return the cosine noise schedule with T = 1000 (``squaredcos_cap_v2`` in diffusers).
 
     Notes
     -----

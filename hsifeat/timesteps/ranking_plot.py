@@ -1,4 +1,4 @@
-"""Plots of a timestep ranking: a similarity map per measure, the spectral angles, and the proposal in each of them."""
+"""Plot a timestep ranking: similarity maps and spectral angles, with the proposed timesteps marked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hsifeat.timesteps.result import TimestepRanking
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Wong, "Color blindness", Nature Methods 8, 2011; cividis is made for the same eyes.
+# Colours for readers with colour vision deficiency (Wong, "Color blindness", Nature Methods 8, 2011), as is cividis.
 _BLUE, _VERMILLION, _GREY = "#0072b2", "#d55e00", "#6b7078"
 _COLOURMAP = "cividis"
 _RING: dict[str, Any] = {
@@ -32,12 +32,12 @@ _RING: dict[str, Any] = {
 }
 _INCHES, _DPI = 4.6, 150
 _MAX_TICKS = 12
-# Upper end of the axis of angles, in angles of the mean pixel: larger ones are of no use.
+# Upper limit of the axis of angles, as a multiple of the mean pixel's angle. Larger angles are not informative.
 _MAX_MEAN_ANGLES = 2.5
 
 
 def check_plot_path(path: Path) -> None:
-    """Raise `HsifeatError` unless a plot can be written to the path: a ``.png`` in an existing folder."""
+    """Raise `HsifeatError` unless the path is a ``.png`` file in an existing folder."""
     if path.suffix.lower() != ".png":
         raise HsifeatError(f"a plot of timesteps is a .png file; found {path.name!r}")
     if not path.parent.is_dir():
@@ -45,12 +45,12 @@ def check_plot_path(path: Path) -> None:
 
 
 def plot_ranking(ranking: TimestepRanking, path: str | Path) -> None:
-    """Write the plots of a ranking to a PNG file.
+    """Plot a timestep ranking to a PNG file.
 
     Raises
     ------
     HsifeatError
-        The path has another suffix, or its folder does not exist.
+        If the path does not have the suffix ``.png``, or its folder does not exist.
     """
     path = Path(path)
     check_plot_path(path)
@@ -61,7 +61,7 @@ def plot_ranking(ranking: TimestepRanking, path: str | Path) -> None:
     if ranking.planes is not None:
         maps.append((f"cached planes of {ranking.planes.layer}, linear CKA", ranking.planes.similarity))
     panels = len(maps) + (ranking.angles is not None)
-    # Names of scenes and layers are text, not formulas.
+    # Names of scenes and layers may contain dollar signs, which matplotlib would parse as formulas.
     with mpl.rc_context({"text.parse_math": False, "font.size": 9}):
         figure = Figure(figsize=(_INCHES * panels, _INCHES), dpi=_DPI, layout="constrained")
         axes = figure.subplots(1, panels, squeeze=False)[0]

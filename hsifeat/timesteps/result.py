@@ -1,4 +1,4 @@
-"""The result of ranking timesteps: arrays, table rows and JSON."""
+"""Result of a timestep ranking, with its table and JSON representations."""
 
 from __future__ import annotations
 
@@ -16,35 +16,38 @@ from hsifeat.timesteps.proposal import TimestepOrder
 
 @dataclass(frozen=True)
 class TimestepRanking:
-    """Which timesteps are worth caching, and why; see `rank_timesteps`.
+    """Ranking of timesteps by the usefulness of their features; see `rank_timesteps`.
 
     Attributes
     ----------
-    scene, projection : str
-        Name of the scene, and canonical text of the projection.
+    scene : str
+        Name of the scene.
+    projection : str
+        Canonical text of the projection.
     backbone : str or None
-        Name of the backbone whose noise schedule and estimates were used; None stands for the cosine schedule with
-        T = 1000, without estimates.
-    timesteps : tuple of int
-        Compared timesteps, ascending.
+        Name of the backbone. None means that the cosine schedule with T = 1000 was used, without spectral angles.
+    timesteps : tuple of n ints
+        Compared timesteps in ascending order.
     proposal : tuple of int
-        Proposed timesteps, ascending, as many as the budget.
+        Proposed timesteps in ascending order, as many as the budget.
     order : TimestepOrder
-        All timesteps in the order of `order_timesteps`.
+        Order of all timesteps by usefulness.
     denoiser : DenoiserSimilarity
-        Similarity of the optimal denoiser.
+        Similarity of the optimal denoiser between timesteps.
     angles : SpectralAngles or None
-        Spectral angles of the backbone's estimates.
+        Spectral angles of the backbone's estimates; None without a backbone.
     planes : PlaneSimilarity or None
-        Similarity of cached planes.
+        Similarity of cached features between timesteps; None without a store.
     stages : tuple of 2 ints
-        End of the first and beginning of the last of three stages, see `three_stages`.
+        End of the first stage and start of the last stage of three; see `three_stages`.
     intervals : tuple of (int, int)
-        First and last timestep of each interval, see `best_intervals`.
-    patch_px, patches : int
-        Side in pixels and number of the patches of the optimal denoiser.
+        First and last timestep of each interval of similar timesteps; see `best_intervals`.
+    patch_px : int
+        Side of the patches of the optimal denoiser in pixels.
+    patches : int
+        Number of patches of the optimal denoiser.
     notes : tuple of str
-        Limits of the measures that apply here.
+        Limitations of this ranking, such as angles that are not measured between spectra.
     """
 
     scene: str
@@ -64,16 +67,16 @@ class TimestepRanking:
 
     @property
     def similarity(self) -> NDArray[np.float64]:
-        """The similarity (n, n) float64 that order and intervals follow: of planes if there are any, else the denoiser's."""
+        """(n, n) float64 similarity that determines order and intervals: of cached features, or else of the denoiser."""
         return self.denoiser.similarity if self.planes is None else self.planes.similarity
 
     @property
     def title(self) -> str:
-        """Scene, projection and backbone in a few words."""
+        """Title for plots and tables, with the names of the scene, projection and backbone."""
         return f"{self.scene} through {self.projection}" + (f", {self.backbone}" if self.backbone else "")
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a table row per timestep, the most useful first."""
+        """Return a table with one row per timestep, starting with the most useful timestep."""
         rows = []
         for rank, index in enumerate(self.order.order):
             row = {
@@ -90,7 +93,7 @@ class TimestepRanking:
         return rows
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as plain JSON values."""
+        """Return all attributes as JSON values."""
         angles, planes = self.angles, self.planes
         return {
             "scene": self.scene,

@@ -1,4 +1,4 @@
-"""Random samples of a projected image: small patches for the optimal denoiser, tiles for a backbone."""
+"""Sample random patches and tiles of a projected image, for the optimal denoiser and for a backbone."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from hsifeat.projection.image import SpectralImage
 from hsifeat.scenes.blocks import blocks
 from hsifeat.types import Window
 
-# Maximum number of values in a patch by default. With more, some thousand patches are isolated from each other.
+# Maximum number of values in a patch of default size. A few thousand patches with more values would be too far apart.
 _MAX_PATCH_VALUES = 16
 _PATCH_SIDES_PX = (8, 4, 2, 1)
 
 
 def default_patch_px(channels: int) -> int:
-    """Return the side of the largest patch with at most 16 values, among 8, 4, 2 and 1 px.
+    """Return the largest side of 8, 4, 2 and 1 pixels for which a patch has at most 16 values.
+
+    The side is 1 pixel if there are more than 16 channels.
 
     >>> [default_patch_px(channels) for channels in (1, 3, 10, 25, 200)]
     [4, 2, 1, 1, 1]
@@ -30,18 +32,20 @@ def default_patch_px(channels: int) -> int:
 def sample_patches(
     image: SpectralImage, projection: Projection, patch_px: int, count: int, seed: int
 ) -> NDArray[np.float64]:
-    """Sample patches of valid pixels behind a projection; the image is read once, block by block.
+    """Return random patches of a projected image that have only valid pixels.
+
+    The image is read once, block by block.
 
     Parameters
     ----------
     image : SpectralImage
-        A scene or another spectral image.
+        A scene, or another spectral image.
     projection : Projection
-        Its projection.
+        Projection of the image.
     patch_px : int
         Side of a patch in pixels.
     count : int
-        Maximum number of patches; no position is sampled twice.
+        Maximum number n of patches. Patches are sampled without replacement.
     seed : int
         Seed of the sample.
 
@@ -52,7 +56,7 @@ def sample_patches(
     Raises
     ------
     SceneError
-        Fewer than two patches of that size have only valid pixels.
+        If the image has fewer than two patches of this size with only valid pixels.
     """
     px = patch_px
     positions = np.empty(0, np.intp)
@@ -85,16 +89,16 @@ def sample_patches(
 
 @dataclass(frozen=True)
 class TileSample:
-    """A square part of an image as a backbone sees it.
+    """Square tile of an image, before and after the projection.
 
     Attributes
     ----------
     spectra : (side, side, bands) float32 array
-        Values of the image.
+        Values of the image before the projection; 0 at invalid pixels.
     image : (channels, side, side) float32 array
-        Channels behind the projection; those of invalid pixels are 0.
+        Projected channels, which are the input of a backbone; 0 at invalid pixels.
     valid : (side, side) bool array
-        Pixels that hold data.
+        Valid pixels.
     """
 
     spectra: NDArray[np.float32]
@@ -103,14 +107,16 @@ class TileSample:
 
 
 def sample_tiles(image: SpectralImage, projection: Projection, side_px: int, count: int, seed: int) -> list[TileSample]:
-    """Sample tiles around valid pixels; an image smaller than a tile is mirrored, as in extraction.
+    """Return tiles of an image around random valid pixels.
+
+    Tiles lie within the image. An image that is smaller than a tile is padded by reflection.
 
     Parameters
     ----------
     image : SpectralImage
-        A scene or another spectral image.
+        A scene, or another spectral image.
     projection : Projection
-        Its projection.
+        Projection of the image.
     side_px : int
         Side of a tile in pixels.
     count : int
@@ -118,10 +124,14 @@ def sample_tiles(image: SpectralImage, projection: Projection, side_px: int, cou
     seed : int
         Seed of the sample.
 
+    Returns
+    -------
+    list of TileSample
+
     Raises
     ------
     SceneError
-        The image has no valid pixel.
+        If the image has no valid pixel.
     """
     positions = np.flatnonzero(image.valid)
     if not len(positions):

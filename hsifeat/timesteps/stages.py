@@ -1,4 +1,4 @@
-"""Division of the timesteps into stages and intervals within which a denoiser hardly changes."""
+"""Divide timesteps into stages or intervals within which the predictions of a denoiser are similar."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from hsifeat.timesteps.optimal_denoiser import OptimalDenoiser, agreement
 def three_stages(
     denoiser: OptimalDenoiser, *, tolerance: float, alpha: float, draws: int, seed: int = 0
 ) -> tuple[int, int]:
-    """Find where the first of three stages ends and the last begins.
+    """Divide the timesteps of an optimal denoiser into three stages.
 
     Parameters
     ----------
     denoiser : OptimalDenoiser
-        Denoiser of the scene's patches.
+        Optimal denoiser of patches of the scene.
     tolerance : float
-        ``eta``, see `similarity_map`.
+        Maximum difference ``eta`` between two predictions that agree; see `similarity_map`.
     alpha : float
-        Minimum mean similarity of a stage to its end of the range of timesteps.
+        Minimum mean similarity of the first stage to the first timestep, and of the last stage to the last timestep.
     draws : int
-        ``K``: number of triples of a patch, noise and a timestep.
+        Number ``K`` of random triples of a patch, noise and a timestep.
     seed : int
         Seed of the triples.
 
     Returns
     -------
     t1, t2 : int
-        See `split_stages`.
+        Last timestep of the first stage, and first timestep of the last stage; see `split_stages`.
 
     Notes
     -----
@@ -56,26 +56,32 @@ def three_stages(
 def split_stages(
     timesteps: ArrayLike, to_first: ArrayLike, to_last: ArrayLike, alpha: float, last: int
 ) -> tuple[int, int]:
-    """Divide the timesteps into three stages by their similarity to both ends: eqs. 6 and 7 of Zhang et al.
+    """Divide timesteps into three stages by their similarity to the first and last timestep.
 
     Parameters
     ----------
     timesteps : (K,) int array
-        ``t_k``.
-    to_first, to_last : (K,) float array
-        ``S0_k = D(t_k, 0)`` and ``S1_k = D(t_k, last)``.
+        Random timesteps ``t_k``.
+    to_first, to_last : (K,) float arrays
+        Similarities to the first and last timestep, ``S0_k = D(t_k, 0)`` and ``S1_k = D(t_k, last)``.
     alpha : float
-        Minimum mean similarity.
+        Minimum mean similarity of a stage.
     last : int
-        The last timestep, T - 1.
+        Last timestep, T - 1.
 
     Returns
     -------
     t1 : int
-        The largest tau for which the mean of ``S0_k`` over ``t_k <= tau`` is at least alpha; 0 if there is none.
+        Last timestep of the first stage. It is the largest tau for which the mean of ``S0_k`` over ``t_k <= tau`` is at least
+        `alpha`, or 0 if no tau satisfies this.
     t2 : int
-        The smallest tau for which the mean of ``S1_k`` over ``t_k >= tau`` is at least alpha; `last` if there is none. The
-        printed algorithm sums S1 over the set of the first search, which we take for a slip.
+        First timestep of the last stage. It is the smallest tau for which the mean of ``S1_k`` over ``t_k >= tau`` is at
+        least `alpha`, or `last` if no tau satisfies this.
+
+    Notes
+    -----
+    Eqs. 6 and 7 of Zhang et al. (see `three_stages`). Their printed Algorithm 1 sums ``S1_k`` over ``t_k <= tau``, which we
+    assume to be an error.
 
     Examples
     --------
@@ -89,28 +95,28 @@ def split_stages(
 
 
 def best_intervals(similarity: NDArray[np.float64], count: int) -> list[tuple[int, int]]:
-    """Divide ordered timesteps into intervals within which they are as similar as possible.
+    """Divide timesteps into intervals so that timesteps of one interval are as similar as possible.
 
-    The intervals maximise the mean over all timesteps of their mean similarity to the members of their interval, themselves
-    included, so that an interval of k timesteps counts k times. (Plain means of intervals would reward intervals of a single
-    timestep, which is similar to itself.) The optimum is exact, by dynamic programming over the start of the last interval.
+    The score of a timestep is its mean similarity to all timesteps of its interval, including itself. The intervals maximise
+    the mean score of all timesteps; dynamic programming finds the exact maximum. The mean score of intervals would not be
+    suitable, since it favours intervals with a single timestep.
 
     Parameters
     ----------
     similarity : (n, n) float64 array
-        Similarity of the timesteps, in ascending order.
+        Similarity between timesteps, in ascending order of the timesteps.
     count : int
         Number of intervals.
 
     Returns
     -------
-    list of (first, end)
-        Indices from `first` to before `end`, in ascending order.
+    list of (int, int)
+        First index and end index of each interval, in ascending order. The end index is exclusive.
 
     Raises
     ------
     HsifeatError
-        Fewer than one interval, or more than there are timesteps.
+        If `count` is less than 1 or greater than the number of timesteps.
 
     Examples
     --------
@@ -138,7 +144,14 @@ def best_intervals(similarity: NDArray[np.float64], count: int) -> list[tuple[in
 
 
 def _interval_values(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the value of each interval [first, end), the sum of its block over its length: (n + 1, n + 1) float64."""
+    """Return the sum of the scores of the timesteps in each interval; see `best_intervals`.
+
+    Returns
+    -------
+    (n + 1, n + 1) float64 array
+        Value at (first, end): sum of the similarity between all pairs of timesteps in the interval, divided by the number of
+        timesteps in it. The end index is exclusive.
+    """
     n = len(similarity)
     sums = np.zeros((n + 1, n + 1))
     sums[1:, 1:] = similarity.cumsum(axis=0).cumsum(axis=1)
@@ -151,7 +164,7 @@ def _interval_values(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def interval_timesteps(timesteps: Sequence[int], intervals: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the first and last timestep of each interval of indices.
+    """Return the first and last timestep of intervals that `best_intervals` returned.
 
     >>> interval_timesteps([0, 50, 100], [(0, 2), (2, 3)])
     [(0, 50), (100, 100)]

@@ -1,4 +1,4 @@
-"""Noise policy ``field``: one noise field over scene coordinates, so that overlapping tiles share their noise."""
+"""Noise policy ``field``: overlapping tiles get the same noise at the same scene pixel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FieldNoise(NoisePolicy):
-    """Noise each tile by its window of a field over the scene, see `noise_field`; the same field at every timestep."""
+    """Add to each tile its window of a noise field over the scene, which is the same at all timesteps.
+
+    See `noise_field`.
+    """
 
     name: ClassVar = "field"
     form: ClassVar = "field"
@@ -36,12 +39,15 @@ class FieldNoise(NoisePolicy):
         device: str,
         batch: int,  # noqa: ARG002
     ) -> _FieldNoiseTiles:
-        """Begin a unit; see `NoisePolicy.noised_tiles`."""
+        """Return the tiles of a unit with noise added at any timestep. See `NoisePolicy.noised_tiles`."""
         return _FieldNoiseTiles(self, clean, cells, device)
 
 
 class _FieldNoiseTiles(DrawnNoiseTiles):
-    """Draws the field over the bounding window of all tiles, or tile by tile where that is less."""
+    """Tiles with noise from a noise field.
+
+    The field is generated for the bounding box of all tiles, or for each tile on its own if this needs fewer values.
+    """
 
     def __init__(self, policy: FieldNoise, clean: torch.Tensor, cells: Sequence[Window], device: str) -> None:
         super().__init__(clean, policy.schedule, policy.draws, device)
@@ -67,7 +73,7 @@ class _FieldNoiseTiles(DrawnNoiseTiles):
 
 
 def bounding_window(windows: Sequence[Window]) -> Window:
-    """Return the smallest window that contains all of `windows`.
+    """Return the bounding box of windows.
 
     >>> bounding_window([Window(0, 4, 2, 2), Window(3, 1, 2, 2)])
     Window(row=0, col=1, rows=5, cols=5)

@@ -1,4 +1,4 @@
-"""The base class of noise policies that draw Gaussian noise and add it to the clean tiles."""
+"""Base class for tiles with Gaussian noise that is drawn once and added at any timestep."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 class DrawnNoiseTiles(ABC):
-    """Tiles noised by ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps``; each draw of ``eps`` serves all timesteps.
+    """Tiles with noise, ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps``, with the same draws of ``eps`` at all timesteps.
 
     Parameters
     ----------
     clean : (n, denoiser channels, cell rows, cell cols) float32 tensor
-        The encoded tiles ``x_0``.
+        Encoded tiles ``x_0``.
     schedule : NoiseSchedule
-        Gives ``abar_t``.
+        Noise schedule with ``abar_t``.
     draws : int
-        Number of draws.
+        Number of draws of ``eps``.
     device : str
         Device of the network.
     """
@@ -32,7 +32,7 @@ class DrawnNoiseTiles(ABC):
         self._noise: dict[int, torch.Tensor] = {}
 
     def at(self, batch: slice, t: int) -> Iterator[torch.Tensor]:
-        """Yield some tiles noised at `t`, once per draw: (n, denoiser channels, cell rows, cell cols) float32. See `NoisedTiles.at`."""
+        """Yield a batch of tiles with noise at timestep `t`, once per draw. See `NoisedTiles.at`."""
         clean = self._clean[batch].to(self._device)
         for draw in range(self._draws):
             if draw not in self._noise:
@@ -42,8 +42,8 @@ class DrawnNoiseTiles(ABC):
 
     @abstractmethod
     def _draw(self, draw: int) -> torch.Tensor:
-        """Draw the noise of all tiles."""
+        """Draw the noise of all tiles for the draw with this index, in the form that `_select` takes."""
 
     @abstractmethod
     def _select(self, noise: torch.Tensor, batch: slice) -> torch.Tensor:
-        """Select the noise of some tiles, (n, denoiser channels, cell rows, cell cols)."""
+        """Return the (n, denoiser channels, cell rows, cell cols) noise of a batch from the noise of all tiles."""

@@ -1,4 +1,4 @@
-"""Noise policy ``inversion:N``: the network itself noises its input, by deterministic DDIM inversion in N steps."""
+"""Noise policy ``inversion:N``: noise is added by deterministic DDIM inversion in N steps."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InversionNoise(NoisePolicy):
-    """Noise tiles by DDIM inversion, see `invert_step`; the encoded tile counts as the state at the first step.
+    """Add noise to tiles by DDIM inversion, starting from the encoded tile at timestep 0; see `invert_step`.
 
     Attributes
     ----------
     count : int
-        Number of steps; they are the timesteps ``i * (T // count)``.
+        Number N of steps. The steps are the timesteps ``i * (T // N)`` for i from 0 to N - 1.
     """
 
     count: int = 1
@@ -35,7 +35,7 @@ class InversionNoise(NoisePolicy):
 
     @classmethod
     def parse(cls, argument: str | None, schedule: NoiseSchedule, seed: int, draws: int) -> Self:
-        """Make the policy from a number of steps; see `NoisePolicy.parse`."""
+        """Return the policy for a number of steps. See `NoisePolicy.parse`."""
         if not re.fullmatch(r"[1-9]\d{0,8}", argument or ""):
             wrong = "nothing" if argument is None else repr(argument)
             raise HsifeatError(f"the noise inversion:N takes a number of steps, such as inversion:10; found {wrong}")
@@ -50,20 +50,23 @@ class InversionNoise(NoisePolicy):
 
     @property
     def spec(self) -> str:
-        """Canonical text of the policy, as ``--noise`` takes it."""
+        """Value of ``--noise`` that selects this policy."""
         return f"{self.name}:{self.count}"
 
     @cached_property
     def steps(self) -> tuple[int, ...]:
-        """Timesteps of the inversion, ascending from 0."""
+        """Timesteps of the inversion in ascending order, starting at 0."""
         return tuple(i * (self.schedule.timesteps // self.count) for i in range(self.count))
 
     def candidates(self) -> tuple[int, ...]:
-        """Return the timesteps of the inversion, the only ones that it reaches."""
+        """Return the timesteps of the inversion."""
         return self.steps
 
     def passes(self, t: int, previous: int | None = None) -> int:
-        """Count the predictions from the previous step to `t`, and the pass that reads the taps."""
+        """Return the number of passes per tile at a timestep. See `NoisePolicy.passes`.
+
+        Passes are one prediction per inversion step since the timestep `previous`, and one pass that reads the features.
+        """
         return self.steps.index(t) - (0 if previous is None else self.steps.index(previous)) + 1
 
     def probe(
@@ -73,24 +76,7 @@ class InversionNoise(NoisePolicy):
         t: int,
         layers: Sequence[str],  # noqa: ARG002
     ) -> torch.Tensor:
-        """Run one prediction: most passes of an inversion run the whole network.
-
-        Parameters
-        ----------
-        backbone : Backbone
-            The backbone.
-        noised : (n, denoiser channels, cell rows, cell cols) float32 tensor
-            ``x_t``.
-        t : int
-            Timestep.
-        layers : sequence of str
-            Not used: the whole network runs.
-
-        Returns
-        -------
-        (n, denoiser channels, cell rows, cell cols) float32 tensor
-            The prediction.
-        """
+        """Return the network's prediction for tiles, as most passes of an inversion do. See `NoisePolicy.probe`."""
         return backbone.predict(noised, t)
 
     def noised_tiles(
@@ -102,12 +88,15 @@ class InversionNoise(NoisePolicy):
         device: str,
         batch: int,
     ) -> _InvertedTiles:
-        """Begin a unit; see `NoisePolicy.noised_tiles`."""
+        """Return the tiles of a unit with noise added at any timestep. See `NoisePolicy.noised_tiles`."""
         return _InvertedTiles(self, backbone, clean, device, batch)
 
 
 class _InvertedTiles:
-    """Keeps the state of each batch at the step it has reached, and goes on from there."""
+    """Tiles that are inverted to any timestep of the policy.
+
+    The state of each batch is kept, so that inversion to a later timestep continues from the last one.
+    """
 
     def __init__(
         self, policy: InversionNoise, backbone: Backbone, clean: torch.Tensor, device: str, batch: int
@@ -129,18 +118,18 @@ class _InvertedTiles:
 
 
 def invert_step(schedule: NoiseSchedule, output: torch.Tensor, x: torch.Tensor, t: int, after: int) -> torch.Tensor:
-    """Take one step of deterministic DDIM inversion.
+    """Return the result of one step of deterministic DDIM inversion.
 
     Parameters
     ----------
     schedule : NoiseSchedule
-        Gives ``abar_t`` and says what the network predicts.
+        Noise schedule with ``abar_t``, and the kind of the network's prediction.
     output : (n, channels, rows, cols) float32 tensor
-        The network's prediction for `x` at `t`.
+        Prediction of the network for `x` at timestep `t`.
     x : (n, channels, rows, cols) float32 tensor
-        ``x_t``.
+        Noised tiles ``x_t``.
     t, after : int
-        Timestep of `x` and of the result; ``t < after``.
+        Timesteps of `x` and of the result, with ``t < after``.
 
     Returns
     -------
@@ -149,7 +138,7 @@ def invert_step(schedule: NoiseSchedule, output: torch.Tensor, x: torch.Tensor, 
 
     Notes
     -----
-    Song, Meng & Ermon, "Denoising diffusion implicit models", ICLR 2021, eq. 12 with sigma = 0, run towards the noise.
+    Song, Meng & Ermon, "Denoising diffusion implicit models", ICLR 2021, eq. 12 with sigma = 0, in the direction of increasing noise.
     """
     import torch
 

@@ -1,7 +1,7 @@
-"""Gaussian noise as a function of scene coordinates, seed and draw, independent of how the scene is tiled.
+"""Gaussian noise as a function of position, channel, seed and draw.
 
-The value at a pixel and channel depends on nothing else: not on the tile grid, the batch, the device, the order of work,
-the timestep or the number of channels. The field continues beyond the scene, where padding lies.
+A value of the field does not depend on the tiling, the batch, the device, the order of computation, the timestep or the
+number of channels. The field continues beyond the scene, so that padding gets noise as well.
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ _BLOCK_PX = 64
 
 
 def noise_field(window: Window, channels: int, seed: int, draw: int = 0) -> NDArray[np.float32]:
-    """Generate a window of a noise field.
+    """Return a window of a Gaussian noise field.
 
     Parameters
     ----------
     window : Window
-        Rows and columns on the grid of denoiser cells (scene pixels for a pixel-space model). It may lie partly or wholly
-        outside the scene.
+        Window on the grid of denoiser cells, which are scene pixels for a pixel-space model. It may reach beyond the scene.
     channels : int
         Number of denoiser channels.
     seed : int
         Seed from 0 to 2**64 - 1.
     draw : int
-        Index, from 0, of one of the seed's independent fields.
+        Index of the field, starting at 0. Fields with different indices are independent.
 
     Returns
     -------
@@ -62,7 +61,7 @@ def noise_field(window: Window, channels: int, seed: int, draw: int = 0) -> NDAr
 
 
 def _block(key: tuple[int, int], channel: int, block_row: int, block_col: int) -> NDArray[np.float32]:
-    # Blocks above and left of the scene have negative numbers: two's complement makes them distinct counters.
+    # Blocks above and left of the scene have negative indices. Two's complement maps these to distinct counters.
     counter = np.array([0, channel, block_row, block_col], dtype=np.int64).view(np.uint64)
     generator = np.random.Generator(np.random.Philox(counter=counter, key=np.array(key, dtype=np.uint64)))
     return generator.standard_normal((_BLOCK_PX, _BLOCK_PX), dtype=np.float32)

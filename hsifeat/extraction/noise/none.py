@@ -1,4 +1,4 @@
-"""Noise policy ``none``: the network gets clean tiles and is only told the timestep."""
+"""Noise policy ``none``: the network processes clean tiles at any timestep."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NoNoise(NoisePolicy):
-    """Add no noise; for networks trained on clean input, as in CleanDIFT (Stracke et al., arXiv:2412.03439)."""
+    """Add no noise to tiles, for networks that were trained on clean input such as CleanDIFT.
+
+    Stracke et al., "CleanDIFT: diffusion features without noise", arXiv:2412.03439.
+    """
 
     name: ClassVar = "none"
     form: ClassVar = "none"
@@ -31,7 +34,7 @@ class NoNoise(NoisePolicy):
         device: str,
         batch: int,  # noqa: ARG002
     ) -> _CleanTiles:
-        """Begin a unit; see `NoisePolicy.noised_tiles`."""
+        """Return the clean tiles of a unit for any timestep. See `NoisePolicy.noised_tiles`."""
         return _CleanTiles(clean, device)
 
 

@@ -1,7 +1,8 @@
-"""The base class of noise policies, their registry, and the parser of ``--noise``.
+"""Base class of noise policies, their registration, and the parser of ``--noise``.
 
-A policy is an entry point of the group ``hsifeat.noise``: its name is what ``--noise NAME`` or ``--noise NAME:ARGUMENT``
-says, and its value is a `NoisePolicy` class. ``tests/extraction/noise/test_conformance.py`` checks every registered one.
+A noise policy is registered as an entry point of the group ``hsifeat.noise``. The entry point's name is used in
+``--noise NAME`` and ``--noise NAME:ARGUMENT``, and its value is a subclass of `NoisePolicy`.
+``tests/extraction/noise/test_conformance.py`` tests all registered policies.
 """
 
 from __future__ import annotations
@@ -24,42 +25,42 @@ GROUP = "hsifeat.noise"
 
 
 class NoisedTiles(Protocol):
-    """The tiles of one unit, noised at any timestep.
+    """Tiles of one unit (one shard of each plane) with noise added at any timestep.
 
-    It may keep state from one timestep to the next, such as noise that was drawn, but what it yields must not depend on
-    the order of the calls.
+    An implementation may keep state between timesteps, such as drawn noise. The results must not depend on the order of the
+    calls.
     """
 
     def at(self, batch: slice, t: int) -> Iterator[torch.Tensor]:
-        """Yield the network's input for some tiles at a timestep, once per draw.
+        """Yield the network's input for a batch of tiles at a timestep, once per noise draw.
 
         Parameters
         ----------
         batch : slice
-            Which tiles; its start is a multiple of the batch size.
+            Indices of the tiles; the start is a multiple of the batch size.
         t : int
             Training timestep.
 
         Yields
         ------
         (n, denoiser channels, cell rows, cell cols) float32 tensor
-            On the device of the network.
+            Tiles with noise, on the device of the network.
         """
         ...
 
 
 @dataclass(frozen=True)
 class NoisePolicy(ABC):
-    """How encoded tiles are noised for the forward pass at a timestep.
+    """Base class of policies that add noise to encoded tiles before the forward pass at a timestep.
 
     Attributes
     ----------
     schedule : NoiseSchedule
         Noise schedule of the backbone.
     seed : int
-        Seed of whatever is random.
+        Seed of the noise.
     draws : int
-        Number of noise draws over which taps are averaged.
+        Number of noise draws over which features are averaged.
     """
 
     schedule: NoiseSchedule
@@ -69,13 +70,13 @@ class NoisePolicy(ABC):
     name: ClassVar[str]
     """Name of the entry point."""
     form: ClassVar[str]
-    """What ``--noise`` takes, for messages: the name, or the name and a placeholder for the argument."""
+    """Form of the value of ``--noise`` in help texts and messages, such as ``inversion:N``."""
     several_draws: ClassVar[bool] = False
-    """Whether there can be more than one draw."""
+    """Whether `draws` may be greater than 1."""
     aligned: ClassVar[bool] = False
-    """Whether a tile must begin at a multiple of the denoiser cell, because noise depends on the position of a cell."""
+    """Whether tiles must start at a cell of the denoiser's input, since the noise depends on the position of the cell."""
     noises: ClassVar[bool] = True
-    """Whether tiles are noised at all."""
+    """Whether the policy adds noise to tiles."""
 
     def __post_init__(self) -> None:
         if self.draws < 1 or (self.draws > 1 and not self.several_draws):
@@ -84,21 +85,21 @@ class NoisePolicy(ABC):
 
     @classmethod
     def parse(cls, argument: str | None, schedule: NoiseSchedule, seed: int, draws: int) -> Self:
-        """Make the policy from what follows its name and a colon in ``--noise``.
+        """Return the policy for the argument after the colon in ``--noise NAME:ARGUMENT``.
 
         Parameters
         ----------
         argument : str or None
-            Text after the colon; None without a colon.
+            Text after the colon; None if there is no colon.
         schedule : NoiseSchedule
             Noise schedule of the backbone.
         seed, draws : int
-            See the attributes.
+            Seed of the noise, and number of noise draws.
 
         Raises
         ------
         HsifeatError
-            The policy takes no such argument, no such number of draws, or can't work with the schedule.
+            If the policy does not support the argument, the number of draws or the schedule.
         """
         if argument is not None:
             raise HsifeatError(f"the noise {cls.name} takes no argument; found {argument!r}")
@@ -106,46 +107,51 @@ class NoisePolicy(ABC):
 
     @property
     def spec(self) -> str:
-        """Canonical text of the policy, as ``--noise`` takes it."""
+        """Value of ``--noise`` that selects this policy."""
         return self.name
 
     def candidates(self) -> tuple[int, ...] | None:
-        """Return the only timesteps that the policy reaches; None if it reaches all."""
+        """Return the timesteps that the policy supports; None if it supports all timesteps."""
         return None
 
     def check(self, timesteps: Sequence[int]) -> None:
-        """Raise `HsifeatError` for a timestep that the policy does not reach."""
-        reached = self.candidates()
-        missing = [] if reached is None else [t for t in timesteps if t not in reached]
-        if missing and reached is not None:
-            listed = ", ".join(map(str, reached))
-            raise HsifeatError(f"timestep {missing[0]} is no step of {self.spec}; its steps are {listed}")
+        """Raise `HsifeatError` if the policy does not support one of the timesteps."""
+        supported = self.candidates()
+        missing = [] if supported is None else [t for t in timesteps if t not in supported]
+        if missing and supported is not None:
+            steps = ", ".join(map(str, supported))
+            raise HsifeatError(f"timestep {missing[0]} is no step of {self.spec}; its steps are {steps}")
 
-    def passes(self, t: int, previous: int | None = None) -> int:  # noqa: ARG002  # for policies that go from t to t
-        """Count the passes of the network per tile at a timestep.
+    def passes(self, t: int, previous: int | None = None) -> int:  # noqa: ARG002  # for iterative policies
+        """Return the number of forward passes per tile at a timestep.
 
         Parameters
         ----------
         t : int
             Training timestep.
         previous : int or None
-            Timestep at which the same unit was computed just before.
+            Timestep of the previous step for the same tiles; None for the first step.
         """
         return self.draws
 
     def probe(self, backbone: Backbone, noised: torch.Tensor, t: int, layers: Sequence[str]) -> torch.Tensor:
-        """Run one typical pass of this policy, so that it can be timed.
+        """Run a typical forward pass of the policy, whose run time estimates that of the extraction.
 
         Parameters
         ----------
         backbone : Backbone
             The network.
         noised : (n, denoiser channels, cell rows, cell cols) float32 tensor
-            Its input.
+            Input of the network.
         t : int
             Training timestep.
         layers : sequence of str
-            Taps that the extraction reads.
+            Layers whose features are extracted.
+
+        Returns
+        -------
+        float32 tensor
+            An output of the network for the n tiles.
         """
         return next(iter(backbone.forward_to(noised, t, layers).values()))
 
@@ -153,35 +159,35 @@ class NoisePolicy(ABC):
     def noised_tiles(
         self, backbone: Backbone, clean: torch.Tensor, cells: Sequence[Window], *, device: str, batch: int
     ) -> NoisedTiles:
-        """Begin a unit.
+        """Return the tiles of a unit with noise added at any timestep.
 
         Parameters
         ----------
         backbone : Backbone
-            The network, for policies that noise by its predictions.
+            The network, for policies that need its predictions.
         clean : (n, denoiser channels, cell rows, cell cols) float32 tensor
-            The encoded tiles, on the CPU.
+            Encoded tiles of the unit (one shard of each plane), on the CPU.
         cells : sequence of n Window
             Positions of the tiles on the grid of denoiser cells.
         device : str
             Device of the network.
         batch : int
-            Maximum number of tiles per pass.
+            Maximum number of tiles per forward pass.
         """
 
 
 def noise_policies() -> dict[str, EntryPoint]:
-    """Return the entry points of all registered noise policies by name, in alphabetical order."""
+    """Return the entry points of all registered noise policies by name, in alphabetical order of the names."""
     return dict(sorted((entry.name, entry) for entry in entry_points(group=GROUP)))
 
 
 def load_policy(entry: EntryPoint) -> type[NoisePolicy]:
-    """Load the class of a noise policy.
+    """Return the class of a registered noise policy.
 
     Raises
     ------
     HsifeatError
-        It can't be imported, or is no `NoisePolicy`.
+        If the class can't be imported, or is not a subclass of `NoisePolicy`.
     """
     try:
         policy = entry.load()
@@ -193,23 +199,23 @@ def load_policy(entry: EntryPoint) -> type[NoisePolicy]:
 
 
 def parse_noise(text: str, schedule: NoiseSchedule, *, seed: int = 0, draws: int = 1) -> NoisePolicy:
-    """Make the noise policy that a text names.
+    """Return the noise policy for a value of ``--noise``.
 
     Parameters
     ----------
     text : str
-        Name of a registered policy, with its argument after a colon: ``field``, ``inversion:10``.
+        Name of a registered policy, with an optional argument after a colon, such as ``field`` or ``inversion:10``.
     schedule : NoiseSchedule
         Noise schedule of the backbone.
     seed : int
         Seed of the noise.
     draws : int
-        Number of noise draws over which taps are averaged.
+        Number of noise draws over which features are averaged.
 
     Raises
     ------
     HsifeatError
-        No such policy, or arguments that it does not take.
+        If the policy does not exist, or does not support the argument or the number of draws.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Noise policy ``shared``: one noise tensor for all tiles and timesteps, as in published extractions."""
+"""Noise policy ``shared``: all tiles get the same noise at all timesteps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SharedNoise(NoisePolicy):
-    """Noise every tile at every timestep by the same tensor, as ddpm-segmentation, MTMSD and GeoDiffNet do."""
+    """Add the same noise tensor to all tiles at all timesteps, as ddpm-segmentation, MTMSD and GeoDiffNet do."""
 
     name: ClassVar = "shared"
     form: ClassVar = "shared"
@@ -32,7 +32,7 @@ class SharedNoise(NoisePolicy):
         device: str,
         batch: int,  # noqa: ARG002
     ) -> _SharedNoiseTiles:
-        """Begin a unit; see `NoisePolicy.noised_tiles`."""
+        """Return the tiles of a unit with noise added at any timestep. See `NoisePolicy.noised_tiles`."""
         return _SharedNoiseTiles(self, clean, device)
 
 
@@ -44,7 +44,7 @@ class _SharedNoiseTiles(DrawnNoiseTiles):
     def _draw(self, draw: int) -> torch.Tensor:
         import torch
 
-        # All draws come from one generator: the first is what torch.randn gives after manual_seed, as in the papers.
+        # The first draw equals torch.randn after torch.manual_seed, as in the published code. Later draws follow it.
         generator = torch.Generator().manual_seed(self._seed)
         shape = (1, *self._clean.shape[1:])
         return [torch.randn(shape, generator=generator) for _ in range(draw + 1)][draw]

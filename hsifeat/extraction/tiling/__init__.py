@@ -1,1 +1,1 @@
-"""Tiling: the windows of a scene that the model sees, and how their feature maps become planes."""
+"""Division of a scene into tiles, and the combination of the tiles' feature maps."""

@@ -1,4 +1,4 @@
-"""Lists of pixels of a scene: how a caller names them, and how they are identified in a recipe."""
+"""Lists of pixels at which features are extracted, from label maps or from rows and columns."""
 
 from __future__ import annotations
 
@@ -18,42 +18,44 @@ PixelsLike = str | Labels | tuple[ArrayLike, ArrayLike] | ArrayLike
 
 @dataclass(frozen=True, eq=False)
 class PixelList:
-    """Valid pixels of a scene in row-major order, each once.
+    """Distinct valid pixels of a scene in row-major order.
 
     Attributes
     ----------
     rows, cols : (n,) intp arrays
-        Positions of the pixels.
+        Row and column of each pixel.
     """
 
     rows: NDArray[np.intp]
     cols: NDArray[np.intp]
 
     def part(self) -> PixelsPart:
-        """Return what the recipe of a store records."""
+        """Return the recipe fields of the list: the number of pixels, and the digest of their positions."""
         positions = np.stack([self.rows, self.cols]).astype("<i8")
         return PixelsPart(count=len(self.rows), digest=hashlib.sha256(positions.tobytes()).hexdigest())
 
 
 def list_pixels(pixels: PixelsLike, scene: Scene) -> PixelList:
-    """List pixels of a scene.
+    """Return a list of pixels of a scene, from a label map or from rows and columns.
 
     Parameters
     ----------
     pixels : str, Labels, tuple of two arrays, or (n, 2) integer array
-        A label map, or the name of one of the scene's: its labelled pixels that are valid. Or rows and columns.
+        A label map, or the name of a label map of the scene, which selects its labelled and valid pixels. Arrays give rows
+        and columns.
     scene : Scene
         The scene.
 
     Returns
     -------
     PixelList
-        In row-major order, whatever the order of `pixels`, so that the same pixels always have the same key.
+        Pixels in row-major order. The order of `pixels` has no influence, so that equal sets of pixels have equal digests.
 
     Raises
     ------
     HsifeatError
-        No such label map, no pixel, positions that are not integers, or pixels outside the scene or without data.
+        If the label map does not exist, positions are not integers, a pixel is outside the scene or not valid, or no pixel
+        is selected.
 
     Examples
     --------
@@ -91,7 +93,7 @@ def _label_map(name: str, scene: Scene) -> Labels:
 
 
 def _positions(pixels: Any) -> NDArray[np.int64]:
-    """Return rows and columns as an (n, 2) array."""
+    """Return rows and columns as an (n, 2) int64 array; raise `HsifeatError` for any other input."""
     allowed = "pixels are the name of a label map, a tuple of rows and columns, or an (n, 2) array of integers"
     try:
         if isinstance(pixels, tuple) and len(pixels) == 2:

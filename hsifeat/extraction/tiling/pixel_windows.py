@@ -1,7 +1,8 @@
-"""A window around each of a list of pixels: for planes that list pixels.
+"""Tiling of a list of pixels, with a window around each pixel.
 
-This is how MTMSD extracts (its public code, ``feature_extract.py``): each layer's map is brought to the window's size by
-bilinear interpolation; the value at the centre and the mean over the window are kept.
+The model processes each window on its own. Feature maps are interpolated bilinearly to the size of the window; the value at
+the centre pixel and the mean over the window are stored. This is the procedure of MTMSD (``feature_extract.py`` in its
+public code).
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PixelWindows:
-    """A square window around each of a list of pixels.
+    """Tiling with a square window around each pixel of a list.
 
     Attributes
     ----------
     pixels : PixelList
-        The pixels; row i of a plane is pixel i.
+        The pixels. Row i of a plane (the features of one layer at one timestep) belongs to pixel i.
     window_px : int
-        Side of a window; its pixel lies at (window_px // 2, window_px // 2) of it.
+        Side of a window in pixels. The listed pixel is at row and column ``window_px // 2`` of its window.
     """
 
     pixels: PixelList
@@ -53,27 +54,27 @@ class PixelWindows:
         return PixelListLayout(len(self.pixels.rows), self.window_px, UNIT_PIXELS)
 
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:  # noqa: ARG002  # listed pixels are valid
-        """List the windows of the pixels in a part of the list; they may reach beyond the scene. See `Tiling.valid_tiles`."""
+        """Return the windows around a range of the listed pixels. See `Tiling.valid_tiles`."""
         part, half = slice(unit.row, unit.row + unit.rows), self.window_px // 2
         corners = zip(self.pixels.rows[part] - half, self.pixels.cols[part] - half, strict=True)
         return [Window(int(row), int(col), self.window_px, self.window_px) for row, col in corners]
 
     def count_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> int:  # noqa: ARG002  # listed pixels are valid
-        """Return the length of `valid_tiles`. See `Tiling.count_tiles`."""
+        """Return the number of pixels in a range of the list. See `Tiling.count_tiles`."""
         return unit.rows
 
     def new_block(self, plane: PlaneSpec, unit: Window) -> CentreMeanBlock:
-        """Begin to accumulate a unit of a plane."""
+        """Return an empty accumulator for a unit of a plane. See `Tiling.new_block`."""
         return CentreMeanBlock(plane, unit, self.window_px)
 
     def check(
         self,
-        strides: Mapping[Tap, int],  # noqa: ARG002  # windows may begin between two cells of a plane: maps are interpolated
+        strides: Mapping[Tap, int],  # noqa: ARG002  # interpolated maps need no alignment with the cells of a plane
         noise: NoisePolicy,
         backbone: Backbone,
         factor: int,
     ) -> None:
-        """Check that windows hold whole cells, and begin with one where noise needs it; see `Tiling.check`."""
+        """Check that windows consist of whole denoiser cells, and fit the noise policy. See `Tiling.check`."""
         cell_px = backbone.cell_px
         if (factor * self.window_px / cell_px).denominator != 1:
             raise HsifeatError(f"a window of {self.window_px} px must be a multiple of {cell_px} px")
@@ -84,26 +85,26 @@ class PixelWindows:
             )
 
     def skips_tiles(self, valid: NDArray[np.bool_]) -> bool:  # noqa: ARG002  # listed pixels are valid
-        """Whether windows are skipped: never. See `Tiling.skips_tiles`."""
+        """Return False, since listed pixels are valid. See `Tiling.skips_tiles`."""
         return False
 
 
 def windows_around(pixels: PixelList, *, tile_px: int, multiple: int) -> PixelWindows:
-    """Lay a window around each pixel.
+    """Return a tiling with a window around each listed pixel.
 
     Parameters
     ----------
     pixels : PixelList
         The pixels.
     tile_px : int
-        Side of a window in pixels.
+        Side of a window in pixels, a multiple of `multiple`.
     multiple : int
-        The coarsest stride of the backbone, of which `tile_px` must be a multiple.
+        Coarsest stride of the backbone in scene pixels.
 
     Raises
     ------
     HsifeatError
-        The side is not a multiple.
+        If `tile_px` is not a positive multiple of `multiple`.
     """
     if tile_px < 1 or tile_px % multiple:
         raise HsifeatError(
@@ -113,14 +114,14 @@ def windows_around(pixels: PixelList, *, tile_px: int, multiple: int) -> PixelWi
 
 
 class CentreMeanBlock:
-    """A unit of a plane that lists pixels: the value at each pixel and the mean over its window; see `PlaneBlock`.
+    """Accumulator of a plane's values at some listed pixels and means over their windows. See `PlaneBlock`.
 
     Parameters
     ----------
     plane : PlaneSpec
         The plane.
     unit : Window
-        The unit, as a window of the list.
+        Range of listed pixels; its rows are indices in the list.
     window_px : int
         Side of the windows in pixels.
     """
@@ -131,34 +132,34 @@ class CentreMeanBlock:
         self._filled = 0
 
     def add(self, tiles: Sequence[Window], maps: torch.Tensor) -> None:
-        """Add the centre and the mean of the next windows' maps. See `PlaneBlock.add`."""
+        """Add the centre values and means of the feature maps of the next windows. See `PlaneBlock.add`."""
         end = self._filled + len(tiles)
         with np.errstate(over="ignore"):  # The runner checks a finished block for overflow.
             self._values[self._filled : end] = centre_and_mean(maps.float(), self._window_px).cpu().numpy()
         self._filled = end
 
     def finish(self) -> NDArray[np.generic]:
-        """Return the block (pixels, 2, channels) in the plane's dtype."""
+        """Return the values as a (pixels, 2, channels) array of the plane's dtype."""
         return self._values
 
 
 def centre_and_mean(maps: torch.Tensor, window_px: int) -> torch.Tensor:
-    """Interpolate feature maps to their window; return the value at the centre pixel and the mean over all pixels.
+    """Return the value at the centre pixel and the mean of feature maps that are interpolated to their window.
 
-    Both are sums over cells with fixed weights, so no map of full size is built.
+    Both values are weighted sums over the cells of the map, so that the interpolated map is never computed.
 
     Parameters
     ----------
     maps : (n, channels, cell rows, cell cols) float32 tensor
-        Taps of n windows.
+        Feature maps of n windows.
     window_px : int
         Side of a window in pixels.
 
     Returns
     -------
     (n, 2, channels) float32 tensor
-        ``interpolate(maps, (window_px, window_px), mode="bilinear", align_corners=False)`` at
-        (window_px // 2, window_px // 2), and its mean.
+        Value at row and column ``window_px // 2``, and mean, of
+        ``interpolate(maps, (window_px, window_px), mode="bilinear", align_corners=False)``.
 
     Examples
     --------
@@ -174,7 +175,7 @@ def centre_and_mean(maps: torch.Tensor, window_px: int) -> torch.Tensor:
 
 @cache
 def _weights(cells: int, window_px: int) -> torch.Tensor:
-    """Return the weights of an axis' cells in the pixel at window_px // 2 and in the mean: (2, cells) float32."""
+    """Return the (2, cells) float32 weights of the cells of an axis for the centre pixel and for the mean."""
     import torch
     from torch.nn.functional import interpolate
 

@@ -1,4 +1,4 @@
-"""Tiles on a regular grid that cover a scene: for planes that cover the scene."""
+"""Tiling of a whole scene by tiles on a regular grid."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from hsifeat.types import Tap, Window
 
 @dataclass(frozen=True)
 class SceneTiling:
-    """Tiles on a regular grid over a scene.
+    """Tiling of a scene by a regular grid of tiles.
 
     Attributes
     ----------
     rows, cols : int
-        Shape of the scene in pixels.
+        Number of rows and columns of the scene.
     tile : tuple of 2 ints
-        Height and width of a tile, halo included.
+        Height and width of a tile in pixels, including the halo.
     step : tuple of 2 ints
-        Distance between neighbouring tiles along rows and columns.
+        Vertical and horizontal distance between neighbouring tiles in pixels.
     first : tuple of 2 ints
-        Row and column of the first tile's upper left corner, in the scene or above and left of it.
+        Row and column of the upper left corner of the first tile. It may lie above and left of the scene.
     stitch : {"core", "mean", "hann", "whole"}
-        How tiles become a plane. ``core`` keeps the core of each tile, so that no two overlap; ``mean`` and ``hann`` keep
-        whole tiles and average where they overlap, with equal or Hann weights; ``whole`` has a single tile, the scene.
+        How feature maps of tiles are combined. ``core`` keeps the core of each tile; cores do not overlap. ``mean`` and
+        ``hann`` average overlapping tiles with equal or Hann weights. ``whole`` uses a single tile for the whole scene.
     """
 
     rows: int
@@ -47,29 +47,32 @@ class SceneTiling:
 
     @property
     def blends(self) -> bool:
-        """Whether a cell of a plane may be a mean over several tiles."""
+        """Whether overlapping tiles are averaged."""
         return self.stitch in {"mean", "hann"}
 
     @property
     def halo_px(self) -> int:
-        """Half of the overlap of two neighbouring tiles, in pixels."""
+        """Half of the overlap of two neighbouring tiles in pixels."""
         return (self.tile[0] - self.step[0]) // 2
 
     @property
     def margin_px(self) -> int:
-        """Width of the frame of a tile that is not kept: the halo with ``core``, else 0."""
+        """Width in pixels of the margin of a tile that is discarded: the halo for ``core``, else 0."""
         return self.halo_px if self.stitch == "core" else 0
 
     @property
     def layout(self) -> SceneLayout:
-        """Layout of the planes; the side of a unit is the fewest steps that reach the minimum side."""
+        """Layout of the planes of a new store.
+
+        The side of a unit (one shard) is the smallest multiple of the step that is not less than a minimum side.
+        """
         if self.stitch == "whole":
             return SceneLayout(self.rows, self.cols, max(self.tile))
         step, minimum_px = self.step[0], BLENDED_UNIT_PX if self.blends else UNIT_PX
         return SceneLayout(self.rows, self.cols, step * -(-minimum_px // step))
 
     def core(self, tile: Window) -> Window:
-        """Return the part of a tile that planes are made of; it may reach beyond the scene.
+        """Return the part of a tile whose features are kept; it may reach beyond the scene.
 
         Parameters
         ----------
@@ -80,7 +83,7 @@ class SceneTiling:
         return Window(tile.row + margin, tile.col + margin, tile.rows - 2 * margin, tile.cols - 2 * margin)
 
     def tiles(self, window: Window) -> Iterator[Window]:
-        """Yield the tiles whose kept part overlaps a window of the scene, in row-major order."""
+        """Yield the tiles whose core overlaps a window of the scene, in row-major order."""
         for row in self._starts(window.row, window.rows, axis=0):
             for col in self._starts(window.col, window.cols, axis=1):
                 yield Window(row, col, *self.tile)
@@ -94,16 +97,16 @@ class SceneTiling:
         return range(first + low * step, first + high * step, step)
 
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:
-        """List the tiles of a unit whose kept part holds a valid pixel; see `Tiling.valid_tiles`."""
+        """Return the tiles of a unit whose core has a valid pixel. See `Tiling.valid_tiles`."""
         cores = ((tile, self.core(tile).clip(self.rows, self.cols)) for tile in self.tiles(unit))
         return [tile for tile, part in cores if valid[part.slices].any()]
 
     def count_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> int:
-        """Return the length of `valid_tiles`. See `Tiling.count_tiles`."""
+        """Return the number of tiles that `valid_tiles` returns. See `Tiling.count_tiles`."""
         return len(self.valid_tiles(unit, valid))
 
     def new_block(self, plane: PlaneSpec, unit: Window) -> CoreBlock | BlendedBlock:
-        """Begin to accumulate a unit of a plane."""
+        """Return an empty accumulator for a unit of a plane. See `Tiling.new_block`."""
         if self.stitch == "mean" or self.stitch == "hann":  # noqa: PLR1714  # mypy narrows the type by ==
             return BlendedBlock(plane, unit, self.stitch)
         return CoreBlock(plane, unit, self.margin_px)
@@ -111,11 +114,11 @@ class SceneTiling:
     def check(
         self,
         strides: Mapping[Tap, int],
-        noise: NoisePolicy,  # noqa: ARG002  # neighbouring tiles must agree on their cells under any policy
+        noise: NoisePolicy,  # noqa: ARG002  # overlapping tiles must have the same cells under any policy
         backbone: Backbone,
         factor: int,
     ) -> None:
-        """Check that tiles begin where cells begin; see `Tiling.check`."""
+        """Check that tiles are aligned with the cells of planes and of the denoiser. See `Tiling.check`."""
         for tap, stride in strides.items():
             if any(corner % stride for corner in self.first):
                 nearest = ",".join(str(-(-corner // stride) * stride) for corner in self.first)
@@ -129,7 +132,7 @@ class SceneTiling:
             )
 
     def skips_tiles(self, valid: NDArray[np.bool_]) -> bool:
-        """Whether tiles without a valid pixel are skipped; see `Tiling.skips_tiles`."""
+        """Return whether the tiling has tiles without a valid pixel. See `Tiling.skips_tiles`."""
         extent = Window(0, 0, self.rows, self.cols)
         return not valid.all() and self.count_tiles(extent, valid) < len(list(self.tiles(extent)))
 
@@ -143,29 +146,33 @@ def tile_scene(
     stitch: Stitch = "core",
     origin: tuple[int, int] | None = None,
 ) -> SceneTiling:
-    """Tile a scene.
+    """Return a tiling of a scene by a regular grid of tiles.
 
     Parameters
     ----------
     shape : tuple of 2 ints
-        Rows and columns of the scene.
+        Number of rows and columns of the scene.
     tile_px : int
-        Side of a tile in pixels, halo included; ignored by ``whole``.
+        Side of a tile in pixels, including the halo. Ignored by ``whole``.
     halo_px : int
-        Half of the overlap of two neighbouring tiles in pixels; ignored by ``whole``.
+        Half of the overlap of two neighbouring tiles in pixels. Ignored by ``whole``.
     multiple : int
-        The coarsest stride of the backbone, of which `tile_px` and `halo_px` must be multiples; a whole scene is padded
-        to multiples of it.
+        Coarsest stride of the backbone in scene pixels. `tile_px` and `halo_px` must be multiples of this stride, and
+        ``whole`` pads the scene to multiples of this stride.
     stitch : {"core", "mean", "hann", "whole"}
-        See `SceneTiling`.
+        How feature maps of tiles are combined; see `SceneTiling`.
     origin : tuple of 2 ints, optional
-        Row and column of the first tile's upper left corner. [default: a halo above and left of the scene, so that the
-        first core begins with the scene]
+        Row and column of the upper left corner of the first tile. [default: one halo above and left of the scene, so that
+        the core of the first tile starts at the first pixel]
+
+    Returns
+    -------
+    SceneTiling
 
     Raises
     ------
     HsifeatError
-        Sizes that are no multiples, tiles without a core, or tiles that would not cover the scene.
+        If a size is not a multiple of `multiple`, tiles have no core, or tiles from `origin` on do not cover the scene.
 
     Examples
     --------

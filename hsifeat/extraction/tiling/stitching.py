@@ -1,4 +1,4 @@
-"""Accumulators that stitch the feature maps of tiles into a unit of a plane that covers the scene."""
+"""Stitch the feature maps of tiles into blocks of a plane (the features of one layer at one timestep)."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Blend = Literal["mean", "hann"]
 
 
 class CoreBlock:
-    """A unit of a plane in which each cell comes from the core of one tile; see `PlaneBlock`.
+    """Accumulator of a block of a plane that keeps the core of each tile. See `PlaneBlock`.
 
     Parameters
     ----------
     plane : PlaneSpec
         The plane.
     unit : Window
-        The unit, in scene pixels.
+        Part of the plane to accumulate, in scene pixels.
     margin_px : int
-        Width of the frame of a tile that is discarded.
+        Width in pixels of the margin of a tile that is discarded.
     """
 
     def __init__(self, plane: PlaneSpec, unit: Window, margin_px: int) -> None:
@@ -35,30 +35,30 @@ class CoreBlock:
         self._values = np.zeros(plane.cells(unit.rows, unit.cols), dtype=plane.dtype)
 
     def add(self, tiles: Sequence[Window], maps: torch.Tensor) -> None:
-        """Copy the cores of some tiles, clipped to the unit. See `PlaneBlock.add`."""
+        """Copy the cores of tiles, clipped to the unit, into the block. See `PlaneBlock.add`."""
         for tile, features in zip(tiles, maps, strict=True):
             in_block, in_map = _overlap(tile, self._margin_px, self._unit, self._stride, self._values.shape)
             with np.errstate(over="ignore"):  # The runner checks a finished block for overflow.
                 self._values[in_block] = _cells(features, in_map)
 
     def finish(self) -> NDArray[np.generic]:
-        """Return the block (cell rows, cell cols, channels) in the plane's dtype."""
+        """Return the block as a (cell rows, cell cols, channels) array of the plane's dtype."""
         return self._values
 
 
 class BlendedBlock:
-    """A unit of a plane in which each cell is a weighted mean over tiles; see `PlaneBlock`.
+    """Accumulator of a block of a plane that averages overlapping tiles. See `PlaneBlock`.
 
-    Sums are float32 and taken in row-major order of the tiles.
+    Weighted sums are accumulated in float32, in row-major order of the tiles.
 
     Parameters
     ----------
     plane : PlaneSpec
         The plane.
     unit : Window
-        The unit, in scene pixels.
+        Part of the plane to accumulate, in scene pixels.
     blend : {"mean", "hann"}
-        Weights of a tile's cells, see `blend_weights`.
+        Weights of the cells of a tile; see `blend_weights`.
     """
 
     def __init__(self, plane: PlaneSpec, unit: Window, blend: Blend) -> None:
@@ -67,7 +67,7 @@ class BlendedBlock:
         self._weights = np.zeros(self._sums.shape[:2], np.float32)
 
     def add(self, tiles: Sequence[Window], maps: torch.Tensor) -> None:
-        """Add the weighted maps of some tiles, clipped to the unit. See `PlaneBlock.add`."""
+        """Add the weighted feature maps of tiles, clipped to the unit. See `PlaneBlock.add`."""
         for tile, features in zip(tiles, maps, strict=True):
             in_block, in_map = _overlap(tile, 0, self._unit, self._stride, self._sums.shape)
             rows, cols = (blend_weights(n, self._blend) for n in features.shape[1:])
@@ -76,7 +76,7 @@ class BlendedBlock:
             self._weights[in_block] += weights
 
     def finish(self) -> NDArray[np.generic]:
-        """Return the weighted mean (cell rows, cell cols, channels) in the plane's dtype."""
+        """Return the weighted mean as a (cell rows, cell cols, channels) array of the plane's dtype."""
         weights = self._weights[..., None]
         np.divide(self._sums, weights, out=self._sums, where=weights > 0)
         with np.errstate(over="ignore"):  # The runner checks a finished block for overflow.
@@ -89,10 +89,10 @@ def blend_weights(cells: int, blend: Blend) -> NDArray[np.float32]:
     Parameters
     ----------
     cells : int
-        Number of cells n.
+        Number of cells n along the axis.
     blend : {"mean", "hann"}
-        ``mean``: 1. ``hann``: a Hann window sampled at cell centres, ``w_i = sin^2(pi (i + 1/2) / n)``, which is nowhere
-        0, so that a cell at the edge of the only tile over it keeps its value.
+        ``mean`` weights all cells by 1. ``hann`` samples a Hann window at cell centres, ``w_i = sin^2(pi (i + 1/2) / n)``.
+        These weights are positive, so that cells at the edge of the scene, which only one tile covers, keep their values.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def blend_weights(cells: int, blend: Blend) -> NDArray[np.float32]:
 def _overlap(
     tile: Window, margin_px: int, unit: Window, stride: int, shape: tuple[int, ...]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return the cells that the kept part of a tile shares with a unit: in the unit's block, and in the tile's map."""
+    """Return the overlap of a tile without its margin and a unit, as slices of the unit's block and of the tile's map."""
     in_block, in_map = [], []
     for tile_start, tile_side, unit_start, block_side in (
         (tile.row, tile.rows, unit.row, shape[0]),

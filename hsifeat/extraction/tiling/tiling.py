@@ -1,4 +1,4 @@
-"""The interface that the ways of tiling a scene share, and the choice between them."""
+"""Interface of tilings, which divide a scene into tiles and combine feature maps of tiles."""
 
 from __future__ import annotations
 
@@ -22,30 +22,34 @@ if TYPE_CHECKING:
 
 
 class PlaneBlock(Protocol):
-    """One unit of one plane, accumulated from the taps of its tiles. Cells that no tile covers hold 0."""
+    """Accumulator that combines feature maps of tiles into one unit (one shard) of a plane.
+
+    Cells that no tile covers are 0.
+    """
 
     def add(self, tiles: Sequence[Window], maps: torch.Tensor) -> None:
-        """Add the feature maps of some tiles.
+        """Add the feature maps of tiles.
 
         Parameters
         ----------
         tiles : sequence of n Window
-            Consecutive tiles of the unit.
+            Next tiles of the unit, in row-major order.
         maps : (n, channels, cell rows, cell cols) float32 tensor
-            Their taps.
+            Feature map of each tile.
         """
         ...
 
     def finish(self) -> NDArray[np.generic]:
-        """Return the block in the plane's stored dtype, with the shape that the plane's layout gives to the unit."""
+        """Return the accumulated array of the plane's dtype, with the shape that the store's layout gives to the unit."""
         ...
 
 
 class Tiling(Protocol):
-    """The windows of a scene that the model sees, and what is stored of their feature maps.
+    """Division of a scene into tiles, each of which is an input of the model.
 
-    A unit's window is a window of the extent of `layout`: of the scene for `SceneTiling`, of the list of pixels for
-    `PixelWindows`. Tiles are always windows of the scene, in pixels; they may reach beyond it.
+    Planes (the features of one layer at one timestep) are divided into units, which are shards of the store. The window of a
+    unit counts scene pixels for `SceneTiling`, and positions in the list of pixels for `PixelWindows`. Tiles are windows in
+    scene pixels, and may reach beyond the scene.
     """
 
     @property
@@ -55,12 +59,12 @@ class Tiling(Protocol):
 
     @property
     def blends(self) -> bool:
-        """Whether a cell of a plane may be a mean over several tiles."""
+        """Whether overlapping tiles are averaged."""
         ...
 
     @property
     def pixels(self) -> PixelList | None:
-        """The pixels that planes list; None where planes cover the scene."""
+        """Pixels at which features are extracted; None if planes cover the scene."""
         ...
 
     @property
@@ -69,51 +73,63 @@ class Tiling(Protocol):
         ...
 
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:
-        """List the tiles of a unit that contribute a valid pixel, in row-major order; the others are not computed.
+        """Return the tiles of a unit whose kept part has a valid pixel, in row-major order.
+
+        Other tiles are not computed.
 
         Parameters
         ----------
         unit : Window
-            Window of a unit, or the extent of the layout.
+            Window of a unit, or the window that all units cover together.
         valid : (rows, cols) bool array
             Valid pixels of the whole scene.
         """
         ...
 
     def count_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> int:
-        """Return the length of `valid_tiles`, whose parameters these are.
+        """Return the number of tiles that `valid_tiles` returns.
 
-        See `Tiling.valid_tiles`.
+        The parameters are those of `Tiling.valid_tiles`.
         """
         ...
 
     def new_block(self, plane: PlaneSpec, unit: Window) -> PlaneBlock:
-        """Begin to accumulate a unit of a plane."""
+        """Return an empty accumulator for a unit of a plane.
+
+        Parameters
+        ----------
+        plane : PlaneSpec
+            The plane.
+        unit : Window
+            Window of the unit.
+        """
         ...
 
     def check(self, strides: Mapping[Tap, int], noise: NoisePolicy, backbone: Backbone, factor: int) -> None:
-        """Check that tiles begin where cells of planes and of the denoiser's input begin.
+        """Check that tiles are aligned with the cells of feature maps and of the denoiser's input.
 
         Parameters
         ----------
         strides : mapping of Tap to int
-            Strides of the planes in scene pixels.
+            Stride of each layer's feature map in scene pixels.
         noise : NoisePolicy
-            Whether it binds noise to positions.
+            Noise policy, which may require tiles that start at a cell of the denoiser's input.
         backbone : Backbone
-            Pixels along a cell of its denoiser's input.
+            The diffusion model, whose denoiser has cells of a fixed size in pixels.
         factor : int
-            Pixels of the model's input along a scene pixel.
+            Side of a scene pixel in pixels of the model input.
 
         Raises
         ------
         HsifeatError
-            A tile begins between two cells.
+            If a tile is not aligned with the cells.
         """
         ...
 
     def skips_tiles(self, valid: NDArray[np.bool_]) -> bool:
-        """Whether tiles without a valid pixel are skipped, so that the cells that only they cover hold 0.
+        """Return whether some tiles have no valid pixel and are therefore not computed.
+
+        Cells that are covered only by such tiles are 0.
 
         Parameters
         ----------
@@ -133,23 +149,29 @@ def make_tiling(
     stitch: Stitch,
     origin: tuple[int, int] | None,
 ) -> Tiling:
-    """Tile a scene, or lay a window around each of some pixels.
+    """Return a tiling of a whole scene, or of a list of pixels.
 
     Parameters
     ----------
     shape : tuple of 2 ints
-        Rows and columns of the scene.
+        Number of rows and columns of the scene.
     pixels : PixelList or None
-        The pixels; None tiles the scene.
-    tile_px, halo_px, stitch, origin
-        See `tile_scene`; only the first matters to windows around pixels.
+        Pixels at which to extract features; None covers the scene.
+    tile_px : int
+        Side of a tile, or of the window around each pixel, in pixels.
+    halo_px, stitch, origin
+        Options of `tile_scene`, which have no effect on windows around pixels.
     multiple : int
-        The coarsest stride of the backbone in scene pixels.
+        Coarsest stride of the backbone in scene pixels.
+
+    Returns
+    -------
+    Tiling
 
     Raises
     ------
     HsifeatError
-        Sizes that are no multiples, or tiles that do not cover the scene.
+        If a size is not a multiple of `multiple`, or tiles do not cover the scene.
     """
     if pixels is not None:
         return windows_around(pixels, tile_px=tile_px, multiple=multiple)
