@@ -1,1 +1,1 @@
-"""Shared parts of heads that train a network: the estimator base, the training loop and the losses."""
+"""Shared parts of heads that train a torch network: the base class, the training loop and the losses."""

@@ -1,4 +1,4 @@
-"""Training rows of a network: the validation part for early stopping, and batches on the training device."""
+"""Split off validation rows for early stopping, and serve batches of training rows on a device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NetworkInputs = tuple[NDArray[np.floating], ...]
 
-RESIDENT_BYTES = 2**30  # a table up to this size is moved to a GPU as a whole
+RESIDENT_BYTES = 2**30  # a table of at most this size is moved to a GPU as a whole
 DEFAULT_FRACTION = 0.1
 VALIDATION_ROWS_PER_CLASS = 10
 
@@ -23,15 +23,16 @@ VALIDATION_ROWS_PER_CLASS = 10
 def split_validation(
     codes: NDArray[np.int64], fraction: float | None, seed: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Draw a stratified validation part from the training rows.
+    """Draw stratified validation rows from the training rows.
 
     Parameters
     ----------
     codes : (n,) int64 array
         Class codes.
     fraction : float or None
-        Share of each class, rounded down. [default: a tenth if that gives 10 rows per class on average, otherwise no
-        rows, as they are then worth more for training than for early stopping]
+        Share of the rows of each class; the number of rows is rounded down. The default is a tenth if this gives at least 10
+        rows per class on average. Otherwise there are no validation rows, because few rows help training more than early
+        stopping.
     seed : int
         Seed of the draw.
 
@@ -43,30 +44,30 @@ def split_validation(
     Raises
     ------
     HeadError
-        If every class has too few rows for the requested fraction.
+        If the requested fraction is less than one row of every class.
     """
     rng = np.random.default_rng(seed)
     rows = np.arange(len(codes))
     share = DEFAULT_FRACTION if fraction is None else fraction
     members = (rows[codes == code] for code in np.unique(codes))
-    drawn = [rng.permutation(own)[: int(len(own) * share)] for own in members]
-    count = sum(map(len, drawn))
+    samples = [rng.permutation(class_rows)[: int(len(class_rows) * share)] for class_rows in members]
+    count = sum(map(len, samples))
     if fraction and not count:
         raise HeadError(
             f"validation_fraction is {fraction}, which is less than a row of any class (the largest has "
             f"{np.bincount(codes).max()} rows); give more, or 0 for no validation rows"
         )
-    if fraction is None and count < VALIDATION_ROWS_PER_CLASS * len(drawn):
+    if fraction is None and count < VALIDATION_ROWS_PER_CLASS * len(samples):
         return rows, rows[:0]
-    validation = np.sort(np.concatenate(drawn))
+    validation = np.sort(np.concatenate(samples))
     return np.setdiff1d(rows, validation), validation
 
 
 class DeviceRows:
-    """Rows of a table as float32 tensors on a device, indexed by batch.
+    """Rows of a table as tensors, which an index of a batch moves to a device.
 
-    The rows stay in main memory and go to a GPU batch by batch, unless the table has at most `RESIDENT_BYTES`, in which
-    case it is moved there once.
+    A table of at most `RESIDENT_BYTES` is moved to the device once. A larger table stays in main memory, and is moved to a GPU
+    batch by batch.
     """
 
     def __init__(self, arrays: Sequence[NDArray[np.floating]], codes: NDArray[np.int64], device: torch.device) -> None:
@@ -78,7 +79,7 @@ class DeviceRows:
         self.home, self.device = home, device
 
     def __getitem__(self, rows: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
-        """Return inputs, class codes and weights of rows, by their indices."""
+        """Return the float32 inputs, int64 class codes and float32 weights of the rows with the indices `rows`."""
         indices = rows.to(self.home)
         *inputs, weight, target = (x[indices].to(self.device, non_blocking=True) for x in self._tensors)
         return inputs, target, weight

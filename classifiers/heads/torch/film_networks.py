@@ -1,4 +1,4 @@
-"""Networks of GeoDiffNet-F: spectral encoders, and two ways to fuse them with diffusion features."""
+"""Networks of GeoDiffNet-F: encoders of spectra, and two fusions of encoded spectra with diffusion features."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GATED_CHANNELS = 256
 
 
 def film_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...], classes: int) -> torch.nn.Module:
-    """Build the network ``fhat = gamma(s) * f + beta(s)`` with its classifier (arXiv 2512.03430, fig. 1).
+    """Build the network ``fhat = gamma(s) * f + beta(s)`` with a classifier of ``fhat`` (arXiv 2512.03430, fig. 1).
 
     Parameters
     ----------
@@ -31,8 +31,8 @@ def film_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...
     Returns
     -------
     torch.nn.Module
-        ``forward(s, f)`` takes `s` (b, bands) and `f` (b, channels) and returns logits (b, classes); ``modulate(s, f)``
-        returns ``fhat`` (b, channels).
+        ``forward(s, f)`` returns logits (b, classes) for `s` (b, bands) and `f` (b, channels). ``modulate(s, f)`` returns
+        ``fhat`` (b, channels).
     """
     from torch import nn
 
@@ -46,7 +46,7 @@ def film_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...
             self.classifier = nn.Sequential(*dense_layers([channels, *hidden, classes]))
 
         def modulate(self, s: torch.Tensor, f: torch.Tensor) -> torch.Tensor:
-            # Regressing gamma - 1 makes training start at the identity, and weight decay pull towards it instead of towards 0.
+            # The regressor returns gamma - 1, so training starts at gamma = 1 and weight decay pulls gamma towards 1, not 0.
             excess, beta = self.regressor(self.encoder(s)).chunk(2, dim=1)  # (b, channels) each
             modulated: torch.Tensor = (1 + excess) * f + beta
             return modulated
@@ -59,23 +59,23 @@ def film_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...
 
 
 def gated_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...], classes: int) -> torch.nn.Module:
-    """Build the network of the gated sum.
+    """Build the network that classifies the gated sum of spectrum and features, see `FiLMClassifier`.
 
     Parameters
     ----------
-    encoder : str
-        Encoder of spectra: see `film_network`.
+    encoder : {"mlp", "conv"}
+        Spectral encoder, a key of `ENCODERS`.
     bands, channels : int
-        Columns of the spectrum and of the features.
+        Widths of the spectrum and of the diffusion features.
     hidden : tuple of int
-        Widths of the hidden layers.
+        Widths of the classifier's hidden layers.
     classes : int
-        Number of classes.
+        Number of logits.
 
     Returns
     -------
     torch.nn.Module
-        ``forward(s, f)`` takes `s` (b, bands) and `f` (b, channels) and returns logits (b, classes).
+        ``forward(s, f)`` returns logits (b, classes) for `s` (b, bands) and `f` (b, channels).
     """
     import torch
     from torch import nn
@@ -105,14 +105,17 @@ def gated_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ..
 
 
 def mlp_encoder(bands: int) -> tuple[torch.nn.Module, int]:
-    """Return a linear encoder with ReLU and batch norm, and its output width."""
+    """Return an encoder of one linear layer, ReLU and batch norm, and the output width of the encoder."""
     from torch import nn
 
     return nn.Sequential(*dense_layers([bands, 128, 128])[:-1]), 128
 
 
 def conv_encoder(bands: int) -> tuple[torch.nn.Module, int]:
-    """Return the convolutional encoder of GeoSpecNet and its output width; very short spectra are padded with zeros."""
+    """Return the convolutional encoder of GeoSpecNet, and the output width of the encoder.
+
+    Spectra of fewer than `POOLING` bands are padded with zeros.
+    """
     from torch import nn
 
     padded = max(bands, POOLING)
@@ -122,6 +125,6 @@ def conv_encoder(bands: int) -> tuple[torch.nn.Module, int]:
     return nn.Sequential(*stack, nn.Flatten()), 32 * (padded // POOLING)
 
 
-# Spectral encoders by name, and fusions by name: network builder and default widths of its classifier.
+# Spectral encoders by name. Fusions by name, as the network builder and the default widths of the hidden layers.
 ENCODERS = {"mlp": mlp_encoder, "conv": conv_encoder}
 FUSIONS = {"film": (film_network, (128, 32)), "gated": (gated_network, (128,))}

@@ -1,4 +1,4 @@
-"""Base of heads that are a torch network behind scikit-learn's interface."""
+"""Base class of heads that train a torch network behind scikit-learn's estimator interface."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ VOTES = ("mean", "majority")
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class TorchHead(ProbabilisticHead, WeighingHead):
-    """Base of torch heads: a subclass implements `_prepare`, `_inputs` and `_network`.
+    """Base class of heads that train a torch network.
 
-    Fitted weights are kept as arrays and the network is rebuilt for prediction, so that a head pickles, clones and saves
-    like any estimator. Each fit starts from scratch. Row weights enter the loss; preprocessing treats all rows alike. A
-    subclass with parameters `members` and `vote` is an ensemble.
+    A subclass implements `_prepare`, `_inputs` and `_network`. Fitted weights are stored as NumPy arrays, and the network is
+    rebuilt for each prediction. A head can therefore be pickled, cloned and saved like any scikit-learn estimator. Each fit
+    starts from new initial weights. Row weights affect the loss, but not the preprocessing. A subclass with the parameters
+    `members` and `vote` is an ensemble of networks.
 
     Parameters
     ----------
     layout : Layout or None
-        What the columns are.
+        Description of the columns.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction
         See `classifiers.heads.torch.training.TrainingOptions`.
     class_weight : dict, "balanced" or None
@@ -46,19 +47,19 @@ class TorchHead(ProbabilisticHead, WeighingHead):
     device : {"auto", "cpu", "cuda"}
         Device for training and prediction; a GPU trains in mixed precision. [default: a GPU if there is one]
     random_state : int, RandomState or None
-        Seed; None draws a new one for each fit.
+        Seed; None draws a new seed for each fit.
 
     Attributes
     ----------
     weights_ : dict of str to array
-        State of the trained network; in an ensemble, names are prefixed with the number of the network and a slash.
+        State of the trained network. In an ensemble, the number of the network and a slash precede each name.
     epochs_ : int
-        Number of epochs that were run, by all networks together.
+        Total number of epochs over all networks.
     validation_rows_ : int
-        Number of training rows that each network used for early stopping only; 0 if all epochs were run.
+        Number of training rows that each network used only for early stopping; 0 without early stopping.
     """
 
-    # Not parameters here: an ensemble declares them as fields.
+    # Class attributes rather than parameters: only ensembles declare them as fields.
     members = 1
     vote = "mean"
 
@@ -73,26 +74,30 @@ class TorchHead(ProbabilisticHead, WeighingHead):
 
     @abstractmethod
     def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:
-        """Fit the preprocessing to checked rows and their class codes (n,) in ``0 … C-1``."""
+        """Fit the preprocessing to validated rows (n, D) and class codes (n,) from 0 to C-1."""
 
     @abstractmethod
     def _inputs(self, X: NDArray[np.floating]) -> NetworkInputs:
-        """Return the inputs of the network for checked rows."""
+        """Return the inputs of the network for validated rows (n, D)."""
 
     @abstractmethod
     def _network(self) -> torch.nn.Module:
-        """Build the network from the parameters and the fitted preprocessing. Its constants must be buffers."""
+        """Build the network from the parameters of the head and the fitted preprocessing.
+
+        Constant tensors of the network must be registered as buffers.
+        """
 
     def uncertainty(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return how much the members of an ensemble disagree on each row of `X` (n, D): (n,) float64, in nats.
+        """Return the disagreement of an ensemble's members on each row of `X` (n, D): (n,) float64, in nats.
 
-        The Jensen-Shannon divergence ``H(mean p) - mean H(p)`` of the members' probabilities, as in ddpm-segmentation
-        (Baranchuk et al., ICLR 2022, sec. 4): 0 where all agree, at most the logarithm of the number of classes.
+        The disagreement is the Jensen-Shannon divergence ``H(mean p) - mean H(p)`` of the members' probabilities, as in
+        ddpm-segmentation (Baranchuk et al., ICLR 2022, sec. 4). The divergence is 0 if all members agree, and at most the
+        logarithm of the number of classes.
 
         Raises
         ------
         HeadError
-            If there is only one member.
+            If the head has only one network.
         """
         check_is_fitted(self)
         votes = self._votes(self._checked(X))
@@ -101,7 +106,7 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         return jensen_shannon(votes)
 
     def _training(self) -> TrainingOptions:
-        """Return the options of the training."""
+        """Return the training options from the parameters of the head."""
         return TrainingOptions(
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -146,11 +151,11 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         return mean
 
     def _votes(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the probabilities (members, n, C) that each network predicts for checked rows."""
+        """Return the class probabilities (members, n, C) that each network predicts for validated rows (n, D)."""
         networks: dict[str, Weights] = {}
         for name, value in self.weights_.items():
-            member, _, own = name.rpartition("/")
-            networks.setdefault(member, {})[own] = value
+            member, _, parameter = name.rpartition("/")
+            networks.setdefault(member, {})[parameter] = value
         device = choose_device(self.device)
         return np.stack(
             [
@@ -161,18 +166,27 @@ class TorchHead(ProbabilisticHead, WeighingHead):
 
 
 def jensen_shannon(votes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the Jensen-Shannon divergence in nats, (n,) float64, of several voters' probabilities (members, n, C) float64.
+    """Return the Jensen-Shannon divergence of the class probabilities of several networks, in nats.
 
-    Lin, IEEE Trans. Inf. Theory 1991, eq. 5.1, with equal weights.
+    This is the generalized divergence of Lin (IEEE Trans. Inf. Theory 1991) for several distributions, with equal weights.
+
+    Parameters
+    ----------
+    votes : (members, n, C) float64 array
+        Class probabilities that each network predicts for each row.
+
+    Returns
+    -------
+    (n,) float64 array
     """
     divergence: NDArray[np.float64] = entr(votes.mean(axis=0)).sum(axis=-1) - entr(votes).sum(axis=-1).mean(axis=0)
     return divergence.clip(min=0.0)
 
 
 def dense_layers(widths: list[int]) -> list[torch.nn.Module]:
-    """Return linear layers between widths, with ReLU and then batch norm after each but the last.
+    """Return linear layers of the given widths, each but the last followed by ReLU and batch norm.
 
-    The order of the pixel classifier of ddpm-segmentation (Baranchuk et al., ICLR 2022), which GeoDiffNet also uses.
+    The pixel classifiers of ddpm-segmentation (Baranchuk et al., ICLR 2022) and of GeoDiffNet have this order of layers.
 
     Raises
     ------

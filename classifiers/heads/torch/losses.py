@@ -1,4 +1,4 @@
-"""Training losses of networks: cross-entropy and focal loss per row, and mix-up of several inputs."""
+"""Training losses of networks: cross-entropy, focal loss, and mix-up with several inputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hsifeat.errors import HeadError
 if TYPE_CHECKING:
     import torch
 
-MIN_COMPLEMENT = 1e-6  # lower bound of 1 - p, whose powers below one have no finite gradient at 0
+MIN_COMPLEMENT = 1e-6  # lower bound of 1 - p: at 0 the gradient of a power below 1 is infinite
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,14 @@ class MixUp:
 
     Zhang et al. (ICLR 2018, sec. 2) train on ``lambda * x + (1 - lambda) * x'``, where x' is another row and lambda is
     drawn from Beta(a, a). GeoDiffNet-F (Hu, Banerjee and Prasad, code of 2024) draws one lambda for the spectra and one
-    for the diffusion features, and mixes the labels by a weighted mean of the two.
+    for the diffusion features, and mixes the labels with the weighted mean of the two lambdas.
 
     Attributes
     ----------
     strengths : tuple of float
-        The `a` of each input; 0 leaves an input unmixed (lambda 1).
+        Strength `a` of each input; 0 leaves the input unmixed (lambda 1).
     shares : tuple of float
-        Weight of each input's lambda in that of the labels; they add up to 1.
+        Weight of each input's lambda in the lambda of the labels. The weights add up to 1.
 
     Examples
     --------
@@ -45,13 +45,13 @@ class MixUp:
             raise HeadError(f"the mix-up shares of the inputs are {self.shares}; give numbers from 0 to 1")
 
     def draw(self) -> list[float]:
-        """Draw the lambda of each input from torch's global random state."""
+        """Draw the lambda of each input, using torch's global random state."""
         import torch
 
         return [float(torch.distributions.Beta(a, a).sample()) if a else 1.0 for a in self.strengths]
 
     def label_weight(self, lambdas: Sequence[float]) -> float:
-        """Return the weight of a row's own label; its partner's label has the rest."""
+        """Return the lambda of the labels, the weighted mean of the lambdas of the inputs."""
         return sum(share * value for share, value in zip(self.shares, lambdas, strict=True))
 
 
@@ -63,9 +63,9 @@ def mix(inputs: Sequence[torch.Tensor], partner: torch.Tensor, lambdas: Sequence
     inputs : sequence of (b, …) float32 tensors
         Inputs ``x`` of a batch.
     partner : (b,) int64 tensor
-        Row that each row is mixed with.
+        Index of the row with which each row is mixed.
     lambdas : sequence of float
-        One weight per input.
+        Lambda of each input.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def mix(inputs: Sequence[torch.Tensor], partner: torch.Tensor, lambdas: Sequence
 def row_losses(logits: torch.Tensor, target: torch.Tensor, focal_gamma: float = 0.0) -> torch.Tensor:
     """Return the focal loss ``-(1 - p)**gamma * log p`` of each row, where p is the probability of its class.
 
-    Lin et al., ICCV 2017, eq. 4. A gamma of 0 gives cross-entropy.
+    The loss is eq. 4 of Lin et al., ICCV 2017. A gamma of 0 gives cross-entropy.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def row_losses(logits: torch.Tensor, target: torch.Tensor, focal_gamma: float = 
     target : (b,) int64 tensor
         Class codes.
     focal_gamma : float
-        Exponent: the larger, the less rows count that are already classified with confidence.
+        Exponent. A larger exponent reduces the weight of rows that are already classified with confidence.
 
     Returns
     -------

@@ -1,4 +1,7 @@
-"""Training loop shared by all torch heads (seeds, device, precision, early stopping), and inference from saved weights."""
+"""Train torch networks, and predict with the weights of trained networks.
+
+All torch heads share this training loop, which handles seeds, device, precision and early stopping.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ _listener: ContextVar[Listener] = ContextVar("listener", default=silent)
 
 @contextmanager
 def training_listener(listener: Listener) -> Iterator[None]:
-    """Send the events of every training inside the ``with`` block to a listener, one per epoch."""
+    """Send the progress events of all training inside the ``with`` block to a listener."""
     token = _listener.set(listener)
     try:
         yield
@@ -51,18 +54,19 @@ class TrainingOptions:
     epochs : int
         Largest number of passes over the training rows. The learning rate falls to zero along half a cosine.
     batch_size : int
-        Rows per step. Batches differ by at most one row, so that none has a single row, which batch norm can't use.
+        Largest number of rows per step. The sizes of batches differ by at most one row. A batch never has a single row,
+        which batch norm can't use, so a batch size of 2 can give batches of 3 rows.
     learning_rate, weight_decay : float
         Parameters of AdamW.
     patience : int
-        Number of epochs without a lower validation loss after which training stops.
+        Training stops after this number of epochs without a lower validation loss.
     validation_fraction : float or None
-        Share of each class's training rows used for early stopping only; 0 runs all epochs. [default: depends on the
-        number of rows, see `classifiers.heads.torch.batches.split_validation`]
+        Share of the training rows of each class that is used only for early stopping; 0 runs all epochs. [default: depends on
+        the number of rows, see `classifiers.heads.torch.batches.split_validation`]
     focal_gamma : float
         Exponent of the focal loss, see `classifiers.heads.torch.losses.row_losses`.
     mixup : MixUp or None
-        Mixing of training rows; validation rows are never mixed.
+        Mix-up of training rows; None for no mix-up. Validation rows are never mixed.
     """
 
     epochs: int
@@ -91,7 +95,7 @@ class TrainedNetwork:
     Attributes
     ----------
     weights : dict of str to array
-        State of the network at the epoch with the lowest validation loss, or at the last one without validation rows.
+        State of the network at the epoch with the lowest validation loss or, without validation rows, at the last epoch.
     epochs : int
         Number of epochs that were run.
     validation_rows : int
@@ -109,7 +113,7 @@ def choose_device(name: str) -> torch.device:
     Raises
     ------
     HeadError
-        If the name is another one, or ``cuda`` is not available.
+        If the name is unknown, or ``cuda`` is not available.
     """
     import torch
 
@@ -121,9 +125,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def matrix_dtype(device: torch.device) -> torch.dtype | None:
-    """Return the reduced precision of matrix products in training on a device; None for full precision.
+    """Return the dtype of reduced-precision matrix products during training; None for full precision.
 
-    A CPU always uses full precision: reduced precision would be slower there.
+    Training on a CPU always uses full precision, because reduced precision is slower on a CPU.
     """
     import torch
 
@@ -140,25 +144,25 @@ def train(
     seed: int,
     device: torch.device,
 ) -> TrainedNetwork:
-    """Train a network from its initial values; the same seed gives the same bits on the same machine.
+    """Build and train a network.
 
-    Computation is in float32, with matrix products in the precision of `matrix_dtype`. Events go to the listener set by
-    `training_listener`.
+    The same seed gives the same bits on the same machine. The computation is in float32, with matrix products in the precision
+    of `matrix_dtype`. Progress events go to the listener that `training_listener` sets.
 
     Parameters
     ----------
     build : callable
-        Builds the network, whose ``forward(*inputs)`` returns logits (b, C). Its initial values are seeded.
+        Function that builds the network. ``forward(*inputs)`` of the network returns logits (b, C).
     inputs : tuple of (n, …) arrays
         Inputs of the network.
     codes : (n,) int64 array
         Class codes in ``0 … C-1``.
     training : TrainingOptions
-        Options of the training.
+        Training options.
     weight : (n,) array, optional
-        Weight of each row, relative to the mean weight. [default: all alike]
+        Weight of each row, of which only the ratio to the mean weight matters. [default: equal weights]
     seed : int
-        Seed of initial values, batches, dropout and the validation part. The caller's random state is restored.
+        Seed of initial weights, batches, dropout and validation rows. The random state of the caller does not change.
     device : torch.device
         Device to train on.
 
@@ -169,7 +173,7 @@ def train(
     Raises
     ------
     HeadError
-        If a loss or weight is not finite after an epoch, or the validation fraction is less than one row.
+        If the loss or a network weight is not finite after an epoch, or the validation fraction is less than one row.
     """
     import torch
 
@@ -180,11 +184,11 @@ def train(
         network = build().to(device)
         weights = np.ones(len(codes)) if weight is None else weight
         rows = DeviceRows((*inputs, weights), codes, device)
-        fitted, validation = (
+        training_rows, validation = (
             torch.from_numpy(part) for part in split_validation(codes, training.validation_fraction, seed)
         )
         with _threads_for(network):
-            epochs = _run(network, rows, fitted, validation, training)
+            epochs = _run(network, rows, training_rows, validation, training)
         state = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
         return TrainedNetwork(state, epochs, len(validation))
 
@@ -198,17 +202,17 @@ def infer(
 ) -> NDArray[np.float64]:
     """Predict class probabilities with a trained network.
 
-    Computation is in float64, so that the result for a row does not depend on the other rows of its batch, nor visibly on
-    the device; float32 can't guarantee that.
+    The computation is in float64. The probabilities of a row then do not depend on the other rows of the batch, and hardly
+    depend on the device. float32 can't guarantee this.
 
     Parameters
     ----------
     build : callable
-        Builds the network, as for `train`.
+        Function that builds the network, as for `train`.
     weights : dict of str to array
         State of the trained network.
     inputs : callable
-        Returns the inputs of the network for a slice of the rows, which keeps memory bounded.
+        Function that returns the inputs of the network for a slice of the rows. Slices bound the memory.
     rows : int
         Number of rows.
     device : torch.device
@@ -220,7 +224,7 @@ def infer(
     """
     import torch
 
-    with torch.device("meta"):  # no memory and no random numbers for values that are replaced at once
+    with torch.device("meta"):  # initial weights need neither memory nor random numbers
         network = build()
     network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()}, assign=True)
     network.to(device, torch.float64).eval()
@@ -236,19 +240,21 @@ def infer(
 def _run(
     network: torch.nn.Module,
     rows: DeviceRows,
-    fitted: torch.Tensor,
+    training_rows: torch.Tensor,
     validation: torch.Tensor,
     training: TrainingOptions,
 ) -> int:
     """Train `network` in place, restore its best state, and return the number of epochs that were run."""
     import torch
 
-    mean_weight = sum(float(rows[part][2].sum()) for part in torch.split(fitted, INFERENCE_ROWS)) / len(fitted)
+    parts = torch.split(training_rows, INFERENCE_ROWS)
+    mean_weight = sum(float(rows[part][2].sum()) for part in parts) / len(training_rows)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.epochs)
-    batches = -(-len(fitted) // training.batch_size)
+    # Batch norm can't use a batch of a single row.
+    batches = min(-(-len(training_rows) // training.batch_size), max(len(training_rows) // 2, 1))
     lowest, lowest_epoch = float("inf"), 0
     best: dict[str, torch.Tensor] = {}
     epoch, detail = 0, ""
@@ -257,7 +263,7 @@ def _run(
         epoch += 1
         network.train()
         epoch_loss = torch.zeros((), device=rows.device)
-        order = fitted[torch.randperm(len(fitted))]
+        order = training_rows[torch.randperm(len(training_rows))]
         for batch in torch.tensor_split(order, batches):
             optimizer.zero_grad(set_to_none=True)
             loss = _batch_loss(network, rows[batch], training) / (mean_weight * len(batch))
@@ -285,7 +291,7 @@ def _run(
 def _batch_loss(
     network: torch.nn.Module, batch: tuple[list[torch.Tensor], torch.Tensor, torch.Tensor], training: TrainingOptions
 ) -> torch.Tensor:
-    """Return the weighted sum of the losses of a batch, mixed by mix-up if there is any."""
+    """Return the weighted sum of the losses of a batch, after mix-up if the options include mix-up."""
     import torch
 
     inputs, target, weight = batch
@@ -316,14 +322,14 @@ def _validation_loss(network: torch.nn.Module, rows: DeviceRows, validation: tor
 
 
 def _finite(*tensors: torch.Tensor) -> bool:
-    """Return whether all numbers are finite, with a single transfer from the device."""
+    """Return whether all values of all tensors are finite, with a single transfer from the device."""
     import torch
 
     return bool(torch.stack([torch.isfinite(x).all() for x in tensors]).all())
 
 
 def _logits(network: torch.nn.Module, inputs: list[torch.Tensor]) -> torch.Tensor:
-    """Return float32 logits (b, C)."""
+    """Return the float32 logits (b, C) of a batch, with matrix products in the precision of `matrix_dtype`."""
     import torch
 
     device = inputs[0].device
@@ -335,10 +341,10 @@ def _logits(network: torch.nn.Module, inputs: list[torch.Tensor]) -> torch.Tenso
 
 @contextmanager
 def _threads_for(network: torch.nn.Module) -> Iterator[None]:
-    """Train a small network on one CPU thread, and a large one on all.
+    """Limit torch to one CPU thread inside the ``with`` block if a network is small.
 
-    A step of a small network takes less time than waking a second thread, and sums computed by one thread have the same
-    bits on any number of cores.
+    A training step of a small network takes less time than waking a second thread. On one thread, sums also have the same bits
+    on machines with any number of cores.
     """
     import torch
 

@@ -34,6 +34,14 @@ def test_a_row_of_weight_three_trains_like_three_rows():
         np.testing.assert_allclose(value, states[1][name], rtol=1e-3, atol=1e-4)
 
 
+def test_an_odd_number_of_rows_in_batches_of_two_leaves_no_single_row():
+    """Batch norm refuses a batch of one row."""
+    X, y = toy(7, classes=2)
+    build = lambda: torch.nn.Sequential(torch.nn.Linear(X.shape[1], 2), torch.nn.BatchNorm1d(2))  # noqa: E731
+    options = TrainingOptions(2, 2, 1e-2, 0.0, patience=9, validation_fraction=0)
+    assert train(build, (X,), y, options, seed=0, device=CPU).epochs == 2
+
+
 def test_the_validation_part_is_stratified():
     codes = np.repeat([0, 1, 2], [400, 300, 7])
     for fraction, counts in ((None, [40, 30, 0]), (0.1, [40, 30, 0]), (0.2, [80, 60, 1]), (0, [0, 0, 0])):
