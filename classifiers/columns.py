@@ -1,4 +1,4 @@
-"""The columns of a table: choosing them from what a store holds, and reading their values at pixels."""
+"""Choose the columns of a pixel table and read their values from a store of cached features."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.formatting import format_bytes
+from hsifeat.runtime.resources import total_bytes
 from hsifeat.types import PlaneId
 
 
@@ -27,33 +27,40 @@ def make_layout(
     patch: int | None = None,
     position: bool = False,
 ) -> Layout:
-    """Choose the columns of a table from what a store holds.
+    """Choose the columns of a pixel table and return their layout.
+
+    A plane is the feature map of one timestep and one layer of the diffusion model.
 
     Parameters
     ----------
     features : Features
-        The store.
+        Store of cached features.
     spectra : bool
-        Include the spectra, as the first columns.
+        Include the spectrum of the pixel, as the first columns.
     window : int, optional
-        Include the mean spectrum over a window of this side in pixels.
+        Include the mean spectrum over a window with this side in pixels.
     spectral_patch : int, optional
-        Include the spectra of a neighbourhood of this odd side in pixels; see `Features.patches`.
+        Include the spectra of a neighbourhood with this odd side in pixels; see `Features.spectral_patches`.
     planes : sequence, optional
-        Planes to include, see `Features.select`; an empty sequence includes none. [default: all]
+        Planes to include, see `Features.select`; an empty sequence includes no plane. [default: all]
     means : int, optional
-        Include each plane's mean over a window of this side in pixels (MTMSD's global features), as a group ``mean``
-        after the plane's own. A store that lists pixels only has the means over `Features.window_px`.
+        Include the mean of each plane over a window with this side in pixels, as in the global features of MTMSD. The
+        means form a group of kind ``mean`` after the plane. A store of single pixels has means over
+        `Features.window_px` only.
     patch : int, optional
-        Include each plane's neighbourhood of this odd side in pixels, as a group ``patch`` of ``patch**2`` times the
-        plane's channels after those.
+        Include the values of each plane in a neighbourhood with this odd side in pixels. The ``patch**2 * channels``
+        columns form a group of kind ``patch`` after the plane and its mean.
     position : bool
-        Include row and column of the pixel, as the last columns.
+        Include row and column of the pixel, as the last two columns.
+
+    Returns
+    -------
+    Layout
 
     Raises
     ------
     StoreError
-        If there would be no columns, or a plane does not exist.
+        If the options select no column, or a plane does not exist.
     """
     groups: list[ColumnGroup] = []
 
@@ -85,18 +92,19 @@ def make_layout(
 def read_columns(
     features: Features, layout: Layout, rows: NDArray[np.intp], cols: NDArray[np.intp], *, keep: bool = False
 ) -> NDArray[np.float32]:
-    """Read the columns of a layout at pixels, one group at a time.
+    """Read the values of all columns of a layout at some pixels.
 
     Parameters
     ----------
     features : Features
-        The store.
+        Store of cached features.
     layout : Layout
         The columns to read.
     rows, cols : (n,) intp arrays
-        Pixels of the scene.
+        Rows and columns of the pixels in the scene.
     keep : bool
-        Whether to cache samples beside the store, see `Features.sample`. Neighbourhoods are never cached: they are large.
+        Cache the values of planes and their means beside the store, see `Features.sample`. Neighbourhoods are large and
+        are never cached.
 
     Returns
     -------
@@ -115,7 +123,7 @@ def read_columns(
 
 
 def table_bytes(rows: int, layout: Layout) -> int:
-    """Return the size in bytes of a table of so many rows."""
+    """Return the size in bytes of a float32 table of `rows` rows."""
     return rows * layout.width * np.dtype(np.float32).itemsize
 
 
@@ -140,8 +148,8 @@ def _read_group(
 
 
 def _check_memory(rows: int, layout: Layout) -> None:
-    """Refuse a table that is larger than the machine's memory."""
-    needed, memory = table_bytes(rows, layout), _memory_bytes()
+    """Raise `StoreError` if a table is larger than the memory of the machine."""
+    needed, memory = table_bytes(rows, layout), total_bytes()
     if needed > memory:
         widest = max(layout, key=lambda group: group.width)
         raise StoreError(
@@ -149,7 +157,3 @@ def _check_memory(rows: int, layout: Layout) -> None:
             f"{format_bytes(memory)}: use fewer planes or smaller neighbourhoods (the widest group is {widest}, of "
             f"{widest.width} columns)"
         )
-
-
-def _memory_bytes() -> int:
-    return int(psutil.virtual_memory().total)

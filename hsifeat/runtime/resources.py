@@ -13,6 +13,13 @@ def available_cores() -> int:
     return len(affinity or ()) or psutil.cpu_count() or 1
 
 
+def total_bytes() -> int:
+    """Return the physical memory of the machine in bytes."""
+    import psutil
+
+    return int(psutil.virtual_memory().total)
+
+
 def available_bytes() -> int:
     """Return the memory that new work can take without swapping, in bytes."""
     import psutil

@@ -48,7 +48,7 @@ def test_every_column_group_equals_a_loop_over_pixels(store_path, features, scen
 
 
 def test_tables_larger_than_memory_are_refused_before_reading(store_path, monkeypatch):
-    monkeypatch.setattr("classifiers.columns._memory_bytes", lambda: 10**6)
+    monkeypatch.setattr("classifiers.columns.total_bytes", lambda: 10**6)
     with pytest.raises(
         StoreError,
         match=r"columns takes [0-9.]+ .B, more than the memory of [0-9.]+ [kM]?B(ytes)?: .*widest group is t0/mid_block patch 11x11",
