@@ -1,6 +1,6 @@
-"""Classifiers on cached features: tables of pixels, splits, heads, models and their comparison.
+"""Classifiers on cached diffusion features: pixel tables, splits, heads (the classifiers), models and comparisons.
 
-Nothing here depends on a diffusion model. Importing the package imports nothing else; each name below is loaded on first use.
+No module of this package imports a diffusion model. Each public name is loaded on first use, which keeps the import fast.
 """
 
 from __future__ import annotations

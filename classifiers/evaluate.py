@@ -1,4 +1,4 @@
-"""Fitting and scoring one head on one draw of a split, with parameter tuning and a leakage measurement."""
+"""Fit and score one head on one draw of a split, with optional parameter tuning and a measure of leakage."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hsifeat.errors import SplitError
 from hsifeat.features.features import Features
 from hsifeat.runtime.events import Listener, silent
 
-# Scored beside every random split, whose own score can't be interpreted alone.
+# Split that is scored in addition to every random split, because leakage inflates the score of a random split.
 DISJOINT_SPLIT = "blocks:12+4:0.1"
 
 
@@ -45,15 +45,15 @@ class Evaluation:
     scores : Scores
         Accuracy on the test pixels.
     leakage : Leakage
-        How much the features of test pixels overlap with training pixels.
+        Share of test pixels whose features depend on training pixels.
     footprint : str
-        Which pixels the features depend on, in words.
+        Description of the scene pixels that a feature depends on.
     left_out : tuple of int
-        Classes that could not be on both sides of the split.
+        Classes that are neither trained nor tested, because they can't be on both sides of the split.
     notes : tuple of str
         Remarks on the draw.
     tuning : Tuning or None
-        Outcome of the parameter search within the training pixels, if there was one.
+        Result of the parameter search on the training pixels; None without tuning.
     """
 
     split: str
@@ -67,7 +67,7 @@ class Evaluation:
     tuning: Tuning | None = None
 
     def describe(self, class_names: Mapping[int, str]) -> list[str]:
-        """Return a few lines of text: scores, leakage, classes left out, tuning and notes."""
+        """Return the scores, the leakage, the omitted classes, the tuning and the notes as lines of text."""
         oa, aa, kappa = self.scores.oa, self.scores.aa, self.scores.kappa
         lines = [f"{self.split}: OA {oa:.1%}, AA {aa:.1%}, kappa {kappa:.3f} after {self.train_pixels} training pixels"]
         lines.append(f"  leakage: {self.leakage} (features depend on: {self.footprint})")
@@ -85,19 +85,19 @@ class Evaluator:
     Attributes
     ----------
     features : Features
-        The store.
+        Store of cached features.
     table : PixelTable
-        Its labelled pixels, with the columns that the head takes.
+        Labelled pixels of the store, with the input columns of the head.
     head : str
         Name of the head.
     seed : int
-        Seed of the disjoint split, of tuning folds, and of the head unless `params` contains `random_state`.
+        Seed of the disjoint split, of the tuning folds, and of the head unless `params` contains `random_state`.
     params : dict
-        Parameters of the head.
+        Parameters of the head by name.
     tune : bool
-        Whether to search the head's other parameters within the training pixels, anew for each fit.
+        Whether each fit first searches the parameters that are not in `params`, on its training pixels.
     listen : callable
-        Receives the events of tuning and training.
+        Callback for the events of tuning and training.
     """
 
     features: Features
@@ -109,7 +109,20 @@ class Evaluator:
     listen: Listener = silent
 
     def fit(self, train: PixelTable) -> tuple[Head, Tuning | None]:
-        """Fit a new head on all rows of a table, after tuning it on the same rows if `tune` is set."""
+        """Fit a new head on all rows of a table.
+
+        Parameters
+        ----------
+        train : PixelTable
+            Training pixels, on which the parameters are also tuned if `tune` is set.
+
+        Returns
+        -------
+        head : Head
+            The fitted head.
+        tuning : Tuning or None
+            Result of the parameter search; None without tuning.
+        """
         head = make_head(self.head, layout=train.layout, **self.params)
         if "random_state" in head.get_params() and "random_state" not in self.params:
             head.set_params(random_state=self.seed)
@@ -120,7 +133,7 @@ class Evaluator:
             return head.fit(train.X, train.y), tuning
 
     def evaluate(self, split: Split, draw: SplitDraw) -> tuple[Head, Evaluation]:
-        """Fit on the training pixels of a draw and score on its test pixels."""
+        """Fit a new head on the training pixels of a draw and score it on the test pixels."""
         coordinates = self.table.coordinates
         train, test = self.table[draw.train[coordinates]], self.table[draw.test[coordinates]]
         head, tuning = self.fit(train)
@@ -138,7 +151,13 @@ class Evaluator:
         )
 
     def evaluate_disjoint(self, train_pixels: int) -> Evaluation | None:
-        """Evaluate under `DISJOINT_SPLIT` with at most `train_pixels`; None if the labels can't be split that way."""
+        """Fit and score a new head under `DISJOINT_SPLIT`, with at most `train_pixels` training pixels.
+
+        Returns
+        -------
+        Evaluation or None
+            None if `DISJOINT_SPLIT` can't divide the labels.
+        """
         split = parse_split(DISJOINT_SPLIT)
         try:
             draw = split.draw(self.table.labels, self.seed)

@@ -1,4 +1,4 @@
-"""Fitting one head on a store, with a score under a split."""
+"""Fit one head on a store of cached features and score it under a split."""
 
 from __future__ import annotations
 
@@ -37,36 +37,39 @@ def fit_model(
     Parameters
     ----------
     features : Features
-        The store, as `hsifeat.open_features` opens it.
+        Store of cached features, see `hsifeat.open_features`.
     head : str
         Name of the head, one of `head_names`. [default: film]
     inputs : str, optional
-        Input set: ``spectra``, ``planes``, or a combination such as ``spectra+planes+means``. [default: what suits the head]
+        Input set: ``spectra``, ``planes``, or a combination such as ``spectra+planes+means``. [default: the set that suits
+        the head]
     labels : str, optional
-        Name of a label map in the store. [default: the only one]
+        Name of a label map in the store. [default: see `classifiers.table.select_labels`]
     split : str, optional
-        Train on the training pixels of this split and score the test pixels, see `parse_split`. A head under a random
-        split is also trained and scored under a spatially disjoint one. [default: train on all labelled pixels]
+        Split into training and test pixels, see `parse_split`. The head is trained on the training pixels and scored on
+        the test pixels. For a random split, a second head is trained and scored under a spatially disjoint split.
+        [default: train on all labelled pixels, without a score]
     planes : sequence, optional
         Planes to use, see `Features.select`. [default: all]
     seed : int
         Seed of the split and of the head.
     params : mapping, optional
-        Parameters of the head by name. [default: the head's own]
+        Parameters of the head by name. [default: the defaults of the head]
     tune : bool
-        Search the parameters in the head's `search_space` that are not in `params`, by cross-validation within the
-        training pixels; see `classifiers.tune_head`.
+        Search the parameters in the head's `search_space` by cross-validation on the training pixels, see
+        `classifiers.tune_head`. Parameters in `params` are not searched.
     listen : callable
-        Receives the events of the run.
+        Callback for progress events.
 
     Returns
     -------
     Model
+        The fitted head with its classes, provenance and scores.
 
     Raises
     ------
     HsifeatError
-        If a name or parameter is unknown, or the labels can't be split that way.
+        If a name or parameter is unknown, or the split can't divide the labels.
 
     Examples
     --------

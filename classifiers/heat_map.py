@@ -1,4 +1,4 @@
-"""A heat map with its values written in the cells, for tables of planes."""
+"""Draw a heat map with the value of each cell written in the cell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import QuadMesh
 
-# Cells above this share of the range of values are light, and take dark text.
+# Cells above this fraction of the colour range are light, so their text is dark.
 _LIGHT = 0.55
 
 
@@ -27,29 +27,31 @@ def draw_heat_map(
     edge_colour: str = "white",
     text_size: float = 7.5,
 ) -> QuadMesh:
-    """Draw a table of values in the colour map cividis, which is legible with colour blindness; lighter is larger.
+    """Draw a table of values as a heat map with the value of each cell.
+
+    The colour map is cividis, which colour-blind readers can distinguish. Larger values are lighter.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
-        Where to draw.
+        Axes to draw on.
     values : (rows, columns) float array
-        NaN leaves a gap.
+        Values of the cells; a NaN leaves a cell empty.
     rows, columns : sequence
-        Names of rows, from the top, and of columns.
+        Labels of the rows, from top to bottom, and of the columns.
     digits : int
-        Decimals of the numbers in the cells.
+        Number of decimals in the cells.
     low : float, optional
-        Value of the darkest colour. [default: the least value]
+        Value of the darkest colour. [default: the smallest value]
     edge_colour : str
-        Colour between the cells.
+        Colour of the lines between cells.
     text_size : float
-        Size of the numbers in points.
+        Font size of the values in points.
 
     Returns
     -------
     matplotlib.collections.QuadMesh
-        The cells, for a colour bar.
+        The drawn cells, from which a colour bar can be made.
     """
     least, high = float(np.nanmin(values)) if low is None else low, float(np.nanmax(values))
     top = high if high > least else least + 1

@@ -1,4 +1,4 @@
-"""Input sets of heads: combinations of spectra, planes and their surroundings, and the one that suits each head."""
+"""Input sets: named combinations of spectra, planes, window means and patches that a head can take."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from classifiers.layout import ColumnGroup
 from hsifeat.errors import HeadError, suggest_names
 from hsifeat.features.features import Features
 
-# Sides in pixels of the window of spectra, of the window means of planes, and of neighbourhoods.
+# Sides in pixels: window of the mean spectrum, window of the plane means, and neighbourhood of a patch.
 WINDOW_PX, MEANS_PX, PATCH_PX = 5, 48, 3
 
 _SPECTRA, _WINDOW = ("spectra", None), ("mean", None)
 _PLANES, _MEANS, _PATCHES = ("plane", "any"), ("mean", "any"), ("patch", "any")
 
-# Column groups of each input set, by kind and by whether they come from a plane.
+# Column groups of each input set as (kind, source): the source is "any" for a plane, and None for spectra.
 INPUTS: dict[str, frozenset[tuple[str, str | None]]] = {
     "spectra": frozenset({_SPECTRA}),
     "spectra+window": frozenset({_SPECTRA, _WINDOW}),
@@ -28,14 +28,18 @@ INPUTS: dict[str, frozenset[tuple[str, str | None]]] = {
     "planes+patches": frozenset({_PLANES, _PATCHES}),
     "spectra+planes+patches": frozenset({_SPECTRA, _PLANES, _PATCHES}),
 }
-# Stands for the input set that suits each head, see `suited_input`.
+# Placeholder for the input set that `suited_input` returns.
 SUITED = "suited"
 
 _PLURALS = {"plane": "planes", "mean": "means", "patch": "patches", "position": "positions"}
 
 
 def suited_input(head: str, features: Features) -> str:
-    """Return the input set that suits a head: spectra, planes and the surroundings it uses, if the store has them."""
+    """Return the name of the input set that suits a head.
+
+    The set holds spectra and planes, and also patches or window means if the head uses them. A store of single pixels has
+    no patches.
+    """
     wants = head_class(head).wants
     if "patch" in wants and features.window_px is None:
         return "spectra+planes+patches"
@@ -43,9 +47,10 @@ def suited_input(head: str, features: Features) -> str:
 
 
 def layout_options(inputs: Iterable[str], features: Features) -> dict[str, Any]:
-    """Return the options of `make_layout`, apart from planes, whose layout covers all of some input sets.
+    """Return the arguments of `make_layout`, except `planes`, for a table that covers several input sets.
 
-    Window means are over 48 px, the patch size of MTMSD, or over the window of a store that lists pixels.
+    Window means of planes have a side of 48 px, the patch size of MTMSD. In a store of single pixels the side is
+    `Features.window_px`.
     """
     groups = frozenset[tuple[str, str | None]]().union(*(INPUTS[name] for name in inputs))
     return {
@@ -57,13 +62,13 @@ def layout_options(inputs: Iterable[str], features: Features) -> dict[str, Any]:
 
 
 def group_filter(inputs: str) -> Callable[[ColumnGroup], bool]:
-    """Return a predicate that is True for the column groups of an input set; see `PixelTable.select_groups`."""
+    """Return a function that is True for the column groups of an input set, for `PixelTable.select_groups`."""
     groups = INPUTS[inputs]
     return lambda group: (group.kind, None if group.layer is None else "any") in groups
 
 
 def check_input(inputs: str, head: str) -> None:
-    """Raise `HeadError` if an input set is unknown or lacks what a head needs."""
+    """Raise `HeadError` if an input set is unknown or lacks a column kind that a head needs."""
     if inputs not in INPUTS:
         raise HeadError(f"unknown input {inputs!r}; {suggest_names(inputs, INPUTS)}")
     missing = head_class(head).needs - {kind for kind, _ in INPUTS[inputs]}

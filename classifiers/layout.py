@@ -1,6 +1,6 @@
-"""The layout of a table: which columns are spectra, planes, window means, neighbourhoods or the pixel position.
+"""The layout of a table: which columns hold spectra, planes, window means, patches or pixel positions.
 
-Heads find their inputs in it: FiLM its conditioning columns, a mixing head its (t, layer) groups.
+Heads look up their input columns in the layout. FiLM separates spectra from planes, for example.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ ColumnKind = Literal["spectra", "plane", "mean", "patch", "position"]
 
 @dataclass(frozen=True)
 class ColumnGroup:
-    """A run of columns of one kind and source.
+    """Consecutive columns of one kind from one source.
 
     Attributes
     ----------
     kind : {"spectra", "plane", "mean", "patch", "position"}
-        What the columns hold. A ``mean`` is a window mean of the plane (t, layer), or of the spectra if both are None; a
-        ``patch`` likewise is a neighbourhood, with columns ordered by row, then column, then channel. A ``position`` is
-        row and column of the pixel.
+        ``spectra``: the spectrum of the pixel. ``plane``: the channels of one timestep and layer of the diffusion model.
+        ``mean``: the mean over a window. ``patch``: all pixels of a neighbourhood, ordered by row, then column, then
+        channel. ``position``: row and column of the pixel. Means and patches are those of the plane (`t`, `layer`), or of
+        the spectra if `t` and `layer` are None.
     start, stop : int
-        First column, and the one after the last.
+        Index of the first column, and of the column after the last.
     t, layer : int and str, or None
-        The plane that the columns come from.
+        Timestep and layer of the plane that the columns come from.
     size : int or None
         Side in pixels of the window (``mean``) or neighbourhood (``patch``).
 
@@ -53,12 +54,12 @@ class ColumnGroup:
 
     @property
     def patch_pixels(self) -> int:
-        """Number of pixels that the group holds of each channel: 1 unless it is a patch."""
+        """Number of pixels per channel: ``size**2`` for a patch, otherwise 1."""
         return self.size**2 if self.kind == "patch" and self.size else 1
 
     @property
     def channels(self) -> int:
-        """Number of channels or bands."""
+        """Number of channels or bands per pixel."""
         return self.width // self.patch_pixels
 
     @property
@@ -68,7 +69,7 @@ class ColumnGroup:
 
     @property
     def layer_key(self) -> str:
-        """The group's source without its timestep: ``up_blocks.1``, ``up_blocks.1 mean 5x5``, ``spectra``."""
+        """Name of the group without the timestep, e.g. ``up_blocks.1``, ``up_blocks.1 mean 5x5`` or ``spectra``."""
         name = self.layer or "spectra"
         return name if self.size is None else f"{name} {self.kind} {self.size}x{self.size}"
 
@@ -79,7 +80,7 @@ class ColumnGroup:
 
 @dataclass(frozen=True)
 class Layout:
-    """Column groups that follow each other without a gap, from column 0.
+    """The column groups of a table, where each group starts at the column at which the previous group stops.
 
     Examples
     --------
@@ -108,7 +109,7 @@ class Layout:
         return iter(self.groups)
 
     def columns(self, *groups: ColumnGroup) -> NDArray[np.intp]:
-        """Return the column indices of groups: (k,) intp."""
+        """Return the column indices of groups as a (k,) intp array."""
         return np.concatenate([np.arange(g.start, g.stop) for g in groups]) if groups else np.empty(0, np.intp)
 
     def select_groups(self, keep: Callable[[ColumnGroup], bool]) -> Layout:
@@ -121,12 +122,12 @@ class Layout:
 
     @property
     def spectral(self) -> tuple[ColumnGroup, ...]:
-        """The groups of spectra and their window means."""
+        """Column groups of spectra and of their window means."""
         return tuple(g for g in self.groups if g.is_spectral)
 
     @property
     def learned(self) -> tuple[ColumnGroup, ...]:
-        """The groups that come from planes."""
+        """Column groups of planes, of their window means and of their patches."""
         return tuple(g for g in self.groups if g.layer is not None)
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -135,5 +136,5 @@ class Layout:
 
     @classmethod
     def from_json(cls, groups: list[dict[str, Any]]) -> Layout:
-        """Build a layout from what `to_json` returned."""
+        """Build a layout from the values that `to_json` returned."""
         return cls(tuple(ColumnGroup(**g) for g in groups))

@@ -1,8 +1,8 @@
-"""Accuracy metrics: a registry of metrics over all test pixels and of metrics of each class, and the function that computes them.
+"""Accuracy metrics of all test pixels and of each class.
 
-To add a metric, append it to `METRICS` or `CLASS_METRICS`: runs, summaries, ``results.csv``, ``results.json``, tables and the
-report page take their columns from there, and finished runs of a report are scored again. Only a bootstrap interval needs more:
-a formula on pixel counts in ``FORMULAS`` of `classifiers.comparison.stats.bootstrap`.
+To add a metric, append it to `METRICS` or `CLASS_METRICS`. Runs, summaries, ``results.csv``, ``results.json``, tables and the
+report page read their columns from these tuples, and finished runs of a report are scored again. A bootstrap interval also
+needs a formula on pixel counts, in ``FORMULAS`` of `classifiers.comparison.stats.bootstrap`.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ ClassNumbers = NDArray[np.integer]
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that says how well predictions agree with the truth.
+    """A metric of the agreement between predicted and true classes.
 
     Attributes
     ----------
     key : str
-        Its name in files and in Python.
+        Name in files and in Python.
     label : str
-        Its name in tables.
+        Name in tables.
     description : str
-        What it measures, as the report explains it.
+        Explanation for the report.
     compute : callable
-        Takes true and predicted classes, both (n,) integer arrays. A metric of `METRICS` returns a float; one of
-        `CLASS_METRICS` takes the classes to score as third argument and returns an array with one value per class.
+        Function of true and predicted classes, both (n,) integer arrays. For a metric of `METRICS` the function returns a
+        float. For a metric of `CLASS_METRICS` it also takes the (C,) classes to score, and returns a (C,) float64 array.
     percent : bool
-        Whether tables show it in percent; otherwise as a fraction with three decimals.
+        Whether tables show the metric in percent. Otherwise they show a fraction with three decimals.
     """
 
     key: str
@@ -49,7 +49,7 @@ class Metric:
 
     @property
     def scale(self) -> int:
-        """What a fraction is multiplied by for display."""
+        """Factor from the fraction to the number in tables: 100 or 1."""
         return 100 if self.percent else 1
 
 
@@ -66,7 +66,7 @@ def _average_accuracy(truth: ClassNumbers, predicted: ClassNumbers) -> float:
 def _kappa(truth: ClassNumbers, predicted: ClassNumbers) -> float:
     from sklearn.metrics import cohen_kappa_score
 
-    # With one class on both sides kappa is 0/0: there is no chance agreement to correct for, and every pixel agrees.
+    # Kappa is 0/0 if truth and prediction hold the same single class; it counts as 1, since every pixel agrees.
     return 1.0 if len(np.union1d(truth, predicted)) == 1 else float(cohen_kappa_score(truth, predicted))
 
 
@@ -107,24 +107,26 @@ CLASS_METRICS = (
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of predictions on the test pixels of one split; fractions of 1, kappa in [-1, 1].
+    """Accuracy of predictions on the test pixels of one split.
+
+    Kappa lies between -1 and 1. All other metrics are fractions from 0 to 1.
 
     Attributes
     ----------
     overall : dict of str to float
-        The value of each of `METRICS`, by its key.
+        Value of each metric in `METRICS`, by key.
     by_class : dict of str to dict of int to float
-        The values of each of `CLASS_METRICS`, by its key and the class.
+        Values of each metric in `CLASS_METRICS`, by key and by class.
     pixels : dict of int to int
-        Test pixels of each scored class, ascending.
+        Number of test pixels of each scored class, in ascending order of classes.
     confusion : (C, C) int64 array
-        Test pixels by true class (rows) and predicted class (columns), in the order of `pixels`.
+        Number of test pixels by true class (rows) and predicted class (columns), in the order of `pixels`.
 
     References
     ----------
-    Congalton, "A review of assessing the accuracy of classifications of remotely sensed data", Remote Sens. Environ. 37,
-    1991: overall and producer's accuracy. Cohen, "A coefficient of agreement for nominal scales", Educ. Psychol. Meas. 20,
-    1960, eq. 1: kappa.
+    - Overall accuracy and recall (producer's accuracy): Congalton, "A review of assessing the accuracy of classifications of
+      remotely sensed data", Remote Sens. Environ. 37, 1991.
+    - Kappa: Cohen, "A coefficient of agreement for nominal scales", Educ. Psychol. Meas. 20, 1960, eq. 1.
 
     Examples
     --------
@@ -160,9 +162,19 @@ class Scores:
 
 
 def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]) -> Scores:
-    """Score predicted classes (n,) against true classes (n,), both integer arrays; classes that occur in `truth` are scored.
+    """Score predicted classes against true classes.
 
-    A pixel that is assigned to a class without test pixels is an error and has no column in the confusion matrix.
+    The classes that occur in `truth` are scored. A pixel that is assigned to any other class is an error, and has no column
+    in the confusion matrix.
+
+    Parameters
+    ----------
+    truth, predicted : (n,) integer arrays
+        True and predicted class of each pixel.
+
+    Returns
+    -------
+    Scores
 
     Examples
     --------
@@ -187,7 +199,9 @@ def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]
 
 
 def mean_and_sd(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
-    """Return mean and sample standard deviation (divisor n - 1) of (n,) floats; the latter is 0 for one value.
+    """Return the mean and the sample standard deviation (divisor n - 1) of values.
+
+    The standard deviation of a single value is 0.
 
     >>> mean_and_sd([1.0, 2.0, 3.0])
     (2.0, 1.0)

@@ -1,4 +1,4 @@
-"""A fitted head with everything that predicting another store with it requires."""
+"""A fitted head together with the metadata that predicting another store requires."""
 
 from __future__ import annotations
 
@@ -24,25 +24,27 @@ _MAX_LISTED = 5
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted head with the classes, recipe and provenance of its training data; made by `fit_model` or `load_model`.
+    """A fitted head with the classes, recipe and provenance of its training data.
+
+    `fit_model` and `load_model` return models.
 
     Attributes
     ----------
     head : Head
-        The fitted head; it has a layout.
+        The fitted head, which has a layout.
     class_names, class_colours : dict
-        Names and ``#rrggbb`` colours of the label map, by class number.
+        Names and ``#rrggbb`` colours of the classes in the label map, by class number.
     recipe : dict
-        Canonical recipe of the store that the head was trained on.
+        Recipe (canonical extraction settings) of the training store.
     train_pixels : int
         Number of training pixels.
     evaluation : Evaluation or None
-        Scores on the test pixels of the split; None if all labelled pixels were used for training, and after loading.
+        Scores on the test pixels of the split. None if all labelled pixels were used for training, and for a loaded model.
     disjoint_evaluation : Evaluation or None
-        For a random split, scores of the same head trained under a spatially disjoint split with at most as many pixels;
-        None if the labels can't be split that way.
+        For a random split, scores of a second head that was trained under a spatially disjoint split with at most as many
+        training pixels. None if such a split can't divide the labels, and for a loaded model.
     tuning : Tuning or None
-        Outcome of the parameter search, if there was one.
+        Result of the parameter search; None without tuning.
     card : ModelCard or None
         Provenance and scores, saved with the model.
 
@@ -68,18 +70,18 @@ class Model:
 
     @property
     def layout(self) -> Layout:
-        """The columns that the head takes."""
+        """Columns that the head takes as input."""
         if self.head.layout is None:
             raise HeadError("the head of this model has no layout: fit it with fit_model")
         return self.head.layout
 
     @property
     def legend(self) -> Legend:
-        """The classes that the head distinguishes, with names and colours."""
+        """Classes that the head distinguishes, with names and colours."""
         return Legend.from_mappings(self.head.classes_, self.class_names, self.class_colours)
 
     def describe(self) -> list[str]:
-        """Return the scores as a few lines of text; a random split is followed by a spatially disjoint one."""
+        """Return the scores as lines of text: those of the split, then those of the spatially disjoint split."""
         if self.evaluation is None:
             return [] if self.tuning is None else self.tuning.describe()
         lines = self.evaluation.describe(self.class_names)
@@ -93,7 +95,13 @@ class Model:
         return lines
 
     def save(self, folder: Path) -> None:
-        """Write the model to a folder, in formats that are never unpickled; `HeadError` if the folder is something else."""
+        """Save the model to a folder, in formats that run no code when loaded.
+
+        Raises
+        ------
+        HeadError
+            If the folder exists and is not a model.
+        """
         meta = {
             "class_names": {str(number): name for number, name in self.class_names.items()},
             "class_colours": {str(number): colour for number, colour in self.class_colours.items()},
@@ -105,13 +113,15 @@ class Model:
         save_head(self.head, folder, meta=meta)
 
     def check_store(self, features: Features) -> None:
-        """Check that a store holds the columns that the head was trained on; the scene may be another one.
+        """Check that a store holds the columns that the head was trained on.
+
+        The store may belong to another scene, unless the head was trained on pixel positions.
 
         Raises
         ------
         HeadError
-            Naming the difference: planes, recipe fields, bands, window means or neighbourhoods that the store lacks, or
-            another scene for a head trained on pixel positions.
+            If the store has other bands or another recipe, lacks planes, window means or neighbourhoods, or belongs to
+            another scene than a head that was trained on pixel positions. The message names the difference.
         """
         self._check_bands(features)
         if self.layout.learned:
@@ -145,8 +155,8 @@ class Model:
                 f"{field}: {str(value)[:20]} here, {str(trained)[:20]} in training"
                 for field, value, trained in differences[:_MAX_LISTED]
             )
-            rest = len(differences) - _MAX_LISTED
-            more = f" and {rest} more" if rest > 0 else ""
+            unlisted = len(differences) - _MAX_LISTED
+            more = f" and {unlisted} more" if unlisted > 0 else ""
             raise HeadError(
                 f"the planes of {features.name} have another recipe than those this head was trained on: {fields}{more}; "
                 "extract the scene with --like the store of the training scene"
@@ -177,22 +187,22 @@ class Model:
 
 
 def load_model(folder: Path) -> Model:
-    """Read a model that `Model.save` wrote.
+    """Load a model that `Model.save` wrote.
 
     Parameters
     ----------
     folder : Path
-        The model's folder. It may come from an untrusted source: nothing in it is executed.
+        Folder of the model. The folder may come from an untrusted source, since loading executes no code from it.
 
     Returns
     -------
     Model
-        Predicts as the saved one did. Evaluations are not kept in full; see `Model.card` for the scores.
+        A model with the same predictions as the saved model. `Model.card` holds the scores; the evaluations are None.
 
     Raises
     ------
     HeadError
-        If the folder is damaged, of an unknown format version, or holds no model.
+        If the folder is damaged, has an unknown format version, or holds no model.
 
     Examples
     --------
@@ -221,7 +231,7 @@ def load_model(folder: Path) -> Model:
 
 
 def _store_count(recipe: Mapping[str, Any]) -> int:
-    """Return the number of stores behind a recipe; see `hsifeat.features.stack.StackedFeatures`."""
+    """Return the number of stores that a recipe describes; more than one for `StackedFeatures`."""
     return len(recipe.get("stores", [recipe]))
 
 

@@ -1,4 +1,4 @@
-"""Provenance of a fitted model: the store, labels and split it was trained on, and its scores there."""
+"""Provenance of a fitted model: its training store, labels and split, and its scores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hsifeat.features.stack import StackedFeatures
 
 
 class ScoreEntry(BaseModel):
-    """Scores of a head under one draw of a split, as kept in a model card.
+    """Scores of a head under one draw of a split, for a model card.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class ScoreEntry(BaseModel):
     recall : dict of int to float
         Recall of each class that has test pixels.
     leakage : str
-        Leakage of the draw, in words.
+        Description of the leakage of the draw.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,7 +42,7 @@ class ScoreEntry(BaseModel):
 
     @classmethod
     def from_evaluation(cls, evaluation: Evaluation) -> ScoreEntry:
-        """Summarise an evaluation."""
+        """Make a score entry from the evaluation of a head."""
         scores = evaluation.scores
         return cls(
             split=evaluation.split,
@@ -57,14 +57,14 @@ class ScoreEntry(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """Where a model comes from.
+    """Provenance and scores of a model.
 
     Attributes
     ----------
     store : str
-        Name of the store, or the names of stores used side by side.
+        Name of the training store, or the names of several stores whose columns were combined.
     keys : tuple of str
-        Key of each store.
+        Key of each training store, which identifies its recipe.
     scene, labels : str
         Names of the scene and of the label map.
     inputs : str
@@ -74,7 +74,7 @@ class ModelCard(BaseModel):
     seed : int
         Seed of the split, and of the head unless its parameters contain `random_state`.
     scores : tuple of ScoreEntry
-        Scores on the test pixels of the split; for a random split also those under a spatially disjoint one.
+        Scores on the test pixels of the split. For a random split, scores under a spatially disjoint split follow.
     hsifeat : str
         Version of hsifeat that fitted the model.
     """
@@ -102,22 +102,26 @@ class ModelCard(BaseModel):
         seed: int,
         evaluations: Sequence[Evaluation],
     ) -> ModelCard:
-        """Describe a fit on a store.
+        """Make the card of a model that was fitted on a store.
 
         Parameters
         ----------
         features : Features
-            Features of the store.
+            Training store.
         labels : str
             Name of the label map.
         inputs : str
-            Columns of the table, as on the command line.
+            Input set of the head.
         split : str or None
-            Split by which the model was evaluated.
+            The split, in the grammar of `classifiers.parse_split`; None if there was none.
         seed : int
             Seed of head and split.
         evaluations : sequence of Evaluation
-            Scores by split.
+            Scores under the split, then under a spatially disjoint split if there was one.
+
+        Returns
+        -------
+        ModelCard
         """
         stores = features.stores if isinstance(features, StackedFeatures) else (features,)
         return cls(
@@ -133,7 +137,7 @@ class ModelCard(BaseModel):
         )
 
     def describe(self) -> list[str]:
-        """Return a few lines of text."""
+        """Return the provenance and the scores as lines of text."""
         keys = ", ".join(key[:12] for key in self.keys)
         origin = f"trained on {self.inputs} of {self.store} (key {keys}), labels {self.labels} of {self.scene}"
         scores = (f"  {s.split}: OA {s.oa:.1%}, AA {s.aa:.1%}, kappa {s.kappa:.3f}" for s in self.scores)

@@ -1,4 +1,4 @@
-"""Label maps of several scenes on one common grid, with classes matched by name, and checks that their columns agree."""
+"""Combine the label maps of several scenes on one grid, and check that the columns of the scenes agree."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
 from hsifeat.scenes import Labels
 
-# Rows between the label maps of two scenes: wider than any buffer, so that no split treats them as neighbours.
+# Rows between the label maps of two scenes. They exceed the buffer of any split, which keeps the scenes independent.
 GAP_PX = 1024
 _MAX_LISTED = 5
 
 
 def check_same_columns(stores: Sequence[Features], *, planes: bool, spectra: bool) -> None:
-    """Check that columns of the same name mean the same in all stores.
+    """Check that the columns of several stores are comparable.
 
     Parameters
     ----------
     stores : sequence of Features
-        One for each scene.
+        One store for each scene.
     planes, spectra : bool
-        Whether the table holds columns of planes, and of spectra.
+        Whether the table has columns of planes, and columns of spectra.
 
     Raises
     ------
     StoreError
-        If planes have different recipes or spectra different wavelengths; names the first differences.
+        If planes have different recipes, or spectra have different wavelengths. The message names the first differences.
     """
     first = stores[0]
     for other in stores[1:]:
@@ -50,14 +50,16 @@ def check_same_columns(stores: Sequence[Features], *, planes: bool, spectra: boo
 
 
 def scene_row_offsets(labels: Sequence[Labels]) -> list[int]:
-    """Return the row at which each scene's label map begins on the common grid."""
+    """Return the first row of each label map on the common grid."""
     heights = [one.classes.shape[0] + GAP_PX for one in labels[:-1]]
     offsets: list[int] = np.cumsum([0, *heights]).tolist()
     return offsets
 
 
 def common_class_numbers(labels: Sequence[Labels]) -> dict[str, int]:
-    """Return a number for each class name: as in the first scene, then further names in the order of the scenes.
+    """Return the class number of each class name in the merged label map.
+
+    The classes of the first scene keep their numbers. New names in the other scenes get the next free numbers, in order.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def common_class_numbers(labels: Sequence[Labels]) -> dict[str, int]:
 
 
 def merge_label_maps(labels: Sequence[Labels], row_offsets: Sequence[int], numbers: dict[str, int]) -> Labels:
-    """Place label maps below each other on one grid.
+    """Merge label maps into one map, in which the scenes lie below each other.
 
     Parameters
     ----------
@@ -93,7 +95,7 @@ def merge_label_maps(labels: Sequence[Labels], row_offsets: Sequence[int], numbe
     Returns
     -------
     Labels
-        Named as the first map; rows between the scenes are unlabelled.
+        The merged map, with the name of the first map. Rows between the scenes are unlabelled.
     """
     height = row_offsets[-1] + labels[-1].classes.shape[0]
     merged = np.zeros((height, max(one.classes.shape[1] for one in labels)), np.int32)

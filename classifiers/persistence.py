@@ -1,4 +1,4 @@
-"""Saving and loading fitted heads as folders, in open formats that run no code when loaded.
+"""Save and load fitted heads as folders of files in open formats, which run no code when loaded.
 
 ```
 <model>/
@@ -36,7 +36,9 @@ LIBRARIES = ("hsifeat", "numpy", "scikit-learn", "skops", "torch", "lightgbm")
 
 
 def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any] | None = None) -> None:
-    """Save a fitted head to a folder, which appears complete or not at all.
+    """Save a fitted head to a folder.
+
+    The folder appears under its name only when all files are written.
 
     Parameters
     ----------
@@ -45,7 +47,7 @@ def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any] | None = N
     folder : str or Path
         Folder to write. An existing model is replaced once the new one is complete.
     meta : dict
-        Further JSON values to keep with the head. [default: none]
+        Further JSON values to save with the head. [default: none]
 
     Raises
     ------
@@ -98,19 +100,20 @@ def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
     Parameters
     ----------
     folder : str or Path
-        The model's folder. It may come from an untrusted source: no code in it is run.
+        Folder of the model. The folder may come from an untrusted source, since loading executes no code from it.
 
     Returns
     -------
     head : Head
-        The fitted head, which predicts as the saved one did; on any device, even if it was trained on a GPU.
+        The fitted head, with the same predictions as the saved head. A head that was trained on a GPU also predicts on
+        a CPU.
     meta : dict
         The metadata passed to `save_head`.
 
     Raises
     ------
     HeadError
-        If a file is missing, changed or of an unknown version, or contains a type that heads don't use.
+        If a file is missing or changed, the format version is unknown, or a file contains a type that heads don't use.
 
     Examples
     --------
@@ -139,29 +142,31 @@ def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
     try:
         head._check_restored()  # noqa: SLF001 - not for callers
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise HeadError(f"{folder} holds a state that no fit produces: {error}; don't trust this model") from error
+        raise HeadError(
+            f"{folder} holds a state that fitting can't produce: {error}; don't trust this model"
+        ) from error
     return head, meta
 
 
 def _to_files(fitted: dict[str, Any]) -> dict[str, bytes]:
-    """Return the contents of the files that hold the fitted attributes."""
+    """Return the contents of the model files, by file name, for the fitted attributes of a head."""
     import skops.io
 
-    rest = dict(fitted)
+    state = dict(fitted)
     files: dict[str, bytes] = {}
-    if "weights_" in rest:
+    if "weights_" in state:
         from safetensors.numpy import save
 
         # np.array rather than np.ascontiguousarray, which turns a scalar into a vector.
-        files[WEIGHTS] = save({key: np.array(value, order="C") for key, value in rest.pop("weights_").items()})
-    if "booster_text_" in rest:
-        files[BOOSTER] = rest.pop("booster_text_").encode()
-    files[STATE] = skops.io.dumps(rest, compression=zipfile.ZIP_DEFLATED)
+        files[WEIGHTS] = save({key: np.array(value, order="C") for key, value in state.pop("weights_").items()})
+    if "booster_text_" in state:
+        files[BOOSTER] = state.pop("booster_text_").encode()
+    files[STATE] = skops.io.dumps(state, compression=zipfile.ZIP_DEFLATED)
     return files
 
 
 def _from_files(files: dict[str, bytes], allowed: frozenset[str], folder: Path) -> dict[str, Any]:
-    """Return the fitted attributes that the files hold."""
+    """Return the fitted attributes of a head from the contents of the model files."""
     if STATE not in files:
         raise HeadError(f"{folder} lists no {STATE}; save the model again")
     fitted = _read_state(files[STATE], allowed, folder / STATE)
@@ -179,7 +184,7 @@ def _from_files(files: dict[str, bytes], allowed: frozenset[str], folder: Path) 
 
 
 def _read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str, Any]:
-    """Build the fitted scikit-learn objects, restricted to types that skops trusts or `allowed` names."""
+    """Load the fitted scikit-learn objects; only types that skops trusts or `allowed` names are accepted."""
     import skops.io
 
     damage = zipfile.BadZipFile, OSError, LookupError, TypeError, ValueError, AttributeError, ImportError
@@ -227,7 +232,7 @@ def _is_model(folder: Path) -> bool:
 
 def _is_model_file(file: str, folder: Path) -> bool:
     if file not in (STATE, WEIGHTS, BOOSTER):
-        raise HeadError(f"{folder / MANIFEST} lists {file!r}, which is no file of a model; don't trust this model")
+        raise HeadError(f"{folder / MANIFEST} lists {file!r}, which is not a model file; don't trust this model")
     return True
 
 
@@ -239,12 +244,14 @@ def _read_checked(path: Path, digest: str | None) -> bytes:
             f"{path} is missing or can't be read ({error.strerror}); copy the whole folder or save the model again"
         ) from error
     if hashlib.sha256(content).hexdigest() != digest:
-        raise HeadError(f"{path} is not what {MANIFEST} says was written; copy it again or save the model again")
+        raise HeadError(
+            f"{path} does not match its checksum in {MANIFEST}; copy the file again or save the model again"
+        )
     return content
 
 
 def _write_atomically(folder: Path, files: dict[str, bytes]) -> None:
-    """Write files into a temporary folder, then move it to its final name."""
+    """Write files to a temporary folder, then rename this folder to `folder`."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     stamp = uuid.uuid4().hex[:8]
     new, old = (folder.with_name(f".{folder.name}.{stamp}.{part}") for part in ("new", "old"))
@@ -277,19 +284,22 @@ def _versions() -> dict[str, str]:
 
 
 def _encode(param: Any) -> Any:
-    """Return a parameter as JSON values; dicts become pairs, as keys of JSON objects can't be numbers."""
+    """Return a parameter as JSON values.
+
+    A dict becomes a list of pairs, because the keys of a JSON object can't be numbers.
+    """
     return {"pairs": [list(pair) for pair in param.items()]} if isinstance(param, dict) else param
 
 
 def _decode(value: Any) -> Any:
-    """Invert `_encode`."""
+    """Return the parameter that `_encode` encoded; a list becomes a tuple."""
     if isinstance(value, dict):
         return dict(map(tuple, value["pairs"]))
     return tuple(value) if isinstance(value, list) else value
 
 
 def _to_python(value: Any) -> Any:
-    """Return a NumPy scalar as a Python number, for JSON."""
+    """Return a NumPy scalar as a Python number, which JSON can represent."""
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{value!r} is a {type(value).__name__}")

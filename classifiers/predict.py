@@ -1,4 +1,4 @@
-"""Whole-scene classification maps: a fitted head predicts block by block, so memory does not grow with the scene."""
+"""Predict classification maps of whole scenes, block by block to bound the memory of the input table."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
 from hsifeat.scenes.maps import check_map_fits, check_map_path, write_map, write_probabilities
 from hsifeat.types import Window, windows
 
-# Upper bound on the table of one block, however many columns it has.
+# Largest table of one block.
 MAX_BLOCK_BYTES = 2**27
 _MAX_BLOCK_PX = 128
 
 
 @dataclass(frozen=True, eq=False)
 class PredictedBlock:
-    """Predictions for the readable pixels of one block of a scene.
+    """Predictions for the pixels of one block of a scene that have all input columns.
 
     Attributes
     ----------
     window : Window
-        The block, in scene pixels.
+        Position of the block in the scene.
     pixels : tuple of two (n,) intp arrays
-        Rows and columns of the predicted pixels, counted from the corner of the window.
+        Rows and columns of the predicted pixels, relative to the corner of the block.
     classes : (n,) array
         Predicted class of each pixel.
     probabilities : (n, C) float64 array or None
-        Probability of each class, in the order of the head's `classes_`; None if they were not requested.
+        Probability of each class, in the order of the head's `classes_`; None if they were not computed.
     """
 
     window: Window
@@ -62,26 +62,26 @@ def predict_blocks(
 ) -> Iterator[PredictedBlock]:
     """Predict a scene block by block.
 
-    Every function that maps a scene is built on this one.
+    All other functions that map a scene use this generator.
 
     Parameters
     ----------
     features : Features
-        The store to read columns from.
+        Store of the scene.
     head : Head
         A fitted head that has a layout.
     probabilities : bool
-        Whether to compute class probabilities; the head must be a `ProbabilisticHead`. Classes are then those of the
-        highest probability, which is how such heads predict.
+        Whether to compute class probabilities. The head must then be a `ProbabilisticHead`, and the predicted class is
+        the most probable class, as in `Head.predict`.
     block_px : int, optional
         Side of a block in pixels. [default: 128, less for wide tables]
     listen : callable
-        Receives progress events, in pixels.
+        Callback for progress events, which count pixels.
 
     Yields
     ------
     PredictedBlock
-        One for each block of the scene in row-major order; blocks without readable pixels have empty arrays.
+        Predictions of each block, in row-major order. The arrays are empty if no pixel of the block has all columns.
 
     Raises
     ------
@@ -109,24 +109,23 @@ def predict_map(
     Parameters
     ----------
     features : Features
-        The store to predict.
+        Store of the scene to predict.
     model : Model or Head
-        A fitted model, which is checked against the store first, or a fitted head with a layout.
+        A fitted model, or a fitted head with a layout. The store is checked against a model before the prediction.
     block_px : int, optional
-        Side of the blocks that the scene is read in. [default: 128, less for wide tables]
+        Side in pixels of the blocks in which the scene is read. [default: 128, less for wide tables]
     listen : callable
-        Receives progress events.
+        Callback for progress events.
 
     Returns
     -------
     (rows, cols) integer array
-        Class numbers in the smallest unsigned dtype that holds them; 0 where the scene is invalid or the store has no
-        planes.
+        Class numbers in the smallest integer dtype that holds them. Pixels that are invalid or have no planes are 0.
 
     Raises
     ------
     HeadError
-        If the store does not hold the columns that the model was trained on.
+        If the store lacks columns that the model was trained on.
 
     Examples
     --------
@@ -151,24 +150,24 @@ def predict_probabilities(
     Parameters
     ----------
     features : Features
-        The store to predict.
+        Store of the scene to predict.
     model : Model or Head
-        A fitted model, which is checked against the store first, or a fitted head with a layout.
+        A fitted model, or a fitted head with a layout. The store is checked against a model before the prediction.
     block_px : int, optional
-        Side of the blocks that the scene is read in. [default: 128, less for wide tables]
+        Side in pixels of the blocks in which the scene is read. [default: 128, less for wide tables]
     listen : callable
-        Receives progress events.
+        Callback for progress events.
 
     Returns
     -------
     iterator of (Window, (rows, cols, classes) float32 array)
-        Blocks that cover the scene, with classes in the order of the head's `classes_`; NaN where the scene is invalid
-        or the store has no planes.
+        Position and probabilities of each block. The blocks cover the scene, and the classes are in the order of the
+        head's `classes_`. Pixels that are invalid or have no planes are NaN.
 
     Raises
     ------
     HeadError
-        If the head has no probabilities, or the store does not hold the columns that the model was trained on.
+        If the head has no probabilities, or the store lacks columns that the model was trained on.
 
     Examples
     --------
@@ -195,26 +194,26 @@ def write_scene_map(
     Parameters
     ----------
     features : Features
-        The store to predict.
+        Store of the scene to predict.
     model : Model
         The fitted model.
     out : Path
         File to write; its suffix selects the format: ``.tif``, ``.png``, ``.npy`` or ``.mat``.
     probabilities : bool
-        Write the probability of each class instead of the most probable class.
+        Write the probability of each class instead of the predicted class.
     listen : callable
-        Receives progress events.
+        Callback for progress events.
 
     Returns
     -------
     tuple of str
-        Notes for whoever reads the file.
+        Remarks on the file, such as the number of pixels without planes.
 
     Raises
     ------
     HsifeatError
-        Before anything is predicted: the model belongs to another recipe, the head has no probabilities, or the file
-        can't be written.
+        If the store lacks columns that the model was trained on, the head has no probabilities, or the file can't be
+        written. The checks come before the prediction.
 
     Examples
     --------
@@ -239,9 +238,9 @@ def write_scene_map(
 
 
 def block_side_px(layout: Layout, max_bytes: int | None = None) -> int:
-    """Return the side in pixels of the largest block whose table stays within `max_bytes`.
+    """Return the side in pixels of the largest block whose table takes at most `max_bytes`.
 
-    A power of 2, at most 128, so that blocks line up with the chunks of a store.
+    The side is a power of 2 up to 128, so that blocks align with the chunks of a store. `max_bytes` is 128 MiB by default.
     """
     side = _MAX_BLOCK_PX
     while side > 1 and table_bytes(side * side, layout) > (max_bytes or MAX_BLOCK_BYTES):
@@ -250,7 +249,7 @@ def block_side_px(layout: Layout, max_bytes: int | None = None) -> int:
 
 
 def readable_pixels(features: Features, layout: Layout) -> NDArray[np.bool_]:
-    """Return which pixels, (rows, cols) bool, have every column of a layout."""
+    """Return a (rows, cols) bool mask of the pixels that have all columns of a layout."""
     return features.readable if layout.learned else features.valid
 
 
@@ -299,6 +298,6 @@ def _layout_of(head: Head) -> Layout:
 
 
 def _class_dtype(head: Head) -> np.dtype[np.integer]:
-    # The map grows with the scene: one byte a pixel instead of the eight of NumPy's default integer.
+    # A small dtype saves memory: one byte per pixel of the map instead of the eight of NumPy's default integer.
     lowest, highest = int(head.classes_.min()), int(head.classes_.max())
     return np.result_type(np.min_scalar_type(min(lowest, 0)), np.min_scalar_type(highest))

@@ -1,4 +1,4 @@
-"""The table that heads are trained on: one row a labelled pixel, with columns named by a layout."""
+"""The pixel table that heads are trained on: one row per labelled pixel, with columns described by a layout."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ class PixelTable:
     Attributes
     ----------
     X : (n, width) float32 array
-        The columns that `layout` names.
+        Input values; `layout` describes the columns.
     y : (n,) integer array
-        Class of each pixel, never 0.
+        Class number of each pixel, never 0.
     rows, cols : (n,) intp arrays
         Position of each pixel in its scene.
     scene : (n,) intp array
-        Number of each pixel's scene, from 0; usable as groups of scikit-learn's `LeaveOneGroupOut`.
+        Index of the scene of each pixel, from 0. The array can serve as groups of scikit-learn's `LeaveOneGroupOut`.
     layout : Layout
-        What the columns are.
+        Description of the columns.
     labels : Labels
-        The label map of the pixels. Maps of several scenes are placed below each other, far apart.
+        Label map of the pixels. The maps of several scenes lie below each other on one grid, with a gap between them.
     scene_names : tuple of str
         Name of each scene.
     scene_row_offsets : tuple of int
-        Row of `labels` at which each scene begins.
+        First row of each scene in `labels`.
     label_maps : mapping of str to Labels
-        All label maps of the scene; the split ``official`` uses ``train`` and ``test``.
+        All label maps of the scene, by name. The split ``official`` uses the maps ``train`` and ``test``.
 
     Examples
     --------
@@ -76,30 +76,29 @@ class PixelTable:
         patch: int | None = None,
         position: bool = False,
     ) -> PixelTable:
-        """Read the labelled pixels of stores.
+        """Read the labelled pixels of one or several stores into a table.
 
-        Stores of the same scene contribute columns side by side. Stores of different
-        scenes contribute rows: their classes are matched by name and numbered as in the first scene. Give the stores of
-        each scene in the same order.
+        Stores of the same scene add columns. Stores of different scenes add rows; their classes are matched by name and
+        numbered as in the first scene. The stores of each scene must be in the same order.
 
         Parameters
         ----------
         store : str, Path, Features or a sequence of them, optional
-            Stores as `hsifeat.open_features` takes them. [default: the store completed last]
+            Stores in any form that `hsifeat.open_features` accepts. [default: the store that was completed last]
         labels : str or Labels, optional
             Name of a label map in the stores, or a label map of a single scene. [default: see `select_labels`]
         planes : sequence, optional
-            Planes to include, see `Features.select`; an empty sequence includes none. [default: all]
+            Planes (timestep and layer) to include, see `Features.select`; an empty sequence includes none. [default: all]
         spectra : bool
             Include the spectrum of each pixel.
         window : int, optional
-            Include the mean spectrum over a window of this side in pixels.
+            Include the mean spectrum over a window with this side in pixels.
         spectral_patch : int, optional
-            Include the spectra of a neighbourhood of this odd side in pixels.
+            Include the spectra of a neighbourhood with this odd side in pixels.
         means : int, optional
-            Include each plane's mean over a window of this side in pixels.
+            Include the mean of each plane over a window with this side in pixels.
         patch : int, optional
-            Include each plane's neighbourhood of this odd side in pixels.
+            Include the values of each plane in a neighbourhood with this odd side in pixels.
         position : bool
             Include row and column of each pixel.
 
@@ -110,8 +109,8 @@ class PixelTable:
         Raises
         ------
         StoreError
-            If a store, plane or label map does not exist, labels do not fit the scene, labelled pixels are not in the
-            store, scenes do not go together, or the table does not fit in memory.
+            If a store, plane or label map does not exist, labels do not fit the scene, the store lacks labelled pixels,
+            the scenes can't be combined, or the table does not fit in memory.
 
         Examples
         --------
@@ -149,12 +148,14 @@ class PixelTable:
 
     @classmethod
     def concatenate(cls, tables: Sequence[PixelTable]) -> PixelTable:
-        """Join tables of different scenes with the same layout into one, with classes matched by name.
+        """Join tables of different scenes into one table.
+
+        The tables must have the same layout. Their classes are matched by name.
 
         Raises
         ------
         StoreError
-            If a scene shares no class name with the others.
+            If a scene shares no class name with the scenes before it.
         """
         if len(tables) == 1:
             return tables[0]
@@ -200,7 +201,7 @@ class PixelTable:
         return len(self.y)
 
     def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.integer] | slice) -> PixelTable:
-        """Select rows by mask, indices or slice."""
+        """Return a table of the rows that a mask, indices or a slice selects."""
         return replace(
             self,
             X=self.X[rows],
@@ -211,25 +212,25 @@ class PixelTable:
         )
 
     def select_groups(self, keep: Callable[[ColumnGroup], bool]) -> PixelTable:
-        """Return a copy with the column groups for which `keep` returns True, and a layout of its own."""
+        """Return a table of the column groups for which `keep` returns True."""
         columns = self.layout.columns(*filter(keep, self.layout))
         return replace(self, X=np.ascontiguousarray(self.X[:, columns]), layout=self.layout.select_groups(keep))
 
     @property
     def coordinates(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Row and column of each pixel on the grid of `labels`: two (n,) intp arrays."""
+        """Row and column of each pixel in `labels`: two (n,) intp arrays."""
         return self.rows + np.array(self.scene_row_offsets, np.intp)[self.scene], self.cols
 
     @property
     def pixels(self) -> NDArray[np.intp]:
-        """Flat index of each pixel on the grid of `labels`: (n,) intp array."""
+        """Flat index of each pixel in `labels`: (n,) intp array."""
         rows, cols = self.coordinates
         return np.asarray(rows * self.labels.classes.shape[1] + cols, np.intp)
 
     def cv(self, split: str, n_splits: int = 5, *, seed: int = 0) -> SplitCV:
-        """Return a scikit-learn cross-validation splitter over this table's rows.
+        """Return a scikit-learn cross-validation splitter for the rows of this table.
 
-        It also works on a subset of the rows, as a nested cross-validation needs.
+        The splitter also works on a subset of the rows, as in nested cross-validation.
 
         Parameters
         ----------
@@ -238,7 +239,7 @@ class PixelTable:
         n_splits : int
             Number of draws.
         seed : int
-            Seed of the first draw; the next ones count up.
+            Seed of the first draw; each further draw has the next seed.
 
         Examples
         --------
@@ -258,16 +259,21 @@ def select_labels(features: Features, name: str | None = None) -> Labels:
     Parameters
     ----------
     features : Features
-        The store.
+        Store of cached features.
     name : str, optional
-        Name of the map. [default: the only one; or ``train`` and ``test`` merged, if a scene has just these two]
+        Name of the map. [default: the only map of the store, or the merged maps ``train`` and ``test`` if these are the
+        only two]
+
+    Returns
+    -------
+    Labels
     """
     official = merge_official_maps(features.scene.labels) if name is None else None
     return features.labels(name) if official is None else official
 
 
 def _open_by_scene(store: StoreLike | Sequence[StoreLike] | None) -> list[Features]:
-    """Open stores and join those of one scene; scenes are in the order of their first store."""
+    """Open stores and combine the stores of each scene, with scenes in the order of their first stores."""
     stores = [store] if store is None or isinstance(store, StoreLike) else list(store)
     scenes: dict[str, list[Features]] = {}
     for one in stores or [None]:

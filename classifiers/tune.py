@@ -1,4 +1,4 @@
-"""Parameter search for a head by cross-validation over whole regions, using training pixels only."""
+"""Search the parameters of a head by cross-validation over whole regions of the training pixels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hsifeat.errors import HeadError
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
 
 MAX_FOLDS = 5
-# With fewer folds the spread of differences between candidates can't be estimated.
+# The standard deviation of a gain over fewer folds would be too uncertain.
 MIN_FOLDS = 3
 
 
@@ -31,7 +31,7 @@ class TuningCandidate:
     accuracy, deviation : float
         Mean and standard deviation of the overall accuracy over folds.
     gain, gain_deviation : float
-        Mean and standard deviation over folds of the gain in overall accuracy over the defaults.
+        Mean and standard deviation, over folds, of the increase in overall accuracy relative to the defaults.
     """
 
     params: dict[str, Any]
@@ -46,16 +46,16 @@ class TuningCandidate:
 
 @dataclass(frozen=True)
 class Tuning:
-    """Outcome of a parameter search.
+    """Result of a parameter search.
 
     Attributes
     ----------
     folds : str
-        How the training pixels were divided, in words.
+        Description of the folds of training pixels.
     candidates : tuple of TuningCandidate
-        All combinations that were tried, the defaults first; empty if the training pixels can't be divided.
+        All combinations that were tried, starting with the defaults; empty if the training pixels give too few folds.
     choice : TuningCandidate or None
-        The selected combination; None if nothing was tried and the defaults stay.
+        The selected combination; None if no combination was tried.
     """
 
     folds: str
@@ -63,10 +63,10 @@ class Tuning:
     choice: TuningCandidate | None = None
 
     def describe(self) -> list[str]:
-        """Return a few lines of text: the choice, then each candidate."""
+        """Return the choice and all candidates as lines of text."""
         if self.choice is None:
             return [f"not tuned, the defaults stay: {self.folds}"]
-        reason = "the defaults stay, as nothing gains more than one standard deviation: "
+        reason = "the defaults stay, as no candidate gains more than one standard deviation: "
         return [
             f"tuned by {self.folds}: {reason if self.choice == self.candidates[0] else ''}{self.choice}",
             *(
@@ -77,12 +77,12 @@ class Tuning:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the outcome as plain JSON values."""
+        """Return the result as plain JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Tuning:
-        """Build an outcome from what `to_json` returned."""
+        """Build a result from the values that `to_json` returned."""
         choice = values["choice"]
         return cls(
             str(values["folds"]),
@@ -92,9 +92,10 @@ class Tuning:
 
 
 def select_candidate(candidates: tuple[TuningCandidate, ...]) -> TuningCandidate:
-    """Return the most accurate candidate if it gains more than one standard deviation, else the first, the defaults.
+    """Return the most accurate candidate if its gain exceeds one standard deviation, otherwise the defaults.
 
-    Among a dozen candidates some lead by chance; on other regions the defaults are then as good, or better.
+    The first candidate holds the defaults. Among a dozen candidates some lead by chance, and are no better than the
+    defaults in other regions.
     """
     best = max(candidates, key=lambda candidate: candidate.accuracy)
     return best if best.gain > best.gain_deviation else candidates[0]
@@ -103,29 +104,33 @@ def select_candidate(candidates: tuple[TuningCandidate, ...]) -> TuningCandidate
 def tune_head(
     head: Head, train: PixelTable, fixed: dict[str, Any], *, seed: int = 0, listen: Listener = silent
 ) -> Tuning:
-    r"""Try all combinations of a head's `search_space` by cross-validation over whole regions of the training pixels.
+    """Try all combinations of a head's `search_space` by cross-validation on the training pixels.
 
-    Regions are dealt to folds by `fold_regions`, and the choice is made by `select_candidate`. Nothing is tried if fewer
-    than two classes, or fewer than three folds, can be held out in whole regions: candidates judged on neighbours of their
-    training pixels would be selected for memorising them.
+    `fold_regions` makes folds of whole regions (connected pixels of one class), and `select_candidate` selects a combination.
+    No combination is tried if whole regions of fewer than two classes or for fewer than three folds can be held out. Folds of
+    single pixels would favour combinations that memorise the neighbours of a pixel.
 
     Parameters
     ----------
     head : Head
-        Unfitted, with the parameters that are not searched.
+        Unfitted head, with the values of all parameters that are not searched.
     train : PixelTable
-        The training pixels, and nothing else.
+        Training pixels; it must not contain test pixels.
     fixed : dict
-        Parameters set by the user, which are not searched.
+        Parameters that the user has set. They are not searched.
     seed : int
         Seed of the folds.
     listen : callable
-        Receives the events of the search.
+        Callback for progress events.
+
+    Returns
+    -------
+    Tuning
 
     Raises
     ------
     HeadError
-        If there is nothing to search.
+        If no parameter is left to search.
 
     Examples
     --------
@@ -161,7 +166,7 @@ def tune_head(
 
 
 def _search(head: Head, space: dict[str, list[Any]], train: PixelTable, fold: Any, listen: Listener) -> Any:
-    """Return the accuracy (candidates, folds) of every combination, and the combinations."""
+    """Return the accuracy of every combination in every fold, (candidates, folds) float64, and the combinations."""
     folds, candidates = len(np.unique(fold[fold >= 0])), len(ParameterGrid(space))
     fits = 0
 

@@ -1,1 +1,4 @@
-"""Heads: light classifiers on cached features. Each is a scikit-learn estimator in a file of its own, found by name."""
+"""Heads: light classifiers on cached features.
+
+Each head is a scikit-learn estimator in a separate module; `classifiers.heads.registry` finds heads by name.
+"""

@@ -1,6 +1,6 @@
-"""Base classes of heads: classifiers that fulfil scikit-learn's estimator contract.
+"""Base classes of heads: classifiers that follow scikit-learn's estimator interface.
 
-They check a table against its layout and turn labels of any type into class codes.
+The base classes check a table against its layout and convert labels of any type to class codes.
 """
 
 from __future__ import annotations
@@ -22,42 +22,42 @@ from hsifeat.errors import HeadError
 
 
 def check_width(layout: Layout | None, width: int) -> None:
-    """Raise `HeadError` if a table of `width` columns does not fit a layout; None fits any width."""
+    """Raise `HeadError` if a layout describes another number of columns than `width`; a layout of None allows any."""
     if layout is not None and layout.width != width:
         raise HeadError(
             f"the table has {width} columns but the layout describes {layout.width}; "
-            "use the layout of the table that the head is used with"
+            "give the head the layout of this table"
         )
 
 
 @dataclass(eq=False, repr=False)
 class Head(ClassifierMixin, BaseEstimator):
-    """Base of every head: a classifier of table rows (n, D), float32 or float64, with labels of any type.
+    """Base class of heads: classifiers of float32 or float64 table rows (n, D) with labels of any type.
 
-    A subclass is a keyword-only dataclass (``@dataclass(eq=False, repr=False, kw_only=True)``) whose fields are its
-    parameters, so that each parameter is declared once, with its type and default; base classes contribute theirs. It
-    implements `_fit` and `_predict`. Attributes learned by `_fit` end in ``_``: `classifiers.persistence` saves those and
-    nothing else. The first line of its docstring is what ``hsifeat heads`` shows.
+    A subclass is a keyword-only dataclass (``@dataclass(eq=False, repr=False, kw_only=True)``). The fields of the subclass
+    and its base classes are the parameters of the head, with their types and defaults. A subclass implements `_fit` and
+    `_predict`. Attributes that `_fit` learns end in ``_``, and `classifiers.persistence` saves only these attributes. The
+    command ``hsifeat heads`` shows the first line of the subclass's docstring.
 
     Parameters
     ----------
     layout : Layout or None
-        What the columns are. [default: unknown, so all columns are treated alike]
+        Description of the columns. [default: unknown, so all columns are treated alike]
 
     Attributes
     ----------
     needs : frozenset of str
-        Column kinds (see `ColumnGroup.kind`) without which the head can't work.
+        Column kinds (see `ColumnGroup.kind`) that the head requires.
     wants : frozenset of str
-        Further column kinds that it uses if the table has them; `fit_model` includes them.
+        Column kinds that the head uses if the table has them. `fit_model` includes them.
     advice : str
         When to use the head, in a few words.
     search_space : dict of str to list
-        Parameters that tuning searches, in all combinations, at most a dozen; each list starts with the default.
+        Values of each parameter that tuning tries, starting with the default. There are at most a dozen combinations.
     persisted_types : frozenset of str
-        Dotted names of the classes, beside scikit-learn's own, that a fitted head contains and loading may build.
+        Dotted names of the classes that loading may build in addition to those that skops trusts by default.
     classes_ : (C,) array
-        The labels of the training rows, ascending.
+        Labels that occur in the training rows, in ascending order.
 
     Examples
     --------
@@ -79,7 +79,7 @@ class Head(ClassifierMixin, BaseEstimator):
     )
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Fit to rows and their labels.
+        """Fit the head to table rows and their labels.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class Head(ClassifierMixin, BaseEstimator):
         Raises
         ------
         HeadError
-            If the rows are not finite numbers, do not fit the layout, or hold fewer than two classes; if a parameter is
+            If the rows are not finite numbers, do not fit the layout, or hold fewer than two classes, or if a parameter is
             out of range.
         """
         return self._fit_checked(X, y)
@@ -112,7 +112,7 @@ class Head(ClassifierMixin, BaseEstimator):
         Returns
         -------
         (n,) array
-            Labels, in the dtype of those that the head was fitted on.
+            Predicted labels, in the dtype of the training labels.
         """
         check_is_fitted(self)
         labels: NDArray[Any] = self.classes_[self._predict(self._checked(X))]
@@ -128,36 +128,36 @@ class Head(ClassifierMixin, BaseEstimator):
         weight = None
         if sample_weight is not None:
             weight = _checked_weights(sample_weight, rows)
-            kept = weight > 0  # a row of weight 0 counts as absent
-            rows, labels, weight = rows[kept], labels[kept], weight[kept]
+            positive = weight > 0
+            rows, labels, weight = rows[positive], labels[positive], weight[positive]
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
-            only = self.classes_.tolist()[0]
-            raise HeadError(f"all {len(codes)} rows are of one class, {only!r}; give at least two classes")
+            label = self.classes_.tolist()[0]
+            raise HeadError(f"all {len(codes)} rows are of one class, {label!r}; give at least two classes")
         try:
             self._fit(rows, codes.astype(np.int64), weight)
         except HeadError:
             raise
         except (TypeError, ValueError) as error:
-            # A parameter of a wrong type or out of range, reported by the library that it was passed to.
+            # scikit-learn, LightGBM or torch reports a parameter of a wrong type or out of range.
             reason = " ".join(str(error).split())
             raise HeadError(f"{type(self).__name__} can't be fitted with these parameters: {reason}") from error
         return self
 
     def _row_weights(self, codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> NDArray[np.float64] | None:  # noqa: ARG002 - for subclasses
-        """Return the total weight (n,) of each row, or None if all weigh the same."""
+        """Return the total weight of each row, (n,) float64, or None if all weights are equal."""
         return weight
 
     def _check_restored(self) -> None:
-        """Raise ValueError if attributes read from a file could not come from `_fit` and would do harm."""
+        """Raise ValueError if attributes that were loaded from a file are unsafe and can't come from `_fit`."""
 
     @abstractmethod
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
-        """Fit to checked rows, class codes (n,) in ``0 … C-1``, and positive row weights (n,) or None."""
+        """Fit the head to validated rows (n, D), class codes (n,) from 0 to C-1, and positive row weights (n,) or None."""
 
     @abstractmethod
     def _predict(self, X: NDArray[np.floating]) -> NDArray[np.integer]:
-        """Predict the class codes (n,) of checked rows."""
+        """Predict the class codes (n,) of validated rows (n, D)."""
 
     def _checked(self, X: Any, y: Any = "no_validation", *, reset: bool = False) -> Any:
         if hasattr(X, "ndim"):
@@ -178,20 +178,21 @@ class Head(ClassifierMixin, BaseEstimator):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class WeighingHead(Head):
-    """Base of heads that accept row and class weights.
+    """Base class of heads that accept row weights and class weights.
 
     Parameters
     ----------
     class_weight : dict, "balanced" or None
-        Weight of each label's rows: a mapping, or inversely proportional to class frequency. [default: all alike]
+        Weight of the rows of each label, as a dict, or ``balanced`` for weights inversely proportional to the class
+        frequency. [default: equal weights]
     """
 
     class_weight: ClassWeight = None
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit to rows, their labels and optional row weights.
+        """Fit the head to table rows, their labels and optional row weights.
 
-        A row of weight 2 counts like two rows, and a row of weight 0 as absent.
+        A row of weight 2 counts as two rows, and a row of weight 0 is ignored.
 
         Parameters
         ----------
@@ -200,7 +201,7 @@ class WeighingHead(Head):
         y : (n,) array-like of int or str
             Labels.
         sample_weight : (n,) array-like of float or None
-            Weights of the rows. [default: all alike]
+            Weights of the rows. [default: equal weights]
 
         Returns
         -------
@@ -210,15 +211,15 @@ class WeighingHead(Head):
         Raises
         ------
         HeadError
-            If the rows are not finite numbers, do not fit the layout, or hold fewer than two classes; if a weight is
-            negative or not finite; if a parameter is out of range.
+            If the rows are not finite numbers, do not fit the layout, or hold fewer than two classes, if a weight is
+            negative or not finite, or if a parameter is out of range.
         """
         return self._fit_checked(X, y, sample_weight)
 
     def _class_weights(
         self, codes: NDArray[np.int64], weight: NDArray[np.float64] | None = None
     ) -> NDArray[np.float64]:
-        """Return the weight (C,) of each class under the parameter `class_weight`."""
+        """Return the weight of each class, (C,) float64, from the parameter `class_weight`."""
         try:
             weights = compute_class_weight(
                 self.class_weight, classes=self.classes_, y=self.classes_[codes], sample_weight=weight
@@ -238,10 +239,13 @@ class WeighingHead(Head):
 
 
 class ProbabilisticHead(Head):
-    """Base of heads with class probabilities: a subclass implements `_probabilities` instead of `_predict`."""
+    """Base class of heads that predict class probabilities.
+
+    A subclass implements `_probabilities` instead of `_predict`.
+    """
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Predict the probability (n, C) float64 of each of `classes_` for each row of `X` (n, D)."""
+        """Predict the class probabilities (n, C) float64 of rows `X` (n, D), in the order of `classes_`."""
         check_is_fitted(self)
         return self._probabilities(self._checked(X))
 
@@ -251,7 +255,7 @@ class ProbabilisticHead(Head):
 
     @abstractmethod
     def _probabilities(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Predict probabilities (n, C) of checked rows."""
+        """Predict the class probabilities (n, C) of validated rows (n, D)."""
 
 
 def _checked_weights(sample_weight: ArrayLike, rows: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""DiffCRN: weighted addition of timesteps for each layer, then attention over timesteps and neighbours."""
+"""DiffCRN: weighted addition of timesteps in each layer, then attention over timesteps and neighbouring pixels."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class DiffCRNClassifier(MixingHead, TorchHead):
-    """DiffCRN: adaptive weighted addition over timesteps, spectral-spatial fusion across them, then a small classifier.
+    """DiffCRN: adaptive weighted addition of timesteps, spectral-spatial fusion, then a small classifier.
 
-    After Zhu and Xu (TGRS 2025, arXiv 2502.19699), whose classifier adds the features of one stage at different timesteps
-    with learned weights, and fuses the results across timesteps, spectrum and space. The formulas were not available and
-    no code is public, so both have our own form. With the map `A_{t,l}` (s, s, k_l) of layer l at timestep t:
+    The classifier of Zhu and Xu (TGRS 2025, arXiv 2502.19699) adds the features of one stage at different timesteps with
+    learned weights, and fuses the sums across timesteps, spectrum and space. Neither formulas nor code were available, so the
+    formulas of this head are our own. `A_{t,l}` (s, s, k_l) is the feature map of layer l at timestep t around a pixel.
 
-    - addition: ``F_l = sum_t softmax(w_l)_t A_{t,l}``, with one weight per timestep and layer, equal at the start;
-    - projection by `P_l`, a linear map per layer shared over timesteps: ``F = sum_l P_l F_l`` and
-      ``H_t = sum_l P_l A_{t,l}``;
-    - space and time: the centre of `F` attends to all pixels of all `H_t` by dot-product attention, with a learned offset
-      of the keys for each timestep and each pixel, and the result is added to it;
-    - spectrum: the channels of that sum are scaled by a sigmoid of a linear map of the sum and the pixel's spectrum.
+    - Addition: ``F_l = sum_t softmax(w_l)_t A_{t,l}``. The weights `w_l` of the timesteps are equal before training.
+    - Projection: ``F = sum_l P_l F_l`` and ``H_t = sum_l P_l A_{t,l}``, where `P_l` is a linear map that all timesteps share.
+    - Fusion of space and time: the centre pixel of `F` attends to all pixels of all `H_t` by dot-product attention. The keys
+      have a learned offset for each timestep and each pixel. The attention output is added to the centre pixel of `F`.
+    - Fusion with the spectrum: a gate multiplies each channel of this sum. The gate is the sigmoid of a linear map of the sum
+      and the spectrum of the pixel.
 
-    Each layer is reduced to principal components shared over timesteps. Maps are patches of planes if the table has them,
-    otherwise planes as maps of one pixel. Spectra and their window means, if present, are also inputs of the classifier.
-    Positions, window means of planes and spectral patches are not used. Without a layout all columns are one layer at one
-    timestep.
+    Each layer is reduced to principal components that all timesteps share. The feature maps are the patches of planes if the
+    table has patches; otherwise each plane is a map of one pixel. Spectra and their window means, if present, are also inputs
+    of the classifier. Positions, window means of planes and spectral patches are not used. Without a layout all columns are
+    one layer at one timestep.
 
     Parameters
     ----------
     layout : Layout or None
-        What the columns are. Patches must have one size.
+        Description of the columns. All patches must have the same size.
     components : int or None
         Number of principal components of each layer; None keeps all channels.
     spectral_components : int or None
-        The same for spectra and their window means.
+        Number of principal components of the spectra and of their window means; None keeps all bands.
     channels : int
         Number of channels of the fusion.
     hidden : tuple of int
@@ -104,7 +104,7 @@ class DiffCRNClassifier(MixingHead, TorchHead):
 
 
 def stages(layout: Layout) -> list[list[ColumnGroup]]:
-    """Return the groups of each layer (planes or their patches), in the order of the layout."""
+    """Return the column groups of each layer (planes or patches), in the order of the layout."""
     by_layer: dict[str, list[ColumnGroup]] = {}
     for group in layout.learned:
         by_layer.setdefault(group.layer_key, []).append(group)
@@ -117,7 +117,7 @@ def attention_fusion_network(layout: Layout, channels: int, hidden: tuple[int, .
     Parameters
     ----------
     layout : Layout
-        What the columns of the input are: spectra, and planes or patches of one size.
+        Description of the input columns: spectra, and planes or patches of one size.
     channels : int
         Number of channels of the fusion.
     hidden : tuple of int
@@ -128,8 +128,8 @@ def attention_fusion_network(layout: Layout, channels: int, hidden: tuple[int, .
     Returns
     -------
     torch.nn.Module
-        ``forward(x)`` takes `x` (b, layout.width) and returns logits (b, classes); ``add(x)`` returns `F`
-        (b, s * s, channels) and `H` (b, T, s * s, channels); ``fuse(x)`` returns the fused features (b, channels).
+        ``forward(x)`` returns logits (b, classes) for `x` (b, layout.width). ``add(x)`` returns `F` (b, s * s, channels)
+        and `H` (b, T, s * s, channels). ``fuse(x)`` returns the fused features (b, channels).
     """
     import torch
     from torch import nn
@@ -160,7 +160,7 @@ def attention_fusion_network(layout: Layout, channels: int, hidden: tuple[int, .
             for stage, weights, project in zip(layers, self.addition, self.project, strict=True):
                 maps = torch.stack([x[:, g.start : g.stop].reshape(len(x), pixels, -1) for g in stage], dim=1)
                 projected = project(maps)  # (b, T_l, s * s, channels)
-                # The shares add up to 1, so projection and addition commute.
+                # The softmax weights add up to 1, so projection and addition commute.
                 added = added + torch.einsum("t,btpc->bpc", torch.softmax(weights, dim=0), projected)
                 for number, group in enumerate(stage):
                     by_time[times.index(group.t)] = by_time[times.index(group.t)] + projected[:, number]
@@ -183,7 +183,7 @@ def attention_fusion_network(layout: Layout, channels: int, hidden: tuple[int, .
 
 
 def _input_groups(layout: Layout) -> list[ColumnGroup]:
-    """Return the groups that the head uses: spectra, and the patches of planes or else the planes."""
+    """Return the column groups that the head uses: spectra, and patches or, if there are none, planes."""
     patches = [group for group in layout.learned if group.kind == "patch"]
     maps = patches or [group for group in layout.learned if group.kind == "plane"]
     require_planes(maps, layout, "diffcrn")

@@ -1,4 +1,4 @@
-"""FiLM: the spectrum of a pixel modulates its diffusion features, as in GeoDiffNet-F."""
+"""FiLM: the spectrum of a pixel modulates the diffusion features of the pixel, as in GeoDiffNet-F."""
 
 from __future__ import annotations
 
@@ -25,40 +25,41 @@ if TYPE_CHECKING:
 class FiLMClassifier(TorchHead):
     """Feature-wise linear modulation of diffusion features by the spectrum, then a small classifier.
 
-    ``fhat = gamma(s) * f + beta(s)``, element-wise (Hu, Banerjee and Prasad 2025, arXiv 2512.03430, fig. 1; FiLM: Perez
-    et al., AAAI 2018, eq. 2). An encoder of the spectrum `s` regresses `gamma` and `beta`, one number each per channel of
-    the diffusion features `f`. The size of the published encoder is unknown. Training starts exactly at the identity,
-    gamma 1 and beta 0, and weight decay pulls back to it, hence its large default.
+    The modulation is ``fhat = gamma(s) * f + beta(s)``, element-wise (Hu, Banerjee and Prasad 2025, arXiv 2512.03430, fig. 1;
+    FiLM: Perez et al., AAAI 2018, eq. 2). An encoder of the spectrum `s` regresses `gamma` and `beta` for each channel of the
+    diffusion features `f`. The size of the published encoder is unknown. Training starts at the identity (gamma 1, beta 0).
+    Weight decay pulls the modulation towards the identity, so the default weight decay is large.
 
-    ``fusion="gated"`` is the sum in the same authors' code of 2024: ``z = sigmoid(alpha) * p + sigmoid(beta) * q`` with
-    ``p = BN(W_f f + b)`` and ``q = BN(W_s E(s) + b)``, both of 256 channels, and learned gates that start at 1.
+    With ``fusion="gated"`` the head is the gated sum from the code that the same authors published in 2024,
+    ``z = sigmoid(alpha) * p + sigmoid(beta) * q`` with ``p = BN(W_f f + b)`` and ``q = BN(W_s E(s) + b)``. `p` and `q` have
+    256 channels, and the learned gates `alpha` and `beta` start at 1.
 
-    Spectra are standardised band by band. Planes are standardised and reduced to principal components, which take the
-    place of channels: this is faster, and in a trial on Indian Pines with window means in place of planes accuracy did
-    not clearly change on disjoint blocks and fell slightly on random pixels. Without a layout all columns are both `s`
-    and `f`.
+    Spectra are standardised band by band. Planes are standardised and reduced to principal components, which makes the head
+    faster. A trial on Indian Pines compared components with all channels, for window means instead of planes. With components
+    the accuracy did not clearly change on disjoint blocks, and fell slightly on random pixels. Without a layout all columns are
+    both `s` and `f`.
 
     Parameters
     ----------
     layout : Layout or None
-        Its spectral groups are `s` and its plane groups are `f`; positions are not used.
+        Description of the columns. The spectral groups are `s`, and the groups of planes are `f`; positions are not used.
     fusion : {"film", "gated"}
-        How spectrum and features are combined.
+        Formula that combines spectrum and features.
     encoder : {"mlp", "conv"}
-        "mlp" is linear 128, ReLU, batch norm. "conv" is the GeoSpecNet stack of the same authors, twice Conv1d of width 3
-        (16, then 32 channels), batch norm, ReLU and pooling by 2: about ten times slower, and no better in that trial.
+        Encoder of spectra. "mlp" is a linear layer of width 128, ReLU and batch norm. "conv" is the GeoSpecNet stack of the
+        same authors: twice Conv1d of width 3 (16, then 32 channels), batch norm, ReLU and pooling by 2. "conv" is about ten
+        times slower, and was no better in the trial.
     plane_components : int or None
         Number of principal components of the planes; None keeps all channels.
     hidden : tuple of int or None
         Widths of the classifier's hidden layers. [default: (128, 32) for "film", and the published (128,) for "gated"]
     mixup_spectra, mixup_planes : float
-        Mix-up strengths of spectra and of planes (Zhang et al. 2018): ``lambda ~ Beta(a, a)``; 0 does not mix. The code of
-        2024 uses 0.2 or 0.25 for both; in a trial on disjoint blocks of Indian Pines 0.2 gained points.
+        Mix-up strength `a` of spectra and of planes, with ``lambda ~ Beta(a, a)`` (Zhang et al. 2018); 0 disables mix-up. The
+        code of 2024 uses 0.2 or 0.25 for both. In a trial on disjoint blocks of Indian Pines, 0.2 raised the accuracy.
     mixup_plane_share : float
         Weight w of the planes in the lambda of the labels, ``w * lambda_planes + (1 - w) * lambda_spectra``.
     focal_gamma : float
-        Exponent of the focal loss (Lin et al. 2017, eq. 4); 0 is cross-entropy. The code of
-        2024 uses 1.
+        Exponent of the focal loss (Lin et al. 2017, eq. 4); 0 is cross-entropy. The code of 2024 uses 1.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
         See `TorchHead`.
 

@@ -1,4 +1,4 @@
-"""Scaling, reduction and weighting of column groups, so that many plane channels don't outweigh a few bands."""
+"""Standardise, reduce and weight column groups, so that many plane channels don't outweigh a few bands."""
 
 from __future__ import annotations
 
@@ -16,31 +16,32 @@ from classifiers.heads.base import check_width
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 
-# Above this smaller side a full decomposition takes seconds; the randomised one, with a fixed seed, does not.
+# If the smaller side of a matrix exceeds this, a full SVD takes seconds. A randomised SVD with a fixed seed replaces it.
 FULL_SVD_SIDE = 600
 
 
 class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Standardise columns, reduce each group to principal components, and scale each group to a given variance.
 
-    Each spectral group is one group, all columns of planes together are one, and so is each remaining group (positions).
-    The output is the groups (n, k_g) side by side, in the order of their first columns, each with a total variance of
-    ``weight**2`` over the training rows, however many columns it had.
+    The columns of all planes together form one group. Each other column group of the layout, such as spectra or positions,
+    is a separate group. The output holds the reduced groups (n, k_g) side by side, in the order of their first columns. Each
+    group has a total variance of ``weight**2`` over the training rows, whatever its number of columns.
 
     Parameters
     ----------
     layout : Layout or None
-        What the columns are. [default: one group with the spectral parameters]
+        Description of the columns. [default: a single group with the spectral parameters]
     spectral_components, plane_components : int or None
-        Number of principal components of each spectral group and of the planes, or fewer if there are fewer rows or
-        columns. None keeps the standardised columns. Other groups are never reduced.
+        Number of principal components of each spectral group, and of the planes. The number is smaller if there are fewer
+        rows or columns. None keeps the standardised columns. Other groups are never reduced.
     spectral_weight, plane_weight : float
-        Square root of the total variance of each spectral group and of the planes. Other groups weigh as spectra do.
+        Square root of the total variance of each spectral group, and of the planes. Other groups have the spectral weight.
 
     Attributes
     ----------
     mean_, gain_ : (D,) arrays
-        Offset subtracted from each column, and factor it is then multiplied by: 0 for a constant column.
+        Offset that is subtracted from each column, and factor that multiplies the difference. The factor of a constant
+        column is 0.
     columns_ : list of (D_g,) intp arrays
         Column indices of each group.
     bases_ : list of (k_g, D_g) arrays or None
@@ -75,7 +76,7 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         y: object = None,  # noqa: ARG002 - scikit-learn passes y to every step
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Fit to training rows.
+        """Fit the reducer to training rows.
 
         Parameters
         ----------
@@ -84,7 +85,7 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         y : object
             Ignored; scikit-learn passes labels here.
         sample_weight : (n,) array-like of float or None
-            Weights of the rows. [default: all alike]
+            Weights of the rows. [default: equal weights]
 
         Returns
         -------
@@ -119,7 +120,7 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.floating]:
-        """Reduce rows `X` (n, D) to weighted groups side by side, (n, sum of k_g) in the dtype of `X`."""
+        """Return the reduced and weighted groups of rows `X` (n, D), as a (n, sum of k_g) array in the dtype of `X`."""
         check_is_fitted(self)
         rows: NDArray[np.floating] = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         scaled = (rows - self.mean_.astype(rows.dtype, copy=False)) * self.gain_.astype(rows.dtype, copy=False)
@@ -137,7 +138,7 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
     @property
     def _n_features_out(self) -> int:
-        return self.n_features_out  # the name that scikit-learn's mix-in expects
+        return self.n_features_out  # scikit-learn's mix-in reads this private attribute
 
     def _groups(self, width: int) -> list[tuple[NDArray[np.intp], int | None, float]]:
         """Return column indices, components and weight of each group, in the order of their first columns."""
@@ -154,14 +155,14 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
 
 def make_group_reducer(head: BaseEstimator) -> GroupReducer:
-    """Make an unfitted reducer with the parameters that it shares with a head."""
+    """Make an unfitted reducer from the parameters of a head that have the names of reducer parameters."""
     return GroupReducer(**{name: getattr(head, name) for name in GroupReducer().get_params() if hasattr(head, name)})
 
 
 def moments(
     X: NDArray[np.floating], weight: NDArray[np.floating] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and variance (D,) float64 of the columns of rows (n, D), with optional weights (n,)."""
+    """Return the mean and the variance, (D,) float64, of each column of rows (n, D) with optional row weights (n,)."""
     if weight is None:
         return X.mean(axis=0, dtype=np.float64), X.var(axis=0, dtype=np.float64)
     share = weight / weight.sum(dtype=np.float64)
@@ -172,7 +173,7 @@ def moments(
 def principal_axes(
     X: NDArray[np.floating], components: int, weight: NDArray[np.floating] | None = None
 ) -> NDArray[np.floating]:
-    """Return the first principal axes of rows, as `sklearn.decomposition.PCA`, which has no row weights.
+    """Return the first principal axes of rows, as `sklearn.decomposition.PCA` but with row weights.
 
     Parameters
     ----------
@@ -181,12 +182,12 @@ def principal_axes(
     components : int
         Number of axes.
     weight : (n,) float array, optional
-        Weight of each row. [default: all alike]
+        Weight of each row. [default: equal weights]
 
     Returns
     -------
     (k, D) array
-        Axes in the dtype of `X`, ``k = min(components, n, D)``; deterministic.
+        Axes in the dtype of `X`, with ``k = min(components, n, D)``. The result is deterministic.
 
     Raises
     ------
@@ -199,13 +200,13 @@ def principal_axes(
     if weight is not None:
         centred *= np.sqrt(weight / weight.mean())[:, None].astype(X.dtype)
     side = min(X.shape)
-    kept = min(components, side)
-    # One thread: at this size more hardly help, on a busy machine they take up to fifty times as long, and the bits would
-    # depend on their number.
+    count = min(components, side)
+    # More than one thread hardly helps at this size, and takes up to fifty times as long on a busy machine. The last bits of
+    # the result would also depend on the number of threads.
     with threadpool_limits(1, user_api="blas"):
-        if side <= FULL_SVD_SIDE or kept > side // 2:
+        if side <= FULL_SVD_SIDE or count > side // 2:
             left, _, axes = svd(centred, full_matrices=False, overwrite_a=True, check_finite=False)
         else:
-            left, _, axes = randomized_svd(centred, kept, random_state=0, flip_sign=False)
-    signed: NDArray[np.floating] = svd_flip(left, axes, u_based_decision=False)[1][:kept]
+            left, _, axes = randomized_svd(centred, count, random_state=0, flip_sign=False)
+    signed: NDArray[np.floating] = svd_flip(left, axes, u_based_decision=False)[1][:count]
     return signed

@@ -27,27 +27,31 @@ KERNEL = 3  # side of the bottleneck's middle convolution
 class HyperfeaturesClassifier(MixingHead, TorchHead):
     """Diffusion Hyperfeatures: a learned weighted sum over timesteps and layers, then a small classifier.
 
-    ``D = sum_{t,l} softmax(w)_{t,l} B_l(A_{t,l})`` (Luo, Dunlap, Park, Holynski and Darrell, NeurIPS 2023, arXiv
-    2305.14334, eq. 1), with a bottleneck `B_l` per layer, shared over timesteps, and one weight `w` per (t, layer), all
-    equal at the start. The published bottleneck has convolutions of 1x1, 3x3 and 1x1 with group norm, and is trained by a
-    matching loss.
+    The weighted sum is ``D = sum_{t,l} softmax(w)_{t,l} B_l(A_{t,l})``, the aggregation network of Luo, Dunlap, Park, Holynski
+    and Darrell (NeurIPS 2023, arXiv 2305.14334). `A_{t,l}` are the features of layer l at timestep t, and `B_l` is a bottleneck
+    that all timesteps of a layer share. `w` has one weight per timestep and layer, all equal before training. The published
+    bottleneck consists of 1x1, 3x3 and 1x1 convolutions with group norm, and is trained with a matching loss.
 
-    Differences: the 3x3 convolution exists only for patches, of which the inner 3x3 pixels are used, since a plane has a
-    single pixel per row. Batch norm replaces group norm, which would mix the channels of a single pixel. Each layer is
-    reduced to principal components shared over timesteps, which bounds the cost. A window mean counts as a layer of its
-    own. Spectra and their window means, if the table has them, are appended to `D`; positions and spectral patches are
-    not used. Without a layout all columns are one layer at one timestep.
+    This head differs from the paper:
+
+    - The 3x3 convolution exists only for patches, and reads their inner 3x3 pixels. A plane has one pixel per table row.
+    - Batch norm replaces group norm, which would mix the channels of a single pixel.
+    - Each layer is reduced to principal components that all timesteps share, which bounds the cost.
+    - The window means of a layer count as another layer.
+    - Spectra and their window means, if the table has them, are appended to `D`. Positions and spectral patches are not used.
+
+    Without a layout all columns are one layer at one timestep.
 
     Parameters
     ----------
     layout : Layout or None
-        What the columns are.
+        Description of the columns.
     components : int or None
         Number of principal components of each layer; None keeps all channels.
     spectral_components : int or None
-        The same for spectra and their window means.
+        Number of principal components of the spectra and of their window means; None keeps all bands.
     bottleneck : int
-        Number of channels inside a bottleneck; 96 in the paper.
+        Number of channels inside each bottleneck; 96 in the paper.
     channels : int
         Number of channels of `D`; 384 in the paper.
     hidden : tuple of int
@@ -107,7 +111,7 @@ def hyperfeatures_network(
     Parameters
     ----------
     layout : Layout
-        What the columns of the input are.
+        Description of the input columns.
     bottleneck, channels : int
         See `HyperfeaturesClassifier`.
     hidden : tuple of int
@@ -118,8 +122,7 @@ def hyperfeatures_network(
     Returns
     -------
     torch.nn.Module
-        ``forward(x)`` takes `x` (b, layout.width) and returns logits (b, classes); ``aggregate(x)`` returns `D`
-        (b, channels).
+        ``forward(x)`` returns logits (b, classes) for `x` (b, layout.width). ``aggregate(x)`` returns `D` (b, channels).
     """
     import torch
     from torch import nn

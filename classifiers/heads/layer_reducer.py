@@ -1,4 +1,4 @@
-"""Reduction of layers to principal components that are shared by all timesteps of a layer."""
+"""Reduce layers to principal components that all timesteps of a layer share."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from hsifeat.errors import HeadError
 
 
 def layout_or_one_plane(layout: Layout | None, width: int) -> Layout:
-    """Return the layout, or that of a single plane of `width` channels if there is none."""
+    """Return `layout`, or the layout of a single plane with `width` channels if `layout` is None."""
     return layout or Layout((ColumnGroup("plane", 0, width, 0, "columns"),))
 
 
 def require_planes(planes: Sized, layout: Layout, head: str) -> None:
-    """Raise `HeadError` if `planes`, selected from a layout, is empty.
+    """Raise `HeadError` if a layout contains no planes that a head can use.
 
     Parameters
     ----------
     planes : sized
-        Planes selected from the layout.
+        The column groups of planes that the head can use.
     layout : Layout
-        Columns of the table, named in the message.
+        All columns of the table, which the message names.
     head : str
         Name of the head that needs planes.
     """
@@ -40,28 +40,29 @@ def require_planes(planes: Sized, layout: Layout, head: str) -> None:
 
 
 class LayerReducer(TransformerMixin, BaseEstimator):
-    """Standardise each channel of each group, and reduce each layer to principal axes shared by its timesteps.
+    """Standardise channels, and reduce each layer to principal components that all timesteps share.
 
-    The axes are fitted to all timesteps (and pixels of a patch) together, so that a component means the same at each of
-    them. The components of a layer have unit variance on average. Positions are dropped.
+    The principal axes are fitted to all timesteps and all pixels of patches together, so a component has the same meaning at
+    each timestep and pixel. The components of a layer have unit variance on average. Positions are dropped.
 
     Parameters
     ----------
     layout : Layout or None
-        What the columns are. [default: a single plane]
+        Description of the columns. [default: a single plane]
     components : int or None
-        Number of components of a layer, or fewer if the rows have a lower rank; None keeps the standardised channels.
+        Number of components of each layer, or fewer if the rows have a lower rank; None keeps the standardised channels.
     spectral_components : int or None
-        The same for spectra, their window means and their patches.
+        Number of components of the spectra, of their window means and of their patches; None keeps the standardised bands.
 
     Attributes
     ----------
     layout_ : Layout
-        What the output columns are. Patches keep their order: row, then column, then component.
+        Description of the output columns. The columns of a patch are ordered by row, then column, then component.
     mean_, gain_ : (D,) arrays
-        Offset subtracted from each column, and factor it is then multiplied by: 0 for a constant column.
+        Offset that is subtracted from each column, and factor that multiplies the difference. The factor of a constant
+        column is 0.
     axes_ : dict of str to (k, C) array or None
-        Scaled axes for each `ColumnGroup.layer_key`; None if the layer is not reduced.
+        Scaled axes of each layer, by `ColumnGroup.layer_key`; None if the layer is not reduced.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class LayerReducer(TransformerMixin, BaseEstimator):
         self.spectral_components = spectral_components
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn passes y to every step
-        """Fit to training rows `X` (n, D); labels are ignored.
+        """Fit the reducer to training rows `X` (n, D); labels are ignored.
 
         Raises
         ------
@@ -84,20 +85,20 @@ class LayerReducer(TransformerMixin, BaseEstimator):
         self.mean_, self.gain_ = np.zeros(rows.shape[1], rows.dtype), np.zeros(rows.shape[1], rows.dtype)
         self.axes_: dict[str, NDArray[np.floating] | None] = {}
         for name, groups in self._layers().items():
-            kept = self.spectral_components if groups[0].layer is None else self.components
+            components = self.spectral_components if groups[0].layer is None else self.components
             for group in groups:
                 part = slice(group.start, group.stop)
                 self.mean_[part], self.gain_[part] = _standards(rows[:, part], group.patch_pixels)
-            if kept is None:
+            if components is None:
                 self.axes_[name] = None
             else:
                 moments = [_second_moment(self._standard(rows, group), group.patch_pixels) for group in groups]
-                self.axes_[name] = _scaled_axes(np.mean(moments, axis=0), kept).astype(rows.dtype)
+                self.axes_[name] = _scaled_axes(np.mean(moments, axis=0), components).astype(rows.dtype)
         self.layout_ = self._layout_out()
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.floating]:
-        """Reduce rows `X` (n, D) to the columns that `layout_` names, in the dtype of `X`."""
+        """Return the columns of `layout_` for rows `X` (n, D), in the dtype of `X`."""
         check_is_fitted(self)
         rows: NDArray[np.floating] = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         parts = []
@@ -140,7 +141,10 @@ class LayerReducer(TransformerMixin, BaseEstimator):
 
 
 def _standards(columns: NDArray[np.floating], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and gain (D,) of the columns of a group with `count` pixels per channel, equal for all of them."""
+    """Return the mean and the gain, (D,) float64, of the columns of a group with `count` pixels per channel.
+
+    All pixels of a channel share the mean and the standard deviation.
+    """
     channels = columns.reshape(-1, columns.shape[1] // count)
     mean, spread = (np.tile(statistic(channels, axis=0, dtype=np.float64), count) for statistic in (np.mean, np.std))
     # The deviation of a constant column is a few rounding errors of its value, not zero.
@@ -149,23 +153,23 @@ def _standards(columns: NDArray[np.floating], count: int) -> tuple[NDArray[np.fl
 
 
 def _second_moment(columns: NDArray[np.floating], count: int) -> NDArray[np.float64]:
-    """Return the mean product (C, C) of each pair of channels of a group with `count` pixels per channel."""
+    """Return the mean product of each pair of channels, (C, C), in a group with `count` pixels per channel."""
     channels = columns.reshape(-1, columns.shape[1] // count).astype(np.float64)
-    with threadpool_limits(1, user_api="blas"):  # otherwise the bits depend on the number of threads
+    with threadpool_limits(1, user_api="blas"):  # otherwise the last bits depend on the number of threads
         return channels.T @ channels / len(channels)
 
 
 def _scaled_axes(moment: NDArray[np.float64], components: int) -> NDArray[np.float64]:
-    """Return principal axes (k, C) of a second moment (C, C), scaled so that components have unit variance on average.
+    """Return the principal axes (k, C) of a second moment (C, C), scaled to unit variance on average.
 
-    Axes along which the training rows do not vary are dropped, since other rows may vary along them.
+    Axes along which the training rows do not vary are dropped, because other rows may vary along them.
     """
     if components < 1:
         raise HeadError(f"a layer can't be reduced to {components} components; give 1 or more, or None to keep all")
     with threadpool_limits(1, user_api="blas"):
         powers, vectors = np.linalg.eigh(moment)
     powers, axes = powers[::-1], vectors.T[::-1]
-    kept = max(1, min(components, int((powers > len(powers) * np.finfo(np.float32).eps * powers[0]).sum())))
-    powers, axes = powers[:kept], axes[:kept]
-    axes *= np.sign(axes[np.arange(kept), np.abs(axes).argmax(axis=1)])[:, None]
+    count = max(1, min(components, int((powers > len(powers) * np.finfo(np.float32).eps * powers[0]).sum())))
+    powers, axes = powers[:count], axes[:count]
+    axes *= np.sign(axes[np.arange(count), np.abs(axes).argmax(axis=1)])[:, None]
     return axes / np.sqrt(powers.mean()) if powers[0] > 0 else axes

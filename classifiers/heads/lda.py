@@ -18,15 +18,16 @@ from hsifeat.errors import HeadError
 class LDAClassifier(SklearnHead):
     """Linear discriminant analysis: one Gaussian per class with a common, shrunk covariance.
 
-    The covariance is shrunk towards a scaled identity as in Ledoit and Wolf (J. Multivar. Anal. 2004, eq. 14). There is no
-    step size and no random number, and fitting takes a fraction of a second. The method has no row weights.
+    By default the covariance is the linear shrinkage estimator of Ledoit and Wolf (J. Multivar. Anal. 2004). The fit is
+    deterministic and takes a fraction of a second. The head does not accept row weights.
 
     Parameters
     ----------
     layout : Layout or None
-        What the columns are. [default: one group with the spectral parameters]
+        Description of the columns. [default: a single group with the spectral parameters]
     shrinkage : float or {"auto"}
-        Between 0, the sample covariance, and 1, a multiple of the identity. [default: estimated from the rows]
+        Weight of a multiple of the identity: 0 gives the sample covariance, and 1 gives a multiple of the identity.
+        [default: estimated from the rows]
     spectral_components, plane_components, spectral_weight, plane_weight
         See `GroupReducer`.
 

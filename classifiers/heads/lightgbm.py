@@ -18,13 +18,13 @@ from classifiers.heads.parameters import Components, Count, Fraction, Leaves, Po
 class LightGBMClassifier(ProbabilisticHead, WeighingHead):
     """Gradient-boosted trees by LightGBM (Ke et al., NeurIPS 2017), deterministic.
 
-    The defaults are sized for a few hundred rows of many classes. Trees are scale-invariant, but slow in the number of
+    The defaults suit a few hundred rows of many classes. Trees are scale-invariant, but slow in the number of
     columns and blind to rotations, so planes are reduced to principal components.
 
     Parameters
     ----------
     layout : Layout or None
-        What the columns are. [default: one group with the spectral parameters]
+        Description of the columns. [default: a single group with the spectral parameters]
     n_estimators : int
         Number of boosting rounds; each grows one tree per class.
     learning_rate : float
@@ -32,7 +32,7 @@ class LightGBMClassifier(ProbabilisticHead, WeighingHead):
     num_leaves : int
         Largest number of leaves of a tree.
     min_child_samples : int
-        Smallest number of rows of a leaf; small, as classes may have few rows.
+        Smallest number of rows in a leaf. The default is small, because classes may have few rows.
     feature_fraction : float
         Share of the columns that each tree may split on.
     class_weight : dict, "balanced" or None
@@ -40,9 +40,9 @@ class LightGBMClassifier(ProbabilisticHead, WeighingHead):
     spectral_components, plane_components : int or None
         See `GroupReducer`.
     n_jobs : int
-        Number of threads; 0 uses all cores, which is faster from a few thousand rows.
+        Number of threads. 0 uses all cores, which is faster if there are at least a few thousand rows.
     random_state : int, RandomState or None
-        Seed; None draws a new one for each fit.
+        Seed; None draws a new seed for each fit.
 
     Attributes
     ----------

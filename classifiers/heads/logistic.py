@@ -16,16 +16,16 @@ from classifiers.heads.sklearn_head import SklearnHead
 class LogisticClassifier(SklearnHead, WeighingHead):
     """Multinomial logistic regression with an L2 penalty, fitted by L-BFGS.
 
-    The softmax model of Bishop, Pattern Recognition and Machine Learning (2006, eq. 4.104).
+    The class probabilities are the softmax of Bishop, Pattern Recognition and Machine Learning (2006, eq. 4.104).
 
     Parameters
     ----------
     layout : Layout or None
-        What the columns are. [default: one group with the spectral parameters]
+        Description of the columns. [default: a single group with the spectral parameters]
     C : float
-        Inverse of the penalty's strength.
+        Inverse of the penalty strength.
     max_iter : int
-        Largest number of iterations; a fit that has not converged by then is kept.
+        Largest number of iterations. A fit that has not converged after these iterations is used as it is.
     spectral_components, plane_components, spectral_weight, plane_weight
         See `GroupReducer`.
     class_weight : dict, "balanced" or None
@@ -52,7 +52,7 @@ class LogisticClassifier(SklearnHead, WeighingHead):
 
     @property
     def n_iter_(self) -> int:
-        """Number of iterations."""
+        """Number of iterations of the fit."""
         return int(self.classifier_.n_iter_.max())
 
     def _classifier(self) -> Any:

@@ -1,4 +1,4 @@
-"""Learned weights of timesteps and layers in heads that mix them: by name, as a table and as a heat map."""
+"""Learned weights of timesteps and layers in mixing heads, as a dict, a table and a heat map."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ if TYPE_CHECKING:
 
 
 class MixingHead:
-    """Mix-in for torch heads that learn a share of each timestep and layer."""
+    """Mix-in for torch heads that add timesteps and layers with learned weights."""
 
     @abstractmethod
     def _shares(self) -> list[tuple[ColumnGroup, float]]:
-        """Return the groups of planes with their learned shares, which add up to 1 in total or per layer."""
+        """Return each column group of a plane with its learned weight.
+
+        The weights add up to 1, either over all groups or over the groups of each layer.
+        """
 
     @property
     def mixing_weights_(self) -> dict[str, float]:
-        """Learned share of each (t, layer), named such as ``t50/up_blocks.1``."""
+        """Learned weight of each timestep and layer, by a name such as ``t50/up_blocks.1``."""
         return {str(group): share for group, share in self._shares()}
 
     def mixing_frame(self) -> pd.DataFrame:
-        """Return the learned shares as a table of timesteps (rows) and layers (columns); NaN where there is no plane."""
+        """Return the learned weights as a table of timesteps (rows) and layers (columns); missing planes are NaN."""
         return _to_frame({(group.t, group.layer_key): share for group, share in self._shares()})
 
 
@@ -42,7 +45,7 @@ def _to_frame(shares: dict[tuple[int | None, str], float]) -> pd.DataFrame:
 
 
 def plot_mixing(head: MixingHead) -> Figure:
-    """Draw the learned shares of timesteps and layers as a heat map.
+    """Draw the learned weights of timesteps and layers as a heat map.
 
     Parameters
     ----------
@@ -52,7 +55,7 @@ def plot_mixing(head: MixingHead) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Heat map in percent, in the colour-blind safe map cividis.
+        Heat map in percent, in the colour map cividis, which is safe for colour-blind readers.
 
     Examples
     --------

@@ -19,27 +19,28 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class MLPClassifier(TorchHead):
-    """Multi-layer perceptron with two small hidden layers: linear, ReLU, batch norm; twice, then linear.
+    """Multi-layer perceptron with two small hidden layers of linear layer, ReLU and batch norm.
 
-    The classifier of GeoDiffNet (Hu, Banerjee and Prasad 2025, arXiv 2512.03430), which is that of ddpm-segmentation
-    (Baranchuk et al., ICLR 2022, sec. 4) for fewer than 30 classes. Unlike those it takes all columns of the table,
-    spectra included, and reduces planes to principal components. With `members` it is the ensemble of ddpm-segmentation:
-    so many networks, each with a seed of its own, that vote; `uncertainty` measures where they disagree.
+    GeoDiffNet (Hu, Banerjee and Prasad 2025, arXiv 2512.03430) uses this classifier, and ddpm-segmentation (Baranchuk et al.,
+    ICLR 2022, sec. 4) uses it for fewer than 30 classes. Unlike the published classifiers, this head takes all columns of the
+    table, including spectra, and reduces planes to principal components. With several `members` the head is the ensemble of
+    ddpm-segmentation: networks with different seeds vote, and `uncertainty` measures their disagreement.
 
     Parameters
     ----------
     layout : Layout or None
-        What the columns are. [default: one group with the spectral parameters]
+        Description of the columns. [default: a single group with the spectral parameters]
     spectral_components, plane_components : int or None
         See `GroupReducer`.
     spectral_weight, plane_weight : float
-        See `GroupReducer`. Larger than its defaults: 64 columns at weight 8 have unit variance, which suits networks.
+        See `GroupReducer`. The default is 8, because 64 columns of weight 8 have unit variance, which suits networks.
     hidden : tuple of int
         Widths of the hidden layers.
     members : int
         Number of networks in the ensemble; 10 in ddpm-segmentation.
     vote : {"mean", "majority"}
-        Whether probabilities are the mean over members, or the share of members that vote for each class, as published.
+        Probabilities are the mean over members ("mean"), or the share of members that vote for each class ("majority", as in
+        the paper).
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
         See `TorchHead`.
 

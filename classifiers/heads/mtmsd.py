@@ -24,20 +24,25 @@ if TYPE_CHECKING:
 class MTMSDClassifier(TorchHead):
     """MTMSD: channel purification, selective fusion of timesteps guided by window means, then a small classifier.
 
-    Zhou et al., TGRS 2024 (arXiv 2306.08964, sec. III). With the purified channels `x_t` at timestep t and those of
-    window means `g_t`: ``u = sum_t x_t``, ``z = W2 BN(ReLU(W1 u))``, ``h_t = V_t z``, ``a_t = G_t [h_t; g_t]``, ``w =
-    softmax of a over t``, channel by channel, and ``v = sum_t w_t x_t``. Without window means it is their other form,
-    ``z = W u`` and ``a_t = V_t z``. Both have half the channels in between.
+    The method of Zhou et al. (TGRS 2024, arXiv 2306.08964, sec. III). `x_t` are the purified channels of planes at timestep t,
+    and `g_t` are those of their window means. The fusion computes ``u = sum_t x_t``, ``z = W2 BN(ReLU(W1 u))``,
+    ``h_t = V_t z``, ``a_t = G_t [h_t; g_t]``, ``w = softmax(a)`` over t for each channel, and ``v = sum_t w_t x_t``. Without
+    window means, ``z = W u`` and ``a_t = V_t z``, which is the unguided fusion of the paper. `z` has half as many channels as
+    `x_t`.
 
-    Differences: the window means of the layout take the place of the mean over a 48 px patch around each pixel; purified
-    channels are standardised; spectra and their window means, if the table has them, are appended to `v`. The defaults
-    are lighter: 256 channels instead of 768, and one network instead of a majority vote of five. Positions and patches
-    are not used. Without a layout all columns are one timestep, and `v` is `x`.
+    This head differs from the paper:
+
+    - The window means of the layout replace the mean over a 48 px patch around each pixel.
+    - Purified channels are standardised.
+    - Spectra and their window means, if the table has them, are appended to `v`. Positions and patches are not used.
+    - The defaults are smaller: 256 channels instead of 768, and one network instead of a majority vote of five.
+
+    Without a layout all columns are one timestep, and `v` equals `x`.
 
     Parameters
     ----------
     layout : Layout or None
-        What the columns are. Planes and window means must have the same layers at each timestep.
+        Description of the columns. Planes and window means must have the same layers at each timestep.
     channels, balance
         See `Purifier`.
     hidden : tuple of int
@@ -79,8 +84,8 @@ class MTMSDClassifier(TorchHead):
         require_planes(times["plane"], layout, "mtmsd")
         if times["mean"] and set(times["mean"]) != set(times["plane"]):
             raise HeadError(
-                f"mtmsd needs window means of planes at all timesteps or at none: planes are at t {_list(times['plane'])}, "
-                f"window means at {_list(times['mean'])}"
+                "mtmsd needs window means of planes at all timesteps or at none: planes are at t "
+                f"{_format_times(times['plane'])}, window means at {_format_times(times['mean'])}"
             )
         self.purifier_ = Purifier(layout, channels=self.channels, balance=self.balance).fit(X, codes)
         self.scaler_ = LayerReducer(self.purifier_.layout_, components=None).fit(self.purifier_.transform(X))
@@ -97,7 +102,7 @@ class MTMSDClassifier(TorchHead):
         return selective_fusion_network(timesteps, channels, guides[1], bands, self.hidden, len(self.classes_))
 
 
-def _list(times: list[int | None]) -> str:
+def _format_times(times: list[int | None]) -> str:
     return ", ".join(dict.fromkeys(map(str, times)))
 
 
@@ -109,7 +114,7 @@ def selective_fusion_network(
     Parameters
     ----------
     timesteps, channels, guides, bands : int
-        T, width of `x_t`, width of `g_t` (0 for no guidance), and number of columns appended to `v`.
+        Number of timesteps T, width of `x_t`, width of `g_t` (0 without window means), and number of columns appended to `v`.
     hidden : tuple of int
         Widths of the classifier's hidden layers.
     classes : int
@@ -118,8 +123,8 @@ def selective_fusion_network(
     Returns
     -------
     torch.nn.Module
-        ``forward(x, g, s)`` takes `x` (b, T, channels), `g` (b, T, guides) and `s` (b, bands) and returns logits
-        (b, classes); ``fuse(x, g)`` returns `v` (b, channels).
+        ``forward(x, g, s)`` returns logits (b, classes) for `x` (b, T, channels), `g` (b, T, guides) and `s` (b, bands).
+        ``fuse(x, g)`` returns `v` (b, channels).
     """
     import torch
     from torch import nn
@@ -144,8 +149,8 @@ def selective_fusion_network(
             z = self.squeeze(x.sum(dim=1))
             a = torch.stack([select(z) for select in self.select], dim=1)  # (b, T, half or channels)
             if guides:
-                both = torch.cat([a, g], dim=2)
-                a = torch.stack([guide(both[:, t]) for t, guide in enumerate(self.guide)], dim=1)
+                guided = torch.cat([a, g], dim=2)
+                a = torch.stack([guide(guided[:, t]) for t, guide in enumerate(self.guide)], dim=1)
             return (torch.softmax(a, dim=1) * x).sum(dim=1)
 
         def forward(self, x: torch.Tensor, g: torch.Tensor, s: torch.Tensor) -> torch.Tensor:

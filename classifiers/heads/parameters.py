@@ -1,7 +1,7 @@
-"""Types of head parameters, and a check of values against them before anything is read.
+"""Types of head parameters, and a check of parameter values against these types.
 
-scikit-learn estimators accept any value when they are made and complain in `fit`. A head therefore declares types and
-ranges in the annotations of its parameters, and `make_head`, which takes values from the command line, checks against them.
+The constructor of a scikit-learn estimator accepts any value, and `fit` reports wrong values. A head therefore declares types
+and ranges in the annotations of its parameters. `make_head` checks values against them before any data are read.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ _BOUND_WORDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
 
 
 def check_params(head: str, cls: type, params: Mapping[str, Any]) -> None:
-    """Check values against the declared parameters of a head.
+    """Check parameter values against the declared types and ranges of a head.
 
     Parameters
     ----------
     head : str
         Name of the head.
     cls : type
-        Its class. A parameter without an annotation accepts any value.
+        Class of the head. A parameter without an annotation accepts any value.
     params : mapping
         Values by parameter name.
 
     Raises
     ------
     HeadError
-        Naming the parameter, the value, what is allowed, and the default.
+        If a value is not allowed. The message names the parameter, the value, the allowed values and the default.
     """
     try:
-        # Annotations of dataclass fields are those of the class and its bases; others are those of the constructor.
+        # A dataclass annotates parameters as fields; any other class annotates them in its constructor.
         hints = get_type_hints(cls if is_dataclass(cls) else cls.__init__, include_extras=True)  # type: ignore[misc]
-    except NameError:  # a head of another package whose annotations are for type checkers only
+    except NameError:  # another package's head has annotations that exist for type checkers only
         return
     defaults = signature(cls).parameters
     for name, value in params.items():
@@ -71,7 +71,7 @@ def check_params(head: str, cls: type, params: Mapping[str, Any]) -> None:
 
 
 def describe_type(hint: Any) -> str:
-    """Describe in words what an annotation allows.
+    """Describe in words which values an annotation allows.
 
     >>> describe_type(Components), describe_type(Widths | None)
     ('a whole number from 1, or none', 'a list such as 64,32 or 64, with each a whole number from 1, or none')
@@ -100,7 +100,7 @@ def describe_type(hint: Any) -> str:
 
 
 def format_value(value: Any) -> str:
-    """Format a parameter value as the command line takes it.
+    """Format a parameter value in the form that the command line accepts.
 
     >>> [format_value(value) for value in (None, True, (128, 32), (64,), "auto", 0.5)]
     ['none', 'true', '128,32', '64,', 'auto', '0.5']

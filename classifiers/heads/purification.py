@@ -22,30 +22,31 @@ PURIFIED_KINDS: tuple[ColumnKind, ...] = ("plane", "mean")
 
 
 class Purifier(SelectorMixin, BaseEstimator):
-    """Select the channels of planes with the highest `criterion`, the same ones at every timestep.
+    """Select the plane channels with the highest criterion, which are the same channels at every timestep.
 
-    The class- and timestep-oriented purification of MTMSD (Zhou et al., TGRS 2024, arXiv 2306.08964, sec. III). The
-    channels of all layers compete with each other. Planes and their window means are purified separately, and other
-    columns pass through. The criterion compares values across timesteps, so columns must not be scaled before it.
+    This is the class- and timestep-oriented purification of MTMSD (Zhou et al., TGRS 2024, arXiv 2306.08964, sec. III), with
+    the function `criterion`. Channels of all layers compete with each other. Planes and their window means are purified
+    separately. Columns of other kinds are all kept. The criterion compares values across timesteps, so the columns must not
+    be scaled before purification.
 
     Parameters
     ----------
     layout : Layout or None
-        What the columns are. [default: a single plane]
+        Description of the columns. [default: a single plane]
     channels : int
-        Number of channels selected of the planes, and as many of the window means, or all if there are fewer; 768 in the
-        paper.
+        Number of channels to select from the planes, and from the window means. All are selected if there are fewer. The
+        paper uses 768.
     balance : float
-        Lambda of the criterion, from 0 to 1: weight of similarity against variance.
+        Lambda of the criterion, from 0 to 1: weight of the similarity against the variance.
 
     Attributes
     ----------
     criterion_ : dict of str to (I,) float64 array
-        J of each channel for ``plane`` and ``mean``, with layers in the order of the first timestep.
+        Criterion J of each channel, by the kinds ``plane`` and ``mean``. Layers are in the order of the first timestep.
     support_ : (D,) bool array
-        Which columns are selected.
+        Whether each column is selected.
     layout_ : Layout
-        What the selected columns are.
+        Description of the selected columns.
 
     Examples
     --------
@@ -67,12 +68,12 @@ class Purifier(SelectorMixin, BaseEstimator):
         return tags
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Fit to training rows `X` (n, D) and their labels `y` (n,).
+        """Fit the selection to training rows `X` (n, D) and their labels `y` (n,).
 
         Raises
         ------
         HeadError
-            If the width does not fit the layout, a timestep lacks a layer of another, there is a single class, or a
+            If the width does not fit the layout, the timesteps have different layers, there is a single class, or a
             parameter is out of range.
         """
         rows, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
@@ -97,7 +98,7 @@ class Purifier(SelectorMixin, BaseEstimator):
                 self.criterion_[kind] = criterion(means[:, columns], self.balance)
                 worst = np.argsort(-self.criterion_[kind], kind="stable")[self.channels :]
                 self.support_[columns[:, worst]] = False
-        self.layout_ = _kept(layout, self.support_)
+        self.layout_ = _selected_layout(layout, self.support_)
         return self
 
     def _get_support_mask(self) -> NDArray[np.bool_]:
@@ -108,10 +109,12 @@ class Purifier(SelectorMixin, BaseEstimator):
 def criterion(means: NDArray[np.floating], balance: float = 0.8) -> NDArray[np.float64]:
     """Return the purification criterion J of each channel, from class means at each timestep.
 
-    ``J(i) = sum_t [-lambda simC + (1 - lambda) varC]_{t,i} + 1/2 sum_c [-lambda simT + (1 - lambda) varT]_{c,i}``, with
-    means scaled to 0 … 1 over classes (C) or timesteps (T), sim the mean product of two different ones and var their
-    variance (MTMSD, arXiv 2306.08964, sec. III). Two cases are not in the paper: means that do not vary are 0/0 when
-    scaled and count as 1, which is the worst value (sim 1, var 0); and a single timestep has no second sum.
+    ``J(i) = sum_t [-lambda simC + (1 - lambda) varC]_{t,i} + 1/2 sum_c [-lambda simT + (1 - lambda) varT]_{c,i}`` (MTMSD, arXiv
+    2306.08964, sec. III). The means are scaled to 0 … 1 over classes (C) or over timesteps (T). `sim` is the mean product of
+    two different scaled means, and `var` is the variance of the scaled means.
+
+    The paper leaves two cases open. Means that do not vary can't be scaled; they count as 1, which gives the worst value (sim
+    1, var 0). A single timestep has no second sum.
 
     Parameters
     ----------
@@ -123,7 +126,7 @@ def criterion(means: NDArray[np.floating], balance: float = 0.8) -> NDArray[np.f
     Returns
     -------
     (I,) float64 array
-        Criterion; higher is better.
+        The criterion; channels with higher values are better.
     """
     total: NDArray[np.float64] = _merit(means, 0, balance).sum(axis=0)  # over t
     if means.shape[1] > 1:
@@ -132,7 +135,20 @@ def criterion(means: NDArray[np.floating], balance: float = 0.8) -> NDArray[np.f
 
 
 def timestep_columns(layout: Layout, kind: ColumnKind) -> NDArray[np.intp]:
-    """Return the column indices, (T, I) intp, of planes or their window means, with layers in one order at every timestep.
+    """Return the column indices of planes, or of their window means, by timestep.
+
+    Parameters
+    ----------
+    layout : Layout
+        Description of the columns.
+    kind : {"plane", "mean"}
+        Kind of the column groups.
+
+    Returns
+    -------
+    (T, I) intp array
+        Indices at each timestep, with the layers in the same order at every timestep. The shape is (0, 0) if the layout has
+        no such groups.
 
     Raises
     ------
@@ -151,15 +167,16 @@ def timestep_columns(layout: Layout, kind: ColumnKind) -> NDArray[np.intp]:
         others = {name: group.width for name, group in by_time[t].items()}
         if others != layers:
             raise HeadError(
-                f"the layers must be the same at each timestep: t{times[0]} has {_list(layers)}; t{t} has {_list(others)}"
+                f"the layers must be the same at each timestep: t{times[0]} has {_format_layers(layers)}; "
+                f"t{t} has {_format_layers(others)}"
             )
     return np.stack([layout.columns(*(by_time[t][name] for name in layers)) for t in times])
 
 
 def _merit(means: NDArray[np.floating], axis: int, balance: float) -> NDArray[np.float64]:
-    """Return ``-lambda sim + (1 - lambda) var`` along an axis of the means, scaled to 0 … 1 along it."""
+    """Return ``-lambda sim + (1 - lambda) var`` of means that are scaled to 0 … 1 along `axis`."""
     low, high = means.min(axis=axis, keepdims=True), means.max(axis=axis, keepdims=True)
-    # Means of equal values differ by rounding errors of float32, the widest dtype of features.
+    # Means of equal values can differ by rounding errors of float32, the widest dtype of cached features.
     varies = high - low > 10 * np.finfo(np.float32).eps * np.maximum(np.abs(low), np.abs(high))
     scaled = np.divide(means - low, high - low, out=np.ones(means.shape), where=varies)
     n = means.shape[axis]
@@ -168,8 +185,8 @@ def _merit(means: NDArray[np.floating], axis: int, balance: float) -> NDArray[np
     return merit
 
 
-def _kept(layout: Layout, support: NDArray[np.bool_]) -> Layout:
-    """Return the layout of the selected columns; groups without any are dropped."""
+def _selected_layout(layout: Layout, support: NDArray[np.bool_]) -> Layout:
+    """Return the layout of the selected columns; groups without a selected column are dropped."""
     groups: list[ColumnGroup] = []
     for group in layout:
         width, start = int(support[group.start : group.stop].sum()), groups[-1].stop if groups else 0
@@ -178,5 +195,5 @@ def _kept(layout: Layout, support: NDArray[np.bool_]) -> Layout:
     return Layout(tuple(groups))
 
 
-def _list(layers: dict[str, int]) -> str:
+def _format_layers(layers: dict[str, int]) -> str:
     return ", ".join(f"{name} ({width})" for name, width in layers.items())

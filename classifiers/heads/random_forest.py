@@ -20,19 +20,19 @@ TREE = "sklearn.tree._tree.Tree"
 class ForestClassifier(SklearnHead, WeighingHead):
     """Random forest (Breiman, Mach. Learn. 2001) on principal components.
 
-    Trees split along single columns, so planes and spectra are rotated to principal components first. The size of the
-    model is bounded by the number of leaves, whatever the number of rows.
+    Trees split on single columns, so spectra and planes are first rotated to principal components. The number of leaves
+    bounds the size of the model for any number of rows.
 
     Parameters
     ----------
     layout : Layout or None
-        What the columns are. [default: one group with the spectral parameters]
+        Description of the columns. [default: a single group with the spectral parameters]
     n_estimators : int
         Number of trees.
     max_leaf_nodes : int or None
-        Largest number of leaves of a tree. [default: 512; None is unlimited]
+        Largest number of leaves of a tree; None is unlimited. [default: 512]
     min_samples_leaf : int
-        Smallest number of rows of a leaf.
+        Smallest number of rows in a leaf.
     max_features : int, float, {"sqrt", "log2"} or None
         Number of columns considered for a split, see `sklearn.ensemble.RandomForestClassifier`.
     spectral_components, plane_components : int or None
@@ -42,7 +42,7 @@ class ForestClassifier(SklearnHead, WeighingHead):
     n_jobs : int
         Number of threads; -1 uses all cores.
     random_state : int, RandomState or None
-        Seed; None draws a new one for each fit.
+        Seed; None draws a new seed for each fit.
 
     Examples
     --------
@@ -55,7 +55,7 @@ class ForestClassifier(SklearnHead, WeighingHead):
 
     advice = "many labels, and columns of unlike scales or with outliers"
 
-    # skops does not trust this class by itself, as scikit-learn follows its indices unchecked: see _check_restored.
+    # skops does not trust this class, because scikit-learn uses its node indices unchecked. `_check_restored` checks them.
     persisted_types = SklearnHead.persisted_types | {TREE}
     search_space: ClassVar[dict[str, list[Any]]] = {"max_features": ["sqrt", 0.3], "min_samples_leaf": [1, 3]}
 
@@ -84,12 +84,11 @@ class ForestClassifier(SklearnHead, WeighingHead):
 
 
 def _check_tree(tree: Any, features: int, classes: int) -> None:
-    """Raise ValueError unless every path down the tree ends at a leaf and reads only existing columns and nodes."""
+    """Raise ValueError unless every path down a tree ends at a leaf and reads only existing columns and nodes."""
     count = tree.node_count
     sizes = tree.n_features, tree.n_outputs, tree.max_n_classes
-    if (
-        sizes != (features, 1, classes) or not count
-    ):  # the node count is recomputed on loading, so it is never too large
+    # Loading recomputes the node count, so the count is never too large.
+    if sizes != (features, 1, classes) or not count:
         raise ValueError(f"a tree has {sizes} columns, outputs and classes in {count} nodes")
     node = np.arange(count)
     left, right, column = tree.children_left, tree.children_right, tree.feature

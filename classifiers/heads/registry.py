@@ -1,4 +1,7 @@
-"""Heads by name, registered by entry point: built-in heads use the same group as those of other packages."""
+"""Find heads by name among the entry points of installed packages.
+
+Built-in heads are in the same entry point group as the heads of other packages.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,13 @@ def head_class(name: str) -> type[Head]:
 
 
 def registered_name(head: Head) -> str:
-    """Return the name that the class of a head is registered under; `HeadError` if there is none."""
+    """Return the name under which the class of a head is registered.
+
+    Raises
+    ------
+    HeadError
+        If the class is not registered.
+    """
     cls = type(head)
     value = f"{cls.__module__}:{cls.__qualname__}"
     for name, entry in sorted(_registered().items()):
@@ -62,7 +71,10 @@ def registered_name(head: Head) -> str:
 
 
 def head_distribution(name: str) -> dict[str, str]:
-    """Return the package that registers a head as ``{name: version}``; an empty dict for built-in heads."""
+    """Return the name and version of the package that registers a head, as ``{name: version}``.
+
+    The dict is empty for built-in heads.
+    """
     distribution = _registered()[name].dist
     if distribution is None or distribution.name == OWN_DISTRIBUTION:
         return {}
@@ -70,7 +82,7 @@ def head_distribution(name: str) -> dict[str, str]:
 
 
 def describe_head(name: str) -> dict[str, Any]:
-    """Describe a head for a listing.
+    """Return the properties of a head as a dict.
 
     Parameters
     ----------
@@ -80,9 +92,14 @@ def describe_head(name: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``name``; ``summary``, the first line of the class's docstring; ``needs`` and ``wants``, lists of column kinds;
-        ``advice``, when to use it; ``probabilities`` and ``weights``, whether it has class probabilities and accepts row
-        weights; ``parameters``, a dict of defaults; ``package``, a dict, empty for built-in heads.
+        - ``name``: name of the head.
+        - ``summary``: first line of the docstring of the class.
+        - ``needs``, ``wants``: lists of column kinds, see `Head`.
+        - ``advice``: when to use the head.
+        - ``probabilities``: whether the head predicts class probabilities.
+        - ``weights``: whether the head accepts row weights.
+        - ``parameters``: default value of each parameter, by name.
+        - ``package``: version of the package that registers the head, by name; empty for built-in heads.
 
     Raises
     ------
@@ -116,9 +133,9 @@ def make_head(name: str, layout: Layout | None = None, **params: Any) -> Head:
     name : str
         One of `head_names`.
     layout : Layout or None
-        What the columns of the table are. [default: unknown, so all columns are treated alike]
+        Description of the table's columns. [default: unknown, so all columns are treated alike]
     **params
-        Parameters of the head; the others keep their defaults.
+        Parameters of the head. Parameters that are not passed have their defaults.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Base of heads that run a scikit-learn classifier on scaled, reduced and weighted column groups."""
+"""Base class of heads that fit a scikit-learn classifier to standardised and reduced column groups."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ from classifiers.heads.group_reducer import make_group_reducer
 
 
 class SklearnHead(ProbabilisticHead):
-    """Base of heads that run a scikit-learn classifier with probabilities: a subclass implements `_classifier`.
+    """Base class of heads that fit a scikit-learn classifier with class probabilities.
+
+    A subclass implements `_classifier`.
 
     Attributes
     ----------
     reducer_ : GroupReducer
-        Scales, reduces and weights the columns.
+        Reducer that standardises, reduces and weights the columns.
     classifier_ : scikit-learn classifier
-        Fitted on the reduced columns; its classes are codes ``0 … C-1``.
+        Classifier that is fitted to the reduced columns. The classes of this classifier are the codes ``0 … C-1``.
     """
 
     @abstractmethod
     def _classifier(self) -> Any:
-        """Return an unfitted scikit-learn classifier with probabilities."""
+        """Return an unfitted scikit-learn classifier with the method `predict_proba`."""
 
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
         self.reducer_ = make_group_reducer(self).fit(X, sample_weight=weight)
         row_weights = self._row_weights(codes, weight)
         options = {} if row_weights is None else {"sample_weight": row_weights}
         with warnings.catch_warnings():
-            # Stopping at `max_iter`, or a covariance of a class with one row, is within the parameters of the head.
+            # A fit may stop at `max_iter`, and a class may have a single row: neither needs a warning.
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.filterwarnings("ignore", "Only one sample available")
             self.classifier_ = self._classifier().fit(self._reduced(X), codes, **options)

@@ -1,4 +1,4 @@
-"""RBF support vector machine on scaled, reduced and weighted column groups."""
+"""Support vector machine with an RBF kernel on standardised and reduced column groups."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ from classifiers.heads.parameters import Components, Count, NotNegative, Positiv
 class SVMClassifier(WeighingHead):
     """Support vector machine with an RBF kernel (Cortes and Vapnik, Mach. Learn. 1995).
 
-    It runs on principal components: 30 of the spectra, and 50 of the planes at half weight. Fitting time grows with the
-    square of the number of rows, so above `exact_rows` the kernel is replaced by the Nyström approximation from a sample
-    of rows (Williams and Seeger, NIPS 2000, eq. 9) and a linear machine is fitted to it.
+    By default the inputs are 30 principal components of the spectra, and 50 of the planes at half the weight. The time of an
+    exact fit grows with the square of the number of rows. With more than `exact_rows` rows, the head fits a linear machine to
+    the Nyström approximation of the kernel from a sample of rows (Williams and Seeger, NIPS 2000).
 
-    There are no class probabilities: those of libsvm come from an inner cross-validation and can contradict `predict`.
+    The head has no class probabilities. libsvm estimates probabilities by an inner cross-validation, and they can contradict
+    `predict`.
 
     Parameters
     ----------
     layout : Layout or None
-        What the columns are. [default: one group with the spectral parameters]
+        Description of the columns. [default: a single group with the spectral parameters]
     C : float
         Penalty of a margin violation.
     gamma : float or {"scale", "auto"}
@@ -41,18 +42,18 @@ class SVMClassifier(WeighingHead):
     exact_rows : int
         Largest number of training rows for which the exact kernel is used.
     sampled_rows : int
-        Number of rows that the approximation samples: more are more accurate, and slower.
+        Number of rows that the approximation samples. A larger sample is more accurate and slower.
     class_weight : dict, "balanced" or None
         See `WeighingHead`.
     random_state : int, RandomState or None
-        Seed of the sample; the exact kernel does not depend on it.
+        Seed of the sample. A fit with the exact kernel does not depend on the seed.
 
     Attributes
     ----------
     kernel_map_ : Nystroem or None
-        Approximate feature map; None if the kernel is exact.
+        Feature map of the approximated kernel; None if the kernel is exact.
     svc_ : SVC or LinearSVC
-        The machine; linear after a feature map.
+        Support vector machine, which is linear if there is a feature map.
 
     Examples
     --------
@@ -80,7 +81,7 @@ class SVMClassifier(WeighingHead):
     random_state: Seed = 0
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return the score (n, C) float64 of each class for each row of `X` (n, D); (n,) if there are two classes."""
+        """Return the score of each class for rows `X` (n, D): (n, C) float64, or (n,) for two classes."""
         check_is_fitted(self)
         scores: NDArray[np.float64] = self.svc_.decision_function(self._kernel_features(self._checked(X)))
         return scores
@@ -95,7 +96,7 @@ class SVMClassifier(WeighingHead):
         class_weight = dict(enumerate(self._class_weights(codes, weight)))
         if len(codes) <= self.exact_rows:
             self.kernel_map_: Nystroem | None = None
-            # Ties of pairwise votes are broken by the scores, so that `predict` agrees with `decision_function`.
+            # Scores break ties between pairwise votes, so that `predict` agrees with `decision_function`.
             self.svc_ = SVC(
                 C=self.C, gamma=gamma, class_weight=class_weight, break_ties=True, random_state=self.random_state
             )
@@ -107,7 +108,7 @@ class SVMClassifier(WeighingHead):
             ).fit(reduced)
             self.svc_ = LinearSVC(C=self.C, class_weight=class_weight, dual=False, random_state=self.random_state)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the iterations of the linear machine are bounded
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the linear machine may stop at its iteration limit
             self.svc_.fit(self._kernel_features(X), codes, sample_weight=weight)
 
     def _predict(self, X: NDArray[np.floating]) -> NDArray[np.integer]:
@@ -115,6 +116,6 @@ class SVMClassifier(WeighingHead):
         return codes
 
     def _kernel_features(self, X: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Return the input of the machine for checked rows."""
+        """Return the input of the support vector machine for validated rows (n, D)."""
         reduced: NDArray[np.floating] = self.reducer_.transform(X)
         return reduced if self.kernel_map_ is None else self.kernel_map_.transform(reduced)

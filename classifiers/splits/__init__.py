@@ -1,7 +1,8 @@
-"""Splits of labelled pixels into training and test pixels: their grammar, their rules, and how much each one leaks.
+"""Splits of labelled pixels into training and test pixels, and the leakage between the two.
 
-Features of neighbouring pixels depend on the same surroundings, so under a random split most test pixels nearly coincide
-with training pixels. Only splits by whole blocks with a buffer separate the two; `measure_leakage` says how far.
+Features of neighbouring pixels depend on the same surroundings. Under a random split the features of most test pixels are
+therefore close to those of a training pixel. Splits by whole blocks with a buffer reduce this leakage, and `measure_leakage`
+quantifies it.
 """
 
 from classifiers.splits.blocks import BlocksSplit

@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from classifiers.splits.split_draw import SplitDraw, SplitKind, class_mask, make_draw
 from hsifeat.scenes import Labels
 
-# Largest number of draws until every class keeps training pixels outside the buffer.
+# A draw in which a class has no training pixels outside the buffer is repeated, up to this number of draws.
 _MAX_TRIES = 30
-# Approximate number of pixels of a strip in which distances are computed at once.
+# Approximate number of pixels for which distances are computed at once.
 _STRIP_PIXELS = 2**18
 
 
 @dataclass(frozen=True)
 class BlocksSplit:
-    """``blocks:PX+BUFFER:F``: whole square blocks train until they hold a fraction of the labelled pixels.
+    """``blocks:PX+BUFFER:F``: train on whole square blocks that hold a fraction of the labelled pixels.
 
-    Every class with at least two blocks gets at least one on either side. Training pixels within the buffer of a test
-    pixel (Euclidean distance) are dropped. Splits by spatial blocks are discussed by Roberts et al. (Ecography 2017).
+    A class that occurs in at least two blocks has at least one block on each side. Training pixels within the buffer of a
+    test pixel (Euclidean distance) are dropped. Roberts et al. (Ecography 2017) discuss such splits by spatial blocks.
 
     Attributes
     ----------
@@ -50,19 +50,19 @@ class BlocksSplit:
         return f"blocks:{self.block_px}+{self.buffer_px}:{np.format_float_positional(self.fraction, trim='-')}"
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
-        """Divide the labelled pixels.
+        """Draw training and test blocks at random.
 
-        A class whose training blocks lie entirely within the buffer of test pixels would be lost. Blocks are therefore
-        drawn again, up to 30 times, until no class is lost, and the draw that loses the fewest is used.
+        A class is lost if all its training pixels lie within the buffer of test pixels. The draw is repeated, up to 30
+        times, until no class that occurs in several blocks is lost. The result is the draw that loses the fewest classes.
         """
         rng = np.random.default_rng(seed)
         blocks = _BlockGrid.from_labels(labels, self.block_px, self.buffer_px)
         single_block_classes = len(blocks.members) - len(blocks.divisible)
         best: SplitDraw | None = None
         for _ in range(_MAX_TRIES):
-            drawn = _BlockSelection(blocks).draw(self.fraction, rng)
-            if best is None or len(drawn.left_out) < len(best.left_out):
-                best = drawn
+            candidate = _BlockSelection(blocks).draw(self.fraction, rng)
+            if best is None or len(candidate.left_out) < len(best.left_out):
+                best = candidate
             if len(best.left_out) == single_block_classes:
                 break
         assert best is not None  # noqa: S101  # the loop runs at least once
@@ -71,14 +71,20 @@ class BlocksSplit:
 
 @dataclass(frozen=True, eq=False)
 class _BlockGrid:
-    """A label map divided into blocks, numbered in row-major order.
+    """A label map divided into square blocks, which are numbered in row-major order.
 
     Attributes
     ----------
+    labels : Labels
+        The label map.
+    block_px, buffer_px : int
+        Side of a block and width of the buffer in pixels.
+    grid : (int, int)
+        Number of blocks down and across.
     members : dict of int to (k,) intp array
-        Blocks in which each class occurs, ascending.
+        Numbers of the blocks in which each class occurs, ascending.
     divisible : dict of int to set
-        The same for classes with at least two blocks, which can be on both sides.
+        Numbers of the blocks of each class that occurs in at least two blocks, and can thus be on both sides.
     pixels : (blocks,) intp array
         Number of labelled pixels of each block.
     """
@@ -93,7 +99,7 @@ class _BlockGrid:
 
     @classmethod
     def from_labels(cls, labels: Labels, block_px: int, buffer_px: int) -> Self:
-        """Count the classes and pixels of each block, one row of blocks at a time."""
+        """Find the classes and count the labelled pixels of each block, one row of blocks at a time."""
         rows, cols = labels.classes.shape
         down, across = -(-rows // block_px), -(-cols // block_px)
         column = np.arange(cols) // block_px
@@ -110,7 +116,10 @@ class _BlockGrid:
         return cls(labels, block_px, buffer_px, (down, across), members, divisible, pixels)
 
     def drop_buffer(self, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return the training pixels outside the buffer of all test pixels, computed in strips of rows with a margin."""
+        """Return a (rows, cols) bool mask of the training pixels that lie outside the buffer of all test pixels.
+
+        Distances are computed in overlapping strips of rows, to bound the memory.
+        """
         from scipy.ndimage import distance_transform_edt
 
         if not self.buffer_px:
@@ -127,26 +136,26 @@ class _BlockGrid:
 
 
 class _BlockSelection:
-    """Training blocks, selected one after the other."""
+    """A growing set of training blocks; all other blocks are test blocks."""
 
     def __init__(self, blocks: _BlockGrid) -> None:
         self.blocks = blocks
-        self.trains = np.zeros(blocks.grid, np.bool_)
-        # Number of blocks of each class that remain for testing: one must be left.
-        self.remaining = {number: len(of_class) for number, of_class in blocks.divisible.items()}
+        self.training = np.zeros(blocks.grid, np.bool_)
+        # Number of test blocks of each class, of which at least one must remain.
+        self.remaining = {number: len(members) for number, members in blocks.divisible.items()}
 
     def draw(self, fraction: float, rng: np.random.Generator) -> SplitDraw:
-        """Select blocks at random until they hold a fraction of the labelled pixels."""
+        """Return a draw whose random training blocks hold a fraction of the labelled pixels."""
         members, pixels = self.blocks.members, self.blocks.pixels
-        # Rare classes first, each with a block that keeps pixels outside the buffer; then any block until enough pixels train.
+        # First select for each class, rarest first, a block with pixels outside the buffer. Then add blocks up to the fraction.
         for number in sorted(self.remaining, key=lambda n: len(members[n])):
-            if any(self._survives(number, block) for block in members[number].tolist() if self.trains.flat[block]):
+            if any(self._survives(number, block) for block in members[number].tolist() if self.training.flat[block]):
                 continue
             allowed = [b for b in rng.permutation(members[number]).tolist() if self._may_train(b)]
             surviving = next((b for b in allowed if self._survives(number, b)), None)
             for block in allowed[:1] if surviving is None else [surviving]:
                 self._select(block)
-        goal, size = fraction * pixels.sum(), int(pixels[self.trains.ravel()].sum())
+        goal, size = fraction * pixels.sum(), int(pixels[self.training.ravel()].sum())
         for block in rng.permutation(np.flatnonzero(pixels)).tolist():
             if size >= goal:
                 break
@@ -156,16 +165,16 @@ class _BlockSelection:
         return self._divide()
 
     def _may_train(self, block: int) -> bool:
-        remaining = (self.remaining[number] for number, own in self.blocks.divisible.items() if block in own)
-        return not self.trains.flat[block] and all(count > 1 for count in remaining)
+        remaining = (self.remaining[number] for number, members in self.blocks.divisible.items() if block in members)
+        return not self.training.flat[block] and all(count > 1 for count in remaining)
 
     def _select(self, block: int) -> None:
-        self.trains.flat[block] = True
-        for number, own in self.blocks.divisible.items():
-            self.remaining[number] -= block in own
+        self.training.flat[block] = True
+        for number, members in self.blocks.divisible.items():
+            self.remaining[number] -= block in members
 
     def _survives(self, number: int, block: int) -> bool:
-        """Return whether a training block would keep a pixel of a class outside the buffer of the test pixels around it."""
+        """Return whether a block, as a training block, has a pixel of a class outside the buffer of all test pixels."""
         side, buffer, classes = self.blocks.block_px, self.blocks.buffer_px, self.blocks.labels.classes
         row, col = divmod(block, self.blocks.grid[1])
         rows, cols = (
@@ -175,7 +184,7 @@ class _BlockSelection:
         near = classes[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
         inside = (rows // side == row)[:, None] & (cols // side == col)
         labelled = np.isin(near, list(self.remaining))
-        train = labelled & (inside | self.trains[np.ix_(rows // side, cols // side)])
+        train = labelled & (inside | self.training[np.ix_(rows // side, cols // side)])
         return bool((self.blocks.drop_buffer(train, labelled & ~train) & inside & (near == number)).any())
 
     def _divide(self) -> SplitDraw:
@@ -183,8 +192,8 @@ class _BlockSelection:
         test = class_mask(labels, self.remaining)
         train = np.zeros_like(test)
         column = np.arange(test.shape[1]) // side
-        for row, trains in enumerate(self.trains):
+        for row, training in enumerate(self.training):
             band = slice(row * side, (row + 1) * side)
-            train[band] = test[band] & trains[column]
+            train[band] = test[band] & training[column]
         test &= ~train
         return make_draw(labels, self.blocks.drop_buffer(train, test), test)

@@ -1,4 +1,4 @@
-"""A scikit-learn cross-validation splitter over the rows of a table, also usable in nested cross-validation."""
+"""A scikit-learn cross-validation splitter for the rows of a pixel table, also for nested cross-validation."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _HINT = "pass the pixel of each row: groups=table.pixels, in cross_val_score par
 
 @dataclass(frozen=True, eq=False)
 class SplitCV:
-    """Cross-validation splitter over the rows of a table; draw k has the seed ``seed + k``. Made by `PixelTable.cv`.
+    """Cross-validation splitter for the rows of a pixel table; `PixelTable.cv` returns one.
 
-    Inside another cross-validation it receives a subset of the table's rows. It then identifies their pixels, by `groups`
-    if they are given and otherwise by their values, and divides only those.
+    Draw k of the split has the seed ``seed + k``. In nested cross-validation the splitter receives a subset of the table's
+    rows. It finds their pixels by `groups` or, without `groups`, by the values of the rows, and divides only these pixels.
 
     Attributes
     ----------
     rule : Split
-        How pixels are divided.
+        Split that divides the pixels.
     labels : Labels
         Label map of the scene.
     rows, cols : (n,) intp arrays
-        Position of the pixel of each table row.
+        Row and column in `labels` of the pixel of each table row.
     X : (n, width) float32 array
-        Columns of the table.
+        Values of the table.
     n_splits : int
         Number of draws.
     seed : int
@@ -72,18 +72,18 @@ class SplitCV:
         y: ArrayLike | None = None,
         groups: ArrayLike | None = None,
     ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Yield training and test rows of each draw, as indices into `X`.
+        """Yield the training and test rows of each draw, as indices into `X`.
 
         Parameters
         ----------
         X : (m, width) array, optional
-            The table's columns, or some rows of them. Transformed columns must be of the whole table, in its order.
-            [default: the whole table]
+            All or some rows of the table. Transformed columns are accepted for the whole table only, with the rows in the
+            order of the table. [default: the whole table]
         y : (m,) array, optional
-            Labels of the rows, of any type, which verify that transformed columns are in the table's order. Pixels are
-            divided by the label map, not by `y`.
+            Labels of the rows, of any type. They only verify the order of transformed rows; the split divides pixels by
+            the label map.
         groups : (m,) integer array, optional
-            Pixel of each row, as in `PixelTable.pixels`.
+            Flat pixel index of each row, see `PixelTable.pixels`.
 
         Yields
         ------
@@ -92,8 +92,8 @@ class SplitCV:
         Raises
         ------
         SplitError
-            If rows are not in the table or not identified by their values, transformed columns are in another order than
-            the table, or the pixels can't be split.
+            If a row is not in the table or equals several rows of the table, transformed rows are in another order than
+            the table, or the split can't divide the pixels.
         """
         table_rows = self._identify_rows(X, y, groups)
         pixels = self.rows[table_rows], self.cols[table_rows]
@@ -105,7 +105,7 @@ class SplitCV:
             yield np.flatnonzero(draw.train[pixels]), np.flatnonzero(draw.test[pixels])
 
     def _identify_rows(self, X: ArrayLike | None, y: ArrayLike | None, groups: ArrayLike | None) -> NDArray[np.intp]:
-        """Return the table row of each row of `X`."""
+        """Return the index of the table row that each row of `X` comes from: (m,) intp."""
         if groups is not None:
             return self._rows_of_pixels(np.asarray(groups))
         if X is None:
@@ -123,7 +123,7 @@ class SplitCV:
         )
 
     def _all_rows(self, y: ArrayLike | None) -> NDArray[np.intp]:
-        """Return all rows of the table, if labels confirm that transformed columns are in its order."""
+        """Return the indices of all table rows, if the labels `y` are in the order of the table."""
         if y is not None:
             codes = np.unique(np.asarray(y), return_inverse=True)[1]
             own_codes = np.unique(self.labels.classes[self.rows, self.cols], return_inverse=True)[1]
@@ -133,7 +133,7 @@ class SplitCV:
                     return np.arange(len(own_codes))
         label_state = "no labels" if y is None else "labels in another order"
         raise SplitError(
-            f"{len(self.rows)} rows of other columns than this splitter's table come with {label_state}, so their pixels are "
+            f"{len(self.rows)} rows have other columns than this splitter's table and {label_state}, so their pixels are "
             f"unknown: {_HINT}"
         )
 
@@ -143,7 +143,7 @@ class SplitCV:
         matches = order[np.searchsorted(own, pixels, sorter=order).clip(max=len(own) - 1)]
         unknown = int(np.count_nonzero(own[matches] != pixels))
         if unknown:
-            raise SplitError(f"groups must be pixels as in table.pixels; {unknown} are not of this table")
+            raise SplitError(f"groups must be pixels as in table.pixels; {unknown} are not in this table")
         return np.asarray(matches, np.intp)
 
     def _rows_of_values(self, values: NDArray[Any], y: ArrayLike | None) -> NDArray[np.intp]:
@@ -155,7 +155,7 @@ class SplitCV:
         if unknown == len(matches) == len(self.rows):  # no row matches: columns are transformed
             return self._all_rows(y)
         if unknown or ambiguous:
-            reason = f"are not of this table of {len(self.rows)} rows" if unknown else "equal others at other pixels"
+            reason = f"are not in this table of {len(self.rows)} rows" if unknown else "equal rows of other pixels"
             raise SplitError(
                 f"{unknown or ambiguous} of {len(matches)} rows {reason}, so their pixels are unknown: {_HINT}"
             )

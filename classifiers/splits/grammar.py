@@ -18,19 +18,19 @@ _NO_MAPS: Mapping[str, Labels] = MappingProxyType({})
 
 
 def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
-    """Parse a split.
+    """Parse the text of a split.
 
     Parameters
     ----------
     text : str
         One of:
 
-        - ``random:F``: the fraction F of each class trains (at least 3 pixels);
-        - ``per-class:N``: N pixels of each class train;
-        - ``blocks:PX+BUFFER:F``: whole blocks of PX pixels train until they hold the fraction F of the labelled pixels,
-          without training pixels within BUFFER pixels of a test pixel;
-        - ``official``: the scene's label maps ``train`` and ``test``;
-        - ``mask:TRAIN[,TEST]``: maps from files.
+        - ``random:F``: train on the fraction F of each class, and on at least 3 pixels;
+        - ``per-class:N``: train on N pixels of each class;
+        - ``blocks:PX+BUFFER:F``: train on whole blocks with a side of PX pixels that hold the fraction F of the labelled
+          pixels, and drop training pixels within BUFFER pixels of a test pixel;
+        - ``official``: train and test on the scene's label maps ``train`` and ``test``;
+        - ``mask:TRAIN[,TEST]``: train and test on maps from files; without TEST, test on all other labelled pixels.
     maps : mapping of str to Labels
         Label maps of the scene, needed for ``official``.
 
@@ -63,7 +63,7 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
 
 
 def parse_split_kind(text: str) -> SplitKind:
-    """Return how a split separates test pixels from training pixels, from its text alone.
+    """Return the kind of a split, ``random``, ``disjoint`` or ``fixed``, from the text of the split.
 
     >>> parse_split_kind("per-class:20"), parse_split_kind("blocks:12+4:0.1"), parse_split_kind("official")
     ('random', 'disjoint', 'fixed')
@@ -72,15 +72,15 @@ def parse_split_kind(text: str) -> SplitKind:
 
 
 def separate_splits(text: str) -> list[str]:
-    """Separate a comma-separated list of splits; the comma within ``mask:TRAIN,TEST`` belongs to the mask.
+    """Return the splits of a comma-separated list; a comma within ``mask:TRAIN,TEST`` does not separate splits.
 
     >>> separate_splits("random:0.1,mask:a.npy,b.npy,official,per-class:5")
     ['random:0.1', 'mask:a.npy,b.npy', 'official', 'per-class:5']
     """
     splits: list[str] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
-        begins = part == OfficialSplit.text or re.match(r"[a-z-]+:", part)
-        if splits and splits[-1].startswith("mask:") and "," not in splits[-1] and not begins:
+        starts_split = part == OfficialSplit.text or re.match(r"[a-z-]+:", part)
+        if splits and splits[-1].startswith("mask:") and "," not in splits[-1] and not starts_split:
             splits[-1] += f",{part}"
         else:
             splits.append(part)

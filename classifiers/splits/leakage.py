@@ -1,10 +1,14 @@
-"""Leakage of a split: which test pixels have features that depend on a training pixel.
+"""Leakage of a split: the share of test pixels whose features depend on a training pixel.
 
-The footprint of a feature is the set of scene pixels that it depends on. Normalisation and attention mix a whole tile, so
-the footprint of a plane at a pixel is the tile of the pixel's core, including what was mirrored beyond the scene's edge.
-Where a plane is coarser than the scene, values are interpolated, and near the edge of a core two tiles count. The footprint
-of a window mean is its window, and that of a spectrum its pixel. Parts fitted on the whole scene without labels, such as a
-projection or a backbone, are not counted.
+The footprint of a feature is the set of scene pixels that the feature depends on:
+
+- A spectrum depends on one pixel, and a window mean on the pixels of the window.
+- A plane (the feature map of one timestep and layer) is computed tile by tile. Each tile is a core with a halo around it.
+  Normalisation and attention mix all pixels of a tile. A feature of a plane therefore depends on the whole tile whose core
+  contains the pixel. At the scene's edge, it also depends on the pixels that were mirrored into the tile.
+- A plane that is coarser than the scene is interpolated. Near the edge of a core, a feature depends on two tiles.
+
+Models that are fitted to the whole scene without labels, such as a projection or a backbone, are not counted as leakage.
 """
 
 from __future__ import annotations
@@ -28,22 +32,23 @@ _VALUES_PER_PIXEL = 16
 
 @dataclass(frozen=True)
 class TileGrid:
-    """The tile grid that a plane was computed on.
+    """The tile grid on which a plane (the feature map of one timestep and layer) was computed.
 
     Attributes
     ----------
     core_px : int
-        Distance between tiles in pixels; 0 if the whole scene was one tile.
+        Side of the core of a tile, and distance between tiles, in pixels; 0 if one tile covers the whole scene.
     halo_px : int
         Width of the halo around the core, in pixels.
     stride : int
-        Scene pixels per cell of the plane.
+        Side of a cell of the plane, in scene pixels.
     blended : bool
-        Whether overlapping tiles are blended, so that each whole tile counts and not only its core.
+        Whether the values of overlapping tiles are averaged. A feature then depends on all tiles that contain the pixel.
+        Otherwise it depends on the tile whose core contains the pixel.
     origin : tuple of 2 ints or None
-        Corner of the first tile; None if its core begins at the scene's corner.
+        Row and column of the corner of the first tile; None if the core of the first tile starts at the scene's corner.
     mirrored : bool
-        Whether the scene was mirrored beyond its edge.
+        Whether mirrored scene pixels fill the parts of tiles beyond the scene's edge.
     """
 
     core_px: int
@@ -55,18 +60,18 @@ class TileGrid:
 
     @property
     def tile_px(self) -> int:
-        """Side of a tile, halo included."""
+        """Side of a tile in pixels, including the halo."""
         return self.core_px + 2 * self.halo_px
 
     def span(
         self, low: NDArray[np.intp], high: NDArray[np.intp], length: int, axis: int
     ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return first pixel, and the one after the last, of the tiles that hold the cells from `low` to `high`.
+        """Return the range of scene pixels, along one axis, that the cells from `low` to `high` depend on.
 
         Parameters
         ----------
         low, high : (n,) intp arrays
-            First and last cell along an axis.
+            First and last cell of each range of cells.
         length : int
             Pixels of the scene along the axis.
         axis : int
@@ -75,16 +80,17 @@ class TileGrid:
         Returns
         -------
         start, stop : (n,) intp arrays
+            First pixel of each range, and the pixel after the last.
         """
         if not self.core_px:
             return np.zeros_like(low), np.full_like(high, length)
         margin = 0 if self.blended else self.halo_px
         first = -self.halo_px if self.origin is None else self.origin[axis]
-        kept = self.tile_px - 2 * margin
-        most = max(-(-(length - first - margin - kept) // self.core_px), 0)
-        # A cell lies in the used part of the tiles between these two.
-        begin = np.clip((low * self.stride - first - margin - kept) // self.core_px + 1, 0, most)
-        end = np.clip((high * self.stride - first - margin) // self.core_px, 0, most)
+        used_px = self.tile_px - 2 * margin
+        last_tile = max(-(-(length - first - margin - used_px) // self.core_px), 0)
+        # First and last of the tiles from which the cells take values: from their cores or, if blended, from all of them.
+        begin = np.clip((low * self.stride - first - margin - used_px) // self.core_px + 1, 0, last_tile)
+        end = np.clip((high * self.stride - first - margin) // self.core_px, 0, last_tile)
         start, stop = first + begin * self.core_px, first + end * self.core_px + self.tile_px
         if self.mirrored:
             start, stop = _with_mirrored(start, stop, length)
@@ -94,24 +100,24 @@ class TileGrid:
 def _with_mirrored(
     start: NDArray[np.intp], stop: NDArray[np.intp], length: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Extend a range beyond the scene's edge by the pixels that were mirrored there."""
+    """Extend ranges that reach beyond the scene's edge by the scene pixels that are mirrored beyond the edge."""
     from_end, from_start = 2 * (length - 1) - (stop - 1), 1 - start
     return np.minimum(start, from_end), np.maximum(stop, from_start)
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """The rectangle of scene pixels that a feature of a pixel depends on.
+    """The rectangle of scene pixels that a feature at a pixel depends on.
 
     Attributes
     ----------
     window_px : int
-        Side of the window that is averaged; 1 is the pixel alone.
+        Side of the averaging window around the pixel; 1 if there is no averaging.
     tiles : TileGrid or None
-        For features of a plane, the grid that it was computed on.
+        Tile grid of the plane that the feature comes from; None for spectra and for stores of single pixels.
     mirrored : bool
-        Whether the scene was mirrored where the window reaches beyond its edge; only for planes that list pixels, whose
-        window was the model's input.
+        Whether mirrored scene pixels fill the part of the window beyond the scene's edge. This occurs only in stores of
+        single pixels, where the window is the input of the diffusion model.
     """
 
     window_px: int = 1
@@ -127,12 +133,12 @@ class Footprint:
         return tile + (f" of a {window}" if window else "")
 
     def span(self, at: NDArray[np.intp], length: int, axis: int = 0) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return first pixel, and the one after the last, of the footprints of pixels along an axis.
+        """Return the range of scene pixels, along one axis, that the features at some pixels depend on.
 
         Parameters
         ----------
         at : (n,) intp array
-            Pixels along the axis.
+            Row or column of each pixel.
         length : int
             Pixels of the scene along the axis.
         axis : int
@@ -141,6 +147,7 @@ class Footprint:
         Returns
         -------
         start, stop : (n,) intp arrays
+            First pixel of each range, and the pixel after the last.
         """
         first, stop = at - self.window_px // 2, at - self.window_px // 2 + self.window_px
         if self.mirrored:
@@ -150,7 +157,7 @@ class Footprint:
             return first, last + 1
         stride = self.tiles.stride
         cells = -(-length // stride)
-        # The cells whose centres enclose the pixels, then the tiles of those cells.
+        # Interpolation uses the cells whose centres enclose the pixels.
         low = np.floor(np.maximum((first + 0.5) / stride - 0.5, 0)).astype(np.intp)
         high = np.minimum(np.ceil(np.maximum((last + 0.5) / stride - 0.5, 0)).astype(np.intp), cells - 1)
         return self.tiles.span(low, high, length, axis)
@@ -163,9 +170,9 @@ class Leakage:
     Attributes
     ----------
     share : float
-        Share of test pixels with a training pixel in their footprint, 0 to 1.
+        Share of test pixels whose footprint contains a training pixel, from 0 to 1.
     median_px, min_px : float
-        Median and minimum Euclidean distance from a test pixel to the nearest training pixel, between centres.
+        Median and minimum, over test pixels, of the Euclidean distance to the nearest training pixel, between centres.
     """
 
     share: float
@@ -180,7 +187,7 @@ class Leakage:
 
 
 def layout_footprints(features: Features, layout: Layout) -> frozenset[Footprint]:
-    """Return the footprints of the columns of a layout over a store; a table row depends on all of them."""
+    """Return the distinct footprints of the columns of a layout in a store."""
     return frozenset(_group_footprint(features, group) for group in layout)
 
 
@@ -192,15 +199,15 @@ def _group_footprint(features: Features, group: ColumnGroup) -> Footprint:
     store, _ = features.owner(plane)
     tiling = store.recipe["tiling"]
     mirrored = tiling["padding"] == "reflect"
-    if store.window_px is not None:  # the mean and the value at the pixel have the same window
+    if store.window_px is not None:  # the mean and the value at the pixel depend on the same window
         return Footprint(store.window_px, mirrored=mirrored)
-    frame = tiling["halo_px"]
+    halo_px = tiling["halo_px"]
     origin = tiling.get("origin")
     return Footprint(
         window,
         TileGrid(
-            tiling["tile_px"] - 2 * frame,
-            frame,
+            tiling["tile_px"] - 2 * halo_px,
+            halo_px,
             plane.stride,
             blended=tiling["stitch"] in {"mean", "hann"},
             origin=None if origin is None else (origin[0], origin[1]),
@@ -210,14 +217,18 @@ def _group_footprint(features: Features, group: ColumnGroup) -> Footprint:
 
 
 def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint]) -> Leakage:
-    """Measure the leakage of a draw to features with the given footprints.
+    """Measure how many test pixels of a draw have features that depend on training pixels.
 
     Parameters
     ----------
     draw : SplitDraw
-        The draw.
+        Training and test pixels.
     footprints : iterable of Footprint
         Footprints of the features, see `layout_footprints`.
+
+    Returns
+    -------
+    Leakage
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Splits given as maps: ``official``, the scene's train and test maps, and ``mask:TRAIN[,TEST]``, maps from files."""
+"""Splits by maps: ``official`` for the scene's train and test maps, and ``mask:TRAIN[,TEST]`` for maps from files."""
 
 from __future__ import annotations
 
@@ -19,9 +19,16 @@ TRAIN, TEST = "train", "test"
 
 @dataclass(frozen=True)
 class MaskSplit:
-    """``mask:TRAIN[,TEST]``: nonzero pixels of maps from files; without TEST all other labelled pixels are test pixels.
+    """``mask:TRAIN[,TEST]``: train and test on the nonzero pixels of maps from files.
 
-    A map of class numbers must agree with the labels; a map of 0 and 1 is a plain mask. The seed has no effect.
+    A map of 0 and 1 is a plain mask. A map of class numbers must agree with the labels. The seed has no effect.
+
+    Attributes
+    ----------
+    train_file : str
+        File of the training map.
+    test_file : str or None
+        File of the test map. Without one, all other labelled pixels are test pixels.
 
     Examples
     --------
@@ -39,7 +46,7 @@ class MaskSplit:
         return f"mask:{self.train_file}" + (f",{self.test_file}" if self.test_file else "")
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:  # noqa: ARG002  # fixed
-        """Divide the labelled pixels."""
+        """Return the training and test pixels of the maps."""
         files = [file for file in (self.train_file, self.test_file) if file is not None]
         maps = [(file, _open(file, labels)) for file in files]
         draw = _draw_from_maps(self.text, labels, maps)
@@ -48,9 +55,9 @@ class MaskSplit:
 
 @dataclass(frozen=True, eq=False)
 class OfficialSplit:
-    """``official``: the scene's label maps ``train`` and ``test``, which must agree with the labels.
+    """``official``: train and test on the scene's label maps ``train`` and ``test``.
 
-    The seed has no effect.
+    Both maps must agree with the labels. The seed has no effect.
     """
 
     train: Labels
@@ -60,7 +67,13 @@ class OfficialSplit:
 
     @classmethod
     def from_maps(cls, maps: Mapping[str, Labels]) -> OfficialSplit:
-        """Take the two maps from a scene's label maps; `SplitError` if it has no such pair."""
+        """Make the split from the label maps of a scene.
+
+        Raises
+        ------
+        SplitError
+            If the scene has no label maps named ``train`` and ``test``.
+        """
         if not {TRAIN, TEST} <= set(maps):
             raise SplitError(
                 f"this scene has no official split, which is a pair of label maps named {TRAIN} and {TEST}; found "
@@ -70,14 +83,29 @@ class OfficialSplit:
         return cls(maps[TRAIN], maps[TEST])
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:  # noqa: ARG002  # fixed
-        """Divide the labelled pixels."""
+        """Return the training and test pixels of the maps."""
         return _draw_from_maps(self.text, labels, [(TRAIN, self.train), (TEST, self.test)])
 
 
 def merge_official_maps(maps: Mapping[str, Labels]) -> Labels | None:
-    """Merge the official train and test maps into one label map; None unless these two are the scene's only maps.
+    """Merge the official train and test maps into one label map.
 
     Many public scenes are published with these two maps, without a map of all labelled pixels.
+
+    Parameters
+    ----------
+    maps : mapping of str to Labels
+        Label maps of the scene, by name.
+
+    Returns
+    -------
+    Labels or None
+        None unless ``train`` and ``test`` are the only maps of the scene.
+
+    Raises
+    ------
+    SplitError
+        If a pixel is in both maps.
     """
     if set(maps) != {TRAIN, TEST}:
         return None
@@ -90,15 +118,16 @@ def merge_official_maps(maps: Mapping[str, Labels]) -> Labels | None:
 
 
 def _open(file: str, labels: Labels) -> Labels:
-    """Open a map on the grid of the labels."""
+    """Open a map from a file and align it to the grid of the labels."""
     grid = np.broadcast_to(np.zeros(1, np.uint8), (*labels.classes.shape, 1))
     return open_labels(file, Scene(labels.name, grid, georeference=labels.georeference))
 
 
 def _numbered_like(reference: Labels, other: Labels) -> Labels:
-    """Renumber the classes of a map by their names, as in a reference map; unnamed classes keep their numbers.
+    """Return a map in which each class has the number that a reference map gives to the name of the class.
 
-    Each file often numbers only the classes that occur in it.
+    Two files can number the same class differently, since a file often numbers only the classes that occur in it. Classes
+    without a name keep their numbers.
     """
     names, others = _names(reference), _names(other)
     numbers = {name: number for number, name in names.items()}
@@ -121,23 +150,23 @@ def _numbered_like(reference: Labels, other: Labels) -> Labels:
 
 
 def _names(labels: Labels) -> dict[int, str]:
-    """Return the names of the classes that have one."""
+    """Return the class names by number, without default names such as ``class 3``."""
     return {number: name for number, name in labels.class_names.items() if name != f"class {number}"}
 
 
 def _draw_from_maps(split: str, labels: Labels, maps: Sequence[tuple[str, Labels]]) -> SplitDraw:
-    """Divide by a training map, with all other pixels for testing, or by a training and a test map."""
+    """Make a draw from a training map and a test map; without a test map all other labelled pixels are test pixels."""
     numbered = [(name, _numbered_like(labels, one)) for name, one in maps]
     notes = tuple(note for name, one in numbered for note in _check(name, one.classes, labels))
     labelled = labels.classes != 0
-    train, *rest = (one.classes != 0 for _, one in maps)
-    test = rest[0] if rest else ~train
+    train, *tests = (one.classes != 0 for _, one in maps)
+    test = tests[0] if tests else ~train
     _refuse_overlap(split, train & labelled, test & labelled)
     return make_draw(labels, train & labelled, test & labelled, notes)
 
 
 def _check(name: str, classes: NDArray[np.integer], labels: Labels) -> list[str]:
-    """Raise `SplitError` unless a map agrees with the labels in shape and classes; return notes on unused pixels."""
+    """Return notes on unused pixels; raise `SplitError` unless a map agrees with the labels in shape and classes."""
     if classes.shape != labels.classes.shape:
         raise SplitError(
             f"{name} has {classes.shape} pixels, but the labels have {labels.classes.shape}: use maps of one grid"

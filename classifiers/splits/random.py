@@ -1,4 +1,7 @@
-"""Splits that draw single pixels at random: ``random:F`` and ``per-class:N``. Both leak through shared surroundings."""
+"""Splits that draw single pixels at random: ``random:F`` and ``per-class:N``.
+
+Both splits leak, since most test pixels have training pixels in their surroundings.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _MIN_PIXELS = 3
 
 @dataclass(frozen=True)
 class RandomSplit:
-    """``random:F``: the fraction F of each class trains, at least 3 pixels.
+    """``random:F``: train on the fraction F of each class, and on at least 3 pixels.
 
     Examples
     --------
@@ -33,13 +36,13 @@ class RandomSplit:
         return f"random:{np.format_float_positional(self.fraction, trim='-')}"
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
-        """Divide the labelled pixels."""
+        """Draw training pixels of each class at random; all other labelled pixels are test pixels."""
         return _draw_by_class(labels, seed, lambda count: max(_MIN_PIXELS, round(self.fraction * count)))
 
 
 @dataclass(frozen=True)
 class PerClassSplit:
-    """``per-class:N``: N pixels of each class train.
+    """``per-class:N``: train on N pixels of each class.
 
     Examples
     --------
@@ -56,12 +59,12 @@ class PerClassSplit:
         return f"per-class:{self.pixels}"
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
-        """Divide the labelled pixels."""
+        """Draw training pixels of each class at random; all other labelled pixels are test pixels."""
         return _draw_by_class(labels, seed, lambda _count: self.pixels)
 
 
 def _draw_by_class(labels: Labels, seed: int, train_count: Callable[[int], int]) -> SplitDraw:
-    """Draw `train_count` of the pixels of each class, given its number of pixels."""
+    """Draw training pixels of each class at random; `train_count` returns their number for a class size."""
     rng = np.random.default_rng(seed)
     train = np.zeros(labels.classes.shape, dtype=bool)
     for number, count in labels.counts.items():

@@ -11,10 +11,10 @@ from hsifeat.scenes.labels.regions import label_regions
 def fold_regions(
     classes: NDArray[np.integer], rows: NDArray[np.intp], cols: NDArray[np.intp], folds: int, *, seed: int = 0
 ) -> NDArray[np.intp]:
-    """Deal the regions of each class to folds in turn, so that no pixel is judged by its neighbours.
+    """Assign the connected regions of each class to cross-validation folds.
 
-    A class with a single region is never held out, as nothing would be left to train on; so each class that a fold holds
-    out also has training pixels in other regions.
+    A fold holds out whole regions, so a held-out pixel has no training pixels in its region. A class with a single region is
+    never held out, because no training pixels of the class would remain.
 
     Parameters
     ----------
@@ -23,18 +23,19 @@ def fold_regions(
     rows, cols : (n,) intp arrays
         Position of each pixel.
     folds : int
-        Number of folds; fewer are used if there are fewer regions.
+        Largest number of folds. There are fewer folds if there are fewer regions.
     seed : int
-        Seed of the order in which regions are dealt.
+        Seed of the random order of regions.
 
     Returns
     -------
     (n,) intp array
-        The fold, from 0, that holds each pixel out; -1 if none does, as scikit-learn's `PredefinedSplit` expects.
+        Number of the fold that holds out each pixel, from 0; -1 for pixels that no fold holds out. scikit-learn's
+        `PredefinedSplit` takes this array.
 
     See Also
     --------
-    hsifeat.scenes.labels.regions.label_regions : What counts as a region.
+    hsifeat.scenes.labels.regions.label_regions : Label the connected regions of a map.
 
     Examples
     --------
@@ -48,12 +49,12 @@ def fold_regions(
     grid = np.zeros((at[0].max() + 1, at[1].max() + 1), np.int32)
     grid[at] = ranks + 1
     regions = label_regions(grid)[at]
-    fold, dealt = np.full(len(classes), -1, np.intp), 0
+    fold, first_fold = np.full(len(classes), -1, np.intp), 0
     for rank in range(len(class_numbers)):
         members = ranks == rank
-        own = regions[members] - regions[members].min()  # regions of a class have consecutive numbers
-        count = int(own.max()) + 1
+        region = regions[members] - regions[members].min()  # regions of a class have consecutive numbers
+        count = int(region.max()) + 1
         if count > 1:
-            fold[members] = (dealt + rng.permutation(count)[own]) % folds
-            dealt += count
+            fold[members] = (first_fold + rng.permutation(count)[region]) % folds
+            first_fold += count
     return fold

@@ -1,4 +1,4 @@
-"""Splits and their draws: training and test pixels that hold the same classes."""
+"""The interface of a split, and the draw of training and test pixels that a split returns."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 from hsifeat.scenes.blocks import blocks, count_values
 
-# Test pixels lie among training pixels (random), apart from them (disjoint), or where given maps say (fixed).
+# random: test pixels lie among training pixels; disjoint: they lie in other blocks; fixed: maps define both sides.
 SplitKind = Literal["random", "disjoint", "fixed"]
 
 
 @dataclass(frozen=True, eq=False)
 class SplitDraw:
-    """Training and test pixels of one draw of a split. The sides don't overlap, and hold the same classes.
+    """Training and test pixels of one draw of a split.
 
-    A comparison keeps one draw per split and seed, so sides are stored as bits: a quarter of a byte per pixel for both.
+    No pixel is on both sides, and both sides hold the same classes. Each side is stored as one bit per pixel, because a
+    comparison keeps a draw for each split and seed.
 
     Attributes
     ----------
@@ -30,7 +31,7 @@ class SplitDraw:
     train_bits, test_bits : (ceil(rows * cols / 8),) uint8 arrays
         Pixels of each side in row-major order, packed by `numpy.packbits`.
     left_out : tuple of int
-        Classes that can't be on both sides; none of their pixels is on either.
+        Classes that can't be on both sides. Their pixels are on neither side.
     notes : tuple of str
         Remarks for the user.
     """
@@ -49,7 +50,7 @@ class SplitDraw:
         left_out: tuple[int, ...] = (),
         notes: tuple[str, ...] = (),
     ) -> Self:
-        """Make a draw from masks.
+        """Make a draw from masks of training and test pixels.
 
         Parameters
         ----------
@@ -62,13 +63,12 @@ class SplitDraw:
 
         Returns
         -------
-        Self
-            The draw.
+        SplitDraw
         """
         return cls((train.shape[0], train.shape[1]), np.packbits(train), np.packbits(test), left_out, notes)
 
     def with_train(self, train: NDArray[np.bool_], *notes: str) -> Self:
-        """Return the draw with other training pixels, (rows, cols) bool, and further notes."""
+        """Return a copy of the draw with a new (rows, cols) bool mask of training pixels and further notes."""
         return replace(self, train_bits=np.packbits(train), notes=(*self.notes, *notes))
 
     @property
@@ -99,14 +99,14 @@ class Split(Protocol):
         ...
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
-        """Divide the labelled pixels; the same seed gives the same draw."""
+        """Draw training and test pixels; the same seed gives the same draw."""
         ...
 
 
 def make_draw(
     labels: Labels, train: NDArray[np.bool_], test: NDArray[np.bool_], notes: tuple[str, ...] = ()
 ) -> SplitDraw:
-    """Make a draw from two sides, without the classes that are on one side only.
+    """Make a draw from two masks, without the classes that are on one side only.
 
     Parameters
     ----------
@@ -116,6 +116,10 @@ def make_draw(
         Pixels of each side.
     notes : tuple of str
         Remarks for the user.
+
+    Returns
+    -------
+    SplitDraw
 
     Raises
     ------
@@ -134,7 +138,7 @@ def make_draw(
 
 
 def class_mask(labels: Labels, numbers: Collection[int]) -> NDArray[np.bool_]:
-    """Return which pixels belong to some classes: (rows, cols) bool, computed block by block."""
+    """Return a (rows, cols) bool mask of the pixels whose class is in `numbers`."""
     mask = np.empty_like(labels.classes, np.bool_)
     for block in blocks(*labels.classes.shape):
         mask[block.slices] = np.isin(labels.classes[block.slices], list(numbers))
@@ -142,23 +146,25 @@ def class_mask(labels: Labels, numbers: Collection[int]) -> NDArray[np.bool_]:
 
 
 def limit_training_pixels(draw: SplitDraw, labels: Labels, count: int, seed: int) -> SplitDraw:
-    """Drop training pixels at random, in proportion to class sizes, so that splits can be compared at equal numbers.
+    """Drop training pixels at random, in proportion to class sizes, until a number of training pixels remains.
+
+    Splits can then be compared at equal numbers of training pixels.
 
     Parameters
     ----------
     draw : SplitDraw
         The draw to reduce.
     labels : Labels
-        The label map that it divides.
+        The label map that the draw divides.
     count : int
-        Number of training pixels to keep; every class keeps at least one.
+        Number of training pixels to keep. Every class keeps at least one pixel.
     seed : int
-        Seed of the choice.
+        Seed of the random selection.
 
     Returns
     -------
     SplitDraw
-        With a note on what was dropped; the same draw if it has no more than `count` training pixels.
+        The reduced draw, with a note on the dropped pixels; `draw` if it has at most `count` training pixels.
     """
     flat = np.flatnonzero(draw.train)
     if count >= len(flat):

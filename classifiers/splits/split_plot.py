@@ -1,7 +1,7 @@
 """Plot of a split: training, test, unused and unlabelled pixels.
 
-The colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/). They differ in lightness too, so they can be told
-apart by colour-blind readers and in print.
+The colours are from the palette of Okabe and Ito (https://jfly.uni-koeln.de/color/). They also differ in lightness, so
+colour-blind readers can distinguish them, also in grey print.
 """
 
 from __future__ import annotations
@@ -23,10 +23,14 @@ _INCHES, _DPI = 7.0, 150
 
 
 def make_split_map(draw: SplitDraw, labels: Labels) -> NDArray[np.uint8]:
-    """Return a (rows, cols) uint8 map: 0 = unlabelled, 1 = training, 2 = test, 3 = labelled but dropped.
+    """Return a map of the role of each pixel: 0 unlabelled, 1 training, 2 test, 3 labelled but dropped.
 
-    Dropped pixels are training pixels within the buffer of a test pixel, classes that can't be on both sides, and pixels
-    removed to match the number of training pixels of other splits.
+    A dropped pixel lies within the buffer of a test pixel, belongs to a class that can't be on both sides, or was removed to
+    match the number of training pixels of other splits.
+
+    Returns
+    -------
+    (rows, cols) uint8 array
     """
     roles = np.where(labels.classes != 0, DROPPED, UNLABELLED).astype(np.uint8)
     roles[draw.train], roles[draw.test] = TRAIN, TEST
@@ -34,12 +38,12 @@ def make_split_map(draw: SplitDraw, labels: Labels) -> NDArray[np.uint8]:
 
 
 def write_split_plot(path: str | Path, draw: SplitDraw, labels: Labels, title: str = "") -> None:
-    """Write a PNG of a draw with a legend and pixel counts.
+    """Write a PNG image of a draw, with a legend and pixel counts.
 
     Parameters
     ----------
     path : str or Path
-        File to write, ending in ``.png``; it appears only when complete.
+        File to write, ending in ``.png``. The file appears under its name only when it is complete.
     draw : SplitDraw
         A draw of `labels`.
     labels : Labels
@@ -50,7 +54,7 @@ def write_split_plot(path: str | Path, draw: SplitDraw, labels: Labels, title: s
     Raises
     ------
     SplitError
-        If the suffix is another one.
+        If the file name does not end in ``.png``.
     """
     from matplotlib import rc_context
     from matplotlib.colors import ListedColormap

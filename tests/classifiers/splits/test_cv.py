@@ -97,10 +97,10 @@ def test_rows_in_another_order_are_identified(store_path):
             ((scaled, _),) = cv.split(other, y)
             assert np.array_equal(scaled, train)
         with pytest.raises(
-            SplitError, match="rows of other columns than this splitter's table come with labels in another"
+            SplitError, match="rows have other columns than this splitter's table and labels in another"
         ):
             next(cv.split(other[order], table.y[order]))
-        with pytest.raises(SplitError, match=r"come with no labels.*groups=table\.pixels"):
+        with pytest.raises(SplitError, match=r"and no labels.*groups=table\.pixels"):
             next(cv.split(other))
         ((scaled, _),) = cv.split(other[order], groups=table.pixels[order])
         assert set(order[scaled]) == set(train)
@@ -109,11 +109,11 @@ def test_rows_in_another_order_are_identified(store_path):
 def test_rows_of_unknown_pixels_are_refused(store_path):
     table = PixelTable.from_store(store_path, planes=[])
     alike = replace(table, X=np.repeat(table.X[:1], len(table), axis=0))
-    with pytest.raises(SplitError, match=r"9 of 9 rows equal others at other pixels.*groups=table\.pixels"):
+    with pytest.raises(SplitError, match=r"9 of 9 rows equal rows of other pixels.*groups=table\.pixels"):
         next(alike.cv("random:0.5").split(alike.X[:9]))
-    with pytest.raises(SplitError, match=r"9 of 9 rows are not of this table of \d+ rows"):
+    with pytest.raises(SplitError, match=r"9 of 9 rows are not in this table of \d+ rows"):
         next(table.cv("random:0.5").split(table.X[:9] * 3 + 1))
-    with pytest.raises(SplitError, match="2 are not of this table"):
+    with pytest.raises(SplitError, match="2 are not in this table"):
         next(table.cv("random:0.5").split(table.X[:3], groups=[table.pixels[0], -1, 10**9]))
     with pytest.raises(SplitError, match="at least one split; found n_splits=0"):
         table.cv("random:0.5", 0)
