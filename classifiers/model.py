@@ -146,8 +146,8 @@ class Model:
         trained_stores, stores = _store_count(self.recipe), _store_count(features.recipe)
         if trained_stores != stores:
             raise HeadError(
-                f"this head was trained on {trained_stores} store(s) side by side; found {stores}: give as many, in the "
-                "same order"
+                f"this head was trained on {trained_stores} store(s) side by side; found {stores}: give the same "
+                "number of stores, in the same order"
             )
         differences = features.differences(self.recipe)
         if differences:

@@ -112,7 +112,7 @@ def stages(layout: Layout) -> list[list[ColumnGroup]]:
 
 
 def attention_fusion_network(layout: Layout, channels: int, hidden: tuple[int, ...], classes: int) -> torch.nn.Module:
-    """Build the network of `DiffCRNClassifier`.
+    """Build the network of `DiffCRNClassifier`, which defines the symbols below.
 
     Parameters
     ----------

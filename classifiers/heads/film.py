@@ -35,9 +35,9 @@ class FiLMClassifier(TorchHead):
     256 channels, and the learned gates `alpha` and `beta` start at 1.
 
     Spectra are standardised band by band. Planes are standardised and reduced to principal components, which makes the head
-    faster. A trial on Indian Pines compared components with all channels, for window means instead of planes. With components
-    the accuracy did not clearly change on disjoint blocks, and fell slightly on random pixels. Without a layout all columns are
-    both `s` and `f`.
+    faster. A trial on Indian Pines compared components with all channels; it used window means instead of planes. With
+    components the accuracy did not clearly change on disjoint blocks, and fell slightly on random pixels. Without a layout all
+    columns are both `s` and `f`.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ class HyperfeaturesClassifier(MixingHead, TorchHead):
 def hyperfeatures_network(
     layout: Layout, bottleneck: int, channels: int, hidden: tuple[int, ...], classes: int
 ) -> torch.nn.Module:
-    """Build the network of `HyperfeaturesClassifier`.
+    """Build the network of `HyperfeaturesClassifier`, which defines the symbols below.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class MixingHead:
-    """Mix-in for torch heads that add timesteps and layers with learned weights."""
+    """Mix-in for torch heads that add the features of timesteps and layers with learned weights."""
 
     @abstractmethod
     def _shares(self) -> list[tuple[ColumnGroup, float]]:

@@ -109,7 +109,7 @@ def _format_times(times: list[int | None]) -> str:
 def selective_fusion_network(
     timesteps: int, channels: int, guides: int, bands: int, hidden: tuple[int, ...], classes: int
 ) -> torch.nn.Module:
-    """Build the network of `MTMSDClassifier`.
+    """Build the network of `MTMSDClassifier`, which defines the symbols below.
 
     Parameters
     ----------

@@ -174,7 +174,7 @@ class _BlockSelection:
             self.remaining[number] -= block in members
 
     def _survives(self, number: int, block: int) -> bool:
-        """Return whether a block, as a training block, has a pixel of a class outside the buffer of all test pixels."""
+        """Return whether a training block would have pixels of a class outside the buffer of all test pixels."""
         side, buffer, classes = self.blocks.block_px, self.blocks.buffer_px, self.blocks.labels.classes
         row, col = divmod(block, self.blocks.grid[1])
         rows, cols = (

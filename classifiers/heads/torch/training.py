@@ -54,8 +54,8 @@ class TrainingOptions:
     epochs : int
         Largest number of passes over the training rows. The learning rate falls to zero along half a cosine.
     batch_size : int
-        Largest number of rows per step. The sizes of batches differ by at most one row. A batch never has a single row,
-        which batch norm can't use, so a batch size of 2 can give batches of 3 rows.
+        Approximate number of rows per step. The sizes of batches differ by at most one row. A batch never has a single row,
+        because batch norm can't use a single row.
     learning_rate, weight_decay : float
         Parameters of AdamW.
     patience : int
