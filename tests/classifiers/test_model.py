@@ -87,7 +87,8 @@ def test_planes_of_another_recipe_are_refused_with_the_differing_fields(opened, 
     with pytest.raises(HeadError, match=r"planes of listed have another recipe .*: .*here, .* in training"):
         model.check_store(opened["listed"])
     with pytest.raises(
-        HeadError, match=r"trained on 1 store\(s\) side by side; found 2: give the same number of stores, in the same order"
+        HeadError,
+        match=r"trained on 1 store\(s\) side by side; found 2: give the same number of stores, in the same order",
     ):
         model.check_store(open_stack([opened["small"], opened["tiles"]]))
     model.check_store(opened["other"])
