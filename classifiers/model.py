@@ -42,7 +42,7 @@ class Model:
         Scores on the test pixels of the split. None if all labelled pixels were used for training, and for a loaded model.
     disjoint_evaluation : Evaluation or None
         For a random split, scores of a second head that was trained under a spatially disjoint split with at most as many
-        training pixels. None if such a split can't divide the labels, and for a loaded model.
+        training pixels. None for other splits, for labels that such a split can't divide, and for a loaded model.
     tuning : Tuning or None
         Result of the parameter search; None without tuning.
     card : ModelCard or None

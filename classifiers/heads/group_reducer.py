@@ -45,7 +45,7 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     columns_ : list of (D_g,) intp arrays
         Column indices of each group.
     bases_ : list of (k_g, D_g) arrays or None
-        Principal axes of each group; None if it is not reduced.
+        Principal axes of each group; None for a group that is not reduced.
 
     Examples
     --------

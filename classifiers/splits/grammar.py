@@ -25,7 +25,7 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
     text : str
         One of:
 
-        - ``random:F``: train on the fraction F of each class, and on at least 3 pixels;
+        - ``random:F``: train on the fraction F of each class, but at least on 3 pixels of the class;
         - ``per-class:N``: train on N pixels of each class;
         - ``blocks:PX+BUFFER:F``: train on whole blocks with a side of PX pixels that hold the fraction F of the labelled
           pixels, and drop training pixels within BUFFER pixels of a test pixel;

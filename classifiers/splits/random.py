@@ -19,7 +19,7 @@ _MIN_PIXELS = 3
 
 @dataclass(frozen=True)
 class RandomSplit:
-    """``random:F``: train on the fraction F of each class, and on at least 3 pixels.
+    """``random:F``: train on the fraction F of each class, but at least on 3 pixels of the class.
 
     Examples
     --------
