@@ -1,7 +1,7 @@
-"""Published extractions and trainings by name: one TOML file each, with what it reproduces and how it differs from the paper.
+"""Presets: published extractions and trainings, each in a TOML file that names its source and its differences from it.
 
-A file has the sections ``[extract]`` and ``[pretrain]``, whose options are those of `hsifeat.extract` and
-`hsifeat.pretrain`; the rooms that they belong to validate them.
+The section ``[extract]`` of a file has options of `hsifeat.extract`, and the section ``[pretrain]`` options of
+`hsifeat.pretrain`. The packages `hsifeat.extraction` and `hsifeat.pretraining` validate them.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from hsifeat.errors import HsifeatError, error_summary, suggest_names
 
 
 class Preset(BaseConfig):
-    """A published extraction, or a training, or both.
+    """Options of a published extraction, of a published training, or of both.
 
     Attributes
     ----------
     title : str
-        What it reproduces.
+        Method and scene that the preset reproduces.
     source : str
-        Paper or code that the facts are from.
+        Paper or code that the options are taken from.
     differs : tuple of str
-        Differences from what was published, and facts that were not published.
+        Differences from the publication, and details that were not published.
     extract, pretrain : dict of str to object or None
-        Options of `hsifeat.extract` and of `hsifeat.pretrain`, as the file has them.
+        Options of `hsifeat.extract` and of `hsifeat.pretrain`, not yet validated.
     """
 
     title: str
@@ -50,10 +50,15 @@ def open_preset(source: str | Path) -> Preset:
     source : str or Path
         A name of `preset_names`, or a ``.toml`` file.
 
+    Returns
+    -------
+    Preset
+        The content of the file.
+
     Raises
     ------
     HsifeatError
-        There is no such preset, or the file is not TOML, or has missing or unknown entries.
+        The preset does not exist, is not TOML, or has missing or unknown entries.
 
     Examples
     --------
@@ -78,14 +83,19 @@ def open_preset(source: str | Path) -> Preset:
 
 
 def preset_options(source: str | Path, section: Literal["extract", "pretrain"]) -> dict[str, Any]:
-    """Return the options in a section of a preset, as they stand in its file.
+    """Return the options in a section of a preset, without validation.
 
     Parameters
     ----------
     source : str or Path
-        As `open_preset` takes it.
+        A name of `preset_names`, or a ``.toml`` file.
     section : {"extract", "pretrain"}
         Name of the section.
+
+    Returns
+    -------
+    dict of str to object
+        The options by name.
 
     Raises
     ------

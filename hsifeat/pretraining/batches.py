@@ -1,4 +1,4 @@
-"""Training batches as a pure function of seed and step, so that an interrupted training continues with the same numbers."""
+"""Training batches that depend on seed and step only, so that an interrupted training continues with the same batches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TIMESTEPS = 1000
 
 
 class Stream(IntEnum):
-    """Independent streams of random numbers, by purpose."""
+    """Independent streams of random numbers, one for each purpose."""
 
     BATCH = 1
     EVALUATION_NOISE = 2
@@ -30,7 +30,7 @@ class Batch:
     Attributes
     ----------
     clean, noise : (n, channels, patch, patch) float32 arrays
-        ``x_0`` and ``eps``.
+        Clean patches ``x_0`` and standard normal noise ``eps``.
     t : (n,) int64 array
         Training timesteps, one per patch.
     """
@@ -41,38 +41,39 @@ class Batch:
 
 
 class Sampler(Protocol):
-    """Draws the batch of each step."""
+    """Source of training batches, one for each optimizer step."""
 
     @property
     def channels(self) -> int:
-        """Channels of the network's input."""
+        """Number of channels of the network's input."""
         ...
 
     @property
     def seed(self) -> int:
-        """Seed of all random numbers, those of the initial weights included."""
+        """Seed of all random numbers, including the initial weights."""
         ...
 
     def draw(self, step: int, count: int) -> Batch:
-        """Draw the `count` patches of a step, with their noise and timesteps."""
+        """Draw the batch of an optimizer step: `count` patches, their noise and their timesteps."""
         ...
 
 
 @dataclass(frozen=True)
 class TimestepSampling:
-    """Distribution of a batch's timesteps, uniform over 0 to T - 1 in the long run.
+    """Distribution of the timesteps of a batch. Over many batches, it is uniform from 0 to T - 1.
 
     Attributes
     ----------
     boundaries : tuple of int
-        First timesteps of all intervals but the first. Without boundaries each patch has a timestep of its own. With them
-        all timesteps of a batch lie in one interval, which is drawn with a probability proportional to its length.
+        First timestep of each interval except the first. Without boundaries, the timestep of each patch is drawn
+        independently. With boundaries, all timesteps of a batch are in one interval, whose probability is proportional to its
+        length.
     """
 
     boundaries: tuple[int, ...] = ()
 
     def draw(self, random: np.random.Generator, count: int) -> NDArray[np.int64]:
-        """Draw the timesteps of a batch, (count,) int64."""
+        """Draw the timesteps of a batch of `count` patches, (count,) int64."""
         if not self.boundaries:
             return random.integers(TIMESTEPS, size=count)
         number = self.find_interval(random.integers(TIMESTEPS))
@@ -80,26 +81,28 @@ class TimestepSampling:
         return random.integers(edges[number], edges[number + 1], size=count)
 
     def find_interval(self, t: int | np.integer) -> int:
-        """Return the number, from 0, of the interval that contains a timestep."""
+        """Return the index, counted from 0, of the interval that contains a timestep."""
         return int(np.searchsorted(self.boundaries, t, side="right"))
 
 
 def make_generator(seed: int, stream: Stream, step: int = 0) -> np.random.Generator:
-    """Return the generator of a step: NumPy's Philox, keyed by seed and stream, with the step as counter.
+    """Return a random generator for a purpose and an optimizer step.
+
+    The bit generator is NumPy's Philox. Seed and stream form the key, and the step is the counter.
 
     Parameters
     ----------
     seed : int
         Seed of the training.
     stream : Stream
-        What is drawn; streams are independent of one another.
+        Purpose of the random numbers.
     step : int
-        Step of the training.
+        Number of the optimizer step.
 
     Returns
     -------
     numpy.random.Generator
-        Positioned at the first draw of the step.
+        The generator.
     """
     key, counter = np.array([seed, stream], dtype=np.uint64), np.array([0, 0, 0, step], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(counter=counter, key=key))

@@ -1,4 +1,4 @@
-"""Options of a training. Those of ``hsifeat pretrain``, of presets and of the reference page are derived from them."""
+"""Options of a training. The command ``hsifeat pretrain``, preset files and the options page derive from this module."""
 
 from __future__ import annotations
 
@@ -18,28 +18,33 @@ def _path_text(value: object) -> str:
 
 
 class PretrainingConfig(BaseConfig):
-    """Options of `hsifeat.pretrain`; the network decides those that are None."""
+    """Options of `hsifeat.pretrain`.
+
+    If `steps`, `components` or `learning_rate` is None, the specification of the network gives the value.
+    """
 
     network: Annotated[
         str,
-        option("mtmsd or diffcrn, which learn from scenes, or natural32, which learns from images.", metavar="NETWORK"),
+        option("Network: mtmsd or diffcrn, trained on scenes, or natural32, trained on images.", metavar="NETWORK"),
     ] = "mtmsd"
     size: Annotated[
         Literal["small", "paper"],
-        option("small trains in a few minutes on two CPU cores; paper has the published size."),
+        option("Size of the network: small trains in minutes on two CPU cores, paper is the published size."),
     ] = "small"
     steps: Annotated[
         Whole | None,
-        option("Optimizer steps in total, earlier calls included.", default="the network's number", ge=1),
+        option("Total optimizer steps, including those of earlier calls.", default="the network's number", ge=1),
     ] = None
     minutes: Annotated[
         float | None,
-        option("Stop after so many minutes; the same command continues.", unit="min", default="none", gt=0, le=1e6),
+        option("Stop after this time; the same command continues.", unit="min", default="none", gt=0, le=1e6),
     ] = None
     components: Annotated[
         Whole | None,
         option(
-            "Number of principal components of the scenes that the network sees.", default="the network's number", ge=1
+            "Number of principal components that the network receives as channels.",
+            default="the network's number",
+            ge=1,
         ),
     ] = None
     learning_rate: Annotated[
@@ -48,11 +53,11 @@ class PretrainingConfig(BaseConfig):
     seed: Annotated[Whole, option("Seed of the weights, patches, timesteps and noise.", ge=0, le=2**32 - 1)] = 0
     start: Annotated[
         Annotated[str, BeforeValidator(_path_text)] | None,
-        option("Folder of a model of the same network whose weights are the initial ones.", metavar="FOLDER"),
+        option("Folder of a model of the same network that provides the initial weights.", metavar="FOLDER"),
     ] = None
     dtype: Annotated[
         Literal["float32", "float16"],
-        option("Precision of the saved weights; training always keeps float32 weights."),
+        option("Precision of the saved weights; during training, weights are float32."),
     ] = "float32"
     attribution: Annotated[
         str, option("Source and licence of the images, for the model card.", metavar="TEXT", default="none")
@@ -60,7 +65,7 @@ class PretrainingConfig(BaseConfig):
 
 
 def resolve_training(preset: str | Path | None, **options: Any) -> PretrainingConfig:
-    """Combine explicit options with those of a preset and the defaults, in this order.
+    """Combine explicit options, the options of a preset and the defaults, in this order of precedence.
 
     Parameters
     ----------
@@ -69,10 +74,15 @@ def resolve_training(preset: str | Path | None, **options: Any) -> PretrainingCo
     **options
         Options by name; None counts as unset.
 
+    Returns
+    -------
+    PretrainingConfig
+        The validated options.
+
     Raises
     ------
     HsifeatError
-        An option is unknown or invalid, there is no such preset, or it has no ``[pretrain]`` section.
+        An option is unknown or invalid, or the preset does not exist or has no ``[pretrain]`` section.
 
     Examples
     --------

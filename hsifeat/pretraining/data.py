@@ -1,4 +1,4 @@
-"""Training data: patches of scenes behind one common projection, or natural images; a part of both is held out."""
+"""Training data and held-out data, which are patches of scenes projected by one common PCA, or natural images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hsifeat.scenes import Scene
 from hsifeat.scenes.temporary_copy import TemporaryCopy
 from hsifeat.types import Cube, Window
 
-# Held-out blocks of all scenes together; each is evaluated in its 8 symmetries.
+# Largest number of held-out blocks of all scenes together. Each block is evaluated in its 8 symmetries.
 _MAX_BLOCKS = 8
 # Largest share of the free disk space that a temporary copy of the channels may take.
 _DISK_SHARE = 0.8
@@ -41,11 +41,11 @@ class TrainingData:
     sampler : Sampler
         Draws the training batches.
     identity : dict
-        Identifies the data by content, as plain JSON values.
+        Description of the data that includes digests of their content, as plain JSON values.
     read_held_out : callable
         Returns the held-out images (n, channels, side, side) float32, or None if nothing is held out.
     projection : Projection or None
-        From the bands of the scenes to the network's channels.
+        Projection from the bands of the scenes to the channels of the network; None for natural images.
     """
 
     sampler: Sampler
@@ -57,27 +57,31 @@ class TrainingData:
 def prepare_scenes(
     scenes: Sequence[Scene], spec: NetworkSpec, components: int | None, seed: int, listen: Listener
 ) -> TrainingData:
-    """Prepare patches of scenes with the same bands, behind a PCA of all their valid pixels.
+    """Prepare patches of scenes with the same bands, projected by a PCA of the valid pixels of all scenes.
 
     Parameters
     ----------
     scenes : sequence of Scene
-        One or more.
+        One scene or several.
     spec : NetworkSpec
-        Side of the patches and sampling of the timesteps.
+        Specification with the side of the patches and the distribution of the timesteps.
     components : int or None
-        Principal components; None for those of `spec`, or for all bands if they are fewer.
+        Number of principal components. None takes the number of `spec`, or the number of bands if that is smaller.
     seed : int
         Seed of the batches.
     listen : callable
-        Receives notes on what is held out.
+        Receives notes on the scenes and on held-out blocks.
+
+    Returns
+    -------
+    TrainingData
 
     Raises
     ------
     PretrainingError
-        The scenes have different bands, or one is too small or too sparse for a patch.
+        The scenes have different bands, or one of them has no room for a patch or no patch with a valid centre.
     ProjectionError
-        A scene has no valid pixels, or its pixels differ in fewer components.
+        A scene has no valid pixels, or the pixels vary in fewer dimensions than there are components.
     """
     for scene in scenes:
         for note in scene.notes:
@@ -114,27 +118,31 @@ def prepare_scenes(
 def prepare_images(
     source: str | Path, spec: NetworkSpec, options: ImageOptions, folder: Path, seed: int, listen: Listener
 ) -> TrainingData:
-    """Prepare the images of a folder or archive.
+    """Prepare the images of a folder or a tar archive.
 
     Parameters
     ----------
     source : str or Path
         A folder or tar archive of image files.
     spec : NetworkSpec
-        Side of the images and sampling of the timesteps.
+        Specification with the side of the images and the distribution of the timesteps.
     options : ImageOptions
-        Number of held-out images.
+        Settings with the number of held-out images.
     folder : Path
-        Folder of the model; the decoded images are stored beside it.
+        Folder of the model. The decoded images are stored in its parent folder.
     seed : int
         Seed of the batches.
     listen : callable
-        Receives notes on what is left out and held out.
+        Receives progress, and notes on skipped files and on held-out images.
+
+    Returns
+    -------
+    TrainingData
 
     Raises
     ------
     PretrainingError
-        The source has no images that can be read.
+        The source does not exist, is damaged, or has no readable images.
     """
     images = load_images(source, spec.patch_px, folder, listen)
     sampler = ImageSampler(images, options.max_held_out, spec.timesteps, seed)
@@ -152,23 +160,24 @@ def prepare_images(
 
 
 def project_for_patches(scene: Scene, projection: Projection, listen: Listener) -> Cube:
-    """Return the channels of a scene behind a projection, as an array that is fast to read in small patches.
+    """Return the projected channels of a scene as an array from which small patches can be read fast.
 
-    Scenes in memory are projected patch by patch. The chunks of a compressed file would be unpacked again for every patch, so
-    its channels are written once to a temporary file, if the disk has room for it.
+    A scene in memory is projected patch by patch. A compressed file would be unpacked again for every patch. The channels of
+    such a scene are therefore written once to a temporary file, if the disk has enough space.
 
     Parameters
     ----------
     scene : Scene
-        In memory or on disk.
+        A scene in memory or on disk.
     projection : Projection
-        From its bands to channels.
+        Projection from the bands of the scene to channels.
     listen : callable
-        Receives a note on a large file, or on the lack of room.
+        Receives a note if the temporary file is large or does not fit on the disk.
 
     Returns
     -------
     array-like of shape (rows, cols, channels), float32
+        The channels.
     """
     channels = ProjectedScene(scene.cube, projection, scene.valid)
     if isinstance(scene.cube, np.ndarray):
@@ -201,7 +210,10 @@ def _check_scene(scene: Scene, first: Scene, patch_px: int) -> None:
 
 
 def _choose_blocks(scenes: Sequence[Scene], patch_px: int) -> list[tuple[Window, ...]]:
-    """Choose held-out blocks of a patch's side, or of half of it where larger ones cost every scene too many patches."""
+    """Choose held-out blocks of each scene.
+
+    A block has the side of a patch. If such blocks cost every scene too many patches, blocks have half that side.
+    """
     count = max(1, _MAX_BLOCKS // len(scenes))
     for side_px in (patch_px, patch_px // 2):
         blocks = [choose_held_out_blocks(scene.valid, patch_px, side_px, count) for scene in scenes]

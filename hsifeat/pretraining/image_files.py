@@ -1,4 +1,4 @@
-"""Decoding of the image files of a folder or tar archive, once, into one array on disk."""
+"""Decoding of the image files of a folder or tar archive into one array on disk, which later trainings use again."""
 
 from __future__ import annotations
 
@@ -22,18 +22,22 @@ from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# Files that a note names.
+# Largest number of file names in a note.
 _MAX_NAMES = 5
-# Images that are copied or digested at once.
+# Number of images that are copied or digested at a time.
 _CHUNK_IMAGES = 4096
 
 
 class _ImageSource(Protocol):
-    """A collection of files: a stamp that changes with its content, and the files one after the other."""
+    """A collection of image files."""
 
-    def stamp(self) -> str: ...
+    def stamp(self) -> str:
+        """Return a text that changes when the collection changes."""
+        ...
 
-    def files(self) -> Iterator[tuple[str, IO[bytes]]]: ...
+    def files(self) -> Iterator[tuple[str, IO[bytes]]]:
+        """Yield the name and the open stream of each file."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class _TarArchive:
         return f"{stat.st_size} {stat.st_mtime_ns}"
 
     def files(self) -> Iterator[tuple[str, IO[bytes]]]:
-        # Read as a stream: a compressed archive is unpacked only once, and not to the disk.
+        # Read the archive as a stream, so that a compressed archive is unpacked only once, and not to the disk.
         try:
             with tarfile.open(self.path, "r|*") as archive:
                 for member in archive:
@@ -72,36 +76,39 @@ class _TarArchive:
             raise PretrainingError(f"{self.path} can't be read to its end ({error}): download it again") from error
 
 
-def load_images(source: str | Path, side_px: int, beside: Path, listen: Listener) -> NDArray[np.uint8]:
-    """Return the images of a folder or archive as one array, mapped from a file that is written on first use.
+def load_images(source: str | Path, side_px: int, base_path: Path, listen: Listener) -> NDArray[np.uint8]:
+    """Return the images of a folder or tar archive as one array, memory-mapped from a file.
+
+    The file is written on first use, and used again for the same source.
 
     Parameters
     ----------
     source : str or Path
         A folder, searched recursively, or a tar archive, plain or compressed. Images are ordered by name, so that a folder
-        and its archive give the same array.
+        and an archive of this folder give the same array.
     side_px : int
-        Larger images are cropped to their central square and reduced to this side; smaller ones are left out.
-    beside : Path
-        The array is written to ``<beside>.images-<digits>.npy``, ``3 * side_px ** 2`` bytes per image, and used again for the
-        same source.
+        Side of the returned images, in pixels. Larger images are cropped to their central square and reduced. Smaller images
+        are left out.
+    base_path : Path
+        Path from which the path of the file derives: ``<base_path>.images-<digits>.npy``. The file takes ``3 * side_px ** 2``
+        bytes per image.
     listen : callable
         Receives progress, and notes on files that are left out.
 
     Returns
     -------
     (n, side_px, side_px, 3) uint8 array
-        Read-only, mapped from disk.
+        The images, read-only.
 
     Raises
     ------
     PretrainingError
-        There is no such folder or archive, it is damaged, or it holds no images.
+        The source does not exist, is damaged, or contains no images of sufficient size.
     """
     path = Path(source)
     collection = _open_source(path)
     key = hashlib.sha256(f"{path.absolute()}\n{side_px}\n{collection.stamp()}".encode()).hexdigest()[:12]
-    file = beside.with_name(f"{beside.name}.images-{key}.npy")
+    file = base_path.with_name(f"{base_path.name}.images-{key}.npy")
     if not file.exists():
         _decode(collection, path, side_px, file, listen)
         size_mb = file.stat().st_size / 1e6
@@ -111,7 +118,7 @@ def load_images(source: str | Path, side_px: int, beside: Path, listen: Listener
 
 
 def digest_images(images: NDArray[np.uint8]) -> str:
-    """Return the sha256 of the shape and pixels of images (n, rows, cols, 3) uint8."""
+    """Return the hexadecimal sha256 of the shape and the pixels of images (n, rows, cols, 3) uint8."""
     digest = hashlib.sha256(str(images.shape).encode())
     for start in range(0, len(images), _CHUNK_IMAGES):
         digest.update(np.ascontiguousarray(images[start : start + _CHUNK_IMAGES]).data)
@@ -133,7 +140,7 @@ def _open_source(path: Path) -> _ImageSource:
 
 
 def _decode(collection: _ImageSource, path: Path, side_px: int, file: Path, listen: Listener) -> None:
-    """Decode to a temporary file in the order of the source, then copy to `file` in the order of the names."""
+    """Decode all images to a temporary file in the order of the source, then copy them to `file` in the order of names."""
     names: list[str] = []
     left_out: dict[str, list[str]] = {}
     with atomic_write(file) as part, tempfile.TemporaryFile(dir=part.parent) as raw:
@@ -165,11 +172,11 @@ def _decode(collection: _ImageSource, path: Path, side_px: int, file: Path, list
 
 
 class _SkippedImageError(Exception):
-    """An image is left out, for the reason in the message."""
+    """An image is left out; the message gives the reason."""
 
 
 def _read_pixels(stream: IO[bytes], side_px: int) -> NDArray[np.uint8]:
-    """Return the central square of an image, reduced: (side_px, side_px, 3) uint8."""
+    """Return the central square of an image, reduced to (side_px, side_px, 3) uint8."""
     from PIL import Image, ImageOps
 
     with _open_image(stream) as image:

@@ -1,4 +1,4 @@
-"""The folder of a model during training: its identity, checkpoint and record."""
+"""The folder in which a model is trained, with its settings, its checkpoint and its training record."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class ModelFolder:
     Attributes
     ----------
     path : Path
-        The folder; it is created with the first checkpoint.
+        The folder. The first checkpoint creates it.
     identity : mapping
-        Everything that decides the weights except the number of steps, as plain JSON values.
+        Everything that determines the weights, except the number of steps, as plain JSON values.
     """
 
     path: Path
@@ -38,16 +38,16 @@ class ModelFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """File with the state of an unfinished training."""
+        """Path of the file with the state of the training."""
         return self.path / "checkpoint.pt"
 
     def read_record(self) -> dict[str, Any] | None:
-        """Return the record of the complete model in the folder, or None if there is none.
+        """Return the training record of the model in the folder, or None if the folder has no complete model.
 
         Raises
         ------
         PretrainingError
-            The folder holds another model, one of another format, or damaged files.
+            The folder contains a model with another identity or of another format, or damaged files.
         """
         settings = self.path / _SETTINGS
         if not settings.exists():
@@ -70,12 +70,12 @@ class ModelFolder:
         return record
 
     def write_checkpoint(self, trainer: Trainer, projection: Projection | None) -> None:
-        """Write a checkpoint atomically if the weights are sound; before the first one, write identity and projection.
+        """Write a checkpoint atomically. The first call also writes the identity and the projection.
 
         Raises
         ------
         DivergedError
-            The loss of the next batch is not finite or has exploded; the earlier checkpoint stays.
+            The loss of the next batch is not finite or has exploded. The earlier checkpoint is kept.
         """
         trainer.check_weights()
         with disk_errors(self.path):
@@ -88,14 +88,14 @@ class ModelFolder:
             trainer.save(self.checkpoint)
 
     def remove_partial_files(self) -> None:
-        """Remove the partly written files of a training that was killed."""
+        """Remove the incomplete files of a training that was killed."""
         for part in self.path.glob(".*.part"):
             if part.is_file():
                 part.unlink()
 
 
 def check_usable(folder: Path) -> None:
-    """Raise `PretrainingError` unless a folder is new, empty, or holds a model in training."""
+    """Raise `PretrainingError` unless a folder does not exist, is empty, or contains a model of `hsifeat.pretrain`."""
     if folder.exists() and not folder.is_dir():
         raise PretrainingError(f"{folder} is a file: name a folder with --out")
     if not folder.is_dir() or (folder / _SETTINGS).exists():
@@ -112,7 +112,7 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 
 def _differences(stored: Mapping[str, Any], current: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield the differences of two identities: name, and both values in brief."""
+    """Yield the name, the stored value and the current value of each difference between two identities."""
     for name in current:
         old, new = stored.get(name), current[name]
         if old == new:

@@ -1,4 +1,4 @@
-"""Writing of a trained model: a diffusers folder with safetensors, plots, model card and record."""
+"""Writing of a trained model: a diffusers folder with safetensors, plots, a model card and a training record."""
 
 from __future__ import annotations
 
@@ -23,23 +23,25 @@ _PACKAGES = ("torch", "diffusers", "numpy", "pillow")
 
 
 def write_model(folder: Path, trainer: Trainer, description: Mapping[str, Any], sample_count: int) -> None:
-    """Write a model to its folder. The record is written last, as the sign that the model is complete.
+    """Write a trained model to a folder.
+
+    The training record is written last. Its presence shows that the model is complete.
 
     Parameters
     ----------
     folder : Path
         An existing folder.
     trainer : Trainer
-        Averaged network, losses and number of steps.
+        Trainer with the averaged network, the losses and the number of steps.
     description : mapping
-        Identity and options of the training, see `pretrain`; results and versions are added.
+        Identity and options of the training, as `hsifeat.pretrain` collects them. The record adds results and versions.
     sample_count : int
-        Images sampled for the model card; 0 for none.
+        Number of generated images in the model card; 0 for none.
 
     Raises
     ------
     PretrainingError
-        The weights are not finite in the precision that they are saved in.
+        The weights are not finite in the precision of the saved file.
     """
     # The old record would describe weights that are about to be replaced.
     (folder / RECORD).unlink(missing_ok=True)
@@ -80,11 +82,11 @@ def _versions() -> dict[str, str]:
 
 
 def as_stored(network: Any, dtype: str) -> Any:
-    """Return a copy of a network for safetensors: on the CPU, contiguous, in the given precision."""
+    """Return a copy of a network on the CPU, with contiguous weights of the given dtype, for saving as safetensors."""
     import torch
 
     stored = copy.deepcopy(network).to(device="cpu", memory_format=torch.contiguous_format)
-    # The cast of diffusers warns about layers that this network does not have.
+    # Cast each tensor, because the cast of diffusers warns about layers that this network does not have.
     for tensor in stored.parameters():
         tensor.data = tensor.data.to(getattr(torch, dtype))
     if not all(bool(tensor.isfinite().all()) for tensor in stored.parameters()):

@@ -1,4 +1,4 @@
-"""Specifications of the networks that can be trained: ``small`` for two CPU cores, and ``paper`` in the published size."""
+"""Specifications of the trainable networks, in the sizes ``small`` (for two CPU cores) and ``paper`` (as published)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class ImageOptions:
     Attributes
     ----------
     max_held_out : int
-        Largest number of held-out images; at most one in fifty is held out, and at least one.
+        Largest number of held-out images. At least one image and at most one image in fifty is held out.
     sample_count : int
-        Samples in the model card's picture.
+        Number of generated images in the model card.
     """
 
     max_held_out: int
@@ -38,25 +38,25 @@ class NetworkSpec:
     Attributes
     ----------
     class_name : str
-        Network class, one of `hsifeat.backbones.networks.NETWORKS`.
+        Name of the network class, one of `hsifeat.backbones.networks.NETWORKS`.
     arguments : callable
-        Returns the arguments of the class for a number of channels.
+        Function that returns the constructor arguments of the class for a number of channels.
     components : int
-        Channels of the network: principal components of scenes, or the three of an image.
+        Number of channels of the network: principal components of scenes, or the three channels of an image.
     patch_px : int
-        Side of a training patch.
+        Side of a training patch, in pixels.
     batch : int
-        Patches per step.
+        Number of patches per optimizer step.
     learning_rate : float
         Learning rate of AdamW.
     ema_decay : float
-        Decay of the exponential moving average of the weights, which is saved in the end.
+        Decay of the exponential moving average of the weights. The average is saved at the end.
     steps : int
-        Optimizer steps where neither steps nor minutes are set.
+        Number of optimizer steps, if the user sets neither steps nor minutes.
     evaluation_steps : int
-        Steps between two held-out losses.
+        Number of optimizer steps between two evaluations on held-out data.
     objective : str
-        Class in `hsifeat.pretraining.objectives`.
+        Name of a class in `hsifeat.pretraining.objectives`.
     timesteps : TimestepSampling
         Distribution of the timesteps of a batch.
     images : ImageOptions or None
@@ -77,7 +77,7 @@ class NetworkSpec:
     images: ImageOptions | None = None
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings that decide the weights, as plain JSON values, for the record and the model card."""
+        """Return the settings that determine the weights, as plain JSON values, for the training record and the model card."""
         augmentation = "mirrored at random" if self.images else "mirrored and rotated at random"
         boundaries = ", ".join(map(str, self.timesteps.boundaries))
         return {
@@ -92,11 +92,11 @@ class NetworkSpec:
         }
 
     def build(self, channels: int) -> Any:
-        """Build the network with initial weights from torch's current seed."""
+        """Build the network. Initial weights are drawn from torch's global random generator."""
         return network_type(self.class_name)(**self.arguments(channels))
 
     def build_objective(self, network: Any) -> Objective:
-        """Build the objective of a network, with initial parameters from torch's current seed."""
+        """Build the objective of a network. Initial parameters are drawn from torch's global random generator."""
         from hsifeat.pretraining import objectives
 
         objective: Objective = getattr(objectives, self.objective)(network)
@@ -113,22 +113,22 @@ def unet_arguments(
     norm_groups: int,
     attention: tuple[int, ...] = (),
 ) -> dict[str, Any]:
-    """Translate the size of a U-Net into the arguments of diffusers' ``UNet2DModel``.
+    """Return the constructor arguments of diffusers' ``UNet2DModel`` for the sizes of a U-Net.
 
     Parameters
     ----------
     channels : int
-        Channels of the image.
+        Number of channels of the image.
     side_px : int
-        Side of a training patch.
+        Side of a training patch, in pixels.
     widths : tuple of int
-        Channels of each level, finest first.
+        Number of channels of each level, from the finest to the coarsest.
     blocks : int
-        Residual blocks per level.
+        Number of residual blocks per level.
     head_channels, norm_groups : int
         Channels per attention head, and groups per group normalisation.
     attention : tuple of int
-        Levels with self-attention, numbered from 0, the finest. The middle block always has it.
+        Levels with self-attention. Level 0 is the finest. The middle block always has self-attention.
 
     Returns
     -------
@@ -150,34 +150,40 @@ def unet_arguments(
 
 
 def diffcrn_arguments(channels: int, *, width: int, heads: int, groups: int) -> dict[str, Any]:
-    """Return the arguments of a `DiffCRN` with patches of 16 px.
+    """Return the constructor arguments of a `DiffCRN` with patches of 16 px.
 
     Parameters
     ----------
     channels : int
-        Channels of the image.
+        Number of channels of the image.
     width : int
-        Feature bands.
+        Number of feature bands.
     heads, groups : int
-        Heads of the spatial attention; groups of the spectral attention.
+        Number of heads of the spatial attention, and of groups of the spectral attention.
+
+    Returns
+    -------
+    dict of str to JSON value
+        Keyword arguments of the constructor.
     """
     return {"in_channels": channels, "width": width, "heads": heads, "groups": groups, "patch_px": 16}
 
 
+# Training settings of all networks in the size "small", and of the networks for scenes in the size "paper".
+_SMALL: dict[str, Any] = {"batch": 16, "ema_decay": 0.99, "steps": 900, "evaluation_steps": 150}
+_PAPER: dict[str, Any] = {"learning_rate": 1e-4, "ema_decay": 0.9999, "steps": 40_000, "evaluation_steps": 2500}
+
 # MTMSD (Zhou et al. 2024): 48-px patches, 128 base channels with multipliers 1, 2, 2, two residual blocks, 40,000 steps;
-# 24.6 M parameters and 12.9 GMAC per forward. Batch, learning rate and EMA were not published and are ours. The
-# published network also predicts a variance; ours predicts the noise alone, so its last convolution has half the channels.
+# 24.6 M parameters and 12.9 GMAC per forward pass. Batch, learning rate and EMA were not published and are ours. The
+# published network also predicts a variance. Ours predicts only the noise, so its last convolution has half the channels.
 _MTMSD = {
     "small": NetworkSpec(
         "UNet2DModel",
         partial(unet_arguments, side_px=32, widths=(32, 64, 64), blocks=1, head_channels=16, norm_groups=8),
         components=8,
         patch_px=32,
-        batch=16,
         learning_rate=2e-3,
-        ema_decay=0.99,
-        steps=900,
-        evaluation_steps=150,
+        **_SMALL,
     ),
     "paper": NetworkSpec(
         "UNet2DModel",
@@ -185,26 +191,20 @@ _MTMSD = {
         components=25,
         patch_px=48,
         batch=64,
-        learning_rate=1e-4,
-        ema_decay=0.9999,
-        steps=40_000,
-        evaluation_steps=2500,
+        **_PAPER,
     ),
 }
 
-# DiffCRN (Zhu & Xu 2025, arXiv 2502.19699): the sizes and training settings could not be read, so all numbers are ours.
+# DiffCRN (Zhu & Xu 2025, arXiv 2502.19699): the sizes and training settings were not available, so all numbers are ours.
 _DIFFCRN = {
     "small": NetworkSpec(
         "DiffCRN",
         partial(diffcrn_arguments, width=40, heads=2, groups=4),
         components=8,
         patch_px=16,
-        batch=16,
         learning_rate=1e-3,
-        ema_decay=0.99,
-        steps=900,
-        evaluation_steps=150,
         objective="LogAbsoluteContrastive",
+        **_SMALL,
     ),
     "paper": NetworkSpec(
         "DiffCRN",
@@ -212,28 +212,22 @@ _DIFFCRN = {
         components=25,
         patch_px=16,
         batch=128,
-        learning_rate=1e-4,
-        ema_decay=0.9999,
-        steps=40_000,
-        evaluation_steps=2500,
         objective="LogAbsoluteContrastive",
+        **_PAPER,
     ),
 }
 
-# Our own network, modelled on that of DDPM for 32-px images (Ho et al. 2020): 6.1 M parameters, 12 MB in float16. Features
-# of its coarsest level, at an eighth of the resolution, help segmentation most.
+# Our own network, modelled on DDPM's network for 32-px images (Ho et al. 2020): 6.1 M parameters, 12 MB in float16. For
+# segmentation, the features of the coarsest level, at an eighth of the resolution, help most.
 _NATURAL32 = {
     "small": NetworkSpec(
         "UNet2DModel",
         partial(unet_arguments, side_px=32, widths=(16, 32, 48), blocks=1, head_channels=16, norm_groups=8),
         components=3,
         patch_px=32,
-        batch=16,
         learning_rate=2e-3,
-        ema_decay=0.99,
-        steps=900,
-        evaluation_steps=150,
         images=ImageOptions(max_held_out=16, sample_count=9),
+        **_SMALL,
     ),
     "paper": NetworkSpec(
         "UNet2DModel",
@@ -261,7 +255,7 @@ NETWORK_SPECS: dict[str, dict[str, NetworkSpec]] = {"mtmsd": _MTMSD, "diffcrn": 
 
 
 def find_spec(network: str, size: str) -> NetworkSpec:
-    """Return a specification by network and size; `PretrainingError` with the allowed names if there is none."""
+    """Return the specification of a network in a size; raise `PretrainingError` if the network or size is unknown."""
     if network not in NETWORK_SPECS:
         raise PretrainingError(f"unknown network {network!r}; {suggest_names(network, NETWORK_SPECS)}")
     if size not in NETWORK_SPECS[network]:

@@ -1,4 +1,4 @@
-"""Training objectives: the losses that a denoiser minimises, with the parameters that only the loss has."""
+"""Training objectives: losses of a denoiser, which can have trainable parameters in addition to those of the network."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 class Objective(nn.Module, ABC):
-    """A loss of a network on a batch. It is deterministic, so that a step depends on its batch alone.
+    """Base class of the losses of a network on a batch.
 
-    Its own parameters are trained together with the network and discarded in the end.
+    A loss is deterministic, so that an optimizer step depends on its batch only. The parameters of an objective are trained
+    together with the network and discarded at the end. Their initial values come from torch's global random generator.
 
     Parameters
     ----------
     network : torch.nn.Module
-        The network that will be trained; only its sizes are used. Parameters of the objective are drawn from torch's current
-        seed.
+        The network to train. The objective uses only its sizes.
     """
 
     def __init__(self, network: nn.Module) -> None:  # noqa: ARG002  # for subclasses
@@ -37,13 +37,13 @@ class Objective(nn.Module, ABC):
         Parameters
         ----------
         network : torch.nn.Module
-            ``network(noisy, t, return_dict=False)`` returns ``(predicted noise,)``.
+            The denoiser: ``network(noisy, t, return_dict=False)`` returns ``(predicted noise,)``.
         clean, noise : (n, channels, rows, cols) float32 tensors
-            ``x_0`` and ``eps``.
+            Clean images ``x_0`` and noise ``eps``.
         t : (n,) int64 tensor
             Training timesteps.
         scheduler : DDPMScheduler
-            Adds the noise (Ho et al. 2020, eq. 4).
+            Noise schedule that adds the noise (Ho et al. 2020, eq. 4).
         """
 
 
@@ -60,11 +60,11 @@ class NoisePrediction(Objective):
         network : torch.nn.Module
             The denoiser ``eps_theta``.
         clean, noise : (n, channels, rows, cols) float32 tensors
-            ``x_0`` and ``eps``.
+            Clean images ``x_0`` and noise ``eps``.
         t : (n,) int64 tensor
-            Timesteps.
+            Training timesteps.
         scheduler : DDPMScheduler
-            Noise schedule that forms ``x_t``.
+            Noise schedule that computes ``x_t``.
 
         Returns
         -------
@@ -76,24 +76,24 @@ class NoisePrediction(Objective):
 
 
 class LogAbsoluteContrastive(Objective):
-    """DiffCRN's loss (Zhu & Xu 2025, arXiv 2502.19699): logarithmic absolute error of the noise, and a contrastive term.
+    """DiffCRN's loss (Zhu & Xu 2025, arXiv 2502.19699): logarithmic absolute error of the noise plus a contrastive term.
 
-    ``L = mean log(1 + |eps - eps_theta|) + weight * InfoNCE``. The formulas of the paper could not be read: both terms, the
-    weight, the temperature and the projection are our construction. Each patch is noised twice, the second time with the
-    noise and the timestep of the next patch of the batch. Two views of a patch thus share only the patch: neither noise nor
-    timestep reveals the pairs. The noise of both views is predicted.
+    ``L = mean log(1 + |eps - eps_theta|) + weight * InfoNCE``. The formulas of the paper were not available: both terms, the
+    weight, the temperature and the projection are our design. Each patch is noised twice, which gives two views. The second
+    view has the noise and the timestep of the next patch in the batch, so the two views have only the patch in common. The
+    network predicts the noise of both views.
 
     Parameters
     ----------
     network : torch.nn.Module
-        Has ``encode(noisy, t)``, which returns maps (n, C, rows, cols), ``output_projection`` from these to the noise, and
-        ``config.width``, which is C.
+        A network with the attributes of `hsifeat.backbones.networks.diffcrn.DiffCRN`: ``encode(noisy, t)`` returns feature
+        maps (n, C, rows, cols), ``output_projection`` maps them to the noise, and ``config.width`` is C.
     weight : float
         Weight of the contrastive term.
     temperature : float
         Divisor of the cosine similarities.
     projected_channels : int
-        Channels of the projections that are compared.
+        Number of channels of the vectors that the contrastive term compares.
     """
 
     def __init__(
@@ -107,7 +107,24 @@ class LogAbsoluteContrastive(Objective):
     def forward(
         self, network: Any, clean: torch.Tensor, noise: torch.Tensor, t: torch.Tensor, scheduler: DDPMScheduler
     ) -> torch.Tensor:
-        """Return the logarithmic absolute error plus `weight` times the contrastive term. See `NoisePrediction.forward`."""
+        """Return the logarithmic absolute error plus `weight` times the contrastive term.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            The denoiser, as in the class description.
+        clean, noise : (n, channels, rows, cols) float32 tensors
+            Clean patches ``x_0`` and noise ``eps``.
+        t : (n,) int64 tensor
+            Training timesteps.
+        scheduler : DDPMScheduler
+            Noise schedule that computes ``x_t``.
+
+        Returns
+        -------
+        () float32 tensor
+            The loss.
+        """
         noises, timesteps = torch.cat([noise, noise.roll(-1, 0)]), torch.cat([t, t.roll(-1, 0)])
         noisy = scheduler.add_noise(clean.repeat(2, 1, 1, 1), noises, timesteps)
         maps = network.encode(noisy, timesteps)  # (2 n, C, rows, cols)
@@ -120,27 +137,29 @@ class LogAbsoluteContrastive(Objective):
 def log_absolute_error(predicted: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     """Return ``mean log(1 + |eps - eps_theta|)``, () float32, for predicted and true noise (n, channels, rows, cols).
 
-    It is our reading of the LAE of Zhu & Xu 2025.
+    This is our reading of the logarithmic absolute error (LAE) of Zhu & Xu 2025.
     """
     return (noise - predicted).abs().log1p().mean()
 
 
 def info_nce(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return the symmetric InfoNCE loss of identifying each patch's second view among all (Oord et al. 2018, eq. 4).
+    """Return the symmetric InfoNCE loss between two views of n patches (Oord et al. 2018, eq. 4).
 
-    ``-1/2 mean_i [log softmax_j(s_ij) + log softmax_j(s_ji)]`` at ``j = i``, ``s_ij = cos(first_i, second_j) / temperature``: both
-    directions are compared, as in Chen et al. 2020.
+    With ``s_ij = cos(first_i, second_j) / temperature``, the loss is the mean over i of
+    ``-1/2 [log softmax_j(s_ij) + log softmax_j(s_ji)]`` at ``j = i``. The loss is small if each view is most similar to the other
+    view of its patch. As in Chen et al. 2020, the loss is averaged over both directions of the comparison.
 
     Parameters
     ----------
     first, second : (n, d) float32 tensors
-        The two views of each patch.
+        Vectors of the first and of the second view of each patch.
     temperature : float
         Divisor of the similarities, above 0.
 
     Returns
     -------
-    float32 scalar tensor
+    () float32 tensor
+        The loss.
     """
     with torch.autocast(first.device.type, enabled=False):
         similarity = normalize(first, dim=1) @ normalize(second, dim=1).T / temperature  # (n, n)

@@ -1,4 +1,4 @@
-"""Positions of the training patches of a scene, and the held-out blocks that no patch touches."""
+"""Positions of the training patches of a scene, and choice of the held-out blocks, which share no pixel with a patch."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from numpy.typing import NDArray
 from hsifeat.pretraining.batches import Stream, make_generator
 from hsifeat.types import Window
 
-# The held-out blocks do not depend on the seed of the training, so that trainings can be compared.
+# The choice of held-out blocks does not depend on the seed of the training, so that trainings can be compared.
 _HELD_OUT_SEED = 0
-# Largest share of all patches that the blocks may cost, and number of positions that are tried.
+# Largest share of all patches that may be lost to held-out blocks, and largest number of block positions to try.
 _MAX_LOST_SHARE, _MAX_TRIALS = 0.1, 4096
 
 
 @dataclass(frozen=True)
 class PatchGrid:
-    """All positions of square patches in a scene that have a valid centre and touch no held-out block.
+    """Numbered positions of the square patches of a scene that have a valid centre and overlap no held-out block.
 
-    A position is the upper left corner of a patch. Positions are numbered in row-major order and computed from the mask, so
-    that a large scene needs no list of them.
+    A position is the upper left corner of a patch. Positions are numbered in row-major order. They are computed from the mask
+    of valid pixels on demand, so that a large scene needs no list of positions.
 
     Attributes
     ----------
     valid : (rows, cols) bool array
-        Valid pixels of the scene.
+        Mask of the valid pixels of the scene.
     patch_px : int
-        Side of a patch, at most those of the scene.
+        Side of a patch, in pixels; at most the smaller side of the scene.
     held_out : tuple of Window
-        Blocks that no patch touches.
+        Held-out blocks.
 
     Examples
     --------
@@ -51,13 +51,13 @@ class PatchGrid:
         return int(self._ends[-1])
 
     def locate(self, number: int) -> tuple[int, int]:
-        """Return row and column of a position, by its number."""
+        """Return the row and the column of the position with a number."""
         row = int(np.searchsorted(self._ends, number, side="right"))
         before = int(self._ends[row - 1]) if row else 0
         return row, int(np.flatnonzero(self._is_position(Window(row, 0, 1, self._cols)))[number - before])
 
     def count_lost(self, block: Window) -> int:
-        """Count the positions that one more held-out block would cost."""
+        """Count the positions that would be lost if one more block were held out."""
         return int(np.count_nonzero(self._is_position(self._touching(block))))
 
     @property
@@ -70,12 +70,12 @@ class PatchGrid:
 
     @cached_property
     def _ends(self) -> NDArray[np.int64]:
-        """Number of positions down to the end of each row."""
+        """Cumulative number of positions at the end of each row."""
         rows = (np.count_nonzero(self._is_position(Window(row, 0, 1, self._cols))) for row in range(self._rows))
         return np.cumsum(np.fromiter(rows, np.int64, self._rows))
 
     def _is_position(self, window: Window) -> NDArray[np.bool_]:
-        """Return which pixels of a window are positions: (rows, cols) bool."""
+        """Return a mask of the patch positions in a window, (rows, cols) bool."""
         half = self.patch_px // 2
         rows, cols = window.slices
         mask = self.valid[rows.start + half : rows.stop + half, cols.start + half : cols.stop + half].copy()
@@ -88,7 +88,7 @@ class PatchGrid:
         return mask
 
     def _touching(self, block: Window) -> Window:
-        """Return the positions of all patches that share a pixel with a block, as a window."""
+        """Return the window of all positions whose patch overlaps a block."""
         reach = self.patch_px - 1
         surroundings = Window(block.row - reach, block.col - reach, block.rows + reach, block.cols + reach)
         return surroundings.clip(self._rows, self._cols)
@@ -97,24 +97,27 @@ class PatchGrid:
 def choose_held_out_blocks(
     valid: NDArray[np.bool_], patch_px: int, side_px: int, max_blocks: int
 ) -> tuple[Window, ...]:
-    """Choose square blocks of a scene for evaluation.
+    """Choose square blocks of a scene to hold out for evaluation.
+
+    Blocks are drawn with a fixed seed. A block is accepted if at least half of its pixels are valid, if it overlaps no other
+    block, and if at most a tenth of all patches is lost in total. In a small scene, only blocks in corners and at edges are
+    accepted; in a very small scene, none.
 
     Parameters
     ----------
     valid : (rows, cols) bool array
-        Valid pixels; at least half of a block must be valid.
+        Mask of the valid pixels of the scene.
     patch_px : int
-        Side of a training patch.
+        Side of a training patch, in pixels.
     side_px : int
-        Side of a block.
+        Side of a block, in pixels.
     max_blocks : int
         Largest number of blocks.
 
     Returns
     -------
     tuple of Window
-        Drawn with a fixed seed, as long as they cost at most a tenth of all patches: in a small scene only blocks in corners
-        and at edges do, and in a very small one none does.
+        The blocks.
 
     Examples
     --------
@@ -146,7 +149,7 @@ def choose_held_out_blocks(
 
 
 def _block_starts(size: int, side: int) -> Sequence[int]:
-    """Return the first pixels of blocks side by side along an axis, and of one more that ends with its last pixel."""
+    """Return the first pixel of each adjacent block along an axis, and of a block that ends at the last pixel."""
     if size < side:
         return ()
     return sorted({*range(0, size - side + 1, side), size - side})

@@ -1,4 +1,4 @@
-"""Batches of randomly placed, mirrored and rotated patches of one scene or several."""
+"""Training batches of randomly placed, mirrored and rotated patches of one scene or several scenes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _SYMMETRIES = 8
 
 @dataclass(frozen=True)
 class PatchSampler:
-    """Draws square patches around valid pixels, each in a random one of the 8 symmetries of the square.
+    """Sampler of square patches around valid pixels, each in a random symmetry of the square.
 
     Attributes
     ----------
-    scenes : sequence of (rows, cols, channels) array-likes
-        Channels of each scene; only patches of them are read.
+    scenes : sequence of (rows, cols, channels) float32 array-likes
+        Channels of each scene, of which only patches are read.
     grids : sequence of PatchGrid
-        Positions of the patches of each scene; a scene is drawn in proportion to their number.
+        Positions of the patches of each scene. All positions of all scenes are equally probable.
     timesteps : TimestepSampling
         Distribution of the timesteps.
     seed : int
@@ -39,7 +39,7 @@ class PatchSampler:
 
     @property
     def channels(self) -> int:
-        """Channels of a patch."""
+        """Number of channels of a patch."""
         return int(self.scenes[0].shape[2])
 
     @cached_property
@@ -47,7 +47,7 @@ class PatchSampler:
         return np.cumsum([len(grid) for grid in self.grids], dtype=np.int64)
 
     def draw(self, step: int, count: int) -> Batch:
-        """Draw the `count` patches of a step, with their noise and timesteps."""
+        """Draw the batch of an optimizer step: `count` patches, their noise and their timesteps."""
         random = make_generator(self.seed, Stream.BATCH, step)
         numbers = random.integers(self._ends[-1], size=count)
         symmetries = random.integers(_SYMMETRIES, size=count)
@@ -58,7 +58,7 @@ class PatchSampler:
         return Batch(clean, random.standard_normal(clean.shape, dtype=np.float32), t)
 
     def read_held_out(self) -> NDArray[np.float32] | None:
-        """Return the held-out blocks, each in its 8 symmetries: (n, channels, side, side) float32; None if there are none."""
+        """Return the held-out blocks, each in its 8 symmetries, (n, channels, side, side) float32, or None without blocks."""
         blocks = [
             (scene, block) for scene, grid in zip(self.scenes, self.grids, strict=True) for block in grid.held_out
         ]
@@ -76,6 +76,19 @@ class PatchSampler:
 
 
 def apply_symmetry(patch: NDArray[np.float32], number: int) -> NDArray[np.float32]:
-    """Return a patch (side, side, channels) float32 in one of its 8 symmetries, as (channels, side, side)."""
+    """Apply one of the 8 symmetries of the square to a patch.
+
+    Parameters
+    ----------
+    patch : (side, side, channels) float32 array
+        The patch.
+    number : int
+        Number of the symmetry, from 0 to 7. From 4, the patch is mirrored before it is rotated.
+
+    Returns
+    -------
+    (channels, side, side) float32 array
+        The mirrored and rotated patch.
+    """
     rotated = np.rot90(patch[::-1] if number >= 4 else patch, number % 4)
     return np.ascontiguousarray(rotated.transpose(2, 0, 1))

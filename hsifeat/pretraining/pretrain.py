@@ -1,4 +1,4 @@
-"""Train a backbone: choose options, prepare the data, train or continue, and write a folder that extraction can use."""
+"""Train a backbone: validate options, prepare data, start or continue the training, and write the model folder."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     import torch
 
 DataSource = Scene | str | Path
-# Options that decide when a training stops, and are no part of the command that the model card gives.
+# Options that determine when a training stops. The command in the model card leaves them out.
 _BUDGET_OPTIONS = {"steps", "minutes"}
-# Options that the command states even where they have their defaults.
+# Options that the command in the model card includes even if they have their defaults.
 _STATED_OPTIONS = {"network", "size", "seed"}
 
 
@@ -52,58 +52,61 @@ def pretrain(
     source: str = "",
     listen: Listener = silent,
 ) -> Path:
-    """Train a denoiser without labels: on patches of scenes behind a PCA, or on natural images.
+    """Train a denoiser without labels, on patches of scenes projected by a PCA or on natural images.
 
-    Options that are None come from the preset, or have the defaults of `hsifeat.pretraining.config.PretrainingConfig`.
+    If an option is None, its value comes from the preset or else from the defaults of
+    `hsifeat.pretraining.config.PretrainingConfig`.
 
     Parameters
     ----------
     data : Scene, str or Path, or a sequence of them
-        Scenes with the same bands, or what `hsifeat.open_scene` takes; for ``natural32`` a folder or tar archive of images.
+        Scenes with the same bands. Texts and paths are opened with `hsifeat.open_scene`. For ``natural32``, a folder or tar
+        archive of images.
     out : str or Path
-        Folder of the model. An interrupted training in it is continued; a complete one is left as it is, unless the number of
-        steps is larger.
+        Folder of the model. An interrupted training in this folder is continued. A complete model is trained further only if
+        `steps` is larger or `minutes` differs.
     network : str, optional
-        ``mtmsd`` or ``diffcrn``, which learn from scenes, or ``natural32``, which learns from images. [default: mtmsd]
+        ``mtmsd`` or ``diffcrn``, trained on scenes, or ``natural32``, trained on images. [default: mtmsd]
     size : {"small", "paper"}, optional
-        ``small`` trains in a few minutes on two CPU cores; ``paper`` has the published size. [default: small]
+        ``small`` trains in minutes on two CPU cores, ``paper`` is the published size. [default: small]
     steps : int, optional
-        Optimizer steps in total, earlier calls included. [default: the network's number]
+        Total optimizer steps, including those of earlier calls. [default: the network's number]
     minutes : float, optional
-        Stop this call after so many minutes, or at `steps` if that is earlier; the same call continues. [default: none]
+        Stop this call after this time, or at `steps` if that is earlier. The same call continues later. [default: none]
     components : int, optional
-        Principal components of the scenes that the network sees. [default: the network's number]
+        Number of principal components that the network receives as channels. [default: the network's number]
     learning_rate : float, optional
         Learning rate of AdamW. [default: the network's rate]
     seed : int, optional
         Seed of the weights, patches, timesteps and noise. [default: 0]
     start : str or Path, optional
-        Folder of a model of the same network whose weights are the initial ones.
+        Folder of a model of the same network that provides the initial weights.
     dtype : {"float32", "float16"}, optional
-        Precision of the saved weights; the training is the same. [default: float32]
+        Precision of the saved weights; it does not affect the training. [default: float32]
     attribution : str, optional
         Source and licence of the images, for the model card.
     preset : str or Path, optional
         Name of a published training, or a ``.toml`` file.
     device : str
-        ``auto``, ``cpu`` or ``cuda``.
+        Device of the training: ``auto``, ``cpu`` or ``cuda``.
     source : str
-        The data as named on a command line, for the model card; by default their names.
+        The data as arguments of a command line, for the model card. By default, the names of the data.
     listen : callable
         Receives the events of the training.
 
     Returns
     -------
     Path
-        The folder: a diffusers folder with safetensors, a record, a model card, and the projection of the scenes.
+        The folder `out`, in the layout of diffusers with safetensors, a training record, a model card, and the projection of
+        the scenes.
 
     Raises
     ------
     HsifeatError
-        An option is invalid, or the preset has no training.
+        An option is invalid, or the preset has no ``[pretrain]`` section.
     PretrainingError
-        The data can't be trained on, the folder holds something else, or the loss diverges; the folder then holds the model
-        from before that.
+        The data are unsuitable, the folder has other content, or the loss diverges. After a divergence, the folder contains
+        the model of the last checkpoint.
 
     References
     ----------
@@ -189,7 +192,7 @@ def _prepare_data(
 
 
 def _load_start(model: str | None) -> tuple[dict[str, torch.Tensor] | None, str | None]:
-    """Return the weights of a model as initial weights, and their digest."""
+    """Return the weights of a model folder and the digest of these weights, or None and None without a folder."""
     if model is None:
         return None, None
     file = Path(model) / WEIGHTS
@@ -209,7 +212,7 @@ def _save_sound_model(
     sample_count: int,
     spec: NetworkSpec,
 ) -> PretrainingError:
-    """Write the model of the last checkpoint before a training diverged, and return the error to raise."""
+    """Write the model of the last checkpoint after a training has diverged, and return the error to raise."""
     advice = f"try --learning-rate {spec.learning_rate / 5:.1g}, and look for extreme values in the data"
     if not model.checkpoint.exists():
         return PretrainingError(f"{diverged}, before the first checkpoint: {advice}")
@@ -228,7 +231,7 @@ def _name_sources(sources: Sequence[DataSource]) -> str:
 
 
 def _format_command(data: str, config: PretrainingConfig) -> str:
-    """Return the command of a training, without its budget."""
+    """Return the command line of a training, without the options that limit its duration."""
     words = ["hsifeat pretrain", data]
     for name, field in PretrainingConfig.model_fields.items():
         value = getattr(config, name)

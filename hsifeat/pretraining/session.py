@@ -1,4 +1,4 @@
-"""One training session: steps up to the budget of this call, with held-out losses and checkpoints in between."""
+"""One training session: optimizer steps up to a limit, with evaluations on held-out data and checkpoints."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from hsifeat.pretraining.network_specs import NetworkSpec
 from hsifeat.pretraining.training import Trainer
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started
 
-# A checkpoint is due after so many seconds, or earlier after so many times the seconds that writing one takes.
+# A checkpoint is due after this number of seconds, or earlier after this multiple of the time to write a checkpoint.
 _CHECKPOINT_SECONDS, _CHECKPOINT_RATIO = 30.0, 50.0
 
 
 @dataclass(frozen=True)
 class TrainingBudget:
-    """The end of a training session.
+    """Limits of a training session.
 
     Attributes
     ----------
     steps : int or None
-        Optimizer steps in total, earlier sessions included.
+        Total optimizer steps, including those of earlier sessions.
     minutes : float or None
-        Duration of this session.
+        Duration of this session, in minutes.
     """
 
     steps: int | None
     minutes: float | None
 
     def is_used_up(self, record: Mapping[str, Any]) -> bool:
-        """Tell whether the training with this record has reached the budget already."""
+        """Return whether the training described by a record has already reached the limits."""
         if record.get("diverged"):
             return False
         return bool(record["steps"] >= self.steps if self.steps else record.get("minutes") == self.minutes)
@@ -48,27 +48,27 @@ def train(
     folder: ModelFolder,
     listen: Listener,
 ) -> None:
-    """Train up to the budget, and write a checkpoint of the last step.
+    """Train up to the limits of a session, and write a checkpoint of the last step.
 
     Parameters
     ----------
     trainer : Trainer
-        At the step of the last checkpoint.
+        Trainer in the state of the last checkpoint, or in the initial state.
     data : TrainingData
-        Training and held-out data.
+        Training data and held-out data.
     spec : NetworkSpec
-        Steps between two held-out losses.
+        Specification with the number of steps between two evaluations.
     budget : TrainingBudget
-        When to stop.
+        Limits of the session.
     folder : ModelFolder
-        Where checkpoints are written.
+        Folder for the checkpoints.
     listen : callable
         Receives progress.
 
     Raises
     ------
     DivergedError
-        The loss is not finite or has exploded; the last checkpoint is from before that.
+        The loss is not finite or has exploded. The checkpoint in the folder is an earlier one.
     """
     started_s = saved_s = time.monotonic()
     earlier_s, writing_s, limit_s = trainer.seconds, 0.0, math.inf if budget.minutes is None else 60 * budget.minutes

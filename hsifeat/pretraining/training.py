@@ -1,4 +1,4 @@
-"""The trainer: optimizer steps as a generator, so that the caller decides when to evaluate, save and stop."""
+"""The trainer, a generator of optimizer steps that lets the caller decide when to evaluate, save and stop."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from diffusers import DDPMScheduler
 
 _WARM_UP_STEPS = 50
-# Fetching a loss waits for the GPU, so it is done only every so many steps.
+# Number of steps between two fetches of losses from a GPU, because a fetch waits for the GPU.
 _GPU_FETCH_STEPS = 25
-# A loss of so many times the first one has exploded.
+# A loss has exploded if it exceeds the first loss by this factor.
 _EXPLOSION_FACTOR = 10.0
 
 
@@ -37,7 +37,7 @@ class TrainingProgress:
     Attributes
     ----------
     step : int
-        Optimizer steps done.
+        Number of completed optimizer steps.
     loss : float
         Mean loss of the steps since the last report.
     learning_rate : float
@@ -54,21 +54,21 @@ class DivergedError(PretrainingError):
 
 
 class Trainer:
-    """The state of a training: network, moving average of its weights, objective, optimizer and losses.
+    """The state of a training: network, moving average of the weights, objective, optimizer and losses.
 
-    On a GPU the network runs in bfloat16 with float32 weights, and losses are fetched every 25 steps; on a CPU everything is
-    float32. On one device the weights after step k depend on the seed alone.
+    On a GPU, the network runs in bfloat16 with float32 weights, and losses are fetched every 25 steps. On a CPU, everything is
+    float32. On a given device and with given data, the weights after a step depend only on the seed.
 
     Parameters
     ----------
     spec : NetworkSpec
-        Network and training settings.
+        Network architecture and training settings.
     sampler : Sampler
-        Draws the batches.
+        Source of the batches.
     device : str
         Device of the training.
     start : mapping of str to tensor, optional
-        Initial weights; by default they are drawn from the seed of `sampler`.
+        Initial weights. By default, random weights drawn with the seed of `sampler`.
 
     Attributes
     ----------
@@ -77,14 +77,15 @@ class Trainer:
     losses : list of float
         Loss of every step.
     held_out : dict of int to list of float
-        Noise prediction losses on the held-out images, by number of steps done.
+        Mean squared errors of the predicted noise on held-out images, one for each tenth of the timesteps, by number of
+        completed steps.
     seconds : float
         Duration of the training, which the caller updates.
 
     Raises
     ------
     PretrainingError
-        The initial weights are those of another network.
+        The initial weights belong to another network.
     """
 
     def __init__(
@@ -121,21 +122,23 @@ class Trainer:
 
     @property
     def step(self) -> int:
-        """Optimizer steps done."""
+        """Number of completed optimizer steps."""
         return len(self.losses) + len(self._unfetched)
 
     @property
     def averaged(self) -> Any:
-        """The network with the exponential moving average of the weights, which is saved in the end."""
+        """The network with the exponential moving average of the weights. This network is saved at the end."""
         return self._average.module
 
     def train(self, target: int | None = None) -> Iterator[TrainingProgress]:
-        """Train until `target` steps are done in total, or without end, and report every step, on a GPU every 25.
+        """Train until the total number of steps is `target`, or without end, and yield the progress.
+
+        On a CPU, every step yields its progress; on a GPU, every 25th step and the last one.
 
         Raises
         ------
         DivergedError
-            The loss is not finite, or ten times as large as at the start.
+            The loss is not finite, or is at least 10 times the larger of 1 and the first loss.
         """
         self.network.train()
         report_steps = _GPU_FETCH_STEPS if self._gpu else 1
@@ -152,7 +155,7 @@ class Trainer:
                     yield TrainingProgress(self.step, self._fetch_losses(), rate)
 
     def evaluate(self, clean: NDArray[np.float32]) -> None:
-        """Add the losses of the averaged network on held-out images (n, channels, rows, cols) float32 to `held_out`."""
+        """Evaluate the averaged network on images (n, channels, rows, cols) float32, and add the losses to `held_out`."""
         self.averaged.eval()
         self.held_out[self.step] = held_out_losses(self.averaged, clean, self._scheduler, self._spec.timesteps)
 
@@ -168,7 +171,7 @@ class Trainer:
         self._check_loss(self.step + 1, loss)
 
     def _take_step(self, batch: Batch, rate: float) -> torch.Tensor:
-        """Take one optimizer step, and return its loss as a tensor on the device."""
+        """Take one optimizer step, and return the loss of the batch as a tensor on the device."""
         import torch
 
         with self._seeded_dropout():
@@ -194,7 +197,7 @@ class Trainer:
 
     @contextmanager
     def _seeded_dropout(self) -> Iterator[None]:
-        """Seed torch's generator, which dropout uses, by seed and step, and restore the caller's state at the end."""
+        """Seed dropout by the training's seed and step in a ``with`` block, and restore torch's random state after it."""
         import torch
 
         with torch.random.fork_rng(devices=[self._device] if self._gpu else []):
@@ -203,7 +206,7 @@ class Trainer:
 
     @contextmanager
     def _deterministic(self) -> Iterator[None]:
-        """On a GPU, use only algorithms with reproducible bits."""
+        """Use only algorithms with reproducible bits in a ``with`` block, if the device is a GPU."""
         if not self._gpu:
             yield
             return
@@ -217,7 +220,7 @@ class Trainer:
             yield
 
     def _fetch_losses(self) -> float:
-        """Fetch the losses that are still on the device, and return their mean."""
+        """Move the losses that are still on the device to `losses`, and return their mean."""
         import torch
 
         values = [float(value) for value in torch.stack(self._unfetched).cpu()]
@@ -228,13 +231,13 @@ class Trainer:
         return sum(values) / len(values)
 
     def _check_loss(self, step: int, loss: float) -> None:
-        # A network that predicts 0 has a loss of about 1; one with trained initial weights may start far below.
+        # A network that predicts 0 has a loss of about 1. With trained initial weights, the first loss can be far below 1.
         limit = _EXPLOSION_FACTOR * max(1.0, self.losses[0]) if self.losses else float("inf")
         if not loss < limit:
             raise DivergedError(f"the loss became {loss:.3g} at step {step}")
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint atomically."""
+        """Write the state of the training to a checkpoint, atomically."""
         import torch
 
         state = {
@@ -250,7 +253,7 @@ class Trainer:
             torch.save(state, part)
 
     def load(self, path: Path) -> None:
-        """Restore the state of a checkpoint, which holds only tensors and numbers; nothing in it is unpickled."""
+        """Restore the state of the training from a checkpoint, without unpickling objects other than tensors and numbers."""
         import torch
 
         try:
@@ -268,7 +271,7 @@ class Trainer:
 
 
 def make_scheduler() -> DDPMScheduler:
-    """Return the cosine schedule (Nichol & Dhariwal 2021, eq. 17) with T = 1000, which all networks are trained with."""
+    """Return the noise schedule of all trainings: the cosine schedule (Nichol & Dhariwal 2021, eq. 17) with T = 1000."""
     load_diffusers()
     from diffusers import DDPMScheduler
 

@@ -1,4 +1,4 @@
-"""Model card of a trained backbone: its data, settings and held-out losses, and the command that trains it again."""
+"""Model card of a trained backbone, with its data, settings and losses, and the command that repeats the training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hsifeat.pretraining.batches import TIMESTEPS
 
 
 def write_card(record: Mapping[str, Any]) -> str:
-    """Return the model card (Markdown) of a training record, see `hsifeat.pretraining.model_writer.write_model`."""
+    """Return the model card, in Markdown, for a training record of `hsifeat.pretraining.model_writer.write_model`."""
     has_scenes = "scenes" in record
     losses = np.asarray(record["losses"])
     tail = max(1, len(losses) // 10)
@@ -21,7 +21,7 @@ def write_card(record: Mapping[str, Any]) -> str:
         "parameters": f"{record['parameters']:,} (exponential moving average), saved as {record['dtype']}",
         "steps": f"{record['steps']:,}",
         f"loss, mean of the last {tail} steps": f"{losses[-tail:].mean():.4f}",
-        **({"stopped; the model is from before": record["diverged"]} if record.get("diverged") else {}),
+        **({"stopped early; the model precedes this step": record["diverged"]} if record.get("diverged") else {}),
         "training time": f"{record['seconds']:.0f} s on {record['device']}",
         "seed": record["seed"],
         **({"digest of the initial weights": record["start"]} if record["start"] else {}),
@@ -85,7 +85,7 @@ def _image_rows(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _licence(record: Mapping[str, Any]) -> str | None:
-    """Return the common licence of all scenes; None if they differ."""
+    """Return the licence of all scenes, or None if the scenes have different licences."""
     licences = {scene["licence"] for scene in record["scenes"]}
     return licences.pop() if len(licences) == 1 else None
 
@@ -100,7 +100,7 @@ def _citations(record: Mapping[str, Any]) -> str:
 
 
 def _held_out(record: Mapping[str, Any]) -> str:
-    """Return the section on the squared error of the predicted noise on held-out data, by timestep."""
+    """Return the section of the model card with the errors of the predicted noise on held-out data, by timestep."""
     history: Mapping[str, Sequence[float]] = record["held_out"]
     if not history:
         return "\nNothing was held out: the scenes are too small for that.\n"
@@ -122,14 +122,14 @@ clean images; a network that predicts 0 gets 1.
 
 
 def plot_losses(losses: Sequence[float], held_out: Mapping[int, Sequence[float]]) -> bytes:
-    """Return a PNG that plots the loss of every step, its running mean, and the mean held-out losses.
+    """Return a PNG with a plot of the loss of every step, the running mean, and the mean losses on held-out data.
 
     Parameters
     ----------
     losses : sequence of float
         Value of the objective at each step.
     held_out : mapping of int to sequence of float
-        Noise prediction losses in each tenth of the timesteps, by number of steps done.
+        Mean squared errors of the predicted noise, one for each tenth of the timesteps, by number of completed steps.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""How long-running work is executed and reported: executors and events."""
+"""Execution of long-running work by executors, and reports of its progress by events."""

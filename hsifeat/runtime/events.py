@@ -1,4 +1,4 @@
-"""Events of long-running work: library code emits them to a listener, and the command line draws them."""
+"""Events of long-running work. Library code sends them to a listener; the command line shows them as progress bars."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Started:
     unit : str
         Unit of work, in the plural: ``tiles``, ``MB``.
     done : float
-        Work that was done before, by an earlier run.
+        Amount of work that an earlier run has completed, in `unit`.
 
     Examples
     --------
@@ -39,7 +39,16 @@ class Started:
 
 @dataclass(frozen=True)
 class Advanced:
-    """A task has made progress: the work done so far, and a short detail such as a loss.
+    """A task has made progress.
+
+    Attributes
+    ----------
+    task : str
+        Name of the task.
+    done : float
+        Amount of work completed so far, in the unit of `Started`.
+    detail : str
+        A short text, such as the current loss.
 
     See Also
     --------
@@ -55,6 +64,11 @@ class Advanced:
 class Finished:
     """A task has ended successfully.
 
+    Attributes
+    ----------
+    task : str
+        Name of the task.
+
     See Also
     --------
     hsifeat.Started : Shows how to receive events.
@@ -65,7 +79,12 @@ class Finished:
 
 @dataclass(frozen=True)
 class Note:
-    """A message that a person should read: a default that was chosen, or input that was left out.
+    """A message for the user, such as a default that the program chose or input that it left out.
+
+    Attributes
+    ----------
+    message : str
+        The message, in one line.
 
     See Also
     --------
@@ -80,4 +99,4 @@ Listener = Callable[[Event], None]
 
 
 def silent(event: Event) -> None:
-    """Ignore an event: the default listener."""
+    """Ignore an event. This function is the default listener."""

@@ -1,7 +1,7 @@
-"""The executor protocol: how independent tasks are run, wherever that is.
+"""The protocol of executors, which run independent tasks in this process, in other processes or on other machines.
 
-Extraction, prediction and benchmarks hand their tasks to an executor and do not know which one it is. To add an
-executor, implement `Executor` and add it to the conformance suite, ``tests/runtime/test_executors.py``.
+Extraction, prediction and benchmarks use only this protocol. To add an executor, implement `Executor` and add the class to the
+conformance suite, ``tests/runtime/test_executors.py``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ Result = TypeVar("Result")
 
 
 class Executor(Protocol):
-    """Runs a function on tasks.
+    """An object that runs a function on independent tasks.
 
-    A task is a small value that can be pickled; large data are in files that it names.
+    A task is a small value that can be pickled. Tasks refer to large data by the paths of files.
 
     Examples
     --------
@@ -27,13 +27,22 @@ class Executor(Protocol):
     """
 
     def run(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
-        """Yield each task with its result as soon as it is done, in any order; an error of a task is raised.
+        """Run a function on tasks, and yield each task with its result, in the order of completion.
 
         Parameters
         ----------
         function : callable
-            Computes the result of one task; defined in a module, so that other processes can import it.
+            Function that computes the result of one task. Other processes must be able to import it from its module.
         tasks : iterable
             The tasks.
+
+        Yields
+        ------
+        tuple of task and result
+
+        Raises
+        ------
+        Exception
+            The error of a task that fails.
         """
         ...

@@ -1,4 +1,4 @@
-"""The inline executor: runs tasks one after the other in the calling process."""
+"""The inline executor, which runs tasks one after the other in the calling process."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from hsifeat.runtime.executor import Result, Task
 
 
 class InlineExecutor:
-    """Runs tasks in order, in this process and thread; each when its result is asked for."""
+    """An executor that runs tasks in order, in this process and thread. A task runs when the caller takes its result."""
 
     def run(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
-        """Yield each task with its result, in order."""
+        """Run a function on tasks, and yield each task with its result, in the order of the tasks."""
         for task in tasks:
             yield task, function(task)

@@ -1,4 +1,4 @@
-"""The executor for this machine: inline or in processes, within its cores and memory."""
+"""Choice of an executor on this machine, inline or in processes, that fits its cores and memory."""
 
 from __future__ import annotations
 
@@ -19,25 +19,28 @@ _PROCESS_BYTES = 600_000_000
 
 @contextmanager
 def local_executor(workers: int | None, task_bytes: int, *, listen: Listener = silent) -> Iterator[Executor]:
-    """Open an executor on this machine; its workers stop at the end, or at once after an error or Ctrl-C.
+    """Open an executor on this machine for a ``with`` block.
+
+    Worker processes stop at the end of the block. After an error or Ctrl-C, they stop at once.
 
     Parameters
     ----------
     workers : int or None
-        Number of tasks that run in parallel; 1 starts no process, and None takes as many as cores and memory allow.
+        Number of tasks that run in parallel. 1 starts no process. None takes as many as cores and memory allow.
     task_bytes : int
-        Maximum memory that a task takes, in bytes.
+        Maximum memory of a task, in bytes.
     listen : callable
-        Listener for events; is told the number of workers.
+        Receives a note with the number of workers, if there are several.
 
     Yields
     ------
     Executor
+        The executor.
 
     Raises
     ------
     HsifeatError
-        Fewer than one worker, or more than fit into memory.
+        The number of workers is less than 1, or the workers do not fit into memory.
 
     Examples
     --------

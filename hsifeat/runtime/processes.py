@@ -1,6 +1,7 @@
-"""The process executor: runs tasks in parallel in processes on this machine.
+"""The process executor, which runs tasks in parallel in processes on this machine.
 
-Workers never outlive the process that started them: however it ends, a pipe closes, and they end with it.
+Worker processes end when the process that started them ends, even if that process is killed: each worker waits for the end of
+a pipe, which the operating system then closes.
 """
 
 from __future__ import annotations
@@ -19,17 +20,19 @@ from threading import Thread
 from hsifeat.errors import HsifeatError
 from hsifeat.runtime.executor import Result, Task
 
-# Tasks that are submitted per worker: one runs while the next one waits, and few results wait for their consumer.
+# Number of submitted tasks per worker. While one runs, the next one is ready, and few results accumulate in memory.
 _TASKS_PER_WORKER = 2
 
 
 class ProcessExecutor:
-    """Runs tasks in spawned processes, which inherit no state and no threads. They start with the first task.
+    """An executor that runs tasks in spawned processes, which inherit no state and no threads.
+
+    The processes start with the first task.
 
     Parameters
     ----------
     workers : int
-        Number of processes, from 1.
+        Number of processes, at least 1.
     """
 
     def __init__(self, workers: int) -> None:
@@ -40,19 +43,25 @@ class ProcessExecutor:
         self._pool = ProcessPoolExecutor(workers, context, _start_worker, (self._receiver,))
 
     def run(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
-        """Yield each task with its result once it is done; at most two tasks per worker are ahead of the consumer.
+        """Run a function on tasks, and yield each task with its result, in the order of completion.
+
+        At most two tasks per worker are submitted before the caller takes their results.
 
         Parameters
         ----------
         function : callable
-            Computes the result of one task; workers import it by name.
+            Function that computes the result of one task. Workers import it from its module.
         tasks : iterable
-            Picklable values.
+            Values that can be pickled.
+
+        Yields
+        ------
+        tuple of task and result
 
         Raises
         ------
         HsifeatError
-            A worker died, as when the system runs out of memory.
+            A worker process died, for example because memory ran out.
         """
         try:
             queue = iter(tasks)
@@ -71,7 +80,7 @@ class ProcessExecutor:
             ) from error
 
     def close(self) -> None:
-        """Stop the workers once their tasks are done."""
+        """Stop the workers after their submitted tasks."""
         self._pool.shutdown()
         self.kill()
 
@@ -83,7 +92,7 @@ class ProcessExecutor:
 
 
 def _start_worker(receiver: Connection) -> None:
-    # Ctrl-C reaches every process of a terminal: the one that started the workers decides what happens.
+    # Ctrl-C reaches every process of a terminal. Workers ignore it, because the process that started them reacts to it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_exit_with_parent, args=(receiver,), daemon=True).start()
 

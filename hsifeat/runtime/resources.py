@@ -1,4 +1,4 @@
-"""Cores and memory that this process may use."""
+"""Number of cores and amount of memory that this process can use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ def available_cores() -> int:
     import psutil
 
     process = psutil.Process()
-    # macOS has no affinity of processes to cores.
+    # On macOS, processes can't be bound to cores.
     affinity = process.cpu_affinity() if hasattr(process, "cpu_affinity") else None
     return len(affinity or ()) or psutil.cpu_count() or 1
 
@@ -21,7 +21,7 @@ def total_bytes() -> int:
 
 
 def available_bytes() -> int:
-    """Return the memory that new work can take without swapping, in bytes."""
+    """Return the memory, in bytes, that is available to processes without swapping."""
     import psutil
 
     return int(psutil.virtual_memory().available)
