@@ -1,1 +1,4 @@
-"""Frozen diffusion models as backbones. No other room opens a model, and beside pretraining none imports diffusers."""
+"""Frozen diffusion models from which features are extracted.
+
+Only this package opens models. Only this package and `hsifeat.pretraining` import diffusers.
+"""

@@ -1,4 +1,4 @@
-"""Base class of backbones whose weights lie in files: trained or fresh weights, and class labels."""
+"""Base class of backbones with weights in files: it loads trained weights or draws random ones, and checks class labels."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 class CheckpointBackbone(NetworkBackbone):
-    """A network with the weights of a file or folder, or with fresh weights in their place.
+    """A network with the trained weights of a file or folder, or with random weights.
 
     Parameters
     ----------
     path : Path
         The file or folder.
     untrained_seed : int, optional
-        Seed of fresh weights; by default the trained ones are used.
+        Seed of random weights. By default, the trained weights are used.
     hub_model : str, optional
-        ``owner/model@commit`` where `path` is a downloaded copy.
+        ``owner/model@commit`` if `path` is a downloaded copy of that model.
     """
 
     class_label: int | str | None = None
@@ -44,7 +44,7 @@ class CheckpointBackbone(NetworkBackbone):
 
     @abstractmethod
     def digest_trained(self) -> str:
-        """Return the digest of the trained weights, without loading them into a network."""
+        """Return the digest of the trained weights without building a network."""
 
     @abstractmethod
     def load_trained(self) -> torch.nn.Module:
@@ -52,13 +52,13 @@ class CheckpointBackbone(NetworkBackbone):
 
     @cached_property
     def weights_digest(self) -> str:
-        """Digest of the weights in use, trained or fresh."""
+        """Digest of the weights in use, trained or random."""
         if self._untrained_seed is None:
             return self.digest_trained()
         return digest_tensors(self.network.state_dict().items())
 
     def load(self) -> torch.nn.Module:
-        """Load the trained weights, or draw fresh ones."""
+        """Return the network with its trained weights, or with random ones if a seed for them was set."""
         import torch
 
         if self._untrained_seed is None:
@@ -74,7 +74,7 @@ class CheckpointBackbone(NetworkBackbone):
     def check_label(
         self, label: int | str | None, count: int | None, *, any_label: bool, mean: bool = True
     ) -> int | str | None:
-        """Return the label to use.
+        """Validate a class label, and return the label for all forward passes.
 
         Parameters
         ----------
@@ -83,14 +83,19 @@ class CheckpointBackbone(NetworkBackbone):
         count : int or None
             Number of labels of the model; None for a model without labels.
         any_label : bool
-            Take label 0 if `label` is None.
+            Use label 0 if `label` is None.
         mean : bool
-            Whether the model has a table of label embeddings, whose mean can be taken.
+            Whether ``"mean"`` is allowed, because the model has a table of label embeddings.
+
+        Returns
+        -------
+        int, str or None
+            A number, ``"mean"``, or None for a model without labels.
 
         Raises
         ------
         BackboneError
-            The model has no such label, takes none, or needs one.
+            The label is out of range, the model takes no label, or the model needs a label and there is none.
         """
         if count is None:
             if label is not None:
@@ -109,11 +114,11 @@ class CheckpointBackbone(NetworkBackbone):
         )
 
     def labels(self, noisy: torch.Tensor) -> torch.Tensor | None:
-        """Return the class label (n,) int64 of each image; None for a network without labels."""
+        """Return the class label of each image, (n,) int64, or None for a network without labels."""
         import torch
 
         if self.class_label is None:
             return None
-        # With the mean of all embeddings every label gives the same.
+        # If the embedding is the mean of the whole table, the label has no effect.
         label = 0 if isinstance(self.class_label, str) else self.class_label
         return torch.full((len(noisy),), label, device=noisy.device)

@@ -6,12 +6,14 @@ from hsifeat.errors import BackboneError
 
 
 def pick_device(device: str) -> str:
-    """Return a usable device: for ``auto`` a GPU if there is one, else the CPU.
+    """Return the name of a device that works on this machine.
+
+    ``auto`` means a GPU if there is one, and the CPU otherwise.
 
     Raises
     ------
     BackboneError
-        The device does not exist on this machine.
+        The device can't be used on this machine.
     """
     import torch
 
@@ -26,7 +28,7 @@ def pick_device(device: str) -> str:
 
 
 def device_name(device: str) -> str:
-    """Return a description of a device: ``cpu (threads: 2)``, or ``cuda`` with the name of the GPU."""
+    """Return a description of a device, such as ``cpu (threads: 2)`` or ``cuda`` with the name of the GPU."""
     import torch
 
     if torch.device(device).type == "cuda":

@@ -1,4 +1,4 @@
-"""Model folders as diffusers saves them: the location of their parts, and the settings in their configurations."""
+"""Model folders in the layout of diffusers: find their subfolders, and read their configurations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hsifeat.errors import BackboneError, error_summary
 
 
 def find_part(folder: Path, part: str, name: str) -> Path:
-    """Return the folder that holds the file `name`: ``folder/part`` of a pipeline, or a flat `folder` itself.
+    """Return the folder that contains the file `name`: the subfolder `part` of a pipeline, or `folder` itself.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def find_part(folder: Path, part: str, name: str) -> Path:
     Raises
     ------
     BackboneError
-        The file is in neither.
+        Neither folder contains the file.
     """
     for candidate in (folder / part, folder):
         if (candidate / name).exists():
@@ -35,7 +35,7 @@ def find_part(folder: Path, part: str, name: str) -> Path:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a file that holds one JSON object; raise `BackboneError` for anything else."""
+    """Return the JSON object in a file; raise `BackboneError` for any other content."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -46,9 +46,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def drop_private_keys(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration as plain JSON without keys that begin with an underscore, at any depth.
+    """Return a configuration as plain JSON values, without the keys that begin with an underscore at any depth.
 
-    Libraries write notes under such keys, such as their version; they do not affect the network.
+    Libraries use such keys for notes that do not affect the network, such as the version of the library.
     """
     text = json.dumps(dict(config))
     public: dict[str, Any] = json.loads(
@@ -58,10 +58,10 @@ def drop_private_keys(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def resolve_settings(network_class: Any, config: Mapping[str, Any], file: Path) -> dict[str, Any]:
-    """Return the value of every argument with which diffusers builds a network from a configuration, as plain JSON.
+    """Return all constructor arguments that diffusers reads from a configuration, as plain JSON values.
 
-    Arguments that the configuration leaves out or lists under ``_use_default_values`` have the class's defaults; keys that
-    are no arguments are dropped.
+    Arguments that the configuration omits or lists under ``_use_default_values`` have the defaults of the class. Keys that
+    are not arguments are dropped.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def resolve_settings(network_class: Any, config: Mapping[str, Any], file: Path) 
     config : mapping
         The content of ``config.json``.
     file : Path
-        Path of that file, for errors.
+        Path of that file, for error messages.
 
     Raises
     ------
@@ -87,13 +87,16 @@ def resolve_settings(network_class: Any, config: Mapping[str, Any], file: Path) 
 
 
 def non_default_settings(network_class: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that differ from the class's defaults: the same for all configurations of one network."""
+    """Return the settings that differ from the defaults of the network class.
+
+    All configurations that describe the same network give equal results.
+    """
     defaults = drop_private_keys(_defaults(network_class))
     return {name: value for name, value in settings.items() if name not in defaults or value != defaults[name]}
 
 
 def count_levels(settings: Mapping[str, Any], file: Path) -> int:
-    """Return the number of resolutions of a diffusers network with these settings, which were read from `file`."""
+    """Return the number of resolutions of a diffusers network; error messages name `file`."""
     channels = settings["block_out_channels"]
     if not isinstance(channels, list) or not channels:
         raise BackboneError(
@@ -108,7 +111,7 @@ def _defaults(network_class: Any) -> dict[str, Any]:
 
 
 def read_denoiser_class(folder: Path) -> str:
-    """Return the class name of the denoiser in a folder; an empty string where no configuration names one."""
+    """Return the class name of the denoiser in a folder, or an empty string if no configuration gives a class name."""
     if not folder.is_dir():
         return ""
     for candidate in (folder / "unet", folder):

@@ -1,4 +1,4 @@
-"""Models on a hub, pinned to a commit so that a name stands for the same weights forever, and their download."""
+"""Download of models from a hub. Their names include a commit, so that a name always refers to the same weights."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from hsifeat.errors import BackboneError, error_summary
 
 _FORM = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>.+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-# Suffixes of files: a text that ends with one is a path, not a model's name.
+# Suffixes of files: a text with such a suffix is a path, not the name of a model.
 _FILE_SUFFIXES = {".bin", ".ckpt", ".json", ".pkl", ".pt", ".pth", ".safetensors", ".toml", ".zip"}
-# Files that are downloaded: configurations of any diffusers model, and those of the further parts of a latent model.
+# Configurations to download: those of every diffusers model, and the additional ones of a latent model.
 _CONFIGS = [
     "config.json", "model_index.json", "scheduler_config.json", "unet/config.json", "scheduler/*.json", PROJECTION_FILE,
 ]  # fmt: skip
 _LATENT_CONFIGS = ["vae/config.json", "text_encoder/config.json", "tokenizer/*.json", "tokenizer/*.txt", PROMPT_FILE]
-# Files of weights, each with the older format that is downloaded where a repository lacks the newer one.
+# Weight files to download, each with the file in the older format for repositories that lack the newer format.
 _WEIGHTS = {"diffusion_pytorch_model.safetensors": "diffusion_pytorch_model.bin"}
 _TEXT_WEIGHTS = {"text_encoder/model.safetensors": "text_encoder/pytorch_model.bin"}
 _TIMEOUT_S = 10
@@ -31,7 +31,7 @@ _TIMEOUT_S = 10
 
 @dataclass(frozen=True)
 class HubModel:
-    """A model on a hub at one commit.
+    """A model on a hub, at a fixed commit.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class HubModel:
         Raises
         ------
         BackboneError
-            The commit is missing, or is a branch or tag, which can point to other weights tomorrow.
+            The commit is missing, or is a branch or tag, whose weights can change.
         """
         if (match := _FORM.fullmatch(text)) is None:
             return None
@@ -59,18 +59,18 @@ class HubModel:
             problem = f"{match['revision']!r} is not a commit" if match["revision"] else "the commit is missing"
             raise BackboneError(
                 f"a model on a hub is named with its commit, {match['name']}@<40 hexadecimal digits>; {problem}: the weights "
-                "behind a name, branch or tag can be replaced at any time, and their features could not be told apart. "
-                f"If you meant a folder, there is none at {text}"
+                "behind a name, branch or tag can be replaced at any time, and features of old and new weights would be mixed up. "
+                f"If you meant a folder, {text} does not exist"
             )
         return cls(match["name"], match["revision"])
 
     def fetch(self) -> Path:
-        """Return the folder with the model's files, downloading those that are not on this machine.
+        """Return the folder with the model's files, after downloading the files that are not on this machine.
 
         Raises
         ------
         BackboneError
-            There is no network, no such model or commit, or no permission to read it.
+            The hub can't be reached, the model or commit does not exist, or the user has no permission to read the model.
         """
         from huggingface_hub import snapshot_download
 
@@ -98,7 +98,10 @@ class HubModel:
         return folder
 
     def _offline(self) -> bool:
-        """Tell whether the hub can't be reached, by one request: a download would retry for half a minute, with warnings."""
+        """Return whether the hub can't be reached.
+
+        This method sends a single request. A download would retry for half a minute, with warnings.
+        """
         from huggingface_hub import HfApi
 
         try:
@@ -114,7 +117,7 @@ class HubModel:
 
 
 def names_hub_model(source: str) -> bool:
-    """Tell whether a source has the form of a hub model, with or without commit, and not that of a path."""
+    """Return whether a source looks like the name of a hub model, with or without a commit, rather than a path."""
     path_like = source.startswith(("./", "../", "/", "~")) or source.count("/") > 1
     if path_like or PurePosixPath(source).suffix in _FILE_SUFFIXES or existing_path(source) is not None:
         return False
@@ -122,10 +125,10 @@ def names_hub_model(source: str) -> bool:
 
 
 def open_hub_model(source: str, **_options: Any) -> Redirect:
-    """Download a model unless this machine has a copy, and open its folder."""
+    """Download a model unless this machine has a copy, and return a redirect to its folder."""
     model = HubModel.parse(source)
     if model is None:
-        raise BackboneError(f"{source!r} does not name a model on a hub, which has the form owner/model@commit")
+        raise BackboneError(f"{source!r} is not a model on a hub: the form is owner/model@commit")
     return Redirect(str(model.fetch()), {"hub_model": str(model)})
 
 

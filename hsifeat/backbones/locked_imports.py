@@ -1,4 +1,4 @@
-"""Imports of diffusers and transformers under a lock: their lazy modules fail when two threads load them at once."""
+"""Imports of diffusers and transformers under a lock, because their lazy modules fail if two threads load them at once."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ _LOCK = Lock()
 
 
 def load_diffusers() -> None:
-    """Load the parts of diffusers that hsifeat uses; call it before an import from diffusers."""
+    """Load the classes of diffusers that hsifeat uses. Call this function before importing from diffusers."""
     with _LOCK:
         from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel, UNet2DModel  # noqa: F401
 
 
 def load_transformers() -> None:
-    """Load the parts of transformers that hsifeat uses; call it before an import from transformers."""
+    """Load the classes of transformers that hsifeat uses. Call this function before importing from transformers."""
     with _LOCK:
         from transformers import CLIPTextModel, CLIPTokenizer  # noqa: F401

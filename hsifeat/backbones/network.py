@@ -1,4 +1,4 @@
-"""Base class of backbones that consist of one torch network: its taps, and forward passes with reproducible bits."""
+"""Base class of backbones made of one torch network: it lists the layers and runs the network with reproducible bits."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 
 class NetworkBackbone(ABC):
-    """A backbone made of one network, in pixel space unless a subclass says otherwise.
+    """A backbone made of one torch network, in pixel space unless a subclass overrides `encode`.
 
     A subclass provides `identity`, `build`, `load` and `call`.
 
     Attributes
     ----------
     name : str
-        Name for people.
+        Name shown to users.
     source : str
-        The text that opens the backbone again.
+        Text with which `open_backbone` opens this backbone again.
     channels : int
-        Channels of the image.
+        Number of channels of the image.
     schedule : NoiseSchedule
         Noise schedule that the network was trained with.
     projection_file : Path or None
-        File of the projection that the network was trained behind.
+        File with the projection from bands to channels that the network was trained with.
     """
 
     name: str
@@ -47,21 +47,21 @@ class NetworkBackbone(ABC):
 
     @property
     def denoiser_channels(self) -> int:
-        """Channels of the network's input: in pixel space those of the image."""
+        """Number of channels of the network's input; in pixel space, the number of channels of the image."""
         return self.channels
 
     @property
     def cell_px(self) -> Fraction:
-        """Side of one cell of the network's input, in scene pixels."""
+        """Side of one cell of the network's input, in scene pixels; 1 in pixel space."""
         return Fraction(1)
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """Return everything that decides the taps' values, as plain JSON values."""
+        """Return everything that determines the layers' outputs, as plain JSON values."""
 
     @abstractmethod
     def build(self) -> torch.nn.Module:
-        """Build the network with arbitrary weights; it is called on the ``meta`` device to list the layers."""
+        """Build the network with arbitrary weights. `taps` calls this method on the ``meta`` device to list the layers."""
 
     @abstractmethod
     def load(self) -> torch.nn.Module:
@@ -69,43 +69,43 @@ class NetworkBackbone(ABC):
 
     @abstractmethod
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
-        """Run the network once on ``x_t``.
+        """Run the network once on noised input.
 
         Parameters
         ----------
         network : torch.nn.Module
             The denoiser.
         noisy : (n, denoiser channels, rows, cols) float32 tensor
-            ``x_t``.
+            Noised input ``x_t``.
         t : int
-            Timestep.
+            Training timestep.
 
         Returns
         -------
         object
-            The network's output, or a tuple that begins with it.
+            The network's output, or a tuple whose first element is the output.
         """
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:  # noqa: ARG002  # for subclasses
-        """Return the papers' names of layers, by layer."""
+        """Return second names of layers, such as the names used in papers, by layer name."""
         return {}
 
     @property
     def probe_device(self) -> str:
-        """Device of the forward pass that lists the layers; on ``meta`` nothing is computed."""
+        """Device of the forward pass that lists the layers. On ``meta``, only shapes are computed."""
         return "meta"
 
     @property
     def probe_side(self) -> int:
-        """Side, in cells, of the empty input that is run once to list the layers; a multiple of every stride."""
+        """Side, in cells, of the input for the forward pass that lists the layers; a multiple of every stride."""
         return 64
 
     @cached_property
     def taps(self) -> list[Tap]:
-        """All layers that can be tapped, in the order of execution.
+        """All layers whose feature maps can be read, in the order of execution.
 
-        A network overrides `probe_side` by an attribute of that name. Where t decides which layers are reached, its attribute
-        ``probe_timesteps`` lists timesteps that together reach all of them.
+        The attribute ``probe_side`` of a network replaces the property `probe_side`. A network that runs different layers at
+        different timesteps must have an attribute ``probe_timesteps`` with timesteps that together reach all layers.
         """
         import torch
 
@@ -124,8 +124,8 @@ class NetworkBackbone(ABC):
         for t in getattr(network, "probe_timesteps", (0,)):
             for layer in list_taps(network, partial(forward, t), side):
                 taps.setdefault(layer.name, layer)
-        # Strides become those on the scene's grid. In latent space a layer may be finer than the scene's pixels, or not
-        # aligned with them: such a layer has no grid and is left out.
+        # Convert strides from cells to scene pixels. In latent space, the cells of a layer may be smaller than a scene pixel or
+        # not aligned with the pixels; such a layer is left out.
         return [
             replace(layer, alias=aliases.get(layer.name, ""), stride=int(layer.stride * self.cell_px))
             for layer in taps.values()
@@ -140,57 +140,58 @@ class NetworkBackbone(ABC):
         return network
 
     def to(self, device: str) -> None:
-        """Load the weights if they are not loaded yet, and move the network to a device."""
+        """Move the network to a device, after loading the weights if necessary."""
         self.network.to(device)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the images, (n, channels, rows, cols) float32: in pixel space they are the network's clean input."""
+        """Return the images (n, channels, rows, cols) float32 unchanged: in pixel space, they are the network's clean input."""
         return images
 
     def forward_to(self, noisy: torch.Tensor, t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Run the network up to the last of `layers`; nothing after it is computed.
+        """Run the network up to the last of `layers`, and return their feature maps.
 
         Parameters
         ----------
         noisy : (n, denoiser channels, rows, cols) float32 tensor
-            ``x_t``, on the backbone's device; rows and cols are multiples of the coarsest stride.
+            Noised input ``x_t``, on the backbone's device. Rows and cols are multiples of the coarsest stride.
         t : int
             Training timestep.
         layers : sequence of str
-            Names of taps.
+            Names of layers, as in `taps`.
 
         Returns
         -------
         dict of str to (n, channels, rows / stride, cols / stride) float32 tensor
+            Feature map of each layer, by name.
 
         Raises
         ------
         BackboneError
-            The input has another shape, or a layer is not reached at this timestep.
+            The input has a wrong shape, or a layer is not reached at this timestep.
         """
         self._check_shape(noisy)
         with deterministic_inference(noisy.device.type):
             return tap(self.network, layers, lambda: self.call(self.network, noisy, t), t)
 
     def predict(self, noisy: torch.Tensor, t: int) -> torch.Tensor:
-        """Run the whole network.
+        """Run the whole network, and return its prediction.
 
         Parameters
         ----------
         noisy : (n, denoiser channels, rows, cols) float32 tensor
-            ``x_t``, on the backbone's device.
+            Noised input ``x_t``, on the backbone's device.
         t : int
             Training timestep.
 
         Returns
         -------
         (n, denoiser channels, rows, cols) float32 tensor
-            The prediction; channels of a learned variance are cut off.
+            The prediction, without the channels of a learned variance.
 
         Raises
         ------
         BackboneError
-            The input has another shape.
+            The input has a wrong shape.
         """
         self._check_shape(noisy)
         with deterministic_inference(noisy.device.type):
@@ -206,7 +207,10 @@ class NetworkBackbone(ABC):
 
 
 def clone_weights(network: torch.nn.Module) -> None:
-    """Copy all weights to freshly allocated memory: the alignment of a mapped file can change the last bits of a norm."""
+    """Copy all weights to newly allocated memory.
+
+    The alignment of a memory-mapped file can change the last bits of a norm.
+    """
     import torch
 
     for tensor in (*network.parameters(), *network.buffers()):
@@ -225,14 +229,14 @@ def use_mean_embedding(embedding: torch.nn.Module) -> None:
 
 @contextmanager
 def deterministic_inference(device_type: str) -> Iterator[None]:
-    """Compute without gradients, in full float32 precision and with the same bits on every run.
+    """Run a ``with`` block without gradients, in full float32 precision and with the same bits on every run.
 
-    The caller's settings, such as autocast and TF32, have no effect inside and are restored at the end.
+    Settings of the caller, such as autocast and TF32, have no effect in the block and are restored after it.
 
     Parameters
     ----------
     device_type : str
-        ``cpu`` or ``cuda``.
+        Type of the device: ``cpu`` or ``cuda``.
     """
     import torch
 

@@ -22,32 +22,33 @@ def open_backbone(
     prompt: str | None = None,
     upsample: int = UPSAMPLE,
 ) -> Backbone:
-    """Open a backbone. Its weights are read when they are first needed.
+    """Open a backbone; its weights are read on first use.
 
     Parameters
     ----------
     source : str or Path
         One of the forms that ``hsifeat backbones`` lists: a folder, a file, ``owner/model@commit`` on a hub, or
-        ``NAME[:ARGUMENT]`` of a plugin. A leading ``untrained:`` keeps the architecture and draws fresh weights.
+        ``NAME[:ARGUMENT]`` of a plugin. The prefix ``untrained:`` keeps the architecture and draws random weights.
     class_label : int or str, optional
         Label of a class-conditional model, or ``"mean"`` for the mean of all label embeddings.
     seed : int
-        Seed of the fresh weights.
+        Seed of the random weights of ``untrained:``.
     any_label : bool
-        Take label 0 of a class-conditional model if `class_label` is None: its layers are the same for all labels.
+        Use label 0 of a class-conditional model if `class_label` is None. The list of layers does not depend on the label.
     prompt : str, optional
         Text of a text-conditional model.
     upsample : int
-        Factor by which tiles are enlarged before a latent model encodes them.
+        Factor by which a latent model enlarges images before encoding them.
 
     Returns
     -------
     Backbone
+        The opened backbone.
 
     Raises
     ------
     BackboneError
-        Nothing is there, the architecture is not supported, files are damaged, or an option does not fit the model.
+        The source does not exist, the architecture is not supported, files are damaged, or an option does not fit the model.
 
     Examples
     --------
@@ -81,7 +82,7 @@ def _parse_label(label: int | str | None) -> int | str | None:
 
 
 def list_backbones() -> list[dict[str, str]]:
-    """List the registered kinds of backbones: the form of their sources, a description, and where weights come from."""
+    """List the kinds of backbones, each with the form of its sources, a description, and the origin of its weights."""
     return [
         {"source": plugin.form, "description": plugin.description, "weights": plugin.weights}
         for plugin in load_plugins().values()

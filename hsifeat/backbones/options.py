@@ -1,4 +1,4 @@
-"""Options of opening a backbone. Each kind of backbone takes those that it knows by name, and the others are refused."""
+"""Options for opening a backbone. A kind of backbone refuses the options that it does not support."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ UPSAMPLE = 8
 
 @dataclass(frozen=True)
 class BackboneOptions:
-    """Everything beside the source that decides which backbone is opened.
+    """Options that determine, together with the source, which backbone is opened.
 
     Attributes
     ----------
     class_label : int, ``"mean"`` or None
-        Class label of every forward of a class-conditional model.
+        Class label for all forward passes of a class-conditional model.
     untrained_seed : int or None
-        Seed of fresh weights that replace the trained ones; None for the trained ones.
+        Seed of random weights that replace the trained ones. None keeps the trained weights.
     prompt : str or None
         Text of a text-conditional model.
     upsample : int
-        Factor by which tiles are enlarged before a latent model encodes them.
+        Factor by which a latent model enlarges images before encoding them.
     seed : int
-        Becomes `untrained_seed` where the source says ``untrained:``.
+        Value of `untrained_seed` for a source with the prefix ``untrained:``.
     any_label : bool
-        Take label 0 for a class-conditional model without `class_label`: enough to list its layers.
+        Use label 0 of a class-conditional model if `class_label` is None. The list of layers does not depend on the label.
     hub_model : str or None
-        ``owner/model@commit`` where the source is a downloaded copy of that model.
+        ``owner/model@commit`` if the source is a downloaded copy of that model.
     """
 
     class_label: int | str | None = None

@@ -1,10 +1,10 @@
-"""Backbone plugins: the entry points of the group ``hsifeat.backbones``, hsifeat's own and those of other packages.
+"""Backbone plugins: the entry points of the group ``hsifeat.backbones`` in hsifeat and in other packages.
 
-An entry point names one of two things:
+An entry point refers to one of two kinds of objects:
 
-- a `BackbonePlugin`, which may also recognise sources that do not begin with the entry point's name, such as folders;
-- a function ``open(argument, **options)``, opened as ``NAME`` or ``NAME:ARGUMENT``. Of the fields of `BackboneOptions` it gets
-  those that it has parameters for; an option that was set and has no parameter is refused.
+- a `BackbonePlugin`, which can also recognise sources that do not begin with the entry point's name, such as folders;
+- a function ``open(argument, **options)``, which opens the sources ``NAME`` and ``NAME:ARGUMENT``. The function receives the
+  fields of `BackboneOptions` for which it has parameters. Setting an option without a parameter is an error.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from hsifeat.errors import BackboneError, error_summary
 
 GROUP = "hsifeat.backbones"
 _ABSENT = object()
-# Options that a plugin may ignore: they change nothing about the backbone where it has no parameter for them.
+# Options that may be set for a plugin without a parameter for them, because they can't change its backbone.
 _IGNORABLE = {"seed", "any_label", "hub_model"}
-_OPTION_TERMS = {"class_label": "class label", "untrained_seed": "fresh weights", "upsample": "upsampling"}
+_OPTION_TERMS = {"class_label": "class label", "untrained_seed": "random weights", "upsample": "upsampling"}
 
 
 @dataclass(frozen=True)
 class Redirect:
-    """Another source, opened in place of the one that a plugin was called with.
+    """A source that is opened instead of the source that a plugin was called with.
 
     Attributes
     ----------
     source : str
-        For instance the folder of a downloaded model.
+        The source to open, such as the folder of a downloaded model.
     changes : mapping of str to object
-        Fields of `BackboneOptions` that are replaced.
+        Fields of `BackboneOptions` to replace, and their new values.
     """
 
     source: str
@@ -49,23 +49,24 @@ def _matches_nothing(source: str) -> bool:  # noqa: ARG001  # a plugin that is o
 
 @dataclass(frozen=True)
 class BackbonePlugin:
-    """A kind of backbone: how it is opened, which sources are of that kind, and its line in ``hsifeat backbones``.
+    """A kind of backbone: the function that opens it, a test for its sources, and its entry in ``hsifeat backbones``.
 
     Attributes
     ----------
     open : callable
-        Called with the source, or with what follows ``NAME:``, and with options by name; returns a `Backbone` or a
-        `Redirect`.
+        Opens a backbone. The arguments are the source, without a prefix ``NAME:``, and options by name. Returns a
+        `Backbone` or a `Redirect`.
     form : str
-        What its sources look like.
+        Form of the sources, such as ``FILE.pt``.
     description : str
-        What it opens, in one line.
+        Description of the sources, in one line.
     weights : str
-        Where its weights come from.
+        Origin of the weights.
     matches : callable
-        Tells whether a source is of this kind. By default sources have to begin with the entry point's name.
+        Returns whether a source is of this kind. By default, a source must begin with the entry point's name.
     order : int
-        Plugins are asked in ascending order, and the first that matches opens the source; hsifeat's own have 10 to 90.
+        Position of the plugin in the search for one that matches a source. The first match opens the source. The plugins of
+        hsifeat have 10 to 90.
     """
 
     open: Callable[..., Backbone | Redirect]
@@ -77,10 +78,10 @@ class BackbonePlugin:
 
 
 def load_plugins() -> dict[str, BackbonePlugin]:
-    """Return the registered plugins by name, in the order in which they are asked.
+    """Return all plugins by name, in the order of the search for a match.
 
-    A plugin of another package that fails to load stays in the list: it matches nothing, its description says why, and to
-    open it by name raises `BackboneError`.
+    A plugin of another package that fails to load stays in the list. It matches no source, its description gives the reason,
+    and opening it by name raises `BackboneError`.
     """
     plugins = {entry.name: _load(entry) for entry in entry_points(group=GROUP)}
     return dict(sorted(plugins.items(), key=lambda item: (item[1].order, item[0])))
@@ -105,21 +106,25 @@ def _load(entry: EntryPoint) -> BackbonePlugin:
 
 
 def find_plugin(source: str) -> tuple[BackbonePlugin, str] | None:
-    """Return the plugin that opens a source, and what to call it with; None where there is none."""
-    plugins = load_plugins()
+    """Return the plugin that opens a source and the argument to call it with, or None if no plugin matches.
+
+    For a source that begins with an entry point's name, only this entry point is imported. For any other source, all entry
+    points are imported, because each plugin decides which sources it recognises.
+    """
     name, _, argument = source.partition(":")
-    if name in plugins and existing_path(source) is None:
-        return plugins[name], argument
-    return next(((plugin, source) for plugin in plugins.values() if plugin.matches(source)), None)
+    entries = tuple(entry_points(group=GROUP, name=name))
+    if entries and existing_path(source) is None:
+        return _load(entries[-1]), argument
+    return next(((plugin, source) for plugin in load_plugins().values() if plugin.matches(source)), None)
 
 
 def existing_path(source: str) -> Path | None:
-    """Return the file or folder that a source names, or None.
+    """Return the path of the file or folder that a source names, or None if there is no such file or folder.
 
     Raises
     ------
     BackboneError
-        The operating system refuses to look it up.
+        The operating system refuses to look up the path.
     """
     path = Path(source)
     try:
@@ -129,23 +134,23 @@ def existing_path(source: str) -> Path | None:
 
 
 def call_plugin(plugin: BackbonePlugin, argument: str, options: BackboneOptions, name: str) -> Backbone | Redirect:
-    """Call a plugin with the options that it takes.
+    """Open a source with a plugin, and return the resulting backbone or redirect.
 
     Parameters
     ----------
     plugin : BackbonePlugin
-        From `find_plugin`.
+        The plugin, from `find_plugin`.
     argument : str
-        What it is called with.
+        The argument of the plugin's function, from `find_plugin`.
     options : BackboneOptions
-        All options.
+        All options. The plugin receives those for which its function has parameters.
     name : str
-        The source as the user typed it, for errors.
+        The source as the user typed it, for error messages.
 
     Raises
     ------
     BackboneError
-        The plugin fails, or an option was set that it does not take.
+        The plugin fails, or the user set an option that it does not support.
     """
     accepted = accepted_options(plugin.open, options, name)
     try:
@@ -157,21 +162,21 @@ def call_plugin(plugin: BackbonePlugin, argument: str, options: BackboneOptions,
 
 
 def accepted_options(function: Callable[..., Any], options: BackboneOptions, name: str) -> dict[str, Any]:
-    """Return the options that a function has parameters for.
+    """Return the options for which a function has parameters, by name.
 
     Parameters
     ----------
     function : callable
-        Takes options by name.
+        Function that opens a backbone.
     options : BackboneOptions
         All options.
     name : str
-        The source as the user typed it, for errors.
+        The source as the user typed it, for error messages.
 
     Raises
     ------
     BackboneError
-        An option was set that it has no parameter for.
+        The user set an option for which the function has no parameter.
     """
     parameters = signature(function).parameters
     takes_all = any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values())
@@ -189,7 +194,7 @@ def accepted_options(function: Callable[..., Any], options: BackboneOptions, nam
 def check_backbone(backbone: object, name: str) -> None:
     """Raise `BackboneError` unless an object has every member of the protocol `Backbone`."""
     members = [member for member in vars(Backbone) if not member.startswith("_")]
-    # Looked up statically: to compute the taps takes a forward pass.
+    # Do not evaluate the properties: `taps` would run a forward pass.
     missing = [member for member in members if getattr_static(backbone, member, _ABSENT) is _ABSENT]
     if missing:
         raise BackboneError(

@@ -1,4 +1,4 @@
-"""The protocol of a backbone: the members that extraction uses. Any object that has them can be extracted from."""
+"""The protocol of a backbone: the members that an object must have for features to be extracted from it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Backbone(Protocol):
-    """A frozen denoiser: weights, noise schedule, conditioning, and layers that can be tapped.
+    """A frozen denoiser with its noise schedule and conditioning, whose layers provide feature maps.
 
-    `encode` turns an image of the scene into the denoiser's clean input ``x_0``: the image itself in pixel space, its latents
-    in latent space. The caller adds noise to it and runs the denoiser by `forward_to` or `predict`.
+    `encode` turns an image into the denoiser's clean input ``x_0``. In pixel space, this is the image itself. In latent space,
+    it is the latents of the image. The caller adds noise to ``x_0`` and runs the denoiser with `forward_to` or `predict`.
 
     Examples
     --------
@@ -33,22 +33,22 @@ class Backbone(Protocol):
 
     @property
     def name(self) -> str:
-        """Name for people; it does not enter any key."""
+        """Name shown to users; it does not affect the key of a store."""
         ...
 
     @property
     def channels(self) -> int:
-        """Channels of the image."""
+        """Number of channels of the image."""
         ...
 
     @property
     def denoiser_channels(self) -> int:
-        """Channels of the denoiser's input: those of the image, or of its latents."""
+        """Number of channels of the denoiser's input, which is the image or its latents."""
         ...
 
     @property
     def cell_px(self) -> Fraction:
-        """Side of one cell of the denoiser's input, in scene pixels: 1 in pixel space."""
+        """Side of one cell of the denoiser's input, in scene pixels; 1 in pixel space."""
         ...
 
     @property
@@ -58,20 +58,20 @@ class Backbone(Protocol):
 
     @property
     def taps(self) -> list[Tap]:
-        """All layers that can be tapped, in the order of execution; their strides count scene pixels."""
+        """All layers whose feature maps can be read, in the order of execution; strides are in scene pixels."""
         ...
 
     @property
     def projection_file(self) -> Path | None:
-        """File of the projection that the denoiser was trained behind, or None."""
+        """File with the projection from bands to channels that the denoiser was trained with, or None."""
         ...
 
     def identity(self) -> dict[str, Any]:
-        """Return everything that decides the taps' values, as plain JSON values, without building the network."""
+        """Return everything that determines the layers' outputs, as plain JSON values, without building the network."""
         ...
 
     def to(self, device: str) -> None:
-        """Load the weights if they are not loaded yet, and move the network to a device."""
+        """Move the network to a device, after loading the weights if necessary."""
         ...
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
@@ -80,43 +80,43 @@ class Backbone(Protocol):
         Parameters
         ----------
         images : (n, channels, height, width) float32 tensor
-            Tiles, projected to the model's channels.
+            Images with the channels of the model.
 
         Returns
         -------
         (n, denoiser channels, cell rows, cell cols) float32 tensor
-            ``x_0``; a cell is one pixel in pixel space, and one latent in latent space.
+            Clean input ``x_0``. A cell is one pixel in pixel space, and one latent position in latent space.
         """
         ...
 
     def forward_to(self, noisy: torch.Tensor, t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Run the denoiser on ``x_t`` up to the last of `layers`.
+        """Run the denoiser on noised input up to the last of `layers`, and return their feature maps.
 
         Parameters
         ----------
         noisy : (n, denoiser channels, cell rows, cell cols) float32 tensor
-            ``x_t``.
+            Noised input ``x_t``.
         t : int
-            Timestep.
+            Training timestep.
         layers : sequence of str
-            Names of layers, as in the keys of `taps`.
+            Names of layers, as in `taps`.
 
         Returns
         -------
         dict of str to (n, layer channels, layer rows, layer cols) floating-point tensor
-            Output of each layer, by name.
+            Feature map of each layer, by name.
         """
         ...
 
     def predict(self, noisy: torch.Tensor, t: int) -> torch.Tensor:
-        """Run the whole denoiser on ``x_t``.
+        """Run the whole denoiser on noised input, and return its prediction.
 
         Parameters
         ----------
         noisy : (n, denoiser channels, cell rows, cell cols) float32 tensor
-            ``x_t``.
+            Noised input ``x_t``.
         t : int
-            Timestep.
+            Training timestep.
 
         Returns
         -------

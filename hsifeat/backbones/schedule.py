@@ -1,4 +1,4 @@
-"""Noise schedules: how much of the image is left in ``x_t`` at each training timestep."""
+"""Noise schedules: the proportions of image and noise in ``x_t`` at each training timestep."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ _PREDICTIONS = ("epsilon", "sample", "v_prediction")
 
 @dataclass(frozen=True, eq=False)
 class NoiseSchedule:
-    """A variance-preserving noise schedule, as cumulative products of its alphas (Ho et al. 2020, eq. 4).
+    """A variance-preserving noise schedule, given by the cumulative products of its alphas (Ho et al. 2020, eq. 4).
 
     Attributes
     ----------
     alphas_cumprod : (T,) float32 array
-        ``abar_t`` of the training timesteps, descending within [0, 1]; t = 0 is almost clean, but not noise-free.
+        Cumulative products ``abar_t`` by training timestep t, non-increasing and within [0, 1]. Even at t = 0, images receive
+        a little noise.
     prediction : str
-        What the model was trained to predict: ``epsilon``, ``sample`` or ``v_prediction``.
+        Quantity that the model was trained to predict: ``epsilon``, ``sample`` or ``v_prediction``.
 
     Raises
     ------
     BackboneError
-        The products are not one descending row of numbers from 0 to 1, or the prediction is unknown.
+        `alphas_cumprod` is not a one-dimensional array of non-increasing values within [0, 1], or the prediction is unknown.
 
     Examples
     --------
@@ -49,7 +50,7 @@ class NoiseSchedule:
         abar = np.asarray(self.alphas_cumprod, np.float32)
         if abar.ndim != 1 or not len(abar) or not ((abar >= 0) & (abar <= 1)).all() or (np.diff(abar) > 0).any():
             raise BackboneError(
-                "cumulative products of alphas must be one row of numbers that descend within [0, 1]; found an array of shape "
+                "cumulative products of alphas must be a 1D array of numbers that descend within [0, 1]; found an array of shape "
                 f"{abar.shape}{f' from {abar.flat[0]:.6g} to {abar.flat[-1]:.6g}' if abar.size else ''}; NoiseSchedule.from_betas "
                 "takes betas"
             )
@@ -59,29 +60,31 @@ class NoiseSchedule:
 
     @classmethod
     def from_betas(cls, betas: ArrayLike, prediction: str = "epsilon") -> Self:
-        """Build the schedule from the noise variance of each step: ``abar_t = prod(1 - beta_s, s <= t)`` (Ho et al. 2020, eq. 4).
+        """Build a schedule from the noise variances ``beta_t`` of the timesteps.
+
+        ``abar_t`` is the product of ``1 - beta_s`` over all timesteps s <= t (Ho et al. 2020, eq. 4).
 
         Parameters
         ----------
-        betas : (T,) array
-            Variances above 0 and at most 1; their products are taken in float64.
+        betas : (T,) array-like of float
+            Variances, above 0 and at most 1. The products are computed in float64.
         prediction : str
-            What the model was trained to predict.
+            Quantity that the model was trained to predict: ``epsilon``, ``sample`` or ``v_prediction``.
         """
         return cls(np.cumprod(1 - np.asarray(betas, np.float64)).astype(np.float32), prediction)
 
     @property
     def timesteps(self) -> int:
-        """T, the number of training timesteps: they run from 0 to T - 1."""
+        """T, the number of training timesteps, which run from 0 to T - 1."""
         return len(self.alphas_cumprod)
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the cumulative products."""
+        """Hexadecimal sha256 of the cumulative products as little-endian float32."""
         return hashlib.sha256(np.ascontiguousarray(self.alphas_cumprod, "<f4").data).hexdigest()
 
     def check(self, timesteps: tuple[int, ...]) -> None:
-        """Raise `BackboneError` unless all timesteps lie within 0 to T - 1."""
+        """Raise `BackboneError` unless all timesteps are from 0 to T - 1."""
         outside = [t for t in timesteps if not 0 <= t < self.timesteps]
         if outside:
             raise BackboneError(
@@ -94,18 +97,18 @@ class NoiseSchedule:
         Parameters
         ----------
         clean, noise : (n, channels, height, width) float32 tensors
-            ``x_0`` and ``eps``.
+            Clean images ``x_0`` and standard normal noise ``eps``.
         t : int
             Training timestep.
 
         Returns
         -------
         (n, channels, height, width) float32 tensor
-            ``x_t``.
+            Noised images ``x_t``.
         """
         import torch
 
-        # In float32 throughout, as in diffusers, so that both agree to the bit.
+        # diffusers computes in float32 throughout. Doing likewise gives the same bits.
         abar = torch.tensor(self.alphas_cumprod[t])
         return abar.sqrt().to(clean.device) * clean + (1 - abar).sqrt().to(clean.device) * noise
 
@@ -115,18 +118,19 @@ class NoiseSchedule:
         Parameters
         ----------
         noisy, output : (n, channels, height, width) float32 tensors
-            ``x_t``, and the prediction of the model for it.
+            Noised images ``x_t``, and the model's prediction for these images.
         t : int
             Training timestep.
 
         Returns
         -------
         clean, noise : (n, channels, height, width) float32 tensors
-            Estimates of ``x_0`` and ``eps``; not finite where they are undetermined, such as ``x_0`` where ``abar_t`` is 0.
+            Estimates of ``x_0`` and ``eps``. An estimate that the prediction does not determine is not finite, such as
+            ``x_0`` where ``abar_t`` is 0.
 
         Notes
         -----
-        Both are tied by ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps`` (Ho et al. 2020, eq. 4). The model predicts
+        The estimates satisfy ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps`` (Ho et al. 2020, eq. 4). The model predicts
         ``eps`` (`epsilon`), ``x_0`` (`sample`) or ``v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0`` (`v_prediction`,
         Salimans & Ho 2022, appendix D).
         """
@@ -142,7 +146,9 @@ class NoiseSchedule:
 
 
 def schedule_from_config(config: dict[str, Any]) -> NoiseSchedule:
-    """Build the schedule of a diffusers ``scheduler_config.json``; the products are computed by diffusers.
+    """Build a schedule from the content of a diffusers ``scheduler_config.json``.
+
+    The cumulative products are those that diffusers computes.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Feature taps: list the layers of a network that give feature maps, and read several in one forward that stops early."""
+"""Feature taps: list the layers of a network that output feature maps, and read the maps of several layers in one pass."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class _LastTapReached(Exception):  # noqa: N818  # control flow, not an error
-    """Ends a forward pass once the last tap has its output."""
+    """Signal that stops a forward pass after the last requested layer."""
 
 
 def feature_map(output: Any) -> torch.Tensor | None:
-    """Return the feature map (n, channels, height, width), of any floating dtype, in a module's output; None if there is none.
+    """Return the feature map in a module's output, (n, channels, height, width) of any floating dtype, or None.
 
-    Down blocks return a tuple that begins with the map. Of a map (n, C, bands, height, width), whose network keeps the
-    spectrum as an axis, each band of each channel becomes a channel: C * bands in all.
+    A tuple, such as the output of a down block, has the map as its first element. A map (n, C, bands, height, width) of a
+    network that keeps the spectrum as an axis is reshaped to C * bands channels.
     """
     import torch
 
@@ -37,28 +37,28 @@ def feature_map(output: Any) -> torch.Tensor | None:
 def tap(
     network: torch.nn.Module, layers: Sequence[str], forward: Callable[[], object], t: int
 ) -> dict[str, torch.Tensor]:
-    """Run a forward pass until all layers have their outputs; nothing after the last of them is computed.
+    """Run a forward pass up to the last of `layers`, and return their feature maps.
 
     Parameters
     ----------
     network : torch.nn.Module
-        Hooked by module names during the call; its code is not changed.
+        The network. During the forward pass, its modules have hooks that copy their outputs.
     layers : sequence of str
-        Dotted module names.
+        Names of the layers: dotted names of modules.
     forward : callable
-        Calls the network once.
+        Runs the network once.
     t : int
-        The timestep of that call, for errors: it may decide which layers are reached.
+        Timestep of the forward pass, for error messages.
 
     Returns
     -------
     dict of str to (n, channels, height, width) tensor
-        In the order of `layers`.
+        Feature map of each layer, by name, in the order of `layers`.
 
     Raises
     ------
     BackboneError
-        A layer gives no feature map, or the forward does not reach it.
+        A layer outputs no feature map, or the forward pass does not reach a layer.
     """
     maps: dict[str, torch.Tensor] = {}
     names = set(layers)
@@ -71,7 +71,7 @@ def tap(
                     f"the layer {name} gives no feature map of shape (n, channels, height, width): choose one that hsifeat layers "
                     "lists"
                 )
-            # A copy, since the next layer may work in place, such as an activation after a tapped convolution.
+            # Copy the map, because the next layer may work in place, such as an activation after a convolution.
             maps.setdefault(name, features.clone())
             if len(maps) == len(names):
                 raise _LastTapReached
@@ -87,7 +87,8 @@ def tap(
             return {name: maps[name] for name in layers}
     missing = sorted(names - set(maps))
     raise BackboneError(
-        f"the forward at timestep {t} does not reach the layer {missing[0]}: ask for it at another timestep, or leave it out"
+        f"the forward pass at timestep {t} does not reach the layer {missing[0]}: extract this layer at another timestep, or leave "
+        "it out"
     )
 
 
@@ -97,16 +98,16 @@ def list_taps(network: torch.nn.Module, forward: Callable[[], object], side_px: 
     Parameters
     ----------
     network : torch.nn.Module
-        Usually on the ``meta`` device, where nothing is computed.
+        The network, usually on the ``meta`` device, where only shapes are computed.
     forward : callable
-        Calls the network once with an image of `side_px` x `side_px`.
+        Runs the network once on an image of `side_px` x `side_px` pixels.
     side_px : int
-        Side of that image.
+        Side of the image, in pixels.
 
     Returns
     -------
     list of Tap
-        Strides count pixels of that image; a module that is called twice is left out.
+        The layers, with strides in pixels of the image. A module that runs more than once is left out.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -116,7 +117,7 @@ def list_taps(network: torch.nn.Module, forward: Callable[[], object], side_px: 
     def hook(name: str) -> Callable[[Any, Any, Any], None]:
         def record(_module: Any, _inputs: Any, output: Any) -> None:
             features = feature_map(output)
-            # A layer that works on patches gives several maps of one image, none of which covers it.
+            # A layer that works on patches outputs several maps of one image, and none of them covers the whole image.
             if features is None or len(features) != 1 or features.shape[-1] != features.shape[-2]:
                 return
             if side_px % features.shape[-1] == 0:
@@ -133,14 +134,14 @@ def list_taps(network: torch.nn.Module, forward: Callable[[], object], side_px: 
             forward()
     total = max(counter.get_total_flops(), 1)
     calls = Counter(name for name, *_ in outputs)
-    # A module that is called twice, such as a shared activation, has two outputs: its name does not say which.
+    # A module that runs twice, such as a shared activation, has two outputs under one name.
     return [
         Tap(name, "", channels, stride, flops / total) for name, channels, stride, flops in outputs if calls[name] == 1
     ]
 
 
 def is_block(name: str) -> bool:
-    """Tell whether a layer is a block, or a direct member of one, rather than a layer within such a member.
+    """Return whether a layer is a block or a direct member of a block, rather than a layer inside such a member.
 
     >>> is_block("up_blocks.2.resnets.1"), is_block("up_blocks.2.resnets.1.conv1")
     (True, False)
@@ -149,12 +150,12 @@ def is_block(name: str) -> bool:
 
 
 def select_taps(taps: Sequence[Tap], names: Sequence[str]) -> list[Tap]:
-    """Return the taps with these names or aliases, each once.
+    """Return the layers with the given names or aliases, without duplicates.
 
     Raises
     ------
     BackboneError
-        A name is unknown; the message lists the nearest ones.
+        A name is unknown; the message suggests similar names.
     """
     by_name = {t.alias: t for t in taps if t.alias} | {t.name: t for t in taps}
     for name in names:

@@ -1,4 +1,4 @@
-"""Backbones made from any ``torch.nn.Module`` that denoises: the way to extract features of one's own network."""
+"""Backbones from any ``torch.nn.Module`` that denoises, for extracting features of a user's own network."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 
 def call_with_timesteps(network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
-    """Call ``network(noisy, timesteps)`` with one timestep per image, (n,) int64.
+    """Call ``network(noisy, timesteps)``, where `timesteps` (n,) int64 repeats one timestep for all images.
 
     Parameters
     ----------
     network : torch.nn.Module
         The denoiser.
     noisy : (n, denoiser channels, rows, cols) float32 tensor
-        ``x_t``.
+        Noised images ``x_t``.
     t : int
-        Timestep.
+        Training timestep of all images.
 
     Returns
     -------
@@ -44,33 +44,33 @@ def call_with_timesteps(network: torch.nn.Module, noisy: torch.Tensor, t: int) -
 
 
 class ModuleBackbone(NetworkBackbone):
-    """A pixel-space denoiser that is a plain ``torch.nn.Module``, as a backbone.
+    """A backbone made from a plain ``torch.nn.Module`` that denoises images in pixel space.
 
-    The module is copied, so that training it further changes nothing here.
+    The module is copied, so training the original further does not change the backbone.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Takes (n, channels, rows, cols) float32 and predicts as many channels of the same size, or more. Its layers that give
-        (n, c, rows / stride, cols / stride) can be tapped.
+        Takes images (n, channels, rows, cols) float32 and returns a prediction of that size, with at least as many channels.
+        Features can be read from all layers whose output has the shape (n, c, rows / stride, cols / stride).
     schedule : NoiseSchedule
-        The noise schedule that it was trained with.
+        Noise schedule that the module was trained with.
     channels : int
-        Channels of its images.
+        Number of channels of the images.
     name : str
-        Name for people.
+        Name shown to users.
     call : callable
-        Called with (module, noisy, t), runs the module once; by default `call_with_timesteps`.
+        Function of (module, noisy, t) that runs the module once. [default: call_with_timesteps]
     config : mapping, optional
-        Plain JSON values that decide, beside the weights, what the network computes: sizes, a label, the way it is called.
-        By default the printed module.
+        Plain JSON values that determine, together with the weights, what the module computes: sizes, a label, the way it is
+        called. By default, a digest of the printed module.
     side : int
-        Side of the image with which the layers are listed: a multiple of the coarsest stride.
+        Side of the image for the forward pass that lists the layers, in pixels; a multiple of the coarsest stride.
 
     Raises
     ------
     BackboneError
-        The printed module contains memory addresses, so that only `config` can identify the architecture.
+        `config` is None and the printed module contains memory addresses, which can't identify an architecture.
 
     Examples
     --------
@@ -105,7 +105,7 @@ class ModuleBackbone(NetworkBackbone):
         printed = repr(module)
         if config is None and re.search(r" at 0x[0-9a-f]+", printed):
             raise BackboneError(
-                f"the printed {name} contains memory addresses, which differ from run to run and so can't identify it: pass its "
+                f"the printed {name} contains memory addresses, which differ from run to run and can't identify a network: pass its "
                 "sizes as config={...}"
             )
         description = {"printed": hashlib.sha256(printed.encode()).hexdigest()} if config is None else dict(config)
@@ -114,7 +114,7 @@ class ModuleBackbone(NetworkBackbone):
         self._architecture = {"class": type(module).__qualname__, **description}
 
     def build(self) -> torch.nn.Module:
-        """Return the module given to the constructor: a module that is already built cannot be built anew without weights."""
+        """Return the constructor's module with its weights, because hsifeat can't build this module anew."""
         return self.network
 
     def load(self) -> torch.nn.Module:
@@ -127,18 +127,18 @@ class ModuleBackbone(NetworkBackbone):
 
     @property
     def probe_device(self) -> str:
-        """Device of the network: it can't be built on ``meta``, so that its layers are listed by a real forward pass."""
+        """Device of the forward pass that lists the layers: that of the weights, because they can't be moved to ``meta``."""
         tensors = self.network.state_dict().values()
         return next((str(tensor.device) for tensor in tensors), "cpu")
 
     @property
     def probe_side(self) -> int:
-        """Side of the image of the forward pass that lists the layers."""
+        """Side of the image for the forward pass that lists the layers, in pixels."""
         return self._side
 
     @cached_property
     def taps(self) -> list[Tap]:
-        """All layers that can be tapped, in the order of execution."""
+        """All layers whose feature maps can be read, in the order of execution."""
         try:
             taps = super().taps
         except Exception as error:  # the user's module may raise anything
@@ -154,7 +154,7 @@ class ModuleBackbone(NetworkBackbone):
         return taps
 
     def identity(self) -> dict[str, Any]:
-        """Return weights digest, architecture, schedule and prediction."""
+        """Return everything that determines the layers' outputs, as plain JSON values."""
         return {
             "weights": self._digest,
             "architecture": self._architecture,

@@ -1,4 +1,4 @@
-"""Pixel-space backbones of diffusers' ``UNet2DModel`` or of hsifeat's own networks: a folder, or a file of weights."""
+"""Pixel-space backbones from folders or weight files of diffusers' ``UNet2DModel`` and of hsifeat's own networks."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 PROJECTION_FILE = "projection.safetensors"
 _SUFFIXES = (".safetensors", ".bin")
-# Parts that show that the U-Net of a folder works on an autoencoder's latents, as LDMPipeline's does.
+# Subfolders of an autoencoder. If a folder has one, its U-Net works on latents, as in diffusers' LDMPipeline.
 _AUTOENCODERS = ("vqvae", "vae")
-# Labels that are embedded like timesteps have no table: all whole numbers up to here differ as float32.
+# Upper limit of labels that are embedded like timesteps, without a table: float32 distinguishes all whole numbers below.
 _LARGEST_FLOAT32_LABEL = 2**24
 _WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 
@@ -37,27 +37,26 @@ _WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"
 class UNet2DBackbone(CheckpointBackbone):
     """A ``UNet2DModel``, or another network of `hsifeat.backbones.networks`, as a backbone.
 
-    Weights are read when they are first needed.
+    The weights are read on first use.
 
     Parameters
     ----------
     path : str or Path
-        A folder with ``config.json``, weights and ``scheduler_config.json``, flat or in ``unet/`` and ``scheduler/`` as a
-        diffusers pipeline is saved; or a file of weights beside both configurations.
+        A folder with ``config.json``, weights and ``scheduler_config.json``, or with these files in the subfolders ``unet/``
+        and ``scheduler/`` of a diffusers pipeline. A file of weights in a folder with both configurations is also allowed.
     class_label : int or str, optional
-        Label of a class-conditional model, or ``"mean"``.
+        Label of a class-conditional model, or ``"mean"`` for the mean of all label embeddings.
     untrained_seed : int, optional
-        Seed of fresh weights.
+        Seed of random weights that replace the trained ones.
     any_label : bool
-        Take label 0 if `class_label` is None.
+        Use label 0 if `class_label` is None.
     hub_model : str, optional
-        ``owner/model@commit`` where the folder is a downloaded copy.
+        ``owner/model@commit`` if the folder is a downloaded copy of that model.
 
     Raises
     ------
     BackboneError
-        Nothing is there, the architecture is another one, there is no noise schedule, files are damaged, or an option does
-        not fit.
+        A file is missing or damaged, the architecture is not supported, or an option does not fit the model.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class UNet2DBackbone(CheckpointBackbone):
         self._file = path if path.is_file() else None
         if self._file is not None and path.suffix not in _SUFFIXES:
             raise BackboneError(
-                f"{path} is not a file of weights: name a folder, or a file of {' or '.join(_SUFFIXES)} that lies beside its "
+                f"{path} is not a file of weights: name a folder, or a file of {' or '.join(_SUFFIXES)} in a folder with its "
                 "config.json and scheduler_config.json"
             )
         folder = path if self._file is None else path.parent
@@ -94,7 +93,7 @@ class UNet2DBackbone(CheckpointBackbone):
         embedding = self._settings.get("class_embed_type")
         if embedding not in (None, "timestep"):
             raise BackboneError(
-                f"{self.name} takes its class by class_embed_type {embedding!r}, which is not a label in whole numbers; allowed are "
+                f"{self.name} has the class_embed_type {embedding!r}, which does not take whole numbers as labels; allowed are "
                 "models with a table of labels, or with class_embed_type 'timestep'"
             )
         has_table = self._settings.get("num_class_embeds") is not None
@@ -113,21 +112,24 @@ class UNet2DBackbone(CheckpointBackbone):
 
     @property
     def probe_side(self) -> int:
-        """Side with which the layers are listed: 8 cells of the coarsest level, or 64 for networks without levels."""
+        """Side, in pixels, of the input for the forward pass that lists the layers.
+
+        The coarsest level of a U-Net has 8 cells a side. Networks without levels receive 64 pixels a side.
+        """
         if "block_out_channels" not in self._settings:
             return super().probe_side
         return int(8 * 2 ** (count_levels(self._settings, self._config_file) - 1))
 
     def build(self) -> torch.nn.Module:
-        """Build the network that the configuration describes."""
+        """Build the network that the configuration describes, with random weights."""
         return build_network(self._type, self._config, self._config_file)
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:
-        """Return the papers' numbers of a U-Net's decoder layers."""
+        """Return a dict from diffusers' names of a U-Net's decoder layers to guided-diffusion's; empty for other networks."""
         return output_blocks(network) if self._type.__name__ == "UNet2DModel" else {}
 
     def identity(self) -> dict[str, Any]:
-        """Return weights digest, architecture, schedule, prediction and conditioning."""
+        """Return everything that determines the layers' outputs, as plain JSON values."""
         return {
             "weights": self.weights_digest,
             "architecture": {"class": self._type.__name__, **non_default_settings(self._type, self._settings)},
@@ -137,7 +139,7 @@ class UNet2DBackbone(CheckpointBackbone):
         }
 
     def digest_trained(self) -> str:
-        """Return the digest of the file's tensors."""
+        """Return the digest of the trained weights."""
         return digest_file(self._weights_file)
 
     @cached_property
@@ -150,11 +152,11 @@ class UNet2DBackbone(CheckpointBackbone):
         raise BackboneError(f"{self._network_folder} holds no weights: it needs {' or '.join(_WEIGHTS)}")
 
     def load_trained(self) -> torch.nn.Module:
-        """Load the weights through diffusers, which also renames the layers of files from its first releases."""
+        """Return the network with its trained weights. diffusers renames the layers in files of its first releases."""
         file = self._weights_file
         digest_file(file)  # A damaged file is reported more clearly than by diffusers.
         with TemporaryDirectory() as folder:
-            # diffusers expects both files in one folder and under fixed names.
+            # diffusers expects configuration and weights in one folder, under fixed names.
             for source, name in (
                 (self._config_file, "config.json"),
                 (file, f"diffusion_pytorch_model{file.suffix}"),
@@ -163,7 +165,7 @@ class UNet2DBackbone(CheckpointBackbone):
             return load_pretrained(self._type, folder, file, low_cpu_mem_usage=False)
 
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
-        """Run the network, with its class label where it is class-conditional. See `NetworkBackbone.call`."""
+        """Run the network, with the class label if it is class-conditional. See `NetworkBackbone.call`."""
         labels = {} if self.class_label is None else {"class_labels": self.labels(noisy)}
         return network(noisy, t, return_dict=False, **labels)
 
@@ -181,10 +183,10 @@ def _refuse_latent(folder: Path) -> None:
 
 
 def output_blocks(network: Any) -> dict[str, str]:
-    """Return guided-diffusion's names ``output_blocks.i`` of a U-Net's decoder layers, counted from the coarsest.
+    """Return a dict from diffusers' names of a U-Net's decoder layers to guided-diffusion's names ``output_blocks.i``.
 
-    With r residual blocks a level the decoder has r + 1. The last one of a level includes the upsampler, so it is the whole
-    ``up_blocks.b``; the finest level has no upsampler.
+    Layers are numbered from the coarsest level to the finest. The last layer of a level includes the upsampler, so it
+    corresponds to the whole ``up_blocks.b``. The finest level has no upsampler.
     """
     aliases = {}
     number = 0
@@ -208,7 +210,7 @@ def _is_file(source: str) -> bool:
     return path is not None and not path.is_dir()
 
 
-# Both are asked last of all kinds that read local files, so that their errors are those for anything not recognised.
+# These plugins come last among those for local files, because they match every file and folder.
 FILE_PLUGIN = BackbonePlugin(
     open=UNet2DBackbone,
     form="FILE.safetensors",

@@ -1,4 +1,4 @@
-"""``untrained:SOURCE``: the architecture of a source with fresh weights, as a control for what training adds."""
+"""Sources of the form ``untrained:SOURCE``: an architecture with random weights, as a control for the effect of training."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from hsifeat.backbones.plugins import BackbonePlugin, Redirect
 
 
 def open_untrained(source: str, *, seed: int, **_options: Any) -> Redirect:
-    """Open a source with fresh weights that are drawn from `seed`.
+    """Return a redirect to a source whose trained weights are replaced by random ones.
 
     Parameters
     ----------
     source : str
-        Source of a backbone, without weights of its own: ``untrained:SOURCE``.
+        Source of a backbone, without the prefix ``untrained:``.
     seed : int
-        Seed of the weights.
-    _options
-        Options of other kinds of source; ignored.
+        Seed of the random weights.
+    **_options
+        Other options; ignored.
     """
     return Redirect(source, {"untrained_seed": seed})
 
@@ -26,7 +26,7 @@ def open_untrained(source: str, *, seed: int, **_options: Any) -> Redirect:
 PLUGIN = BackbonePlugin(
     open=open_untrained,
     form=f"{UNTRAINED}SOURCE",
-    description="the architecture of any source on this list, with fresh weights: a control",
+    description="the architecture of any source on this list, with random weights, as a control",
     weights="drawn from --seed",
     order=70,
 )

@@ -1,4 +1,4 @@
-"""Reading files of weights without unpickling anything, and digests of weights that do not depend on the file format."""
+"""Reading of weight files without unpickling objects, and digests of weights that do not depend on the file format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def digest_tensors(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
-    """Return the sha256 of named tensors of any shape and dtype: over names, dtypes, shapes and bytes, by name."""
+    """Return the hexadecimal sha256 of named tensors of any shape and dtype.
+
+    The digest covers the name, dtype, shape and bytes of each tensor, in the order of the names.
+    """
     import torch
 
     digest = hashlib.sha256()
@@ -29,7 +32,7 @@ def digest_tensors(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
 
 
 def digest_file(path: Path) -> str:
-    """Return the digest of the tensors in a ``.safetensors`` file, or in a torch file that holds tensors only."""
+    """Return the digest of the tensors in a ``.safetensors`` file, or in a torch file that contains only tensors."""
     from safetensors import safe_open
 
     if path.suffix != ".safetensors":
@@ -38,18 +41,18 @@ def digest_file(path: Path) -> str:
         with safe_open(path, framework="pt") as file:
             return digest_tensors((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118
     except Exception as error:  # damaged files raise errors of many classes
-        raise BackboneError(f"{path} can't be read, it may be truncated: {error_summary(error)}") from error
+        raise BackboneError(f"{path} can't be read and may be truncated: {error_summary(error)}") from error
 
 
 def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
-    """Read a torch file that holds named tensors and nothing else.
+    """Read a torch file that contains only named tensors, without executing code in the file.
 
     Parameters
     ----------
     path : Path
-        Written by ``torch.save``.
+        File written by ``torch.save``.
     device : str
-        Where the tensors go; on ``meta`` only their shapes and dtypes are read.
+        Device of the returned tensors. On ``meta``, only shapes and dtypes are read.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
     Raises
     ------
     BackboneError
-        The file is truncated, or holds anything but dense real tensors by name. Nothing in it is executed.
+        The file is truncated, or contains anything other than dense real tensors by name.
     """
     import torch
 
@@ -69,12 +72,12 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
             content = torch.load(path, map_location=device, weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise BackboneError(
-            f"{path} can't be read: it may be truncated, or hold more than tensors, which is never unpickled. Save the network's "
-            "state dict alone"
+            f"{path} can't be read: it may be truncated, or contain objects other than tensors, which hsifeat never unpickles. Save "
+            "only the network's state dict"
         ) from error
     except Exception as error:  # damaged files raise long errors of many classes
         raise BackboneError(
-            f"{path} can't be read, it may be truncated or hold more than tensors: {error_summary(error)}"
+            f"{path} can't be read and may be truncated or contain more than tensors: {error_summary(error)}"
         ) from error
     if not isinstance(content, dict):
         raise BackboneError(
@@ -91,16 +94,16 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
 
 
 def build_network(network_class: Any, config: Mapping[str, Any], file: Path) -> torch.nn.Module:
-    """Build a network of diffusers with fresh weights.
+    """Build a network of diffusers from a configuration, with random weights.
 
     Parameters
     ----------
     network_class : type
-        Its class.
+        A network class of diffusers.
     config : mapping
-        Its configuration.
+        The content of ``config.json``.
     file : Path
-        File of the configuration, for messages.
+        Path of that file, for error messages.
 
     Raises
     ------
@@ -115,16 +118,16 @@ def build_network(network_class: Any, config: Mapping[str, Any], file: Path) -> 
 
 
 def load_pretrained(network_class: Any, folder: Path | str, file: Path, **options: Any) -> torch.nn.Module:
-    """Load a network of diffusers or transformers from a file that holds exactly its tensors.
+    """Load a network of diffusers or transformers from a file that contains exactly the network's tensors.
 
     Parameters
     ----------
     network_class : type
         A class with ``from_pretrained``.
     folder : Path or str
-        Holds ``config.json`` and the weights under their standard names.
+        Folder with ``config.json`` and the weights under their standard names.
     file : Path
-        The weights as the user named them, for errors; the suffix decides the format.
+        Path of the weights as the user named it, for error messages. The suffix determines the format.
     **options
         Further arguments of ``from_pretrained``.
 
@@ -147,5 +150,5 @@ def load_pretrained(network_class: Any, folder: Path | str, file: Path, **option
     if faults:
         fault, keys = next(iter(faults.items()))
         raise BackboneError(f"{file} does not fit its config.json: {fault.replace('_', ' ')}: {min(map(str, keys))}")
-    loaded: torch.nn.Module = network
-    return loaded
+    module: torch.nn.Module = network
+    return module

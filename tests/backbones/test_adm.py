@@ -318,16 +318,18 @@ def _decoderless(tensors):
         pytest.param(
             _without("input_blocks.2.0.in_layers.0.weight"), "lacks the tensor input_blocks.2.0", id="encoder"
         ),
-        pytest.param(_decoderless, "its 0 output blocks can't form a decoder", id="classifier"),
+        pytest.param(_decoderless, "the 0 output blocks can't form a decoder", id="classifier"),
         pytest.param(_with("extra.weight", torch.ones(1)), "does not have, extra.weight", id="extra"),
         pytest.param(
             _with("out.0.bias", torch.ones(31)), r"out.0.bias has the shape \(31,\); expected \(32,\)", id="shape"
         ),
-        pytest.param(_with("out.2.weight", torch.ones(4, 32, 3, 3)), "takes 3 channels and gives 4", id="channels"),
+        pytest.param(
+            _with("out.2.weight", torch.ones(4, 32, 3, 3)), "3 input channels and 4 output channels", id="channels"
+        ),
         pytest.param(_with("step", 3), "holds more than tensors, 'step' for one", id="number"),
         pytest.param(lambda tensors: {"state_dict": tensors}, "holds more than tensors, 'state_dict'", id="nested"),
         pytest.param(lambda tensors: list(tensors.values()), "holds a list; allowed is a state dict", id="list"),
-        pytest.param(lambda _: {}, "its 0 output blocks can't form a decoder", id="empty"),
+        pytest.param(lambda _: {}, "the 0 output blocks can't form a decoder", id="empty"),
     ],
 )
 def test_other_tensors_are_refused(tmp_path, change, message):
@@ -341,7 +343,7 @@ def test_other_tensors_are_refused(tmp_path, change, message):
 def test_pickles_of_more_than_tensors_are_not_unpickled(tmp_path):
     file = save(tmp_path, Plan(heads=2), {"a": Evil(tmp_path)})
     with pytest.raises(
-        BackboneError, match=r"adm.pt can't be read: it may be truncated, or hold more than tensors"
+        BackboneError, match=r"adm.pt can't be read: it may be truncated, or contain objects other than tensors"
     ) as error:
         open_backbone(file)
     assert "\n" not in str(error.value)
@@ -354,7 +356,7 @@ def test_truncated_files_are_refused(tmp_path, kept, zipped):
     file = save(tmp_path, Plan(heads=2), _use_new_zipfile_serialization=zipped)
     content = file.read_bytes()
     file.write_bytes(content[: kept if isinstance(kept, int) else int(len(content) * kept)])
-    with pytest.raises(BackboneError, match="can't be read, it may be truncated") as error:
+    with pytest.raises(BackboneError, match="can't be read and may be truncated") as error:
         open_backbone(file)
     assert "\n" not in str(error.value)
 

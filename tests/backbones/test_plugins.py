@@ -77,7 +77,7 @@ def test_an_entry_point_opens_by_name_and_is_listed():
         pytest.param("denoiser:denoiser.pt", {"prompt": "maize"}, "denoiser:denoiser.pt takes no prompt; leave out 'maize'", id="prompt"),
         pytest.param("denoiser:denoiser.pt", {"class_label": 3}, "takes no class label; leave out 3", id="label"),
         pytest.param("denoiser:denoiser.pt", {"upsample": 4}, "takes no upsampling; leave out 4", id="upsample"),
-        pytest.param("untrained:denoiser:denoiser.pt", {}, "takes no fresh weights; leave out untrained:", id="untrained"),
+        pytest.param("untrained:denoiser:denoiser.pt", {}, "takes no random weights; leave out untrained:", id="untrained"),
         pytest.param("broken", {}, "the backbone broken of package lab can't be loaded: No module named 'nowhere'", id="import"),
         pytest.param("plain", {}, "plain is a Linear, not a backbone: it lacks name, channels, .* Wrap a plain network into a ModuleBackbone", id="no-backbone"),
     ],
@@ -103,6 +103,12 @@ def test_an_entry_point_gets_the_options_that_it_has_parameters_for(lab):
     assert open_backbone("untrained:probe:a:b", seed=5, class_label="7").options == ("a:b", 5, 7)
     assert open_backbone("untrained:probe").source == "untrained:probe"
     sys.modules.pop("probe", None)
+
+
+def test_opening_by_name_imports_no_other_entry_point(lab):
+    enter(lab, "bystander", "def make(text):\n    return None\n")
+    open_backbone("denoiser:denoiser.pt")
+    assert "bystander" not in sys.modules
 
 
 def test_a_plugin_may_recognise_its_sources(lab, tmp_path):

@@ -1,4 +1,4 @@
-"""Files of weights that are damaged or hold more than tensors: refused in one line, and never unpickled."""
+"""Damaged files of weights, and files with objects other than tensors, are refused in one line and never unpickled."""
 
 import pickle
 
@@ -24,7 +24,7 @@ class Evil:
         ),
         pytest.param({"a": torch.eye(2).to_sparse()}, "a is not a dense tensor of real numbers", id="sparse"),
         pytest.param(torch.ones(2), "holds a Tensor; allowed is a state dict", id="a-tensor"),
-        pytest.param({"a": Evil()}, "hold more than tensors, which is never unpickled", id="code"),
+        pytest.param({"a": Evil()}, "contain objects other than tensors, which hsifeat never unpickles", id="code"),
     ],
 )
 def test_a_file_of_anything_but_named_tensors_is_refused(tmp_path, capsys, content, message):

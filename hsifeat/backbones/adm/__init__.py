@@ -1,1 +1,1 @@
-"""Backbones from guided-diffusion (ADM) checkpoints (Dhariwal and Nichol 2021, arXiv 2105.05233)."""
+"""Backbones from checkpoints of guided-diffusion, also called ADM (Dhariwal and Nichol 2021, arXiv 2105.05233)."""

@@ -1,4 +1,4 @@
-"""Pixel-space backbones from checkpoints of OpenAI's guided-diffusion (ADM), run by diffusers' U-Net."""
+"""Pixel-space backbones from checkpoints of OpenAI's guided-diffusion (ADM), converted to diffusers' U-Net."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ SUFFIX = ".pt"
 
 
 class ADMBackbone(CheckpointBackbone):
-    """A guided-diffusion checkpoint as a backbone: Dhariwal and Nichol 2021, arXiv 2105.05233.
+    """A guided-diffusion checkpoint as a backbone (Dhariwal and Nichol 2021, arXiv 2105.05233).
 
-    The names and shapes of all tensors are checked when the file is opened; the weights are read when they are first needed,
-    and run in float32 (the published networks were run in float16). Layers have the names of diffusers' ``UNet2DModel``, with
-    the papers' ``output_blocks.i`` as aliases.
+    The constructor checks the names and shapes of all tensors. The weights are read on first use and run in float32, although
+    the published networks ran in float16. Layers have the names of diffusers' ``UNet2DModel``. The names that papers use,
+    ``output_blocks.i``, are aliases.
 
     Parameters
     ----------
     path : str or Path
-        A ``.pt`` file of tensors. The flags that they do not show are known by the file's sha256, or lie beside it in
-        ``<path>.toml``: see `hsifeat.backbones.adm.checkpoint_flags.CheckpointFlags`.
+        A ``.pt`` file of tensors. Some flags of the network can't be inferred from the tensors. They are read from
+        ``<path>.toml`` or looked up by the file's sha256: see `hsifeat.backbones.adm.checkpoint_flags.CheckpointFlags`.
     class_label : int or str, optional
         Label of a class-conditional network, or ``"mean"`` for the mean of all label embeddings.
     untrained_seed : int, optional
-        Seed of fresh weights, as diffusers draws them.
+        Seed of random weights, initialised as in diffusers, that replace the trained ones.
     any_label : bool
-        Take label 0 if `class_label` is None.
+        Use label 0 if `class_label` is None.
 
     Raises
     ------
     BackboneError
-        The file is not a complete checkpoint of such a network, holds more than tensors, its flags are unknown, or an option
-        does not fit.
+        The file is not a complete guided-diffusion checkpoint or contains more than tensors, the flags are unknown, or an
+        option does not fit the network.
     """
 
     def __init__(
@@ -81,11 +81,11 @@ class ADMBackbone(CheckpointBackbone):
 
     @property
     def probe_side(self) -> int:
-        """Side with which the layers are listed: 8 cells of the coarsest level."""
+        """Side, in pixels, of the input for the forward pass that lists the layers; the coarsest level has 8 cells a side."""
         return int(8 * 2 ** (len(self._architecture.block_channels) - 1))
 
     def build(self) -> torch.nn.Module:
-        """Build the network that the tensors describe."""
+        """Build the network with the sizes of the checkpoint's tensors, and with arbitrary weights."""
         return self._architecture.build(self._heads)
 
     def _build_meta(self) -> torch.nn.Module:
@@ -95,11 +95,11 @@ class ADMBackbone(CheckpointBackbone):
             return self.build()
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:
-        """Return guided-diffusion's numbers of the decoder layers."""
+        """Return a dict from diffusers' names of the decoder layers to guided-diffusion's names."""
         return output_blocks(network)
 
     def identity(self) -> dict[str, Any]:
-        """Return weights digest, architecture including the checkpoint flags, schedule, prediction and conditioning."""
+        """Return everything that determines the layers' outputs, as plain JSON values."""
         return {
             "weights": self.weights_digest,
             "architecture": {
@@ -115,11 +115,11 @@ class ADMBackbone(CheckpointBackbone):
         }
 
     def digest_trained(self) -> str:
-        """Return the digest of the file's tensors."""
+        """Return the digest of the checkpoint's tensors."""
         return digest_file(self._file)
 
     def load_trained(self) -> torch.nn.Module:
-        """Load the weights, with the rows of attention in diffusers' order."""
+        """Return the network with its trained weights, converted to diffusers' names and row order."""
         network = self._build_meta()
         tensors = read_checkpoint(self._file, "cpu")
         legacy = self._flags.attention_order == "legacy"
@@ -128,7 +128,7 @@ class ADMBackbone(CheckpointBackbone):
         return network
 
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
-        """Run the network, with its class label where it is class-conditional. See `NetworkBackbone.call`."""
+        """Run the network, with the class label if it is class-conditional. See `NetworkBackbone.call`."""
         import torch
 
         times = torch.full((len(noisy),), t * self._flags.timestep_scale, device=noisy.device)
@@ -144,7 +144,7 @@ PLUGIN = BackbonePlugin(
     open=ADMBackbone,
     form="FILE.pt",
     description="a guided-diffusion checkpoint, such as 64x64_diffusion.pt",
-    weights="the file, and FILE.pt.toml where its sha256 is unknown",
+    weights="the file, and FILE.pt.toml if the file's sha256 is unknown",
     matches=_is_checkpoint,
     order=10,
 )

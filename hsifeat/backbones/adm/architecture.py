@@ -17,24 +17,24 @@ _GROUPS = 32
 
 @dataclass(frozen=True)
 class Architecture:
-    """The sizes of a guided-diffusion U-Net that the shapes of its tensors determine.
+    """Sizes of a guided-diffusion U-Net, as determined by the shapes of its tensors.
 
     Attributes
     ----------
     in_channels, out_channels : int
-        Twice as many channels leave as enter where the network also predicts the variance.
+        Channels of the input and of the output. A network that also predicts the variance has twice as many output channels.
     model_channels : int
         Width of the sinusoidal embedding of the timestep.
     block_channels : tuple of int
-        Channels of each level, finest first.
+        Channels of each level, from the finest to the coarsest.
     residual_blocks : int
         Residual blocks of an encoder level; a decoder level has one more.
     attention_levels : tuple of int
         Levels with attention after each residual block; 0 is the finest.
     scale_shift_norm : bool
-        Whether the timestep embedding scales and shifts a norm (adaptive group norm) instead of being added.
+        Whether the timestep embedding scales and shifts a norm (adaptive group norm). Otherwise it is added to the features.
     residual_resampling : bool
-        Whether residual blocks change the resolution, instead of single convolutions.
+        Whether residual blocks change the resolution. Otherwise single convolutions do.
     classes : int or None
         Number of labels of a class-conditional network.
     """
@@ -51,7 +51,12 @@ class Architecture:
 
     @classmethod
     def from_shapes(cls, shapes: Mapping[str, tuple[int, ...]]) -> Self:
-        """Infer the architecture from the shapes of a checkpoint's tensors, by name.
+        """Infer the architecture from the shapes of a checkpoint's tensors.
+
+        Parameters
+        ----------
+        shapes : mapping of str to tuple of int
+            Shape of each tensor, by name.
 
         Raises
         ------
@@ -72,9 +77,10 @@ class Architecture:
         levels = len(upsampled) + 1
         if per_level < 2 or sorted(members) != list(range(levels * per_level)):
             raise BackboneError(
-                f"its {len(members)} output blocks can't form a decoder of {levels} levels with equally many residual blocks"
+                f"the {len(members)} output blocks can't form a decoder of {levels} levels with equally many residual blocks"
             )
-        first = [level * per_level for level in reversed(range(levels))]  # of each decoder level, finest first
+        # The first output block of each level, from the finest level to the coarsest.
+        first = [level * per_level for level in reversed(range(levels))]
         channels = tuple(size(f"output_blocks.{n}.0.out_layers.3.weight", 0) for n in first)
         architecture = cls(
             in_channels=size("input_blocks.0.0.weight", 1),
@@ -89,27 +95,27 @@ class Architecture:
         )
         if architecture.out_channels not in (architecture.in_channels, 2 * architecture.in_channels):
             raise BackboneError(
-                f"it takes {architecture.in_channels} channels and gives {architecture.out_channels}; a denoiser gives as many as it "
-                "takes, or twice as many where it learned the variance"
+                f"the network has {architecture.in_channels} input channels and {architecture.out_channels} output channels; a "
+                "denoiser has as many output as input channels, or twice as many if it also predicts the variance"
             )
         if any(count % _GROUPS for count in channels):
             raise BackboneError(
-                f"its levels have {channels} channels; guided-diffusion needs multiples of {_GROUPS} for its group norms"
+                f"the levels have {channels} channels; guided-diffusion needs multiples of {_GROUPS} for its group norms"
             )
         return architecture
 
     def build(self, heads: Mapping[int, int]) -> torch.nn.Module:
-        """Build the diffusers ``UNet2DModel`` that computes the same.
+        """Build a diffusers ``UNet2DModel`` with this architecture and arbitrary weights.
 
         Parameters
         ----------
         heads : mapping of int to int
-            Number of attention heads, by channels of the level.
+            Number of attention heads of a layer, by its number of channels.
 
         Returns
         -------
         torch.nn.Module
-            With arbitrary weights.
+            The network.
         """
         load_diffusers()
         from diffusers import UNet2DModel
@@ -129,19 +135,19 @@ class Architecture:
             resnet_time_scale_shift="scale_shift" if self.scale_shift_norm else "default",
             attention_head_dim=None,
             norm_num_groups=_GROUPS,
-            attn_norm_num_groups=_GROUPS,  # Without it a scale-shift network has no norm in the middle attention.
+            attn_norm_num_groups=_GROUPS,  # Without this, a scale-shift network has no norm in the middle attention.
             num_class_embeds=self.classes,
         )
-        # The finest level may be narrower or wider than the timestep's embedding (OpenAI's 512-px networks).
+        # The finest level can be narrower or wider than the timestep embedding, as in OpenAI's 512-px networks.
         network.time_proj = Timesteps(self.model_channels, flip_sin_to_cos=True, downscale_freq_shift=0)
         network.time_embedding = TimestepEmbedding(self.model_channels, 4 * self.model_channels)
-        # UNet2DModel can only set the channels of a head; some checkpoints fix the number of heads instead.
+        # UNet2DModel can set the channels of a head only, but some checkpoints fix the number of heads instead.
         for module in network.modules():
             if isinstance(module, Attention):
                 module.heads = heads[module.inner_dim]
                 module.scale = (module.inner_dim // module.heads) ** -0.5
-        built: torch.nn.Module = network
-        return built
+        unet: torch.nn.Module = network
+        return unet
 
     @property
     def _resampling(self) -> str:
@@ -154,13 +160,13 @@ class Architecture:
 
 
 def _members(shapes: Mapping[str, tuple[int, ...]]) -> dict[int, set[str]]:
-    """Return for each output block what follows its residual block: attention (``qkv``), an upsampler (``conv`` or ``up``)."""
+    """Return the layers after the residual block of each output block: ``qkv`` (attention), ``conv`` or ``up`` (upsampling)."""
     members: dict[int, set[str]] = {}
     kinds = {"qkv": "qkv", "conv": "conv", "in_layers": "up"}
     for name in shapes:
-        root, number, *rest = name.split(".")[:4] + [""] * (4 - len(name.split(".")[:4]))
+        root, number, position, part = [*name.split("."), "", "", ""][:4]
         if root == "output_blocks" and number.isdigit():
             block = members.setdefault(int(number), set())
-            if rest[0] != "0" and rest[1] in kinds:
-                block.add(kinds[rest[1]])
+            if position != "0" and part in kinds:
+                block.add(kinds[part])
     return members

@@ -1,4 +1,4 @@
-"""Flags of a guided-diffusion checkpoint that its tensors do not show: known by sha256, or read from a TOML file beside it."""
+"""Flags of guided-diffusion checkpoints that their tensors do not show, from a TOML file or a table of known sha256."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ class CheckpointFlags(BaseModel):
     Attributes
     ----------
     heads, head_channels : int or None
-        Attention heads at every level, or channels of a head; exactly one of both is set.
+        Number of attention heads at every level, and number of channels of a head. Exactly one of them is set.
     attention_order : str
-        ``legacy``: the rows of ``qkv`` are heads first; ``new`` (``use_new_attention_order``): queries, keys, values first.
+        Order of the rows of ``qkv``. ``legacy``: by head, and within a head queries, keys, values. ``new``
+        (``use_new_attention_order``): queries, keys, values, and within each of them by head.
     noise_schedule : str
         ``linear`` (betas from 0.1 / T to 20 / T) or ``cosine``.
     timesteps : int
         T, the number of training timesteps.
     rescale_timesteps : bool or None
-        Whether the network receives t * 1000 / T instead of t; required where T is not 1000.
+        Whether the network receives t * 1000 / T instead of t. Required if T is not 1000.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -58,16 +59,16 @@ class CheckpointFlags(BaseModel):
 
     @property
     def timestep_scale(self) -> float:
-        """Factor from t to the number that the network receives."""
+        """Factor by which a timestep is multiplied before the network receives it."""
         return _T / self.timesteps if self.rescale_timesteps else 1.0
 
     def heads_by_channels(self, channels: Iterable[int]) -> dict[int, int]:
-        """Return the number of attention heads by channels of a level.
+        """Return the number of attention heads of a layer, by its number of channels.
 
         Raises
         ------
         BackboneError
-            The channels are not divisible by the heads or their channels.
+            A number of channels is not divisible by `heads` or by `head_channels`.
         """
         heads = {}
         for count in channels:
@@ -95,11 +96,12 @@ def _flags(
     )
 
 
-# OpenAI publishes no digests. This one is widely listed for its 256x256_diffusion_uncond.pt of 2,211,383,297 bytes.
+# OpenAI publishes no digests. Many sites list this digest for OpenAI's 256x256_diffusion_uncond.pt of 2,211,383,297 bytes.
 KNOWN_BY_SHA256 = {
     "a37c32fffd316cd494cf3f35b339936debdc1576dad13fe57c42399a5dbc78b1": _flags("legacy", "linear"),
 }
-# From the READMEs of guided-diffusion and of ddpm-segmentation (ffhq). A name proves nothing, so these only enter the message.
+# From the READMEs of guided-diffusion and of ddpm-segmentation (ffhq). The name of a file does not prove its content, so these
+# flags are only suggested in an error message.
 DOCUMENTED_BY_NAME = {
     "64x64_diffusion.pt": _flags("new", "cosine"),
     "128x128_diffusion.pt": _flags("legacy", "linear", heads=4),
@@ -115,12 +117,12 @@ _REQUIRED_LINES = 'heads = N or head_channels = N; attention_order = "legacy" or
 
 
 def read_checkpoint_flags(checkpoint: Path) -> CheckpointFlags:
-    """Return the flags of a checkpoint, from ``<checkpoint>.toml`` beside it or by its sha256.
+    """Return the flags of a checkpoint, read from ``<checkpoint>.toml`` or looked up by the checkpoint's sha256.
 
     Raises
     ------
     BackboneError
-        The sha256 is unknown and there is no such file, or the file is invalid; the message says what to write.
+        The TOML file is missing and the sha256 is unknown, or the TOML file is invalid. The message gives the required lines.
     """
     flags_file = checkpoint.with_name(f"{checkpoint.name}.toml")
     if flags_file.exists():
@@ -132,7 +134,7 @@ def read_checkpoint_flags(checkpoint: Path) -> CheckpointFlags:
     flags = DOCUMENTED_BY_NAME.get(checkpoint.name)
     documentation = "" if flags is None else f" (the file published under this name is documented to have {flags})"
     raise BackboneError(
-        f"{checkpoint} has an unknown sha256, {digest}, and its tensors do not show attention heads, their order, and the noise "
+        f"{checkpoint} has an unknown sha256, {digest}, and its tensors show neither attention heads nor their order nor the noise "
         f"schedule: write {flags_file} with the lines {_REQUIRED_LINES}{documentation}"
     )
 

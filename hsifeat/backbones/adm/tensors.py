@@ -1,4 +1,4 @@
-"""Conversion of guided-diffusion checkpoints to the names and the row order of diffusers."""
+"""Conversion of guided-diffusion checkpoints to the tensor names and the row order of diffusers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hsifeat.errors import BackboneError, suggest_names
 if TYPE_CHECKING:
     import torch
 
-# Names of the parts of a residual block, an attention or an embedding, in diffusers and in guided-diffusion.
+# Parts of a residual block, an attention layer or an embedding: diffusers' name, and guided-diffusion's name.
 _PARTS = {
     "norm1": "in_layers.0",
     "conv1": "in_layers.2",
@@ -32,7 +32,9 @@ _PARTS = {
 
 
 def read_checkpoint(path: Path, device: str) -> dict[str, torch.Tensor]:
-    """Read the tensors of a checkpoint by name, in their stored shape and dtype; on ``meta`` only those, not the values.
+    """Return the tensors of a checkpoint by name, in their stored shape and dtype.
+
+    On the device ``meta``, the tensors have no values, and none are read.
 
     Raises
     ------
@@ -50,13 +52,13 @@ def check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], expected: M
     Parameters
     ----------
     path : Path
-        The checkpoint, for errors.
+        The checkpoint, for error messages.
     shapes, expected : mapping of str to tuple of int
-        Shapes by name, in the file and of the network.
+        Shapes of the tensors in the file and of the tensors of the network, by guided-diffusion's names.
     """
     for problem, names in (
         ("lacks the tensor", sorted(set(expected) - set(shapes))),
-        ("holds a tensor that such a network does not have,", sorted(set(shapes) - set(expected))),
+        ("contains a tensor that such a network does not have,", sorted(set(shapes) - set(expected))),
     ):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
@@ -69,7 +71,7 @@ def check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], expected: M
 
 
 def expected_shapes(network: torch.nn.Module, architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the tensors, by name, that a checkpoint of this network has."""
+    """Return the shape of every tensor in a checkpoint of a network, by guided-diffusion's tensor name."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, source in source_names(network, architecture).items():
         first, *others = network.get_parameter(name).shape
@@ -89,27 +91,28 @@ def convert(
     *,
     legacy: bool,
 ) -> dict[str, torch.Tensor]:
-    """Return the network's parameters in float32 from the tensors of a checkpoint.
+    """Convert the tensors of a checkpoint to parameters of diffusers' network.
 
-    The rows of ``qkv`` are queries, then keys, then values, each head by head. In the legacy order they go head by head, each
-    with its queries, keys and values.
+    In the new order, the rows of ``qkv`` are all queries, then all keys, then all values, each sorted by head. In the legacy
+    order, the rows are sorted by head, and each head has its queries, keys and values.
 
     Parameters
     ----------
     tensors : mapping of str to tensor
-        The checkpoint's; see `check_tensors`.
+        Tensors of the checkpoint that `check_tensors` has accepted, by guided-diffusion's names.
     network : torch.nn.Module
-        Gives the names and shapes of the parameters.
+        The network, which determines the names and shapes of the parameters.
     architecture : Architecture
-        The architecture of both.
+        Architecture of the checkpoint and the network.
     heads : mapping of int to int
-        Number of attention heads, by channels of the level.
+        Number of attention heads of a layer, by its number of channels.
     legacy : bool
         Whether the rows of ``qkv`` are in the legacy order.
 
     Returns
     -------
     dict of str to float32 tensor
+        The parameters, by diffusers' names.
     """
     import torch
 
@@ -125,7 +128,7 @@ def convert(
 
 
 def source_names(network: torch.nn.Module, architecture: Architecture) -> dict[str, str]:
-    """Return, by parameter of the network, the name of the checkpoint's tensor that it comes from."""
+    """Return the guided-diffusion name of each parameter of a network, by its diffusers name."""
     names = {}
     for prefix, counterpart in _counterparts(architecture).items():
         for name, _ in network.get_submodule(prefix).named_parameters():
@@ -135,7 +138,10 @@ def source_names(network: torch.nn.Module, architecture: Architecture) -> dict[s
 
 
 def _counterparts(architecture: Architecture) -> dict[str, str]:
-    """Return, by module of the network, the module of guided-diffusion, which counts blocks through all levels."""
+    """Return the guided-diffusion name of each module, by its diffusers name.
+
+    Guided-diffusion numbers blocks through all levels, while diffusers numbers them within each level.
+    """
     modules = {
         "time_embedding": "time_embed",
         "conv_in": "input_blocks.0.0",

@@ -21,14 +21,14 @@ _WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"
 
 @dataclass(frozen=True)
 class DiffusersComponent:
-    """A diffusers network in a subfolder of a pipeline; each property reads its files on first use.
+    """A diffusers network in a subfolder of a pipeline. Its files are read on first use.
 
     Attributes
     ----------
     folder : Path
-        Holds ``config.json`` and the weights.
+        Folder with ``config.json`` and the weights.
     class_name : str
-        The diffusers class that the folder must hold.
+        Diffusers class that the configuration must name.
     """
 
     folder: Path
@@ -36,7 +36,13 @@ class DiffusersComponent:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """Content of ``config.json``; `BackboneError` if it is missing or describes another class."""
+        """Content of ``config.json``.
+
+        Raises
+        ------
+        BackboneError
+            The file is missing, or it describes another class.
+        """
         file = self.folder / "config.json"
         if not file.exists():
             raise BackboneError(
@@ -53,12 +59,12 @@ class DiffusersComponent:
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """Settings that differ from the class's defaults."""
+        """Settings that differ from the defaults of the class."""
         return non_default_settings(self._class, self.settings)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """All settings that the network is built with, defaults included."""
+        """All constructor arguments of the network, including defaults."""
         return resolve_settings(self._class, self.config, self.folder / "config.json")
 
     @property
@@ -68,15 +74,21 @@ class DiffusersComponent:
 
     @cached_property
     def digest(self) -> str:
-        """Digest of the weights; `BackboneError` if their file is missing, damaged, or holds more than tensors."""
+        """Digest of the weights.
+
+        Raises
+        ------
+        BackboneError
+            The weights are missing, damaged, or stored with objects other than tensors.
+        """
         return digest_file(self._file)
 
     def build(self) -> torch.nn.Module:
-        """Build the network that the configuration describes, with fresh weights."""
+        """Build the network that the configuration describes, with random weights."""
         return build_network(self._class, self.config, self.folder / "config.json")
 
     def load(self) -> torch.nn.Module:
-        """Return the network with its weights, on the CPU and in float32 whatever the file's precision."""
+        """Return the network with its trained weights, on the CPU and in float32, whatever the precision of the file."""
         import torch
 
         _ = self.digest  # A damaged file is reported more clearly than by diffusers.

@@ -1,4 +1,4 @@
-"""Latent-space backbones: Stable Diffusion folders, whose U-Net works on the latents of their autoencoder."""
+"""Latent-space backbones from Stable Diffusion folders, whose U-Net denoises the latents of an autoencoder."""
 
 from __future__ import annotations
 
@@ -28,33 +28,35 @@ ENCODER = "AutoencoderKL"
 _SCALES = (1, 2, 4, 8)
 # Settings of U-Nets with conditions beyond timestep and text: image embeddings, sizes, labels.
 _OTHER_CONDITIONS = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "num_class_embeds")
-# Tokens of the text while layers are listed, those of CLIP; their number hardly changes a layer's share.
+# Number of text tokens, that of CLIP, in the forward pass that lists the layers. It hardly affects the shares of computation.
 _PROBE_TOKENS = 77
 
 
 class LatentBackbone(CheckpointBackbone):
-    """A Stable Diffusion folder as a backbone: 1.x, 2.x, turbo, and others of the same parts, such as CleanDIFT.
+    """A Stable Diffusion folder as a backbone: 1.x, 2.x, turbo, and models with the same parts, such as CleanDIFT.
 
-    Tiles are upsampled, so that a latent cell is about one scene pixel, and encoded to the mode of the autoencoder's
-    distribution, never a sample, with the scale that the U-Net was trained on (Rombach et al. 2022, sections 3.1 and G).
+    Images are upsampled before they are encoded; by default, a latent cell of Stable Diffusion covers one scene pixel. The
+    latents are the mode of the autoencoder's distribution, never a random sample. They are scaled as in the training of the
+    U-Net (Rombach et al. 2022, section 3.1 and appendix G).
 
     Parameters
     ----------
     folder : str or Path
-        Holds ``unet/``, ``vae/``, ``scheduler/``, and ``text_encoder/`` with ``tokenizer/``, or ``prompt.safetensors``.
+        Folder with ``unet/``, ``vae/``, ``scheduler/``, and either ``text_encoder/`` and ``tokenizer/`` or
+        ``prompt.safetensors``.
     prompt : str, optional
-        The text; by default the empty one, or that of ``prompt.safetensors``.
+        Text condition of the U-Net. By default the empty text, or the text of ``prompt.safetensors``.
     upsample : int
-        Factor by which tiles are enlarged before they are encoded: 1, 2, 4 or 8.
+        Factor by which images are enlarged before they are encoded: 1, 2, 4 or 8.
     untrained_seed : int, optional
-        Seed of fresh weights of the U-Net; the autoencoder stays the trained one.
+        Seed of random weights of the U-Net. The autoencoder keeps its trained weights.
     hub_model : str, optional
-        ``owner/model@commit`` where the folder is a downloaded copy.
+        ``owner/model@commit`` if the folder is a downloaded copy of that model.
 
     Raises
     ------
     BackboneError
-        A component is missing, damaged, of another architecture or of another model, or an option does not fit.
+        A component is missing, damaged or unsupported, components belong to different models, or an option does not fit.
     """
 
     channels = 3
@@ -91,7 +93,7 @@ class LatentBackbone(CheckpointBackbone):
             setting = conditions[0] if conditions else "cross_attention_dim"
             raise BackboneError(
                 f"{self._denoiser.folder} needs more than a timestep and one text ({setting} is {unet[setting]!r}); allowed are models "
-                "that take those two alone: Stable Diffusion 1.x, 2.x and turbo"
+                "without further conditions: Stable Diffusion 1.x, 2.x and turbo"
             )
         if unet["in_channels"] != vae["latent_channels"]:
             raise BackboneError(
@@ -114,7 +116,7 @@ class LatentBackbone(CheckpointBackbone):
 
     @property
     def denoiser_channels(self) -> int:
-        """Channels of the latents."""
+        """Number of channels of the latents."""
         return int(self._denoiser.settings["in_channels"])
 
     @property
@@ -124,11 +126,11 @@ class LatentBackbone(CheckpointBackbone):
 
     @property
     def probe_side(self) -> int:
-        """Side with which the layers are listed: 8 cells of the coarsest level."""
+        """Side, in latent cells, of the input for the forward pass that lists the layers; 8 at the coarsest level."""
         return int(8 * 2 ** (self._denoiser.levels - 1))
 
     def identity(self) -> dict[str, Any]:
-        """Return digests and architectures of U-Net and autoencoder, schedule, prediction, prompt and upsampling."""
+        """Return everything that determines the layers' outputs, as plain JSON values."""
         return {
             "weights": self.weights_digest,
             "architecture": self._denoiser.architecture,
@@ -140,20 +142,20 @@ class LatentBackbone(CheckpointBackbone):
         }
 
     def build(self) -> torch.nn.Module:
-        """Build the U-Net that the configuration describes."""
+        """Build the U-Net that the configuration describes, with random weights."""
         return self._denoiser.build()
 
     def digest_trained(self) -> str:
-        """Return the digest of the U-Net's tensors."""
+        """Return the digest of the U-Net's trained weights."""
         return self._denoiser.digest
 
     def load_trained(self) -> torch.nn.Module:
-        """Load the U-Net's weights."""
+        """Return the U-Net with its trained weights."""
         return self._denoiser.load()
 
     @cached_property
     def encoder(self) -> torch.nn.Module:
-        """The autoencoder with its weights."""
+        """The autoencoder with its trained weights."""
         return self._encoder.load()
 
     @cached_property
@@ -162,31 +164,34 @@ class LatentBackbone(CheckpointBackbone):
         return self._prompt.embed()
 
     def to(self, device: str) -> None:
-        """Load the weights and embed the prompt if that is not done yet, and move everything to a device."""
+        """Move U-Net, autoencoder and prompt embedding to a device; each is loaded or computed first if necessary."""
         super().to(device)
         self.encoder.to(device)
         self.embedding = self.embedding.to(device)
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:
-        """Return the papers' numbers of the decoder layers."""
+        """Return a dict from diffusers' names of the decoder layers to guided-diffusion's names."""
         return output_blocks(network)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Encode images into latents, one by one: the autoencoder takes far more memory than the U-Net.
+        """Encode images into latents.
+
+        Images are encoded one at a time, because the autoencoder needs far more memory than the U-Net.
 
         Parameters
         ----------
         images : (n, 3, height, width) float32 tensor
-            With values from about -1 to 1, on the backbone's device.
+            Images with values from about -1 to 1, on the backbone's device.
 
         Returns
         -------
         (n, latent channels, height / cell_px, width / cell_px) float32 tensor
+            The scaled latents.
 
         Raises
         ------
         BackboneError
-            The sides are not multiples of a latent cell.
+            The height or the width is not a multiple of a latent cell.
         """
         import torch
 
@@ -194,7 +199,7 @@ class LatentBackbone(CheckpointBackbone):
         if any(side.denominator != 1 for side in sides):
             raise BackboneError(
                 f"an image of {images.shape[2]} x {images.shape[3]} pixels is not a whole number of latent cells of {self.cell_px} "
-                "pixels: take tiles of a multiple of that"
+                "pixels: choose a tile side that is a multiple of it"
             )
         with deterministic_inference(images.device.type):
             return torch.cat([self._encode_one(image[None]) for image in images])

@@ -1,4 +1,4 @@
-"""The text condition of a latent model: embedded by the folder's own text encoder, or read from a small file."""
+"""The text condition of a latent model, embedded by the model's text encoder or read from a file with one embedding."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PROMPT_FILE = "prompt.safetensors"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-# Keys of the configuration that describe the file and not the embedding.
+# Keys of the text encoder's configuration that do not affect the embedding.
 _METADATA_KEYS = {"architectures", "dtype", "torch_dtype", "transformers_version"}
 
 
@@ -31,7 +31,7 @@ class Prompt(Protocol):
     """A text and its embedding."""
 
     def identity(self) -> dict[str, str]:
-        """Return the text, and a digest of everything that decides its embedding."""
+        """Return the text and a digest of everything that determines its embedding."""
         ...
 
     def embed(self) -> torch.Tensor:
@@ -40,22 +40,23 @@ class Prompt(Protocol):
 
 
 def find_prompt(folder: Path, text: str | None, width: int) -> Prompt:
-    """Return the prompt of a model, from its text encoder or its file of one embedding.
+    """Return the prompt of a model with a text encoder, or of a model with a file of one embedding.
 
     Parameters
     ----------
     folder : Path
-        Holds ``text_encoder/`` and ``tokenizer/``, or ``prompt.safetensors`` with a tensor ``embedding`` (1, tokens, width) and
-        its text as the metadata entry ``prompt``.
+        Model folder with ``text_encoder/`` and ``tokenizer/``, or with ``prompt.safetensors``. That file contains a tensor
+        ``embedding`` (1, tokens, width) and the text as the metadata entry ``prompt``.
     text : str, optional
-        By default the empty text, or that of the file.
+        The prompt. By default the empty text, or the text of the file.
     width : int
-        Channels of a token that the denoiser takes.
+        Number of channels per token that the denoiser takes.
 
     Raises
     ------
     BackboneError
-        Neither exists, or it is damaged, of another class or width, or holds another text.
+        The folder has neither a text encoder nor such a file, the text encoder or the file is damaged or has another class or
+        width, or the file contains another text.
     """
     if (folder / "text_encoder").is_dir():
         return EncodedPrompt(folder, text or "", width)
@@ -68,19 +69,19 @@ def find_prompt(folder: Path, text: str | None, width: int) -> Prompt:
 
 @dataclass(frozen=True)
 class EncodedPrompt:
-    """A text that the model's own tokenizer and CLIP text encoder embed, as in diffusers' pipelines.
+    """A text that the model's tokenizer and CLIP text encoder embed, as in diffusers' pipelines.
 
-    Its digest is that of the encoder's weights, its configuration and the tokens. The embedding itself is not digested: its
-    last bits may differ between machines.
+    The digest in `identity` covers the weights and the configuration of the text encoder, and the tokens. It does not cover
+    the embedding, because its last bits may differ between machines.
 
     Attributes
     ----------
     folder : Path
-        The model, with ``text_encoder/`` and ``tokenizer/``.
+        Model folder with ``text_encoder/`` and ``tokenizer/``.
     text : str
         The prompt.
     width : int
-        Channels of a token that the denoiser takes.
+        Number of channels per token that the denoiser takes.
     """
 
     folder: Path
@@ -105,7 +106,7 @@ class EncodedPrompt:
         _ = self._weights_file
 
     def identity(self) -> dict[str, str]:
-        """Return the text, and a digest of everything that decides its embedding."""
+        """Return the text and a digest of everything that determines its embedding."""
         content = {
             "weights": self._digest,
             "config": {
@@ -155,7 +156,7 @@ class EncodedPrompt:
 
     @cached_property
     def _tokens(self) -> dict[str, list[int]]:
-        """Token ids and attention mask, padded to the length that the encoder was trained with."""
+        """Token ids and attention mask, padded to the length that the text encoder was trained with."""
         load_transformers()
         from transformers import CLIPTokenizer
 
@@ -168,12 +169,12 @@ class EncodedPrompt:
             raise BackboneError(f"{self._tokenizer} can't be used: {error_summary(error)}") from error
         if count > length:
             raise BackboneError(
-                f"the prompt has {count} tokens with those of its beginning and end, but {self.folder.name} takes {length}: "
+                f"the prompt has {count} tokens, including the start and end tokens, but {self.folder.name} takes {length}: "
                 "shorten it"
             )
         if max(tokens["input_ids"]) >= int(self._config.get("vocab_size", 49408)):
             raise BackboneError(
-                f"{self._tokenizer} has more tokens than the text encoder beside it: they belong to different models"
+                f"{self._tokenizer} has more tokens than the text encoder of the model: they belong to different models"
             )
         return {name: list(tokens[name]) for name in ("input_ids", "attention_mask")}
 
@@ -193,16 +194,16 @@ class EncodedPrompt:
 
 @dataclass(frozen=True)
 class StoredPrompt:
-    """The embedding of one text in a file, for a model without text encoder.
+    """An embedding of one text, stored in a file, for a model without a text encoder.
 
     Attributes
     ----------
     file : Path
         ``prompt.safetensors``.
     text : str or None
-        The prompt from the options, which must be that of the file; None takes the latter.
+        The prompt from the options, which must equal the text in the file. None accepts any text.
     width : int
-        Channels of a token that the denoiser takes.
+        Number of channels per token that the denoiser takes.
     """
 
     file: Path
@@ -217,7 +218,7 @@ class StoredPrompt:
             )
 
     def identity(self) -> dict[str, str]:
-        """Return the text, and the digest of its embedding."""
+        """Return the text and the digest of its embedding."""
         text, embedding = self._stored
         return {"prompt": text, "embedding": digest_tensors([("embedding", embedding)])}
 
@@ -233,18 +234,18 @@ class StoredPrompt:
             with safe_open(self.file, framework="pt") as file:
                 text, embedding = (file.metadata() or {}).get("prompt"), file.get_tensor("embedding")
         except Exception as error:  # damaged files raise errors of many classes
-            raise BackboneError(f"{self.file} can't be read, it may be truncated: {error_summary(error)}") from error
+            raise BackboneError(f"{self.file} can't be read and may be truncated: {error_summary(error)}") from error
         if text is None or embedding.ndim != 3 or len(embedding) != 1 or embedding.shape[2] != self.width:
             raise BackboneError(
-                f"{self.file} holds an embedding of shape {tuple(embedding.shape)} {'without' if text is None else 'with'} the "
-                f"metadata entry prompt; it must have the shape (1, tokens, {self.width}), and its text as that entry"
+                f"{self.file} contains an embedding of shape {tuple(embedding.shape)} {'without' if text is None else 'with'} the "
+                f"metadata entry prompt; required are the shape (1, tokens, {self.width}) and the text as the entry prompt"
             )
         return text, embedding
 
 
 @contextmanager
 def _silent_transformers() -> Iterator[None]:
-    """Keep transformers from drawing progress bars and printing reports: `load_pretrained` raises what matters in them."""
+    """Suppress progress bars and reports of transformers; `load_pretrained` raises an error for every fault in a report."""
     from transformers.utils import logging
 
     bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()

@@ -1,9 +1,9 @@
-"""The network classes that a model folder may name in its ``config.json``: diffusers' U-Net and hsifeat's own.
+"""The network classes that a model folder may name in its ``config.json``: diffusers' U-Net and hsifeat's own networks.
 
-Each is a diffusers ``ModelMixin`` with an argument ``in_channels``, whose ``forward(noisy, t, return_dict=False)`` returns
-``(prediction,)``. A new one is one more line in `NETWORKS`. Two optional attributes control how its layers are listed:
-``probe_side``, a side of the input that all strides divide, by default 64; and ``probe_timesteps``, where t decides which layers
-are reached.
+Each class is a diffusers ``ModelMixin`` with an argument ``in_channels``. Its ``forward(noisy, t, return_dict=False)`` returns
+``(prediction,)``. To add a class, add a line to `NETWORKS`. The forward pass that lists the layers depends on two optional
+attributes of a network: ``probe_side`` is the side of the input, a multiple of every stride [default: 64];
+``probe_timesteps`` gives the timesteps, if different timesteps run different layers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib import import_module
 from hsifeat.backbones.locked_imports import load_diffusers
 from hsifeat.errors import BackboneError, suggest_names
 
-# Module of each class.
+# Each class, and the module that defines it.
 NETWORKS = {
     "UNet2DModel": "diffusers",
     "DiffCRN": "hsifeat.backbones.networks.diffcrn",
@@ -21,7 +21,7 @@ NETWORKS = {
 
 
 def network_type(class_name: str) -> type:
-    """Return a network class by name; `BackboneError` with the nearest names if it is unknown."""
+    """Return a network class by name; raise `BackboneError` with similar names if the name is unknown."""
     if class_name not in NETWORKS:
         raise BackboneError(f"unknown network {class_name!r}; {suggest_names(class_name, NETWORKS)}")
     load_diffusers()

@@ -1,13 +1,14 @@
 """DiffCRN's denoiser (Zhu & Xu 2025, arXiv 2502.19699): attention over the pixels, then over the bands of a patch.
 
-From the text of the paper: two spatial self-attention denoising modules (SSAD) are followed by two spectral-group ones (SGSAD).
-Each receives the timestep through an MLP and consists of self-attention, depth-wise (DWConv) and point-wise (PWConv)
-convolutions. In SSAD the tokens are the pixels of a patch of P x P. In SGSAD the C bands form N_g groups of C_g, a token is the
-whole patch of one band, and attention stays within a group.
+The text of the paper describes the modules. Two spatial self-attention denoising modules (SSAD) are followed by two
+spectral-group self-attention denoising modules (SGSAD). Each module receives the timestep through an MLP. It consists of
+self-attention and of depth-wise (DWConv) and point-wise (PWConv) convolutions. In SSAD, the tokens are the pixels of a patch
+of P x P pixels. In SGSAD, the C bands form N_g groups of C_g bands. A token is the patch of one band, and attends to the tokens
+of its group only.
 
-The paper's formulas could not be read, so the following is our construction: the positions of norms, residuals and
-convolutions in a module; the bands being the C channels of a point-wise input projection; several heads in SSAD; no position
-embedding beyond the zero padding of the DWConv; and all sizes (`hsifeat.pretraining.network_specs`).
+The formulas of the paper were not available, so these parts are our design: the order of norms, residuals and convolutions in
+a module; the bands, which are the C channels of a point-wise input projection; several heads in SSAD; no position embedding
+besides the zero padding of the DWConv; and all sizes (`hsifeat.pretraining.network_specs`).
 """
 
 from __future__ import annotations
@@ -30,27 +31,27 @@ _FREQUENCIES = 64
 class DiffCRN(ModelMixin, ConfigMixin):
     """DiffCRN's network, which predicts the noise in an image patch by patch.
 
-    An image is split into patches from its upper left corner, and the output of a patch does not depend on its neighbours. A
-    side that is not a multiple of P is padded with zeros before each module and cropped after it. Every layer keeps the
-    image's resolution.
+    An image is split into patches of P x P pixels from its upper left corner. The output of a patch does not depend on other
+    patches. A side that is not a multiple of P is padded with zeros before each module and cropped afterwards. Every layer
+    keeps the resolution of the image.
 
     Parameters
     ----------
     in_channels : int
-        Components of the image.
+        Number of channels of the image.
     width : int
-        C, the number of feature bands: a multiple of `heads` and of `groups`.
+        C, the number of feature bands; a multiple of `heads` and of `groups`.
     heads : int
-        Heads of the spatial attention.
+        Number of heads of the spatial attention.
     groups : int
-        N_g, groups of the spectral attention.
+        N_g, the number of groups of the spectral attention.
     patch_px : int
-        P, the side of a patch.
+        P, the side of a patch, in pixels.
 
     Raises
     ------
     BackboneError
-        The sizes are inconsistent.
+        A size is less than 1, or `width` is not a multiple of `heads` and of `groups`.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -67,22 +68,23 @@ class DiffCRN(ModelMixin, ConfigMixin):
         self.spatial = nn.ModuleList(SSAD(width, heads, patch_px) for _ in range(2))
         self.spectral = nn.ModuleList(SGSAD(width, groups, patch_px) for _ in range(2))
         self.output_projection = nn.Conv2d(width, in_channels, 1)
-        # Layers are listed with an image of several patches, which tells maps of one patch from maps of the image.
+        # The layers are listed with an image of several patches, so that maps of a patch are smaller than maps of the image.
         self.probe_side = 2 * patch_px
 
     def encode(self, noisy: torch.Tensor, t: torch.Tensor | int) -> torch.Tensor:
-        """Return the last feature map, the input of the output projection.
+        """Return the feature map that enters the output projection.
 
         Parameters
         ----------
         noisy : (n, in_channels, rows, cols) float32 tensor
-            ``x_t``.
-        t : (n,) tensor or int
+            Noised images ``x_t``.
+        t : (n,) int64 tensor or int
             Training timesteps.
 
         Returns
         -------
         (n, C, rows, cols) float32 tensor
+            The feature map.
         """
         timesteps = torch.as_tensor(t, device=noisy.device).expand(len(noisy))
         embedding = self.time_embedding(self.time_frequencies(timesteps).to(noisy.dtype))  # (n, C)
@@ -95,16 +97,16 @@ class DiffCRN(ModelMixin, ConfigMixin):
         self,
         noisy: torch.Tensor,
         t: torch.Tensor | int,
-        return_dict: bool = False,  # noqa: ARG002  # as diffusers' networks are called
+        return_dict: bool = False,  # noqa: ARG002  # an argument of all diffusers networks
     ) -> tuple[torch.Tensor]:
-        """Predict the noise, called as diffusers' networks are.
+        """Predict the noise, with the signature of diffusers' networks.
 
         Parameters
         ----------
         noisy : (n, in_channels, rows, cols) float32 tensor
-            ``x_t``.
+            Noised images ``x_t``.
         t : (n,) int64 tensor or int
-            Timesteps; see `encode`.
+            Training timesteps.
         return_dict : bool
             Ignored.
 
@@ -117,18 +119,20 @@ class DiffCRN(ModelMixin, ConfigMixin):
 
 
 class _DenoisingModule(nn.Module, ABC):
-    """Base class of SSAD and SGSAD: on each patch ``x + W e``, then attention and feed-forward, each with a residual.
+    """Base class of SSAD and SGSAD: an attention layer and a feed-forward layer on each patch, both with residuals.
+
+    A linear function of the timestep embedding is added to the input first.
 
     Parameters
     ----------
     width : int
-        C.
+        C, the number of feature bands.
     parts : int
-        Number of equal parts, heads or groups, that the channels are divided into for attention.
+        Number of equal parts into which attention divides the channels: heads in SSAD, groups in SGSAD.
     patch_px : int
-        P.
+        P, the side of a patch, in pixels.
     convolution_groups : int
-        Groups of the PWConv to queries, keys and values: 1 lets each depend on all channels.
+        Groups of the PWConv that computes queries, keys and values. With 1, each of them depends on all channels.
     """
 
     def __init__(self, width: int, parts: int, patch_px: int, convolution_groups: int) -> None:
@@ -150,7 +154,20 @@ class _DenoisingModule(nn.Module, ABC):
         )
 
     def forward(self, maps: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
-        """Transform maps (n, C, rows, cols) float32, with embeddings of the timestep (n, C), into maps of the same shape."""
+        """Transform feature maps into feature maps of equal shape.
+
+        Parameters
+        ----------
+        maps : (n, C, rows, cols) float32 tensor
+            Feature maps.
+        embedding : (n, C) float32 tensor
+            Embeddings of the timesteps.
+
+        Returns
+        -------
+        (n, C, rows, cols) float32 tensor
+            The transformed maps.
+        """
         embedded = maps + self.time(embedding)[:, :, None, None]
         patches = split_into_patches(embedded, self.patch_px)  # (m, C, P, P)
         patches = patches + self._attend(self.attention_norm(patches))
@@ -167,7 +184,7 @@ class _DenoisingModule(nn.Module, ABC):
 
     @abstractmethod
     def attention(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """Attend within each part: all tensors are (m, parts, C / parts, P * P)."""
+        """Return the attended values of each part. All tensors have the shape (m, parts, C / parts, P * P), for m patches."""
 
 
 class SSAD(_DenoisingModule):
@@ -177,12 +194,12 @@ class SSAD(_DenoisingModule):
         super().__init__(width, heads, patch_px, convolution_groups=1)
 
     def attention(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """``softmax(Q K^T / sqrt(d)) V`` (Vaswani et al. 2017, eq. 1) over P * P tokens of d = C / heads.
+        """Return ``softmax(Q K^T / sqrt(d)) V`` (Vaswani et al. 2017, eq. 1) for P * P tokens with d = C / heads values each.
 
         Parameters
         ----------
         queries, keys, values : (m, heads, C / heads, P * P) float32 tensors
-            ``Q``, ``K`` and ``V``, of m patches.
+            ``Q``, ``K`` and ``V`` of m patches.
 
         Returns
         -------
@@ -202,12 +219,12 @@ class SGSAD(_DenoisingModule):
         super().__init__(width, groups, patch_px, convolution_groups=groups)
 
     def attention(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """``softmax(Q K^T / sqrt(d)) V`` (Vaswani et al. 2017, eq. 1) over C_g tokens of d = P * P.
+        """Return ``softmax(Q K^T / sqrt(d)) V`` (Vaswani et al. 2017, eq. 1) for C_g tokens with d = P * P values each.
 
         Parameters
         ----------
         queries, keys, values : (m, groups, C / groups, P * P) float32 tensors
-            ``Q``, ``K`` and ``V``, of m patches.
+            ``Q``, ``K`` and ``V`` of m patches.
 
         Returns
         -------

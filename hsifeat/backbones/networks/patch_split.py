@@ -1,4 +1,4 @@
-"""Splitting feature maps into square patches, and joining the patches again."""
+"""Splitting of feature maps into square patches, and joining of patches into feature maps."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from torch.nn.functional import pad
 
 
 def split_into_patches(maps: torch.Tensor, side: int) -> torch.Tensor:
-    """Split maps into patches in row-major order, padded with zeros at the lower and right edge.
+    """Split feature maps into patches in row-major order, after padding the lower and right edges with zeros.
 
     Parameters
     ----------
     maps : (n, C, rows, cols) tensor
         Feature maps of any size and dtype.
     side : int
-        P, the side of a patch.
+        P, the side of a patch, in cells of the maps.
 
     Returns
     -------
     (n * ceil(rows / P) * ceil(cols / P), C, P, P) tensor
+        The patches.
     """
     n, channels, rows, cols = maps.shape
     patch_rows, patch_cols = -(-rows // side), -(-cols // side)
@@ -28,18 +29,19 @@ def split_into_patches(maps: torch.Tensor, side: int) -> torch.Tensor:
 
 
 def join_patches(patches: torch.Tensor, rows: int, cols: int) -> torch.Tensor:
-    """Join patches into maps of `rows` x `cols`, without their padding.
+    """Join patches into feature maps, and remove the padding.
 
     Parameters
     ----------
     patches : (n * ceil(rows / P) * ceil(cols / P), C, P, P) tensor
-        From `split_into_patches`.
+        Patches in the order of `split_into_patches`.
     rows, cols : int
         Size of the maps.
 
     Returns
     -------
     (n, C, rows, cols) tensor
+        The feature maps.
     """
     channels, side = patches.shape[1:3]
     patch_rows, patch_cols = -(-rows // side), -(-cols // side)

@@ -96,7 +96,9 @@ def test_each_interval_has_its_decoder(tmp_path, noised):
         assert torch.equal(backbone.forward_to(noised, t, ["encoder", layer])[layer], expected)
         assert torch.equal(backbone.predict(noised, t), predicted)
         other = f"decoders.{(interval + 1) % 3}.0"
-        with pytest.raises(BackboneError, match=f"forward at timestep {t} does not reach the layer {other}") as refusal:
+        with pytest.raises(
+            BackboneError, match=f"forward pass at timestep {t} does not reach the layer {other}"
+        ) as refusal:
             backbone.forward_to(noised, t, ["encoder", other])
         assert "\n" not in str(refusal.value)
     # Nobody asked for these: the names of layers there are do not depend on t.
