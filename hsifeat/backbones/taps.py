@@ -1,4 +1,4 @@
-"""Feature taps: list the layers of a network that output feature maps, and read the maps of several layers in one pass."""
+"""Feature maps of a network: list the layers that output maps, and read the maps of several layers in one forward pass."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def tap(
     network : torch.nn.Module
         The network. During the forward pass, its modules have hooks that copy their outputs.
     layers : sequence of str
-        Names of the layers: dotted names of modules.
+        Dotted module names of the layers.
     forward : callable
         Runs the network once.
     t : int

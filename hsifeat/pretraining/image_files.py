@@ -32,7 +32,7 @@ class _ImageSource(Protocol):
     """A collection of image files."""
 
     def stamp(self) -> str:
-        """Return a text that changes when the collection changes."""
+        """Return a string that changes when files are added, removed or modified."""
         ...
 
     def files(self) -> Iterator[tuple[str, IO[bytes]]]:

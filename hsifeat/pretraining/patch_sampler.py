@@ -23,7 +23,7 @@ class PatchSampler:
     Attributes
     ----------
     scenes : sequence of (rows, cols, channels) float32 array-likes
-        Channels of each scene, of which only patches are read.
+        Channels of each scene. The sampler reads only patches.
     grids : sequence of PatchGrid
         Positions of the patches of each scene. All positions of all scenes are equally probable.
     timesteps : TimestepSampling

@@ -32,7 +32,7 @@ class ADMBackbone(CheckpointBackbone):
     Parameters
     ----------
     path : str or Path
-        A ``.pt`` file of tensors. Some flags of the network can't be inferred from the tensors. They are read from
+        A ``.pt`` file of tensors. Flags of the network that can't be inferred from the tensors are read from
         ``<path>.toml`` or looked up by the file's sha256: see `hsifeat.backbones.adm.checkpoint_flags.CheckpointFlags`.
     class_label : int or str, optional
         Label of a class-conditional network, or ``"mean"`` for the mean of all label embeddings.
