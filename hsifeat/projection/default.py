@@ -1,4 +1,4 @@
-"""The projection that a backbone gets by default, and the check that a projection fits image and backbone."""
+"""Choice of the projection from the bands of an image to the channels of a backbone."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ def default_projection(
     channels: int,
     projection_file: Path | None,
 ) -> Projection:
-    """Fit the requested projection, or the default one, to an image and a backbone.
+    """Return a fitted projection from the bands of an image to the channels of a backbone.
 
     Parameters
     ----------
     image : SpectralImage
-        The image to project; the projection is fitted on it unless it is fitted already.
+        Image to project.
     projection : str, Projection or None
-        As `fit_projection` takes it, or a fitted projection. [default: the one that the backbone was trained with, else
-        ``rgb`` for three channels and ``pca:N`` for N]
+        A text form, which `fit_projection` fits on the image, or a fitted projection. None selects the projection in
+        `projection_file`. Without such a file, None selects ``rgb`` for three channels and ``pca:N`` for N channels.
     backbone : str
-        Name of the backbone in messages.
+        Name of the backbone, for error messages.
     channels : int
-        Number of channels that the backbone takes.
+        Number of input channels of the backbone.
     projection_file : Path or None
-        File of the projection that the backbone was trained with.
+        File of the projection that the backbone was trained with; None if no such file exists.
 
     Returns
     -------
@@ -53,6 +53,6 @@ def default_projection(
     if fitted.channels != channels:
         raise ProjectionError(
             f"the projection {fitted.spec} gives {fitted.channels} channels, but {backbone} takes {channels}: "
-            "name another with --projection"
+            "choose another projection with --projection"
         )
     return fitted

@@ -1,4 +1,4 @@
-"""Fitting a projection on the valid pixels of an image, block by block in bounded memory."""
+"""Fitting of projections on the valid pixels of images, block by block in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.blocks import blocks, sample_bands
 from hsifeat.scenes.colours import rgb_bands
 
-# Relative rounding error of a sum of some hundred float32 numbers.
+# Relative rounding error of a sum of a few hundred float32 numbers.
 _FLOAT32_ERROR = 1e-6
 
 
@@ -27,18 +27,24 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     Parameters
     ----------
     spec : str
-        Form of the projection, with options such as ``rgb:stretch=joint:gamma=0.4``:
+        Text form of the projection, with optional settings such as ``rgb:stretch=joint:gamma=0.4``. The forms are:
 
-        - ``rgb``: the bands nearest to 640, 550 and 460 nm; ``bands:i,j,k``: those bands, from 0. Each is stretched from
-          its 2nd and 98th percentile to [-1, 1] and clipped. ``:stretch=joint`` takes common percentiles for all bands,
-          ``:percentiles=0-100`` others, and ``:gamma=0.4`` applies a gamma after the stretch.
-        - ``pca:N``: N principal components, each scaled to mean 0 and standard deviation 1, as in MTMSD. Signs are chosen
-          so that the largest weight of a component is positive.
-        - ``all``: every band scaled to mean 0 and standard deviation 1.
-        - ``:mask=FILE``, with any form: fit on the labelled pixels of a label map only, so that the fit does not see the
-          others (not transductive).
+        - ``rgb``: the bands nearest to 640, 550 and 460 nm
+        - ``bands:i,j,k``: the bands with these indices, counted from 0
+        - ``pca:N``: N principal components, each scaled to mean 0 and standard deviation 1 as in the method MTMSD; the sign
+          of each component makes its largest weight positive
+        - ``all``: every band, scaled to mean 0 and standard deviation 1
+
+        The forms ``rgb`` and ``bands`` map the 2nd and 98th percentiles of each band to -1 and 1 and clip the result. They
+        have the options:
+
+        - ``:stretch=joint``: use common percentiles for all bands
+        - ``:percentiles=0-100``: use these percentiles
+        - ``:gamma=0.4``: apply a gamma after the stretch
+
+        Every form has the option ``:mask=FILE``, which fits the projection on the labelled pixels of a label map only.
     image : SpectralImage
-        A scene, or another spectral image. Only its valid pixels are used; labels are not.
+        A scene or another spectral image. The fit uses its valid pixels and ignores its labels.
 
     Returns
     -------
@@ -47,13 +53,15 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     Raises
     ------
     ProjectionError
-        An unknown form or option, a band that the image does not have, more components than bands, or no valid pixel.
+        The form or an option is unknown, the image lacks a band, the image has fewer bands than components, the mask and the
+        image differ in shape, or no pixel is valid and labelled in the mask.
     SceneError
-        The mask can't be read, or is not on the grid of the image.
+        The mask can't be read or can't be aligned with the grid of the scene.
 
     Notes
     -----
-    In an image of more than about a million pixels, percentiles are those of a regular sample of a million.
+    In an image of more than about a million pixels, percentiles are computed from a regular sample of about a million
+    pixels.
 
     Examples
     --------
@@ -68,8 +76,8 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
         labelled = open_labels(parsed.mask, image if isinstance(image, Scene) else None).classes != 0
         if labelled.shape != fit_mask.shape:
             raise ProjectionError(
-                f"{spec}: the mask has the shape {labelled.shape}, {image.name} has {fit_mask.shape}: give a mask on the image's "
-                "grid"
+                f"{spec}: the mask has the shape {labelled.shape}, but {image.name} has {fit_mask.shape}: give a mask on the "
+                "image's grid"
             )
         fit_mask = fit_mask & labelled
         mask_digest = hashlib.sha256(np.packbits(labelled).data).hexdigest()[:12]
@@ -91,14 +99,14 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
 
 
 def fit_components(count: int, images: Sequence[SpectralImage]) -> Projection:
-    """Fit ``pca:count`` on the valid pixels of several images as if they were one.
+    """Fit one projection ``pca:N`` on the valid pixels of several images together.
 
     Parameters
     ----------
     count : int
-        Number of principal components.
+        Number N of principal components.
     images : sequence of SpectralImage
-        All with the same number of bands.
+        Images with the same number of bands.
 
     Returns
     -------
@@ -107,8 +115,8 @@ def fit_components(count: int, images: Sequence[SpectralImage]) -> Projection:
     Raises
     ------
     ProjectionError
-        An image has no valid pixels or fewer bands than `count`, or the pixels have fewer significant components: the
-        others would be rounding errors.
+        An image has no valid pixels or fewer bands than `count`, or the pixels have fewer than `count` significant
+        components. A component is significant if its variance exceeds the rounding error of float32 sums.
     """
     for image in images:
         _check_any(image, image.valid, "")
@@ -119,9 +127,10 @@ def fit_components(count: int, images: Sequence[SpectralImage]) -> Projection:
     significant = int(np.count_nonzero(variances > (_FLOAT32_ERROR**2) * mean_square))
     if significant < count:
         names = ", ".join(image.name for image in images)
-        advice = f"ask for {significant} at most" if significant else "all of them are the same"
+        advice = f"use at most pca:{significant}" if significant else "all valid pixels are equal"
         raise ProjectionError(
-            f"{names}: pca:{count} can't be fitted, since valid pixels have {significant} significant components: {advice}"
+            f"{names}: pca:{count} can't be fitted, because the valid pixels have {significant} significant components: "
+            f"{advice}"
         )
     return _principal_components(f"pca:{count}", count, mean, covariance)
 
@@ -136,16 +145,21 @@ def _check_any(image: SpectralImage, mask: NDArray[np.bool_], where: str) -> Non
 
 def _check_count(count: int, image: SpectralImage) -> None:
     if count > image.bands:
-        raise ProjectionError(f"pca:{count}: at most {image.bands} components, as many as {image.name} has bands")
+        raise ProjectionError(
+            f"pca:{count}: {image.name} has {image.bands} bands, which allow at most {image.bands} components"
+        )
 
 
 def _empty_bands(image: SpectralImage) -> str:
-    """Name the bands that make every pixel of a scene invalid, if some but not all do."""
+    """Return advice to drop the bands that make all pixels of a scene invalid, or an empty string without such bands."""
     empty = image.empty_bands() if isinstance(image, Scene) and not image.valid.any() else ()
     if not 0 < len(empty) < image.bands:
         return ""
     numbers = format_bands(empty)
-    return f"; of its {image.bands} bands (from 0) {numbers} have no valid value at all: leave them out by --bad-bands {numbers}"
+    return (
+        f"; the bands {numbers} of its {image.bands} bands (counted from 0) have no valid value: drop them with --bad-bands "
+        f"{numbers}"
+    )
 
 
 def _stretched(
@@ -176,7 +190,7 @@ def _principal_components(
 def _moments(
     images: Sequence[tuple[SpectralImage, NDArray[np.bool_]]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean (bands,) and population covariance (bands, bands) of the pixels in the mask of each image."""
+    """Return mean (bands,) and population covariance (bands, bands) of the masked pixels of all images together."""
     bands = images[0][0].bands
     count, total = 0, np.zeros(bands)
     for pixels in _pixels(images):
@@ -200,6 +214,6 @@ def _pixels(images: Sequence[tuple[SpectralImage, NDArray[np.bool_]]]) -> Iterat
 def _affine(
     spec: str, weights: NDArray[np.float64], offset: NDArray[np.float64], *, clip: bool = False, gamma: float = 1.0
 ) -> Projection:
-    # Rounding to float32 hides the last bits, in which linear algebra libraries differ, from the key.
+    # The last bits of float64 results depend on the linear algebra library; rounding keeps them out of cache keys.
     linear, constant = (np.ascontiguousarray(values, np.float32) for values in (weights, offset))
     return Projection(spec, linear, constant, clip, gamma)

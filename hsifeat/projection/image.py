@@ -1,4 +1,4 @@
-"""What a projection is fitted on and applied to: the interface of a spectral image, and its plainest implementation."""
+"""Interface of the images on which projections are fitted and applied, and an implementation for plain arrays."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.scenes.cube_shape import CubeShape
 from hsifeat.types import Cube
 
 
 class SpectralImage(Protocol):
-    """An image whose pixels are spectra. A `Scene` is one, and so is an `ArrayImage`."""
+    """Interface of an image with a spectrum per pixel, implemented by `Scene` and `ArrayImage`."""
 
     @property
     def name(self) -> str:
@@ -21,17 +22,17 @@ class SpectralImage(Protocol):
 
     @property
     def cube(self) -> Cube:
-        """Values, array-like of shape (rows, cols, bands), sliced like a NumPy array."""
+        """Values as an array-like of shape (rows, cols, bands), sliced like a NumPy array."""
         ...
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """Pixels that hold data, (rows, cols) bool."""
+        """Mask of the valid pixels, (rows, cols) bool."""
         ...
 
     @property
     def wavelengths_nm(self) -> NDArray[np.float64] | None:
-        """Centre wavelengths (bands,) float64 in nm, if they are known."""
+        """Centre wavelengths in nm, (bands,) float64, or None if unknown."""
         ...
 
     @property
@@ -51,8 +52,8 @@ class SpectralImage(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class ArrayImage:
-    """A spectral image of nothing but values and valid pixels, such as a companion image.
+class ArrayImage(CubeShape):
+    """A spectral image made of an array, without the metadata of a `Scene`.
 
     Attributes
     ----------
@@ -61,27 +62,12 @@ class ArrayImage:
     cube : array-like of shape (rows, cols, bands)
         Values, sliced like a NumPy array.
     valid : (rows, cols) bool array
-        Pixels that hold data.
+        Mask of the valid pixels.
     wavelengths_nm : (bands,) float64 array or None
-        Centre wavelengths in nm.
+        Centre wavelengths in nm, or None if unknown.
     """
 
     name: str
     cube: Cube
     valid: NDArray[np.bool_]
     wavelengths_nm: NDArray[np.float64] | None = None
-
-    @property
-    def rows(self) -> int:
-        """Height in pixels."""
-        return int(self.cube.shape[0])
-
-    @property
-    def cols(self) -> int:
-        """Width in pixels."""
-        return int(self.cube.shape[1])
-
-    @property
-    def bands(self) -> int:
-        """Number of bands."""
-        return int(self.cube.shape[2])

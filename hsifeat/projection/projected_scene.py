@@ -1,4 +1,4 @@
-"""A scene behind a projection: an array of model channels, computed block by block when it is sliced."""
+"""Lazy array of the projected channels of a scene, computed when it is indexed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from hsifeat.types import Cube
 
 
 class ProjectedScene(ArrayView):
-    """The channels of a cube behind a projection, (rows, cols, channels) float32, projected when they are sliced.
+    """Lazy (rows, cols, channels) float32 array of the projected channels of a cube.
 
     Parameters
     ----------
     cube : array-like of shape (rows, cols, bands)
-        Values as the scene delivers them, in memory or on disk; only the rows and columns of a slice are read.
+        Stored values of a scene, in memory or on disk. Indexing reads only the indexed rows and columns.
     projection : Projection
-        From the cube's bands to the channels of the model.
+        Projection from the bands of the cube to the channels of a backbone.
     valid : (rows, cols) bool array, optional
-        Pixels that keep their channels; all others are 0. By default the pixels whose bands are all finite.
+        Mask of the valid pixels; the channels of all other pixels are 0. [default: the pixels whose bands are all finite]
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""A fitted projection: one affine map per pixel, ``channels = spectrum @ weights + offset``, then clipping and a gamma.
+"""A fitted projection from spectra to channels: ``spectrum @ weights + offset``, then clipping and a gamma.
 
-The fitted numbers travel with stores and backbones, so that another scene is projected in the same way.
+Feature stores and backbones contain the fitted arrays, so that other scenes can be projected in the same way.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ class Projection:
     Attributes
     ----------
     spec : str
-        Canonical text of the projection, see `hsifeat.projection.spec`.
+        Canonical text form of the projection, from `ProjectionSpec.to_text`.
     weights : (bands, channels) float32 array
-        Linear part.
+        Linear part of the map.
     offset : (channels,) float32 array
-        Constant part.
+        Constant part of the map.
     clip : bool
         Whether channels are clipped to [-1, 1], the range of image models.
     gamma : float
-        Exponent applied to clipped channels, rescaled to [0, 1]; below 1 dark pixels become lighter.
+        Exponent that is applied to the clipped channels after rescaling them to [0, 1]. Values below 1 brighten dark
+        pixels.
 
     Examples
     --------
@@ -51,17 +52,17 @@ class Projection:
 
     @property
     def bands(self) -> int:
-        """Number of bands of the input."""
+        """Number of input bands."""
         return int(self.weights.shape[0])
 
     @property
     def channels(self) -> int:
-        """Number of channels of the output."""
+        """Number of output channels."""
         return int(self.weights.shape[1])
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the fitted numbers."""
+        """SHA-256 hex digest of weights, offset, clipping and gamma."""
         gamma = "" if self.gamma == 1 else f",{self.gamma!r}"
         digest = hashlib.sha256(f"{self.bands},{self.channels},{self.clip}{gamma};".encode())
         digest.update(np.ascontiguousarray(self.weights, "<f4").data)
@@ -69,12 +70,12 @@ class Projection:
         return digest.hexdigest()
 
     def apply(self, spectra: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Project spectra.
+        """Return the channels of spectra.
 
         Parameters
         ----------
         spectra : (..., bands) array
-            Values as the scene delivers them, of any real dtype.
+            Stored values of a scene, of any real dtype.
 
         Returns
         -------
@@ -94,11 +95,11 @@ class Projection:
         return channels
 
     def check(self, image: SpectralImage) -> None:
-        """Raise `ProjectionError` unless an image has as many bands as the projection takes."""
+        """Raise `ProjectionError` if the number of bands of an image is not that of the projection."""
         if image.bands != self.bands:
             raise ProjectionError(
                 f"the projection {self.spec} was fitted for {self.bands} bands; {image.name} has {image.bands}: "
-                "name another with --projection"
+                "choose another projection with --projection"
             )
 
     def save(self, path: Path) -> None:
@@ -113,12 +114,12 @@ class Projection:
 
     @classmethod
     def load(cls, path: Path) -> Projection:
-        """Read a projection that `save` wrote.
+        """Read a projection from a file that `save` wrote.
 
         Raises
         ------
         ProjectionError
-            The file is damaged, or holds something else.
+            The file is missing, damaged, or not a saved projection.
         """
         from safetensors import SafetensorError, safe_open
 

@@ -1,4 +1,4 @@
-"""The grammar of projections: ``rgb``, ``pca:3``, ``rgb:stretch=joint:percentiles=0-100:gamma=0.4``."""
+"""Text form of projections, such as ``rgb``, ``pca:3`` or ``rgb:stretch=joint:percentiles=0-100:gamma=0.4``."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from hsifeat.errors import ProjectionError
 
 FORMS = "rgb, pca:N, bands:i,j,k or all"
 OPTIONS = {
-    "stretch": "band (percentiles of each band) or joint (common percentiles), with rgb and bands",
-    "percentiles": "LOW-HIGH, the percentiles that become -1 and 1 (2-98 by default), with rgb and bands",
-    "gamma": "an exponent above 0, with rgb and bands",
-    "mask": "the FILE of a label map, on whose labelled pixels the projection is fitted",
+    "stretch": "band (percentiles of each band) or joint (common percentiles of all bands), only for rgb and bands",
+    "percentiles": "LOW-HIGH, the percentiles that are mapped to -1 and 1 (default 2-98), only for rgb and bands",
+    "gamma": "an exponent above 0, only for rgb and bands",
+    "mask": "the FILE of a label map, whose labelled pixels are used for fitting",
 }
 _NUMBER = r"\d+(?:\.\d+)?"
 
 
 @dataclass(frozen=True)
 class ProjectionSpec:
-    """A projection that is still to be fitted.
+    """Form and options of a projection before fitting.
 
     Attributes
     ----------
     kind : {"rgb", "bands", "pca", "all"}
         Form of the projection.
     numbers : tuple of int
-        The bands of ``bands``, or the number of components of ``pca``.
+        Band indices of the form ``bands``, or the number of components of the form ``pca``.
     joint : bool
-        Whether all channels are stretched by common percentiles.
+        Whether the percentiles are common to all channels.
     percentiles : tuple of 2 floats
-        Percentiles that become -1 and 1.
+        Percentiles that are mapped to -1 and 1.
     gamma : float
-        Exponent after the stretch.
+        Exponent that is applied after the stretch.
     mask : str or None
-        File of a label map on whose labelled pixels the projection is fitted.
+        File of a label map whose labelled pixels are used for fitting.
     """
 
     kind: str
@@ -45,12 +45,12 @@ class ProjectionSpec:
     mask: str | None = None
 
     def to_text(self, mask_digest: str = "") -> str:
-        """Return the canonical text.
+        """Return the canonical text form.
 
         Parameters
         ----------
         mask_digest : str
-            Digest of the mask's content, which stands for its file.
+            Digest of the mask's pixels, which replaces the file name of the mask.
         """
         low, high = self.percentiles
         parts = [
@@ -64,12 +64,12 @@ class ProjectionSpec:
 
 
 def parse_projection(text: str) -> ProjectionSpec:
-    """Parse the text of a projection.
+    """Parse the text form of a projection.
 
     Raises
     ------
     ProjectionError
-        An unknown form or option, or a value that the option does not take.
+        The form or an option is unknown, or the value of an option is not allowed.
 
     Examples
     --------
@@ -100,16 +100,19 @@ def parse_projection(text: str) -> ProjectionSpec:
     return ProjectionSpec(kind, numbers, stretch == "joint", (low, high), gamma, options.get("mask"))
 
 
-def _parse_options(text: str, rest: str, allowed: list[str]) -> dict[str, str]:
-    """Parse repeated ``:name=value``; a mask comes last, since its file name may hold colons."""
+def _parse_options(text: str, option_text: str, allowed: list[str]) -> dict[str, str]:
+    """Parse options of the form ``:name=value:name=value``.
+
+    The option ``mask`` must be the last option, because the file name of a mask may contain colons.
+    """
     options: dict[str, str] = {}
-    while rest:
-        match = re.match(r":(mask)=(.*)$|:(\w+)=([^:]*)", rest)
-        name, value = (match[1] or match[3], match[2] or match[4] or "") if match else (rest[1:], "")
+    while option_text:
+        match = re.match(r":(mask)=(.*)$|:(\w+)=([^:]*)", option_text)
+        name, value = (match[1] or match[3], match[2] or match[4] or "") if match else (option_text[1:], "")
         if match is None or name not in allowed or name in options:
             help_text = "; ".join(f"{option} is {OPTIONS[option]}" for option in allowed)
             fault = "is repeated" if name in options else "is unknown"
             raise ProjectionError(f"{text}: the option {name!r} {fault}; options have the form name=value: {help_text}")
         options[name] = value
-        rest = rest[match.end() :]
+        option_text = option_text[match.end() :]
     return options

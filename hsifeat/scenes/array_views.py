@@ -1,4 +1,4 @@
-"""Lazy views of arrays on disk: transposed axes, band subsets and split axes; values are read on indexing."""
+"""Lazy views of arrays on disk with transposed axes, selected bands or a split axis; indexing reads the values."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from hsifeat.types import Cube
 
-# The checked index of one axis: a range within bounds, or an integer from 0.
+# Index of one axis after the bounds check: a range of indices, or a non-negative integer.
 AxisIndex = range | int
 
 
 class ArrayView(ABC):
-    """Base of arrays that are read on indexing, with NumPy's basic indexing by integers and slices of positive step.
+    """Base class of arrays whose values are read when they are indexed.
+
+    Indexing accepts integers, slices with a positive step and an ellipsis, as in NumPy.
 
     Parameters
     ----------
@@ -25,7 +27,7 @@ class ArrayView(ABC):
     dtype : dtype-like
         Data type of the values.
     chunks : sequence of int, optional
-        Chunk shape, if reading any value means reading and unpacking a whole chunk.
+        Chunk shape, if reading one value requires unpacking or computing its whole chunk.
     """
 
     def __init__(self, shape: Sequence[int], dtype: DTypeLike, chunks: Sequence[int] | None = None) -> None:
@@ -34,7 +36,7 @@ class ArrayView(ABC):
         self.chunks = None if chunks is None else tuple(int(size) for size in chunks)
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
-        """Read a block by slices and integers."""
+        """Read the block that integers and slices select."""
         parts = tuple(_check_index(index, size) for index, size in zip(self._expand(key), self.shape, strict=True))
         sizes = [len(part) for part in parts if isinstance(part, range)]
         return self._read(parts) if all(sizes) else np.empty(sizes, self.dtype)
@@ -45,10 +47,10 @@ class ArrayView(ABC):
 
     @abstractmethod
     def _read(self, parts: tuple[AxisIndex, ...]) -> NDArray[Any]:
-        """Read a non-empty block: a range for each axis that is kept, an integer for each that is dropped."""
+        """Read a non-empty block. `parts` has a range for each axis of the result and an integer for each dropped axis."""
 
     def _expand(self, key: Any) -> list[Any]:
-        """Return one index per axis."""
+        """Expand an ellipsis and missing indices, so that each axis has one index."""
         indices = list(key) if isinstance(key, tuple) else [key]
         for place in [place for place, index in enumerate(indices) if index is Ellipsis]:
             indices[place : place + 1] = [slice(None)] * (len(self.shape) - len(indices) + 1)
@@ -77,15 +79,15 @@ def as_slices(parts: Sequence[AxisIndex]) -> tuple[slice | int, ...]:
 
 
 class TransposedView(ArrayView):
-    """An array with permuted axes.
+    """A view of an array with permuted axes.
 
     Parameters
     ----------
     source : array-like
-        Indexed by slices and integers, such as an array of h5py or zarr.
+        Array that supports indexing by slices and integers, such as an h5py dataset or a Zarr array.
     axes : sequence of int
-        As in ``np.transpose``: axis i of the view is axis ``axes[i]`` of the source. Axes that are not listed are indexed
-        with 0.
+        Axis i of the view is axis ``axes[i]`` of the source, as in ``np.transpose``. The view uses index 0 of the source
+        axes that are not listed.
     """
 
     def __init__(self, source: Cube, axes: Sequence[int]) -> None:
@@ -100,21 +102,21 @@ class TransposedView(ArrayView):
         for axis, part in zip(self._axes, as_slices(parts), strict=True):
             source_key[axis] = part
         values = np.asarray(self._source[tuple(source_key)])
-        # Axes indexed by an integer are dropped from the values; the others keep their order.
-        kept = [axis for axis, part in zip(self._axes, parts, strict=True) if isinstance(part, range)]
-        in_source_order = sorted(kept)
-        return values.transpose([in_source_order.index(axis) for axis in kept])
+        # `values` lacks the axes that are indexed by an integer; its axes are in the order of the source.
+        range_axes = [axis for axis, part in zip(self._axes, parts, strict=True) if isinstance(part, range)]
+        in_source_order = sorted(range_axes)
+        return values.transpose([in_source_order.index(axis) for axis in range_axes])
 
 
 class BandSubset(ArrayView):
-    """Selected bands of a cube.
+    """A view of selected bands of a cube.
 
     Parameters
     ----------
     source : array-like of shape (rows, cols, bands)
         The cube.
     bands : sequence of int
-        Band indices, in the order of the view.
+        Indices of the selected bands, in the order of the view.
     """
 
     def __init__(self, source: Cube, bands: Sequence[int]) -> None:
@@ -130,19 +132,19 @@ class BandSubset(ArrayView):
 
 
 class SplitAxisView(ArrayView):
-    """An array (bands, pixels) with its pixel axis split in two.
+    """A view of a (bands, pixels) array as a (bands, slow, fast) array.
 
     Parameters
     ----------
     source : array-like of shape (bands, slow * fast)
-        The array.
+        The array whose pixel axis is split.
     slow, fast : int
-        Lengths of the new axes: pixel ``i * fast + j`` of the source is ``[:, i, j]`` of the view.
+        Lengths of the two new axes. Pixel ``i * fast + j`` of the source is ``[:, i, j]`` of the view.
     """
 
     def __init__(self, source: Cube, slow: int, fast: int) -> None:
         chunks = getattr(source, "chunks", None)
-        # A chunk may start and end in the middle of runs of `fast` pixels.
+        # This shape is approximate: a source chunk may start or end within a run of `fast` pixels.
         runs = chunks and (chunks[0], max(chunks[1] // fast, 1), min(chunks[1], fast))
         super().__init__((source.shape[0], slow, fast), source.dtype, runs)
         self._source = source
@@ -151,10 +153,10 @@ class SplitAxisView(ArrayView):
         bands, slow, fast = parts
         runs = [slow] if isinstance(slow, int) else slow
         inner = range(fast, fast + 1) if isinstance(fast, int) else fast
-        kept = range(bands, bands + 1) if isinstance(bands, int) else bands
-        values = np.empty((len(kept), len(runs), len(inner)), self.dtype)
+        band_range = range(bands, bands + 1) if isinstance(bands, int) else bands
+        values = np.empty((len(band_range), len(runs), len(inner)), self.dtype)
         for place, run in enumerate(runs):
             first = run * self.shape[2]
             pixels = slice(first + inner.start, first + inner.stop, inner.step)
-            values[:, place] = self._source[as_slices([kept])[0], pixels]
+            values[:, place] = self._source[as_slices([band_range])[0], pixels]
         return values[tuple(slice(None) if isinstance(part, range) else 0 for part in parts)]

@@ -1,4 +1,4 @@
-"""Order of the axes of a cube whose format does not define it: stated by the user, or guessed with a note."""
+"""Axis order of a cube in a file format without defined axes, stated by the user or guessed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _FORMS = "rows, cols and bands in any order, or bands and pixels, such as bands,
 
 
 def parse_axes(text: str | None) -> tuple[str, ...] | None:
-    """Parse an axis order such as ``bands,rows,cols``; None stays None.
+    """Parse an axis order such as ``bands,rows,cols``; return None for None.
 
-    ``pixels`` means pixels in column order, as MATLAB flattens a cube, and ``pixels-by-row`` pixels in row order, as NumPy
-    does.
+    The axis ``pixels`` contains the pixels in column order, as MATLAB flattens a cube. The axis ``pixels-by-row`` contains
+    the pixels in row order, as NumPy flattens a cube.
 
     Raises
     ------
     SceneError
-        The axes do not make up a cube.
+        The text does not name exactly the axes of a cube.
 
     Examples
     --------
@@ -42,30 +42,32 @@ def parse_axes(text: str | None) -> tuple[str, ...] | None:
 def order_axes(
     array: Cube, axes: tuple[str, ...] | None, rows: int | None, cols: int | None, name: str
 ) -> tuple[Cube, tuple[str, ...]]:
-    """Bring an array into the order (rows, cols, bands) without reading it.
+    """Return a lazy view of an array with the axis order (rows, cols, bands).
 
     Parameters
     ----------
     array : array-like
-        Three-dimensional, or two-dimensional if its pixels share one axis.
+        A three-dimensional array, or a two-dimensional array with one axis for all pixels.
     axes : tuple of str or None
-        Axis order from `parse_axes`; None to guess it.
+        Axis order from `parse_axes`; None to guess the order.
     rows, cols : int, optional
-        Shape of the scene if its pixels share one axis; one of them is enough.
+        Height and width of the scene, if one axis holds all pixels. The number of pixels determines a missing value, but
+        at least one of the two is required.
     name : str
-        The file's name, for notes and errors.
+        Name of the file, for notes and errors.
 
     Returns
     -------
     array : array-like of shape (rows, cols, bands)
-        A view of the array.
+        The array itself or a view of it.
     notes : tuple of str
-        The order, if it was guessed.
+        A note that states the axis order, if it was guessed.
 
     Raises
     ------
     SceneError
-        The number of pixels is not `rows` x `cols`, or neither is given.
+        One axis holds all pixels, but `rows` and `cols` are both None or do not match the number of pixels. Or rows and
+        columns have separate axes, but `rows` or `cols` is given.
     """
     if axes is None:
         axes, notes = _guess_axes(array.shape, name)
@@ -93,18 +95,18 @@ def _transpose(array: Cube, order: tuple[int, ...]) -> Cube:
 
 
 def _guess_axes(shape: tuple[int, ...], name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Guess that the bands are the last axis, as in most files, or the first if the other two have equal lengths."""
+    """Guess the axis order: bands first if only the last two axes have equal lengths, else bands last."""
     first, second, third = shape
     axes = ("bands", "rows", "cols") if first != second == third else _AXES
     sizes = " x ".join(map(str, shape))
     return axes, (
-        f"{name}: assumed the axes of its {sizes} values to be {', '.join(axes)}; set --axes if they are not",
+        f"{name}: assumed the axes of its {sizes} values to be {', '.join(axes)}; set --axes if this is wrong",
     )
 
 
 def _complete_shape(pixels: int, rows: int | None, cols: int | None, name: str) -> tuple[int, int]:
     if rows is None and cols is None:
-        raise SceneError(f"{name} has {pixels} pixels in one axis: give the number of --rows or --cols")
+        raise SceneError(f"{name} has {pixels} pixels in one axis: set --rows or --cols")
     height = rows if rows is not None else pixels // max(cols or 1, 1)
     width = cols if cols is not None else pixels // max(height, 1)
     if height < 1 or width < 1 or height * width != pixels:

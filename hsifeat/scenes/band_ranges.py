@@ -1,4 +1,4 @@
-"""Band lists in text form, such as ``103-108,149``: indices from 0, ends included."""
+"""Text form of band lists, such as ``103-108,149``, with indices from 0 and inclusive ranges."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from hsifeat.errors import SceneError
 
 
 def parse_bands(text: str, bands: int) -> tuple[int, ...]:
-    """Parse a band list.
+    """Parse a band list into ascending band indices.
 
     Parameters
     ----------
     text : str
-        Band indices and ranges, separated by commas.
+        Band indices and inclusive ranges, separated by commas.
     bands : int
         Number of bands in the scene.
 
     Raises
     ------
     SceneError
-        The text is no band list, or names a band that the scene does not have.
+        The text is not a band list, or contains a band that the scene lacks.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def parse_bands(text: str, bands: int) -> tuple[int, ...]:
 
 
 def format_bands(bands: Iterable[int]) -> str:
-    """Format band indices as `parse_bands` parses them.
+    """Format band indices as a text that `parse_bands` accepts.
 
     >>> format_bands([149, 0, 1, 2])
     '0-2,149'

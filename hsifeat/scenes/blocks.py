@@ -1,4 +1,4 @@
-"""Block-wise passes over a scene, in bounded memory."""
+"""Blocks of a scene, and block-wise counting and sampling in bounded memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hsifeat.types import Cube, Window
 
 # Values per block: 4 MB of a 16-bit cube, 16 MB as float64.
 VALUES_AT_A_TIME = 2**21
-# Sums over small scenes depend in their last bits on where blocks end, so this must not change.
+# Block boundaries affect the last bits of sums over a scene, so this number must not change.
 _ROWS_AT_A_TIME = 64
 # Approximate maximum number of pixels from which percentiles are computed.
 _SAMPLE_PIXELS = 2**20
@@ -31,7 +31,7 @@ def blocks(rows: int, cols: int, depth: int = 1) -> Iterator[Window]:
     Yields
     ------
     Window
-        Several whole rows, or part of a row if a whole one has too many values.
+        A block of whole rows, or a part of a row if a whole row has too many values.
 
     Examples
     --------
@@ -49,7 +49,9 @@ def blocks(rows: int, cols: int, depth: int = 1) -> Iterator[Window]:
 
 
 def count_values(values: NDArray[np.integer]) -> dict[int, int]:
-    """Count the pixels of each value in a (rows, cols) integer array, by ascending value, without sorting a copy of it.
+    """Count the pixels of each value in a (rows, cols) integer array.
+
+    The keys of the returned dict are in ascending order. The array is counted block by block to save memory.
 
     >>> count_values(np.array([[3, 0], [0, 0]]))
     {0: 3, 3: 1}
@@ -64,21 +66,21 @@ def count_values(values: NDArray[np.integer]) -> dict[int, int]:
 def read_bands(cube: Cube, rows: slice, cols: slice, bands: Sequence[int]) -> NDArray[Any]:
     """Read selected bands of a block.
 
-    A Zarr array is read once, because its chunks hold all bands; other arrays are read band by band.
+    A Zarr array is read in one call, because its chunks contain all bands. Other arrays are read band by band.
 
     Parameters
     ----------
     cube : array-like of shape (rows, cols, bands)
         The cube.
     rows, cols : slice
-        The block.
+        Rows and columns of the block.
     bands : sequence of int
-        Band indices.
+        Indices of the selected bands.
 
     Returns
     -------
-    (block rows, block cols, n) array
-        In the dtype of the cube.
+    (block rows, block cols, len(bands)) array
+        Values in the dtype of the cube.
     """
     if hasattr(cube, "oindex"):
         return np.asarray(cube.oindex[rows, cols, list(bands)])
@@ -86,21 +88,24 @@ def read_bands(cube: Cube, rows: slice, cols: slice, bands: Sequence[int]) -> ND
 
 
 def sample_bands(cube: Cube, bands: Sequence[int], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Read selected bands of valid pixels, of at most about a million pixels in a large scene.
+    """Read selected bands of a sample of the valid pixels.
+
+    The sample contains all valid pixels of a scene of up to 2**20 pixels, and about 2**20 pixels or fewer of a larger
+    scene.
 
     Parameters
     ----------
     cube : array-like of shape (rows, cols, bands)
         The cube.
     bands : sequence of int
-        Band indices.
+        Indices of the selected bands.
     valid : (rows, cols) bool array
-        Valid pixels.
+        Mask of the valid pixels.
 
     Returns
     -------
     (n, len(bands)) float64 array
-        Valid pixels on a regular grid or, if none lies on the grid, every k-th valid pixel.
+        Values of the valid pixels on a regular grid. If no valid pixel lies on the grid, values of every k-th valid pixel.
     """
     rows, cols, _ = cube.shape
     step = int(np.ceil(np.sqrt(rows * cols / _SAMPLE_PIXELS)))

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from hsifeat.scenes.blocks import blocks, read_bands, sample_bands
 from hsifeat.types import Cube
 
-# Any two of the first sixteen colours have a CIEDE2000 difference of at least 16 for protanopes and deuteranopes (Machado et
-# al. 2009) and of 20 for normal vision; so has each of them from black, the colour of unlabelled pixels, and from the light
-# background of the report's maps. They were found by a search from random starts; each of the last four is the colour
-# farthest from all before it.
+# Any two of the first sixteen colours have a CIEDE2000 difference of at least 20 for normal vision and at least 16 for
+# protanopes and deuteranopes (Machado et al. 2009). The same holds between each of them and black (unlabelled pixels), and
+# between each of them and the light background of the report's maps. A search from random starts found these sixteen
+# colours. Each of the last four colours is the one with the largest difference from all earlier colours.
 _PALETTE = (
     "#ffffa5", "#9d35ff", "#9b400d", "#014856", "#927a73", "#bd7608", "#63aaac", "#020035", "#2b00bb", "#555146",
     "#60728c", "#412000", "#eab702", "#9f9fff", "#efd5ff", "#a0b88a", "#5a002d", "#b45a4b", "#5a4bb4", "#ff785a",
@@ -33,7 +33,7 @@ def default_colours(classes: Iterable[int]) -> dict[int, str]:
 
 
 def _golden_ratio_colour(number: int) -> str:
-    # Hues in steps of the golden ratio never repeat, and consecutive ones differ clearly.
+    # Hues in steps of the golden ratio never repeat, and consecutive hues differ clearly.
     red, green, blue = colorsys.hsv_to_rgb(
         number * 0.618034 % 1.0, 0.55 + 0.4 * (number % 2), 0.55 + 0.2 * (number % 3)
     )
@@ -43,7 +43,8 @@ def _golden_ratio_colour(number: int) -> str:
 def rgb_bands(bands: int, wavelengths_nm: NDArray[np.float64] | None) -> tuple[int, int, int]:
     """Return the indices of the bands nearest to red, green and blue (640, 550 and 460 nm).
 
-    Without wavelengths, three bands are taken as red, green and blue, and more bands are spread evenly.
+    Without wavelengths, the three bands of a three-band cube are assumed to be red, green and blue. For any other cube, the
+    returned bands lie at 3/4, 1/2 and 1/4 of the band axis.
 
     Parameters
     ----------
@@ -71,25 +72,25 @@ def false_colour(
     valid: NDArray[np.bool_] | None = None,
     step: int = 1,
 ) -> NDArray[np.uint8]:
-    """Render a scene in false colours: three bands, each stretched from its 2nd to its 98th percentile.
+    """Render three bands of a cube as an RGB image, each stretched between its 2nd and 98th percentiles.
 
-    In a large scene the percentiles are those of a sample of its pixels.
+    The percentiles of a large cube are computed from a sample of its pixels.
 
     Parameters
     ----------
     cube : array-like of shape (rows, cols, bands)
         The cube.
     wavelengths_nm : (bands,) float64 array, optional
-        Centre wavelengths in nm, from which the bands are chosen, see `rgb_bands`.
+        Centre wavelengths in nm, from which `rgb_bands` selects the three bands.
     valid : (rows, cols) bool array, optional
-        Valid pixels; the others are drawn black.
+        Mask of the valid pixels; all other pixels are black. [default: all pixels are valid]
     step : int
         Draw every `step`-th row and column.
 
     Returns
     -------
     (ceil(rows / step), ceil(cols / step), 3) uint8 array
-        Red, green and blue.
+        Red, green and blue of each drawn pixel.
     """
     rows, cols, bands = cube.shape
     mask = np.ones((rows, cols), dtype=bool) if valid is None else valid

@@ -29,7 +29,7 @@ class Georeference:
     transform: tuple[float, float, float, float, float, float]
 
     def same_crs(self, other: Georeference) -> bool:
-        """Return whether both have the same CRS according to pyproj; False if either is unknown."""
+        """Return whether two georeferences have the same CRS according to pyproj; False if either CRS is unknown."""
         from pyproj import CRS
 
         if self.crs is None or other.crs is None:
@@ -37,13 +37,13 @@ class Georeference:
         return self.crs == other.crs or CRS(self.crs).equals(CRS(other.crs), ignore_axis_order=True)
 
     def refine(self, factor: int) -> Self:
-        """Return the georeference of a grid with `factor` x `factor` cells per pixel."""
+        """Return the georeference of a finer grid with `factor` x `factor` cells per pixel of this grid."""
         a, b, c, d, e, f = self.transform
         return replace(self, transform=(a / factor, b / factor, c, d / factor, e / factor, f))
 
     @property
     def crs_name(self) -> str:
-        """Name of the CRS, with its authority code if it has one, or ``unknown``."""
+        """Name of the CRS, with the authority code if known, or ``unknown`` without a CRS."""
         from pyproj import CRS
 
         if self.crs is None:

@@ -25,18 +25,18 @@ class Labels:
     classes : (rows, cols) integer array
         Class of each pixel; 0 is unlabelled.
     class_names : dict of int to str
-        Name of each class that occurs; ``class 7`` where none is given.
+        Name of each class in the map. A class without a name gets a default name such as ``class 7``.
     class_colours : dict of int to str
-        Colour of each class that occurs, as ``#rrggbb``; a default where none is given.
+        Colour of each class in the map, as ``#rrggbb``. A class without a colour gets a default colour.
     notes : tuple of str
-        What was assumed, resampled or dropped while reading.
+        Messages on what was assumed, resampled or dropped while reading.
     georeference : Georeference or None
-        Position of the grid, if known.
+        Position of the grid, or None if unknown.
 
     Raises
     ------
     SceneError
-        `classes` is not two-dimensional, not of integers, or has negative values.
+        `classes` is not two-dimensional, is not an integer array, or contains a negative number.
 
     Examples
     --------
@@ -67,5 +67,5 @@ class Labels:
 
     @cached_property
     def counts(self) -> dict[int, int]:
-        """Number of pixels of each class."""
+        """Number of pixels of each class, without unlabelled pixels."""
         return {number: count for number, count in count_values(self.classes).items() if number != 0}

@@ -45,27 +45,29 @@ def open_scene(
     source : str, Path, or sequence of these
         One of:
 
-        - a registry name such as ``indian-pines``, or ``rs-fusion-datasets:NAME`` if that package is installed
-        - a file in any format with a reader, see `hsifeat.scenes.readers`
+        - a registry name such as ``indian-pines``
+        - ``rs-fusion-datasets:NAME``, if the package rs-fusion-datasets is installed
+        - a file whose format has a reader in `hsifeat.scenes.readers`
         - a Zarr folder, or a folder of single-band files
-        - several single-band files, in band order.
+        - a list of single-band files, in band order.
     variable : str, optional
-        Variable to read from a file that holds several. By default there must be exactly one candidate.
+        Name of the variable to read from the file. By default the file must have exactly one variable with the right
+        number of dimensions.
     axes : str, optional
-        Order of the axes if the format does not define it, such as ``bands,rows,cols``. If the pixels share one axis,
-        ``bands,pixels`` for pixels in column order and ``bands,pixels-by-row`` for pixels in row order. By default the
-        order is guessed, with a note.
+        Axis order, such as ``bands,rows,cols``, for a format that does not define the order. If one axis holds all pixels:
+        ``bands,pixels`` for pixels in column order, or ``bands,pixels-by-row`` for pixels in row order. By default the
+        order is guessed, and a note states the guess.
     rows, cols : int, optional
-        Shape of the scene if its pixels share one axis; one of them is enough.
+        Height and width of the scene, if one axis holds all pixels. One of the two determines the other.
     bad_bands : str
-        ``drop`` drops bands that the file marks as bad, ``keep`` keeps them. A list such as ``103-108,149`` drops these
-        bands as well, counted from 0 after the marked ones are dropped.
+        ``drop`` drops the bands that the file marks as bad; ``keep`` keeps them. A list such as ``103-108,149`` drops the
+        marked bands first and then the listed bands. The list counts from 0 and does not count the marked bands.
     nodata : float, optional
-        Value that means no data, if the file does not declare it.
+        Value of missing data, in addition to the values that the file declares.
     companion : str or Path, optional
-        Co-registered image with k x k pixels per pixel of the scene, as ``FILE`` or ``FILE:VARIABLE``.
+        File of a co-registered image with k x k pixels per pixel of the scene, as ``FILE`` or ``FILE:VARIABLE``.
     labels : str, Path, or sequence of these, optional
-        Label maps to attach, in any form that `open_labels` accepts, each under the name of its file.
+        Label maps to attach, in any form that `open_labels` accepts.
 
     Returns
     -------
@@ -75,8 +77,8 @@ def open_scene(
     Raises
     ------
     SceneError
-        No such name or file, a damaged file, several candidates, axes or shapes that do not match, or labels that can't be
-        aligned with the scene.
+        The name or file does not exist, the file is damaged, no single variable fits, axes or shapes do not match, or
+        labels can't be aligned with the scene.
 
     Examples
     --------
@@ -151,37 +153,39 @@ def _open_files(
 
 
 def _drop_bad_bands(raster: Raster, name: str) -> Raster:
-    """Drop the bands that the file marks as bad, unless it marks all of them, which can't be meant."""
+    """Drop the bands that the file marks as bad, unless the file marks every band."""
     if not raster.bad_bands:
         return raster
     bands, bad_bands = int(raster.array.shape[2]), set(raster.bad_bands)
-    kept = [band for band in range(bands) if band not in bad_bands]
-    if len(kept) in {0, bands}:
+    good_bands = [band for band in range(bands) if band not in bad_bands]
+    if len(good_bands) in {0, bands}:
         return raster
+    dropped = bands - len(good_bands)
     return replace(
         raster,
-        array=BandSubset(raster.array, kept),
-        wavelengths_nm=None if raster.wavelengths_nm is None else raster.wavelengths_nm[kept],
-        fwhm_nm=None if raster.fwhm_nm is None else raster.fwhm_nm[kept],
-        band_names=tuple(raster.band_names[band] for band in kept) if raster.band_names else (),
-        notes=(*raster.notes, f"{name}: dropped {bands - len(kept)} of {bands} bands, which it marks as bad"),
+        array=BandSubset(raster.array, good_bands),
+        wavelengths_nm=None if raster.wavelengths_nm is None else raster.wavelengths_nm[good_bands],
+        fwhm_nm=None if raster.fwhm_nm is None else raster.fwhm_nm[good_bands],
+        band_names=tuple(raster.band_names[band] for band in good_bands) if raster.band_names else (),
+        notes=(*raster.notes, f"{name}: dropped {dropped} of {bands} bands, which the file marks as bad"),
     )
 
 
 def attach_companion(scene: Scene, source: PathLike) -> Scene:
-    """Return a scene with a companion image.
+    """Return a scene with a companion image, a co-registered image with k x k pixels per pixel of the scene.
 
     Parameters
     ----------
     scene : Scene
         The scene.
     source : str or Path
-        ``FILE`` or ``FILE:VARIABLE``.
+        File of the companion image, as ``FILE`` or ``FILE:VARIABLE``.
 
     Raises
     ------
     SceneError
-        The image can't be read, its shape is no multiple of the scene's, or its georeference differs.
+        The image can't be read, its height and width are not k times those of the scene, or its georeference does not
+        match the scene's.
     """
     path, variable = split_variable(source)
     raster = read_raster(path, 3, variable)
@@ -194,8 +198,8 @@ def attach_companion(scene: Scene, source: PathLike) -> Scene:
         offset = np.abs(corners @ difference.T).max()
         if not scene_grid.same_crs(companion_grid) or offset > 0.5 * max(expected.pixel_size):
             raise SceneError(
-                f"{path} does not lie on the scene {scene.name}: a companion image must have the scene's CRS and corners (it "
-                f"is in {companion_grid.crs_name}, its corners are up to {offset:g} units off): cut and resample it to the "
-                "extent of the scene first"
+                f"{path} does not lie on the scene {scene.name}: a companion image must have the scene's CRS and corners; found "
+                f"the CRS {companion_grid.crs_name} and corners up to {offset:g} units away: cut and resample the image to "
+                "the extent of the scene first"
             )
     return with_companion

@@ -15,6 +15,7 @@ from hsifeat.errors import SceneError
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.blocks import blocks
+from hsifeat.scenes.cube_shape import CubeShape
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.valid_pixels import valid_pixels
@@ -22,13 +23,13 @@ from hsifeat.types import Cube
 
 
 @dataclass(frozen=True)
-class Scene:
+class Scene(CubeShape):
     """A hyperspectral image with its metadata and label maps.
 
     Attributes
     ----------
     name : str
-        Name for display; never part of a cache key.
+        Name for display, which is never part of a cache key.
     cube : array-like of shape (rows, cols, bands)
         Values as stored, in memory or on disk, of any real dtype; indexed like a NumPy array.
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
@@ -38,19 +39,19 @@ class Scene:
     band_names : tuple of str
         Band names, or an empty tuple.
     nodata : tuple of float
-        Values that mean no data, in addition to NaN and infinities.
+        Values of missing data, in addition to NaN and infinities.
     scale : float
-        Stored value that corresponds to a reflectance of 1; it is not applied to `cube`.
+        Stored value that corresponds to a reflectance of 1. The values of `cube` are not divided by it.
     georeference : Georeference or None
         Position of the grid.
     companion : array-like of shape (k * rows, k * cols, channels) or None
         A co-registered image with k x k pixels per pixel of the scene, such as an aerial photograph.
     mask : (rows, cols) bool array or None
-        Valid pixels, if known; by default they are derived from the values, see `valid`.
+        Mask of the valid pixels; None to derive the mask from the values with `valid_pixels`.
     licence, citation : str
-        As stated by the source.
+        Licence and citation, as stated by the provider of the scene.
     notes : tuple of str
-        What was assumed or dropped while reading.
+        Messages on what was assumed or dropped while reading.
 
     Raises
     ------
@@ -98,30 +99,15 @@ class Scene:
             )
         if self.companion is not None and self.companion_factor < 1:
             raise SceneError(
-                f"{self.name}: its companion image has the shape {' x '.join(map(str, self.companion.shape))}; its sides must "
-                f"be k times {self.rows} x {self.cols} pixels, with the same whole number k for both"
+                f"{self.name}: the companion image has the shape {' x '.join(map(str, self.companion.shape))}; its height and "
+                f"width must be k * {self.rows} and k * {self.cols} pixels, with a whole number k"
             )
         for labels in self.labels.values():
             self._check_grid(labels)
 
     @property
-    def rows(self) -> int:
-        """Height in pixels."""
-        return int(self.cube.shape[0])
-
-    @property
-    def cols(self) -> int:
-        """Width in pixels."""
-        return int(self.cube.shape[1])
-
-    @property
-    def bands(self) -> int:
-        """Number of bands."""
-        return int(self.cube.shape[2])
-
-    @property
     def companion_factor(self) -> int:
-        """Companion pixels along each side of a scene pixel; 0 if there is no companion or it does not fit."""
+        """Number of companion pixels along each side of a scene pixel; 0 without a companion image of matching shape."""
         if self.companion is None or len(self.companion.shape) != 3:
             return 0
         factor = int(self.companion.shape[0]) // self.rows
@@ -129,14 +115,14 @@ class Scene:
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
-        """Pixels that hold data, (rows, cols) bool: `mask` if it is known, else by `valid_pixels`."""
+        """Mask of the valid pixels, (rows, cols) bool: `mask`, or the result of `valid_pixels` if `mask` is None."""
         if self.mask is not None:
             return self.mask
         return valid_pixels(self.cube, self.nodata)
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of shape, dtype, values and valid mask; independent of file name and format."""
+        """SHA-256 hex digest of shape, dtype, values and valid pixels, independent of file name and format."""
         dtype = np.dtype(self.cube.dtype).newbyteorder("<")
         digest = hashlib.sha256(f"{self.rows},{self.cols},{self.bands},{dtype.str};".encode())
         for block in blocks(self.rows, self.cols, self.bands):
@@ -145,7 +131,10 @@ class Scene:
         return digest.hexdigest()
 
     def empty_bands(self) -> tuple[int, ...]:
-        """Return the indices of bands in which every pixel is not finite or equals a value of `nodata` other than 0."""
+        """Return the indices of the bands without any valid value.
+
+        A value is valid if it is finite and differs from every nonzero value of `nodata`.
+        """
         has_data = np.zeros(self.bands, dtype=bool)
         for block in blocks(self.rows, self.cols, self.bands):
             values = np.asarray(self.cube[block.slices])
@@ -159,27 +148,41 @@ class Scene:
         return tuple(np.flatnonzero(~has_data).tolist())
 
     def without_bands(self, bands: Sequence[int]) -> Scene:
-        """Return the scene without the bands at these indices; `SceneError` if none would remain."""
-        kept = [band for band in range(self.bands) if band not in set(bands)]
-        if not kept:
+        """Return the scene without the bands at the given indices.
+
+        Raises
+        ------
+        SceneError
+            No band would remain.
+        """
+        remaining = [band for band in range(self.bands) if band not in set(bands)]
+        if not remaining:
             raise SceneError(f"{self.name}: no band remains without {format_bands(bands)}")
-        dropped = self.bands - len(kept)
+        dropped = self.bands - len(remaining)
         return replace(
             self,
-            cube=BandSubset(self.cube, kept),
-            wavelengths_nm=None if self.wavelengths_nm is None else self.wavelengths_nm[kept],
-            fwhm_nm=None if self.fwhm_nm is None else self.fwhm_nm[kept],
-            band_names=tuple(self.band_names[band] for band in kept) if self.band_names else (),
+            cube=BandSubset(self.cube, remaining),
+            wavelengths_nm=None if self.wavelengths_nm is None else self.wavelengths_nm[remaining],
+            fwhm_nm=None if self.fwhm_nm is None else self.fwhm_nm[remaining],
+            band_names=tuple(self.band_names[band] for band in remaining) if self.band_names else (),
             notes=(*self.notes, f"{self.name}: dropped {dropped} of {self.bands} bands: {format_bands(bands)}"),
         )
 
     def with_labels(self, labels: Labels) -> Scene:
-        """Return the scene with another label map and its notes; `SceneError` if its shape is not the scene's."""
+        """Return the scene with an additional label map.
+
+        The notes of the label map are appended to the notes of the scene.
+
+        Raises
+        ------
+        SceneError
+            The label map and the scene differ in shape.
+        """
         self._check_grid(labels)
         return replace(self, labels={**self.labels, labels.name: labels}, notes=(*self.notes, *labels.notes))
 
     def summary(self) -> dict[str, Any]:
-        """Return what `hsifeat scenes show` prints, as plain JSON values."""
+        """Return the metadata that `hsifeat scenes show` prints, as JSON-compatible values."""
         nm, georeference = self.wavelengths_nm, self.georeference
         return {
             "name": self.name,
@@ -213,6 +216,6 @@ class Scene:
         if labels.classes.shape != (self.rows, self.cols):
             shape = " x ".join(map(str, labels.classes.shape))
             raise SceneError(
-                f"labels {labels.name!r} are {shape} pixels, but the scene {self.name} is {self.rows} x {self.cols}: "
+                f"labels {labels.name!r} have {shape} pixels, but the scene {self.name} has {self.rows} x {self.cols}: "
                 "give a label map on the scene's grid"
             )

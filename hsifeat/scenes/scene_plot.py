@@ -1,4 +1,4 @@
-"""Picture of a scene: false colours next to its label maps, with a legend of the classes."""
+"""Picture of a scene in false colours, next to its label maps and a legend of the classes."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 
 MAX_PX = 1000
 _PANEL_INCHES, _DPI = 4.2, 150
-# Scenes with at least this ratio of width to height have their panels, and then the legend, below one another.
+# Panels and legend of a scene with a larger ratio of width to height are stacked vertically.
 _WIDE_RATIO = 1.6
 _MAX_LINES, _MAX_ENTRIES, _MAX_LETTERS = 22, 110, 40
 _SOFTWARE = {"Software": "hsifeat"}
 
 
 def scene_plot_path(scene: Scene, out: Path | None) -> Path:
-    """Return the path of the picture: `out`, or ``NAME.png`` in the current folder.
+    """Return the path at which the picture of a scene is written.
 
     Parameters
     ----------
     scene : Scene
         The scene.
     out : Path or None
-        The path that the user gives.
+        Path from the user. [default: ``NAME.png`` in the current folder, with the name of the scene]
 
     Raises
     ------
     SceneError
-        A suffix other than ``.png``, a missing folder, or a default path at which there is a file of another program.
+        The suffix is not ``.png``, the folder is missing, or the default path is a file that hsifeat did not write.
     """
     path = Path(f"{scene.name.replace('/', '-')}.png") if out is None else out
     if path.suffix.lower() != ".png":
@@ -52,7 +52,10 @@ def scene_plot_path(scene: Scene, out: Path | None) -> Path:
 
 
 def write_scene_plot(scene: Scene, path: Path) -> None:
-    """Write the picture as PNG; of a scene with more than `MAX_PX` rows or columns every n-th pixel is drawn."""
+    """Write the picture of a scene as PNG.
+
+    Only every n-th row and column is drawn if the scene has more than `MAX_PX` rows or columns.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -104,7 +107,7 @@ def _band_title(scene: Scene) -> str:
 
 
 def _paint_labels(labels: Labels, step: int) -> NDArray[np.uint8]:
-    """Return a label map as RGB image, with unlabelled pixels black."""
+    """Return a label map as (rows, cols, 3) uint8 RGB image of every `step`-th pixel; unlabelled pixels are black."""
     drawn = labels.classes[::step, ::step]
     picture = np.zeros((*drawn.shape, 3), np.uint8)
     for number, colour in labels.class_colours.items():
@@ -118,7 +121,7 @@ def _legend_entries(labels: Labels) -> list[tuple[str, str]]:
 
 
 def _common_legend(maps: list[Labels]) -> list[tuple[str, str]]:
-    """Return name and colour of each class of all maps, or nothing if a number means different classes in them."""
+    """Return name and colour of each class of all maps, or an empty list if the maps disagree about a class number."""
     entries: dict[int, tuple[str, str]] = {}
     for labels in maps:
         for number, name in labels.class_names.items():

@@ -1,7 +1,7 @@
 """Temporary copies of cubes whose chunks do not suit block-wise reading.
 
-A pass over a scene reads blocks of whole rows. If each chunk of the file spans many such blocks, it would be unpacked
-once for each of them; unpacking every chunk once into a temporary file is cheaper.
+A pass over a scene reads blocks of whole rows. A chunk that spans many blocks would be unpacked once per block. Unpacking
+every chunk once into a temporary file is faster.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _MAX_DISK_SHARE = 0.8
 
 
 class TemporaryCopy(ArrayView):
-    """A cube (rows, cols, bands) that is copied band by band to a temporary file when it is first read.
+    """A (rows, cols, bands) cube that is copied to a temporary file when it is read for the first time.
 
     Parameters
     ----------
     source : ArrayView of shape (rows, cols, bands)
-        The cube to copy, in steps of its `chunks`.
+        The cube, which is copied chunk by chunk.
     """
 
     def __init__(self, source: ArrayView) -> None:
@@ -63,7 +63,7 @@ class TemporaryCopy(ArrayView):
             with path.open("wb") as file:
                 size_bytes = prod(self.shape) * self.dtype.itemsize
                 file.truncate(size_bytes)
-                # A memory map that finds the disk full kills the process, so the space is reserved first.
+                # Writing to a memory map on a full disk kills the process, so the disk space is reserved first.
                 if hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(file.fileno(), 0, size_bytes)
         except OSError as error:
@@ -75,7 +75,7 @@ class TemporaryCopy(ArrayView):
         copy = np.memmap(path, self.dtype, "r+", shape=(bands, rows, cols)).transpose(1, 2, 0)
         steps = self._source.chunks or self.shape
         starts = [range(0, size, step) for size, step in zip(self.shape, steps, strict=True)]
-        # Bands are the outermost loop, so that the file is written roughly from start to end.
+        # The outermost loop runs over bands, so that the file is written roughly from start to end.
         for band, row, col in product(starts[2], starts[0], starts[1]):
             part = tuple(slice(first, first + step) for first, step in zip((row, col, band), steps, strict=True))
             copy[part] = self._source[part]
@@ -83,21 +83,21 @@ class TemporaryCopy(ArrayView):
 
 
 def rechunk_for_blocks(array: Cube, name: str) -> tuple[Cube, tuple[str, ...]]:
-    """Return a cube that is fast to read in blocks of rows.
+    """Return a cube that can be read quickly in blocks of rows.
 
     Parameters
     ----------
     array : array-like of shape (rows, cols, bands)
         The cube. If it has `chunks`, reading any value of a chunk unpacks the whole chunk.
     name : str
-        The file's name, for notes.
+        Name of the file, for notes.
 
     Returns
     -------
     array : array-like of shape (rows, cols, bands)
-        The cube itself, or a `TemporaryCopy` if its chunks would be unpacked more than four times in a pass over the scene.
+        The cube itself, or a `TemporaryCopy` if a pass over the scene would unpack each chunk more than four times.
     notes : tuple of str
-        That a copy is made, or that there is no room for it.
+        A note that the cube is copied, or that the disk has no room for a copy.
     """
     chunks = getattr(array, "chunks", None)
     if not isinstance(array, ArrayView) or chunks is None or min(array.shape) < 1:
@@ -114,4 +114,4 @@ def rechunk_for_blocks(array: Cube, name: str) -> tuple[Cube, tuple[str, ...]]:
     if size_bytes > _MAX_DISK_SHARE * shutil.disk_usage(tempfile.gettempdir()).free:
         problem = f"a copy of {format_bytes(size_bytes)} does not fit into {tempfile.gettempdir()}"
         return array, (f"{reason}, and {problem}: reading is slow; set TMPDIR to a folder on a larger disk",)
-    return TemporaryCopy(array), (f"{reason}: it is copied to a temporary file of {format_bytes(size_bytes)}",)
+    return TemporaryCopy(array), (f"{reason}: the scene is copied to a temporary file of {format_bytes(size_bytes)}",)

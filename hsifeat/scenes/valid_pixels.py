@@ -1,4 +1,4 @@
-"""Mask of the pixels of a cube that hold data."""
+"""Mask of the valid pixels of a cube."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from hsifeat.types import Cube
 
 
 def valid_pixels(cube: Cube, nodata: Sequence[float] = ()) -> NDArray[np.bool_]:
-    """Return a mask of the pixels that hold data, read block by block.
+    """Return the mask of the valid pixels of a cube.
 
-    A pixel is invalid if a band is not finite or holds a nodata value, if all bands are zero, or if all bands of an integer
-    cube hold the largest value of its dtype (saturated). A nodata value of 0 needs all bands to be zero, since a single band
-    may well be dark.
+    A pixel is invalid in each of these cases:
+
+    - a band is NaN, infinite, or equal to a nonzero value of `nodata`
+    - all bands are 0
+    - all bands have the largest value of an integer dtype (saturation).
+
+    A single band of 0 does not make a pixel invalid, even if `nodata` contains 0, because a valid pixel can be dark.
 
     Parameters
     ----------
     cube : array-like of shape (rows, cols, bands)
-        Values, in memory or on disk.
+        Values, in memory or on disk, which are read block by block.
     nodata : sequence of float
-        Values that stand for missing data.
+        Values of missing data.
 
     Returns
     -------

@@ -42,7 +42,7 @@ def test_selecting_column_groups(store_path):
 
 
 def test_labels_of_another_shape_and_empty_tables_are_refused(store_path):
-    with pytest.raises(SceneError, match="labels 'x' are 3 x 3 pixels, but the scene small is 75 x 53"):
+    with pytest.raises(SceneError, match="labels 'x' have 3 x 3 pixels, but the scene small has 75 x 53"):
         PixelTable.from_store(store_path, labels=Labels("x", np.ones((3, 3), int)))
     with pytest.raises(StoreError, match="no labelled pixel"):
         PixelTable.from_store(store_path, labels=Labels("x", np.zeros((75, 53), int)))

@@ -31,7 +31,7 @@ def test_the_projection_that_the_backbone_was_trained_with_comes_first(scene, tm
 
 def test_a_projection_with_other_channels_is_refused(scene):
     with pytest.raises(
-        ProjectionError, match="pca:2 gives 2 channels, but net takes 3: name another with --projection"
+        ProjectionError, match="pca:2 gives 2 channels, but net takes 3: choose another projection with --projection"
     ):
         default(scene, "pca:2")
 
@@ -50,5 +50,5 @@ def test_a_mask_for_an_array_lies_on_its_grid(scene, tmp_path):
     fitted = fit_projection(f"pca:2:mask={tmp_path / 'mask.npy'}", image)
     assert fitted.digest == fit_projection("pca:2", ArrayImage("part", scene.cube[:20], scene.valid[:20])).digest
     np.save(tmp_path / "mask.npy", mask[:9])
-    with pytest.raises(ProjectionError, match=r"the mask has the shape \(9, 53\), array has \(75, 53\)"):
+    with pytest.raises(ProjectionError, match=r"the mask has the shape \(9, 53\), but array has \(75, 53\)"):
         fit_projection(f"pca:2:mask={tmp_path / 'mask.npy'}", image)

@@ -37,7 +37,7 @@ def test_bands_without_values_are_named_and_can_be_dropped(tmp_path, cube, nodat
     cube[..., [2, 3, 4, 7]] = nodata
     cube[0, 0, 5] = nodata
     path = written(tmp_path / "x.tif", cube, nodata)
-    advice = r"of its 9 bands \(from 0\) 2-4,7 have no valid value at all: leave them out by --bad-bands 2-4,7$"
+    advice = r"the bands 2-4,7 of its 9 bands \(counted from 0\) have no valid value: drop them with --bad-bands 2-4,7$"
     with pytest.raises(ProjectionError, match=advice):
         fit_projection("pca:2", open_scene(path))
     scene = open_scene(path, bad_bands="2-4,7")
@@ -62,7 +62,7 @@ def test_a_list_drops_bands_after_those_marked_in_the_file(tmp_path, cube, gdal)
     scene = open_scene(header, bad_bands="0, 6-7")
     np.testing.assert_array_equal(np.asarray(scene.cube), cube[..., [2, 3, 4, 5, 6]])
     assert scene.notes[-2:] == (
-        "x.hdr: dropped 1 of 9 bands, which it marks as bad",
+        "x.hdr: dropped 1 of 9 bands, which the file marks as bad",
         "x: dropped 3 of 8 bands: 0,6-7",
     )
 

@@ -28,7 +28,7 @@ def test_valid_mask_and_digest():
 
 
 def test_labels_must_lie_on_the_grid():
-    with pytest.raises(SceneError, match=r"labels 'gt' are 2 x 2 pixels, but the scene x is 3 x 3"):
+    with pytest.raises(SceneError, match=r"labels 'gt' have 2 x 2 pixels, but the scene x has 3 x 3"):
         Scene("x", np.ones((3, 3, 2))).with_labels(Labels("gt", np.ones((2, 2), int)))
 
 

@@ -1,4 +1,4 @@
-"""Class numbers from raster values, and from lists of numbers or names."""
+"""Conversion of raster values, numbers or names to class numbers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hsifeat.scenes.blocks import blocks
 from hsifeat.types import Cube
 
 Classes = NDArray[np.unsignedinteger]
-# Not every version of GDAL rasterises wider integers.
+# Some versions of GDAL can't rasterise wider integers.
 _MAX_CLASS = 2**32 - 1
-# Names of 0 that mean it is no class, in lower case without digits and punctuation.
+# Names of number 0 that mean unlabelled, in lower case without digits and punctuation.
 _UNLABELLED_NAMES = {
     "", "unclassified", "unclassed", "unlabelled", "unlabeled", "notlabelled", "notlabeled", "unknown", "undefined",
     "unassigned", "nolabel", "noclass", "nodata", "nodatavalue", "novalue", "nan", "na", "null", "none", "void", "empty",
@@ -32,22 +32,22 @@ def read_classes(array: Cube, nodata: Sequence[float], name: str) -> tuple[Class
     array : array-like of shape (rows, cols)
         Whole numbers of any real dtype, in memory or on disk.
     nodata : sequence of float
-        Values that mean no data, possibly NaN; they become 0.
+        Values of missing data, possibly NaN, which become 0.
     name : str
-        The file's name, for notes and errors.
+        Name of the file, for notes and errors.
 
     Returns
     -------
     classes : (rows, cols) unsigned integer array
-        In the smallest dtype that holds all class numbers.
+        Class numbers, in the smallest dtype that can represent all of them.
     notes : tuple of str
-        The number of no-data pixels, the number of zeros if 0 is not `nodata`, and whether the highest class may be an
+        Notes on the number of no-data pixels, on zeros if `nodata` lacks 0, and on a highest class that may be an
         undeclared no-data value.
 
     Raises
     ------
     SceneError
-        Fractions, NaN or negative numbers that are not `nodata`, or numbers above 2**32 - 1.
+        A value outside `nodata` is fractional, NaN, negative or above 2**32 - 1.
 
     Examples
     --------
@@ -91,16 +91,18 @@ def read_classes(array: Cube, nodata: Sequence[float], name: str) -> tuple[Class
 
 
 def drop_zero(class_names: dict[int, str], classes: Classes, name: str) -> tuple[dict[int, str], tuple[str, ...]]:
-    """Drop the name of 0, with a note if it looks like the name of a class and zeros occur.
+    """Drop the name of number 0, which means unlabelled.
+
+    A note reports the dropped name if the name looks like a class name and the map contains zeros.
 
     Parameters
     ----------
     class_names : dict of int to str
-        Class names from the file.
+        Class names from the file, by class number.
     classes : (rows, cols) unsigned integer array
-        The label map.
+        Class of each pixel.
     name : str
-        The file's name, for notes.
+        Name of the file, for notes.
 
     Examples
     --------
@@ -113,7 +115,9 @@ def drop_zero(class_names: dict[int, str], classes: Classes, name: str) -> tuple
     zero_name = class_names.get(0, "").strip()
     if re.sub(r"[\W_\d]", "", zero_name.lower()) in _UNLABELLED_NAMES or classes.all():
         return others, ()
-    return others, (f"{name}: names 0 {zero_name!r}, but 0 means unlabelled: if it is a class, add 1 to all classes",)
+    return others, (
+        f"{name}: the name of 0 is {zero_name!r}, but 0 means unlabelled: if 0 is a class, add 1 to all classes",
+    )
 
 
 def _check_values(values: NDArray[np.generic], name: str) -> None:
@@ -128,24 +132,26 @@ def _check_values(values: NDArray[np.generic], name: str) -> None:
 def encode_classes(values: Sequence[object], name: str) -> tuple[Classes, dict[int, str]]:
     """Convert a list of numbers or names to class numbers.
 
+    Names are numbered from 1 in alphabetical order.
+
     Parameters
     ----------
     values : sequence of n numbers or str
-        Either whole numbers, possibly as text, or names; not both.
+        Either only whole numbers (possibly as text) or only names.
     name : str
-        Source of the values, for errors.
+        Source of the values, for error messages.
 
     Returns
     -------
     classes : (n,) unsigned integer array
-        The numbers; for names, their positions from 1 in alphabetical order.
+        Class numbers.
     class_names : dict of int to str
-        The names; empty for numbers.
+        Name of each class; empty if the values are numbers.
 
     Raises
     ------
     SceneError
-        Numbers among names, fractions, or numbers below 0 or above 2**32 - 1.
+        Numbers and names are mixed, or a number is fractional, negative or above 2**32 - 1.
 
     Examples
     --------

@@ -19,25 +19,25 @@ _COLUMNS = ("row", "col", "class")
 
 
 def read_pixel_csv(path: Path, scene: Scene) -> Labels:
-    """Read a list of labelled pixels.
+    """Read a label map from a CSV list of pixels.
 
     Parameters
     ----------
     path : Path
-        Text in UTF-8 with row, col (both from 0) and class in each line, separated by commas, semicolons or tabs. A header
-        is optional; with one, the columns may have any order, and further columns are ignored.
+        UTF-8 text with one pixel per line: row and col, both counted from 0, and class, separated by commas, semicolons or
+        tabs. An optional header line allows any order of columns, and additional columns, which are ignored.
     scene : Scene
-        The scene whose pixels they are.
+        Scene that contains the pixels.
 
     Returns
     -------
     Labels
-        A pixel that is listed with different classes becomes 0, with a note.
+        Label map in which unlisted pixels are 0. Pixels that are listed with different classes are 0, and a note counts them.
 
     Raises
     ------
     SceneError
-        No such file, other columns, or a pixel outside the scene; the message has the line number.
+        The file does not exist, lacks a column, or contains an invalid value or a pixel outside the scene.
     """
     if not path.is_file():
         raise SceneError(f"no such file: {path}")
@@ -56,7 +56,7 @@ def read_pixel_csv(path: Path, scene: Scene) -> Labels:
 
 
 def _read_lines(path: Path, scene: Scene) -> tuple[list[tuple[int, int]], list[str]]:
-    """Return the pixels, and their classes as text."""
+    """Return (row, col) and class text of each listed pixel."""
     pixels: list[tuple[int, int]] = []
     class_texts: list[str] = []
     order: tuple[int, ...] | None = None
@@ -89,7 +89,7 @@ def _read_lines(path: Path, scene: Scene) -> tuple[list[tuple[int, int]], list[s
 
 
 def _detect_delimiter(file: TextIO) -> str:
-    """Return the delimiter of the first non-empty line: in many locales programs write semicolons."""
+    """Return the delimiter of a CSV file: a comma, semicolon or tab. Programs write semicolons in many locales."""
     first_line = next((line for line in file if line.strip()), "")
     file.seek(0)
     for delimiter in ",;\t":
@@ -100,7 +100,7 @@ def _detect_delimiter(file: TextIO) -> str:
 
 
 def _find_columns(fields: list[str], name: str) -> tuple[tuple[int, ...], bool]:
-    """Return the indices of row, col and class according to the first line, and whether that line is a header."""
+    """Return the column indices of row, col and class, and whether the first line is a header."""
     titles = [field.strip().lower() for field in fields]
     if all(titles.count(column) == 1 for column in _COLUMNS):
         return tuple(titles.index(column) for column in _COLUMNS), True

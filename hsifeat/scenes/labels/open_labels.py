@@ -1,4 +1,4 @@
-"""Opening a label map from a raster, a vector file or a CSV list of pixels."""
+"""Opening of label maps from rasters, vector files and CSV lists of pixels."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from hsifeat.scenes.scene import Scene
 
 
 def open_labels(source: str | Path, scene: Scene | None = None) -> Labels:
-    """Open a label map and bring it onto the grid of a scene.
+    """Open a label map and align it with the grid of a scene.
 
     Parameters
     ----------
     source : str or Path
         One of:
 
-        - A raster of shape (rows, cols) in any format that a scene can have, as ``FILE`` or, if it holds several variables,
-          ``FILE:VARIABLE``. Values are whole numbers, 0 = unlabelled; declared no-data values become 0.
+        - A (rows, cols) raster in any format of a scene, as ``FILE``, or as ``FILE:VARIABLE`` if the file has several
+          variables. Values are whole numbers, and 0 is unlabelled. No-data values that the file declares become 0.
         - Polygons or points (``.gpkg``, ``.geojson``, ``.shp``, ``.fgb``, ``.kml``, ``.gml``) as ``FILE``, ``FILE:COLUMN`` or
-          ``FILE:LAYER:COLUMN``, where the column holds the class of each feature as a number or a name.
-        - A ``.csv`` file with the columns row, col (both from 0) and class, a number or a name.
+          ``FILE:LAYER:COLUMN``. The column contains the class of each feature as a number or a name.
+        - A ``.csv`` file with the columns row and col (both counted from 0) and class (a number or a name).
 
-        Class names are numbered from 1 in alphabetical order over the whole file.
+        Class names of vector and CSV files are numbered from 1 in alphabetical order over the whole file.
     scene : Scene, optional
-        The scene onto whose grid the labels are brought. It may be left out for a raster.
+        Scene that defines the target grid. It is required for vector and CSV files.
 
     Returns
     -------
     Labels
-        Named after the variable, layer or column in `source`, or else after the file. The notes say what was assumed,
-        resampled or dropped.
+        Label map with the name of the variable, layer or column in `source`, or else of the file. Its notes state what was
+        assumed, resampled or dropped.
 
     Raises
     ------
     SceneError
-        No such file, a damaged file, several candidates, values that are not whole numbers from 0 up, or labels that can't
-        be aligned with the scene or lie outside it.
+        The file does not exist or is damaged, no single variable, layer or column fits, values are not whole numbers from 0
+        up, or the labels can't be aligned with the scene or lie outside it.
 
     Notes
     -----
-    A raster on the scene's grid is used as it is. In a raster with k x k cells per pixel of the scene, a pixel gets the
-    class that all its cells share, or 0 if they differ. Any other raster is resampled by nearest neighbour, and reprojected
-    if its CRS differs. A polygon labels the pixels whose centres lie inside it, a point the pixel that contains it; a pixel
-    with features of different classes becomes 0.
+    A raster on the grid of the scene is used unchanged. In a raster with k x k cells per scene pixel, a pixel gets the class
+    that all its cells share, or 0 if the cells differ. Any other raster is resampled by nearest neighbour, and reprojected
+    if its CRS is not the scene's. A polygon labels the pixels whose centres lie inside the polygon. A point labels the pixel
+    that contains the point. A pixel with features of different classes becomes 0.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def open_labels(source: str | Path, scene: Scene | None = None) -> Labels:
     if vector_file is None and path.suffix.lower() != ".csv":
         return _open_raster(path, variable, scene)
     if scene is None:
-        raise SceneError(f"{source} has no grid of its own: give the scene that it belongs to")
+        raise SceneError(f"{source} does not define a pixel grid: give the scene of these labels")
     if vector_file is not None:
         return read_vectors(vector_file, column, scene)
     if variable is not None:
@@ -82,6 +82,6 @@ def _open_raster(path: Path, variable: str | None, scene: Scene | None) -> Label
     if scene is not None:
         classes, grid_notes = align_to_grid(classes, raster.georeference, scene, path.name)
         notes += grid_notes
-    # A variable in an HDF5 file may be a path.
+    # The name of a variable in an HDF5 file may be a path.
     name = (variable or "").rpartition("/")[2] or Path(path.name.removesuffix(".gz")).stem
     return Labels(name, classes, class_names, raster.class_colours, notes)

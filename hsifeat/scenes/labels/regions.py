@@ -34,7 +34,7 @@ def label_regions(classes: NDArray[np.integer]) -> NDArray[np.int32]:
     from scipy import ndimage
 
     regions = np.zeros(classes.shape, np.int32)
-    # Ranks instead of class numbers, since find_objects returns one entry for every number up to the highest.
+    # Ranks replace class numbers, because find_objects returns one entry for every number up to the highest.
     present = [number for number in count_values(classes) if number > 0]
     ranks = np.where(classes > 0, np.searchsorted(present, classes) + 1, 0).astype(np.int32)
     region_count = 0

@@ -1,4 +1,4 @@
-"""Alignment of label rasters with the grid of a scene: unchanged, from finer cells, or by nearest neighbour."""
+"""Alignment of label rasters with the grid of a scene, by aggregation of finer cells or by nearest neighbour."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.labels.classes import Classes
 from hsifeat.scenes.scene import Scene
 
-# Two grids are the same if no corner of the scene is farther than this from a corner of a label cell, in cells.
+# Maximum distance, in label cells, between the corners of two grids that count as equal.
 _TOLERANCE = 1e-6
-# Finer cells may be off by this much, with a note: nearest neighbour would give a pixel the class of only one cell.
+# Maximum distance for several cells per pixel, where nearest neighbour would ignore all but one cell of a pixel.
 _TOLERANCE_FINER = 0.05
 
 
 @dataclass(frozen=True)
 class _CellAlignment:
-    """Position of a scene in a label raster whose cells are aligned with its pixels.
+    """Position of a scene in a label raster with k x k cells per scene pixel.
 
     Attributes
     ----------
     row, col : int
-        Cell at the upper left corner of the scene.
+        Row and column of the cell at the upper left corner of the scene.
     factor : int
-        Cells along each side of a pixel.
+        Number k of cells along each side of a scene pixel.
     offset_cells : float
-        Largest distance between corners of pixels and cells, in cells.
+        Largest distance between corresponding corners of pixels and cells, in cells.
     """
 
     row: int
@@ -42,25 +42,26 @@ class _CellAlignment:
 def align_to_grid(
     classes: Classes, georeference: Georeference | None, scene: Scene, name: str
 ) -> tuple[Classes, tuple[str, ...]]:
-    """Bring a label raster onto the grid of a scene.
+    """Align a label raster with the grid of a scene.
 
     Parameters
     ----------
     classes : (cell rows, cell cols) unsigned integer array
-        Class of each cell, 0 = unlabelled.
+        Class of each cell; 0 is unlabelled.
     georeference : Georeference or None
-        Position of the cells. If it or the scene's is unknown, both are assumed to have the same extent.
+        Position of the label raster. If the label raster or the scene lacks a georeference, both are assumed to have the
+        same extent.
     scene : Scene
         The scene.
     name : str
-        The file's name, for notes and errors.
+        Name of the file, for notes and errors.
 
     Returns
     -------
     classes : (rows, cols) unsigned integer array
         Class of each pixel of the scene.
     notes : tuple of str
-        How the labels were aligned.
+        Notes on how the labels were aligned.
 
     Raises
     ------
@@ -72,8 +73,8 @@ def align_to_grid(
     if georeference is None or target is None:
         alignment = _CellAlignment(0, 0, _factor_by_shape(classes, scene, name))
         if georeference is not target:
-            owner = "it" if georeference is None else "the scene"
-            notes = (f"{name}: aligned with the scene by its shape, since {owner} has no georeference",)
+            owner = "the label map" if georeference is None else "the scene"
+            notes = (f"{name}: aligned with the scene by its shape, because {owner} has no georeference",)
     else:
         alignment = _find_alignment(georeference, target, scene, name)
         if alignment is None:
@@ -104,11 +105,11 @@ def _factor_by_shape(classes: Classes, scene: Scene, name: str) -> int:
 
 
 def _find_alignment(georeference: Georeference, target: Georeference, scene: Scene, name: str) -> _CellAlignment | None:
-    """Find the scene in the label raster, if each of its pixels covers k x k whole cells."""
+    """Return the position of the scene in the label raster, or None if a scene pixel does not cover k x k whole cells."""
     if target.crs and georeference.crs and not target.same_crs(georeference):
         return None
     (sides, start), (scene_sides, scene_start) = _affine(georeference, name), _affine(target, scene.name)
-    # From the scene's columns and rows to those of the labels. The offsets are subtracted first because they are large.
+    # The map from (col, row) of the scene to (col, row) of the labels. Large map offsets are subtracted first.
     steps = np.linalg.solve(sides, scene_sides)
     first = np.linalg.solve(sides, scene_start - start)
     if not (np.isfinite(steps).all() and np.isfinite(first).all()):
@@ -123,7 +124,7 @@ def _find_alignment(georeference: Georeference, target: Georeference, scene: Sce
 
 
 def _affine(georeference: Georeference, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the matrix (2, 2) of a transform, from columns and rows to map coordinates, and its offset (2,)."""
+    """Return the (2, 2) matrix and the (2,) offset that transform (col, row) to map coordinates."""
     a, b, c, d, e, f = georeference.transform
     sides = np.array([[a, b], [d, e]])
     if not np.isfinite(georeference.transform).all() or np.linalg.det(sides) == 0:
@@ -132,9 +133,12 @@ def _affine(georeference: Georeference, name: str) -> tuple[NDArray[np.float64],
 
 
 def _aggregate(classes: Classes, alignment: _CellAlignment, scene: Scene, name: str) -> tuple[Classes, tuple[str, ...]]:
-    """Give each pixel the class of its cells, or 0 if not all of them are in the raster or they differ."""
+    """Return the class that all cells of each scene pixel share, and notes.
+
+    A pixel is 0 if its cells differ or if some of its cells lie outside the label raster.
+    """
     factor = alignment.factor
-    # The range of the scene's pixels, along each axis, whose cells are all in the raster.
+    # Along each axis, the range of scene pixels whose cells all lie in the label raster.
     spans = [
         (max(-(first // factor), 0), min((size - first) // factor, scene_size))
         for first, size, scene_size in zip(
@@ -164,7 +168,10 @@ def _aggregate(classes: Classes, alignment: _CellAlignment, scene: Scene, name: 
 
 
 def _unanimous_classes(cells: Classes, factor: int) -> tuple[Classes, int]:
-    """Return the class of each pixel, 0 where its factor x factor cells differ, and the number of such pixels."""
+    """Return the class that the `factor` x `factor` cells of each pixel share, and the number of mixed pixels.
+
+    A pixel whose cells differ is mixed and gets class 0.
+    """
     rows, cols = cells.shape[0] // factor, cells.shape[1] // factor
     classes, mixed_count = np.zeros((rows, cols), cells.dtype), 0
     for block in blocks(rows, cols, factor * factor):
@@ -180,10 +187,10 @@ def _unanimous_classes(cells: Classes, factor: int) -> tuple[Classes, int]:
 def _resample(
     classes: Classes, georeference: Georeference, target: Georeference, scene: Scene, name: str
 ) -> tuple[Classes, tuple[str, ...]]:
-    """Give each pixel the class of the cell that contains its centre.
+    """Return the class of the label cell that contains the centre of each scene pixel, and notes.
 
-    Every centre is transformed by pyproj, as vectors are. `rasterio.warp.reproject` interpolates between some of them,
-    which moves labels by up to an eighth of a pixel.
+    pyproj transforms every pixel centre, so that rasters agree with reprojected vectors. `rasterio.warp.reproject` transforms
+    only some centres and interpolates between them, which moves labels by up to an eighth of a pixel.
     """
     from pyproj import Transformer
 
@@ -219,5 +226,5 @@ def _resample(
 def _check_overlap(classes: Classes, part: Classes, scene: Scene, name: str) -> None:
     if classes.any() and not part.any():
         raise SceneError(
-            f"{name}: none of its labelled pixels lies on the scene {scene.name}: check CRS and transform of both"
+            f"{name}: no labelled pixel lies on the scene {scene.name}: check CRS and transform of both files"
         )

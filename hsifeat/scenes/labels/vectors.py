@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 _SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".kml", ".gml")
-# Margin around the scene, relative to its extent, to which features are clipped before they are reprojected.
+# Features are clipped to the scene with this margin, relative to the scene's extent, before reprojection.
 _MARGIN = 0.1
-# Points along each side of the scene that determine its extent in another CRS.
+# Number of points along each side of the scene from which its extent in another CRS is computed.
 _EDGE_POINTS = 100
 _GEOMETRY_TYPES = {"Polygon", "MultiPolygon", "Point", "MultiPoint"}
-# Names of columns that hold classes, in lower case without punctuation; they have priority over other columns.
+# Typical names of class columns, in lower case without punctuation. These columns have priority over other columns.
 _CLASS_COLUMNS = {
     "class", "classid", "classname", "classes", "label", "labels", "labelid", "labelname", "code", "category", "landuse",
     "landcover", "lulc", "lu", "lc", "type", "crop", "species", "groundtruth", "gt",
@@ -33,9 +33,9 @@ _ID_COLUMNS = {"id", "fid", "gid", "oid", "objectid", "uuid", "index"}
 
 
 def split_vector_source(source: str | Path) -> tuple[Path | None, str]:
-    """Split ``FILE``, ``FILE:COLUMN`` or ``FILE:LAYER:COLUMN`` into the file and the rest.
+    """Split ``FILE``, ``FILE:COLUMN`` or ``FILE:LAYER:COLUMN`` into the file and the text after it.
 
-    The file is None, and the rest empty, if `source` is no vector file.
+    The file is None and the text is empty if `source` is not a vector file.
 
     >>> split_vector_source("a.gpkg:fields:crop")
     (PosixPath('a.gpkg'), 'fields:crop')
@@ -53,30 +53,31 @@ def read_vectors(path: Path, selection: str, scene: Scene) -> Labels:
     Parameters
     ----------
     path : Path
-        A GeoPackage, GeoJSON, shapefile, FlatGeobuf, KML or GML of polygons or points.
+        GeoPackage, GeoJSON, shapefile, FlatGeobuf, KML or GML file of polygons or points.
     selection : str
-        ``COLUMN``, ``LAYER:COLUMN``, ``LAYER``, or an empty string. If layer or column is not named, there must be exactly
-        one candidate.
+        ``COLUMN``, ``LAYER:COLUMN``, ``LAYER``, or an empty string. A layer that is not selected must be the only layer with
+        geometries. A column that is not selected must be the only column that seems to contain classes.
     scene : Scene
         A scene with a georeference.
 
     Returns
     -------
     Labels
-        Named after the layer or the column if `selection` names one, or else after the file.
+        Label map with the name of the selected layer or column, or else of the file.
 
     Raises
     ------
     SceneError
-        No such file, a damaged file, a file or scene without CRS, several candidates for layer or column, geometries other
-        than polygons and points, or no feature on the scene.
+        The file does not exist or is damaged, the file or the scene has no CRS, no single layer or column fits, a geometry
+        is neither polygon nor point, or no feature lies on the scene.
     """
     target = scene.georeference
     if not path.is_file():
         raise SceneError(f"no such file: {path}")
     if target is None or target.crs is None:
         raise SceneError(
-            f"{path.name} has map coordinates, but the scene {scene.name} has no CRS: give it one, or a label raster"
+            f"{path.name} has map coordinates, but the scene {scene.name} has no CRS: assign a CRS to the scene, or use a label "
+            "raster"
         )
     schema_file = path.with_suffix(".gfs")
     schema_existed = schema_file.exists()
@@ -88,11 +89,11 @@ def read_vectors(path: Path, selection: str, scene: Scene) -> Labels:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise SceneError(f"{path} can't be read, it may be truncated: {reason}") from error
     finally:
-        # GDAL writes this file beside a GML.
+        # GDAL writes a schema file into the folder of a GML file.
         if path.suffix.lower() == ".gml" and not schema_existed:
             schema_file.unlink(missing_ok=True)
     features, drop_notes = _drop_unusable(features, column, path.name)
-    # Classes are numbered over the whole file, so that they are the same on every scene.
+    # Class names of the whole file are numbered, so that class numbers do not depend on the scene.
     values, class_names = encode_classes(features[column].tolist(), f"{path.name}, column {column}")
     if not Georeference(features.crs.to_wkt(), target.transform).same_crs(target):
         notes += (f"{path.name}: reprojected from {features.crs.name} to the scene's {target.crs_name}",)
@@ -134,7 +135,7 @@ def _read_features(path: Path, selection: str) -> tuple[GeoDataFrame, str, str, 
 
 
 def _check_shapefile_size(path: Path) -> None:
-    """Check the size of a shapefile against its header: GDAL silently drops the features of a truncated one."""
+    """Raise `SceneError` if a shapefile is truncated, because GDAL would silently drop features."""
     with path.open("rb") as file:
         expected = 2 * int.from_bytes(file.read(28)[24:])
     if (size := path.stat().st_size) < expected:
@@ -142,7 +143,7 @@ def _check_shapefile_size(path: Path) -> None:
 
 
 def _column_kinds(path: Path, layer: str) -> dict[str, str]:
-    """Return the columns of a layer with NumPy's letter for the kind of their dtype."""
+    """Return the NumPy dtype kind (a letter) of each column of a layer, by column name."""
     import geopandas
 
     empty = geopandas.read_file(path, layer=layer, rows=0)
@@ -161,7 +162,7 @@ def _no_layer_message(path: Path, selection: str, layers: dict[str, dict[str, st
 
 
 def _guess_class_column(columns: dict[str, str], name: str) -> str:
-    """Return the only column named like a class, or else the only column of integers or text that is no identifier."""
+    """Return the only column with a typical class name, or else the only integer or text column without an ID name."""
     simple = {column: re.sub(r"[\W_]", "", column.lower()) for column in columns}
     candidates = [column for column in columns if simple[column] in _CLASS_COLUMNS] or [
         column
@@ -177,22 +178,22 @@ def _guess_class_column(columns: dict[str, str], name: str) -> str:
 
 
 def _drop_unusable(features: GeoDataFrame, column: str, name: str) -> tuple[GeoDataFrame, tuple[str, ...]]:
-    """Drop features without a geometry or a class, and check that the others can become labels."""
+    """Drop features without a geometry or a class, and check the geometry types of the remaining features."""
     if features.crs is None:
         raise SceneError(f"{name} has no CRS, so its position is unknown: assign one (ogr2ogr -a_srs, or a .prj file)")
     text = features[column].astype(str).str.strip()
-    kept = features[~(features[column].isna() | (text == "") | features.geometry.isna() | features.geometry.is_empty)]
-    others = sorted(set(kept.geom_type) - _GEOMETRY_TYPES)
+    usable = features[~(features[column].isna() | (text == "") | features.geometry.isna() | features.geometry.is_empty)]
+    others = sorted(set(usable.geom_type) - _GEOMETRY_TYPES)
     if others:
         raise SceneError(f"{name}: only polygons and points can become labels; found {', '.join(others)}")
-    if not len(kept):
+    if not len(usable):
         raise SceneError(f"{name} has no feature with a geometry and a class in the column {column}")
-    dropped = len(features) - len(kept)
-    return kept, (f"{name}: dropped {dropped} features without a class or a geometry",) if dropped else ()
+    dropped = len(features) - len(usable)
+    return usable, (f"{name}: dropped {dropped} features without a class or a geometry",) if dropped else ()
 
 
 def _corners(target: Georeference, scene: Scene) -> NDArray[np.float64]:
-    """Return the corners of the scene in map coordinates, in order around it, as (4, 2) float64 array."""
+    """Return the map coordinates of the scene's corners, in clockwise order of pixels, as (4, 2) float64 array."""
     from rasterio import Affine
     from rasterio.transform import xy
 
@@ -203,9 +204,9 @@ def _corners(target: Georeference, scene: Scene) -> NDArray[np.float64]:
 def _reproject(features: GeoDataFrame, target: Georeference, scene: Scene) -> GeoDataFrame:
     """Reproject features to the CRS of the scene.
 
-    Edges that are straight in the CRS of the features may be curved in that of the scene, but only vertices are
-    reprojected, and distant ones may have no image. The features are therefore clipped to the surroundings of the scene,
-    and their edges get about one vertex per pixel.
+    Only vertices are reprojected, but a straight edge may be curved in the CRS of the scene. Edges therefore get about one
+    vertex per pixel. Distant vertices may have no coordinates in the CRS of the scene. Features are therefore clipped to the
+    surroundings of the scene.
     """
     import shapely
     from pyproj import Transformer
@@ -243,12 +244,12 @@ def _rasterise(
     transform = Affine(*target.transform)
     inside = features.intersects(shapely.Polygon(_corners(target, scene))).to_numpy()
     if not inside.any():
-        raise SceneError(f"{name}: none of its features lies on the scene {scene.name}: check the CRS of both")
+        raise SceneError(f"{name}: no feature lies on the scene {scene.name}: check the CRS of both files")
     notes: tuple[str, ...] = ()
     if not inside.all():
         notes = (f"{name}: {np.count_nonzero(~inside)} of {len(inside)} features lie outside the scene",)
     shapes = sorted(zip(features.geometry[inside], values[inside].tolist(), strict=True), key=lambda shape: shape[1])
-    # Later features overwrite earlier ones, which gives the highest and the lowest class of each pixel.
+    # Later features overwrite earlier features, so the two orders give the highest and the lowest class of each pixel.
     highest, lowest = (
         rasterize(order, (scene.rows, scene.cols), transform=transform, dtype=values.dtype)
         for order in (shapes, shapes[::-1])

@@ -1,4 +1,4 @@
-"""Maps as NumPy and MATLAB files."""
+"""Writers of maps as NumPy and MATLAB files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hsifeat.types import Window
 
 
 def write_npy(path: Path, values: NDArray[Any]) -> None:
-    """Write an array, of any shape and dtype, as a ``.npy`` file."""
+    """Write an array of any shape and dtype as a ``.npy`` file."""
     with atomic_write(path) as part, part.open("wb") as file:
         np.save(file, values, allow_pickle=False)
 
@@ -30,12 +30,12 @@ def write_npy_blocks(
     path : Path
         The file.
     blocks : iterable of (Window, (rows, cols, channels) float32 array)
-        Windows that cover the array, in any order, each with its values.
+        Windows that cover the array, in any order, and the values in each window.
     shape : tuple of int
         Rows, columns and channels of the whole array.
     """
     _, cols, channels = shape
-    # Not through a memory map: on a full disk it would kill the process, while a plain write raises an error.
+    # On a full disk, a plain write raises an error, while writing to a memory map would kill the process.
     with atomic_write(path) as part, part.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
         start = file.tell()
@@ -57,7 +57,8 @@ def write_mat(path: Path, name: str, values: NDArray[Any], legend: Legend) -> No
     values : (rows, cols) array
         The array, of any numeric dtype.
     legend : Legend
-        Written as `class_numbers`, `class_names` and `class_colours`, with one row per class and colours from 0 to 1.
+        Legend of the map, written as the variables `class_numbers`, `class_names` and `class_colours` with one row per
+        class. Colours range from 0 to 1.
     """
     from scipy.io import savemat
 

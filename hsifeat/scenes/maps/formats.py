@@ -1,4 +1,4 @@
-"""Writing of maps and probabilities in the format of the file's suffix, with checks that can be made before any work."""
+"""Writers of class maps and probabilities in the format of the file's suffix, and checks before the computation."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def check_map_path(path: Path, *, probabilities: bool = False) -> None:
     path : Path
         The file.
     probabilities : bool
-        Whether probabilities are to be written, which a PNG can't hold.
+        Whether the map contains probabilities, which a PNG file can't store.
 
     Raises
     ------
     SceneError
-        Unknown suffix, or a folder that does not exist or can't be written to.
+        The suffix is unknown, or the folder is missing or not writable.
     """
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
@@ -66,12 +66,12 @@ def check_map_fits(path: Path, shape: tuple[int, int], legend: Legend, *, probab
     legend : Legend
         Classes of the map.
     probabilities : bool
-        Whether probabilities are to be written instead of classes.
+        Whether the map contains probabilities instead of classes.
 
     Raises
     ------
     SceneError
-        A class number is too high for a palette, the array too large for a MATLAB file, or the disk too full.
+        A class number is too high for a palette, the array is too large for a MATLAB file, or the disk is too full.
     """
     suffix, highest = path.suffix.lower(), max(legend.numbers, default=0)
     if suffix in {".tif", ".tiff", ".png"} and highest > _MAX_PALETTE_CLASS and not probabilities:
@@ -94,29 +94,31 @@ def check_map_fits(path: Path, shape: tuple[int, int], legend: Legend, *, probab
 def write_map(
     path: Path, classes: NDArray[np.integer], legend: Legend, georeference: Georeference | None = None
 ) -> tuple[str, ...]:
-    """Write a classification map; the file appears only when it is complete.
+    """Write a classification map.
+
+    The file appears at `path` only when it is complete.
 
     Parameters
     ----------
     path : Path
         The suffix selects the format:
 
-        - ``.tif``: cloud-optimised GeoTIFF, uint8 or uint16, with a palette and nodata 0; class names are in
-          ``.tif.aux.xml`` beside it
+        - ``.tif``: cloud-optimised GeoTIFF, uint8 or uint16, with a palette and nodata 0, and an auxiliary file
+          ``.tif.aux.xml`` with the class names
         - ``.png``: picture with a legend
         - ``.npy``: class numbers
         - ``.mat``: variables `map`, `class_numbers`, `class_names` and `class_colours`.
     classes : (rows, cols) integer array
-        Class of each pixel, 0 = no data.
+        Class of each pixel; 0 is no data.
     legend : Legend
-        The classes, which must include all that occur.
+        Legend that includes all classes of the map.
     georeference : Georeference, optional
-        Position of the map; only a GeoTIFF can hold it.
+        Position of the map, which only a GeoTIFF stores.
 
     Returns
     -------
     tuple of str
-        Limitations of the file, such as a missing CRS or a reduced resolution.
+        Notes on limitations of the file, such as a missing CRS or a reduced resolution.
 
     Raises
     ------
@@ -147,7 +149,9 @@ def write_probabilities(
     legend: Legend,
     georeference: Georeference | None = None,
 ) -> tuple[str, ...]:
-    """Write probabilities block by block; memory does not grow with the scene, except for ``.mat``.
+    """Write class probabilities block by block.
+
+    Memory use does not grow with the scene, except for ``.mat`` files.
 
     Parameters
     ----------
@@ -156,20 +160,20 @@ def write_probabilities(
 
         - ``.tif``: cloud-optimised GeoTIFF, float32, one band per class with the class name as description, nodata NaN
         - ``.npy``: (rows, cols, classes) float32 array
-        - ``.mat``: the same array as `probabilities`, with the legend as in `write_map`.
+        - ``.mat``: (rows, cols, classes) float32 array as the variable `probabilities`, and the legend as in `write_map`.
     blocks : iterable of (Window, (rows, cols, classes) float32 array)
-        Windows that cover the scene, each with its probabilities; NaN is no data.
+        Windows that cover the scene, and the probabilities in each window; NaN is no data.
     shape : tuple of int
         Rows and columns of the scene.
     legend : Legend
-        The classes, in the order of the probabilities.
+        Legend with the classes in the order of the probabilities.
     georeference : Georeference, optional
-        Position of the map; only a GeoTIFF can hold it.
+        Position of the map, which only a GeoTIFF stores.
 
     Returns
     -------
     tuple of str
-        Limitations of the file, such as a missing CRS or a reduced resolution.
+        Notes on limitations of the file, such as a missing CRS or a reduced resolution.
 
     Raises
     ------

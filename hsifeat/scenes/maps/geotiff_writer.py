@@ -1,7 +1,7 @@
-"""Maps as cloud-optimised GeoTIFF, with tiles, overviews, georeference, and a palette or named bands.
+"""Writers of maps as cloud-optimised GeoTIFF with a palette or named bands.
 
-GDAL's driver for this format only copies existing rasters, so blocks are written to a plain tiled GeoTIFF first. Both files
-are in a temporary folder beside the map until they are complete.
+GDAL's driver for cloud-optimised GeoTIFF can only copy an existing raster, so blocks are first written to a plain tiled
+GeoTIFF. Both files are created in a temporary folder next to the map, and the complete map is then moved to its path.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetWriter
 
 _PLAIN_TILE_PX, _TILE_PX = 128, 256
-# By default GDAL uses a twentieth of the memory of the machine for its block cache.
+# Size of GDAL's block cache. The default is a twentieth of the machine's memory.
 _CACHE_BYTES = 2**25
 
-# Columns of the raster attribute table: name, type and usage, as GDAL numbers them.
+# Columns of the raster attribute table: name, and GDAL's numbers for type and usage.
 _INTEGER, _STRING = 0, 2
 _COLUMNS = (
     ("Value", _INTEGER, 5),
@@ -45,16 +45,18 @@ _COLUMNS = (
 def write_map_geotiff(
     path: Path, classes: NDArray[np.integer], legend: Legend, georeference: Georeference | None = None
 ) -> None:
-    """Write a classification map with a palette and nodata 0; class names go into ``.aux.xml`` beside it.
+    """Write a classification map with a palette and nodata 0.
+
+    Class names are written to an auxiliary file with the additional suffix ``.aux.xml``.
 
     Parameters
     ----------
     path : Path
         The file.
     classes : (rows, cols) integer array
-        Class of each pixel, 0 = no data.
+        Class of each pixel; 0 is no data.
     legend : Legend
-        All classes that occur.
+        Legend that includes all classes of the map.
     georeference : Georeference, optional
         Position of the map.
     """
@@ -92,11 +94,11 @@ def write_probabilities_geotiff(
     path : Path
         The file.
     blocks : iterable of (Window, (rows, cols, classes) float32 array)
-        Windows that cover the map, each with its probabilities.
+        Windows that cover the map, and the probabilities in each window.
     shape : tuple of int
         Rows and columns of the map.
     legend : Legend
-        The classes, in the order of the probabilities.
+        Legend with the classes in the order of the probabilities.
     georeference : Georeference, optional
         Position of the map.
     """
@@ -148,10 +150,10 @@ def _write(
             )
         except (RasterioError, rasterio._err.CPLE_BaseError) as error:  # noqa: SLF001  # the class has no public name
             raise SceneError(f"{path} can't be written ({error}): check the free space on the disk") from error
-        # An auxiliary file of an earlier map must not describe this one.
+        # The auxiliary file of an earlier map must not describe the new map.
         aux_file.unlink(missing_ok=True)
         if names is not None:
-            # GDAL has written there what a GeoTIFF can't hold, such as a CRS with a rotated pole.
+            # GDAL may have written this file to store what a GeoTIFF can't, such as a CRS with a rotated pole.
             root = ET.parse(complete_xml).getroot() if complete_xml.exists() else ET.Element("PAMDataset")  # noqa: S314  # written by GDAL
             root.append(names)
             ET.indent(root, " ")
@@ -162,7 +164,7 @@ def _write(
 
 
 def holds_crs(path: Path, georeference: Georeference) -> bool:
-    """Return whether a GeoTIFF, with its auxiliary file, has the CRS of a georeference, according to GDAL or pyproj."""
+    """Return whether a GeoTIFF and its auxiliary file store the CRS of a georeference, according to GDAL or pyproj."""
     import rasterio
 
     with rasterio.open(path) as file:
@@ -179,9 +181,10 @@ def _georeference_profile(georeference: Georeference | None) -> dict[str, Any]:
 
 
 def _attribute_xml(classes: NDArray[np.integer], legend: Legend) -> ET.Element:
-    """Return the band element of GDAL's auxiliary file, with class names as category names and as attribute table.
+    """Return the band element of GDAL's auxiliary file, which contains the class names.
 
-    QGIS shows the category names beside the palette. The GeoTIFF itself can hold neither of them.
+    The class names are written as category names, which QGIS shows with the palette, and as a raster attribute table. A
+    GeoTIFF file can't store class names.
     """
     band = ET.Element("PAMRasterBand", band="1")
     names = {0: "no data", **dict(zip(legend.numbers, legend.names, strict=True))}

@@ -14,7 +14,9 @@ from hsifeat.scenes.colours import default_colours
 
 @dataclass(frozen=True)
 class Legend:
-    """Classes of a map in ascending order; 0 means no data and is not one of them.
+    """Class numbers, names and colours of a map, in ascending order of the numbers.
+
+    Number 0 means no data and is not part of a legend.
 
     Attributes
     ----------
@@ -32,14 +34,15 @@ class Legend:
 
     @classmethod
     def from_mappings(cls, numbers: Iterable[int], names: Mapping[int, str], colours: Mapping[int, str]) -> Self:
-        """Build the legend of some classes.
+        """Build a legend of the given class numbers.
 
         Parameters
         ----------
         numbers : iterable of int
             Class numbers, in any order; 0 is skipped.
         names, colours : mapping of int to str
-            Names and colours of some or all classes; the others get names like ``class 7`` and default colours.
+            Names and colours by class number. A class without a name gets a name such as ``class 7``, and a class without a
+            colour gets a default colour.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""Classification maps as PNG: the map in its own resolution, with a legend to its right."""
+"""Writer of classification maps as PNG, with a legend to the right of the map."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def write_map_image(path: Path, classes: NDArray[np.integer], legend: Legend) ->
     path : Path
         The file.
     classes : (rows, cols) integer array
-        Class of each pixel; 0 is no data and drawn black.
+        Class of each pixel; 0 is no data and is drawn in black.
     legend : Legend
-        All classes that occur.
+        Legend that includes all classes of the map.
 
     Returns
     -------
     tuple of str
-        A note if the map has more than `MAX_PX` rows or columns, of which only every n-th is drawn.
+        A note if only every n-th row and column is drawn, because the map has more than `MAX_PX` rows or columns.
     """
     step = -(-max(classes.shape) // MAX_PX)
     drawn = classes[step // 2 :: step, step // 2 :: step]
@@ -49,7 +49,7 @@ def write_map_image(path: Path, classes: NDArray[np.integer], legend: Legend) ->
         return ()
     rows, cols = classes.shape
     return (
-        f"{path.name} shows one of {step} x {step} pixels, because the map has {rows} x {cols}; a .tif holds all of them",
+        f"{path.name} shows one of {step} x {step} pixels, because the map has {rows} x {cols}; a .tif file has all pixels",
     )
 
 
@@ -63,7 +63,10 @@ def _paint(classes: NDArray[np.integer], legend: Legend) -> NDArray[np.uint8]:
 
 
 def _add_legend(painted: NDArray[np.uint8], legend: Legend, *, no_data: bool) -> Image:
-    """Add a legend to the right of an image, in columns of the height of the image; its font size grows with the image."""
+    """Return an image with a legend to its right, in columns as high as the image.
+
+    The font size of the legend grows with the image.
+    """
     from PIL import Image, ImageDraw
 
     rows, cols, _ = painted.shape
@@ -90,7 +93,7 @@ def _add_legend(painted: NDArray[np.uint8], legend: Legend, *, no_data: bool) ->
 
 
 def _font(size_px: int) -> FreeTypeFont:
-    """Return the font that is shipped with matplotlib, which covers most alphabets that class names may use."""
+    """Return the font DejaVu Sans from matplotlib, which covers most alphabets."""
     import matplotlib as mpl
     from PIL import ImageFont
 

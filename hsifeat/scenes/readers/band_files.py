@@ -1,4 +1,4 @@
-"""Scenes stored as one file per band: a folder, or a list of files in band order."""
+"""Reader of scenes with one file per band, from a folder or from a list of files in band order."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from hsifeat.scenes.readers.source_paths import check_exists
 from hsifeat.scenes.readers.suffixes import reader_suffixes
 from hsifeat.types import Cube
 
-# Formats that never hold one band of a scene each.
+# Suffixes that are not accepted for single-band files.
 _NO_BAND_SUFFIXES = {"gz", "npz", "zarr", "vrt"}
 
 
 class BandStack(ArrayView):
-    """Single-band arrays stacked to a cube (rows, cols, bands).
+    """A (rows, cols, bands) view of a stack of single-band arrays.
 
     Parameters
     ----------
     layers : sequence of array-like of shape (rows, cols)
-        One array per band, all of one shape and dtype.
+        One array per band, all with the same shape and dtype.
     """
 
     def __init__(self, layers: Sequence[Cube]) -> None:
@@ -49,12 +49,14 @@ class BandStack(ArrayView):
 
 
 def read_band_folder(path: Path, ndim: int, variable: str | None) -> Raster:
-    """Stack the single-band files of a folder in natural order: ``b2`` before ``b10``.
+    """Read the single-band files of a folder as a cube.
+
+    Bands are in the natural order of file names, in which ``b2`` precedes ``b10``.
 
     Parameters
     ----------
     path : Path
-        A folder whose readable files all have one suffix.
+        A folder whose readable files all have the same suffix.
     ndim : int
         Must be 3.
     variable : str or None
@@ -63,7 +65,7 @@ def read_band_folder(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The readable files have no or several suffixes, or do not share one grid.
+        The folder has no readable file, or its readable files differ in suffix or grid.
     """
     if ndim != 3 or variable is not None:
         raise SceneError(
@@ -75,7 +77,7 @@ def read_band_folder(path: Path, ndim: int, variable: str | None) -> Raster:
     for file in sorted(path.iterdir()):
         if file.is_file() and not file.name.startswith("."):
             by_suffix[file.suffix.lower().lstrip(".")].append(file)
-    # ENVI headers stand for the data files beside them.
+    # An ENVI raster is read by its header, so data files with a header are skipped.
     bands = {
         suffix: [f for f in files if suffix == "hdr" or not has_envi_header(f)] for suffix, files in by_suffix.items()
     }
@@ -84,7 +86,7 @@ def read_band_folder(path: Path, ndim: int, variable: str | None) -> Raster:
         content = ", ".join(f"{len(files)} .{suffix}" for suffix, files in readable.items()) or "none"
         raise SceneError(
             f"{path} is a folder; expected single-band files of one readable suffix, found {content}: list the files in "
-            "band order, or give the file that is the scene"
+            "band order, or give the file of the scene"
         )
     ((suffix, files),) = readable.items()
     files = sorted(files, key=lambda file: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", file.name)])
@@ -96,17 +98,17 @@ def read_band_folder(path: Path, ndim: int, variable: str | None) -> Raster:
 
 
 def stack_band_files(paths: Sequence[Path]) -> Raster:
-    """Stack single-band files to a cube.
+    """Read single-band files as a cube.
 
     Parameters
     ----------
     paths : sequence of Path
-        Files of one band (rows, cols) each, in band order, with the same shape, dtype and georeference.
+        Files with one (rows, cols) band each, in band order.
 
     Raises
     ------
     SceneError
-        A file holds more than one band, or differs from the first file in one of these.
+        A file has more than one band, or differs from the first file in shape, dtype, reflectance scale or georeference.
     """
     for path in paths:
         check_exists(path)
@@ -130,7 +132,7 @@ def stack_band_files(paths: Sequence[Path]) -> Raster:
 
 
 def _difference(first: Raster, other: Raster) -> str:
-    """Return what distinguishes two bands, or an empty string."""
+    """Describe the first difference between two bands, or return an empty string."""
     if tuple(first.array.shape) != tuple(other.array.shape):
         return f"{' x '.join(map(str, other.array.shape))} pixels, not the {' x '.join(map(str, first.array.shape))}"
     if np.dtype(first.array.dtype) != np.dtype(other.array.dtype):

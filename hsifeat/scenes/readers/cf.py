@@ -1,4 +1,4 @@
-"""NetCDF files and Zarr folders, whose dimensions have names, read lazily by xarray, h5netcdf and zarr."""
+"""Lazy readers of NetCDF files and Zarr folders, based on xarray, h5netcdf and zarr."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hsifeat.scenes.readers.source_paths import is_zarr_folder
 from hsifeat.scenes.readers.variable_attributes import nodata_values, read_attributes
 from hsifeat.scenes.readers.variable_choice import choose_variable
 
-# Codecs make no larger chunks, but the chunk shape in damaged metadata may be anything.
+# Largest chunk that codecs support. Damaged metadata may state a larger chunk shape.
 _MAX_CHUNK_BYTES = 2**31
 
 
@@ -36,9 +36,9 @@ class BackendArray(ArrayView):
     path : Path
         The file or folder.
     source : array-like
-        The array of the library, indexed by slices and integers.
+        xarray variable or Zarr array, which supports indexing by slices and integers.
     chunks : sequence of int or None
-        Chunk shape, if the array is stored in chunks.
+        Chunk shape, or None if the array is not stored in chunks.
     """
 
     def __init__(self, path: Path, source: Any, chunks: Sequence[int] | None = None) -> None:
@@ -46,14 +46,15 @@ class BackendArray(ArrayView):
         self._path, self._source = path, source
 
     def _read(self, parts: tuple[AxisIndex, ...]) -> NDArray[Any]:
-        with reading_errors(self._path), _library_warnings_ignored():
+        with reading_errors(self._path), _ignore_library_warnings():
             return np.asarray(self._source[as_slices(parts)])
 
 
 class SignCastView(ArrayView):
-    """Integers converted between signed and unsigned, as the attribute ``_Unsigned`` requires.
+    """A view of signed integers as unsigned integers, or of unsigned integers as signed integers.
 
-    Classic NetCDF has no unsigned integers, so they are stored as signed ones of the same width.
+    Classic NetCDF stores unsigned integers as signed integers of the same width and marks them with the attribute
+    ``_Unsigned``.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ class SignCastView(ArrayView):
 
 
 def read_netcdf(path: Path, ndim: int, variable: str | None) -> Raster:
-    """Read a variable of a NetCDF file, classic or version 4, with its CF metadata.
+    """Read a variable of a NetCDF file (classic or version 4) with its CF metadata.
 
     Parameters
     ----------
@@ -79,12 +80,12 @@ def read_netcdf(path: Path, ndim: int, variable: str | None) -> Raster:
     ndim : int
         3 for a cube; 2 for a label map.
     variable : str or None
-        The variable, as ``group/name`` if it is in a group; required if several have `ndim` dimensions.
+        Name of the variable, as ``group/name`` within a group. It is required if several variables have `ndim` dimensions.
 
     Raises
     ------
     SceneError
-        The file is damaged or does not hold exactly one candidate.
+        The file is damaged, lacks the variable, or does not have exactly one variable of `ndim` dimensions.
     """
     import h5py
 
@@ -93,7 +94,7 @@ def read_netcdf(path: Path, ndim: int, variable: str | None) -> Raster:
     if classic:
         return _select_raster(path, _open_with_xarray(path, engine="scipy"), ndim, variable)
     check_heaps(path)
-    # h5py goes first: h5netcdf prints a traceback for files that it can't open.
+    # h5py opens the file first, because h5netcdf prints a traceback for files that it can't open.
     with h5py.File(path, "r") as file:
         len(file.attrs)
         raster = _select_raster(path, _open_with_xarray(path, engine="h5netcdf", phony_dims="sort"), ndim, variable)
@@ -101,21 +102,21 @@ def read_netcdf(path: Path, ndim: int, variable: str | None) -> Raster:
 
 
 def read_zarr(path: Path, ndim: int, variable: str | None) -> Raster:
-    """Read an array of a Zarr folder, format 2 or 3, with its CF metadata.
+    """Read an array of a Zarr folder (format 2 or 3) with its CF metadata.
 
     Parameters
     ----------
     path : Path
-        The folder: one array, or a group of arrays. Feature stores of hsifeat are refused.
+        Folder of one array or of a group of arrays. A feature store of hsifeat is not accepted.
     ndim : int
         3 for a cube; 2 for a label map.
     variable : str or None
-        The array, as ``group/name`` if it is in a group; required if several have `ndim` dimensions.
+        Name of the array, as ``group/name`` within a group. It is required if several arrays have `ndim` dimensions.
 
     Raises
     ------
     SceneError
-        The folder is damaged, is a feature store, or does not hold exactly one candidate.
+        The folder is damaged, is a feature store, lacks the array, or does not have exactly one array of `ndim` dimensions.
     """
     import zarr
 
@@ -135,7 +136,7 @@ def read_zarr(path: Path, ndim: int, variable: str | None) -> Raster:
     arrays = _find_arrays(path)
     variables = {name: _zarr_variable(path, array) for name, array in arrays.items()}
     # xarray opens a group only if every array in it has dimension names.
-    if all(one.dims for one in variables.values() if one.array.shape):
+    if all(file_variable.dims for file_variable in variables.values() if file_variable.array.shape):
         variables = _open_with_xarray(path, engine="zarr", consolidated=False)
     raster = _select_raster(path, variables, ndim, variable)
     chunk_notes = _check_chunks(path, path / raster.variable, arrays[raster.variable])
@@ -143,7 +144,10 @@ def read_zarr(path: Path, ndim: int, variable: str | None) -> Raster:
 
 
 def _find_arrays(folder: Path, group: str = "") -> dict[str, Any]:
-    """Open the arrays of a group and its subgroups from their own metadata: consolidated metadata may be out of date."""
+    """Return the arrays of a Zarr group and its subgroups, by path.
+
+    Each array is opened from its separate metadata, because consolidated metadata may be out of date.
+    """
     import zarr
 
     arrays: dict[str, Any] = {}
@@ -154,11 +158,11 @@ def _find_arrays(folder: Path, group: str = "") -> dict[str, Any]:
 
 
 def _open_with_xarray(path: Path, **options: Any) -> dict[str, FileVariable]:
-    """Open the variables of all groups of a file; values stay as stored, neither scaled nor masked."""
+    """Return the variables of all groups of a file, by path, with unscaled and unmasked values."""
     import xarray as xr
 
     as_stored: dict[str, Any] = {"mask_and_scale": False, "decode_times": False, "decode_coords": False, "cache": False}
-    with _library_warnings_ignored():
+    with _ignore_library_warnings():
         if options["engine"] == "scipy":
             groups = {"/": xr.open_dataset(path, **as_stored, **options)}
         else:
@@ -166,7 +170,7 @@ def _open_with_xarray(path: Path, **options: Any) -> dict[str, FileVariable]:
     variables = {}
     for group, dataset in sorted(groups.items()):
         for name, variable in sorted(dataset.variables.items(), key=lambda item: str(item[0])):
-            # xarray invents names for dimensions that have none.
+            # xarray invents names for unnamed dimensions.
             dims = () if any(str(dim).startswith("phony_dim_") for dim in variable.dims) else map(str, variable.dims)
             chunks = variable.encoding.get("chunksizes") or variable.encoding.get("chunks")
             array = BackendArray(path, variable, chunks)
@@ -182,7 +186,10 @@ def _zarr_variable(path: Path, array: Any) -> FileVariable:
 
 
 def _file_variable(dims: tuple[str, ...], array: ArrayView, attrs: dict[str, Any]) -> FileVariable:
-    """Return a variable whose values, and attributes that hold values, have the sign that ``_Unsigned`` requires."""
+    """Return a variable with the signedness that its attribute ``_Unsigned`` states.
+
+    Attributes that contain values of the array, such as ``_FillValue``, are converted as well.
+    """
     unsigned = str(attrs.get("_Unsigned", "")).lower()
     if {"true": "i", "false": "u"}.get(unsigned) != array.dtype.kind:
         return FileVariable(dims, array, attrs)
@@ -201,15 +208,19 @@ def _opposite_sign(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def _select_raster(path: Path, variables: dict[str, FileVariable], ndim: int, variable: str | None) -> Raster:
     """Choose a variable, order its axes and read its metadata."""
-    arrays = {name: one for name, one in variables.items() if one.array.dtype.kind in "biufc" and one.array.shape}
-    axes = {name: squeeze_axes(one, ndim) for name, one in arrays.items()}
+    numeric = {
+        name: candidate
+        for name, candidate in variables.items()
+        if candidate.array.dtype.kind in "biufc" and candidate.array.shape
+    }
+    axes = {name: squeeze_axes(candidate, ndim) for name, candidate in numeric.items()}
     shapes = {
-        name: tuple(one.array.shape[axis] for axis in axes[name])
-        for name, one in arrays.items()
-        if name == variable or not is_coordinate(name, one)
+        name: tuple(candidate.array.shape[axis] for axis in axes[name])
+        for name, candidate in numeric.items()
+        if name == variable or not is_coordinate(name, candidate)
     }
     array_name, notes = choose_variable(path, shapes, ndim, variable)
-    choice = arrays[array_name]
+    choice = numeric[array_name]
     order, ordered, order_notes = find_axis_order(choice, axes[array_name], variables, path.name)
     notes += order_notes
     in_file_order = order == tuple(range(len(choice.array.shape)))
@@ -221,7 +232,10 @@ def _select_raster(path: Path, variables: dict[str, FileVariable], ndim: int, va
 
 
 def _check_chunks(path: Path, folder: Path, array: Any) -> tuple[str, ...]:
-    """Count the chunk files of an array: a damaged shape may claim any number of them, too many to look for each."""
+    """Check the chunk files of a Zarr array, and return a note if some chunks are missing.
+
+    Files are counted and not looked up by name, because a damaged shape may imply an enormous number of chunks.
+    """
     blocks = array.shards or array.chunks
     chunk_bytes = prod(array.chunks) * array.dtype.itemsize
     if chunk_bytes > _MAX_CHUNK_BYTES:
@@ -238,8 +252,8 @@ def _check_chunks(path: Path, folder: Path, array: Any) -> tuple[str, ...]:
 
 
 @contextmanager
-def _library_warnings_ignored() -> Iterator[None]:
-    """Ignore warnings of xarray and zarr, for example about experimental codecs, on which users can't act."""
+def _ignore_library_warnings() -> Iterator[None]:
+    """Ignore warnings of xarray and zarr on which users can't act, such as warnings about experimental codecs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,4 +1,4 @@
-"""Position of a grid according to the CF conventions: its grid mapping, and the coordinates of rows and columns."""
+"""Georeference of a variable according to the CF conventions, from its grid mapping and coordinates."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _KILOMETRES = {"km", "kilometer", "kilometre", "kilometers", "kilometres"}
 def read_cf_georeference(
     variable: FileVariable, dims: Sequence[str], variables: Mapping[str, FileVariable], name: str
 ) -> tuple[Georeference | None, tuple[str, ...]]:
-    """Read where the grid of a variable lies.
+    """Read the georeference of a variable.
 
-    The CRS comes from the grid mapping, the transform from the coordinates, or else from GDAL's attribute
-    ``GeoTransform``.
+    The CRS comes from the grid mapping. The transform comes from the coordinates of rows and columns or, without usable
+    coordinates, from GDAL's attribute ``GeoTransform``.
 
     Parameters
     ----------
     variable : FileVariable
         The variable.
     dims : sequence of str
-        Its dimensions, rows and columns first.
+        Dimension names of the variable, starting with rows and columns.
     variables : mapping of str to FileVariable
-        All variables of the file.
+        All variables of the file, by name.
     name : str
-        The file's name, for notes.
+        Name of the file, for notes.
 
     Returns
     -------
     georeference : Georeference or None
-        None if there is no usable transform.
+        Georeference of the grid; None without a usable transform.
     notes : tuple of str
-        What could not be read, or is ambiguous.
+        Notes on metadata that could not be read or is ambiguous.
     """
     mapping = variables.get(str(variable.attrs.get("grid_mapping", "")).split(":")[0].strip() or "spatial_ref")
     crs, notes = _read_crs(mapping, name)
@@ -52,8 +52,8 @@ def read_cf_georeference(
         if not _is_same_grid(transform, gdal_transform, rows, cols):
             notes += (
                 (
-                    f"{name}: its coordinates and its GeoTransform disagree, as in files with a rotated grid that GDAL wrote; "
-                    "the coordinates are used, which may be wrong"
+                    f"{name}: its coordinates and its GeoTransform disagree, as in GDAL's files with a rotated grid; the "
+                    "coordinates are used, which may be wrong"
                 ),
             )
     if transform is None:
@@ -80,7 +80,7 @@ def _read_crs(mapping: FileVariable | None, name: str) -> tuple[str | None, tupl
 
 
 def _gdal_transform(mapping: FileVariable | None) -> Transform | None:
-    """Return the transform that GDAL writes into a grid mapping."""
+    """Return the transform in GDAL's attribute ``GeoTransform`` of a grid mapping, or None."""
     text = "" if mapping is None else mapping.attrs.get("GeoTransform", "")
     parts = parse_numbers(text.split() if isinstance(text, str) else np.ravel(text))
     if len(parts) != 6 or not np.isfinite(parts).all():
@@ -90,7 +90,10 @@ def _gdal_transform(mapping: FileVariable | None) -> Transform | None:
 
 
 def _is_same_grid(first: Transform, gdal_transform: Transform, rows: int, cols: int) -> bool:
-    """Return whether two transforms agree to a tenth of a pixel; GDAL's always runs from north to south."""
+    """Return whether two transforms agree to a tenth of a pixel, with the same or the opposite order of rows.
+
+    GDAL's transform always orders rows from north to south.
+    """
     corners = np.array([(x, y, 1) for x in (0, cols) for y in (0, rows)], float)
     flipped = corners * (1, -1, 1) + (0, rows, 0)
     expected, *others = (
@@ -102,7 +105,10 @@ def _is_same_grid(first: Transform, gdal_transform: Transform, rows: int, cols: 
 
 
 def _coordinate_transform(y: FileVariable | None, x: FileVariable | None) -> tuple[Transform | None, str]:
-    """Return the transform that the coordinates of pixel centres define, or None and the reason."""
+    """Return the transform that coordinates of pixel centres define, or None and the problem.
+
+    The problem is an empty string if the file has no coordinates.
+    """
     if y is None or x is None:
         return None, ""
     steps = []

@@ -1,4 +1,4 @@
-"""Recognition of rows, columns and bands by the names and coordinates of a variable's dimensions."""
+"""Detection of the row, column and band axes of a variable from dimension names and coordinates."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _COORDINATE_NAMES = {"lat", "latitude", "lon", "longitude", "latitudes", "longit
 
 
 def is_coordinate(name: str, variable: FileVariable) -> bool:
-    """Return whether a variable holds latitudes or longitudes of pixels, and so is no candidate for a map."""
+    """Return whether a variable contains latitudes or longitudes of pixels."""
     last = name.rpartition("/")[2].lower()
     return bool({last, str(variable.attrs.get("standard_name", ""))} & _COORDINATE_NAMES)
 
 
 def squeeze_axes(variable: FileVariable, ndim: int) -> tuple[int, ...]:
-    """Return the axes of a variable without surplus axes of length 1, such as a time.
+    """Return the axis indices of a variable without surplus axes of length 1, such as a time axis.
 
     Parameters
     ----------
     variable : FileVariable
         A variable of `ndim` or more dimensions.
     ndim : int
-        Number of axes to keep, if enough of the others have length 1.
+        Number of axes to keep. More axes are kept if too few axes have length 1.
     """
     axes = list(range(len(variable.array.shape)))
-    # Axes whose names do not say rows, columns or bands are removed first.
+    # Axes that are not named like rows, columns or bands are removed first.
     single = sorted(
         (axis for axis in axes if variable.array.shape[axis] == 1), key=lambda a: bool(_role(variable, a, {}))
     )
@@ -57,20 +57,21 @@ def find_axis_order(
     variable : FileVariable
         The variable.
     axes : tuple of int
-        Its axes, as `squeeze_axes` returns them.
+        Axis indices of the variable, from `squeeze_axes`.
     variables : mapping of str to FileVariable
-        All variables of the file: those named like a dimension hold its coordinates.
+        All variables of the file, by name. A variable with the name of a dimension contains the coordinates of that
+        dimension.
     name : str
-        The file's name, for notes.
+        Name of the file, for notes.
 
     Returns
     -------
     axes : tuple of int
-        The axes in the order rows, columns, bands; unchanged if the names do not define it.
+        Axis indices in the order rows, columns, bands. They are unchanged if the file does not define this order.
     ordered : bool
-        Whether the names define the order.
+        Whether dimension names and coordinates define the order.
     notes : tuple of str
-        Roles that were inferred by elimination.
+        Notes on axes that were assigned to rows, columns or bands by elimination.
     """
     if not variable.dims:
         return axes, False, ()
@@ -81,7 +82,7 @@ def find_axis_order(
     expected = ["rows", "cols", "bands"][: len(axes)] if len(axes) == 3 else ["rows", "cols"]
     if not set(by_role) <= set(expected) or len(expected) != len(axes):
         return axes, False, ()
-    # One remaining axis has the remaining role; two are taken in the file's order.
+    # One axis without a role gets the missing role. Two such axes are rows and columns, in the order of the file.
     other_axes = [axis for axis in axes if not roles[axis]]
     other_roles = [role for role in expected if role not in by_role]
     if len(other_axes) == 2 and "bands" in other_roles:
@@ -95,7 +96,7 @@ def find_axis_order(
 
 
 def _role(variable: FileVariable, axis: int, variables: Mapping[str, FileVariable]) -> str:
-    """Return ``rows``, ``cols``, ``bands``, or an empty string."""
+    """Return the role of an axis: ``rows``, ``cols``, ``bands``, or an empty string if unknown."""
     if not variable.dims:
         return ""
     dim = variable.dims[axis]

@@ -1,4 +1,4 @@
-"""Reading a scene or label map from any source: a file, a Zarr folder, or a folder of single-band files."""
+"""Reading of a scene or label map from a file, a Zarr folder, or a folder of single-band files."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def read_raster(path: Path, ndim: int, variable: str | None = None) -> Raster:
     path : Path
         A file that has a reader or that GDAL can open, a Zarr folder, or a folder of single-band files.
     ndim : int
-        3 for a cube; 2 for a label map, or a cube whose pixels share one axis.
+        3 for a cube; 2 for a label map, or for a cube with one axis for all pixels.
     variable : str, optional
-        The variable to read from a file that holds several.
+        Name of the variable to read. It is required if several variables have `ndim` dimensions.
 
     Returns
     -------
     Raster
-        Its array has `ndim` dimensions.
+        Array of `ndim` dimensions with its metadata.
 
     Raises
     ------
     SceneError
-        The source is missing or damaged, its format is unknown, or it does not hold exactly one matching array.
+        The source is missing or damaged, its format is unknown, or no single array matches `ndim` and `variable`.
     """
     if path.is_dir() and not reader_suffix(path):
         with reading_errors(path):

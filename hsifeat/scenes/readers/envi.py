@@ -1,4 +1,4 @@
-"""ENVI rasters: a header and a flat data file beside it, memory-mapped by the package spectral."""
+"""Reader of ENVI rasters, which consist of a header and a flat data file in the same folder."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from hsifeat.scenes.readers.gdal import read_driver_georeference, read_gdal
 from hsifeat.scenes.readers.raster import Raster
 from hsifeat.types import Cube
 
-# Suffixes of data files, each an entry point of this reader. Many data files have no suffix at all.
+# Suffixes of ENVI data files, many of which have none. Each suffix except "" is registered as an entry point.
 DATA_SUFFIXES = ("", ".img", ".dat", ".raw", ".bin", ".bil", ".bip", ".bsq", ".hyspex")
 
 
 def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
-    """Memory-map an ENVI raster, given by its header or its data file, as (rows, cols, bands).
+    """Memory-map an ENVI raster as a (rows, cols, bands) array.
 
     Any interleave, real data type, byte order and header offset is supported.
 
     Parameters
     ----------
     path : Path
-        The ``.hdr`` file, or the data file beside it.
+        The header (``.hdr``) or the data file.
     ndim : int
-        3 for a cube; 2 for a label map of one band.
+        3 for a cube; 2 for a single-band label map.
     variable : str or None
-        Must be None: the raster has no name.
+        Must be None, because an ENVI raster has no name.
 
     Raises
     ------
     SceneError
-        Header or data file is missing, they do not match, or the header describes something that can't be read.
+        The header or the data file is missing, the two files do not match, or the header describes unsupported data.
     """
     if variable is not None:
         raise SceneError(f"{path}: an ENVI file holds one raster without a name; leave out {variable!r}")
@@ -80,21 +80,23 @@ def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
 
 
 def read_img(path: Path, ndim: int, variable: str | None) -> Raster:
-    """Read an ``.img`` file: ERDAS Imagine, recognised by its first bytes, or else ENVI.
+    """Read an ``.img`` file, which is an ERDAS Imagine file or an ENVI data file.
+
+    The first bytes identify an ERDAS Imagine file.
 
     Parameters
     ----------
     path : Path
         The file.
     ndim : int
-        3 for a cube; 2 for a label map of one band.
+        3 for a cube; 2 for a single-band label map.
     variable : str or None
-        Number of an image in an ERDAS file; must be None for ENVI.
+        Number of the image in an ERDAS Imagine file; must be None for ENVI.
 
     Raises
     ------
     SceneError
-        As `read_envi` and `hsifeat.scenes.readers.gdal.read_gdal` raise it.
+        `read_envi` or `hsifeat.scenes.readers.gdal.read_gdal` can't read the file.
     """
     with path.open("rb") as stream:
         is_erdas = stream.read(15) == b"EHFA_HEADER_TAG"
@@ -106,19 +108,19 @@ def _find_header(data_file: Path) -> Path:
         if candidate.is_file():
             return candidate
     raise SceneError(
-        f"{data_file} has no ENVI header beside it: put {data_file.with_suffix('.hdr').name} or {data_file.name}.hdr there"
+        f"{data_file} has no ENVI header beside it: put {data_file.with_suffix('.hdr').name} or {data_file.name}.hdr into its folder"
     )
 
 
 def _find_data_file(header: EnviHeader) -> tuple[Path, tuple[str, ...]]:
-    """Find the data file of a header; of several candidates those with the expected size come first."""
+    """Return the data file of a header, preferably a file of the expected size, and a note on other candidates."""
     stem = header.path.with_suffix("")
     names = dict.fromkeys(stem.name + s for suffix in DATA_SUFFIXES for s in (suffix, suffix.upper()))
     candidates = [stem.with_name(name) for name in names if stem.with_name(name).is_file()]
     if not candidates:
         raise SceneError(
             f"{header.path} has no data file beside it: looked for {stem.name} with the suffixes "
-            f"{', '.join(filter(None, DATA_SUFFIXES))} or none; put it there, or give the data file itself"
+            f"{', '.join(filter(None, DATA_SUFFIXES))} or none; put the data file into this folder, or give its path"
         )
     # A case-insensitive file system shows one file under two names.
     files = [p for i, p in enumerate(candidates) if not any(p.samefile(earlier) for earlier in candidates[:i])]
@@ -139,7 +141,7 @@ def _check_size(header: EnviHeader, data_file: Path) -> None:
 
 
 def _map_data(header: EnviHeader, data_file: Path) -> Cube:
-    """Memory-map the data file as (rows, cols, bands) in its own dtype and byte order."""
+    """Memory-map the data file as a (rows, cols, bands) array, in the dtype and byte order of the file."""
     from spectral.io import envi
     from spectral.io.bilfile import BilFile
     from spectral.io.bipfile import BipFile
@@ -149,7 +151,7 @@ def _map_data(header: EnviHeader, data_file: Path) -> Cube:
     params.filename = str(data_file)
     file_class = {"bil": BilFile, "bip": BipFile, "bsq": BsqFile}[header.interleave]
     array: NDArray[np.generic] | None = file_class(params, header.fields).open_memmap(interleave="bip")
-    if array is None:  # spectral does not say why
+    if array is None:  # spectral gives no reason
         raise SceneError(f"{data_file} can't be memory-mapped: move it to a file system that supports that")
     return array
 
@@ -161,11 +163,11 @@ def _read_scale(header: EnviHeader) -> tuple[float, tuple[str, ...]]:
     scale = float(spectrum.parse_numbers([text])[0])
     if np.isfinite(scale) and scale > 0:
         return scale, ()
-    return 1.0, (f"{header.path.name}: its reflectance scale factor {text!r} is no positive number; it is ignored",)
+    return 1.0, (f"{header.path.name}: its reflectance scale factor {text!r} is not a positive number and is ignored",)
 
 
 def _read_georeference(header: EnviHeader, data_file: Path) -> tuple[Georeference | None, tuple[str, ...]]:
-    """Read the map info with GDAL, which knows ENVI's projections, datums and direction of rotation."""
+    """Read the georeference with GDAL, which supports ENVI's projections, datums and rotated grids."""
     if not header.text("map info") and not header.text("coordinate system string"):
         return None, ()
     try:
@@ -175,7 +177,7 @@ def _read_georeference(header: EnviHeader, data_file: Path) -> tuple[Georeferenc
 
 
 def _read_classes(header: EnviHeader) -> tuple[dict[int, str], dict[int, str]]:
-    """Return class names from 0 up (0 is ENVI's Unclassified) and class colours from 1 up."""
+    """Return class names, including class 0 (Unclassified), and class colours, without class 0."""
     names = [str(name).strip() for name in header.values("class names") or ()]
     channels = spectrum.parse_numbers(header.values("class lookup") or ())
     colours = channels[: len(channels) // 3 * 3].reshape(-1, 3).tolist()

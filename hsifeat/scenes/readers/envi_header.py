@@ -1,4 +1,4 @@
-"""ENVI headers, parsed and checked."""
+"""Parsing and validation of ENVI headers."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ INTERLEAVES = ("bil", "bip", "bsq")
 
 @dataclass(frozen=True)
 class EnviHeader:
-    """The header of an ENVI raster that can be read.
+    """Validated header of an ENVI raster.
 
     Attributes
     ----------
     path : Path
         The header file.
     fields : dict of str to str or list of str
-        All fields under lower-case names, as the package spectral takes them.
+        All fields by lower-case name, as the package spectral expects them.
     rows, cols, bands : int
-        Lines, samples and bands.
+        Number of lines, samples and bands.
     dtype : numpy dtype
         Data type with byte order.
     interleave : str
         ``bil``, ``bip`` or ``bsq``.
     offset : int
-        Bytes before the first value.
+        Number of bytes before the first value.
     notes : tuple of str
-        Assumptions about missing fields.
+        Notes on assumptions about missing fields.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class EnviHeader:
 
     @property
     def size_bytes(self) -> int:
-        """Expected size of the data file."""
+        """Expected size of the data file in bytes."""
         return self.offset + self.rows * self.cols * self.bands * self.dtype.itemsize
 
     def values(self, name: str) -> list[str] | None:
@@ -59,29 +59,29 @@ class EnviHeader:
         return value if value is None or isinstance(value, list) else [value]
 
     def text(self, name: str) -> str:
-        """Return a field as text, or an empty string."""
+        """Return a field as text, or an empty string if the header lacks the field."""
         return ", ".join(self.values(name) or ()).strip()
 
 
 def has_envi_header(path: Path) -> bool:
-    """Return whether an ENVI header lies beside a file, whatever the file's suffix."""
+    """Return whether a file of any suffix has an ENVI header in its folder."""
     return any(candidate.is_file() for candidate in header_candidates(path))
 
 
 def header_candidates(data_file: Path) -> Iterable[Path]:
-    """Yield the paths at which the header of a data file may lie: ``scene.hdr`` or ``scene.img.hdr`` for ``scene.img``."""
+    """Yield the possible header paths of a data file: ``scene.hdr`` and ``scene.img.hdr`` for ``scene.img``."""
     for suffix in (".hdr", ".HDR"):
         yield data_file.with_suffix(suffix)
         yield data_file.with_name(data_file.name + suffix)
 
 
 def read_header(path: Path) -> EnviHeader:
-    """Read and check a header.
+    """Read and validate a header.
 
     Raises
     ------
     SceneError
-        It is no ENVI header, lacks a required field, or describes something that can't be read.
+        The file is not an ENVI header, lacks a required field, or describes unsupported data.
     """
     from spectral.io.envi import envi_to_dtype
 
@@ -138,7 +138,10 @@ def _parse_int(path: Path, fields: dict[str, Any], name: str, *, least: int, def
 
 
 def _parse_fields(path: Path) -> dict[str, Any]:
-    """Parse a header with spectral, which expects UTF-8; many headers are in Latin-1 because of a description or unit."""
+    """Parse a header with the package spectral.
+
+    spectral expects UTF-8, but many headers have a description or a unit in Latin-1. A copy in UTF-8 is parsed instead.
+    """
     from spectral.io.envi import EnviHeaderParsingError, read_envi_header
 
     with path.open("rb") as file:
@@ -156,7 +159,7 @@ def _parse_fields(path: Path) -> dict[str, Any]:
         # spectral warns about upper-case field names, which many programs write.
         warnings.simplefilter("ignore")
         copy = Path(folder) / "header"
-        copy.write_text(text, errors="backslashreplace")  # in the encoding in which spectral will read it
+        copy.write_text(text, errors="backslashreplace")  # in the default encoding, with which spectral reads
         try:
             fields: dict[str, Any] = read_envi_header(copy)
         except EnviHeaderParsingError as error:

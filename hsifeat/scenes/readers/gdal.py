@@ -1,6 +1,6 @@
-"""GeoTIFF and every other raster format of GDAL: values, read lazily by rasterio.
+"""Lazy reader of GeoTIFF and all other raster formats of GDAL, based on rasterio.
 
-Metadata (scale, spectrum, georeference) are read in `gdal_metadata`.
+The module `gdal_metadata` reads scale, spectrum, band names and georeference.
 """
 
 from __future__ import annotations
@@ -22,19 +22,21 @@ from hsifeat.scenes.readers.gdal_errors import raise_read_faults
 from hsifeat.scenes.readers.raster import Raster
 from hsifeat.scenes.readers.reading_errors import reading_errors
 
-# Values per read where a step skips most of what GDAL has to read.
+# Maximum number of values per GDAL read if a slice step discards most of the values.
 _VALUES_PER_READ = 2**22
 
 
 class RasterioCube(ArrayView):
-    """A raster (rows, cols, bands) of a file; threads read one at a time, and unpickling opens the file again.
+    """Lazy (rows, cols, bands) array of a raster file.
+
+    A lock lets one thread read at a time. Unpickling opens the file again.
 
     Parameters
     ----------
     path : Path
-        The file, for messages.
+        The file, for error messages.
     name : str
-        GDAL's name of the dataset: the file, or one of the images in it.
+        GDAL's name of the dataset, which is the file or one image in the file.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -73,7 +75,10 @@ class RasterioCube(ArrayView):
         return values.transpose(1, 2, 0)[tuple(slice(None) if isinstance(part, range) else 0 for part in parts)]
 
     def _read_window(self, out: NDArray[Any], bands: range, window: Any) -> None:
-        """Read bands of a window into `out`; one by one if their dtypes differ, which rasterio does not read together."""
+        """Read bands of a window into `out`, an array of shape (bands, rows, cols).
+
+        Bands of different dtypes are read one by one, because rasterio can't read them together.
+        """
         if len(set(self.dataset.dtypes)) == 1:
             self.dataset.read([band + 1 for band in bands], window=window, out=out)
         else:
@@ -82,12 +87,12 @@ class RasterioCube(ArrayView):
 
 
 class SingleBandView(ArrayView):
-    """The only band of a cube as an array (rows, cols).
+    """A (rows, cols) view of a single-band cube.
 
     Parameters
     ----------
     cube : ArrayView of shape (rows, cols, 1)
-        The cube.
+        The single-band cube.
     """
 
     def __init__(self, cube: ArrayView) -> None:
@@ -99,25 +104,25 @@ class SingleBandView(ArrayView):
 
 
 def read_gdal(path: Path, ndim: int, variable: str | None) -> Raster:
-    """Read a raster with all metadata that GDAL has; no file is written beside it.
+    """Read a raster and its metadata with GDAL, without writing auxiliary files.
 
     Parameters
     ----------
     path : Path
         The file.
     ndim : int
-        3 for a cube; 2 for a map of one band.
+        3 for a cube; 2 for a single-band label map.
     variable : str or None
-        Number of an image, from 1, in a file that holds several, such as a TIFF with several pages.
+        Number of the image, counted from 1, in a file with several images such as a multi-page TIFF.
 
     Raises
     ------
     SceneError
-        The file can't be opened, holds complex values, or holds several images and none is named.
+        The file can't be opened, contains complex values, or contains several images of which `variable` selects none.
     """
     import rasterio
 
-    # Inside rasterio.Env GDAL's warnings go to Python's logging; outside they are printed.
+    # Inside rasterio.Env, GDAL's warnings go to Python's logging. Outside, GDAL prints them.
     with rasterio.Env(), raise_read_faults(path):
         cube, notes = _open_image(path, variable)
         return _read_metadata(cube, path, ndim, variable or "", notes)
@@ -154,7 +159,7 @@ def _read_metadata(cube: RasterioCube, path: Path, ndim: int, variable: str, not
 
 
 def read_driver_georeference(path: Path, driver: str) -> tuple[Georeference | None, tuple[str, ...]]:
-    """Read the georeference of a file with a particular GDAL driver, and notes on what is ignored."""
+    """Return the georeference of a file, read with the given GDAL driver, and notes on ignored metadata."""
     import rasterio
 
     with reading_errors(path), rasterio.Env(), _open_dataset(str(path), driver) as dataset:
@@ -171,7 +176,7 @@ def _open_dataset(name: str, driver: str | None = None) -> Any:
 
 
 def _open_image(path: Path, variable: str | None) -> tuple[RasterioCube, tuple[str, ...]]:
-    """Open the only image of a file, or the image with a given number."""
+    """Open the only image of a file, or the image whose number is `variable`."""
     with _open_dataset(str(path)) as dataset:
         images, band_count = list(dataset.subdatasets), dataset.count
     if not images:
@@ -184,12 +189,15 @@ def _open_image(path: Path, variable: str | None) -> tuple[RasterioCube, tuple[s
     if variable not in by_number:
         listing = ", ".join(f"{n} ({image.rpartition('/')[2]})" for n, image in list(by_number.items())[:12])
         problem = "" if variable is None else f"none is named {variable!r}; "
-        raise SceneError(f"{path} holds {len(images)} images: {listing}: {problem}name one with --variable NUMBER")
+        raise SceneError(f"{path} holds {len(images)} images: {listing}: {problem}choose one with --variable NUMBER")
     return RasterioCube(path, by_number[variable]), ()
 
 
 def _check_last_block(dataset: Any, path: Path) -> tuple[str, ...]:
-    """Check that the file holds the whole last block of a TIFF: GDAL reads a missing block as if it were empty."""
+    """Check that a TIFF file contains its complete last block, and return a note if the block is missing.
+
+    Without this check, GDAL would read a missing block as empty.
+    """
     if dataset.driver != "GTiff":
         return ()
     file_bytes, (height, width) = path.stat().st_size, dataset.block_shapes[0]
@@ -210,8 +218,8 @@ def _check_last_block(dataset: Any, path: Path) -> tuple[str, ...]:
         absent |= not start
         if start and (start + length > file_bytes or length < needed):
             raise SceneError(
-                f"{path} has {file_bytes} bytes, but its last block needs {max(needed, length)} bytes from byte {start} on "
-                f"and is stored with {length}: it is truncated or its header is damaged"
+                f"{path} has {file_bytes} bytes, but its last block starts at byte {start} and needs {max(needed, length)} "
+                f"bytes, of which {length} are stored: the file is truncated or its header is damaged"
             )
     return (
         (f"{path.name}: its last block is not in the file; missing blocks are read as no data, or 0",) if absent else ()

@@ -1,4 +1,4 @@
-"""Class names and colours of a GDAL raster: category names, colour table and raster attribute table."""
+"""Class names and colours of a GDAL raster, from category names, colour table and raster attribute table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 from hsifeat.scenes.readers.spectrum import parse_numbers
 
-# Columns of attribute tables that count or colour pixels, whatever usage GDAL assigns to them.
+# Columns of attribute tables that contain counts or colours, regardless of the usage that GDAL assigns to them.
 _NO_CLASS_COLUMNS = {"count", "histogram", "red", "green", "blue", "alpha", "opacity", "r", "g", "b", "a"}
 # GDAL's codes for the usage of a column (GDALRATFieldUsage) and for text (GDALRATFieldType).
 _GENERIC, _NAME, _MIN, _MIN_MAX, _RED, _GREEN, _BLUE = 0, 2, 3, 5, 6, 7, 8
@@ -16,23 +16,25 @@ _STRING_TYPE = "2"
 
 
 def read_class_table(dataset: Any, name: str) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:
-    """Read class names and colours, which rasterio does not expose, from the VRT that GDAL writes for the dataset.
+    """Read the class names and colours of a dataset.
+
+    rasterio does not expose them, so they are read from the VRT file that GDAL writes for the dataset.
 
     Parameters
     ----------
     dataset : rasterio.DatasetReader
-        An open dataset of one band.
+        An open single-band dataset.
     name : str
-        The file's name, for notes.
+        Name of the file, for notes.
 
     Returns
     -------
     class_names : dict of int to str
-        Names of classes from 0 up.
+        Class names by class number, from 0.
     class_colours : dict of int to str
-        Colours of classes from 1 up as ``#rrggbb``.
+        Class colours as ``#rrggbb`` by class number, from 1.
     notes : tuple of str
-        Why an attribute table is ignored.
+        A note that gives the reason if an attribute table is ignored.
     """
     import rasterio.shutil
     from rasterio.io import MemoryFile
@@ -51,7 +53,7 @@ def read_class_table(dataset: Any, name: str) -> tuple[dict[int, str], dict[int,
             table_names, table_colours, notes = _read_attribute_table(table, name)
             names, colours = {**table_names, **names}, {**table_colours, **colours}
     class_names = {number: text.strip() for number, text in names.items() if number >= 0 and text.strip()}
-    # A colour table has 256 entries, however many classes there are.
+    # A colour table has 256 entries, regardless of the number of classes.
     class_colours = {
         n: text for n, text in colours.items() if n > 0 and (n in class_names or not set(class_names) - {0}) and text
     }
@@ -68,7 +70,7 @@ def _read_attribute_table(table: ET.Element, file: str) -> tuple[dict[int, str],
     )
     if value_column is None and "value" in titles:
         value_column = titles.index("value")
-    # Without a column of values, rows are bins of values: if the table says so, or has no other number column.
+    # Without a value column, each row is a bin of values if the table declares a bin size or has no other number column.
     first, width = parse_numbers([table.get("Row0Min") or 0, table.get("BinSize") or 1]).tolist()
     number_columns = [
         title
@@ -76,7 +78,7 @@ def _read_attribute_table(table: ET.Element, file: str) -> tuple[dict[int, str],
         if kind != _STRING_TYPE and usage == _GENERIC and title not in _NO_CLASS_COLUMNS
     ]
     if value_column is None and table.get("BinSize") is None and number_columns:
-        return {}, {}, (f"{file}: its table of classes has no column Value; the class names in it are ignored",)
+        return {}, {}, (f"{file}: its attribute table has no column Value; the class names in the table are ignored",)
     names, colours = {}, {}
     for row in table.iterfind("Row"):
         cells = [cell.text or "" for cell in row.iterfind("F")]
@@ -93,7 +95,7 @@ def _read_attribute_table(table: ET.Element, file: str) -> tuple[dict[int, str],
 
 
 def _hex_colour(parts: Sequence[str]) -> str:
-    """Return ``#rrggbb`` for red, green and blue from 0 to 255, or an empty string for anything else."""
+    """Return ``#rrggbb`` for red, green and blue from 0 to 255, or an empty string for other values."""
     values = parse_numbers(parts)
     valid = len(values) == 3 and bool(((values >= 0) & (values <= 255)).all())
     return "#" + "".join(f"{int(value):02x}" for value in values) if valid else ""

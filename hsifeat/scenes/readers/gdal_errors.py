@@ -1,4 +1,4 @@
-"""Read faults that GDAL only logs: it opens a truncated file with whatever bands are left."""
+"""Detection of read faults that GDAL logs without raising an error, for example in truncated files."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from hsifeat.errors import SceneError
 
-# CPLE_FileIO, in the words of rasterio's log.
+# GDAL's error number CPLE_FileIO, as it appears in rasterio's log messages.
 _READ_FAULT = "err_no=3,"
 
 
 class _ReadFaultFilter(logging.Filter):
-    """Collects GDAL's read faults per thread; messages below the user's log level go no further."""
+    """Logging filter that collects GDAL's read faults per thread and drops messages below the user's log level."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,13 +39,16 @@ _FILTER = _ReadFaultFilter()
 _LOGGER = logging.getLogger("rasterio._env")
 _LOGGER.setLevel(logging.INFO)
 _LOGGER.addFilter(_FILTER)
-# What rasterio logs about a damaged file is also in the exception; without a handler Python would print it as well.
+# The exception repeats what rasterio logs about a damaged file. Without a handler, Python would also print the log messages.
 logging.getLogger("rasterio").addHandler(logging.NullHandler())
 
 
 @contextmanager
 def raise_read_faults(path: Path) -> Iterator[None]:
-    """Raise `SceneError` if GDAL could not read part of the file in the block; use it inside `rasterio.Env`."""
+    """Raise `SceneError` at the end of a ``with`` block in which GDAL could not read a part of the file.
+
+    The block must be inside `rasterio.Env`, which sends GDAL's messages to Python's logging.
+    """
     _FILTER.faults.clear()
     yield
     if _FILTER.faults:

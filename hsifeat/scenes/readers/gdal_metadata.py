@@ -11,14 +11,23 @@ from hsifeat.scenes.readers import spectrum
 
 
 def read_georeference(dataset: Any, name: str) -> tuple[Georeference | None, tuple[str, ...]]:
-    """Read CRS and transform; ground control points and RPCs are only noted.
+    """Read the georeference of a dataset.
+
+    Ground control points and rational polynomials (RPC) are ignored with a note.
 
     Parameters
     ----------
     dataset : rasterio.DatasetReader
         The open dataset.
     name : str
-        The file's name, for notes.
+        Name of the file, for notes.
+
+    Returns
+    -------
+    georeference : Georeference or None
+        CRS and transform; None without a usable transform.
+    notes : tuple of str
+        A note that gives the reason if metadata is ignored.
     """
     transform = dataset.transform
     crs = dataset.crs.to_wkt() if dataset.crs else None
@@ -31,14 +40,23 @@ def read_georeference(dataset: Any, name: str) -> tuple[Georeference | None, tup
 
 
 def read_scale(dataset: Any, name: str) -> tuple[float, tuple[str, ...]]:
-    """Read the stored value of reflectance 1, from ENVI metadata or from a scale that all bands share.
+    """Read the stored value that corresponds to a reflectance of 1.
+
+    The value comes from ENVI metadata or, if absent, from a scale that all bands share.
 
     Parameters
     ----------
     dataset : rasterio.DatasetReader
         The open dataset.
     name : str
-        The file's name, for notes.
+        Name of the file, for notes.
+
+    Returns
+    -------
+    scale : float
+        Stored value that corresponds to a reflectance of 1; 1 if unknown.
+    notes : tuple of str
+        A note if the scales and offsets of the bands are ignored.
     """
     envi_scale = _envi_fields(dataset).get("reflectance scale factor")
     if envi_scale:
@@ -55,14 +73,21 @@ def read_scale(dataset: Any, name: str) -> tuple[float, tuple[str, ...]]:
 
 
 def read_band_names(dataset: Any, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Read band names from the bands' descriptions, or from ENVI metadata.
+    """Read band names from band descriptions or, if absent, from ENVI metadata.
 
     Parameters
     ----------
     dataset : rasterio.DatasetReader
         The open dataset.
     name : str
-        The file's name, for notes.
+        Name of the file, for notes.
+
+    Returns
+    -------
+    band_names : tuple of str
+        Band names, or an empty tuple.
+    notes : tuple of str
+        A note if the list of names is invalid and therefore ignored.
     """
     if any(dataset.descriptions):
         return tuple(text or f"band {number}" for number, text in enumerate(dataset.descriptions, start=1)), ()
@@ -74,23 +99,23 @@ def read_spectrum(
 ) -> tuple[spectrum.Lengths, spectrum.Lengths, tuple[int, ...], tuple[str, ...]]:
     """Read wavelengths, bandwidths and bad bands.
 
-    Wavelengths come from the first source that has any: the bands' tags, GDAL's IMAGERY domain, or ENVI metadata.
+    Wavelengths come from the first of these sources that contains any: band tags, GDAL's IMAGERY domain, ENVI metadata.
 
     Parameters
     ----------
     dataset : rasterio.DatasetReader
         The open dataset.
     name : str
-        The file's name, for notes.
+        Name of the file, for notes.
 
     Returns
     -------
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
-        In nm.
+        Centre wavelengths and full widths at half maximum in nm.
     bad_bands : tuple of int
-        Band indices.
+        Indices of the bands that the file marks as bad.
     notes : tuple of str
-        Lists that are ignored, and inferred units.
+        Notes on ignored lists and inferred units.
     """
     envi, bands = _envi_fields(dataset), dataset.count
     band_tags = [_lower_keys(dataset.tags(band)) for band in dataset.indexes]
@@ -98,13 +123,13 @@ def read_spectrum(
     file_tags = _lower_keys(dataset.tags())
 
     def collect(tags: list[dict[str, str]], *keys: str) -> list[str] | None:
-        texts = [next((one[key] for key in keys if key in one), "") for one in tags]
-        # A placeholder that is no number, so that a list with gaps is ignored as a whole, with a note.
+        texts = [next((band[key] for key in keys if key in band), "") for band in tags]
+        # The placeholder is not a number, so that a list with gaps is ignored as a whole, with a note.
         return [text or "missing" for text in texts] if any(texts) else None
 
     def unit(*sources: dict[str, Any]) -> str:
         keys = ("wavelength_units", "wavelength_unit", "wavelength units")
-        units = [one[key] for one in sources for key in keys if one.get(key)]
+        units = [source[key] for source in sources for key in keys if source.get(key)]
         return ", ".join(units[0]) if units and isinstance(units[0], list) else str(units[0]) if units else ""
 
     bad_bands, bad_band_notes = spectrum.find_bad_bands(collect(band_tags, "bbl") or envi.get("bbl"), bands, name)
@@ -122,7 +147,7 @@ def read_spectrum(
 
 
 def _envi_fields(dataset: Any) -> dict[str, list[str]]:
-    """Return the fields of the dataset's ENVI domain as lists, under the names that they have in ENVI headers."""
+    """Return the fields of a dataset's ENVI metadata domain as lists, by their names in ENVI headers."""
     return {
         key.lower().replace("_", " "): [part.strip() for part in text.strip().strip("{}").split(",")]
         for key, text in dataset.tags(ns="ENVI").items()

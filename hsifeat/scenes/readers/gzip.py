@@ -1,4 +1,4 @@
-"""Files compressed by gzip, unpacked into temporary files."""
+"""Reader of gzip-compressed files, which are unpacked into temporary files."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from hsifeat.scenes.readers.raster import Raster
 from hsifeat.scenes.readers.single_file import read_file
 from hsifeat.scenes.readers.temporary_files import delete_with_array, write_temporary_file
 
-# Formats that consist of one file: the others are useless without the files beside them.
+# Suffixes of formats that consist of a single file. Other formats need further files in the same folder.
 _SUFFIXES = (".mat", ".npy", ".npz", ".tif", ".tiff", ".nc", ".h5")
 
 
 def read_gzip(path: Path, ndim: int, variable: str | None) -> Raster:
-    """Read a gzip-compressed file such as ``scene.mat.gz`` with the reader of its content.
+    """Read a gzip-compressed file such as ``scene.mat.gz`` with the reader of the unpacked file.
 
     Parameters
     ----------
     path : Path
         The file.
     ndim : int
-        3 for a cube; 2 for a label map, or a cube whose pixels share one axis.
+        3 for a cube; 2 for a label map, or for a cube with one axis for all pixels.
     variable : str or None
-        The variable to read, if the content holds several.
+        Name of the variable in the unpacked file. It is required if several variables have `ndim` dimensions.
 
     Raises
     ------
     SceneError
-        The content has a format of several files, is damaged, or does not fit on the disk.
+        The format of the unpacked file is not supported in compressed form, the file is damaged, or the disk has no room
+        for the unpacked file.
     """
     content = Path(path.stem)
     if content.suffix.lower() not in _SUFFIXES:

@@ -1,4 +1,4 @@
-"""Plain HDF5 files (``.h5``, ``.hdf5``, ``.he5``), read lazily."""
+"""Lazy reader of plain HDF5 files (``.h5``, ``.hdf5``, ``.he5``)."""
 
 from __future__ import annotations
 
@@ -19,21 +19,24 @@ from hsifeat.scenes.readers.variable_choice import choose_variable
 
 
 def read_hdf5(path: Path, ndim: int, variable: str | None) -> Raster:
-    """Read a dataset of an HDF5 file; a NetCDF file with an HDF5 suffix is read as NetCDF.
+    """Read a dataset of an HDF5 file.
+
+    A NetCDF file with an HDF5 suffix is read as NetCDF.
 
     Parameters
     ----------
     path : Path
         The file.
     ndim : int
-        3 for a cube; 2 for a label map, or a cube whose pixels share one axis.
+        3 for a cube; 2 for a label map, or for a cube with one axis for all pixels.
     variable : str or None
-        The dataset, as ``group/name``; required if several have `ndim` dimensions.
+        Path of the dataset, as ``group/name``. It is required if several datasets have `ndim` dimensions.
 
     Raises
     ------
     SceneError
-        No such dataset, or not exactly one candidate, or its values are not in the file.
+        The dataset does not exist, its values are not in the file, or the file does not have exactly one dataset of `ndim`
+        dimensions.
     """
     import h5py
 

@@ -17,7 +17,9 @@ from hsifeat.scenes.readers.spectral_vectors import is_spectral_vector
 
 
 class Hdf5Array(ArrayView):
-    """A dataset of an HDF5 file; unpickling opens the file again.
+    """Lazy array of a dataset of an HDF5 file.
+
+    Unpickling opens the file again.
 
     Parameters
     ----------
@@ -44,7 +46,10 @@ class Hdf5Array(ArrayView):
 
 
 def find_datasets(file: Any) -> dict[str, Any]:
-    """Return the non-empty numeric datasets of an open file by path, without the groups that MATLAB keeps for its cells."""
+    """Return the non-empty numeric datasets of an open file by path.
+
+    Groups that MATLAB creates for the contents of cells and objects are skipped.
+    """
     import h5py
 
     datasets = {}
@@ -63,7 +68,7 @@ def find_datasets(file: Any) -> dict[str, Any]:
 
 
 def find_spectral_vectors(datasets: dict[str, Any], array_name: str) -> dict[str, FileVariable]:
-    """Read the vectors that are named like wavelengths or widths and are as long as an axis of the chosen array."""
+    """Read the vectors that may contain the wavelengths or bandwidths of an array; see `is_spectral_vector`."""
     return {
         name: FileVariable((), np.asarray(dataset), dict(dataset.attrs))
         for name, dataset in datasets.items()
@@ -72,7 +77,7 @@ def find_spectral_vectors(datasets: dict[str, Any], array_name: str) -> dict[str
 
 
 def has_dimension_scales(file: Any) -> bool:
-    """Return whether the dimensions in an open file have names, as those of NetCDF have."""
+    """Return whether an open file has dimension scales, which name dimensions, as in NetCDF files."""
     import h5py
 
     if "_NCProperties" in file.attrs:
@@ -93,17 +98,17 @@ def check_storage(path: Path, dataset: Any) -> tuple[str, ...]:
     path : Path
         The file.
     dataset : h5py.Dataset
-        A dataset of it.
+        A dataset of the file.
 
     Returns
     -------
     tuple of str
-        A note if some chunks are missing, which are read as the fill value.
+        A note if some chunks are missing. Missing chunks are read as the fill value.
 
     Raises
     ------
     SceneError
-        No chunk is stored, or a contiguous dataset is stored incompletely.
+        None of the chunks is stored, or a contiguous dataset is stored incompletely.
     """
     import h5py
 
@@ -112,7 +117,7 @@ def check_storage(path: Path, dataset: Any) -> tuple[str, ...]:
         stored = dataset.id.get_storage_size()
         if stored != prod(dataset.shape) * dataset.dtype.itemsize:
             raise SceneError(
-                f"{path} holds {stored} bytes of {dataset.name}, which is {' x '.join(map(str, dataset.shape))} values of "
+                f"{path} holds {stored} bytes of {dataset.name}, which has {' x '.join(map(str, dataset.shape))} values of "
                 f"{dataset.dtype}: it was never written, or the file is damaged"
             )
     if layout == h5py.h5d.CHUNKED:
@@ -122,16 +127,16 @@ def check_storage(path: Path, dataset: Any) -> tuple[str, ...]:
 
 
 def check_chunk_count(path: Path, name: str, stored: int, expected: int) -> tuple[str, ...]:
-    """Compare the number of stored chunks of an array with what its shape needs.
+    """Check the number of stored chunks of an array against its shape.
 
     Parameters
     ----------
     path : Path
         The file.
     name : str
-        The array.
+        Name of the array.
     stored, expected : int
-        Numbers of chunks.
+        Number of stored chunks, and number of chunks of the complete array.
 
     Returns
     -------
@@ -141,7 +146,7 @@ def check_chunk_count(path: Path, name: str, stored: int, expected: int) -> tupl
     Raises
     ------
     SceneError
-        No chunk is stored.
+        None of the chunks is stored.
     """
     if stored >= expected:
         return ()
@@ -151,7 +156,7 @@ def check_chunk_count(path: Path, name: str, stored: int, expected: int) -> tupl
 
 
 def as_text(value: Any) -> str:
-    """Return a text attribute of any HDF5 string type as str."""
+    """Convert a text attribute of any HDF5 string type to str."""
     if isinstance(value, np.ndarray):
         value = value.tobytes() if value.dtype.kind in "SV" else str(value)
     return value.decode("latin-1").rstrip("\0") if isinstance(value, bytes) else str(value)

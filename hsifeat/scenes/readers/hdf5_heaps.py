@@ -1,8 +1,9 @@
-"""Check of the global heaps of an HDF5 file, because the HDF5 library hangs on damaged ones.
+"""Check of the global heaps of an HDF5 file, because the HDF5 library hangs on damaged heaps.
 
-Text attributes and dimension names are stored in such heaps. A heap starts with ``GCOL``, a version and its size; its
-objects follow, each with an index, a reference count and a size. The last object has index 0 and stands for the free
-space; its size includes its own header. See "Disk Format: Level 1E - Global Heap" in the HDF5 file format specification.
+Global heaps contain text attributes and dimension names. A heap starts with ``GCOL``, a version and the size of the heap.
+Objects follow, each with an index, a reference count and a size. The last object has index 0 and represents the free
+space; the size of this object includes its header. See "Disk Format: Level 1E - Global Heap" in the HDF5 file format
+specification.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from pathlib import Path
 
 from hsifeat.errors import SceneError
 
-# Heaps belong to the metadata, near both ends of a file; in between are values, perhaps terabytes.
+# Heaps are stored with the metadata near both ends of a file. The values in between may take terabytes.
 _SEARCHED_BYTES = 2**24
 _MAGIC = b"GCOL\x01"
 _HEADER_BYTES = 16
 
 
 def check_heaps(path: Path) -> None:
-    """Raise `SceneError` if the objects of a heap in the first or last 16 MB of a file do not add up to the heap's size."""
+    """Raise `SceneError` if a heap in the first or last 16 MB of a file contradicts the sizes of its objects."""
     size = path.stat().st_size
     with path.open("rb") as file:
         for start in dict.fromkeys((0, max(size - _SEARCHED_BYTES, 0))):

@@ -1,4 +1,4 @@
-"""MATLAB files: up to version 7 by SciPy, version 7.3 (HDF5) by h5py."""
+"""Reader of MATLAB files, which uses SciPy up to version 7 and h5py for version 7.3 (HDF5)."""
 
 from __future__ import annotations
 
@@ -19,29 +19,30 @@ from hsifeat.scenes.readers.spectral_vectors import is_spectral_vector
 from hsifeat.scenes.readers.variable_choice import choose_variable
 
 _NUMERIC = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
-# Deflate, with which MATLAB compresses, makes nothing more than 1032 times smaller.
+# Maximum compression ratio of deflate, the compression method of MATLAB.
 _MAX_COMPRESSION = 1032
 
 
 def read_mat(path: Path, ndim: int, variable: str | None) -> Raster:
     """Read a numeric variable of a MATLAB file.
 
-    Files of version 7.3 are read lazily. Older ones hold at most 2 GB per variable, and the variable is read at once.
+    Files of version 7.3 are read lazily. In older files, which allow at most 2 GB per variable, the whole variable is read.
 
     Parameters
     ----------
     path : Path
         The file.
     ndim : int
-        3 for a cube; 2 for a label map, or a cube whose pixels share one axis.
+        3 for a cube; 2 for a label map, or for a cube with one axis for all pixels.
     variable : str or None
-        The variable; in a file of version 7.3 fields of structs are named ``struct/field``. Required if several variables
-        have `ndim` dimensions.
+        Name of the variable, or ``struct/field`` for a field of a struct in a file of version 7.3. It is required if
+        several variables have `ndim` dimensions.
 
     Raises
     ------
     SceneError
-        No such variable, or not exactly one candidate, or a damaged file.
+        The variable does not exist, the file is damaged, or the file does not have exactly one variable of `ndim`
+        dimensions.
     """
     import h5py
     from scipy.io import loadmat, whosmat
@@ -69,7 +70,7 @@ def read_mat(path: Path, ndim: int, variable: str | None) -> Raster:
 
 
 def _read_version_73(path: Path, ndim: int, variable: str | None) -> Raster:
-    """Read a variable of a file of version 7.3, whose axes are stored in reverse order."""
+    """Read a variable of a file of version 7.3, in which MATLAB stores axes in reverse order."""
     import h5py
 
     check_heaps(path)
@@ -79,7 +80,7 @@ def _read_version_73(path: Path, ndim: int, variable: str | None) -> Raster:
         datasets = find_datasets(file)
         kinds = {name: as_text(dataset.attrs.get("MATLAB_class", "")) for name, dataset in datasets.items()}
         by_matlab = by_matlab or any(kinds.values())
-        # Characters, cells, structs and function handles are no candidates. An empty array is stored as its shape.
+        # Characters, cells, structs, function handles and empty arrays (stored as their shapes) are no candidates.
         shapes = {
             name: dataset.shape[::-1] if by_matlab else dataset.shape
             for name, dataset in datasets.items()

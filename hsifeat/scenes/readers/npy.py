@@ -1,4 +1,4 @@
-"""NumPy files: ``.npy`` is memory-mapped; arrays of ``.npz`` are unpacked first. Nothing is unpickled."""
+"""Readers of NumPy files, which memory-map ``.npy`` files and unpacked ``.npz`` arrays, and never unpickle objects."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def read_npy(path: Path, ndim: int, variable: str | None) -> Raster:  # noqa: AR
     path : Path
         The file.
     ndim : int
-        Not used: the file holds one array, whatever its dimensions.
+        Not used, because the file contains a single array.
     variable : str or None
         Must be None.
 
     Raises
     ------
     SceneError
-        A variable is requested, or the file's size differs from what its header says.
+        `variable` is not None, or the size of the file differs from the size that its header states.
     """
     if variable is not None:
         raise SceneError(f"{path}: a .npy file holds one array without a name; leave out {variable!r}")
@@ -46,14 +46,15 @@ def read_npz(path: Path, ndim: int, variable: str | None) -> Raster:
     path : Path
         The archive.
     ndim : int
-        3 for a cube; 2 for a label map, or a cube whose pixels share one axis.
+        3 for a cube; 2 for a label map, or for a cube with one axis for all pixels.
     variable : str or None
-        The array to read; required if several have `ndim` dimensions.
+        Name of the array. It is required if several arrays have `ndim` dimensions.
 
     Raises
     ------
     SceneError
-        No such array, or not exactly one candidate, or no room for it on the disk.
+        The array does not exist, the archive does not have exactly one array of `ndim` dimensions, or the disk has no room
+        for the unpacked array.
     """
     with zipfile.ZipFile(path) as archive:
         shapes = {}
@@ -78,7 +79,7 @@ def read_npz(path: Path, ndim: int, variable: str | None) -> Raster:
 
 
 def _map_array(path: Path, source: Path) -> NDArray[np.generic]:
-    """Memory-map an ``.npy`` file; `source` is the file that messages name."""
+    """Memory-map an ``.npy`` file and check its size; error messages name the file `source`."""
     array = np.lib.format.open_memmap(path, mode="r")
     size, expected = path.stat().st_size, array.offset + array.nbytes
     if size != expected:

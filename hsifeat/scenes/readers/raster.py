@@ -1,4 +1,4 @@
-"""What a reader returns: the array of one file variable with its metadata."""
+"""Data types of file readers: a variable of a file, and an array with its metadata."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FileVariable:
     Attributes
     ----------
     dims : tuple of str
-        Dimension names; empty where the file has none.
+        Dimension names, or an empty tuple if the file does not name dimensions.
     array : array-like
         Values, in memory or on disk.
     attrs : dict
@@ -34,28 +34,28 @@ class FileVariable:
 
     @property
     def unit(self) -> str:
-        """Unit as the attribute ``units`` or ``unit`` states it, or an empty string."""
+        """Unit from the attribute ``units`` or ``unit``, or an empty string."""
         attrs = {key.lower(): value for key, value in self.attrs.items()}
         unit = attrs.get("units", attrs.get("unit", ""))
         return unit.decode("utf-8", "replace") if isinstance(unit, bytes) else str(unit)
 
     def values(self) -> list[float]:
-        """Read all values, flattened."""
+        """Return all values as a flat list of floats."""
         flat: list[float] = np.ravel(np.asarray(self.array)).astype(np.float64).tolist()
         return flat
 
 
 @dataclass(frozen=True)
 class Raster:
-    """An array read from a file, with the metadata that the file holds about it.
+    """An array in a file with its metadata.
 
     Attributes
     ----------
     array : array-like
-        Values, read lazily where the format allows it.
+        Values, read lazily if the format allows it.
     ordered : bool
-        True if the format defines the axes: `array` is then (rows, cols, bands) or (rows, cols). False if they may be in
-        any order, as in MATLAB and NumPy files.
+        True if the format defines the axis order; `array` is then (rows, cols, bands) or (rows, cols). False if the axes
+        may have any order, as in MATLAB and NumPy files.
     variable : str
         Name of the variable within the file, or an empty string.
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
@@ -65,20 +65,20 @@ class Raster:
     bad_bands : tuple of int
         Indices of the bands that the file marks as bad; `array` still holds them.
     nodata : tuple of float
-        Values that mean no data.
+        Values of missing data.
     scale : float
-        Stored value that corresponds to a reflectance of 1; 1 if the file does not say.
+        Stored value that corresponds to a reflectance of 1; 1 if unknown.
     georeference : Georeference or None
         Position of the grid.
     class_names : dict of int to str
-        Class names of a label map, including the name of 0 (unlabelled).
+        Class names of a label map, which may include a name of 0 (unlabelled).
     class_colours : dict of int to str
         Class colours of a label map as ``#rrggbb``.
     spectral_vectors : dict of str to FileVariable
-        If `ordered` is False: vectors in the file that are named like wavelengths or widths. Whether they belong to the
-        bands is known only once the axes are.
+        Vectors in the file that may be wavelengths or bandwidths, if `ordered` is False. `attach_spectrum` uses them once
+        the axis order is known.
     notes : tuple of str
-        Guesses made while reading.
+        Notes on assumptions made while reading.
     """
 
     array: Cube
@@ -100,6 +100,6 @@ class Raster:
 Reader = Callable[[Path, int, str | None], Raster]
 """Type of a reader: ``read(path, ndim, variable) -> Raster``.
 
-`ndim` is 3 for a cube, and 2 for a label map or a cube whose pixels share one axis. `variable` names an array in a file
-that holds several, or is None. A reader raises `SceneError` if no array matches, or if several do and none is named.
+`ndim` is 3 for a cube, and 2 for a label map or for a cube with one axis for all pixels. `variable` is the name of an array
+in the file, or None. A reader raises `SceneError` if no array matches, or if `variable` is None and several arrays match.
 """

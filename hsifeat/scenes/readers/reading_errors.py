@@ -1,4 +1,4 @@
-"""Errors of the libraries that read files, converted to `SceneError`."""
+"""Conversion of the exceptions of file-reading libraries to `SceneError`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from pathlib import Path
 
 from hsifeat.errors import SceneError
 
-# Some libraries quote half the file.
+# Maximum number of characters of a library's message; some libraries quote half the file.
 _LONGEST_REASON = 300
 
 
 @contextmanager
 def reading_errors(path: Path) -> Iterator[None]:
-    """Convert any exception of the block to a `SceneError` that names the file; a `SceneError` passes unchanged."""
+    """Convert any exception in a ``with`` block to a `SceneError` that names the file.
+
+    A `SceneError` passes unchanged.
+    """
     try:
         yield
     except SceneError:

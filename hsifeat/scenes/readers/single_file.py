@@ -1,4 +1,4 @@
-"""Reading one file, or one Zarr folder, with the reader of its suffix."""
+"""Reading of a file or Zarr folder with the reader that is registered for its suffix."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ from hsifeat.scenes.readers.suffixes import find_reader, reader_suffix, reader_s
 
 
 def read_file(path: Path, ndim: int, variable: str | None = None) -> Raster:
-    """Read a file with the reader of its suffix; GDAL is tried for suffixes that have none.
+    """Read a file with the reader that is registered for its suffix.
+
+    GDAL reads files whose suffix has no reader.
 
     Parameters
     ----------
     path : Path
-        The file, or a Zarr folder.
+        The file or Zarr folder.
     ndim : int
-        3 for a cube; 2 for a label map, or a cube whose pixels share one axis.
+        3 for a cube; 2 for a label map, or for a cube with one axis for all pixels.
     variable : str, optional
-        The variable to read from a file that holds several.
+        Name of the variable to read. It is required if several variables have `ndim` dimensions.
 
     Returns
     -------
     Raster
-        Its array has `ndim` dimensions.
+        Array of `ndim` dimensions with its metadata.
 
     Raises
     ------
     SceneError
-        The file is missing or damaged, its format is unknown, or it does not hold exactly one matching array.
+        The file is missing or damaged, its format is unknown, or no single array matches `ndim` and `variable`.
     """
     check_exists(path)
     with reading_errors(path):

@@ -1,4 +1,4 @@
-"""Paths to scenes and label maps: existence, URLs, Zarr folders, and the form ``FILE:VARIABLE``."""
+"""Paths of scenes and label maps: checks for existence, URLs and Zarr folders, and the form ``FILE:VARIABLE``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from hsifeat.errors import SceneError
 
 
 def is_url(source: str | Path) -> bool:
-    """Return whether a source is a URL such as ``https://…`` or ``s3://…``; `Path` reduces its slashes to one."""
+    """Return whether a source is a URL such as ``https://…`` or ``s3://…``.
+
+    One slash is enough, because `Path` removes the second slash.
+    """
     return re.match(r"[a-z][a-z0-9+.-]+:/", str(source), re.IGNORECASE) is not None and not Path(source).exists()
 
 
@@ -27,7 +30,10 @@ def is_zarr_folder(folder: Path) -> bool:
 
 
 def split_variable(source: str | Path) -> tuple[Path, str | None]:
-    """Split ``FILE`` or ``FILE:VARIABLE``; an existing file with a colon in its name is not split."""
+    """Split ``FILE:VARIABLE`` into file and variable; the variable is None for ``FILE``.
+
+    The path of an existing file is not split, even if it contains a colon.
+    """
     path = Path(source)
     if not path.exists() and ":" in str(source) and not is_url(source):
         head, _, variable = str(source).rpartition(":")

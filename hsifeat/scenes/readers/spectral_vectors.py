@@ -1,4 +1,4 @@
-"""Vectors in a file that hold the wavelengths or bandwidths of a cube in the same file."""
+"""Wavelengths and bandwidths of a cube that are separate vectors in the same file."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ WIDTH_NAMES = {"fwhm", "fwhms", "full_width_half_max", "full_width_half_maximum"
 
 
 def is_spectral_vector(name: str, shape: Sequence[int], cube_shape: Sequence[int]) -> bool:
-    """Return whether a variable is a vector that is named like wavelengths or widths and is as long as an axis of a cube.
+    """Return whether a variable may contain the wavelengths or bandwidths of a cube.
+
+    Such a variable is a vector with a typical name, such as ``wavelength`` or ``fwhm``, and the length of an axis of the
+    cube.
 
     Parameters
     ----------
     name : str
-        Name of the variable, with its groups.
+        Name of the variable, including its groups.
     shape : sequence of int
-        Its shape.
+        Shape of the variable.
     cube_shape : sequence of int
         Shape of the cube.
     """
@@ -33,27 +36,28 @@ def is_spectral_vector(name: str, shape: Sequence[int], cube_shape: Sequence[int
 
 
 def attach_spectrum(raster: Raster, name: str) -> Raster:
-    """Give a cube the wavelengths and widths among its spectral vectors.
+    """Set the wavelengths and bandwidths of a cube from its spectral vectors.
 
     Parameters
     ----------
     raster : Raster
-        A cube (rows, cols, bands).
+        Raster whose array is a (rows, cols, bands) cube.
     name : str
-        The file's name, for notes.
+        Name of the file, for notes.
 
     Returns
     -------
     Raster
-        With `wavelengths_nm` and `fwhm_nm` if exactly one vector of each kind is as long as the bands are many.
+        Raster with `wavelengths_nm` if exactly one wavelength vector has one value per band, and with `fwhm_nm` if exactly
+        one bandwidth vector has one value per band.
     """
     bands = int(raster.array.shape[2])
-    fitting = {key: vector for key, vector in raster.spectral_vectors.items() if max(vector.array.shape) == bands}
+    candidates = {key: vector for key, vector in raster.spectral_vectors.items() if max(vector.array.shape) == bands}
     vectors: list[FileVariable | None] = []
     notes: list[str] = []
     for kind, names in (("wavelengths", WAVELENGTH_NAMES), ("widths", WIDTH_NAMES)):
-        keys = [key for key in fitting if key.rpartition("/")[2].lower() in names]
-        vectors.append(fitting[keys[0]] if len(keys) == 1 else None)
+        keys = [key for key in candidates if key.rpartition("/")[2].lower() in names]
+        vectors.append(candidates[keys[0]] if len(keys) == 1 else None)
         if keys:
             choice = f"used {keys[0]}" if len(keys) == 1 else f"found {', '.join(keys)} and used none"
             notes.append(f"{name}: {choice} as the {kind} of its bands")
@@ -67,5 +71,5 @@ def attach_spectrum(raster: Raster, name: str) -> Raster:
 
 
 def spectral_unit(*vectors: FileVariable | None) -> str:
-    """Return the first unit that any of the vectors states, or an empty string."""
+    """Return the unit of the first vector that has a unit, or an empty string."""
     return next((vector.unit for vector in vectors if vector is not None and vector.unit), "")

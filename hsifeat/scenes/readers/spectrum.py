@@ -1,4 +1,4 @@
-"""Wavelengths, bandwidths, bad bands and no-data values as files list them, checked and converted."""
+"""Validation and conversion of wavelengths, bandwidths, bad bands, band names and no-data values from files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Nanometres per unit, under the names found in files.
+# Length of each unit in nanometres, by the names that files use.
 UNITS_NM = {
     **dict.fromkeys(("nanometers", "nanometres", "nanometer", "nanometre", "nm"), 1.0),
     **dict.fromkeys(("micrometers", "micrometres", "micrometer", "micrometre", "microns", "micron"), 1e3),
@@ -18,7 +18,7 @@ UNITS_NM = {
     **dict.fromkeys(("meters", "metres", "meter", "metre", "m"), 1e9),
 }
 _UNKNOWN_UNITS = ("", "unknown", "undefined", "none")
-# No sensor of reflected light has bands above 100 um or below 100 nm, so the numbers alone tell the two units apart.
+# Bands of reflected light lie between 100 nm and 100 um: smaller numbers are micrometres, larger numbers are nanometres.
 _MAX_UM = 100.0
 
 Notes = tuple[str, ...]
@@ -26,7 +26,9 @@ Lengths = NDArray[np.float64] | None
 
 
 def parse_numbers(values: Iterable[Any]) -> NDArray[np.float64]:
-    """Convert values to float64, NaN for those that are no numbers; empty strings are skipped.
+    """Convert values to a float64 array, with NaN for text that is not a number.
+
+    Empty strings are skipped.
 
     >>> parse_numbers(["450.5", "x", ""])
     array([450.5,   nan])
@@ -49,27 +51,27 @@ def convert_to_nm(
     Parameters
     ----------
     wavelengths, fwhm : sequence of str or float, or None
-        As listed in the file.
+        Values as listed in the file.
     unit : str
-        Unit of both. If it is empty or ``unknown``, it is inferred from the size of the wavelengths.
+        Unit of wavelengths and bandwidths. An empty or ``unknown`` unit is inferred from the largest wavelength.
     bands : int
         Number of bands.
     name : str
-        The file's name, for notes.
+        Name of the file, for notes.
 
     Returns
     -------
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
-        None for a list that is missing or invalid.
+        Converted values; None for a missing or invalid list.
     notes : tuple of str
-        Lists that are ignored, and an inferred unit.
+        Notes on ignored lists and on an inferred unit.
     """
     unit = unit.strip().lower()
     centres = None if wavelengths is None else parse_numbers(wavelengths)
     widths = None if fwhm is None else parse_numbers(fwhm)
     inferred = unit in _UNKNOWN_UNITS
     if inferred:
-        # Widths do not tell the unit: 0.01 may be micrometres and 10 nanometres, and both are below the bound.
+        # Bandwidths do not reveal the unit: typical values are 0.01 in micrometres and 10 in nanometres, both below 100.
         longest = np.inf if centres is None else centres.max(initial=0)
         unit = "micrometers" if longest < _MAX_UM else "nanometers"
     converted: list[Lengths] = []
@@ -78,7 +80,7 @@ def convert_to_nm(
         problem = "" if values is None else _problem(values, unit, bands)
         if problem:
             notes.append(f"{name}: its {kind} {problem}; they are ignored")
-        # 0.55 um are 550 nm, not 550.0000000000001: no file is exact beyond a millionth of a nanometre.
+        # Rounding to a millionth of a nanometre converts 0.55 um to 550 nm instead of 550.0000000000001 nm.
         converted.append(None if values is None or problem else np.round(values * UNITS_NM[unit], 6))
     if inferred and any(lengths is not None for lengths in converted):
         notes.append(f"{name}: its wavelengths have no unit; assumed {unit} from their size")
@@ -90,25 +92,25 @@ def _problem(values: NDArray[np.float64], unit: str, bands: int) -> str:
         return f"are {len(values)} for {bands} bands"
     if not (np.isfinite(values) & (values > 0)).all():
         return "are not all positive numbers"
-    return "" if unit in UNITS_NM else f"are in {unit}, which is no unit of length"
+    return "" if unit in UNITS_NM else f"are in {unit}, which is not a known unit of length"
 
 
 def find_bad_bands(good: Sequence[Any] | None, bands: int, name: str) -> tuple[tuple[int, ...], Notes]:
-    """Return the bands that a list of flags marks as bad.
+    """Return the indices of the bands that a list of flags marks as bad.
 
     Parameters
     ----------
     good : sequence or None
-        1 for each good band and 0 for each bad one, as listed in the file.
+        Flags as listed in the file: 1 for a good band and 0 for a bad band.
     bands : int
         Number of bands.
     name : str
-        The file's name, for notes.
+        Name of the file, for notes.
 
     Returns
     -------
     bad_bands : tuple of int
-        Band indices.
+        Indices of the bad bands.
     notes : tuple of str
         A note if the list is invalid and therefore ignored.
     """
@@ -121,16 +123,23 @@ def find_bad_bands(good: Sequence[Any] | None, bands: int, name: str) -> tuple[t
 
 
 def check_band_names(names: Sequence[Any] | None, bands: int, name: str) -> tuple[tuple[str, ...], Notes]:
-    """Return stripped band names, or an empty tuple and a note if there are not as many as bands.
+    """Check a list of band names.
 
     Parameters
     ----------
     names : sequence or None
-        As listed in the file.
+        Band names as listed in the file.
     bands : int
         Number of bands.
     name : str
-        The file's name, for notes.
+        Name of the file, for notes.
+
+    Returns
+    -------
+    band_names : tuple of str
+        Band names without surrounding spaces, or an empty tuple.
+    notes : tuple of str
+        A note if the number of names is not the number of bands, so that the names are ignored.
     """
     band_names = tuple(str(band_name).strip() for band_name in names or ())
     if len(band_names) in {0, bands}:
@@ -139,7 +148,9 @@ def check_band_names(names: Sequence[Any] | None, bands: int, name: str) -> tupl
 
 
 def unique_nodata(values: Iterable[Any]) -> tuple[float, ...]:
-    """Return no-data values as sorted unique floats; NaN only if a value says NaN, not for text that is no number.
+    """Return no-data values as sorted unique floats.
+
+    Text that is not a number is skipped; ``nan`` counts as a number.
 
     >>> unique_nodata(["-9999", 0, "none", 0.0])
     (-9999.0, 0.0)

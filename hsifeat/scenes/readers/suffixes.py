@@ -13,15 +13,15 @@ READERS_GROUP = "hsifeat.readers"
 
 
 def reader_suffixes() -> list[str]:
-    """Return the suffixes that have a reader, sorted, without dots."""
+    """Return the sorted file suffixes that have a reader, without dots."""
     return sorted({entry.name for entry in entry_points(group=READERS_GROUP)})
 
 
 def reader_suffix(path: Path) -> str:
-    """Return the suffix under which the reader of a path is registered: lower case, without a dot.
+    """Return the suffix that selects the reader of a path, in lower case and without a dot.
 
-    It is ``zarr`` for a Zarr folder and empty for any other folder. A file with an unknown suffix, or none, is read as
-    ENVI (``hdr``) if an ENVI header lies beside it: data files of ENVI are often named after their sensor.
+    The suffix is ``zarr`` for a Zarr folder and empty for any other folder. For a file without a registered suffix, it is
+    ``hdr`` if the folder contains an ENVI header for the file, because ENVI data files may have any suffix or none.
     """
     if path.is_dir():
         return "zarr" if is_zarr_folder(path) or path.suffix.lower() == ".zarr" else ""
@@ -32,7 +32,7 @@ def reader_suffix(path: Path) -> str:
 
 
 def find_reader(suffix: str) -> Reader | None:
-    """Load the reader of a suffix, or return None if there is none."""
+    """Load the reader of a suffix, or return None if the suffix has no reader."""
     readers = {entry.name: entry for entry in entry_points(group=READERS_GROUP)}
     if suffix not in readers:
         return None

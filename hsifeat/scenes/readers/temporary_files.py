@@ -1,4 +1,4 @@
-"""Temporary files with unpacked data, deleted together with the arrays that are mapped from them."""
+"""Temporary files of unpacked data, which are deleted together with the arrays that map them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write_temporary_file(stream: IO[bytes] | Any, path: Path, name: str) -> Path
     Parameters
     ----------
     stream : binary file object
-        The unpacked content.
+        Stream of the unpacked data.
     path : Path
         The packed file, for error messages.
     name : str
@@ -34,7 +34,7 @@ def write_temporary_file(stream: IO[bytes] | Any, path: Path, name: str) -> Path
     Raises
     ------
     SceneError
-        The disk has no room for it.
+        The disk has no room for the file.
     """
     folder = Path(tempfile.mkdtemp(prefix="hsifeat-"))
     try:

@@ -20,23 +20,23 @@ _GOOD_BANDS = {"bbl", "good_wavelengths", "good_bands"}
 def read_attributes(
     variable: FileVariable, dims: Sequence[str], variables: Mapping[str, FileVariable], name: str
 ) -> Raster:
-    """Read everything that a file says about a variable according to the CF conventions.
+    """Read the metadata of a variable according to the CF conventions.
 
     Parameters
     ----------
     variable : FileVariable
         The variable.
     dims : sequence of str
-        Its dimensions, in the order rows, columns, bands; a label map has no bands.
+        Dimension names of the variable, in the order rows, columns, bands. A label map has only rows and columns.
     variables : mapping of str to FileVariable
-        All variables of the file, among them coordinates and the grid mapping.
+        All variables of the file by name, including coordinates and the grid mapping.
     name : str
-        The file's name, for notes.
+        Name of the file, for notes.
 
     Returns
     -------
     Raster
-        The variable's array, as stored, with its metadata.
+        Array of the variable as stored, with its metadata.
     """
     georeference, georeference_notes = read_cf_georeference(variable, dims, variables, name)
     scale, scale_notes = _read_cf_scale(variable, name)
@@ -74,7 +74,7 @@ def read_attributes(
 
 
 def nodata_values(variable: FileVariable) -> tuple[float, ...]:
-    """Return the values that the attributes declare as no data."""
+    """Return the no-data values that the attributes of a variable declare."""
     return spectrum.unique_nodata(
         [v for key, value in variable.attrs.items() if key.lower() in _NODATA for v in np.ravel(value)]
     )
@@ -83,23 +83,24 @@ def nodata_values(variable: FileVariable) -> tuple[float, ...]:
 def read_plain_scale(variable: FileVariable, array_name: str, name: str) -> tuple[float, tuple[str, ...]]:
     """Read the reflectance scale of a variable in a file that does not follow the CF conventions.
 
-    Values are divided by a factor above 1, such as the 10000 of NEON's files, and multiplied by a factor below 1.
+    A factor above 1, such as 10000 in files of NEON, is interpreted as a divisor of the stored values. A factor below 1 is
+    interpreted as a multiplier.
 
     Parameters
     ----------
     variable : FileVariable
         The variable.
     array_name : str
-        The variable's name: the scale is used only if the name or a description says that the values are reflectance.
+        Name of the variable. The factor is used only if this name or a description contains the word reflectance.
     name : str
-        The file's name, for notes.
+        Name of the file, for notes.
 
     Returns
     -------
     scale : float
-        Stored value that means reflectance 1; 1 if unknown.
+        Stored value that corresponds to a reflectance of 1; 1 if unknown.
     notes : tuple of str
-        A remark that says whether the factor is used; empty if there is no factor to use.
+        A note that states whether the factor is used; empty without a valid factor.
     """
     factor = next(
         (float(spectrum.parse_numbers(np.ravel(v))[0]) for k, v in variable.attrs.items() if k.lower() in _SCALES), 1.0
@@ -114,7 +115,10 @@ def read_plain_scale(variable: FileVariable, array_name: str, name: str) -> tupl
 
 
 def _read_cf_scale(variable: FileVariable, name: str) -> tuple[float, tuple[str, ...]]:
-    """Return the reflectance scale; the factor of a variable that is not reflectance is only noted."""
+    """Return the stored value that corresponds to a reflectance of 1, and notes.
+
+    The factor of a variable that is not a reflectance is ignored with a note.
+    """
     factor, offset = (
         float(spectrum.parse_numbers(np.ravel(variable.attrs.get(key, default)))[0])
         for key, default in (("scale_factor", 1.0), ("add_offset", 0.0))

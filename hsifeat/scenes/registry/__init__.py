@@ -1,4 +1,4 @@
-"""Registry of public scenes: one description per scene, and how its files are located, downloaded and loaded."""
+"""Registry of public scenes: descriptions, local files, downloads and loading."""
 
 from hsifeat.scenes.registry.models import PublicScene
 from hsifeat.scenes.registry.public_scenes import REGISTRY

@@ -1,4 +1,4 @@
-"""Scenes from other packages: rs-fusion-datasets by name, and samples of torchgeo data sets."""
+"""Conversion of scenes of the packages rs-fusion-datasets and torchgeo."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from hsifeat.scenes.scene import Scene
 _PREFIX = "rs-fusion-datasets:"
 # Scenes of the package, each returned by a function ``fetch_NAME``.
 _NAMES = ("augsburg_ouc", "berlin_ouc", "houston2013", "houston2013_mmr", "houston2018_ouc", "muufl", "trento")
-# For its other scenes the package returns evenly spaced wavelengths, which it marks as unverified.
+# Scenes with verified wavelengths. For other scenes, the package returns evenly spaced wavelengths marked as unverified.
 _WAVELENGTHS_KNOWN = {"houston2013", "houston2013_mmr", "muufl"}
-# Names of the label maps, by how many the package returns.
+# Names of the label maps, by the number of maps that the package returns.
 _MAP_NAMES = {1: ("ground-truth",), 2: ("train", "test"), 3: ("train", "test", "ground-truth")}
 
 
@@ -29,7 +29,9 @@ def is_fusion_scene(name: str) -> bool:
 
 
 def load_fusion_scene(name: str) -> Scene:
-    """Download and load a scene with the package rs-fusion-datasets, which keeps the files in its own folder.
+    """Download and load a scene with the package rs-fusion-datasets.
+
+    The package stores the downloaded files in a folder that it chooses.
 
     Parameters
     ----------
@@ -39,21 +41,25 @@ def load_fusion_scene(name: str) -> Scene:
     Raises
     ------
     SceneError
-        The package is not installed, has no such scene, or fails to load it.
+        The package is not installed, lacks the scene, or fails to load the scene.
     """
-    own_name = name.removeprefix(_PREFIX)
-    if own_name not in _NAMES:
-        raise SceneError(f"rs-fusion-datasets has no scene {own_name!r}; {suggest_names(own_name, _NAMES)}")
+    package_name = name.removeprefix(_PREFIX)
+    if package_name not in _NAMES:
+        raise SceneError(f"rs-fusion-datasets has no scene {package_name!r}; {suggest_names(package_name, _NAMES)}")
     if find_spec("rs_fusion_datasets") is None:
         raise SceneError(f"{name} needs a package that is not installed: pip install rs-fusion-datasets")
     try:
         package = import_module("rs_fusion_datasets")
-        cube, companion, *maps, info = getattr(package, f"fetch_{own_name}")()
+        cube, companion, *maps, info = getattr(package, f"fetch_{package_name}")()
     except Exception as error:  # the package downloads, unpacks and imports optional packages
-        raise SceneError(f"rs-fusion-datasets failed to load {own_name}: {type(error).__name__}: {error}") from error
-    nm = np.asarray(info["wavelength"], np.float64) if own_name in _WAVELENGTHS_KNOWN else None
+        raise SceneError(
+            f"rs-fusion-datasets failed to load {package_name}: {type(error).__name__}: {error}"
+        ) from error
+    nm = np.asarray(info["wavelength"], np.float64) if package_name in _WAVELENGTHS_KNOWN else None
     class_names = {int(number): str(text) for number, text in info["label_name"].items() if int(number) != 0}
-    scene = Scene(own_name, _bands_last(cube), nm, companion=_bands_last(companion), licence=info.get("license", ""))
+    scene = Scene(
+        package_name, _bands_last(cube), nm, companion=_bands_last(companion), licence=info.get("license", "")
+    )
     for map_name, sparse in zip(_MAP_NAMES[len(maps)], maps, strict=True):
         scene = scene.with_labels(Labels(map_name, np.asarray(sparse.toarray()).astype(np.int64), class_names))
     return scene
@@ -65,20 +71,20 @@ def from_torchgeo(sample: Mapping[str, Any], name: str) -> Scene:
     Parameters
     ----------
     sample : mapping
-        ``image`` of shape (bands, rows, cols); optionally ``wavelength`` of shape (bands,) in nm or micrometres, and
-        ``mask``, a label map of shape (rows, cols).
+        Arrays by key. ``image`` has shape (bands, rows, cols). The optional ``wavelength`` has shape (bands,) and is in nm or
+        micrometres. The optional ``mask`` is a label map of shape (rows, cols).
     name : str
         Name of the scene.
 
     Returns
     -------
     Scene
-        Without a georeference.
+        Scene without a georeference.
 
     Raises
     ------
     SceneError
-        The sample has no image, or its mask has another shape.
+        The sample has no image, or its mask and its image differ in shape.
 
     Examples
     --------

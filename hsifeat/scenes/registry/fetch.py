@@ -1,4 +1,4 @@
-"""Downloads of public scenes with pooch, verified by sha256 before a file gets its final name."""
+"""Download of public scenes with pooch, with a SHA-256 check before a file gets its final name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hsifeat.scenes.registry.local_files import is_downloadable, missing_files, 
 from hsifeat.scenes.registry.models import PublicScene
 from hsifeat.scenes.registry.public_scenes import REGISTRY
 
-# Called with a file's name, its bytes downloaded so far, and its total bytes (0 if the server does not say).
+# Called with the name of a file, the bytes downloaded so far, and the total bytes (0 if unknown).
 ProgressCallback = Callable[[str, int, int], None]
 
 _TRIES = 3
@@ -29,18 +29,18 @@ def fetch(name: str, on_progress: ProgressCallback = lambda *_: None) -> list[Pa
     name : str
         Registry name of the scene.
     on_progress : callable
-        Called during a download with the file's name, its bytes downloaded so far, and its total bytes.
+        Called during a download with the name of the file, the bytes downloaded so far, and the total bytes (0 if unknown).
 
     Returns
     -------
     list of Path
-        All files of the scene that are now present.
+        All files of the scene that are present after the download.
 
     Raises
     ------
     SceneError
-        No such scene; a file without a known URL and sha256 (the message says which file to put where); a failed download
-        or a wrong checksum; or a different file that already has the name.
+        The scene is unknown, a file can't be downloaded and verified, a download fails, or a present file has a wrong
+        checksum. If a file has no known URL or checksum, the message says where to get it and where to put it.
     """
     if name not in REGISTRY:
         raise SceneError(f"no scene named {name!r}; {suggest_names(name, REGISTRY)}")
@@ -60,7 +60,7 @@ def fetch(name: str, on_progress: ProgressCallback = lambda *_: None) -> list[Pa
 
 
 def _check_present_files(scene: PublicScene, folder: Path) -> None:
-    """Refuse to continue if a present file has another checksum; it belongs to the user and is kept."""
+    """Raise `SceneError` if a present file has a wrong checksum, without deleting the file."""
     from pooch import file_hash
 
     for file in scene.files:
@@ -73,7 +73,7 @@ def _check_present_files(scene: PublicScene, folder: Path) -> None:
 
 
 def _fetch_archive(scene: PublicScene, folder: Path, on_progress: ProgressCallback) -> None:
-    """Download the scene's zip file, extract the missing files and delete it."""
+    """Download the zip file of a scene, extract the missing files, and delete the zip file."""
     assert scene.archive is not None  # noqa: S101  # a downloadable file without a URL is in an archive
     name = scene.archive.url.rpartition("/")[2]
     path = _download(scene, folder, name, scene.archive.url, scene.archive.sha256, on_progress)
@@ -106,7 +106,7 @@ def _extract(archive: ZipFile, member: str, path: Path, sha256: str) -> None:
 def _download(
     scene: PublicScene, folder: Path, name: str, url: str, sha256: str, on_progress: ProgressCallback
 ) -> Path:
-    """Download and verify a file, with retries."""
+    """Download and verify a file with retries, and return its path."""
     import pooch
 
     pooch.get_logger().setLevel(logging.WARNING)
@@ -131,7 +131,7 @@ def _download(
 
 
 class _PoochProgress:
-    """A progress bar in pooch's protocol that calls `on_progress`."""
+    """Progress bar with pooch's interface, which calls `on_progress`."""
 
     def __init__(self, name: str, on_progress: ProgressCallback) -> None:
         self._name, self._on_progress, self._done, self.total = name, on_progress, 0, 0

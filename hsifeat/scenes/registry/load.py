@@ -25,12 +25,14 @@ from hsifeat.types import Cube
 
 
 def load_public_scene(public: PublicScene) -> Scene:
-    """Load a public scene: cube, label maps, official split as ``train`` and ``test``, companion image.
+    """Load a public scene with its label maps and companion image.
+
+    The label maps ``train`` and ``test`` are the official split, if the scene has an official split.
 
     Raises
     ------
     SceneError
-        Files are missing, or differ from the scene's description.
+        A file is missing, or an array differs from the scene's description.
     """
     missing = missing_files(public)
     if missing:
@@ -83,7 +85,10 @@ def _load_from_tensorly(public: PublicScene) -> Scene:
 
 
 def _load_labels(public: PublicScene, scene: Scene, name: str, source: LabelSource) -> Labels:
-    """Load a label map in the scene's class numbers, with a note if it is not the map that papers use."""
+    """Load a label map, and convert its values to the class numbers of the scene.
+
+    A note reports a number of labelled pixels that differs from the number in papers.
+    """
     path = scene_folder(public) / source.file
     if source.listed_pixels_of:
         pixels = _load_array(public, source, (-1, 2))
@@ -108,7 +113,10 @@ def _load_labels(public: PublicScene, scene: Scene, name: str, source: LabelSour
 
 
 def _classes_of_pixels(classes: NDArray[np.integer], pixels: Cube, path: Path) -> NDArray[np.uint8]:
-    """Return a map with the classes of the listed pixels (row, col) only; each of them must be labelled."""
+    """Return a copy of a label map in which all pixels except the listed (row, col) pixels are unlabelled.
+
+    Every listed pixel must be labelled in the original map.
+    """
     rows, cols = np.asarray(pixels).astype(np.int64).T
     inside = (rows >= 0) & (rows < classes.shape[0]) & (cols >= 0) & (cols < classes.shape[1])
     unlabelled = int(np.count_nonzero(~inside)) + int(np.count_nonzero(classes[rows[inside], cols[inside]] == 0))
@@ -122,7 +130,7 @@ def _classes_of_pixels(classes: NDArray[np.integer], pixels: Cube, path: Path) -
 
 
 def _load_array(public: PublicScene, source: ArraySource, shape: tuple[int, ...]) -> Cube:
-    """Load an array and check its shape; -1 in `shape` allows any length."""
+    """Load an array and check its shape; a length of -1 in `shape` matches any length."""
     path = scene_folder(public) / source.file
     if source.variable and "." in source.variable:
         array: Cube = np.asarray(_load_struct_field(path, source.variable))
@@ -135,13 +143,13 @@ def _load_array(public: PublicScene, source: ArraySource, shape: tuple[int, ...]
         sizes = [" x ".join("n" if side < 0 else str(side) for side in sides) for sides in (stored_shape, shape)]
         array_name = f"{path}:{source.variable}" if source.variable else str(path)
         raise SceneError(
-            f"{array_name} is {sizes[0]}, but in {public.name} it is {sizes[1]}: it is another file or another version"
+            f"{array_name} is {sizes[0]}, but {public.name} requires {sizes[1]}: it is another file or another version"
         )
     return array
 
 
 def _load_struct_field(path: Path, variable: str) -> Any:
-    """Load a field of MATLAB structs and cells by its path with dots, such as ``hsi.Lidar.0.z``."""
+    """Load a field of nested MATLAB structs and cells by its dotted path, such as ``hsi.Lidar.0.z``."""
     from scipy.io import loadmat
 
     head, *fields = variable.split(".")

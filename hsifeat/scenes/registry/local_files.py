@@ -1,4 +1,4 @@
-"""Files of public scenes on this machine: where they belong, and which are present."""
+"""Local files of public scenes: their folders, and checks for missing files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hsifeat.scenes.registry.models import PublicScene, SceneFile
 
 
 def scenes_folder() -> Path:
-    """Return the folder that holds one folder per scene: ``HSIFEAT_SCENES``, or ``scenes`` in the cache folder."""
+    """Return the folder of all scenes: the environment variable ``HSIFEAT_SCENES``, or ``scenes`` in the cache folder."""
     folder = os.environ.get("HSIFEAT_SCENES")
     return Path(folder) if folder else cache_folder() / "scenes"
 
@@ -21,7 +21,10 @@ def scene_folder(scene: PublicScene) -> Path:
 
 
 def file_exists(scene: PublicScene, name: str) -> bool:
-    """Return whether a file of a scene is present; a download gets its final name only once it is complete."""
+    """Return whether a file of a scene is present.
+
+    A present file is complete, because a download gets its final name last.
+    """
     return (scene_folder(scene) / name).is_file()
 
 
@@ -31,7 +34,10 @@ def missing_files(scene: PublicScene) -> list[SceneFile]:
 
 
 def is_downloadable(scene: PublicScene, file: SceneFile) -> bool:
-    """Return whether a file can be downloaded and verified: its URL, or that of its archive, and its sha256 are known."""
+    """Return whether a file can be downloaded and verified.
+
+    The SHA-256 of the file must be known, and the file must have a URL or be in the archive of the scene.
+    """
     return file.sha256 is not None and bool(file.url or scene.archive)
 
 
@@ -46,7 +52,7 @@ def local_state(scene: PublicScene) -> str:
 
 
 def placement_instructions(scene: PublicScene, missing: list[SceneFile]) -> str:
-    """Return one line that says which files to put where, and where to get them.
+    """Return one line of instructions on where to get missing files and where to put them.
 
     >>> from hsifeat.scenes.registry import REGISTRY
     >>> placement_instructions(REGISTRY["ksc"], [SceneFile(name="KSC.mat")])  # doctest: +ELLIPSIS

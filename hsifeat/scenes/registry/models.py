@@ -24,9 +24,9 @@ class SceneFile(_DescriptionModel):
     name : str
         File name in the scene's folder.
     url : str
-        Download address, or an empty string if there is none.
+        Download address, or an empty string if unknown.
     sha256 : str or None
-        Checksum, if known.
+        Checksum, or None if unknown.
     optional : bool
         Whether the scene can be opened without this file.
     """
@@ -38,7 +38,17 @@ class SceneFile(_DescriptionModel):
 
 
 class SceneArchive(_DescriptionModel):
-    """A zip file that holds the files of a scene in `folder`."""
+    """A zip file that contains files of a scene.
+
+    Attributes
+    ----------
+    url : str
+        Download address of the zip file.
+    sha256 : str
+        Checksum of the zip file.
+    folder : str
+        Folder of the scene's files inside the zip file.
+    """
 
     url: str
     sha256: Sha256
@@ -46,21 +56,24 @@ class SceneArchive(_DescriptionModel):
 
 
 class ArraySource(_DescriptionModel):
-    """An array in a file; dots in `variable` lead into structs and cells (``hsi.Lidar.0.z``)."""
+    """File and variable of an array.
+
+    Dots in `variable` select fields of nested MATLAB structs and cells, such as ``hsi.Lidar.0.z``.
+    """
 
     file: str
     variable: str | None = None
 
 
 class CubeSource(ArraySource):
-    """The source of a cube (rows, cols, bands).
+    """File and variable of a (rows, cols, bands) cube.
 
     Attributes
     ----------
     dropped_bands : tuple of int
         Indices of bands in the file that are not part of the scene.
     wavelengths : str or None
-        Variable of the same file that holds the centre wavelengths in nm.
+        Variable of the same file with the centre wavelengths in nm, or None.
     """
 
     dropped_bands: tuple[int, ...] = ()
@@ -68,14 +81,15 @@ class CubeSource(ArraySource):
 
 
 class LabelSource(ArraySource):
-    """The source of a label map: a map (rows, cols), or a list (n, 2) of pixels of another map.
+    """File and variable of a label map: a (rows, cols) map, or an (n, 2) list of pixels of another map.
 
     Attributes
     ----------
     listed_pixels_of : str
-        Name of the label map from which listed pixels (row, col), from 0, take their classes; empty for a map.
+        Name of the other label map, which defines the classes of the listed (row, col) pixels, counted from 0. Empty if the
+        array is a map.
     class_numbers : dict of int to int
-        Class number in the scene for each class number in the file, where they differ.
+        Class number in the scene of each class number in the file. Empty if file and scene use the same numbers.
     unlabelled : int
         Value of unlabelled pixels in the file.
     labelled_pixels : int or None
@@ -89,7 +103,7 @@ class LabelSource(ArraySource):
 
 
 class CompanionSource(ArraySource):
-    """The source of a co-registered image of `channels` channels, such as height, intensity or radar backscatter."""
+    """File and variable of a co-registered image with `channels` channels, such as height or radar backscatter."""
 
     channels: Positive
 
@@ -102,7 +116,7 @@ class PublicScene(_DescriptionModel):
     name, title : str
         Registry name, and the name used in papers.
     sensor, licence, citation, source : str
-        As stated by the providers.
+        Sensor, licence, citation and source of the data, as stated by the providers.
     rows, cols, bands : int
         Shape of the cube.
     gsd_m : float
@@ -110,19 +124,19 @@ class PublicScene(_DescriptionModel):
     range_nm : (float, float)
         First and last wavelength in nm.
     wavelengths_nm : tuple of float
-        Centre wavelengths of the bands in nm, if they are public.
+        Centre wavelengths of the bands in nm, or an empty tuple if not published.
     package : str
         Python package that ships the scene, or an empty string.
     archive : SceneArchive or None
-        Zip file that holds the files which have no URL of their own.
+        Zip file with all files that have no URL.
     files : tuple of SceneFile
         Files of the scene.
     cube, labels, companion : CubeSource, dict of str to LabelSource, CompanionSource
-        Arrays in these files.
+        Sources of the cube, of the label maps by name, and of the companion image.
     classes : dict of int to str
-        Class names.
+        Class names by class number.
     unchecked : dict of str to str
-        Fields that could not be verified on a real file, each with the reason.
+        Fields that could not be verified on a real file, and the reason for each field.
     """
 
     name: str
@@ -180,7 +194,7 @@ class PublicScene(_DescriptionModel):
         return {"train", "test"} <= set(self.labels)
 
     def summary(self) -> dict[str, Any]:
-        """Return the description as plain JSON values, with the class names and colours spelled out."""
+        """Return the description as JSON-compatible values, including class names and colours."""
         summary = self.model_dump(mode="json", exclude={"classes", "unchecked"})
         summary["classes"] = len(self.classes)
         summary["class_names"] = {str(number): name for number, name in self.classes.items()}

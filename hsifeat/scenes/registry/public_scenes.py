@@ -9,7 +9,10 @@ from hsifeat.scenes.registry.models import PublicScene
 
 
 def read_descriptions() -> dict[str, PublicScene]:
-    """Read all scene descriptions, by name; scenes that need no download come first."""
+    """Read the descriptions of all public scenes, by scene name.
+
+    Scenes that need no download come first.
+    """
     scenes = []
     for file in files("hsifeat.scenes.registry").joinpath("scenes").iterdir():
         if file.name.endswith(".toml"):

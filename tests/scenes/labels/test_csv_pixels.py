@@ -90,7 +90,7 @@ def test_a_wrong_csv_gives_one_clear_line(tmp_path, text, message):
 
 def test_a_csv_requires_a_scene_and_has_no_variable(tmp_path):
     (tmp_path / "p.csv").write_text("0,0,1\n")
-    with pytest.raises(SceneError, match="has no grid of its own: give the scene"):
+    with pytest.raises(SceneError, match="does not define a pixel grid: give the scene"):
         open_labels(tmp_path / "p.csv")
     with pytest.raises(SceneError, match="leave out 'class'"):
         open_labels(f"{tmp_path / 'p.csv'}:class", blank_scene(3, 4))

@@ -115,7 +115,9 @@ def test_a_class_name_for_zero_is_noted(gdal, tmp_path):
         for path in (tmp_path / "gt.vrt", tmp_path / "gt.hdr"):
             labels = open_labels(path)
             assert labels.class_names == {1: "wheat"}
-            assert [f"names 0 {name!r}, but 0 means unlabelled" in note for note in labels.notes] == [True] * notes
+            assert [f"the name of 0 is {name!r}, but 0 means unlabelled" in note for note in labels.notes] == [
+                True
+            ] * notes
 
 
 @pytest.mark.parametrize(("kind", "most"), [("uint8", 255), ("uint16", 65535), ("int16", 32767)])

@@ -91,7 +91,7 @@ def test_aligned_cells_with_any_offset(transform, factor, row, col, shape, seed)
         for first, there, wide in zip((row, col), cells.shape, (6, 5), strict=True)
     ]
     if not all(whole):
-        with pytest.raises(SceneError, match="none of its labelled pixels lies on the scene x"):
+        with pytest.raises(SceneError, match="no labelled pixel lies on the scene x"):
             align_to_grid(cells, georeference(finer), blank_scene(6, 5, transform), "gt")
         return
     classes, notes = align_to_grid(cells, georeference(finer), blank_scene(6, 5, transform), "gt")
@@ -190,12 +190,12 @@ def test_labels_without_georeference_are_aligned_by_shape():
     classes = np.arange(12, dtype=np.uint8).reshape(3, 4)
     assert align_to_grid(classes, None, blank_scene(3, 4), "gt") == (classes, ())
     for where, scene, lacks in (
-        (None, blank_scene(3, 4, NORTH_UP), "it"),
+        (None, blank_scene(3, 4, NORTH_UP), "the label map"),
         (georeference(ROTATED), blank_scene(3, 4), "the scene"),
     ):
         same, notes = align_to_grid(classes, where, scene, "gt")
         assert same is classes
-        assert notes == (f"gt: aligned with the scene by its shape, since {lacks} has no georeference",)
+        assert notes == (f"gt: aligned with the scene by its shape, because {lacks} has no georeference",)
 
 
 def test_equal_grids_in_different_notations():
@@ -222,13 +222,13 @@ def test_equal_grids_in_different_notations():
                      id="no-crs"),
         pytest.param((3, 4), georeference(ROTATED), blank_scene(3, 4, NORTH_UP, None), "the scene x has no CRS", id="scene-no-crs"),
         pytest.param((3, 4), georeference(NORTH_UP @ Affine.translation(9.5, 0)), blank_scene(3, 4, NORTH_UP),
-                     "none of its labelled pixels lies on the scene x", id="beside"),
+                     "no labelled pixel lies on the scene x", id="beside"),
         pytest.param((3, 4), georeference(Affine(1, 0, 9, 0, -1, 9), "EPSG:4326"), blank_scene(3, 4, NORTH_UP),
-                     "none of its labelled pixels|can't be reprojected", id="another-continent"),
+                     "no labelled pixel lies|can't be reprojected", id="another-continent"),
         pytest.param((3, 4), georeference((0, 0, 5, 0, 0, 5)), blank_scene(3, 4, NORTH_UP), "is degenerate", id="flat"),
         pytest.param((3, 4), georeference((1, 0, np.nan, 0, 1, 5)), blank_scene(3, 4, NORTH_UP), "is degenerate",
                      id="nan"),
-        pytest.param((3, 4), georeference((1e-30, 0, 5e5, 0, -1e-30, 4e6)), blank_scene(3, 4, NORTH_UP), "none of its labelled",
+        pytest.param((3, 4), georeference((1e-30, 0, 5e5, 0, -1e-30, 4e6)), blank_scene(3, 4, NORTH_UP), "no labelled pixel lies",
                      id="tiny-cells"),
     ],
 )  # fmt: skip

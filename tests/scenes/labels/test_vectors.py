@@ -224,17 +224,17 @@ def test_class_numbers_do_not_depend_on_the_scene(tmp_path):
 @pytest.mark.parametrize(
     ("geometry", "crs", "scene", "message"),
     [
-        pytest.param(TWO, CRS, blank_scene(6, 7), "the scene x has no CRS: give it one, or a label raster", id="no-georeference"),
+        pytest.param(TWO, CRS, blank_scene(6, 7), "the scene x has no CRS: assign a CRS to the scene", id="no-georeference"),
         pytest.param(TWO, CRS, blank_scene(6, 7, NORTH_UP, None), "the scene x has no CRS", id="scene-no-crs"),
         pytest.param(TWO, None, blank_scene(6, 7, NORTH_UP), "f.gpkg has no CRS", id="no-crs"),
-        pytest.param(TWO, "EPSG:32618", blank_scene(6, 7, NORTH_UP), "none of its features lies on the scene x", id="outside"),
+        pytest.param(TWO, "EPSG:32618", blank_scene(6, 7, NORTH_UP), "no feature lies on the scene x", id="outside"),
         pytest.param([box(0, 0, 0.4, 0.4)] * 2, CRS, blank_scene(6, 7, NORTH_UP), "holds the centre of a pixel", id="small"),
         pytest.param([shapely.LineString([(0, 0), (1, 1)])] * 2, CRS, blank_scene(6, 7, NORTH_UP), "found LineString", id="lines"),
-        pytest.param([shapely.box(-20, -89, 60, -88)] * 2, "EPSG:4326", blank_scene(6, 7, NORTH_UP, "EPSG:2154"), "none of its",
+        pytest.param([shapely.box(-20, -89, 60, -88)] * 2, "EPSG:4326", blank_scene(6, 7, NORTH_UP, "EPSG:2154"), "no feature lies",
                      id="beyond-the-projection"),
         pytest.param([None, None], CRS, blank_scene(6, 7, NORTH_UP), "no feature with a geometry and a class|no layer", id="empty"),
         pytest.param([shapely.Polygon([NORTH_UP @ p for p in ((0, 0), (4, 4), (4, 0), (0, 4))])] * 2, "EPSG:32618",
-                     blank_scene(6, 7, NORTH_UP), "none of its features", id="bow-tie-outside"),
+                     blank_scene(6, 7, NORTH_UP), "no feature lies", id="bow-tie-outside"),
     ],
 )  # fmt: skip
 def test_labels_that_can_not_be_aligned_are_refused(tmp_path, geometry, crs, scene, message):
@@ -275,7 +275,7 @@ def test_a_truncated_file_is_refused_or_read_completely(tmp_path_factory, cut, s
 
 
 def test_vector_labels_require_a_scene(tmp_path):
-    with pytest.raises(SceneError, match="has no grid of its own: give the scene"):
+    with pytest.raises(SceneError, match="does not define a pixel grid: give the scene"):
         open_labels(saved(tmp_path / "f.gpkg", {"class": [1, 2]}, TWO))
 
 

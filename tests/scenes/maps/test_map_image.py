@@ -23,7 +23,7 @@ def test_a_picture_has_a_legend_of_all_classes(tmp_path):
 def test_the_reduced_resolution_of_a_large_picture_is_noted(tmp_path):
     classes = class_map(50, 4500)
     (note,) = write_map(tmp_path / "m.png", classes, LEGEND)
-    assert note == "m.png shows one of 3 x 3 pixels, because the map has 50 x 4500; a .tif holds all of them"
+    assert note == "m.png shows one of 3 x 3 pixels, because the map has 50 x 4500; a .tif file has all pixels"
     rgb = np.zeros((8, 3), np.uint8)
     rgb[list(LEGEND.numbers)] = LEGEND.rgb
     with Image.open(tmp_path / "m.png") as image:

@@ -185,18 +185,18 @@ def two_of_hdf5(path):
             "2 arrays of 3 dimensions; it holds one 6 x 7 x 5, two 6 x 7 x 5 (and s of class char)",
             id="mat5",
         ),
-        pytest.param("x.mat", two_of_mat73, "holds one 6 x 7 x 5, struct/two 6 x 7 x 5: name", id="mat73"),
+        pytest.param("x.mat", two_of_mat73, "holds one 6 x 7 x 5, struct/two 6 x 7 x 5: choose", id="mat73"),
         pytest.param(
-            "x.npz", lambda p: np.savez(p, one=CUBE, two=CUBE), "one 6 x 7 x 5, two 6 x 7 x 5: name", id="npz"
+            "x.npz", lambda p: np.savez(p, one=CUBE, two=CUBE), "one 6 x 7 x 5, two 6 x 7 x 5: choose", id="npz"
         ),
-        pytest.param("x.nc", two_of_netcdf, "img 5 x 6 x 7, group/two 5 x 6 x 7: name", id="netcdf"),
-        pytest.param("x.h5", two_of_hdf5, "group/two 6 x 7 x 5, one 6 x 7 x 5: name", id="hdf5"),
+        pytest.param("x.nc", two_of_netcdf, "img 5 x 6 x 7, group/two 5 x 6 x 7: choose", id="netcdf"),
+        pytest.param("x.h5", two_of_hdf5, "group/two 6 x 7 x 5, one 6 x 7 x 5: choose", id="hdf5"),
         pytest.param(
             "x.zarr",
             lambda p: xr.Dataset(dict.fromkeys(("one", "two"), (("y", "x", "band"), CUBE))).to_zarr(
                 p, zarr_format=3, consolidated=False
             ),
-            "one 6 x 7 x 5, two 6 x 7 x 5: name",
+            "one 6 x 7 x 5, two 6 x 7 x 5: choose",
             id="zarr",
         ),
     ],
@@ -205,7 +205,7 @@ def test_several_candidates_are_listed_and_none_is_guessed(tmp_path, file, write
     write(tmp_path / file)
     with pytest.raises(SceneError) as caught:
         open_scene(tmp_path / file)
-    assert listed in str(caught.value) and str(caught.value).endswith("name one with --variable NAME")
+    assert listed in str(caught.value) and str(caught.value).endswith("choose one with --variable NAME")
     for name in ("one", "two", "group/two", "struct/two"):
         if f" {name} " in listed or listed.startswith(f"{name} "):
             scene = open_scene(tmp_path / file, variable=name)

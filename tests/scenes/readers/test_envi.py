@@ -34,7 +34,7 @@ def test_envi_spectrum(gdal, tif_folder, unit, factor):
     np.testing.assert_allclose(scene.wavelengths_nm, np.array(NM)[kept])
     np.testing.assert_allclose(scene.fwhm_nm, [9, 10, 11])
     assert scene.nodata == (-9999.0,) and scene.scale == 10000
-    assert scene.notes == ("x.hdr: dropped 2 of 5 bands, which it marks as bad",)
+    assert scene.notes == ("x.hdr: dropped 2 of 5 bands, which the file marks as bad",)
     np.testing.assert_array_equal(np.asarray(scene.cube), CUBE[..., kept])
     assert open_scene(tif_folder / "x.hdr", bad_bands="keep").cube.shape == CUBE.shape
 
@@ -44,7 +44,9 @@ def test_envi_spectrum(gdal, tif_folder, unit, factor):
     [
         pytest.param({"bbl": "{1, 0}"}, "list of bad bands has 2 values for 5 bands; it is ignored", id="bbl"),
         pytest.param({"fwhm": "{1, 2}", "wavelength_units": "nm"}, r"widths \(fwhm\) are 2 for 5 bands", id="fwhm"),
-        pytest.param({"reflectance_scale_factor": "none"}, "'none' is no positive number; it is ignored", id="scale"),
+        pytest.param(
+            {"reflectance_scale_factor": "none"}, "'none' is not a positive number and is ignored", id="scale"
+        ),
         pytest.param({"band_names": "{a, b}"}, "has 2 band names for 5 bands; they are ignored", id="names"),
     ],
 )
@@ -192,7 +194,11 @@ def test_of_several_data_files_the_one_of_the_right_size_is_read(tmp_path, cube)
         ),
         pytest.param(None, "{450, 550, 640, 900, }", [450, 550, 640, 900], "no unit; assumed nano", id="guess-nm"),
         pytest.param(
-            "Wavenumber", "{9, 8, 7, 6}", None, "are in wavenumber, which is no unit of length", id="wavenumber"
+            "Wavenumber",
+            "{9, 8, 7, 6}",
+            None,
+            "are in wavenumber, which is not a known unit of length",
+            id="wavenumber",
         ),
         pytest.param("nm", "{450, 550}", None, "are 2 for 4 bands", id="count"),
         pytest.param("nm", "{450, red, 640, 0}", None, "not all positive numbers", id="words"),
@@ -257,7 +263,9 @@ def test_missing_header_or_data_file(tmp_path, cube):
     (tmp_path / "x.img").rename(tmp_path / "y.img")
     with pytest.raises(SceneError, match=r"x\.hdr has no data file beside it: looked for x with the suffixes \.img"):
         open_scene(tmp_path / "x.hdr")
-    with pytest.raises(SceneError, match=r"y\.img has no ENVI header beside it: put y\.hdr or y\.img\.hdr there"):
+    with pytest.raises(
+        SceneError, match=r"y\.img has no ENVI header beside it: put y\.hdr or y\.img\.hdr into its folder"
+    ):
         open_scene(tmp_path / "y.img")
     (tmp_path / "y.hdr").write_bytes(b"#?RADIANCE\n\x00\xff")
     with pytest.raises(SceneError, match=r"y\.hdr is not an ENVI header"):

@@ -87,5 +87,8 @@ def test_value_column_of_an_attribute_table_written_by_gdal(gdal, tmp_path, driv
     labels = open_labels(path)
     given = {number: name for number, name in labels.class_names.items() if name != f"class {number}"}
     assert given == (names or {})
-    told = f"{path.name}: its table of classes has no column Value; the class names in it are ignored" in labels.notes
+    told = (
+        f"{path.name}: its attribute table has no column Value; the class names in the table are ignored"
+        in labels.notes
+    )
     assert told == (names is None)

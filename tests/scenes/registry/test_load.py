@@ -49,8 +49,8 @@ def test_files_with_the_described_layout_become_the_scene(name, monkeypatch):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        pytest.param("KSC.mat", {"KSC": np.ones((9, 12, 5))}, r"KSC is 9 x 12 x 5, but in ksc it is 12 x 9 x 5", id="turned"),
-        pytest.param("KSC_gt.mat", {"KSC_gt": np.ones((12, 8))}, r"is 12 x 8, but in ksc it is 12 x 9", id="labels"),
+        pytest.param("KSC.mat", {"KSC": np.ones((9, 12, 5))}, r"KSC is 9 x 12 x 5, but ksc requires 12 x 9 x 5", id="turned"),
+        pytest.param("KSC_gt.mat", {"KSC_gt": np.ones((12, 8))}, r"is 12 x 8, but ksc requires 12 x 9", id="labels"),
         pytest.param("KSC_gt.mat", {"KSC_gt": np.full((12, 9), 14)}, r"classes \[14\], which ksc does not have", id="class"),
         pytest.param("KSC.mat", {"other": np.ones((12, 9, 5))}, "no variable 'KSC'", id="variable"),
         pytest.param("KSC.mat", b"MATLAB 5.0", "truncated", id="truncated"),
@@ -69,7 +69,7 @@ def test_files_with_other_content_are_refused(monkeypatch, file, content, messag
     [
         pytest.param([[0, 0]], "lists 1 pixels, of which 1 have no class", id="unlabelled"),
         pytest.param([[0, 1], [12, 0]], "lists 2 pixels, of which 1 have no class", id="outside"),
-        pytest.param([[0, 1, 2]], r"is 1 x 3, but in augsburg it is n x 2", id="three-columns"),
+        pytest.param([[0, 1, 2]], r"is 1 x 3, but augsburg requires n x 2", id="three-columns"),
     ],
 )
 def test_a_split_of_another_map_is_refused(monkeypatch, pixels, message):
