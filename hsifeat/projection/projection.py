@@ -70,7 +70,7 @@ class Projection:
         return digest.hexdigest()
 
     def apply(self, spectra: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Return the channels of spectra.
+        """Project spectra to channels.
 
         Parameters
         ----------

@@ -70,7 +70,7 @@ def _check_index(index: Any, size: int) -> AxisIndex:
 
 
 def as_slices(parts: Sequence[AxisIndex]) -> tuple[slice | int, ...]:
-    """Convert checked indices to slices and integers.
+    """Convert ranges and integers, one per axis, to slices and integers.
 
     >>> as_slices((range(2, 8, 3), 5))
     (slice(2, 8, 3), 5)

@@ -1,1 +1,1 @@
-"""Reading of label maps, from rasters, vector files and CSV lists, onto the grid of a scene."""
+"""Readers of rasters, vector files and CSV lists as label maps on the grid of a scene."""

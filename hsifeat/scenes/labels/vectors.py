@@ -103,7 +103,7 @@ def read_vectors(path: Path, selection: str, scene: Scene) -> Labels:
 
 
 def _read_features(path: Path, selection: str) -> tuple[GeoDataFrame, str, str, tuple[str, ...]]:
-    """Return the features, the column of their classes, the name of the label map, and notes."""
+    """Return the features, the name of the class column, the name of the label map, and notes."""
     import geopandas
 
     if path.suffix.lower() == ".shp":
