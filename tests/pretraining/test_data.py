@@ -124,7 +124,7 @@ EDGES = masked(CUBE, np.s_[8:, 4:])
             r"the bands 3 of its .* bands .* have no valid value.*--bad-bands 3",
             id="NaN band",
         ),
-        pytest.param([Scene("flat", np.full(CUBE.shape, 7.0))], "flat: .* all of them are the same", id="constant"),
+        pytest.param([Scene("flat", np.full(CUBE.shape, 7.0))], "flat: .* all valid pixels are equal", id="constant"),
         pytest.param(
             [Scene("poor", CUBE[..., :1] * np.arange(1.0, 13))],
             "pca:4 can't be fitted, .* 1 significant components",
