@@ -1,1 +1,1 @@
-"""Benchmarks on cached features: heads, inputs, splits and seeds compared, with statistics and a report."""
+"""Benchmarks that compare heads on cached features, with statistics and a report."""

@@ -1,7 +1,7 @@
-"""A baseline: an earlier report, read from its files to be compared with.
+"""Baseline: an earlier report that a new report is compared with.
 
-Its folder may come from somebody else. So paths in it are built from keys of hexadecimal digits alone, and nothing but JSON and
-plain arrays is read.
+The folder of a baseline may come from an untrusted source. Paths are therefore built only from keys of hexadecimal digits, and
+only JSON and arrays without pickled objects are read.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from hsifeat.features.features import Features
 from hsifeat.scenes import Labels
 
 _KEY = re.compile(r"[0-9a-f]{32}")
-# What reading an array raises if the file is missing, damaged or holds something else.
+# Exceptions of `numpy.load` for a file that is missing, damaged or of another format.
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, OverflowError, MemoryError, zipfile.BadZipFile, zlib.error)
-# Differences that a message lists.
+# Maximum number of differences in a message.
 _MAX_LISTED = 3
 
 
@@ -39,9 +39,9 @@ class Baseline:
     Attributes
     ----------
     path : Path
-        Its ``results.json``; its run store, if it still exists, is the folder ``record`` beside it.
+        Path of ``results.json``. The recorded runs, if they still exist, are in the folder ``record`` beside this file.
     results : BenchResults
-        Content of the file.
+        Content of ``results.json``.
     """
 
     path: Path
@@ -49,44 +49,53 @@ class Baseline:
 
     @classmethod
     def read(cls, path: Path) -> Baseline:
-        """Read the ``results.json`` of a report; raises `HsifeatError` for any other file."""
-        return cls(path, read_json(path))
-
-    @property
-    def runs(self) -> tuple[RunResult, ...]:
-        """All its runs."""
-        return self.results.runs
-
-    def check(self, features: Features, labels: Labels) -> None:
-        """Refuse a baseline of another scene or of other labels.
-
-        Parameters
-        ----------
-        features : Features
-            A store of the newer report.
-        labels : Labels
-            Its true classes.
+        """Read the ``results.json`` of a report.
 
         Raises
         ------
         HsifeatError
-            The scene, the classes or their names differ, or the true class of test pixels that the baseline recorded.
+            The file is unreadable or is not the ``results.json`` of a report.
+        """
+        return cls(path, read_json(path))
+
+    @property
+    def runs(self) -> tuple[RunResult, ...]:
+        """Runs of the report."""
+        return self.results.runs
+
+    def check(self, features: Features, labels: Labels) -> None:
+        """Raise an error if the baseline is of another scene or has other labels.
+
+        Parameters
+        ----------
+        features : Features
+            A store of the new report.
+        labels : Labels
+            True classes in the new report.
+
+        Raises
+        ------
+        HsifeatError
+            The scene, the class numbers or the class names differ, or a recorded test pixel has another true class.
         """
         if difference := self._scene_difference(features):
             raise HsifeatError(
-                f"{self.path} is of another scene than {features.name}: {difference}; give --compare the results.json of a "
+                f"{self.path} and {features.name} are of different scenes: {difference}; pass --compare the results.json of a "
                 "report on the same scene"
             )
         before = {f"class {number}": name for number, name in self.results.class_names.items()}
         now = {f"class {number}": name for number, name in labels.class_names.items()}
         if difference := _difference(before, now) or self._truth_difference(labels):
             raise HsifeatError(
-                f"{self.path} is of other labels ({self.results.scene.labels}) than those of {features.name} "
-                f"({labels.name}): {difference}; compare reports on the same labels, or choose them by --labels"
+                f"{self.path} and {features.name} have different labels ({self.results.scene.labels} and {labels.name}): "
+                f"{difference}; compare reports on the same labels, or select the labels with --labels"
             )
 
     def predictions(self, run: RunResult) -> NDArray[np.integer] | None:
-        """Return the predicted class of each test pixel of a run, (n,) integer, memory-mapped; None if not available."""
+        """Return the predicted class of each test pixel of a run, or None if the predictions are not available.
+
+        The array is (n,) integer and memory-mapped.
+        """
         if not _KEY.fullmatch(run.key):
             return None
         try:
@@ -101,7 +110,10 @@ class Baseline:
         return RunRecords(self.path.parent / RECORD)
 
     def _scene_difference(self, features: Features) -> str:
-        """Describe in what the scene differs; its name and size only count if its digest is unknown."""
+        """Describe how the scene differs, or return an empty text.
+
+        Scenes are compared by digest. Without a digest in the baseline, they are compared by name and size.
+        """
         digests = {str(store.recipe["scene"]) for store in self.results.stores if "scene" in store.recipe}
         before, now = (
             {"name": scene.name, "rows": scene.rows, "columns": scene.cols, "bands": scene.bands}
@@ -114,7 +126,7 @@ class Baseline:
         return _difference({**before, "digest": min(digests)[:12]}, {**now, "digest": features.recipe["scene"][:12]})
 
     def _truth_difference(self, labels: Labels) -> str:
-        """Describe in what the true classes of recorded test pixels differ, if they were recorded."""
+        """Describe how the true classes of recorded test pixels differ, or return an empty text."""
         for key in dict.fromkeys(run.draw for run in self.runs):
             draw = self._read_draw(key, labels.classes.size)
             wrong = 0 if draw is None else np.count_nonzero(labels.classes.flat[draw[0]] != draw[1])
@@ -123,14 +135,27 @@ class Baseline:
         return ""
 
     def _read_draw(self, key: str, pixels: int) -> tuple[NDArray[np.integer], NDArray[np.integer]] | None:
-        """Return test pixels and true classes of a draw in a scene of `pixels` pixels, (n,) each; None if not available."""
+        """Return the test pixels of a recorded draw and their true classes, or None if the draw is not available.
+
+        Parameters
+        ----------
+        key : str
+            Key of the draw.
+        pixels : int
+            Number of pixels of the scene.
+
+        Returns
+        -------
+        test, truth : (n,) integer array
+            Flat pixel indices, and the true class of each test pixel.
+        """
         if not _KEY.fullmatch(key):
             return None
         try:
             with np.load(self._run_records.draw(key), allow_pickle=False) as arrays:
                 if not isinstance(arrays, NpzFile) or arrays.zip is None:
                     return None
-                # No draw of this scene unpacks to more.
+                # A larger array can't be a draw of this scene, and unpacking it could exhaust memory.
                 if any(member.file_size > 8 * pixels + 4096 for member in arrays.zip.infolist()):
                     return None
                 test, truth = arrays["test"], arrays["truth"]
@@ -141,7 +166,10 @@ class Baseline:
 
 
 def match_renamed_store(before: set[str], after: set[str]) -> dict[str, str]:
-    """Match the one store that only the baseline has with the one that only the newer report has; {} if there are several.
+    """Return a mapping from the old to the new name of a store that was renamed between two reports.
+
+    A store was renamed if exactly one store of `before` is missing in `after` and exactly one store of `after` is new. Otherwise,
+    the mapping is empty.
 
     >>> match_renamed_store({"ip"}, {"ip-new"}), match_renamed_store({"a", "b"}, {"a", "c"})
     ({'ip': 'ip-new'}, {'b': 'c'})
@@ -153,7 +181,7 @@ def match_renamed_store(before: set[str], after: set[str]) -> dict[str, str]:
 
 
 def _difference(before: Mapping[str, object], now: Mapping[str, object]) -> str:
-    """Describe the difference of two mappings.
+    """Describe the items in which two mappings differ; empty if there are none.
 
     >>> _difference({"rows": 10, "bands": 3}, {"rows": 12, "class 4": "corn"})
     'rows 10 before, 12 now; bands 3 before, none now; class 4 none before, corn now'

@@ -1,4 +1,4 @@
-"""Runs the entries of a benchmark under its draws; what the run store holds is not repeated."""
+"""Runs of a benchmark: each entry (head and input) is fitted and scored on each draw, unless already recorded."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from hsifeat.scenes import Labels
 
 @dataclass(frozen=True)
 class BenchRunner:
-    """Runs entries on stores of one scene.
+    """Runs entries (a head on an input) on stores of one scene, and reuses recorded runs.
 
     Attributes
     ----------
     stores : dict of str to Features
         Stores by name.
     tables : dict of str to SharedTable
-        The labelled pixels of each store, with all columns that any entry takes.
+        Labelled pixels of each store, with the columns of all entries.
     labels : Labels
         True classes.
     run_records : RunRecords
-        Where finished runs are recorded.
+        Files in which finished runs are recorded.
     executor : Executor
-        Does the runs.
+        Executes the runs.
     listen : callable
-        Receives the events.
+        Receives progress events.
     """
 
     stores: dict[str, Features]
@@ -55,16 +55,16 @@ class BenchRunner:
         Parameters
         ----------
         entries : sequence of BenchEntry
-            What to run.
+            Entries to run.
         draws : dict of (str, int) to SplitDraw
-            By split and seed.
+            Training and test pixels, by split and seed.
         maps : bool
-            Whether runs of seed 0 also map the scene.
+            Whether the runs of seed 0 also classify the whole scene.
 
         Returns
         -------
         list of RunResult
-            Entry by entry, in the order of the draws.
+            Sorted by entry, then by draw.
         """
         keys = {name: self.run_records.add_draw(draw, self.labels) for name, draw in draws.items()}
         tasks = [
@@ -84,22 +84,22 @@ class BenchRunner:
             results[task] = run
             self.listen(Advanced("bench", len(results), str(task.entry)))
         self.listen(Finished("bench"))
-        # A store that was renamed keeps its recorded runs, under its new name.
+        # A recorded run may contain a former name of the store.
         return [results[task].model_copy(update={"entry": task.entry, "split": task.split}) for task in tasks]
 
     def learning_curves(
         self, entries: Sequence[BenchEntry], draws: Draws, limits: Sequence[int]
     ) -> tuple[CurvePoint, ...]:
-        """Run every entry on at most so many training pixels of each class, for each of `limits`.
+        """Run every entry with limited numbers of training pixels per class.
 
         Parameters
         ----------
         entries : sequence of BenchEntry
-            What to run.
+            Entries to run.
         draws : dict of (str, int) to SplitDraw
-            The draws of one split.
+            Training and test pixels of one split, by split and seed.
         limits : sequence of int
-            Training pixels per class.
+            Maximum numbers of training pixels per class; each yields one point of a curve.
         """
         points = []
         for per_class in limits:
@@ -109,21 +109,21 @@ class BenchRunner:
             }
             runs = self.run_all(entries, limited, maps=False)
             for entry in entries:
-                of_entry = [run for run in runs if run.entry == entry]
+                entry_runs = [run for run in runs if run.entry == entry]
                 points.append(
                     CurvePoint(
                         entry=entry,
-                        split=of_entry[0].split,
+                        split=entry_runs[0].split,
                         per_class=per_class,
-                        oa=Estimate.from_values([run.oa for run in of_entry]),
-                        seeds=len(of_entry),
-                        train_pixels=float(np.mean([run.train_pixels for run in of_entry])),
+                        oa=Estimate.from_values([run.oa for run in entry_runs]),
+                        seeds=len(entry_runs),
+                        train_pixels=float(np.mean([run.train_pixels for run in entry_runs])),
                     )
                 )
         return tuple(points)
 
     def footprints(self, entries: Sequence[BenchEntry]) -> dict[str, frozenset[Footprint]]:
-        """Return which pixels features depend on, by `BenchEntry.columns`."""
+        """Return the footprints (the pixels that a feature depends on) of entries, by `BenchEntry.columns`."""
         footprints = {}
         for entry in entries:
             store = self._store_name(entry)
@@ -134,13 +134,19 @@ class BenchRunner:
     def maps(
         self, runs: Sequence[RunResult], *, confidence: bool = False
     ) -> dict[tuple[BenchEntry, str], NDArray[Any]]:
-        """Return the memory-mapped maps of seed 0 by entry and split: (rows, cols) integer; confidences are uint8."""
+        """Return the recorded maps of seed 0, memory-mapped, by entry and split.
+
+        Maps are (rows, cols) arrays: integer classes, or uint8 confidences if `confidence` is true. Missing maps are omitted.
+        """
         file = self.run_records.confidence if confidence else self.run_records.map
         maps = {(run.entry, run.split): self.run_records.read_map(file(run.key)) for run in runs if run.seed == 0}
         return {name: array for name, array in maps.items() if array is not None}
 
     def _store_name(self, entry: BenchEntry) -> str:
-        """Return the store that an entry's columns come from; spectra are in every store."""
+        """Return the name of the store that has the columns of an entry.
+
+        Every store has the spectra, so an entry without planes uses the first store.
+        """
         return entry.store or next(iter(self.stores))
 
     def _task(
@@ -149,7 +155,7 @@ class BenchRunner:
         store = self._store_name(entry)
         features, table = self.stores[store], self.tables[store].take(entry.features)
         head = {"name": entry.head, **make_head(entry.head).get_params(deep=False)}
-        # Spectra are the same in every store of a scene, so runs on them belong to the scene.
+        # Spectra are the same in every store of a scene, so stores share the runs on spectra alone.
         origin = features.key if entry.store else str(features.recipe["scene"])
         return RunTask(
             entry=entry,

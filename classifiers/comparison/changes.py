@@ -1,4 +1,4 @@
-"""Changes from a baseline report, entry by entry, and whether they exceed noise."""
+"""Changes of accuracy from a baseline report, with tests of significance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _RunsBySeed = Mapping[int, RunResult]
 
 @dataclass(frozen=True)
 class _MatchedRuns:
-    """The runs of an entry under a split in both reports, by seed; named as in the newer report."""
+    """Runs of an entry (a head on an input) under one split in the baseline and in the new report, by seed.
+
+    `entry` has the store name of the new report.
+    """
 
     entry: BenchEntry
     split: str
@@ -32,19 +35,26 @@ class _MatchedRuns:
 
     @property
     def shared_seeds(self) -> list[int]:
-        """The seeds for which both reports have the same draw."""
-        return [s for s in sorted(self.after) if s in self.before and self.before[s].draw == self.after[s].draw]
+        """Seeds for which both reports have the same training and test pixels."""
+        return [
+            seed
+            for seed in sorted(self.after)
+            if seed in self.before and self.before[seed].draw == self.after[seed].draw
+        ]
 
     @property
     def identical(self) -> bool:
-        """Whether both reports have the very same runs, e.g. on spectra; there is nothing to test then."""
+        """Whether all runs with shared seeds have the same key in both reports, as runs on spectra do."""
         seeds = self.shared_seeds
         return bool(seeds) and all(self.before[seed].key == self.after[seed].key for seed in seeds)
 
 
 @dataclass(frozen=True)
 class _ChangeTest:
-    """The result of a test of change; `seeds` are those that are compared in pairs, none for Welch's test."""
+    """Result of a test of change.
+
+    `seeds` are the seeds that were compared in pairs. Welch's test is unpaired, so its `seeds` are empty.
+    """
 
     name: Literal["bootstrap", "paired", "Welch"]
     seeds: tuple[int, ...]
@@ -60,21 +70,29 @@ def detect_changes(
 ) -> tuple[EntryChange, ...]:
     """Compare runs with those of a baseline report.
 
-    Entries are matched by store, input, head and split. If each report has exactly one store that the other lacks, the two are
-    taken for the same store under another name. If both reports have the same draws, and the baseline's predictions are in its
-    run store, a change is tested by a bootstrap over seeds and regions. Otherwise it is tested by a t-test over seeds, which
-    says nothing about other ground. P-values are corrected by Holm's method for all tests but those of identical runs.
+    Entries are matched by store, input, head and split. If each report has exactly one store that the other lacks, these two
+    stores are matched as one renamed store.
+
+    A change is tested by a bootstrap over seeds and regions (connected areas of one class) if both reports have the same
+    training and test pixels and the baseline has recorded predictions. Otherwise, it is tested by a t-test over seeds, which
+    does not generalise to unseen areas. Holm's method corrects the p-values for multiple testing; identical runs do not count
+    as tests.
 
     Parameters
     ----------
     runs : sequence of RunResult
-        Runs of the newer report.
+        Runs of the new report.
     run_records : RunRecords
-        Holds its predictions and draws.
+        Recorded predictions and draws of the new report.
     labels : Labels
         True classes.
     baseline : Baseline
-        The baseline report, checked to have the same labels.
+        Baseline report, which must have passed `Baseline.check`.
+
+    Returns
+    -------
+    tuple of EntryChange
+        Changes of the entries of the new report, followed by the entries that only the baseline has.
     """
     stores = ({run.entry.store for run in report} - {""} for report in (baseline.runs, runs))
     before, after = _group(baseline.runs, match_renamed_store(*stores)), _group(runs, {})
@@ -83,7 +101,7 @@ def detect_changes(
     for name, pair in matched.items():
         if name not in tests and (test := _t_test(pair, baseline)) is not None:
             tests[name] = test
-    # Runs with the same key may still differ if they were made on different machines.
+    # Runs with the same key may differ in the last bits if they were made on different machines.
     counted = [name for name, test in tests.items() if not (matched[name].identical and test.p == 1)]
     p_holm = dict(zip(counted, holm(np.array([tests[name].p for name in counted], float)).tolist(), strict=True))
     return tuple(
@@ -95,7 +113,7 @@ def detect_changes(
 
 
 def _group(runs: Sequence[RunResult], renamed: Mapping[str, str]) -> dict[_Name, dict[int, RunResult]]:
-    """Group runs by entry and split, then seed; `renamed` gives stores their new names."""
+    """Group runs by entry and split, then by seed; `renamed` maps old store names to new ones."""
     groups: dict[_Name, dict[int, RunResult]] = {}
     for run in runs:
         entry = run.entry.model_copy(update={"store": renamed.get(run.entry.store, run.entry.store)})
@@ -106,7 +124,10 @@ def _group(runs: Sequence[RunResult], renamed: Mapping[str, str]) -> dict[_Name,
 def _bootstrap_tests(
     matched: Mapping[_Name, _MatchedRuns], run_records: RunRecords, labels: Labels, baseline: Baseline
 ) -> dict[_Name, _ChangeTest]:
-    """Test changes by a bootstrap where both reports have predictions for two draws or more, in enough regions."""
+    """Test changes by a bootstrap over seeds and regions.
+
+    Entries are omitted if the reports share predictions of fewer than two draws, or if the test pixels lie in too few regions.
+    """
     by_draws: dict[tuple[tuple[int, str], ...], list[_Name]] = {}
     for name, pair in matched.items():
         draws = tuple(
@@ -119,7 +140,7 @@ def _bootstrap_tests(
     regions = label_regions(labels.classes)
     tests: dict[_Name, _ChangeTest] = {}
     for draws, names in by_draws.items():
-        # Entries before and after classify the same pixels.
+        # Both reports classify the same test pixels, so the two versions of an entry are counted like two entries.
         predictions = (
             ((name, side), seed, predicted)
             for name in names
@@ -149,7 +170,10 @@ def _bootstrap_tests(
 
 
 def _t_test(pair: _MatchedRuns, baseline: Baseline) -> _ChangeTest | None:
-    """Test a change over seeds alone, by a paired t-test or Welch's; None for fewer than two seeds."""
+    """Test a change by a t-test over seeds, or return None for fewer than two seeds.
+
+    The test is paired if the reports share at least two draws. Otherwise it is Welch's unpaired test.
+    """
     from scipy.stats import ttest_ind, ttest_rel
 
     shared = pair.shared_seeds
@@ -159,7 +183,7 @@ def _t_test(pair: _MatchedRuns, baseline: Baseline) -> _ChangeTest | None:
     if seed_count < 2:
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # Differences without spread: p is 0.
+        warnings.simplefilter("ignore", RuntimeWarning)  # SciPy warns about differences with zero variance; p is 0.
         same = old == new if paired else len({*old, *new}) == 1
         p = 1.0 if same else float((ttest_rel(new, old) if paired else ttest_ind(new, old, equal_var=False)).pvalue)
     if not paired:
@@ -176,7 +200,10 @@ def _t_test(pair: _MatchedRuns, baseline: Baseline) -> _ChangeTest | None:
 
 
 def _unmatched(entry: BenchEntry, split: str, before: _RunsBySeed | None, after: _RunsBySeed | None) -> EntryChange:
-    """Describe an entry that only one report has, under the name that its store has there."""
+    """Describe an entry that only one report has.
+
+    The store name is taken from the report that has the entry.
+    """
     runs = list((after or before or {}).values())
     entry, oa = runs[0].entry, float(np.mean([run.oa for run in runs]))
     return EntryChange(
@@ -225,4 +252,4 @@ def _verdict(change: EntryChange, test: _ChangeTest | None, before: float, after
     place = "beyond" if change.significant else "within"
     if change.low is not None and change.high is not None:
         return f"{text} (95 % interval {100 * change.low:+.2f} to {100 * change.high:+.2f}): {place} noise ({method})"
-    return f"{text}: {place} the variation over seeds ({method}); this says nothing about other ground"
+    return f"{text}: {place} the variation over seeds ({method}); this does not generalise to unseen areas"

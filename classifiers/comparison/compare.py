@@ -1,4 +1,4 @@
-"""The benchmark: every head on every input, under every split, for several seeds, from cached features alone."""
+"""Function `compare`, which fits heads on cached features under several splits and seeds, and scores them."""
 
 from __future__ import annotations
 
@@ -73,47 +73,48 @@ def compare(
     Parameters
     ----------
     stores : str, Path, Features or a sequence of them, optional
-        Stores of one scene; by default the store that was completed last.
+        Stores of the same scene. The default is the most recently completed store.
     heads : sequence of str
-        Names of heads; ``["all"]`` stands for every head that can learn from one of the inputs.
+        Names of heads. ``["all"]`` selects every head that can learn from at least one of the inputs.
     splits : sequence of str
-        In the grammar of `parse_split`. If only random or only disjoint splits are named, one of the other kind is added,
-        since neither can be judged without the other. For each seed all splits have the same number of training pixels: the
-        smallest that any of them draws.
+        Splits in the grammar of `parse_split`. If all of them are random, a disjoint split is added, and vice versa, because
+        the report compares both kinds. Training sets are thinned so that, for a given seed, all splits have equally many
+        training pixels.
     seeds : int
-        Number of seeds, from 0. A seed decides both the draw and the head, so entries are paired.
+        Number of seeds, starting with seed 0. A seed determines the training and test pixels and initialises the head,
+        so heads and inputs are compared in pairs.
     inputs : sequence of str
-        Names of input sets, such as ``spectra+planes``; ``suited`` stands for the one that suits a head.
+        Names of input sets, such as ``spectra+planes``. ``suited`` selects the input that suits each head.
     labels : str, optional
-        Name of a label map in the first store; by default its first.
+        Name of a label map in the first store. The default is the first label map.
     planes : sequence, optional
-        Planes to learn from, as `Features.select` takes them; by default all.
+        Planes (one timestep and layer each) to learn from, in any form that `Features.select` accepts. The default is all.
     curve : sequence of int, optional
-        Also learn from at most so many training pixels of each class of the disjoint split: one learning curve per entry.
+        Numbers of training pixels per class at which learning curves are measured, under the disjoint split.
     sweep : bool
-        Also score every plane of the first store on its own under the disjoint split.
+        Whether to score each plane of the first store separately, under the disjoint split.
     jobs : int, optional
-        Number of worker processes; None uses as many as cores and memory allow. Results are bit-identical for any number. A
-        script with more than one needs ``if __name__ == "__main__":``.
+        Number of worker processes. None uses as many as cores and memory allow. Results are bit-identical for any number. A
+        script that sets more than one needs ``if __name__ == "__main__":``.
     out : str or Path
-        Folder of the report. Finished runs are recorded in its folder ``record``, and are not repeated.
+        Folder of the report. Its subfolder ``record`` stores finished runs, which are not repeated.
     baseline : str or Path, optional
-        ``results.json`` of an earlier report on the same scene and labels, to test for changes.
+        ``results.json`` of an earlier report on the same scene and labels. The new report lists the changes.
     command : str
-        The command line that asked for this benchmark, for the report; by default a command that repeats it.
+        Command line that the report shows. The default is a command that repeats this benchmark.
     listen : callable
         Receives progress events.
 
     Returns
     -------
     Comparison
-        Displays its summary in a notebook; `Comparison.frame` has one row per run.
+        Results of the benchmark. A notebook displays the summary, and `Comparison.frame` has one row per run.
 
     Raises
     ------
     HsifeatError
-        Unknown heads, inputs, splits or stores, stores of different scenes, labels that can't be split, a baseline of another
-        scene or of other labels, or another benchmark running in the same folder.
+        A head, input, split or store is unknown, the stores are of different scenes, the labels can't be split, the baseline
+        is of another scene or has other labels, or another benchmark is running in the same folder.
 
     Examples
     --------
@@ -135,11 +136,11 @@ def compare(
     entries = make_entries(features, heads, inputs)
     with_planes = any(uses_planes(entry.features) for entry in entries)
     if with_planes and not all(store.select(planes) for store in features.values()):
-        raise StoreError("no plane to learn from: name some with --planes, or leave out the inputs with planes")
+        raise StoreError("no plane to learn from: select planes with --planes, or omit the inputs that contain planes")
     truth = first.valid_labels(select_labels(first, labels))
     if earlier is not None:
         earlier.check(first, truth)
-    # A sweep compares planes with spectra.
+    # A sweep compares each plane with spectra, so the table needs their columns.
     input_sets = {*(entry.features for entry in entries), *(["spectra"] if sweep else [])}
     draws = draw_all(rules, truth, seeds, listen)
     reference = reference_split(rules).text
@@ -211,15 +212,15 @@ def compare(
 
 
 def _open_stores(stores: str | Path | Features | Sequence[str | Path | Features] | None) -> dict[str, Features]:
-    """Open stores of one scene, and give each a name of its own."""
-    several = [stores] if stores is None or isinstance(stores, str | Path | Features) else list(stores)
-    opened = [store if isinstance(store, Features) else open_features(store) for store in several]
+    """Open stores of the same scene, and return them by unique names."""
+    locations = [stores] if stores is None or isinstance(stores, str | Path | Features) else list(stores)
+    opened = [store if isinstance(store, Features) else open_features(store) for store in locations]
     named: dict[str, Features] = {}
     for features in opened:
         if features.recipe["scene"] != opened[0].recipe["scene"]:
             raise StoreError(
-                f"{features.name} is of another scene ({features.scene.name}) than {opened[0].name} "
-                f"({opened[0].scene.name}): compare stores of one scene"
+                f"stores of different scenes can't be compared: {opened[0].name} is of {opened[0].scene.name}, "
+                f"{features.name} is of {features.scene.name}"
             )
         name = features.name
         while name in named:
@@ -235,7 +236,7 @@ def _share_tables(
     inputs: set[str],
     folder: Path,
 ) -> dict[str, SharedTable]:
-    """Write the table of each store, with all columns that the inputs take, to a folder that workers read."""
+    """Write a table of labelled pixels for each store to `folder`, with all columns that the inputs need."""
     return {
         name: SharedTable.write(
             PixelTable.from_store(features, labels=labels, planes=planes, **layout_options(inputs, features)),
@@ -284,7 +285,7 @@ def _store_summary(name: str, features: Features, planes: Sequence[PlaneLike] | 
 
 
 def _learned_weights(runs: Sequence[RunResult], split: str) -> tuple[EntryWeights, ...]:
-    """Return the weights of planes that heads learned with seed 0 under a split."""
+    """Return the plane weights that heads learned with seed 0 under `split`."""
     weights: dict[BenchEntry, Any] = {
         run.entry: run.mixing for run in runs if run.mixing and run.seed == 0 and run.split == split
     }
@@ -292,13 +293,17 @@ def _learned_weights(runs: Sequence[RunResult], split: str) -> tuple[EntryWeight
 
 
 def _provenance(config: BenchConfig, stores: Mapping[str, Features], command: str, out: Path) -> Provenance:
-    # The seed of a head is that of its run, and its layout that of its table.
-    of_run = {"layout", "random_state"}
+    # Each run sets these two parameters.
+    run_parameters = {"layout", "random_state"}
     return Provenance(
         command=command or bench_command(config, [str(store.store.location) for store in stores.values()], out),
         config=config,
         head_parameters={
-            head: {name: value for name, value in make_head(head).get_params(deep=False).items() if name not in of_run}
+            head: {
+                name: value
+                for name, value in make_head(head).get_params(deep=False).items()
+                if name not in run_parameters
+            }
             for head in config.heads
         },
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

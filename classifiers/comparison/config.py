@@ -1,4 +1,4 @@
-"""Options of a benchmark, with their types, defaults and help, and the command that repeats it."""
+"""Options of a benchmark, and the command line that repeats a benchmark."""
 
 from __future__ import annotations
 
@@ -13,52 +13,57 @@ SPLITS = ("random:0.1", "blocks:12+4:0.1")
 ALL_HEADS = ("all",)
 DEFAULT_INPUTS = ("spectra", "spectra+window", "planes", "spectra+planes", "suited")
 
-# Linear, so that it shows what a plane holds rather than what a strong head makes of it.
+# A linear head measures how separable the classes are in a plane, independent of the capacity of the head.
 SWEEP_HEAD = "lda"
 
 
 class BenchConfig(BaseConfig):
-    """What a benchmark compares. `compare` and ``hsifeat bench`` take their options from here, and reports record them."""
+    """Options of a benchmark, for `compare` and ``hsifeat bench``."""
 
     heads: Annotated[
         Names,
-        option("Names of heads; all stands for every head that can learn from one of the inputs.", metavar="HEAD,HEAD"),
+        option(
+            "Names of heads; all selects every head that can learn from at least one of the inputs.",
+            metavar="HEAD,HEAD",
+        ),
     ] = ALL_HEADS
     splits: Annotated[
         Names,
-        option(
-            "Splits of the labelled pixels. A random split is always accompanied by a disjoint one, and vice versa."
-        ),
+        option("Splits of the labelled pixels. If all are random, a disjoint split is added, and vice versa."),
     ] = SPLITS
-    seeds: Annotated[Whole, option("Number of seeds; each draws the split and initialises the head anew.", ge=1)] = 5
+    seeds: Annotated[
+        Whole, option("Number of seeds. Each seed draws training pixels and initialises the heads.", ge=1)
+    ] = 5
     inputs: Annotated[
         Names,
         option(
-            "Input sets: spectra, planes or spectra+planes, with +window, +means or +patches where they apply; suited stands "
-            "for the one that suits a head.",
+            "Input sets: spectra, planes or spectra+planes, optionally with +window, +means or +patches; suited selects the "
+            "input that suits each head.",
             metavar="INPUT,INPUT",
         ),
     ] = DEFAULT_INPUTS
-    labels: Annotated[str | None, option("Name of a label map in the first store.", default="its first")] = None
+    labels: Annotated[str | None, option("Name of a label map in the first store.", default="the first")] = None
     planes: Annotated[
         Names | None, option("Planes, such as 't50/*,t100/up_blocks.2'.", metavar="PLANE,PLANE", default="all")
     ] = None
     curve: Annotated[
         Wholes | None,
         option(
-            "Learning curves: train on at most this many pixels of each class, such as 5,10,20.",
+            "Learning curves: also train on at most N pixels of each class, for each N, such as 5,10,20.",
             metavar="N,N",
             default="no curves",
         ),
     ] = None
     sweep: Annotated[
         bool,
-        option("Also score every plane of the first store on its own, with a linear head.", flags="--sweep/--no-sweep"),
+        option("Also score each plane of the first store separately, with a linear head.", flags="--sweep/--no-sweep"),
     ] = True
 
 
 def bench_command(config: BenchConfig, stores: Sequence[str], out: Path) -> str:
-    """Return the command that repeats a benchmark; empty if there is none, for a store in memory.
+    """Return the command line that repeats a benchmark.
+
+    The text is empty if a store is in memory, because no command can open such a store.
 
     Parameters
     ----------

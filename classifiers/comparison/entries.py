@@ -1,4 +1,4 @@
-"""The entries of a benchmark: which heads are run on which inputs of which stores."""
+"""Entries of a benchmark: combinations of a head, an input and a store."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def fitting_heads(inputs: Sequence[str]) -> list[str]:
 def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: Sequence[str]) -> list[BenchEntry]:
     """List the entries of a benchmark: every head on every input that it can learn from.
 
-    Inputs without planes are the same for every store, so they occur once, without a store. `SUITED` is replaced by the input
-    that suits a head and a store; duplicates are dropped.
+    Inputs without planes do not depend on the store, so each of them yields one entry with an empty store name. `SUITED` is
+    replaced by the input that suits the head and the store. Duplicates are dropped.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: S
     Raises
     ------
     HeadError
-        An unknown head or input, or a head that can learn from none of the inputs.
+        A head or an input is unknown, or a head can learn from none of the inputs.
     """
     if not heads or not inputs:
         raise HeadError(f"nothing to compare: {len(heads)} heads on {len(inputs)} inputs; name at least one of each")
@@ -57,5 +57,5 @@ def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: S
 
 
 def _fits(head: str, name: str) -> bool:
-    """Whether a head can learn from an input."""
+    """Return whether a head can learn from an input."""
     return name == SUITED or head_class(head).needs <= {kind for kind, _ in INPUTS.get(name, ())}

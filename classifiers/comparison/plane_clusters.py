@@ -1,8 +1,8 @@
-"""Clusters of planes: each plane of a store drawn by k-means, as a picture of what its features distinguish.
+"""K-means clusters of planes (one timestep and layer each), drawn as panels that show which areas the features separate.
 
-As in GeoDiffNet (arXiv 2512.03430, figure 5), each plane is clustered on its own, with as many clusters as the scene has
-classes. Cluster numbers are arbitrary, so a panel takes over the numbers of its neighbour where clusters overlap: a field keeps
-its colour from panel to panel as long as it stays one cluster.
+As in GeoDiffNet (arXiv 2512.03430, figure 5), each plane is clustered separately, with as many clusters as the scene has
+classes. K-means numbers clusters arbitrarily. Each panel is therefore renumbered to agree with its neighbour, so that an area
+has the same colour in both panels.
 """
 
 from __future__ import annotations
@@ -29,32 +29,33 @@ _SAMPLE_BYTES = 2**26
 def cluster_planes(
     features: Features, planes: Sequence[PlaneLike] | None = None, *, clusters: int, seed: int = 0
 ) -> tuple[ClusterPanel, ...]:
-    """Cluster each plane on its own, at its own resolution.
+    """Cluster the cells of each plane by k-means.
 
     Parameters
     ----------
     features : Features
         A store whose planes cover the scene.
     planes : sequence, optional
-        As `Features.select` takes them; by default all.
+        Planes in any form that `Features.select` accepts. The default is all planes.
     clusters : int
-        Number of clusters of a panel, 1 to 255. A plane with fewer different values gets fewer.
+        Number of clusters of a panel, 1 to 255. A plane with fewer distinct values has fewer clusters.
     seed : int
         Seed of k-means.
 
     Returns
     -------
     tuple of ClusterPanel
-        Sorted by layer, in the order of the store, and timestep. A plane with more than 500 cells a side is subsampled. Empty
-        for a store that lists pixels, which make no picture.
+        Panels sorted by layer, in the order of the store, and then by timestep. A panel has the resolution of its plane;
+        planes with more than 500 cells a side are subsampled. The tuple is empty for a store of listed pixels, because its
+        planes are not images.
 
     Raises
     ------
     HsifeatError
-        A number of clusters that is not allowed.
+        The number of clusters is out of range.
     """
     if not 1 <= clusters <= MAX_CLUSTERS:
-        raise HsifeatError(f"a panel of {clusters} clusters: allowed are 1 to {MAX_CLUSTERS}")
+        raise HsifeatError(f"clusters must be 1 to {MAX_CLUSTERS}; found {clusters}")
     if features.window_px is not None:
         return ()
     selection = features.select(planes)
@@ -69,11 +70,25 @@ def cluster_planes(
 
 
 def renumber(clusters: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Renumber clusters so that as many cells as possible have the number of another panel; 0 stays 0.
+    """Renumber clusters to agree with a reference panel in as many cells as possible.
 
-    The assignment is optimal: the Hungarian method on the table of overlaps (Kuhn, Naval Research Logistics Quarterly 2, 1955).
-    Panels of different resolutions, (rows, cols) uint8 each, are overlaid by the nearest cell.
+    The Hungarian method (Kuhn, Naval Research Logistics Quarterly 2, 1955) finds the optimal assignment of numbers. Panels of
+    different resolutions are compared after nearest-neighbour resampling.
 
+    Parameters
+    ----------
+    clusters : (rows, cols) uint8 array
+        Cluster of each cell, from 1; 0 = no data.
+    reference : (rows, cols) uint8 array
+        Reference panel; its shape may differ.
+
+    Returns
+    -------
+    (rows, cols) uint8 array
+        Renumbered clusters; 0 is unchanged.
+
+    Examples
+    --------
     >>> renumber(np.array([[2, 2, 1]], np.uint8), np.array([[1, 1, 2]], np.uint8))
     array([[1, 1, 2]], dtype=uint8)
     """
@@ -84,8 +99,8 @@ def renumber(clusters: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArr
         _resize(panel, height, width).astype(np.intp) for panel in (clusters, reference)
     )
     count = int(max(cluster_numbers.max(), reference_numbers.max()))
-    both = (cluster_numbers > 0) & (reference_numbers > 0)
-    pairs = (cluster_numbers[both] - 1) * count + reference_numbers[both] - 1
+    with_data = (cluster_numbers > 0) & (reference_numbers > 0)
+    pairs = (cluster_numbers[with_data] - 1) * count + reference_numbers[with_data] - 1
     overlap = np.bincount(pairs, minlength=count * count).reshape(count, count)
     numbers = np.zeros(count + 1, np.uint8)
     old, new = linear_sum_assignment(overlap, maximize=True)
@@ -94,7 +109,11 @@ def renumber(clusters: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArr
 
 
 def _neighbour(panels: list[ClusterPanel], layer: str) -> ClusterPanel:
-    """Return the panel of the previous timestep, or of the first timestep of the previous layer."""
+    """Return the reference panel for the next panel of a layer.
+
+    The reference is the panel of the previous timestep. For the first timestep of a layer, it is the panel of the first timestep
+    of the previous layer.
+    """
     last = panels[-1]
     return last if last.layer == layer else next(panel for panel in panels if panel.layer == last.layer)
 
@@ -113,29 +132,29 @@ def _cluster(
     sample = _sample(cells, with_data, seed)
     means = MiniBatchKMeans(min(clusters, len(sample)), batch_size=4096, n_init=3, random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # on fewer different values than clusters
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct values than clusters
         means.fit(sample)
 
-    def suggest_names(block: NDArray[Any]) -> NDArray[np.uint8]:
+    def predict_clusters(block: NDArray[Any]) -> NDArray[np.uint8]:
         flat = np.asarray(block, np.float32).reshape(-1, block.shape[2])
         return np.asarray(means.predict(flat) + 1, np.uint8).reshape(block.shape[:2])
 
-    drawn = cells.map_blocks(suggest_names, drop_axis=2, dtype=np.uint8, meta=np.empty((0, 0), np.uint8))
-    return np.where(with_data, drawn.compute(scheduler="synchronous"), 0).astype(np.uint8)
+    panel = cells.map_blocks(predict_clusters, drop_axis=2, dtype=np.uint8, meta=np.empty((0, 0), np.uint8))
+    return np.where(with_data, panel.compute(scheduler="synchronous"), 0).astype(np.uint8)
 
 
 def _sample(cells: dask.array.Array, with_data: NDArray[np.bool_], seed: int) -> NDArray[np.float32]:
-    """Draw random cells with data, at most 64 MB of them."""
+    """Draw random cells with data, (n, channels) float32, at most 64 MiB."""
     rows, cols = np.nonzero(with_data)
-    most = max(1, _SAMPLE_BYTES // (4 * cells.shape[2]))
-    if len(rows) > most:
-        drawn = np.sort(np.random.default_rng(seed).choice(len(rows), most, replace=False))
+    max_cells = max(1, _SAMPLE_BYTES // (4 * cells.shape[2]))
+    if len(rows) > max_cells:
+        drawn = np.sort(np.random.default_rng(seed).choice(len(rows), max_cells, replace=False))
         rows, cols = rows[drawn], cols[drawn]
     return np.asarray(cells.vindex[rows, cols].compute(scheduler="synchronous"), np.float32)
 
 
 def _has_data(valid: NDArray[np.bool_], stride: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return which cells of a plane have data, (rows, cols) bool: the valid mask at their centres."""
+    """Return a mask, (rows, cols) bool, of the cells of a plane whose centre is a valid pixel."""
     rows, cols = (
         np.minimum(np.arange(cells) * stride + stride // 2, pixels - 1)
         for cells, pixels in zip(shape, valid.shape, strict=True)

@@ -1,4 +1,4 @@
-"""Fits of one head on sets of planes, and greedy forward selection of planes by them."""
+"""Fits of one head on sets of planes, and greedy forward selection of planes by accuracy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hsifeat.runtime.executor import Executor
 from hsifeat.scenes import Labels
 from hsifeat.types import PlaneId
 
-# Half of the training pixels in small blocks: the folds are spatially apart, and few classes are lost.
+# A fold trains on half of the pixels, in small blocks. Small blocks separate a fold spatially and lose few classes.
 FOLDS = "blocks:6+1:0.5"
 FOLD_COUNT = 3
 
@@ -28,7 +28,10 @@ Planes = tuple[PlaneId, ...]
 
 
 class PlaneFit(NamedTuple):
-    """A fit on planes (none stands for spectra alone), with a seed, under a draw given by its key."""
+    """A fit to be done: the planes, the seed of the head, and the key of the draw (training and test pixels).
+
+    An empty `planes` means that the head learns from spectra alone.
+    """
 
     planes: Planes
     seed: int
@@ -37,24 +40,24 @@ class PlaneFit(NamedTuple):
 
 @dataclass(frozen=True)
 class PlaneFitter:
-    """Fits a head on sets of planes; what the run store holds is not repeated.
+    """Fits a head on sets of planes, and reuses recorded accuracies.
 
     Attributes
     ----------
     features : Features
-        The store.
+        Store of the planes.
     table : SharedTable
-        Its labelled pixels, with spectra and planes.
+        Labelled pixels of the store, with columns of spectra and planes.
     labels : Labels
         True classes.
     run_records : RunRecords
-        Where accuracies are recorded.
+        Files in which accuracies are recorded.
     head : str
         Name of the head.
     planes : tuple of PlaneId
-        The planes to choose from.
+        Candidate planes.
     executor : Executor
-        Does the fits.
+        Runs the fits.
     listen : callable
         Receives progress events.
     """
@@ -71,15 +74,20 @@ class PlaneFitter:
     def select(self, draws: Mapping[int, SplitDraw], count: int) -> dict[int, list[PlaneId]]:
         """Select planes for each seed by greedy forward selection.
 
-        Beginning with no plane, the one that raises the accuracy most is added. The accuracy is a mean over spatial folds of
-        the training pixels.
+        Each round adds the plane that raises the accuracy most. Accuracy is averaged over spatial folds of the training
+        pixels.
 
         Parameters
         ----------
         draws : mapping of int to SplitDraw
-            By seed.
+            Training and test pixels of each seed.
         count : int
             Number of planes to select.
+
+        Returns
+        -------
+        dict of int to list of PlaneId
+            Planes of each seed, in the order of selection.
         """
         selections: dict[int, list[PlaneId]] = {seed: [] for seed in draws}
         count = min(count, len(self.planes))
@@ -96,15 +104,15 @@ class PlaneFitter:
                 for plane in candidates[seed]
             }
             oa = self.accuracies(
-                [fit for of_plane in fits.values() for fit in of_plane], f"plane {place + 1} of {count}"
+                [fit for plane_fits in fits.values() for fit in plane_fits], f"plane {place + 1} of {count}"
             )
-            means = {key: np.mean([oa[fit] for fit in of_plane]) for key, of_plane in fits.items()}
+            means = {key: np.mean([oa[fit] for fit in plane_fits]) for key, plane_fits in fits.items()}
             for seed in draws:
                 selections[seed].append(max(candidates[seed], key=lambda plane: means[seed, plane]))
         return selections
 
     def accuracies(self, fits: Sequence[PlaneFit], name: str) -> dict[PlaneFit, float]:
-        """Return the accuracy of each fit; `name` says in progress events what they are for."""
+        """Return the overall accuracy of each fit. Progress events show `name`."""
         tasks = {fit: self._task(fit) for fit in fits}
         accuracies: dict[AccuracyTask, float] = {}
         for task in tasks.values():
@@ -122,20 +130,20 @@ class PlaneFitter:
     def _task(self, fit: PlaneFit) -> AccuracyTask:
         spectra = not fit.planes or "spectra" in head_class(self.head).needs
         table = self.table.only(fit.planes, spectra=spectra)
-        # Spectra are the same in every store of a scene, so fits on them belong to the scene.
+        # Spectra are the same in every store of a scene, so stores share the fits on spectra alone.
         origin = self.features.key if fit.planes else str(self.features.recipe["scene"])
         head = {"name": self.head, **make_head(self.head).get_params(deep=False)}
         key = run_key(origin, table.layout, head, fit.draw, fit.seed)
         return AccuracyTask(key, fit.draw, self.head, fit.seed, table, self.run_records)
 
     def _folds(self, draw: SplitDraw, seed: int) -> list[SplitDraw]:
-        """Divide the training pixels, and no others, into spatial folds."""
+        """Divide the training pixels into spatial folds."""
         labels = replace(self.labels, classes=np.where(draw.train, self.labels.classes, 0))
         split = parse_split(FOLDS)
         try:
             return [split.draw(labels, seed + k) for k in range(FOLD_COUNT)]
         except SplitError as error:
             raise SplitError(
-                f"the training pixels can't be divided by {FOLDS} to select planes ({error}): select none by --best 0, or "
-                "take a split with more training pixels"
+                f"the training pixels can't be divided into folds by {FOLDS} ({error}): skip the selection of planes with "
+                "--best 0, or use a split with more training pixels"
             ) from error

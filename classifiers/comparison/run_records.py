@@ -1,16 +1,18 @@
-"""The records of finished runs: each run writes its own files as soon as it is done, so that no run is repeated.
+"""Recorded runs: files of finished runs, which are reused instead of repeating a run.
 
-In the folder ``record`` of a report, a run with key ``K`` (32 hexadecimal digits, a digest of all that decides its numbers)
-writes
+The files are in the folder ``record`` of a report. The key ``K`` of a run is a digest of all its inputs, 32 hexadecimal digits.
+A run writes the following files, and ``runs/K.json`` last:
 
+- ``maps/K.npy``: the class of every pixel of the scene, for seed 0 only;
+- ``maps/K-confidence.npy``: the largest class probability scaled to 0..255, for seed 0 and heads that predict probabilities;
 - ``predictions/K.npy``: the predicted class of each test pixel;
-- ``maps/K.npy`` and, for heads that predict probabilities, ``maps/K-confidence.npy``: for seed 0, the class of every pixel of
-  the scene, and the largest probability scaled to 0..255;
-- ``runs/K.json``, last: its `RunResult`, which names its draw.
+- ``runs/K.json``: the `RunResult`, which contains the key of the draw.
 
-A draw ``D`` is kept in ``draws/D.npz`` with ``train`` and ``test``, flat pixel indices in row-major order, and ``truth``, the
-class of each test pixel; a fit of a sweep in ``sweeps/K.json``, its accuracy. Files appear whole: a run that was killed may have
-left some of them, but not the last.
+The training and test pixels of a draw with key ``D`` are in ``draws/D.npz``. The arrays ``train`` and ``test`` are flat pixel
+indices in row-major order, and ``truth`` is the true class of each test pixel. The accuracy of a fit of a sweep is in
+``sweeps/K.json``.
+
+Every file is written atomically. A killed run may leave some files but never ``runs/K.json``, so it is repeated.
 """
 
 from __future__ import annotations
@@ -40,18 +42,21 @@ from hsifeat.scenes.blocks import blocks
 
 FORMAT = 1
 
-# Packages that fit and score. Another version may give other numbers, so it is part of a run's key.
+# Packages that fit and score. Results may depend on their versions, so versions are part of the key of a run.
 _PACKAGES = ("hsifeat", "scikit-learn", "lightgbm", "torch", "numpy")
 
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the versions of the packages that decide a run's numbers."""
+    """Return the versions of the packages that affect the results of a run."""
     return {name: version(name) for name in _PACKAGES}
 
 
 def draw_key(draw: SplitDraw, labels: Labels) -> str:
-    """Return the key of a draw: the sha256 of its pixels and their true classes, to 32 digits."""
+    """Return the key of a draw (training and test pixels of a split for one seed).
+
+    The key consists of the first 32 digits of a sha256 of the pixels and the label map.
+    """
     digest = hashlib.sha256(str(draw.shape).encode())
     digest.update(draw.train_bits.data)
     digest.update(draw.test_bits.data)
@@ -61,20 +66,22 @@ def draw_key(draw: SplitDraw, labels: Labels) -> str:
 
 
 def run_key(store: str, layout: Layout, head: dict[str, Any], draw: str, seed: int) -> str:
-    """Return the key of a run: the sha256 of all that decides its numbers, to 32 digits.
+    """Return the key of a run.
 
-    The names of the metrics count too, so that runs are scored again when a metric was added.
+    The key consists of the first 32 digits of a sha256 of the arguments, the package versions and the names of the metrics.
+    Runs are therefore repeated after a metric is added.
 
     Parameters
     ----------
     store : str
-        Key of the store that the columns come from.
+        Key of the store of the planes, or of the scene for runs on spectra alone.
     layout : Layout
-        The columns.
+        Columns that the head learns from.
     head : dict
-        Name and parameters of the head. For a head of another package, the name and version of that package count too.
+        Name and parameters of the head. If another package provides the head, the key also covers the name and version of
+        that package.
     draw : str
-        Key of the draw.
+        Key of the draw (training and test pixels).
     seed : int
         Seed of the head.
     """
@@ -87,7 +94,9 @@ def run_key(store: str, layout: Layout, head: dict[str, Any], draw: str, seed: i
 
 @dataclass(frozen=True)
 class RunRecords:
-    """The files of finished runs in a folder; cheap to send to workers.
+    """Reader and writer of the files of finished runs.
+
+    An instance contains only the path of a folder, so pickling it for a worker process is cheap.
 
     Attributes
     ----------
@@ -98,14 +107,14 @@ class RunRecords:
     folder: Path
 
     def find(self, key: str, *, mapped: bool) -> RunResult | None:
-        """Return a finished run, or None.
+        """Return a recorded run, or None if any of its files is missing.
 
         Parameters
         ----------
         key : str
             Key of the run.
         mapped : bool
-            Whether the run must have a map and, if its head predicts probabilities, a confidence map.
+            Whether the map is needed and, for heads that predict probabilities, the confidence map.
         """
         try:
             run = RunResult.model_validate_json(self._run(key).read_bytes())
@@ -119,14 +128,14 @@ class RunRecords:
         return run if all(file.exists() for file in files) else None
 
     def add(self, run: RunResult, predicted: NDArray[np.integer]) -> None:
-        """Record a finished run with its predicted class of each test pixel, (n,) integer."""
+        """Record a finished run and the predicted class of each test pixel, (n,) integer."""
         dtype = np.min_scalar_type(int(predicted.max(initial=0)))
         with atomic_write(self.predictions(run.key)) as part, part.open("wb") as file:
             np.save(file, predicted.astype(dtype), allow_pickle=False)
         write_file(self._run(run.key), run.model_dump_json(indent=1))
 
     def add_draw(self, draw: SplitDraw, labels: Labels) -> str:
-        """Record the pixels of a draw, and return its key."""
+        """Record the training and test pixels of a draw, and return its key."""
         key = draw_key(draw, labels)
         if not self.draw(key).exists():
             test = np.flatnonzero(draw.test)
@@ -136,7 +145,7 @@ class RunRecords:
         return key
 
     def read_draw(self, key: str) -> dict[str, NDArray[np.integer]]:
-        """Return ``train``, ``test`` and ``truth`` of a draw, each (n,) integer."""
+        """Return the arrays ``train``, ``test`` and ``truth`` of a recorded draw, each (n,) integer."""
         with disk_errors(self.draw(key)), np.load(self.draw(key), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in ("train", "test", "truth")}
 
@@ -153,11 +162,14 @@ class RunRecords:
             return np.asarray(np.load(file, allow_pickle=False))
         except (OSError, ValueError, EOFError) as error:
             raise StoreError(
-                f"{file} can't be read ({error}): delete it, and the same command repeats that run"
+                f"{file} can't be read ({error}): delete the file, and repeat the command to compute it again"
             ) from error
 
     def read_map(self, file: Path) -> NDArray[Any] | None:
-        """Return a memory-mapped map (rows, cols), of classes or uint8 confidences, or None if there is no readable one."""
+        """Return a map of classes or confidences, or None if the file is not readable.
+
+        The array is (rows, cols) and memory-mapped; classes are integers and confidences are uint8.
+        """
         try:
             array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):
@@ -165,30 +177,30 @@ class RunRecords:
         return array
 
     def find_accuracy(self, key: str) -> float | None:
-        """Return the accuracy of a finished fit of a sweep, or None."""
+        """Return the recorded overall accuracy of a fit of a sweep, or None."""
         try:
             return float(json.loads(self._sweep_fit(key).read_bytes())["oa"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def add_accuracy(self, key: str, accuracy: float) -> None:
-        """Record the accuracy of a finished fit of a sweep."""
+        """Record the overall accuracy of a finished fit of a sweep."""
         write_file(self._sweep_fit(key), json.dumps({"oa": accuracy}))
 
     def predictions(self, key: str) -> Path:
-        """Return the file of the predictions of a run."""
+        """Return the path of the predictions of a run."""
         return self.folder / "predictions" / f"{key}.npy"
 
     def draw(self, key: str) -> Path:
-        """Return the file of a draw."""
+        """Return the path of a draw."""
         return self.folder / "draws" / f"{key}.npz"
 
     def map(self, key: str) -> Path:
-        """Return the file of the map of a run."""
+        """Return the path of the map of a run."""
         return self.folder / "maps" / f"{key}.npy"
 
     def confidence(self, key: str) -> Path:
-        """Return the file of the confidence map of a run."""
+        """Return the path of the confidence map of a run."""
         return self.folder / "maps" / f"{key}-confidence.npy"
 
     def _run(self, key: str) -> Path:

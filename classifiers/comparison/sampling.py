@@ -1,4 +1,4 @@
-"""The draws of a benchmark: every split for every seed with equally many training pixels, and what each split leaks."""
+"""Draws (training and test pixels of a split for one seed) of a benchmark, and how far each split leaks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from hsifeat.errors import SplitError
 from hsifeat.runtime.events import Listener, Note
 from hsifeat.scenes import Labels
 
-# By split (in the grammar) and seed.
+# Training and test pixels, by split (in the grammar of `parse_split`) and seed.
 Draws = dict[tuple[str, int], SplitDraw]
 
 
 def add_counterpart(splits: list[Split], listen: Listener) -> list[Split]:
-    """Add a disjoint split if there are only random ones, and vice versa; user-defined splits need no counterpart.
+    """Add a disjoint split if all splits are random, and vice versa.
+
+    If all splits are user-defined, nothing is added.
 
     Raises
     ------
@@ -36,23 +38,25 @@ def add_counterpart(splits: list[Split], listen: Listener) -> list[Split]:
 
 
 def reference_split(splits: Sequence[Split]) -> Split:
-    """Return the split that says most about unseen ground: the first disjoint one, or else the first."""
+    """Return the first disjoint split, or the first split if none is disjoint."""
     return next((split for split in splits if split.kind == "disjoint"), splits[0])
 
 
 def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listener) -> Draws:
-    """Draw every split for every seed, and thin the draws of a seed to the smallest number of training pixels among them.
+    """Draw training and test pixels of every split for every seed.
+
+    For a given seed, every training set is thinned to the size of the smallest one. Each class keeps at least one pixel.
 
     Parameters
     ----------
     splits : sequence of Split
-        What to draw.
+        Splits to draw.
     labels : Labels
         Classes of the pixels.
     seeds : int
-        Draws are made for seeds 0 to ``seeds - 1``.
+        Number of seeds. Draws are made for seeds 0 to ``seeds - 1``.
     listen : callable
-        Receives a note where the numbers still differ, since each class keeps a training pixel.
+        Receives a note if the thinned training sets still differ in size.
     """
     draws: Draws = {}
     for seed in range(seeds):
@@ -62,13 +66,19 @@ def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listen
         counts = {text: int(draw.train.sum()) for text, draw in thinned.items()}
         if len(set(counts.values())) > 1:
             numbers = ", ".join(f"{count} under {text}" for text, count in counts.items())
-            listen(Note(f"seed {seed}: every class keeps a training pixel, so their numbers differ: {numbers}"))
+            listen(
+                Note(
+                    f"seed {seed}: every class keeps a training pixel, so the numbers of training pixels differ: {numbers}"
+                )
+            )
         draws |= {(text, seed): draw for text, draw in thinned.items()}
     return draws
 
 
 def limit_per_class(draw: SplitDraw, labels: Labels, per_class: int, seed: int) -> SplitDraw:
-    """Keep at most `per_class` random training pixels of each class; those of a smaller limit are among those of a larger.
+    """Return a draw with at most `per_class` random training pixels of each class.
+
+    The training pixels for a smaller limit are a subset of those for a larger limit.
 
     Parameters
     ----------
@@ -77,7 +87,7 @@ def limit_per_class(draw: SplitDraw, labels: Labels, per_class: int, seed: int) 
     labels : Labels
         Classes of the pixels.
     per_class : int
-        Limit for each class.
+        Maximum number of training pixels of each class.
     seed : int
         Seed of the random choice.
     """
@@ -91,24 +101,25 @@ def limit_per_class(draw: SplitDraw, labels: Labels, per_class: int, seed: int) 
 
 
 def summarise_splits(draws: Draws, footprints: Mapping[str, frozenset[Footprint]]) -> tuple[SplitSummary, ...]:
-    """Measure distances and leakage of every split, averaged over seeds.
+    """Measure leakage and the distance between training and test pixels of every split, averaged over seeds.
 
     Parameters
     ----------
     draws : dict of (str, int) to SplitDraw
-        By split and seed.
+        Training and test pixels, by split and seed.
     footprints : mapping of str to frozenset of Footprint
-        Which pixels features depend on, by `BenchEntry.columns`.
+        Footprints (the pixels that a feature depends on), by `BenchEntry.columns`.
     """
     summaries = []
     for text in dict.fromkeys(text for text, _ in draws):
-        of_split = [draw for (split, _), draw in draws.items() if split == text]
-        # Several features have the same footprint.
+        split_draws = [draw for (split, _), draw in draws.items() if split == text]
+        # Inputs may share a footprint, which is then measured only once.
         measured = {
-            footprint: [measure_leakage(draw, footprint) for draw in of_split] for footprint in set(footprints.values())
+            footprint: [measure_leakage(draw, footprint) for draw in split_draws]
+            for footprint in set(footprints.values())
         }
         distances = next(iter(measured.values()))
-        shares = {footprint: float(np.mean([each.share for each in leaks])) for footprint, leaks in measured.items()}
+        shares = {footprint: float(np.mean([leak.share for leak in leaks])) for footprint, leaks in measured.items()}
         summaries.append(
             SplitSummary(
                 split=text,
@@ -116,8 +127,8 @@ def summarise_splits(draws: Draws, footprints: Mapping[str, frozenset[Footprint]
                 footprints={
                     columns: " and ".join(sorted(set(map(str, footprint)))) for columns, footprint in footprints.items()
                 },
-                median_px=float(np.mean([each.median_px for each in distances])),
-                min_px=min(each.min_px for each in distances),
+                median_px=float(np.mean([leak.median_px for leak in distances])),
+                min_px=min(leak.min_px for leak in distances),
                 notes=tuple(draws[text, 0].notes),
             )
         )

@@ -1,4 +1,4 @@
-"""Tables that workers share: columns are in a memory-mapped file, so they are neither sent to workers nor held twice."""
+"""Pixel tables in memory-mapped files, which worker processes share without copies."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ from classifiers.splits import SplitDraw
 from classifiers.table import PixelTable
 from hsifeat.types import PlaneId
 
-# A head holds several copies of its rows: unscaled, scaled, in float64.
+# Estimated number of copies of the training rows that a fit holds in memory: unscaled, scaled, in float64.
 _COPIES = 6
-# Pixels are predicted block by block; largest table of a block.
+# Pixels are predicted block by block; maximum size of the table of a block.
 BLOCK_BYTES = 2**25
 
 
 @dataclass(frozen=True)
 class SharedTable:
-    """A `PixelTable` in a folder, or some of its column groups; cheap to send to workers.
+    """A `PixelTable` in a folder, or a selection of its column groups.
+
+    An instance contains only the path and the column groups, so pickling it for a worker process is cheap.
 
     Attributes
     ----------
     folder : Path
         ``X.npy`` (n, width) float32, ``y.npy`` (n,) integer and ``pixels.npy`` (n,) integer, ascending flat pixel indices.
     groups : tuple of ColumnGroup
-        Column groups to use, with their columns in the file.
+        Selected column groups; ``start`` and ``stop`` are columns of ``X.npy``.
     """
 
     folder: Path
@@ -47,11 +49,11 @@ class SharedTable:
         return cls(folder, table.layout.groups)
 
     def take(self, features: str) -> SharedTable:
-        """Restrict to the column groups of an input, see `classifiers.input_sets.INPUTS`."""
+        """Select the column groups of an input, see `classifiers.input_sets.INPUTS`."""
         return SharedTable(self.folder, tuple(filter(group_filter(features), self.groups)))
 
     def only(self, planes: Collection[PlaneId], *, spectra: bool) -> SharedTable:
-        """Restrict to some planes, preceded by the spectra if `spectra`."""
+        """Select the column groups of `planes`, preceded by the spectra if `spectra` is true."""
         return SharedTable(
             self.folder,
             tuple(
@@ -64,27 +66,27 @@ class SharedTable:
 
     @property
     def layout(self) -> Layout:
-        """Layout of the columns."""
+        """Layout of the selected columns, in the order of `groups`."""
         stops = accumulate(group.width for group in self.groups)
         return Layout(
             tuple(replace(g, start=stop - g.width, stop=stop) for g, stop in zip(self.groups, stops, strict=True))
         )
 
     def size_bytes(self, rows: int) -> int:
-        """Return the size of a number of rows in memory."""
+        """Return the size in memory of `rows` rows, in bytes."""
         return rows * self.layout.width * np.dtype(np.float32).itemsize
 
     def fit_bytes(self, draws: Iterable[SplitDraw]) -> int:
-        """Estimate the memory of a fit on the training pixels of any of the draws, or of predicting a block, in bytes."""
+        """Estimate the peak memory of a fit and its prediction, in bytes, for the largest training set of `draws`."""
         return _COPIES * max(BLOCK_BYTES, *(self.size_bytes(int(draw.train.sum())) for draw in draws))
 
     def rows(self, pixels: NDArray[np.integer]) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
-        """Read the rows of some pixels.
+        """Read the columns and true classes of pixels.
 
         Parameters
         ----------
         pixels : (n,) integer array
-            Flat indices of pixels of the scene.
+            Flat indices of labelled pixels of the scene.
 
         Returns
         -------

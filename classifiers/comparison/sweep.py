@@ -1,8 +1,8 @@
-"""The sweep: every plane of a store on its own, and the best few together, selected within training pixels alone.
+"""Sweep: the accuracy of each plane (one timestep and layer) of a store, and of the best planes together.
 
-Planes are selected by greedy forward selection over spatial folds of the training pixels, so the selection never uses the class
-of a test pixel; each seed, with training pixels of its own, selects for itself. The accuracies that are reported are those on
-test pixels, beside that of spectra alone. Each fit is recorded as soon as it is done and is not repeated.
+Planes are selected by greedy forward selection over spatial folds of the training pixels, so that the selection never uses the
+class of a test pixel. Planes are selected separately for each seed. Reported accuracies are measured on test pixels and compared
+with the accuracy of spectra alone. Each finished fit is recorded at once and is not repeated.
 """
 
 from __future__ import annotations
@@ -46,44 +46,49 @@ def sweep(
     out: str | Path = "sweep",
     listen: Listener = silent,
 ) -> SweepResult:
-    """Score every plane of a store on its own, and the best few together.
+    """Measure the accuracy of each plane of a store, and of the best planes together.
 
     Parameters
     ----------
     store : str, Path or Features, optional
-        As `open_features` takes it; by default the store that was completed last.
+        Store in any form that `open_features` accepts. The default is the most recently completed store.
     head : str
-        Name of a head. One that needs spectra gets them with each plane.
+        Name of a head. A head that needs spectra learns from spectra and each plane.
     split : str
-        In the grammar of `parse_split`.
+        Split in the grammar of `parse_split`.
     best : int
-        Number of planes to select for use together; 0 selects none.
+        Number of planes to select by greedy forward selection; 0 skips the selection.
     seeds : int
-        Number of seeds, from 0; each decides a draw, a selection and the head.
+        Number of seeds, starting with seed 0. Training pixels, the head and the selected planes depend on the seed.
     labels : str, optional
-        Name of a label map in the store; by default its first.
+        Name of a label map in the store. The default is the first label map.
     planes : sequence, optional
-        As `Features.select` takes them; by default all.
+        Planes to score, in any form that `Features.select` accepts. The default is all planes.
     jobs : int, optional
         Number of worker processes; None uses as many as cores and memory allow.
     out : str or Path
-        Folder of the run store: fits recorded there are not repeated.
+        Folder for recorded fits, which are not repeated.
     listen : callable
         Receives progress events.
+
+    Returns
+    -------
+    SweepResult
+        Accuracies and costs of the planes, and the selected planes.
 
     Raises
     ------
     HsifeatError
-        An unknown name, a store without planes, or training pixels that can't be divided into folds.
+        A name is unknown, the store has no planes, or the training pixels can't be divided into folds.
     """
     _check_head(head)
     if seeds < 1 or best < 0:
-        raise HeadError(f"a sweep needs at least one seed, and selects 0 planes or more; found {seeds} and {best}")
+        raise HeadError(f"seeds must be at least 1 and best at least 0; found seeds = {seeds} and best = {best}")
     features = store if isinstance(store, Features) else open_features(store)
     listen(Note(f"store: {features.store.location}"))
     rule = parse_split(split, features.scene.labels)
     if not features.select(planes):
-        raise StoreError(f"{features.name} has no plane to sweep: name some with --planes")
+        raise StoreError(f"no plane of {features.name} to sweep: select planes with --planes")
     table = PixelTable.from_store(features, labels=select_labels(features, labels), planes=planes)
     draws = {seed: rule.draw(table.labels, seed) for seed in range(seeds)}
     with open_workdir(Path(out)) as (run_records, folder):
@@ -116,28 +121,35 @@ def sweep_planes(
     best: int = DEFAULT_BEST,
     listen: Listener = silent,
 ) -> SweepResult:
-    """Sweep the planes of a table under the draws of a split.
+    """Measure the accuracy of each plane of a table, and of the best planes together.
 
     Parameters
     ----------
     features : Features
-        The store.
+        Store of the planes.
     table : SharedTable
-        Its labelled pixels, with spectra and planes.
+        Labelled pixels of the store, with columns of spectra and planes.
     labels : Labels
         True classes.
     draws : mapping of int to SplitDraw
-        Draws of the split, by seed.
+        Training and test pixels of each seed.
     run_records : RunRecords
-        Where accuracies are recorded.
-    head, split : str
-        Name of the head; the split in the grammar.
+        Files in which accuracies are recorded.
+    head : str
+        Name of the head.
+    split : str
+        Name of the split, which is recorded in the result.
     executor : Executor
-        Does the fits.
+        Runs the fits.
     best : int
         Number of planes to select.
     listen : callable
         Receives progress events.
+
+    Returns
+    -------
+    SweepResult
+        Accuracies and costs of the planes, and the selected planes.
     """
     names = tuple(
         dict.fromkeys(
@@ -150,7 +162,7 @@ def sweep_planes(
     keys = {seed: run_records.add_draw(draw, labels) for seed, draw in draws.items()}
     selections = fitter.select(draws, best)
     shown = selections[min(selections)]
-    # No plane stands for spectra alone, for heads that can learn from them.
+    # An empty set of planes means spectra alone. Heads that need planes skip it.
     singles: list[Planes] = [*(((),) if "plane" not in head_class(head).needs else ()), *((name,) for name in names)]
     prefixes = {seed: [tuple(planes[: n + 1]) for n in range(len(planes))] for seed, planes in selections.items()}
     fits = [
@@ -181,7 +193,7 @@ def sweep_planes(
 
 
 def _check_head(head: str) -> None:
-    """Raise `HeadError` for a head that can't learn from a plane, with or without spectra."""
+    """Raise `HeadError` if a head needs other columns than spectra and planes."""
     needs = head_class(head).needs - {"spectra", "plane"}
     if needs:
         raise HeadError(f"the head {head} needs {' and '.join(sorted(needs))}, which a single plane does not have")
@@ -194,9 +206,20 @@ def _plane_score(
     before: NDArray[np.float64] | None,
     extracted: Collection[int] = (),
 ) -> PlaneScore:
-    """Describe a plane by accuracies over seeds, (seeds,) float64, and those that it is compared with.
+    """Return the accuracy, gain and cost of a plane.
 
-    A plane costs no time if its timestep is in `extracted`.
+    Parameters
+    ----------
+    features : Features
+        Store of the plane.
+    name : PlaneId
+        Timestep and layer of the plane.
+    oa : (seeds,) float64 array
+        Overall accuracy with the plane.
+    before : (seeds,) float64 array, optional
+        Overall accuracy without the plane, for the gain.
+    extracted : collection of int
+        Timesteps that are already extracted; their planes cost no time.
     """
     (plane,) = features.select([name])
     return PlaneScore(

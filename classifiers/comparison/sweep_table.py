@@ -1,4 +1,4 @@
-"""A sweep as table rows and sentences: what each plane gains over spectra alone, and what it costs."""
+"""Table rows and sentences about a sweep: the accuracy, gain and cost of each plane (one timestep and layer)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from classifiers.comparison.results.model import Estimate, PlaneScore, SweepResu
 
 
 def sweep_rows(sweep: SweepResult) -> list[dict[str, Any]]:
-    """Return one row per plane and one for spectra alone, best first, with scores as fractions of 1.
+    """Return one row per plane and one row for spectra alone, sorted by descending accuracy.
 
-    ``rank`` is the place of a plane in the selection; the columns of ``together`` and ``step`` are the accuracy of the
-    selection up to this plane, and what this plane adds to it.
+    Accuracies and gains are fractions of 1. The following columns are None for planes that were not selected: ``rank`` is the
+    position of the plane in the selection, ``oa_together`` is the accuracy of all selected planes up to this one, and
+    ``step_gain`` is the gain from adding this plane to the planes selected before.
     """
     ranks = {score.plane: rank for rank, score in enumerate(sweep.selection, 1)}
     rows = []
@@ -38,7 +39,7 @@ def sweep_rows(sweep: SweepResult) -> list[dict[str, Any]]:
 
 
 def weak_gain_remarks(sweep: SweepResult) -> list[str]:
-    """Name the selected planes whose gain does not exceed its standard deviation over seeds, a sentence each."""
+    """Return a sentence about each selected plane whose gain does not exceed its standard deviation over seeds."""
     remarks = []
     for index, score in enumerate(sweep.selection):
         if score.gain is None or score.gain.mean > score.gain.sd:
@@ -50,7 +51,7 @@ def weak_gain_remarks(sweep: SweepResult) -> list[str]:
 
 
 def gain_text(gain: Estimate, seeds: int) -> str:
-    """Write a gain in percentage points, with its standard deviation if there are several seeds.
+    """Format a gain in percentage points, with its standard deviation if there are several seeds.
 
     >>> gain_text(Estimate(mean=0.0213, sd=0.004), 5), gain_text(Estimate(mean=-0.011, sd=0.0), 1)
     ('+2.1 ± 0.4', '-1.1')
@@ -59,7 +60,7 @@ def gain_text(gain: Estimate, seeds: int) -> str:
 
 
 def plane_values(scores: tuple[PlaneScore, ...]) -> dict[tuple[int | None, str], float]:
-    """Return the OA of planes in percent, by timestep and layer."""
+    """Return the overall accuracy (OA) of planes in percent, by timestep and layer."""
     return {(score.t, score.layer): 100 * score.oa.mean for score in scores}
 
 

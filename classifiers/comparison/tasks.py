@@ -1,4 +1,4 @@
-"""Tasks of workers: fit a head on the training pixels of a draw, score it, record it, and map the scene with it."""
+"""Tasks of worker processes: fit a head, score its predictions, classify the scene, and record the run."""
 
 from __future__ import annotations
 
@@ -29,22 +29,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunTask:
-    """A run to be done; cheap to send to workers.
+    """Arguments of `do_run`, small enough to be pickled for a worker process.
 
     Attributes
     ----------
-    entry, split, seed : BenchEntry, str, int
-        The run.
-    key, draw : str
-        Keys of the run and of its draw in the run store.
+    entry : BenchEntry
+        Head and input of the run.
+    split : str
+        Split in the grammar of `parse_split`.
+    seed : int
+        Seed of the draw and of the head.
+    key : str
+        Key of the run.
+    draw : str
+        Key of the recorded training and test pixels.
     left_out : tuple of int
-        Classes that the draw leaves out.
+        Classes without training or test pixels, which are not scored.
     table : SharedTable
-        The columns that the head learns from.
+        Columns that the head learns from.
     run_records : RunRecords
-        Where the run is recorded.
+        Files in which the run is recorded.
     mapped_store : str or None
-        Location of the store to map with the fitted head; None draws no map.
+        Location of the store whose scene the fitted head classifies. If None, the scene is not classified.
     """
 
     entry: BenchEntry
@@ -59,7 +65,10 @@ class RunTask:
 
 
 def do_run(task: RunTask) -> RunResult:
-    """Fit, predict, score, map and record a run, in one thread, so that its numbers do not depend on the machine's load."""
+    """Fit a head, score it on test pixels, classify the scene if requested, and record the run.
+
+    The run uses a single thread, so that results do not depend on the number of cores.
+    """
     with one_thread():
         draw = task.run_records.read_draw(task.draw)
         head = set_seed(make_head(task.entry.head, layout=task.table.layout), task.seed)
@@ -94,18 +103,22 @@ def do_run(task: RunTask) -> RunResult:
 
 @dataclass(frozen=True)
 class AccuracyTask:
-    """A fit of a sweep, of which only the accuracy counts; cheap to send to workers.
+    """Arguments of `measure_accuracy`, small enough to be pickled for a worker process.
 
     Attributes
     ----------
-    key, draw : str
-        Keys of the fit and of its draw in the run store.
-    head, seed : str, int
-        Name and seed of the head.
+    key : str
+        Key of the fit.
+    draw : str
+        Key of the recorded training and test pixels.
+    head : str
+        Name of the head.
+    seed : int
+        Seed of the head.
     table : SharedTable
-        The columns that the head learns from.
+        Columns that the head learns from.
     run_records : RunRecords
-        Where the accuracy is recorded.
+        Files in which the accuracy is recorded.
     """
 
     key: str
@@ -117,7 +130,7 @@ class AccuracyTask:
 
 
 def measure_accuracy(task: AccuracyTask) -> float:
-    """Fit on the training pixels of a draw; record and return the accuracy on its test pixels."""
+    """Fit a head on training pixels, and record and return its overall accuracy on test pixels."""
     with one_thread():
         draw = task.run_records.read_draw(task.draw)
         head = set_seed(make_head(task.head, layout=task.table.layout), task.seed)
@@ -128,14 +141,14 @@ def measure_accuracy(task: AccuracyTask) -> float:
 
 
 def predict_pixels(head: Head, table: SharedTable, pixels: NDArray[np.integer]) -> tuple[NDArray[np.integer], float]:
-    """Predict the classes of pixels of a table block by block, so that memory stays bounded.
+    """Predict the classes of pixels block by block, in bounded memory.
 
     Parameters
     ----------
     head : Head
-        Fitted.
+        Fitted head.
     table : SharedTable
-        Holds the columns of the pixels.
+        Table that contains the pixels.
     pixels : (n,) integer array
         Flat indices of pixels of the scene.
 
@@ -144,7 +157,7 @@ def predict_pixels(head: Head, table: SharedTable, pixels: NDArray[np.integer]) 
     classes : (n,) integer array
         Predicted class of each pixel.
     seconds : float
-        Time of prediction, without reading.
+        Time of prediction in seconds, without reading the table.
     """
     rows = max(1, BLOCK_BYTES // table.size_bytes(1))
     parts, seconds = [], 0.0
@@ -157,13 +170,16 @@ def predict_pixels(head: Head, table: SharedTable, pixels: NDArray[np.integer]) 
 
 
 def set_seed(head: Head, seed: int) -> Head:
-    """Set the seed of a head, if it has one."""
+    """Set the ``random_state`` of a head that has this parameter, and return the head."""
     return head.set_params(random_state=seed) if "random_state" in head.get_params() else head
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute in one thread: sums are bit-identical wherever they run, and workers do not compete for cores."""
+    """Limit torch and linear algebra libraries to one thread.
+
+    Floating-point sums are then reproducible, and worker processes do not compete for cores.
+    """
     import torch
     from threadpoolctl import threadpool_limits
 
@@ -177,7 +193,7 @@ def one_thread() -> Iterator[None]:
 
 
 def _map_scene(head: Head, features: Features, task: RunTask) -> None:
-    """Map the scene block by block into files, so that memory does not grow with the scene."""
+    """Classify the scene block by block, and write the maps of a run in bounded memory."""
     rows, cols, _ = features.shape
     block_px = block_side_px(task.table.layout, BLOCK_BYTES)
     probabilistic = isinstance(head, ProbabilisticHead)
@@ -190,23 +206,26 @@ def _map_scene(head: Head, features: Features, task: RunTask) -> None:
         for block in predict_blocks(features, head, probabilities=probabilistic, block_px=block_px):
             maps = [block.classes] if block.confidence is None else [block.classes, np.rint(255 * block.confidence)]
             for part, values in zip(parts, maps, strict=True):
-                # Mapped for one block only: Windows can't rename a file that is mapped.
+                # Open the file for one block only, because Windows can't rename a memory-mapped file.
                 np.lib.format.open_memmap(part, mode="r+")[block.window.slices][block.pixels] = values
 
 
 @contextmanager
 def _zero_file(path: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> Iterator[Path]:
-    """Yield the temporary path of a ``.npy`` file with a zero array (rows, cols); it is moved to `path` at the end."""
+    """Create a ``.npy`` file with a zero array (rows, cols), and yield its temporary path.
+
+    The file is moved to `path` on exit.
+    """
     with atomic_write(path) as part:
         np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=shape)
         yield part
 
 
 def _mixing(head: Head) -> tuple[PlaneWeight, ...]:
-    """Return the weight that a head learned for each plane; none if it does not mix planes."""
+    """Return the learned weight of each plane, or an empty tuple for a head that does not mix planes."""
     if not hasattr(head, "mixing_weights_"):
         return ()
-    frame = head.mixing_frame()  # type: ignore[attr-defined]  # comes with the weights, see classifiers.heads.mixing
+    frame = head.mixing_frame()  # type: ignore[attr-defined]  # defined with mixing_weights_, see classifiers.heads.mixing
     return tuple(
         PlaneWeight(t=None if t is None else int(t), layer=str(layer), weight=float(frame.at[t, layer]))
         for t in frame.index

@@ -1,4 +1,4 @@
-"""The working folder of a benchmark: its run store, which persists, and tables for workers, which do not."""
+"""Working folder of a benchmark: recorded runs, which persist, and temporary tables for worker processes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ RECORD = "record"
 
 @contextmanager
 def open_workdir(out: Path) -> Iterator[tuple[RunRecords, Path]]:
-    """Lock a report's folder, and yield its run store and a temporary folder for tables.
+    """Lock the folder of a report, and yield its recorded runs and a temporary folder for tables.
 
     Raises
     ------
     HsifeatError
-        Another benchmark is running in the folder, or it can't be written.
+        Another benchmark is running in the folder, or the folder is not writable.
     """
     from filelock import FileLock, Timeout
 
@@ -35,7 +35,7 @@ def open_workdir(out: Path) -> Iterator[tuple[RunRecords, Path]]:
     except Timeout as error:
         raise HsifeatError(f"another benchmark is running in {out}: wait for it, or choose another folder") from error
     try:
-        # Remains of a benchmark that was killed.
+        # Delete temporary files of a benchmark that was killed.
         for path in [*folder.glob("tables-*"), *folder.glob("*/.*.part")]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         with TemporaryDirectory(prefix="tables-", dir=folder) as tables, disk_errors(folder):

@@ -1,1 +1,1 @@
-"""The report of a benchmark: page with templates, tables for papers, figures and maps."""
+"""Report of a benchmark: an HTML page, tables for papers, figures and maps."""

@@ -1,4 +1,4 @@
-"""Changes from a baseline report, sorted for display: entries of both reports, new entries and missing ones."""
+"""Table of changes from a baseline report: changed entries, new entries and missing entries."""
 
 from __future__ import annotations
 
@@ -8,24 +8,29 @@ from dataclasses import dataclass
 from classifiers.comparison.results.model import EntryChange
 
 _METHOD = (
-    "Mean OA in percent over the seeds that are compared, and the difference in points with its 95 % interval by a bootstrap "
-    "over seeds and labelled regions."
+    "OA is in percent, averaged over the compared seeds. The difference is in percentage points, with its 95 % interval by a "
+    "bootstrap over seeds and labelled regions."
 )
-_SEEDS_ONLY = "Where there is no interval, the test is a t-test over seeds only and says nothing about other ground."
+_SEEDS_ONLY = (
+    "Differences without an interval are tested by a t-test over seeds, which does not generalise to unseen areas."
+)
 
 
 @dataclass(frozen=True)
 class ChangeTable:
-    """Changes, sorted for display.
+    """Changes from a baseline report, sorted for display.
 
     Attributes
     ----------
     rows : list of (EntryChange, float)
-        Entries of both reports with their difference of OA, from the largest gain to the largest loss.
-    new, missing : list of (str, str)
-        Entries that only this report or only the baseline has, with their splits.
+        Changes of entries in both reports, with the difference in overall accuracy (OA), from the largest gain to the largest
+        loss.
+    new : list of (str, str)
+        Entries that only the new report has, with their splits.
+    missing : list of (str, str)
+        Entries that only the baseline has, with their splits.
     method : str
-        How differences were tested.
+        Sentences that describe the tests.
     """
 
     rows: list[tuple[EntryChange, float]]
@@ -35,7 +40,7 @@ class ChangeTable:
 
 
 def change_table(changes: Sequence[EntryChange]) -> ChangeTable | None:
-    """Sort changes for display; None if there are none."""
+    """Sort changes for display, or return None if there are none."""
     if not changes:
         return None
     rows = [
@@ -56,7 +61,7 @@ def change_table(changes: Sequence[EntryChange]) -> ChangeTable | None:
 
 
 def change_verdict(change: EntryChange) -> str:
-    """Return the result of a test of change in a few words."""
+    """Return the verdict of a test of change in a few words."""
     if change.unchanged:
         return "unchanged"
     if change.p is None:

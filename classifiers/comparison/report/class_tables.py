@@ -1,4 +1,4 @@
-"""Tables by class: scores of every entry, and confusion matrices."""
+"""Tables of scores by class, and confusion matrices."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from classifiers.comparison.results.ranking import RankedEntry, Ranking
 from classifiers.metrics import CLASS_METRICS, Metric
 from classifiers.splits.split_plot import TRAIN
 
-# Confusion matrices of more classes are drawn with one pixel per cell: nobody reads ten thousand numbers.
+# Confusion matrices with more classes are drawn as images with one pixel per cell.
 MAX_CLASSES_AS_NUMBERS = 30
 _LARGEST_COUNT = 8
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """A score of a class by an entry, and over how many seeds it is averaged: those with test pixels of the class."""
+    """Score of an entry for one class, averaged over `seeds` seeds.
+
+    Seeds without test pixels of the class are excluded.
+    """
 
     estimate: Estimate
     seeds: int
@@ -30,18 +33,22 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A row of a table by class.
+    """Row of a table of scores by class.
 
     Attributes
     ----------
-    number, name : int, str
-        The class.
-    train_pixels, test_pixels : int or None, float or None
-        Training pixels of seed 0, and mean test pixels.
+    number : int
+        Class number.
+    name : str
+        Class name.
+    train_pixels : int or None
+        Number of training pixels with seed 0, or None without a split map.
+    test_pixels : float or None
+        Mean number of test pixels over seeds, or None if the class is never tested.
     tags : tuple of str
-        Under how many seeds the class is not scored, and why.
+        Reasons why the class is not scored under some seeds, with the number of these seeds.
     scores : tuple of ClassScore or None
-        One per entry.
+        Score of each entry, or None if the entry has no score for the class.
     """
 
     number: int
@@ -53,34 +60,34 @@ class ClassRow:
 
     @property
     def has_intervals(self) -> bool:
-        """Whether any score has an interval."""
+        """Whether any score of the row has a 95 % interval."""
         return any(score.estimate.interval for score in self.scores if score)
 
     @property
     def best(self) -> float | None:
-        """The best score of the row."""
+        """Best score of the row, or None without scores."""
         return max((score.estimate.mean for score in self.scores if score), default=None)
 
 
 @dataclass(frozen=True)
 class ConfusionTable:
-    """A confusion matrix over all seeds, for display.
+    """Confusion matrix over all seeds, prepared for display.
 
     Attributes
     ----------
     names : tuple of str
-        The scored classes.
+        Names of the scored classes.
     percent : (C, C) float64 array or None
-        Share of each true class (rows) assigned to each class (columns), in percent; None for more than
+        Share of each true class (rows) that is assigned to each class (columns), in percent. None if there are more than
         `MAX_CLASSES_AS_NUMBERS` classes.
     opacity : (C, C) float64 array
-        Square root of the shares, 0 to 1, so that rare confusions are visible.
+        Opacity of each cell, 0 to 1. It is the square root of the share, so that rare confusions are visible.
     image : str
-        Data URI of a picture of the opacities, if there are no numbers.
+        Data URI of an image of the matrix if `percent` is None, otherwise empty.
     largest : tuple of (str, str, float, int)
-        The largest confusions: true class, assigned class, share of the true class, pixels.
+        Largest confusions: true class, assigned class, share of the true class, number of pixels.
     unscored_pixels : int
-        Test pixels that are assigned to a class without test pixels.
+        Number of test pixels that are assigned to a class without test pixels.
     """
 
     names: tuple[str, ...]
@@ -92,7 +99,10 @@ class ConfusionTable:
 
 
 def class_tables(comparison: Comparison, ranking: Ranking) -> list[dict[str, list[ClassRow]]]:
-    """Return, for each split, the rows of the table of each metric by class, by the label of the metric."""
+    """Return the rows of the tables of scores by class.
+
+    The list has one dictionary per split, which maps the label of each metric to the rows of a table.
+    """
     images = comparison.images
     tables = []
     for index, split in enumerate(ranking.splits):
@@ -103,7 +113,7 @@ def class_tables(comparison: Comparison, ranking: Ranking) -> list[dict[str, lis
 
 
 def confusion_table(class_names: Mapping[int, str], summary: EntrySummary) -> ConfusionTable:
-    """Arrange the confusion matrix of an entry under a split for display."""
+    """Prepare the confusion matrix of an entry under a split for display."""
     names = tuple(class_names[number] for number in summary.classes)
     confusion = np.array(summary.confusion, dtype=np.int64)
     shares = figures.confusion_shares(confusion)
@@ -126,13 +136,13 @@ def _class_rows(
     split = ranking.splits[index]
     rows = []
     for number, name in ranking.class_names.items():
-        drawn = None if counts is None else counts.get(number, np.zeros(4, np.int64))
+        role_counts = None if counts is None else counts.get(number, np.zeros(4, np.int64))
         tested_seeds = max((summary.class_seeds.get(number, 0) for summary in cells), default=0)
         rows.append(
             ClassRow(
                 number=number,
                 name=name,
-                train_pixels=None if drawn is None else int(drawn[TRAIN]),
+                train_pixels=None if role_counts is None else int(role_counts[TRAIN]),
                 test_pixels=next((summary.pixels[number] for summary in cells if number in summary.pixels), None),
                 tags=_tags(split.left_out.get(number, 0), tested_seeds, len(split.seeds)),
                 scores=tuple(_score(row, index, number, metric) for row in ranking.rows),
@@ -142,7 +152,10 @@ def _class_rows(
 
 
 def _tags(left_out: int, tested: int, seeds: int) -> tuple[str, ...]:
-    """Say under how many seeds a class is left out, and under how many others it has no test pixels."""
+    """Return the reasons why a class is not scored, with the number of seeds unless it is all of them.
+
+    A class is either left out of the split or has no test pixels.
+    """
     counts = {"left out": left_out, "no test pixels": seeds - left_out - tested}
     return tuple(
         reason if count == seeds else f"{reason} under {count} of {seeds} seeds"

@@ -1,8 +1,8 @@
-"""The plots of a report, drawn with matplotlib and returned as bytes.
+"""Plots of a report, drawn with matplotlib and returned as SVG or PNG bytes.
 
-On the page a plot is an SVG that follows the reader's dark or light colour scheme; as a file it is an SVG or PNG on white. Colours
-are from the palette of Okabe and Ito (https://jfly.uni-koeln.de/color/) and from cividis, which are distinguishable with colour
-blindness; lines differ in marker and dash too.
+On the HTML page, a plot is an SVG that follows the reader's dark or light colour scheme. As a file, a plot is an SVG or PNG for a
+white background. Colours are from the palette of Okabe and Ito (https://jfly.uni-koeln.de/color/) and from cividis, which are
+distinguishable with colour blindness. Lines also differ in marker and dash.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ LINE_COLOURS = (BLUE, VERMILLION, "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#
 _MARKERS, _DASHES = "osD^vPX*", ("-", "--", "-.", ":")
 _PNG_DPI = 200
 
-# Text and lines are drawn in a colour that nothing else has, and which is then replaced by a reference to the style sheet of the
-# SVG, which knows whether the reader's screen is dark.
+# Text and lines are drawn in these two placeholder colours. In an SVG for the page, they are replaced by colours from the style
+# sheet, which depend on the reader's colour scheme.
 _INK, _PAPER = "#010203", "#fffefd"
 _STYLE = (
     "<style>svg{color:#1b1d20;--paper:#fdfcfa}"
@@ -52,7 +52,10 @@ _RC: Any = {
 
 @dataclass(frozen=True)
 class Dot:
-    """A mean with the ends of its whisker, as fractions of 1; a hollow dot marks a score to be trusted less."""
+    """Mean with the ends of its whisker, as fractions of 1.
+
+    A hollow dot marks a score under a random split, which leaks through context.
+    """
 
     mean: float
     low: float
@@ -62,7 +65,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Line:
-    """A named learning curve: for each number of labels per class, mean and standard deviation as fractions of 1."""
+    """Learning curve: `mean` and `sd`, as fractions of 1, for each number `x` of labels per class."""
 
     name: str
     x: tuple[int, ...]
@@ -71,16 +74,16 @@ class Line:
 
 
 def dot_plot(rows: Sequence[tuple[str, Sequence[Dot]]], label: str, medium: Medium = "page") -> bytes:
-    """Draw dots with whiskers, in percent, one line per row.
+    """Draw a dot plot with whiskers, in percent, one line per row.
 
     Parameters
     ----------
     rows : sequence of (str, sequence of Dot)
-        Name of each row, written above its line so that the plot fits a narrow screen, and its dots.
+        Name and dots of each row. Names are written above the lines, so that the plot fits a narrow screen.
     label : str
-        What the values are, with their unit.
+        Name and unit of the values.
     medium : {"page", "svg", "png"}
-        Where the plot is shown.
+        Target of the plot: the HTML page, or a file of this format.
     """
     height = 0.38 * len(rows) + 0.5
     with _figure(4.3, height) as figure:
@@ -104,18 +107,20 @@ def dot_plot(rows: Sequence[tuple[str, Sequence[Dot]]], label: str, medium: Medi
 def heat_map(
     values: Mapping[tuple[int | None, str], float], label: str, digits: int = 1, medium: Medium = "page"
 ) -> bytes:
-    """Draw one value per plane, layers by timesteps; lighter is larger, and the numbers are written.
+    """Draw a heat map of one value per plane, with a row per layer and a column per timestep.
+
+    Lighter cells have larger values, and each cell shows its number.
 
     Parameters
     ----------
     values : mapping of (int, str) to float
-        Values by plane; missing planes leave a gap.
+        Value of each plane, by timestep and layer. Missing planes are empty cells.
     label : str
-        What the values are, with their unit.
+        Name and unit of the values.
     digits : int
-        Decimals of the numbers.
+        Number of decimals in a cell.
     medium : {"page", "svg", "png"}
-        Where the plot is shown.
+        Target of the plot: the HTML page, or a file of this format.
     """
     layers = list(dict.fromkeys(layer for _, layer in values))
     steps = sorted({t for t, _ in values}, key=lambda t: -1 if t is None else t)
@@ -135,18 +140,18 @@ def learning_curves(
 ) -> bytes:
     """Draw learning curves, in percent, over the number of labels per class on a logarithmic axis.
 
-    Lines are shifted a little, so that their error bars do not hide each other.
+    Lines are shifted slightly, so that error bars do not overlap.
 
     Parameters
     ----------
     lines : sequence of Line
-        The curves.
+        Learning curves.
     label : str
-        What the values are, with their unit.
+        Name and unit of the values.
     pixels : mapping of int to float, optional
-        For each number of labels per class, the training pixels of all classes; written below it.
+        Total number of training pixels, by the number of labels per class; written below the ticks of the axis.
     medium : {"page", "svg", "png"}
-        Where the plot is shown.
+        Target of the plot: the HTML page, or a file of this format.
     """
     known = pixels or {}
     with _figure(4.3, 3.2) as figure:
@@ -176,16 +181,16 @@ def learning_curves(
 def panels(
     clusters: Mapping[tuple[int, str], NDArray[np.uint8]], colours: Mapping[int, str], medium: Medium = "page"
 ) -> bytes:
-    """Draw the clusters of each plane in a grid: a row per layer, a column per timestep.
+    """Draw the clusters of each plane in a grid with a row per layer and a column per timestep.
 
     Parameters
     ----------
     clusters : mapping of (int, str) to (rows, cols) uint8 array
-        Clusters by timestep and layer, each at its own resolution.
+        Cluster of each cell of a plane, by timestep and layer. Shapes may differ.
     colours : mapping of int to str
         Colour of each cluster.
     medium : {"page", "svg", "png"}
-        Where the plot is shown.
+        Target of the plot: the HTML page, or a file of this format.
     """
     from matplotlib.colors import ListedColormap
 
@@ -212,17 +217,17 @@ def panels(
 def confusion_matrix(confusion: NDArray[np.integer], names: Sequence[str], medium: Medium = "page") -> bytes:
     """Draw a confusion matrix as shares of the true class.
 
-    The diagonal is blue and errors are vermillion; opacity is the square root of the share, so that rare confusions are visible.
-    Shares are written in percent for up to 25 classes.
+    The diagonal is blue, and errors are vermillion. The opacity of a cell is the square root of the share, so that rare confusions
+    are visible. For up to 25 classes, cells show the share in percent.
 
     Parameters
     ----------
     confusion : (C, C) integer array
-        Pixels by true class (rows) and predicted class (columns).
+        Number of pixels by true class (rows) and predicted class (columns).
     names : sequence of str
         Names of the classes.
     medium : {"page", "svg", "png"}
-        Where the plot is shown.
+        Target of the plot: the HTML page, or a file of this format.
     """
     from matplotlib.colors import to_rgba
 
@@ -251,7 +256,10 @@ def confusion_matrix(confusion: NDArray[np.integer], names: Sequence[str], mediu
 
 
 def confusion_shares(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Return a confusion matrix, (C, C) integer, as shares of the true class, (C, C) float64; 0 for a class without pixels."""
+    """Convert a confusion matrix, (C, C) integer, to shares of the true class, (C, C) float64.
+
+    Shares of a class without pixels are 0.
+    """
     totals = confusion.sum(axis=1, keepdims=True)
     shares: NDArray[np.float64] = np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)
     return shares
@@ -275,7 +283,7 @@ def _figure(width_in: float, height_in: float) -> Iterator[Figure]:
     from matplotlib.figure import Figure
 
     with rc_context(_RC), warnings.catch_warnings():
-        # Text remains text in an SVG and is drawn with the reader's fonts, so letters missing in matplotlib's font don't matter.
+        # An SVG is displayed with the reader's fonts, so glyphs that are missing in the font of matplotlib are harmless.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         yield Figure(figsize=(width_in, height_in))
 

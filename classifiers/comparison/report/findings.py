@@ -1,4 +1,4 @@
-"""The key findings at the top of the page, in sentences and as a dot plot; disjoint splits first."""
+"""Key findings at the top of the page of a report, as sentences and as a dot plot."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from classifiers.comparison.results.ranking import DISJOINT, LEAKS, RankedSplit,
 from classifiers.comparison.results.summary_text import gap_text, leakage_text, percent
 from hsifeat.formatting import format_bytes, format_duration
 
-_UNVISITED = ", as most of a scene does when only a few places were visited for labels"
-_NO_BUFFER = ": no buffer separates them, as that of blocks:12+4:0.1 does"
-_RANDOM_MIXES = "Random test pixels lie among their training pixels, and features with spatial context cover both."
+_UNVISITED = ", like most pixels of a scene with few labelled areas"
+_NO_BUFFER = ", because the split has no buffer, unlike blocks:12+4:0.1"
+_RANDOM_MIXES = (
+    "Under a random split, test pixels lie among training pixels, and features with spatial context cover both."
+)
 _TILE_CONTEXT = (
-    "The value of a plane at a pixel depends on the whole tile that the model was given, training pixels included, but never on "
-    "their classes."
+    "The value of a plane at a pixel depends on the spectra of all pixels in the model's input tile, including training pixels, "
+    "but never on their classes."
 )
 _NO_DISJOINT_SPLIT = (
-    "No split here is known to be spatially disjoint, so these scores can't tell how well an entry maps unseen ground: run "
-    "blocks:12+4:0.1 as well."
+    "No split is known to be spatially disjoint, so these scores do not estimate the accuracy in unseen areas: also run "
+    "blocks:12+4:0.1."
 )
 MAX_DOTS = 24
 
 
 def key_findings(ranking: Ranking) -> list[tuple[str, str]]:
-    """Return the key findings, each as a title and a few sentences."""
+    """Return the key findings as pairs of a title and a text."""
     splits = ranking.splits
     findings = [(f"{split.name} · {split.kind}", _best_entry(ranking, index)) for index, split in enumerate(splits)]
     random, disjoint = ranking.first_index(LEAKS), ranking.first_index(DISJOINT)
@@ -35,13 +37,19 @@ def key_findings(ranking: Ranking) -> list[tuple[str, str]]:
     leaks = [f"{split.name}: {leakage_text(split.geometry)}." for split in splits if split.geometry]
     findings += [("Leakage", " ".join([*leaks, _TILE_CONTEXT]))] if leaks else []
     findings += [("Cost", cost)] if (cost := _cost(ranking)) else []
-    apart = [split for split in splits if split.kind == DISJOINT]
-    advice = [_distances(apart) if apart else _NO_DISJOINT_SPLIT, *([] if random is None else [_RANDOM_MIXES])]
+    disjoint_splits = [split for split in splits if split.kind == DISJOINT]
+    advice = [
+        _distances(disjoint_splits) if disjoint_splits else _NO_DISJOINT_SPLIT,
+        *([] if random is None else [_RANDOM_MIXES]),
+    ]
     return [*findings, ("Which scores to trust", " ".join(advice))]
 
 
 def overview_plot(ranking: Ranking, medium: figures.Medium = "page") -> bytes:
-    """Draw the OA of the best entries under every split, with intervals where available, or else ± standard deviation."""
+    """Draw the overall accuracy (OA) of the best entries under each split.
+
+    Whiskers are 95 % intervals where available, otherwise ± one standard deviation.
+    """
     rows = [
         (
             str(row.entry),
@@ -57,12 +65,12 @@ def overview_plot(ranking: Ranking, medium: figures.Medium = "page") -> bytes:
 
 
 def whisker(summary: EntrySummary) -> tuple[float, float]:
-    """Return the 95 % interval of OA, or mean ± standard deviation if there is none."""
+    """Return the ends of a whisker: the 95 % interval of OA, or mean ± standard deviation without an interval."""
     return summary.oa.interval or (summary.oa.mean - summary.oa.sd, summary.oa.mean + summary.oa.sd)
 
 
 def whisker_legend(ranking: Ranking) -> str:
-    """Say what the whiskers of the dot plot are."""
+    """Describe the whiskers of the dot plot."""
     cells = [summary for row in ranking.rows for summary in row.cells if summary]
     if all(summary.oa.interval for summary in cells):
         return "with 95 % intervals over seeds and regions"
@@ -96,7 +104,7 @@ def _best_entry(ranking: Ranking, index: int) -> str:
 
 
 def _distances(splits: Sequence[RankedSplit]) -> str:
-    """Say why to trust the first disjoint split, and how far apart each split keeps training and test pixels."""
+    """Recommend the first disjoint split, and state the distance between training and test pixels of each split."""
     distances = [
         f"{split.geometry.min_px:.1f} px or more from every training pixel"
         + (_NO_BUFFER if split.geometry.min_px <= 1 else "" if index else _UNVISITED)
@@ -127,13 +135,13 @@ def _gap(ranking: Ranking, random: int, disjoint: int) -> str:
 
 
 def _class_differences(ranking: Ranking, first: RankedSplit, second: RankedSplit) -> str:
-    """Name the classes that only one of two splits leaves out, under the same seed."""
+    """List the classes that, under the same seed, only one of two splits leaves out."""
     runs = ranking.results.runs
-    out = [
+    left_out = [
         {(run.seed, number) for run in runs if run.split == split.name for number in run.left_out}
         for split in (first, second)
     ]
-    counts = Counter(number for _, number in out[0] ^ out[1])
+    counts = Counter(number for _, number in left_out[0] ^ left_out[1])
     if not counts:
         return ""
     seeds = len(second.seeds)
@@ -145,7 +153,7 @@ def _class_differences(ranking: Ranking, first: RankedSplit, second: RankedSplit
 
 
 def _cost(ranking: Ranking) -> str:
-    """Say what the cached features cost once, and what computing them for every run would have cost."""
+    """Describe the cost of the cached features, and the estimated cost of computing them for every run."""
     stores = ranking.results.stores
     runs = [run for run in ranking.results.runs if run.entry.store]
     if not any(store.planes for store in stores) or not runs:

@@ -1,4 +1,4 @@
-"""The summary as LaTeX tables for a paper."""
+"""Summary of a benchmark as LaTeX tables."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from classifiers.comparison.results.summary_text import pixel_range
 _SHORT_TITLES = {INTERVAL: "interval", "kappa": r"$\kappa$"}
 # Two splits side by side fill the width of a page.
 _SPLITS_PER_TABLE = 2
-# pandas escapes the first ten of these only; <, > and | print as other characters in LaTeX's default encoding, and a bracket
-# after \\ would be read as its argument.
+# pandas escapes only the first ten of these characters. In the default encoding of LaTeX, <, > and | print as other characters,
+# and LaTeX reads a bracket after \\ as an argument.
 _ESCAPES = str.maketrans({
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -24,14 +24,17 @@ _ESCAPES = str.maketrans({
 
 
 def to_latex(results: BenchResults) -> str:
-    """Return the summary as LaTeX tables for the package booktabs, the best of each column in bold, with notes below."""
+    """Return the summary as LaTeX tables for the package booktabs, followed by notes.
+
+    The best value of each column is bold.
+    """
     splits = rank(results).splits
     table, best = summary_frame(results)
     tables = [
         _tabular(table, best, splits[start : start + _SPLITS_PER_TABLE])
         for start in range(0, len(splits), _SPLITS_PER_TABLE)
     ]
-    # One split fits into a column of text, two into the width of a page.
+    # A table of one split fits into a text column, and a table of two splits into the width of a page.
     size = r"\small" if len(splits) == 1 else r"\scriptsize"
     return "\n".join([
         r"% For \input in a table or table* environment; needs \usepackage{booktabs}.",
@@ -55,18 +58,21 @@ def escape_latex(text: str) -> str:
 
 
 def _tabular(table: pd.DataFrame, best: pd.DataFrame, splits: Sequence[RankedSplit]) -> str:
-    """Return the columns of some splits as a tabular; its header gives the name, kind and pixels of each split."""
+    """Return a LaTeX ``tabular`` of some splits.
+
+    The header shows the name, the kind and the numbers of pixels of each split.
+    """
     titles = {split.title for split in splits}
     selection = [column for column in table.columns if column[0] in {"", *titles}]
     by_title = {split.title: split for split in splits}
     header = pd.MultiIndex.from_tuples([_header(by_title.get(title), score) for title, score in selection])
-    part, marks = table[selection].set_axis(header, axis=1), best[selection].set_axis(header, axis=1)
+    part, is_best = table[selection].set_axis(header, axis=1), best[selection].set_axis(header, axis=1)
     widths = [sum(title == split.title for title, _ in selection) for split in splits]
     names = len(selection) - sum(widths)
     styled = (
         part.style.hide(axis="index")
         .format(lambda text: escape_latex(text.replace(" ± ", "±")))
-        .apply(lambda _: marks.map(lambda mark: "textbf:--rwrap;" if mark else ""), axis=None)
+        .apply(lambda _: is_best.map(lambda bold: "textbf:--rwrap;" if bold else ""), axis=None)
     )
     columns = r"@{\quad}".join(["l" * names, *("r" * width for width in widths)])
     lines = styled.to_latex(
@@ -76,7 +82,7 @@ def _tabular(table: pd.DataFrame, best: pd.DataFrame, splits: Sequence[RankedSpl
     for width in widths:
         rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
         start += width
-    # Between what is said of a split and the titles of its columns: below \begin, \toprule and three lines of header.
+    # The rules lie between the headers of splits and the titles of columns: after \begin, \toprule and three lines of header.
     lines.insert(5, "".join(rules))
     return "\n".join(lines)
 

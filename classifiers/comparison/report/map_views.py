@@ -1,4 +1,4 @@
-"""The maps on the page: the scene, its labels and splits, and what each entry predicts under each split."""
+"""Maps on the page of a report: the scene, its labels and splits, and the predictions of each entry."""
 
 from __future__ import annotations
 
@@ -14,20 +14,26 @@ from classifiers.comparison.results.ranking import Ranking
 
 @dataclass(frozen=True)
 class EntryView:
-    """What the page shows of an entry under a split; images are data URIs, empty if there is no map.
+    """Images and numbers that the page shows for an entry under a split.
+
+    Images are data URIs, which are empty if the map is missing.
 
     Attributes
     ----------
     title : str
-        Entry and split.
+        Names of the entry and the split.
     confusion : ConfusionTable
         Confusion matrix over all seeds.
-    classes, errors, confidence : str
-        Maps of predicted classes, of errors on test pixels, and of the largest class probability.
+    classes : str
+        Map of predicted classes with seed 0.
+    errors : str
+        Map of correct and wrong test pixels with seed 0.
+    confidence : str
+        Map of the largest class probability with seed 0.
     wrong_pixels, test_pixels : int
-        Test pixels of seed 0, which the maps are of.
+        Numbers of misclassified test pixels and of all test pixels with seed 0.
     calibration : (float, float) or None
-        Mean largest probability on test pixels and accuracy there, see `classifiers.comparison.report.maps.calibration`.
+        Mean confidence and accuracy on test pixels, see `classifiers.comparison.report.maps.calibration`.
     """
 
     title: str
@@ -42,7 +48,10 @@ class EntryView:
 
 @dataclass(frozen=True)
 class SceneView:
-    """The images that do not depend on an entry, as data URIs; one in `step` rows and columns is drawn."""
+    """Images of labels, false colour and splits, as data URIs.
+
+    The images show every `step`-th row and column of the scene.
+    """
 
     truth: str
     false_colour: str
@@ -51,7 +60,7 @@ class SceneView:
 
 
 def entry_views(comparison: Comparison, ranking: Ranking) -> list[list[EntryView | None]]:
-    """Return what the page shows of each entry (row of the ranking) under each split."""
+    """Return the view of each entry (row of the ranking) under each split, None if the entry was not run."""
     side_px = maps.largest_side_px(len(ranking.rows) * len(ranking.splits))
     return [
         [_entry_view(comparison, ranking, summary, side_px) if summary else None for summary in row.cells]
@@ -60,7 +69,7 @@ def entry_views(comparison: Comparison, ranking: Ranking) -> list[list[EntryView
 
 
 def scene_view(comparison: Comparison, ranking: Ranking) -> SceneView:
-    """Return the images of the scene and of its splits."""
+    """Return the images of the scene, its labels and its splits."""
     images = comparison.images
     side_px = maps.largest_side_px(len(ranking.rows) * len(ranking.splits))
     return SceneView(

@@ -1,7 +1,7 @@
 """Maps of a report as PNG or JPEG bytes: classes, splits, errors, confidence and false colour.
 
-A large map is subsampled, never resampled: every n-th pixel is kept, from the middle of each n x n block. Pixels without a value
-are transparent. No array of a map's full size is created, so that maps may be memory-mapped.
+A large map is subsampled to the central pixel of each n x n block, without interpolation. Pixels without a value are transparent.
+No array of the full size of a map is created, so maps may be memory-mapped arrays larger than memory.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RIGHT, WRONG = "#5a9bc9", "#d55e00"
 _BLUE = "#0072b2"
 
 MAX_PX = 1000
-# Pixels of all maps of one kind on a page, which keeps it at a few megabytes.
+# Maximum number of pixels of all maps of one kind on a page, which limits the page to a few megabytes.
 _PAGE_PX = 3_000_000
 _BLOCK_ROWS = 256
 _MAX_PNG_PX = 300
@@ -29,7 +29,7 @@ CONFIDENCE_STEPS = 8
 
 
 def largest_side_px(count: int) -> int:
-    """Return the largest side in pixels of a map on a page with `count` maps of each kind.
+    """Return the maximum side, in pixels, of a map on a page with `count` maps of each kind.
 
     >>> largest_side_px(1), largest_side_px(16)
     (1000, 433)
@@ -38,20 +38,17 @@ def largest_side_px(count: int) -> int:
 
 
 def map_step(shape: Sequence[int], side_px: int = MAX_PX) -> int:
-    """Return the smallest n for which every n-th row and column of a map of `shape` makes a small enough image.
-
-    An image is small enough with at most `side_px` pixels a side.
-    """
+    """Return the smallest n for which every n-th pixel of a map yields an image of at most `side_px` pixels a side."""
     return -(-max(shape[:2]) // side_px)
 
 
 def class_map(labels: NDArray[np.integer], colours: Mapping[int, str], side_px: int = MAX_PX) -> bytes:
-    """Draw a map of classes in their colours.
+    """Draw a map of classes.
 
     Parameters
     ----------
     labels : (rows, cols) integer array
-        Classes; those without a colour, such as 0 = unlabelled, are transparent.
+        Class of each pixel. Classes without a colour, such as 0 = unlabelled, are transparent.
     colours : mapping of int to str
         Colour of each class as ``#rrggbb``.
     side_px : int
@@ -61,21 +58,21 @@ def class_map(labels: NDArray[np.integer], colours: Mapping[int, str], side_px: 
 
 
 def split_map(roles: NDArray[np.uint8], side_px: int = MAX_PX) -> bytes:
-    """Draw a split, (rows, cols) uint8, as `classifiers.splits.make_split_map` returns it."""
+    """Draw a split map, (rows, cols) uint8, from `classifiers.splits.make_split_map`."""
     return _paint(_subsample(roles, side_px), COLOURS)
 
 
 def error_map(
     truth: NDArray[np.integer], predicted: NDArray[np.integer], roles: NDArray[np.uint8], side_px: int = MAX_PX
 ) -> bytes:
-    """Draw which test pixels of a split are classified correctly.
+    """Draw the correct and wrong test pixels of a split.
 
     Parameters
     ----------
     truth, predicted : (rows, cols) integer array
         True and predicted classes.
     roles : (rows, cols) uint8 array
-        The split, as `classifiers.splits.make_split_map` returns it.
+        Split map from `classifiers.splits.make_split_map`.
     side_px : int
         Largest side of the image in pixels.
     """
@@ -84,14 +81,14 @@ def error_map(
 
 
 def confidence_map(confidence: NDArray[np.uint8], predicted: NDArray[np.integer], side_px: int = MAX_PX) -> bytes:
-    """Draw the largest class probability of each pixel in `CONFIDENCE_STEPS` colours from dark to light.
+    """Draw the largest class probability of each pixel in `CONFIDENCE_STEPS` colours, from dark to light.
 
     Parameters
     ----------
     confidence : (rows, cols) uint8 array
-        Probability scaled to 0..255.
+        Largest class probability, scaled to 0..255.
     predicted : (rows, cols) integer array
-        Predicted classes; pixels of class 0, without a prediction, are transparent.
+        Predicted classes. Pixels of class 0 have no prediction and are transparent.
     side_px : int
         Largest side of the image in pixels.
     """
@@ -112,12 +109,12 @@ def calibration(
     predicted, truth : (rows, cols) integer array
         Predicted and true classes.
     roles : (rows, cols) uint8 array
-        The split, as `classifiers.splits.make_split_map` returns it.
+        Split map from `classifiers.splits.make_split_map`.
 
     Returns
     -------
     mean_confidence, accuracy : float
-        Both 0 to 1.
+        Values from 0 to 1.
     """
     total = correct = tested = 0
     for values, assigned, true, drawn in _row_blocks(confidence, predicted, truth, roles):
@@ -129,7 +126,10 @@ def calibration(
 
 
 def confidence_colours() -> list[str]:
-    """Return the colours of `confidence_map` from the least to the most confident: cividis, legible with colour blindness."""
+    """Return the colours of `confidence_map`, from the lowest to the highest confidence.
+
+    The colours are from the colour map cividis, which is legible with colour blindness.
+    """
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
@@ -137,7 +137,10 @@ def confidence_colours() -> list[str]:
 
 
 def confusion_map(opacity: NDArray[np.float64]) -> bytes:
-    """Draw a confusion matrix with one pixel per cell: correct in blue, wrong in vermillion, (C, C) float64 opacity in 0..1."""
+    """Draw a confusion matrix with one pixel per cell, correct cells blue and wrong cells vermillion.
+
+    `opacity` is a (C, C) float64 array of opacities, 0 to 1.
+    """
     from PIL import Image
 
     right, wrong = (np.array([*bytes.fromhex(colour.lstrip("#")), 255]) for colour in (_BLUE, WRONG))
@@ -147,7 +150,7 @@ def confusion_map(opacity: NDArray[np.float64]) -> bytes:
 
 
 def false_colour_map(image: NDArray[np.uint8], side_px: int = MAX_PX) -> bytes:
-    """Draw a false-colour image, (rows, cols, 3) uint8: a small one as PNG, a large one as JPEG."""
+    """Draw a false-colour image, (rows, cols, 3) uint8, as PNG if it is small and as JPEG otherwise."""
     from PIL import Image
 
     pixels = np.ascontiguousarray(_subsample(image, side_px))
@@ -155,19 +158,19 @@ def false_colour_map(image: NDArray[np.uint8], side_px: int = MAX_PX) -> bytes:
 
 
 def count_roles(truth: NDArray[np.integer], roles: NDArray[np.uint8]) -> dict[int, NDArray[np.int64]]:
-    """Count the pixels of each class that are unlabelled, training, test and dropped.
+    """Count the pixels of each class by their role in a split.
 
     Parameters
     ----------
     truth : (rows, cols) integer array
-        Classes.
+        True class of each pixel.
     roles : (rows, cols) uint8 array
-        The split, as `classifiers.splits.make_split_map` returns it.
+        Split map from `classifiers.splits.make_split_map`.
 
     Returns
     -------
     dict of int to (4,) int64 array
-        For each class, the number of pixels of each role, in the order of the roles' numbers.
+        Numbers of unlabelled, training, test and dropped pixels, by class.
     """
     total = np.zeros(0, np.int64)
     for true, drawn in _row_blocks(truth, roles):
@@ -196,7 +199,7 @@ def _paint(values: NDArray[np.integer], colours: Mapping[int, str]) -> bytes:
         [(*bytes.fromhex(colours[int(n)].lstrip("#")), 255) if int(n) in colours else (0, 0, 0, 0) for n in numbers],
         dtype=np.uint8,
     )
-    if len(numbers) > 256:  # more than a palette has
+    if len(numbers) > 256:  # the maximum size of a palette
         return _encode(Image.fromarray(palette[index.reshape(values.shape)]), "png")
     image = Image.fromarray(index.reshape(values.shape).astype(np.uint8))
     image.putpalette(palette.tobytes(), "RGBA")

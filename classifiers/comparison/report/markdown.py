@@ -1,4 +1,4 @@
-"""The summary as Markdown, with what changed from a baseline report."""
+"""Summary of a benchmark as Markdown, with changes from a baseline report."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from classifiers.comparison.results.summary_text import p_value
 
 
 def to_markdown(results: BenchResults) -> str:
-    """Return the summary as a Markdown table, the best of each column in bold, with notes and changes below."""
+    """Return the summary as a Markdown table, followed by notes and changes from a baseline.
+
+    The best value of each column is bold.
+    """
     table, best = summary_frame(results)
     suffixes = {split.title: f" {split.name}" + " (leaks)" * (split.kind == LEAKS) for split in rank(results).splits}
     lines = _header([f"{score}{suffixes.get(split, '')}" for split, score in table.columns])
-    for row, marks in zip(table.itertuples(index=False), best.itertuples(index=False), strict=True):
-        lines.append(_line([f"**{text}**" if mark else text for text, mark in zip(row, marks, strict=True)]))
+    for row, best_row in zip(table.itertuples(index=False), best.itertuples(index=False), strict=True):
+        lines.append(_line([f"**{text}**" if is_best else text for text, is_best in zip(row, best_row, strict=True)]))
     for note in summary_notes(results):
         lines += ["", note]
     return "\n".join([*lines, *_changes(results), ""])
 
 
 def _changes(results: BenchResults) -> list[str]:
-    """Return what changed from a baseline report as lines of Markdown."""
+    """Return the changes from a baseline report as lines of Markdown."""
     table = change_table(results.changes)
     if table is None:
         return []

@@ -1,6 +1,6 @@
-"""The page of a report: one self-contained HTML file that needs no network.
+"""HTML page of a report, a single file that needs no network.
 
-The modules of `classifiers.comparison.report` decide what it shows, subject by subject; the templates decide how it looks.
+The modules of `classifiers.comparison.report` prepare the content of the page, and the templates determine its appearance.
 """
 
 from __future__ import annotations
@@ -24,24 +24,26 @@ from hsifeat.files import write_file
 
 
 def write_page(comparison: Comparison, path: Path) -> None:
-    """Write the page of a report as one self-contained HTML file.
+    """Write the page of a report as a self-contained HTML file.
 
     Parameters
     ----------
     comparison : Comparison
-        With at least one run. Parts without data are left out; missing maps are mentioned.
+        Results with at least one run. The page omits sections without data and lists missing maps.
     path : Path
-        The file to write; it appears whole.
+        File to write. The file is written atomically.
 
     Raises
     ------
     HsifeatError
-        There is no run to report.
+        The benchmark has no runs.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     if not comparison.runs:
-        raise HsifeatError("the benchmark holds no finished run: run at least one entry under one split, then report")
+        raise HsifeatError(
+            "the benchmark has no finished run: run at least one entry under one split before writing a report"
+        )
     environment = Environment(
         loader=PackageLoader("classifiers.comparison.report", "templates"),
         autoescape=True,
@@ -97,7 +99,10 @@ def _content(comparison: Comparison, ranking: Ranking) -> dict[str, Any]:
 
 
 def _best_scores(ranking: Ranking, index: int) -> dict[str, float | None]:
-    """Return the best value of each metric under a split, which is set in bold; None for a single entry."""
+    """Return the best value of each metric under a split, which the page prints in bold.
+
+    Values are None if the benchmark has a single entry.
+    """
     cells = [summary for _, summary in ranking.ranked(index)]
     several = len(ranking.rows) > 1
     return {
@@ -106,7 +111,7 @@ def _best_scores(ranking: Ranking, index: int) -> dict[str, float | None]:
 
 
 def _pair_verdict(pair: EntryPair) -> str:
-    """Return the result of a pairwise test in a few words."""
+    """Return the verdict of a pairwise test in a few words."""
     if pair.significant:
         return "first is better" if pair.difference > 0 else "second is better"
     return "can't be compared" if pair.low is None else "no significant difference"

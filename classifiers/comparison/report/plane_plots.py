@@ -1,4 +1,4 @@
-"""Plots about planes and labels: the sweep, panels of clusters, learning curves and learned weights."""
+"""Plots of planes (one timestep and layer each) and of learning curves: accuracies, clusters and learned weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ _MAX_PANEL_PX = 400
 
 @dataclass(frozen=True)
 class PanelGrid:
-    """Panels by layer (rows) and timestep (columns) as data URIs, empty for planes that do not exist."""
+    """Grid of cluster panels, one row per layer and one column per timestep.
+
+    `layers` has the name of each layer and its panels as data URIs, empty for missing planes. `clusters` is the number of
+    clusters.
+    """
 
     timesteps: tuple[int, ...]
     layers: tuple[tuple[str, tuple[str, ...]], ...]
@@ -31,19 +35,19 @@ class CurveTable:
     Attributes
     ----------
     split : str
-        In the grammar.
+        Split in the grammar of `parse_split`.
     leaks : bool
-        Whether the split leaks through context.
+        Whether the split is random, so that it leaks through context.
     image : str
         Data URI of the plot.
     drawn : int
-        Number of entries in the plot.
+        Number of entries that the plot shows.
     limits : tuple of int
-        Largest numbers of training pixels per class.
+        Maximum numbers of training pixels per class.
     pixels : mapping of int to float
-        Training pixels of all classes, by limit.
+        Total number of training pixels of all classes, by limit.
     rows : tuple of (str, tuple of CurvePoint or None)
-        Every entry with its point for each limit.
+        Name of each entry, and its point of the curve for each limit.
     """
 
     split: str
@@ -56,7 +60,7 @@ class CurveTable:
 
 
 def sweep_map(scores: tuple[PlaneScore, ...], medium: figures.Medium = "page") -> bytes:
-    """Draw the OA of every plane on its own as a heat map."""
+    """Draw the overall accuracy (OA) of each plane alone as a heat map."""
     return figures.heat_map(plane_values(scores), "OA, %", medium=medium)
 
 
@@ -67,28 +71,28 @@ def weight_map(weights: Sequence[PlaneWeight], medium: figures.Medium = "page") 
 
 
 def curve_lines(points: Sequence[CurvePoint]) -> list[figures.Line]:
-    """Join points to one line per entry, for as many of the best entries as can be told apart in a plot."""
+    """Return the learning curves of the best entries as lines, at most one for each of `figures.LINE_COLOURS`."""
     lines = []
     for entry in _entries_by_final_oa(points)[: len(figures.LINE_COLOURS)]:
-        of_entry = sorted((point for point in points if point.entry == entry), key=lambda point: point.per_class)
+        curve = sorted((point for point in points if point.entry == entry), key=lambda point: point.per_class)
         lines.append(
             figures.Line(
                 name=str(entry),
-                x=tuple(point.per_class for point in of_entry),
-                mean=tuple(point.oa.mean for point in of_entry),
-                sd=tuple(point.oa.sd for point in of_entry),
+                x=tuple(point.per_class for point in curve),
+                mean=tuple(point.oa.mean for point in curve),
+                sd=tuple(point.oa.sd for point in curve),
             )
         )
     return lines
 
 
 def curve_pixels(points: Sequence[CurvePoint]) -> dict[int, float]:
-    """Return the training pixels of all classes by the limit per class."""
+    """Return the total number of training pixels, by the maximum number per class."""
     return {point.per_class: point.train_pixels for point in points}
 
 
 def curve_tables(ranking: Ranking) -> list[CurveTable]:
-    """Return the learning curves under each split that has some."""
+    """Return a table and a plot of learning curves for each split that has any."""
     tables = []
     for split in ranking.splits:
         points = [point for point in ranking.results.curves if point.split == split.name]
@@ -113,18 +117,18 @@ def curve_tables(ranking: Ranking) -> list[CurveTable]:
 
 
 def _entries_by_final_oa(points: Sequence[CurvePoint]) -> list[BenchEntry]:
-    """Sort entries by their OA with the most training pixels, best first."""
+    """Return entries by descending overall accuracy with the largest number of training pixels."""
     final = {point.entry: point.oa.mean for point in sorted(points, key=lambda point: point.per_class)}
     return sorted(final, key=lambda entry: -final[entry])
 
 
 def cluster_colours(panels: Sequence[ClusterPanel]) -> dict[int, str]:
-    """Return a colour for each cluster of any panel."""
+    """Return a colour for each cluster number that occurs in the panels."""
     return default_colours(range(1, max(int(panel.clusters.max()) for panel in panels) + 1))
 
 
 def panel_grid(panels: Sequence[ClusterPanel]) -> PanelGrid | None:
-    """Arrange the panels with a row per layer and a column per timestep; None without panels."""
+    """Arrange panels in a grid with a row per layer and a column per timestep, or return None without panels."""
     if not panels:
         return None
     timesteps = tuple(sorted({panel.t for panel in panels}))

@@ -1,4 +1,7 @@
-"""Writing a report: tables, page, figures and maps, and last ``results.json``, which marks them as complete."""
+"""Writer of a report: tables, page, figures, maps and ``results.json``.
+
+``results.json`` is written last and marks the report as complete.
+"""
 
 from __future__ import annotations
 
@@ -36,42 +39,44 @@ FIGURES, MAPS = "figures", "maps"
 _CONFIDENCE_LEGEND = Legend((1,), ("largest probability",), ("#000000",))
 _BLOCK_PX = 1024
 
-# In the folder of the run store: the files that the report wrote, so that files of dropped entries can be deleted.
+# List of the files that the last report wrote, used to delete files that a new report no longer contains.
 _LISTING = Path(RECORD) / "files.json"
 
 FigureDrawer = Callable[[figures.Medium], bytes]
-# Writes a file, and returns notes for its readers.
+# Writes a file, and returns notes for the user.
 FileWriter = Callable[[Path], Iterable[str]]
 
 
 def write_report(comparison: Comparison, folder: Path, *, listen: Listener = silent) -> bool:
-    """Write the files of a report, unless the existing ones have the same content; then only the missing ones.
+    """Write the files of a report.
 
-    Files that an earlier report wrote to the folder and that are no part of this one are deleted; no others are.
+    If the folder has a report with the same results, only missing files are written. Files of an earlier report that the new
+    report does not contain are deleted. Other files in the folder are not modified.
 
     Parameters
     ----------
     comparison : Comparison
-        With at least one run.
+        Results with at least one run.
     folder : Path
-        Receives ``results.csv``, ``results.json``, ``results.tex``, ``results.md``, ``report.html``, ``figures/`` (each as
-        SVG and PNG) and ``maps/`` (the labels, and GeoTIFFs of classes and confidence for each entry and split, with seed 0).
+        Folder of the report. The files are ``results.csv``, ``results.json``, ``results.tex``, ``results.md``,
+        ``report.html``, ``figures/`` (SVG and PNG), and ``maps/`` (GeoTIFFs of the labels, and of classes and confidence for
+        each entry and split with seed 0).
     listen : callable
-        Receives notes for readers of the maps.
+        Receives notes about the maps.
 
     Returns
     -------
     bool
-        Whether anything was written or deleted.
+        Whether any file was written or deleted.
     """
     files, notes = plan_files(comparison, folder)
     listed = _read_listing(folder)
-    same = _same_results(comparison, folder / JSON)
-    missing = {name: write for name, write in files.items() if not (same and (folder / name).exists())}
+    is_unchanged = _same_results(comparison, folder / JSON)
+    missing = {name: write for name, write in files.items() if not (is_unchanged and (folder / name).exists())}
     stale = [name for name in listed if name not in files]
     if listed != sorted(files):
         write_file(folder / _LISTING, json.dumps(sorted({*listed, *files}), indent=0))
-    if not same:
+    if not is_unchanged:
         (folder / JSON).unlink(missing_ok=True)
     for name, write in missing.items():
         notes |= dict.fromkeys(write(folder / name))
@@ -80,15 +85,18 @@ def write_report(comparison: Comparison, folder: Path, *, listen: Listener = sil
             file.unlink(missing_ok=True)
     if stale:
         write_file(folder / _LISTING, json.dumps(sorted(files), indent=0))
-    if not same:
+    if not is_unchanged:
         write_json(comparison, folder / JSON)
         for note in notes:
             listen(Note(note))
-    return bool(missing or stale or not same)
+    return bool(missing or stale or not is_unchanged)
 
 
 def plan_files(comparison: Comparison, folder: Path) -> tuple[dict[str, FileWriter], dict[str, None]]:
-    """Return a writer for each file of a report but ``results.json``, by its name in the folder; and notes on omitted files."""
+    """Return a writer for each file of a report except ``results.json``, and notes on omitted files.
+
+    Writers are keyed by file name in the folder. Notes are the keys of a dictionary, which drops duplicates.
+    """
     names = file_names((summary.entry, summary.split) for summary in comparison.summary)
     maps, notes = _plan_maps(comparison, folder, names)
     files: dict[str, FileWriter] = {
@@ -111,7 +119,10 @@ def _without_notes(write: Callable[[Path], object]) -> FileWriter:
 
 
 def _figure_drawers(comparison: Comparison, names: Mapping[tuple[BenchEntry, str], str]) -> dict[str, FigureDrawer]:
-    """Return a drawer for each plot of the page by the name of its file; confusions of the best entry of each split only."""
+    """Return a drawer for each plot of the page, by file name without extension.
+
+    Confusion matrices are drawn only for the best entry of each split.
+    """
     ranking = rank(comparison)
     drawers: dict[str, FigureDrawer] = {"overall-accuracy": lambda medium: findings.overview_plot(ranking, medium)}
     best = {summary.split: summary for summary in sorted(comparison.summary, key=lambda summary: summary.oa.mean)}
@@ -155,7 +166,7 @@ def _plan_figures(drawers: Mapping[str, FigureDrawer], folder: str = "") -> dict
 def _plan_maps(
     comparison: Comparison, folder: Path, names: Mapping[tuple[BenchEntry, str], str]
 ) -> tuple[dict[str, FileWriter], dict[str, None]]:
-    """Plan the labels and every map as GeoTIFF, with the confidence of heads that predict probabilities."""
+    """Return a writer for each GeoTIFF of labels, predicted classes and confidence, and notes on omitted files."""
     images, georeference = comparison.images, comparison.georeference
     numbers = {number for number in comparison.class_names if number} | {*count_values(images.truth)}
     legend = Legend.from_mappings(numbers, comparison.class_names, comparison.class_colours)
@@ -189,7 +200,10 @@ def _plan_maps(
 def _probability_blocks(
     confidence: NDArray[np.uint8], classes: NDArray[np.integer]
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
-    """Yield the largest probabilities of a map block by block, (rows, cols, 1) float32; NaN where nothing was predicted."""
+    """Yield the largest class probability of each pixel block by block, (rows, cols, 1) float32.
+
+    Pixels without a prediction are NaN.
+    """
     rows, cols = confidence.shape
     for window in windows(rows, cols, _BLOCK_PX):
         values = confidence[window.slices] / np.float32(255)
@@ -197,7 +211,7 @@ def _probability_blocks(
 
 
 def write_sweep(sweep: SweepResult, folder: Path) -> None:
-    """Write ``sweep.csv``, one row per plane; ``sweep.json``; and the heat map ``planes``, as SVG and PNG."""
+    """Write a sweep as ``sweep.csv`` (one row per plane), ``sweep.json``, ``planes.svg`` and ``planes.png``."""
     rows = sweep_rows(sweep)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
@@ -211,7 +225,10 @@ def write_sweep(sweep: SweepResult, folder: Path) -> None:
 
 
 def file_names(keys: Iterable[tuple[BenchEntry, str]]) -> dict[tuple[BenchEntry, str], str]:
-    """Name a file after each entry and split; names differ even on a case-insensitive file system."""
+    """Return a file name for each entry and split.
+
+    Names are distinct on case-insensitive file systems too.
+    """
     names: dict[tuple[BenchEntry, str], str] = {}
     for key in dict.fromkeys(keys):
         names[key] = _unique(file_name(*key), names.values())
@@ -219,7 +236,7 @@ def file_names(keys: Iterable[tuple[BenchEntry, str]]) -> dict[tuple[BenchEntry,
 
 
 def file_name(entry: BenchEntry, split: str = "") -> str:
-    """Name a file after an entry and a split.
+    """Return a file name for an entry and a split.
 
     >>> file_name(BenchEntry(store="ip", features="spectra+planes", head="film"), "blocks:12+4:0.1")
     'film-spectra+planes-ip-blocks_12+4_0.1'
@@ -228,7 +245,7 @@ def file_name(entry: BenchEntry, split: str = "") -> str:
 
 
 def _unique(name: str, names: Iterable[str]) -> str:
-    """Return a name, with a number appended if it is among `names`."""
+    """Return `name`, with a number appended if `names` already contains it."""
     existing = {other.casefold() for other in names}
     candidates = (name, *(f"{name}-{n}" for n in range(2, len(existing) + 3)))
     return next(candidate for candidate in candidates if candidate.casefold() not in existing)
@@ -239,18 +256,18 @@ def _safe(text: str) -> str:
 
 
 def _read_listing(folder: Path) -> list[str]:
-    """Return the files that an earlier report wrote to a folder; none if there is no readable list."""
+    """Return the files that an earlier report wrote to a folder, or an empty list if they are unknown."""
     try:
         names = [Path(name) for name in json.loads((folder / _LISTING).read_bytes())]
     except (OSError, ValueError, TypeError):
         return []
-    # Whatever a list says, nothing is deleted elsewhere.
+    # The list may be damaged, so names outside the folders of a report are ignored and never deleted.
     tables, folders = {CSV, LATEX, MARKDOWN, PAGE}, {Path(FIGURES), Path(MAPS)}
     return [str(name) for name in names if str(name) in tables or (name.parent in folders and name.name != "..")]
 
 
 def _same_results(comparison: Comparison, path: Path) -> bool:
-    """Whether a file holds the same results, whenever they were made."""
+    """Return whether a file contains the same results, apart from the time of creation."""
     try:
         existing = read_json(path)
     except HsifeatError:

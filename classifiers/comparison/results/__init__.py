@@ -1,1 +1,1 @@
-"""The results of a benchmark: one model of a run, its summary, and its files."""
+"""Results of a benchmark: data model, summaries, and reading and writing of result files."""

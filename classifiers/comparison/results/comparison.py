@@ -1,4 +1,4 @@
-"""A finished benchmark with its images, as `compare` returns it."""
+"""Results and images of a finished benchmark, as returned by `compare`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClusterPanel:
-    """A plane drawn by k-means.
+    """K-means clusters of a plane (features of one timestep and layer).
 
     Attributes
     ----------
-    t, layer : int, str
-        The plane.
+    t : int
+        Timestep of the plane.
+    layer : str
+        Layer of the plane.
     clusters : (rows, cols) uint8 array
-        Cluster of each cell, from 1, at the plane's own resolution; 0 = no data.
+        Cluster of each cell of the plane, from 1; 0 = no data.
     """
 
     t: int
@@ -38,23 +40,25 @@ class ClusterPanel:
 
 @dataclass(frozen=True)
 class BenchImages:
-    """The images of a benchmark, all but the panels on the scene's grid of rows x cols.
+    """Images of a benchmark.
+
+    All arrays except those of `panels` are on the grid of the scene.
 
     Attributes
     ----------
     truth : (rows, cols) integer array
-        Labels, 0 = unlabelled.
+        Class of each labelled pixel; 0 = unlabelled.
     false_colour : (rows, cols, 3) uint8 array
         The scene in false colour.
     splits : dict of str to (rows, cols) uint8 array
-        For each split, the pixels of seed 0: 0 = unlabelled, 1 = train, 2 = test, 3 = labelled but unused.
+        Role of each pixel with seed 0, by split: 0 = unlabelled, 1 = train, 2 = test, 3 = labelled but unused.
     maps : dict of (BenchEntry, str) to (rows, cols) integer array
-        Predicted class of every pixel with seed 0, by entry and split; may be memory-mapped.
+        Predicted class of each pixel with seed 0, by entry and split; may be memory-mapped.
     confidence : dict of (BenchEntry, str) to (rows, cols) uint8 array
-        Largest class probability of every pixel, scaled to 0..255, for heads that predict probabilities; may be
-        memory-mapped.
+        Largest class probability of each pixel with seed 0, scaled to 0..255, by entry and split; may be memory-mapped. Heads
+        without probabilities are missing.
     panels : tuple of ClusterPanel
-        Planes clustered by k-means.
+        K-means clusters of planes.
     """
 
     truth: NDArray[np.integer]
@@ -66,14 +70,14 @@ class BenchImages:
 
 
 class Comparison(BenchResults):
-    """A finished benchmark: its results, its images and where the scene lies.
+    """Results of a finished benchmark, with images and georeference.
 
     Attributes
     ----------
     images : BenchImages
-        Maps and other images; not part of ``results.json``.
+        Maps and other images, which ``results.json`` does not contain.
     georeference : Georeference or None
-        Coordinate reference system and transform of the scene, if known.
+        Coordinate reference system and transform of the scene, or None if unknown.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -83,9 +87,9 @@ class Comparison(BenchResults):
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """One row per run, as in ``results.csv``."""
+        """Data frame with one row per run, as in ``results.csv``."""
         return to_frame(self)
 
     def _repr_html_(self) -> str:
-        """Show the summary in a notebook."""
+        """Return the summary as HTML, for notebooks."""
         return to_html(self)

@@ -1,7 +1,7 @@
-"""The data model of a benchmark: runs, their summaries and what follows from them, as kept in memory and in ``results.json``.
+"""Data model of the results of a benchmark, which are stored in ``results.json``.
 
-Every quantity is one field here, with its type and meaning. The JSON file and its schema, the columns of ``results.csv``, the
-summary over seeds and the tables of the report are derived from these fields.
+The fields of these models define the JSON schema, the columns of ``results.csv``, the summary over seeds and the tables of the
+report.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from hsifeat.types import PlaneId
 
 SCHEMA_VERSION: Literal[1] = 1
 
-# Level of all confidence intervals; tests reject below 1 - LEVEL.
+# Confidence level of all intervals. A test is significant if its p-value is below 1 - LEVEL.
 LEVEL = 0.95
 
 
 class JsonOnly:
-    """Marks fields of a run that ``results.csv`` has no column for."""
+    """Marker of model fields that ``results.csv`` omits."""
 
 
 class Record(BaseModel):
-    """Base of all models: immutable, and strict about unknown fields."""
+    """Base class of all models; immutable, without unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,13 +36,15 @@ class Estimate(Record):
     mean: float
     sd: float = Field(description="sample standard deviation over seeds; 0 for a single seed")
     low: float | None = Field(
-        None, description="lower end of the 95 % interval over seeds and regions, where available"
+        None, description="lower end of the 95 % bootstrap interval over seeds and regions, where available"
     )
-    high: float | None = Field(None, description="upper end of that interval")
+    high: float | None = Field(None, description="upper end of the 95 % interval")
 
     @classmethod
     def from_values(cls, values: Any, interval: tuple[float, float] | None = None) -> Self:
-        """Average values, one per seed; `interval` is the bootstrap interval of their mean.
+        """Compute the mean and standard deviation of values, one per seed.
+
+        `interval` is the bootstrap interval of the mean.
 
         >>> Estimate.from_values([0.5, 0.7], (0.4, 0.8))
         Estimate(mean=0.6, sd=0.14142135623730948, low=0.4, high=0.8)
@@ -53,12 +55,12 @@ class Estimate(Record):
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Both ends of the interval, or None."""
+        """Lower and upper end of the 95 % interval, or None."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
 
 class SceneSummary(Record):
-    """The scene and the label map of a benchmark."""
+    """Scene and label map of a benchmark."""
 
     name: str
     rows: int
@@ -71,17 +73,17 @@ class SceneSummary(Record):
 
 
 class PlaneSummary(Record):
-    """A plane that heads learned from."""
+    """Plane (features of one timestep and layer) that heads learned from."""
 
     t: int
     layer: str
     stride: int
     channels: int
-    size_bytes: int = Field(description="before compression")
+    size_bytes: int = Field(description="size before compression")
 
 
 class StoreSummary(Record):
-    """A store that heads learned from, and what it costs."""
+    """Store that heads learned from, with its size and extraction time."""
 
     name: str
     key: str
@@ -89,9 +91,11 @@ class StoreSummary(Record):
     recipe: dict[str, Any]
     planes: tuple[PlaneSummary, ...]
     bytes_on_disk: int | None = Field(
-        None, description="size of the whole store; null for a store that can't be listed"
+        None, description="size of the whole store, including the scene; null for a read-only store"
     )
-    extraction_seconds: float | None = Field(None, description="null if the store has no timings")
+    extraction_seconds: float | None = Field(
+        None, description="extraction time of the planes; null if the store has no timings"
+    )
     devices: tuple[str, ...] = Field((), description="devices that computed the planes")
 
     @property
@@ -101,19 +105,21 @@ class StoreSummary(Record):
 
 
 class BenchEntry(Record):
-    """One line of a benchmark: a head on the features of a store.
+    """Entry of a benchmark: a head that learns from an input of a store.
 
     >>> print(BenchEntry(store="ip", features="spectra+planes", head="film"))
     film on spectra+planes of ip
     """
 
-    store: str = Field(description="name of the store; empty for features computed from the spectra alone")
-    features: str = Field(description="input sets of the head, as --inputs names them")
+    store: str = Field(
+        description="name of the store; empty for inputs without planes, which do not depend on the store"
+    )
+    features: str = Field(description="name of the input, as in --inputs")
     head: str
 
     @property
     def columns(self) -> str:
-        """The features and the store that they come from."""
+        """Input and store in words, such as ``planes of ip``."""
         return self.features + (f" of {self.store}" if self.store else "")
 
     def __str__(self) -> str:
@@ -121,7 +127,7 @@ class BenchEntry(Record):
 
 
 class PlaneWeight(Record):
-    """The weight that a head learned for a plane."""
+    """Weight that a head learned for a plane."""
 
     t: int | None
     layer: str
@@ -132,35 +138,37 @@ _SCORES = ", ".join(f"{metric.key} ({metric.description})" for metric in METRICS
 
 
 class RunResult(Record):
-    """One run: a head fitted on the training pixels of one draw of a split, and scored on its test pixels.
+    """Result of a run: a head is fitted on the training pixels of a split for one seed, and scored on the test pixels.
 
-    Scores are fractions of 1, times are wall-clock seconds.
+    Scores are fractions of 1, and times are wall-clock seconds.
     """
 
     entry: BenchEntry
     split: str
-    seed: int = Field(description="of the draw and of the head")
+    seed: int = Field(description="seed of the split and of the head")
     train_pixels: int
     test_pixels: int
     left_out: tuple[int, ...] = Field(
-        description="classes that have labelled pixels but can't be on both sides of the split; they are not scored"
+        description="classes that can't have both training and test pixels under the split; they are not scored"
     )
     scores: dict[str, float] = Field(description=f"metrics over all test pixels: {_SCORES}")
     fit_seconds: float
-    predict_seconds: float = Field(description="for all test pixels")
+    predict_seconds: float = Field(description="time of prediction of all test pixels")
     class_scores: dict[str, dict[int, float]] = Field(description="recall and f1 of each class that has test pixels")
-    pixels: dict[int, int] = Field(description="test pixels of each class that has some; only these classes are scored")
+    pixels: dict[int, int] = Field(
+        description="number of test pixels of each class that has any; other classes are not scored"
+    )
     confusion: Annotated[tuple[tuple[int, ...], ...], JsonOnly()] = Field(
-        description="test pixels by true class (outer) and predicted class (inner), in the order of `pixels`"
+        description="number of test pixels by true class (outer) and predicted class (inner), in the order of `pixels`"
     )
     key: Annotated[str, JsonOnly()] = Field(
-        "", description="predictions on test pixels are in record/predictions/KEY.npy"
+        "", description="key of the run; record/predictions/KEY.npy has the predictions of test pixels"
     )
     draw: Annotated[str, JsonOnly()] = Field(
-        "", description="training and test pixels and their true classes are in record/draws/DRAW.npz"
+        "", description="key of the draw; record/draws/DRAW.npz has training pixels, test pixels and true classes"
     )
     mixing: Annotated[tuple[PlaneWeight, ...], JsonOnly()] = Field(
-        (), description="weights of planes, for heads that learn a mixture of them"
+        (), description="learned weights of planes, for heads that mix planes"
     )
 
     @property
@@ -170,30 +178,36 @@ class RunResult(Record):
 
     @property
     def classes(self) -> tuple[int, ...]:
-        """The classes that have test pixels, ascending."""
+        """Classes that have test pixels, in ascending order."""
         return tuple(self.pixels)
 
 
 class EntrySummary(Record):
-    """An entry under one split, over its seeds."""
+    """Results of an entry under one split, averaged over seeds."""
 
     entry: BenchEntry
     split: str
     seeds: int
     train_pixels: float = Field(description="mean over seeds")
     test_pixels: float = Field(description="mean over seeds")
-    left_out: dict[int, int] = Field(description="number of seeds for which a class is left out of the averages")
-    class_counts: tuple[int, ...] = Field(description="the numbers of classes that were scored, over seeds, ascending")
+    left_out: dict[int, int] = Field(description="number of seeds under which each class is left out of the averages")
+    class_counts: tuple[int, ...] = Field(
+        description="distinct numbers of scored classes among the seeds, in ascending order"
+    )
     scores: dict[str, Estimate] = Field(description=f"metrics over all test pixels: {_SCORES}")
     fit_seconds: float = Field(description="median over seeds")
     predict_seconds: float = Field(description="median over seeds")
     class_scores: dict[str, dict[int, Estimate]] = Field(
-        description="recall and f1 of each class; intervals of recall for classes with at least 10 regions"
+        description="recall and f1 of each class; recall has intervals for classes with at least 10 regions"
     )
-    pixels: dict[int, float] = Field(description="test pixels of each class, mean over the seeds that have any")
-    class_seeds: dict[int, int] = Field(description="number of seeds for which a class has test pixels")
+    pixels: dict[int, float] = Field(
+        description="number of test pixels of each class, mean over the seeds with test pixels of the class"
+    )
+    class_seeds: dict[int, int] = Field(description="number of seeds under which each class has test pixels")
     classes: tuple[int, ...] = Field(description="classes of the confusion matrix")
-    confusion: tuple[tuple[int, ...], ...] = Field(description="sum over seeds, true class (outer) by predicted class")
+    confusion: tuple[tuple[int, ...], ...] = Field(
+        description="confusion matrix summed over seeds, true class (outer) by predicted class (inner)"
+    )
 
     @property
     def oa(self) -> Estimate:
@@ -202,91 +216,98 @@ class EntrySummary(Record):
 
 
 class SplitGap(Record):
-    """How much higher the OA of an entry is under a random split than under a spatially disjoint one."""
+    """Difference in overall accuracy (OA) of an entry between a random and a spatially disjoint split."""
 
     entry: BenchEntry
     random: str = Field(description="the first random split")
     disjoint: str = Field(description="the first spatially disjoint split")
     difference: float = Field(description="mean OA under `random` minus mean OA under `disjoint`")
     low: float | None = Field(
-        None, description="lower end of its 95 % interval: seeds resampled in pairs, regions per split"
+        None,
+        description="lower end of the 95 % interval of the difference; seeds are resampled jointly, regions per split",
     )
-    high: float | None = None
+    high: float | None = Field(None, description="upper end of the 95 % interval")
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Both ends of the interval, or None."""
+        """Lower and upper end of the 95 % interval, or None."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
 
 class SplitSummary(Record):
-    """How training and test pixels of a split lie, and how far features see across; means over seeds."""
+    """Distances between training and test pixels of a split, and leakage of features, averaged over seeds."""
 
     split: str
     leakage: dict[str, float] = Field(
-        description="share of test pixels whose features depend on a training pixel, by features and store"
+        description="share of test pixels whose features depend on a training pixel, by input and store"
     )
-    footprints: dict[str, str] = Field(description="which pixels those features depend on, in words")
+    footprints: dict[str, str] = Field(description="pixels that the features of an input depend on, in words")
     median_px: float = Field(description="median distance from a test pixel to the nearest training pixel")
-    min_px: float = Field(description="least distance from a test pixel to the nearest training pixel")
+    min_px: float = Field(
+        description="minimum distance from a test pixel to the nearest training pixel, over all seeds"
+    )
     notes: tuple[str, ...] = Field((), description="remarks on the draw of seed 0")
 
 
 class EntryPair(Record):
-    """Two entries under one split, compared on the same seeds and test pixels."""
+    """Test of the difference in overall accuracy between two entries under one split."""
 
     split: str
     first: BenchEntry
     second: BenchEntry
-    difference: float = Field(description="OA of the first minus OA of the second, mean over seeds")
-    low: float | None = Field(description="lower end of its 95 % interval, by a bootstrap over seeds and regions")
-    high: float | None
+    difference: float = Field(description="OA of `first` minus OA of `second`, mean over seeds")
+    low: float | None = Field(
+        description="lower end of the 95 % interval of the difference, by a bootstrap over seeds and regions"
+    )
+    high: float | None = Field(description="upper end of the 95 % interval")
     p: float | None = Field(description="two-sided p-value of no difference, by the same bootstrap")
-    p_holm: float | None = Field(description="p, corrected for all pairs of the split by Holm's method")
-    mcnemar_p: float | None = Field(description="McNemar's exact test on the test pixels of seed 0")
-    mcnemar_p_holm: float | None = Field(description="mcnemar_p, corrected for all pairs of the split by Holm's method")
+    p_holm: float | None = Field(description="p after a Holm correction for all pairs of the split")
+    mcnemar_p: float | None = Field(description="p-value of McNemar's exact test on the test pixels of seed 0")
+    mcnemar_p_holm: float | None = Field(description="mcnemar_p after a Holm correction for all pairs of the split")
     verdict: str = Field(description="the result as a sentence")
 
     @property
     def significant(self) -> bool:
-        """Whether the entries differ at the 5 % level, corrected for all pairs of the split."""
+        """Whether the difference is significant at the 5 % level, after a correction for all pairs of the split."""
         return self.p_holm is not None and self.p_holm < 1 - LEVEL
 
 
 class CurvePoint(Record):
-    """One point of a learning curve: an entry trained on at most `per_class` training pixels of each class of a split."""
+    """Point of a learning curve: accuracy of an entry trained on at most `per_class` pixels of each class."""
 
     entry: BenchEntry
     split: str
-    per_class: int = Field(description="a class with fewer training pixels contributes all of them")
+    per_class: int = Field(description="maximum number of training pixels of each class")
     oa: Estimate
     seeds: int
-    train_pixels: float = Field(description="training pixels of all classes together, mean over seeds")
+    train_pixels: float = Field(description="total number of training pixels of all classes, mean over seeds")
 
 
 class EntryWeights(Record):
-    """The weights of planes that the head of an entry learned with seed 0, under the first disjoint split."""
+    """Plane weights that the head of an entry learned with seed 0, under the first disjoint split."""
 
     entry: BenchEntry
     weights: tuple[PlaneWeight, ...]
 
 
 class PlaneScore(Record):
-    """The accuracy and the cost of one plane in a sweep."""
+    """Accuracy and cost of one plane in a sweep."""
 
     t: int
     layer: str
-    oa: Estimate = Field(description="of this plane alone; in a selection, of this plane and all planes before it")
-    size_bytes: int = Field(0, description="before compression")
+    oa: Estimate = Field(
+        description="OA of this plane alone; in a selection, OA of this plane together with all planes selected before"
+    )
+    size_bytes: int = Field(0, description="size before compression")
     seconds: float | None = Field(
         None,
-        description="extraction time of the timestep, which yields all its layers; in a selection, 0 if an earlier plane "
-        "has the same timestep; null if the store has no timings",
+        description="extraction time of all layers of the timestep; in a selection, 0 if a plane selected before has the same "
+        "timestep; null if the store has no timings",
     )
     gain: Estimate | None = Field(
         None,
-        description="OA minus that of spectra alone, seed by seed; in a selection, from the second plane on, minus that of "
-        "the planes before it; null if the head can't learn from spectra alone",
+        description="OA minus OA of spectra alone, paired by seed; in a selection, from the second plane on, OA minus OA of the "
+        "planes selected before; null if the head can't learn from spectra alone",
     )
 
     @property
@@ -296,77 +317,86 @@ class PlaneScore(Record):
 
 
 class SweepResult(Record):
-    """Accuracy of every plane of a store on its own, and of the best few planes together."""
+    """Result of a sweep: accuracy of each plane of a store, and of the best planes together."""
 
     head: str
     split: str
-    planes: tuple[PlaneScore, ...] = Field(description="each plane on its own")
+    planes: tuple[PlaneScore, ...] = Field(description="score of each plane alone")
     selection: tuple[PlaneScore, ...] = Field(
-        description="the planes that seed 0 selected, in order; scores at place i are over seeds, each with its own first i planes"
+        description="planes selected with seed 0, in order; score i averages over seeds the OA of the first i planes that each "
+        "seed selected"
     )
-    selections: tuple[tuple[str, ...], ...] = Field((), description="the planes that each seed selected, in order")
+    selections: tuple[tuple[str, ...], ...] = Field((), description="planes selected with each seed, in order")
     seeds: int = 1
     store: str = Field("", description="name of the store")
     baseline: Estimate | None = Field(
-        None, description="OA of the head on spectra alone, if it can learn from them alone"
+        None, description="OA of the head on spectra alone; null if the head needs planes"
     )
 
 
 class EntryChange(Record):
-    """How the OA of an entry under a split changed from a baseline report."""
+    """Change of the overall accuracy (OA) of an entry under a split from a baseline report."""
 
     entry: BenchEntry
     split: str
-    before: float | None = Field(description="mean OA in the baseline; null for an entry that it lacks")
-    after: float | None = Field(description="mean OA now; null for an entry that only the baseline has")
+    before: float | None = Field(description="mean OA in the baseline; null if the baseline lacks the entry")
+    after: float | None = Field(description="mean OA in the new report; null if the new report lacks the entry")
     test: Literal["bootstrap", "paired", "Welch", ""] = Field(
-        description="bootstrap over seeds and regions; or a t-test over seeds alone, paired or Welch's; empty if untested"
+        description="bootstrap over seeds and regions, paired t-test over seeds, or Welch's t-test over seeds; empty if untested"
     )
-    seeds: int = Field(description="number of seeds that are compared")
+    seeds: int = Field(description="number of compared seeds")
     p: float | None = Field(description="two-sided p-value of no change")
-    p_holm: float | None = Field(description="p, corrected by Holm's method for all tests but those of identical runs")
+    p_holm: float | None = Field(
+        description="p after a Holm correction for all tests; identical runs do not count as tests"
+    )
     verdict: str = Field(description="the result as a sentence")
-    low: float | None = Field(None, description="lower end of the 95 % interval of after - before, by the bootstrap")
-    high: float | None = None
+    low: float | None = Field(None, description="lower end of the 95 % bootstrap interval of after - before")
+    high: float | None = Field(None, description="upper end of the 95 % interval")
     store_before: str = Field("", description="name of the entry's store in the baseline, if it differs")
 
     @property
     def significant(self) -> bool:
-        """Whether the change is significant at the 5 % level, corrected for all tests."""
+        """Whether the change is significant at the 5 % level, after a correction for all tests."""
         return self.p_holm is not None and self.p_holm < 1 - LEVEL
 
     @property
     def unchanged(self) -> bool:
-        """Whether the OA is the same for every seed and in every region."""
+        """Whether the OA of every seed and region is unchanged."""
         equal = self.p == 1 and self.before == self.after
         return equal and self.test != "Welch" and not self.low and not self.high
 
 
 class Provenance(Record):
-    """What is needed to repeat the benchmark."""
+    """Command, options, versions and machine of a benchmark."""
 
     command: str = ""
     config: BenchConfig | None = None
-    head_parameters: dict[str, dict[str, Any]] = Field({}, description="all parameters of each head, except its seed")
-    created: str = Field("", description="UTC, ISO 8601")
+    head_parameters: dict[str, dict[str, Any]] = Field(
+        {}, description="parameters of each head, except its seed and layout"
+    )
+    created: str = Field("", description="time of creation, UTC in ISO 8601")
     versions: dict[str, str] = {}
     machine: dict[str, str | int | None] = {}
 
 
 class BenchResults(Record):
-    """All results of a benchmark, as in ``results.json``."""
+    """Results of a benchmark, as in ``results.json``."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     scene: SceneSummary
     class_names: dict[int, str]
-    class_colours: dict[int, str] = Field(description="as #rrggbb")
+    class_colours: dict[int, str] = Field(description="colour of each class as #rrggbb")
     stores: tuple[StoreSummary, ...]
     runs: tuple[RunResult, ...]
-    summary: tuple[EntrySummary, ...] = Field(description="runs averaged over seeds")
+    summary: tuple[EntrySummary, ...] = Field(description="results of each entry under each split, averaged over seeds")
     splits: tuple[SplitSummary, ...] = ()
-    pairs: tuple[EntryPair, ...] = Field((), description="every two entries under every split")
-    verdicts: dict[str, str] = Field({}, description="for each split, which entries differ, as a sentence")
-    gaps: tuple[SplitGap, ...] = Field((), description="for each entry that has both a random and a disjoint split")
+    pairs: tuple[EntryPair, ...] = Field((), description="pairwise tests of all entries under each split")
+    verdicts: dict[str, str] = Field(
+        {}, description="for each split, a sentence that states which entries differ significantly"
+    )
+    gaps: tuple[SplitGap, ...] = Field(
+        (), description="gap between random and disjoint split, for entries that have both"
+    )
     curves: tuple[CurvePoint, ...] = ()
     mixing: tuple[EntryWeights, ...] = ()
     sweep: SweepResult | None = None

@@ -1,4 +1,4 @@
-"""Splits and entries in the order in which tables and the report show them: disjoint splits first, entries by accuracy."""
+"""Order of splits and entries in tables and reports: disjoint splits first, entries by descending accuracy."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from classifiers.splits import parse_split_kind
 
 LEAKS, DISJOINT, USER_DEFINED = "leaks through context", "spatially disjoint", "user-defined"
 
-# Up to this many pairs of entries are all shown; of more, only those with the best entry.
+# Maximum number of pairs of entries in a table. If there are more, the table lists only pairs with the best entry.
 MAX_PAIRS = 40
 
 
 @dataclass(frozen=True)
 class RankedSplit:
-    """A split with what all its entries share.
+    """Split, with the properties that all its entries share.
 
     Attributes
     ----------
-    name, kind : str
-        The split in the grammar, and one of `LEAKS`, `DISJOINT` and `USER_DEFINED`.
+    name : str
+        Split in the grammar of `parse_split`.
+    kind : str
+        One of `LEAKS`, `DISJOINT` and `USER_DEFINED`.
     seeds : tuple of int
         Seeds that were run.
     train_pixels, test_pixels : (float, float)
-        Least and largest mean number of pixels over the entries.
+        Minimum and maximum over the entries of the mean number of pixels.
     left_out : dict of int to int
-        Number of seeds for which a class is left out.
+        Number of seeds under which each class is left out.
     geometry : SplitSummary or None
         Distances and leakage, if measured.
     """
@@ -43,13 +45,16 @@ class RankedSplit:
 
     @property
     def title(self) -> str:
-        """Name and kind."""
+        """Name and kind of the split."""
         return f"{self.name}, {self.kind}"
 
 
 @dataclass(frozen=True)
 class RankedEntry:
-    """A row of the ranking: an entry, its summary under each split (None if not run), and its median seconds."""
+    """Row of the ranking.
+
+    `cells` are the summaries of the entry under each split, None if the entry was not run. The seconds are medians over runs.
+    """
 
     entry: BenchEntry
     cells: tuple[EntrySummary | None, ...]
@@ -59,18 +64,18 @@ class RankedEntry:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Results, arranged for display.
+    """Results of a benchmark, arranged for display.
 
     Attributes
     ----------
     results : BenchResults
-        The results.
+        Results of the benchmark.
     splits : tuple of RankedSplit
-        Disjoint splits first, random splits last.
+        Disjoint splits, followed by user-defined splits and random splits.
     rows : tuple of RankedEntry
-        Best first under the first split; entries that were not run under it come last.
+        Entries by descending accuracy under the first split, followed by entries that were not run under this split.
     class_names : dict of int to str
-        Every class that has a name or a score.
+        Name of each class that has a name or a score.
     """
 
     results: BenchResults
@@ -83,16 +88,19 @@ class Ranking:
         return next((index for index, split in enumerate(self.splits) if split.kind == kind), None)
 
     def ranked(self, index: int) -> list[tuple[RankedEntry, EntrySummary]]:
-        """Return the entries that were run under a split with their summaries, best first."""
-        present = [(row, summary) for row in self.rows if (summary := row.cells[index])]
-        return sorted(present, key=lambda pair: -pair[1].oa.mean)
+        """Return the entries that were run under a split, with their summaries, by descending accuracy."""
+        pairs = [(row, summary) for row in self.rows if (summary := row.cells[index])]
+        return sorted(pairs, key=lambda pair: -pair[1].oa.mean)
 
     def left_out(self, index: int) -> str:
-        """Return the classes that a split leaves out, as text."""
+        """Return a text that lists the classes that a split leaves out."""
         return left_out_text(self.ranked(index)[0][1], self.class_names)
 
     def pairs(self, index: int) -> tuple[list[EntryPair], int]:
-        """Return the pairs of a split to show, and the number of all pairs; see `MAX_PAIRS`."""
+        """Return the pairs to display for a split, and the number of all pairs.
+
+        If there are more than `MAX_PAIRS` pairs, only pairs with the best entry are returned.
+        """
         pairs = [pair for pair in self.results.pairs if pair.split == self.splits[index].name]
         best = self.ranked(index)[0][0].entry
         show_all = len(pairs) <= MAX_PAIRS
@@ -105,13 +113,13 @@ class Ranking:
 
     @property
     def spread(self) -> str:
-        """What the numbers behind ± are."""
+        """Description of the numbers that follow ± in tables."""
         several = max(len(split.seeds) for split in self.splits) > 1
         return "mean ± standard deviation over seeds" if several else "a single seed, without a standard deviation"
 
 
 def rank(results: BenchResults) -> Ranking:
-    """Arrange results for display."""
+    """Rank the splits and entries of a benchmark for display."""
     names = dict.fromkeys(summary.split for summary in results.summary)
     kinds = (DISJOINT, USER_DEFINED, LEAKS)
     splits = tuple(sorted((_split(results, name) for name in names), key=lambda split: kinds.index(split.kind)))
@@ -123,7 +131,7 @@ def rank(results: BenchResults) -> Ranking:
 
 
 def split_kind(split: str) -> str:
-    """Return what is known about the independence of a split's training and test pixels.
+    """Return the kind of a split: `LEAKS`, `DISJOINT` or `USER_DEFINED`.
 
     >>> split_kind("random:0.1"), split_kind("blocks:12+4:0.1"), split_kind("official")
     ('leaks through context', 'spatially disjoint', 'user-defined')

@@ -1,4 +1,4 @@
-"""Reading and writing results: one row per run as CSV or data frame, everything but the images as JSON."""
+"""Reading and writing of results, as CSV or data frame (one row per run) and as JSON."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def to_frame(results: BenchResults) -> pd.DataFrame:
     """Return one row per run, sorted by entry, split and seed.
 
-    Columns follow the fields of `RunResult`: those of its entry and its metrics stand on their own, a value per class is a
-    column ``<metric>_<class>`` for every class of the label map. Scores of a class without test pixels are NaN, its number of
-    pixels is 0, and numbers of several classes are separated by ``;``.
+    Columns follow the fields of `RunResult`. Each field of the entry and each metric has a column. Each metric of a class has
+    a column ``<metric>_<class>`` for every class of the label map. For a class without test pixels, scores are NaN and the number
+    of pixels is 0. Tuples of numbers are written as text, separated by ``;``.
     """
     import pandas as pd
 
@@ -41,14 +41,17 @@ def to_frame(results: BenchResults) -> pd.DataFrame:
 
 
 def _cells(record: Record) -> dict[str, Any]:
-    """Return the values of a row by the name of their column, or of their group of columns where they are by class."""
+    """Return the cells of a row by column name.
+
+    Values per class are dictionaries by class number.
+    """
     cells: dict[str, Any] = {}
     for name, field in type(record).model_fields.items():
         value = getattr(record, name)
-        if any(isinstance(mark, JsonOnly) for mark in field.metadata):
+        if any(isinstance(item, JsonOnly) for item in field.metadata):
             continue
         if isinstance(value, BaseModel):
-            cells |= _cells(value)  # type: ignore[arg-type]  # models hold no others than records
+            cells |= _cells(value)  # type: ignore[arg-type]  # all nested models are records
         elif isinstance(value, tuple):
             cells[name] = ";".join(map(str, value))
         elif isinstance(value, dict) and name != "pixels":
@@ -59,27 +62,27 @@ def _cells(record: Record) -> dict[str, Any]:
 
 
 def sorted_runs(runs: tuple[RunResult, ...]) -> list[RunResult]:
-    """Sort runs by store, features, head, split and seed."""
+    """Sort runs by store, input, head, split and seed."""
     return sorted(runs, key=lambda run: (run.entry.store, run.entry.features, run.entry.head, run.split, run.seed))
 
 
 def write_csv(results: BenchResults, path: Path) -> None:
-    """Write `to_frame` as CSV; numbers are written so that they read back exactly."""
+    """Write the data frame of `to_frame` as CSV, with numbers at full precision."""
     write_file(path, to_frame(results).to_csv(index=False, lineterminator="\n"))
 
 
 def write_json(results: BenchResults, path: Path) -> None:
-    """Write all results but the images as JSON."""
+    """Write results as JSON, without images."""
     write_file(path, results.model_dump_json(indent=1) + "\n")
 
 
 def read_json(path: Path) -> BenchResults:
-    """Read what `write_json` wrote.
+    """Read results from a file written by `write_json`.
 
     Raises
     ------
     HsifeatError
-        The file is unreadable, of another schema version, or holds something else.
+        The file is unreadable, has another schema version, or does not match the schema.
     """
     try:
         document = json.loads(path.read_bytes())
@@ -100,7 +103,7 @@ def read_json(path: Path) -> BenchResults:
 
 
 def schema_text() -> str:
-    """Return the JSON schema of ``results.json``, which is kept in ``docs/results.schema.json``."""
+    """Return the text of ``docs/results.schema.json``, the JSON schema of ``results.json``."""
     return json.dumps(BenchResults.model_json_schema(), indent=1, ensure_ascii=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Averages of runs over seeds, and the gap between random and disjoint splits."""
+"""Averages of runs over seeds, and gaps between random and disjoint splits."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True)
 class ScoreIntervals:
-    """95 % intervals of the scores of an entry under a split, (low, high).
+    """95 % intervals (low, high) of the scores of an entry under a split.
 
     Attributes
     ----------
     overall : dict of str to (float, float)
-        By the key of a metric over all test pixels.
+        Intervals of the metrics over all test pixels, by key of the metric.
     by_class : dict of str to dict of int to (float, float)
-        By the key of a metric of each class, and the class.
+        Intervals of the metrics of each class, by key of the metric and class.
     """
 
     overall: dict[str, Bounds] = field(default_factory=dict)
@@ -35,20 +35,21 @@ def summarise(
     runs: Iterable[RunResult],
     intervals: Mapping[tuple[BenchEntry, str], ScoreIntervals] = MappingProxyType({}),
 ) -> tuple[EntrySummary, ...]:
-    """Average runs over seeds, in the order in which entries and splits first occur.
+    """Average runs over seeds, separately for each entry and split.
 
     Parameters
     ----------
     runs : iterable of RunResult
-        Of any entries, splits and seeds.
+        Runs to average.
     intervals : mapping of (BenchEntry, str) to ScoreIntervals, optional
-        Intervals of an entry under a split, where available.
+        Intervals of the scores, by entry and split, where available.
 
     Returns
     -------
     tuple of EntrySummary
-        Scores and pixel counts are means, seconds are medians and confusion matrices are sums over seeds. A class is
-        averaged over the seeds for which it has test pixels.
+        Summaries in the order in which entries and splits first occur. Scores and pixel counts are means over seeds, times
+        are medians, and confusion matrices are sums. Scores of a class are averaged over the seeds under which the class has
+        test pixels.
     """
     groups: dict[tuple[BenchEntry, str], list[RunResult]] = {}
     for run in runs:
@@ -80,14 +81,17 @@ def _summary(runs: list[RunResult], intervals: ScoreIntervals) -> EntrySummary:
         class_scores={
             key: {
                 number: Estimate.from_values(
-                    [run.class_scores[key][number] for run in having], intervals.by_class.get(key, {}).get(number)
+                    [run.class_scores[key][number] for run in tested_runs], intervals.by_class.get(key, {}).get(number)
                 )
-                for number, having in tested.items()
+                for number, tested_runs in tested.items()
             }
             for key in runs[0].class_scores
         },
-        pixels={number: float(np.mean([run.pixels[number] for run in having])) for number, having in tested.items()},
-        class_seeds={number: len(having) for number, having in tested.items()},
+        pixels={
+            number: float(np.mean([run.pixels[number] for run in tested_runs]))
+            for number, tested_runs in tested.items()
+        },
+        class_seeds={number: len(tested_runs) for number, tested_runs in tested.items()},
         classes=classes,
         confusion=tuple(map(tuple, confusion.tolist())),
     )
@@ -108,14 +112,16 @@ def gap_splits(splits: Iterable[str]) -> tuple[str, str] | None:
 def split_gaps(
     summaries: Iterable[EntrySummary], intervals: Mapping[BenchEntry, Bounds] = MappingProxyType({})
 ) -> tuple[SplitGap, ...]:
-    """Return the gap of each entry that was run under both a random and a disjoint split.
+    """Return the gap in overall accuracy between the first random and the first disjoint split, by entry.
+
+    Entries that were not run under both splits are omitted.
 
     Parameters
     ----------
     summaries : iterable of EntrySummary
-        Averages over seeds.
+        Results averaged over seeds.
     intervals : mapping of BenchEntry to (float, float), optional
-        95 % interval of the gap, where available.
+        95 % interval of the gap of each entry, where available.
     """
     summaries = list(summaries)
     pair = gap_splits(dict.fromkeys(summary.split for summary in summaries))

@@ -1,4 +1,4 @@
-"""The summary as a table of text, with the notes that belong below it; and that table as HTML for notebooks."""
+"""Summary of a benchmark as a table of formatted text, with notes, and as HTML for notebooks."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ INTERVAL = "95 % interval"
 
 
 def summary_frame(results: BenchResults) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the summary as text, one row per entry, and which of its cells are the best of their column.
+    """Return the summary as a table of formatted text, and a mask of the best values.
 
-    Entries are ranked by OA under the first disjoint split, which comes first.
+    Entries are sorted by descending overall accuracy (OA) under the first split of the ranking, a disjoint split if there is one.
 
     Returns
     -------
-    table, best : DataFrame
-        Columns are pairs: the title of a split, empty for what names the entry; and the title of a metric. Cells are ``mean ±
-        standard deviation`` over seeds, the mean alone for one seed. The interval of OA has a column of its own, where
-        available. The store has a column only if there are several.
+    table : DataFrame
+        One row per entry. Each column is labelled with a pair: the title of a split and the title of a metric. In the columns that
+        name the head, the input and the store, the first label is empty; the store has a column only if there are several stores.
+        Cells contain ``mean ± standard deviation`` over seeds, or the mean if there is a single seed. Where available, the 95 %
+        interval of OA has a separate column.
+    best : DataFrame
+        Booleans in the shape of `table`: whether a cell has the best value of its column.
     """
     import pandas as pd
 
@@ -51,20 +54,27 @@ def summary_frame(results: BenchResults) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def to_html(results: BenchResults) -> str:
-    """Return the summary as an HTML table, the best of each column in bold, with the notes below."""
+    """Return the summary as an HTML table, followed by notes.
+
+    The best value of each column is bold.
+    """
     table, best = summary_frame(results)
     styled = (
         table.style.format(escape="html")
         .format_index(escape="html", axis="columns")
         .hide(axis="index")
-        .apply(lambda _: best.map(lambda mark: "font-weight: bold" if mark else ""), axis=None)
+        .apply(lambda _: best.map(lambda is_best: "font-weight: bold" if is_best else ""), axis=None)
         .set_table_attributes('class="dataframe"')
     )
     return str(styled.to_html()) + "".join(f"<p>{escape(note)}</p>" for note in summary_notes(results))
 
 
 def summary_notes(results: BenchResults) -> list[str]:
-    """Return the sentences below the table: what the numbers average, which splits leak, and which entries differ."""
+    """Return the notes of the table.
+
+    The notes state the seeds and pixels of each split, the splits that leak, the entries that differ significantly and the gap
+    between splits.
+    """
     ranking = rank(results)
     notes = []
     for split in ranking.splits:

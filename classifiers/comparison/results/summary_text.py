@@ -1,4 +1,4 @@
-"""Results as sentences and as the table of the terminal, and the number formats that text and tables share."""
+"""Results of a benchmark as sentences, as a table for the terminal, and as formatted numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from classifiers.comparison.results.model import BenchEntry, BenchResults, Entry
 
 
 def overview(results: BenchResults) -> list[dict[str, str]]:
-    """Return one row per entry: head, input, store, OA in percent under every split, median seconds of a fit."""
+    """Return the table that the terminal shows, one row per entry.
+
+    A row contains the head, the input, the store, the overall accuracy (OA) in percent under each split, and the median time of
+    a fit in seconds.
+    """
     rows: dict[BenchEntry, dict[str, str]] = {}
     for summary in results.summary:
         entry = summary.entry
@@ -21,7 +25,10 @@ def overview(results: BenchResults) -> list[dict[str, str]]:
 
 
 def split_remarks(results: BenchResults) -> list[str]:
-    """Describe each split: seeds, pixels, classes left out, leakage, notes; then the gap between splits, if there is one."""
+    """Return lines that describe each split, followed by the gap between random and disjoint splits, if available.
+
+    The lines of a split state the seeds, the numbers of pixels, the classes left out, the leakage and remarks on the split.
+    """
     first = {summary.split: summary for summary in reversed(results.summary)}
     geometry = {split.split: split for split in results.splits}
     lines = []
@@ -38,7 +45,11 @@ def split_remarks(results: BenchResults) -> list[str]:
 
 
 def left_out_text(summary: EntrySummary, class_names: Mapping[int, str]) -> str:
-    """Name the classes that are left out of the averages, with the number of seeds if not all, and what AA averages over."""
+    """List the classes that are left out of the averages.
+
+    A class that is left out under some of the seeds only is followed by the number of these seeds. If the number of scored
+    classes differs between seeds, the text also states these numbers.
+    """
     names = [
         class_names.get(number, f"class {number}")
         + (f" (under {seeds} of {summary.seeds} seeds)" if seeds < summary.seeds else "")
@@ -51,7 +62,9 @@ def left_out_text(summary: EntrySummary, class_names: Mapping[int, str]) -> str:
 
 
 def leakage_text(split: SplitSummary) -> str:
-    """Say what share of test pixels has features that depend on a training pixel, and how far away the nearest one is.
+    """Describe the leakage of a split and the distance between test and training pixels.
+
+    Leakage is the share of test pixels whose features depend on a training pixel.
 
     >>> leakage_text(SplitSummary(
     ...     split="random:0.1", leakage={"spectra": 0.0, "planes of ip": 1.0}, footprints={}, median_px=1.41, min_px=1.0
@@ -69,7 +82,10 @@ def leakage_text(split: SplitSummary) -> str:
 
 
 def gap_text(results: BenchResults) -> str:
-    """Describe how OA differs between the first random and the first disjoint split; empty without both kinds of splits."""
+    """Describe the gap in overall accuracy between the first random and the first disjoint split.
+
+    The text is empty if the benchmark does not have both kinds of splits.
+    """
     gaps = {gap.entry: gap for gap in results.gaps}
     if not gaps:
         return ""
@@ -80,7 +96,7 @@ def gap_text(results: BenchResults) -> str:
     interval = _interval_text(gap.interval, gap.difference)
     if len(gaps) == 1:
         return f"The OA of {gap.entry} under {gap.random} is {points} than under {disjoint}{interval}"
-    spread = _spread([100 * each.difference for each in gaps.values()])
+    spread = _spread([100 * gap.difference for gap in gaps.values()])
     return (
         f"OA under {gap.random} is {spread} than under {disjoint} for the same entry; for {gap.entry}, the best under "
         f"{disjoint}, it is {points}{interval}"
@@ -96,7 +112,7 @@ def _spread(points: list[float]) -> str:
 
 
 def _interval_text(interval: tuple[float, float] | None, difference: float) -> str:
-    """Write the interval of a difference in points, with the sign of the difference taken as positive."""
+    """Format the interval of the absolute value of a difference, in percentage points."""
     if interval is None:
         return ""
     low, high = interval if difference >= 0 else (-interval[1], -interval[0])
@@ -108,23 +124,23 @@ def _comparative(difference: float) -> str:
 
 
 def percent(score: Estimate, seeds: int, digits: int = 2) -> str:
-    """Write a score in percent, with its standard deviation if there are several seeds.
+    """Format a score in percent, with its standard deviation if there are several seeds.
 
     Parameters
     ----------
     score : Estimate
-        Mean and standard deviation, from 0 to 1.
+        Mean and standard deviation, as fractions of 1.
     seeds : int
         Number of seeds.
     digits : int
-        Decimals.
+        Number of decimals.
     """
     sd = f"\u00a0±\u00a0{100 * score.sd:.{digits}f}" if seeds > 1 else ""
     return f"{100 * score.mean:.{digits}f}{sd}"
 
 
 def pixel_range(bounds: tuple[float, float]) -> str:
-    """Write a number of pixels, or a range of numbers.
+    """Format a range of pixel counts, as a single number if both bounds are equal.
 
     >>> pixel_range((1200.0, 1200.0)), pixel_range((5.0, 7.0))
     ('1,200', '5 to 7')
@@ -134,7 +150,7 @@ def pixel_range(bounds: tuple[float, float]) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """Write a p-value.
+    """Format a p-value.
 
     >>> p_value(0.0004), p_value(0.0312), p_value(None)
     ('< 0.001', '0.031', 'n/a')

@@ -1,1 +1,1 @@
-"""Statistics of a benchmark: bootstrap, tests of significance and counts of correct pixels."""
+"""Statistics of a benchmark: bootstrap intervals, tests of significance and counts of correct pixels."""

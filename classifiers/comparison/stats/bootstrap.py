@@ -1,7 +1,7 @@
-"""Confidence intervals and tests for classified images, by resampling seeds and labelled regions instead of pixels.
+"""Confidence intervals and tests for classified images, by a bootstrap over seeds and regions.
 
-Neighbouring pixels are not independent: a classifier tends to be right or wrong in a whole field at once. So the unit of
-resampling is a region, a connected area of pixels of one class, and seeds are resampled with them.
+Errors of neighbouring pixels are correlated: a classifier tends to be right or wrong in a whole field. Therefore, regions are
+resampled instead of pixels. A region is a connected area of labelled pixels of one class.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from classifiers.comparison.results.model import LEVEL
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-# Takes how often each region was drawn, (regions, n), and returns the statistic for each seed, (..., seeds, n).
+# Maps the counts of each region in n resamples, (regions, n), to the statistic for each seed, (..., seeds, n).
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 MIN_REGIONS = 10
 RESAMPLES = 20_000
-# Size of the array of drawn regions that is held at a time.
+# Maximum number of region counts in memory.
 _CHUNK_COUNTS = 2**24
 
 
@@ -52,28 +52,30 @@ def bootstrap(
 ) -> NDArray[np.float64]:
     """Resample a statistic over seeds and regions by the pigeonhole bootstrap [1]_.
 
-    Seeds and regions are crossed factors, so each is drawn with replacement on its own, and a pixel counts as often as its
-    seed was drawn times as often as its region was. The variance estimate is conservative: at least as large as the true one.
+    Seeds and regions are crossed factors, and each factor is resampled independently with replacement. The weight of a pixel is
+    the count of its seed times the count of its region. The variance estimate is conservative, that is, not smaller than the
+    true variance.
 
     Parameters
     ----------
     statistic : callable
-        Takes how often each region was drawn, (regions, n) float64 for n resamples, and returns the statistic for each seed,
-        (..., seeds, n); NaN where a seed has no pixel in the drawn regions. It is called with a part of the resamples at a
-        time, so that memory stays bounded.
+        Maps the counts of each region in n resamples, (regions, n) float64, to the statistic for each seed, (..., seeds, n)
+        float64. The statistic is NaN if a seed has no pixel in the resampled regions. Resamples are passed in chunks to
+        bound memory.
     seeds : int
         Number of seeds.
     regions : sequence of int
-        Number of regions of each set; the sets follow each other along the axis of regions and are drawn separately.
+        Numbers of regions of one or more sets. Each set is resampled separately, and the sets are concatenated along the
+        first axis of the counts.
     resamples : int
         Number of resamples.
     seed : int
-        Seed of the random numbers: with the same numbers of seeds and regions, the same ones are drawn.
+        Seed of the random generator. Calls with equal numbers of seeds and regions draw the same resamples.
 
     Returns
     -------
     (..., resamples) float64 array
-        Mean of the statistic over the drawn seeds that have one; NaN if none has.
+        Mean of the statistic over resampled seeds, ignoring NaN; NaN if the statistic of every resampled seed is NaN.
 
     References
     ----------
@@ -96,30 +98,30 @@ def bootstrap(
 
 
 def accuracy(correct: NDArray[np.floating], pixels: NDArray[np.floating]) -> Statistic:
-    """Return the accuracy of entries as a statistic for `bootstrap`, (..., seeds, n).
+    """Return a statistic for `bootstrap` that computes the overall accuracy of entries.
 
     Parameters
     ----------
     correct : (..., seeds, regions) float array
-        Correct pixels of each region for each seed.
+        Number of correct pixels of each region for each seed.
     pixels : (seeds, regions) float array
-        Test pixels of each region for each seed.
+        Number of test pixels of each region for each seed.
     """
-    return lambda drawn: _ratio(correct @ drawn, pixels @ drawn)
+    return lambda region_counts: _ratio(correct @ region_counts, pixels @ region_counts)
 
 
 @dataclass(frozen=True)
 class ResampledCounts:
-    """Pixel counts of an entry in resampled regions, from which the formulas of `FORMULAS` compute metrics.
+    """Pixel counts of an entry in resampled regions, for the formulas in `FORMULAS`.
 
     Attributes
     ----------
     pixels : (seeds, C, n) float64 array
         Test pixels of each class, for each seed and resample.
     assigned : (seeds, C, n) float64 array
-        Pixels that are assigned to each class.
+        Test pixels that are assigned to each class.
     correct : (seeds, C, n) float64 array
-        Pixels of each class that are assigned to it.
+        Test pixels of each class that are classified correctly.
     total : (seeds, n) float64 array
         Test pixels of all classes.
     class_count : (seeds, n) int64 array
@@ -148,8 +150,8 @@ def _kappa(counts: ResampledCounts) -> NDArray[np.float64]:
     return kappa
 
 
-# The metrics of `classifiers.metrics.METRICS` that have a bootstrap interval, by key: each formula returns (seeds, n) float64, NaN
-# where a seed has no pixel in the drawn regions.
+# Metrics of `classifiers.metrics.METRICS` that have a bootstrap interval, by key. Each formula returns (seeds, n) float64, and
+# NaN where a seed has no pixel in the resampled regions.
 FORMULAS: dict[str, Callable[[ResampledCounts], NDArray[np.float64]]] = {
     "oa": _overall_accuracy,
     "aa": _average_accuracy,
@@ -158,74 +160,83 @@ FORMULAS: dict[str, Callable[[ResampledCounts], NDArray[np.float64]]] = {
 
 
 def agreement(assigned: Sequence[csr_array], truth: csr_array, seeds: int) -> Statistic:
-    """Return the metrics of `FORMULAS` as a statistic for `bootstrap`, (entries, metrics, seeds, n) in their order.
+    """Return a statistic for `bootstrap` that computes the metrics of `FORMULAS`, (entries, metrics, seeds, n).
 
-    AA averages over the classes of the drawn regions. Kappa is 1 if all drawn pixels are of one class and assigned to it.
+    The average accuracy (AA) is over the classes of the resampled regions. Kappa is 1 if all resampled pixels are of the same
+    class and classified correctly.
 
     Parameters
     ----------
     assigned : sequence of (seeds * C, regions) sparse arrays
-        For each entry, the pixels of a region that are assigned to each of the C true classes, seed after seed.
+        For each entry, the number of test pixels of a region assigned to each of the C true classes, seed by seed.
     truth : (seeds * C, regions) sparse array
-        The pixels that are of each class.
+        Number of test pixels of each class, seed by seed.
     seeds : int
         Number of seeds.
     """
     correct = [counts.multiply(truth > 0).tocsr() for counts in assigned]
 
-    def statistic(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    def statistic(region_counts: NDArray[np.float64]) -> NDArray[np.float64]:
         def by_class(counts: csr_array) -> NDArray[np.float64]:
-            return np.asarray(counts @ drawn).reshape(seeds, -1, drawn.shape[1])
+            return np.asarray(counts @ region_counts).reshape(seeds, -1, region_counts.shape[1])
 
         pixels = by_class(truth)
         total, class_count = pixels.sum(axis=1), np.count_nonzero(pixels, axis=1)
         scores = np.empty((len(assigned), len(FORMULAS), *total.shape))
-        for of_entry, assigned_counts, correct_counts in zip(scores, assigned, correct, strict=True):
+        for entry_scores, assigned_counts, correct_counts in zip(scores, assigned, correct, strict=True):
             counts = ResampledCounts(pixels, by_class(assigned_counts), by_class(correct_counts), total, class_count)
             for metric, formula in enumerate(FORMULAS.values()):
-                of_entry[metric] = formula(counts)
+                entry_scores[metric] = formula(counts)
         return scores
 
     return statistic
 
 
 def _ratio(part: NDArray[np.floating], total: NDArray[np.number]) -> NDArray[np.float64]:
-    """Divide; NaN where the divisor is 0. `total` broadcasts to the shape of `part`."""
+    """Return ``part / total``, NaN where `total` is 0.
+
+    `total` is broadcast to the shape of `part`.
+    """
     ratio = np.full(part.shape, np.nan)
     np.divide(part, total, out=ratio, where=total > 0)
     return ratio
 
 
-def interval(drawn: NDArray[np.floating]) -> tuple[float, float]:
+def interval(values: NDArray[np.floating]) -> tuple[float, float]:
     """Return the 95 % percentile interval of resampled values (n,) float64 [1]_.
 
     References
     ----------
     .. [1] B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
-    low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.nanquantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
-def sign_p(drawn: NDArray[np.floating]) -> float:
+def sign_p(differences: NDArray[np.floating]) -> float:
     """Return the two-sided p-value of no difference, from resampled differences (n,) float64.
 
-    Twice the share of values on the lesser side of 0, with one value added so that it is never 0 [1]_.
+    The p-value is twice the smaller of the shares of differences below and above 0. Adding 1 to the count keeps it above 0 [1]_.
 
     References
     ----------
     .. [1] A. C. Davison and D. V. Hinkley, "Bootstrap Methods and their Application", 1997, section 4.2.3.
     """
-    finite = drawn[np.isfinite(drawn)]
-    lesser = min(np.count_nonzero(finite <= 0), np.count_nonzero(finite >= 0))
-    return float(min(1.0, 2 * (lesser + 1) / (len(finite) + 1)))
+    finite = differences[np.isfinite(differences)]
+    smaller = min(np.count_nonzero(finite <= 0), np.count_nonzero(finite >= 0))
+    return float(min(1.0, 2 * (smaller + 1) / (len(finite) + 1)))
 
 
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    """Return the p-value of McNemar's exact test on which pixels two entries classify correctly, (n,) bool each [1]_.
+    """Return the p-value of McNemar's exact test that two entries are equally accurate [1]_.
 
-    Of the pixels that only one entry has right, each entry should have about half. The test assumes independent pixels; those
-    of an image are not, so the p-value is too small. It is reported because publications give it.
+    The test assumes independent pixels. Pixels of an image are correlated, so the p-value is too small. It is reported for
+    comparison with publications.
+
+    Parameters
+    ----------
+    first, second : (n,) bool arrays
+        Whether each entry classifies each test pixel correctly.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Correct and confused test pixels per seed and region, from recorded predictions."""
+"""Counts of correct and confused test pixels per seed and region, from recorded predictions."""
 
 from __future__ import annotations
 
@@ -22,27 +22,29 @@ E = TypeVar("E", bound=Hashable)
 
 @dataclass(frozen=True)
 class PixelCounts(Generic[E]):
-    """How entries classify the same test pixels, counted over the C classes and the regions that have test pixels.
+    """Pixel counts of several entries on the same test pixels, by region and class.
+
+    Regions and the C classes are those that have test pixels.
 
     Attributes
     ----------
     entries : list
-        Whoever made the predictions.
+        Entries of the benchmark, or other hashable names of classifiers.
     seeds : tuple of int
         Seeds that were run.
     correct : (entries, seeds, regions) float64 array
-        Correctly classified pixels.
+        Number of correctly classified test pixels.
     pixels : (seeds, regions) float64 array
-        Test pixels.
+        Number of test pixels.
     classes : (regions,) integer array
         Class of each region.
     assigned : list of (seeds * C, regions) sparse arrays
-        For each entry, the pixels assigned to each class, seed after seed; those assigned to another class than the C are not
-        counted.
+        For each entry, the number of test pixels assigned to each class, seed by seed. Pixels assigned to a class without test
+        pixels are not counted.
     truth : (seeds * C, regions) sparse array
-        The pixels of each class.
+        Number of test pixels of each class, seed by seed.
     first_seed_correct : (entries, n) bool array
-        Which of the test pixels of the first seed an entry classifies correctly.
+        Whether an entry classifies each test pixel of the first seed correctly.
     """
 
     entries: list[E]
@@ -56,17 +58,17 @@ class PixelCounts(Generic[E]):
 
     @property
     def mean_accuracy(self) -> NDArray[np.float64]:
-        """OA of each entry, mean over seeds: (entries,) float64."""
+        """Overall accuracy of each entry, averaged over seeds, (entries,) float64."""
         means: NDArray[np.float64] = (self.correct.sum(axis=2) / self.pixels.sum(axis=1)).mean(axis=1)
         return means
 
     @property
     def obstacle(self) -> str | None:
-        """Why no interval can be given; None if one can."""
+        """Reason why intervals can't be computed, or None."""
         if len(self.seeds) < 2:
-            return "one seed does not show the variation over draws: run more seeds"
+            return "with one seed, the variation over draws is unknown: run more seeds"
         if len(self.classes) < MIN_REGIONS:
-            return f"the test pixels lie in {len(self.classes)} regions, and {MIN_REGIONS} are needed"
+            return f"the test pixels lie in {len(self.classes)} regions; at least {MIN_REGIONS} are needed"
         return None
 
 
@@ -76,23 +78,28 @@ def count_pixels(
     predictions: Iterable[tuple[E, int, NDArray[np.integer]]],
     regions: NDArray[np.int32],
 ) -> PixelCounts[E]:
-    """Count correct and assigned pixels in each region for each seed.
+    """Count the test pixels of each region by predicted class, for each entry and seed.
 
     Parameters
     ----------
     entries : list
-        Whoever made the predictions.
+        Entries of the benchmark, or other hashable names of classifiers.
     draws : dict of int to dict
-        For each seed, the draw as `RunRecords.read_draw` returns it.
+        For each seed, the arrays returned by `RunRecords.read_draw`.
     predictions : iterable of (entry, int, (n,) integer array)
         For each entry and seed, the predicted class of each test pixel.
     regions : (rows, cols) int32 array
-        Number of the region of each pixel, from 1; 0 = unlabelled.
+        Region number of each pixel, from 1; 0 = unlabelled.
+
+    Returns
+    -------
+    PixelCounts
+        Counts of the entries in the regions that have test pixels.
     """
     from scipy.sparse import coo_array, vstack
 
-    # Only regions with test pixels count.
-    tested, codes = np.unique(np.concatenate([regions.flat[d["test"]] for d in draws.values()]), return_inverse=True)
+    test_regions = np.concatenate([regions.flat[draw["test"]] for draw in draws.values()])
+    tested, codes = np.unique(test_regions, return_inverse=True)
     ends = np.cumsum([len(draw["test"]) for draw in draws.values()])[:-1]
     region_of = dict(zip(draws, np.split(codes, ends), strict=True))
     classes = np.zeros(len(tested), np.int64)
@@ -116,12 +123,12 @@ def count_pixels(
         assigned[predictor, seed] = by_class(predicted, seed)
         if seed == seeds[0]:
             first_seed_correct[index] = correct
-    everything = {seed: np.ones(len(region_of[seed]), np.bool_) for seed in seeds}
+    all_pixels = {seed: np.ones(len(region_of[seed]), np.bool_) for seed in seeds}
     return PixelCounts(
         entries,
         seeds,
         correct_counts,
-        pixels=np.stack([tally(everything[seed], region_of[seed], len(tested)) for seed in seeds]),
+        pixels=np.stack([tally(all_pixels[seed], region_of[seed], len(tested)) for seed in seeds]),
         classes=classes,
         assigned=[vstack([assigned[entry, seed] for seed in seeds], format="csr") for entry in entries],
         truth=vstack([by_class(draws[seed]["truth"], seed) for seed in seeds], format="csr"),
@@ -130,11 +137,27 @@ def count_pixels(
 
 
 def resample_accuracies(counts: PixelCounts[E], tests: int) -> NDArray[np.float64]:
-    """Resample the accuracies of entries, (entries, resamples) float64, often enough for the given number of tests."""
+    """Resample the overall accuracies of entries by a bootstrap over seeds and regions.
+
+    Parameters
+    ----------
+    counts : PixelCounts
+        Pixel counts of the entries.
+    tests : int
+        Number of tests among which p-values will be corrected; see `resample_count`.
+
+    Returns
+    -------
+    (entries, resamples) float64 array
+        Overall accuracies.
+    """
     statistic = accuracy(counts.correct, counts.pixels)
     return bootstrap(statistic, len(counts.seeds), [len(counts.classes)], resamples=resample_count(tests))
 
 
 def resample_count(tests: int) -> int:
-    """Return how many resamples the p-values of several tests need: with fewer, none could be significant once corrected."""
+    """Return the number of resamples that significance needs after a correction for `tests` tests.
+
+    With fewer resamples, the smallest possible p-value would exceed the significance level after the correction.
+    """
     return max(RESAMPLES, _RESAMPLES_PER_TEST * tests)

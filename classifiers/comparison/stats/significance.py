@@ -1,4 +1,4 @@
-"""Which entries differ and how certain that is: intervals, pairwise tests and verdicts, from recorded predictions."""
+"""Confidence intervals and pairwise tests of entries (a head on an input), from recorded predictions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from classifiers.comparison.stats.counts import PixelCounts, count_pixels, resam
 from hsifeat.scenes import Labels
 from hsifeat.scenes.labels.regions import label_regions
 
-# Differences are tested by this metric.
+# Metric of the pairwise tests.
 _TEST_METRIC = "oa"
 _MAX_NAMES = 4
 
@@ -38,13 +38,14 @@ class Assessment:
     Attributes
     ----------
     pairs : list of EntryPair
-        Every two entries under every split.
+        Pairwise tests of all entries under each split.
     verdicts : dict of str to str
-        For each split, which entries differ, as a sentence.
+        For each split, a sentence that states which entries differ significantly.
     intervals : dict of (BenchEntry, str) to ScoreIntervals
-        Intervals of the scores of an entry under a split, where available.
+        Intervals of the scores, by entry and split, where available.
     gap_intervals : dict of BenchEntry to (float, float)
-        95 % interval of the OA under the first random split minus that under the first disjoint one, where available.
+        95 % interval of the gap, where available. The gap is the overall accuracy under the first random split minus the
+        overall accuracy under the first disjoint split.
     """
 
     pairs: list[EntryPair] = field(default_factory=list)
@@ -54,14 +55,14 @@ class Assessment:
 
 
 def assess_entries(runs: Sequence[RunResult], run_records: RunRecords, labels: Labels) -> Assessment:
-    """Compare the entries of each split by their recorded predictions.
+    """Compute intervals and pairwise tests of the entries of each split.
 
     Parameters
     ----------
     runs : sequence of RunResult
-        Under a split every entry has the same seeds, and for a seed the same draw.
+        Runs of all entries. All entries must have the same seeds, splits and draws (training and test pixels).
     run_records : RunRecords
-        Holds predictions and draws.
+        Recorded predictions and draws of the runs.
     labels : Labels
         True classes.
     """
@@ -71,10 +72,11 @@ def assess_entries(runs: Sequence[RunResult], run_records: RunRecords, labels: L
     gap = gap_splits(splits) or ()
     gap_counts = {}
     for split in splits:
-        of_split = [run for run in runs if run.split == split]
-        draws = {seed: run_records.read_draw(draw) for seed, draw in sorted({r.seed: r.draw for r in of_split}.items())}
-        entries = list(dict.fromkeys(run.entry for run in of_split))
-        predictions = ((run.entry, run.seed, run_records.read_predictions(run.key)) for run in of_split)
+        split_runs = [run for run in runs if run.split == split]
+        draw_keys = sorted({run.seed: run.draw for run in split_runs}.items())
+        draws = {seed: run_records.read_draw(key) for seed, key in draw_keys}
+        entries = list(dict.fromkeys(run.entry for run in split_runs))
+        predictions = ((run.entry, run.seed, run_records.read_predictions(run.key)) for run in split_runs)
         counts = count_pixels(entries, draws, predictions, regions)
         _assess_split(split, counts, assessment)
         if split in gap:
@@ -92,8 +94,8 @@ def _assess_split(split: str, counts: PixelCounts[BenchEntry], assessment: Asses
         statistic = agreement(counts.assigned, counts.truth, len(counts.seeds))
         scores = bootstrap(statistic, len(counts.seeds), [len(counts.classes)], resamples=resample_count(len(couples)))
         drawn = scores[:, list(FORMULAS).index(_TEST_METRIC)]
-        for entry, of_entry, recall in zip(counts.entries, scores, _recall_intervals(counts), strict=True):
-            overall = {key: interval(values) for key, values in zip(FORMULAS, of_entry, strict=True)}
+        for entry, entry_scores, recall in zip(counts.entries, scores, _recall_intervals(counts), strict=True):
+            overall = {key: interval(values) for key, values in zip(FORMULAS, entry_scores, strict=True)}
             assessment.intervals[entry, split] = ScoreIntervals(overall, {"recall": recall})
     p = p_holm = None
     if drawn is not None:
@@ -123,23 +125,28 @@ def _assess_split(split: str, counts: PixelCounts[BenchEntry], assessment: Asses
 
 
 def _recall_intervals(counts: PixelCounts[BenchEntry]) -> list[dict[int, Bounds]]:
-    """Return for each entry the interval of recall of each class with enough regions; only these are resampled."""
+    """Return the recall intervals of each entry, for the classes with at least `MIN_REGIONS` regions.
+
+    The regions of each class are resampled separately.
+    """
     intervals: list[dict[int, Bounds]] = [{} for _ in counts.entries]
     for number, region_count in zip(*np.unique(counts.classes, return_counts=True), strict=True):
         if region_count < MIN_REGIONS:
             continue
-        of_class = counts.classes == number
-        statistic = accuracy(counts.correct[:, :, of_class], counts.pixels[:, of_class])
+        in_class = counts.classes == number
+        statistic = accuracy(counts.correct[:, :, in_class], counts.pixels[:, in_class])
         drawn = bootstrap(statistic, len(counts.seeds), [region_count])
-        for of_entry, values in zip(intervals, drawn, strict=True):
-            of_entry[int(number)] = interval(values)
+        for class_intervals, values in zip(intervals, drawn, strict=True):
+            class_intervals[int(number)] = interval(values)
     return intervals
 
 
 def _gap_intervals(random: PixelCounts[BenchEntry], disjoint: PixelCounts[BenchEntry]) -> dict[BenchEntry, Bounds]:
-    """Return for each entry the interval of its accuracy under a random split minus that under a disjoint one.
+    """Return the interval of the gap between a random and a disjoint split, by entry.
 
-    Seeds, which must be the same for both, are resampled in pairs, and the regions of each split separately.
+    The gap is the overall accuracy under the random split minus the overall accuracy under the disjoint split. Seeds are
+    resampled jointly for both splits, and regions separately for each split. The result is empty if the intervals of either split
+    can't be computed or the splits have different seeds.
     """
     if random.obstacle or disjoint.obstacle or random.seeds != disjoint.seeds:
         return {}
@@ -180,15 +187,17 @@ def _split_verdict(split: str, counts: PixelCounts[BenchEntry], pairs: Sequence[
         return f"{best} is the only entry under {split}"
     if counts.obstacle is not None:
         return f"{best} has the highest OA under {split}, but differences can't be tested: {counts.obstacle}"
-    of_best = [pair for pair in pairs if best in (pair.first, pair.second)]
-    equal = [str(pair.second if pair.first == best else pair.first) for pair in of_best if not pair.significant]
+    best_pairs = [pair for pair in pairs if best in (pair.first, pair.second)]
+    equal = [str(pair.second if pair.first == best else pair.first) for pair in best_pairs if not pair.significant]
     if not equal:
-        return f"{best} is the best under {split}, significantly better than each of the {len(of_best)} others"
+        return f"{best} is the best under {split}, significantly better than each of the {len(best_pairs)} others"
     if len(counts.entries) == 2:
         return f"{best} and {equal[0]} do not differ significantly under {split}"
-    if len(equal) == len(of_best):
-        return f"{best} has the highest OA under {split}, but none of the {len(of_best)} others is significantly worse"
+    if len(equal) == len(best_pairs):
+        return (
+            f"{best} has the highest OA under {split}, but none of the {len(best_pairs)} others is significantly worse"
+        )
     names = equal if len(equal) <= _MAX_NAMES else [*equal[: _MAX_NAMES - 1], f"{len(equal) - _MAX_NAMES + 1} others"]
     enumeration = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-    worse = f"{len(of_best) - len(equal)} of the {len(of_best)} others are significantly worse"
+    worse = f"{len(best_pairs) - len(equal)} of the {len(best_pairs)} others are significantly worse"
     return f"{best} has the highest OA under {split}, not significantly above {enumeration}; {worse}"

@@ -176,7 +176,7 @@ def test_without_the_predictions_of_the_baseline_a_t_test_over_seeds_is_used(tmp
         old, new = ([r.oa for r in of if r.entry == c.entry] for of in (before.runs, runs))
         assert (c.test, c.seeds, c.low, c.high) == ("paired", 4, None, None)
         assert c.p == pytest.approx(stats.ttest_rel(new, old).pvalue)
-        assert c.verdict.endswith("this says nothing about other ground")
+        assert c.verdict.endswith("this does not generalise to unseen areas")
         assert "since the baseline lacks recorded predictions" in c.verdict
     assert [c.p_holm for c in changes] == pytest.approx(stepped_down([c.p for c in changes]))
     assert "beyond the variation over seeds (paired t-test over 4 seeds" in changes[1].verdict
@@ -189,7 +189,7 @@ def test_other_draws_are_compared_by_welchs_test(tmp_path):
     old, new = ([r.oa for r in of] for of in (before.runs, runs))
     assert change.test == "Welch" and change.p == pytest.approx(stats.ttest_ind(new, old, equal_var=False).pvalue)
     assert "(Welch's t-test over 4 seeds, since the draws differ; Holm-corrected p " in change.verdict
-    assert change.verdict.endswith("says nothing about other ground")
+    assert change.verdict.endswith("does not generalise to unseen areas")
 
 
 def test_few_regions_leave_a_t_test(tmp_path):
@@ -247,12 +247,12 @@ def test_another_scene_is_refused(report, features):
     stores = json.loads(report().results.model_dump_json())["stores"]
     other = [{**stores[0], "recipe": {**features.recipe, "scene": "ab" * 32}}]
     with pytest.raises(
-        HsifeatError, match=f"is of another scene than small: digest {'ab' * 6} before, [0-9a-f]{{12}} now"
+        HsifeatError, match=f"and small are of different scenes: digest {'ab' * 6} before, [0-9a-f]{{12}} now"
     ):
         report(stores=other).check(features, features.labels())
     scene = {**report().results.scene.model_dump(), "name": "pavia", "rows": 610}
     with pytest.raises(
-        HsifeatError, match="scene than small: name pavia before, small now; rows 610 before, 75 now; give"
+        HsifeatError, match="different scenes: name pavia before, small now; rows 610 before, 75 now; pass --compare"
     ):
         report(stores=[{**stores[0], "recipe": {}}], scene=scene).check(features, features.labels())
 
@@ -270,7 +270,7 @@ def test_another_scene_is_refused(report, features):
     ],
 )
 def test_other_classes_are_refused(report, features, names, differ):
-    with pytest.raises(HsifeatError, match=rf"is of other labels \(fields\) than those of small \(fields\): {differ}"):
+    with pytest.raises(HsifeatError, match=rf"and small have different labels \(fields and fields\): {differ}"):
         report(class_names={str(k): v for k, v in names.items()}).check(features, features.labels())
 
 
@@ -320,7 +320,7 @@ def test_damaged_or_forged_draws_are_ignored(report, features, tmp_path, content
 
 def test_a_wrong_baseline_is_refused_before_anything_runs(report, store_path, tmp_path):
     report(class_names={"1": "corn"})
-    with pytest.raises(HsifeatError, match="is of other labels"):
+    with pytest.raises(HsifeatError, match="have different labels"):
         compare(
             store_path,
             heads=["lda"],

@@ -241,10 +241,10 @@ def test_files_of_a_sweep(swept, tmp_path):
     ("options", "error", "message"),
     [
         ({"head": "smv"}, HeadError, "no head is named 'smv'"),
-        ({"seeds": 0}, HeadError, "at least one seed"),
+        ({"seeds": 0}, HeadError, "seeds must be at least 1"),
         ({"split": "block:3"}, SplitError, "unknown split"),
-        ({"planes": []}, StoreError, "has no plane to sweep"),
-        ({"split": "per-class:1"}, HsifeatError, "the training pixels can't be divided by blocks:6.* select none by --best 0"),
+        ({"planes": []}, StoreError, "no plane of small to sweep"),
+        ({"split": "per-class:1"}, HsifeatError, "the training pixels can't be divided by blocks:6.* skip the selection of planes with --best 0"),
     ],
 )  # fmt: skip
 def test_wrong_sweeps(store_path, tmp_path, options, error, message):

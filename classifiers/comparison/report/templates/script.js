@@ -36,7 +36,7 @@ const classes = all(".legend li[data-colour]").map((item) => {
   return button;
 });
 const wholes = new Map();
-// The maps have the legend's colours, exact to the bit: what is of another one fades.
+// Maps have exactly the colours of the legend, so pixels of other classes are recognised by their colour and faded.
 const fade = (picture, colour) => {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [picture.naturalWidth, picture.naturalHeight];

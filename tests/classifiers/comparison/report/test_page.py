@@ -109,7 +109,10 @@ def test_everything_that_is_known_is_told(tmp_path):
     test = comparison.images.splits[which[1]] == 2
     sure = comparison.images.confidence[which][test].mean() / 255
     right = accuracy_score(comparison.images.truth[test], comparison.images.maps[which][test])
-    assert f"it is {100 * sure:.0f} % on average, while {100 * right:.0f} % of them are correct." in text
+    assert (
+        f"The mean on test pixels is {100 * sure:.0f} %, and {100 * right:.0f} % of the test pixels are classified correctly."
+        in text
+    )
     alts = [image["alt"] for image in parsed.named("img")]
     assert sum(alt.startswith("Clusters of") for alt in alts) == 8
     assert sum(alt.startswith("Confidence map of") for alt in alts) == 5
@@ -135,7 +138,7 @@ def test_a_split_is_marked_by_what_it_leaks(split, kind, tmp_path):
     assert split_kind(split) == kind
     words = "".join(Page(page(build(splits=[split], seeds=1)[0], tmp_path)).words)
     assert kind in words
-    assert ("No split here is known to be spatially disjoint" in words) == (kind != DISJOINT)
+    assert ("No split is known to be spatially disjoint" in words) == (kind != DISJOINT)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +158,7 @@ def test_a_split_is_marked_by_what_it_leaks(split, kind, tmp_path):
         ),
         pytest.param({"names": ["$x_1$", "Größe 草", "c", "d" * 80, "e & f"]}, "Größe 草", id="odd names"),
         pytest.param(
-            {"shape": (1100, 30), "entries": ENTRIES[:1]}, "one row and column in 2 is drawn", id="large scene"
+            {"shape": (1100, 30), "entries": ENTRIES[:1]}, "one in 2 rows and columns is drawn", id="large scene"
         ),
     ],
 )
@@ -208,7 +211,7 @@ def test_a_map_of_ten_thousand_pixels_a_side_is_thinned_without_a_copy(tmp_path)
     text = page(comparison.model_copy(update={"images": images}), tmp_path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert "one row and column in 10 is drawn" in text
+    assert "one in 10 rows and columns is drawn" in text
     assert len(text) < 1e6
     assert peak < 1e8, "a single bool a pixel would take this much"
 

@@ -183,12 +183,12 @@ def test_few_regions_or_one_seed_give_no_interval_and_the_verdict_says_so(tmp_pa
     assessment = assess_entries(*recorded(tmp_path / "few", lambda e, y, random: noisy(y, random, 0.3), labels=few))
     assert not assessment.intervals and all(p.low is p.high is p.p is p.p_holm is None for p in assessment.pairs)
     assert assessment.verdicts[SPLIT].endswith(
-        "differences can't be tested: the test pixels lie in 2 regions, and 10 are needed"
+        "differences can't be tested: the test pixels lie in 2 regions; at least 10 are needed"
     )
     assessment = assess_entries(*recorded(tmp_path / "one", alike_and_worse, seeds=1))
     assert not assessment.intervals and all(p.p is None for p in assessment.pairs)
     assert assessment.pairs[1].mcnemar_p < 1e-6
-    assert "one seed does not show the variation over draws: run more seeds" in assessment.pairs[0].verdict
+    assert "with one seed, the variation over draws is unknown: run more seeds" in assessment.pairs[0].verdict
 
 
 def test_a_single_entry_is_not_compared(tmp_path):

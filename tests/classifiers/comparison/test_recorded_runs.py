@@ -1,0 +1,113 @@
+"""Recorded runs: reuse, resumption after an interruption, and keys."""
+
+import hashlib
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from classifiers import compare
+from classifiers.comparison import bench_runs, run_records
+from classifiers.comparison.run_records import run_key, versions
+from classifiers.heads import registry
+from classifiers.layout import Layout
+from classifiers.metrics import Metric
+from hsifeat.errors import HsifeatError
+from hsifeat.runtime.events import Note
+
+SPLITS = ("random:0.3", "blocks:9+1:0.3")
+
+
+def test_finished_runs_are_not_run_again(store_path, tmp_path, fits):
+    options = {"heads": ["lda"], "splits": SPLITS, "out": tmp_path}
+    one = compare(store_path, seeds=2, inputs=["spectra"], **options, sweep=False)
+    assert len(fits) == 4
+    two = compare(store_path, seeds=2, inputs=["spectra"], **options, sweep=False)
+    assert len(fits) == 4
+    assert one.frame.equals(two.frame), "seconds too: they are those of the recorded runs"
+    compare(store_path, seeds=3, inputs=["spectra", "planes"], **options, sweep=False)
+    assert len(fits) == 4 + 2 + 6
+
+
+def test_an_interrupted_comparison_resumes(store_path, tmp_path, fits, monkeypatch):
+    options = {"heads": ["lda"], "splits": SPLITS, "seeds": 2, "inputs": ["spectra", "planes"], "out": tmp_path}
+    plain = bench_runs.do_run
+
+    def dying(task):
+        if len(fits) == 3:
+            raise KeyboardInterrupt
+        return plain(task)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench_runs, "do_run", dying)
+        with pytest.raises(KeyboardInterrupt):
+            compare(store_path, **options, sweep=False)
+    # A killed run leaves some of its files, and another one torn; a killed comparison its tables.
+    record = tmp_path / "record"
+    (record / "runs" / ("0" * 32 + ".json")).write_text('{"store": "sm')
+    (record / "runs" / f".{'1' * 32}.json.abc.part").write_text("{")
+    (record / "tables-killed").mkdir()
+    notes = []
+    compare(
+        store_path, listen=lambda e: notes.append(e.message) if isinstance(e, Note) else None, **options, sweep=False
+    )
+    assert "3 of 8 runs are recorded already" in notes
+    assert len(fits) == 8
+    assert not list(record.glob("tables-*")) and not list(record.glob("*/.*.part"))
+
+
+def test_a_run_without_its_predictions_map_or_confidence_is_run_again(store_path, tmp_path, fits):
+    options = {"heads": ["lda"], "splits": SPLITS, "seeds": 1, "inputs": ["spectra", "planes"], "out": tmp_path}
+    files = ("predictions/{}.npy", "maps/{}.npy", "maps/{}-confidence.npy")
+    for result, file in zip(compare(store_path, **options, sweep=False).runs, files, strict=False):
+        (tmp_path / "record" / file.format(result.key)).unlink()
+    again = compare(store_path, **options, sweep=False)
+    assert len(fits) == 4 + 3
+    assert again.images.confidence.keys() == again.images.maps.keys()
+
+
+def test_a_head_without_probabilities_needs_no_confidence_map(store_path, tmp_path, fits):
+    options = {"heads": ["svm"], "splits": SPLITS, "seeds": 1, "inputs": ["spectra"], "out": tmp_path}
+    assert compare(store_path, **options, sweep=False).images.confidence == {}
+    compare(store_path, **options, sweep=False)
+    assert len(fits) == 2
+
+
+def test_run_key_covers_the_version_of_an_external_head(monkeypatch):
+    """The oracle of ours is the key that the first version of the record gave."""
+    facts = {"store": "s", "layout": Layout(()).to_json(), "head": {"name": "lda"}, "draw": "d", "seed": 0, "format": 1}
+    metrics = ["aa", "f1", "kappa", "oa", "recall"]
+    text = json.dumps({**facts, "versions": versions(), "metrics": metrics}, sort_keys=True)
+    assert run_key("s", Layout(()), {"name": "lda"}, "d", 0) == hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def installed(version):
+        dist = SimpleNamespace(name="others", version=version)
+        monkeypatch.setattr(registry, "_registered", lambda: {"foreign": SimpleNamespace(dist=dist)})
+        return run_key("s", Layout(()), {"name": "foreign"}, "d", 0)
+
+    assert installed("1.0") == installed("1.0") != installed("1.1")
+
+
+def test_run_key_covers_the_metrics(monkeypatch):
+    arguments = ("s", Layout(()), {"name": "lda"}, "d", 0)
+    before = run_key(*arguments)
+    monkeypatch.setattr(
+        run_records, "METRICS", (*run_records.METRICS, Metric("mcc", "MCC", "correlation", lambda *_: 1.0))
+    )
+    assert run_key(*arguments) != before
+
+
+def test_run_key_covers_the_training_pixels(store_path, tmp_path, fits):
+    options = {"heads": ["lda"], "seeds": 1, "inputs": ["spectra"], "out": tmp_path}
+    compare(store_path, splits=["random:0.3", "blocks:9+0:0.6"], **options, sweep=False)
+    compare(store_path, splits=["random:0.4", "blocks:9+0:0.6"], **options, sweep=False)
+    # The random split is another one, and the blocks are thinned to another number of training pixels.
+    assert len(fits) == 4
+
+
+def test_a_folder_is_locked_by_one_comparison(store_path, tmp_path):
+    from filelock import FileLock
+
+    (tmp_path / "record").mkdir()
+    with FileLock(tmp_path / "record" / ".lock"), pytest.raises(HsifeatError, match="another benchmark is running in"):
+        compare(store_path, heads=["lda"], out=tmp_path, sweep=False)
