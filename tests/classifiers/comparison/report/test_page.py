@@ -97,7 +97,7 @@ def test_everything_that_is_known_is_told(tmp_path):
         ["+ t50/mid_block", "68.0 ± 2.0", "-2.0 ± 3.0", "6.0 kB", "0, same timestep"],
         ["together", "68.0 ± 2.0", "", "18.0 kB", "6.00"],
     ]
-    assert "On spectra alone its OA is 50.0 ± 1.0 %" in text
+    assert "Its OA on spectra alone is 50.0 ± 1.0 %" in text
     remark = "t50/mid_block does not add to the planes before it more than the standard deviation over seeds: -2.0 ± 3.0 points."
     assert remark in text and text.count("deviation over seeds: ") == 1
     (curves, _) = (table for table in parsed.tables if table[0][0][0] == "entry" and len(table) == 1 + len(ENTRIES))
@@ -190,7 +190,7 @@ def test_what_is_missing_is_said(tmp_path):
 
 def test_a_comparison_without_results_is_refused(tmp_path):
     comparison = with_runs(build()[0], [])
-    with pytest.raises(HsifeatError, match="holds no finished run"):
+    with pytest.raises(HsifeatError, match="has no finished run"):
         write_page(comparison, tmp_path / "report.html")
     assert list(tmp_path.iterdir()) == []
 

@@ -126,8 +126,8 @@ def geometry(split, median_px, min_px):
 @pytest.mark.parametrize(
     ("least", "expected"),
     [
-        (4.12, "lie 4.1 px or more from every training pixel, as most of a scene does"),
-        (1.0, "lie 1.0 px or more from every training pixel: no buffer separates them"),
+        (4.12, "lie 4.1 px or more from every training pixel, like most pixels of a scene with few labelled areas"),
+        (1.0, "lie 1.0 px or more from every training pixel, because the split has no buffer"),
     ],
 )
 def test_the_least_distance_is_said_as_it_was_measured(least, expected):
@@ -138,7 +138,7 @@ def test_the_least_distance_is_said_as_it_was_measured(least, expected):
     splits = (geometry("blocks:12+8:0.1", 20, 8.06), geometry(SPLITS[1], 9.0, least))
     both = both.model_copy(update={"splits": splits})
     said = dict(key_findings(rank(both)))["Which scores to trust"]
-    assert "its test pixels lie 8.1 px or more from every training pixel, as most" in said
+    assert "its test pixels lie 8.1 px or more from every training pixel, like most" in said
     assert f"Those of {SPLITS[1]} lie {least:.1f} px or more from every training pixel" in said
     assert ("no buffer" in said) == (least == 1)
     comparison = comparison.model_copy(update={"splits": ()})
