@@ -1,4 +1,4 @@
-"""The `hsifeat` command line: the list of its commands, and how errors are shown. Each command is in `hsifeat.commands`."""
+"""Command line of hsifeat: registers the commands of `hsifeat.commands`, and prints errors."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="""Diffusion features of hyperspectral scenes: computed once, cached, and classified by light heads.
+    help="""Classify hyperspectral scenes with features of frozen diffusion models.
 
-    From a public scene to a report:
+    The features are computed once and cached. Classifiers then train on them within seconds. From a public scene to a
+    report:
 
         hsifeat pretrain indian-pines --network mtmsd --out backbone
 
@@ -49,10 +50,10 @@ app.add_typer(cache, name="cache")
 
 
 def main() -> None:
-    """Run the command line.
+    """Run the command line, and exit with its status.
 
-    A `HsifeatError` or a file that can't be used is shown as one message, with exit status 1; ``--debug`` shows its
-    traceback. Wrong usage has exit status 2, an interrupt 130.
+    A `HsifeatError` or an unusable file is printed as one message, with exit status 1. With ``--debug`` its traceback is
+    printed instead. Wrong usage has exit status 2, and an interrupt has exit status 130.
     """
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) != len(sys.argv) - 1

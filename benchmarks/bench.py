@@ -1,8 +1,8 @@
-"""`hsifeat bench` of 8 heads, 2 splits and 5 seeds on Indian Pines, timed from a warm cache, and once more when all is recorded.
+"""Time `hsifeat bench` with 8 heads, 2 splits and 5 seeds on the Indian Pines store of the demo.
 
-Run ``make demo`` first, then ``.venv/bin/python benchmarks/bench.py``; it writes ``benchmarks/results/bench.json``. The store is the
-demo's. It takes a quarter of an hour at most on two cores. ``--twice`` does it all again in a fresh folder, and checks that both
-results.csv are identical besides seconds. Seconds are of this machine.
+Run ``make demo`` first, then ``.venv/bin/python benchmarks/bench.py``. The script writes ``benchmarks/results/bench.json``
+within 15 minutes on two cores. It times the command twice: with a warm cache but no recorded runs, and with all runs
+recorded. ``--twice`` repeats the benchmark in a new folder, and checks that both files results.csv differ only in seconds.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ SECONDS = ("fit_seconds", "predict_seconds")
 
 
 def main() -> None:
-    """Run the bench twice in one folder, and keep what it took."""
+    """Time a new and a repeated run of `hsifeat bench`, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, default=ROOT / "demo" / "trained.zarr")
     parser.add_argument("--out", type=Path, default=ROOT / "demo" / "bench")
-    parser.add_argument("--jobs", type=int, help="by default as many as the machine has cores")
+    parser.add_argument("--jobs", type=int, help="number of worker processes; by default the number of cores")
     parser.add_argument("--twice", action="store_true")
     options = parser.parse_args()
     if not options.store.exists():
@@ -61,7 +61,7 @@ def bench(
     seeds: int = SEEDS,
     fresh: bool = True,
 ) -> float:
-    """Run the command; return its seconds."""
+    """Run `hsifeat bench`, and return its duration in seconds."""
     if fresh:
         shutil.rmtree(out, ignore_errors=True)
     command = [Path(sys.executable).with_name("hsifeat"), "bench", store, "--heads", ",".join(heads)]
@@ -72,7 +72,7 @@ def bench(
 
 
 def study(out: Path) -> dict[str, Any]:
-    """Return what the report holds, in short."""
+    """Return a summary of the report."""
     document = json.loads((out / "results.json").read_text())
     return {
         "heads": list(HEADS),
@@ -88,7 +88,7 @@ def study(out: Path) -> dict[str, Any]:
 
 
 def timeless(out: Path) -> list[dict[str, str]]:
-    """Read results.csv without its seconds."""
+    """Read results.csv without the columns of durations."""
     with (out / "results.csv").open(newline="") as file:
         return [{name: value for name, value in row.items() if name not in SECONDS} for row in csv.DictReader(file)]
 

@@ -1,8 +1,8 @@
 """Measure the cache: bytes on disk, codecs, reading of pixels and of whole planes, and the cost of writing.
 
-Run it with ``.venv/bin/python benchmarks/cache.py [SECTION ...]``; it writes ``benchmarks/results/cache.json``. A
-section that runs alone replaces only its own part of the file. Alternatives run in turn within one process and their medians
-are kept: seconds belong to this machine, and only ratios mean something elsewhere.
+``.venv/bin/python benchmarks/cache.py [SECTION ...]`` writes ``benchmarks/results/cache.json``. If only some sections
+run, the script replaces only their results in the file. Alternatives run in turn within one process, and the result is
+their median time. Times depend on the machine; only their ratios can be compared between machines.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def claims(sections: dict[str, Any]) -> list[dict[str, Any]]:
-    """List each claim about the cache with its measured value, for the sections that were measured."""
+    """List the claims about the cache with their measured values, for the measured sections."""
     rows = []
 
     def claim(text: str, measured: float, *, holds: bool) -> None:
@@ -93,7 +93,7 @@ def claims(sections: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def summary(content: dict[str, Any]) -> Iterator[str]:
-    """Yield the lines of a printed summary."""
+    """Yield the lines of a summary of all results."""
     if sizes := content.get("sizes"):
         yield f"\nsizes: {sizes['published_bytes']:,} bytes -> {sizes['on_disk_bytes']:,}: {sizes['ratio']} times fewer"
     for name, source in content.get("codecs", {}).get("planes", {}).items():

@@ -1,4 +1,4 @@
-"""Shared by the sections of benchmarks/cache.py: interleaved timing, networks with random weights, synthetic scenes."""
+"""Helpers for the sections of benchmarks/cache.py: interleaved timing, networks with random weights, synthetic scenes."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Bench:
     Attributes
     ----------
     folder : Path
-        Folder of the stores: empty at first, removed at the end.
+        Temporary folder for stores.
     quick : bool
-        Use small networks and few repetitions, to check that everything runs.
+        Whether to use small networks and few repetitions, to check that everything runs.
     """
 
     folder: Path
@@ -51,9 +51,14 @@ class Bench:
 
 
 def interleaved(repetitions: int, ways: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Time alternatives in turn, so that other load on the machine affects all of them; return seconds by name.
+    """Time alternatives in turn, so that other load on the machine affects all of them equally.
 
-    Each runs once untimed, then once per repetition, in an order that reverses each time.
+    Each alternative runs once untimed, then once per repetition. The order is reversed after each repetition.
+
+    Returns
+    -------
+    dict of str to list of float
+        Seconds of each repetition, by name of the alternative.
     """
     for way in ways.values():
         way()
@@ -67,23 +72,23 @@ def interleaved(repetitions: int, ways: Mapping[str, Callable[[], object]]) -> d
 
 
 def medians(seconds: Mapping[str, list[float]], base: str) -> dict[str, dict[str, float]]:
-    """Return the median seconds of each alternative, and the median over repetitions of its speed relative to `base`."""
+    """Return the median seconds of each alternative, and its median speed relative to the alternative `base`."""
     return {
         name: {
-            "seconds": digits(median(taken)),
-            "times_faster": digits(median(b / own for b, own in zip(seconds[base], taken, strict=True))),
+            "seconds": digits(median(durations)),
+            "times_faster": digits(median(b / own for b, own in zip(seconds[base], durations, strict=True))),
         }
-        for name, taken in seconds.items()
+        for name, durations in seconds.items()
     }
 
 
-def digits(value: float, kept: int = 4) -> float:
-    """Round to a few significant digits."""
-    return float(f"{value:.{kept}g}")
+def digits(value: float, count: int = 4) -> float:
+    """Round a value to `count` significant digits."""
+    return float(f"{value:.{count}g}")
 
 
 def facts() -> dict[str, Any]:
-    """Return what the numbers depend on besides the code: machine, threads, versions, commit."""
+    """Return date, commit, machine, threads and package versions of a run."""
     import psutil
     import torch
 
@@ -116,7 +121,7 @@ def file_bytes(*folders: Path) -> int:
 
 
 def fresh(folder: Path) -> Iterator[Path]:
-    """Yield a new path in a folder each time and delete the previous one."""
+    """Yield an endless sequence of new paths in a folder; each step deletes the previous path."""
     last = None
     for number in count():
         if last is not None:
@@ -141,7 +146,7 @@ def indian_pines() -> Scene:
 
 
 def save_network(folder: Path, **options: object) -> UNet2DModel:
-    """Write a U-Net with random weights and DDPM's linear schedule as a diffusers pipeline folder; return it."""
+    """Write a U-Net with random weights and DDPM's linear schedule as a diffusers pipeline, and return the U-Net."""
     import torch
     from diffusers import DDPMScheduler, UNet2DModel
 
@@ -159,7 +164,7 @@ def parameters(network: UNet2DModel) -> int:
 
 
 def save_cifar(folder: Path, *, quick: bool = False) -> int:
-    """Write the network of google/ddpm-cifar10-32 with random weights; return its number of parameters."""
+    """Write the network of google/ddpm-cifar10-32 with random weights, and return its number of parameters."""
     network = save_network(
         folder,
         sample_size=32,
@@ -182,7 +187,7 @@ def save_cifar(folder: Path, *, quick: bool = False) -> int:
 
 @contextmanager
 def pipeline(name: str) -> Iterator[None]:
-    """Open arrays with one of `PIPELINES` inside a with-block."""
+    """Use one of `PIPELINES` for the arrays that are opened within a block."""
     import zarr
 
     with zarr.config.set({"codec_pipeline.path": PIPELINES[name]}):

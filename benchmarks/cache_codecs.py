@@ -25,23 +25,23 @@ _KEPT_BITS = 7
 
 @dataclass(frozen=True)
 class Codec:
-    """One encoding of inner chunks; a checksum follows it.
+    """An encoding of inner chunks, without the checksum that follows.
 
     Attributes
     ----------
     compressors : list
-        Bytes-to-bytes codecs of zarr.
+        Bytes-to-bytes codecs of Zarr.
     filters : list
-        Array-to-array codecs of zarr, applied first.
+        Array-to-array codecs of Zarr.
     serializer : object
-        Array-to-bytes codec of zarr.
+        Array-to-bytes codec of Zarr.
     in_spec : bool
-        Whether it is part of the Zarr version 3 specification, which any reader supports.
+        Whether the Zarr version 3 specification contains all codecs, so that any reader supports them.
     lossy : bool
-        Whether decoded values differ.
+        Whether decoded values differ from the original values.
     channels_first : bool
-        Whether the array is stored as (channels, rows, cols), which puts neighbouring cells of a channel side by side.
-        (zarr's transpose codec would do the same, but the pcodec of numcodecs does not accept its output.)
+        Whether the array is stored as (channels, rows, cols), with neighbouring cells of a channel next to each other.
+        Zarr's transpose codec is not used for this, because the pcodec of numcodecs does not accept its output.
     """
 
     compressors: list[Any] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Codec:
     channels_first: bool = False
 
     def axes(self, cells: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Permute (rows, cols, channels) to the order of the stored array."""
+        """Permute a tuple (rows, cols, channels) to the axis order of the stored array."""
         return (cells[2], *cells[:2]) if self.channels_first else cells
 
 
@@ -66,7 +66,7 @@ class Block:
 
 
 def measure(bench: Bench) -> dict[str, Any]:
-    """Measure all codecs on planes of a network trained on the scene, and of a network for natural images."""
+    """Measure all codecs on planes of two networks: one trained on the scene, and one for natural images."""
     sources = {
         "mtmsd small, trained on Indian Pines": _trained(bench),
         "ddpm-cifar10-32's network, random weights": _random(bench),
@@ -111,7 +111,7 @@ def codecs() -> dict[str, Codec]:
 
 @dataclass(frozen=True)
 class _Source:
-    """Planes of an extraction."""
+    """Planes of an extraction in memory, and the codecs of their store."""
 
     blocks: list[Block]
     plane_codecs: Sequence[object]
@@ -142,7 +142,7 @@ def _blocks(store: Store) -> _Source:
 
 
 def _rows(bench: Bench, blocks: list[Block], repetitions: int) -> dict[str, Any]:
-    """Write and read the planes with every codec in turn."""
+    """Measure compression ratio, speed and accuracy of every codec on the planes."""
     raw = sum(block.values.nbytes for block in blocks)
     with _quiet():
         compared = codecs()
@@ -199,7 +199,7 @@ def _reader(planes: int, codec: Codec, folder: Path) -> Callable[[], list[NDArra
 
 
 def _fidelity(blocks: list[Block], back: list[NDArray[np.float16]], *, lossy: bool) -> dict[str, Any]:
-    """Compare decoded with original values: equal bits, or the maximum and root-mean-square relative error."""
+    """Compare decoded with original values, and return the relative errors of a lossy codec."""
     equal = all(np.array_equal(b.values.view(np.uint16), a.view(np.uint16)) for b, a in zip(blocks, back, strict=True))
     if equal != (not lossy):
         raise AssertionError("a lossless codec changed values, or a lossy one none")
@@ -207,7 +207,7 @@ def _fidelity(blocks: list[Block], back: list[NDArray[np.float16]], *, lossy: bo
         return {"lossy": False}
     original = np.concatenate([block.values.ravel() for block in blocks]).astype(np.float64)
     error = np.abs(np.concatenate([values.ravel() for values in back]).astype(np.float64) - original)
-    # Subnormal float16 numbers have fewer bits to keep.
+    # Subnormal float16 numbers have fewer significant bits, and are excluded.
     normal = np.abs(original) >= np.finfo(np.float16).smallest_normal
     return {
         "lossy": True,
@@ -218,7 +218,7 @@ def _fidelity(blocks: list[Block], back: list[NDArray[np.float16]], *, lossy: bo
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence warnings about codecs outside the specification; the result records them."""
+    """Suppress warnings about codecs outside the Zarr specification; the result lists these codecs."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Numcodecs codecs are not in the Zarr version 3 specification")
         yield

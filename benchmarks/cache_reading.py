@@ -1,4 +1,4 @@
-"""Measure reading a wide plane of full resolution: labelled pixels and the whole plane, against zarr and a plain file."""
+"""Measure the time to read a plane of 256 channels at full resolution, compared with Zarr and a NumPy file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SIDE_PX = 512
 
 
 def points(bench: Bench) -> dict[str, Any]:
-    """Read all labelled pixels of Indian Pines from one plane of 256 channels at stride 1."""
+    """Measure reading all labelled pixels of Indian Pines from one plane of 256 channels at stride 1."""
     from hsifeat.features.features import Features
 
     scene = indian_pines()
@@ -55,7 +55,7 @@ def points(bench: Bench) -> dict[str, Any]:
     }
     if "keep" in inspect.signature(Features.sample).parameters:
         keeping: dict[str, Any] = {"keep": True}
-        # The first, untimed call of `interleaved` writes the file.
+        # The first, untimed call of `interleaved` writes the file of cached samples.
         ways["Features.sample(keep=True), again"] = partial(features.sample, rows, cols, **keeping)
         ways["open_features and sample(keep=True), again"] = lambda: _open(path, "zarr").sample(rows, cols, **keeping)
     expected = ways["zarr vindex"]()
@@ -72,7 +72,7 @@ def points(bench: Bench) -> dict[str, Any]:
 
 
 def dense(bench: Bench) -> dict[str, Any]:
-    """Read a whole plane of 256 channels at stride 1 over 512 x 512 pixels."""
+    """Measure reading a whole plane of 256 channels at stride 1 over 512 x 512 pixels."""
     from hsifeat.scenes import Scene
 
     scene = indian_pines()
@@ -107,7 +107,7 @@ def dense(bench: Bench) -> dict[str, Any]:
 
 
 def _extract(bench: Bench, scene: Scene) -> Path:
-    """Extract one plane of 256 channels at stride 1 with a network of random weights; return the store."""
+    """Extract one plane of 256 channels at stride 1 with a network of random weights, and return the store's path."""
     from hsifeat.extraction.extract import extract
 
     folder = bench.folder / "wide"
@@ -128,7 +128,7 @@ def _extract(bench: Bench, scene: Scene) -> Path:
 
 
 def _open(path: Path, name: str) -> Features:
-    """Open the features of a store with one of the pipelines."""
+    """Open the features of a store with one of `PIPELINES`."""
     from hsifeat.features.features import open_features
 
     with pipeline(name):
@@ -137,8 +137,8 @@ def _open(path: Path, name: str) -> Features:
 
 
 def _bound(features: Features, name: str) -> Features:
-    """Keep the pipeline for the lifetime of the features: zarr looks it up whenever an array is opened."""
-    open_array = features.store.files.array  # the store opens every array by it
+    """Make the features use a pipeline for all arrays, because Zarr reads this setting whenever it opens an array."""
+    open_array = features.store.files.array
 
     def open_with_pipeline(path: str) -> Any:
         with pipeline(name):
@@ -154,7 +154,7 @@ def _pipeline_name(features: Features) -> str:
 
 
 def _installed() -> list[str]:
-    """Return the names of the installed pipelines."""
+    """List the names of the installed pipelines."""
     from importlib.util import find_spec
 
     return [name for name, path in PIPELINES.items() if find_spec(path.split(".")[0])]

@@ -23,9 +23,10 @@ CHANNELS = (1024, 512, 512, 512, 256)
 
 
 def measure(bench: Bench) -> dict[str, Any]:
-    """Extract the layers that ddpm-segmentation uses from an image of 256 px, and compare bytes and bits.
+    """Extract the layers of ddpm-segmentation from an image of 256 px, and compare file sizes and values.
 
-    The oracle of the bits is the same network with plain forward hooks, on an image noised by the scheduler of diffusers.
+    The reference values come from the same network with forward hooks, on an image with noise from the scheduler of
+    diffusers.
     """
     import torch
 
@@ -85,7 +86,7 @@ def measure(bench: Bench) -> dict[str, Any]:
 
 
 def _save_adm(folder: Path, base: int) -> UNet2DModel:
-    """Write the unconditional 256-px network of guided-diffusion: multipliers 1, 1, 2, 2, 4, 4; attention at 32, 16, 8 px."""
+    """Write the unconditional 256-px network of guided-diffusion with random weights, and return the network."""
     return save_network(
         folder,
         sample_size=SIDE_PX,
@@ -106,7 +107,7 @@ def _save_adm(folder: Path, base: int) -> UNet2DModel:
 def _forward(
     network: UNet2DModel, folder: Path, scene: Scene, t: int, layers: list[str]
 ) -> dict[str, NDArray[np.float32]]:
-    """Run the noised image through the whole network; return the output of each layer (rows, cols, channels) float32."""
+    """Apply the network to the noisy image, and return the output of each layer as (rows, cols, channels) float32."""
     import torch
     from diffusers import DDPMScheduler
 

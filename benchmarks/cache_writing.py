@@ -1,4 +1,4 @@
-"""Measure what writing adds to the wall time of an extraction, with the published network for 32-px images."""
+"""Measure how much writing adds to the wall time of an extraction with the network of google/ddpm-cifar10-32."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from hsifeat.scenes import Scene
 
 _TIMESTEPS = (0, 50, 100, 200, 400)
-# Tile and halo in pixels: the default, and the tiling with the most bytes per second, where all features are kept.
+# Tile and halo in pixels: the default, and the tiling that writes the most bytes per second, because it has no halo.
 _DEFAULT, _HARDEST = (64, 16), (32, 0)
 
 
 def measure(bench: Bench) -> dict[str, Any]:
-    """Extract in pairs, with writing and with `Store.write` replaced by nothing, in an order that reverses each time."""
+    """Time pairs of extractions: one that writes, and one whose `Store.write` does nothing.
+
+    The order within a pair is reversed after each repetition.
+    """
     from hsifeat.backbones.open_backbone import open_backbone
 
     folder = bench.folder / "cifar"
@@ -72,7 +75,7 @@ def _run(
     *,
     writing: bool,
 ) -> tuple[float, int]:
-    """Extract into a new store; return the seconds and the uncompressed bytes of the planes."""
+    """Extract to a new store, and return the duration in seconds and the uncompressed bytes of the planes."""
     from contextlib import nullcontext
 
     import hsifeat

@@ -1,7 +1,7 @@
-"""Measure the demo: run `make demo` twice and record its wall times and accuracies.
+"""Run `make demo` twice, and record its wall times and accuracies.
 
-Run it with ``.venv/bin/python benchmarks/demo.py``; it writes ``benchmarks/results/demo.json``, from which the
-README quotes. Seconds belong to this machine; accuracies are mean and standard deviation over five seeds.
+``.venv/bin/python benchmarks/demo.py`` writes ``benchmarks/results/demo.json``, the source of the table in the README.
+Times depend on the machine. Accuracies are mean and standard deviation over five seeds.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def margins(summary: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Return the OA of trained planes minus that of spectra, in points, for each split and head."""
+    """Return the gain in overall accuracy of trained planes over spectra, in points, for each split and head."""
     oa = {(row["split"], row["head"], row["features"], row["store"]): row["oa"][0] for row in summary}
     return {
         split: {

@@ -1,8 +1,8 @@
-"""Digests of planes, weights, maps and scores, so that a redesign can be shown to move no bit.
+"""Record or compare digests of planes, weights, maps and scores, to check that a change of the code changes no values.
 
-``python benchmarks/golden.py --write`` records them in ``benchmarks/results/golden.json``; without ``--write`` the digests
-are computed anew and compared with the recorded ones. Last bits depend on the processor, so both runs have to be made on
-one machine.
+``python benchmarks/golden.py --write`` computes the digests and records them in ``benchmarks/results/golden.json``. Without
+``--write``, the script compares new digests with the recorded digests. The last bits depend on the processor, so both runs
+must use the same machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RESULTS = Path(__file__).parent / "results" / "golden.json"
 HEADS = (
     "diffcrn", "film", "hyperfeatures", "lda", "lightgbm", "logistic", "mlp", "mtmsd", "random-forest", "svm",
 )  # fmt: skip
-# Columns of results.csv that hold seconds, bytes of other files, or texts that may be reworded.
+# Columns of results.csv whose values must not change.
 SCORES = ("head", "split", "seed", "oa", "aa", "kappa")
 
 
@@ -35,7 +35,7 @@ def digest(array: np.ndarray[Any, Any]) -> str:
 
 
 def hsifeat(*arguments: str, cwd: Path) -> None:
-    """Run the command line with one thread and a cache folder of its own."""
+    """Run a hsifeat command with one thread and a cache folder within `cwd`."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HSIFEAT_CACHE": str(cwd / "cache")}
     print("hsifeat", *arguments, file=sys.stderr, flush=True)
     program = Path(sys.executable).with_name("hsifeat")
@@ -43,7 +43,7 @@ def hsifeat(*arguments: str, cwd: Path) -> None:
 
 
 def planes(store: Path) -> dict[str, str]:
-    """Return the digest of every plane of a store, by its path."""
+    """Return the digests of all planes of a store, by path of the plane."""
     import zarr
 
     group = zarr.open_group(store, mode="r")["planes"]
@@ -55,7 +55,7 @@ def planes(store: Path) -> dict[str, str]:
 
 
 def scores(file: Path) -> str:
-    """Return the digest of a benchmark's scores, row by row."""
+    """Return a digest of the scores in a results.csv."""
     import pandas as pd
 
     table = pd.read_csv(file)
@@ -80,7 +80,7 @@ def golden(folder: Path) -> dict[str, Any]:
         cwd=folder,
     )
     weights = sorted(folder.glob("backbone/**/*.safetensors"))
-    found: dict[str, Any] = {
+    digests: dict[str, Any] = {
         "weights": {
             file.name: digest(np.concatenate([v.ravel() for _, v in sorted(load_file(file).items())]))
             for file in weights
@@ -104,35 +104,35 @@ def golden(folder: Path) -> dict[str, Any]:
     }
     for name, options in extractions.items():
         hsifeat("extract", "indian-pines", "--backbone", "backbone", *options, "--out", name, cwd=folder)
-        found[name] = planes(folder / name)
-    found["maps"] = {}
+        digests[name] = planes(folder / name)
+    digests["maps"] = {}
     for head in HEADS:
         model, where = f"model-{head}", f"{head}.npy"
         hsifeat(
             "fit", "core.zarr", "--head", head, "--split", "per-class:10", "--seed", "1", "--out", model, cwd=folder
         )
         hsifeat("predict", model, "core.zarr", "--out", where, cwd=folder)
-        found["maps"][head] = digest(np.load(folder / where))
+        digests["maps"][head] = digest(np.load(folder / where))
     hsifeat("bench", "core.zarr", "--heads", "film,svm,lda", "--seeds", "2", "--out", "report", cwd=folder)
-    found["bench"] = scores(folder / "report" / "results.csv")
-    return found
+    digests["bench"] = scores(folder / "report" / "results.csv")
+    return digests
 
 
 def main() -> None:
-    """Record the digests, or compare with those recorded."""
+    """Compute all digests, and record them or compare them with the recorded digests."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="record the digests instead of comparing them")
     write = parser.parse_args().write
     with tempfile.TemporaryDirectory() as folder:
-        found = golden(Path(folder))
+        digests = golden(Path(folder))
     if write:
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+        RESULTS.write_text(json.dumps(digests, indent=1) + "\n")
         return
     recorded = json.loads(RESULTS.read_text())
-    differing = [name for name in recorded if recorded[name] != found[name]]
+    differing = [name for name in recorded if recorded[name] != digests[name]]
     for name in differing:
-        print(f"{name}: recorded {recorded[name]}, found {found[name]}")
-    print("the same bits" if not differing else f"differing: {', '.join(differing)}")
+        print(f"{name}: recorded {recorded[name]}, now {digests[name]}")
+    print("all digests are equal" if not differing else f"differing: {', '.join(differing)}")
     sys.exit(1 if differing else 0)
 
 

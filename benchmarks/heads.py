@@ -1,10 +1,12 @@
-"""Benchmark of all heads on the same cached planes: fitting time and overall accuracy under a random and a disjoint split.
+"""Measure fitting time and overall accuracy of all heads on the same cached planes, under a random and a disjoint split.
 
-Run ``make demo`` first, then ``.venv/bin/python benchmarks/heads.py``; it writes ``benchmarks/results/heads.json``. The store is the
-demo's: five timesteps and four layers of Indian Pines. Each head runs on the input set that suits it, and on spectra alone if it
-can; both splits have the same number of training pixels and five seeds. Fitting on all training pixels of the random split is
-measured as well. A full run that exceeds the time limits below exits with status 1 and writes nothing. ``--quick`` uses one seed
-and writes nothing.
+Run ``make demo`` first, then ``.venv/bin/python benchmarks/heads.py``. The script uses the demo's store, with five timesteps
+and four layers of Indian Pines, and writes ``benchmarks/results/heads.json``. Each head is fitted on its default input set,
+and on spectra alone if it does not need planes. Both splits have the same number of training pixels and five seeds. Each
+head is also fitted on all training pixels of the random split.
+
+A full run that exceeds the time limits below exits with status 1 and writes no file. ``--quick`` uses one seed and writes no
+file.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ def check(content: dict[str, Any]) -> None:
 
 
 def study(store: Path, heads: list[str], seeds: int) -> dict[str, Any]:
-    """Score every head on its input sets under every draw."""
+    """Fit and score every head on its input sets, for all splits and seeds."""
     from classifiers import PixelTable
     from classifiers.heads.registry import head_class, head_names
     from classifiers.input_sets import layout_options, suited_input

@@ -1,9 +1,11 @@
-"""Measure a very large scene from end to end: time, memory and disk of `extract` and `bench` at 10,000 x 10,000 pixels.
+"""Measure time, memory and disk space of `hsifeat extract` and `hsifeat bench` on a scene of 10,000 x 10,000 pixels.
 
-Run it with ``.venv/bin/python benchmarks/large.py``; it writes ``benchmarks/results/large.json`` in about half an hour. A GeoTIFF
-of 8 bands (1.6 GB) with 400 labelled fields of 6 classes is written to a temporary folder below ``--folder``, which needs about
-12 GB. The network is small and has random weights, since everything around it is measured. Memory is the maximum of the summed
-anonymous memory (RssAnon in /proc/PID/status) of a command and its workers, read every 0.2 s. ``--side 1000`` is a quick run.
+``.venv/bin/python benchmarks/large.py`` writes ``benchmarks/results/large.json`` in about half an hour. It first writes a
+GeoTIFF of 8 bands (1.6 GB) with 400 labelled fields of 6 classes to a temporary folder below ``--folder``, which needs about
+12 GB. The network is small and has random weights, because the benchmark measures everything except the network.
+
+Memory is the anonymous memory (RssAnon in /proc/PID/status) of a command and its workers together, read every 0.2 s; the
+result is the maximum. ``--side 1000`` is a quick run.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ def main() -> None:
 
 
 def make_scene(folder: Path, side: int) -> None:
-    """Write ``scene.tif`` and ``labels.tif``, a strip of rows at a time: labelled fields on noisy ground."""
+    """Write ``scene.tif`` and ``labels.tif``: labelled fields on a noisy background."""
     random = np.random.default_rng(0)
     spectra = random.uniform(500, 6000, (CLASSES + 1, BANDS)).astype(np.float32)
     classes = np.zeros((side, side), np.uint8)
@@ -87,7 +89,7 @@ def make_scene(folder: Path, side: int) -> None:
 
 
 def run_measured(folder: Path, *arguments: str) -> dict[str, float]:
-    """Run a command of hsifeat in a folder; return its seconds and the most memory that it and its workers took."""
+    """Run a hsifeat command in a folder, and return its duration and the maximum memory of its processes."""
     print("hsifeat", *arguments, file=sys.stderr, flush=True)
     start, peak = time.perf_counter(), 0.0
     process = subprocess.Popen(
@@ -104,7 +106,7 @@ def run_measured(folder: Path, *arguments: str) -> dict[str, float]:
 
 
 def family(pid: int) -> list[int]:
-    """Return the ids of a process and of all its descendants."""
+    """Return the ids of a process and of all its child processes, recursively."""
     try:
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
         children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
@@ -114,7 +116,7 @@ def family(pid: int) -> list[int]:
 
 
 def anonymous_gib(pid: int) -> float:
-    """Return the anonymous memory of a process; 0 if it has ended."""
+    """Return the anonymous memory of a process in GiB, or 0 if the process has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -123,12 +125,12 @@ def anonymous_gib(pid: int) -> float:
 
 
 def gigabytes(folder: Path) -> float:
-    """Return the total size of the files in a folder."""
+    """Return the total size of the files in a folder, in GB."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e9
 
 
 def check_report(report: Path, side: int) -> dict[str, Any]:
-    """Check that GeoTIFF maps have full size and pictures are small; return the sizes of both."""
+    """Check the size and georeference of the GeoTIFF maps, and return the sizes of maps, pictures and page."""
     geotiffs = sorted(report.rglob("*.tif"))
     for file in geotiffs:
         with rasterio.open(file) as raster:

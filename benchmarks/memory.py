@@ -1,9 +1,9 @@
-"""Measure the peak memory of `extract`, `predict` and `sample` on a small and on a large scene.
+"""Measure the peak memory of extraction, prediction and sampling on a small and on a large scene.
 
-Run it with ``.venv/bin/python benchmarks/memory.py``; it writes ``benchmarks/results/memory.json`` in about ten minutes. Two
-ENVI files of 100 bands, 512 x 512 and 4096 x 4096 (3.4 GB), are written to a temporary folder below ``--folder``. Each verb
-runs in its own process, whose anonymous memory (RssAnon in /proc/self/status) a thread reads every 10 ms: memory-mapped files
-are cache of the system and do not count. ``--large 1024`` is a quick run.
+``.venv/bin/python benchmarks/memory.py`` writes ``benchmarks/results/memory.json`` in about ten minutes. It first writes two
+ENVI files of 100 bands, with 512 x 512 and 4096 x 4096 pixels (3.4 GB), to a temporary folder below ``--folder``. Each task
+runs in a separate process. A thread of the process reads its anonymous memory (RssAnon in /proc/self/status) every 10 ms.
+Memory-mapped files do not count, because the operating system can release them. ``--large 1024`` is a quick run.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "2"}
 
 
 def main() -> None:
-    """Write the scenes and the network, run each verb on each scene, and write the result."""
+    """Write the scenes and the network, run each task on each scene, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, help="parent of the temporary folder")
     parser.add_argument("--large", type=int, default=LARGE_PX, help="side of the large scene in pixels")
@@ -94,7 +94,7 @@ def check_disk(folder: Path, side: int) -> None:
 
 
 def make_backbone(folder: Path) -> int:
-    """Write a U-Net with random weights in the layout of diffusers; return its number of parameters."""
+    """Write a U-Net with random weights in the layout of diffusers, and return its number of parameters."""
     import torch
     from diffusers import DDPMScheduler, UNet2DModel
 
@@ -116,7 +116,7 @@ def make_backbone(folder: Path) -> int:
 
 
 def make_scene(folder: Path, side: int) -> None:
-    """Write `scene.img` with its header, BIL, and `labels.npy`, a few rows at a time."""
+    """Write an ENVI scene with BIL interleave and its labels to ``scene.img``, ``scene.hdr`` and ``labels.npy``."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     spectra = rng.uniform(500, 6000, (CLASSES, BANDS)).astype(np.float32)
@@ -135,18 +135,18 @@ def make_scene(folder: Path, side: int) -> None:
     for top, left in rng.integers(0, side - 7, (10, 2)):
         square = slice(top, top + 7), slice(left, left + 7)
         labels[square] = 1 + mixture(np.arange(top, top + 7), np.arange(left, left + 7)).argmax(axis=0)
-    labels[8 : 8 + CLASSES, 8] = 1 + np.arange(CLASSES)  # every class occurs, wherever the squares are
+    labels[8 : 8 + CLASSES, 8] = 1 + np.arange(CLASSES)  # at least one pixel of every class
     np.save(folder / "labels.npy", labels)
 
 
 def mixture(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-    """Return the share of each class at each pixel: (classes, rows, cols) float32, waves that sum to 1."""
+    """Return the fraction of each class at each pixel, a (classes, rows, cols) float32 array of smooth waves."""
     waves = [1.05 + np.sin(rows[:, None] / (9 + 4 * c) + c) * np.cos(cols / (13 + 3 * c)) for c in range(CLASSES)]
     return (np.stack(waves) / np.sum(waves, axis=0)).astype(np.float32)
 
 
 def run(verb: str, folder: Path) -> dict[str, float]:
-    """Run one verb on one scene in its own process; return its peak memory and time."""
+    """Run one task on one scene in a separate process, and return its peak memory and duration."""
     print(f"{verb} {folder.name} …", file=sys.stderr, flush=True)
     output = subprocess.run(
         [sys.executable, __file__, "--verb", verb, "--folder", str(folder)],
@@ -161,7 +161,7 @@ def run(verb: str, folder: Path) -> dict[str, float]:
 
 
 def measure(verb: str, folder: Path) -> dict[str, float]:
-    """Run a verb while a thread records the anonymous memory of this process."""
+    """Run one task while a thread records the anonymous memory of this process."""
     done, readings = threading.Event(), [anonymous_mib()]
 
     def watch() -> None:
@@ -185,7 +185,7 @@ def measure(verb: str, folder: Path) -> dict[str, float]:
 
 
 def anonymous_mib() -> float:
-    """Return the anonymous memory of this process."""
+    """Return the anonymous memory of this process in MiB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) / 1024
@@ -193,7 +193,7 @@ def anonymous_mib() -> float:
 
 
 def extract(folder: Path) -> None:
-    """Extract as `hsifeat extract` does."""
+    """Extract one plane of the scene."""
     import hsifeat
 
     hsifeat.extract(
@@ -210,7 +210,7 @@ def extract(folder: Path) -> None:
 
 
 def fit(folder: Path) -> None:
-    """Fit as `hsifeat fit` does."""
+    """Fit a head on the plane, and save the model."""
     from classifiers.fit import fit_model
     from hsifeat.features.features import open_features
 
@@ -219,7 +219,7 @@ def fit(folder: Path) -> None:
 
 
 def predict(folder: Path) -> None:
-    """Predict as `hsifeat predict` does."""
+    """Write a map of the scene with the saved model."""
     from classifiers.model import load_model
     from classifiers.predict import predict_map
     from hsifeat.features.features import open_features

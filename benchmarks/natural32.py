@@ -1,13 +1,14 @@
-"""Training of the backbone natural32, and the accuracy that its planes give on Indian Pines.
+"""Train the backbone natural32, and measure the accuracy of its planes on Indian Pines.
 
-``.venv/bin/python benchmarks/natural32.py train --minutes 4`` trains on the images of ``../shared/data/cifar10`` by `hsifeat.pretrain`
-and writes ``benchmarks/results/natural32_train.json``: the training loss, and the loss on held-out images by timestep. On two
-CPU cores this only shows that the trainer works; docs/user/pretrain.md has the command that trains the weights on a GPU.
+``.venv/bin/python benchmarks/natural32.py train --minutes 4`` trains on the images in ``../shared/data/cifar10`` with
+`hsifeat.pretrain`. It writes the training loss, and the loss on held-out images by timestep, to
+``benchmarks/results/natural32_train.json``. On two CPU cores, the training only shows that the trainer works. The page
+docs/user/pretrain.md has the command for training on a GPU.
 
-``.venv/bin/python benchmarks/natural32.py compare --backbone FOLDER`` writes ``benchmarks/results/natural32_compare.json``: on disjoint
-blocks of Indian Pines and over 10 draws, the accuracy of each head on spectra with the planes of the backbone, with those of
-the same network untrained, and on spectra with window means. Differences are paired by draw. ``--quick`` takes two draws and a
-fast head, and writes to the temporary folder only.
+``.venv/bin/python benchmarks/natural32.py compare --backbone FOLDER`` compares three inputs under a disjoint split of Indian
+Pines with 10 draws: spectra with planes of the backbone, spectra with planes of the untrained network, and spectra with
+window means. It writes the accuracy of each head to ``benchmarks/results/natural32_compare.json``, and pairs differences by
+draw. ``--quick`` uses two draws and one fast head, and writes only to the temporary folder.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ ATTRIBUTION = (
 )
 CURVE_POINTS = 60
 SPLIT, DRAWS = "blocks:12+4:0.1", 10
-# Near-clean timesteps and the decoder at a quarter and an eighth of the resolution, where natural images helped in trials.
+# In preliminary trials, natural images helped at timesteps with little noise and in decoder layers of strides 4 and 8.
 TIMESTEPS, STRIDES, PROJECTION = (0, 20, 50), (4, 8), "pca:3"
 
 
@@ -39,7 +40,7 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     train = verbs.add_parser("train")
     train.add_argument("--minutes", type=float, required=True)
-    train.add_argument("--steps", type=int, help="stop after so many steps if that is earlier")
+    train.add_argument("--steps", type=int, help="maximum number of steps")
     train.add_argument("--size", default="small", choices=["small", "paper"])
     train.add_argument("--dtype", default="float32", help="precision of the saved weights; float16 to publish them")
     train.add_argument("--start", type=Path, help="model with the initial weights")
@@ -57,7 +58,7 @@ def main() -> None:
             folder = options.folder or Path(temporary)
             file = folder / "quick.json" if options.quick else RESULTS / "natural32_compare.json"
             content = compare_inputs(options.backbone, folder, quick=options.quick)
-        # Training needs no heads, so that their packages may be missing on a machine that only trains.
+        # Training does not use heads, so the packages of heads need not be installed.
         packages = (
             "torch",
             "diffusers",
@@ -71,7 +72,7 @@ def main() -> None:
 
 
 def run_training(options: argparse.Namespace, temporary: Path) -> dict[str, Any]:
-    """Train, and return the record with a thinned loss curve."""
+    """Train the network, and return the training record with a shortened loss curve."""
     import hsifeat
 
     folder = hsifeat.pretrain(
@@ -171,7 +172,7 @@ def compare_inputs(backbone: str, folder: Path, *, quick: bool) -> dict[str, Any
 
 
 def decoder_layers(backbone: str) -> list[str]:
-    """Return the decoder layers with the strides of this benchmark, or all of them if none has such a stride."""
+    """List the decoder layers with the strides in `STRIDES`, or all decoder layers if none has such a stride."""
     from hsifeat.backbones.open_backbone import open_backbone
     from hsifeat.backbones.taps import is_block
 
@@ -187,7 +188,7 @@ def head_names(columns: dict[str, tuple[str, str]]) -> list[str]:
 
 
 def fits(head: str, features: str) -> bool:
-    """Tell whether a head accepts an input."""
+    """Return whether a head accepts an input set."""
     from classifiers.comparison.entries import fitting_heads
 
     return head in fitting_heads([features])
@@ -196,7 +197,7 @@ def fits(head: str, features: str) -> bool:
 def margins(scores: dict[str, dict[str, list[float]]], head: str) -> dict[str, dict[str, Any]]:
     """Return the accuracy gain of a head on trained planes over its other inputs, paired by draw.
 
-    A head that does not accept window means is compared with the best head on them.
+    If the head does not accept window means, the best head on window means takes its place.
     """
     trained_oa = np.asarray(scores[head]["spectra+planes, trained"])
     gains = {}
@@ -208,7 +209,7 @@ def margins(scores: dict[str, dict[str, list[float]]], head: str) -> dict[str, d
 
 
 def weights_digest(backbone: str) -> str:
-    """Return the digest of the weights."""
+    """Return the digest of a backbone's weights."""
     from hsifeat.backbones.open_backbone import open_backbone
 
     return str(open_backbone(backbone).identity()["weights"])

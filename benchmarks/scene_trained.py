@@ -1,12 +1,15 @@
-"""Value of training on the scene: networks trained on Indian Pines for 1, 5 and 20 minutes against the untrained ones.
+"""Compare networks that were trained on Indian Pines for 1, 5 and 20 minutes with the untrained network.
 
-``.venv/bin/python benchmarks/scene_trained.py NETWORK`` trains ``mtmsd`` or ``diffcrn`` of size small on one CPU core. Each
-budget continues the one before; a minute stands for the steps that an idle core does in a minute (on a shared machine measure them
-before, with ``--probe``, and set ``--steps-per-minute``). It extracts with each model and with the untrained network, and fits
-heads under a random and a disjoint split, five draws each, with equal numbers of training pixels. It writes ``benchmarks/results/scene_trained_NETWORK.json``: mean and
-standard deviation of the overall accuracy, differences paired by draw. ``--pixels`` instead compares windows centred on labelled
-pixels with dense planes of the last model, in cost and accuracy. ``--quick`` checks in seconds that everything runs, and writes
-nothing.
+``.venv/bin/python benchmarks/scene_trained.py NETWORK`` trains ``mtmsd`` or ``diffcrn`` of size small on one CPU core. The
+trainings of 5 and 20 minutes continue the previous training. One minute means the number of steps that an idle core computes
+in a minute. On a shared machine, measure this number with ``--probe`` at a quiet time, and pass it as ``--steps-per-minute``.
+
+The script extracts features with each model and with the untrained network. It then fits heads under a random and a disjoint
+split with equal numbers of training pixels, five draws each. It writes mean and standard deviation of the overall accuracy,
+and differences paired by draw, to ``benchmarks/results/scene_trained_NETWORK.json``.
+
+``--pixels`` compares windows around labelled pixels with dense planes of the last model, in cost and accuracy. ``--quick``
+checks in seconds that everything runs, and writes no file.
 """
 
 from __future__ import annotations
@@ -69,7 +72,7 @@ def main() -> None:
 
 
 class Study:
-    """One network: its models by budget, their stores, and the accuracies of heads on them."""
+    """Models of one network, their stores, and the accuracies of heads on these stores."""
 
     def __init__(self, network: str, folder: Path, seed: int, rate: float, *, quick: bool) -> None:
         self.network, self.folder, self.seed, self.rate, self.quick = network, folder, seed, rate, quick
@@ -78,7 +81,7 @@ class Study:
         self.scores: dict[str, dict[str, dict[str, list[float]]]] = {}
 
     def budgets(self) -> dict[str, Any]:
-        """Train up to each budget, and score its planes against spectra, window means and the untrained network."""
+        """Train for each budget, and compare the planes with spectra, window means and planes of the untrained network."""
         trained = {f"trained {minutes:g} min": self.train(minutes) for minutes in MINUTES}
         first = next(iter(trained.values()))
         sources = {"untrained": f"untrained:{first['folder']}"} | {
@@ -128,7 +131,7 @@ class Study:
         }
 
     def train(self, minutes: float) -> dict[str, Any]:
-        """Train up to a budget, continuing the one before, and copy the model."""
+        """Continue the training up to a number of minutes, and return the facts of a copy of the model."""
         import hsifeat
 
         folder = self.folder / f"{self.network}-{self.seed}"
@@ -152,7 +155,7 @@ class Study:
         }
 
     def table(self, name: str, backbone: str, **options: Any) -> Any:
-        """Extract, and return the table of labelled pixels."""
+        """Extract features with a backbone, and return the table of labelled pixels."""
         import hsifeat
         from classifiers import PixelTable
 
@@ -170,7 +173,7 @@ class Study:
         return PixelTable.from_store(store, window=5)
 
     def bytes_of(self, name: str) -> dict[str, int]:
-        """Return the size of a store's planes."""
+        """Return the size in bytes of a store's planes."""
         location = self.folder / f"{self.network}-{self.seed}-{name}.zarr" / "planes"
         return {"bytes": sum(p.stat().st_size for p in location.rglob("*") if p.is_file())}
 
@@ -192,7 +195,7 @@ class Study:
         )
 
     def summary(self) -> dict[str, Any]:
-        """Return mean, standard deviation and each draw's accuracy, by split, head and input."""
+        """Return mean, standard deviation and accuracies of all draws, by split, head and input."""
         return {
             split: {
                 head: {
@@ -204,7 +207,7 @@ class Study:
         }
 
     def gains(self, reference: str, names: list[str]) -> dict[str, Any]:
-        """Return the accuracy gains of planes over those of a reference, paired by draw."""
+        """Return the accuracy gains of planes over the planes of a reference network, paired by draw."""
         return {
             split: {
                 head: {
@@ -221,7 +224,7 @@ class Study:
 
 
 def probe(network: str, folder: Path) -> float:
-    """Measure the training steps per minute of this core, over half a minute."""
+    """Train for half a minute, and return the number of training steps per minute."""
     import hsifeat
 
     model = hsifeat.pretrain(SCENE, network=network, out=folder / "probe", minutes=0.5, listen=PrintingListener())

@@ -32,7 +32,7 @@ def about_run(packages: tuple[str, ...]) -> dict[str, Any]:
 
 
 def draws_of(splits: tuple[str, ...], labels: Any, draws: int) -> dict[tuple[str, int], Any]:
-    """Draw every split for every seed, all with the number of training pixels of the smallest, as `hsifeat bench` does."""
+    """Draw every split for every seed, with equal numbers of training pixels, like `hsifeat bench`."""
     from classifiers.comparison.sampling import draw_all
     from classifiers.splits import parse_split
 
@@ -40,14 +40,14 @@ def draws_of(splits: tuple[str, ...], labels: Any, draws: int) -> dict[tuple[str
 
 
 def accuracy(table: Any, head: str, features: str, draw: Any, seed: int) -> float:
-    """Fit a head on an input set and the training pixels of a draw; return the overall accuracy on its test pixels."""
+    """Fit a head on the training pixels of a draw, and return the overall accuracy on the test pixels."""
     from classifiers.input_sets import group_filter
 
     return timed_accuracy(table.select_groups(group_filter(features)), head, draw, seed)[0]
 
 
 def timed_accuracy(table: Any, head: str, draw: Any, seed: int) -> tuple[float, float]:
-    """Fit a head on the training pixels of a draw; return its overall accuracy on the test pixels, and the fit's seconds."""
+    """Fit a head on the training pixels of a draw, and return the accuracy on the test pixels and the fitting time."""
     from classifiers import make_head
 
     train, test = (table[side[table.rows, table.cols]] for side in (draw.train, draw.test))
@@ -73,7 +73,7 @@ class PrintingListener:
         self._last = time.monotonic()
 
     def __call__(self, event: Any) -> None:
-        """Print a note, or progress if the last line is ten seconds old."""
+        """Print a note; print progress if the last progress was printed more than ten seconds ago."""
         from hsifeat.runtime.events import Advanced, Note
 
         if isinstance(event, Note):

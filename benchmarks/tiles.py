@@ -1,8 +1,8 @@
-"""Measure the cost and the effect of tile, halo and stitching, with the trained network of the demo on Indian Pines.
+"""Measure cost and accuracy of tile sizes, halos and stitching methods, with the demo's network on Indian Pines.
 
-Run ``make demo`` first, then ``.venv/bin/python benchmarks/tiles.py``; it writes ``benchmarks/results/tiles.json``. Each
-tiling is compared with one pass over the whole scene, which has no seams: relative difference of planes, pixels computed per
-scene pixel, and accuracy of a head under a random and a disjoint split.
+Run ``make demo`` first, then ``.venv/bin/python benchmarks/tiles.py``. The script writes ``benchmarks/results/tiles.json``.
+It compares each tiling with one forward pass over the whole scene, which has no seams. It measures the relative difference
+of planes, the number of computed pixels per scene pixel, and the accuracy of a head under a random and a disjoint split.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TILINGS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Extract with every tiling, compare, and write the result."""
+    """Extract features with each tiling, measure cost and accuracy, and write the result."""
     import hsifeat
     from classifiers import compare
 

@@ -1,7 +1,8 @@
-"""Benchmark of tuning: heads with defaults and tuned, on the same draws of three splits, five seeds each.
+"""Compare the accuracy of heads with default and with tuned parameters, for three splits and five seeds.
 
-Run ``make demo`` first, then ``.venv/bin/python benchmarks/tuning.py``; it writes ``benchmarks/results/tuning.json``. The store is the
-demo's. Heads are tuned within the training pixels as by `hsifeat fit --tune`; ``--quick`` uses one seed and writes nothing.
+Run ``make demo`` first, then ``.venv/bin/python benchmarks/tuning.py``. The script uses the demo's store and writes
+``benchmarks/results/tuning.json``. Heads are tuned on the training pixels, like `hsifeat fit --tune`. ``--quick`` uses one
+seed and writes no file.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def main() -> None:
 
 
 def study(store: Path, seeds: int) -> dict[str, Any]:
-    """Score every head under every draw, with defaults and tuned."""
+    """Score every head with default and with tuned parameters, for all splits and seeds."""
     from classifiers import PixelTable
     from classifiers.evaluate import Evaluator
     from classifiers.splits import parse_split

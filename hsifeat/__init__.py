@@ -1,6 +1,6 @@
-"""Features of frozen diffusion models for hyperspectral scenes: computed once, cached, and classified by light heads.
+"""Classify hyperspectral scenes with cached features of frozen diffusion models.
 
-Importing the package imports nothing else: each name below is imported when it is first used.
+Importing this package loads no other module. Each public name is imported on its first use.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # Type checkers read the imports above, and so report a name that does not exist.
+if not TYPE_CHECKING:  # Type checkers use the imports above instead, and can therefore report unknown names.
 
     def __getattr__(name: str) -> Any:
         if name in _MODULES:

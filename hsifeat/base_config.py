@@ -1,7 +1,7 @@
-"""Base class of option sets: frozen pydantic models with one-line error messages and a table of their options.
+"""Base class of option sets: frozen pydantic models with one-line error messages.
 
-A subclass declares each option once, with its type, default, unit and help. Command-line options, preset files and the
-reference page are derived from that declaration.
+A subclass declares the type, default, unit and help text of each option. Command-line options, preset files and the
+reference page of the options are derived from this declaration.
 """
 
 from __future__ import annotations
@@ -30,39 +30,39 @@ def option(
     gt: float | None = None,
     le: float | None = None,
 ) -> Any:
-    """Describe an option; goes into the ``Annotated`` type of a `BaseConfig` field.
+    """Return the description of an option, for the ``Annotated`` type of a `BaseConfig` field.
 
     Parameters
     ----------
     description : str
-        One or two sentences of help, for the command line and the reference page. It names the unit in words; `unit` is
-        for the table on the options page.
+        One or two sentences of help, for the command line and the reference page. The text must name the unit in words.
     unit : str
-        Unit of the value, such as ``px``.
+        Unit of the value, such as ``px``, for the table on the reference page.
     metavar : str
         Form of the value on the command line, such as ``ROW,COL``; derived from the type if empty.
     flags : str
         Command-line flags, such as ``--yes/--no``; derived from the field's name if empty.
     default : str
-        The default in words, where the field's own default says too little.
+        The default in words, for fields whose default value does not explain itself.
     ge, gt, le : float, optional
         Lower bound, exclusive lower bound and upper bound of a number.
 
     Returns
     -------
     pydantic.fields.FieldInfo
+        The description in the form that pydantic expects.
     """
     extra = {"unit": unit, "metavar": metavar, "flags": flags, "default": default}
     return Field(description=description, json_schema_extra=dict(extra), ge=ge, gt=gt, le=le)
 
 
 def expected_error(words: str) -> PydanticCustomError:
-    """Return the error with which a validator refuses a value: `words` say what is allowed."""
+    """Return an error for validators to raise; `words` describe the allowed values."""
     return PydanticCustomError("expected", "{words}", {"words": words})
 
 
 def whole_number(value: object) -> int:
-    """Return a whole number of any integral type, such as NumPy's, as an int."""
+    """Validate a whole number of any integer type, such as NumPy's, and return an int."""
     number = as_int(value)
     if number is None:
         raise expected_error("a whole number")
@@ -70,7 +70,7 @@ def whole_number(value: object) -> int:
 
 
 def names(value: object) -> tuple[str, ...]:
-    """Return one name, or an iterable of names, as a tuple; an empty one is refused."""
+    """Validate one name, or a non-empty iterable of names, and return a tuple."""
     values = (value,) if isinstance(value, str) else _items(value)
     if not values or not all(isinstance(name, str) for name in values):
         raise expected_error("one name or more")
@@ -78,7 +78,7 @@ def names(value: object) -> tuple[str, ...]:
 
 
 def whole_numbers(value: object) -> tuple[int, ...]:
-    """Return an iterable of whole numbers, such as a NumPy array, as a tuple of ints; an empty one is refused."""
+    """Validate a non-empty iterable of whole numbers, such as a NumPy array, and return a tuple of ints."""
     numbers = () if isinstance(value, str | bytes) else tuple(as_int(number) for number in _items(value))
     if not numbers or None in numbers:
         raise expected_error("one whole number or more")
@@ -86,7 +86,7 @@ def whole_numbers(value: object) -> tuple[int, ...]:
 
 
 def pair(value: object) -> tuple[int, int]:
-    """Return two whole numbers, such as a row and a column, as a tuple of ints."""
+    """Validate two whole numbers, such as a row and a column, and return a tuple of ints."""
     numbers = [as_int(number) for number in _items(value)] if not isinstance(value, str | bytes) else []
     if len(numbers) != 2 or numbers[0] is None or numbers[1] is None:
         raise expected_error("two whole numbers")
@@ -94,7 +94,7 @@ def pair(value: object) -> tuple[int, int]:
 
 
 def whole_number_or_text(value: object) -> int | str:
-    """Return a whole number of any integral type as an int, and text as it is."""
+    """Validate a whole number or text, and return an int or the text."""
     if isinstance(value, str):
         return value
     number = as_int(value)
@@ -110,7 +110,7 @@ def _items(value: Any) -> tuple[Any, ...]:
         return ()
 
 
-# Field types for options. Each takes what users give (NumPy numbers, lists, arrays) and stores plain Python values.
+# Field types for options. They accept NumPy numbers, lists and arrays, and store plain Python values.
 Whole = Annotated[int, BeforeValidator(whole_number)]
 Wholes = Annotated[tuple[int, ...], BeforeValidator(whole_numbers)]
 Pair = Annotated[tuple[int, int], BeforeValidator(pair)]
@@ -127,15 +127,15 @@ class OptionRow:
     name : str
         Name of the option in Python.
     flag : str
-        Its flag on the command line.
+        Command-line flag of the option.
     values : str
         Allowed values, or the form of a value.
     default : str
-        Default, in words where it depends on other options; empty if the option is required.
+        Default value, or a description of the default; empty for a required option.
     unit : str
         Unit of the value, or an empty string.
     help : str
-        What the option does.
+        Description of the option.
     """
 
     name: str
@@ -147,9 +147,9 @@ class OptionRow:
 
 
 class BaseConfig(BaseModel):
-    """A frozen set of options. Unknown options and values of another type are refused.
+    """A frozen set of options, which rejects unknown options and values of a wrong type.
 
-    ``model_fields_set`` holds the names of the options that were set explicitly, see `merged`.
+    The attribute ``model_fields_set`` contains the names of the options that the user set; see `merged`.
     """
 
     model_config = ConfigDict(
@@ -159,24 +159,24 @@ class BaseConfig(BaseModel):
 
     @property
     def inherited_from(self) -> str:
-        """Where the options that were not set explicitly come from, such as ``the preset dift``; empty for the defaults."""
+        """Source of the options that the user did not set, such as ``the preset dift``; empty for the defaults."""
         return self._inherited_from
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], *, source: str = "") -> Self:
-        """Validate options; those that are None count as unset.
+        """Validate options and return them as a config; options with the value None count as not set.
 
         Parameters
         ----------
         options : mapping of str to object
             Values by name of the option.
         source : str
-            Where they come from, such as ``the preset dift: extract.``; begins every message.
+            Source of the options, such as ``the preset dift: extract.``. Error messages start with this text.
 
         Raises
         ------
         HsifeatError
-            An unknown option or a value that is not allowed, in one line.
+            An option is unknown, or a value is not allowed. The message has one line.
         """
         try:
             return cls.model_validate({name: value for name, value in options.items() if value is not None})
@@ -185,7 +185,7 @@ class BaseConfig(BaseModel):
 
     @classmethod
     def check_option(cls, name: str, value: object) -> None:
-        """Raise `HsifeatError` if an option does not take a value."""
+        """Raise `HsifeatError` if `value` is not allowed for the option `name`."""
         try:
             cls.model_validate({name: value})
         except ValidationError as error:
@@ -195,19 +195,19 @@ class BaseConfig(BaseModel):
 
     @classmethod
     def merged(cls, base: Self, options: Mapping[str, Any], *, inherited_from: str = "") -> Self:
-        """Validate options, and take the unset ones from another set.
+        """Validate options, and take all other options from the config `base`.
 
-        The result's ``model_fields_set`` holds the names in `options` alone, so that a conflict between options can be
-        refused where the user caused it, and resolved where a preset or a store did.
+        The ``model_fields_set`` of the result contains only the names in `options`. Code can therefore raise an error for
+        conflicting options that the user set, and silently resolve conflicts with options from a preset or a store.
 
         Parameters
         ----------
         base : BaseConfig
-            Where unset options come from.
+            Source of the options that are not set.
         options : mapping of str to object
-            As `from_options` takes them.
+            Values by name of the option; None counts as not set.
         inherited_from : str
-            What `base` is, for messages, such as ``the preset dift``.
+            Description of `base` for messages, such as ``the preset dift``.
         """
         explicit = cls.from_options(options)
         values = {
@@ -218,7 +218,7 @@ class BaseConfig(BaseModel):
         return config
 
     def with_values(self, **values: Any) -> Self:
-        """Return a copy with other values of some options, which count as explicit only where the old ones did."""
+        """Return a copy with new values of some options; ``model_fields_set`` does not change."""
         copy = cast("Self", self.model_construct(_fields_set=set(self.model_fields_set), **{**dict(self), **values}))
         copy._inherited_from = self._inherited_from  # noqa: SLF001  # of this class
         return copy
@@ -235,7 +235,7 @@ class BaseConfig(BaseModel):
 
 
 def _words(error: ErrorDetails) -> str:
-    """Say in words what pydantic expected."""
+    """Describe in words the values that pydantic expected."""
     context = error.get("ctx", {})
     kinds = {
         "string_type": "text",
@@ -255,7 +255,7 @@ def _words(error: ErrorDetails) -> str:
 
 
 def config_table(config: type[BaseConfig]) -> list[OptionRow]:
-    """List the options of a config class, for a reference page.
+    """List the options of a config class, for the reference page.
 
     Examples
     --------
@@ -272,7 +272,7 @@ def config_table(config: type[BaseConfig]) -> list[OptionRow]:
 
 
 def detail(field: FieldInfo, name: str) -> str:
-    """Return what `option` was told of a field: its ``unit``, ``metavar``, ``flags`` or ``default``."""
+    """Return an argument of `option` for a field: ``unit``, ``metavar``, ``flags`` or ``default``."""
     extra = field.json_schema_extra
     return str(extra.get(name, "")) if isinstance(extra, dict) else ""
 
@@ -283,7 +283,7 @@ def flag_of(name: str, field: FieldInfo) -> str:
 
 
 def default_of(field: FieldInfo) -> str:
-    """Return a field's default in words; empty where the option is required."""
+    """Return the default of a field in words, or an empty string for a required field."""
     if text := detail(field, "default"):
         return text
     if field.is_required():
@@ -291,12 +291,12 @@ def default_of(field: FieldInfo) -> str:
     if isinstance(field.default, tuple):
         return ",".join(map(str, field.default))
     words = {None: "none", True: "yes", False: "no"}
-    # By type too, since 1 equals True.
+    # The type is checked too, because 1 equals True.
     return words[field.default] if field.default is None or isinstance(field.default, bool) else str(field.default)
 
 
 def values_of(field: FieldInfo) -> str:
-    """Return the values that a field takes, in words."""
+    """Describe the allowed values of a field in words."""
     if text := detail(field, "metavar"):
         return text
     kinds = list(plain_types(field.annotation))
@@ -307,7 +307,7 @@ def values_of(field: FieldInfo) -> str:
 
 
 def plain_types(annotation: Any) -> Iterator[Any]:
-    """Yield the members of a type without ``Annotated`` and None.
+    """Yield the members of a union type, without ``Annotated`` and None.
 
     >>> list(plain_types(Annotated[int, "px"] | str | None))
     [<class 'int'>, <class 'str'>]

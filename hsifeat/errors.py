@@ -1,11 +1,11 @@
-"""The errors of hsifeat. A message says what was found, what is allowed, and what to do."""
+"""Exceptions of hsifeat. Each message states what is wrong, what is allowed, and what to do."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-# Allowed names that a message lists before it abbreviates.
+# Maximum number of allowed names in a message; a longer list is abbreviated.
 _MAX_NAMES = 12
 
 
@@ -24,11 +24,12 @@ class HsifeatError(Exception):
 
 
 class SceneError(HsifeatError, ValueError):
-    """A scene, a label map or a file of either cannot be used.
+    """A scene, a label map, or one of their files cannot be used.
 
     See Also
     --------
-    hsifeat.open_scene : Raises it; `hsifeat.HsifeatError` shows how to catch errors.
+    hsifeat.open_scene : Raises this error for a file that cannot be read.
+    hsifeat.HsifeatError : Shows how to catch errors.
     """
 
 
@@ -37,16 +38,18 @@ class ProjectionError(HsifeatError, ValueError):
 
     See Also
     --------
-    hsifeat.fit_projection : Raises it; `hsifeat.HsifeatError` shows how to catch errors.
+    hsifeat.fit_projection : Raises this error.
+    hsifeat.HsifeatError : Shows how to catch errors.
     """
 
 
 class BackboneError(HsifeatError, ValueError):
-    """A backbone cannot be loaded, or has no such layer or timestep.
+    """A backbone cannot be loaded, or does not have the requested layer or timestep.
 
     See Also
     --------
-    hsifeat.open_backbone : Raises it; `hsifeat.HsifeatError` shows how to catch errors.
+    hsifeat.open_backbone : Raises this error.
+    hsifeat.HsifeatError : Shows how to catch errors.
     """
 
 
@@ -55,50 +58,55 @@ class PretrainingError(HsifeatError, ValueError):
 
     See Also
     --------
-    hsifeat.pretrain : Raises it; `hsifeat.HsifeatError` shows how to catch errors.
+    hsifeat.pretrain : Raises this error.
+    hsifeat.HsifeatError : Shows how to catch errors.
     """
 
 
 class StoreError(HsifeatError, RuntimeError):
-    """A store is missing, unreadable, incomplete or cannot be written.
+    """A store is missing, unreadable or incomplete, or cannot be written.
 
     See Also
     --------
-    hsifeat.open_features : Raises it; `hsifeat.HsifeatError` shows how to catch errors.
+    hsifeat.open_features : Raises this error for a missing store.
+    hsifeat.HsifeatError : Shows how to catch errors.
     """
 
 
 class RecipeMismatchError(StoreError):
-    """A store holds planes of another recipe than the requested one.
+    """The settings of a store differ from the settings of the requested extraction.
 
     See Also
     --------
-    hsifeat.extract : Raises it; `hsifeat.HsifeatError` shows how to catch errors.
+    hsifeat.extract : Raises this error, and lists the settings that differ.
+    hsifeat.HsifeatError : Shows how to catch errors.
     """
 
 
 class SplitError(HsifeatError, ValueError):
-    """A split cannot be parsed, or cannot be drawn from the labels.
+    """A split into training and test pixels cannot be parsed, or cannot be drawn from the labels.
 
     See Also
     --------
-    hsifeat.parse_split : Raises it; `hsifeat.HsifeatError` shows how to catch errors.
+    hsifeat.parse_split : Raises this error.
+    hsifeat.HsifeatError : Shows how to catch errors.
     """
 
 
 class HeadError(HsifeatError, ValueError):
-    """A head is unknown, or does not fit the table or the store.
+    """A head (classifier) is unknown, or cannot use the columns of a table or the planes of a store.
 
     See Also
     --------
-    hsifeat.make_head : Raises it; `hsifeat.HsifeatError` shows how to catch errors.
+    hsifeat.make_head : Raises this error.
+    hsifeat.HsifeatError : Shows how to catch errors.
     """
 
 
 def error_summary(error: BaseException) -> str:
-    r"""Return the message of another library's error in one line.
+    r"""Return the first line of the message of another library's error.
 
-    It is the first line of the message, with the next one if the first ends with a colon.
+    If this line ends with a colon, the second line follows it.
 
     >>> error_summary(ValueError("errors in loading:\n  size mismatch for a.weight\n  size mismatch for b.weight"))
     'errors in loading: size mismatch for a.weight'
@@ -108,7 +116,7 @@ def error_summary(error: BaseException) -> str:
 
 
 def suggest_names(name: str, allowed: Iterable[str], count: int = 3) -> str:
-    """Return the part of a message that suggests allowed names in place of an unknown one.
+    """Return a text that suggests allowed names similar to an unknown name, for an error message.
 
     Parameters
     ----------

@@ -14,10 +14,10 @@ from hsifeat.errors import HsifeatError, StoreError
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary path next to `path` to write to; it replaces `path` when the block ends without an error.
+    """Yield a temporary path next to `path`, and rename it to `path` if the block ends without an error.
 
-    Readers see either the old file or the complete new one, and two writers do not interfere. The folder is created if it
-    does not exist.
+    Readers see either the old file or the complete new file, and two writers do not interfere. The folder of `path` is
+    created if it does not exist.
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,14 +31,14 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file atomically; text as UTF-8."""
+    """Write a file atomically, and encode text as UTF-8."""
     with atomic_write(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn errors of the file system within a block, such as a full or read-only disk, into a `StoreError` that names `path`."""
+    """Convert errors of the file system within a block, such as a full disk, to a `StoreError` that names `path`."""
     try:
         yield
     except HsifeatError:
@@ -48,7 +48,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "enforce fail at inline" in str(error)
         if full:
             raise StoreError(
-                f"the disk that holds {path} is full; finished work is kept: free some space and run the command again"
+                f"the disk of {path} is full; finished work is kept: free some space and run the command again"
             ) from error
         if isinstance(error, OSError):
             raise StoreError(f"{path} can't be written: {error.strerror or error}") from error
@@ -56,7 +56,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def cache_folder() -> Path:
-    """Return the folder of the cache: ``HSIFEAT_CACHE``, or the platform's default folder for caches."""
+    """Return the cache folder: the environment variable ``HSIFEAT_CACHE``, or the platform's default."""
     from platformdirs import user_cache_path
 
     moved = os.environ.get("HSIFEAT_CACHE")

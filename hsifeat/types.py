@@ -1,4 +1,4 @@
-"""Small types that several packages share: windows, plane names, taps, cubes."""
+"""Small types that several packages share: windows, plane names, layers of a backbone, cubes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hsifeat.errors import StoreError
 
 
 def as_int(value: object) -> int | None:
-    """Return an integer of any type, such as NumPy's, as an int; None for anything else, booleans included.
+    """Convert an integer of any type, such as NumPy's, to int; return None for other values and for booleans.
 
     >>> as_int(3), as_int(3.0), as_int(True)
     (3, None, None)
@@ -24,11 +24,11 @@ def as_int(value: object) -> int | None:
 
 
 class Cube(Protocol):
-    """Anything that slices like a NumPy array of shape ``(rows, cols, bands)``, in memory or on disk."""
+    """Interface of arrays of shape ``(rows, cols, bands)``, in memory or on disk, that support slicing like NumPy."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Rows, columns, bands."""
+        """Number of rows, columns and bands."""
         ...
 
     @property
@@ -37,13 +37,15 @@ class Cube(Protocol):
         ...
 
     def __getitem__(self, key: Any, /) -> Any:
-        """Read a block by slices."""
+        """Return the values of a block, selected by slices."""
         ...
 
 
 @dataclass(frozen=True)
 class Window:
-    """A rectangle of pixels: first row and column (may be negative), height and width.
+    """A rectangle of pixels: first row, first column, height and width.
+
+    The first row and the first column may be negative.
 
     Examples
     --------
@@ -58,7 +60,7 @@ class Window:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Row and column slices of the window."""
+        """Row slice and column slice of the window."""
         return slice(self.row, self.row + self.rows), slice(self.col, self.col + self.cols)
 
     def clip(self, rows: int, cols: int) -> Window:
@@ -68,21 +70,21 @@ class Window:
         return Window(top, left, max(bottom - top, 0), max(right - left, 0))
 
     def coarsen(self, stride: int) -> Window:
-        """Return the window of all cells, of `stride` x `stride` pixels each, that overlap this window."""
+        """Return the window, in cells of `stride` x `stride` pixels, of all cells that overlap this window."""
         top, left = self.row // stride, self.col // stride
         bottom, right = -(-(self.row + self.rows) // stride), -(-(self.col + self.cols) // stride)
         return Window(top, left, bottom - top, right - left)
 
 
 def windows(rows: int, cols: int, side_px: int) -> Iterator[Window]:
-    """Divide a scene into square windows, in row-major order; those at the lower and right edge may be smaller.
+    """Divide a scene into square windows, in row-major order; windows at the lower and right edge may be smaller.
 
     Parameters
     ----------
     rows, cols : int
-        Shape of the scene.
+        Shape of the scene in pixels.
     side_px : int
-        Side of a window.
+        Side of a window in pixels.
 
     >>> [w.cols for w in windows(2, 5, 2)]
     [2, 2, 1]
@@ -94,7 +96,7 @@ def windows(rows: int, cols: int, side_px: int) -> Iterator[Window]:
 
 @dataclass(frozen=True, order=True)
 class PlaneId:
-    """Name of a plane: its training timestep `t` and layer.
+    """Name of a plane, the feature map of one training timestep `t` and one layer of a backbone.
 
     >>> str(PlaneId(50, "up_blocks.2"))
     't50/up_blocks.2'
@@ -115,10 +117,16 @@ class PlaneId:
 
     @classmethod
     def parse(cls, text: str) -> PlaneId:
-        """Parse a name such as ``t50/up_blocks.2``; `StoreError` for anything else."""
+        """Parse a name such as ``t50/up_blocks.2``.
+
+        Raises
+        ------
+        StoreError
+            The text has another form.
+        """
         match = re.fullmatch(r"t(\d+)/([\w.\-]+)", text.strip())
         if match is None:
-            raise StoreError(f"a plane is named like t50/up_blocks.2 (timestep, then layer); found {text!r}")
+            raise StoreError(f"expected a plane name such as t50/up_blocks.2 (timestep/layer); found {text!r}")
         return cls(int(match[1]), match[2])
 
 
@@ -131,13 +139,13 @@ class Tap:
     name : str
         Dotted module name.
     alias : str
-        Name in the numbering of the papers (``output_blocks.10``), or an empty string.
+        Name of the layer in the papers, such as ``output_blocks.10``, or an empty string.
     channels : int
-        Channels of its output.
+        Number of channels of the output.
     stride : int
-        Scene pixels per cell of its output.
+        Side of an output cell in scene pixels.
     share : float
-        Fraction of the multiplications of a full forward pass that are needed to compute its output.
+        Fraction of the multiplications of a full forward pass that the output requires.
     """
 
     name: str

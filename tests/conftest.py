@@ -1,4 +1,7 @@
-"""Fixtures of tests: real data, external programs and browsers; `conftest.py` of the repository has those of examples, too."""
+"""Fixtures for tests: real data, GDAL, a browser, and the command line.
+
+The `conftest.py` in the root folder has the fixtures that the examples in docstrings use too.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from tests.helpers.browser import chromium, open_page  # noqa: F401  # fixtures
 from tests.helpers.command_line import cli  # noqa: F401  # a fixture
 
-# A shell that runs the tests in the background makes them ignore SIGINT, and their subprocesses would inherit that.
+# A shell that runs the tests in the background makes them ignore SIGINT. Subprocesses would inherit this setting.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -25,17 +28,23 @@ settings.load_profile("no-deadline")
 
 @pytest.fixture(scope="session")
 def data_folder():
-    """The folder of real data; the test is skipped without it, or fails if HSIFEAT_REQUIRE names data."""
+    """Return the folder of real data.
+
+    If the folder does not exist, the test is skipped, or fails if HSIFEAT_REQUIRE contains ``data``.
+    """
     folder = Path(os.environ.get("HSIFEAT_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
     if not folder.is_dir():
         required = "data" in os.environ.get("HSIFEAT_REQUIRE", "").split(",")
-        (pytest.fail if required else pytest.skip)(f"no real data at {folder}: name it with HSIFEAT_TEST_DATA")
+        (pytest.fail if required else pytest.skip)(f"no real data at {folder}: set HSIFEAT_TEST_DATA to their folder")
     return folder
 
 
 @pytest.fixture(scope="session")
 def gdal():
-    """A function that runs a program of GDAL and returns its output; skipped or failed like `data_folder`."""
+    """Return a function that runs a program of GDAL and returns its output.
+
+    If GDAL is not installed, the test is skipped, or fails if HSIFEAT_REQUIRE contains ``gdal``.
+    """
     if shutil.which("gdal_translate") is None:
         required = "gdal" in os.environ.get("HSIFEAT_REQUIRE", "").split(",")
         (pytest.fail if required else pytest.skip)("GDAL's programs are not installed (Debian: gdal-bin)")
@@ -49,7 +58,7 @@ def gdal():
 
 @pytest.fixture
 def features(store_path):
-    """The features of that store."""
+    """Return the features of the store `store_path`."""
     from hsifeat import open_features
 
     return open_features(store_path)

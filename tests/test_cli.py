@@ -34,7 +34,7 @@ def test_whole_way_on_a_user_file(hsifeat, files, backbone_folder):
     scene = ["my scene.mat", "--labels", "truth.npy"]
     tiles = ["--tile", 32, "--halo", 8, "--timesteps", "0,300"]
     output = hsifeat("extract", *scene, "--backbone", backbone_folder, *tiles, "--out", "s.zarr", "--dry-run")
-    assert "passes: 40 of a 32-px tile (of 40)" in output
+    assert "forward passes: 40 remaining of 40, tiles of 32 px" in output
     assert "t300/up_blocks.2" in output
     assert re.search(r"time: about \S.* on cpu", output)
     assert not (files / "s.zarr").exists()
@@ -126,7 +126,7 @@ def test_every_verb_has_help_with_an_example(hsifeat, verb):
         pytest.param(["extract", "cut.mat", "--backbone", "b"], 1, "cut.mat can't be read, it may be truncated", id="truncated"),
         pytest.param(["extract", "my scene.mat", "--backbone", "BACKBONE", "--out", "STORE"], 1, "holds planes of another recipe", id="recipe"),
         pytest.param(["extract"], 2, "Missing argument 'SCENE'", id="usage"),
-        pytest.param(["fit", "--head", "film"], 1, "no store yet", id="no-store"),
+        pytest.param(["fit", "--head", "film"], 1, "no complete store on this machine", id="no-store"),
         pytest.param(["fit", "STORE", "--head", "flim"], 1, "no head is named 'flim'; nearest: film", id="head"),
         pytest.param(["fit", "STORE", "--head", "svm", "--set", "CC=1"], 1, "has no parameter 'CC'", id="parameter"),
         pytest.param(["fit", "STORE", "--head", "svm", "--set", "C=-1"], 1, "C of the head svm is -1; allowed: a number above 0; the default is C=10.0", id="parameter-value"),

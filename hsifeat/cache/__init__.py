@@ -1,1 +1,1 @@
-"""Many stores: the catalogue, usage and deletion of stores, and cached samples of labelled pixels."""
+"""The cache of a machine: a catalogue of feature stores, their disk usage and deletion, and cached samples of pixels."""

@@ -1,6 +1,7 @@
-"""The catalogue: the stores that this machine knows, in one small file each, and when they were completed and last used.
+"""Catalogue of the stores of this machine, with the times of their completion and last use.
 
-It holds nothing that the stores do not: `rebuild` creates it again from folders of stores.
+Each store has one small file in the cache folder. If these files are lost, `rebuild` creates them again from folders of
+stores.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from hsifeat.files import cache_folder, write_file
 from hsifeat.store.location import LocalLocation, Location, as_location
 from hsifeat.store.store import Store
 
-# Errors that zarr and JSON raise on damaged metadata and records: one damaged store must not hide all others.
+# Errors that Zarr and JSON raise for damaged metadata and records. They are caught so that one damaged store does not
+# prevent the others from being listed.
 DAMAGE_ERRORS = (HsifeatError, OSError, ValueError, TypeError, KeyError, RuntimeError)
 _MIN_PREFIX = 4
 
@@ -32,11 +34,11 @@ class CatalogueEntry:
     key : str
         Key of the store.
     path : str
-        Resolved path or address.
+        Resolved path or address of the store.
     completed : float
-        When it was completed, in seconds since 1970; 0 if it is unfinished.
+        Time of completion in seconds since 1970; 0 for an unfinished store.
     used : float
-        When it was last used, in seconds since 1970.
+        Time of the last use in seconds since 1970.
     """
 
     key: str
@@ -56,7 +58,7 @@ class CatalogueEntry:
 
 
 def add_entry(key: str, location: Location | Path | str, *, completed: float | None = None) -> None:
-    """Add a store to the catalogue, or replace its entry.
+    """Add a store to the catalogue, or update its entry.
 
     Parameters
     ----------
@@ -65,7 +67,7 @@ def add_entry(key: str, location: Location | Path | str, *, completed: float | N
     location : Location, Path or str
         Location of the store.
     completed : float, optional
-        When it was completed, in seconds since 1970; now by default, 0 if it is unfinished.
+        Time of completion in seconds since 1970. The default is now; 0 stands for an unfinished store.
     """
     identity = as_location(location).identity
     entry = CatalogueEntry(key, identity, time.time() if completed is None else completed)
@@ -74,11 +76,11 @@ def add_entry(key: str, location: Location | Path | str, *, completed: float | N
 
 
 def mark_used(location: Location) -> None:
-    """Note that a store was used just now, if it is in the catalogue."""
+    """Set the time of the last use of a store to now, if the store is in the catalogue."""
     try:
         os.utime(_entry_file(location.identity))
     except OSError:
-        # Not in the catalogue, or a read-only cache folder: reading works all the same.
+        # The store is not in the catalogue, or the cache folder is read-only. Both are harmless for reading.
         return
 
 
@@ -88,7 +90,7 @@ def remove_entry(location: Location) -> None:
 
 
 def entries() -> list[CatalogueEntry]:
-    """List the stores of the catalogue that still exist, the last completed first."""
+    """List the existing stores of the catalogue, the last completed first."""
     existing = []
     for file in (cache_folder() / "catalogue").glob("*.json"):
         try:
@@ -103,12 +105,17 @@ def entries() -> list[CatalogueEntry]:
 
 
 def rebuild(folders: Iterable[Path]) -> list[CatalogueEntry]:
-    """Add every store in the cache folder or in one of `folders` that is not in the catalogue.
+    """Add all stores of the cache folder and of `folders` to the catalogue, and return the catalogue.
+
+    Parameters
+    ----------
+    folders : iterable of Path
+        Folders that contain stores.
 
     Returns
     -------
     list of CatalogueEntry
-        The whole catalogue.
+        All existing stores of the catalogue, the last completed first.
 
     Raises
     ------
@@ -120,7 +127,7 @@ def rebuild(folders: Iterable[Path]) -> list[CatalogueEntry]:
         if not folder.is_dir() and folder != cache_folder():
             raise StoreError(f"no such folder: {folder}")
         for root in sorted(folder.glob("*/zarr.json")):
-            # A name that starts with a dot belongs to an interrupted deletion.
+            # An interrupted deletion leaves a folder whose name starts with a dot.
             if root.parent.name.startswith(".") or str(root.parent.resolve()) in known:
                 continue
             try:
@@ -133,22 +140,25 @@ def rebuild(folders: Iterable[Path]) -> list[CatalogueEntry]:
 
 
 def find_store(source: str | Path | Location | None) -> Location:
-    """Find a store.
+    """Return the location of a store.
 
     Parameters
     ----------
     source : str, Path, Location or None
-        A path, an address, a name in the catalogue or a unique prefix of a key; None takes the store completed last.
+        A path, an address, a name in the catalogue, or the first digits of a key. None stands for the store completed
+        last.
 
     Raises
     ------
     StoreError
-        There is none, or a key prefix matches several.
+        No store matches, or several stores match.
     """
     known = entries()
     if source is None:
         if not known or not known[0].completed:
-            raise StoreError("no store yet: hsifeat extract SCENE makes one, or name a store's path")
+            raise StoreError(
+                "no complete store on this machine: name the path of a store, or create one with hsifeat extract"
+            )
         return known[0].location
     if not isinstance(source, str | Path):
         return source
@@ -162,12 +172,14 @@ def find_store(source: str | Path | Location | None) -> Location:
         paths = ", ".join(entry.path for entry in matches)
         raise StoreError(f"{text!r} matches {len(matches)} stores: {paths}: give more digits of the key, or a path")
     if not matches:
-        raise StoreError(f"no store at or named {text!r}; {suggest_names(text, [entry.name for entry in known])}")
+        names = [entry.name for entry in known]
+        advice = suggest_names(text, names) if names else "hsifeat extract creates one"
+        raise StoreError(f"no store at or named {text!r}; {advice}")
     return matches[0].location
 
 
 def _is_complete(store: Store) -> bool:
-    """Tell whether all planes are complete; a damaged store is added as unfinished, so that its damage is shown."""
+    """Return whether all planes of a store are complete; False for a damaged store."""
     try:
         return all(store.is_complete(plane.id) for plane in store.planes)
     except DAMAGE_ERRORS:
@@ -175,5 +187,5 @@ def _is_complete(store: Store) -> bool:
 
 
 def _entry_file(identity: str) -> Path:
-    # One file per location: a store that is created again there takes the entry of the old one.
+    # The file name depends on the location only, so a new store at an old location replaces the old entry.
     return cache_folder() / "catalogue" / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"

@@ -1,4 +1,4 @@
-"""Deletion of stores: one by one, or the least recently used ones until the cache is within a size."""
+"""Deletion of stores: a single store, or the least recently used stores of the cache folder."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from hsifeat.store.locks import delete_remains, exclusive_lock
 
 
 def remove_store(location: Location) -> int:
-    """Delete a store, its cached samples and its entry in the catalogue; return the bytes freed.
+    """Delete a store, its cached samples and its catalogue entry, and return the number of bytes freed.
 
     Raises
     ------
     StoreError
-        There is no store, it holds files of other origin, it is in use, or the location is read-only.
+        The location has no store, has files that hsifeat did not write, or is read-only, or the store is in use.
     """
     if location.read_only:
         raise StoreError(f"{location} is read-only")
     root = location.get("zarr.json")
     if root is None or b'"hsifeat' not in root:
-        raise StoreError(f"no store at {location}, so nothing is deleted")
+        raise StoreError(f"no store at {location}: nothing was deleted")
     foreign = [file for file in location.files() if not is_store_file(file)]
     if foreign:
         raise StoreError(
-            f"{location} holds {len(foreign)} files that hsifeat did not write, such as {foreign[0]}: move them away, or "
-            "delete the store by hand"
+            f"{location} contains {len(foreign)} files that hsifeat did not write, such as {foreign[0]}: move these files "
+            "elsewhere, or delete the store by hand"
         )
     key = next((entry.key for entry in catalogue.entries() if entry.path == location.identity), "")
     with exclusive_lock(location):
         size_bytes = store_bytes(location, key)
-        # The store itself, if a link to it was named.
+        # If the location is a link, delete the store that the link refers to.
         as_location(location.identity).clear()
         if key and not any(entry.key == key for entry in catalogue.entries()):
             shutil.rmtree(samples_folder(key), ignore_errors=True)
@@ -49,24 +49,24 @@ def remove_store(location: Location) -> int:
 def collect_garbage(
     max_bytes: int, *, dry_run: bool = False, on_remove: Callable[[StoreUsage], None]
 ) -> tuple[int, list[str]]:
-    """Delete the least recently used stores of the cache folder until it takes at most `max_bytes`.
+    """Delete the least recently used stores of the cache folder until its stores take at most `max_bytes`.
 
-    Stores outside the cache folder are neither counted nor deleted, and one in use is never deleted. Cached samples of
-    deleted stores go first.
+    Stores outside the cache folder are neither counted nor deleted. Stores in use are not deleted. Cached samples whose
+    store no longer exists are deleted first.
 
     Parameters
     ----------
     max_bytes : int
-        Maximum size of the stores that stay, in bytes.
+        Maximum total size of the remaining stores, in bytes.
     dry_run : bool
-        Delete nothing.
+        Only report the stores that would be deleted.
     on_remove : callable
-        Called with each store that is deleted, or would be.
+        Called with the `StoreUsage` of each deleted store. With `dry_run`, called for the stores that would be deleted.
 
     Returns
     -------
     tuple of int and list of str
-        The bytes that are left, and for each store that should have been deleted and was not, the reason.
+        Total size of the remaining stores in bytes, and the reasons why stores could not be deleted.
     """
     folder = cache_folder().resolve()
     if not dry_run:

@@ -1,8 +1,8 @@
-"""The sample cache: values of planes at labelled pixels, kept in files, so that they are read again in milliseconds.
+"""Sample cache: files with the values of planes at labelled pixels, which can be read again within milliseconds.
 
-The name of a file is the digest of all that determines its values (the digests of the plane's units, the pixels, how
-they were read), so that it is never out of date; a checksum tells whether it is intact. Files are in the cache folder of
-this machine, below the key of their store, and are deleted with it.
+A plane is the feature map of one timestep and one layer. The name of a file is a digest of everything that determines
+the values: the values of the plane, the pixels and the way of reading. A file is therefore never out of date. A checksum
+detects damaged files. The files are in the cache folder of this machine, and are deleted together with their store.
 """
 
 from __future__ import annotations
@@ -20,45 +20,46 @@ from hsifeat.errors import StoreError
 from hsifeat.files import atomic_write, cache_folder
 
 _CHECKSUM = struct.Struct("<I")
-# Raised whenever the same pixels of the same planes would be read with other values than before: part of each digest.
+# Increase this number when a change of the code changes the values that are read. It is part of each digest.
 READ_VERSION = 1
 
 
 def samples_folder(key: str) -> Path:
-    """Return the folder of the cached samples of stores with this key."""
+    """Return the folder with the cached samples of a store, which has this key."""
     return cache_folder() / "samples" / key[:32]
 
 
 def delete_orphans(keys: set[str]) -> int:
-    """Delete the samples of all stores but those with these keys; return the bytes freed."""
-    kept = {samples_folder(key) for key in keys}
-    freed = 0
+    """Delete the cached samples of all stores except those with these keys, and return the number of bytes freed."""
+    folders_of_keys = {samples_folder(key) for key in keys}
+    freed_bytes = 0
     for folder in (cache_folder() / "samples").glob("*"):
-        if folder not in kept:
-            freed += sum(file.stat().st_size for file in folder.glob("*"))
+        if folder not in folders_of_keys:
+            freed_bytes += sum(file.stat().st_size for file in folder.glob("*"))
             shutil.rmtree(folder, ignore_errors=True)
-    return freed
+    return freed_bytes
 
 
 def cached_samples(
     key: str, facts: tuple[bytes | str, ...], shape: tuple[int, int], read: Callable[[], NDArray[np.float32]]
 ) -> NDArray[np.float32]:
-    """Return samples from their file, or read them from the store and write the file.
+    """Return samples from the cache, or read them from the store and add them to the cache.
 
     Parameters
     ----------
     key : str
         Key of the store.
     facts : tuple of bytes or str
-        All that determines the values.
+        Everything that determines the values, such as digests of planes and pixels.
     shape : tuple of int
-        Shape of the result, (n, D).
+        Number of pixels n and number of features D.
     read : callable
-        Reads the samples from the store.
+        Function without arguments that reads the samples from the store.
 
     Returns
     -------
     (n, D) float32 array
+        Values of the planes at the pixels.
     """
     digest = hashlib.sha256(str(READ_VERSION).encode())
     for fact in facts:
@@ -73,13 +74,13 @@ def cached_samples(
         with atomic_write(file) as part, part.open("wb") as out:
             out.write(values.data)
             out.write(_CHECKSUM.pack(_crc32c(values)))
-    except (OSError, StoreError):  # A full disk or a read-only cache folder: the next read takes as long as this one.
+    except (OSError, StoreError):  # The disk is full or the cache folder is read-only: the samples are not cached.
         pass
     return values
 
 
 def _load(file: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
-    """Return the samples in a file; None if it is missing or damaged."""
+    """Return the samples in a file, or None if the file is missing or damaged."""
     count = shape[0] * shape[1]
     try:
         with file.open("rb") as source:

@@ -1,4 +1,4 @@
-"""Usage of the cache: the stores of the catalogue with their sizes, planes and states, and the details of one store."""
+"""Disk usage and states of the stores in the catalogue, and details of a single store."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from hsifeat.store.store import Store
 
 @dataclass(frozen=True)
 class StoreUsage:
-    """A store of the catalogue and its contents.
+    """Size, number of planes and state of a store in the catalogue.
 
     Attributes
     ----------
     entry : CatalogueEntry
-        Key, path, when completed and last used.
+        Entry of the store in the catalogue.
     size_bytes : int
-        Size of its files, cached samples included.
+        Size of the store's files and of its cached samples.
     planes, unfinished : int
-        Number of complete and of unfinished planes.
+        Number of complete planes, and of unfinished planes.
     state : str
-        ``complete``, ``interrupted`` (planes are unfinished), ``being written``, or the damage that was found.
+        ``complete``, ``interrupted`` (some planes are unfinished), ``being written``, or a description of the damage.
     """
 
     entry: CatalogueEntry
@@ -39,13 +39,13 @@ class StoreUsage:
 
 
 def store_bytes(location: Location, key: str) -> int:
-    """Return the size of a store's files and of its cached samples, in bytes."""
+    """Return the size in bytes of a store's files and of its cached samples."""
     samples = samples_folder(key).glob("*") if key else ()
     return sum(location.files().values()) + sum(file.stat().st_size for file in samples)
 
 
 def list_usage() -> list[StoreUsage]:
-    """Return the usage of every store of the catalogue, the last used first."""
+    """List the usage of all stores in the catalogue, the last used first."""
     return [_usage(entry) for entry in sorted(catalogue.entries(), key=lambda entry: -entry.used)]
 
 
@@ -65,7 +65,7 @@ def _usage(entry: CatalogueEntry) -> StoreUsage:
 
 
 def store_details(location: Location) -> dict[str, Any]:
-    """Return the contents of ``hsifeat cache show`` as plain JSON values."""
+    """Return the details of a store that ``hsifeat cache show`` prints, as plain JSON values."""
     store = Store.open(location)
     scene, size = store.manifest.scene, None if location.read_only else store_bytes(location, store.key)
     return {

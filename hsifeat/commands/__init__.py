@@ -1,1 +1,1 @@
-"""Commands of the command line: each one parses its options, calls one library function and shows the result."""
+"""Commands of the command line. Each command parses its options, calls a library function and prints the result."""

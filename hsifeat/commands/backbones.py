@@ -1,4 +1,4 @@
-"""`hsifeat backbones`: list the kinds of models that can be used."""
+"""`hsifeat backbones`: list the kinds of backbones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hsifeat.commands.terminal import show_rows
 
 
 def backbones(as_json: Json = False) -> None:
-    """List the kinds of backbones, how each is named, and where its weights come from.
+    """List the kinds of backbones (denoising networks), with the form of their names and the source of their weights.
 
     Example: `hsifeat backbones`
     """

@@ -1,4 +1,4 @@
-"""`hsifeat bench`: compare heads and inputs on cached features."""
+"""`hsifeat bench`: compare heads (classifiers) and input sets on cached features."""
 
 from __future__ import annotations
 
@@ -24,12 +24,16 @@ def bench(
     options: dict[str, Any] = {},  # noqa: B006  # replaced by the options of BenchConfig
     compare: Annotated[
         Path | None,
-        typer.Option(help="results.json of an earlier report; the new report tests which scores changed."),
+        typer.Option(
+            metavar="FILE", help="results.json of an earlier report. The new report tests which scores have changed."
+        ),
     ] = None,
     jobs: Jobs = None,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
 ) -> None:
-    """Compare heads and inputs on cached features, and write a report. Finished runs are recorded and not repeated.
+    """Compare heads (classifiers) and input sets on cached features, and write a report.
+
+    An interrupted comparison continues: finished runs are read from the folder of the report.
 
     Example: `hsifeat bench ip.zarr --heads film,svm --splits random:0.1,blocks:12+4:0.1 --seeds 5 --out report`
 
@@ -53,7 +57,7 @@ def bench(
         )
         write_report(comparison, out, listen=listen)
     _show_results(comparison)
-    terminal.say(f"report: {out / PAGE} (with {JSON}, tables, figures and maps beside it)")
+    terminal.say(f"report: {out / PAGE} (the folder also contains {JSON}, tables, figures and maps)")
 
 
 def _show_results(results: BenchResults) -> None:

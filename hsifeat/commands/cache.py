@@ -21,13 +21,14 @@ _COLUMNS = ("store", "key", "MB", "planes", "used", "state", "path")
 @cache.command("ls")
 def list_stores(
     folders: Annotated[
-        list[Path] | None, typer.Argument(help="Folders whose stores are added to the catalogue.")
+        list[Path] | None, typer.Argument(help="Folders with further stores to list from now on.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the stores that this machine knows, the last used first, with their size on disk.
+    """List the stores on this machine with their sizes, the last used first.
 
-    Stores in the cache folder and in FOLDERS are found even if the catalogue was lost.
+    The list contains stores that were created or listed on this machine before, stores in the cache folder, and stores in
+    FOLDERS.
 
     Example: `hsifeat cache ls`
     """
@@ -45,7 +46,7 @@ def list_stores(
 
 @cache.command("show")
 def show_store(store: Store = None, as_json: Json = False) -> None:
-    """Show the contents of a store: scene, label maps, planes with their finished units, and the recipe.
+    """Show the contents of a store: scene, label maps, planes and extraction settings.
 
     Example: `hsifeat cache show ip.zarr`
     """
@@ -68,16 +69,20 @@ def show_store(store: Store = None, as_json: Json = False) -> None:
 @cache.command("verify")
 def verify_store(
     store: Store = None,
-    repair_damage: Annotated[bool, typer.Option("--repair", help="Restore or compute again what is damaged.")] = False,
+    repair_damage: Annotated[
+        bool, typer.Option("--repair", help="Restore damaged files, or compute them again.")
+    ] = False,
     backbone: Annotated[
-        str | None, typer.Option(help="Where the backbone is now, for --repair. [default: where it was]")
+        str | None,
+        typer.Option(help="Backbone for --repair, if it has moved since extraction. [default: as at extraction]"),
     ] = None,
     companion: Annotated[
-        str | None, typer.Option(help="The companion image, for --repair of planes that were computed from one.")
+        str | None,
+        typer.Option(metavar="FILE", help="Companion image for --repair, if the planes were computed from one."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Read all of a store and compare every byte with what was written. Exit status 1 if something is damaged.
+    """Read all files of a store and compare them with their checksums. The exit status is 1 if a file is damaged.
 
     Example: `hsifeat cache verify ip.zarr --repair`
     """
@@ -107,18 +112,20 @@ def verify_store(
             terminal.show_table("damaged files", damages, ("kind", "file"))
         terminal.say(f"{location}: {result.files} files, {format_bytes(result.size_bytes)}, read and compared")
         if result.unfinished:
-            terminal.say(f"{len(result.unfinished)} planes are unfinished: give the extract command again")
+            terminal.say(
+                f"{len(result.unfinished)} planes are unfinished: run the extract command again to finish them"
+            )
     if result.damages:
         raise StoreError(f"{len(damages)} damaged files: hsifeat cache verify {location} --repair restores them")
     if not as_json:
-        terminal.say(f"{len(damages)} files repaired" if damages else "all files are as they were written")
+        terminal.say(f"{len(damages)} files repaired" if damages else "all files are intact")
 
 
 @cache.command("rm")
 def remove_stores(
-    stores: Annotated[list[str], typer.Argument(help="Paths, names or key prefixes.")],
+    stores: Annotated[list[str], typer.Argument(help="Paths or names of stores, or the first digits of their keys.")],
 ) -> None:
-    """Delete stores, unless a process is using them.
+    """Delete stores. A store that a process is reading or writing is not deleted.
 
     Example: `hsifeat cache rm ip`
     """
@@ -132,12 +139,12 @@ def remove_stores(
 
 @cache.command("gc")
 def collect_garbage(
-    max_size: Annotated[str, typer.Option(help="Maximum size of the cache folder, such as 200GB.")],
+    max_size: Annotated[str, typer.Option(metavar="SIZE", help="Maximum total size of the stores, such as 200GB.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted, and delete nothing.")] = False,
 ) -> None:
-    """Delete the least recently used stores of the cache folder until it is within a size.
+    """Delete the least recently used stores of the cache folder until the remaining stores are within a size.
 
-    A store in use is never deleted, nor one outside the cache folder.
+    Stores in use and stores outside the cache folder are not deleted.
 
     Example: `hsifeat cache gc --max-size 200GB`
     """
@@ -154,13 +161,16 @@ def collect_garbage(
         max_bytes = parse_bytes(max_size)
     except ValueError as error:
         raise StoreError(
-            f"a size is a number and a unit, such as 200GB, 500MB or 1.5TiB; found {max_size!r}"
+            f"--max-size: expected a number and a unit, such as 200GB, 500MB or 1.5TiB; found {max_size!r}"
         ) from error
     rebuild(())
     remaining_bytes, reasons = gc.collect_garbage(max_bytes, dry_run=dry_run, on_remove=on_remove)
     for reason in reasons:
-        terminal.say(f"kept: {reason}")
-    terminal.say(f"the cache takes {format_bytes(remaining_bytes)}")
+        terminal.say(f"not deleted: {reason}")
+    if dry_run:
+        terminal.say(f"the cache would take {format_bytes(remaining_bytes)}")
+    else:
+        terminal.say(f"the cache takes {format_bytes(remaining_bytes)}")
 
 
 def _row(usage: StoreUsage) -> dict[str, str | float]:

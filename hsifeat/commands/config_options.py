@@ -13,27 +13,32 @@ import typer
 from hsifeat.base_config import BaseConfig, default_of, detail, flag_of, plain_types, values_of
 from hsifeat.errors import HsifeatError
 
-# At most so many digits: longer ones are mistakes, and slow to convert.
+# Numbers with more than 18 digits are mistakes, and slow to convert.
 _WHOLE = r"-?[0-9]{1,18}"
 
 
 def with_options(
     config: type[BaseConfig], *, only: tuple[str, ...] = (), without: tuple[str, ...] = ()
 ) -> Callable[..., Callable[..., None]]:
-    """Give a command one option for each field of a config class.
+    """Return a decorator that adds a command-line option for each field of a config class.
 
-    The command takes them as one argument, ``options``: a dict of the options that the user set, to be passed
-    to `BaseConfig.from_options` or `BaseConfig.merged`. In ``--help`` they appear at the position of ``options`` in the
-    command's signature, each with its help text and ``[default: …]``.
+    The decorated command receives the options that the user set as a dict, in its parameter ``options``. The dict is valid
+    input of `BaseConfig.from_options` and `BaseConfig.merged`. In ``--help``, the options appear at the position of the
+    parameter ``options``.
 
     Parameters
     ----------
     config : type of BaseConfig
-        Whose fields become options.
+        Config class whose fields become options.
     only : tuple of str
-        Fields that are taken; by default all.
+        Names of the fields to use; empty for all fields.
     without : tuple of str
-        Fields that are left out.
+        Names of fields to omit.
+
+    Returns
+    -------
+    callable
+        Decorator for a command.
     """
     names = [name for name in only or config.model_fields if name not in without]
     derived = {name: typer_option(config, name) for name in names}
@@ -56,7 +61,7 @@ def with_options(
 
 
 def typer_option(config: type[BaseConfig], name: str) -> Parameter:
-    """Return a field as a keyword parameter that Typer reads as an option; None stands for an option not set."""
+    """Return a keyword parameter that makes Typer create an option for a field; its default None means not set."""
     field = config.model_fields[name]
     default = default_of(field)
     help_text = (field.description or "") + (f" [default: {default}]" if default else "")
@@ -85,7 +90,7 @@ def typer_option(config: type[BaseConfig], name: str) -> Parameter:
 
 
 def text_parser(config: type[BaseConfig], name: str) -> Callable[[str], Any]:
-    """Return the function that reads an option's text as the first of the field's types that it can be read as."""
+    """Return a parser of an option's text, which tries the types of the field in their order."""
     field = config.model_fields[name]
 
     def parse(text: str) -> Any:
@@ -104,7 +109,13 @@ def text_parser(config: type[BaseConfig], name: str) -> Callable[[str], Any]:
 
 
 def _read(text: str, kind: Any) -> Any:
-    """Read text as a value of a type; ValueError where it is none."""
+    """Convert text to a value of a type.
+
+    Raises
+    ------
+    ValueError
+        The text does not represent a value of this type.
+    """
     arguments = get_args(kind)
     if get_origin(kind) is Literal:
         if text not in arguments:
@@ -123,7 +134,7 @@ def _read(text: str, kind: Any) -> Any:
 
 
 def _evaluated(annotation: Any, command: Callable[..., None]) -> Any:
-    """Evaluate a parameter's annotation; a name that is only imported for type checkers stands for any object."""
+    """Evaluate the annotation of a parameter; return object if a name is only imported for type checkers."""
     try:
         return eval(annotation, command.__globals__) if isinstance(annotation, str) else annotation  # noqa: S307  # our own source
     except NameError:

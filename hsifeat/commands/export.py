@@ -1,4 +1,4 @@
-"""`hsifeat export`: write features into a file for other tools."""
+"""`hsifeat export`: write cached features to a file for other tools."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ def export(
     store: Store = None,
     planes: Planes = None,
     labels: LabelName = None,
-    all_pixels: Annotated[bool, typer.Option("--all", help="All valid pixels instead of the labelled ones.")] = False,
+    all_pixels: Annotated[
+        bool, typer.Option("--all", help="Write all valid pixels instead of the labelled pixels.")
+    ] = False,
     spectra: Annotated[
-        bool, typer.Option("--spectra", help="Also write the scene's bands, in the columns before the planes.")
+        bool, typer.Option("--spectra", help="Also write the bands of the scene, in columns before the features.")
     ] = False,
 ) -> None:
-    """Write the features of labelled or of all pixels into a file for other tools.
+    """Write the cached features of labelled pixels, or of all pixels, to a file for other tools.
 
     Example: `hsifeat export ip.zarr --out ip.parquet --planes 't50/*' --labels ground-truth`
     """

@@ -1,4 +1,4 @@
-"""`hsifeat extract`: compute the features of a scene and store them."""
+"""`hsifeat extract`: compute the diffusion features of a scene and store them."""
 
 from __future__ import annotations
 
@@ -23,30 +23,38 @@ def extract(
     options: dict[str, Any],
     preset: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FILE.toml", help="Published extraction that unset options are taken from."),
+        typer.Option(
+            metavar="NAME|FILE.toml", help="Published extraction or file with the values of options that are not set."
+        ),
     ] = None,
     like: Annotated[
         str | None,
-        typer.Option(metavar="STORE", help="Store that unset options are taken from, with its fitted projection."),
+        typer.Option(
+            metavar="STORE", help="Store with the values of options that are not set, and with the fitted projection."
+        ),
     ] = None,
     out: Annotated[
         str | None,
         typer.Option(
-            metavar="STORE", help="The store: a path or s3://… [default: named after its content, in the cache]"
+            metavar="STORE",
+            help="Store to write: a path or an s3://… address. [default: a store in the cache folder, named by its content]",
         ),
     ] = None,
     device: Device = "auto",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show planes, passes, bytes and estimated time; write nothing.")
+        bool,
+        typer.Option("--dry-run", help="Show planes, forward passes, bytes and estimated time, and write nothing."),
     ] = False,
 ) -> None:
-    """Compute the diffusion features of a scene and store them. Planes that the store already has are kept.
+    """Compute the diffusion features of a scene and store them.
+
+    A store contains one plane for each timestep and layer. Planes that the store already has are not computed again.
 
     Example: `hsifeat extract indian-pines --backbone backbone --timesteps 0,50,100 --layers up_blocks.1 --out ip.zarr`
 
     Another scene in the same way: `hsifeat extract other.mat --like ip.zarr --out other.zarr`
 
-    A window around each labelled pixel, as in MTMSD: `hsifeat extract indian-pines --backbone backbone --pixels ground-truth --tile 48`
+    Only a window around each labelled pixel, as in MTMSD: `hsifeat extract indian-pines --backbone backbone --pixels ground-truth --tile 48`
 
     As in a paper: `hsifeat extract augsburg --preset geodiffnet-augsburg --backbone 64x64_diffusion.pt --dry-run`
     """
@@ -79,10 +87,13 @@ def _show_work(work: RemainingWork) -> None:
     tile = " x ".join(map(str, dict.fromkeys(plan.tiling.tile)))
     repeated = sum(plan.unit_tiles.values()) - plan.tiles
     kind = "tiles" if work.job.recipe.pixels is None else "windows, one around each pixel"
-    terminal.say(f"{kind}: {plan.tiles}" + (f", and {repeated} again for neighbouring units" if repeated else ""))
-    terminal.say(f"passes: {plan.passes} of a {tile}-px tile (of {plan.total_passes}), batches of {extractor.batch}")
+    overlap = f", and {repeated} computed again in a neighbouring block of the scene" if repeated else ""
+    terminal.say(f"{kind}: {plan.tiles}{overlap}")
+    terminal.say(
+        f"forward passes: {plan.passes} remaining of {plan.total_passes}, tiles of {tile} px, batches of {extractor.batch}"
+    )
     terminal.say(f"to write: at most {format_bytes(work.needed_bytes)}")
     terminal.say(f"time: about {format_duration(seconds)} on {extractor.device} (from one timed batch)")
     terminal.say(
-        f"memory: about {format_bytes(peak_bytes(extractor, plan))} beside the model's weights and activations"
+        f"memory: about {format_bytes(peak_bytes(extractor, plan))}, without the model's weights and activations"
     )

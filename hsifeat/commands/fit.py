@@ -1,4 +1,4 @@
-"""`hsifeat fit`: train a classifier on cached features."""
+"""`hsifeat fit`: train a head (classifier) on cached features."""
 
 from __future__ import annotations
 
@@ -13,38 +13,42 @@ from hsifeat.commands.shared_options import LabelName, Planes, Seed, Stores
 
 def fit(
     stores: Stores = None,
-    head: Annotated[str, typer.Option(help="Name of a head, see `hsifeat heads`.")] = "film",
+    head: Annotated[str, typer.Option(help="Name of a head (classifier) that `hsifeat heads` lists.")] = "film",
     inputs: Annotated[
         str | None,
         typer.Option(
-            help="Input set: spectra, planes or spectra+planes, with +window, +means or +patches where they apply. "
-            "[default: what suits the head]"
+            help="Input set: spectra, planes or spectra+planes. Some heads can also use +window, +means or +patches. "
+            "[default: depends on the head]"
         ),
     ] = None,
     labels: LabelName = None,
     split: Annotated[
         str | None,
         typer.Option(
-            help="Split to train and score on, such as blocks:12+4:0.1. [default: train on all labelled pixels]"
+            help="Split into training and test pixels, such as blocks:12+4:0.1. [default: train on all labelled pixels]"
         ),
     ] = None,
     planes: Planes = None,
     seed: Seed = 0,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Parameter of the head as name=value, such as hidden=64,32.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Parameter of the head, such as hidden=64,32. Can be repeated."
+        ),
     ] = None,
     tune: Annotated[
         bool,
         typer.Option(
             "--tune",
-            help="Search the parameters that --set does not fix, by cross-validation within the training pixels.",
+            help="Tune the parameters that --set does not fix, by cross-validation on the training pixels.",
         ),
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder to save the model to. [default: not saved]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the model. [default: the model is not saved]")] = None,
 ) -> None:
-    """Train a head on cached features, in seconds; the diffusion model is not needed.
+    """Train a head (classifier) on cached features. This takes seconds and does not need the diffusion model.
 
-    Several stores of one scene contribute columns side by side; `predict` then takes as many, in the same order.
+    The features of several stores of one scene are concatenated. `hsifeat predict` then needs the same number of stores,
+    in the same order.
 
     Example: `hsifeat fit ip.zarr --head film --split blocks:12+4:0.1 --out film-model`
     """
@@ -68,7 +72,7 @@ def fit(
         )
     terminal.say(f"{head} on {features.name}: trained on {model.train_pixels} pixels")
     if model.evaluation is None:
-        terminal.say("all labelled pixels were used for training, so there is no score: set --split for one")
+        terminal.say("no score, because all labelled pixels were used for training: use --split to get test pixels")
     else:
         names, recalls = model.class_names, model.evaluation.scores.recall.items()
         terminal.show_table("", [{"class": names[c], "recall": f"{r:.1%}"} for c, r in recalls], ("class", "recall"))

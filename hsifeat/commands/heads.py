@@ -1,4 +1,4 @@
-"""`hsifeat heads`: list the classifiers."""
+"""`hsifeat heads`: list the heads (classifiers)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from hsifeat.commands.shared_options import Json
 
 
 def heads(as_json: Json = False) -> None:
-    """List the heads: name, method, the kinds of columns that each needs or can use, and when to choose it.
+    """List the heads (classifiers): method, kinds of columns that a head needs or can use, and advice.
 
-    With --json also their parameters and defaults.
+    With --json, the list also contains the parameters of each head and their defaults.
 
     Example: `hsifeat heads`
     """

@@ -1,4 +1,4 @@
-"""`hsifeat info`: versions, devices and folders."""
+"""`hsifeat info`: show package versions, the device and the cache folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PACKAGES = ("hsifeat", "torch", "diffusers", "zarr", "scikit-learn", "lightgbm"
 
 
 def info(as_json: Json = False) -> None:
-    """Show versions, devices and folders.
+    """Show package versions, the device, the number of threads and the cache folder.
 
     Example: `hsifeat info`
     """

@@ -14,12 +14,14 @@ from hsifeat.extraction.config import ExtractionConfig
 
 @with_options(ExtractionConfig, only=("upsample",))
 def layers(
-    backbone: Annotated[str, typer.Argument(help="A backbone in one of the forms that `hsifeat backbones` lists.")],
-    all_layers: Annotated[bool, typer.Option("--all", help="Include the layers within blocks.")] = False,
+    backbone: Annotated[str, typer.Argument(help="A backbone, named as `hsifeat backbones` shows.")],
+    all_layers: Annotated[bool, typer.Option("--all", help="Also list the layers within blocks.")] = False,
     options: dict[str, Any] = {},  # noqa: B006  # replaced by the options of ExtractionConfig
     as_json: Json = False,
 ) -> None:
-    """List a backbone's layers: name, alias in the papers, channels, stride, share of the forward pass that must run to reach it.
+    """List the layers of a backbone: name, name in the papers, number of channels, and stride in scene pixels.
+
+    The column `share` is the fraction of a full forward pass that is needed to compute the layer.
 
     Example: `hsifeat layers backbone`
     """

@@ -1,4 +1,4 @@
-"""Parsers of option texts: lists, whole numbers, assignments and parameter values."""
+"""Parsers for the text of options: lists, whole numbers, assignments and parameter values."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def comma_list(text: str) -> list[str]:
 
 
 def whole_number(text: str, option: str) -> int:
-    """Parse a whole number from 0; `option` is named in the error."""
+    """Parse a non-negative whole number; the error message contains the flag `option`."""
     if re.fullmatch("[0-9]{1,18}", text) is None:
-        raise typer.BadParameter(f"{option} takes whole numbers from 0, of at most 18 digits; found {text!r}")
+        raise typer.BadParameter(f"{option} takes non-negative whole numbers of at most 18 digits; found {text!r}")
     return int(text)
 
 
 def assignment(text: str) -> tuple[str, Any]:
-    """Parse ``name=value``; the value is parsed by `value_of`."""
+    """Split ``name=value`` into the name and the value, parsed by `value_of`."""
     name, equals, value = text.partition("=")
     if not equals:
         raise typer.BadParameter(f"--set takes name=value; found {text!r}")
@@ -36,7 +36,7 @@ def assignment(text: str) -> tuple[str, Any]:
 
 
 def value_of(text: str) -> Any:
-    """Parse a parameter value: none, true or false, a number, a comma-separated list, or JSON; anything else is text.
+    """Parse the value of a parameter: none, true, false, a number, a comma-separated list, JSON or text.
 
     >>> [value_of(text) for text in ("none", "true", "7", ".5", "64,32", "64,", "auto", '{"2": 1.5}')]
     [None, True, 7, 0.5, (64, 32), (64,), 'auto', {2: 1.5}]
@@ -49,7 +49,7 @@ def value_of(text: str) -> Any:
             value = read(text)
         except ValueError:
             continue
-        if isinstance(value, dict):  # Keys are always text in JSON.
+        if isinstance(value, dict):  # Keys in JSON are text, but may mean numbers.
             return {value_of(key): item for key, item in value.items()}
         return tuple(value) if isinstance(value, list) else value
     return tuple(value_of(part) for part in comma_list(text)) if "," in text else text

@@ -1,4 +1,4 @@
-"""`hsifeat predict`: map a whole scene with a trained classifier."""
+"""`hsifeat predict`: classify a whole scene with a trained head."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from hsifeat.commands.shared_options import Stores
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="Folder of a model that `hsifeat fit --out` wrote.")],
-    out: Annotated[Path, typer.Option(help="Map file to write: .tif, .png, .npy or .mat.")],
+    model: Annotated[Path, typer.Argument(help="Folder of a model, written by `hsifeat fit --out`.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Map to write: .tif, .png, .npy or .mat.")],
     stores: Stores = None,
     probabilities: Annotated[
         bool,
         typer.Option("--probabilities", help="Write the probability of each class instead of the most probable class."),
     ] = False,
 ) -> None:
-    """Map a whole scene with a trained head.
+    """Classify all pixels of a scene with a trained head, and write a map.
 
     Example: `hsifeat predict film-model ip.zarr --out map.tif`
     """

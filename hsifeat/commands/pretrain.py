@@ -1,4 +1,4 @@
-"""`hsifeat pretrain`: train a backbone on scenes or images."""
+"""`hsifeat pretrain`: train a backbone (a denoising network) on scenes or images."""
 
 from __future__ import annotations
 
@@ -17,18 +17,25 @@ from hsifeat.pretraining.config import PretrainingConfig
 @with_scene_arguments
 def pretrain(
     scene: SceneArguments,
-    out: Annotated[Path, typer.Option(help="Folder of the model; an interrupted training in it is continued.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the model. An interrupted training in this folder is continued.")
+    ],
     options: dict[str, Any],
     also: Annotated[
         list[str] | None,
-        typer.Option(metavar="SCENE", help="A further scene with the same bands, read like the first; repeatable."),
+        typer.Option(
+            metavar="SCENE", help="Another scene with the same bands, read with the same options. Can be repeated."
+        ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Published training or .toml file, which decides options that are not set.")
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE.toml", help="Published training or file with the values of options that are not set."
+        ),
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Train a denoiser, without labels, on patches of scenes or on natural images.
+    """Train a backbone, a denoising network, without labels on scenes or on natural images.
 
     Example: `hsifeat pretrain indian-pines --network mtmsd --size small --out backbone`
 
@@ -46,7 +53,9 @@ def pretrain(
     config = resolve_training(preset, **options)
     takes_scenes = find_spec(config.network, config.size).images is None
     if also and not takes_scenes:
-        raise typer.BadParameter("--also names a further scene; images are one folder or archive")
+        raise typer.BadParameter(
+            "--also applies to scenes, but this network learns from images: use one folder or archive"
+        )
     data = [scene.open(), *map(scene.open_another, also or [])] if takes_scenes else scene.image_path()
     with terminal.progress() as listen:
         folder = train(

@@ -1,4 +1,4 @@
-"""The scene argument of a command, and the options that tell how the scene is read."""
+"""The scene argument of commands, and the options for reading a scene."""
 
 from __future__ import annotations
 
@@ -19,11 +19,17 @@ _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
     "scene": (
         Annotated[
             list[str],
-            typer.Argument(metavar="SCENE", help="A registry name, a file, a folder, or one file for each band."),
+            typer.Argument(
+                metavar="SCENE",
+                help="Name of a public scene (see `hsifeat scenes`), file, folder, or one file per band.",
+            ),
         ],
         Parameter.empty,
     ),
-    "variable": (Annotated[str | None, typer.Option(help="Variable of a file that holds several.")], None),
+    "variable": (
+        Annotated[str | None, typer.Option(help="Variable to read from a file with several variables.")],
+        None,
+    ),
     "axes": (
         Annotated[str | None, typer.Option(help="Order of the axes, such as bands,rows,cols or bands,pixels.")],
         None,
@@ -31,16 +37,14 @@ _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
     "rows": (
         Annotated[
             int | None,
-            typer.Option(min=1, help="Number of rows, for a file in which rows and columns share one axis of pixels."),
+            typer.Option(min=1, help="Number of rows, for files with a single axis of pixels."),
         ],
         None,
     ),
     "cols": (
         Annotated[
             int | None,
-            typer.Option(
-                min=1, help="Number of columns, for a file in which rows and columns share one axis of pixels."
-            ),
+            typer.Option(min=1, help="Number of columns, for files with a single axis of pixels."),
         ],
         None,
     ),
@@ -48,15 +52,17 @@ _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[
             str,
             typer.Option(
-                help="What to do with bands that the file marks as bad: drop or keep; or bands to drop, such as 103-108,149, "
-                "counted from 0."
+                help="'drop' or 'keep' the bands that the file marks as bad, or a list of bands to drop, such as 103-108,149. "
+                "The first band is 0."
             ),
         ],
         "drop",
     ),
-    "nodata": (Annotated[float | None, typer.Option(help="Value that stands for no data.")], None),
+    "nodata": (Annotated[float | None, typer.Option(help="Value of pixels without data.")], None),
     "companion": (
-        Annotated[str | None, typer.Option(help="A finer image of the same area: FILE or FILE:VARIABLE.")],
+        Annotated[
+            str | None, typer.Option(help="Finer image of the same area, for --see-companion: FILE or FILE:VARIABLE.")
+        ],
         None,
     ),
     "labels": (
@@ -71,12 +77,12 @@ _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
 
 @dataclass(frozen=True)
 class SceneArguments:
-    """The scene argument and the scene options of a command, not opened yet.
+    """Values of the scene argument and the scene options of a command, from which `open` reads the scene.
 
     Attributes
     ----------
     paths : list of str
-        The scene argument.
+        Name or paths of the scene.
     options : dict of str to object
         Keyword arguments of `open_scene`.
     """
@@ -91,13 +97,13 @@ class SceneArguments:
         return open_scene(self.paths, **self.options)
 
     def open_another(self, name: str) -> Scene:
-        """Open another scene with the same options, except for labels and companion, which belong to the first one."""
+        """Open another scene with the same options, but without label maps and companion image."""
         from hsifeat.scenes import open_scene
 
         return open_scene(name, **{**self.options, "labels": None, "companion": None})
 
     def command_line(self, also: Sequence[str] = ()) -> str:
-        """Return the part of the command line that names the data: paths, options that were set, and further scenes."""
+        """Return the part of the command line that describes the data: paths, scene options and additional scenes."""
         words = [*self.paths, *(word for name in also for word in ("--also", name))]
         for name in self._options_set():
             if name != "labels":
@@ -110,7 +116,7 @@ class SceneArguments:
         Raises
         ------
         typer.BadParameter
-            There are several paths, or options that only scenes take.
+            The user gave several paths, or options that apply to scenes only.
         """
         if names := self._options_set():
             flag = names[0].replace("_", "-")
@@ -124,7 +130,7 @@ class SceneArguments:
 
 
 def with_scene(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the scene argument and the scene options; its parameter ``scene`` gets the open scene."""
+    """Add the scene argument and the scene options to a command, and pass the open scene as ``scene``."""
 
     @wraps(command)
     def wrapped(scene: SceneArguments, **arguments: Any) -> None:
@@ -134,7 +140,7 @@ def with_scene(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def with_scene_arguments(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the scene argument and the scene options; its parameter ``scene`` gets `SceneArguments`."""
+    """Add the scene argument and the scene options to a command, and pass `SceneArguments` as ``scene``."""
 
     @wraps(command)
     def wrapped(**arguments: Any) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 scenes = typer.Typer(invoke_without_command=True, help="List public scenes, inspect a scene, or download one.")
 
-# Yes-or-no columns of the table, and the fields of the JSON output behind them.
+# Columns of the table with yes or no, and the corresponding fields of the JSON output.
 _FLAG_COLUMNS = {"split": "official_split", "checked": "checked"}
 
 
@@ -49,11 +49,13 @@ def show_scene(
     scene: Scene,
     out: Annotated[
         Path | None,
-        typer.Option(help="PNG file for a picture of the scene. [default: NAME.png; none with --json]"),
+        typer.Option(
+            metavar="FILE.png", help="Picture of the scene to write. [default: NAME.png, or no picture with --json]"
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show shape, wavelengths, valid pixels and classes of a scene, and draw its bands and labels.
+    """Show the shape, wavelengths, valid pixels and classes of a scene, and write a picture of its bands and labels.
 
     Example: `hsifeat scenes show indian-pines`
     """
@@ -79,8 +81,10 @@ def show_scene(
 
 
 @scenes.command("fetch")
-def fetch_scene(name: Annotated[str, typer.Argument(help="Registry name, see `hsifeat scenes`.")]) -> None:
-    """Download a public scene and verify its checksums, or say which files to put where.
+def fetch_scene(name: Annotated[str, typer.Argument(help="Name of a scene that `hsifeat scenes` lists.")]) -> None:
+    """Download a public scene and verify its checksums.
+
+    If a scene can't be downloaded automatically, the command says which files to put where.
 
     Example: `hsifeat scenes fetch pavia-university`
     """

@@ -1,4 +1,4 @@
-"""`hsifeat sweep`: score each cached plane on its own, and the best few together."""
+"""`hsifeat sweep`: score each cached plane, and a combination of the best planes."""
 
 from __future__ import annotations
 
@@ -18,20 +18,26 @@ if TYPE_CHECKING:
 def sweep(
     store: Store = None,
     head: Annotated[
-        str, typer.Option(help="Name of the head; one that needs spectra gets them with each plane.")
+        str,
+        typer.Option(
+            help="Name of the head (classifier). Heads that need spectra use each plane together with the spectra."
+        ),
     ] = "lda",
-    split: Annotated[str, typer.Option(help="Split under which planes are scored.")] = SPLITS[1],
-    best: Annotated[int, typer.Option(min=0, help="Number of planes to select for use together.")] = 3,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds; each has a draw and a selection of its own.")] = 5,
+    split: Annotated[str, typer.Option(help="Split into training and test pixels.")] = SPLITS[1],
+    best: Annotated[int, typer.Option(min=0, help="Number of planes to combine.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Number of seeds. The split is drawn and planes are selected once per seed.")
+    ] = 5,
     labels: LabelName = None,
     planes: Planes = None,
     jobs: Jobs = None,
-    out: Annotated[Path, typer.Option(help="Folder of the table and the heat map.")] = Path("sweep"),
+    out: Annotated[Path, typer.Option(help="Folder for the table and the heat map.")] = Path("sweep"),
     json: Json = False,
 ) -> None:
-    """Score every cached (timestep, layer) plane on its own, and the best few together, with their cost.
+    """Score each cached plane (one timestep and layer), and a combination of the best planes.
 
-    Planes are selected one after the other on training pixels; test pixels only score them.
+    The planes of the combination are selected one after the other, using only training pixels. All scores are measured on
+    test pixels. The table also shows the size and the extraction time of each plane.
 
     Example: `hsifeat sweep ip.zarr --best 3 --out sweep`
     """
@@ -104,7 +110,9 @@ def _show_sweep(result: SweepResult) -> None:
         for score in result.selection
     ]
     if together:
-        terminal.show_table("the best planes together, as selected by seed 0", together, tuple(together[0]))
+        terminal.show_table(
+            "combination of the best planes, in the order of selection for seed 0", together, tuple(together[0])
+        )
     for remark in weak_gain_remarks(result):
         terminal.say(f"{remark}.")
 

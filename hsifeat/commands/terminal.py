@@ -1,4 +1,4 @@
-"""Terminal output: progress bars with rate and remaining time, notes, errors and tables. The only place that draws events."""
+"""Terminal output: progress bars, notes, errors and tables. No other module prints events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hsifeat.runtime.events import Advanced, Event, Finished, Listener, Note, St
 if TYPE_CHECKING:
     from rich.console import Console
 
-# Width of redirected output, which programs and people with wide screens read: it is not cut at 80 columns.
+# Width in columns of output that is redirected to a file or a program.
 _FILE_WIDTH = 160
 
 
@@ -26,7 +26,7 @@ def _console(*, stderr: bool) -> Console:
 
 @contextmanager
 def progress() -> Iterator[Listener]:
-    """Yield a listener that draws a bar for each task and prints notes, on standard error."""
+    """Yield a listener that draws a progress bar for each task and prints notes, on standard error."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Task as RichTask
     from rich.text import Text
@@ -70,19 +70,19 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print a remark on standard error, apart from the result."""
+    """Print a note on standard error."""
     _console(stderr=True).print(text, markup=False, soft_wrap=True, style="dim")
 
 
 def complain(message: str) -> None:
-    """Print an error on standard error."""
+    """Print an error message on standard error."""
     from rich.text import Text
 
     _console(stderr=True).print(Text("error: ", style="bold red") + Text(message), soft_wrap=True)
 
 
 def show_json(content: Any) -> None:
-    """Print plain JSON on standard output."""
+    """Print a value as JSON on standard output."""
     sys.stdout.write(json.dumps(content, indent=1) + "\n")
 
 
@@ -92,9 +92,9 @@ def show_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[
     Parameters
     ----------
     title : str
-        Title above the table; empty for none.
+        Title above the table; empty for no title.
     rows : sequence of mappings
-        Values by column; a missing one is left blank.
+        Values by column. The cell of a missing value is blank.
     columns : sequence of str
         Columns to show, in order.
     """
@@ -111,12 +111,12 @@ def show_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[
 
 
 def show_facts(title: str, facts: Mapping[str, Any]) -> None:
-    """Print names and values as a table of two columns without headings."""
+    """Print names and values as a table of two columns without column headings."""
     show_table(title, [{"": name, " ": value} for name, value in facts.items()], ("", " "))
 
 
 def show_rows(title: str, rows: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
-    """Print rows as a table of some columns, or with all their values as JSON.
+    """Print rows as a table of selected columns, or all values of the rows as JSON.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""`hsifeat timesteps`: which timesteps of a scene are worth caching."""
+"""`hsifeat timesteps`: rank the timesteps of a scene, and propose timesteps to extract."""
 
 from __future__ import annotations
 
@@ -25,26 +25,37 @@ def timesteps(
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="Backbone whose estimates of the clean image are compared with the pixels by spectral angle; see "
-            "`hsifeat backbones`."
+            help="Backbone, named as `hsifeat backbones` shows. The spectral angle between its estimates of the clean image "
+            "and the pixels is measured."
         ),
     ] = None,
-    store: Annotated[str | None, typer.Option(help="Store of this scene, whose planes are compared.")] = None,
-    layer: Annotated[str | None, typer.Option(help="Layer of the planes. [default: the last of the store]")] = None,
+    store: Annotated[
+        str | None, typer.Option(help="Store of this scene. The similarity of its planes is measured.")
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="Layer of the planes to compare. [default: the last layer of the store]")
+    ] = None,
     budget: Annotated[int, typer.Option(help="Number of timesteps to propose.")] = 5,
     candidates: Annotated[
         str | None,
         typer.Option(
-            "--timesteps", help="Timesteps to compare. [default: those of the store, or 40 evenly spaced ones]"
+            "--timesteps",
+            help="Timesteps to compare, separated by commas. [default: the timesteps of the store, or 40 evenly spaced "
+            "timesteps without a store]",
         ),
     ] = None,
     projection: Annotated[
         str | None,
-        typer.Option(help="rgb, pca:N, bands:i,j,k or all. [default: that of the backbone, or pca:10 without one]"),
+        typer.Option(
+            help="Projection of the bands: rgb, pca:N, bands:i,j,k or all. [default: the projection of the backbone, or "
+            "pca:10 without a backbone]"
+        ),
     ] = None,
     patch: Annotated[
         int | None,
-        typer.Option(help="Side of the optimal denoiser's patches in pixels. [default: by the number of channels]"),
+        typer.Option(
+            help="Side of the optimal denoiser's patches, in pixels. [default: depends on the number of channels]"
+        ),
     ] = None,
     intervals: Annotated[int, typer.Option(help="Number of intervals into which similar timesteps are grouped.")] = 3,
     options: dict[str, Any] = {},  # noqa: B006  # replaced by the options of ExtractionConfig
@@ -52,7 +63,7 @@ def timesteps(
     out: Annotated[Path | None, typer.Option(help="Write plots of the measures to this .png file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Rank the timesteps of a scene by how much they are worth caching; needs no labels.
+    """Rank the timesteps of a scene without labels, and propose timesteps to extract.
 
     Example: `hsifeat timesteps indian-pines --backbone backbone --budget 5 --out timesteps.png`
 
@@ -107,4 +118,4 @@ def _show_ranking(ranking: TimestepRanking) -> None:
     terminal.say("intervals of similar timesteps: " + ", ".join(f"{a} to {b}" for a, b in ranking.intervals))
     first, last = ranking.stages
     terminal.say(f"three stages of the optimal denoiser: up to {first}, between, from {last}")
-    terminal.say(f"worth caching: --timesteps {','.join(map(str, ranking.proposal))}")
+    terminal.say(f"proposal for hsifeat extract: --timesteps {','.join(map(str, ranking.proposal))}")

@@ -1,8 +1,12 @@
-"""Checksums: the sha256 of every file of a store except shards and progress records, which carry their own.
+"""Checksums of the files of a store.
 
-They are kept in ``checksums.json`` and are computed from the bytes as they are written. The same file is the list of
-a store's contents, so that a store can be opened where files cannot be listed, such as behind a plain web server. A
-single flipped byte in it or in the manifest would make a whole store unreadable, so both have a copy.
+The file ``checksums.json`` holds the sha256 of every file except shards and progress records. Shards contain their own
+CRC-32C, and progress records contain the sha256 of the values of a shard. Checksums are computed from the bytes before
+they are written.
+
+``checksums.json`` also lists the contents of the store. A reader can therefore open a store on a plain web server, which
+cannot list files. A single flipped byte in ``checksums.json`` or in the manifest would make the whole store unreadable,
+so the store keeps a copy of both files.
 """
 
 from __future__ import annotations
@@ -26,12 +30,14 @@ if TYPE_CHECKING:
 
 ROOT, FILE = "zarr.json", "checksums.json"
 COPY_OF = {ROOT: "zarr.copy.json", FILE: "checksums.copy.json"}
-# Suffix of the key under which the checksum of all progress records of a complete plane is kept.
+# Suffix of the key of one checksum over all progress records of a plane; only complete planes have this key.
 RECORDS = "/c"
 
 
 def has_checksum(key: str) -> bool:
-    """Tell whether a file is listed: all but the checksums, the copies, the timings, shards and progress records.
+    """Return whether ``checksums.json`` lists a file.
+
+    All files are listed except ``checksums.json``, the copies, the timings, shards and progress records.
 
     >>> has_checksum("planes/t0050/mid_block/zarr.json"), has_checksum("planes/t0050/mid_block/c/0/1/0")
     (True, False)
@@ -47,14 +53,14 @@ def checksum(content: bytes) -> str:
 
 
 def encode(checksums: dict[str, str]) -> bytes:
-    """Return the content of ``checksums.json``: the checksums by key, and one over all of them."""
+    """Encode checksums as the content of ``checksums.json``, with one more checksum over all of them."""
     files = json.dumps(checksums, sort_keys=True, indent=0)
     document = {"files": dict(sorted(checksums.items())), "checksum": checksum(files.encode())}
     return json.dumps(document, indent=0).encode()
 
 
 def decode(content: bytes | None) -> dict[str, str] | None:
-    """Parse a ``checksums.json``; None if it is damaged or missing."""
+    """Parse the content of ``checksums.json``; return None if the content is damaged or None."""
     try:
         checksums: dict[str, str] = json.loads(content or b"")["files"]
         return checksums if encode(checksums) == content else None
@@ -63,7 +69,7 @@ def decode(content: bytes | None) -> dict[str, str] | None:
 
 
 def write(location: Location, checksums: dict[str, str]) -> bytes:
-    """Write the checksums and their copy; return the bytes written."""
+    """Write ``checksums.json`` and its copy, and return their content."""
     content = encode(checksums)
     location.put(FILE, content)
     location.put(COPY_OF[FILE], content)
@@ -71,19 +77,20 @@ def write(location: Location, checksums: dict[str, str]) -> bytes:
 
 
 def read(location: Location) -> dict[str, str]:
-    """Read the checksums of a store, from the copy if the original is damaged.
+    """Read the checksums of a store, from the copy if ``checksums.json`` is damaged.
 
     Raises
     ------
     StoreError
-        Both are damaged or missing.
+        ``checksums.json`` and its copy are damaged or missing.
     """
     content = location.get(FILE)
     checksums = decode(content) or decode(location.get(COPY_OF[FILE]))
     if checksums is None:
         fault = "is missing" if content is None else "was changed"
         raise StoreError(
-            f"{location}: {FILE} {fault}, and so is its copy: restore one from a backup, or extract to another place"
+            f"{location}: {FILE} {fault}, and its copy is unusable too: restore {FILE} from a backup, or extract to "
+            "another place"
         )
     return checksums
 
@@ -91,16 +98,16 @@ def read(location: Location) -> dict[str, str]:
 class ChecksumReader(WrapperStore[Any]):
     """A Zarr store that raises an error instead of returning a changed or missing file.
 
-    A file that is read whole is compared with its checksum. Shards are read in part; their inner chunks end with a
-    CRC-32C. Zarr takes a missing shard for an empty one, so a shard must exist if its progress record does or if its
-    plane is complete.
+    Reading a whole file compares the file with its checksum. Zarr reads only parts of a shard, and checks each inner
+    chunk with its CRC-32C. Zarr treats a missing shard as empty. This class raises an error instead if the plane is
+    complete or if a progress record says that the shard was written.
 
     Parameters
     ----------
     store : zarr.abc.store.Store
         The store to read from.
     location : Location
-        Names the store in messages.
+        Location of the store, for error messages.
     checksums : dict of str to str
         sha256 by key.
     """
@@ -113,12 +120,12 @@ class ChecksumReader(WrapperStore[Any]):
         return type(self)(store, self.location, self.checksums)
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
-        """Read a file, or a range of its bytes, and compare it with its checksum.
+        """Read a file, or a range of its bytes.
 
         Raises
         ------
         StoreError
-            The file is changed, or is missing although it was written.
+            A whole file does not match its checksum, or a file is missing although it was written.
         """
         content: Buffer | None = await super().get(key, prototype, byte_range)
         if not has_checksum(key):
@@ -148,23 +155,26 @@ class ChecksumReader(WrapperStore[Any]):
 
 
 def _matches(content: Buffer | None, expected: str | None, *, whole: bool) -> bool:
-    """Tell whether content agrees with its checksum, as far as a range of bytes can show it."""
+    """Return whether content matches its checksum; a byte range of an existing file always matches."""
     if not expected:
         return True
     return content is not None and (not whole or checksum(content.to_bytes()) == expected)
 
 
 class ChecksumWriter(ChecksumReader):
-    """A `ChecksumReader` that can be written to, and adds the checksum of each file as it is written."""
+    """A writable `ChecksumReader` that records the checksum of each file when it writes the file."""
 
     async def set(self, key: str, value: Buffer, *arguments: Any) -> None:
-        """Write a file and note its checksum."""
+        """Write a file and record its checksum."""
         await super().set(key, value, *arguments)
         if has_checksum(key):
             self.checksums[key] = checksum(value.to_bytes())
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
-        """Write a file unless it exists and has a checksum; one left behind by a killed process has none."""
+        """Write a file unless it exists and has a checksum.
+
+        A file without a checksum comes from a process that was killed, and is overwritten.
+        """
         if key not in self.checksums or not await self.exists(key):
             await self.set(key, value)
 
@@ -174,7 +184,7 @@ class ChecksumWriter(ChecksumReader):
         self.checksums.pop(key, None)
 
     async def delete_dir(self, prefix: str) -> None:
-        """Delete all files below a prefix and their checksums."""
+        """Delete all files whose keys start with a folder prefix, and their checksums."""
         await super().delete_dir(prefix)
         for key in [key for key in self.checksums if key.startswith(f"{prefix.rstrip('/')}/")]:
             del self.checksums[key]

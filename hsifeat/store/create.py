@@ -1,4 +1,4 @@
-"""Creation of a store: the scene, the listed pixels if there are any, and the manifest, which is written last."""
+"""Creation of a store without planes: the scene, the pixel list if the store has one, and the manifest."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _UNFINISHED = "hsifeat_unfinished"
 
 @dataclass(frozen=True)
 class SceneArrays:
-    """Arrays of a scene that a store holds, by name below ``scene/``.
+    """Arrays that describe the scene of a store.
 
     Attributes
     ----------
     cube : array-like of shape (rows, cols, bands)
-        Copied one shard at a time.
+        Values of the scene, which are copied one shard at a time to ``scene/cube``.
     valid : (rows, cols) bool array
-        Valid pixels.
+        Mask of the valid pixels, stored as ``scene/valid``.
     projection : mapping of str to float32 array
-        Fitted arrays of the projection.
+        Fitted arrays of the projection by name, stored below ``scene/projection/``.
     pixels : tuple of two (n,) integer arrays, or None
-        Rows and columns of the pixels that planes list, stored below ``pixels/``; None where planes cover the scene.
+        Rows and columns of the listed pixels, stored below ``pixels/``; None if planes cover the whole scene.
     """
 
     cube: Cube
@@ -49,16 +49,16 @@ class SceneArrays:
 def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> None:
     """Write a store without planes.
 
-    The manifest is written last: a location without one holds no store, whenever the process is killed.
+    The manifest is written last. If the process is killed earlier, the location does not count as a store.
 
     Parameters
     ----------
     location : Location
-        Empty, or with the files of an unfinished creation, which are deleted.
+        An empty location, or one with the files of an unfinished creation. These files are deleted.
     manifest : Manifest
         Metadata of the store.
     scene : SceneArrays
-        Its scene.
+        Arrays of the scene.
     """
     import zarr
 
@@ -79,7 +79,7 @@ def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> 
 
 
 def is_unfinished(root: bytes) -> bool:
-    """Tell whether a root group's metadata belong to a store whose creation was interrupted."""
+    """Return whether the metadata of a root group belong to a store whose creation was interrupted."""
     try:
         return _UNFINISHED in json.loads(root).get("attributes", {})
     except (ValueError, AttributeError, TypeError):
@@ -87,7 +87,7 @@ def is_unfinished(root: bytes) -> bool:
 
 
 def _root_metadata(attributes: dict[str, Any]) -> bytes:
-    """Return a root group's metadata as Zarr writes them."""
+    """Return the ``zarr.json`` of a root group with these attributes."""
     from zarr.core.buffer import default_buffer_prototype
     from zarr.core.group import GroupMetadata
 

@@ -1,4 +1,4 @@
-"""Names of the files of a store."""
+"""Keys of the files of a store: paths relative to the store's location."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hsifeat.types import PlaneId
 
 PLANE = re.compile(r"planes/(t\d+/[^/]+)/zarr\.json")
 LABELS = re.compile(r"scene/labels/([^/]+)/zarr\.json")
-# Every name that a file of a store can have, temporary files of interrupted writes included.
+# All keys that hsifeat can write, including those of temporary files that interrupted writes leave.
 _ARRAY = r"(zarr\.json|c(/\d+)+)"
 _STORE_FILE = re.compile(
     r"(zarr|checksums)(\.copy)?\.json|timings\.json"
@@ -20,17 +20,17 @@ _STORE_FILE = re.compile(
 
 
 def shard_key(plane: PlaneId, unit: Unit) -> str:
-    """Return the key of the shard that holds a unit of a plane."""
+    """Return the key of the shard that stores a unit (one block) of a plane."""
     return f"planes/{plane.path}/c/{unit.index[0]}/{unit.index[1]}/0"
 
 
 def record_key(plane: PlaneId, unit: Unit) -> str:
-    """Return the key of the progress record of a unit of a plane."""
+    """Return the key of the progress record of a unit (one block) of a plane."""
     return f"progress/{plane.path}/c/{unit.index[0]}/{unit.index[1]}/0"
 
 
 def plane_of(key: str) -> PlaneId | None:
-    """Return the plane that a key belongs to; None if it belongs to none.
+    """Return the plane that a file belongs to, or None for files outside all planes.
 
     >>> plane_of("progress/t0050/mid_block/c/0/1/0")
     PlaneId(t=50, layer='mid_block')
@@ -42,7 +42,7 @@ def plane_of(key: str) -> PlaneId | None:
 
 
 def is_store_file(key: str) -> bool:
-    """Tell whether a key is one that hsifeat writes.
+    """Return whether hsifeat writes files with this key.
 
     >>> is_store_file("planes/t0050/mid_block/c/0/1/0"), is_store_file("scene/photo.jpg"), is_store_file(".git/config")
     (True, False, False)

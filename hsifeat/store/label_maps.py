@@ -1,4 +1,4 @@
-"""The label maps of a store. No plane depends on them: they can be added and replaced at any time."""
+"""Label maps of a store. No plane depends on a label map, so label maps can be added and replaced at any time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LabelMaps:
     Parameters
     ----------
     files : StoreFiles
-        The store.
+        Files of the store.
     """
 
     def __init__(self, files: StoreFiles) -> None:
@@ -29,11 +29,14 @@ class LabelMaps:
 
     @property
     def names(self) -> list[str]:
-        """Names in alphabetical order."""
+        """Names of the label maps, in alphabetical order."""
         return sorted(match[1] for key in self._files.checksums if (match := LABELS.fullmatch(key)))
 
     def array(self, name: str) -> zarr.Array[Any]:
-        """Return a label map, (rows, cols) integers; ``class_names`` and ``class_colours`` are its attributes."""
+        """Return a label map as a Zarr array of shape (rows, cols) and an integer dtype.
+
+        The attributes ``class_names`` and ``class_colours`` of the array describe the classes.
+        """
         return self._files.array(f"scene/labels/{name}")
 
     def add(self, name: str, classes: NDArray[np.integer], attributes: dict[str, Any]) -> None:
@@ -44,13 +47,13 @@ class LabelMaps:
         name : str
             Name of the map.
         classes : (rows, cols) integer array
-            Classes on the scene's grid, 0 = unlabelled.
-        attributes : dict
-            Class names and colours, as JSON values.
+            Class number of each pixel; 0 means unlabelled.
+        attributes : dict of str to JSON value
+            Class names and colours.
         """
         path = f"scene/labels/{name}"
         with self._files.location.error_context():
-            # Unlisted while it is replaced: a killed process must not leave half a map that looks whole.
+            # The map is not listed during its replacement, so that a killed process can't leave half a map that looks complete.
             if self._files.checksums.pop(f"{path}/zarr.json", None):
                 self._files.save_checksums()
             self._files.group.create_array(

@@ -1,9 +1,11 @@
-"""The layout of a store's planes: the shapes of planes, units, shards and chunks, their sizes, and the codec.
+"""Layout of a store: the shapes of planes, units, shards and chunks, and the Zarr codecs.
 
-A plane either covers the whole scene (`SceneLayout`) or lists some of its pixels (`PixelListLayout`). Both are values
-that the manifest holds and share the interface `PlaneLayout`; no other module of the store asks which of the two it is.
-Every size of a store stands in this file. A manifest keeps those that its store was made with, so that a changed
-constant affects new stores only.
+A plane is the feature map of one timestep and one layer. It either covers the whole scene (`SceneLayout`) or lists some
+pixels of the scene (`PixelListLayout`). Both classes implement the interface `PlaneLayout`. A unit is one block of the
+scene, or one run of the pixel list; every plane stores each unit as one shard.
+
+This module defines the default sizes. The manifest of a store records the sizes of the store's creation, so a changed
+default affects new stores only.
 """
 
 from __future__ import annotations
@@ -16,35 +18,39 @@ import numpy as np
 from hsifeat.types import PlaneId, Window, windows
 
 UNIT_PX = 128
-"""Minimum side of a unit in scene pixels: a shard is then some MB large, and an interruption loses little work."""
+"""Minimum side of a unit in scene pixels. Shards then have a few MB, and an interruption loses little work."""
 
 BLENDED_UNIT_PX = 512
-"""The same where tiles blend: tiles across a border are computed for both units, so larger units repeat less."""
+"""Minimum side of a unit in scene pixels when tiles are blended.
+
+A tile across the border of two units is computed once for each unit. Larger units repeat fewer tiles.
+"""
 
 UNIT_PIXELS = 512
-"""Pixels of a unit of a pixel list: about the work of a `UNIT_PX` unit, since each pixel takes a window of its own."""
+"""Number of pixels in a unit of a pixel list. Each pixel needs its own tile, so such a unit takes about as long as a
+square unit of side `UNIT_PX`."""
 
 SCENE_SHARD_PX = 128
-"""Side in pixels of the shards of the scene's cube in a store whose planes list pixels."""
+"""Side in pixels of the shards of ``scene/cube`` in a store whose planes list pixels."""
 
 CHUNK_CELLS = 32
-"""Side of an inner chunk in cells (pixels for the cube): the least that a reader decompresses for one pixel."""
+"""Side of an inner chunk in cells of a plane, or in pixels of the cube. A reader decompresses at least one chunk."""
 
 CHUNK_PIXELS = 64
-"""Pixels of an inner chunk of a pixel list."""
+"""Number of pixels in an inner chunk of a pixel list."""
 
 CHUNK_VALUES = 2**20
-"""Most values in a chunk of the arrays beside cube and planes: 1024 a side of a map."""
+"""Maximum number of values in a chunk of any other array; a chunk of a map has 1024 x 1024 pixels."""
 
 DIGEST_BYTES = 32
-"""Bytes of the sha256 in a progress record."""
+"""Number of bytes of the sha256 in a progress record."""
 
 
 def codec() -> list[Any]:
     """Return the Zarr codecs of all arrays except progress records.
 
-    Bit-shuffled zstd at level 1 keeps up with a GPU and gains nearly as much as higher levels on float16 features. The last
-    codec appends a CRC-32C to every inner chunk, so that a flipped byte raises an error when it is read.
+    Bit-shuffled zstd at level 1 is fast enough for the output of a GPU, and compresses float16 features nearly as well as
+    higher levels. The last codec appends a CRC-32C to every inner chunk. Reading a damaged chunk then raises an error.
     """
     from zarr.codecs import BloscCodec, Crc32cCodec
 
@@ -52,7 +58,7 @@ def codec() -> list[Any]:
 
 
 def small_array_options(shape: tuple[int, ...]) -> dict[str, Any]:
-    """Return the chunks and codecs of an array beside cube and planes: masks, label maps, projections, lists of pixels."""
+    """Return the chunks and codecs of a mask, a label map, a fitted projection or a pixel list."""
     side = int(CHUNK_VALUES ** (1 / len(shape)))
     return {"chunks": tuple(min(side, max(size, 1)) for size in shape), "compressors": codec()}
 
@@ -65,7 +71,7 @@ def cube_options(layout: PlaneLayout, bands: int) -> dict[str, Any]:
 
 
 def plane_options(layout: PlaneLayout, plane: PlaneSpec) -> dict[str, Any]:
-    """Return the shape, shards, chunks, codecs and names of the axes of a plane."""
+    """Return the shape, shards, chunks, codecs and axis names of a plane."""
     return {
         "shape": layout.cells(plane, layout.extent),
         "shards": layout.shard(plane),
@@ -76,7 +82,7 @@ def plane_options(layout: PlaneLayout, plane: PlaneSpec) -> dict[str, Any]:
 
 
 def progress_options(layout: PlaneLayout) -> dict[str, Any]:
-    """Return the shape and chunks of a plane's progress records: each is a file of its own, which is not compressed."""
+    """Return the shape and chunks of the progress records of a plane; each record is one uncompressed file."""
     return {
         "shape": (*layout.unit_grid, DIGEST_BYTES),
         "chunks": (1, 1, DIGEST_BYTES),
@@ -85,13 +91,13 @@ def progress_options(layout: PlaneLayout) -> dict[str, Any]:
 
 
 def _inner_side(shard: int, chunk: int) -> int:
-    """Side of the inner chunks of a shard: `chunk`, or the whole shard if that does not divide it."""
+    """Return the side of the inner chunks of a shard: `chunk` if it divides the side of the shard, else that side."""
     return chunk if shard % chunk == 0 else shard
 
 
 @dataclass(frozen=True)
 class PlaneSpec:
-    """Metadata of a plane: its name, stride in scene pixels, channels and stored dtype."""
+    """Metadata of a plane: name, stride in scene pixels, number of channels and stored dtype."""
 
     id: PlaneId
     stride: int
@@ -99,24 +105,32 @@ class PlaneSpec:
     dtype: str
 
     def cells(self, rows: int, cols: int) -> tuple[int, int, int]:
-        """Shape of the plane over a scene of `rows` x `cols` pixels."""
+        """Return the shape of the plane over a scene of `rows` x `cols` pixels."""
         return -(-rows // self.stride), -(-cols // self.stride), self.channels
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One shard of every plane: its index in the grid of units, and the window of the layout's extent it covers."""
+    """A block of the scene, or a run of the pixel list, that each plane stores as one shard.
+
+    Attributes
+    ----------
+    index : tuple of int
+        Row and column in the grid of units.
+    window : Window
+        Pixels of the scene, or range of the pixel list.
+    """
 
     index: tuple[int, int]
     window: Window
 
 
 class PlaneLayout(Protocol):
-    """How the planes of a store are shaped and divided into units."""
+    """Interface of layouts: the shape of the planes of a store, and their division into units."""
 
     @property
     def extent(self) -> Window:
-        """The window that all units cover together."""
+        """The window that contains all units."""
         ...
 
     @property
@@ -136,44 +150,44 @@ class PlaneLayout(Protocol):
 
     @property
     def window_px(self) -> int | None:
-        """Side in pixels of the window around each listed pixel; None where planes cover the scene."""
+        """Side in pixels of the window around each listed pixel, or None if planes cover the whole scene."""
         ...
 
     def describe(self) -> str:
-        """Say in a few words which pixels the planes hold."""
+        """Describe in a few words which pixels the planes contain."""
         ...
 
     def cells(self, plane: PlaneSpec, window: Window) -> tuple[int, int, int]:
-        """Shape of a plane over a window that starts where a unit starts."""
+        """Return the shape of a plane over a window; the window must start at the corner of a unit."""
         ...
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:
-        """Slices of a unit along the first two axes of a plane."""
+        """Return the slices of a unit along the first two axes of a plane."""
         ...
 
     def shard(self, plane: PlaneSpec) -> tuple[int, int, int]:
-        """Shape of a full shard of a plane."""
+        """Return the shape of a full shard of a plane."""
         ...
 
     def chunk(self, plane: PlaneSpec) -> tuple[int, int, int]:
-        """Shape of the inner chunks of a shard."""
+        """Return the shape of the inner chunks of a shard."""
         ...
 
     def dimension_names(self, plane: PlaneSpec) -> tuple[str, str, str]:
-        """Names of a plane's axes: equal for two planes exactly if the axes are the same."""
+        """Return the names of a plane's axes; two planes share the name of an axis only if the axes are equal."""
         ...
 
 
 @dataclass(frozen=True)
 class SceneLayout:
-    """Layout of planes that cover the whole scene: (ceil(rows / stride), ceil(cols / stride), channels).
+    """Layout of planes that cover the whole scene: arrays of shape (ceil(rows / stride), ceil(cols / stride), channels).
 
     Attributes
     ----------
     rows, cols : int
         Shape of the scene in pixels.
     unit_px : int
-        Side of a unit in pixels, a multiple of every stride; units are cut at the scene's lower and right edge.
+        Side of a unit in pixels, a multiple of every stride. Units at the lower and right edge of the scene are smaller.
     """
 
     rows: int
@@ -199,46 +213,47 @@ class SceneLayout:
 
     @property
     def cube_shard_px(self) -> int:
-        """Side in pixels of the shards of the cube: that of a unit."""
+        """Side in pixels of the shards of the scene's cube, equal to `unit_px`."""
         return self.unit_px
 
     @property
     def window_px(self) -> int | None:
-        """None: no pixel has a window of its own."""
+        """None, because the planes cover the whole scene."""
         return None
 
     def describe(self) -> str:
-        """Say which pixels the planes hold."""
+        """Describe in a few words which pixels the planes contain."""
         return "the whole scene"
 
     def cells(self, plane: PlaneSpec, window: Window) -> tuple[int, int, int]:
-        """Shape of a plane over a window of the scene."""
+        """Return the shape of a plane over a window of the scene."""
         return plane.cells(window.rows, window.cols)
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:
-        """Slices of a unit's cells."""
+        """Return the row and column slices of a unit in a plane of this stride."""
         return unit.window.coarsen(stride).slices
 
     def shard(self, plane: PlaneSpec) -> tuple[int, int, int]:
-        """Shape of a full shard: the cells of a whole unit."""
+        """Return the shape of a full shard, which contains all cells of a unit."""
         side = self.unit_px // plane.stride
         return side, side, plane.channels
 
     def chunk(self, plane: PlaneSpec) -> tuple[int, int, int]:
-        """Shape of an inner chunk: a square that divides the shard."""
+        """Return the shape of an inner chunk, a square whose side divides the side of the shard."""
         side = _inner_side(self.unit_px // plane.stride, CHUNK_CELLS)
         return side, side, plane.channels
 
     def dimension_names(self, plane: PlaneSpec) -> tuple[str, str, str]:
-        """Names of a plane's axes, which contain its stride and its layer."""
+        """Return the names of a plane's axes, which contain the stride and the layer."""
         return f"y_s{plane.stride}", f"x_s{plane.stride}", f"channel_{plane.id.layer}"
 
 
 @dataclass(frozen=True)
 class PixelListLayout:
-    """Layout of planes that list pixels: (pixels, 2, channels), the value at each pixel and the mean over its window.
+    """Layout of planes that list pixels: arrays of shape (pixels, 2, channels).
 
-    Units are runs of the list; their windows are ranges of the list, not of the scene.
+    The second axis holds the value at each pixel and the mean over the window around the pixel. A unit is a run of
+    consecutive pixels of the list, and its window counts positions in the list.
 
     Attributes
     ----------
@@ -247,7 +262,7 @@ class PixelListLayout:
     window_px : int
         Side of the window around each pixel, in pixels.
     unit_pixels : int
-        Pixels of a unit; the last one may be shorter.
+        Number of pixels in a unit; the last unit may have fewer.
     """
 
     pixels: int
@@ -257,7 +272,7 @@ class PixelListLayout:
 
     @property
     def extent(self) -> Window:
-        """The whole list: a row per pixel, a column for values and one for means."""
+        """The whole list: one row for each pixel, one column for values and one for means."""
         return Window(0, 0, self.pixels, 2)
 
     @property
@@ -271,7 +286,7 @@ class PixelListLayout:
 
     @property
     def unit_grid(self) -> tuple[int, int]:
-        """Shape of the grid of units: one column."""
+        """Shape of the grid of units, which has one column."""
         return -(-self.pixels // self.unit_pixels), 1
 
     @property
@@ -280,40 +295,43 @@ class PixelListLayout:
         return SCENE_SHARD_PX
 
     def describe(self) -> str:
-        """Say which pixels the planes hold."""
+        """Describe in a few words which pixels the planes contain."""
         return f"{self.pixels} pixels, each the centre of a window of {self.window_px} px"
 
     def cells(self, plane: PlaneSpec, window: Window) -> tuple[int, int, int]:
-        """Shape of a plane over a range of the list."""
+        """Return the shape of a plane over a range of the list."""
         return window.rows, window.cols, plane.channels
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:  # noqa: ARG002  # a pixel is a row at every stride
-        """Slices of a plane that cover a unit: its range of the list, then both values and means."""
+        """Return the slices of a unit: its range of the list, then both values and means."""
         return unit.window.slices
 
     def shard(self, plane: PlaneSpec) -> tuple[int, int, int]:
-        """Shape of a full shard: (pixels of a unit, 2, channels)."""
+        """Return the shape of a full shard: (pixels of a unit, 2, channels)."""
         return self.unit_pixels, 2, plane.channels
 
     def chunk(self, plane: PlaneSpec) -> tuple[int, int, int]:
-        """Shape of an inner chunk: a run of either values or means, so that each can be read without the other."""
+        """Return the shape of an inner chunk.
+
+        A chunk contains either values or means, so that values can be read without means.
+        """
         return _inner_side(self.unit_pixels, CHUNK_PIXELS), 1, plane.channels
 
     def dimension_names(self, plane: PlaneSpec) -> tuple[str, str, str]:
-        """Names of a plane's axes; the last one contains its layer."""
+        """Return the names of a plane's axes; the name of the channel axis contains the layer."""
         return "pixel", "part", f"channel_{plane.id.layer}"
 
 
 def size_bytes(layout: PlaneLayout, plane: PlaneSpec, window: Window) -> int:
-    """Size in bytes, before compression, of a plane over a window that starts where a unit starts.
+    """Return the uncompressed size in bytes of a plane over a window.
 
     Parameters
     ----------
     layout : PlaneLayout
         Layout of the plane.
     plane : PlaneSpec
-        Channels, stride and dtype.
+        Channels, stride and dtype of the plane.
     window : Window
-        Window of the layout's extent.
+        Pixels of the scene, or range of the pixel list; starts at the corner of a unit.
     """
     return int(np.prod(layout.cells(plane, window))) * np.dtype(plane.dtype).itemsize

@@ -1,7 +1,7 @@
 """Locations of stores: a local folder, a prefix in an object store (``s3://``, ``gs://``, ``az://``), or a web address.
 
-A location lists, reads and writes whole files by key and opens the Zarr store through which arrays are read. Object
-stores are accessed by obstore, which takes credentials and endpoint from the usual environment variables.
+A location lists, reads and writes whole files by key. It also opens the Zarr store that reads and writes arrays. The
+library obstore accesses object stores, and takes credentials and endpoint from the usual environment variables.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ _SCHEMES = ("s3", "gs", "az", "memory", "http", "https")
 
 
 class Location(Protocol):
-    """The location of a store. Keys of files are relative to it, with ``/`` between their parts."""
+    """Interface of the locations of stores. The key of a file is its path relative to the location, with ``/``."""
 
     read_only: bool
 
     @property
     def name(self) -> str:
-        """Last part of the path or address, without ``.zarr``."""
+        """Last part of the path or web address, without ``.zarr``."""
         ...
 
     @property
     def identity(self) -> str:
-        """Canonical form: the resolved path, or the address."""
+        """Resolved path or address, by which two locations are compared."""
         ...
 
     def __str__(self) -> str: ...
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Open the location as a Zarr store."""
+        """Return a Zarr store that reads, and if writable also writes, the files of this location."""
         ...
 
     def files(self) -> dict[str, int]:
@@ -52,11 +52,11 @@ class Location(Protocol):
         ...
 
     def list_keys(self, count: int | None) -> list[str]:
-        """List at least `count` keys if there are as many; all of them for None."""
+        """List all keys for None, else all keys or at least `count` of them."""
         ...
 
     def get(self, key: str) -> bytes | None:
-        """Return the content of a file; None if it does not exist."""
+        """Return the content of a file, or None if the file does not exist."""
         ...
 
     def put(self, key: str, content: bytes) -> None:
@@ -72,7 +72,7 @@ class Location(Protocol):
         ...
 
     def error_context(self) -> AbstractContextManager[None]:
-        """Turn errors of the file system or the network within a block into a `StoreError` that names the location."""
+        """Return a context manager that turns errors of the disk or the network into a `StoreError`."""
         ...
 
 
@@ -91,14 +91,14 @@ def as_location(source: str | Path | Location) -> Location:
         return LocalLocation(Path(source))
     if scheme[1] not in _SCHEMES:
         raise StoreError(
-            f"{source}: unknown scheme {scheme[1]}://; a store is a local folder or lies at "
+            f"{source}: unknown scheme {scheme[1]}://; use a local folder or one of "
             + ", ".join(f"{name}://" for name in _SCHEMES)
         )
     return RemoteLocation(str(source))
 
 
 class LocalLocation:
-    """A local folder."""
+    """A store in a local folder."""
 
     read_only = False
 
@@ -108,7 +108,7 @@ class LocalLocation:
 
     @property
     def name(self) -> str:
-        """Last part of the path or address, without ``.zarr``."""
+        """Last part of the path or web address, without ``.zarr``."""
         return self.path.name.removesuffix(".zarr")
 
     @property
@@ -120,7 +120,7 @@ class LocalLocation:
         return self._text
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Open the location as a Zarr store."""
+        """Return a Zarr store that reads, and if writable also writes, the files of this location."""
         from zarr.storage import LocalStore
 
         return LocalStore(self.path, read_only=not writable)
@@ -129,19 +129,19 @@ class LocalLocation:
         """Return the sizes in bytes of all files, by key."""
         sizes = {}
         for file in self.path.rglob("*"):
-            # A temporary file of a writer may have been renamed meanwhile.
+            # A writer may have renamed a temporary file since it was listed.
             with suppress(FileNotFoundError):
                 if file.is_file():
                     sizes[file.relative_to(self.path).as_posix()] = file.stat().st_size
         return sizes
 
     def list_keys(self, count: int | None) -> list[str]:
-        """List at least `count` keys if there are as many; all of them for None."""
+        """List all keys for None, else all keys or at least `count` of them."""
         files = (file.relative_to(self.path).as_posix() for file in self.path.rglob("*") if not file.is_dir())
         return list(islice(files, count))
 
     def get(self, key: str) -> bytes | None:
-        """Return the content of a file; None if it does not exist."""
+        """Return the content of a file, or None if the file does not exist."""
         try:
             return (self.path / key).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -156,7 +156,10 @@ class LocalLocation:
         (self.path / key).unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Delete the folder: it is renamed first, so that a half-deleted store is never found under its name."""
+        """Delete the folder.
+
+        The folder is renamed first, so that an interrupted deletion leaves no damaged store under the old name.
+        """
         from uuid import uuid4
 
         path = self.path.resolve()
@@ -166,12 +169,12 @@ class LocalLocation:
             shutil.rmtree(doomed)
 
     def error_context(self) -> AbstractContextManager[None]:
-        """Turn errors of the file system or the network within a block into a `StoreError` that names the location."""
+        """Return a context manager that turns errors of the disk or the network into a `StoreError`."""
         return disk_errors(self.path)
 
 
 class RemoteLocation:
-    """A prefix in an object store, or a web address, which is read-only."""
+    """A store at a prefix in an object store, or at a web address, which is read-only."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -179,7 +182,7 @@ class RemoteLocation:
 
     @property
     def name(self) -> str:
-        """Last part of the path or address, without ``.zarr``."""
+        """Last part of the path or web address, without ``.zarr``."""
         return self.url.rpartition("/")[2].removesuffix(".zarr")
 
     @property
@@ -204,7 +207,7 @@ class RemoteLocation:
             raise StoreError(f"{self.url} can't be used: {error}") from error
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Open the location as a Zarr store."""
+        """Return a Zarr store that reads, and if writable also writes, the files of this location."""
         from zarr.storage import ObjectStore
 
         if writable and self.read_only:
@@ -212,16 +215,24 @@ class RemoteLocation:
         return ObjectStore(self._objects, read_only=not writable)
 
     def files(self) -> dict[str, int]:
-        """Return the sizes in bytes of all files, by key; `StoreError` for a web address, which cannot be listed."""
+        """Return the sizes in bytes of all files, by key.
+
+        Raises
+        ------
+        StoreError
+            The location is a web address, whose files cannot be listed.
+        """
         import obstore
 
         if self.read_only:
-            raise StoreError(f"{self.url}: a web address cannot be listed: run this where the store is")
+            raise StoreError(
+                f"{self.url}: the files of a web address cannot be listed: run the command on the machine that has the store"
+            )
         with self.error_context():
             return {item["path"]: item["size"] for batch in obstore.list(self._objects) for item in batch}
 
     def list_keys(self, count: int | None) -> list[str]:
-        """List at least `count` keys if there are as many; all of them for None."""
+        """List all keys for None, else all keys or at least `count` of them."""
         import obstore
 
         if count is None:
@@ -230,7 +241,7 @@ class RemoteLocation:
             return [item["path"] for item in next(iter(obstore.list(self._objects, chunk_size=count)), [])]
 
     def get(self, key: str) -> bytes | None:
-        """Return the content of a file; None if it does not exist."""
+        """Return the content of a file, or None if the file does not exist."""
         import obstore
 
         with self.error_context():
@@ -257,13 +268,13 @@ class RemoteLocation:
                 return
 
     def clear(self) -> None:
-        """Delete all files, the root metadata first: without them, what is left is no store."""
+        """Delete all files, the root metadata first, so that an interrupted deletion leaves no damaged store."""
         for key in sorted(self.files(), key=lambda key: key != "zarr.json"):
             self.delete(key)
 
     @contextmanager
     def error_context(self) -> Iterator[None]:
-        """Turn errors of the file system or the network within a block into a `StoreError` that names the location."""
+        """Return a context manager that turns errors of the disk or the network into a `StoreError`."""
         from obstore.exceptions import BaseError
 
         try:

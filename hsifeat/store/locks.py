@@ -1,8 +1,8 @@
-"""Locks on a store: one process writes at a time, any number read, and none deletes a store in use.
+"""Locks on a store: only one process writes at a time, any number read, and no process deletes a store in use.
 
-Locks are those of the operating system, so that a killed process leaves none behind. The write lock of a store in a
-folder is a file beside that folder, the same for every user who can write there. That of an object store, and the marks
-of readers, are files in the user's cache folder.
+The operating system releases the locks of a killed process. The write lock of a local store is a file next to the
+store's folder, so all users who can write there share the lock. The write lock of an object store is a file in the
+user's cache folder. A process that reads a store marks the store with a lock file in the same folder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hsifeat.store.location import LocalLocation, Location
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-# Held while a reader marks a store and while a store is deleted, so that neither happens during the other.
+# Name of the lock that prevents marking a reader during a deletion, and a deletion during the marking of a reader.
 _GATE = "gate"
 _mark_numbers = count()
 
@@ -35,7 +35,7 @@ def write_lock(location: Location, on_wait: Callable[[], None]) -> Iterator[None
     Parameters
     ----------
     location : Location
-        The store, which need not exist yet.
+        Location of the store, which need not exist yet.
     on_wait : callable
         Called once, before waiting, if another process holds the lock.
     """
@@ -54,15 +54,15 @@ def write_lock(location: Location, on_wait: Callable[[], None]) -> Iterator[None
 
 
 def is_being_written(location: Location) -> bool:
-    """Tell whether a process holds the write lock of a store."""
+    """Return whether a process holds the write lock of a store."""
     lock = _write_lock(location)
     return Path(lock.lock_file).exists() and not _is_free(lock)
 
 
 def mark_reader(location: Location) -> Callable[[], None]:
-    """Mark a store as being read, so that it is not deleted, and return a function that removes the mark.
+    """Mark a store as in use by a reader, and return a function that removes the mark.
 
-    The marks of a process end with it.
+    A marked store cannot be deleted. The mark ends with the process at the latest.
     """
     owner = os.getpid()
     with _cache_lock(_GATE):
@@ -70,7 +70,7 @@ def mark_reader(location: Location) -> Callable[[], None]:
         mark.acquire()
 
     def remove_mark() -> None:
-        # A forked child that drops its copy must leave its parent's mark.
+        # A forked process inherits this function, but must not remove the mark of its parent.
         if os.getpid() == owner:
             mark.release(force=True)
             Path(mark.lock_file).unlink(missing_ok=True)
@@ -80,12 +80,12 @@ def mark_reader(location: Location) -> Callable[[], None]:
 
 @contextmanager
 def exclusive_lock(location: Location) -> Iterator[None]:
-    """Hold a store that no process reads or writes, in order to delete it.
+    """Hold all locks of a store that no process reads or writes, in order to delete the store.
 
     Raises
     ------
     StoreError
-        The store is in use.
+        Another process reads or writes the store.
     """
     from filelock import Timeout
 
@@ -106,8 +106,8 @@ def exclusive_lock(location: Location) -> Iterator[None]:
 
 
 def delete_remains(folder: Path) -> None:
-    """Delete what interrupted deletions left of the stores of a folder."""
-    # Deletions hold the gate: no process is deleting what is met here.
+    """Delete the folders that interrupted deletions of stores left in a folder."""
+    # Every deletion holds this lock, so no other process is deleting these folders.
     with _cache_lock(_GATE):
         for remains in folder.glob(".*.removed-*"):
             shutil.rmtree(remains, ignore_errors=True)
@@ -141,7 +141,7 @@ def _cache_lock(name: str) -> BaseFileLock:
 def _file_lock(path: Path) -> BaseFileLock:
     from filelock import FileLock
 
-    # Not bound to a thread: the garbage collector, which runs in any, may remove a mark. Open to other users.
+    # The garbage collector may remove a mark from any thread. Other users need write access to share a lock.
     return FileLock(path, thread_local=False, mode=0o666)
 
 

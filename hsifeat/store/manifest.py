@@ -1,4 +1,4 @@
-"""The manifest: a store's metadata, kept as the attribute ``hsifeat`` of its root group."""
+"""Manifest: the metadata of a store, kept in the attribute ``hsifeat`` of the root group."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hsifeat.errors import StoreError
 from hsifeat.store.layout import PixelListLayout, SceneLayout
 from hsifeat.store.recipe import key_of
 
-# Raised whenever a store written before could no longer be read, or one written now not by an older hsifeat.
+# Increase this number when new code can't read old stores, or old code can't read new stores.
 SCHEMA_VERSION = 1
 
 
 class SceneFacts(BaseModel):
-    """Metadata of the scene; none of it enters the key."""
+    """Metadata of the scene, which do not affect the key of the store."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,16 +44,16 @@ class Manifest(BaseModel):
     key : str
         sha256 of `recipe`.
     recipe : dict
-        The canonical recipe of all planes.
+        Settings that determine the values of all planes, in canonical form; see `hsifeat.store.recipe`.
     layout : SceneLayout or PixelListLayout
-        Shape of the planes, and the units in which they are computed and written.
+        Shape of the planes and their division into units.
     batch : int
-        Maximum number of tiles per forward pass. Chosen when the store is created and kept, since the last bits of
-        the values depend on it.
+        Maximum number of tiles per forward pass. The last bits of the values depend on the batch size, so later
+        extractions use the batch size of the store's creation.
     scene : SceneFacts
-        Name, shape, wavelengths, licence.
+        Name, shape, wavelengths and licence of the scene.
     provenance : dict
-        Versions, backbone name, device, time of creation: for people, never compared.
+        Versions, backbone name, device and time of creation. For information only; never compared.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,19 +68,19 @@ class Manifest(BaseModel):
 
     @classmethod
     def parse(cls, attribute: object, location: object) -> Manifest:
-        """Validate the attribute of a root group.
+        """Return the manifest in the attribute ``hsifeat`` of a root group.
 
         Parameters
         ----------
         attribute : object
-            The attribute ``hsifeat``, as JSON values.
+            Value of the attribute, as JSON values.
         location : object
-            Names the store in messages.
+            Location of the store, for error messages.
 
         Raises
         ------
         StoreError
-            It is no manifest, is of another version, or its recipe does not match its key.
+            The attribute is no manifest, has another version, or its recipe does not match its key.
         """
         version = attribute.get("schema_version") if isinstance(attribute, dict) else None
         if isinstance(version, int) and version != SCHEMA_VERSION:
@@ -96,7 +96,7 @@ class Manifest(BaseModel):
             raise StoreError(f"{location} is not a feature store: {field}: {first['msg']}") from error
         if key_of(manifest.recipe) != manifest.key:
             raise StoreError(
-                f"{location}: the recipe in the manifest does not match its key; the manifest was edited: restore zarr.json from "
-                "a copy, or extract the scene again to another place"
+                f"{location}: the recipe in the manifest does not match the key, so the manifest was edited: restore zarr.json "
+                "from a copy, or extract the scene again to another place"
             )
         return manifest

@@ -1,4 +1,4 @@
-"""The planes of a store: their arrays are created, written unit by unit, read and dropped here."""
+"""Planes of a store: creating, writing, reading and deleting their arrays."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 
 class Planes:
-    """The planes of a store.
+    """The planes of a store; a plane is the feature map of one timestep and one layer.
 
     Parameters
     ----------
     files : StoreFiles
-        The store.
+        Files of the store.
     layout : PlaneLayout
-        Shapes and units of its planes.
+        Shapes of the planes and their division into units.
     progress : ProgressRecords
-        Its progress records.
+        Progress records of the store.
     """
 
     def __init__(self, files: StoreFiles, layout: PlaneLayout, progress: ProgressRecords) -> None:
         self._files, self._layout, self._progress = files, layout, progress
 
     def specs(self) -> list[PlaneSpec]:
-        """List all planes, finished or not, by timestep, then from coarse to fine."""
+        """List all complete and unfinished planes, sorted by timestep and then from coarse to fine."""
         specs = []
         for key in self._files.checksums:
             if (match := PLANE.fullmatch(key)) and self._files.has_array(f"progress/{match[1]}"):
@@ -47,11 +47,11 @@ class Planes:
         return sorted(specs, key=lambda plane: (plane.id.t, -plane.stride, plane.id.layer))
 
     def array(self, plane: PlaneId) -> zarr.Array[Any]:
-        """Return a plane's array, of the shape that the layout gives it and the dtype of the plane."""
+        """Return the Zarr array of a plane."""
         return self._files.array(f"planes/{plane.path}")
 
     def add(self, plane: PlaneSpec) -> None:
-        """Create a plane without values; nothing happens if it exists."""
+        """Create a plane without values, unless the plane exists."""
         paths = _paths(plane.id)
         if all(self._files.has_array(path) for path in paths):
             return
@@ -62,7 +62,7 @@ class Planes:
             self._files.forget_array(path)
 
     def drop(self, plane: PlaneId) -> None:
-        """Delete a plane with its progress records."""
+        """Delete a plane and its progress records."""
         paths, location = _paths(plane), self._files.location
         with location.error_context():
             for path in paths:
@@ -75,9 +75,9 @@ class Planes:
                     location.delete(key)
 
     def restore_metadata(self, plane: PlaneSpec) -> bool:
-        """Write a plane's array metadata again and return True.
+        """Write the array metadata of a plane again, and return whether they match the recorded checksums.
 
-        If their checksums show that the lost ones were different, write nothing and return False.
+        If they do not match, nothing is written.
         """
         import zarr
 
@@ -92,27 +92,27 @@ class Planes:
         return True
 
     def write(self, plane: PlaneId, unit: Unit, values: NDArray[np.generic]) -> None:
-        """Write one unit of a plane, then record it as done with the sha256 of its values.
+        """Write one unit of a plane, then its progress record.
 
         Parameters
         ----------
         plane : PlaneId
-            A plane that exists.
+            Plane to write to, which must exist.
         unit : Unit
-            The unit.
-        values : (cell rows, cell cols, channels) array
-            In the plane's stored dtype; (pixels, 2, channels) where planes list pixels.
+            Block of the plane to write.
+        values : array of shape (cell rows, cell cols, channels) or (pixels, 2, channels)
+            Values in the dtype of the plane. The second shape is for planes that list pixels.
 
         Raises
         ------
         StoreError
-            The disk is full; the unit then counts as not done.
+            The values cannot be written, for example because the disk is full. The unit then has no progress record.
         """
         array = self.array(plane)
         attributes: dict[str, Any] = array.attrs.asdict()
         with self._files.location.error_context():
-            # Zarr would merge the values into a shard that a killed writer left torn, so it is deleted first; and the
-            # record before it, so that no record ever stands for a missing shard.
+            # Zarr would merge the values into an existing shard, which may be damaged if its writer was killed. So the
+            # shard is deleted first. Its record is deleted even before, so that no record refers to a missing shard.
             self._progress.revoke(plane, unit)
             self._files.location.delete(shard_key(plane, unit))
             array[self._layout.slices(unit, attributes["stride"])] = values
@@ -135,9 +135,9 @@ class Planes:
             raise
         except (ValueError, RuntimeError) as error:
             raise StoreError(f"{location} is damaged in the plane {plane} ({error}): {advice}") from error
-        # The fill value is NaN and no plane holds one: where it shows, a shard is gone.
+        # Planes contain no NaN, but the fill value is NaN. A NaN therefore means that a shard is missing.
         if np.isnan(values).any():
-            raise StoreError(f"{location} has lost a part of the plane {plane}: {advice}")
+            raise StoreError(f"{location}: a part of the plane {plane} is missing: {advice}")
         return values
 
     def _create_arrays(self, group: zarr.Group, plane: PlaneSpec) -> None:

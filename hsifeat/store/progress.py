@@ -1,7 +1,7 @@
-"""Progress records: which units of which planes are done, and the sha256 of their values.
+"""Progress records: files that mark the finished units (blocks) of each plane and hold the sha256 of their values.
 
-A unit is done once its record exists, and the record is written after the data. Whatever an interrupted run left
-without one counts as missing and is written again. A record that cannot be read was torn; its unit is missing too.
+An extraction writes the record of a unit after the values of the unit. A unit without a record, or with a damaged
+record, counts as missing, and the next extraction computes it again.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ class ProgressRecords:
     Parameters
     ----------
     files : StoreFiles
-        The store.
+        Files of the store.
     layout : PlaneLayout
-        Its units.
+        Division of the planes into units.
     """
 
     def __init__(self, files: StoreFiles, layout: PlaneLayout) -> None:
         self._files, self._layout = files, layout
 
     def done(self, plane: PlaneId) -> NDArray[np.bool_]:
-        """Return a bool array of the shape of the grid of units: True where a unit of the plane is done."""
+        """Return a bool array that is True for each finished unit of a plane, of the shape of the grid of units."""
         done = np.zeros(self._layout.unit_grid, dtype=bool)
         if not self._files.has_array(f"progress/{plane.path}"):
             return done
@@ -52,39 +52,45 @@ class ProgressRecords:
         return done
 
     def digest(self, plane: PlaneId, unit: Unit) -> bytes | None:
-        """Return the recorded sha256 of a unit's values; None if it has no record or a torn one."""
+        """Return the recorded sha256 of a unit's values, or None if the record is missing or damaged."""
         content = self._files.location.get(record_key(plane, unit))
         return content if content is not None and len(content) == DIGEST_BYTES and any(content) else None
 
     def record(self, plane: PlaneId, unit: Unit, values: NDArray[np.generic]) -> None:
-        """Record that a unit is done: its data are written.
+        """Write the progress record of a unit whose values are already written.
 
         Parameters
         ----------
         plane : PlaneId
-            The plane.
+            Plane of the unit.
         unit : Unit
-            The unit.
+            Finished block of the plane.
         values : array
-            The unit's values, in the shape and dtype in which the plane stores them.
+            Values of the unit, in the stored shape and dtype.
         """
         self._files.location.put(record_key(plane, unit), digest_of(values))
 
     def revoke(self, plane: PlaneId, unit: Unit) -> None:
-        """Delete the record of a unit, so that the next extraction computes it again."""
+        """Delete the progress record of a unit, so that the next extraction computes the unit again."""
         with self._files.location.error_context():
             if self._files.checksums.pop(_records_key(plane), None):
                 self._files.save_checksums()
             self._files.location.delete(record_key(plane, unit))
 
     def fingerprint(self, plane: PlaneId) -> bytes:
-        """Return the digests of all units of a plane, read anew each time: two planes with equal ones are equal."""
+        """Read and return the digests of all units of a plane, as bytes.
+
+        Two planes with equal fingerprints hold equal values.
+        """
         records = self._files.array(f"progress/{plane.path}")
         with self._files.location.error_context():
             return np.asarray(records[:]).tobytes()
 
     def write_checksums(self, planes: list[PlaneId]) -> None:
-        """Add the checksum of all records of each complete plane, so that the loss of a record is noticed."""
+        """Add a checksum over the progress records of each complete plane to the checksums of the store.
+
+        With this checksum, `hsifeat.store.verify` detects the loss of a record.
+        """
         complete = [plane for plane in planes if self.done(plane).all()]
         new = {_records_key(plane): checksum_file.checksum(self.fingerprint(plane)) for plane in complete}
         if new.items() - self._files.checksums.items():
@@ -93,7 +99,7 @@ class ProgressRecords:
 
 
 def digest_of(values: NDArray[np.generic]) -> bytes:
-    """Return the sha256 of a unit's values, an array of any shape and dtype, as it is recorded."""
+    """Return the sha256 of an array's bytes, as progress records hold it."""
     return hashlib.sha256(np.ascontiguousarray(values).data).digest()
 
 

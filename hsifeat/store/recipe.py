@@ -1,4 +1,7 @@
-"""The recipe: everything that decides the values of a plane besides t and layer. Its sha256 is the key of a store."""
+"""Recipe: the settings that, with timestep and layer, determine the values of a plane.
+
+The sha256 of the recipe is the key of a store.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-# Raised whenever the same recipe would give other values than before.
+# Increase this number when a change of the code changes the values for an unchanged recipe.
 ALGORITHM = 1
 
 
@@ -17,23 +20,23 @@ class _Part(BaseModel):
 
 
 class ProjectionPart(_Part):
-    """The projection: its specification, and the sha256 of the fitted numbers."""
+    """The projection in a recipe: its specification, and the sha256 of its fitted numbers."""
 
     spec: str
     digest: str
 
 
 class CompanionPart(_Part):
-    """The companion image that the backbone was shown instead of the bands.
+    """The companion image in a recipe: a finer image of the same area, which replaces the bands as model input.
 
     Attributes
     ----------
     digest : str
-        sha256 of its content.
+        sha256 of the content of the image.
     factor : int
-        Its pixels along one side of a scene pixel.
+        Number of image pixels along one side of a scene pixel.
     finer : {"mean"}
-        How layers finer than the scene are brought to its grid: by the mean over each scene pixel.
+        Resampling of layers that are finer than the scene: the mean over each scene pixel.
     """
 
     digest: str
@@ -42,31 +45,33 @@ class CompanionPart(_Part):
 
 
 class PixelsPart(_Part):
-    """The listed pixels: how many, and the sha256 of their rows and columns."""
+    """The pixel list in a recipe: the number of pixels, and the sha256 of their rows and columns."""
 
     count: int
     digest: str
 
 
 class Recipe(_Part):
-    """Everything that decides the values of a plane besides t and layer. Names, paths and labels are not part of it.
+    """Settings that, with timestep and layer, determine the values of a plane.
+
+    Names, paths and labels do not affect the values and are not part of the recipe.
 
     Attributes
     ----------
     algorithm : int
-        Version of the arithmetic of extraction.
+        Version of the extraction algorithm.
     scene : str
         Digest of the scene's content.
     projection : ProjectionPart
-        From bands to channels.
+        Projection from bands to model channels.
     backbone : dict
         Identity of the backbone: digest of the weights, architecture, schedule, parameterisation, conditioning.
     tiling, noise, precision : dict
-        Options of the extraction; which ones is declared where the options are, in `hsifeat.extraction.config`.
+        Options of the extraction, as declared in `hsifeat.extraction.config`.
     companion : CompanionPart or None
-        The companion image, if the backbone was shown one.
+        Companion image, or None if the model input comes from the bands of the scene.
     pixels : PixelsPart or None
-        The listed pixels, if planes list pixels.
+        Pixel list, or None if planes cover the whole scene.
     """
 
     algorithm: int
@@ -80,17 +85,17 @@ class Recipe(_Part):
     pixels: PixelsPart | None = None
 
     def canonical(self) -> dict[str, Any]:
-        """Return the recipe as plain JSON values, without the parts that it does not have."""
+        """Return the recipe as plain JSON values, without the parts that are None."""
         return {name: part for name, part in self.model_dump(mode="json").items() if part is not None}
 
     @property
     def key(self) -> str:
-        """The store's key: sha256 of the canonical JSON, 64 hex digits."""
+        """Key of the store: sha256 of the canonical JSON as 64 hexadecimal digits."""
         return key_of(self.canonical())
 
 
 def key_of(canonical: dict[str, Any]) -> str:
-    """Return the sha256 of JSON with sorted keys and no spaces."""
+    """Return the sha256 of a recipe written as JSON with sorted keys and no spaces."""
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -104,7 +109,7 @@ def differences(first: dict[str, Any], second: dict[str, Any]) -> list[tuple[str
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested JSON as one level, with dotted names.
+    """Flatten nested JSON to one level, with dotted names.
 
     >>> flat({"noise": {"seed": 0}, "scene": "ab"})
     {'noise.seed': 0, 'scene': 'ab'}

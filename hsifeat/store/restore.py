@@ -1,4 +1,4 @@
-"""Restoration of damaged files of a store, as far as it takes no model."""
+"""Restoration of damaged files of a store without the model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from hsifeat.types import PlaneId
 
 
 def planes_to_recompute(store: Store, damages: Iterable[Damage]) -> tuple[PlaneId, ...]:
-    """Return the planes that need a model: units must be computed again, or metadata are lost without a copy."""
+    """Return the planes whose repair needs the model.
+
+    These planes have damaged units, or damaged metadata without a copy.
+    """
     lost = (
         damage.plane
         for damage in damages
@@ -23,30 +26,30 @@ def planes_to_recompute(store: Store, damages: Iterable[Damage]) -> tuple[PlaneI
 
 
 def restore(store: Store, damages: Iterable[Damage], planes: Mapping[PlaneId, PlaneSpec]) -> tuple[Damage, ...]:
-    """Restore what needs no model and revoke what does.
+    """Restore damaged files without the model, and mark damaged units for recomputation.
 
-    Extra files are deleted, metadata are written again, and damaged units lose their progress record, so that the next
-    extraction computes them.
+    Extra files are deleted, and metadata are written again. The progress records of damaged units are deleted, so that the
+    next extraction computes these units.
 
     Parameters
     ----------
     store : Store
-        Open for writing.
+        Store to restore, open for writing.
     damages : iterable of Damage
-        As `verify` returns them.
+        Damages that `verify` returned.
     planes : mapping of PlaneId to PlaneSpec
-        Metadata of the planes that `planes_to_recompute` returns.
+        Metadata of the planes that `planes_to_recompute` returned.
 
     Returns
     -------
     tuple of Damage
-        Damages that cannot be restored at all: parts of the scene and of label maps.
+        Damages of the scene and of label maps that cannot be restored.
     """
     location, permanent = store.location, []
     checksum_files = {checksum_file.FILE, checksum_file.COPY_OF[checksum_file.FILE]}
     with location.error_context():
         for damage in damages:
-            # Damaged timings are deleted: nothing else depends on them.
+            # No other file depends on the timings, so damaged timings are deleted.
             if damage.kind == "extra" or damage.key == timings.FILE:
                 location.delete(damage.key)
             elif damage.key in checksum_files:
@@ -63,7 +66,7 @@ def restore(store: Store, damages: Iterable[Damage], planes: Mapping[PlaneId, Pl
 
 
 def _content_of_copy(store: Store, key: str) -> bytes | None:
-    """Return the content that a file should have if another file of the store has the same; else None."""
+    """Return the intended content of a file from another file with the same checksum, or None if there is none."""
     root_copy = checksum_file.COPY_OF[checksum_file.ROOT]
     root_checksum = store.checksums.get(checksum_file.ROOT)
     expected = root_checksum if key == root_copy else store.checksums.get(key)

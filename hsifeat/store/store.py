@@ -1,8 +1,10 @@
-"""A feature store: one Zarr group with a scene and the planes of one recipe on it.
+"""Feature store: one Zarr group with one scene and all planes of one recipe.
 
-A unit, a square of the scene or a run of a pixel list, is one shard of every plane. It has one writer; data are written
-first, then its progress record, and a unit without a record is written again. The parts of a store are in modules of
-their own: `hsifeat.store.planes`, `hsifeat.store.progress` and `hsifeat.store.label_maps`.
+A plane is the feature map of one timestep and one layer. A unit is a square of the scene or a run of a pixel list, and
+every plane stores each unit as one shard. Only one process writes a unit: first its values, then its progress record. The
+next extraction computes a unit without a record again.
+
+The modules `hsifeat.store.planes`, `hsifeat.store.progress` and `hsifeat.store.label_maps` implement the parts of a store.
 """
 
 from __future__ import annotations
@@ -33,23 +35,23 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """An open store; `Store.open`, `Store.find` and `Store.create` return one.
+    """An open feature store, returned by `Store.open`, `Store.find` and `Store.create`.
 
-    A writable store reflects what was written through it, without being opened again.
+    A store that is open for writing shows its own changes immediately.
 
     Parameters
     ----------
     files : StoreFiles
-        The opened Zarr group with its checksums.
+        The open Zarr group with its checksums.
 
     Attributes
     ----------
     location : Location
-        Where the store lies.
+        Location of the store.
     manifest : Manifest
-        Its metadata.
+        Metadata of the store.
     progress : ProgressRecords
-        Its progress records.
+        Progress records of the store.
 
     Examples
     --------
@@ -71,17 +73,23 @@ class Store:
 
     @classmethod
     def open(cls, path: str | Path | Location, *, writable: bool = False) -> Store:
-        """Open a store; `StoreError` if there is none."""
-        return cls(StoreFiles(as_location(path), writable=writable))
-
-    @classmethod
-    def find(cls, path: str | Path | Location, *, writable: bool = False) -> Store | None:
-        """Open a store if there is one; None where the location is empty or holds an interrupted creation.
+        """Open an existing store.
 
         Raises
         ------
         StoreError
-            The location holds something else.
+            The location has no store, or the store is damaged.
+        """
+        return cls(StoreFiles(as_location(path), writable=writable))
+
+    @classmethod
+    def find(cls, path: str | Path | Location, *, writable: bool = False) -> Store | None:
+        """Open a store, or return None if the location is empty or its store was never finished.
+
+        Raises
+        ------
+        StoreError
+            The location contains files other than those of a store.
         """
         location = as_location(path)
         return cls.open(location, writable=writable) if holds_store(location) else None
@@ -93,11 +101,11 @@ class Store:
         Parameters
         ----------
         path : str, Path or Location
-            An empty location.
+            Empty location for the store.
         manifest : Manifest
             Metadata of the store.
         scene : SceneArrays
-            Its scene.
+            Arrays of the scene.
 
         Raises
         ------
@@ -112,17 +120,17 @@ class Store:
 
     @property
     def key(self) -> str:
-        """The key of the store's recipe."""
+        """Key of the store: the sha256 of its recipe as 64 hexadecimal digits."""
         return self.manifest.key
 
     @property
     def checksums(self) -> dict[str, str]:
-        """The sha256, by key, of every file except shards and progress records."""
+        """The sha256 of every file except shards and progress records, by key of the file."""
         return self.files.checksums
 
     @property
     def layout(self) -> PlaneLayout:
-        """Shapes and units of the planes."""
+        """Shapes of the planes and their division into units."""
         return self.manifest.layout
 
     @property
@@ -134,72 +142,93 @@ class Store:
 
     @property
     def planes(self) -> list[PlaneSpec]:
-        """All planes, finished or not, by timestep, then from coarse to fine."""
+        """All complete and unfinished planes, sorted by timestep and then from coarse to fine."""
         return self._planes.specs()
 
     def plane(self, plane: PlaneId) -> zarr.Array[Any]:
-        """Return a plane's array, of the shape that `layout` gives it and the dtype of the plane."""
+        """Return the Zarr array of a plane; `layout` defines its shape."""
         return self._planes.array(plane)
 
     def done(self, plane: PlaneId) -> NDArray[np.bool_]:
-        """Return which units of a plane are done: bool, of the shape of the grid of units; all False for an absent plane."""
+        """Return a bool array that is True for each finished unit of a plane, of the shape of the grid of units.
+
+        All values are False if the store does not have the plane.
+        """
         return self.progress.done(plane)
 
     def is_complete(self, plane: PlaneId) -> bool:
-        """Tell whether all units of a plane are done."""
+        """Return whether all units of a plane are finished."""
         return bool(self.done(plane).all())
 
     def fingerprint(self, plane: PlaneId) -> bytes:
-        """Return the digests of all units of a plane: planes with equal ones hold equal values."""
+        """Return the digests of all units of a plane, as bytes.
+
+        Two planes with equal fingerprints hold equal values.
+        """
         return self.progress.fingerprint(plane)
 
     def read(self, plane: PlaneId, cells: Window) -> NDArray[np.float32]:
-        """Read cells of a plane as a (rows, cols, channels) float32 array; `StoreError` if they are damaged."""
+        """Read a window of cells of a plane as a (rows, cols, channels) float32 array.
+
+        Raises
+        ------
+        StoreError
+            The window contains damaged or missing values.
+        """
         return self._planes.read(plane, cells)
 
     def add_plane(self, plane: PlaneSpec) -> None:
-        """Create a plane without values; nothing happens if it exists."""
+        """Create a plane without values, unless the plane exists."""
         self._planes.add(plane)
 
     def write(self, plane: PlaneId, unit: Unit, values: NDArray[np.generic]) -> None:
-        """Write one unit of a plane and record it as done; see `Planes.write`."""
+        """Write one unit of a plane, then its progress record; see `Planes.write`."""
         self._planes.write(plane, unit, values)
 
     def drop_plane(self, plane: PlaneId) -> None:
-        """Delete a plane."""
+        """Delete a plane and its progress records."""
         self._planes.drop(plane)
 
     def restore_plane(self, plane: PlaneSpec) -> bool:
-        """Write a plane's lost metadata again; False, and nothing is written, if they were different."""
+        """Write the array metadata of a plane again, and return whether they match the recorded checksums.
+
+        If they do not match, nothing is written.
+        """
         return self._planes.restore_metadata(plane)
 
     def write_record_checksums(self) -> None:
-        """Add the checksum of the progress records of every complete plane: the last step of an extraction."""
+        """Add a checksum over the progress records of each complete plane, as the last step of an extraction."""
         self.progress.write_checksums([plane.id for plane in self.planes])
 
     @property
     def timings(self) -> tuple[Timing, ...]:
-        """Time spent on extraction, by timestep and device; empty where it is unknown."""
+        """Time spent on extraction, by timestep and device; empty if unknown."""
         with self.location.error_context():
             return timings.read(self.location)
 
-    def add_timings(self, spent: Sequence[Timing]) -> None:
-        """Add to the time spent on extraction."""
+    def add_timings(self, new_timings: Sequence[Timing]) -> None:
+        """Add timings of an extraction to the timings of the store."""
         with self.location.error_context():
-            timings.add(self.location, spent)
+            timings.add(self.location, new_timings)
 
     # Scene ------------------------------------------------------------------------------------------------------------
 
     def scene_array(self, name: str) -> zarr.Array[Any]:
-        """Return an array of the scene by name.
+        """Return a Zarr array of the scene by name.
 
-        The names are ``cube`` (rows, cols, bands) and ``valid`` (rows, cols), and, where the model's channels are fewer than the
-        bands, ``projection/weights`` and ``projection/offset``; each has the dtype that it was written with.
+        The names are ``cube``, of shape (rows, cols, bands), and ``valid``, of shape (rows, cols). If the model has fewer
+        channels than the scene has bands, ``projection/weights`` and ``projection/offset`` exist too.
         """
         return self.files.array(f"scene/{name}")
 
     def read_scene(self, window: Window) -> NDArray[np.float32]:
-        """Read a window of the scene as a (rows, cols, bands) float32 array; `StoreError` if it is damaged."""
+        """Read a window of the scene as a (rows, cols, bands) float32 array.
+
+        Raises
+        ------
+        StoreError
+            The window contains damaged values.
+        """
         try:
             with self.location.error_context():
                 return np.asarray(self.scene_array("cube")[window.slices], np.float32)
@@ -207,17 +236,20 @@ class Store:
             raise
         except (ValueError, RuntimeError) as error:
             raise StoreError(
-                f"{self.location} is damaged in its scene ({error}): extract to another place with --out"
+                f"{self.location}: the scene is damaged ({error}): extract to another place with --out"
             ) from error
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
-        """Mask of the valid pixels of the scene: (rows, cols) bool."""
+        """Mask of the valid pixels of the scene, a (rows, cols) bool array."""
         return np.asarray(self.scene_array("valid")[:], bool)
 
     @cached_property
     def pixels(self) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
-        """Rows and columns of the pixels that planes list, row-major: two (n,) intp arrays; None where planes cover the scene."""
+        """Rows and columns of the listed pixels in row-major order, two (n,) intp arrays.
+
+        None if planes cover the whole scene.
+        """
         if self.layout.window_px is None:
             return None
         with self.location.error_context():
@@ -230,18 +262,21 @@ class Store:
         return self._labels.names
 
     def label_array(self, name: str) -> zarr.Array[Any]:
-        """Return a label map, (rows, cols) integers; ``class_names`` and ``class_colours`` are its attributes."""
+        """Return a label map as a Zarr array of shape (rows, cols) and an integer dtype.
+
+        The attributes ``class_names`` and ``class_colours`` of the array describe the classes.
+        """
         return self._labels.array(name)
 
     def add_labels(self, name: str, classes: NDArray[np.integer], attributes: dict[str, Any]) -> None:
-        """Add or replace a label map; no plane depends on it.
+        """Add or replace a label map; planes are not affected.
 
         Parameters
         ----------
         name : str
             Name of the map.
         classes : (rows, cols) integer array
-            Class number of each pixel; 0 is unlabelled.
+            Class number of each pixel; 0 means unlabelled.
         attributes : dict of str to JSON value
             Class names and colours.
         """

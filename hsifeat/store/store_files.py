@@ -1,4 +1,4 @@
-"""The files of an open store: its Zarr group, arrays by path, and the checksums that list them."""
+"""Files of an open store: the Zarr group, arrays by path, and checksums."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 
 
 class StoreFiles:
-    """The Zarr group of a store, opened so that every read is checked and every write is noted.
+    """The open Zarr group of a store, which verifies files on reading and records checksums on writing.
 
     Parameters
     ----------
     location : Location
-        Where the store lies.
+        Location of the store.
     writable : bool
-        Whether files can be written.
+        Whether to open the store for writing.
 
     Attributes
     ----------
     group : zarr.Group
         The root group.
     checksums : dict of str to str
-        sha256 by key, of every file except shards and progress records.
+        sha256 of every file except shards and progress records, by key of the file.
 
     Raises
     ------
     StoreError
-        There is no store, or its manifest or checksums are damaged together with their copies.
+        The location has no store, or a damaged file of metadata has no intact copy.
     """
 
     def __init__(self, location: Location, *, writable: bool = False) -> None:
@@ -60,13 +60,19 @@ class StoreFiles:
             raise StoreError(f"{location} is no Zarr group: hsifeat extract makes stores") from error
 
     def with_checksums(self, checksums: dict[str, str]) -> StoreFiles:
-        """Return a view of the same files that lists only those of `checksums`."""
+        """Return a view of these files that contains only the files in `checksums`."""
         view = copy(self)
-        view.checksums, view._arrays = checksums, {}  # noqa: SLF001  # its own kind
+        view.checksums, view._arrays = checksums, {}  # noqa: SLF001  # view is of this class
         return view
 
     def array(self, path: str) -> zarr.Array[Any]:
-        """Return an array, with the shape and dtype it was written with; `StoreError` if there is none."""
+        """Return the Zarr array at a path below the root group.
+
+        Raises
+        ------
+        StoreError
+            The array does not exist.
+        """
         import zarr
 
         if path not in self._arrays:
@@ -76,43 +82,43 @@ class StoreFiles:
                 raise StoreError(
                     f"{self.location} has no {path}: hsifeat cache verify {self.location} shows what is missing"
                 )
-            # No plane holds its fill value, so looking for empty chunks would only slow writing down.
+            # Planes do not contain the fill value, so a search for empty chunks would only slow down writing.
             self._arrays[path] = array.with_config({"write_empty_chunks": True})
         return self._arrays[path]
 
     def has_array(self, path: str) -> bool:
-        """Tell whether an array was created."""
+        """Return whether the store has an array at this path."""
         return f"{path}/zarr.json" in self.checksums
 
     def forget_array(self, path: str) -> None:
-        """Open an array anew the next time: its metadata were written again."""
+        """Remove an array whose metadata changed from the arrays that `array` keeps open."""
         self._arrays.pop(path, None)
 
     def save_checksums(self) -> None:
-        """Write the checksums as they are now.
+        """Write the current checksums to ``checksums.json`` and its copy.
 
         Raises
         ------
         StoreError
-            Another machine has written to the store. Locks hold within one machine only, so such a write is detected here,
-            before it would be overwritten.
+            Another machine has written to the store. Locks work within one machine only, so this method detects such a
+            write and does not overwrite it.
         """
         if self.location.get(checksum_file.FILE) != self._saved:
-            raise StoreError(f"{self.location} was written to by another machine meanwhile: run the command again")
+            raise StoreError(f"another machine has changed {self.location} meanwhile: run the command again")
         self.rewrite_checksums()
 
     def rewrite_checksums(self) -> None:
-        """Write the checksums whatever their files hold now, which may be damaged."""
+        """Write the current checksums, even if ``checksums.json`` or its copy is damaged or has changed."""
         self._saved = checksum_file.write(self.location, self.checksums)
 
 
 def holds_store(location: Location) -> bool:
-    """Tell whether a location holds a store; False where it is empty or holds an unfinished creation.
+    """Return whether a location has a store; False if the location is empty or its store was never finished.
 
     Raises
     ------
     StoreError
-        It holds something else.
+        The location contains files other than those of a store.
     """
     root = location.get(checksum_file.ROOT)
     if root is not None and not is_unfinished(root):
@@ -120,14 +126,14 @@ def holds_store(location: Location) -> bool:
     if isinstance(location, LocalLocation) and location.path.is_file():
         raise StoreError(f"{location} is a file: name another place")
     keys = location.list_keys(None if root is not None else 100)
-    # A temporary file of the first write is all that an interruption before it leaves.
+    # A process that was killed during the first write leaves only a temporary file.
     foreign = [key for key in keys if not key.startswith(f".{checksum_file.ROOT}.")]
     if root is not None:
         foreign = [key for key in foreign if not is_store_file(key)]
     if checksum_file.COPY_OF[checksum_file.ROOT] in foreign:
         raise StoreError(
-            f"{location} has lost its {checksum_file.ROOT}: hsifeat cache verify {location} --repair restores it"
+            f"{location}: {checksum_file.ROOT} is missing: hsifeat cache verify {location} --repair restores it"
         )
     if foreign:
-        raise StoreError(f"{location} is no store, and not empty (it holds {foreign[0]}): name another place")
+        raise StoreError(f"{location} is neither a store nor empty (it contains {foreign[0]}): name another place")
     return False

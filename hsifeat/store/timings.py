@@ -1,7 +1,7 @@
 """Timings: the seconds that extraction spent on a store, by timestep and device, kept in ``timings.json``.
 
-They are for people. No key or checksum of another file depends on them, so that two stores of one recipe are otherwise
-equal.
+Timings are for information only. No other file depends on them, so timings do not change the key or the checksums of a
+store.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ FILE = "timings.json"
 
 @dataclass(frozen=True)
 class Timing:
-    """Time that extraction spent on one timestep.
+    """Time that extraction spent on one timestep and one device.
 
     Attributes
     ----------
     t : int or None
-        The timestep; all layers tapped at it come from the same forward passes. None for the work that all timesteps
-        share: reading the scene and encoding its tiles.
+        Timestep. One forward pass yields all layers of a timestep. None for the work that all timesteps share: reading
+        the scene and encoding its tiles.
     device : str
-        Device that the model ran on.
+        Device of the model, such as ``cuda``.
     tiles : int
-        Forward passes of one tile each, including those that were lost and repeated.
+        Number of forward passes of one tile, including passes that an interruption lost.
     seconds : float
         Wall time, including waits for the disk.
     """
@@ -40,12 +40,12 @@ class Timing:
 
 
 def read(location: Location) -> tuple[Timing, ...]:
-    """Read the timings of a store; empty if there are none or they are damaged."""
+    """Read the timings of a store; return an empty tuple if the file is missing or damaged."""
     return decode(location.get(FILE)) or ()
 
 
 def add(location: Location, timings: Sequence[Timing]) -> None:
-    """Add to the timings of a store: tiles and seconds of equal timestep and device are summed."""
+    """Add timings to those of a store; tiles and seconds of the same timestep and device are summed."""
     sums = {(timing.t, timing.device): timing for timing in read(location)}
     for timing in timings:
         index = timing.t, timing.device
@@ -57,7 +57,7 @@ def add(location: Location, timings: Sequence[Timing]) -> None:
 
 
 def total_seconds(timings: Collection[Timing], timesteps: Collection[int | None]) -> float | None:
-    """Return the seconds spent on some timesteps on all devices; None if one of them has no timing.
+    """Return the seconds spent on some timesteps on all devices, or None if one of the timesteps has no timing.
 
     >>> timings = [Timing(None, "cpu", 9, 1.0), Timing(50, "cpu", 9, 4.0), Timing(50, "cuda", 1, 0.5)]
     >>> total_seconds(timings, [50]), total_seconds(timings, [None, 50]), total_seconds(timings, [50, 100])
@@ -69,13 +69,13 @@ def total_seconds(timings: Collection[Timing], timesteps: Collection[int | None]
 
 
 def encode(timings: Sequence[Timing]) -> bytes:
-    """Return the content of ``timings.json``: the timings, and a checksum over them."""
+    """Encode timings as the content of ``timings.json``, with a checksum over them."""
     rows = [asdict(timing) for timing in sorted(timings, key=lambda timing: (timing.t is not None, timing.t or 0))]
     return json.dumps({"timings": rows, "checksum": _checksum(rows)}, indent=0).encode()
 
 
 def decode(content: bytes | None) -> tuple[Timing, ...] | None:
-    """Parse a ``timings.json``; None if it is damaged or missing."""
+    """Parse the content of ``timings.json``; return None if the content is damaged or None."""
     try:
         timings = tuple(Timing(**row) for row in json.loads(content or b"")["timings"])
         return timings if encode(timings) == content else None

@@ -1,6 +1,6 @@
-"""Verification of a store: every byte is read and compared with checksums and digests.
+"""Verification of a store: compare every file with its checksum, and every unit with its digest.
 
-`hsifeat.store.restore` restores what can be restored without a model.
+`hsifeat.store.restore` restores damaged files.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from hsifeat.types import PlaneId
 
 @dataclass(frozen=True)
 class Damage:
-    """A file that differs from what was written.
+    """A damaged file of a store.
 
     Attributes
     ----------
     kind : {"changed", "missing", "extra"}
-        How it differs.
+        Whether the file was changed, is missing, or does not belong to the store.
     key : str
-        Key of the file in the store.
+        Key of the file.
     plane : PlaneId or None
-        Plane that it belongs to.
+        Plane of the file; None for files outside all planes.
     unit : Unit or None
-        Unit of the plane; None for a plane's metadata.
+        Unit of the plane that the file stores; None for metadata.
     """
 
     kind: Literal["changed", "missing", "extra"]
@@ -56,11 +56,11 @@ class Verification:
     Attributes
     ----------
     files, size_bytes : int
-        Number and total size of the files.
+        Number and total size of the files of the store.
     damages : tuple of Damage
-        Empty if every file is as it was written.
+        Damaged files; empty if the store is intact.
     unfinished : tuple of PlaneSpec
-        Planes with missing units: no damage, and not checked there.
+        Planes of which some units are not computed yet. A unit without values is no damage.
     """
 
     files: int
@@ -70,16 +70,16 @@ class Verification:
 
 
 def verify(location: Location, progress: Callable[[int, int], None] | None = None) -> Verification:
-    """Read all of a store and compare it with its checksums and the digests of its units.
+    """Read all files of a store, and compare them with their checksums and digests.
 
-    Apparent damage is checked twice, since another process may be writing meanwhile.
+    Files that seem damaged are checked twice, because another process may be writing to the store.
 
     Parameters
     ----------
     location : Location
-        The store; a location whose files can be listed.
+        Location of the store, which must not be a web address.
     progress : callable, optional
-        Called with the bytes checked so far and the total.
+        Called with the number of bytes checked so far and the total number of bytes.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def verify(location: Location, progress: Callable[[int, int], None] | None = Non
     Raises
     ------
     StoreError
-        There is no store, or its manifest or its checksums were changed together with their copies.
+        The location has no store, or a damaged file of metadata has no intact copy.
     """
     store, files = Store.open(location), location.files()
     total_bytes, checked_bytes = sum(files.values()), 0
@@ -105,7 +105,7 @@ def verify(location: Location, progress: Callable[[int, int], None] | None = Non
 
 
 def recheck(location: Location, damages: Iterable[Damage]) -> tuple[Damage, ...]:
-    """Check damaged files once more; return the damages that persist."""
+    """Check damaged files again, and return the damages that persist."""
     before = tuple(damages)
     if not before:
         return ()
@@ -116,7 +116,7 @@ def recheck(location: Location, damages: Iterable[Damage]) -> tuple[Damage, ...]
 
 
 def intact_part(store: Store, damages: Iterable[Damage]) -> Store:
-    """Return a view of a store without the planes and label maps whose metadata are damaged."""
+    """Return a view of a store that omits the planes and label maps with damaged metadata."""
     broken = {damage.plane for damage in damages if damage.plane is not None and damage.unit is None}
     labels = {match[0] for damage in damages if (match := re.match(r"scene/labels/[^/]+/", damage.key))}
     intact = {
@@ -130,10 +130,10 @@ def intact_part(store: Store, damages: Iterable[Damage]) -> Store:
 def _check_files(
     store: Store, files: dict[str, int], keys: set[str] | None = None
 ) -> Iterator[tuple[str, Damage | None]]:
-    """Compare every file of a store, or some of them, with what was written; yield its key and its damage."""
+    """Check all files of a store, or those in `keys`, and yield the key and the damage of each checked file."""
     location, broken = store.location, []
     for key in store.checksums:
-        # Metadata are always checked: they decide which planes can be read.
+        # Metadata are always checked, because they determine which planes can be read.
         selected = keys is None or key in keys or key.endswith("zarr.json")
         if selected and not key.endswith(checksum_file.RECORDS):
             damage = _file_damage(location, key, store.checksums[key])
@@ -155,7 +155,7 @@ def _check_files(
 
 
 def _records(store: Store, plane: PlaneId) -> bytes:
-    """Return all progress records of a plane; empty if one of them can't be read."""
+    """Return the progress records of a plane, or empty bytes if a record can't be read."""
     try:
         return store.fingerprint(plane)
     except StoreError:
@@ -165,7 +165,7 @@ def _records(store: Store, plane: PlaneId) -> bytes:
 
 
 def _check_copies(store: Store) -> Iterator[tuple[str, Damage | None]]:
-    """Check the checksums and both copies."""
+    """Check ``checksums.json``, its copy and the copy of the manifest; yield the key and the damage of each."""
     location = store.location
     file, copy = checksum_file.FILE, checksum_file.COPY_OF[checksum_file.FILE]
     original = location.get(file)
@@ -199,7 +199,7 @@ def _unit_damage(store: Store, plane: PlaneSpec, unit: Unit, files: dict[str, in
     shard, record = shard_key(plane.id, unit), record_key(plane.id, unit)
     expected = store.progress.digest(plane.id, unit)
     if expected is None:
-        # An interrupted run leaves units without a record. A record that exists but is not whole was damaged.
+        # A unit without a record is not computed yet. A record that exists but is incomplete is damaged.
         return Damage("changed", record, plane.id, unit) if record in files else None
     if shard not in files:
         return Damage("missing", shard, plane.id, unit)
@@ -212,7 +212,7 @@ def _readable_planes(store: Store, damages: Iterable[Damage]) -> list[PlaneSpec]
 
 
 def _stored_digest(store: Store, plane: PlaneSpec, unit: Unit) -> bytes | None:
-    """Return the digest of a unit's values as stored; None if they can't be read."""
+    """Return the sha256 of the stored values of a unit, or None if the values can't be read."""
     try:
         with store.location.error_context():
             return digest_of(np.asarray(store.plane(plane.id)[store.layout.slices(unit, plane.stride)]))

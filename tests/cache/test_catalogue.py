@@ -40,7 +40,7 @@ def test_what_is_gone_is_forgotten(three):
     assert catalogue.find_store(None).path == three[1]
     for path in three[:2]:
         shutil.rmtree(path)
-    with pytest.raises(StoreError, match="no store yet"):
+    with pytest.raises(StoreError, match="no complete store on this machine"):
         catalogue.find_store(None)
 
 

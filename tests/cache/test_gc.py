@@ -40,7 +40,7 @@ def test_gc_on_the_command_line(three, cli):
     said = cli("cache", "gc", "--max-size", f"{2 * on_disk(three[0])}B")
     assert said.startswith(f"deleted {three[0]}: ")
     assert names(cache_folder()) == ["b.zarr", "c.zarr"]
-    assert "a size is a number and a unit, such as 200GB" in cli("cache", "gc", "--max-size", "much", status=1)
+    assert "expected a number and a unit, such as 200GB" in cli("cache", "gc", "--max-size", "much", status=1)
 
 
 @pytest.mark.parametrize(("code", "why"), [(READER, "a process reads it"), (WRITER, "another process is writing")])
@@ -108,5 +108,5 @@ def test_rm_touches_nothing_else(tmp_path, what, cli):
     if what == "a zarr group":
         (mine / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group", "attributes": {}}')
     before = snapshot(tmp_path)
-    assert "so nothing is deleted" in cli("cache", "rm", mine, status=1)
+    assert "nothing was deleted" in cli("cache", "rm", mine, status=1)
     assert snapshot(tmp_path) == before and mine.exists()

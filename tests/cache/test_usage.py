@@ -58,7 +58,7 @@ def test_an_interrupted_store_is_never_the_default(three):
     catalogue.rebuild(())
     assert catalogue.find_store(None).name == "a"
     shutil.rmtree(three[0])
-    with pytest.raises(StoreError, match="no store yet"):
+    with pytest.raises(StoreError, match="no complete store on this machine"):
         catalogue.find_store(None)
 
 

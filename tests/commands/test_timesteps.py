@@ -35,7 +35,9 @@ def test_json_and_plot(hsifeat, tmp_path):
 def test_extract_with_auto_uses_the_proposal(hsifeat, backbone_folder):
     seen = ["scene.npy", "--backbone", backbone_folder]
     ended = hsifeat("timesteps", *seen, "--timesteps", "0,250,500,750", "--budget", 2)
-    (line,) = [line for line in ended.stdout.splitlines() if line.startswith("worth caching: --timesteps ")]
+    (line,) = [
+        line for line in ended.stdout.splitlines() if line.startswith("proposal for hsifeat extract: --timesteps ")
+    ]
     proposed = line.split()[-1]
     assert "angles between channels; angle of the mean of all pixels" in ended.stdout
     dry = hsifeat("extract", *seen, "--timesteps", "auto:2", "--noise", "inversion:4", "--dry-run")

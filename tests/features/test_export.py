@@ -211,7 +211,7 @@ def test_a_full_disk_is_one_clear_message(features, folder, monkeypatch):
     """/dev/full is a disk that is always full: the temporary file is a link to it."""
     monkeypatch.setattr("hsifeat.files.uuid4", lambda: UUID(int=0))
     (folder / f".t.npy.{'0' * 12}.part").symlink_to("/dev/full")
-    with pytest.raises(HsifeatError, match=r"the disk that holds .*t\.npy is full"):
+    with pytest.raises(HsifeatError, match=r"the disk of .*t\.npy is full"):
         export_features(features, folder / "t.npy", planes=PLANES)
     assert not list(folder.iterdir())
 

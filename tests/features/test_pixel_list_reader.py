@@ -254,7 +254,10 @@ def test_on_the_command_line(scene, backbone_folder, tmp_path, cli):
         "--tile", "16", "--timesteps", "0,300", "--layers", "mid_block", "--out", tmp_path / "s.zarr",
     ]  # fmt: skip
     planned = cli(*command, "--pixels", "few", "--dry-run")
-    assert "windows, one around each pixel: 25" in planned and "passes: 50 of a 16-px tile" in planned
+    assert (
+        "windows, one around each pixel: 25" in planned
+        and "forward passes: 50 remaining of 50, tiles of 16 px" in planned
+    )
     assert not (tmp_path / "s.zarr").exists()
     cli(*command, "--pixels", "few")
     shown = json.loads(cli("cache", "show", tmp_path / "s.zarr", "--json"))

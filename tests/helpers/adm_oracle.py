@@ -1,7 +1,7 @@
-"""An ADM U-Net of our own in plain torch functions over a checkpoint's tensors (Dhariwal and Nichol 2021, section 3).
+"""Reference implementation of the ADM U-Net with plain torch functions (Dhariwal and Nichol 2021, section 3).
 
-It shares nothing with the implementation: blocks are written as lists of steps, which both the drawing of tensors and the
-forward walk along.
+It shares no code with hsifeat. Each block is a list of steps, from which the shapes of the tensors and the forward pass
+are derived.
 """
 
 import math
@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 
 @dataclass(frozen=True)
 class Plan:
-    """Flags of guided-diffusion's own scripts."""
+    """Architecture of a network, as the flags of the scripts of guided-diffusion describe it."""
 
     model_channels: int = 32
     mult: tuple = (1, 2, 2)
@@ -29,7 +29,7 @@ class Plan:
     channels: int = 3
 
     def encoder(self):
-        """Steps of each input block: ("conv", in, out), ("res", in, out, resampling), ("attention", channels), ..."""
+        """List the steps of each input block, such as ("conv", in, out), ("res", in, out, resampling)."""
         width = int(self.mult[0] * self.model_channels)
         blocks, widths = [[("conv", self.channels, width)]], [width]
         factor = 1
@@ -49,12 +49,12 @@ class Plan:
         return blocks, widths, width, factor
 
     def middle(self):
-        """Steps of the middle block."""
+        """List the steps of the middle block."""
         width = self.encoder()[2]
         return [("res", width, width, None), ("attention", width), ("res", width, width, None)]
 
     def decoder(self):
-        """Steps of each output block."""
+        """List the steps of each output block."""
         _, widths, width, factor = self.encoder()
         blocks = []
         for level, mult in reversed(list(enumerate(self.mult))):
@@ -71,7 +71,7 @@ class Plan:
         return blocks
 
     def shapes(self):
-        """Names and shapes of all tensors."""
+        """Return the shapes of all tensors by name."""
         time = 4 * self.model_channels
         last = int(self.mult[0] * self.model_channels)
         shapes = {
@@ -115,7 +115,7 @@ class Plan:
         }
 
     def draw(self, seed=0):
-        """Random tensors of such a network, of a size at which no part of it dies or explodes."""
+        """Draw random tensors for the network, scaled so that activations neither vanish nor explode."""
         generator = torch.Generator().manual_seed(seed)
         tensors = {}
         for name, shape in self.shapes().items():
@@ -127,7 +127,7 @@ class Plan:
         return tensors
 
     def forward(self, tensors, x, t, label_row=None):
-        """The output of the network and of each output block; `label_row` is added to the timestep's embedding."""
+        """Return the output of the network and of each output block; `label_row` is added to the timestep embedding."""
         half = self.model_channels // 2
         angles = t * torch.exp(-math.log(10000) * torch.arange(half) / half)
         emb = torch.cat([angles.cos(), angles.sin()])[None]

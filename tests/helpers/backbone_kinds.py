@@ -1,4 +1,4 @@
-"""One small backbone with random weights of every kind, for the conformance suite: a new kind is one more line at the end."""
+"""One small backbone with random weights of each kind, for the conformance tests. Add new kinds to the list at the end."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "user" / "backbones.md"
 
 @dataclass(frozen=True)
 class Kind:
-    """How a small backbone of one kind is written and opened, and which options it refuses.
+    """Test case for one kind of backbone: functions that write it, and options for opening it.
 
     Attributes
     ----------
     name : str
         Name of the test case.
     plugin : str
-        Entry point that opens it.
+        Entry point that opens the backbone.
     write : callable
-        Writes all of its files into a folder.
+        Writes all files of the backbone to a folder.
     source : callable
-        From that folder to what `open_backbone` takes.
+        Converts this folder to the argument of `open_backbone`.
     options : dict
-        What it is opened with.
+        Options for opening the backbone.
     refused : dict
-        What it can't be opened with.
+        Options that must raise an error.
     weights : bool
-        Whether it computes with the weights that lie there.
+        Whether the backbone uses the weights in the folder.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Kind:
 
 
 def save_single_file(folder):
-    """Write a U-Net's weights under a name of their own, beside both configurations."""
+    """Write a U-Net as one weights file with an arbitrary name, next to the configurations of network and schedule."""
     save_unet(folder / "parts")
     folder.joinpath("config.json").write_text((folder / "parts/unet/config.json").read_text())
     folder.joinpath("scheduler_config.json").write_text((folder / "parts/scheduler/scheduler_config.json").read_text())
@@ -58,12 +58,12 @@ def save_single_file(folder):
 
 
 def documented_code():
-    """Return the blocks of Python that docs/user/backbones.md shows: a network of one's own, and its use."""
+    """Return the Python code blocks of docs/user/backbones.md: a user-defined network, and its use."""
     return re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def install_lab(site):
-    """Lay the documented network into a folder as a package is installed, with its entry point."""
+    """Install the network of the documentation into a folder, with its entry point."""
     (site / "lab.py").write_text(documented_code()[0])
     facts = site / "lab-1.0.dist-info"
     facts.mkdir()
@@ -74,7 +74,7 @@ def install_lab(site):
 
 
 def save_denoiser(folder):
-    """Write weights of the documented network; its package need not be installed."""
+    """Write weights of the documented network; the package of the network need not be installed."""
     import torch
 
     namespace: dict[str, Any] = {}
@@ -85,7 +85,7 @@ def save_denoiser(folder):
 
 
 def nudge(file):
-    """Change one number of a file of weights."""
+    """Change one number in a weights file."""
     import torch
     from safetensors import safe_open
     from safetensors.torch import load_file, save_file
@@ -111,7 +111,7 @@ def class_conditional(folder):
 
 
 def save_adm(folder, **plan):
-    """Write a guided-diffusion checkpoint in the legacy attention order, and what its tensors leave open."""
+    """Write a guided-diffusion checkpoint in the legacy attention order, and the flags that its tensors do not determine."""
     import torch
 
     from tests.helpers.adm_oracle import Plan
@@ -122,12 +122,12 @@ def save_adm(folder, **plan):
 
 
 def conditional_adm(folder):
-    """Write a checkpoint that takes one of seven labels."""
+    """Write a class-conditional guided-diffusion checkpoint with seven classes."""
     save_adm(folder, classes=7)
 
 
 def save_diffcrn(folder):
-    """Write a small DiffCRN; the images of the tests are cut from its patches, or smaller than one."""
+    """Write a small DiffCRN network."""
     import torch
     from diffusers import DDPMScheduler
 
@@ -141,12 +141,12 @@ def save_diffcrn(folder):
 
 
 def adm_file(folder):
-    """Name the checkpoint."""
+    """Return the backbone name of the checkpoint in a folder."""
     return str(folder / "adm.pt")
 
 
 def hub_source(folder):
-    """Lay a copy of the folder into the hub client's cache as the client does, and name it as a model on the hub."""
+    """Copy a folder to the cache of the hub client, and return the name of the model on the hub."""
     from huggingface_hub import constants
 
     name = f"model-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"

@@ -1,4 +1,4 @@
-"""A real browser for tests: the system's Chromium, headless, driven by Playwright; and audits of accessibility by axe."""
+"""Headless Chromium for tests, controlled by Playwright, and accessibility audits by axe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AXE = Path(importlib.util.find_spec("axe_core_python").origin).with_name("axe.mi
 
 @pytest.fixture(scope="session")
 def chromium():
-    """Chromium, started once; the test is skipped without it, or fails if HSIFEAT_REQUIRE names it."""
+    """Start Chromium once per session; without it the test is skipped, or fails if HSIFEAT_REQUIRE contains it."""
     program = shutil.which("chromium")
     if program is None:
         required = "chromium" in os.environ.get("HSIFEAT_REQUIRE", "").split(",")
@@ -29,7 +29,10 @@ def chromium():
 
 @pytest.fixture
 def open_page(chromium):
-    """Give a function that opens a file as a Playwright page; no page may log anything, fail, or ask the network."""
+    """Return a function that opens a file as a Playwright page.
+
+    The test fails if a page logs a message, raises an error or sends a network request.
+    """
     contexts, complaints, requests = [], [], []
 
     def open_file(path, width=1280, scheme="light", **options):

@@ -1,4 +1,4 @@
-"""Stores in a cache folder, and what the operating system says of them."""
+"""Stores in a cache folder, and the sizes and times of their files."""
 
 import json
 import os
@@ -19,7 +19,7 @@ def snapshot(folder):
 
 
 def make(source, path, used):
-    """Copy a store and enter it as used at a time, in seconds since 1970."""
+    """Copy a store, and add the copy to the catalogue with a time of last use in seconds since 1970."""
     shutil.copytree(source, path)
     catalogue.add_entry(Store.open(path).key, path, completed=used)
     for file in (cache_folder() / "catalogue").glob("*.json"):
@@ -29,7 +29,7 @@ def make(source, path, used):
 
 
 def unfinish(path):
-    """Take back a unit, as an interrupted run leaves a store."""
+    """Delete the progress record of one unit, so that the store looks interrupted."""
     next(p for p in path.rglob("progress/t0300/mid_block/**/*") if p.is_file() and p.name != "zarr.json").unlink()
 
 

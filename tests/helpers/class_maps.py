@@ -16,7 +16,7 @@ ROTATED = Georeference(UTM.crs, (20.5, 3.25, 5e5, 3.5, -19.75, 4e6))
 
 
 def class_map(rows=75, cols=53, numbers=(0, 1, 2, 5, 7), seed=0):
-    """Classes in fields of 5 x 5 pixels, as uint16."""
+    """Return a (rows, cols) uint16 map with classes in squares of 5 x 5 pixels."""
     fields = np.random.default_rng(seed).choice(numbers, (-(-rows // 5), -(-cols // 5)))
     return np.kron(fields, np.ones((5, 5), int))[:rows, :cols].astype(np.uint16)
 

@@ -1,4 +1,4 @@
-"""A fixture that runs commands in the test's own process, which saves the start of another."""
+"""A fixture that runs commands within the test process, which is faster than a new process."""
 
 import sys
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def cli(monkeypatch, capsys):
-    """A function that runs a command and returns its output, or its messages on one line if it must fail."""
+    """Return a function that runs a command and returns its output, or its error message if the command must fail."""
     from cli import main
 
     def run(*arguments, status=0):

@@ -1,4 +1,4 @@
-"""A benchmark of simulated predictions, with the truth and prediction behind each of its runs; a parser of its page."""
+"""Comparisons of heads with simulated predictions, and a parser of report pages."""
 
 import itertools
 from dataclasses import replace
@@ -45,7 +45,7 @@ VOID = {"meta", "link", "img", "br", "input", "wbr"}
 
 
 def scored_run(who, split, seed, truth, predicted, **facts):
-    """Return the result of a run from the true and predicted class of its test pixels."""
+    """Return the result of a run with these true and predicted classes of the test pixels."""
     scores = score_predictions(truth, predicted)
     defaults = {"train_pixels": 1, "left_out": (), "fit_seconds": 0.1, "predict_seconds": 0.1}
     return RunResult(
@@ -62,7 +62,7 @@ def scored_run(who, split, seed, truth, predicted, **facts):
 
 
 def with_runs(comparison, runs, intervals=None, gap_intervals=None):
-    """Return a comparison of other runs, with the summary and gaps that follow from them."""
+    """Return a copy of a comparison with other runs, and with a summary and gaps computed from these runs."""
     summary = summarise(runs, intervals or {})
     gaps = split_gaps(summary, gap_intervals or {})
     return comparison.model_copy(update={"runs": tuple(runs), "summary": summary, "gaps": gaps})
@@ -150,7 +150,7 @@ def build(
 
 
 def add_all(comparison):
-    """Add every part that a comparison may have: intervals, pairs, curves, a sweep, weights, panels, confidence, costs."""
+    """Add all optional parts to a comparison: intervals, pairs, curves, a sweep, weights, panels, confidence, costs."""
     rng = np.random.default_rng(3)
     entries = list(dict.fromkeys(cell.entry for cell in comparison.summary))
     splits = list(dict.fromkeys(cell.split for cell in comparison.summary))
@@ -218,7 +218,7 @@ def add_all(comparison):
 
 
 def add_changes(comparison):
-    """Add a change of every kind: of another store, by each test, the same, new and missing."""
+    """Add changes of all kinds to a comparison: another store, each test, unchanged, new and missing scores."""
     first, split = comparison.summary[0].entry, comparison.summary[0].split
     last = comparison.summary[-1].entry
 
@@ -247,13 +247,13 @@ def add_changes(comparison):
 
 
 def page(comparison, folder):
-    """Write the page of a comparison to a folder and return its text."""
+    """Write the report page of a comparison to a folder, and return the HTML."""
     write_page(comparison, folder / "report.html")
     return (folder / "report.html").read_text()
 
 
 class Page(HTMLParser):
-    """Checks that tags are balanced, and keeps tags with attributes, ids, and tables as rows of (text, data-v)."""
+    """Parser that checks that tags are balanced, and collects tags, ids, and tables as rows of (text, data-v)."""
 
     def __init__(self, text):
         super().__init__()

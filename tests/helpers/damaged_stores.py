@@ -1,4 +1,4 @@
-"""Damage the files of a store, and list what `verify` says of them."""
+"""Functions that damage files of a store, and list the damages that `verify` reports."""
 
 from hsifeat.errors import StoreError
 from hsifeat.store.location import as_location
@@ -6,7 +6,7 @@ from hsifeat.store.verify import verify
 
 
 def guarded_files(path):
-    """All files that a checksum or digest guards: everything but the timings."""
+    """List all files that a checksum or digest protects, which are all files except the timings."""
     return sorted(p for p in path.rglob("*") if p.is_file() and p.name != "timings.json")
 
 
@@ -17,7 +17,7 @@ def flip(file, at=-1, bits=1):
 
 
 def damages(path):
-    """Return what verify finds, as (kind, key); a damaged manifest may raise."""
+    """Return the damages that `verify` reports, as (kind, key); a damaged manifest may raise."""
     try:
         return [(d.kind, d.key) for d in verify(as_location(path)).damages]
     except StoreError as error:

@@ -1,4 +1,4 @@
-"""ENVI files that GDAL wrote, with further header fields."""
+"""ENVI files written by GDAL, with additional header fields."""
 
 from hsifeat import open_scene
 
@@ -6,7 +6,7 @@ NM = [450.5, 550.0, 640.25, 2300.0, 900.0]
 
 
 def open_with_fields(gdal, folder, *options, **fields):
-    """Have GDAL write ENVI, and add fields to its header, as other programs do."""
+    """Write an ENVI file by GDAL, add fields to its header, and open the file as a scene."""
     gdal("gdal_translate", "-q", "-of", "ENVI", *options, folder / "x.tif", folder / "x.img")
     header = folder / "x.hdr"
     extra = "".join(f"{name.replace('_', ' ')} = {value}\n" for name, value in fields.items())

@@ -1,4 +1,4 @@
-"""Prepare an extraction from loose options, as `hsifeat.extract` does before it runs."""
+"""Preparation of extractions from keyword arguments, like `hsifeat.extract` but without running them."""
 
 from hsifeat.extraction.prepare import prepare as prepare_config
 from hsifeat.extraction.resolve import resolve_config
@@ -6,11 +6,11 @@ from hsifeat.runtime.events import silent
 
 
 def prepare(scene, *, preset=None, like=None, out=None, device="auto", listen=silent, **options):
-    """Resolve options and prepare the job."""
+    """Resolve extraction options and return the prepared job."""
     config = resolve_config(options, preset=preset, like=like)
     return prepare_config(scene, config, out=out, device=device, listen=listen)
 
 
 def plan(job):
-    """What is left to do, given the store as it is now."""
+    """Return the plan of the work that remains for a job."""
     return job.remaining(job.find_store()).plan

@@ -1,6 +1,6 @@
-"""Run commands in processes of their own that start in milliseconds: a server imports everything once and forks them.
+"""Commands in separate processes that start within milliseconds, because a server imports all modules and forks.
 
-They are real processes: they can be killed, get Ctrl-C, and share nothing with the test but files.
+The processes can be killed and interrupted, and share only files with the test.
 """
 
 import multiprocessing
@@ -11,19 +11,19 @@ from tempfile import mkdtemp
 from types import SimpleNamespace
 
 _SERVER = multiprocessing.get_context("forkserver")
-# The list is that of the whole session: the first test to start the server decides.
+# All tests of a session share the server, so the first test that starts it determines the list.
 PRELOADED = ["tests.helpers.preloaded_imports", "tests.helpers.forked_commands", "hsifeat.extraction.extract", "cli"]
 
 
 class ForkedFunction:
-    """A function of a module that runs in a process of its own, with its output in files.
+    """A module-level function that runs in a separate process and writes its output to files.
 
     Parameters
     ----------
     function : callable
-        The function.
+        Function to run.
     *arguments
-        Its arguments, picklable.
+        Picklable arguments of the function.
     """
 
     def __init__(self, function, *arguments):
@@ -36,29 +36,29 @@ class ForkedFunction:
         self.process.start()
 
     def poll(self):
-        """The exit status, or None while it runs."""
+        """Return the exit status, or None while the process runs."""
         return self.process.exitcode
 
     def signal(self, number):
-        """Send a signal."""
+        """Send a signal to the process."""
         os.kill(self.process.pid, number)
 
     def wait(self):
-        """Wait for the end; return ``returncode``, ``stdout`` and ``stderr``."""
+        """Wait for the process to end, and return ``returncode``, ``stdout`` and ``stderr``."""
         self.process.join()
         texts = {name: (self._output / name).read_text() for name in ("stdout", "stderr")}
         return SimpleNamespace(returncode=self.process.exitcode, **texts)
 
 
 class ForkedCommand(ForkedFunction):
-    """A command of hsifeat in a process of its own.
+    """A command of hsifeat that runs in a separate process.
 
     Parameters
     ----------
     *arguments
-        What follows ``hsifeat``.
+        Command-line arguments after ``hsifeat``.
     patch : callable, optional
-        Called in the process before the command; picklable.
+        Picklable function that the process calls before the command.
     """
 
     def __init__(self, *arguments, patch=None):
@@ -66,7 +66,7 @@ class ForkedCommand(ForkedFunction):
 
 
 def run_forked(*arguments, status=0, **options):
-    """Run a command to its end, and check its exit status."""
+    """Run a command in a separate process, wait for its end, and check the exit status."""
     ended = ForkedCommand(*arguments, **options).wait()
     assert ended.returncode == status, ended.stderr
     return ended

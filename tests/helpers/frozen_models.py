@@ -1,7 +1,7 @@
-"""Fitted heads in the current model format, frozen in the repository, so that models of today open in later versions.
+"""Saved models of all heads in the repository, to test that later versions of hsifeat can open them.
 
-``python -m tests.helpers.frozen_models`` writes ``tests/classifiers/models`` anew: do so only when the format's version
-changes. A model keeps a handful of small parameters, so each takes a few kilobytes.
+``python -m tests.helpers.frozen_models`` replaces the files in ``tests/classifiers/models``. Run it only when the version
+of the model format changes. Each model takes a few kilobytes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def fit_small(name: str) -> Head:
 
 
 def write_frozen_models() -> None:
-    """Write every head and its predictions of a few rows."""
+    """Write a model of each head, and its predictions for a few rows."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     rows = np.random.default_rng(1).normal(1, 1.5, size=(6, LAYOUT.width)).astype(np.float32)

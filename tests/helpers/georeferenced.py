@@ -10,7 +10,7 @@ from hsifeat.scenes.readers import Raster
 
 
 def blank_scene(rows, cols, transform=None, crs="EPSG:32617"):
-    """A scene of ones with two bands; it has a georeference if a transform is given."""
+    """Return a scene of ones with two bands, georeferenced if `transform` is not None."""
     cube = np.ones((rows, cols, 2), np.uint8)
     if transform is None:
         return Scene("x", cube)
@@ -22,7 +22,7 @@ def georeference(transform, crs="EPSG:32617"):
 
 
 def read_first_band(path):
-    """The first band of a file and its georeference, as rasterio reads them."""
+    """Read the first band of a file and its georeference with rasterio."""
     with rasterio.open(path) as file:
         nodata = () if file.nodata is None else (file.nodata,)
         return Raster(

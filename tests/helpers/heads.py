@@ -1,4 +1,4 @@
-"""Shared by tests of heads: a layout with every kind of column, separable rows, and fast parameters for any head."""
+"""Helpers for tests of heads: a layout with all kinds of columns, separable rows, and fast parameters for each head."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ LAYOUT = _layout()
 
 
 def quick_params(name: str) -> dict[str, Any]:
-    """Return parameters with which a head is fast and still learns a separable toy."""
+    """Return parameters with which a head trains fast and still learns separable classes."""
     cheap = {"epochs": 30, "n_estimators": 20}
     return {key: value for key, value in cheap.items() if key in head_class(name)().get_params()}
 
 
 def quick(name: str, layout: Layout | None = LAYOUT, **params: Any) -> Head:
-    """Make a head that is fast."""
+    """Return a head with parameters for fast training."""
     return make_head(name, layout, **quick_params(name) | params)
 
 
 def toy(
     rows: int = 160, classes: int = 4, seed: int = 0, *, apart: float = 1.0, layout: Layout = LAYOUT
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows of classes whose means lie `apart` spreads from zero, and their codes; the means never change."""
+    """Return random rows and their class codes; class means are `apart` standard deviations from zero and fixed."""
     rng = np.random.default_rng(seed)
     y = np.arange(rows) % classes
     means = np.random.default_rng(99).normal(size=(classes, layout.width))

@@ -1,4 +1,4 @@
-"""Kill the own process while it writes a file of a store, as a machine that loses power would."""
+"""A patch that kills the process while it writes a file of a store, to simulate a power failure."""
 
 import os
 import signal
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class KilledWrite:
-    """Patches writing, so that the process is killed within a write.
+    """A patch of file writing that kills the process during a write.
 
     Attributes
     ----------
     where : str
-        A folder of the store, for its shards and records, or the name of a metadata file.
+        Folder of the shards or records to interrupt, or name of a metadata file.
     number : int
-        How many such files are written before, whole.
+        Number of such files that are written completely before the interrupted one.
     """
 
     where: str
     number: int
 
     def __call__(self):
-        """Patch the writes of zarr and of hsifeat."""
+        """Patch the functions of Zarr and hsifeat that write files."""
         import zarr.storage._local as local
 
         from hsifeat.store import location
@@ -34,7 +34,7 @@ class KilledWrite:
             return matches and remaining[0] < 0
 
         def tear(path, content):
-            # As a file system without atomic renames would leave it: half of the bytes, at the final place.
+            # A file system without atomic renames can leave half of the bytes at the final path.
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content[: len(content) // 2])
             die()
@@ -46,7 +46,9 @@ class KilledWrite:
 
         def torn_write(path, content):
             if is_last(path):
-                if not path.parent.name.isdigit():  # All but a record are renamed into place: it dies before that.
+                if (
+                    not path.parent.name.isdigit()
+                ):  # All files except records are renamed at the end; the process dies before the renaming.
                     die()
                 tear(path, content)
             return write_file(path, content)

@@ -1,4 +1,4 @@
-"""Label maps as GeoTIFF, written by rasterio."""
+"""GeoTIFF label maps, written by rasterio."""
 
 from __future__ import annotations
 

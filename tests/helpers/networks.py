@@ -1,4 +1,4 @@
-"""Network layers in NumPy float64, one row at a time, from the weights of a fitted head."""
+"""Reference implementations of network layers in NumPy float64, for one row, with the weights of a fitted head."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def softmax(x: np.ndarray, axis: int = 0) -> np.ndarray:
 
 
 def classify(x: np.ndarray, weights: dict) -> np.ndarray:
-    """Two hidden layers named ``classifier``, then probabilities."""
+    """Apply the two hidden layers and the output layer named ``classifier``, and return class probabilities."""
     x = batch_norm(np.maximum(linear(x, weights, "classifier.0"), 0), weights, "classifier.2")
     x = batch_norm(np.maximum(linear(x, weights, "classifier.3"), 0), weights, "classifier.5")
     return softmax(linear(x, weights, "classifier.6"))

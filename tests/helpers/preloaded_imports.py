@@ -1,4 +1,4 @@
-"""Import everything that a training process needs, for a server that forks such processes."""
+"""Imports of all modules that a training process needs, for the server that forks such processes."""
 
 from importlib import import_module
 

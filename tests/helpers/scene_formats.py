@@ -1,4 +1,4 @@
-"""The same array as other programs write it, in every format that has a reader."""
+"""Functions that write an array in each format that hsifeat can read, with other libraries."""
 
 import gzip
 
@@ -20,7 +20,7 @@ def mat5(path, array, name="img"):
 
 
 def mat73(path, array, name="img"):
-    """As MATLAB writes it: a user block that says so, axes the other way round, the class as an attribute."""
+    """Write a MATLAB 7.3 file like MATLAB: with a user block, reversed axes, and the class as an attribute."""
     with h5py.File(path, "w", userblock_size=512) as file:
         file.create_dataset(name, data=array.T, chunks=True, compression="gzip")
         file[name].attrs["MATLAB_class"] = np.bytes_({"int16": "int16", "uint8": "uint8"}[str(array.dtype)])
@@ -101,7 +101,7 @@ def npz(path, array):
 
 
 def stack(path, array):
-    """A folder of single bands, whose numbers have no leading zeros."""
+    """Write a folder of single-band files, numbered without leading zeros."""
     path.mkdir()
     for band in range(array.shape[2]):
         tif(path / f"band_{band + 7}.tif", array[..., band])

@@ -1,4 +1,4 @@
-"""Small inputs of tests: a cube, labels, and networks with random weights."""
+"""Small inputs for tests: a cube, labels, and networks with random weights."""
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def save_unet(folder, *, channels=3, seed=0, **options):
 
 
 def save_latent(folder, *, seed=0, unet=None, vae=None, scheduler=None):
-    """Write a small Stable Diffusion pipeline with random weights by diffusers; return the pipeline."""
+    """Write a small Stable Diffusion pipeline with random weights in the layout of diffusers; return the pipeline."""
     import json
     from pathlib import Path
     from tempfile import TemporaryDirectory

@@ -1,4 +1,4 @@
-"""Checks that hold for every draw of a split."""
+"""Checks for the training and test pixels of any split."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hsifeat.scenes import Labels
 
 
 def check_sides(labels: Labels, draw: SplitDraw) -> None:
-    """Check a draw: sides are disjoint and labelled, and hold the same classes, without those left out."""
+    """Check that training and test pixels are disjoint, labelled, and have the same classes."""
     assert not (draw.train & draw.test).any()
     assert (labels.classes[draw.train | draw.test] != 0).all()
     trained, tested = (set(np.unique(labels.classes[side]).tolist()) for side in (draw.train, draw.test))

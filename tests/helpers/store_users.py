@@ -1,4 +1,4 @@
-"""Processes that write to a store or read it, and say so: the other side of a lock."""
+"""Processes that read or write a store, for tests of locks."""
 
 import signal
 import subprocess
@@ -23,7 +23,7 @@ sys.stdin.readline()
 
 @contextmanager
 def process(code, path):
-    """Run a process that prints what it does, a line each, and goes on when it is given a line."""
+    """Start a process that prints a line for each step, and waits for a line of input before the next step."""
     command = [sys.executable, "-c", code, str(path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, text=True, **pipes) as started:

@@ -1,4 +1,4 @@
-"""Network specifications that train within a second, and a process that trains and is killed at a given moment."""
+"""Network specifications that train within a second, and a training process that kills itself at a certain step."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ TINIES = {
 
 
 def use_tiny(patch):
-    """Replace the small specifications by tiny ones, as long as a monkeypatch lasts."""
+    """Replace the network specifications of size small by tiny ones, until the monkeypatch ends."""
     from tests.helpers.toy_networks import register
 
     register(patch)
@@ -56,7 +56,10 @@ def tiny_scene(seed=0, rows=75, name="small"):
 
 
 def train_and_die(out, network, options, moment, steps):
-    """Train, report steps, and die by SIGKILL at a moment: ``step 5``, ``save 2`` (half a checkpoint is written) or ``model``."""
+    """Train, put each step into the queue `steps`, and kill the process at a moment.
+
+    The moment is ``step 5``, ``save 2`` (half of the second checkpoint is written) or ``model``.
+    """
     import pytest
     import torch
 

@@ -1,4 +1,4 @@
-"""Two small network classes for tests: one keeps the spectrum as an axis, one has a decoder for each interval of timesteps."""
+"""Two small networks for tests: a 3-D network with a spectral axis, and one with a decoder per interval of timesteps."""
 
 import torch
 from diffusers import ConfigMixin, DDPMScheduler, ModelMixin
@@ -9,7 +9,7 @@ TOYS = ("SpectralToy", "StagedToy")
 
 
 class SpectralToy(ModelMixin, ConfigMixin):
-    """A 3-D U-Net in the manner of SpectralDiff: it halves the spectral axis alone."""
+    """A 3-D U-Net like SpectralDiff, which downsamples only the spectral axis."""
 
     @register_to_config
     def __init__(self, in_channels: int, width: int):
@@ -29,7 +29,7 @@ class SpectralToy(ModelMixin, ConfigMixin):
 
 
 class StagedToy(ModelMixin, ConfigMixin):
-    """One encoder, and a decoder for each interval of timesteps, as in the multi-stage framework."""
+    """A network with one encoder and one decoder per interval of timesteps, as in the multi-stage framework."""
 
     @register_to_config
     def __init__(self, in_channels: int, widths: tuple[int, ...], boundaries: tuple[int, ...]):
@@ -53,7 +53,7 @@ class StagedToy(ModelMixin, ConfigMixin):
 
 
 def make(name):
-    """Build a toy with fixed weights."""
+    """Return a toy network with fixed weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(4)
         if name == "SpectralToy":
@@ -62,7 +62,7 @@ def make(name):
 
 
 def register(patch):
-    """Let the table of known networks know both, as long as a monkeypatch lasts."""
+    """Register both toy networks, until the monkeypatch ends."""
     from hsifeat.backbones.networks import NETWORKS
 
     for name in TOYS:
@@ -70,7 +70,7 @@ def register(patch):
 
 
 def save(name, folder):
-    """Write a toy with a schedule, as `hsifeat pretrain` does; return it."""
+    """Write a toy network with a noise schedule in the layout of `hsifeat pretrain`, and return the network."""
     network = make(name)
     network.save_pretrained(folder / "unet")
     DDPMScheduler(beta_schedule="squaredcos_cap_v2").save_pretrained(folder / "scheduler")

@@ -49,7 +49,7 @@ def test_the_copy_stands_in_for_a_damaged_list(store_path, tmp_path):
     location.delete(checksums.FILE)
     assert checksums.read(location) == expected
     location.put(checksums.COPY_OF[checksums.FILE], b"{}")
-    with pytest.raises(StoreError, match=r"checksums\.json is missing, and so is its copy"):
+    with pytest.raises(StoreError, match=r"checksums\.json is missing, and its copy is unusable too"):
         checksums.read(location)
 
 

@@ -33,7 +33,7 @@ def test_an_interrupted_creation_is_no_store_and_is_replaced(arrays, tmp_path, s
     with pytest.raises(StoreError, match="no store at"):
         Store.open(path)
     (path / "mine.txt").write_text("precious")
-    with pytest.raises(StoreError, match=r"is no store, and not empty \(it holds mine.txt\)"):
+    with pytest.raises(StoreError, match=r"is neither a store nor empty \(it contains mine.txt\)"):
         Store.create(path, manifest, arrays)
     (path / "mine.txt").unlink()
     assert Store.create(path, manifest, arrays).planes == [] and verify(Store.open(path).location).damages == ()

@@ -17,11 +17,11 @@ def test_a_place_that_holds_something_else_is_refused(arrays, tmp_path):
         Store.open(tmp_path / "file")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "x").write_text("")
-    with pytest.raises(StoreError, match="is no store, and not empty"):
+    with pytest.raises(StoreError, match="is neither a store nor empty"):
         Store.find(tmp_path / "folder")
     Store.create(tmp_path / "s.zarr", manifest_of(LAYOUTS["scene"]), arrays)
     (tmp_path / "s.zarr" / "zarr.json").unlink()
-    with pytest.raises(StoreError, match=r"has lost its zarr\.json: hsifeat cache verify .* --repair restores it"):
+    with pytest.raises(StoreError, match=r"zarr\.json is missing: hsifeat cache verify .* --repair restores it"):
         Store.find(tmp_path / "s.zarr")
     assert Store.open(tmp_path / "s.zarr").planes == [], "its copy is read"
 
