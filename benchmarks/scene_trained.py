@@ -131,7 +131,7 @@ class Study:
         }
 
     def train(self, minutes: float) -> dict[str, Any]:
-        """Continue the training up to a number of minutes, and return the facts of a copy of the model."""
+        """Continue the training up to a number of minutes, and return the folder, steps and seconds of the model."""
         import hsifeat
 
         folder = self.folder / f"{self.network}-{self.seed}"
@@ -178,7 +178,7 @@ class Study:
         return {"bytes": sum(p.stat().st_size for p in location.rglob("*") if p.is_file())}
 
     def score(self, name: str, table: Any, *, spectra: bool) -> None:
-        """Score every head on a table's planes, alone and with spectra, and optionally on spectra and window means."""
+        """Score every head on planes and on spectra with planes; if `spectra`, also on spectra and on window means."""
         inputs = {f"planes {name}": "planes", f"spectra+planes {name}": "spectra+planes"}
         if spectra:
             inputs |= {"spectra": "spectra", "spectra+window": "spectra+window"}

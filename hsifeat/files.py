@@ -1,4 +1,4 @@
-"""Atomic file writing, disk errors, and the folder in which hsifeat keeps its files."""
+"""Atomic writing of files, error messages for a full or read-only disk, and the cache folder."""
 
 from __future__ import annotations
 

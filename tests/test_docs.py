@@ -27,10 +27,10 @@ GLOBAL_OPTIONS = {"--debug", "--help"}
 
 def commands(command, path=()):
     """Return the options of every command by the words that call it."""
-    found = {path: {option for p in command.params for option in [*p.opts, *p.secondary_opts] if option[:2] == "--"}}
+    options = {path: {option for p in command.params for option in [*p.opts, *p.secondary_opts] if option[:2] == "--"}}
     for name, below in getattr(command, "commands", {}).items():
-        found |= commands(below, (*path, name))
-    return found
+        options |= commands(below, (*path, name))
+    return options
 
 
 COMMANDS = commands(typer.main.get_command(cli.app))

@@ -19,7 +19,7 @@ def layers(
     options: dict[str, Any] = {},  # noqa: B006  # replaced by the options of ExtractionConfig
     as_json: Json = False,
 ) -> None:
-    """List the layers of a backbone: name, name in the papers, number of channels, and stride in scene pixels.
+    """List the layers of a backbone: module name, alias in papers, number of channels, and stride in scene pixels.
 
     The column `share` is the fraction of a full forward pass that is needed to compute the layer.
 

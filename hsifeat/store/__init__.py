@@ -1,1 +1,1 @@
-"""One feature store: its layout, metadata, checksums and verification."""
+"""Feature stores: layout, metadata, reading and writing, checksums, verification and locks."""

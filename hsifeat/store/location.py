@@ -113,7 +113,7 @@ class LocalLocation:
 
     @property
     def identity(self) -> str:
-        """The resolved path."""
+        """Resolved path of the store, by which two locations are compared."""
         return str(self.path.resolve())
 
     def __str__(self) -> str:
@@ -187,7 +187,7 @@ class RemoteLocation:
 
     @property
     def identity(self) -> str:
-        """The address."""
+        """Address of the store, by which two locations are compared."""
         return self.url
 
     def __str__(self) -> str:

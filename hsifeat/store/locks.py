@@ -2,7 +2,7 @@
 
 The operating system releases the locks of a killed process. The write lock of a local store is a file next to the
 store's folder, so all users who can write there share the lock. The write lock of an object store is a file in the
-user's cache folder. A process that reads a store marks the store with a lock file in the same folder.
+user's cache folder. A process that reads a store marks the store with a lock file in the cache folder.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def is_being_written(location: Location) -> bool:
 def mark_reader(location: Location) -> Callable[[], None]:
     """Mark a store as in use by a reader, and return a function that removes the mark.
 
-    A marked store cannot be deleted. The mark ends with the process at the latest.
+    A marked store cannot be deleted. When the process ends, its marks are released.
     """
     owner = os.getpid()
     with _cache_lock(_GATE):

@@ -66,7 +66,7 @@ def restore(store: Store, damages: Iterable[Damage], planes: Mapping[PlaneId, Pl
 
 
 def _content_of_copy(store: Store, key: str) -> bytes | None:
-    """Return the intended content of a file from another file with the same checksum, or None if there is none."""
+    """Return the content of another file whose checksum equals the recorded checksum of `key`; None without such a file."""
     root_copy = checksum_file.COPY_OF[checksum_file.ROOT]
     root_checksum = store.checksums.get(checksum_file.ROOT)
     expected = root_checksum if key == root_copy else store.checksums.get(key)

@@ -89,7 +89,7 @@ class Store:
         Raises
         ------
         StoreError
-            The location contains files other than those of a store.
+            The location contains files that do not belong to a store.
         """
         location = as_location(path)
         return cls.open(location, writable=writable) if holds_store(location) else None

@@ -118,7 +118,7 @@ def holds_store(location: Location) -> bool:
     Raises
     ------
     StoreError
-        The location contains files other than those of a store.
+        The location contains files that do not belong to a store.
     """
     root = location.get(checksum_file.ROOT)
     if root is not None and not is_unfinished(root):

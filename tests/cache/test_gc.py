@@ -33,12 +33,12 @@ def test_gc_deletes_what_was_used_least_recently_and_stops_at_the_limit(three):
 
 def test_gc_on_the_command_line(three, cli):
     before = snapshot(cache_folder().parent)
-    said = cli("cache", "gc", "--max-size", "0", "--dry-run")
-    assert [line.split()[2].rstrip(":") for line in said.splitlines()[:3]] == [str(path) for path in three]
+    output = cli("cache", "gc", "--max-size", "0", "--dry-run")
+    assert [line.split()[2].rstrip(":") for line in output.splitlines()[:3]] == [str(path) for path in three]
     stores = {p: size for p, size in snapshot(cache_folder().parent).items() if "locks" not in p.parts}
     assert stores == {p: size for p, size in before.items() if "locks" not in p.parts}, "nothing is deleted"
-    said = cli("cache", "gc", "--max-size", f"{2 * on_disk(three[0])}B")
-    assert said.startswith(f"deleted {three[0]}: ")
+    output = cli("cache", "gc", "--max-size", f"{2 * on_disk(three[0])}B")
+    assert output.startswith(f"deleted {three[0]}: ")
     assert names(cache_folder()) == ["b.zarr", "c.zarr"]
     assert "expected a number and a unit, such as 200GB" in cli("cache", "gc", "--max-size", "much", status=1)
 

@@ -60,5 +60,5 @@ def test_whole_numbers():
     ],
 )
 def test_values_of_parameters(text, value):
-    name, found = assignment(f"some={text}")
-    assert name == "some" and found == value and type(found) is type(value)
+    name, parsed = assignment(f"some={text}")
+    assert name == "some" and parsed == value and type(parsed) is type(value)

@@ -24,10 +24,10 @@ def hsifeat(tmp_path, monkeypatch):
 
 def test_json_and_plot(hsifeat, tmp_path):
     ended = hsifeat("timesteps", "scene.npy", "--timesteps", "0,100,500,900", "--budget", 2, "--out", "t.png", "--json")
-    found = json.loads(ended.stdout)
-    assert found["timesteps"] == [0, 100, 500, 900] and len(found["proposal"]) == 2
-    assert len(found["similarity"]) == len(found["neighbours"]) == 4
-    assert found["intervals"][0][0] == 0 and found["intervals"][-1][1] == 900 and len(found["intervals"]) == 3
+    ranking = json.loads(ended.stdout)
+    assert ranking["timesteps"] == [0, 100, 500, 900] and len(ranking["proposal"]) == 2
+    assert len(ranking["similarity"]) == len(ranking["neighbours"]) == 4
+    assert ranking["intervals"][0][0] == 0 and ranking["intervals"][-1][1] == 900 and len(ranking["intervals"]) == 3
     assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")
     assert "optimal denoiser" in ended.stderr and "512/512" in ended.stderr
 

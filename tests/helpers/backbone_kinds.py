@@ -19,7 +19,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "user" / "backbones.md"
 
 @dataclass(frozen=True)
 class Kind:
-    """Test case for one kind of backbone: functions that write it, and options for opening it.
+    """Test case for one kind of backbone: functions that write a backbone, and options for opening the backbone.
 
     Attributes
     ----------

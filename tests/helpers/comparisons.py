@@ -84,9 +84,9 @@ def build(
     scene="A scene",
     shape=(40, 50),
 ):
-    """Return a comparison, and (truth, predicted) of the test pixels of each run by (entry, split, seed).
+    """Return a simulated comparison, and the true and predicted classes of each run, by (entry, split, seed).
 
-    `left_out` are classes that are left out under the seeds `left_out_under`, or under all.
+    Runs with the seeds `left_out_under` omit the classes `left_out`; for None, all runs omit them.
     """
     rng = np.random.default_rng(7)
     blocks = rng.integers(0, classes + 1, (-(-shape[0] // 5), -(-shape[1] // 5)))

@@ -49,7 +49,7 @@ def quick(name: str, layout: Layout | None = LAYOUT, **params: Any) -> Head:
 def toy(
     rows: int = 160, classes: int = 4, seed: int = 0, *, apart: float = 1.0, layout: Layout = LAYOUT
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return random rows and their class codes; class means are `apart` standard deviations from zero and fixed."""
+    """Return random rows of several classes and their class codes; `seed` does not affect the class means."""
     rng = np.random.default_rng(seed)
     y = np.arange(rows) % classes
     means = np.random.default_rng(99).normal(size=(classes, layout.width))

@@ -97,10 +97,10 @@ def test_a_store_is_whole_without_them(store_path, backbone_folder, tmp_path, ho
     location, file = as_location(tmp_path / "s.zarr"), tmp_path / "s.zarr" / timings.FILE
     if how == "changed":
         file.write_bytes(file.read_bytes().replace(b"cpu", b"gpu"))
-        found = verify(location)
-        assert [(d.kind, d.key) for d in found.damages] == [("changed", timings.FILE)]
+        verification = verify(location)
+        assert [(d.kind, d.key) for d in verification.damages] == [("changed", timings.FILE)]
         assert open_features(location.path).seconds([0]) is None
-        assert repair(location, found).damages == () and not file.exists()
+        assert repair(location, verification).damages == () and not file.exists()
     else:
         file.unlink()
     assert verify(location).damages == ()

@@ -1,4 +1,4 @@
-"""Verification: any changed, missing or extra byte is found, and repair restores what was there, bit for bit."""
+"""Verification and repair: `verify` reports any changed, missing or extra byte, and `repair` restores the original bits."""
 
 import shutil
 
@@ -48,10 +48,10 @@ def test_a_flipped_byte_is_found_in_every_file(copy):
         before = {file: file.read_bytes() for file in files}
         for file, content in before.items():
             flip(file, random.integers(len(content)), 1 << int(random.integers(8)))
-        found = {key.replace("planes/", "progress/") for _, key in damages(copy)}
+        damaged_records = {key.replace("planes/", "progress/") for _, key in damages(copy)}
         # A damaged record is reported by its shard: the two differ, and nothing tells which of them changed.
         expected = {file.relative_to(copy).as_posix().replace("planes/", "progress/") for file in files}
-        assert found >= expected or (len(files) == 1 and found), files
+        assert damaged_records >= expected or (len(files) == 1 and damaged_records), files
         for file, content in before.items():
             file.write_bytes(content)
     assert damages(copy) == []
