@@ -25,7 +25,7 @@ READ_VERSION = 1
 
 
 def samples_folder(key: str) -> Path:
-    """Return the folder with the cached samples of a store, which has this key."""
+    """Return the folder with the cached samples of the stores with this key."""
     return cache_folder() / "samples" / key[:32]
 
 
