@@ -27,7 +27,7 @@ from hsifeat.commands.option_types import assignment, whole_number
     ],
 )
 def test_what_is_no_whole_number(text):
-    with pytest.raises(typer.BadParameter, match="--class-label takes whole numbers from 0"):
+    with pytest.raises(typer.BadParameter, match="--class-label takes non-negative whole numbers"):
         whole_number(text, "--class-label")
 
 

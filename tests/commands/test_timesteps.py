@@ -49,7 +49,7 @@ def test_extract_with_auto_uses_the_proposal(hsifeat, backbone_folder):
     ("arguments", "status", "message"),
     [
         pytest.param(["timesteps", "scene.npy", "--out", "a.pdf"], 1, "is a .png file; found 'a.pdf'", id="suffix"),
-        pytest.param(["timesteps", "scene.npy", "--timesteps", "a"], 2, "takes whole numbers from 0", id="number"),
+        pytest.param(["timesteps", "scene.npy", "--timesteps", "a"], 2, "takes non-negative whole numbers", id="number"),
         pytest.param(["extract", "scene.npy", "--timesteps", "auto"], 2, "auto:N such as auto:5; found 'auto'", id="auto"),
     ],
 )  # fmt: skip
