@@ -210,7 +210,7 @@ def test_an_unfinished_store_is_refused(store_path, tmp_path):
         ({"planes": []}, StoreError, "no plane to learn from"),
         ({"splits": []}, SplitError, "no split to compare under"),
         ({"heads": []}, HeadError, "nothing to compare: 0 heads"),
-        ({"curve": [5, 0]}, HeadError, "numbers of pixels from 1; comparison 5, 0"),
+        ({"curve": [5, 0]}, HeadError, "numbers of pixels from 1; found 5, 0"),
     ],
 )
 def test_invalid_options(store_path, tmp_path, options, error, message):
