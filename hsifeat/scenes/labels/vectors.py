@@ -193,7 +193,7 @@ def _drop_unusable(features: GeoDataFrame, column: str, name: str) -> tuple[GeoD
 
 
 def _corners(target: Georeference, scene: Scene) -> NDArray[np.float64]:
-    """Return the map coordinates of the scene's corners, in clockwise order of pixels, as (4, 2) float64 array."""
+    """Return the map coordinates of the scene's corners, in order around the scene, as (4, 2) float64 array."""
     from rasterio import Affine
     from rasterio.transform import xy
 
