@@ -22,7 +22,7 @@ def remove_store(location: Location) -> int:
     Raises
     ------
     StoreError
-        The location has no store, has files that hsifeat did not write, or is read-only, or the store is in use.
+        The store does not exist, is in use, is read-only, or contains files that hsifeat did not write.
     """
     if location.read_only:
         raise StoreError(f"{location} is read-only")
