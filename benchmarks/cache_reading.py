@@ -129,7 +129,7 @@ def _extract(bench: Bench, scene: Scene) -> Path:
 
 def _open(path: Path, name: str) -> Features:
     """Open the features of a store with one of `PIPELINES`."""
-    from hsifeat.features.features import open_features
+    from hsifeat.features.open_features import open_features
 
     with pipeline(name):
         features = open_features(path)

@@ -212,7 +212,7 @@ def extract(folder: Path) -> None:
 def fit(folder: Path) -> None:
     """Fit a head on the plane, and save the model."""
     from classifiers.fit import fit_model
-    from hsifeat.features.features import open_features
+    from hsifeat.features.open_features import open_features
 
     features = open_features(folder / "store.zarr")
     fit_model(features, "mlp", inputs="planes", params={"epochs": 10, "device": "cpu"}).save(folder / "model")
@@ -222,7 +222,7 @@ def predict(folder: Path) -> None:
     """Write a map of the scene with the saved model."""
     from classifiers.model import load_model
     from classifiers.predict import predict_map
-    from hsifeat.features.features import open_features
+    from hsifeat.features.open_features import open_features
     from hsifeat.scenes.maps import write_map
 
     model, features = load_model(folder / "model"), open_features(folder / "store.zarr")
@@ -232,7 +232,7 @@ def predict(folder: Path) -> None:
 
 def sample(folder: Path) -> None:
     """Read the plane at random pixels."""
-    from hsifeat.features.features import open_features
+    from hsifeat.features.open_features import open_features
 
     features = open_features(folder / "store.zarr")
     rows, cols = np.random.default_rng(1).integers(0, features.shape[:2], (SAMPLED_PIXELS, 2)).T

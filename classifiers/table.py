@@ -14,7 +14,8 @@ from classifiers.layout import ColumnGroup, Layout
 from classifiers.multi_scene import check_same_columns, common_class_numbers, merge_label_maps, scene_row_offsets
 from classifiers.splits import SplitCV, merge_official_maps, parse_split
 from hsifeat.errors import StoreError
-from hsifeat.features.features import Features, PlaneLike, open_features
+from hsifeat.features.features import Features, PlaneLike
+from hsifeat.features.open_features import open_features
 from hsifeat.features.stack import StoreLike, open_stack
 from hsifeat.scenes import Labels
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from hsifeat.extraction.run import run as run
     from hsifeat.features.export import export_features as export_features
     from hsifeat.features.features import Features as Features
-    from hsifeat.features.features import open_features as open_features
+    from hsifeat.features.open_features import open_features as open_features
     from hsifeat.pretraining.pretrain import pretrain as pretrain
     from hsifeat.projection.fit import fit_projection as fit_projection
     from hsifeat.projection.projection import Projection as Projection
@@ -97,7 +97,7 @@ _MODULES = {
     "load_model": "classifiers.model",
     "make_head": "classifiers.heads.registry",
     "open_backbone": "hsifeat.backbones.open_backbone",
-    "open_features": "hsifeat.features.features",
+    "open_features": "hsifeat.features.open_features",
     "open_labels": "hsifeat.scenes.labels.open_labels",
     "open_scene": "hsifeat.scenes.open_scene",
     "parse_split": "classifiers.splits.grammar",

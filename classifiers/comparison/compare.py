@@ -44,7 +44,8 @@ from classifiers.input_sets import layout_options, uses_planes
 from classifiers.splits import make_split_map, parse_split
 from classifiers.table import PixelTable, select_labels
 from hsifeat.errors import HeadError, StoreError
-from hsifeat.features.features import Features, PlaneLike, open_features
+from hsifeat.features.features import Features, PlaneLike
+from hsifeat.features.open_features import open_features
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.runtime.local import local_executor
 from hsifeat.scenes import Labels

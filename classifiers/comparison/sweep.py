@@ -23,7 +23,8 @@ from classifiers.heads.registry import head_class
 from classifiers.splits import SplitDraw, parse_split
 from classifiers.table import PixelTable, select_labels
 from hsifeat.errors import HeadError, StoreError
-from hsifeat.features.features import Features, PlaneLike, open_features
+from hsifeat.features.features import Features, PlaneLike
+from hsifeat.features.open_features import open_features
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.runtime.executor import Executor
 from hsifeat.runtime.local import local_executor

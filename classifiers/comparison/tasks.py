@@ -18,7 +18,8 @@ from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.registry import make_head
 from classifiers.metrics import score_predictions
 from classifiers.predict import block_side_px, predict_blocks
-from hsifeat.features.features import Features, open_features
+from hsifeat.features.features import Features
+from hsifeat.features.open_features import open_features
 from hsifeat.files import atomic_write
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ def export(
     Example: `hsifeat export ip.zarr --out ip.parquet --planes 't50/*' --labels ground-truth`
     """
     from hsifeat.features.export import export_features
-    from hsifeat.features.features import open_features
+    from hsifeat.features.open_features import open_features
 
     features, names = open_features(store), None if planes is None else comma_list(planes)
     with terminal.progress() as listen:

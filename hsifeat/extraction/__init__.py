@@ -1,1 +1,1 @@
-"""Extraction: from a scene and a backbone to stored planes; options, preparation, plan, tiles, noise, and the run itself."""
+"""Extract diffusion features of a scene into a store: options, preparation, plan, tiling, noise and execution."""

@@ -138,7 +138,7 @@ class ExtractionConfig(BaseConfig):
             "Backbone: a built-in name, a diffusers folder, a checkpoint file or a hub model at a commit, see "
             "`hsifeat backbones`.",
             metavar="BACKBONE",
-            default="that of --preset or --like",
+            default="the backbone of --preset or --like",
         ),
     ] = None
     timesteps: Annotated[
@@ -161,7 +161,7 @@ class ExtractionConfig(BaseConfig):
             "Projection from bands to the backbone's channels: rgb, pca:N, bands:i,j,k or all, with options such as "
             "rgb:gamma=0.4.",
             metavar="SPEC",
-            default="that of the backbone, else rgb for 3 channels and pca:N for N",
+            default="the projection of the backbone, else rgb for 3 channels and pca:N for N",
         ),
     ] = None
     tile: Annotated[
@@ -182,13 +182,14 @@ class ExtractionConfig(BaseConfig):
     stitch: Annotated[
         Stitch,
         option(
-            "Keep each tile's core, blend overlapping tiles by mean or Hann weights, or take the scene as one tile."
+            "How tiles are combined: core keeps the core of each tile, mean and hann average overlapping tiles with equal or "
+            "Hann weights, whole processes the scene as one tile."
         ),
         InRecipe("tiling", unused="window"),
     ] = "core"
     padding: Annotated[
         Padding,
-        option("What lies beyond the scene's edge: its mirror image, or zeros."),
+        option("Padding beyond the scene's edge, by reflection or by zeros."),
         InRecipe("tiling"),
     ] = "reflect"
     origin: Annotated[
@@ -204,7 +205,7 @@ class ExtractionConfig(BaseConfig):
     pixels: Annotated[
         Any,
         option(
-            "Instead of tiling the scene, take a window of --tile pixels around each labelled pixel of this label map.",
+            "Extract features only at the labelled pixels of this label map, from a window of --tile pixels around each.",
             metavar="LABELS",
             default="the whole scene",
         ),
@@ -231,7 +232,7 @@ class ExtractionConfig(BaseConfig):
     companion: Annotated[
         bool,
         option(
-            "Show the backbone the scene's companion image, or the bands.",
+            "Use the scene's companion image, or its bands, as input of the backbone.",
             flags="--see-companion/--see-bands",
             default="the bands",
         ),
@@ -239,14 +240,14 @@ class ExtractionConfig(BaseConfig):
     class_label: Annotated[
         WholeOrText | None,
         option(
-            "Class label of a class-conditional backbone, or mean for the mean of all label embeddings.",
+            "Class label for a class-conditional backbone, or mean for the mean of all label embeddings.",
             metavar="N|mean",
         ),
         InIdentity("conditioning"),
     ] = None
     prompt: Annotated[
         str | None,
-        option("Text prompt of a backbone that takes one.", metavar="TEXT"),
+        option("Text prompt for a text-conditional backbone.", metavar="TEXT"),
         InIdentity("conditioning"),
     ] = None
     upsample: Annotated[
@@ -262,7 +263,7 @@ class ExtractionConfig(BaseConfig):
     batch: Annotated[
         int | str,
         PlainValidator(_batch),
-        option("Largest number of tiles in a forward pass.", metavar="N or auto", default=f"auto: that of the store, else {DEFAULT_BATCH}"),
+        option("Maximum number of tiles per forward pass.", metavar="N or auto", default=f"auto: the batch of an existing store, else {DEFAULT_BATCH}"),
     ] = "auto"  # fmt: skip
 
     def unused_options(self) -> frozenset[str]:
@@ -276,10 +277,10 @@ class ExtractionConfig(BaseConfig):
         if conflicting := sorted(self.unused_options() & self.model_fields_set):
             flags = ", ".join(flag_of(name, type(self).model_fields[name]) for name in conflicting)
             other = "pixels" if self.pixels is not None else "stitch whole"
-            raise HsifeatError(f"no effect with --{other}: {flags}; leave out what has no effect")
+            raise HsifeatError(f"no effect with --{other}: {flags}; leave out these options")
 
     def recipe_fields(self) -> dict[str, dict[str, Any]]:
-        """Return the values of the options in the recipe, by section and field, without options that are None."""
+        """Return the option values that the recipe records, by section and field, without options that are None."""
         sections: dict[str, dict[str, Any]] = {}
         for name, mark in _marks(InRecipe):
             value = mark.unused if name in self.unused_options() else getattr(self, name)

@@ -35,7 +35,7 @@ def seconds_per_pass(extractor: Extractor, plan: Plan) -> float:
 def peak_bytes(extractor: Extractor, plan: Plan) -> int:
     """Estimate the peak memory of an extraction step in bytes, without the model's weights and activations.
 
-    The estimate is the sum of the input tiles of a unit (one shard of the store), their noise, and the unit's features.
+    The estimate is the sum of the input tiles of a unit (one shard of each plane), their noise, and the unit's features.
     """
     model_input, tile = extractor.model_input, extractor.tiling.tile
     channels = max(model_input.projection.channels, extractor.backbone.denoiser_channels)

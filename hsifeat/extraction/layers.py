@@ -42,8 +42,9 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
     misfits = [tap for tap in taps if tap not in strides]
     if misfits and (layers is not None or not strides):
         raise BackboneError(
-            f"the layer {misfits[0].name} has a stride of {misfits[0].stride} px of the companion image, which has {factor} px "
-            "along a scene pixel: one must divide the other; hsifeat layers BACKBONE lists other layers"
+            f"the layer {misfits[0].name} has a stride of {misfits[0].stride} px of the companion image, but a scene pixel is "
+            f"{factor} px wide: choose a layer whose stride is a divisor or a multiple of {factor} (hsifeat layers BACKBONE "
+            "lists the layers)"
         )
     return strides
 

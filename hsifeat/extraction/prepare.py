@@ -133,7 +133,7 @@ def _pixels(config: ExtractionConfig, scene: Scene) -> PixelList | None:
     if isinstance(pixels, StoredPixels):
         if pixels.scene_digest != scene.digest:
             raise HsifeatError(
-                f"{pixels.store} lists pixels of another scene than {scene.name}: name those of {scene.name} with --pixels"
+                f"{pixels.store} lists pixels of another scene than {scene.name}: set the pixels of {scene.name} with --pixels"
             )
         pixels = (pixels.rows, pixels.cols)
     return list_pixels(pixels, scene)
@@ -162,7 +162,7 @@ def _backbone(config: ExtractionConfig) -> Backbone:
                 raise
             values = ", ".join(f"{name} {value!r}" for name, value in inherited.items())
             raise BackboneError(
-                f"{error} ({config.inherited_from} has {values}: set others, or name a backbone that fits)"
+                f"{error} ({config.inherited_from} has {values}: set other values, or name a backbone that fits)"
             ) from error
     check_backbone(backbone, "the backbone")
     return backbone

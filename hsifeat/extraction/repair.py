@@ -100,17 +100,19 @@ def repair(
             planes = {plane.id: plane for plane in job.planes} if job else {}
             irreparable = restore(store, damages, planes)
         if job is not None:
-            listen(Note(f"to recompute, in part or whole: {', '.join(map(str, damaged_planes))}"))
+            listen(Note(f"recomputing the damaged parts of {', '.join(map(str, damaged_planes))}"))
             run(replace(job, planes=tuple(planes[plane] for plane in damaged_planes)), listen=listen)
         if irreparable:
             raise StoreError(
-                f"{location}: {', '.join(map(str, irreparable[:3]))}: the rest of the store does not determine these. "
+                f"{location}: {', '.join(map(str, irreparable[:3]))}: these can't be restored from the other data of the store. "
                 "If label maps are damaged, repeat the extraction with the same --labels; otherwise extract the scene to "
-                "another place with --out"
+                "another store with --out"
             )
         before, verification = verification, verify(location, listen=listen)
         if verification.damages and verification.damages == before.damages:
-            raise StoreError(f"{location} is as damaged as before: the disk may be failing; extract to another one")
+            raise StoreError(
+                f"{location} has the same damages after the repair: the disk may be failing; extract to another disk"
+            )
     return verification
 
 

@@ -31,7 +31,7 @@ def resolve_config(
     Returns
     -------
     ExtractionConfig
-        Options whose ``model_fields_set`` has the names of the options that are set in `options`.
+        Validated options. Their ``model_fields_set`` has only the names of options that `options` sets.
 
     Raises
     ------

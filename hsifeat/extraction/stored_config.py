@@ -16,7 +16,7 @@ from hsifeat.store.store import Store
 
 @dataclass(frozen=True, eq=False)
 class StoredPixels:
-    """Pixels of a store that was extracted at a list of pixels.
+    """Pixels at which a store has features, if it was extracted with ``--pixels``.
 
     Attributes
     ----------

@@ -97,7 +97,7 @@ def _table(
 ) -> ExportTable:
     selected, label_maps = features.select(planes), features.store.labels
     if not selected and not spectra:
-        raise StoreError(f"nothing of {features.name} to export: name planes with --planes, or add --spectra")
+        raise StoreError(f"no columns of {features.name} to export: select planes with --planes, or add --spectra")
     if labels is None and not label_maps:
         if not all_pixels:
             raise StoreError(

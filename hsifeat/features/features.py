@@ -1,18 +1,15 @@
-"""The reading side of a store: values of planes and spectra at any pixels, without a model and without torch."""
+"""Read cached features and spectra of pixels from a store; neither a model nor torch is needed."""
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hsifeat.cache.catalogue import find_store, mark_used
 from hsifeat.cache.sample_cache import cached_samples
 from hsifeat.errors import StoreError
 from hsifeat.features import xarray_view
@@ -26,8 +23,6 @@ from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.scene import Scene
 from hsifeat.store.layout import PlaneSpec, size_bytes
-from hsifeat.store.location import Location
-from hsifeat.store.locks import mark_reader
 from hsifeat.store.recipe import differences
 from hsifeat.store.store import Store
 from hsifeat.store.timings import Timing, total_seconds
@@ -37,53 +32,7 @@ if TYPE_CHECKING:
     import dask.array
     import xarray
 
-__all__ = ["Features", "PlaneLike", "open_features"]
-
-
-def open_features(store: Store | Location | str | Path | None = None) -> Features:
-    """Open the features of a store for reading.
-
-    Parameters
-    ----------
-    store : Store, Location, str or Path, optional
-        A store that `extract` returned, or its path, URL, catalogue name or unique key prefix. [default: the store that was
-        completed last]
-
-    Returns
-    -------
-    Features
-        Features of the store.
-
-    Raises
-    ------
-    StoreError
-        If the store does not exist, or its location holds something else.
-
-    Examples
-    --------
-    >>> import hsifeat
-    >>> features = hsifeat.open_features("fields.zarr")
-    >>> features.shape
-    (75, 53, 12)
-    >>> features.sample([0, 3], [5, 5], ["t300/*"]).shape
-    (2, 56)
-    """
-    location = store.location if isinstance(store, Store) else find_store(store)
-    try:
-        remove_mark = mark_reader(location)
-    except OSError:  # The cache folder is read-only, so that no process on this machine can delete the store.
-        remove_mark = None
-    try:
-        features = Features(Store.open(location))
-    except BaseException:
-        if remove_mark is not None:
-            remove_mark()
-        raise
-    if remove_mark is not None:
-        # Lazy arrays may outlive the features. The mark stays until the Zarr store that they share is released.
-        weakref.finalize(features.store.files.group.store, remove_mark)
-    mark_used(location)
-    return features
+__all__ = ["Features", "PlaneLike"]
 
 
 class Features:
@@ -238,7 +187,7 @@ class Features:
             subject = f"no labels {name!r}" if name else f"{len(maps)} label maps"
             raise StoreError(
                 f"{self.name} has {subject}; it holds: {', '.join(maps) or 'none'} (hsifeat extract SCENE --labels FILE adds "
-                "some)"
+                "label maps)"
             )
         return maps[name]
 
@@ -278,7 +227,7 @@ class Features:
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
         """Return the features of the single store that holds a plane, and the plane with its name in that store.
 
-        These differ from `self` and `plane` only in `StackedFeatures`.
+        The result is `self` and `plane`, unless several stores are combined in `StackedFeatures`.
         """
         return self, plane
 
@@ -441,7 +390,13 @@ class Features:
         return PixelCoordinates.parse(rows, cols, self.shape[:2])
 
     def _cached_sample(self, plane: PlaneSpec, pixels: PixelCoordinates, pool: int | None) -> NDArray[np.float32]:
-        owner, own = self.owner(plane)
-        facts = str(own.id), owner.store.fingerprint(own.id), pixels.rows.tobytes(), pixels.cols.tobytes(), str(pool)
+        owner, stored_plane = self.owner(plane)
+        facts = (
+            str(stored_plane.id),
+            owner.store.fingerprint(stored_plane.id),
+            pixels.rows.tobytes(),
+            pixels.cols.tobytes(),
+            str(pool),
+        )
         shape = len(pixels.rows), plane.channels
         return cached_samples(owner.key, facts, shape, lambda: self._reader.sample(plane, pixels, pool))

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError
-from hsifeat.features.features import Features, PlaneLike, open_features
+from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.neighbourhoods import PixelCoordinates
+from hsifeat.features.open_features import open_features
 from hsifeat.store.layout import PlaneSpec
 from hsifeat.types import PlaneId, Window
 
@@ -108,19 +109,20 @@ class StackedFeatures(Features):
     def to_dask(self, plane: PlaneLike) -> dask.array.Array:
         """Return a plane as a lazy dask array; see `Features.to_dask`."""
         (spec,) = self.select([plane])
-        owner, own = self.owner(spec)
-        return owner.to_dask(own)
+        owner, stored_plane = self.owner(spec)
+        return owner.to_dask(stored_plane)
 
     def to_xarray(self) -> xarray.Dataset:
         """Raise `StoreError`, since a dataset can show only one store."""
         raise StoreError(
-            f"{self.name} holds several stores, and a dataset shows one: call to_xarray on the features of one of them"
+            f"{self.name} combines several stores, but a dataset can show only one: call to_xarray on the features of a "
+            "single store"
         )
 
     def size_bytes(self, plane: PlaneSpec) -> int:
-        """Return the size of a plane in bytes, before compression."""
-        owner, own = self.owner(plane)
-        return owner.size_bytes(own)
+        """Return the uncompressed size of a plane in bytes."""
+        owner, stored_plane = self.owner(plane)
+        return owner.size_bytes(stored_plane)
 
     @cached_property
     def _reader(self) -> StackedPlaneReader:
@@ -140,23 +142,23 @@ class StackedPlaneReader:
 
     def sample(self, plane: PlaneSpec, pixels: PixelCoordinates, window_px: int | None) -> NDArray[np.float32]:
         """Read a plane at pixels, or its means over windows. See `PlaneReader.sample`."""
-        owner, own = self._stack.owner(plane)
-        return owner.sample(pixels.rows, pixels.cols, [own], pool=window_px)
+        owner, stored_plane = self._stack.owner(plane)
+        return owner.sample(pixels.rows, pixels.cols, [stored_plane], pool=window_px)
 
     def patches(self, plane: PlaneSpec, pixels: PixelCoordinates, side_px: int) -> NDArray[np.float32]:
         """Read a plane in the neighbourhoods of pixels. See `PlaneReader.patches`."""
-        owner, own = self._stack.owner(plane)
-        return owner.patches(pixels.rows, pixels.cols, side_px, [own])
+        owner, stored_plane = self._stack.owner(plane)
+        return owner.patches(pixels.rows, pixels.cols, side_px, [stored_plane])
 
     def read(self, plane: PlaneSpec, window: Window) -> NDArray[np.float32]:
         """Read a plane in a window of the scene. See `PlaneReader.read`."""
-        owner, own = self._stack.owner(plane)
-        return owner.read(window, [own])
+        owner, stored_plane = self._stack.owner(plane)
+        return owner.read(window, [stored_plane])
 
     def to_dask(self, plane: PlaneSpec) -> dask.array.Array:
         """Return a plane as a lazy dask array. See `PlaneReader.to_dask`."""
-        owner, own = self._stack.owner(plane)
-        return owner.to_dask(own)
+        owner, stored_plane = self._stack.owner(plane)
+        return owner.to_dask(stored_plane)
 
     def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:  # noqa: ARG002
         """Return no coordinates, since stacked planes are not shown in a dataset."""

@@ -37,8 +37,8 @@ def linear_cka(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
     1.0
     """
     x, y = (np.asarray(a, np.float64) - np.mean(a, axis=0, dtype=np.float64) for a in (one, other))
-    own = np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)
-    return float(np.linalg.norm(y.T @ x) ** 2 / own) if own > 0 else 0.0
+    norms = np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)
+    return float(np.linalg.norm(y.T @ x) ** 2 / norms) if norms > 0 else 0.0
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from hsifeat.backbones.plugins import check_backbone
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.backbones.schedule import NoiseSchedule, schedule_from_config
 from hsifeat.errors import HsifeatError, StoreError
-from hsifeat.features.features import Features, open_features
+from hsifeat.features.features import Features
+from hsifeat.features.open_features import open_features
 from hsifeat.projection import Projection, fit_projection
 from hsifeat.projection.default import default_projection
 from hsifeat.projection.image import SpectralImage
@@ -237,8 +238,8 @@ def _notes(
     collapsed = [t for t, count in zip(timesteps, ideal.neighbours, strict=True) if count < _MIN_NEIGHBOURS]
     if len(collapsed) > 1:
         notes.append(
-            f"up to t = {collapsed[-1]} the optimal denoiser only looks up the nearest of its {patch_px}-px patches, so its map "
-            "says nothing about a network there, unlike the planes of a store"
+            f"up to t = {collapsed[-1]}, the optimal denoiser only returns the nearest of its {patch_px}-px patches, so that its "
+            "similarity is not informative at these timesteps; the similarity of cached planes (--store) is"
         )
     if angles is not None and angles.space != "bands":
         reason = (
@@ -250,6 +251,6 @@ def _notes(
     if angles is not None and eligible < budget:
         notes.append(
             f"the model's estimate resembles the pixel at {eligible} of {len(timesteps)} timesteps, fewer than the budget of "
-            f"{budget}: the proposal is completed with those of the smallest angle"
+            f"{budget}: the proposal is completed with the timesteps of the smallest angles"
         )
     return notes

@@ -100,7 +100,7 @@ def _draw_angles(ranking: TimestepRanking, angles: SpectralAngles, axes: Axes) -
     mean_pixel = angles.mean_pixel_degrees
     axes.axhline(mean_pixel, color=_GREY, ls="--", lw=1, label="the mean of all pixels")
     axes.axhline(
-        ELIGIBLE_FRACTION * mean_pixel, color=_GREY, ls=":", lw=1.5, label="half of that: limit of eligibility"
+        ELIGIBLE_FRACTION * mean_pixel, color=_GREY, ls=":", lw=1.5, label="half of this angle (limit of eligibility)"
     )
     axes.set(title=f"angle to the clean pixel, in {angles.space}", xlabel="timestep", ylabel="degrees")
     axes.set_ylim(0, min(1.1 * float(angles.degrees.max()), _MAX_MEAN_ANGLES * mean_pixel) or 1)

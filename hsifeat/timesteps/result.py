@@ -67,7 +67,10 @@ class TimestepRanking:
 
     @property
     def similarity(self) -> NDArray[np.float64]:
-        """(n, n) float64 similarity that determines order and intervals: of cached features, or else of the denoiser."""
+        """(n, n) float64 array of the similarity that determines the order and the intervals.
+
+        It is the similarity of cached features if `planes` is set, and that of the optimal denoiser otherwise.
+        """
         return self.denoiser.similarity if self.planes is None else self.planes.similarity
 
     @property

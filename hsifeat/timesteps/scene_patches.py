@@ -135,7 +135,7 @@ def sample_tiles(image: SpectralImage, projection: Projection, side_px: int, cou
     """
     positions = np.flatnonzero(image.valid)
     if not len(positions):
-        raise SceneError(f"{image.name} has no valid pixel: each has nodata, NaN, infinity or nothing but zeros")
+        raise SceneError(f"{image.name} has no valid pixel: all pixels are nodata, not finite or zero in all bands")
     centres = np.random.default_rng(seed).choice(positions, min(count, len(positions)), replace=False)
     return [_tile(image, projection, side_px, *divmod(int(centre), image.cols)) for centre in centres]
 

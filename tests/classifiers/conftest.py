@@ -7,7 +7,7 @@ import hsifeat
 from classifiers import compare
 from classifiers.comparison.report.write import write_report
 from hsifeat.cache import catalogue
-from hsifeat.features.features import open_features
+from hsifeat.features.open_features import open_features
 from hsifeat.scenes import Labels, Scene
 from tests.helpers.small import small_cube, small_labels
 

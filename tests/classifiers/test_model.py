@@ -16,7 +16,7 @@ from classifiers.model import Model, load_model
 from classifiers.table import PixelTable
 from classifiers.tune import Tuning
 from hsifeat.errors import HeadError
-from hsifeat.features.features import open_features
+from hsifeat.features.open_features import open_features
 from hsifeat.features.stack import open_stack
 
 SPLIT = "blocks:18+1:0.5"

@@ -93,7 +93,7 @@ def test_stores_of_one_scene_contribute_columns_side_by_side(store_path, other_r
     assert "stores.2.tiling.tile_px" in {n for n, _, _ in together.differences(open_stack([store_path] * 2).recipe)}
     with pytest.raises(StoreError, match=r"no plane 't0/mid_block'; nearest: t0/2:mid_block, t0/1:mid_block"):
         PixelTable.from_store([store_path, other_recipe], planes=["t0/mid_block"])
-    with pytest.raises(StoreError, match="holds several stores, and a dataset shows one"):
+    with pytest.raises(StoreError, match="combines several stores, but a dataset can show only one"):
         together.to_xarray()
 
 

@@ -8,7 +8,7 @@ import pytest
 from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.extraction.extract import extract
 from hsifeat.extraction.repair import repair
-from hsifeat.features.features import open_features
+from hsifeat.features.open_features import open_features
 from hsifeat.store.location import as_location
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
@@ -106,7 +106,7 @@ def test_a_damaged_scene_is_not_repaired(store_path, tmp_path):
     shard = next(p for p in (path / "scene" / "cube" / "c").rglob("*") if p.is_file())
     shard.write_bytes(b"x" + shard.read_bytes()[1:])
     location = as_location(path)
-    with pytest.raises(StoreError, match="the rest of the store does not determine these"):
+    with pytest.raises(StoreError, match="these can.t be restored from the other data of the store"):
         repair(location, verify(location))
 
 

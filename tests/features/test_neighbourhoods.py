@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hsifeat.errors import StoreError
-from hsifeat.features.features import open_features
 from hsifeat.features.neighbourhoods import PixelCoordinates, read_neighbourhoods
+from hsifeat.features.open_features import open_features
 from hsifeat.types import Window
 
 PLANES = ["t0/mid_block", "t300/up_blocks.2"]

@@ -22,7 +22,7 @@ from hsifeat.cache.usage import list_usage, store_details
 from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.extraction.repair import repair, verify
 from hsifeat.features.export import export_features
-from hsifeat.features.features import open_features
+from hsifeat.features.open_features import open_features
 from hsifeat.scenes import Labels, Scene
 from hsifeat.store.location import as_location
 from hsifeat.types import PlaneId, Window

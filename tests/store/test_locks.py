@@ -13,7 +13,7 @@ import pytest
 
 import hsifeat
 from hsifeat.errors import StoreError
-from hsifeat.features.features import open_features
+from hsifeat.features.open_features import open_features
 from hsifeat.files import cache_folder
 from hsifeat.store.location import as_location
 from hsifeat.store.locks import exclusive_lock, is_being_written, write_lock

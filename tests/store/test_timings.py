@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hsifeat.extraction.repair import repair
 from hsifeat.extraction.run import run
-from hsifeat.features.features import open_features
+from hsifeat.features.open_features import open_features
 from hsifeat.store import timings
 from hsifeat.store.location import as_location
 from hsifeat.store.timings import Timing

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hsifeat.errors import HsifeatError, StoreError
-from hsifeat.features.features import open_features
+from hsifeat.features.open_features import open_features
 from hsifeat.store.location import as_location
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify

@@ -1,1 +1,1 @@
-"""Noise policies: how encoded tiles are noised before the forward pass; one registered class per file."""
+"""Noise policies, which add noise to encoded tiles before the forward pass."""

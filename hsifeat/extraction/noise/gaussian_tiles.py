@@ -42,7 +42,7 @@ class DrawnNoiseTiles(ABC):
 
     @abstractmethod
     def _draw(self, draw: int) -> torch.Tensor:
-        """Draw the noise of all tiles for the draw with this index, in the form that `_select` takes."""
+        """Return the noise of all tiles for draw number `draw`, in the form that `_select` takes."""
 
     @abstractmethod
     def _select(self, noise: torch.Tensor, batch: slice) -> torch.Tensor:

@@ -88,7 +88,7 @@ class InversionNoise(NoisePolicy):
         device: str,
         batch: int,
     ) -> _InvertedTiles:
-        """Return the tiles of a unit with noise added at any timestep. See `NoisePolicy.noised_tiles`."""
+        """Return tiles to which noise is added at any timestep. See `NoisePolicy.noised_tiles`."""
         return _InvertedTiles(self, backbone, clean, device, batch)
 
 

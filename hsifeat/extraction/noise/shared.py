@@ -32,7 +32,7 @@ class SharedNoise(NoisePolicy):
         device: str,
         batch: int,  # noqa: ARG002
     ) -> _SharedNoiseTiles:
-        """Return the tiles of a unit with noise added at any timestep. See `NoisePolicy.noised_tiles`."""
+        """Return tiles to which noise is added at any timestep. See `NoisePolicy.noised_tiles`."""
         return _SharedNoiseTiles(self, clean, device)
 
 

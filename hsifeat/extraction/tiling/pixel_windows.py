@@ -80,8 +80,8 @@ class PixelWindows:
             raise HsifeatError(f"a window of {self.window_px} px must be a multiple of {cell_px} px")
         if noise.aligned and (factor / cell_px).denominator != 1:
             raise HsifeatError(
-                f"the noise {noise.spec} belongs to positions on a grid of {cell_px} px, the cell size of {backbone.name}, but "
-                "windows around pixels begin anywhere: take a noise without positions, such as --noise shared or none"
+                f"the noise {noise.spec} depends on positions on a grid of {cell_px} px, the cell size of {backbone.name}, but "
+                "windows around pixels are not aligned with this grid: use --noise shared or none"
             )
 
     def skips_tiles(self, valid: NDArray[np.bool_]) -> bool:  # noqa: ARG002  # listed pixels are valid

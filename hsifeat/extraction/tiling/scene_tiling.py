@@ -123,8 +123,8 @@ class SceneTiling:
             if any(corner % stride for corner in self.first):
                 nearest = ",".join(str(-(-corner // stride) * stride) for corner in self.first)
                 raise HsifeatError(
-                    f"tiles that begin at {','.join(map(str, self.first))} cut cells of {tap.name} in two, which has one every "
-                    f"{stride} px: give multiples of that, such as {nearest}"
+                    f"tiles that begin at {','.join(map(str, self.first))} are not aligned with the cells of {tap.name}, which "
+                    f"are {stride} px wide: set --origin to multiples of {stride}, such as {nearest}"
                 )
         if any((factor * n / backbone.cell_px).denominator != 1 for n in (*self.first, *self.step, *self.tile)):
             raise HsifeatError(

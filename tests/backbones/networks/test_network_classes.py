@@ -14,7 +14,7 @@ from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.backbones.taps import select_taps
 from hsifeat.errors import BackboneError
 from hsifeat.extraction.extract import extract
-from hsifeat.features.features import open_features
+from hsifeat.features.open_features import open_features
 from hsifeat.types import Window
 from tests.helpers.backbone_kinds import save_diffcrn
 from tests.helpers.small import save_unet
