@@ -83,7 +83,7 @@ class Plan:
 
     @property
     def missing_bytes(self) -> int:
-        """Uncompressed size of the missing features in bytes."""
+        """Uncompressed size of the features that remain to be computed, in bytes."""
         return sum(size_bytes(self.layout, plane, step.unit.window) for step in self.steps for plane in step.planes)
 
     PLANE_COLUMNS: ClassVar = ("plane", "stride", "channels", "MB", "state")

@@ -123,7 +123,7 @@ def _prepare(
     backbone: Backbone | str | Path | None,
     companion: str | Path | None,
 ) -> Job:
-    """Prepare an extraction of the damaged planes from the scene in the store."""
+    """Prepare an extraction of the damaged planes (one layer at one timestep each) from the scene in the store."""
     undamaged = checks.intact_part(store, damages)
     scene = Features(undamaged).scene
     if "companion" in store.manifest.recipe:

@@ -108,7 +108,7 @@ class Extractor:
         listen(Finished("extract"))
 
     def encode_unit(self, unit: Unit) -> EncodedUnit:
-        """Read the tiles of a unit, and encode them batch by batch."""
+        """Read the tiles of a unit (one shard of each plane), and encode them batch by batch."""
         import torch
 
         tiles = self.tiling.valid_tiles(unit.window, self.scene.valid)
@@ -124,7 +124,7 @@ class Extractor:
         return EncodedUnit(unit, tiles, noised)
 
     def compute_blocks(self, step: Step, encoded: EncodedUnit) -> dict[PlaneSpec, NDArray[np.generic]]:
-        """Compute the features of a step from the encoded tiles of its unit.
+        """Compute the features of a step (one unit at one timestep) from the encoded tiles of the unit.
 
         Parameters
         ----------
@@ -189,14 +189,14 @@ class EncodedUnit:
 
 @dataclass(frozen=True)
 class StepResult:
-    """Features of a step, as one block per plane, and the run times of the step."""
+    """Features and run times of a step (one shard of each plane at one timestep)."""
 
     blocks: dict[PlaneSpec, NDArray[np.generic]]
     timings: list[Timing]
 
 
 class StepComputer:
-    """Compute the features of steps and measure their run times.
+    """Compute the features of steps (one shard of each plane at one timestep), and measure the run times.
 
     The encoded tiles of the last unit are kept, since consecutive steps often have the same unit.
 
@@ -212,7 +212,7 @@ class StepComputer:
         self._clock = time.perf_counter()
 
     def __call__(self, step: Step) -> StepResult:
-        """Return the features of a step and its run times."""
+        """Return the features of a step (one shard of each plane at one timestep) and its run times."""
         timings = []
         if self._encoded is None or self._encoded.unit != step.unit:
             self._encoded = self._extractor.encode_unit(step.unit)

@@ -69,7 +69,10 @@ class StepTask:
         )
 
     def __call__(self, step: Step) -> StepResult:
-        """Compute a step, and keep the scene and backbone open for the next step."""
+        """Compute the features of a step (one shard of each plane at one timestep).
+
+        The scene and backbone stay open for the next step.
+        """
         return _computer(self)(step)
 
 

@@ -39,12 +39,14 @@ class BackgroundWriter:
     def write(
         self, unit: Unit, blocks: Mapping[PlaneSpec, NDArray[np.generic]], timings: Sequence[Timing] = ()
     ) -> None:
-        """Queue the blocks of a step for writing; wait first if two steps are already in the queue.
+        """Queue the features of a step (one shard of each plane at one timestep) for writing.
+
+        This method waits if two steps are already in the queue.
 
         Parameters
         ----------
         unit : Unit
-            The part of each plane that the blocks fill (one shard).
+            Position of the shard.
         blocks : mapping of PlaneSpec to array
             A complete block per plane, with the shape that the store's layout gives to the unit, and the plane's dtype.
         timings : sequence of Timing

@@ -71,7 +71,7 @@ class Features:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Recipe of the planes as JSON values, with the scene and the options of the extraction."""
+        """Scene, backbone and options of the extraction (the recipe of the store), as JSON values."""
         return self.store.manifest.recipe
 
     def differences(self, recipe: dict[str, Any]) -> list[tuple[str, Any, Any]]:
@@ -117,7 +117,7 @@ class Features:
         return self.store.layout.window_px
 
     def size_bytes(self, plane: PlaneSpec) -> int:
-        """Return the uncompressed size of a plane in bytes."""
+        """Return the uncompressed size of a plane (one layer at one timestep) in bytes."""
         return size_bytes(self.store.layout, plane, self.store.layout.extent)
 
     def seconds(self, timesteps: Collection[int | None]) -> float | None:
@@ -143,12 +143,12 @@ class Features:
 
     @cached_property
     def planes(self) -> tuple[PlaneSpec, ...]:
-        """Planes whose extraction is complete."""
+        """Planes (one layer at one timestep each) whose extraction is complete."""
         return tuple(plane for plane in self.store.planes if self.store.is_complete(plane.id))
 
     @cached_property
     def unfinished(self) -> tuple[PlaneSpec, ...]:
-        """Planes whose extraction was interrupted."""
+        """Planes (one layer at one timestep each) whose extraction was interrupted."""
         return tuple(plane for plane in self.store.planes if plane not in self.planes)
 
     @property
@@ -178,7 +178,7 @@ class Features:
         Raises
         ------
         StoreError
-            If the scene has no label map of this name, or `name` is None and the scene does not have exactly one.
+            If the scene has no label map of this name, or `name` is None and the scene does not have exactly one label map.
         """
         maps = self.scene.labels
         if name is None and len(maps) == 1:
@@ -205,7 +205,7 @@ class Features:
         return replace(labels, classes=np.where(self.valid, labels.classes, 0).astype(labels.classes.dtype))
 
     def select(self, planes: Sequence[PlaneLike] | None = None) -> list[PlaneSpec]:
-        """Select complete planes by name.
+        """Return complete planes (one layer at one timestep each), selected by name.
 
         Parameters
         ----------
@@ -372,9 +372,9 @@ class Features:
         return read_neighbourhoods(self._pixels(rows, cols), size, self.store.read_scene, self.shape[2], self.valid)
 
     def to_dask(self, plane: PlaneLike) -> dask.array.Array:
-        """Return a plane as a lazy dask array of its stored dtype and resolution, with one task per shard.
+        """Return a plane (one layer at one timestep) as a lazy dask array in its stored dtype and resolution.
 
-        The shape is (cell rows, cell cols, channels) if planes cover the scene, and (n, channels) for n listed pixels.
+        The array has one dask task per shard. Its shape is (cell rows, cell cols, channels) if planes cover the scene, and (n, channels) for n listed pixels.
         """
         (spec,) = self.select([plane])
         return self._reader.to_dask(spec)

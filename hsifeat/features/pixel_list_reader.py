@@ -85,7 +85,7 @@ class PixelListReader:
         return values
 
     def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:  # noqa: ARG002  # the same for all planes
-        """Return the row and column of each listed pixel, and the names of the axis ``part``."""
+        """Return the rows and columns of the listed pixels, and the labels of the axis ``part`` (pixel or window mean)."""
         import xarray
 
         coordinates = {

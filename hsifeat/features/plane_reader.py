@@ -29,7 +29,7 @@ class PlaneReader(Protocol):
         ...
 
     def sample(self, plane: PlaneSpec, pixels: PixelCoordinates, window_px: int | None) -> NDArray[np.float32]:
-        """Read a plane at pixels, or its means over windows around pixels.
+        """Read a plane (one layer at one timestep) at pixels, or its means over windows around pixels.
 
         Parameters
         ----------
@@ -52,7 +52,7 @@ class PlaneReader(Protocol):
         ...
 
     def patches(self, plane: PlaneSpec, pixels: PixelCoordinates, side_px: int) -> NDArray[np.float32]:
-        """Read a plane in the square neighbourhood of each pixel.
+        """Read a plane (one layer at one timestep) in the square neighbourhood of each pixel.
 
         Parameters
         ----------
@@ -75,16 +75,21 @@ class PlaneReader(Protocol):
         ...
 
     def read(self, plane: PlaneSpec, window: Window) -> NDArray[np.float32]:
-        """Read a plane in a window of the scene, as a (rows, cols, channels) float32 array."""
+        """Read a plane (one layer at one timestep) in a window of the scene.
+
+        Returns
+        -------
+        (rows, cols, channels) float32 array
+        """
         ...
 
     def to_dask(self, plane: PlaneSpec) -> dask.array.Array:
-        """Return a plane as a lazy dask array of its stored dtype and resolution, with one task per shard.
+        """Return a plane (one layer at one timestep) as a lazy dask array in its stored dtype and resolution.
 
-        The shape is (cell rows, cell cols, channels) if planes cover the scene, and (n, channels) for n listed pixels.
+        The array has one dask task per shard. Its shape is (cell rows, cell cols, channels) if planes cover the scene, and (n, channels) for n listed pixels.
         """
         ...
 
     def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:
-        """Return the coordinates of the axes of some planes, as variables of an xarray dataset."""
+        """Return the coordinates of the planes' axes, as variables of an xarray dataset."""
         ...

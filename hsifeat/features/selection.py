@@ -1,4 +1,4 @@
-"""Select planes by name, with wildcards."""
+"""Select planes (one layer at one timestep each) of a store by name, with wildcards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PlaneLike = str | PlaneId | PlaneSpec
 def select_planes(
     name: str, complete: Sequence[PlaneSpec], unfinished: Sequence[PlaneSpec], patterns: Sequence[PlaneLike] | None
 ) -> list[PlaneSpec]:
-    """Select complete planes of a store by name.
+    """Return complete planes (one layer at one timestep each) of a store, selected by name.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ def open_stack(stores: StoreLike | Sequence[StoreLike] | None = None) -> Feature
 class StackedFeatures(Features):
     """Combined features of several stores of one scene.
 
-    The name of a plane contains the number of its store, starting at 1, as in ``t50/2:up_blocks.1``. Planes of different
+    The name of a plane (one layer at one timestep) contains the number of its store, starting at 1, as in ``t50/2:up_blocks.1``. Planes of different
     stores thus have different names. A model that was fitted on these names can be applied to stores of another scene if
     they are in the same order. The scene and its label maps are read from the first store.
 
@@ -93,12 +93,12 @@ class StackedFeatures(Features):
 
     @cached_property
     def planes(self) -> tuple[PlaneSpec, ...]:
-        """Complete planes of all stores."""
+        """Complete planes (one layer at one timestep each) of all stores."""
         return tuple(_numbered(n, plane) for n, store in enumerate(self.stores, 1) for plane in store.planes)
 
     @cached_property
     def unfinished(self) -> tuple[PlaneSpec, ...]:
-        """Planes of all stores whose extraction was interrupted."""
+        """Planes (one layer at one timestep each) of all stores whose extraction was interrupted."""
         return tuple(_numbered(n, plane) for n, store in enumerate(self.stores, 1) for plane in store.unfinished)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
@@ -120,7 +120,7 @@ class StackedFeatures(Features):
         )
 
     def size_bytes(self, plane: PlaneSpec) -> int:
-        """Return the uncompressed size of a plane in bytes."""
+        """Return the uncompressed size of a plane (one layer at one timestep) in bytes."""
         owner, stored_plane = self.owner(plane)
         return owner.size_bytes(stored_plane)
 

@@ -159,14 +159,14 @@ class NoisePolicy(ABC):
     def noised_tiles(
         self, backbone: Backbone, clean: torch.Tensor, cells: Sequence[Window], *, device: str, batch: int
     ) -> NoisedTiles:
-        """Return the tiles of a unit with noise added at any timestep.
+        """Return the tiles of a unit (one shard of each plane) with noise added at any timestep.
 
         Parameters
         ----------
         backbone : Backbone
             The network, for policies that need its predictions.
         clean : (n, denoiser channels, cell rows, cell cols) float32 tensor
-            Encoded tiles of the unit (one shard of each plane), on the CPU.
+            Encoded tiles of the unit, on the CPU.
         cells : sequence of n Window
             Positions of the tiles on the grid of denoiser cells.
         device : str

@@ -50,7 +50,7 @@ class PixelWindows:
 
     @property
     def layout(self) -> PixelListLayout:
-        """Layout of the planes of a new store."""
+        """Shapes of the planes (one layer at one timestep each) of a new store, and their division into shards."""
         return PixelListLayout(len(self.pixels.rows), self.window_px, UNIT_PIXELS)
 
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:  # noqa: ARG002  # listed pixels are valid
@@ -64,7 +64,7 @@ class PixelWindows:
         return unit.rows
 
     def new_block(self, plane: PlaneSpec, unit: Window) -> CentreMeanBlock:
-        """Return an empty accumulator for a unit of a plane. See `Tiling.new_block`."""
+        """Return an empty accumulator for one unit (one shard) of a plane. See `Tiling.new_block`."""
         return CentreMeanBlock(plane, unit, self.window_px)
 
     def check(

@@ -62,7 +62,7 @@ class SceneTiling:
 
     @property
     def layout(self) -> SceneLayout:
-        """Layout of the planes of a new store.
+        """Shapes of the planes (one layer at one timestep each) of a new store, and their division into shards.
 
         The side of a unit (one shard) is the smallest multiple of the step that is not less than a minimum side.
         """
@@ -97,7 +97,7 @@ class SceneTiling:
         return range(first + low * step, first + high * step, step)
 
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:
-        """Return the tiles of a unit whose core has a valid pixel. See `Tiling.valid_tiles`."""
+        """Return the tiles of a unit (one shard of each plane) whose core has a valid pixel. See `Tiling.valid_tiles`."""
         cores = ((tile, self.core(tile).clip(self.rows, self.cols)) for tile in self.tiles(unit))
         return [tile for tile, part in cores if valid[part.slices].any()]
 
@@ -106,7 +106,7 @@ class SceneTiling:
         return len(self.valid_tiles(unit, valid))
 
     def new_block(self, plane: PlaneSpec, unit: Window) -> CoreBlock | BlendedBlock:
-        """Return an empty accumulator for a unit of a plane. See `Tiling.new_block`."""
+        """Return an empty accumulator for one unit (one shard) of a plane. See `Tiling.new_block`."""
         if self.stitch == "mean" or self.stitch == "hann":  # noqa: PLR1714  # mypy narrows the type by ==
             return BlendedBlock(plane, unit, self.stitch)
         return CoreBlock(plane, unit, self.margin_px)

@@ -69,11 +69,11 @@ class Tiling(Protocol):
 
     @property
     def layout(self) -> SceneLayout | PixelListLayout:
-        """Layout of the planes of a new store."""
+        """Shapes of the planes (one layer at one timestep each) of a new store, and their division into shards."""
         ...
 
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:
-        """Return the tiles of a unit whose kept part has a valid pixel, in row-major order.
+        """Return the tiles of a unit (one shard of each plane) whose kept part has a valid pixel, in row-major order.
 
         Other tiles are not computed.
 
@@ -94,7 +94,7 @@ class Tiling(Protocol):
         ...
 
     def new_block(self, plane: PlaneSpec, unit: Window) -> PlaneBlock:
-        """Return an empty accumulator for a unit of a plane.
+        """Return an empty accumulator for one unit (one shard) of a plane.
 
         Parameters
         ----------
