@@ -62,7 +62,8 @@ def prepare(
     Raises
     ------
     HsifeatError
-        If the scene or backbone can't be opened, or an option is wrong, has no effect, or does not fit them.
+        If the scene or backbone can't be opened, or an option is wrong, has no effect, or does not fit the scene or the
+        backbone.
 
     Examples
     --------

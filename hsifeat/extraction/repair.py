@@ -104,8 +104,8 @@ def repair(
             run(replace(job, planes=tuple(planes[plane] for plane in damaged_planes)), listen=listen)
         if irreparable:
             raise StoreError(
-                f"{location}: {', '.join(map(str, irreparable[:3]))}: these can't be restored from the other data of the store. "
-                "If label maps are damaged, repeat the extraction with the same --labels; otherwise extract the scene to "
+                f"{location}: {', '.join(map(str, irreparable[:3]))}: these can't be restored from the other data of the "
+                "store. If label maps are damaged, repeat the extraction with the same --labels; otherwise extract the scene to "
                 "another store with --out"
             )
         before, verification = verification, verify(location, listen=listen)

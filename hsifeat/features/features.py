@@ -374,7 +374,8 @@ class Features:
     def to_dask(self, plane: PlaneLike) -> dask.array.Array:
         """Return a plane (one layer at one timestep) as a lazy dask array in its stored dtype and resolution.
 
-        The array has one dask task per shard. Its shape is (cell rows, cell cols, channels) if planes cover the scene, and (n, channels) for n listed pixels.
+        The array has one dask task per shard. Its shape is (cell rows, cell cols, channels) if planes cover the scene, and
+        (n, channels) for n listed pixels.
         """
         (spec,) = self.select([plane])
         return self._reader.to_dask(spec)

@@ -86,7 +86,8 @@ class PlaneReader(Protocol):
     def to_dask(self, plane: PlaneSpec) -> dask.array.Array:
         """Return a plane (one layer at one timestep) as a lazy dask array in its stored dtype and resolution.
 
-        The array has one dask task per shard. Its shape is (cell rows, cell cols, channels) if planes cover the scene, and (n, channels) for n listed pixels.
+        The array has one dask task per shard. Its shape is (cell rows, cell cols, channels) if planes cover the scene, and
+        (n, channels) for n listed pixels.
         """
         ...
 

@@ -138,7 +138,8 @@ def invert_step(schedule: NoiseSchedule, output: torch.Tensor, x: torch.Tensor, 
 
     Notes
     -----
-    Song, Meng & Ermon, "Denoising diffusion implicit models", ICLR 2021, eq. 12 with sigma = 0, in the direction of increasing noise.
+    Song, Meng & Ermon, "Denoising diffusion implicit models", ICLR 2021, eq. 12 with sigma = 0, in the
+    direction of increasing noise.
     """
     import torch
 

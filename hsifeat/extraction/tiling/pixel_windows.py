@@ -144,7 +144,7 @@ class CentreMeanBlock:
 
 
 def centre_and_mean(maps: torch.Tensor, window_px: int) -> torch.Tensor:
-    """Return the value at the centre pixel and the mean of feature maps that are interpolated to their window.
+    """Interpolate feature maps to their windows, and return the value at the centre pixel and the mean of each map.
 
     Both values are weighted sums over the cells of the map, so that the interpolated map is never computed.
 

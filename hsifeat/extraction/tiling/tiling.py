@@ -87,10 +87,7 @@ class Tiling(Protocol):
         ...
 
     def count_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> int:
-        """Return the number of tiles that `valid_tiles` returns.
-
-        The parameters are those of `Tiling.valid_tiles`.
-        """
+        """Return the number of tiles of a unit whose kept part has a valid pixel. See `Tiling.valid_tiles`."""
         ...
 
     def new_block(self, plane: PlaneSpec, unit: Window) -> PlaneBlock:
