@@ -165,7 +165,7 @@ def check_recipe(store: Store, recipe: Recipe, *, advice: str) -> None:
         return
     fields = differences(store.manifest.recipe, recipe.canonical())
     rows = "\n".join(
-        f"  {name}: {_brief(stored_value)} -> {_brief(requested_value)}"
+        f"  {name}: {_abbreviate(stored_value)} -> {_abbreviate(requested_value)}"
         for name, stored_value, requested_value in fields
     )
     raise RecipeMismatchError(
@@ -173,6 +173,6 @@ def check_recipe(store: Store, recipe: Recipe, *, advice: str) -> None:
     )
 
 
-def _brief(value: object) -> str:
+def _abbreviate(value: object) -> str:
     text = str(value)
     return text if len(text) <= 24 else text[:20] + "…"

@@ -108,8 +108,8 @@ def repair(
                 "store. If label maps are damaged, repeat the extraction with the same --labels; otherwise extract the scene to "
                 "another store with --out"
             )
-        before, verification = verification, verify(location, listen=listen)
-        if verification.damages and verification.damages == before.damages:
+        previous, verification = verification, verify(location, listen=listen)
+        if verification.damages and verification.damages == previous.damages:
             raise StoreError(
                 f"{location} has the same damages after the repair: the disk may be failing; extract to another disk"
             )

@@ -93,12 +93,12 @@ class ExportTable:
     def blocks(self) -> Iterator[TableBlock]:
         """Read the table block by block, with the pixels in row-major order."""
         # Number of exported pixels above each row of the scene.
-        before = np.concatenate([[0], np.cumsum(self.mask.sum(axis=1))])
+        pixels_above = np.concatenate([[0], np.cumsum(self.mask.sum(axis=1))])
         # A block ends at the end of a row of shards where possible, so that no shard is read twice.
-        shard_ends = np.append(before[:: self.features.store.layout.cube_shard_px], before[-1])
+        shard_ends = np.append(pixels_above[:: self.features.store.layout.cube_shard_px], pixels_above[-1])
         max_pixels = max(_BLOCK_BYTES // (4 * len(self.columns) + _PIXEL_BYTES), 1)
         for start, stop in cut_ranges(shard_ends, max_pixels):
-            rows, cols = _pixel_range(self.mask, before, start, stop)
+            rows, cols = _pixel_range(self.mask, pixels_above, start, stop)
             yield TableBlock(rows, cols, self.labels.classes[rows, cols], self._values(rows, cols))
 
     def _values(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -142,13 +142,13 @@ def cut_ranges(ends: NDArray[np.integer], max_length: int) -> Iterator[tuple[int
 
 
 def _pixel_range(
-    mask: NDArray[np.bool_], before: NDArray[np.integer], start: int, stop: int
+    mask: NDArray[np.bool_], pixels_above: NDArray[np.integer], start: int, stop: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the rows and columns of the pixels numbered `start` to `stop` in row-major order of a mask.
 
-    `before` has the number of mask pixels above each row.
+    `pixels_above` has the number of mask pixels above each row.
     """
-    top, bottom = int(np.searchsorted(before, start, "right")) - 1, int(np.searchsorted(before, stop))
+    top, bottom = int(np.searchsorted(pixels_above, start, "right")) - 1, int(np.searchsorted(pixels_above, stop))
     rows, cols = np.nonzero(mask[top:bottom])
-    members = slice(start - int(before[top]), stop - int(before[top]))
+    members = slice(start - int(pixels_above[top]), stop - int(pixels_above[top]))
     return rows[members] + top, cols[members]

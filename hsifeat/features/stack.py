@@ -47,8 +47,9 @@ class StackedFeatures(Features):
     """Combined features of several stores of one scene.
 
     The name of a plane (one layer at one timestep) contains the number of its store, starting at 1, as in
-    ``t50/2:up_blocks.1``. Planes of different stores thus have different names. A model that was fitted on these names can be applied to stores of another scene if
-    they are in the same order. The scene and its label maps are read from the first store.
+    ``t50/2:up_blocks.1``. Planes of different stores thus have different names. A model that was fitted
+    on these names can be applied to stores of another scene if they are in the same order. The scene and its label maps are
+    read from the first store.
 
     Parameters
     ----------

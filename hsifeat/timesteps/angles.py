@@ -143,8 +143,8 @@ def measure_angles(
             totals[n] += spectral_angle(vectors.clean, vectors.estimated(estimate)).sum()
             listen(Advanced(_TASK, number * len(timesteps) + n + 1))
     listen(Finished(_TASK))
-    every = np.concatenate(clean_vectors)
-    mean_pixel_degrees = float(spectral_angle(every, every.mean(axis=0)).mean())
+    pixel_vectors = np.concatenate(clean_vectors)
+    mean_pixel_degrees = float(spectral_angle(pixel_vectors, pixel_vectors.mean(axis=0)).mean())
     return SpectralAngles(totals / pixels, mean_pixel_degrees, space)
 
 

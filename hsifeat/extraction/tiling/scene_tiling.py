@@ -90,10 +90,10 @@ class SceneTiling:
 
     def _starts(self, start: int, count: int, axis: int) -> range:
         first, step, tile = self.first[axis], self.step[axis], self.tile[axis]
-        kept_start, kept = first + self.margin_px, tile - 2 * self.margin_px
-        total = max(-(-((self.rows, self.cols)[axis] - kept_start - kept) // step) + 1, 1)
-        low = max((start - kept_start - kept) // step + 1, 0)
-        high = min(-(-(start + count - kept_start) // step), total)
+        core_start, core_side = first + self.margin_px, tile - 2 * self.margin_px
+        total = max(-(-((self.rows, self.cols)[axis] - core_start - core_side) // step) + 1, 1)
+        low = max((start - core_start - core_side) // step + 1, 0)
+        high = min(-(-(start + count - core_start) // step), total)
         return range(first + low * step, first + high * step, step)
 
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:
