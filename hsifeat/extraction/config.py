@@ -280,7 +280,10 @@ class ExtractionConfig(BaseConfig):
             raise HsifeatError(f"no effect with --{other}: {flags}; leave out these options")
 
     def recipe_fields(self) -> dict[str, dict[str, Any]]:
-        """Return the option values that the recipe records, by section and field, without options that are None."""
+        """Return the options as fields of the recipe, grouped by section.
+
+        Options that are None have no field.
+        """
         sections: dict[str, dict[str, Any]] = {}
         for name, mark in _marks(InRecipe):
             value = mark.unused if name in self.unused_options() else getattr(self, name)

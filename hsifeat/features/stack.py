@@ -79,7 +79,11 @@ class StackedFeatures(Features):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Digest of the scene, and the recipes of the stores by number, without their scene and pixels."""
+        """Recipes of all stores as JSON values.
+
+        The field ``scene`` has the digest of the common scene. The field ``stores`` has the recipe of each store by its
+        number, without the fields ``scene`` and ``pixels``.
+        """
         parts = {
             str(number): {name: value for name, value in store.recipe.items() if name not in {"scene", "pixels"}}
             for number, store in enumerate(self.stores, 1)

@@ -39,7 +39,7 @@ class FieldNoise(NoisePolicy):
         device: str,
         batch: int,  # noqa: ARG002
     ) -> _FieldNoiseTiles:
-        """Return tiles to which noise is added at any timestep. See `NoisePolicy.noised_tiles`."""
+        """Return an object that adds noise to the tiles at any timestep. See `NoisePolicy.noised_tiles`."""
         return _FieldNoiseTiles(self, clean, cells, device)
 
 

@@ -76,7 +76,7 @@ class InversionNoise(NoisePolicy):
         t: int,
         layers: Sequence[str],  # noqa: ARG002
     ) -> torch.Tensor:
-        """Return the network's prediction for tiles, as most passes of an inversion do. See `NoisePolicy.probe`."""
+        """Return the prediction of the network, which is the typical pass of an inversion. See `NoisePolicy.probe`."""
         return backbone.predict(noised, t)
 
     def noised_tiles(
@@ -88,7 +88,7 @@ class InversionNoise(NoisePolicy):
         device: str,
         batch: int,
     ) -> _InvertedTiles:
-        """Return tiles to which noise is added at any timestep. See `NoisePolicy.noised_tiles`."""
+        """Return an object that adds noise to the tiles at any timestep. See `NoisePolicy.noised_tiles`."""
         return _InvertedTiles(self, backbone, clean, device, batch)
 
 

@@ -34,7 +34,7 @@ class NoNoise(NoisePolicy):
         device: str,
         batch: int,  # noqa: ARG002
     ) -> _CleanTiles:
-        """Return the clean tiles for any timestep. See `NoisePolicy.noised_tiles`."""
+        """Return an object that gives the clean tiles at any timestep. See `NoisePolicy.noised_tiles`."""
         return _CleanTiles(clean, device)
 
 

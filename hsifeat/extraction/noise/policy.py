@@ -159,7 +159,7 @@ class NoisePolicy(ABC):
     def noised_tiles(
         self, backbone: Backbone, clean: torch.Tensor, cells: Sequence[Window], *, device: str, batch: int
     ) -> NoisedTiles:
-        """Return the tiles of a unit (one shard of each plane) with noise added at any timestep.
+        """Return an object that adds noise to the tiles of a unit (one shard of each plane) at any timestep.
 
         Parameters
         ----------

@@ -32,7 +32,7 @@ class SharedNoise(NoisePolicy):
         device: str,
         batch: int,  # noqa: ARG002
     ) -> _SharedNoiseTiles:
-        """Return tiles to which noise is added at any timestep. See `NoisePolicy.noised_tiles`."""
+        """Return an object that adds noise to the tiles at any timestep. See `NoisePolicy.noised_tiles`."""
         return _SharedNoiseTiles(self, clean, device)
 
 

@@ -102,7 +102,7 @@ class SceneTiling:
         return [tile for tile, part in cores if valid[part.slices].any()]
 
     def count_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> int:
-        """Return the number of tiles of a unit whose core has a valid pixel. See `Tiling.count_tiles`."""
+        """Return the number of tiles of a unit (one shard of each plane) whose core has a valid pixel. See `Tiling.count_tiles`."""
         return len(self.valid_tiles(unit, valid))
 
     def new_block(self, plane: PlaneSpec, unit: Window) -> CoreBlock | BlendedBlock:

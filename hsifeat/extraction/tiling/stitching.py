@@ -111,7 +111,7 @@ def blend_weights(cells: int, blend: Blend) -> NDArray[np.float32]:
 def _overlap(
     tile: Window, margin_px: int, unit: Window, stride: int, shape: tuple[int, ...]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return the overlap of a tile without its margin and a unit, as slices of the unit's block and of the tile's map."""
+    """Return the cells in both the core of a tile and a unit, as slices of the unit's block and of the tile's map."""
     in_block, in_map = [], []
     for tile_start, tile_side, unit_start, block_side in (
         (tile.row, tile.rows, unit.row, shape[0]),
