@@ -126,8 +126,8 @@ def make_plan(
     noise : NoisePolicy
         Noise policy, which determines the number of forward passes per timestep.
     done : callable or None
-        Function that returns, for the name of a plane, a bool array over the grid of units that is True for complete units.
-        None for a new store.
+        Function that takes the name of a plane and returns a bool array over the grid of units (shards), which is True for
+        complete units. None for a new store.
 
     Returns
     -------

@@ -74,7 +74,7 @@ class NumpyWriter:
     """Write an (n, D) float32 ``.npy`` file, a ``.pixels.csv`` file and a ``.columns.json`` file."""
 
     def check(self, path: Path, table: ExportTable) -> None:
-        """Accept any table."""
+        """Do nothing, since the format can hold any table."""
 
     def write(self, path: Path, table: ExportTable, blocks: Iterator[TableBlock]) -> list[Path]:
         """Write the array, and the files with the pixels and column names. See `TableWriter.write`."""
@@ -99,7 +99,7 @@ class ParquetWriter:
     """Write a ``.parquet`` file with one row group per block."""
 
     def check(self, path: Path, table: ExportTable) -> None:
-        """Accept any table."""
+        """Do nothing, since the format can hold any table."""
 
     def write(self, path: Path, table: ExportTable, blocks: Iterator[TableBlock]) -> list[Path]:
         """Write a Parquet file. See `TableWriter.write`."""

@@ -166,7 +166,7 @@ class StackedPlaneReader:
         return owner.to_dask(stored_plane)
 
     def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:  # noqa: ARG002
-        """Return no coordinates, since stacked planes are not shown in a dataset."""
+        """Return an empty dict, since `StackedFeatures` can't be converted to a dataset."""
         return {}
 
 
