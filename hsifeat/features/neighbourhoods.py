@@ -202,7 +202,18 @@ def read_neighbourhoods(
 
 
 def group_indices(numbers: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
-    """Yield, for each distinct value of an (n,) array, the (k,) array of the indices at which it occurs."""
+    """Group the elements of an array by their value.
+
+    Parameters
+    ----------
+    numbers : (n,) integer array
+        Values to group.
+
+    Yields
+    ------
+    (k,) intp array
+        Indices of the elements with one of the values, in ascending order of the values.
+    """
     order = np.argsort(numbers, kind="stable")
     starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
     yield from np.split(order, starts[1:]) if len(order) else ()
