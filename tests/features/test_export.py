@@ -223,7 +223,7 @@ def test_a_full_disk_is_one_clear_message(features, folder, monkeypatch):
         pytest.param("no/t.npy", {}, "no such folder: ", id="folder"),
         pytest.param("d.npy", {}, "is a folder: name a file", id="a-folder"),
         pytest.param("t.npy", {"planes": ["t1/mid_block"]}, "no plane 't1/mid_block'; nearest", id="plane"),
-        pytest.param("t.npy", {"planes": []}, "nothing of small to export: name planes with --planes", id="nothing"),
+        pytest.param("t.npy", {"planes": []}, "no columns of small to export: select planes with --planes", id="nothing"),
         pytest.param("t.npy", {"labels": "soil"}, "no labels 'soil'; it holds: fields", id="labels"),
     ],
 )
@@ -260,5 +260,5 @@ def test_the_command(cli, store_path, wanted, tmp_path):
     cli("export", store_path, "--out", parquet, "--planes", "t0/*", "--all", "--spectra")
     assert pq.read_metadata(parquet).num_rows == ROWS * COLS
     assert ".npy, .parquet, .mat; found 't.csv'" in cli("export", store_path, "--out", tmp_path / "t.csv", status=1)
-    assert "nothing of small" in cli("export", store_path, "--out", array, "--planes", ",", status=1)
+    assert "no columns of small" in cli("export", store_path, "--out", array, "--planes", ",", status=1)
     assert "Missing option '--out'" in cli("export", store_path, status=2)
