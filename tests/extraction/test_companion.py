@@ -132,7 +132,7 @@ def test_images_that_do_not_fit_are_refused(spectra, backbone_folder):
         prepare(Scene("grey", spectra, companion=photograph(2)[..., :1]), **options)
     odd = Scene("odd", spectra, companion=photograph(3))
     with pytest.raises(
-        HsifeatError, match="mid_block has a stride of 4 px of the companion image, which has 3 px along a scene pixel"
+        HsifeatError, match="mid_block has a stride of 4 px of the companion image, but a scene pixel is 3 px wide"
     ):
         prepare(odd, layers=["mid_block"], **options)
     assert [p.id.layer for p in prepare(odd, **options).planes] == ["up_blocks.1", "up_blocks.2"]

@@ -42,5 +42,7 @@ def test_strides_count_scene_pixels_and_a_finer_layer_is_averaged(factor, stride
 def test_a_stride_that_does_not_fit_is_refused_where_it_was_requested_and_left_out_otherwise():
     odd = network(mid_block=4, up_blocks__0=6)
     assert names(plane_strides(odd, None, 6)) == {"up_blocks.0": 1}
-    with pytest.raises(BackboneError, match="mid_block has a stride of 4 px of the companion image, which has 6 px"):
+    with pytest.raises(
+        BackboneError, match="mid_block has a stride of 4 px of the companion image, but a scene pixel is 6 px"
+    ):
         plane_strides(odd, ["mid_block"], 6)

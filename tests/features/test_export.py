@@ -223,7 +223,9 @@ def test_a_full_disk_is_one_clear_message(features, folder, monkeypatch):
         pytest.param("no/t.npy", {}, "no such folder: ", id="folder"),
         pytest.param("d.npy", {}, "is a folder: name a file", id="a-folder"),
         pytest.param("t.npy", {"planes": ["t1/mid_block"]}, "no plane 't1/mid_block'; nearest", id="plane"),
-        pytest.param("t.npy", {"planes": []}, "no columns of small to export: select planes with --planes", id="nothing"),
+        pytest.param(
+            "t.npy", {"planes": []}, "no columns of small to export: select planes with --planes", id="nothing"
+        ),
         pytest.param("t.npy", {"labels": "soil"}, "no labels 'soil'; it holds: fields", id="labels"),
     ],
 )

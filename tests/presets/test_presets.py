@@ -168,7 +168,7 @@ def test_geodiffnet_plans_the_papers_windows(name, rows, cols, windows):
 
 def test_what_a_preset_asks_for_is_said_to_be_the_presets(scene, backbone_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(HsifeatError, match=r"takes no prompt; .*the preset dift has prompt '': set others"):
+    with pytest.raises(HsifeatError, match=r"takes no prompt; .*the preset dift has prompt '': set other values"):
         prepare(scene, preset="dift", backbone=backbone_folder)
     with pytest.raises(HsifeatError, match="the preset hyperfeatures has backbone 'stable-diffusion-v1-5'"):
         prepare(scene, preset="hyperfeatures")
