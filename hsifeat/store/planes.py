@@ -47,7 +47,7 @@ class Planes:
         return sorted(specs, key=lambda plane: (plane.id.t, -plane.stride, plane.id.layer))
 
     def array(self, plane: PlaneId) -> zarr.Array[Any]:
-        """Return the Zarr array of a plane."""
+        """Return the Zarr array of a plane; the layout defines its shape, and the plane defines its dtype."""
         return self._files.array(f"planes/{plane.path}")
 
     def add(self, plane: PlaneSpec) -> None:

@@ -99,7 +99,7 @@ class ProgressRecords:
 
 
 def digest_of(values: NDArray[np.generic]) -> bytes:
-    """Return the sha256 digest (32 bytes) of the values of an array."""
+    """Return the sha256 digest (32 bytes) of the values of an array of any shape and dtype."""
     return hashlib.sha256(np.ascontiguousarray(values).data).digest()
 
 

@@ -146,7 +146,7 @@ class Store:
         return self._planes.specs()
 
     def plane(self, plane: PlaneId) -> zarr.Array[Any]:
-        """Return the Zarr array of a plane; `layout` defines its shape."""
+        """Return the Zarr array of a plane; `layout` defines its shape, and the plane defines its dtype."""
         return self._planes.array(plane)
 
     def done(self, plane: PlaneId) -> NDArray[np.bool_]:
@@ -217,7 +217,8 @@ class Store:
         """Return a Zarr array of the scene by name.
 
         The names are ``cube``, of shape (rows, cols, bands), and ``valid``, of shape (rows, cols). If the model has fewer
-        channels than the scene has bands, ``projection/weights`` and ``projection/offset`` exist too.
+        channels than the scene has bands, ``projection/weights`` and ``projection/offset`` exist too. The cube has the dtype of
+        the scene, ``valid`` is bool, and the projection is float32.
         """
         return self.files.array(f"scene/{name}")
 

@@ -66,7 +66,7 @@ class StoreFiles:
         return view
 
     def array(self, path: str) -> zarr.Array[Any]:
-        """Return the Zarr array at a path below the root group.
+        """Return the Zarr array at a path below the root group, with its stored shape and dtype.
 
         Raises
         ------
