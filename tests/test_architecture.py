@@ -90,9 +90,12 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 from classifiers import PixelTable, head_names, make_head
 table = PixelTable.from_store(sys.argv[1])
+quick = {"epochs": 2, "n_estimators": 5}
 for name in head_names():
-    head = make_head(name, layout=table.layout).fit(table.X[::7], table.y[::7])
-    assert set(head.predict(table.X)) <= set(table.y)
+    head = make_head(name, layout=table.layout)
+    head.set_params(**{key: value for key, value in quick.items() if key in head.get_params()})
+    head.fit(table.X[::20], table.y[::20])
+    assert set(head.predict(table.X[:100])) <= set(table.y)
     print(name)
 assert not [m for m in sys.modules if m.partition(".")[0] == "diffusers"]
 """

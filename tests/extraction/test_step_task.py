@@ -18,6 +18,7 @@ from hsifeat.runtime.processes import ProcessExecutor
 from hsifeat.scenes import Scene
 from hsifeat.store.store import Store
 from tests.helpers.extraction import prepare
+from tests.helpers.forked_commands import fork_workers
 from tests.helpers.small import small_cube
 
 OPTIONS = {"timesteps": [0, 300], "layers": ["mid_block", "up_blocks.1"], "tile": 32, "halo": 8, "seed": 3, "batch": 4}
@@ -28,6 +29,7 @@ def test_two_processes_give_the_same_bits_as_one(scene, backbone_folder, tmp_pat
     # An inversion keeps state from one timestep to the next, which a process may get in any order.
     options = {**OPTIONS, "noise": "inversion:10", "backbone": str(backbone_folder)}
     alone = hsifeat.extract(scene, **options, out=tmp_path / "alone.zarr")
+    fork_workers(monkeypatch.setattr)
     executor = ProcessExecutor(2)
     try:
         shared = hsifeat.extract(scene, **options, executor=executor, out=tmp_path / "shared.zarr")
@@ -47,9 +49,10 @@ class InThisProcess:
             yield task, function(pickle.loads(pickle.dumps(task)))  # noqa: S301  # our own bytes
 
 
-def test_a_worker_does_not_keep_the_scene_of_a_deleted_store(scene, backbone_folder, tmp_path):
+def test_a_worker_does_not_keep_the_scene_of_a_deleted_store(scene, backbone_folder, tmp_path, monkeypatch):
     other = Scene("small", small_cube(seed=5))
     options = {**OPTIONS, "timesteps": [0], "backbone": str(backbone_folder)}
+    fork_workers(monkeypatch.setattr)
     executor = ProcessExecutor(1)
     try:
         for number, (image, seed) in enumerate([(scene, 3), (other, 3), (other, 4)]):

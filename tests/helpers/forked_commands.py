@@ -4,6 +4,7 @@ The processes can be killed and interrupted, and share only files with the test.
 """
 
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 _SERVER = multiprocessing.get_context("forkserver")
 # All tests of a session share the server, so the first test that starts it determines the list.
 PRELOADED = ["tests.helpers.preloaded_imports", "tests.helpers.forked_commands", "hsifeat.extraction.extract", "cli"]
+_SERVER.set_forkserver_preload(PRELOADED)
 
 
 class ForkedFunction:
@@ -32,7 +34,6 @@ class ForkedFunction:
         self.process = _SERVER.Process(
             target=_run, args=(environment, str(Path.cwd()), self._output, function, arguments)
         )
-        _SERVER.set_forkserver_preload(PRELOADED)
         self.process.start()
 
     def poll(self):
@@ -70,6 +71,22 @@ def run_forked(*arguments, status=0, **options):
     ended = ForkedCommand(*arguments, **options).wait()
     assert ended.returncode == status, ended.stderr
     return ended
+
+
+def fork_workers(patch=setattr):
+    """Make process executors fork their workers from the server, too; tests/runtime has those of a new interpreter.
+
+    Parameters
+    ----------
+    patch : callable
+        What sets an attribute: that of `pytest.MonkeyPatch` in the test's own process.
+    """
+    from hsifeat.runtime import processes
+
+    # A process that came from the server would start another one.
+    if multiprocessing.forkserver.get_inherited_fds() is not None:
+        multiprocessing.forkserver._forkserver.ensure_running = lambda: None
+    patch(processes, "multiprocessing", SimpleNamespace(get_context=lambda _: _SERVER))
 
 
 def _run(environment, folder, output, function, arguments):

@@ -21,9 +21,13 @@ from hsifeat.extraction.repair import repair
 from hsifeat.runtime.events import Note
 from hsifeat.scenes import Labels
 from hsifeat.store.location import as_location
+from hsifeat.store.progress import ProgressRecords
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
+from tests.helpers.forked_commands import run_forked
+from tests.helpers.killed_writes import die
 
+LAYERS = ["mid_block", "up_blocks.2"]
 SERVER = """
 import sys
 from moto.server import ThreadedMotoServer
@@ -32,24 +36,19 @@ server.start()
 print(server.get_host_and_port()[1], flush=True)
 sys.stdin.read()
 """
-# Dies once the sixth shard is written and its record is not.
-DIES = """
-import os, signal, sys
-from hsifeat.store.progress import ProgressRecords
-from cli import main
 
-record, remaining = ProgressRecords.record, [5]
 
-def dying(self, *arguments):
-    remaining[0] -= 1
-    if remaining[0] < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    record(self, *arguments)
+def die_after_the_third_shard():
+    """Die once it is written and its record is not."""
+    record, remaining = ProgressRecords.record, [2]
 
-ProgressRecords.record = dying
-sys.argv = ["hsifeat", *sys.argv[1:]]
-main()
-"""
+    def dying(self, *arguments):
+        remaining[0] -= 1
+        if remaining[0] < 0:
+            die()
+        record(self, *arguments)
+
+    ProgressRecords.record = dying
 
 
 @pytest.fixture(scope="module")
@@ -129,16 +128,13 @@ def test_a_store_is_written_grown_read_damaged_repaired_and_deleted(s3, scene, b
 def test_a_killed_run_resumes(s3, scene, backbone_folder, store_path, tmp_path):
     np.save(tmp_path / "small.npy", scene.cube)
     out, expected = f"{s3}/s.zarr", tmp_path / "expected.zarr"
-    options = {"backbone": backbone_folder, "timesteps": [0, 300], "tile": 32, "halo": 8}
-    command = [
-        sys.executable, "-c", DIES, "extract", tmp_path / "small.npy", "--backbone", backbone_folder,
-        "--tile", "32", "--halo", "8", "--timesteps", "0,300", "--out", out,
-    ]  # fmt: skip
-    ended = subprocess.run(command, capture_output=True, check=False)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    options = {"backbone": backbone_folder, "timesteps": [0, 300], "layers": LAYERS, "tile": 32, "halo": 8}
+    command = ["extract", tmp_path / "small.npy", "--backbone", backbone_folder, "--layers", ",".join(LAYERS)]
+    command += ["--tile", 32, "--halo", 8, "--timesteps", "0,300", "--out", out]
+    run_forked(*command, patch=die_after_the_third_shard, status=-signal.SIGKILL)
     killed = Store.open(out)
-    assert sum(int(killed.done(plane.id).sum()) for plane in killed.planes) == 5
-    assert sum(key.startswith("planes/t") and "/c/" in key for key in as_location(out).files()) == 6
+    assert sum(int(killed.done(plane.id).sum()) for plane in killed.planes) == 2
+    assert sum(key.startswith("planes/t") and "/c/" in key for key in as_location(out).files()) == 3
     hsifeat.extract(tmp_path / "small.npy", **options, out=out)
     hsifeat.extract(tmp_path / "small.npy", **options, out=expected)
     check_equal(Store.open(out), expected)

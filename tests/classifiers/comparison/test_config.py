@@ -1,18 +1,15 @@
 """A benchmark records its options, and a command that repeats it."""
 
 import inspect
-import os
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 from classifiers import compare, make_head
 from classifiers.comparison.config import BenchConfig, bench_command
 from classifiers.comparison.report.write import write_report
 from classifiers.comparison.results.results_io import read_json
+from tests.helpers.forked_commands import run_forked
 
-HSIFEAT = Path(sys.executable).with_name("hsifeat")
 OPTIONS = {
     "heads": ["lda", "svm"],
     "splits": ["random:0.3", "blocks:9+1:0.3"],
@@ -31,10 +28,7 @@ def test_the_command_of_a_comparison_in_python_asks_for_the_same(store_path, tmp
     write_report(found, out)
     command = read_json(out / "results.json").provenance.command
     assert "'t0/*'" in command and "--no-sweep" in command
-    environment = {**os.environ, "HSIFEAT_CACHE": str(tmp_path / "cache")}
-    ended = subprocess.run(
-        [HSIFEAT, *shlex.split(command)[1:]], env=environment, capture_output=True, text=True, check=True
-    )
+    ended = run_forked(*shlex.split(command)[1:])
     assert "16 of 16 runs are recorded already" in ended.stderr
     assert sorted(out.rglob("runs/*.json")) == runs
     assert [path.stat().st_mtime_ns for path in runs] == before, "nothing was run again"

@@ -22,6 +22,7 @@ from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
 from hsifeat.runtime.events import silent
 from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.types import PlaneId
+from tests.helpers.forked_commands import fork_workers
 
 SPLIT = "blocks:9+1:0.5"
 
@@ -173,8 +174,9 @@ def test_a_finished_sweep_is_not_done_again(swept, store_path, fits):
     assert fits == []
 
 
-def test_workers_change_nothing(swept, store_path, tmp_path):
+def test_workers_change_nothing(swept, store_path, tmp_path, monkeypatch):
     found, _ = swept
+    fork_workers(monkeypatch.setattr)
     assert sweep(store_path, split=SPLIT, best=2, seeds=2, out=tmp_path, jobs=2) == found
 
 
