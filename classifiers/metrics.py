@@ -199,7 +199,7 @@ def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]
 
 
 def mean_and_sd(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
-    """Return the mean and the sample standard deviation (divisor n - 1) of values.
+    """Return the mean and the sample standard deviation (divisor n - 1) of n values, as float64.
 
     The standard deviation of a single value is 0.
 

@@ -99,7 +99,8 @@ def convert(
     Parameters
     ----------
     tensors : mapping of str to tensor
-        Tensors of the checkpoint that `check_tensors` has accepted, by guided-diffusion's names.
+        Tensors of the checkpoint that `check_tensors` has accepted, by guided-diffusion's names; of any shape and
+        floating-point dtype.
     network : torch.nn.Module
         The network, which determines the names and shapes of the parameters.
     architecture : Architecture
