@@ -18,6 +18,8 @@ from tests.extraction.test_resume import command, done_units
 from tests.helpers.forked_commands import ForkedCommand, ForkedFunction, run_forked
 from tests.helpers.small import small_cube
 
+THREADED = {"layers": ["mid_block", "up_blocks.2"], "tile": 32, "halo": 8}
+
 
 def extract_in_threads(backbone, out, log, number):
     """Extract overlapping sets of timesteps in four threads, and log each forward pass."""
@@ -34,12 +36,12 @@ def extract_in_threads(backbone, out, log, number):
     def extract(thread):
         timesteps = [[0, 300], [300, 50], [0], [50 + number, 300]][thread]
         scene = Scene("small", small_cube(), np.linspace(450, 900, 12), {})
-        store = hsifeat.extract(scene, backbone=backbone, timesteps=timesteps, tile=32, halo=8, out=out)
+        store = hsifeat.extract(scene, backbone=backbone, timesteps=timesteps, **THREADED, out=out)
         return [bool(store.done(plane.id).all()) for plane in store.planes if plane.id.t in timesteps]
 
     with ThreadPoolExecutor(4) as threads:
         complete = list(threads.map(extract, range(4)))
-    assert all(map(all, complete)) and [len(planes) for planes in complete] == [8, 8, 4, 8], complete
+    assert all(map(all, complete)) and [len(planes) for planes in complete] == [4, 4, 2, 4], complete
 
 
 def values(path):
@@ -49,12 +51,12 @@ def values(path):
 
 def test_many_threads_of_many_processes_do_the_work_once(scene, backbone_folder, tmp_path):
     out, log = tmp_path / "many.zarr", tmp_path / "log"
-    runs = [ForkedFunction(extract_in_threads, backbone_folder, out, log, number) for number in range(3)]
+    runs = [ForkedFunction(extract_in_threads, backbone_folder, out, log, number) for number in range(2)]
     ended = [run.wait() for run in runs]
-    assert [run.returncode for run in ended] == [0, 0, 0], ended
-    timesteps = [0, 50, 51, 52, 300]
+    assert [run.returncode for run in ended] == [0, 0], ended
+    timesteps = [0, 50, 51, 300]
     undisturbed = tmp_path / "one.zarr"
-    hsifeat.extract(scene, backbone=backbone_folder, timesteps=timesteps, tile=32, halo=8, out=undisturbed)
+    hsifeat.extract(scene, backbone=backbone_folder, timesteps=timesteps, **THREADED, out=undisturbed)
     assert values(out) == values(undisturbed)
     counted = [tuple(map(int, line.split())) for line in log.read_text().splitlines()]
     # 75 x 53 pixels in cores of 16: 5 x 4 tiles.
@@ -73,14 +75,14 @@ def test_ctrl_c_keeps_what_is_finished(backbone_folder, tmp_path):
     assert "Traceback" not in ended.stderr
     assert "interrupted; finished work is kept" in ended.stderr
     before = {p: p.stat().st_mtime_ns for p in path.glob("planes/t*/*/c/*/*/*")}
-    assert 9 <= done_units(path) == len(before) < 80, "no shard without its record"
+    assert 9 <= done_units(path) == len(before) < 48, "no shard without its record"
     listed = json.loads(run_forked("cache", "ls", "--json").stdout)
     assert [(row["store"], row["state"]) for row in listed] == [("stopped", "interrupted")]
-    assert "20 planes are unfinished" in run_forked("cache", "verify", path).stdout
+    assert "12 planes are unfinished" in run_forked("cache", "verify", path).stdout
     for out in (path, whole):
         run_forked(*command(backbone_folder, out))
     assert {p: p.stat().st_mtime_ns for p in before} == before, "nothing is written twice"
-    assert values(path) == values(whole) and len(values(path)) == 20
+    assert values(path) == values(whole) and len(values(path)) == 12
     listed = json.loads(run_forked("cache", "ls", "--json").stdout)
     assert {row["state"] for row in listed} == {"complete"}
 
