@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,11 +19,12 @@ from classifiers.comparison.report.markdown import to_markdown
 from classifiers.comparison.report.write import file_name, plan_files, write_report
 from classifiers.comparison.results.results_io import read_json, sorted_runs
 from classifiers.metrics import score_predictions
+from hsifeat.runtime import processes
+from hsifeat.runtime.processes import _start_worker as start_worker
 from hsifeat.scenes.georeference import Georeference
 from tests.classifiers.conftest import SPLITS
 from tests.helpers.comparisons import add_all, build, entry
-
-HSIFEAT = Path(sys.executable).with_name("hsifeat")
+from tests.helpers.forked_commands import ForkedCommand, fork_workers
 
 
 def test_the_csv_is_the_frame_and_scores_the_stored_predictions(report):
@@ -183,70 +182,78 @@ def test_stores_of_names_that_a_file_can_t_tell_apart_have_maps_of_their_own(tmp
             np.testing.assert_array_equal(file.read(1), comparison.images.maps[who, "random:0.1"])
 
 
-def hsifeat(folder, *arguments, **options):
-    environment = {**os.environ, "HSIFEAT_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    return subprocess.Popen([HSIFEAT, *map(str, arguments)], cwd=folder, env=environment, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **options)  # fmt: skip
-
-
 def finished(folder):
     """Return when each finished run, and each finished trial of a sweep, was recorded."""
     record = folder / "report" / "record"
     return {path: path.stat().st_mtime_ns for kind in ("runs", "sweeps") for path in (record / kind).glob("*.json")}
 
 
-def working(session):
-    """Tell whether a process of a session is still there: whoever was started, or a worker."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+def log_worker(receiver):
+    Path(f"worker-{os.getpid()}").touch()
+    start_worker(receiver)
+
+
+def log_workers():
+    """Make workers leave their numbers in the working directory."""
+    fork_workers()
+    processes._start_worker = log_worker
+
+
+def working(folder):
+    """Tell whether a worker of the command in a folder is still there."""
+    for file in folder.glob("worker-*"):
         try:
-            state, _, _, sid = stat.read_text().rpartition(")")[2].split()[:4]
+            state = Path(f"/proc/{file.name.partition('-')[2]}/stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
             continue
-        if int(sid) == session and state != "Z":
+        if state != "Z":
             return True
     return False
 
 
-@pytest.mark.parametrize(
-    ("sign", "sweep"),
-    [(signal.SIGKILL, False), (signal.SIGINT, False), (signal.SIGKILL, True)],
-    ids=["sigkill", "ctrl-c", "sigkill-in-its-sweep"],
-)
-def test_a_bench_that_was_stopped_goes_on_without_repeating_a_run(store_path, tmp_path, sign, sweep):
-    head, inputs = ("random-forest", ["spectra"]) if not sweep else ("lda", ["planes"])
-    options = {"heads": [head], "splits": SPLITS, "seeds": 2, "inputs": inputs, "sweep": sweep}
-    bench = ["bench", store_path, "--heads", head, "--splits", ",".join(SPLITS), "--seeds", 2]
-    bench += ["--inputs", inputs[0], "--jobs", 2, *(["--no-sweep"] if not sweep else [])]
-    started = hsifeat(tmp_path, *bench)
-    # The four runs are done before the sweep begins.
-    while len(finished(tmp_path)) < (4 + 3 if sweep else 1):
-        assert started.poll() is None, started.communicate()
-        time.sleep(0.01)
-    os.killpg(started.pid, sign) if sign == signal.SIGINT else started.kill()
-    said = started.communicate()[1]
-    if sign == signal.SIGINT:
-        assert started.returncode == 130 and "the same command continues from there" in said
-    end = time.monotonic() + 60
-    while working(started.pid):
-        assert time.monotonic() < end, "a worker is left"
-        time.sleep(0.01)
-    before = finished(tmp_path)
-    again = compare(store_path, **options, out=tmp_path / "report")
+def test_a_bench_that_is_stopped_again_and_again_goes_on_without_repeating_a_run(store_path, tmp_path, monkeypatch):
+    """Killed in its first runs, interrupted by Ctrl-C in others, and killed in its sweep."""
+    monkeypatch.chdir(tmp_path)
+    options = {"heads": ["random-forest"], "splits": SPLITS, "seeds": 3, "inputs": ["planes"], "planes": ["t0/*"]}
+    bench = ["bench", store_path, "--heads", "random-forest", "--splits", ",".join(SPLITS), "--seeds", 3, "--sweep"]
+    bench += ["--inputs", "planes", "--planes", "t0/*", "--jobs", 2]
+    before = {}
+    # The six runs are done before the sweep begins.
+    for sign, count in ((signal.SIGKILL, 1), (signal.SIGINT, 4), (signal.SIGKILL, 6 + 3)):
+        started = ForkedCommand(*bench, patch=log_workers)
+        while len(finished(tmp_path)) < max(count, len(before) + 1):
+            assert started.poll() is None, started.wait().stderr
+            time.sleep(0.01)
+        started.signal(sign)
+        ended = started.wait()
+        if sign == signal.SIGINT:
+            assert ended.returncode == 130 and "the same command continues from there" in ended.stderr
+        else:
+            assert ended.returncode == -signal.SIGKILL
+        end = time.monotonic() + 60
+        while working(tmp_path):
+            assert time.monotonic() < end, "a worker is left"
+            time.sleep(0.01)
+        assert before.items() < finished(tmp_path).items(), "what is finished is not done again"
+        before = finished(tmp_path)
+    assert list(tmp_path.glob("worker-*")), "workers did the work"
+    again = compare(store_path, **options, sweep=True, out=tmp_path / "report")
     after = finished(tmp_path)
-    assert before.items() < after.items(), "what is finished is not done again"
-    fresh = compare(store_path, **options, out=tmp_path / "fresh")
+    assert before.items() < after.items()
+    fresh = compare(store_path, **options, sweep=True, out=tmp_path / "fresh")
     assert {path.name for path in after} == {path.name for path in (tmp_path / "fresh").rglob("*/*s/*.json")}
     seconds = ["fit_seconds", "predict_seconds"]
     assert again.frame.drop(columns=seconds).equals(fresh.frame.drop(columns=seconds))
     assert again.sweep == fresh.sweep
 
 
-def test_changes_from_a_baseline_are_reported(store_path, report, tmp_path):
+def test_changes_from_a_baseline_are_reported(store_path, report, tmp_path, cli, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     _, out, _ = report
     old = out / "results.json"
     renamed = shutil.copytree(store_path, tmp_path / "renamed.zarr")
     bench = ["bench", renamed, "--heads", "lda", "--splits", ",".join(SPLITS), "--seeds", 2, "--no-sweep"]
-    said, _ = hsifeat(tmp_path, *bench, "--inputs", "planes", "--compare", old, "--jobs", 1).communicate()
+    said = cli(*bench, "--inputs", "planes", "--compare", old, "--jobs", 1)
     lines = " ".join(said.split())
     assert (
         "change from the baseline: lda on planes of renamed under random:0.3 (small before, renamed after): unchanged, OA"
@@ -257,17 +264,17 @@ def test_changes_from_a_baseline_are_reported(store_path, report, tmp_path):
     assert {c.test for c in changes if c.after is not None} == {"bootstrap"}
     assert "## Changes from the baseline" in (tmp_path / "report" / "results.md").read_text()
     assert 'id="changes-h">Changes from the baseline</h2>' in (tmp_path / "report" / "report.html").read_text()
-    wrong = hsifeat(tmp_path, *bench, "--compare", store_path / "zarr.json", "--out", "none")
-    assert "has schema version None" in wrong.communicate()[1] and wrong.returncode == 1
+    assert "has schema version None" in cli(*bench, "--compare", store_path / "zarr.json", "--out", "none", status=1)
     assert not (tmp_path / "none").exists()
 
 
-def test_a_sweep_by_its_command(store_path, tmp_path):
+def test_a_sweep_by_its_command(store_path, tmp_path, cli, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     options = ["--split", SPLITS[1], "--best", 1, "--seeds", 2, "--planes", "t0/*", "--jobs", 1]
-    said, complained = hsifeat(tmp_path, "sweep", store_path, *options).communicate()
-    assert "t0/mid_block" in said and "table and heat map: sweep" in said, complained
+    said = cli("sweep", store_path, *options)
+    assert "t0/mid_block" in said and "table and heat map: sweep" in said
     assert "spectra alone" in said and "seconds" in said
-    found = json.loads(hsifeat(tmp_path, "sweep", store_path, *options, "--json").communicate()[0])
+    found = json.loads(cli("sweep", store_path, *options, "--json"))
     assert len(found["planes"]) == 4 and len(found["selection"]) == 1
     assert {"sweep.csv", "sweep.json", "planes.svg", "planes.png"} <= {p.name for p in (tmp_path / "sweep").iterdir()}
 

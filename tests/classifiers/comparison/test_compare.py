@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -18,21 +19,23 @@ from classifiers.splits import layout_footprints, limit_training_pixels, measure
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
 from tests.helpers.comparisons import entry
+from tests.helpers.forked_commands import fork_workers
 
 SPLITS = ("random:0.3", "blocks:9+1:0.3")
 # Linear algebra, trees, and a network trained by torch.
-HEADS = ("lda", "lightgbm", "mlp")
+OPTIONS = {"heads": ("lda", "lightgbm", "mlp"), "splits": SPLITS, "seeds": 2, "inputs": ["planes"], "planes": ["t0/*"]}
 
 
 @pytest.fixture(scope="module")
 def first_comparison(store_path, tmp_path_factory):
     """A comparison of heads, and the folder of its record."""
     out = tmp_path_factory.mktemp("comparison")
-    return compare(store_path, heads=HEADS, splits=SPLITS, seeds=2, inputs=["planes"], out=out, sweep=False), out
+    return compare(store_path, **OPTIONS, out=out, sweep=False), out
 
 
 def test_every_entry_split_and_seed_is_run(store_path, tmp_path):
-    comparison = compare(store_path, heads=["lda", "film"], splits=SPLITS[1:], seeds=1, out=tmp_path, sweep=False)
+    options = {"splits": SPLITS[1:], "seeds": 1, "planes": ["t0/mid_block"], "out": tmp_path, "sweep": False}
+    comparison = compare(store_path, heads=["lda", "film"], **options)
     runs = {(str(r.entry), r.split, r.seed) for r in comparison.runs}
     entries = {"lda on spectra", "lda on spectra+window", "lda on planes of small", "lda on spectra+planes of small",
                "film on spectra+planes of small"}  # fmt: skip
@@ -65,7 +68,7 @@ def test_scores_equal_those_of_scikit_learn_on_recorded_predictions(first_compar
 
 def test_predictions_and_maps_equal_those_of_the_head(first_comparison, store_path):
     comparison, out = first_comparison
-    table = PixelTable.from_store(store_path, spectra=False)
+    table = PixelTable.from_store(store_path, spectra=False, planes=OPTIONS["planes"])
     for result in comparison.runs:
         if result.seed:
             continue
@@ -84,9 +87,10 @@ def test_predictions_and_maps_equal_those_of_the_head(first_comparison, store_pa
         np.testing.assert_allclose(sure[test.rows, test.cols] / 255, head.predict_proba(test.X).max(axis=1), atol=0.003)
 
 
-def test_results_do_not_depend_on_the_number_of_workers(first_comparison, store_path, tmp_path):
+def test_results_do_not_depend_on_the_number_of_workers(first_comparison, store_path, tmp_path, monkeypatch):
     one, out = first_comparison
-    two = compare(store_path, heads=HEADS, splits=SPLITS, seeds=2, inputs=["planes"], out=tmp_path, jobs=2, sweep=False)
+    fork_workers(monkeypatch.setattr)
+    two = compare(store_path, **OPTIONS, out=tmp_path, jobs=2, sweep=False)
     seconds = ["fit_seconds", "predict_seconds"]
     write_csv(one, tmp_path / "one.csv")
     write_csv(two, tmp_path / "two.csv")
@@ -186,8 +190,6 @@ def test_a_missing_random_or_disjoint_split_is_added(store_path, tmp_path, asked
 
 
 def test_an_unfinished_store_is_refused(store_path, tmp_path):
-    import shutil
-
     import zarr
 
     shutil.copytree(store_path, tmp_path / "s.zarr")
@@ -219,26 +221,22 @@ def test_invalid_options(store_path, tmp_path, options, error, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_stores_of_different_scenes_are_refused(store_path, backbone_folder, scene, tmp_path):
-    import hsifeat
-
-    other = hsifeat.Scene("other", scene.cube + 1, scene.wavelengths_nm, scene.labels)
-    hsifeat.extract(other, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, out=tmp_path / "other.zarr")
-    with pytest.raises(HsifeatError, match="different scenes can't be compared: small is of small, other is of other"):
-        compare([store_path, tmp_path / "other.zarr"], out=tmp_path / "out", sweep=False)
+def test_stores_of_different_scenes_are_refused(store_path, other_scene, tmp_path):
+    with pytest.raises(
+        HsifeatError, match="different scenes can't be compared: small is of small, second is of second"
+    ):
+        compare([store_path, other_scene], out=tmp_path / "out", sweep=False)
 
 
-def test_each_of_several_stores_gives_the_same_results_alone(store_path, backbone_folder, scene, tmp_path):
+def test_each_of_several_stores_gives_the_same_results_alone(store_path, other_recipe, tmp_path):
     """Two recipes, and stores of equal names: every entry is what its store alone gives, and a head fitted by hand."""
-    import hsifeat
-
-    places = [store_path, tmp_path / "small.zarr"]
-    hsifeat.extract(scene, backbone=backbone_folder, timesteps=[100], tile=16, halo=4, out=places[1])
-    options = {"heads": ["lda", "lightgbm"], "splits": SPLITS, "seeds": 2, "inputs": ["spectra", "planes"]}
+    places = [store_path, shutil.copytree(other_recipe, tmp_path / "small.zarr")]
+    options = {"heads": ["lda", "lightgbm"], "splits": SPLITS, "seeds": 1, "inputs": ["spectra", "planes"]}
+    options["planes"] = ["t0/mid_block"]
     together = compare(places, **options, out=tmp_path / "together", sweep=False)
     assert [store.name for store in together.stores] == ["small", "small'"]
     assert len({store.key for store in together.stores}) == 2
-    assert len(together.runs) == 2 * (1 + 2) * 2 * 2
+    assert len(together.runs) == 2 * (1 + 2) * 2
     read = RunRecords(tmp_path / "together" / "record").read_predictions
     for location, name in zip(places, ("small", "small'"), strict=True):
         alone = compare(location, **options, out=tmp_path / name, sweep=False)
@@ -249,7 +247,7 @@ def test_each_of_several_stores_gives_the_same_results_alone(store_path, backbon
             np.testing.assert_array_equal(
                 read(same.key), RunRecords(tmp_path / name / "record").read_predictions(result.key)
             )
-        table = PixelTable.from_store(location, spectra=False)
+        table = PixelTable.from_store(location, spectra=False, planes=options["planes"])
         for result in together.runs:
             if result.entry != entry(name, "planes", "lda"):
                 continue
