@@ -95,7 +95,7 @@ def test_replacing_test_rows_by_noise_does_not_change_the_choice(features, table
 
     def chosen(changed):
         X = np.where(changed[:, None], noise, table.X)
-        trials = Evaluator(features, replace(table, X=X), "svm", 0, {"plane_components": 20}, tune=True)
+        trials = Evaluator(features, replace(table, X=X), "lda", 0, {"plane_components": 20}, tune=True)
         head, trial = trials.evaluate(rule, draw)
         assert {name: getattr(head, name) for name in trial.tuning.choice.params} == trial.tuning.choice.params
         return trial.tuning

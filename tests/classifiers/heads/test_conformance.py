@@ -54,11 +54,11 @@ def exceptions(estimator) -> dict[str, str]:
 
 
 # Parameters that change the algorithm of a head.
-FEW_EPOCHS = {"epochs": 15}
+FEW_EPOCHS = {"epochs": 8}
 VARIANTS = [
-    quick("film", None, fusion="gated", epochs=15),
-    quick("film", None, encoder="conv", epochs=8),
-    quick("mlp", None, members=2, epochs=8),
+    quick("film", None, fusion="gated", epochs=8),
+    quick("film", None, encoder="conv", epochs=5),
+    quick("mlp", None, members=2, epochs=5),
     # At C = 10 the processor's rounding decides whether the check of class weights finds its 87 %.
     quick("svm", None, exact_rows=0, C=1.0),
 ]

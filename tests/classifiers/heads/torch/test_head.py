@@ -51,7 +51,7 @@ def test_a_loss_that_is_not_finite_is_reported_at_once(monkeypatch, where, valid
     """The gradient of such a loss, and so every weight, is finite."""
     does = getattr(torch_training, where)
     monkeypatch.setattr(torch_training, where, lambda *given: does(*given) + float("inf"))
-    with pytest.raises(HeadError, match=r"diverged in epoch 1: lower learning_rate \(0\.003\)"):
+    with pytest.raises(HeadError, match=r"diverged in epoch 1: lower learning_rate \(0\.01\)"):
         quick("mlp", validation_fraction=validation_fraction).fit(*toy())
 
 
