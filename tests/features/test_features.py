@@ -171,5 +171,5 @@ def test_a_damaged_scene_is_told(store_path, tmp_path):
     content[len(content) // 3] ^= 1
     shard.write_bytes(content)
     rows, cols = np.indices((ROWS, COLS)).reshape(2, -1)
-    with pytest.raises(HsifeatError, match="damaged in its scene"):
+    with pytest.raises(HsifeatError, match="the scene is damaged"):
         open_features(tmp_path / "s.zarr").spectra(rows, cols)
