@@ -106,7 +106,8 @@ def merge_label_maps(labels: Sequence[Labels], row_offsets: Sequence[int], numbe
             common = numbers.get(name, number)
             part[one.classes == number] = common
             colours.setdefault(common, one.class_colours[number])
-    return Labels(labels[0].name, merged, {number: name for name, number in numbers.items()}, colours)
+    names = {number: name for name, number in numbers.items()}
+    return Labels(labels[0].name, merged, names, colours, scene_rows=tuple(row_offsets))
 
 
 def _same_wavelengths(first: Features, other: Features) -> bool:

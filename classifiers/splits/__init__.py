@@ -7,16 +7,35 @@ quantifies it.
 
 from classifiers.splits.blocks import BlocksSplit
 from classifiers.splits.cv import SplitCV
-from classifiers.splits.grammar import GRAMMAR, parse_split, parse_split_kind, separate_splits
-from classifiers.splits.leakage import Footprint, Leakage, layout_footprints, measure_leakage
+from classifiers.splits.distances import training_distances
+from classifiers.splits.far import FarSplit
+from classifiers.splits.grammar import (
+    GRAMMAR,
+    parse_split,
+    parse_split_kind,
+    parse_split_question,
+    separate_splits,
+)
+from classifiers.splits.leakage import Footprint, Leakage, layout_footprints, leaking_pixels, measure_leakage
 from classifiers.splits.mask import MaskSplit, OfficialSplit, merge_official_maps
 from classifiers.splits.random import PerClassSplit, RandomSplit
-from classifiers.splits.split_draw import Split, SplitDraw, SplitKind, limit_training_pixels
+from classifiers.splits.split_draw import (
+    CARRY_OVER,
+    FILL_IN,
+    Split,
+    SplitDraw,
+    SplitKind,
+    SplitQuestion,
+    limit_training_pixels,
+)
 from classifiers.splits.split_plot import make_split_map, write_split_plot
 
 __all__ = [
+    "CARRY_OVER",
+    "FILL_IN",
     "GRAMMAR",
     "BlocksSplit",
+    "FarSplit",
     "Footprint",
     "Leakage",
     "MaskSplit",
@@ -27,13 +46,17 @@ __all__ = [
     "SplitCV",
     "SplitDraw",
     "SplitKind",
+    "SplitQuestion",
     "layout_footprints",
+    "leaking_pixels",
     "limit_training_pixels",
     "make_split_map",
     "measure_leakage",
     "merge_official_maps",
     "parse_split",
     "parse_split_kind",
+    "parse_split_question",
     "separate_splits",
+    "training_distances",
     "write_split_plot",
 ]

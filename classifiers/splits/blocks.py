@@ -8,13 +8,12 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.splits.split_draw import SplitDraw, SplitKind, class_mask, make_draw
+from classifiers.splits.distances import drop_near
+from classifiers.splits.split_draw import CARRY_OVER, SplitDraw, SplitKind, SplitQuestion, class_mask, make_draw
 from hsifeat.scenes import Labels
 
 # A draw in which a class has no training pixels outside the buffer is repeated, up to this number of draws.
 _MAX_TRIES = 30
-# Approximate number of pixels for which distances are computed at once.
-_STRIP_PIXELS = 2**18
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,7 @@ class BlocksSplit:
     buffer_px: int
     fraction: float
     kind: ClassVar[SplitKind] = "disjoint"
+    question: ClassVar[SplitQuestion] = CARRY_OVER
 
     @property
     def text(self) -> str:
@@ -55,18 +55,34 @@ class BlocksSplit:
         A class is lost if all its training pixels lie within the buffer of test pixels. The draw is repeated, up to 30
         times, until no class that occurs in several blocks is lost. The result is the draw that loses the fewest classes.
         """
-        rng = np.random.default_rng(seed)
-        blocks = _BlockGrid.from_labels(labels, self.block_px, self.buffer_px)
-        single_block_classes = len(blocks.members) - len(blocks.divisible)
-        best: SplitDraw | None = None
-        for _ in range(_MAX_TRIES):
-            candidate = _BlockSelection(blocks).draw(self.fraction, rng)
-            if best is None or len(candidate.left_out) < len(best.left_out):
-                best = candidate
-            if len(best.left_out) == single_block_classes:
-                break
-        assert best is not None  # noqa: S101  # the loop runs at least once
-        return best
+        return draw_blocks(labels, self.block_px, self.buffer_px, self.fraction, seed)[1]
+
+
+def draw_blocks(
+    labels: Labels, block_px: int, buffer_px: int, fraction: float, seed: int
+) -> tuple[NDArray[np.bool_], SplitDraw]:
+    """Draw training and test blocks at random, as `BlocksSplit.draw` does.
+
+    Returns
+    -------
+    training : (rows, cols) bool array
+        Mask of the pixels of the training blocks, labelled or not.
+    draw : SplitDraw
+        The labelled pixels of training and test blocks, without the buffer.
+    """
+    rng = np.random.default_rng(seed)
+    blocks = _BlockGrid.from_labels(labels, block_px, buffer_px)
+    single_block_classes = len(blocks.members) - len(blocks.divisible)
+    best: tuple[_BlockSelection, SplitDraw] | None = None
+    for _ in range(_MAX_TRIES):
+        selection = _BlockSelection(blocks)
+        candidate = selection.draw(fraction, rng)
+        if best is None or len(candidate.left_out) < len(best[1].left_out):
+            best = selection, candidate
+        if len(best[1].left_out) == single_block_classes:
+            break
+    assert best is not None  # noqa: S101  # the loop runs at least once
+    return best[0].pixels, best[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,23 +132,8 @@ class _BlockGrid:
         return cls(labels, block_px, buffer_px, (down, across), members, divisible, pixels)
 
     def drop_buffer(self, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return a (rows, cols) bool mask of the training pixels that lie outside the buffer of all test pixels.
-
-        Distances are computed in overlapping strips of rows, to bound the memory.
-        """
-        from scipy.ndimage import distance_transform_edt
-
-        if not self.buffer_px:
-            return train
-        clear = train.copy()
-        height = max(_STRIP_PIXELS // train.shape[1], self.buffer_px)
-        for top in range(0, len(train), height):
-            first = max(top - self.buffer_px, 0)
-            near = test[first : top + height + self.buffer_px]
-            if near.any():
-                far = distance_transform_edt(~near) > self.buffer_px
-                clear[top : top + height] &= far[top - first : top - first + height]
-        return clear
+        """Return a (rows, cols) bool mask of the training pixels that lie outside the buffer of all test pixels."""
+        return drop_near(train, test, self.buffer_px) if self.buffer_px else train
 
 
 class _BlockSelection:
@@ -143,6 +144,12 @@ class _BlockSelection:
         self.training = np.zeros(blocks.grid, np.bool_)
         # Number of test blocks of each class, of which at least one must remain.
         self.remaining = {number: len(members) for number, members in blocks.divisible.items()}
+
+    @property
+    def pixels(self) -> NDArray[np.bool_]:
+        """Mask of the pixels of the training blocks: (rows, cols) bool."""
+        rows, cols = (np.arange(length) // self.blocks.block_px for length in self.blocks.labels.classes.shape)
+        return self.training[np.ix_(rows, cols)]
 
     def draw(self, fraction: float, rng: np.random.Generator) -> SplitDraw:
         """Return a draw whose random training blocks hold a fraction of the labelled pixels."""
@@ -188,12 +195,8 @@ class _BlockSelection:
         return bool((self.blocks.drop_buffer(train, labelled & ~train) & inside & (near == number)).any())
 
     def _divide(self) -> SplitDraw:
-        labels, side = self.blocks.labels, self.blocks.block_px
+        labels = self.blocks.labels
         test = class_mask(labels, self.remaining)
-        train = np.zeros_like(test)
-        column = np.arange(test.shape[1]) // side
-        for row, training in enumerate(self.training):
-            band = slice(row * side, (row + 1) * side)
-            train[band] = test[band] & training[column]
+        train = test & self.pixels
         test &= ~train
         return make_draw(labels, self.blocks.drop_buffer(train, test), test)

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from classifiers.splits.blocks import BlocksSplit
+from classifiers.splits.far import FarSplit
 from classifiers.splits.mask import MaskSplit, OfficialSplit
 from classifiers.splits.random import PerClassSplit, RandomSplit
-from classifiers.splits.split_draw import Split, SplitKind
+from classifiers.splits.split_draw import Split, SplitKind, SplitQuestion
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 
-GRAMMAR = "random:F, per-class:N, blocks:PX+BUFFER:F, official or mask:TRAIN[,TEST]"
+GRAMMAR = "random:F, per-class:N, blocks:PX+BUFFER:F, far:PX+DISTANCE:F, official or mask:TRAIN[,TEST]"
 _NO_MAPS: Mapping[str, Labels] = MappingProxyType({})
 
 
@@ -29,6 +30,8 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
         - ``per-class:N``: train on N pixels of each class;
         - ``blocks:PX+BUFFER:F``: train on whole blocks with a side of PX pixels that hold the fraction F of the labelled
           pixels, and drop training pixels within BUFFER pixels of a test pixel;
+        - ``far:PX+DISTANCE:F``: train on all labelled pixels of such blocks, and test only on pixels that are more than
+          DISTANCE pixels away from every training pixel;
         - ``official``: train and test on the scene's label maps ``train`` and ``test``;
         - ``mask:TRAIN[,TEST]``: train and test on maps from files; without TEST, test on all other labelled pixels.
     maps : mapping of str to Labels
@@ -55,6 +58,8 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
         return PerClassSplit(int(match[1]))
     if match := re.fullmatch(rf"blocks:([1-9]\d*)\+(\d+):{number}", text):
         return BlocksSplit(int(match[1]), int(match[2]), _parse_fraction(match[3], text))
+    if match := re.fullmatch(rf"far:([1-9]\d*)\+(\d+):{number}", text):
+        return FarSplit(int(match[1]), int(match[2]), _parse_fraction(match[3], text))
     if match := re.fullmatch(r"mask:([^,]+)(?:,([^,]+))?", text):
         return MaskSplit(match[1], match[2])
     if text == OfficialSplit.text:
@@ -69,6 +74,15 @@ def parse_split_kind(text: str) -> SplitKind:
     ('random', 'disjoint', 'fixed')
     """
     return OfficialSplit.kind if text == OfficialSplit.text else parse_split(text).kind
+
+
+def parse_split_question(text: str) -> SplitQuestion | None:
+    """Return the question that a split asks, from the text of the split; None if the user's maps decide.
+
+    >>> parse_split_question("per-class:20"), parse_split_question("far:12+16:0.1"), parse_split_question("official")
+    ('fill in', 'carry over', 'fill in')
+    """
+    return OfficialSplit.question if text == OfficialSplit.text else parse_split(text).question
 
 
 def separate_splits(text: str) -> list[str]:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.layout import ColumnGroup, Layout
+from classifiers.splits.distances import training_distances
 from classifiers.splits.split_draw import SplitDraw
 from hsifeat.features.features import Features
 from hsifeat.features.summed_area import summed_area_table
@@ -240,23 +241,44 @@ def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint]) -> Leakage
     >>> measure_leakage(draw, [Footprint(1)]).share
     0.0
     """
-    from scipy.spatial import cKDTree
+    distances = training_distances(draw)
+    nearest = float(distances.min())
+    share = float(np.mean(leaking_pixels(draw, footprints)))
+    return Leakage(share, float(np.median(distances, overwrite_input=True)), nearest)
 
+
+def leaking_pixels(draw: SplitDraw, footprints: Iterable[Footprint]) -> NDArray[np.bool_]:
+    """Return which test pixels of a draw have features that depend on a training pixel.
+
+    Parameters
+    ----------
+    draw : SplitDraw
+        Training and test pixels.
+    footprints : iterable of Footprint
+        Footprints of the features, see `layout_footprints`.
+
+    Returns
+    -------
+    (n,) bool array
+        One value for each test pixel, in row-major order.
+
+    Examples
+    --------
+    >>> train, test = np.array([[1, 0, 0, 0]], bool), np.array([[0, 1, 0, 1]], bool)
+    >>> leaking_pixels(SplitDraw.from_masks(train, test), [Footprint(3)])
+    array([ True, False])
+    """
     footprints = tuple(footprints)
-    train, test = draw.train, draw.test
-    counts = summed_area_table(train, np.int32)
-    tree = cKDTree(np.argwhere(train))
-    distance, leaking, done = np.empty(np.count_nonzero(test)), 0, 0
+    test = draw.test
+    counts = summed_area_table(draw.train, np.int32)
+    parts = []
     for block in blocks(*draw.shape, depth=_VALUES_PER_PIXEL):
         rows, cols = np.nonzero(test[block.slices])
         rows, cols = rows + block.row, cols + block.col
-        distance[done : done + len(rows)] = tree.query(np.stack([rows, cols], axis=1))[0]
-        done += len(rows)
         overlaps = np.zeros(len(rows), np.bool_)
         for footprint in footprints:
             top, bottom = footprint.span(rows, draw.shape[0])
             left, right = footprint.span(cols, draw.shape[1], axis=1)
             overlaps |= counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left] > 0
-        leaking += int(np.count_nonzero(overlaps))
-    nearest = float(distance.min())
-    return Leakage(leaking / len(distance), float(np.median(distance, overwrite_input=True)), nearest)
+        parts.append(overlaps)
+    return np.concatenate(parts)

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.splits.split_draw import SplitDraw, SplitKind, make_draw
+from classifiers.splits.split_draw import FILL_IN, SplitDraw, SplitKind, SplitQuestion, make_draw
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels, Scene, open_labels
 
@@ -39,6 +39,7 @@ class MaskSplit:
     train_file: str
     test_file: str | None
     kind: ClassVar[SplitKind] = "fixed"
+    question: ClassVar[SplitQuestion | None] = None
 
     @property
     def text(self) -> str:
@@ -63,6 +64,7 @@ class OfficialSplit:
     train: Labels
     test: Labels
     kind: ClassVar[SplitKind] = "fixed"
+    question: ClassVar[SplitQuestion] = FILL_IN
     text: ClassVar[str] = "official"
 
     @classmethod

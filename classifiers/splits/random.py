@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from classifiers.splits.split_draw import SplitDraw, SplitKind, make_draw
+from classifiers.splits.split_draw import FILL_IN, SplitDraw, SplitKind, SplitQuestion, make_draw
 from hsifeat.scenes import Labels
 
 _MIN_PIXELS = 3
@@ -29,6 +29,7 @@ class RandomSplit:
 
     fraction: float
     kind: ClassVar[SplitKind] = "random"
+    question: ClassVar[SplitQuestion] = FILL_IN
 
     @property
     def text(self) -> str:
@@ -52,6 +53,7 @@ class PerClassSplit:
 
     pixels: int
     kind: ClassVar[SplitKind] = "random"
+    question: ClassVar[SplitQuestion] = FILL_IN
 
     @property
     def text(self) -> str:

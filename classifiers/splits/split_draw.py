@@ -16,12 +16,18 @@ from hsifeat.scenes.blocks import blocks, count_values
 # random: test pixels lie among training pixels; disjoint: they lie in other blocks; fixed: maps define both sides.
 SplitKind = Literal["random", "disjoint", "fixed"]
 
+# fill in: labels are scattered over the scene, and the rest of it is mapped; carry over: the map continues onto ground that has
+# no labels. A score answers one of the two questions only.
+SplitQuestion = Literal["fill in", "carry over"]
+FILL_IN: SplitQuestion = "fill in"
+CARRY_OVER: SplitQuestion = "carry over"
+
 
 @dataclass(frozen=True, eq=False)
 class SplitDraw:
     """Training and test pixels of one draw of a split.
 
-    No pixel is on both sides, and both sides hold the same classes. Each side is stored as one bit per pixel, because a
+    No pixel is on both sides, and every class with test pixels has training pixels. Each side is stored as one bit per pixel, because a
     comparison keeps a draw for each split and seed.
 
     Attributes
@@ -31,7 +37,7 @@ class SplitDraw:
     train_bits, test_bits : (ceil(rows * cols / 8),) uint8 arrays
         Pixels of each side in row-major order, packed by `numpy.packbits`.
     left_out : tuple of int
-        Classes that can't be on both sides. Their pixels are on neither side.
+        Classes that can't be on both sides and are not scored. They have no test pixels.
     notes : tuple of str
         Remarks for the user.
     """
@@ -96,6 +102,11 @@ class Split(Protocol):
     @property
     def kind(self) -> SplitKind:
         """How the rule separates test pixels from training pixels."""
+        ...
+
+    @property
+    def question(self) -> SplitQuestion | None:
+        """Question that scores under the rule answer; None if the user's maps decide."""
         ...
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:

@@ -25,7 +25,7 @@ _INCHES, _DPI = 7.0, 150
 def make_split_map(draw: SplitDraw, labels: Labels) -> NDArray[np.uint8]:
     """Return a map of the role of each pixel: 0 unlabelled, 1 training, 2 test, 3 labelled but dropped.
 
-    A dropped pixel lies within the buffer of a test pixel, belongs to a class that can't be on both sides, or was removed to
+    A dropped pixel lies within the buffer of a test pixel, lies too near a training pixel to be tested, belongs to a class that can't be on both sides, or was removed to
     match the number of training pixels of other splits.
 
     Returns

@@ -32,6 +32,9 @@ class Labels:
         Messages on what was assumed, resampled or dropped while reading.
     georeference : Georeference or None
         Position of the grid, or None if unknown.
+    scene_rows : tuple of int
+        First row of each scene, if the grid holds several scenes below each other. Distances between pixels of different
+        scenes have no meaning.
 
     Raises
     ------
@@ -53,6 +56,7 @@ class Labels:
     class_colours: dict[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     georeference: Georeference | None = None
+    scene_rows: tuple[int, ...] = (0,)
 
     def __post_init__(self) -> None:
         is_map = self.classes.ndim == 2 and np.issubdtype(self.classes.dtype, np.integer)

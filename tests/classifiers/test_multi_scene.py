@@ -23,6 +23,7 @@ def test_scenes_contribute_rows_with_classes_matched_by_name(store_path, other_s
     assert [table.labels.class_names[c] for c in table.y] == names
     assert table.labels.class_names == {1: "corn", 2: "wheat", 3: "woods", 4: "grass", 5: "soil"}
     np.testing.assert_array_equal(table.labels.classes[table.coordinates], table.y)
+    assert table.labels.scene_rows == table.scene_row_offsets
     assert len(np.unique(table.pixels)) == len(table) and table.scene_names == ("small", "second")
     half = table[::2]
     np.testing.assert_array_equal(half.labels.classes[half.coordinates], half.y)

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from classifiers.comparison.run_records import draw_key
 from classifiers.splits import BlocksSplit, Footprint, measure_leakage, parse_split
-from classifiers.splits import blocks as blocks_module
+from classifiers.splits import distances as distances_module
 from classifiers.splits.leakage import TileGrid
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
@@ -89,7 +89,7 @@ def test_blocks_are_those_of_whole_maps(seed, shape, field, block, buffer, fract
     want = blocks_over_whole_maps(classes, block, buffer, fraction, seed)
     # Distances are measured in bands of a few rows, as in a scene of many columns.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks_module, "_STRIP_PIXELS", 3 * shape[1])
+        patch.setattr(distances_module, "_STRIP_PIXELS", 3 * shape[1])
         if want is None:
             with pytest.raises(SplitError):
                 BlocksSplit(block, buffer, fraction).draw(Labels("x", classes), seed)

@@ -1,4 +1,6 @@
-"""Draws: fewer training pixels keep the classes, and a single class is refused."""
+"""Draws: what holds for every split, fewer training pixels that keep the classes, and a single class is refused."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +10,51 @@ from hypothesis import strategies as st
 from classifiers.splits import (
     BlocksSplit,
     RandomSplit,
+    SplitCV,
     limit_training_pixels,
+    make_split_map,
+    parse_split,
+    parse_split_question,
 )
+from classifiers.splits.split_plot import TEST, TRAIN
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("random:0.1", "fill in"),
+        ("per-class:5", "fill in"),
+        ("official", "fill in"),
+        ("blocks:12+4:0.1", "carry over"),
+        ("far:12+8:0.1", "carry over"),
+        ("mask:train.npy", None),
+    ],
+)
+def test_what_holds_for_every_split(text, question, pines, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    half = np.indices(pines.classes.shape)[1] % 2 == 0
+    np.save("train.npy", half.astype(np.uint8))
+    maps = {
+        name: replace(pines, name=name, classes=pines.classes * side)
+        for name, side in (("train", half), ("test", ~half))
+    }
+    rule = parse_split(text, maps)
+    assert rule.text == text and rule.question == parse_split_question(text) == question
+    draw, again = rule.draw(pines, 3), rule.draw(pines, 3)
+    np.testing.assert_array_equal([draw.train, draw.test], [again.train, again.test])
+    assert not (draw.train & draw.test).any()
+    assert (pines.classes[draw.train | draw.test] != 0).all()
+    trained, tested = (set(np.unique(pines.classes[side]).tolist()) for side in (draw.train, draw.test))
+    assert trained >= tested and set(draw.left_out) == set(pines.counts) - tested
+    roles = make_split_map(draw, pines)
+    np.testing.assert_array_equal(roles > 0, pines.classes > 0)
+    np.testing.assert_array_equal([roles == TRAIN, roles == TEST], [draw.train, draw.test])
+    rows, cols = np.nonzero(pines.classes)
+    cv = SplitCV(rule, pines, rows, cols, np.arange(len(rows), dtype=np.float32)[:, None], 1, 3)
+    for side, found in zip((draw.train, draw.test), next(cv.split()), strict=True):
+        np.testing.assert_array_equal(found, np.flatnonzero(side[rows, cols]))
 
 
 @given(st.integers(1, 400), st.integers(0, 99))

@@ -1,0 +1,100 @@
+"""Euclidean distances between training and test pixels, in pixels, on the grid of one or several scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.splits.split_draw import SplitDraw
+from hsifeat.scenes.blocks import blocks
+
+# Approximate number of pixels for which distances are computed at once.
+_STRIP_PIXELS = 2**18
+# Number of values kept in memory for each test pixel of a block.
+_VALUES_PER_PIXEL = 8
+
+
+def drop_near(
+    pixels: NDArray[np.bool_], others: NDArray[np.bool_], distance_px: int, scene_rows: Sequence[int] = (0,)
+) -> NDArray[np.bool_]:
+    """Drop the pixels of a mask that lie within a distance of another mask.
+
+    Distances are computed in overlapping strips of rows, to bound the memory.
+
+    Parameters
+    ----------
+    pixels, others : (rows, cols) bool arrays
+        Pixels to select from, and the pixels to keep away from.
+    distance_px : int
+        Largest Euclidean distance, between pixel centres, of the pixels to drop.
+    scene_rows : sequence of int
+        First row of each scene. Pixels of different scenes are never near each other.
+
+    Returns
+    -------
+    (rows, cols) bool array
+        The pixels of `pixels` whose distance from all pixels of `others` exceeds `distance_px`.
+
+    Examples
+    --------
+    >>> pixels, others = np.ones((1, 6), bool), np.array([[1, 0, 0, 0, 0, 0]], bool)
+    >>> drop_near(pixels, others, 2).astype(int)
+    array([[0, 0, 0, 1, 1, 1]])
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    if not distance_px:
+        return pixels & ~others
+    clear = pixels.copy()
+    height = max(_STRIP_PIXELS // pixels.shape[1], distance_px)
+    for begin, end in _scene_slices(scene_rows, len(pixels)):
+        for top in range(begin, end, height):
+            stop = min(top + height, end)
+            first = max(top - distance_px, begin)
+            near = others[first : min(stop + distance_px, end)]
+            if near.any():
+                far = distance_transform_edt(~near) > distance_px
+                clear[top:stop] &= far[top - first : stop - first]
+    return clear
+
+
+def training_distances(draw: SplitDraw, scene_rows: Sequence[int] = (0,)) -> NDArray[np.float64]:
+    """Return the distance from each test pixel to the nearest training pixel of its scene.
+
+    Parameters
+    ----------
+    draw : SplitDraw
+        Training and test pixels.
+    scene_rows : sequence of int
+        First row of each scene, see `Labels.scene_rows`.
+
+    Returns
+    -------
+    (n,) float64 array
+        Exact Euclidean distance between pixel centres, in pixels, for the test pixels in row-major order. The distance is
+        infinite in a scene without training pixels.
+
+    Examples
+    --------
+    >>> train, test = np.array([[1, 0, 0, 0]], bool), np.array([[0, 1, 0, 1]], bool)
+    >>> training_distances(SplitDraw.from_masks(train, test))
+    array([1., 3.])
+    """
+    from scipy.spatial import cKDTree
+
+    train, test = draw.train, draw.test
+    parts = []
+    for begin, end in _scene_slices(scene_rows, draw.shape[0]):
+        at = np.argwhere(train[begin:end])
+        tree = cKDTree(at) if len(at) else None
+        for block in blocks(end - begin, draw.shape[1], depth=_VALUES_PER_PIXEL):
+            pixels = np.argwhere(test[begin:end][block.slices]) + np.array([block.row, block.col])
+            parts.append(np.full(len(pixels), np.inf) if tree is None else tree.query(pixels)[0])
+    return np.concatenate(parts)
+
+
+def _scene_slices(scene_rows: Sequence[int], rows: int) -> Iterator[tuple[int, int]]:
+    """Yield the first row of each scene and the row after its last row; gaps between scenes have no labelled pixels."""
+    yield from zip(scene_rows, [*scene_rows[1:], rows], strict=True)
