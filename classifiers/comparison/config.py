@@ -9,7 +9,9 @@ from typing import Annotated
 
 from hsifeat.base_config import BaseConfig, Names, Whole, Wholes, option
 
-SPLITS = ("random:0.1", "blocks:12+4:0.1")
+RANDOM_SPLIT, BLOCK_SPLIT = "random:0.1", "blocks:12+4:0.1"
+# The first two compare scattered labels with disjoint blocks, and the others ask what few labels per class give.
+SPLITS = (RANDOM_SPLIT, BLOCK_SPLIT, "per-class:5", "per-class:20")
 ALL_HEADS = ("all",)
 DEFAULT_INPUTS = ("spectra", "spectra+window", "planes", "spectra+planes", "suited")
 

@@ -6,9 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from classifiers.comparison.config import SPLITS
+from classifiers.comparison.config import BLOCK_SPLIT, RANDOM_SPLIT
 from classifiers.comparison.results.model import SplitSummary
-from classifiers.splits import GRAMMAR, Footprint, Split, SplitDraw, limit_training_pixels, measure_leakage, parse_split
+from classifiers.splits import (
+    GRAMMAR,
+    Footprint,
+    Split,
+    SplitDraw,
+    is_matched,
+    limit_training_pixels,
+    measure_leakage,
+    parse_split,
+)
 from hsifeat.errors import SplitError
 from hsifeat.runtime.events import Listener, Note
 from hsifeat.scenes import Labels
@@ -30,7 +39,7 @@ def add_counterpart(splits: list[Split], listen: Listener) -> list[Split]:
     if not splits:
         raise SplitError(f"no split to compare under; allowed: {GRAMMAR}")
     kinds = {split.kind for split in splits} - {"fixed"}
-    for text, kind in zip(SPLITS, ("random", "disjoint"), strict=True):
+    for text, kind in ((RANDOM_SPLIT, "random"), (BLOCK_SPLIT, "disjoint")):
         if kinds and kind not in kinds:
             listen(Note(f"{text} is added, so that a random and a disjoint split can be compared"))
             splits = [*splits, parse_split(text)]
@@ -45,7 +54,9 @@ def reference_split(splits: Sequence[Split]) -> Split:
 def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listener) -> Draws:
     """Draw training and test pixels of every split for every seed.
 
-    For a given seed, every training set is thinned to the size of the smallest one. Each class keeps at least one pixel.
+    For a given seed, the training sets of the splits that train on a fraction of the labels (`is_matched`) are thinned to the
+    size of the smallest of them. Each class keeps at least one pixel. Other splits, such as ``per-class:5``, keep all their
+    training pixels and do not affect others.
 
     Parameters
     ----------
@@ -61,8 +72,9 @@ def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listen
     draws: Draws = {}
     for seed in range(seeds):
         full = {split.text: split.draw(labels, seed) for split in splits}
-        fewest = min(int(draw.train.sum()) for draw in full.values())
-        thinned = {text: limit_training_pixels(draw, labels, fewest, seed) for text, draw in full.items()}
+        matched = {text: draw for text, draw in full.items() if is_matched(text)}
+        fewest = min((int(draw.train.sum()) for draw in matched.values()), default=0)
+        thinned = {text: limit_training_pixels(draw, labels, fewest, seed) for text, draw in matched.items()}
         counts = {text: int(draw.train.sum()) for text, draw in thinned.items()}
         if len(set(counts.values())) > 1:
             numbers = ", ".join(f"{count} under {text}" for text, count in counts.items())
@@ -71,7 +83,7 @@ def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listen
                     f"seed {seed}: every class keeps a training pixel, so the numbers of training pixels differ: {numbers}"
                 )
             )
-        draws |= {(text, seed): draw for text, draw in thinned.items()}
+        draws |= {(text, seed): draw for text, draw in {**full, **thinned}.items()}
     return draws
 
 

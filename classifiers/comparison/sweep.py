@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.config import SPLITS, SWEEP_HEAD
+from classifiers.comparison.config import BLOCK_SPLIT, SWEEP_HEAD
 from classifiers.comparison.plane_fits import PlaneFit, PlaneFitter, Planes
 from classifiers.comparison.results.model import Estimate, PlaneScore, SweepResult
 from classifiers.comparison.run_records import RunRecords
@@ -38,7 +38,7 @@ def sweep(
     store: str | Path | Features | None = None,
     *,
     head: str = SWEEP_HEAD,
-    split: str = SPLITS[1],
+    split: str = BLOCK_SPLIT,
     best: int = DEFAULT_BEST,
     seeds: int = 5,
     labels: str | None = None,

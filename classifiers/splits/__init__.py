@@ -11,6 +11,7 @@ from classifiers.splits.distances import training_distances
 from classifiers.splits.far import FarSplit
 from classifiers.splits.grammar import (
     GRAMMAR,
+    is_matched,
     parse_split,
     parse_split_kind,
     parse_split_question,
@@ -47,6 +48,7 @@ __all__ = [
     "SplitDraw",
     "SplitKind",
     "SplitQuestion",
+    "is_matched",
     "layout_footprints",
     "leaking_pixels",
     "limit_training_pixels",

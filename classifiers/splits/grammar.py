@@ -27,7 +27,7 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
         One of:
 
         - ``random:F``: train on the fraction F of each class, but at least on 3 pixels of the class;
-        - ``per-class:N``: train on N pixels of each class;
+        - ``per-class:N``: train on N pixels of each class, but at most on half of a class;
         - ``blocks:PX+BUFFER:F``: train on whole blocks with a side of PX pixels that hold the fraction F of the labelled
           pixels, and drop training pixels within BUFFER pixels of a test pixel;
         - ``far:PX+DISTANCE:F``: train on all labelled pixels of such blocks, and test only on pixels that are more than
@@ -83,6 +83,18 @@ def parse_split_question(text: str) -> SplitQuestion | None:
     ('fill in', 'carry over', 'fill in')
     """
     return OfficialSplit.question if text == OfficialSplit.text else parse_split(text).question
+
+
+def is_matched(text: str) -> bool:
+    """Return whether comparisons thin the training pixels of a split to the number of other such splits.
+
+    Splits that train on a fraction of the labels, drawn pixel by pixel or in blocks, are matched. All others have a number of
+    training pixels that is part of their question.
+
+    >>> is_matched("random:0.1"), is_matched("blocks:12+4:0.1"), is_matched("per-class:20"), is_matched("far:12+16:0.1")
+    (True, True, False, False)
+    """
+    return text.startswith(("random:", "blocks:"))
 
 
 def separate_splits(text: str) -> list[str]:

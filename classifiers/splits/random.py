@@ -6,7 +6,7 @@ Both splits leak, since most test pixels have training pixels in their surroundi
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -43,7 +43,7 @@ class RandomSplit:
 
 @dataclass(frozen=True)
 class PerClassSplit:
-    """``per-class:N``: train on N pixels of each class.
+    """``per-class:N``: train on N pixels of each class, but at most on half of a class.
 
     Examples
     --------
@@ -61,8 +61,26 @@ class PerClassSplit:
         return f"per-class:{self.pixels}"
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
-        """Draw training pixels of each class at random; all other labelled pixels are test pixels."""
-        return _draw_by_class(labels, seed, lambda _count: self.pixels)
+        """Draw training pixels of each class at random; all other labelled pixels are test pixels.
+
+        A class with fewer than 2 N pixels trains on half of them, and a note names the class. A class with a single pixel is
+        left out.
+
+        Raises
+        ------
+        SplitError
+            If fewer than two classes have at least two pixels.
+        """
+        draw = _draw_by_class(labels, seed, lambda count: min(self.pixels, count // 2))
+        return replace(draw, notes=(*draw.notes, *self._notes(labels)))
+
+    def _notes(self, labels: Labels) -> list[str]:
+        small = [
+            f"{labels.class_names[number]} on {count // 2}"
+            for number, count in labels.counts.items()
+            if 2 <= count < 2 * self.pixels
+        ]
+        return [f"at most half of a class trains: {', '.join(small)} instead of {self.pixels} pixels"] if small else []
 
 
 def _draw_by_class(labels: Labels, seed: int, train_count: Callable[[int], int]) -> SplitDraw:

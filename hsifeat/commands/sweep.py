@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from classifiers.comparison.config import SPLITS
+from classifiers.comparison.config import BLOCK_SPLIT
 from hsifeat.commands.option_types import comma_list
 from hsifeat.commands.shared_options import Jobs, Json, LabelName, Planes, Store
 
@@ -23,7 +23,7 @@ def sweep(
             help="Name of the head (classifier). Heads that need spectra use each plane together with the spectra."
         ),
     ] = "lda",
-    split: Annotated[str, typer.Option(help="Split into training and test pixels.")] = SPLITS[1],
+    split: Annotated[str, typer.Option(help="Split into training and test pixels.")] = BLOCK_SPLIT,
     best: Annotated[int, typer.Option(min=0, help="Number of planes to combine.")] = 3,
     seeds: Annotated[
         int, typer.Option(min=1, help="Number of seeds. The split is drawn and planes are selected once per seed.")

@@ -31,8 +31,7 @@ def key_findings(ranking: Ranking) -> list[tuple[str, str]]:
     """Return the key findings as pairs of a title and a text."""
     splits = ranking.splits
     findings = [(f"{split.name} · {split.kind}", _best_entry(ranking, index)) for index, split in enumerate(splits)]
-    random, disjoint = ranking.first_index(LEAKS), ranking.first_index(DISJOINT)
-    if random is not None and disjoint is not None and (gap := _gap(ranking, random, disjoint)):
+    if gap := _gap(ranking):
         findings.append(("Gap between splits", gap))
     leaks = [f"{split.name}: {leakage_text(split.geometry)}." for split in splits if split.geometry]
     findings += [("Leakage", " ".join([*leaks, _TILE_CONTEXT]))] if leaks else []
@@ -40,7 +39,7 @@ def key_findings(ranking: Ranking) -> list[tuple[str, str]]:
     disjoint_splits = [split for split in splits if split.kind == DISJOINT]
     advice = [
         _distances(disjoint_splits) if disjoint_splits else _NO_DISJOINT_SPLIT,
-        *([] if random is None else [_RANDOM_MIXES]),
+        *([] if ranking.first_index(LEAKS) is None else [_RANDOM_MIXES]),
     ]
     return [*findings, ("Which scores to trust", " ".join(advice))]
 
@@ -117,11 +116,13 @@ def _distances(splits: Sequence[RankedSplit]) -> str:
     return " ".join([text, *others])
 
 
-def _gap(ranking: Ranking, random: int, disjoint: int) -> str:
-    text = gap_text(ranking.results)
-    if not text:
+def _gap(ranking: Ranking) -> str:
+    if not ranking.results.gaps:
         return ""
-    text += "."
+    text, names = f"{gap_text(ranking.results)}.", [split.name for split in ranking.splits]
+    random, disjoint = (
+        names.index(name) for name in (ranking.results.gaps[0].random, ranking.results.gaps[0].disjoint)
+    )
     count, first, second = len(ranking.results.gaps), ranking.splits[random], ranking.splits[disjoint]
     winner = ranking.ranked(random)[0][0]
     place = next((i for i, (row, _) in enumerate(ranking.ranked(disjoint), 1) if row is winner), None)

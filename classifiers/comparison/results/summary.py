@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from classifiers.comparison.results.model import BenchEntry, EntrySummary, Estimate, RunResult, SplitGap
-from classifiers.splits import parse_split_kind
+from classifiers.splits import is_matched, parse_split_kind
 
 Bounds = tuple[float, float]
 
@@ -98,13 +98,13 @@ def _summary(runs: list[RunResult], intervals: ScoreIntervals) -> EntrySummary:
 
 
 def gap_splits(splits: Iterable[str]) -> tuple[str, str] | None:
-    """Return the first random and the first disjoint split, or None if either is missing.
+    """Return the first random and the first disjoint split with matched numbers of training pixels, or None.
 
-    >>> gap_splits(["blocks:12+4:0.1", "official", "random:0.1"])
+    >>> gap_splits(["blocks:12+4:0.1", "per-class:5", "random:0.1"])
     ('random:0.1', 'blocks:12+4:0.1')
     """
     first: dict[str, str] = {}
-    for split in splits:
+    for split in filter(is_matched, splits):
         first.setdefault(parse_split_kind(split), split)
     return (first["random"], first["disjoint"]) if {"random", "disjoint"} <= first.keys() else None
 

@@ -117,6 +117,11 @@ def test_the_gap_is_worded_by_its_sign(points, interval, expected):
 def test_there_is_no_gap_without_both_kinds_of_splits():
     assert gap_text(build(splits=SPLITS[1:])[0]) == ""
     assert gap_text(build(splits=["official", "per-class:5"])[0]) == ""
+    few = build(splits=["per-class:5", SPLITS[1]])[0]
+    assert few.gaps == () and "Gap between splits" not in dict(key_findings(rank(few))), "other numbers of labels"
+    both = build(splits=["per-class:5", *SPLITS])[0]
+    assert {(gap.random, gap.disjoint) for gap in both.gaps} == {tuple(SPLITS)}
+    assert dict(key_findings(rank(both)))["Gap between splits"].startswith(gap_text(both))
 
 
 def geometry(split, median_px, min_px):

@@ -1,0 +1,38 @@
+"""Draws of a benchmark: which splits are matched in their numbers of training pixels."""
+
+import pytest
+
+from classifiers.comparison.config import SPLITS
+from classifiers.comparison.sampling import draw_all
+from classifiers.splits import limit_training_pixels, parse_split
+from hsifeat.scenes import Labels
+from tests.helpers.small import small_labels
+
+MATCHED = ("random:0.3", "blocks:9+1:0.3")
+
+
+@pytest.fixture(scope="module")
+def labels():
+    return Labels("fields", small_labels())
+
+
+@pytest.mark.parametrize("other", ["per-class:2", "per-class:40", "far:9+4:0.3"])
+def test_a_split_of_its_own_size_is_drawn_whole_and_does_not_thin_the_others(labels, other):
+    notes = []
+    draws = draw_all([parse_split(text) for text in (other, *MATCHED)], labels, 2, notes.append)
+    assert list(dict.fromkeys(text for text, _ in draws)) == [other, *MATCHED]
+    for seed in range(2):
+        whole = {text: parse_split(text).draw(labels, seed) for text in (other, *MATCHED)}
+        assert (draws[other, seed].train == whole[other].train).all()
+        fewest = min(int(whole[text].train.sum()) for text in MATCHED)
+        for text in MATCHED:
+            thinned = limit_training_pixels(whole[text], labels, fewest, seed)
+            assert draws[text, seed].train.sum() == fewest and (draws[text, seed].train == thinned.train).all()
+            assert (draws[text, seed].test == whole[text].test).all()
+    assert notes == []
+
+
+def test_a_single_split_is_drawn_whole(labels):
+    for text in SPLITS:
+        draws = draw_all([parse_split(text)], labels, 1, lambda _: None)
+        assert (draws[text, 0].train == parse_split(text).draw(labels, 0).train).all()
