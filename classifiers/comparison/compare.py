@@ -36,9 +36,11 @@ from classifiers.comparison.results.summary import split_gaps, summarise
 from classifiers.comparison.run_records import versions
 from classifiers.comparison.sampling import add_counterpart, draw_all, reference_split, summarise_splits
 from classifiers.comparison.shared_table import SharedTable
+from classifiers.comparison.stats.distance import assess_distances
 from classifiers.comparison.stats.significance import assess_entries
 from classifiers.comparison.sweep import sweep_planes
 from classifiers.comparison.workdir import open_workdir
+from classifiers.distance_bins import DISTANCE_ENDS, distance_bins
 from classifiers.heads.registry import make_head
 from classifiers.input_sets import layout_options, uses_planes
 from classifiers.splits import make_split_map, parse_split
@@ -62,6 +64,7 @@ def compare(
     labels: str | None = None,
     planes: Sequence[PlaneLike] | None = None,
     curve: Sequence[int] | None = None,
+    distances: Sequence[int] = DISTANCE_ENDS,
     sweep: bool = True,
     jobs: int | None = 1,
     out: str | Path = "report",
@@ -92,6 +95,8 @@ def compare(
         Planes (one timestep and layer each) to learn from, in any form that `Features.select` accepts. The default is all.
     curve : sequence of int, optional
         Numbers of training pixels per class at which learning curves are measured, under the disjoint split.
+    distances : sequence of int
+        Upper ends in pixels of the bins of the distance to the nearest training pixel, by which scores are reported.
     sweep : bool
         Whether to score each plane of the first store separately, under the disjoint split.
     jobs : int, optional
@@ -128,6 +133,7 @@ def compare(
         raise HeadError(f"a benchmark needs at least one seed; found {seeds}")
     if any(limit < 1 for limit in curve or ()):
         raise HeadError(f"a learning curve takes numbers of pixels from 1; found {', '.join(map(str, curve or ()))}")
+    distance_bins(distances)  # reports wrong ends before anything is read
     earlier = None if baseline is None else Baseline.read(Path(baseline))
     features = _open_stores(stores)
     listen(Note(f"stores: {', '.join(str(store.store.location) for store in features.values())}"))
@@ -168,6 +174,8 @@ def compare(
                     executor=pool,
                     listen=listen,
                 )
+        footprints = runner.footprints(entries)
+        runs, by_distance = assess_distances(runs, run_records, truth, draws, footprints, distances, listen=listen)
         assessment = assess_entries(runs, run_records, truth)
         changes = () if earlier is None else detect_changes(runs, run_records, truth, earlier)
         maps, confidence = runner.maps(runs), runner.maps(runs, confidence=True)
@@ -188,6 +196,7 @@ def compare(
         labels=labels,
         planes=None if planes is None else tuple(str(getattr(plane, "id", plane)) for plane in planes) or None,
         curve=tuple(curve) if curve else None,
+        distances=tuple(distances),
         sweep=sweep,
     )
     summary = summarise(runs, assessment.intervals)
@@ -198,7 +207,8 @@ def compare(
         stores=tuple(_store_summary(name, store, planes) for name, store in features.items()),
         runs=tuple(runs),
         summary=summary,
-        splits=summarise_splits(draws, runner.footprints(entries)),
+        splits=summarise_splits(draws, footprints),
+        distances=by_distance,
         pairs=tuple(assessment.pairs),
         verdicts=assessment.verdicts,
         gaps=split_gaps(summary, assessment.gap_intervals),
@@ -258,6 +268,7 @@ def _scene_summary(features: Features, labels: Labels) -> SceneSummary:
         labelled_pixels=sum(labels.counts.values()),
         licence=scene.licence,
         citation=scene.citation,
+        pixel_size_m=None if features.georeference is None else features.georeference.pixel_size_m,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+from classifiers.distance_bins import DISTANCE_ENDS
 from hsifeat.base_config import BaseConfig, Names, Whole, Wholes, option
 
 RANDOM_SPLIT, BLOCK_SPLIT = "random:0.1", "blocks:12+4:0.1"
@@ -56,6 +57,14 @@ class BenchConfig(BaseConfig):
             default="no curves",
         ),
     ] = None
+    distances: Annotated[
+        Wholes,
+        option(
+            "Upper ends in pixels of the bins of the distance to the nearest training pixel, by which scores are reported.",
+            unit="px",
+            metavar="PX,PX",
+        ),
+    ] = DISTANCE_ENDS
     sweep: Annotated[
         bool,
         option("Also score each plane of the first store separately, with a linear head.", flags="--sweep/--no-sweep"),
@@ -80,7 +89,7 @@ def bench_command(config: BenchConfig, stores: Sequence[str], out: Path) -> str:
     --------
     >>> config = BenchConfig(heads=["svm"], inputs=["planes"], splits=["official"], seeds=2, planes=["t50/*"], sweep=False)
     >>> bench_command(config, ["ip.zarr"], Path("my report"))
-    "hsifeat bench ip.zarr --heads svm --splits official --seeds 2 --inputs planes --planes 't50/*' --no-sweep --out 'my report'"
+    "hsifeat bench ip.zarr --heads svm --splits official --seeds 2 --inputs planes --planes 't50/*' --distances 4,9,16 --no-sweep --out 'my report'"
     """
     if any(path.startswith("memory:") for path in stores):
         return ""

@@ -17,6 +17,7 @@ from classifiers.splits import (
     limit_training_pixels,
     measure_leakage,
     parse_split,
+    parse_split_question,
 )
 from hsifeat.errors import SplitError
 from hsifeat.runtime.events import Listener, Note
@@ -135,6 +136,7 @@ def summarise_splits(draws: Draws, footprints: Mapping[str, frozenset[Footprint]
         summaries.append(
             SplitSummary(
                 split=text,
+                question=parse_split_question(text) or "",
                 leakage={columns: shares[footprint] for columns, footprint in footprints.items()},
                 footprints={
                     columns: " and ".join(sorted(set(map(str, footprint)))) for columns, footprint in footprints.items()

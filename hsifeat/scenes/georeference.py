@@ -57,3 +57,14 @@ class Georeference:
         """Width and height of a pixel in units of the CRS."""
         a, b, _, d, e, _ = self.transform
         return (a**2 + d**2) ** 0.5, (b**2 + e**2) ** 0.5
+
+    @property
+    def pixel_size_m(self) -> float | None:
+        """Side of a pixel in metres, or None without a projected CRS or if pixels are not square within 1 %."""
+        from pyproj import CRS
+
+        width, height = self.pixel_size
+        if self.crs is None or abs(width - height) > 0.01 * width:
+            return None
+        crs = CRS(self.crs)
+        return width * float(crs.axis_info[0].unit_conversion_factor) if crs.is_projected else None

@@ -70,6 +70,10 @@ class SceneSummary(Record):
     labelled_pixels: int
     licence: str = ""
     citation: str = ""
+    pixel_size_m: float | None = Field(
+        None,
+        description="side of a pixel in metres; null if the georeference does not give it or pixels are not square",
+    )
 
 
 class PlaneSummary(Record):
@@ -167,6 +171,12 @@ class RunResult(Record):
     draw: Annotated[str, JsonOnly()] = Field(
         "", description="key of the draw; record/draws/DRAW.npz has training pixels, test pixels and true classes"
     )
+    distance_scores: dict[str, float] = Field(
+        {},
+        description="number of test pixels and OA by distance to the nearest training pixel in pixels (test_pixels_0-4_px, "
+        "oa_0-4_px and so on, each bin with its upper end), and on test pixels whose features depend on no training pixel "
+        "(test_pixels_leak_free, oa_leak_free); without test pixels, there is no OA",
+    )
     mixing: Annotated[tuple[PlaneWeight, ...], JsonOnly()] = Field(
         (), description="learned weights of planes, for heads that mix planes"
     )
@@ -238,6 +248,11 @@ class SplitSummary(Record):
     """Distances between training and test pixels of a split, and leakage of features, averaged over seeds."""
 
     split: str
+    question: str = Field(
+        "",
+        description="question that the scores answer: fill in (labels scattered over the scene), carry over (ground without "
+        "labels), or empty if the user's maps decide",
+    )
     leakage: dict[str, float] = Field(
         description="share of test pixels whose features depend on a training pixel, by input and store"
     )
@@ -247,6 +262,41 @@ class SplitSummary(Record):
         description="minimum distance from a test pixel to the nearest training pixel, over all seeds"
     )
     notes: tuple[str, ...] = Field((), description="remarks on the draw of seed 0")
+
+
+class PixelScore(Record):
+    """Overall accuracy (OA) of an entry on some of the test pixels, averaged over the seeds that have such pixels."""
+
+    test_pixels: float = Field(description="number of these test pixels, mean over all seeds")
+    seeds: int = Field(description="number of seeds that have such test pixels")
+    oa: Estimate | None = Field(None, description="OA on these pixels; null if no seed has such pixels")
+    gain: Estimate | None = Field(
+        None,
+        description="OA minus OA of the same head on spectra alone, on the same pixels; null for spectra themselves, or if "
+        "the head was not run on them",
+    )
+
+
+class DistanceScore(PixelScore):
+    """Overall accuracy (OA) on the test pixels in a range of distances to the nearest training pixel."""
+
+    low_px: float = Field(description="lower end of the range in pixels, exclusive")
+    high_px: float | None = Field(description="upper end of the range in pixels, inclusive; null if unbounded")
+    mean_px: float | None = Field(description="mean distance of the test pixels of all seeds; null without test pixels")
+
+
+class EntryDistances(Record):
+    """Overall accuracy of an entry under one split, against the distance to the nearest training pixel."""
+
+    entry: BenchEntry
+    split: str
+    bins: tuple[DistanceScore, ...] = Field(description="scores in the distance bins of the options")
+    curve: tuple[DistanceScore, ...] = Field(
+        description="scores in up to 12 ranges of distances with about equally many test pixels each"
+    )
+    leak_free: PixelScore = Field(
+        description="score on the test pixels whose features depend on no training pixel; the pixels depend on the input"
+    )
 
 
 class EntryPair(Record):
@@ -390,6 +440,9 @@ class BenchResults(Record):
     runs: tuple[RunResult, ...]
     summary: tuple[EntrySummary, ...] = Field(description="results of each entry under each split, averaged over seeds")
     splits: tuple[SplitSummary, ...] = ()
+    distances: tuple[EntryDistances, ...] = Field(
+        (), description="OA against the distance to the nearest training pixel, for each entry and split"
+    )
     pairs: tuple[EntryPair, ...] = Field((), description="pairwise tests of all entries under each split")
     verdicts: dict[str, str] = Field(
         {}, description="for each split, a sentence that states which entries differ significantly"

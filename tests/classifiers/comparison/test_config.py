@@ -17,6 +17,7 @@ OPTIONS = {
     "inputs": ["spectra", "planes"],
     "planes": ["t0/*"],
     "curve": [2, 5],
+    "distances": [3, 8],
 }
 
 

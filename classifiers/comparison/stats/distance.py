@@ -1,0 +1,285 @@
+"""Overall accuracy against the distance to the nearest training pixel, and on test pixels without leakage.
+
+Features that look around a pixel gain most where their surroundings overlap those of a training pixel. Scores near the training
+pixels answer how well a head fills in a scene, and scores far from them how well it carries over to ground without labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.comparison.results.model import (
+    BenchEntry,
+    DistanceScore,
+    EntryDistances,
+    Estimate,
+    PixelScore,
+    RunResult,
+)
+from classifiers.comparison.run_records import RunRecords
+from classifiers.comparison.sampling import Draws
+from classifiers.comparison.stats.bootstrap import MIN_REGIONS, accuracy, bootstrap, interval
+from classifiers.distance_bins import DistanceBin, distance_bins
+from classifiers.splits import Footprint, SplitDraw, leaking_pixels, training_distances
+from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
+from hsifeat.scenes import Labels
+from hsifeat.scenes.labels.regions import label_regions
+
+# Intervals need fewer resamples than corrected p-values.
+_RESAMPLES = 2_000
+# Number of points of a curve; each has about equally many test pixels.
+_CURVE_POINTS = 12
+_BASELINE_INPUT = "spectra"
+
+Correct = list[NDArray[np.bool_]]
+
+
+def assess_distances(
+    runs: Sequence[RunResult],
+    run_records: RunRecords,
+    labels: Labels,
+    draws: Draws,
+    footprints: Mapping[str, frozenset[Footprint]],
+    ends_px: Sequence[int],
+    *,
+    listen: Listener = silent,
+) -> tuple[list[RunResult], tuple[EntryDistances, ...]]:
+    """Score the runs by the distance to the nearest training pixel, and on the test pixels without leakage.
+
+    Parameters
+    ----------
+    runs : sequence of RunResult
+        Runs of all entries under the draws.
+    run_records : RunRecords
+        Recorded predictions of the runs.
+    labels : Labels
+        True classes.
+    draws : dict of (str, int) to SplitDraw
+        Training and test pixels, by split and seed.
+    footprints : mapping of str to frozenset of Footprint
+        Footprints (the pixels that a feature depends on), by `BenchEntry.columns`.
+    ends_px : sequence of int
+        Upper ends of the distance bins, see `distance_bins`.
+    listen : callable
+        Receives progress events.
+
+    Returns
+    -------
+    runs : list of RunResult
+        The runs in their order, with `RunResult.distance_scores`.
+    distances : tuple of EntryDistances
+        Scores of each entry under each split, averaged over seeds.
+    """
+    bins = distance_bins(ends_px)
+    regions = label_regions(labels.classes)
+    groups: dict[str, dict[BenchEntry, list[RunResult]]] = {}
+    for run in runs:
+        groups.setdefault(run.split, {}).setdefault(run.entry, []).append(run)
+    scored: dict[tuple[BenchEntry, str, int], RunResult] = {}
+    summaries = []
+    total = sum(map(len, groups.values()))
+    listen(Started("distances", total, "entries"))
+    for split, entries in groups.items():
+        seeds = tuple(sorted({run.seed for entry_runs in entries.values() for run in entry_runs}))
+        geometry = _Geometry.from_draws({seed: draws[split, seed] for seed in seeds}, labels, regions, footprints)
+        edges = geometry.curve_edges()
+        correct = {
+            entry: [run_records.read_predictions(run.key) == geometry.truth[run.seed] for run in _by_seed(entry_runs)]
+            for entry, entry_runs in entries.items()
+        }
+        for entry, entry_runs in entries.items():
+            baseline = BenchEntry(store="", features=_BASELINE_INPUT, head=entry.head)
+            reference = correct.get(baseline) if entry != baseline else None
+            counts = _Counts.from_geometry(geometry, bins, edges, entry.columns)
+            summaries.append(counts.summarise(entry, split, correct[entry], reference))
+            for index, run in enumerate(_by_seed(entry_runs)):
+                values = counts.run_scores(index, correct[entry][index])
+                scored[entry, split, run.seed] = run.model_copy(update={"distance_scores": values})
+            listen(Advanced("distances", len(summaries), split))
+    listen(Finished("distances"))
+    return [scored[run.entry, run.split, run.seed] for run in runs], tuple(summaries)
+
+
+def _by_seed(runs: Sequence[RunResult]) -> list[RunResult]:
+    return sorted(runs, key=lambda run: run.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class _Geometry:
+    """Test pixels of the seeds of a split.
+
+    Attributes
+    ----------
+    truth : dict of int to (n,) integer array
+        True class of the test pixels, by seed.
+    distances : list of (n,) float64 array
+        Distance to the nearest training pixel.
+    regions : list of (n,) intp array
+        Region of the test pixels, from 0.
+    region_count : int
+        Number of regions that have test pixels.
+    leaking : list of dict of str to (n,) bool array
+        Whether the features of the test pixels depend on a training pixel, by `BenchEntry.columns`.
+    """
+
+    truth: dict[int, NDArray[np.integer]]
+    distances: list[NDArray[np.float64]]
+    regions: list[NDArray[np.intp]]
+    region_count: int
+    leaking: list[dict[str, NDArray[np.bool_]]]
+
+    @classmethod
+    def from_draws(
+        cls,
+        draws: Mapping[int, SplitDraw],
+        labels: Labels,
+        regions: NDArray[np.int32],
+        footprints: Mapping[str, frozenset[Footprint]],
+    ) -> _Geometry:
+        """Measure distances and leakage of the draws of a split, one for each seed."""
+        tests = [np.flatnonzero(draw.test) for draw in draws.values()]
+        tested, codes = np.unique(np.concatenate([regions.flat[test] for test in tests]), return_inverse=True)
+        leaking = []
+        for draw in draws.values():
+            by_footprint = {one: leaking_pixels(draw, one) for one in set(footprints.values())}
+            leaking.append({columns: by_footprint[one] for columns, one in footprints.items()})
+        return cls(
+            truth={seed: labels.classes.flat[test] for seed, test in zip(draws, tests, strict=True)},
+            distances=[training_distances(draw, labels.scene_rows) for draw in draws.values()],
+            regions=np.split(codes, np.cumsum([len(test) for test in tests])[:-1]),
+            region_count=len(tested),
+            leaking=leaking,
+        )
+
+    def curve_edges(self) -> NDArray[np.float64]:
+        """Return ascending distances between which about equally many test pixels lie, from 0: (k + 1,) float64."""
+        shares = np.linspace(0, 1, _CURVE_POINTS + 1)[1:]
+        return np.unique([0.0, *np.quantile(np.concatenate(self.distances), shares, method="higher")])
+
+
+@dataclass(frozen=True, eq=False)
+class _Counts:
+    """Groups of test pixels: the bins, the points of the curve, and the test pixels without leakage.
+
+    Attributes
+    ----------
+    geometry : _Geometry
+        The test pixels.
+    bins, points : tuple of DistanceBin
+        Bins, and ranges of the points of the curve.
+    members : sequence of tuple of (n,) intp arrays
+        For each seed, the number of the bin, of the point and of the group without leakage of each test pixel. Pixels with
+        leakage have a number beyond the groups.
+    """
+
+    geometry: _Geometry
+    bins: tuple[DistanceBin, ...]
+    points: tuple[DistanceBin, ...]
+    members: Sequence[tuple[NDArray[np.intp], ...]]
+
+    @classmethod
+    def from_geometry(
+        cls, geometry: _Geometry, bins: tuple[DistanceBin, ...], edges: NDArray[np.float64], columns: str
+    ) -> _Counts:
+        """Assign the test pixels to groups, for an entry with the columns `columns`."""
+        points = tuple(
+            DistanceBin(low, high) for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+        )
+        ends = [one.high_px for one in bins if one.high_px is not None]
+        members = []
+        for distances, leaking in zip(geometry.distances, geometry.leaking, strict=True):
+            in_bin = np.searchsorted(ends, distances)
+            in_point = np.searchsorted(edges[1:], distances) + len(bins)
+            leak_free = np.where(leaking[columns], len(bins) + len(points) + 1, len(bins) + len(points))
+            members.append((in_bin, in_point, leak_free))
+        return cls(geometry, bins, points, members)
+
+    @property
+    def groups(self) -> int:
+        """Number of groups: bins, points of the curve, and the test pixels without leakage."""
+        return len(self.bins) + len(self.points) + 1
+
+    @cached_property
+    def pixels(self) -> NDArray[np.float64]:
+        """Number of test pixels of each group and region, for each seed: (groups, seeds, regions) float64."""
+        return self.count([np.ones(len(regions)) for regions in self.geometry.regions])
+
+    def count(self, values: Sequence[NDArray[np.generic]]) -> NDArray[np.float64]:
+        """Sum a value of each test pixel by group and region, for each seed: (groups, seeds, regions) float64."""
+        regions = self.geometry.region_count
+        sums = np.empty((self.groups, len(values), regions))
+        for seed, (value, members, region) in enumerate(zip(values, self.members, self.geometry.regions, strict=True)):
+            total = np.zeros((self.groups + 1) * regions)
+            for group in members:
+                total += np.bincount(group * regions + region, weights=value, minlength=len(total))
+            sums[:, seed] = total.reshape(-1, regions)[: self.groups]
+        return sums
+
+    def summarise(self, entry: BenchEntry, split: str, correct: Correct, reference: Correct | None) -> EntryDistances:
+        """Average the accuracy of each group over seeds, with intervals where they can be computed.
+
+        `correct` and `reference` state which test pixels the entry and spectra alone classify correctly, for each seed.
+        """
+        sums = [self.count(correct)]
+        sums += [sums[0] - self.count(reference)] if reference is not None else []
+        parts = np.stack(
+            sums
+        )  # (1 or 2, groups, seeds, regions): correct pixels, and more of them than by spectra alone
+        seeds = parts.shape[2]
+        drawn = None
+        if seeds > 1:
+            statistic = accuracy(parts, self.pixels)
+            drawn = bootstrap(statistic, seeds, [self.geometry.region_count], resamples=_RESAMPLES)
+        totals = self.pixels.sum(axis=2)
+        distances = self.count(self.geometry.distances).sum(axis=2)
+
+        def estimate(part: int, group: int) -> Estimate | None:
+            counted = totals[group] > 0
+            if part >= len(parts) or not counted.any():
+                return None
+            values = parts[part, group, counted].sum(axis=1) / totals[group, counted]
+            several = np.count_nonzero(counted) > 1
+            regions = np.count_nonzero(self.pixels[group].any(axis=0))
+            known = drawn is not None and several and regions >= MIN_REGIONS
+            return Estimate.from_values(values, interval(drawn[part, group]) if known and drawn is not None else None)
+
+        def facts(group: int) -> dict[str, object]:
+            return {
+                "test_pixels": float(totals[group].mean()),
+                "seeds": int(np.count_nonzero(totals[group])),
+                "oa": estimate(0, group),
+                "gain": estimate(1, group),
+            }
+
+        scores = tuple(
+            DistanceScore(
+                low_px=one.low_px,
+                high_px=one.high_px,
+                mean_px=float(distances[group].sum() / totals[group].sum()) if totals[group].any() else None,
+                **facts(group),
+            )
+            for group, one in enumerate((*self.bins, *self.points))
+        )
+        return EntryDistances(
+            entry=entry,
+            split=split,
+            bins=scores[: len(self.bins)],
+            curve=scores[len(self.bins) :],
+            leak_free=PixelScore(**facts(self.groups - 1)),
+        )
+
+    def run_scores(self, seed: int, correct: NDArray[np.bool_]) -> dict[str, float]:
+        """Return the number of test pixels and the accuracy in each bin and without leakage, for one run."""
+        scores: dict[str, float] = {}
+        in_bin, _, leak_free = self.members[seed]
+        named = [(one.key, in_bin == index) for index, one in enumerate(self.bins)]
+        for name, mask in [*named, ("leak_free", leak_free < self.groups)]:
+            scores[f"test_pixels_{name}"] = int(np.count_nonzero(mask))
+            if mask.any():
+                scores[f"oa_{name}"] = float(np.mean(correct[mask]))
+        return scores

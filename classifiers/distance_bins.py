@@ -1,0 +1,69 @@
+"""Bins of the distance from a test pixel to the nearest training pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hsifeat.errors import HeadError
+
+# Upper ends in pixels of the default bins, except the last bin, which has no upper end.
+DISTANCE_ENDS = (4, 9, 16)
+
+
+@dataclass(frozen=True)
+class DistanceBin:
+    """Range of distances to the nearest training pixel: more than `low_px` and at most `high_px`.
+
+    Attributes
+    ----------
+    low_px : float
+        Lower end in pixels, which does not belong to the bin.
+    high_px : float or None
+        Upper end in pixels, which belongs to the bin; None if there is no upper end.
+
+    Examples
+    --------
+    >>> str(DistanceBin(0, 4)), str(DistanceBin(16, None)), DistanceBin(16, None).key
+    ('0\N{EN DASH}4 px', 'over 16 px', 'over_16_px')
+    """
+
+    low_px: float
+    high_px: float | None
+
+    @property
+    def key(self) -> str:
+        """Name of the bin in columns of ``results.csv``."""
+        return f"over_{self.low_px:g}_px" if self.high_px is None else f"{self.low_px:g}-{self.high_px:g}_px"
+
+    def __str__(self) -> str:
+        if self.high_px is None:
+            return f"over {self.low_px:g} px"
+        return f"{self.low_px:g}\N{EN DASH}{self.high_px:g} px"
+
+
+def distance_bins(ends_px: Sequence[int] = DISTANCE_ENDS) -> tuple[DistanceBin, ...]:
+    """Return the bins between the ends, and a last bin without an upper end.
+
+    Parameters
+    ----------
+    ends_px : sequence of int
+        Upper ends in pixels, positive and ascending.
+
+    Raises
+    ------
+    HeadError
+        If the ends are not positive and ascending.
+
+    Examples
+    --------
+    >>> [one.key for one in distance_bins((4, 9))]
+    ['0-4_px', '4-9_px', 'over_9_px']
+    """
+    starts = [0, *ends_px]
+    if not ends_px or any(low >= high for low, high in zip(starts, ends_px, strict=False)):
+        raise HeadError(
+            "bins of the distance to the nearest training pixel need positive, ascending ends in pixels, such as 4,9,16; "
+            f"found {','.join(map(str, ends_px)) or 'none'}"
+        )
+    return tuple(DistanceBin(low, high) for low, high in zip(starts, [*ends_px, None], strict=True))

@@ -1,0 +1,190 @@
+"""Accuracy against the distance to the nearest training pixel, against loops over pixels and a scene with a known answer."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy.ndimage import distance_transform_edt, label
+
+import hsifeat
+from classifiers import compare
+from classifiers.comparison.report.write import write_report
+from classifiers.comparison.results.results_io import read_json
+from classifiers.comparison.run_records import RunRecords
+from classifiers.comparison.stats import distance as distance_module
+from classifiers.comparison.stats.distance import assess_distances
+from classifiers.distance_bins import distance_bins
+from classifiers.splits import Footprint, parse_split
+from hsifeat.cache import catalogue
+from hsifeat.errors import HeadError
+from hsifeat.scenes import Labels, Scene
+from tests.helpers.comparisons import entry, scored_run
+from tests.helpers.small import small_labels
+
+SPLITS, SEEDS = ("random:0.05", "blocks:9+0:0.2", "far:9+8:0.2"), 3
+SPECTRA, WINDOW, OTHER = (
+    entry("", "spectra", "svm"),
+    entry("", "spectra+window", "svm"),
+    entry("", "spectra+window", "lda"),
+)
+FOOTPRINTS = {"spectra": frozenset({Footprint(1)}), "spectra+window": frozenset({Footprint(1), Footprint(9)})}
+ENDS = ((0, 4), (4, 9), (9, np.inf))
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """Runs with random predictions, their records and draws, and what was found."""
+    labels = Labels("fields", small_labels())
+    run_records, runs, draws = RunRecords(tmp_path_factory.mktemp("record")), [], {}
+    for split, seed in itertools.product(SPLITS, range(SEEDS)):
+        draws[split, seed] = draw = parse_split(split).draw(labels, seed)
+        truth = labels.classes[draw.test]
+        for index, who in enumerate((SPECTRA, WINDOW, OTHER)):
+            wrong = np.random.default_rng([seed, index]).random(len(truth)) < 0.2 + 0.2 * index
+            predicted = np.where(wrong, truth % 4 + 1, truth)
+            runs.append(
+                scored_run(who, split, seed, truth, predicted, key=f"{who.head}{index}{seed}{SPLITS.index(split)}")
+            )
+            run_records.add(runs[-1], predicted)
+    found = assess_distances(runs, run_records, labels, draws, FOOTPRINTS, (4, 9))
+    return labels, runs, run_records, draws, *found
+
+
+def pixels_of(recorded, who, split, seed):
+    """Return distance, leakage, region, and whether the prediction is right, of each test pixel, one pixel at a time."""
+    labels, runs, run_records, draws, *_ = recorded
+    draw = draws[split, seed]
+    nearest = distance_transform_edt(~draw.train)
+    reach = 4 if "window" in who.features else 0
+    regions, count = np.zeros(draw.shape, int), 0
+    for number in labels.counts:
+        fields, found = label(labels.classes == number, np.ones((3, 3)))
+        regions[fields > 0] = fields[fields > 0] + count
+        count += found
+    (key,) = (run.key for run in runs if (run.entry, run.split, run.seed) == (who, split, seed))
+    right = run_records.read_predictions(key) == labels.classes[draw.test]
+    leaks = [
+        draw.train[max(row - reach, 0) : row + reach + 1, max(col - reach, 0) : col + reach + 1].any()
+        for row, col in np.argwhere(draw.test)
+    ]
+    return nearest[draw.test], np.array(leaks), regions[draw.test], right
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("who", [SPECTRA, WINDOW, OTHER], ids=str)
+def test_scores_are_those_of_the_pixels(recorded, who, split):
+    (found,) = (one for one in recorded[5] if (one.entry, one.split) == (who, split))
+    seeds = [pixels_of(recorded, who, split, seed) for seed in range(SEEDS)]
+    rivals = [pixels_of(recorded, SPECTRA, split, seed)[3] for seed in range(SEEDS)]
+    masks = [
+        [(d > one.low_px) & (d <= (one.high_px or np.inf)) for d, *_ in seeds] for one in (*found.bins, *found.curve)
+    ]
+    masks.append([~leaks for _, leaks, *_ in seeds])
+    assert [(one.low_px, one.high_px or np.inf) for one in found.bins] == list(ENDS)
+    for score, parts in zip((*found.bins, *found.curve, found.leak_free), masks, strict=True):
+        filled = [part.any() for part in parts]
+        assert score.seeds == sum(filled) and score.test_pixels == np.mean([part.sum() for part in parts])
+        if not any(filled):
+            assert score.oa is None and score.gain is None
+            continue
+        oa = [right[part].mean() for (*_, right), part in zip(seeds, parts, strict=True) if part.any()]
+        assert (score.oa.mean, score.oa.sd) == pytest.approx((np.mean(oa), np.std(oa, ddof=1) if len(oa) > 1 else 0))
+        gain = [
+            right[part].mean() - rival[part].mean()
+            for (*_, right), rival, part in zip(seeds, rivals, parts, strict=True)
+            if part.any()
+        ]
+        assert (score.gain is None) == (who != WINDOW), "spectra have no gain, and lda was not run on them"
+        assert score.gain is None or score.gain.mean == pytest.approx(np.mean(gain))
+    points = found.curve
+    assert points[0].low_px == 0 and points[-1].high_px == max(d.max() for d, *_ in seeds) and len(points) <= 12
+    assert sum(point.test_pixels for point in points) == pytest.approx(np.mean([len(d) for d, *_ in seeds]))
+    assert all(a.high_px == b.low_px and a.mean_px < b.mean_px for a, b in itertools.pairwise(points))
+    assert points[0].mean_px == pytest.approx(np.mean(np.concatenate([d[d <= points[0].high_px] for d, *_ in seeds])))
+
+
+def test_runs_state_the_same(recorded):
+    runs, scored = recorded[1], recorded[4]
+    assert [run.model_copy(update={"distance_scores": {}}) for run in scored] == runs
+    for run in scored:
+        distance, leaks, _, right = pixels_of(recorded, run.entry, run.split, run.seed)
+        masks = {
+            one.key: (distance > low) & (distance <= high)
+            for one, (low, high) in zip(distance_bins((4, 9)), ENDS, strict=True)
+        }
+        expected = {}
+        for name, mask in {**masks, "leak_free": ~leaks}.items():
+            expected |= {f"test_pixels_{name}": mask.sum()} | ({f"oa_{name}": right[mask].mean()} if mask.any() else {})
+        assert run.distance_scores == expected
+
+
+def test_intervals_are_those_of_resampled_regions(recorded):
+    split = SPLITS[1]
+    (found,) = (one for one in recorded[5] if (one.entry, one.split) == (WINDOW, split))
+    seeds = [pixels_of(recorded, WINDOW, split, seed) for seed in range(SEEDS)]
+    rivals = [pixels_of(recorded, SPECTRA, split, seed)[3] for seed in range(SEEDS)]
+    numbers = np.unique(np.concatenate([regions for _, _, regions, _ in seeds]))
+    random, values = np.random.default_rng(0), []
+    for start in range(0, 2000, 1000):
+        of_region = random.multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), 1000)
+        of_seed = random.multinomial(SEEDS, np.full(SEEDS, 1 / SEEDS), 1000)
+        for weights, counts in zip(of_region[: 400 - start // 5], of_seed, strict=False):
+            means = []
+            for (distance, _, regions, right), rival in zip(seeds, rivals, strict=True):
+                weight = weights[np.searchsorted(numbers, regions)] * ((distance > 4) & (distance <= 9))
+                means.append((np.average(right, weights=weight), np.average(right * 1.0 - rival, weights=weight)))
+            values.append(np.average(means, axis=0, weights=counts))
+    bounds = np.quantile(values, [0.025, 0.975], axis=0).T
+    for score, expected in zip((found.bins[1].oa, found.bins[1].gain), bounds, strict=True):
+        assert score.interval == pytest.approx(expected, abs=0.012), "600 of the 2,000 resamples"
+
+
+def test_few_regions_or_one_seed_have_no_interval(recorded, monkeypatch):
+    labels, runs, run_records, draws, *_ = recorded
+    first = [run for run in runs if run.seed == 0]
+    _, found = assess_distances(first, run_records, labels, draws, FOOTPRINTS, (4, 9))
+    assert all(score.oa is None or score.oa.interval is None for one in found for score in (*one.bins, *one.curve))
+    monkeypatch.setattr(distance_module, "MIN_REGIONS", 1000)
+    _, found = assess_distances(runs, run_records, labels, draws, FOOTPRINTS, (4, 9))
+    assert all(score.oa is None or score.oa.interval is None for one in found for score in one.bins)
+
+
+@pytest.mark.parametrize("ends", [(), (0, 4), (4, 4), (9, 4)])
+def test_ends_that_are_not_ascending_are_refused(ends):
+    with pytest.raises(HeadError, match="need positive, ascending ends in pixels, such as 4,9,16; found"):
+        distance_bins(ends)
+
+
+def test_a_scene_with_a_known_answer(backbone_folder, tmp_path, monkeypatch):
+    """Spectra tell the class up to 9 px from the training pixels, and the other class beyond."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(catalogue, "add_entry", lambda *_, **__: None)
+    rows, cols = np.indices((40, 32))
+    classes = np.where(rows // 4 % 2, 1, 2).astype(np.uint8)
+    train = cols < 3
+    misleading = distance_transform_edt(~train) > 9
+    told = np.where(misleading, 3 - classes, classes)
+    signal = np.stack([told == 1, told == 2, np.zeros_like(rows)], axis=-1) * 1000
+    cube = (signal + np.random.default_rng(0).integers(0, 50, signal.shape)).astype(np.uint16)
+    scene = Scene("known", cube, None, {"fields": Labels("fields", classes)})
+    options = {"timesteps": [0], "layers": ["mid_block"], "tile": 8, "halo": 0, "out": "known.zarr"}
+    hsifeat.extract(scene, backbone=backbone_folder, projection="bands:0,1,2", **options)
+    np.save("train.npy", train.astype(np.uint8))
+    found = compare(
+        "known.zarr", heads=["lda"], splits=["mask:train.npy"], seeds=1, inputs=["spectra", "planes"], sweep=False
+    )
+    spectra, planes = (
+        next(one for one in found.distances if one.entry.features == name) for name in ("spectra", "planes")
+    )
+    assert [score.oa and score.oa.mean for score in spectra.bins] == [1, 1, 0, 0]
+    assert [score.test_pixels for score in spectra.bins] == [40 * width for width in (4, 5, 7, 13)]
+    assert spectra.leak_free.test_pixels == 40 * 29 and spectra.leak_free.oa.mean == pytest.approx(9 / 29)
+    assert planes.leak_free.test_pixels == 40 * 22, (
+        "tiles of 8 px without a halo; interpolation between cells of 4 px sees 2 px more"
+    )
+    assert planes.bins[0].gain.mean == pytest.approx(planes.bins[0].oa.mean - 1)
+    assert found.splits[0].question == "" and found.scene.pixel_size_m is None
+    assert write_report(found, tmp_path / "report")
+    assert read_json(tmp_path / "report" / "results.json").distances == found.distances
+    row = found.frame[found.frame.features == "spectra"].iloc[0]
+    assert (row["oa_4-9_px"], row["oa_over_16_px"], row["test_pixels_leak_free"]) == (1, 0, 40 * 29)
