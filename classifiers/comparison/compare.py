@@ -20,6 +20,7 @@ from classifiers.comparison.config import (
     BenchConfig,
     bench_command,
 )
+from classifiers.comparison.contrasts import StoreOrigin, missing_contrasts, plan_contrasts
 from classifiers.comparison.entries import fitting_heads, make_entries
 from classifiers.comparison.plane_clusters import MAX_CLUSTERS, cluster_planes
 from classifiers.comparison.results.comparison import BenchImages, Comparison
@@ -144,6 +145,10 @@ def compare(
     with_planes = any(uses_planes(entry.features) for entry in entries)
     if with_planes and not all(store.select(planes) for store in features.values()):
         raise StoreError("no plane to learn from: select planes with --planes, or omit the inputs that contain planes")
+    origins = {name: StoreOrigin.of_store(store, planes) for name, store in features.items()} if with_planes else {}
+    contrasts, missing = plan_contrasts(entries, origins), missing_contrasts(entries, origins)
+    for line in (*(f"planned contrast: {contrast}" for contrast in contrasts), *map(str, missing)):
+        listen(Note(line))
     truth = first.valid_labels(select_labels(first, labels))
     if earlier is not None:
         earlier.check(first, truth)
@@ -176,7 +181,7 @@ def compare(
                 )
         footprints = runner.footprints(entries)
         runs, by_distance = assess_distances(runs, run_records, truth, draws, footprints, distances, listen=listen)
-        assessment = assess_entries(runs, run_records, truth)
+        assessment = assess_entries(runs, run_records, truth, contrasts)
         changes = () if earlier is None else detect_changes(runs, run_records, truth, earlier)
         maps, confidence = runner.maps(runs), runner.maps(runs, confidence=True)
     clusters = min(len(truth.counts), MAX_CLUSTERS)
@@ -209,6 +214,8 @@ def compare(
         summary=summary,
         splits=summarise_splits(draws, footprints),
         distances=by_distance,
+        contrasts=tuple(assessment.contrasts),
+        missing_contrasts=missing,
         pairs=tuple(assessment.pairs),
         verdicts=assessment.verdicts,
         gaps=split_gaps(summary, assessment.gap_intervals),

@@ -61,14 +61,14 @@ def bench(
 
 
 def _show_results(results: BenchResults) -> None:
-    from classifiers.comparison.results.summary_text import overview, split_remarks
+    from classifiers.comparison.results.summary_text import overview, split_remarks, verdict_lines
     from hsifeat.commands import terminal
 
     rows = overview(results)
     terminal.show_table("overall accuracy, %", rows, tuple(rows[0]))
     for remark in split_remarks(results):
         terminal.say(remark)
-    for verdict in results.verdicts.values():
-        terminal.say(f"{verdict}.")
+    for line in verdict_lines(results):
+        terminal.say(f"{line}.")
     for change in results.changes:
         terminal.say(f"change from the baseline: {change.verdict}")

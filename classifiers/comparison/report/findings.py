@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from classifiers.comparison.report import figures
 from classifiers.comparison.results.model import EntrySummary, StoreSummary
 from classifiers.comparison.results.ranking import DISJOINT, LEAKS, RankedSplit, Ranking
-from classifiers.comparison.results.summary_text import gap_text, leakage_text, percent
+from classifiers.comparison.results.summary_text import gap_text, leakage_text, percent, planned_results
 from hsifeat.formatting import format_bytes, format_duration
 
 _UNVISITED = ", like most pixels of a scene with few labelled areas"
@@ -30,7 +30,12 @@ MAX_DOTS = 24
 def key_findings(ranking: Ranking) -> list[tuple[str, str]]:
     """Return the key findings as pairs of a title and a text."""
     splits = ranking.splits
-    findings = [(f"{split.name} · {split.kind}", _best_entry(ranking, index)) for index, split in enumerate(splits)]
+    findings = [
+        (f"Planned contrasts · {question}", " ".join(f"{line[0].upper()}{line[1:]}." for line in lines))
+        for question, lines in planned_results(ranking.results).items()
+    ]
+    findings += [("Missing for a planned contrast", str(missing)) for missing in ranking.results.missing_contrasts]
+    findings += [(f"{split.name} · {split.kind}", _best_entry(ranking, index)) for index, split in enumerate(splits)]
     if gap := _gap(ranking):
         findings.append(("Gap between splits", gap))
     leaks = [f"{split.name}: {leakage_text(split.geometry)}." for split in splits if split.geometry]

@@ -322,6 +322,64 @@ class EntryPair(Record):
         return self.p_holm is not None and self.p_holm < 1 - LEVEL
 
 
+class Contrast(Record):
+    """Planned contrast: two inputs that are compared on all heads that learn from both, as declared before the first run.
+
+    >>> trained, twin = (BenchEntry(store=store, features="planes", head="lda") for store in ("ip", "ip-untrained"))
+    >>> print(Contrast(question="training", pairs=((trained, twin),)))
+    planes of ip against planes of ip-untrained, lda
+    """
+
+    question: Literal["training", "planes", "added"] = Field(
+        description="training: planes of a trained network against those of its untrained twin; planes: planes of a trained "
+        "network against context features; added: planes beside context features against context features alone"
+    )
+    pairs: tuple[tuple[BenchEntry, BenchEntry], ...] = Field(description="both entries of each head")
+
+    def __str__(self) -> str:
+        (first, second), heads = self.pairs[0], [pair[0].head for pair in self.pairs]
+        mean = f"mean of {len(heads)} heads" if len(heads) > 1 else heads[0]
+        return f"{first.columns} against {second.columns}, {mean}"
+
+
+class ContrastTest(Record):
+    """Test of a planned contrast under one split."""
+
+    contrast: Contrast
+    split: str
+    difference: float = Field(
+        description="OA of the first entry of a pair minus OA of the second, mean over seeds and pairs"
+    )
+    low: float | None = Field(
+        description="lower end of the 95 % interval of the difference, by a bootstrap over seeds and regions"
+    )
+    high: float | None = Field(description="upper end of the 95 % interval")
+    p: float | None = Field(description="two-sided p-value of no difference, by the same bootstrap")
+    p_holm: float | None = Field(description="p after a Holm correction for the planned contrasts of the split only")
+    verdict: str = Field(description="the result as a sentence")
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference is significant at the 5 % level, after a correction for the planned contrasts."""
+        return self.p_holm is not None and self.p_holm < 1 - LEVEL
+
+
+class MissingContrast(Record):
+    """Planned contrast that a benchmark can't make, because a store is missing."""
+
+    question: Literal["training", "planes"] = Field(description="as in `Contrast`")
+    store: str = Field(description="store of the trained network")
+    command: str = Field(description="command that makes the missing store")
+
+    def __str__(self) -> str:
+        lacking = (
+            f"the untrained twin of {self.store} is missing, so the report can't tell what training adds"
+            if self.question == "training"
+            else f"context features are missing, so the report can't tell what the planes of {self.store} add to them"
+        )
+        return f"{lacking}; add the store that this command makes: {self.command}"
+
+
 class CurvePoint(Record):
     """Point of a learning curve: accuracy of an entry trained on at most `per_class` pixels of each class."""
 
@@ -443,7 +501,13 @@ class BenchResults(Record):
     distances: tuple[EntryDistances, ...] = Field(
         (), description="OA against the distance to the nearest training pixel, for each entry and split"
     )
-    pairs: tuple[EntryPair, ...] = Field((), description="pairwise tests of all entries under each split")
+    pairs: tuple[EntryPair, ...] = Field((), description="exploratory pairwise tests of all entries under each split")
+    contrasts: tuple[ContrastTest, ...] = Field(
+        (), description="tests of the planned contrasts under each split, corrected among themselves"
+    )
+    missing_contrasts: tuple[MissingContrast, ...] = Field(
+        (), description="planned contrasts that need a further store, with the command that makes it"
+    )
     verdicts: dict[str, str] = Field(
         {}, description="for each split, a sentence that states which entries differ significantly"
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from classifiers.comparison.results.model import BenchResults, EntrySummary
 from classifiers.comparison.results.ranking import LEAKS, rank
-from classifiers.comparison.results.summary_text import gap_text, left_out_text, pixel_range
+from classifiers.comparison.results.summary_text import gap_text, left_out_text, pixel_range, verdict_lines
 from classifiers.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ def to_html(results: BenchResults) -> str:
 def summary_notes(results: BenchResults) -> list[str]:
     """Return the notes of the table.
 
-    The notes state the seeds and pixels of each split, the splits that leak, the entries that differ significantly and the gap
-    between splits.
+    The notes state the seeds and pixels of each split, the splits that leak, the results of the planned contrasts, the entries
+    that differ significantly and the gap between splits.
     """
     ranking = rank(results)
     notes = []
@@ -97,7 +97,7 @@ def summary_notes(results: BenchResults) -> list[str]:
         notes.append("Intervals are 95 % intervals of OA in percent, by a bootstrap over seeds and labelled regions.")
     if len(ranking.stores) == 1:
         notes.append(f"Planes are those of {ranking.stores[0]}.")
-    notes += [f"{verdict}." for split in ranking.splits if (verdict := results.verdicts.get(split.name))]
+    notes += [f"{line}." for line in verdict_lines(results)]
     gap = gap_text(results)
     return [*notes, f"{gap}."] if gap else notes
 

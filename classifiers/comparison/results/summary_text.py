@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from statistics import median
 
 from classifiers.comparison.results.model import BenchEntry, BenchResults, EntrySummary, Estimate, SplitSummary
+from classifiers.splits import CARRY_OVER, FILL_IN, parse_split_question
 
 
 def overview(results: BenchResults) -> list[dict[str, str]]:
@@ -42,6 +43,25 @@ def split_remarks(results: BenchResults) -> list[str]:
             lines += [f"  {note}" for note in geometry[split].notes]
     gap = gap_text(results)
     return [*lines, gap] if gap else lines
+
+
+def planned_results(results: BenchResults) -> dict[str, list[str]]:
+    """Return the results of the planned contrasts as sentences, by the question that their split asks.
+
+    Splits by maps of the user have the question ``other splits``.
+    """
+    sentences: dict[str, list[str]] = {FILL_IN: [], CARRY_OVER: [], "other splits": []}
+    for test in results.contrasts:
+        sentences[parse_split_question(test.split) or "other splits"].append(test.verdict)
+    return {question: lines for question, lines in sentences.items() if lines}
+
+
+def verdict_lines(results: BenchResults) -> list[str]:
+    """Return the sentences on differences: planned contrasts first, then the contrasts that lack a store, then all entries."""
+    planned = [line for lines in planned_results(results).values() for line in lines]
+    missing = [str(contrast) for contrast in results.missing_contrasts]
+    explored = [f"Exploratory: {verdict}" if planned else verdict for verdict in results.verdicts.values()]
+    return [*(f"{line[0].upper()}{line[1:]}" for line in (*planned, *missing)), *explored]
 
 
 def left_out_text(summary: EntrySummary, class_names: Mapping[int, str]) -> str:

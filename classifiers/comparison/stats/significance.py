@@ -1,4 +1,4 @@
-"""Confidence intervals and pairwise tests of entries (a head on an input), from recorded predictions."""
+"""Confidence intervals, planned contrasts and pairwise tests of entries (a head on an input), from recorded predictions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from classifiers.comparison.results.model import BenchEntry, EntryPair, RunResult
+from classifiers.comparison.results.model import BenchEntry, Contrast, ContrastTest, EntryPair, RunResult
 from classifiers.comparison.results.summary import Bounds, ScoreIntervals, gap_splits
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.stats.bootstrap import (
@@ -22,6 +22,7 @@ from classifiers.comparison.stats.bootstrap import (
     mcnemar,
     sign_p,
 )
+from classifiers.comparison.stats.contrast_tests import assess_contrasts
 from classifiers.comparison.stats.counts import PixelCounts, count_pixels, resample_count
 from hsifeat.scenes import Labels
 from hsifeat.scenes.labels.regions import label_regions
@@ -37,8 +38,10 @@ class Assessment:
 
     Attributes
     ----------
+    contrasts : list of ContrastTest
+        Tests of the planned contrasts under each split, corrected among themselves.
     pairs : list of EntryPair
-        Pairwise tests of all entries under each split.
+        Exploratory pairwise tests of all entries under each split, corrected for all pairs.
     verdicts : dict of str to str
         For each split, a sentence that states which entries differ significantly.
     intervals : dict of (BenchEntry, str) to ScoreIntervals
@@ -48,13 +51,16 @@ class Assessment:
         overall accuracy under the first disjoint split.
     """
 
+    contrasts: list[ContrastTest] = field(default_factory=list)
     pairs: list[EntryPair] = field(default_factory=list)
     verdicts: dict[str, str] = field(default_factory=dict)
     intervals: dict[tuple[BenchEntry, str], ScoreIntervals] = field(default_factory=dict)
     gap_intervals: dict[BenchEntry, Bounds] = field(default_factory=dict)
 
 
-def assess_entries(runs: Sequence[RunResult], run_records: RunRecords, labels: Labels) -> Assessment:
+def assess_entries(
+    runs: Sequence[RunResult], run_records: RunRecords, labels: Labels, contrasts: Sequence[Contrast] = ()
+) -> Assessment:
     """Compute intervals and pairwise tests of the entries of each split.
 
     Parameters
@@ -65,6 +71,8 @@ def assess_entries(runs: Sequence[RunResult], run_records: RunRecords, labels: L
         Recorded predictions and draws of the runs.
     labels : Labels
         True classes.
+    contrasts : sequence of Contrast
+        Contrasts that were declared before the runs. They are tested under each split.
     """
     regions = label_regions(labels.classes)
     assessment = Assessment()
@@ -78,7 +86,7 @@ def assess_entries(runs: Sequence[RunResult], run_records: RunRecords, labels: L
         entries = list(dict.fromkeys(run.entry for run in split_runs))
         predictions = ((run.entry, run.seed, run_records.read_predictions(run.key)) for run in split_runs)
         counts = count_pixels(entries, draws, predictions, regions)
-        _assess_split(split, counts, assessment)
+        _assess_split(split, counts, contrasts, assessment)
         if split in gap:
             gap_counts[split] = counts
     if gap:
@@ -86,7 +94,9 @@ def assess_entries(runs: Sequence[RunResult], run_records: RunRecords, labels: L
     return assessment
 
 
-def _assess_split(split: str, counts: PixelCounts[BenchEntry], assessment: Assessment) -> None:
+def _assess_split(
+    split: str, counts: PixelCounts[BenchEntry], contrasts: Sequence[Contrast], assessment: Assessment
+) -> None:
     couples = list(combinations(range(len(counts.entries)), 2))
     obstacle, means = counts.obstacle, counts.mean_accuracy
     drawn = None
@@ -97,6 +107,7 @@ def _assess_split(split: str, counts: PixelCounts[BenchEntry], assessment: Asses
         for entry, entry_scores, recall in zip(counts.entries, scores, _recall_intervals(counts), strict=True):
             overall = {key: interval(values) for key, values in zip(FORMULAS, entry_scores, strict=True)}
             assessment.intervals[entry, split] = ScoreIntervals(overall, {"recall": recall})
+    assessment.contrasts += assess_contrasts(split, counts, contrasts, drawn)
     p = p_holm = None
     if drawn is not None:
         p = np.array([sign_p(drawn[i] - drawn[j]) for i, j in couples])

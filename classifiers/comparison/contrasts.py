@@ -1,0 +1,178 @@
+"""Planned contrasts of a benchmark: the questions that its stores and inputs ask, declared before the first run.
+
+A planned contrast compares two inputs on all heads that learn from both. The report answers planned contrasts first, and
+corrects them among themselves only. All other pairs of entries are exploratory.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from classifiers.comparison.results.model import BenchEntry, Contrast, MissingContrast
+from hsifeat.features.features import Features
+
+# Sources of backbones as users type them; the backbones themselves are out of reach for heads.
+_UNTRAINED, _CONTEXT = "untrained:", "context"
+
+
+@dataclass(frozen=True)
+class StoreOrigin:
+    """Where the planes of a store come from.
+
+    Attributes
+    ----------
+    path : str
+        Location of the store.
+    source : str
+        Source of the backbone as the user named it; empty if unknown.
+    recipe : dict
+        Recipe of the store.
+    planes : frozenset of str
+        Names of the planes that heads learn from.
+    scene : str
+        Scene as an argument of ``hsifeat extract``.
+    """
+
+    path: str
+    source: str
+    recipe: dict[str, object]
+    planes: frozenset[str]
+    scene: str
+
+    @classmethod
+    def of_store(cls, features: Features, planes: Sequence[object] | None = None) -> StoreOrigin:
+        """Describe a store of which the planes of a selection are used, see `Features.select`."""
+        path, scene = str(features.store.location), features.scene
+        whole = not scene.nodata and bool(features.valid.all())
+        return cls(
+            path=path,
+            source=str(features.store.manifest.provenance.get("backbone_source") or ""),
+            recipe=features.recipe,
+            planes=frozenset(str(plane.id) for plane in features.select(planes)),  # type: ignore[arg-type]
+            # The scene in the store is the scene itself, but its mask is stored apart.
+            scene=f"{path}/scene" if whole and not path.startswith("memory:") else scene.name,
+        )
+
+    @property
+    def is_untrained(self) -> bool:
+        """Whether the backbone has random weights."""
+        return self.source.startswith(_UNTRAINED)
+
+    @property
+    def is_context(self) -> bool:
+        """Whether the planes are classical context features, without a network."""
+        return self.source == _CONTEXT
+
+    @property
+    def is_network(self) -> bool:
+        """Whether the planes are those of a trained network."""
+        return not (self.is_untrained or self.is_context)
+
+    def is_twin(self, other: StoreOrigin) -> bool:
+        """Whether `other` has the same planes of the same network with random instead of trained weights."""
+        same = self.source == other.source.removeprefix(_UNTRAINED) or "architecture" in _part(self.recipe, "backbone")
+        options, other_options = _without_weights(self.recipe), _without_weights(other.recipe)
+        return (
+            self.is_network and other.is_untrained and same and options == other_options and self.planes == other.planes
+        )
+
+
+def plan_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOrigin]) -> tuple[Contrast, ...]:
+    """List the planned contrasts of a benchmark.
+
+    They are, for each store of a trained network,
+
+    - ``training``: its planes against the planes of its untrained twin, in the same input;
+    - ``planes``: its planes against ``context`` in their place;
+    - ``added``: its planes beside ``context`` against ``context`` alone.
+
+    Parameters
+    ----------
+    entries : sequence of BenchEntry
+        Entries to run.
+    origins : mapping of str to StoreOrigin
+        Stores by name.
+
+    Returns
+    -------
+    tuple of Contrast
+        Each contrast has one pair of entries for each head that learns from both inputs.
+    """
+    groups: dict[tuple[str, str, str], list[tuple[BenchEntry, BenchEntry]]] = {}
+    for entry in entries:
+        for question, rival in _rivals(entry, entries, origins):
+            groups.setdefault((question, entry.columns, rival.columns), []).append((entry, rival))
+    return tuple(Contrast(question=question, pairs=tuple(pairs)) for (question, _, _), pairs in groups.items())  # type: ignore[arg-type]
+
+
+def missing_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOrigin]) -> tuple[MissingContrast, ...]:
+    """List the twins and the context store that the planes of a trained network should be compared with.
+
+    Each has the command that makes the store.
+    """
+    used = {name: origins[name] for name in dict.fromkeys(entry.store for entry in entries) if name}
+    networks = {name: origin for name, origin in used.items() if origin.is_network}
+    missing = []
+    for name, origin in networks.items():
+        if origin.source and not any(origin.is_twin(other) for other in used.values()):
+            words = [origin.scene, "--like", origin.path, "--backbone", f"{_UNTRAINED}{origin.source}"]
+            missing.append(_missing("training", name, words, f"{origin.path.removesuffix('.zarr')}-untrained.zarr"))
+    with_context = any(origin.is_context for origin in used.values()) or any(
+        _CONTEXT in entry.features.split("+") for entry in entries
+    )
+    if networks and not with_context:
+        name, origin = next(iter(networks.items()))
+        words = [origin.scene, "--backbone", _CONTEXT]
+        missing.append(_missing("planes", name, words, f"{origin.path.removesuffix('.zarr')}-context.zarr"))
+    return tuple(missing)
+
+
+def _rivals(
+    entry: BenchEntry, entries: Sequence[BenchEntry], origins: Mapping[str, StoreOrigin]
+) -> Iterator[tuple[str, BenchEntry]]:
+    """Yield the question and the other entry of each planned pair of an entry."""
+    origin = origins.get(entry.store)
+    words = _words(entry, origins)
+    if origin is None or not origin.is_network or "planes" not in words:
+        return
+    rival_words = (words - {"planes"}) | {_CONTEXT}
+    for other in entries:
+        if other.head != entry.head or other == entry:
+            continue
+        if other.features == entry.features and other.store in origins and origin.is_twin(origins[other.store]):
+            yield "training", other
+        elif _words(other, origins) == rival_words:
+            yield "added" if _CONTEXT in words else "planes", other
+
+
+def _words(entry: BenchEntry, origins: Mapping[str, StoreOrigin]) -> frozenset[str]:
+    """Return the words of an input; the planes of a store of context features are ``context``."""
+    words = frozenset(entry.features.split("+"))
+    if entry.store in origins and origins[entry.store].is_context and "planes" in words:
+        words = (words - {"planes"}) | {_CONTEXT}
+    return words
+
+
+def _missing(question: str, store: str, words: Sequence[str], out: str) -> MissingContrast:
+    return MissingContrast(
+        question=question,  # type: ignore[arg-type]
+        store=store,
+        command=shlex.join(["hsifeat", "extract", *words, "--out", out]),
+    )
+
+
+def _without_weights(recipe: Mapping[str, object]) -> dict[str, object]:
+    """Return a recipe without what may differ between twins: the weights, and the seed of weights and noise."""
+    backbone, noise = _part(recipe, "backbone"), _part(recipe, "noise")
+    return {
+        **recipe,
+        "backbone": {name: value for name, value in backbone.items() if name != "weights"},
+        "noise": {name: value for name, value in noise.items() if name != "seed"},
+    }
+
+
+def _part(recipe: Mapping[str, object], name: str) -> Mapping[str, object]:
+    part = recipe.get(name)
+    return part if isinstance(part, Mapping) else {}
