@@ -62,8 +62,8 @@ class ModuleBackbone(NetworkBackbone):
     call : callable
         Function of (module, noisy, t) that runs the module once. [default: call_with_timesteps]
     config : mapping, optional
-        Plain JSON values that determine, together with the weights, what the module computes: sizes, a label, the way it is
-        called. By default, a digest of the printed module.
+        Plain JSON values that identify, together with the weights, what the module computes, such as layer sizes or a fixed
+        class label that `call` passes to the module. [default: a digest of ``repr(module)``]
     side : int
         Side of the image for the forward pass that lists the layers, in pixels; a multiple of the coarsest stride.
 

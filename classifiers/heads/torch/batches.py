@@ -64,7 +64,7 @@ def split_validation(
 
 
 class DeviceRows:
-    """Rows of a table as tensors, which an index of a batch moves to a device.
+    """Rows of a table as tensors. ``rows[indices]`` returns a batch on the device.
 
     A table of at most `RESIDENT_BYTES` is moved to the device once. A larger table stays in main memory, and is moved to a GPU
     batch by batch.
