@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,8 @@ class BenchRunner:
         Executes the runs.
     listen : callable
         Receives progress events.
+    params : mapping of str to mapping
+        Parameters of heads, by head and name. Other parameters have their defaults.
     """
 
     stores: dict[str, Features]
@@ -48,6 +50,7 @@ class BenchRunner:
     run_records: RunRecords
     executor: Executor
     listen: Listener
+    params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def run_all(self, entries: Sequence[BenchEntry], draws: Draws, *, maps: bool = True) -> list[RunResult]:
         """Run every entry under every draw.
@@ -154,7 +157,8 @@ class BenchRunner:
     ) -> RunTask:
         store = self._store_name(entry)
         features, table = self.stores[store], self.tables[store].take(entry.features)
-        head = {"name": entry.head, **make_head(entry.head).get_params(deep=False)}
+        params = dict(self.params.get(entry.head, {}))
+        head = {"name": entry.head, **make_head(entry.head, **params).get_params(deep=False)}
         # Spectra are the same in every store of a scene, so stores share the runs on spectra alone.
         origin = features.key if entry.store else str(features.recipe["scene"])
         return RunTask(
@@ -167,4 +171,5 @@ class BenchRunner:
             table=table,
             run_records=self.run_records,
             mapped_store=str(features.store.location) if mapped else None,
+            params=params,
         )

@@ -22,6 +22,7 @@ from classifiers.comparison.config import (
 )
 from classifiers.comparison.contrasts import StoreOrigin, missing_contrasts, plan_contrasts
 from classifiers.comparison.entries import fitting_heads, make_entries
+from classifiers.comparison.head_params import check_head_params
 from classifiers.comparison.plane_clusters import MAX_CLUSTERS, cluster_planes
 from classifiers.comparison.results.comparison import BenchImages, Comparison
 from classifiers.comparison.results.model import (
@@ -35,7 +36,7 @@ from classifiers.comparison.results.model import (
 )
 from classifiers.comparison.results.summary import split_gaps, summarise
 from classifiers.comparison.run_records import versions
-from classifiers.comparison.sampling import add_counterpart, draw_all, reference_split, summarise_splits
+from classifiers.comparison.sampling import add_counterpart, curve_draws, draw_all, reference_split, summarise_splits
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.stats.distance import assess_distances
 from classifiers.comparison.stats.significance import assess_entries
@@ -64,6 +65,7 @@ def compare(
     inputs: Sequence[str] = DEFAULT_INPUTS,
     labels: str | None = None,
     planes: Sequence[PlaneLike] | None = None,
+    params: Mapping[str, Mapping[str, Any]] | None = None,
     curve: Sequence[int] | None = None,
     distances: Sequence[int] = DISTANCE_ENDS,
     sweep: bool = True,
@@ -83,8 +85,8 @@ def compare(
         Names of heads. ``["all"]`` selects every head that can learn from at least one of the inputs.
     splits : sequence of str
         Splits in the grammar of `parse_split`. If all of them are random, a disjoint split is added, and vice versa, because
-        the report compares both kinds. Training sets are thinned so that, for a given seed, all splits have equally many
-        training pixels.
+        the report answers both questions. For a given seed, the splits by a fraction are thinned to equally many training
+        pixels; other splits, such as ``per-class:5``, keep their own.
     seeds : int
         Number of seeds, starting with seed 0. A seed determines the training and test pixels and initialises the head,
         so heads and inputs are compared in pairs.
@@ -94,8 +96,12 @@ def compare(
         Name of a label map in the first store. The default is the first label map.
     planes : sequence, optional
         Planes (one timestep and layer each) to learn from, in any form that `Features.select` accepts. The default is all.
+    params : mapping of str to mapping, optional
+        Parameters of heads, such as ``{"svm": {"C": 10}}``, by head and name. The default is the defaults of each head. The
+        sweep keeps the defaults.
     curve : sequence of int, optional
-        Numbers of training pixels per class at which learning curves are measured, under the disjoint split.
+        Numbers of training pixels per class at which learning curves are measured, under the disjoint split and, if
+        `splits` contains ``per-class:N``, from labels scattered over the scene.
     distances : sequence of int
         Upper ends in pixels of the bins of the distance to the nearest training pixel, by which scores are reported.
     sweep : bool
@@ -120,7 +126,7 @@ def compare(
     Raises
     ------
     HsifeatError
-        A head, input, split or store is unknown, the stores are of different scenes, the labels can't be split, the baseline
+        A head, parameter, input, split or store is unknown, the stores are of different scenes, the labels can't be split, the baseline
         is of another scene or has other labels, or another benchmark is running in the same folder.
 
     Examples
@@ -141,6 +147,8 @@ def compare(
     first = next(iter(features.values()))
     rules = add_counterpart([parse_split(text, first.scene.labels) for text in dict.fromkeys(splits)], listen)
     heads = fitting_heads(inputs) if tuple(heads) == ALL_HEADS else heads
+    head_params = {} if params is None else BenchConfig.from_options({"params": params}).params or {}
+    check_head_params(head_params, heads)
     entries = make_entries(features, heads, inputs)
     with_planes = any(uses_planes(entry.features) for entry in entries)
     if with_planes and not all(store.select(planes) for store in features.values()):
@@ -161,10 +169,13 @@ def compare(
         tables = _share_tables(features, truth, planes if with_planes else [], input_sets, folder)
         memory_bytes = max(table.fit_bytes(draws.values()) for table in tables.values())
         with local_executor(jobs, memory_bytes, listen=listen) as pool:
-            runner = BenchRunner(features, tables, truth, run_records, pool, listen)
+            runner = BenchRunner(features, tables, truth, run_records, pool, listen, head_params)
             runs = runner.run_all(entries, draws)
-            curve_draws = {(reference, seed): draw for seed, draw in reference_draws.items()}
-            curves = runner.learning_curves(entries, curve_draws, curve or ())
+            curves = [
+                point
+                for split_draws in curve_draws(rules, draws, truth, curve or ())
+                for point in runner.learning_curves(entries, split_draws, curve or ())
+            ]
             swept = None
             if sweep and with_planes:
                 table = tables[next(iter(features))]
@@ -200,6 +211,7 @@ def compare(
         inputs=tuple(inputs),
         labels=labels,
         planes=None if planes is None else tuple(str(getattr(plane, "id", plane)) for plane in planes) or None,
+        params=head_params or None,
         curve=tuple(curve) if curve else None,
         distances=tuple(distances),
         sweep=sweep,
@@ -219,7 +231,7 @@ def compare(
         pairs=tuple(assessment.pairs),
         verdicts=assessment.verdicts,
         gaps=split_gaps(summary, assessment.gap_intervals),
-        curves=curves,
+        curves=tuple(curves),
         mixing=_learned_weights(runs, reference),
         sweep=swept,
         changes=changes,
@@ -320,7 +332,7 @@ def _provenance(config: BenchConfig, stores: Mapping[str, Features], command: st
         head_parameters={
             head: {
                 name: value
-                for name, value in make_head(head).get_params(deep=False).items()
+                for name, value in make_head(head, **(config.params or {}).get(head, {})).get_params(deep=False).items()
                 if name not in run_parameters
             }
             for head in config.heads

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+from classifiers.comparison.head_params import HeadParams, assignments
 from classifiers.distance_bins import DISTANCE_ENDS
 from hsifeat.base_config import BaseConfig, Names, Whole, Wholes, option
 
@@ -32,7 +33,11 @@ class BenchConfig(BaseConfig):
     ] = ALL_HEADS
     splits: Annotated[
         Names,
-        option("Splits of the labelled pixels. If all are random, a disjoint split is added, and vice versa."),
+        option(
+            "Splits of the labelled pixels. random and per-class ask how well scattered labels fill in a scene, blocks and far "
+            "how well they carry over to other ground. If all ask the first question, a block split is added; if all ask the "
+            "second, a random split."
+        ),
     ] = SPLITS
     seeds: Annotated[
         Whole, option("Number of seeds. Each seed draws training pixels and initialises the heads.", ge=1)
@@ -49,10 +54,20 @@ class BenchConfig(BaseConfig):
     planes: Annotated[
         Names | None, option("Planes, such as 't50/*,t100/up_blocks.2'.", metavar="PLANE,PLANE", default="all")
     ] = None
+    params: Annotated[
+        HeadParams | None,
+        option(
+            "Parameter of a head, such as svm.C=10. Can be repeated. The sweep of planes keeps the defaults.",
+            flags="--set",
+            metavar="HEAD.NAME=VALUE",
+            default="the defaults of each head",
+        ),
+    ] = None
     curve: Annotated[
         Wholes | None,
         option(
-            "Learning curves: also train on at most N pixels of each class, for each N, such as 5,10,20.",
+            "Learning curves: also train on at most N pixels of each class, for each N, such as 5,10,20, under the disjoint "
+            "split and, if a split is per-class:N, from scattered labels.",
             metavar="N,N",
             default="no curves",
         ),
@@ -87,7 +102,8 @@ def bench_command(config: BenchConfig, stores: Sequence[str], out: Path) -> str:
 
     Examples
     --------
-    >>> config = BenchConfig(heads=["svm"], inputs=["planes"], splits=["official"], seeds=2, planes=["t50/*"], sweep=False)
+    >>> options = {"heads": ["svm"], "inputs": ["planes"], "splits": ["official"], "seeds": 2, "planes": ["t50/*"]}
+    >>> config = BenchConfig(**options, params={"svm": {"C": 10}}, sweep=False)
     >>> bench_command(config, ["ip.zarr"], Path("my report"))
     "hsifeat bench ip.zarr --heads svm --splits official --seeds 2 --inputs planes --planes 't50/*' --distances 4,9,16 --no-sweep --out 'my report'"
     """
@@ -96,7 +112,9 @@ def bench_command(config: BenchConfig, stores: Sequence[str], out: Path) -> str:
     words = ["hsifeat", "bench", *stores]
     for name in BenchConfig.model_fields:
         value = getattr(config, name)
-        if value is not None and not isinstance(value, bool):
+        if name == "params":
+            words += [word for text in assignments(value or {}) for word in ("--set", text)]
+        elif value is not None and not isinstance(value, bool):
             words += [f"--{name}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
     words += [] if config.sweep else ["--no-sweep"]
     return shlex.join([*words, "--out", str(out)])

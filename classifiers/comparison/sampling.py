@@ -11,6 +11,7 @@ from classifiers.comparison.results.model import SplitSummary
 from classifiers.splits import (
     GRAMMAR,
     Footprint,
+    PerClassSplit,
     Split,
     SplitDraw,
     is_matched,
@@ -86,6 +87,23 @@ def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listen
             )
         draws |= {(text, seed): draw for text, draw in {**full, **thinned}.items()}
     return draws
+
+
+def curve_draws(splits: Sequence[Split], draws: Draws, labels: Labels, limits: Sequence[int]) -> list[Draws]:
+    """Return the draws whose training pixels learning curves limit, by split.
+
+    They are the draws of the reference split and, if a split is ``per-class:N``, those of ``per-class:`` the largest limit. All
+    points of a curve then have the same test pixels.
+    """
+    if not limits:
+        return []
+    reference = reference_split(splits)
+    seeds = {seed for _, seed in draws}
+    bases = [{(reference.text, seed): draws[reference.text, seed] for seed in sorted(seeds)}]
+    if any(isinstance(split, PerClassSplit) for split in splits):
+        largest = PerClassSplit(max(limits))
+        bases.append({(largest.text, seed): largest.draw(labels, seed) for seed in sorted(seeds)})
+    return bases
 
 
 def limit_per_class(draw: SplitDraw, labels: Labels, per_class: int, seed: int) -> SplitDraw:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,6 +52,8 @@ class RunTask:
         Files in which the run is recorded.
     mapped_store : str or None
         Location of the store whose scene the fitted head classifies. If None, the scene is not classified.
+    params : dict
+        Parameters of the head; `key` depends on them.
     """
 
     entry: BenchEntry
@@ -63,6 +65,7 @@ class RunTask:
     table: SharedTable
     run_records: RunRecords
     mapped_store: str | None = None
+    params: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
 def do_run(task: RunTask) -> RunResult:
@@ -72,7 +75,7 @@ def do_run(task: RunTask) -> RunResult:
     """
     with one_thread():
         draw = task.run_records.read_draw(task.draw)
-        head = set_seed(make_head(task.entry.head, layout=task.table.layout), task.seed)
+        head = set_seed(make_head(task.entry.head, layout=task.table.layout, **task.params), task.seed)
         X, y = task.table.rows(draw["train"])
         start = time.perf_counter()
         head.fit(X, y)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,17 +12,22 @@ import typer
 
 from classifiers.comparison.config import SPLITS, BenchConfig
 from hsifeat.commands.config_options import with_options
+from hsifeat.commands.option_types import value_of
 from hsifeat.commands.shared_options import Jobs, Stores
 
 if TYPE_CHECKING:
     from classifiers.comparison.results.model import BenchResults
 
 
-@with_options(BenchConfig, without=("splits",))
+@with_options(BenchConfig, without=("splits", "params"))
 def bench(
     stores: Stores = None,
     splits: Annotated[str, typer.Option(help=BenchConfig.model_fields["splits"].description)] = ",".join(SPLITS),
     options: dict[str, Any] = {},  # noqa: B006  # replaced by the options of BenchConfig
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="HEAD.NAME=VALUE", help=BenchConfig.model_fields["params"].description),
+    ] = None,
     compare: Annotated[
         Path | None,
         typer.Option(
@@ -37,6 +43,8 @@ def bench(
 
     Example: `hsifeat bench ip.zarr --heads film,svm --splits random:0.1,blocks:12+4:0.1 --seeds 5 --out report`
 
+    With other parameters of heads: `hsifeat bench ip.zarr --heads lda,svm --set lda.plane_components=20 --set svm.C=1`
+
     To test whether new features changed the scores: `hsifeat bench new.zarr --compare report/results.json --out new-report`
     """
     from classifiers.comparison.compare import compare as run
@@ -44,7 +52,9 @@ def bench(
     from classifiers.splits import separate_splits
     from hsifeat.commands import terminal
 
-    config = BenchConfig.from_options({**options, "splits": separate_splits(splits)})
+    config = BenchConfig.from_options(
+        {**options, "splits": separate_splits(splits), "params": _head_params(set_ or ()) or None}
+    )
     with terminal.progress() as listen:
         comparison = run(
             stores,
@@ -58,6 +68,18 @@ def bench(
         write_report(comparison, out, listen=listen)
     _show_results(comparison)
     terminal.say(f"report: {out / PAGE} (the folder also contains {JSON}, tables, figures and maps)")
+
+
+def _head_params(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Parse the values of ``--set``, such as ``svm.C=10``, into parameters by head and name."""
+    params: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        path, equals, value = text.partition("=")
+        head, _, name = path.partition(".")
+        if not (equals and head and name):
+            raise typer.BadParameter(f"--set takes HEAD.NAME=VALUE, such as svm.C=10; found {text!r}")
+        params.setdefault(head.strip(), {})[name.strip()] = value_of(value)
+    return params
 
 
 def _show_results(results: BenchResults) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from classifiers.comparison.report import figures, maps
 from classifiers.comparison.results.comparison import ClusterPanel
 from classifiers.comparison.results.model import BenchEntry, CurvePoint, PlaneScore, PlaneWeight
-from classifiers.comparison.results.ranking import LEAKS, Ranking
+from classifiers.comparison.results.ranking import LEAKS, Ranking, split_kind
 from classifiers.comparison.sweep_table import plane_values
 from hsifeat.scenes.colours import default_colours
 
@@ -94,18 +94,16 @@ def curve_pixels(points: Sequence[CurvePoint]) -> dict[int, float]:
 def curve_tables(ranking: Ranking) -> list[CurveTable]:
     """Return a table and a plot of learning curves for each split that has any."""
     tables = []
-    for split in ranking.splits:
-        points = [point for point in ranking.results.curves if point.split == split.name]
-        if not points:
-            continue
+    for split in dict.fromkeys(point.split for point in ranking.results.curves):
+        points = [point for point in ranking.results.curves if point.split == split]
         by_limit = {(point.entry, point.per_class): point for point in points}
         limits = tuple(sorted({point.per_class for point in points}))
         entries = _entries_by_final_oa(points)
         plot = figures.learning_curves(curve_lines(points), "overall accuracy, %", curve_pixels(points))
         tables.append(
             CurveTable(
-                split=split.name,
-                leaks=split.kind == LEAKS,
+                split=split,
+                leaks=split_kind(split) == LEAKS,
                 image=figures.data_uri(plot),
                 drawn=min(len(figures.LINE_COLOURS), len(entries)),
                 limits=limits,

@@ -1,9 +1,10 @@
 """Draws of a benchmark: which splits are matched in their numbers of training pixels."""
 
+import numpy as np
 import pytest
 
 from classifiers.comparison.config import SPLITS
-from classifiers.comparison.sampling import draw_all
+from classifiers.comparison.sampling import curve_draws, draw_all, limit_per_class
 from classifiers.splits import limit_training_pixels, parse_split
 from hsifeat.scenes import Labels
 from tests.helpers.small import small_labels
@@ -36,3 +37,18 @@ def test_a_single_split_is_drawn_whole(labels):
     for text in SPLITS:
         draws = draw_all([parse_split(text)], labels, 1, lambda _: None)
         assert (draws[text, 0].train == parse_split(text).draw(labels, 0).train).all()
+
+
+def test_curves_of_scattered_labels_are_nested_and_share_their_test_pixels(labels):
+    rules = [parse_split(text) for text in ("per-class:2", *MATCHED)]
+    draws = draw_all(rules, labels, 2, lambda _: None)
+    disjoint, scattered = curve_draws(rules, draws, labels, [2, 9, 4])
+    assert disjoint == {(MATCHED[1], seed): draws[MATCHED[1], seed] for seed in range(2)}
+    assert list(scattered) == [("per-class:9", 0), ("per-class:9", 1)]
+    for (_, seed), draw in scattered.items():
+        two, four, nine = (limit_per_class(draw, labels, limit, seed) for limit in (2, 4, 9))
+        assert (nine.train == draw.train).all() and (two.test == nine.test).all()
+        assert not (two.train & ~four.train).any() and not (four.train & ~nine.train).any()
+        assert (np.bincount(labels.classes[two.train])[1:] == 2).all()
+    assert curve_draws(rules, draws, labels, []) == []
+    assert len(curve_draws(rules[1:], draws, labels, [2])) == 1
