@@ -12,10 +12,13 @@ from classifiers.comparison.results.comparison import BenchImages, ClusterPanel,
 from classifiers.comparison.results.model import (
     BenchEntry,
     CurvePoint,
+    DistanceScore,
     EntryChange,
+    EntryDistances,
     EntryPair,
     EntryWeights,
     Estimate,
+    PixelScore,
     PlaneScore,
     PlaneSummary,
     PlaneWeight,
@@ -208,6 +211,9 @@ def add_all(comparison):
         update={
             "stores": tuple(store.model_copy(update=costs) for store in comparison.stores),
             "splits": tuple(geometry),
+            "distances": tuple(
+                entry_distances(who, split, index) for split in splits for index, who in enumerate(entries)
+            ),
             "pairs": tuple(pairs),
             "verdicts": {split: f"No two entries differ significantly under {split}" for split in splits},
             "curves": tuple(curves),
@@ -215,6 +221,26 @@ def add_all(comparison):
             "sweep": sweep,
         }
     )
+
+
+def entry_distances(who, split, index):
+    """Return simulated scores by distance: OA falls by distance, and entries but the first have gains over spectra."""
+
+    def facts(at, pixels):
+        oa = Estimate(mean=0.8 - 0.02 * at - 0.01 * index, sd=0.02, low=0.75 - 0.02 * at, high=0.82 - 0.02 * at)
+        gain = Estimate(mean=0.05 - 0.01 * at, sd=0.01, low=-0.02, high=0.11) if index else None
+        return {"test_pixels": pixels, "seeds": 2, "oa": oa, "gain": gain}
+
+    ends = (0, 4, 9, 16, None)
+    bins = [
+        DistanceScore(low_px=low, high_px=high, mean_px=low + 2, **facts(at, 100.0 * at + 100))
+        for at, (low, high) in enumerate(itertools.pairwise(ends))
+    ]
+    curve = [DistanceScore(low_px=x, high_px=x + 2, mean_px=x + 1, **facts(x / 3, 80.0)) for x in range(0, 24, 2)]
+    none = {"test_pixels": 0.0, "seeds": 0}
+    bins[-1:] = [bins[-1]] if index else [DistanceScore(low_px=16, high_px=None, mean_px=None, **none)]
+    leak_free = PixelScore(**none) if index == 1 else PixelScore(**facts(5, 700.0))
+    return EntryDistances(entry=who, split=split, bins=bins, curve=curve, leak_free=leak_free)
 
 
 def add_changes(comparison):

@@ -73,6 +73,19 @@ class Line:
     sd: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class BandLine:
+    """Line with a band: `mean` and ends of the 95 % interval, as fractions of 1, for each distance `x` in pixels.
+
+    A point without an interval has no band.
+    """
+
+    name: str
+    x: tuple[float, ...]
+    mean: tuple[float, ...]
+    bands: tuple[tuple[float, float] | None, ...]
+
+
 def dot_plot(rows: Sequence[tuple[str, Sequence[Dot]]], label: str, medium: Medium = "page") -> bytes:
     """Draw a dot plot with whiskers, in percent, one line per row.
 
@@ -157,11 +170,7 @@ def learning_curves(
     with _figure(4.3, 3.2) as figure:
         axes = figure.subplots()
         for at, line in enumerate(lines):
-            colour, marker, dash = (
-                LINE_COLOURS[at % len(LINE_COLOURS)],
-                _MARKERS[at % len(_MARKERS)],
-                _DASHES[at % len(_DASHES)],
-            )
+            colour, marker, dash = _line_style(at)
             x = np.asarray(line.x, float) * 1.012 ** (at - (len(lines) - 1) / 2)
             mean, sd = 100 * np.asarray(line.mean), 100 * np.asarray(line.sd)
             axes.vlines(x, mean - sd, mean + sd, color=colour, linewidth=0.9, alpha=0.6)
@@ -176,6 +185,50 @@ def learning_curves(
             loc="upper left", bbox_to_anchor=(0, -0.28 if known else -0.2), frameon=False, borderaxespad=0, fontsize=7.5
         )
         return _bytes(figure, medium)
+
+
+def distance_curves(lines: Sequence[BandLine], label: str, ends_px: Sequence[float], medium: Medium = "page") -> bytes:
+    """Draw overall accuracy in percent against a distance, with the intervals as bands.
+
+    Parameters
+    ----------
+    lines : sequence of BandLine
+        Lines of the entries.
+    label : str
+        Name and unit of the distance.
+    ends_px : sequence of float
+        Ends of the distance bins, marked by vertical lines.
+    medium : {"page", "svg", "png"}
+        Target of the plot: the HTML page, or a file of this format.
+    """
+    with _figure(4.3, 3.2) as figure:
+        axes = figure.subplots()
+        distances = [x for line in lines for x in line.x] or [1.0]
+        nearest, furthest = min(distances), max(distances)
+        start = 0 if nearest < furthest / 3 else 0.95 * nearest
+        for end in ends_px:
+            if start < end < furthest:
+                axes.axvline(end, color=_INK, alpha=0.5, linewidth=0.7, linestyle=":")
+        for at, line in enumerate(lines):
+            colour, marker, dash = _line_style(at)
+            low, high = (
+                [100 * (mean if band is None else band[end]) for mean, band in zip(line.mean, line.bands, strict=True)]
+                for end in (0, 1)
+            )
+            axes.fill_between(line.x, low, high, color=colour, alpha=0.09, linewidth=0)
+            for edge in (low, high):
+                axes.plot(line.x, edge, color=colour, alpha=0.45, linewidth=0.5)
+            mean = 100 * np.asarray(line.mean)
+            axes.plot(line.x, mean, dash, color=colour, marker=marker, markersize=3.5, linewidth=1.3, label=line.name)
+        axes.set(xlabel=label, ylabel="overall accuracy, %", xlim=(start, 1.03 * furthest))
+        _style_axes(axes, grid="y")
+        axes.legend(loc="upper left", bbox_to_anchor=(0, -0.2), frameon=False, borderaxespad=0, fontsize=7.5)
+        return _bytes(figure, medium)
+
+
+def _line_style(at: int) -> tuple[str, str, str]:
+    """Return colour, marker and dash of a line by its number."""
+    return LINE_COLOURS[at % len(LINE_COLOURS)], _MARKERS[at % len(_MARKERS)], _DASHES[at % len(_DASHES)]
 
 
 def panels(

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from classifiers.comparison.report import figures
+from classifiers.comparison.results.distance_text import leak_free_text, verdict_text
 from classifiers.comparison.results.model import EntrySummary, StoreSummary
 from classifiers.comparison.results.ranking import DISJOINT, LEAKS, RankedSplit, Ranking
 from classifiers.comparison.results.summary_text import gap_text, leakage_text, percent, planned_results
+from classifiers.splits import CARRY_OVER, FILL_IN, parse_split_question
 from hsifeat.formatting import format_bytes, format_duration
 
 _UNVISITED = ", like most pixels of a scene with few labelled areas"
@@ -24,6 +26,10 @@ _NO_DISJOINT_SPLIT = (
     "No split is known to be spatially disjoint, so these scores do not estimate the accuracy in unseen areas: also run "
     "blocks:12+4:0.1."
 )
+_FILL_IN = (
+    "Two questions have two answers. To fill in a scene from labels scattered over it, read {}, where closeness to the labels is the "
+    "point. To carry over to ground without labels, only test pixels away from the labels count."
+)
 MAX_DOTS = 24
 
 
@@ -35,14 +41,24 @@ def key_findings(ranking: Ranking) -> list[tuple[str, str]]:
         for question, lines in planned_results(ranking.results).items()
     ]
     findings += [("Missing for a planned contrast", str(missing)) for missing in ranking.results.missing_contrasts]
-    findings += [(f"{split.name} · {split.kind}", _best_entry(ranking, index)) for index, split in enumerate(splits)]
+    findings += [
+        (f"{split.question.capitalize()} · {split.name} · {split.kind}", _best_entry(ranking, index))
+        for index, split in enumerate(splits)
+    ]
+    findings += [("Carry over without leakage", text)] if (text := _without_leakage(ranking)) else []
     if gap := _gap(ranking):
         findings.append(("Gap between splits", gap))
     leaks = [f"{split.name}: {leakage_text(split.geometry)}." for split in splits if split.geometry]
     findings += [("Leakage", " ".join([*leaks, _TILE_CONTEXT]))] if leaks else []
     findings += [("Cost", cost)] if (cost := _cost(ranking)) else []
-    disjoint_splits = [split for split in splits if split.kind == DISJOINT]
+    # The farther the test pixels lie from the training pixels, the more a split tells about ground without labels.
+    disjoint_splits = sorted(
+        (split for split in splits if split.kind == DISJOINT),
+        key=lambda split: -split.geometry.min_px if split.geometry else 0,
+    )
+    fill_in = [split.name for split in splits if parse_split_question(split.name) == FILL_IN]
     advice = [
+        *([_FILL_IN.format(" and ".join(fill_in))] if fill_in else []),
         _distances(disjoint_splits) if disjoint_splits else _NO_DISJOINT_SPLIT,
         *([] if ranking.first_index(LEAKS) is None else [_RANDOM_MIXES]),
     ]
@@ -91,8 +107,8 @@ def _best_entry(ranking: Ranking, index: int) -> str:
     ranked = ranking.ranked(index)
     row, first = ranked[0]
     seeds = f"over {first.seeds} seeds" if first.seeds > 1 else "with one seed, so without a standard deviation"
-    verdict = ranking.results.verdicts.get(ranking.splits[index].name)
-    text = f"{verdict.rstrip('.')}. OA of {row.entry}:" if verdict else f"{row.entry} is best: OA"
+    verdict = verdict_text(ranking.results, ranking.splits[index].name)
+    text = f"{verdict}. OA of {row.entry}:" if verdict else f"{row.entry} is best: OA"
     text += f" {percent(first.oa, first.seeds)}\u00a0%"
     if first.oa.interval:
         low, high = first.oa.interval
@@ -105,6 +121,19 @@ def _best_entry(ranking: Ranking, index: int) -> str:
         small = first.seeds > 1 and lead < max(first.oa.sd, second.oa.sd)
         text += ", less than the standard deviation over seeds: this is no ranking." if small else "."
     return text
+
+
+def _without_leakage(ranking: Ranking) -> str:
+    """Describe the accuracy on test pixels without leakage of the best entry under each split that asks to carry over."""
+    by_key = {(one.entry, one.split): one for one in ranking.results.distances}
+    texts = []
+    for index, split in enumerate(ranking.splits):
+        row, summary = ranking.ranked(index)[0]
+        found = by_key.get((row.entry, split.name))
+        if found is not None and parse_split_question(split.name) == CARRY_OVER:
+            text = leak_free_text(found, summary.test_pixels)
+            texts.append(f"{text[0].upper()}{text[1:]}.")
+    return " ".join(texts)
 
 
 def _distances(splits: Sequence[RankedSplit]) -> str:

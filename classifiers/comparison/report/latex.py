@@ -10,6 +10,7 @@ from classifiers.comparison.results.model import BenchResults
 from classifiers.comparison.results.ranking import RankedSplit, rank
 from classifiers.comparison.results.summary_frame import INTERVAL, summary_frame, summary_notes
 from classifiers.comparison.results.summary_text import pixel_range
+from classifiers.splits import parse_split_question
 
 _SHORT_TITLES = {INTERVAL: "interval", "kappa": r"$\kappa$"}
 # Two splits side by side fill the width of a page.
@@ -91,5 +92,7 @@ def _header(split: RankedSplit | None, score: str) -> tuple[str, str, str, str]:
     title = _SHORT_TITLES.get(score, escape_latex(score))
     if split is None:
         return "", "", "", title
+    question = parse_split_question(split.name)
+    kind = f"{question}, {split.kind}" if question else split.kind
     pixels = f"{pixel_range(split.train_pixels)} training, {pixel_range(split.test_pixels)} test pixels"
-    return escape_latex(split.name), rf"\emph{{{split.kind}}}", pixels, title
+    return escape_latex(split.name), rf"\emph{{{kind}}}", pixels, title

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from classifiers.comparison.report.change_table import change_table, change_verdict
-from classifiers.comparison.results.model import BenchResults
-from classifiers.comparison.results.ranking import LEAKS, rank
+from classifiers.comparison.report.distance_plots import distance_tables
+from classifiers.comparison.results.distance_text import interval_text
+from classifiers.comparison.results.model import BenchResults, PixelScore
+from classifiers.comparison.results.ranking import LEAKS, Ranking, rank
 from classifiers.comparison.results.summary_frame import INTERVAL, summary_frame, summary_notes
 from classifiers.comparison.results.summary_text import p_value
+
+_DISTANCE_NOTE = (
+    "OA in percent by the distance of the test pixels to the nearest training pixel, with the 95 % interval, then the gain in "
+    "points over spectra alone with the same head on the same pixels. Without leakage: test pixels whose features depend on no "
+    "training pixel."
+)
 
 
 def to_markdown(results: BenchResults) -> str:
@@ -17,13 +25,42 @@ def to_markdown(results: BenchResults) -> str:
     The best value of each column is bold.
     """
     table, best = summary_frame(results)
-    suffixes = {split.title: f" {split.name}" + " (leaks)" * (split.kind == LEAKS) for split in rank(results).splits}
+    ranking = rank(results)
+    suffixes = {
+        split.title: f" {split.name} ({split.question}{', leaks' if split.kind == LEAKS else ''})"
+        for split in ranking.splits
+    }
     lines = _header([f"{score}{suffixes.get(split, '')}" for split, score in table.columns])
     for row, best_row in zip(table.itertuples(index=False), best.itertuples(index=False), strict=True):
         lines.append(_line([f"**{text}**" if is_best else text for text, is_best in zip(row, best_row, strict=True)]))
     for note in summary_notes(results):
         lines += ["", note]
-    return "\n".join([*lines, *_changes(results), ""])
+    return "\n".join([*lines, *_distances(ranking), *_changes(results), ""])
+
+
+def _distances(ranking: Ranking) -> list[str]:
+    """Return the accuracy by distance to the nearest training pixel as lines of Markdown, with a table for each split."""
+    lines: list[str] = []
+    for view in distance_tables(ranking):
+        lines += ["", f"## {view.question.capitalize()}: OA by distance, {view.split}", ""]
+        lines += _header(["entry", *view.ranges, "without leakage"])
+        for found in view.rows:
+            scores = [*found.bins, found.leak_free]
+            lines.append(_line([str(found.entry), *(_score_text(score) for score in scores)]))
+        pixels = ", ".join(f"{name}: {count:,.0f}" for name, count in zip(view.ranges, view.pixels, strict=True))
+        lines += ["", f"{_DISTANCE_NOTE} Test pixels, mean over seeds: {pixels}."]
+    return lines
+
+
+def _score_text(score: PixelScore) -> str:
+    """Return OA and the gain over spectra, each with its interval, as the text of a cell."""
+    if score.oa is None:
+        return ""
+    text = f"{100 * score.oa.mean:.1f}" + (f" ({interval})" if (interval := interval_text(score.oa)) else "")
+    if score.gain is None:
+        return text
+    interval = interval_text(score.gain, signed=True)
+    return f"{text}; {100 * score.gain.mean:+.1f}" + (f" ({interval})" if interval else "")
 
 
 def _changes(results: BenchResults) -> list[str]:

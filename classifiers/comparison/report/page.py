@@ -9,9 +9,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from classifiers.comparison.report import class_tables, figures, findings, map_views, maps, plane_plots
+from classifiers.comparison.report import class_tables, distance_plots, figures, findings, map_views, maps, plane_plots
 from classifiers.comparison.report.change_table import change_table, change_verdict
 from classifiers.comparison.results.comparison import Comparison
+from classifiers.comparison.results.distance_text import interval_text
 from classifiers.comparison.results.model import EntryPair
 from classifiers.comparison.results.ranking import DISJOINT, LEAKS, Ranking, rank
 from classifiers.comparison.results.summary_text import p_value, pixel_range
@@ -58,6 +59,7 @@ def write_page(comparison: Comparison, path: Path) -> None:
         pretty_json=_pretty_json,
         p_value=p_value,
         pair_verdict=_pair_verdict,
+        interval_text=interval_text,
         change_verdict=change_verdict,
     )
     page = environment.get_template("report.html.j2").render(_content(comparison, rank(comparison)))
@@ -90,6 +92,10 @@ def _content(comparison: Comparison, ranking: Ranking) -> dict[str, Any]:
         "sweep_map": figures.data_uri(plane_plots.sweep_map(sweep.planes)) if sweep else "",
         "sweep_remarks": weak_gain_remarks(sweep) if sweep else [],
         "panels": plane_plots.panel_grid(comparison.images.panels),
+        "distances": [
+            (table, figures.data_uri(distance_plots.distance_plot(table, comparison.scene.pixel_size_m)))
+            for table in distance_plots.distance_tables(ranking)
+        ],
         "curves": plane_plots.curve_tables(ranking),
         "weights": [
             (str(learned.entry), figures.data_uri(plane_plots.weight_map(learned.weights)), learned.weights)

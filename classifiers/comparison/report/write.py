@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.report import figures, findings, plane_plots
+from classifiers.comparison.report import distance_plots, figures, findings, plane_plots
 from classifiers.comparison.report.latex import to_latex
 from classifiers.comparison.report.markdown import to_markdown
 from classifiers.comparison.report.page import write_page
@@ -137,6 +137,10 @@ def _figure_drawers(comparison: Comparison, names: Mapping[tuple[BenchEntry, str
             figures.learning_curves(
                 plane_plots.curve_lines(points), "overall accuracy, %", plane_plots.curve_pixels(points), medium
             )
+        )
+    for table in distance_plots.distance_tables(ranking):
+        drawers[_unique(f"distance-{_safe(table.split)}", drawers)] = lambda medium, table=table: (  # type: ignore[misc]
+            distance_plots.distance_plot(table, comparison.scene.pixel_size_m, medium)
         )
     for learned in comparison.mixing:
         drawers[_unique(f"weights-{file_name(learned.entry)}", drawers)] = lambda medium, weights=learned.weights: (  # type: ignore[misc]

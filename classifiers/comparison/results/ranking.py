@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
+from classifiers.comparison.results.distance_text import question_text
 from classifiers.comparison.results.model import BenchEntry, BenchResults, EntryPair, EntrySummary, SplitSummary
-from classifiers.comparison.results.summary_text import left_out_text
+from classifiers.comparison.results.summary_text import left_out_text, pixel_range
 from classifiers.splits import parse_split_kind
 
 LEAKS, DISJOINT, USER_DEFINED = "leaks through context", "spatially disjoint", "user-defined"
@@ -44,9 +45,14 @@ class RankedSplit:
     geometry: SplitSummary | None
 
     @property
+    def question(self) -> str:
+        """Question that the split asks, with the number of labels."""
+        return question_text(self.name, pixel_range(self.train_pixels))
+
+    @property
     def title(self) -> str:
-        """Name and kind of the split."""
-        return f"{self.name}, {self.kind}"
+        """Name, question and kind of the split."""
+        return f"{self.name}, {self.question}, {self.kind}"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from classifiers.comparison.results.distance_text import distance_remarks
 from classifiers.comparison.results.model import BenchResults, EntrySummary
 from classifiers.comparison.results.ranking import LEAKS, rank
 from classifiers.comparison.results.summary_text import gap_text, left_out_text, pixel_range, verdict_lines
@@ -83,13 +84,13 @@ def summary_notes(results: BenchResults) -> list[str]:
         share = f"{100 * np.mean(split.train_pixels) / results.scene.labelled_pixels:.1f} % of the labelled pixels"
         summary = next(summary for summary in results.summary if summary.split == split.name)
         notes.append(
-            f"{split.name}: {average}; {pixel_range(split.train_pixels)} training pixels ({share}) and "
+            f"{split.name}, {split.question}: {average}; {pixel_range(split.train_pixels)} training pixels ({share}) and "
             f"{pixel_range(split.test_pixels)} test pixels; classes left out of the averages: "
             f"{left_out_text(summary, results.class_names)}."
         )
     notes += [
-        f"{split.name} leaks through context: its test pixels lie among its training pixels, so its scores say little about "
-        "unseen ground."
+        f"{split.name} leaks through context: its test pixels lie among its training pixels, so its scores tell how well a scene "
+        "is filled in, and little about unseen ground."
         for split in ranking.splits
         if split.kind == LEAKS
     ]
@@ -98,6 +99,11 @@ def summary_notes(results: BenchResults) -> list[str]:
     if len(ranking.stores) == 1:
         notes.append(f"Planes are those of {ranking.stores[0]}.")
     notes += [f"{line}." for line in verdict_lines(results)]
+    notes += [
+        f"{remark[0].upper()}{remark[1:]}."
+        for split in ranking.splits
+        for remark in distance_remarks(results, split.name, float(np.mean(split.test_pixels)))
+    ]
     gap = gap_text(results)
     return [*notes, f"{gap}."] if gap else notes
 

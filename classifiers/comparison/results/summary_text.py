@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import median
 
+from classifiers.comparison.results.distance_text import distance_remarks, question_text, verdict_text
 from classifiers.comparison.results.model import BenchEntry, BenchResults, EntrySummary, Estimate, SplitSummary
 from classifiers.splits import CARRY_OVER, FILL_IN, parse_split_question
 
@@ -28,19 +29,22 @@ def overview(results: BenchResults) -> list[dict[str, str]]:
 def split_remarks(results: BenchResults) -> list[str]:
     """Return lines that describe each split, followed by the gap between random and disjoint splits, if available.
 
-    The lines of a split state the seeds, the numbers of pixels, the classes left out, the leakage and remarks on the split.
+    The lines of a split state its question, the seeds, the numbers of pixels, the classes left out, the leakage, remarks on the
+    split, and for the best entry the accuracy by distance to the nearest training pixel and without leakage.
     """
     first = {summary.split: summary for summary in reversed(results.summary)}
     geometry = {split.split: split for split in results.splits}
     lines = []
     for split, summary in reversed(first.items()):
         lines.append(
-            f"{split}: mean ± sd of {summary.seeds} seeds, {summary.train_pixels:.0f} training and {summary.test_pixels:.0f} test "
+            f"{split}, {question_text(split, f'{summary.train_pixels:,.0f}')}: mean ± sd of {summary.seeds} seeds, "
+            f"{summary.train_pixels:.0f} training and {summary.test_pixels:.0f} test "
             f"pixels, classes left out: {left_out_text(summary, results.class_names)}"
         )
         if split in geometry:
             lines.append(f"  leakage: {leakage_text(geometry[split])}")
             lines += [f"  {note}" for note in geometry[split].notes]
+        lines += [f"  {remark}" for remark in distance_remarks(results, split, summary.test_pixels)]
     gap = gap_text(results)
     return [*lines, gap] if gap else lines
 
@@ -60,7 +64,8 @@ def verdict_lines(results: BenchResults) -> list[str]:
     """Return the sentences on differences: planned contrasts first, then the contrasts that lack a store, then all entries."""
     planned = [line for lines in planned_results(results).values() for line in lines]
     missing = [str(contrast) for contrast in results.missing_contrasts]
-    explored = [f"Exploratory: {verdict}" if planned else verdict for verdict in results.verdicts.values()]
+    verdicts = [verdict_text(results, split) for split in results.verdicts]
+    explored = [f"Exploratory: {verdict}" if planned else verdict for verdict in verdicts]
     return [*(f"{line[0].upper()}{line[1:]}" for line in (*planned, *missing)), *explored]
 
 

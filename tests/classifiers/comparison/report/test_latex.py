@@ -78,7 +78,12 @@ def test_every_row_has_as_many_cells_below_the_name_kind_and_pixels_of_its_split
     (rows,) = read_latex(to_latex(comparison))
     assert {len(row) for row in rows} == {2 + 4 + 4}
     assert rows[0] == ["", "", *[SHOWN[0]] * 4, *[SHOWN[1]] * 4]
-    assert rows[1] == ["", "", *[r"\emph{spatially disjoint}"] * 4, *[r"\emph{leaks through context}"] * 4]
+    assert rows[1] == [
+        "",
+        "",
+        *[r"\emph{carry over, spatially disjoint}"] * 4,
+        *[r"\emph{fill in, leaks through context}"] * 4,
+    ]
     counts = []
     for split in SHOWN:
         mine = [r for r in comparison.runs if r.split == split]
@@ -90,8 +95,10 @@ def test_every_row_has_as_many_cells_below_the_name_kind_and_pixels_of_its_split
     assert r"\cmidrule(lr){3-6}\cmidrule(lr){7-10}" in to_latex(comparison)
     (titles, rule, *below) = read_markdown(to_markdown(comparison))
     assert {len(row) for row in (titles, rule, *below)} == {10}
-    assert titles[2:4] == [f"OA, % {SHOWN[0]}", f"95 % interval {SHOWN[0]}"]
-    assert titles[-1] == f"kappa {SHOWN[1]} (leaks)"
+    labels = [train for train, _ in counts]
+    split = f"{SHOWN[0]} (carry over from {labels[0]} labels)"
+    assert titles[2:4] == [f"OA, % {split}", f"95 % interval {split}"]
+    assert titles[-1] == f"kappa {SHOWN[1]} (fill in from {labels[1]} labels, leaks)"
 
 
 def test_intervals_stand_beside_oa():

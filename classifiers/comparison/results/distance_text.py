@@ -1,0 +1,108 @@
+"""Sentences and labels on the question of a split, and on accuracy against the distance to the nearest training pixel."""
+
+from __future__ import annotations
+
+from classifiers.comparison.results.model import BenchResults, DistanceScore, EntryDistances, Estimate
+from classifiers.distance_bins import DistanceBin
+from classifiers.splits import parse_split_question
+
+
+def question_text(split: str, labels: str) -> str:
+    """Return the question that a split asks, with the number of labels.
+
+    Parameters
+    ----------
+    split : str
+        The split, in the grammar of `parse_split`.
+    labels : str
+        Number of training pixels, see `pixel_range`.
+
+    Examples
+    --------
+    >>> question_text("per-class:5", "80"), question_text("far:12+16:0.1", "1,024"), question_text("mask:a.npy", "90")
+    ('fill in from 80 labels', 'carry over from 1,024 labels', 'user-defined maps with 90 labels')
+    """
+    question = parse_split_question(split)
+    return f"{question} from {labels} labels" if question else f"user-defined maps with {labels} labels"
+
+
+def verdict_text(results: BenchResults, split: str) -> str:
+    """Return the verdict on a split after the question that the split asks, without a full stop; empty without a verdict."""
+    verdict = results.verdicts.get(split)
+    question = parse_split_question(split)
+    return f"To {question}: {verdict.rstrip('.')}" if verdict and question else verdict or ""
+
+
+def range_label(score: DistanceScore, pixel_size_m: float | None) -> str:
+    """Return the range of distances of a score in pixels, and in metres if the side of a pixel is known.
+
+    >>> score = DistanceScore(low_px=4, high_px=9, mean_px=6, test_pixels=7, seeds=1)
+    >>> range_label(score, None), range_label(score, 20.0)
+    ('4\N{EN DASH}9 px', '4\N{EN DASH}9 px (80\N{EN DASH}180 m)')
+    """
+    text = str(DistanceBin(score.low_px, score.high_px))
+    if pixel_size_m is None:
+        return text
+    low, high = score.low_px * pixel_size_m, (score.high_px or 0) * pixel_size_m
+    return f"{text} (over {low:g} m)" if score.high_px is None else f"{text} ({low:g}\N{EN DASH}{high:g} m)"
+
+
+def interval_text(estimate: Estimate, *, signed: bool = False) -> str:
+    """Return the 95 % interval of an estimate in percent or points, such as ``41.0 to 47.5``; empty without an interval."""
+    if estimate.interval is None:
+        return ""
+    sign = "+" if signed else ""
+    return " to ".join(f"{100 * end:{sign}.1f}" for end in estimate.interval)
+
+
+def leak_free_text(found: EntryDistances, test_pixels: float) -> str:
+    """Describe the accuracy of an entry on the test pixels whose features depend on no training pixel.
+
+    Parameters
+    ----------
+    found : EntryDistances
+        Scores of the entry under a split.
+    test_pixels : float
+        Number of all test pixels of the split, mean over seeds.
+    """
+    score = found.leak_free
+    if score.oa is None:
+        return (
+            f"under {found.split}, the features of all test pixels depend on a training pixel for {found.entry}: there is no "
+            "score without leakage"
+        )
+    known, total = (f"{number:,.0f}" for number in (score.test_pixels, test_pixels))
+    pixels = f"all {total}" if known == total else f"{known} of {total}"
+    text = f"under {found.split}, the features of {pixels} test pixels depend on no training pixel; {found.entry} classifies {100 * score.oa.mean:.1f} % of them correctly{_in_parentheses(interval_text(score.oa))}"
+    if score.gain is None:
+        return text
+    gain = f"{100 * score.gain.mean:+.1f} points{_in_parentheses(interval_text(score.gain, signed=True))}"
+    return f"{text}, {gain} from spectra alone on the same pixels"
+
+
+def _in_parentheses(interval: str) -> str:
+    return f" (95 % interval {interval})" if interval else ""
+
+
+def distance_text(found: EntryDistances, pixel_size_m: float | None) -> str:
+    """List the overall accuracy of an entry by the distance to the nearest training pixel.
+
+    The gain over spectra alone follows in parentheses, where it is known.
+    """
+    cells = []
+    for score in found.bins:
+        if score.oa is None:
+            continue
+        gain = "" if score.gain is None else f" ({100 * score.gain.mean:+.1f} from spectra)"
+        cells.append(f"{range_label(score, pixel_size_m)} {100 * score.oa.mean:.1f}{gain}")
+    return f"OA of {found.entry} in percent under {found.split}, by distance to the nearest training pixel: {', '.join(cells)}"
+
+
+def distance_remarks(results: BenchResults, split: str, test_pixels: float) -> list[str]:
+    """Return sentences on the best entry of a split: its accuracy by distance, and on test pixels without leakage."""
+    oa = {summary.entry: summary.oa.mean for summary in results.summary if summary.split == split}
+    found = [one for one in results.distances if one.split == split]
+    if not found:
+        return []
+    best = max(found, key=lambda one: oa[one.entry])
+    return [distance_text(best, results.scene.pixel_size_m), leak_free_text(best, test_pixels)]

@@ -1,0 +1,109 @@
+"""Accuracy against distance and the two questions, as the page, Markdown and the terminal state them."""
+
+import pytest
+
+from classifiers.comparison.report.distance_plots import distance_tables
+from classifiers.comparison.report.findings import key_findings
+from classifiers.comparison.report.markdown import to_markdown
+from classifiers.comparison.results.distance_text import verdict_text
+from classifiers.comparison.results.ranking import rank
+from classifiers.comparison.results.summary_frame import summary_notes
+from classifiers.comparison.results.summary_text import split_remarks
+from tests.helpers.comparisons import ENTRIES, SPLITS, Page, add_all, build, page
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return add_all(build(seeds=3)[0])
+
+
+def cell_text(score, pixels=""):
+    """Return the words of a cell of the page."""
+    if score.oa is None:
+        return f"no such pixel{pixels}" if pixels else "\N{EN DASH}"
+    words = f"{100 * score.oa.mean:.1f}{100 * score.oa.low:.1f} to {100 * score.oa.high:.1f}"
+    if score.gain:
+        ends = f"{100 * score.gain.low:+.1f} to {100 * score.gain.high:+.1f}"
+        words += f"gain {100 * score.gain.mean:+.1f} ({ends})"
+    return words + pixels
+
+
+def test_the_page_shows_every_score(comparison, tmp_path):
+    parsed = Page(page(comparison, tmp_path))
+    tables = [table for table in parsed.tables if table[0][0][0] == "head and input"]
+    by_key = {(str(one.entry), one.split): one for one in comparison.distances}
+    assert len(tables) == len(SPLITS)
+    for split, table in zip(SPLITS[::-1], tables, strict=True):
+        ranked = [str(row.entry) for row in rank(comparison).rows]
+        assert len(table) == 1 + len(ENTRIES)
+        for name, row in zip(ranked, table[1:], strict=True):
+            found = by_key[name, split]
+            bins = [score for score, first in zip(found.bins, by_key[ranked[0], split].bins, strict=True) if first.oa]
+            expected = [cell_text(score) for score in bins]
+            pixels = f"{found.leak_free.test_pixels:,.0f} px"
+            expected.append("no such pixel" if found.leak_free.oa is None else cell_text(found.leak_free, pixels))
+            assert [" ".join(cell[0].split()) for cell in row[1:]] == expected
+    words = " ".join("".join(parsed.words).split())
+    pixels = {one.split: one.train_pixels for one in comparison.summary}
+    for split, question in zip(SPLITS, ("Fill in", "Carry over"), strict=True):
+        assert f"{question} from {pixels[split]:,.0f} labels · {split}" in words
+        assert f"{question} from {pixels[split]:,.0f} labels: numbers under {split}" in words
+    assert sum("against the distance" in image["alt"] for image in parsed.named("img")) == len(SPLITS)
+
+
+def test_distances_are_in_metres_where_the_side_of_a_pixel_is_known(comparison, tmp_path):
+    scene = comparison.scene.model_copy(update={"pixel_size_m": 20.0})
+    located = comparison.model_copy(update={"scene": scene})
+    assert distance_tables(rank(located))[0].ranges[:2] == (
+        "0\N{EN DASH}4 px (0\N{EN DASH}80 m)",
+        "4\N{EN DASH}9 px (80\N{EN DASH}180 m)",
+    )
+    assert "a pixel is 20 m wide" in page(located, tmp_path)
+    assert "0\N{EN DASH}4 px (0\N{EN DASH}80 m)" in to_markdown(located)
+
+
+def test_every_text_says_the_question_of_a_split(comparison):
+    labels = {one.split: f"{one.train_pixels:,.0f}" for one in comparison.summary}
+    lines = split_remarks(comparison)
+    for split, question in zip(SPLITS, ("fill in", "carry over"), strict=True):
+        assert any(line.startswith(f"{split}, {question} from {labels[split]} labels: ") for line in lines)
+        assert f"{split} ({question} from {labels[split]} labels" in to_markdown(comparison)
+        assert any(f"{split}, {question} from {labels[split]} labels:" in note for note in summary_notes(comparison))
+        verdict = f"To {question}: No two entries differ significantly under {split}"
+        assert verdict_text(comparison, split) == verdict and f"{verdict}." in summary_notes(comparison)
+    findings = dict(key_findings(rank(comparison)))
+    assert f"Carry over from {labels[SPLITS[1]]} labels · {SPLITS[1]} · spatially disjoint" in findings
+    assert f"read {SPLITS[0]}, where closeness to the labels is the point" in findings["Which scores to trust"]
+
+
+def test_the_headline_states_pixels_accuracy_and_gain_or_that_there_are_none(comparison):
+    best = rank(comparison).ranked(0)[0][0].entry
+    total = next(one.test_pixels for one in comparison.summary if (one.entry, one.split) == (best, SPLITS[1]))
+    assert best == ENTRIES[0]
+    headline = (
+        f"Under {SPLITS[1]}, the features of 700 of {total:,.0f} test pixels depend on no training pixel; {best} classifies "
+        "70.0 % of them correctly (95 % interval 65.0 to 72.0)"
+    )
+    assert dict(key_findings(rank(comparison)))["Carry over without leakage"] == f"{headline}."
+    assert f"{headline}." in summary_notes(comparison)
+    assert f"  {headline[0].lower()}{headline[1:]}" in split_remarks(comparison)
+    distances = tuple(one for one in comparison.distances if one.entry == ENTRIES[1])
+    summary = tuple(one for one in comparison.summary if one.entry == ENTRIES[1])
+    alone = comparison.model_copy(update={"distances": distances, "summary": summary})
+    assert dict(key_findings(rank(alone)))["Carry over without leakage"] == (
+        f"Under {SPLITS[1]}, the features of all test pixels depend on a training pixel for {ENTRIES[1]}: there is no score "
+        "without leakage."
+    )
+    remark = (
+        f"  OA of {ENTRIES[1]} in percent under {SPLITS[1]}, by distance to the nearest training pixel: "
+        "0\N{EN DASH}4 px 79.0 (+5.0 from spectra), 4\N{EN DASH}9 px 77.0 (+4.0 from spectra)"
+    )
+    assert any(line.startswith(remark) for line in split_remarks(alone))
+
+
+def test_markdown_has_a_table_of_each_split(comparison):
+    text = to_markdown(comparison)
+    rows = [line for line in text.splitlines() if line.startswith(f"| {ENTRIES[2]} | 7")]
+    assert len(rows) == len(SPLITS)
+    assert "| 78.0 (75.0 to 82.0); +5.0 (-2.0 to +11.0) | 76.0" in rows[0]
+    assert "by distance" not in to_markdown(build()[0])
