@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hsifeat.errors import HeadError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # Upper ends in pixels of the default bins, except the last bin, which has no upper end.
 DISTANCE_ENDS = (4, 9, 16)
@@ -67,3 +72,56 @@ def distance_bins(ends_px: Sequence[int] = DISTANCE_ENDS) -> tuple[DistanceBin, 
             f"found {','.join(map(str, ends_px)) or 'none'}"
         )
     return tuple(DistanceBin(low, high) for low, high in zip(starts, [*ends_px, None], strict=True))
+
+
+@dataclass(frozen=True)
+class BinAccuracy:
+    """Overall accuracy of one head on the test pixels of a distance bin.
+
+    Attributes
+    ----------
+    bin : DistanceBin
+        Range of distances to the nearest training pixel.
+    pixels : int
+        Number of test pixels in the range, at least 1.
+    oa : float
+        Share of them that is classified correctly.
+    """
+
+    bin: DistanceBin
+    pixels: int
+    oa: float
+
+    def __str__(self) -> str:
+        return f"{self.bin} {self.oa:.1%} of {self.pixels}"
+
+
+def bin_accuracies(
+    correct: NDArray[np.bool_], distances_px: NDArray[np.float64], bins: Sequence[DistanceBin]
+) -> tuple[BinAccuracy, ...]:
+    """Return the overall accuracy in each distance bin that has test pixels.
+
+    Parameters
+    ----------
+    correct : (n,) bool array
+        Whether each test pixel is classified correctly.
+    distances_px : (n,) float64 array
+        Distance from each test pixel to the nearest training pixel, see `classifiers.splits.training_distances`.
+    bins : sequence of DistanceBin
+        Bins of the distance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> scores = bin_accuracies(np.array([True, False, True]), np.array([1.0, 4.0, 30.0]), distance_bins())
+    >>> [str(score) for score in scores]
+    ['0\N{EN DASH}4 px 50.0% of 2', 'over 16 px 100.0% of 1']
+    """
+    scores = []
+    for one in bins:
+        inside = distances_px > one.low_px
+        if one.high_px is not None:
+            inside &= distances_px <= one.high_px
+        if inside.any():
+            scores.append(BinAccuracy(one, int(inside.sum()), float(correct[inside].mean())))
+    return tuple(scores)

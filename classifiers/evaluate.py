@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from classifiers.distance_bins import BinAccuracy, bin_accuracies, distance_bins
 from classifiers.heads.base import Head
 from classifiers.heads.registry import make_head
 from classifiers.heads.torch.training import training_listener
@@ -16,9 +19,12 @@ from classifiers.splits import (
     SplitDraw,
     SplitKind,
     layout_footprints,
+    leaking_pixels,
     limit_training_pixels,
     measure_leakage,
     parse_split,
+    parse_split_question,
+    training_distances,
 )
 from classifiers.table import PixelTable
 from classifiers.tune import Tuning, tune_head
@@ -54,6 +60,12 @@ class Evaluation:
         Remarks on the draw.
     tuning : Tuning or None
         Result of the parameter search on the training pixels; None without tuning.
+    distances : tuple of BinAccuracy
+        Accuracy by distance of the test pixels to the nearest training pixel; bins without test pixels are missing.
+    leak_free_pixels : int
+        Number of test pixels whose features depend on no training pixel.
+    leak_free_oa : float or None
+        Overall accuracy on these pixels; None if there are none.
     """
 
     split: str
@@ -65,17 +77,32 @@ class Evaluation:
     left_out: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     tuning: Tuning | None = None
+    distances: tuple[BinAccuracy, ...] = ()
+    leak_free_pixels: int = 0
+    leak_free_oa: float | None = None
 
     def describe(self, class_names: Mapping[int, str]) -> list[str]:
         """Return the scores, the leakage, the omitted classes, the tuning and the notes as lines of text."""
         oa, aa, kappa = self.scores.oa, self.scores.aa, self.scores.kappa
-        lines = [f"{self.split}: OA {oa:.1%}, AA {aa:.1%}, kappa {kappa:.3f} after {self.train_pixels} training pixels"]
+        question = parse_split_question(self.split)
+        asked = f"{self.split}, {question}" if question else self.split
+        lines = [f"{asked}: OA {oa:.1%}, AA {aa:.1%}, kappa {kappa:.3f} after {self.train_pixels} training pixels"]
         lines.append(f"  leakage: {self.leakage} (features depend on: {self.footprint})")
+        if self.distances:
+            lines.append(f"  OA by distance to the nearest training pixel: {', '.join(map(str, self.distances))}")
+        lines.append(f"  OA without leakage: {self._leak_free_text()}")
         if self.left_out:
             lines.append("  left out: " + ", ".join(class_names[c] for c in self.left_out))
         if self.tuning is not None:
             lines += [f"  {line}" for line in self.tuning.describe()]
         return [*lines, *(f"  {note}" for note in self.notes)]
+
+    def _leak_free_text(self) -> str:
+        if self.leak_free_oa is None:
+            return "none, because the features of all test pixels depend on a training pixel"
+        return (
+            f"{self.leak_free_oa:.1%} of {self.leak_free_pixels} test pixels whose features depend on no training pixel"
+        )
 
 
 @dataclass(frozen=True)
@@ -138,16 +165,25 @@ class Evaluator:
         train, test = self.table[draw.train[coordinates]], self.table[draw.test[coordinates]]
         head, tuning = self.fit(train)
         footprints = layout_footprints(self.features, self.table.layout)
+        predicted = head.predict(test.X)
+        correct = predicted == test.y
+        # Distances and leakage are in row-major order of the test pixels.
+        order = np.searchsorted(np.flatnonzero(draw.test), test.pixels)
+        leak_free = ~leaking_pixels(draw, footprints)[order]
+        distances = training_distances(draw, self.table.labels.scene_rows)[order]
         return head, Evaluation(
             split=split.text,
             kind=split.kind,
             train_pixels=len(train),
-            scores=score_predictions(test.y, head.predict(test.X)),
+            scores=score_predictions(test.y, predicted),
             leakage=measure_leakage(draw, footprints),
             footprint=" and ".join(sorted({str(footprint) for footprint in footprints})),
             left_out=draw.left_out,
             notes=draw.notes,
             tuning=tuning,
+            distances=bin_accuracies(correct, distances, distance_bins()),
+            leak_free_pixels=int(np.count_nonzero(leak_free)),
+            leak_free_oa=float(correct[leak_free].mean()) if leak_free.any() else None,
         )
 
     def evaluate_disjoint(self, train_pixels: int) -> Evaluation | None:

@@ -1,10 +1,14 @@
-"""Fitting a model: each head gets the inputs that suit it."""
+"""Fitting a model: each head gets the inputs that suit it, and scores by distance against SciPy."""
 
+import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt, maximum_filter
 
 from classifiers.fit import fit_model
 from classifiers.heads.registry import head_class
 from classifiers.input_sets import suited_input
+from classifiers.splits import parse_split
+from classifiers.table import PixelTable
 
 QUICK = {"epochs": 2, "device": "cpu"}
 
@@ -28,3 +32,39 @@ def test_each_head_gets_the_input_set_that_suits_it(opened, head, store, groups)
     assert heard[0].message.startswith(suited_input(head, opened[store]) + ": 2478 labelled pixels")
     assert f"{model.layout.width} columns" in heard[0].message
     model.check_store(opened[store])
+
+
+@pytest.mark.parametrize("split", ["random:0.1", "far:9+8:0.2"])
+def test_a_fit_scores_by_distance_and_without_leakage(opened, split):
+    features = opened["small"]
+    model = fit_model(features, "lda", inputs="spectra+window", split=split, seed=3)
+    table = PixelTable.from_store(features, planes=[], window=5)
+    draw = parse_split(split).draw(table.labels, 3)
+    correct = np.zeros(draw.shape, bool)
+    correct[table.coordinates] = model.head.predict(table.X) == table.y
+    nearest = distance_transform_edt(~draw.train)
+    around = maximum_filter(draw.train, 5, mode="constant")
+    found, expected = model.evaluation, []
+    for low, high in ((0, 4), (4, 9), (9, 16), (16, np.inf)):
+        inside = draw.test & (nearest > low) & (nearest <= high)
+        if inside.any():
+            expected.append((low, inside.sum(), correct[inside].mean()))
+    assert [(one.bin.low_px, one.pixels, one.oa) for one in found.distances] == expected
+    clear = draw.test & ~around
+    assert found.leak_free_pixels == clear.sum()
+    assert found.leak_free_oa == (pytest.approx(correct[clear].mean()) if clear.any() else None)
+    said = found.describe(model.class_names)
+    question = {"random:0.1": "fill in", "far:9+8:0.2": "carry over"}[split]
+    assert said[0].startswith(f"{split}, {question}: OA {found.scores.oa:.1%}, ")
+    first = found.distances[0]
+    assert f"  OA by distance to the nearest training pixel: {first.bin} {first.oa:.1%} of {first.pixels}" in said[2]
+    assert said[3].startswith(
+        f"  OA without leakage: {found.leak_free_oa:.1%} of {clear.sum()} test pixels whose features"
+    )
+
+
+def test_a_fit_says_that_no_test_pixel_is_without_leakage(opened):
+    evaluation = fit_model(opened["small"], "lda", split="per-class:100").evaluation
+    assert evaluation.leak_free_oa is None and evaluation.leak_free_pixels == 0
+    none = "  OA without leakage: none, because the features of all test pixels depend on a training pixel"
+    assert none in evaluation.describe({})
