@@ -377,7 +377,7 @@ class MissingContrast(Record):
             if self.question == "training"
             else f"context features are missing, so the report can't tell what the planes of {self.store} add to them"
         )
-        return f"{lacking}; add the store that this command makes: {self.command}"
+        return f"{lacking}; add the store that this command makes: `{self.command}`"
 
 
 class CurvePoint(Record):

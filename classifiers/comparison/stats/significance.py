@@ -199,9 +199,10 @@ def _split_verdict(split: str, counts: PixelCounts[BenchEntry], pairs: Sequence[
     if counts.obstacle is not None:
         return f"{best} has the highest OA under {split}, but differences can't be tested: {counts.obstacle}"
     best_pairs = [pair for pair in pairs if best in (pair.first, pair.second)]
-    equal = [str(pair.second if pair.first == best else pair.first) for pair in best_pairs if not pair.significant]
+    equal = [str(_other(pair, best)) for pair in best_pairs if not pair.significant]
     if not equal:
-        return f"{best} is the best under {split}, significantly better than each of the {len(best_pairs)} others"
+        others = f"each of the {len(best_pairs)} others" if len(best_pairs) > 1 else str(_other(best_pairs[0], best))
+        return f"{best} is the best under {split}, significantly better than {others}"
     if len(counts.entries) == 2:
         return f"{best} and {equal[0]} do not differ significantly under {split}"
     if len(equal) == len(best_pairs):
@@ -212,3 +213,8 @@ def _split_verdict(split: str, counts: PixelCounts[BenchEntry], pairs: Sequence[
     enumeration = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
     worse = f"{len(best_pairs) - len(equal)} of the {len(best_pairs)} others are significantly worse"
     return f"{best} has the highest OA under {split}, not significantly above {enumeration}; {worse}"
+
+
+def _other(pair: EntryPair, entry: BenchEntry) -> BenchEntry:
+    """Return the entry of a pair that is not `entry`."""
+    return pair.second if pair.first == entry else pair.first

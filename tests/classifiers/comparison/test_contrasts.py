@@ -82,7 +82,7 @@ def test_what_is_missing_is_said_with_a_command():
     twin, context = missing_contrasts(entries, ORIGINS)
     assert str(twin) == (
         "the untrained twin of ip is missing, so the report can't tell what training adds; add the store that this command "
-        "makes: hsifeat extract ip.zarr/scene --like ip.zarr --backbone untrained:net --out ip-untrained.zarr"
+        "makes: `hsifeat extract ip.zarr/scene --like ip.zarr --backbone untrained:net --out ip-untrained.zarr`"
     )
     assert context.command == "hsifeat extract ip.zarr/scene --backbone context --out ip-context.zarr"
     entries += [entry("twin", "planes", "lda"), entry("", "spectra+context", "lda")]

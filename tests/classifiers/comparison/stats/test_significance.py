@@ -191,6 +191,12 @@ def test_few_regions_or_one_seed_give_no_interval_and_the_verdict_says_so(tmp_pa
     assert "with one seed, the variation over draws is unknown: run more seeds" in assessment.pairs[0].verdict
 
 
+def test_the_better_of_two_entries_is_better_than_the_other(tmp_path):
+    runs, run_records, labels = recorded(tmp_path, alike_and_worse)
+    assessment = assess_entries([r for r in runs if r.entry != A], run_records, labels)
+    assert assessment.verdicts[SPLIT] == f"{B} is the best under {SPLIT}, significantly better than {C}"
+
+
 def test_a_single_entry_is_not_compared(tmp_path):
     runs, run_records, labels = recorded(tmp_path, alike_and_worse)
     assessment = assess_entries([r for r in runs if r.entry == A], run_records, labels)
