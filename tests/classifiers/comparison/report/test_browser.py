@@ -56,6 +56,23 @@ def test_planes_sort_and_those_without_seconds_come_last(opened):
         assert opened.evaluate(sizes)[0] == before[0]
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_accuracy_against_distance_is_drawn_and_its_numbers_open(open_page, files, width):
+    opened = open_page(files["full"], width)
+    images = "[...document.querySelectorAll('#distance img')]"
+    assert opened.evaluate(f"Promise.all({images}.map(i => i.decode().then(() => i.naturalWidth > 200)))") == [
+        True,
+        True,
+    ]
+    shown = opened.evaluate(f"{images}.map(i => i.getBoundingClientRect()).map(box => [box.left, box.right])")
+    assert all(left >= 0 and right <= width for left, right in shown)
+    tables = "[...document.querySelectorAll('#distance table')].map(table => table.checkVisibility())"
+    assert opened.evaluate(tables) == [True, False]
+    opened.click("#distance details:last-of-type summary")
+    assert opened.evaluate(tables) == [True, True]
+    assert "no such pixel" in opened.inner_text("#distance tbody tr:nth-child(2) td:last-child")
+
+
 def test_changes_sort_by_mouse_and_keyboard_and_untested_ones_come_last(opened):
     heads = "[...document.querySelectorAll('#changes tbody th')].map(th => th.dataset.v.split(' ')[0])"
     assert opened.evaluate(heads) == ["svm", "mlp", "lda", "mlp", "knn"], "from the largest gain to the largest loss"
