@@ -70,7 +70,10 @@ class Window:
         return Window(top, left, max(bottom - top, 0), max(right - left, 0))
 
     def coarsen(self, stride: int) -> Window:
-        """Return the window, in cells of `stride` x `stride` pixels, of all cells that overlap this window."""
+        """Return the window of all cells that overlap this window.
+
+        A cell has `stride` x `stride` pixels. The returned window counts in cells.
+        """
         top, left = self.row // stride, self.col // stride
         bottom, right = -(-(self.row + self.rows) // stride), -(-(self.col + self.cols) // stride)
         return Window(top, left, bottom - top, right - left)

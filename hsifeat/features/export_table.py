@@ -120,7 +120,8 @@ def cut_ranges(ends: NDArray[np.integer], max_length: int) -> Iterator[tuple[int
     ends : (k,) integer array
         Preferred ends of ranges, in ascending order.
     max_length : int
-        Maximum length of a range. A range ends at the last preferred end within this length, or else has full length.
+        Maximum length of a range. A range ends at the last preferred end within this length. If there is no such end, the
+        range has this length.
 
     Yields
     ------

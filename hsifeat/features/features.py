@@ -88,7 +88,7 @@ class Features:
         Returns
         -------
         list of tuple
-            Dotted name, value in this recipe and value in the other recipe of each field that differs.
+            One tuple per field that differs: its dotted name, its value in this recipe, and its value in the other recipe.
         """
         own_options, other_options = (
             {name: value for name, value in canonical.items() if name not in {"scene", "pixels"}}

@@ -212,7 +212,7 @@ def group_indices(numbers: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
     Yields
     ------
     (k,) intp array
-        Indices of the elements with one of the values, in ascending order of the values.
+        Indices of the elements with the same value. Groups follow in ascending order of their values.
     """
     order = np.argsort(numbers, kind="stable")
     starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))

@@ -103,7 +103,7 @@ class StackedFeatures(Features):
 
     @cached_property
     def unfinished(self) -> tuple[PlaneSpec, ...]:
-        """Planes (one layer at one timestep each) of all stores whose extraction was interrupted."""
+        """Planes (one layer at one timestep each) whose extraction was interrupted, from all stores."""
         return tuple(_numbered(n, plane) for n, store in enumerate(self.stores, 1) for plane in store.unfinished)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:

@@ -190,7 +190,7 @@ def _principal_components(
 def _moments(
     images: Sequence[tuple[SpectralImage, NDArray[np.bool_]]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean (bands,) and population covariance (bands, bands) of the masked pixels of all images together."""
+    """Return the mean (bands,) and population covariance (bands, bands) of the pixels in the masks of all images."""
     bands = images[0][0].bands
     count, total = 0, np.zeros(bands)
     for pixels in _pixels(images):

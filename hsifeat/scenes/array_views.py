@@ -1,4 +1,4 @@
-"""Lazy views of arrays on disk with transposed axes, selected bands or a split axis; indexing reads the values."""
+"""Lazy views that transpose the axes, select bands or split an axis of an array on disk; indexing reads the values."""
 
 from __future__ import annotations
 

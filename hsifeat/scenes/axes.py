@@ -1,4 +1,4 @@
-"""Axis order of a cube in a file format without defined axes, stated by the user or guessed."""
+"""Axis order of a cube whose file format does not define it: the user states the order, or it is guessed."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def order_axes(
     axes : tuple of str or None
         Axis order from `parse_axes`; None to guess the order.
     rows, cols : int, optional
-        Height and width of the scene, if one axis holds all pixels. The number of pixels determines a missing value, but
-        at least one of the two is required.
+        Height and width of the scene. If one axis holds all pixels, one of the two is required, and the number of pixels
+        determines the other. If rows and columns have separate axes, both must be None.
     name : str
         Name of the file, for notes and errors.
 
@@ -66,8 +66,8 @@ def order_axes(
     Raises
     ------
     SceneError
-        One axis holds all pixels, but `rows` and `cols` are both None or do not match the number of pixels. Or rows and
-        columns have separate axes, but `rows` or `cols` is given.
+        `rows` and `cols` are both None although one axis holds all pixels, they do not match the number of pixels, or one
+        of them is given although rows and columns have separate axes.
     """
     if axes is None:
         axes, notes = _guess_axes(array.shape, name)

@@ -90,8 +90,8 @@ def read_bands(cube: Cube, rows: slice, cols: slice, bands: Sequence[int]) -> ND
 def sample_bands(cube: Cube, bands: Sequence[int], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Read selected bands of a sample of the valid pixels.
 
-    The sample contains all valid pixels of a scene of up to 2**20 pixels, and about 2**20 pixels or fewer of a larger
-    scene.
+    If the scene has at most 2**20 pixels, the sample contains all valid pixels. Otherwise, the sample contains at most
+    about 2**20 pixels.
 
     Parameters
     ----------
@@ -105,7 +105,8 @@ def sample_bands(cube: Cube, bands: Sequence[int], valid: NDArray[np.bool_]) -> 
     Returns
     -------
     (n, len(bands)) float64 array
-        Values of the valid pixels on a regular grid. If no valid pixel lies on the grid, values of every k-th valid pixel.
+        Values of the valid pixels on a regular grid. If no valid pixel lies on the grid, the sample takes valid pixels at
+        equal steps in row-major order.
     """
     rows, cols, _ = cube.shape
     step = int(np.ceil(np.sqrt(rows * cols / _SAMPLE_PIXELS)))

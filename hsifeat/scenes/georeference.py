@@ -43,7 +43,7 @@ class Georeference:
 
     @property
     def crs_name(self) -> str:
-        """Name of the CRS, with the authority code if known, or ``unknown`` without a CRS."""
+        """Name of the CRS, with its authority code if known; ``unknown`` if the CRS is None."""
         from pyproj import CRS
 
         if self.crs is None:
@@ -60,7 +60,7 @@ class Georeference:
 
     @property
     def pixel_size_m(self) -> float | None:
-        """Side of a pixel in metres, or None without a projected CRS or if pixels are not square within 1 %."""
+        """Side of a pixel in metres; None if the CRS is not projected, or if width and height differ by more than 1 %."""
         from pyproj import CRS
 
         width, height = self.pixel_size

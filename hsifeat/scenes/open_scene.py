@@ -77,8 +77,8 @@ def open_scene(
     Raises
     ------
     SceneError
-        The name or file does not exist, the file is damaged, no single variable fits, axes or shapes do not match, or
-        labels can't be aligned with the scene.
+        The name or file does not exist, or the file is damaged. The file lacks `variable`, or `variable` is None and not
+        exactly one variable fits. Axes or shapes do not match. Labels can't be aligned with the scene.
 
     Examples
     --------

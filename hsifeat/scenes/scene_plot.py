@@ -121,7 +121,7 @@ def _legend_entries(labels: Labels) -> list[tuple[str, str]]:
 
 
 def _common_legend(maps: list[Labels]) -> list[tuple[str, str]]:
-    """Return name and colour of each class of all maps, or an empty list if the maps disagree about a class number."""
+    """Return name and colour of each class of all maps, or an empty list if maps give a class number different names or colours."""
     entries: dict[int, tuple[str, str]] = {}
     for labels in maps:
         for number, name in labels.class_names.items():

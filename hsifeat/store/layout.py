@@ -91,7 +91,7 @@ def progress_options(layout: PlaneLayout) -> dict[str, Any]:
 
 
 def _inner_side(shard: int, chunk: int) -> int:
-    """Return the side of the inner chunks of a shard: `chunk` if it divides the side of the shard, else that side."""
+    """Return the side of the inner chunks of a shard: `chunk` if it divides `shard`, the side of the shard, else `shard`."""
     return chunk if shard % chunk == 0 else shard
 
 

@@ -44,7 +44,7 @@ class Location(Protocol):
     def __str__(self) -> str: ...
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Return a Zarr store that reads, and if writable also writes, the files of this location."""
+        """Return a Zarr store of the files of this location, which is read-only unless `writable` is True."""
         ...
 
     def files(self) -> dict[str, int]:
@@ -52,7 +52,7 @@ class Location(Protocol):
         ...
 
     def list_keys(self, count: int | None) -> list[str]:
-        """List all keys for None, else all keys or at least `count` of them."""
+        """List at least `count` keys, or all keys if there are fewer or if `count` is None."""
         ...
 
     def get(self, key: str) -> bytes | None:
@@ -120,7 +120,7 @@ class LocalLocation:
         return self._text
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Return a Zarr store that reads, and if writable also writes, the files of this location."""
+        """Return a Zarr store of the files of this location, which is read-only unless `writable` is True."""
         from zarr.storage import LocalStore
 
         return LocalStore(self.path, read_only=not writable)
@@ -136,7 +136,7 @@ class LocalLocation:
         return sizes
 
     def list_keys(self, count: int | None) -> list[str]:
-        """List all keys for None, else all keys or at least `count` of them."""
+        """List at least `count` keys, or all keys if there are fewer or if `count` is None."""
         files = (file.relative_to(self.path).as_posix() for file in self.path.rglob("*") if not file.is_dir())
         return list(islice(files, count))
 
@@ -174,7 +174,7 @@ class LocalLocation:
 
 
 class RemoteLocation:
-    """A store at a prefix in an object store, or at a web address, which is read-only."""
+    """A store at a prefix in an object store, or at a web address. A store at a web address is read-only."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -207,7 +207,7 @@ class RemoteLocation:
             raise StoreError(f"{self.url} can't be used: {error}") from error
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Return a Zarr store that reads, and if writable also writes, the files of this location."""
+        """Return a Zarr store of the files of this location, which is read-only unless `writable` is True."""
         from zarr.storage import ObjectStore
 
         if writable and self.read_only:
@@ -232,7 +232,7 @@ class RemoteLocation:
             return {item["path"]: item["size"] for batch in obstore.list(self._objects) for item in batch}
 
     def list_keys(self, count: int | None) -> list[str]:
-        """List all keys for None, else all keys or at least `count` of them."""
+        """List at least `count` keys, or all keys if there are fewer or if `count` is None."""
         import obstore
 
         if count is None:

@@ -1,4 +1,4 @@
-"""Locks on a store: only one process writes at a time, any number read, and no process deletes a store in use.
+"""Locks on a store: one process can write at a time, any number of processes can read, and none can delete a store in use.
 
 The operating system releases the locks of a killed process. The write lock of a local store is a file next to the
 store's folder, so all users who can write there share the lock. The write lock of an object store is a file in the

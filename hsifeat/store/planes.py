@@ -75,9 +75,9 @@ class Planes:
                     location.delete(key)
 
     def restore_metadata(self, plane: PlaneSpec) -> bool:
-        """Write the array metadata of a plane again, and return whether they match the recorded checksums.
+        """Write the array metadata of a plane again, if the new metadata match the recorded checksums.
 
-        If they do not match, nothing is written.
+        Return whether they match. If they do not match, nothing is written.
         """
         import zarr
 

@@ -1,4 +1,4 @@
-"""Recipe: the settings that, with timestep and layer, determine the values of a plane.
+"""Recipe: the settings that determine the values of a plane, together with its timestep and layer.
 
 The sha256 of the recipe is the key of a store.
 """
@@ -52,7 +52,7 @@ class PixelsPart(_Part):
 
 
 class Recipe(_Part):
-    """Settings that, with timestep and layer, determine the values of a plane.
+    """Settings that determine the values of a plane, together with its timestep and layer.
 
     Names, paths and labels do not affect the values and are not part of the recipe.
 

@@ -150,7 +150,7 @@ class Store:
         return self._planes.array(plane)
 
     def done(self, plane: PlaneId) -> NDArray[np.bool_]:
-        """Return a bool array that is True for each finished unit of a plane, of the shape of the grid of units.
+        """Return a bool array with the shape of the grid of units, which is True for each finished unit of a plane.
 
         All values are False if the store does not have the plane.
         """
@@ -190,9 +190,9 @@ class Store:
         self._planes.drop(plane)
 
     def restore_plane(self, plane: PlaneSpec) -> bool:
-        """Write the array metadata of a plane again, and return whether they match the recorded checksums.
+        """Write the array metadata of a plane again, if the new metadata match the recorded checksums.
 
-        If they do not match, nothing is written.
+        Return whether they match. If they do not match, nothing is written.
         """
         return self._planes.restore_metadata(plane)
 

@@ -91,7 +91,7 @@ class StoreFiles:
         return f"{path}/zarr.json" in self.checksums
 
     def forget_array(self, path: str) -> None:
-        """Remove an array whose metadata changed from the arrays that `array` keeps open."""
+        """Close an array whose metadata changed, so that `array` opens it again."""
         self._arrays.pop(path, None)
 
     def save_checksums(self) -> None:

@@ -28,7 +28,7 @@ class Timing:
     device : str
         Device of the model, such as ``cuda``.
     tiles : int
-        Number of forward passes of one tile, including passes that an interruption lost.
+        Number of processed tiles, with one forward pass each. A tile whose result an interruption lost counts again.
     seconds : float
         Wall time, including waits for the disk.
     """

@@ -1,4 +1,4 @@
-"""Optimal denoiser of a finite set of patches, which is computed without a network, and its similarity between timesteps.
+"""Optimal denoiser of a finite set of patches, computed without a network, and similarity of its predictions at timesteps.
 
 Equation numbers refer to Zhang et al., "Improving training efficiency of diffusion models via multi-stage framework and
 tailored multi-decoder architecture", CVPR 2024, arXiv:2312.09181.
@@ -37,9 +37,9 @@ class OptimalDenoiser:
 
     Notes
     -----
-    If D is large and N is small, the patches are far apart. At low noise, the posterior then has a single patch, so that the
-    denoiser is the same at all these timesteps and is no model for a trained network. `DenoiserSimilarity.neighbours`
-    detects this case.
+    If D is large and N is small, the patches are far apart. At timesteps with low noise, the posterior then has a single
+    patch. The denoiser is therefore the same at all of these timesteps, and does not describe a trained network.
+    `DenoiserSimilarity.neighbours` detects this case.
     """
 
     patches: NDArray[np.float64]
@@ -51,7 +51,7 @@ class OptimalDenoiser:
         return squares
 
     def scales(self, t: int | NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return ``s_t`` and ``s_t sigma_t`` as (1, 1) float64 arrays for one timestep, or as (n, 1) arrays for n."""
+        """Return ``s_t`` and ``s_t sigma_t`` as (1, 1) float64 arrays for one timestep, or as (n, 1) arrays for n timesteps."""
         abar = np.asarray(self.alphas_cumprod, np.float64)[np.atleast_1d(t), None]
         # A small lower bound avoids a division by 0 if the schedule starts without noise.
         return np.sqrt(abar), np.sqrt(np.maximum(1 - abar, 1e-12))
@@ -138,8 +138,8 @@ class DenoiserSimilarity:
     similarity : (n, n) float64 array
         Similarity ``S(t_a, t_b)`` between each pair of timesteps, from 0 to 1.
     neighbours : (n,) float64 array
-        Effective number of patches in the posterior at each timestep, which is the exponential of its mean entropy. A value
-        of 1 means that the posterior has a single patch.
+        Effective number of patches in the posterior at each timestep. It is the exponential of the mean entropy of the
+        posterior. A value of 1 means that the posterior has a single patch.
     """
 
     similarity: NDArray[np.float64]
@@ -157,8 +157,8 @@ def similarity_map(
 ) -> DenoiserSimilarity:
     """Compute the similarity of the optimal denoiser between each pair of timesteps (eq. 5).
 
-    The similarity is the mean share of values for which the predictions at two timesteps agree, over random pairs of a patch
-    and noise.
+    The denoiser predicts the noise of random pairs of a patch and noise. For each pair, the predictions at two timesteps
+    agree for a share of the D values. The similarity is the mean of this share over all pairs.
 
     Parameters
     ----------

@@ -70,8 +70,8 @@ def rank_timesteps(
     scene : Scene, SpectralImage, str or Path
         A scene, or the path or name of a scene as `open_scene` takes it.
     backbone : Backbone, str or Path, optional
-        A diffusion model, or its path or name as `open_backbone` takes it. None measures no spectral angles, and uses the
-        cosine noise schedule with T = 1000.
+        A diffusion model, or its path or name as `open_backbone` takes it. If None, no spectral angles are
+        measured, and the cosine noise schedule with T = 1000 is used.
     store : Features, str or Path, optional
         Store of this scene. The timesteps of one of its layers are ranked by the similarity of the cached features.
     layer : str, optional

@@ -98,8 +98,8 @@ def best_intervals(similarity: NDArray[np.float64], count: int) -> list[tuple[in
     """Divide timesteps into intervals so that timesteps of one interval are as similar as possible.
 
     The score of a timestep is its mean similarity to all timesteps of its interval, including itself. The intervals maximise
-    the mean score of all timesteps; dynamic programming finds the exact maximum. The mean score of intervals would not be
-    suitable, since it favours intervals with a single timestep.
+    the mean score of all timesteps; dynamic programming finds the exact maximum. A mean over intervals instead of timesteps
+    would favour intervals with a single timestep.
 
     Parameters
     ----------

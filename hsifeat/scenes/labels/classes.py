@@ -41,8 +41,8 @@ def read_classes(array: Cube, nodata: Sequence[float], name: str) -> tuple[Class
     classes : (rows, cols) unsigned integer array
         Class numbers, in the smallest dtype that can represent all of them.
     notes : tuple of str
-        Notes on the number of no-data pixels, on zeros if `nodata` lacks 0, and on a highest class that may be an
-        undeclared no-data value.
+        A note on the number of no-data pixels. A note on zeros, if the file declares other no-data values but not 0. A note
+        on the highest class, if it is the largest value of the dtype and may therefore be an undeclared no-data value.
 
     Raises
     ------

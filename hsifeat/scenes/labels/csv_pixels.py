@@ -24,8 +24,9 @@ def read_pixel_csv(path: Path, scene: Scene) -> Labels:
     Parameters
     ----------
     path : Path
-        UTF-8 text with one pixel per line: row and col, both counted from 0, and class, separated by commas, semicolons or
-        tabs. An optional header line allows any order of columns, and additional columns, which are ignored.
+        UTF-8 text with one pixel per line. A line contains row, col and class, separated by commas, semicolons or tabs.
+        Rows and columns are counted from 0. With a header line, the columns may have any order, and other columns are
+        ignored.
     scene : Scene
         Scene that contains the pixels.
 
@@ -89,7 +90,7 @@ def _read_lines(path: Path, scene: Scene) -> tuple[list[tuple[int, int]], list[s
 
 
 def _detect_delimiter(file: TextIO) -> str:
-    """Return the delimiter of a CSV file: a comma, semicolon or tab. Programs write semicolons in many locales."""
+    """Return the delimiter of a CSV file: a comma, semicolon or tab. Spreadsheets use semicolons in many locales."""
     first_line = next((line for line in file if line.strip()), "")
     file.seek(0)
     for delimiter in ",;\t":

@@ -36,14 +36,14 @@ def open_labels(source: str | Path, scene: Scene | None = None) -> Labels:
     Returns
     -------
     Labels
-        Label map with the name of the variable, layer or column in `source`, or else of the file. Its notes state what was
-        assumed, resampled or dropped.
+        The label map. Its name is the variable, layer or column in `source`, or else the name of the file. If `source`
+        contains a layer and a column, the name is the layer. The notes state what was assumed, resampled or dropped.
 
     Raises
     ------
     SceneError
-        The file does not exist or is damaged, no single variable, layer or column fits, values are not whole numbers from 0
-        up, or the labels can't be aligned with the scene or lie outside it.
+        The file does not exist or is damaged. The variable, layer or column does not exist, or `source` names
+        none and not exactly one fits. A value is not a whole number from 0 up. The labels can't be aligned with the scene, or lie outside it.
 
     Notes
     -----

@@ -30,7 +30,8 @@ class _CellAlignment:
     factor : int
         Number k of cells along each side of a scene pixel.
     offset_cells : float
-        Largest distance between corresponding corners of pixels and cells, in cells.
+        Largest distance, along rows or columns, between a corner of a scene pixel and the cell corner that it should
+        coincide with. The unit is the side of a cell.
     """
 
     row: int

@@ -55,21 +55,21 @@ def read_vectors(path: Path, selection: str, scene: Scene) -> Labels:
     path : Path
         GeoPackage, GeoJSON, shapefile, FlatGeobuf, KML or GML file of polygons or points.
     selection : str
-        ``COLUMN``, ``LAYER:COLUMN``, ``LAYER``, or an empty string. A layer that is not selected must be the only layer with
-        geometries. A column that is not selected must be the only column that seems to contain classes.
+        ``COLUMN``, ``LAYER:COLUMN``, ``LAYER``, or an empty string. Without ``LAYER``, the file must have only one layer with
+        geometries. Without ``COLUMN``, the layer must have only one column that seems to contain classes.
     scene : Scene
         A scene with a georeference.
 
     Returns
     -------
     Labels
-        Label map with the name of the selected layer or column, or else of the file.
+        The label map. Its name is the selected layer, or else the selected column, or else the name of the file.
 
     Raises
     ------
     SceneError
-        The file does not exist or is damaged, the file or the scene has no CRS, no single layer or column fits, a geometry
-        is neither polygon nor point, or no feature lies on the scene.
+        The file does not exist or is damaged. The file or the scene has no CRS. The layer or column does not exist, or
+        `selection` names none and not exactly one fits. A geometry is neither polygon nor point. No feature lies on the scene.
     """
     target = scene.georeference
     if not path.is_file():
@@ -162,7 +162,11 @@ def _no_layer_message(path: Path, selection: str, layers: dict[str, dict[str, st
 
 
 def _guess_class_column(columns: dict[str, str], name: str) -> str:
-    """Return the only column with a typical class name, or else the only integer or text column without an ID name."""
+    """Return the column that seems to contain the classes.
+
+    It is the only column with a name that is typical of classes. If there is no such column, it is the only integer or text
+    column whose name is not typical of identifiers.
+    """
     simple = {column: re.sub(r"[\W_]", "", column.lower()) for column in columns}
     candidates = [column for column in columns if simple[column] in _CLASS_COLUMNS] or [
         column

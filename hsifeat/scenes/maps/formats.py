@@ -1,4 +1,4 @@
-"""Writers of class maps and probabilities in the format of the file's suffix, and checks before the computation."""
+"""Writers of class maps and probabilities in the format that the file's suffix selects, and checks of the path and size."""
 
 from __future__ import annotations
 

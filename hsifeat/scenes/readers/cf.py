@@ -85,7 +85,8 @@ def read_netcdf(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The file is damaged, lacks the variable, or does not have exactly one variable of `ndim` dimensions.
+        The file is damaged or lacks the variable, or `variable` is None and the file does not have exactly one variable
+        of `ndim` dimensions.
     """
     import h5py
 
@@ -116,7 +117,8 @@ def read_zarr(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The folder is damaged, is a feature store, lacks the array, or does not have exactly one array of `ndim` dimensions.
+        The folder is damaged, is a feature store or lacks the array, or `variable` is None and the folder does not have
+        exactly one array of `ndim` dimensions.
     """
     import zarr
 
@@ -186,7 +188,7 @@ def _zarr_variable(path: Path, array: Any) -> FileVariable:
 
 
 def _file_variable(dims: tuple[str, ...], array: ArrayView, attrs: dict[str, Any]) -> FileVariable:
-    """Return a variable with the signedness that its attribute ``_Unsigned`` states.
+    """Return a variable as signed or unsigned integers, as its attribute ``_Unsigned`` states.
 
     Attributes that contain values of the array, such as ``_FillValue``, are converted as well.
     """

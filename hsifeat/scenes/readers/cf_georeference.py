@@ -105,9 +105,10 @@ def _is_same_grid(first: Transform, gdal_transform: Transform, rows: int, cols: 
 
 
 def _coordinate_transform(y: FileVariable | None, x: FileVariable | None) -> tuple[Transform | None, str]:
-    """Return the transform that coordinates of pixel centres define, or None and the problem.
+    """Return the transform that the coordinates of pixel centres define, and a text.
 
-    The problem is an empty string if the file has no coordinates.
+    If the coordinates define no transform, the transform is None, and the text describes the problem. Otherwise, or if the
+    file has no coordinates, the text is empty.
     """
     if y is None or x is None:
         return None, ""

@@ -25,7 +25,7 @@ class EnviHeader:
     path : Path
         The header file.
     fields : dict of str to str or list of str
-        All fields by lower-case name, as the package spectral expects them.
+        All fields by lower-case name, in the form that the package ``spectral`` expects.
     rows, cols, bands : int
         Number of lines, samples and bands.
     dtype : numpy dtype
@@ -138,9 +138,9 @@ def _parse_int(path: Path, fields: dict[str, Any], name: str, *, least: int, def
 
 
 def _parse_fields(path: Path) -> dict[str, Any]:
-    """Parse a header with the package spectral.
+    """Parse a header with the package ``spectral``.
 
-    spectral expects UTF-8, but many headers have a description or a unit in Latin-1. A copy in UTF-8 is parsed instead.
+    The package expects UTF-8, but many headers have a description or a unit in Latin-1. A copy in UTF-8 is parsed instead.
     """
     from spectral.io.envi import EnviHeaderParsingError, read_envi_header
 

@@ -118,7 +118,7 @@ def read_gdal(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The file can't be opened, contains complex values, or contains several images of which `variable` selects none.
+        The file can't be opened, contains complex values, or contains several images and `variable` does not select one.
     """
     import rasterio
 

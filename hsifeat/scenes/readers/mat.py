@@ -41,8 +41,8 @@ def read_mat(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The variable does not exist, the file is damaged, or the file does not have exactly one variable of `ndim`
-        dimensions.
+        The variable does not exist, the file is damaged, or `variable` is None and the file does not have exactly one
+        variable of `ndim` dimensions.
     """
     import h5py
     from scipy.io import loadmat, whosmat

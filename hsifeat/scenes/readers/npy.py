@@ -53,8 +53,8 @@ def read_npz(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The array does not exist, the archive does not have exactly one array of `ndim` dimensions, or the disk has no room
-        for the unpacked array.
+        The array does not exist, `variable` is None and the archive does not have exactly one array of `ndim` dimensions,
+        or the disk has no room for the unpacked array.
     """
     with zipfile.ZipFile(path) as archive:
         shapes = {}

@@ -39,8 +39,8 @@ def fetch(name: str, on_progress: ProgressCallback = lambda *_: None) -> list[Pa
     Raises
     ------
     SceneError
-        The scene is unknown, a file can't be downloaded and verified, a download fails, or a present file has a wrong
-        checksum. If a file has no known URL or checksum, the message says where to get it and where to put it.
+        The scene is unknown, the URL or checksum of a missing file is unknown, a download fails, or a present file has a
+        wrong checksum. If a URL or checksum is unknown, the message says where to get the file and where to put it.
     """
     if name not in REGISTRY:
         raise SceneError(f"no scene named {name!r}; {suggest_names(name, REGISTRY)}")

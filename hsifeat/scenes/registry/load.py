@@ -87,7 +87,7 @@ def _load_from_tensorly(public: PublicScene) -> Scene:
 def _load_labels(public: PublicScene, scene: Scene, name: str, source: LabelSource) -> Labels:
     """Load a label map, and convert its values to the class numbers of the scene.
 
-    A note reports a number of labelled pixels that differs from the number in papers.
+    If the number of labelled pixels differs from the number in papers, a note of the label map reports both.
     """
     path = scene_folder(public) / source.file
     if source.listed_pixels_of:

@@ -86,10 +86,10 @@ class LabelSource(ArraySource):
     Attributes
     ----------
     listed_pixels_of : str
-        Name of the other label map, which defines the classes of the listed (row, col) pixels, counted from 0. Empty if the
-        array is a map.
+        Name of the other label map, if the array is a list of (row, col) pixels. The other map defines the classes of these
+        pixels. Rows and columns are counted from 0. Empty if the array is a map.
     class_numbers : dict of int to int
-        Class number in the scene of each class number in the file. Empty if file and scene use the same numbers.
+        Class number in the scene by class number in the file. Empty if file and scene use the same numbers.
     unlabelled : int
         Value of unlabelled pixels in the file.
     labelled_pixels : int or None
