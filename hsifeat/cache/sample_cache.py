@@ -1,7 +1,7 @@
 """Sample cache: files with the values of planes at labelled pixels, which can be read again within milliseconds.
 
 A plane is the feature map of one timestep and one layer. The name of a file is a digest of everything that determines
-the values: the values of the plane, the pixels and the way of reading. A file is therefore never out of date. A checksum
+its content: the values of the plane, the pixels and the way of reading. A file is therefore never out of date. A checksum
 detects damaged files. The files are in the cache folder of this machine, and are deleted together with their store.
 """
 

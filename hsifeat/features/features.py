@@ -77,8 +77,8 @@ class Features:
     def differences(self, recipe: dict[str, Any]) -> list[tuple[str, Any, Any]]:
         """Compare the recipe of this store with the recipe of another store.
 
-        The scene and its listed pixels are ignored, so that features of two scenes that were extracted with the same options
-        have no differences.
+        The scene and its listed pixels are ignored. Stores of two scenes therefore have no differences if they were
+        extracted with the same options.
 
         Parameters
         ----------

@@ -1,7 +1,7 @@
 """The process executor, which runs tasks in parallel in processes on this machine.
 
-Worker processes end when the process that started them ends, even if that process is killed: each worker waits for the end of
-a pipe, which the operating system then closes.
+Worker processes end when the process that started them ends, even if that process is killed. Each worker waits for the end of
+a pipe, and the operating system closes the pipe when that process ends.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Scene(CubeShape):
     cube : array-like of shape (rows, cols, bands)
         Values as stored, in memory or on disk, of any real dtype; indexed like a NumPy array.
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
-        Centre wavelengths, in any order, and full widths at half maximum, in nm.
+        Centre wavelengths and full widths at half maximum in nm. The wavelengths may be in any order.
     labels : dict of str to Labels
         Label maps on the scene's grid, by name.
     band_names : tuple of str

@@ -91,7 +91,10 @@ def progress_options(layout: PlaneLayout) -> dict[str, Any]:
 
 
 def _inner_side(shard: int, chunk: int) -> int:
-    """Return the side of the inner chunks of a shard: `chunk` if it divides `shard`, the side of the shard, else `shard`."""
+    """Return the side of the inner chunks of a shard whose side is `shard`.
+
+    The result is `chunk` if `chunk` divides `shard`. Otherwise it is `shard`.
+    """
     return chunk if shard % chunk == 0 else shard
 
 

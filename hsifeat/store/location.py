@@ -44,7 +44,7 @@ class Location(Protocol):
     def __str__(self) -> str: ...
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Return a Zarr store of the files of this location, which is read-only unless `writable` is True."""
+        """Return a Zarr store of the files of this location. It is read-only unless `writable` is True."""
         ...
 
     def files(self) -> dict[str, int]:
@@ -120,7 +120,7 @@ class LocalLocation:
         return self._text
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Return a Zarr store of the files of this location, which is read-only unless `writable` is True."""
+        """Return a Zarr store of the files of this location. It is read-only unless `writable` is True."""
         from zarr.storage import LocalStore
 
         return LocalStore(self.path, read_only=not writable)
@@ -207,7 +207,7 @@ class RemoteLocation:
             raise StoreError(f"{self.url} can't be used: {error}") from error
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Return a Zarr store of the files of this location, which is read-only unless `writable` is True."""
+        """Return a Zarr store of the files of this location. It is read-only unless `writable` is True."""
         from zarr.storage import ObjectStore
 
         if writable and self.read_only:

@@ -35,7 +35,7 @@ class ProgressRecords:
         self._files, self._layout = files, layout
 
     def done(self, plane: PlaneId) -> NDArray[np.bool_]:
-        """Return a bool array with the shape of the grid of units, which is True for each finished unit of a plane."""
+        """Return which units of a plane are finished, as a bool array with the shape of the grid of units."""
         done = np.zeros(self._layout.unit_grid, dtype=bool)
         if not self._files.has_array(f"progress/{plane.path}"):
             return done

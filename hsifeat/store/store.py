@@ -150,7 +150,7 @@ class Store:
         return self._planes.array(plane)
 
     def done(self, plane: PlaneId) -> NDArray[np.bool_]:
-        """Return a bool array with the shape of the grid of units, which is True for each finished unit of a plane.
+        """Return which units of a plane are finished, as a bool array with the shape of the grid of units.
 
         All values are False if the store does not have the plane.
         """

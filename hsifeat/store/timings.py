@@ -28,7 +28,7 @@ class Timing:
     device : str
         Device of the model, such as ``cuda``.
     tiles : int
-        Number of processed tiles, with one forward pass each. A tile whose result an interruption lost counts again.
+        Number of processed tiles, with one forward pass each. A tile counts again if an interruption lost its result.
     seconds : float
         Wall time, including waits for the disk.
     """

@@ -112,7 +112,8 @@ def measure_angles(
     Notes
     -----
     If the projection can be inverted, as PCA can, angles are measured between spectra. The error of the estimated channels is
-    mapped to bands and added to the clean spectrum, so that the part of a spectrum that the projection removes has no error.
+    mapped to bands and added to the clean spectrum. The projection removes a part of each spectrum, and this part has no
+    error.
     If the projection can't be inverted because of clipping (``rgb``) or a gamma, angles are measured between vectors of
     channels. For a latent diffusion model, angles are measured between latents.
 

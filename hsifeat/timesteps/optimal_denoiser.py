@@ -1,4 +1,4 @@
-"""Optimal denoiser of a finite set of patches, computed without a network, and similarity of its predictions at timesteps.
+"""Optimal denoiser of a finite set of patches, computed without a network, and its similarity between timesteps.
 
 Equation numbers refer to Zhang et al., "Improving training efficiency of diffusion models via multi-stage framework and
 tailored multi-decoder architecture", CVPR 2024, arXiv:2312.09181.
@@ -157,8 +157,9 @@ def similarity_map(
 ) -> DenoiserSimilarity:
     """Compute the similarity of the optimal denoiser between each pair of timesteps (eq. 5).
 
-    The denoiser predicts the noise of random pairs of a patch and noise. For each pair, the predictions at two timesteps
-    agree for a share of the D values. The similarity is the mean of this share over all pairs.
+    Pairs of a patch and noise are drawn at random, and the denoiser predicts the noise of each pair at each timestep. The
+    predictions at two timesteps agree in a share of their values. The similarity of the two timesteps is the mean of this
+    share over all pairs.
 
     Parameters
     ----------

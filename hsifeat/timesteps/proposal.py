@@ -26,7 +26,7 @@ class TimestepOrder:
     order : (n,) intp array
         Indices of the timesteps, starting with the most useful timestep.
     coverage : (n,) float64 array
-        Coverage of the eligible timesteps by the first 1, 2, ..., n timesteps of the order; 1 is the best value. See
+        Mean coverage of the eligible timesteps by the first 1, 2, ..., n timesteps of the order; 1 is the best value. See
         `order_timesteps`.
     eligible : (n,) bool array
         Whether the model's estimate resembles the clean pixel at each timestep; see `order_timesteps`.
@@ -41,11 +41,11 @@ def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | No
     """Order timesteps so that the first ones represent all others as well as possible.
 
     A timestep is eligible if its spectral angle is at most half of `SpectralAngles.mean_pixel_degrees`. Eligible timesteps
-    come first. They are selected one by one, and each selection maximises the coverage. An eligible timestep is covered by
-    its similarity to the most similar selected timestep. The coverage is the mean of these similarities over all eligible
-    timesteps. Similarities are rounded to two decimals. If several timesteps give the same coverage, the lowest one is
-    selected. The other timesteps follow in ascending order of their angle. A larger budget therefore adds timesteps to the
-    proposal and removes none.
+    come first. The coverage of an eligible timestep is its similarity to the most similar selected timestep. Eligible
+    timesteps are selected one by one, and each selection maximises the mean coverage of all eligible timesteps.
+    Similarities are rounded to two decimals. If several timesteps give the same mean coverage, the lowest one is selected.
+    The other timesteps follow in ascending order of their angle. A larger budget therefore adds timesteps to the proposal
+    and removes none.
 
     Parameters
     ----------

@@ -183,8 +183,8 @@ def _georeference_profile(georeference: Georeference | None) -> dict[str, Any]:
 def _attribute_xml(classes: NDArray[np.integer], legend: Legend) -> ET.Element:
     """Return the band element of GDAL's auxiliary file, which contains the class names.
 
-    The class names are written as category names, which QGIS shows with the palette, and as a raster attribute table. A
-    GeoTIFF file can't store class names.
+    A GeoTIFF file can't store class names. The auxiliary file contains them twice: as category names, which QGIS shows with
+    the palette, and as a raster attribute table.
     """
     band = ET.Element("PAMRasterBand", band="1")
     names = {0: "no data", **dict(zip(legend.numbers, legend.names, strict=True))}

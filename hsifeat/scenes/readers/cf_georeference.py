@@ -19,8 +19,8 @@ def read_cf_georeference(
 ) -> tuple[Georeference | None, tuple[str, ...]]:
     """Read the georeference of a variable.
 
-    The CRS comes from the grid mapping. The transform comes from the coordinates of rows and columns or, without usable
-    coordinates, from GDAL's attribute ``GeoTransform``.
+    The CRS comes from the grid mapping. The transform comes from the coordinates of rows and columns. If the
+    coordinates are not usable, the transform comes from GDAL's attribute ``GeoTransform``.
 
     Parameters
     ----------
@@ -105,10 +105,10 @@ def _is_same_grid(first: Transform, gdal_transform: Transform, rows: int, cols: 
 
 
 def _coordinate_transform(y: FileVariable | None, x: FileVariable | None) -> tuple[Transform | None, str]:
-    """Return the transform that the coordinates of pixel centres define, and a text.
+    """Return the transform that the coordinates of pixel centres define, and a description of the problem.
 
-    If the coordinates define no transform, the transform is None, and the text describes the problem. Otherwise, or if the
-    file has no coordinates, the text is empty.
+    The transform is None if the coordinates define none. The description is empty if there is a transform, or if the file
+    has no coordinates.
     """
     if y is None or x is None:
         return None, ""

@@ -42,7 +42,7 @@ def read_georeference(dataset: Any, name: str) -> tuple[Georeference | None, tup
 def read_scale(dataset: Any, name: str) -> tuple[float, tuple[str, ...]]:
     """Read the stored value that corresponds to a reflectance of 1.
 
-    The value comes from ENVI metadata or, if absent, from a scale that all bands share.
+    The value comes from ENVI metadata. If it is absent there, it comes from a scale that all bands share.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def scene_folder(scene: PublicScene) -> Path:
 def file_exists(scene: PublicScene, name: str) -> bool:
     """Return whether a file of a scene is present.
 
-    A present file is complete, because a download gets its final name only when it is complete.
+    A present file is complete, because a downloaded file gets its final name only when it is complete.
     """
     return (scene_folder(scene) / name).is_file()
 
