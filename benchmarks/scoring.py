@@ -41,9 +41,9 @@ def draws_of(splits: tuple[str, ...], labels: Any, draws: int) -> dict[tuple[str
 
 def accuracy(table: Any, head: str, features: str, draw: Any, seed: int) -> float:
     """Fit a head on the training pixels of a draw, and return the overall accuracy on the test pixels."""
-    from classifiers.input_sets import group_filter
+    from classifiers.input_sets import InputSet
 
-    return timed_accuracy(table.select_groups(group_filter(features)), head, draw, seed)[0]
+    return timed_accuracy(table.select_groups(InputSet.parse(features).includes), head, draw, seed)[0]
 
 
 def timed_accuracy(table: Any, head: str, draw: Any, seed: int) -> tuple[float, float]:

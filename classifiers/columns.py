@@ -22,6 +22,7 @@ def make_layout(
     spectra: bool = True,
     window: int | None = None,
     spectral_patch: int | None = None,
+    context: Sequence[PlaneLike] | None = None,
     planes: Sequence[PlaneLike] | None = None,
     means: int | None = None,
     patch: int | None = None,
@@ -29,7 +30,8 @@ def make_layout(
 ) -> Layout:
     """Choose the columns of a pixel table and return their layout.
 
-    A plane is the feature map of one timestep and one layer of the diffusion model.
+    A plane is the feature map of one timestep and one layer of the diffusion model. A context plane is the feature map of one
+    layer of a context store, such as the means over a window or a morphological profile.
 
     Parameters
     ----------
@@ -41,14 +43,15 @@ def make_layout(
         Include the mean spectrum over a window with this side in pixels.
     spectral_patch : int, optional
         Include the spectra of a neighbourhood with this odd side in pixels; see `Features.spectral_patches`.
-    planes : sequence, optional
-        Planes to include, see `Features.select`; an empty sequence includes no plane. [default: all]
+    context, planes : sequence, optional
+        Planes of context stores, and planes of other stores, to include; see `Features.select`. An empty sequence includes none.
+        [default: all]
     means : int, optional
-        Include the mean of each plane over a window with this side in pixels, as in the global features of MTMSD. The
+        Include the mean of each plane that is no context over a window with this side in pixels, as in the global features of MTMSD. The
         means form a group of kind ``mean`` after the plane. A store of single pixels has means over
         `Features.window_px` only.
     patch : int, optional
-        Include the values of each plane in a neighbourhood with this odd side in pixels. The ``patch**2 * channels``
+        Include the values of each plane that is no context in a neighbourhood with this odd side in pixels. The ``patch**2 * channels``
         columns form a group of kind ``patch`` after the plane and its mean.
     position : bool
         Include row and column of the pixel, as the last two columns.
@@ -68,24 +71,21 @@ def make_layout(
         start = groups[-1].stop if groups else 0
         groups.append(ColumnGroup(start=start, stop=start + width, **attributes))
 
-    bands = features.shape[2]
-    if spectra:
-        add(bands, kind="spectra")
-    if window:
-        add(bands, kind="mean", size=window)
-    if spectral_patch:
-        add(bands * spectral_patch**2, kind="patch", size=spectral_patch)
-    for plane in features.select(planes):
-        source = {"t": plane.id.t, "layer": plane.id.layer}
-        add(plane.channels, kind="plane", **source)
-        if means:
-            add(plane.channels, kind="mean", size=means, **source)
-        if patch:
-            add(plane.channels * patch**2, kind="patch", size=patch, **source)
+    def add_source(channels: int, sizes: dict[str, int | None], **source: Any) -> None:
+        for kind, size in sizes.items():
+            if size:
+                width = channels * (size**2 if kind == "patch" else 1)
+                add(width, kind=kind, size=size if kind in {"mean", "patch"} else None, **source)
+
+    add_source(features.shape[2], {"spectra": int(spectra), "mean": window, "patch": spectral_patch})
+    for plane in features.select(context, context=True):
+        add_source(plane.channels, {"context": 1}, t=plane.id.t, layer=plane.id.layer)
+    for plane in features.select(planes, context=False):
+        add_source(plane.channels, {"plane": 1, "mean": means, "patch": patch}, t=plane.id.t, layer=plane.id.layer)
     if position:
         add(2, kind="position")
     if not groups:
-        raise StoreError(f"{features.name} gives no columns: include spectra, a window or planes")
+        raise StoreError(f"{features.name} gives no columns: include spectra, a window, context or planes")
     return Layout(tuple(groups))
 
 

@@ -157,7 +157,7 @@ class Evaluator:
         if tuning is not None and tuning.choice is not None:
             head.set_params(**tuning.choice.params)
         with training_listener(self.listen):
-            return head.fit(train.X, train.y), tuning
+            return head.fit(train.X, train.y, unlabelled=train.unlabelled), tuning
 
     def evaluate(self, split: Split, draw: SplitDraw) -> tuple[Head, Evaluation]:
         """Fit a new head on the training pixels of a draw and score it on the test pixels."""

@@ -7,10 +7,12 @@ from typing import Any
 
 from classifiers.columns import table_bytes
 from classifiers.evaluate import Evaluator
+from classifiers.heads.group_reducer import ReducingHead
 from classifiers.heads.registry import make_head
-from classifiers.input_sets import check_input, layout_options, suited_input, uses_planes
+from classifiers.input_sets import SUITED, InputSet, check_input, layout_options, suited_input
 from classifiers.model import Model
 from classifiers.model_card import ModelCard
+from classifiers.reduction import DEFAULT_REDUCTION, check_reduction
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import StoreError
@@ -29,6 +31,7 @@ def fit_model(
     planes: Sequence[PlaneLike] | None = None,
     seed: int = 0,
     params: Mapping[str, Any] | None = None,
+    reduction: str = DEFAULT_REDUCTION,
     tune: bool = False,
     listen: Listener = silent,
 ) -> Model:
@@ -37,12 +40,13 @@ def fit_model(
     Parameters
     ----------
     features : Features
-        Store of cached features, see `hsifeat.open_features`.
+        Store of cached features, see `hsifeat.open_features`, or several stores of a scene, see
+        `hsifeat.features.stack.open_stack`.
     head : str
         Name of the head, one of `head_names`. [default: film]
     inputs : str, optional
-        Input set: ``spectra``, ``planes``, or a combination such as ``spectra+planes+means``. [default: the set that suits
-        the head]
+        Input set, such as ``spectra+window+context+planes``: words of `InputSet` in any order, joined by plus signs, or
+        ``suited``. [default: ``suited``, the set that suits the head and the stores]
     labels : str, optional
         Name of a label map in the store. [default: see `classifiers.table.select_labels`]
     split : str, optional
@@ -50,11 +54,14 @@ def fit_model(
         the test pixels. For a random split, a second head is trained and scored under a spatially disjoint split.
         [default: train on all labelled pixels, without a score]
     planes : sequence, optional
-        Planes to use, see `Features.select`. [default: all]
+        Planes to use of stores that are no context stores, see `Features.select`. [default: all]
     seed : int
         Seed of the split and of the head.
     params : mapping, optional
         Parameters of the head by name. [default: the defaults of the head]
+    reduction : {"train", "scene"}
+        Pixels on which a `ReducingHead` fits the reduction of column groups: the training pixels, or a sample of all pixels
+        of the scene without their labels, test pixels included. Other heads always take the training pixels.
     tune : bool
         Search the parameters in the head's `search_space` by cross-validation on the training pixels, see
         `classifiers.tune_head`. Parameters in `params` are not searched.
@@ -80,20 +87,25 @@ def fit_model(
     True
     """
     params = dict(params or {})
-    make_head(head, **params)  # reports wrong parameters before anything is read
-    input_set = inputs or suited_input(head, features)
-    check_input(input_set, head)
-    if uses_planes(input_set) and not features.select(planes):
-        raise StoreError(
-            f"{features.name} has no plane to learn from: name some with --planes, or use --inputs spectra"
-        )
+    unfitted = make_head(head, **params)  # reports wrong parameters before anything is read
+    reducing = isinstance(unfitted, ReducingHead)
+    fitted_on = check_reduction(reduction) if reducing else "train"
+    input_set = suited_input(head, features) if inputs in {None, SUITED} else InputSet.parse(str(inputs))
+    check_input(input_set, head, features)
     rule = None if split is None else parse_split(split, features.scene.labels)
     table = PixelTable.from_store(
         features,
         labels=labels,
-        planes=planes if uses_planes(input_set) else [],
+        planes=planes if input_set.uses_planes else [],
+        sample=fitted_on == "scene",
         **layout_options([input_set], features),
     )
+    if input_set.uses_planes and not table.layout.learned:
+        raise StoreError(
+            f"no plane to learn from is selected: name some with --planes, or leave planes out of {input_set}"
+        )
+    if not all(map(input_set.includes, table.layout)):
+        table = table.select_groups(input_set.includes)
     size = format_bytes(table_bytes(len(table), table.layout))
     listen(Note(f"{input_set}: {len(table)} labelled pixels, {table.layout.width} columns, {size}"))
     evaluator = Evaluator(features, table, head, seed, params, tune, listen)
@@ -117,7 +129,8 @@ def fit_model(
         card=ModelCard.from_fit(
             features,
             labels=table.labels.name,
-            inputs=input_set,
+            inputs=str(input_set),
+            reduction=fitted_on,
             split=None if rule is None else rule.text,
             seed=seed,
             evaluations=[one for one in (evaluation, disjoint_evaluation) if one is not None],

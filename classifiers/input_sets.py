@@ -1,82 +1,189 @@
-"""Input sets: named combinations of spectra, planes, window means and patches that a head can take."""
+"""Input sets: the kinds of columns that a head learns from, written as words joined by plus signs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Self
 
 from classifiers.heads.registry import head_class
 from classifiers.layout import ColumnGroup
-from hsifeat.errors import HeadError, suggest_names
+from hsifeat.errors import HeadError, StoreError, suggest_names
 from hsifeat.features.features import Features
 
 # Sides in pixels: window of the mean spectrum, window of the plane means, and neighbourhood of a patch.
 WINDOW_PX, MEANS_PX, PATCH_PX = 5, 48, 3
 
-_SPECTRA, _WINDOW = ("spectra", None), ("mean", None)
-_PLANES, _MEANS, _PATCHES = ("plane", "any"), ("mean", "any"), ("patch", "any")
-
-# Column groups of each input set as (kind, source): the source is "any" for a plane, and None for spectra.
-INPUTS: dict[str, frozenset[tuple[str, str | None]]] = {
-    "spectra": frozenset({_SPECTRA}),
-    "spectra+window": frozenset({_SPECTRA, _WINDOW}),
-    "planes": frozenset({_PLANES}),
-    "spectra+planes": frozenset({_SPECTRA, _PLANES}),
-    "spectra+planes+window": frozenset({_SPECTRA, _WINDOW, _PLANES}),
-    "planes+means": frozenset({_PLANES, _MEANS}),
-    "spectra+planes+means": frozenset({_SPECTRA, _PLANES, _MEANS}),
-    "planes+patches": frozenset({_PLANES, _PATCHES}),
-    "spectra+planes+patches": frozenset({_SPECTRA, _PLANES, _PATCHES}),
+# Kind of the columns of each word, and whether they come from planes of a store. The order is that of canonical names.
+WORDS: dict[str, tuple[str, bool]] = {
+    "spectra": ("spectra", False),
+    "window": ("mean", False),
+    "context": ("context", True),
+    "planes": ("plane", True),
+    "means": ("mean", True),
+    "patches": ("patch", True),
 }
 # Placeholder for the input set that `suited_input` returns.
 SUITED = "suited"
 
-_PLURALS = {"plane": "planes", "mean": "means", "patch": "patches", "position": "positions"}
+_FROM_NETWORKS = frozenset({"planes", "means", "patches"})
 
 
-def suited_input(head: str, features: Features) -> str:
-    """Return the name of the input set that suits a head.
+@dataclass(frozen=True)
+class InputSet:
+    """Set of words, each of which adds columns to a table.
 
-    The set holds spectra and planes, and also patches or window means if the head uses them. A store of single pixels has
-    no patches.
+    ``spectra`` is the spectrum of the pixel, and ``window`` the mean spectrum of the 5x5 pixels around it. ``context`` are the
+    planes of context stores. ``planes`` are the planes of all other stores, ``means`` their means over 48x48 pixels, and
+    ``patches`` their values at the 3x3 pixels around.
+
+    Attributes
+    ----------
+    words : frozenset of str
+        Keys of `WORDS`.
+
+    Examples
+    --------
+    >>> inputs = InputSet.parse("planes+context+spectra")
+    >>> str(inputs), inputs.uses_context, inputs.uses_planes
+    ('spectra+context+planes', True, True)
     """
-    wants = head_class(head).wants
-    if "patch" in wants and features.window_px is None:
-        return "spectra+planes+patches"
-    return "spectra+planes+means" if "mean" in wants else "spectra+planes"
+
+    words: frozenset[str]
+
+    @classmethod
+    @cache
+    def parse(cls, text: str) -> Self:
+        """Parse words joined by plus signs, in any order.
+
+        Raises
+        ------
+        HeadError
+            If a word is unknown or occurs twice, or there is none.
+        """
+        words = [word.strip() for word in text.split("+")]
+        for word in words:
+            if word not in WORDS:
+                raise HeadError(
+                    f"unknown input {text!r}: an input joins words by plus signs, and {word!r} is none of them; "
+                    f"{suggest_names(word, WORDS)}"
+                )
+        if len(set(words)) < len(words):
+            twice = next(word for word in words if words.count(word) > 1)
+            raise HeadError(f"the input {text!r} has the word {twice} twice: give each word once")
+        return cls(frozenset(words))
+
+    def __str__(self) -> str:
+        return "+".join(word for word in WORDS if word in self.words)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Column kinds of the set, see `ColumnGroup.kind`."""
+        return frozenset(WORDS[word][0] for word in self.words)
+
+    @property
+    def uses_context(self) -> bool:
+        """Whether the set has planes of context stores."""
+        return "context" in self.words
+
+    @property
+    def uses_planes(self) -> bool:
+        """Whether the set has columns of the planes of other stores than context stores."""
+        return not self.words.isdisjoint(_FROM_NETWORKS)
+
+    def includes(self, group: ColumnGroup) -> bool:
+        """Return whether a column group belongs to the set."""
+        return any((group.kind, group.layer is not None) == WORDS[word] for word in self.words)
 
 
-def layout_options(inputs: Iterable[str], features: Features) -> dict[str, Any]:
+def suited_input(head: str, features: Features) -> InputSet:
+    """Return the input set that suits a head and the stores.
+
+    The set holds spectra and planes, and also patches or window means of planes if the head wants them. A store of single
+    pixels has no patches. Where there is a context store, the set also holds its planes and the window means of spectra,
+    unless the head can't use context. A context store alone gives no planes.
+    """
+    cls = head_class(head)
+    words = {"spectra"}
+    context = features.has_planes(context=True) and "context" not in cls.ignores
+    if context:
+        words |= {"window", "context"}
+    if not context or features.has_planes(context=False) or "plane" in cls.needs:
+        words.add("planes")
+        if "patch" in cls.wants and features.window_px is None:
+            words.add("patches")
+        elif "mean" in cls.wants:
+            words.add("means")
+    return InputSet(frozenset(words))
+
+
+def layout_options(inputs: Iterable[InputSet], features: Features) -> dict[str, Any]:
     """Return the arguments of `make_layout`, except `planes`, for a table that covers several input sets.
 
     Window means of planes have a side of 48 px, the patch size of MTMSD. In a store of single pixels the side is
     `Features.window_px`.
     """
-    groups = frozenset[tuple[str, str | None]]().union(*(INPUTS[name] for name in inputs))
+    words = frozenset[str]().union(*(one.words for one in inputs))
     return {
-        "spectra": _SPECTRA in groups,
-        "window": WINDOW_PX if _WINDOW in groups else None,
-        "means": (features.window_px or MEANS_PX) if _MEANS in groups else None,
-        "patch": PATCH_PX if _PATCHES in groups else None,
+        "spectra": "spectra" in words,
+        "window": WINDOW_PX if "window" in words else None,
+        "context": None if "context" in words else [],
+        "means": (features.window_px or MEANS_PX) if "means" in words else None,
+        "patch": PATCH_PX if "patches" in words else None,
     }
 
 
-def group_filter(inputs: str) -> Callable[[ColumnGroup], bool]:
-    """Return a function that is True for the column groups of an input set, for `PixelTable.select_groups`."""
-    groups = INPUTS[inputs]
-    return lambda group: (group.kind, None if group.layer is None else "any") in groups
+def fits(inputs: InputSet, head: str) -> bool:
+    """Return whether a head can learn from an input set: it has all kinds that the head needs, and none that it ignores."""
+    cls = head_class(head)
+    return cls.needs <= inputs.kinds and not cls.ignores & inputs.kinds
 
 
-def check_input(inputs: str, head: str) -> None:
-    """Raise `HeadError` if an input set is unknown or lacks a column kind that a head needs."""
-    if inputs not in INPUTS:
-        raise HeadError(f"unknown input {inputs!r}; {suggest_names(inputs, INPUTS)}")
-    missing = head_class(head).needs - {kind for kind, _ in INPUTS[inputs]}
+def check_input(inputs: InputSet, head: str, features: Features) -> None:
+    """Check that a head can learn from an input set, and that the stores have its planes.
+
+    Raises
+    ------
+    HeadError
+        If the input lacks a column kind that the head needs, or has one that the head ignores.
+    StoreError
+        If there is no context store for ``context``, or no other store for ``planes``, ``means`` and ``patches``.
+    """
+    cls = head_class(head)
+    missing = cls.needs - inputs.kinds
     if missing:
-        needs = " and ".join(sorted(_PLURALS.get(kind, kind) for kind in missing))
+        needs = " and ".join(sorted(_word(kind) for kind in missing))
         raise HeadError(f"the head {head} needs {needs}, which the input {inputs} lacks")
+    if cls.ignores & inputs.kinds:
+        unused = " and ".join(sorted(_word(kind) for kind in cls.ignores & inputs.kinds))
+        raise HeadError(
+            f"the head {head} does not use {unused}: leave it out of the input {inputs}, or take another head"
+        )
+    check_stores(inputs, features)
 
 
-def uses_planes(inputs: str) -> bool:
-    """Return whether an input set contains planes."""
-    return _PLANES in INPUTS[inputs]
+def check_stores(inputs: InputSet, features: Features) -> None:
+    """Raise `StoreError` if stores lack the planes of an input set. The message gives the call that extracts them."""
+    scene = features.scene.name
+    if inputs.uses_context and not features.has_planes(context=True):
+        raise StoreError(
+            f"the input {inputs} needs the planes of a context store, and {features.name} is none: extract one by "
+            f"hsifeat.extract({scene!r}, backbone='context'), or hsifeat extract {scene} --backbone context, and give it "
+            "beside the other stores"
+        )
+    if inputs.uses_planes and not features.has_planes(context=False):
+        raise StoreError(
+            f"the input {inputs} needs planes of a diffusion model, and {features.name} has none: extract a store with "
+            f"hsifeat extract {scene} --backbone NAME and give it beside the others, or leave planes out of --inputs"
+        )
+
+
+def has_context(stores: Iterable[Features]) -> bool:
+    """Return whether one of several stores is a context store."""
+    return any(features.has_planes(context=True) for features in stores)
+
+
+def _word(kind: str) -> str:
+    """Return the word for a column kind that comes from planes, or the kind itself."""
+    return next((word for word, source in WORDS.items() if source == (kind, True)), kind)

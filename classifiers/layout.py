@@ -1,10 +1,11 @@
-"""The layout of a table: which columns hold spectra, planes, window means, patches or pixel positions.
+"""The layout of a table: which columns hold spectra, context, planes, window means, patches or pixel positions.
 
 Heads look up their input columns in the layout. FiLM separates spectra from planes, for example.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -12,7 +13,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-ColumnKind = Literal["spectra", "plane", "mean", "patch", "position"]
+ColumnKind = Literal["spectra", "context", "plane", "mean", "patch", "position"]
+
+_SIZE = re.compile(r"-[0-9]+")
+_WINDOW_STATISTIC = re.compile(r"([0-9]+:)?(mean|deviation)-[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -21,15 +25,16 @@ class ColumnGroup:
 
     Attributes
     ----------
-    kind : {"spectra", "plane", "mean", "patch", "position"}
-        ``spectra``: the spectrum of the pixel. ``plane``: the channels of one timestep and layer of the diffusion model.
+    kind : {"spectra", "context", "plane", "mean", "patch", "position"}
+        ``spectra``: the spectrum of the pixel. ``context``: the channels of one layer of a context store, such as means over
+        windows or morphological profiles. ``plane``: the channels of one timestep and layer of the diffusion model.
         ``mean``: the mean over a window. ``patch``: all pixels of a neighbourhood, ordered by row, then column, then
         channel. ``position``: row and column of the pixel. Means and patches are those of the plane (`t`, `layer`), or of
         the spectra if `t` and `layer` are None.
     start, stop : int
         Index of the first column, and of the column after the last.
     t, layer : int and str, or None
-        Timestep and layer of the plane that the columns come from.
+        Timestep and layer of the plane that the columns come from. The planes of a context store have timestep 0.
     size : int or None
         Side in pixels of the window (``mean``) or neighbourhood (``patch``).
 
@@ -66,6 +71,19 @@ class ColumnGroup:
     def is_spectral(self) -> bool:
         """Whether the columns are spectra or their window means."""
         return self.kind in ("spectra", "mean") and self.layer is None
+
+    @property
+    def family(self) -> str:
+        """Name of the layer without its sizes, such as ``profile`` for ``profile-3`` and ``profile-5``.
+
+        Layers of one family hold few channels each and are reduced together. A layer of window means or deviations holds
+        all channels of the scene, so each of their sizes is a family of its own.
+
+        >>> [ColumnGroup("context", 0, 4, t=0, layer=name).family for name in ("mean-25", "reconstruction-3-mean-9")]
+        ['mean-25', 'reconstruction-mean']
+        """
+        name = self.layer or "spectra"
+        return name if _WINDOW_STATISTIC.fullmatch(name) else _SIZE.sub("", name)
 
     @property
     def layer_key(self) -> str:
@@ -126,8 +144,18 @@ class Layout:
         return tuple(g for g in self.groups if g.is_spectral)
 
     @property
+    def context(self) -> tuple[ColumnGroup, ...]:
+        """Column groups of context planes."""
+        return tuple(g for g in self.groups if g.kind == "context")
+
+    @property
     def learned(self) -> tuple[ColumnGroup, ...]:
-        """Column groups of planes, of their window means and of their patches."""
+        """Column groups of the planes of a diffusion model, of their window means and of their patches."""
+        return tuple(g for g in self.stored if g.kind != "context")
+
+    @property
+    def stored(self) -> tuple[ColumnGroup, ...]:
+        """Column groups that are read from planes of a store: context, planes, their window means and their patches."""
         return tuple(g for g in self.groups if g.layer is not None)
 
     def to_json(self) -> list[dict[str, Any]]:

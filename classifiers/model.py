@@ -124,7 +124,7 @@ class Model:
             another scene than a head that was trained on pixel positions. The message names the difference.
         """
         self._check_bands(features)
-        if self.layout.learned:
+        if self.layout.stored:
             self._check_recipe(features)
             self._check_planes(features)
         if any(group.kind == "position" for group in self.layout) and features.recipe["scene"] != self.recipe["scene"]:
@@ -164,14 +164,14 @@ class Model:
 
     def _check_planes(self, features: Features) -> None:
         planes = {plane.id: plane for plane in features.planes}
-        missing = [str(plane) for plane in dict.fromkeys(map(_plane_id, self.layout.learned)) if plane not in planes]
+        missing = [str(plane) for plane in dict.fromkeys(map(_plane_id, self.layout.stored)) if plane not in planes]
         if missing:
             raise HeadError(
                 f"this head was trained on planes that {features.name} lacks or holds only in part: "
                 f"{', '.join(missing[:_MAX_LISTED])}{' …' if len(missing) > _MAX_LISTED else ''}; extract them, or fit a "
                 "head on the planes that exist"
             )
-        for group in self.layout.learned:
+        for group in self.layout.stored:
             plane = planes[_plane_id(group)]
             if group.width != plane.channels * group.patch_pixels:
                 raise HeadError(

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pydantic import BaseModel, ConfigDict
 
 from classifiers.evaluate import Evaluation
+from classifiers.reduction import Reduction
 from hsifeat.features.features import Features
 from hsifeat.features.stack import StackedFeatures
 
@@ -68,7 +69,9 @@ class ModelCard(BaseModel):
     scene, labels : str
         Names of the scene and of the label map.
     inputs : str
-        Input set of the head, one of `classifiers.input_sets.INPUTS`.
+        Input set of the head, see `classifiers.input_sets.InputSet`.
+    reduction : {"scene", "train"}
+        Pixels that the reduction of column groups was fitted on: an unlabelled sample of the scene, or the training pixels.
     split : str or None
         The split, in the grammar of `classifiers.parse_split`; None if all labelled pixels were used for training.
     seed : int
@@ -86,6 +89,7 @@ class ModelCard(BaseModel):
     scene: str
     labels: str
     inputs: str
+    reduction: Reduction = "train"
     split: str | None
     seed: int
     scores: tuple[ScoreEntry, ...]
@@ -98,6 +102,7 @@ class ModelCard(BaseModel):
         *,
         labels: str,
         inputs: str,
+        reduction: Reduction,
         split: str | None,
         seed: int,
         evaluations: Sequence[Evaluation],
@@ -112,6 +117,8 @@ class ModelCard(BaseModel):
             Name of the label map.
         inputs : str
             Input set of the head.
+        reduction : {"scene", "train"}
+            Pixels that the reduction was fitted on.
         split : str or None
             The split, in the grammar of `classifiers.parse_split`; None if there was none.
         seed : int
@@ -130,6 +137,7 @@ class ModelCard(BaseModel):
             scene=features.scene.name,
             labels=labels,
             inputs=inputs,
+            reduction=reduction,
             split=split,
             seed=seed,
             scores=tuple(map(ScoreEntry.from_evaluation, evaluations)),
@@ -140,5 +148,7 @@ class ModelCard(BaseModel):
         """Return the provenance and the scores as lines of text."""
         keys = ", ".join(key[:12] for key in self.keys)
         origin = f"trained on {self.inputs} of {self.store} (key {keys}), labels {self.labels} of {self.scene}"
+        if self.reduction == "scene":
+            origin += ", columns reduced on an unlabelled sample of the scene"
         scores = (f"  {s.split}: OA {s.oa:.1%}, AA {s.aa:.1%}, kappa {s.kappa:.3f}" for s in self.scores)
         return [f"{origin}, seed {self.seed}, by hsifeat {self.hsifeat}", *scores]

@@ -14,6 +14,7 @@ from classifiers.heads.base import Head, ProbabilisticHead
 from classifiers.heads.registry import head_class, head_names
 from classifiers.layout import Layout
 from classifiers.model import Model
+from classifiers.scene_sample import readable_pixels
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
@@ -246,11 +247,6 @@ def block_side_px(layout: Layout, max_bytes: int | None = None) -> int:
     while side > 1 and table_bytes(side * side, layout) > (max_bytes or MAX_BLOCK_BYTES):
         side //= 2
     return side
-
-
-def readable_pixels(features: Features, layout: Layout) -> NDArray[np.bool_]:
-    """Return a (rows, cols) bool mask of the pixels that have all columns of a layout."""
-    return features.readable if layout.learned else features.valid
 
 
 def _predict_block(

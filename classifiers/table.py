@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from classifiers.columns import make_layout, read_columns
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.multi_scene import check_same_columns, common_class_numbers, merge_label_maps, scene_row_offsets
+from classifiers.scene_sample import SceneSample
 from classifiers.splits import SplitCV, merge_official_maps, parse_split
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike
@@ -44,6 +45,8 @@ class PixelTable:
         First row of each scene in `labels`.
     label_maps : mapping of str to Labels
         All label maps of the scene, by name. The split ``official`` uses the maps ``train`` and ``test``.
+    sample : SceneSample or None
+        Unlabelled pixels of the scenes; None if they were not read.
 
     Examples
     --------
@@ -62,6 +65,7 @@ class PixelTable:
     scene_names: tuple[str, ...]
     scene_row_offsets: tuple[int, ...] = (0,)
     label_maps: Mapping[str, Labels] = field(default_factory=dict)
+    sample: SceneSample | None = None
 
     @classmethod
     def from_store(
@@ -69,6 +73,7 @@ class PixelTable:
         store: StoreLike | Sequence[StoreLike] | None = None,
         *,
         labels: str | Labels | None = None,
+        context: Sequence[PlaneLike] | None = None,
         planes: Sequence[PlaneLike] | None = None,
         spectra: bool = True,
         window: int | None = None,
@@ -76,6 +81,7 @@ class PixelTable:
         means: int | None = None,
         patch: int | None = None,
         position: bool = False,
+        sample: bool = False,
     ) -> PixelTable:
         """Read the labelled pixels of one or several stores into a table.
 
@@ -88,8 +94,11 @@ class PixelTable:
             Stores in any form that `hsifeat.open_features` accepts. [default: the store that was completed last]
         labels : str or Labels, optional
             Name of a label map in the stores, or a label map of a single scene. [default: see `select_labels`]
+        context : sequence, optional
+            Planes of context stores to include, as for `planes`. [default: all]
         planes : sequence, optional
-            Planes (timestep and layer) to include, see `Features.select`; an empty sequence includes none. [default: all]
+            Planes (timestep and layer) of other stores to include, see `Features.select`; an empty sequence includes none.
+            [default: all]
         spectra : bool
             Include the spectrum of each pixel.
         window : int, optional
@@ -102,6 +111,8 @@ class PixelTable:
             Include the values of each plane in a neighbourhood with this odd side in pixels.
         position : bool
             Include row and column of each pixel.
+        sample : bool
+            Also read the columns of at most 5,000 pixels of each scene without their labels, for `unlabelled`.
 
         Returns
         -------
@@ -120,7 +131,11 @@ class PixelTable:
         ['spectra', 'spectra mean 5x5']
         """
         stores = _open_by_scene(store)
-        uses_planes = any(features.select(planes) for features in stores)
+        uses_planes = any(
+            features.select(selection, context=kind)
+            for features in stores
+            for selection, kind in ((context, True), (planes, False))
+        )
         check_same_columns(stores, planes=uses_planes, spectra=spectra or bool(window))
         if len(stores) > 1 and isinstance(labels, Labels):
             raise StoreError(
@@ -133,6 +148,7 @@ class PixelTable:
                 spectra=spectra,
                 window=window,
                 spectral_patch=spectral_patch,
+                context=context,
                 planes=planes,
                 means=means,
                 patch=patch,
@@ -144,7 +160,8 @@ class PixelTable:
                     f"{_first_difference(layout, tables[0].layout)}; name planes that each store has"
                 )
             label_map = labels if isinstance(labels, Labels) else select_labels(features, labels)
-            tables.append(cls._from_scene(features, features.valid_labels(label_map), layout))
+            table = cls._from_scene(features, features.valid_labels(label_map), layout)
+            tables.append(replace(table, sample=SceneSample.draw(features, layout)) if sample else table)
         return cls.concatenate(tables)
 
     @classmethod
@@ -164,6 +181,7 @@ class PixelTable:
         offsets, numbers = scene_row_offsets(maps), common_class_numbers(maps)
         labels = merge_label_maps(maps, offsets, numbers)
         names = sorted(set.intersection(*(set(table.label_maps) for table in tables)))
+        samples = [table.sample for table in tables if table.sample is not None]
         return cls(
             X=np.concatenate([table.X for table in tables]),
             y=np.concatenate(
@@ -179,6 +197,7 @@ class PixelTable:
             label_maps={
                 name: merge_label_maps([table.label_maps[name] for table in tables], offsets, numbers) for name in names
             },
+            sample=SceneSample.concatenate(samples) if len(samples) == len(tables) else None,
         )
 
     @classmethod
@@ -215,7 +234,14 @@ class PixelTable:
     def select_groups(self, keep: Callable[[ColumnGroup], bool]) -> PixelTable:
         """Return a table of the column groups for which `keep` returns True."""
         columns = self.layout.columns(*filter(keep, self.layout))
-        return replace(self, X=np.ascontiguousarray(self.X[:, columns]), layout=self.layout.select_groups(keep))
+        sample = None if self.sample is None else self.sample.select_columns(columns)
+        X = np.ascontiguousarray(self.X[:, columns])
+        return replace(self, X=X, layout=self.layout.select_groups(keep), sample=sample)
+
+    @property
+    def unlabelled(self) -> NDArray[np.float32] | None:
+        """Sampled pixels (m, width) of the scenes that have rows in the table, for `Head.fit`; None without a sample."""
+        return None if self.sample is None else self.sample.of_scenes(np.unique(self.scene))
 
     @property
     def coordinates(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

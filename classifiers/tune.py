@@ -140,11 +140,13 @@ def tune_head(
     >>> len(tuning.describe()) > 0
     True
     """
-    # Parameters that weight or reduce planes have no effect on a table without planes.
+    # Parameters that weight or reduce planes or context have no effect on a table without them.
     space = {
         name: values
         for name, values in head.search_space.items()
-        if name not in fixed and (train.layout.learned or not name.startswith("plane_"))
+        if name not in fixed
+        and (train.layout.learned or not name.startswith("plane_"))
+        and (train.layout.context or not name.startswith("context_"))
     }
     if not space:
         searched = ", ".join(head.search_space) or "nothing"
@@ -179,7 +181,10 @@ def _search(head: Head, space: dict[str, list[Any]], train: PixelTable, fold: An
     listen(Note(f"tuning: {candidates} candidates, each fitted {folds} times"))
     listen(Started("tune", candidates * folds, "fits"))
     search = GridSearchCV(head, space, scoring=accuracy, cv=PredefinedSplit(fold), refit=False, error_score="raise")
-    search.fit(train.X, train.y)
+    unlabelled = train.unlabelled
+    if unlabelled is not None and len(unlabelled) == len(train):
+        unlabelled = unlabelled[:-1]  # GridSearchCV would take rows of this number for weights of the training rows
+    search.fit(train.X, train.y, unlabelled=unlabelled)
     listen(Finished("tune"))
     results = search.cv_results_
     return np.stack([results[f"split{k}_test_score"] for k in range(folds)], axis=1), results["params"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,11 @@ from classifiers.comparison.results.model import BenchEntry, CurvePoint, Estimat
 from classifiers.comparison.run_records import RunRecords, run_key
 from classifiers.comparison.sampling import Draws, limit_per_class
 from classifiers.comparison.shared_table import SharedTable
+from classifiers.comparison.stores import origin_of, single_stores
 from classifiers.comparison.tasks import RunTask, do_run
-from classifiers.heads.registry import make_head
+from classifiers.heads.group_reducer import ReducingHead
+from classifiers.heads.registry import head_class, make_head
+from classifiers.input_sets import InputSet
 from classifiers.splits import Footprint, layout_footprints
 from hsifeat.features.features import Features
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
@@ -77,7 +80,7 @@ class BenchRunner:
         ]
         results: dict[RunTask, RunResult] = {}
         for task in tasks:
-            recorded = self.run_records.find(task.key, mapped=task.mapped_store is not None)
+            recorded = self.run_records.find(task.key, mapped=bool(task.mapped_stores))
             if recorded is not None:
                 results[task] = recorded
         if results:
@@ -130,7 +133,7 @@ class BenchRunner:
         footprints = {}
         for entry in entries:
             store = self._store_name(entry)
-            layout = self.tables[store].take(entry.features).layout
+            layout = self.tables[store].take(InputSet.parse(entry.features)).layout
             footprints[entry.columns] = layout_footprints(self.stores[store], layout)
         return footprints
 
@@ -148,7 +151,7 @@ class BenchRunner:
     def _store_name(self, entry: BenchEntry) -> str:
         """Return the name of the store that has the columns of an entry.
 
-        Every store has the spectra, so an entry without planes uses the first store.
+        All stores have the columns of an entry without a store, which then uses the first one.
         """
         return entry.store or next(iter(self.stores))
 
@@ -156,20 +159,20 @@ class BenchRunner:
         self, entry: BenchEntry, split: str, seed: int, draw: str, left_out: tuple[int, ...], *, mapped: bool
     ) -> RunTask:
         store = self._store_name(entry)
-        features, table = self.stores[store], self.tables[store].take(entry.features)
+        features, table = self.stores[store], self.tables[store].take(InputSet.parse(entry.features))
+        if not issubclass(head_class(entry.head), ReducingHead):
+            table = replace(table, reduction="train")  # the sample has no effect, so that the runs are the same
         params = dict(self.params.get(entry.head, {}))
         head = {"name": entry.head, **make_head(entry.head, **params).get_params(deep=False)}
-        # Spectra are the same in every store of a scene, so stores share the runs on spectra alone.
-        origin = features.key if entry.store else str(features.recipe["scene"])
         return RunTask(
             entry=entry,
             split=split,
             seed=seed,
-            key=run_key(origin, table.layout, head, draw, seed),
+            key=run_key(origin_of(features, table.groups), table.layout, head, draw, seed, table.reduction),
             draw=draw,
             left_out=left_out,
             table=table,
             run_records=self.run_records,
-            mapped_store=str(features.store.location) if mapped else None,
+            mapped_stores=tuple(str(one.store.location) for one in single_stores(features)) if mapped else (),
             params=params,
         )

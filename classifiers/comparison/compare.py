@@ -21,7 +21,7 @@ from classifiers.comparison.config import (
     bench_command,
 )
 from classifiers.comparison.contrasts import StoreOrigin, missing_contrasts, plan_contrasts
-from classifiers.comparison.entries import fitting_heads, make_entries
+from classifiers.comparison.entries import fitting_heads, make_entries, possible_inputs
 from classifiers.comparison.head_params import check_head_params
 from classifiers.comparison.plane_clusters import MAX_CLUSTERS, cluster_planes
 from classifiers.comparison.results.comparison import BenchImages, Comparison
@@ -40,16 +40,17 @@ from classifiers.comparison.sampling import add_counterpart, curve_draws, draw_a
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.stats.distance import assess_distances
 from classifiers.comparison.stats.significance import assess_entries
+from classifiers.comparison.stores import open_alternatives, single_stores
 from classifiers.comparison.sweep import sweep_planes
 from classifiers.comparison.workdir import open_workdir
 from classifiers.distance_bins import DISTANCE_ENDS, distance_bins
 from classifiers.heads.registry import make_head
-from classifiers.input_sets import layout_options, uses_planes
+from classifiers.input_sets import InputSet, layout_options
+from classifiers.reduction import DEFAULT_REDUCTION, Reduction, check_reduction
 from classifiers.splits import make_split_map, parse_split
 from classifiers.table import PixelTable, select_labels
 from hsifeat.errors import HeadError, StoreError
 from hsifeat.features.features import Features, PlaneLike
-from hsifeat.features.open_features import open_features
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.runtime.local import local_executor
 from hsifeat.scenes import Labels
@@ -63,6 +64,7 @@ def compare(
     splits: Sequence[str] = SPLITS,
     seeds: int = 5,
     inputs: Sequence[str] = DEFAULT_INPUTS,
+    reduction: str = DEFAULT_REDUCTION,
     labels: str | None = None,
     planes: Sequence[PlaneLike] | None = None,
     params: Mapping[str, Mapping[str, Any]] | None = None,
@@ -80,7 +82,8 @@ def compare(
     Parameters
     ----------
     stores : str, Path, Features or a sequence of them, optional
-        Stores of the same scene. The default is the most recently completed store.
+        Stores of the same scene, which are compared with each other. Context stores join each of the other stores, see
+        `open_alternatives`. The default is the most recently completed store.
     heads : sequence of str
         Names of heads. ``["all"]`` selects every head that can learn from at least one of the inputs.
     splits : sequence of str
@@ -91,11 +94,16 @@ def compare(
         Number of seeds, starting with seed 0. A seed determines the training and test pixels and initialises the head,
         so heads and inputs are compared in pairs.
     inputs : sequence of str
-        Names of input sets, such as ``spectra+planes``. ``suited`` selects the input that suits each head.
+        Names of input sets, such as ``spectra+planes``; see `classifiers.input_sets.InputSet`. ``suited`` selects the input
+        that suits each head. Of the default inputs, those whose planes the stores lack are left out.
+    reduction : {"train", "scene"}
+        Pixels on which a `ReducingHead` fits the reduction of column groups: the training pixels, or a sample of all pixels
+        of the scene without their labels, test pixels included.
     labels : str, optional
         Name of a label map in the first store. The default is the first label map.
     planes : sequence, optional
-        Planes (one timestep and layer each) to learn from, in any form that `Features.select` accepts. The default is all.
+        Planes (one timestep and layer each) of stores that are no context stores, in any form that `Features.select` accepts.
+        The default is all.
     params : mapping of str to mapping, optional
         Parameters of heads, such as ``{"svm": {"C": 10}}``, by head and name. The default is the defaults of each head. The
         sweep keeps the defaults.
@@ -142,18 +150,24 @@ def compare(
         raise HeadError(f"a learning curve takes numbers of pixels from 1; found {', '.join(map(str, curve or ()))}")
     distance_bins(distances)  # reports wrong ends before anything is read
     earlier = None if baseline is None else Baseline.read(Path(baseline))
-    features = _open_stores(stores)
-    listen(Note(f"stores: {', '.join(str(store.store.location) for store in features.values())}"))
+    fitted_on = check_reduction(reduction)
+    features = open_alternatives(stores)
+    listen(Note(f"stores: {', '.join(_locations(features))}"))
     first = next(iter(features.values()))
+    if tuple(inputs) == DEFAULT_INPUTS:
+        inputs = possible_inputs(features, inputs)
     rules = add_counterpart([parse_split(text, first.scene.labels) for text in dict.fromkeys(splits)], listen)
     heads = fitting_heads(inputs) if tuple(heads) == ALL_HEADS else heads
     head_params = {} if params is None else BenchConfig.from_options({"params": params}).params or {}
     check_head_params(head_params, heads)
     entries = make_entries(features, heads, inputs)
-    with_planes = any(uses_planes(entry.features) for entry in entries)
-    if with_planes and not all(store.select(planes) for store in features.values()):
+    input_sets = {InputSet.parse(entry.features) for entry in entries}
+    with_planes = any(one.uses_planes for one in input_sets)
+    if with_planes and not all(store.select(planes, context=False) for store in features.values()):
         raise StoreError("no plane to learn from: select planes with --planes, or omit the inputs that contain planes")
-    origins = {name: StoreOrigin.of_store(store, planes) for name, store in features.items()} if with_planes else {}
+    origins = {
+        name: StoreOrigin.of_store(single_stores(store)[0], planes) for name, store in features.items() if with_planes
+    }
     contrasts, missing = plan_contrasts(entries, origins), missing_contrasts(entries, origins)
     for line in (*(f"planned contrast: {contrast}" for contrast in contrasts), *map(str, missing)):
         listen(Note(line))
@@ -161,12 +175,12 @@ def compare(
     if earlier is not None:
         earlier.check(first, truth)
     # A sweep compares each plane with spectra, so the table needs their columns.
-    input_sets = {*(entry.features for entry in entries), *(["spectra"] if sweep else [])}
+    input_sets |= {InputSet.parse("spectra")} if sweep else set()
     draws = draw_all(rules, truth, seeds, listen)
     reference = reference_split(rules).text
     reference_draws = {seed: draw for (split, seed), draw in draws.items() if split == reference}
     with open_workdir(Path(out)) as (run_records, folder):
-        tables = _share_tables(features, truth, planes if with_planes else [], input_sets, folder)
+        tables = _share_tables(features, truth, planes if with_planes else [], input_sets, fitted_on, folder)
         memory_bytes = max(table.fit_bytes(draws.values()) for table in tables.values())
         with local_executor(jobs, memory_bytes, listen=listen) as pool:
             runner = BenchRunner(features, tables, truth, run_records, pool, listen, head_params)
@@ -177,8 +191,8 @@ def compare(
                 for point in runner.learning_curves(entries, split_draws, curve or ())
             ]
             swept = None
-            if sweep and with_planes:
-                table = tables[next(iter(features))]
+            table = tables[next(iter(features))]
+            if sweep and any(group.layer is not None for group in table.groups):
                 swept = sweep_planes(
                     first,
                     table,
@@ -202,13 +216,14 @@ def compare(
         splits={text: make_split_map(draw, truth) for (text, seed), draw in draws.items() if seed == 0},
         maps=maps,
         confidence=confidence,
-        panels=cluster_planes(first, planes, clusters=clusters) if with_planes else (),
+        panels=cluster_planes(single_stores(first)[0], planes, clusters=clusters) if with_planes else (),
     )
     config = BenchConfig(
         heads=tuple(heads),
         splits=tuple(rule.text for rule in rules),
         seeds=seeds,
         inputs=tuple(inputs),
+        reduction=fitted_on,
         labels=labels,
         planes=None if planes is None else tuple(str(getattr(plane, "id", plane)) for plane in planes) or None,
         params=head_params or None,
@@ -221,7 +236,7 @@ def compare(
         scene=_scene_summary(first, truth),
         class_names=truth.class_names,
         class_colours=truth.class_colours,
-        stores=tuple(_store_summary(name, store, planes) for name, store in features.items()),
+        stores=_store_summaries(features, planes),
         runs=tuple(runs),
         summary=summary,
         splits=summarise_splits(draws, footprints),
@@ -241,35 +256,24 @@ def compare(
     )
 
 
-def _open_stores(stores: str | Path | Features | Sequence[str | Path | Features] | None) -> dict[str, Features]:
-    """Open stores of the same scene, and return them by unique names."""
-    locations = [stores] if stores is None or isinstance(stores, str | Path | Features) else list(stores)
-    opened = [store if isinstance(store, Features) else open_features(store) for store in locations]
-    named: dict[str, Features] = {}
-    for features in opened:
-        if features.recipe["scene"] != opened[0].recipe["scene"]:
-            raise StoreError(
-                f"stores of different scenes can't be compared: {opened[0].name} is of {opened[0].scene.name}, "
-                f"{features.name} is of {features.scene.name}"
-            )
-        name = features.name
-        while name in named:
-            name += "'"
-        named[name] = features
-    return named
-
-
 def _share_tables(
     stores: Mapping[str, Features],
     labels: Labels,
     planes: Sequence[PlaneLike] | None,
-    inputs: set[str],
+    inputs: set[InputSet],
+    reduction: Reduction,
     folder: Path,
 ) -> dict[str, SharedTable]:
     """Write a table of labelled pixels for each store to `folder`, with all columns that the inputs need."""
     return {
         name: SharedTable.write(
-            PixelTable.from_store(features, labels=labels, planes=planes, **layout_options(inputs, features)),
+            PixelTable.from_store(
+                features,
+                labels=labels,
+                planes=planes,
+                sample=reduction == "scene",
+                **layout_options(inputs, features),
+            ),
             folder / str(index),
         )
         for index, (name, features) in enumerate(stores.items())
@@ -289,6 +293,24 @@ def _scene_summary(features: Features, labels: Labels) -> SceneSummary:
         citation=scene.citation,
         pixel_size_m=None if features.georeference is None else features.georeference.pixel_size_m,
     )
+
+
+def _store_summaries(
+    alternatives: Mapping[str, Features], planes: Sequence[PlaneLike] | None
+) -> tuple[StoreSummary, ...]:
+    """Summarise the alternatives, and then the context stores that join them."""
+    summaries = [
+        _store_summary(name, single_stores(store)[0], None if store.is_context else planes)
+        for name, store in alternatives.items()
+    ]
+    joined = single_stores(next(iter(alternatives.values())))[1:]
+    return (*summaries, *(_store_summary(store.name, store, None) for store in joined))
+
+
+def _locations(alternatives: Mapping[str, Features]) -> list[str]:
+    """Return the paths or URLs of all stores, each once."""
+    stores = (store for features in alternatives.values() for store in single_stores(features))
+    return list(dict.fromkeys(str(store.store.location) for store in stores))
 
 
 def _store_summary(name: str, features: Features, planes: Sequence[PlaneLike] | None) -> StoreSummary:
@@ -327,7 +349,7 @@ def _provenance(config: BenchConfig, stores: Mapping[str, Features], command: st
     # Each run sets these two parameters.
     run_parameters = {"layout", "random_state"}
     return Provenance(
-        command=command or bench_command(config, [str(store.store.location) for store in stores.values()], out),
+        command=command or bench_command(config, _locations(stores), out),
         config=config,
         head_parameters={
             head: {

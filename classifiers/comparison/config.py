@@ -9,13 +9,24 @@ from typing import Annotated
 
 from classifiers.comparison.head_params import HeadParams, assignments
 from classifiers.distance_bins import DISTANCE_ENDS
+from classifiers.reduction import DEFAULT_REDUCTION, Reduction
 from hsifeat.base_config import BaseConfig, Names, Whole, Wholes, option
 
 RANDOM_SPLIT, BLOCK_SPLIT = "random:0.1", "blocks:12+4:0.1"
 # The first two compare scattered labels with disjoint blocks, and the others ask what few labels per class give.
 SPLITS = (RANDOM_SPLIT, BLOCK_SPLIT, "per-class:5", "per-class:20")
 ALL_HEADS = ("all",)
-DEFAULT_INPUTS = ("spectra", "spectra+window", "planes", "spectra+planes", "suited")
+# Inputs whose planes the stores lack are left out.
+DEFAULT_INPUTS = (
+    "spectra",
+    "spectra+window",
+    "spectra+context",
+    "spectra+window+context",
+    "planes",
+    "spectra+planes",
+    "spectra+window+context+planes",
+    "suited",
+)
 
 # A linear head measures how separable the classes are in a plane, independent of the capacity of the head.
 SWEEP_HEAD = "lda"
@@ -45,11 +56,19 @@ class BenchConfig(BaseConfig):
     inputs: Annotated[
         Names,
         option(
-            "Input sets: spectra, planes or spectra+planes, optionally with +window, +means or +patches; suited selects the "
-            "input that suits each head.",
+            "Input sets: words joined by plus signs out of spectra, window, context, planes, means and patches; suited selects "
+            "the input that suits each head.",
             metavar="INPUT,INPUT",
+            default=f"{','.join(DEFAULT_INPUTS)}, as far as the stores have the planes",
         ),
     ] = DEFAULT_INPUTS
+    reduction: Annotated[
+        Reduction,
+        option(
+            "Pixels that principal components are fitted on: train takes the training pixels, scene a sample of all pixels of "
+            "the scene without their labels."
+        ),
+    ] = DEFAULT_REDUCTION
     labels: Annotated[str | None, option("Name of a label map in the first store.", default="the first")] = None
     planes: Annotated[
         Names | None, option("Planes, such as 't50/*,t100/up_blocks.2'.", metavar="PLANE,PLANE", default="all")

@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from classifiers.comparison.results.model import BenchEntry
 from classifiers.heads.registry import head_class, head_names
-from classifiers.input_sets import INPUTS, SUITED, suited_input, uses_planes
-from hsifeat.errors import HeadError, suggest_names
+from classifiers.input_sets import SUITED, InputSet, check_stores, fits, suited_input
+from hsifeat.errors import HeadError, StoreError
 from hsifeat.features.features import Features
+
+
+def possible_inputs(stores: Mapping[str, Features], inputs: Sequence[str]) -> tuple[str, ...]:
+    """Return the inputs whose planes every store has."""
+    return tuple(name for name in inputs if name == SUITED or _in_all(stores, InputSet.parse(name)))
 
 
 def fitting_heads(inputs: Sequence[str]) -> list[str]:
@@ -19,13 +24,13 @@ def fitting_heads(inputs: Sequence[str]) -> list[str]:
 def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: Sequence[str]) -> list[BenchEntry]:
     """List the entries of a benchmark: every head on every input that it can learn from.
 
-    Inputs without planes do not depend on the store, so each of them yields one entry with an empty store name. `SUITED` is
-    replaced by the input that suits the head and the store. Duplicates are dropped.
+    Inputs that are the same for all stores yield one entry with an empty store name. `SUITED` is replaced by the input that
+    suits the head and the store. Duplicates are dropped.
 
     Parameters
     ----------
     stores : mapping of str to Features
-        Stores by name.
+        Stores by name, see `classifiers.comparison.stores.open_alternatives`.
     heads, inputs : sequence of str
         Names of heads and of inputs.
 
@@ -33,12 +38,15 @@ def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: S
     ------
     HeadError
         A head or an input is unknown, or a head can learn from none of the inputs.
+    StoreError
+        A store lacks the planes of an input.
     """
     if not heads or not inputs:
         raise HeadError(f"nothing to compare: {len(heads)} heads on {len(inputs)} inputs; name at least one of each")
     for name in inputs:
-        if name not in {*INPUTS, SUITED}:
-            raise HeadError(f"unknown input {name!r}; {suggest_names(name, [*INPUTS, SUITED])}")
+        if name != SUITED:
+            for features in stores.values():
+                check_stores(InputSet.parse(name), features)
     entries: list[BenchEntry] = []
     for head in heads:
         fitting = [name for name in inputs if _fits(head, name)]
@@ -46,16 +54,31 @@ def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: S
             needs = " and ".join(sorted(head_class(head).needs))
             raise HeadError(f"the head {head} needs {needs}; the inputs are {', '.join(inputs)}")
         for name in fitting:
-            if name == SUITED:
-                inputs_by_store = {store: suited_input(head, features) for store, features in stores.items()}
-            else:
-                inputs_by_store = dict.fromkeys(stores if uses_planes(name) else [""], name)
-            entries += [
-                BenchEntry(store=store, features=features, head=head) for store, features in inputs_by_store.items()
-            ]
+            for store, features in stores.items():
+                input_set = suited_input(head, features) if name == SUITED else InputSet.parse(name)
+                if name == SUITED:
+                    check_stores(input_set, features)
+                origin = store if _differs(input_set, stores) else ""
+                entries.append(BenchEntry(store=origin, features=str(input_set), head=head))
     return list(dict.fromkeys(entries))
 
 
 def _fits(head: str, name: str) -> bool:
     """Return whether a head can learn from an input."""
-    return name == SUITED or head_class(head).needs <= {kind for kind, _ in INPUTS.get(name, ())}
+    return name == SUITED or fits(InputSet.parse(name), head)
+
+
+def _in_all(stores: Mapping[str, Features], inputs: InputSet) -> bool:
+    try:
+        for features in stores.values():
+            check_stores(inputs, features)
+    except StoreError:
+        return False
+    return True
+
+
+def _differs(inputs: InputSet, stores: Mapping[str, Features]) -> bool:
+    """Return whether the columns of an input depend on the store: spectra never do, nor does context that all share."""
+    if inputs.uses_planes:
+        return True
+    return inputs.uses_context and len(stores) > 1 and all(features.is_context for features in stores.values())

@@ -10,7 +10,9 @@ import numpy as np
 
 from classifiers.comparison.run_records import RunRecords, run_key
 from classifiers.comparison.shared_table import SharedTable
+from classifiers.comparison.stores import origin_of
 from classifiers.comparison.tasks import AccuracyTask, measure_accuracy
+from classifiers.heads.group_reducer import ReducingHead
 from classifiers.heads.registry import head_class, make_head
 from classifiers.splits import SplitDraw, parse_split
 from hsifeat.errors import SplitError
@@ -130,10 +132,11 @@ class PlaneFitter:
     def _task(self, fit: PlaneFit) -> AccuracyTask:
         spectra = not fit.planes or "spectra" in head_class(self.head).needs
         table = self.table.only(fit.planes, spectra=spectra)
-        # Spectra are the same in every store of a scene, so stores share the fits on spectra alone.
-        origin = self.features.key if fit.planes else str(self.features.recipe["scene"])
+        if not issubclass(head_class(self.head), ReducingHead):
+            table = replace(table, reduction="train")
         head = {"name": self.head, **make_head(self.head).get_params(deep=False)}
-        key = run_key(origin, table.layout, head, fit.draw, fit.seed)
+        origin = origin_of(self.features, table.groups)
+        key = run_key(origin, table.layout, head, fit.draw, fit.seed, table.reduction)
         return AccuracyTask(key, fit.draw, self.head, fit.seed, table, self.run_records)
 
     def _folds(self, draw: SplitDraw, seed: int) -> list[SplitDraw]:

@@ -34,6 +34,7 @@ from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.registry import head_class, head_distribution
 from classifiers.layout import Layout
 from classifiers.metrics import CLASS_METRICS, METRICS
+from classifiers.reduction import SAMPLE_PIXELS, Reduction
 from classifiers.splits import SplitDraw
 from hsifeat.errors import StoreError
 from hsifeat.files import atomic_write, disk_errors, write_file
@@ -65,7 +66,9 @@ def draw_key(draw: SplitDraw, labels: Labels) -> str:
     return digest.hexdigest()[:32]
 
 
-def run_key(store: str, layout: Layout, head: dict[str, Any], draw: str, seed: int) -> str:
+def run_key(
+    store: str, layout: Layout, head: dict[str, Any], draw: str, seed: int, reduction: Reduction = "train"
+) -> str:
     """Return the key of a run.
 
     The key consists of the first 32 digits of a sha256 of the arguments, the package versions and the names of the metrics.
@@ -74,7 +77,7 @@ def run_key(store: str, layout: Layout, head: dict[str, Any], draw: str, seed: i
     Parameters
     ----------
     store : str
-        Key of the store of the planes, or of the scene for runs on spectra alone.
+        Keys of the stores of the planes, or of the scene for runs on spectra alone.
     layout : Layout
         Columns that the head learns from.
     head : dict
@@ -84,10 +87,14 @@ def run_key(store: str, layout: Layout, head: dict[str, Any], draw: str, seed: i
         Key of the draw (training and test pixels).
     seed : int
         Seed of the head.
+    reduction : {"scene", "train"}
+        Pixels that the reduction was fitted on.
     """
     content = {"store": store, "layout": layout.to_json(), "head": head, "draw": draw, "seed": seed, "format": FORMAT}
     content["versions"] = versions() | head_distribution(head["name"])
     content["metrics"] = sorted(metric.key for metric in (*METRICS, *CLASS_METRICS))
+    if reduction == "scene":
+        content["sampled_pixels"] = SAMPLE_PIXELS
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

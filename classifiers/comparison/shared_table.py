@@ -11,8 +11,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.input_sets import group_filter
+from classifiers.input_sets import InputSet
 from classifiers.layout import ColumnGroup, Layout
+from classifiers.reduction import SAMPLE_PIXELS, Reduction
 from classifiers.splits import SplitDraw
 from classifiers.table import PixelTable
 from hsifeat.types import PlaneId
@@ -33,12 +34,16 @@ class SharedTable:
     ----------
     folder : Path
         ``X.npy`` (n, width) float32, ``y.npy`` (n,) integer and ``pixels.npy`` (n,) integer, ascending flat pixel indices.
+        With a sample of unlabelled pixels also ``unlabelled.npy`` (m, width) float32.
     groups : tuple of ColumnGroup
         Selected column groups; ``start`` and ``stop`` are columns of ``X.npy``.
+    reduction : {"scene", "train"}
+        Pixels that heads fit their reduction on: the sample, or the training pixels.
     """
 
     folder: Path
     groups: tuple[ColumnGroup, ...]
+    reduction: Reduction = "train"
 
     @classmethod
     def write(cls, table: PixelTable, folder: Path) -> Self:
@@ -46,23 +51,24 @@ class SharedTable:
         folder.mkdir(parents=True)
         for name, values in (("X", table.X), ("y", table.y), ("pixels", table.pixels)):
             np.save(folder / f"{name}.npy", values, allow_pickle=False)
-        return cls(folder, table.layout.groups)
+        if table.unlabelled is None:
+            return cls(folder, table.layout.groups)
+        np.save(folder / "unlabelled.npy", table.unlabelled, allow_pickle=False)
+        return cls(folder, table.layout.groups, "scene")
 
-    def take(self, features: str) -> SharedTable:
-        """Select the column groups of an input, see `classifiers.input_sets.INPUTS`."""
-        return SharedTable(self.folder, tuple(filter(group_filter(features), self.groups)))
+    def take(self, inputs: InputSet) -> SharedTable:
+        """Select the column groups of an input set."""
+        return replace(self, groups=tuple(filter(inputs.includes, self.groups)))
 
     def only(self, planes: Collection[PlaneId], *, spectra: bool) -> SharedTable:
         """Select the column groups of `planes`, preceded by the spectra if `spectra` is true."""
-        return SharedTable(
-            self.folder,
-            tuple(
-                g
-                for g in self.groups
-                if (g.kind == "spectra" and spectra)
-                or (g.kind == "plane" and PlaneId(int(g.t or 0), str(g.layer)) in planes)
-            ),
+        groups = tuple(
+            g
+            for g in self.groups
+            if (g.kind == "spectra" and spectra)
+            or (g.kind in {"plane", "context"} and PlaneId(int(g.t or 0), str(g.layer)) in planes)
         )
+        return replace(self, groups=groups)
 
     @property
     def layout(self) -> Layout:
@@ -78,7 +84,8 @@ class SharedTable:
 
     def fit_bytes(self, draws: Iterable[SplitDraw]) -> int:
         """Estimate the peak memory of a fit and its prediction, in bytes, for the largest training set of `draws`."""
-        return _COPIES * max(BLOCK_BYTES, *(self.size_bytes(int(draw.train.sum())) for draw in draws))
+        sampled = SAMPLE_PIXELS if self.reduction == "scene" else 0
+        return _COPIES * max(BLOCK_BYTES, *(self.size_bytes(int(draw.train.sum()) + sampled) for draw in draws))
 
     def rows(self, pixels: NDArray[np.integer]) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
         """Read the columns and true classes of pixels.
@@ -95,10 +102,17 @@ class SharedTable:
         classes : (n,) integer array
             True classes.
         """
-        columns, classes, known = (np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in ("X", "y", "pixels"))
+        classes, known = (np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in ("y", "pixels"))
         file_rows = np.searchsorted(known, pixels)
-        layout = self.layout
-        values = np.empty((len(file_rows), layout.width), np.float32)
-        for group, target in zip(self.groups, layout, strict=True):
-            values[:, target.start : target.stop] = columns[file_rows, group.start : group.stop]
-        return values, np.asarray(classes[file_rows])
+        return self._columns("X", file_rows), np.asarray(classes[file_rows])
+
+    @property
+    def unlabelled(self) -> NDArray[np.float32] | None:
+        """Selected columns (m, width) of the unlabelled pixels for `Head.fit`; None if the reduction is fitted in training."""
+        return self._columns("unlabelled", slice(None)) if self.reduction == "scene" else None
+
+    def _columns(self, name: str, file_rows: NDArray[np.intp] | slice) -> NDArray[np.float32]:
+        """Read the selected columns of some rows of a file."""
+        columns = np.load(self.folder / f"{name}.npy", mmap_mode="r")
+        parts = [columns[file_rows, group.start : group.stop] for group in self.groups]
+        return np.ascontiguousarray(np.concatenate(parts, axis=1), np.float32)

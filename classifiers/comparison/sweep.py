@@ -156,7 +156,7 @@ def sweep_planes(
         dict.fromkeys(
             PlaneId(group.t, group.layer)
             for group in table.groups
-            if group.kind == "plane" and group.t is not None and group.layer
+            if group.kind in {"plane", "context"} and group.t is not None and group.layer
         )
     )
     fitter = PlaneFitter(features, table, labels, run_records, head, names, executor, listen)
@@ -228,6 +228,6 @@ def _plane_score(
         layer=name.layer,
         oa=Estimate.from_values(oa),
         size_bytes=features.size_bytes(plane),
-        seconds=0.0 if name.t in extracted else features.seconds([name.t]),
+        seconds=0.0 if name.t in extracted else features.owner(plane)[0].seconds([name.t]),
         gain=None if before is None else Estimate.from_values(oa - before),
     )

@@ -19,7 +19,7 @@ from classifiers.heads.registry import make_head
 from classifiers.metrics import score_predictions
 from classifiers.predict import block_side_px, predict_blocks
 from hsifeat.features.features import Features
-from hsifeat.features.open_features import open_features
+from hsifeat.features.stack import open_stack
 from hsifeat.files import atomic_write
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class RunTask:
         Columns that the head learns from.
     run_records : RunRecords
         Files in which the run is recorded.
-    mapped_store : str or None
-        Location of the store whose scene the fitted head classifies. If None, the scene is not classified.
+    mapped_stores : tuple of str
+        Locations of the stores, read side by side, whose scene the fitted head classifies. If empty, it is not classified.
     params : dict
         Parameters of the head; `key` depends on them.
     """
@@ -64,7 +64,7 @@ class RunTask:
     left_out: tuple[int, ...]
     table: SharedTable
     run_records: RunRecords
-    mapped_store: str | None = None
+    mapped_stores: tuple[str, ...] = ()
     params: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
@@ -77,12 +77,13 @@ def do_run(task: RunTask) -> RunResult:
         draw = task.run_records.read_draw(task.draw)
         head = set_seed(make_head(task.entry.head, layout=task.table.layout, **task.params), task.seed)
         X, y = task.table.rows(draw["train"])
+        unlabelled = task.table.unlabelled
         start = time.perf_counter()
-        head.fit(X, y)
+        head.fit(X, y, unlabelled=unlabelled)
         fit_seconds = time.perf_counter() - start
         predicted, predict_seconds = predict_pixels(head, task.table, draw["test"])
-        if task.mapped_store is not None:
-            _map_scene(head, open_features(task.mapped_store), task)
+        if task.mapped_stores:
+            _map_scene(head, open_stack(task.mapped_stores), task)
         scores = score_predictions(draw["truth"], predicted)
         run = RunResult(
             entry=task.entry,
@@ -138,7 +139,8 @@ def measure_accuracy(task: AccuracyTask) -> float:
     with one_thread():
         draw = task.run_records.read_draw(task.draw)
         head = set_seed(make_head(task.head, layout=task.table.layout), task.seed)
-        predicted, _ = predict_pixels(head.fit(*task.table.rows(draw["train"])), task.table, draw["test"])
+        head.fit(*task.table.rows(draw["train"]), unlabelled=task.table.unlabelled)
+        predicted, _ = predict_pixels(head, task.table, draw["test"])
         accuracy = float(np.mean(predicted == draw["truth"]))
         task.run_records.add_accuracy(task.key, accuracy)
         return accuracy

@@ -50,6 +50,8 @@ class Head(ClassifierMixin, BaseEstimator):
         Column kinds (see `ColumnGroup.kind`) that the head requires.
     wants : frozenset of str
         Column kinds that the head uses if the table has them. `fit_model` includes them.
+    ignores : frozenset of str
+        Column kinds that the head does not use if the table has them. `fit_model` refuses inputs that contain them.
     advice : str
         When to use the head, in a few words.
     search_space : dict of str to list
@@ -72,13 +74,14 @@ class Head(ClassifierMixin, BaseEstimator):
 
     needs: ClassVar[frozenset[str]] = frozenset()
     wants: ClassVar[frozenset[str]] = frozenset()
+    ignores: ClassVar[frozenset[str]] = frozenset()
     advice: ClassVar[str] = ""
     search_space: ClassVar[dict[str, list[Any]]] = {}
     persisted_types: ClassVar[frozenset[str]] = frozenset(
         {"classifiers.heads.group_reducer.GroupReducer", "classifiers.layout.Layout", "classifiers.layout.ColumnGroup"}
     )
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, *, unlabelled: ArrayLike | None = None) -> Self:
         """Fit the head to table rows and their labels.
 
         Parameters
@@ -87,6 +90,9 @@ class Head(ClassifierMixin, BaseEstimator):
             Features, in the columns of `layout`.
         y : (n,) array-like of int or str
             Labels.
+        unlabelled : (m, D) array-like of float, optional
+            Rows without labels, such as a sample of the scene's pixels, to which a `ReducingHead` fits its reduction. Other
+            heads do not use them. [default: the reduction is fitted to `X`]
 
         Returns
         -------
@@ -99,7 +105,7 @@ class Head(ClassifierMixin, BaseEstimator):
             If the rows are not finite numbers, do not fit the layout, or hold fewer than two classes, or if a parameter is
             out of range.
         """
-        return self._fit_checked(X, y)
+        return self._fit_checked(X, y, unlabelled=unlabelled)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict the label of each row.
@@ -118,8 +124,14 @@ class Head(ClassifierMixin, BaseEstimator):
         labels: NDArray[Any] = self.classes_[self._predict(self._checked(X))]
         return labels
 
-    def _fit_checked(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Validate rows, labels and weights, then call `_fit`."""
+    def _fit_checked(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        unlabelled: ArrayLike | None = None,
+    ) -> Self:
+        """Validate rows, labels and weights, then call `_fit_reduction` and `_fit`."""
         rows, labels = self._checked(X, y, reset=True)
         try:
             check_classification_targets(labels)
@@ -135,6 +147,10 @@ class Head(ClassifierMixin, BaseEstimator):
             label = self.classes_.tolist()[0]
             raise HeadError(f"all {len(codes)} rows are of one class, {label!r}; give at least two classes")
         try:
+            if unlabelled is None:
+                self._fit_reduction(rows, weight)
+            else:
+                self._fit_reduction(self._checked(unlabelled), None)
             self._fit(rows, codes.astype(np.int64), weight)
         except HeadError:
             raise
@@ -150,6 +166,9 @@ class Head(ClassifierMixin, BaseEstimator):
 
     def _check_restored(self) -> None:
         """Raise ValueError if attributes that were loaded from a file are unsafe and can't come from `_fit`."""
+
+    def _fit_reduction(self, rows: NDArray[np.floating], weight: NDArray[np.float64] | None) -> None:
+        """Fit preprocessing that needs no labels to rows (m, D) with weights (m,) or None: unlabelled or training rows."""
 
     @abstractmethod
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
@@ -189,7 +208,14 @@ class WeighingHead(Head):
 
     class_weight: ClassWeight = None
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        unlabelled: ArrayLike | None = None,
+    ) -> Self:
         """Fit the head to table rows, their labels and optional row weights.
 
         A row of weight 2 counts as two rows, and a row of weight 0 is ignored.
@@ -202,6 +228,8 @@ class WeighingHead(Head):
             Labels.
         sample_weight : (n,) array-like of float or None
             Weights of the rows. [default: equal weights]
+        unlabelled : (m, D) array-like of float, optional
+            See `Head.fit`.
 
         Returns
         -------
@@ -214,7 +242,7 @@ class WeighingHead(Head):
             If the rows are not finite numbers, do not fit the layout, or hold fewer than two classes, if a weight is
             negative or not finite, or if a parameter is out of range.
         """
-        return self._fit_checked(X, y, sample_weight)
+        return self._fit_checked(X, y, sample_weight, unlabelled)
 
     def _class_weights(
         self, codes: NDArray[np.int64], weight: NDArray[np.float64] | None = None

@@ -75,6 +75,7 @@ class FiLMClassifier(TorchHead):
     advice = "the default: spectra and planes together, from few labels"
 
     needs = frozenset({"spectra", "plane"})
+    ignores = frozenset({"context"})
     search_space: ClassVar[dict[str, list[Any]]] = {"plane_components": [64, 32], "weight_decay": [1.0, 0.1]}
 
     fusion: str = "film"

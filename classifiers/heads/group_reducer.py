@@ -12,30 +12,33 @@ from sklearn.utils.extmath import randomized_svd, svd_flip
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
-from classifiers.heads.base import check_width
-from classifiers.layout import Layout
+from classifiers.heads.base import Head, check_width
+from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 
 # If the smaller side of a matrix exceeds this, a full SVD takes seconds. A randomised SVD with a fixed seed replaces it.
 FULL_SVD_SIDE = 600
+# Default number of components of each context family in all heads.
+CONTEXT_COMPONENTS = 40
 
 
 class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Standardise columns, reduce each group to principal components, and scale each group to a given variance.
 
-    The columns of all planes together form one group. Each other column group of the layout, such as spectra or positions,
-    is a separate group. The output holds the reduced groups (n, k_g) side by side, in the order of their first columns. Each
+    The columns of all planes together form one group, and so do the context columns of each family (`ColumnGroup.family`).
+    Each other column group of the layout, such as spectra or positions, is a separate group. The output holds the reduced groups (n, k_g) side by side, in the order of their first columns. Each
     group has a total variance of ``weight**2`` over the training rows, whatever its number of columns.
 
     Parameters
     ----------
     layout : Layout or None
         Description of the columns. [default: a single group with the spectral parameters]
-    spectral_components, plane_components : int or None
-        Number of principal components of each spectral group, and of the planes. The number is smaller if there are fewer
-        rows or columns. None keeps the standardised columns. Other groups are never reduced.
-    spectral_weight, plane_weight : float
-        Square root of the total variance of each spectral group, and of the planes. Other groups have the spectral weight.
+    spectral_components, context_components, plane_components : int or None
+        Number of principal components of each spectral group, of each context family, and of the planes. The number is
+        smaller if the rows have a lower rank. None keeps the standardised columns. Other groups are never reduced.
+    spectral_weight, context_weight, plane_weight : float
+        Square root of the total variance of each spectral group, of each context family, and of the planes. Other groups
+        have the spectral weight.
 
     Attributes
     ----------
@@ -60,14 +63,18 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         layout: Layout | None = None,
         *,
         spectral_components: int | None = None,
+        context_components: int | None = CONTEXT_COMPONENTS,
         plane_components: int | None = None,
         spectral_weight: float = 1.0,
+        context_weight: float = 1.0,
         plane_weight: float = 0.5,
     ) -> None:
         self.layout = layout
         self.spectral_components = spectral_components
+        self.context_components = context_components
         self.plane_components = plane_components
         self.spectral_weight = spectral_weight
+        self.context_weight = context_weight
         self.plane_weight = plane_weight
 
     def fit(
@@ -76,12 +83,12 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         y: object = None,  # noqa: ARG002 - scikit-learn passes y to every step
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Fit the reducer to training rows.
+        """Fit the reducer to training rows, or to unlabelled rows of the scene.
 
         Parameters
         ----------
         X : (n, D) array-like of float
-            Features, in the columns of the layout.
+            Rows in the columns of the layout.
         y : object
             Ignored; scikit-learn passes labels here.
         sample_weight : (n,) array-like of float or None
@@ -149,14 +156,29 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             for g in self.layout
             if g.layer is None
         ]
+        families: dict[str, list[ColumnGroup]] = {}
+        for group in self.layout.context:
+            families.setdefault(group.family, []).append(group)
+        groups += [(self.layout.columns(*f), self.context_components, self.context_weight) for f in families.values()]
         if self.layout.learned:
             groups.append((self.layout.columns(*self.layout.learned), self.plane_components, self.plane_weight))
         return sorted(groups, key=lambda group: int(group[0][0]))
 
 
-def make_group_reducer(head: BaseEstimator) -> GroupReducer:
-    """Make an unfitted reducer from the parameters of a head that have the names of reducer parameters."""
-    return GroupReducer(**{name: getattr(head, name) for name in GroupReducer().get_params() if hasattr(head, name)})
+class ReducingHead(Head):
+    """Base class of heads that learn from the columns of a `GroupReducer`.
+
+    The parameters of a subclass that have the names of reducer parameters are those of its reducer.
+
+    Attributes
+    ----------
+    reducer_ : GroupReducer
+        Reducer that standardises, reduces and weights the columns, fitted before `_fit` is called.
+    """
+
+    def _fit_reduction(self, rows: NDArray[np.floating], weight: NDArray[np.float64] | None) -> None:
+        params = {name: getattr(self, name) for name in GroupReducer().get_params() if hasattr(self, name)}
+        self.reducer_ = GroupReducer(**params).fit(rows, sample_weight=weight)
 
 
 def moments(
@@ -187,7 +209,9 @@ def principal_axes(
     Returns
     -------
     (k, D) array
-        Axes in the dtype of `X`, with ``k = min(components, n, D)``. The result is deterministic.
+        Axes in the dtype of `X`. Their number k is the smaller of `components` and the rank of the centred rows, but at
+        least 1. An axis beyond the rank has no variance but rounding errors, which a classifier would scale up: n rows have
+        a rank of at most n - 1. The result is deterministic.
 
     Raises
     ------
@@ -205,8 +229,9 @@ def principal_axes(
     # the result would also depend on the number of threads.
     with threadpool_limits(1, user_api="blas"):
         if side <= FULL_SVD_SIDE or count > side // 2:
-            left, _, axes = svd(centred, full_matrices=False, overwrite_a=True, check_finite=False)
+            left, spread, axes = svd(centred, full_matrices=False, overwrite_a=True, check_finite=False)
         else:
-            left, _, axes = randomized_svd(centred, count, random_state=0, flip_sign=False)
-    signed: NDArray[np.floating] = svd_flip(left, axes, u_based_decision=False)[1][:count]
+            left, spread, axes = randomized_svd(centred, count, random_state=0, flip_sign=False)
+    rank = int((spread > max(X.shape) * np.finfo(X.dtype).eps * spread[0]).sum())  # as np.linalg.matrix_rank
+    signed: NDArray[np.floating] = svd_flip(left, axes, u_based_decision=False)[1][: max(1, min(count, rank))]
     return signed

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from classifiers.heads.group_reducer import CONTEXT_COMPONENTS
 from classifiers.heads.parameters import Components, NotNegative, Share
 from classifiers.heads.sklearn_head import SklearnHead
 from hsifeat.errors import HeadError
@@ -28,7 +29,9 @@ class LDAClassifier(SklearnHead):
     shrinkage : float or {"auto"}
         Weight of a multiple of the identity: 0 gives the sample covariance, and 1 gives a multiple of the identity.
         [default: estimated from the rows]
-    spectral_components, plane_components, spectral_weight, plane_weight
+    spectral_components, context_components, plane_components : int or None
+        See `GroupReducer`.
+    spectral_weight, context_weight, plane_weight : float
         See `GroupReducer`.
 
     Examples
@@ -44,8 +47,10 @@ class LDAClassifier(SklearnHead):
 
     shrinkage: Share | Literal["auto"] = "auto"
     spectral_components: Components = None
+    context_components: Components = CONTEXT_COMPONENTS
     plane_components: Components = 50
     spectral_weight: NotNegative = 1.0
+    context_weight: NotNegative = 1.0
     plane_weight: NotNegative = 1.0
 
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:

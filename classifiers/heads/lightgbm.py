@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from classifiers.heads.base import ProbabilisticHead, WeighingHead
-from classifiers.heads.group_reducer import make_group_reducer
+from classifiers.heads.group_reducer import CONTEXT_COMPONENTS, ReducingHead
 from classifiers.heads.parameters import Components, Count, Fraction, Leaves, Positive, Seed, Whole
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class LightGBMClassifier(ProbabilisticHead, WeighingHead):
+class LightGBMClassifier(ReducingHead, ProbabilisticHead, WeighingHead):
     """Gradient-boosted trees by LightGBM (Ke et al., NeurIPS 2017), deterministic.
 
     The defaults suit a few hundred rows of many classes. The scale of a column does not affect
@@ -38,7 +38,7 @@ class LightGBMClassifier(ProbabilisticHead, WeighingHead):
         Share of the columns that each tree may split on.
     class_weight : dict, "balanced" or None
         See `WeighingHead`.
-    spectral_components, plane_components : int or None
+    spectral_components, context_components, plane_components : int or None
         See `GroupReducer`.
     n_jobs : int
         Number of threads. 0 uses all cores, which is faster if there are at least a few thousand rows.
@@ -68,6 +68,7 @@ class LightGBMClassifier(ProbabilisticHead, WeighingHead):
     min_child_samples: Whole = 3
     feature_fraction: Fraction = 0.3
     spectral_components: Components = None
+    context_components: Components = CONTEXT_COMPONENTS
     plane_components: Components = 50
     n_jobs: int = 1
     random_state: Seed = 0
@@ -75,7 +76,6 @@ class LightGBMClassifier(ProbabilisticHead, WeighingHead):
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
         import lightgbm
 
-        self.reducer_ = make_group_reducer(self).fit(X, sample_weight=weight)
         params = {
             "objective": "multiclass",
             "num_class": len(self.classes_),

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from sklearn.linear_model import LogisticRegression
 
 from classifiers.heads.base import WeighingHead
+from classifiers.heads.group_reducer import CONTEXT_COMPONENTS
 from classifiers.heads.parameters import Components, Count, NotNegative, Positive
 from classifiers.heads.sklearn_head import SklearnHead
 
@@ -26,7 +27,9 @@ class LogisticClassifier(SklearnHead, WeighingHead):
         Inverse of the penalty strength.
     max_iter : int
         Largest number of iterations. A fit that has not converged after these iterations is used as it is.
-    spectral_components, plane_components, spectral_weight, plane_weight
+    spectral_components, context_components, plane_components : int or None
+        See `GroupReducer`.
+    spectral_weight, context_weight, plane_weight : float
         See `GroupReducer`.
     class_weight : dict, "balanced" or None
         See `WeighingHead`.
@@ -46,8 +49,10 @@ class LogisticClassifier(SklearnHead, WeighingHead):
     C: Positive = 100.0
     max_iter: Count = 300
     spectral_components: Components = None
+    context_components: Components = CONTEXT_COMPONENTS
     plane_components: Components = 50
     spectral_weight: NotNegative = 1.0
+    context_weight: NotNegative = 1.0
     plane_weight: NotNegative = 0.5
 
     @property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.heads.group_reducer import make_group_reducer
+from classifiers.heads.group_reducer import CONTEXT_COMPONENTS, ReducingHead
 from classifiers.heads.parameters import NotNegative, Widths
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead, dense_layers
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class MLPClassifier(TorchHead):
+class MLPClassifier(ReducingHead, TorchHead):
     """Multi-layer perceptron with two small hidden layers of linear layer, ReLU and batch norm.
 
     GeoDiffNet (Hu, Banerjee and Prasad 2025, arXiv 2512.03430) uses this classifier, and ddpm-segmentation (Baranchuk et al.,
@@ -30,9 +30,9 @@ class MLPClassifier(TorchHead):
     ----------
     layout : Layout or None
         Description of the columns. [default: a single group with the spectral parameters]
-    spectral_components, plane_components : int or None
+    spectral_components, context_components, plane_components : int or None
         See `GroupReducer`.
-    spectral_weight, plane_weight : float
+    spectral_weight, context_weight, plane_weight : float
         See `GroupReducer`. The default is 8, because 64 columns of weight 8 have unit variance, which suits networks.
     hidden : tuple of int
         Widths of the hidden layers.
@@ -58,15 +58,17 @@ class MLPClassifier(TorchHead):
     search_space: ClassVar[dict[str, list[Any]]] = {"plane_weight": [8.0, 4.0], "weight_decay": [1e-4, 1e-2]}
 
     spectral_components: int | None = None
+    context_components: int | None = CONTEXT_COMPONENTS
     plane_components: int | None = 64
     spectral_weight: NotNegative = 8.0
+    context_weight: NotNegative = 8.0
     plane_weight: NotNegative = 8.0
     hidden: Widths = (128, 32)
     members: int = 1
     vote: str = "mean"
 
-    def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:  # noqa: ARG002 - unsupervised
-        self.reducer_ = make_group_reducer(self).fit(X)
+    def _fit_reduction(self, rows: NDArray[np.floating], weight: NDArray[np.float64] | None) -> None:  # noqa: ARG002
+        super()._fit_reduction(rows, None)  # weights affect the loss alone, see `TorchHead`
 
     def _inputs(self, X: NDArray[np.floating]) -> NetworkInputs:
         return (self.reducer_.transform(X),)

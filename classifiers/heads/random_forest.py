@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
 from classifiers.heads.base import WeighingHead
+from classifiers.heads.group_reducer import CONTEXT_COMPONENTS
 from classifiers.heads.parameters import Components, Count, Fraction, Leaves, Seed
 from classifiers.heads.sklearn_head import SklearnHead
 
@@ -35,7 +36,7 @@ class ForestClassifier(SklearnHead, WeighingHead):
         Smallest number of rows in a leaf.
     max_features : int, float, {"sqrt", "log2"} or None
         Number of columns considered for a split, see `sklearn.ensemble.RandomForestClassifier`.
-    spectral_components, plane_components : int or None
+    spectral_components, context_components, plane_components : int or None
         See `GroupReducer`.
     class_weight : dict, "balanced" or None
         See `WeighingHead`.
@@ -64,6 +65,7 @@ class ForestClassifier(SklearnHead, WeighingHead):
     min_samples_leaf: Count = 1
     max_features: Count | Fraction | Literal["sqrt", "log2"] | None = "sqrt"
     spectral_components: Components = 30
+    context_components: Components = CONTEXT_COMPONENTS
     plane_components: Components = 50
     n_jobs: int = 1
     random_state: Seed = 0

@@ -11,18 +11,16 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from classifiers.heads.base import ProbabilisticHead
-from classifiers.heads.group_reducer import make_group_reducer
+from classifiers.heads.group_reducer import ReducingHead
 
 
-class SklearnHead(ProbabilisticHead):
+class SklearnHead(ReducingHead, ProbabilisticHead):
     """Base class of heads that fit a scikit-learn classifier with class probabilities.
 
     A subclass implements `_classifier`.
 
     Attributes
     ----------
-    reducer_ : GroupReducer
-        Reducer that standardises, reduces and weights the columns.
     classifier_ : scikit-learn classifier
         Classifier that is fitted to the reduced columns. The classes of this classifier are the codes ``0 … C-1``.
     """
@@ -32,7 +30,6 @@ class SklearnHead(ProbabilisticHead):
         """Return an unfitted scikit-learn classifier with the method `predict_proba`."""
 
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
-        self.reducer_ = make_group_reducer(self).fit(X, sample_weight=weight)
         row_weights = self._row_weights(codes, weight)
         options = {} if row_weights is None else {"sample_weight": row_weights}
         with warnings.catch_warnings():

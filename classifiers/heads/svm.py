@@ -14,12 +14,12 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
 from classifiers.heads.base import WeighingHead
-from classifiers.heads.group_reducer import make_group_reducer, moments
+from classifiers.heads.group_reducer import CONTEXT_COMPONENTS, ReducingHead, moments
 from classifiers.heads.parameters import Components, Count, NotNegative, Positive, Seed, Whole
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class SVMClassifier(WeighingHead):
+class SVMClassifier(ReducingHead, WeighingHead):
     """Support vector machine with an RBF kernel (Cortes and Vapnik, Mach. Learn. 1995).
 
     By default the inputs are 30 principal components of the spectra, and 50 of the planes at half the weight. The time of an
@@ -37,7 +37,9 @@ class SVMClassifier(WeighingHead):
         Penalty of a margin violation.
     gamma : float or {"scale", "auto"}
         Kernel coefficient, see `sklearn.svm.SVC`.
-    spectral_components, plane_components, spectral_weight, plane_weight
+    spectral_components, context_components, plane_components : int or None
+        See `GroupReducer`.
+    spectral_weight, context_weight, plane_weight : float
         See `GroupReducer`.
     exact_rows : int
         Largest number of training rows for which the exact kernel is used.
@@ -73,8 +75,10 @@ class SVMClassifier(WeighingHead):
     C: Positive = 10.0
     gamma: NotNegative | Literal["scale", "auto"] = "scale"
     spectral_components: Components = 30
+    context_components: Components = CONTEXT_COMPONENTS
     plane_components: Components = 50
     spectral_weight: NotNegative = 1.0
+    context_weight: NotNegative = 1.0
     plane_weight: NotNegative = 0.5
     exact_rows: Whole = 20_000
     sampled_rows: Count = 500
@@ -87,7 +91,6 @@ class SVMClassifier(WeighingHead):
         return scores
 
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
-        self.reducer_ = make_group_reducer(self).fit(X, sample_weight=weight)
         reduced = self.reducer_.transform(X)
         gamma = self.gamma
         if gamma == "scale":  # as in SVC, but with row weights

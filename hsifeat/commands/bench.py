@@ -39,7 +39,8 @@ def bench(
 ) -> None:
     """Compare heads (classifiers) and input sets on cached features, and write a report.
 
-    An interrupted comparison continues: finished runs are read from the folder of the report.
+    Stores of one scene are compared with each other, and context stores join each of the others. An interrupted comparison
+    continues: finished runs are read from the folder of the report.
 
     Example: `hsifeat bench ip.zarr --heads film,svm --splits random:0.1,blocks:12+4:0.1 --seeds 5 --out report`
 
@@ -51,13 +52,15 @@ def bench(
     from classifiers.comparison.report.write import JSON, PAGE, write_report
     from classifiers.splits import separate_splits
     from hsifeat.commands import terminal
+    from hsifeat.commands.context_store import open_with_context
 
     config = BenchConfig.from_options(
         {**options, "splits": separate_splits(splits), "params": _head_params(set_ or ()) or None}
     )
     with terminal.progress() as listen:
+        inputs = config.inputs if "inputs" in options else ()
         comparison = run(
-            stores,
+            open_with_context(stores, inputs, listen),
             **{name: getattr(config, name) for name in BenchConfig.model_fields},
             jobs=jobs,
             out=out,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from classifiers.comparison.config import BenchConfig
+from classifiers.reduction import DEFAULT_REDUCTION, REDUCTIONS
 from hsifeat.commands.option_types import assignment, comma_list
 from hsifeat.commands.shared_options import LabelName, Planes, Seed, Stores
 
@@ -17,8 +19,8 @@ def fit(
     inputs: Annotated[
         str | None,
         typer.Option(
-            help="Input set: spectra, planes or spectra+planes. Some heads can also use +window, +means or +patches. "
-            "[default: depends on the head]"
+            help="Input set: words joined by plus signs out of spectra, window, context, planes, means and patches. Where no "
+            "context store is given, context extracts one. [default: depends on the head and the stores]"
         ),
     ] = None,
     labels: LabelName = None,
@@ -36,6 +38,10 @@ def fit(
             "--set", metavar="NAME=VALUE", help="Parameter of the head, such as hidden=64,32. Can be repeated."
         ),
     ] = None,
+    reduction: Annotated[
+        str,
+        typer.Option(help=BenchConfig.model_fields["reduction"].description, metavar="|".join(REDUCTIONS)),
+    ] = DEFAULT_REDUCTION,
     tune: Annotated[
         bool,
         typer.Option(
@@ -48,16 +54,19 @@ def fit(
     """Train a head (classifier) on cached features. This takes seconds and does not need the diffusion model.
 
     The features of several stores of one scene are concatenated. `hsifeat predict` then needs the same number of stores,
-    in the same order.
+    in the same order; context stores may stand anywhere.
 
     Example: `hsifeat fit ip.zarr --head film --split blocks:12+4:0.1 --out film-model`
+
+    With context features: `hsifeat fit ip.zarr --head lda --inputs spectra+window+context+planes --split per-class:5`
     """
     from classifiers.fit import fit_model
     from hsifeat.commands import terminal
+    from hsifeat.commands.context_store import open_with_context
     from hsifeat.features.stack import open_stack
 
-    features = open_stack(stores)
     with terminal.progress() as listen:
+        features = open_stack(open_with_context(stores, [inputs] if inputs else [], listen))
         model = fit_model(
             features,
             head,
@@ -67,6 +76,7 @@ def fit(
             planes=None if planes is None else comma_list(planes),
             seed=seed,
             params=dict(assignment(text) for text in set_ or ()),
+            reduction=reduction,
             tune=tune,
             listen=listen,
         )

@@ -116,6 +116,11 @@ class Features:
         """Side in pixels of the window around each listed pixel; None if planes cover the scene."""
         return self.store.layout.window_px
 
+    @property
+    def is_context(self) -> bool:
+        """Whether the planes are hand-made context features, such as window means, and not those of a diffusion model."""
+        return bool(self.recipe.get("backbone", {}).get("kind") == "context")
+
     def size_bytes(self, plane: PlaneSpec) -> int:
         """Return the uncompressed size of a plane (one layer at one timestep) in bytes."""
         return size_bytes(self.store.layout, plane, self.store.layout.extent)
@@ -204,13 +209,19 @@ class Features:
             return labels
         return replace(labels, classes=np.where(self.valid, labels.classes, 0).astype(labels.classes.dtype))
 
-    def select(self, planes: Sequence[PlaneLike] | None = None) -> list[PlaneSpec]:
+    def has_planes(self, *, context: bool) -> bool:
+        """Return whether there are planes of context stores (`context` is true) or of others, complete or unfinished."""
+        return any(self.owner(plane)[0].is_context == context for plane in (*self.planes, *self.unfinished))
+
+    def select(self, planes: Sequence[PlaneLike] | None = None, *, context: bool | None = None) -> list[PlaneSpec]:
         """Return complete planes (one layer at one timestep each), selected by name.
 
         Parameters
         ----------
         planes : sequence of str, PlaneId or PlaneSpec, optional
             Names such as ``t50/up_blocks.2`` or ``*/mid_block``, with ``*`` and ``?`` as wildcards. None selects all planes.
+        context : bool, optional
+            Whether to select only planes of context stores, or only those of other stores. [default: both]
 
         Returns
         -------
@@ -222,7 +233,11 @@ class Features:
         StoreError
             If a name matches no complete plane, or if `planes` is None and a plane is unfinished.
         """
-        return select_planes(self.name, self.planes, self.unfinished, planes)
+        complete, unfinished = (
+            [plane for plane in some if context is None or self.owner(plane)[0].is_context == context]
+            for some in (self.planes, self.unfinished)
+        )
+        return select_planes(self.name, complete, unfinished, planes)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
         """Return the features of the single store that holds a plane, and the plane with its name in that store.

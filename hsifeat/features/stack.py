@@ -46,10 +46,11 @@ def open_stack(stores: StoreLike | Sequence[StoreLike] | None = None) -> Feature
 class StackedFeatures(Features):
     """Combined features of several stores of one scene.
 
-    The name of a plane (one layer at one timestep) contains the number of its store, starting at 1, as in
-    ``t50/2:up_blocks.1``. Planes of different stores thus have different names. A model that was fitted
-    on these names can be applied to stores of another scene if they are in the same order. The scene and its label maps are
-    read from the first store.
+    Context stores come after the other stores, whatever the order of `stores`. If there are several stores of either kind,
+    the name of a plane (one layer at one timestep) contains the number of its store among them, starting at 1, as in
+    ``t50/2:up_blocks.1``. The planes of a store that is the only one of its kind keep their names. A model that was fitted
+    on these names can be applied to stores of another scene if the stores of each kind are in the same order. The scene and
+    its label maps are read from the first store.
 
     Parameters
     ----------
@@ -59,10 +60,11 @@ class StackedFeatures(Features):
     Raises
     ------
     StoreError
-        If the stores hold different scenes.
+        If the stores hold different scenes, or a context store and another store have a plane of the same name.
     """
 
     def __init__(self, stores: Sequence[Features]) -> None:
+        stores = sorted(stores, key=lambda store: store.is_context)
         super().__init__(stores[0].store)
         self.stores = tuple(stores)
         for other in stores[1:]:
@@ -92,24 +94,46 @@ class StackedFeatures(Features):
 
     @property
     def window_px(self) -> int | None:
-        """Side in pixels of the windows around listed pixels; None if the stores differ, or planes cover the scene."""
-        (first, *others) = {store.window_px for store in self.stores}
+        """Side in pixels of the windows around listed pixels; None if the stores differ, or planes cover the scene.
+
+        Context stores do not count, unless there are no others.
+        """
+        (first, *others) = {s.window_px for s in self.stores if s.is_context == self.stores[0].is_context}
         return None if others else first
 
     @cached_property
     def planes(self) -> tuple[PlaneSpec, ...]:
         """Complete planes (one layer at one timestep each) of all stores."""
-        return tuple(_numbered(n, plane) for n, store in enumerate(self.stores, 1) for plane in store.planes)
+        return tuple(self._renamed(at, plane) for at, store in enumerate(self.stores) for plane in store.planes)
 
     @cached_property
     def unfinished(self) -> tuple[PlaneSpec, ...]:
         """Planes (one layer at one timestep each) whose extraction was interrupted, from all stores."""
-        return tuple(_numbered(n, plane) for n, store in enumerate(self.stores, 1) for plane in store.unfinished)
+        return tuple(self._renamed(at, plane) for at, store in enumerate(self.stores) for plane in store.unfinished)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
         """Return the features of the store that holds a plane, and the plane with its name in that store."""
-        number, _, layer = plane.id.layer.partition(":")
-        return self.stores[int(number) - 1], replace(plane, id=PlaneId(plane.id.t, layer))
+        return self._owners[plane.id]
+
+    @cached_property
+    def _owners(self) -> dict[PlaneId, tuple[Features, PlaneSpec]]:
+        owners: dict[PlaneId, tuple[Features, PlaneSpec]] = {}
+        for at, store in enumerate(self.stores):
+            for plane in (*store.planes, *store.unfinished):
+                name = self._renamed(at, plane).id
+                if name in owners:
+                    raise StoreError(
+                        f"{owners[name][0].name} and {store.name} both have a plane {name}: stack one of them at a time"
+                    )
+                owners[name] = store, plane
+        return owners
+
+    def _renamed(self, at: int, plane: PlaneSpec) -> PlaneSpec:
+        """Return a plane of the store at an index, with the number of the store if others are of the same kind."""
+        kinds = [store.is_context for store in self.stores]
+        if kinds.count(kinds[at]) == 1:
+            return plane
+        return replace(plane, id=PlaneId(plane.id.t, f"{kinds[: at + 1].count(kinds[at])}:{plane.id.layer}"))
 
     def to_dask(self, plane: PlaneLike) -> dask.array.Array:
         """Return a plane as a lazy dask array; see `Features.to_dask`."""
@@ -168,7 +192,3 @@ class StackedPlaneReader:
     def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:  # noqa: ARG002
         """Return an empty dict, since `StackedFeatures` can't be converted to a dataset."""
         return {}
-
-
-def _numbered(number: int, plane: PlaneSpec) -> PlaneSpec:
-    return replace(plane, id=PlaneId(plane.id.t, f"{number}:{plane.id.layer}"))

@@ -29,7 +29,7 @@ def test_each_head_gets_the_input_set_that_suits_it(opened, head, store, groups)
     heard = []
     model = fit_model(opened[store], head, planes=["t0/mid_block"], params=params, listen=heard.append)
     assert [f"{g.kind} {g.size}" if g.size else g.kind for g in model.layout] == groups
-    assert heard[0].message.startswith(suited_input(head, opened[store]) + ": 2478 labelled pixels")
+    assert heard[0].message.startswith(f"{suited_input(head, opened[store])}: 2478 labelled pixels")
     assert f"{model.layout.width} columns" in heard[0].message
     model.check_store(opened[store])
 

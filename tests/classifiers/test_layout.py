@@ -14,3 +14,20 @@ def test_layouts_round_trip_through_json_and_refuse_gaps():
     assert layout.columns(*layout.learned).tolist() == [3, 4, 5, 6, 7]
     with pytest.raises(ValueError, match="must follow each other"):
         Layout((ColumnGroup("spectra", 1, 3),))
+
+
+def test_context_is_neither_spectral_nor_learned():
+    layout = Layout(
+        (
+            ColumnGroup("spectra", 0, 3),
+            ColumnGroup("context", 3, 6, t=0, layer="mean-25"),
+            ColumnGroup("context", 6, 8, t=0, layer="2:profile-3"),
+            ColumnGroup("plane", 8, 9, t=50, layer="up.1"),
+        )
+    )
+    assert [str(g) for g in layout.context] == ["t0/mean-25", "t0/2:profile-3"]
+    assert [g.family for g in layout.context] == ["mean-25", "2:profile"]
+    assert [str(g) for g in layout.learned] == ["t50/up.1"]
+    assert [str(g) for g in layout.spectral] == ["spectra"]
+    assert layout.stored == layout.context + layout.learned
+    assert Layout.from_json(layout.to_json()) == layout

@@ -13,7 +13,7 @@ import hsifeat
 from classifiers import compare
 from classifiers.columns import make_layout
 from classifiers.fit import fit_model
-from classifiers.input_sets import group_filter
+from classifiers.input_sets import InputSet
 from classifiers.predict import write_scene_map
 from classifiers.splits import layout_footprints
 from classifiers.table import PixelTable
@@ -169,7 +169,7 @@ def test_a_map_holds_the_listed_pixels(path, listed, tmp_path):
     drawn = np.load(tmp_path / "map.npy")
     assert any(f"planes at {np.count_nonzero(FEW)} pixels only: the others are left empty" in note for note in notes)
     np.testing.assert_array_equal(drawn != 0, FEW != 0)
-    table = PixelTable.from_store(listed, labels="few").select_groups(group_filter("planes"))
+    table = PixelTable.from_store(listed, labels="few").select_groups(InputSet.parse("planes").includes)
     np.testing.assert_array_equal(drawn[table.rows, table.cols], model.head.predict(table.X))
 
 

@@ -14,7 +14,7 @@ from classifiers.comparison.results.results_io import write_csv
 from classifiers.comparison.results.summary_text import leakage_text, split_remarks
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.sampling import limit_per_class
-from classifiers.input_sets import group_filter
+from classifiers.input_sets import InputSet
 from classifiers.splits import layout_footprints, limit_training_pixels, measure_leakage, parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
@@ -109,7 +109,7 @@ def test_results_do_not_depend_on_the_number_of_workers(first_comparison, store_
 def test_leakage_of_each_split_is_reported(store_path, tmp_path, features):
     comparison = compare(store_path, heads=["lda"], splits=SPLITS, seeds=2, out=tmp_path, sweep=False)
     table = PixelTable.from_store(store_path, planes=[])
-    tile = PixelTable.from_store(store_path, window=5).layout.select_groups(group_filter("planes"))
+    tile = PixelTable.from_store(store_path, window=5).layout.select_groups(InputSet.parse("planes").includes)
     for drawn in comparison.splits:
         mine = [parse_split(drawn.split).draw(table.labels, seed) for seed in (0, 1)]
         fewest = [min(r.train_pixels for r in comparison.runs if r.seed == seed) for seed in (0, 1)]

@@ -3,39 +3,61 @@
 import pytest
 
 from classifiers.comparison.config import DEFAULT_INPUTS
-from classifiers.comparison.entries import fitting_heads, make_entries
+from classifiers.comparison.entries import fitting_heads, make_entries, possible_inputs
+from classifiers.comparison.stores import open_alternatives
 from classifiers.heads.registry import head_names
-from classifiers.input_sets import INPUTS, group_filter, suited_input
-from classifiers.table import PixelTable
-from hsifeat.errors import HsifeatError
+from classifiers.input_sets import suited_input
+from hsifeat.errors import HsifeatError, StoreError
+from hsifeat.features.open_features import open_features
 from tests.helpers.comparisons import entry
-
-
-def test_inputs_select_column_groups(store_path):
-    table = PixelTable.from_store(store_path, window=5, means=7, patch=3)
-    widths = {name: table.select_groups(group_filter(name)).layout.width for name in INPUTS}
-    assert widths == {
-        "spectra": 12, "spectra+window": 24, "planes": 112, "spectra+planes": 124, "spectra+planes+window": 136,
-        "planes+means": 224, "spectra+planes+means": 236, "planes+patches": 1120, "spectra+planes+patches": 1132,
-    }  # fmt: skip
+from tests.helpers.context_stores import write_context_store
 
 
 def test_entries_without_planes_do_not_repeat_per_store(features):
-    entries = make_entries({"a": features, "b": features}, ["svm"], DEFAULT_INPUTS)
+    stores = {"a": features, "b": features}
+    entries = make_entries(stores, ["svm"], possible_inputs(stores, DEFAULT_INPUTS))
     assert [str(e) for e in entries] == [
         "svm on spectra", "svm on spectra+window", "svm on planes of a", "svm on planes of b",
         "svm on spectra+planes of a", "svm on spectra+planes of b",
     ]  # fmt: skip
 
 
+def test_a_context_store_joins_every_other_store(features, opened, tmp_path):
+    context = write_context_store(tmp_path / "ctx.zarr", features)
+    stores = open_alternatives([context, features, opened["tiles"]])
+    assert list(stores) == ["small", "tiles"]
+    entries = make_entries(stores, ["svm"], possible_inputs(stores, DEFAULT_INPUTS))
+    assert [str(e) for e in entries] == [
+        "svm on spectra", "svm on spectra+window", "svm on spectra+context", "svm on spectra+window+context",
+        "svm on planes of small", "svm on planes of tiles", "svm on spectra+planes of small", "svm on spectra+planes of tiles",
+        "svm on spectra+window+context+planes of small", "svm on spectra+window+context+planes of tiles",
+    ]  # fmt: skip
+    alone = open_alternatives([context, context])
+    assert list(alone) == ["ctx", "ctx'"]
+    entries = make_entries(alone, ["svm"], possible_inputs(alone, DEFAULT_INPUTS))
+    assert [str(e) for e in entries] == [
+        "svm on spectra", "svm on spectra+window", "svm on spectra+context of ctx", "svm on spectra+context of ctx'",
+        "svm on spectra+window+context of ctx",
+        "svm on spectra+window+context of ctx'",
+    ]  # fmt: skip
+
+
 def test_suited_selects_one_input_per_head(features):
-    entries = make_entries({"a": features}, head_names(), DEFAULT_INPUTS)
+    entries = make_entries({"a": features}, head_names(), ["spectra", "suited"])
     assert len(entries) == len(set(entries))
     for head in head_names():
-        assert entry("a", suited_input(head, features), head) in entries
+        assert entry("a", str(suited_input(head, features)), head) in entries
     assert [str(e) for e in make_entries({"a": features}, ["mtmsd", "film"], ["suited"])] == [
         "mtmsd on spectra+planes+means of a", "film on spectra+planes of a",
     ]  # fmt: skip
     assert fitting_heads(["suited"]) == list(head_names()) and "film" not in fitting_heads(["spectra"])
-    with pytest.raises(HsifeatError, match="unknown input 'suite'.*suited"):
+    assert "film" not in fitting_heads(["spectra+context+planes"])
+    with pytest.raises(HsifeatError, match="unknown input 'suite'"):
         make_entries({"a": features}, ["film"], ["suite"])
+    with pytest.raises(StoreError, match="needs the planes of a context store"):
+        make_entries({"a": features}, ["lda"], ["spectra+context"])
+
+
+def test_stores_of_different_scenes_are_refused(features, other_scene):
+    with pytest.raises(StoreError, match="stores of different scenes can't be compared"):
+        open_alternatives([features, open_features(other_scene)])

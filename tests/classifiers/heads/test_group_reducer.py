@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -71,11 +72,39 @@ def test_constant_columns_become_zero_and_no_group_becomes_nan():
     assert np.isfinite(out).all()
 
 
-def test_components_are_clipped_to_what_rows_and_columns_allow():
-    few = GroupReducer(LAYOUT, spectral_components=40, plane_components=40).fit(table(12))
-    assert few.transform(table(12)).shape == (12, 12 + 12 + 2)
-    many = GroupReducer(LAYOUT, spectral_components=40, plane_components=400).fit(table())
-    assert many.transform(table(3)).shape == (3, 70 + 20 + 2)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", [2, 12, 60, 90])
+def test_components_are_limited_to_the_rank_of_the_centred_rows(rows, dtype):
+    rng = np.random.default_rng(1)
+    X = (1000 + rng.normal(size=(rows, 92)) * rng.uniform(1, 50, 92)).astype(dtype)
+    reduced = GroupReducer(LAYOUT, spectral_components=400, plane_components=400).fit_transform(X)
+    standard = StandardScaler().fit_transform(X.astype(np.float64))
+    ranks = [np.linalg.matrix_rank(standard[:, columns], tol=1e-6) for columns in (PLANES, np.r_[30:50])]
+    assert ranks == [min(rows - 1, 70), min(rows - 1, 20)]
+    assert reduced.shape == (rows, sum(ranks) + 2)
+    assert (reduced.std(axis=0) > 1e-4).all()  # no axis without variance is left
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_components_are_limited_to_the_rank_of_the_columns(dtype):
+    few = GroupReducer(LAYOUT, spectral_components=40, plane_components=40).fit(table(dtype=dtype))
+    assert few.transform(table(3)).shape == (3, 10 + 10 + 2)  # the table has ten factors
+
+
+def test_each_context_family_is_a_group():
+    names = ["mean-5", "mean-25", "profile-3", "profile-5", "reconstruction-3-mean-9", "reconstruction-5-mean-9"]
+    groups = [ColumnGroup("context", 10 * k, 10 * k + 10, 0, name) for k, name in enumerate(names)]
+    layout = Layout((*groups, ColumnGroup("plane", 60, 92, 50, "up")))
+    X, new = table(), table(40) * 1.1
+    reducer = GroupReducer(layout, context_components=3, plane_components=4, context_weight=2.0, plane_weight=0.5)
+    out = reducer.fit(X).transform(new)
+    assert out.shape == (40, 4 * 3 + 4)
+    families = [np.r_[0:10], np.r_[10:20], np.r_[20:40], np.r_[40:60]]
+    for number, columns in enumerate(families):
+        pipeline = make_pipeline(StandardScaler(), PCA(3, svd_solver="full"))
+        total = pipeline.fit_transform(X[:, columns]).var(axis=0).sum()
+        expected = pipeline.transform(new[:, columns]) * 2 / np.sqrt(total)
+        np.testing.assert_allclose(np.abs(out[:, 3 * number : 3 * number + 3]), np.abs(expected), rtol=1e-8, atol=1e-9)
 
 
 def test_a_wide_group_is_reduced_alike_each_time_and_near_the_full_decomposition():

@@ -1,0 +1,40 @@
+"""Open the stores of a command, and extract a context store if the inputs need one that is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hsifeat.features.features import Features
+    from hsifeat.runtime.events import Listener
+
+
+def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], listen: Listener) -> list[Features]:
+    """Open stores, and extract or open the context store of their scene where an input needs it.
+
+    Parameters
+    ----------
+    stores : sequence of str, optional
+        Stores in any form that `hsifeat.open_features` accepts. [default: the store that was completed last]
+    inputs : sequence of str
+        Names of input sets. ``suited`` takes a context store only if it is among `stores`.
+    listen : callable
+        Callback for progress events.
+
+    Returns
+    -------
+    list of Features
+        The stores, followed by the context store if it was extracted.
+    """
+    from classifiers.input_sets import SUITED, InputSet, has_context
+    from hsifeat.extraction.extract import extract
+    from hsifeat.features.open_features import open_features
+    from hsifeat.runtime.events import Note
+
+    opened = [open_features(store) for store in stores] if stores else [open_features()]
+    sets = [InputSet.parse(name) for name in inputs if name != SUITED]
+    if any(one.uses_context for one in sets) and not has_context(opened):
+        listen(Note(f"no context store is given: extracting the context of {opened[0].scene.name}"))
+        opened.append(open_features(extract(opened[0].scene, backbone="context", listen=listen)))
+    return opened
