@@ -59,7 +59,7 @@ def study(store: Path, heads: list[str], seeds: int) -> dict[str, Any]:
     """Fit and score every head on its input sets, for all splits and seeds."""
     from classifiers import PixelTable
     from classifiers.heads.registry import head_class, head_names
-    from classifiers.input_sets import layout_options, suited_input
+    from classifiers.input_sets import InputSet, layout_options, suited_input
     from classifiers.splits import parse_split
     from hsifeat import open_features
 
@@ -67,10 +67,10 @@ def study(store: Path, heads: list[str], seeds: int) -> dict[str, Any]:
     features = open_features(store)
     rows = []
     for head in heads or head_names():
-        spectral = [] if "plane" in head_class(head).needs else ["spectra"]
+        spectral = [] if "plane" in head_class(head).needs else [InputSet.parse("spectra")]
         for inputs in [suited_input(head, features), *spectral]:
             table = PixelTable.from_store(
-                features, **layout_options([inputs], features), planes=None if "planes" in inputs else []
+                features, **layout_options([inputs], features), planes=None if inputs.uses_planes else []
             )
             thinned = draws_of(SPLITS, table.labels, seeds)
             whole = {(ALL, seed): parse_split(SPLITS[0]).draw(table.labels, seed) for seed in range(seeds)}
@@ -81,7 +81,7 @@ def study(store: Path, heads: list[str], seeds: int) -> dict[str, Any]:
                 rows.append(
                     {
                         "head": head,
-                        "input": inputs,
+                        "input": str(inputs),
                         "split": split,
                         "oa": score,
                         "fit_seconds": round(median(seconds), 2),

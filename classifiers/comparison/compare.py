@@ -154,8 +154,7 @@ def compare(
     features = open_alternatives(stores)
     listen(Note(f"stores: {', '.join(_locations(features))}"))
     first = next(iter(features.values()))
-    if tuple(inputs) == DEFAULT_INPUTS:
-        inputs = possible_inputs(features, inputs)
+    inputs = possible_inputs(features, inputs) if tuple(inputs) == DEFAULT_INPUTS else inputs
     rules = add_counterpart([parse_split(text, first.scene.labels) for text in dict.fromkeys(splits)], listen)
     heads = fitting_heads(inputs) if tuple(heads) == ALL_HEADS else heads
     head_params = {} if params is None else BenchConfig.from_options({"params": params}).params or {}

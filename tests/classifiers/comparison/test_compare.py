@@ -203,7 +203,7 @@ def test_an_unfinished_store_is_refused(store_path, tmp_path):
     ("options", "error", "message"),
     [
         ({"heads": ["smv"]}, HeadError, "no head is named 'smv'; nearest: svm"),
-        ({"inputs": ["plane"]}, HeadError, "unknown input 'plane'; nearest: planes"),
+        ({"inputs": ["plane"]}, HeadError, "unknown input 'plane'.*nearest: planes"),
         ({"heads": ["film"], "inputs": ["spectra"]}, HeadError, "the head film needs plane and spectra"),
         ({"splits": ["blocks"]}, SplitError, "unknown split 'blocks'"),
         ({"seeds": 0}, HeadError, "at least one seed"),
