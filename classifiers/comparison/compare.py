@@ -190,11 +190,10 @@ def compare(
                 for point in runner.learning_curves(entries, split_draws, curve or ())
             ]
             swept = None
-            table = tables[next(iter(features))]
-            if sweep and any(group.layer is not None for group in table.groups):
+            if sweep and any(one.uses_planes or one.uses_context for one in input_sets):
                 swept = sweep_planes(
                     first,
-                    table,
+                    tables[next(iter(features))],
                     truth,
                     reference_draws,
                     run_records,
