@@ -126,7 +126,7 @@ class UNet2DBackbone(CheckpointBackbone):
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:
         """Return a dict from diffusers' names of a U-Net's decoder layers to guided-diffusion's; empty for other networks."""
-        return output_blocks(network) if self._type.__name__ == "UNet2DModel" else {}
+        return output_blocks(network) if hasattr(network, "up_blocks") else {}
 
     def identity(self) -> dict[str, Any]:
         """Return everything that determines the layers' outputs, as plain JSON values."""
@@ -222,7 +222,7 @@ FILE_PLUGIN = BackbonePlugin(
 FOLDER_PLUGIN = BackbonePlugin(
     open=UNet2DBackbone,
     form="FOLDER",
-    description="a diffusers UNet2DModel, or a DiffCRN, with its noise schedule",
+    description="a diffusers UNet2DModel or a network of hsifeat, with its noise schedule",
     weights="hsifeat pretrain, or save_pretrained of diffusers",
     matches=_is_folder,
     order=90,

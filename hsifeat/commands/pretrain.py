@@ -24,7 +24,9 @@ def pretrain(
     also: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="SCENE", help="Another scene with the same bands, read with the same options. Can be repeated."
+            metavar="SCENE",
+            help="Another scene with the same bands, read with the same options, or another folder or archive of images. "
+            "Can be repeated.",
         ),
     ] = None,
     preset: Annotated[
@@ -43,7 +45,7 @@ def pretrain(
 
     As in a paper: `hsifeat pretrain indian-pines --preset mtmsd-indian-pines --out mtmsd-indian-pines`
 
-    On images, in a folder or a tar archive: `hsifeat pretrain images.tar.gz --network natural32 --size small --out backbone`
+    On images, in folders or tar archives: `hsifeat pretrain images.tar.gz --network natural32 --size small --out backbone`
     """
     from hsifeat.commands import terminal
     from hsifeat.pretraining.config import resolve_training
@@ -52,11 +54,7 @@ def pretrain(
 
     config = resolve_training(preset, **options)
     takes_scenes = find_spec(config.network, config.size).images is None
-    if also and not takes_scenes:
-        raise typer.BadParameter(
-            "--also applies to scenes, but this network learns from images: use one folder or archive"
-        )
-    data = [scene.open(), *map(scene.open_another, also or [])] if takes_scenes else scene.image_path()
+    data = [scene.open(), *map(scene.open_another, also or [])] if takes_scenes else [scene.image_path(), *(also or [])]
     with terminal.progress() as listen:
         folder = train(
             data, out=out, **options, preset=preset, device=device, source=scene.command_line(also or []), listen=listen

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator
 
 from hsifeat.base_config import BaseConfig, Whole, expected_error, option
 from hsifeat.presets import preset_options
+from hsifeat.pretraining.network_specs import Norm
 
 
 def _path_text(value: object) -> str:
@@ -31,6 +32,13 @@ class PretrainingConfig(BaseConfig):
         Literal["small", "paper"],
         option("Size of the network: small trains in minutes on two CPU cores, paper is the published size."),
     ] = "small"
+    norm: Annotated[
+        Norm,
+        option(
+            "Normalisation of a U-Net: group, over groups of channels of a tile, or pixel-rms, over the channels of each pixel. "
+            "With pixel-rms and without attention, features depend on their receptive field alone."
+        ),
+    ] = "group"
     steps: Annotated[
         Whole | None,
         option("Total optimizer steps, including those of earlier calls.", default="the network's number", ge=1),

@@ -116,18 +116,18 @@ def prepare_scenes(
 
 
 def prepare_images(
-    source: str | Path, spec: NetworkSpec, options: ImageOptions, folder: Path, seed: int, listen: Listener
+    sources: Sequence[str | Path], spec: NetworkSpec, options: ImageOptions, folder: Path, seed: int, listen: Listener
 ) -> TrainingData:
-    """Prepare the images of a folder or a tar archive.
+    """Prepare the images of folders or tar archives.
 
     Parameters
     ----------
-    source : str or Path
-        A folder or tar archive of image files.
+    sources : sequence of str or Path
+        Folders or tar archives of image files.
     spec : NetworkSpec
         Specification with the side of the images and the distribution of the timesteps.
     options : ImageOptions
-        Settings with the number of held-out images.
+        Settings of the sampler.
     folder : Path
         Folder of the model. The decoded images are stored in its parent folder.
     seed : int
@@ -142,20 +142,17 @@ def prepare_images(
     Raises
     ------
     PretrainingError
-        The source does not exist, is damaged, or has no readable images.
+        A source does not exist, is damaged, or has no readable images.
     """
-    images = load_images(source, spec.patch_px, folder, listen)
-    sampler = ImageSampler(images, options.max_held_out, spec.timesteps, seed)
+    images = [load_images(source, spec.patch_px, folder, listen) for source in sources]
+    sampler = ImageSampler(images, options.max_held_out, spec.timesteps, seed, options.crops_px, options.mixes_channels)
     held_out = sampler.held_out
-    identity = {
-        "images": {
-            "name": Path(source).name,
-            "digest": digest_images(images),
-            "count": len(images),
-            "held_out": len(held_out),
-        }
-    }
-    listen(Note(f"{len(images)} images of {spec.patch_px} px, of which {len(held_out)} are held out"))
+    described = [
+        {"name": Path(source).name, "digest": digest_images(pixels), "count": len(pixels)}
+        for source, pixels in zip(sources, images, strict=True)
+    ]
+    identity = {"images": {"sources": described, "held_out": len(held_out)}}
+    listen(Note(f"{sum(map(len, images))} images of {spec.patch_px} px, of which {len(held_out)} are held out"))
     return TrainingData(sampler, identity, lambda: held_out)
 
 

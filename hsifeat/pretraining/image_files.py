@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Largest number of file names in a note.
 _MAX_NAMES = 5
+# Largest number of tiles along a side of an image, before it is reduced.
+_MAX_TILES = 8
 # Number of images that are copied or digested at a time.
 _CHUNK_IMAGES = 4096
 
@@ -87,8 +89,9 @@ def load_images(source: str | Path, side_px: int, base_path: Path, listen: Liste
         A folder, searched recursively, or a tar archive, plain or compressed. Images are ordered by name, so that a folder
         and an archive of this folder give the same array.
     side_px : int
-        Side of the returned images, in pixels. Larger images are cropped to their central square and reduced. Smaller images
-        are left out.
+        Side of the returned images, in pixels. Larger images are cropped to their central square and reduced to a multiple of
+        the side. If the multiple is above 1, the square is cut into tiles, then halved in size and cut again, down to one tile.
+        Smaller images are left out.
     base_path : Path
         Path from which the path of the file derives: ``<base_path>.images-<digits>.npy``. The file takes ``3 * side_px ** 2``
         bytes per image.
@@ -147,12 +150,14 @@ def _decode(collection: _ImageSource, path: Path, side_px: int, file: Path, list
         listen(Started("decode", 0, "images"))
         for name, stream in collection.files():
             try:
-                raw.write(_read_pixels(stream, side_px).tobytes())
+                tiles = _read_tiles(stream, side_px)
             except _SkippedImageError as error:
                 left_out.setdefault(str(error), []).append(name)
                 continue
-            names.append(name)
-            if len(names) % 1000 == 0:
+            raw.write(tiles.tobytes())
+            reported = len(names) // 1000
+            names += [name] * len(tiles)
+            if len(names) // 1000 > reported:
                 listen(Advanced("decode", len(names)))
         listen(Finished("decode"))
         for reason, files in left_out.items():
@@ -175,8 +180,8 @@ class _SkippedImageError(Exception):
     """An image is left out; the message gives the reason."""
 
 
-def _read_pixels(stream: IO[bytes], side_px: int) -> NDArray[np.uint8]:
-    """Return the central square of an image, reduced to (side_px, side_px, 3) uint8."""
+def _read_tiles(stream: IO[bytes], side_px: int) -> NDArray[np.uint8]:
+    """Return the tiles of the central square of an image at several reductions, (n, side_px, side_px, 3) uint8."""
     from PIL import Image, ImageOps
 
     with _open_image(stream) as image:
@@ -185,7 +190,15 @@ def _read_pixels(stream: IO[bytes], side_px: int) -> NDArray[np.uint8]:
         if image.mode.startswith(("I", "F")):
             raise _SkippedImageError("more than 8 bits per channel")
         upright: Any = ImageOps.exif_transpose(image)
-        return np.asarray(ImageOps.fit(upright.convert("RGB"), (side_px, side_px), Image.Resampling.BOX))
+        rgb = upright.convert("RGB")
+        count, tiles = min(_MAX_TILES, min(rgb.size) // side_px), []
+        while count:
+            square = np.asarray(ImageOps.fit(rgb, (count * side_px, count * side_px), Image.Resampling.BOX))
+            tiles.append(
+                square.reshape(count, side_px, count, side_px, 3).swapaxes(1, 2).reshape(-1, side_px, side_px, 3)
+            )
+            count //= 2
+        return np.concatenate(tiles)
 
 
 @contextmanager

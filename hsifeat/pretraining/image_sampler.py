@@ -1,7 +1,8 @@
-"""Training batches of randomly mirrored images, without the images that are held out."""
+"""Training batches of randomly mirrored, cropped and recoloured images, without the images that are held out."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +14,8 @@ from hsifeat.pretraining.batches import Batch, Stream, TimestepSampling, make_ge
 
 # The choice of held-out images does not depend on the seed of the training, so that trainings can be compared.
 _HELD_OUT_SEED, _HELD_OUT_ONE_IN = 0, 50
+# Typical covariance of the colours of photographs from -1 to 1: variance 0.25, correlation 0.9. It only scales mixtures.
+_COLOUR_COVARIANCE = 0.25 * (0.1 * np.eye(3) + 0.9)
 
 
 @dataclass(frozen=True)
@@ -21,34 +24,42 @@ class ImageSampler:
 
     Attributes
     ----------
-    images : (n, side, side, 3) uint8 array
-        The images, in memory or memory-mapped from a file.
+    images : sequence of (n, side, side, 3) uint8 arrays
+        The images of each source, in memory or memory-mapped from a file. All images are equally likely.
     max_held_out : int
         Largest number of held-out images. At least one image and at most one image in fifty is held out.
     timesteps : TimestepSampling
         Distribution of the timesteps.
     seed : int
         Seed of all random numbers.
+    crops_px : tuple of int
+        Sides of the patches, in pixels. Each batch has one side, drawn at random. Without sides, patches are whole images.
+    mixes_channels : bool
+        Whether half of the images have random mixtures of the colours as channels, because principal components of scenes
+        are mixtures of bands.
     """
 
-    images: NDArray[np.uint8]
+    images: Sequence[NDArray[np.uint8]]
     max_held_out: int
     timesteps: TimestepSampling
     seed: int
+    crops_px: tuple[int, ...] = ()
+    mixes_channels: bool = False
 
     @property
     def channels(self) -> int:
         """Number of channels of an image."""
-        return int(self.images.shape[3])
+        return int(self.images[0].shape[3])
 
     @cached_property
     def _order(self) -> NDArray[np.intp]:
         """A fixed permutation of the images. The first images of the permutation are held out."""
-        if len(self.images) < 2:
+        count = sum(map(len, self.images))
+        if count < 2:
             raise PretrainingError(
                 "found fewer than two images; a training needs at least one to learn from and one to hold out"
             )
-        return make_generator(_HELD_OUT_SEED, Stream.HELD_OUT_IMAGES).permutation(len(self.images))
+        return make_generator(_HELD_OUT_SEED, Stream.HELD_OUT_IMAGES).permutation(count)
 
     @property
     def _held_out_count(self) -> int:
@@ -57,16 +68,46 @@ class ImageSampler:
     @property
     def held_out(self) -> NDArray[np.float32]:
         """The held-out images, (n, 3, side, side) float32 from -1 to 1."""
-        return _scale(self.images[np.sort(self._order[: self._held_out_count])])
+        return _scale(self._read(np.sort(self._order[: self._held_out_count])))
 
     def draw(self, step: int, count: int) -> Batch:
-        """Draw the batch of an optimizer step: `count` images, their noise and their timesteps."""
+        """Draw the batch of an optimizer step: `count` patches, their noise and their timesteps."""
         random = make_generator(self.seed, Stream.BATCH, step)
-        clean = _scale(self.images[random.choice(self._order[self._held_out_count :], count)])
+        clean = _scale(self._read(random.choice(self._order[self._held_out_count :], count)))
         mirrored = random.integers(2, size=count) == 1
         clean[mirrored] = clean[mirrored, ..., ::-1]
+        if self.crops_px:
+            clean = _crop(clean, int(random.choice(self.crops_px)), random)
+        if self.mixes_channels:
+            mixed = random.integers(2, size=count) == 1
+            clean[mixed] = _mix(clean[mixed], random)
         t = self.timesteps.draw(random, count)
         return Batch(clean, random.standard_normal(clean.shape, dtype=np.float32), t)
+
+    def _read(self, numbers: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """Read images by their numbers, counted through all sources, (n, side, side, 3) uint8."""
+        ends = np.cumsum([len(source) for source in self.images])
+        sources = np.searchsorted(ends, numbers, side="right")
+        pixels = np.empty((len(numbers), *self.images[0].shape[1:]), np.uint8)
+        for i, source in enumerate(self.images):
+            pixels[sources == i] = source[numbers[sources == i] - (ends[i] - len(source))]
+        return pixels
+
+
+def _crop(images: NDArray[np.float32], side_px: int, random: np.random.Generator) -> NDArray[np.float32]:
+    """Cut a random square of side `side_px` out of each image (n, channels, side, side)."""
+    windows = np.lib.stride_tricks.sliding_window_view(images, (side_px, side_px), axis=(2, 3))
+    rows, cols = random.integers(windows.shape[2], size=(2, len(images)))
+    return np.ascontiguousarray(windows[np.arange(len(images)), :, rows, cols])
+
+
+def _mix(images: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+    """Replace the channels of each image (n, 3, rows, cols) by random mixtures of them, of about the same variance."""
+    weights = random.standard_normal((len(images), 3, 3))
+    variances = np.einsum("nij,jk,nik->ni", weights, _COLOUR_COVARIANCE, weights)
+    weights *= np.sqrt(_COLOUR_COVARIANCE[0, 0] / variances)[:, :, None]
+    mixtures: NDArray[np.float32] = np.einsum("nij,njrc->nirc", weights.astype(np.float32), images, optimize=True)
+    return mixtures
 
 
 def _scale(images: NDArray[np.uint8]) -> NDArray[np.float32]:

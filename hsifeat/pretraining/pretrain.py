@@ -39,6 +39,7 @@ def pretrain(
     out: str | Path,
     network: str | None = None,
     size: str | None = None,
+    norm: str | None = None,
     steps: int | None = None,
     minutes: float | None = None,
     components: int | None = None,
@@ -60,8 +61,8 @@ def pretrain(
     Parameters
     ----------
     data : Scene, str or Path, or a sequence of them
-        Scenes with the same bands. Texts and paths are opened with `hsifeat.open_scene`. For ``natural32``, a folder or tar
-        archive of images.
+        Scenes with the same bands. Texts and paths are opened with `hsifeat.open_scene`. For ``natural32``, folders or tar
+        archives of images.
     out : str or Path
         Folder of the model. An interrupted training in this folder is continued. A complete model is trained further only if
         `steps` is larger or `minutes` differs.
@@ -69,6 +70,9 @@ def pretrain(
         ``mtmsd`` or ``diffcrn``, trained on scenes, or ``natural32``, trained on images. [default: mtmsd]
     size : {"small", "paper"}, optional
         ``small`` trains in minutes on two CPU cores, ``paper`` is the published size. [default: small]
+    norm : {"group", "pixel-rms"}, optional
+        Normalisation of a U-Net: over groups of channels of a tile, or over the channels of each pixel. With ``pixel-rms``,
+        the network has no attention, and features depend on their receptive field alone. [default: group]
     steps : int, optional
         Total optimizer steps, including those of earlier calls. [default: the network's number]
     minutes : float, optional
@@ -121,7 +125,7 @@ def pretrain(
     """
     arguments = locals()
     config = resolve_training(preset, **{name: arguments[name] for name in PretrainingConfig.model_fields})
-    spec = find_spec(config.network, config.size)
+    spec = find_spec(config.network, config.size).with_norm(config.norm)
     if config.learning_rate is not None:
         spec = replace(spec, learning_rate=config.learning_rate)
     has_budget = config.steps is not None or config.minutes is not None
@@ -179,16 +183,17 @@ def _prepare_data(
     if spec.images is None:
         scenes = [source if isinstance(source, Scene) else open_scene(source) for source in sources]
         return prepare_scenes(scenes, spec, config.components, config.seed, listen)
-    if isinstance(sources[0], Scene) or len(sources) > 1:
-        names = ", ".join(source.name if isinstance(source, Scene) else str(source) for source in sources)
+    collections = [source for source in sources if not isinstance(source, Scene)]
+    if len(collections) < len(sources):
+        names = ", ".join(source.name for source in sources if isinstance(source, Scene))
         raise PretrainingError(
-            f"{config.network} learns from natural images: name one folder or tar archive of them; found {names}"
+            f"{config.network} learns from natural images: name folders or tar archives of them; found the scene {names}"
         )
     if config.components is not None:
         raise PretrainingError(
             f"{config.network} takes the three channels of images: leave out components, found {config.components}"
         )
-    return prepare_images(sources[0], spec, spec.images, folder, config.seed, listen)
+    return prepare_images(collections, spec, spec.images, folder, config.seed, listen)
 
 
 def _load_start(model: str | None) -> tuple[dict[str, torch.Tensor] | None, str | None]:

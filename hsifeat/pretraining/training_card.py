@@ -29,7 +29,7 @@ def write_card(record: Mapping[str, Any]) -> str:
         "versions": ", ".join(f"{name} {number}" for name, number in record["versions"].items()),
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    name = " and ".join(scene["name"] for scene in record["scenes"]) if has_scenes else record["images"]["name"]
+    name = " and ".join(source["name"] for source in (record["scenes"] if has_scenes else record["images"]["sources"]))
     return f"""---
 library_name: diffusers
 license: {(_licence(record) if has_scenes else None) or "unknown"}
@@ -44,7 +44,7 @@ license: {(_licence(record) if has_scenes else None) or "unknown"}
 {table}
 
 ![loss](loss.png)
-{_held_out(record)}{_citations(record) if has_scenes else _SAMPLES}
+{_held_out(record)}{_citations(record) if has_scenes else _SAMPLES if record["samples"] else ""}
 To train it again:
 
     {record["command"]} --out DIR
@@ -77,8 +77,12 @@ def _scene_rows(record: Mapping[str, Any]) -> dict[str, str]:
 
 def _image_rows(record: Mapping[str, Any]) -> dict[str, str]:
     images = record["images"]
+    rows = {
+        f"images {source['name']}": f"{source['count']:,}; digest `{source['digest']}`" for source in images["sources"]
+    }
     return {
-        "images": f"{images['name']}: {images['count']:,}, of which {images['held_out']:,} held out; digest `{images['digest']}`",
+        **rows,
+        "held out": f"{images['held_out']:,} images",
         "source and licence of the images": record["attribution"]
         or "unknown (not set by `--attribution`); look them up before sharing the weights",
     }

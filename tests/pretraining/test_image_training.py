@@ -143,7 +143,7 @@ def test_other_shapes_and_modes(tmp_path):
 
 
 def test_batches_are_mirrored_images_that_are_not_held_out(pictures):
-    sampler = ImageSampler(pictures, 10, ANY, 3)
+    sampler = ImageSampler([pictures], 10, ANY, 3)
     assert sampler.held_out.shape == (1, 3, 32, 32)  # one in fifty
     scaled = pictures.transpose(0, 3, 1, 2) / 127.5 - 1
     known = {np.round(s[..., ::d], 4).tobytes(): (i, d) for i, s in enumerate(scaled.astype("f4")) for d in (1, -1)}
@@ -151,13 +151,13 @@ def test_batches_are_mirrored_images_that_are_not_held_out(pictures):
     kept_apart = known[np.round(sampler.held_out[0], 4).tobytes()][0]
     assert {i for i, _ in drawn} == set(range(60)) - {kept_apart}
     assert 0.4 < np.mean([d == 1 for _, d in drawn]) < 0.6
-    other = ImageSampler(pictures, 10, ANY, 4)
+    other = ImageSampler([pictures], 10, ANY, 4)
     np.testing.assert_array_equal(other.held_out, sampler.held_out)
     assert not np.array_equal(other.draw(0, 4).noise, sampler.draw(0, 4).noise)
 
 
 def test_steps_equal_those_of_a_plain_loop(pictures):
-    sampler = ImageSampler(pictures, 3, ANY, 0)
+    sampler = ImageSampler([pictures], 3, ANY, 0)
     trainer = Trainer(TINY, sampler, "cpu")
     torch.manual_seed(0)
     network = TINY.build(3).train()
@@ -193,7 +193,7 @@ def test_held_out_loss_is_that_of_each_band(pictures):
         def forward(self, x, t, return_dict):
             return (torch.zeros_like(x) + t[:, None, None, None] / 10,)
 
-    losses = held_out_losses(Tells(), ImageSampler(pictures, 3, ANY, 0).held_out, make_scheduler(), ANY)
+    losses = held_out_losses(Tells(), ImageSampler([pictures], 3, ANY, 0).held_out, make_scheduler(), ANY)
     # E (t / 10 - eps)^2 = t^2 / 100 + 1, with one image at the first timestep of each band
     np.testing.assert_allclose(losses, [1 + (10 * band) ** 2 for band in range(10)], rtol=0.1)
 
@@ -216,7 +216,7 @@ def test_samples_are_those_of_diffusers_own_pipeline(trained):
 
 def test_record_card_and_samples_are_complete(trained):
     record = json.loads((trained / "training.json").read_text())
-    assert record["images"]["count"] == 60 and record["images"]["held_out"] == 1
+    assert record["images"]["sources"][0]["count"] == 60 and record["images"]["held_out"] == 1
     assert list(record["held_out"]) == ["2", "4", "5"]
     assert {len(losses) for losses in record["held_out"].values()} == {10}
     card = (trained / "README.md").read_text()
@@ -295,7 +295,7 @@ def test_weights_with_channels_last_as_on_a_gpu_are_written_plain(tmp_path):
 
 
 def test_a_run_starts_from_another_models_weights(trained, folder, tmp_path, monkeypatch):
-    start = Trainer(TINY, ImageSampler(np.zeros((3, 32, 32, 3), np.uint8), 1, ANY, 0), "cpu", weights(trained))
+    start = Trainer(TINY, ImageSampler([np.zeros((3, 32, 32, 3), np.uint8)], 1, ANY, 0), "cpu", weights(trained))
     assert same(weights(trained), start.network.state_dict())
     hsifeat.pretrain(folder, network="natural32", out=tmp_path / "m", steps=1, start=trained)
     moved = [

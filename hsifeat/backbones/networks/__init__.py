@@ -16,6 +16,7 @@ from hsifeat.errors import BackboneError, suggest_names
 # Each class, and the module that defines it.
 NETWORKS = {
     "UNet2DModel": "diffusers",
+    "RMSNormUNet2DModel": "hsifeat.backbones.networks.rms_unet",
     "DiffCRN": "hsifeat.backbones.networks.diffcrn",
 }
 

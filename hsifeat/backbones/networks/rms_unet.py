@@ -1,0 +1,62 @@
+"""A U-Net whose features depend on their receptive field alone: diffusers' ``UNet2DModel`` with per-pixel normalisation."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import Any
+
+import torch
+from diffusers import UNet2DModel
+from torch import nn
+
+from hsifeat.errors import BackboneError
+
+
+class PixelRMSNorm(nn.Module):
+    """Root-mean-square normalisation over the channels of each pixel (Zhang & Sennrich 2019, eq. 4), with scale and offset.
+
+    Unlike group normalisation, it takes no statistics over the extent of a map, so an output pixel depends on the same input
+    pixel only.
+
+    Parameters
+    ----------
+    channels : int
+        Number of channels of the maps.
+    eps : float
+        Constant added to the mean square.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return ``weight * x / sqrt(mean_c x^2 + eps) + bias`` for maps (n, channels, rows, cols) of any floating dtype."""
+        scale = maps.square().mean(1, keepdim=True).add(self.eps).rsqrt()
+        return maps * scale * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+class RMSNormUNet2DModel(UNet2DModel):
+    """diffusers' ``UNet2DModel`` with `PixelRMSNorm` in place of every group normalisation, and without attention.
+
+    Takes the arguments of ``UNet2DModel``. A feature depends on its receptive field alone: tiles with a halo of the receptive
+    field give the features of one pass over the whole image, up to rounding.
+
+    Raises
+    ------
+    BackboneError
+        The arguments ask for attention, which depends on the whole extent of the image.
+    """
+
+    @wraps(UNet2DModel.__init__)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if any(hasattr(module, "to_q") for module in self.modules()):
+            raise BackboneError(
+                "RMSNormUNet2DModel has no attention: set add_attention to false, and use DownBlock2D and UpBlock2D"
+            )
+        for module in list(self.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, nn.GroupNorm):
+                    setattr(module, name, PixelRMSNorm(child.num_channels, child.eps))
