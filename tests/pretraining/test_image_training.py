@@ -128,18 +128,33 @@ def test_unusable_files_are_left_out_and_named(pictures, tmp_path):
 
 
 def test_other_shapes_and_modes(tmp_path):
-    """The middle square, reduced by plain means; gray and palettes become three channels, transparency goes."""
+    """The middle square; gray and palettes become three channels, transparency goes."""
+    location = tmp_path / "images"
+    location.mkdir()
+    wide = np.random.default_rng(1).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    Image.fromarray(wide[:60, :60]).save(location / "1.png")
+    Image.fromarray(wide[:32, :32, 0]).save(location / "2.png")
+    Image.fromarray(np.dstack([wide, wide[..., :1]])[:32, :32]).save(location / "3.png")
+    images = load_images(location, 32, tmp_path / "model", silent)
+    assert len(images) == 3
+    np.testing.assert_array_equal(images[0], Image.fromarray(wide[:60, :60]).resize((32, 32), Image.Resampling.BOX))
+    np.testing.assert_array_equal(images[1], np.repeat(wide[:32, :32, :1], 3, 2))
+    np.testing.assert_array_equal(images[2], wide[:32, :32])
+
+
+def test_large_images_become_tiles_at_halved_sizes(tmp_path):
+    """The middle square in four tiles, and reduced by plain means in one."""
     location = tmp_path / "images"
     location.mkdir()
     wide = np.random.default_rng(1).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     Image.fromarray(wide).save(location / "1.png")
-    Image.fromarray(wide[:32, :32, 0]).save(location / "2.png")
-    Image.fromarray(np.dstack([wide, wide[..., :1]])[:32, :32]).save(location / "3.png")
     images = load_images(location, 32, tmp_path / "model", silent)
-    means = wide[:, 16:80].reshape(32, 2, 32, 2, 3).mean((1, 3))
-    assert np.abs(images[0] - means).max() <= 1
-    np.testing.assert_array_equal(images[1], np.repeat(wide[:32, :32, :1], 3, 2))
-    np.testing.assert_array_equal(images[2], wide[:32, :32])
+    middle = wide[:, 16:80]
+    assert len(images) == 5
+    for i in range(4):
+        row, col = 32 * (i // 2), 32 * (i % 2)
+        np.testing.assert_array_equal(images[i], middle[row : row + 32, col : col + 32])
+    assert np.abs(images[4] - middle.reshape(32, 2, 32, 2, 3).mean((1, 3))).max() <= 1
 
 
 def test_batches_are_mirrored_images_that_are_not_held_out(pictures):
@@ -156,6 +171,39 @@ def test_batches_are_mirrored_images_that_are_not_held_out(pictures):
     assert not np.array_equal(other.draw(0, 4).noise, sampler.draw(0, 4).noise)
 
 
+def test_batches_take_patches_of_all_sources(pictures):
+    """Each patch is a part of an image of one of the sources; a batch has patches of one size."""
+    dark, bright = pictures // 2, pictures // 2 + 128
+    sampler = ImageSampler([dark, bright[:30]], 1, ANY, 0, crops_px=(8, 16))
+    batches = [sampler.draw(step, 30).clean for step in range(20)]
+    assert {batch.shape for batch in batches} == {(30, 3, 8, 8), (30, 3, 16, 16)}
+    assert 0.2 < np.mean([patch.mean() > 0 for batch in batches for patch in batch]) < 0.5
+    every = np.concatenate([dark, bright[:30]]).transpose(0, 3, 1, 2) / np.float32(127.5) - 1
+    pixels = {np.round(every[n, :, r, c], 5).tobytes() for n in range(90) for r in range(32) for c in range(32)}
+    assert all(np.round(pixel, 5).tobytes() in pixels for pixel in batches[0][0].reshape(3, -1).T.copy())
+
+
+def test_mixed_channels_are_linear_in_the_colours(pictures):
+    """Half of the images keep their colours; the others are three combinations of them, with about their variance."""
+    plain = ImageSampler([pictures], 1, ANY, 0)
+    mixing = ImageSampler([pictures], 1, ANY, 0, mixes_channels=True)
+    clean, mixed = plain.draw(0, 200).clean, mixing.draw(0, 200).clean
+    kept = np.array([np.array_equal(a, b) for a, b in zip(clean, mixed, strict=True)])
+    assert 0.4 < kept.mean() < 0.6
+    for a, b in zip(clean[~kept], mixed[~kept], strict=True):
+        _, residual, *_ = np.linalg.lstsq(a.reshape(3, -1).T, b.reshape(3, -1).T, rcond=None)
+        assert np.all(residual < 1e-6)
+
+
+def test_log_normal_noise_levels():
+    """The schedule of diffusers gives the noise level of a timestep; two thirds are within a standard deviation."""
+    abar = DDPMScheduler(beta_schedule="squaredcos_cap_v2").alphas_cumprod.double()
+    sigmas = ((1 - abar) / abar).sqrt()[TimestepSampling(sigmas=(0.1, 0.3)).draw(np.random.default_rng(0), 20_000)]
+    logs = sigmas.log().numpy()
+    assert logs.mean() == pytest.approx(np.log(0.1 * 0.3) / 2, abs=0.02)
+    assert logs.std() == pytest.approx(np.log(3) / 2, abs=0.02)
+
+
 def test_steps_equal_those_of_a_plain_loop(pictures):
     sampler = ImageSampler([pictures], 3, ANY, 0)
     trainer = Trainer(TINY, sampler, "cpu")
@@ -170,7 +218,7 @@ def test_steps_equal_those_of_a_plain_loop(pictures):
         a = abar[t][:, None, None, None]
         loss = ((network(a.sqrt() * x + (1 - a).sqrt() * eps, t).sample - eps) ** 2).mean()
         assert progress.loss == pytest.approx(loss.item(), rel=1e-5)
-        optimizer.param_groups[0]["lr"] = 2e-3 * (step + 1) / 50
+        optimizer.param_groups[0]["lr"] = 1e-3 * (step + 1) / 50
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1)
