@@ -50,7 +50,7 @@ class RMSNormUNet2DModel(UNet2DModel):
     """
 
     @wraps(UNet2DModel.__init__)
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         if any(hasattr(module, "to_q") for module in self.modules()):
             raise BackboneError(

@@ -134,7 +134,7 @@ def test_an_unknown_class_is_refused_by_name(tmp_path):
     save_unet(tmp_path / "b")
     file = tmp_path / "b" / "unet" / "config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "_class_name": "Transformer"}))
-    with pytest.raises(BackboneError, match="holds a Transformer; allowed: UNet2DModel, DiffCRN"):
+    with pytest.raises(BackboneError, match="holds a Transformer; allowed: UNet2DModel, RMSNormUNet2DModel, DiffCRN"):
         open_backbone(tmp_path / "b")
 
 
