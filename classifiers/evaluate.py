@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from classifiers.block_prediction import predict_classes
 from classifiers.distance_bins import BinAccuracy, bin_accuracies, distance_bins
 from classifiers.heads.base import Head
 from classifiers.heads.registry import make_head
 from classifiers.heads.torch.training import training_listener
 from classifiers.metrics import Scores, score_predictions
+from classifiers.smoothing import SmoothingRule
 from classifiers.splits import (
     Leakage,
     Split,
@@ -34,6 +36,31 @@ from hsifeat.runtime.events import Listener, silent
 
 # Split that is scored in addition to every random split, because leakage inflates the score of a random split.
 DISJOINT_SPLIT = "blocks:12+4:0.1"
+
+
+@dataclass(frozen=True)
+class SmoothedScores:
+    """Scores of a head whose class probabilities were smoothed over the scene.
+
+    Attributes
+    ----------
+    rule : SmoothingRule
+        The smoothing rule.
+    scores : Scores
+        Accuracy on the test pixels.
+    """
+
+    rule: SmoothingRule
+    scores: Scores
+
+    def describe(self, unsmoothed: Scores) -> str:
+        """Return the scores, and the difference in overall accuracy from those without smoothing, as a line of text."""
+        gain = 100 * (self.scores.oa - unsmoothed.oa)
+        reach = "the whole scene" if self.rule.reach_px is None else f"pixels up to {self.rule.reach_px} px away"
+        return (
+            f"smoothed by {self.rule.text}: OA {self.scores.oa:.1%} ({gain:+.1f} points), AA {self.scores.aa:.1%}, "
+            f"kappa {self.scores.kappa:.3f}; a smoothed pixel depends on {reach}"
+        )
 
 
 @dataclass(frozen=True)
@@ -66,6 +93,8 @@ class Evaluation:
         Number of test pixels whose features depend on no training pixel.
     leak_free_oa : float or None
         Overall accuracy on these pixels; None if there are none.
+    smoothed : SmoothedScores or None
+        Scores of the same head on the same test pixels after smoothing; None without smoothing.
     """
 
     split: str
@@ -80,6 +109,7 @@ class Evaluation:
     distances: tuple[BinAccuracy, ...] = ()
     leak_free_pixels: int = 0
     leak_free_oa: float | None = None
+    smoothed: SmoothedScores | None = None
 
     def describe(self, class_names: Mapping[int, str]) -> list[str]:
         """Return the scores, the leakage, the omitted classes, the tuning and the notes as lines of text."""
@@ -87,6 +117,8 @@ class Evaluation:
         question = parse_split_question(self.split)
         asked = f"{self.split}, {question}" if question else self.split
         lines = [f"{asked}: OA {oa:.1%}, AA {aa:.1%}, kappa {kappa:.3f} after {self.train_pixels} training pixels"]
+        if self.smoothed is not None:
+            lines.append(f"  {self.smoothed.describe(self.scores)}")
         lines.append(f"  leakage: {self.leakage} (features depend on: {self.footprint})")
         if self.distances:
             lines.append(f"  OA by distance to the nearest training pixel: {', '.join(map(str, self.distances))}")
@@ -125,6 +157,8 @@ class Evaluator:
         Whether each fit first searches the parameters that are not in `params`, on its training pixels.
     listen : callable
         Callback for the events of tuning and training.
+    rule : SmoothingRule or None
+        Rule that smooths the class probabilities of the scene for a second score. The test pixels are then those of one scene.
     """
 
     features: Features
@@ -134,6 +168,7 @@ class Evaluator:
     params: dict[str, Any]
     tune: bool = False
     listen: Listener = silent
+    rule: SmoothingRule | None = None
 
     def fit(self, train: PixelTable) -> tuple[Head, Tuning | None]:
         """Fit a new head on all rows of a table.
@@ -184,7 +219,15 @@ class Evaluator:
             distances=bin_accuracies(correct, distances, distance_bins()),
             leak_free_pixels=int(np.count_nonzero(leak_free)),
             leak_free_oa=float(correct[leak_free].mean()) if leak_free.any() else None,
+            smoothed=self._smoothed_scores(head, test),
         )
+
+    def _smoothed_scores(self, head: Head, test: PixelTable) -> SmoothedScores | None:
+        """Score a fitted head on test pixels after smoothing; the labels of no pixel enter the smoothing."""
+        if self.rule is None:
+            return None
+        classes = predict_classes(self.features, head, self.rule, listen=self.listen)
+        return SmoothedScores(self.rule, score_predictions(test.y, classes[test.rows, test.cols]))
 
     def evaluate_disjoint(self, train_pixels: int) -> Evaluation | None:
         """Fit and score a new head under `DISJOINT_SPLIT`, with at most `train_pixels` training pixels.

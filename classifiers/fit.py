@@ -13,8 +13,9 @@ from classifiers.input_sets import SUITED, InputSet, check_input, layout_options
 from classifiers.model import Model
 from classifiers.model_card import ModelCard
 from classifiers.reduction import DEFAULT_REDUCTION, check_reduction
+from classifiers.smoothing import check_memory, parse_smoothing
 from classifiers.splits import parse_split
-from classifiers.table import PixelTable
+from classifiers.table import PixelTable, select_labels
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.formatting import format_bytes
@@ -33,6 +34,7 @@ def fit_model(
     params: Mapping[str, Any] | None = None,
     reduction: str = DEFAULT_REDUCTION,
     tune: bool = False,
+    smooth: str | None = None,
     listen: Listener = silent,
 ) -> Model:
     """Fit one head on the labelled pixels of a store.
@@ -65,6 +67,10 @@ def fit_model(
     tune : bool
         Search the parameters in the head's `search_space` by cross-validation on the training pixels, see
         `classifiers.tune_head`. Parameters in `params` are not searched.
+    smooth : str, optional
+        Rule that smooths the class probabilities of maps, see `classifiers.parse_smoothing`. The head is trained as without
+        it; the score on the test pixels is given without and with smoothing. Maps of the model are smoothed by this rule.
+        [default: no smoothing]
     listen : callable
         Callback for progress events.
 
@@ -93,6 +99,9 @@ def fit_model(
     input_set = suited_input(head, features) if inputs in {None, SUITED} else InputSet.parse(str(inputs))
     check_input(input_set, head, features)
     rule = None if split is None else parse_split(split, features.scene.labels)
+    smoothing = None if smooth is None else parse_smoothing(smooth)
+    if smoothing is not None:
+        check_memory(smoothing, features.shape[:2], len(select_labels(features, labels).counts))
     table = PixelTable.from_store(
         features,
         labels=labels,
@@ -108,7 +117,7 @@ def fit_model(
         table = table.select_groups(input_set.includes)
     size = format_bytes(table_bytes(len(table), table.layout))
     listen(Note(f"{input_set}: {len(table)} labelled pixels, {table.layout.width} columns, {size}"))
-    evaluator = Evaluator(features, table, head, seed, params, tune, listen)
+    evaluator = Evaluator(features, table, head, seed, params, tune, listen, smoothing)
     evaluation = disjoint_evaluation = None
     if rule is None:
         fitted, tuning = evaluator.fit(table)
@@ -126,6 +135,7 @@ def fit_model(
         evaluation=evaluation,
         disjoint_evaluation=disjoint_evaluation,
         tuning=tuning,
+        smooth=None if smoothing is None else smoothing.text,
         card=ModelCard.from_fit(
             features,
             labels=table.labels.name,
@@ -134,5 +144,6 @@ def fit_model(
             split=None if rule is None else rule.text,
             seed=seed,
             evaluations=[one for one in (evaluation, disjoint_evaluation) if one is not None],
+            smooth=None if smoothing is None else smoothing.text,
         ),
     )

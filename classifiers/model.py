@@ -13,6 +13,7 @@ from classifiers.heads.base import Head
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.model_card import ModelCard
 from classifiers.persistence import load_head, save_head
+from classifiers.smoothing import parse_smoothing
 from classifiers.tune import Tuning
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features
@@ -47,6 +48,8 @@ class Model:
         Result of the parameter search; None without tuning.
     card : ModelCard or None
         Provenance and scores, saved with the model.
+    smooth : str or None
+        Rule that smooths the class probabilities of a map, see `classifiers.parse_smoothing`; None for no smoothing.
 
     Examples
     --------
@@ -67,6 +70,7 @@ class Model:
     disjoint_evaluation: Evaluation | None = None
     tuning: Tuning | None = None
     card: ModelCard | None = None
+    smooth: str | None = None
 
     @property
     def layout(self) -> Layout:
@@ -108,6 +112,7 @@ class Model:
             "recipe": self.recipe,
             "train_pixels": self.train_pixels,
             "tuning": None if self.tuning is None else self.tuning.to_json(),
+            "smooth": self.smooth,
             "card": None if self.card is None else self.card.model_dump(mode="json"),
         }
         save_head(self.head, folder, meta=meta)
@@ -223,6 +228,7 @@ def load_model(folder: Path) -> Model:
             train_pixels=int(meta["train_pixels"]),
             tuning=None if tuning is None else Tuning.from_json(tuning),
             card=None if card is None else ModelCard.model_validate(card),
+            smooth=_checked_smoothing(meta.get("smooth")),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise HeadError(
@@ -239,6 +245,11 @@ def _plane_id(group: ColumnGroup) -> PlaneId:
     if group.t is None or group.layer is None:
         raise ValueError(f"{group} does not come from a plane")
     return PlaneId(group.t, group.layer)
+
+
+def _checked_smoothing(text: str | None) -> str | None:
+    rule = None if text is None else parse_smoothing(text)
+    return None if rule is None else rule.text
 
 
 def _checked_colour(text: str) -> str:

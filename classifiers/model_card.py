@@ -28,6 +28,8 @@ class ScoreEntry(BaseModel):
         Recall of each class that has test pixels.
     leakage : str
         Description of the leakage of the draw.
+    smoothed_oa : float or None
+        Overall accuracy on the same test pixels after smoothing; None without smoothing.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,6 +42,7 @@ class ScoreEntry(BaseModel):
     kappa: float
     recall: dict[int, float]
     leakage: str
+    smoothed_oa: float | None = None
 
     @classmethod
     def from_evaluation(cls, evaluation: Evaluation) -> ScoreEntry:
@@ -54,7 +57,13 @@ class ScoreEntry(BaseModel):
             kappa=scores.kappa,
             recall=scores.recall,
             leakage=str(evaluation.leakage),
+            smoothed_oa=None if evaluation.smoothed is None else evaluation.smoothed.scores.oa,
         )
+
+    def describe(self) -> str:
+        """Return the scores as a line of text."""
+        smoothed = "" if self.smoothed_oa is None else f"; smoothed OA {self.smoothed_oa:.1%}"
+        return f"{self.split}: OA {self.oa:.1%}, AA {self.aa:.1%}, kappa {self.kappa:.3f}{smoothed}"
 
 
 class ModelCard(BaseModel):
@@ -80,6 +89,8 @@ class ModelCard(BaseModel):
         Scores on the test pixels of the split. For a random split, scores under a spatially disjoint split follow.
     hsifeat : str
         Version of hsifeat that fitted the model.
+    smooth : str or None
+        Rule that smooths the class probabilities of a map; None for no smoothing.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -94,6 +105,7 @@ class ModelCard(BaseModel):
     seed: int
     scores: tuple[ScoreEntry, ...]
     hsifeat: str
+    smooth: str | None = None
 
     @classmethod
     def from_fit(
@@ -106,6 +118,7 @@ class ModelCard(BaseModel):
         split: str | None,
         seed: int,
         evaluations: Sequence[Evaluation],
+        smooth: str | None = None,
     ) -> ModelCard:
         """Make the card of a model that was fitted on a store.
 
@@ -125,6 +138,8 @@ class ModelCard(BaseModel):
             Seed of head and split.
         evaluations : sequence of Evaluation
             Scores under the split, then under a spatially disjoint split if there was one.
+        smooth : str, optional
+            Smoothing rule of the model.
 
         Returns
         -------
@@ -142,6 +157,7 @@ class ModelCard(BaseModel):
             seed=seed,
             scores=tuple(map(ScoreEntry.from_evaluation, evaluations)),
             hsifeat=version("hsifeat"),
+            smooth=smooth,
         )
 
     def describe(self) -> list[str]:
@@ -150,5 +166,8 @@ class ModelCard(BaseModel):
         origin = f"trained on {self.inputs} of {self.store} (key {keys}), labels {self.labels} of {self.scene}"
         if self.reduction == "scene":
             origin += ", columns reduced on an unlabelled sample of the scene"
-        scores = (f"  {s.split}: OA {s.oa:.1%}, AA {s.aa:.1%}, kappa {s.kappa:.3f}" for s in self.scores)
-        return [f"{origin}, seed {self.seed}, by hsifeat {self.hsifeat}", *scores]
+        smooth = f", smoothed by {self.smooth}" if self.smooth else ""
+        return [
+            f"{origin}, seed {self.seed}, by hsifeat {self.hsifeat}{smooth}",
+            *(f"  {score.describe()}" for score in self.scores),
+        ]

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.block_prediction import block_side_px, predict_blocks
 from classifiers.comparison.results.model import BenchEntry, PlaneWeight, RunResult
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.shared_table import BLOCK_BYTES, SharedTable
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.registry import make_head
 from classifiers.metrics import score_predictions
-from classifiers.predict import block_side_px, predict_blocks
 from hsifeat.features.features import Features
 from hsifeat.features.stack import open_stack
 from hsifeat.files import atomic_write

@@ -10,7 +10,7 @@ import typer
 from classifiers.comparison.config import BenchConfig
 from classifiers.reduction import DEFAULT_REDUCTION, REDUCTIONS
 from hsifeat.commands.option_types import assignment, comma_list
-from hsifeat.commands.shared_options import LabelName, Planes, Seed, Stores
+from hsifeat.commands.shared_options import LabelName, Planes, Seed, Smooth, Stores
 
 
 def fit(
@@ -49,6 +49,7 @@ def fit(
             help="Tune the parameters that --set does not fix, by cross-validation on the training pixels.",
         ),
     ] = False,
+    smooth: Smooth = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the model. [default: the model is not saved]")] = None,
 ) -> None:
     """Train a head (classifier) on cached features. This takes seconds and does not need the diffusion model.
@@ -59,6 +60,8 @@ def fit(
     Example: `hsifeat fit ip.zarr --head film --split blocks:12+4:0.1 --out film-model`
 
     With context features: `hsifeat fit ip.zarr --head lda --inputs spectra+window+context+planes --split per-class:5`
+
+    To smooth the map, and to see what this changes: `hsifeat fit ip.zarr --head lda --split per-class:5 --smooth gaussian:2`
     """
     from classifiers.fit import fit_model
     from hsifeat.commands import terminal
@@ -78,6 +81,7 @@ def fit(
             params=dict(assignment(text) for text in set_ or ()),
             reduction=reduction,
             tune=tune,
+            smooth=smooth,
             listen=listen,
         )
     terminal.say(f"{head} on {features.name}: trained on {model.train_pixels} pixels")

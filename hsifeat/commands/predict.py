@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hsifeat.commands.shared_options import Stores
+from hsifeat.commands.shared_options import SMOOTHING, Stores
 
 
 def predict(
@@ -18,10 +18,16 @@ def predict(
         bool,
         typer.Option("--probabilities", help="Write the probability of each class instead of the most probable class."),
     ] = False,
+    smooth: Annotated[
+        str | None,
+        typer.Option(metavar="RULE", help=f"{SMOOTHING}, or none to turn smoothing off. [default: the rule of the model]"),
+    ] = None,
 ) -> None:
     """Classify all pixels of a scene with a trained head, and write a map.
 
     Example: `hsifeat predict film-model ip.zarr --out map.tif`
+
+    With another smoothing than at fitting: `hsifeat predict film-model ip.zarr --smooth guided:4 --out map.tif`
     """
     from classifiers.model import load_model
     from classifiers.predict import write_scene_map
@@ -34,7 +40,7 @@ def predict(
     for line in [] if loaded.card is None else loaded.card.describe():
         terminal.say(line)
     with terminal.progress() as listen:
-        notes = write_scene_map(features, loaded, out, probabilities=probabilities, listen=listen)
+        notes = write_scene_map(features, loaded, out, probabilities=probabilities, smooth=smooth, listen=listen)
     for note in notes:
         terminal.note(note)
     terminal.say(f"{'probabilities' if probabilities else 'map'} of {features.name}: {out}")

@@ -9,12 +9,13 @@ import rasterio
 import scipy.io
 from PIL import Image
 
+from classifiers.block_prediction import block_side_px
 from classifiers.columns import read_columns
 from classifiers.fit import fit_model
 from classifiers.heads.registry import head_names, make_head
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.model import load_model
-from classifiers.predict import block_side_px, predict_map, predict_probabilities, write_scene_map
+from classifiers.predict import predict_map, predict_probabilities, write_scene_map
 from classifiers.table import PixelTable
 from hsifeat import open_features
 from hsifeat.errors import HeadError, SceneError
@@ -189,7 +190,7 @@ def test_blocks_are_smaller_where_there_are_many_columns(everything, monkeypatch
     for width, side in ((1, 128), (2048, 128), (2049, 64), (10**5, 16), (10**9, 1)):
         assert block_side_px(Layout((ColumnGroup("spectra", 0, width),))) == side
         assert side in {1, 128} or side**2 * width * 4 <= 2**27
-    monkeypatch.setattr("classifiers.predict.MAX_BLOCK_BYTES", layout.width * 4 * 16**2)
+    monkeypatch.setattr("classifiers.block_prediction.MAX_BLOCK_BYTES", layout.width * 4 * 16**2)
     asked, does = [], head.predict
     monkeypatch.setattr(head, "predict", lambda X: asked.append(len(X)) or does(X), raising=False)
     np.testing.assert_array_equal(predict_map(features, head), classes)

@@ -1,0 +1,229 @@
+"""Predict a scene with a fitted head block by block, which bounds the memory of the input table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.columns import read_columns, table_bytes
+from classifiers.heads.base import Head, ProbabilisticHead
+from classifiers.layout import Layout
+from classifiers.scene_sample import readable_pixels
+from classifiers.smoothing import SceneGuide, SmoothingRule, check_memory, smooth_blocks
+from hsifeat.errors import HeadError
+from hsifeat.features.features import Features
+from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
+from hsifeat.types import Window, windows
+
+# Largest table of one block.
+MAX_BLOCK_BYTES = 2**27
+_MAX_BLOCK_PX = 128
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedBlock:
+    """Predictions for the pixels of one block of a scene that have all input columns.
+
+    Attributes
+    ----------
+    window : Window
+        Position of the block in the scene.
+    pixels : tuple of two (n,) intp arrays
+        Rows and columns of the predicted pixels, relative to the corner of the block.
+    classes : (n,) array
+        Predicted class of each pixel.
+    probabilities : (n, C) float64 array or None
+        Probability of each class, in the order of the head's `classes_`; None if they were not computed.
+    """
+
+    window: Window
+    pixels: tuple[NDArray[np.intp], NDArray[np.intp]]
+    classes: NDArray[np.integer]
+    probabilities: NDArray[np.float64] | None
+
+    @property
+    def confidence(self) -> NDArray[np.float64] | None:
+        """Largest probability of each pixel: (n,) float64, or None without probabilities."""
+        return None if self.probabilities is None else self.probabilities.max(axis=1)
+
+
+def predict_blocks(
+    features: Features,
+    head: Head,
+    *,
+    probabilities: bool = False,
+    block_px: int | None = None,
+    listen: Listener = silent,
+) -> Iterator[PredictedBlock]:
+    """Predict a scene block by block.
+
+    All other functions that map a scene use this generator.
+
+    Parameters
+    ----------
+    features : Features
+        Store of the scene.
+    head : Head
+        A fitted head that has a layout.
+    probabilities : bool
+        Whether to compute class probabilities. The head must then be a `ProbabilisticHead`, and the predicted class is
+        the most probable class, as in `Head.predict`.
+    block_px : int, optional
+        Side of a block in pixels. [default: 128, less for wide tables]
+    listen : callable
+        Callback for progress events, which count pixels.
+
+    Yields
+    ------
+    PredictedBlock
+        Predictions of each block, in row-major order. The arrays are empty if no pixel of the block has all columns.
+
+    Raises
+    ------
+    HeadError
+        If the head has no layout.
+    """
+    layout = _layout_of(head)
+    rows, cols, _ = features.shape
+    readable = readable_pixels(features, layout)
+    listen(Started("map", rows * cols, "pixels"))
+    done_px = 0
+    for window in windows(rows, cols, block_px or block_side_px(layout)):
+        pixels = np.nonzero(readable[window.slices])
+        yield _predict_block(features, head, layout, window, (pixels[0], pixels[1]), probabilities=probabilities)
+        done_px += window.rows * window.cols
+        listen(Advanced("map", done_px))
+    listen(Finished("map"))
+
+
+def predict_classes(
+    features: Features,
+    head: Head,
+    rule: SmoothingRule | None = None,
+    *,
+    block_px: int | None = None,
+    listen: Listener = silent,
+) -> NDArray[np.integer]:
+    """Predict the class of every pixel of a scene.
+
+    Parameters
+    ----------
+    features : Features
+        Store of the scene.
+    head : Head
+        A fitted head that has a layout.
+    rule : SmoothingRule, optional
+        Rule that smooths the class probabilities. If the head has none, each pixel counts as a vote for its predicted class.
+        [default: no smoothing]
+    block_px : int, optional
+        Side of a block in pixels. [default: 128, less for wide tables]
+    listen : callable
+        Callback for progress events.
+
+    Returns
+    -------
+    (rows, cols) integer array
+        Class numbers in the smallest integer dtype that holds them. Pixels that lack a column are 0.
+
+    Raises
+    ------
+    HsifeatError
+        If the head has no layout, or the smoothing does not fit in memory.
+    """
+    rows, cols, _ = features.shape
+    classes = np.zeros((rows, cols), _class_dtype(head))
+    if rule is None:
+        for block in predict_blocks(features, head, block_px=block_px, listen=listen):
+            classes[block.window.slices][block.pixels] = block.classes
+        return classes
+    for window, values in probability_blocks(features, head, rule, block_px=block_px, listen=listen):
+        mapped = ~np.isnan(values[..., 0])
+        classes[window.slices][mapped] = head.classes_[values[mapped].argmax(axis=1)]
+    return classes
+
+
+def probability_blocks(
+    features: Features,
+    head: Head,
+    rule: SmoothingRule | None = None,
+    *,
+    block_px: int | None = None,
+    listen: Listener = silent,
+) -> Iterator[tuple[Window, NDArray[np.float32]]]:
+    """Return the class probabilities of a scene block by block, smoothed by a rule.
+
+    Parameters and errors are those of `predict_classes`, and errors are raised before any prediction. A head without
+    probabilities gives 1 to its predicted class and 0 to the others.
+
+    Returns
+    -------
+    iterator of (Window, (rows, cols, C) float32 array)
+        Windows that cover the scene; NaN at pixels that lack a column.
+    """
+    rows, cols, _ = features.shape
+    blocks = _probability_blocks(features, head, block_px, listen)
+    if rule is None:
+        return blocks
+    check_memory(rule, (rows, cols), len(head.classes_))
+    guide = SceneGuide.from_features(features) if rule.guided else None
+    return smooth_blocks(blocks, rule, (rows, cols), guide, listen)
+
+
+def block_side_px(layout: Layout, max_bytes: int | None = None) -> int:
+    """Return the side in pixels of the largest block whose table takes at most `max_bytes`.
+
+    The side is a power of 2 up to 128, so that blocks align with the chunks of a store. `max_bytes` is 128 MiB by default.
+    """
+    side = _MAX_BLOCK_PX
+    while side > 1 and table_bytes(side * side, layout) > (max_bytes or MAX_BLOCK_BYTES):
+        side //= 2
+    return side
+
+
+def _predict_block(
+    features: Features,
+    head: Head,
+    layout: Layout,
+    window: Window,
+    pixels: tuple[NDArray[np.intp], NDArray[np.intp]],
+    *,
+    probabilities: bool,
+) -> PredictedBlock:
+    if not len(pixels[0]):
+        empty = np.empty((0, len(head.classes_))) if probabilities else None
+        return PredictedBlock(window, pixels, head.classes_[:0], empty)
+    X = read_columns(features, layout, pixels[0] + window.row, pixels[1] + window.col)
+    if probabilities and isinstance(head, ProbabilisticHead):
+        values = head.predict_proba(X)
+        return PredictedBlock(window, pixels, head.classes_[values.argmax(axis=1)], values)
+    return PredictedBlock(window, pixels, head.predict(X), None)
+
+
+def _probability_blocks(
+    features: Features, head: Head, block_px: int | None, listen: Listener
+) -> Iterator[tuple[Window, NDArray[np.float32]]]:
+    for block in predict_blocks(features, head, probabilities=True, block_px=block_px, listen=listen):
+        values = np.full((block.window.rows, block.window.cols, len(head.classes_)), np.nan, np.float32)
+        if block.probabilities is None:  # votes of a head without probabilities
+            values[block.pixels] = block.classes[:, None] == head.classes_
+        else:
+            values[block.pixels] = block.probabilities
+        yield block.window, values
+
+
+def _layout_of(head: Head) -> Layout:
+    if head.layout is None:
+        raise HeadError(
+            f"this {type(head).__name__} has no layout, so it is unknown which columns to read from the store: "
+            "make it with layout=table.layout"
+        )
+    return head.layout
+
+
+def _class_dtype(head: Head) -> np.dtype[np.integer]:
+    # A small dtype saves memory: one byte per pixel of the map instead of the eight of NumPy's default integer.
+    lowest, highest = int(head.classes_.min()), int(head.classes_.max())
+    return np.result_type(np.min_scalar_type(min(lowest, 0)), np.min_scalar_type(highest))

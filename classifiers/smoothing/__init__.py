@@ -1,0 +1,17 @@
+"""Smoothing rules: post-processing of class probabilities over the scene."""
+
+from classifiers.smoothing.guide import SceneGuide
+from classifiers.smoothing.registry import NO_SMOOTHING, parse_smoothing, smoothing_names
+from classifiers.smoothing.rule import ProbabilityTile, SmoothingRule
+from classifiers.smoothing.tiles import check_memory, smooth_blocks
+
+__all__ = [
+    "NO_SMOOTHING",
+    "ProbabilityTile",
+    "SceneGuide",
+    "SmoothingRule",
+    "check_memory",
+    "parse_smoothing",
+    "smooth_blocks",
+    "smoothing_names",
+]

@@ -1,0 +1,107 @@
+"""Guided filter of class probabilities: ``guided:RADIUS[,EPS]``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.smoothing.rule import ProbabilityTile, SmoothingRule, normalise
+from hsifeat.errors import HsifeatError
+
+_MAX_RADIUS_PX = 64
+_DEFAULT_EPSILON = 0.01
+
+
+@dataclass(frozen=True)
+class GuidedSmoothing(SmoothingRule):
+    """Guided filter (He, Sun and Tang, ECCV 2010) of the class probabilities, with the scene's principal components as guide.
+
+    In each window, the probability of a class is a ridge regression on the guide. A pixel gets the mean prediction of the
+    windows that contain it. Edges in the image therefore remain edges in the map. Windows are centred on valid pixels and
+    contain valid pixels only.
+
+    Attributes
+    ----------
+    radius : int
+        Distance in pixels from the centre of a window to its sides, so a window has 2 `radius` + 1 pixels a side.
+    epsilon : float
+        Ridge penalty. Contrasts with a variance well below this value are smoothed. The unit is the variance of the scene's
+        first principal component.
+    """
+
+    radius: int
+    epsilon: float = _DEFAULT_EPSILON
+    name: ClassVar[str] = "guided"
+    form: ClassVar[str] = "guided:RADIUS[,EPS]"
+    guided: ClassVar[bool] = True
+
+    @classmethod
+    def parse(cls, argument: str) -> Self:
+        """Return the rule for the text of a radius in pixels and an optional penalty."""
+        radius, *epsilon = argument.split(",")
+        if len(epsilon) > 1:
+            raise HsifeatError(f"smoothing {cls.form} takes a radius and a penalty; found {argument!r}")
+        return cls(
+            cls._whole(radius, 1, _MAX_RADIUS_PX),
+            cls._number(epsilon[0], 1e-6, 1e6) if epsilon else _DEFAULT_EPSILON,
+        )
+
+    @property
+    def text(self) -> str:
+        """Value of ``--smooth`` that selects this rule."""
+        return f"{self.name}:{self.radius},{self.epsilon:g}"
+
+    @property
+    def reach_px(self) -> int:
+        """Two radii: a window reaches one radius from its centre, and a pixel lies in windows up to one radius away."""
+        return 2 * self.radius
+
+    def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:
+        """Return the filtered probabilities, clipped to non-negative values; see `SmoothingRule.smooth`."""
+        p, guide = tile.probabilities, tile.image  # (rows, cols, C) and (rows, cols, K), 0 at invalid pixels
+        valid = tile.valid[..., None].astype(np.float64)
+        pixels = np.maximum(self._box(valid), 1)
+
+        def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+            return self._box(values) / pixels
+
+        mean_guide, mean_p = mean(guide), mean(p)
+        channels = guide.shape[-1]
+        covariance = np.empty((*tile.valid.shape, channels, channels))
+        joint = np.empty((*tile.valid.shape, channels, p.shape[-1]))
+        for k in range(channels):
+            joint[..., k, :] = mean(guide[..., k, None] * p) - mean_guide[..., k, None] * mean_p
+            covariance[..., k, :] = mean(guide[..., k, None] * guide) - mean_guide[..., k, None] * mean_guide
+        # Equations 5 and 6 for one channel; for several channels, the ridge regression of section 3.5 (colour guide).
+        slope = np.linalg.solve(covariance + self.epsilon * np.eye(channels), joint)  # (rows, cols, K, C)
+        intercept = mean_p - _weighted_sum(mean_guide, slope)
+        # Equation 8.
+        slope = mean((slope * valid[..., None]).reshape(*tile.valid.shape, -1)).reshape(slope.shape)
+        return normalise(np.maximum(_weighted_sum(guide, slope) + mean(intercept * valid), 0) * valid)
+
+    def _box(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum values (rows, cols, channels) over the window around each pixel.
+
+        Each sum is computed by itself, because the last bits of a running sum would depend on the position of the tile.
+        """
+        from scipy.ndimage import correlate1d
+
+        ones = np.ones(2 * self.radius + 1)
+        return np.asarray(
+            correlate1d(correlate1d(values, ones, axis=0, mode="constant"), ones, axis=1, mode="constant"), np.float64
+        )
+
+    def working_bytes(self, pixels: int, classes: int) -> int:
+        """Return the memory, in bytes, for slopes and products of three channels; see `SmoothingRule.working_bytes`."""
+        return 8 * pixels * (16 * classes + 40)
+
+
+def _weighted_sum(guide: NDArray[np.float64], slope: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sum over channels of guide (rows, cols, K) times slope (rows, cols, K, C)."""
+    total = guide[..., 0, None] * slope[..., 0, :]
+    for k in range(1, guide.shape[-1]):
+        total = total + guide[..., k, None] * slope[..., k, :]
+    return total

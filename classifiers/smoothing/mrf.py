@@ -1,0 +1,82 @@
+"""Markov random field of pixel classes: ``mrf:BETA``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.smoothing.rule import ProbabilityTile, SmoothingRule, normalise
+
+# Heads trained on few pixels are overconfident; below this probability, no neighbour could change a class.
+_LOWEST_PROBABILITY = 0.01
+_SWEEPS = 10
+_MAX_BETA = 20
+_COLOURS = tuple(product((0, 1), repeat=2))
+_NEIGHBOURS = tuple(offset for offset in product((-1, 0, 1), repeat=2) if offset != (0, 0))
+
+
+@dataclass(frozen=True)
+class MarkovSmoothing(SmoothingRule):
+    """Mean-field approximation of a Potts field on the 8 neighbours of each pixel (Zhang, IEEE Trans. Signal Process. 1992).
+
+    The field has the energy ``-sum_i log p_i(c_i) - beta * (number of neighbours with equal classes)``, as in Tarabalka et al.,
+    IEEE Geosci. Remote Sens. Lett. 2010. The result is the marginals of the independent distribution that is closest to the
+    field in Kullback-Leibler divergence, after 10 sweeps of coordinate descent. Each sweep updates the pixels of each of four
+    colours of a 2x2 grid at once, since no two of them are neighbours. Probabilities below 0.01 count as 0.01.
+
+    Attributes
+    ----------
+    beta : float
+        Weight of each pair of equal neighbours, as a logarithm of probability.
+    """
+
+    beta: float
+    name: ClassVar[str] = "mrf"
+    form: ClassVar[str] = "mrf:BETA"
+
+    @classmethod
+    def parse(cls, argument: str) -> Self:
+        """Return the rule for the text of a weight."""
+        return cls(cls._number(argument, 0.001, _MAX_BETA))
+
+    @property
+    def text(self) -> str:
+        """Value of ``--smooth`` that selects this rule."""
+        return f"{self.name}:{self.beta:g}"
+
+    @property
+    def reach_px(self) -> int:
+        """One pixel for each update of a colour."""
+        return _SWEEPS * len(_COLOURS)
+
+    def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:
+        """Return the approximate marginals of the field; see `SmoothingRule.smooth`."""
+        unary = np.log(np.maximum(tile.probabilities, _LOWEST_PROBABILITY))
+        # A border of one pixel without probabilities gives every pixel of the tile eight neighbours.
+        marginals = np.pad(normalise(np.exp(unary)) * tile.valid[..., None], ((1, 1), (1, 1), (0, 0)))
+        for _ in range(_SWEEPS):
+            for row, col in _COLOURS:
+                self._update(marginals, unary, tile.valid, (row - tile.row) % 2, (col - tile.col) % 2)
+        return marginals[1:-1, 1:-1]
+
+    def _update(
+        self,
+        marginals: NDArray[np.float64],
+        unary: NDArray[np.float64],
+        valid: NDArray[np.bool_],
+        row: int,
+        col: int,
+    ) -> None:
+        """Minimise the divergence over the pixels of one colour, which start at `row` and `col`."""
+        rows, cols = valid.shape
+        score = np.zeros_like(unary[row::2, col::2])
+        for down, right in _NEIGHBOURS:
+            score += marginals[1 + row + down : 1 + rows + down : 2, 1 + col + right : 1 + cols + right : 2]
+        score = unary[row::2, col::2] + self.beta * score
+        score -= score.max(axis=-1, keepdims=True)
+        update = normalise(np.exp(score)) * valid[row::2, col::2, None]
+        marginals[1 + row : 1 + rows : 2, 1 + col : 1 + cols : 2] = update

@@ -1,0 +1,99 @@
+"""Find smoothing rules by name among the entry points of installed packages, and parse ``--smooth``."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+
+from classifiers.smoothing.rule import SmoothingRule
+from hsifeat.errors import HsifeatError, error_summary
+
+GROUP = "hsifeat.smoothing"
+
+# Value of ``--smooth`` that turns off the smoothing of a model.
+NO_SMOOTHING = "none"
+
+
+def smoothing_names() -> list[str]:
+    """Return the names of all registered smoothing rules, sorted.
+
+    >>> smoothing_names()
+    ['gaussian', 'guided', 'mrf', 'superpixel']
+    """
+    return sorted(_registered())
+
+
+def smoothing_class(name: str) -> type[SmoothingRule]:
+    """Return the class of a smoothing rule by its name.
+
+    Raises
+    ------
+    HsifeatError
+        If no installed package registers the name, or its class can't be imported.
+    """
+    registered = _registered()
+    if name not in registered:
+        raise HsifeatError(f"unknown smoothing {name!r}; allowed: {_forms()}")
+    try:
+        rule = registered[name].load()
+    except Exception as error:  # another package's code may raise anything
+        raise HsifeatError(f"the smoothing rule {name} can't be loaded: {error_summary(error)}") from error
+    if not (isinstance(rule, type) and issubclass(rule, SmoothingRule)):
+        raise HsifeatError(
+            f"the smoothing rule {name} is {registered[name].value}, which is no subclass of SmoothingRule"
+        )
+    return rule
+
+
+def parse_smoothing(text: str) -> SmoothingRule | None:
+    """Return the smoothing rule for a value of ``--smooth``.
+
+    Parameters
+    ----------
+    text : str
+        One of:
+
+        - ``gaussian:SIGMA``: Gaussian mean with a standard deviation of SIGMA pixels;
+        - ``guided:RADIUS[,EPS]``: guided filter of the scene's principal components, over windows of RADIUS pixels around
+          each pixel;
+        - ``superpixel:PIXELS``: mean over superpixels of about PIXELS pixels;
+        - ``mrf:BETA``: Potts field with the weight BETA for each pair of equal neighbours;
+        - ``none``: no smoothing.
+
+    Returns
+    -------
+    SmoothingRule or None
+        The rule; None for ``none``.
+
+    Raises
+    ------
+    HsifeatError
+        If the rule is unknown, or its argument is missing or out of range.
+
+    Examples
+    --------
+    >>> parse_smoothing("gaussian:2")
+    GaussianSmoothing(sigma=2.0)
+    >>> parse_smoothing("guided:4").text
+    'guided:4,0.01'
+    """
+    if text == NO_SMOOTHING:
+        return None
+    name, colon, argument = text.partition(":")
+    rule = smoothing_class(name)
+    if not colon or not argument:
+        raise HsifeatError(f"smoothing {text!r} lacks its argument: use {rule.form}")
+    return rule.parse(argument)
+
+
+def _registered() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def _forms() -> str:
+    forms = []
+    for name in smoothing_names():
+        try:
+            forms.append(smoothing_class(name).form)
+        except HsifeatError:  # a broken plug-in must not hide the others
+            forms.append(name)
+    return ", ".join([*forms, NO_SMOOTHING])

@@ -1,0 +1,124 @@
+"""Base class of smoothing rules, and the tiles of class probabilities that they smooth."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from math import isfinite
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import HsifeatError
+
+
+@dataclass(frozen=True, eq=False)
+class ProbabilityTile:
+    """Class probabilities of a rectangle of a scene.
+
+    Attributes
+    ----------
+    probabilities : (rows, cols, C) float64 array
+        Probability of each class, 0 at invalid pixels. The probabilities of a valid pixel sum to 1.
+    valid : (rows, cols) bool array
+        Pixels that have probabilities.
+    guide : (rows, cols, K) float64 array or None
+        Image that guides the smoothing, 0 at invalid pixels, see `SceneGuide`; None if the rule is not `guided`.
+    row, col : int
+        Position in the scene of the tile's upper left pixel.
+    """
+
+    probabilities: NDArray[np.float64]
+    valid: NDArray[np.bool_]
+    guide: NDArray[np.float64] | None = None
+    row: int = 0
+    col: int = 0
+
+    @property
+    def image(self) -> NDArray[np.float64]:
+        """The guide, for rules that need one: (rows, cols, K) float64."""
+        if self.guide is None:
+            raise ValueError("this rule needs a guide")
+        return self.guide
+
+
+@dataclass(frozen=True)
+class SmoothingRule(ABC):
+    """Base class of rules that smooth class probabilities over a scene.
+
+    A rule is registered as an entry point of the group ``hsifeat.smoothing``. The name of the entry point is used in
+    ``--smooth NAME:ARGUMENT``. Invalid pixels neither give nor take probabilities.
+    """
+
+    name: ClassVar[str]
+    """Name of the entry point."""
+    form: ClassVar[str]
+    """Form of the value of ``--smooth`` in help texts and messages, such as ``gaussian:SIGMA``."""
+    guided: ClassVar[bool] = False
+    """Whether the rule needs an image of the scene as a guide."""
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, argument: str) -> Self:
+        """Return the rule for the argument after the colon in ``--smooth NAME:ARGUMENT``.
+
+        Raises
+        ------
+        HsifeatError
+            If the argument does not follow `form`, or is out of range.
+        """
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """Value of ``--smooth`` that selects this rule."""
+
+    @property
+    @abstractmethod
+    def reach_px(self) -> int | None:
+        """Largest distance in rows or columns over which a pixel affects another; None if it is unbounded."""
+
+    @abstractmethod
+    def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:
+        """Smooth the class probabilities of a tile.
+
+        Parameters
+        ----------
+        tile : ProbabilityTile
+            Class probabilities. The values of the result that lie at least `reach_px` from the sides of the tile, or whose
+            nearer sides are sides of the scene, must not depend on the position of the tile, to the last bit.
+
+        Returns
+        -------
+        (rows, cols, C) float64 array
+            Smoothed probabilities, which sum to 1 at valid pixels. Values at invalid pixels are arbitrary.
+        """
+
+    def working_bytes(self, pixels: int, classes: int) -> int:
+        """Return the memory, in bytes, that `smooth` needs for a tile of `pixels` pixels and `classes` classes."""
+        return 32 * pixels * classes
+
+    @classmethod
+    def _number(cls, text: str, low: float, high: float) -> float:
+        """Parse a number between `low` and `high`."""
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not (isfinite(value) and low <= value <= high):
+            raise HsifeatError(f"smoothing {cls.form} takes numbers from {low:g} to {high:g}; found {text!r}")
+        return value
+
+    @classmethod
+    def _whole(cls, text: str, low: int, high: int) -> int:
+        """Parse a whole number between `low` and `high`."""
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
+            raise HsifeatError(f"smoothing {cls.form} takes whole numbers from {low} to {high}; found {text!r}")
+        return int(text)
+
+
+def normalise(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scale non-negative values (rows, cols, C) to sum to 1 at each pixel; pixels with a sum of 0 stay 0."""
+    total = values.sum(axis=-1, keepdims=True)
+    return np.divide(values, total, out=np.zeros_like(values), where=total > 0)

@@ -1,0 +1,92 @@
+"""Means of class probabilities over superpixels: ``superpixel:PIXELS``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.smoothing.rule import ProbabilityTile, SmoothingRule
+
+# Weight of distance in pixels against distance in the guide, whose range scikit-image scales to [0, 1].
+_COMPACTNESS = 0.1
+
+
+@dataclass(frozen=True)
+class SuperpixelSmoothing(SmoothingRule):
+    """Mean class probabilities of SLIC superpixels (Achanta et al., TPAMI 2012) of the scene's principal components.
+
+    All pixels of a superpixel get the same class. The segmentation is that of `skimage.segmentation.slic` on the valid pixels.
+
+    Attributes
+    ----------
+    pixels : int
+        Mean number of pixels of a superpixel.
+    """
+
+    pixels: int
+    name: ClassVar[str] = "superpixel"
+    form: ClassVar[str] = "superpixel:PIXELS"
+    guided: ClassVar[bool] = True
+
+    @classmethod
+    def parse(cls, argument: str) -> Self:
+        """Return the rule for the text of a number of pixels."""
+        return cls(cls._whole(argument, 2, 1_000_000))
+
+    @property
+    def text(self) -> str:
+        """Value of ``--smooth`` that selects this rule."""
+        return f"{self.name}:{self.pixels}"
+
+    @property
+    def reach_px(self) -> None:
+        """None, because the superpixels depend on the whole scene."""
+        return
+
+    def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:
+        """Return the mean probabilities of superpixels; see `SmoothingRule.smooth`.
+
+        Valid pixels that SLIC assigns to no superpixel keep their probabilities.
+        """
+        segments = self.segment(tile.image, tile.valid).ravel()
+        p = tile.probabilities.reshape(len(segments), -1)
+        sizes = np.maximum(np.bincount(segments), 1)
+        means = np.stack([np.bincount(segments, column) / sizes for column in p.T], axis=-1)
+        return np.where(segments[:, None] > 0, means[segments], p).reshape(tile.probabilities.shape)
+
+    def segment(self, guide: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Segment a scene into superpixels.
+
+        Parameters
+        ----------
+        guide : (rows, cols, K) float64 array
+            Principal components of the scene.
+        valid : (rows, cols) bool array
+            Valid pixels.
+
+        Returns
+        -------
+        (rows, cols) int64 array
+            Number of the superpixel of each valid pixel, from 1; 0 at invalid pixels.
+        """
+        from skimage.segmentation import slic
+
+        count = int(np.count_nonzero(valid))
+        if not count:
+            return np.zeros(valid.shape, np.int64)
+        segments = slic(
+            guide,
+            n_segments=max(round(count / self.pixels), 1),
+            compactness=_COMPACTNESS,
+            convert2lab=False,
+            mask=None if valid.all() else valid,
+            channel_axis=-1,
+        )
+        return np.where(valid, segments, 0).astype(np.int64)
+
+    def working_bytes(self, pixels: int, classes: int) -> int:
+        """Return the memory, in bytes, for means, guide and the distances between the superpixels of a masked scene."""
+        return pixels * (24 * classes + 160) + 12 * (pixels // self.pixels) ** 2

@@ -1,0 +1,137 @@
+"""Smooth the class probabilities of a scene tile by tile, while blocks of the scene are predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.smoothing.guide import SceneGuide
+from classifiers.smoothing.rule import ProbabilityTile, SmoothingRule
+from hsifeat.errors import HsifeatError
+from hsifeat.formatting import format_bytes
+from hsifeat.runtime.events import Finished, Listener, Started, silent
+from hsifeat.runtime.resources import available_bytes
+from hsifeat.types import Window
+
+# Side of the tiles of rules with finite reach, without the margin.
+_TILE_PX = 128
+
+Blocks = Iterable[tuple[Window, NDArray[np.float32]]]
+
+
+def smooth_blocks(
+    blocks: Blocks,
+    rule: SmoothingRule,
+    shape: tuple[int, int],
+    guide: SceneGuide | None = None,
+    listen: Listener = silent,
+) -> Iterator[tuple[Window, NDArray[np.float32]]]:
+    """Smooth the class probabilities of a scene.
+
+    The rows of the scene that a tile depends on are in memory: 128 rows and twice the reach of the rule, or the whole scene for
+    a rule without finite reach.
+
+    Parameters
+    ----------
+    blocks : iterable of (Window, (rows, cols, C) float32 array)
+        Class probabilities of the windows of a scene, in row-major order; NaN at invalid pixels. Windows of the same first row
+        have the same height.
+    rule : SmoothingRule
+        The rule.
+    shape : tuple of int
+        Rows and columns of the scene.
+    guide : SceneGuide, optional
+        Image of the scene, for rules that are guided.
+    listen : callable
+        Callback for the progress of rules without finite reach.
+
+    Yields
+    ------
+    (Window, (rows, cols, C) float32 array)
+        Smoothed probabilities of windows that cover the scene; NaN at invalid pixels. The values do not depend on the windows
+        of `blocks`.
+    """
+    rows, cols = shape
+    whole = rule.reach_px is None
+    reach = max(shape) if rule.reach_px is None else rule.reach_px
+    side = max(shape) if whole else _TILE_PX
+    strips = _full_strips(blocks, cols)
+    first, buffer = 0, None
+    for top in range(0, rows, side):
+        stop = min(top + side, rows)
+        kept, needed = max(top - reach, 0), min(stop + reach, rows)
+        parts = [] if buffer is None else [buffer[kept - first :]]
+        filled = kept + sum(map(len, parts))
+        while filled < needed:
+            parts.append(next(strips))
+            filled += len(parts[-1])
+        first, buffer = kept, np.concatenate(parts)
+        if whole:
+            listen(Started("smoothing", rows * cols, "pixels"))
+        for left in range(0, cols, side):
+            window = Window(top, left, stop - top, min(side, cols - left))
+            outer = Window(kept, left - reach, needed - kept, window.cols + 2 * reach).clip(rows, cols)
+            yield window, _smooth_tile(buffer[: needed - kept, outer.slices[1]], rule, window, outer, guide)
+        if whole:
+            listen(Finished("smoothing"))
+
+
+def check_memory(rule: SmoothingRule, shape: tuple[int, int], classes: int) -> None:
+    """Raise `HsifeatError` if the smoothing of a scene does not fit in the available memory.
+
+    Parameters
+    ----------
+    rule : SmoothingRule
+        The rule.
+    shape : tuple of int
+        Rows and columns of the scene.
+    classes : int
+        Number of classes.
+    """
+    rows, cols = shape
+    if rule.reach_px is None:
+        kept_rows, tile_pixels = rows, rows * cols
+    else:
+        kept_rows, tile_pixels = min(rows, 2 * _TILE_PX + 2 * rule.reach_px), (_TILE_PX + 2 * rule.reach_px) ** 2
+    # Two copies of the kept rows, because the buffer is copied when rows are added.
+    needed = 8 * kept_rows * cols * classes + rule.working_bytes(tile_pixels, classes)
+    available = available_bytes()
+    if needed > available:
+        advice = (
+            "the rule needs the whole scene at once: use gaussian, guided or mrf, which work tile by tile, or --smooth none"
+            if rule.reach_px is None
+            else "use a rule with a smaller reach, or --smooth none"
+        )
+        raise HsifeatError(
+            f"smoothing {rows} x {cols} pixels of {classes} classes by {rule.text} takes about {format_bytes(needed)}, and "
+            f"{format_bytes(available)} of memory are free: {advice}"
+        )
+
+
+def _full_strips(blocks: Blocks, cols: int) -> Iterator[NDArray[np.float32]]:
+    """Join the blocks of each range of rows to arrays (rows, cols, C) as wide as the scene."""
+    for _, group in groupby(blocks, key=lambda block: block[0].row):
+        strip = None
+        for window, values in group:
+            if strip is None:
+                strip = np.empty((window.rows, cols, values.shape[-1]), np.float32)
+            strip[:, window.slices[1]] = values
+        if strip is not None:
+            yield strip
+
+
+def _smooth_tile(
+    values: NDArray[np.float32], rule: SmoothingRule, window: Window, outer: Window, guide: SceneGuide | None
+) -> NDArray[np.float32]:
+    """Smooth the probabilities of `outer`, and return those of `window`, which lies in it."""
+    valid = ~np.isnan(values[..., 0])
+    inner = Window(window.row - outer.row, window.col - outer.col, window.rows, window.cols).slices
+    if not valid[inner].any():
+        return values[inner].copy()
+    image = guide.read(outer) * valid[..., None] if rule.guided and guide is not None else None
+    probabilities = np.where(valid[..., None], values, 0).astype(np.float64)
+    smoothed = rule.smooth(ProbabilityTile(probabilities, valid, image, outer.row, outer.col))
+    return np.where(valid[..., None], smoothed, np.nan)[inner].astype(np.float32)
