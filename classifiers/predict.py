@@ -233,5 +233,3 @@ def _checked_head(features: Features, model: Model | Head) -> Head:
         return model
     model.check_store(features)
     return model.head
-
-

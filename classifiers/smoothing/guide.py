@@ -68,4 +68,4 @@ class SceneGuide:
         # The sum runs band by band, since the last bits of a matrix product depend on the number of rows.
         for band, weight in enumerate(weights):
             channels += np.where(valid, spectra[..., band], 0).astype(np.float64)[..., None] * weight
-        return np.clip(channels * scales, -_CLIP, _CLIP) * valid[..., None]
+        return np.asarray(np.clip(channels * scales, -_CLIP, _CLIP) * valid[..., None], np.float64)

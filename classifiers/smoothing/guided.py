@@ -76,7 +76,8 @@ class GuidedSmoothing(SmoothingRule):
             joint[..., k, :] = mean(guide[..., k, None] * p) - mean_guide[..., k, None] * mean_p
             covariance[..., k, :] = mean(guide[..., k, None] * guide) - mean_guide[..., k, None] * mean_guide
         # Equations 5 and 6 for one channel; for several channels, the ridge regression of section 3.5 (colour guide).
-        slope = np.linalg.solve(covariance + self.epsilon * np.eye(channels), joint)  # (rows, cols, K, C)
+        penalised = covariance + self.epsilon * np.eye(channels)
+        slope = np.asarray(np.linalg.solve(penalised, joint), np.float64)  # (rows, cols, K, C)
         intercept = mean_p - _weighted_sum(mean_guide, slope)
         # Equation 8.
         slope = mean((slope * valid[..., None]).reshape(*tile.valid.shape, -1)).reshape(slope.shape)
@@ -99,9 +100,9 @@ class GuidedSmoothing(SmoothingRule):
         return 8 * pixels * (16 * classes + 40)
 
 
-def _weighted_sum(guide: NDArray[np.float64], slope: NDArray[np.float64]) -> NDArray[np.float64]:
+def _weighted_sum(guide: NDArray[np.float64], slope: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the sum over channels of guide (rows, cols, K) times slope (rows, cols, K, C)."""
-    total = guide[..., 0, None] * slope[..., 0, :]
-    for k in range(1, guide.shape[-1]):
-        total = total + guide[..., k, None] * slope[..., k, :]
+    total = np.zeros((*guide.shape[:-1], slope.shape[-1]))
+    for k in range(guide.shape[-1]):
+        total += guide[..., k, None] * slope[..., k, :]
     return total

@@ -18,7 +18,8 @@ _COMPACTNESS = 0.1
 class SuperpixelSmoothing(SmoothingRule):
     """Mean class probabilities of SLIC superpixels (Achanta et al., TPAMI 2012) of the scene's principal components.
 
-    All pixels of a superpixel get the same class. The segmentation is that of `skimage.segmentation.slic` on the valid pixels.
+    All pixels of a superpixel get the same class. Superpixels are those of `skimage.segmentation.slic`. Invalid pixels cut
+    them into connected parts, each of which has its own mean.
 
     Attributes
     ----------
@@ -47,15 +48,12 @@ class SuperpixelSmoothing(SmoothingRule):
         return
 
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:
-        """Return the mean probabilities of superpixels; see `SmoothingRule.smooth`.
-
-        Valid pixels that SLIC assigns to no superpixel keep their probabilities.
-        """
+        """Return the mean probabilities of superpixels; see `SmoothingRule.smooth`."""
         segments = self.segment(tile.image, tile.valid).ravel()
         p = tile.probabilities.reshape(len(segments), -1)
         sizes = np.maximum(np.bincount(segments), 1)
         means = np.stack([np.bincount(segments, column) / sizes for column in p.T], axis=-1)
-        return np.where(segments[:, None] > 0, means[segments], p).reshape(tile.probabilities.shape)
+        return means[segments].reshape(tile.probabilities.shape)
 
     def segment(self, guide: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Segment a scene into superpixels.
@@ -72,21 +70,18 @@ class SuperpixelSmoothing(SmoothingRule):
         (rows, cols) int64 array
             Number of the superpixel of each valid pixel, from 1; 0 at invalid pixels.
         """
+        from skimage.measure import label
         from skimage.segmentation import slic
 
-        count = int(np.count_nonzero(valid))
-        if not count:
-            return np.zeros(valid.shape, np.int64)
         segments = slic(
             guide,
-            n_segments=max(round(count / self.pixels), 1),
+            n_segments=max(round(valid.size / self.pixels), 1),
             compactness=_COMPACTNESS,
             convert2lab=False,
-            mask=None if valid.all() else valid,
             channel_axis=-1,
         )
-        return np.where(valid, segments, 0).astype(np.int64)
+        return np.asarray(label(np.where(valid, segments, 0), connectivity=1), np.int64)
 
     def working_bytes(self, pixels: int, classes: int) -> int:
-        """Return the memory, in bytes, for means, guide and the distances between the superpixels of a masked scene."""
-        return pixels * (24 * classes + 160) + 12 * (pixels // self.pixels) ** 2
+        """Return the memory, in bytes, for means, guide and segmentation; see `SmoothingRule.working_bytes`."""
+        return pixels * (24 * classes + 160)

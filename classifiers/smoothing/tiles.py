@@ -63,8 +63,8 @@ def smooth_blocks(
     for top in range(0, rows, side):
         stop = min(top + side, rows)
         kept, needed = max(top - reach, 0), min(stop + reach, rows)
-        parts = [] if buffer is None else [buffer[kept - first :]]
-        filled = kept + sum(map(len, parts))
+        parts: list[NDArray[np.float32]] = [] if buffer is None else [buffer[kept - first :]]
+        filled = kept + sum(len(part) for part in parts)
         while filled < needed:
             parts.append(next(strips))
             filled += len(parts[-1])

@@ -20,7 +20,9 @@ def predict(
     ] = False,
     smooth: Annotated[
         str | None,
-        typer.Option(metavar="RULE", help=f"{SMOOTHING}, or none to turn smoothing off. [default: the rule of the model]"),
+        typer.Option(
+            metavar="RULE", help=f"{SMOOTHING}, or none to turn smoothing off. [default: the rule of the model]"
+        ),
     ] = None,
 ) -> None:
     """Classify all pixels of a scene with a trained head, and write a map.

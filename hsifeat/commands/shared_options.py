@@ -35,9 +35,7 @@ Jobs = Annotated[
         help="Number of worker processes, which does not affect scores. [default: as many as cores and memory allow]",
     ),
 ]
-SMOOTHING = (
-    "Smoothing of the class probabilities over the scene: gaussian:SIGMA, guided:RADIUS[,EPS], superpixel:PIXELS or mrf:BETA"
-)
+SMOOTHING = "Smoothing of the class probabilities over the scene: gaussian:SIGMA, guided:RADIUS[,EPS], superpixel:PIXELS or mrf:BETA"
 Smooth = Annotated[
     str | None, typer.Option(metavar="RULE", help=f"{SMOOTHING}. Maps of the model use it. [default: no smoothing]")
 ]
