@@ -60,23 +60,24 @@ class MarkovSmoothing(SmoothingRule):
         marginals = np.pad(normalise(np.exp(unary)) * tile.valid[..., None], ((1, 1), (1, 1), (0, 0)))
         for _ in range(_SWEEPS):
             for row, col in _COLOURS:
-                self._update(marginals, unary, tile.valid, (row - tile.row) % 2, (col - tile.col) % 2)
+                _update(marginals, unary, self.beta, tile.valid, (row - tile.row) % 2, (col - tile.col) % 2)
         return marginals[1:-1, 1:-1]
 
-    def _update(
-        self,
-        marginals: NDArray[np.float64],
-        unary: NDArray[np.float64],
-        valid: NDArray[np.bool_],
-        row: int,
-        col: int,
-    ) -> None:
-        """Minimise the divergence over the pixels of one colour, which start at `row` and `col`."""
-        rows, cols = valid.shape
-        score = np.zeros_like(unary[row::2, col::2])
-        for down, right in _NEIGHBOURS:
-            score += marginals[1 + row + down : 1 + rows + down : 2, 1 + col + right : 1 + cols + right : 2]
-        score = unary[row::2, col::2] + self.beta * score
-        score -= score.max(axis=-1, keepdims=True)
-        update = normalise(np.exp(score)) * valid[row::2, col::2, None]
-        marginals[1 + row : 1 + rows : 2, 1 + col : 1 + cols : 2] = update
+
+def _update(
+    marginals: NDArray[np.float64],
+    unary: NDArray[np.float64],
+    beta: float,
+    valid: NDArray[np.bool_],
+    row: int,
+    col: int,
+) -> None:
+    """Minimise the divergence over the pixels of one colour, which start at `row` and `col`."""
+    rows, cols = valid.shape
+    support = np.zeros_like(unary[row::2, col::2])
+    for down, right in _NEIGHBOURS:
+        support += marginals[1 + row + down : 1 + rows + down : 2, 1 + col + right : 1 + cols + right : 2]
+    score = unary[row::2, col::2] + beta * support
+    score -= score.max(axis=-1, keepdims=True)
+    update = normalise(np.exp(score)) * valid[row::2, col::2, None]
+    marginals[1 + row : 1 + rows : 2, 1 + col : 1 + cols : 2] = update
