@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from classifiers.predict import predict_map as predict_map
     from classifiers.predict import predict_probabilities as predict_probabilities
     from classifiers.predict import write_scene_map as write_scene_map
-    from classifiers.smoothing.registry import parse_smoothing as parse_smoothing
-    from classifiers.smoothing.registry import smoothing_names as smoothing_names
+    from classifiers.smoothing.rules import parse_smoothing as parse_smoothing
+    from classifiers.smoothing.rules import smoothing_names as smoothing_names
     from classifiers.splits.grammar import parse_split as parse_split
     from classifiers.splits.leakage import measure_leakage as measure_leakage
     from classifiers.table import PixelTable as PixelTable
@@ -69,14 +69,14 @@ _MODULES = {
     "load_model": "classifiers.model",
     "make_head": "classifiers.heads.registry",
     "measure_leakage": "classifiers.splits.leakage",
-    "parse_smoothing": "classifiers.smoothing.registry",
+    "parse_smoothing": "classifiers.smoothing.rules",
     "parse_split": "classifiers.splits.grammar",
     "plot_mixing": "classifiers.heads.mixing",
     "predict_map": "classifiers.predict",
     "predict_probabilities": "classifiers.predict",
     "save_head": "classifiers.persistence",
     "score_predictions": "classifiers.metrics",
-    "smoothing_names": "classifiers.smoothing.registry",
+    "smoothing_names": "classifiers.smoothing.rules",
     "tune_head": "classifiers.tune",
     "write_scene_map": "classifiers.predict",
 }

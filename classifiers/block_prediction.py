@@ -155,13 +155,28 @@ def probability_blocks(
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
     """Return the class probabilities of a scene block by block, smoothed by a rule.
 
-    Parameters and errors are those of `predict_classes`, and errors are raised before any prediction. A head without
-    probabilities gives 1 to its predicted class and 0 to the others.
+    Parameters
+    ----------
+    features : Features
+        Store of the scene.
+    head : Head
+        A fitted head that has a layout. A head without probabilities gives 1 to its predicted class and 0 to the others.
+    rule : SmoothingRule, optional
+        Rule that smooths the probabilities. [default: no smoothing]
+    block_px : int, optional
+        Side in pixels of the blocks in which the scene is read. [default: 128, less for wide tables]
+    listen : callable
+        Callback for progress events.
 
     Returns
     -------
     iterator of (Window, (rows, cols, C) float32 array)
-        Windows that cover the scene; NaN at pixels that lack a column.
+        Windows that cover the scene, and the probabilities of the head's `classes_`; NaN at pixels that lack a column.
+
+    Raises
+    ------
+    HsifeatError
+        If the smoothing does not fit in memory. The check comes before the prediction.
     """
     rows, cols, _ = features.shape
     blocks = _probability_blocks(features, head, block_px, listen)

@@ -13,7 +13,7 @@ from classifiers.input_sets import SUITED, InputSet, check_input, layout_options
 from classifiers.model import Model
 from classifiers.model_card import ModelCard
 from classifiers.reduction import DEFAULT_REDUCTION, check_reduction
-from classifiers.smoothing import check_memory, parse_smoothing
+from classifiers.smoothing import parse_scene_smoothing
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable, select_labels
 from hsifeat.errors import StoreError
@@ -99,9 +99,7 @@ def fit_model(
     input_set = suited_input(head, features) if inputs in {None, SUITED} else InputSet.parse(str(inputs))
     check_input(input_set, head, features)
     rule = None if split is None else parse_split(split, features.scene.labels)
-    smoothing = None if smooth is None else parse_smoothing(smooth)
-    if smoothing is not None:
-        check_memory(smoothing, features.shape[:2], len(select_labels(features, labels).counts))
+    smoothing = parse_scene_smoothing(smooth, features.shape[:2], len(select_labels(features, labels).counts))
     table = PixelTable.from_store(
         features,
         labels=labels,

@@ -14,10 +14,11 @@ from classifiers.comparison.run_records import RunRecords, run_key
 from classifiers.comparison.sampling import Draws, limit_per_class
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.stores import origin_of, single_stores
-from classifiers.comparison.tasks import RunTask, do_run
+from classifiers.comparison.tasks import RunTask, SceneSmoothing, do_run
 from classifiers.heads.group_reducer import ReducingHead
 from classifiers.heads.registry import head_class, make_head
 from classifiers.input_sets import InputSet
+from classifiers.smoothing import SmoothingRule
 from classifiers.splits import Footprint, layout_footprints
 from hsifeat.features.features import Features
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
@@ -45,6 +46,8 @@ class BenchRunner:
         Receives progress events.
     params : mapping of str to mapping
         Parameters of heads, by head and name. Other parameters have their defaults.
+    rule : SmoothingRule or None
+        Rule that smooths the class probabilities for a second score of every run.
     """
 
     stores: dict[str, Features]
@@ -54,6 +57,7 @@ class BenchRunner:
     executor: Executor
     listen: Listener
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rule: SmoothingRule | None = None
 
     def run_all(self, entries: Sequence[BenchEntry], draws: Draws, *, maps: bool = True) -> list[RunResult]:
         """Run every entry under every draw.
@@ -65,7 +69,7 @@ class BenchRunner:
         draws : dict of (str, int) to SplitDraw
             Training and test pixels, by split and seed.
         maps : bool
-            Whether the runs of seed 0 also classify the whole scene.
+            Whether the runs of seed 0 also classify the whole scene, and all runs are scored after smoothing.
 
         Returns
         -------
@@ -74,7 +78,7 @@ class BenchRunner:
         """
         keys = {name: self.run_records.add_draw(draw, self.labels) for name, draw in draws.items()}
         tasks = [
-            self._task(entry, split, seed, keys[split, seed], draw.left_out, mapped=maps and seed == 0)
+            self._task(entry, split, seed, keys[split, seed], draw.left_out, scenes=maps)
             for entry in entries
             for (split, seed), draw in draws.items()
         ]
@@ -156,7 +160,7 @@ class BenchRunner:
         return entry.store or next(iter(self.stores))
 
     def _task(
-        self, entry: BenchEntry, split: str, seed: int, draw: str, left_out: tuple[int, ...], *, mapped: bool
+        self, entry: BenchEntry, split: str, seed: int, draw: str, left_out: tuple[int, ...], *, scenes: bool
     ) -> RunTask:
         store = self._store_name(entry)
         features, table = self.stores[store], self.tables[store].take(InputSet.parse(entry.features))
@@ -164,15 +168,28 @@ class BenchRunner:
             table = replace(table, reduction="train")  # the sample has no effect, so that the runs are the same
         params = dict(self.params.get(entry.head, {}))
         head = {"name": entry.head, **make_head(entry.head, **params).get_params(deep=False)}
+        # A learning curve, which needs no maps, needs no smoothed scores either.
+        mapped = scenes and seed == 0
+        rule = self.rule if scenes else None
+        locations = tuple(str(one.store.location) for one in single_stores(features))
         return RunTask(
             entry=entry,
             split=split,
             seed=seed,
-            key=run_key(origin_of(features, table.groups), table.layout, head, draw, seed, table.reduction),
+            key=run_key(
+                origin_of(features, table.groups),
+                table.layout,
+                head,
+                draw,
+                seed,
+                table.reduction,
+                "" if rule is None else rule.text,
+            ),
             draw=draw,
             left_out=left_out,
             table=table,
             run_records=self.run_records,
-            mapped_stores=tuple(str(one.store.location) for one in single_stores(features)) if mapped else (),
+            mapped_stores=locations if mapped else (),
             params=params,
+            smoothing=None if rule is None else SceneSmoothing(rule, locations),
         )

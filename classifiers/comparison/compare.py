@@ -47,6 +47,7 @@ from classifiers.distance_bins import DISTANCE_ENDS, distance_bins
 from classifiers.heads.registry import make_head
 from classifiers.input_sets import InputSet, layout_options
 from classifiers.reduction import DEFAULT_REDUCTION, Reduction, check_reduction
+from classifiers.smoothing import parse_scene_smoothing
 from classifiers.splits import make_split_map, parse_split
 from classifiers.table import PixelTable, select_labels
 from hsifeat.errors import HeadError, StoreError
@@ -70,6 +71,7 @@ def compare(
     params: Mapping[str, Mapping[str, Any]] | None = None,
     curve: Sequence[int] | None = None,
     distances: Sequence[int] = DISTANCE_ENDS,
+    smooth: str | None = None,
     sweep: bool = True,
     jobs: int | None = 1,
     out: str | Path = "report",
@@ -112,6 +114,9 @@ def compare(
         `splits` contains ``per-class:N``, from labels scattered over the scene.
     distances : sequence of int
         Upper ends in pixels of the bins of the distance to the nearest training pixel, by which scores are reported.
+    smooth : str, optional
+        Rule that smooths the class probabilities over the scene, see `classifiers.parse_smoothing`. Every run is then scored
+        without and with it, on the same test pixels. The default is no smoothing.
     sweep : bool
         Whether to score each plane of the first store separately, under the disjoint split.
     jobs : int, optional
@@ -171,6 +176,7 @@ def compare(
     for line in (*(f"planned contrast: {contrast}" for contrast in contrasts), *map(str, missing)):
         listen(Note(line))
     truth = first.valid_labels(select_labels(first, labels))
+    smoothing = parse_scene_smoothing(smooth, first.shape[:2], len(truth.counts))
     if earlier is not None:
         earlier.check(first, truth)
     # A sweep compares each plane with spectra, so the table needs their columns.
@@ -182,7 +188,7 @@ def compare(
         tables = _share_tables(features, truth, planes if with_planes else [], input_sets, fitted_on, folder)
         memory_bytes = max(table.fit_bytes(draws.values()) for table in tables.values())
         with local_executor(jobs, memory_bytes, listen=listen) as pool:
-            runner = BenchRunner(features, tables, truth, run_records, pool, listen, head_params)
+            runner = BenchRunner(features, tables, truth, run_records, pool, listen, head_params, smoothing)
             runs = runner.run_all(entries, draws)
             curves = [
                 point
@@ -227,6 +233,7 @@ def compare(
         params=head_params or None,
         curve=tuple(curve) if curve else None,
         distances=tuple(distances),
+        smooth=None if smoothing is None else smoothing.text,
         sweep=sweep,
     )
     summary = summarise(runs, assessment.intervals)

@@ -99,6 +99,15 @@ class BenchConfig(BaseConfig):
             metavar="PX,PX",
         ),
     ] = DISTANCE_ENDS
+    smooth: Annotated[
+        str | None,
+        option(
+            "Also score each run after smoothing its class probabilities over the scene: gaussian:SIGMA, guided:RADIUS[,EPS], "
+            "superpixel:PIXELS or mrf:BETA.",
+            metavar="RULE",
+            default="no smoothing",
+        ),
+    ] = None
     sweep: Annotated[
         bool,
         option("Also score each plane of the first store separately, with a linear head.", flags="--sweep/--no-sweep"),

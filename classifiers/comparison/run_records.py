@@ -67,7 +67,13 @@ def draw_key(draw: SplitDraw, labels: Labels) -> str:
 
 
 def run_key(
-    store: str, layout: Layout, head: dict[str, Any], draw: str, seed: int, reduction: Reduction = "train"
+    store: str,
+    layout: Layout,
+    head: dict[str, Any],
+    draw: str,
+    seed: int,
+    reduction: Reduction = "train",
+    smooth: str = "",
 ) -> str:
     """Return the key of a run.
 
@@ -89,8 +95,12 @@ def run_key(
         Seed of the head.
     reduction : {"scene", "train"}
         Pixels that the reduction was fitted on.
+    smooth : str
+        Smoothing rule of the second score; empty without one.
     """
     content = {"store": store, "layout": layout.to_json(), "head": head, "draw": draw, "seed": seed, "format": FORMAT}
+    if smooth:
+        content["smooth"] = [smooth, version("scipy"), version("scikit-image")]
     content["versions"] = versions() | head_distribution(head["name"])
     content["metrics"] = sorted(metric.key for metric in (*METRICS, *CLASS_METRICS))
     if reduction == "scene":

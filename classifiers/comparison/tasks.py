@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.block_prediction import block_side_px, predict_blocks
+from classifiers.block_prediction import block_side_px, predict_blocks, predict_classes
 from classifiers.comparison.results.model import BenchEntry, PlaneWeight, RunResult
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.shared_table import BLOCK_BYTES, SharedTable
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.registry import make_head
 from classifiers.metrics import score_predictions
+from classifiers.smoothing import SmoothingRule
 from hsifeat.features.features import Features
 from hsifeat.features.stack import open_stack
 from hsifeat.files import atomic_write
@@ -26,6 +27,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from classifiers.heads.base import Head
+
+
+@dataclass(frozen=True)
+class SceneSmoothing:
+    """Smoothing of the class probabilities of a scene.
+
+    Attributes
+    ----------
+    rule : SmoothingRule
+        The smoothing rule.
+    stores : tuple of str
+        Locations of the stores of the scene, read side by side.
+    """
+
+    rule: SmoothingRule
+    stores: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -54,6 +71,8 @@ class RunTask:
         Locations of the stores, read side by side, whose scene the fitted head classifies. If empty, it is not classified.
     params : dict
         Parameters of the head; `key` depends on them.
+    smoothing : SceneSmoothing or None
+        Smoothing after which the run is scored a second time; None for no second score.
     """
 
     entry: BenchEntry
@@ -66,6 +85,7 @@ class RunTask:
     run_records: RunRecords
     mapped_stores: tuple[str, ...] = ()
     params: dict[str, Any] = field(default_factory=dict, compare=False)
+    smoothing: SceneSmoothing | None = None
 
 
 def do_run(task: RunTask) -> RunResult:
@@ -101,6 +121,7 @@ def do_run(task: RunTask) -> RunResult:
             key=task.key,
             draw=task.draw,
             mixing=_mixing(head),
+            smoothed_oa=_smoothed_accuracy(head, task.smoothing, draw),
         )
         task.run_records.add(run, predicted)
         return run
@@ -196,6 +217,16 @@ def one_thread() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
+
+
+def _smoothed_accuracy(
+    head: Head, smoothing: SceneSmoothing | None, draw: dict[str, NDArray[np.integer]]
+) -> float | None:
+    """Return the overall accuracy on the test pixels of a draw after smoothing, or None without smoothing."""
+    if smoothing is None:
+        return None
+    classes = predict_classes(open_stack(smoothing.stores), head, smoothing.rule)
+    return float(np.mean(classes.ravel()[draw["test"]] == draw["truth"]))
 
 
 def _map_scene(head: Head, features: Features, task: RunTask) -> None:

@@ -1,9 +1,9 @@
 """Smoothing rules: post-processing of class probabilities over the scene."""
 
 from classifiers.smoothing.guide import SceneGuide
-from classifiers.smoothing.registry import NO_SMOOTHING, parse_smoothing, smoothing_names
 from classifiers.smoothing.rule import ProbabilityTile, SmoothingRule
-from classifiers.smoothing.tiles import check_memory, smooth_blocks
+from classifiers.smoothing.rules import NO_SMOOTHING, parse_smoothing, smoothing_names
+from classifiers.smoothing.tiles import check_memory, parse_scene_smoothing, smooth_blocks
 
 __all__ = [
     "NO_SMOOTHING",
@@ -11,6 +11,7 @@ __all__ = [
     "SceneGuide",
     "SmoothingRule",
     "check_memory",
+    "parse_scene_smoothing",
     "parse_smoothing",
     "smooth_blocks",
     "smoothing_names",

@@ -119,6 +119,6 @@ class SmoothingRule(ABC):
 
 
 def normalise(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale non-negative values (rows, cols, C) to sum to 1 at each pixel; pixels with a sum of 0 stay 0."""
+    """Scale non-negative values, (rows, cols, C) float64, to sum to 1 at each pixel; pixels with a sum of 0 stay 0."""
     total = values.sum(axis=-1, keepdims=True)
     return np.asarray(np.divide(values, total, out=np.zeros_like(values), where=total > 0), np.float64)

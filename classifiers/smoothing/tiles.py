@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from classifiers.smoothing.guide import SceneGuide
 from classifiers.smoothing.rule import ProbabilityTile, SmoothingRule
+from classifiers.smoothing.rules import parse_smoothing
 from hsifeat.errors import HsifeatError
 from hsifeat.formatting import format_bytes
 from hsifeat.runtime.events import Finished, Listener, Started, silent
@@ -77,6 +78,33 @@ def smooth_blocks(
             yield window, _smooth_tile(buffer[: needed - kept, outer.slices[1]], rule, window, outer, guide)
         if whole:
             listen(Finished("smoothing"))
+
+
+def parse_scene_smoothing(text: str | None, shape: tuple[int, int], classes: int) -> SmoothingRule | None:
+    """Parse a smoothing rule, and check that the smoothing of a scene fits in memory.
+
+    Parameters
+    ----------
+    text : str or None
+        The rule, see `parse_smoothing`; None for no smoothing.
+    shape : tuple of int
+        Rows and columns of the scene.
+    classes : int
+        Number of classes.
+
+    Returns
+    -------
+    SmoothingRule or None
+
+    Raises
+    ------
+    HsifeatError
+        If the rule is unknown, its argument is wrong, or the available memory is too small.
+    """
+    rule = None if text is None else parse_smoothing(text)
+    if rule is not None:
+        check_memory(rule, shape, classes)
+    return rule
 
 
 def check_memory(rule: SmoothingRule, shape: tuple[int, int], classes: int) -> None:

@@ -80,6 +80,7 @@ def _content(comparison: Comparison, ranking: Ranking) -> dict[str, Any]:
         "whiskers": findings.whisker_legend(ranking),
         "max_dots": findings.MAX_DOTS,
         "best": [_best_scores(ranking, index) for index in range(len(ranking.splits))],
+        "smoothing": getattr(comparison.provenance.config, "smooth", None),
         "has_intervals": any(summary.oa.interval for summary in comparison.summary),
         "tables": class_tables.class_tables(comparison, ranking),
         "scene_view": map_views.scene_view(comparison, ranking),

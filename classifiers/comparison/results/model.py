@@ -180,6 +180,9 @@ class RunResult(Record):
     mixing: Annotated[tuple[PlaneWeight, ...], JsonOnly()] = Field(
         (), description="learned weights of planes, for heads that mix planes"
     )
+    smoothed_oa: float | None = Field(
+        None, description="OA after smoothing the class probabilities over the scene; null without --smooth"
+    )
 
     @property
     def oa(self) -> float:
@@ -217,6 +220,12 @@ class EntrySummary(Record):
     classes: tuple[int, ...] = Field(description="classes of the confusion matrix")
     confusion: tuple[tuple[int, ...], ...] = Field(
         description="confusion matrix summed over seeds, true class (outer) by predicted class (inner)"
+    )
+    smoothed_oa: Estimate | None = Field(
+        None, description="OA after smoothing the class probabilities over the scene; null without --smooth"
+    )
+    smoothing_gain: Estimate | None = Field(
+        None, description="`smoothed_oa` minus OA, paired by seed; null without --smooth"
     )
 
     @property

@@ -63,6 +63,7 @@ def _summary(runs: list[RunResult], intervals: ScoreIntervals) -> EntrySummary:
     for run in runs:
         index = np.searchsorted(classes, run.classes)
         confusion[np.ix_(index, index)] += run.confusion
+    smoothed = [run.smoothed_oa for run in runs if run.smoothed_oa is not None]
     tested = {number: [run for run in runs if number in run.pixels] for number in classes}
     return EntrySummary(
         entry=runs[0].entry,
@@ -94,6 +95,8 @@ def _summary(runs: list[RunResult], intervals: ScoreIntervals) -> EntrySummary:
         class_seeds={number: len(tested_runs) for number, tested_runs in tested.items()},
         classes=classes,
         confusion=tuple(map(tuple, confusion.tolist())),
+        smoothed_oa=Estimate.from_values(smoothed) if smoothed else None,
+        smoothing_gain=Estimate.from_values(np.subtract(smoothed, [run.oa for run in runs])) if smoothed else None,
     )
 
 

@@ -13,14 +13,17 @@ from classifiers.splits import CARRY_OVER, FILL_IN, parse_split_question
 def overview(results: BenchResults) -> list[dict[str, str]]:
     """Return the table that the terminal shows, one row per entry.
 
-    A row contains the head, the input, the store, the overall accuracy (OA) in percent under each split, and the median time of
-    a fit in seconds.
+    A row contains the head, the input, the store, the overall accuracy (OA) in percent under each split, OA after smoothing
+    and the difference where runs were smoothed, and the median time of a fit in seconds.
     """
     rows: dict[BenchEntry, dict[str, str]] = {}
     for summary in results.summary:
         entry = summary.entry
         row = rows.setdefault(entry, {"head": entry.head, "input": entry.features, "store": entry.store})
         row[f"OA {summary.split}"] = f"{100 * summary.oa.mean:.1f} ± {100 * summary.oa.sd:.1f}"
+        if summary.smoothed_oa is not None and summary.smoothing_gain is not None:
+            gain = f"({100 * summary.smoothing_gain.mean:+.1f})"
+            row[f"smoothed {summary.split}"] = f"{100 * summary.smoothed_oa.mean:.1f} {gain}"
     for summary in results.summary:
         rows[summary.entry]["fit, s"] = f"{summary.fit_seconds:.2g}"
     return list(rows.values())

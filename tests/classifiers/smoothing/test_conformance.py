@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from classifiers.smoothing import NO_SMOOTHING, parse_smoothing, smooth_blocks, smoothing_names, tiles
-from classifiers.smoothing.registry import smoothing_class
+from classifiers.smoothing.rules import smoothing_class
 from hsifeat.errors import HsifeatError
 from hsifeat.types import windows
 

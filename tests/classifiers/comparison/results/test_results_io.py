@@ -35,7 +35,7 @@ def test_csv_equals_scikit_learn_and_repeats(tmp_path):
 
 
 def test_the_columns_of_a_run_follow_its_fields():
-    columns = "store features head split seed train_pixels test_pixels left_out oa aa kappa fit_seconds predict_seconds"
+    columns = "store features head split seed train_pixels test_pixels left_out oa aa kappa fit_seconds predict_seconds smoothed_oa"
     by_class = [f"{name}_{number}" for name in ("recall", "f1", "pixels") for number in range(1, 6)]
     assert list(build()[0].frame) == [*columns.split(), *by_class]
 
