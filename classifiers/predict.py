@@ -191,38 +191,6 @@ def smoothing_rule(model: Model | Head, smooth: str | None = None) -> SmoothingR
     smooth : str, optional
         Rule to use instead of that of the model, see `classifiers.parse_smoothing`.
     """
-    side = _MAX_BLOCK_PX
-    while side > 1 and table_bytes(side * side, layout) > (max_bytes or MAX_BLOCK_BYTES):
-        side //= 2
-    return side
-
-
-def _predict_block(
-    features: Features,
-    head: Head,
-    layout: Layout,
-    window: Window,
-    pixels: tuple[NDArray[np.intp], NDArray[np.intp]],
-    *,
-    probabilities: bool,
-) -> PredictedBlock:
-    if not len(pixels[0]):
-        empty = np.empty((0, len(head.classes_))) if probabilities else None
-        return PredictedBlock(window, pixels, head.classes_[:0], empty)
-    X = read_columns(features, layout, pixels[0] + window.row, pixels[1] + window.col)
-    if probabilities and isinstance(head, ProbabilisticHead):
-        values = head.predict_proba(X)
-        return PredictedBlock(window, pixels, head.classes_[values.argmax(axis=1)], values)
-    return PredictedBlock(window, pixels, head.predict(X), None)
-
-
-def _probability_blocks(
-    features: Features, head: ProbabilisticHead, block_px: int | None, listen: Listener
-) -> Iterator[tuple[Window, NDArray[np.float32]]]:
-    for block in predict_blocks(features, head, probabilities=True, block_px=block_px, listen=listen):
-        values = np.full((block.window.rows, block.window.cols, len(head.classes_)), np.nan, np.float32)
-        values[block.pixels] = block.probabilities
-        yield block.window, values
     if smooth is None:
         smooth = model.smooth if isinstance(model, Model) else None
     return None if smooth is None else parse_smoothing(smooth)

@@ -58,7 +58,7 @@ from hsifeat.scenes import Labels
 from hsifeat.scenes.colours import false_colour
 
 
-def compare(
+def compare(  # noqa: PLR0915 - one step after another
     stores: str | Path | Features | Sequence[str | Path | Features] | None = None,
     *,
     heads: Sequence[str] = ALL_HEADS,
