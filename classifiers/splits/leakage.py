@@ -7,8 +7,10 @@ The footprint of a feature is the set of scene pixels that the feature depends o
   Normalisation and attention mix all pixels of a tile. A feature of a plane therefore depends on the whole tile whose core
   contains the pixel. At the scene's edge, it also depends on the pixels that were mirrored into the tile.
 - A plane that is coarser than the scene is interpolated. Near the edge of a core, a feature depends on two tiles.
+- A context plane depends on the window of its layer, and one by reconstruction on the whole scene.
 
-Models that are fitted to the whole scene without labels, such as a projection or a backbone, are not counted as leakage.
+Models that are fitted to the whole scene without labels, such as a projection, a backbone or the reduction of columns, are
+not counted as leakage.
 """
 
 from __future__ import annotations
@@ -197,7 +199,9 @@ def _group_footprint(features: Features, group: ColumnGroup) -> Footprint:
     if group.t is None or group.layer is None:
         return Footprint(window)
     (plane,) = features.select([PlaneId(group.t, group.layer)])
-    store, _ = features.owner(plane)
+    store, stored_plane = features.owner(plane)
+    if store.is_context:
+        return _context_footprint(stored_plane.id.layer)
     tiling = store.recipe["tiling"]
     mirrored = tiling["padding"] == "reflect"
     if store.window_px is not None:  # the mean and the value at the pixel depend on the same window
@@ -215,6 +219,17 @@ def _group_footprint(features: Features, group: ColumnGroup) -> Footprint:
             mirrored=mirrored,
         ),
     )
+
+
+def _context_footprint(layer: str) -> Footprint:
+    """Return the footprint of a context layer such as ``mean-25``, ``profile-3`` or ``reconstruction-3-mean-9``."""
+    family, _, rest = layer.partition("-")
+    if family == "reconstruction":  # a filter by reconstruction reaches as far as a bright or dark area does
+        return Footprint(tiles=TileGrid(0, 0))
+    size, *mean = (int(part) for part in rest.split("-") if part.isdigit())
+    # An opening is an erosion followed by a dilation, each of which reaches half a window.
+    reach = (2 if family == "profile" else 1) * (size // 2) + sum(side // 2 for side in mean)
+    return Footprint(2 * reach + 1)
 
 
 def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint]) -> Leakage:

@@ -30,7 +30,7 @@ def overview(results: BenchResults) -> list[dict[str, str]]:
 
 
 def split_remarks(results: BenchResults) -> list[str]:
-    """Return lines that describe each split, followed by the gap between random and disjoint splits, if available.
+    """Return lines that describe each split, followed by the gap between random and disjoint splits and by the reduction.
 
     The lines of a split state its question, the seeds, the numbers of pixels, the classes left out, the leakage, remarks on the
     split, and for the best entry the accuracy by distance to the nearest training pixel and without leakage.
@@ -48,8 +48,17 @@ def split_remarks(results: BenchResults) -> list[str]:
             lines.append(f"  leakage: {leakage_text(geometry[split])}")
             lines += [f"  {note}" for note in geometry[split].notes]
         lines += [f"  {remark}" for remark in distance_remarks(results, split, summary.test_pixels)]
-    gap = gap_text(results)
-    return [*lines, gap] if gap else lines
+    return [*lines, *filter(None, (gap_text(results), reduction_text(results)))]
+
+
+def reduction_text(results: BenchResults) -> str:
+    """State that column groups were reduced on unlabelled pixels; the text is empty if only training pixels were used."""
+    if results.provenance.config is None or results.provenance.config.reduction == "train":
+        return ""
+    return (
+        "reduction: principal components are fitted on a sample of all pixels of the scene, test pixels included, without "
+        "their labels; heads that do not reduce column groups use training pixels alone"
+    )
 
 
 def planned_results(results: BenchResults) -> dict[str, list[str]]:

@@ -1,0 +1,50 @@
+"""Benchmarks of a store together with a context store, with reductions fitted on unlabelled pixels."""
+
+import numpy as np
+import pytest
+
+from classifiers import compare, fit_model
+from classifiers.comparison.results.summary_text import split_remarks
+from hsifeat.features.stack import open_stack
+from tests.helpers.context_stores import write_context_store
+
+SPLITS = ("per-class:9", "blocks:9+1:0.3")
+OPTIONS = {"heads": ["lda"], "splits": SPLITS, "seeds": 1, "planes": ["t0/mid_block"]}
+
+
+@pytest.fixture
+def both(features, tmp_path):
+    return [features, write_context_store(tmp_path / "ctx.zarr", features)]
+
+
+def test_results_are_the_same_for_any_number_of_jobs(both, tmp_path):
+    inputs = ["spectra+context", "context+planes"]
+    one, two = (
+        compare(both, **OPTIONS, inputs=inputs, reduction="scene", sweep=False, jobs=jobs, out=tmp_path / str(jobs))
+        for jobs in (1, 2)
+    )
+    assert [str(run.entry) for run in one.runs[::2]] == ["lda on spectra+context", "lda on context+planes of small"]
+    for first, second in zip(one.runs, two.runs, strict=True):
+        assert first.confusion == second.confusion and first.key == second.key
+    for name, image in one.images.maps.items():
+        np.testing.assert_array_equal(image, two.images.maps[name])
+    model = fit_model(
+        open_stack(both), "lda", inputs=inputs[0], split=SPLITS[0], reduction="scene", planes=OPTIONS["planes"]
+    )
+    assert model.evaluation.scores.oa == one.runs[0].oa
+    assert "without their labels" in split_remarks(one)[-1]
+    assert [store.name for store in one.stores] == ["small", "ctx"]
+
+
+def test_runs_without_context_are_reused_and_layers_are_swept(both, tmp_path, fits):
+    alone = compare(both[0], **OPTIONS, inputs=["spectra+planes"], sweep=False, out=tmp_path)
+    known = len(fits)
+    joined = compare(both, **OPTIONS, inputs=["spectra+planes", "spectra+context"], sweep=True, out=tmp_path)
+    assert len(fits) == known + 2
+    assert [run.confusion for run in joined.runs[:2]] == [run.confusion for run in alone.runs]
+    assert {score.layer for score in joined.sweep.planes} == {"mid_block", "mean-5", "mean-9", "profile-3", "profile-5"}
+    scene = compare(both, **OPTIONS, inputs=["spectra+context"], reduction="scene", sweep=False, out=tmp_path)
+    assert len(fits) == known + 4  # the reduction is part of the key of a run
+    assert scene.provenance.config.reduction == "scene"
+    shares = joined.splits[0].footprints
+    assert "9x9 px window" in shares["spectra+context"]
