@@ -21,8 +21,7 @@ from classifiers.comparison.config import (
     bench_command,
 )
 from classifiers.comparison.contrasts import StoreOrigin, missing_contrasts, plan_contrasts
-from classifiers.comparison.entries import fitting_heads, make_entries, possible_inputs
-from classifiers.comparison.head_params import check_head_params
+from classifiers.comparison.entries import check_head_params, fitting_heads, make_entries, possible_inputs
 from classifiers.comparison.plane_clusters import MAX_CLUSTERS, cluster_planes
 from classifiers.comparison.results.comparison import BenchImages, Comparison
 from classifiers.comparison.results.model import (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from classifiers.comparison.results.model import BenchEntry
-from classifiers.heads.registry import head_class, head_names
+from classifiers.heads.registry import head_class, head_names, make_head
 from classifiers.input_sets import SUITED, InputSet, check_stores, fits, suited_input
 from hsifeat.errors import HeadError, StoreError
 from hsifeat.features.features import Features
@@ -82,3 +83,21 @@ def _differs(inputs: InputSet, stores: Mapping[str, Features]) -> bool:
     if inputs.uses_planes:
         return True
     return inputs.uses_context and len(stores) > 1 and all(features.is_context for features in stores.values())
+
+
+def check_head_params(params: Mapping[str, Mapping[str, Any]], heads: Sequence[str]) -> None:
+    """Check parameters before a benchmark.
+
+    Raises
+    ------
+    HeadError
+        A head is not compared, or a parameter is unknown, has a wrong value, or is set by each run.
+    """
+    for head, values in params.items():
+        if head not in heads:
+            raise HeadError(
+                f"parameters are set for the head {head}, which is not compared; compared: {', '.join(heads)}"
+            )
+        if "random_state" in values:
+            raise HeadError(f"random_state of the head {head} is the seed of each run: set the number of seeds instead")
+        make_head(head, **values)

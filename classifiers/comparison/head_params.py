@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-import numpy as np
 from pydantic import BeforeValidator
 
-from classifiers.heads.registry import make_head
 from hsifeat.base_config import expected_error
-from hsifeat.errors import HeadError
 
 
 def plain_params(value: object) -> dict[str, dict[str, Any]]:
@@ -34,24 +31,6 @@ def plain_params(value: object) -> dict[str, dict[str, Any]]:
 HeadParams = Annotated[dict[str, dict[str, Any]], BeforeValidator(plain_params)]
 
 
-def check_head_params(params: Mapping[str, Mapping[str, Any]], heads: Sequence[str]) -> None:
-    """Check parameters before a benchmark.
-
-    Raises
-    ------
-    HeadError
-        A head is not compared, or a parameter is unknown, has a wrong value, or is set by each run.
-    """
-    for head, values in params.items():
-        if head not in heads:
-            raise HeadError(
-                f"parameters are set for the head {head}, which is not compared; compared: {', '.join(heads)}"
-            )
-        if "random_state" in values:
-            raise HeadError(f"random_state of the head {head} is the seed of each run: set the number of seeds instead")
-        make_head(head, **values)
-
-
 def assignments(params: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return parameters as the values of ``--set``.
 
@@ -62,7 +41,8 @@ def assignments(params: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic | np.ndarray):
+    # NumPy's numbers and arrays; to import NumPy would slow down `hsifeat --help`.
+    if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list | tuple):
         return tuple(_plain(item) for item in value)
