@@ -147,12 +147,13 @@ class Tap:
         Number of channels of the output.
     stride : int
         Side of an output cell in scene pixels.
-    share : float
-        Fraction of the multiplications of a full forward pass that the output requires.
+    share : float or None
+        Fraction of the multiplications of a full forward pass that the output requires; None for filters without such a
+        pass.
     """
 
     name: str
     alias: str
     channels: int
     stride: int
-    share: float
+    share: float | None

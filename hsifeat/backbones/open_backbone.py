@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 from hsifeat.backbones.network import NetworkBackbone
 from hsifeat.backbones.options import UPSAMPLE, BackboneOptions
 from hsifeat.backbones.plugins import Redirect, call_plugin, check_backbone, find_plugin, load_plugins
-from hsifeat.backbones.protocol import Backbone
+from hsifeat.backbones.protocol import Backbone, FeatureSource
 from hsifeat.errors import BackboneError
 
 
@@ -57,11 +58,31 @@ def open_backbone(
     >>> [tap.name for tap in backbone.taps if tap.name.count(".") <= 1][:3]
     ['conv_in', 'down_blocks.0', 'down_blocks.1']
     """
+    backbone: Any = open_source(
+        source, class_label=class_label, seed=seed, any_label=any_label, prompt=prompt, upsample=upsample
+    )
+    check_backbone(backbone, str(source))
+    return cast("Backbone", backbone)
+
+
+def open_source(
+    source: str | Path,
+    *,
+    class_label: int | str | None = None,
+    seed: int = 0,
+    any_label: bool = False,
+    prompt: str | None = None,
+    upsample: int = UPSAMPLE,
+) -> FeatureSource:
+    """Open a backbone, or another source of features such as the filters of ``context``.
+
+    Parameters and errors are those of `open_backbone`.
+    """
     name = str(source)
     options = BackboneOptions(
         class_label=_parse_label(class_label), seed=seed, any_label=any_label, prompt=prompt, upsample=upsample
     )
-    target: Backbone | Redirect = Redirect(name)
+    target: FeatureSource | Redirect = Redirect(name)
     while isinstance(target, Redirect):
         options = replace(options, **target.changes)
         match = find_plugin(target.source)
@@ -71,7 +92,6 @@ def open_backbone(
                 "backbone)"
             )
         target = call_plugin(*match, options, name)
-    check_backbone(target, name)
     if isinstance(target, NetworkBackbone) and not target.source:
         target.source = name
     return target

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hsifeat.backbones.options import BackboneOptions
-from hsifeat.backbones.protocol import Backbone
+from hsifeat.backbones.protocol import Backbone, FeatureSource
 from hsifeat.errors import BackboneError, error_summary
 
 GROUP = "hsifeat.backbones"
@@ -55,7 +55,7 @@ class BackbonePlugin:
     ----------
     open : callable
         Opens a backbone. The arguments are the source, without a prefix ``NAME:``, and options by name. Returns a
-        `Backbone` or a `Redirect`.
+        `Backbone`, another `FeatureSource` or a `Redirect`.
     form : str
         Form of the sources, such as ``FILE.pt``.
     description : str
@@ -69,7 +69,7 @@ class BackbonePlugin:
         hsifeat have 10 to 90.
     """
 
-    open: Callable[..., Backbone | Redirect]
+    open: Callable[..., FeatureSource | Redirect]
     form: str
     description: str
     weights: str
@@ -133,7 +133,7 @@ def existing_path(source: str) -> Path | None:
         raise BackboneError(f"{path} can't be looked up: {error.strerror}") from error
 
 
-def call_plugin(plugin: BackbonePlugin, argument: str, options: BackboneOptions, name: str) -> Backbone | Redirect:
+def call_plugin(plugin: BackbonePlugin, argument: str, options: BackboneOptions, name: str) -> FeatureSource | Redirect:
     """Open a source with a plugin, and return the resulting backbone or redirect.
 
     Parameters

@@ -14,6 +14,28 @@ if TYPE_CHECKING:
     import torch
 
 
+class FeatureSource(Protocol):
+    """The members that a network and the filters of ``context`` have in common."""
+
+    @property
+    def name(self) -> str:
+        """Name shown to users; it does not affect the key of a store."""
+        ...
+
+    @property
+    def taps(self) -> list[Tap]:
+        """All layers whose feature maps can be read."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """Return everything that determines the layers' outputs, as plain JSON values."""
+        ...
+
+    def to(self, device: str) -> None:
+        """Prepare the computation on a device."""
+        ...
+
+
 class Backbone(Protocol):
     """A frozen denoiser with its noise schedule and conditioning, whose layers provide feature maps.
 

@@ -77,23 +77,11 @@ def extract(
 
 def _show_work(work: RemainingWork) -> None:
     from hsifeat.commands import terminal
-    from hsifeat.extraction.estimates import peak_bytes, seconds_per_pass
-    from hsifeat.formatting import format_bytes, format_duration
+    from hsifeat.formatting import format_bytes
 
-    plan, extractor = work.plan, work.extractor
+    plan = work.plan
     state = "new" if work.is_new else "exists"
     terminal.show_table(f"{work.job.location} ({state})", plan.plane_rows(), plan.PLANE_COLUMNS)
-    seconds = plan.passes * seconds_per_pass(extractor, plan) if plan.steps else 0.0
-    tile = " x ".join(map(str, dict.fromkeys(plan.tiling.tile)))
-    repeated = sum(plan.unit_tiles.values()) - plan.tiles
-    kind = "tiles" if work.job.recipe.pixels is None else "windows, one around each pixel"
-    overlap = f", and {repeated} computed again in a neighbouring block of the scene" if repeated else ""
-    terminal.say(f"{kind}: {plan.tiles}{overlap}")
-    terminal.say(
-        f"forward passes: {plan.passes} remaining of {plan.total_passes}, tiles of {tile} px, batches of {extractor.batch}"
-    )
+    for line in work.extractor.describe(plan):
+        terminal.say(line)
     terminal.say(f"to write: at most {format_bytes(work.needed_bytes)}")
-    terminal.say(f"time: about {format_duration(seconds)} on {extractor.device} (from one timed batch)")
-    terminal.say(
-        f"memory: about {format_bytes(peak_bytes(extractor, plan))}, without the model's weights and activations"
-    )

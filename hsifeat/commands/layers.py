@@ -23,13 +23,15 @@ def layers(
 
     The column `share` is the fraction of a full forward pass that is needed to compute the layer.
 
+    The layers of `context` are filters: any odd size can be named, such as `mean-11`. Their channels are those of 60 components.
+
     Example: `hsifeat layers backbone`
     """
     from dataclasses import asdict
 
-    from hsifeat.backbones.open_backbone import open_backbone
+    from hsifeat.backbones.open_backbone import open_source
     from hsifeat.backbones.taps import is_block
 
-    taps = open_backbone(backbone, any_label=True, **options).taps
+    taps = open_source(backbone, any_label=True, **options).taps
     rows = [asdict(tap) for tap in taps if all_layers or is_block(tap.name)]
     show_rows(f"layers of {backbone}", rows, ("name", "alias", "channels", "stride", "share"), as_json)

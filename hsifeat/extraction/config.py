@@ -8,7 +8,7 @@ Importing this module imports neither NumPy nor the backbones.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -274,10 +274,22 @@ class ExtractionConfig(BaseConfig):
 
     def check_conflicts(self) -> None:
         """Raise `HsifeatError` if an explicitly set option has no effect in combination with the others."""
-        if conflicting := sorted(self.unused_options() & self.model_fields_set):
+        other = "--pixels" if self.pixels is not None else "--stitch whole"
+        self.refuse(self.unused_options(), because=other)
+
+    def refuse(self, names: Collection[str], *, because: str) -> None:
+        """Raise `HsifeatError` if one of some options is set explicitly.
+
+        Parameters
+        ----------
+        names : collection of str
+            Names of options that have no effect.
+        because : str
+            The option that makes them ineffective, such as ``--stitch whole``.
+        """
+        if conflicting := sorted(self.model_fields_set.intersection(names)):
             flags = ", ".join(flag_of(name, type(self).model_fields[name]) for name in conflicting)
-            other = "pixels" if self.pixels is not None else "stitch whole"
-            raise HsifeatError(f"no effect with --{other}: {flags}; leave out these options")
+            raise HsifeatError(f"no effect with {because}: {flags}; leave out these options")
 
     def recipe_fields(self) -> dict[str, dict[str, Any]]:
         """Return the options as fields of the recipe, grouped by section.

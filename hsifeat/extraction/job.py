@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from hsifeat.errors import RecipeMismatchError, StoreError
 from hsifeat.extraction.config import ExtractionConfig
-from hsifeat.extraction.plan import Plan, make_plan
-from hsifeat.extraction.runner import Extractor
+from hsifeat.extraction.extractor import Extractor
+from hsifeat.extraction.plan import Plan
 from hsifeat.formatting import format_bytes
 from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.location import LocalLocation, Location
@@ -27,7 +27,7 @@ class Job:
     config : ExtractionConfig
         Options of the extraction, in which ``auto:N`` is replaced by timesteps.
     extractor : Extractor
-        Pipeline that computes the features. Its batch size is the one for a new store.
+        Computes the features. Its batch size is the one for a new store.
     planes : tuple of PlaneSpec
         Requested planes, each for one layer at one timestep.
     recipe : Recipe
@@ -78,15 +78,9 @@ class Job:
         store : Store or None
             The existing store, whose batch size and layout are kept. None plans a new store.
         """
-        extractor = self.extractor if store is None else replace(self.extractor, batch=store.manifest.batch)
-        plan = make_plan(
-            extractor.scene.valid,
-            extractor.tiling,
-            extractor.tiling.layout if store is None else store.manifest.layout,
-            self.planes,
-            extractor.noise,
-            None if store is None else store.done,
-        )
+        extractor = self.extractor if store is None else self.extractor.with_batch(store.manifest.batch)
+        layout = extractor.layout if store is None else store.manifest.layout
+        plan = extractor.plan(self.planes, layout, None if store is None else store.done)
         return RemainingWork(self, extractor, plan, is_new=store is None)
 
 
@@ -99,7 +93,7 @@ class RemainingWork:
     job : Job
         The extraction.
     extractor : Extractor
-        Pipeline that computes the features, with the batch size of the store.
+        Computes the features, with the batch size of the store.
     plan : Plan
         Steps that compute the missing features.
     is_new : bool
@@ -126,7 +120,7 @@ class RemainingWork:
         existing = f"{len(plan.planes) - len(unfinished)} of {len(plan.planes)} planes exist"
         return (
             f"{self.job.location}: {'new store' if self.is_new else existing}; {plan.passes} of {plan.total_passes} passes to "
-            f"do, at most {format_bytes(self.needed_bytes)}; {extractor.backbone.name} through {extractor.model_input.projection.spec} on "
+            f"do, at most {format_bytes(self.needed_bytes)}; {extractor.source.name} through {extractor.projection.spec} on "
             f"{extractor.device}"
         )
 

@@ -18,7 +18,7 @@ from hsifeat.store.store import Store
 def create_store(work: RemainingWork) -> Store:
     """Create the store of an extraction without any planes, and return it open for writing."""
     job, extractor = work.job, work.extractor
-    scene, projection, tiling = extractor.scene, extractor.model_input.projection, extractor.tiling
+    scene, projection = extractor.scene, extractor.projection
     manifest = Manifest(
         key=job.recipe.key,
         recipe=job.recipe.canonical(),
@@ -28,14 +28,14 @@ def create_store(work: RemainingWork) -> Store:
         provenance={
             "hsifeat": version("hsifeat"),
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "backbone": extractor.backbone.name,
-            "backbone_source": getattr(extractor.backbone, "source", ""),
+            "backbone": extractor.source.name,
+            "backbone_source": getattr(extractor.source, "source", ""),
             "device": extractor.device,
             "python": platform.python_version(),
         },
     )
     arrays = {"weights": projection.weights, "offset": projection.offset}
-    pixels = None if tiling.pixels is None else (tiling.pixels.rows, tiling.pixels.cols)
+    pixels = None if extractor.pixels is None else (extractor.pixels.rows, extractor.pixels.cols)
     return Store.create(job.location, manifest, SceneArrays(scene.cube, scene.valid, arrays, pixels))
 
 

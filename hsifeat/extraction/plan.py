@@ -10,10 +10,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.extraction.noise.policy import NoisePolicy
-from hsifeat.extraction.tiling.tiling import Tiling
 from hsifeat.store.layout import PixelListLayout, PlaneSpec, SceneLayout, Unit, size_bytes
-from hsifeat.types import PlaneId
+from hsifeat.types import PlaneId, Window
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,6 @@ class Plan:
     steps : tuple of Step
         Steps that compute the missing features. They are ordered by unit and then by timestep, so that the tiles of a unit
         are read once.
-    tiling : Tiling
-        Division of the scene into tiles.
     layout : SceneLayout or PixelListLayout
         Shape of the planes and their division into units.
     tiles : int
@@ -65,7 +61,6 @@ class Plan:
 
     planes: tuple[PlaneSpec, ...]
     steps: tuple[Step, ...]
-    tiling: Tiling
     layout: SceneLayout | PixelListLayout
     tiles: int
     unit_tiles: dict[Unit, int]
@@ -104,27 +99,24 @@ class Plan:
 
 
 def make_plan(
-    valid: NDArray[np.bool_],
-    tiling: Tiling,
+    count_tiles: Callable[[Window], int],
     layout: SceneLayout | PixelListLayout,
     planes: Sequence[PlaneSpec],
-    noise: NoisePolicy,
+    passes: Callable[[int, int | None], int],
     done: Callable[[PlaneId], NDArray[np.bool_]] | None,
 ) -> Plan:
     """Plan the steps that compute the missing features of an extraction.
 
     Parameters
     ----------
-    valid : (rows, cols) bool array
-        Valid pixels of the scene.
-    tiling : Tiling
-        Division of the scene into tiles.
+    count_tiles : callable
+        Function that returns the number of tiles to compute for the window of a unit, or of all units together.
     layout : SceneLayout or PixelListLayout
-        Layout of the existing store, or of `tiling` for a new store.
+        Layout of the store.
     planes : sequence of PlaneSpec
         Requested planes.
-    noise : NoisePolicy
-        Noise policy, which determines the number of forward passes per timestep.
+    passes : callable
+        Function of a timestep and the previous one (or None) that returns the number of forward passes per tile.
     done : callable or None
         Function that takes the name of a plane and returns a bool array over the grid of units (shards), which is True for
         complete units. None for a new store.
@@ -144,15 +136,14 @@ def make_plan(
                     plane for plane in planes if plane.id.t == t and not (complete and complete[plane.id][unit.index])
                 )
                 if missing:
-                    yield Step(unit, t, missing, noise.passes(t, previous))
+                    yield Step(unit, t, missing, passes(t, previous))
                     previous = t
 
     return Plan(
         planes=tuple(planes),
         steps=tuple(steps()),
-        tiling=tiling,
         layout=layout,
-        tiles=tiling.count_tiles(layout.extent, valid),
-        unit_tiles={unit: tiling.count_tiles(unit.window, valid) for unit in layout.units},
-        passes_per_tile=sum(noise.passes(t, previous) for previous, t in pairwise([None, *timesteps]) if t is not None),
+        tiles=count_tiles(layout.extent),
+        unit_tiles={unit: count_tiles(unit.window) for unit in layout.units},
+        passes_per_tile=sum(passes(t, previous) for previous, t in pairwise([None, *timesteps]) if t is not None),
     )

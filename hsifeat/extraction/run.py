@@ -75,7 +75,7 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
             store = job.find_store(writable=True)
             task = None if executor is None else _check_workers(work, executor)
             if task is None:
-                work.extractor.backbone.to(work.extractor.device)
+                work.extractor.source.to(work.extractor.device)
             store = store or create_store(work)
             catalogue.add_entry(store.key, store.location, completed=0.0)
             try:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hsifeat.backbones.open_backbone import open_backbone
+from hsifeat.backbones.open_backbone import open_source
 from hsifeat.errors import HsifeatError
+from hsifeat.extraction.extractor import StepResult
 from hsifeat.extraction.job import RemainingWork, check_recipe
 from hsifeat.extraction.plan import Step
 from hsifeat.extraction.prepare import prepare
-from hsifeat.extraction.runner import StepComputer, StepResult
-from hsifeat.extraction.stored_config import config_of
+from hsifeat.extraction.resolve import resolve_config
 from hsifeat.features.features import Features
 from hsifeat.store.store import Store
 
@@ -77,14 +78,14 @@ class StepTask:
 
 
 @lru_cache(maxsize=1)
-def _computer(task: StepTask) -> StepComputer:
+def _computer(task: StepTask) -> Callable[[Step], StepResult]:
     store = Store.open(task.location)
-    config = config_of(store).with_values(backbone=task.backbone, layers=task.layers)
+    config = resolve_config({"backbone": task.backbone, "layers": task.layers}, like=store)
     job = prepare(Features(store).scene, config, out=task.location, device=task.device)
     check_recipe(store, job.recipe, advice="the backbone has changed since the extraction began")
     extractor = job.remaining(store).extractor
-    extractor.backbone.to(extractor.device)
-    return StepComputer(extractor)
+    extractor.source.to(extractor.device)
+    return extractor.step_computer()
 
 
 def load_backbone(options: dict[str, Any]) -> None:
@@ -96,7 +97,7 @@ def load_backbone(options: dict[str, Any]) -> None:
         Arguments of `open_backbone`, and the key ``device``.
     """
     arguments = {name: value for name, value in options.items() if name != "device"}
-    open_backbone(**arguments).to(options["device"])
+    open_source(**arguments).to(options["device"])
 
 
 def close_computer() -> None:

@@ -122,9 +122,7 @@ def fit_components(count: int, images: Sequence[SpectralImage]) -> Projection:
         _check_any(image, image.valid, "")
         _check_count(count, image)
     mean, covariance = _moments([(image, image.valid) for image in images])
-    variances, mean_square = np.linalg.eigvalsh(covariance), mean @ mean + np.trace(covariance)
-    # A component is a sum of float32 products about as large as a pixel's norm.
-    significant = int(np.count_nonzero(variances > (_FLOAT32_ERROR**2) * mean_square))
+    significant = _significant(mean, covariance)
     if significant < count:
         names = ", ".join(image.name for image in images)
         advice = f"use at most pca:{significant}" if significant else "all valid pixels are equal"
@@ -133,6 +131,43 @@ def fit_components(count: int, images: Sequence[SpectralImage]) -> Projection:
             f"{advice}"
         )
     return _principal_components(f"pca:{count}", count, mean, covariance)
+
+
+def fit_leading_components(limit: int, image: SpectralImage) -> Projection:
+    """Fit a projection ``pca:N`` on the valid pixels of an image, where N is as large as `limit` and the image allow.
+
+    Parameters
+    ----------
+    limit : int
+        Maximum number of components.
+    image : SpectralImage
+        The image, which may have fewer significant components; see `fit_components`.
+
+    Returns
+    -------
+    Projection
+
+    Raises
+    ------
+    ProjectionError
+        If the image has no valid pixel.
+
+    Examples
+    --------
+    >>> fit_leading_components(60, Scene("small", np.arange(1.0, 25).reshape(2, 3, 4))).spec
+    'pca:1'
+    """
+    _check_any(image, image.valid, "")
+    mean, covariance = _moments([(image, image.valid)])
+    count = max(1, min(limit, _significant(mean, covariance)))
+    return _principal_components(f"pca:{count}", count, mean, covariance)
+
+
+def _significant(mean: NDArray[np.float64], covariance: NDArray[np.float64]) -> int:
+    """Return the number of components whose variance exceeds the rounding error of float32 sums."""
+    variances, mean_square = np.linalg.eigvalsh(covariance), mean @ mean + np.trace(covariance)
+    # A component is a sum of float32 products about as large as a pixel's norm.
+    return int(np.count_nonzero(variances > (_FLOAT32_ERROR**2) * mean_square))
 
 
 def _check_any(image: SpectralImage, mask: NDArray[np.bool_], where: str) -> None:

@@ -66,8 +66,10 @@ class Recipe(_Part):
         Projection from bands to model channels.
     backbone : dict
         Identity of the backbone: digest of the weights, architecture, schedule, parameterisation, conditioning.
-    tiling, noise, precision : dict
-        Options of the extraction, as declared in `hsifeat.extraction.config`.
+    precision : dict
+        Data types of computation and storage.
+    tiling, noise : dict or None
+        Options of the extraction, as declared in `hsifeat.extraction.config`; None for filters, which have neither.
     companion : CompanionPart or None
         Companion image, or None if the model input comes from the bands of the scene.
     pixels : PixelsPart or None
@@ -78,9 +80,9 @@ class Recipe(_Part):
     scene: str
     projection: ProjectionPart
     backbone: dict[str, Any]
-    tiling: dict[str, Any]
-    noise: dict[str, Any]
     precision: dict[str, Any]
+    tiling: dict[str, Any] | None = None
+    noise: dict[str, Any] | None = None
     companion: CompanionPart | None = None
     pixels: PixelsPart | None = None
 

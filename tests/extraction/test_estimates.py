@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hsifeat.extraction.estimates import peak_bytes, seconds_per_pass
+from hsifeat.extraction.diffusion_extractor import DiffusionExtractor
 from hsifeat.store.layout import PlaneSpec, SceneLayout, Unit
 from hsifeat.types import PlaneId, Window
 
@@ -14,7 +14,8 @@ PLANE = PlaneSpec(PlaneId(50, "up"), 2, 8, "float16")
 
 def extractor(*, blends=False, draws=1):
     return SimpleNamespace(
-        model_input=SimpleNamespace(projection=SimpleNamespace(channels=3), factor=1),
+        model_input=SimpleNamespace(factor=1),
+        projection=SimpleNamespace(channels=3),
         backbone=SimpleNamespace(denoiser_channels=4),
         tiling=SimpleNamespace(tile=(16, 16), blends=blends),
         noise=SimpleNamespace(draws=draws),
@@ -30,11 +31,11 @@ def test_peak_memory_counts_tiles_noise_and_blocks(draws, blends):
     step = SimpleNamespace(unit=UNIT, planes=[PLANE, PLANE])
     tiles = 9 * 4 * 4 * 16 * 16  # float32, the four channels of the denoiser
     blocks = 2 * 16 * 16 * 8 * 2
-    assert peak_bytes(extractor(blends=blends, draws=draws), plan(step)) == (1 + draws) * tiles + blocks * (
-        3 if blends else 1
-    )
+    assert DiffusionExtractor.peak_bytes(extractor(blends=blends, draws=draws), plan(step)) == (
+        1 + draws
+    ) * tiles + blocks * (3 if blends else 1)
 
 
 def test_nothing_to_do_takes_nothing():
-    assert peak_bytes(extractor(), plan()) == 0
-    assert seconds_per_pass(extractor(), plan()) == 0
+    assert DiffusionExtractor.peak_bytes(extractor(), plan()) == 0
+    assert DiffusionExtractor.seconds_per_pass(extractor(), plan()) == 0

@@ -6,7 +6,6 @@ import pytest
 
 import hsifeat
 from hsifeat.errors import RecipeMismatchError, StoreError
-from hsifeat.extraction.estimates import seconds_per_pass
 from hsifeat.extraction.run import run
 from hsifeat.scenes import Scene
 from tests.helpers.extraction import plan, prepare
@@ -64,7 +63,7 @@ def test_dry_run_numbers(scene, backbone_folder, tmp_path):
     assert plan(job).passes == plan(job).total_passes == 2 * 5 * 4
     cells = 19 * 14 * 16 + 38 * 27 * 16 + 75 * 53 * 16 + 75 * 53 * 8
     assert plan(job).missing_bytes == 2 * 2 * cells
-    assert seconds_per_pass(job.extractor, plan(job)) > 0
+    assert job.extractor.seconds_per_pass(plan(job)) > 0
     assert not (tmp_path / "s.zarr").exists()
     run(job)
     again = prepare(scene, backbone=backbone_folder, timesteps=[0, 9], tile=32, halo=8, out=tmp_path / "s.zarr")

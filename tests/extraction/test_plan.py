@@ -1,5 +1,7 @@
 """Plans against a brute-force count over units, timesteps and planes."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,8 @@ VALID = np.ones((48, 32), bool)
 
 
 def plan_of(noise="field", done=None, draws=1, valid=VALID):
-    return make_plan(valid, TILING, LAYOUT, PLANES, parse_noise(noise, SCHEDULE, draws=draws), done)
+    policy = parse_noise(noise, SCHEDULE, draws=draws)
+    return make_plan(partial(TILING.count_tiles, valid=valid), LAYOUT, PLANES, policy.passes, done)
 
 
 def test_a_new_store_lacks_every_unit_of_every_plane():
@@ -79,6 +82,7 @@ def test_tiles_without_valid_pixels_take_no_pass():
 
 def test_windows_around_pixels_are_one_tile_each():
     tiling = PixelWindows(PixelList(np.arange(10), np.arange(10)), 16)
-    plan = make_plan(VALID, tiling, tiling.layout, PLANES, parse_noise("shared", SCHEDULE), None)
+    count = partial(tiling.count_tiles, valid=VALID)
+    plan = make_plan(count, tiling.layout, PLANES, parse_noise("shared", SCHEDULE).passes, None)
     assert (plan.tiles, plan.passes) == (10, 30)
     assert plan.missing_bytes == 6 * 10 * 2 * 4 * 2

@@ -9,12 +9,10 @@ import torch
 
 from hsifeat.backbones.schedule import schedule_from_config
 from hsifeat.errors import StoreError
-from hsifeat.extraction.estimates import peak_bytes, seconds_per_pass
+from hsifeat.extraction.diffusion_extractor import DiffusionExtractor
 from hsifeat.extraction.model_input import ModelInput
 from hsifeat.extraction.noise.noise_field import noise_field
 from hsifeat.extraction.noise.policy import parse_noise
-from hsifeat.extraction.plan import make_plan
-from hsifeat.extraction.runner import Extractor
 from hsifeat.extraction.tiling.scene_tiling import tile_scene
 from hsifeat.projection import Projection
 from hsifeat.runtime.events import Advanced, Finished, Started
@@ -75,13 +73,13 @@ class ReversingExecutor:
 
 def extractor_of(noise="none", cube=CUBE, draws=1, stitch="core", pooled=None, **options):
     scene = Scene("random", cube)
-    return Extractor(
+    return DiffusionExtractor(
         scene=scene,
         model_input=ModelInput(scene.cube, IDENTITY, scene.valid),
         backbone=PoolingBackbone(),
         tiling=tile_scene((24, 16), tile_px=8, halo_px=2, multiple=2, stitch=stitch),
         noise=parse_noise(noise, SCHEDULE, draws=draws),
-        batch=3,
+        tiles_per_batch=3,
         device="cpu",
         pooled=pooled or {},
         **options,
@@ -93,7 +91,7 @@ def planes_of(*timesteps, dtype="float32", strides=STRIDES):
 
 
 def run(extractor, planes, executor=None, events=None):
-    plan = make_plan(extractor.scene.valid, extractor.tiling, LAYOUT, planes, extractor.noise, None)
+    plan = extractor.plan(planes, LAYOUT, None)
     store = MemoryStore()
     extractor.run(plan, store, (lambda _event: None) if events is None else events.append, executor)
     return store, plan
@@ -178,11 +176,9 @@ def test_values_beyond_the_dtype_are_refused(dtype, advice):
 
 def test_estimates():
     extractor = extractor_of("field", draws=2)
-    plan = make_plan(extractor.scene.valid, extractor.tiling, LAYOUT, planes_of(0), extractor.noise, None)
-    assert seconds_per_pass(extractor, plan) > 0
+    plan = extractor.plan(planes_of(0), LAYOUT, None)
+    assert extractor.seconds_per_pass(plan) > 0
     # 4 tiles of 8 x 8 px and 2 channels, clean and twice noised; a fine and a coarse block.
-    assert peak_bytes(extractor, plan) == 3 * 4 * (8 * 8 * 2 * 4) + (8 * 8 + 4 * 4) * 2 * 4
-    complete = make_plan(
-        extractor.scene.valid, extractor.tiling, LAYOUT, planes_of(0), extractor.noise, lambda _: np.ones((3, 2), bool)
-    )
-    assert (seconds_per_pass(extractor, complete), peak_bytes(extractor, complete)) == (0, 0)
+    assert extractor.peak_bytes(plan) == 3 * 4 * (8 * 8 * 2 * 4) + (8 * 8 + 4 * 4) * 2 * 4
+    complete = extractor.plan(planes_of(0), LAYOUT, lambda _: np.ones((3, 2), bool))
+    assert (extractor.seconds_per_pass(complete), extractor.peak_bytes(complete)) == (0, 0)

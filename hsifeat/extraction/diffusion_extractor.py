@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.backbones.device import device_name
 from hsifeat.backbones.protocol import Backbone
-from hsifeat.errors import StoreError
+from hsifeat.extraction.extractor import Extractor, StepResult, check_finite
 from hsifeat.extraction.model_input import ModelInput
 from hsifeat.extraction.noise.policy import NoisedTiles, NoisePolicy
 from hsifeat.extraction.plan import Plan, Step
+from hsifeat.extraction.tiling.pixel_list import PixelList
 from hsifeat.extraction.tiling.tiling import Tiling
-from hsifeat.extraction.writer import BackgroundWriter
-from hsifeat.runtime.events import Advanced, Finished, Listener, Started
-from hsifeat.runtime.executor import Executor
-from hsifeat.runtime.inline import InlineExecutor
-from hsifeat.scenes.scene import Scene
-from hsifeat.store.layout import PlaneSpec, Unit
-from hsifeat.store.store import Store
+from hsifeat.formatting import format_bytes, format_duration
+from hsifeat.projection import Projection
+from hsifeat.store.layout import PixelListLayout, PlaneSpec, SceneLayout, Unit, size_bytes
 from hsifeat.store.timings import Timing
 from hsifeat.types import Window
 
@@ -32,8 +29,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Extractor:
-    """Pipeline that computes the features of a scene, one unit (one shard of each plane) at a time.
+class DiffusionExtractor(Extractor):
+    """Pipeline that computes the features of a scene with a network, one unit (one shard of each plane) at a time.
 
     Attributes
     ----------
@@ -47,7 +44,7 @@ class Extractor:
         Division of the scene into tiles, and the combination of their feature maps.
     noise : NoisePolicy
         Noise policy for the tiles.
-    batch : int
+    tiles_per_batch : int
         Maximum number of tiles per forward pass. A batch has tiles of one unit at one timestep, in row-major order. The
         values of a plane therefore do not depend on the other requested planes or on interruptions of the run.
     device : str
@@ -57,55 +54,107 @@ class Extractor:
         averaged over these cells.
     """
 
-    scene: Scene
     model_input: ModelInput
     backbone: Backbone
     tiling: Tiling
     noise: NoisePolicy
-    batch: int
-    device: str
+    tiles_per_batch: int
     pooled: Mapping[str, int]
 
-    def run(
-        self,
-        plan: Plan,
-        store: Store,
-        listen: Listener,
-        executor: Executor | None = None,
-        compute: Callable[[Step], StepResult] | None = None,
-    ) -> None:
-        """Compute all steps of a plan, and write their features to a store.
+    @property
+    def source(self) -> Backbone:
+        """The diffusion model."""
+        return self.backbone
 
-        A background thread writes completed steps while the model computes the next ones. An error or interrupt ends the run
-        after all completed steps are written.
+    @property
+    def projection(self) -> Projection:
+        """Projection from the bands of the scene to the input channels of the model."""
+        return self.model_input.projection
 
-        Parameters
-        ----------
-        plan : Plan
-            Steps to compute.
-        store : Store
-            Store that is open for writing.
-        listen : callable
-            Receives progress events.
-        executor : Executor, optional
-            Runs the steps. [default: one step after the other in this process]
-        compute : callable, optional
-            Function that computes a step in a worker of the executor. [default: a `StepComputer`, for which the backbone is
-            moved to the device]
+    @property
+    def layout(self) -> SceneLayout | PixelListLayout:
+        """Layout of a new store, whose units consist of whole tiles."""
+        return self.tiling.layout
+
+    @property
+    def pixels(self) -> PixelList | None:
+        """Pixels at which features are extracted; None if planes cover the scene."""
+        return self.tiling.pixels
+
+    @property
+    def batch(self) -> int:
+        """Maximum number of tiles per forward pass."""
+        return self.tiles_per_batch
+
+    def with_batch(self, batch: int) -> Self:
+        """Return the extractor with the batch size of an existing store."""
+        return replace(self, tiles_per_batch=batch)
+
+    def count_tiles(self, window: Window) -> int:
+        """Return the number of tiles with a valid pixel in the window of a unit, or of all units together."""
+        return self.tiling.count_tiles(window, self.scene.valid)
+
+    def passes(self, t: int, previous: int | None) -> int:
+        """Return the number of forward passes per tile at a timestep, after the passes of a previous timestep."""
+        return self.noise.passes(t, previous)
+
+    def step_computer(self) -> StepComputer:
+        """Return a function that computes steps and keeps the encoded tiles of the last unit."""
+        return StepComputer(self)
+
+    def describe(self, plan: Plan) -> list[str]:
+        """Describe the forward passes, the time of the passes (from one timed batch) and the memory of a plan."""
+        seconds = plan.passes * self.seconds_per_pass(plan) if plan.steps else 0.0
+        side = " x ".join(map(str, dict.fromkeys(self.tiling.tile)))
+        repeated = sum(plan.unit_tiles.values()) - plan.tiles
+        kind = "tiles" if self.pixels is None else "windows, one around each pixel"
+        overlap = f", and {repeated} computed again in a neighbouring block of the scene" if repeated else ""
+        return [
+            f"{kind}: {plan.tiles}{overlap}",
+            f"forward passes: {plan.passes} remaining of {plan.total_passes}, tiles of {side} px, batches of {self.batch}",
+            f"time: about {format_duration(seconds)} on {self.device} (from one timed batch)",
+            f"memory: about {format_bytes(self.peak_bytes(plan))}, without the model's weights and activations",
+        ]
+
+    def seconds_per_pass(self, plan: Plan) -> float:
+        """Measure the run time of a forward pass per tile, on one batch after a warm-up.
+
+        The batch is taken from the first step of the plan that has tiles.
+
+        Returns
+        -------
+        float
+            Seconds per forward pass and tile; 0 if no step of the plan has tiles.
         """
-        progress = plan.total_passes - plan.passes
-        listen(Started("extract", plan.total_passes, "tiles", progress))
-        if compute is None:
-            self.backbone.to(self.device)
-            compute = StepComputer(self)
-        for plane in plan.planes:
-            store.add_plane(plane)
-        with BackgroundWriter(store) as writer:
-            for step, result in (executor or InlineExecutor()).run(compute, plan.steps):
-                writer.write(step.unit, result.blocks, result.timings)
-                progress += plan.unit_tiles[step.unit] * step.passes
-                listen(Advanced("extract", progress, f"t = {step.t}"))
-        listen(Finished("extract"))
+        step = next((step for step in plan.steps if plan.unit_tiles[step.unit]), None)
+        if step is None:
+            return 0.0
+        self.backbone.to(self.device)
+        encoded = self.encode_unit(step.unit)
+        noised = next(iter(encoded.noised.at(slice(0, self.batch), step.t)))
+        layers = [plane.id.layer for plane in step.planes]
+        for _ in range(2):
+            start = time.perf_counter()
+            self.noise.probe(self.backbone, noised, step.t, layers).cpu()
+        return (time.perf_counter() - start) / len(noised)
+
+    def peak_bytes(self, plan: Plan) -> int:
+        """Estimate the peak memory of an extraction step in bytes, without the model's weights and activations.
+
+        The estimate is the sum of the input tiles of a unit (one shard of each plane), their noise, and the unit's
+        features.
+        """
+        tile = self.tiling.tile
+        channels = max(self.projection.channels, self.backbone.denoiser_channels)
+        tile_bytes = 4 * channels * tile[0] * tile[1] * self.model_input.factor**2
+        # Blending keeps float32 sums in addition to the stored float16 values.
+        copies = 1 + (4 / 2 if self.tiling.blends else 0)
+        steps = (
+            (1 + self.noise.draws) * plan.unit_tiles[step.unit] * tile_bytes
+            + copies * sum(size_bytes(plan.layout, plane, step.unit.window) for plane in step.planes)
+            for step in plan.steps
+        )
+        return int(max(steps, default=0))
 
     def encode_unit(self, unit: Unit) -> EncodedUnit:
         """Read the tiles of a unit (one shard of each plane), and encode them batch by batch."""
@@ -150,7 +199,10 @@ class Extractor:
             taps = self._mean_taps(encoded.noised.at(batch, step.t), step.t, layers)
             for plane, block in blocks.items():
                 block.add(encoded.tiles[batch], taps[plane.id.layer])
-        return {plane: _check_finite(plane, block.finish()) for plane, block in blocks.items()}
+        return {
+            plane: check_finite(plane, block.finish(), cause="the weights may be damaged")
+            for plane, block in blocks.items()
+        }
 
     def _mean_taps(self, draws: Iterable[torch.Tensor], t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """Return the (n, channels, rows, cols) feature maps of each layer for a batch, averaged over noise draws."""
@@ -187,14 +239,6 @@ class EncodedUnit:
     noised: NoisedTiles
 
 
-@dataclass(frozen=True)
-class StepResult:
-    """Features and run times of a step (one shard of each plane at one timestep)."""
-
-    blocks: dict[PlaneSpec, NDArray[np.generic]]
-    timings: list[Timing]
-
-
 class StepComputer:
     """Compute the features of steps (one shard of each plane at one timestep), and measure the run times.
 
@@ -202,11 +246,11 @@ class StepComputer:
 
     Parameters
     ----------
-    extractor : Extractor
+    extractor : DiffusionExtractor
         Pipeline that computes the features.
     """
 
-    def __init__(self, extractor: Extractor) -> None:
+    def __init__(self, extractor: DiffusionExtractor) -> None:
         self._extractor, self._device = extractor, device_name(extractor.device)
         self._encoded: EncodedUnit | None = None
         self._clock = time.perf_counter()
@@ -226,12 +270,3 @@ class StepComputer:
         """Return the seconds since the last call, including time spent waiting for the writer."""
         start, self._clock = self._clock, time.perf_counter()
         return self._clock - start
-
-
-def _check_finite(plane: PlaneSpec, block: NDArray[np.generic]) -> NDArray[np.generic]:
-    count = block.size - int(np.isfinite(block).sum())
-    if count:
-        half = plane.dtype == "float16"
-        advice = "store float32 with --dtype float32, in another --out" if half else "the weights may be damaged"
-        raise StoreError(f"{count} of {block.size} values of {plane.id} are not finite in {plane.dtype}: {advice}")
-    return block

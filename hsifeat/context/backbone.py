@@ -1,0 +1,65 @@
+"""The backbone ``context``: filters instead of a network, and therefore without weights, noise or timesteps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hsifeat.backbones.plugins import BackbonePlugin
+from hsifeat.context.layers import DEFAULT_LAYERS, PROFILE_COMPONENTS, ContextLayer
+from hsifeat.errors import BackboneError
+from hsifeat.types import Tap
+
+MAX_COMPONENTS = 60
+"""Maximum number of principal components of the default projection."""
+
+VERSION = 1
+"""Version of the filters. Increase this number when a change of the code changes values of planes."""
+
+
+class ContextBackbone:
+    """Filters over the components of a scene.
+
+    Examples
+    --------
+    >>> backbone = ContextBackbone()
+    >>> [tap.name for tap in backbone.taps][:4]
+    ['mean-5', 'mean-25', 'mean-45', 'profile-3']
+    """
+
+    name = source = "context"
+
+    @property
+    def taps(self) -> list[Tap]:
+        """The default layers and examples of others, with their channels for `MAX_COMPONENTS` components."""
+        layers = [*DEFAULT_LAYERS, *(ContextLayer("deviation", size) for size in (5, 25, 45))]
+        return [Tap(layer.name, "", layer.channels(MAX_COMPONENTS), 1, None) for layer in layers]
+
+    def identity(self) -> dict[str, Any]:
+        """Return the kind and version of the filters and the number of components with profiles."""
+        return {"kind": "context", "version": VERSION, "profile_components": PROFILE_COMPONENTS}
+
+    def to(self, device: str) -> None:
+        """Check that the device is the CPU, on which the filters run.
+
+        Raises
+        ------
+        BackboneError
+            For any other device.
+        """
+        if device not in {"auto", "cpu"}:
+            raise BackboneError(f"context runs on the CPU; found the device {device!r}: leave out --device")
+
+
+def _open(argument: str) -> ContextBackbone:
+    if argument:
+        raise BackboneError(f"context takes no argument; found {argument!r}: name its layers with --layers")
+    return ContextBackbone()
+
+
+PLUGIN = BackbonePlugin(
+    _open,
+    "context",
+    "window means and morphological profiles of principal components, at timestep 0",
+    "none",
+    order=10,
+)

@@ -1,0 +1,215 @@
+"""Extraction of context features: filters of the components of a scene, computed block by block."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.context.backbone import ContextBackbone
+from hsifeat.context.filters import profile, reconstruction_profile, window_deviations, window_means
+from hsifeat.context.layers import PROFILE_COMPONENTS, ContextLayer
+from hsifeat.errors import HsifeatError
+from hsifeat.extraction.extractor import Extractor, StepResult, check_finite
+from hsifeat.extraction.plan import Plan, Step
+from hsifeat.formatting import format_bytes
+from hsifeat.projection import Projection
+from hsifeat.store.layout import UNIT_PX, PlaneSpec, SceneLayout
+from hsifeat.store.timings import Timing
+from hsifeat.types import Window
+
+RECONSTRUCTION_LIMIT_BYTES = 4_000_000_000
+"""Maximum memory of filters by reconstruction, which need the whole scene at once."""
+
+# Measured: working memory of scikit-image's reconstruction of a float32 image, with its seed, per pixel.
+_RECONSTRUCTION_BYTES_PER_PIXEL = 130
+# Rounding errors of a matrix product depend on its shape, so that spectra are always projected in runs of this many columns.
+_PROJECTED_COLS = 32
+
+
+@dataclass(frozen=True)
+class ContextExtractor(Extractor):
+    """Computes context features of a scene.
+
+    A unit (one shard of each plane) is read with a margin as wide as the reach of the filters. Filters by reconstruction
+    reach without bound, and are computed for the whole scene at once.
+
+    Attributes
+    ----------
+    backbone : ContextBackbone
+        The filters.
+    components : Projection
+        Projection from the bands of the scene to the components that are filtered.
+    layers : mapping of str to ContextLayer
+        The layers by name.
+    """
+
+    backbone: ContextBackbone
+    components: Projection
+    layers: Mapping[str, ContextLayer]
+
+    @property
+    def source(self) -> ContextBackbone:
+        """The filters."""
+        return self.backbone
+
+    @property
+    def projection(self) -> Projection:
+        """Projection from the bands of the scene to the components that are filtered."""
+        return self.components
+
+    @property
+    def layout(self) -> SceneLayout:
+        """Layout of a new store."""
+        return SceneLayout(self.scene.rows, self.scene.cols, UNIT_PX)
+
+    def count_tiles(self, window: Window) -> int:
+        """Return the number of units in a window that have a valid pixel."""
+        side = UNIT_PX
+        return sum(
+            bool(self.scene.valid[row : min(row + side, window.row + window.rows), col : min(col + side, window.col + window.cols)].any())
+            for row in range(window.row, window.row + window.rows, side)
+            for col in range(window.col, window.col + window.cols, side)
+        )  # fmt: skip
+
+    def step_computer(self) -> ContextComputer:
+        """Return a function that computes steps and keeps the reconstructions of the scene."""
+        return ContextComputer(self)
+
+    def describe(self, plan: Plan) -> list[str]:
+        """Describe the blocks and the memory of a plan."""
+        lines = [f"blocks: {plan.passes} remaining of {plan.total_passes}, each with all its layers"]
+        if plan.steps:
+            lines.append(f"memory: about {format_bytes(self.peak_bytes(plan))}")
+        return lines
+
+    def peak_bytes(self, plan: Plan) -> int:
+        """Estimate the peak memory of a plan in bytes: float64 arrays of a block with its margin, and reconstructions."""
+        layers = [self.layers[plane.id.layer] for step in plan.steps for plane in step.planes]
+        side = UNIT_PX + 2 * max((layer.reach_px for layer in layers), default=0)
+        channels = sum(layer.channels(self.components.channels) for layer in set(layers))
+        block = 8 * 4 * self.components.channels * side**2 + 2 * channels * UNIT_PX**2
+        return block + self.reconstruction_bytes()
+
+    def reconstruction_bytes(self) -> int:
+        """Return an upper bound of the memory of filters by reconstruction, in bytes; 0 without such filters."""
+        sizes = {layer.size_px for layer in self.layers.values() if layer.is_reconstruction}
+        if not sizes:
+            return 0
+        components = min(PROFILE_COMPONENTS, self.components.channels)
+        per_pixel = 4 * components + len(sizes) * 4 * 2 * components + _RECONSTRUCTION_BYTES_PER_PIXEL
+        return self.scene.rows * self.scene.cols * per_pixel
+
+    def check_memory(self) -> None:
+        """Raise `HsifeatError` if filters by reconstruction exceed their memory limit."""
+        needed = self.reconstruction_bytes()
+        if needed > RECONSTRUCTION_LIMIT_BYTES:
+            others = ",".join(name for name, layer in self.layers.items() if not layer.is_reconstruction)
+            advice = f"--layers {others}" if others else "--layers, such as mean-25,profile-7"
+            raise HsifeatError(
+                f"layers by reconstruction take the whole scene at once: {self.scene.rows} x {self.scene.cols} pixels need "
+                f"about {format_bytes(needed)}, and {format_bytes(RECONSTRUCTION_LIMIT_BYTES)} are allowed: leave them out "
+                f"with {advice}"
+            )
+
+    def read_components(self, window: Window) -> NDArray[np.float32]:
+        """Read the components in a window of the scene.
+
+        The values of a pixel have the same bits in every window.
+
+        Parameters
+        ----------
+        window : Window
+            Window within the scene.
+
+        Returns
+        -------
+        (rows, cols, components) float32 array
+            Components, 0 at invalid pixels.
+        """
+        first = window.col // _PROJECTED_COLS * _PROJECTED_COLS
+        stop = min(-(-(window.col + window.cols) // _PROJECTED_COLS) * _PROJECTED_COLS, self.scene.cols)
+        rows = slice(window.row, window.row + window.rows)
+        valid = self.scene.valid[rows, first:stop]
+        spectra = np.where(valid[..., np.newaxis], np.asarray(self.scene.cube[rows, first:stop]), 0)
+        values = np.zeros((window.rows, stop - first, self.components.channels), np.float32)
+        for col in range(0, stop - first, _PROJECTED_COLS):
+            run = slice(col, col + _PROJECTED_COLS)
+            values[:, run] = self.components.apply(spectra[:, run])
+        values[~valid] = 0
+        return values[:, window.col - first : window.col - first + window.cols]
+
+
+class ContextComputer:
+    """Compute the features of steps (one shard of each plane), and measure the run time.
+
+    Reconstructions of the whole scene are kept from one step to the next.
+
+    Parameters
+    ----------
+    extractor : ContextExtractor
+        The filters and the scene.
+    """
+
+    def __init__(self, extractor: ContextExtractor) -> None:
+        self._extractor = extractor
+        self._first_components: NDArray[np.float32] | None = None
+        self._reconstructions: dict[int, NDArray[np.floating]] = {}
+
+    def __call__(self, step: Step) -> StepResult:
+        """Return the features of a step and its run time."""
+        start, extractor, unit = time.perf_counter(), self._extractor, step.unit.window
+        scene = extractor.scene
+        layers = {plane: extractor.layers[plane.id.layer] for plane in step.planes}
+        reach = max(layer.reach_px for layer in layers.values())
+        window = Window(unit.row - reach, unit.col - reach, unit.rows + 2 * reach, unit.cols + 2 * reach)
+        window = window.clip(scene.rows, scene.cols)
+        valid = scene.valid[window.slices]
+        inner = (
+            slice(unit.row - window.row, unit.row - window.row + unit.rows),
+            slice(unit.col - window.col, unit.col - window.col + unit.cols),
+        )
+        if not scene.valid[unit.slices].any():
+            shapes = {plane: (unit.rows, unit.cols, plane.channels) for plane in step.planes}
+            return StepResult({plane: np.zeros(shape, plane.dtype) for plane, shape in shapes.items()}, [])
+        components = extractor.read_components(window)
+        blocks = {}
+        for plane, layer in layers.items():
+            block = self._filter(layer, components, valid, window)[inner]
+            blocks[plane] = _stored(plane, block)
+        timing = Timing(step.t, "cpu (threads: 1)", step.passes, time.perf_counter() - start)
+        return StepResult(blocks, [timing])
+
+    def _filter(
+        self, layer: ContextLayer, components: NDArray[np.float32], valid: NDArray[np.bool_], window: Window
+    ) -> NDArray[np.floating]:
+        if layer.family == "mean":
+            return window_means(components, valid, layer.size_px)
+        if layer.family == "deviation":
+            return window_deviations(components, valid, layer.size_px)
+        if layer.family == "profile":
+            values = profile(components[..., :PROFILE_COMPONENTS], valid, layer.size_px)
+        else:
+            values = self._reconstruction(layer.size_px)[window.slices]
+        return window_means(values, valid, layer.mean_px) if layer.mean_px > 1 else values
+
+    def _reconstruction(self, size_px: int) -> NDArray[np.floating]:
+        """Return openings and closings of the whole scene by reconstruction, as a (rows, cols, channels) float32 array."""
+        if size_px not in self._reconstructions:
+            scene = self._extractor.scene
+            if self._first_components is None:
+                count = min(PROFILE_COMPONENTS, self._extractor.components.channels)
+                self._first_components = np.empty((scene.rows, scene.cols, count), np.float32)
+                for unit in self._extractor.layout.units:
+                    values = self._extractor.read_components(unit.window)
+                    self._first_components[unit.window.slices] = values[..., :count]
+            self._reconstructions[size_px] = reconstruction_profile(self._first_components, scene.valid, size_px)
+        return self._reconstructions[size_px]
+
+
+def _stored(plane: PlaneSpec, block: NDArray[np.floating]) -> NDArray[np.generic]:
+    with np.errstate(over="ignore"):  # `check_finite` reports values that float16 can't hold.
+        return check_finite(plane, block.astype(plane.dtype), cause="the projection does not fit the scene")

@@ -1,0 +1,170 @@
+"""Interface of extractors, which compute the features of a scene; one for networks and one for filters."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.backbones.protocol import FeatureSource
+from hsifeat.errors import StoreError
+from hsifeat.extraction.plan import Plan, Step, make_plan
+from hsifeat.extraction.tiling.pixel_list import PixelList
+from hsifeat.extraction.writer import BackgroundWriter
+from hsifeat.projection import Projection
+from hsifeat.runtime.events import Advanced, Finished, Listener, Started
+from hsifeat.runtime.executor import Executor
+from hsifeat.runtime.inline import InlineExecutor
+from hsifeat.scenes.scene import Scene
+from hsifeat.store.layout import PixelListLayout, PlaneSpec, SceneLayout
+from hsifeat.store.store import Store
+from hsifeat.store.timings import Timing
+from hsifeat.types import PlaneId, Window
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Features and run times of a step (one shard of each plane at one timestep)."""
+
+    blocks: dict[PlaneSpec, NDArray[np.generic]]
+    timings: list[Timing]
+
+
+@dataclass(frozen=True)
+class Extractor(ABC):
+    """Computes the features of a scene, one unit (one shard of each plane) at a time.
+
+    Attributes
+    ----------
+    scene : Scene
+        The scene.
+    device : str
+        Device of the computation.
+    """
+
+    scene: Scene
+    device: str
+
+    @property
+    @abstractmethod
+    def source(self) -> FeatureSource:
+        """Backbone whose layers are extracted."""
+
+    @property
+    @abstractmethod
+    def projection(self) -> Projection:
+        """Projection from the bands of the scene to the channels of the input."""
+
+    @property
+    @abstractmethod
+    def layout(self) -> SceneLayout | PixelListLayout:
+        """Layout of a new store."""
+
+    @property
+    def pixels(self) -> PixelList | None:
+        """Pixels at which features are extracted; None if planes cover the scene."""
+        return None
+
+    @property
+    def batch(self) -> int:
+        """Maximum number of tiles per forward pass, which the manifest of a store records."""
+        return 1
+
+    def with_batch(self, batch: int) -> Self:  # noqa: ARG002  # filters have no batches
+        """Return the extractor with the batch size of an existing store."""
+        return self
+
+    @abstractmethod
+    def count_tiles(self, window: Window) -> int:
+        """Return the number of tiles to compute for the window of a unit, or of all units together."""
+
+    def passes(self, t: int, previous: int | None) -> int:  # noqa: ARG002  # some noise policies need more
+        """Return the number of passes per tile at a timestep, after the passes of a previous timestep."""
+        return 1
+
+    @abstractmethod
+    def step_computer(self) -> Callable[[Step], StepResult]:
+        """Return a function that computes steps of this extractor's units."""
+
+    @abstractmethod
+    def describe(self, plan: Plan) -> list[str]:
+        """Describe the work and the estimated time and memory of a plan, in lines of text for ``--dry-run``."""
+
+    def plan(
+        self,
+        planes: Sequence[PlaneSpec],
+        layout: SceneLayout | PixelListLayout,
+        done: Callable[[PlaneId], NDArray[np.bool_]] | None,
+    ) -> Plan:
+        """Plan the steps that compute missing planes; see `make_plan`."""
+        return make_plan(self.count_tiles, layout, planes, self.passes, done)
+
+    def run(
+        self,
+        plan: Plan,
+        store: Store,
+        listen: Listener,
+        executor: Executor | None = None,
+        compute: Callable[[Step], StepResult] | None = None,
+    ) -> None:
+        """Compute all steps of a plan, and write their features to a store.
+
+        A background thread writes completed steps while the next ones are computed. An error or interrupt ends the run
+        after all completed steps are written.
+
+        Parameters
+        ----------
+        plan : Plan
+            Steps to compute.
+        store : Store
+            Store that is open for writing.
+        listen : callable
+            Receives progress events.
+        executor : Executor, optional
+            Runs the steps. [default: one step after the other in this process]
+        compute : callable, optional
+            Function that computes a step in a worker of the executor. [default: `step_computer`, for which the backbone is
+            moved to the device]
+        """
+        progress = plan.total_passes - plan.passes
+        listen(Started("extract", plan.total_passes, "tiles", progress))
+        if compute is None:
+            self.source.to(self.device)
+            compute = self.step_computer()
+        for plane in plan.planes:
+            store.add_plane(plane)
+        with BackgroundWriter(store) as writer:
+            for step, result in (executor or InlineExecutor()).run(compute, plan.steps):
+                writer.write(step.unit, result.blocks, result.timings)
+                progress += plan.unit_tiles[step.unit] * step.passes
+                listen(Advanced("extract", progress, f"t = {step.t}"))
+        listen(Finished("extract"))
+
+
+def check_finite(plane: PlaneSpec, block: NDArray[np.generic], *, cause: str) -> NDArray[np.generic]:
+    """Return a block of a plane, all of whose values must be finite.
+
+    Parameters
+    ----------
+    plane : PlaneSpec
+        The plane.
+    block : array
+        Values in the dtype of the plane.
+    cause : str
+        What may be wrong if a float32 value is not finite, for the error message.
+
+    Raises
+    ------
+    StoreError
+        If a value is not finite in the dtype of the plane.
+    """
+    count = block.size - int(np.isfinite(block).sum())
+    if count:
+        half = plane.dtype == "float16"
+        advice = "store float32 with --dtype float32, in another --out" if half else cause
+        raise StoreError(f"{count} of {block.size} values of {plane.id} are not finite in {plane.dtype}: {advice}")
+    return block

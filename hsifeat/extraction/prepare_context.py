@@ -1,0 +1,95 @@
+"""Prepare the extraction of context features: check the options, and derive the layers and the recipe."""
+
+from __future__ import annotations
+
+from hsifeat.context.backbone import MAX_COMPONENTS, ContextBackbone
+from hsifeat.context.layers import ContextLayer, parse_layers
+from hsifeat.errors import BackboneError, HsifeatError
+from hsifeat.extraction.config import ExtractionConfig
+from hsifeat.extraction.context_extractor import ContextExtractor
+from hsifeat.extraction.prepared import Prepared
+from hsifeat.projection import Projection, fit_projection
+from hsifeat.projection.fit import fit_leading_components
+from hsifeat.scenes import Scene
+from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.recipe import ALGORITHM, ProjectionPart, Recipe
+from hsifeat.types import PlaneId
+
+# Filters have no noise, so that all planes stand at one timestep.
+TIMESTEP = 0
+# Options that filters use; all others have no effect.
+_USED = {"backbone", "timesteps", "layers", "projection", "dtype"}
+
+
+def prepare_context(scene: Scene, backbone: ContextBackbone, config: ExtractionConfig, *, device: str) -> Prepared:
+    """Prepare the extraction of context features.
+
+    Parameters
+    ----------
+    scene : Scene
+        The scene.
+    backbone : ContextBackbone
+        The filters.
+    config : ExtractionConfig
+        Options of the extraction.
+    device : str
+        ``auto`` or ``cpu``.
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    HsifeatError
+        If an option has no effect, a timestep other than 0 or an unknown layer is set, or the scene is too large for
+        filters by reconstruction.
+    """
+    backbone.to(device)
+    config.refuse(type(config).model_fields.keys() - _USED, because=f"--backbone {backbone.name}")
+    if "timesteps" in config.model_fields_set and set(config.timesteps) != {TIMESTEP}:
+        found = config.timesteps if isinstance(config.timesteps, str) else ", ".join(map(str, config.timesteps))
+        raise HsifeatError(
+            f"{backbone.name} has no noise, so that its planes have the timestep {TIMESTEP}; found {found}: leave out "
+            "--timesteps"
+        )
+    layers = _layers(config)
+    projection = _projection(config.projection, scene)
+    extractor = ContextExtractor(
+        scene=scene,
+        device="cpu",
+        backbone=backbone,
+        components=projection,
+        layers={layer.name: layer for layer in layers},
+    )
+    extractor.check_memory()
+    recipe = Recipe(
+        algorithm=ALGORITHM,
+        scene=scene.digest,
+        projection=ProjectionPart(spec=projection.spec, digest=projection.digest),
+        backbone=backbone.identity(),
+        precision={**config.recipe_fields()["precision"], "compute": "float64"},
+    )
+    planes = tuple(
+        PlaneSpec(PlaneId(TIMESTEP, layer.name), 1, layer.channels(projection.channels), config.dtype)
+        for layer in layers
+    )
+    config = config.with_values(timesteps=(TIMESTEP,), layers=tuple(layer.name for layer in layers))
+    return Prepared(config, extractor, planes, recipe)
+
+
+def _layers(config: ExtractionConfig) -> tuple[ContextLayer, ...]:
+    try:
+        return parse_layers(config.layers)
+    except BackboneError:
+        if "layers" in config.model_fields_set or not config.inherited_from:
+            raise
+        return parse_layers(None)  # The preset or store has layers of a network.
+
+
+def _projection(projection: str | Projection | None, scene: Scene) -> Projection:
+    if projection is None:
+        return fit_leading_components(MAX_COMPONENTS, scene)
+    fitted = projection if isinstance(projection, Projection) else fit_projection(projection, scene)
+    fitted.check(scene)
+    return fitted

@@ -1,0 +1,131 @@
+"""Prepare the extraction of features from a network: derive the tiling, the noise policy and the recipe."""
+
+from __future__ import annotations
+
+from math import gcd
+from typing import Any
+
+from hsifeat.backbones.device import pick_device
+from hsifeat.backbones.protocol import Backbone
+from hsifeat.errors import HsifeatError
+from hsifeat.extraction.auto_timesteps import choose_timesteps
+from hsifeat.extraction.config import DEFAULT_BATCH, ExtractionConfig
+from hsifeat.extraction.diffusion_extractor import DiffusionExtractor
+from hsifeat.extraction.layers import plane_strides
+from hsifeat.extraction.model_input import make_model_input
+from hsifeat.extraction.noise.policy import parse_noise
+from hsifeat.extraction.prepared import Prepared
+from hsifeat.extraction.stored_config import StoredPixels
+from hsifeat.extraction.tiling.pixel_list import PixelList, list_pixels
+from hsifeat.extraction.tiling.tiling import make_tiling
+from hsifeat.runtime.events import Listener
+from hsifeat.scenes import Scene
+from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.recipe import ALGORITHM, ProjectionPart, Recipe
+from hsifeat.types import PlaneId
+
+
+def prepare_diffusion(
+    scene: Scene, backbone: Backbone, config: ExtractionConfig, *, device: str, listen: Listener
+) -> Prepared:
+    """Prepare the extraction of features from a network.
+
+    Parameters
+    ----------
+    scene : Scene
+        The scene.
+    backbone : Backbone
+        The diffusion model.
+    config : ExtractionConfig
+        Options of the extraction.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    listen : callable
+        Receives progress events when timesteps are chosen automatically (``auto:N``).
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    HsifeatError
+        If an option has no effect, or does not fit the scene or the backbone.
+    """
+    config.check_conflicts()
+    pixels = _pixels(config, scene)
+    model_input = make_model_input(
+        scene, backbone, config.projection, companion=config.companion, padding=config.padding
+    )
+    noise = parse_noise(config.noise, backbone.schedule, seed=config.seed, draws=config.draws)
+    timesteps = config.timesteps
+    if isinstance(timesteps, str):
+        count = int(timesteps.removeprefix("auto:"))
+        timesteps = choose_timesteps(count, model_input, backbone, noise, device=device, listen=listen)
+    timesteps = tuple(sorted(set(timesteps)))
+    backbone.schedule.check(timesteps)
+    noise.check(timesteps)
+    config = config.with_values(timesteps=timesteps, noise=noise.spec)
+    if config.origin == (-config.halo, -config.halo):  # The default origin has the same recipe if it is set explicitly.
+        config = config.with_values(origin=None)
+    strides = plane_strides(backbone, config.layers, model_input.factor)
+    coarsest_px = max(tap.stride for tap in backbone.taps)
+    tiling = make_tiling(
+        (scene.rows, scene.cols),
+        pixels,
+        tile_px=config.tile,
+        halo_px=config.halo,
+        multiple=coarsest_px // gcd(coarsest_px, model_input.factor),
+        stitch=config.stitch,
+        origin=None if "origin" in config.unused_options() else config.origin,
+    )
+    tiling.check(strides, noise, backbone, model_input.factor)
+    extractor = DiffusionExtractor(
+        scene=scene,
+        model_input=model_input,
+        backbone=backbone,
+        tiling=tiling,
+        noise=noise,
+        tiles_per_batch=config.batch if isinstance(config.batch, int) else DEFAULT_BATCH,
+        device=pick_device(device),
+        pooled={tap.name: model_input.factor // tap.stride for tap in strides if tap.stride < model_input.factor},
+    )
+    recipe = _recipe(extractor, config)
+    planes = tuple(
+        PlaneSpec(PlaneId(t, tap.name), stride, tap.channels, config.dtype)
+        for t in timesteps
+        for tap, stride in strides.items()
+    )
+    return Prepared(config, extractor, planes, recipe)
+
+
+def _pixels(config: ExtractionConfig, scene: Scene) -> PixelList | None:
+    """Return the pixels at which to extract features; None if tiles cover the scene."""
+    pixels: Any = config.pixels
+    if pixels is None:
+        return None
+    if isinstance(pixels, StoredPixels):
+        if pixels.scene_digest != scene.digest:
+            raise HsifeatError(
+                f"{pixels.store} lists pixels of another scene than {scene.name}: set the pixels of {scene.name} with --pixels"
+            )
+        pixels = (pixels.rows, pixels.cols)
+    return list_pixels(pixels, scene)
+
+
+def _recipe(extractor: DiffusionExtractor, config: ExtractionConfig) -> Recipe:
+    """Return the recipe of an extraction, with its options and the digests of its scene, projection and backbone."""
+    tiling, model_input = extractor.tiling, extractor.model_input
+    sections = config.recipe_fields()
+    # Cells that are covered only by tiles without a valid pixel are 0 if these tiles are skipped, else computed.
+    sections["tiling"]["masked"] = "zero" if tiling.skips_tiles(extractor.scene.valid) else "computed"
+    sections["precision"]["compute"] = "float32"
+    return Recipe(
+        algorithm=ALGORITHM,
+        scene=extractor.scene.digest,
+        projection=ProjectionPart(spec=model_input.projection.spec, digest=model_input.projection.digest),
+        backbone=extractor.backbone.identity(),
+        companion=model_input.companion_part() if config.companion else None,
+        pixels=None if tiling.pixels is None else tiling.pixels.part(),
+        **sections,
+    )
