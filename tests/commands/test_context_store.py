@@ -1,0 +1,42 @@
+"""Commands extract a context store where an input needs one."""
+
+import pytest
+
+from hsifeat.commands.context_store import open_with_context
+from hsifeat.errors import HeadError
+from hsifeat.extraction import extract as extraction
+from tests.helpers.context_stores import write_context_store
+
+
+@pytest.fixture
+def extractions(features, tmp_path, monkeypatch):
+    """Replace the extraction by a store made by hand, and list the calls."""
+    calls = []
+
+    def extract(scene, *, backbone, listen):
+        calls.append((scene.name, scene.digest, backbone))
+        return write_context_store(tmp_path / "ctx.zarr", features).store
+
+    monkeypatch.setattr(extraction, "extract", extract)
+    return calls
+
+
+def test_context_is_extracted_once_from_the_scene_in_the_store(store_path, features, tmp_path, extractions):
+    notes = []
+    opened = open_with_context([str(store_path)], ["spectra", "spectra+context"], notes.append)
+    assert [store.is_context for store in opened] == [False, True]
+    assert extractions == [("small", features.recipe["scene"], "context")]
+    assert "extracting the context of small" in notes[0].message
+    again = open_with_context([str(store_path), str(tmp_path / "ctx.zarr")], ["context"], notes.append)
+    assert len(again) == 2 and len(extractions) == 1
+
+
+@pytest.mark.parametrize("inputs", [[], ["suited"], ["spectra+planes"]])
+def test_other_inputs_extract_nothing(store_path, inputs, extractions):
+    assert len(open_with_context([str(store_path)], inputs, print)) == 1 and not extractions
+
+
+def test_unknown_inputs_are_refused_before_anything_is_extracted(store_path, extractions):
+    with pytest.raises(HeadError, match="unknown input"):
+        open_with_context([str(store_path)], ["context", "contxt"], print)
+    assert not extractions
