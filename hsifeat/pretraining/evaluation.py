@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from hsifeat.backbones.locked_imports import load_diffusers
 from hsifeat.backbones.network import deterministic_inference
-from hsifeat.pretraining.batches import TIMESTEPS, Stream, TimestepSampling, make_generator
+from hsifeat.pretraining.batches import Stream, make_generator
+from hsifeat.pretraining.timestep_sampling import TIMESTEPS, TimestepSampling
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import PretrainingError
-from hsifeat.pretraining.batches import Batch, Stream, TimestepSampling, make_generator
+from hsifeat.pretraining.batches import Batch, Stream, make_generator
+from hsifeat.pretraining.timestep_sampling import TimestepSampling
 
 # The choice of held-out images does not depend on the seed of the training, so that trainings can be compared.
 _HELD_OUT_SEED, _HELD_OUT_ONE_IN = 0, 50

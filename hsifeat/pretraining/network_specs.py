@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hsifeat.backbones.networks import network_type
 from hsifeat.errors import PretrainingError, suggest_names
-from hsifeat.pretraining.batches import TIMESTEPS, TimestepSampling
+from hsifeat.pretraining.timestep_sampling import TIMESTEPS, TimestepSampling
 
 if TYPE_CHECKING:
     from hsifeat.pretraining.objectives import Objective

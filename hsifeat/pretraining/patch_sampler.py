@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.pretraining.batches import Batch, Stream, TimestepSampling, make_generator
+from hsifeat.pretraining.batches import Batch, Stream, make_generator
 from hsifeat.pretraining.patch_grid import PatchGrid
+from hsifeat.pretraining.timestep_sampling import TimestepSampling
 from hsifeat.types import Cube, Window
 
 _SYMMETRIES = 8

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from hsifeat.backbones.locked_imports import load_diffusers
 from hsifeat.errors import PretrainingError, error_summary
 from hsifeat.files import atomic_write
-from hsifeat.pretraining.batches import TIMESTEPS, Batch, Sampler, Stream, make_generator
+from hsifeat.pretraining.batches import Batch, Sampler, Stream, make_generator
 from hsifeat.pretraining.evaluation import held_out_losses
 from hsifeat.pretraining.network_specs import NetworkSpec
+from hsifeat.pretraining.timestep_sampling import TIMESTEPS
 
 if TYPE_CHECKING:
     import torch

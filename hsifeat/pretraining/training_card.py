@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hsifeat.pretraining.batches import TIMESTEPS
+from hsifeat.pretraining.timestep_sampling import TIMESTEPS
 
 
 def write_card(record: Mapping[str, Any]) -> str:

@@ -5,8 +5,8 @@ import signal
 from dataclasses import replace
 from functools import partial
 
-from hsifeat.pretraining.batches import TimestepSampling
 from hsifeat.pretraining.network_specs import NETWORK_SPECS, NetworkSpec, unet_arguments
+from hsifeat.pretraining.timestep_sampling import TimestepSampling
 from hsifeat.scenes import Scene
 from tests.helpers.small import small_cube
 

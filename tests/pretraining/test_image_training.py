@@ -19,12 +19,12 @@ import cli
 import hsifeat
 from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.errors import PretrainingError
-from hsifeat.pretraining.batches import TimestepSampling
 from hsifeat.pretraining.evaluation import draw_samples, held_out_losses
 from hsifeat.pretraining.image_files import load_images
 from hsifeat.pretraining.image_sampler import ImageSampler
 from hsifeat.pretraining.model_writer import as_stored
 from hsifeat.pretraining.network_specs import NETWORK_SPECS, ImageOptions, unet_arguments
+from hsifeat.pretraining.timestep_sampling import TimestepSampling
 from hsifeat.pretraining.training import Trainer, count_parameters, make_scheduler
 from hsifeat.runtime.events import Advanced, Note, silent
 from hsifeat.scenes import Scene

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsifeat.pretraining.batches import TimestepSampling
 from hsifeat.pretraining.data import project_for_patches
 from hsifeat.pretraining.patch_grid import PatchGrid, choose_held_out_blocks
 from hsifeat.pretraining.patch_sampler import PatchSampler
+from hsifeat.pretraining.timestep_sampling import TimestepSampling
 from hsifeat.projection import Projection, fit_projection
 from hsifeat.runtime.events import silent
 from hsifeat.scenes import Scene
