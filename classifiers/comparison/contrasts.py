@@ -15,11 +15,13 @@ from hsifeat.features.features import Features
 
 # Sources of backbones as users type them; the backbones themselves are out of reach for heads.
 _UNTRAINED, _CONTEXT = "untrained:", "context"
+# Words of inputs for columns of a network.
+_FROM_NETWORKS = frozenset({"planes", "means", "patches"})
 
 
 @dataclass(frozen=True)
 class StoreOrigin:
-    """Where the planes of a store come from.
+    """Where the planes of a store come from, for stores that are no context stores.
 
     Attributes
     ----------
@@ -60,22 +62,16 @@ class StoreOrigin:
         """Whether the backbone has random weights."""
         return self.source.startswith(_UNTRAINED)
 
-    @property
-    def is_context(self) -> bool:
-        """Whether the planes are classical context features, without a network."""
-        return self.source == _CONTEXT
-
-    @property
-    def is_network(self) -> bool:
-        """Whether the planes are those of a trained network."""
-        return not (self.is_untrained or self.is_context)
-
     def is_twin(self, other: StoreOrigin) -> bool:
         """Whether `other` has the same planes of the same network with random instead of trained weights."""
         same = self.source == other.source.removeprefix(_UNTRAINED) or "architecture" in _part(self.recipe, "backbone")
         options, other_options = _without_weights(self.recipe), _without_weights(other.recipe)
         return (
-            self.is_network and other.is_untrained and same and options == other_options and self.planes == other.planes
+            same
+            and other.is_untrained
+            and not self.is_untrained
+            and options == other_options
+            and self.planes == other.planes
         )
 
 
@@ -112,16 +108,14 @@ def missing_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, Store
 
     Each has the command that makes the store.
     """
-    used = {name: origins[name] for name in dict.fromkeys(entry.store for entry in entries) if name}
-    networks = {name: origin for name, origin in used.items() if origin.is_network}
+    used = {entry.store: origins[entry.store] for entry in entries if entry.store in origins}
+    networks = {name: origin for name, origin in used.items() if not origin.is_untrained}
     missing = []
     for name, origin in networks.items():
         if origin.source and not any(origin.is_twin(other) for other in used.values()):
             words = [origin.scene, "--like", origin.path, "--backbone", f"{_UNTRAINED}{origin.source}"]
             missing.append(_missing("training", name, words, f"{origin.path.removesuffix('.zarr')}-untrained.zarr"))
-    with_context = any(origin.is_context for origin in used.values()) or any(
-        _CONTEXT in entry.features.split("+") for entry in entries
-    )
+    with_context = any(_CONTEXT in entry.features.split("+") for entry in entries)
     if networks and not with_context:
         name, origin = next(iter(networks.items()))
         words = [origin.scene, "--backbone", _CONTEXT]
@@ -133,26 +127,17 @@ def _rivals(
     entry: BenchEntry, entries: Sequence[BenchEntry], origins: Mapping[str, StoreOrigin]
 ) -> Iterator[tuple[str, BenchEntry]]:
     """Yield the question and the other entry of each planned pair of an entry."""
-    origin = origins.get(entry.store)
-    words = _words(entry, origins)
-    if origin is None or not origin.is_network or "planes" not in words:
+    origin, words = origins.get(entry.store), frozenset(entry.features.split("+"))
+    if origin is None or origin.is_untrained or not words & _FROM_NETWORKS:
         return
-    rival_words = (words - {"planes"}) | {_CONTEXT}
+    rival_words = (words - _FROM_NETWORKS) | {_CONTEXT}
     for other in entries:
         if other.head != entry.head or other == entry:
             continue
         if other.features == entry.features and other.store in origins and origin.is_twin(origins[other.store]):
             yield "training", other
-        elif _words(other, origins) == rival_words:
+        elif frozenset(other.features.split("+")) == rival_words:
             yield "added" if _CONTEXT in words else "planes", other
-
-
-def _words(entry: BenchEntry, origins: Mapping[str, StoreOrigin]) -> frozenset[str]:
-    """Return the words of an input; the planes of a store of context features are ``context``."""
-    words = frozenset(entry.features.split("+"))
-    if entry.store in origins and origins[entry.store].is_context and "planes" in words:
-        words = (words - {"planes"}) | {_CONTEXT}
-    return words
 
 
 def _missing(question: str, store: str, words: Sequence[str], out: str) -> MissingContrast:

@@ -12,6 +12,7 @@ from classifiers.comparison.results.summary_frame import summary_notes
 from classifiers.comparison.results.summary_text import verdict_lines
 from hsifeat import open_features
 from tests.helpers.comparisons import entry
+from tests.helpers.context_stores import write_context_store
 
 RECIPE = {
     "scene": "s",
@@ -29,7 +30,6 @@ def origin(source, *, planes=("t0/a",), weights="w", seed=0, architecture=2):
 ORIGINS = {
     "ip": origin("net"),
     "twin": origin("untrained:net", weights="r", seed=3),
-    "ctx": StoreOrigin("c.zarr", "context", {"scene": "s", "backbone": {"weights": ""}}, frozenset(["t0/w5"]), "s"),
 }
 
 
@@ -38,25 +38,23 @@ def planned(entries, origins=ORIGINS):
 
 
 def test_contrasts_are_of_the_same_input_and_averaged_over_heads():
-    inputs = [("", "spectra"), ("ip", "planes"), ("twin", "planes"), ("ctx", "planes"), ("ip", "spectra+planes")]
+    inputs = [("", "spectra"), ("ip", "planes"), ("twin", "planes"), ("", "context"), ("ip", "spectra+planes+means")]
     entries = [entry(store, features, head) for head in ("lda", "svm") for store, features in inputs]
-    assert planned([*entries, entry("twin", "spectra+planes", "svm")]) == {
+    assert planned([*entries, entry("twin", "spectra+planes+means", "svm")]) == {
         ("training", "planes of ip against planes of twin, mean of 2 heads"),
-        ("planes", "planes of ip against planes of ctx, mean of 2 heads"),
-        ("training", "spectra+planes of ip against spectra+planes of twin, svm"),
+        ("planes", "planes of ip against context, mean of 2 heads"),
+        ("training", "spectra+planes+means of ip against spectra+planes+means of twin, svm"),
     }
     assert planned([e for e in entries if e.store != "ip"]) == set(), "neither twin nor context ask on their own"
 
 
 def test_context_as_a_word_of_the_input_is_the_rival():
     features = ["spectra+planes+window", "spectra+context+window", "context+planes", "context", "planes", "spectra"]
-    entries = [
-        entry("ip" if "planes" in name else "ctx" if "context" in name else "", name, "lda") for name in features
-    ]
+    entries = [entry("ip" if "planes" in name else "", name, "lda") for name in features]
     assert planned(entries) == {
-        ("planes", "spectra+planes+window of ip against spectra+context+window of ctx, lda"),
-        ("planes", "planes of ip against context of ctx, lda"),
-        ("added", "context+planes of ip against context of ctx, lda"),
+        ("planes", "spectra+planes+window of ip against spectra+context+window, lda"),
+        ("planes", "planes of ip against context, lda"),
+        ("added", "context+planes of ip against context, lda"),
     }
 
 
@@ -66,9 +64,8 @@ def test_context_as_a_word_of_the_input_is_the_rival():
         origin("untrained:net", weights="r", planes=("t0/b",)),
         origin("untrained:net", weights="r", architecture=3),
         origin("net", weights="r"),
-        origin("context", weights="r"),
     ],
-    ids=["other planes", "another network", "trained otherwise", "no network"],
+    ids=["other planes", "another network", "trained otherwise"],
 )
 def test_what_differs_in_more_than_the_weights_is_no_twin(other):
     entries = [entry(store, "planes", "lda") for store in ("ip", "other")]
@@ -88,7 +85,27 @@ def test_what_is_missing_is_said_with_a_command():
     entries += [entry("twin", "planes", "lda"), entry("", "spectra+context", "lda")]
     assert missing_contrasts(entries, ORIGINS) == ()
     assert missing_contrasts([entry("", "spectra", "lda")], ORIGINS) == ()
-    assert missing_contrasts([entry("twin", "planes", "lda"), entry("ctx", "planes", "lda")], ORIGINS) == ()
+    assert missing_contrasts([entry("twin", "planes", "lda"), entry("", "context", "lda")], ORIGINS) == ()
+
+
+def test_planes_are_compared_with_the_planes_of_a_context_store(features, tmp_path):
+    context = write_context_store(tmp_path / "ctx.zarr", features)
+    inputs = ["spectra+context", "spectra+planes", "spectra+context+planes"]
+    options = {"heads": ["lda"], "splits": ["per-class:3", "blocks:9+1:0.3"], "seeds": 2, "planes": ["t0/mid_block"]}
+    found = compare([features, context], **options, inputs=inputs, sweep=False, out=tmp_path / "report")
+    assert [m.question for m in found.missing_contrasts] == ["training"]
+    assert [(test.split, test.contrast.question, str(test.contrast)) for test in found.contrasts] == [
+        (split, *planned)
+        for split in ("per-class:3", "blocks:9+1:0.3")
+        for planned in (
+            ("planes", "spectra+planes of small against spectra+context, lda"),
+            ("added", "spectra+context+planes of small against spectra+context, lda"),
+        )
+    ]
+    for test in found.contrasts:
+        ((first, second),) = test.contrast.pairs
+        oa = {who: [r.oa for r in found.runs if (r.entry, r.split) == (who, test.split)] for who in (first, second)}
+        assert test.difference == pytest.approx(sum(oa[first]) / 2 - sum(oa[second]) / 2)
 
 
 def test_the_command_makes_the_twin_and_the_report_answers_the_question_first(store_path, tmp_path, cli):
