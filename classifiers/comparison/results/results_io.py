@@ -57,7 +57,7 @@ def _cells(record: Record) -> dict[str, Any]:
         elif isinstance(value, dict) and name != "pixels":
             cells |= value
         else:
-            cells[name] = value
+            cells[name] = np.nan if value is None else value
     return cells
 
 
