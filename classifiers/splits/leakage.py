@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.splits.distances import training_distances
 from classifiers.splits.split_draw import SplitDraw
+from hsifeat.context.layers import parse_layer
 from hsifeat.features.features import Features
 from hsifeat.features.summed_area import summed_area_table
 from hsifeat.scenes.blocks import blocks
@@ -221,15 +222,11 @@ def _group_footprint(features: Features, group: ColumnGroup) -> Footprint:
     )
 
 
-def _context_footprint(layer: str) -> Footprint:
-    """Return the footprint of a context layer such as ``mean-25``, ``profile-3`` or ``reconstruction-3-mean-9``."""
-    family, _, rest = layer.partition("-")
-    if family == "reconstruction":  # a filter by reconstruction reaches as far as a bright or dark area does
-        return Footprint(tiles=TileGrid(0, 0))
-    size, *mean = (int(part) for part in rest.split("-") if part.isdigit())
-    # An opening is an erosion followed by a dilation, each of which reaches half a window.
-    reach = (2 if family == "profile" else 1) * (size // 2) + sum(side // 2 for side in mean)
-    return Footprint(2 * reach + 1)
+def _context_footprint(name: str) -> Footprint:
+    """Return the footprint of a context layer such as ``mean-25``."""
+    layer = parse_layer(name)
+    # A filter by reconstruction reaches as far as a bright or dark area does.
+    return Footprint(tiles=TileGrid(0, 0)) if layer.is_reconstruction else Footprint(2 * layer.reach_px + 1)
 
 
 def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint]) -> Leakage:
