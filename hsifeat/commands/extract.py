@@ -52,6 +52,8 @@ def extract(
 
     Example: `hsifeat extract indian-pines --backbone backbone --timesteps 0,50,100 --layers up_blocks.1 --out ip.zarr`
 
+    Window means and morphological profiles, without a model: `hsifeat extract indian-pines --backbone context`
+
     Another scene in the same way: `hsifeat extract other.mat --like ip.zarr --out other.zarr`
 
     Only a window around each labelled pixel, as in MTMSD: `hsifeat extract indian-pines --backbone backbone --pixels ground-truth --tile 48`

@@ -135,7 +135,7 @@ class ExtractionConfig(BaseConfig):
         str | Path | Backbone | None,
         PlainValidator(_backbone),
         option(
-            "Backbone: a built-in name, a diffusers folder, a checkpoint file or a hub model at a commit, see "
+            "Backbone: context, a diffusers folder, a checkpoint file or a hub model at a commit, see "
             "`hsifeat backbones`.",
             metavar="BACKBONE",
             default="the backbone of --preset or --like",
@@ -144,14 +144,18 @@ class ExtractionConfig(BaseConfig):
     timesteps: Annotated[
         tuple[int, ...] | str,
         PlainValidator(_timesteps),
-        option("Training timesteps, or auto:N for the N that `hsifeat timesteps` proposes.", metavar="T,T,… or auto:N"),
+        option(
+            "Training timesteps, or auto:N for the N that `hsifeat timesteps` proposes.",
+            metavar="T,T,… or auto:N",
+            default="0,50,100,200,400; 0 for context",
+        ),
     ] = (0, 50, 100, 200, 400)
     layers: Annotated[
         Names | None,
         option(
             "Names or aliases of layers, see `hsifeat layers`.",
             metavar="LAYER,…",
-            default="the middle block and all decoder blocks",
+            default="the middle block and all decoder blocks, or the default filters of context",
         ),
     ] = None
     projection: Annotated[

@@ -64,12 +64,13 @@ def extract(
     scene : Scene, str or Path
         A scene, or the path or name of a scene as `open_scene` takes it.
     backbone : Backbone, str or Path, optional
-        A diffusion model, or its path or name as `open_backbone` takes it. Required unless `preset` or `like` is set.
+        A diffusion model, or its path or name as `open_backbone` takes it, or ``"context"``. Required unless `preset` or `like` is set.
     timesteps : sequence of int or str, optional
         Training timesteps, or ``"auto:N"`` for the N timesteps that `rank_timesteps` proposes.
-        [default: 0, 50, 100, 200, 400]
+        [default: 0, 50, 100, 200, 400; 0 for ``"context"``]
     layers : sequence of str or str, optional
-        Names or aliases of layers of the backbone. [default: the middle block and all decoder blocks]
+        Names or aliases of layers of the backbone. [default: the middle block and all decoder blocks, or
+        the default filters of ``"context"``]
     projection : Projection or str, optional
         Projection from the bands of the scene to the input channels of the backbone. Either a fitted projection, or
         ``"rgb"``, ``"pca:N"``, ``"bands:i,j,k"`` or ``"all"``, with options as in ``"rgb:gamma=0.4"``. [default: the
