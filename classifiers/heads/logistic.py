@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from classifiers.heads.base import WeighingHead
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS
-from classifiers.heads.parameters import Components, Count, NotNegative, Positive
+from classifiers.heads.parameters import Components, Count, NotNegative, Positive, Share
 from classifiers.heads.sklearn_head import SklearnHead
 
 
@@ -31,6 +31,9 @@ class LogisticClassifier(SklearnHead, WeighingHead):
         See `GroupReducer`.
     spectral_weight, context_weight, plane_weight : float
         See `GroupReducer`.
+    whitening : float
+        Exponent of the deviation by which each component is divided: 0 keeps the variances of components, 1 equalises them.
+        Equalised components are better with several column groups, and worse with spectra alone.
     class_weight : dict, "balanced" or None
         See `WeighingHead`.
 
@@ -44,7 +47,7 @@ class LogisticClassifier(SklearnHead, WeighingHead):
     """
 
     advice = "a linear model whose probabilities are fitted by maximum likelihood"
-    search_space: ClassVar[dict[str, list[Any]]] = {"C": [100.0, 10.0, 1.0], "plane_weight": [0.5, 1.0]}
+    search_space: ClassVar[dict[str, list[Any]]] = {"C": [100.0, 10.0, 1.0], "whitening": [0.5, 0.0]}
 
     C: Positive = 100.0
     max_iter: Count = 300
@@ -54,6 +57,7 @@ class LogisticClassifier(SklearnHead, WeighingHead):
     spectral_weight: NotNegative = 1.0
     context_weight: NotNegative = 1.0
     plane_weight: NotNegative = 0.5
+    whitening: Share = 0.5
 
     @property
     def n_iter_(self) -> int:

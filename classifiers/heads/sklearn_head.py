@@ -11,25 +11,41 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from classifiers.heads.base import ProbabilisticHead
+from classifiers.heads.column_scale import whitening_gain
 from classifiers.heads.group_reducer import ReducingHead
 
 
 class SklearnHead(ReducingHead, ProbabilisticHead):
     """Base class of heads that fit a scikit-learn classifier with class probabilities.
 
-    A subclass implements `_classifier`.
+    A subclass implements `_classifier`, and may override `_column_gain`. A subclass with the parameter `whitening` equalises
+    the variances of the reduced columns, see `classifiers.heads.column_scale.whitening_gain`.
 
     Attributes
     ----------
+    gain_ : (k,) float64 array
+        Factor of each reduced column.
     classifier_ : scikit-learn classifier
-        Classifier that is fitted to the reduced columns. The classes of this classifier are the codes ``0 … C-1``.
+        Classifier that is fitted to the reduced and scaled columns. The classes of this classifier are the codes ``0 … C-1``.
     """
+
+    whitening = 0.0  # a class attribute: only heads that have the parameter declare a field
 
     @abstractmethod
     def _classifier(self) -> Any:
         """Return an unfitted scikit-learn classifier with the method `predict_proba`."""
 
+    def _column_gain(
+        self,
+        columns: NDArray[np.floating],
+        codes: NDArray[np.int64],  # noqa: ARG002 - for subclasses
+        weight: NDArray[np.float64] | None,
+    ) -> NDArray[np.float64]:
+        """Return the factor (k,) of each reduced column (n, k) of the training rows."""
+        return whitening_gain(columns, self.whitening, weight)
+
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
+        self.gain_ = self._column_gain(self.reducer_.transform(X), codes, weight)
         row_weights = self._row_weights(codes, weight)
         options = {} if row_weights is None else {"sample_weight": row_weights}
         with warnings.catch_warnings():
@@ -42,4 +58,4 @@ class SklearnHead(ReducingHead, ProbabilisticHead):
         return np.asarray(self.classifier_.predict_proba(self._reduced(X)), dtype=np.float64)
 
     def _reduced(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
-        return np.asarray(self.reducer_.transform(X), dtype=np.float64)
+        return np.asarray(self.reducer_.transform(X), dtype=np.float64) * self.gain_

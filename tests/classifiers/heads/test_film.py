@@ -146,7 +146,7 @@ def test_the_gates_start_at_one():
 
 
 @pytest.mark.parametrize("fusion", ["film", "gated"])
-@pytest.mark.parametrize("option", [{"mixup_spectra": 0.0}, {"mixup_planes": 0.5}, {"focal_gamma": 1.0}])
+@pytest.mark.parametrize("option", [{"mixup_spectra": 0.2}, {"mixup_planes": 0.5}, {"focal_gamma": 1.0}])
 def test_published_options_change_the_fit_and_still_learn(fusion, option):
     X, y = table(300)
     plain, changed = (FiLMClassifier(LAYOUT, fusion=fusion, epochs=20, **facts).fit(X, y) for facts in ({}, option))
@@ -162,7 +162,7 @@ def test_options_reach_the_training_loop_in_the_order_of_the_inputs():
     X, y = table()
     spectra, planes = head.set_params(plane_components=5, epochs=1).fit(X, y)._inputs(X)
     assert (spectra.shape[1], planes.shape[1]) == (10, 5)
-    assert FiLMClassifier(LAYOUT, mixup_spectra=0, mixup_planes=0)._training().mixup is None
+    assert FiLMClassifier(LAYOUT)._training().mixup is None
 
 
 def test_an_unknown_fusion():

@@ -4,26 +4,46 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.preprocessing import StandardScaler
+from scipy.special import softmax
+from scipy.stats import multivariate_normal
+from sklearn.covariance import OAS
 
+from classifiers.heads.column_scale import whitening_gain
 from classifiers.heads.registry import make_head
 from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 from tests.helpers.heads import LAYOUT, toy
 
 
-def test_lda_equals_that_of_scikit_learn_with_shrinkage():
+def test_probabilities_are_those_of_gaussians_with_a_shrunk_pooled_covariance():
     """Few rows beside the columns, where the shrinkage decides; one group of columns needs no reducing."""
     X, y = toy(90, apart=0.3)
     new, _ = toy(50, seed=1, apart=0.3)
     layout = Layout((ColumnGroup("spectra", 0, LAYOUT.width),))
     head = make_head("lda", layout).fit(X, y)
-    scaler = StandardScaler().fit(X.astype(np.float64))
-    plain = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-    plain.fit(scaler.transform(X) / np.sqrt(LAYOUT.width), y)
-    expected = plain.predict_proba(scaler.transform(new) / np.sqrt(LAYOUT.width))
-    np.testing.assert_allclose(head.predict_proba(new), expected, atol=1e-4)
+    rows = X.astype(np.float64)
+    means = np.stack([rows[y == c].mean(axis=0) for c in range(4)])
+    residuals = rows - means[y]
+    share = OAS(assume_centered=True).fit(residuals / residuals.std(axis=0)).shrinkage_
+    covariance = residuals.T @ residuals / len(rows)
+    covariance = (1 - share) * covariance + share * np.diag(np.diag(covariance))
+    density = [multivariate_normal(mean, covariance).logpdf(new) for mean in means]
+    priors = np.log(np.bincount(y) / len(y))
+    expected = softmax(np.array(density).T + priors, axis=1)
+    assert 0.05 < head.shrinkage_ < 1
+    np.testing.assert_allclose(head.predict_proba(new), expected, atol=1e-3)
+
+
+def test_a_column_without_variance_in_training_has_no_effect():
+    """Centred rows have rank n - 1: the last of n principal components is rounding error in training, but not elsewhere."""
+    rng = np.random.default_rng(0)
+    columns = rng.normal(size=(20, 5)).astype(np.float32)
+    columns[:, 4] *= 1e-8
+    for share in (0.0, 0.5, 1.0):
+        gain = whitening_gain(columns, share)
+        assert gain[4] == 0
+        assert (gain[:4] > 0).all()
+        assert (columns * gain).var(axis=0).sum() == pytest.approx(columns.var(axis=0).sum(), rel=1e-5)
 
 
 def test_lda_needs_more_rows_than_classes():

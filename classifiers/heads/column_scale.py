@@ -1,0 +1,53 @@
+"""Scale reduced columns for a classifier: partial whitening, and columns without variance set to zero."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.heads.group_reducer import moments
+
+# A column whose deviation is below this many rounding errors of the largest deviation holds rounding errors only: the last
+# principal component of n centred rows, for example. Other rows may vary along it, so dividing by its deviation is not safe.
+ROUNDING_ERRORS = 50
+
+
+def whitening_gain(
+    columns: NDArray[np.floating], share: float, weight: NDArray[np.floating] | None = None
+) -> NDArray[np.float64]:
+    """Return factors that equalise the variances of columns, wholly or in part, and keep their total variance.
+
+    Parameters
+    ----------
+    columns : (n, k) float array
+        Reduced columns of the training rows.
+    share : float
+        Exponent from 0 to 1: a column is divided by ``deviation**share``. 0 keeps the columns, and 1 gives all columns the
+        same variance.
+    weight : (n,) float array, optional
+        Weight of each row. [default: equal weights]
+
+    Returns
+    -------
+    (k,) float64 array
+        Factor of each column; 0 for a column without variance.
+
+    Examples
+    --------
+    >>> columns = np.array([[-4.0, -1.0], [4.0, 1.0]])
+    >>> (columns * whitening_gain(columns, 1.0)).var(axis=0).round(6).tolist()
+    [8.5, 8.5]
+    """
+    variance = moments(columns, weight)[1]
+    deviation = np.sqrt(variance)
+    gain = np.where(
+        varying_columns(deviation, columns.dtype), np.maximum(deviation, np.finfo(float).tiny) ** -share, 0.0
+    )
+    total = (variance * gain**2).sum()
+    return gain * np.sqrt(variance.sum() / total) if total > 0 else gain
+
+
+def varying_columns(deviation: NDArray[np.float64], dtype: np.dtype) -> NDArray[np.bool_]:
+    """Return which columns (k,) have a deviation above the rounding errors of a dtype."""
+    varying: NDArray[np.bool_] = deviation > ROUNDING_ERRORS * np.finfo(dtype).eps * deviation.max(initial=0.0)
+    return varying

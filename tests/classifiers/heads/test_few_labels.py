@@ -1,0 +1,76 @@
+"""From one to fifty labels per class, every head is as good as a plain scikit-learn pipeline of the same parts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from classifiers.heads.registry import make_head
+from classifiers.layout import ColumnGroup, Layout
+from hsifeat.errors import HeadError
+from tests.helpers.heads import NAMES, NETWORKS
+
+CLASSES, TEST_ROWS, SEEDS = 6, 300, 2
+LAYOUT = Layout(
+    (
+        ColumnGroup("spectra", 0, 60),
+        ColumnGroup("plane", 60, 90, t=50, layer="up"),
+        ColumnGroup("plane", 90, 120, t=100, layer="up"),
+    )
+)
+# A head may be this much less accurate than its pipeline, on average over seeds.
+TOLERANCE = 0.1
+# Networks with few epochs and boosting with three rows per leaf need more than one row per class; chance is 0.17.
+ONE_ROW_TOLERANCE = 0.25
+SLOW_ROWS = 8
+
+
+def bands(per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows of smooth bands: classes differ in few latent directions, and strong common noise hides them."""
+    fixed, rng = np.random.default_rng(5), np.random.default_rng(seed)
+    y = np.repeat(np.arange(CLASSES), per_class)
+    window = np.hanning(9)
+    loads = np.stack([np.convolve(row, window, "same") for row in fixed.normal(size=(16, LAYOUT.width))])
+    latent = rng.normal(size=(len(y), 16))
+    latent[:, :4] *= 4  # illumination and the like
+    latent[:, 6:] += 2.5 * fixed.normal(size=(CLASSES, 10))[y]
+    return (latent @ loads + 0.3 * rng.normal(size=(len(y), LAYOUT.width))).astype(np.float32), y
+
+
+def pipeline(name: str, rows: int):
+    reduced = PCA(min(30, rows - 1), random_state=0)
+    steps = {
+        "lda": [LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")],
+        "svm": [reduced, SVC(C=10)],
+        "random-forest": [reduced, RandomForestClassifier(50, random_state=0)],
+        "lightgbm": [reduced, RandomForestClassifier(50, random_state=0)],
+    }.get(name, [reduced, LogisticRegression(C=100)])
+    return make_pipeline(StandardScaler(), *steps)
+
+
+@pytest.mark.filterwarnings("ignore:Only one sample available")
+@pytest.mark.parametrize("per_class", [1, 2, 8, 50])
+@pytest.mark.parametrize("name", NAMES)
+def test_few_labels(name, per_class):
+    if per_class > SLOW_ROWS and name not in ("lda", "svm", "logistic"):
+        pytest.skip("takes seconds, and heads of this kind fail with fewer rows if at all")
+    new, truth = bands(TEST_ROWS // CLASSES, 99)
+    found, expected = [], []
+    for seed in range(SEEDS):
+        X, y = bands(per_class, seed)
+        head = make_head(name, LAYOUT, **{"epochs": 20} if name in NETWORKS else {})
+        if name == "lda" and per_class == 1:
+            with pytest.raises(HeadError, match="needs more rows than classes"):
+                head.fit(X, y)
+            return
+        found.append(head.fit(X, y).score(new, truth))
+        expected.append(pipeline(name, len(y)).fit(X.astype(np.float64), y).score(new, truth))
+    tolerance = ONE_ROW_TOLERANCE if per_class == 1 else TOLERANCE
+    assert np.mean(found) > np.mean(expected) - tolerance
