@@ -11,8 +11,12 @@ import json
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
 
 from hsifeat.errors import HsifeatError, StoreError, suggest_names
 from hsifeat.files import cache_folder, write_file
@@ -25,7 +29,8 @@ DAMAGE_ERRORS = (HsifeatError, OSError, ValueError, TypeError, KeyError, Runtime
 _MIN_PREFIX = 4
 
 
-@dataclass(frozen=True)
+# The fields of an entry name folders that `cache rm` and `cache gc` delete, so they are validated on reading.
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
 class CatalogueEntry:
     """A store in the catalogue.
 
@@ -41,9 +46,9 @@ class CatalogueEntry:
         Time of the last use in seconds since 1970.
     """
 
-    key: str
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
     path: str
-    completed: float
+    completed: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     used: float = 0.0
 
     @property
@@ -96,9 +101,12 @@ def entries() -> list[CatalogueEntry]:
         try:
             # The modification time of the file is the time of the last use.
             entry = CatalogueEntry(**json.loads(file.read_text(encoding="utf-8")), used=file.stat().st_mtime)
-        except (OSError, ValueError, TypeError):
+            location = entry.location
+            # The file name is a digest of the location, so an entry can't be edited to name another folder.
+            if location.identity != entry.path or _entry_file(entry.path) != file:
+                continue
+        except (OSError, ValueError, TypeError, RecursionError, StoreError):
             continue
-        location = entry.location
         if not isinstance(location, LocalLocation) or location.path.is_dir():
             existing.append(entry)
     return sorted(existing, key=lambda entry: -entry.completed)

@@ -20,6 +20,7 @@ from zarr.storage import WrapperStore
 
 from hsifeat.errors import StoreError
 from hsifeat.store import timings
+from hsifeat.store.keys import is_checksum_key
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
@@ -60,11 +61,14 @@ def encode(checksums: dict[str, str]) -> bytes:
 
 
 def decode(content: bytes | None) -> dict[str, str] | None:
-    """Parse the content of ``checksums.json``; return None if the content is damaged or None."""
+    """Parse the content of ``checksums.json``.
+
+    Return None if the content is None or damaged, or lists a file that a store cannot have, such as ``../notes.txt``.
+    """
     try:
         checksums: dict[str, str] = json.loads(content or b"")["files"]
-        return checksums if encode(checksums) == content else None
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return checksums if encode(checksums) == content and all(map(is_checksum_key, checksums)) else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -87,12 +91,21 @@ def read(location: Location) -> dict[str, str]:
     content = location.get(FILE)
     checksums = decode(content) or decode(location.get(COPY_OF[FILE]))
     if checksums is None:
-        fault = "is missing" if content is None else "was changed"
+        fault = "is missing" if content is None else _fault(content)
         raise StoreError(
             f"{location}: {FILE} {fault}, and its copy is unusable too: restore {FILE} from a backup, or extract to "
             "another place"
         )
     return checksums
+
+
+def _fault(content: bytes) -> str:
+    """Describe why the content of ``checksums.json`` can't be used."""
+    try:
+        foreign = next(key for key in json.loads(content)["files"] if not is_checksum_key(key))
+    except (ValueError, KeyError, TypeError, RecursionError, StopIteration):
+        return "was changed"
+    return f"lists {foreign!r}, which no store contains,"
 
 
 class ChecksumReader(WrapperStore[Any]):

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import re
 
+from hsifeat.errors import StoreError
+from hsifeat.store.confinement import check_key
 from hsifeat.store.layout import Unit
 from hsifeat.types import PlaneId
 
-PLANE = re.compile(r"planes/(t\d+/[^/]+)/zarr\.json")
+PLANE = re.compile(r"planes/(t\d{4,9}/[\w.\-]+)/zarr\.json")
 LABELS = re.compile(r"scene/labels/([^/]+)/zarr\.json")
 # All keys that hsifeat can write, including those of temporary files that interrupted writes leave.
-_ARRAY = r"(zarr\.json|c(/\d+)+)"
+_ARRAY = r"(zarr\.json|c(/\d{1,9}){1,3})"
+_PLANE = r"(planes|progress)/t\d{4,9}/[\w.\-]+"
 _STORE_FILE = re.compile(
     r"(zarr|checksums)(\.copy)?\.json|timings\.json"
-    r"|(scene(/projection|/labels)?|pixels|(planes|progress)(/t\d+)?)/zarr\.json"
-    rf"|(scene/(cube|valid|projection/\w+|labels/[^/]+)|pixels/(rows|cols)|(planes|progress)/t\d+/[\w.\-]+)/{_ARRAY}"
+    r"|(scene(/projection|/labels)?|pixels|(planes|progress)(/t\d{4,9})?)/zarr\.json"
+    rf"|(scene/(cube|valid|projection/\w+|labels/[^/]+)|pixels/(rows|cols)|{_PLANE})/{_ARRAY}"
     r"|((scene|pixels|planes|progress)/.*/)?\.?(zarr|checksums|timings|\d+)\.[\w.\-]+\.part(ial)?"
 )
+
+
+_PLANE_FILE = re.compile(r"(planes|progress)/t(?P<t>\d{4,9})/(?P<layer>(?!\.{1,2}/)[\w.\-]+)/")
+# Key of the checksum over all progress records of a plane in `checksums.json`, which is no file.
+_RECORDS = re.compile(_PLANE + r"/c")
 
 
 def shard_key(plane: PlaneId, unit: Unit) -> str:
@@ -35,10 +43,8 @@ def plane_of(key: str) -> PlaneId | None:
     >>> plane_of("progress/t0050/mid_block/c/0/1/0")
     PlaneId(t=50, layer='mid_block')
     """
-    parts = key.split("/")
-    if len(parts) < 4 or parts[0] not in {"planes", "progress"} or not parts[1][1:].isdigit():
-        return None
-    return PlaneId(int(parts[1][1:]), parts[2])
+    match = _PLANE_FILE.match(key)
+    return PlaneId(int(match["t"]), match["layer"]) if match else None
 
 
 def is_store_file(key: str) -> bool:
@@ -47,4 +53,16 @@ def is_store_file(key: str) -> bool:
     >>> is_store_file("planes/t0050/mid_block/c/0/1/0"), is_store_file("scene/photo.jpg"), is_store_file(".git/config")
     (True, False, False)
     """
-    return _STORE_FILE.fullmatch(key) is not None
+    try:
+        return _STORE_FILE.fullmatch(check_key(key)) is not None
+    except StoreError:
+        return False
+
+
+def is_checksum_key(key: object) -> bool:
+    """Return whether ``checksums.json`` can have this key: the key of a file, or of the progress records of a plane.
+
+    >>> is_checksum_key("progress/t0050/mid_block/c"), is_checksum_key("../.bashrc"), is_checksum_key("scene/photo.jpg")
+    (True, False, False)
+    """
+    return isinstance(key, str) and (is_store_file(key) or _RECORDS.fullmatch(key) is not None)

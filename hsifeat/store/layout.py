@@ -42,6 +42,12 @@ CHUNK_PIXELS = 64
 CHUNK_VALUES = 2**20
 """Maximum number of values in a chunk of any other array; a chunk of a map has 1024 x 1024 pixels."""
 
+MAX_STRIDE = 2**16
+"""Largest stride of a plane that is accepted, in scene pixels."""
+
+STORED_DTYPES = ("float16", "float32")
+"""Data types that planes can have."""
+
 DIGEST_BYTES = 32
 """Number of bytes of the sha256 in a progress record."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hsifeat.errors import StoreError
 from hsifeat.files import disk_errors, write_file
+from hsifeat.store.confinement import ConfinedFolder, check_key
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -27,7 +28,11 @@ _SCHEMES = ("s3", "gs", "az", "memory", "http", "https")
 
 
 class Location(Protocol):
-    """Interface of the locations of stores. The key of a file is its path relative to the location, with ``/``."""
+    """Interface of the locations of stores.
+
+    The key of a file is its path relative to the location, with ``/``. All methods that take a key raise a `StoreError` for
+    a key that names a place outside the location, see `hsifeat.store.confinement`.
+    """
 
     read_only: bool
 
@@ -104,6 +109,7 @@ class LocalLocation:
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
+        self._folder = ConfinedFolder(self.path)
         self._text = str(path)
 
     @property
@@ -123,37 +129,32 @@ class LocalLocation:
         """Return a Zarr store of the files of this location. It is read-only unless `writable` is True."""
         from zarr.storage import LocalStore
 
-        return LocalStore(self.path, read_only=not writable)
+        from hsifeat.store.confined_store import ConfinedStore
+
+        return ConfinedStore(LocalStore(self.path, read_only=not writable), self._folder)
 
     def files(self) -> dict[str, int]:
         """Return the sizes in bytes of all files, by key."""
-        sizes = {}
-        for file in self.path.rglob("*"):
-            # A writer may have renamed a temporary file since it was listed.
-            with suppress(FileNotFoundError):
-                if file.is_file():
-                    sizes[file.relative_to(self.path).as_posix()] = file.stat().st_size
-        return sizes
+        return dict(self._folder.files())
 
     def list_keys(self, count: int | None) -> list[str]:
         """List at least `count` keys, or all keys if there are fewer or if `count` is None."""
-        files = (file.relative_to(self.path).as_posix() for file in self.path.rglob("*") if not file.is_dir())
-        return list(islice(files, count))
+        return [key for key, _ in islice(self._folder.files(), count)]
 
     def get(self, key: str) -> bytes | None:
         """Return the content of a file, or None if the file does not exist."""
         try:
-            return (self.path / key).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+            return self._folder.path(key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
     def put(self, key: str, content: bytes) -> None:
         """Write a file atomically."""
-        write_file(self.path / key, content)
+        write_file(self._folder.entry(key), content)
 
     def delete(self, key: str) -> None:
         """Delete a file if it exists."""
-        (self.path / key).unlink(missing_ok=True)
+        self._folder.entry(key).unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Delete the folder.
@@ -212,7 +213,9 @@ class RemoteLocation:
 
         if writable and self.read_only:
             raise StoreError(f"{self.url} is read-only: write to a folder or an object store")
-        return ObjectStore(self._objects, read_only=not writable)
+        from hsifeat.store.confined_store import ConfinedStore
+
+        return ConfinedStore(ObjectStore(self._objects, read_only=not writable), None)
 
     def files(self) -> dict[str, int]:
         """Return the sizes in bytes of all files, by key.
@@ -246,7 +249,7 @@ class RemoteLocation:
 
         with self.error_context():
             try:
-                return bytes(obstore.get(self._objects, key).bytes())
+                return bytes(obstore.get(self._objects, check_key(key)).bytes())
             except FileNotFoundError:
                 return None
 
@@ -255,7 +258,7 @@ class RemoteLocation:
         import obstore
 
         with self.error_context():
-            obstore.put(self._objects, key, content)
+            obstore.put(self._objects, check_key(key), content)
 
     def delete(self, key: str) -> None:
         """Delete a file if it exists."""
@@ -263,7 +266,7 @@ class RemoteLocation:
 
         with self.error_context():
             try:
-                obstore.delete(self._objects, key)
+                obstore.delete(self._objects, check_key(key))
             except FileNotFoundError:
                 return
 

@@ -9,11 +9,19 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError
 from hsifeat.store import checksums as checksum_file
-from hsifeat.store.keys import PLANE, shard_key
-from hsifeat.store.layout import PlaneLayout, PlaneSpec, Unit, plane_options, progress_options
+from hsifeat.store.keys import PLANE, plane_of, shard_key
+from hsifeat.store.layout import (
+    MAX_STRIDE,
+    STORED_DTYPES,
+    PlaneLayout,
+    PlaneSpec,
+    Unit,
+    plane_options,
+    progress_options,
+)
 from hsifeat.store.progress import ProgressRecords
 from hsifeat.store.store_files import StoreFiles
-from hsifeat.types import PlaneId, Window
+from hsifeat.types import PlaneId, Window, as_int
 
 if TYPE_CHECKING:
     import zarr
@@ -36,23 +44,52 @@ class Planes:
         self._files, self._layout, self._progress = files, layout, progress
 
     def specs(self) -> list[PlaneSpec]:
-        """List all complete and unfinished planes, sorted by timestep and then from coarse to fine."""
+        """List all complete and unfinished planes, sorted by timestep and then from coarse to fine.
+
+        Raises
+        ------
+        StoreError
+            The attributes of a plane differ from its key or from the layout of the store.
+        """
         specs = []
         for key in self._files.checksums:
-            if (match := PLANE.fullmatch(key)) and self._files.has_array(f"progress/{match[1]}"):
-                array = self._files.array(f"planes/{match[1]}")
-                attributes: dict[str, Any] = array.attrs.asdict()
-                plane = PlaneId(attributes["t"], attributes["layer"])
-                specs.append(PlaneSpec(plane, attributes["stride"], array.shape[2], str(array.dtype)))
+            plane = plane_of(key)
+            if plane is not None and PLANE.fullmatch(key) and self._files.has_array(f"progress/{plane.path}"):
+                specs.append(self._spec(plane))
         return sorted(specs, key=lambda plane: (plane.id.t, -plane.stride, plane.id.layer))
+
+    def _spec(self, plane: PlaneId) -> PlaneSpec:
+        array = self._files.array(f"planes/{plane.path}")
+        attributes: dict[str, Any] = array.attrs.asdict()
+        stride = as_int(attributes.get("stride"))
+        named = attributes.get("t") == plane.t and attributes.get("layer") == plane.layer
+        if named and stride and 0 < stride <= MAX_STRIDE and array.ndim == 3:
+            spec = PlaneSpec(plane, stride, array.shape[2], str(array.dtype))
+            if array.shape == self._layout.cells(spec, self._layout.extent) and spec.dtype in STORED_DTYPES:
+                return spec
+        raise StoreError(
+            f"{self._files.location}: the metadata of planes/{plane.path} are wrong: found {attributes}, shape {array.shape} and "
+            f"dtype {array.dtype}: extract the scene to another place"
+        )
 
     def array(self, plane: PlaneId) -> zarr.Array[Any]:
         """Return the Zarr array of a plane; the layout defines its shape, and the plane defines its dtype."""
         return self._files.array(f"planes/{plane.path}")
 
     def add(self, plane: PlaneSpec) -> None:
-        """Create a plane without values, unless the plane exists."""
+        """Create a plane without values, unless the plane exists.
+
+        Raises
+        ------
+        StoreError
+            The name of the layer or the timestep can't be part of a key.
+        """
         paths = _paths(plane.id)
+        if plane_of(f"{paths[0]}/zarr.json") != plane.id:
+            raise StoreError(
+                f"a store can't hold the plane {str(plane.id)!r}: timesteps are below 10^9, and names of layers consist of letters, "
+                "digits, '_', '.' and '-'"
+            )
         if all(self._files.has_array(path) for path in paths):
             return
         with self._files.location.error_context():

@@ -1,0 +1,112 @@
+"""Confinement of file access to the folder of a store.
+
+The names of files come from the store itself: from its checksums, attributes and folders. A store may come from a
+stranger, so every name is checked before a file is read, written or deleted. A key must be a relative path without
+``..``, and links must not lead out of the store.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from hsifeat.errors import StoreError
+
+
+def check_key(key: str) -> str:
+    """Return a key if it names a file inside a store, whatever the store contains.
+
+    Raises
+    ------
+    StoreError
+        The key is an absolute path, or contains ``..``, an empty part, a backslash or a control character.
+
+    Examples
+    --------
+    >>> check_key("planes/t0050/mid_block/zarr.json")
+    'planes/t0050/mid_block/zarr.json'
+    >>> check_key("../notes.txt")
+    Traceback (most recent call last):
+    hsifeat.errors.StoreError: '../notes.txt' is no key of a store: allowed are relative paths without '..'
+    """
+    if not {"", ".", ".."}.isdisjoint(key.split("/")) or "\\" in key or not key.isprintable():
+        raise StoreError(f"{key!r} is no key of a store: allowed are relative paths without '..'")
+    return key
+
+
+class ConfinedFolder:
+    """The paths of the files of a store in a local folder.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the store. The folder itself may be a link.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._checked: set[Path] = set()
+
+    def path(self, key: str) -> Path:
+        """Return the path of the file with a key; the file need not exist.
+
+        Raises
+        ------
+        StoreError
+            The key is not valid, a link leads out of the store, or the file is a device or a pipe.
+        """
+        path = self.entry(key)
+        try:
+            mode = path.lstat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return path
+        if stat.S_ISLNK(mode):
+            self._check_inside(path)
+            mode = path.stat().st_mode if path.exists() else stat.S_IFREG
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise StoreError(f"{path} is no regular file: delete it")
+        return path
+
+    def entry(self, key: str) -> Path:
+        """Return the path of a file or a link that is to be replaced or deleted; the link is not followed.
+
+        Raises
+        ------
+        StoreError
+            The key is not valid, or a link in its folders leads out of the store.
+        """
+        path = self.root / check_key(key)
+        # The folders of a store do not change while it is open, so each folder is resolved once.
+        if path.parent not in self._checked:
+            self._check_inside(path.parent)
+            if path.parent.is_dir():
+                self._checked.add(path.parent)
+        return path
+
+    def files(self) -> Iterator[tuple[str, int]]:
+        """Yield the key and the size in bytes of each file, including links and pipes, which are not followed or opened.
+
+        Raises
+        ------
+        StoreError
+            A link leads out of the store.
+        """
+        for path in self.root.rglob("*"):
+            try:
+                status = path.lstat()
+            except FileNotFoundError:  # A writer has renamed a temporary file since it was listed.
+                continue
+            if stat.S_ISLNK(status.st_mode):
+                self._check_inside(path)
+            if not stat.S_ISDIR(status.st_mode):
+                yield path.relative_to(self.root).as_posix(), status.st_size
+
+    def _check_inside(self, path: Path) -> None:
+        real, root = (Path(os.path.realpath(place)) for place in (path, self.root))
+        if not real.is_relative_to(root):
+            raise StoreError(
+                f"{path} is or contains a link that leads out of the store, to {real}: replace the link by the files it refers to, "
+                "or delete it"
+            )
