@@ -15,7 +15,10 @@ from hsifeat.store import checksums
 from hsifeat.store.checksums import ChecksumReader, ChecksumWriter, has_checksum
 from hsifeat.store.location import as_location
 
-LISTS = st.dictionaries(st.text("abc/.", min_size=1), st.binary().map(checksums.checksum), min_size=1, max_size=4)
+KEYS = st.from_regex(r"(scene/labels/[abc.]{3,6}/c(/[0-9]){2})|(planes/t0000/[abc]{1,4}/zarr\.json)", fullmatch=True)
+LISTS = st.dictionaries(
+    KEYS.filter(lambda key: "/../" not in key), st.binary().map(checksums.checksum), min_size=1, max_size=4
+)
 
 
 @settings(max_examples=50)
