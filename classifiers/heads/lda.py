@@ -86,7 +86,7 @@ class LDAClassifier(SklearnHead):
         # A column that is constant within each class separates the classes, but must not be divided by zero.
         within = np.maximum(within, SMALLEST_WITHIN * deviation)
         varying = varying_columns(deviation, columns.dtype)
-        gain = np.divide(1.0, within, out=np.zeros_like(within), where=varying)
+        gain: NDArray[np.float64] = np.divide(1.0, within, out=np.zeros_like(within), where=varying)
         self.shrinkage_ = float(
             OAS(assume_centered=True).fit(residuals * gain).shrinkage_ if self.shrinkage == "auto" else self.shrinkage
         )

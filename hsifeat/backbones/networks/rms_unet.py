@@ -49,8 +49,8 @@ class RMSNormUNet2DModel(UNet2DModel):
         The arguments ask for attention, which depends on the whole extent of the image.
     """
 
-    @wraps(UNet2DModel.__init__)
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[misc]
+    @wraps(UNet2DModel.__init__)  # type: ignore[misc]  # mypy has no decorated constructors
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if any(hasattr(module, "to_q") for module in self.modules()):
             raise BackboneError(
