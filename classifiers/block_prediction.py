@@ -25,7 +25,7 @@ _MAX_BLOCK_PX = 128
 
 @dataclass(frozen=True, eq=False)
 class PredictedBlock:
-    """Predictions for the pixels of one block of a scene that have all input columns.
+    """Predictions for one block of a scene, at the pixels that have all input columns.
 
     Attributes
     ----------
@@ -116,8 +116,8 @@ def predict_classes(
     head : Head
         A fitted head that has a layout.
     rule : SmoothingRule, optional
-        Rule that smooths the class probabilities. If the head has none, each pixel counts as a vote for its predicted class.
-        [default: no smoothing]
+        Rule that smooths the class probabilities. A head without probabilities gives 1 to its predicted class and 0 to the
+        others. [default: no smoothing]
     block_px : int, optional
         Side of a block in pixels. [default: 128, less for wide tables]
     listen : callable

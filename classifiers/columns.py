@@ -44,15 +44,15 @@ def make_layout(
     spectral_patch : int, optional
         Include the spectra of a neighbourhood with this odd side in pixels; see `Features.spectral_patches`.
     context, planes : sequence, optional
-        Planes of context stores, and planes of other stores, to include; see `Features.select`. An empty sequence includes none.
-        [default: all]
+        Planes to include: `context` selects from context stores, and `planes` from all other stores; see `Features.select`.
+        An empty sequence includes none. [default: all]
     means : int, optional
-        Include the mean of each plane that is no context over a window with this side in pixels, as in the global features of MTMSD. The
-        means form a group of kind ``mean`` after the plane. A store of single pixels has means over
-        `Features.window_px` only.
+        Include the mean of each plane over a window with this side in pixels, as in the global features of MTMSD. Context
+        planes get no means. The means form a group of kind ``mean`` after the plane. A store of single pixels has means
+        over `Features.window_px` only.
     patch : int, optional
-        Include the values of each plane that is no context in a neighbourhood with this odd side in pixels. The ``patch**2 * channels``
-        columns form a group of kind ``patch`` after the plane and its mean.
+        Include the values of each plane in a neighbourhood with this odd side in pixels. Context planes get no
+        neighbourhoods. The ``patch**2 * channels`` columns form a group of kind ``patch`` after the plane and its mean.
     position : bool
         Include row and column of the pixel, as the last two columns.
 
@@ -103,8 +103,8 @@ def read_columns(
     rows, cols : (n,) intp arrays
         Rows and columns of the pixels in the scene.
     keep : bool
-        Cache the values of planes and their means beside the store, see `Features.sample`. Neighbourhoods are large and
-        are never cached.
+        Cache the values of planes and the window means of planes beside the store, see `Features.sample`. Neighbourhoods
+        are large and are never cached.
 
     Returns
     -------

@@ -54,7 +54,7 @@ class SmoothedScores:
     scores: Scores
 
     def describe(self, unsmoothed: Scores) -> str:
-        """Return the scores, and the difference in overall accuracy from those without smoothing, as a line of text."""
+        """Return a line of text with the scores and the change in overall accuracy due to smoothing."""
         gain = 100 * (self.scores.oa - unsmoothed.oa)
         reach = "the whole scene" if self.rule.reach_px is None else f"pixels up to {self.rule.reach_px} px away"
         return (
@@ -158,7 +158,8 @@ class Evaluator:
     listen : callable
         Callback for the events of tuning and training.
     rule : SmoothingRule or None
-        Rule that smooths the class probabilities of the scene for a second score. The test pixels are then those of one scene.
+        Rule that smooths the class probabilities of the scene for a second score. With a rule, all test pixels must be of
+        one scene.
     """
 
     features: Features
@@ -223,7 +224,7 @@ class Evaluator:
         )
 
     def _smoothed_scores(self, head: Head, test: PixelTable) -> SmoothedScores | None:
-        """Score a fitted head on test pixels after smoothing; the labels of no pixel enter the smoothing."""
+        """Score a fitted head on test pixels after smoothing. The smoothing uses no labels."""
         if self.rule is None:
             return None
         classes = predict_classes(self.features, head, self.rule, listen=self.listen)

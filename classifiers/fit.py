@@ -56,21 +56,22 @@ def fit_model(
         the test pixels. For a random split, a second head is trained and scored under a spatially disjoint split.
         [default: train on all labelled pixels, without a score]
     planes : sequence, optional
-        Planes to use of stores that are no context stores, see `Features.select`. [default: all]
+        Planes to use from all stores except context stores, see `Features.select`. [default: all]
     seed : int
         Seed of the split and of the head.
     params : mapping, optional
         Parameters of the head by name. [default: the defaults of the head]
     reduction : {"train", "scene"}
-        Pixels on which a `ReducingHead` fits the reduction of column groups: the training pixels, or a sample of all pixels
-        of the scene without their labels, test pixels included. Other heads always take the training pixels.
+        Pixels on which a `ReducingHead` fits the reduction of column groups. ``train``: the training pixels. ``scene``: a
+        sample of all pixels of the scene, including test pixels, without their labels. Other heads always take the training
+        pixels.
     tune : bool
         Search the parameters in the head's `search_space` by cross-validation on the training pixels, see
         `classifiers.tune_head`. Parameters in `params` are not searched.
     smooth : str, optional
-        Rule that smooths the class probabilities of maps, see `classifiers.parse_smoothing`. The head is trained as without
-        it; the score on the test pixels is given without and with smoothing. Maps of the model are smoothed by this rule.
-        [default: no smoothing]
+        Rule that smooths the class probabilities of maps, see `classifiers.parse_smoothing`. The rule does not change the
+        training. The test pixels are scored without smoothing and with smoothing. Maps of the model are smoothed by this
+        rule. [default: no smoothing]
     listen : callable
         Callback for progress events.
 

@@ -34,9 +34,12 @@ _FROM_NETWORKS = frozenset({"planes", "means", "patches"})
 class InputSet:
     """Set of words, each of which adds columns to a table.
 
-    ``spectra`` is the spectrum of the pixel, and ``window`` the mean spectrum of the 5x5 pixels around it. ``context`` are the
-    planes of context stores. ``planes`` are the planes of all other stores, ``means`` their means over 48x48 pixels, and
-    ``patches`` their values at the 3x3 pixels around.
+    - ``spectra``: the spectrum of the pixel;
+    - ``window``: the mean spectrum of the 5x5 pixels around it;
+    - ``context``: the planes of context stores;
+    - ``planes``: the planes of all other stores;
+    - ``means``: means of these other planes over 48x48 pixels;
+    - ``patches``: values of these other planes at the 3x3 pixels around the pixel.
 
     Attributes
     ----------
@@ -89,7 +92,7 @@ class InputSet:
 
     @property
     def uses_planes(self) -> bool:
-        """Whether the set has columns of the planes of other stores than context stores."""
+        """Whether the set has columns from planes of stores that are not context stores."""
         return not self.words.isdisjoint(_FROM_NETWORKS)
 
     def includes(self, group: ColumnGroup) -> bool:
@@ -100,9 +103,9 @@ class InputSet:
 def suited_input(head: str, features: Features) -> InputSet:
     """Return the input set that suits a head and the stores.
 
-    The set holds spectra and planes, and also patches or window means of planes if the head wants them. A store of single
-    pixels has no patches. Where there is a context store, the set also holds its planes and the window means of spectra,
-    unless the head can't use context. A context store alone gives no planes.
+    The set has spectra and planes. It also has patches or window means of planes if the head wants them. A store of single
+    pixels has no patches. If there is a context store and the head can use context, the set also has the context planes and
+    the window means of spectra. If there are only context stores, the set has no ``planes``, unless the head needs them.
     """
     cls = head_class(head)
     words = {"spectra"}
@@ -135,7 +138,10 @@ def layout_options(inputs: Iterable[InputSet], features: Features) -> dict[str, 
 
 
 def fits(inputs: InputSet, head: str) -> bool:
-    """Return whether a head can learn from an input set: it has all kinds that the head needs, and none that it ignores."""
+    """Return whether a head can learn from an input set.
+
+    The set must have all column kinds that the head needs, and none that the head ignores.
+    """
     cls = head_class(head)
     return cls.needs <= inputs.kinds and not cls.ignores & inputs.kinds
 
@@ -185,5 +191,5 @@ def has_context(stores: Iterable[Features]) -> bool:
 
 
 def _word(kind: str) -> str:
-    """Return the word for a column kind that comes from planes, or the kind itself."""
+    """Return the word of an input set that stands for a column kind; the kind itself if there is no word."""
     return next((word for word, source in WORDS.items() if source == (kind, True)), kind)

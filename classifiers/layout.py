@@ -26,11 +26,11 @@ class ColumnGroup:
     Attributes
     ----------
     kind : {"spectra", "context", "plane", "mean", "patch", "position"}
-        ``spectra``: the spectrum of the pixel. ``context``: the channels of one layer of a context store, such as means over
-        windows or morphological profiles. ``plane``: the channels of one timestep and layer of the diffusion model.
+        ``spectra``: the spectrum of the pixel. ``context``: the channels of one layer of a context store, such as means
+        over windows or morphological profiles. ``plane``: the channels of one timestep and layer of the diffusion model.
         ``mean``: the mean over a window. ``patch``: all pixels of a neighbourhood, ordered by row, then column, then
-        channel. ``position``: row and column of the pixel. Means and patches are those of the plane (`t`, `layer`), or of
-        the spectra if `t` and `layer` are None.
+        channel. ``position``: row and column of the pixel. A mean or patch is computed from the plane (`t`, `layer`), or
+        from the spectra if `t` and `layer` are None.
     start, stop : int
         Index of the first column, and of the column after the last.
     t, layer : int and str, or None
@@ -76,8 +76,8 @@ class ColumnGroup:
     def family(self) -> str:
         """Name of the layer without its sizes, such as ``profile`` for ``profile-3`` and ``profile-5``.
 
-        Layers of one family hold few channels each and are reduced together. A layer of window means or deviations holds
-        all channels of the scene, so each of their sizes is a family of its own.
+        Layers of one family have few channels each and are reduced together. A layer of window means or deviations has a
+        channel for every component of the scene. For such layers, each window size is a family of its own.
 
         >>> [ColumnGroup("context", 0, 4, t=0, layer=name).family for name in ("mean-25", "reconstruction-3-mean-9")]
         ['mean-25', 'reconstruction-mean']
@@ -98,7 +98,7 @@ class ColumnGroup:
 
 @dataclass(frozen=True)
 class Layout:
-    """The column groups of a table, where each group starts at the column at which the previous group stops.
+    """Column groups of a table. Each group starts at the column at which the previous group stops.
 
     Examples
     --------

@@ -164,8 +164,8 @@ class Scores:
 def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]) -> Scores:
     """Score predicted classes against true classes.
 
-    The classes that occur in `truth` are scored. A pixel that is assigned to any other class is an error, and has no column
-    in the confusion matrix.
+    The classes that occur in `truth` are scored. A pixel that is assigned to any other class counts as an error. The
+    confusion matrix has no column for such a class.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The choice of pixels on which the reduction of column groups is fitted."""
+"""Choice of the pixels on which heads fit the reduction of column groups."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SAMPLE_PIXELS = 5000
 
 
 def check_reduction(reduction: str) -> Reduction:
-    """Return a reduction.
+    """Return the name of a reduction after checking that it is known.
 
     Raises
     ------

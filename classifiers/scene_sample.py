@@ -58,11 +58,14 @@ class SceneSample:
         )
 
     def select_columns(self, columns: NDArray[np.intp]) -> SceneSample:
-        """Return the sample with some of its columns."""
+        """Return the sample with the columns that a (k,) intp array of indices selects."""
         return SceneSample(np.ascontiguousarray(self.X[:, columns]), self.scene)
 
     def of_scenes(self, scenes: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return the pixels (k, width) of some scenes, so that test scenes have no part in the reduction."""
+        """Return the pixels of some scenes as a (k, width) float32 array.
+
+        Leaving out test scenes keeps them out of the reduction.
+        """
         return self.X[np.isin(self.scene, scenes)]
 
 

@@ -95,7 +95,7 @@ class PixelTable:
         labels : str or Labels, optional
             Name of a label map in the stores, or a label map of a single scene. [default: see `select_labels`]
         context : sequence, optional
-            Planes of context stores to include, as for `planes`. [default: all]
+            Planes of context stores to include, in the form of `planes`. [default: all]
         planes : sequence, optional
             Planes (timestep and layer) of other stores to include, see `Features.select`; an empty sequence includes none.
             [default: all]
@@ -112,7 +112,8 @@ class PixelTable:
         position : bool
             Include row and column of each pixel.
         sample : bool
-            Also read the columns of at most 5,000 pixels of each scene without their labels, for `unlabelled`.
+            Also draw at most 5,000 pixels of each scene, and read their columns without their labels. `unlabelled` returns
+            them.
 
         Returns
         -------
@@ -240,7 +241,10 @@ class PixelTable:
 
     @property
     def unlabelled(self) -> NDArray[np.float32] | None:
-        """Sampled pixels (m, width) of the scenes that have rows in the table, for `Head.fit`; None without a sample."""
+        """Sampled pixels for `Head.fit`: (m, width) float32 array, or None without a sample.
+
+        They are the pixels of the sample that belong to a scene with rows in the table.
+        """
         return None if self.sample is None else self.sample.of_scenes(np.unique(self.scene))
 
     @property

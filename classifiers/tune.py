@@ -94,7 +94,7 @@ class Tuning:
 def select_candidate(candidates: tuple[TuningCandidate, ...]) -> TuningCandidate:
     """Return the most accurate candidate if its gain exceeds one standard deviation, otherwise the defaults.
 
-    The first candidate holds the defaults. Among a dozen candidates some lead by chance, and are no better than the
+    The first candidate holds the defaults. Among a dozen candidates, some are ahead by chance and would not beat the
     defaults in other regions.
     """
     best = max(candidates, key=lambda candidate: candidate.accuracy)
@@ -106,9 +106,9 @@ def tune_head(
 ) -> Tuning:
     """Try all combinations of a head's `search_space` by cross-validation on the training pixels.
 
-    `fold_regions` makes folds of whole regions (connected pixels of one class), and `select_candidate` selects a combination.
-    No combination is tried if whole regions of fewer than two classes or for fewer than three folds can be held out. Folds of
-    single pixels would favour combinations that memorise the neighbours of a pixel.
+    `fold_regions` makes folds of whole regions (connected pixels of one class), and `select_candidate` selects a
+    combination. Folds of single pixels would favour combinations that memorise the neighbours of a pixel. No combination is
+    tried if the regions give fewer than three folds, or if the folds contain fewer than two classes.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def tune_head(
 
 
 def _search(head: Head, space: dict[str, list[Any]], train: PixelTable, fold: Any, listen: Listener) -> Any:
-    """Return the accuracy of every combination in every fold, (candidates, folds) float64, and the combinations."""
+    """Return the accuracies, a (candidates, folds) float64 array, and the list of tried combinations."""
     folds, candidates = len(np.unique(fold[fold >= 0])), len(ParameterGrid(space))
     fits = 0
 

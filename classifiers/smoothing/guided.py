@@ -19,9 +19,9 @@ _DEFAULT_EPSILON = 0.01
 class GuidedSmoothing(SmoothingRule):
     """Guided filter (He, Sun and Tang, ECCV 2010) of the class probabilities, with the scene's principal components as guide.
 
-    In each window, the probability of a class is a ridge regression on the guide. A pixel gets the mean prediction of the
-    windows that contain it. Edges in the image therefore remain edges in the map. Windows are centred on valid pixels and
-    contain valid pixels only.
+    In each window, a ridge regression predicts the probability of a class from the guide. A pixel gets the mean prediction
+    of all windows that contain it. Edges in the image therefore remain edges in the map. Windows are centred on valid
+    pixels and contain valid pixels only.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class GuidedSmoothing(SmoothingRule):
 
     @property
     def reach_px(self) -> int:
-        """Two radii: a window reaches one radius from its centre, and a pixel lies in windows up to one radius away."""
+        """Two radii: the windows of a pixel have centres up to one radius away, and reach one radius further."""
         return 2 * self.radius
 
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:
@@ -96,7 +96,7 @@ class GuidedSmoothing(SmoothingRule):
         )
 
     def working_bytes(self, pixels: int, classes: int) -> int:
-        """Return the memory, in bytes, for slopes and products of three channels; see `SmoothingRule.working_bytes`."""
+        """Return the bytes for coefficients and products of three channels; see `SmoothingRule.working_bytes`."""
         return 8 * pixels * (16 * classes + 40)
 
 

@@ -23,15 +23,17 @@ _NEIGHBOURS = tuple(offset for offset in product((-1, 0, 1), repeat=2) if offset
 class MarkovSmoothing(SmoothingRule):
     """Mean-field approximation of a Potts field on the 8 neighbours of each pixel (Zhang, IEEE Trans. Signal Process. 1992).
 
-    The field has the energy ``-sum_i log p_i(c_i) - beta * (number of neighbours with equal classes)``, as in Tarabalka et al.,
-    IEEE Geosci. Remote Sens. Lett. 2010. The result is the marginals of the independent distribution that is closest to the
-    field in Kullback-Leibler divergence, after 10 sweeps of coordinate descent. Each sweep updates the pixels of each of four
-    colours of a 2x2 grid at once, since no two of them are neighbours. Probabilities below 0.01 count as 0.01.
+    The field has the energy ``-sum_i log p_i(c_i) - beta * (number of neighbours with equal classes)``, as in Tarabalka et
+    al., IEEE Geosci. Remote Sens. Lett. 2010. The field is approximated by a distribution in which pixels are independent.
+    Ten sweeps of coordinate descent reduce its Kullback-Leibler divergence from the field. The result is the class
+    probabilities of each pixel in this distribution. Pixels have one of four colours, which repeat in 2x2 squares. A sweep
+    updates one colour after the other. All pixels of a colour are updated at once, since no two of them are neighbours.
+    Probabilities below 0.01 count as 0.01.
 
     Attributes
     ----------
     beta : float
-        Weight of each pair of equal neighbours, as a logarithm of probability.
+        Weight of a pair of neighbours with equal classes. It is added to the logarithm of the probability.
     """
 
     beta: float
@@ -50,7 +52,7 @@ class MarkovSmoothing(SmoothingRule):
 
     @property
     def reach_px(self) -> int:
-        """One pixel for each update of a colour."""
+        """Number of updates, because each update of a colour extends the reach by one pixel."""
         return _SWEEPS * len(_COLOURS)
 
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:
@@ -72,7 +74,7 @@ def _update(
     row: int,
     col: int,
 ) -> None:
-    """Minimise the divergence over the pixels of one colour, which start at `row` and `col`."""
+    """Update the pixels of one colour to minimise the divergence. The first of them is at `row` and `col`."""
     rows, cols = valid.shape
     support = np.zeros_like(unary[row::2, col::2])
     for down, right in _NEIGHBOURS:

@@ -48,7 +48,7 @@ class SmoothingRule(ABC):
     """Base class of rules that smooth class probabilities over a scene.
 
     A rule is registered as an entry point of the group ``hsifeat.smoothing``. The name of the entry point is used in
-    ``--smooth NAME:ARGUMENT``. Invalid pixels neither give nor take probabilities.
+    ``--smooth NAME:ARGUMENT``. Invalid pixels do not affect other pixels, and get no probabilities.
     """
 
     name: ClassVar[str]
@@ -86,8 +86,9 @@ class SmoothingRule(ABC):
         Parameters
         ----------
         tile : ProbabilityTile
-            Class probabilities. The values of the result that lie at least `reach_px` from the sides of the tile, or whose
-            nearer sides are sides of the scene, must not depend on the position of the tile, to the last bit.
+            Class probabilities. The results for the same pixel from different tiles must be bit-identical, if the pixel
+            lies at least `reach_px` from every side of the tile. Sides of the tile that are sides of the scene do not
+            count.
 
         Returns
         -------

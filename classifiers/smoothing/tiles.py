@@ -32,20 +32,20 @@ def smooth_blocks(
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
     """Smooth the class probabilities of a scene.
 
-    The rows of the scene that a tile depends on are in memory: 128 rows and twice the reach of the rule, or the whole scene for
-    a rule without finite reach.
+    Only the rows that a tile depends on are kept in memory. These are 128 rows plus the reach of the rule above and below,
+    or the whole scene for a rule without finite reach.
 
     Parameters
     ----------
     blocks : iterable of (Window, (rows, cols, C) float32 array)
-        Class probabilities of the windows of a scene, in row-major order; NaN at invalid pixels. Windows of the same first row
-        have the same height.
+        Class probabilities of the windows of a scene, in row-major order; NaN at invalid pixels. Windows with the same
+        first row have the same height.
     rule : SmoothingRule
         The rule.
     shape : tuple of int
         Rows and columns of the scene.
     guide : SceneGuide, optional
-        Image of the scene, for rules that are guided.
+        Image that guides the smoothing, for rules that need one.
     listen : callable
         Callback for the progress of rules without finite reach.
 
@@ -140,7 +140,7 @@ def check_memory(rule: SmoothingRule, shape: tuple[int, int], classes: int) -> N
 
 
 def _full_strips(blocks: Blocks, cols: int) -> Iterator[NDArray[np.float32]]:
-    """Join the blocks of each range of rows to arrays (rows, cols, C) as wide as the scene."""
+    """Join blocks that have the same rows into (rows, cols, C) arrays as wide as the scene."""
     for _, group in groupby(blocks, key=lambda block: block[0].row):
         strip = None
         for window, values in group:
@@ -154,7 +154,7 @@ def _full_strips(blocks: Blocks, cols: int) -> Iterator[NDArray[np.float32]]:
 def _smooth_tile(
     values: NDArray[np.float32], rule: SmoothingRule, window: Window, outer: Window, guide: SceneGuide | None
 ) -> NDArray[np.float32]:
-    """Smooth the probabilities of `outer`, and return those of `window`, which lies in it."""
+    """Smooth the probabilities of `outer`, and return the part in `window`, which lies in `outer`."""
     valid = ~np.isnan(values[..., 0])
     inner = Window(window.row - outer.row, window.col - outer.col, window.rows, window.cols).slices
     if not valid[inner].any():

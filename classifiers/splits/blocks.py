@@ -63,6 +63,19 @@ def draw_blocks(
 ) -> tuple[NDArray[np.bool_], SplitDraw]:
     """Draw training and test blocks at random, as `BlocksSplit.draw` does.
 
+    Parameters
+    ----------
+    labels : Labels
+        Classes of the pixels.
+    block_px : int
+        Side of a block in pixels.
+    buffer_px : int
+        Width in pixels of the buffer between training and test pixels.
+    fraction : float
+        Share of the labelled pixels that training blocks should hold.
+    seed : int
+        Seed of the draw.
+
     Returns
     -------
     training : (rows, cols) bool array

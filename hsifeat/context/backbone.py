@@ -1,4 +1,4 @@
-"""The backbone ``context``: filters instead of a network, and therefore without weights, noise or timesteps."""
+"""The backbone ``context``, which has filters instead of a network. It has no weights, noise or timesteps."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ContextBackbone:
 
     @property
     def taps(self) -> list[Tap]:
-        """The default layers and examples of others, with their channels for `MAX_COMPONENTS` components."""
+        """Default layers and examples of other layers. Channels are counted for `MAX_COMPONENTS` components."""
         layers = [*DEFAULT_LAYERS, *(ContextLayer("deviation", size) for size in (5, 25, 45))]
         return [Tap(layer.name, "", layer.channels(MAX_COMPONENTS), 1, None) for layer in layers]
 

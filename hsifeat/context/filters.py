@@ -46,7 +46,20 @@ def window_means(values: NDArray[np.floating], valid: NDArray[np.bool_], size_px
 def window_deviations(values: NDArray[np.floating], valid: NDArray[np.bool_], size_px: int) -> NDArray[np.float64]:
     """Return the standard deviation of the valid pixels in the window around each pixel.
 
-    Parameters and the shape of the result are those of `window_means`. The deviation is 0 where all values are equal.
+    The deviation is 0 where all values are equal.
+
+    Parameters
+    ----------
+    values : (rows, cols, components) float array
+        The image. Values of invalid pixels must be finite.
+    valid : (rows, cols) bool array
+        Mask of the valid pixels.
+    size_px : int
+        Side of the window in pixels.
+
+    Returns
+    -------
+    (rows, cols, components) float64 array
 
     Examples
     --------
@@ -92,8 +105,23 @@ def reconstruction_profile(
 ) -> NDArray[np.floating]:
     """Return the opening and the closing of each component by reconstruction (Vincent, IEEE TIP 2(2), 1993).
 
-    The opening is the reconstruction by dilation of the erosion under the image, with the eight neighbours of a pixel; the
-    closing is its dual. A value can depend on the whole image. Parameters and result are those of `profile`.
+    The opening starts from the erosion of the image. It repeats the dilation over the eight neighbours of each pixel, limited
+    to the values of the image, until nothing changes. The closing is the same with erosion and dilation swapped. A value can
+    depend on the whole image.
+
+    Parameters
+    ----------
+    values : (rows, cols, components) float array
+        The image.
+    valid : (rows, cols) bool array
+        Mask of the valid pixels.
+    size_px : int
+        Side of the square in pixels.
+
+    Returns
+    -------
+    (rows, cols, 2 * components) float array
+        For each component its opening, then its closing, in the dtype of `values`.
 
     Examples
     --------
@@ -120,7 +148,7 @@ def reconstruction_profile(
 
 
 def _window_sums(values: NDArray[np.generic], size_px: int) -> NDArray[np.float64]:
-    """Return sums over windows. Unlike `scipy.ndimage.uniform_filter`, they are no running sums along an axis."""
+    """Return sums over windows, each computed separately instead of as a running sum like `scipy.ndimage.uniform_filter`."""
     from scipy.ndimage import correlate1d
 
     ones, sums = np.ones(size_px), values.astype(np.float64)

@@ -26,8 +26,8 @@ class ContextLayer:
     Attributes
     ----------
     family : {"mean", "deviation", "profile", "reconstruction"}
-        Mean or standard deviation of each component in a window, openings and closings of the first components by a
-        square, or openings and closings by reconstruction.
+        ``mean`` and ``deviation``: mean and standard deviation of each component in a window. ``profile``: openings and
+        closings of the first components by a square. ``reconstruction``: the same openings and closings by reconstruction.
     size_px : int
         Side of the window or of the square in pixels, an odd number.
     mean_px : int
@@ -61,13 +61,13 @@ class ContextLayer:
 
     @property
     def reach_px(self) -> int:
-        """Largest distance in rows or columns from which the layer takes values; for a reconstruction, that of its mean."""
+        """Largest distance in rows or columns from which the layer takes values; a reconstruction counts only its mean."""
         # An opening is an erosion followed by a dilation, each of which reaches half a window.
         halves = {"profile": 2, "reconstruction": 0}.get(self.family, 1)
         return halves * (self.size_px // 2) + self.mean_px // 2
 
     def channels(self, components: int) -> int:
-        """Return the number of channels for an image of a number of components."""
+        """Return the number of channels of the layer for an image with `components` components."""
         return 2 * min(components, PROFILE_COMPONENTS) if self.is_profile else components
 
 
@@ -86,7 +86,7 @@ def parse_layer(name: str) -> ContextLayer:
     Raises
     ------
     BackboneError
-        The name has another form, or a size is not an odd number of 3 to `MAX_SIZE_PX`.
+        If the name has another form, or a size is not an odd number from 3 to `MAX_SIZE_PX`.
     """
     match = _NAME.fullmatch(name)
     if match is None:

@@ -35,7 +35,7 @@ class ContextExtractor(Extractor):
     """Computes context features of a scene.
 
     A unit (one shard of each plane) is read with a margin as wide as the reach of the filters. Filters by reconstruction
-    reach without bound, and are computed for the whole scene at once.
+    have no finite reach, so they are computed for the whole scene at once.
 
     Attributes
     ----------

@@ -95,7 +95,7 @@ class DiffusionExtractor(Extractor):
         return self.tiling.count_tiles(window, self.scene.valid)
 
     def passes(self, t: int, previous: int | None) -> int:
-        """Return the number of forward passes per tile at a timestep, after the passes of a previous timestep."""
+        """Return the number of forward passes per tile at timestep `t`, if timestep `previous` was computed before."""
         return self.noise.passes(t, previous)
 
     def step_computer(self) -> StepComputer:

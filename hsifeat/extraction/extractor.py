@@ -1,4 +1,4 @@
-"""Interface of extractors, which compute the features of a scene; one for networks and one for filters."""
+"""Interface of extractors, which compute the features of a scene. One extractor runs networks, and one runs filters."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Extractor(ABC):
         """Return the number of tiles to compute for the window of a unit, or of all units together."""
 
     def passes(self, t: int, previous: int | None) -> int:  # noqa: ARG002  # some noise policies need more
-        """Return the number of passes per tile at a timestep, after the passes of a previous timestep."""
+        """Return the number of passes per tile at timestep `t`, if timestep `previous` was computed before."""
         return 1
 
     @abstractmethod
@@ -127,8 +127,8 @@ class Extractor(ABC):
         executor : Executor, optional
             Runs the steps. [default: one step after the other in this process]
         compute : callable, optional
-            Function that computes a step in a worker of the executor. [default: `step_computer`, for which the backbone is
-            moved to the device]
+            Function that computes a step in a worker of the executor. [default: the function of `step_computer`, after the
+            backbone is moved to the device]
         """
         progress = plan.total_passes - plan.passes
         listen(Started("extract", plan.total_passes, "tiles", progress))
@@ -146,14 +146,14 @@ class Extractor(ABC):
 
 
 def check_finite(plane: PlaneSpec, block: NDArray[np.generic], *, cause: str) -> NDArray[np.generic]:
-    """Return a block of a plane, all of whose values must be finite.
+    """Return a block of a plane, after checking that all its values are finite.
 
     Parameters
     ----------
     plane : PlaneSpec
         The plane.
     block : array
-        Values in the dtype of the plane.
+        Values in the dtype of the plane, with the shape that the layout gives to the unit.
     cause : str
         What may be wrong if a float32 value is not finite, for the error message.
 

@@ -68,12 +68,12 @@ class Plan:
 
     @property
     def passes(self) -> int:
-        """Number of remaining forward passes, counted per tile."""
+        """Number of remaining forward passes; a batch of n tiles counts as n passes."""
         return sum(self.unit_tiles[step.unit] * step.passes for step in self.steps)
 
     @property
     def total_passes(self) -> int:
-        """Number of forward passes for all requested planes, complete or not, counted per tile."""
+        """Number of forward passes for all requested planes, complete or not; a batch of n tiles counts as n passes."""
         return self.passes_per_tile * sum(self.unit_tiles.values())
 
     @property
@@ -116,10 +116,11 @@ def make_plan(
     planes : sequence of PlaneSpec
         Requested planes.
     passes : callable
-        Function of a timestep and the previous one (or None) that returns the number of forward passes per tile.
+        Function that returns the number of forward passes per tile. Its arguments are a timestep and the previous timestep,
+        or None without a previous timestep.
     done : callable or None
-        Function that takes the name of a plane and returns a bool array over the grid of units (shards), which is True for
-        complete units. None for a new store.
+        Function that takes the name of a plane and returns a (unit rows, unit cols) bool array. The array is True for
+        complete units (shards). None for a new store.
 
     Returns
     -------

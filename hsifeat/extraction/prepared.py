@@ -1,4 +1,4 @@
-"""What preparing an extraction decides, apart from the location of the store."""
+"""Result of preparing an extraction, without the location of the store."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FieldNoise(NoisePolicy):
-    """Add to each tile its window of a noise field over the scene, which is the same at all timesteps.
+    """Add to each tile its window of a noise field over the scene.
 
-    See `noise_field`.
+    The field is the same at all timesteps; see `noise_field`.
     """
 
     name: ClassVar = "field"

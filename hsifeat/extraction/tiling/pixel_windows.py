@@ -114,7 +114,7 @@ def windows_around(pixels: PixelList, *, tile_px: int, multiple: int) -> PixelWi
 
 
 class CentreMeanBlock:
-    """Accumulator of a plane's values at some listed pixels and means over their windows. See `PlaneBlock`.
+    """Accumulator for a plane's values at listed pixels, and for the means over the windows. See `PlaneBlock`.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def centre_and_mean(maps: torch.Tensor, window_px: int) -> torch.Tensor:
 
 @cache
 def _weights(cells: int, window_px: int) -> torch.Tensor:
-    """Return the (2, cells) float32 weights of the cells of an axis for the centre pixel and for the mean."""
+    """Return the weights of the cells along one axis: (2, cells) float32, for the centre pixel and for the mean."""
     import torch
     from torch.nn.functional import interpolate
 

@@ -18,7 +18,7 @@ Blend = Literal["mean", "hann"]
 
 
 class CoreBlock:
-    """Accumulator of a block of a plane that keeps the core of each tile. See `PlaneBlock`.
+    """Accumulator for a block of a plane. It keeps the core of each tile. See `PlaneBlock`.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class CoreBlock:
 
 
 class BlendedBlock:
-    """Accumulator of a block of a plane that averages overlapping tiles. See `PlaneBlock`.
+    """Accumulator for a block of a plane. It averages overlapping tiles. See `PlaneBlock`.
 
     Weighted sums are accumulated in float32, in row-major order of the tiles.
 
@@ -111,7 +111,7 @@ def blend_weights(cells: int, blend: Blend) -> NDArray[np.float32]:
 def _overlap(
     tile: Window, margin_px: int, unit: Window, stride: int, shape: tuple[int, ...]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return the cells in both the core of a tile and a unit, as slices of the unit's block and of the tile's map."""
+    """Return the cells that are in the unit and in the core of the tile, as slices of the block and of the feature map."""
     in_block, in_map = [], []
     for tile_start, tile_side, unit_start, block_side in (
         (tile.row, tile.rows, unit.row, shape[0]),
