@@ -147,7 +147,16 @@ def fits(inputs: InputSet, head: str) -> bool:
 
 
 def check_input(inputs: InputSet, head: str, features: Features) -> None:
-    """Check that a head can learn from an input set, and that the stores have its planes.
+    """Check that a head can learn from an input set, and that the stores have the planes of the set.
+
+    Parameters
+    ----------
+    inputs : InputSet
+        The input set.
+    head : str
+        Name of the head.
+    features : Features
+        Store or stores of a scene.
 
     Raises
     ------

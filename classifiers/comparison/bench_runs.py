@@ -1,4 +1,4 @@
-"""Runs of a benchmark: each entry (head and input) is fitted and scored on each draw, unless already recorded."""
+"""Runs of a benchmark. Each entry (head and input) is fitted and scored on each draw, unless the run is recorded."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ class BenchRunner:
         draws : dict of (str, int) to SplitDraw
             Training and test pixels, by split and seed.
         maps : bool
-            Whether the runs of seed 0 also classify the whole scene, and all runs are scored after smoothing.
+            Whether the runs of seed 0 also classify the whole scene. If `rule` is set, it also adds the scores after
+            smoothing, for all seeds.
 
         Returns
         -------
@@ -155,7 +156,7 @@ class BenchRunner:
     def _store_name(self, entry: BenchEntry) -> str:
         """Return the name of the store that has the columns of an entry.
 
-        All stores have the columns of an entry without a store, which then uses the first one.
+        An entry without a store uses the first store, because all stores have its columns.
         """
         return entry.store or next(iter(self.stores))
 

@@ -44,7 +44,7 @@ class _MatchedRuns:
 
     @property
     def identical(self) -> bool:
-        """Whether all runs with shared seeds have the same key in both reports, as runs on spectra do."""
+        """Whether all runs with shared seeds have the same key in both reports, for example runs on spectra."""
         seeds = self.shared_seeds
         return bool(seeds) and all(self.before[seed].key == self.after[seed].key for seed in seeds)
 

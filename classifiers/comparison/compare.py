@@ -83,39 +83,42 @@ def compare(  # noqa: PLR0915 - one step after another
     Parameters
     ----------
     stores : str, Path, Features or a sequence of them, optional
-        Stores of the same scene, which are compared with each other. Context stores join each of the other stores, see
-        `open_alternatives`. The default is the most recently completed store.
+        Stores of the same scene, which are compared with each other. Context stores are not compared, but combined with
+        each of the other stores; see `open_alternatives`. The default is the most recently completed store.
     heads : sequence of str
         Names of heads. ``["all"]`` selects every head that can learn from at least one of the inputs.
     splits : sequence of str
-        Splits in the grammar of `parse_split`. If all of them are random, a disjoint split is added, and vice versa, because
-        the report answers both questions. For a given seed, the splits by a fraction are thinned to equally many training
-        pixels; other splits, such as ``per-class:5``, keep their own.
+        Splits in the grammar of `parse_split`. If all splits are random, a disjoint split is added. If all are disjoint, a
+        random split is added. The report thus has results for both kinds. For a given seed, all splits that train on a
+        fraction of the labels are thinned to the same number of training pixels. Other splits, such as ``per-class:5``,
+        keep all their training pixels.
     seeds : int
         Number of seeds, starting with seed 0. A seed determines the training and test pixels and initialises the head,
         so heads and inputs are compared in pairs.
     inputs : sequence of str
         Names of input sets, such as ``spectra+planes``; see `classifiers.input_sets.InputSet`. ``suited`` selects the input
-        that suits each head. Of the default inputs, those whose planes the stores lack are left out.
+        that suits each head. Default inputs whose planes the stores lack are left out.
     reduction : {"train", "scene"}
-        Pixels on which a `ReducingHead` fits the reduction of column groups: the training pixels, or a sample of all pixels
-        of the scene without their labels, test pixels included.
+        Pixels on which a `ReducingHead` fits the reduction of column groups. ``train``: the training pixels. ``scene``: a
+        sample of all pixels of the scene, including test pixels, without their labels.
     labels : str, optional
         Name of a label map in the first store. The default is the first label map.
     planes : sequence, optional
-        Planes (one timestep and layer each) of stores that are no context stores, in any form that `Features.select` accepts.
-        The default is all.
+        Planes (one timestep and layer each) to use from all stores except context stores, in any form that
+        `Features.select` accepts. The default is all.
     params : mapping of str to mapping, optional
-        Parameters of heads, such as ``{"svm": {"C": 10}}``, by head and name. The default is the defaults of each head. The
-        sweep keeps the defaults.
+        Parameters of heads, such as ``{"svm": {"C": 10}}``, by head and name. Other parameters have their defaults. The
+        sweep always uses the defaults.
     curve : sequence of int, optional
-        Numbers of training pixels per class at which learning curves are measured, under the disjoint split and, if
-        `splits` contains ``per-class:N``, from labels scattered over the scene.
+        Numbers of training pixels per class at which learning curves are measured. The curves are for the first disjoint
+        split. If `splits` contains ``per-class:N``, there are also curves for training pixels that are drawn at random from
+        each class.
     distances : sequence of int
-        Upper ends in pixels of the bins of the distance to the nearest training pixel, by which scores are reported.
+        Upper ends of distance bins in pixels. Scores are reported for each bin of the distance from a test pixel to the
+        nearest training pixel.
     smooth : str, optional
-        Rule that smooths the class probabilities over the scene, see `classifiers.parse_smoothing`. Every run is then scored
-        without and with it, on the same test pixels. The default is no smoothing.
+        Rule that smooths the class probabilities over the scene, see `classifiers.parse_smoothing`. Every run is then
+        scored twice on the same test pixels, without smoothing and with smoothing. The default is no smoothing.
     sweep : bool
         Whether to score each plane of the first store separately, under the disjoint split.
     jobs : int, optional

@@ -1,7 +1,7 @@
-"""Planned contrasts of a benchmark: the questions that its stores and inputs ask, declared before the first run.
+"""Planned contrasts of a benchmark: comparisons of stores and inputs that are declared before the first run.
 
-A planned contrast compares two inputs on all heads that learn from both. The report answers planned contrasts first, and
-corrects them among themselves only. All other pairs of entries are exploratory.
+A planned contrast compares two inputs on all heads that learn from both. The report shows planned contrasts first. Their
+p-values are corrected for the number of planned contrasts only. All other pairs of entries are exploratory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FROM_NETWORKS = frozenset({"planes", "means", "patches"})
 
 @dataclass(frozen=True)
 class StoreOrigin:
-    """Where the planes of a store come from, for stores that are no context stores.
+    """Origin of the planes of a store that is not a context store.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class StoreOrigin:
 
     @classmethod
     def of_store(cls, features: Features, planes: Sequence[object] | None = None) -> StoreOrigin:
-        """Describe a store of which the planes of a selection are used, see `Features.select`."""
+        """Describe a store. `planes` selects the planes that heads use, see `Features.select`."""
         path, scene = str(features.store.location), features.scene
         whole = not scene.nodata and bool(features.valid.all())
         return cls(
@@ -78,11 +78,12 @@ class StoreOrigin:
 def plan_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOrigin]) -> tuple[Contrast, ...]:
     """List the planned contrasts of a benchmark.
 
-    They are, for each store of a trained network,
+    Each store of a trained network has up to three contrasts. Each compares an input that has planes of the store with another
+    input:
 
-    - ``training``: its planes against the planes of its untrained twin, in the same input;
-    - ``planes``: its planes against ``context`` in their place;
-    - ``added``: its planes beside ``context`` against ``context`` alone.
+    - ``training``: the same input, with planes of the untrained twin of the network;
+    - ``planes``: the input in which ``context`` replaces the planes;
+    - ``added``: for an input with planes and ``context``, the same input without the planes.
 
     Parameters
     ----------
@@ -104,9 +105,9 @@ def plan_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOri
 
 
 def missing_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOrigin]) -> tuple[MissingContrast, ...]:
-    """List the twins and the context store that the planes of a trained network should be compared with.
+    """List the planned contrasts that lack a store: an untrained twin or a context store.
 
-    Each has the command that makes the store.
+    Each states the command that extracts the store.
     """
     used = {entry.store: origins[entry.store] for entry in entries if entry.store in origins}
     networks = {name: origin for name, origin in used.items() if not origin.is_untrained}
@@ -126,7 +127,7 @@ def missing_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, Store
 def _rivals(
     entry: BenchEntry, entries: Sequence[BenchEntry], origins: Mapping[str, StoreOrigin]
 ) -> Iterator[tuple[str, BenchEntry]]:
-    """Yield the question and the other entry of each planned pair of an entry."""
+    """Yield each entry that `entry` is compared with in a planned contrast, after the question of the contrast."""
     origin, words = origins.get(entry.store), frozenset(entry.features.split("+"))
     if origin is None or origin.is_untrained or not words & _FROM_NETWORKS:
         return
@@ -149,7 +150,7 @@ def _missing(question: str, store: str, words: Sequence[str], out: str) -> Missi
 
 
 def _without_weights(recipe: Mapping[str, object]) -> dict[str, object]:
-    """Return a recipe without what may differ between twins: the weights, and the seed of weights and noise."""
+    """Return a recipe without the fields that may differ between twins: the weights, and the seed of weights and noise."""
     backbone, noise = _part(recipe, "backbone"), _part(recipe, "noise")
     return {
         **recipe,

@@ -79,7 +79,10 @@ def _in_all(stores: Mapping[str, Features], inputs: InputSet) -> bool:
 
 
 def _differs(inputs: InputSet, stores: Mapping[str, Features]) -> bool:
-    """Return whether the columns of an input depend on the store: spectra never do, nor does context that all share."""
+    """Return whether the columns of an input depend on the store.
+
+    Spectra never depend on it. Context planes depend on it only if all stores are context stores.
+    """
     if inputs.uses_planes:
         return True
     return inputs.uses_context and len(stores) > 1 and all(features.is_context for features in stores.values())
@@ -91,7 +94,7 @@ def check_head_params(params: Mapping[str, Mapping[str, Any]], heads: Sequence[s
     Raises
     ------
     HeadError
-        A head is not compared, or a parameter is unknown, has a wrong value, or is set by each run.
+        A head in `params` is not in `heads`, or a parameter is unknown, has a wrong value, or is set by each run.
     """
     for head, values in params.items():
         if head not in heads:

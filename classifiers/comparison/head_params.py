@@ -12,7 +12,9 @@ from hsifeat.base_config import expected_error
 
 
 def plain_params(value: object) -> dict[str, dict[str, Any]]:
-    """Validate parameters by head and name, and return them with plain values and lists as tuples.
+    """Validate parameters by head and name.
+
+    Returns the parameters with plain Python values. Lists and arrays become tuples.
 
     >>> plain_params({"mlp": {"hidden": [64, 32]}, "svm": {"C": np.float64(10)}})
     {'mlp': {'hidden': (64, 32)}, 'svm': {'C': 10.0}}

@@ -1,4 +1,4 @@
-"""Draws (training and test pixels of a split for one seed) of a benchmark, and how far each split leaks."""
+"""Draws of a benchmark (training and test pixels of a split for one seed), and the leakage of each split."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def reference_split(splits: Sequence[Split]) -> Split:
 def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listener) -> Draws:
     """Draw training and test pixels of every split for every seed.
 
-    For a given seed, the training sets of the splits that train on a fraction of the labels (`is_matched`) are thinned to the
-    size of the smallest of them. Each class keeps at least one pixel. Other splits, such as ``per-class:5``, keep all their
-    training pixels and do not affect others.
+    Some splits train on a fraction of the labels (see `is_matched`). For a given seed, their training sets are thinned to
+    the size of the smallest of these sets. Each class keeps at least one pixel. Other splits, such as ``per-class:5``, keep
+    all their training pixels and do not affect this size.
 
     Parameters
     ----------
@@ -90,10 +90,22 @@ def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listen
 
 
 def curve_draws(splits: Sequence[Split], draws: Draws, labels: Labels, limits: Sequence[int]) -> list[Draws]:
-    """Return the draws whose training pixels learning curves limit, by split.
+    """Return the draws that learning curves start from, with one dictionary of draws for each curve.
 
-    They are the draws of the reference split and, if a split is ``per-class:N``, those of ``per-class:`` the largest limit. All
-    points of a curve then have the same test pixels.
+    Each point of a curve limits the training pixels of these draws. All points of a curve therefore have the same test pixels.
+    One curve has the draws of the reference split. If a split is ``per-class:N``, a second curve has draws of ``per-class:M``,
+    where M is the largest limit.
+
+    Parameters
+    ----------
+    splits : sequence of Split
+        Splits of the benchmark.
+    draws : dict of (str, int) to SplitDraw
+        Training and test pixels, by split and seed.
+    labels : Labels
+        Classes of the pixels.
+    limits : sequence of int
+        Maximum numbers of training pixels per class. Without limits, the result is empty.
     """
     if not limits:
         return []

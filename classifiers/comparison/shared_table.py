@@ -83,7 +83,7 @@ class SharedTable:
         return rows * self.layout.width * np.dtype(np.float32).itemsize
 
     def fit_bytes(self, draws: Iterable[SplitDraw]) -> int:
-        """Estimate the peak memory of a fit and its prediction, in bytes, for the largest training set of `draws`."""
+        """Estimate the peak memory in bytes of a fit and its prediction, for the largest training set of `draws`."""
         sampled = SAMPLE_PIXELS if self.reduction == "scene" else 0
         return _COPIES * max(BLOCK_BYTES, *(self.size_bytes(int(draw.train.sum()) + sampled) for draw in draws))
 
@@ -108,7 +108,10 @@ class SharedTable:
 
     @property
     def unlabelled(self) -> NDArray[np.float32] | None:
-        """Selected columns (m, width) of the unlabelled pixels for `Head.fit`; None if the reduction is fitted in training."""
+        """Selected columns of the unlabelled pixels, for `Head.fit`: (m, width) float32 array.
+
+        None if the reduction is fitted on the training pixels.
+        """
         return self._columns("unlabelled", slice(None)) if self.reduction == "scene" else None
 
     def _columns(self, name: str, file_rows: NDArray[np.intp] | slice) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Stores of a benchmark: alternatives that are compared with each other, each joined by the context stores."""
+"""Stores of a benchmark: alternatives that are compared with each other, each combined with the context stores."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hsifeat.types import PlaneId
 def open_alternatives(stores: str | Path | Features | Sequence[str | Path | Features] | None) -> dict[str, Features]:
     """Open the stores of a benchmark.
 
-    A context store is no alternative to the store of a diffusion model but joins it: every alternative is one of the other
-    stores, side by side with all context stores. Context stores alone are alternatives to each other.
+    The result has one alternative for each store of a diffusion model. An alternative has the columns of this store and of
+    all context stores. If all stores are context stores, each of them is an alternative.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def open_alternatives(stores: str | Path | Features | Sequence[str | Path | Feat
     Returns
     -------
     dict of str to Features
-        Alternatives by unique names: the name of the store that is no context store.
+        Alternatives by unique names. The name is that of the store of the diffusion model, if the alternative has one.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def open_alternatives(stores: str | Path | Features | Sequence[str | Path | Feat
 
 
 def single_stores(features: Features) -> tuple[Features, ...]:
-    """Return the stores that are read side by side; the first one is the alternative that they form."""
+    """Return the stores whose columns an alternative combines. The first store gives the alternative its name."""
     return features.stores if isinstance(features, StackedFeatures) else (features,)
 
 

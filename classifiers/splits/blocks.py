@@ -70,9 +70,9 @@ def draw_blocks(
     block_px : int
         Side of a block in pixels.
     buffer_px : int
-        Width in pixels of the buffer between training and test pixels.
+        Width of the buffer in pixels.
     fraction : float
-        Share of the labelled pixels that training blocks should hold.
+        Fraction of the labelled pixels to draw for training, before the buffer is applied.
     seed : int
         Seed of the draw.
 

@@ -76,7 +76,7 @@ def open_source(
 ) -> FeatureSource:
     """Open a backbone, or another source of features such as the filters of ``context``.
 
-    Parameters and errors are those of `open_backbone`.
+    For parameters and errors, see `open_backbone`.
     """
     name = str(source)
     options = BackboneOptions(

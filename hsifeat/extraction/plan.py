@@ -119,8 +119,8 @@ def make_plan(
         Function that returns the number of forward passes per tile. Its arguments are a timestep and the previous timestep,
         or None without a previous timestep.
     done : callable or None
-        Function that takes the name of a plane and returns a (unit rows, unit cols) bool array. The array is True for
-        complete units (shards). None for a new store.
+        Function that takes the name of a plane and returns a bool array with the shape of the grid of units (shards). The
+        array is True for complete units. None for a new store.
 
     Returns
     -------

@@ -78,7 +78,17 @@ def distance_tables(ranking: Ranking) -> list[DistanceTable]:
 
 
 def distance_plot(table: DistanceTable, pixel_size_m: float | None, medium: figures.Medium = "page") -> bytes:
-    """Draw the overall accuracy of the best entries and of spectra against the distance, with 95 % bands."""
+    """Draw the overall accuracy of the best entries and of spectra against the distance, with 95 % bands.
+
+    Parameters
+    ----------
+    table : DistanceTable
+        Scores of a split.
+    pixel_size_m : float or None
+        Side of a pixel in metres, for the label of the axis; None if unknown.
+    medium : {"page", "svg", "png"}
+        Target of the plot: the HTML page, or a file of this format.
+    """
     lines = []
     for found in table.drawn:
         points = [point for point in found.curve if point.oa is not None and point.mean_px is not None]

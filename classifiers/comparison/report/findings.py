@@ -124,7 +124,10 @@ def _best_entry(ranking: Ranking, index: int) -> str:
 
 
 def _without_leakage(ranking: Ranking) -> str:
-    """Describe the accuracy on test pixels without leakage of the best entry under each split that asks to carry over."""
+    """Describe the accuracy of the best entry on test pixels without leakage.
+
+    The text has one sentence for each split whose question is to carry over.
+    """
     by_key = {(one.entry, one.split): one for one in ranking.results.distances}
     texts = []
     for index, split in enumerate(ranking.splits):
@@ -170,7 +173,7 @@ def _gap(ranking: Ranking) -> str:
 
 
 def _class_differences(ranking: Ranking, first: RankedSplit, second: RankedSplit) -> str:
-    """List the classes that, under the same seed, only one of two splits leaves out."""
+    """List the classes that one of two splits leaves out, but the other does not under the same seed."""
     runs = ranking.results.runs
     left_out = [
         {(run.seed, number) for run in runs if run.split == split.name for number in run.left_out}

@@ -1,4 +1,4 @@
-"""Sentences and labels on the question of a split, and on accuracy against the distance to the nearest training pixel."""
+"""Texts about the question of a split, and about accuracy by distance to the nearest training pixel."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def question_text(split: str, labels: str) -> str:
 
 
 def verdict_text(results: BenchResults, split: str) -> str:
-    """Return the verdict on a split after the question that the split asks, without a full stop; empty without a verdict."""
+    """Return the question that a split asks, followed by the verdict, without a full stop; empty without a verdict."""
     verdict = results.verdicts.get(split)
     question = parse_split_question(split)
     return f"To {question}: {verdict.rstrip('.')}" if verdict and question else verdict or ""
@@ -99,7 +99,17 @@ def distance_text(found: EntryDistances, pixel_size_m: float | None) -> str:
 
 
 def distance_remarks(results: BenchResults, split: str, test_pixels: float) -> list[str]:
-    """Return sentences on the best entry of a split: its accuracy by distance, and on test pixels without leakage."""
+    """Return sentences on the best entry of a split: its accuracy by distance, and on test pixels without leakage.
+
+    Parameters
+    ----------
+    results : BenchResults
+        Results of the benchmark.
+    split : str
+        The split, in the grammar of `parse_split`.
+    test_pixels : float
+        Number of all test pixels of the split, mean over seeds.
+    """
     oa = {summary.entry: summary.oa.mean for summary in results.summary if summary.split == split}
     found = [one for one in results.distances if one.split == split]
     if not found:

@@ -452,7 +452,7 @@ class SweepResult(Record):
 
 
 class EntryChange(Record):
-    """Change of the overall accuracy (OA) of an entry under a split from a baseline report."""
+    """Change of the overall accuracy (OA) of an entry under a split, from the baseline report to the new report."""
 
     entry: BenchEntry
     split: str

@@ -29,7 +29,7 @@ class RankedSplit:
     seeds : tuple of int
         Seeds that were run.
     train_pixels, test_pixels : (float, float)
-        Minimum and maximum over the entries of the mean number of pixels.
+        Mean numbers of pixels over seeds: the smallest and the largest of all entries.
     left_out : dict of int to int
         Number of seeds under which each class is left out.
     geometry : SplitSummary or None

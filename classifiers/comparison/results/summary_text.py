@@ -32,8 +32,9 @@ def overview(results: BenchResults) -> list[dict[str, str]]:
 def split_remarks(results: BenchResults) -> list[str]:
     """Return lines that describe each split, followed by the gap between random and disjoint splits and by the reduction.
 
-    The lines of a split state its question, the seeds, the numbers of pixels, the classes left out, the leakage, remarks on the
-    split, and for the best entry the accuracy by distance to the nearest training pixel and without leakage.
+    The lines of a split state its question, the seeds, the numbers of pixels, the classes left out, the leakage and remarks
+    on the split. For the best entry, they also state the accuracy by distance to the nearest training pixel, and the
+    accuracy on test pixels without leakage.
     """
     first = {summary.split: summary for summary in reversed(results.summary)}
     geometry = {split.split: split for split in results.splits}
@@ -64,7 +65,7 @@ def reduction_text(results: BenchResults) -> str:
 def planned_results(results: BenchResults) -> dict[str, list[str]]:
     """Return the results of the planned contrasts as sentences, by the question that their split asks.
 
-    Splits by maps of the user have the question ``other splits``.
+    Results under user-defined splits have the key ``other splits``.
     """
     sentences: dict[str, list[str]] = {FILL_IN: [], CARRY_OVER: [], "other splits": []}
     for test in results.contrasts:

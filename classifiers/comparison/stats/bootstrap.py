@@ -59,14 +59,14 @@ def bootstrap(
     Parameters
     ----------
     statistic : callable
-        Maps the counts of each region in n resamples, (regions, n) float64, to the statistic for each seed, (..., seeds, n)
-        float64. The statistic is NaN if a seed has no pixel in the resampled regions. Resamples are passed in chunks to
-        bound memory.
+        Function of n resamples. Its argument is a (regions, n) float64 array with the number of times that each resample
+        contains each region. It returns the statistic for each seed, a (..., seeds, n) float64 array. The statistic is NaN
+        if a seed has no pixel in the resampled regions. Resamples are passed in chunks to bound memory.
     seeds : int
         Number of seeds.
     regions : sequence of int
-        Numbers of regions of one or more sets. Each set is resampled separately, and the sets are concatenated along the
-        first axis of the counts.
+        Number of regions in each of one or more sets. Each set is resampled separately. The sets are concatenated along the
+        first axis of the argument of `statistic`.
     resamples : int
         Number of resamples.
     seed : int
@@ -112,7 +112,7 @@ def accuracy(correct: NDArray[np.floating], pixels: NDArray[np.floating]) -> Sta
 
 @dataclass(frozen=True)
 class ResampledCounts:
-    """Pixel counts of an entry in resampled regions, for the formulas in `FORMULAS`.
+    """Pixel counts of an entry in n resamples of the regions, for the formulas in `FORMULAS`.
 
     Attributes
     ----------
@@ -160,10 +160,10 @@ FORMULAS: dict[str, Callable[[ResampledCounts], NDArray[np.float64]]] = {
 
 
 def agreement(assigned: Sequence[csr_array], truth: csr_array, seeds: int) -> Statistic:
-    """Return a statistic for `bootstrap` that computes the metrics of `FORMULAS`, (entries, metrics, seeds, n).
+    """Return a statistic for `bootstrap` that computes the metrics of `FORMULAS`.
 
-    The average accuracy (AA) is over the classes of the resampled regions. Kappa is 1 if all resampled pixels are of the same
-    class and classified correctly.
+    The statistic of n resamples is an (entries, metrics, seeds, n) array. The average accuracy (AA) is the mean over the
+    classes of the resampled regions. Kappa is 1 if all resampled pixels are of the same class and classified correctly.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Tests of planned contrasts, corrected among themselves, and their results as sentences."""
+"""Tests of planned contrasts, corrected for the number of planned contrasts, and sentences about their results."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def assess_contrasts(
 
 
 def _verdict(test: ContrastTest, obstacle: str | None) -> str:
-    """State the result of a contrast, after the question that its split asks."""
+    """Return a sentence with the question that the split asks and the result of the contrast."""
     question = parse_split_question(test.split)
     place = f"{question} ({test.split})" if question else test.split
     better, worse, unclear = _RESULTS[test.contrast.question]

@@ -156,8 +156,9 @@ def resample_accuracies(counts: PixelCounts[E], tests: int) -> NDArray[np.float6
 
 
 def resample_count(tests: int) -> int:
-    """Return the number of resamples that significance needs after a correction for `tests` tests.
+    """Return the number of resamples with which each of `tests` tests can be significant.
 
-    With fewer resamples, the smallest possible p-value would exceed the significance level after the correction.
+    P-values are corrected for the number of tests. With fewer resamples, even the smallest possible p-value would exceed the
+    significance level after this correction.
     """
     return max(RESAMPLES, _RESAMPLES_PER_TEST * tests)

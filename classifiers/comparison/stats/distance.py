@@ -1,7 +1,8 @@
 """Overall accuracy against the distance to the nearest training pixel, and on test pixels without leakage.
 
-Features that look around a pixel gain most where their surroundings overlap those of a training pixel. Scores near the training
-pixels answer how well a head fills in a scene, and scores far from them how well it carries over to ground without labels.
+Features that depend on the surroundings of a pixel gain most where these surroundings overlap those of a training pixel.
+Scores near the training pixels show how well a head fills in a scene. Scores far from the training pixels show how well the
+head carries over to areas without labels.
 """
 
 from __future__ import annotations
@@ -157,7 +158,10 @@ class _Geometry:
         )
 
     def curve_edges(self) -> NDArray[np.float64]:
-        """Return ascending distances between which about equally many test pixels lie, from 0: (k + 1,) float64."""
+        """Return the ends of k distance ranges that hold about equally many test pixels each.
+
+        The ends are a (k + 1,) float64 array in ascending order, and the first end is 0.
+        """
         shares = np.linspace(0, 1, _CURVE_POINTS + 1)[1:]
         return np.unique([0.0, *np.quantile(np.concatenate(self.distances), shares, method="higher")])
 
@@ -171,10 +175,10 @@ class _Counts:
     geometry : _Geometry
         The test pixels.
     bins, points : tuple of DistanceBin
-        Bins, and ranges of the points of the curve.
+        Distance bins, and the distance range of each point of the curve.
     members : sequence of tuple of (n,) intp arrays
-        For each seed, the number of the bin, of the point and of the group without leakage of each test pixel. Pixels with
-        leakage have a number beyond the groups.
+        Three arrays for each seed. They hold group numbers of each test pixel: of its bin, of its point of the curve, and
+        of the group without leakage. A pixel with leakage has the number `groups` in the third array, which is no group.
     """
 
     geometry: _Geometry
@@ -206,11 +210,11 @@ class _Counts:
 
     @cached_property
     def pixels(self) -> NDArray[np.float64]:
-        """Number of test pixels of each group and region, for each seed: (groups, seeds, regions) float64."""
+        """Number of test pixels by group, seed and region: (groups, seeds, regions) float64."""
         return self.count([np.ones(len(regions)) for regions in self.geometry.regions])
 
     def count(self, values: Sequence[NDArray[np.generic]]) -> NDArray[np.float64]:
-        """Sum a value of each test pixel by group and region, for each seed: (groups, seeds, regions) float64."""
+        """Sum the values of test pixels by group, seed and region. Returns a (groups, seeds, regions) float64 array."""
         regions = self.geometry.region_count
         sums = np.empty((self.groups, len(values), regions))
         for seed, (value, members, region) in enumerate(zip(values, self.members, self.geometry.regions, strict=True)):
@@ -223,7 +227,8 @@ class _Counts:
     def summarise(self, entry: BenchEntry, split: str, correct: Correct, reference: Correct | None) -> EntryDistances:
         """Average the accuracy of each group over seeds, with intervals where they can be computed.
 
-        `correct` and `reference` state which test pixels the entry and spectra alone classify correctly, for each seed.
+        For each seed, `correct` states which test pixels the entry classifies correctly. `reference` states the same for
+        the head on spectra alone; None computes no gain over spectra.
         """
         sums = [self.count(correct)]
         sums += [sums[0] - self.count(reference)] if reference is not None else []

@@ -39,7 +39,7 @@ class Assessment:
     Attributes
     ----------
     contrasts : list of ContrastTest
-        Tests of the planned contrasts under each split, corrected among themselves.
+        Tests of the planned contrasts under each split, corrected for the number of planned contrasts.
     pairs : list of EntryPair
         Exploratory pairwise tests of all entries under each split, corrected for all pairs.
     verdicts : dict of str to str
