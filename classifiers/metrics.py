@@ -1,8 +1,8 @@
 """Accuracy metrics of all test pixels and of each class.
 
-To add a metric, append it to `METRICS` or `CLASS_METRICS`. Runs, summaries, ``results.csv``, ``results.json``, tables and the
-report page read their columns from these tuples, and finished runs of a report are scored again. A bootstrap interval also
-needs a formula on pixel counts, in ``FORMULAS`` of `classifiers.comparison.stats.bootstrap`.
+To add a metric, append it to `METRICS` or `CLASS_METRICS`. Runs, summaries, ``results.csv``, ``results.json``, tables and
+the report page read their columns from these tuples. After a metric is added, finished runs of a report are scored again. A
+bootstrap interval also needs a formula on pixel counts, in ``FORMULAS`` of `classifiers.comparison.stats.bootstrap`.
 """
 
 from __future__ import annotations

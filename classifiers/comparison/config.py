@@ -13,7 +13,7 @@ from classifiers.reduction import DEFAULT_REDUCTION, Reduction
 from hsifeat.base_config import BaseConfig, Names, Whole, Wholes, option
 
 RANDOM_SPLIT, BLOCK_SPLIT = "random:0.1", "blocks:12+4:0.1"
-# The first two compare scattered labels with disjoint blocks, and the others ask what few labels per class give.
+# The first two compare scattered labels with disjoint blocks. The others measure the accuracy with few labels per class.
 SPLITS = (RANDOM_SPLIT, BLOCK_SPLIT, "per-class:5", "per-class:20")
 ALL_HEADS = ("all",)
 # Inputs whose planes the stores lack are left out.

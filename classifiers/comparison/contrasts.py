@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from classifiers.comparison.results.model import BenchEntry, Contrast, MissingContrast
 from hsifeat.features.features import Features
 
-# Sources of backbones as users type them; the backbones themselves are out of reach for heads.
+# Backbones as users name them. They are repeated here because this package may not import hsifeat.backbones.
 _UNTRAINED, _CONTEXT = "untrained:", "context"
 # Words of inputs for columns of a network.
 _FROM_NETWORKS = frozenset({"planes", "means", "patches"})
@@ -53,7 +53,7 @@ class StoreOrigin:
             source=str(features.store.manifest.provenance.get("backbone_source") or ""),
             recipe=features.recipe,
             planes=frozenset(str(plane.id) for plane in features.select(planes)),  # type: ignore[arg-type]
-            # The scene in the store is the scene itself, but its mask is stored apart.
+            # The path of a scene in a store does not give its mask, so it stands only for a scene without invalid pixels.
             scene=f"{path}/scene" if whole and not path.startswith("memory:") else scene.name,
         )
 

@@ -83,7 +83,7 @@ def run_key(
     Parameters
     ----------
     store : str
-        Keys of the stores of the planes, or of the scene for runs on spectra alone.
+        Keys of the stores that the planes come from. For runs on spectra alone, the digest of the scene.
     layout : Layout
         Columns that the head learns from.
     head : dict

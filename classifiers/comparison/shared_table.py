@@ -34,7 +34,7 @@ class SharedTable:
     ----------
     folder : Path
         ``X.npy`` (n, width) float32, ``y.npy`` (n,) integer and ``pixels.npy`` (n,) integer, ascending flat pixel indices.
-        With a sample of unlabelled pixels also ``unlabelled.npy`` (m, width) float32.
+        If there is a sample of unlabelled pixels, also ``unlabelled.npy`` (m, width) float32.
     groups : tuple of ColumnGroup
         Selected column groups; ``start`` and ``stop`` are columns of ``X.npy``.
     reduction : {"scene", "train"}

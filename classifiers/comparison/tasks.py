@@ -38,7 +38,7 @@ class SceneSmoothing:
     rule : SmoothingRule
         The smoothing rule.
     stores : tuple of str
-        Locations of the stores of the scene, read side by side.
+        Locations of the stores of the scene, whose columns are combined.
     """
 
     rule: SmoothingRule
@@ -68,7 +68,8 @@ class RunTask:
     run_records : RunRecords
         Files in which the run is recorded.
     mapped_stores : tuple of str
-        Locations of the stores, read side by side, whose scene the fitted head classifies. If empty, it is not classified.
+        Locations of the stores of the scene that the fitted head classifies. The columns of these stores are combined. If
+        empty, the scene is not classified.
     params : dict
         Parameters of the head; `key` depends on them.
     smoothing : SceneSmoothing or None

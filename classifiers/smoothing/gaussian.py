@@ -19,7 +19,7 @@ _MAX_SIGMA_PX = 64
 class GaussianSmoothing(SmoothingRule):
     """Gaussian mean of the class probabilities of valid pixels: normalised convolution (Knutsson and Westin, CVPR 1993).
 
-    The rule does not look at the image, so it also blurs boundaries between fields and removes objects that are smaller than
+    The rule does not use the image, so it also blurs boundaries between fields and removes objects that are smaller than
     about `sigma`.
 
     Attributes

@@ -23,7 +23,7 @@ _CLIP = 3.0
 class SceneGuide:
     """First three principal components of a scene, in units of the standard deviation of the first component.
 
-    A scene with fewer significant components has fewer channels.
+    The guide has fewer channels if the scene has fewer significant components.
 
     Attributes
     ----------

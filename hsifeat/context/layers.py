@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hsifeat.errors import BackboneError
 
 PROFILE_COMPONENTS = 4
-"""Number of components of which morphological profiles are computed: the first ones."""
+"""Number of components that have morphological profiles. They are the first components."""
 
 MAX_SIZE_PX = 255
 """Largest side of a window. Blocks of a scene are read with a margin of its reach, so this limit bounds the memory."""

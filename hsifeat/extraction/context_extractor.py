@@ -26,7 +26,7 @@ RECONSTRUCTION_LIMIT_BYTES = 4_000_000_000
 
 # Measured: working memory of scikit-image's reconstruction of a float32 image, with its seed, per pixel.
 _RECONSTRUCTION_BYTES_PER_PIXEL = 130
-# Rounding errors of a matrix product depend on its shape, so that spectra are always projected in runs of this many columns.
+# Rounding errors of a matrix product depend on its shape, so spectra are always projected in runs of this many columns.
 _PROJECTED_COLS = 32
 
 

@@ -53,8 +53,7 @@ class Job:
         Raises
         ------
         StoreError
-            If the location holds something else, or the store was created with a batch size other than an explicitly set
-            one.
+            If the location holds something else, or a batch size was set explicitly and the store has another one.
         RecipeMismatchError
             If the store has another recipe.
         """

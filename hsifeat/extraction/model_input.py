@@ -35,8 +35,8 @@ class ModelInput:
     valid : (factor * rows, factor * cols) bool array or None
         Valid pixels of the image; all channels of other pixels are 0. None treats finite pixels as valid.
     padding : {"reflect", "zero"}
-        Padding of the image beyond its edge. ``zero`` pads with -1 if the projection clips channels to [-1, 1], since -1
-        corresponds to the value 0 of an 8-bit image, and with 0 otherwise.
+        Padding of the image beyond its edge. If the projection clips channels to [-1, 1], ``zero`` pads with -1, which
+        corresponds to the value 0 of an 8-bit image. Otherwise ``zero`` pads with 0.
     factor : int
         Side of a scene pixel in pixels of the image; 1 for the bands of the scene.
     """

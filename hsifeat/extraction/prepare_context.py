@@ -15,7 +15,7 @@ from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.recipe import ALGORITHM, ProjectionPart, Recipe
 from hsifeat.types import PlaneId
 
-# Filters have no noise, so that all planes stand at one timestep.
+# Filters have no noise, so all planes have the same timestep.
 TIMESTEP = 0
 # Options that filters use; all others have no effect.
 _USED = {"backbone", "timesteps", "layers", "projection", "dtype"}

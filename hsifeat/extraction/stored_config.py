@@ -71,7 +71,7 @@ def stored_projection(store: Store) -> Projection:
         np.asarray(store.scene_array(f"projection/{name}")[:], np.float32) for name in ("weights", "offset")
     )
     gamma = re.search(r":gamma=([\d.]+)", part["spec"])
-    # Whether channels are clipped is not stored, so that both cases are compared with the digest.
+    # Whether channels are clipped is not stored, so both cases are compared with the digest.
     for clip in (True, False):
         projection = Projection(part["spec"], weights, offset, clip, float(gamma[1]) if gamma else 1.0)
         if projection.digest == part["digest"]:

@@ -152,7 +152,9 @@ def _class_rows(
 
 
 def _tags(left_out: int, tested: int, seeds: int) -> tuple[str, ...]:
-    """Return the reasons why a class is not scored, with the number of seeds unless it is all of them.
+    """Return the reasons why a class is not scored.
+
+    A reason that does not hold for all seeds states the number of its seeds.
 
     A class is either left out of the split or has no test pixels.
     """

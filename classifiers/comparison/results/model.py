@@ -332,7 +332,7 @@ class EntryPair(Record):
 
 
 class Contrast(Record):
-    """Planned contrast: two inputs that are compared on all heads that learn from both, as declared before the first run.
+    """Planned contrast of two inputs on all heads that learn from both, declared before the first run.
 
     >>> trained, twin = (BenchEntry(store=store, features="planes", head="lda") for store in ("ip", "ip-untrained"))
     >>> print(Contrast(question="training", pairs=((trained, twin),)))

@@ -18,7 +18,7 @@ from classifiers.comparison.results.model import LEVEL
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-# Maps the counts of each region in n resamples, (regions, n), to the statistic for each seed, (..., seeds, n).
+# Function of n resamples; the parameter `statistic` of `bootstrap` describes it.
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 MIN_REGIONS = 10
@@ -52,9 +52,9 @@ def bootstrap(
 ) -> NDArray[np.float64]:
     """Resample a statistic over seeds and regions by the pigeonhole bootstrap [1]_.
 
-    Seeds and regions are crossed factors, and each factor is resampled independently with replacement. The weight of a pixel is
-    the count of its seed times the count of its region. The variance estimate is conservative, that is, not smaller than the
-    true variance.
+    Seeds and regions are crossed factors, and each factor is resampled independently with replacement. A resample contains
+    each seed and each region a number of times. The weight of a pixel is the product of the numbers for its seed and its
+    region. The variance estimate is conservative, that is, not smaller than the true variance.
 
     Parameters
     ----------

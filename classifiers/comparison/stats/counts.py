@@ -24,7 +24,7 @@ E = TypeVar("E", bound=Hashable)
 class PixelCounts(Generic[E]):
     """Pixel counts of several entries on the same test pixels, by region and class.
 
-    Regions and the C classes are those that have test pixels.
+    Only regions and classes with test pixels are included. C is the number of these classes.
 
     Attributes
     ----------

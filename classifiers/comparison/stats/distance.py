@@ -232,9 +232,8 @@ class _Counts:
         """
         sums = [self.count(correct)]
         sums += [sums[0] - self.count(reference)] if reference is not None else []
-        parts = np.stack(
-            sums
-        )  # (1 or 2, groups, seeds, regions): correct pixels, and more of them than by spectra alone
+        # (1 or 2, groups, seeds, regions): number of correct pixels, and this number minus that of spectra alone.
+        parts = np.stack(sums)
         seeds = parts.shape[2]
         drawn = None
         if seeds > 1:

@@ -172,7 +172,8 @@ def tile_scene(
     Raises
     ------
     HsifeatError
-        If a size is not a multiple of `multiple`, tiles have no core, or tiles from `origin` on do not cover the scene.
+        If a size is not a multiple of `multiple`, tiles have no core, or a grid that starts at `origin` does not cover the
+        scene.
 
     Examples
     --------
