@@ -57,7 +57,8 @@ class Head(ClassifierMixin, BaseEstimator):
     search_space : dict of str to list
         Values of each parameter that tuning tries, starting with the default. There are at most a dozen combinations.
     persisted_types : frozenset of str
-        Dotted names of the classes that loading may build in addition to those that skops trusts by default.
+        Dotted names of further classes that loading may build. Loading may always build the classes that skops trusts
+        by default.
     classes_ : (C,) array
         Labels that occur in the training rows, in ascending order.
 
@@ -91,8 +92,8 @@ class Head(ClassifierMixin, BaseEstimator):
         y : (n,) array-like of int or str
             Labels.
         unlabelled : (m, D) array-like of float, optional
-            Rows without labels, such as a sample of the scene's pixels, to which a `ReducingHead` fits its reduction. Other
-            heads do not use them. [default: the reduction is fitted to `X`]
+            Rows without labels, such as a sample of the scene's pixels. A `ReducingHead` fits its reduction to these
+            rows. Other heads do not use them. [default: the reduction is fitted to `X`]
 
         Returns
         -------
@@ -168,7 +169,10 @@ class Head(ClassifierMixin, BaseEstimator):
         """Raise ValueError if attributes that were loaded from a file are unsafe and can't come from `_fit`."""
 
     def _fit_reduction(self, rows: NDArray[np.floating], weight: NDArray[np.float64] | None) -> None:
-        """Fit preprocessing that needs no labels to rows (m, D) with weights (m,) or None: unlabelled or training rows."""
+        """Fit preprocessing that needs no labels.
+
+        The rows (m, D) are unlabelled rows or training rows. Their weights are (m,), or None if all weights are equal.
+        """
 
     @abstractmethod
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:

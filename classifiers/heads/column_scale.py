@@ -1,4 +1,4 @@
-"""Scale reduced columns for a classifier: partial whitening, and columns without variance set to zero."""
+"""Scale reduced columns for a classifier: equalise variances, and set columns without variance to zero."""
 
 from __future__ import annotations
 

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 class DiffCRNClassifier(MixingHead, TorchHead):
     """DiffCRN: adaptive weighted addition of timesteps, spectral-spatial fusion, then a small classifier.
 
-    The classifier of Zhu and Xu (TGRS 2025, arXiv 2502.19699) adds the features of one stage at different timesteps with
-    learned weights, and fuses the sums across timesteps, spectrum and space. Neither formulas nor code were available, so the
-    formulas of this head are our own. `A_{t,l}` (s, s, k_l) is the feature map of layer l at timestep t around a pixel.
+    The classifier of Zhu and Xu (TGRS 2025, arXiv 2502.19699) adds the features of one stage at different timesteps
+    with learned weights, and fuses the sums across timesteps, spectrum and space. Neither formulas nor code were
+    available, so the formulas of this head are our own. `A_{t,l}` (s, s, k_l) is the feature map of layer l at timestep
+    t around a pixel, with s x s pixels and k_l channels.
 
     - Addition: ``F_l = sum_t softmax(w_l)_t A_{t,l}``. The weights `w_l` of the timesteps are equal before training.
     - Projection: ``F = sum_l P_l F_l`` and ``H_t = sum_l P_l A_{t,l}``, where `P_l` is a linear map that all timesteps share.
@@ -184,7 +185,10 @@ def attention_fusion_network(layout: Layout, channels: int, hidden: tuple[int, .
 
 
 def _input_groups(layout: Layout) -> list[ColumnGroup]:
-    """Return the column groups that the head uses: spectra, and patches or, if there are none, planes."""
+    """Return the column groups that the head uses: spectra and patches.
+
+    If there are no patches, the planes take their place.
+    """
     patches = [group for group in layout.learned if group.kind == "patch"]
     maps = patches or [group for group in layout.learned if group.kind == "plane"]
     require_planes(maps, layout, "diffcrn")

@@ -31,13 +31,13 @@ class FiLMClassifier(TorchHead):
     Weight decay pulls the modulation towards the identity, so the default weight decay is large.
 
     With ``fusion="gated"`` the head is the gated sum from the code that the same authors published in 2024,
-    ``z = sigmoid(alpha) * p + sigmoid(beta) * q`` with ``p = BN(W_f f + b)`` and ``q = BN(W_s E(s) + b)``. `p` and `q` have
-    256 channels, and the learned gates `alpha` and `beta` start at 1.
+    ``z = sigmoid(alpha) * p + sigmoid(beta) * q`` with ``p = BN(W_f f + b)`` and ``q = BN(W_s E(s) + b)``. `E` is the
+    encoder of the spectrum. `p` and `q` have 256 channels. The learned gates `alpha` and `beta` start at 1.
 
-    Spectra are standardised band by band. Planes are standardised and reduced to principal components, which makes the head
-    faster. A trial on Indian Pines compared components with all channels; it used window means instead of planes. With
-    components the accuracy did not clearly change on disjoint blocks, and fell slightly on random pixels. Without a layout all
-    columns are both `s` and `f`.
+    Spectra are standardised band by band. Planes are standardised and reduced to principal components, which makes the
+    head faster. A trial on Indian Pines compared components with all channels. The trial used window means instead of
+    planes. With components, the accuracy did not clearly change under a disjoint split, and fell slightly under a
+    random split. Without a layout all columns are both `s` and `f`.
 
     Parameters
     ----------

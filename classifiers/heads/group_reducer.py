@@ -25,9 +25,11 @@ CONTEXT_COMPONENTS = 40
 class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Standardise columns, reduce each group to principal components, and scale each group to a given variance.
 
-    The columns of all planes together form one group, and so do the context columns of each family (`ColumnGroup.family`).
-    Each other column group of the layout, such as spectra or positions, is a separate group. The output holds the reduced groups (n, k_g) side by side, in the order of their first columns. Each
-    group has a total variance of ``weight**2`` over the training rows, whatever its number of columns.
+    The columns of all planes together form one group, and so do the context columns of each family
+    (`ColumnGroup.family`). Each other column group of the layout, such as spectra or positions, is a separate group.
+    The output holds the reduced groups side by side, in the order of their first columns. Group g has D_g columns
+    before the reduction and k_g columns after it. The total variance of a group over the training rows is
+    ``weight**2``, whatever its number of columns.
 
     Parameters
     ----------
@@ -127,7 +129,10 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.floating]:
-        """Return the reduced and weighted groups of rows `X` (n, D), as a (n, sum of k_g) array in the dtype of `X`."""
+        """Reduce and weight the column groups of the rows `X` (n, D).
+
+        Returns an (n, `n_features_out`) array in the dtype of `X`, with the groups side by side.
+        """
         check_is_fitted(self)
         rows: NDArray[np.floating] = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         scaled = (rows - self.mean_.astype(rows.dtype, copy=False)) * self.gain_.astype(rows.dtype, copy=False)
@@ -168,7 +173,7 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 class ReducingHead(Head):
     """Base class of heads that learn from the columns of a `GroupReducer`.
 
-    The parameters of a subclass that have the names of reducer parameters are those of its reducer.
+    If a parameter of a subclass has the name of a parameter of `GroupReducer`, its value is passed to the reducer.
 
     Attributes
     ----------
@@ -184,7 +189,10 @@ class ReducingHead(Head):
 def moments(
     X: NDArray[np.floating], weight: NDArray[np.floating] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean and the variance, (D,) float64, of each column of rows (n, D) with optional row weights (n,)."""
+    """Return the mean and the variance of each column, both (D,) float64.
+
+    The rows are (n, D), with optional row weights (n,).
+    """
     if weight is None:
         return X.mean(axis=0, dtype=np.float64), X.var(axis=0, dtype=np.float64)
     share = weight / weight.sum(dtype=np.float64)
@@ -195,7 +203,7 @@ def moments(
 def principal_axes(
     X: NDArray[np.floating], components: int, weight: NDArray[np.floating] | None = None
 ) -> NDArray[np.floating]:
-    """Return the first principal axes of rows, as `sklearn.decomposition.PCA` but with row weights.
+    """Return the first principal axes of rows, like `sklearn.decomposition.PCA`, but with row weights.
 
     Parameters
     ----------
@@ -210,8 +218,8 @@ def principal_axes(
     -------
     (k, D) array
         Axes in the dtype of `X`. Their number k is the smaller of `components` and the rank of the centred rows, but at
-        least 1. An axis beyond the rank has no variance but rounding errors, which a classifier would scale up: n rows have
-        a rank of at most n - 1. The result is deterministic.
+        least 1. The rank of n centred rows is at most n - 1. Axes beyond the rank are left out: along them, rows differ
+        only by rounding errors, which a classifier would scale up. The result is deterministic.
 
     Raises
     ------

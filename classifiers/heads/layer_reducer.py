@@ -141,9 +141,9 @@ class LayerReducer(TransformerMixin, BaseEstimator):
 
 
 def _standards(columns: NDArray[np.floating], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean and the gain, (D,) float64, of the columns of a group with `count` pixels per channel.
+    """Return the mean and the gain of each column of a group, both (D,) float64.
 
-    All pixels of a channel share the mean and the standard deviation.
+    The group has `count` pixels per channel. All pixels of a channel share the mean and the standard deviation.
     """
     channels = columns.reshape(-1, columns.shape[1] // count)
     mean, spread = (np.tile(statistic(channels, axis=0, dtype=np.float64), count) for statistic in (np.mean, np.std))
@@ -153,7 +153,10 @@ def _standards(columns: NDArray[np.floating], count: int) -> tuple[NDArray[np.fl
 
 
 def _second_moment(columns: NDArray[np.floating], count: int) -> NDArray[np.float64]:
-    """Return the mean product of each pair of channels, (C, C), in a group with `count` pixels per channel."""
+    """Return the mean product of each pair of channels, (C, C).
+
+    The group has `count` pixels per channel.
+    """
     channels = columns.reshape(-1, columns.shape[1] // count).astype(np.float64)
     with threadpool_limits(1, user_api="blas"):  # otherwise the last bits depend on the number of threads
         return channels.T @ channels / len(channels)

@@ -18,9 +18,9 @@ from classifiers.heads.parameters import Components, Count, Fraction, Leaves, Po
 class LightGBMClassifier(ReducingHead, ProbabilisticHead, WeighingHead):
     """Gradient-boosted trees by LightGBM (Ke et al., NeurIPS 2017), deterministic.
 
-    The defaults suit a few hundred rows of many classes. The scale of a column does not affect
-    trees. Their training time grows with the number of columns, and each split of a tree uses a single column rather than a
-    combination of columns. Planes are therefore reduced to principal components.
+    The defaults suit a few hundred rows of many classes. The scale of a column does not affect trees. Their training
+    time grows with the number of columns, and each split of a tree uses a single column rather than a combination of
+    columns. Planes are therefore reduced to principal components.
 
     Parameters
     ----------

@@ -32,8 +32,9 @@ class LogisticClassifier(SklearnHead, WeighingHead):
     spectral_weight, context_weight, plane_weight : float
         See `GroupReducer`.
     whitening : float
-        Exponent of the deviation by which each component is divided: 0 keeps the variances of components, 1 equalises them.
-        Equalised components are better with several column groups, and worse with spectra alone.
+        Each component is divided by its standard deviation to the power of `whitening`. 0 keeps the variances of the
+        components, and 1 equalises them. Equalised components are better with several column groups, and worse with
+        spectra alone.
     class_weight : dict, "balanced" or None
         See `WeighingHead`.
 

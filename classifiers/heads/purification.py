@@ -22,12 +22,12 @@ PURIFIED_KINDS: tuple[ColumnKind, ...] = ("plane", "mean")
 
 
 class Purifier(SelectorMixin, BaseEstimator):
-    """Select the plane channels with the highest criterion, which are the same channels at every timestep.
+    """Select the plane channels with the highest criterion, the same channels at every timestep.
 
-    This is the class- and timestep-oriented purification of MTMSD (Zhou et al., TGRS 2024, arXiv 2306.08964, sec. III), with
-    the function `criterion`. Channels of all layers compete with each other. Planes and their window means are purified
-    separately. Columns of other kinds are all kept. The criterion compares values across timesteps, so the columns must not
-    be scaled before purification.
+    This is the class- and timestep-oriented purification of MTMSD (Zhou et al., TGRS 2024, arXiv 2306.08964, sec. III).
+    The function `criterion` computes the criterion. Channels of all layers compete with each other. Planes and their
+    window means are purified separately. Columns of other kinds are all kept. The criterion compares values across
+    timesteps, so the columns must not be scaled before purification.
 
     Parameters
     ----------
@@ -42,7 +42,8 @@ class Purifier(SelectorMixin, BaseEstimator):
     Attributes
     ----------
     criterion_ : dict of str to (I,) float64 array
-        Criterion J of each channel, by the kinds ``plane`` and ``mean``. Layers are in the order of the first timestep.
+        Criterion J of each of the I channels, by the kinds ``plane`` and ``mean``. Layers are in the order of the first
+        timestep.
     support_ : (D,) bool array
         Whether each column is selected.
     layout_ : Layout
@@ -113,8 +114,8 @@ def criterion(means: NDArray[np.floating], balance: float = 0.8) -> NDArray[np.f
     2306.08964, sec. III). The means are scaled to 0 … 1 over classes (C) or over timesteps (T). `sim` is the mean product of
     two different scaled means, and `var` is the variance of the scaled means.
 
-    The paper leaves two cases open. Means that do not vary can't be scaled; they count as 1, which gives the worst value (sim
-    1, var 0). A single timestep has no second sum.
+    The paper leaves two cases open. Means that do not vary can't be scaled; they count as 1, which gives the worst
+    value (sim 1, var 0). With a single timestep, the second sum is left out.
 
     Parameters
     ----------

@@ -23,10 +23,11 @@ from classifiers.heads.parameters import Components, Count, NotNegative, Positiv
 class SVMClassifier(ReducingHead, WeighingHead):
     """Support vector machine with an RBF kernel (Cortes and Vapnik, Mach. Learn. 1995).
 
-    By default the inputs are 30 principal components of the spectra, and 50 of the planes at half the weight, with partly
-    equalised variances. The time of an
-    exact fit grows with the square of the number of rows. With more than `exact_rows` rows, the head fits a linear machine to
-    the Nyström approximation of the kernel from a sample of rows (Williams and Seeger, NIPS 2000).
+    By default the inputs are 30 principal components of the spectra and 50 of the planes. The planes have half the
+    weight of the spectra. The variances of the components are partly equalised. The time of an exact fit grows with the
+    square of the number of rows. With more than `exact_rows` rows, the head fits a linear machine to the Nyström
+    approximation of the kernel (Williams and Seeger, NIPS 2000). The approximation is computed from a sample of the
+    rows.
 
     The head has no class probabilities. libsvm estimates probabilities by an inner cross-validation, and they can contradict
     `predict`.
@@ -44,8 +45,9 @@ class SVMClassifier(ReducingHead, WeighingHead):
     spectral_weight, context_weight, plane_weight : float
         See `GroupReducer`.
     whitening : float
-        Exponent of the deviation by which each component is divided: 0 keeps the variances of components, 1 equalises them.
-        Equalised components are better with several column groups, and worse with spectra alone.
+        Each component is divided by its standard deviation to the power of `whitening`. 0 keeps the variances of the
+        components, and 1 equalises them. Equalised components are better with several column groups, and worse with
+        spectra alone.
     exact_rows : int
         Largest number of training rows for which the exact kernel is used.
     sampled_rows : int

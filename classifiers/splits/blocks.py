@@ -113,7 +113,7 @@ class _BlockGrid:
     members : dict of int to (k,) intp array
         Numbers of the blocks in which each class occurs, ascending.
     divisible : dict of int to set
-        Numbers of the blocks of each class that occurs in at least two blocks, and can thus be on both sides.
+        As `members`, but only for the classes that occur in at least two blocks. Such a class can be on both sides.
     pixels : (blocks,) intp array
         Number of labelled pixels of each block.
     """
@@ -194,7 +194,10 @@ class _BlockSelection:
             self.remaining[number] -= block in members
 
     def _survives(self, number: int, block: int) -> bool:
-        """Return whether a training block would have pixels of a class outside the buffer of all test pixels."""
+        """Return whether a class would keep training pixels in a block after the buffer is applied.
+
+        `number` is the number of the class, and `block` that of the training block.
+        """
         side, buffer, classes = self.blocks.block_px, self.blocks.buffer_px, self.blocks.labels.classes
         row, col = divmod(block, self.blocks.grid[1])
         rows, cols = (

@@ -28,7 +28,7 @@ def drop_near(
     pixels, others : (rows, cols) bool arrays
         Pixels to select from, and the pixels to keep away from.
     distance_px : int
-        Largest Euclidean distance, between pixel centres, of the pixels to drop.
+        Pixels up to this distance are dropped. The distance is Euclidean, between pixel centres.
     scene_rows : sequence of int
         First row of each scene. Pixels of different scenes are never near each other.
 

@@ -1,4 +1,4 @@
-"""Splits that test far from the labels: ``far:PX+DISTANCE:F``."""
+"""Splits that test far from the training pixels: ``far:PX+DISTANCE:F``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class FarSplit:
     block_px : int
         Side of a block in pixels.
     distance_px : int
-        Largest distance in pixels, between pixel centres, at which labelled pixels are left out of the score.
+        Labelled pixels up to this distance from a training pixel are not scored. The distance is Euclidean, in pixels,
+        between pixel centres.
     fraction : float
         Fraction of the labelled pixels to draw for training.
 

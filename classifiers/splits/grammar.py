@@ -30,8 +30,8 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
         - ``per-class:N``: train on N pixels of each class, but at most on half of a class;
         - ``blocks:PX+BUFFER:F``: train on whole blocks with a side of PX pixels that hold the fraction F of the labelled
           pixels, and drop training pixels within BUFFER pixels of a test pixel;
-        - ``far:PX+DISTANCE:F``: train on all labelled pixels of such blocks, and test only on pixels that are more than
-          DISTANCE pixels away from every training pixel;
+        - ``far:PX+DISTANCE:F``: train on all labelled pixels of blocks drawn in this way, and test only on pixels that
+          are more than DISTANCE pixels away from every training pixel;
         - ``official``: train and test on the scene's label maps ``train`` and ``test``;
         - ``mask:TRAIN[,TEST]``: train and test on maps from files; without TEST, test on all other labelled pixels.
     maps : mapping of str to Labels
@@ -77,7 +77,7 @@ def parse_split_kind(text: str) -> SplitKind:
 
 
 def parse_split_question(text: str) -> SplitQuestion | None:
-    """Return the question that a split asks, from the text of the split; None if the user's maps decide.
+    """Return the question that a split asks, from the text of the split; None for a split by the user's maps.
 
     >>> parse_split_question("per-class:20"), parse_split_question("far:12+16:0.1"), parse_split_question("official")
     ('fill in', 'carry over', 'fill in')
@@ -86,10 +86,10 @@ def parse_split_question(text: str) -> SplitQuestion | None:
 
 
 def is_matched(text: str) -> bool:
-    """Return whether comparisons thin the training pixels of a split to the number of other such splits.
+    """Return whether a comparison drops training pixels of a split to match the number of other such splits.
 
-    Splits that train on a fraction of the labels, drawn pixel by pixel or in blocks, are matched. All others have a number of
-    training pixels that is part of their question.
+    Splits that train on a fraction of the labels, drawn pixel by pixel or in blocks, are matched. For all other splits,
+    the number of training pixels is part of the question, so they are not matched.
 
     >>> is_matched("random:0.1"), is_matched("blocks:12+4:0.1"), is_matched("per-class:20"), is_matched("far:12+16:0.1")
     (True, True, False, False)

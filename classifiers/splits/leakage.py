@@ -7,7 +7,7 @@ The footprint of a feature is the set of scene pixels that the feature depends o
   Normalisation and attention mix all pixels of a tile. A feature of a plane therefore depends on the whole tile whose core
   contains the pixel. At the scene's edge, it also depends on the pixels that were mirrored into the tile.
 - A plane that is coarser than the scene is interpolated. Near the edge of a core, a feature depends on two tiles.
-- A context plane depends on the window of its layer, and one by reconstruction on the whole scene.
+- A context plane depends on the window of its layer. A context plane by reconstruction depends on the whole scene.
 
 Models that are fitted to the whole scene without labels, such as a projection, a backbone or the reduction of columns, are
 not counted as leakage.
@@ -104,7 +104,7 @@ class TileGrid:
 def _with_mirrored(
     start: NDArray[np.intp], stop: NDArray[np.intp], length: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Extend ranges that reach beyond the scene's edge by the scene pixels that are mirrored beyond the edge."""
+    """Extend ranges that reach beyond the scene's edge, so that they include the pixels that are mirrored there."""
     from_end, from_start = 2 * (length - 1) - (stop - 1), 1 - start
     return np.minimum(start, from_end), np.maximum(stop, from_start)
 
@@ -176,7 +176,8 @@ class Leakage:
     share : float
         Share of test pixels whose footprint contains a training pixel, from 0 to 1.
     median_px, min_px : float
-        Median and minimum, over test pixels, of the Euclidean distance to the nearest training pixel, between centres.
+        Median and minimum of the distance from a test pixel to the nearest training pixel. The distance is Euclidean,
+        in pixels, between pixel centres.
     """
 
     share: float
@@ -191,7 +192,7 @@ class Leakage:
 
 
 def layout_footprints(features: Features, layout: Layout) -> frozenset[Footprint]:
-    """Return the distinct footprints of the columns of a layout in a store."""
+    """Return the distinct footprints of the columns that a layout takes from a store."""
     return frozenset(_group_footprint(features, group) for group in layout)
 
 

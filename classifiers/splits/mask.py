@@ -126,7 +126,7 @@ def _open(file: str, labels: Labels) -> Labels:
 
 
 def _numbered_like(reference: Labels, other: Labels) -> Labels:
-    """Return a map in which each class has the number that a reference map gives to the name of the class.
+    """Return a map with the class numbers of a reference map. Classes are matched by name.
 
     Two files can number the same class differently, since a file often numbers only the classes that occur in it. Classes
     without a name keep their numbers.

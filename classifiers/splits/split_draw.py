@@ -27,8 +27,8 @@ CARRY_OVER: SplitQuestion = "carry over"
 class SplitDraw:
     """Training and test pixels of one draw of a split.
 
-    No pixel is on both sides, and every class with test pixels has training pixels. Each side is stored as one bit per pixel, because a
-    comparison keeps a draw for each split and seed.
+    No pixel is on both sides, and every class with test pixels has training pixels. Each side is stored as one bit per
+    pixel, because a comparison keeps a draw for each split and seed.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class Split(Protocol):
 
     @property
     def question(self) -> SplitQuestion | None:
-        """Question that scores under the rule answer; None if the user's maps decide."""
+        """Question that a score under this rule answers; None for a split by the user's maps."""
         ...
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
@@ -157,7 +157,7 @@ def class_mask(labels: Labels, numbers: Collection[int]) -> NDArray[np.bool_]:
 
 
 def limit_training_pixels(draw: SplitDraw, labels: Labels, count: int, seed: int) -> SplitDraw:
-    """Drop training pixels at random, in proportion to class sizes, until a number of training pixels remains.
+    """Drop training pixels at random, in proportion to class sizes, until `count` training pixels remain.
 
     Splits can then be compared at equal numbers of training pixels.
 
@@ -175,7 +175,8 @@ def limit_training_pixels(draw: SplitDraw, labels: Labels, count: int, seed: int
     Returns
     -------
     SplitDraw
-        The reduced draw, with a note on the dropped pixels; `draw` if it has at most `count` training pixels.
+        The reduced draw, with a note on the dropped pixels. If `draw` has at most `count` training pixels, `draw`
+        itself.
     """
     flat = np.flatnonzero(draw.train)
     if count >= len(flat):

@@ -1,7 +1,7 @@
 """Plot of a split: training, test, unused and unlabelled pixels.
 
 The colours are from the palette of Okabe and Ito (https://jfly.uni-koeln.de/color/). They also differ in lightness, so
-colour-blind readers can distinguish them, also in grey print.
+that colour-blind readers and readers of grey prints can distinguish them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ _INCHES, _DPI = 7.0, 150
 def make_split_map(draw: SplitDraw, labels: Labels) -> NDArray[np.uint8]:
     """Return a map of the role of each pixel: 0 unlabelled, 1 training, 2 test, 3 labelled but dropped.
 
-    A dropped pixel lies within the buffer of a test pixel, lies too near a training pixel to be tested, belongs to a class that can't be on both sides, or was removed to
-    match the number of training pixels of other splits.
+    There are four reasons to drop a pixel. It lies within the buffer of a test pixel, or it lies too near a training
+    pixel to be tested. Its class can't be on both sides. It was removed to match the number of training pixels of other
+    splits.
 
     Returns
     -------

@@ -46,9 +46,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def drop_private_keys(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration as plain JSON values, without the keys that begin with an underscore at any depth.
+    """Return a configuration as plain JSON values, without keys that begin with an underscore.
 
-    Libraries use such keys for notes that do not affect the network, such as the version of the library.
+    Such keys are dropped at any depth. Libraries use them for notes that do not affect the network, such as the version
+    of the library.
     """
     text = json.dumps(dict(config))
     public: dict[str, Any] = json.loads(

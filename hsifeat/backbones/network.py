@@ -97,7 +97,10 @@ class NetworkBackbone(ABC):
 
     @property
     def probe_side(self) -> int:
-        """Side, in cells, of the input for the forward pass that lists the layers; a multiple of every stride."""
+        """Side of the input for the forward pass that lists the layers, in cells.
+
+        The side must be a multiple of every stride.
+        """
         return 64
 
     @cached_property

@@ -11,7 +11,7 @@ UPSAMPLE = 8
 
 @dataclass(frozen=True)
 class BackboneOptions:
-    """Options that determine, together with the source, which backbone is opened.
+    """Options for opening a backbone. Together with the source, they determine which backbone is opened.
 
     Attributes
     ----------

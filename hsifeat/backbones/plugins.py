@@ -3,8 +3,9 @@
 An entry point refers to one of two kinds of objects:
 
 - a `BackbonePlugin`, which can also recognise sources that do not begin with the entry point's name, such as folders;
-- a function ``open(argument, **options)``, which opens the sources ``NAME`` and ``NAME:ARGUMENT``. The function receives the
-  fields of `BackboneOptions` for which it has parameters. Setting an option without a parameter is an error.
+- a function ``open(argument, **options)``, which opens the sources ``NAME`` and ``NAME:ARGUMENT``. The function
+  receives the fields of `BackboneOptions` for which it has parameters. It is an error to set an option for which the
+  function has no parameter.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _OPTION_TERMS = {"class_label": "class label", "untrained_seed": "random weights
 
 @dataclass(frozen=True)
 class Redirect:
-    """A source that is opened instead of the source that a plugin was called with.
+    """A source to open in place of the source that a plugin received.
 
     Attributes
     ----------
@@ -65,8 +66,8 @@ class BackbonePlugin:
     matches : callable
         Returns whether a source is of this kind. By default, a source must begin with the entry point's name.
     order : int
-        Position of the plugin in the search for one that matches a source. The first match opens the source. The plugins of
-        hsifeat have 10 to 90.
+        Position of the plugin in the search for one that matches a source. The first match opens the source. The
+        plugins of hsifeat have positions from 10 to 90.
     """
 
     open: Callable[..., FeatureSource | Redirect]

@@ -125,8 +125,8 @@ class NoiseSchedule:
         Returns
         -------
         clean, noise : (n, channels, height, width) float32 tensors
-            Estimates of ``x_0`` and ``eps``. An estimate that the prediction does not determine is not finite, such as
-            ``x_0`` where ``abar_t`` is 0.
+            Estimates of ``x_0`` and ``eps``. If the prediction does not determine an estimate, the estimate is not
+            finite. An example is ``x_0`` where ``abar_t`` is 0.
 
         Notes
         -----

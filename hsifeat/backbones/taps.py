@@ -21,10 +21,11 @@ class _LastTapReached(Exception):  # noqa: N818  # control flow, not an error
 
 
 def feature_map(output: Any) -> torch.Tensor | None:
-    """Return the feature map in a module's output, (n, channels, height, width) of any floating dtype, or None.
+    """Return the feature map in a module's output, or None if the output contains no feature map.
 
-    A tuple, such as the output of a down block, has the map as its first element. A map (n, C, bands, height, width) of a
-    network that keeps the spectrum as an axis is reshaped to C * bands channels.
+    The feature map is (n, channels, height, width) of any floating dtype. If the output is a tuple, such as that of a
+    down block, the map is its first element. Some networks keep the spectrum as an axis. Their maps (n, C, bands,
+    height, width) are reshaped to C * bands channels.
     """
     import torch
 

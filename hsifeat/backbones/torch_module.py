@@ -62,8 +62,8 @@ class ModuleBackbone(NetworkBackbone):
     call : callable
         Function of (module, noisy, t) that runs the module once. [default: call_with_timesteps]
     config : mapping, optional
-        Plain JSON values that identify, together with the weights, what the module computes, such as layer sizes or a fixed
-        class label that `call` passes to the module. [default: a digest of ``repr(module)``]
+        Plain JSON values, such as layer sizes or a fixed class label that `call` passes to the module. Together with
+        the weights, they identify what the module computes. [default: a digest of ``repr(module)``]
     side : int
         Side of the image for the forward pass that lists the layers, in pixels; a multiple of the coarsest stride.
 
@@ -114,7 +114,10 @@ class ModuleBackbone(NetworkBackbone):
         self._architecture = {"class": type(module).__qualname__, **description}
 
     def build(self) -> torch.nn.Module:
-        """Return the constructor's module with its weights, because hsifeat can't build this module anew."""
+        """Return the module that the constructor received, with its weights.
+
+        hsifeat can't build this module anew.
+        """
         return self.network
 
     def load(self) -> torch.nn.Module:
@@ -127,7 +130,10 @@ class ModuleBackbone(NetworkBackbone):
 
     @property
     def probe_device(self) -> str:
-        """Device of the forward pass that lists the layers: that of the weights, because they can't be moved to ``meta``."""
+        """Device of the forward pass that lists the layers.
+
+        This is the device of the weights, because the weights can't be moved to ``meta``.
+        """
         tensors = self.network.state_dict().values()
         return next((str(tensor.device) for tensor in tensors), "cpu")
 

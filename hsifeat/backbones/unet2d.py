@@ -112,9 +112,9 @@ class UNet2DBackbone(CheckpointBackbone):
 
     @property
     def probe_side(self) -> int:
-        """Side, in pixels, of the input for the forward pass that lists the layers.
+        """Side of the input for the forward pass that lists the layers, in pixels.
 
-        The coarsest level of a U-Net has 8 cells a side. Networks without levels receive 64 pixels a side.
+        The coarsest level of a U-Net then has 8 x 8 cells. For networks without levels, the side is 64 pixels.
         """
         if "block_out_channels" not in self._settings:
             return super().probe_side
@@ -125,7 +125,10 @@ class UNet2DBackbone(CheckpointBackbone):
         return build_network(self._type, self._config, self._config_file)
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:
-        """Return a dict from diffusers' names of a U-Net's decoder layers to guided-diffusion's; empty for other networks."""
+        """Return a dict from diffusers' names of the decoder layers to guided-diffusion's names.
+
+        The dict is empty for networks other than U-Nets.
+        """
         return output_blocks(network) if hasattr(network, "up_blocks") else {}
 
     def identity(self) -> dict[str, Any]:
@@ -152,7 +155,10 @@ class UNet2DBackbone(CheckpointBackbone):
         raise BackboneError(f"{self._network_folder} holds no weights: it needs {' or '.join(_WEIGHTS)}")
 
     def load_trained(self) -> torch.nn.Module:
-        """Return the network with its trained weights. diffusers renames the layers in files of its first releases."""
+        """Return the network with its trained weights.
+
+        If the first releases of diffusers wrote the file, diffusers renames its layers.
+        """
         file = self._weights_file
         digest_file(file)  # A damaged file is reported more clearly than by diffusers.
         with TemporaryDirectory() as folder:

@@ -62,7 +62,7 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
     Raises
     ------
     BackboneError
-        The file is truncated, or contains anything other than dense real tensors by name.
+        The file is truncated, or contains anything other than named tensors that are dense and real.
     """
     import torch
 

@@ -39,8 +39,8 @@ def bench(
 ) -> None:
     """Compare heads (classifiers) and input sets on cached features, and write a report.
 
-    Stores of one scene are compared with each other, and context stores join each of the others. An interrupted comparison
-    continues: finished runs are read from the folder of the report.
+    Several stores of one scene are compared with each other. The features of context stores are added to each of the
+    other stores. An interrupted comparison continues: finished runs are read from the folder of the report.
 
     Example: `hsifeat bench ip.zarr --heads film,svm --splits random:0.1,blocks:12+4:0.1 --seeds 5 --out report`
 

@@ -142,7 +142,7 @@ def collect_garbage(
     max_size: Annotated[str, typer.Option(metavar="SIZE", help="Maximum total size of the stores, such as 200GB.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted, and delete nothing.")] = False,
 ) -> None:
-    """Delete the least recently used stores of the cache folder until the remaining stores are within a size.
+    """Delete the least recently used stores of the cache folder until the total size is at most --max-size.
 
     Stores in use and stores outside the cache folder are not deleted.
 

@@ -61,7 +61,10 @@ def with_options(
 
 
 def typer_option(config: type[BaseConfig], name: str) -> Parameter:
-    """Return a keyword parameter that makes Typer create an option for a field; its default None means not set."""
+    """Return a keyword parameter that makes Typer create an option for a field.
+
+    The default of the parameter is None, which means that the user did not set the option.
+    """
     field = config.model_fields[name]
     default = default_of(field)
     help_text = (field.description or "") + (f" [default: {default}]" if default else "")
@@ -134,7 +137,10 @@ def _read(text: str, kind: Any) -> Any:
 
 
 def _evaluated(annotation: Any, command: Callable[..., None]) -> Any:
-    """Evaluate the annotation of a parameter; return object if a name is only imported for type checkers."""
+    """Evaluate the annotation of a parameter.
+
+    Returns ``object`` if the annotation contains a name that is imported for type checkers only.
+    """
     try:
         return eval(annotation, command.__globals__) if isinstance(annotation, str) else annotation  # noqa: S307  # our own source
     except NameError:

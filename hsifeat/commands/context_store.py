@@ -1,4 +1,4 @@
-"""Open the stores of a command, and extract a context store if the inputs need one that is not there."""
+"""Open the stores of a command, and extract a context store if the inputs need one and none is given."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], listen: Listener) -> list[Features]:
-    """Open stores, and extract or open the context store of their scene where an input needs it.
+    """Open stores. If an input set needs a context store and none is given, extract or open that of the scene.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], liste
     Returns
     -------
     list of Features
-        The stores, followed by the context store if it was extracted.
+        The stores, followed by the context store if it was added.
     """
     from classifiers.input_sets import SUITED, InputSet, has_context
     from hsifeat.extraction.extract import extract

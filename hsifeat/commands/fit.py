@@ -54,8 +54,8 @@ def fit(
 ) -> None:
     """Train a head (classifier) on cached features. This takes seconds and does not need the diffusion model.
 
-    The features of several stores of one scene are concatenated. `hsifeat predict` then needs the same number of stores,
-    in the same order; context stores may stand anywhere.
+    The features of several stores of one scene are concatenated. `hsifeat predict` then needs the same number of
+    stores, in the same order. Only context stores can be at any position.
 
     Example: `hsifeat fit ip.zarr --head film --split blocks:12+4:0.1 --out film-model`
 

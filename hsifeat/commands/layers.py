@@ -23,7 +23,8 @@ def layers(
 
     The column `share` is the fraction of a full forward pass that is needed to compute the layer.
 
-    The layers of `context` are filters: any odd size can be named, such as `mean-11`. Their channels are those of 60 components.
+    The layers of `context` are filters. You can name a filter of any odd size, such as `mean-11`. The listed numbers of
+    channels apply to 60 components.
 
     Example: `hsifeat layers backbone`
     """

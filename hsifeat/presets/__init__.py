@@ -1,7 +1,7 @@
-"""Presets: published extractions and trainings, each in a TOML file that names its source and its differences from it.
+"""Presets: options of published extractions and trainings. Each TOML file names its source and the differences.
 
-The section ``[extract]`` of a file has options of `hsifeat.extract`, and the section ``[pretrain]`` options of
-`hsifeat.pretrain`. The packages `hsifeat.extraction` and `hsifeat.pretraining` validate them.
+The section ``[extract]`` of a file has options of `hsifeat.extract`. The section ``[pretrain]`` has options of
+`hsifeat.pretrain`. The packages `hsifeat.extraction` and `hsifeat.pretraining` validate these options.
 """
 
 from __future__ import annotations

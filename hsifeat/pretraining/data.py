@@ -1,4 +1,4 @@
-"""Training data and held-out data, which are patches of scenes projected by one common PCA, or natural images."""
+"""Training data and held-out data: natural images, or patches of scenes that are projected by one common PCA."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TrainingData:
     sampler : Sampler
         Draws the training batches.
     identity : dict
-        Description of the data that includes digests of their content, as plain JSON values.
+        Plain JSON values that describe the data, including digests of the content.
     read_held_out : callable
         Returns the held-out images (n, channels, side, side) float32, or None if nothing is held out.
     projection : Projection or None
@@ -159,8 +159,9 @@ def prepare_images(
 def project_for_patches(scene: Scene, projection: Projection, listen: Listener) -> Cube:
     """Return the projected channels of a scene as an array from which small patches can be read fast.
 
-    A scene in memory is projected patch by patch. A compressed file would be unpacked again for every patch. The channels of
-    such a scene are therefore written once to a temporary file, if the disk has enough space.
+    A scene in memory is projected patch by patch. A scene on disk can be compressed, and would be unpacked again for
+    every patch. The channels of a scene on disk are therefore written once to a temporary file, if the disk has enough
+    space.
 
     Parameters
     ----------

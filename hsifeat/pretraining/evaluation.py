@@ -68,7 +68,10 @@ def held_out_losses(
 
 
 def _split_by_interval(timesteps: NDArray[np.int64], sampling: TimestepSampling) -> Iterator[slice]:
-    """Split ascending timesteps into batches, each with timesteps of one interval, and yield the slices."""
+    """Split ascending timesteps into batches, and yield the slice of each batch.
+
+    All timesteps of a batch are in one interval.
+    """
     edges = [0, *np.searchsorted(timesteps, sampling.boundaries), len(timesteps)]
     for first, last in pairwise(edges):
         for start in range(first, last, _BATCH):

@@ -89,12 +89,12 @@ def load_images(source: str | Path, side_px: int, base_path: Path, listen: Liste
         A folder, searched recursively, or a tar archive, plain or compressed. Images are ordered by name, so that a folder
         and an archive of this folder give the same array.
     side_px : int
-        Side of the returned images, in pixels. Larger images are cropped to their central square and reduced to a multiple of
-        the side. If the multiple is above 1, the square is cut into tiles, then halved in size and cut again, down to one tile.
-        Smaller images are left out.
+        Side of the returned images, in pixels. Larger images are cropped to their central square, and the square is
+        reduced to a multiple of the side. The square is then cut into tiles of this side. It is halved in size and cut
+        again until it is a single tile. Smaller images are left out.
     base_path : Path
-        Path from which the path of the file derives: ``<base_path>.images-<digits>.npy``. The file takes ``3 * side_px ** 2``
-        bytes per image.
+        Beginning of the path of the file, which is ``<base_path>.images-<digits>.npy``. Each image takes
+        ``3 * side_px**2`` bytes.
     listen : callable
         Receives progress, and notes on files that are left out.
 
@@ -181,7 +181,10 @@ class _SkippedImageError(Exception):
 
 
 def _read_tiles(stream: IO[bytes], side_px: int) -> NDArray[np.uint8]:
-    """Return the tiles of the central square of an image at several reductions, (n, side_px, side_px, 3) uint8."""
+    """Cut the central square of an image into tiles, at several reductions.
+
+    Returns the tiles (n, side_px, side_px, 3) uint8.
+    """
     from PIL import Image, ImageOps
 
     with _open_image(stream) as image:

@@ -34,10 +34,11 @@ class ImageSampler:
     seed : int
         Seed of all random numbers.
     crops_px : tuple of int
-        Sides of the patches, in pixels. Each batch has one side, drawn at random. Without sides, patches are whole images.
+        Sides of the patches, in pixels. All patches of a batch have the same side, drawn at random. Without sides,
+        patches are whole images.
     mixes_channels : bool
-        Whether half of the images have random mixtures of the colours as channels, because principal components of scenes
-        are mixtures of bands.
+        Whether the channels of half of the images are random mixtures of the colours. The reason for mixtures is that
+        the principal components of scenes are mixtures of bands.
     """
 
     images: Sequence[NDArray[np.uint8]]
@@ -86,7 +87,7 @@ class ImageSampler:
         return Batch(clean, random.standard_normal(clean.shape, dtype=np.float32), t)
 
     def _read(self, numbers: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """Read images by their numbers, counted through all sources, (n, side, side, 3) uint8."""
+        """Read images (n, side, side, 3) uint8 by number. The numbers count through all sources."""
         ends = np.cumsum([len(source) for source in self.images])
         sources = np.searchsorted(ends, numbers, side="right")
         pixels = np.empty((len(numbers), *self.images[0].shape[1:]), np.uint8)

@@ -95,7 +95,7 @@ class ModelFolder:
 
 
 def check_usable(folder: Path) -> None:
-    """Raise `PretrainingError` unless a folder does not exist, is empty, or contains a model of `hsifeat.pretrain`."""
+    """Raise `PretrainingError` if a path is a file, or a folder that has files but no model of `hsifeat.pretrain`."""
     if folder.exists() and not folder.is_dir():
         raise PretrainingError(f"{folder} is a file: name a folder with --out")
     if not folder.is_dir() or (folder / _SETTINGS).exists():

@@ -28,11 +28,11 @@ class ImageOptions:
     max_held_out : int
         Largest number of held-out images. At least one image and at most one image in fifty is held out.
     sample_count : int
-        Number of generated images in the model card; 0 for none, such as for a network that never learned high noise levels.
+        Number of generated images in the model card. It is 0 for a network that has not learned high noise levels.
     crops_px : tuple of int
         Sides of the patches; see `hsifeat.pretraining.image_sampler.ImageSampler`.
     mixes_channels : bool
-        Whether half of the images have mixtures of the colours as channels.
+        Whether the channels of half of the images are mixtures of the colours.
     """
 
     max_held_out: int

@@ -51,7 +51,7 @@ class PatchGrid:
         return int(self._ends[-1])
 
     def locate(self, number: int) -> tuple[int, int]:
-        """Return the row and the column of the position with a number."""
+        """Return the row and the column of the position that has the number `number`."""
         row = int(np.searchsorted(self._ends, number, side="right"))
         before = int(self._ends[row - 1]) if row else 0
         return row, int(np.flatnonzero(self._is_position(Window(row, 0, 1, self._cols)))[number - before])
@@ -149,7 +149,10 @@ def choose_held_out_blocks(
 
 
 def _block_starts(size: int, side: int) -> Sequence[int]:
-    """Return the first pixel of each adjacent block along an axis, and of a block that ends at the last pixel."""
+    """Return the first pixels of adjacent blocks along an axis.
+
+    An additional block ends at the last pixel, unless an adjacent block already does.
+    """
     if size < side:
         return ()
     return sorted({*range(0, size - side + 1, side), size - side})

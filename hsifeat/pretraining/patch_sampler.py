@@ -19,7 +19,7 @@ _SYMMETRIES = 8
 
 @dataclass(frozen=True)
 class PatchSampler:
-    """Sampler of square patches around valid pixels, each in a random symmetry of the square.
+    """Sampler of square patches around valid pixels. Each patch is mirrored and rotated at random.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ def apply_symmetry(patch: NDArray[np.float32], number: int) -> NDArray[np.float3
     patch : (side, side, channels) float32 array
         The patch.
     number : int
-        Number of the symmetry, from 0 to 7. From 4, the patch is mirrored before it is rotated.
+        Number of the symmetry, from 0 to 7. Symmetries 4 to 7 mirror the patch before they rotate it.
 
     Returns
     -------

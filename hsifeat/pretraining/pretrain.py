@@ -76,7 +76,8 @@ def pretrain(
     steps : int, optional
         Total optimizer steps, including those of earlier calls. [default: the network's number]
     minutes : float, optional
-        Stop this call after this time, or at `steps` if that is earlier. The same call continues later. [default: none]
+        Stop this call after this time, or at `steps` if that is earlier. Repeating the call continues the training.
+        [default: none]
     components : int, optional
         Number of principal components that the network receives as channels. [default: the network's number]
     learning_rate : float, optional

@@ -15,7 +15,9 @@ TIMESTEPS = 1000
 
 @dataclass(frozen=True)
 class TimestepSampling:
-    """Distribution of the timesteps of a batch. Unless `sigmas` is set, it is uniform from 0 to T - 1 over many batches.
+    """Distribution of the timesteps of a batch.
+
+    If `sigmas` is None, the timesteps of many batches together are uniform from 0 to T - 1.
 
     Attributes
     ----------
@@ -24,8 +26,9 @@ class TimestepSampling:
         independently. With boundaries, all timesteps of a batch are in one interval, whose probability is proportional to its
         length.
     sigmas : (float, float) or None
-        Noise levels ``sigma = sqrt((1 - abar) / abar)`` one standard deviation below and above the median of a log-normal
-        distribution of noise levels (Karras et al. 2022, table 1). Not combined with boundaries.
+        If set, the noise levels ``sigma = sqrt((1 - abar) / abar)`` have a log-normal distribution (Karras et al. 2022,
+        table 1). The two values are the levels one standard deviation below and above the median. `sigmas` and
+        `boundaries` can't be combined.
     """
 
     boundaries: tuple[int, ...] = ()

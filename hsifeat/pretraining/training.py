@@ -132,7 +132,7 @@ class Trainer:
         return self._average.module
 
     def train(self, target: int | None = None) -> Iterator[TrainingProgress]:
-        """Train until the total number of steps is `target`, or without end, and yield the progress.
+        """Train until the total number of steps is `target`, and yield the progress. None trains without end.
 
         On a CPU, every step yields its progress; on a GPU, every 25th step and the last one.
 

@@ -30,9 +30,9 @@ def split_validation(
     codes : (n,) int64 array
         Class codes.
     fraction : float or None
-        Share of the rows of each class; the number of rows is rounded down. The default is a tenth if this gives at least 10
-        rows per class on average. Otherwise there are no validation rows, because few rows help training more than early
-        stopping.
+        Share of the rows of each class; the number of rows is rounded down. The default is a tenth if this gives at
+        least 10 rows per class on average. Otherwise there are no validation rows: if rows are few, they are worth more
+        for training than for early stopping.
     seed : int
         Seed of the draw.
 
@@ -44,7 +44,7 @@ def split_validation(
     Raises
     ------
     HeadError
-        If the requested fraction is less than one row of every class.
+        If the requested fraction gives no validation row in any class.
     """
     rng = np.random.default_rng(seed)
     rows = np.arange(len(codes))

@@ -31,10 +31,10 @@ VOTES = ("mean", "majority")
 class TorchHead(ProbabilisticHead, WeighingHead):
     """Base class of heads that train a torch network.
 
-    A subclass implements `_inputs`, `_network` and, for its preprocessing, `_prepare`. Fitted weights are stored as NumPy arrays, and the network is
-    rebuilt for each prediction. A head can therefore be pickled, cloned and saved like any scikit-learn estimator. Each fit
-    starts from new initial weights. Row weights affect the loss, but not the preprocessing. A subclass with the parameters
-    `members` and `vote` is an ensemble of networks.
+    A subclass implements `_inputs` and `_network`. A subclass with preprocessing also implements `_prepare`. Fitted
+    weights are stored as NumPy arrays, and the network is rebuilt for each prediction. A head can therefore be pickled,
+    cloned and saved like any scikit-learn estimator. Each fit starts from new initial weights. Row weights affect the
+    loss, but not the preprocessing. A subclass with the parameters `members` and `vote` is an ensemble of networks.
 
     Parameters
     ----------
@@ -73,7 +73,10 @@ class TorchHead(ProbabilisticHead, WeighingHead):
     random_state: Seed = 0
 
     def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:
-        """Fit preprocessing that `_fit_reduction` does not cover to rows (n, D) and class codes (n,) from 0 to C-1."""
+        """Fit the preprocessing that `_fit_reduction` does not cover.
+
+        The rows are (n, D), with class codes (n,) from 0 to C-1.
+        """
 
     @abstractmethod
     def _inputs(self, X: NDArray[np.floating]) -> NetworkInputs:

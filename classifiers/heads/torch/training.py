@@ -95,7 +95,8 @@ class TrainedNetwork:
     Attributes
     ----------
     weights : dict of str to array
-        State of the network at the epoch with the lowest validation loss or, without validation rows, at the last epoch.
+        State of the network at the epoch with the lowest validation loss. Without validation rows, the state at the
+        last epoch.
     epochs : int
         Number of epochs that were run.
     validation_rows : int
@@ -160,7 +161,7 @@ def train(
     training : TrainingOptions
         Training options.
     weight : (n,) array, optional
-        Weight of each row, of which only the ratio to the mean weight matters. [default: equal weights]
+        Weight of each row. Only the ratio to the mean weight matters. [default: equal weights]
     seed : int
         Seed of initial weights, batches, dropout and validation rows. The random state of the caller does not change.
     device : torch.device
@@ -173,7 +174,8 @@ def train(
     Raises
     ------
     HeadError
-        If the loss or a network weight is not finite after an epoch, or the validation fraction is less than one row.
+        If the loss or a network weight is not finite after an epoch, or the validation fraction gives no validation
+        row.
     """
     import torch
 

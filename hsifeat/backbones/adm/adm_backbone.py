@@ -81,7 +81,10 @@ class ADMBackbone(CheckpointBackbone):
 
     @property
     def probe_side(self) -> int:
-        """Side, in pixels, of the input for the forward pass that lists the layers; the coarsest level has 8 cells a side."""
+        """Side of the input for the forward pass that lists the layers, in pixels.
+
+        The coarsest level then has 8 x 8 cells.
+        """
         return int(8 * 2 ** (len(self._architecture.block_channels) - 1))
 
     def build(self) -> torch.nn.Module:

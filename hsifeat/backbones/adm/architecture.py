@@ -110,7 +110,7 @@ class Architecture:
         Parameters
         ----------
         heads : mapping of int to int
-            Number of attention heads of a layer, by its number of channels.
+            Number of attention heads for each number of channels of a layer.
 
         Returns
         -------
@@ -160,7 +160,10 @@ class Architecture:
 
 
 def _members(shapes: Mapping[str, tuple[int, ...]]) -> dict[int, set[str]]:
-    """Return the layers after the residual block of each output block: ``qkv`` (attention), ``conv`` or ``up`` (upsampling)."""
+    """Return which layers follow the residual block of each output block, by the number of the output block.
+
+    ``qkv`` is attention. ``conv`` and ``up`` are upsampling, by a convolution or by a residual block.
+    """
     members: dict[int, set[str]] = {}
     kinds = {"qkv": "qkv", "conv": "conv", "in_layers": "up"}
     for name in shapes:

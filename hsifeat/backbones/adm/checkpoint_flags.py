@@ -1,4 +1,4 @@
-"""Flags of guided-diffusion checkpoints that their tensors do not show, from a TOML file or a table of known sha256."""
+"""Flags of guided-diffusion checkpoints that the tensors do not show: read from a TOML file, or looked up by sha256."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ _T = 1000
 
 
 class CheckpointFlags(BaseModel):
-    """Training and architecture flags of a guided-diffusion checkpoint that its tensors do not show.
+    """Flags of a guided-diffusion checkpoint that can't be inferred from its tensors.
 
     Attributes
     ----------
     heads, head_channels : int or None
         Number of attention heads at every level, and number of channels of a head. Exactly one of them is set.
     attention_order : str
-        Order of the rows of ``qkv``. ``legacy``: by head, and within a head queries, keys, values. ``new``
-        (``use_new_attention_order``): queries, keys, values, and within each of them by head.
+        Order of the rows of ``qkv``. With ``legacy``, the rows are sorted by head, and each head has its queries, keys
+        and values. With ``new`` (``use_new_attention_order``), the rows are all queries, then all keys, then all
+        values, each sorted by head.
     noise_schedule : str
         ``linear`` (betas from 0.1 / T to 20 / T) or ``cosine``.
     timesteps : int
@@ -63,7 +64,7 @@ class CheckpointFlags(BaseModel):
         return _T / self.timesteps if self.rescale_timesteps else 1.0
 
     def heads_by_channels(self, channels: Iterable[int]) -> dict[int, int]:
-        """Return the number of attention heads of a layer, by its number of channels.
+        """Return a dict from each number of channels to the number of attention heads.
 
         Raises
         ------

@@ -54,7 +54,8 @@ def check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], expected: M
     path : Path
         The checkpoint, for error messages.
     shapes, expected : mapping of str to tuple of int
-        Shapes of the tensors in the file and of the tensors of the network, by guided-diffusion's names.
+        Shapes of the tensors in the file, and shapes of the tensors that the network needs. Both are given by
+        guided-diffusion's names.
     """
     for problem, names in (
         ("lacks the tensor", sorted(set(expected) - set(shapes))),
@@ -71,7 +72,7 @@ def check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], expected: M
 
 
 def expected_shapes(network: torch.nn.Module, architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor in a checkpoint of a network, by guided-diffusion's tensor name."""
+    """Return the shapes of the tensors that a checkpoint of a network must have, by guided-diffusion's names."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, source in source_names(network, architecture).items():
         first, *others = network.get_parameter(name).shape
@@ -99,14 +100,14 @@ def convert(
     Parameters
     ----------
     tensors : mapping of str to tensor
-        Tensors of the checkpoint that `check_tensors` has accepted, by guided-diffusion's names; of any shape and
-        floating-point dtype.
+        Tensors of the checkpoint, by guided-diffusion's names. `check_tensors` must have accepted them. Any shape and
+        any floating-point dtype are allowed.
     network : torch.nn.Module
         The network, which determines the names and shapes of the parameters.
     architecture : Architecture
         Architecture of the checkpoint and the network.
     heads : mapping of int to int
-        Number of attention heads of a layer, by its number of channels.
+        Number of attention heads for each number of channels of a layer.
     legacy : bool
         Whether the rows of ``qkv`` are in the legacy order.
 

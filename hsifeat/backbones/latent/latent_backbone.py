@@ -35,9 +35,9 @@ _PROBE_TOKENS = 77
 class LatentBackbone(CheckpointBackbone):
     """A Stable Diffusion folder as a backbone: 1.x, 2.x, turbo, and models with the same parts, such as CleanDIFT.
 
-    Images are upsampled before they are encoded; by default, a latent cell of Stable Diffusion covers one scene pixel. The
-    latents are the mode of the autoencoder's distribution, never a random sample. They are scaled as in the training of the
-    U-Net (Rombach et al. 2022, section 3.1 and appendix G).
+    Images are upsampled before they are encoded. With the default factor, a latent cell of Stable Diffusion covers one
+    scene pixel. The latents are the mode of the autoencoder's distribution, never a random sample. They are scaled as
+    in the training of the U-Net (Rombach et al. 2022, section 3.1 and appendix G).
 
     Parameters
     ----------
@@ -126,7 +126,10 @@ class LatentBackbone(CheckpointBackbone):
 
     @property
     def probe_side(self) -> int:
-        """Side, in latent cells, of the input for the forward pass that lists the layers; 8 at the coarsest level."""
+        """Side of the input for the forward pass that lists the layers, in latent cells.
+
+        The coarsest level then has 8 x 8 cells.
+        """
         return int(8 * 2 ** (self._denoiser.levels - 1))
 
     def identity(self) -> dict[str, Any]:

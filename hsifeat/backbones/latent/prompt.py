@@ -40,7 +40,7 @@ class Prompt(Protocol):
 
 
 def find_prompt(folder: Path, text: str | None, width: int) -> Prompt:
-    """Return the prompt of a model with a text encoder, or of a model with a file of one embedding.
+    """Return the prompt of a model that has a text encoder or a file with one embedding.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ def find_prompt(folder: Path, text: str | None, width: int) -> Prompt:
     Raises
     ------
     BackboneError
-        The folder has neither a text encoder nor such a file, the text encoder or the file is damaged or has another class or
-        width, or the file contains another text.
+        The folder has neither a text encoder nor such a file; the text encoder or the file is damaged; its class or
+        width does not fit; or the file contains another text.
     """
     if (folder / "text_encoder").is_dir():
         return EncodedPrompt(folder, text or "", width)
@@ -245,7 +245,10 @@ class StoredPrompt:
 
 @contextmanager
 def _silent_transformers() -> Iterator[None]:
-    """Suppress progress bars and reports of transformers; `load_pretrained` raises an error for every fault in a report."""
+    """Suppress the progress bars and the loading reports of transformers.
+
+    No fault is lost, because `load_pretrained` raises an error for every fault that a report lists.
+    """
     from transformers.utils import logging
 
     bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()

@@ -15,8 +15,8 @@ from hsifeat.errors import BackboneError
 class PixelRMSNorm(nn.Module):
     """Root-mean-square normalisation over the channels of each pixel (Zhang & Sennrich 2019, eq. 4), with scale and offset.
 
-    Unlike group normalisation, it takes no statistics over the extent of a map, so an output pixel depends on the same input
-    pixel only.
+    Group normalisation computes statistics over the whole map. This normalisation does not, so an output pixel depends
+    only on the same input pixel.
 
     Parameters
     ----------
@@ -40,8 +40,9 @@ class PixelRMSNorm(nn.Module):
 class RMSNormUNet2DModel(UNet2DModel):
     """diffusers' ``UNet2DModel`` with `PixelRMSNorm` in place of every group normalisation, and without attention.
 
-    Takes the arguments of ``UNet2DModel``. A feature depends on its receptive field alone: tiles with a halo of the receptive
-    field give the features of one pass over the whole image, up to rounding.
+    Takes the arguments of ``UNet2DModel``. A feature depends on its receptive field alone. If the halo of the tiles
+    covers the receptive field, the tiles therefore give the same features as one pass over the whole image, up to
+    rounding.
 
     Raises
     ------
