@@ -200,5 +200,5 @@ def has_context(stores: Iterable[Features]) -> bool:
 
 
 def _word(kind: str) -> str:
-    """Return the word of an input set that stands for a column kind; the kind itself if there is no word."""
+    """Return the word that adds columns of a kind from planes; the kind itself if no word adds such columns."""
     return next((word for word, source in WORDS.items() if source == (kind, True)), kind)

@@ -125,8 +125,8 @@ class Model:
         Raises
         ------
         HeadError
-            If the store has other bands or another recipe, or lacks planes, window means or neighbourhoods. Also if the
-            head was trained on pixel positions, and the store belongs to another scene. The message names the difference.
+            If the store has other bands or another recipe, if it lacks planes, window means or neighbourhoods, or if the
+            head was trained on pixel positions of another scene. The message names the difference.
         """
         self._check_bands(features)
         if self.layout.stored:

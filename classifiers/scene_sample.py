@@ -64,7 +64,7 @@ class SceneSample:
     def of_scenes(self, scenes: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return the pixels of some scenes as a (k, width) float32 array.
 
-        Leaving out test scenes keeps them out of the reduction.
+        The reduction is fitted on these pixels, so test scenes must be left out.
         """
         return self.X[np.isin(self.scene, scenes)]
 

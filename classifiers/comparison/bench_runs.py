@@ -69,7 +69,7 @@ class BenchRunner:
         draws : dict of (str, int) to SplitDraw
             Training and test pixels, by split and seed.
         maps : bool
-            Whether the runs of seed 0 also classify the whole scene. If `rule` is set, it also adds the scores after
+            Whether the runs of seed 0 also classify the whole scene. If `rule` is set, `maps` also adds the scores after
             smoothing, for all seeds.
 
         Returns

@@ -78,8 +78,8 @@ class StoreOrigin:
 def plan_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOrigin]) -> tuple[Contrast, ...]:
     """List the planned contrasts of a benchmark.
 
-    Each store of a trained network has up to three contrasts. Each compares an input that has planes of the store with another
-    input:
+    Each contrast compares an input that has planes of a trained network with another input. The question of the contrast
+    determines the other input:
 
     - ``training``: the same input, with planes of the untrained twin of the network;
     - ``planes``: the input in which ``context`` replaces the planes;

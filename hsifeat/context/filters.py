@@ -105,9 +105,9 @@ def reconstruction_profile(
 ) -> NDArray[np.floating]:
     """Return the opening and the closing of each component by reconstruction (Vincent, IEEE TIP 2(2), 1993).
 
-    The opening starts from the erosion of the image. It repeats the dilation over the eight neighbours of each pixel, limited
-    to the values of the image, until nothing changes. The closing is the same with erosion and dilation swapped. A value can
-    depend on the whole image.
+    The opening starts from the erosion of the image. Then dilations over the eight neighbours of each pixel, limited by the
+    image, are repeated until nothing changes. The closing is the same with erosion and dilation swapped. A value can depend
+    on the whole image.
 
     Parameters
     ----------

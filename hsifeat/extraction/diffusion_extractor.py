@@ -222,7 +222,7 @@ class DiffusionExtractor(Extractor):
 
 @dataclass(frozen=True)
 class EncodedUnit:
-    """Encoded tiles of a unit (one shard of each plane), without tiles that contribute no valid pixel.
+    """Encoded tiles of a unit (one shard of each plane): only those tiles that contribute a valid pixel.
 
     Attributes
     ----------

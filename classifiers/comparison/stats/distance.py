@@ -228,7 +228,7 @@ class _Counts:
         """Average the accuracy of each group over seeds, with intervals where they can be computed.
 
         For each seed, `correct` states which test pixels the entry classifies correctly. `reference` states the same for
-        the head on spectra alone; None computes no gain over spectra.
+        the head on spectra alone. It is None if that is the entry itself, or was not run.
         """
         sums = [self.count(correct)]
         sums += [sums[0] - self.count(reference)] if reference is not None else []
