@@ -25,9 +25,9 @@ _INCHES, _DPI = 7.0, 150
 def make_split_map(draw: SplitDraw, labels: Labels) -> NDArray[np.uint8]:
     """Return a map of the role of each pixel: 0 unlabelled, 1 training, 2 test, 3 labelled but dropped.
 
-    There are four reasons to drop a pixel. It lies within the buffer of a test pixel, or it lies too near a training
-    pixel to be tested. Its class can't be on both sides. It was removed to match the number of training pixels of other
-    splits.
+    A pixel is dropped for one of four reasons. It may lie within the buffer of a test pixel. It may lie too near a
+    training pixel to be tested. Its class may be unable to be on both sides. It may have been removed to match the
+    number of training pixels of other splits.
 
     Returns
     -------

@@ -1,7 +1,8 @@
-"""Presets: options of published extractions and trainings. Each TOML file names its source and the differences.
+"""Presets: options of published extractions and trainings, in TOML files.
 
-The section ``[extract]`` of a file has options of `hsifeat.extract`. The section ``[pretrain]`` has options of
-`hsifeat.pretrain`. The packages `hsifeat.extraction` and `hsifeat.pretraining` validate these options.
+Each file names its source and lists the differences from this source. The section ``[extract]`` of a file has options
+of `hsifeat.extract`. The section ``[pretrain]`` has options of `hsifeat.pretrain`. The packages `hsifeat.extraction`
+and `hsifeat.pretraining` validate these options.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class ImageSampler:
         return Batch(clean, random.standard_normal(clean.shape, dtype=np.float32), t)
 
     def _read(self, numbers: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """Read images (n, side, side, 3) uint8 by number. The numbers count through all sources."""
+        """Read images (n, side, side, 3) uint8 by number. Images are numbered across all sources."""
         ends = np.cumsum([len(source) for source in self.images])
         sources = np.searchsorted(ends, numbers, side="right")
         pixels = np.empty((len(numbers), *self.images[0].shape[1:]), np.uint8)

@@ -20,7 +20,7 @@ _MAX_LOST_SHARE, _MAX_TRIALS = 0.1, 4096
 
 @dataclass(frozen=True)
 class PatchGrid:
-    """Numbered positions of the square patches of a scene that have a valid centre and overlap no held-out block.
+    """Numbered positions of square patches in a scene. Patches have a valid centre and overlap no held-out block.
 
     A position is the upper left corner of a patch. Positions are numbered in row-major order. They are computed from the mask
     of valid pixels on demand, so that a large scene needs no list of positions.

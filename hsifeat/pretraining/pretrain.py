@@ -71,8 +71,9 @@ def pretrain(
     size : {"small", "paper"}, optional
         ``small`` trains in minutes on two CPU cores, ``paper`` is the published size. [default: small]
     norm : {"group", "pixel-rms"}, optional
-        Normalisation of a U-Net: over groups of channels of a tile, or over the channels of each pixel. With ``pixel-rms``,
-        the network has no attention, and features depend on their receptive field alone. [default: group]
+        Normalisation of a U-Net. ``group`` normalises over groups of channels of a tile, and ``pixel-rms`` over the
+        channels of each pixel. With ``pixel-rms``, the network has no attention, and features depend on their receptive
+        field alone. [default: group]
     steps : int, optional
         Total optimizer steps, including those of earlier calls. [default: the network's number]
     minutes : float, optional

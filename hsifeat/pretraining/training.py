@@ -78,8 +78,8 @@ class Trainer:
     losses : list of float
         Loss of every step.
     held_out : dict of int to list of float
-        Mean squared errors of the predicted noise on held-out images, one for each tenth of the timesteps, by number of
-        completed steps.
+        Losses on held-out images, by number of completed steps. Each list has one mean squared error of the predicted
+        noise for each tenth of the timesteps.
     seconds : float
         Duration of the training, which the caller updates.
 

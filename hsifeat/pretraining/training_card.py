@@ -133,7 +133,8 @@ def plot_losses(losses: Sequence[float], held_out: Mapping[int, Sequence[float]]
     losses : sequence of float
         Value of the objective at each step.
     held_out : mapping of int to sequence of float
-        Mean squared errors of the predicted noise, one for each tenth of the timesteps, by number of completed steps.
+        Losses on held-out data, by number of completed steps. Each sequence has one mean squared error of the predicted
+        noise for each tenth of the timesteps.
 
     Returns
     -------

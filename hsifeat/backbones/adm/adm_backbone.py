@@ -37,7 +37,7 @@ class ADMBackbone(CheckpointBackbone):
     class_label : int or str, optional
         Label of a class-conditional network, or ``"mean"`` for the mean of all label embeddings.
     untrained_seed : int, optional
-        Seed of random weights, initialised as in diffusers, that replace the trained ones.
+        Seed of random weights that replace the trained ones. They are initialised as in diffusers.
     any_label : bool
         Use label 0 if `class_label` is None.
 

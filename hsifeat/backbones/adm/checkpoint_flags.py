@@ -1,4 +1,4 @@
-"""Flags of guided-diffusion checkpoints that the tensors do not show: read from a TOML file, or looked up by sha256."""
+"""Flags that a guided-diffusion checkpoint lacks, read from a TOML file or looked up by the checkpoint's sha256."""
 
 from __future__ import annotations
 
