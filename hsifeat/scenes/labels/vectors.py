@@ -13,6 +13,7 @@ from hsifeat.errors import SceneError
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.labels.classes import Classes, encode_classes
+from hsifeat.scenes.readers.gdal_sources import check_vector_file
 from hsifeat.scenes.scene import Scene
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def _read_features(path: Path, selection: str) -> tuple[GeoDataFrame, str, str, 
 
     if path.suffix.lower() == ".shp":
         _check_shapefile_size(path)
+    check_vector_file(path)
     layer_table = geopandas.list_layers(path)
     # Tables without geometry have no geometry type.
     layers = {layer: _column_kinds(path, layer) for layer in layer_table.name[layer_table.geometry_type.notna()]}

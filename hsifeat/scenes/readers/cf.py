@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError
 from hsifeat.scenes.array_views import ArrayView, AxisIndex, TransposedView, as_slices
 from hsifeat.scenes.readers.dimension_roles import find_axis_order, is_coordinate, squeeze_axes
+from hsifeat.scenes.readers.external_sources import check_folder, check_hdf5_sources
 from hsifeat.scenes.readers.hdf5_files import check_chunk_count, check_storage
 from hsifeat.scenes.readers.hdf5_heaps import check_heaps
 from hsifeat.scenes.readers.raster import FileVariable, Raster
@@ -95,6 +96,7 @@ def read_netcdf(path: Path, ndim: int, variable: str | None) -> Raster:
     if classic:
         return _select_raster(path, _open_with_xarray(path, engine="scipy"), ndim, variable)
     check_heaps(path)
+    check_hdf5_sources(path)
     # h5py opens the file first, because h5netcdf prints a traceback for files that it can't open.
     with h5py.File(path, "r") as file:
         len(file.attrs)
@@ -124,6 +126,7 @@ def read_zarr(path: Path, ndim: int, variable: str | None) -> Raster:
 
     if not path.is_dir():
         raise SceneError(f"{path} is a file; a Zarr scene is a folder")
+    check_folder(path)
     node = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
         if variable is not None:

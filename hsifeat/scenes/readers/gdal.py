@@ -17,8 +17,10 @@ from hsifeat.errors import SceneError
 from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.readers import gdal_metadata, spectrum
+from hsifeat.scenes.readers.external_sources import check_inside
 from hsifeat.scenes.readers.gdal_classes import read_class_table
 from hsifeat.scenes.readers.gdal_errors import raise_read_faults
+from hsifeat.scenes.readers.gdal_sources import OPTIONS, check_raster_sources, raster_drivers
 from hsifeat.scenes.readers.raster import Raster
 from hsifeat.scenes.readers.reading_errors import reading_errors
 
@@ -41,7 +43,9 @@ class RasterioCube(ArrayView):
 
     def __init__(self, path: Path, name: str) -> None:
         self._arguments = path, name
-        self.dataset = _open_dataset(name)
+        self.dataset = _open_dataset(name, raster_drivers(path))
+        for file in self.dataset.files:
+            check_inside(path, file, "a part of the raster", relative_to=Path.cwd())
         self._lock = threading.Lock()
         dtypes = self.dataset.dtypes
         if any(dtype.startswith("complex") for dtype in dtypes):
@@ -62,7 +66,7 @@ class RasterioCube(ArrayView):
         values = np.empty((len(bands), len(rows), len(cols)), self.dtype)
         contiguous = rows.step == cols.step == 1
         rows_per_read = len(rows) if contiguous else max(_VALUES_PER_READ // (width * rows.step * len(bands)), 1)
-        with reading_errors(self._arguments[0]), self._lock, rasterio.Env():
+        with reading_errors(self._arguments[0]), self._lock, rasterio.Env(**OPTIONS):
             for first in range(0, len(rows), rows_per_read):
                 part = rows[first : first + rows_per_read]
                 window = Window(cols[0], part[0], width, part[-1] + 1 - part[0])
@@ -123,7 +127,8 @@ def read_gdal(path: Path, ndim: int, variable: str | None) -> Raster:
     import rasterio
 
     # Inside rasterio.Env, GDAL's warnings go to Python's logging. Outside, GDAL prints them.
-    with rasterio.Env(), raise_read_faults(path):
+    with rasterio.Env(**OPTIONS), raise_read_faults(path):
+        check_raster_sources(path)
         cube, notes = _open_image(path, variable)
         return _read_metadata(cube, path, ndim, variable or "", notes)
 
@@ -162,22 +167,24 @@ def read_driver_georeference(path: Path, driver: str) -> tuple[Georeference | No
     """Return the georeference of a file, read with the given GDAL driver, and notes on ignored metadata."""
     import rasterio
 
-    with reading_errors(path), rasterio.Env(), _open_dataset(str(path), driver) as dataset:
+    with reading_errors(path), rasterio.Env(), _open_dataset(str(path), [driver]) as dataset:
         return gdal_metadata.read_georeference(dataset, path.name)
 
 
-def _open_dataset(name: str, driver: str | None = None) -> Any:
+def _open_dataset(name: str, drivers: list[str]) -> Any:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
+    from rasterio.io import DatasetReader
 
-    with rasterio.Env(), warnings.catch_warnings():
+    with rasterio.Env(**OPTIONS), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(name, driver=driver, sharing=False)
+        # rasterio.open takes only one driver.
+        return DatasetReader(name, driver=drivers, sharing=False)
 
 
 def _open_image(path: Path, variable: str | None) -> tuple[RasterioCube, tuple[str, ...]]:
     """Open the only image of a file, or the image whose number is `variable`."""
-    with _open_dataset(str(path)) as dataset:
+    with _open_dataset(str(path), raster_drivers(path)) as dataset:
         images, band_count = list(dataset.subdatasets), dataset.count
     if not images:
         if variable is not None:

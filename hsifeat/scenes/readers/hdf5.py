@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hsifeat.scenes.readers.cf import read_netcdf
+from hsifeat.scenes.readers.external_sources import check_hdf5_sources
 from hsifeat.scenes.readers.hdf5_files import (
     Hdf5Array,
     check_storage,
@@ -41,6 +42,7 @@ def read_hdf5(path: Path, ndim: int, variable: str | None) -> Raster:
     import h5py
 
     check_heaps(path)
+    check_hdf5_sources(path)
     with h5py.File(path, "r") as file:
         if has_dimension_scales(file):
             return read_netcdf(path, ndim, variable)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.array_views import TransposedView
+from hsifeat.scenes.readers.external_sources import check_hdf5_sources
 from hsifeat.scenes.readers.hdf5_files import (
     Hdf5Array,
     as_text,
@@ -74,6 +75,7 @@ def _read_version_73(path: Path, ndim: int, variable: str | None) -> Raster:
     import h5py
 
     check_heaps(path)
+    check_hdf5_sources(path)
     with path.open("rb") as stream:
         by_matlab = stream.read(6) == b"MATLAB"
     with h5py.File(path, "r") as file:

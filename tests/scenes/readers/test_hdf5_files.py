@@ -16,5 +16,5 @@ def test_missing_chunks_are_noted_or_refused(tmp_path):
     assert note in open_scene(tmp_path / "x.h5", variable="a").notes
     with pytest.raises(SceneError, match="holds none of the 2 chunks of b"):
         open_scene(tmp_path / "x.h5", variable="b")
-    with pytest.raises(SceneError, match=r"holds 0 bytes of /c, which is 8 x 6 x 4 values of int16"):
+    with pytest.raises(SceneError, match=r"holds 0 bytes of /c, which has 8 x 6 x 4 values of int16"):
         open_scene(tmp_path / "x.h5", variable="c")

@@ -1,0 +1,112 @@
+"""GDAL drivers by suffix, and checks of the files that a VRT refers to.
+
+GDAL chooses a driver by the content of a file. A file named ``.tif`` or ``.geojson`` may thus be a VRT that runs Python code
+or opens any path, or a service description that makes GDAL send requests over the network. Readers therefore name the
+drivers, and check the content where GDAL opens a file by itself.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from hsifeat.errors import SceneError
+from hsifeat.scenes.readers.external_sources import check_inside
+
+OPTIONS = {"GDAL_VRT_ENABLE_PYTHON": "NO", "VRT_VIRTUAL_OVERVIEWS": "NO", "GML_DOWNLOAD_SCHEMA": "NO"}
+"""GDAL's configuration for reading files that a stranger may have written."""
+
+_DRIVERS = {
+    "tif": ("GTiff",), "tiff": ("GTiff",), "gtiff": ("GTiff",), "jp2": ("JP2OpenJPEG",), "png": ("PNG",), "vrt": ("VRT",),
+    "img": ("HFA", "ENVI"), "jpg": ("JPEG",), "jpeg": ("JPEG",),
+}  # fmt: skip
+# Drivers of local rasters for other suffixes. Drivers that run code, use the network or open other data sets are left out.
+_OTHER_DRIVERS = (
+    "GTiff", "HFA", "ENVI", "EHdr", "PCIDSK", "PNG", "JPEG", "JP2OpenJPEG", "BMP", "GIF", "WEBP", "PNM", "AAIGrid", "AIG", "GSAG",
+    "GSBG", "GS7BG", "GRASSASCIIGrid", "RST", "SAGA", "RMF", "ILWIS", "ISIS2", "ISIS3", "PDS", "VICAR", "LAN", "NITF", "DTED",
+    "SRTMHGT", "USGSDEM", "XYZ", "BT", "FAST", "MFF", "ERS", "ISCE", "ROI_PAC", "SGI", "TGA",
+)  # fmt: skip
+_SERVICES = re.compile(
+    rb"<VRTDataset|<GDAL_WM|<WCS_GDAL|<WMTS|<TMS>|<TileMap|<GDALTileIndex|<OGRVRT|<OGRWFS|<OGRCSW|<WFS|gdal_streamed_alg|stac_version",
+    re.IGNORECASE,
+)
+_HEADER_BYTES = 2**16
+# Text of these elements is never opened.
+_FREE_TEXT = {"MDI", "SRS", "GCPProjection", "Description", "Category", "SourceProperties", "Expression"}
+_SOURCE_TAGS = {"SourceFilename", "SourceDataset"}
+_MAGIC = {
+    ".gpkg": rb"SQLite format 3\0",
+    ".shp": rb"\0\0'\n",
+    ".fgb": rb"fgb",
+    ".geojson": rb"(\xef\xbb\xbf)?\s*\{",
+    ".json": rb"(\xef\xbb\xbf)?\s*\{",
+    ".kml": rb"(\xef\xbb\xbf)?\s*<(?s:.*)<kml[\s>]|(\xef\xbb\xbf)?\s*<kml",
+    ".gml": rb"(\xef\xbb\xbf)?\s*<(?s:.*)(FeatureCollection|gml)",
+}
+
+
+def raster_drivers(path: Path) -> list[str]:
+    """Return the names of the GDAL drivers that may open a raster, by its suffix."""
+    return list(_DRIVERS.get(path.suffix.lower().lstrip("."), _OTHER_DRIVERS))
+
+
+def check_raster_sources(path: Path, depth: int = 0) -> None:
+    """Check that a VRT refers to plain raster files in its folder only; other files pass unchecked.
+
+    Parameters
+    ----------
+    path : Path
+        The raster.
+    depth : int
+        Number of VRTs that led to this file.
+
+    Raises
+    ------
+    SceneError
+        A source is absolute, outside the folder, missing, or neither a VRT nor a plain file, or the VRT runs Python code.
+    """
+    if path.suffix.lower() != ".vrt":
+        if depth and _SERVICES.search(_header(path)):
+            raise SceneError(
+                f"{path} describes other data sets or a service, although it is named like an image: it is not opened"
+            )
+        return
+    if depth > 4:
+        raise SceneError(f"{path} is reached by more than 4 VRTs: name the sources directly")
+    try:
+        root = ET.fromstring(path.read_bytes())  # noqa: S314  # expat limits the expansion of entities
+    except ET.ParseError as error:
+        raise SceneError(f"{path} is no VRT: {error}") from error
+    for element in root.iter():
+        text = (element.text or "").strip()
+        if element.tag == "PixelFunctionLanguage" and text.lower() == "python":
+            raise SceneError(
+                f"{path} runs Python code, which is never done for a scene: convert it with gdal_translate first"
+            )
+        if element.tag in _SOURCE_TAGS:
+            attributes = {name.lower(): value for name, value in element.attrib.items()}
+            relative = attributes.get("relativetovrt", "0") == "1"
+            source = check_inside(path, text, "a source of the VRT", relative_to=None if relative else Path.cwd())
+            check_raster_sources(source, depth + 1)
+        elif element.tag not in _FREE_TEXT and (text.startswith(("/", "\\")) or re.search(r"/vsi|://|\.\./", text)):
+            raise SceneError(f"{path} refers to {text} ({element.tag}), and only files in its own folder are read")
+
+
+def check_vector_file(path: Path) -> None:
+    """Check that the content of a vector file has the format of its suffix, because GDAL goes by the content.
+
+    Raises
+    ------
+    SceneError
+        The content has another format, such as a VRT or the description of a web service.
+    """
+    header, magic = _header(path), _MAGIC.get(path.suffix.lower())
+    is_text = path.suffix.lower() not in {".gpkg", ".shp", ".fgb"}
+    if (magic and re.match(magic, header) is None) or (is_text and _SERVICES.search(header)):
+        raise SceneError(f"{path} can't be read, it may be truncated: its content is not that of a {path.suffix} file")
+
+
+def _header(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEADER_BYTES)

@@ -1,0 +1,117 @@
+"""GDAL opens no code, no network and no file outside the folder of a scene; a local server counts requests."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import numpy as np
+import pytest
+import rasterio
+
+from hsifeat import Scene
+from hsifeat.errors import SceneError
+from hsifeat.scenes import open_scene
+from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.labels.vectors import read_vectors
+
+VALUES = np.arange(60, dtype=np.uint8).reshape(1, 10, 6)
+
+
+@pytest.fixture
+def server():
+    requests = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            requests.append(self.path)
+            self.send_error(404)
+
+        do_HEAD = do_GET  # noqa: N815  # the name is the library's
+
+        def log_message(self, *arguments):
+            pass
+
+    http = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{http.server_port}", requests
+    http.shutdown()
+    http.server_close()
+
+
+def write_tif(path):
+    path.parent.mkdir(exist_ok=True)
+    profile = {"driver": "GTiff", "width": 6, "height": 10, "count": 1, "dtype": "uint8"}
+    with rasterio.open(path, "w", transform=rasterio.Affine(1, 0, 0, 0, -1, 10), crs="EPSG:32632", **profile) as file:
+        file.write(VALUES)
+
+
+def vrt(source, relative=1, extra=""):
+    return f"""<VRTDataset rasterXSize="6" rasterYSize="10"><GeoTransform>0, 1, 0, 10, 0, -1</GeoTransform>
+<VRTRasterBand dataType="Byte" band="1">{extra}<SimpleSource>
+<SourceFilename relativeToVRT="{relative}">{source}</SourceFilename><SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>"""
+
+
+RAW = """<VRTDataset rasterXSize="6" rasterYSize="10"><VRTRasterBand dataType="Byte" band="1" subClass="VRTRawRasterBand">
+<SourceFilename relativeToVRT="{relative}">{source}</SourceFilename><ImageOffset>0</ImageOffset><PixelOffset>1</PixelOffset>
+<LineOffset>6</LineOffset></VRTRasterBand></VRTDataset>"""
+PYTHON = """<PixelFunctionType>f</PixelFunctionType><PixelFunctionLanguage>Python</PixelFunctionLanguage>
+<PixelFunctionCode>import os; os.mkdir("made")</PixelFunctionCode>"""
+
+
+def test_a_vrt_of_its_folder_is_read(tmp_path):
+    write_tif(tmp_path / "scene" / "x.tif")
+    (tmp_path / "scene" / "s.vrt").write_text(vrt("x.tif"))
+    with rasterio.open(tmp_path / "scene" / "s.vrt") as file:
+        np.testing.assert_array_equal(open_scene(tmp_path / "scene" / "s.vrt").cube[:][..., 0], file.read(1))
+
+
+@pytest.mark.parametrize("name", ["s.vrt", "s.tif", "s.png", "s.jp2", "s.xyz", "s"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(vrt("{outside}", 0), id="absolute"),
+        pytest.param(vrt("../outside/x.tif"), id="parent"),
+        pytest.param(vrt("/vsicurl/{url}/x.tif", 0), id="vsicurl"),
+        pytest.param(vrt("{url}/x.tif"), id="url"),
+        pytest.param(vrt("gone.tif"), id="missing"),
+        pytest.param(vrt("hidden.tif"), id="nested"),
+        pytest.param(vrt("x.tif", extra=PYTHON), id="python"),
+        pytest.param(RAW.replace("{source}", "/etc/passwd").replace("{relative}", "0"), id="raw"),
+        pytest.param(
+            "<GDAL_WMS><Service name='TMS'><ServerUrl>{url}/${{z}}/${{x}}/${{y}}</ServerUrl></Service><DataWindow><SizeX>6</SizeX>"
+            "<SizeY>10</SizeY></DataWindow><BandsCount>1</BandsCount></GDAL_WMS>", id="wms",
+        ),
+        pytest.param("<WCS_GDAL><ServiceURL>{url}/?</ServiceURL><CoverageName>x</CoverageName></WCS_GDAL>", id="wcs"),
+    ],
+)  # fmt: skip
+def test_other_sources_are_refused(tmp_path, server, name, content, monkeypatch):
+    url, requests = server
+    write_tif(tmp_path / "scene" / "x.tif")
+    write_tif(tmp_path / "outside" / "x.tif")
+    (tmp_path / "scene" / "hidden.tif").write_text(vrt(tmp_path / "outside" / "x.tif", 0))
+    for old, new in (("{url}", url), ("{outside}", str(tmp_path / "outside" / "x.tif")), ("{{", "{"), ("}}", "}")):
+        content = content.replace(old, new)
+    (tmp_path / "scene" / name).write_text(content)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SceneError):
+        open_scene(tmp_path / "scene" / name)
+    assert requests == [] and not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson", "json", "kml", "gml", "shp", "fgb"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<OGRVRTDataSource><OGRVRTLayer name='a'><SrcDataSource>{url}/x.geojson</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>",
+        "<OGRWFSDataSource><URL>{url}</URL></OGRWFSDataSource>",
+        '{{"type": "gdal_streamed_alg", "command_line": "gdal vector read {url}/x.geojson"}}',
+        "<!-- <kml gml --><OGRVRTDataSource><OGRVRTLayer name='a'><SrcDataSource>{url}/x</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>",
+    ],
+    ids=["vrt", "wfs", "algorithm", "hidden"],
+)  # fmt: skip
+def test_a_vector_file_is_no_service(tmp_path, server, suffix, content):
+    url, requests = server
+    (tmp_path / f"x.{suffix}").write_text(content.format(url=url))
+    scene = Scene("s", np.ones((9, 9, 3), np.float32), georeference=Georeference("EPSG:32632", (1, 0, 0, 0, -1, 9)))
+    with pytest.raises(SceneError):
+        read_vectors(tmp_path / f"x.{suffix}", "", scene)
+    assert requests == []
