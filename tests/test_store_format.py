@@ -67,6 +67,10 @@ def test_planes_have_the_shapes_and_names_that_the_layout_says(group, manifest, 
         assert np.isfinite(plane[:]).all()
 
 
+def chunks_per_shard(plane):
+    return int(np.prod(np.divide(plane.shards, plane.chunks)))
+
+
 def test_chunks_and_codecs_are_the_specified_ones(group, store_path):
     paths = [file.parent.relative_to(store_path).as_posix() for file in store_path.rglob("zarr.json")]
     arrays = {path: group[path] for path in paths if path != "." and isinstance(group[path], zarr.Array)}
@@ -79,19 +83,28 @@ def test_chunks_and_codecs_are_the_specified_ones(group, store_path):
             side = array.shards[0]
             assert array.chunks == (*[32 if side % 32 == 0 else side] * 2, array.shape[2])
         elif path.startswith("progress/"):
-            assert codecs == ["bytes"] and array.chunks == (1, 1, 32)
+            assert codecs == ["bytes"] and array.chunks == (
+                1,
+                1,
+                36 + 4 * chunks_per_shard(group[path.replace("progress", "planes")]),
+            )
         else:
             assert codecs == ["bytes", "blosc", "crc32c"]
             assert array.chunks == tuple(min(size, {1: 2**20, 2: 1024}[array.ndim]) for size in array.shape)
 
 
-def test_records_are_the_digests_of_the_units(group, manifest, planes):
+def test_records_are_the_digests_of_the_units(group, manifest, planes, store_path):
     unit = manifest["layout"]["unit_px"]
     for path, plane in planes.items():
         records, values, side = group[f"progress/{path}"][:], plane[:], unit // plane.attrs["stride"]
         for i, j in product(*map(range, records.shape[:2])):
             cells = np.ascontiguousarray(values[i * side : (i + 1) * side, j * side : (j + 1) * side])
-            assert records[i, j].tobytes() == hashlib.sha256(cells.tobytes()).digest()
+            assert records[i, j, :32].tobytes() == hashlib.sha256(cells.tobytes()).digest()
+            # The last 4 bytes of the index, and of each inner chunk.
+            shard, count = (store_path / f"planes/{path}/c/{i}/{j}/0").read_bytes(), chunks_per_shard(plane)
+            index = np.frombuffer(shard[-16 * count - 4 : -4], "<u8").reshape(count, 2)
+            ends = [bytes(4) if size == 2**64 - 1 else shard[int(at + size) - 4 : int(at + size)] for at, size in index]
+            assert records[i, j, 32:].tobytes() == shard[-4:] + b"".join(ends)
 
 
 def test_checksums_list_every_file(store_path, group, planes):

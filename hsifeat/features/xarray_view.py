@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.manifest import Manifest
 from hsifeat.store.store import Store
@@ -23,9 +24,32 @@ def to_dask(array: zarr.Array[Any]) -> dask.array.Array:
     import dask.array
 
     lazy: dask.array.Array = dask.array.from_array(  # type: ignore[no-untyped-call]
-        array, chunks=array.shards or array.chunks
+        _NamedErrors(array), chunks=array.shards or array.chunks, asarray=False
     )
     return lazy
+
+
+class _NamedErrors:
+    """A Zarr array whose errors of damaged values name the file."""
+
+    def __init__(self, array: zarr.Array[Any]) -> None:
+        self._array = array
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+
+    def __getitem__(self, key: Any) -> Any:
+        try:
+            return self._array[key]
+        except HsifeatError:
+            raise
+        except (ValueError, RuntimeError, OSError) as error:
+            store: Any = self._array.store_path.store
+            sides = self._array.shards or self._array.chunks
+            starts = [part.start or 0 if isinstance(part, slice) else int(part) for part in key]
+            block = "/".join(str(start // side) for start, side in zip(starts, sides, strict=True))
+            raise StoreError(
+                f"{store.location}: {self._array.path}/c/{block} is damaged ({error}): hsifeat cache verify {store.location} --repair "
+                "computes damaged parts again"
+            ) from error
 
 
 def to_xarray(

@@ -21,6 +21,8 @@ from zarr.storage import WrapperStore
 from hsifeat.errors import StoreError
 from hsifeat.store import timings
 from hsifeat.store.keys import is_checksum_key
+from hsifeat.store.layout import DIGEST_BYTES
+from hsifeat.store.shard_tags import TAG_BYTES, has_tags
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
@@ -128,6 +130,10 @@ class ChecksumReader(WrapperStore[Any]):
     def __init__(self, store: ZarrStore, location: Location, checksums: dict[str, str]) -> None:
         super().__init__(store)
         self.location, self.checksums = location, checksums
+        self._records: dict[str, bytes] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_records": {}}
 
     def _with_store(self, store: ZarrStore) -> ChecksumReader:
         return type(self)(store, self.location, self.checksums)
@@ -142,11 +148,10 @@ class ChecksumReader(WrapperStore[Any]):
         """
         content: Buffer | None = await super().get(key, prototype, byte_range)
         if not has_checksum(key):
-            if content is None and key.startswith("planes/"):
-                record = "progress/" + key.removeprefix("planes/")
-                complete = record.partition("/c/")[0] + RECORDS in self.checksums
-                if complete or await self.exists(record):
-                    raise self._damage_error(key, "is missing")
+            if key.startswith("progress/"):
+                self._records[key] = b"" if content is None else content.to_bytes()
+            elif key.startswith("planes/"):
+                await self._check_shard(key, content, whole=byte_range is None)
             return content
         if _matches(content, self.checksums.get(key), whole=byte_range is None):
             return content
@@ -160,6 +165,26 @@ class ChecksumReader(WrapperStore[Any]):
             if copy is not None and _matches(copy, current.get(key), whole=byte_range is None):
                 return copy
         raise self._damage_error(key, "is missing" if content is None else "was changed")
+
+    async def _check_shard(self, key: str, content: Buffer | None, *, whole: bool) -> None:
+        """Raise `StoreError` if bytes read from a shard do not belong to it, or if a shard that was written is missing."""
+        record = "progress/" + key.removeprefix("planes/")
+        if content is None:
+            complete = record.partition("/c/")[0] + RECORDS in self.checksums
+            if complete or await self.exists(record):
+                raise self._damage_error(key, "is missing")
+            return
+        known = self._records.get(record)
+        # Views share memory with the buffer of Zarr, so a chunk is not copied.
+        read = content.as_numpy_array().view("u1")
+        part = read.tobytes() if whole else read[-TAG_BYTES:].tobytes()
+        if known and has_tags(part, known[DIGEST_BYTES:], whole=whole):
+            return
+        # The record is not known yet, or another process has written the unit again.
+        newest = await super().get(record, default_buffer_prototype())
+        self._records[record] = current = b"" if newest is None else newest.to_bytes()
+        if current and not has_tags(part, current[DIGEST_BYTES:], whole=whole):
+            raise self._damage_error(key, "is truncated or belongs to another unit" if len(read) else "is empty")
 
     def _damage_error(self, key: str, fault: str) -> StoreError:
         return StoreError(
@@ -175,13 +200,25 @@ def _matches(content: Buffer | None, expected: str | None, *, whole: bool) -> bo
 
 
 class ChecksumWriter(ChecksumReader):
-    """A writable `ChecksumReader` that records the checksum of each file when it writes the file."""
+    """A writable `ChecksumReader` that records the checksum of each file when it writes the file.
+
+    Attributes
+    ----------
+    written_shards : dict of str to Buffer
+        Content of the shards that were written and whose tags are not recorded yet.
+    """
+
+    def __init__(self, store: ZarrStore, location: Location, checksums: dict[str, str]) -> None:
+        super().__init__(store, location, checksums)
+        self.written_shards: dict[str, Buffer] = {}
 
     async def set(self, key: str, value: Buffer, *arguments: Any) -> None:
         """Write a file and record its checksum."""
         await super().set(key, value, *arguments)
         if has_checksum(key):
             self.checksums[key] = checksum(value.to_bytes())
+        elif key.startswith("planes/"):
+            self.written_shards[key] = value
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
         """Write a file unless it exists and has a checksum.

@@ -11,10 +11,12 @@ default affects new stores only.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from hsifeat.store.shard_tags import TAG_BYTES
 from hsifeat.types import PlaneId, Window, windows
 
 UNIT_PX = 128
@@ -49,7 +51,7 @@ STORED_DTYPES = ("float16", "float32")
 """Data types that planes can have."""
 
 DIGEST_BYTES = 32
-"""Number of bytes of the sha256 in a progress record."""
+"""Number of bytes of the sha256 at the beginning of a progress record."""
 
 
 def codec() -> list[Any]:
@@ -87,13 +89,20 @@ def plane_options(layout: PlaneLayout, plane: PlaneSpec) -> dict[str, Any]:
     }
 
 
-def progress_options(layout: PlaneLayout) -> dict[str, Any]:
+def progress_options(layout: PlaneLayout, plane: PlaneSpec) -> dict[str, Any]:
     """Return the shape and chunks of the progress records of a plane; each record is one uncompressed file."""
-    return {
-        "shape": (*layout.unit_grid, DIGEST_BYTES),
-        "chunks": (1, 1, DIGEST_BYTES),
-        "compressors": None,
-    }
+    size = record_bytes(layout, plane)
+    return {"shape": (*layout.unit_grid, size), "chunks": (1, 1, size), "compressors": None}
+
+
+def record_bytes(layout: PlaneLayout, plane: PlaneSpec) -> int:
+    """Return the size of a progress record: the sha256 of the unit's values, then the tags of its shard."""
+    return DIGEST_BYTES + TAG_BYTES * (1 + inner_chunks(layout, plane))
+
+
+def inner_chunks(layout: PlaneLayout, plane: PlaneSpec) -> int:
+    """Return the number of inner chunks of a shard of a plane."""
+    return prod(side // chunk for side, chunk in zip(layout.shard(plane), layout.chunk(plane), strict=True))
 
 
 def _inner_side(shard: int, chunk: int) -> int:

@@ -153,7 +153,7 @@ class Planes:
             self._progress.revoke(plane, unit)
             self._files.location.delete(shard_key(plane, unit))
             array[self._layout.slices(unit, attributes["stride"])] = values
-            self._progress.record(plane, unit, values)
+            self._progress.record(plane, unit, values, self._files.written_tags(shard_key(plane, unit), array))
 
     def read(self, plane: PlaneId, cells: Window) -> NDArray[np.float32]:
         """Read a window of cells of a plane as a (rows, cols, channels) float32 array.
@@ -188,7 +188,7 @@ class Planes:
         )
         group.create_array(
             f"progress/{plane.id.path}",
-            **progress_options(self._layout),
+            **progress_options(self._layout, plane),
             dtype="uint8",
             fill_value=0,
             overwrite=True,

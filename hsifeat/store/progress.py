@@ -42,21 +42,29 @@ class ProgressRecords:
         records = self._files.array(f"progress/{plane.path}")
         try:
             with self._files.location.error_context():
-                done[:] = np.asarray(records[:]).any(axis=2)
+                done[:] = np.asarray(records[:])[..., :DIGEST_BYTES].any(axis=2)
         except StoreError:
             raise
         except (ValueError, RuntimeError):
             for index in np.ndindex(done.shape):
                 with suppress(ValueError, RuntimeError):
-                    done[index] = np.asarray(records[index]).any()
+                    done[index] = np.asarray(records[index])[..., :DIGEST_BYTES].any()
         return done
 
     def digest(self, plane: PlaneId, unit: Unit) -> bytes | None:
         """Return the recorded sha256 of a unit's values, or None if the record is missing or damaged."""
-        content = self._files.location.get(record_key(plane, unit))
-        return content if content is not None and len(content) == DIGEST_BYTES and any(content) else None
+        return (self._content(plane, unit) or b"")[:DIGEST_BYTES] or None
 
-    def record(self, plane: PlaneId, unit: Unit, values: NDArray[np.generic]) -> None:
+    def tags(self, plane: PlaneId, unit: Unit) -> bytes | None:
+        """Return the recorded tags of a unit's shard, or None if the record is missing or damaged."""
+        return (self._content(plane, unit) or b"")[DIGEST_BYTES:] or None
+
+    def _content(self, plane: PlaneId, unit: Unit) -> bytes | None:
+        content = self._files.location.get(record_key(plane, unit))
+        size = self._files.array(f"progress/{plane.path}").shape[2]
+        return content if content is not None and len(content) == size and any(content[:DIGEST_BYTES]) else None
+
+    def record(self, plane: PlaneId, unit: Unit, values: NDArray[np.generic], tags: bytes) -> None:
         """Write the progress record of a unit whose values are already written.
 
         Parameters
@@ -67,8 +75,10 @@ class ProgressRecords:
             Finished block of the plane.
         values : array
             Values of the unit, in the stored shape and dtype.
+        tags : bytes
+            Tags of the unit's shard, see `hsifeat.store.shard_tags`.
         """
-        self._files.location.put(record_key(plane, unit), digest_of(values))
+        self._files.location.put(record_key(plane, unit), digest_of(values) + tags)
 
     def revoke(self, plane: PlaneId, unit: Unit) -> None:
         """Delete the progress record of a unit, so that the next extraction computes the unit again."""
@@ -82,9 +92,13 @@ class ProgressRecords:
 
         Two planes with equal fingerprints hold equal values.
         """
+        return self.records(plane)[..., :DIGEST_BYTES].tobytes()
+
+    def records(self, plane: PlaneId) -> NDArray[np.uint8]:
+        """Read the progress records of a plane, a (unit rows, unit cols, bytes) uint8 array."""
         records = self._files.array(f"progress/{plane.path}")
         with self._files.location.error_context():
-            return np.asarray(records[:]).tobytes()
+            return np.asarray(records[:], np.uint8)
 
     def write_checksums(self, planes: list[PlaneId]) -> None:
         """Add a checksum over the progress records of each complete plane to the checksums of the store.
@@ -92,7 +106,7 @@ class ProgressRecords:
         With this checksum, `hsifeat.store.verify` detects the loss of a record.
         """
         complete = [plane for plane in planes if self.done(plane).all()]
-        new = {_records_key(plane): checksum_file.checksum(self.fingerprint(plane)) for plane in complete}
+        new = {_records_key(plane): checksum_file.checksum(self.records(plane).tobytes()) for plane in complete}
         if new.items() - self._files.checksums.items():
             self._files.checksums |= new
             self._files.save_checksums()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.errors import StoreError
@@ -11,6 +12,7 @@ from hsifeat.store.checksums import ChecksumReader, ChecksumWriter
 from hsifeat.store.create import is_unfinished
 from hsifeat.store.keys import is_store_file
 from hsifeat.store.location import LocalLocation, Location
+from hsifeat.store.shard_tags import shard_tags
 
 if TYPE_CHECKING:
     import zarr
@@ -52,7 +54,7 @@ class StoreFiles:
         self._saved = location.get(checksum_file.FILE) if writable else None
         self._arrays: dict[str, zarr.Array[Any]] = {}
         kind, mode = (ChecksumWriter, "r+") if writable else (ChecksumReader, "r")
-        checked = kind(location.zarr(writable=writable), location, self.checksums)
+        checked = self._checked = kind(location.zarr(writable=writable), location, self.checksums)
         try:
             with location.error_context():
                 self.group = zarr.open_group(checked, mode=mode, zarr_format=3)  # type: ignore[arg-type]
@@ -93,6 +95,20 @@ class StoreFiles:
     def forget_array(self, path: str) -> None:
         """Close an array whose metadata changed, so that `array` opens it again."""
         self._arrays.pop(path, None)
+
+    def written_tags(self, key: str, array: zarr.Array[Any]) -> bytes:
+        """Return the tags of a shard that was just written, see `hsifeat.store.shard_tags`.
+
+        Parameters
+        ----------
+        key : str
+            Key of the shard.
+        array : zarr.Array
+            Array of the shard.
+        """
+        shard = self._checked.written_shards.pop(key).to_bytes()
+        chunks = prod(side // chunk for side, chunk in zip(array.shards or array.chunks, array.chunks, strict=True))
+        return shard_tags(shard, chunks) or b""
 
     def save_checksums(self) -> None:
         """Write the current checksums to ``checksums.json`` and its copy.

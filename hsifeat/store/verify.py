@@ -16,10 +16,11 @@ from hsifeat.errors import StoreError
 from hsifeat.store import checksums as checksum_file
 from hsifeat.store import timings
 from hsifeat.store.keys import plane_of, record_key, shard_key
-from hsifeat.store.layout import PlaneSpec, Unit
+from hsifeat.store.layout import PlaneSpec, Unit, inner_chunks
 from hsifeat.store.location import Location
 from hsifeat.store.locks import is_being_written
 from hsifeat.store.progress import digest_of
+from hsifeat.store.shard_tags import shard_tags
 from hsifeat.store.store import Store
 from hsifeat.types import PlaneId
 
@@ -157,7 +158,7 @@ def _check_files(
 def _records(store: Store, plane: PlaneId) -> bytes:
     """Return the progress records of a plane, or empty bytes if a record can't be read."""
     try:
-        return store.fingerprint(plane)
+        return store.progress.records(plane).tobytes()
     except StoreError:
         raise
     except (ValueError, RuntimeError):
@@ -203,7 +204,12 @@ def _unit_damage(store: Store, plane: PlaneSpec, unit: Unit, files: dict[str, in
         return Damage("changed", record, plane.id, unit) if record in files else None
     if shard not in files:
         return Damage("missing", shard, plane.id, unit)
-    return Damage("changed", shard, plane.id, unit) if _stored_digest(store, plane, unit) != expected else None
+    content = store.location.get(shard) or b""
+    tags = shard_tags(content, inner_chunks(store.layout, plane))
+    intact = tags is not None and tags == store.progress.tags(plane.id, unit)
+    return (
+        None if intact and _stored_digest(store, plane, unit) == expected else Damage("changed", shard, plane.id, unit)
+    )
 
 
 def _readable_planes(store: Store, damages: Iterable[Damage]) -> list[PlaneSpec]:
