@@ -22,7 +22,7 @@ from hsifeat.errors import StoreError
 from hsifeat.store import timings
 from hsifeat.store.keys import is_checksum_key
 from hsifeat.store.layout import DIGEST_BYTES
-from hsifeat.store.shard_tags import TAG_BYTES, has_tags
+from hsifeat.store.shard_tags import TAG_BYTES, shard_tags, split_tags
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
@@ -130,10 +130,11 @@ class ChecksumReader(WrapperStore[Any]):
     def __init__(self, store: ZarrStore, location: Location, checksums: dict[str, str]) -> None:
         super().__init__(store)
         self.location, self.checksums = location, checksums
-        self._records: dict[str, bytes] = {}
+        # Tags of shards by key of the progress record. Records are read anyway, to find out which planes are complete.
+        self._tags: dict[str, tuple[bytes, ...]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_records": {}}
+        return {**self.__dict__, "_tags": {}}
 
     def _with_store(self, store: ZarrStore) -> ChecksumReader:
         return type(self)(store, self.location, self.checksums)
@@ -149,9 +150,11 @@ class ChecksumReader(WrapperStore[Any]):
         content: Buffer | None = await super().get(key, prototype, byte_range)
         if not has_checksum(key):
             if key.startswith("progress/"):
-                self._records[key] = b"" if content is None else content.to_bytes()
+                self._tags[key] = _tags(content)
             elif key.startswith("planes/"):
-                await self._check_shard(key, content, whole=byte_range is None)
+                tags = self._tags.get("progress/" + key[7:])
+                if not (tags and content is not None and byte_range is not None and _has_tag(content, tags)):
+                    await self._check_shard(key, content, whole=byte_range is None)
             return content
         if _matches(content, self.checksums.get(key), whole=byte_range is None):
             return content
@@ -174,22 +177,30 @@ class ChecksumReader(WrapperStore[Any]):
             if complete or await self.exists(record):
                 raise self._damage_error(key, "is missing")
             return
-        known = self._records.get(record)
-        # Views share memory with the buffer of Zarr, so a chunk is not copied.
-        read = content.as_numpy_array().view("u1")
-        part = read.tobytes() if whole else read[-TAG_BYTES:].tobytes()
-        if known and has_tags(part, known[DIGEST_BYTES:], whole=whole):
+        found = shard_tags(content.to_bytes(), len(self._tags.get(record, ())) - 1) if whole else None
+        if found is not None and found == self._tags[record]:
             return
         # The record is not known yet, or another process has written the unit again.
         newest = await super().get(record, default_buffer_prototype())
-        self._records[record] = current = b"" if newest is None else newest.to_bytes()
-        if current and not has_tags(part, current[DIGEST_BYTES:], whole=whole):
-            raise self._damage_error(key, "is truncated or belongs to another unit" if len(read) else "is empty")
+        self._tags[record] = tags = _tags(newest)
+        intact = shard_tags(content.to_bytes(), len(tags) - 1) == tags if whole else _has_tag(content, tags)
+        if tags and not intact:
+            raise self._damage_error(key, "is truncated or belongs to another unit" if len(content) else "is empty")
 
     def _damage_error(self, key: str, fault: str) -> StoreError:
         return StoreError(
             f"{self.location}: {key} {fault}: hsifeat cache verify {self.location} --repair shows what can be restored"
         )
+
+
+def _tags(record: Buffer | None) -> tuple[bytes, ...]:
+    """Return the tags in a progress record, or an empty tuple if there is no record."""
+    return () if record is None else split_tags(record.to_bytes()[DIGEST_BYTES:])
+
+
+def _has_tag(content: Buffer, tags: tuple[bytes, ...]) -> bool:
+    """Return whether the index or an inner chunk of a shard ends with one of the tags of the shard."""
+    return content.as_numpy_array()[-TAG_BYTES:].tobytes() in tags
 
 
 def _matches(content: Buffer | None, expected: str | None, *, whole: bool) -> bool:

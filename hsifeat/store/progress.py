@@ -16,6 +16,7 @@ from hsifeat.errors import StoreError
 from hsifeat.store import checksums as checksum_file
 from hsifeat.store.keys import record_key
 from hsifeat.store.layout import DIGEST_BYTES, PlaneLayout, Unit
+from hsifeat.store.shard_tags import split_tags
 from hsifeat.store.store_files import StoreFiles
 from hsifeat.types import PlaneId
 
@@ -55,9 +56,9 @@ class ProgressRecords:
         """Return the recorded sha256 of a unit's values, or None if the record is missing or damaged."""
         return (self._content(plane, unit) or b"")[:DIGEST_BYTES] or None
 
-    def tags(self, plane: PlaneId, unit: Unit) -> bytes | None:
-        """Return the recorded tags of a unit's shard, or None if the record is missing or damaged."""
-        return (self._content(plane, unit) or b"")[DIGEST_BYTES:] or None
+    def tags(self, plane: PlaneId, unit: Unit) -> tuple[bytes, ...]:
+        """Return the recorded tags of a unit's shard, or an empty tuple if the record is missing or damaged."""
+        return split_tags((self._content(plane, unit) or b"")[DIGEST_BYTES:])
 
     def _content(self, plane: PlaneId, unit: Unit) -> bytes | None:
         content = self._files.location.get(record_key(plane, unit))

@@ -15,7 +15,7 @@ _ENTRY_BYTES = 16
 _ABSENT = 2**64 - 1
 
 
-def shard_tags(shard: bytes, chunks: int) -> bytes | None:
+def shard_tags(shard: bytes, chunks: int) -> tuple[bytes, ...] | None:
     """Return the tags of a shard: the CRC-32C of its index, then those of its inner chunks in the order of the index.
 
     Parameters
@@ -27,11 +27,11 @@ def shard_tags(shard: bytes, chunks: int) -> bytes | None:
 
     Returns
     -------
-    bytes or None
-        ``4 * (chunks + 1)`` bytes, or None if the content is no shard with this number of chunks.
+    tuple of bytes or None
+        ``chunks + 1`` tags of four bytes, or None if the content is no shard with this number of chunks.
     """
     size = chunks * _ENTRY_BYTES + TAG_BYTES
-    if len(shard) < size:
+    if chunks < 1 or len(shard) < size:
         return None
     entries = np.frombuffer(shard, "<u8", 2 * chunks, len(shard) - size).reshape(chunks, 2)
     tags = [shard[-TAG_BYTES:]]
@@ -42,24 +42,13 @@ def shard_tags(shard: bytes, chunks: int) -> bytes | None:
             return None
         else:
             tags.append(shard[offset + length - TAG_BYTES : offset + length])
-    return b"".join(tags)
+    return tuple(tags)
 
 
-def has_tags(content: bytes, tags: bytes, *, whole: bool) -> bool:
-    """Return whether bytes that were read from a shard belong to the shard with these tags.
+def split_tags(tags: bytes) -> tuple[bytes, ...]:
+    """Split the tags in a progress record, in their order.
 
-    Parameters
-    ----------
-    content : bytes
-        The index, an inner chunk, or the whole shard.
-    tags : bytes
-        Tags of the shard.
-    whole : bool
-        Whether `content` is the whole shard.
+    >>> split_tags(b"aaaabbbb")
+    (b'aaaa', b'bbbb')
     """
-    if whole:
-        return shard_tags(content, len(tags) // TAG_BYTES - 1) == tags
-    end = content[-TAG_BYTES:]
-    return len(end) == TAG_BYTES and end in {
-        tags[start : start + TAG_BYTES] for start in range(0, len(tags), TAG_BYTES)
-    }
+    return tuple(tags[start : start + TAG_BYTES] for start in range(0, len(tags), TAG_BYTES))

@@ -53,8 +53,9 @@ class StoreFiles:
         self.checksums = checksum_file.read(location)
         self._saved = location.get(checksum_file.FILE) if writable else None
         self._arrays: dict[str, zarr.Array[Any]] = {}
-        kind, mode = (ChecksumWriter, "r+") if writable else (ChecksumReader, "r")
-        checked = self._checked = kind(location.zarr(writable=writable), location, self.checksums)
+        files = location.zarr(writable=writable), location, self.checksums
+        self._writer = ChecksumWriter(*files) if writable else None
+        checked, mode = self._writer or ChecksumReader(*files), "r+" if writable else "r"
         try:
             with location.error_context():
                 self.group = zarr.open_group(checked, mode=mode, zarr_format=3)  # type: ignore[arg-type]
@@ -106,9 +107,11 @@ class StoreFiles:
         array : zarr.Array
             Array of the shard.
         """
-        shard = self._checked.written_shards.pop(key).to_bytes()
+        if self._writer is None:
+            raise StoreError(f"{self.location} is not open for writing")
+        shard = self._writer.written_shards.pop(key).to_bytes()
         chunks = prod(side // chunk for side, chunk in zip(array.shards or array.chunks, array.chunks, strict=True))
-        return shard_tags(shard, chunks) or b""
+        return b"".join(shard_tags(shard, chunks) or ())
 
     def save_checksums(self) -> None:
         """Write the current checksums to ``checksums.json`` and its copy.

@@ -11,7 +11,7 @@ from hsifeat import Window, open_features
 from hsifeat.errors import StoreError
 from hsifeat.store.layout import PlaneSpec, inner_chunks
 from hsifeat.store.location import as_location
-from hsifeat.store.shard_tags import has_tags, shard_tags
+from hsifeat.store.shard_tags import shard_tags
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
 from hsifeat.types import PlaneId
@@ -92,7 +92,6 @@ def test_tags_are_the_checksums_at_the_ends_of_the_chunks(small_store):
             absent = length == 2**64 - 1
             expected.append(0 if absent else google_crc32c.value(shard[offset : offset + length - 4]))
         tags = shard_tags(shard, chunks)
-        assert np.frombuffer(tags, "<u4").tolist() == expected
+        assert np.frombuffer(b"".join(tags), "<u4").tolist() == expected
         assert small_store.progress.tags(plane.id, unit) == tags
-        assert has_tags(shard, tags, whole=True) and not has_tags(shard[:-1], tags, whole=True)
     assert shard_tags(b"x" * 10, 1) is None and shard_tags(b"\x7f" * 100, 4) is None
