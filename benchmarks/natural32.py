@@ -1,218 +1,251 @@
-"""Train the backbone natural32, and measure the accuracy of its planes on Indian Pines.
+"""Judge frozen denoisers by the accuracy of their planes, against their untrained twins and against classical features.
 
-``.venv/bin/python benchmarks/natural32.py train --minutes 4`` trains on the images in ``../shared/data/cifar10`` with
-`hsifeat.pretrain`. It writes the training loss, and the loss on held-out images by timestep, to
-``benchmarks/results/natural32_train.json``. On two CPU cores, the training only shows that the trainer works. The page
-docs/user/pretrain.md has the command for training on a GPU.
+``.venv/bin/python benchmarks/natural32.py NAME=BACKBONE … --folder DIR`` extracts planes of each backbone and of its untrained
+twin on Indian Pines, the Houston 2018 subset (its bands, and its companion image of 0.25 m) and the reduced Pavia University,
+and scores linear discriminant analysis with shrinkage on several sets of columns:
 
-``.venv/bin/python benchmarks/natural32.py compare --backbone FOLDER`` compares three inputs under a disjoint split of Indian
-Pines with 10 draws: spectra with planes of the backbone, spectra with planes of the untrained network, and spectra with
-window means. It writes the accuracy of each head to ``benchmarks/results/natural32_compare.json``, and pairs differences by
-draw. ``--quick`` uses two draws and one fast head, and writes only to the temporary folder.
+- few labels: 5 and 20 training pixels per class, scattered over the scene;
+- distance: whole 12-px blocks with a tenth of the labelled pixels train, and accuracy is given by the distance of a test pixel
+  to the nearest training pixel.
+
+Each group of columns is standardised and reduced to principal components over all pixels of the scene, without labels.
+The results of every scene and set of columns are written at once to ``benchmarks/results/natural32.json``; the same command
+continues an interrupted run. Differences are paired by draw. Their intervals (Student's t, 95 %) cover the drawing of training
+pixels, not the choice of scenes.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import tempfile
-from itertools import pairwise
+import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scoring import RESULTS, ROOT, PrintingListener, about_run, accuracy, mean_sd
+from classical_context import companion_context, context_groups, reduce_columns, window_means
+from numpy.typing import NDArray
+from scipy import stats
+from scoring import RESULTS, ROOT, PrintingListener, about_run
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-IMAGES = ROOT.parent / "shared" / "data" / "cifar10" / "CIFAR-10-images.tar.gz"
-ATTRIBUTION = (
-    "CIFAR-10 (Krizhevsky 2009, Learning multiple layers of features from tiny images): pictures from the web, given out for "
-    "research without a licence of their own"
-)
-CURVE_POINTS = 60
-SPLIT, DRAWS = "blocks:12+4:0.1", 10
-# In preliminary trials, natural images helped at timesteps with little noise and in decoder layers of strides 4 and 8.
-TIMESTEPS, STRIDES, PROJECTION = (0, 20, 50), (4, 8), "pca:3"
+DATA = Path(os.environ.get("HSIFEAT_TEST_DATA", ROOT.parent / "shared" / "data"))
+SCENES = ("indian-pines", "houston", "houston-companion", "pavia-reduced")
+REGIMES = ("per-class:5", "per-class:20", "blocks:12+0:0.1")
+BINS_PX = {"0-4": (0, 4), "4-9": (4, 9), "9-16": (9, 16), "over 9": (9, np.inf), "over 16": (16, np.inf)}
+GROUP_COMPONENTS, PLANE_COMPONENTS = 40, 60
+SPECTRA, WINDOW, CONTEXT = "spectra", "spectra+window", "spectra+window+context"
+
+Scores = dict[str, dict[str, list[float | None]]]
 
 
 def main() -> None:
-    """Parse the command line, and run the training or the comparison."""
+    """Parse the command line and run the study."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    train = verbs.add_parser("train")
-    train.add_argument("--minutes", type=float, required=True)
-    train.add_argument("--steps", type=int, help="maximum number of steps")
-    train.add_argument("--size", default="small", choices=["small", "paper"])
-    train.add_argument("--dtype", default="float32", help="precision of the saved weights; float16 to publish them")
-    train.add_argument("--start", type=Path, help="model with the initial weights")
-    train.add_argument("--images", type=Path, default=IMAGES)
-    train.add_argument("--out", type=Path, help="folder of the model; by default a temporary one")
-    compare = verbs.add_parser("compare")
-    compare.add_argument("--backbone", required=True)
-    compare.add_argument("--quick", action="store_true")
-    compare.add_argument("--folder", type=Path, help="folder of the stores; by default a temporary one")
+    parser.add_argument("backbones", nargs="*", metavar="NAME=BACKBONE")
+    parser.add_argument("--folder", type=Path, required=True, help="folder of the stores, which are used again")
+    parser.add_argument("--out", type=Path, default=RESULTS / "natural32.json")
+    parser.add_argument("--scenes", default=",".join(SCENES))
+    parser.add_argument("--draws", type=int, default=30)
+    parser.add_argument("--timesteps", default="20,50,100")
+    parser.add_argument("--layers", default="up_blocks.0,up_blocks.1,up_blocks.2,up_blocks.3")
+    parser.add_argument("--projection", default="pca:3")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="hsifeat-natural32-") as temporary:
-        if options.verb == "train":
-            file, content = RESULTS / "natural32_train.json", run_training(options, Path(temporary))
-        else:
-            folder = options.folder or Path(temporary)
-            file = folder / "quick.json" if options.quick else RESULTS / "natural32_compare.json"
-            content = compare_inputs(options.backbone, folder, quick=options.quick)
-        # Training does not use heads, so the packages of heads need not be installed.
-        packages = (
-            "torch",
-            "diffusers",
-            "numpy",
-            "pillow",
-            *(("scikit-learn", "lightgbm") if options.verb == "compare" else ()),
+    # A block may hold a single training pixel of a class.
+    warnings.filterwarnings("ignore", message="Only one sample available")
+    content = json.loads(options.out.read_text()) if options.out.exists() else {"draws": options.draws, "scores": {}}
+    if content["draws"] != options.draws:
+        raise SystemExit(f"{options.out} has {content['draws']} draws; use --draws {content['draws']} or another --out")
+    for name in options.scenes.split(","):
+        study = Study(name, options.draws, content["scores"].setdefault(name, {}))
+        for columns in study.classical():
+            save(options.out, content)
+            print(name, columns, flush=True)
+        for entry in options.backbones:
+            label, _, source = entry.partition("=")
+            for twin in (False, True):
+                for columns in study.learned(label, source, options, twin=twin):
+                    save(options.out, content)
+                    print(name, columns, flush=True)
+    content["differences"] = {name: paired_differences(scores) for name, scores in content["scores"].items()}
+    save(options.out, content)
+    print(table(content))
+
+
+def save(file: Path, content: dict[str, Any]) -> None:
+    """Write the results with the metadata of this run."""
+    about = about_run(("torch", "diffusers", "scikit-learn", "scikit-image"))
+    file.write_text(json.dumps({**about, **{k: v for k, v in content.items() if k not in about}}, indent=1) + "\n")
+
+
+class Study:
+    """Scores of column sets on one scene, kept in a dict that is the scene's part of the results."""
+
+    def __init__(self, name: str, draws: int, scores: Scores) -> None:
+        from classifiers.splits import parse_split, training_distances
+
+        self.name, self.scores = name, scores
+        self.scene = open_scene_by_name(name)
+        labels = next(iter(self.scene.labels.values()))
+        # A class with fewer than four pixels can't be in both parts of a split.
+        small = [number for number, count in labels.counts.items() if count < 4]
+        self.truth = np.where(np.isin(labels.classes, small), 0, labels.classes)
+        self.draws = {regime: [parse_split(regime).draw(labels, seed) for seed in range(draws)] for regime in REGIMES}
+        self.distances = [training_distances(draw) for draw in self.draws[REGIMES[-1]]]
+        self._groups: dict[str, NDArray[np.float32]] = {}
+
+    def classical(self) -> Any:
+        """Score the sets of classical columns, and yield their names."""
+        if all(name in self.scores for name in (SPECTRA, WINDOW, CONTEXT)):
+            return
+        self._prepare()
+        for name in (SPECTRA, WINDOW, CONTEXT):
+            if self._score(name, self._sets[name]):
+                yield name
+
+    def learned(self, label: str, source: str, options: argparse.Namespace, *, twin: bool) -> Any:
+        """Score the planes of a backbone or its untrained twin, with and without context; yield the names of the columns."""
+        variant = f"{label}{' untrained' if twin else ''}"
+        names = {base: f"{base}+{variant}" for base in (WINDOW, CONTEXT)}
+        if all(name in self.scores for name in names.values()):
+            return
+        planes = reduce_group(
+            self._read_planes(variant.replace(" ", "-"), source, options, twin=twin), PLANE_COMPONENTS
         )
-        text = json.dumps({**about_run(packages), **content}, indent=1) + "\n"
-        file.write_text(text)
-        print(text if options.verb == "compare" and options.quick else f"wrote {file}")
+        self._prepare()
+        for base, name in names.items():
+            if self._score(name, [*self._sets[base], planes]):
+                yield name
 
+    def _read_planes(self, label: str, source: str, options: argparse.Namespace, *, twin: bool) -> NDArray[np.float32]:
+        import hsifeat
+        from hsifeat.types import Window
 
-def run_training(options: argparse.Namespace, temporary: Path) -> dict[str, Any]:
-    """Train the network, and return the training record with a shortened loss curve."""
-    import hsifeat
-
-    folder = hsifeat.pretrain(
-        options.images,
-        network="natural32",
-        size=options.size,
-        out=options.out or temporary / "natural32",
-        steps=options.steps,
-        minutes=options.minutes,
-        dtype=options.dtype,
-        start=options.start,
-        attribution=ATTRIBUTION,
-        listen=PrintingListener(),
-    )
-    record = json.loads((folder / "training.json").read_text())
-    edges = np.linspace(0, record["steps"], min(CURVE_POINTS, record["steps"]) + 1).astype(int)
-    return {
-        "what": "a proof of the trainer on a short run; weights this young are not shipped"
-        if record["steps"] < 10_000
-        else "the training of weights",
-        "images": record["images"],
-        "size": record["size"],
-        "parameters": record["parameters"],
-        "settings": record["settings"],
-        "steps": record["steps"],
-        "images_seen": record["steps"] * record["settings"]["batch"],
-        "seconds": round(record["seconds"], 1),
-        "device": record["device"],
-        "loss": [
-            {"to_step": int(stop), "mean": round(float(np.mean(record["losses"][start:stop])), 4)}
-            for start, stop in pairwise(edges)
-        ],
-        "held_out_loss_by_tenth_of_the_timesteps": {
-            step: [round(loss, 4) for loss in losses] for step, losses in record["held_out"].items()
-        },
-    }
-
-
-def compare_inputs(backbone: str, folder: Path, *, quick: bool) -> dict[str, Any]:
-    """Return the accuracies of all heads on each input, for planes of the trained and of the untrained network."""
-    import hsifeat
-    from classifiers import PixelTable
-    from classifiers.input_sets import WINDOW_PX
-    from classifiers.splits import parse_split
-
-    layers, timesteps = decoder_layers(backbone), TIMESTEPS
-    if quick:
-        layers, timesteps = layers[-1:], timesteps[:1]
-    tables = {}
-    for name, source in (("trained", backbone), ("untrained", f"untrained:{backbone}")):
-        store = folder / f"{name}.zarr"
-        hsifeat.extract(
-            "indian-pines",
-            backbone=source,
-            timesteps=timesteps,
-            layers=layers,
-            projection=PROJECTION,
-            out=store,
+        companion = self.name.endswith("-companion")
+        store = hsifeat.extract(
+            self.scene,
+            backbone=f"untrained:{source}" if twin else source,
+            timesteps=[int(t) for t in options.timesteps.split(",")],
+            layers=options.layers.split(","),
+            projection=None if companion else options.projection,
+            stitch="whole",
+            companion=companion,
+            out=options.folder / f"{self.name}-{label}.zarr",
             listen=PrintingListener(),
         )
-        tables[name] = PixelTable.from_store(store, window=WINDOW_PX)
-    columns = {
-        "spectra+window": ("trained", "spectra+window"),
-        "spectra+planes, untrained": ("untrained", "spectra+planes"),
-        "spectra+planes, trained": ("trained", "spectra+planes"),
-    }
-    labels = tables["trained"].labels
-    scores: dict[str, dict[str, list[float]]] = {}
-    draws = 2 if quick else DRAWS
-    for seed in range(draws):
-        draw = parse_split(SPLIT).draw(labels, seed)
-        for head in ("mlp",) if quick else head_names(columns):
-            for column, (store, features) in columns.items():
-                if fits(head, features):
-                    oa = accuracy(tables[store], head, features, draw, seed)
-                    scores.setdefault(head, {}).setdefault(column, []).append(oa)
-                    print(f"draw {seed}, {head} on {column}: {100 * oa:.1f}", flush=True)
-    best = max(scores, key=lambda head: np.mean(scores[head]["spectra+planes, trained"]))
-    return {
-        "backbone": backbone,
-        "identity": {"weights": weights_digest(backbone)},
-        "scene": "indian-pines",
-        "split": SPLIT,
-        "draws": draws,
-        "planes": {"projection": PROJECTION, "timesteps": timesteps, "layers": layers},
-        "oa": {
-            head: {column: {**mean_sd(oas), "each": oas} for column, oas in by_column.items()}
-            for head, by_column in scores.items()
-        },
-        "best_head": {
-            "name": best,
-            "chosen_by": "mean OA of spectra with the trained network's planes",
-            "points_of_oa_above": margins(scores, best),
-        },
-        "wanted": "at least 3 points above both",
-    }
+        features = hsifeat.open_features(store.path)
+        return features.read(Window(0, 0, self.scene.rows, self.scene.cols))
+
+    def _prepare(self) -> None:
+        if self._groups:
+            return
+        cube = np.asarray(self.scene.cube[:], np.float32)
+        groups = {SPECTRA: cube, "window": window_means(cube, 5), **context_groups(cube)}
+        if self.name.endswith("-companion"):
+            groups["companion"] = companion_context(np.asarray(self.scene.companion), self.scene.companion_factor)
+        self._groups = {name: reduce_group(values, GROUP_COMPONENTS) for name, values in groups.items()}
+
+    @property
+    def _sets(self) -> dict[str, list[NDArray[np.float32]]]:
+        groups = list(self._groups.values())
+        return {SPECTRA: groups[:1], WINDOW: groups[:2], CONTEXT: groups}
+
+    def _score(self, name: str, groups: list[NDArray[np.float32]]) -> bool:
+        """Score a set of columns under every draw, unless it has scores; return whether it was scored now."""
+        if name in self.scores:
+            return False
+        columns = np.concatenate(groups, axis=2)
+        scores: dict[str, list[float | None]] = {}
+        for regime, draws in self.draws.items():
+            for seed, draw in enumerate(draws):
+                train, test = draw.train & (self.truth > 0), draw.test & (self.truth > 0)
+                head = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(
+                    columns[train], self.truth[train]
+                )
+                correct = head.predict(columns[test]) == self.truth[test]
+                scores.setdefault(regime, []).append(round(float(correct.mean()), 5))
+                if regime == REGIMES[-1]:
+                    distances = self.distances[seed][self.truth[draw.test] > 0]
+                    for text, (low, high) in BINS_PX.items():
+                        inside = (distances > low) & (distances <= high)
+                        # A mean over a handful of pixels says nothing.
+                        value = round(float(correct[inside].mean()), 5) if inside.sum() >= 20 else None
+                        scores.setdefault(f"{regime}, {text} px", []).append(value)
+        self.scores[name] = scores
+        return True
 
 
-def decoder_layers(backbone: str) -> list[str]:
-    """List the decoder layers with the strides in `STRIDES`, or all decoder layers if none has such a stride."""
-    from hsifeat.backbones.open_backbone import open_backbone
-    from hsifeat.backbones.taps import is_block
+def open_scene_by_name(name: str) -> Any:
+    """Open a scene of the study with its labels, and with its companion image for a name that ends in ``-companion``."""
+    from scipy.io import loadmat
 
-    taps = [t for t in open_backbone(backbone).taps if t.name.startswith("up_blocks.") and is_block(t.name)]
-    return [t.name for t in taps if t.stride in STRIDES and t.alias] or [t.name for t in taps if t.alias]
+    from hsifeat import open_scene
+    from hsifeat.scenes import Labels, Scene
+
+    if name == "indian-pines":
+        return open_scene(name)
+    if name == "pavia-reduced":
+        with np.load(DATA / "paviau_reduced" / "paviau_reduced.npz") as arrays:
+            labels = Labels("ground-truth", arrays["label_80x50_purity60"].astype(np.int32))
+            return Scene(name, arrays["hsi_80x50x103"].astype(np.float32), labels={labels.name: labels})
+    path = DATA / "houston2018_subset" / "houston_dataset.mat"
+    scene = open_scene(path, variable="hyprImg", labels=path)
+    if not name.endswith("-companion"):
+        return scene
+    from dataclasses import replace
+
+    return replace(scene, companion=loadmat(path)["rgbImg"])
 
 
-def head_names(columns: dict[str, tuple[str, str]]) -> list[str]:
-    """Return the heads that accept spectra with planes."""
-    from classifiers.comparison.entries import fitting_heads
-
-    return fitting_heads([features for _, features in columns.values() if "planes" in features])
-
-
-def fits(head: str, features: str) -> bool:
-    """Return whether a head accepts an input set."""
-    from classifiers.comparison.entries import fitting_heads
-
-    return head in fitting_heads([features])
+def reduce_group(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Standardise a group of channels and reduce it to principal components, the first of unit variance."""
+    columns = values.reshape(-1, values.shape[2])
+    standard = (columns - columns.mean(0)) / (columns.std(0) + 1e-9)
+    return reduce_columns(standard, count, whiten=False).reshape(*values.shape[:2], -1)
 
 
-def margins(scores: dict[str, dict[str, list[float]]], head: str) -> dict[str, dict[str, Any]]:
-    """Return the accuracy gain of a head on trained planes over its other inputs, paired by draw.
-
-    If the head does not accept window means, the best head on window means takes its place.
-    """
-    trained_oa = np.asarray(scores[head]["spectra+planes, trained"])
-    gains = {}
-    for column in ("spectra+planes, untrained", "spectra+window"):
-        accepting = [h for h in scores if column in scores[h]]
-        other = head if head in accepting else max(accepting, key=lambda h: np.mean(scores[h][column]))
-        gains[column] = {"head": other, **mean_sd(trained_oa - np.asarray(scores[other][column]))}
+def paired_differences(scores: Scores) -> dict[str, dict[str, Any]]:
+    """Return the gains of planes over their untrained twin and over the same columns without planes, in percentage points."""
+    gains: dict[str, dict[str, Any]] = {}
+    for name, by_regime in scores.items():
+        base, _, label = name.rpartition("+")
+        if base not in (WINDOW, CONTEXT) or label == "context" or label.endswith(" untrained"):
+            continue
+        for other in (f"{name} untrained", base, CONTEXT):
+            if other in scores:
+                gains[f"{name} - {other}"] = {r: gain(values, scores[other][r]) for r, values in by_regime.items()}
     return gains
 
 
-def weights_digest(backbone: str) -> str:
-    """Return the digest of a backbone's weights."""
-    from hsifeat.backbones.open_backbone import open_backbone
+def gain(values: list[float | None], others: list[float | None]) -> dict[str, Any] | None:
+    """Return the mean of paired differences, its 95 % interval, and the number of draws with a gain."""
+    pairs = np.array([(a, b) for a, b in zip(values, others, strict=True) if a is not None and b is not None])
+    if len(pairs) < 3:
+        return None
+    points = 100 * (pairs[:, 0] - pairs[:, 1])
+    margin = float(stats.t.ppf(0.975, len(points) - 1) * stats.sem(points))
+    mean = float(points.mean())
+    return {
+        "mean": round(mean, 2),
+        "interval": [round(mean - margin, 2), round(mean + margin, 2)],
+        "better": f"{int((points > 0).sum())} of {len(points)}",
+    }
 
-    return str(open_backbone(backbone).identity()["weights"])
+
+def table(content: dict[str, Any]) -> str:
+    """Return the mean accuracy of every scene and set of columns as text."""
+    lines = []
+    for scene, scores in content["scores"].items():
+        for name, by_regime in scores.items():
+            means = [
+                f"{regime.replace('blocks:12+0:0.1', 'blocks')} "
+                f"{100 * np.mean([v for v in values if v is not None]):.1f}"
+                for regime, values in by_regime.items()
+                if any(v is not None for v in values)
+            ]
+            lines.append(f"{scene:18} {name:45} " + "  ".join(means))
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
