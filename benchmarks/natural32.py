@@ -48,13 +48,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "natural32.json")
     parser.add_argument("--scenes", default=",".join(SCENES))
     parser.add_argument("--draws", type=int, default=30)
-    parser.add_argument("--timesteps", default="20,50,100")
-    parser.add_argument("--layers", default="up_blocks.0,up_blocks.1,up_blocks.2,up_blocks.3")
+    parser.add_argument("--timesteps", default="50")
+    parser.add_argument("--layers", default="up_blocks.0,up_blocks.1")
     parser.add_argument("--projection", default="pca:3")
     options = parser.parse_args()
     # A block may hold a single training pixel of a class.
     warnings.filterwarnings("ignore", message="Only one sample available")
-    content = json.loads(options.out.read_text()) if options.out.exists() else {"draws": options.draws, "scores": {}}
+    content = json.loads(options.out.read_text()) if options.out.exists() else {"draws": options.draws, "planes": {}, "scores": {}}
     if content["draws"] != options.draws:
         raise SystemExit(f"{options.out} has {content['draws']} draws; use --draws {content['draws']} or another --out")
     for name in options.scenes.split(","):
@@ -64,6 +64,7 @@ def main() -> None:
             print(name, columns, flush=True)
         for entry in options.backbones:
             label, _, source = entry.partition("=")
+            content["planes"][label] = {k: getattr(options, k) for k in ("timesteps", "layers", "projection")}
             for twin in (False, True):
                 for columns in study.learned(label, source, options, twin=twin):
                     save(options.out, content)
@@ -123,7 +124,8 @@ class Study:
         from hsifeat.types import Window
 
         companion = self.name.endswith("-companion")
-        store = hsifeat.extract(
+        folder = options.folder / f"{self.name}-{label}.zarr"
+        hsifeat.extract(
             self.scene,
             backbone=f"untrained:{source}" if twin else source,
             timesteps=[int(t) for t in options.timesteps.split(",")],
@@ -131,10 +133,10 @@ class Study:
             projection=None if companion else options.projection,
             stitch="whole",
             companion=companion,
-            out=options.folder / f"{self.name}-{label}.zarr",
+            out=folder,
             listen=PrintingListener(),
         )
-        features = hsifeat.open_features(store.path)
+        features = hsifeat.open_features(folder)
         return features.read(Window(0, 0, self.scene.rows, self.scene.cols))
 
     def _prepare(self) -> None:

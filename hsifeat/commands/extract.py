@@ -50,7 +50,9 @@ def extract(
 
     A store contains one plane for each timestep and layer. Planes that the store already has are not computed again.
 
-    Example: `hsifeat extract indian-pines --backbone backbone --timesteps 0,50,100 --layers up_blocks.1 --out ip.zarr`
+    With the backbone in the package: `hsifeat extract indian-pines`
+
+    With another one: `hsifeat extract indian-pines --backbone backbone --timesteps 0,50,100 --layers up_blocks.1 --out ip.zarr`
 
     Window means and morphological profiles, without a model: `hsifeat extract indian-pines --backbone context`
 

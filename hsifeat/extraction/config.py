@@ -138,7 +138,7 @@ class ExtractionConfig(BaseConfig):
             "Backbone: context, a diffusers folder, a checkpoint file or a hub model at a commit, see "
             "`hsifeat backbones`.",
             metavar="BACKBONE",
-            default="the backbone of --preset or --like",
+            default="the backbone of --preset or --like, else natural32",
         ),
     ] = None
     timesteps: Annotated[

@@ -64,7 +64,8 @@ def extract(
     scene : Scene, str or Path
         A scene, or the path or name of a scene as `open_scene` takes it.
     backbone : Backbone, str or Path, optional
-        A diffusion model, or its path or name as `open_backbone` takes it, or ``"context"``. Required unless `preset` or `like` is set.
+        A diffusion model, or its path or name as `open_backbone` takes it, or ``"context"``. [default: ``"natural32"``, which is
+        in the package, with the options of the preset of that name]
     timesteps : sequence of int or str, optional
         Training timesteps, or ``"auto:N"`` for the N timesteps that `rank_timesteps` proposes.
         [default: 0, 50, 100, 200, 400; 0 for ``"context"``]

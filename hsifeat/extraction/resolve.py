@@ -13,11 +13,16 @@ from hsifeat.extraction.stored_config import config_of
 from hsifeat.presets import preset_options
 from hsifeat.store.store import Store
 
+DEFAULT_BACKBONE = "natural32"
+
 
 def resolve_config(
     options: Mapping[str, Any], *, preset: str | Path | None = None, like: str | Path | Store | None = None
 ) -> ExtractionConfig:
     """Validate extraction options, and fill in unset options from a preset, a store or the defaults.
+
+    The backbone of the package, `DEFAULT_BACKBONE`, is used if no other is set; the preset of its name has the options that
+    were measured to suit it.
 
     Parameters
     ----------
@@ -47,4 +52,7 @@ def resolve_config(
     if like is not None:
         store = like if isinstance(like, Store) else Store.open(catalogue.find_store(like))
         return ExtractionConfig.merged(config_of(store), options, inherited_from=f"the store {store.location}")
+    backbone = options.get("backbone")
+    if backbone is None or (isinstance(backbone, str) and backbone == DEFAULT_BACKBONE):
+        return resolve_config(options, preset=DEFAULT_BACKBONE)
     return ExtractionConfig.from_options(options)

@@ -37,7 +37,7 @@ def enter(site, name, code, function="make"):
 
 @pytest.mark.usefixtures("lab")
 def test_the_documented_code_runs_as_it_stands(capsys):
-    network, usage = documented_code()
+    network, usage, *_ = documented_code()
     assert len([line for line in network.splitlines() if line.strip()]) <= 30
     assert "diffusers" not in network + usage
     exec(usage, {})  # noqa: S102  # the code that the page tells people to run
@@ -132,7 +132,7 @@ def test_the_built_in_kinds_are_entry_points_too():
     from importlib.metadata import entry_points
 
     own = {entry.name for entry in entry_points(group=GROUP) if entry.module.startswith("hsifeat.")}
-    assert own == {"adm", "context", "hub", "latent", "unet2d-file", "unet2d-folder", "untrained"}
+    assert own == {"adm", "context", "hub", "latent", "natural32", "unet2d-file", "unet2d-folder", "untrained"}
     plugins = load_plugins()
     assert all(isinstance(entry.load(), BackbonePlugin) for entry in entry_points(group=GROUP) if entry.name in own)
     assert [plugins[name].order for name in plugins] == sorted(plugin.order for plugin in plugins.values())

@@ -68,7 +68,6 @@ def test_an_origin_at_its_default_is_the_default(scene, backbone_folder):
     assert prepare(scene, **options, origin=(-8, -8)).recipe.key == prepare(scene, **options).recipe.key
 
 
-def test_a_scene_is_opened_by_name_and_a_backbone_is_required(tmp_path):
-    np.save(tmp_path / "s.npy", np.ones((8, 8, 4), np.float32))
-    with pytest.raises(HsifeatError, match=r"^no backbone: name one with --backbone \(hsifeat backbones lists them\)$"):
-        prepare(tmp_path / "s.npy")
+def test_a_scene_is_opened_by_name_and_the_backbone_of_the_package_is_the_default(tmp_path):
+    np.save(tmp_path / "s.npy", np.random.default_rng(0).random((8, 8, 4), np.float32))
+    assert prepare(tmp_path / "s.npy").extractor.backbone.source == "natural32"

@@ -110,9 +110,7 @@ def test_another_number_of_bands_is_refused(first, tmp_path):
     assert hsifeat.extract(few, like=first, projection="rgb", timesteps=[10], out=tmp_path / "few.zarr").planes
 
 
-def test_without_a_backbone_it_says_what_to_name(other, scene, tmp_path):
-    with pytest.raises(HsifeatError, match="no backbone: name one with --backbone"):
-        hsifeat.extract(other, out=tmp_path / "o.zarr")
+def test_a_missing_store_or_backbone_is_named(other, scene, tmp_path):
     with pytest.raises(StoreError, match="no store at or named 'nowhere'"):
         hsifeat.extract(other, like="nowhere", out=tmp_path / "o.zarr")
     folder = tmp_path / "backbone"

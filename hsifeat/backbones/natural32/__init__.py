@@ -1,0 +1,34 @@
+"""The backbone ``natural32``: a denoiser of natural images whose weights are part of the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hsifeat.backbones.plugins import BackbonePlugin
+from hsifeat.backbones.unet2d import UNet2DBackbone
+
+NAME = "natural32"
+
+
+def open_natural32(_argument: str, *, untrained_seed: int | None = None) -> UNet2DBackbone:
+    """Open the backbone of the package, or the same architecture with random weights.
+
+    Parameters
+    ----------
+    _argument : str
+        Text after ``natural32:``; ignored.
+    untrained_seed : int, optional
+        Seed of random weights that replace the trained ones.
+    """
+    backbone = UNet2DBackbone(Path(__file__).parent, untrained_seed=untrained_seed)
+    backbone.source = ""  # The name that the user typed, instead of the folder of this installation.
+    return backbone
+
+
+PLUGIN = BackbonePlugin(
+    open=open_natural32,
+    form=NAME,
+    description="a small denoiser of natural images, the default of hsifeat extract",
+    weights="in the package",
+    order=5,
+)
