@@ -54,7 +54,11 @@ def main() -> None:
     options = parser.parse_args()
     # A block may hold a single training pixel of a class.
     warnings.filterwarnings("ignore", message="Only one sample available")
-    content = json.loads(options.out.read_text()) if options.out.exists() else {"draws": options.draws, "planes": {}, "scores": {}}
+    content = (
+        json.loads(options.out.read_text())
+        if options.out.exists()
+        else {"draws": options.draws, "planes": {}, "scores": {}}
+    )
     if content["draws"] != options.draws:
         raise SystemExit(f"{options.out} has {content['draws']} draws; use --draws {content['draws']} or another --out")
     for name in options.scenes.split(","):

@@ -8,8 +8,16 @@ from hsifeat.extraction.resolve import resolve_config
 
 
 def test_without_a_source_the_defaults_are_taken():
-    config = resolve_config({"tile": 32, "halo": None})
-    assert config == ExtractionConfig(tile=32) and config.model_fields_set == {"tile"} and config.inherited_from == ""
+    config = resolve_config({"backbone": "folder", "tile": 32, "halo": None})
+    assert config == ExtractionConfig(backbone="folder", tile=32) and config.inherited_from == ""
+    assert config.model_fields_set == {"backbone", "tile"}
+
+
+@pytest.mark.parametrize("options", [{}, {"backbone": None}, {"backbone": "natural32"}])
+def test_the_backbone_of_the_package_has_the_options_of_its_preset(options):
+    config = resolve_config({**options, "seed": 4})
+    assert (config.backbone, config.projection, config.seed) == ("natural32", "pca:3", 4)
+    assert config.inherited_from == "the preset natural32"
 
 
 def test_a_preset_fills_in_what_is_unset():
