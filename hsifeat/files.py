@@ -25,9 +25,26 @@ def atomic_write(path: Path) -> Iterator[Path]:
         part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part")
         try:
             yield part
+            follow_umask(part)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def follow_umask(path: Path) -> None:
+    """Give a file the mode that the umask of the process provides, if a library has made it private.
+
+    Some libraries, such as safetensors, write to a private temporary file and rename it, so nobody else could read it.
+    """
+    if not path.is_file() or path.stat().st_mode & 0o077:
+        return
+    # The umask can't be read without changing it, which would affect other threads. A new file shows it.
+    probe = path.with_name(f"{path.name}.mode")
+    probe.touch()
+    try:
+        path.chmod(probe.stat().st_mode & 0o777)
+    finally:
+        probe.unlink()
 
 
 def write_file(path: Path, content: str | bytes) -> None:
@@ -49,6 +66,10 @@ def disk_errors(path: Path) -> Iterator[None]:
         if full:
             raise StoreError(
                 f"the disk of {path} is full; finished work is kept: free some space and run the command again"
+            ) from error
+        if isinstance(error, PermissionError):
+            raise StoreError(
+                f"permission denied: {error.filename or path}: ask its owner for access, or name another place"
             ) from error
         if isinstance(error, OSError):
             raise StoreError(f"{path} can't be written: {error.strerror or error}") from error

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hsifeat.errors import PretrainingError
-from hsifeat.files import write_file
+from hsifeat.files import follow_umask, write_file
 from hsifeat.pretraining.evaluation import draw_samples
 from hsifeat.pretraining.model_folder import RECORD
 from hsifeat.pretraining.training import Trainer, count_parameters, make_scheduler
@@ -49,6 +49,8 @@ def write_model(folder: Path, trainer: Trainer, description: Mapping[str, Any], 
     shutil.rmtree(part, ignore_errors=True)
     network = as_stored(trainer.averaged, description["dtype"])
     network.save_pretrained(part / "unet", safe_serialization=True)
+    for file in (part / "unet").iterdir():
+        follow_umask(file)
     make_scheduler().save_pretrained(part / "scheduler")
     for name in ("unet", "scheduler"):
         shutil.rmtree(folder / name, ignore_errors=True)

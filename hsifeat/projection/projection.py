@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import ProjectionError
+from hsifeat.files import follow_umask
 from hsifeat.projection.image import SpectralImage
 
 
@@ -111,6 +112,7 @@ class Projection:
             path,
             {"spec": self.spec, "clip": str(int(self.clip)), "gamma": repr(self.gamma)},
         )
+        follow_umask(path)
 
     @classmethod
     def load(cls, path: Path) -> Projection:
