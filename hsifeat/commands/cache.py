@@ -70,7 +70,8 @@ def show_store(store: Store = None, as_json: Json = False) -> None:
 def verify_store(
     store: Store = None,
     repair_damage: Annotated[
-        bool, typer.Option("--repair", help="Restore damaged files, or compute them again.")
+        bool,
+        typer.Option("--repair", help="Restore damaged files or compute them again, and finish unfinished planes."),
     ] = False,
     backbone: Annotated[
         str | None,
@@ -95,7 +96,7 @@ def verify_store(
     with terminal.progress() as listen:
         result = verify(location, listen=listen)
         damages = [{"kind": damage.kind, "file": damage.key} for damage in result.damages]
-        if result.damages and repair_damage:
+        if repair_damage:
             result = repair(location, result, backbone=backbone, companion=companion, listen=listen)
     if as_json:
         terminal.show_json(

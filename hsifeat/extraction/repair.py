@@ -64,7 +64,8 @@ def repair(
 ) -> Verification:
     """Repair the damages of a store, and verify the store again.
 
-    Metadata files are written again and extra files are deleted. Damaged features are recomputed with the backbone.
+    Metadata files are written again and extra files are deleted. Damaged features are recomputed with the backbone, and so are
+    the missing parts of unfinished planes, which an interrupted repair may have left.
 
     Parameters
     ----------
@@ -90,17 +91,24 @@ def repair(
     HsifeatError
         If the scene in the store is damaged, the backbone can't be opened or has changed, or damages remain.
     """
-    while verification.damages:
+    while verification.damages or verification.unfinished:
         with write_lock(location, lambda: listen(Note(f"another process is writing to {location}: waiting for it"))):
             damages = checks.recheck(location, verification.damages)
             store = Store.open(location, writable=True)
-            damaged_planes = planes_to_recompute(store, damages)
+            unfinished = (
+                tuple(plane.id for plane in store.planes if not store.is_complete(plane.id)) if not damages else ()
+            )
+            damaged_planes = planes_to_recompute(store, damages) or unfinished
             # This raises an error before the store is changed if the backbone can't be opened.
             job = _prepare(store, damages, damaged_planes, backbone, companion) if damaged_planes else None
             planes = {plane.id: plane for plane in job.planes} if job else {}
             irreparable = restore(store, damages, planes)
         if job is not None:
-            listen(Note(f"recomputing the damaged parts of {', '.join(map(str, damaged_planes))}"))
+            listen(
+                Note(
+                    f"recomputing the {'missing' if unfinished else 'damaged'} parts of {', '.join(map(str, damaged_planes))}"
+                )
+            )
             run(replace(job, planes=tuple(planes[plane] for plane in damaged_planes)), listen=listen)
         if irreparable:
             raise StoreError(
@@ -109,10 +117,13 @@ def repair(
                 "another store with --out"
             )
         previous, verification = verification, verify(location, listen=listen)
-        if verification.damages and verification.damages == previous.damages:
+        if verification.damages and verification == previous:
             raise StoreError(
                 f"{location} has the same damages after the repair: the disk may be failing; extract to another disk"
             )
+    if not Store.open(location).has_record_checksums:  # A repair or an extraction was killed just before its end.
+        with write_lock(location, lambda: listen(Note(f"another process is writing to {location}: waiting for it"))):
+            Store.open(location, writable=True).write_record_checksums()
     return verification
 
 

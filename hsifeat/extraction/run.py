@@ -63,6 +63,11 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
         executor, InlineExecutor
     ):  # Without an executor, the scene and the backbone need not be opened again.
         executor = None
+    if (complete := _complete_store(job)) is not None:
+        # Nothing has to be written, so no lock is needed. The store may be in a place where this user cannot write.
+        listen(Note(f"all {len(job.planes)} planes exist: nothing to compute"))
+        catalogue.add_entry(complete.key, complete.location)
+        return complete
     with write_lock(
         job.location, lambda: listen(Note(f"another process is writing to {job.location}: waiting for it"))
     ):
@@ -82,12 +87,23 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
                 work.extractor.run(work.plan, store, listen, executor, task)
             finally:
                 close_computer()
-            store.write_record_checksums()
         else:
             listen(Note(f"all {len(job.planes)} planes exist: nothing to compute"))
+        # Also for planes that a killed process has completed.
+        if not store.location.read_only:
+            store.write_record_checksums()
         _add_labels(store, scene.labels)
     catalogue.add_entry(store.key, store.location)
     return store
+
+
+def _complete_store(job: Job) -> Store | None:
+    """Return the store of a job if it has all planes, labels and checksums; None if something has to be written."""
+    store = job.find_store(writable=not job.location.read_only)
+    if store is None or job.remaining(store).plan.steps or not (store.location.read_only or store.has_record_checksums):
+        return None
+    labels = job.extractor.scene.labels
+    return store if all(_has_labels(store, name, labels[name]) for name in labels) else None
 
 
 def _check_workers(work: RemainingWork, executor: Executor) -> StepTask:

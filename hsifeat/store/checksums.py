@@ -104,10 +104,11 @@ def read(location: Location) -> dict[str, str]:
 def _fault(content: bytes) -> str:
     """Describe why the content of ``checksums.json`` can't be used."""
     try:
-        foreign = next(key for key in json.loads(content)["files"] if not is_checksum_key(key))
-    except (ValueError, KeyError, TypeError, RecursionError, StopIteration):
-        return "was changed"
-    return f"lists {foreign!r}, which no store contains,"
+        files = json.loads(content)["files"]
+        foreign = [key for key in files if not is_checksum_key(key)] if encode(files) == content else []
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        foreign = []
+    return f"lists {foreign[0]!r}, which no store contains" if foreign else "was changed"
 
 
 class ChecksumReader(WrapperStore[Any]):

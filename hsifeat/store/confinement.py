@@ -93,15 +93,16 @@ class ConfinedFolder:
         StoreError
             A link leads out of the store.
         """
-        for path in self.root.rglob("*"):
-            try:
-                status = path.lstat()
-            except FileNotFoundError:  # A writer has renamed a temporary file since it was listed.
-                continue
-            if stat.S_ISLNK(status.st_mode):
-                self._check_inside(path)
-            if not stat.S_ISDIR(status.st_mode):
-                yield path.relative_to(self.root).as_posix(), status.st_size
+        for folder, folders, names in os.walk(self.root, onerror=_raise_denied):
+            for path in (Path(folder, name) for name in (*folders, *names)):
+                try:
+                    status = path.lstat()
+                except FileNotFoundError:  # A writer has renamed a temporary file since it was listed.
+                    continue
+                if stat.S_ISLNK(status.st_mode):
+                    self._check_inside(path)
+                if not stat.S_ISDIR(status.st_mode):
+                    yield path.relative_to(self.root).as_posix(), status.st_size
 
     def _check_inside(self, path: Path) -> None:
         real, root = (Path(os.path.realpath(place)) for place in (path, self.root))
@@ -110,3 +111,9 @@ class ConfinedFolder:
                 f"{path} is or contains a link that leads out of the store, to {real}: replace the link by the files it refers to, "
                 "or delete it"
             )
+
+
+def _raise_denied(error: OSError) -> None:
+    """Raise an error of listing a folder, unless the folder does not exist."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error

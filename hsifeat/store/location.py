@@ -135,18 +135,21 @@ class LocalLocation:
 
     def files(self) -> dict[str, int]:
         """Return the sizes in bytes of all files, by key."""
-        return dict(self._folder.files())
+        with disk_errors(self.path):
+            return dict(self._folder.files())
 
     def list_keys(self, count: int | None) -> list[str]:
         """List at least `count` keys, or all keys if there are fewer or if `count` is None."""
-        return [key for key, _ in islice(self._folder.files(), count)]
+        with disk_errors(self.path):
+            return [key for key, _ in islice(self._folder.files(), count)]
 
     def get(self, key: str) -> bytes | None:
         """Return the content of a file, or None if the file does not exist."""
-        try:
-            return self._folder.path(key).read_bytes()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return None
+        with disk_errors(self.path):
+            try:
+                return self._folder.path(key).read_bytes()
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return None
 
     def put(self, key: str, content: bytes) -> None:
         """Write a file atomically."""

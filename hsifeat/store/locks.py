@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsifeat.errors import StoreError
-from hsifeat.files import cache_folder
+from hsifeat.files import cache_folder, disk_errors
 from hsifeat.store.location import LocalLocation, Location
 
 if TYPE_CHECKING:
@@ -41,12 +41,19 @@ def write_lock(location: Location, on_wait: Callable[[], None]) -> Iterator[None
     """
     from filelock import Timeout
 
-    lock = _write_lock(location)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        on_wait()
-        lock.acquire()
+    place = Path(location.identity) if isinstance(location, LocalLocation) else _lock_folder()
+    with disk_errors(place):
+        lock = _write_lock(location)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            # Without a lock file, no process holds the lock, and waiting for it would never end.
+            if not Path(lock.lock_file).exists():
+                raise StoreError(
+                    f"{place} can't be written: no lock file can be created there; name another place"
+                ) from None
+            on_wait()
+            lock.acquire()
     try:
         yield
     finally:

@@ -98,18 +98,17 @@ class Planes:
         for path in paths:
             self._files.forget_array(path)
 
-    def drop(self, plane: PlaneId) -> None:
-        """Delete a plane and its progress records."""
-        paths, location = _paths(plane), self._files.location
-        with location.error_context():
-            for path in paths:
-                self._files.checksums.pop(f"{path}/zarr.json", None)
-                self._files.checksums.pop(f"{path}{checksum_file.RECORDS}", None)
-                self._files.forget_array(path)
+    def recreate(self, plane: PlaneSpec) -> None:
+        """Delete the values of a plane, and write its array metadata anew.
+
+        The plane is listed all the time. If the process is killed, `verify` finds its metadata changed.
+        """
+        with self._files.location.error_context():
+            self._files.checksums.pop(f"progress/{plane.id.path}{checksum_file.RECORDS}", None)
+            self._create_arrays(self._files.group, plane)
             self._files.save_checksums()
-            for key in location.files():
-                if key.startswith(tuple(f"{path}/" for path in paths)):
-                    location.delete(key)
+        for path in _paths(plane.id):
+            self._files.forget_array(path)
 
     def restore_metadata(self, plane: PlaneSpec) -> bool:
         """Write the array metadata of a plane again, if the new metadata match the recorded checksums.

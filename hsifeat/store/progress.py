@@ -106,11 +106,17 @@ class ProgressRecords:
 
         With this checksum, `hsifeat.store.verify` detects the loss of a record.
         """
-        complete = [plane for plane in planes if self.done(plane).all()]
-        new = {_records_key(plane): checksum_file.checksum(self.records(plane).tobytes()) for plane in complete}
-        if new.items() - self._files.checksums.items():
+        new = {
+            _records_key(plane): checksum_file.checksum(self.records(plane).tobytes())
+            for plane in self.without_checksums(planes)
+        }
+        if new:
             self._files.checksums |= new
             self._files.save_checksums()
+
+    def without_checksums(self, planes: list[PlaneId]) -> list[PlaneId]:
+        """List the complete planes that lack a checksum over their progress records."""
+        return [p for p in planes if _records_key(p) not in self._files.checksums and self.done(p).all()]
 
 
 def digest_of(values: NDArray[np.generic]) -> bytes:

@@ -61,7 +61,7 @@ def restore(store: Store, damages: Iterable[Damage], planes: Mapping[PlaneId, Pl
             elif damage.plane is None:
                 permanent.append(damage)
             elif not store.restore_plane(planes[damage.plane]):
-                store.drop_plane(damage.plane)
+                store.recreate_plane(planes[damage.plane])
     return tuple(permanent)
 
 

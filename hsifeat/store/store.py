@@ -185,9 +185,9 @@ class Store:
         """Write one unit of a plane, then its progress record; see `Planes.write`."""
         self._planes.write(plane, unit, values)
 
-    def drop_plane(self, plane: PlaneId) -> None:
-        """Delete a plane and its progress records."""
-        self._planes.drop(plane)
+    def recreate_plane(self, plane: PlaneSpec) -> None:
+        """Delete the values of a plane and write its array metadata anew, so that the next extraction computes it again."""
+        self._planes.recreate(plane)
 
     def restore_plane(self, plane: PlaneSpec) -> bool:
         """Write the array metadata of a plane again, if the new metadata match the recorded checksums.
@@ -199,6 +199,11 @@ class Store:
     def write_record_checksums(self) -> None:
         """Add a checksum over the progress records of each complete plane, as the last step of an extraction."""
         self.progress.write_checksums([plane.id for plane in self.planes])
+
+    @property
+    def has_record_checksums(self) -> bool:
+        """Whether each complete plane has a checksum over its progress records."""
+        return not self.progress.without_checksums([plane.id for plane in self.planes])
 
     @property
     def timings(self) -> tuple[Timing, ...]:

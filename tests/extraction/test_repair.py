@@ -124,3 +124,39 @@ def test_a_damaged_label_map_is_written_anew_by_its_extraction(store_path, scene
         open_features(path).labels()
     extract(scene, backbone=backbone_folder, timesteps=[0, 300], tile=32, halo=8, out=path)
     assert verify(location).damages == ()
+
+
+class Killed(BaseException):
+    """The end of a process: nothing below the test catches it."""
+
+
+@pytest.mark.parametrize("point", ["after-restore", "in-write", "after-write", "before-seal", "in-recreate"])
+def test_a_killed_repair_is_resumed(store_path, backbone_folder, tmp_path, monkeypatch, point):
+    path = tmp_path / "s.zarr"
+    shutil.copytree(store_path, path)
+    before = {p.relative_to(path): p.read_bytes() for p in guarded_files(path)}
+    for key in ("planes/t0300/up_blocks.2/c/0/0/0", "planes/t0000/mid_block/c/0/0/0"):
+        (path / key).unlink()
+    flip(path / "planes/t0000/up_blocks.0/zarr.json")
+
+    def killed(*arguments, **options):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        if point == "after-restore":
+            patch.setattr("hsifeat.extraction.repair.run", killed)
+        elif point == "in-write":
+            patch.setattr("hsifeat.store.progress.ProgressRecords.record", killed)
+        elif point == "after-write":
+            patch.setattr(Store, "add_timings", killed)
+        elif point == "before-seal":
+            patch.setattr(Store, "write_record_checksums", killed)
+        else:
+            patch.setattr(Store, "restore_plane", lambda *_: False)
+            patch.setattr("hsifeat.store.store_files.StoreFiles.save_checksums", killed)
+        with pytest.raises(Killed):
+            repair(as_location(path), verify(as_location(path)))
+    location = as_location(path)
+    after = repair(location, verify(location))
+    assert after.damages == after.unfinished == ()
+    assert {p.relative_to(path): p.read_bytes() for p in guarded_files(path)} == before

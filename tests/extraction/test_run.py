@@ -1,6 +1,8 @@
 """Running a job: what exists is kept, labels are added, events add up, and errors leave a store that can be resumed."""
 
 import errno
+import hashlib
+import json
 import shutil
 from functools import partial
 
@@ -10,10 +12,13 @@ import torch
 
 import hsifeat
 from hsifeat.errors import HsifeatError, StoreError
+from hsifeat.extraction.extract import extract
 from hsifeat.extraction.run import run
 from hsifeat.runtime.events import Advanced, Finished, Started
 from hsifeat.scenes import Labels
+from hsifeat.store.location import as_location
 from hsifeat.store.store import Store
+from hsifeat.store.verify import verify
 from tests.helpers.extraction import plan, prepare
 from tests.helpers.small import save_unet
 
@@ -119,3 +124,33 @@ def test_weights_that_do_not_load_are_told_before_anything_is_written(scene, bac
     with pytest.raises(HsifeatError, match=r"conv_in\.weight") as raised:
         hsifeat.extract(scene, backbone=tmp_path / "backbone", timesteps=[0], tile=32, halo=8, out=tmp_path / "s.zarr")
     assert "\n" not in str(raised.value) and not (tmp_path / "s.zarr").exists()
+
+
+def test_records_are_sealed_after_a_kill_before_completion(scene, backbone_folder, tmp_path, monkeypatch):
+    arguments = {"backbone": backbone_folder, "timesteps": [0], "layers": ["mid_block"], "tile": 32, "halo": 8}
+
+    def killed(self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("hsifeat.store.store.Store.write_record_checksums", killed)
+        extract(scene, out=tmp_path / "s.zarr", **arguments)
+    extract(scene, out=tmp_path / "s.zarr", **arguments)
+    listed = json.loads((tmp_path / "s.zarr" / "checksums.json").read_text())["files"]
+    record = (tmp_path / "s.zarr" / "progress/t0000/mid_block/c/0/0/0").read_bytes()
+    assert listed["progress/t0000/mid_block/c"] == hashlib.sha256(record).hexdigest()
+    (tmp_path / "s.zarr" / "progress/t0000/mid_block/c/0/0/0").unlink()
+    damages = verify(as_location(tmp_path / "s.zarr")).damages
+    assert [damage.key for damage in damages] == ["progress/t0000/mid_block/c/0/0/0"]
+
+
+def test_nothing_to_do_needs_no_lock(store_path, scene, backbone_folder, monkeypatch):
+    """A store that another user has made is often in a folder where a lock file can't be written."""
+    before = {file: file.stat().st_mtime_ns for file in store_path.parent.rglob("*") if file.is_file()}
+
+    def denied(*arguments):
+        raise PermissionError
+
+    monkeypatch.setattr("hsifeat.extraction.run.write_lock", denied)
+    extract(scene, backbone=backbone_folder, timesteps=[0, 300], tile=32, halo=8, out=store_path)
+    assert {file: file.stat().st_mtime_ns for file in store_path.parent.rglob("*") if file.is_file()} == before

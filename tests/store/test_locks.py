@@ -153,3 +153,9 @@ def test_open_features_in_a_cache_folder_that_cannot_be_written(store, tmp_path,
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("HSIFEAT_CACHE", str(tmp_path / "file" / "cache"))
     assert open_features(store).planes
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_a_place_without_lock_files_does_not_wait_for_ever():
+    with pytest.raises(StoreError, match="can't be written"), write_lock(as_location("/proc/x.zarr"), pytest.fail):
+        pass
