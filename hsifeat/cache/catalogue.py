@@ -1,7 +1,7 @@
 """Catalogue of the stores of this machine, with the times of their completion and last use.
 
-Each store has one small file in the cache folder. If these files are lost, `rebuild` creates them again from folders of
-stores.
+Each store has one small file in the cache folder. If these files are lost, `rebuild` writes them
+again for the stores in the folders that it is given.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class CatalogueEntry:
 
     @property
     def name(self) -> str:
-        """Name of the store: its folder without ``.zarr``."""
+        """Name of the store: the name of its folder without ``.zarr``."""
         return self.location.name
 
 

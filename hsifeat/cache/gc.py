@@ -49,10 +49,10 @@ def remove_store(location: Location) -> int:
 def collect_garbage(
     max_bytes: int, *, dry_run: bool = False, on_remove: Callable[[StoreUsage], None]
 ) -> tuple[int, list[str]]:
-    """Delete the least recently used stores of the cache folder until its stores take at most `max_bytes`.
+    """Delete the least recently used stores of the cache folder until the remaining ones take at most `max_bytes`.
 
-    Stores outside the cache folder are neither counted nor deleted. Stores in use are not deleted. Cached samples whose
-    store no longer exists are deleted first.
+    Stores outside the cache folder are neither counted nor deleted. Stores in use are not deleted. If a store no
+    longer exists, its cached samples (see `hsifeat.cache.sample_cache`) are deleted first.
 
     Parameters
     ----------

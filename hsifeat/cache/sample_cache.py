@@ -1,8 +1,9 @@
-"""Sample cache: files with the values of planes at labelled pixels, which can be read again within milliseconds.
+"""Sample cache: files with the values of planes at labelled pixels.
 
-A plane is the feature map of one timestep and one layer. The name of a file is a digest of everything that determines
-its content: the values of the plane, the pixels and the way of reading. A file is therefore never out of date. A checksum
-detects damaged files. The files are in the cache folder of this machine, and are deleted together with their store.
+Reading such a file takes milliseconds. A plane is the feature map of one timestep and one layer. The name of a file is a
+digest of everything that determines its content: the values of the plane, the pixels and the way of reading. A file is
+therefore never out of date. A checksum detects damaged files. The files are in the cache folder of this machine, and are
+deleted together with their store.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ READ_VERSION = 1
 
 
 def samples_folder(key: str) -> Path:
-    """Return the folder with the cached samples of the stores with this key."""
+    """Return the folder of the cached samples that were read from stores with this key."""
     return cache_folder() / "samples" / key[:32]
 
 
 def delete_orphans(keys: set[str]) -> int:
-    """Delete the cached samples of all stores except those with these keys, and return the number of bytes freed."""
+    """Delete the cached samples of all stores whose keys are not in `keys`, and return the number of bytes freed."""
     folders_of_keys = {samples_folder(key) for key in keys}
     freed_bytes = 0
     for folder in (cache_folder() / "samples").glob("*"):

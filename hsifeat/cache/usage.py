@@ -65,7 +65,7 @@ def _usage(entry: CatalogueEntry) -> StoreUsage:
 
 
 def store_details(location: Location) -> dict[str, Any]:
-    """Return the details of a store that ``hsifeat cache show`` prints, as plain JSON values."""
+    """Return, as plain JSON values, the details that ``hsifeat cache show`` prints about a store."""
     store = Store.open(location)
     scene, size = store.manifest.scene, None if location.read_only else store_bytes(location, store.key)
     return {

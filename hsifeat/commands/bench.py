@@ -39,8 +39,9 @@ def bench(
 ) -> None:
     """Compare heads (classifiers) and input sets on cached features, and write a report.
 
-    Several stores of one scene are compared with each other. The features of context stores are added to each of the
-    other stores. An interrupted comparison continues: finished runs are read from the folder of the report.
+    Several stores of one scene are compared with each other. The features of context stores (made with
+    `--backbone context`) are added to each of the other stores. An interrupted comparison continues: finished runs are
+    read from the folder of the report.
 
     Example: `hsifeat bench ip.zarr --heads film,svm --splits random:0.1,blocks:12+4:0.1 --seeds 5 --out report`
 
@@ -74,7 +75,7 @@ def bench(
 
 
 def _head_params(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Parse the values of ``--set``, such as ``svm.C=10``, into parameters by head and name."""
+    """Parse the values of ``--set``. The text ``svm.C=10`` becomes ``{"svm": {"C": 10}}``."""
     params: dict[str, dict[str, Any]] = {}
     for text in texts:
         path, equals, value = text.partition("=")

@@ -27,8 +27,8 @@ def list_stores(
 ) -> None:
     """List the stores on this machine with their sizes, the last used first.
 
-    The list contains stores that were created or listed on this machine before, stores in the cache folder, and stores in
-    FOLDERS.
+    The list contains the stores in the cache folder, the stores in FOLDERS, and stores that were created or listed on this
+    machine before.
 
     Example: `hsifeat cache ls`
     """

@@ -61,7 +61,7 @@ def with_options(
 
 
 def typer_option(config: type[BaseConfig], name: str) -> Parameter:
-    """Return a keyword parameter that makes Typer create an option for a field.
+    """Return a keyword parameter from which Typer creates the option for the field `name` of `config`.
 
     The default of the parameter is None, which means that the user did not set the option.
     """
@@ -93,7 +93,7 @@ def typer_option(config: type[BaseConfig], name: str) -> Parameter:
 
 
 def text_parser(config: type[BaseConfig], name: str) -> Callable[[str], Any]:
-    """Return a parser of an option's text, which tries the types of the field in their order."""
+    """Return a function that parses the text of an option. It tries the types of the field `name` one after the other."""
     field = config.model_fields[name]
 
     def parse(text: str) -> Any:
@@ -112,7 +112,7 @@ def text_parser(config: type[BaseConfig], name: str) -> Callable[[str], Any]:
 
 
 def _read(text: str, kind: Any) -> Any:
-    """Convert text to a value of a type.
+    """Convert `text` to a value of the type `kind`.
 
     Raises
     ------
@@ -137,9 +137,9 @@ def _read(text: str, kind: Any) -> Any:
 
 
 def _evaluated(annotation: Any, command: Callable[..., None]) -> Any:
-    """Evaluate the annotation of a parameter.
+    """Evaluate the annotation of a parameter of `command`.
 
-    Returns ``object`` if the annotation contains a name that is imported for type checkers only.
+    Returns ``object`` if the annotation contains a name that `command` imports for type checkers only.
     """
     try:
         return eval(annotation, command.__globals__) if isinstance(annotation, str) else annotation  # noqa: S307  # our own source

@@ -1,4 +1,4 @@
-"""Open the stores of a command, and extract a context store if the inputs need one and none is given."""
+"""Open the stores of a command, and extract a context store if the inputs need one and the user names none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], listen: Listener) -> list[Features]:
-    """Open stores. If an input set needs a context store and none is given, extract or open that of the scene.
+    """Open stores, and add the context store of the scene if an input set needs one and `stores` has none.
+
+    A context store is made with ``--backbone context``. If that of the scene does not exist yet, it is extracted.
 
     Parameters
     ----------

@@ -55,7 +55,8 @@ def fit(
     """Train a head (classifier) on cached features. This takes seconds and does not need the diffusion model.
 
     The features of several stores of one scene are concatenated. `hsifeat predict` then needs the same number of
-    stores, in the same order. Only context stores can be at any position.
+    stores, in the same order. Context stores (made with `--backbone context`) may come before, between or after
+    the others.
 
     Example: `hsifeat fit ip.zarr --head film --split blocks:12+4:0.1 --out film-model`
 

@@ -77,7 +77,7 @@ _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
 
 @dataclass(frozen=True)
 class SceneArguments:
-    """Values of the scene argument and the scene options of a command, from which `open` reads the scene.
+    """Values of the scene argument and the scene options of a command. The method `open` opens this scene.
 
     Attributes
     ----------

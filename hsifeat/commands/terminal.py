@@ -26,7 +26,7 @@ def _console(*, stderr: bool) -> Console:
 
 @contextmanager
 def progress() -> Iterator[Listener]:
-    """Yield a listener that draws a progress bar for each task and prints notes, on standard error."""
+    """Yield a listener that writes to standard error. It draws a progress bar for each task and prints notes."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Task as RichTask
     from rich.text import Text
@@ -111,12 +111,12 @@ def show_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[
 
 
 def show_facts(title: str, facts: Mapping[str, Any]) -> None:
-    """Print names and values as a table of two columns without column headings."""
+    """Print a table of two columns, names and values, without column headings."""
     show_table(title, [{"": name, " ": value} for name, value in facts.items()], ("", " "))
 
 
 def show_rows(title: str, rows: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
-    """Print rows as a table of selected columns, or all values of the rows as JSON.
+    """Print rows as a table of `columns`. If `as_json` is True, print all values of the rows as JSON instead.
 
     Parameters
     ----------

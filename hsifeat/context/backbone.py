@@ -30,12 +30,15 @@ class ContextBackbone:
 
     @property
     def taps(self) -> list[Tap]:
-        """Default layers and examples of other layers. Channels are counted for `MAX_COMPONENTS` components."""
+        """Default layers, then examples of other layers. Their channels are given for `MAX_COMPONENTS` components."""
         layers = [*DEFAULT_LAYERS, *(ContextLayer("deviation", size) for size in (5, 25, 45))]
         return [Tap(layer.name, "", layer.channels(MAX_COMPONENTS), 1, None) for layer in layers]
 
     def identity(self) -> dict[str, Any]:
-        """Return the kind and version of the filters and the number of components with profiles."""
+        """Return the values that identify the filters: kind, version and `PROFILE_COMPONENTS`.
+
+        Profiles are computed for the first `PROFILE_COMPONENTS` components.
+        """
         return {"kind": "context", "version": VERSION, "profile_components": PROFILE_COMPONENTS}
 
     def to(self, device: str) -> None:

@@ -17,7 +17,7 @@ def window_means(values: NDArray[np.floating], valid: NDArray[np.bool_], size_px
     """Return the mean of the valid pixels in the window around each pixel.
 
     Each window is summed separately, and in the same order at all pixels. The mean at a pixel therefore has the same bits
-    in every part of an image that contains its window.
+    in each crop of the image that contains the window of the pixel.
 
     Parameters
     ----------
@@ -103,7 +103,9 @@ def profile(values: NDArray[np.floating], valid: NDArray[np.bool_], size_px: int
 def reconstruction_profile(
     values: NDArray[np.floating], valid: NDArray[np.bool_], size_px: int
 ) -> NDArray[np.floating]:
-    """Return the opening and the closing of each component by reconstruction (Vincent, IEEE TIP 2(2), 1993).
+    """Return the opening by reconstruction and the closing by reconstruction of each component.
+
+    The method is that of Vincent, IEEE TIP 2(2), 1993.
 
     The opening starts from the erosion of the image. Then dilations over the eight neighbours of each pixel, limited by the
     image, are repeated until nothing changes. The closing is the same with erosion and dilation swapped. A value can depend
@@ -148,7 +150,10 @@ def reconstruction_profile(
 
 
 def _window_sums(values: NDArray[np.generic], size_px: int) -> NDArray[np.float64]:
-    """Return sums over windows, each computed separately instead of as a running sum like `scipy.ndimage.uniform_filter`."""
+    """Return the sum over the window around each pixel.
+
+    Each sum is computed separately. `scipy.ndimage.uniform_filter` computes running sums instead.
+    """
     from scipy.ndimage import correlate1d
 
     ones, sums = np.ones(size_px), values.astype(np.float64)

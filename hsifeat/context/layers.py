@@ -61,7 +61,10 @@ class ContextLayer:
 
     @property
     def reach_px(self) -> int:
-        """Largest distance in rows or columns from which the layer takes values; a reconstruction counts only its mean."""
+        """Largest distance, in rows or columns, between a pixel and the values on which its features depend.
+
+        For a reconstruction, which can depend on the whole scene, this is the reach of its mean window only.
+        """
         # An opening is an erosion followed by a dilation, each of which reaches half a window.
         halves = {"profile": 2, "reconstruction": 0}.get(self.family, 1)
         return halves * (self.size_px // 2) + self.mean_px // 2

@@ -108,7 +108,10 @@ class Features:
 
     @property
     def readable(self) -> NDArray[np.bool_]:
-        """(rows, cols) bool array of the pixels with features: the valid pixels, or the listed pixels of the store."""
+        """(rows, cols) bool array of the pixels with features.
+
+        These are the listed pixels if the store lists pixels, and the valid pixels of the scene otherwise.
+        """
         return self._reader.readable
 
     @property
@@ -118,7 +121,7 @@ class Features:
 
     @property
     def is_context(self) -> bool:
-        """Whether the planes are hand-made context features, such as window means, and not those of a diffusion model."""
+        """Whether the planes come from context filters, such as window means, instead of a diffusion model."""
         return bool(self.recipe.get("backbone", {}).get("kind") == "context")
 
     def size_bytes(self, plane: PlaneSpec) -> int:
@@ -126,7 +129,7 @@ class Features:
         return size_bytes(self.store.layout, plane, self.store.layout.extent)
 
     def seconds(self, timesteps: Collection[int | None]) -> float | None:
-        """Return the time in seconds that the extraction of some timesteps took; None if it is unknown.
+        """Return the time in seconds that the extraction of `timesteps` took, or None if the time is unknown.
 
         Times are recorded per timestep, since one forward pass computes all layers.
 
@@ -210,7 +213,10 @@ class Features:
         return replace(labels, classes=np.where(self.valid, labels.classes, 0).astype(labels.classes.dtype))
 
     def has_planes(self, *, context: bool) -> bool:
-        """Return whether there are planes of context stores (`context` is true) or of others, complete or unfinished."""
+        """Return whether there are complete or unfinished planes of one kind of store.
+
+        The kind is context stores (made with ``--backbone context``) if `context` is True, and other stores if it is False.
+        """
         return any(self.owner(plane)[0].is_context == context for plane in (*self.planes, *self.unfinished))
 
     def select(self, planes: Sequence[PlaneLike] | None = None, *, context: bool | None = None) -> list[PlaneSpec]:
@@ -221,7 +227,8 @@ class Features:
         planes : sequence of str, PlaneId or PlaneSpec, optional
             Names such as ``t50/up_blocks.2`` or ``*/mid_block``, with ``*`` and ``?`` as wildcards. None selects all planes.
         context : bool, optional
-            Whether to select only planes of context stores, or only those of other stores. [default: both]
+            True selects only planes of context stores (made with ``--backbone context``). False selects only planes of
+            other stores. [default: both]
 
         Returns
         -------
@@ -240,9 +247,9 @@ class Features:
         return select_planes(self.name, complete, unfinished, planes)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
-        """Return the features of the single store that holds a plane, and the plane with its name in that store.
+        """Return the features of the single store that holds a plane, and the plane as that store names it.
 
-        The result is `self` and `plane`, unless several stores are combined in `StackedFeatures`.
+        The result is `self` and `plane`. `StackedFeatures`, which combines several stores, returns one of its stores.
         """
         return self, plane
 

@@ -222,9 +222,10 @@ def group_indices(numbers: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
 def _square_sums(
     table: NDArray[np.float64], rows: NDArray[np.intp], cols: NDArray[np.intp], side: int
 ) -> NDArray[np.float64]:
-    """Return the (n, channels) sums over n squares, clipped to the image, from a summed-area table.
+    """Return the sums of an image over n squares, as an (n, channels) array.
 
-    `rows` and `cols` are the upper left corners of the squares.
+    `table` is the summed-area table of the image. `rows` and `cols` are the upper left corners of the squares. Squares are
+    clipped to the image.
     """
     height, width, _ = table.shape
     top, bottom = np.clip(rows, 0, height - 1), np.clip(rows + side, 0, height - 1)

@@ -85,7 +85,10 @@ class PixelListReader:
         return values
 
     def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:  # noqa: ARG002  # the same for all planes
-        """Return the rows and columns of the listed pixels, and the labels of the axis ``part`` (pixel or window mean)."""
+        """Return the rows and columns of the listed pixels, and the two labels of the axis ``part``.
+
+        The labels stand for the value at a pixel and the mean over the window of the pixel.
+        """
         import xarray
 
         coordinates = {

@@ -1,4 +1,4 @@
-"""Protocol for reading planes, both planes that cover the scene and planes of listed pixels."""
+"""Protocol for reading planes. Planes may cover the scene or list pixels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PlaneReader(Protocol):
         ...
 
     def sample(self, plane: PlaneSpec, pixels: PixelCoordinates, window_px: int | None) -> NDArray[np.float32]:
-        """Read a plane (one layer at one timestep) at pixels, or its means over windows around pixels.
+        """Read a plane (one layer at one timestep) at pixels, or average the plane over a window around each pixel.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Read several stores of one scene as if they were one, to combine planes of different backbones or projections."""
+"""Read several stores of one scene as one. This combines planes of different backbones or projections."""
 
 from __future__ import annotations
 
@@ -46,9 +46,10 @@ def open_stack(stores: StoreLike | Sequence[StoreLike] | None = None) -> Feature
 class StackedFeatures(Features):
     """Combined features of several stores of one scene.
 
-    Context stores come after the other stores, whatever the order of `stores`. If there are several stores of either kind,
-    the name of a plane (one layer at one timestep) contains the number of its store among them, starting at 1, as in
-    ``t50/2:up_blocks.1``. The planes of a store that is the only one of its kind keep their names. A model that was fitted
+    There are two kinds of stores: context stores (made with ``--backbone context``) and others. Context stores come last,
+    whatever the order of `stores`. If there are several stores of a kind, they are numbered from 1, and the name of a plane
+    (one layer at one timestep) contains the number of its store, as in ``t50/2:up_blocks.1``. If a store is the only one of
+    its kind, the names of its planes do not change. A model that was fitted
     on these names can be applied to stores of another scene if the stores of each kind are in the same order. The scene and
     its label maps are read from the first store.
 
@@ -94,9 +95,10 @@ class StackedFeatures(Features):
 
     @property
     def window_px(self) -> int | None:
-        """Side in pixels of the windows around listed pixels; None if the stores differ, or planes cover the scene.
+        """Side in pixels of the windows around listed pixels.
 
-        Context stores do not count, unless there are no others.
+        None if planes cover the scene, or if stores have windows of different sides. Context stores are ignored if there are
+        other stores.
         """
         (first, *others) = {s.window_px for s in self.stores if s.is_context == self.stores[0].is_context}
         return None if others else first
@@ -108,11 +110,11 @@ class StackedFeatures(Features):
 
     @cached_property
     def unfinished(self) -> tuple[PlaneSpec, ...]:
-        """Planes (one layer at one timestep each) whose extraction was interrupted, from all stores."""
+        """Planes of all stores whose extraction was interrupted. A plane holds one layer at one timestep."""
         return tuple(self._renamed(at, plane) for at, store in enumerate(self.stores) for plane in store.unfinished)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
-        """Return the features of the store that holds a plane, and the plane with its name in that store."""
+        """Return the features of the single store that holds a plane, and the plane as that store names it."""
         return self._owners[plane.id]
 
     @cached_property
@@ -129,7 +131,11 @@ class StackedFeatures(Features):
         return owners
 
     def _renamed(self, at: int, plane: PlaneSpec) -> PlaneSpec:
-        """Return a plane of the store at an index, with the number of the store if others are of the same kind."""
+        """Return a plane of the store ``stores[at]`` under its name in the stack.
+
+        The name contains the number of the store, as in ``t50/2:up_blocks.1``, if several stores are of the same kind
+        (context stores or others).
+        """
         kinds = [store.is_context for store in self.stores]
         if kinds.count(kinds[at]) == 1:
             return plane
@@ -159,7 +165,7 @@ class StackedFeatures(Features):
 
 
 class StackedPlaneReader:
-    """Read the planes of several stores, each from the store that holds it."""
+    """Read planes of several stores. Each plane is read from the store that holds it."""
 
     def __init__(self, stack: StackedFeatures) -> None:
         self._stack = stack
@@ -170,7 +176,7 @@ class StackedPlaneReader:
         return np.asarray(np.logical_and.reduce([store.readable for store in self._stack.stores]))
 
     def sample(self, plane: PlaneSpec, pixels: PixelCoordinates, window_px: int | None) -> NDArray[np.float32]:
-        """Read a plane at pixels, or its means over windows. See `PlaneReader.sample`."""
+        """Read a plane at pixels, or average it over windows around them. See `PlaneReader.sample`."""
         owner, stored_plane = self._stack.owner(plane)
         return owner.sample(pixels.rows, pixels.cols, [stored_plane], pool=window_px)
 

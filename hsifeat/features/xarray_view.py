@@ -30,7 +30,7 @@ def to_dask(array: zarr.Array[Any]) -> dask.array.Array:
 
 
 class _NamedErrors:
-    """A Zarr array whose errors of damaged values name the file."""
+    """A Zarr array that raises a `StoreError` with the name of the file if stored values are damaged."""
 
     def __init__(self, array: zarr.Array[Any]) -> None:
         self._array = array
@@ -163,7 +163,7 @@ def _labels(array: zarr.Array[Any], name: str) -> xarray.Variable:
 
 
 def _flags(names: dict[int, str], dtype: np.dtype[Any]) -> dict[str, Any]:
-    """Return the CF attributes that name the values of a variable (CF section 3.5).
+    """Return the attributes ``flag_values`` and ``flag_meanings`` that name class numbers (CF section 3.5).
 
     Blanks and special characters in names become underscores.
     """
@@ -187,7 +187,7 @@ def _attributes(manifest: Manifest) -> dict[str, str]:
 
 
 def _free_name(text: str, names: Container[str]) -> str:
-    """Return a variable name that is valid by CF section 2.3 and not in `names`.
+    """Return `text` as a variable name that CF section 2.3 allows and that is not in `names`.
 
     Special characters become underscores, and underscores are appended to a name that is already in `names`.
     """

@@ -1,8 +1,8 @@
 """Checksums of the files of a store.
 
-The file ``checksums.json`` holds the sha256 of every file except shards and progress records. Shards contain their own
-CRC-32C, and progress records contain the sha256 of the values of a shard. Checksums are computed from the bytes before
-they are written.
+The file ``checksums.json`` holds the sha256 of every file except shards and progress records. A shard contains
+its own CRC-32C sums, and a progress record contains the sha256 of the values of one shard. The checksum of a file is
+computed before the file is written.
 
 ``checksums.json`` also lists the contents of the store. A reader can therefore open a store on a plain web server, which
 cannot list files. A single flipped byte in ``checksums.json`` or in the manifest would make the whole store unreadable,
@@ -56,7 +56,10 @@ def checksum(content: bytes) -> str:
 
 
 def encode(checksums: dict[str, str]) -> bytes:
-    """Encode checksums as the content of ``checksums.json``, with one more checksum over all of them."""
+    """Encode checksums as the content of ``checksums.json``.
+
+    The content ends with the field ``checksum``, the sha256 of the list of all checksums.
+    """
     files = json.dumps(checksums, sort_keys=True, indent=0)
     document = {"files": dict(sorted(checksums.items())), "checksum": checksum(files.encode())}
     return json.dumps(document, indent=0).encode()
@@ -171,7 +174,11 @@ class ChecksumReader(WrapperStore[Any]):
         raise self._damage_error(key, "is missing" if content is None else "was changed")
 
     async def _check_shard(self, key: str, content: Buffer | None, *, whole: bool) -> None:
-        """Raise `StoreError` if bytes read from a shard do not belong to it, or if a shard that was written is missing."""
+        """Raise `StoreError` if the shard `key` is damaged or missing.
+
+        `content` has the bytes that were read from the shard, or is None if the file does not exist. `whole` tells whether
+        `content` is the whole file. A shard that was never written may be missing.
+        """
         record = "progress/" + key.removeprefix("planes/")
         if content is None:
             complete = record.partition("/c/")[0] + RECORDS in self.checksums
@@ -200,12 +207,15 @@ def _tags(record: Buffer | None) -> tuple[bytes, ...]:
 
 
 def _has_tag(content: Buffer, tags: tuple[bytes, ...]) -> bool:
-    """Return whether the index or an inner chunk of a shard ends with one of the tags of the shard."""
+    """Return whether `content`, the index or an inner chunk of a shard, ends with one of `tags`."""
     return content.as_numpy_array()[-TAG_BYTES:].tobytes() in tags
 
 
 def _matches(content: Buffer | None, expected: str | None, *, whole: bool) -> bool:
-    """Return whether content matches its checksum; a byte range of an existing file always matches."""
+    """Return whether `content` matches the checksum `expected`.
+
+    A byte range (`whole` is False) of an existing file always matches. Any content matches if no checksum is recorded.
+    """
     if not expected:
         return True
     return content is not None and (not whole or checksum(content.to_bytes()) == expected)
@@ -217,7 +227,7 @@ class ChecksumWriter(ChecksumReader):
     Attributes
     ----------
     written_shards : dict of str to Buffer
-        Content of the shards that were written and whose tags are not recorded yet.
+        Content by key of the written shards whose tags (see `hsifeat.store.shard_tags`) are not recorded yet.
     """
 
     def __init__(self, store: ZarrStore, location: Location, checksums: dict[str, str]) -> None:
@@ -246,7 +256,7 @@ class ChecksumWriter(ChecksumReader):
         self.checksums.pop(key, None)
 
     async def delete_dir(self, prefix: str) -> None:
-        """Delete all files whose keys start with a folder prefix, and their checksums."""
+        """Delete all files of the folder `prefix`, and their checksums."""
         await super().delete_dir(prefix)
         for key in [key for key in self.checksums if key.startswith(f"{prefix.rstrip('/')}/")]:
             del self.checksums[key]

@@ -16,7 +16,7 @@ from hsifeat.errors import StoreError
 
 
 def check_key(key: str) -> str:
-    """Return a key if it names a file inside a store, whatever the store contains.
+    """Return `key` unchanged if it is a relative path inside a store. The file need not exist.
 
     Raises
     ------
@@ -70,7 +70,7 @@ class ConfinedFolder:
         return path
 
     def entry(self, key: str) -> Path:
-        """Return the path of a file or a link that is to be replaced or deleted; the link is not followed.
+        """Return the path at which a file or a link can be replaced or deleted. A link is not followed.
 
         Raises
         ------
@@ -86,7 +86,9 @@ class ConfinedFolder:
         return path
 
     def files(self) -> Iterator[tuple[str, int]]:
-        """Yield the key and the size in bytes of each file, including links and pipes, which are not followed or opened.
+        """Yield the key and the size in bytes of each file.
+
+        Links and pipes are included. Links are not followed, and pipes are not opened.
 
         Raises
         ------

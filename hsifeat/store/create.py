@@ -79,7 +79,7 @@ def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> 
 
 
 def is_unfinished(root: bytes) -> bool:
-    """Return whether the metadata of a root group belong to a store whose creation was interrupted."""
+    """Return whether `root`, the content of a ``zarr.json``, belongs to a store whose creation was interrupted."""
     try:
         return _UNFINISHED in json.loads(root).get("attributes", {})
     except (ValueError, AttributeError, TypeError):

@@ -90,13 +90,16 @@ def plane_options(layout: PlaneLayout, plane: PlaneSpec) -> dict[str, Any]:
 
 
 def progress_options(layout: PlaneLayout, plane: PlaneSpec) -> dict[str, Any]:
-    """Return the shape and chunks of the progress records of a plane; each record is one uncompressed file."""
+    """Return the shape and chunks of the array of a plane's progress records. Each record is one uncompressed file."""
     size = record_bytes(layout, plane)
     return {"shape": (*layout.unit_grid, size), "chunks": (1, 1, size), "compressors": None}
 
 
 def record_bytes(layout: PlaneLayout, plane: PlaneSpec) -> int:
-    """Return the size of a progress record: the sha256 of the unit's values, then the tags of its shard."""
+    """Return the size of a progress record in bytes.
+
+    A record has the sha256 of the values of a unit, then the tags (CRC-32C sums) of the shard that stores the unit.
+    """
     return DIGEST_BYTES + TAG_BYTES * (1 + inner_chunks(layout, plane))
 
 
@@ -180,7 +183,7 @@ class PlaneLayout(Protocol):
         ...
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:
-        """Return the slices of a unit along the first two axes of a plane."""
+        """Return the two slices that select a unit along the first two axes of a plane."""
         ...
 
     def shard(self, plane: PlaneSpec) -> tuple[int, int, int]:
@@ -192,7 +195,7 @@ class PlaneLayout(Protocol):
         ...
 
     def dimension_names(self, plane: PlaneSpec) -> tuple[str, str, str]:
-        """Return the names of a plane's axes; two planes share the name of an axis only if the axes are equal."""
+        """Return the names of the three axes of a plane. If two planes have axes of the same name, these axes are equal."""
         ...
 
 
@@ -248,7 +251,7 @@ class SceneLayout:
         return plane.cells(window.rows, window.cols)
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:
-        """Return the row and column slices of a unit in a plane of this stride."""
+        """Return the row slice and the column slice that select a unit in a plane with this stride."""
         return unit.window.coarsen(stride).slices
 
     def shard(self, plane: PlaneSpec) -> tuple[int, int, int]:
@@ -262,7 +265,7 @@ class SceneLayout:
         return side, side, plane.channels
 
     def dimension_names(self, plane: PlaneSpec) -> tuple[str, str, str]:
-        """Return the names of a plane's axes, which contain the stride and the layer."""
+        """Return the names of a plane's axes, such as ``y_s4``, ``x_s4`` and ``channel_mid_block`` for stride 4."""
         return f"y_s{plane.stride}", f"x_s{plane.stride}", f"channel_{plane.id.layer}"
 
 
@@ -271,7 +274,7 @@ class PixelListLayout:
     """Layout of planes that list pixels: arrays of shape (pixels, 2, channels).
 
     The second axis holds the value at each pixel and the mean over the window around the pixel. A unit is a run of
-    consecutive pixels of the list, and its window counts positions in the list.
+    consecutive pixels of the list. The window of a unit counts positions in the list.
 
     Attributes
     ----------
@@ -290,7 +293,7 @@ class PixelListLayout:
 
     @property
     def extent(self) -> Window:
-        """The whole list: one row for each pixel, one column for values and one for means."""
+        """Window of the whole list. It has one row for each pixel, one column for values and one column for means."""
         return Window(0, 0, self.pixels, 2)
 
     @property
@@ -321,7 +324,7 @@ class PixelListLayout:
         return window.rows, window.cols, plane.channels
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:  # noqa: ARG002  # a pixel is a row at every stride
-        """Return the slices of a unit: its range of the list, then both values and means."""
+        """Return two slices: the range of the list that forms the unit, and a slice that selects values and means."""
         return unit.window.slices
 
     def shard(self, plane: PlaneSpec) -> tuple[int, int, int]:
@@ -336,7 +339,7 @@ class PixelListLayout:
         return _inner_side(self.unit_pixels, CHUNK_PIXELS), 1, plane.channels
 
     def dimension_names(self, plane: PlaneSpec) -> tuple[str, str, str]:
-        """Return the names of a plane's axes; the name of the channel axis contains the layer."""
+        """Return the names of a plane's axes, such as ``pixel``, ``part`` and ``channel_mid_block``."""
         return "pixel", "part", f"channel_{plane.id.layer}"
 
 

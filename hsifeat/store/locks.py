@@ -87,7 +87,7 @@ def mark_reader(location: Location) -> Callable[[], None]:
 
 @contextmanager
 def exclusive_lock(location: Location) -> Iterator[None]:
-    """Hold all locks of a store that no process reads or writes, in order to delete the store.
+    """Hold all locks of a store, so that the store can be deleted.
 
     Raises
     ------

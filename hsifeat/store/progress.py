@@ -89,7 +89,7 @@ class ProgressRecords:
             self._files.location.delete(record_key(plane, unit))
 
     def fingerprint(self, plane: PlaneId) -> bytes:
-        """Read and return the digests of all units of a plane, as bytes.
+        """Return the recorded sha256 digests of all units of a plane, joined as bytes.
 
         Two planes with equal fingerprints hold equal values.
         """
@@ -102,9 +102,9 @@ class ProgressRecords:
             return np.asarray(records[:], np.uint8)
 
     def write_checksums(self, planes: list[PlaneId]) -> None:
-        """Add a checksum over the progress records of each complete plane to the checksums of the store.
+        """Add one checksum for each complete plane to ``checksums.json``.
 
-        With this checksum, `hsifeat.store.verify` detects the loss of a record.
+        The checksum covers all progress records of the plane. `hsifeat.store.verify` uses it to detect a lost record.
         """
         new = {
             _records_key(plane): checksum_file.checksum(self.records(plane).tobytes())

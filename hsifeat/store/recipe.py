@@ -1,6 +1,6 @@
-"""Recipe: the settings that determine the values of a plane, together with its timestep and layer.
+"""Recipe: the settings of an extraction that determine the values of all planes.
 
-The sha256 of the recipe is the key of a store.
+The recipe, the timestep and the layer determine a plane completely. The sha256 of the recipe is the key of a store.
 """
 
 from __future__ import annotations
@@ -52,9 +52,10 @@ class PixelsPart(_Part):
 
 
 class Recipe(_Part):
-    """Settings that determine the values of a plane, together with its timestep and layer.
+    """Settings of an extraction that determine the values of all planes.
 
-    Names, paths and labels do not affect the values and are not part of the recipe.
+    The recipe, the timestep and the layer determine a plane completely. Names, paths and labels do not affect the values
+    and are not part of the recipe.
 
     Attributes
     ----------
@@ -87,7 +88,7 @@ class Recipe(_Part):
     pixels: PixelsPart | None = None
 
     def canonical(self) -> dict[str, Any]:
-        """Return the recipe as plain JSON values, without the parts that are None."""
+        """Return the recipe as plain JSON values. Attributes that are None are omitted."""
         return {name: part for name, part in self.model_dump(mode="json").items() if part is not None}
 
     @property
@@ -97,7 +98,7 @@ class Recipe(_Part):
 
 
 def key_of(canonical: dict[str, Any]) -> str:
-    """Return the sha256 of a recipe written as JSON with sorted keys and no spaces."""
+    """Return the sha256 of a canonical recipe. The recipe is first written as JSON with sorted keys and no spaces."""
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -15,7 +15,7 @@ from hsifeat.types import PlaneId
 def planes_to_recompute(store: Store, damages: Iterable[Damage]) -> tuple[PlaneId, ...]:
     """Return the planes whose repair needs the model.
 
-    These planes have damaged units, or damaged metadata without a copy.
+    A plane is returned if one of its units is damaged, or if its metadata are damaged and have no copy.
     """
     lost = (
         damage.plane
@@ -66,7 +66,7 @@ def restore(store: Store, damages: Iterable[Damage], planes: Mapping[PlaneId, Pl
 
 
 def _content_of_copy(store: Store, key: str) -> bytes | None:
-    """Return the content of another file whose checksum equals the recorded checksum of `key`; None without such a file."""
+    """Return the content of another file that has the recorded checksum of `key`, or None if there is no such file."""
     root_copy = checksum_file.COPY_OF[checksum_file.ROOT]
     root_checksum = store.checksums.get(checksum_file.ROOT)
     expected = root_checksum if key == root_copy else store.checksums.get(key)

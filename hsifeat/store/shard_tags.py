@@ -1,9 +1,12 @@
-"""Tags of shards: the CRC-32C sums of a shard's index and inner chunks, which tell one unit's shard from another's.
+"""Tags of shards: the CRC-32C sums of the index and the inner chunks of a shard.
 
-A shard is a run of encoded inner chunks, followed by an index of their offsets and sizes. Each chunk and the index end with
-their CRC-32C. These sums show that a chunk is intact, but not that it belongs to this unit: a botched copy may leave the shard
-of another unit or timestep in its place. The progress record of a unit therefore holds the sums of the unit's own shard.
-Whatever Zarr reads of a shard, its index, an inner chunk or the whole file, ends with one of these sums.
+Tags tell the shard of one unit from the shard of another unit.
+
+A shard is a run of encoded inner chunks, followed by an index of their offsets and sizes. Each chunk ends with
+its CRC-32C, and so does the index. These sums show that a chunk is intact, but not that it belongs to this unit. A copying
+mistake may put the shard of another unit or timestep in its place. The progress record of a unit therefore holds the sums
+of the unit's own shard. Zarr reads the index, an inner chunk or the whole file. In all three cases, the bytes end with one
+of these sums.
 """
 
 from __future__ import annotations
@@ -16,7 +19,9 @@ _ABSENT = 2**64 - 1
 
 
 def shard_tags(shard: bytes, chunks: int) -> tuple[bytes, ...] | None:
-    """Return the tags of a shard: the CRC-32C of its index, then those of its inner chunks in the order of the index.
+    """Return the tags of a shard.
+
+    The first tag is the CRC-32C of the index. The CRC-32C of each inner chunk follows, in the order of the index.
 
     Parameters
     ----------
@@ -46,7 +51,7 @@ def shard_tags(shard: bytes, chunks: int) -> tuple[bytes, ...] | None:
 
 
 def split_tags(tags: bytes) -> tuple[bytes, ...]:
-    """Split the tags in a progress record, in their order.
+    """Split the joined tags of a progress record into tags of four bytes.
 
     >>> split_tags(b"aaaabbbb")
     (b'aaaa', b'bbbb')

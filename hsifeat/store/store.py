@@ -1,8 +1,8 @@
 """Feature store: one Zarr group with one scene and all planes of one recipe.
 
 A plane is the feature map of one timestep and one layer. A unit is a square of the scene or a run of a pixel list, and
-every plane stores each unit as one shard. Only one process writes a unit: first its values, then its progress record. The
-next extraction computes a unit without a record again.
+every plane stores each unit as one shard. Only one process writes a unit: first its values, then its progress record. A
+unit that has no progress record counts as missing, and the next extraction computes it again.
 
 The modules `hsifeat.store.planes`, `hsifeat.store.progress` and `hsifeat.store.label_maps` implement the parts of a store.
 """
@@ -161,7 +161,7 @@ class Store:
         return bool(self.done(plane).all())
 
     def fingerprint(self, plane: PlaneId) -> bytes:
-        """Return the digests of all units of a plane, as bytes.
+        """Return the recorded sha256 digests of all units of a plane, joined as bytes.
 
         Two planes with equal fingerprints hold equal values.
         """
@@ -197,7 +197,10 @@ class Store:
         return self._planes.restore_metadata(plane)
 
     def write_record_checksums(self) -> None:
-        """Add a checksum over the progress records of each complete plane, as the last step of an extraction."""
+        """Add one checksum for each complete plane to ``checksums.json``, as the last step of an extraction.
+
+        The checksum covers all progress records of the plane.
+        """
         self.progress.write_checksums([plane.id for plane in self.planes])
 
     @property
@@ -207,7 +210,7 @@ class Store:
 
     @property
     def timings(self) -> tuple[Timing, ...]:
-        """Time spent on extraction, by timestep and device; empty if unknown."""
+        """Time that extraction spent on each timestep and device. The tuple is empty if the time is unknown."""
         with self.location.error_context():
             return timings.read(self.location)
 

@@ -94,7 +94,7 @@ class StoreFiles:
         return f"{path}/zarr.json" in self.checksums
 
     def forget_array(self, path: str) -> None:
-        """Close an array whose metadata changed, so that `array` opens it again."""
+        """Close an array whose metadata changed. The next call of `array` opens it with the new metadata."""
         self._arrays.pop(path, None)
 
     def written_tags(self, key: str, array: zarr.Array[Any]) -> bytes:
@@ -127,7 +127,7 @@ class StoreFiles:
         self.rewrite_checksums()
 
     def rewrite_checksums(self) -> None:
-        """Write the current checksums, even if ``checksums.json`` or its copy is damaged or has changed."""
+        """Write the current checksums, even if ``checksums.json`` or its copy is damaged or another process has changed it."""
         self._saved = checksum_file.write(self.location, self.checksums)
 
 

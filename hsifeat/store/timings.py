@@ -1,7 +1,7 @@
-"""Timings: the seconds that extraction spent on a store, by timestep and device, kept in ``timings.json``.
+"""Timings: the seconds that extraction spent on each timestep and device.
 
-Timings are for information only. No other file depends on them, so timings do not change the key or the checksums of a
-store.
+The file ``timings.json`` of a store holds its timings. Timings are for information only. No other file depends on them,
+so timings do not change the key or the checksums of a store.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def read(location: Location) -> tuple[Timing, ...]:
 
 
 def add(location: Location, timings: Sequence[Timing]) -> None:
-    """Add timings to a store; tiles and seconds of the same timestep and device are summed."""
+    """Add timings to those of a store. Tiles and seconds of the same timestep and device are summed."""
     sums = {(timing.t, timing.device): timing for timing in read(location)}
     for timing in timings:
         index = timing.t, timing.device
@@ -57,7 +57,7 @@ def add(location: Location, timings: Sequence[Timing]) -> None:
 
 
 def total_seconds(timings: Collection[Timing], timesteps: Collection[int | None]) -> float | None:
-    """Return the seconds spent on some timesteps on all devices, or None if one of the timesteps has no timing.
+    """Return the sum of the seconds of `timesteps` over all devices, or None if one of `timesteps` has no timing.
 
     >>> timings = [Timing(None, "cpu", 9, 1.0), Timing(50, "cpu", 9, 4.0), Timing(50, "cuda", 1, 0.5)]
     >>> total_seconds(timings, [50]), total_seconds(timings, [None, 50]), total_seconds(timings, [50, 100])

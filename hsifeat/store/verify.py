@@ -1,4 +1,4 @@
-"""Verification of a store: compare every file with its checksum, and every unit with its digest.
+"""Verification of a store: compare every file with its checksum, and the values of every unit with their sha256.
 
 `hsifeat.store.restore` restores damaged files.
 """
@@ -61,7 +61,7 @@ class Verification:
     damages : tuple of Damage
         Damaged files; empty if the store is intact.
     unfinished : tuple of PlaneSpec
-        Planes of which some units are not computed yet. A unit without values is no damage.
+        Planes that have units which are not computed yet. Such a unit does not count as damage.
     """
 
     files: int
@@ -117,7 +117,7 @@ def recheck(location: Location, damages: Iterable[Damage]) -> tuple[Damage, ...]
 
 
 def intact_part(store: Store, damages: Iterable[Damage]) -> Store:
-    """Return a view of a store that omits the planes and label maps with damaged metadata."""
+    """Return a view of a store. The view omits planes and label maps whose metadata are damaged."""
     broken = {damage.plane for damage in damages if damage.plane is not None and damage.unit is None}
     labels = {match[0] for damage in damages if (match := re.match(r"scene/labels/[^/]+/", damage.key))}
     intact = {
@@ -131,7 +131,10 @@ def intact_part(store: Store, damages: Iterable[Damage]) -> Store:
 def _check_files(
     store: Store, files: dict[str, int], keys: set[str] | None = None
 ) -> Iterator[tuple[str, Damage | None]]:
-    """Check all files of a store, or those in `keys`, and yield the key and the damage of each checked file."""
+    """Check the files in `keys` and all metadata, or all files if `keys` is None.
+
+    Yields the key of each checked file, and its damage or None.
+    """
     location, broken = store.location, []
     for key in store.checksums:
         # Metadata are always checked, because they determine which planes can be read.
@@ -166,7 +169,10 @@ def _records(store: Store, plane: PlaneId) -> bytes:
 
 
 def _check_copies(store: Store) -> Iterator[tuple[str, Damage | None]]:
-    """Check ``checksums.json``, its copy and the copy of the manifest; yield the key and the damage of each."""
+    """Check ``checksums.json``, its copy and the copy of the manifest.
+
+    Yields the key of each of these files, and its damage or None.
+    """
     location = store.location
     file, copy = checksum_file.FILE, checksum_file.COPY_OF[checksum_file.FILE]
     original = location.get(file)

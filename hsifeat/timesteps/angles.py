@@ -33,8 +33,8 @@ class SpectralAngles:
     degrees : (n,) float64 array
         Mean angle over pixels at each timestep in degrees, from 0 to 180.
     mean_pixel_degrees : float
-        Mean angle in degrees between a pixel and the mean of all pixels. This is the angle of an estimate that carries no
-        information on the individual pixel.
+        Mean angle in degrees between a pixel and the mean of all pixels. An estimate that
+        carries no information on the individual pixel has this angle.
     space : {"bands", "channels", "latents"}
         Vectors between which angles are measured: spectra, channels of the projection, or latents.
     """
@@ -112,8 +112,8 @@ def measure_angles(
     Notes
     -----
     If the projection can be inverted, as PCA can, angles are measured between spectra. The error of the estimated channels is
-    mapped to bands and added to the clean spectrum. The projection removes a part of each spectrum, and this part has no
-    error.
+    mapped to bands and added to the clean spectrum. The projection removes a part of each spectrum. This part is
+    counted as estimated without error.
     If the projection can't be inverted because of clipping (``rgb``) or a gamma, angles are measured between vectors of
     channels. For a latent diffusion model, angles are measured between latents.
 
@@ -163,7 +163,7 @@ def channels_to_bands(projection: Projection) -> NDArray[np.float64] | None:
 
 @dataclass(frozen=True)
 class _TileVectors:
-    """Vectors of the n valid pixels or latent cells of a tile, between which angles are measured.
+    """Vectors of a tile between which angles are measured, one for each of its n valid pixels or latent cells.
 
     Attributes
     ----------
@@ -194,7 +194,10 @@ class _TileVectors:
         return cls(channels, channels, valid, None)
 
     def estimated(self, estimate: torch.Tensor) -> NDArray[np.float64]:
-        """Return the (n, dimensions) vectors of the model's estimate of the encoded tile."""
+        """Return the vectors of `estimate`, which is the model's estimate of the tile, as an (n, dimensions) array.
+
+        The vectors are spectra, channels or latents, like those in `clean`.
+        """
         channels = _vectors(estimate, self.valid)
         if self.to_bands is None:
             return channels

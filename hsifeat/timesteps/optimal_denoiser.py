@@ -1,4 +1,6 @@
-"""Optimal denoiser of a finite set of patches, computed without a network, and its similarity between timesteps.
+"""Optimal denoiser of a finite set of patches, and the similarity of its predictions between timesteps.
+
+No network is needed.
 
 Equation numbers refer to Zhang et al., "Improving training efficiency of diffusion models via multi-stage framework and
 tailored multi-decoder architecture", CVPR 2024, arXiv:2312.09181.
@@ -201,7 +203,7 @@ def similarity_map(
 
 
 def agreement(one: NDArray[np.float64], other: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
-    """Return, for each row, the share of values for which two predictions agree (``D`` in eq. 5).
+    """Return the share of values for which two predictions agree, for each row (``D`` in eq. 5).
 
     Parameters
     ----------

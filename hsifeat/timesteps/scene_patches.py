@@ -1,4 +1,4 @@
-"""Sample random patches and tiles of a projected image, for the optimal denoiser and for a backbone."""
+"""Sample random patches of a projected image for the optimal denoiser, and random tiles for a backbone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def default_patch_px(channels: int) -> int:
 def sample_patches(
     image: SpectralImage, projection: Projection, patch_px: int, count: int, seed: int
 ) -> NDArray[np.float64]:
-    """Return random patches of a projected image that have only valid pixels.
+    """Return random patches of a projected image. All pixels of a patch are valid.
 
     The image is read once, block by block.
 

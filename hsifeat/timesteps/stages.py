@@ -1,4 +1,4 @@
-"""Divide timesteps into stages or intervals within which the predictions of a denoiser are similar."""
+"""Divide timesteps into stages or intervals, so that a denoiser predicts similarly within each of them."""
 
 from __future__ import annotations
 
@@ -144,7 +144,9 @@ def best_intervals(similarity: NDArray[np.float64], count: int) -> list[tuple[in
 
 
 def _interval_values(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the sum of the scores of the timesteps in each interval; see `best_intervals`.
+    """Return, for each possible interval, the sum of the scores of its timesteps.
+
+    `best_intervals` defines the score.
 
     Returns
     -------
