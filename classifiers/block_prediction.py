@@ -1,4 +1,7 @@
-"""Predict a scene with a fitted head block by block, which bounds the memory of the input table."""
+"""Predict a scene with a fitted head, block by block.
+
+Only the input table of one block is in memory at a time.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ class PredictedBlock:
 
     @property
     def confidence(self) -> NDArray[np.float64] | None:
-        """Largest probability of each pixel: (n,) float64, or None without probabilities."""
+        """Largest class probability of each pixel, (n,) float64; None if `probabilities` is None."""
         return None if self.probabilities is None else self.probabilities.max(axis=1)
 
 

@@ -60,11 +60,11 @@ class Baseline:
 
     @property
     def runs(self) -> tuple[RunResult, ...]:
-        """Runs of the report."""
+        """All runs in the ``results.json`` of the report."""
         return self.results.runs
 
     def check(self, features: Features, labels: Labels) -> None:
-        """Raise an error if the baseline is of another scene or has other labels.
+        """Raise an error if the baseline and the new report differ in scene or labels.
 
         Parameters
         ----------
@@ -92,9 +92,10 @@ class Baseline:
             )
 
     def predictions(self, run: RunResult) -> NDArray[np.integer] | None:
-        """Return the predicted class of each test pixel of a run, or None if the predictions are not available.
+        """Return the predicted class of each test pixel of a run.
 
-        The array is (n,) integer and memory-mapped.
+        The array is (n,) integer and memory-mapped. The result is None if
+        the file of predictions is missing or unreadable.
         """
         if not _KEY.fullmatch(run.key):
             return None
@@ -110,9 +111,10 @@ class Baseline:
         return RunRecords(self.path.parent / RECORD)
 
     def _scene_difference(self, features: Features) -> str:
-        """Describe how the scene differs, or return an empty text.
+        """Describe how the scene of the baseline differs from the scene of `features`.
 
-        Scenes are compared by digest. Without a digest in the baseline, they are compared by name and size.
+        The text is empty if both are the same scene. The digests of the scenes are compared. If the baseline has no digest,
+        the names and sizes are compared.
         """
         digests = {str(store.recipe["scene"]) for store in self.results.stores if "scene" in store.recipe}
         before, now = (
@@ -126,7 +128,10 @@ class Baseline:
         return _difference({**before, "digest": min(digests)[:12]}, {**now, "digest": features.recipe["scene"][:12]})
 
     def _truth_difference(self, labels: Labels) -> str:
-        """Describe how the true classes of recorded test pixels differ, or return an empty text."""
+        """Describe how the true classes of the test pixels in the baseline differ from `labels`.
+
+        The text is empty if they do not differ.
+        """
         for key in dict.fromkeys(run.draw for run in self.runs):
             draw = self._read_draw(key, labels.classes.size)
             wrong = 0 if draw is None else np.count_nonzero(labels.classes.flat[draw[0]] != draw[1])
@@ -135,7 +140,9 @@ class Baseline:
         return ""
 
     def _read_draw(self, key: str, pixels: int) -> tuple[NDArray[np.integer], NDArray[np.integer]] | None:
-        """Return the test pixels of a recorded draw and their true classes, or None if the draw is not available.
+        """Return the test pixels and their true classes from the file of a draw.
+
+        The result is None if the file is missing or invalid.
 
         Parameters
         ----------
@@ -166,7 +173,7 @@ class Baseline:
 
 
 def match_renamed_store(before: set[str], after: set[str]) -> dict[str, str]:
-    """Return a mapping from the old to the new name of a store that was renamed between two reports.
+    """Return a mapping with the old name of a renamed store as key and its new name as value.
 
     A store was renamed if exactly one store of `before` is missing in `after` and exactly one store of `after` is new. Otherwise,
     the mapping is empty.
@@ -181,7 +188,7 @@ def match_renamed_store(before: set[str], after: set[str]) -> dict[str, str]:
 
 
 def _difference(before: Mapping[str, object], now: Mapping[str, object]) -> str:
-    """Describe the items in which two mappings differ; empty if there are none.
+    """Describe the items in which two mappings differ. The text is empty if the mappings are equal.
 
     >>> _difference({"rows": 10, "bands": 3}, {"rows": 12, "class 4": "corn"})
     'rows 10 before, 12 now; bands 3 before, none now; class 4 none before, corn now'

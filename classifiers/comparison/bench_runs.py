@@ -1,4 +1,7 @@
-"""Runs of a benchmark. Each entry (head and input) is fitted and scored on each draw, unless the run is recorded."""
+"""Runs of a benchmark: each entry (a head on an input) is fitted and scored on each draw.
+
+A run that was recorded earlier is read from its files instead.
+"""
 
 from __future__ import annotations
 
@@ -134,7 +137,11 @@ class BenchRunner:
         return tuple(points)
 
     def footprints(self, entries: Sequence[BenchEntry]) -> dict[str, frozenset[Footprint]]:
-        """Return the footprints (the pixels that a feature depends on) of entries, by `BenchEntry.columns`."""
+        """Return the footprints of the columns of each entry.
+
+        A footprint is the set of pixels that a feature depends on. The keys of the result are `BenchEntry.columns`, such as
+        ``planes of ip``.
+        """
         footprints = {}
         for entry in entries:
             store = self._store_name(entry)
@@ -145,18 +152,19 @@ class BenchRunner:
     def maps(
         self, runs: Sequence[RunResult], *, confidence: bool = False
     ) -> dict[tuple[BenchEntry, str], NDArray[Any]]:
-        """Return the recorded maps of seed 0, memory-mapped, by entry and split.
+        """Return the recorded maps of the runs with seed 0, by entry and split.
 
-        Maps are (rows, cols) arrays: integer classes, or uint8 confidences if `confidence` is true. Missing maps are omitted.
+        Maps are memory-mapped (rows, cols) arrays. They hold uint8 confidences if `confidence` is true, otherwise integer
+        classes. Runs without a recorded map are omitted.
         """
         file = self.run_records.confidence if confidence else self.run_records.map
         maps = {(run.entry, run.split): self.run_records.read_map(file(run.key)) for run in runs if run.seed == 0}
         return {name: array for name, array in maps.items() if array is not None}
 
     def _store_name(self, entry: BenchEntry) -> str:
-        """Return the name of the store that has the columns of an entry.
+        """Return the name of a store that has the columns of `entry`.
 
-        An entry without a store uses the first store, because all stores have its columns.
+        If the entry names no store, its columns are the same in all stores, and the first store is returned.
         """
         return entry.store or next(iter(self.stores))
 

@@ -23,9 +23,10 @@ _RunsBySeed = Mapping[int, RunResult]
 
 @dataclass(frozen=True)
 class _MatchedRuns:
-    """Runs of an entry (a head on an input) under one split in the baseline and in the new report, by seed.
+    """Runs of one entry (a head on an input) under one split, in both reports.
 
-    `entry` has the store name of the new report.
+    `before` has the runs of the baseline by seed, and `after` those of the new report. The store of `entry` has its name in
+    the new report.
     """
 
     entry: BenchEntry
@@ -44,16 +45,17 @@ class _MatchedRuns:
 
     @property
     def identical(self) -> bool:
-        """Whether all runs with shared seeds have the same key in both reports, for example runs on spectra."""
+        """Whether the two runs of each shared seed have the same key. Runs on spectra, for example, often do."""
         seeds = self.shared_seeds
         return bool(seeds) and all(self.before[seed].key == self.after[seed].key for seed in seeds)
 
 
 @dataclass(frozen=True)
 class _ChangeTest:
-    """Result of a test of change.
+    """Result of a test whether the accuracy of an entry changed.
 
-    `seeds` are the seeds that were compared in pairs. Welch's test is unpaired, so its `seeds` are empty.
+    `seeds` are the seeds whose two runs, one in each report, were compared as pairs. Welch's test is
+    unpaired, so its `seeds` are empty.
     """
 
     name: Literal["bootstrap", "paired", "Welch"]
@@ -113,7 +115,10 @@ def detect_changes(
 
 
 def _group(runs: Sequence[RunResult], renamed: Mapping[str, str]) -> dict[_Name, dict[int, RunResult]]:
-    """Group runs by entry and split, then by seed; `renamed` maps old store names to new ones."""
+    """Group runs by entry and split, and within a group by seed.
+
+    `renamed` has the old names of renamed stores as keys and their new names as values.
+    """
     groups: dict[_Name, dict[int, RunResult]] = {}
     for run in runs:
         entry = run.entry.model_copy(update={"store": renamed.get(run.entry.store, run.entry.store)})
@@ -126,7 +131,8 @@ def _bootstrap_tests(
 ) -> dict[_Name, _ChangeTest]:
     """Test changes by a bootstrap over seeds and regions.
 
-    Entries are omitted if the reports share predictions of fewer than two draws, or if the test pixels lie in too few regions.
+    A test needs two draws for which both reports have predictions, and test pixels in enough regions. Other entries are
+    omitted.
     """
     by_draws: dict[tuple[tuple[int, str], ...], list[_Name]] = {}
     for name, pair in matched.items():
@@ -170,7 +176,7 @@ def _bootstrap_tests(
 
 
 def _t_test(pair: _MatchedRuns, baseline: Baseline) -> _ChangeTest | None:
-    """Test a change by a t-test over seeds, or return None for fewer than two seeds.
+    """Test a change by a t-test over seeds. Returns None for fewer than two seeds.
 
     The test is paired if the reports share at least two draws. Otherwise it is Welch's unpaired test.
     """
@@ -200,9 +206,9 @@ def _t_test(pair: _MatchedRuns, baseline: Baseline) -> _ChangeTest | None:
 
 
 def _unmatched(entry: BenchEntry, split: str, before: _RunsBySeed | None, after: _RunsBySeed | None) -> EntryChange:
-    """Describe an entry that only one report has.
+    """Describe an entry that occurs in only one of the two reports.
 
-    The store name is taken from the report that has the entry.
+    The name of its store is the name in that report.
     """
     runs = list((after or before or {}).values())
     entry, oa = runs[0].entry, float(np.mean([run.oa for run in runs]))

@@ -305,7 +305,7 @@ def _scene_summary(features: Features, labels: Labels) -> SceneSummary:
 def _store_summaries(
     alternatives: Mapping[str, Features], planes: Sequence[PlaneLike] | None
 ) -> tuple[StoreSummary, ...]:
-    """Summarise the alternatives, and then the context stores that join them."""
+    """Summarise the stores that are compared, and then the context stores that are combined with each of them."""
     summaries = [
         _store_summary(name, single_stores(store)[0], None if store.is_context else planes)
         for name, store in alternatives.items()
@@ -315,7 +315,7 @@ def _store_summaries(
 
 
 def _locations(alternatives: Mapping[str, Features]) -> list[str]:
-    """Return the paths or URLs of all stores, each once."""
+    """Return the paths or URLs of all stores, without duplicates."""
     stores = (store for features in alternatives.values() for store in single_stores(features))
     return list(dict.fromkeys(str(store.store.location) for store in stores))
 

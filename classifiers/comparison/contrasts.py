@@ -45,7 +45,10 @@ class StoreOrigin:
 
     @classmethod
     def of_store(cls, features: Features, planes: Sequence[object] | None = None) -> StoreOrigin:
-        """Describe a store. `planes` selects the planes that heads use, see `Features.select`."""
+        """Return the origin of a store.
+
+        `planes` selects the planes that heads learn from, see `Features.select`.
+        """
         path, scene = str(features.store.location), features.scene
         whole = not scene.nodata and bool(features.valid.all())
         return cls(
@@ -63,7 +66,10 @@ class StoreOrigin:
         return self.source.startswith(_UNTRAINED)
 
     def is_twin(self, other: StoreOrigin) -> bool:
-        """Whether `other` has the same planes of the same network with random instead of trained weights."""
+        """Whether `other` is the untrained twin of this store.
+
+        A twin has the same planes of the same network, but the weights of its network are random instead of trained.
+        """
         same = self.source == other.source.removeprefix(_UNTRAINED) or "architecture" in _part(self.recipe, "backbone")
         options, other_options = _without_weights(self.recipe), _without_weights(other.recipe)
         return (
@@ -105,9 +111,9 @@ def plan_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOri
 
 
 def missing_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOrigin]) -> tuple[MissingContrast, ...]:
-    """List the planned contrasts that lack a store: an untrained twin or a context store.
+    """List the planned contrasts that are impossible because an untrained twin or a context store is missing.
 
-    Each states the command that extracts the store.
+    Each item contains the command that extracts the missing store.
     """
     used = {entry.store: origins[entry.store] for entry in entries if entry.store in origins}
     networks = {name: origin for name, origin in used.items() if not origin.is_untrained}
@@ -127,7 +133,10 @@ def missing_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, Store
 def _rivals(
     entry: BenchEntry, entries: Sequence[BenchEntry], origins: Mapping[str, StoreOrigin]
 ) -> Iterator[tuple[str, BenchEntry]]:
-    """Yield each entry that `entry` is compared with in a planned contrast, after the question of the contrast."""
+    """Yield the entries that planned contrasts compare with `entry`.
+
+    Each item is a pair of the question of the contrast, such as ``training``, and the other entry.
+    """
     origin, words = origins.get(entry.store), frozenset(entry.features.split("+"))
     if origin is None or origin.is_untrained or not words & _FROM_NETWORKS:
         return
@@ -150,7 +159,10 @@ def _missing(question: str, store: str, words: Sequence[str], out: str) -> Missi
 
 
 def _without_weights(recipe: Mapping[str, object]) -> dict[str, object]:
-    """Return a recipe without the fields that may differ between twins: the weights, and the seed of weights and noise."""
+    """Return a copy of a recipe without the weights of the backbone and the seed of the noise.
+
+    Only these fields may differ between a store of a trained network and its untrained twin.
+    """
     backbone, noise = _part(recipe, "backbone"), _part(recipe, "noise")
     return {
         **recipe,

@@ -13,7 +13,7 @@ from hsifeat.features.features import Features
 
 
 def possible_inputs(stores: Mapping[str, Features], inputs: Sequence[str]) -> tuple[str, ...]:
-    """Return the inputs whose planes every store has."""
+    """Return those of `inputs` whose planes exist in every store."""
     return tuple(name for name in inputs if name == SUITED or _in_all(stores, InputSet.parse(name)))
 
 
@@ -65,7 +65,7 @@ def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: S
 
 
 def _fits(head: str, name: str) -> bool:
-    """Return whether a head can learn from an input."""
+    """Return whether the head named `head` can learn from the input `name`, such as ``spectra+planes``."""
     return name == SUITED or fits(InputSet.parse(name), head)
 
 
@@ -79,9 +79,10 @@ def _in_all(stores: Mapping[str, Features], inputs: InputSet) -> bool:
 
 
 def _differs(inputs: InputSet, stores: Mapping[str, Features]) -> bool:
-    """Return whether the columns of an input depend on the store.
+    """Return whether the columns of an input differ between stores.
 
-    Spectra never depend on it. Context planes depend on it only if all stores are context stores.
+    Spectra are the same in all stores. Context planes differ only if there are several stores and all of them are context
+    stores.
     """
     if inputs.uses_planes:
         return True

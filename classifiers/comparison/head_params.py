@@ -12,7 +12,7 @@ from hsifeat.base_config import expected_error
 
 
 def plain_params(value: object) -> dict[str, dict[str, Any]]:
-    """Validate parameters by head and name.
+    """Validate parameters, a mapping of head to a mapping of parameter name to value.
 
     Returns the parameters with plain Python values. Lists and arrays become tuples.
 
@@ -34,7 +34,7 @@ HeadParams = Annotated[dict[str, dict[str, Any]], BeforeValidator(plain_params)]
 
 
 def assignments(params: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return parameters as the values of ``--set``.
+    """Format parameters as a list of values for the option ``--set``.
 
     >>> assignments({"mlp": {"hidden": (64,), "validation_fraction": None}, "svm": {"C": 10.0, "gamma": "scale"}})
     ['mlp.hidden=64,', 'mlp.validation_fraction=none', 'svm.C=10.0', 'svm.gamma=scale']
@@ -56,7 +56,7 @@ def _plain(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Format a value so that ``--set`` reads the same value."""
+    """Format a parameter value as text, from which ``--set`` reads the same value."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):

@@ -109,7 +109,7 @@ def renumber(clusters: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArr
 
 
 def _neighbour(panels: list[ClusterPanel], layer: str) -> ClusterPanel:
-    """Return the reference panel for the next panel of a layer.
+    """Return the existing panel that the next panel of `layer` is renumbered to agree with.
 
     The reference is the panel of the previous timestep. For the first timestep of a layer, it is the panel of the first timestep
     of the previous layer.
@@ -144,7 +144,7 @@ def _cluster(
 
 
 def _sample(cells: dask.array.Array, with_data: NDArray[np.bool_], seed: int) -> NDArray[np.float32]:
-    """Draw random cells with data, (n, channels) float32, at most 64 MiB."""
+    """Draw random cells with data, as an (n, channels) float32 array of at most 64 MiB."""
     rows, cols = np.nonzero(with_data)
     max_cells = max(1, _SAMPLE_BYTES // (4 * cells.shape[2]))
     if len(rows) > max_cells:
@@ -154,7 +154,7 @@ def _sample(cells: dask.array.Array, with_data: NDArray[np.bool_], seed: int) ->
 
 
 def _has_data(valid: NDArray[np.bool_], stride: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return a mask, (rows, cols) bool, of the cells of a plane whose centre is a valid pixel."""
+    """Return which cells of a plane have a valid pixel at their centre, as a (rows, cols) bool array."""
     rows, cols = (
         np.minimum(np.arange(cells) * stride + stride // 2, pixels - 1)
         for cells, pixels in zip(shape, valid.shape, strict=True)

@@ -30,7 +30,7 @@ Planes = tuple[PlaneId, ...]
 
 
 class PlaneFit(NamedTuple):
-    """A fit to be done: the planes, the seed of the head, and the key of the draw (training and test pixels).
+    """A fit to be done: its planes, the seed of its head, and the key of its draw (training and test pixels).
 
     An empty `planes` means that the head learns from spectra alone.
     """
@@ -140,7 +140,7 @@ class PlaneFitter:
         return AccuracyTask(key, fit.draw, self.head, fit.seed, table, self.run_records)
 
     def _folds(self, draw: SplitDraw, seed: int) -> list[SplitDraw]:
-        """Divide the training pixels into spatial folds."""
+        """Divide the training pixels of a draw into spatial folds, each with its own training and test pixels."""
         labels = replace(self.labels, classes=np.where(draw.train, self.labels.classes, 0))
         split = parse_split(FOLDS)
         try:

@@ -61,7 +61,7 @@ def change_table(changes: Sequence[EntryChange]) -> ChangeTable | None:
 
 
 def change_verdict(change: EntryChange) -> str:
-    """Return the verdict of a test of change in a few words."""
+    """Return in a few words whether an entry changed, according to the test of `change`."""
     if change.unchanged:
         return "unchanged"
     if change.p is None:

@@ -65,7 +65,7 @@ class ClassRow:
 
     @property
     def best(self) -> float | None:
-        """Best score of the row, or None without scores."""
+        """Highest of the `scores` of the row, or None if the row has no scores."""
         return max((score.estimate.mean for score in self.scores if score), default=None)
 
 
@@ -99,9 +99,9 @@ class ConfusionTable:
 
 
 def class_tables(comparison: Comparison, ranking: Ranking) -> list[dict[str, list[ClassRow]]]:
-    """Return the rows of the tables of scores by class.
+    """Return the tables of scores by class, as lists of rows.
 
-    The list has one dictionary per split, which maps the label of each metric to the rows of a table.
+    The result has one dictionary per split. Its keys are the labels of the metrics, and its values are the rows of a table.
     """
     images = comparison.images
     tables = []
@@ -152,11 +152,9 @@ def _class_rows(
 
 
 def _tags(left_out: int, tested: int, seeds: int) -> tuple[str, ...]:
-    """Return the reasons why a class is not scored.
+    """Return the reasons why a class is not scored: ``left out`` and ``no test pixels``.
 
-    A reason that does not hold for all seeds states the number of its seeds.
-
-    A class is either left out of the split or has no test pixels.
+    If a reason holds for some of the seeds only, the text states their number, such as ``left out under 2 of 5 seeds``.
     """
     counts = {"left out": left_out, "no test pixels": seeds - left_out - tested}
     return tuple(

@@ -42,14 +42,14 @@ class DistanceTable:
 
     @property
     def drawn(self) -> tuple[EntryDistances, ...]:
-        """Entries to draw: the best ones, and the best one on spectra alone."""
+        """Entries that the plot shows: the best entries, and the best entry that learns from spectra alone."""
         best = self.rows[:_MAX_LINES]
         spectra = next((one for one in self.rows if one.entry.features == "spectra"), None)
         return best if spectra is None or spectra in best else (*best, spectra)
 
 
 def distance_tables(ranking: Ranking) -> list[DistanceTable]:
-    """Return a table for each split with scores by distance, in the order of the ranking.
+    """Return one table for each split that has scores by distance, in the order of `ranking`.
 
     Bins without test pixels are omitted.
     """
@@ -78,7 +78,9 @@ def distance_tables(ranking: Ranking) -> list[DistanceTable]:
 
 
 def distance_plot(table: DistanceTable, pixel_size_m: float | None, medium: figures.Medium = "page") -> bytes:
-    """Draw the overall accuracy of the best entries and of spectra against the distance, with 95 % bands.
+    """Draw curves of overall accuracy against the distance, with bands for the 95 % intervals.
+
+    The curves are those of `DistanceTable.drawn`.
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ _RC: Any = {
 
 @dataclass(frozen=True)
 class Dot:
-    """Mean with the ends of its whisker, as fractions of 1.
+    """A mean and the two ends of its whisker, all as fractions of 1.
 
     A hollow dot marks a score under a random split, which leaks through context.
     """
@@ -65,7 +65,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Line:
-    """Learning curve: `mean` and `sd`, as fractions of 1, for each number `x` of labels per class."""
+    """Learning curve. `x` has the numbers of labels per class; `mean` and `sd` have the scores as fractions of 1."""
 
     name: str
     x: tuple[int, ...]
@@ -75,7 +75,9 @@ class Line:
 
 @dataclass(frozen=True)
 class BandLine:
-    """Line with a band: `mean` and ends of the 95 % interval, as fractions of 1, for each distance `x` in pixels.
+    """Line with a band. `x` has distances in pixels.
+
+    For each distance, there are the `mean` and the ends of its 95 % interval, as fractions of 1.
 
     A point without an interval has no band.
     """
@@ -227,7 +229,7 @@ def distance_curves(lines: Sequence[BandLine], label: str, ends_px: Sequence[flo
 
 
 def _line_style(at: int) -> tuple[str, str, str]:
-    """Return colour, marker and dash of a line by its number."""
+    """Return the colour, marker and dash of the line with number `at`."""
     return LINE_COLOURS[at % len(LINE_COLOURS)], _MARKERS[at % len(_MARKERS)], _DASHES[at % len(_DASHES)]
 
 

@@ -85,12 +85,15 @@ def overview_plot(ranking: Ranking, medium: figures.Medium = "page") -> bytes:
 
 
 def whisker(summary: EntrySummary) -> tuple[float, float]:
-    """Return the ends of a whisker: the 95 % interval of OA, or mean ± standard deviation without an interval."""
+    """Return the lower and upper end of the whisker of an entry.
+
+    They are the ends of the 95 % interval of OA. If there is no interval, they are mean ± standard deviation.
+    """
     return summary.oa.interval or (summary.oa.mean - summary.oa.sd, summary.oa.mean + summary.oa.sd)
 
 
 def whisker_legend(ranking: Ranking) -> str:
-    """Describe the whiskers of the dot plot."""
+    """Describe what the whiskers of the dot plot show, such as ``± standard deviation over seeds``."""
     cells = [summary for row in ranking.rows for summary in row.cells if summary]
     if all(summary.oa.interval for summary in cells):
         return "with 95 % intervals over seeds and regions"
@@ -126,7 +129,7 @@ def _best_entry(ranking: Ranking, index: int) -> str:
 def _without_leakage(ranking: Ranking) -> str:
     """Describe the accuracy of the best entry on test pixels without leakage.
 
-    The text has one sentence for each split whose question is to carry over.
+    The text has one sentence for each split that asks the question ``carry over``, that is, tests on areas without labels.
     """
     by_key = {(one.entry, one.split): one for one in ranking.results.distances}
     texts = []
@@ -140,7 +143,10 @@ def _without_leakage(ranking: Ranking) -> str:
 
 
 def _distances(splits: Sequence[RankedSplit]) -> str:
-    """Recommend the first disjoint split, and state the distance between training and test pixels of each split."""
+    """Recommend the first of `splits`, and state for each split how far test pixels are from training pixels.
+
+    All `splits` are disjoint.
+    """
     distances = [
         f"{split.geometry.min_px:.1f} px or more from every training pixel"
         + (_NO_BUFFER if split.geometry.min_px <= 1 else "" if index else _UNVISITED)
@@ -173,7 +179,7 @@ def _gap(ranking: Ranking) -> str:
 
 
 def _class_differences(ranking: Ranking, first: RankedSplit, second: RankedSplit) -> str:
-    """List the classes that one of two splits leaves out, but the other does not under the same seed."""
+    """List the classes that, for some seed, exactly one of two splits leaves out."""
     runs = ranking.results.runs
     left_out = [
         {(run.seed, number) for run in runs if run.split == split.name for number in run.left_out}
@@ -191,7 +197,10 @@ def _class_differences(ranking: Ranking, first: RankedSplit, second: RankedSplit
 
 
 def _cost(ranking: Ranking) -> str:
-    """Describe the cost of the cached features, and the estimated cost of computing them for every run."""
+    """Describe the time and memory that the cached features cost.
+
+    The text also estimates the time that every run would take to compute them again.
+    """
     stores = ranking.results.stores
     runs = [run for run in ranking.results.runs if run.entry.store]
     if not any(store.planes for store in stores) or not runs:

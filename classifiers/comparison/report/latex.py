@@ -59,7 +59,7 @@ def escape_latex(text: str) -> str:
 
 
 def _tabular(table: pd.DataFrame, best: pd.DataFrame, splits: Sequence[RankedSplit]) -> str:
-    """Return a LaTeX ``tabular`` of some splits.
+    """Return a LaTeX ``tabular`` with the columns of `table` that belong to `splits`.
 
     The header shows the name, the kind and the numbers of pixels of each split.
     """

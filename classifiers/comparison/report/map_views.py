@@ -60,7 +60,10 @@ class SceneView:
 
 
 def entry_views(comparison: Comparison, ranking: Ranking) -> list[list[EntryView | None]]:
-    """Return the view of each entry (row of the ranking) under each split, None if the entry was not run."""
+    """Return the views of each entry, one for each split, in the order of `ranking`.
+
+    A view is None if the entry was not run under the split.
+    """
     side_px = maps.largest_side_px(len(ranking.rows) * len(ranking.splits))
     return [
         [_entry_view(comparison, ranking, summary, side_px) if summary else None for summary in row.cells]

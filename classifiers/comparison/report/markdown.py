@@ -39,7 +39,10 @@ def to_markdown(results: BenchResults) -> str:
 
 
 def _distances(ranking: Ranking) -> list[str]:
-    """Return the accuracy by distance to the nearest training pixel as lines of Markdown, with a table for each split."""
+    """Return lines of Markdown with one table for each split.
+
+    The table shows the overall accuracy (OA) by distance to the nearest training pixel.
+    """
     lines: list[str] = []
     for view in distance_tables(ranking):
         lines += ["", f"## {view.question.capitalize()}: OA by distance, {view.split}", ""]
@@ -53,7 +56,7 @@ def _distances(ranking: Ranking) -> list[str]:
 
 
 def _score_text(score: PixelScore) -> str:
-    """Return OA and the gain over spectra, each with its interval, as the text of a cell."""
+    """Return the text of a table cell: OA and the gain over spectra, each followed by its interval."""
     if score.oa is None:
         return ""
     text = f"{100 * score.oa.mean:.1f}" + (f" ({interval})" if (interval := interval_text(score.oa)) else "")

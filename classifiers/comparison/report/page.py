@@ -106,9 +106,9 @@ def _content(comparison: Comparison, ranking: Ranking) -> dict[str, Any]:
 
 
 def _best_scores(ranking: Ranking, index: int) -> dict[str, float | None]:
-    """Return the best value of each metric under a split, which the page prints in bold.
+    """Return the best value of each metric under a split, by key of the metric.
 
-    Values are None if the benchmark has a single entry.
+    The page prints these values in bold. They are None if the benchmark has a single entry.
     """
     cells = [summary for _, summary in ranking.ranked(index)]
     several = len(ranking.rows) > 1
@@ -118,7 +118,7 @@ def _best_scores(ranking: Ranking, index: int) -> dict[str, float | None]:
 
 
 def _pair_verdict(pair: EntryPair) -> str:
-    """Return the verdict of a pairwise test in a few words."""
+    """Return the verdict of a pairwise test in a few words, such as ``first is better``."""
     if pair.significant:
         return "first is better" if pair.difference > 0 else "second is better"
     return "can't be compared" if pair.low is None else "no significant difference"

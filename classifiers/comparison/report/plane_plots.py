@@ -19,8 +19,8 @@ _MAX_PANEL_PX = 400
 class PanelGrid:
     """Grid of cluster panels, one row per layer and one column per timestep.
 
-    `layers` has the name of each layer and its panels as data URIs, empty for missing planes. `clusters` is the number of
-    clusters.
+    `layers` has a pair for each layer: its name, and its panels as data URIs. The data URI of a missing plane is empty.
+    `clusters` is the number of clusters.
     """
 
     timesteps: tuple[int, ...]
@@ -71,7 +71,10 @@ def weight_map(weights: Sequence[PlaneWeight], medium: figures.Medium = "page") 
 
 
 def curve_lines(points: Sequence[CurvePoint]) -> list[figures.Line]:
-    """Return the learning curves of the best entries as lines, at most one for each of `figures.LINE_COLOURS`."""
+    """Return the learning curves of the best entries as lines.
+
+    There are at most as many lines as colours in `figures.LINE_COLOURS`.
+    """
     lines = []
     for entry in _entries_by_final_oa(points)[: len(figures.LINE_COLOURS)]:
         curve = sorted((point for point in points if point.entry == entry), key=lambda point: point.per_class)
@@ -87,12 +90,12 @@ def curve_lines(points: Sequence[CurvePoint]) -> list[figures.Line]:
 
 
 def curve_pixels(points: Sequence[CurvePoint]) -> dict[int, float]:
-    """Return the total number of training pixels, by the maximum number per class."""
+    """Return the total number of training pixels for each maximum number per class (`CurvePoint.per_class`)."""
     return {point.per_class: point.train_pixels for point in points}
 
 
 def curve_tables(ranking: Ranking) -> list[CurveTable]:
-    """Return a table and a plot of learning curves for each split that has any."""
+    """Return, for each split that has learning curves, a `CurveTable` with their points and plot."""
     tables = []
     for split in dict.fromkeys(point.split for point in ranking.results.curves):
         points = [point for point in ranking.results.curves if point.split == split]
@@ -115,7 +118,10 @@ def curve_tables(ranking: Ranking) -> list[CurveTable]:
 
 
 def _entries_by_final_oa(points: Sequence[CurvePoint]) -> list[BenchEntry]:
-    """Return entries by descending overall accuracy with the largest number of training pixels."""
+    """Sort entries by the last point of their learning curves.
+
+    The entry that is most accurate with the largest number of training pixels is first.
+    """
     final = {point.entry: point.oa.mean for point in sorted(points, key=lambda point: point.per_class)}
     return sorted(final, key=lambda entry: -final[entry])
 
@@ -126,7 +132,10 @@ def cluster_colours(panels: Sequence[ClusterPanel]) -> dict[int, str]:
 
 
 def panel_grid(panels: Sequence[ClusterPanel]) -> PanelGrid | None:
-    """Arrange panels in a grid with a row per layer and a column per timestep, or return None without panels."""
+    """Arrange panels in a grid with a row per layer and a column per timestep.
+
+    Returns None if `panels` is empty.
+    """
     if not panels:
         return None
     timesteps = tuple(sorted({panel.t for panel in panels}))

@@ -93,9 +93,10 @@ def write_report(comparison: Comparison, folder: Path, *, listen: Listener = sil
 
 
 def plan_files(comparison: Comparison, folder: Path) -> tuple[dict[str, FileWriter], dict[str, None]]:
-    """Return a writer for each file of a report except ``results.json``, and notes on omitted files.
+    """Return functions that write the files of a report, and notes on omitted files.
 
-    Writers are keyed by file name in the folder. Notes are the keys of a dictionary, which drops duplicates.
+    The first dictionary has file names in `folder` as keys and one writer for each file as values. It does not contain
+    ``results.json``. The notes are the keys of the second dictionary, so none occurs twice.
     """
     names = file_names((summary.entry, summary.split) for summary in comparison.summary)
     maps, notes = _plan_maps(comparison, folder, names)
@@ -119,7 +120,7 @@ def _without_notes(write: Callable[[Path], object]) -> FileWriter:
 
 
 def _figure_drawers(comparison: Comparison, names: Mapping[tuple[BenchEntry, str], str]) -> dict[str, FigureDrawer]:
-    """Return a drawer for each plot of the page, by file name without extension.
+    """Return a function that draws each plot of the page, by file name without extension.
 
     Confusion matrices are drawn only for the best entry of each split.
     """
@@ -170,7 +171,10 @@ def _plan_figures(drawers: Mapping[str, FigureDrawer], folder: str = "") -> dict
 def _plan_maps(
     comparison: Comparison, folder: Path, names: Mapping[tuple[BenchEntry, str], str]
 ) -> tuple[dict[str, FileWriter], dict[str, None]]:
-    """Return a writer for each GeoTIFF of labels, predicted classes and confidence, and notes on omitted files."""
+    """Return functions that write the GeoTIFF maps, by file name, and notes on omitted files.
+
+    The maps show the labels, the predicted classes and the confidence.
+    """
     images, georeference = comparison.images, comparison.georeference
     numbers = {number for number in comparison.class_names if number} | {*count_values(images.truth)}
     legend = Legend.from_mappings(numbers, comparison.class_names, comparison.class_colours)
@@ -204,9 +208,9 @@ def _plan_maps(
 def _probability_blocks(
     confidence: NDArray[np.uint8], classes: NDArray[np.integer]
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
-    """Yield the largest class probability of each pixel block by block, (rows, cols, 1) float32.
+    """Yield the window of each block and the largest class probability of each of its pixels.
 
-    Pixels without a prediction are NaN.
+    The probabilities are a (rows, cols, 1) float32 array, with NaN at pixels without a prediction.
     """
     rows, cols = confidence.shape
     for window in windows(rows, cols, _BLOCK_PX):
@@ -229,9 +233,9 @@ def write_sweep(sweep: SweepResult, folder: Path) -> None:
 
 
 def file_names(keys: Iterable[tuple[BenchEntry, str]]) -> dict[tuple[BenchEntry, str], str]:
-    """Return a file name for each entry and split.
+    """Return a file name for each pair of entry and split.
 
-    Names are distinct on case-insensitive file systems too.
+    The names are also distinct on file systems that ignore case.
     """
     names: dict[tuple[BenchEntry, str], str] = {}
     for key in dict.fromkeys(keys):
@@ -260,7 +264,10 @@ def _safe(text: str) -> str:
 
 
 def _read_listing(folder: Path) -> list[str]:
-    """Return the files that an earlier report wrote to a folder, or an empty list if they are unknown."""
+    """Return the names of the files that an earlier report wrote to `folder`.
+
+    The names are read from the list that the report left in the folder. The result is empty if this list is unreadable.
+    """
     try:
         names = [Path(name) for name in json.loads((folder / _LISTING).read_bytes())]
     except (OSError, ValueError, TypeError):
@@ -271,7 +278,10 @@ def _read_listing(folder: Path) -> list[str]:
 
 
 def _same_results(comparison: Comparison, path: Path) -> bool:
-    """Return whether a file contains the same results, apart from the time of creation."""
+    """Return whether the file `path` contains the results of `comparison`.
+
+    The time of creation may differ.
+    """
     try:
         existing = read_json(path)
     except HsifeatError:

@@ -27,14 +27,17 @@ def question_text(split: str, labels: str) -> str:
 
 
 def verdict_text(results: BenchResults, split: str) -> str:
-    """Return the question that a split asks, followed by the verdict, without a full stop; empty without a verdict."""
+    """Return the question that a split asks, followed by the verdict in `results`.
+
+    The text has no full stop. It is empty if there is no verdict.
+    """
     verdict = results.verdicts.get(split)
     question = parse_split_question(split)
     return f"To {question}: {verdict.rstrip('.')}" if verdict and question else verdict or ""
 
 
 def range_label(score: DistanceScore, pixel_size_m: float | None) -> str:
-    """Return the range of distances of a score in pixels, and in metres if the side of a pixel is known.
+    """Format the range of distances of a score in pixels, and also in metres if `pixel_size_m` is not None.
 
     >>> score = DistanceScore(low_px=4, high_px=9, mean_px=6, test_pixels=7, seeds=1)
     >>> range_label(score, None), range_label(score, 20.0)
@@ -48,7 +51,10 @@ def range_label(score: DistanceScore, pixel_size_m: float | None) -> str:
 
 
 def interval_text(estimate: Estimate, *, signed: bool = False) -> str:
-    """Return the 95 % interval of an estimate in percent or points, such as ``41.0 to 47.5``; empty without an interval."""
+    """Format the 95 % interval of an estimate, multiplied by 100, such as ``41.0 to 47.5``.
+
+    The text is empty if the estimate has no interval.
+    """
     if estimate.interval is None:
         return ""
     sign = "+" if signed else ""
@@ -99,7 +105,10 @@ def distance_text(found: EntryDistances, pixel_size_m: float | None) -> str:
 
 
 def distance_remarks(results: BenchResults, split: str, test_pixels: float) -> list[str]:
-    """Return sentences on the best entry of a split: its accuracy by distance, and on test pixels without leakage.
+    """Describe the best entry of a split in two texts.
+
+    The first text is `distance_text`, and the second is `leak_free_text`. There are none if the split has no scores by
+    distance.
 
     Parameters
     ----------

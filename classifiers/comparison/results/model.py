@@ -21,11 +21,11 @@ LEVEL = 0.95
 
 
 class JsonOnly:
-    """Marker of model fields that ``results.csv`` omits."""
+    """Marker of those fields of the models that ``results.csv`` omits."""
 
 
 class Record(BaseModel):
-    """Base class of all models; immutable, without unknown fields."""
+    """Base class of all models. Instances are immutable, and unknown fields raise an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -123,7 +123,7 @@ class BenchEntry(Record):
 
     @property
     def columns(self) -> str:
-        """Input and store in words, such as ``planes of ip``."""
+        """Name of the input and its store, such as ``planes of ip``."""
         return self.features + (f" of {self.store}" if self.store else "")
 
     def __str__(self) -> str:
@@ -332,7 +332,9 @@ class EntryPair(Record):
 
 
 class Contrast(Record):
-    """Planned contrast of two inputs on all heads that learn from both, declared before the first run.
+    """Planned contrast: a comparison of two inputs that is declared before the first run.
+
+    It has one pair of entries for each head that learns from both inputs.
 
     >>> trained, twin = (BenchEntry(store=store, features="planes", head="lda") for store in ("ip", "ip-untrained"))
     >>> print(Contrast(question="training", pairs=((trained, twin),)))

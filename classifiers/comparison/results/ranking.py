@@ -46,12 +46,12 @@ class RankedSplit:
 
     @property
     def question(self) -> str:
-        """Question that the split asks, with the number of labels."""
+        """Question that the split asks, with the number of labels, such as ``fill in from 80 labels``."""
         return question_text(self.name, pixel_range(self.train_pixels))
 
     @property
     def title(self) -> str:
-        """Name, question and kind of the split."""
+        """Heading of the split: its name, the question that it asks (see `question`) and its kind."""
         return f"{self.name}, {self.question}, {self.kind}"
 
 
@@ -59,7 +59,8 @@ class RankedSplit:
 class RankedEntry:
     """Row of the ranking.
 
-    `cells` are the summaries of the entry under each split, None if the entry was not run. The seconds are medians over runs.
+    `cells` has a summary for each split, or None if the entry was not run under the split. `fit_seconds` and
+    `predict_seconds` are medians over runs.
     """
 
     entry: BenchEntry
@@ -90,16 +91,19 @@ class Ranking:
     class_names: dict[int, str]
 
     def first_index(self, kind: str) -> int | None:
-        """Return the index of the first split of a kind, or None."""
+        """Return the index of the first split of a kind such as `DISJOINT`, or None if there is no such split."""
         return next((index for index, split in enumerate(self.splits) if split.kind == kind), None)
 
     def ranked(self, index: int) -> list[tuple[RankedEntry, EntrySummary]]:
-        """Return the entries that were run under a split, with their summaries, by descending accuracy."""
+        """Return the entries that were run under the split at `index`, each with its summary.
+
+        They are sorted by descending overall accuracy under this split.
+        """
         pairs = [(row, summary) for row in self.rows if (summary := row.cells[index])]
         return sorted(pairs, key=lambda pair: -pair[1].oa.mean)
 
     def left_out(self, index: int) -> str:
-        """Return a text that lists the classes that a split leaves out."""
+        """List the classes that the split at `index` leaves out, as text."""
         return left_out_text(self.ranked(index)[0][1], self.class_names)
 
     def pairs(self, index: int) -> tuple[list[EntryPair], int]:
@@ -114,12 +118,12 @@ class Ranking:
 
     @property
     def stores(self) -> list[str]:
-        """Names of the stores that entries take planes from."""
+        """Names of the stores whose planes the entries learn from."""
         return list(dict.fromkeys(row.entry.store for row in self.rows if row.entry.store))
 
     @property
     def spread(self) -> str:
-        """Description of the numbers that follow ± in tables."""
+        """Description of scores in tables, such as ``mean ± standard deviation over seeds``."""
         several = max(len(split.seeds) for split in self.splits) > 1
         return "mean ± standard deviation over seeds" if several else "a single seed, without a standard deviation"
 

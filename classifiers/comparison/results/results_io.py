@@ -43,7 +43,7 @@ def to_frame(results: BenchResults) -> pd.DataFrame:
 def _cells(record: Record) -> dict[str, Any]:
     """Return the cells of a row by column name.
 
-    Values per class are dictionaries by class number.
+    A cell with one value for each class is a dictionary with class numbers as keys.
     """
     cells: dict[str, Any] = {}
     for name, field in type(record).model_fields.items():

@@ -101,7 +101,9 @@ def _summary(runs: list[RunResult], intervals: ScoreIntervals) -> EntrySummary:
 
 
 def gap_splits(splits: Iterable[str]) -> tuple[str, str] | None:
-    """Return the first random and the first disjoint split with matched numbers of training pixels, or None.
+    """Return the first random and the first disjoint split for which `is_matched` is true.
+
+    Comparisons train on equally many pixels under such splits. Returns None if one of the two is missing.
 
     >>> gap_splits(["blocks:12+4:0.1", "per-class:5", "random:0.1"])
     ('random:0.1', 'blocks:12+4:0.1')
@@ -115,7 +117,9 @@ def gap_splits(splits: Iterable[str]) -> tuple[str, str] | None:
 def split_gaps(
     summaries: Iterable[EntrySummary], intervals: Mapping[BenchEntry, Bounds] = MappingProxyType({})
 ) -> tuple[SplitGap, ...]:
-    """Return the gap in overall accuracy between the first random and the first disjoint split, by entry.
+    """Return for each entry the gap between the first random and the first disjoint split.
+
+    The gap is the difference in overall accuracy; see `gap_splits` for the two splits.
 
     Entries that were not run under both splits are omitted.
 

@@ -20,9 +20,10 @@ INTERVAL = "95 % interval"
 
 
 def summary_frame(results: BenchResults) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the summary as a table of formatted text, and a mask of the best values.
+    """Return the summary as a table of formatted text, and a table of booleans that marks the best values.
 
-    Entries are sorted by descending overall accuracy (OA) under the first split of the ranking, a disjoint split if there is one.
+    Entries are sorted by descending overall accuracy (OA) under the first split of `rank`. This split is disjoint if the
+    benchmark has a disjoint split.
 
     Returns
     -------

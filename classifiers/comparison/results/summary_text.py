@@ -63,9 +63,9 @@ def reduction_text(results: BenchResults) -> str:
 
 
 def planned_results(results: BenchResults) -> dict[str, list[str]]:
-    """Return the results of the planned contrasts as sentences, by the question that their split asks.
+    """Return one sentence for each planned contrast and split, grouped by the question that the split asks.
 
-    Results under user-defined splits have the key ``other splits``.
+    The keys are ``fill in``, ``carry over``, and ``other splits`` for splits without a question.
     """
     sentences: dict[str, list[str]] = {FILL_IN: [], CARRY_OVER: [], "other splits": []}
     for test in results.contrasts:
@@ -74,7 +74,11 @@ def planned_results(results: BenchResults) -> dict[str, list[str]]:
 
 
 def verdict_lines(results: BenchResults) -> list[str]:
-    """Return the sentences on differences: planned contrasts first, then the contrasts that lack a store, then all entries."""
+    """Return sentences about differences between entries.
+
+    The results of planned contrasts come first, then the contrasts that lack a store, then the verdict on all entries
+    under each split.
+    """
     planned = [line for lines in planned_results(results).values() for line in lines]
     missing = [str(contrast) for contrast in results.missing_contrasts]
     verdicts = [verdict_text(results, split) for split in results.verdicts]
@@ -85,8 +89,8 @@ def verdict_lines(results: BenchResults) -> list[str]:
 def left_out_text(summary: EntrySummary, class_names: Mapping[int, str]) -> str:
     """List the classes that are left out of the averages.
 
-    A class that is left out under some of the seeds only is followed by the number of these seeds. If the number of scored
-    classes differs between seeds, the text also states these numbers.
+    If a class is left out under some of the seeds only, the number of these seeds follows its name. If the number of
+    scored classes differs between seeds, the text also states these numbers.
     """
     names = [
         class_names.get(number, f"class {number}")
