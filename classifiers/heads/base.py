@@ -22,7 +22,7 @@ from hsifeat.errors import HeadError
 
 
 def check_width(layout: Layout | None, width: int) -> None:
-    """Raise `HeadError` if a layout describes another number of columns than `width`; a layout of None allows any."""
+    """Raise `HeadError` unless `layout` describes `width` columns. If `layout` is None, any `width` is allowed."""
     if layout is not None and layout.width != width:
         raise HeadError(
             f"the table has {width} columns but the layout describes {layout.width}; "
@@ -166,7 +166,7 @@ class Head(ClassifierMixin, BaseEstimator):
         return weight
 
     def _check_restored(self) -> None:
-        """Raise ValueError if attributes that were loaded from a file are unsafe and can't come from `_fit`."""
+        """Raise ValueError if attributes loaded from a file are unsafe; attributes that `_fit` learned are always safe."""
 
     def _fit_reduction(self, rows: NDArray[np.floating], weight: NDArray[np.float64] | None) -> None:
         """Fit preprocessing that needs no labels.

@@ -48,6 +48,6 @@ def whitening_gain(
 
 
 def varying_columns(deviation: NDArray[np.float64], dtype: np.dtype) -> NDArray[np.bool_]:
-    """Return which columns (k,) have a deviation above the rounding errors of a dtype."""
+    """Return a mask (k,) of the columns whose standard deviation `deviation` exceeds rounding errors in `dtype`."""
     varying: NDArray[np.bool_] = deviation > ROUNDING_ERRORS * np.finfo(dtype).eps * deviation.max(initial=0.0)
     return varying

@@ -114,7 +114,7 @@ def stages(layout: Layout) -> list[list[ColumnGroup]]:
 
 
 def attention_fusion_network(layout: Layout, channels: int, hidden: tuple[int, ...], classes: int) -> torch.nn.Module:
-    """Build the network of `DiffCRNClassifier`, which defines the symbols below.
+    """Build the network of `DiffCRNClassifier`. The docstring of `DiffCRNClassifier` defines all symbols.
 
     Parameters
     ----------

@@ -115,7 +115,7 @@ class FiLMClassifier(TorchHead):
         return build(self.encoder, bands, channels, hidden if self.hidden is None else self.hidden, len(self.classes_))
 
     def _columns(self, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the column indices of `s` and of `f`."""
+        """Return the column indices of the spectrum `s`, and those of the diffusion features `f`."""
         if self.layout is None:
             return np.arange(width), np.arange(width)
         spectral, learned = self.layout.spectral, self.layout.learned

@@ -173,7 +173,7 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 class ReducingHead(Head):
     """Base class of heads that learn from the columns of a `GroupReducer`.
 
-    If a parameter of a subclass has the name of a parameter of `GroupReducer`, its value is passed to the reducer.
+    A subclass may declare parameters of `GroupReducer` as its own. Their values are passed to the reducer.
 
     Attributes
     ----------

@@ -107,7 +107,7 @@ class HyperfeaturesClassifier(MixingHead, TorchHead):
 def hyperfeatures_network(
     layout: Layout, bottleneck: int, channels: int, hidden: tuple[int, ...], classes: int
 ) -> torch.nn.Module:
-    """Build the network of `HyperfeaturesClassifier`, which defines the symbols below.
+    """Build the network of `HyperfeaturesClassifier`. The docstring of `HyperfeaturesClassifier` defines all symbols.
 
     Parameters
     ----------

@@ -110,7 +110,7 @@ def _format_times(times: list[int | None]) -> str:
 def selective_fusion_network(
     timesteps: int, channels: int, guides: int, bands: int, hidden: tuple[int, ...], classes: int
 ) -> torch.nn.Module:
-    """Build the network of `MTMSDClassifier`, which defines the symbols below.
+    """Build the network of `MTMSDClassifier`. The docstring of `MTMSDClassifier` defines all symbols.
 
     Parameters
     ----------

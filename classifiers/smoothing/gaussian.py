@@ -34,7 +34,7 @@ class GaussianSmoothing(SmoothingRule):
 
     @classmethod
     def parse(cls, argument: str) -> Self:
-        """Return the rule for the text of a standard deviation in pixels."""
+        """Return the rule for a standard deviation in pixels, given as text such as ``1.5``."""
         return cls(cls._number(argument, 0.1, _MAX_SIGMA_PX))
 
     @property

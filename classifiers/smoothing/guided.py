@@ -40,7 +40,7 @@ class GuidedSmoothing(SmoothingRule):
 
     @classmethod
     def parse(cls, argument: str) -> Self:
-        """Return the rule for the text of a radius in pixels and an optional penalty."""
+        """Return the rule for a radius in pixels and an optional penalty, given as text ``RADIUS`` or ``RADIUS,EPS``."""
         radius, *epsilon = argument.split(",")
         if len(epsilon) > 1:
             raise HsifeatError(f"smoothing {cls.form} takes a radius and a penalty; found {argument!r}")
@@ -96,12 +96,12 @@ class GuidedSmoothing(SmoothingRule):
         )
 
     def working_bytes(self, pixels: int, classes: int) -> int:
-        """Return the bytes for coefficients and products of three channels; see `SmoothingRule.working_bytes`."""
+        """Return the memory, in bytes, for a guide of three channels; see `SmoothingRule.working_bytes`."""
         return 8 * pixels * (16 * classes + 40)
 
 
 def _weighted_sum(guide: NDArray[np.float64], slope: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the sum over channels of guide (rows, cols, K) times slope (rows, cols, K, C)."""
+    """Multiply `guide` (rows, cols, K) by `slope` (rows, cols, K, C), and return the sum over the K channels."""
     total = np.zeros((*guide.shape[:-1], slope.shape[-1]))
     for k in range(guide.shape[-1]):
         total += guide[..., k, None] * slope[..., k, :]

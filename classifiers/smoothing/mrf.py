@@ -42,7 +42,7 @@ class MarkovSmoothing(SmoothingRule):
 
     @classmethod
     def parse(cls, argument: str) -> Self:
-        """Return the rule for the text of a weight."""
+        """Return the rule for the weight `beta`, given as text such as ``1.5``."""
         return cls(cls._number(argument, 0.001, _MAX_BETA))
 
     @property

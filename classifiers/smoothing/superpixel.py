@@ -16,10 +16,11 @@ _COMPACTNESS = 0.1
 
 @dataclass(frozen=True)
 class SuperpixelSmoothing(SmoothingRule):
-    """Mean class probabilities of SLIC superpixels (Achanta et al., TPAMI 2012) of the scene's principal components.
+    """Mean class probabilities over SLIC superpixels (Achanta et al., TPAMI 2012).
 
-    All pixels of a superpixel get the same class. Superpixels are those of `skimage.segmentation.slic`. Invalid pixels cut
-    them into connected parts, each of which has its own mean.
+    `skimage.segmentation.slic` computes the superpixels from the scene's principal components. All pixels of a superpixel
+    get the same class, unless invalid pixels cut the superpixel into several connected parts. Each part then has its own
+    mean.
 
     Attributes
     ----------
@@ -34,7 +35,7 @@ class SuperpixelSmoothing(SmoothingRule):
 
     @classmethod
     def parse(cls, argument: str) -> Self:
-        """Return the rule for the text of a number of pixels."""
+        """Return the rule for a number of pixels per superpixel, given as text such as ``100``."""
         return cls(cls._whole(argument, 2, 1_000_000))
 
     @property

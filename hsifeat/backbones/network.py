@@ -87,7 +87,7 @@ class NetworkBackbone(ABC):
         """
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:  # noqa: ARG002  # for subclasses
-        """Return second names of layers, such as the names used in papers, by layer name."""
+        """Return a dict from layer names to second names, such as the names used in papers."""
         return {}
 
     @property

@@ -79,10 +79,10 @@ class BackbonePlugin:
 
 
 def load_plugins() -> dict[str, BackbonePlugin]:
-    """Return all plugins by name, in the order of the search for a match.
+    """Return all plugins by name, in the order in which `find_plugin` tries them.
 
-    A plugin of another package that fails to load stays in the list. It matches no source, its description gives the reason,
-    and opening it by name raises `BackboneError`.
+    If a plugin of another package fails to load, its name stays in the dict. This plugin matches no source, and its
+    description gives the reason. Opening it by name raises `BackboneError`.
     """
     plugins = {entry.name: _load(entry) for entry in entry_points(group=GROUP)}
     return dict(sorted(plugins.items(), key=lambda item: (item[1].order, item[0])))
@@ -107,7 +107,7 @@ def _load(entry: EntryPoint) -> BackbonePlugin:
 
 
 def find_plugin(source: str) -> tuple[BackbonePlugin, str] | None:
-    """Return the plugin that opens a source and the argument to call it with, or None if no plugin matches.
+    """Return the plugin that opens `source`, and the argument for the plugin; None if no plugin matches.
 
     For a source that begins with an entry point's name, only this entry point is imported. For any other source, all entry
     points are imported, because each plugin decides which sources it recognises.

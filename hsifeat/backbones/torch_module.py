@@ -125,7 +125,7 @@ class ModuleBackbone(NetworkBackbone):
         return self._module
 
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
-        """Run the network with the function `call` of the constructor. See `NetworkBackbone.call`."""
+        """Run the network with the function `call` that the constructor received. See `NetworkBackbone.call`."""
         return self._call(network, noisy, t)
 
     @property

@@ -157,7 +157,7 @@ class UNet2DBackbone(CheckpointBackbone):
     def load_trained(self) -> torch.nn.Module:
         """Return the network with its trained weights.
 
-        If the first releases of diffusers wrote the file, diffusers renames its layers.
+        diffusers renames the layers of a file that one of its first releases wrote.
         """
         file = self._weights_file
         digest_file(file)  # A damaged file is reported more clearly than by diffusers.
@@ -171,7 +171,7 @@ class UNet2DBackbone(CheckpointBackbone):
             return load_pretrained(self._type, folder, file, low_cpu_mem_usage=False)
 
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
-        """Run the network, with the class label if it is class-conditional. See `NetworkBackbone.call`."""
+        """Run the network. A class-conditional network also gets the class label. See `NetworkBackbone.call`."""
         labels = {} if self.class_label is None else {"class_labels": self.labels(noisy)}
         return network(noisy, t, return_dict=False, **labels)
 

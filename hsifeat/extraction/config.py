@@ -59,7 +59,7 @@ class InRecipe:
     unused: Any = None
 
     def path(self, name: str) -> str:
-        """Return the dotted name of the recipe field of an option."""
+        """Return where the recipe stores the value of option `name`, as ``section.field``."""
         return f"{self.section}.{self.field or name}"
 
 
@@ -76,7 +76,7 @@ class InIdentity:
     section: str = ""
 
     def path(self, name: str) -> str:
-        """Return the dotted name of an option's field in the backbone's part of the recipe."""
+        """Return where the backbone's part of the recipe stores option `name`, as ``section.name`` or ``name``."""
         return f"{self.section}.{name}".lstrip(".")
 
 
@@ -282,7 +282,7 @@ class ExtractionConfig(BaseConfig):
         self.refuse(self.unused_options(), because=other)
 
     def refuse(self, names: Collection[str], *, because: str) -> None:
-        """Raise `HsifeatError` if one of some options is set explicitly.
+        """Raise `HsifeatError` if an option in `names` was set explicitly.
 
         Parameters
         ----------
@@ -325,7 +325,7 @@ def options_in_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _field(tree: Any, path: str) -> Any:
-    """Return a field of nested JSON values by its dotted name; None if it is missing."""
+    """Return the value at the dotted name `path` in nested JSON values; None if there is no such value."""
     for name in path.split("."):
         tree = tree.get(name) if isinstance(tree, Mapping) else None
     return tree

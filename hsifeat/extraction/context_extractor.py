@@ -53,7 +53,7 @@ class ContextExtractor(Extractor):
 
     @property
     def source(self) -> ContextBackbone:
-        """The filters."""
+        """Source of the features: the filters of the option ``--backbone context``."""
         return self.backbone
 
     @property
@@ -87,7 +87,10 @@ class ContextExtractor(Extractor):
         return lines
 
     def peak_bytes(self, plan: Plan) -> int:
-        """Estimate the peak memory of a plan in bytes: float64 arrays of a block with its margin, and reconstructions."""
+        """Estimate the peak memory of a plan, in bytes.
+
+        The estimate is the sum of the arrays of one block with its margin, and of the reconstructions of the scene.
+        """
         layers = [self.layers[plane.id.layer] for step in plan.steps for plane in step.planes]
         side = UNIT_PX + 2 * max((layer.reach_px for layer in layers), default=0)
         channels = sum(layer.channels(self.components.channels) for layer in set(layers))
@@ -95,7 +98,7 @@ class ContextExtractor(Extractor):
         return block + self.reconstruction_bytes()
 
     def reconstruction_bytes(self) -> int:
-        """Return an upper bound of the memory of filters by reconstruction, in bytes; 0 without such filters."""
+        """Return an upper bound of the memory, in bytes, of filters by reconstruction; 0 if there are none."""
         sizes = {layer.size_px for layer in self.layers.values() if layer.is_reconstruction}
         if not sizes:
             return 0
@@ -197,7 +200,7 @@ class ContextComputer:
         return window_means(values, valid, layer.mean_px) if layer.mean_px > 1 else values
 
     def _reconstruction(self, size_px: int) -> NDArray[np.floating]:
-        """Return openings and closings of the whole scene by reconstruction, as a (rows, cols, channels) float32 array."""
+        """Return openings and closings by reconstruction of the whole scene, as a (rows, cols, channels) float32 array."""
         if size_px not in self._reconstructions:
             scene = self._extractor.scene
             if self._first_components is None:

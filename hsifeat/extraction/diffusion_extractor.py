@@ -91,11 +91,11 @@ class DiffusionExtractor(Extractor):
         return replace(self, tiles_per_batch=batch)
 
     def count_tiles(self, window: Window) -> int:
-        """Return the number of tiles with a valid pixel in the window of a unit, or of all units together."""
+        """Return the number of tiles with a valid pixel in `window`, the window of one unit or of all units."""
         return self.tiling.count_tiles(window, self.scene.valid)
 
     def passes(self, t: int, previous: int | None) -> int:
-        """Return the number of forward passes per tile at timestep `t`, if timestep `previous` was computed before."""
+        """Return the number of forward passes per tile at timestep `t`; `previous` is the timestep computed before `t`."""
         return self.noise.passes(t, previous)
 
     def step_computer(self) -> StepComputer:

@@ -80,10 +80,10 @@ class Extractor(ABC):
 
     @abstractmethod
     def count_tiles(self, window: Window) -> int:
-        """Return the number of tiles to compute for the window of a unit, or of all units together."""
+        """Return the number of tiles to compute for `window`, the window of one unit or of all units."""
 
     def passes(self, t: int, previous: int | None) -> int:  # noqa: ARG002  # some noise policies need more
-        """Return the number of passes per tile at timestep `t`, if timestep `previous` was computed before."""
+        """Return the number of passes per tile at timestep `t`; `previous` is the timestep computed before `t`."""
         return 1
 
     @abstractmethod

@@ -21,8 +21,8 @@ def resolve_config(
 ) -> ExtractionConfig:
     """Validate extraction options, and fill in unset options from a preset, a store or the defaults.
 
-    The backbone of the package, `DEFAULT_BACKBONE`, is used if no other is set; the preset of its name has the options that
-    were measured to suit it.
+    If no preset, store or backbone is given, the backbone is `DEFAULT_BACKBONE`, which is part of the package. Unset
+    options of this backbone come from the preset of the same name. Measurements showed that they suit the backbone.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Run the steps of an extraction in the workers of an executor, each of which opens the scene and the backbone."""
+"""Run the steps of an extraction in the workers of an executor. Each worker opens the scene and the backbone."""
 
 from __future__ import annotations
 

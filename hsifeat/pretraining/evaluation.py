@@ -70,7 +70,7 @@ def held_out_losses(
 def _split_by_interval(timesteps: NDArray[np.int64], sampling: TimestepSampling) -> Iterator[slice]:
     """Split ascending timesteps into batches, and yield the slice of each batch.
 
-    All timesteps of a batch are in one interval.
+    All timesteps of a batch are in the same interval. `sampling.boundaries` separates the intervals.
     """
     edges = [0, *np.searchsorted(timesteps, sampling.boundaries), len(timesteps)]
     for first, last in pairwise(edges):

@@ -104,7 +104,10 @@ def _crop(images: NDArray[np.float32], side_px: int, random: np.random.Generator
 
 
 def _mix(images: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    """Replace the channels of each image (n, 3, rows, cols) by random mixtures of them, of about the same variance."""
+    """Replace the channels of each image (n, 3, rows, cols) by random mixtures of its channels.
+
+    The mixtures have about the same variance as the channels.
+    """
     weights = random.standard_normal((len(images), 3, 3))
     variances = np.einsum("nij,jk,nik->ni", weights, _COLOUR_COVARIANCE, weights)
     weights *= np.sqrt(_COLOUR_COVARIANCE[0, 0] / variances)[:, :, None]

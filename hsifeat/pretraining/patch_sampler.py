@@ -59,7 +59,10 @@ class PatchSampler:
         return Batch(clean, random.standard_normal(clean.shape, dtype=np.float32), t)
 
     def read_held_out(self) -> NDArray[np.float32] | None:
-        """Return the held-out blocks, each in its 8 symmetries, (n, channels, side, side) float32, or None without blocks."""
+        """Return 8 mirrored or rotated copies of each held-out block; None if there are no blocks.
+
+        The copies are (n, channels, side, side) float32, where n is 8 times the number of blocks.
+        """
         blocks = [
             (scene, block) for scene, grid in zip(self.scenes, self.grids, strict=True) for block in grid.held_out
         ]

@@ -57,9 +57,10 @@ class TimestepSampling:
 
 @cache
 def _log_sigma_edges() -> NDArray[np.float64]:
-    """Midpoints between the logarithms of the noise levels of neighbouring timesteps of the cosine schedule, (T - 1,).
+    """Return the borders between neighbouring timesteps in terms of log sigma, (T - 1,).
 
-    The cosine schedule is that of Nichol & Dhariwal 2021, eq. 17, with betas capped at 0.999.
+    A border is the midpoint between the values of log sigma at two neighbouring timesteps of the cosine schedule. sigma is
+    the noise level. The cosine schedule is that of Nichol & Dhariwal 2021, eq. 17, with betas capped at 0.999.
     """
     import numpy as np
 

@@ -293,7 +293,10 @@ def _run(
 def _batch_loss(
     network: torch.nn.Module, batch: tuple[list[torch.Tensor], torch.Tensor, torch.Tensor], training: TrainingOptions
 ) -> torch.Tensor:
-    """Return the weighted sum of the losses of a batch, after mix-up if the options include mix-up."""
+    """Return the weighted sum of the row losses of a batch.
+
+    If `training` has mix-up, the rows are mixed first.
+    """
     import torch
 
     inputs, target, weight = batch
@@ -324,7 +327,10 @@ def _validation_loss(network: torch.nn.Module, rows: DeviceRows, validation: tor
 
 
 def _finite(*tensors: torch.Tensor) -> bool:
-    """Return whether all values of all tensors are finite, with a single transfer from the device."""
+    """Return whether all values of all tensors are finite.
+
+    The answer needs only one transfer from the device.
+    """
     import torch
 
     return bool(torch.stack([torch.isfinite(x).all() for x in tensors]).all())

@@ -131,7 +131,7 @@ class ADMBackbone(CheckpointBackbone):
         return network
 
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
-        """Run the network, with the class label if it is class-conditional. See `NetworkBackbone.call`."""
+        """Run the network. A class-conditional network also gets the class label. See `NetworkBackbone.call`."""
         import torch
 
         times = torch.full((len(noisy),), t * self._flags.timestep_scale, device=noisy.device)

@@ -160,9 +160,9 @@ class Architecture:
 
 
 def _members(shapes: Mapping[str, tuple[int, ...]]) -> dict[int, set[str]]:
-    """Return which layers follow the residual block of each output block, by the number of the output block.
+    """Return a dict from the number of each output block to the layers that follow its first residual block.
 
-    ``qkv`` is attention. ``conv`` and ``up`` are upsampling, by a convolution or by a residual block.
+    ``qkv`` means attention, ``conv`` upsampling by a convolution, and ``up`` upsampling by a residual block.
     """
     members: dict[int, set[str]] = {}
     kinds = {"qkv": "qkv", "conv": "conv", "in_layers": "up"}

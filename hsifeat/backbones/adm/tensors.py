@@ -34,7 +34,7 @@ _PARTS = {
 def read_checkpoint(path: Path, device: str) -> dict[str, torch.Tensor]:
     """Return the tensors of a checkpoint by name, in their stored shape and dtype.
 
-    On the device ``meta``, the tensors have no values, and none are read.
+    On the device ``meta``, the tensors have no values, and no values are read from the file.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], expected: M
 
 
 def expected_shapes(network: torch.nn.Module, architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the tensors that a checkpoint of a network must have, by guided-diffusion's names."""
+    """Return a dict from guided-diffusion's tensor names to the shapes that a checkpoint of `network` must have."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, source in source_names(network, architecture).items():
         first, *others = network.get_parameter(name).shape
@@ -130,7 +130,7 @@ def convert(
 
 
 def source_names(network: torch.nn.Module, architecture: Architecture) -> dict[str, str]:
-    """Return the guided-diffusion name of each parameter of a network, by its diffusers name."""
+    """Return a dict from the diffusers name of each parameter of `network` to its guided-diffusion name."""
     names = {}
     for prefix, counterpart in _counterparts(architecture).items():
         for name, _ in network.get_submodule(prefix).named_parameters():
@@ -140,7 +140,7 @@ def source_names(network: torch.nn.Module, architecture: Architecture) -> dict[s
 
 
 def _counterparts(architecture: Architecture) -> dict[str, str]:
-    """Return the guided-diffusion name of each module, by its diffusers name.
+    """Return a dict from the diffusers name of each module to its guided-diffusion name.
 
     Guided-diffusion numbers blocks through all levels, while diffusers numbers them within each level.
     """

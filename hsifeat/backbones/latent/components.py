@@ -59,7 +59,7 @@ class DiffusersComponent:
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """Settings that differ from the defaults of the class."""
+        """Settings of the network that differ from the defaults of its diffusers class."""
         return non_default_settings(self._class, self.settings)
 
     @cached_property

@@ -184,7 +184,11 @@ class _DenoisingModule(nn.Module, ABC):
 
     @abstractmethod
     def attention(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """Return the attended values of each part. All tensors have the shape (m, parts, C / parts, P * P), for m patches."""
+        """Return the attended values of m patches.
+
+        The C channels are divided into attention heads (`SSAD`) or band groups (`SGSAD`), called parts. All tensors have
+        the shape (m, parts, C / parts, P * P).
+        """
 
 
 class SSAD(_DenoisingModule):

@@ -65,7 +65,7 @@ class InversionNoise(NoisePolicy):
     def passes(self, t: int, previous: int | None = None) -> int:
         """Return the number of passes per tile at a timestep. See `NoisePolicy.passes`.
 
-        Passes are one prediction per inversion step since the timestep `previous`, and one pass that reads the features.
+        Each inversion step from the timestep `previous` to `t` needs one pass. One more pass reads the features.
         """
         return self.steps.index(t) - (0 if previous is None else self.steps.index(previous)) + 1
 
@@ -76,7 +76,7 @@ class InversionNoise(NoisePolicy):
         t: int,
         layers: Sequence[str],  # noqa: ARG002
     ) -> torch.Tensor:
-        """Return the prediction of the network, which is the typical pass of an inversion. See `NoisePolicy.probe`."""
+        """Return a prediction of the network. Most passes of an inversion are predictions. See `NoisePolicy.probe`."""
         return backbone.predict(noised, t)
 
     def noised_tiles(
@@ -95,7 +95,7 @@ class InversionNoise(NoisePolicy):
 class _InvertedTiles:
     """Tiles that are inverted to any timestep of the policy.
 
-    The state of each batch is kept, so that inversion to a later timestep continues from the last one.
+    The state of each batch is kept, so that inversion to a later timestep continues from this state.
     """
 
     def __init__(

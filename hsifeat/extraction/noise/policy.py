@@ -135,7 +135,7 @@ class NoisePolicy(ABC):
         return self.draws
 
     def probe(self, backbone: Backbone, noised: torch.Tensor, t: int, layers: Sequence[str]) -> torch.Tensor:
-        """Run a typical forward pass of the policy, whose run time estimates that of the extraction.
+        """Run a typical forward pass of the policy. The caller measures its run time to estimate that of the extraction.
 
         Parameters
         ----------

@@ -74,7 +74,7 @@ class PixelWindows:
         backbone: Backbone,
         factor: int,
     ) -> None:
-        """Check that windows consist of whole denoiser cells, and fit the noise policy. See `Tiling.check`."""
+        """Check that windows consist of whole denoiser cells, and that the noise policy suits them. See `Tiling.check`."""
         cell_px = backbone.cell_px
         if (factor * self.window_px / cell_px).denominator != 1:
             raise HsifeatError(f"a window of {self.window_px} px must be a multiple of {cell_px} px")

@@ -57,14 +57,15 @@ class SceneTiling:
 
     @property
     def margin_px(self) -> int:
-        """Width in pixels of the margin of a tile that is discarded: the halo for ``core``, else 0."""
+        """Width in pixels of the discarded margin of each tile: the halo if `stitch` is ``core``, otherwise 0."""
         return self.halo_px if self.stitch == "core" else 0
 
     @property
     def layout(self) -> SceneLayout:
         """Shapes of the planes (one layer at one timestep each) of a new store, and their division into shards.
 
-        The side of a unit (one shard) is the smallest multiple of the step that is not less than a minimum side.
+        The side of a unit (one shard) is a multiple of `step`, the distance between neighbouring tiles. It is the smallest
+        multiple that is not less than a minimum side.
         """
         if self.stitch == "whole":
             return SceneLayout(self.rows, self.cols, max(self.tile))
