@@ -22,7 +22,7 @@ def with_options(
 ) -> Callable[..., Callable[..., None]]:
     """Return a decorator that adds a command-line option for each field of a config class.
 
-    The decorated command receives the options that the user set as a dict, in its parameter ``options``. The dict is valid
+    The parameter ``options`` of the decorated command receives a dict of the options that the user set. The dict is valid
     input of `BaseConfig.from_options` and `BaseConfig.merged`. In ``--help``, the options appear at the position of the
     parameter ``options``.
 

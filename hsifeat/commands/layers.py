@@ -21,7 +21,7 @@ def layers(
 ) -> None:
     """List the layers of a backbone: module name, alias in papers, number of channels, and stride in scene pixels.
 
-    The column `share` is the cost of computing the layer, as a fraction of the cost of a full forward pass.
+    The column `share` is the fraction of the multiplications of a full forward pass that the layer requires.
 
     The layers of `context` are filters. You can name a filter of any odd size, such as `mean-11`. The listed numbers of
     channels apply to 60 components.

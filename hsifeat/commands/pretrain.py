@@ -37,7 +37,7 @@ def pretrain(
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Train a backbone, a denoising network, without labels on scenes or on natural images.
+    """Train a backbone (a denoising network) on scenes or on natural images, without labels.
 
     Example: `hsifeat pretrain indian-pines --network mtmsd --size small --out backbone`
 

@@ -73,7 +73,7 @@ def window_deviations(values: NDArray[np.floating], valid: NDArray[np.bool_], si
 
 
 def profile(values: NDArray[np.floating], valid: NDArray[np.bool_], size_px: int) -> NDArray[np.floating]:
-    """Return the opening and the closing of each component by a square.
+    """Return the morphological opening and the morphological closing of each component, with a square.
 
     Parameters
     ----------

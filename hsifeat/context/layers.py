@@ -27,7 +27,7 @@ class ContextLayer:
     ----------
     family : {"mean", "deviation", "profile", "reconstruction"}
         ``mean`` and ``deviation``: mean and standard deviation of each component in a window. ``profile``: openings and
-        closings of the first components by a square. ``reconstruction``: the same openings and closings by reconstruction.
+        closings with a square, for the first components. ``reconstruction``: the same openings and closings by reconstruction.
     size_px : int
         Side of the window or of the square in pixels, an odd number.
     mean_px : int

@@ -1,4 +1,4 @@
-"""Summed-area tables, which give the sum over any rectangle of an image from four values (Crow, SIGGRAPH 1984)."""
+"""Summed-area tables (Crow, SIGGRAPH 1984). Four values of a table give the sum over any rectangle of an image."""
 
 from __future__ import annotations
 

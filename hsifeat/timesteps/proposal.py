@@ -26,10 +26,10 @@ class TimestepOrder:
     order : (n,) intp array
         Indices of the timesteps, starting with the most useful timestep.
     coverage : (n,) float64 array
-        Mean coverage of the eligible timesteps by the first 1, 2, ..., n timesteps of the order; 1 is the best value. See
-        `order_timesteps`.
+        Value at index k: mean coverage of the eligible timesteps by the first k + 1 timesteps of the order. The best value
+        is 1. See `order_timesteps`.
     eligible : (n,) bool array
-        Whether the model's estimate resembles the clean pixel at each timestep; see `order_timesteps`.
+        For each timestep, whether the model's estimate resembles the clean pixel; see `order_timesteps`.
     """
 
     order: NDArray[np.intp]

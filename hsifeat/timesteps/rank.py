@@ -61,9 +61,9 @@ def rank_timesteps(
 ) -> TimestepRanking:
     """Rank the timesteps of a scene by the usefulness of their features, without labels.
 
-    Timesteps are selected so that the features of the first ones represent those of all others; see
-    `hsifeat.timesteps.proposal`. The similarity between timesteps is that of the cached features of a layer if `store` is
-    set, and that of the optimal denoiser of patches of the scene otherwise.
+    Timesteps are selected so that the features of the first timesteps represent those of all others; see
+    `hsifeat.timesteps.proposal`. If `store` is set, the similarity between timesteps is the similarity of the cached
+    features of a layer. Otherwise, it is the similarity of the optimal denoiser of patches of the scene.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ class TimestepRanking:
     planes : PlaneSimilarity or None
         Similarity of cached features between timesteps; None without a store.
     stages : tuple of 2 ints
-        End of the first stage and start of the last stage of three; see `three_stages`.
+        Last timestep of the first of three stages, and first timestep of the last stage; see `three_stages`.
     intervals : tuple of (int, int)
         First and last timestep of each interval of similar timesteps; see `best_intervals`.
     patch_px : int

@@ -166,7 +166,7 @@ def _interval_values(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def interval_timesteps(timesteps: Sequence[int], intervals: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the first and last timestep of intervals that `best_intervals` returned.
+    """Return the first and last timestep of each interval that `best_intervals` returned.
 
     >>> interval_timesteps([0, 50, 100], [(0, 2), (2, 3)])
     [(0, 50), (100, 100)]
