@@ -25,7 +25,16 @@ from hsifeat.store.store import Store
 
 # Errors that Zarr and JSON raise for damaged metadata and records. They are caught so that one damaged store does not
 # prevent the others from being listed.
-DAMAGE_ERRORS = (HsifeatError, OSError, ValueError, TypeError, KeyError, RuntimeError)
+DAMAGE_ERRORS = (
+    HsifeatError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+)
 _MIN_PREFIX = 4
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.errors import StoreError
 from hsifeat.store.keys import LABELS
 from hsifeat.store.layout import small_array_options
 from hsifeat.store.store_files import StoreFiles
@@ -37,7 +38,17 @@ class LabelMaps:
 
         The attributes ``class_names`` and ``class_colours`` of the array describe the classes.
         """
-        return self._files.array(f"scene/labels/{name}")
+        array = self._files.array(f"scene/labels/{name}")
+        for attribute in ("class_names", "class_colours"):
+            texts = array.attrs.asdict().get(attribute, {})
+            if not isinstance(texts, dict) or not all(
+                n.isdecimal() and isinstance(text, str) for n, text in texts.items()
+            ):
+                raise StoreError(
+                    f"{self._files.location}: {attribute} of the label map {name} must be texts by class number; found {texts!r:.80}: "
+                    "repeat the extraction with the right --labels"
+                )
+        return array
 
     def add(self, name: str, classes: NDArray[np.integer], attributes: dict[str, Any]) -> None:
         """Add or replace a label map.

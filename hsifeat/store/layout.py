@@ -44,6 +44,9 @@ CHUNK_PIXELS = 64
 CHUNK_VALUES = 2**20
 """Maximum number of values in a chunk of any other array; a chunk of a map has 1024 x 1024 pixels."""
 
+MAX_UNITS = 2**22
+"""Maximum number of units of a store, enough for a scene of 250,000 x 250,000 pixels."""
+
 MAX_STRIDE = 2**16
 """Largest stride of a plane that is accepted, in scene pixels."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from math import prod
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationError, model_validator
 
 from hsifeat.errors import StoreError
-from hsifeat.store.layout import PixelListLayout, SceneLayout
+from hsifeat.store.layout import MAX_UNITS, PixelListLayout, SceneLayout
 from hsifeat.store.recipe import key_of
 
 # Increase this number when new code can't read old stores, or old code can't read new stores.
@@ -20,9 +21,9 @@ class SceneFacts(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
-    rows: int
-    cols: int
-    bands: int
+    rows: Annotated[int, Field(ge=1, lt=2**31)]
+    cols: Annotated[int, Field(ge=1, lt=2**31)]
+    bands: Annotated[int, Field(ge=1, lt=2**20)]
     wavelengths_nm: list[float] | None = None
     fwhm_nm: list[float] | None = None
     band_names: list[str] = []
@@ -62,9 +63,28 @@ class Manifest(BaseModel):
     key: str
     recipe: dict[str, Any]
     layout: Annotated[SceneLayout | PixelListLayout, Discriminator("kind")]
-    batch: int
+    batch: Annotated[int, Field(ge=1, lt=2**31)]
     scene: SceneFacts
     provenance: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _check_layout(self) -> Self:
+        """Check the layout, because other code lists all units and divides by their size."""
+        layout, scene = self.layout, self.scene
+        if isinstance(layout, SceneLayout):
+            sizes = {"rows": layout.rows, "cols": layout.cols, "unit_px": layout.unit_px}
+            if (layout.rows, layout.cols) != (scene.rows, scene.cols):
+                raise ValueError(
+                    f"the layout has {layout.rows} x {layout.cols} pixels, the scene {scene.rows} x {scene.cols}"
+                )
+        else:
+            sizes = {"pixels": layout.pixels, "window_px": layout.window_px, "unit_pixels": layout.unit_pixels}
+        for name, size in sizes.items():
+            if not 1 <= size < 2**31:
+                raise ValueError(f"layout.{name} is {size}; allowed are 1 to 2^31 - 1")
+        if (units := prod(layout.unit_grid)) > MAX_UNITS:
+            raise ValueError(f"the layout has {units} units; at most {MAX_UNITS} are allowed")
+        return self
 
     @classmethod
     def parse(cls, attribute: object, location: object) -> Manifest:

@@ -65,7 +65,8 @@ class Planes:
         named = attributes.get("t") == plane.t and attributes.get("layer") == plane.layer
         if named and stride and 0 < stride <= MAX_STRIDE and array.ndim == 3:
             spec = PlaneSpec(plane, stride, array.shape[2], str(array.dtype))
-            if array.shape == self._layout.cells(spec, self._layout.extent) and spec.dtype in STORED_DTYPES:
+            whole = array.shape == self._layout.cells(spec, self._layout.extent)
+            if whole and array.shards == self._layout.shard(spec) and spec.dtype in STORED_DTYPES:
                 return spec
         raise StoreError(
             f"{self._files.location}: the metadata of planes/{plane.path} are wrong: found {attributes}, shape {array.shape} and "

@@ -41,6 +41,11 @@ class ProgressRecords:
         if not self._files.has_array(f"progress/{plane.path}"):
             return done
         records = self._files.array(f"progress/{plane.path}")
+        if records.ndim != 3 or records.shape[:2] != done.shape or not DIGEST_BYTES < records.shape[2] < 2**20:
+            raise StoreError(
+                f"{self._files.location}: the metadata of progress/{plane.path} are wrong: found the shape {records.shape}: extract the "
+                "scene to another place"
+            )
         try:
             with self._files.location.error_context():
                 done[:] = np.asarray(records[:])[..., :DIGEST_BYTES].any(axis=2)

@@ -42,3 +42,28 @@ def test_anything_else_is_refused(attribute, message):
     assert Manifest.parse(MANIFEST, "here").layout == SceneLayout(5, 6, 128)
     with pytest.raises(StoreError, match=f"here.*{message}"):
         Manifest.parse(attribute, "here")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scene.rows": 10**6, "scene.cols": 10**6, "layout.rows": 10**6, "layout.cols": 10**6, "layout.unit_px": 1},
+        {"scene.rows": 0, "layout.rows": 0},
+        {"scene.rows": -5},
+        {"scene.rows": 10**30},
+        {"scene.bands": 0},
+        {"layout.rows": 7},
+        {"layout.unit_px": 0},
+        {"layout.unit_px": -3},
+        {"batch": 0},
+    ],
+    ids=str,
+)
+def test_absurd_facts_are_refused_at_once(change):
+    content = json.loads(json.dumps(MANIFEST))
+    Manifest.parse(content, "s.zarr")
+    for name, value in change.items():
+        section, _, field = name.rpartition(".")
+        (content[section] if section else content)[field] = value
+    with pytest.raises(StoreError, match=r"s.zarr is not a feature store: "):
+        Manifest.parse(content, "s.zarr")

@@ -16,7 +16,9 @@ def test_the_built_in_heads_are_registered():
 def test_unknown_heads_parameters_and_values_are_refused():
     with pytest.raises(HeadError, match="no head is named 'flim'; nearest: film"):
         make_head("flim")
-    with pytest.raises(HeadError, match="head 'svm' has no parameter 'epochs'; allowed: C, class_weight, context_components"):
+    with pytest.raises(
+        HeadError, match="head 'svm' has no parameter 'epochs'; allowed: C, class_weight, context_components"
+    ):
         make_head("svm", epochs=3)
     with pytest.raises(HeadError, match="no device is named 'gpu'; allowed: auto, cpu, cuda"):
         quick("mlp", device="gpu").fit(*toy())
