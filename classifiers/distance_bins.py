@@ -48,7 +48,7 @@ class DistanceBin:
 
 
 def distance_bins(ends_px: Sequence[int] = DISTANCE_ENDS) -> tuple[DistanceBin, ...]:
-    """Return the bins between the ends, and a last bin without an upper end.
+    """Return one bin between each end and the next, and a last bin without an upper end.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class BinAccuracy:
     pixels : int
         Number of test pixels in the range, at least 1.
     oa : float
-        Share of them that is classified correctly.
+        Share of these pixels that is classified correctly.
     """
 
     bin: DistanceBin

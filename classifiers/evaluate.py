@@ -54,7 +54,7 @@ class SmoothedScores:
     scores: Scores
 
     def describe(self, unsmoothed: Scores) -> str:
-        """Return a line of text with the scores and the change in overall accuracy due to smoothing."""
+        """Return one line of text with the scores, and with their difference in overall accuracy from `unsmoothed`."""
         gain = 100 * (self.scores.oa - unsmoothed.oa)
         reach = "the whole scene" if self.rule.reach_px is None else f"pixels up to {self.rule.reach_px} px away"
         return (
@@ -224,7 +224,10 @@ class Evaluator:
         )
 
     def _smoothed_scores(self, head: Head, test: PixelTable) -> SmoothedScores | None:
-        """Score a fitted head on test pixels after smoothing. The smoothing uses no labels."""
+        """Score a fitted head on test pixels after smoothing of its class probabilities.
+
+        The smoothing uses no labels.
+        """
         if self.rule is None:
             return None
         classes = predict_classes(self.features, head, self.rule, listen=self.listen)

@@ -1,4 +1,4 @@
-"""Draw a heat map with the value of each cell written in the cell."""
+"""Heat maps in which each cell shows its value as a number."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def draw_heat_map(
     edge_colour: str = "white",
     text_size: float = 7.5,
 ) -> QuadMesh:
-    """Draw a table of values as a heat map with the value of each cell.
+    """Draw a table of values as a heat map in which each cell shows its value as a number.
 
     The colour map is cividis, which colour-blind readers can distinguish. Larger values are lighter.
 

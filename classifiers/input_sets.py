@@ -82,17 +82,17 @@ class InputSet:
 
     @property
     def kinds(self) -> frozenset[str]:
-        """Column kinds of the set, see `ColumnGroup.kind`."""
+        """Kinds of the columns in the set, such as ``mean``; see `ColumnGroup.kind`."""
         return frozenset(WORDS[word][0] for word in self.words)
 
     @property
     def uses_context(self) -> bool:
-        """Whether the set has planes of context stores."""
+        """Whether the set includes planes of context stores (made with ``--backbone context``)."""
         return "context" in self.words
 
     @property
     def uses_planes(self) -> bool:
-        """Whether the set has columns from planes of stores that are not context stores."""
+        """Whether the set includes planes of a diffusion model, their window means or their patches."""
         return not self.words.isdisjoint(_FROM_NETWORKS)
 
     def includes(self, group: ColumnGroup) -> bool:
@@ -140,7 +140,7 @@ def layout_options(inputs: Iterable[InputSet], features: Features) -> dict[str, 
 def fits(inputs: InputSet, head: str) -> bool:
     """Return whether a head can learn from an input set.
 
-    The set must have all column kinds that the head needs, and none that the head ignores.
+    The set must have all kinds of columns that the head needs. It must have no columns that the head ignores.
     """
     cls = head_class(head)
     return cls.needs <= inputs.kinds and not cls.ignores & inputs.kinds
@@ -179,7 +179,10 @@ def check_input(inputs: InputSet, head: str, features: Features) -> None:
 
 
 def check_stores(inputs: InputSet, features: Features) -> None:
-    """Raise `StoreError` if stores lack the planes of an input set. The message gives the call that extracts them."""
+    """Raise `StoreError` if the planes of an input set are missing in the stores.
+
+    The message contains the call that extracts the missing planes.
+    """
     scene = features.scene.name
     if inputs.uses_context and not features.has_planes(context=True):
         raise StoreError(
@@ -195,10 +198,13 @@ def check_stores(inputs: InputSet, features: Features) -> None:
 
 
 def has_context(stores: Iterable[Features]) -> bool:
-    """Return whether one of several stores is a context store."""
+    """Return whether at least one of `stores` has planes of a context store (made with ``--backbone context``)."""
     return any(features.has_planes(context=True) for features in stores)
 
 
 def _word(kind: str) -> str:
-    """Return the word that adds columns of a kind from planes; the kind itself if no word adds such columns."""
+    """Return the key of `WORDS` that adds columns of a kind from planes, such as ``patches`` for ``patch``.
+
+    If there is no such key, the kind itself is returned.
+    """
     return next((word for word, source in WORDS.items() if source == (kind, True)), kind)

@@ -124,7 +124,7 @@ class RunRecords:
     folder: Path
 
     def find(self, key: str, *, mapped: bool) -> RunResult | None:
-        """Return a recorded run, or None if any of its files is missing.
+        """Return the recorded run with the key `key`, or None if a file of the run is missing.
 
         Parameters
         ----------
@@ -194,7 +194,7 @@ class RunRecords:
         return array
 
     def find_accuracy(self, key: str) -> float | None:
-        """Return the recorded overall accuracy of a fit of a sweep, or None."""
+        """Return the recorded overall accuracy of a fit of a sweep, or None if it is not recorded."""
         try:
             return float(json.loads(self._sweep_fit(key).read_bytes())["oa"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -205,19 +205,19 @@ class RunRecords:
         write_file(self._sweep_fit(key), json.dumps({"oa": accuracy}))
 
     def predictions(self, key: str) -> Path:
-        """Return the path of the predictions of a run."""
+        """Return the path of the file with the predicted classes of the test pixels of a run."""
         return self.folder / "predictions" / f"{key}.npy"
 
     def draw(self, key: str) -> Path:
-        """Return the path of a draw."""
+        """Return the path of the file with the training and test pixels of a draw."""
         return self.folder / "draws" / f"{key}.npz"
 
     def map(self, key: str) -> Path:
-        """Return the path of the map of a run."""
+        """Return the path of the file with the class map of a run."""
         return self.folder / "maps" / f"{key}.npy"
 
     def confidence(self, key: str) -> Path:
-        """Return the path of the confidence map of a run."""
+        """Return the path of the file with the confidence map of a run."""
         return self.folder / "maps" / f"{key}-confidence.npy"
 
     def _run(self, key: str) -> Path:

@@ -90,7 +90,9 @@ def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listen
 
 
 def curve_draws(splits: Sequence[Split], draws: Draws, labels: Labels, limits: Sequence[int]) -> list[Draws]:
-    """Return the draws that learning curves start from, with one dictionary of draws for each curve.
+    """Return the draws whose training pixels are reduced for learning curves.
+
+    The result has one dictionary of draws for each curve.
 
     Each point of a curve limits the training pixels of these draws. All points of a curve therefore have the same test pixels.
     One curve has the draws of the reference split. If a split is ``per-class:N``, a second curve has draws of ``per-class:M``,
@@ -144,7 +146,9 @@ def limit_per_class(draw: SplitDraw, labels: Labels, per_class: int, seed: int) 
 
 
 def summarise_splits(draws: Draws, footprints: Mapping[str, frozenset[Footprint]]) -> tuple[SplitSummary, ...]:
-    """Measure leakage and the distance between training and test pixels of every split, averaged over seeds.
+    """Measure, for every split, the leakage and the distance from test pixels to training pixels.
+
+    Both are averaged over seeds.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ class SharedTable:
         return replace(self, groups=tuple(filter(inputs.includes, self.groups)))
 
     def only(self, planes: Collection[PlaneId], *, spectra: bool) -> SharedTable:
-        """Select the column groups of `planes`, preceded by the spectra if `spectra` is true."""
+        """Select the column groups of `planes`. If `spectra` is true, the spectra come first."""
         groups = tuple(
             g
             for g in self.groups
@@ -79,7 +79,7 @@ class SharedTable:
         )
 
     def size_bytes(self, rows: int) -> int:
-        """Return the size in memory of `rows` rows, in bytes."""
+        """Return the size in bytes of `rows` rows of the selected columns in memory."""
         return rows * self.layout.width * np.dtype(np.float32).itemsize
 
     def fit_bytes(self, draws: Iterable[SplitDraw]) -> int:
@@ -108,14 +108,14 @@ class SharedTable:
 
     @property
     def unlabelled(self) -> NDArray[np.float32] | None:
-        """Selected columns of the unlabelled pixels, for `Head.fit`: (m, width) float32 array.
+        """Selected columns of the unlabelled pixels, an (m, width) float32 array for `Head.fit`.
 
-        None if the reduction is fitted on the training pixels.
+        The value is None if `reduction` is ``train``.
         """
         return self._columns("unlabelled", slice(None)) if self.reduction == "scene" else None
 
     def _columns(self, name: str, file_rows: NDArray[np.intp] | slice) -> NDArray[np.float32]:
-        """Read the selected columns of some rows of a file."""
+        """Read the selected columns from the file ``<name>.npy``, at the rows `file_rows`."""
         columns = np.load(self.folder / f"{name}.npy", mmap_mode="r")
         parts = [columns[file_rows, group.start : group.stop] for group in self.groups]
         return np.ascontiguousarray(np.concatenate(parts, axis=1), np.float32)

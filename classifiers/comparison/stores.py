@@ -1,4 +1,8 @@
-"""Stores of a benchmark: alternatives that are compared with each other, each combined with the context stores."""
+"""Stores of a benchmark.
+
+The stores that are compared with each other are called alternatives. Each alternative is combined with the context
+stores.
+"""
 
 from __future__ import annotations
 
@@ -53,14 +57,18 @@ def open_alternatives(stores: str | Path | Features | Sequence[str | Path | Feat
 
 
 def single_stores(features: Features) -> tuple[Features, ...]:
-    """Return the stores whose columns an alternative combines. The first store gives the alternative its name."""
+    """Return the stores whose columns an alternative combines.
+
+    The alternative has the name of the first of these stores.
+    """
     return features.stores if isinstance(features, StackedFeatures) else (features,)
 
 
 def origin_of(features: Features, groups: Sequence[ColumnGroup]) -> str:
-    """Return the keys of the stores whose planes are in a table, or the digest of the scene for spectra alone.
+    """Return a text that identifies the source of the columns of a table.
 
-    Spectra are the same in every store of a scene, so stores share the runs on spectra alone.
+    The text consists of the keys of the stores whose planes are in the table. For spectra alone, it is the digest of the
+    scene. Spectra are the same in every store of a scene, so runs on spectra alone are reused for all stores.
     """
     ids = dict.fromkeys(PlaneId(g.t, g.layer) for g in groups if g.t is not None and g.layer is not None)
     keys = dict.fromkeys(features.owner(plane)[0].key for plane in (features.select([*ids]) if ids else []))

@@ -194,7 +194,7 @@ def sweep_planes(
 
 
 def _check_head(head: str) -> None:
-    """Raise `HeadError` if a head needs other columns than spectra and planes."""
+    """Raise `HeadError` if a head needs columns that are neither spectra nor planes."""
     needs = head_class(head).needs - {"spectra", "plane"}
     if needs:
         raise HeadError(f"the head {head} needs {' and '.join(sorted(needs))}, which a single plane does not have")

@@ -157,7 +157,10 @@ class AccuracyTask:
 
 
 def measure_accuracy(task: AccuracyTask) -> float:
-    """Fit a head on training pixels, and record and return its overall accuracy on test pixels."""
+    """Fit a head on training pixels, and measure its overall accuracy on test pixels.
+
+    The accuracy is recorded and returned.
+    """
     with one_thread():
         draw = task.run_records.read_draw(task.draw)
         head = set_seed(make_head(task.head, layout=task.table.layout), task.seed)
@@ -223,7 +226,10 @@ def one_thread() -> Iterator[None]:
 def _smoothed_accuracy(
     head: Head, smoothing: SceneSmoothing | None, draw: dict[str, NDArray[np.integer]]
 ) -> float | None:
-    """Return the overall accuracy on the test pixels of a draw after smoothing, or None without smoothing."""
+    """Return the overall accuracy on the test pixels of a draw after smoothing.
+
+    Returns None if `smoothing` is None.
+    """
     if smoothing is None:
         return None
     classes = predict_classes(open_stack(smoothing.stores), head, smoothing.rule)
@@ -250,9 +256,9 @@ def _map_scene(head: Head, features: Features, task: RunTask) -> None:
 
 @contextmanager
 def _zero_file(path: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> Iterator[Path]:
-    """Create a ``.npy`` file with a zero array (rows, cols), and yield its temporary path.
+    """Create a ``.npy`` file with an array of zeros under a temporary path, and yield this path.
 
-    The file is moved to `path` on exit.
+    The array is (rows, cols). The file is moved to `path` when the context exits.
     """
     with atomic_write(path) as part:
         np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=shape)
@@ -260,7 +266,10 @@ def _zero_file(path: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> Iter
 
 
 def _mixing(head: Head) -> tuple[PlaneWeight, ...]:
-    """Return the learned weight of each plane, or an empty tuple for a head that does not mix planes."""
+    """Return the weight that a head learned for each plane.
+
+    The result is empty for heads without `mixing_weights_`.
+    """
     if not hasattr(head, "mixing_weights_"):
         return ()
     frame = head.mixing_frame()  # type: ignore[attr-defined]  # defined with mixing_weights_, see classifiers.heads.mixing

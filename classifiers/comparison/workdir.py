@@ -17,7 +17,7 @@ RECORD = "record"
 
 @contextmanager
 def open_workdir(out: Path) -> Iterator[tuple[RunRecords, Path]]:
-    """Lock the folder of a report, and yield its recorded runs and a temporary folder for tables.
+    """Lock the folder of a report, and yield two things: its recorded runs, and a temporary folder for tables.
 
     Raises
     ------

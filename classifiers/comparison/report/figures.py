@@ -77,9 +77,8 @@ class Line:
 class BandLine:
     """Line with a band. `x` has distances in pixels.
 
-    For each distance, there are the `mean` and the ends of its 95 % interval, as fractions of 1.
-
-    A point without an interval has no band.
+    `mean` has the score at each distance, and `bands` has the ends of its 95 % interval, both as fractions of 1. A point
+    without an interval has no band.
     """
 
     name: str

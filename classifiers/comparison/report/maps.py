@@ -38,7 +38,10 @@ def largest_side_px(count: int) -> int:
 
 
 def map_step(shape: Sequence[int], side_px: int = MAX_PX) -> int:
-    """Return the smallest n for which every n-th pixel of a map yields an image of at most `side_px` pixels a side."""
+    """Return the step at which a map is subsampled.
+
+    The step n is the smallest for which the image of every n-th row and column has sides of at most `side_px` pixels.
+    """
     return -(-max(shape[:2]) // side_px)
 
 
@@ -137,7 +140,7 @@ def confidence_colours() -> list[str]:
 
 
 def confusion_map(opacity: NDArray[np.float64]) -> bytes:
-    """Draw a confusion matrix with one pixel per cell, correct cells blue and wrong cells vermillion.
+    """Draw a confusion matrix with one pixel per cell. Correct cells are blue, and wrong cells are vermillion.
 
     `opacity` is a (C, C) float64 array of opacities, 0 to 1.
     """

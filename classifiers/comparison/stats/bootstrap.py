@@ -193,7 +193,7 @@ def agreement(assigned: Sequence[csr_array], truth: csr_array, seeds: int) -> St
 
 
 def _ratio(part: NDArray[np.floating], total: NDArray[np.number]) -> NDArray[np.float64]:
-    """Return ``part / total``, NaN where `total` is 0.
+    """Return ``part / total``, with NaN where `total` is 0.
 
     `total` is broadcast to the shape of `part`.
     """

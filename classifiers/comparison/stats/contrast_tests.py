@@ -1,4 +1,7 @@
-"""Tests of planned contrasts, corrected for the number of planned contrasts, and sentences about their results."""
+"""Tests of planned contrasts, and sentences about their results.
+
+P-values are corrected for the number of planned contrasts.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +83,7 @@ def assess_contrasts(
 
 
 def _verdict(test: ContrastTest, obstacle: str | None) -> str:
-    """Return a sentence with the question that the split asks and the result of the contrast."""
+    """Return a sentence that states the question of the split and the result of the contrast."""
     question = parse_split_question(test.split)
     place = f"{question} ({test.split})" if question else test.split
     better, worse, unclear = _RESULTS[test.contrast.question]

@@ -58,13 +58,13 @@ class PixelCounts(Generic[E]):
 
     @property
     def mean_accuracy(self) -> NDArray[np.float64]:
-        """Overall accuracy of each entry, averaged over seeds, (entries,) float64."""
+        """Overall accuracy of each entry, averaged over seeds: (entries,) float64."""
         means: NDArray[np.float64] = (self.correct.sum(axis=2) / self.pixels.sum(axis=1)).mean(axis=1)
         return means
 
     @property
     def obstacle(self) -> str | None:
-        """Reason why intervals can't be computed, or None."""
+        """Reason why intervals can't be computed, or None if they can."""
         if len(self.seeds) < 2:
             return "with one seed, the variation over draws is unknown: run more seeds"
         if len(self.classes) < MIN_REGIONS:
@@ -78,7 +78,7 @@ def count_pixels(
     predictions: Iterable[tuple[E, int, NDArray[np.integer]]],
     regions: NDArray[np.int32],
 ) -> PixelCounts[E]:
-    """Count the test pixels of each region by predicted class, for each entry and seed.
+    """Count the test pixels in each region that each entry assigns to each class, for each seed.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def resample_accuracies(counts: PixelCounts[E], tests: int) -> NDArray[np.float6
 
 
 def resample_count(tests: int) -> int:
-    """Return the number of resamples with which each of `tests` tests can be significant.
+    """Return how many resamples a bootstrap needs so that each of `tests` tests can be significant.
 
     P-values are corrected for the number of tests. With fewer resamples, even the smallest possible p-value would exceed the
     significance level after this correction.

@@ -112,7 +112,7 @@ def _by_seed(runs: Sequence[RunResult]) -> list[RunResult]:
 
 @dataclass(frozen=True, eq=False)
 class _Geometry:
-    """Test pixels of the seeds of a split.
+    """Test pixels of one split, for all its seeds.
 
     Attributes
     ----------
@@ -225,10 +225,11 @@ class _Counts:
         return sums
 
     def summarise(self, entry: BenchEntry, split: str, correct: Correct, reference: Correct | None) -> EntryDistances:
-        """Average the accuracy of each group over seeds, with intervals where they can be computed.
+        """Average the accuracy of each group over seeds, and add intervals where they can be computed.
 
         For each seed, `correct` states which test pixels the entry classifies correctly. `reference` states the same for
-        the head on spectra alone. It is None if that is the entry itself, or was not run.
+        the head on spectra alone. `reference` is None if `entry` is this
+        head on spectra alone, or if the head was not run on spectra alone.
         """
         sums = [self.count(correct)]
         sums += [sums[0] - self.count(reference)] if reference is not None else []
@@ -278,7 +279,10 @@ class _Counts:
         )
 
     def run_scores(self, seed: int, correct: NDArray[np.bool_]) -> dict[str, float]:
-        """Return the number of test pixels and the accuracy in each bin and without leakage, for one run."""
+        """Return the number of test pixels and the accuracy of one run, by distance and without leakage.
+
+        The keys are columns of ``results.csv``, such as ``oa_leak_free``. Groups without test pixels have no accuracy.
+        """
         scores: dict[str, float] = {}
         in_bin, _, leak_free = self.members[seed]
         named = [(one.key, in_bin == index) for index, one in enumerate(self.bins)]

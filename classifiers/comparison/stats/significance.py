@@ -136,7 +136,9 @@ def _assess_split(
 
 
 def _recall_intervals(counts: PixelCounts[BenchEntry]) -> list[dict[int, Bounds]]:
-    """Return the recall intervals of each entry, for the classes with at least `MIN_REGIONS` regions.
+    """Return one dictionary for each entry, with the interval of the recall of each class.
+
+    Classes with fewer than `MIN_REGIONS` regions are omitted.
 
     The regions of each class are resampled separately.
     """
@@ -153,11 +155,11 @@ def _recall_intervals(counts: PixelCounts[BenchEntry]) -> list[dict[int, Bounds]
 
 
 def _gap_intervals(random: PixelCounts[BenchEntry], disjoint: PixelCounts[BenchEntry]) -> dict[BenchEntry, Bounds]:
-    """Return the interval of the gap between a random and a disjoint split, by entry.
+    """Return for each entry the interval of the gap between a random and a disjoint split.
 
     The gap is the overall accuracy under the random split minus the overall accuracy under the disjoint split. Seeds are
-    resampled jointly for both splits, and regions separately for each split. The result is empty if the intervals of either split
-    can't be computed or the splits have different seeds.
+    resampled jointly for both splits, and regions separately for each split. The result is empty if
+    one of the splits has no intervals, or if the splits have different seeds.
     """
     if random.obstacle or disjoint.obstacle or random.seeds != disjoint.seeds:
         return {}
@@ -216,5 +218,5 @@ def _split_verdict(split: str, counts: PixelCounts[BenchEntry], pairs: Sequence[
 
 
 def _other(pair: EntryPair, entry: BenchEntry) -> BenchEntry:
-    """Return the entry of a pair that is not `entry`."""
+    """Return the other entry of `pair`, that is, the one that differs from `entry`."""
     return pair.second if pair.first == entry else pair.first
