@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], listen: Listener) -> list[Features]:
     """Open stores, and add the context store of the scene if an input set needs one and `stores` has none.
 
-    A context store is made with ``--backbone context``. If that of the scene does not exist yet, it is extracted.
+    A context store is made with ``--backbone context``. If the scene has no context store yet, it is extracted.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ PROFILE_COMPONENTS = 4
 """Number of components that have morphological profiles. They are the first components."""
 
 MAX_SIZE_PX = 255
-"""Largest side of a window. Blocks of a scene are read with a margin of its reach, so this limit bounds the memory."""
+"""Largest side of a window. The margin of a block grows with the reach of its filters, so this limit bounds the memory."""
 
 FORMS = "mean-K, deviation-K, profile-K, reconstruction-K, profile-K-mean-M or reconstruction-K-mean-M"
 _NAME = re.compile(r"(mean|deviation|profile|reconstruction)-([1-9]\d{0,3})(?:-mean-([1-9]\d{0,3}))?")
@@ -63,7 +63,7 @@ class ContextLayer:
     def reach_px(self) -> int:
         """Largest distance, in rows or columns, between a pixel and the values on which its features depend.
 
-        For a reconstruction, which can depend on the whole scene, this is the reach of its mean window only.
+        A reconstruction can depend on the whole scene. Its reach counts the window of `mean_px` only.
         """
         # An opening is an erosion followed by a dilation, each of which reaches half a window.
         halves = {"profile": 2, "reconstruction": 0}.get(self.family, 1)

@@ -49,9 +49,9 @@ class StackedFeatures(Features):
     There are two kinds of stores: context stores (made with ``--backbone context``) and others. Context stores come last,
     whatever the order of `stores`. If there are several stores of a kind, they are numbered from 1, and the name of a plane
     (one layer at one timestep) contains the number of its store, as in ``t50/2:up_blocks.1``. If a store is the only one of
-    its kind, the names of its planes do not change. A model that was fitted
-    on these names can be applied to stores of another scene if the stores of each kind are in the same order. The scene and
-    its label maps are read from the first store.
+    its kind, the names of its planes do not change. A model that was fitted on these names can be applied to stores of
+    another scene if the stores of each kind are in the same order. The scene and its label maps are read from the first
+    store.
 
     Parameters
     ----------

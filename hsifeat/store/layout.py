@@ -42,7 +42,10 @@ CHUNK_PIXELS = 64
 """Number of pixels in an inner chunk of a pixel list."""
 
 CHUNK_VALUES = 2**20
-"""Maximum number of values in a chunk of any other array; a chunk of a map has 1024 x 1024 pixels."""
+"""Maximum number of values in a chunk of a mask, label map, projection or pixel list.
+
+A chunk of a mask or a label map has at most 1024 x 1024 pixels.
+"""
 
 MAX_UNITS = 2**22
 """Maximum number of units of a store, enough for a scene of 250,000 x 250,000 pixels."""

@@ -33,8 +33,8 @@ class SpectralAngles:
     degrees : (n,) float64 array
         Mean angle over pixels at each timestep in degrees, from 0 to 180.
     mean_pixel_degrees : float
-        Mean angle in degrees between a pixel and the mean of all pixels. An estimate that
-        carries no information on the individual pixel has this angle.
+        Mean angle in degrees between a pixel and the mean of all pixels. An estimate that carries no
+        information on the individual pixel has this angle.
     space : {"bands", "channels", "latents"}
         Vectors between which angles are measured: spectra, channels of the projection, or latents.
     """
@@ -112,8 +112,8 @@ def measure_angles(
     Notes
     -----
     If the projection can be inverted, as PCA can, angles are measured between spectra. The error of the estimated channels is
-    mapped to bands and added to the clean spectrum. The projection removes a part of each spectrum. This part is
-    counted as estimated without error.
+    mapped to bands and added to the clean spectrum. The projection removes a part of each spectrum. This part is counted
+    as estimated without error.
     If the projection can't be inverted because of clipping (``rgb``) or a gamma, angles are measured between vectors of
     channels. For a latent diffusion model, angles are measured between latents.
 
