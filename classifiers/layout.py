@@ -64,7 +64,7 @@ class ColumnGroup:
 
     @property
     def channels(self) -> int:
-        """Number of channels or bands per pixel."""
+        """Number of channels (or bands, for spectra) per pixel."""
         return self.width // self.patch_pixels
 
     @property
@@ -87,7 +87,7 @@ class ColumnGroup:
 
     @property
     def layer_key(self) -> str:
-        """Name of the group without the timestep, e.g. ``up_blocks.1``, ``up_blocks.1 mean 5x5`` or ``spectra``."""
+        """Name of the group without its timestep, such as ``up_blocks.1``, ``up_blocks.1 mean 5x5`` or ``spectra``."""
         name = self.layer or "spectra"
         return name if self.size is None else f"{name} {self.kind} {self.size}x{self.size}"
 
@@ -127,7 +127,7 @@ class Layout:
         return iter(self.groups)
 
     def columns(self, *groups: ColumnGroup) -> NDArray[np.intp]:
-        """Return the column indices of groups as a (k,) intp array."""
+        """Return the indices of all columns of some groups, as a (k,) intp array."""
         return np.concatenate([np.arange(g.start, g.stop) for g in groups]) if groups else np.empty(0, np.intp)
 
     def select_groups(self, keep: Callable[[ColumnGroup], bool]) -> Layout:
@@ -150,12 +150,12 @@ class Layout:
 
     @property
     def learned(self) -> tuple[ColumnGroup, ...]:
-        """Column groups of the planes of a diffusion model, of their window means and of their patches."""
+        """Column groups of the planes of a diffusion model, and of the window means and patches of these planes."""
         return tuple(g for g in self.stored if g.kind != "context")
 
     @property
     def stored(self) -> tuple[ColumnGroup, ...]:
-        """Column groups that are read from planes of a store: context, planes, their window means and their patches."""
+        """Column groups that are read from planes of a store, namely the groups in `context` and `learned`."""
         return tuple(g for g in self.groups if g.layer is not None)
 
     def to_json(self) -> list[dict[str, Any]]:

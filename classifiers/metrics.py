@@ -157,7 +157,7 @@ class Scores:
 
     @property
     def recall(self) -> dict[int, float]:
-        """Recall of each class."""
+        """Recall of each class, by class number."""
         return self.by_class["recall"]
 
 

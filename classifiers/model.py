@@ -1,4 +1,4 @@
-"""A fitted head together with the metadata that predicting another store requires."""
+"""A fitted head, together with the metadata that is needed to classify another store."""
 
 from __future__ import annotations
 
@@ -237,7 +237,10 @@ def load_model(folder: Path) -> Model:
 
 
 def _store_count(recipe: Mapping[str, Any]) -> int:
-    """Return the number of stores that a recipe describes; more than one for `StackedFeatures`."""
+    """Return the number of stores that a recipe describes.
+
+    The recipe of `StackedFeatures` describes several stores.
+    """
     return len(recipe.get("stores", [recipe]))
 
 

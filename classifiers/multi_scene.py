@@ -50,16 +50,17 @@ def check_same_columns(stores: Sequence[Features], *, planes: bool, spectra: boo
 
 
 def scene_row_offsets(labels: Sequence[Labels]) -> list[int]:
-    """Return the first row of each label map on the common grid."""
+    """Return the row of the common grid at which each label map starts."""
     heights = [one.classes.shape[0] + GAP_PX for one in labels[:-1]]
     offsets: list[int] = np.cumsum([0, *heights]).tolist()
     return offsets
 
 
 def common_class_numbers(labels: Sequence[Labels]) -> dict[str, int]:
-    """Return the class number of each class name in the merged label map.
+    """Return the number that each class name has in the merged label map.
 
-    The classes of the first scene keep their numbers. New names in the other scenes get the next free numbers, in order.
+    The classes of the first scene keep their numbers. Names that occur only in later scenes get
+    the next free numbers.
 
     Raises
     ------

@@ -149,7 +149,7 @@ def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
 
 
 def _to_files(fitted: dict[str, Any]) -> dict[str, bytes]:
-    """Return the contents of the model files, by file name, for the fitted attributes of a head."""
+    """Convert the fitted attributes of a head to the contents of the model files, by file name."""
     import skops.io
 
     state = dict(fitted)
@@ -166,7 +166,7 @@ def _to_files(fitted: dict[str, Any]) -> dict[str, bytes]:
 
 
 def _from_files(files: dict[str, bytes], allowed: frozenset[str], folder: Path) -> dict[str, Any]:
-    """Return the fitted attributes of a head from the contents of the model files."""
+    """Convert the contents of the model files, by file name, to the fitted attributes of a head."""
     if STATE not in files:
         raise HeadError(f"{folder} lists no {STATE}; save the model again")
     fitted = _read_state(files[STATE], allowed, folder / STATE)
@@ -184,7 +184,10 @@ def _from_files(files: dict[str, bytes], allowed: frozenset[str], folder: Path) 
 
 
 def _read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str, Any]:
-    """Load the fitted scikit-learn objects; only types that skops trusts or `allowed` names are accepted."""
+    """Load the fitted scikit-learn objects.
+
+    A type is accepted only if skops trusts it or if it is in `allowed`.
+    """
     import skops.io
 
     damage = zipfile.BadZipFile, OSError, LookupError, TypeError, ValueError, AttributeError, ImportError
@@ -284,22 +287,22 @@ def _versions() -> dict[str, str]:
 
 
 def _encode(param: Any) -> Any:
-    """Return a parameter as JSON values.
+    """Convert a parameter of a head to JSON values.
 
-    A dict becomes a list of pairs, because the keys of a JSON object can't be numbers.
+    A dictionary becomes a list of pairs, because the keys of a JSON object can't be numbers.
     """
     return {"pairs": [list(pair) for pair in param.items()]} if isinstance(param, dict) else param
 
 
 def _decode(value: Any) -> Any:
-    """Return the parameter that `_encode` encoded; a list becomes a tuple."""
+    """Convert JSON values from `_encode` back to a parameter. A list becomes a tuple."""
     if isinstance(value, dict):
         return dict(map(tuple, value["pairs"]))
     return tuple(value) if isinstance(value, list) else value
 
 
 def _to_python(value: Any) -> Any:
-    """Return a NumPy scalar as a Python number, which JSON can represent."""
+    """Convert a NumPy scalar to a Python number, because JSON can't represent NumPy scalars."""
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{value!r} is a {type(value).__name__}")

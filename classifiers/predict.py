@@ -1,4 +1,4 @@
-"""Predict classification maps of whole scenes, with the smoothing rule of the model, and write them to files."""
+"""Predict classification maps of whole scenes, smooth them by the rule of the model, and write them to files."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def write_scene_map(
 
 
 def smoothing_rule(model: Model | Head, smooth: str | None = None) -> SmoothingRule | None:
-    """Return the rule that smooths the map of a model; None for no smoothing.
+    """Return the rule that smooths the map of a model, or None if the map is not smoothed.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ SAMPLE_PIXELS = 5000
 
 
 def check_reduction(reduction: str) -> Reduction:
-    """Return the name of a reduction after checking that it is known.
+    """Check that the name of a reduction is known, and return the name.
 
     Raises
     ------

@@ -30,7 +30,7 @@ class SceneSample:
 
     @classmethod
     def draw(cls, features: Features, layout: Layout, *, limit: int = SAMPLE_PIXELS, seed: int = 0) -> SceneSample:
-        """Draw pixels of a scene that have all columns of a layout.
+        """Draw random pixels of a scene. Only pixels that have all columns of `layout` are drawn.
 
         Parameters
         ----------
@@ -58,13 +58,13 @@ class SceneSample:
         )
 
     def select_columns(self, columns: NDArray[np.intp]) -> SceneSample:
-        """Return the sample with the columns that a (k,) intp array of indices selects."""
+        """Return a copy of the sample with only some columns. `columns` is a (k,) intp array of column indices."""
         return SceneSample(np.ascontiguousarray(self.X[:, columns]), self.scene)
 
     def of_scenes(self, scenes: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return the pixels of some scenes as a (k, width) float32 array.
+        """Return the values of the pixels of `scenes`, as a (k, width) float32 array.
 
-        The reduction is fitted on these pixels, so test scenes must be left out.
+        The reduction of column groups is fitted on these pixels, so `scenes` must not include test scenes.
         """
         return self.X[np.isin(self.scene, scenes)]
 

@@ -222,7 +222,7 @@ class PixelTable:
         return len(self.y)
 
     def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.integer] | slice) -> PixelTable:
-        """Return a table of the rows that a mask, indices or a slice selects."""
+        """Return a table with some rows only. `rows` is a mask, an array of indices or a slice."""
         return replace(
             self,
             X=self.X[rows],
@@ -233,7 +233,7 @@ class PixelTable:
         )
 
     def select_groups(self, keep: Callable[[ColumnGroup], bool]) -> PixelTable:
-        """Return a table of the column groups for which `keep` returns True."""
+        """Return a table with only the column groups for which `keep` returns True."""
         columns = self.layout.columns(*filter(keep, self.layout))
         sample = None if self.sample is None else self.sample.select_columns(columns)
         X = np.ascontiguousarray(self.X[:, columns])
@@ -241,9 +241,9 @@ class PixelTable:
 
     @property
     def unlabelled(self) -> NDArray[np.float32] | None:
-        """Sampled pixels for `Head.fit`: (m, width) float32 array, or None without a sample.
+        """Unlabelled pixels for `Head.fit`, an (m, width) float32 array; None if `sample` is None.
 
-        They are the pixels of the sample that belong to a scene with rows in the table.
+        Pixels of `sample` whose scene has no row in the table are left out.
         """
         return None if self.sample is None else self.sample.of_scenes(np.unique(self.scene))
 
@@ -304,7 +304,10 @@ def select_labels(features: Features, name: str | None = None) -> Labels:
 
 
 def _open_by_scene(store: StoreLike | Sequence[StoreLike] | None) -> list[Features]:
-    """Open stores and combine the stores of each scene, with scenes in the order of their first stores."""
+    """Open stores, and combine the stores of each scene.
+
+    The scenes are in the order in which they first occur in `store`.
+    """
     stores = [store] if store is None or isinstance(store, StoreLike) else list(store)
     scenes: dict[str, list[Features]] = {}
     for one in stores or [None]:

@@ -63,7 +63,7 @@ class Tuning:
     choice: TuningCandidate | None = None
 
     def describe(self) -> list[str]:
-        """Return the choice and all candidates as lines of text."""
+        """Return lines of text that state the selected combination and all combinations."""
         if self.choice is None:
             return [f"not tuned, the defaults stay: {self.folds}"]
         reason = "the defaults stay, as no candidate gains more than one standard deviation: "
@@ -168,7 +168,10 @@ def tune_head(
 
 
 def _search(head: Head, space: dict[str, list[Any]], train: PixelTable, fold: Any, listen: Listener) -> Any:
-    """Return the accuracies, a (candidates, folds) float64 array, and the list of tried combinations."""
+    """Fit and score all combinations of parameters on all folds.
+
+    Returns the accuracies as a (candidates, folds) float64 array, and the list of combinations.
+    """
     folds, candidates = len(np.unique(fold[fold >= 0])), len(ParameterGrid(space))
     fits = 0
 

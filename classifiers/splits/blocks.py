@@ -128,7 +128,10 @@ class _BlockGrid:
 
     @classmethod
     def from_labels(cls, labels: Labels, block_px: int, buffer_px: int) -> Self:
-        """Find the classes and count the labelled pixels of each block, one row of blocks at a time."""
+        """Divide a label map into blocks, find the classes of each block, and count its labelled pixels.
+
+        The map is read one row of blocks at a time.
+        """
         rows, cols = labels.classes.shape
         down, across = -(-rows // block_px), -(-cols // block_px)
         column = np.arange(cols) // block_px
@@ -145,7 +148,7 @@ class _BlockGrid:
         return cls(labels, block_px, buffer_px, (down, across), members, divisible, pixels)
 
     def drop_buffer(self, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return a (rows, cols) bool mask of the training pixels that lie outside the buffer of all test pixels."""
+        """Return a (rows, cols) bool mask of the training pixels that are not within the buffer of any test pixel."""
         return drop_near(train, test, self.buffer_px) if self.buffer_px else train
 
 
@@ -165,7 +168,10 @@ class _BlockSelection:
         return self.training[np.ix_(rows, cols)]
 
     def draw(self, fraction: float, rng: np.random.Generator) -> SplitDraw:
-        """Return a draw whose random training blocks hold a fraction of the labelled pixels."""
+        """Select random training blocks and return the draw.
+
+        The training blocks hold the fraction `fraction` of the labelled pixels.
+        """
         members, pixels = self.blocks.members, self.blocks.pixels
         # First select for each class, rarest first, a block with pixels outside the buffer. Then add blocks up to the fraction.
         for number in sorted(self.remaining, key=lambda n: len(members[n])):
@@ -194,9 +200,9 @@ class _BlockSelection:
             self.remaining[number] -= block in members
 
     def _survives(self, number: int, block: int) -> bool:
-        """Return whether a class would keep training pixels in a block after the buffer is applied.
+        """Return whether a training block has pixels of a class outside the buffer of the test pixels.
 
-        `number` is the number of the class, and `block` that of the training block.
+        `block` is the number of the block, and `number` is the number of the class.
         """
         side, buffer, classes = self.blocks.block_px, self.blocks.buffer_px, self.blocks.labels.classes
         row, col = divmod(block, self.blocks.grid[1])

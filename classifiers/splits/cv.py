@@ -1,4 +1,7 @@
-"""A scikit-learn cross-validation splitter for the rows of a pixel table, also for nested cross-validation."""
+"""A scikit-learn cross-validation splitter for the rows of a pixel table.
+
+It also supports nested cross-validation.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +109,7 @@ class SplitCV:
             yield np.flatnonzero(draw.train[pixels]), np.flatnonzero(draw.test[pixels])
 
     def _identify_rows(self, X: ArrayLike | None, y: ArrayLike | None, groups: ArrayLike | None) -> NDArray[np.intp]:
-        """Return the index of the table row that each row of `X` comes from: (m,) intp."""
+        """Return, for each row of `X`, the index of the same row in the table. The result is an (m,) intp array."""
         if groups is not None:
             return self._rows_of_pixels(np.asarray(groups))
         if X is None:
@@ -124,7 +127,10 @@ class SplitCV:
         )
 
     def _all_rows(self, y: ArrayLike | None) -> NDArray[np.intp]:
-        """Return the indices of all table rows, if the labels `y` are in the order of the table."""
+        """Return the indices of all table rows, in order.
+
+        Raises `SplitError` if the labels `y` are not in the order of the table.
+        """
         if y is not None:
             codes = np.unique(np.asarray(y), return_inverse=True)[1]
             own_codes = np.unique(self.labels.classes[self.rows, self.cols], return_inverse=True)[1]

@@ -1,4 +1,4 @@
-"""Euclidean distances between training and test pixels, in pixels, on the grid of one or several scenes."""
+"""Euclidean distances in pixels between training and test pixels, in one or several scenes."""
 
 from __future__ import annotations
 
@@ -96,5 +96,8 @@ def training_distances(draw: SplitDraw, scene_rows: Sequence[int] = (0,)) -> NDA
 
 
 def _scene_slices(scene_rows: Sequence[int], rows: int) -> Iterator[tuple[int, int]]:
-    """Yield the first row of each scene and the row after its last row; gaps between scenes have no labelled pixels."""
+    """Yield, for each scene, its first row and the first row of the next scene.
+
+    The rows thus include the gap below a scene, which has no labelled pixels.
+    """
     yield from zip(scene_rows, [*scene_rows[1:], rows], strict=True)

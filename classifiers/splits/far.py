@@ -52,7 +52,7 @@ class FarSplit:
         return f"far:{self.block_px}+{self.distance_px}:{np.format_float_positional(self.fraction, trim='-')}"
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
-        """Draw training blocks at random; test pixels are far from all of them.
+        """Draw training blocks at random. The test pixels are the labelled pixels far from every training pixel.
 
         Raises
         ------

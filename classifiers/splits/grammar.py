@@ -77,7 +77,9 @@ def parse_split_kind(text: str) -> SplitKind:
 
 
 def parse_split_question(text: str) -> SplitQuestion | None:
-    """Return the question that a split asks, from the text of the split; None for a split by the user's maps.
+    """Return the question that a split asks, such as ``fill in``, from the text of the split.
+
+    Returns None for a split by the user's maps.
 
     >>> parse_split_question("per-class:20"), parse_split_question("far:12+16:0.1"), parse_split_question("official")
     ('fill in', 'carry over', 'fill in')
@@ -86,7 +88,9 @@ def parse_split_question(text: str) -> SplitQuestion | None:
 
 
 def is_matched(text: str) -> bool:
-    """Return whether a comparison drops training pixels of a split to match the number of other such splits.
+    """Return whether a split is matched.
+
+    A comparison drops training pixels of matched splits until all matched splits have the same number of them.
 
     Splits that train on a fraction of the labels, drawn pixel by pixel or in blocks, are matched. For all other splits,
     the number of training pixels is part of the question, so they are not matched.
@@ -98,7 +102,9 @@ def is_matched(text: str) -> bool:
 
 
 def separate_splits(text: str) -> list[str]:
-    """Return the splits of a comma-separated list; a comma within ``mask:TRAIN,TEST`` does not separate splits.
+    """Return the splits of a comma-separated list.
+
+    The comma within ``mask:TRAIN,TEST`` does not separate splits.
 
     >>> separate_splits("random:0.1,mask:a.npy,b.npy,official,per-class:5")
     ['random:0.1', 'mask:a.npy,b.npy', 'official', 'per-class:5']

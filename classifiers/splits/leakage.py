@@ -104,7 +104,10 @@ class TileGrid:
 def _with_mirrored(
     start: NDArray[np.intp], stop: NDArray[np.intp], length: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Extend ranges that reach beyond the scene's edge, so that they include the pixels that are mirrored there."""
+    """Extend pixel ranges that reach beyond the scene's edge.
+
+    The extended ranges include the scene pixels whose mirror images lie beyond the edge.
+    """
     from_end, from_start = 2 * (length - 1) - (stop - 1), 1 - start
     return np.minimum(start, from_end), np.maximum(stop, from_start)
 
@@ -192,7 +195,7 @@ class Leakage:
 
 
 def layout_footprints(features: Features, layout: Layout) -> frozenset[Footprint]:
-    """Return the distinct footprints of the columns that a layout takes from a store."""
+    """Return the footprints of the columns in `layout`, without duplicates."""
     return frozenset(_group_footprint(features, group) for group in layout)
 
 
@@ -224,14 +227,14 @@ def _group_footprint(features: Features, group: ColumnGroup) -> Footprint:
 
 
 def _context_footprint(name: str) -> Footprint:
-    """Return the footprint of a context layer such as ``mean-25``."""
+    """Return the footprint of the context layer `name`, such as ``mean-25``."""
     layer = parse_layer(name)
     # A filter by reconstruction reaches as far as a bright or dark area does.
     return Footprint(tiles=TileGrid(0, 0)) if layer.is_reconstruction else Footprint(2 * layer.reach_px + 1)
 
 
 def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint]) -> Leakage:
-    """Measure how many test pixels of a draw have features that depend on training pixels.
+    """Measure the share of the test pixels of a draw whose features depend on training pixels.
 
     Parameters
     ----------
@@ -261,7 +264,7 @@ def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint]) -> Leakage
 
 
 def leaking_pixels(draw: SplitDraw, footprints: Iterable[Footprint]) -> NDArray[np.bool_]:
-    """Return which test pixels of a draw have features that depend on a training pixel.
+    """Return for each test pixel of a draw whether its features depend on a training pixel.
 
     Parameters
     ----------

@@ -126,7 +126,7 @@ def _open(file: str, labels: Labels) -> Labels:
 
 
 def _numbered_like(reference: Labels, other: Labels) -> Labels:
-    """Return a map with the class numbers of a reference map. Classes are matched by name.
+    """Return the map `other` with its classes renumbered as in `reference`. Classes are matched by name.
 
     Two files can number the same class differently, since a file often numbers only the classes that occur in it. Classes
     without a name keep their numbers.
@@ -152,12 +152,15 @@ def _numbered_like(reference: Labels, other: Labels) -> Labels:
 
 
 def _names(labels: Labels) -> dict[int, str]:
-    """Return the class names by number, without default names such as ``class 3``."""
+    """Return the name of each class by number. Classes with a default name such as ``class 3`` are omitted."""
     return {number: name for number, name in labels.class_names.items() if name != f"class {number}"}
 
 
 def _draw_from_maps(split: str, labels: Labels, maps: Sequence[tuple[str, Labels]]) -> SplitDraw:
-    """Make a draw from a training map and a test map; without a test map all other labelled pixels are test pixels."""
+    """Make a draw from a training map and an optional test map.
+
+    Without a test map, all labelled pixels that are not training pixels are test pixels.
+    """
     numbered = [(name, _numbered_like(labels, one)) for name, one in maps]
     notes = tuple(note for name, one in numbered for note in _check(name, one.classes, labels))
     labelled = labels.classes != 0
@@ -168,7 +171,10 @@ def _draw_from_maps(split: str, labels: Labels, maps: Sequence[tuple[str, Labels
 
 
 def _check(name: str, classes: NDArray[np.integer], labels: Labels) -> list[str]:
-    """Return notes on unused pixels; raise `SplitError` unless a map agrees with the labels in shape and classes."""
+    """Return notes on the unused pixels of a map.
+
+    Raises `SplitError` if the map differs from the labels in shape or classes.
+    """
     if classes.shape != labels.classes.shape:
         raise SplitError(
             f"{name} has {classes.shape} pixels, but the labels have {labels.classes.shape}: use maps of one grid"

@@ -84,7 +84,10 @@ class PerClassSplit:
 
 
 def _draw_by_class(labels: Labels, seed: int, train_count: Callable[[int], int]) -> SplitDraw:
-    """Draw training pixels of each class at random; `train_count` returns their number for a class size."""
+    """Draw training pixels of each class at random.
+
+    `train_count` takes the number of pixels of a class and returns the number of training pixels.
+    """
     rng = np.random.default_rng(seed)
     train = np.zeros(labels.classes.shape, dtype=bool)
     for number, count in labels.counts.items():

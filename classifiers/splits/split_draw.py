@@ -74,17 +74,20 @@ class SplitDraw:
         return cls((train.shape[0], train.shape[1]), np.packbits(train), np.packbits(test), left_out, notes)
 
     def with_train(self, train: NDArray[np.bool_], *notes: str) -> Self:
-        """Return a copy of the draw with a new (rows, cols) bool mask of training pixels and further notes."""
+        """Return a copy of the draw with other training pixels and additional notes.
+
+        `train` is the (rows, cols) bool mask of the new training pixels.
+        """
         return replace(self, train_bits=np.packbits(train), notes=(*self.notes, *notes))
 
     @property
     def train(self) -> NDArray[np.bool_]:
-        """Mask of training pixels: (rows, cols) bool, a new array on each access."""
+        """Mask of training pixels, (rows, cols) bool. Each access creates a new array."""
         return self._mask(self.train_bits)
 
     @property
     def test(self) -> NDArray[np.bool_]:
-        """Mask of test pixels: (rows, cols) bool, a new array on each access."""
+        """Mask of test pixels, (rows, cols) bool. Each access creates a new array."""
         return self._mask(self.test_bits)
 
     def _mask(self, bits: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -101,23 +104,25 @@ class Split(Protocol):
 
     @property
     def kind(self) -> SplitKind:
-        """How the rule separates test pixels from training pixels."""
+        """How the rule separates test pixels from training pixels, such as ``disjoint``."""
         ...
 
     @property
     def question(self) -> SplitQuestion | None:
-        """Question that a score under this rule answers; None for a split by the user's maps."""
+        """Question that a score under this rule answers, such as ``fill in``; None for a split by the user's maps."""
         ...
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
-        """Draw training and test pixels; the same seed gives the same draw."""
+        """Draw training and test pixels. The same seed gives the same draw."""
         ...
 
 
 def make_draw(
     labels: Labels, train: NDArray[np.bool_], test: NDArray[np.bool_], notes: tuple[str, ...] = ()
 ) -> SplitDraw:
-    """Make a draw from two masks, without the classes that are on one side only.
+    """Make a draw from a mask of training pixels and a mask of test pixels.
+
+    Classes that lack training pixels or test pixels are left out.
 
     Parameters
     ----------
