@@ -51,7 +51,7 @@ class Head(ClassifierMixin, BaseEstimator):
     wants : frozenset of str
         Column kinds that the head uses if the table has them. `fit_model` includes them.
     ignores : frozenset of str
-        Column kinds that the head does not use if the table has them. `fit_model` refuses inputs that contain them.
+        Column kinds that the head does not use. `fit_model` refuses inputs that contain them.
     advice : str
         When to use the head, in a few words.
     search_space : dict of str to list

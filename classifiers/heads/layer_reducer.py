@@ -98,7 +98,7 @@ class LayerReducer(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.floating]:
-        """Return the columns of `layout_` for rows `X` (n, D), in the dtype of `X`."""
+        """Reduce rows `X` (n, D) to the columns that `layout_` describes, in the dtype of `X`."""
         check_is_fitted(self)
         rows: NDArray[np.floating] = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         parts = []

@@ -56,7 +56,7 @@ class GuidedSmoothing(SmoothingRule):
 
     @property
     def reach_px(self) -> int:
-        """Two radii: the windows of a pixel have centres up to one radius away, and reach one radius further."""
+        """Two radii: the centre of a window is within one radius of its pixels, and the window reaches one radius further."""
         return 2 * self.radius
 
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:

@@ -25,10 +25,10 @@ class MarkovSmoothing(SmoothingRule):
 
     The field has the energy ``-sum_i log p_i(c_i) - beta * (number of neighbours with equal classes)``, as in Tarabalka et
     al., IEEE Geosci. Remote Sens. Lett. 2010. The field is approximated by a distribution in which pixels are independent.
-    Ten sweeps of coordinate descent reduce its Kullback-Leibler divergence from the field. The result is the class
-    probabilities of each pixel in this distribution. Pixels have one of four colours, which repeat in 2x2 squares. A sweep
-    updates one colour after the other. All pixels of a colour are updated at once, since no two of them are neighbours.
-    Probabilities below 0.01 count as 0.01.
+    Ten sweeps of coordinate descent reduce the Kullback-Leibler divergence of the distribution from the field. The result
+    is the class probabilities of each pixel in this distribution. Pixels have one of four colours, which repeat in 2x2
+    squares. A sweep updates one colour after the other. All pixels of a colour are updated at once, since no two of them
+    are neighbours. Probabilities below 0.01 count as 0.01.
 
     Attributes
     ----------

@@ -103,7 +103,7 @@ class DiffusionExtractor(Extractor):
         return StepComputer(self)
 
     def describe(self, plan: Plan) -> list[str]:
-        """Describe the forward passes, the time of the passes (from one timed batch) and the memory of a plan."""
+        """Describe a plan: its forward passes, their estimated time (from one timed batch) and its memory."""
         seconds = plan.passes * self.seconds_per_pass(plan) if plan.steps else 0.0
         side = " x ".join(map(str, dict.fromkeys(self.tiling.tile)))
         repeated = sum(plan.unit_tiles.values()) - plan.tiles

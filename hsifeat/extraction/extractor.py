@@ -155,7 +155,7 @@ def check_finite(plane: PlaneSpec, block: NDArray[np.generic], *, cause: str) ->
     block : array
         Values in the dtype of the plane, with the shape that the layout gives to the unit.
     cause : str
-        What may be wrong if a float32 value is not finite, for the error message.
+        Likely cause of a float32 value that is not finite, for the error message.
 
     Raises
     ------

@@ -21,7 +21,7 @@ def resolve_config(
 ) -> ExtractionConfig:
     """Validate extraction options, and fill in unset options from a preset, a store or the defaults.
 
-    If no preset, store or backbone is given, the backbone is `DEFAULT_BACKBONE`, which is part of the package. Unset
+    If no preset, store or other backbone is given, the backbone is `DEFAULT_BACKBONE`, which is part of the package. Unset
     options of this backbone come from the preset of the same name. Measurements showed that they suit the backbone.
 
     Parameters

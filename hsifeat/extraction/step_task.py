@@ -39,7 +39,8 @@ class StepTask:
     key : str
         Key of the store. A worker opens the scene and backbone again if the key changes.
     batch : int
-        Maximum number of tiles per forward pass. It must be that of the store, since it affects rounding errors.
+        Maximum number of tiles per forward pass. It must equal the batch size of the store, because it affects
+        rounding errors.
     """
 
     location: str

@@ -90,8 +90,8 @@ def load_images(source: str | Path, side_px: int, base_path: Path, listen: Liste
         and an archive of this folder give the same array.
     side_px : int
         Side of the returned images, in pixels. Larger images are cropped to their central square, and the square is
-        reduced to a multiple of the side. The square is then cut into tiles of this side. It is halved in size and cut
-        again until it is a single tile. Smaller images are left out.
+        reduced to a multiple of the side. The square is then cut into tiles of this side. The square is halved in size
+        and cut again until it is a single tile. Smaller images are left out.
     base_path : Path
         Beginning of the path of the file, which is ``<base_path>.images-<digits>.npy``. Each image takes
         ``3 * side_px**2`` bytes.

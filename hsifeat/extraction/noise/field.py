@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FieldNoise(NoisePolicy):
-    """Add to each tile its window of a noise field over the scene.
+    """Add noise to each tile: the part of a noise field over the scene that lies in the tile.
 
     The field is the same at all timesteps; see `noise_field`.
     """

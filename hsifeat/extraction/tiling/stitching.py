@@ -27,7 +27,7 @@ class CoreBlock:
     unit : Window
         Part of the plane to accumulate, in scene pixels.
     margin_px : int
-        Width in pixels of the margin of a tile that is discarded.
+        Width in pixels of the discarded margin of each tile.
     """
 
     def __init__(self, plane: PlaneSpec, unit: Window, margin_px: int) -> None:
