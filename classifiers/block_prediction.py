@@ -156,7 +156,7 @@ def probability_blocks(
     block_px: int | None = None,
     listen: Listener = silent,
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
-    """Return the class probabilities of a scene block by block, smoothed by a rule.
+    """Return the class probabilities of a scene block by block, optionally smoothed by `rule`.
 
     Parameters
     ----------

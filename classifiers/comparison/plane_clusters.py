@@ -109,7 +109,7 @@ def renumber(clusters: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArr
 
 
 def _neighbour(panels: list[ClusterPanel], layer: str) -> ClusterPanel:
-    """Return the existing panel that the next panel of `layer` is renumbered to agree with.
+    """Return the reference for renumbering the clusters of the next panel of `layer`.
 
     The reference is the panel of the previous timestep. For the first timestep of a layer, it is the panel of the first timestep
     of the previous layer.

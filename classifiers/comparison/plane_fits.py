@@ -114,7 +114,7 @@ class PlaneFitter:
         return selections
 
     def accuracies(self, fits: Sequence[PlaneFit], name: str) -> dict[PlaneFit, float]:
-        """Return the overall accuracy of each fit. Progress events show `name`."""
+        """Return the overall accuracy of each fit. Recorded accuracies are reused, and progress events show `name`."""
         tasks = {fit: self._task(fit) for fit in fits}
         accuracies: dict[AccuracyTask, float] = {}
         for task in tasks.values():

@@ -207,7 +207,7 @@ def _plane_score(
     before: NDArray[np.float64] | None,
     extracted: Collection[int] = (),
 ) -> PlaneScore:
-    """Return the accuracy, gain and cost of a plane.
+    """Return the accuracy of a plane, its gain over `before`, and its cost.
 
     Parameters
     ----------

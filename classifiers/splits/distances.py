@@ -19,7 +19,7 @@ _VALUES_PER_PIXEL = 8
 def drop_near(
     pixels: NDArray[np.bool_], others: NDArray[np.bool_], distance_px: int, scene_rows: Sequence[int] = (0,)
 ) -> NDArray[np.bool_]:
-    """Drop the pixels of a mask that lie within a distance of another mask.
+    """Return the mask `pixels` without the pixels that lie within `distance_px` of the mask `others`.
 
     Distances are computed in overlapping strips of rows, to bound the memory.
 

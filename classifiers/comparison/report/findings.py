@@ -127,7 +127,7 @@ def _best_entry(ranking: Ranking, index: int) -> str:
 
 
 def _without_leakage(ranking: Ranking) -> str:
-    """Describe the accuracy of the best entry on test pixels without leakage.
+    """Describe the accuracy of the best entry on the test pixels whose features depend on no training pixel.
 
     The text has one sentence for each split that asks the question ``carry over``, that is, tests on areas without labels.
     """

@@ -274,7 +274,10 @@ class SplitSummary(Record):
 
 
 class PixelScore(Record):
-    """Overall accuracy (OA) of an entry on some of the test pixels, averaged over the seeds that have such pixels."""
+    """Overall accuracy (OA) of an entry on a group of test pixels.
+
+    The accuracy is averaged over the seeds that have pixels in the group.
+    """
 
     test_pixels: float = Field(description="number of these test pixels, mean over all seeds")
     seeds: int = Field(description="number of seeds that have such test pixels")
@@ -403,7 +406,7 @@ class CurvePoint(Record):
 
 
 class EntryWeights(Record):
-    """Plane weights that the head of an entry learned with seed 0, under the first disjoint split."""
+    """Weights that the head of an entry learned for planes, with seed 0 under the first disjoint split."""
 
     entry: BenchEntry
     weights: tuple[PlaneWeight, ...]

@@ -78,7 +78,7 @@ def count_pixels(
     predictions: Iterable[tuple[E, int, NDArray[np.integer]]],
     regions: NDArray[np.int32],
 ) -> PixelCounts[E]:
-    """Count the test pixels in each region that each entry assigns to each class, for each seed.
+    """Count test pixels by entry, seed, predicted class and region.
 
     Parameters
     ----------

@@ -158,7 +158,7 @@ class _Geometry:
         )
 
     def curve_edges(self) -> NDArray[np.float64]:
-        """Return the ends of k distance ranges that hold about equally many test pixels each.
+        """Return the ends of k distance ranges. Each range holds about the same number of test pixels.
 
         The ends are a (k + 1,) float64 array in ascending order, and the first end is 0.
         """
