@@ -162,7 +162,10 @@ class Head(ClassifierMixin, BaseEstimator):
         return self
 
     def _row_weights(self, codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> NDArray[np.float64] | None:  # noqa: ARG002 - for subclasses
-        """Return the total weight of each row, (n,) float64, or None if all weights are equal."""
+        """Return the weight of each row, (n,) float64; None if all weights are equal.
+
+        A `WeighingHead` multiplies the row weight by the weight of the row's class.
+        """
         return weight
 
     def _check_restored(self) -> None:

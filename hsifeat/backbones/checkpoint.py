@@ -58,7 +58,7 @@ class CheckpointBackbone(NetworkBackbone):
         return digest_tensors(self.network.state_dict().items())
 
     def load(self) -> torch.nn.Module:
-        """Return the network with its trained weights, or with random ones if a seed for them was set."""
+        """Return the network with its trained weights, or with random weights if `untrained_seed` was set."""
         import torch
 
         if self._untrained_seed is None:

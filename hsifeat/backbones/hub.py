@@ -128,7 +128,7 @@ def names_hub_model(source: str) -> bool:
 
 
 def open_hub_model(source: str, **_options: Any) -> Redirect:
-    """Download a model unless this machine has a copy, and return a redirect to its folder."""
+    """Download a model unless this machine has a copy, and return a redirect to the model's folder."""
     model = HubModel.parse(source)
     if model is None:
         raise BackboneError(f"{source!r} is not a model on a hub: the form is owner/model@commit")

@@ -9,7 +9,7 @@ from hsifeat.backbones.plugins import BackbonePlugin, Redirect
 
 
 def open_untrained(source: str, *, seed: int, **_options: Any) -> Redirect:
-    """Return a redirect to a source whose trained weights are replaced by random ones.
+    """Return a redirect to `source` that replaces the trained weights by random weights.
 
     Parameters
     ----------

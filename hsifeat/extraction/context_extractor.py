@@ -76,7 +76,7 @@ class ContextExtractor(Extractor):
         )  # fmt: skip
 
     def step_computer(self) -> ContextComputer:
-        """Return a function that computes steps and keeps the reconstructions of the scene."""
+        """Return a function that computes a step. It keeps the reconstructions of the scene for the next steps."""
         return ContextComputer(self)
 
     def describe(self, plan: Plan) -> list[str]:

@@ -99,7 +99,7 @@ class DiffusionExtractor(Extractor):
         return self.noise.passes(t, previous)
 
     def step_computer(self) -> StepComputer:
-        """Return a function that computes steps and keeps the encoded tiles of the last unit."""
+        """Return a function that computes a step. It keeps the encoded tiles of the last unit for the next step."""
         return StepComputer(self)
 
     def describe(self, plan: Plan) -> list[str]:

@@ -88,7 +88,7 @@ class Extractor(ABC):
 
     @abstractmethod
     def step_computer(self) -> Callable[[Step], StepResult]:
-        """Return a function that computes steps of this extractor's units."""
+        """Return a function that computes a step (one shard of each plane at one timestep)."""
 
     @abstractmethod
     def describe(self, plan: Plan) -> list[str]:

@@ -113,7 +113,7 @@ class RemainingWork:
 
     @property
     def summary(self) -> str:
-        """Summary of the remaining work in one line, with its passes, bytes, backbone, projection and device."""
+        """Summary in one line: the remaining passes and bytes, the backbone, the projection and the device."""
         plan, extractor = self.plan, self.extractor
         unfinished = {plane.id for step in plan.steps for plane in step.planes}
         existing = f"{len(plan.planes) - len(unfinished)} of {len(plan.planes)} planes exist"

@@ -64,8 +64,8 @@ def repair(
 ) -> Verification:
     """Repair the damages of a store, and verify the store again.
 
-    Metadata files are written again and extra files are deleted. Damaged features are recomputed with the backbone, and so are
-    the missing parts of unfinished planes, which an interrupted repair may have left.
+    Metadata files are written again and extra files are deleted. The backbone recomputes damaged
+    features, and computes the missing parts of unfinished planes. An interrupted repair can leave unfinished planes.
 
     Parameters
     ----------

@@ -199,7 +199,7 @@ def _prepare_data(
 
 
 def _load_start(model: str | None) -> tuple[dict[str, torch.Tensor] | None, str | None]:
-    """Return the weights of a model folder and the digest of these weights, or None and None without a folder."""
+    """Return the weights of a model folder and the digest of these weights, or None and None if `model` is None."""
     if model is None:
         return None, None
     file = Path(model) / WEIGHTS
