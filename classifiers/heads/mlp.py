@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class MLPClassifier(ReducingHead, TorchHead):
-    """Multi-layer perceptron with two small hidden layers. ReLU and batch norm follow each of them.
+    """Multi-layer perceptron with two small hidden layers, each followed by ReLU and batch norm.
 
     GeoDiffNet (Hu, Banerjee and Prasad 2025, arXiv 2512.03430) uses this classifier, and ddpm-segmentation (Baranchuk et al.,
     ICLR 2022, sec. 4) uses it for fewer than 30 classes. Unlike the published classifiers, this head takes all columns of the
