@@ -16,6 +16,7 @@ def plain_params(value: object) -> dict[str, dict[str, Any]]:
 
     Returns the parameters with plain Python values. Lists and arrays become tuples.
 
+    >>> import numpy as np
     >>> plain_params({"mlp": {"hidden": [64, 32]}, "svm": {"C": np.float64(10)}})
     {'mlp': {'hidden': (64, 32)}, 'svm': {'C': 10.0}}
     """
