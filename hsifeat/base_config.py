@@ -272,7 +272,7 @@ def config_table(config: type[BaseConfig]) -> list[OptionRow]:
 
 
 def detail(field: FieldInfo, name: str) -> str:
-    """Return an argument of `option` for a field: ``unit``, ``metavar``, ``flags`` or ``default``."""
+    """Return the value that `option` stored in a field under `name`, such as ``unit`` or ``flags``."""
     extra = field.json_schema_extra
     return str(extra.get(name, "")) if isinstance(extra, dict) else ""
 

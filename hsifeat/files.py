@@ -32,9 +32,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def follow_umask(path: Path) -> None:
-    """Give a file the mode that the umask of the process provides, if a library has made it private.
+    """Give a private file the permissions that a new file would get from the umask of the process.
 
-    Some libraries, such as safetensors, write to a private temporary file and rename it, so nobody else could read it.
+    Some libraries, such as safetensors, write to a private temporary file and rename it. Without this change, other users
+    could not read the file. Files that are not private stay unchanged.
     """
     if not path.is_file() or path.stat().st_mode & 0o077:
         return

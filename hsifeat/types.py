@@ -72,7 +72,7 @@ class Window:
     def coarsen(self, stride: int) -> Window:
         """Return the window of all cells that overlap this window.
 
-        A cell has `stride` x `stride` pixels. The returned window counts in cells.
+        A cell has `stride` x `stride` pixels. The rows, columns, height and width of the returned window are in cells.
         """
         top, left = self.row // stride, self.col // stride
         bottom, right = -(-(self.row + self.rows) // stride), -(-(self.col + self.cols) // stride)

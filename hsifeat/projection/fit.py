@@ -134,7 +134,7 @@ def fit_components(count: int, images: Sequence[SpectralImage]) -> Projection:
 
 
 def fit_leading_components(limit: int, image: SpectralImage) -> Projection:
-    """Fit a projection ``pca:N`` on the valid pixels of an image, where N is as large as `limit` and the image allow.
+    """Fit a projection ``pca:N`` on the valid pixels of an image, with the largest possible N up to `limit`.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def fit_leading_components(limit: int, image: SpectralImage) -> Projection:
 
 
 def _significant(mean: NDArray[np.float64], covariance: NDArray[np.float64]) -> int:
-    """Return the number of components whose variance exceeds the rounding error of float32 sums."""
+    """Return how many principal components have a variance above the rounding error of float32 sums."""
     variances, mean_square = np.linalg.eigvalsh(covariance), mean @ mean + np.trace(covariance)
     # A component is a sum of float32 products about as large as a pixel's norm.
     return int(np.count_nonzero(variances > (_FLOAT32_ERROR**2) * mean_square))
@@ -186,7 +186,7 @@ def _check_count(count: int, image: SpectralImage) -> None:
 
 
 def _empty_bands(image: SpectralImage) -> str:
-    """Return advice to drop the bands that make all pixels of a scene invalid, or an empty string without such bands."""
+    """Return advice to drop the bands that make all pixels of a scene invalid, or an empty string if no band does so."""
     empty = image.empty_bands() if isinstance(image, Scene) and not image.valid.any() else ()
     if not 0 < len(empty) < image.bands:
         return ""

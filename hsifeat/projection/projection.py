@@ -96,7 +96,7 @@ class Projection:
         return channels
 
     def check(self, image: SpectralImage) -> None:
-        """Raise `ProjectionError` if the number of bands of an image is not that of the projection."""
+        """Raise `ProjectionError` if an image and the projection have different numbers of bands."""
         if image.bands != self.bands:
             raise ProjectionError(
                 f"the projection {self.spec} was fitted for {self.bands} bands; {image.name} has {image.bands}: "

@@ -1,7 +1,7 @@
 """The process executor, which runs tasks in parallel in processes on this machine.
 
-Worker processes end when the process that started them ends, even if that process is killed. Each worker waits for the end of
-a pipe, and the operating system closes the pipe when that process ends.
+Worker processes end when their parent process ends, even if the parent is killed. Each worker waits for the end of a pipe
+to the parent. The operating system closes the pipe when the parent ends.
 """
 
 from __future__ import annotations

@@ -172,7 +172,9 @@ def _drop_bad_bands(raster: Raster, name: str) -> Raster:
 
 
 def attach_companion(scene: Scene, source: PathLike) -> Scene:
-    """Return a scene with a companion image, a co-registered image with k x k pixels per pixel of the scene.
+    """Return a scene with a companion image.
+
+    The companion image is co-registered with the scene and has k x k pixels per pixel of the scene.
 
     Parameters
     ----------

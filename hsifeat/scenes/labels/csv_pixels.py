@@ -57,7 +57,7 @@ def read_pixel_csv(path: Path, scene: Scene) -> Labels:
 
 
 def _read_lines(path: Path, scene: Scene) -> tuple[list[tuple[int, int]], list[str]]:
-    """Return (row, col) and class text of each listed pixel."""
+    """Return the position (row, col) and the class text of each listed pixel."""
     pixels: list[tuple[int, int]] = []
     class_texts: list[str] = []
     order: tuple[int, ...] | None = None

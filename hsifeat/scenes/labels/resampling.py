@@ -134,9 +134,10 @@ def _affine(georeference: Georeference, name: str) -> tuple[NDArray[np.float64],
 
 
 def _aggregate(classes: Classes, alignment: _CellAlignment, scene: Scene, name: str) -> tuple[Classes, tuple[str, ...]]:
-    """Return the class that all cells of each scene pixel share, and notes.
+    """Return the class of each scene pixel, and notes.
 
-    A pixel is 0 if its cells differ or if some of its cells lie outside the label raster.
+    If all label cells of a pixel share one class, the pixel gets this class. A pixel is 0 if its cells differ or
+    if some of its cells lie outside the label raster.
     """
     factor = alignment.factor
     # Along each axis, the range of scene pixels whose cells all lie in the label raster.
@@ -169,9 +170,10 @@ def _aggregate(classes: Classes, alignment: _CellAlignment, scene: Scene, name: 
 
 
 def _unanimous_classes(cells: Classes, factor: int) -> tuple[Classes, int]:
-    """Return the class that the `factor` x `factor` cells of each pixel share, and the number of mixed pixels.
+    """Return the class of each pixel, and the number of mixed pixels.
 
-    A pixel whose cells differ is mixed and gets class 0.
+    A pixel has `factor` x `factor` cells. If they share one class, the pixel gets this class. A pixel whose
+    cells differ is mixed and gets class 0.
     """
     rows, cols = cells.shape[0] // factor, cells.shape[1] // factor
     classes, mixed_count = np.zeros((rows, cols), cells.dtype), 0

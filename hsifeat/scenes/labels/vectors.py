@@ -166,8 +166,8 @@ def _no_layer_message(path: Path, selection: str, layers: dict[str, dict[str, st
 def _guess_class_column(columns: dict[str, str], name: str) -> str:
     """Return the column that seems to contain the classes.
 
-    It is the only column with a name that is typical of classes. If there is no such column, it is the only integer or text
-    column whose name is not typical of identifiers.
+    If one column has a name that is typical of classes, this column is returned. If no column has such a name, the only
+    integer or text column is returned. This choice ignores columns with names that are typical of identifiers.
     """
     simple = {column: re.sub(r"[\W_]", "", column.lower()) for column in columns}
     candidates = [column for column in columns if simple[column] in _CLASS_COLUMNS] or [

@@ -1,4 +1,4 @@
-"""Writers of class maps and probabilities in the format that the file's suffix selects, and checks of the path and size."""
+"""Writers of class maps and probabilities, and checks before writing. The suffix of a file selects its format."""
 
 from __future__ import annotations
 

@@ -63,9 +63,9 @@ def _paint(classes: NDArray[np.integer], legend: Legend) -> NDArray[np.uint8]:
 
 
 def _add_legend(painted: NDArray[np.uint8], legend: Legend, *, no_data: bool) -> Image:
-    """Return a picture of an image with a legend to its right.
+    """Return a copy of the image `painted` with a legend to its right.
 
-    The entries of the legend form columns, which are as high as the image. The font size grows with the image.
+    The entries of the legend form columns. The columns are about as high as the image. The font size grows with the image.
     """
     from PIL import Image, ImageDraw
 

@@ -48,7 +48,9 @@ def check_inside(path: Path, reference: str, kind: str, *, relative_to: Path | N
 
 
 def check_hdf5_sources(path: Path, depth: int = 0) -> None:
-    """Check the external links, external storage and virtual sources of an HDF5 file, and those of the files it refers to.
+    """Check the external links, external storage and virtual sources of an HDF5 file.
+
+    HDF5 files that external links and virtual sources lead to are checked in the same way.
 
     Parameters
     ----------

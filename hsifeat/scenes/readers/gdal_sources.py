@@ -94,7 +94,7 @@ def check_raster_sources(path: Path, depth: int = 0) -> None:
 
 
 def check_vector_file(path: Path) -> None:
-    """Check that the content of a vector file has the format of its suffix, because GDAL goes by the content.
+    """Check that the content of a vector file has the format of its suffix. GDAL chooses a driver by the content.
 
     Raises
     ------

@@ -127,7 +127,7 @@ def check_storage(path: Path, dataset: Any) -> tuple[str, ...]:
 
 
 def check_chunk_count(path: Path, name: str, stored: int, expected: int) -> tuple[str, ...]:
-    """Check the number of stored chunks of an array against its shape.
+    """Check whether a file stores all chunks of an array.
 
     Parameters
     ----------
