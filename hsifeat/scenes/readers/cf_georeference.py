@@ -90,7 +90,7 @@ def _gdal_transform(mapping: FileVariable | None) -> Transform | None:
 
 
 def _is_same_grid(first: Transform, gdal_transform: Transform, rows: int, cols: int) -> bool:
-    """Return whether two transforms agree to a tenth of a pixel, with the same or the opposite order of rows.
+    """Return whether two transforms agree to a tenth of a pixel. The order of rows may be the same or opposite.
 
     GDAL's transform always orders rows from north to south.
     """

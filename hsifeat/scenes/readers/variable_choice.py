@@ -14,7 +14,7 @@ _LISTED = 24
 def choose_variable(
     path: Path, shapes: Mapping[str, tuple[int, ...]], ndim: int, variable: str | None, others: str = ""
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the name of the requested variable, or of the only variable with `ndim` dimensions.
+    """Return the name of the requested variable. If `variable` is None, choose the only one with `ndim` dimensions.
 
     Parameters
     ----------
