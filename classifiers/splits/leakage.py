@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.splits.distances import training_distances
 from classifiers.splits.split_draw import SplitDraw
-from hsifeat.context.layers import parse_layer
+from hsifeat.context.layer_names import parse_layer
 from hsifeat.features.features import Features
 from hsifeat.features.summed_area import summed_area_table
 from hsifeat.scenes.blocks import blocks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hsifeat.backbones.plugins import BackbonePlugin
-from hsifeat.context.layers import DEFAULT_LAYERS, PROFILE_COMPONENTS, ContextLayer
+from hsifeat.context.layer_names import DEFAULT_LAYERS, PROFILE_COMPONENTS, ContextLayer
 from hsifeat.errors import BackboneError
 from hsifeat.types import Tap
 

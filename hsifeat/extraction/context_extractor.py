@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hsifeat.context.backbone import ContextBackbone
 from hsifeat.context.filters import profile, reconstruction_profile, window_deviations, window_means
-from hsifeat.context.layers import PROFILE_COMPONENTS, ContextLayer
+from hsifeat.context.layer_names import PROFILE_COMPONENTS, ContextLayer
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.extractor import Extractor, StepResult, check_finite
 from hsifeat.extraction.plan import Plan, Step

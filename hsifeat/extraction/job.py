@@ -19,8 +19,8 @@ from hsifeat.store.store import Store
 
 
 @dataclass(frozen=True)
-class Job:
-    """A prepared extraction, which `run` executes.
+class Prepared:
+    """A prepared extraction without the location of its store.
 
     Attributes
     ----------
@@ -32,14 +32,24 @@ class Job:
         Requested planes, each for one layer at one timestep.
     recipe : Recipe
         All settings that determine the values of the features.
-    location : Location
-        Location of the store, which may not exist yet.
     """
 
     config: ExtractionConfig
     extractor: Extractor
     planes: tuple[PlaneSpec, ...]
     recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Job(Prepared):
+    """A prepared extraction, which `run` executes. It has the attributes of `Prepared` and a location.
+
+    Attributes
+    ----------
+    location : Location
+        Location of the store, which may not exist yet.
+    """
+
     location: Location
 
     def find_store(self, *, writable: bool = False) -> Store | None:

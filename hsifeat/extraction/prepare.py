@@ -12,10 +12,9 @@ from hsifeat.backbones.protocol import FeatureSource
 from hsifeat.context.backbone import ContextBackbone
 from hsifeat.errors import BackboneError, HsifeatError
 from hsifeat.extraction.config import ExtractionConfig
-from hsifeat.extraction.job import Job
+from hsifeat.extraction.job import Job, Prepared
 from hsifeat.extraction.prepare_context import prepare_context
 from hsifeat.extraction.prepare_diffusion import prepare_diffusion
-from hsifeat.extraction.prepared import Prepared
 from hsifeat.files import cache_folder
 from hsifeat.runtime.events import Listener, silent
 from hsifeat.scenes import Scene, open_scene

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hsifeat.context.backbone import MAX_COMPONENTS, ContextBackbone
-from hsifeat.context.layers import ContextLayer, parse_layers
+from hsifeat.context.layer_names import ContextLayer, parse_layers
 from hsifeat.errors import BackboneError, HsifeatError
 from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.extraction.context_extractor import ContextExtractor
-from hsifeat.extraction.prepared import Prepared
+from hsifeat.extraction.job import Prepared
 from hsifeat.projection import Projection, fit_projection
 from hsifeat.projection.fit import fit_leading_components
 from hsifeat.scenes import Scene

@@ -11,10 +11,10 @@ from hsifeat.errors import HsifeatError
 from hsifeat.extraction.auto_timesteps import choose_timesteps
 from hsifeat.extraction.config import DEFAULT_BATCH, ExtractionConfig
 from hsifeat.extraction.diffusion_extractor import DiffusionExtractor
+from hsifeat.extraction.job import Prepared
 from hsifeat.extraction.layers import plane_strides
 from hsifeat.extraction.model_input import make_model_input
 from hsifeat.extraction.noise.policy import parse_noise
-from hsifeat.extraction.prepared import Prepared
 from hsifeat.extraction.stored_config import StoredPixels
 from hsifeat.extraction.tiling.pixel_list import PixelList, list_pixels
 from hsifeat.extraction.tiling.tiling import make_tiling

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.covariance import OAS
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.preprocessing import StandardScaler
@@ -157,10 +158,14 @@ def test_reduction_on_the_scene_equals_pipelines_fitted_without_labels(context, 
         total = np.sqrt(pca.explained_variance_.sum() * (len(rows) - 1) / len(rows))
         fitted.append(pca.transform(scaler.transform(train.X[:, columns].astype(float))) / total)
         applied.append(pca.transform(scaler.transform(pixels.X[:, columns].astype(float))) / total)
-    oracle = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(np.hstack(fitted), train.y)
-    expected = oracle.predict_proba(np.hstack(applied))
+    columns, everything_else = np.hstack(fitted), np.hstack(applied)
+    residuals = columns - np.stack([columns[train.y == c].mean(axis=0) for c in train.y])
+    within = np.sqrt((residuals**2).sum(axis=0) / (len(columns) - len(np.unique(train.y))))
+    shrinkage = OAS(assume_centered=True).fit(residuals / within).shrinkage_
+    oracle = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage).fit(columns / within, train.y)
+    expected = oracle.predict_proba(everything_else / within)
     np.testing.assert_allclose(model.head.predict_proba(pixels.X), expected, atol=2e-3)
-    assert (model.head.predict(pixels.X) == oracle.predict(np.hstack(applied))).mean() > 0.999
+    assert (model.head.predict(pixels.X) == oracle.predict(everything_else / within)).mean() > 0.999
 
 
 def test_reduction_is_a_choice_of_two(context):

@@ -1,4 +1,4 @@
-"""Context planes against filters of the whole scene, for any division into units; and what context refuses."""
+"""Context planes against filters of the whole scene, for any division into units."""
 
 import subprocess
 import sys
@@ -8,7 +8,6 @@ import pytest
 
 import hsifeat
 from hsifeat.context.filters import reconstruction_profile
-from hsifeat.errors import HsifeatError
 from hsifeat.extraction import context_extractor
 from hsifeat.extraction.repair import repair, verify
 from hsifeat.extraction.run import run
@@ -114,40 +113,6 @@ def test_resume_processes_and_repair_give_the_same_bits(masked, tmp_path, monkey
     like = prepare(Scene("other", small_cube(seed=8)), like=store, out=tmp_path / "like.zarr")
     assert like.recipe.projection.digest == job.recipe.projection.digest
     assert {plane.id.layer for plane in like.planes} == set(whole)
-
-
-def test_the_recipe_holds_no_option_of_networks(scene, tmp_path):
-    job = prepare(scene, backbone="context", out=tmp_path / "s.zarr")
-    assert set(job.recipe.canonical()) == {"algorithm", "scene", "projection", "backbone", "precision"}
-    assert job.recipe.backbone["kind"] == "context" and job.recipe.projection.spec.startswith("pca:")
-    assert {plane.id.t for plane in job.planes} == {0}
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"tile": 32}, "no effect with --backbone context: --tile"),
-        ({"noise": "none", "seed": 1}, "--noise, --seed"),
-        ({"pixels": "fields"}, "--pixels"),
-        ({"batch": 4}, "--batch"),
-        ({"prompt": "a field"}, "takes no prompt"),
-        ({"class_label": 3}, "takes no class label"),
-        ({"timesteps": [0, 50]}, "timestep 0; found 0, 50"),
-        ({"timesteps": "auto:3"}, "found auto:3"),
-        ({"device": "cuda"}, "runs on the CPU"),
-        ({"layers": ["mean-4"]}, "odd numbers"),
-    ],
-)
-def test_options_without_effect_are_refused(scene, tmp_path, options, message):
-    with pytest.raises(HsifeatError, match=message):
-        prepare(scene, backbone="context", out=tmp_path / "s.zarr", **options)
-
-
-def test_reconstruction_of_a_scene_that_is_too_large_is_refused(scene, tmp_path, monkeypatch):
-    monkeypatch.setattr(context_extractor, "RECONSTRUCTION_LIMIT_BYTES", 100_000)
-    with pytest.raises(HsifeatError, match=r"leave them out with --layers mean-5,mean-25.*profile-17$"):
-        prepare(scene, backbone="context", out=tmp_path / "s.zarr")
-    prepare(scene, backbone="context", layers=["mean-5"], out=tmp_path / "s.zarr")
 
 
 def test_no_torch(tmp_path):

@@ -5,10 +5,7 @@ import pytest
 
 import hsifeat
 from hsifeat.errors import HsifeatError
-from hsifeat.projection import fit_projection
-from hsifeat.scenes import Scene
 from tests.helpers.extraction import prepare
-from tests.helpers.small import save_unet
 
 
 @pytest.mark.parametrize(
@@ -35,20 +32,6 @@ def test_wrong_requests_leave_nothing(scene, backbone_folder, tmp_path, options,
     assert [p.name for p in tmp_path.iterdir() if p.name != "cache"] == []
 
 
-def test_a_backbone_brings_its_projection(scene, tmp_path):
-    save_unet(tmp_path / "b", channels=4)
-    fitted = fit_projection("pca:4", Scene("part", scene.cube[:30]))
-    fitted.save(tmp_path / "b" / "projection.safetensors")
-    job = prepare(scene, backbone=tmp_path / "b", tile=32, halo=8, out=tmp_path / "s.zarr")
-    assert job.recipe.projection.digest == fitted.digest
-    assert (
-        prepare(scene, backbone=tmp_path / "b", projection="pca:4", tile=32, halo=8).recipe.projection.digest
-        != fitted.digest
-    )
-    with pytest.raises(HsifeatError, match="fitted for 12 bands; fewer has 9"):
-        prepare(Scene("fewer", scene.cube[:, :, :9]), backbone=tmp_path / "b", tile=32, halo=8)
-
-
 def test_the_same_arguments_give_the_same_job_and_nothing_is_written(scene, backbone_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("HSIFEAT_CACHE", str(tmp_path / "cache"))
     options = {"backbone": backbone_folder, "timesteps": [9, 0, 9], "projection": "pca:3", "tile": 32, "halo": 8}
@@ -61,11 +44,6 @@ def test_the_same_arguments_give_the_same_job_and_nothing_is_written(scene, back
         first.location.identity.startswith(str(tmp_path / "cache")) and first.recipe.key[:12] in first.location.identity
     )
     assert not list(tmp_path.iterdir())
-
-
-def test_an_origin_at_its_default_is_the_default(scene, backbone_folder):
-    options = {"backbone": backbone_folder, "timesteps": [0], "tile": 32, "halo": 8}
-    assert prepare(scene, **options, origin=(-8, -8)).recipe.key == prepare(scene, **options).recipe.key
 
 
 def test_a_scene_is_opened_by_name_and_the_backbone_of_the_package_is_the_default(tmp_path):

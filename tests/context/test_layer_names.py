@@ -3,7 +3,7 @@
 import pytest
 
 from hsifeat.context.backbone import ContextBackbone
-from hsifeat.context.layers import parse_layer, parse_layers
+from hsifeat.context.layer_names import parse_layer, parse_layers
 from hsifeat.errors import BackboneError
 
 
