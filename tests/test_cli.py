@@ -48,7 +48,7 @@ def test_whole_way_on_a_user_file(hsifeat, files, backbone_folder):
     assert "blocks:9+0:0.3, carry over: OA " in output
     output = hsifeat("predict", "model", "s", "--out", "map.npy")
     assert "trained on spectra+planes of s (key " in output and "labels truth of my scene, seed 0" in output
-    assert "blocks:9+0:0.3, carry over: OA " in output and "map of s: map.npy" in output
+    assert "blocks:9+0:0.3: OA " in output and "map of s: map.npy" in output
     classes = np.load(files / "map.npy")
     assert classes.shape == (75, 53) and set(np.unique(classes)) <= {1, 2, 3, 4}
     hsifeat("predict", "model", "--out", "map.png")

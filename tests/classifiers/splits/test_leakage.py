@@ -174,7 +174,7 @@ def test_fit_reports_leakage_and_a_disjoint_score_beside_a_random_one(features):
     assert model.disjoint_evaluation.train_pixels <= model.evaluation.train_pixels == model.train_pixels
     disjoint = fit_model(features, "svm", inputs="spectra", split="blocks:9+1:0.3")
     assert disjoint.disjoint_evaluation is None
-    assert sum("OA" in line for line in disjoint.describe()) == 1
+    assert sum("carry over: OA" in line for line in disjoint.describe()) == 1
     assert fit_model(features, "svm", inputs="spectra").describe() == []
 
 
