@@ -109,7 +109,7 @@ def test_empty_requests(opened):
         (lambda f: f.read(Window(70, 0, 6, 1)), "reaches beyond the scene"),
         (lambda f: f.spectra([0], [0], pool=0), "at least 1 pixel"),
         (lambda f: f.labels("soil"), "no labels 'soil'; it holds: fields"),
-        (lambda _: PlaneId.parse("50/up"), "named like t50/up_blocks.2"),
+        (lambda _: PlaneId.parse("50/up"), "a plane name such as t50/up_blocks.2"),
         (lambda _: open_features("nowhere.zarr"), "no store at or named 'nowhere.zarr'"),
     ],
 )

@@ -36,8 +36,10 @@ def check_inside(path: Path, reference: str, kind: str, *, relative_to: Path | N
         The reference leads out of the folder of `path`, also through a link, or the other file is missing.
     """
     folder = Path(os.path.realpath(path)).parent
-    target = Path(os.path.realpath((relative_to or folder) / reference))
-    if not target.is_relative_to(folder) or "\0" in reference or ":" in reference:
+    target = None if "\0" in reference else Path(os.path.realpath((relative_to or folder) / reference))
+    # A colon below the folder belongs to an URL, a drive or a stream of a file; the folder itself may have one in its name.
+    inside = target is not None and target.is_relative_to(folder) and ":" not in str(target.relative_to(folder))
+    if target is None or not (inside or target == Path(os.path.realpath(path))):
         raise SceneError(
             f"{path} refers to {reference} ({kind}), and only files in its own folder are read: if you trust the file, copy it and "
             "its sources to one folder, or convert it to a file with all values"
