@@ -79,6 +79,8 @@ class ColumnGroup:
         Layers of one family have few channels each and are reduced together. A layer of window means or deviations has a
         channel for every component of the scene. For such layers, each window size is a family of its own.
 
+        Examples
+        --------
         >>> [ColumnGroup("context", 0, 4, t=0, layer=name).family for name in ("mean-25", "reconstruction-3-mean-9")]
         ['mean-25', 'reconstruction-mean']
         """
