@@ -49,7 +49,7 @@ class Metric:
 
     @property
     def scale(self) -> int:
-        """Factor from the fraction to the number in tables: 100 or 1."""
+        """Factor by which tables multiply the score: 100 for a score in percent, otherwise 1."""
         return 100 if self.percent else 1
 
 

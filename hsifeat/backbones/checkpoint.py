@@ -85,7 +85,7 @@ class CheckpointBackbone(NetworkBackbone):
         any_label : bool
             Use label 0 if `label` is None.
         mean : bool
-            Whether ``"mean"`` is allowed, because the model has a table of label embeddings.
+            Whether ``"mean"`` is allowed. It needs a model with a table of label embeddings.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Protocol for reading planes. Planes may cover the scene or list pixels."""
+"""Protocol for reading planes. A plane has the features of the whole scene, or of a list of its pixels."""
 
 from __future__ import annotations
 

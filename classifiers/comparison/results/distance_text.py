@@ -8,7 +8,7 @@ from classifiers.splits import parse_split_question
 
 
 def question_text(split: str, labels: str) -> str:
-    """Return the question that a split asks, with the number of labels.
+    """Return the purpose that a split tests, ``fill in`` or ``carry over``, with the number of labels.
 
     Parameters
     ----------

@@ -125,7 +125,8 @@ class _Geometry:
     region_count : int
         Number of regions that have test pixels.
     leaking : list of dict of str to (n,) bool array
-        Whether the features of the test pixels depend on a training pixel, by `BenchEntry.columns`.
+        For each seed, whether the features of each test pixel depend on a training pixel. The keys of the dict are values of
+        `BenchEntry.columns`.
     """
 
     truth: dict[int, NDArray[np.integer]]
