@@ -345,7 +345,9 @@ def _other_class(folder):
         pytest.param(_further_key, "does not fit its config.json: unexpected keys: conv_in.gain", id="further-key"),
         pytest.param(_other_shape, r"does not fit its config.json: .*conv_in.weight", id="other-shape"),
         pytest.param(_pickle, "may be truncated,? or contain (objects other|more) than tensors", id="pickle"),
-        pytest.param(_other_class, "holds a UNet3D; allowed: UNet2DModel, RMSNormUNet2DModel, DiffCRN", id="other-class"),
+        pytest.param(
+            _other_class, "holds a UNet3D; allowed: UNet2DModel, RMSNormUNet2DModel, DiffCRN", id="other-class"
+        ),
         pytest.param(lambda f: (f / "unet" / "config.json").write_text("{"), "can't be read", id="broken-json"),
     ],
 )

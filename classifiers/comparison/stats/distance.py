@@ -229,8 +229,7 @@ class _Counts:
         """Average the accuracy of each group over seeds, and add intervals where they can be computed.
 
         For each seed, `correct` states which test pixels the entry classifies correctly. `reference` states the same for
-        the head on spectra alone. `reference` is None if `entry` is this
-        head on spectra alone, or if the head was not run on spectra alone.
+        the entry with the same head on spectra alone. It is None if that is `entry` itself, or if that entry was not run.
         """
         sums = [self.count(correct)]
         sums += [sums[0] - self.count(reference)] if reference is not None else []
