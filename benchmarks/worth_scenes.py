@@ -1,0 +1,74 @@
+"""Scenes of the study `worth.py`: Indian Pines and the real data sets in the folder of test data."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hsifeat import Labels, Scene, open_labels, open_scene
+
+ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("HSIFEAT_TEST_DATA", ROOT.parent / "shared" / "data"))
+# Label cells along each side of a pixel of the Houston cube.
+HOUSTON_CELLS = 4
+
+
+def indian_pines() -> Scene:
+    """Open Indian Pines with its ground truth."""
+    return open_scene("indian-pines")
+
+
+def official_indian_pines() -> Scene:
+    """Open Indian Pines with the official split, which SpectralFormer and its successors use, as its only label maps."""
+    folder = DATA / "indian_pines_official_split"
+    files = {"train": "Hong_IndianTR123_temp123.tif", "test": "Hong_IndianTE123_temp123.tif"}
+    maps = [Labels(name, open_labels(folder / file).classes) for name, file in files.items()]
+    return replace(open_scene("indian-pines"), labels={one.name: one for one in maps})
+
+
+def houston() -> Scene:
+    """Open the Houston 2018 subset; a pixel is labelled if its 4 x 4 label cells agree."""
+    from scipy.io import loadmat
+
+    content = {}
+    for file in (DATA / "houston2018_subset").glob("*.mat"):
+        content |= loadmat(file)
+    k = HOUSTON_CELLS
+    cells = content["clasLabs"]
+    cells = cells.reshape(cells.shape[0] // k, k, cells.shape[1] // k, k).transpose(0, 2, 1, 3)
+    cells = cells.reshape(*cells.shape[:2], k * k)
+    classes = np.where((cells == cells[..., :1]).all(axis=2), cells[..., 0], 0)
+    labels = Labels("pure-cells", classes.astype(np.uint8))
+    return Scene("houston2018-subset", content["hyprImg"], labels={labels.name: labels})
+
+
+def reduced_pavia() -> Scene:
+    """Open reduced Pavia University, with the labels of pixels that one class covers to 60 % or more."""
+    content = np.load(DATA / "paviau_reduced" / "paviau_reduced.npz")
+    labels = Labels("purity60", content["label_80x50_purity60"].astype(np.uint8))
+    return Scene(
+        "reduced-pavia-university",
+        content["hsi_80x50x103"],
+        1000 * content["wavelength_um"].astype(np.float64).ravel(),
+        labels={labels.name: labels},
+    )
+
+
+def landsat() -> Scene:
+    """Open the five-band Landsat scene of North Carolina with its label raster."""
+    folder = DATA / "nc_landsat7"
+    scene = open_scene(folder / "landsat_multiband.tif")
+    labels = open_labels(folder / "landsat96_labelled_pixels.tif", scene)
+    return replace(scene, labels={labels.name: labels})
+
+
+SCENES = {
+    "indian-pines": indian_pines,
+    "indian-pines-official": official_indian_pines,
+    "houston": houston,
+    "reduced-pavia": reduced_pavia,
+    "landsat": landsat,
+}
