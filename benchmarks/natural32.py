@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,11 @@ import numpy as np
 from classical_context import companion_context, context_groups, reduce_columns, window_means
 from numpy.typing import NDArray
 from scipy import stats
-from scoring import RESULTS, ROOT, PrintingListener, about_run
+from scoring import RESULTS, PrintingListener, about_run
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from study_scenes import SCENES
 
-DATA = Path(os.environ.get("HSIFEAT_TEST_DATA", ROOT.parent / "shared" / "data"))
-SCENES = ("indian-pines", "houston", "houston-companion", "pavia-reduced")
+STUDIED = ("indian-pines", "houston", "houston-companion", "pavia-reduced")
 REGIMES = ("per-class:5", "per-class:20", "blocks:12+0:0.1")
 BINS_PX = {"0-4": (0, 4), "4-9": (4, 9), "9-16": (9, 16), "over 9": (9, np.inf), "over 16": (16, np.inf)}
 GROUP_COMPONENTS, PLANE_COMPONENTS = 40, 60
@@ -46,7 +45,7 @@ def main() -> None:
     parser.add_argument("backbones", nargs="*", metavar="NAME=BACKBONE")
     parser.add_argument("--folder", type=Path, required=True, help="folder of the stores, which are used again")
     parser.add_argument("--out", type=Path, default=RESULTS / "natural32.json")
-    parser.add_argument("--scenes", default=",".join(SCENES))
+    parser.add_argument("--scenes", default=",".join(STUDIED))
     parser.add_argument("--draws", type=int, default=30)
     parser.add_argument("--timesteps", default="50")
     parser.add_argument("--layers", default="up_blocks.0,up_blocks.1")
@@ -91,7 +90,7 @@ class Study:
         from classifiers.splits import parse_split, training_distances
 
         self.name, self.scores = name, scores
-        self.scene = open_scene_by_name(name)
+        self.scene = SCENES[name]()
         labels = next(iter(self.scene.labels.values()))
         # A class with fewer than four pixels can't be in both parts of a split.
         small = [number for number, count in labels.counts.items() if count < 4]
@@ -180,28 +179,6 @@ class Study:
                         scores.setdefault(f"{regime}, {text} px", []).append(value)
         self.scores[name] = scores
         return True
-
-
-def open_scene_by_name(name: str) -> Any:
-    """Open a scene of the study with its labels, and with its companion image for a name that ends in ``-companion``."""
-    from scipy.io import loadmat
-
-    from hsifeat import open_scene
-    from hsifeat.scenes import Labels, Scene
-
-    if name == "indian-pines":
-        return open_scene(name)
-    if name == "pavia-reduced":
-        with np.load(DATA / "paviau_reduced" / "paviau_reduced.npz") as arrays:
-            labels = Labels("ground-truth", arrays["label_80x50_purity60"].astype(np.int32))
-            return Scene(name, arrays["hsi_80x50x103"].astype(np.float32), labels={labels.name: labels})
-    path = DATA / "houston2018_subset" / "houston_dataset.mat"
-    scene = open_scene(path, variable="hyprImg", labels=path)
-    if not name.endswith("-companion"):
-        return scene
-    from dataclasses import replace
-
-    return replace(scene, companion=loadmat(path)["rgbImg"])
 
 
 def reduce_group(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:

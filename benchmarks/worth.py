@@ -1,7 +1,7 @@
 """Measure which inputs, heads and smoothing rules are worth their cost with few labels, on several real scenes.
 
 ``.venv/bin/python benchmarks/worth.py`` extracts a `context` store of each scene, fits every entry under every regime for ten
-draws, and writes ``benchmarks/results/worth.json``. Pass ``--planes NAME=BACKBONE`` to add the planes of a network to the
+draws, and writes ``benchmarks/results/worth.json``. Pass ``--planes BACKBONE`` to add the planes of a network to the
 inputs with ``planes``. Finished fits are kept in the result file and are not repeated, so an interrupted study continues.
 
 Test pixels take no part in any choice: each fit sees the training pixels of its draw and, for the reduction of columns, a
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from scoring import RESULTS, ROOT, about_run
-from worth_scenes import SCENES
+from study_scenes import SCENES
 
 import hsifeat
 from classifiers import PixelTable
@@ -38,13 +38,13 @@ REGIMES = {
     "indian-pines": ("per-class:5", "per-class:20", "far:12+16:0.1"),
     "indian-pines-official": ("official",),
     "houston": ("per-class:5", "per-class:20", "far:12+9:0.3"),
-    "reduced-pavia": ("per-class:5", "per-class:20"),
+    "pavia-reduced": ("per-class:5", "per-class:20"),
     "landsat": ("per-class:5", "per-class:20", "far:12+9:0.3"),
 }
 # A class with fewer labelled pixels takes no part in the regime.
-MIN_CLASS_PIXELS = {("reduced-pavia", "per-class:20"): 30}
+MIN_CLASS_PIXELS = {("pavia-reduced", "per-class:20"): 30}
 # Defaults are chosen among entries without planes, on these scenes and regimes.
-CHOICE_SCENES, CHOICE_REGIMES = ("indian-pines", "houston", "reduced-pavia"), ("per-class:5", "per-class:20")
+CHOICE_SCENES, CHOICE_REGIMES = ("indian-pines", "houston", "pavia-reduced"), ("per-class:5", "per-class:20")
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ ENTRIES = (
 def main() -> None:
     """Run the study and write its results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", default=",".join(SCENES))
+    parser.add_argument("--scenes", default=",".join(REGIMES))
     parser.add_argument("--heads", default="", help="Comma-separated names. [default: all]")
     parser.add_argument("--draws", type=int, default=DRAWS)
     parser.add_argument(

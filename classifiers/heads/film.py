@@ -72,7 +72,7 @@ class FiLMClassifier(TorchHead):
     [0, 1]
     """
 
-    advice = "spectra and planes together, from twenty or more labels per class; lda is better with fewer"
+    advice = "spectra and planes together, if classes have many labels; take lda for few"
 
     needs = frozenset({"spectra", "plane"})
     ignores = frozenset({"context"})

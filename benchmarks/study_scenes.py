@@ -1,4 +1,4 @@
-"""Scenes of the study `worth.py`: Indian Pines and the real data sets in the folder of test data."""
+"""Scenes of the studies `worth.py` and `natural32.py`: Indian Pines, and the real data sets in the folder of test data."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from hsifeat import Labels, Scene, open_labels, open_scene
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("HSIFEAT_TEST_DATA", ROOT.parent / "shared" / "data"))
-# Label cells along each side of a pixel of the Houston cube.
-HOUSTON_CELLS = 4
 
 
 def indian_pines() -> Scene:
@@ -30,19 +28,16 @@ def official_indian_pines() -> Scene:
 
 
 def houston() -> Scene:
-    """Open the Houston 2018 subset; a pixel is labelled if its 4 x 4 label cells agree."""
+    """Open the Houston 2018 subset; a pixel is labelled if its label cells agree."""
+    path = DATA / "houston2018_subset" / "houston_dataset.mat"
+    return open_scene(path, variable="hyprImg", labels=path)
+
+
+def houston_companion() -> Scene:
+    """Open the Houston 2018 subset with its companion image of 0.25 m."""
     from scipy.io import loadmat
 
-    content = {}
-    for file in (DATA / "houston2018_subset").glob("*.mat"):
-        content |= loadmat(file)
-    k = HOUSTON_CELLS
-    cells = content["clasLabs"]
-    cells = cells.reshape(cells.shape[0] // k, k, cells.shape[1] // k, k).transpose(0, 2, 1, 3)
-    cells = cells.reshape(*cells.shape[:2], k * k)
-    classes = np.where((cells == cells[..., :1]).all(axis=2), cells[..., 0], 0)
-    labels = Labels("pure-cells", classes.astype(np.uint8))
-    return Scene("houston2018-subset", content["hyprImg"], labels={labels.name: labels})
+    return replace(houston(), companion=loadmat(DATA / "houston2018_subset" / "houston_dataset.mat")["rgbImg"])
 
 
 def reduced_pavia() -> Scene:
@@ -69,6 +64,7 @@ SCENES = {
     "indian-pines": indian_pines,
     "indian-pines-official": official_indian_pines,
     "houston": houston,
-    "reduced-pavia": reduced_pavia,
+    "houston-companion": houston_companion,
+    "pavia-reduced": reduced_pavia,
     "landsat": landsat,
 }
