@@ -30,7 +30,7 @@ def option(
     gt: float | None = None,
     le: float | None = None,
 ) -> Any:
-    """Return the description of an option, for the ``Annotated`` type of a `BaseConfig` field.
+    """Describe an option. The result belongs in the ``Annotated`` type of a `BaseConfig` field.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def option(
 
 
 def expected_error(words: str) -> PydanticCustomError:
-    """Return an error for validators to raise; `words` describe the allowed values."""
+    """Create the error that a validator raises; `words` describe the allowed values."""
     return PydanticCustomError("expected", "{words}", {"words": words})
 
 
@@ -159,7 +159,7 @@ class BaseConfig(BaseModel):
 
     @property
     def inherited_from(self) -> str:
-        """Source of the options that the user did not set, such as ``the preset dift``; empty for the defaults."""
+        """Source of the options that the user did not set, such as ``the preset dift``; empty if they have their defaults."""
         return self._inherited_from
 
     @classmethod
@@ -197,8 +197,9 @@ class BaseConfig(BaseModel):
     def merged(cls, base: Self, options: Mapping[str, Any], *, inherited_from: str = "") -> Self:
         """Validate options, and take all other options from the config `base`.
 
-        The ``model_fields_set`` of the result contains only the names in `options`. Code can therefore raise an error for
-        conflicting options that the user set, and silently resolve conflicts with options from a preset or a store.
+        The ``model_fields_set`` of the result contains only the names in `options`, which are the options that the user set.
+        Code can therefore raise an error if two of them conflict. A conflict with an option from `base` can be resolved
+        silently.
 
         Parameters
         ----------
@@ -235,7 +236,7 @@ class BaseConfig(BaseModel):
 
 
 def _words(error: ErrorDetails) -> str:
-    """Describe in words the values that pydantic expected."""
+    """Describe the allowed values, from the error that pydantic raised for a wrong value."""
     context = error.get("ctx", {})
     kinds = {
         "string_type": "text",
@@ -272,7 +273,7 @@ def config_table(config: type[BaseConfig]) -> list[OptionRow]:
 
 
 def detail(field: FieldInfo, name: str) -> str:
-    """Return the value that `option` stored in a field under `name`, such as ``unit`` or ``flags``."""
+    """Return an argument of `option` from a field. `name` is the name of the argument, such as ``unit``."""
     extra = field.json_schema_extra
     return str(extra.get(name, "")) if isinstance(extra, dict) else ""
 
@@ -307,7 +308,7 @@ def values_of(field: FieldInfo) -> str:
 
 
 def plain_types(annotation: Any) -> Iterator[Any]:
-    """Yield the members of a union type, without ``Annotated`` and None.
+    """Yield the members of a union type. None is skipped, and ``Annotated`` types are unwrapped.
 
     >>> list(plain_types(Annotated[int, "px"] | str | None))
     [<class 'int'>, <class 'str'>]

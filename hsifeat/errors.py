@@ -104,7 +104,7 @@ class HeadError(HsifeatError, ValueError):
 
 
 def error_summary(error: BaseException) -> str:
-    r"""Return the first line of the message of another library's error.
+    r"""Return the first line of an error message from another library.
 
     If this line ends with a colon, the second line follows it.
 
@@ -116,7 +116,7 @@ def error_summary(error: BaseException) -> str:
 
 
 def suggest_names(name: str, allowed: Iterable[str], count: int = 3) -> str:
-    """Return a text that suggests allowed names similar to an unknown name, for an error message.
+    """Suggest allowed names that are similar to an unknown name, as a text for an error message.
 
     Parameters
     ----------

@@ -32,10 +32,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def follow_umask(path: Path) -> None:
-    """Give a private file the permissions that a new file would get from the umask of the process.
+    """Give a private file the permissions of a new file, which depend on the umask of the process.
 
-    Some libraries, such as safetensors, write to a private temporary file and rename it. Without this change, other users
-    could not read the file. Files that are not private stay unchanged.
+    A file is private if only its owner can access it. Some libraries, such as safetensors, write to a private temporary file
+    and rename it. Without this change, other users could not read the file. Other files stay unchanged.
     """
     if not path.is_file() or path.stat().st_mode & 0o077:
         return

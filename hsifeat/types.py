@@ -148,8 +148,8 @@ class Tap:
     stride : int
         Side of an output cell in scene pixels.
     share : float or None
-        Fraction of the multiplications of a full forward pass that the output requires; None for filters without such a
-        pass.
+        Multiplications that the output requires, as a fraction of those of a full forward pass. None for filters, which
+        have no forward pass.
     """
 
     name: str

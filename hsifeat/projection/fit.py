@@ -32,7 +32,7 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
         - ``rgb``: the bands nearest to 640, 550 and 460 nm
         - ``bands:i,j,k``: the bands with these indices, counted from 0
         - ``pca:N``: N principal components, each scaled to mean 0 and standard deviation 1 as in the method MTMSD; the sign
-          of each component makes its largest weight positive
+          of each component is chosen such that its largest weight is positive
         - ``all``: every band, scaled to mean 0 and standard deviation 1
 
         The forms ``rgb`` and ``bands`` map the 2nd and 98th percentiles of each band to -1 and 1 and clip the result. They
@@ -42,7 +42,7 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
         - ``:percentiles=0-100``: use these percentiles
         - ``:gamma=0.4``: apply a gamma after the stretch
 
-        Every form has the option ``:mask=FILE``, which fits the projection on the labelled pixels of a label map only.
+        Every form has the option ``:mask=FILE``. FILE is a label map, and the fit uses only its labelled pixels.
     image : SpectralImage
         A scene or another spectral image. The fit uses its valid pixels and ignores its labels.
 
@@ -164,7 +164,7 @@ def fit_leading_components(limit: int, image: SpectralImage) -> Projection:
 
 
 def _significant(mean: NDArray[np.float64], covariance: NDArray[np.float64]) -> int:
-    """Return how many principal components have a variance above the rounding error of float32 sums."""
+    """Count the principal components whose variance exceeds the rounding error of float32 sums."""
     variances, mean_square = np.linalg.eigvalsh(covariance), mean @ mean + np.trace(covariance)
     # A component is a sum of float32 products about as large as a pixel's norm.
     return int(np.count_nonzero(variances > (_FLOAT32_ERROR**2) * mean_square))
@@ -186,7 +186,10 @@ def _check_count(count: int, image: SpectralImage) -> None:
 
 
 def _empty_bands(image: SpectralImage) -> str:
-    """Return advice to drop the bands that make all pixels of a scene invalid, or an empty string if no band does so."""
+    """Advise the user to drop the empty bands of a scene that has no valid pixel.
+
+    The text is empty if the scene has a valid pixel, or if none or all of its bands are empty.
+    """
     empty = image.empty_bands() if isinstance(image, Scene) and not image.valid.any() else ()
     if not 0 < len(empty) < image.bands:
         return ""
@@ -225,7 +228,10 @@ def _principal_components(
 def _moments(
     images: Sequence[tuple[SpectralImage, NDArray[np.bool_]]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean (bands,) and population covariance (bands, bands) of the pixels in the masks of all images."""
+    """Return the mean (bands,) and the population covariance (bands, bands) of pixels of several images.
+
+    The mask of each image selects its pixels.
+    """
     bands = images[0][0].bands
     count, total = 0, np.zeros(bands)
     for pixels in _pixels(images):

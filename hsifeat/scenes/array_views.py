@@ -1,4 +1,4 @@
-"""Lazy views that transpose the axes, select bands or split an axis of an array on disk; indexing reads the values."""
+"""Lazy views of arrays on disk: permuted axes, selected bands, or a split axis. Indexing a view reads its values."""
 
 from __future__ import annotations
 

@@ -66,8 +66,8 @@ def order_axes(
     Raises
     ------
     SceneError
-        `rows` and `cols` are both None although one axis holds all pixels, they do not match the number of pixels, or one
-        of them is given although rows and columns have separate axes.
+        One axis holds all pixels, but `rows` and `cols` are both None or do not match the number of pixels. Or rows and
+        columns have separate axes, but `rows` or `cols` is given.
     """
     if axes is None:
         axes, notes = _guess_axes(array.shape, name)

@@ -77,8 +77,8 @@ def open_scene(
     Raises
     ------
     SceneError
-        The name or file does not exist, or the file is damaged. The file lacks `variable`, or `variable` is None and not
-        exactly one variable fits. Axes or shapes do not match. Labels can't be aligned with the scene.
+        The name or file does not exist, or the file is damaged. The file lacks `variable`. `variable` is
+        None, and the file has several variables that fit, or none. Axes or shapes do not match. Labels can't be aligned with the scene.
 
     Examples
     --------

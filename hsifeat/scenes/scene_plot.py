@@ -107,7 +107,7 @@ def _band_title(scene: Scene) -> str:
 
 
 def _paint_labels(labels: Labels, step: int) -> NDArray[np.uint8]:
-    """Return a label map as (rows, cols, 3) uint8 RGB image of every `step`-th pixel; unlabelled pixels are black."""
+    """Draw every `step`-th row and column of a label map as an RGB image; unlabelled pixels are black."""
     drawn = labels.classes[::step, ::step]
     picture = np.zeros((*drawn.shape, 3), np.uint8)
     for number, colour in labels.class_colours.items():
@@ -121,7 +121,10 @@ def _legend_entries(labels: Labels) -> list[tuple[str, str]]:
 
 
 def _common_legend(maps: list[Labels]) -> list[tuple[str, str]]:
-    """Return name and colour of each class of all maps, or an empty list if maps give a class number different names or colours."""
+    """Return name and colour of each class that occurs in any of the maps.
+
+    The list is empty if two maps give the same class number different names or colours.
+    """
     entries: dict[int, tuple[str, str]] = {}
     for labels in maps:
         for number, name in labels.class_names.items():

@@ -163,7 +163,7 @@ def channels_to_bands(projection: Projection) -> NDArray[np.float64] | None:
 
 @dataclass(frozen=True)
 class _TileVectors:
-    """Vectors of a tile between which angles are measured, one for each of its n valid pixels or latent cells.
+    """Vectors of the n valid pixels (or latent cells) of a tile, for the measurement of spectral angles.
 
     Attributes
     ----------
@@ -194,7 +194,7 @@ class _TileVectors:
         return cls(channels, channels, valid, None)
 
     def estimated(self, estimate: torch.Tensor) -> NDArray[np.float64]:
-        """Return the vectors of `estimate`, which is the model's estimate of the tile, as an (n, dimensions) array.
+        """Convert the model's estimate of the tile to vectors, as an (n, dimensions) array.
 
         The vectors are spectra, channels or latents, like those in `clean`.
         """

@@ -1,4 +1,4 @@
-"""Similarity of the cached features of a layer between timesteps; neither a model nor torch is needed."""
+"""Compare the cached features of a layer between timesteps. This needs neither a model nor torch."""
 
 from __future__ import annotations
 

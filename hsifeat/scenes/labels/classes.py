@@ -91,7 +91,7 @@ def read_classes(array: Cube, nodata: Sequence[float], name: str) -> tuple[Class
 
 
 def drop_zero(class_names: dict[int, str], classes: Classes, name: str) -> tuple[dict[int, str], tuple[str, ...]]:
-    """Drop the name of number 0, which means unlabelled.
+    """Drop the name of class number 0, because 0 means unlabelled.
 
     A note reports the dropped name if the name looks like a class name and the map contains zeros.
 

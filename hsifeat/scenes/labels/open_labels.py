@@ -42,8 +42,9 @@ def open_labels(source: str | Path, scene: Scene | None = None) -> Labels:
     Raises
     ------
     SceneError
-        The file does not exist or is damaged. The variable, layer or column does not exist, or `source` names
-        none and not exactly one fits. A value is not a whole number from 0 up. The labels can't be aligned with the scene, or lie outside it.
+        The file does not exist or is damaged. The variable, layer or column does not exist. `source` names
+        none of these, and the file has several that fit, or none. A value is not a whole number from 0 up. The labels can't
+        be aligned with the scene, or lie outside it.
 
     Notes
     -----

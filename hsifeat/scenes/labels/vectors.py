@@ -69,8 +69,8 @@ def read_vectors(path: Path, selection: str, scene: Scene) -> Labels:
     Raises
     ------
     SceneError
-        The file does not exist or is damaged. The file or the scene has no CRS. The layer or column does not exist, or
-        `selection` names none and not exactly one fits. A geometry is neither polygon nor point. No feature lies on the scene.
+        The file does not exist or is damaged. The file or the scene has no CRS. The layer or column does not exist.
+        `selection` names none, and the file has several that fit, or none. A geometry is neither polygon nor point. No feature lies on the scene.
     """
     target = scene.georeference
     if not path.is_file():
@@ -145,7 +145,7 @@ def _check_shapefile_size(path: Path) -> None:
 
 
 def _column_kinds(path: Path, layer: str) -> dict[str, str]:
-    """Return the NumPy dtype kind (a letter) of each column of a layer, by column name."""
+    """Map each column name of a layer to its NumPy dtype kind, such as ``i`` for integers."""
     import geopandas
 
     empty = geopandas.read_file(path, layer=layer, rows=0)

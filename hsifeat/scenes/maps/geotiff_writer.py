@@ -164,7 +164,7 @@ def _write(
 
 
 def holds_crs(path: Path, georeference: Georeference) -> bool:
-    """Return whether a GeoTIFF and its auxiliary file store the CRS of a georeference, according to GDAL or pyproj."""
+    """Return whether the CRS that GDAL reads from a written GeoTIFF equals the CRS of a georeference."""
     import rasterio
 
     with rasterio.open(path) as file:
@@ -181,7 +181,7 @@ def _georeference_profile(georeference: Georeference | None) -> dict[str, Any]:
 
 
 def _attribute_xml(classes: NDArray[np.integer], legend: Legend) -> ET.Element:
-    """Return the band element of GDAL's auxiliary file, which contains the class names.
+    """Return an XML element with the class names, for GDAL's auxiliary file.
 
     A GeoTIFF file can't store class names. The auxiliary file contains them twice: as category names, which QGIS shows with
     the palette, and as a raster attribute table.

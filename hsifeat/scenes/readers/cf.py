@@ -163,7 +163,7 @@ def _find_arrays(folder: Path, group: str = "") -> dict[str, Any]:
 
 
 def _open_with_xarray(path: Path, **options: Any) -> dict[str, FileVariable]:
-    """Return the variables of all groups of a file, by path, with unscaled and unmasked values."""
+    """Return the variables of all groups of a file by path. Values stay unscaled and unmasked."""
     import xarray as xr
 
     as_stored: dict[str, Any] = {"mask_and_scale": False, "decode_times": False, "decode_coords": False, "cache": False}
@@ -191,7 +191,7 @@ def _zarr_variable(path: Path, array: Any) -> FileVariable:
 
 
 def _file_variable(dims: tuple[str, ...], array: ArrayView, attrs: dict[str, Any]) -> FileVariable:
-    """Return a variable as signed or unsigned integers, as its attribute ``_Unsigned`` states.
+    """Create a variable whose integers have the sign that the attribute ``_Unsigned`` states.
 
     Attributes that contain values of the array, such as ``_FillValue``, are converted as well.
     """

@@ -80,7 +80,7 @@ def _read_crs(mapping: FileVariable | None, name: str) -> tuple[str | None, tupl
 
 
 def _gdal_transform(mapping: FileVariable | None) -> Transform | None:
-    """Return the transform in GDAL's attribute ``GeoTransform`` of a grid mapping, or None."""
+    """Parse GDAL's attribute ``GeoTransform`` of a grid mapping; return None if it is missing or invalid."""
     text = "" if mapping is None else mapping.attrs.get("GeoTransform", "")
     parts = parse_numbers(text.split() if isinstance(text, str) else np.ravel(text))
     if len(parts) != 6 or not np.isfinite(parts).all():
@@ -105,10 +105,10 @@ def _is_same_grid(first: Transform, gdal_transform: Transform, rows: int, cols: 
 
 
 def _coordinate_transform(y: FileVariable | None, x: FileVariable | None) -> tuple[Transform | None, str]:
-    """Return the transform that the coordinates of pixel centres define, and a description of the problem.
+    """Compute the transform from the coordinates of pixel centres.
 
-    The transform is None if the coordinates define none. The description is empty if there is a transform, or if the file
-    has no coordinates.
+    Also return a text that states why the coordinates define no transform. The transform is then None. The text is empty
+    if there is a transform, or if the file has no coordinates.
     """
     if y is None or x is None:
         return None, ""

@@ -17,7 +17,7 @@ _MAX_DEPTH = 8
 
 
 def check_inside(path: Path, reference: str, kind: str, *, relative_to: Path | None = None) -> Path:
-    """Return the file that a file refers to.
+    """Return the path of a referenced file, and check that the file exists and lies in the folder of `path`.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def check_inside(path: Path, reference: str, kind: str, *, relative_to: Path | N
     Raises
     ------
     SceneError
-        The reference leads out of the folder of `path`, also through a link, or the other file is missing.
+        The reference leads out of the folder of `path`, directly or through a link. Or the other file is missing.
     """
     folder = Path(os.path.realpath(path)).parent
     target = None if "\0" in reference else Path(os.path.realpath((relative_to or folder) / reference))

@@ -164,7 +164,7 @@ def _read_metadata(cube: RasterioCube, path: Path, ndim: int, variable: str, not
 
 
 def read_driver_georeference(path: Path, driver: str) -> tuple[Georeference | None, tuple[str, ...]]:
-    """Return the georeference of a file, read with the given GDAL driver, and notes on ignored metadata."""
+    """Read the georeference of a file with the given GDAL driver. Also return notes on ignored metadata."""
     import rasterio
 
     with reading_errors(path), rasterio.Env(), _open_dataset(str(path), [driver]) as dataset:

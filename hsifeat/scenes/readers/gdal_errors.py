@@ -28,7 +28,6 @@ class _ReadFaultFilter(logging.Filter):
 
     @property
     def faults(self) -> list[str]:
-        """Read faults of the current thread."""
         if not hasattr(self._thread, "faults"):
             self._thread.faults = []
         faults: list[str] = self._thread.faults

@@ -147,7 +147,7 @@ def read_spectrum(
 
 
 def _envi_fields(dataset: Any) -> dict[str, list[str]]:
-    """Return the fields of a dataset's ENVI metadata domain as lists, by their names in ENVI headers."""
+    """Return the ENVI metadata of a dataset: a list of values by field name, such as ``wavelength``."""
     return {
         key.lower().replace("_", " "): [part.strip() for part in text.strip().strip("{}").split(",")]
         for key, text in dataset.tags(ns="ENVI").items()

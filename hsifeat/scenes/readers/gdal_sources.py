@@ -64,7 +64,7 @@ def check_raster_sources(path: Path, depth: int = 0) -> None:
     Raises
     ------
     SceneError
-        A source is absolute, outside the folder, missing, or neither a VRT nor a plain file, or the VRT runs Python code.
+        A source is outside the folder or missing. A source is neither a VRT nor a plain file. The VRT runs Python code.
     """
     if path.suffix.lower() != ".vrt":
         if depth and _SERVICES.search(_header(path)):

@@ -1,4 +1,4 @@
-"""Readers of NumPy files, which memory-map ``.npy`` files and unpacked ``.npz`` arrays, and never unpickle objects."""
+"""Readers of NumPy files. They memory-map ``.npy`` files and unpacked ``.npz`` arrays, and never unpickle objects."""
 
 from __future__ import annotations
 

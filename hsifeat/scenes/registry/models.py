@@ -89,7 +89,7 @@ class LabelSource(ArraySource):
         Name of the other label map, if the array is a list of (row, col) pixels. The other map defines the classes of these
         pixels. Rows and columns are counted from 0. Empty if the array is a map.
     class_numbers : dict of int to int
-        Class number in the scene by class number in the file. Empty if file and scene use the same numbers.
+        Maps class numbers in the file to class numbers in the scene. Empty if file and scene use the same numbers.
     unlabelled : int
         Value of unlabelled pixels in the file.
     labelled_pixels : int or None
