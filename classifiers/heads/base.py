@@ -132,7 +132,6 @@ class Head(ClassifierMixin, BaseEstimator):
         sample_weight: ArrayLike | None = None,
         unlabelled: ArrayLike | None = None,
     ) -> Self:
-        """Validate rows, labels and weights, then call `_fit_reduction` and `_fit`."""
         rows, labels = self._checked(X, y, reset=True)
         try:
             check_classification_targets(labels)
@@ -169,7 +168,7 @@ class Head(ClassifierMixin, BaseEstimator):
         return weight
 
     def _check_restored(self) -> None:
-        """Raise ValueError if attributes loaded from a file are unsafe; attributes that `_fit` learned are always safe."""
+        """Raise ValueError if attributes that were loaded from a file are unsafe. By default, nothing is checked."""
 
     def _fit_reduction(self, rows: NDArray[np.floating], weight: NDArray[np.float64] | None) -> None:
         """Fit preprocessing that needs no labels.
@@ -254,7 +253,6 @@ class WeighingHead(Head):
     def _class_weights(
         self, codes: NDArray[np.int64], weight: NDArray[np.float64] | None = None
     ) -> NDArray[np.float64]:
-        """Return the weight of each class, (C,) float64, from the parameter `class_weight`."""
         try:
             weights = compute_class_weight(
                 self.class_weight, classes=self.classes_, y=self.classes_[codes], sample_weight=weight

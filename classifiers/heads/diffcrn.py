@@ -185,10 +185,6 @@ def attention_fusion_network(layout: Layout, channels: int, hidden: tuple[int, .
 
 
 def _input_groups(layout: Layout) -> list[ColumnGroup]:
-    """Return the column groups that the head uses: spectra and patches.
-
-    If there are no patches, the planes take their place.
-    """
     patches = [group for group in layout.learned if group.kind == "patch"]
     maps = patches or [group for group in layout.learned if group.kind == "plane"]
     require_planes(maps, layout, "diffcrn")

@@ -30,9 +30,10 @@ class FiLMClassifier(TorchHead):
     diffusion features `f`. The size of the published encoder is unknown. Training starts at the identity (gamma 1, beta 0).
     Weight decay pulls the modulation towards the identity, so the default weight decay is large.
 
-    With ``fusion="gated"`` the head is the gated sum from the code that the same authors published in 2024,
-    ``z = sigmoid(alpha) * p + sigmoid(beta) * q`` with ``p = BN(W_f f + b)`` and ``q = BN(W_s E(s) + b)``. `E` is the
-    encoder of the spectrum. `p` and `q` have 256 channels. The learned gates `alpha` and `beta` start at 1.
+    With ``fusion="gated"``, the head computes the gated sum ``z = sigmoid(alpha) * p + sigmoid(beta) * q`` instead. The
+    sum is taken from the code that the same authors published in 2024. The addends are ``p = BN(W_f f + b)`` and
+    ``q = BN(W_s E(s) + b)``. `E` is the encoder of the spectrum. `p` and `q` have 256 channels. The
+    learned gates `alpha` and `beta` start at 1.
 
     Spectra are standardised band by band. Planes are standardised and reduced to principal components, which makes the
     head faster. A trial on Indian Pines compared the components to all channels. The trial used window means instead of
@@ -115,7 +116,6 @@ class FiLMClassifier(TorchHead):
         return build(self.encoder, bands, channels, hidden if self.hidden is None else self.hidden, len(self.classes_))
 
     def _columns(self, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the column indices of the spectrum `s`, and those of the diffusion features `f`."""
         if self.layout is None:
             return np.arange(width), np.arange(width)
         spectral, learned = self.layout.spectral, self.layout.learned

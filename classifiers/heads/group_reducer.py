@@ -171,9 +171,10 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
 
 class ReducingHead(Head):
-    """Base class of heads that learn from the columns of a `GroupReducer`.
+    """Base class of heads that learn from the output columns of a `GroupReducer`.
 
-    A subclass may declare parameters of `GroupReducer` as its own. Their values are passed to the reducer.
+    A subclass may have parameters with the names of parameters of `GroupReducer`. The head passes the values of these
+    parameters to the reducer.
 
     Attributes
     ----------
@@ -218,8 +219,8 @@ def principal_axes(
     -------
     (k, D) array
         Axes in the dtype of `X`. Their number k is the smaller of `components` and the rank of the centred rows, but at
-        least 1. The rank of n centred rows is at most n - 1. Axes beyond the rank are left out: along them, rows differ
-        only by rounding errors, which a classifier would scale up. The result is deterministic.
+        least 1. The rank of n centred rows is at most n - 1. Axes beyond the rank are left out. Along these axes,
+        rows differ only by rounding errors, and a classifier would scale the errors up. The result is deterministic.
 
     Raises
     ------

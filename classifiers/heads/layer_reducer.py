@@ -165,7 +165,7 @@ def _second_moment(columns: NDArray[np.floating], count: int) -> NDArray[np.floa
 def _scaled_axes(moment: NDArray[np.float64], components: int) -> NDArray[np.float64]:
     """Return the principal axes (k, C) of a second moment (C, C), scaled to unit variance on average.
 
-    Axes along which the training rows do not vary are dropped, because other rows may vary along them.
+    Axes along which the training rows do not vary are dropped. Other rows could vary along these axes.
     """
     if components < 1:
         raise HeadError(f"a layer can't be reduced to {components} components; give 1 or more, or None to keep all")

@@ -175,7 +175,6 @@ def timestep_columns(layout: Layout, kind: ColumnKind) -> NDArray[np.intp]:
 
 
 def _merit(means: NDArray[np.floating], axis: int, balance: float) -> NDArray[np.float64]:
-    """Return ``-lambda sim + (1 - lambda) var`` of means that are scaled to 0 … 1 along `axis`."""
     low, high = means.min(axis=axis, keepdims=True), means.max(axis=axis, keepdims=True)
     # Means of equal values can differ by rounding errors of float32, the widest dtype of cached features.
     varies = high - low > 10 * np.finfo(np.float32).eps * np.maximum(np.abs(low), np.abs(high))
@@ -187,7 +186,6 @@ def _merit(means: NDArray[np.floating], axis: int, balance: float) -> NDArray[np
 
 
 def _selected_layout(layout: Layout, support: NDArray[np.bool_]) -> Layout:
-    """Return the layout of the selected columns; groups without a selected column are dropped."""
     groups: list[ColumnGroup] = []
     for group in layout:
         width, start = int(support[group.start : group.stop].sum()), groups[-1].stop if groups else 0

@@ -21,8 +21,8 @@ TREE = "sklearn.tree._tree.Tree"
 class ForestClassifier(SklearnHead, WeighingHead):
     """Random forest (Breiman, Mach. Learn. 2001) on principal components.
 
-    Trees split on single columns, so spectra and planes are first rotated to principal components. The number of leaves
-    bounds the size of the model for any number of rows.
+    Trees split on single columns, so spectra and planes are first rotated to principal components. The limit on
+    the number of leaves also limits the size of the model.
 
     Parameters
     ----------

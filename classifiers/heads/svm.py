@@ -64,7 +64,7 @@ class SVMClassifier(ReducingHead, WeighingHead):
     kernel_map_ : Nystroem or None
         Feature map of the approximated kernel; None if the kernel is exact.
     svc_ : SVC or LinearSVC
-        Support vector machine, which is linear if there is a feature map.
+        Support vector machine. It is a LinearSVC if `kernel_map_` is set.
 
     Examples
     --------
@@ -130,7 +130,6 @@ class SVMClassifier(ReducingHead, WeighingHead):
         return codes
 
     def _kernel_features(self, X: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Return the input of the support vector machine for validated rows (n, D)."""
         reduced = self._reduced(X)
         return reduced if self.kernel_map_ is None else self.kernel_map_.transform(reduced)
 

@@ -51,7 +51,7 @@ class HubModel:
         Raises
         ------
         BackboneError
-            The commit is missing, or is a branch or tag, whose weights can change.
+            The commit is missing, or a branch or tag takes its place. Branches and tags can move to other weights.
         """
         if (match := _FORM.fullmatch(text)) is None:
             return None

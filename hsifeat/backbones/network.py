@@ -107,8 +107,9 @@ class NetworkBackbone(ABC):
     def taps(self) -> list[Tap]:
         """All layers whose feature maps can be read, in the order of execution.
 
-        The attribute ``probe_side`` of a network replaces the property `probe_side`. A network that runs different layers at
-        different timesteps must have an attribute ``probe_timesteps`` with timesteps that together reach all layers.
+        If the torch network has an attribute ``probe_side``, this attribute replaces the property `probe_side`. If the torch
+        network runs different layers at different timesteps, it must have an attribute ``probe_timesteps``. This attribute
+        lists timesteps. Every layer must run at one or more of these timesteps.
         """
         import torch
 
@@ -151,7 +152,7 @@ class NetworkBackbone(ABC):
         return images
 
     def forward_to(self, noisy: torch.Tensor, t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Run the network up to the last of `layers`, and return their feature maps.
+        """Run the network up to the last of `layers`, and return the feature maps of `layers`.
 
         Parameters
         ----------

@@ -102,7 +102,10 @@ def _parse_label(label: int | str | None) -> int | str | None:
 
 
 def list_backbones() -> list[dict[str, str]]:
-    """List the kinds of backbones, each with the form of its sources, a description, and the origin of its weights."""
+    """List the kinds of backbones.
+
+    Each dict has the keys ``source`` (a form such as ``FILE.pt``), ``description`` and ``weights`` (their origin).
+    """
     return [
         {"source": plugin.form, "description": plugin.description, "weights": plugin.weights}
         for plugin in load_plugins().values()

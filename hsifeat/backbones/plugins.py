@@ -66,7 +66,7 @@ class BackbonePlugin:
     matches : callable
         Returns whether a source is of this kind. By default, a source must begin with the entry point's name.
     order : int
-        Position of the plugin in the search for one that matches a source. The first match opens the source. The
+        Position of the plugin in the search for a plugin that matches a source. The first match opens the source. The
         plugins of hsifeat have positions from 10 to 90.
     """
 

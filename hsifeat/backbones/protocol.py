@@ -112,7 +112,7 @@ class Backbone(Protocol):
         ...
 
     def forward_to(self, noisy: torch.Tensor, t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Run the denoiser on noised input up to the last of `layers`, and return their feature maps.
+        """Run the denoiser up to the last of `layers`, and return the feature maps of `layers`.
 
         Parameters
         ----------

@@ -23,9 +23,9 @@ class _LastTapReached(Exception):  # noqa: N818  # control flow, not an error
 def feature_map(output: Any) -> torch.Tensor | None:
     """Return the feature map in a module's output, or None if the output contains no feature map.
 
-    The feature map is (n, channels, height, width) of any floating dtype. If the output is a tuple, such as that of a
-    down block, the map is its first element. Some networks keep the spectrum as an axis. Their maps (n, C, bands,
-    height, width) are reshaped to C * bands channels.
+    The feature map is (n, channels, height, width) of any floating dtype. Some modules, such as a down
+    block, output a tuple. The feature map is then the first element. Some networks keep the spectrum as an axis. The maps
+    (n, C, bands, height, width) of these networks are reshaped to C * bands channels.
     """
     import torch
 
@@ -38,7 +38,7 @@ def feature_map(output: Any) -> torch.Tensor | None:
 def tap(
     network: torch.nn.Module, layers: Sequence[str], forward: Callable[[], object], t: int
 ) -> dict[str, torch.Tensor]:
-    """Run a forward pass up to the last of `layers`, and return their feature maps.
+    """Run a forward pass up to the last of `layers`, and return the feature maps of `layers`.
 
     Parameters
     ----------
@@ -142,7 +142,9 @@ def list_taps(network: torch.nn.Module, forward: Callable[[], object], side_px: 
 
 
 def is_block(name: str) -> bool:
-    """Return whether a layer is a block or a direct member of a block, rather than a layer inside such a member.
+    """Return whether a layer is a block or a direct member of a block.
+
+    For layers inside a direct member, the function returns False.
 
     >>> is_block("up_blocks.2.resnets.1"), is_block("up_blocks.2.resnets.1.conv1")
     (True, False)

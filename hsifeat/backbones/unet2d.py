@@ -125,7 +125,7 @@ class UNet2DBackbone(CheckpointBackbone):
         return build_network(self._type, self._config, self._config_file)
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:
-        """Return a dict from diffusers' names of the decoder layers to guided-diffusion's names.
+        """Return the guided-diffusion names of the decoder layers, with the diffusers names as keys.
 
         The dict is empty for networks other than U-Nets.
         """
@@ -157,7 +157,7 @@ class UNet2DBackbone(CheckpointBackbone):
     def load_trained(self) -> torch.nn.Module:
         """Return the network with its trained weights.
 
-        diffusers renames the layers of a file that one of its first releases wrote.
+        If one of the first releases of diffusers wrote the file, diffusers renames the layers.
         """
         file = self._weights_file
         digest_file(file)  # A damaged file is reported more clearly than by diffusers.
@@ -177,7 +177,6 @@ class UNet2DBackbone(CheckpointBackbone):
 
 
 def _refuse_latent(folder: Path) -> None:
-    """Raise `BackboneError` for a pipeline whose U-Net works on latents."""
     index = folder / "model_index.json"
     parts = read_json(index) if index.is_file() else {}
     for name in _AUTOENCODERS:
@@ -189,10 +188,11 @@ def _refuse_latent(folder: Path) -> None:
 
 
 def output_blocks(network: Any) -> dict[str, str]:
-    """Return a dict from diffusers' names of a U-Net's decoder layers to guided-diffusion's names ``output_blocks.i``.
+    """Return the guided-diffusion names of a U-Net's decoder layers, with the diffusers names as keys.
 
-    Layers are numbered from the coarsest level to the finest. The last layer of a level includes the upsampler, so it
-    corresponds to the whole ``up_blocks.b``. The finest level has no upsampler.
+    A guided-diffusion name is ``output_blocks.i``. The number i runs from the coarsest level to the finest. In guided-diffusion, the last layer of a level includes the
+    upsampler. This layer therefore corresponds to a whole level ``up_blocks.b`` of diffusers. The finest level has no
+    upsampler.
     """
     aliases = {}
     number = 0

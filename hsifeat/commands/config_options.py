@@ -112,13 +112,6 @@ def text_parser(config: type[BaseConfig], name: str) -> Callable[[str], Any]:
 
 
 def _read(text: str, kind: Any) -> Any:
-    """Convert `text` to a value of the type `kind`.
-
-    Raises
-    ------
-    ValueError
-        The text does not represent a value of this type.
-    """
     arguments = get_args(kind)
     if get_origin(kind) is Literal:
         if text not in arguments:

@@ -21,7 +21,8 @@ def layers(
 ) -> None:
     """List the layers of a backbone: module name, alias in papers, number of channels, and stride in scene pixels.
 
-    The column `share` is the fraction of the multiplications of a full forward pass that the layer requires.
+    To compute a layer, the network runs only a part of its full forward pass. The column `share` is the size of this part,
+    measured in multiplications.
 
     The layers of `context` are filters. You can name a filter of any odd size, such as `mean-11`. The listed numbers of
     channels apply to 60 components.

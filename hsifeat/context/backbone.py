@@ -30,7 +30,7 @@ class ContextBackbone:
 
     @property
     def taps(self) -> list[Tap]:
-        """Default layers, then examples of other layers. Their channels are given for `MAX_COMPONENTS` components."""
+        """Default layers, then examples of other layers. The numbers of channels apply to `MAX_COMPONENTS` components."""
         layers = [*DEFAULT_LAYERS, *(ContextLayer("deviation", size) for size in (5, 25, 45))]
         return [Tap(layer.name, "", layer.channels(MAX_COMPONENTS), 1, None) for layer in layers]
 

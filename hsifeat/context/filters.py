@@ -16,8 +16,8 @@ _VARIANCE_ERROR = 1e-12
 def window_means(values: NDArray[np.floating], valid: NDArray[np.bool_], size_px: int) -> NDArray[np.float64]:
     """Return the mean of the valid pixels in the window around each pixel.
 
-    Each window is summed separately, and in the same order at all pixels. The mean at a pixel therefore has the same bits
-    in each crop of the image that contains the window of the pixel.
+    Each window is summed separately, and in the same order at all pixels. If a crop of the
+    image contains the whole window of a pixel, the crop therefore gives the same bits for this pixel.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def window_deviations(values: NDArray[np.floating], valid: NDArray[np.bool_], si
 
 
 def profile(values: NDArray[np.floating], valid: NDArray[np.bool_], size_px: int) -> NDArray[np.floating]:
-    """Return the morphological opening and the morphological closing of each component, with a square.
+    """Return the morphological opening and closing of each component. The structuring element is a square.
 
     Parameters
     ----------
@@ -107,9 +107,9 @@ def reconstruction_profile(
 
     The method is that of Vincent, IEEE TIP 2(2), 1993.
 
-    The opening starts from the erosion of the image. Then dilations over the eight neighbours of each pixel, limited by the
-    image, are repeated until nothing changes. The closing is the same with erosion and dilation swapped. A value can depend
-    on the whole image.
+    The opening starts from the erosion of the image. Dilations over the eight neighbours of each pixel
+    are then repeated until nothing changes. No dilation raises a value above that of the image. The closing swaps erosion
+    and dilation. A value can depend on the whole image.
 
     Parameters
     ----------

@@ -210,7 +210,7 @@ def _check_scene(scene: Scene, first: Scene, patch_px: int) -> None:
 def _choose_blocks(scenes: Sequence[Scene], patch_px: int) -> list[tuple[Window, ...]]:
     """Choose held-out blocks of each scene.
 
-    A block has the side of a patch. If such blocks cost every scene too many patches, blocks have half that side.
+    A block has the side of a patch. If no scene has room for such a block, blocks have half the side of a patch.
     """
     count = max(1, _MAX_BLOCKS // len(scenes))
     for side_px in (patch_px, patch_px // 2):

@@ -68,10 +68,7 @@ def held_out_losses(
 
 
 def _split_by_interval(timesteps: NDArray[np.int64], sampling: TimestepSampling) -> Iterator[slice]:
-    """Split ascending timesteps into batches, and yield the slice of each batch.
-
-    All timesteps of a batch are in the same interval. `sampling.boundaries` separates the intervals.
-    """
+    """Yield slices of ascending `timesteps`. All timesteps of a slice are in one interval of `sampling`."""
     edges = [0, *np.searchsorted(timesteps, sampling.boundaries), len(timesteps)]
     for first, last in pairwise(edges):
         for start in range(first, last, _BATCH):

@@ -143,7 +143,6 @@ def _open_source(path: Path) -> _ImageSource:
 
 
 def _decode(collection: _ImageSource, path: Path, side_px: int, file: Path, listen: Listener) -> None:
-    """Decode all images to a temporary file in the order of the source, then copy them to `file` in the order of names."""
     names: list[str] = []
     left_out: dict[str, list[str]] = {}
     with atomic_write(file) as part, tempfile.TemporaryFile(dir=part.parent) as raw:

@@ -87,7 +87,6 @@ class ImageSampler:
         return Batch(clean, random.standard_normal(clean.shape, dtype=np.float32), t)
 
     def _read(self, numbers: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """Read images (n, side, side, 3) uint8 by number. Images are numbered across all sources."""
         ends = np.cumsum([len(source) for source in self.images])
         sources = np.searchsorted(ends, numbers, side="right")
         pixels = np.empty((len(numbers), *self.images[0].shape[1:]), np.uint8)
@@ -97,7 +96,6 @@ class ImageSampler:
 
 
 def _crop(images: NDArray[np.float32], side_px: int, random: np.random.Generator) -> NDArray[np.float32]:
-    """Cut a random square of side `side_px` out of each image (n, channels, side, side)."""
     windows = np.lib.stride_tricks.sliding_window_view(images, (side_px, side_px), axis=(2, 3))
     rows, cols = random.integers(windows.shape[2], size=(2, len(images)))
     return np.ascontiguousarray(windows[np.arange(len(images)), :, rows, cols])
@@ -116,5 +114,4 @@ def _mix(images: NDArray[np.float32], random: np.random.Generator) -> NDArray[np
 
 
 def _scale(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Convert images (n, side, side, 3) uint8 to (n, 3, side, side) float32 from -1 to 1."""
     return np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(127.5) - np.float32(1)

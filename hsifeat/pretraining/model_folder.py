@@ -112,7 +112,6 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 
 def _differences(stored: Mapping[str, Any], current: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield the name, the stored value and the current value of each difference between two identities."""
     for name in current:
         old, new = stored.get(name), current[name]
         if old == new:

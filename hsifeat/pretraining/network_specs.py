@@ -107,7 +107,7 @@ class NetworkSpec:
         }
 
     def with_norm(self, norm: Norm) -> NetworkSpec:
-        """Return the specification with another normalisation; raise `PretrainingError` if the network has no U-Net."""
+        """Return the specification with another normalisation; raise `PretrainingError` if the network is not a U-Net."""
         if norm == "group":
             return self
         if self.class_name != "UNet2DModel":
@@ -175,7 +175,7 @@ def unet_arguments(
 
 
 def _without_attention(arguments: Callable[[int], dict[str, Any]], channels: int) -> dict[str, Any]:
-    """Return the arguments of a U-Net without attention, because attention depends on the whole image."""
+    """Return the arguments of a U-Net without attention. Attention would depend on the whole image."""
     with_attention = arguments(channels)
     levels = len(with_attention["block_out_channels"])
     return {
@@ -196,7 +196,7 @@ def diffcrn_arguments(channels: int, *, width: int, heads: int, groups: int) -> 
     width : int
         Number of feature bands.
     heads, groups : int
-        Number of heads of the spatial attention, and of groups of the spectral attention.
+        Number of heads of the spatial attention, and number of groups of the spectral attention.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Positions of the training patches of a scene, and choice of the held-out blocks, which share no pixel with a patch."""
+"""Positions of the training patches of a scene, and choice of held-out blocks. No patch overlaps a held-out block."""
 
 from __future__ import annotations
 
@@ -75,7 +75,6 @@ class PatchGrid:
         return np.cumsum(np.fromiter(rows, np.int64, self._rows))
 
     def _is_position(self, window: Window) -> NDArray[np.bool_]:
-        """Return a mask of the patch positions in a window, (rows, cols) bool."""
         half = self.patch_px // 2
         rows, cols = window.slices
         mask = self.valid[rows.start + half : rows.stop + half, cols.start + half : cols.stop + half].copy()
@@ -88,7 +87,6 @@ class PatchGrid:
         return mask
 
     def _touching(self, block: Window) -> Window:
-        """Return the window of all positions whose patch overlaps a block."""
         reach = self.patch_px - 1
         surroundings = Window(block.row - reach, block.col - reach, block.rows + reach, block.cols + reach)
         return surroundings.clip(self._rows, self._cols)

@@ -71,14 +71,14 @@ def pretrain(
     size : {"small", "paper"}, optional
         ``small`` trains in minutes on two CPU cores, ``paper`` is the published size. [default: small]
     norm : {"group", "pixel-rms"}, optional
-        Normalisation of a U-Net. ``group`` normalises over groups of channels of a tile, and ``pixel-rms`` over the
-        channels of each pixel. With ``pixel-rms``, the network has no attention, and features depend on their receptive
-        field alone. [default: group]
+        Normalisation of a U-Net. ``group`` normalises groups of channels over a whole tile. ``pixel-rms`` normalises
+        the channels of each pixel separately. With ``pixel-rms``, the network has no attention, and features
+        depend on their receptive field alone. [default: group]
     steps : int, optional
         Total optimizer steps, including those of earlier calls. [default: the network's number]
     minutes : float, optional
-        Stop this call after this time, or at `steps` if that is earlier. Repeating the call continues the training.
-        [default: none]
+        Largest duration of this call, in minutes. The call ends earlier if it reaches `steps`. Repeating the call continues
+        the training. [default: none]
     components : int, optional
         Number of principal components that the network receives as channels. [default: the network's number]
     learning_rate : float, optional
@@ -86,7 +86,7 @@ def pretrain(
     seed : int, optional
         Seed of the weights, patches, timesteps and noise. [default: 0]
     start : str or Path, optional
-        Folder of a model of the same network that provides the initial weights.
+        Folder of a model with the same network. The weights of this model are the initial weights.
     dtype : {"float32", "float16"}, optional
         Precision of the saved weights; it does not affect the training. [default: float32]
     attribution : str, optional
@@ -199,7 +199,6 @@ def _prepare_data(
 
 
 def _load_start(model: str | None) -> tuple[dict[str, torch.Tensor] | None, str | None]:
-    """Return the weights of a model folder and the digest of these weights, or None and None if `model` is None."""
     if model is None:
         return None, None
     file = Path(model) / WEIGHTS
@@ -238,7 +237,6 @@ def _name_sources(sources: Sequence[DataSource]) -> str:
 
 
 def _format_command(data: str, config: PretrainingConfig) -> str:
-    """Return the command line of a training, without the options that limit its duration."""
     words = ["hsifeat pretrain", data]
     for name, field in PretrainingConfig.model_fields.items():
         value = getattr(config, name)

@@ -22,9 +22,9 @@ class TimestepSampling:
     Attributes
     ----------
     boundaries : tuple of int
-        First timestep of each interval except the first. Without boundaries, the timestep of each patch is drawn
-        independently. With boundaries, all timesteps of a batch are in one interval, whose probability is proportional to its
-        length.
+        First timesteps of the second and all further intervals. Without boundaries, the timestep of each patch is drawn
+        independently. With boundaries, all timesteps of a batch are in one interval. The probability of an interval is
+        proportional to its length.
     sigmas : (float, float) or None
         If set, the noise levels ``sigma = sqrt((1 - abar) / abar)`` have a log-normal distribution (Karras et al. 2022,
         table 1). The two values are the levels one standard deviation below and above the median. `sigmas` and
@@ -57,10 +57,9 @@ class TimestepSampling:
 
 @cache
 def _log_sigma_edges() -> NDArray[np.float64]:
-    """Return the borders between neighbouring timesteps in terms of log sigma, (T - 1,).
+    """Return the midpoint of log sigma between each pair of neighbouring timesteps, (T - 1,).
 
-    A border is the midpoint between the values of log sigma at two neighbouring timesteps of the cosine schedule. sigma is
-    the noise level. The cosine schedule is that of Nichol & Dhariwal 2021, eq. 17, with betas capped at 0.999.
+    sigma is the noise level of a timestep in the cosine schedule (Nichol & Dhariwal 2021, eq. 17). Betas are at most 0.999.
     """
     import numpy as np
 

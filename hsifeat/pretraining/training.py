@@ -132,14 +132,14 @@ class Trainer:
         return self._average.module
 
     def train(self, target: int | None = None) -> Iterator[TrainingProgress]:
-        """Train until the total number of steps is `target`, and yield the progress. None trains without end.
+        """Train until the total number of steps is `target`, or without end if `target` is None. Yield the progress.
 
         On a CPU, every step yields its progress; on a GPU, every 25th step and the last one.
 
         Raises
         ------
         DivergedError
-            The loss is not finite, or is at least 10 times the larger of 1 and the first loss.
+            The loss is not finite, or is at least ``10 * max(1, first loss)``.
         """
         self.network.train()
         report_steps = _GPU_FETCH_STEPS if self._gpu else 1
@@ -172,7 +172,6 @@ class Trainer:
         self._check_loss(self.step + 1, loss)
 
     def _take_step(self, batch: Batch, rate: float) -> torch.Tensor:
-        """Take one optimizer step, and return the loss of the batch as a tensor on the device."""
         import torch
 
         with self._seeded_dropout():
@@ -198,7 +197,6 @@ class Trainer:
 
     @contextmanager
     def _seeded_dropout(self) -> Iterator[None]:
-        """Seed dropout by the training's seed and step in a ``with`` block, and restore torch's random state after it."""
         import torch
 
         with torch.random.fork_rng(devices=[self._device] if self._gpu else []):
@@ -207,7 +205,6 @@ class Trainer:
 
     @contextmanager
     def _deterministic(self) -> Iterator[None]:
-        """Use only algorithms with reproducible bits in a ``with`` block, if the device is a GPU."""
         if not self._gpu:
             yield
             return
@@ -221,7 +218,6 @@ class Trainer:
             yield
 
     def _fetch_losses(self) -> float:
-        """Move the losses that are still on the device to `losses`, and return their mean."""
         import torch
 
         values = [float(value) for value in torch.stack(self._unfetched).cpu()]

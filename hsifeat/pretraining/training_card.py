@@ -89,7 +89,6 @@ def _image_rows(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _licence(record: Mapping[str, Any]) -> str | None:
-    """Return the licence of all scenes, or None if the scenes have different licences."""
     licences = {scene["licence"] for scene in record["scenes"]}
     return licences.pop() if len(licences) == 1 else None
 
@@ -104,7 +103,6 @@ def _citations(record: Mapping[str, Any]) -> str:
 
 
 def _held_out(record: Mapping[str, Any]) -> str:
-    """Return the section of the model card with the errors of the predicted noise on held-out data, by timestep."""
     history: Mapping[str, Sequence[float]] = record["held_out"]
     if not history:
         return "\nNothing was held out: the scenes are too small for that.\n"

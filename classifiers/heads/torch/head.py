@@ -108,7 +108,6 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         return jensen_shannon(votes)
 
     def _training(self) -> TrainingOptions:
-        """Return the training options from the parameters of the head."""
         return TrainingOptions(
             epochs=self.epochs,
             batch_size=self.batch_size,

@@ -147,7 +147,7 @@ def train(
 ) -> TrainedNetwork:
     """Build and train a network.
 
-    The same seed gives the same bits on the same machine. The computation is in float32, with matrix products in the precision
+    The same seed gives the same bits on the same machine. The computation is in float32. Matrix products have the precision
     of `matrix_dtype`. Progress events go to the listener that `training_listener` sets.
 
     Parameters
@@ -246,7 +246,6 @@ def _run(
     validation: torch.Tensor,
     training: TrainingOptions,
 ) -> int:
-    """Train `network` in place, restore its best state, and return the number of epochs that were run."""
     import torch
 
     parts = torch.split(training_rows, INFERENCE_ROWS)
@@ -313,7 +312,6 @@ def _batch_loss(
 
 
 def _validation_loss(network: torch.nn.Module, rows: DeviceRows, validation: torch.Tensor, focal_gamma: float) -> float:
-    """Return the weighted mean loss of the validation rows."""
     import torch
 
     network.eval()
@@ -327,17 +325,13 @@ def _validation_loss(network: torch.nn.Module, rows: DeviceRows, validation: tor
 
 
 def _finite(*tensors: torch.Tensor) -> bool:
-    """Return whether all values of all tensors are finite.
-
-    The answer needs only one transfer from the device.
-    """
     import torch
 
     return bool(torch.stack([torch.isfinite(x).all() for x in tensors]).all())
 
 
 def _logits(network: torch.nn.Module, inputs: list[torch.Tensor]) -> torch.Tensor:
-    """Return the float32 logits (b, C) of a batch, with matrix products in the precision of `matrix_dtype`."""
+    """Return the float32 logits (b, C) of a batch. Matrix products have the precision of `matrix_dtype`."""
     import torch
 
     device = inputs[0].device

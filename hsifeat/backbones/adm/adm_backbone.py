@@ -98,7 +98,7 @@ class ADMBackbone(CheckpointBackbone):
             return self.build()
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:
-        """Return a dict from diffusers' names of the decoder layers to guided-diffusion's names."""
+        """Return the guided-diffusion names of the decoder layers, with the diffusers names as keys."""
         return output_blocks(network)
 
     def identity(self) -> dict[str, Any]:

@@ -110,7 +110,7 @@ class Architecture:
         Parameters
         ----------
         heads : mapping of int to int
-            Number of attention heads for each number of channels of a layer.
+            Number of attention heads of layers, with the number of their channels as key.
 
         Returns
         -------
@@ -160,9 +160,10 @@ class Architecture:
 
 
 def _members(shapes: Mapping[str, tuple[int, ...]]) -> dict[int, set[str]]:
-    """Return a dict from the number of each output block to the layers that follow its first residual block.
+    """Return the kinds of layers in each output block, with the number of the block as key.
 
-    ``qkv`` means attention, ``conv`` upsampling by a convolution, and ``up`` upsampling by a residual block.
+    The first residual block of an output block is not counted. The kinds are ``qkv`` (attention), ``conv`` (upsampling by a
+    convolution) and ``up`` (upsampling by a residual block).
     """
     members: dict[int, set[str]] = {}
     kinds = {"qkv": "qkv", "conv": "conv", "in_layers": "up"}

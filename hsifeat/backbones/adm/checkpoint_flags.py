@@ -64,7 +64,7 @@ class CheckpointFlags(BaseModel):
         return _T / self.timesteps if self.rescale_timesteps else 1.0
 
     def heads_by_channels(self, channels: Iterable[int]) -> dict[int, int]:
-        """Return a dict from each number of channels to the number of attention heads.
+        """Return the number of attention heads for layers with each of these numbers of channels.
 
         Raises
         ------

@@ -72,7 +72,7 @@ def check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], expected: M
 
 
 def expected_shapes(network: torch.nn.Module, architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Return a dict from guided-diffusion's tensor names to the shapes that a checkpoint of `network` must have."""
+    """Return the tensor shapes that a checkpoint of `network` must have, with guided-diffusion's tensor names as keys."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, source in source_names(network, architecture).items():
         first, *others = network.get_parameter(name).shape
@@ -107,7 +107,7 @@ def convert(
     architecture : Architecture
         Architecture of the checkpoint and the network.
     heads : mapping of int to int
-        Number of attention heads for each number of channels of a layer.
+        Number of attention heads of layers, with the number of their channels as key.
     legacy : bool
         Whether the rows of ``qkv`` are in the legacy order.
 
@@ -130,7 +130,7 @@ def convert(
 
 
 def source_names(network: torch.nn.Module, architecture: Architecture) -> dict[str, str]:
-    """Return a dict from the diffusers name of each parameter of `network` to its guided-diffusion name."""
+    """Return the guided-diffusion names of the parameters of `network`, with the diffusers names as keys."""
     names = {}
     for prefix, counterpart in _counterparts(architecture).items():
         for name, _ in network.get_submodule(prefix).named_parameters():
@@ -140,7 +140,7 @@ def source_names(network: torch.nn.Module, architecture: Architecture) -> dict[s
 
 
 def _counterparts(architecture: Architecture) -> dict[str, str]:
-    """Return a dict from the diffusers name of each module to its guided-diffusion name.
+    """Return the guided-diffusion names of all modules, with the diffusers names as keys.
 
     Guided-diffusion numbers blocks through all levels, while diffusers numbers them within each level.
     """

@@ -173,7 +173,7 @@ class LatentBackbone(CheckpointBackbone):
         self.embedding = self.embedding.to(device)
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:
-        """Return a dict from diffusers' names of the decoder layers to guided-diffusion's names."""
+        """Return the guided-diffusion names of the decoder layers, with the diffusers names as keys."""
         return output_blocks(network)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:

@@ -156,7 +156,6 @@ class EncodedPrompt:
 
     @cached_property
     def _tokens(self) -> dict[str, list[int]]:
-        """Token ids and attention mask, padded to the length that the text encoder was trained with."""
         load_transformers()
         from transformers import CLIPTokenizer
 
@@ -247,7 +246,7 @@ class StoredPrompt:
 def _silent_transformers() -> Iterator[None]:
     """Suppress the progress bars and the loading reports of transformers.
 
-    No fault is lost, because `load_pretrained` raises an error for every fault that a report lists.
+    The reports list faults of a model. `load_pretrained` raises an error for each of these faults.
     """
     from transformers.utils import logging
 

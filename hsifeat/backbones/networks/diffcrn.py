@@ -6,9 +6,13 @@ self-attention and of depth-wise (DWConv) and point-wise (PWConv) convolutions. 
 of P x P pixels. In SGSAD, the C bands form N_g groups of C_g bands. A token is the patch of one band, and attends to the tokens
 of its group only.
 
-The formulas of the paper were not available, so these parts are our design: the order of norms, residuals and convolutions in
-a module; the bands, which are the C channels of a point-wise input projection; several heads in SSAD; no position embedding
-besides the zero padding of the DWConv; and all sizes (`hsifeat.pretraining.network_specs`).
+The formulas of the paper were not available. These parts are therefore our own design:
+
+- the order of norms, residuals and convolutions in a module;
+- the bands: they are the C channels of a point-wise projection of the input;
+- several heads in SSAD;
+- no position embedding: only the zero padding of the DWConv depends on the position;
+- all sizes (`hsifeat.pretraining.network_specs`).
 """
 
 from __future__ import annotations
