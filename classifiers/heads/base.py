@@ -55,7 +55,7 @@ class Head(ClassifierMixin, BaseEstimator):
     advice : str
         When to use the head, in a few words.
     search_space : dict of str to list
-        Values of each parameter that tuning tries, starting with the default. There are at most a dozen combinations.
+        Values that tuning tries for each parameter. The first value is the default. There are at most a dozen combinations.
     persisted_types : frozenset of str
         Dotted names of further classes that loading may build. Loading may always build the classes that skops trusts
         by default.

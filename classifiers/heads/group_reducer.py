@@ -34,7 +34,7 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     Parameters
     ----------
     layout : Layout or None
-        Description of the columns. [default: a single group with the spectral parameters]
+        Description of the columns. [default: a single group, treated like spectra]
     spectral_components, context_components, plane_components : int or None
         Number of principal components of each spectral group, of each context family, and of the planes. The number is
         smaller if the rows have a lower rank. None keeps the standardised columns. Other groups are never reduced.

@@ -32,7 +32,7 @@ class LDAClassifier(SklearnHead):
     Parameters
     ----------
     layout : Layout or None
-        Description of the columns. [default: a single group with the spectral parameters]
+        Description of the columns. [default: a single group, treated like spectra]
     shrinkage : float or {"auto"}
         Weight of the diagonal: 0 gives the sample covariance, and 1 gives its diagonal. [default: estimated from the rows]
     spectral_components, context_components, plane_components : int or None

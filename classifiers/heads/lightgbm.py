@@ -25,7 +25,7 @@ class LightGBMClassifier(ReducingHead, ProbabilisticHead, WeighingHead):
     Parameters
     ----------
     layout : Layout or None
-        Description of the columns. [default: a single group with the spectral parameters]
+        Description of the columns. [default: a single group, treated like spectra]
     n_estimators : int
         Number of boosting rounds; each grows one tree per class.
     learning_rate : float

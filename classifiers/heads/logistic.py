@@ -22,7 +22,7 @@ class LogisticClassifier(SklearnHead, WeighingHead):
     Parameters
     ----------
     layout : Layout or None
-        Description of the columns. [default: a single group with the spectral parameters]
+        Description of the columns. [default: a single group, treated like spectra]
     C : float
         Inverse of the penalty strength.
     max_iter : int

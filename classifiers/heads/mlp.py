@@ -29,7 +29,7 @@ class MLPClassifier(ReducingHead, TorchHead):
     Parameters
     ----------
     layout : Layout or None
-        Description of the columns. [default: a single group with the spectral parameters]
+        Description of the columns. [default: a single group, treated like spectra]
     spectral_components, context_components, plane_components : int or None
         See `GroupReducer`.
     spectral_weight, context_weight, plane_weight : float

@@ -27,7 +27,7 @@ class ForestClassifier(SklearnHead, WeighingHead):
     Parameters
     ----------
     layout : Layout or None
-        Description of the columns. [default: a single group with the spectral parameters]
+        Description of the columns. [default: a single group, treated like spectra]
     n_estimators : int
         Number of trees.
     max_leaf_nodes : int or None

@@ -99,7 +99,7 @@ def describe_head(name: str) -> dict[str, Any]:
         - ``probabilities``: whether the head predicts class probabilities.
         - ``weights``: whether the head accepts row weights.
         - ``parameters``: default value of each parameter, by name.
-        - ``package``: version of the package that registers the head, by name; empty for built-in heads.
+        - ``package``: dict from the name to the version of the package with the head; empty for built-in heads.
 
     Raises
     ------

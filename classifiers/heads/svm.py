@@ -35,7 +35,7 @@ class SVMClassifier(ReducingHead, WeighingHead):
     Parameters
     ----------
     layout : Layout or None
-        Description of the columns. [default: a single group with the spectral parameters]
+        Description of the columns. [default: a single group, treated like spectra]
     C : float
         Penalty of a margin violation.
     gamma : float or {"scale", "auto"}

@@ -190,9 +190,9 @@ def _refuse_latent(folder: Path) -> None:
 def output_blocks(network: Any) -> dict[str, str]:
     """Return the guided-diffusion names of a U-Net's decoder layers, with the diffusers names as keys.
 
-    A guided-diffusion name is ``output_blocks.i``. The number i runs from the coarsest level to the finest. In guided-diffusion, the last layer of a level includes the
-    upsampler. This layer therefore corresponds to a whole level ``up_blocks.b`` of diffusers. The finest level has no
-    upsampler.
+    A guided-diffusion name is ``output_blocks.i``. The number i runs from the coarsest level to the finest. In
+    guided-diffusion, the last layer of a level includes the upsampler. This layer therefore corresponds to a whole level
+    ``up_blocks.b`` of diffusers. The finest level has no upsampler.
     """
     aliases = {}
     number = 0
