@@ -141,7 +141,7 @@ class LayerReducer(TransformerMixin, BaseEstimator):
 
 
 def _standards(columns: NDArray[np.floating], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean and the gain of each column of a group, both (D,) float64.
+    """Return the mean and the scale factor of each column of a group, both (D,) float64.
 
     The group has `count` pixels per channel. All pixels of a channel share the mean and the standard deviation.
     """

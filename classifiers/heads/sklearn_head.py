@@ -41,7 +41,7 @@ class SklearnHead(ReducingHead, ProbabilisticHead):
         codes: NDArray[np.int64],  # noqa: ARG002 - for subclasses
         weight: NDArray[np.float64] | None,
     ) -> NDArray[np.float64]:
-        """Return the factors (k,) by which reduced columns are multiplied, from the training rows `columns` (n, k)."""
+        """Return the factors (k,) that multiply the reduced columns. `columns` (n, k) are the reduced training rows."""
         return whitening_gain(columns, self.whitening, weight)
 
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:

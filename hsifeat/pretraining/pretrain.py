@@ -218,7 +218,7 @@ def _save_sound_model(
     sample_count: int,
     spec: NetworkSpec,
 ) -> PretrainingError:
-    """Write the model of the last checkpoint after a training has diverged, and return the error to raise."""
+    """Write the model of the last checkpoint. Return the error to raise, which reports the divergence."""
     advice = f"try --learning-rate {spec.learning_rate / 5:.1g}, and look for extreme values in the data"
     if not model.checkpoint.exists():
         return PretrainingError(f"{diverged}, before the first checkpoint: {advice}")
