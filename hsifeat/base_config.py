@@ -169,7 +169,7 @@ class BaseConfig(BaseModel):
         Parameters
         ----------
         options : mapping of str to object
-            Values by name of the option.
+            Value of each option, by the name of the option.
         source : str
             Source of the options, such as ``the preset dift: extract.``. Error messages start with this text.
 
@@ -206,7 +206,7 @@ class BaseConfig(BaseModel):
         base : BaseConfig
             Source of the options that are not set.
         options : mapping of str to object
-            Values by name of the option; None counts as not set.
+            Value of each option, by the name of the option. None counts as not set.
         inherited_from : str
             Description of `base` for messages, such as ``the preset dift``.
         """

@@ -148,8 +148,8 @@ class Tap:
     stride : int
         Side of an output cell in scene pixels.
     share : float or None
-        Multiplications that the output requires, as a fraction of those of a full forward pass. None for filters, which
-        have no forward pass.
+        Number of multiplications that the output requires, divided by the number in a full forward pass. None for filters,
+        which have no forward pass.
     """
 
     name: str

@@ -186,9 +186,9 @@ def _check_count(count: int, image: SpectralImage) -> None:
 
 
 def _empty_bands(image: SpectralImage) -> str:
-    """Advise the user to drop the empty bands of a scene that has no valid pixel.
+    """Return advice to drop the empty bands of a scene that has no valid pixel.
 
-    The text is empty if the scene has a valid pixel, or if none or all of its bands are empty.
+    Return an empty string if the scene has a valid pixel, or if none or all of its bands are empty.
     """
     empty = image.empty_bands() if isinstance(image, Scene) and not image.valid.any() else ()
     if not 0 < len(empty) < image.bands:

@@ -191,7 +191,7 @@ def _zarr_variable(path: Path, array: Any) -> FileVariable:
 
 
 def _file_variable(dims: tuple[str, ...], array: ArrayView, attrs: dict[str, Any]) -> FileVariable:
-    """Create a variable whose integers have the sign that the attribute ``_Unsigned`` states.
+    """Create a `FileVariable`, with signed or unsigned integers as the attribute ``_Unsigned`` states.
 
     Attributes that contain values of the array, such as ``_FillValue``, are converted as well.
     """

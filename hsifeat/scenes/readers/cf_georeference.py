@@ -107,8 +107,8 @@ def _is_same_grid(first: Transform, gdal_transform: Transform, rows: int, cols: 
 def _coordinate_transform(y: FileVariable | None, x: FileVariable | None) -> tuple[Transform | None, str]:
     """Compute the transform from the coordinates of pixel centres.
 
-    Also return a text that states why the coordinates define no transform. The transform is then None. The text is empty
-    if there is a transform, or if the file has no coordinates.
+    If the coordinates define no transform, return None and a text that states the reason. The text is empty if there is a
+    transform, or if the file has no coordinates.
     """
     if y is None or x is None:
         return None, ""

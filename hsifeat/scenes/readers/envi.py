@@ -113,7 +113,10 @@ def _find_header(data_file: Path) -> Path:
 
 
 def _find_data_file(header: EnviHeader) -> tuple[Path, tuple[str, ...]]:
-    """Return the data file of a header, preferably a file of the expected size, and a note on other candidates."""
+    """Find the data file of a header, and return it with a note that names any other candidates.
+
+    If there are several candidates, a file of the expected size is preferred.
+    """
     stem = header.path.with_suffix("")
     names = dict.fromkeys(stem.name + s for suffix in DATA_SUFFIXES for s in (suffix, suffix.upper()))
     candidates = [stem.with_name(name) for name in names if stem.with_name(name).is_file()]
