@@ -1,7 +1,7 @@
 """Catalogue of the stores of this machine, with the times of their completion and last use.
 
-Each store has one small file in the cache folder. If these files are lost, `rebuild` writes them
-again for the stores in the folders that it is given.
+Each store has one small file in the cache folder. If these files are lost, `rebuild` searches
+the given folders for stores and writes the files again.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def remove_entry(location: Location) -> None:
 
 
 def entries() -> list[CatalogueEntry]:
-    """List the existing stores of the catalogue, the last completed first."""
+    """List the existing stores of the catalogue. The store that was completed last comes first."""
     existing = []
     for file in (cache_folder() / "catalogue").glob("*.json"):
         try:

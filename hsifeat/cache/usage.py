@@ -45,7 +45,7 @@ def store_bytes(location: Location, key: str) -> int:
 
 
 def list_usage() -> list[StoreUsage]:
-    """List the usage of all stores in the catalogue, the last used first."""
+    """List the usage of all stores in the catalogue. The store that was used last comes first."""
     return [_usage(entry) for entry in sorted(catalogue.entries(), key=lambda entry: -entry.used)]
 
 
@@ -65,7 +65,7 @@ def _usage(entry: CatalogueEntry) -> StoreUsage:
 
 
 def store_details(location: Location) -> dict[str, Any]:
-    """Return, as plain JSON values, the details that ``hsifeat cache show`` prints about a store."""
+    """Return the details that ``hsifeat cache show`` prints about a store, as plain JSON values."""
     store = Store.open(location)
     scene, size = store.manifest.scene, None if location.read_only else store_bytes(location, store.key)
     return {

@@ -311,7 +311,7 @@ class ExtractionConfig(BaseConfig):
 
 
 def options_in_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the extraction options in a recipe, without options that were None or had no effect.
+    """Return the extraction options in a recipe. Options that were None or had no effect are left out.
 
     This is the inverse of `ExtractionConfig.recipe_fields`.
     """

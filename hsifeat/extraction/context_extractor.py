@@ -67,7 +67,7 @@ class ContextExtractor(Extractor):
         return SceneLayout(self.scene.rows, self.scene.cols, UNIT_PX)
 
     def count_tiles(self, window: Window) -> int:
-        """Return the number of units in a window that have a valid pixel."""
+        """Return how many units in `window` have a valid pixel."""
         side = UNIT_PX
         return sum(
             bool(self.scene.valid[row : min(row + side, window.row + window.rows), col : min(col + side, window.col + window.cols)].any())
@@ -89,7 +89,7 @@ class ContextExtractor(Extractor):
     def peak_bytes(self, plan: Plan) -> int:
         """Estimate the peak memory of a plan, in bytes.
 
-        The estimate is the sum of the arrays of one block with its margin, and of the reconstructions of the scene.
+        The estimate adds the arrays of one block and its margin to the reconstructions of the scene.
         """
         layers = [self.layers[plane.id.layer] for step in plan.steps for plane in step.planes]
         side = UNIT_PX + 2 * max((layer.reach_px for layer in layers), default=0)
@@ -98,7 +98,7 @@ class ContextExtractor(Extractor):
         return block + self.reconstruction_bytes()
 
     def reconstruction_bytes(self) -> int:
-        """Return an upper bound of the memory, in bytes, of filters by reconstruction; 0 if there are none."""
+        """Return the maximum memory in bytes that filters by reconstruction need; 0 if there are no such filters."""
         sizes = {layer.size_px for layer in self.layers.values() if layer.is_reconstruction}
         if not sizes:
             return 0
@@ -200,7 +200,10 @@ class ContextComputer:
         return window_means(values, valid, layer.mean_px) if layer.mean_px > 1 else values
 
     def _reconstruction(self, size_px: int) -> NDArray[np.floating]:
-        """Return openings and closings by reconstruction of the whole scene, as a (rows, cols, channels) float32 array."""
+        """Return the openings and closings by reconstruction with size `size_px`, for the whole scene.
+
+        The result is a (rows, cols, channels) float32 array. It is kept for the next call.
+        """
         if size_px not in self._reconstructions:
             scene = self._extractor.scene
             if self._first_components is None:

@@ -185,7 +185,8 @@ class DiffusionExtractor(Extractor):
         Returns
         -------
         dict of PlaneSpec to array
-            Block of features per plane, with the shape that the store's layout gives to the unit, and the plane's dtype.
+            Block of features per plane. A block has the plane's dtype, and the shape that the store's layout gives to the
+            unit.
 
         Raises
         ------
@@ -222,7 +223,7 @@ class DiffusionExtractor(Extractor):
 
 @dataclass(frozen=True)
 class EncodedUnit:
-    """Encoded tiles of a unit (one shard of each plane): only those tiles that contribute a valid pixel.
+    """Encoded tiles of a unit (one shard of each plane). Tiles that contribute no valid pixel are left out.
 
     Attributes
     ----------

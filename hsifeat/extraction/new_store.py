@@ -16,7 +16,7 @@ from hsifeat.store.store import Store
 
 
 def create_store(work: RemainingWork) -> Store:
-    """Create the store of an extraction without any planes, and return it open for writing."""
+    """Create the store of an extraction, and open it for writing. The store has no planes yet."""
     job, extractor = work.job, work.extractor
     scene, projection = extractor.scene, extractor.projection
     manifest = Manifest(

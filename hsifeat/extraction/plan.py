@@ -116,11 +116,11 @@ def make_plan(
     planes : sequence of PlaneSpec
         Requested planes.
     passes : callable
-        Function that returns the number of forward passes per tile. Its arguments are a timestep and the previous timestep,
-        or None without a previous timestep.
+        Function that returns the number of forward passes per tile. Its arguments are a timestep and the previous timestep.
+        The second argument is None for the first timestep.
     done : callable or None
         Function that takes the name of a plane and returns a bool array with the shape of the grid of units (shards). The
-        array is True for complete units. None for a new store.
+        array is True for complete units. For a new store, `done` is None.
 
     Returns
     -------

@@ -114,7 +114,6 @@ def _pixels(config: ExtractionConfig, scene: Scene) -> PixelList | None:
 
 
 def _recipe(extractor: DiffusionExtractor, config: ExtractionConfig) -> Recipe:
-    """Return the recipe of an extraction, with its options and the digests of its scene, projection and backbone."""
     tiling, model_input = extractor.tiling, extractor.model_input
     sections = config.recipe_fields()
     # Cells that are covered only by tiles without a valid pixel are 0 if these tiles are skipped, else computed.

@@ -22,7 +22,7 @@ def resolve_config(
     """Validate extraction options, and fill in unset options from a preset, a store or the defaults.
 
     If no preset, store or other backbone is given, the backbone is `DEFAULT_BACKBONE`, which is part of the package. Unset
-    options of this backbone come from the preset of the same name. Measurements showed that they suit the backbone.
+    options then come from the preset of the same name.
 
     Parameters
     ----------

@@ -22,8 +22,8 @@ _QUEUE_LENGTH = 2
 class BackgroundWriter:
     """Context manager that writes blocks of features to a store in one background thread.
 
-    Blocks are written in the order of the calls of `write`. On leaving the context, also after an error or an interrupt, it
-    waits until all blocks are written.
+    Blocks are written in the order of the calls of `write`. On exit, the
+    context manager waits until all blocks are written, even after an error or an interrupt.
 
     Parameters
     ----------
@@ -48,7 +48,8 @@ class BackgroundWriter:
         unit : Unit
             Position of the shard.
         blocks : mapping of PlaneSpec to array
-            A complete block per plane, with the shape that the store's layout gives to the unit, and the plane's dtype.
+            A complete block per plane. A block has the plane's dtype, and the shape that the store's layout gives to the
+            unit.
         timings : sequence of Timing
             Run times of the step, which are written after the blocks.
 

@@ -61,12 +61,12 @@ class Features:
 
     @property
     def name(self) -> str:
-        """Name of the store, which is its folder name without ``.zarr``."""
+        """Name of the store: the name of its folder without ``.zarr``."""
         return self.store.location.name
 
     @property
     def key(self) -> str:
-        """Key of the store, which identifies the scene and the options of its extraction."""
+        """Key of the store. It identifies the scene and the options of the extraction."""
         return self.store.key
 
     @property
@@ -213,9 +213,10 @@ class Features:
         return replace(labels, classes=np.where(self.valid, labels.classes, 0).astype(labels.classes.dtype))
 
     def has_planes(self, *, context: bool) -> bool:
-        """Return whether there are complete or unfinished planes of one kind of store.
+        """Return whether stores of one kind have complete or unfinished planes.
 
-        The kind is context stores (made with ``--backbone context``) if `context` is True, and other stores if it is False.
+        If `context` is True, only context stores (made with ``--backbone context``) count. If it is False, only other stores
+        count.
         """
         return any(self.owner(plane)[0].is_context == context for plane in (*self.planes, *self.unfinished))
 

@@ -109,7 +109,7 @@ def read_pixels(pixels: PixelCoordinates, read: ReadWindow, channels: int) -> ND
 def window_means(
     pixels: PixelCoordinates, side_px: int, read: ReadWindow, channels: int, valid: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Return the mean over the valid pixels of a window around each pixel.
+    """Return the mean of the values in a window around each pixel. Only valid pixels of the window count.
 
     Parameters
     ----------

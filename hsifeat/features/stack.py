@@ -1,4 +1,4 @@
-"""Read several stores of one scene as one. This combines planes of different backbones or projections."""
+"""Combine several stores of one scene, for example to use planes of different backbones or projections together."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 class Executor(Protocol):
     """An object that runs a function on independent tasks.
 
-    A task is a small value that can be pickled. Tasks refer to large data by the paths of files.
+    A task is a small value that can be pickled. A task refers to large data by a file path.
 
     Examples
     --------

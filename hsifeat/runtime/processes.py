@@ -80,7 +80,7 @@ class ProcessExecutor:
             ) from error
 
     def close(self) -> None:
-        """Stop the workers after their submitted tasks."""
+        """Wait until the submitted tasks have ended, and stop the workers."""
         self._pool.shutdown()
         self.kill()
 

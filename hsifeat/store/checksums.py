@@ -40,7 +40,8 @@ RECORDS = "/c"
 def has_checksum(key: str) -> bool:
     """Return whether ``checksums.json`` lists a file.
 
-    All files are listed except ``checksums.json``, the copies, the timings, shards and progress records.
+    ``checksums.json`` does not list itself, its copy, the copy of the manifest, the timings, shards or progress records.
+    It lists all other files.
 
     >>> has_checksum("planes/t0050/mid_block/zarr.json"), has_checksum("planes/t0050/mid_block/c/0/1/0")
     (True, False)
@@ -202,12 +203,11 @@ class ChecksumReader(WrapperStore[Any]):
 
 
 def _tags(record: Buffer | None) -> tuple[bytes, ...]:
-    """Return the tags in a progress record, or an empty tuple if there is no record."""
     return () if record is None else split_tags(record.to_bytes()[DIGEST_BYTES:])
 
 
 def _has_tag(content: Buffer, tags: tuple[bytes, ...]) -> bool:
-    """Return whether `content`, the index or an inner chunk of a shard, ends with one of `tags`."""
+    """Return whether the index or inner chunk `content` of a shard ends with one of `tags`."""
     return content.as_numpy_array()[-TAG_BYTES:].tobytes() in tags
 
 
@@ -227,7 +227,7 @@ class ChecksumWriter(ChecksumReader):
     Attributes
     ----------
     written_shards : dict of str to Buffer
-        Content by key of the written shards whose tags (see `hsifeat.store.shard_tags`) are not recorded yet.
+        Content of each written shard by key, until its tags (see `hsifeat.store.shard_tags`) are recorded.
     """
 
     def __init__(self, store: ZarrStore, location: Location, checksums: dict[str, str]) -> None:

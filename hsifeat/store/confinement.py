@@ -50,7 +50,7 @@ class ConfinedFolder:
         self._checked: set[Path] = set()
 
     def path(self, key: str) -> Path:
-        """Return the path of the file with a key; the file need not exist.
+        """Return the path of the file with the key `key`. The file need not exist.
 
         Raises
         ------
@@ -116,6 +116,6 @@ class ConfinedFolder:
 
 
 def _raise_denied(error: OSError) -> None:
-    """Raise an error of listing a folder, unless the folder does not exist."""
+    """Raise `error`, unless it says that the folder does not exist."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise error

@@ -79,7 +79,7 @@ def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> 
 
 
 def is_unfinished(root: bytes) -> bool:
-    """Return whether `root`, the content of a ``zarr.json``, belongs to a store whose creation was interrupted."""
+    """Return whether the creation of a store was interrupted, given the content `root` of its ``zarr.json``."""
     try:
         return _UNFINISHED in json.loads(root).get("attributes", {})
     except (ValueError, AttributeError, TypeError):
@@ -87,7 +87,6 @@ def is_unfinished(root: bytes) -> bool:
 
 
 def _root_metadata(attributes: dict[str, Any]) -> bytes:
-    """Return the ``zarr.json`` of a root group with these attributes."""
     from zarr.core.buffer import default_buffer_prototype
     from zarr.core.group import GroupMetadata
 

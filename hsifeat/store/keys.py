@@ -62,7 +62,8 @@ def is_store_file(key: str) -> bool:
 def is_checksum_key(key: object) -> bool:
     """Return whether ``checksums.json`` can contain `key`.
 
-    It can contain the key of each file of a store, and one key for all progress records of a plane.
+    ``checksums.json`` can contain the keys of a store's files. It can also contain one key for all progress records of a
+    plane.
 
     >>> is_checksum_key("progress/t0050/mid_block/c"), is_checksum_key("../.bashrc"), is_checksum_key("scene/photo.jpg")
     (True, False, False)

@@ -96,7 +96,10 @@ def plane_options(layout: PlaneLayout, plane: PlaneSpec) -> dict[str, Any]:
 
 
 def progress_options(layout: PlaneLayout, plane: PlaneSpec) -> dict[str, Any]:
-    """Return the shape and chunks of the array of a plane's progress records. Each record is one uncompressed file."""
+    """Return the shape and chunks of the Zarr array that holds the progress records of `plane`.
+
+    Each record is one uncompressed file.
+    """
     size = record_bytes(layout, plane)
     return {"shape": (*layout.unit_grid, size), "chunks": (1, 1, size), "compressors": None}
 
@@ -110,7 +113,7 @@ def record_bytes(layout: PlaneLayout, plane: PlaneSpec) -> int:
 
 
 def inner_chunks(layout: PlaneLayout, plane: PlaneSpec) -> int:
-    """Return the number of inner chunks of a shard of a plane."""
+    """Return the number of inner chunks in one shard of `plane`."""
     return prod(side // chunk for side, chunk in zip(layout.shard(plane), layout.chunk(plane), strict=True))
 
 
@@ -185,7 +188,7 @@ class PlaneLayout(Protocol):
         ...
 
     def cells(self, plane: PlaneSpec, window: Window) -> tuple[int, int, int]:
-        """Return the shape of a plane over a window; the window must start at the corner of a unit."""
+        """Return the shape of `plane` within `window`. The window must start at the corner of a unit."""
         ...
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:
@@ -201,7 +204,7 @@ class PlaneLayout(Protocol):
         ...
 
     def dimension_names(self, plane: PlaneSpec) -> tuple[str, str, str]:
-        """Return the names of the three axes of a plane. If two planes have axes of the same name, these axes are equal."""
+        """Return the names of the three axes of a plane. Planes with the same axis name share this axis."""
         ...
 
 
@@ -253,7 +256,7 @@ class SceneLayout:
         return "the whole scene"
 
     def cells(self, plane: PlaneSpec, window: Window) -> tuple[int, int, int]:
-        """Return the shape of a plane over a window of the scene."""
+        """Return the shape of `plane` within a window of the scene."""
         return plane.cells(window.rows, window.cols)
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:
@@ -326,7 +329,7 @@ class PixelListLayout:
         return f"{self.pixels} pixels, each the centre of a window of {self.window_px} px"
 
     def cells(self, plane: PlaneSpec, window: Window) -> tuple[int, int, int]:
-        """Return the shape of a plane over a range of the list."""
+        """Return the shape of `plane` within a range of the list."""
         return window.rows, window.cols, plane.channels
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:  # noqa: ARG002  # a pixel is a row at every stride
@@ -350,7 +353,7 @@ class PixelListLayout:
 
 
 def size_bytes(layout: PlaneLayout, plane: PlaneSpec, window: Window) -> int:
-    """Return the uncompressed size in bytes of a plane over a window.
+    """Return the uncompressed size in bytes of `plane` within `window`.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ class Location(Protocol):
 
     @property
     def identity(self) -> str:
-        """Resolved path or address, by which two locations are compared."""
+        """Resolved path or address. It serves to compare two locations."""
         ...
 
     def __str__(self) -> str: ...
@@ -119,7 +119,7 @@ class LocalLocation:
 
     @property
     def identity(self) -> str:
-        """Resolved path of the store, by which two locations are compared."""
+        """Resolved path of the store. It serves to compare two locations."""
         return str(self.path.resolve())
 
     def __str__(self) -> str:
@@ -191,7 +191,7 @@ class RemoteLocation:
 
     @property
     def identity(self) -> str:
-        """Address of the store, by which two locations are compared."""
+        """Address of the store. It serves to compare two locations."""
         return self.url
 
     def __str__(self) -> str:
@@ -274,7 +274,10 @@ class RemoteLocation:
                 return
 
     def clear(self) -> None:
-        """Delete all files, the root metadata first, so that an interrupted deletion leaves no damaged store."""
+        """Delete all files.
+
+        The root metadata are deleted first, so that an interrupted deletion leaves no damaged store.
+        """
         for key in sorted(self.files(), key=lambda key: key != "zarr.json"):
             self.delete(key)
 

@@ -113,7 +113,7 @@ def exclusive_lock(location: Location) -> Iterator[None]:
 
 
 def delete_remains(folder: Path) -> None:
-    """Delete, in `folder`, the remains of stores whose deletion was interrupted."""
+    """Delete what interrupted deletions of stores have left in `folder`."""
     # Every deletion holds this lock, so no other process is deleting these folders.
     with _cache_lock(_GATE):
         for remains in folder.glob(".*.removed-*"):

@@ -69,7 +69,10 @@ class Manifest(BaseModel):
 
     @model_validator(mode="after")
     def _check_layout(self) -> Self:
-        """Check the layout, because other code lists all units and divides by their size."""
+        """Raise `ValueError` if sizes in the layout are out of range or contradict the shape of the scene.
+
+        Other code divides by the size of a unit and lists all units. A size of 0 or too many units would make it fail.
+        """
         layout, scene = self.layout, self.scene
         if isinstance(layout, SceneLayout):
             sizes = {"rows": layout.rows, "cols": layout.cols, "unit_px": layout.unit_px}

@@ -102,7 +102,8 @@ class Planes:
     def recreate(self, plane: PlaneSpec) -> None:
         """Delete the values of a plane, and write its array metadata anew.
 
-        The plane is listed all the time. If the process is killed, `verify` finds its metadata changed.
+        The store lists the plane at all times. If the process is killed, `verify` reports that the metadata of the plane
+        changed.
         """
         with self._files.location.error_context():
             self._files.checksums.pop(f"progress/{plane.id.path}{checksum_file.RECORDS}", None)

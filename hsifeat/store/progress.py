@@ -62,7 +62,7 @@ class ProgressRecords:
         return (self._content(plane, unit) or b"")[:DIGEST_BYTES] or None
 
     def tags(self, plane: PlaneId, unit: Unit) -> tuple[bytes, ...]:
-        """Return the recorded tags of a unit's shard, or an empty tuple if the record is missing or damaged."""
+        """Return the recorded tags (CRC-32C sums) of a unit's shard; empty if the record is missing or damaged."""
         return split_tags((self._content(plane, unit) or b"")[DIGEST_BYTES:])
 
     def _content(self, plane: PlaneId, unit: Unit) -> bytes | None:
@@ -101,7 +101,7 @@ class ProgressRecords:
         return self.records(plane)[..., :DIGEST_BYTES].tobytes()
 
     def records(self, plane: PlaneId) -> NDArray[np.uint8]:
-        """Read the progress records of a plane, a (unit rows, unit cols, bytes) uint8 array."""
+        """Read the progress records of a plane as a (unit rows, unit cols, bytes) uint8 array."""
         records = self._files.array(f"progress/{plane.path}")
         with self._files.location.error_context():
             return np.asarray(records[:], np.uint8)

@@ -66,7 +66,10 @@ def restore(store: Store, damages: Iterable[Damage], planes: Mapping[PlaneId, Pl
 
 
 def _content_of_copy(store: Store, key: str) -> bytes | None:
-    """Return the content of another file that has the recorded checksum of `key`, or None if there is no such file."""
+    """Return the content of an intact copy of the file `key`, or None if there is no copy.
+
+    A copy is another file with the same recorded checksum.
+    """
     root_copy = checksum_file.COPY_OF[checksum_file.ROOT]
     root_checksum = store.checksums.get(checksum_file.ROOT)
     expected = root_checksum if key == root_copy else store.checksums.get(key)

@@ -1,12 +1,12 @@
 """Tags of shards: the CRC-32C sums of the index and the inner chunks of a shard.
 
-Tags tell the shard of one unit from the shard of another unit.
+Tags distinguish the shards of different units.
 
 A shard is a run of encoded inner chunks, followed by an index of their offsets and sizes. Each chunk ends with
 its CRC-32C, and so does the index. These sums show that a chunk is intact, but not that it belongs to this unit. A copying
-mistake may put the shard of another unit or timestep in its place. The progress record of a unit therefore holds the sums
-of the unit's own shard. Zarr reads the index, an inner chunk or the whole file. In all three cases, the bytes end with one
-of these sums.
+mistake may replace a shard by the shard of another unit or timestep. The progress record of a unit therefore holds the
+sums of the unit's own shard. Zarr reads the index, an inner chunk or the whole file. In all three cases, the bytes end
+with one of these sums.
 """
 
 from __future__ import annotations

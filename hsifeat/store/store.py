@@ -186,7 +186,7 @@ class Store:
         self._planes.write(plane, unit, values)
 
     def recreate_plane(self, plane: PlaneSpec) -> None:
-        """Delete the values of a plane and write its array metadata anew, so that the next extraction computes it again."""
+        """Delete the values of a plane and write its array metadata anew, so that the next extraction computes the plane."""
         self._planes.recreate(plane)
 
     def restore_plane(self, plane: PlaneSpec) -> bool:

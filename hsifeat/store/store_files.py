@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class StoreFiles:
-    """The open Zarr group of a store, which verifies files on reading and records checksums on writing.
+    """The open Zarr group of a store. Files are verified on reading, and their checksums are recorded on writing.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ class Damage:
     plane : PlaneId or None
         Plane of the file; None for files outside all planes.
     unit : Unit or None
-        Unit of the plane that the file stores; None for metadata.
+        Unit that the file stores; None for metadata.
     """
 
     kind: Literal["changed", "missing", "extra"]
@@ -131,9 +131,9 @@ def intact_part(store: Store, damages: Iterable[Damage]) -> Store:
 def _check_files(
     store: Store, files: dict[str, int], keys: set[str] | None = None
 ) -> Iterator[tuple[str, Damage | None]]:
-    """Check the files in `keys` and all metadata, or all files if `keys` is None.
+    """Check the files of a store, and yield the key of each checked file with its damage or None.
 
-    Yields the key of each checked file, and its damage or None.
+    If `keys` is None, all files are checked. Otherwise only the files in `keys` and the metadata are checked.
     """
     location, broken = store.location, []
     for key in store.checksums:
@@ -171,7 +171,7 @@ def _records(store: Store, plane: PlaneId) -> bytes:
 def _check_copies(store: Store) -> Iterator[tuple[str, Damage | None]]:
     """Check ``checksums.json``, its copy and the copy of the manifest.
 
-    Yields the key of each of these files, and its damage or None.
+    Yields the key of each of these three files with its damage or None.
     """
     location = store.location
     file, copy = checksum_file.FILE, checksum_file.COPY_OF[checksum_file.FILE]
@@ -219,7 +219,6 @@ def _unit_damage(store: Store, plane: PlaneSpec, unit: Unit, files: dict[str, in
 
 
 def _readable_planes(store: Store, damages: Iterable[Damage]) -> list[PlaneSpec]:
-    """List the planes whose metadata are intact."""
     return intact_part(store, damages).planes
 
 

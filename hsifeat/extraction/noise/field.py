@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FieldNoise(NoisePolicy):
-    """Add noise to each tile: the part of a noise field over the scene that lies in the tile.
+    """Add noise from one noise field over the scene to all tiles.
 
-    The field is the same at all timesteps; see `noise_field`.
+    Each tile gets the noise at its position. The field is the same at all timesteps; see `noise_field`.
     """
 
     name: ClassVar = "field"

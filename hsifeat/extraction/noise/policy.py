@@ -135,7 +135,9 @@ class NoisePolicy(ABC):
         return self.draws
 
     def probe(self, backbone: Backbone, noised: torch.Tensor, t: int, layers: Sequence[str]) -> torch.Tensor:
-        """Run a typical forward pass of the policy. The caller measures its run time to estimate that of the extraction.
+        """Run a typical forward pass of the policy.
+
+        The caller measures the time of this pass to estimate the time of the extraction.
 
         Parameters
         ----------

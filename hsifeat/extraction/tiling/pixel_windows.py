@@ -175,7 +175,10 @@ def centre_and_mean(maps: torch.Tensor, window_px: int) -> torch.Tensor:
 
 @cache
 def _weights(cells: int, window_px: int) -> torch.Tensor:
-    """Return the weights of the cells along one axis: (2, cells) float32, for the centre pixel and for the mean."""
+    """Return the weights of the cells along one axis, as a (2, cells) float32 tensor.
+
+    The first row gives the value at the centre pixel, and the second row gives the mean.
+    """
     import torch
     from torch.nn.functional import interpolate
 

@@ -65,7 +65,8 @@ class SceneTiling:
         """Shapes of the planes (one layer at one timestep each) of a new store, and their division into shards.
 
         The side of a unit (one shard) is a multiple of `step`, the distance between neighbouring tiles. It is the smallest
-        multiple that is not less than a minimum side.
+        multiple that is at least `UNIT_PX`, or `BLENDED_UNIT_PX` if overlapping tiles are averaged. If `stitch` is
+        ``whole``, the only unit is the whole scene.
         """
         if self.stitch == "whole":
             return SceneLayout(self.rows, self.cols, max(self.tile))

@@ -111,7 +111,10 @@ def blend_weights(cells: int, blend: Blend) -> NDArray[np.float32]:
 def _overlap(
     tile: Window, margin_px: int, unit: Window, stride: int, shape: tuple[int, ...]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return the cells that are in the unit and in the core of the tile, as slices of the block and of the feature map."""
+    """Return the cells in which the unit and the core of the tile overlap.
+
+    The first two slices select these cells in the block, and the last two select them in the feature map of the tile.
+    """
     in_block, in_map = [], []
     for tile_start, tile_side, unit_start, block_side in (
         (tile.row, tile.rows, unit.row, shape[0]),
