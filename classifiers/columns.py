@@ -103,8 +103,8 @@ def read_columns(
     rows, cols : (n,) intp arrays
         Rows and columns of the pixels in the scene.
     keep : bool
-        Cache the values of planes and the window means of planes beside the store, see `Features.sample`. Neighbourhoods
-        are large and are never cached.
+        Cache planes and their window means next to the store, see `Features.sample`. Neighbourhoods are large and are
+        never cached.
 
     Returns
     -------

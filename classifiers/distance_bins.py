@@ -48,7 +48,7 @@ class DistanceBin:
 
 
 def distance_bins(ends_px: Sequence[int] = DISTANCE_ENDS) -> tuple[DistanceBin, ...]:
-    """Return one bin between each end and the next, and a last bin without an upper end.
+    """Return bins with the upper ends `ends_px`, followed by a bin without an upper end.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ class SmoothedScores:
     scores: Scores
 
     def describe(self, unsmoothed: Scores) -> str:
-        """Return one line of text with the scores, and with their difference in overall accuracy from `unsmoothed`."""
+        """Return one line of text: the scores, and the change in overall accuracy from `unsmoothed`."""
         gain = 100 * (self.scores.oa - unsmoothed.oa)
         reach = "the whole scene" if self.rule.reach_px is None else f"pixels up to {self.rule.reach_px} px away"
         return (
@@ -154,7 +154,7 @@ class Evaluator:
     params : dict
         Parameters of the head by name.
     tune : bool
-        Whether each fit first searches the parameters that are not in `params`, on its training pixels.
+        Whether each fit first searches parameters on its training pixels. Parameters in `params` are not searched.
     listen : callable
         Callback for the events of tuning and training.
     rule : SmoothingRule or None
@@ -224,10 +224,6 @@ class Evaluator:
         )
 
     def _smoothed_scores(self, head: Head, test: PixelTable) -> SmoothedScores | None:
-        """Score a fitted head on test pixels after smoothing of its class probabilities.
-
-        The smoothing uses no labels.
-        """
         if self.rule is None:
             return None
         classes = predict_classes(self.features, head, self.rule, listen=self.listen)

@@ -63,8 +63,8 @@ def fit_model(
         Parameters of the head by name. [default: the defaults of the head]
     reduction : {"train", "scene"}
         Pixels on which a `ReducingHead` fits the reduction of column groups. ``train``: the training pixels. ``scene``: a
-        sample of all pixels of the scene, including test pixels, without their labels. Other heads always take the training
-        pixels.
+        sample of all pixels of the scene, including test pixels, without their labels. Other heads ignore this option
+        and fit on the training pixels.
     tune : bool
         Search the parameters in the head's `search_space` by cross-validation on the training pixels, see
         `classifiers.tune_head`. Parameters in `params` are not searched.

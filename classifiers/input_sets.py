@@ -38,8 +38,8 @@ class InputSet:
     - ``window``: the mean spectrum of the 5x5 pixels around it;
     - ``context``: the planes of context stores;
     - ``planes``: the planes of all other stores;
-    - ``means``: means of these other planes over 48x48 pixels;
-    - ``patches``: values of these other planes at the 3x3 pixels around the pixel.
+    - ``means``: means of the planes in ``planes`` over 48x48 pixels;
+    - ``patches``: values of the planes in ``planes`` at the 3x3 pixels around the pixel.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class InputSet:
         Raises
         ------
         HeadError
-            If a word is unknown or occurs twice, or there is none.
+            If there is no word, a word is unknown, or a word occurs twice.
         """
         words = [word.strip() for word in text.split("+")]
         for word in words:
@@ -203,8 +203,8 @@ def has_context(stores: Iterable[Features]) -> bool:
 
 
 def _word(kind: str) -> str:
-    """Return the key of `WORDS` that adds columns of a kind from planes, such as ``patches`` for ``patch``.
+    """Return the word in `WORDS` for the column kind `kind`, such as ``patches`` for ``patch``.
 
-    If there is no such key, the kind itself is returned.
+    A kind without a word is returned unchanged.
     """
     return next((word for word, source in WORDS.items() if source == (kind, True)), kind)

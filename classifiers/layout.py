@@ -76,8 +76,8 @@ class ColumnGroup:
     def family(self) -> str:
         """Name of the layer without its sizes, such as ``profile`` for ``profile-3`` and ``profile-5``.
 
-        Layers of one family have few channels each and are reduced together. A layer of window means or deviations has a
-        channel for every component of the scene. For such layers, each window size is a family of its own.
+        Layers of one family are reduced together. The sizes are kept in the family name of window means and deviations
+        of the scene, such as ``mean-25``, because these layers have many channels.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""Unlabelled pixels of training scenes, on which a reduction can be fitted without seeing labels."""
+"""Unlabelled pixels of training scenes, for fitting the reduction of column groups."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _RunsBySeed = Mapping[int, RunResult]
 class _MatchedRuns:
     """Runs of one entry (a head on an input) under one split, in both reports.
 
-    `before` has the runs of the baseline by seed, and `after` those of the new report. The store of `entry` has its name in
+    `before` has the runs of the baseline by seed, and `after` those of the new report. `entry` names the store as in
     the new report.
     """
 
@@ -52,10 +52,10 @@ class _MatchedRuns:
 
 @dataclass(frozen=True)
 class _ChangeTest:
-    """Result of a test whether the accuracy of an entry changed.
+    """Result of a test of whether the accuracy of an entry changed.
 
-    `seeds` are the seeds whose two runs, one in each report, were compared as pairs. Welch's test is
-    unpaired, so its `seeds` are empty.
+    In a paired test, `seeds` are the seeds for which runs of both reports were compared. They are empty for Welch's
+    test, which is unpaired.
     """
 
     name: Literal["bootstrap", "paired", "Welch"]
@@ -131,8 +131,8 @@ def _bootstrap_tests(
 ) -> dict[_Name, _ChangeTest]:
     """Test changes by a bootstrap over seeds and regions.
 
-    A test needs two draws for which both reports have predictions, and test pixels in enough regions. Other entries are
-    omitted.
+    An entry is omitted if both reports have predictions for fewer than two draws, or if too few regions have test
+    pixels.
     """
     by_draws: dict[tuple[tuple[int, str], ...], list[_Name]] = {}
     for name, pair in matched.items():
@@ -208,7 +208,7 @@ def _t_test(pair: _MatchedRuns, baseline: Baseline) -> _ChangeTest | None:
 def _unmatched(entry: BenchEntry, split: str, before: _RunsBySeed | None, after: _RunsBySeed | None) -> EntryChange:
     """Describe an entry that occurs in only one of the two reports.
 
-    The name of its store is the name in that report.
+    The store in the result has the name that it has in that report.
     """
     runs = list((after or before or {}).values())
     entry, oa = runs[0].entry, float(np.mean([run.oa for run in runs]))

@@ -315,7 +315,6 @@ def _store_summaries(
 
 
 def _locations(alternatives: Mapping[str, Features]) -> list[str]:
-    """Return the paths or URLs of all stores, without duplicates."""
     stores = (store for features in alternatives.values() for store in single_stores(features))
     return list(dict.fromkeys(str(store.store.location) for store in stores))
 
@@ -345,7 +344,6 @@ def _store_summary(name: str, features: Features, planes: Sequence[PlaneLike] | 
 
 
 def _learned_weights(runs: Sequence[RunResult], split: str) -> tuple[EntryWeights, ...]:
-    """Return the plane weights that heads learned with seed 0 under `split`."""
     weights: dict[BenchEntry, Any] = {
         run.entry: run.mixing for run in runs if run.mixing and run.seed == 0 and run.split == split
     }

@@ -1,4 +1,4 @@
-"""Options of a benchmark, and a function that returns the command line to repeat a benchmark."""
+"""Options of a benchmark, and the command line that repeats it."""
 
 from __future__ import annotations
 

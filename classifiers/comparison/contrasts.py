@@ -84,8 +84,8 @@ class StoreOrigin:
 def plan_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOrigin]) -> tuple[Contrast, ...]:
     """List the planned contrasts of a benchmark.
 
-    Each contrast compares an input that has planes of a trained network with another input. The question of the contrast
-    determines the other input:
+    The first input of a contrast has planes of a trained network. The question of the contrast determines the second
+    input:
 
     - ``training``: the same input, with planes of the untrained twin of the network;
     - ``planes``: the input in which ``context`` replaces the planes;

@@ -65,7 +65,6 @@ def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: S
 
 
 def _fits(head: str, name: str) -> bool:
-    """Return whether the head named `head` can learn from the input `name`, such as ``spectra+planes``."""
     return name == SUITED or fits(InputSet.parse(name), head)
 
 
@@ -95,7 +94,8 @@ def check_head_params(params: Mapping[str, Mapping[str, Any]], heads: Sequence[s
     Raises
     ------
     HeadError
-        A head in `params` is not in `heads`, or a parameter is unknown, has a wrong value, or is set by each run.
+        A head in `params` is not in `heads`, or a parameter is unknown, has a wrong value, or is ``random_state``,
+        which each run sets to its seed.
     """
     for head, values in params.items():
         if head not in heads:

@@ -12,7 +12,7 @@ The training and test pixels of a draw with key ``D`` are in ``draws/D.npz``. Th
 indices in row-major order, and ``truth`` is the true class of each test pixel. The accuracy of a fit of a sweep is in
 ``sweeps/K.json``.
 
-Every file is written atomically. A killed run may leave some files but never ``runs/K.json``, so it is repeated.
+Every file is written atomically. A killed run may leave some files but never ``runs/K.json``, so the run is repeated.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class RunRecords:
         key : str
             Key of the run.
         mapped : bool
-            Whether the map is needed and, for heads that predict probabilities, the confidence map.
+            Whether the run must have a class map, and a confidence map if its head predicts probabilities.
         """
         try:
             run = RunResult.model_validate_json(self._run(key).read_bytes())

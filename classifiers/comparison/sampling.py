@@ -90,7 +90,7 @@ def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listen
 
 
 def curve_draws(splits: Sequence[Split], draws: Draws, labels: Labels, limits: Sequence[int]) -> list[Draws]:
-    """Return the draws whose training pixels are reduced for learning curves.
+    """Return the draws for learning curves, as one dictionary of draws for each curve.
 
     The result has one dictionary of draws for each curve.
 

@@ -38,7 +38,7 @@ class SceneSmoothing:
     rule : SmoothingRule
         The smoothing rule.
     stores : tuple of str
-        Locations of the stores of the scene, whose columns are combined.
+        Locations of the stores of the scene. The columns of these stores are combined.
     """
 
     rule: SmoothingRule
@@ -226,10 +226,6 @@ def one_thread() -> Iterator[None]:
 def _smoothed_accuracy(
     head: Head, smoothing: SceneSmoothing | None, draw: dict[str, NDArray[np.integer]]
 ) -> float | None:
-    """Return the overall accuracy on the test pixels of a draw after smoothing.
-
-    Returns None if `smoothing` is None.
-    """
     if smoothing is None:
         return None
     classes = predict_classes(open_stack(smoothing.stores), head, smoothing.rule)

@@ -54,7 +54,7 @@ class SceneGuide:
     def read(self, window: Window) -> NDArray[np.float64]:
         """Return the guide in a window of the scene, (rows, cols, channels) float64.
 
-        The values of a pixel do not depend on the window, to the last bit.
+        A pixel has bit-identical values in all windows that contain it.
         """
         if self.projection is None:
             return np.zeros((window.rows, window.cols, 1))

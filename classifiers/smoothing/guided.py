@@ -56,7 +56,7 @@ class GuidedSmoothing(SmoothingRule):
 
     @property
     def reach_px(self) -> int:
-        """Two radii: the centre of a window is within one radius of its pixels, and the window reaches one radius further."""
+        """Two radii: windows centred within one radius contain a pixel, and they reach one radius further."""
         return 2 * self.radius
 
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:
@@ -86,7 +86,8 @@ class GuidedSmoothing(SmoothingRule):
     def _box(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum values (rows, cols, channels) over the window around each pixel.
 
-        Each sum is computed by itself, because the last bits of a running sum would depend on the position of the tile.
+        Each sum is computed separately, because the last bits of a running sum would depend on the position of the
+        tile.
         """
         from scipy.ndimage import correlate1d
 

@@ -86,9 +86,8 @@ class SmoothingRule(ABC):
         Parameters
         ----------
         tile : ProbabilityTile
-            Class probabilities. The results for the same pixel from different tiles must be bit-identical, if the pixel
-            lies at least `reach_px` from every side of the tile. Sides of the tile that are sides of the scene do not
-            count.
+            Class probabilities. A pixel must get bit-identical results from all tiles in which it lies at least
+            `reach_px` from every side. Sides of a tile on the border of the scene do not count.
 
         Returns
         -------
@@ -102,7 +101,6 @@ class SmoothingRule(ABC):
 
     @classmethod
     def _number(cls, text: str, low: float, high: float) -> float:
-        """Parse a number between `low` and `high`."""
         try:
             value = float(text)
         except ValueError:
@@ -113,7 +111,6 @@ class SmoothingRule(ABC):
 
     @classmethod
     def _whole(cls, text: str, low: int, high: int) -> int:
-        """Parse a whole number between `low` and `high`."""
         if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
             raise HsifeatError(f"smoothing {cls.form} takes whole numbers from {low} to {high}; found {text!r}")
         return int(text)

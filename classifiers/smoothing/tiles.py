@@ -52,8 +52,8 @@ def smooth_blocks(
     Yields
     ------
     (Window, (rows, cols, C) float32 array)
-        Smoothed probabilities of windows that cover the scene; NaN at invalid pixels. The values do not depend on the windows
-        of `blocks`.
+        Smoothed probabilities of windows that cover the scene; NaN at invalid pixels. The values do not depend on how
+        `blocks` divides the scene.
     """
     rows, cols = shape
     whole = rule.reach_px is None

@@ -81,7 +81,7 @@ def draw_blocks(
     training : (rows, cols) bool array
         Mask of the pixels of the training blocks, labelled or not.
     draw : SplitDraw
-        The labelled pixels of training and test blocks, without the buffer.
+        The labelled pixels of training and test blocks. Training pixels within the buffer are dropped.
     """
     rng = np.random.default_rng(seed)
     blocks = _BlockGrid.from_labels(labels, block_px, buffer_px)
@@ -200,10 +200,7 @@ class _BlockSelection:
             self.remaining[number] -= block in members
 
     def _survives(self, number: int, block: int) -> bool:
-        """Return whether a training block has pixels of a class outside the buffer of the test pixels.
-
-        `block` is the number of the block, and `number` is the number of the class.
-        """
+        """Return whether training block `block` keeps a pixel of class `number` after the buffer is dropped."""
         side, buffer, classes = self.blocks.block_px, self.blocks.buffer_px, self.blocks.labels.classes
         row, col = divmod(block, self.blocks.grid[1])
         rows, cols = (

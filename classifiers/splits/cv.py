@@ -84,8 +84,8 @@ class SplitCV:
             All or some rows of the table. Transformed columns are accepted for the whole table only, with the rows in the
             order of the table. [default: the whole table]
         y : (m,) array, optional
-            Labels of the rows, of any type. They only verify the order of transformed rows; the split divides pixels by
-            the label map.
+            Labels of the rows, of any type. They serve only to verify the order of transformed rows. The split takes
+            classes from the label map.
         groups : (m,) integer array, optional
             Flat pixel index of each row, see `PixelTable.pixels`.
 

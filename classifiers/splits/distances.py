@@ -96,8 +96,5 @@ def training_distances(draw: SplitDraw, scene_rows: Sequence[int] = (0,)) -> NDA
 
 
 def _scene_slices(scene_rows: Sequence[int], rows: int) -> Iterator[tuple[int, int]]:
-    """Yield, for each scene, its first row and the first row of the next scene.
-
-    The rows thus include the gap below a scene, which has no labelled pixels.
-    """
+    """Yield the range of rows of each scene, including the unlabelled gap below the scene."""
     yield from zip(scene_rows, [*scene_rows[1:], rows], strict=True)

@@ -30,8 +30,8 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
         - ``per-class:N``: train on N pixels of each class, but at most on half of a class;
         - ``blocks:PX+BUFFER:F``: train on whole blocks with a side of PX pixels that hold the fraction F of the labelled
           pixels, and drop training pixels within BUFFER pixels of a test pixel;
-        - ``far:PX+DISTANCE:F``: train on all labelled pixels of blocks drawn in this way, and test only on pixels that
-          are more than DISTANCE pixels away from every training pixel;
+        - ``far:PX+DISTANCE:F``: train on all labelled pixels of blocks that are drawn as for ``blocks``, and test only
+          on pixels that are more than DISTANCE pixels away from every training pixel;
         - ``official``: train and test on the scene's label maps ``train`` and ``test``;
         - ``mask:TRAIN[,TEST]``: train and test on maps from files; without TEST, test on all other labelled pixels.
     maps : mapping of str to Labels
@@ -88,9 +88,9 @@ def parse_split_question(text: str) -> SplitQuestion | None:
 
 
 def is_matched(text: str) -> bool:
-    """Return whether a split is matched.
+    """Return whether a comparison equalises the number of training pixels of a split.
 
-    A comparison drops training pixels of matched splits until all matched splits have the same number of them.
+    Such a split is called matched. A comparison drops training pixels until all matched splits have equally many.
 
     Splits that train on a fraction of the labels, drawn pixel by pixel or in blocks, are matched. For all other splits,
     the number of training pixels is part of the question, so they are not matched.

@@ -6,7 +6,7 @@ The footprint of a feature is the set of scene pixels that the feature depends o
 - A plane (the feature map of one timestep and layer) is computed tile by tile. Each tile is a core with a halo around it.
   Normalisation and attention mix all pixels of a tile. A feature of a plane therefore depends on the whole tile whose core
   contains the pixel. At the scene's edge, it also depends on the pixels that were mirrored into the tile.
-- A plane that is coarser than the scene is interpolated. Near the edge of a core, a feature depends on two tiles.
+- A plane that is coarser than the scene is interpolated, so a feature near the edge of a core depends on two tiles.
 - A context plane depends on the window of its layer. A context plane by reconstruction depends on the whole scene.
 
 Models that are fitted to the whole scene without labels, such as a projection, a backbone or the reduction of columns, are

@@ -30,7 +30,7 @@ class DistanceTable:
     rows : tuple of EntryDistances
         Scores by descending overall accuracy under the split.
     headline : str
-        Sentence on the test pixels without leakage, for the best entry, without a full stop.
+        Sentence about the best entry on test pixels without leakage. The sentence has no full stop.
     """
 
     split: str

@@ -228,7 +228,6 @@ def distance_curves(lines: Sequence[BandLine], label: str, ends_px: Sequence[flo
 
 
 def _line_style(at: int) -> tuple[str, str, str]:
-    """Return the colour, marker and dash of the line with number `at`."""
     return LINE_COLOURS[at % len(LINE_COLOURS)], _MARKERS[at % len(_MARKERS)], _DASHES[at % len(_DASHES)]
 
 

@@ -179,7 +179,7 @@ def _gap(ranking: Ranking) -> str:
 
 
 def _class_differences(ranking: Ranking, first: RankedSplit, second: RankedSplit) -> str:
-    """List the classes that, for some seed, exactly one of two splits leaves out."""
+    """List the classes that only one of two splits leaves out, for at least one seed."""
     runs = ranking.results.runs
     left_out = [
         {(run.seed, number) for run in runs if run.split == split.name for number in run.left_out}
@@ -199,7 +199,8 @@ def _class_differences(ranking: Ranking, first: RankedSplit, second: RankedSplit
 def _cost(ranking: Ranking) -> str:
     """Describe the time and memory that the cached features cost.
 
-    The text also estimates the time that every run would take to compute them again.
+    If the extraction times are known, the text also states how long it would take to compute the planes again for each
+    run.
     """
     stores = ranking.results.stores
     runs = [run for run in ranking.results.runs if run.entry.store]

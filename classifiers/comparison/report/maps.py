@@ -40,7 +40,8 @@ def largest_side_px(count: int) -> int:
 def map_step(shape: Sequence[int], side_px: int = MAX_PX) -> int:
     """Return the step at which a map is subsampled.
 
-    The step n is the smallest for which the image of every n-th row and column has sides of at most `side_px` pixels.
+    With the step n, the image has every n-th row and column of the map. The result is the smallest step for which no
+    side of the image exceeds `side_px` pixels.
     """
     return -(-max(shape[:2]) // side_px)
 

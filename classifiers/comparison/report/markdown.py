@@ -67,7 +67,6 @@ def _score_text(score: PixelScore) -> str:
 
 
 def _changes(results: BenchResults) -> list[str]:
-    """Return the changes from a baseline report as lines of Markdown."""
     table = change_table(results.changes)
     if table is None:
         return []

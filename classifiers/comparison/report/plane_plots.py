@@ -37,7 +37,7 @@ class CurveTable:
     split : str
         Split in the grammar of `parse_split`.
     leaks : bool
-        Whether the split is random, so that it leaks through context.
+        Whether the split is random and therefore leaks through context.
     image : str
         Data URI of the plot.
     drawn : int

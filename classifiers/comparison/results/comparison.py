@@ -91,5 +91,4 @@ class Comparison(BenchResults):
         return to_frame(self)
 
     def _repr_html_(self) -> str:
-        """Return the summary as HTML, which notebooks display."""
         return to_html(self)

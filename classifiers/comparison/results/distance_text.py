@@ -8,7 +8,7 @@ from classifiers.splits import parse_split_question
 
 
 def question_text(split: str, labels: str) -> str:
-    """Return the purpose that a split tests, ``fill in`` or ``carry over``, with the number of labels.
+    """Return the question that a split asks, such as ``fill in``, with the number of labels.
 
     Parameters
     ----------
@@ -107,8 +107,8 @@ def distance_text(found: EntryDistances, pixel_size_m: float | None) -> str:
 def distance_remarks(results: BenchResults, split: str, test_pixels: float) -> list[str]:
     """Describe the best entry of a split in two texts.
 
-    The first text is `distance_text`, and the second is `leak_free_text`. There are none if the split has no scores by
-    distance.
+    The first text is `distance_text`, and the second is `leak_free_text`. The list is empty if the split has no scores
+    by distance.
 
     Parameters
     ----------

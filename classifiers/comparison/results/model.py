@@ -21,7 +21,7 @@ LEVEL = 0.95
 
 
 class JsonOnly:
-    """Marker of those fields of the models that ``results.csv`` omits."""
+    """Marker for the fields that ``results.csv`` omits."""
 
 
 class Record(BaseModel):

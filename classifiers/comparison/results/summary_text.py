@@ -13,8 +13,9 @@ from classifiers.splits import CARRY_OVER, FILL_IN, parse_split_question
 def overview(results: BenchResults) -> list[dict[str, str]]:
     """Return the table that the terminal shows, one row per entry.
 
-    A row contains the head, the input, the store, the overall accuracy (OA) in percent under each split, OA after smoothing
-    and the difference where runs were smoothed, and the median time of a fit in seconds.
+    A row contains the head, the input, the store, the overall accuracy (OA) in percent under each split, and the median
+    time of a fit in seconds. If runs were smoothed, it also contains OA after smoothing, and the difference from OA
+    without smoothing.
     """
     rows: dict[BenchEntry, dict[str, str]] = {}
     for summary in results.summary:
@@ -30,11 +31,11 @@ def overview(results: BenchResults) -> list[dict[str, str]]:
 
 
 def split_remarks(results: BenchResults) -> list[str]:
-    """Return lines that describe each split, followed by the gap between random and disjoint splits and by the reduction.
+    """Return lines of text about each split, the gap between splits, and the reduction of column groups.
 
-    The lines of a split state its question, the seeds, the numbers of pixels, the classes left out, the leakage and remarks
-    on the split. For the best entry, they also state the accuracy by distance to the nearest training pixel, and the
-    accuracy on test pixels without leakage.
+    The lines of a split state its question, the seeds, the numbers of pixels, the classes left out, the leakage and
+    remarks on the split. For the best entry, they also state the accuracy by distance to the nearest training pixel,
+    and the accuracy on test pixels without leakage.
     """
     first = {summary.split: summary for summary in reversed(results.summary)}
     geometry = {split.split: split for split in results.splits}
@@ -53,7 +54,10 @@ def split_remarks(results: BenchResults) -> list[str]:
 
 
 def reduction_text(results: BenchResults) -> str:
-    """State that column groups were reduced on unlabelled pixels; the text is empty if only training pixels were used."""
+    """State that column groups were reduced on unlabelled pixels.
+
+    The text is empty if they were reduced on training pixels.
+    """
     if results.provenance.config is None or results.provenance.config.reduction == "train":
         return ""
     return (
@@ -154,7 +158,10 @@ def _spread(points: list[float]) -> str:
 
 
 def _interval_text(interval: tuple[float, float] | None, difference: float) -> str:
-    """Format the interval of the absolute value of a difference, in percentage points."""
+    """Format the interval of a difference, in percentage points.
+
+    If `difference` is negative, the interval of the opposite difference is formatted.
+    """
     if interval is None:
         return ""
     low, high = interval if difference >= 0 else (-interval[1], -interval[0])

@@ -65,7 +65,7 @@ def bootstrap(
     seeds : int
         Number of seeds.
     regions : sequence of int
-        Number of regions in each of one or more sets. Each set is resampled separately. The sets are concatenated along the
+        Number of regions in each set of regions. Each set is resampled separately. The sets are concatenated along the
         first axis of the argument of `statistic`.
     resamples : int
         Number of resamples.
@@ -168,9 +168,10 @@ def agreement(assigned: Sequence[csr_array], truth: csr_array, seeds: int) -> St
     Parameters
     ----------
     assigned : sequence of (seeds * C, regions) sparse arrays
-        For each entry, the number of test pixels of a region assigned to each of the C true classes, seed by seed.
+        One array for each entry: the number of test pixels of each region that are assigned to each class. The rows are
+        the C true classes of the first seed, then those of the second seed, and so on.
     truth : (seeds * C, regions) sparse array
-        Number of test pixels of each class, seed by seed.
+        Number of test pixels of each true class and region, with rows as in `assigned`.
     seeds : int
         Number of seeds.
     """
@@ -214,9 +215,10 @@ def interval(values: NDArray[np.floating]) -> tuple[float, float]:
 
 
 def sign_p(differences: NDArray[np.floating]) -> float:
-    """Return the two-sided p-value of no difference, from resampled differences (n,) float64.
+    """Return the two-sided p-value for the hypothesis of no difference.
 
-    The p-value is twice the smaller of the shares of differences below and above 0. Adding 1 to the count keeps it above 0 [1]_.
+    `differences` has n resampled differences, (n,) float64. The p-value is twice the share of differences below 0, or
+    twice the share above 0, whichever is smaller. Adding 1 to the count keeps the p-value above 0 [1]_.
 
     References
     ----------
@@ -228,7 +230,7 @@ def sign_p(differences: NDArray[np.floating]) -> float:
 
 
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    """Return the p-value of McNemar's exact test that two entries are equally accurate [1]_.
+    """Return the p-value of McNemar's exact test of whether two entries are equally accurate [1]_.
 
     The test assumes independent pixels. Pixels of an image are correlated, so the p-value is too small. It is reported for
     comparison with publications.

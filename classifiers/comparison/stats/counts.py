@@ -39,10 +39,11 @@ class PixelCounts(Generic[E]):
     classes : (regions,) integer array
         Class of each region.
     assigned : list of (seeds * C, regions) sparse arrays
-        For each entry, the number of test pixels assigned to each class, seed by seed. Pixels assigned to a class without test
+        One array for each entry: the number of test pixels of each region that are assigned to each class. The rows are
+        the C classes for the first seed, then for the second seed, and so on. Pixels assigned to a class without test
         pixels are not counted.
     truth : (seeds * C, regions) sparse array
-        Number of test pixels of each class, seed by seed.
+        Number of test pixels of each true class and region, with rows as in `assigned`.
     first_seed_correct : (entries, n) bool array
         Whether an entry classifies each test pixel of the first seed correctly.
     """

@@ -178,8 +178,9 @@ class _Counts:
     bins, points : tuple of DistanceBin
         Distance bins, and the distance range of each point of the curve.
     members : sequence of tuple of (n,) intp arrays
-        Three arrays for each seed. They hold group numbers of each test pixel: of its bin, of its point of the curve, and
-        of the group without leakage. A pixel with leakage has the number `groups` in the third array, which is no group.
+        Three arrays for each seed, with group numbers of the test pixels. The first array has the bin of each pixel,
+        and the second has its point of the curve. The third array has the number of the group without leakage, or
+        `groups` for a pixel with leakage.
     """
 
     geometry: _Geometry
@@ -229,7 +230,8 @@ class _Counts:
         """Average the accuracy of each group over seeds, and add intervals where they can be computed.
 
         For each seed, `correct` states which test pixels the entry classifies correctly. `reference` states the same for
-        the entry with the same head on spectra alone. It is None if that is `entry` itself, or if that entry was not run.
+        the entry with the same head on spectra alone. It is None if `entry` itself learns from spectra alone, or if
+        that other entry was not run.
         """
         sums = [self.count(correct)]
         sums += [sums[0] - self.count(reference)] if reference is not None else []

@@ -218,5 +218,4 @@ def _split_verdict(split: str, counts: PixelCounts[BenchEntry], pairs: Sequence[
 
 
 def _other(pair: EntryPair, entry: BenchEntry) -> BenchEntry:
-    """Return the other entry of `pair`, that is, the one that differs from `entry`."""
     return pair.second if pair.first == entry else pair.first
