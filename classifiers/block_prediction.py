@@ -129,7 +129,7 @@ def predict_classes(
     Returns
     -------
     (rows, cols) integer array
-        Class numbers in the smallest integer dtype that holds them. Pixels that lack a column are 0.
+        Class numbers in the smallest integer dtype that holds them. Pixels where an input column has no value are 0.
 
     Raises
     ------
@@ -174,7 +174,8 @@ def probability_blocks(
     Returns
     -------
     iterator of (Window, (rows, cols, C) float32 array)
-        Windows that cover the scene, and the probabilities of the head's `classes_`; NaN at pixels that lack a column.
+        Windows that cover the scene, and the probabilities of the head's `classes_`. Pixels where an input column has
+        no value are NaN.
 
     Raises
     ------

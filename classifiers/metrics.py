@@ -19,7 +19,7 @@ ClassNumbers = NDArray[np.integer]
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of the agreement between predicted and true classes.
+    """A measure of how well predicted classes agree with true classes.
 
     Attributes
     ----------

@@ -31,7 +31,7 @@ class TuningCandidate:
     accuracy, deviation : float
         Mean and standard deviation of the overall accuracy over folds.
     gain, gain_deviation : float
-        Mean and standard deviation, over folds, of the increase in overall accuracy relative to the defaults.
+        Mean and standard deviation of the gain over folds. The gain is the overall accuracy minus that of the defaults.
     """
 
     params: dict[str, Any]
@@ -94,8 +94,8 @@ class Tuning:
 def select_candidate(candidates: tuple[TuningCandidate, ...]) -> TuningCandidate:
     """Return the most accurate candidate if its gain exceeds one standard deviation, otherwise the defaults.
 
-    The first candidate holds the defaults. Among a dozen candidates, some are ahead by chance and would not beat the
-    defaults in other regions.
+    The first candidate holds the defaults. The margin of one standard deviation avoids
+    candidates that are ahead only by chance.
     """
     best = max(candidates, key=lambda candidate: candidate.accuracy)
     return best if best.gain > best.gain_deviation else candidates[0]

@@ -173,7 +173,7 @@ class Baseline:
 
 
 def match_renamed_store(before: set[str], after: set[str]) -> dict[str, str]:
-    """Return a mapping with the old name of a renamed store as key and its new name as value.
+    """Map the old name of a renamed store to its new name.
 
     A store was renamed if exactly one store of `before` is missing in `after` and exactly one store of `after` is new. Otherwise,
     the mapping is empty.

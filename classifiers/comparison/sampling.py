@@ -92,8 +92,6 @@ def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listen
 def curve_draws(splits: Sequence[Split], draws: Draws, labels: Labels, limits: Sequence[int]) -> list[Draws]:
     """Return the draws for learning curves, as one dictionary of draws for each curve.
 
-    The result has one dictionary of draws for each curve.
-
     Each point of a curve limits the training pixels of these draws. All points of a curve therefore have the same test pixels.
     One curve has the draws of the reference split. If a split is ``per-class:N``, a second curve has draws of ``per-class:M``,
     where M is the largest limit.

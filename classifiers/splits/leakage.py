@@ -264,7 +264,7 @@ def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint]) -> Leakage
 
 
 def leaking_pixels(draw: SplitDraw, footprints: Iterable[Footprint]) -> NDArray[np.bool_]:
-    """Return for each test pixel of a draw whether its features depend on a training pixel.
+    """Return whether the features of each test pixel depend on a training pixel.
 
     Parameters
     ----------

@@ -23,8 +23,8 @@ class ChangeTable:
     Attributes
     ----------
     rows : list of (EntryChange, float)
-        Changes of entries in both reports, with the difference in overall accuracy (OA), from the largest gain to the largest
-        loss.
+        Changes of entries that are in both reports, each with its difference in overall accuracy (OA). The largest gain
+        is first, and the largest loss is last.
     new : list of (str, str)
         Entries that only the new report has, with their splits.
     missing : list of (str, str)

@@ -120,7 +120,7 @@ def _without_notes(write: Callable[[Path], object]) -> FileWriter:
 
 
 def _figure_drawers(comparison: Comparison, names: Mapping[tuple[BenchEntry, str], str]) -> dict[str, FigureDrawer]:
-    """Return a function that draws each plot of the page, by file name without extension.
+    """Return one drawing function for each plot of the page, by file name without extension.
 
     Confusion matrices are drawn only for the best entry of each split.
     """

@@ -1,8 +1,8 @@
 """Overall accuracy against the distance to the nearest training pixel, and on test pixels without leakage.
 
-Features that depend on the surroundings of a pixel gain most where these surroundings overlap those of a training pixel.
-Scores near the training pixels show how well a head fills in a scene. Scores far from the training pixels show how well the
-head carries over to areas without labels.
+Features of a pixel's surroundings raise the accuracy most where the surroundings overlap those of a training pixel.
+Scores near the training pixels show how well a head fills in a scene. Scores far from the training pixels show how well
+the head carries over to areas without labels.
 """
 
 from __future__ import annotations
