@@ -36,7 +36,7 @@ def make_layout(
     Parameters
     ----------
     features : Features
-        Store of cached features.
+        Cached features of one store or several stores.
     spectra : bool
         Include the spectrum of the pixel, as the first columns.
     window : int, optional
@@ -97,7 +97,7 @@ def read_columns(
     Parameters
     ----------
     features : Features
-        Store of cached features.
+        Cached features of one store or several stores.
     layout : Layout
         The columns to read.
     rows, cols : (n,) intp arrays

@@ -29,9 +29,10 @@ Draws = dict[tuple[str, int], SplitDraw]
 
 
 def add_counterpart(splits: list[Split], listen: Listener) -> list[Split]:
-    """Add a disjoint split if all splits are random, and vice versa.
+    """Add a disjoint split if there is none, or a random split if there is none.
 
-    If all splits are user-defined, nothing is added.
+    User-defined splits (``fixed``) count as neither random nor disjoint. If all splits are user-defined, nothing is
+    added.
 
     Raises
     ------

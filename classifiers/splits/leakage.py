@@ -177,7 +177,8 @@ class Leakage:
     Attributes
     ----------
     share : float
-        Share of test pixels whose footprint contains a training pixel, from 0 to 1.
+        Share of test pixels with a training pixel in their `Footprint`, from 0 to 1. The footprint of a pixel is the
+        rectangle of scene pixels that its features depend on.
     median_px, min_px : float
         Median and minimum of the distance from a test pixel to the nearest training pixel. The distance is Euclidean,
         in pixels, between pixel centres.

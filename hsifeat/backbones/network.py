@@ -36,7 +36,7 @@ class NetworkBackbone(ABC):
     schedule : NoiseSchedule
         Noise schedule that the network was trained with.
     projection_file : Path or None
-        File with the projection from bands to channels that the network was trained with.
+        File with the projection that the network was trained with. A projection maps bands to channels.
     """
 
     name: str
@@ -97,7 +97,7 @@ class NetworkBackbone(ABC):
 
     @property
     def probe_side(self) -> int:
-        """Side of the input for the forward pass that lists the layers, in cells.
+        """Side of the input in the forward pass that lists the layers, in cells.
 
         The side must be a multiple of every stride.
         """
@@ -213,7 +213,8 @@ class NetworkBackbone(ABC):
 def clone_weights(network: torch.nn.Module) -> None:
     """Copy all weights to newly allocated memory.
 
-    The alignment of a memory-mapped file can change the last bits of a norm.
+    Weights can be memory-mapped from a file. Their alignment then depends on the file, and can change the last bits of
+    the output of a normalisation layer.
     """
     import torch
 
@@ -222,7 +223,7 @@ def clone_weights(network: torch.nn.Module) -> None:
 
 
 def use_mean_embedding(embedding: torch.nn.Module) -> None:
-    """Make a table of label embeddings return the mean of its rows for every label."""
+    """Make `embedding`, a table of label embeddings, return the mean of all its rows for every label."""
 
     def replace_by_mean(table: Any, _labels: Any, output: torch.Tensor) -> torch.Tensor:
         mean: torch.Tensor = table.weight.mean(0)

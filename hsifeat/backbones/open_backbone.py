@@ -49,7 +49,7 @@ def open_backbone(
     Raises
     ------
     BackboneError
-        The source does not exist, the architecture is not supported, files are damaged, or an option does not fit the model.
+        The source does not exist, a file is damaged, or the architecture or an option is not supported.
 
     Examples
     --------

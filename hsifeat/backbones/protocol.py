@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FeatureSource(Protocol):
-    """The members that a network and the filters of ``context`` have in common."""
+    """Members that a `Backbone` has in common with the filters of ``context`` (see `hsifeat.context`)."""
 
     @property
     def name(self) -> str:
@@ -37,7 +37,7 @@ class FeatureSource(Protocol):
 
 
 class Backbone(Protocol):
-    """A frozen denoiser with its noise schedule and conditioning, whose layers provide feature maps.
+    """A frozen denoiser that provides feature maps, with its noise schedule and its conditioning.
 
     `encode` turns an image into the denoiser's clean input ``x_0``. In pixel space, this is the image itself. In latent space,
     it is the latents of the image. The caller adds noise to ``x_0`` and runs the denoiser with `forward_to` or `predict`.
@@ -65,7 +65,7 @@ class Backbone(Protocol):
 
     @property
     def denoiser_channels(self) -> int:
-        """Number of channels of the denoiser's input, which is the image or its latents."""
+        """Number of channels of the denoiser's input. The input is the image, or the latents of the image."""
         ...
 
     @property
@@ -85,7 +85,7 @@ class Backbone(Protocol):
 
     @property
     def projection_file(self) -> Path | None:
-        """File with the projection from bands to channels that the denoiser was trained with, or None."""
+        """File with the projection that the denoiser was trained with, or None. A projection maps bands to channels."""
         ...
 
     def identity(self) -> dict[str, Any]:

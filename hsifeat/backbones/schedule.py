@@ -75,7 +75,7 @@ class NoiseSchedule:
 
     @property
     def timesteps(self) -> int:
-        """T, the number of training timesteps, which run from 0 to T - 1."""
+        """T, the number of training timesteps. The timesteps run from 0 to T - 1."""
         return len(self.alphas_cumprod)
 
     @cached_property

@@ -23,9 +23,9 @@ class _LastTapReached(Exception):  # noqa: N818  # control flow, not an error
 def feature_map(output: Any) -> torch.Tensor | None:
     """Return the feature map in a module's output, or None if the output contains no feature map.
 
-    The feature map is (n, channels, height, width) of any floating dtype. Some modules, such as a down
-    block, output a tuple. The feature map is then the first element. Some networks keep the spectrum as an axis. The maps
-    (n, C, bands, height, width) of these networks are reshaped to C * bands channels.
+    The feature map has the shape (n, channels, height, width) and any floating dtype. Some modules, such as a down
+    block, output a tuple. The feature map is then the first element. Some networks keep the spectrum as an axis. The
+    maps (n, C, bands, height, width) of these networks are reshaped to C * bands channels.
     """
     import torch
 

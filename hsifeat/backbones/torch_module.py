@@ -51,8 +51,9 @@ class ModuleBackbone(NetworkBackbone):
     Parameters
     ----------
     module : torch.nn.Module
-        Takes images (n, channels, rows, cols) float32 and returns a prediction of that size, with at least as many channels.
-        Features can be read from all layers whose output has the shape (n, c, rows / stride, cols / stride).
+        Takes images (n, channels, rows, cols) float32. Returns a prediction with the same rows and columns, and with at
+        least as many channels. Features can be read from all layers whose output has the shape (n, c, rows / stride,
+        cols / stride).
     schedule : NoiseSchedule
         Noise schedule that the module was trained with.
     channels : int
@@ -65,7 +66,8 @@ class ModuleBackbone(NetworkBackbone):
         Plain JSON values, such as layer sizes or a fixed class label that `call` passes to the module. Together with
         the weights, they identify what the module computes. [default: a digest of ``repr(module)``]
     side : int
-        Side of the image for the forward pass that lists the layers, in pixels; a multiple of the coarsest stride.
+        Side of the image in the forward pass that lists the layers, in pixels. It must be a multiple of the coarsest
+        stride.
 
     Raises
     ------
@@ -139,7 +141,7 @@ class ModuleBackbone(NetworkBackbone):
 
     @property
     def probe_side(self) -> int:
-        """Side of the image for the forward pass that lists the layers, in pixels."""
+        """Side of the image in the forward pass that lists the layers, in pixels."""
         return self._side
 
     @cached_property

@@ -56,7 +56,7 @@ class UNet2DBackbone(CheckpointBackbone):
     Raises
     ------
     BackboneError
-        A file is missing or damaged, the architecture is not supported, or an option does not fit the model.
+        A file is missing or damaged, the architecture is not supported, or the model does not support an option.
     """
 
     def __init__(
@@ -112,9 +112,10 @@ class UNet2DBackbone(CheckpointBackbone):
 
     @property
     def probe_side(self) -> int:
-        """Side of the input for the forward pass that lists the layers, in pixels.
+        """Side of the input in the forward pass that lists the layers, in pixels.
 
-        The coarsest level of a U-Net then has 8 x 8 cells. For networks without levels, the side is 64 pixels.
+        With this side, the coarsest level of a U-Net has 8 x 8 cells. For networks without levels, the side is 64
+        pixels.
         """
         if "block_out_channels" not in self._settings:
             return super().probe_side
@@ -125,7 +126,7 @@ class UNet2DBackbone(CheckpointBackbone):
         return build_network(self._type, self._config, self._config_file)
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:
-        """Return the guided-diffusion names of the decoder layers, with the diffusers names as keys.
+        """Map the diffusers name of each decoder layer to its guided-diffusion name.
 
         The dict is empty for networks other than U-Nets.
         """
@@ -188,7 +189,7 @@ def _refuse_latent(folder: Path) -> None:
 
 
 def output_blocks(network: Any) -> dict[str, str]:
-    """Return the guided-diffusion names of a U-Net's decoder layers, with the diffusers names as keys.
+    """Map the diffusers name of each decoder layer of a U-Net to its guided-diffusion name.
 
     A guided-diffusion name is ``output_blocks.i``. The number i runs from the coarsest level to the finest. In
     guided-diffusion, the last layer of a level includes the upsampler. This layer therefore corresponds to a whole level

@@ -1,4 +1,4 @@
-"""Reading of weight files without unpickling objects, and digests of weights that do not depend on the file format."""
+"""Read weight files without unpickling objects, and compute digests of weights in any file format."""
 
 from __future__ import annotations
 

@@ -248,9 +248,10 @@ class Features:
         return select_planes(self.name, complete, unfinished, planes)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
-        """Return the features of the single store that holds a plane, and the plane as that store names it.
+        """Return the single store that holds a plane, as `Features`, and the plane as this store names it.
 
-        The result is `self` and `plane`. `StackedFeatures`, which combines several stores, returns one of its stores.
+        `Features` of one store return themselves and `plane`. `StackedFeatures`, which combine several stores, return
+        the store that holds `plane`.
         """
         return self, plane
 

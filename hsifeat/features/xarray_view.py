@@ -75,7 +75,8 @@ def to_xarray(
         - ``valid`` (y, x): bool mask of the valid pixels;
         - ``labels_<name>`` (y, x): class numbers of each label map;
         - one variable per plane in its stored dtype, such as ``t50_up_blocks_2`` (y_s4, x_s4, channel_up_blocks.2). If
-          the store lists pixels, the axes are (pixel, part, channel_up_blocks.2).
+          the store lists pixels, the axes are (pixel, part, channel_up_blocks.2). Part 0 has the value at the pixel,
+          and part 1 has the mean over a window.
 
         Spatial coordinates are centres of cells in scene pixels, or the ``row`` and ``col`` of each listed pixel. The bands
         have wavelengths in nm if the scene has them. Names and attributes follow the CF conventions, so that

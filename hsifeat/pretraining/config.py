@@ -21,7 +21,7 @@ def _path_text(value: object) -> str:
 class PretrainingConfig(BaseConfig):
     """Options of `hsifeat.pretrain`.
 
-    If `steps`, `components` or `learning_rate` is None, the specification of the network gives the value.
+    If `steps`, `components` or `learning_rate` is None, the value comes from the `NetworkSpec` of the network.
     """
 
     network: Annotated[

@@ -57,7 +57,9 @@ class TrainingData:
 def prepare_scenes(
     scenes: Sequence[Scene], spec: NetworkSpec, components: int | None, seed: int, listen: Listener
 ) -> TrainingData:
-    """Prepare patches of scenes with the same bands, projected by a PCA of the valid pixels of all scenes.
+    """Prepare training patches from scenes that have the same bands.
+
+    One PCA of the valid pixels of all scenes projects the bands to the channels of the network.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Decoding of the image files of a folder or tar archive into one array on disk, which later trainings use again."""
+"""Decode the image files of a folder or tar archive into one array on disk. Later trainings use this array again."""
 
 from __future__ import annotations
 
@@ -89,11 +89,11 @@ def load_images(source: str | Path, side_px: int, base_path: Path, listen: Liste
         A folder, searched recursively, or a tar archive, plain or compressed. Images are ordered by name, so that a folder
         and an archive of this folder give the same array.
     side_px : int
-        Side of the returned images, in pixels. Larger images are cropped to their central square, and the square is
-        reduced to a multiple of the side. The square is then cut into tiles of this side. The square is halved in size
-        and cut again until it is a single tile. Smaller images are left out.
+        Side of the returned images (tiles), in pixels. Each image is cropped to its central square. The square is
+        resized to n x n tiles, where n is the largest number that fits (at most 8), and cut into these tiles. Then n is
+        halved, and the square is resized and cut again, until n is 1. Images smaller than one tile are left out.
     base_path : Path
-        Beginning of the path of the file, which is ``<base_path>.images-<digits>.npy``. Each image takes
+        Beginning of the path of the file. The file is ``<base_path>.images-<digits>.npy``. Each image takes
         ``3 * side_px**2`` bytes.
     listen : callable
         Receives progress, and notes on files that are left out.
@@ -180,7 +180,7 @@ class _SkippedImageError(Exception):
 
 
 def _read_tiles(stream: IO[bytes], side_px: int) -> NDArray[np.uint8]:
-    """Cut the central square of an image into tiles, at several reductions.
+    """Cut the central square of an image into tiles, at several sizes of the square.
 
     Returns the tiles (n, side_px, side_px, 3) uint8.
     """

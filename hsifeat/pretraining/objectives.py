@@ -1,4 +1,4 @@
-"""Training objectives: losses of a denoiser, which can have trainable parameters in addition to those of the network."""
+"""Training objectives. An objective computes the loss of a denoiser, and can have trainable parameters of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Objective(nn.Module, ABC):
     Parameters
     ----------
     network : torch.nn.Module
-        The network to train. The objective uses only its sizes.
+        The network to train. The objective reads only the sizes of the network.
     """
 
     def __init__(self, network: nn.Module) -> None:  # noqa: ARG002  # for subclasses

@@ -217,7 +217,8 @@ class SceneLayout:
     rows, cols : int
         Shape of the scene in pixels.
     unit_px : int
-        Side of a unit in pixels, a multiple of every stride. Units at the lower and right edge of the scene are smaller.
+        Side of a unit in pixels, a multiple of every stride. Units at the lower and right edge of the scene can be
+        smaller.
     """
 
     rows: int

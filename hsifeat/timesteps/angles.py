@@ -94,11 +94,11 @@ def measure_angles(
     projection : Projection
         Projection of the tiles to the input channels of the model.
     tiles : sequence of TileSample
-        Tiles of the scene, which are processed one by one.
+        Tiles of the scene. They are processed one by one.
     timesteps : sequence of int
         Training timesteps.
     seed : int
-        Seed of the noise, which is the same at all timesteps.
+        Seed of the noise. The noise is the same at all timesteps.
     device : str
         Device of the network.
     listen : callable

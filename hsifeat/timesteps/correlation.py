@@ -22,8 +22,8 @@ def linear_cka(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
     Returns
     -------
     float
-        Alignment from 0 to 1. It is 1 if the features are equal up to rotation, scale and shift, which make no difference to
-        a linear classifier. It is 0 if the features in one set are constant.
+        Alignment from 0 to 1. It is 1 if the features are equal up to rotation, scale and shift. These make no
+        difference to a linear classifier. It is 0 if the features in one set are constant.
 
     Notes
     -----

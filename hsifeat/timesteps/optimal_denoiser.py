@@ -39,9 +39,9 @@ class OptimalDenoiser:
 
     Notes
     -----
-    If D is large and N is small, the patches are far apart. At timesteps with low noise, the posterior then has a single
-    patch. The denoiser is therefore the same at all of these timesteps, and does not describe a trained network.
-    `DenoiserSimilarity.neighbours` detects this case.
+    If D is large and N is small, the patches are far apart. At timesteps with low noise, the posterior probability of a
+    single patch is then about 1. The denoiser is therefore the same at all of these timesteps, and does not describe a
+    trained network. `DenoiserSimilarity.neighbours` detects this case.
     """
 
     patches: NDArray[np.float64]
@@ -86,7 +86,7 @@ class OptimalDenoiser:
     def predict_from(
         self, posterior: NDArray[np.float64], noised: NDArray[np.float64], t: int | NDArray[np.integer]
     ) -> NDArray[np.float64]:
-        """Return the predicted noise of noised patches, given their posterior probabilities.
+        """Return the predicted noise of noised patches, given the posterior probabilities of the clean patches.
 
         Parameters
         ----------
@@ -133,15 +133,16 @@ class OptimalDenoiser:
 
 @dataclass(frozen=True)
 class DenoiserSimilarity:
-    """Similarity of the optimal denoiser between n timesteps.
+    """Similarity of the optimal denoiser's predictions between n timesteps.
 
     Attributes
     ----------
     similarity : (n, n) float64 array
         Similarity ``S(t_a, t_b)`` between each pair of timesteps, from 0 to 1.
     neighbours : (n,) float64 array
-        Effective number of patches in the posterior at each timestep. It is the exponential of the mean entropy of the
-        posterior. A value of 1 means that the posterior has a single patch.
+        Effective number of clean patches that a noised patch can come from, at each timestep. It is the exponential of
+        the mean entropy of `OptimalDenoiser.posterior` over noised patches. A value of 1 means that each noised patch
+        can come from a single clean patch only.
     """
 
     similarity: NDArray[np.float64]
@@ -157,7 +158,7 @@ def similarity_map(
     seed: int = 0,
     listen: Listener = silent,
 ) -> DenoiserSimilarity:
-    """Compute the similarity of the optimal denoiser between each pair of timesteps (eq. 5).
+    """Compute the similarity of the optimal denoiser's predictions between each pair of timesteps (eq. 5).
 
     Pairs of a patch and noise are drawn at random, and the denoiser predicts the noise of each pair at each timestep. The
     predictions at two timesteps agree in a share of their values. The similarity of the two timesteps is the mean of this
@@ -170,7 +171,7 @@ def similarity_map(
     timesteps : sequence of int
         Timesteps to compare.
     tolerance : float
-        Maximum difference ``eta`` between two predictions that agree, in standard deviations of the noise.
+        Maximum difference ``eta`` between two predicted values that agree, in standard deviations of the noise.
     draws : int
         Number ``K`` of pairs of a patch and noise.
     seed : int

@@ -73,7 +73,7 @@ def rank_timesteps(
         A diffusion model, or its path or name as `open_backbone` takes it. If None, no spectral angles are
         measured, and the cosine noise schedule with T = 1000 is used.
     store : Features, str or Path, optional
-        Store of this scene. The timesteps of one of its layers are ranked by the similarity of the cached features.
+        Store of this scene. The timesteps are ranked by the similarity of the cached features of one layer, `layer`.
     layer : str, optional
         Layer of the store to compare. [default: the last layer of the store]
     budget : int
@@ -104,8 +104,8 @@ def rank_timesteps(
     Raises
     ------
     HsifeatError
-        If the budget is less than 1 or exceeds the number of compared timesteps, the store has a single timestep or another
-        scene, the layer does not exist, or the scene, backbone or projection can't be used.
+        If the budget is less than 1 or exceeds the number of compared timesteps. If the store has a single timestep,
+        another scene, or no layer with the name `layer`. If the scene, the backbone or the projection can't be used.
 
     Examples
     --------

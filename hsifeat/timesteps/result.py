@@ -33,7 +33,7 @@ class TimestepRanking:
     order : TimestepOrder
         Order of all timesteps by usefulness.
     denoiser : DenoiserSimilarity
-        Similarity of the optimal denoiser between timesteps.
+        Similarity of the optimal denoiser's predictions between timesteps.
     angles : SpectralAngles or None
         Spectral angles of the backbone's estimates; None without a backbone.
     planes : PlaneSimilarity or None
@@ -69,7 +69,8 @@ class TimestepRanking:
     def similarity(self) -> NDArray[np.float64]:
         """(n, n) float64 array of the similarity that determines the order and the intervals.
 
-        It is the similarity of cached features if `planes` is set, and that of the optimal denoiser otherwise.
+        It is the similarity of cached features if `planes` is set, and the similarity of the optimal denoiser's
+        predictions otherwise.
         """
         return self.denoiser.similarity if self.planes is None else self.planes.similarity
 

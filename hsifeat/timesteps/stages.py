@@ -21,7 +21,7 @@ def three_stages(
     denoiser : OptimalDenoiser
         Optimal denoiser of patches of the scene.
     tolerance : float
-        Maximum difference ``eta`` between two predictions that agree; see `similarity_map`.
+        Maximum difference ``eta`` between two predicted values that agree; see `similarity_map`.
     alpha : float
         Minimum mean similarity of the first stage to the first timestep, and of the last stage to the last timestep.
     draws : int
@@ -63,7 +63,8 @@ def split_stages(
     timesteps : (K,) int array
         Random timesteps ``t_k``.
     to_first, to_last : (K,) float arrays
-        Similarities to the first and last timestep, ``S0_k = D(t_k, 0)`` and ``S1_k = D(t_k, last)``.
+        Similarities of each timestep to the first and last timestep, ``S0_k = D(t_k, 0)`` and ``S1_k = D(t_k, last)``.
+        `agreement` computes ``D``.
     alpha : float
         Minimum mean similarity of a stage.
     last : int
@@ -72,11 +73,11 @@ def split_stages(
     Returns
     -------
     t1 : int
-        Last timestep of the first stage. It is the largest tau for which the mean of ``S0_k`` over ``t_k <= tau`` is at least
-        `alpha`, or 0 if no tau satisfies this.
+        Last timestep of the first stage. It is the largest timestep tau for which the mean of ``S0_k`` over
+        ``t_k <= tau`` is at least `alpha`, or 0 if no tau satisfies this.
     t2 : int
-        First timestep of the last stage. It is the smallest tau for which the mean of ``S1_k`` over ``t_k >= tau`` is at
-        least `alpha`, or `last` if no tau satisfies this.
+        First timestep of the last stage. It is the smallest timestep tau for which the mean of ``S1_k`` over
+        ``t_k >= tau`` is at least `alpha`, or `last` if no tau satisfies this.
 
     Notes
     -----

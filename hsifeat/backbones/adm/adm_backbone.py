@@ -1,4 +1,4 @@
-"""Pixel-space backbones from checkpoints of OpenAI's guided-diffusion (ADM), converted to diffusers' U-Net."""
+"""Pixel-space backbones from guided-diffusion checkpoints (ADM), which are converted to diffusers' U-Net."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class ADMBackbone(CheckpointBackbone):
     class_label : int or str, optional
         Label of a class-conditional network, or ``"mean"`` for the mean of all label embeddings.
     untrained_seed : int, optional
-        Seed of random weights that replace the trained ones. They are initialised as in diffusers.
+        Seed of random weights that replace the trained ones. The random weights are initialised as in diffusers.
     any_label : bool
         Use label 0 if `class_label` is None.
 
     Raises
     ------
     BackboneError
-        The file is not a complete guided-diffusion checkpoint or contains more than tensors, the flags are unknown, or an
-        option does not fit the network.
+        The file is not a complete guided-diffusion checkpoint. The file contains objects other than tensors. The flags
+        are unknown. The network does not support an option.
     """
 
     def __init__(
@@ -81,14 +81,14 @@ class ADMBackbone(CheckpointBackbone):
 
     @property
     def probe_side(self) -> int:
-        """Side of the input for the forward pass that lists the layers, in pixels.
+        """Side of the input in the forward pass that lists the layers, in pixels.
 
-        The coarsest level then has 8 x 8 cells.
+        With this side, the coarsest level has 8 x 8 cells.
         """
         return int(8 * 2 ** (len(self._architecture.block_channels) - 1))
 
     def build(self) -> torch.nn.Module:
-        """Build the network with the sizes of the checkpoint's tensors, and with arbitrary weights."""
+        """Build the network with the layer sizes of the checkpoint and with arbitrary weights."""
         return self._architecture.build(self._heads)
 
     def _build_meta(self) -> torch.nn.Module:
@@ -98,7 +98,7 @@ class ADMBackbone(CheckpointBackbone):
             return self.build()
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:
-        """Return the guided-diffusion names of the decoder layers, with the diffusers names as keys."""
+        """Map the diffusers name of each decoder layer to its guided-diffusion name."""
         return output_blocks(network)
 
     def identity(self) -> dict[str, Any]:

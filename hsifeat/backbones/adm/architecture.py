@@ -28,13 +28,14 @@ class Architecture:
     block_channels : tuple of int
         Channels of each level, from the finest to the coarsest.
     residual_blocks : int
-        Residual blocks of an encoder level; a decoder level has one more.
+        Number of residual blocks in each encoder level. A decoder level has one more.
     attention_levels : tuple of int
         Levels with attention after each residual block; 0 is the finest.
     scale_shift_norm : bool
-        Whether the timestep embedding scales and shifts a norm (adaptive group norm). Otherwise it is added to the features.
+        Whether the timestep embedding scales and shifts the normalised features (adaptive group norm). Otherwise, the
+        embedding is added to the features.
     residual_resampling : bool
-        Whether residual blocks change the resolution. Otherwise single convolutions do.
+        Whether residual blocks change the resolution. Otherwise, separate convolutions change it.
     classes : int or None
         Number of labels of a class-conditional network.
     """
@@ -110,7 +111,7 @@ class Architecture:
         Parameters
         ----------
         heads : mapping of int to int
-            Number of attention heads of layers, with the number of their channels as key.
+            Maps the number of channels of an attention layer to its number of attention heads.
 
         Returns
         -------
@@ -160,10 +161,10 @@ class Architecture:
 
 
 def _members(shapes: Mapping[str, tuple[int, ...]]) -> dict[int, set[str]]:
-    """Return the kinds of layers in each output block, with the number of the block as key.
+    """Map the number of each output block to the kinds of layers in the block.
 
-    The first residual block of an output block is not counted. The kinds are ``qkv`` (attention), ``conv`` (upsampling by a
-    convolution) and ``up`` (upsampling by a residual block).
+    The first residual block of an output block is left out. The kinds are ``qkv`` (attention), ``conv`` (upsampling by
+    a convolution) and ``up`` (upsampling by a residual block).
     """
     members: dict[int, set[str]] = {}
     kinds = {"qkv": "qkv", "conv": "conv", "in_layers": "up"}

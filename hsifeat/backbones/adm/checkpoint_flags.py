@@ -24,9 +24,9 @@ class CheckpointFlags(BaseModel):
     heads, head_channels : int or None
         Number of attention heads at every level, and number of channels of a head. Exactly one of them is set.
     attention_order : str
-        Order of the rows of ``qkv``. With ``legacy``, the rows are sorted by head, and each head has its queries, keys
-        and values. With ``new`` (``use_new_attention_order``), the rows are all queries, then all keys, then all
-        values, each sorted by head.
+        Order of the rows of the tensor ``qkv`` of attention layers. With ``legacy``, the rows are sorted by head, and
+        the rows of each head are its queries, then its keys, then its values. With ``new``
+        (``use_new_attention_order``), all queries come first, then all keys, then all values, each sorted by head.
     noise_schedule : str
         ``linear`` (betas from 0.1 / T to 20 / T) or ``cosine``.
     timesteps : int
@@ -64,7 +64,7 @@ class CheckpointFlags(BaseModel):
         return _T / self.timesteps if self.rescale_timesteps else 1.0
 
     def heads_by_channels(self, channels: Iterable[int]) -> dict[int, int]:
-        """Return the number of attention heads for layers with each of these numbers of channels.
+        """Map each number of channels of an attention layer to the number of attention heads.
 
         Raises
         ------
@@ -123,7 +123,8 @@ def read_checkpoint_flags(checkpoint: Path) -> CheckpointFlags:
     Raises
     ------
     BackboneError
-        The TOML file is missing and the sha256 is unknown, or the TOML file is invalid. The message gives the required lines.
+        The TOML file is missing and the sha256 is unknown, or the TOML file is invalid. The message shows the lines
+        that the TOML file needs.
     """
     flags_file = checkpoint.with_name(f"{checkpoint.name}.toml")
     if flags_file.exists():

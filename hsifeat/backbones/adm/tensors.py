@@ -39,7 +39,7 @@ def read_checkpoint(path: Path, device: str) -> dict[str, torch.Tensor]:
     Raises
     ------
     BackboneError
-        The path is a folder, or the file is truncated or holds more than named tensors.
+        The path is a folder, or the file is truncated, or the file contains anything other than named tensors.
     """
     if not path.is_file():
         raise BackboneError(f"{path} is a folder; a guided-diffusion checkpoint is a file")
@@ -54,8 +54,8 @@ def check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], expected: M
     path : Path
         The checkpoint, for error messages.
     shapes, expected : mapping of str to tuple of int
-        Shapes of the tensors in the file, and shapes of the tensors that the network needs. Both are given by
-        guided-diffusion's names.
+        Shapes of the tensors in the file, and shapes of the tensors that the network needs. Both use guided-diffusion's
+        tensor names as keys.
     """
     for problem, names in (
         ("lacks the tensor", sorted(set(expected) - set(shapes))),
@@ -94,8 +94,9 @@ def convert(
 ) -> dict[str, torch.Tensor]:
     """Convert the tensors of a checkpoint to parameters of diffusers' network.
 
-    In the new order, the rows of ``qkv`` are all queries, then all keys, then all values, each sorted by head. In the legacy
-    order, the rows are sorted by head, and each head has its queries, keys and values.
+    The rows of the tensors ``qkv`` of attention layers have one of two orders. In the new order, all queries come
+    first, then all keys, then all values, each sorted by head. In the legacy order, the rows are sorted by head. The
+    rows of each head are its queries, then its keys, then its values.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def convert(
     architecture : Architecture
         Architecture of the checkpoint and the network.
     heads : mapping of int to int
-        Number of attention heads of layers, with the number of their channels as key.
+        Maps the number of channels of an attention layer to its number of attention heads.
     legacy : bool
         Whether the rows of ``qkv`` are in the legacy order.
 
@@ -130,7 +131,7 @@ def convert(
 
 
 def source_names(network: torch.nn.Module, architecture: Architecture) -> dict[str, str]:
-    """Return the guided-diffusion names of the parameters of `network`, with the diffusers names as keys."""
+    """Map the diffusers name of each parameter of `network` to its guided-diffusion name."""
     names = {}
     for prefix, counterpart in _counterparts(architecture).items():
         for name, _ in network.get_submodule(prefix).named_parameters():
@@ -140,9 +141,9 @@ def source_names(network: torch.nn.Module, architecture: Architecture) -> dict[s
 
 
 def _counterparts(architecture: Architecture) -> dict[str, str]:
-    """Return the guided-diffusion names of all modules, with the diffusers names as keys.
+    """Map the diffusers name of each module to its guided-diffusion name.
 
-    Guided-diffusion numbers blocks through all levels, while diffusers numbers them within each level.
+    Guided-diffusion numbers the blocks of all levels in one sequence. Diffusers starts again at 0 in each level.
     """
     modules = {
         "time_embedding": "time_embed",

@@ -1,4 +1,4 @@
-"""Latent-space backbones from Stable Diffusion folders, whose U-Net denoises the latents of an autoencoder."""
+"""Latent-space backbones from Stable Diffusion folders. A U-Net denoises the latents of an autoencoder."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PROBE_TOKENS = 77
 
 
 class LatentBackbone(CheckpointBackbone):
-    """A Stable Diffusion folder as a backbone: 1.x, 2.x, turbo, and models with the same parts, such as CleanDIFT.
+    """A Stable Diffusion folder as a backbone: 1.x, 2.x, turbo, and models with the same components, such as CleanDIFT.
 
     Images are upsampled before they are encoded. With the default factor, a latent cell of Stable Diffusion covers one
     scene pixel. The latents are the mode of the autoencoder's distribution, never a random sample. They are scaled as
@@ -56,7 +56,8 @@ class LatentBackbone(CheckpointBackbone):
     Raises
     ------
     BackboneError
-        A component is missing, damaged or unsupported, components belong to different models, or an option does not fit.
+        A component is missing, damaged or unsupported. Components belong to different models. The model does not
+        support an option.
     """
 
     channels = 3
@@ -126,9 +127,9 @@ class LatentBackbone(CheckpointBackbone):
 
     @property
     def probe_side(self) -> int:
-        """Side of the input for the forward pass that lists the layers, in latent cells.
+        """Side of the input in the forward pass that lists the layers, in latent cells.
 
-        The coarsest level then has 8 x 8 cells.
+        With this side, the coarsest level has 8 x 8 cells.
         """
         return int(8 * 2 ** (self._denoiser.levels - 1))
 
@@ -173,7 +174,7 @@ class LatentBackbone(CheckpointBackbone):
         self.embedding = self.embedding.to(device)
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:
-        """Return the guided-diffusion names of the decoder layers, with the diffusers names as keys."""
+        """Map the diffusers name of each decoder layer to its guided-diffusion name."""
         return output_blocks(network)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
@@ -194,7 +195,7 @@ class LatentBackbone(CheckpointBackbone):
         Raises
         ------
         BackboneError
-            The height or the width is not a multiple of a latent cell.
+            The height or the width is not a multiple of `cell_px`, the side of a latent cell in pixels.
         """
         import torch
 

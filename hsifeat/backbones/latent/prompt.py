@@ -55,8 +55,9 @@ def find_prompt(folder: Path, text: str | None, width: int) -> Prompt:
     Raises
     ------
     BackboneError
-        The folder has neither a text encoder nor such a file; the text encoder or the file is damaged; its class or
-        width does not fit; or the file contains another text.
+        The folder has neither a text encoder nor such a file. The text encoder or the file is damaged. The text encoder
+        is not a CLIP text encoder. The embedding does not have `width` channels per token. The file contains a text
+        other than `text`.
     """
     if (folder / "text_encoder").is_dir():
         return EncodedPrompt(folder, text or "", width)

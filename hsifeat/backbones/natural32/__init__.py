@@ -1,4 +1,4 @@
-"""The backbone ``natural32``: a denoiser of natural images whose weights are part of the package."""
+"""The backbone ``natural32``: a denoiser that was trained on natural images. Its weights are part of the package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAME = "natural32"
 
 
 def open_natural32(_argument: str, *, untrained_seed: int | None = None) -> UNet2DBackbone:
-    """Open the backbone of the package, or the same architecture with random weights.
+    """Open ``natural32`` with its trained weights, or the same architecture with random weights.
 
     Parameters
     ----------

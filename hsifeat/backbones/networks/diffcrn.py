@@ -1,10 +1,10 @@
 """DiffCRN's denoiser (Zhu & Xu 2025, arXiv 2502.19699): attention over the pixels, then over the bands of a patch.
 
 The text of the paper describes the modules. Two spatial self-attention denoising modules (SSAD) are followed by two
-spectral-group self-attention denoising modules (SGSAD). Each module receives the timestep through an MLP. It consists of
-self-attention and of depth-wise (DWConv) and point-wise (PWConv) convolutions. In SSAD, the tokens are the pixels of a patch
-of P x P pixels. In SGSAD, the C bands form N_g groups of C_g bands. A token is the patch of one band, and attends to the tokens
-of its group only.
+spectral-group self-attention denoising modules (SGSAD). Each module receives the timestep through an MLP. Each module
+consists of self-attention, depth-wise convolutions (DWConv) and point-wise convolutions (PWConv). In SSAD, the tokens
+are the pixels of a patch of P x P pixels. In SGSAD, the C bands of the feature map form N_g groups of C_g bands. A
+token is one band of a patch. It attends only to the tokens of its group.
 
 The formulas of the paper were not available. These parts are therefore our own design:
 
@@ -35,9 +35,9 @@ _FREQUENCIES = 64
 class DiffCRN(ModelMixin, ConfigMixin):
     """DiffCRN's network, which predicts the noise in an image patch by patch.
 
-    An image is split into patches of P x P pixels from its upper left corner. The output of a patch does not depend on other
-    patches. A side that is not a multiple of P is padded with zeros before each module and cropped afterwards. Every layer
-    keeps the resolution of the image.
+    An image is split into patches of P x P pixels, beginning at its upper left corner. The output of a patch does not
+    depend on other patches. A side that is not a multiple of P is padded with zeros before each module and cropped
+    afterwards. Every layer keeps the resolution of the image.
 
     Parameters
     ----------
@@ -136,7 +136,8 @@ class _DenoisingModule(nn.Module, ABC):
     patch_px : int
         P, the side of a patch, in pixels.
     convolution_groups : int
-        Groups of the PWConv that computes queries, keys and values. With 1, each of them depends on all channels.
+        Number of groups of the PWConv that computes queries, keys and values. With one group, each query, key and value
+        depends on all channels.
     """
 
     def __init__(self, width: int, parts: int, patch_px: int, convolution_groups: int) -> None:
