@@ -8,10 +8,13 @@ import shutil
 import numpy as np
 import pytest
 
+from tests.helpers.remembered import remember_entry_points, remember_taps
 from tests.helpers.small import save_unet, small_cube, small_labels
 
 # Set before torch is imported: workers run side by side, one thread each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+remember_entry_points()
+remember_taps()
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,12 @@
 
 from importlib import import_module
 
-from hsifeat.backbones.networks import NETWORKS, network_type
+from tests.helpers.remembered import remember_entry_points, remember_taps
+
+remember_entry_points()
+remember_taps()
+
+from hsifeat.backbones.networks import NETWORKS, network_type  # noqa: E402  # after the entry points
 
 for module in (
     "hsifeat.pretraining.objectives",

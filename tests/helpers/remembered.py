@@ -1,0 +1,49 @@
+"""Results that hundreds of tests need and that a process computes once: installed entry points, and layers of U-Nets."""
+
+import importlib.metadata
+import json
+import os
+import sys
+from functools import cache, cached_property
+
+
+def remember_entry_points():
+    """Make a process scan the installed packages again only after a folder of ``sys.path`` has changed.
+
+    Call this function before any module imports `importlib.metadata.entry_points`.
+    """
+    plain = importlib.metadata.entry_points
+
+    @cache
+    def scan(_folders, parameters):
+        return plain(**dict(parameters))
+
+    def changed(folder):
+        try:
+            return os.stat(folder or ".").st_mtime_ns
+        except OSError:
+            return None
+
+    def entry_points(**parameters):
+        return scan(tuple((folder, changed(folder)) for folder in sys.path), tuple(parameters.items()))
+
+    importlib.metadata.entry_points = entry_points
+
+
+def remember_taps():
+    """Make a process list the layers of a U-Net of diffusers once for each configuration, which alone determines them."""
+    from hsifeat.backbones.network import NetworkBackbone
+    from hsifeat.backbones.unet2d import UNet2DBackbone
+
+    plain, lists = NetworkBackbone.__dict__["taps"].func, {}
+
+    def taps(self):
+        if type(self) is not UNet2DBackbone or self._type.__module__.partition(".")[0] != "diffusers":
+            return plain(self)
+        key = json.dumps([self._type.__name__, self._settings, self.class_label is None], sort_keys=True, default=str)
+        if key not in lists:
+            lists[key] = plain(self)
+        return list(lists[key])
+
+    UNet2DBackbone.taps = cached_property(taps)
+    UNet2DBackbone.taps.__set_name__(UNet2DBackbone, "taps")
