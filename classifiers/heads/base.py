@@ -103,8 +103,8 @@ class Head(ClassifierMixin, BaseEstimator):
         Raises
         ------
         HeadError
-            If the rows are not finite numbers, do not fit the layout, or hold fewer than two classes, or if a parameter is
-            out of range.
+            If the rows contain values that are not finite, have more or fewer columns than the layout, or belong to
+            fewer than two classes. If a parameter is out of range.
         """
         return self._fit_checked(X, y, unlabelled=unlabelled)
 
@@ -245,8 +245,8 @@ class WeighingHead(Head):
         Raises
         ------
         HeadError
-            If the rows are not finite numbers, do not fit the layout, or hold fewer than two classes, if a weight is
-            negative or not finite, or if a parameter is out of range.
+            If the rows contain values that are not finite, have more or fewer columns than the layout, or belong to
+            fewer than two classes. If a weight is negative or not finite. If a parameter is out of range.
         """
         return self._fit_checked(X, y, sample_weight, unlabelled)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class DiffCRNClassifier(MixingHead, TorchHead):
     """DiffCRN: adaptive weighted addition of timesteps, spectral-spatial fusion, then a small classifier.
 
-    The classifier of Zhu and Xu (TGRS 2025, arXiv 2502.19699) adds the features of one stage at different timesteps
+    The classifier of Zhu and Xu (TGRS 2025, arXiv 2502.19699) adds the features of one layer at different timesteps
     with learned weights, and fuses the sums across timesteps, spectrum and space. Neither formulas nor code were
     available, so the formulas of this head are our own. `A_{t,l}` (s, s, k_l) is the feature map of layer l at timestep
     t around a pixel, with s x s pixels and k_l channels.

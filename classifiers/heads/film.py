@@ -35,8 +35,8 @@ class FiLMClassifier(TorchHead):
     ``q = BN(W_s E(s) + b)``. `E` is the encoder of the spectrum. `p` and `q` have 256 channels. The
     learned gates `alpha` and `beta` start at 1.
 
-    Spectra are standardised band by band. Planes are standardised and reduced to principal components, which makes the
-    head faster. A trial on Indian Pines compared the components to all channels. The trial used window means instead of
+    Spectra are standardised band by band. Planes are standardised and reduced to principal components to make the head
+    faster. A trial on Indian Pines compared the components to all channels. The trial used window means instead of
     planes. With components, the accuracy did not clearly change under a disjoint split, and fell slightly under a
     random split. Without a layout all columns are both `s` and `f`.
 

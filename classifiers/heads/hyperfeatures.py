@@ -36,7 +36,7 @@ class HyperfeaturesClassifier(MixingHead, TorchHead):
 
     - The 3x3 convolution exists only for patches, and reads their inner 3x3 pixels. A plane has one pixel per table row.
     - Batch norm replaces group norm, which would mix the channels of a single pixel.
-    - Each layer is reduced to principal components that all timesteps share, which bounds the cost.
+    - Each layer is reduced to principal components to bound the cost. All timesteps share the components.
     - The window means of a layer count as another layer.
     - Spectra and their window means, if the table has them, are appended to `D`. Positions and spectral patches are not used.
 

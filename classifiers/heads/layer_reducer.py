@@ -30,7 +30,7 @@ def require_planes(planes: Sized, layout: Layout, head: str) -> None:
     planes : sized
         The column groups of planes that the head can use.
     layout : Layout
-        All columns of the table, which the message names.
+        All columns of the table. The message names them.
     head : str
         Name of the head that needs planes.
     """
@@ -78,7 +78,7 @@ class LayerReducer(TransformerMixin, BaseEstimator):
         Raises
         ------
         HeadError
-            If the width does not fit the layout, or a number of components is not positive.
+            If `X` has more or fewer columns than the layout, or a number of components is not positive.
         """
         rows: NDArray[np.floating] = validate_data(self, X, dtype=[np.float64, np.float32])
         check_width(self.layout, rows.shape[1])

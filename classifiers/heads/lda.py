@@ -23,11 +23,12 @@ SMALLEST_WITHIN = 1e-3  # of the deviation over all classes
 class LDAClassifier(SklearnHead):
     """Linear discriminant analysis: one Gaussian per class with a common, shrunk covariance.
 
-    Columns are divided by their deviation within classes, and the covariance of all classes together is shrunk towards its
-    diagonal. By default the shrinkage is that of Chen, Wiesel, Eldar and Hero (IEEE Trans. Signal Process. 2010), estimated
-    from the residuals of all classes. scikit-learn's ``shrinkage="auto"`` estimates it class by class, and shrinks more than
-    needed if classes have twenty rows or more. Class priors are the shares of the training rows. The fit is deterministic and
-    takes a fraction of a second. The head does not accept row weights.
+    Columns are divided by their deviation within classes, and the covariance of all classes together is shrunk towards
+    its diagonal. By default the shrinkage is estimated from the residuals of all classes together, by the method of
+    Chen, Wiesel, Eldar and Hero (IEEE Trans. Signal Process. 2010). scikit-learn's ``shrinkage="auto"`` estimates the
+    shrinkage class by class, and shrinks more than needed if classes have twenty rows or more. Class priors are the
+    shares of the training rows. The fit is deterministic and takes a fraction of a second. The head does not accept row
+    weights.
 
     Parameters
     ----------

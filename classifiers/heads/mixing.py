@@ -20,7 +20,7 @@ class MixingHead:
 
     @abstractmethod
     def _shares(self) -> list[tuple[ColumnGroup, float]]:
-        """Return each column group of a plane with its learned weight.
+        """Return the column groups of planes, each with its learned weight.
 
         The weights add up to 1, either over all groups or over the groups of each layer.
         """
@@ -55,7 +55,7 @@ def plot_mixing(head: MixingHead) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Heat map in percent, in the colour map cividis, which is safe for colour-blind readers.
+        Heat map in percent. The colour map, cividis, is safe for colour-blind readers.
 
     Examples
     --------

@@ -22,12 +22,12 @@ PURIFIED_KINDS: tuple[ColumnKind, ...] = ("plane", "mean")
 
 
 class Purifier(SelectorMixin, BaseEstimator):
-    """Select the plane channels with the highest criterion, the same channels at every timestep.
+    """Select the plane channels that best discriminate classes and timesteps, the same channels at every timestep.
 
     This is the class- and timestep-oriented purification of MTMSD (Zhou et al., TGRS 2024, arXiv 2306.08964, sec. III).
-    The function `criterion` computes the criterion. Channels of all layers compete with each other. Planes and their
-    window means are purified separately. Columns of other kinds are all kept. The criterion compares values across
-    timesteps, so the columns must not be scaled before purification.
+    The channels with the highest value of the function `criterion` are selected. Channels of all layers compete with
+    each other. Planes and their window means are purified separately. Columns of other kinds are all kept. The
+    criterion compares values across timesteps, so the columns must not be scaled before purification.
 
     Parameters
     ----------
@@ -37,7 +37,8 @@ class Purifier(SelectorMixin, BaseEstimator):
         Number of channels to select from the planes, and from the window means. All are selected if there are fewer. The
         paper uses 768.
     balance : float
-        Lambda of the criterion, from 0 to 1: weight of the similarity against the variance.
+        Lambda of the criterion, from 0 to 1. It is the weight of the similarity. The weight of the variance is
+        ``1 - lambda``.
 
     Attributes
     ----------
@@ -74,8 +75,8 @@ class Purifier(SelectorMixin, BaseEstimator):
         Raises
         ------
         HeadError
-            If the width does not fit the layout, the timesteps have different layers, there is a single class, or a
-            parameter is out of range.
+            If `X` has more or fewer columns than the layout, the timesteps have different layers, there is a single
+            class, or a parameter is out of range.
         """
         rows, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(labels)

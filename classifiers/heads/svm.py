@@ -29,8 +29,8 @@ class SVMClassifier(ReducingHead, WeighingHead):
     approximation of the kernel (Williams and Seeger, NIPS 2000). The approximation is computed from a sample of the
     rows.
 
-    The head has no class probabilities. libsvm estimates probabilities by an inner cross-validation, and they can contradict
-    `predict`.
+    The head has no class probabilities. libsvm estimates probabilities by an inner cross-validation. These estimates
+    can contradict `predict`.
 
     Parameters
     ----------

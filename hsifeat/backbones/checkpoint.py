@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class CheckpointBackbone(NetworkBackbone):
-    """A network with the trained weights of a file or folder, or with random weights.
+    """A network with trained weights from a file or folder, or with random weights.
 
     Parameters
     ----------

@@ -39,8 +39,9 @@ class FeatureSource(Protocol):
 class Backbone(Protocol):
     """A frozen denoiser that provides feature maps, with its noise schedule and its conditioning.
 
-    `encode` turns an image into the denoiser's clean input ``x_0``. In pixel space, this is the image itself. In latent space,
-    it is the latents of the image. The caller adds noise to ``x_0`` and runs the denoiser with `forward_to` or `predict`.
+    `encode` turns an image into the denoiser's clean input ``x_0``. In pixel space, ``x_0`` is the image itself. In
+    latent space, ``x_0`` is the latents of the image. The caller adds noise to ``x_0`` and runs the denoiser with
+    `forward_to` or `predict`.
 
     Examples
     --------

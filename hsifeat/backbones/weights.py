@@ -134,7 +134,7 @@ def load_pretrained(network_class: Any, folder: Path | str, file: Path, **option
     Raises
     ------
     BackboneError
-        The weights do not fit the configuration.
+        The tensors in the file are not those of the network that the configuration describes.
     """
     try:
         network, loading = network_class.from_pretrained(

@@ -1,1 +1,1 @@
-"""Context features without a network: window means, deviations and morphological profiles of a scene's components."""
+"""Context features without a network: window means, deviations and morphological profiles of principal components."""

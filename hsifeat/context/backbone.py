@@ -1,4 +1,4 @@
-"""The backbone ``context``, which has filters instead of a network. It has no weights, noise or timesteps."""
+"""The backbone ``context``. It has filters instead of a network, and no weights, noise or timesteps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VERSION = 1
 
 
 class ContextBackbone:
-    """Filters over the components of a scene.
+    """Filters over the principal components of a scene.
 
     Examples
     --------
@@ -30,19 +30,19 @@ class ContextBackbone:
 
     @property
     def taps(self) -> list[Tap]:
-        """Default layers, then examples of other layers. The numbers of channels apply to `MAX_COMPONENTS` components."""
+        """Default layers, then examples of other layers, with numbers of channels for `MAX_COMPONENTS` components."""
         layers = [*DEFAULT_LAYERS, *(ContextLayer("deviation", size) for size in (5, 25, 45))]
         return [Tap(layer.name, "", layer.channels(MAX_COMPONENTS), 1, None) for layer in layers]
 
     def identity(self) -> dict[str, Any]:
         """Return the values that identify the filters: kind, version and `PROFILE_COMPONENTS`.
 
-        Profiles are computed for the first `PROFILE_COMPONENTS` components.
+        Profiles are computed for the first `PROFILE_COMPONENTS` principal components only.
         """
         return {"kind": "context", "version": VERSION, "profile_components": PROFILE_COMPONENTS}
 
     def to(self, device: str) -> None:
-        """Check that the device is the CPU, on which the filters run.
+        """Raise an error unless `device` is ``auto`` or ``cpu``. The filters run on the CPU only.
 
         Raises
         ------

@@ -105,10 +105,10 @@ def reconstruction_profile(
 ) -> NDArray[np.floating]:
     """Return the opening by reconstruction and the closing by reconstruction of each component.
 
-    The method is that of Vincent, IEEE TIP 2(2), 1993.
+    The method is from Vincent, IEEE TIP 2(2), 1993.
 
-    The opening starts from the erosion of the image. Dilations over the eight neighbours of each pixel
-    are then repeated until nothing changes. No dilation raises a value above that of the image. The closing swaps erosion
+    The opening starts from the erosion of the image. Dilations over the eight neighbours of each pixel are then
+    repeated until nothing changes. No dilation raises a pixel above its value in the image. The closing swaps erosion
     and dilation. A value can depend on the whole image.
 
     Parameters

@@ -61,9 +61,9 @@ class ContextLayer:
 
     @property
     def reach_px(self) -> int:
-        """Largest distance, in rows or columns, between a pixel and the values on which its features depend.
+        """Largest distance, in rows or columns, from a pixel to the pixels that its features depend on.
 
-        A reconstruction can depend on the whole scene. Its reach counts the window of `mean_px` only.
+        For a reconstruction, which can depend on the whole scene, only the window of `mean_px` counts.
         """
         # An opening is an erosion followed by a dilation, each of which reaches half a window.
         halves = {"profile": 2, "reconstruction": 0}.get(self.family, 1)

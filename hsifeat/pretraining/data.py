@@ -120,7 +120,7 @@ def prepare_scenes(
 def prepare_images(
     sources: Sequence[str | Path], spec: NetworkSpec, options: ImageOptions, folder: Path, seed: int, listen: Listener
 ) -> TrainingData:
-    """Prepare the images of folders or tar archives.
+    """Prepare training data from the images in folders or tar archives.
 
     Parameters
     ----------

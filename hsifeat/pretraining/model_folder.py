@@ -75,7 +75,7 @@ class ModelFolder:
         Raises
         ------
         DivergedError
-            The loss of the next batch is not finite or has exploded. The earlier checkpoint is kept.
+            The loss of the next batch is not finite or far above the first loss. The earlier checkpoint is kept.
         """
         trainer.check_weights()
         with disk_errors(self.path):

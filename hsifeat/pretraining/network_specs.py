@@ -175,7 +175,7 @@ def unet_arguments(
 
 
 def _without_attention(arguments: Callable[[int], dict[str, Any]], channels: int) -> dict[str, Any]:
-    """Return the arguments of a U-Net without attention. Attention would depend on the whole image."""
+    """Return the arguments of a U-Net without its attention layers. Attention would depend on the whole image."""
     with_attention = arguments(channels)
     levels = len(with_attention["block_out_channels"])
     return {

@@ -97,9 +97,9 @@ def choose_held_out_blocks(
 ) -> tuple[Window, ...]:
     """Choose square blocks of a scene to hold out for evaluation.
 
-    Blocks are drawn with a fixed seed. A block is accepted if at least half of its pixels are valid, if it overlaps no other
-    block, and if at most a tenth of all patches is lost in total. In a small scene, only blocks in corners and at edges are
-    accepted; in a very small scene, none.
+    Blocks are drawn with a fixed seed. A block is accepted if at least half of its pixels are valid, if it overlaps no
+    other block, and if all blocks together overlap at most a tenth of all patches. In a small scene, only blocks in
+    corners and at edges are accepted. In a very small scene, no block is accepted.
 
     Parameters
     ----------

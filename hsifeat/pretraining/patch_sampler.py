@@ -24,7 +24,7 @@ class PatchSampler:
     Attributes
     ----------
     scenes : sequence of (rows, cols, channels) float32 array-likes
-        Channels of each scene. The sampler reads only patches.
+        Channels of each scene. The sampler reads only the pixels of the drawn patches.
     grids : sequence of PatchGrid
         Positions of the patches of each scene. All positions of all scenes are equally probable.
     timesteps : TimestepSampling

@@ -53,10 +53,10 @@ def pretrain(
     source: str = "",
     listen: Listener = silent,
 ) -> Path:
-    """Train a denoiser without labels, on patches of scenes projected by a PCA or on natural images.
+    """Train a denoiser without labels, on patches of scenes or on natural images.
 
-    If an option is None, its value comes from the preset or else from the defaults of
-    `hsifeat.pretraining.config.PretrainingConfig`.
+    A PCA projects the bands of scenes to the channels of the network. If an option is None, its value comes from the
+    preset or else from the defaults of `hsifeat.pretraining.config.PretrainingConfig`.
 
     Parameters
     ----------
@@ -103,8 +103,8 @@ def pretrain(
     Returns
     -------
     Path
-        The folder `out`, in the layout of diffusers with safetensors, a training record, a model card, and the projection of
-        the scenes.
+        The folder `out`, in the layout of diffusers. It contains the weights as safetensors, a training record, a model
+        card, and the projection of the scenes.
 
     Raises
     ------
@@ -218,7 +218,7 @@ def _save_sound_model(
     sample_count: int,
     spec: NetworkSpec,
 ) -> PretrainingError:
-    """Write the model of the last checkpoint. Return the error to raise, which reports the divergence."""
+    """Write the model of the last checkpoint, and return an error that reports the divergence."""
     advice = f"try --learning-rate {spec.learning_rate / 5:.1g}, and look for extreme values in the data"
     if not model.checkpoint.exists():
         return PretrainingError(f"{diverged}, before the first checkpoint: {advice}")

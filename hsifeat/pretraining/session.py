@@ -68,7 +68,7 @@ def train(
     Raises
     ------
     DivergedError
-        The loss is not finite or has exploded. The checkpoint in the folder is an earlier one.
+        The loss is not finite or far above the first loss. The checkpoint in the folder is an earlier one.
     """
     started_s = saved_s = time.monotonic()
     earlier_s, writing_s, limit_s = trainer.seconds, 0.0, math.inf if budget.minutes is None else 60 * budget.minutes

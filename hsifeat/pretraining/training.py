@@ -51,7 +51,7 @@ class TrainingProgress:
 
 
 class DivergedError(PretrainingError):
-    """The loss of a training step is not finite or has exploded."""
+    """The loss of a training step is not finite or far above the first loss."""
 
 
 class Trainer:
@@ -81,7 +81,7 @@ class Trainer:
         Losses on held-out images, by number of completed steps. Each list has one mean squared error of the predicted
         noise for each tenth of the timesteps.
     seconds : float
-        Duration of the training, which the caller updates.
+        Duration of the training. The caller updates it.
 
     Raises
     ------
@@ -161,7 +161,7 @@ class Trainer:
         self.held_out[self.step] = held_out_losses(self.averaged, clean, self._scheduler, self._spec.timesteps)
 
     def check_weights(self) -> None:
-        """Raise `DivergedError` if the loss of the next batch is not finite or has exploded."""
+        """Raise `DivergedError` if the loss of the next batch is not finite or far above the first loss."""
         import torch
 
         batch = self._sampler.draw(self.step, self._spec.batch)

@@ -1,7 +1,7 @@
 """Spectral angles between clean pixels and a model's denoised estimates of these pixels, at each timestep.
 
-DiffCRN (Zhu & Xu, arXiv:2502.19699) selects timesteps by spectral angle, but we found no published description of its rule.
-The measure in this module, and the rule in `hsifeat.timesteps.proposal`, are our own.
+DiffCRN (Zhu & Xu, arXiv:2502.19699) selects timesteps by spectral angle, but we found no published description of the
+rule. The measure in this module, and the rule in `hsifeat.timesteps.proposal`, are our own.
 """
 
 from __future__ import annotations
@@ -117,9 +117,9 @@ def measure_angles(
     If the projection can't be inverted because of clipping (``rgb``) or a gamma, angles are measured between vectors of
     channels. For a latent diffusion model, angles are measured between latents.
 
-    The estimate is
-    ``x0_hat = (x_t - sqrt(1 - abar_t) eps_theta(x_t, t)) / sqrt(abar_t)`` (Ho et al., "Denoising diffusion probabilistic
-    models", NeurIPS 2020, eq. 15), or its equivalent for predictions of images or velocities; see `NoiseSchedule.separate`.
+    The denoised estimate is ``x0_hat = (x_t - sqrt(1 - abar_t) eps_theta(x_t, t)) / sqrt(abar_t)`` (Ho et al.,
+    "Denoising diffusion probabilistic models", NeurIPS 2020, eq. 15), or its equivalent for predictions of images or
+    velocities; see `NoiseSchedule.separate`.
     """
     import torch
 

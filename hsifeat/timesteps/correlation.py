@@ -83,7 +83,7 @@ def correlate_planes(
     Raises
     ------
     StoreError
-        If the store has no complete features of the layer, or only those of one timestep.
+        If the store has complete features of the layer for fewer than two timesteps.
     """
     layers = list(dict.fromkeys(plane.id.layer for plane in features.planes))
     if layer is not None and layer not in layers:

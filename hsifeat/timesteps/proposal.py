@@ -1,4 +1,4 @@
-"""Rule that orders timesteps by usefulness. It uses their similarity and the spectral angles of a model's estimates."""
+"""Rule that orders timesteps by their similarity and by the spectral angles of a model's estimates."""
 
 from __future__ import annotations
 

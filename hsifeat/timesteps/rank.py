@@ -61,9 +61,10 @@ def rank_timesteps(
 ) -> TimestepRanking:
     """Rank the timesteps of a scene by the usefulness of their features, without labels.
 
-    Timesteps are selected so that the features of the first timesteps represent those of all others; see
-    `hsifeat.timesteps.proposal`. If `store` is set, the similarity between timesteps is the similarity of the cached
-    features of a layer. Otherwise, it is the similarity of the optimal denoiser of patches of the scene.
+    Timesteps are selected so that the features of the first timesteps represent the features of all other timesteps;
+    see `hsifeat.timesteps.proposal`. If `store` is set, the similarity between timesteps is the similarity of the
+    cached features of a layer. Otherwise, it is the similarity of the predictions of an optimal denoiser for patches of
+    the scene.
 
     Parameters
     ----------

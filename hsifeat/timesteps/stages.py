@@ -81,8 +81,8 @@ def split_stages(
 
     Notes
     -----
-    Eqs. 6 and 7 of Zhang et al. (see `three_stages`). Their printed Algorithm 1 sums ``S1_k`` over ``t_k <= tau``, which we
-    assume to be an error.
+    Eqs. 6 and 7 of Zhang et al. (see `three_stages`). Algorithm 1 in their paper sums ``S1_k`` over ``t_k <= tau``. We
+    assume that this is an error.
 
     Examples
     --------

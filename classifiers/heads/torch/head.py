@@ -185,7 +185,9 @@ def jensen_shannon(votes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def dense_layers(widths: list[int]) -> list[torch.nn.Module]:
-    """Return linear layers of the given widths, with ReLU and batch norm after each layer except the last.
+    """Return linear layers, with ReLU and batch norm after each layer except the last.
+
+    `widths` has the width of the input, then the width of each layer.
 
     The pixel classifiers of ddpm-segmentation (Baranchuk et al., ICLR 2022) and of GeoDiffNet have this order of layers.
 

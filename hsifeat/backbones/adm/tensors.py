@@ -104,7 +104,7 @@ def convert(
         Tensors of the checkpoint, by guided-diffusion's names. `check_tensors` must have accepted them. Any shape and
         any floating-point dtype are allowed.
     network : torch.nn.Module
-        The network, which determines the names and shapes of the parameters.
+        The network. It determines the names and shapes of the parameters.
     architecture : Architecture
         Architecture of the checkpoint and the network.
     heads : mapping of int to int

@@ -55,9 +55,9 @@ def find_prompt(folder: Path, text: str | None, width: int) -> Prompt:
     Raises
     ------
     BackboneError
-        The folder has neither a text encoder nor such a file. The text encoder or the file is damaged. The text encoder
-        is not a CLIP text encoder. The embedding does not have `width` channels per token. The file contains a text
-        other than `text`.
+        The folder has neither a text encoder nor ``prompt.safetensors``. The text encoder or the file is damaged. The
+        text encoder is not a CLIP text encoder. The embedding does not have `width` channels per token. The file
+        contains a text other than `text`.
     """
     if (folder / "text_encoder").is_dir():
         return EncodedPrompt(folder, text or "", width)
@@ -72,8 +72,8 @@ def find_prompt(folder: Path, text: str | None, width: int) -> Prompt:
 class EncodedPrompt:
     """A text that the model's tokenizer and CLIP text encoder embed, as in diffusers' pipelines.
 
-    The digest in `identity` covers the weights and the configuration of the text encoder, and the tokens. It does not cover
-    the embedding, because its last bits may differ between machines.
+    The digest in `identity` covers the weights and the configuration of the text encoder, and the tokens. It does not
+    cover the embedding, because the last bits of the embedding may differ between machines.
 
     Attributes
     ----------
@@ -201,7 +201,7 @@ class StoredPrompt:
     file : Path
         ``prompt.safetensors``.
     text : str or None
-        The prompt from the options, which must equal the text in the file. None accepts any text.
+        The prompt from the options. It must equal the text in the file. None accepts any text.
     width : int
         Number of channels per token that the denoiser takes.
     """

@@ -33,7 +33,7 @@ _FREQUENCIES = 64
 
 
 class DiffCRN(ModelMixin, ConfigMixin):
-    """DiffCRN's network, which predicts the noise in an image patch by patch.
+    """DiffCRN's network. It predicts the noise in an image patch by patch.
 
     An image is split into patches of P x P pixels, beginning at its upper left corner. The output of a patch does not
     depend on other patches. A side that is not a multiple of P is padded with zeros before each module and cropped
