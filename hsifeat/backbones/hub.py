@@ -119,7 +119,7 @@ class HubModel:
 def names_hub_model(source: str) -> bool:
     """Return whether a source looks like the name of a hub model rather than a path.
 
-    The name can be with or without a commit.
+    The name may lack a commit.
     """
     path_like = source.startswith(("./", "../", "/", "~")) or source.count("/") > 1
     if path_like or PurePosixPath(source).suffix in _FILE_SUFFIXES or existing_path(source) is not None:

@@ -84,7 +84,7 @@ class NoiseSchedule:
         return hashlib.sha256(np.ascontiguousarray(self.alphas_cumprod, "<f4").data).hexdigest()
 
     def check(self, timesteps: tuple[int, ...]) -> None:
-        """Raise `BackboneError` unless all timesteps are from 0 to T - 1."""
+        """Raise `BackboneError` unless all timesteps are from 0 to the last timestep of the schedule."""
         outside = [t for t in timesteps if not 0 <= t < self.timesteps]
         if outside:
             raise BackboneError(

@@ -1,4 +1,4 @@
-"""Read weight files without unpickling objects, and compute digests of weights in any file format."""
+"""Read weight files without unpickling objects, and compute digests that do not depend on the file format."""
 
 from __future__ import annotations
 

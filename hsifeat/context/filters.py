@@ -107,9 +107,9 @@ def reconstruction_profile(
 
     The method is from Vincent, IEEE TIP 2(2), 1993.
 
-    The opening starts from the erosion of the image. Dilations over the eight neighbours of each pixel are then
-    repeated until nothing changes. No dilation raises a pixel above its value in the image. The closing swaps erosion
-    and dilation. A value can depend on the whole image.
+    The opening starts from the erosion of the image by a square. Dilations over the eight neighbours of each pixel are
+    then repeated until nothing changes. No dilation raises a pixel above its value in the image. The closing swaps
+    erosion and dilation. A value can depend on the whole image.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ class Batch:
 
 
 class Sampler(Protocol):
-    """Source of training batches, one for each optimizer step."""
+    """Source of training batches, with one batch per optimizer step."""
 
     @property
     def channels(self) -> int:

@@ -1,4 +1,4 @@
-"""Training data and held-out data: natural images, or patches of scenes that are projected by one common PCA."""
+"""Training data and held-out data: natural images, or patches of scenes. One PCA projects all scenes."""
 
 from __future__ import annotations
 

@@ -90,8 +90,8 @@ def load_images(source: str | Path, side_px: int, base_path: Path, listen: Liste
         and an archive of this folder give the same array.
     side_px : int
         Side of the returned images (tiles), in pixels. Each image is cropped to its central square. The square is
-        resized to n x n tiles, where n is the largest number that fits (at most 8), and cut into these tiles. Then n is
-        halved, and the square is resized and cut again, until n is 1. Images smaller than one tile are left out.
+        resized to k x k tiles, where k is the largest number that fits (at most 8), and cut into these tiles. Then k is
+        halved, and the square is resized and cut again, until k is 1. Images smaller than one tile are left out.
     base_path : Path
         Beginning of the path of the file. The file is ``<base_path>.images-<digits>.npy``. Each image takes
         ``3 * side_px**2`` bytes.
@@ -176,7 +176,7 @@ def _decode(collection: _ImageSource, path: Path, side_px: int, file: Path, list
 
 
 class _SkippedImageError(Exception):
-    """An image is left out; the message gives the reason."""
+    """Error for an image that is left out. The message gives the reason."""
 
 
 def _read_tiles(stream: IO[bytes], side_px: int) -> NDArray[np.uint8]:

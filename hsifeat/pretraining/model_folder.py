@@ -47,7 +47,7 @@ class ModelFolder:
         Raises
         ------
         PretrainingError
-            The folder contains a model with another identity or of another format, or damaged files.
+            The folder contains damaged files, a model of another format, or a model that differs in `identity`.
         """
         settings = self.path / _SETTINGS
         if not settings.exists():

@@ -138,7 +138,7 @@ def unet_arguments(
     norm_groups: int,
     attention: tuple[int, ...] = (),
 ) -> dict[str, Any]:
-    """Return the constructor arguments of diffusers' ``UNet2DModel`` for the sizes of a U-Net.
+    """Return the constructor arguments of diffusers' ``UNet2DModel`` for a U-Net of the given sizes.
 
     Parameters
     ----------

@@ -53,13 +53,18 @@ class OptimalDenoiser:
         return squares
 
     def scales(self, t: int | NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return ``s_t`` and ``s_t sigma_t`` as (1, 1) float64 arrays for one timestep, or as (n, 1) arrays for n timesteps."""
+        """Return the scales ``s_t`` of the image and ``s_t sigma_t`` of the noise, two float64 arrays.
+
+        The arrays are (1, 1) for one timestep, and (n, 1) for n timesteps. The attribute `alphas_cumprod` defines the scales.
+        """
         abar = np.asarray(self.alphas_cumprod, np.float64)[np.atleast_1d(t), None]
         # A small lower bound avoids a division by 0 if the schedule starts without noise.
         return np.sqrt(abar), np.sqrt(np.maximum(1 - abar, 1e-12))
 
     def posterior(self, noised: NDArray[np.float64], t: int | NDArray[np.integer]) -> NDArray[np.float64]:
-        """Return the posterior probabilities of the clean patches given noised patches (the weights in eq. 4).
+        """Return the posterior probabilities of the clean patches, given noised patches.
+
+        They are the weights in eq. 4 of Zhang et al. 2024.
 
         Parameters
         ----------
@@ -80,7 +85,7 @@ class OptimalDenoiser:
         return weights
 
     def predict(self, noised: NDArray[np.float64], t: int | NDArray[np.integer]) -> NDArray[np.float64]:
-        """Return the (n, D) float64 predicted noise ``eps*_t(x)`` of noised patches (Proposition 1, eq. 4)."""
+        """Return the (n, D) float64 predicted noise ``eps*_t(x)`` of noised patches (Zhang et al. 2024, eq. 4)."""
         return self.predict_from(self.posterior(noised, t), noised, t)
 
     def predict_from(
@@ -115,6 +120,8 @@ class OptimalDenoiser:
         self, clean: NDArray[np.float64], noise: NDArray[np.float64], t: int | NDArray[np.integer]
     ) -> NDArray[np.float64]:
         """Return noised patches ``x_t = s_t x_0 + s_t sigma_t eps``.
+
+        `scales` returns ``s_t`` and ``s_t sigma_t``.
 
         Parameters
         ----------
@@ -158,7 +165,7 @@ def similarity_map(
     seed: int = 0,
     listen: Listener = silent,
 ) -> DenoiserSimilarity:
-    """Compute the similarity of the optimal denoiser's predictions between each pair of timesteps (eq. 5).
+    """Compute the similarity of the optimal denoiser's predictions between timesteps (Zhang et al. 2024, eq. 5).
 
     Pairs of a patch and noise are drawn at random, and the denoiser predicts the noise of each pair at each timestep. The
     predictions at two timesteps agree in a share of their values. The similarity of the two timesteps is the mean of this
@@ -204,7 +211,9 @@ def similarity_map(
 
 
 def agreement(one: NDArray[np.float64], other: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
-    """Return the share of values for which two predictions agree, for each row (``D`` in eq. 5).
+    """Return the share of values for which two predictions agree, for each row.
+
+    The share is ``D`` in eq. 5 of Zhang et al. 2024.
 
     Parameters
     ----------

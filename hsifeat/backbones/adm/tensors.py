@@ -72,7 +72,7 @@ def check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], expected: M
 
 
 def expected_shapes(network: torch.nn.Module, architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Return the tensor shapes that a checkpoint of `network` must have, with guided-diffusion's tensor names as keys."""
+    """Map guided-diffusion's tensor names to the tensor shapes that a checkpoint of `network` must have."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, source in source_names(network, architecture).items():
         first, *others = network.get_parameter(name).shape
