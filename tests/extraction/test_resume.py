@@ -15,12 +15,12 @@ from hsifeat.store.verify import verify
 from tests.helpers.forked_commands import ForkedCommand, run_forked
 from tests.helpers.killed_writes import KilledWrite
 
-TIMESTEPS, LAYERS = (0, 100, 400), ("mid_block", "up_blocks.0", "up_blocks.1", "up_blocks.2")
+TIMESTEPS, LAYERS = (0, 400), ("mid_block", "up_blocks.0", "up_blocks.1", "up_blocks.2")
 
 
 def command(backbone, out):
     return [
-        "extract", "indian-pines", "--backbone", backbone, "--tile", "48", "--halo", "8", "--out", out,
+        "extract", "indian-pines", "--backbone", backbone, "--tile", "40", "--halo", "4", "--out", out,
         "--timesteps", ",".join(map(str, TIMESTEPS)), "--layers", ",".join(LAYERS), "--batch", "6",
     ]  # fmt: skip
 
@@ -67,24 +67,26 @@ def kill_after(units, arguments, path):
 
 def resume(backbone, path):
     return hsifeat.extract(
-        "indian-pines", backbone=backbone, timesteps=TIMESTEPS, layers=LAYERS, tile=48, halo=8, batch=6, out=path
+        "indian-pines", backbone=backbone, timesteps=TIMESTEPS, layers=LAYERS, tile=40, halo=4, batch=6, out=path
     )
 
 
 def check(store, undisturbed):
     found = values(store)
-    assert found.keys() == undisturbed.keys() and len(found) == 12
+    assert found.keys() == undisturbed.keys() and len(found) == 8
     for name, wanted in undisturbed.items():
         np.testing.assert_array_equal(found[name], wanted, err_msg=name)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.4])
-def test_a_run_killed_on_its_way_goes_on(backbone_folder, undisturbed, tmp_path, forwards, share):
+def test_a_run_killed_on_its_way_goes_on(backbone_folder, undisturbed, tmp_path, forwards):
     path = tmp_path / "killed.zarr"
-    wanted = int(share * 48)
-    kill_after(wanted, command(backbone_folder, path), path)
+    kill_after(10, command(backbone_folder, path), path)
     before = done_units(path)
-    assert wanted <= before < 48, "killed on its way"
+    assert 10 <= before < 32, "killed on its way"
+    features = hsifeat.open_features(path)
+    assert features.unfinished and not set(features.unfinished) & set(features.planes)
+    with pytest.raises(hsifeat.HsifeatError, match=r"no plane 't400/mid_block' \(it is unfinished\)"):
+        features.sample([0], [0], ["t400/mid_block"])
     store = Store.open(path)
     # Scene 145 px, units of 128 px (four cores of 32): 2 x 2 units; 16, 4, 4 and 1 tiles in batches of at most 6.
     tiles = {(0, 0): 16, (0, 1): 4, (1, 0): 4, (1, 1): 1}
@@ -105,10 +107,10 @@ def test_a_run_killed_on_its_way_goes_on(backbone_folder, undisturbed, tmp_path,
     ("where", "number"),
     [
         pytest.param("planes", 0, id="first-shard"),
-        pytest.param("planes", 22, id="in-a-shard"),
-        pytest.param("planes", 47, id="last-shard"),
+        pytest.param("planes", 14, id="in-a-shard"),
+        pytest.param("planes", 31, id="last-shard"),
         pytest.param("progress", 0, id="between-data-and-first-progress"),
-        pytest.param("progress", 25, id="between-data-and-progress"),
+        pytest.param("progress", 17, id="between-data-and-progress"),
     ],
 )
 def test_a_kill_inside_a_write(backbone_folder, undisturbed, tmp_path, forwards, where, number):
@@ -119,14 +121,14 @@ def test_a_kill_inside_a_write(backbone_folder, undisturbed, tmp_path, forwards,
     check(resume(backbone_folder, path), undisturbed)
 
 
-@pytest.mark.parametrize("number", [0, 3, 31])
-@pytest.mark.parametrize("where", ["zarr.json", "checksums.json"])
+@pytest.mark.parametrize(
+    ("where", "number"),
+    [("zarr.json", 0), ("zarr.json", 3), ("zarr.json", 20), ("checksums.json", 0), ("checksums.json", 3)],
+)
 def test_a_kill_while_metadata_are_written(backbone_folder, undisturbed, tmp_path, where, number):
     """In the manifest, in arrays' metadata, in the checksums: another run gives the same store, and verify finds no damage."""
     path = tmp_path / "torn.zarr"
-    ended = ForkedCommand(*command(backbone_folder, path), patch=KilledWrite(where, number)).wait()
-    assert ended.returncode in {-signal.SIGKILL, 0}, ended.stderr
-    assert ended.returncode or number > 20, "killed where it should be"
+    run_forked(*command(backbone_folder, path), patch=KilledWrite(where, number), status=-signal.SIGKILL)
     check(resume(backbone_folder, path), undisturbed)
     assert [d for d in verify(as_location(path)).damages if not d.key.endswith(".part")] == []
 
@@ -138,22 +140,6 @@ def test_two_at_once_do_the_work_once(backbone_folder, undisturbed, tmp_path):
     ended = [run.wait() for run in runs]
     errors = [run.stderr for run in ended]
     assert [run.returncode for run in ended] == [0, 0], errors
-    assert sum("75 of 75 passes to do" in error for error in errors) == 1
-    assert sum("all 12 planes exist" in error for error in errors) == 1
+    assert sum("50 of 50 passes to do" in error for error in errors) == 1
+    assert sum("all 8 planes exist" in error for error in errors) == 1
     check(Store.open(path), undisturbed)
-
-
-def test_a_killed_writer_blocks_nobody(backbone_folder, undisturbed, tmp_path):
-    path = tmp_path / "killed.zarr"
-    kill_after(5, command(backbone_folder, path), path)
-    run_forked(*command(backbone_folder, path))
-    check(Store.open(path), undisturbed)
-
-
-def test_an_interrupted_store_says_what_it_lacks(backbone_folder, tmp_path):
-    path = tmp_path / "part.zarr"
-    run_forked(*command(backbone_folder, path), patch=KilledWrite("planes", 24), status=-signal.SIGKILL)
-    features = hsifeat.open_features(path)
-    assert features.unfinished and not set(features.unfinished) & set(features.planes)
-    with pytest.raises(hsifeat.HsifeatError, match=r"no plane 't400/mid_block' \(it is unfinished\)"):
-        features.sample([0], [0], ["t400/mid_block"])

@@ -2,9 +2,9 @@
 
 import importlib.metadata
 import json
-import os
 import sys
 from functools import cache, cached_property
+from pathlib import Path
 
 
 def remember_entry_points():
@@ -20,7 +20,7 @@ def remember_entry_points():
 
     def changed(folder):
         try:
-            return os.stat(folder or ".").st_mtime_ns
+            return Path(folder or ".").stat().st_mtime_ns
         except OSError:
             return None
 

@@ -23,7 +23,7 @@ from hsifeat.runtime import processes
 from hsifeat.runtime.processes import _start_worker as start_worker
 from hsifeat.scenes.georeference import Georeference
 from tests.classifiers.conftest import SPLITS
-from tests.helpers.comparisons import add_all, build, entry
+from tests.helpers.comparisons import ENTRIES, add_all, build, entry
 from tests.helpers.forked_commands import ForkedCommand, fork_workers
 
 
@@ -76,10 +76,10 @@ def test_maps_are_geotiffs_of_the_whole_scene(report):
 
 def test_maps_say_where_they_lie(tmp_path):
     georeference = Georeference(rasterio.CRS.from_epsg(32616).to_wkt(), (20.0, 0.0, 5e5, 0.0, -20.0, 4.48e6))
-    comparison = build()[0].model_copy(update={"georeference": georeference})
+    comparison = one_split().model_copy(update={"georeference": georeference})
     assert write_report(comparison, tmp_path)
     paths = list((tmp_path / "maps").glob("*.tif"))
-    assert len(paths) == 1 + len(comparison.images.maps)
+    assert len(paths) == 1 + len(comparison.images.maps) + len(comparison.images.confidence)
     for path in paths:
         with rasterio.open(path) as file:
             assert file.crs.to_epsg() == 32616 and file.transform[:6] == (20.0, 0.0, 5e5, 0.0, -20.0, 4.48e6)
@@ -126,12 +126,17 @@ def test_files_are_written_once_and_anew_when_something_changed(report, store_pa
     assert write_report(again, out)
 
 
+def one_split():
+    """Return a comparison with all parts and as few figures as can be."""
+    return add_all(build(entries=ENTRIES[:2], splits=["random:0.1"], seeds=1)[0])
+
+
 def contents(folder):
     return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
 
 
 def test_a_missing_file_is_written_and_no_other(tmp_path):
-    comparison = add_all(build()[0])
+    comparison = one_split()
     assert write_report(comparison, tmp_path) and not write_report(comparison, tmp_path)
     before = contents(tmp_path)
     gone = {
@@ -148,11 +153,10 @@ def test_a_missing_file_is_written_and_no_other(tmp_path):
 
 
 def test_files_of_entries_that_are_gone_are_deleted_and_no_one_else_s(tmp_path):
-    large = add_all(build()[0])
-    write_report(large, tmp_path)
+    write_report(one_split(), tmp_path)
     (tmp_path / "maps" / "mine.tif").write_text("mine")
     (tmp_path / "figures" / "mine.svg").write_text("mine")
-    small = build(entries=[entry("", "spectra", "svm")])[0]
+    small = build(entries=[entry("", "spectra", "svm")], splits=["random:0.1"], seeds=1)[0]
     assert write_report(small, tmp_path) and not write_report(small, tmp_path)
     mine = {"maps/mine.tif", "figures/mine.svg"}
     (tmp_path / "fresh").mkdir()
@@ -214,12 +218,13 @@ def working(folder):
 def test_a_bench_that_is_stopped_again_and_again_goes_on_without_repeating_a_run(store_path, tmp_path, monkeypatch):
     """Killed in its first runs, interrupted by Ctrl-C in others, and killed in its sweep."""
     monkeypatch.chdir(tmp_path)
-    options = {"heads": ["random-forest"], "splits": SPLITS, "seeds": 3, "inputs": ["planes"], "planes": ["t0/*"]}
-    bench = ["bench", store_path, "--heads", "random-forest", "--splits", ",".join(SPLITS), "--seeds", 3, "--sweep"]
-    bench += ["--inputs", "planes", "--planes", "t0/*", "--jobs", 2]
+    options = {"heads": ["random-forest"], "splits": SPLITS, "seeds": 2, "inputs": ["planes"], "planes": ["t0/*"]}
+    options["params"] = {"random-forest": {"n_estimators": 50}}
+    bench = ["bench", store_path, "--heads", "random-forest", "--splits", ",".join(SPLITS), "--seeds", 2, "--sweep"]
+    bench += ["--set", "random-forest.n_estimators=50", "--inputs", "planes", "--planes", "t0/*", "--jobs", 2]
     before = {}
-    # The six runs are done before the sweep begins.
-    for sign, count in ((signal.SIGKILL, 1), (signal.SIGINT, 4), (signal.SIGKILL, 6 + 3)):
+    # The four runs are done before the sweep begins.
+    for sign, count in ((signal.SIGKILL, 1), (signal.SIGINT, 2), (signal.SIGKILL, 4 + 3)):
         started = ForkedCommand(*bench, patch=log_workers)
         while len(finished(tmp_path)) < max(count, len(before) + 1):
             assert started.poll() is None, started.wait().stderr

@@ -16,8 +16,9 @@ from hsifeat.scenes.labels.vectors import read_vectors
 VALUES = np.arange(60, dtype=np.uint8).reshape(1, 10, 6)
 
 
-@pytest.fixture
-def server():
+@pytest.fixture(scope="module")
+def module_server():
+    """A web server that answers nothing, and the list of its requests."""
     requests = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -33,8 +34,14 @@ def server():
     http = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=http.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{http.server_port}", requests
-    http.shutdown()
+    http.shutdown()  # waits for half a second
     http.server_close()
+
+
+@pytest.fixture
+def server(module_server):
+    module_server[1].clear()
+    return module_server
 
 
 def write_tif(path):
