@@ -36,8 +36,8 @@ class FiLMClassifier(TorchHead):
     learned gates `alpha` and `beta` start at 1.
 
     Spectra are standardised band by band. Planes are standardised and reduced to principal components to make the head
-    faster. A trial on Indian Pines compared the components to all channels. The trial used window means instead of
-    planes. With components, the accuracy did not clearly change under a disjoint split, and fell slightly under a
+    faster. A trial on Indian Pines compared principal components with all channels. The trial used window means instead
+    of planes. With components, the accuracy did not clearly change under a disjoint split, and fell slightly under a
     random split. Without a layout all columns are both `s` and `f`.
 
     Parameters

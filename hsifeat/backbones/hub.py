@@ -1,4 +1,4 @@
-"""Download of models from a hub. Their names include a commit, so that a name always refers to the same weights."""
+"""Download models from a hub. The name of a model includes a commit, so that it always refers to the same weights."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from hsifeat.backbones.plugins import BackbonePlugin, Redirect
 
 
 def open_untrained(source: str, *, seed: int, **_options: Any) -> Redirect:
-    """Return a redirect to `source` that replaces the trained weights by random weights.
+    """Return a `Redirect` to `source` with random weights instead of the trained weights.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Objective(nn.Module, ABC):
-    """Base class of the losses of a network on a batch.
+    """Base class of objectives. An objective computes the loss of a network on a batch.
 
     A loss is deterministic, so that an optimizer step depends on its batch only. The parameters of an objective are trained
     together with the network and discarded at the end. Their initial values come from torch's global random generator.
@@ -78,10 +78,10 @@ class NoisePrediction(Objective):
 class LogAbsoluteContrastive(Objective):
     """DiffCRN's loss (Zhu & Xu 2025, arXiv 2502.19699): logarithmic absolute error of the noise plus a contrastive term.
 
-    ``L = mean log(1 + |eps - eps_theta|) + weight * InfoNCE``. The formulas of the paper were not available: both terms, the
-    weight, the temperature and the projection are our design. Each patch is noised twice, which gives two views. The second
-    view has the noise and the timestep of the next patch in the batch, so the two views have only the patch in common. The
-    network predicts the noise of both views.
+    ``L = mean log(1 + |eps - eps_theta|) + weight * InfoNCE``. The formulas of the paper were not available: both
+    terms, the weight, the temperature and the projection to `projected_channels` are our design. Each patch is noised
+    twice, which gives two views. The second view has the noise and the timestep of the next patch in the batch, so the
+    two views have only the patch in common. The network predicts the noise of both views.
 
     Parameters
     ----------

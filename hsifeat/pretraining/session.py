@@ -1,4 +1,4 @@
-"""One training session: optimizer steps up to a limit, with evaluations on held-out data and checkpoints."""
+"""One training session: optimizer steps up to a limit, evaluations on held-out data, and checkpoints."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class TrainingBudget:
     steps : int or None
         Total optimizer steps, including those of earlier sessions.
     minutes : float or None
-        Duration of this session, in minutes.
+        Largest duration of this session, in minutes.
     """
 
     steps: int | None
     minutes: float | None
 
     def is_used_up(self, record: Mapping[str, Any]) -> bool:
-        """Return whether the training described by a record has already reached the limits."""
+        """Return whether a training has already reached the limits. `record` is its training record."""
         if record.get("diverged"):
             return False
         return bool(record["steps"] >= self.steps if self.steps else record.get("minutes") == self.minutes)

@@ -64,7 +64,7 @@ class OptimalDenoiser:
     def posterior(self, noised: NDArray[np.float64], t: int | NDArray[np.integer]) -> NDArray[np.float64]:
         """Return the posterior probabilities of the clean patches, given noised patches.
 
-        They are the weights in eq. 4 of Zhang et al. 2024.
+        The probabilities are the weights in eq. 4 of Zhang et al. 2024.
 
         Parameters
         ----------

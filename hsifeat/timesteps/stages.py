@@ -152,8 +152,8 @@ def _interval_values(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
     Returns
     -------
     (n + 1, n + 1) float64 array
-        Value at (first, end): sum of the similarity between all pairs of timesteps in the interval, divided by the number of
-        timesteps in it. The end index is exclusive.
+        Value at (first, end): sum of the similarities of all pairs of timesteps in the interval, divided by the number
+        of timesteps in the interval. The end index is exclusive.
     """
     n = len(similarity)
     sums = np.zeros((n + 1, n + 1))

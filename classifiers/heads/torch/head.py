@@ -189,7 +189,8 @@ def dense_layers(widths: list[int]) -> list[torch.nn.Module]:
 
     `widths` has the width of the input, then the width of each layer.
 
-    The pixel classifiers of ddpm-segmentation (Baranchuk et al., ICLR 2022) and of GeoDiffNet have this order of layers.
+    The pixel classifiers of ddpm-segmentation (Baranchuk et al., ICLR 2022) and of GeoDiffNet use the same order:
+    linear layer, ReLU, batch norm.
 
     Raises
     ------

@@ -3,8 +3,8 @@
 Each class is a diffusers ``ModelMixin`` with an argument ``in_channels``. Its ``forward(noisy, t, return_dict=False)``
 returns ``(prediction,)``. To add a class, add a line to `NETWORKS`. The forward pass that lists the layers depends on
 two optional attributes of a network. ``probe_side`` is the side of the input, and must be a multiple of every stride
-[default: 64]. ``probe_timesteps`` lists the timesteps of the pass. A network needs this attribute if it runs different
-layers at different timesteps.
+[default: 64]. ``probe_timesteps`` lists timesteps at which the layers run. A network needs ``probe_timesteps`` if it
+runs different layers at different timesteps.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from hsifeat.errors import BackboneError
 class PixelRMSNorm(nn.Module):
     """Root-mean-square normalisation over the channels of each pixel (Zhang & Sennrich 2019, eq. 4), with scale and offset.
 
-    Group normalisation computes statistics over the whole map. This normalisation does not, so an output pixel depends
-    only on the same input pixel.
+    Group normalisation computes statistics over the whole map. This normalisation does not, so each output pixel
+    depends only on the input pixel at the same position.
 
     Parameters
     ----------
