@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.results.model import BenchEntry, CurvePoint, Estimate, RunResult
+from classifiers.comparison.results.base_records import BenchEntry, Estimate
+from classifiers.comparison.results.scores import CurvePoint, RunResult
 from classifiers.comparison.run_records import RunRecords, run_key
 from classifiers.comparison.sampling import Draws, limit_per_class
 from classifiers.comparison.shared_table import SharedTable

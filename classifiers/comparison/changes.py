@@ -10,7 +10,9 @@ from typing import Literal
 import numpy as np
 
 from classifiers.comparison.baseline import Baseline, match_renamed_store
-from classifiers.comparison.results.model import BenchEntry, EntryChange, RunResult
+from classifiers.comparison.results.base_records import BenchEntry
+from classifiers.comparison.results.differences import EntryChange
+from classifiers.comparison.results.scores import RunResult
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.stats.bootstrap import MIN_REGIONS, holm, interval, sign_p
 from classifiers.comparison.stats.counts import count_pixels, resample_accuracies

@@ -23,16 +23,11 @@ from classifiers.comparison.config import (
 from classifiers.comparison.contrasts import StoreOrigin, missing_contrasts, plan_contrasts
 from classifiers.comparison.entries import check_head_params, fitting_heads, make_entries, possible_inputs
 from classifiers.comparison.plane_clusters import MAX_CLUSTERS, cluster_planes
+from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.comparison import BenchImages, Comparison
-from classifiers.comparison.results.model import (
-    BenchEntry,
-    EntryWeights,
-    PlaneSummary,
-    Provenance,
-    RunResult,
-    SceneSummary,
-    StoreSummary,
-)
+from classifiers.comparison.results.model import PlaneSummary, Provenance, SceneSummary, StoreSummary
+from classifiers.comparison.results.plane_scores import EntryWeights
+from classifiers.comparison.results.scores import RunResult
 from classifiers.comparison.results.summary import split_gaps, summarise
 from classifiers.comparison.run_records import versions
 from classifiers.comparison.sampling import add_counterpart, curve_draws, draw_all, reference_split, summarise_splits

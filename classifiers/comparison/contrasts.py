@@ -10,7 +10,8 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from classifiers.comparison.results.model import BenchEntry, Contrast, MissingContrast
+from classifiers.comparison.results.base_records import BenchEntry
+from classifiers.comparison.results.differences import Contrast, MissingContrast
 from hsifeat.features.features import Features
 
 # Backbones as users name them. They are repeated here because this package may not import hsifeat.backbones.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from classifiers.comparison.results.model import BenchEntry
+from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.heads.registry import head_class, head_names, make_head
 from classifiers.input_sets import SUITED, InputSet, check_stores, fits, suited_input
 from hsifeat.errors import HeadError, StoreError

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from classifiers.comparison.results.model import RunResult
+from classifiers.comparison.results.scores import RunResult
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.registry import head_class, head_distribution
 from classifiers.layout import Layout

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from classifiers.comparison.config import BLOCK_SPLIT, RANDOM_SPLIT
-from classifiers.comparison.results.model import SplitSummary
+from classifiers.comparison.results.scores import SplitSummary
 from classifiers.splits import (
     GRAMMAR,
     Footprint,

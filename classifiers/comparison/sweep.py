@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from classifiers.comparison.config import BLOCK_SPLIT, SWEEP_HEAD
 from classifiers.comparison.plane_fits import PlaneFit, PlaneFitter, Planes
-from classifiers.comparison.results.model import Estimate, PlaneScore, SweepResult
+from classifiers.comparison.results.base_records import Estimate
+from classifiers.comparison.results.plane_scores import PlaneScore, SweepResult
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.workdir import open_workdir

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from classifiers.comparison.results.model import Estimate, PlaneScore, SweepResult
+from classifiers.comparison.results.base_records import Estimate
+from classifiers.comparison.results.plane_scores import PlaneScore, SweepResult
 
 
 def sweep_rows(sweep: SweepResult) -> list[dict[str, Any]]:

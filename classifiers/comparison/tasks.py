@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.block_prediction import block_side_px, predict_blocks, predict_classes
-from classifiers.comparison.results.model import BenchEntry, PlaneWeight, RunResult
+from classifiers.comparison.results.base_records import BenchEntry
+from classifiers.comparison.results.plane_scores import PlaneWeight
+from classifiers.comparison.results.scores import RunResult
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.shared_table import BLOCK_BYTES, SharedTable
 from classifiers.heads.base import ProbabilisticHead

@@ -12,7 +12,8 @@ from hsifeat.commands.option_types import comma_list
 from hsifeat.commands.shared_options import Jobs, Json, LabelName, Planes, Store
 
 if TYPE_CHECKING:
-    from classifiers.comparison.results.model import Estimate, SweepResult
+    from classifiers.comparison.results.base_records import Estimate
+    from classifiers.comparison.results.plane_scores import SweepResult
 
 
 def sweep(

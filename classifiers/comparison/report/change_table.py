@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from classifiers.comparison.results.model import EntryChange
+from classifiers.comparison.results.differences import EntryChange
 
 _METHOD = (
     "OA is in percent, averaged over the compared seeds. The difference is in percentage points, with its 95 % interval by a "

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.comparison.report import figures, maps
+from classifiers.comparison.results.base_records import Estimate
 from classifiers.comparison.results.comparison import Comparison
-from classifiers.comparison.results.model import EntrySummary, Estimate
 from classifiers.comparison.results.ranking import RankedEntry, Ranking
+from classifiers.comparison.results.scores import EntrySummary
 from classifiers.metrics import CLASS_METRICS, Metric
 from classifiers.splits.split_plot import TRAIN
 

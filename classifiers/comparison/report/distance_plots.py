@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from classifiers.comparison.report import figures
 from classifiers.comparison.results.distance_text import leak_free_text, range_label
-from classifiers.comparison.results.model import EntryDistances
 from classifiers.comparison.results.ranking import Ranking
+from classifiers.comparison.results.scores import EntryDistances
 
 # Entries of a plot, beside the best entry on spectra alone.
 _MAX_LINES = 4

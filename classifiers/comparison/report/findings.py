@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from classifiers.comparison.report import figures
 from classifiers.comparison.results.distance_text import leak_free_text, verdict_text
-from classifiers.comparison.results.model import EntrySummary, StoreSummary
+from classifiers.comparison.results.model import StoreSummary
 from classifiers.comparison.results.ranking import DISJOINT, LEAKS, RankedSplit, Ranking
+from classifiers.comparison.results.scores import EntrySummary
 from classifiers.comparison.results.summary_text import gap_text, leakage_text, percent, planned_results
 from classifiers.splits import CARRY_OVER, FILL_IN, parse_split_question
 from hsifeat.formatting import format_bytes, format_duration

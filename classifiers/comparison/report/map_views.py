@@ -8,8 +8,8 @@ from classifiers.comparison.report import maps
 from classifiers.comparison.report.class_tables import ConfusionTable, confusion_table
 from classifiers.comparison.report.figures import data_uri
 from classifiers.comparison.results.comparison import Comparison
-from classifiers.comparison.results.model import EntrySummary
 from classifiers.comparison.results.ranking import Ranking
+from classifiers.comparison.results.scores import EntrySummary
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 from classifiers.comparison.report import class_tables, distance_plots, figures, findings, map_views, maps, plane_plots
 from classifiers.comparison.report.change_table import change_table, change_verdict
 from classifiers.comparison.results.comparison import Comparison
+from classifiers.comparison.results.differences import EntryPair
 from classifiers.comparison.results.distance_text import interval_text
-from classifiers.comparison.results.model import EntryPair
 from classifiers.comparison.results.ranking import DISJOINT, LEAKS, Ranking, rank
 from classifiers.comparison.results.summary_text import p_value, pixel_range
 from classifiers.comparison.sweep_table import weak_gain_remarks

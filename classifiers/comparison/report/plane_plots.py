@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from classifiers.comparison.report import figures, maps
+from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.comparison import ClusterPanel
-from classifiers.comparison.results.model import BenchEntry, CurvePoint, PlaneScore, PlaneWeight
+from classifiers.comparison.results.plane_scores import PlaneScore, PlaneWeight
 from classifiers.comparison.results.ranking import LEAKS, Ranking, split_kind
+from classifiers.comparison.results.scores import CurvePoint
 from classifiers.comparison.sweep_table import plane_values
 from hsifeat.scenes.colours import default_colours
 

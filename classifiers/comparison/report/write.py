@@ -20,8 +20,10 @@ from classifiers.comparison.report import distance_plots, figures, findings, pla
 from classifiers.comparison.report.latex import to_latex
 from classifiers.comparison.report.markdown import to_markdown
 from classifiers.comparison.report.page import write_page
+from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.comparison import Comparison
-from classifiers.comparison.results.model import BenchEntry, BenchResults, SweepResult
+from classifiers.comparison.results.model import BenchResults
+from classifiers.comparison.results.plane_scores import SweepResult
 from classifiers.comparison.results.ranking import rank
 from classifiers.comparison.results.results_io import read_json, write_csv, write_json
 from classifiers.comparison.sweep_table import sweep_rows

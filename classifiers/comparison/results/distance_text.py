@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from classifiers.comparison.results.model import BenchResults, DistanceScore, EntryDistances, Estimate
+from classifiers.comparison.results.base_records import Estimate
+from classifiers.comparison.results.model import BenchResults
+from classifiers.comparison.results.scores import DistanceScore, EntryDistances
 from classifiers.distance_bins import DistanceBin
 from classifiers.splits import parse_split_question
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from classifiers.comparison.results.model import SCHEMA_VERSION, BenchResults, JsonOnly, Record, RunResult
+from classifiers.comparison.results.base_records import JsonOnly, Record
+from classifiers.comparison.results.model import SCHEMA_VERSION, BenchResults
+from classifiers.comparison.results.scores import RunResult
 from hsifeat.errors import HsifeatError
 from hsifeat.files import write_file
 

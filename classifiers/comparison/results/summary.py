@@ -9,7 +9,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from classifiers.comparison.results.model import BenchEntry, EntrySummary, Estimate, RunResult, SplitGap
+from classifiers.comparison.results.base_records import BenchEntry, Estimate
+from classifiers.comparison.results.differences import SplitGap
+from classifiers.comparison.results.scores import EntrySummary, RunResult
 from classifiers.splits import is_matched, parse_split_kind
 
 Bounds = tuple[float, float]

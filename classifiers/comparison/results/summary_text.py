@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import median
 
+from classifiers.comparison.results.base_records import BenchEntry, Estimate
+from classifiers.comparison.results.differences import SplitGap
 from classifiers.comparison.results.distance_text import distance_remarks, question_text, verdict_text
-from classifiers.comparison.results.model import BenchEntry, BenchResults, EntrySummary, Estimate, SplitSummary
+from classifiers.comparison.results.model import BenchResults
+from classifiers.comparison.results.scores import EntrySummary, SplitSummary
 from classifiers.splits import CARRY_OVER, FILL_IN, parse_split_question
 
 
@@ -139,7 +142,7 @@ def gap_text(results: BenchResults) -> str:
     cells = [summary for summary in results.summary if summary.split == disjoint and summary.entry in gaps]
     gap = gaps[max(cells, key=lambda summary: summary.oa.mean).entry]
     points = f"{100 * abs(gap.difference):.1f} points {_comparative(gap.difference)}"
-    interval = _interval_text(gap.interval, gap.difference)
+    interval = _interval_text(gap)
     if len(gaps) == 1:
         return f"The OA of {gap.entry} under {gap.random} is {points} than under {disjoint}{interval}"
     spread = _spread([100 * gap.difference for gap in gaps.values()])
@@ -157,14 +160,11 @@ def _spread(points: list[float]) -> str:
     return f"{near:.1f} to {far:.1f} (median {abs(median(points)):.1f}) points {_comparative(low + high)}"
 
 
-def _interval_text(interval: tuple[float, float] | None, difference: float) -> str:
-    """Format the interval of a difference, in percentage points.
-
-    If `difference` is negative, the interval of the opposite difference is formatted.
-    """
-    if interval is None:
+def _interval_text(gap: SplitGap) -> str:
+    """Format the interval of a gap in percentage points, with the sign that makes the gap positive."""
+    if gap.low is None or gap.high is None:
         return ""
-    low, high = interval if difference >= 0 else (-interval[1], -interval[0])
+    low, high = (gap.low, gap.high) if gap.difference >= 0 else (-gap.high, -gap.low)
     return f" (95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.results.model import LEVEL
+from classifiers.comparison.results.base_records import LEVEL
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.results.model import BenchEntry, Contrast, ContrastTest
+from classifiers.comparison.results.base_records import BenchEntry
+from classifiers.comparison.results.differences import Contrast, ContrastTest
 from classifiers.comparison.results.summary_text import p_value
 from classifiers.comparison.stats.bootstrap import holm, interval, sign_p
 from classifiers.comparison.stats.counts import PixelCounts

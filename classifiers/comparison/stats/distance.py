@@ -14,14 +14,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.results.model import (
-    BenchEntry,
-    DistanceScore,
-    EntryDistances,
-    Estimate,
-    PixelScore,
-    RunResult,
-)
+from classifiers.comparison.results.base_records import BenchEntry, Estimate
+from classifiers.comparison.results.scores import DistanceScore, EntryDistances, PixelScore, RunResult
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.sampling import Draws
 from classifiers.comparison.stats.bootstrap import MIN_REGIONS, accuracy, bootstrap, interval

@@ -8,7 +8,9 @@ from itertools import combinations
 
 import numpy as np
 
-from classifiers.comparison.results.model import BenchEntry, Contrast, ContrastTest, EntryPair, RunResult
+from classifiers.comparison.results.base_records import BenchEntry
+from classifiers.comparison.results.differences import Contrast, ContrastTest, EntryPair
+from classifiers.comparison.results.scores import RunResult
 from classifiers.comparison.results.summary import Bounds, ScoreIntervals, gap_splits
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.stats.bootstrap import (

@@ -11,7 +11,8 @@ from classifiers import make_head
 from classifiers.comparison import plane_fits
 from classifiers.comparison.plane_fits import FOLD_COUNT, FOLDS, PlaneFitter
 from classifiers.comparison.report.write import write_sweep
-from classifiers.comparison.results.model import Estimate, PlaneScore, SweepResult
+from classifiers.comparison.results.base_records import Estimate
+from classifiers.comparison.results.plane_scores import PlaneScore, SweepResult
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.sweep import sweep

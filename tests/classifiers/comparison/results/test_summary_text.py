@@ -6,8 +6,8 @@ from sklearn.metrics import f1_score, recall_score
 
 from classifiers.comparison.report.findings import key_findings
 from classifiers.comparison.report.markdown import to_markdown
-from classifiers.comparison.results.model import SplitSummary
 from classifiers.comparison.results.ranking import rank
+from classifiers.comparison.results.scores import SplitSummary
 from classifiers.comparison.results.summary_frame import to_html
 from classifiers.comparison.results.summary_text import gap_text, split_remarks
 from tests.helpers.comparisons import ENTRIES, SPLITS, Page, add_all, build, page, with_runs

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 from sklearn.metrics import accuracy_score
 
-from classifiers.comparison.results.model import Contrast
+from classifiers.comparison.results.differences import Contrast
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.stats import counts
 from classifiers.comparison.stats.significance import assess_entries

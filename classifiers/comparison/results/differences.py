@@ -1,0 +1,138 @@
+"""Records of differences in overall accuracy between splits, entries, inputs and reports, and of their tests."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from classifiers.comparison.results.base_records import BenchEntry, Record, is_significant
+
+
+class SplitGap(Record):
+    """Difference in overall accuracy (OA) of an entry between a random and a spatially disjoint split."""
+
+    entry: BenchEntry
+    random: str = Field(description="the first random split")
+    disjoint: str = Field(description="the first spatially disjoint split")
+    difference: float = Field(description="mean OA under `random` minus mean OA under `disjoint`")
+    low: float | None = Field(
+        None,
+        description="lower end of the 95 % interval of the difference; seeds are resampled jointly, regions per split",
+    )
+    high: float | None = Field(None, description="upper end of the 95 % interval")
+
+
+class EntryPair(Record):
+    """Test of the difference in overall accuracy between two entries under one split."""
+
+    split: str
+    first: BenchEntry
+    second: BenchEntry
+    difference: float = Field(description="OA of `first` minus OA of `second`, mean over seeds")
+    low: float | None = Field(
+        description="lower end of the 95 % interval of the difference, by a bootstrap over seeds and regions"
+    )
+    high: float | None = Field(description="upper end of the 95 % interval")
+    p: float | None = Field(description="two-sided p-value of no difference, by the same bootstrap")
+    p_holm: float | None = Field(description="p after a Holm correction for all pairs of the split")
+    mcnemar_p: float | None = Field(description="p-value of McNemar's exact test on the test pixels of seed 0")
+    mcnemar_p_holm: float | None = Field(description="mcnemar_p after a Holm correction for all pairs of the split")
+    verdict: str = Field(description="the result as a sentence")
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference is significant at the 5 % level, after a correction for all pairs of the split."""
+        return is_significant(self.p_holm)
+
+
+class Contrast(Record):
+    """Planned contrast: a comparison of two inputs that is declared before the first run.
+
+    It has one pair of entries for each head that learns from both inputs.
+
+    >>> trained, twin = (BenchEntry(store=store, features="planes", head="lda") for store in ("ip", "ip-untrained"))
+    >>> print(Contrast(question="training", pairs=((trained, twin),)))
+    planes of ip against planes of ip-untrained, lda
+    """
+
+    question: Literal["training", "planes", "added"] = Field(
+        description="training: planes of a trained network against those of its untrained twin; planes: planes of a trained "
+        "network against context features; added: planes beside context features against context features alone"
+    )
+    pairs: tuple[tuple[BenchEntry, BenchEntry], ...] = Field(description="both entries of each head")
+
+    def __str__(self) -> str:
+        (first, second), heads = self.pairs[0], [pair[0].head for pair in self.pairs]
+        mean = f"mean of {len(heads)} heads" if len(heads) > 1 else heads[0]
+        return f"{first.columns} against {second.columns}, {mean}"
+
+
+class ContrastTest(Record):
+    """Test of a planned contrast under one split."""
+
+    contrast: Contrast
+    split: str
+    difference: float = Field(
+        description="OA of the first entry of a pair minus OA of the second, mean over seeds and pairs"
+    )
+    low: float | None = Field(
+        description="lower end of the 95 % interval of the difference, by a bootstrap over seeds and regions"
+    )
+    high: float | None = Field(description="upper end of the 95 % interval")
+    p: float | None = Field(description="two-sided p-value of no difference, by the same bootstrap")
+    p_holm: float | None = Field(description="p after a Holm correction for the planned contrasts of the split only")
+    verdict: str = Field(description="the result as a sentence")
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference is significant at the 5 % level, after a correction for the planned contrasts."""
+        return is_significant(self.p_holm)
+
+
+class MissingContrast(Record):
+    """Planned contrast that a benchmark can't make, because a store is missing."""
+
+    question: Literal["training", "planes"] = Field(description="as in `Contrast`")
+    store: str = Field(description="store of the trained network")
+    command: str = Field(description="command that makes the missing store")
+
+    def __str__(self) -> str:
+        lacking = (
+            f"the untrained twin of {self.store} is missing, so the report can't tell what training adds"
+            if self.question == "training"
+            else f"context features are missing, so the report can't tell what the planes of {self.store} add to them"
+        )
+        return f"{lacking}; add the store that this command makes: `{self.command}`"
+
+
+class EntryChange(Record):
+    """Change of the overall accuracy (OA) of an entry under a split, from the baseline report to the new report."""
+
+    entry: BenchEntry
+    split: str
+    before: float | None = Field(description="mean OA in the baseline; null if the baseline lacks the entry")
+    after: float | None = Field(description="mean OA in the new report; null if the new report lacks the entry")
+    test: Literal["bootstrap", "paired", "Welch", ""] = Field(
+        description="bootstrap over seeds and regions, paired t-test over seeds, or Welch's t-test over seeds; empty if untested"
+    )
+    seeds: int = Field(description="number of compared seeds")
+    p: float | None = Field(description="two-sided p-value of no change")
+    p_holm: float | None = Field(
+        description="p after a Holm correction for all tests; identical runs do not count as tests"
+    )
+    verdict: str = Field(description="the result as a sentence")
+    low: float | None = Field(None, description="lower end of the 95 % bootstrap interval of after - before")
+    high: float | None = Field(None, description="upper end of the 95 % interval")
+    store_before: str = Field("", description="name of the entry's store in the baseline, if it differs")
+
+    @property
+    def significant(self) -> bool:
+        """Whether the change is significant at the 5 % level, after a correction for all tests."""
+        return is_significant(self.p_holm)
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the OA of every seed and region is unchanged."""
+        equal = self.p == 1 and self.before == self.after
+        return equal and self.test != "Welch" and not self.low and not self.high

@@ -1,0 +1,67 @@
+"""Records of single planes: the weights that heads learn for them, and their scores in a sweep."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from classifiers.comparison.results.base_records import BenchEntry, Estimate, Record
+from hsifeat.types import PlaneId
+
+
+class PlaneWeight(Record):
+    """Weight that a head learned for a plane."""
+
+    t: int | None
+    layer: str
+    weight: float
+
+
+class EntryWeights(Record):
+    """Weights that the head of an entry learned for planes, with seed 0 under the first disjoint split."""
+
+    entry: BenchEntry
+    weights: tuple[PlaneWeight, ...]
+
+
+class PlaneScore(Record):
+    """Accuracy and cost of one plane in a sweep."""
+
+    t: int
+    layer: str
+    oa: Estimate = Field(
+        description="OA of this plane alone; in a selection, OA of this plane together with all planes selected before"
+    )
+    size_bytes: int = Field(0, description="size before compression")
+    seconds: float | None = Field(
+        None,
+        description="extraction time of all layers of the timestep; in a selection, 0 if a plane selected before has the same "
+        "timestep; null if the store has no timings",
+    )
+    gain: Estimate | None = Field(
+        None,
+        description="OA minus OA of spectra alone, paired by seed; in a selection, from the second plane on, OA minus OA of the "
+        "planes selected before; null if the head can't learn from spectra alone",
+    )
+
+    @property
+    def plane(self) -> str:
+        """Name of the plane, e.g. ``t50/up_blocks.2``."""
+        return str(PlaneId(self.t, self.layer))
+
+
+class SweepResult(Record):
+    """Result of a sweep: accuracy of each plane of a store, and of the best planes together."""
+
+    head: str
+    split: str
+    planes: tuple[PlaneScore, ...] = Field(description="score of each plane alone")
+    selection: tuple[PlaneScore, ...] = Field(
+        description="planes selected with seed 0, in order; score i averages over seeds the OA of the first i planes that each "
+        "seed selected"
+    )
+    selections: tuple[tuple[str, ...], ...] = Field((), description="planes selected with each seed, in order")
+    seeds: int = 1
+    store: str = Field("", description="name of the store")
+    baseline: Estimate | None = Field(
+        None, description="OA of the head on spectra alone; null if the head needs planes"
+    )
