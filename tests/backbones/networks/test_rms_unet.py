@@ -3,50 +3,50 @@
 import numpy as np
 import pytest
 import torch
-from diffusers import UNet2DModel
+from diffusers import DDPMScheduler, UNet2DModel
 
+import hsifeat
 from hsifeat.backbones.networks.rms_unet import PixelRMSNorm, RMSNormUNet2DModel
 from hsifeat.errors import BackboneError
+from hsifeat.projection import Projection
+from hsifeat.scenes import Scene
 
-SIDE, CORE = 160, 64
+# The levels and blocks of natural32, with fewer channels. The halo is a multiple of the coarsest stride.
+LAYERS, CORE, HALO, T = ["up_blocks.0", "up_blocks.1"], 64, 128, 20
 ARGUMENTS = {
     "in_channels": 3,
     "out_channels": 3,
     "layers_per_block": 1,
-    "block_out_channels": [8, 8],
-    "down_block_types": ["DownBlock2D"] * 2,
-    "up_block_types": ["UpBlock2D"] * 2,
-    "norm_num_groups": 4,
+    "block_out_channels": [4] * 4,
+    "down_block_types": ["DownBlock2D"] * 4,
+    "up_block_types": ["UpBlock2D"] * 4,
+    "norm_num_groups": 2,
+    "attention_head_dim": 2,
     "add_attention": False,
 }
 
 
-@pytest.fixture(scope="module")
-def image():
-    """An image whose statistics change from one side to the other."""
-    values = np.random.default_rng(0).standard_normal((1, 3, SIDE, SIDE)) * np.linspace(0.1, 3, SIDE)
-    return torch.from_numpy(values)
-
-
-def build(network_class, dtype):
+def build(network_class, dtype=torch.float64):
     torch.manual_seed(0)
     return network_class(**ARGUMENTS).eval().requires_grad_(False).to(dtype)
 
 
-def receptive_radius(network):
-    """Largest distance, in pixels along one axis, at which an input pixel moves the middle output pixel."""
-    clean = torch.zeros(1, 3, SIDE, SIDE, dtype=torch.float64, requires_grad=True)
-    (gradient,) = torch.autograd.grad(network(clean, 0).sample[0, :, SIDE // 2, SIDE // 2].sum(), clean)
-    return int(np.abs(np.argwhere(gradient[0].abs().sum(0).numpy() > 0) - SIDE // 2).max())
+def planes(network, image):
+    """Return the outputs of the layers for an image (1, 3, rows, cols)."""
+    outputs = {}
+    hooks = [
+        network.get_submodule(name).register_forward_hook(lambda _, __, out, name=name: outputs.update({name: out}))
+        for name in LAYERS
+    ]
+    network(image, T)
+    for hook in hooks:
+        hook.remove()
+    return outputs
 
 
-def largest_difference(network, image, halo):
-    """Largest difference between a tile's core and the same pixels of one pass, in standard deviations of that pass."""
-    whole = network(image, 20).sample
-    at = (SIDE - CORE) // 2
-    tile = image[..., at - halo : at + CORE + halo, at - halo : at + CORE + halo]
-    core = network(tile, 20).sample[..., halo : halo + CORE, halo : halo + CORE]
-    return float((core - whole[..., at : at + CORE, at : at + CORE]).abs().max() / whole.std())
+def uneven_image(rows, cols):
+    """Return noise (1, 3, rows, cols) whose deviation grows from one side to the other."""
+    return np.random.default_rng(0).standard_normal((1, 3, rows, cols)) * np.linspace(0.1, 3, cols)
 
 
 def test_norm_equals_its_formula():
@@ -59,15 +59,68 @@ def test_norm_equals_its_formula():
     np.testing.assert_allclose(norm(torch.from_numpy(maps)).detach(), wanted, rtol=1e-12)
 
 
+@pytest.mark.parametrize(("layer", "radius"), [("up_blocks.0", 110), ("up_blocks.1", 126)])
+def test_the_halo_covers_the_measured_receptive_field(layer, radius):
+    """The gradient of a cell is 0 beyond the radius, and is not 0 at the radius."""
+    rows = 3 * HALO
+    strip = torch.randn(1, 3, rows, 8, dtype=torch.float64).requires_grad_()
+    output = planes(build(RMSNormUNet2DModel), strip)[layer]
+    stride = rows // output.shape[2]
+    middle = output.shape[2] // 2
+    (gradient,) = torch.autograd.grad(output[0, :, middle].sum(), strip)
+    reached = np.flatnonzero(gradient[0].abs().sum((0, 2)).numpy())
+    before, after = middle * stride - reached.min(), reached.max() - (middle + 1) * stride + 1
+    assert max(before, after) == radius <= HALO
+
+
 @pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
-def test_tiles_with_the_halo_of_the_receptive_field_equal_one_pass(image, dtype, limit):
-    network = build(RMSNormUNet2DModel, torch.float64)
-    radius = receptive_radius(network)
-    halo = radius + radius % 2  # a multiple of the coarsest stride
-    assert halo <= (SIDE - CORE) // 2
-    network, x = network.to(dtype), image.to(dtype)
-    assert largest_difference(network, x, halo) <= limit
-    assert largest_difference(build(UNet2DModel, dtype), x, halo) > 1e-2  # group norm
+def test_a_tile_with_the_halo_of_the_receptive_field_equals_one_pass(dtype, limit):
+    side, at = CORE + 2 * HALO + 16, HALO + 8
+    image = torch.from_numpy(uneven_image(side, side)).to(dtype)
+    tile = image[..., at - HALO : at + CORE + HALO, at - HALO : at + CORE + HALO]
+
+    def largest_difference(network_class):
+        network = build(network_class, dtype)
+        differences = []
+        tile_planes = planes(network, tile)
+        for name, whole in planes(network, image).items():
+            stride = side // whole.shape[2]
+            start, count, halo = at // stride, CORE // stride, HALO // stride
+            core = tile_planes[name][..., halo : halo + count, halo : halo + count]
+            same = whole[..., start : start + count, start : start + count]
+            differences.append(float((core - same).abs().max() / whole.std()))
+        return max(differences)
+
+    assert largest_difference(RMSNormUNet2DModel) <= limit
+    assert largest_difference(UNet2DModel) > 1e-2  # group norm
+
+
+def test_stored_planes_of_tiles_equal_one_pass_over_the_padded_scene(tmp_path):
+    """Four tiles with cores of 64 px; the reference is diffusers' forward pass in float64."""
+    rows, cols = CORE + 8, CORE + 16
+    image = uneven_image(rows, cols).astype(np.float32)
+    network = build(RMSNormUNet2DModel, torch.float32)
+    network.save_pretrained(tmp_path / "unet")
+    DDPMScheduler(beta_schedule="squaredcos_cap_v2").save_pretrained(tmp_path / "scheduler")
+    store = hsifeat.extract(
+        Scene("uneven", image[0].transpose(1, 2, 0)),
+        backbone=tmp_path,
+        timesteps=[T],
+        layers=LAYERS,
+        projection=Projection("same", np.eye(3, dtype=np.float32), np.zeros(3, np.float32), clip=False),
+        tile=CORE + 2 * HALO,
+        halo=HALO,
+        noise="none",
+        dtype="float32",
+        out=tmp_path / "s.zarr",
+    )
+    padded = np.pad(image.astype(np.float64), [(0, 0), (0, 0), (HALO, HALO), (HALO, HALO)], mode="reflect")
+    for name, whole in planes(network.double(), torch.from_numpy(padded)).items():
+        stride = padded.shape[2] // whole.shape[2]
+        near, wanted = HALO // stride, whole[0].permute(1, 2, 0).numpy()
+        wanted = wanted[near : near + rows // stride, near : near + cols // stride]
+        stored = next(store.plane(plane.id)[:] for plane in store.planes if plane.id.layer == name)
+        assert np.abs(stored - wanted).max() <= 1e-5 * wanted.std()
 
 
 def test_attention_is_refused():
