@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -30,7 +32,6 @@ TOLERANCE = 0.1
 # Networks and boosting with three rows per leaf are worse than a linear classifier with one or two rows per class; chance is
 # 0.17. Their pages advise to take lda with so few labels.
 FEW_ROWS_TOLERANCE = 0.25
-SLOW_ROWS = 8
 
 
 def bands(per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -57,16 +58,20 @@ def pipeline(name: str, rows: int):
 
 
 @pytest.mark.filterwarnings("ignore:Only one sample available")
-@pytest.mark.parametrize("per_class", [1, 2, 8, 50])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "per_class"),
+    [*itertools.product(NAMES, [1, 2, 8]), *itertools.product(["lda", "svm", "logistic"], [50])],
+)
 def test_few_labels(name, per_class):
-    if per_class > SLOW_ROWS and name not in ("lda", "svm", "logistic"):
-        pytest.skip("takes seconds, and heads of this kind fail with fewer rows if at all")
+    """Networks and trees fit 50 rows per class for seconds, and fail with fewer rows if at all."""
     new, truth = bands(TEST_ROWS // CLASSES, 99)
     found, expected = [], []
     for seed in range(SEEDS):
         X, y = bands(per_class, seed)
-        head = make_head(name, LAYOUT, **{"epochs": 20} if name in NETWORKS else {})
+        cheap = {"epochs": 20, "n_estimators": 50}
+        head = make_head(
+            name, LAYOUT, **{key: value for key, value in cheap.items() if key in make_head(name).get_params()}
+        )
         if name == "lda" and per_class == 1:
             with pytest.raises(HeadError, match="needs more rows than classes"):
                 head.fit(X, y)

@@ -62,7 +62,7 @@ def test_an_evaluation_learns_nothing_from_permuted_labels(name, features, table
     def kappa(dealt: PixelTable, draw: SplitDraw, seed: int) -> float:
         return Evaluator(features, dealt, name, seed, params).evaluate(rule, draw)[1].scores.kappa
 
-    for seed in range(3):
+    for seed in range(2):
         dealt = permuted(table, seed)
         draw = rule.draw(dealt.labels, seed)
         assert draw.test.sum() > 2300
