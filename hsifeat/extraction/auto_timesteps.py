@@ -40,7 +40,8 @@ def choose_timesteps(
     Raises
     ------
     HsifeatError
-        If `count` is 0 or exceeds the number of candidates, or the noise policy adds no noise.
+        If the noise policy adds no noise. If `count` is less than 1, or larger than the number of timesteps that
+            `rank_timesteps` compares.
     """
     if not noise.noises:
         raise HsifeatError(

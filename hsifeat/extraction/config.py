@@ -1,7 +1,7 @@
 """Options of an extraction, with their types, defaults, units, help texts and recipe fields.
 
 The command line of `hsifeat extract`, preset files, ``--like`` and the recipe of a store are derived from
-`ExtractionConfig`. The recipe is the set of values that identifies the features of a store; its hash is the store's key.
+`ExtractionConfig`. The recipe is the set of values that identifies the features of a store. The hash of the recipe is the store's key.
 Importing this module imports neither NumPy nor the backbones.
 """
 
@@ -65,18 +65,18 @@ class InRecipe:
 
 @dataclass(frozen=True)
 class InIdentity:
-    """Mark an option that the backbone writes to its own part of the recipe.
+    """Mark an option whose value is in the section ``backbone`` of the recipe. The backbone writes this section.
 
     Attributes
     ----------
     section : str
-        Section of the backbone's part, such as ``conditioning``. [default: no section]
+        Subsection of ``backbone`` that has the value, such as ``conditioning``. [default: no subsection]
     """
 
     section: str = ""
 
     def path(self, name: str) -> str:
-        """Return where the backbone's part of the recipe stores option `name`, as ``section.name`` or ``name``."""
+        """Return where the section ``backbone`` of the recipe stores option `name`, as ``section.name`` or ``name``."""
         return f"{self.section}.{name}".lstrip(".")
 
 
@@ -121,8 +121,8 @@ def _projection(value: Any) -> Any:
 class ExtractionConfig(BaseConfig):
     """Options of an extraction that determine the stored values; `hsifeat.extract` describes each of them.
 
-    ``model_fields_set`` has the names of the options that were set explicitly. An option that has no effect in combination
-    with the others is an error if it was set explicitly, and is ignored otherwise.
+    ``model_fields_set`` has the names of the options that were set explicitly. An option may have no effect in combination with
+    the others. Such an option is an error if it was set explicitly. If it has its default, it is ignored.
 
     Examples
     --------
@@ -311,9 +311,9 @@ class ExtractionConfig(BaseConfig):
 
 
 def options_in_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the extraction options in a recipe. Options that were None or had no effect are left out.
+    """Return the extraction options in a recipe. This is the inverse of `ExtractionConfig.recipe_fields`.
 
-    This is the inverse of `ExtractionConfig.recipe_fields`.
+    The result does not contain options that were None or had no effect.
     """
     values = {name: _field(recipe, mark.path(name)) for name, mark in _marks(InRecipe)}
     values |= {name: _field(recipe["backbone"], mark.path(name)) for name, mark in _marks(InIdentity)}

@@ -1,4 +1,4 @@
-"""Extraction of context features: filters of the components of a scene, computed block by block."""
+"""Extraction of context features: a scene is projected to components, and the components are filtered block by block."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ _PROJECTED_COLS = 32
 class ContextExtractor(Extractor):
     """Computes context features of a scene.
 
-    A unit (one shard of each plane) is read with a margin as wide as the reach of the filters. Filters by reconstruction
-    have no finite reach, so they are computed for the whole scene at once.
+    A filter uses pixels up to a distance that is called its reach. A unit (one shard of each plane) is therefore read with a
+    margin as wide as the largest reach. Filters by reconstruction have no finite reach, so they are computed for the whole
+    scene at once.
 
     Attributes
     ----------
@@ -76,11 +77,11 @@ class ContextExtractor(Extractor):
         )  # fmt: skip
 
     def step_computer(self) -> ContextComputer:
-        """Return a function that computes a step. It keeps the reconstructions of the scene for the next steps."""
+        """Return a function that computes a step (one shard of each plane)."""
         return ContextComputer(self)
 
     def describe(self, plan: Plan) -> list[str]:
-        """Describe the blocks and the memory of a plan."""
+        """Describe how many blocks a plan computes, and how much memory it needs."""
         lines = [f"blocks: {plan.passes} remaining of {plan.total_passes}, each with all its layers"]
         if plan.steps:
             lines.append(f"memory: about {format_bytes(self.peak_bytes(plan))}")
@@ -107,7 +108,7 @@ class ContextExtractor(Extractor):
         return self.scene.rows * self.scene.cols * per_pixel
 
     def check_memory(self) -> None:
-        """Raise `HsifeatError` if filters by reconstruction exceed their memory limit."""
+        """Raise `HsifeatError` if filters by reconstruction need more memory than `RECONSTRUCTION_LIMIT_BYTES`."""
         needed = self.reconstruction_bytes()
         if needed > RECONSTRUCTION_LIMIT_BYTES:
             others = ",".join(name for name, layer in self.layers.items() if not layer.is_reconstruction)

@@ -41,7 +41,7 @@ class DiffusionExtractor(Extractor):
     backbone : Backbone
         The diffusion model.
     tiling : Tiling
-        Division of the scene into tiles, and the combination of their feature maps.
+        Divides the scene into tiles, and combines the feature maps of tiles.
     noise : NoisePolicy
         Noise policy for the tiles.
     tiles_per_batch : int
@@ -50,8 +50,8 @@ class DiffusionExtractor(Extractor):
     device : str
         Device of the network.
     pooled : mapping of str to int
-        For each layer that is finer than the scene, the number of its cells along one side of a scene pixel. Features are
-        averaged over these cells.
+        Maps each layer that is finer than the scene to the number of feature-map cells along one side of a scene pixel.
+            Features are averaged over the cells in a scene pixel.
     """
 
     model_input: ModelInput
@@ -73,7 +73,7 @@ class DiffusionExtractor(Extractor):
 
     @property
     def layout(self) -> SceneLayout | PixelListLayout:
-        """Layout of a new store, whose units consist of whole tiles."""
+        """Layout of a new store. Each unit (one shard of each plane) consists of whole tiles."""
         return self.tiling.layout
 
     @property
@@ -87,11 +87,11 @@ class DiffusionExtractor(Extractor):
         return self.tiles_per_batch
 
     def with_batch(self, batch: int) -> Self:
-        """Return the extractor with the batch size of an existing store."""
+        """Return a copy of the extractor with batch size `batch`, the batch size of an existing store."""
         return replace(self, tiles_per_batch=batch)
 
     def count_tiles(self, window: Window) -> int:
-        """Return the number of tiles with a valid pixel in `window`, the window of one unit or of all units."""
+        """Return the number of tiles that have a valid pixel, for the window of one unit or of all units together."""
         return self.tiling.count_tiles(window, self.scene.valid)
 
     def passes(self, t: int, previous: int | None) -> int:
@@ -99,11 +99,14 @@ class DiffusionExtractor(Extractor):
         return self.noise.passes(t, previous)
 
     def step_computer(self) -> StepComputer:
-        """Return a function that computes a step. It keeps the encoded tiles of the last unit for the next step."""
+        """Return a function that computes a step (one shard of each plane at one timestep)."""
         return StepComputer(self)
 
     def describe(self, plan: Plan) -> list[str]:
-        """Describe a plan: its forward passes, their estimated time (from one timed batch) and its memory."""
+        """Describe how many tiles and forward passes a plan has, and how much time and memory it needs.
+
+        The time is estimated from one timed batch.
+        """
         seconds = plan.passes * self.seconds_per_pass(plan) if plan.steps else 0.0
         side = " x ".join(map(str, dict.fromkeys(self.tiling.tile)))
         repeated = sum(plan.unit_tiles.values()) - plan.tiles
@@ -117,14 +120,14 @@ class DiffusionExtractor(Extractor):
         ]
 
     def seconds_per_pass(self, plan: Plan) -> float:
-        """Measure the run time of a forward pass per tile, on one batch after a warm-up.
+        """Measure the run time of a forward pass, divided by the number of tiles in the batch.
 
-        The batch is taken from the first step of the plan that has tiles.
+        One batch is timed after a warm-up. It is taken from the first step of the plan that has tiles.
 
         Returns
         -------
         float
-            Seconds per forward pass and tile; 0 if no step of the plan has tiles.
+            Seconds per tile; 0 if no step of the plan has tiles.
         """
         step = next((step for step in plan.steps if plan.unit_tiles[step.unit]), None)
         if step is None:
@@ -141,8 +144,8 @@ class DiffusionExtractor(Extractor):
     def peak_bytes(self, plan: Plan) -> int:
         """Estimate the peak memory of an extraction step in bytes, without the model's weights and activations.
 
-        The estimate is the sum of the input tiles of a unit (one shard of each plane), their noise, and the unit's
-        features.
+        The estimate adds up three arrays of a unit (one shard of each plane): the input tiles, the noise of the tiles, and
+        the features.
         """
         tile = self.tiling.tile
         channels = max(self.projection.channels, self.backbone.denoiser_channels)
@@ -206,7 +209,7 @@ class DiffusionExtractor(Extractor):
         }
 
     def _mean_taps(self, draws: Iterable[torch.Tensor], t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Return the (n, channels, rows, cols) feature maps of each layer for a batch, averaged over noise draws."""
+        """Map each layer to its feature maps for a batch, as an (n, channels, rows, cols) tensor that is averaged over `draws`."""
         from torch.nn.functional import avg_pool2d
 
         taps: dict[str, torch.Tensor] = {}

@@ -75,12 +75,12 @@ class Extractor(ABC):
         return 1
 
     def with_batch(self, batch: int) -> Self:  # noqa: ARG002  # filters have no batches
-        """Return the extractor with the batch size of an existing store."""
+        """Return a copy of the extractor with batch size `batch`, the batch size of an existing store."""
         return self
 
     @abstractmethod
     def count_tiles(self, window: Window) -> int:
-        """Return the number of tiles to compute for `window`, the window of one unit or of all units."""
+        """Return the number of tiles to compute for the window of one unit, or of all units together."""
 
     def passes(self, t: int, previous: int | None) -> int:  # noqa: ARG002  # some noise policies need more
         """Return the number of passes per tile at timestep `t`; `previous` is the timestep computed before `t`."""

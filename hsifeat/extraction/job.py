@@ -1,4 +1,4 @@
-"""A prepared extraction, and the work that remains given the current state of its store."""
+"""A prepared extraction, and the work that is left to complete its store."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Prepared:
     config : ExtractionConfig
         Options of the extraction, in which ``auto:N`` is replaced by timesteps.
     extractor : Extractor
-        Computes the features. Its batch size is the one for a new store.
+        Computes the features. It has the batch size for a new store.
     planes : tuple of PlaneSpec
         Requested planes, each for one layer at one timestep.
     recipe : Recipe
@@ -63,7 +63,8 @@ class Job(Prepared):
         Raises
         ------
         StoreError
-            If the location holds something else, or a batch size was set explicitly and the store has another one.
+            If the location holds something other than a store. If a batch size was set explicitly, and the store has
+                another batch size.
         RecipeMismatchError
             If the store has another recipe.
         """

@@ -12,10 +12,10 @@ from hsifeat.types import Tap
 
 
 def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int) -> dict[Tap, int]:
-    """Select taps (layers whose output is stored) and return the stride of each in scene pixels.
+    """Select taps (layers whose output is stored), and return the stride of each tap in scene pixels.
 
-    The stride of a tap is in pixels of the model input. Feature maps that are finer than the scene are averaged over each
-    scene pixel, so that they are stored with stride 1.
+    `Tap.stride` is in pixels of the model input. This function converts it to scene pixels. Feature maps that are finer than
+    the scene are averaged over each scene pixel, so their stride is 1.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ class ModelInput:
     Attributes
     ----------
     cube : array-like of shape (factor * rows, factor * cols, bands)
-        Image before the projection, which is read tile by tile.
+        Image before the projection. Only one tile is read at a time.
     projection : Projection
         Projection from the bands of the image to the input channels of the backbone.
     valid : (factor * rows, factor * cols) bool array or None
@@ -139,8 +139,8 @@ def make_model_input(
     backbone : Backbone
         The diffusion model. The projection must give as many channels as the model has input channels.
     projection : str, Projection or None
-        A fitted projection, or a text that `fit_projection` takes. None selects the projection of `default_projection`, or
-        the first bands of a companion image.
+        A fitted projection, or a text that `fit_projection` takes. None selects the projection that
+            `default_projection` returns. For a companion image, None selects the first bands.
     companion : bool
         Whether to use the scene's companion image instead of its bands.
     padding : {"reflect", "zero"}
@@ -153,7 +153,7 @@ def make_model_input(
     Raises
     ------
     HsifeatError
-        If the scene has no companion image, or the projection does not fit the image or the backbone.
+        If `companion` is True and the scene has no companion image. If the projection does not fit the image or the backbone.
     """
     image = _companion_image(scene) if companion else scene
     if companion and projection in {None, "rgb"}:

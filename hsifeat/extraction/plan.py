@@ -16,7 +16,7 @@ from hsifeat.types import PlaneId, Window
 
 @dataclass(frozen=True)
 class Step:
-    """A step of an extraction, which computes one unit (one shard) of several planes at one timestep.
+    """A step computes one unit (one shard) of several planes at one timestep.
 
     A run records its progress after each step.
 

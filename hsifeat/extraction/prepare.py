@@ -52,8 +52,8 @@ def prepare(
     Raises
     ------
     HsifeatError
-        If the scene or backbone can't be opened, or an option is wrong, has no effect, or does not fit the scene or the
-        backbone.
+        If the scene or backbone can't be opened. If an option is wrong or has no effect, or if it does not fit the scene or
+            the backbone.
 
     Examples
     --------

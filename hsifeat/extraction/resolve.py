@@ -27,7 +27,7 @@ def resolve_config(
     Parameters
     ----------
     options : mapping of str to object
-        Options by name, as declared in `ExtractionConfig`. An option that is None is unset.
+        Maps the names of options in `ExtractionConfig` to values. An option that is None is unset.
     preset : str or Path, optional
         Name or ``.toml`` file of a preset.
     like : str, Path or Store, optional
@@ -41,7 +41,7 @@ def resolve_config(
     Raises
     ------
     HsifeatError
-        If an option is wrong, both `preset` and `like` are set, or the preset or store can't be read.
+        If an option is wrong. If both `preset` and `like` are set. If the preset or store can't be read.
     """
     if preset is not None and like is not None:
         raise HsifeatError("--preset and --like both say where unset options come from: leave out one of them")

@@ -44,7 +44,7 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
     Raises
     ------
     StoreError
-        If the store has another recipe or batch size, the disk is too small, or data are missing in a read-only store.
+        If the store has another recipe or batch size. If the disk is too small. If data are missing in a read-only store.
     HsifeatError
         If an executor is used with a backbone object or a companion image.
 

@@ -38,7 +38,7 @@ def config_of(store: Store) -> ExtractionConfig:
     """Return the extraction options of a store, including its fitted projection.
 
     Timesteps and layers are those of the stored planes. The backbone is the path or name that was recorded when the store was
-    created; this function does not check whether its weights are still the same.
+    created. This function does not check whether the backbone at this path still has the same weights.
 
     Raises
     ------

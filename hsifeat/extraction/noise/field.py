@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FieldNoise(NoisePolicy):
-    """Add noise from one noise field over the scene to all tiles.
+    """Add noise from a noise field that covers the scene.
 
-    Each tile gets the noise at its position. The field is the same at all timesteps; see `noise_field`.
+    Each tile gets the part of the field at the tile's position. The field is the same at all timesteps; see `noise_field`.
     """
 
     name: ClassVar = "field"

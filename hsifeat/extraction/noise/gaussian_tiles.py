@@ -20,7 +20,7 @@ class DrawnNoiseTiles(ABC):
     clean : (n, denoiser channels, cell rows, cell cols) float32 tensor
         Encoded tiles ``x_0``.
     schedule : NoiseSchedule
-        Noise schedule with ``abar_t``.
+        Noise schedule; its `alphas_cumprod` are ``abar_t``.
     draws : int
         Number of draws of ``eps``.
     device : str

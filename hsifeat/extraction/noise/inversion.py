@@ -25,7 +25,8 @@ class InversionNoise(NoisePolicy):
     Attributes
     ----------
     count : int
-        Number N of steps. The steps are the timesteps ``i * (T // N)`` for i from 0 to N - 1.
+        Number N of timesteps that an inversion visits. They are ``i * (T // N)`` for i from 0 to N - 1, where T is the
+            number of training timesteps.
     """
 
     count: int = 1
@@ -35,7 +36,7 @@ class InversionNoise(NoisePolicy):
 
     @classmethod
     def parse(cls, argument: str | None, schedule: NoiseSchedule, seed: int, draws: int) -> Self:
-        """Return the policy for a number of steps. See `NoisePolicy.parse`."""
+        """Return the policy whose number of steps is `argument`. See `NoisePolicy.parse`."""
         if not re.fullmatch(r"[1-9]\d{0,8}", argument or ""):
             wrong = "nothing" if argument is None else repr(argument)
             raise HsifeatError(f"the noise inversion:N takes a number of steps, such as inversion:10; found {wrong}")
@@ -76,7 +77,7 @@ class InversionNoise(NoisePolicy):
         t: int,
         layers: Sequence[str],  # noqa: ARG002
     ) -> torch.Tensor:
-        """Return a prediction of the network. Most passes of an inversion are predictions. See `NoisePolicy.probe`."""
+        """Return a prediction of the network, because most passes of an inversion are predictions. See `NoisePolicy.probe`."""
         return backbone.predict(noised, t)
 
     def noised_tiles(
@@ -123,7 +124,8 @@ def invert_step(schedule: NoiseSchedule, output: torch.Tensor, x: torch.Tensor, 
     Parameters
     ----------
     schedule : NoiseSchedule
-        Noise schedule with ``abar_t``, and the kind of the network's prediction.
+        Noise schedule; its `alphas_cumprod` are ``abar_t``. Its method `separate` estimates the clean tiles ``x0`` and the
+            noise ``eps`` from `x` and `output`.
     output : (n, channels, rows, cols) float32 tensor
         Prediction of the network for `x` at timestep `t`.
     x : (n, channels, rows, cols) float32 tensor

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NoNoise(NoisePolicy):
-    """Add no noise to tiles, for networks that were trained on clean input such as CleanDIFT.
+    """Add no noise to tiles. Use this policy for networks that were trained on clean input.
 
-    Stracke et al., "CleanDIFT: diffusion features without noise", arXiv:2412.03439.
+    An example is CleanDIFT (Stracke et al., "CleanDIFT: diffusion features without noise", arXiv:2412.03439).
     """
 
     name: ClassVar = "none"

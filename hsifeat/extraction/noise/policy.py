@@ -1,7 +1,7 @@
 """Base class of noise policies, their registration, and the parser of ``--noise``.
 
-A noise policy is registered as an entry point of the group ``hsifeat.noise``. The entry point's name is used in
-``--noise NAME`` and ``--noise NAME:ARGUMENT``, and its value is a subclass of `NoisePolicy`.
+A noise policy is registered as an entry point of the group ``hsifeat.noise``. The name of the entry point is
+NAME in ``--noise NAME`` and ``--noise NAME:ARGUMENT``. The value of the entry point is a subclass of `NoisePolicy`.
 ``tests/extraction/noise/test_conformance.py`` tests all registered policies.
 """
 
@@ -179,7 +179,7 @@ class NoisePolicy(ABC):
 
 
 def noise_policies() -> dict[str, EntryPoint]:
-    """Return the entry points of all registered noise policies by name, in alphabetical order of the names."""
+    """Map the names of all registered noise policies to their entry points. The names are in alphabetical order."""
     return dict(sorted((entry.name, entry) for entry in entry_points(group=GROUP)))
 
 

@@ -41,8 +41,8 @@ def list_pixels(pixels: PixelsLike, scene: Scene) -> PixelList:
     Parameters
     ----------
     pixels : str, Labels, tuple of two arrays, or (n, 2) integer array
-        A label map, or the name of a label map of the scene, which selects its labelled and valid pixels. Arrays give rows
-        and columns.
+        A label map, or the name of a label map of the scene, selects all valid pixels that the map labels. Arrays give rows
+            and columns.
     scene : Scene
         The scene.
 
@@ -54,8 +54,8 @@ def list_pixels(pixels: PixelsLike, scene: Scene) -> PixelList:
     Raises
     ------
     HsifeatError
-        If the label map does not exist, positions are not integers, a pixel is outside the scene or not valid, or no pixel
-        is selected.
+        If the label map does not exist, or selects no pixel. If `pixels` is empty or not an array of integers. If a listed
+            pixel is not valid or lies outside the scene.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Tiling of a list of pixels, with a window around each pixel.
 
-The model processes each window on its own. Feature maps are interpolated bilinearly to the size of the window; the value at
-the centre pixel and the mean over the window are stored. This is the procedure of MTMSD (``feature_extract.py`` in its
+The model processes each window on its own. Feature maps are interpolated bilinearly to the size of the window. The store gets
+the value at the centre pixel and the mean over the window. This is the procedure of MTMSD (``feature_extract.py`` in its
 public code).
 """
 
@@ -74,7 +74,7 @@ class PixelWindows:
         backbone: Backbone,
         factor: int,
     ) -> None:
-        """Check that windows consist of whole denoiser cells, and that the noise policy suits them. See `Tiling.check`."""
+        """Check that windows consist of whole denoiser cells, and that the noise policy allows windows. See `Tiling.check`."""
         cell_px = backbone.cell_px
         if (factor * self.window_px / cell_px).denominator != 1:
             raise HsifeatError(f"a window of {self.window_px} px must be a multiple of {cell_px} px")
@@ -114,7 +114,7 @@ def windows_around(pixels: PixelList, *, tile_px: int, multiple: int) -> PixelWi
 
 
 class CentreMeanBlock:
-    """Accumulator for a plane's values at listed pixels, and for the means over the windows. See `PlaneBlock`.
+    """Accumulator for the values of a plane at listed pixels, and for the means over their windows. See `PlaneBlock`.
 
     Parameters
     ----------
@@ -144,9 +144,10 @@ class CentreMeanBlock:
 
 
 def centre_and_mean(maps: torch.Tensor, window_px: int) -> torch.Tensor:
-    """Interpolate feature maps to their windows, and return the value at the centre pixel and the mean of each map.
+    """Return the value at the centre pixel of each window, and the mean over the window.
 
-    Both values are weighted sums over the cells of the map, so that the interpolated map is never computed.
+    Both values are those of a feature map after interpolation to the size of the window. They are weighted sums over the
+    cells of the map, so the interpolated map is never computed.
 
     Parameters
     ----------
@@ -158,8 +159,8 @@ def centre_and_mean(maps: torch.Tensor, window_px: int) -> torch.Tensor:
     Returns
     -------
     (n, 2, channels) float32 tensor
-        Value at row and column ``window_px // 2``, and mean, of
-        ``interpolate(maps, (window_px, window_px), mode="bilinear", align_corners=False)``.
+        Let ``image = interpolate(maps, (window_px, window_px), mode="bilinear", align_corners=False)``. Index 0 of the
+            second axis has the value of ``image`` at row and column ``window_px // 2``. Index 1 has the mean of ``image``.
 
     Examples
     --------

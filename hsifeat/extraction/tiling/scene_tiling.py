@@ -52,7 +52,7 @@ class SceneTiling:
 
     @property
     def halo_px(self) -> int:
-        """Half of the overlap of two neighbouring tiles in pixels."""
+        """Half of the width, in pixels, by which two neighbouring tiles overlap."""
         return (self.tile[0] - self.step[0]) // 2
 
     @property
@@ -99,12 +99,12 @@ class SceneTiling:
         return range(first + low * step, first + high * step, step)
 
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:
-        """Return the tiles of a unit (one shard of each plane) whose core has a valid pixel. See `Tiling.valid_tiles`."""
+        """Return a unit's tiles that have a valid pixel in the core. See `Tiling.valid_tiles`."""
         cores = ((tile, self.core(tile).clip(self.rows, self.cols)) for tile in self.tiles(unit))
         return [tile for tile, part in cores if valid[part.slices].any()]
 
     def count_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> int:
-        """Return the number of tiles of a unit (one shard of each plane) whose core has a valid pixel. See `Tiling.count_tiles`."""
+        """Return how many of a unit's tiles have a valid pixel in the core. See `Tiling.count_tiles`."""
         return len(self.valid_tiles(unit, valid))
 
     def new_block(self, plane: PlaneSpec, unit: Window) -> CoreBlock | BlendedBlock:
@@ -157,7 +157,7 @@ def tile_scene(
     tile_px : int
         Side of a tile in pixels, including the halo. Ignored by ``whole``.
     halo_px : int
-        Half of the overlap of two neighbouring tiles in pixels. Ignored by ``whole``.
+        Width of the halo on each side of a tile, in pixels. Ignored by ``whole``.
     multiple : int
         Coarsest stride of the backbone in scene pixels. `tile_px` and `halo_px` must be multiples of this stride, and
         ``whole`` pads the scene to multiples of this stride.
@@ -174,8 +174,8 @@ def tile_scene(
     Raises
     ------
     HsifeatError
-        If a size is not a multiple of `multiple`, tiles have no core, or a grid that starts at `origin` does not cover the
-        scene.
+        If `tile_px` or `halo_px` is not a multiple of `multiple`. If the halo leaves no core. If a grid that starts at
+            `origin` does not cover the scene.
 
     Examples
     --------

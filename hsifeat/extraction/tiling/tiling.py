@@ -47,8 +47,8 @@ class PlaneBlock(Protocol):
 class Tiling(Protocol):
     """Division of a scene into tiles, each of which is an input of the model.
 
-    Planes (the features of one layer at one timestep) are divided into units, which are shards of the store. The window of a
-    unit counts scene pixels for `SceneTiling`, and positions in the list of pixels for `PixelWindows`. Tiles are windows in
+    Planes (the features of one layer at one timestep) are divided into units; a unit is one shard of each plane. The window
+    of a unit counts scene pixels for `SceneTiling`, and positions in the list of pixels for `PixelWindows`. Tiles are windows in
     scene pixels, and may reach beyond the scene.
     """
 
@@ -73,9 +73,9 @@ class Tiling(Protocol):
         ...
 
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:
-        """Return the tiles of a unit (one shard of each plane) whose kept part has a valid pixel, in row-major order.
+        """Return the tiles that have to be computed for a unit (one shard of each plane), in row-major order.
 
-        Other tiles are not computed.
+        These are the tiles that have a valid pixel in the part that is kept.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ class Tiling(Protocol):
         ...
 
     def count_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> int:
-        """Return the number of tiles of a unit whose kept part has a valid pixel. See `Tiling.valid_tiles`."""
+        """Return the number of tiles that have to be computed for a unit (one shard of each plane). See `Tiling.valid_tiles`."""
         ...
 
     def new_block(self, plane: PlaneSpec, unit: Window) -> PlaneBlock:
@@ -110,9 +110,9 @@ class Tiling(Protocol):
         strides : mapping of Tap to int
             Stride of each layer's feature map in scene pixels.
         noise : NoisePolicy
-            Noise policy, which may require tiles that start at a cell of the denoiser's input.
+            Noise policy. It may require that each tile starts at the border of a cell of the denoiser's input.
         backbone : Backbone
-            The diffusion model, whose denoiser has cells of a fixed size in pixels.
+            The diffusion model. `Backbone.cell_px` is the side of a cell of the denoiser's input.
         factor : int
             Side of a scene pixel in pixels of the model input.
 
@@ -168,7 +168,7 @@ def make_tiling(
     Raises
     ------
     HsifeatError
-        If a size is not a multiple of `multiple`, or tiles do not cover the scene.
+        If `tile_px` or `halo_px` is not a multiple of `multiple`. If the tiles do not cover the scene.
     """
     if pixels is not None:
         return windows_around(pixels, tile_px=tile_px, multiple=multiple)
