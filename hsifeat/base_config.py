@@ -169,7 +169,7 @@ class BaseConfig(BaseModel):
         Parameters
         ----------
         options : mapping of str to object
-            Value of each option, by the name of the option.
+            Maps the names of options to values.
         source : str
             Source of the options, such as ``the preset dift: extract.``. Error messages start with this text.
 
@@ -206,7 +206,7 @@ class BaseConfig(BaseModel):
         base : BaseConfig
             Source of the options that are not set.
         options : mapping of str to object
-            Value of each option, by the name of the option. None counts as not set.
+            Maps the names of options to values. None counts as not set.
         inherited_from : str
             Description of `base` for messages, such as ``the preset dift``.
         """
@@ -273,7 +273,7 @@ def config_table(config: type[BaseConfig]) -> list[OptionRow]:
 
 
 def detail(field: FieldInfo, name: str) -> str:
-    """Return an argument of `option` from a field. `name` is the name of the argument, such as ``unit``."""
+    """Return the text that the declaration of a field passed to `option` as the argument `name`, such as ``unit``."""
     extra = field.json_schema_extra
     return str(extra.get(name, "")) if isinstance(extra, dict) else ""
 

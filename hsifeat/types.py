@@ -99,7 +99,7 @@ def windows(rows: int, cols: int, side_px: int) -> Iterator[Window]:
 
 @dataclass(frozen=True, order=True)
 class PlaneId:
-    """Name of a plane, the feature map of one training timestep `t` and one layer of a backbone.
+    """Name of a plane. A plane is the feature map of one training timestep `t` and one layer of a backbone.
 
     >>> str(PlaneId(50, "up_blocks.2"))
     't50/up_blocks.2'
@@ -146,8 +146,8 @@ class Tap:
     channels : int
         Number of channels of the output.
     stride : int
-        Side of an output cell in scene pixels.
-    share : float or None
+        Side of an output cell in pixels of the model input. These are scene pixels, unless the input is a companion image.
+        share : float or None
         Number of multiplications that the output requires, divided by the number in a full forward pass. None for filters,
         which have no forward pass.
     """

@@ -1,4 +1,4 @@
-"""Open the stores of a command, and extract a context store if the inputs need one and the user names none."""
+"""Open the stores of a command, and add a context store if the inputs need context features."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 
 def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], listen: Listener) -> list[Features]:
-    """Open stores, and add the context store of the scene if an input set needs one and `stores` has none.
+    """Open stores, and add a context store of the same scene if an input set needs context features.
 
-    A context store is made with ``--backbone context``. If the scene has no context store yet, it is extracted.
+    A context store is made with ``--backbone context``. No context store is added if `stores` already contains one. If the
+    scene has no context store yet, this function extracts it.
 
     Parameters
     ----------

@@ -94,7 +94,7 @@ def show_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[
     title : str
         Title above the table; empty for no title.
     rows : sequence of mappings
-        Values by column. The cell of a missing value is blank.
+        Each row maps columns to values. The cell of a missing value is blank.
     columns : sequence of str
         Columns to show, in order.
     """
@@ -123,8 +123,8 @@ def show_rows(title: str, rows: list[dict[str, Any]], columns: tuple[str, ...], 
     title : str
         Title above the table.
     rows : list of dict
-        Values by column.
-    columns : tuple of str
+        Each row maps columns to values.
+        columns : tuple of str
         Columns of the table.
     as_json : bool
         Whether to print JSON.

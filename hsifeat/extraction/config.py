@@ -1,8 +1,8 @@
 """Options of an extraction, with their types, defaults, units, help texts and recipe fields.
 
 The command line of `hsifeat extract`, preset files, ``--like`` and the recipe of a store are derived from
-`ExtractionConfig`. The recipe is the set of values that identifies the features of a store. The hash of the recipe is the store's key.
-Importing this module imports neither NumPy nor the backbones.
+`ExtractionConfig`. The recipe is the set of values that identifies the features of a store. The hash of the recipe is the
+store's key. Importing this module imports neither NumPy nor the backbones.
 """
 
 from __future__ import annotations

@@ -209,7 +209,7 @@ class DiffusionExtractor(Extractor):
         }
 
     def _mean_taps(self, draws: Iterable[torch.Tensor], t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Map each layer to its feature maps for a batch, as an (n, channels, rows, cols) tensor that is averaged over `draws`."""
+        """Map each layer to its (n, channels, rows, cols) feature maps, averaged over the noised batches `draws`."""
         from torch.nn.functional import avg_pool2d
 
         taps: dict[str, torch.Tensor] = {}

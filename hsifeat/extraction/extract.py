@@ -76,8 +76,9 @@ def extract(
         the default filters of ``"context"``]
     projection : Projection or str, optional
         Projection from the bands of the scene to the input channels of the backbone. Either a fitted projection, or
-        ``"rgb"``, ``"pca:N"``, ``"bands:i,j,k"`` or ``"all"``, with options as in ``"rgb:gamma=0.4"``. [default: the
-        projection that the backbone was trained with, else ``"rgb"`` for a backbone with three channels, else ``"pca:N"`` for a backbone with N channels]
+            ``"rgb"``, ``"pca:N"``, ``"bands:i,j,k"`` or ``"all"``. Options follow a colon, as in ``"rgb:gamma=0.4"``.
+            [default: the projection that the backbone was trained with, else ``"rgb"`` for a backbone with three channels,
+            else ``"pca:N"`` for a backbone with N channels]
     tile : int, optional
         Side of a tile, or of the window around each listed pixel, in scene pixels. [default: 64]
     halo : int, optional

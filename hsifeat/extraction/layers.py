@@ -14,8 +14,8 @@ from hsifeat.types import Tap
 def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int) -> dict[Tap, int]:
     """Select taps (layers whose output is stored), and return the stride of each tap in scene pixels.
 
-    `Tap.stride` is in pixels of the model input. This function converts it to scene pixels. Feature maps that are finer than
-    the scene are averaged over each scene pixel, so their stride is 1.
+    `Tap.stride` is in pixels of the model input. If the model input is a companion image, these pixels are smaller than
+    scene pixels. Feature maps that are finer than the scene are averaged over each scene pixel, so their stride is 1.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ def export_features(
 ) -> list[Path]:
     """Write the features of pixels to a table in a file.
 
-    The suffix of `out` selects the format. Row and column numbers of pixels start at 0 in all formats:
+    Row and column numbers of pixels start at 0 in all formats. The suffix of `out` selects the format:
 
     - ``.npy``: an (n, D) float32 array for n pixels and D features. Two more files are written: ``.pixels.csv`` has the
       row, column and class of each pixel, and ``.columns.json`` has the names of the features.
@@ -47,7 +47,7 @@ def export_features(
         Names or patterns of the planes to export; see `Features.select`. None exports all planes, and an empty sequence
         exports none.
     labels : str, optional
-        Name of the label map. [default: the store's label map if it has only one]
+        Name of the label map. Can be omitted if the store has only one label map.
     all_pixels : bool
         Export all valid pixels instead of only the labelled ones. Unlabelled pixels get class 0.
     spectra : bool
@@ -63,8 +63,8 @@ def export_features(
     Raises
     ------
     StoreError
-        If the suffix is not supported, the folder does not exist, a plane or label map does not exist, no pixel is
-        selected, or the table is too large for a ``.mat`` file.
+        If the suffix is not supported, or the folder of `out` does not exist. If a plane or label map does not exist. If no
+            pixel is selected. If the table is too large for a ``.mat`` file.
 
     Examples
     --------

@@ -58,7 +58,7 @@ def writer_for(path: Path) -> TableWriter:
     Raises
     ------
     StoreError
-        If the suffix is unknown, the folder does not exist, or the path is a folder.
+        If the suffix is unknown. If the path is a folder, or lies in a folder that does not exist.
     """
     writers: dict[str, TableWriter] = {".npy": NumpyWriter(), ".parquet": ParquetWriter(), ".mat": MatlabWriter()}
     if path.suffix.lower() not in writers:
@@ -124,7 +124,7 @@ class ParquetWriter:
 
 
 class MatlabWriter:
-    """Write a ``.mat`` file of format 5, which is built in memory."""
+    """Write a ``.mat`` file of format 5. The file is built in memory."""
 
     def check(self, path: Path, table: ExportTable) -> None:
         """Raise `StoreError` for a table of 2 GiB or more."""

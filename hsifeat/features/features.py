@@ -110,7 +110,7 @@ class Features:
     def readable(self) -> NDArray[np.bool_]:
         """(rows, cols) bool array of the pixels with features.
 
-        These are the listed pixels if the store lists pixels, and the valid pixels of the scene otherwise.
+        If the store lists pixels, these are the listed pixels. If planes cover the scene, these are the valid pixels.
         """
         return self._reader.readable
 
@@ -136,7 +136,7 @@ class Features:
         Parameters
         ----------
         timesteps : collection of int or None
-            Timesteps. The item None adds the time for reading the scene and encoding its tiles, which all timesteps share.
+            Timesteps. The item None adds the time of the work that all timesteps share: reading the scene and encoding tiles.
         """
         return total_seconds(self._timings, timesteps)
 
@@ -181,12 +181,12 @@ class Features:
         Parameters
         ----------
         name : str, optional
-            Name of the label map. [default: the scene's label map if it has only one]
+            Name of the label map. Can be omitted if the scene has only one label map.
 
         Raises
         ------
         StoreError
-            If the scene has no label map of this name, or `name` is None and the scene does not have exactly one label map.
+            If the scene has no label map of this name. If `name` is None, and the scene has no label map or several.
         """
         maps = self.scene.labels
         if name is None and len(maps) == 1:
@@ -213,10 +213,10 @@ class Features:
         return replace(labels, classes=np.where(self.valid, labels.classes, 0).astype(labels.classes.dtype))
 
     def has_planes(self, *, context: bool) -> bool:
-        """Return whether stores of one kind have complete or unfinished planes.
+        """Return whether there are planes with context features, or whether there are other planes.
 
-        If `context` is True, only context stores (made with ``--backbone context``) count. If it is False, only other stores
-        count.
+        If `context` is True, only planes of context stores (made with ``--backbone context``) count. If `context` is False,
+        only planes of other stores count. Unfinished planes count too.
         """
         return any(self.owner(plane)[0].is_context == context for plane in (*self.planes, *self.unfinished))
 
@@ -248,7 +248,7 @@ class Features:
         return select_planes(self.name, complete, unfinished, planes)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
-        """Return the single store that holds a plane, as `Features`, and the plane as this store names it.
+        """Return the features of the store that holds a plane, and the plane under its name in this store.
 
         `Features` of one store return themselves and `plane`. `StackedFeatures`, which combine several stores, return
         the store that holds `plane`.
@@ -287,7 +287,7 @@ class Features:
         Raises
         ------
         StoreError
-            If a pixel lies outside the scene or has no features in the store, or a stored block is damaged.
+            If a pixel lies outside the scene, or has no features in the store. If a stored block is damaged.
         """
         pixels = self._pixels(rows, cols)
         parts = [
@@ -316,7 +316,7 @@ class Features:
         Raises
         ------
         StoreError
-            If the window reaches beyond the scene, or planes do not cover the scene.
+            If the window reaches beyond the scene. If the store has features of listed pixels only.
         """
         if window != window.clip(self.shape[0], self.shape[1]):
             raise StoreError(f"{window} reaches beyond the scene of {self.shape[0]} x {self.shape[1]} pixels")
@@ -368,14 +368,14 @@ class Features:
         Raises
         ------
         StoreError
-            If `size` is even, a pixel lies outside the scene, or planes do not cover the scene.
+            If `size` is even. If a pixel lies outside the scene. If the store has features of listed pixels only.
         """
         pixels = self._pixels(rows, cols)
         parts = [self._reader.patches(plane, pixels, size) for plane in self.select(planes)]
         return np.concatenate(parts, axis=3) if parts else np.empty((len(pixels.rows), size, size, 0), np.float32)
 
     def spectral_patches(self, rows: ArrayLike, cols: ArrayLike, size: int) -> NDArray[np.float32]:
-        """Read the spectra in the square neighbourhood of each pixel, padded as in `patches`.
+        """Read the spectra in the square neighbourhood of each pixel. The scene is padded as in `patches`.
 
         Parameters
         ----------

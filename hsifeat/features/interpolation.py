@@ -43,7 +43,7 @@ class ScenePlaneReader:
         return self._store.valid
 
     def sample(self, plane: PlaneSpec, pixels: PixelCoordinates, window_px: int | None) -> NDArray[np.float32]:
-        """Interpolate a plane at pixels, or average it over windows around them. See `PlaneReader.sample`."""
+        """Interpolate a plane at pixels, or average the plane over a window around each pixel. See `PlaneReader.sample`."""
         if window_px is not None:
             return window_means(
                 pixels, window_px, lambda window: self.read(plane, window), plane.channels, self.readable
@@ -103,7 +103,7 @@ class ScenePlaneReader:
 
 @dataclass(frozen=True)
 class _Neighbours:
-    """The two nearest cells of each of n pixels along one axis, for linear interpolation.
+    """Cells between which n pixels are interpolated linearly along one axis: two cells for each pixel.
 
     Attributes
     ----------

@@ -18,8 +18,8 @@ def open_features(store: Store | Location | str | Path | None = None) -> Feature
     Parameters
     ----------
     store : Store, Location, str or Path, optional
-        A store that `extract` returned, or its path, URL, catalogue name or unique key prefix. [default: the store that was
-        completed last]
+        A store that `extract` returned, or the path, URL, catalogue name or unique key prefix of a store. [default: the
+            store that was completed last]
 
     Returns
     -------
@@ -29,7 +29,7 @@ def open_features(store: Store | Location | str | Path | None = None) -> Feature
     Raises
     ------
     StoreError
-        If the store does not exist, or its location holds something else.
+        If the store does not exist, or the path leads to something other than a store.
 
     Examples
     --------

@@ -84,8 +84,8 @@ class StackedFeatures(Features):
     def recipe(self) -> dict[str, Any]:
         """Recipes of all stores as JSON values.
 
-        The field ``scene`` has the digest of the common scene. The field ``stores`` has the recipe of each store by its
-        number, without the fields ``scene`` and ``pixels``.
+        The field ``scene`` has the digest of the common scene. The field ``stores`` maps the number of each store to the
+        recipe of the store, without the recipe's fields ``scene`` and ``pixels``.
         """
         parts = {
             str(number): {name: value for name, value in store.recipe.items() if name not in {"scene", "pixels"}}
@@ -114,7 +114,7 @@ class StackedFeatures(Features):
         return tuple(self._renamed(at, plane) for at, store in enumerate(self.stores) for plane in store.unfinished)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
-        """Return the features of the single store that holds a plane, and the plane as that store names it."""
+        """Return the features of the store that holds a plane, and the plane under its name in this store."""
         return self._owners[plane.id]
 
     @cached_property
@@ -176,7 +176,7 @@ class StackedPlaneReader:
         return np.asarray(np.logical_and.reduce([store.readable for store in self._stack.stores]))
 
     def sample(self, plane: PlaneSpec, pixels: PixelCoordinates, window_px: int | None) -> NDArray[np.float32]:
-        """Read a plane at pixels, or average it over windows around them. See `PlaneReader.sample`."""
+        """Read a plane at pixels, or average the plane over a window around each pixel. See `PlaneReader.sample`."""
         owner, stored_plane = self._stack.owner(plane)
         return owner.sample(pixels.rows, pixels.cols, [stored_plane], pool=window_px)
 

@@ -125,11 +125,11 @@ class ChecksumReader(WrapperStore[Any]):
     Parameters
     ----------
     store : zarr.abc.store.Store
-        The store to read from.
+        The Zarr store to read from.
     location : Location
         Location of the store, for error messages.
     checksums : dict of str to str
-        sha256 by key.
+        Maps the key of each file to the sha256 of the file.
     """
 
     def __init__(self, store: ZarrStore, location: Location, checksums: dict[str, str]) -> None:
@@ -227,7 +227,8 @@ class ChecksumWriter(ChecksumReader):
     Attributes
     ----------
     written_shards : dict of str to Buffer
-        Content of each written shard by key, until its tags (see `hsifeat.store.shard_tags`) are recorded.
+        Maps the key of a written shard to the content of the shard. An entry is removed when the tags of the shard are
+            recorded; see `hsifeat.store.shard_tags`.
     """
 
     def __init__(self, store: ZarrStore, location: Location, checksums: dict[str, str]) -> None:

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class ConfinedStore(WrapperStore[Any]):
-    """A Zarr store that reads, writes and deletes only files inside the store.
+    """A Zarr store that reads, writes and deletes only files inside a feature store.
 
     Parameters
     ----------
     store : zarr.abc.store.Store
-        The store to read from and to write to.
+        The Zarr store to read from and to write to.
     folder : ConfinedFolder or None
-        Folder of a local store; None for an object store or a web address, which have no links.
+        Folder of a local feature store. None for an object store or a web address, because these have no links.
     """
 
     def __init__(self, store: ZarrStore, folder: ConfinedFolder | None) -> None:

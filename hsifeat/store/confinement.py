@@ -75,7 +75,7 @@ class ConfinedFolder:
         Raises
         ------
         StoreError
-            The key is not valid, or a link in its folders leads out of the store.
+            The key is not valid, or a folder in the key is a link that leads out of the store.
         """
         path = self.root / check_key(key)
         # The folders of a store do not change while it is open, so each folder is resolved once.

@@ -35,7 +35,7 @@ class SceneArrays:
     valid : (rows, cols) bool array
         Mask of the valid pixels, stored as ``scene/valid``.
     projection : mapping of str to float32 array
-        Fitted arrays of the projection by name, stored below ``scene/projection/``.
+        Maps names to the fitted arrays of the projection, which are stored below ``scene/projection/``.
     pixels : tuple of two (n,) integer arrays, or None
         Rows and columns of the listed pixels, stored below ``pixels/``; None if planes cover the whole scene.
     """
@@ -79,7 +79,7 @@ def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> 
 
 
 def is_unfinished(root: bytes) -> bool:
-    """Return whether the creation of a store was interrupted, given the content `root` of its ``zarr.json``."""
+    """Return whether the creation of a store was interrupted. `root` is the content of the store's ``zarr.json``."""
     try:
         return _UNFINISHED in json.loads(root).get("attributes", {})
     except (ValueError, AttributeError, TypeError):

@@ -33,7 +33,7 @@ def shard_key(plane: PlaneId, unit: Unit) -> str:
 
 
 def record_key(plane: PlaneId, unit: Unit) -> str:
-    """Return the key of the progress record of a unit (one block) of a plane."""
+    """Return the key of the progress record that marks a unit (one block) of `plane` as complete."""
     return f"progress/{plane.path}/c/{unit.index[0]}/{unit.index[1]}/0"
 
 

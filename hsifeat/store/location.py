@@ -53,11 +53,11 @@ class Location(Protocol):
         ...
 
     def files(self) -> dict[str, int]:
-        """Return the sizes in bytes of all files, by key."""
+        """Map the key of each file to the size of the file in bytes."""
         ...
 
     def list_keys(self, count: int | None) -> list[str]:
-        """List at least `count` keys, or all keys if there are fewer or if `count` is None."""
+        """List at least `count` keys. If there are fewer keys, or if `count` is None, list all keys."""
         ...
 
     def get(self, key: str) -> bytes | None:
@@ -134,12 +134,12 @@ class LocalLocation:
         return ConfinedStore(LocalStore(self.path, read_only=not writable), self._folder)
 
     def files(self) -> dict[str, int]:
-        """Return the sizes in bytes of all files, by key."""
+        """Map the key of each file to the size of the file in bytes."""
         with disk_errors(self.path):
             return dict(self._folder.files())
 
     def list_keys(self, count: int | None) -> list[str]:
-        """List at least `count` keys, or all keys if there are fewer or if `count` is None."""
+        """List at least `count` keys. If there are fewer keys, or if `count` is None, list all keys."""
         with disk_errors(self.path):
             return [key for key, _ in islice(self._folder.files(), count)]
 
@@ -221,7 +221,7 @@ class RemoteLocation:
         return ConfinedStore(ObjectStore(self._objects, read_only=not writable), None)
 
     def files(self) -> dict[str, int]:
-        """Return the sizes in bytes of all files, by key.
+        """Map the key of each file to the size of the file in bytes.
 
         Raises
         ------
@@ -238,7 +238,7 @@ class RemoteLocation:
             return {item["path"]: item["size"] for batch in obstore.list(self._objects) for item in batch}
 
     def list_keys(self, count: int | None) -> list[str]:
-        """List at least `count` keys, or all keys if there are fewer or if `count` is None."""
+        """List at least `count` keys. If there are fewer keys, or if `count` is None, list all keys."""
         import obstore
 
         if count is None:

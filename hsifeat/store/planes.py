@@ -49,7 +49,7 @@ class Planes:
         Raises
         ------
         StoreError
-            The attributes of a plane differ from its key or from the layout of the store.
+            The attributes of a plane contradict the plane's path or the layout of the store.
         """
         specs = []
         for key in self._files.checksums:

@@ -38,12 +38,12 @@ def restore(store: Store, damages: Iterable[Damage], planes: Mapping[PlaneId, Pl
     damages : iterable of Damage
         Damages that `verify` returned.
     planes : mapping of PlaneId to PlaneSpec
-        Metadata of the planes that `planes_to_recompute` returned.
+        Maps each plane that `planes_to_recompute` returned to the metadata of the plane.
 
     Returns
     -------
     tuple of Damage
-        Damages of the scene and of label maps that cannot be restored.
+        Damages that cannot be restored. They are in files of the scene or of label maps.
     """
     location, permanent = store.location, []
     checksum_files = {checksum_file.FILE, checksum_file.COPY_OF[checksum_file.FILE]}

@@ -84,7 +84,7 @@ class Store:
 
     @classmethod
     def find(cls, path: str | Path | Location, *, writable: bool = False) -> Store | None:
-        """Open a store, or return None if the location is empty or its store was never finished.
+        """Open a store. Return None if the location is empty, or has a store whose creation was interrupted.
 
         Raises
         ------
@@ -125,7 +125,7 @@ class Store:
 
     @property
     def checksums(self) -> dict[str, str]:
-        """The sha256 of every file except shards and progress records, by key of the file."""
+        """Maps the key of each file to its sha256. Shards and progress records are left out."""
         return self.files.checksums
 
     @property

@@ -33,7 +33,7 @@ class StoreFiles:
     group : zarr.Group
         The root group.
     checksums : dict of str to str
-        sha256 of every file except shards and progress records, by key of the file.
+        Maps the key of each file to its sha256. Shards and progress records are left out.
 
     Raises
     ------
@@ -132,7 +132,9 @@ class StoreFiles:
 
 
 def holds_store(location: Location) -> bool:
-    """Return whether a location has a store; False if the location is empty or its store was never finished.
+    """Return whether a location has a store.
+
+    The result is False if the location is empty, or has a store whose creation was interrupted.
 
     Raises
     ------
