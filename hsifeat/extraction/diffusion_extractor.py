@@ -14,7 +14,7 @@ from hsifeat.backbones.device import device_name
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.extraction.extractor import Extractor, StepResult, check_finite
 from hsifeat.extraction.model_input import ModelInput
-from hsifeat.extraction.noise.policy import NoisedTiles, NoisePolicy
+from hsifeat.extraction.noise.policy import CleanUnit, NoisedTiles, NoisePolicy
 from hsifeat.extraction.plan import Plan, Step
 from hsifeat.extraction.tiling.pixel_list import PixelList
 from hsifeat.extraction.tiling.tiling import Tiling
@@ -172,7 +172,7 @@ class DiffusionExtractor(Extractor):
         clean = torch.cat(encoded) if encoded else torch.empty(0)
         scale = self.model_input.factor / self.backbone.cell_px
         cells = [Window(*(int(n * scale) for n in (tile.row, tile.col, tile.rows, tile.cols))) for tile in tiles]
-        noised = self.noise.noised_tiles(self.backbone, clean, cells, device=self.device, batch=self.batch)
+        noised = self.noise.noised_tiles(CleanUnit(self.backbone, clean, cells, self.device, self.batch))
         return EncodedUnit(unit, tiles, noised)
 
     def compute_blocks(self, step: Step, encoded: EncodedUnit) -> dict[PlaneSpec, NDArray[np.generic]]:

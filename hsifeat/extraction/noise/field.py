@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from hsifeat.backbones.protocol import Backbone
 from hsifeat.extraction.noise.gaussian_tiles import DrawnNoiseTiles
 from hsifeat.extraction.noise.noise_field import noise_field
-from hsifeat.extraction.noise.policy import NoisePolicy
+from hsifeat.extraction.noise.policy import CleanUnit, NoisePolicy
 from hsifeat.types import Window
 
 if TYPE_CHECKING:
@@ -30,17 +29,9 @@ class FieldNoise(NoisePolicy):
     several_draws: ClassVar = True
     aligned: ClassVar = True
 
-    def noised_tiles(
-        self,
-        backbone: Backbone,  # noqa: ARG002
-        clean: torch.Tensor,
-        cells: Sequence[Window],
-        *,
-        device: str,
-        batch: int,  # noqa: ARG002
-    ) -> _FieldNoiseTiles:
+    def noised_tiles(self, unit: CleanUnit) -> _FieldNoiseTiles:
         """Return an object that adds noise to the tiles at any timestep. See `NoisePolicy.noised_tiles`."""
-        return _FieldNoiseTiles(self, clean, cells, device)
+        return _FieldNoiseTiles(self, unit)
 
 
 class _FieldNoiseTiles(DrawnNoiseTiles):
@@ -49,8 +40,9 @@ class _FieldNoiseTiles(DrawnNoiseTiles):
     The field is generated for the bounding box of all tiles, or for each tile on its own if this needs fewer values.
     """
 
-    def __init__(self, policy: FieldNoise, clean: torch.Tensor, cells: Sequence[Window], device: str) -> None:
-        super().__init__(clean, policy.schedule, policy.draws, device)
+    def __init__(self, policy: FieldNoise, unit: CleanUnit) -> None:
+        super().__init__(unit, policy.schedule, policy.draws)
+        cells = unit.cells
         self._seed, self._cells = policy.seed, cells
         self._bounds = bounding_window(cells) if cells else Window(0, 0, 0, 0)
         self._scattered = self._bounds.rows * self._bounds.cols > sum(cell.rows * cell.cols for cell in cells)

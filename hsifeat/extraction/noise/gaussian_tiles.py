@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hsifeat.backbones.schedule import NoiseSchedule
+from hsifeat.extraction.noise.policy import CleanUnit
 
 if TYPE_CHECKING:
     import torch
@@ -17,18 +18,16 @@ class DrawnNoiseTiles(ABC):
 
     Parameters
     ----------
-    clean : (n, denoiser channels, cell rows, cell cols) float32 tensor
+    unit : CleanUnit
         Encoded tiles ``x_0``.
     schedule : NoiseSchedule
         Noise schedule; its `alphas_cumprod` are ``abar_t``.
     draws : int
         Number of draws of ``eps``.
-    device : str
-        Device of the network.
     """
 
-    def __init__(self, clean: torch.Tensor, schedule: NoiseSchedule, draws: int, device: str) -> None:
-        self._clean, self._schedule, self._draws, self._device = clean, schedule, draws, device
+    def __init__(self, unit: CleanUnit, schedule: NoiseSchedule, draws: int) -> None:
+        self._clean, self._device, self._schedule, self._draws = unit.clean, unit.device, schedule, draws
         self._noise: dict[int, torch.Tensor] = {}
 
     def at(self, batch: slice, t: int) -> Iterator[torch.Tensor]:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.backbones.schedule import NoiseSchedule
 from hsifeat.errors import HsifeatError
-from hsifeat.extraction.noise.policy import NoisePolicy
-from hsifeat.types import Window
+from hsifeat.extraction.noise.policy import CleanUnit, NoisePolicy
 
 if TYPE_CHECKING:
     import torch
@@ -80,17 +79,9 @@ class InversionNoise(NoisePolicy):
         """Return a prediction of the network, because most passes of an inversion are predictions. See `NoisePolicy.probe`."""
         return backbone.predict(noised, t)
 
-    def noised_tiles(
-        self,
-        backbone: Backbone,
-        clean: torch.Tensor,
-        cells: Sequence[Window],  # noqa: ARG002
-        *,
-        device: str,
-        batch: int,
-    ) -> _InvertedTiles:
+    def noised_tiles(self, unit: CleanUnit) -> _InvertedTiles:
         """Return an object that adds noise to the tiles at any timestep. See `NoisePolicy.noised_tiles`."""
-        return _InvertedTiles(self, backbone, clean, device, batch)
+        return _InvertedTiles(self, unit)
 
 
 class _InvertedTiles:
@@ -99,12 +90,10 @@ class _InvertedTiles:
     The state of each batch is kept, so that inversion to a later timestep continues from this state.
     """
 
-    def __init__(
-        self, policy: InversionNoise, backbone: Backbone, clean: torch.Tensor, device: str, batch: int
-    ) -> None:
-        self._steps, self._backbone, self._clean, self._device = policy.steps, backbone, clean, device
-        self._reached = dict.fromkeys(range(0, len(clean), batch), 0)
-        self._state = clean.clone()
+    def __init__(self, policy: InversionNoise, unit: CleanUnit) -> None:
+        self._steps, self._backbone, self._clean, self._device = policy.steps, unit.backbone, unit.clean, unit.device
+        self._reached = dict.fromkeys(range(0, len(unit.clean), unit.batch), 0)
+        self._state = unit.clean.clone()
 
     def at(self, batch: slice, t: int) -> Iterator[torch.Tensor]:
         target = self._steps.index(t)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from hsifeat.backbones.protocol import Backbone
-from hsifeat.extraction.noise.policy import NoisePolicy
-from hsifeat.types import Window
+from hsifeat.extraction.noise.policy import CleanUnit, NoisePolicy
 
 if TYPE_CHECKING:
     import torch
@@ -25,17 +23,9 @@ class NoNoise(NoisePolicy):
     form: ClassVar = "none"
     noises: ClassVar = False
 
-    def noised_tiles(
-        self,
-        backbone: Backbone,  # noqa: ARG002
-        clean: torch.Tensor,
-        cells: Sequence[Window],  # noqa: ARG002
-        *,
-        device: str,
-        batch: int,  # noqa: ARG002
-    ) -> _CleanTiles:
+    def noised_tiles(self, unit: CleanUnit) -> _CleanTiles:
         """Return an object that gives the clean tiles at any timestep. See `NoisePolicy.noised_tiles`."""
-        return _CleanTiles(clean, device)
+        return _CleanTiles(unit.clean, unit.device)
 
 
 class _CleanTiles:

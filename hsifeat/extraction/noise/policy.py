@@ -49,6 +49,31 @@ class NoisedTiles(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class CleanUnit:
+    """Encoded tiles of one unit (one shard of each plane), and the network that will process them.
+
+    Attributes
+    ----------
+    backbone : Backbone
+        The network, for policies that need its predictions.
+    clean : (n, denoiser channels, cell rows, cell cols) float32 tensor
+        The tiles without noise, on the CPU.
+    cells : sequence of n Window
+        Positions of the tiles on the grid of denoiser cells.
+    device : str
+        Device of the network.
+    batch : int
+        Maximum number of tiles per forward pass.
+    """
+
+    backbone: Backbone
+    clean: torch.Tensor
+    cells: Sequence[Window]
+    device: str
+    batch: int
+
+
 @dataclass(frozen=True)
 class NoisePolicy(ABC):
     """Base class of policies that add noise to encoded tiles before the forward pass at a timestep.
@@ -158,24 +183,8 @@ class NoisePolicy(ABC):
         return next(iter(backbone.forward_to(noised, t, layers).values()))
 
     @abstractmethod
-    def noised_tiles(
-        self, backbone: Backbone, clean: torch.Tensor, cells: Sequence[Window], *, device: str, batch: int
-    ) -> NoisedTiles:
-        """Return an object that adds noise to the tiles of a unit (one shard of each plane) at any timestep.
-
-        Parameters
-        ----------
-        backbone : Backbone
-            The network, for policies that need its predictions.
-        clean : (n, denoiser channels, cell rows, cell cols) float32 tensor
-            Encoded tiles of the unit, on the CPU.
-        cells : sequence of n Window
-            Positions of the tiles on the grid of denoiser cells.
-        device : str
-            Device of the network.
-        batch : int
-            Maximum number of tiles per forward pass.
-        """
+    def noised_tiles(self, unit: CleanUnit) -> NoisedTiles:
+        """Return an object that adds noise to the tiles of a unit (one shard of each plane) at any timestep."""
 
 
 def noise_policies() -> dict[str, EntryPoint]:

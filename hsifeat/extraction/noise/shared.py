@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from hsifeat.backbones.protocol import Backbone
 from hsifeat.extraction.noise.gaussian_tiles import DrawnNoiseTiles
-from hsifeat.extraction.noise.policy import NoisePolicy
-from hsifeat.types import Window
+from hsifeat.extraction.noise.policy import CleanUnit, NoisePolicy
 
 if TYPE_CHECKING:
     import torch
@@ -23,22 +20,14 @@ class SharedNoise(NoisePolicy):
     form: ClassVar = "shared"
     several_draws: ClassVar = True
 
-    def noised_tiles(
-        self,
-        backbone: Backbone,  # noqa: ARG002
-        clean: torch.Tensor,
-        cells: Sequence[Window],  # noqa: ARG002
-        *,
-        device: str,
-        batch: int,  # noqa: ARG002
-    ) -> _SharedNoiseTiles:
+    def noised_tiles(self, unit: CleanUnit) -> _SharedNoiseTiles:
         """Return an object that adds noise to the tiles at any timestep. See `NoisePolicy.noised_tiles`."""
-        return _SharedNoiseTiles(self, clean, device)
+        return _SharedNoiseTiles(self, unit)
 
 
 class _SharedNoiseTiles(DrawnNoiseTiles):
-    def __init__(self, policy: SharedNoise, clean: torch.Tensor, device: str) -> None:
-        super().__init__(clean, policy.schedule, policy.draws, device)
+    def __init__(self, policy: SharedNoise, unit: CleanUnit) -> None:
+        super().__init__(unit, policy.schedule, policy.draws)
         self._seed = policy.seed
 
     def _draw(self, draw: int) -> torch.Tensor:

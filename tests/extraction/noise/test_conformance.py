@@ -8,7 +8,7 @@ import torch
 
 from hsifeat.backbones.schedule import schedule_from_config
 from hsifeat.errors import HsifeatError
-from hsifeat.extraction.noise.policy import load_policy, noise_policies, parse_noise
+from hsifeat.extraction.noise.policy import CleanUnit, load_policy, noise_policies, parse_noise
 from hsifeat.types import Window
 
 SCHEDULE = schedule_from_config({"beta_schedule": "linear", "num_train_timesteps": 1000})
@@ -52,7 +52,7 @@ def noised(policy, t, *, order=None, batch=BATCH, warm_up=()):
     """All tiles at `t` by one policy, (draws, n, channels, rows, cols), in the order of `CELLS`."""
     order = list(range(len(CELLS))) if order is None else order
     tiles = policy.noised_tiles(
-        LinearBackbone(), clean_tiles()[order], [CELLS[i] for i in order], device="cpu", batch=batch
+        CleanUnit(LinearBackbone(), clean_tiles()[order], [CELLS[i] for i in order], device="cpu", batch=batch)
     )
     for t_before in (*warm_up, t):
         batches = [
@@ -111,7 +111,7 @@ def test_values_do_not_depend_on_the_order_of_the_tiles_or_the_batch(name):
 
 def test_the_clean_tiles_stay_as_they_are(name):
     clean, policy = clean_tiles(), policy_of(name)
-    tiles = policy.noised_tiles(LinearBackbone(), clean, CELLS, device="cpu", batch=len(CELLS))
+    tiles = policy.noised_tiles(CleanUnit(LinearBackbone(), clean, CELLS, device="cpu", batch=len(CELLS)))
     for t in timesteps_of(policy):
         for x in tiles.at(slice(0, len(CELLS)), t):
             x.add_(1)
@@ -148,7 +148,7 @@ def test_draws_are_independent_or_refused(name):
 def test_passes_are_those_that_run(name):
     policy = policy_of(name)
     backbone, previous = LinearBackbone(), None
-    tiles = policy.noised_tiles(backbone, clean_tiles(4), CELLS[:4], device="cpu", batch=4)
+    tiles = policy.noised_tiles(CleanUnit(backbone, clean_tiles(4), CELLS[:4], device="cpu", batch=4))
     for t in timesteps_of(policy):
         backbone.passes = 0
         for x in tiles.at(slice(0, 4), t):
@@ -170,7 +170,7 @@ def test_tiles_that_overlap_agree_only_where_noise_is_bound_to_positions(name):
         return
     cells = [Window(0, 0, SIDE, SIDE), Window(0, 4, SIDE, SIDE)]
     clean = torch.zeros(2, CHANNELS, SIDE, SIDE)
-    tiles = policy.noised_tiles(LinearBackbone(), clean, cells, device="cpu", batch=2)
+    tiles = policy.noised_tiles(CleanUnit(LinearBackbone(), clean, cells, device="cpu", batch=2))
     values = next(tiles.at(slice(0, 2), timesteps_of(policy)[1])).numpy()
     np.testing.assert_array_equal(values[0, :, :, 4:], values[1, :, :, :4])
 

@@ -7,6 +7,7 @@ import torch
 from hsifeat.backbones.schedule import schedule_from_config
 from hsifeat.extraction.noise.field import FieldNoise
 from hsifeat.extraction.noise.noise_field import noise_field
+from hsifeat.extraction.noise.policy import CleanUnit
 from hsifeat.types import Window
 
 
@@ -29,7 +30,7 @@ def test_memory_does_not_grow_with_the_distance_of_tiles(rows, monkeypatch):
     monkeypatch.setattr("hsifeat.extraction.noise.field.noise_field", recording)
     schedule = schedule_from_config({"beta_schedule": "linear", "num_train_timesteps": 1000})
     cells = [Window(row, 3, 8, 8) for row in rows]
-    tiles = FieldNoise(schedule, 2).noised_tiles(None, torch.zeros(2, 1, 8, 8), cells, device="cpu", batch=2)
+    tiles = FieldNoise(schedule, 2).noised_tiles(CleanUnit(None, torch.zeros(2, 1, 8, 8), cells, device="cpu", batch=2))
     noised = next(tiles.at(slice(0, 2), 999))
     assert sum(w.rows * w.cols for w in windows) <= 2 * 64
     scale = np.sqrt(1 - schedule.alphas_cumprod[999])

@@ -5,9 +5,11 @@ from diffusers import DDPMScheduler
 
 from hsifeat.backbones.schedule import schedule_from_config
 from hsifeat.extraction.noise.gaussian_tiles import DrawnNoiseTiles
+from hsifeat.extraction.noise.policy import CleanUnit
 
 CONFIG = {"beta_schedule": "squaredcos_cap_v2", "num_train_timesteps": 1000}
 CLEAN = torch.linspace(-1, 1, 3 * 2 * 4 * 4).reshape(3, 2, 4, 4)
+UNIT = CleanUnit(None, CLEAN, (), device="cpu", batch=3)
 
 
 class NumberedDraws(DrawnNoiseTiles):
@@ -24,7 +26,7 @@ class NumberedDraws(DrawnNoiseTiles):
 
 
 def test_tiles_equal_those_of_the_scheduler_of_diffusers():
-    tiles = NumberedDraws(CLEAN, schedule_from_config(CONFIG), 2, "cpu")
+    tiles = NumberedDraws(UNIT, schedule_from_config(CONFIG), 2)
     scheduler = DDPMScheduler(**CONFIG)
     for t in (0, 300, 999):
         for draw, noised in enumerate(tiles.at(slice(1, 3), t)):
@@ -34,7 +36,7 @@ def test_tiles_equal_those_of_the_scheduler_of_diffusers():
 
 
 def test_each_draw_serves_all_timesteps_and_batches():
-    tiles = NumberedDraws(CLEAN, schedule_from_config(CONFIG), 2, "cpu")
+    tiles = NumberedDraws(UNIT, schedule_from_config(CONFIG), 2)
     for t in (0, 500):
         for batch in (slice(0, 2), slice(2, 3)):
             assert len(list(tiles.at(batch, t))) == 2
