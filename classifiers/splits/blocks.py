@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.splits.distances import drop_near
-from classifiers.splits.split_draw import CARRY_OVER, SplitDraw, SplitKind, SplitQuestion, class_mask, make_draw
+from classifiers.splits.split_draw import (
+    CARRY_OVER,
+    SplitDraw,
+    SplitKind,
+    SplitQuestion,
+    class_mask,
+    fraction_text,
+    make_draw,
+)
 from hsifeat.scenes import Labels
 
 # A draw in which a class has no training pixels outside the buffer is repeated, up to this number of draws.
@@ -47,7 +55,7 @@ class BlocksSplit:
     @property
     def text(self) -> str:
         """The split in the grammar of `parse_split`."""
-        return f"blocks:{self.block_px}+{self.buffer_px}:{np.format_float_positional(self.fraction, trim='-')}"
+        return f"blocks:{self.block_px}+{self.buffer_px}:{fraction_text(self.fraction)}"
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
         """Draw training and test blocks at random.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from classifiers.splits.blocks import draw_blocks
 from classifiers.splits.distances import drop_near
-from classifiers.splits.split_draw import CARRY_OVER, SplitDraw, SplitKind, SplitQuestion, class_mask
+from classifiers.splits.split_draw import CARRY_OVER, SplitDraw, SplitKind, SplitQuestion, class_mask, fraction_text
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 from hsifeat.scenes.blocks import count_values
@@ -49,7 +49,7 @@ class FarSplit:
     @property
     def text(self) -> str:
         """The split in the grammar of `parse_split`."""
-        return f"far:{self.block_px}+{self.distance_px}:{np.format_float_positional(self.fraction, trim='-')}"
+        return f"far:{self.block_px}+{self.distance_px}:{fraction_text(self.fraction)}"
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
         """Draw training blocks at random. The test pixels are the labelled pixels far from every training pixel.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from classifiers.splits.split_draw import FILL_IN, SplitDraw, SplitKind, SplitQuestion, make_draw
 from hsifeat.errors import SplitError
-from hsifeat.scenes import Labels, Scene, open_labels
+from hsifeat.scenes import Labels, open_labels
 
 TRAIN, TEST = "train", "test"
 
@@ -49,7 +49,7 @@ class MaskSplit:
     def draw(self, labels: Labels, seed: int) -> SplitDraw:  # noqa: ARG002  # fixed
         """Return the training and test pixels of the maps."""
         files = [file for file in (self.train_file, self.test_file) if file is not None]
-        maps = [(file, _open(file, labels)) for file in files]
+        maps = [(file, open_labels(file, labels)) for file in files]
         draw = _draw_from_maps(self.text, labels, maps)
         return replace(draw, notes=(*(note for _, one in maps for note in one.notes), *draw.notes))
 
@@ -117,12 +117,6 @@ def merge_official_maps(maps: Mapping[str, Labels]) -> Labels | None:
     names = test.class_names | train.class_names
     colours = test.class_colours | train.class_colours
     return Labels(f"{TRAIN}+{TEST}", classes, names, colours, georeference=train.georeference)
-
-
-def _open(file: str, labels: Labels) -> Labels:
-    """Open a map from a file and align it to the grid of the labels."""
-    grid = np.broadcast_to(np.zeros(1, np.uint8), (*labels.classes.shape, 1))
-    return open_labels(file, Scene(labels.name, grid, georeference=labels.georeference))
 
 
 def _numbered_like(reference: Labels, other: Labels) -> Labels:

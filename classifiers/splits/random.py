@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from classifiers.splits.split_draw import FILL_IN, SplitDraw, SplitKind, SplitQuestion, make_draw
+from classifiers.splits.split_draw import FILL_IN, SplitDraw, SplitKind, SplitQuestion, fraction_text, make_draw
 from hsifeat.scenes import Labels
 
 _MIN_PIXELS = 3
@@ -34,7 +34,7 @@ class RandomSplit:
     @property
     def text(self) -> str:
         """The split in the grammar of `parse_split`."""
-        return f"random:{np.format_float_positional(self.fraction, trim='-')}"
+        return f"random:{fraction_text(self.fraction)}"
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
         """Draw training pixels of each class at random; all other labelled pixels are test pixels."""

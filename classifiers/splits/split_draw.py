@@ -117,6 +117,15 @@ class Split(Protocol):
         ...
 
 
+def fraction_text(fraction: float) -> str:
+    """Format a fraction for the text of a split: the shortest digits that parse to the same number, without exponent.
+
+    >>> fraction_text(0.1), fraction_text(0.00001)
+    ('0.1', '0.00001')
+    """
+    return np.format_float_positional(fraction, trim="-")
+
+
 def make_draw(
     labels: Labels, train: NDArray[np.bool_], test: NDArray[np.bool_], notes: tuple[str, ...] = ()
 ) -> SplitDraw:

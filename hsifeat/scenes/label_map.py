@@ -69,6 +69,16 @@ class Labels:
         object.__setattr__(self, "class_names", {c: self.class_names.get(c, f"class {c}") for c in present})
         object.__setattr__(self, "class_colours", {**default_colours(present), **self.class_colours})
 
+    @property
+    def rows(self) -> int:
+        """Number of rows of pixels."""
+        return int(self.classes.shape[0])
+
+    @property
+    def cols(self) -> int:
+        """Number of columns of pixels."""
+        return int(self.classes.shape[1])
+
     @cached_property
     def counts(self) -> dict[int, int]:
         """Number of pixels of each class, without unlabelled pixels."""

@@ -13,12 +13,12 @@ import numpy as np
 from hsifeat.errors import SceneError
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.labels.classes import encode_classes
-from hsifeat.scenes.scene import Scene
+from hsifeat.scenes.pixel_grid import PixelGrid
 
 _COLUMNS = ("row", "col", "class")
 
 
-def read_pixel_csv(path: Path, scene: Scene) -> Labels:
+def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
     """Read a label map from a CSV list of pixels.
 
     Parameters
@@ -27,7 +27,7 @@ def read_pixel_csv(path: Path, scene: Scene) -> Labels:
         UTF-8 text with one pixel per line. A line contains row, col and class, separated by commas, semicolons or tabs.
         Rows and columns are counted from 0. With a header line, the columns may have any order, and other columns are
         ignored.
-    scene : Scene
+    scene : PixelGrid
         Scene that contains the pixels.
 
     Returns
@@ -56,7 +56,7 @@ def read_pixel_csv(path: Path, scene: Scene) -> Labels:
     return Labels(path.stem, classes, class_names, notes=notes)
 
 
-def _read_lines(path: Path, scene: Scene) -> tuple[list[tuple[int, int]], list[str]]:
+def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], list[str]]:
     """Return the position (row, col) and the class text of each listed pixel."""
     pixels: list[tuple[int, int]] = []
     class_texts: list[str] = []

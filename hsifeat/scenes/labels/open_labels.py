@@ -10,12 +10,12 @@ from hsifeat.scenes.labels.classes import drop_zero, read_classes
 from hsifeat.scenes.labels.csv_pixels import read_pixel_csv
 from hsifeat.scenes.labels.resampling import align_to_grid
 from hsifeat.scenes.labels.vectors import read_vectors, split_vector_source
+from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.readers import read_raster
 from hsifeat.scenes.readers.source_paths import split_variable
-from hsifeat.scenes.scene import Scene
 
 
-def open_labels(source: str | Path, scene: Scene | None = None) -> Labels:
+def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
     """Open a label map and align it with the grid of a scene.
 
     Parameters
@@ -30,8 +30,8 @@ def open_labels(source: str | Path, scene: Scene | None = None) -> Labels:
         - A ``.csv`` file with the columns row and col (both counted from 0) and class (a number or a name).
 
         Class names of vector and CSV files are numbered from 1 in alphabetical order over the whole file.
-    scene : Scene, optional
-        Scene that defines the target grid. It is required for vector and CSV files.
+    scene : Scene or Labels, optional
+        Scene or label map that defines the target grid. It is required for vector and CSV files.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def open_labels(source: str | Path, scene: Scene | None = None) -> Labels:
     return read_pixel_csv(path, scene)
 
 
-def _open_raster(path: Path, variable: str | None, scene: Scene | None) -> Labels:
+def _open_raster(path: Path, variable: str | None, scene: PixelGrid | None) -> Labels:
     raster = read_raster(path, 2, variable)
     classes, class_notes = read_classes(raster.array, raster.nodata, path.name)
     class_names, zero_notes = drop_zero(raster.class_names, classes, path.name)

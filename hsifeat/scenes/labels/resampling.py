@@ -11,7 +11,7 @@ from hsifeat.errors import SceneError
 from hsifeat.scenes.blocks import blocks
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.labels.classes import Classes
-from hsifeat.scenes.scene import Scene
+from hsifeat.scenes.pixel_grid import PixelGrid
 
 # Maximum distance, in label cells, between the corners of two grids that count as equal.
 _TOLERANCE = 1e-6
@@ -41,7 +41,7 @@ class _CellAlignment:
 
 
 def align_to_grid(
-    classes: Classes, georeference: Georeference | None, scene: Scene, name: str
+    classes: Classes, georeference: Georeference | None, scene: PixelGrid, name: str
 ) -> tuple[Classes, tuple[str, ...]]:
     """Align a label raster with the grid of a scene.
 
@@ -52,7 +52,7 @@ def align_to_grid(
     georeference : Georeference or None
         Position of the label raster. If the label raster or the scene lacks a georeference, both are assumed to have the
         same extent.
-    scene : Scene
+    scene : PixelGrid
         The scene.
     name : str
         Name of the file, for notes and errors.
@@ -93,7 +93,7 @@ def align_to_grid(
     return aligned, notes + alignment_notes
 
 
-def _factor_by_shape(classes: Classes, scene: Scene, name: str) -> int:
+def _factor_by_shape(classes: Classes, scene: PixelGrid, name: str) -> int:
     factor = max(int(classes.shape[0]) // scene.rows, 1)
     if classes.shape == (factor * scene.rows, factor * scene.cols):
         return factor
@@ -105,7 +105,9 @@ def _factor_by_shape(classes: Classes, scene: Scene, name: str) -> int:
     )
 
 
-def _find_alignment(georeference: Georeference, target: Georeference, scene: Scene, name: str) -> _CellAlignment | None:
+def _find_alignment(
+    georeference: Georeference, target: Georeference, scene: PixelGrid, name: str
+) -> _CellAlignment | None:
     """Return the position of the scene in the label raster, or None if a scene pixel does not cover k x k whole cells."""
     if target.crs and georeference.crs and not target.same_crs(georeference):
         return None
@@ -133,7 +135,9 @@ def _affine(georeference: Georeference, name: str) -> tuple[NDArray[np.float64],
     return sides, np.array([c, f])
 
 
-def _aggregate(classes: Classes, alignment: _CellAlignment, scene: Scene, name: str) -> tuple[Classes, tuple[str, ...]]:
+def _aggregate(
+    classes: Classes, alignment: _CellAlignment, scene: PixelGrid, name: str
+) -> tuple[Classes, tuple[str, ...]]:
     """Return the class of each scene pixel, and notes.
 
     If all label cells of a pixel share one class, the pixel gets this class. A pixel is 0 if its cells differ or
@@ -188,7 +192,7 @@ def _unanimous_classes(cells: Classes, factor: int) -> tuple[Classes, int]:
 
 
 def _resample(
-    classes: Classes, georeference: Georeference, target: Georeference, scene: Scene, name: str
+    classes: Classes, georeference: Georeference, target: Georeference, scene: PixelGrid, name: str
 ) -> tuple[Classes, tuple[str, ...]]:
     """Return the class of the label cell that contains the centre of each scene pixel, and notes.
 
@@ -226,7 +230,7 @@ def _resample(
     return resampled, (f"{name}: reprojected by nearest neighbour {names}",)
 
 
-def _check_overlap(classes: Classes, part: Classes, scene: Scene, name: str) -> None:
+def _check_overlap(classes: Classes, part: Classes, scene: PixelGrid, name: str) -> None:
     if classes.any() and not part.any():
         raise SceneError(
             f"{name}: no labelled pixel lies on the scene {scene.name}: check CRS and transform of both files"

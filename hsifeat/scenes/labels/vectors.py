@@ -13,8 +13,8 @@ from hsifeat.errors import SceneError
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.labels.classes import Classes, encode_classes
+from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.readers.gdal_sources import check_vector_file
-from hsifeat.scenes.scene import Scene
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -48,7 +48,7 @@ def split_vector_source(source: str | Path) -> tuple[Path | None, str]:
     return (None, "") if head is None else (Path(head), str(source)[len(head) + 1 :])
 
 
-def read_vectors(path: Path, selection: str, scene: Scene) -> Labels:
+def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     """Rasterise the features of a vector file onto the grid of a scene.
 
     Parameters
@@ -58,7 +58,7 @@ def read_vectors(path: Path, selection: str, scene: Scene) -> Labels:
     selection : str
         ``COLUMN``, ``LAYER:COLUMN``, ``LAYER``, or an empty string. Without ``LAYER``, the file must have only one layer with
         geometries. Without ``COLUMN``, the layer must have only one column that seems to contain classes.
-    scene : Scene
+    scene : PixelGrid
         A scene with a georeference.
 
     Returns
@@ -198,7 +198,7 @@ def _drop_unusable(features: GeoDataFrame, column: str, name: str) -> tuple[GeoD
     return usable, (f"{name}: dropped {dropped} features without a class or a geometry",) if dropped else ()
 
 
-def _corners(target: Georeference, scene: Scene) -> NDArray[np.float64]:
+def _corners(target: Georeference, scene: PixelGrid) -> NDArray[np.float64]:
     """Return the map coordinates of the scene's corners, in order around the scene, as (4, 2) float64 array."""
     from rasterio import Affine
     from rasterio.transform import xy
@@ -207,7 +207,7 @@ def _corners(target: Georeference, scene: Scene) -> NDArray[np.float64]:
     return np.column_stack(xy(Affine(*target.transform), rows, cols, offset="ul"))
 
 
-def _reproject(features: GeoDataFrame, target: Georeference, scene: Scene) -> GeoDataFrame:
+def _reproject(features: GeoDataFrame, target: Georeference, scene: PixelGrid) -> GeoDataFrame:
     """Reproject features to the CRS of the scene.
 
     Only vertices are reprojected, but a straight edge may be curved in the CRS of the scene. Edges therefore get about one
@@ -241,7 +241,7 @@ def _reproject(features: GeoDataFrame, target: Georeference, scene: Scene) -> Ge
 
 
 def _rasterise(
-    features: GeoDataFrame, values: Classes, target: Georeference, scene: Scene, name: str
+    features: GeoDataFrame, values: Classes, target: Georeference, scene: PixelGrid, name: str
 ) -> tuple[Classes, tuple[str, ...]]:
     import shapely
     from rasterio import Affine
