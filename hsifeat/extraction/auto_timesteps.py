@@ -26,7 +26,8 @@ def choose_timesteps(
     backbone : Backbone
         The diffusion model.
     noise : NoisePolicy
-        Noise policy of the extraction. Its seed is used for the ranking, and only timesteps that it supports are proposed.
+        Noise policy of the extraction. The ranking uses the seed of this policy, and proposes only timesteps that the policy
+            supports.
     device : str
         Device of the network.
     listen : callable

@@ -122,7 +122,7 @@ class ExtractionConfig(BaseConfig):
     """Options of an extraction that determine the stored values; `hsifeat.extract` describes each of them.
 
     ``model_fields_set`` has the names of the options that were set explicitly. An option may have no effect in combination with
-    the others. Such an option is an error if it was set explicitly. If it has its default, it is ignored.
+    the others. Such an option is an error if it was set explicitly, and is ignored if it was not set.
 
     Examples
     --------
@@ -289,7 +289,7 @@ class ExtractionConfig(BaseConfig):
         names : collection of str
             Names of options that have no effect.
         because : str
-            The option that makes them ineffective, such as ``--stitch whole``.
+            The option that makes the options in `names` ineffective, such as ``--stitch whole``.
         """
         if conflicting := sorted(self.model_fields_set.intersection(names)):
             flags = ", ".join(flag_of(name, type(self).model_fields[name]) for name in conflicting)

@@ -45,7 +45,7 @@ class ContextExtractor(Extractor):
     components : Projection
         Projection from the bands of the scene to the components that are filtered.
     layers : mapping of str to ContextLayer
-        The layers by name.
+        Maps the names of layers to layers.
     """
 
     backbone: ContextBackbone
@@ -90,7 +90,7 @@ class ContextExtractor(Extractor):
     def peak_bytes(self, plan: Plan) -> int:
         """Estimate the peak memory of a plan, in bytes.
 
-        The estimate adds the arrays of one block and its margin to the reconstructions of the scene.
+        The estimate is the sum of two sizes: the arrays of one block with its margin, and the reconstructions of the scene.
         """
         layers = [self.layers[plane.id.layer] for step in plan.steps for plane in step.planes]
         side = UNIT_PX + 2 * max((layer.reach_px for layer in layers), default=0)
@@ -164,7 +164,7 @@ class ContextComputer:
         self._reconstructions: dict[int, NDArray[np.floating]] = {}
 
     def __call__(self, step: Step) -> StepResult:
-        """Return the features of a step and its run time."""
+        """Return the features of a step, and the run time of the step."""
         start, extractor, unit = time.perf_counter(), self._extractor, step.unit.window
         scene = extractor.scene
         layers = {plane: extractor.layers[plane.id.layer] for plane in step.planes}

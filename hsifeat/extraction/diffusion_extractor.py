@@ -260,7 +260,7 @@ class StepComputer:
         self._clock = time.perf_counter()
 
     def __call__(self, step: Step) -> StepResult:
-        """Return the features of a step (one shard of each plane at one timestep) and its run times."""
+        """Return the features of a step (one shard of each plane at one timestep), and the run times of the step."""
         timings = []
         if self._encoded is None or self._encoded.unit != step.unit:
             self._encoded = self._extractor.encode_unit(step.unit)

@@ -119,7 +119,7 @@ def extract(
     preset : str or Path, optional
         Name or ``.toml`` file of a published extraction, from which unset options are taken.
     like : Store, str or Path, optional
-        A store from which unset options are taken, including its fitted projection.
+        A store from which unset options and the fitted projection are taken.
     out : Location, str or Path, optional
         Path or URL of the store. [default: a folder in the cache, named after the scene, the backbone and the key]
     device : str

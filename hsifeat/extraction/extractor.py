@@ -71,7 +71,7 @@ class Extractor(ABC):
 
     @property
     def batch(self) -> int:
-        """Maximum number of tiles per forward pass, which the manifest of a store records."""
+        """Maximum number of tiles per forward pass. The manifest of a store records this number."""
         return 1
 
     def with_batch(self, batch: int) -> Self:  # noqa: ARG002  # filters have no batches

@@ -53,7 +53,7 @@ class Job(Prepared):
     location: Location
 
     def find_store(self, *, writable: bool = False) -> Store | None:
-        """Open the store of the extraction; return None if it does not exist.
+        """Open the store of the extraction; return None if the store does not exist.
 
         Parameters
         ----------

@@ -22,8 +22,8 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
     backbone : Backbone
         The diffusion model.
     layers : sequence of str or None
-        Names or aliases of layers. None selects the middle block and all decoder blocks, except those whose stride does not
-        fit `factor`.
+        Names or aliases of layers. None selects the middle block and all decoder blocks. It leaves out blocks whose stride is
+            neither a divisor nor a multiple of `factor`.
     factor : int
         Side of a scene pixel in pixels of the model input.
 
@@ -35,7 +35,7 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
     Raises
     ------
     BackboneError
-        If a layer is unknown, or its stride is neither a divisor nor a multiple of `factor`.
+        If a layer is unknown. If the stride of a named layer is neither a divisor nor a multiple of `factor`.
     """
     taps = _default_taps(backbone.taps) if layers is None else select_taps(backbone.taps, layers)
     strides = {tap: max(tap.stride // factor, 1) for tap in taps if not (tap.stride % factor and factor % tap.stride)}

@@ -87,7 +87,7 @@ class ModelInput:
         return ArrayImage("the model's input", self.cube, valid)
 
     def companion_part(self) -> CompanionPart:
-        """Return the recipe fields of a companion image: the digest of its values, and its resolution."""
+        """Return the recipe fields of a companion image: the digest of the image, and `factor`."""
         dtype = np.dtype(self.cube.dtype).newbyteorder("<")
         rows, cols, bands = map(int, self.cube.shape)
         digest = hashlib.sha256(f"{rows},{cols},{bands},{dtype.str};".encode())
@@ -142,7 +142,7 @@ def make_model_input(
         A fitted projection, or a text that `fit_projection` takes. None selects the projection that
             `default_projection` returns. For a companion image, None selects the first bands.
     companion : bool
-        Whether to use the scene's companion image instead of its bands.
+        Whether to use the companion image of the scene instead of the bands of the scene.
     padding : {"reflect", "zero"}
         Padding of the image beyond its edge; see `ModelInput`.
 

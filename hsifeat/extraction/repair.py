@@ -25,7 +25,7 @@ from hsifeat.types import PlaneId
 
 
 def verify(location: Location, *, listen: Listener = silent) -> Verification:
-    """Check all data of a store against its checksums, with progress events; see `hsifeat.store.verify`.
+    """Check all data of a store against the store's checksums; see `hsifeat.store.verify`.
 
     Parameters
     ----------

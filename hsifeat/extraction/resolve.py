@@ -31,7 +31,8 @@ def resolve_config(
     preset : str or Path, optional
         Name or ``.toml`` file of a preset.
     like : str, Path or Store, optional
-        A store, or its path, catalogue name or unique key prefix. Its fitted projection is used as well.
+        A store, or the path, catalogue name or unique key prefix of a store. The fitted projection of the store is used as
+            well.
 
     Returns
     -------

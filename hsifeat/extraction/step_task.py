@@ -39,8 +39,8 @@ class StepTask:
     key : str
         Key of the store. A worker opens the scene and backbone again if the key changes.
     batch : int
-        Maximum number of tiles per forward pass. It must equal the batch size of the store, because it affects
-        rounding errors.
+        Maximum number of tiles per forward pass. It must equal the batch size of the store, because the batch size
+            affects rounding errors.
     """
 
     location: str
@@ -90,7 +90,7 @@ def _computer(task: StepTask) -> Callable[[Step], StepResult]:
 
 
 def load_backbone(options: dict[str, Any]) -> None:
-    """Load a backbone to its device and discard it, to test whether a worker can load it.
+    """Test whether a worker can load a backbone. The backbone is loaded to its device and discarded.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ class BackgroundWriter:
             A complete block per plane. A block has the plane's dtype, and the shape that the store's layout gives to the
             unit.
         timings : sequence of Timing
-            Run times of the step, which are written after the blocks.
+            Run times of the step. They are written after the blocks.
 
         Raises
         ------

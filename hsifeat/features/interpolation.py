@@ -103,7 +103,7 @@ class ScenePlaneReader:
 
 @dataclass(frozen=True)
 class _Neighbours:
-    """Cells between which n pixels are interpolated linearly along one axis: two cells for each pixel.
+    """The two cells nearest to each pixel along one axis, for linear interpolation at n pixels.
 
     Attributes
     ----------

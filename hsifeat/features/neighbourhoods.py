@@ -202,7 +202,7 @@ def read_neighbourhoods(
 
 
 def group_indices(numbers: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
-    """Group the elements of an array by their value.
+    """Group equal elements of an array.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def group_indices(numbers: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
     Yields
     ------
     (k,) intp array
-        Indices of the elements with the same value. Groups follow in ascending order of their values.
+        Indices of the elements with the same value. The groups are in ascending order of these values.
     """
     order = np.argsort(numbers, kind="stable")
     starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))

@@ -22,7 +22,7 @@ def select_planes(
     name : str
         Name of the store for error messages.
     complete, unfinished : sequences of PlaneSpec
-        Planes of the store whose extraction is complete, and planes whose extraction was interrupted.
+        Complete planes of the store, and planes whose extraction was interrupted.
     patterns : sequence of str, PlaneId or PlaneSpec, or None
         Names such as ``t50/up_blocks.2``, with ``*`` and ``?`` as wildcards. None selects all planes.
 

@@ -110,7 +110,7 @@ class StackedFeatures(Features):
 
     @cached_property
     def unfinished(self) -> tuple[PlaneSpec, ...]:
-        """Planes of all stores whose extraction was interrupted. A plane holds one layer at one timestep."""
+        """Unfinished planes (one layer at one timestep each) of all stores."""
         return tuple(self._renamed(at, plane) for at, store in enumerate(self.stores) for plane in store.unfinished)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:

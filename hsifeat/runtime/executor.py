@@ -32,7 +32,7 @@ class Executor(Protocol):
         Parameters
         ----------
         function : callable
-            Function that computes the result of one task. Other processes must be able to import it from its module.
+            Function that computes the result of one task. Other processes must be able to import this function.
         tasks : iterable
             The tasks.
 

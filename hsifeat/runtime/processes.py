@@ -50,7 +50,7 @@ class ProcessExecutor:
         Parameters
         ----------
         function : callable
-            Function that computes the result of one task. Workers import it from its module.
+            Function that computes the result of one task. Workers must be able to import this function.
         tasks : iterable
             Values that can be pickled.
 

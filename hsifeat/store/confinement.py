@@ -55,7 +55,7 @@ class ConfinedFolder:
         Raises
         ------
         StoreError
-            The key is not valid, a link leads out of the store, or the file is a device or a pipe.
+            The key is not valid. A link leads out of the store. The file is a device or a pipe.
         """
         path = self.entry(key)
         try:

@@ -71,7 +71,7 @@ class Manifest(BaseModel):
     def _check_layout(self) -> Self:
         """Raise `ValueError` if sizes in the layout are out of range or contradict the shape of the scene.
 
-        Other code divides by the size of a unit and lists all units. A size of 0 or too many units would make it fail.
+        Other code divides by the size of a unit and lists all units. A size of 0 or too many units would make that code fail.
         """
         layout, scene = self.layout, self.scene
         if isinstance(layout, SceneLayout):
@@ -103,7 +103,8 @@ class Manifest(BaseModel):
         Raises
         ------
         StoreError
-            The attribute is no manifest, has another version, or its recipe does not match its key.
+            The attribute is no manifest, or a manifest of another version. The recipe of the manifest does not match the
+                manifest's key.
         """
         version = attribute.get("schema_version") if isinstance(attribute, dict) else None
         if isinstance(version, int) and version != SCHEMA_VERSION:

@@ -74,7 +74,7 @@ class Planes:
         )
 
     def array(self, plane: PlaneId) -> zarr.Array[Any]:
-        """Return the Zarr array of a plane; the layout defines its shape, and the plane defines its dtype."""
+        """Return the Zarr array of a plane. Its shape follows from the layout of the store."""
         return self._files.array(f"planes/{plane.path}")
 
     def add(self, plane: PlaneSpec) -> None:
@@ -115,7 +115,7 @@ class Planes:
     def restore_metadata(self, plane: PlaneSpec) -> bool:
         """Write the array metadata of a plane again, if the new metadata match the recorded checksums.
 
-        Return whether they match. If they do not match, nothing is written.
+        Return True if the metadata match. If they do not match, return False and write nothing.
         """
         import zarr
 
@@ -130,7 +130,7 @@ class Planes:
         return True
 
     def write(self, plane: PlaneId, unit: Unit, values: NDArray[np.generic]) -> None:
-        """Write one unit of a plane, then its progress record.
+        """Write one unit of a plane, then the progress record of the unit.
 
         Parameters
         ----------

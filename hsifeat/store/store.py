@@ -146,7 +146,7 @@ class Store:
         return self._planes.specs()
 
     def plane(self, plane: PlaneId) -> zarr.Array[Any]:
-        """Return the Zarr array of a plane; `layout` defines its shape, and the plane defines its dtype."""
+        """Return the Zarr array of a plane. Its shape follows from `layout`."""
         return self._planes.array(plane)
 
     def done(self, plane: PlaneId) -> NDArray[np.bool_]:
@@ -182,7 +182,7 @@ class Store:
         self._planes.add(plane)
 
     def write(self, plane: PlaneId, unit: Unit, values: NDArray[np.generic]) -> None:
-        """Write one unit of a plane, then its progress record; see `Planes.write`."""
+        """Write one unit of a plane, then the progress record of the unit; see `Planes.write`."""
         self._planes.write(plane, unit, values)
 
     def recreate_plane(self, plane: PlaneSpec) -> None:
@@ -192,7 +192,7 @@ class Store:
     def restore_plane(self, plane: PlaneSpec) -> bool:
         """Write the array metadata of a plane again, if the new metadata match the recorded checksums.
 
-        Return whether they match. If they do not match, nothing is written.
+        Return True if the metadata match. If they do not match, return False and write nothing.
         """
         return self._planes.restore_metadata(plane)
 

@@ -45,7 +45,7 @@ def read(location: Location) -> tuple[Timing, ...]:
 
 
 def add(location: Location, timings: Sequence[Timing]) -> None:
-    """Add timings to those of a store. Tiles and seconds of the same timestep and device are summed."""
+    """Add timings to the timings of a store. Tiles and seconds of the same timestep and device are summed."""
     sums = {(timing.t, timing.device): timing for timing in read(location)}
     for timing in timings:
         index = timing.t, timing.device

@@ -131,7 +131,7 @@ def intact_part(store: Store, damages: Iterable[Damage]) -> Store:
 def _check_files(
     store: Store, files: dict[str, int], keys: set[str] | None = None
 ) -> Iterator[tuple[str, Damage | None]]:
-    """Check the files of a store, and yield the key of each checked file with its damage or None.
+    """Check the files of a store. Yield the key of each checked file, and the damage of the file or None.
 
     If `keys` is None, all files are checked. Otherwise only the files in `keys` and the metadata are checked.
     """
@@ -171,7 +171,7 @@ def _records(store: Store, plane: PlaneId) -> bytes:
 def _check_copies(store: Store) -> Iterator[tuple[str, Damage | None]]:
     """Check ``checksums.json``, its copy and the copy of the manifest.
 
-    Yields the key of each of these three files with its damage or None.
+    Yields the key of each of these three files, and the damage of the file or None.
     """
     location = store.location
     file, copy = checksum_file.FILE, checksum_file.COPY_OF[checksum_file.FILE]

@@ -74,7 +74,7 @@ class SceneTiling:
         return SceneLayout(self.rows, self.cols, step * -(-minimum_px // step))
 
     def core(self, tile: Window) -> Window:
-        """Return the part of a tile whose features are kept; it may reach beyond the scene.
+        """Return the core of a tile: the part that is kept. The core may reach beyond the scene.
 
         Parameters
         ----------

@@ -92,7 +92,7 @@ def blend_weights(cells: int, blend: Blend) -> NDArray[np.float32]:
         Number of cells n along the axis.
     blend : {"mean", "hann"}
         ``mean`` weights all cells by 1. ``hann`` samples a Hann window at cell centres, ``w_i = sin^2(pi (i + 1/2) / n)``.
-        These weights are positive, so that cells at the edge of the scene, which only one tile covers, keep their values.
+        These weights are positive. Cells at the edge of the scene, where there is only one tile, therefore keep their values.
 
     Returns
     -------

@@ -157,7 +157,7 @@ def make_tiling(
     tile_px : int
         Side of a tile, or of the window around each pixel, in pixels.
     halo_px, stitch, origin
-        Options of `tile_scene`, which have no effect on windows around pixels.
+        Options of `tile_scene`. They have no effect if `pixels` is not None.
     multiple : int
         Coarsest stride of the backbone in scene pixels.
 
