@@ -57,8 +57,8 @@ def extract(
     Features of one layer at one timestep form a plane of the store. Planes that are already complete in an existing store
     are not computed again.
 
-    If `preset` or `like` is set, an option that is None is taken from there. If neither is set, the option has the default
-    below.
+    If `preset` or `like` is set, options that are None are taken from there. If neither is set and the backbone is the default,
+    ``"natural32"``, they are taken from the preset ``natural32``. In other cases, they have the defaults below.
 
     Parameters
     ----------
@@ -66,8 +66,7 @@ def extract(
         A scene, or the path or name of a scene as `open_scene` takes it.
     backbone : Backbone, str or Path, optional
         A diffusion model, or its path or name as `open_backbone` takes it. ``"context"`` computes context features, which
-            need no model. [default: ``"natural32"``, which is in the package; unset options then come from the preset
-            ``natural32``]
+            need no model. [default: ``"natural32"``, which is in the package]
     timesteps : sequence of int or str, optional
         Training timesteps, or ``"auto:N"`` for the N timesteps that `rank_timesteps` proposes.
         [default: 0, 50, 100, 200, 400; 0 for ``"context"``]
@@ -76,7 +75,7 @@ def extract(
         the default filters of ``"context"``]
     projection : Projection or str, optional
         Projection from the bands of the scene to the input channels of the backbone. Either a fitted projection, or
-            ``"rgb"``, ``"pca:N"``, ``"bands:i,j,k"`` or ``"all"``. Options follow a colon, as in ``"rgb:gamma=0.4"``.
+            ``"rgb"``, ``"pca:N"``, ``"bands:i,j,k"`` or ``"all"``. The text can contain options, as in ``"rgb:gamma=0.4"``.
             [default: the projection that the backbone was trained with, else ``"rgb"`` for a backbone with three channels,
             else ``"pca:N"`` for a backbone with N channels]
     tile : int, optional

@@ -21,8 +21,8 @@ def resolve_config(
 ) -> ExtractionConfig:
     """Validate extraction options, and fill in unset options from a preset, a store or the defaults.
 
-    If no preset, store or other backbone is given, the backbone is `DEFAULT_BACKBONE`, which is part of the package. Unset
-    options then come from the preset of the same name.
+    The default of the option ``backbone`` is `DEFAULT_BACKBONE`, which is part of the package. If this backbone is used, and
+    neither `preset` nor `like` is set, unset options come from the preset of the same name.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def resolve_config(
     Returns
     -------
     ExtractionConfig
-        Validated options. Their ``model_fields_set`` has only the names of options that `options` sets.
+        Validated options. The attribute ``model_fields_set`` has only the names of options that `options` sets.
 
     Raises
     ------

@@ -145,9 +145,9 @@ def cut_ranges(ends: NDArray[np.integer], max_length: int) -> Iterator[tuple[int
 def _pixel_range(
     mask: NDArray[np.bool_], pixels_above: NDArray[np.integer], start: int, stop: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the rows and columns of a range of the pixels in a mask.
+    """Return the rows and columns of the pixels `start` to ``stop - 1`` of a mask.
 
-    The pixels of the mask are numbered in row-major order. The range starts at number `start` and ends before `stop`.
+    The pixels of the mask are numbered in row-major order.
     `pixels_above` has the number of mask pixels above each row.
     """
     top, bottom = int(np.searchsorted(pixels_above, start, "right")) - 1, int(np.searchsorted(pixels_above, stop))

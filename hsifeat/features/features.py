@@ -213,10 +213,9 @@ class Features:
         return replace(labels, classes=np.where(self.valid, labels.classes, 0).astype(labels.classes.dtype))
 
     def has_planes(self, *, context: bool) -> bool:
-        """Return whether there are planes with context features, or whether there are other planes.
+        """Return whether there are planes of context stores, or planes of other stores if `context` is False.
 
-        If `context` is True, only planes of context stores (made with ``--backbone context``) count. If `context` is False,
-        only planes of other stores count. Unfinished planes count too.
+        Context stores are made with ``--backbone context``. Unfinished planes count too.
         """
         return any(self.owner(plane)[0].is_context == context for plane in (*self.planes, *self.unfinished))
 

@@ -37,7 +37,7 @@ def check_key(key: str) -> str:
 
 
 class ConfinedFolder:
-    """The paths of the files of a store in a local folder.
+    """Finds the paths of a store's files in a local folder.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> 
     Parameters
     ----------
     location : Location
-        An empty location, or one with the files of an unfinished creation. These files are deleted.
+        An empty location, or a location with the files of an interrupted creation. These files are deleted.
     manifest : Manifest
         Metadata of the store.
     scene : SceneArrays

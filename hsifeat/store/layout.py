@@ -363,6 +363,6 @@ def size_bytes(layout: PlaneLayout, plane: PlaneSpec, window: Window) -> int:
     plane : PlaneSpec
         Channels, stride and dtype of the plane.
     window : Window
-        Pixels of the scene, or range of the pixel list; starts at the corner of a unit.
+        Pixels of the scene, or range of the pixel list. The window must start at the corner of a unit.
     """
     return int(np.prod(layout.cells(plane, window))) * np.dtype(plane.dtype).itemsize

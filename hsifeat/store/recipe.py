@@ -66,7 +66,8 @@ class Recipe(_Part):
     projection : ProjectionPart
         Projection from bands to model channels.
     backbone : dict
-        Identity of the backbone: digest of the weights, architecture, schedule, parameterisation, conditioning.
+        Values that identify the backbone: architecture, noise schedule, parameterisation, conditioning, and the digest of
+            the weights.
     precision : dict
         Data types of computation and storage.
     tiling, noise : dict or None

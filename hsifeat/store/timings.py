@@ -23,12 +23,12 @@ class Timing:
     Attributes
     ----------
     t : int or None
-        Timestep. One forward pass yields all layers of a timestep. None for the work that all timesteps share: reading
-        the scene and encoding its tiles.
+        Timestep. None for the work that all timesteps share: reading the scene and encoding tiles.
     device : str
         Device of the model, such as ``cuda``.
     tiles : int
-        Number of processed tiles, with one forward pass each. A tile counts again if an interruption lost its result.
+        Number of forward passes, where a batch of n tiles counts as n passes. If `t` is None, number of encoded tiles. A
+            pass counts again if an interruption lost the result.
     seconds : float
         Wall time, including waits for the disk.
     """

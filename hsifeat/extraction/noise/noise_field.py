@@ -36,7 +36,8 @@ def noise_field(window: Window, channels: int, seed: int, draw: int = 0) -> NDAr
     Notes
     -----
     Blocks of 64 x 64 cells are drawn from NumPy's Philox generator (Salmon et al., "Parallel random numbers: as easy as 1,
-    2, 3", SC 2011), with (seed, draw) as the key and (channel, block row, block column) in the upper words of the counter.
+    2, 3", SC 2011). The key of the generator is (seed, draw). The upper words of the generator's counter are (channel, block
+    row, block column).
 
     Examples
     --------

@@ -25,7 +25,7 @@ GROUP = "hsifeat.noise"
 
 
 class NoisedTiles(Protocol):
-    """Tiles of one unit (one shard of each plane) with noise added at any timestep.
+    """Tiles of one unit (one shard of each plane). Noise can be added to them at any timestep.
 
     An implementation may keep state between timesteps, such as drawn noise. The results must not depend on the order of the
     calls.

@@ -132,7 +132,7 @@ class CentreMeanBlock:
         self._filled = 0
 
     def add(self, tiles: Sequence[Window], maps: torch.Tensor) -> None:
-        """Add the centre values and means of the feature maps of the next windows. See `PlaneBlock.add`."""
+        """Add the feature maps of the next windows. See `PlaneBlock.add`."""
         end = self._filled + len(tiles)
         with np.errstate(over="ignore"):  # The runner checks a finished block for overflow.
             self._values[self._filled : end] = centre_and_mean(maps.float(), self._window_px).cpu().numpy()
