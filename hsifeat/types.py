@@ -147,7 +147,7 @@ class Tap:
         Number of channels of the output.
     stride : int
         Side of an output cell in pixels of the model input. These are scene pixels, unless the input is a companion image.
-        share : float or None
+    share : float or None
         Number of multiplications that the output requires, divided by the number in a full forward pass. None for filters,
         which have no forward pass.
     """

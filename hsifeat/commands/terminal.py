@@ -124,7 +124,7 @@ def show_rows(title: str, rows: list[dict[str, Any]], columns: tuple[str, ...], 
         Title above the table.
     rows : list of dict
         Each row maps columns to values.
-        columns : tuple of str
+    columns : tuple of str
         Columns of the table.
     as_json : bool
         Whether to print JSON.

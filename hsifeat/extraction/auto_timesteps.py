@@ -27,7 +27,7 @@ def choose_timesteps(
         The diffusion model.
     noise : NoisePolicy
         Noise policy of the extraction. The ranking uses the seed of this policy, and proposes only timesteps that the policy
-            supports.
+        supports.
     device : str
         Device of the network.
     listen : callable
@@ -42,7 +42,7 @@ def choose_timesteps(
     ------
     HsifeatError
         If the noise policy adds no noise. If `count` is less than 1, or larger than the number of timesteps that
-            `rank_timesteps` compares.
+        `rank_timesteps` compares.
     """
     if not noise.noises:
         raise HsifeatError(

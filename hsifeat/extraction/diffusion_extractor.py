@@ -51,7 +51,7 @@ class DiffusionExtractor(Extractor):
         Device of the network.
     pooled : mapping of str to int
         Maps each layer that is finer than the scene to the number of feature-map cells along one side of a scene pixel.
-            Features are averaged over the cells in a scene pixel.
+        Features are averaged over the cells in a scene pixel.
     """
 
     model_input: ModelInput

@@ -66,7 +66,7 @@ def extract(
         A scene, or the path or name of a scene as `open_scene` takes it.
     backbone : Backbone, str or Path, optional
         A diffusion model, or its path or name as `open_backbone` takes it. ``"context"`` computes context features, which
-            need no model. [default: ``"natural32"``, which is in the package]
+        need no model. [default: ``"natural32"``, which is in the package]
     timesteps : sequence of int or str, optional
         Training timesteps, or ``"auto:N"`` for the N timesteps that `rank_timesteps` proposes.
         [default: 0, 50, 100, 200, 400; 0 for ``"context"``]
@@ -75,14 +75,14 @@ def extract(
         the default filters of ``"context"``]
     projection : Projection or str, optional
         Projection from the bands of the scene to the input channels of the backbone. Either a fitted projection, or
-            ``"rgb"``, ``"pca:N"``, ``"bands:i,j,k"`` or ``"all"``. The text can contain options, as in ``"rgb:gamma=0.4"``.
-            [default: the projection that the backbone was trained with, else ``"rgb"`` for a backbone with three channels,
-            else ``"pca:N"`` for a backbone with N channels]
+        ``"rgb"``, ``"pca:N"``, ``"bands:i,j,k"`` or ``"all"``. The text can contain options, as in ``"rgb:gamma=0.4"``.
+        [default: the projection that the backbone was trained with, else ``"rgb"`` for a backbone with three channels,
+        else ``"pca:N"`` for a backbone with N channels]
     tile : int, optional
         Side of a tile, or of the window around each listed pixel, in scene pixels. [default: 64]
     halo : int, optional
         Width of the margin around the core of each tile, in scene pixels. Neighbouring tiles overlap by twice this width.
-            [default: 16]
+        [default: 16]
     stitch : {"core", "mean", "hann", "whole"}, optional
         How feature maps of tiles are combined: ``"core"`` keeps the core of each tile, ``"mean"`` and ``"hann"`` average
         overlapping tiles with equal or Hann weights, and ``"whole"`` processes the scene as a single tile.
@@ -94,7 +94,7 @@ def extract(
     pixels : str, Labels, tuple of two arrays or (n, 2) integer array, optional
         Pixels at which to extract features, instead of the whole scene. The model processes a window of side `tile` around
         each pixel, and the store gets the features at the pixel and their mean over the window. A label map, or the name of
-            a label map in the scene, selects all pixels that the map labels. Arrays give rows and columns.
+        a label map in the scene, selects all pixels that the map labels. Arrays give rows and columns.
     noise : str, optional
         Noise policy: ``"field"`` (one noise field over the scene), ``"shared"`` (the same noise for all tiles), ``"none"``
         or ``"inversion:N"`` (N steps of DDIM inversion). [default: ``"field"``]
@@ -104,7 +104,7 @@ def extract(
         Seed of the noise, and of the weights of an untrained backbone. [default: 0]
     companion : bool, optional
         Whether the backbone processes the companion image of the scene instead of the bands of the scene. A companion
-            image is, for example, an RGB image with a higher resolution. [default: False]
+        image is, for example, an RGB image with a higher resolution. [default: False]
     class_label : int or str, optional
         Class label for a class-conditional backbone, or ``"mean"`` for the mean of all label embeddings.
     prompt : str, optional
@@ -138,7 +138,7 @@ def extract(
     ------
     HsifeatError
         If an option is wrong, or has no effect in combination with others. If the scene or backbone can't be opened. If the
-            store was made with another recipe. If the disk is too small.
+        store was made with another recipe. If the disk is too small.
 
     Examples
     --------

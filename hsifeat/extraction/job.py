@@ -64,7 +64,7 @@ class Job(Prepared):
         ------
         StoreError
             If the location holds something other than a store. If a batch size was set explicitly, and the store has
-                another batch size.
+            another batch size.
         RecipeMismatchError
             If the store has another recipe.
         """

@@ -23,7 +23,7 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
         The diffusion model.
     layers : sequence of str or None
         Names or aliases of layers. None selects the middle block and all decoder blocks. Blocks whose stride is neither
-            a divisor nor a multiple of `factor` are then left out.
+        a divisor nor a multiple of `factor` are then left out.
     factor : int
         Side of a scene pixel in pixels of the model input.
 

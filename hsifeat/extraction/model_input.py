@@ -140,7 +140,7 @@ def make_model_input(
         The diffusion model. The projection must give as many channels as the model has input channels.
     projection : str, Projection or None
         A fitted projection, or a text that `fit_projection` takes. None selects the projection that
-            `default_projection` returns. For a companion image, None selects the first bands.
+        `default_projection` returns. For a companion image, None selects the first bands.
     companion : bool
         Whether to use the companion image of the scene instead of the bands of the scene.
     padding : {"reflect", "zero"}

@@ -53,7 +53,7 @@ def prepare(
     ------
     HsifeatError
         If the scene or backbone can't be opened. If an option is wrong or has no effect, or if it does not fit the scene or
-            the backbone.
+        the backbone.
 
     Examples
     --------

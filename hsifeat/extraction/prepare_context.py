@@ -43,7 +43,7 @@ def prepare_context(scene: Scene, backbone: ContextBackbone, config: ExtractionC
     ------
     HsifeatError
         If an option has no effect. If a timestep is not 0, or a layer is unknown. If the scene is too large for filters by
-            reconstruction.
+        reconstruction.
     """
     backbone.to(device)
     config.refuse(type(config).model_fields.keys() - _USED, because=f"--backbone {backbone.name}")

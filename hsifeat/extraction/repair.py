@@ -90,7 +90,7 @@ def repair(
     ------
     HsifeatError
         If the scene in the store is damaged. If the backbone can't be opened or has changed. If the store is still damaged
-            after the repair.
+        after the repair.
     """
     while verification.damages or verification.unfinished:
         with write_lock(location, lambda: listen(Note(f"another process is writing to {location}: waiting for it"))):

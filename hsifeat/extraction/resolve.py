@@ -32,7 +32,7 @@ def resolve_config(
         Name or ``.toml`` file of a preset.
     like : str, Path or Store, optional
         A store, or the path, catalogue name or unique key prefix of a store. The fitted projection of the store is used as
-            well.
+        well.
 
     Returns
     -------

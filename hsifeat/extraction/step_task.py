@@ -40,7 +40,7 @@ class StepTask:
         Key of the store. A worker opens the scene and backbone again if the key changes.
     batch : int
         Maximum number of tiles per forward pass. It must equal the batch size of the store, because the batch size
-            affects rounding errors.
+        affects rounding errors.
     """
 
     location: str

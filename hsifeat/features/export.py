@@ -64,7 +64,7 @@ def export_features(
     ------
     StoreError
         If the suffix is not supported, or the folder of `out` does not exist. If a plane or label map does not exist. If no
-            pixel is selected. If the table is too large for a ``.mat`` file.
+        pixel is selected. If the table is too large for a ``.mat`` file.
 
     Examples
     --------

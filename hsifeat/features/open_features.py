@@ -19,7 +19,7 @@ def open_features(store: Store | Location | str | Path | None = None) -> Feature
     ----------
     store : Store, Location, str or Path, optional
         A store that `extract` returned, or the path, URL, catalogue name or unique key prefix of a store. [default: the
-            store that was completed last]
+        store that was completed last]
 
     Returns
     -------

@@ -228,7 +228,7 @@ class ChecksumWriter(ChecksumReader):
     ----------
     written_shards : dict of str to Buffer
         Maps the key of a written shard to the content of the shard. An entry is removed when the tags of the shard are
-            recorded; see `hsifeat.store.shard_tags`.
+        recorded; see `hsifeat.store.shard_tags`.
     """
 
     def __init__(self, store: ZarrStore, location: Location, checksums: dict[str, str]) -> None:

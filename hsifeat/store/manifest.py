@@ -104,7 +104,7 @@ class Manifest(BaseModel):
         ------
         StoreError
             The attribute is no manifest, or a manifest of another version. The recipe of the manifest does not match the
-                manifest's key.
+            manifest's key.
         """
         version = attribute.get("schema_version") if isinstance(attribute, dict) else None
         if isinstance(version, int) and version != SCHEMA_VERSION:

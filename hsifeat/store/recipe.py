@@ -67,7 +67,7 @@ class Recipe(_Part):
         Projection from bands to model channels.
     backbone : dict
         Values that identify the backbone: architecture, noise schedule, parameterisation, conditioning, and the digest of
-            the weights.
+        the weights.
     precision : dict
         Data types of computation and storage.
     tiling, noise : dict or None

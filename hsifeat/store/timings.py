@@ -28,7 +28,7 @@ class Timing:
         Device of the model, such as ``cuda``.
     tiles : int
         Number of forward passes, where a batch of n tiles counts as n passes. If `t` is None, number of encoded tiles. A
-            pass counts again if an interruption lost the result.
+        pass counts again if an interruption lost the result.
     seconds : float
         Wall time, including waits for the disk.
     """

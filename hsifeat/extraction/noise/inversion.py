@@ -25,7 +25,7 @@ class InversionNoise(NoisePolicy):
     ----------
     count : int
         Number N of timesteps that an inversion visits. They are ``i * (T // N)`` for i from 0 to N - 1, where T is the
-            number of training timesteps.
+        number of training timesteps.
     """
 
     count: int = 1
@@ -114,7 +114,7 @@ def invert_step(schedule: NoiseSchedule, output: torch.Tensor, x: torch.Tensor, 
     ----------
     schedule : NoiseSchedule
         Noise schedule; its `alphas_cumprod` are ``abar_t``. Its method `separate` estimates the clean tiles ``x0`` and the
-            noise ``eps`` from `x` and `output`.
+        noise ``eps`` from `x` and `output`.
     output : (n, channels, rows, cols) float32 tensor
         Prediction of the network for `x` at timestep `t`.
     x : (n, channels, rows, cols) float32 tensor

@@ -42,7 +42,7 @@ def list_pixels(pixels: PixelsLike, scene: Scene) -> PixelList:
     ----------
     pixels : str, Labels, tuple of two arrays, or (n, 2) integer array
         A label map, or the name of a label map of the scene, selects all valid pixels that the map labels. Arrays give rows
-            and columns.
+        and columns.
     scene : Scene
         The scene.
 
@@ -55,7 +55,7 @@ def list_pixels(pixels: PixelsLike, scene: Scene) -> PixelList:
     ------
     HsifeatError
         If the label map does not exist, or selects no pixel. If `pixels` is empty or not an array of integers. If a listed
-            pixel is not valid or lies outside the scene.
+        pixel is not valid or lies outside the scene.
 
     Examples
     --------

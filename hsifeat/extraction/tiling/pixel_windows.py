@@ -160,7 +160,7 @@ def centre_and_mean(maps: torch.Tensor, window_px: int) -> torch.Tensor:
     -------
     (n, 2, channels) float32 tensor
         Let ``image = interpolate(maps, (window_px, window_px), mode="bilinear", align_corners=False)``. Index 0 of the
-            second axis has the value of ``image`` at row and column ``window_px // 2``. Index 1 has the mean of ``image``.
+        second axis has the value of ``image`` at row and column ``window_px // 2``. Index 1 has the mean of ``image``.
 
     Examples
     --------

@@ -175,7 +175,7 @@ def tile_scene(
     ------
     HsifeatError
         If `tile_px` or `halo_px` is not a multiple of `multiple`. If the halo leaves no core. If a grid that starts at
-            `origin` does not cover the scene.
+        `origin` does not cover the scene.
 
     Examples
     --------
