@@ -147,8 +147,7 @@ def _pixel_range(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the rows and columns of the pixels `start` to ``stop - 1`` of a mask.
 
-    The pixels of the mask are numbered in row-major order.
-    `pixels_above` has the number of mask pixels above each row.
+    The pixels of the mask are numbered in row-major order. `pixels_above` has the number of mask pixels above each row.
     """
     top, bottom = int(np.searchsorted(pixels_above, start, "right")) - 1, int(np.searchsorted(pixels_above, stop))
     rows, cols = np.nonzero(mask[top:bottom])

@@ -1,7 +1,7 @@
 """The process executor, which runs tasks in parallel in processes on this machine.
 
-Worker processes end when their parent process ends, even if the parent is killed. Each worker waits for the end of a pipe
-to the parent. The operating system closes the pipe when the parent ends.
+Worker processes end when their parent process ends, even if the parent is killed. Each worker watches a pipe
+from the parent. The operating system closes the pipe when the parent ends, and the worker then ends too.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 Tags distinguish the shards of different units.
 
 A shard is a run of encoded inner chunks, followed by an index of their offsets and sizes. Each chunk ends with
-its CRC-32C, and so does the index. These sums show that a chunk is intact, but not that the chunk belongs to the right unit. A copying
-mistake may replace a shard by the shard of another unit or timestep. The progress record of a unit therefore holds the
-sums of the unit's own shard. Zarr reads the index, an inner chunk or the whole file. In all three cases, the bytes end
-with one of these sums.
+its CRC-32C, and so does the index. These sums show that a chunk is intact, but not that the chunk belongs to the right
+unit. A copying mistake may replace a shard by the shard of another unit or timestep. The progress record of a unit
+therefore holds the sums of the unit's own shard. Zarr reads the index, an inner chunk or the whole file. In all three
+cases, the bytes end with one of these sums.
 """
 
 from __future__ import annotations
