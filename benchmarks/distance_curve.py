@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import warnings
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,10 @@ def pipeline_accuracies(table: PixelTable, draw: SplitDraw) -> dict[str, float]:
         np.hstack([steps.transform(side.X[:, one]) / sd for steps, one, sd in zip(fitted, columns, first, strict=True)])
         for side in (train, test)
     )
-    head = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x_train, train.y)
+    # A class with one training pixel has no covariance, which scikit-learn tells in many warnings.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        head = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x_train, train.y)
     correct = head.predict(x_test) == test.y
     bins = bin_accuracies(correct, training_distances(draw), distance_bins())
     return {"all": float(correct.mean()), **{one.bin.key: one.oa for one in bins}}
