@@ -1,7 +1,7 @@
 """Baseline: an earlier report that a new report is compared with.
 
-The folder of a baseline may come from an untrusted source. Paths are therefore built only from keys of hexadecimal digits, and
-only JSON and arrays without pickled objects are read.
+The folder of a baseline may come from an untrusted source. A key of a run or a draw is therefore used in a path only if
+it consists of hexadecimal digits. Only JSON and arrays without pickled objects are read.
 """
 
 from __future__ import annotations
@@ -141,9 +141,10 @@ class Baseline:
         return ""
 
     def _read_draw(self, key: str, pixels: int) -> tuple[NDArray[np.integer], NDArray[np.integer]] | None:
-        """Return the test pixels and their true classes from the file of a draw.
+        """Read the test pixels of a recorded draw, and their true classes.
 
-        The result is None if the file is missing or invalid.
+        A draw is the training and test pixels of a split for one seed. The result is None if the file of the draw is
+        missing or invalid.
 
         Parameters
         ----------
@@ -176,8 +177,8 @@ class Baseline:
 def match_renamed_store(before: set[str], after: set[str]) -> dict[str, str]:
     """Map the old name of a renamed store to its new name.
 
-    A store was renamed if exactly one store of `before` is missing in `after` and exactly one store of `after` is new. Otherwise,
-    the mapping is empty.
+    If exactly one store of `before` is missing in `after`, and exactly one store of `after` is new, they are taken as
+    one renamed store. In all other cases, the mapping is empty.
 
     >>> match_renamed_store({"ip"}, {"ip-new"}), match_renamed_store({"a", "b"}, {"a", "c"})
     ({'ip': 'ip-new'}, {'b': 'c'})

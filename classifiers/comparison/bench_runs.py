@@ -138,10 +138,10 @@ class BenchRunner:
         return tuple(points)
 
     def footprints(self, entries: Sequence[BenchEntry]) -> dict[str, frozenset[Footprint]]:
-        """Return the footprints of the columns of each entry.
+        """Return the footprints of the columns that the entries learn from.
 
-        A footprint is the set of pixels that a feature depends on. The keys of the result are `BenchEntry.columns`, such as
-        ``planes of ip``.
+        A footprint is the set of pixels that a feature depends on. The result maps `BenchEntry.columns`, such as
+        ``planes of ip``, to the footprints.
         """
         footprints = {}
         for entry in entries:
@@ -165,7 +165,8 @@ class BenchRunner:
     def _store_name(self, entry: BenchEntry) -> str:
         """Return the name of a store that has the columns of `entry`.
 
-        If the entry names no store, its columns are the same in all stores, and the first store is returned.
+        If the entry names no store, its columns are the same in all stores, and the name of the first store is
+        returned.
         """
         return entry.store or next(iter(self.stores))
 

@@ -27,8 +27,8 @@ _RunsBySeed = Mapping[int, RunResult]
 class _MatchedRuns:
     """Runs of one entry (a head on an input) under one split, in both reports.
 
-    `before` has the runs of the baseline by seed, and `after` those of the new report. `entry` names the store as in
-    the new report.
+    `before` maps seeds to runs of the baseline, and `after` maps seeds to runs of the new report. If the store was
+    renamed, `entry` has the new name.
     """
 
     entry: BenchEntry
@@ -47,7 +47,7 @@ class _MatchedRuns:
 
     @property
     def identical(self) -> bool:
-        """Whether the two runs of each shared seed have the same key. Runs on spectra, for example, often do."""
+        """Whether the two runs of each shared seed have the same inputs, and therefore the same key (see `run_key`)."""
         seeds = self.shared_seeds
         return bool(seeds) and all(self.before[seed].key == self.after[seed].key for seed in seeds)
 
@@ -56,8 +56,8 @@ class _MatchedRuns:
 class _ChangeTest:
     """Result of a test of whether the accuracy of an entry changed.
 
-    In a paired test, `seeds` are the seeds for which runs of both reports were compared. They are empty for Welch's
-    test, which is unpaired.
+    `seeds` has the seeds for which a bootstrap or a paired test compared the two reports. It is empty for Welch's test,
+    which is unpaired.
     """
 
     name: Literal["bootstrap", "paired", "Welch"]
@@ -77,10 +77,10 @@ def detect_changes(
     Entries are matched by store, input, head and split. If each report has exactly one store that the other lacks, these two
     stores are matched as one renamed store.
 
-    A change is tested by a bootstrap over seeds and regions (connected areas of one class) if both reports have the same
-    training and test pixels and the baseline has recorded predictions. Otherwise, it is tested by a t-test over seeds, which
-    does not generalise to unseen areas. Holm's method corrects the p-values for multiple testing; identical runs do not count
-    as tests.
+    Changes are tested by a bootstrap over seeds and regions (connected areas of one class). The bootstrap needs
+    recorded predictions of the baseline, and the same training and test pixels in both reports. Without them, a change
+    is tested by a t-test over seeds. The t-test does not generalise to unseen areas. Holm's method corrects the
+    p-values for multiple testing; identical runs do not count as tests.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def detect_changes(
 def _group(runs: Sequence[RunResult], renamed: Mapping[str, str]) -> dict[_Name, dict[int, RunResult]]:
     """Group runs by entry and split, and within a group by seed.
 
-    `renamed` has the old names of renamed stores as keys and their new names as values.
+    `renamed` maps the old name of a renamed store to its new name.
     """
     groups: dict[_Name, dict[int, RunResult]] = {}
     for run in runs:
@@ -133,8 +133,8 @@ def _bootstrap_tests(
 ) -> dict[_Name, _ChangeTest]:
     """Test changes by a bootstrap over seeds and regions.
 
-    An entry is omitted if both reports have predictions for fewer than two draws, or if too few regions have test
-    pixels.
+    An entry is omitted if fewer than two seeds have the same test pixels and recorded predictions in both reports. It
+    is also omitted if fewer than `MIN_REGIONS` regions have test pixels.
     """
     by_draws: dict[tuple[tuple[int, str], ...], list[_Name]] = {}
     for name, pair in matched.items():
@@ -180,7 +180,8 @@ def _bootstrap_tests(
 def _t_test(pair: _MatchedRuns, baseline: Baseline) -> _ChangeTest | None:
     """Test a change by a t-test over seeds. Returns None for fewer than two seeds.
 
-    The test is paired if the reports share at least two draws. Otherwise it is Welch's unpaired test.
+    The test is paired if the reports have the same training and test pixels for at least two seeds. Otherwise, it is
+    Welch's unpaired test.
     """
     from scipy.stats import ttest_ind, ttest_rel
 
@@ -210,7 +211,7 @@ def _t_test(pair: _MatchedRuns, baseline: Baseline) -> _ChangeTest | None:
 def _unmatched(entry: BenchEntry, split: str, before: _RunsBySeed | None, after: _RunsBySeed | None) -> EntryChange:
     """Describe an entry that occurs in only one of the two reports.
 
-    The store in the result has the name that it has in that report.
+    The result names the store as that report does.
     """
     runs = list((after or before or {}).values())
     entry, oa = runs[0].entry, float(np.mean([run.oa for run in runs]))

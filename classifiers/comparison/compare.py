@@ -136,8 +136,8 @@ def compare(  # noqa: PLR0915 - one step after another
     Raises
     ------
     HsifeatError
-        A head, parameter, input, split or store is unknown, the stores are of different scenes, the labels can't be split, the baseline
-        is of another scene or has other labels, or another benchmark is running in the same folder.
+        A head, parameter, input, split or store is unknown. The stores are of different scenes. The labels can't be
+        split. The baseline is of another scene or has other labels. Another benchmark is running in the same folder.
 
     Examples
     --------
@@ -266,7 +266,7 @@ def _share_tables(
     reduction: Reduction,
     folder: Path,
 ) -> dict[str, SharedTable]:
-    """Write a table of labelled pixels for each store to `folder`, with all columns that the inputs need."""
+    """Write one table of labelled pixels per store to `folder`. Each table has all columns that the inputs need."""
     return {
         name: SharedTable.write(
             PixelTable.from_store(
@@ -300,7 +300,7 @@ def _scene_summary(features: Features, labels: Labels) -> SceneSummary:
 def _store_summaries(
     alternatives: Mapping[str, Features], planes: Sequence[PlaneLike] | None
 ) -> tuple[StoreSummary, ...]:
-    """Summarise the stores that are compared, and then the context stores that are combined with each of them."""
+    """Summarise the stores that are compared, followed by the context stores."""
     summaries = [
         _store_summary(name, single_stores(store)[0], None if store.is_context else planes)
         for name, store in alternatives.items()

@@ -69,7 +69,8 @@ class StoreOrigin:
     def is_twin(self, other: StoreOrigin) -> bool:
         """Whether `other` is the untrained twin of this store.
 
-        A twin has the same planes of the same network, but the weights of its network are random instead of trained.
+        A twin has the same planes, from a network of the same architecture. The weights of this network are random
+        instead of trained.
         """
         same = self.source == other.source.removeprefix(_UNTRAINED) or "architecture" in _part(self.recipe, "backbone")
         options, other_options = _without_weights(self.recipe), _without_weights(other.recipe)
@@ -162,7 +163,7 @@ def _missing(question: str, store: str, words: Sequence[str], out: str) -> Missi
 def _without_weights(recipe: Mapping[str, object]) -> dict[str, object]:
     """Return a copy of a recipe without the weights of the backbone and the seed of the noise.
 
-    Only these fields may differ between a store of a trained network and its untrained twin.
+    The recipes of a store and of its untrained twin may differ only in these fields.
     """
     backbone, noise = _part(recipe, "backbone"), _part(recipe, "noise")
     return {

@@ -94,8 +94,8 @@ def check_head_params(params: Mapping[str, Mapping[str, Any]], heads: Sequence[s
     Raises
     ------
     HeadError
-        A head in `params` is not in `heads`, or a parameter is unknown, has a wrong value, or is ``random_state``,
-        which each run sets to its seed.
+        A head in `params` is not in `heads`. A parameter is unknown or has a wrong value. A parameter is
+        ``random_state``, which each run sets to its own seed.
     """
     for head, values in params.items():
         if head not in heads:

@@ -12,9 +12,9 @@ from hsifeat.base_config import expected_error
 
 
 def plain_params(value: object) -> dict[str, dict[str, Any]]:
-    """Validate parameters, a mapping of head to a mapping of parameter name to value.
+    """Validate parameters of heads, given by head and parameter name.
 
-    Returns the parameters with plain Python values. Lists and arrays become tuples.
+    The values are returned as plain Python values. Lists and arrays become tuples.
 
     >>> import numpy as np
     >>> plain_params({"mlp": {"hidden": [64, 32]}, "svm": {"C": np.float64(10)}})
@@ -57,7 +57,7 @@ def _plain(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Format a parameter value as text, from which ``--set`` reads the same value."""
+    """Format a parameter value as text that ``--set`` converts back to the same value."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):

@@ -140,7 +140,7 @@ class PlaneFitter:
         return AccuracyTask(key, fit.draw, self.head, fit.seed, table, self.run_records)
 
     def _folds(self, draw: SplitDraw, seed: int) -> list[SplitDraw]:
-        """Divide the training pixels of a draw into spatial folds, each with its own training and test pixels."""
+        """Divide the training pixels of `draw` into training and test pixels, once for each spatial fold."""
         labels = replace(self.labels, classes=np.where(draw.train, self.labels.classes, 0))
         split = parse_split(FOLDS)
         try:

@@ -96,7 +96,7 @@ def run_key(
     reduction : {"scene", "train"}
         Pixels that the reduction was fitted on.
     smooth : str
-        Smoothing rule of the second score; empty without one.
+        Smoothing rule of the second score; empty if there is no second score.
     """
     content = {"store": store, "layout": layout.to_json(), "head": head, "draw": draw, "seed": seed, "format": FORMAT}
     if smooth:
@@ -194,30 +194,30 @@ class RunRecords:
         return array
 
     def find_accuracy(self, key: str) -> float | None:
-        """Return the recorded overall accuracy of a fit of a sweep, or None if it is not recorded."""
+        """Return the overall accuracy that a sweep recorded for a fit, or None if there is no record."""
         try:
             return float(json.loads(self._sweep_fit(key).read_bytes())["oa"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def add_accuracy(self, key: str, accuracy: float) -> None:
-        """Record the overall accuracy of a finished fit of a sweep."""
+        """Record the overall accuracy of a fit that a sweep has finished."""
         write_file(self._sweep_fit(key), json.dumps({"oa": accuracy}))
 
     def predictions(self, key: str) -> Path:
-        """Return the path of the file with the predicted classes of the test pixels of a run."""
+        """Return the path of the file that holds the predicted classes of a run."""
         return self.folder / "predictions" / f"{key}.npy"
 
     def draw(self, key: str) -> Path:
-        """Return the path of the file with the training and test pixels of a draw."""
+        """Return the path of the file that holds the pixels of a draw."""
         return self.folder / "draws" / f"{key}.npz"
 
     def map(self, key: str) -> Path:
-        """Return the path of the file with the class map of a run."""
+        """Return the path of the class map of a run."""
         return self.folder / "maps" / f"{key}.npy"
 
     def confidence(self, key: str) -> Path:
-        """Return the path of the file with the confidence map of a run."""
+        """Return the path of the confidence map of a run."""
         return self.folder / "maps" / f"{key}-confidence.npy"
 
     def _run(self, key: str) -> Path:

@@ -79,11 +79,11 @@ class SharedTable:
         )
 
     def size_bytes(self, rows: int) -> int:
-        """Return the size in bytes of `rows` rows of the selected columns in memory."""
+        """Return how many bytes of memory `rows` rows of the selected columns take."""
         return rows * self.layout.width * np.dtype(np.float32).itemsize
 
     def fit_bytes(self, draws: Iterable[SplitDraw]) -> int:
-        """Estimate the peak memory in bytes of a fit and its prediction, for the largest training set of `draws`."""
+        """Estimate the peak memory, in bytes, of fitting a head to the largest training set of `draws` and predicting."""
         sampled = SAMPLE_PIXELS if self.reduction == "scene" else 0
         return _COPIES * max(BLOCK_BYTES, *(self.size_bytes(int(draw.train.sum()) + sampled) for draw in draws))
 

@@ -31,7 +31,8 @@ def open_alternatives(stores: str | Path | Features | Sequence[str | Path | Feat
     Returns
     -------
     dict of str to Features
-        Alternatives by unique names. The name is that of the store of the diffusion model, if the alternative has one.
+        Alternatives by unique names. An alternative has the name of its store of a diffusion model. If all stores are
+        context stores, an alternative has the name of its context store.
 
     Raises
     ------

@@ -55,7 +55,7 @@ def sweep(
     store : str, Path or Features, optional
         Store in any form that `open_features` accepts. The default is the most recently completed store.
     head : str
-        Name of a head. A head that needs spectra learns from spectra and each plane.
+        Name of a head. A head that needs spectra learns from spectra and one plane at a time.
     split : str
         Split in the grammar of `parse_split`.
     best : int
@@ -81,7 +81,7 @@ def sweep(
     Raises
     ------
     HsifeatError
-        A name is unknown, the store has no planes, or the training pixels can't be divided into folds.
+        A name is unknown. The store has no planes. The training pixels can't be divided into folds.
     """
     _check_head(head)
     if seeds < 1 or best < 0:

@@ -40,7 +40,7 @@ def sweep_rows(sweep: SweepResult) -> list[dict[str, Any]]:
 
 
 def weak_gain_remarks(sweep: SweepResult) -> list[str]:
-    """Return a sentence about each selected plane whose gain does not exceed its standard deviation over seeds."""
+    """Return a sentence about each selected plane whose mean gain is at most the standard deviation of the gain."""
     remarks = []
     for index, score in enumerate(sweep.selection):
         if score.gain is None or score.gain.mean > score.gain.sd:

@@ -70,8 +70,8 @@ class RunTask:
     run_records : RunRecords
         Files in which the run is recorded.
     mapped_stores : tuple of str
-        Locations of the stores of the scene that the fitted head classifies. The columns of these stores are combined. If
-        empty, the scene is not classified.
+        Locations of the stores whose combined columns the fitted head uses to classify the scene. If empty, the scene
+        is not classified.
     params : dict
         Parameters of the head; `key` depends on them.
     smoothing : SceneSmoothing or None

@@ -102,7 +102,7 @@ class ConfusionTable:
 def class_tables(comparison: Comparison, ranking: Ranking) -> list[dict[str, list[ClassRow]]]:
     """Return the tables of scores by class, as lists of rows.
 
-    The result has one dictionary per split. Its keys are the labels of the metrics, and its values are the rows of a table.
+    The result has one dictionary per split. It maps the label of a metric to the rows of the table for this metric.
     """
     images = comparison.images
     tables = []
@@ -155,7 +155,8 @@ def _class_rows(
 def _tags(left_out: int, tested: int, seeds: int) -> tuple[str, ...]:
     """Return the reasons why a class is not scored: ``left out`` and ``no test pixels``.
 
-    If a reason holds for some of the seeds only, the text states their number, such as ``left out under 2 of 5 seeds``.
+    If a reason holds for some of the seeds only, the text states the number of these seeds, such as ``left out under 2
+    of 5 seeds``.
     """
     counts = {"left out": left_out, "no test pixels": seeds - left_out - tested}
     return tuple(

@@ -22,7 +22,7 @@ class DistanceTable:
     split : str
         Name of the split.
     question : str
-        Question that the split asks, with the number of labels.
+        Question that the split asks, with the number of labels, such as ``fill in from 80 labels``.
     ranges : tuple of str
         Labels of the distance bins.
     pixels : tuple of float

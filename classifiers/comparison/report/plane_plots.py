@@ -97,7 +97,7 @@ def curve_pixels(points: Sequence[CurvePoint]) -> dict[int, float]:
 
 
 def curve_tables(ranking: Ranking) -> list[CurveTable]:
-    """Return, for each split that has learning curves, a `CurveTable` with their points and plot."""
+    """Return one `CurveTable` for each split that has learning curves."""
     tables = []
     for split in dict.fromkeys(point.split for point in ranking.results.curves):
         points = [point for point in ranking.results.curves if point.split == split]

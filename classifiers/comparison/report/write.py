@@ -97,8 +97,8 @@ def write_report(comparison: Comparison, folder: Path, *, listen: Listener = sil
 def plan_files(comparison: Comparison, folder: Path) -> tuple[dict[str, FileWriter], dict[str, None]]:
     """Return functions that write the files of a report, and notes on omitted files.
 
-    The first dictionary has file names in `folder` as keys and one writer for each file as values. It does not contain
-    ``results.json``. The notes are the keys of the second dictionary, so none occurs twice.
+    The first dictionary maps each file name in `folder` to the function that writes this file. It does not contain
+    ``results.json``. The notes are the keys of the second dictionary, so that no note occurs twice.
     """
     names = file_names((summary.entry, summary.split) for summary in comparison.summary)
     maps, notes = _plan_maps(comparison, folder, names)
@@ -173,9 +173,9 @@ def _plan_figures(drawers: Mapping[str, FigureDrawer], folder: str = "") -> dict
 def _plan_maps(
     comparison: Comparison, folder: Path, names: Mapping[tuple[BenchEntry, str], str]
 ) -> tuple[dict[str, FileWriter], dict[str, None]]:
-    """Return functions that write the GeoTIFF maps, by file name, and notes on omitted files.
+    """Return functions that write the GeoTIFF maps, and notes on omitted files.
 
-    The maps show the labels, the predicted classes and the confidence.
+    The maps show the labels, the predicted classes and the confidence. The form of the result is that of `plan_files`.
     """
     images, georeference = comparison.images, comparison.georeference
     numbers = {number for number in comparison.class_names if number} | {*count_values(images.truth)}

@@ -1,4 +1,4 @@
-"""Base class of the records of a benchmark, and the records that others are made of: estimates and entries."""
+"""Base class of the records of a benchmark, and two records that other records contain: estimates and entries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEVEL = 0.95
 
 
 def is_significant(p: float | None) -> bool:
-    """Return whether a corrected p-value is significant at the 5 % level. None, which stands for no test, is not.
+    """Return whether a corrected p-value is significant at the 5 % level. None means no test and is not significant.
 
     >>> is_significant(0.01), is_significant(0.2), is_significant(None)
     (True, False, False)

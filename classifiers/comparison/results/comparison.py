@@ -43,7 +43,7 @@ class ClusterPanel:
 class BenchImages:
     """Images of a benchmark.
 
-    All arrays except those of `panels` are on the grid of the scene.
+    The arrays are on the grid of the scene, except the arrays in `panels`.
 
     Attributes
     ----------

@@ -45,7 +45,7 @@ def to_frame(results: BenchResults) -> pd.DataFrame:
 def _cells(record: Record) -> dict[str, Any]:
     """Return the cells of a row by column name.
 
-    A cell with one value for each class is a dictionary with class numbers as keys.
+    A cell with one value for each class is a dictionary that maps the class number to the value.
     """
     cells: dict[str, Any] = {}
     for name, field in type(record).model_fields.items():

@@ -103,9 +103,10 @@ def _summary(runs: list[RunResult], intervals: ScoreIntervals) -> EntrySummary:
 
 
 def gap_splits(splits: Iterable[str]) -> tuple[str, str] | None:
-    """Return the first random and the first disjoint split for which `is_matched` is true.
+    """Return the first random and the first disjoint split among the matched splits.
 
-    Comparisons train on equally many pixels under such splits. Returns None if one of the two is missing.
+    Matched splits (see `is_matched`) have equally many training pixels in a benchmark. Returns None if one of the two
+    splits is missing.
 
     >>> gap_splits(["blocks:12+4:0.1", "per-class:5", "random:0.1"])
     ('random:0.1', 'blocks:12+4:0.1')

@@ -114,6 +114,8 @@ def accuracy(correct: NDArray[np.floating], pixels: NDArray[np.floating]) -> Sta
 class ResampledCounts:
     """Pixel counts of an entry in n resamples of the regions, for the formulas in `FORMULAS`.
 
+    C is the number of classes.
+
     Attributes
     ----------
     pixels : (seeds, C, n) float64 array
@@ -162,8 +164,9 @@ FORMULAS: dict[str, Callable[[ResampledCounts], NDArray[np.float64]]] = {
 def agreement(assigned: Sequence[csr_array], truth: csr_array, seeds: int) -> Statistic:
     """Return a statistic for `bootstrap` that computes the metrics of `FORMULAS`.
 
-    The statistic of n resamples is an (entries, metrics, seeds, n) array. The average accuracy (AA) is the mean over the
-    classes of the resampled regions. Kappa is 1 if all resampled pixels are of the same class and classified correctly.
+    C is the number of classes. The statistic of n resamples is an (entries, metrics, seeds, n) array. The average
+    accuracy (AA) is the mean over the classes that occur in the resampled regions. Kappa is 1 if all resampled pixels
+    are of the same class and classified correctly.
 
     Parameters
     ----------
@@ -217,8 +220,9 @@ def interval(values: NDArray[np.floating]) -> tuple[float, float]:
 def sign_p(differences: NDArray[np.floating]) -> float:
     """Return the two-sided p-value for the hypothesis of no difference.
 
-    `differences` has n resampled differences, (n,) float64. The p-value is twice the share of differences below 0, or
-    twice the share above 0, whichever is smaller. Adding 1 to the count keeps the p-value above 0 [1]_.
+    `differences` has n resampled differences, (n,) float64. The p-value is twice the share of differences that are at
+    most 0, or twice the share that are at least 0, whichever is smaller. For each share, 1 is added to both counts, so
+    that the p-value is above 0 [1]_.
 
     References
     ----------

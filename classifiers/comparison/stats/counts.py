@@ -145,7 +145,7 @@ def resample_accuracies(counts: PixelCounts[E], tests: int) -> NDArray[np.float6
     counts : PixelCounts
         Pixel counts of the entries.
     tests : int
-        Number of tests among which p-values will be corrected; see `resample_count`.
+        Number of tests for which p-values will be corrected; see `resample_count`.
 
     Returns
     -------

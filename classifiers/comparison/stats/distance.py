@@ -1,8 +1,8 @@
 """Overall accuracy against the distance to the nearest training pixel, and on test pixels without leakage.
 
-Features of a pixel's surroundings raise the accuracy most where the surroundings overlap those of a training pixel.
-Scores near the training pixels show how well a head fills in a scene. Scores far from the training pixels show how well
-the head carries over to areas without labels.
+Features that describe the surroundings of a pixel raise the accuracy most if the surroundings of a training pixel
+overlap them. Scores near the training pixels show how well a head fills in a scene. Scores far from the training pixels
+show how well the head carries over to areas without labels.
 """
 
 from __future__ import annotations
@@ -113,14 +113,14 @@ class _Geometry:
     truth : dict of int to (n,) integer array
         True class of the test pixels, by seed.
     distances : list of (n,) float64 array
-        Distance to the nearest training pixel.
+        Distance of each test pixel to the nearest training pixel, for each seed.
     regions : list of (n,) intp array
-        Region of the test pixels, from 0.
+        Region of each test pixel, from 0, for each seed.
     region_count : int
         Number of regions that have test pixels.
     leaking : list of dict of str to (n,) bool array
-        For each seed, whether the features of each test pixel depend on a training pixel. The keys of the dict are values of
-        `BenchEntry.columns`.
+        For each seed, a dict that maps values of `BenchEntry.columns` to arrays. An array states whether the features
+        of each test pixel depend on a training pixel.
     """
 
     truth: dict[int, NDArray[np.integer]]
@@ -137,7 +137,7 @@ class _Geometry:
         regions: NDArray[np.int32],
         footprints: Mapping[str, frozenset[Footprint]],
     ) -> _Geometry:
-        """Measure distances and leakage of the draws of a split, one for each seed."""
+        """Measure distances and leakage of the draws of a split, given by seed."""
         tests = [np.flatnonzero(draw.test) for draw in draws.values()]
         tested, codes = np.unique(np.concatenate([regions.flat[test] for test in tests]), return_inverse=True)
         leaking = []
@@ -275,7 +275,7 @@ class _Counts:
         )
 
     def run_scores(self, seed: int, correct: NDArray[np.bool_]) -> dict[str, float]:
-        """Return the number of test pixels and the accuracy of one run, by distance and without leakage.
+        """Return the number of test pixels and the accuracy of one run, for each bin and without leakage.
 
         The keys are columns of ``results.csv``, such as ``oa_leak_free``. Groups without test pixels have no accuracy.
         """

@@ -63,7 +63,7 @@ class Assessment:
 def assess_entries(
     runs: Sequence[RunResult], run_records: RunRecords, labels: Labels, contrasts: Sequence[Contrast] = ()
 ) -> Assessment:
-    """Compute intervals and pairwise tests of the entries of each split.
+    """Compute intervals and pairwise tests of the entries, separately for each split.
 
     Parameters
     ----------
@@ -138,11 +138,10 @@ def _assess_split(
 
 
 def _recall_intervals(counts: PixelCounts[BenchEntry]) -> list[dict[int, Bounds]]:
-    """Return one dictionary for each entry, with the interval of the recall of each class.
+    """Compute the interval of the recall, for each entry and class.
 
-    Classes with fewer than `MIN_REGIONS` regions are omitted.
-
-    The regions of each class are resampled separately.
+    The result has one dictionary for each entry, which maps class numbers to intervals. Classes with fewer than
+    `MIN_REGIONS` regions are omitted. The regions of each class are resampled separately.
     """
     intervals: list[dict[int, Bounds]] = [{} for _ in counts.entries]
     for number, region_count in zip(*np.unique(counts.classes, return_counts=True), strict=True):
