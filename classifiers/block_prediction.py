@@ -28,7 +28,7 @@ _MAX_BLOCK_PX = 128
 
 @dataclass(frozen=True, eq=False)
 class PredictedBlock:
-    """Predictions for one block of a scene, at the pixels that have all input columns.
+    """Predictions for the pixels of one block of a scene at which every input column has a value.
 
     Attributes
     ----------
@@ -82,7 +82,8 @@ def predict_blocks(
     Yields
     ------
     PredictedBlock
-        Predictions of each block, in row-major order. The arrays are empty if no pixel of the block has all columns.
+        Predictions of each block, in row-major order. The arrays are empty if no pixel of the block has values in all
+        columns.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def predict_classes(
     Raises
     ------
     HsifeatError
-        If the head has no layout, or the smoothing does not fit in memory.
+        If the head has no layout. If the smoothing does not fit in memory.
     """
     rows, cols, _ = features.shape
     classes = np.zeros((rows, cols), _class_dtype(head))

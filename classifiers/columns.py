@@ -63,7 +63,7 @@ def make_layout(
     Raises
     ------
     StoreError
-        If the options select no column, or a plane does not exist.
+        If the options select no column. If a plane does not exist.
     """
     groups: list[ColumnGroup] = []
 
@@ -113,7 +113,7 @@ def read_columns(
     Raises
     ------
     StoreError
-        If the table does not fit in memory, or the store lacks a column.
+        If the table does not fit in memory. If the store lacks a column.
     """
     _check_memory(len(rows), layout)
     table = np.empty((len(rows), layout.width), np.float32)

@@ -92,7 +92,8 @@ class Evaluation:
     leak_free_pixels : int
         Number of test pixels whose features depend on no training pixel.
     leak_free_oa : float or None
-        Overall accuracy on these pixels; None if there are none.
+        Overall accuracy on the test pixels whose features depend on no training pixel; None if there are no such
+        pixels.
     smoothed : SmoothedScores or None
         Scores of the same head on the same test pixels after smoothing; None without smoothing.
     """
@@ -150,7 +151,8 @@ class Evaluator:
     head : str
         Name of the head.
     seed : int
-        Seed of the disjoint split, of the tuning folds, and of the head unless `params` contains `random_state`.
+        Seed of the disjoint split, the tuning folds and the head. If `params` contains `random_state`, the head uses
+        this value instead.
     params : dict
         Parameters of the head by name.
     tune : bool

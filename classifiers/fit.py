@@ -47,8 +47,8 @@ def fit_model(
     head : str
         Name of the head, one of `head_names`. [default: film]
     inputs : str, optional
-        Input set, such as ``spectra+window+context+planes``: words of `InputSet` in any order, joined by plus signs, or
-        ``suited``. [default: ``suited``, the set that suits the head and the stores]
+        Input set, such as ``spectra+window+context+planes``, or ``suited``. An input set consists of words of
+        `InputSet`, joined by plus signs in any order. [default: ``suited``, the set that suits the head and the stores]
     labels : str, optional
         Name of a label map in the store. [default: see `classifiers.table.select_labels`]
     split : str, optional
@@ -83,7 +83,7 @@ def fit_model(
     Raises
     ------
     HsifeatError
-        If a name or parameter is unknown, or the split can't divide the labels.
+        If a name or parameter is unknown. If the split can't divide the labels.
 
     Examples
     --------

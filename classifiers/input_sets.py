@@ -35,11 +35,11 @@ class InputSet:
     """Set of words, each of which adds columns to a table.
 
     - ``spectra``: the spectrum of the pixel;
-    - ``window``: the mean spectrum of the 5x5 pixels around it;
+    - ``window``: the mean spectrum of the 5x5 pixels around the pixel;
     - ``context``: the planes of context stores;
     - ``planes``: the planes of all other stores;
-    - ``means``: means of the planes in ``planes`` over 48x48 pixels;
-    - ``patches``: values of the planes in ``planes`` at the 3x3 pixels around the pixel.
+    - ``means``: means over 48x48 pixels of the planes that ``planes`` adds;
+    - ``patches``: values of these planes at the 3x3 pixels around the pixel.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class InputSet:
         Raises
         ------
         HeadError
-            If there is no word, a word is unknown, or a word occurs twice.
+            If there is no word. If a word is unknown or occurs twice.
         """
         words = [word.strip() for word in text.split("+")]
         for word in words:
@@ -103,9 +103,10 @@ class InputSet:
 def suited_input(head: str, features: Features) -> InputSet:
     """Return the input set that suits a head and the stores.
 
-    The set has spectra and planes. It also has patches or window means of planes if the head wants them. A store of single
-    pixels has no patches. If there is a context store and the head can use context, the set also has the context planes and
-    the window means of spectra. If there are only context stores, the set has no ``planes``, unless the head needs them.
+    The set has spectra. If there is a context store and the head can use context, the set also has ``context`` and
+    ``window``. The set has ``planes``, except if it has ``context``, there are no other planes and the head does not
+    need planes. A set with ``planes`` also has ``patches`` or ``means`` if the head wants them. A store of single
+    pixels has no patches.
     """
     cls = head_class(head)
     words = {"spectra"}
@@ -161,9 +162,10 @@ def check_input(inputs: InputSet, head: str, features: Features) -> None:
     Raises
     ------
     HeadError
-        If the input lacks a column kind that the head needs, or has one that the head ignores.
+        If the input lacks a column kind that the head needs. If the input has a column kind that the head ignores.
     StoreError
-        If there is no context store for ``context``, or no other store for ``planes``, ``means`` and ``patches``.
+        If the input has ``context``, but there is no context store. If the input has ``planes``, ``means`` or
+        ``patches``, but all stores are context stores.
     """
     cls = head_class(head)
     missing = cls.needs - inputs.kinds

@@ -74,10 +74,11 @@ class ColumnGroup:
 
     @property
     def family(self) -> str:
-        """Name of the layer without its sizes, such as ``profile`` for ``profile-3`` and ``profile-5``.
+        """Family of the layer, such as ``profile`` for the layers ``profile-3`` and ``profile-5``.
 
-        Layers of one family are reduced together. The sizes are kept in the family name of window means and deviations
-        of the scene, such as ``mean-25``, because these layers have many channels.
+        Layers of one family are reduced together. For most layers, the family is the name of the layer without its
+        sizes. A layer of window means or window deviations of the scene, such as ``mean-25``, has many channels and is
+        a family of its own.
 
         Examples
         --------

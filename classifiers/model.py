@@ -42,8 +42,9 @@ class Model:
     evaluation : Evaluation or None
         Scores on the test pixels of the split. None if all labelled pixels were used for training, and for a loaded model.
     disjoint_evaluation : Evaluation or None
-        For a random split, scores of a second head that was trained under a spatially disjoint split with at most as many
-        training pixels. None for other splits, for labels that such a split can't divide, and for a loaded model.
+        Scores of a second head, which `fit_model` trains if the split is random. The second head is trained under a
+        spatially disjoint split, with at most as many training pixels. None for other splits, for labels that a
+        disjoint split can't divide, and for a loaded model.
     tuning : Tuning or None
         Result of the parameter search; None without tuning.
     card : ModelCard or None
@@ -85,7 +86,7 @@ class Model:
         return Legend.from_mappings(self.head.classes_, self.class_names, self.class_colours)
 
     def describe(self) -> list[str]:
-        """Return the scores as lines of text: those of the split, then those of the spatially disjoint split."""
+        """Return the scores as lines of text, first for the split and then for the spatially disjoint split."""
         if self.evaluation is None:
             return [] if self.tuning is None else self.tuning.describe()
         lines = self.evaluation.describe(self.class_names)
@@ -125,8 +126,8 @@ class Model:
         Raises
         ------
         HeadError
-            If the store has other bands or another recipe, if it lacks planes, window means or neighbourhoods, or if the
-            head was trained on pixel positions of another scene. The message names the difference.
+            If the store has other bands or another recipe. If the store lacks planes, window means or neighbourhoods.
+            If the head was trained on pixel positions of another scene. The message names the difference.
         """
         self._check_bands(features)
         if self.layout.stored:
@@ -202,12 +203,13 @@ def load_model(folder: Path) -> Model:
     Returns
     -------
     Model
-        A model with the same predictions as the saved model. `Model.card` holds the scores; the evaluations are None.
+        A model with the same predictions as the saved model. `card` holds the scores; `evaluation` and
+        `disjoint_evaluation` are None.
 
     Raises
     ------
     HeadError
-        If the folder is damaged, has an unknown format version, or holds no model.
+        If the folder holds no model. If the model is damaged or has an unknown format version.
 
     Examples
     --------

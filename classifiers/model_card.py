@@ -74,7 +74,7 @@ class ModelCard(BaseModel):
     store : str
         Name of the training store, or the names of several stores whose columns were combined.
     keys : tuple of str
-        Key of each training store, which identifies its recipe.
+        Key of each training store: the sha256 of the recipe of the store.
     scene, labels : str
         Names of the scene and of the label map.
     inputs : str
@@ -133,11 +133,11 @@ class ModelCard(BaseModel):
         reduction : {"scene", "train"}
             Pixels that the reduction was fitted on.
         split : str or None
-            The split, in the grammar of `classifiers.parse_split`; None if there was none.
+            The split, in the grammar of `classifiers.parse_split`; None if all labelled pixels were used for training.
         seed : int
             Seed of head and split.
         evaluations : sequence of Evaluation
-            Scores under the split, then under a spatially disjoint split if there was one.
+            Scores under the split. For a random split, scores under a spatially disjoint split follow.
         smooth : str, optional
             Smoothing rule of the model.
 

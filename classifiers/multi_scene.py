@@ -28,7 +28,8 @@ def check_same_columns(stores: Sequence[Features], *, planes: bool, spectra: boo
     Raises
     ------
     StoreError
-        If planes have different recipes, or spectra have different wavelengths. The message names the first differences.
+        If planes have different recipes. If spectra have different wavelengths. The message names the first
+        differences.
     """
     first = stores[0]
     for other in stores[1:]:

@@ -52,8 +52,8 @@ def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any] | None = N
     Raises
     ------
     HeadError
-        If the head is not fitted or not registered, `meta` or a parameter can't be written as JSON, or `folder` exists
-        and is not a model.
+        If the head is not fitted or not registered. If `meta` or a parameter can't be written as JSON. If `folder`
+        exists and is not a model.
 
     Examples
     --------
@@ -113,7 +113,8 @@ def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
     Raises
     ------
     HeadError
-        If a file is missing or changed, the format version is unknown, or a file contains a type that heads don't use.
+        If a file is missing or changed. If the format version is unknown. If a file contains a type that heads don't
+        use.
 
     Examples
     --------

@@ -36,7 +36,8 @@ def predict_map(
     features : Features
         Store of the scene to predict.
     model : Model or Head
-        A fitted model, or a fitted head with a layout. The store is checked against a model before the prediction.
+        A fitted model, or a fitted head with a layout. If a model is given, `Model.check_store` is called before the
+        prediction.
     smooth : str, optional
         Rule that smooths the class probabilities, see `classifiers.parse_smoothing`; ``none`` turns smoothing off. [default:
         the rule of the model]
@@ -53,7 +54,8 @@ def predict_map(
     Raises
     ------
     HsifeatError
-        If the store lacks columns that the model was trained on, the rule is unknown, or the smoothing does not fit in memory.
+        If the store lacks columns that the model was trained on. If the rule is unknown. If the smoothing does not fit
+        in memory.
 
     Examples
     --------
@@ -81,7 +83,8 @@ def predict_probabilities(
     features : Features
         Store of the scene to predict.
     model : Model or Head
-        A fitted model, or a fitted head with a layout. The store is checked against a model before the prediction.
+        A fitted model, or a fitted head with a layout. If a model is given, `Model.check_store` is called before the
+        prediction.
     smooth : str, optional
         Rule that smooths the class probabilities, see `classifiers.parse_smoothing`; ``none`` turns smoothing off. [default:
         the rule of the model]
@@ -99,8 +102,8 @@ def predict_probabilities(
     Raises
     ------
     HsifeatError
-        If the head has no probabilities, the store lacks columns that the model was trained on, the rule is unknown, or the
-        smoothing does not fit in memory.
+        If the head has no probabilities. If the store lacks columns that the model was trained on. If the rule is
+        unknown. If the smoothing does not fit in memory.
 
     Examples
     --------
@@ -154,8 +157,9 @@ def write_scene_map(
     Raises
     ------
     HsifeatError
-        If the store lacks columns that the model was trained on, the head has no probabilities, the rule is unknown, the
-        smoothing does not fit in memory, or the file can't be written. The checks come before the prediction.
+        If the store lacks columns that the model was trained on. If probabilities are requested and the head has none.
+        If the rule is unknown. If the smoothing does not fit in memory. If the file can't be written. The checks come
+        before the prediction.
 
     Examples
     --------
@@ -189,7 +193,7 @@ def smoothing_rule(model: Model | Head, smooth: str | None = None) -> SmoothingR
     model : Model or Head
         The model; a head has no rule.
     smooth : str, optional
-        Rule to use instead of that of the model, see `classifiers.parse_smoothing`.
+        Rule that replaces the rule of the model, see `classifiers.parse_smoothing`.
     """
     if smooth is None:
         smooth = model.smooth if isinstance(model, Model) else None

@@ -85,8 +85,8 @@ class PixelTable:
     ) -> PixelTable:
         """Read the labelled pixels of one or several stores into a table.
 
-        Stores of the same scene add columns. Stores of different scenes add rows; their classes are matched by name and
-        numbered as in the first scene. The stores of each scene must be in the same order.
+        Stores of the same scene add columns. Stores of different scenes add rows. The classes of different scenes are
+        matched by name, and numbered as in the first scene. The stores of each scene must be in the same order.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class PixelTable:
         labels : str or Labels, optional
             Name of a label map in the stores, or a label map of a single scene. [default: see `select_labels`]
         context : sequence, optional
-            Planes of context stores to include, in the form of `planes`. [default: all]
+            Planes of context stores to include, in any form that `planes` accepts. [default: all]
         planes : sequence, optional
             Planes (timestep and layer) of other stores to include, see `Features.select`; an empty sequence includes none.
             [default: all]
@@ -122,8 +122,8 @@ class PixelTable:
         Raises
         ------
         StoreError
-            If a store, plane or label map does not exist, labels do not fit the scene, the store lacks labelled pixels,
-            the scenes can't be combined, or the table does not fit in memory.
+            If a store, plane or label map does not exist. If the labels do not fit the scene. If the store lacks
+            labelled pixels. If the scenes can't be combined. If the table does not fit in memory.
 
         Examples
         --------

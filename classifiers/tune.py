@@ -31,7 +31,8 @@ class TuningCandidate:
     accuracy, deviation : float
         Mean and standard deviation of the overall accuracy over folds.
     gain, gain_deviation : float
-        Mean and standard deviation of the gain over folds. The gain is the overall accuracy minus that of the defaults.
+        Mean and standard deviation, over folds, of the gain. The gain is the overall accuracy minus the overall
+        accuracy with the default parameters.
     """
 
     params: dict[str, Any]
@@ -53,7 +54,8 @@ class Tuning:
     folds : str
         Description of the folds of training pixels.
     candidates : tuple of TuningCandidate
-        All combinations that were tried, starting with the defaults; empty if the training pixels give too few folds.
+        All combinations that were tried, starting with the default parameters; empty if the training pixels give too
+        few folds.
     choice : TuningCandidate or None
         The selected combination; None if no combination was tried.
     """
@@ -92,10 +94,10 @@ class Tuning:
 
 
 def select_candidate(candidates: tuple[TuningCandidate, ...]) -> TuningCandidate:
-    """Return the most accurate candidate if its gain exceeds one standard deviation, otherwise the defaults.
+    """Return the most accurate candidate if its `gain` exceeds its `gain_deviation`, otherwise the first candidate.
 
-    The first candidate holds the defaults. The margin of one standard deviation avoids
-    candidates that are ahead only by chance.
+    The first candidate has the default parameters. The margin of one standard deviation avoids candidates that are
+    better only by chance.
     """
     best = max(candidates, key=lambda candidate: candidate.accuracy)
     return best if best.gain > best.gain_deviation else candidates[0]

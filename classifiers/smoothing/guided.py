@@ -56,7 +56,7 @@ class GuidedSmoothing(SmoothingRule):
 
     @property
     def reach_px(self) -> int:
-        """Two radii: windows centred within one radius contain a pixel, and they reach one radius further."""
+        """Twice the radius, because a result depends on windows whose centres are up to one radius away."""
         return 2 * self.radius
 
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:

@@ -66,7 +66,7 @@ class SmoothingRule(ABC):
         Raises
         ------
         HsifeatError
-            If the argument does not follow `form`, or is out of range.
+            If the argument does not follow `form`. If the argument is out of range.
         """
 
     @property

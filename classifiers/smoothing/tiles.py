@@ -99,7 +99,7 @@ def parse_scene_smoothing(text: str | None, shape: tuple[int, int], classes: int
     Raises
     ------
     HsifeatError
-        If the rule is unknown, its argument is wrong, or the available memory is too small.
+        If the rule is unknown. If the argument of the rule is wrong. If the available memory is too small.
     """
     rule = None if text is None else parse_smoothing(text)
     if rule is not None:
@@ -154,7 +154,7 @@ def _full_strips(blocks: Blocks, cols: int) -> Iterator[NDArray[np.float32]]:
 def _smooth_tile(
     values: NDArray[np.float32], rule: SmoothingRule, window: Window, outer: Window, guide: SceneGuide | None
 ) -> NDArray[np.float32]:
-    """Smooth the probabilities of `outer`, and return the part in `window`, which lies in `outer`."""
+    """Smooth `values`, the probabilities in the window `outer`. Return the part in `window`, a window inside `outer`."""
     valid = ~np.isnan(values[..., 0])
     inner = Window(window.row - outer.row, window.col - outer.col, window.rows, window.cols).slices
     if not valid[inner].any():

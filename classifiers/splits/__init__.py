@@ -1,8 +1,8 @@
 """Splits of labelled pixels into training and test pixels, and the leakage between the two.
 
-Features of neighbouring pixels depend on the same surroundings. Under a random split the features of most test pixels are
-therefore close to those of a training pixel. Splits by whole blocks with a buffer reduce this leakage, and `measure_leakage`
-quantifies it.
+Features of neighbouring pixels depend on the same surroundings. Under a random split, most test pixels therefore have
+nearly the same features as a training pixel. Splits by whole blocks with a buffer reduce this leakage, and
+`measure_leakage` quantifies it.
 """
 
 from classifiers.splits.blocks import BlocksSplit

@@ -136,7 +136,7 @@ class _BlockGrid:
 
     @classmethod
     def from_labels(cls, labels: Labels, block_px: int, buffer_px: int) -> Self:
-        """Divide a label map into blocks, find the classes of each block, and count its labelled pixels.
+        """Divide a label map into blocks. Find the classes and count the labelled pixels of each block.
 
         The map is read one row of blocks at a time.
         """
@@ -208,7 +208,7 @@ class _BlockSelection:
             self.remaining[number] -= block in members
 
     def _survives(self, number: int, block: int) -> bool:
-        """Return whether training block `block` keeps a pixel of class `number` after the buffer is dropped."""
+        """Return whether training block `block` keeps a pixel of class `number` outside the buffer of test pixels."""
         side, buffer, classes = self.blocks.block_px, self.blocks.buffer_px, self.blocks.labels.classes
         row, col = divmod(block, self.blocks.grid[1])
         rows, cols = (

@@ -96,8 +96,8 @@ class SplitCV:
         Raises
         ------
         SplitError
-            If a row is not in the table or equals several rows of the table, transformed rows are in another order than
-            the table, or the split can't divide the pixels.
+            If a row is not in the table or equals several rows of the table. If transformed rows are in another order
+            than the table. If the split can't divide the pixels.
         """
         table_rows = self._identify_rows(X, y, groups)
         pixels = self.rows[table_rows], self.cols[table_rows]

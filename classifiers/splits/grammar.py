@@ -28,8 +28,8 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
 
         - ``random:F``: train on the fraction F of each class, but at least on 3 pixels of the class;
         - ``per-class:N``: train on N pixels of each class, but at most on half of a class;
-        - ``blocks:PX+BUFFER:F``: train on whole blocks with a side of PX pixels that hold the fraction F of the labelled
-          pixels, and drop training pixels within BUFFER pixels of a test pixel;
+        - ``blocks:PX+BUFFER:F``: train on whole blocks, which have a side of PX pixels and together hold the fraction F
+          of the labelled pixels, and drop training pixels within BUFFER pixels of a test pixel;
         - ``far:PX+DISTANCE:F``: train on all labelled pixels of blocks that are drawn as for ``blocks``, and test only
           on pixels that are more than DISTANCE pixels away from every training pixel;
         - ``official``: train and test on the scene's label maps ``train`` and ``test``;
@@ -44,7 +44,7 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
     Raises
     ------
     SplitError
-        If the text does not follow the grammar, a number is out of range, or the scene has no official split.
+        If the text does not follow the grammar. If a number is out of range. If the scene has no official split.
 
     Examples
     --------
@@ -92,8 +92,8 @@ def is_matched(text: str) -> bool:
 
     Such a split is called matched. A comparison drops training pixels until all matched splits have equally many.
 
-    Splits that train on a fraction of the labels, drawn pixel by pixel or in blocks, are matched. For all other splits,
-    the number of training pixels is part of the question, so they are not matched.
+    Splits that train on a fraction of the labels, drawn pixel by pixel or in blocks, are matched. All other splits
+    must keep all their training pixels to answer their question (see `parse_split_question`), so they are not matched.
 
     >>> is_matched("random:0.1"), is_matched("blocks:12+4:0.1"), is_matched("per-class:20"), is_matched("far:12+16:0.1")
     (True, True, False, False)

@@ -77,7 +77,7 @@ class TileGrid:
         low, high : (n,) intp arrays
             First and last cell of each range of cells.
         length : int
-            Pixels of the scene along the axis.
+            Number of scene pixels along the axis.
         axis : int
             0 for rows, 1 for columns.
 
@@ -147,7 +147,7 @@ class Footprint:
         at : (n,) intp array
             Row or column of each pixel.
         length : int
-            Pixels of the scene along the axis.
+            Number of scene pixels along the axis.
         axis : int
             0 for rows, 1 for columns.
 
@@ -235,7 +235,7 @@ def _context_footprint(name: str) -> Footprint:
 
 
 def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint]) -> Leakage:
-    """Measure the share of the test pixels of a draw whose features depend on training pixels.
+    """Measure the leakage of a draw: the share of test pixels whose features depend on a training pixel.
 
     Parameters
     ----------

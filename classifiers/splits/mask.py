@@ -28,7 +28,7 @@ class MaskSplit:
     train_file : str
         File of the training map.
     test_file : str or None
-        File of the test map. Without one, all other labelled pixels are test pixels.
+        File of the test map. If None, all other labelled pixels are test pixels.
 
     Examples
     --------

@@ -190,7 +190,7 @@ def limit_training_pixels(draw: SplitDraw, labels: Labels, count: int, seed: int
     -------
     SplitDraw
         The reduced draw, with a note on the dropped pixels. If `draw` has at most `count` training pixels, `draw`
-        itself.
+        itself is returned.
     """
     flat = np.flatnonzero(draw.train)
     if count >= len(flat):
