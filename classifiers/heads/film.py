@@ -126,5 +126,5 @@ class FiLMClassifier(TorchHead):
 
 
 def _standardiser(width: int, components: int | None) -> GroupReducer:
-    """Return a reducer whose `width` output columns have unit variance on average."""
+    """Return a reducer with `width` output columns that have unit variance on average."""
     return GroupReducer(spectral_components=components, spectral_weight=float(np.sqrt(width)))

@@ -104,7 +104,7 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         Raises
         ------
         HeadError
-            If `X` has more or fewer columns than the layout, or a number of components is not positive.
+            If `X` has more or fewer columns than the layout. If a number of components is not positive.
         """
         rows: NDArray[np.floating] = validate_data(self, X, dtype=[np.float64, np.float32])
         check_width(self.layout, rows.shape[1])

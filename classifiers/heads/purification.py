@@ -37,8 +37,7 @@ class Purifier(SelectorMixin, BaseEstimator):
         Number of channels to select from the planes, and from the window means. All are selected if there are fewer. The
         paper uses 768.
     balance : float
-        Lambda of the criterion, from 0 to 1. It is the weight of the similarity. The weight of the variance is
-        ``1 - lambda``.
+        Lambda of the function `criterion`, from 0 to 1.
 
     Attributes
     ----------
@@ -75,8 +74,8 @@ class Purifier(SelectorMixin, BaseEstimator):
         Raises
         ------
         HeadError
-            If `X` has more or fewer columns than the layout, the timesteps have different layers, there is a single
-            class, or a parameter is out of range.
+            If `X` has more or fewer columns than the layout. If the timesteps have different layers. If there is a
+            single class. If a parameter is out of range.
         """
         rows, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(labels)

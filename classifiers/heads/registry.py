@@ -32,7 +32,7 @@ def head_class(name: str) -> type[Head]:
     Raises
     ------
     HeadError
-        If no installed package registers the name, or its class can't be imported.
+        If no installed package registers the name. If the registered class can't be imported.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def describe_head(name: str) -> dict[str, Any]:
         - ``probabilities``: whether the head predicts class probabilities.
         - ``weights``: whether the head accepts row weights.
         - ``parameters``: default value of each parameter, by name.
-        - ``package``: dict from the name to the version of the package with the head; empty for built-in heads.
+        - ``package``: name and version of the package that provides the head, see `head_distribution`.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def make_head(name: str, layout: Layout | None = None, **params: Any) -> Head:
     Raises
     ------
     HeadError
-        If the head or a parameter is unknown, or a value has a wrong type or is out of range.
+        If the head or a parameter is unknown. If a value has a wrong type or is out of range.
 
     Examples
     --------

@@ -53,8 +53,8 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     Raises
     ------
     ProjectionError
-        The form or an option is unknown, the image lacks a band, the image has fewer bands than components, the mask and the
-        image differ in shape, or no pixel is valid and labelled in the mask.
+        The form or an option is unknown. The image lacks a band. The image has fewer bands than components. The mask
+        and the image differ in shape. No pixel is both valid and labelled in the mask.
     SceneError
         The mask can't be read or can't be aligned with the grid of the scene.
 
@@ -115,7 +115,7 @@ def fit_components(count: int, images: Sequence[SpectralImage]) -> Projection:
     Raises
     ------
     ProjectionError
-        An image has no valid pixels or fewer bands than `count`, or the pixels have fewer than `count` significant
+        An image has no valid pixels or fewer bands than `count`. The pixels have fewer than `count` significant
         components. A component is significant if its variance exceeds the rounding error of float32 sums.
     """
     for image in images:

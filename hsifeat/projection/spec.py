@@ -69,7 +69,7 @@ def parse_projection(text: str) -> ProjectionSpec:
     Raises
     ------
     ProjectionError
-        The form or an option is unknown, or the value of an option is not allowed.
+        The form or an option is unknown. The value of an option is not allowed.
 
     Examples
     --------

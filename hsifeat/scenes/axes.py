@@ -1,4 +1,4 @@
-"""Axis order of a cube whose file format does not define it: the user states the order, or it is guessed."""
+"""Axis order of cubes from formats that define no order: the user states the order, or it is guessed."""
 
 from __future__ import annotations
 

@@ -77,8 +77,9 @@ def open_scene(
     Raises
     ------
     SceneError
-        The name or file does not exist, or the file is damaged. The file lacks `variable`. `variable` is
-        None, and the file has several variables that fit, or none. Axes or shapes do not match. Labels can't be aligned with the scene.
+        The name or file does not exist, or the file is damaged. The file lacks `variable`. `variable` is None, and the
+        file has no variable or several variables that fit. Axes or shapes do not match. Labels can't be aligned with
+        the scene.
 
     Examples
     --------
@@ -186,8 +187,8 @@ def attach_companion(scene: Scene, source: PathLike) -> Scene:
     Raises
     ------
     SceneError
-        The image can't be read, its height and width are not k times those of the scene, or its georeference does not
-        match the scene's.
+        The image can't be read. The height and width of the image are not k times the height and width of the scene.
+        The georeferences of image and scene do not match.
     """
     path, variable = split_variable(source)
     raster = read_raster(path, 3, variable)

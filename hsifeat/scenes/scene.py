@@ -56,7 +56,7 @@ class Scene(CubeShape):
     Raises
     ------
     SceneError
-        Shapes do not match, or the cube does not hold real numbers.
+        Shapes do not match. The cube does not hold real numbers.
 
     Examples
     --------

@@ -39,7 +39,7 @@ def scene_plot_path(scene: Scene, out: Path | None) -> Path:
     Raises
     ------
     SceneError
-        The suffix is not ``.png``, the folder is missing, or the default path is a file that hsifeat did not write.
+        The suffix is not ``.png``. The folder is missing. The default path is a file that hsifeat did not write.
     """
     path = Path(f"{scene.name.replace('/', '-')}.png") if out is None else out
     if path.suffix.lower() != ".png":

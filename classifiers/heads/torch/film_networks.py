@@ -15,7 +15,7 @@ GATED_CHANNELS = 256
 
 
 def film_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...], classes: int) -> torch.nn.Module:
-    """Build the network ``fhat = gamma(s) * f + beta(s)`` with a classifier of ``fhat`` (arXiv 2512.03430, fig. 1).
+    """Build the network that classifies ``fhat = gamma(s) * f + beta(s)``, see `FiLMClassifier`.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ def choose_device(name: str) -> torch.device:
     Raises
     ------
     HeadError
-        If the name is unknown, or ``cuda`` is not available.
+        If the name is unknown. If ``cuda`` is not available.
     """
     import torch
 
@@ -174,7 +174,7 @@ def train(
     Raises
     ------
     HeadError
-        If the loss or a network weight is not finite after an epoch, or the validation fraction gives no validation
+        If the loss or a network weight is not finite after an epoch. If the validation fraction gives no validation
         row.
     """
     import torch

@@ -1,4 +1,4 @@
-"""Conversion of raster values, numbers or names to class numbers."""
+"""Conversion of values to class numbers: values of a raster, or a list of numbers or names."""
 
 from __future__ import annotations
 

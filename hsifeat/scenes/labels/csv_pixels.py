@@ -38,7 +38,7 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
     Raises
     ------
     SceneError
-        The file does not exist, lacks a column, or contains an invalid value or a pixel outside the scene.
+        The file does not exist or lacks a column. A value is invalid. A pixel lies outside the scene.
     """
     if not path.is_file():
         raise SceneError(f"no such file: {path}")

@@ -42,9 +42,10 @@ def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
     Raises
     ------
     SceneError
-        The file does not exist or is damaged. The variable, layer or column does not exist. `source` names
-        none of these, and the file has several that fit, or none. A value is not a whole number from 0 up. The labels can't
-        be aligned with the scene, or lie outside it.
+        The file does not exist or is damaged. The variable, layer or column does not exist. `source` names no variable,
+        layer or column, and the file has none or several that fit. A value is not a whole number from 0 up. The labels
+        can't be aligned with the scene. All labels of a raster or vector file lie outside the scene. A pixel of a CSV
+        file lies outside the scene.
 
     Notes
     -----

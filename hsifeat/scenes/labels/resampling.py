@@ -67,7 +67,7 @@ def align_to_grid(
     Raises
     ------
     SceneError
-        The shapes do not match, a required CRS is unknown, or all labels lie outside the scene.
+        The shapes do not match. A required CRS is unknown. All labels lie outside the scene.
     """
     target, alignment = scene.georeference, None
     notes: tuple[str, ...] = ()

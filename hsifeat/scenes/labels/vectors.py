@@ -70,7 +70,8 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     ------
     SceneError
         The file does not exist or is damaged. The file or the scene has no CRS. The layer or column does not exist.
-        `selection` names none, and the file has several that fit, or none. A geometry is neither polygon nor point. No feature lies on the scene.
+        `selection` names no layer or column, and the file has none or several that fit. A geometry is neither polygon
+        nor point. No feature lies on the scene.
     """
     target = scene.georeference
     if not path.is_file():

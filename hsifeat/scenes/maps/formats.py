@@ -37,7 +37,7 @@ def check_map_path(path: Path, *, probabilities: bool = False) -> None:
     Raises
     ------
     SceneError
-        The suffix is unknown, or the folder is missing or not writable.
+        The suffix is unknown. The folder is missing or not writable.
     """
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
@@ -71,7 +71,7 @@ def check_map_fits(path: Path, shape: tuple[int, int], legend: Legend, *, probab
     Raises
     ------
     SceneError
-        A class number is too high for a palette, the array is too large for a MATLAB file, or the disk is too full.
+        A class number is too high for a palette. The array is too large for a MATLAB file. The disk is too full.
     """
     suffix, highest = path.suffix.lower(), max(legend.numbers, default=0)
     if suffix in {".tif", ".tiff", ".png"} and highest > _MAX_PALETTE_CLASS and not probabilities:
@@ -123,7 +123,7 @@ def write_map(
     Raises
     ------
     SceneError
-        The checks of `check_map_path` or `check_map_fits` fail, or the legend lacks a class.
+        The checks of `check_map_path` or `check_map_fits` fail. The legend lacks a class.
     """
     check_map_path(path)
     check_map_fits(path, (classes.shape[0], classes.shape[1]), legend)

@@ -87,7 +87,9 @@ def write_probabilities_geotiff(
     legend: Legend,
     georeference: Georeference | None = None,
 ) -> None:
-    """Write probabilities as one float32 band per class, with the class name as description and nodata NaN.
+    """Write probabilities as one float32 band per class.
+
+    The description of a band is the name of the class. NaN means no data.
 
     Parameters
     ----------

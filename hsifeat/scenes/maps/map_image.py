@@ -93,7 +93,7 @@ def _add_legend(painted: NDArray[np.uint8], legend: Legend, *, no_data: bool) ->
 
 
 def _font(size_px: int) -> FreeTypeFont:
-    """Return the font DejaVu Sans from matplotlib, which covers most alphabets."""
+    """Return matplotlib's font DejaVu Sans. This font covers most alphabets."""
     import matplotlib as mpl
     from PIL import ImageFont
 

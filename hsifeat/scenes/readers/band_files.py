@@ -65,7 +65,7 @@ def read_band_folder(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The folder has no readable file, or its readable files differ in suffix or grid.
+        The folder has no readable file. The readable files differ in suffix or grid.
     """
     if ndim != 3 or variable is not None:
         raise SceneError(
@@ -108,7 +108,8 @@ def stack_band_files(paths: Sequence[Path]) -> Raster:
     Raises
     ------
     SceneError
-        A file has more than one band, or differs from the first file in shape, dtype, reflectance scale or georeference.
+        A file has more than one band. A file differs from the first file in shape, dtype, reflectance scale or
+        georeference.
     """
     for path in paths:
         check_exists(path)

@@ -30,7 +30,7 @@ _MAX_CHUNK_BYTES = 2**31
 
 
 class BackendArray(ArrayView):
-    """An array of xarray or zarr whose read errors name the file.
+    """An array of xarray or zarr. Errors while reading it name the file.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def read_netcdf(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The file is damaged or lacks the variable, or `variable` is None and the file does not have exactly one variable
+        The file is damaged or lacks the variable. `variable` is None, and the file does not have exactly one variable
         of `ndim` dimensions.
     """
     import h5py
@@ -119,7 +119,7 @@ def read_zarr(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The folder is damaged, is a feature store or lacks the array, or `variable` is None and the folder does not have
+        The folder is damaged, is a feature store or lacks the array. `variable` is None, and the folder does not have
         exactly one array of `ndim` dimensions.
     """
     import zarr

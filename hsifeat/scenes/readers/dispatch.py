@@ -31,7 +31,8 @@ def read_raster(path: Path, ndim: int, variable: str | None = None) -> Raster:
     Raises
     ------
     SceneError
-        The source is missing or damaged, its format is unknown, or no single array matches `ndim` and `variable`.
+        The source is missing or damaged. The format of the source is unknown. No array or several arrays match `ndim`
+        and `variable`.
     """
     if path.is_dir() and not reader_suffix(path):
         with reading_errors(path):

@@ -36,7 +36,7 @@ def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The header or the data file is missing, the two files do not match, or the header describes unsupported data.
+        The header or the data file is missing. The two files do not match. The header describes unsupported data.
     """
     if variable is not None:
         raise SceneError(f"{path}: an ENVI file holds one raster without a name; leave out {variable!r}")
@@ -113,7 +113,7 @@ def _find_header(data_file: Path) -> Path:
 
 
 def _find_data_file(header: EnviHeader) -> tuple[Path, tuple[str, ...]]:
-    """Find the data file of a header, and return it with a note that names any other candidates.
+    """Find the data file of a header. Also return a note that names any other candidates.
 
     If there are several candidates, a file of the expected size is preferred.
     """

@@ -115,7 +115,7 @@ def _dataset_sources(path: Path, dataset: Any) -> set[tuple[Path, str]]:
 
 
 def check_folder(folder: Path) -> None:
-    """Check that no link in a folder leads out of it.
+    """Check that no link in a folder leads out of the folder.
 
     Raises
     ------

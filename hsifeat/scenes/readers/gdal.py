@@ -122,7 +122,8 @@ def read_gdal(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The file can't be opened, contains complex values, or contains several images and `variable` does not select one.
+        The file can't be opened or contains complex values. The file contains several images, and `variable` does not
+        select one.
     """
     import rasterio
 

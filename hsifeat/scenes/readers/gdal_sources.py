@@ -1,8 +1,8 @@
 """GDAL drivers by suffix, and checks of the files that a VRT refers to.
 
 GDAL chooses a driver by the content of a file. A file named ``.tif`` or ``.geojson`` may thus be a VRT that runs Python code
-or opens any path, or a service description that makes GDAL send requests over the network. Readers therefore name the
-drivers, and check the content where GDAL opens a file by itself.
+or opens any path, or a service description that makes GDAL send requests over the network. Readers of rasters therefore
+name the allowed drivers. Readers of vector files check the content before GDAL opens the file.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _MAGIC = {
 
 
 def raster_drivers(path: Path) -> list[str]:
-    """Return the names of the GDAL drivers that may open a raster, by its suffix."""
+    """Return the names of the GDAL drivers that may open a raster with the suffix of `path`."""
     return list(_DRIVERS.get(path.suffix.lower().lstrip("."), _OTHER_DRIVERS))
 
 

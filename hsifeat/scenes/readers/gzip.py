@@ -31,7 +31,7 @@ def read_gzip(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The format of the unpacked file is not supported in compressed form, the file is damaged, or the disk has no room
+        The format of the unpacked file is not supported in compressed form. The file is damaged. The disk has no room
         for the unpacked file.
     """
     content = Path(path.stem)

@@ -36,8 +36,8 @@ def read_hdf5(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The dataset does not exist, its values are not in the file, or `variable` is None and the file does not have
-        exactly one dataset of `ndim` dimensions.
+        The dataset does not exist. The values of the dataset are not in the file. `variable` is None, and the file does
+        not have exactly one dataset of `ndim` dimensions.
     """
     import h5py
 

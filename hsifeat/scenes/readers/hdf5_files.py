@@ -77,7 +77,7 @@ def find_spectral_vectors(datasets: dict[str, Any], array_name: str) -> dict[str
 
 
 def has_dimension_scales(file: Any) -> bool:
-    """Return whether an open file has dimension scales, which name dimensions, as in NetCDF files."""
+    """Return whether an open file has dimension scales: data sets that name dimensions, as in NetCDF files."""
     import h5py
 
     if "_NCProperties" in file.attrs:
@@ -108,7 +108,7 @@ def check_storage(path: Path, dataset: Any) -> tuple[str, ...]:
     Raises
     ------
     SceneError
-        None of the chunks is stored, or a contiguous dataset is stored incompletely.
+        None of the chunks is stored. A contiguous dataset is stored incompletely.
     """
     import h5py
 

@@ -42,7 +42,7 @@ def read_mat(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The variable does not exist, the file is damaged, or `variable` is None and the file does not have exactly one
+        The variable does not exist. The file is damaged. `variable` is None, and the file does not have exactly one
         variable of `ndim` dimensions.
     """
     import h5py

@@ -31,7 +31,7 @@ def read_npy(path: Path, ndim: int, variable: str | None) -> Raster:  # noqa: AR
     Raises
     ------
     SceneError
-        `variable` is not None, or the size of the file differs from the size that its header states.
+        `variable` is not None. The size of the file differs from the size that the header states.
     """
     if variable is not None:
         raise SceneError(f"{path}: a .npy file holds one array without a name; leave out {variable!r}")
@@ -53,8 +53,8 @@ def read_npz(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The array does not exist, `variable` is None and the archive does not have exactly one array of `ndim` dimensions,
-        or the disk has no room for the unpacked array.
+        The array does not exist. `variable` is None, and the archive does not have exactly one array of `ndim`
+        dimensions. The disk has no room for the unpacked array.
     """
     with zipfile.ZipFile(path) as archive:
         shapes = {}

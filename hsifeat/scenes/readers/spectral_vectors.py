@@ -19,8 +19,8 @@ WIDTH_NAMES = {"fwhm", "fwhms", "full_width_half_max", "full_width_half_maximum"
 def is_spectral_vector(name: str, shape: Sequence[int], cube_shape: Sequence[int]) -> bool:
     """Return whether a variable may contain the wavelengths or bandwidths of a cube.
 
-    Such a variable is a vector with a typical name, such as ``wavelength`` or ``fwhm``. Its length equals that of an axis of
-    the cube.
+    Such a variable is a vector with a typical name, such as ``wavelength`` or ``fwhm``. Its length equals the length of
+    one axis of the cube.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ _LISTED = 24
 def choose_variable(
     path: Path, shapes: Mapping[str, tuple[int, ...]], ndim: int, variable: str | None, others: str = ""
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the name of the requested variable. If `variable` is None, choose the only one with `ndim` dimensions.
+    """Return the name of the requested variable, or of the only variable with `ndim` dimensions.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def choose_variable(
     ndim : int
         Required number of dimensions, if `variable` is None.
     variable : str or None
-        Name of the requested variable.
+        Name of the requested variable; None to choose the only variable with `ndim` dimensions.
     others : str
         Description of the other content of the file, for messages.
 
@@ -39,7 +39,7 @@ def choose_variable(
     Raises
     ------
     SceneError
-        The requested variable does not exist, or `variable` is None and not exactly one array has `ndim` dimensions. The
+        The requested variable does not exist. `variable` is None, and not exactly one array has `ndim` dimensions. The
         message lists the arrays.
     """
     listed = [f"{name} {' x '.join(map(str, shape))}" for name, shape in shapes.items()]

@@ -84,7 +84,7 @@ def from_torchgeo(sample: Mapping[str, Any], name: str) -> Scene:
     Raises
     ------
     SceneError
-        The sample has no image, or its mask and its image differ in shape.
+        The sample has no image. The mask and the image differ in shape.
 
     Examples
     --------

@@ -39,7 +39,7 @@ def fetch(name: str, on_progress: ProgressCallback = lambda *_: None) -> list[Pa
     Raises
     ------
     SceneError
-        The scene is unknown, the URL or checksum of a missing file is unknown, a download fails, or a present file has a
+        The scene is unknown. The URL or checksum of a missing file is unknown. A download fails. A present file has a
         wrong checksum. If a URL or checksum is unknown, the message says where to get the file and where to put it.
     """
     if name not in REGISTRY:
@@ -131,7 +131,7 @@ def _download(
 
 
 class _PoochProgress:
-    """Progress bar with pooch's interface, which calls `on_progress`."""
+    """Progress bar for pooch. Each update of the bar calls `on_progress`."""
 
     def __init__(self, name: str, on_progress: ProgressCallback) -> None:
         self._name, self._on_progress, self._done, self.total = name, on_progress, 0, 0
