@@ -115,7 +115,7 @@ def suited_input(head: str, features: Features) -> InputSet:
         words |= {"window", "context"}
     if not context or features.has_planes(context=False) or "plane" in cls.needs:
         words.add("planes")
-        if "patch" in cls.wants and features.window_px is None:
+        if "patch" in cls.wants and features.covers_scene:
             words.add("patches")
         elif "mean" in cls.wants:
             words.add("means")
@@ -125,15 +125,15 @@ def suited_input(head: str, features: Features) -> InputSet:
 def layout_options(inputs: Iterable[InputSet], features: Features) -> dict[str, Any]:
     """Return the arguments of `make_layout`, except `planes`, for a table that covers several input sets.
 
-    Window means of planes have a side of 48 px, the patch size of MTMSD. In a store of single pixels the side is
-    `Features.window_px`.
+    Window means of planes have a side of 48 px, the patch size of MTMSD. In a store of single pixels they
+    have the side of the stored windows.
     """
     words = frozenset[str]().union(*(one.words for one in inputs))
     return {
         "spectra": "spectra" in words,
         "window": WINDOW_PX if "window" in words else None,
         "context": None if "context" in words else [],
-        "means": (features.window_px or MEANS_PX) if "means" in words else None,
+        "means": features.window_px(MEANS_PX) if "means" in words else None,
         "patch": PATCH_PX if "patches" in words else None,
     }
 

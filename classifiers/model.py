@@ -184,8 +184,9 @@ class Model:
                     f"this head was trained on {group.channels} channels of {plane.id}; {features.name} has "
                     f"{plane.channels}: fit a head on this store"
                 )
-            window_px = features.owner(plane)[0].window_px
-            if window_px is not None and (group.kind == "patch" or (group.kind == "mean" and group.size != window_px)):
+            store = features.owner(plane)[0]
+            window_px = store.window_px(group.size or 1)
+            if (group.kind == "patch" and not store.covers_scene) or (group.kind == "mean" and group.size != window_px):
                 raise HeadError(
                     f"this head was trained on {group}; {features.name} lists single pixels, with means over {window_px} px "
                     "and no neighbourhoods: extract the scene without --pixels"

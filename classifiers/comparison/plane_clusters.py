@@ -56,7 +56,7 @@ def cluster_planes(
     """
     if not 1 <= clusters <= MAX_CLUSTERS:
         raise HsifeatError(f"clusters must be 1 to {MAX_CLUSTERS}; found {clusters}")
-    if features.window_px is not None:
+    if not features.covers_scene:
         return ()
     selection = features.select(planes)
     layers = list(dict.fromkeys(plane.id.layer for plane in selection))

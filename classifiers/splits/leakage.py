@@ -210,8 +210,8 @@ def _group_footprint(features: Features, group: ColumnGroup) -> Footprint:
         return _context_footprint(stored_plane.id.layer)
     tiling = store.recipe["tiling"]
     mirrored = tiling["padding"] == "reflect"
-    if store.window_px is not None:  # the mean and the value at the pixel depend on the same window
-        return Footprint(store.window_px, mirrored=mirrored)
+    if not store.covers_scene:  # the mean and the value at the pixel depend on the same window
+        return Footprint(store.window_px(window), mirrored=mirrored)
     halo_px = tiling["halo_px"]
     origin = tiling.get("origin")
     return Footprint(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,14 +17,8 @@ from hsifeat.features.neighbourhoods import PixelCoordinates, read_neighbourhood
 from hsifeat.features.pixel_list_reader import PixelListReader
 from hsifeat.features.plane_reader import PlaneReader
 from hsifeat.features.selection import PlaneLike, select_planes
-from hsifeat.features.stored_scene import georeference_of, scene_of
-from hsifeat.scenes.georeference import Georeference
-from hsifeat.scenes.label_map import Labels
-from hsifeat.scenes.scene import Scene
-from hsifeat.store.layout import PlaneSpec, size_bytes
-from hsifeat.store.recipe import differences
-from hsifeat.store.store import Store
-from hsifeat.store.timings import Timing, total_seconds
+from hsifeat.features.store_contents import StoreContents
+from hsifeat.store.layout import PixelListLayout, PlaneSpec
 from hsifeat.types import Window
 
 if TYPE_CHECKING:
@@ -35,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Features", "PlaneLike"]
 
 
-class Features:
+class Features(StoreContents):
     """Cached features and the scene of a store.
 
     Features are stored in planes: a plane holds the features of one layer at one timestep. Use `open_features` to open a
@@ -55,162 +48,6 @@ class Features:
     >>> features.read(hsifeat.Window(0, 0, 8, 8), ["t300/mid_block"]).shape
     (8, 8, 16)
     """
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    @property
-    def name(self) -> str:
-        """Name of the store: the name of its folder without ``.zarr``."""
-        return self.store.location.name
-
-    @property
-    def key(self) -> str:
-        """Key of the store. It identifies the scene and the options of the extraction."""
-        return self.store.key
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """Scene, backbone and options of the extraction (the recipe of the store), as JSON values."""
-        return self.store.manifest.recipe
-
-    def differences(self, recipe: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-        """Compare the recipe of this store with the recipe of another store.
-
-        The scene and its listed pixels are ignored. Stores of two scenes therefore have no differences if they were
-        extracted with the same options.
-
-        Parameters
-        ----------
-        recipe : dict
-            Recipe of the other store.
-
-        Returns
-        -------
-        list of tuple
-            One tuple per field that differs: its dotted name, its value in this recipe, and its value in the other recipe.
-        """
-        own_options, other_options = (
-            {name: value for name, value in canonical.items() if name not in {"scene", "pixels"}}
-            for canonical in (self.recipe, recipe)
-        )
-        return differences(own_options, other_options)
-
-    @property
-    def valid(self) -> NDArray[np.bool_]:
-        """(rows, cols) bool array of the valid pixels of the scene."""
-        return self.store.valid
-
-    @cached_property
-    def _reader(self) -> PlaneReader:
-        pixels = self.store.pixels
-        return ScenePlaneReader(self.store) if pixels is None else PixelListReader(self.store, *pixels)
-
-    @property
-    def readable(self) -> NDArray[np.bool_]:
-        """(rows, cols) bool array of the pixels with features.
-
-        If the store lists pixels, these are the listed pixels. If planes cover the scene, these are the valid pixels.
-        """
-        return self._reader.readable
-
-    @property
-    def window_px(self) -> int | None:
-        """Side in pixels of the window around each listed pixel; None if planes cover the scene."""
-        return self.store.layout.window_px
-
-    @property
-    def is_context(self) -> bool:
-        """Whether the planes come from context filters, such as window means, instead of a diffusion model."""
-        return bool(self.recipe.get("backbone", {}).get("kind") == "context")
-
-    def size_bytes(self, plane: PlaneSpec) -> int:
-        """Return the uncompressed size of a plane (one layer at one timestep) in bytes."""
-        return size_bytes(self.store.layout, plane, self.store.layout.extent)
-
-    def seconds(self, timesteps: Collection[int | None]) -> float | None:
-        """Return the time in seconds that the extraction of `timesteps` took, or None if the time is unknown.
-
-        Times are recorded per timestep, since one forward pass computes all layers.
-
-        Parameters
-        ----------
-        timesteps : collection of int or None
-            Timesteps. The item None adds the time of the work that all timesteps share: reading the scene and encoding tiles.
-        """
-        return total_seconds(self._timings, timesteps)
-
-    @property
-    def devices(self) -> tuple[str, ...]:
-        """Known devices of the extraction, such as ``cpu (threads: 2)``, or ``cuda`` with the name of the GPU."""
-        return tuple(dict.fromkeys(timing.device for timing in self._timings))
-
-    @cached_property
-    def _timings(self) -> tuple[Timing, ...]:
-        return self.store.timings
-
-    @cached_property
-    def planes(self) -> tuple[PlaneSpec, ...]:
-        """Planes (one layer at one timestep each) whose extraction is complete."""
-        return tuple(plane for plane in self.store.planes if self.store.is_complete(plane.id))
-
-    @cached_property
-    def unfinished(self) -> tuple[PlaneSpec, ...]:
-        """Planes (one layer at one timestep each) whose extraction was interrupted."""
-        return tuple(plane for plane in self.store.planes if plane not in self.planes)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Number of rows, columns and bands of the scene; reads no array of the store."""
-        facts = self.store.manifest.scene
-        return facts.rows, facts.cols, facts.bands
-
-    @property
-    def georeference(self) -> Georeference | None:
-        """Georeference of the scene, or None; reads no array of the store."""
-        return georeference_of(self.store)
-
-    @cached_property
-    def scene(self) -> Scene:
-        """Scene in the store, with its label maps and a cube that is read lazily."""
-        return scene_of(self.store)
-
-    def labels(self, name: str | None = None) -> Labels:
-        """Return a label map of the scene.
-
-        Parameters
-        ----------
-        name : str, optional
-            Name of the label map. Can be omitted if the scene has only one label map.
-
-        Raises
-        ------
-        StoreError
-            If the scene has no label map of this name. If `name` is None, and the scene has no label map or several.
-        """
-        maps = self.scene.labels
-        if name is None and len(maps) == 1:
-            return next(iter(maps.values()))
-        if name is None or name not in maps:
-            subject = f"no labels {name!r}" if name else f"{len(maps)} label maps"
-            raise StoreError(
-                f"{self.name} has {subject}; it holds: {', '.join(maps) or 'none'} (hsifeat extract SCENE --labels FILE adds "
-                "label maps)"
-            )
-        return maps[name]
-
-    def valid_labels(self, labels: Labels) -> Labels:
-        """Return a label map in which invalid pixels of the scene are unlabelled.
-
-        Raises
-        ------
-        SceneError
-            If the label map has another shape than the scene.
-        """
-        self.scene.with_labels(labels)
-        if self.valid[labels.classes != 0].all():
-            return labels
-        return replace(labels, classes=np.where(self.valid, labels.classes, 0).astype(labels.classes.dtype))
 
     def has_planes(self, *, context: bool) -> bool:
         """Return whether there are planes of context stores, or planes of other stores if `context` is False.
@@ -253,6 +90,30 @@ class Features:
         the store that holds `plane`.
         """
         return self, plane
+
+    @property
+    def readable(self) -> NDArray[np.bool_]:
+        """(rows, cols) bool array of the pixels with features.
+
+        If the store lists pixels, these are the listed pixels. If planes cover the scene, these are the valid pixels.
+        """
+        return self._reader.readable
+
+    @property
+    def covers_scene(self) -> bool:
+        """Whether planes cover the scene, so that windows and patches can be read. False if the store lists pixels."""
+        return self._reader.covers_scene
+
+    def window_px(self, wanted_px: int) -> int:
+        """Return the side in pixels of the windows over which planes can be averaged.
+
+        Parameters
+        ----------
+        wanted_px : int
+            Wanted side. If planes cover the scene, the result is this side. If the store lists pixels, the result is the
+            side of the stored windows.
+        """
+        return self._reader.window_px(wanted_px)
 
     def sample(
         self,
@@ -409,6 +270,13 @@ class Features:
         Names and axes of the variables are documented in `hsifeat.features.xarray_view.to_xarray`.
         """
         return xarray_view.to_xarray(self.store, self.planes, self._reader.coordinates(self.planes))
+
+    @cached_property
+    def _reader(self) -> PlaneReader:
+        layout, pixels = self.store.layout, self.store.pixels
+        if isinstance(layout, PixelListLayout) and pixels is not None:
+            return PixelListReader(self.store, *pixels, layout.window_px)
+        return ScenePlaneReader(self.store)
 
     def _pixels(self, rows: ArrayLike, cols: ArrayLike) -> PixelCoordinates:
         return PixelCoordinates.parse(rows, cols, self.shape[:2])

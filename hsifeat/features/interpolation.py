@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,14 @@ class ScenePlaneReader:
         Store of the planes.
     """
 
+    covers_scene: ClassVar = True
+
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    def window_px(self, wanted_px: int) -> int:
+        """Return `wanted_px`, since windows of any side can be averaged. See `PlaneReader.window_px`."""
+        return wanted_px
 
     @property
     def readable(self) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +35,18 @@ class PixelListReader:
         Store of the planes.
     rows, cols : (n,) integer arrays
         Row and column of each listed pixel, in row-major order.
+    stored_px : int
+        Side in pixels of the window around each pixel.
     """
 
-    def __init__(self, store: Store, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> None:
-        self._store, self._rows, self._cols = store, rows, cols
+    covers_scene: ClassVar = False
+
+    def __init__(self, store: Store, rows: NDArray[np.intp], cols: NDArray[np.intp], stored_px: int) -> None:
+        self._store, self._rows, self._cols, self._stored_px = store, rows, cols, stored_px
+
+    def window_px(self, wanted_px: int) -> int:  # noqa: ARG002  # one side is stored
+        """Return the side of the stored windows. See `PlaneReader.window_px`."""
+        return self._stored_px
 
     @cached_property
     def readable(self) -> NDArray[np.bool_]:
@@ -55,10 +63,9 @@ class PixelListReader:
         StoreError
             If a pixel is not listed, or `window_px` is not the side of the stored windows.
         """
-        stored_px = self._store.layout.window_px
-        if window_px not in {None, stored_px}:
+        if window_px not in {None, self._stored_px}:
             raise StoreError(
-                f"{self._store.location.name} holds means over windows of {stored_px} px, not of {window_px} px: "
+                f"{self._store.location.name} holds means over windows of {self._stored_px} px, not of {window_px} px: "
                 "extract the scene without --pixels for windows of any side"
             )
         indices = self._indices(pixels)

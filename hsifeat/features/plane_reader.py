@@ -24,6 +24,15 @@ class PlaneReader(Protocol):
     """
 
     @property
+    def covers_scene(self) -> bool:
+        """Whether planes cover the scene, so that `read` and `patches` work."""
+        ...
+
+    def window_px(self, wanted_px: int) -> int:
+        """Return the side in pixels of the windows that `sample` can average over: `wanted_px`, or the only stored side."""
+        ...
+
+    @property
     def readable(self) -> NDArray[np.bool_]:
         """(rows, cols) bool array of the pixels at which planes have features."""
         ...

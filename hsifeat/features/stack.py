@@ -93,16 +93,6 @@ class StackedFeatures(Features):
         }
         return {"scene": self.stores[0].recipe["scene"], "stores": parts}
 
-    @property
-    def window_px(self) -> int | None:
-        """Side in pixels of the windows around listed pixels.
-
-        None if planes cover the scene, or if stores have windows of different sides. Context stores are ignored if there are
-        other stores.
-        """
-        (first, *others) = {s.window_px for s in self.stores if s.is_context == self.stores[0].is_context}
-        return None if others else first
-
     @cached_property
     def planes(self) -> tuple[PlaneSpec, ...]:
         """Complete planes (one layer at one timestep each) of all stores."""
@@ -169,6 +159,21 @@ class StackedPlaneReader:
 
     def __init__(self, stack: StackedFeatures) -> None:
         self._stack = stack
+        # Only these stores have windows and patches that a user can ask for; context stores have planes alone.
+        self._main = [store for store in stack.stores if store.is_context == stack.stores[0].is_context]
+
+    @property
+    def covers_scene(self) -> bool:
+        """Whether the planes of all stores cover the scene. Context stores are ignored if there are other stores."""
+        return all(store.covers_scene for store in self._main)
+
+    def window_px(self, wanted_px: int) -> int:
+        """Return the side of the windows that the planes of all stores can be averaged over.
+
+        The result is `wanted_px` if there is no such side. Context stores are ignored if there are other stores.
+        """
+        sides = {store.window_px(wanted_px) for store in self._main}
+        return sides.pop() if len(sides) == 1 else wanted_px
 
     @property
     def readable(self) -> NDArray[np.bool_]:

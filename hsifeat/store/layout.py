@@ -178,11 +178,6 @@ class PlaneLayout(Protocol):
         """Side in pixels of the shards of the scene's cube."""
         ...
 
-    @property
-    def window_px(self) -> int | None:
-        """Side in pixels of the window around each listed pixel, or None if planes cover the whole scene."""
-        ...
-
     def describe(self) -> str:
         """Describe in a few words which pixels the planes contain."""
         ...
@@ -246,11 +241,6 @@ class SceneLayout:
     def cube_shard_px(self) -> int:
         """Side in pixels of the shards of the scene's cube, equal to `unit_px`."""
         return self.unit_px
-
-    @property
-    def window_px(self) -> int | None:
-        """None, because the planes cover the whole scene."""
-        return None
 
     def describe(self) -> str:
         """Describe in a few words which pixels the planes contain."""

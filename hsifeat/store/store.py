@@ -21,7 +21,7 @@ from hsifeat.errors import StoreError
 from hsifeat.store import timings
 from hsifeat.store.create import SceneArrays, create_store
 from hsifeat.store.label_maps import LabelMaps
-from hsifeat.store.layout import PlaneLayout, PlaneSpec, Unit
+from hsifeat.store.layout import PixelListLayout, PlaneLayout, PlaneSpec, Unit
 from hsifeat.store.location import Location, as_location
 from hsifeat.store.manifest import Manifest
 from hsifeat.store.planes import Planes
@@ -259,7 +259,7 @@ class Store:
 
         None if planes cover the whole scene.
         """
-        if self.layout.window_px is None:
+        if not isinstance(self.layout, PixelListLayout):
             return None
         with self.location.error_context():
             rows, cols = (np.asarray(self.files.array(f"pixels/{name}")[:], np.intp) for name in ("rows", "cols"))

@@ -76,7 +76,7 @@ def test_contents(listed, raw):
     rows, cols = np.nonzero(FEW)
     np.testing.assert_array_equal(raw["pixels/rows"][:], rows)
     np.testing.assert_array_equal(raw["pixels/cols"][:], cols)
-    assert [str(p.id) for p in listed.planes] == NAMES and listed.window_px == SIDE
+    assert [str(p.id) for p in listed.planes] == NAMES and not listed.covers_scene and listed.window_px(9) == SIDE
     assert raw["planes/t0300/mid_block"].shape == (len(rows), 2, 16)
     np.testing.assert_array_equal(listed.readable, FEW != 0)
     assert listed.size_bytes(listed.planes[0]) == raw["planes/t0000/mid_block"].nbytes

@@ -16,7 +16,7 @@ from hsifeat.types import PlaneId
 class Planes:
     """Stands for `Features`: planes as dask arrays, and the scene's valid mask."""
 
-    window_px = None
+    covers_scene = True
 
     def __init__(self, planes, valid):
         self.given, self.valid = planes, valid

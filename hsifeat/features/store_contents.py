@@ -1,0 +1,169 @@
+"""What a store contains: its scene with label maps, its planes, the options and the time of their extraction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import StoreError
+from hsifeat.features.stored_scene import georeference_of, scene_of
+from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.label_map import Labels
+from hsifeat.scenes.scene import Scene
+from hsifeat.store.layout import PlaneSpec, size_bytes
+from hsifeat.store.recipe import differences
+from hsifeat.store.store import Store
+from hsifeat.store.timings import Timing, total_seconds
+
+
+class StoreContents:
+    """Scene, planes and extraction of a store, without the values of planes; the base class of `Features`.
+
+    Parameters
+    ----------
+    store : Store
+        Store to read.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    @property
+    def name(self) -> str:
+        """Name of the store: the name of its folder without ``.zarr``."""
+        return self.store.location.name
+
+    @property
+    def key(self) -> str:
+        """Key of the store. It identifies the scene and the options of the extraction."""
+        return self.store.key
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Scene, backbone and options of the extraction (the recipe of the store), as JSON values."""
+        return self.store.manifest.recipe
+
+    def differences(self, recipe: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+        """Compare the recipe of this store with the recipe of another store.
+
+        The scene and its listed pixels are ignored. Stores of two scenes therefore have no differences if they were
+        extracted with the same options.
+
+        Parameters
+        ----------
+        recipe : dict
+            Recipe of the other store.
+
+        Returns
+        -------
+        list of tuple
+            One tuple per field that differs: its dotted name, its value in this recipe, and its value in the other recipe.
+        """
+        own_options, other_options = (
+            {name: value for name, value in canonical.items() if name not in {"scene", "pixels"}}
+            for canonical in (self.recipe, recipe)
+        )
+        return differences(own_options, other_options)
+
+    @property
+    def is_context(self) -> bool:
+        """Whether the planes come from context filters, such as window means, instead of a diffusion model."""
+        return bool(self.recipe.get("backbone", {}).get("kind") == "context")
+
+    def seconds(self, timesteps: Collection[int | None]) -> float | None:
+        """Return the time in seconds that the extraction of `timesteps` took, or None if the time is unknown.
+
+        Times are recorded per timestep, since one forward pass computes all layers.
+
+        Parameters
+        ----------
+        timesteps : collection of int or None
+            Timesteps. The item None adds the time of the work that all timesteps share: reading the scene and encoding tiles.
+        """
+        return total_seconds(self._timings, timesteps)
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Known devices of the extraction, such as ``cpu (threads: 2)``, or ``cuda`` with the name of the GPU."""
+        return tuple(dict.fromkeys(timing.device for timing in self._timings))
+
+    @cached_property
+    def _timings(self) -> tuple[Timing, ...]:
+        return self.store.timings
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of rows, columns and bands of the scene; reads no array of the store."""
+        facts = self.store.manifest.scene
+        return facts.rows, facts.cols, facts.bands
+
+    @property
+    def georeference(self) -> Georeference | None:
+        """Georeference of the scene, or None; reads no array of the store."""
+        return georeference_of(self.store)
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """(rows, cols) bool array of the valid pixels of the scene."""
+        return self.store.valid
+
+    @cached_property
+    def scene(self) -> Scene:
+        """Scene in the store, with its label maps and a cube that is read lazily."""
+        return scene_of(self.store)
+
+    def labels(self, name: str | None = None) -> Labels:
+        """Return a label map of the scene.
+
+        Parameters
+        ----------
+        name : str, optional
+            Name of the label map. Can be omitted if the scene has only one label map.
+
+        Raises
+        ------
+        StoreError
+            If the scene has no label map of this name. If `name` is None, and the scene has no label map or several.
+        """
+        maps = self.scene.labels
+        if name is None and len(maps) == 1:
+            return next(iter(maps.values()))
+        if name is None or name not in maps:
+            subject = f"no labels {name!r}" if name else f"{len(maps)} label maps"
+            raise StoreError(
+                f"{self.name} has {subject}; it holds: {', '.join(maps) or 'none'} (hsifeat extract SCENE --labels FILE adds "
+                "label maps)"
+            )
+        return maps[name]
+
+    def valid_labels(self, labels: Labels) -> Labels:
+        """Return a label map in which invalid pixels of the scene are unlabelled.
+
+        Raises
+        ------
+        SceneError
+            If the label map has another shape than the scene.
+        """
+        self.scene.with_labels(labels)
+        if self.valid[labels.classes != 0].all():
+            return labels
+        return replace(labels, classes=np.where(self.valid, labels.classes, 0).astype(labels.classes.dtype))
+
+    @cached_property
+    def planes(self) -> tuple[PlaneSpec, ...]:
+        """Planes (one layer at one timestep each) whose extraction is complete."""
+        return tuple(plane for plane in self.store.planes if self.store.is_complete(plane.id))
+
+    @cached_property
+    def unfinished(self) -> tuple[PlaneSpec, ...]:
+        """Planes (one layer at one timestep each) whose extraction was interrupted."""
+        return tuple(plane for plane in self.store.planes if plane not in self.planes)
+
+    def size_bytes(self, plane: PlaneSpec) -> int:
+        """Return the uncompressed size of a plane (one layer at one timestep) in bytes."""
+        return size_bytes(self.store.layout, plane, self.store.layout.extent)
