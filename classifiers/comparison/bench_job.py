@@ -1,0 +1,215 @@
+"""Execution of a benchmark: all runs, learning curves, the sweep of planes, and the statistics of their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from classifiers.comparison.baseline import Baseline
+from classifiers.comparison.bench_runs import BenchRunner
+from classifiers.comparison.changes import detect_changes
+from classifiers.comparison.config import SWEEP_HEAD, BenchConfig
+from classifiers.comparison.entry_plan import EntryPlan
+from classifiers.comparison.results.base_records import BenchEntry
+from classifiers.comparison.results.differences import EntryChange
+from classifiers.comparison.results.plane_scores import SweepResult
+from classifiers.comparison.results.scores import CurvePoint, EntryDistances, RunResult
+from classifiers.comparison.run_records import RunRecords
+from classifiers.comparison.sampling import Draws, curve_draws, reference_split
+from classifiers.comparison.shared_table import SharedTable
+from classifiers.comparison.stats.distance import assess_distances
+from classifiers.comparison.stats.significance import Assessment, assess_entries
+from classifiers.comparison.sweep import sweep_planes
+from classifiers.comparison.workdir import open_workdir
+from classifiers.input_sets import InputSet, layout_options
+from classifiers.smoothing import SmoothingRule
+from classifiers.splits import Footprint, Split
+from classifiers.table import PixelTable
+from hsifeat.features.features import Features, PlaneLike
+from hsifeat.runtime.events import Listener
+from hsifeat.runtime.executor import Executor
+from hsifeat.runtime.local import local_executor
+from hsifeat.scenes import Labels
+
+
+@dataclass(frozen=True)
+class BenchJob:
+    """All that decides the results of a benchmark.
+
+    Attributes
+    ----------
+    stores : dict of str to Features
+        Stores by name.
+    planes : sequence or None
+        Planes to learn from, in any form that `Features.select` accepts; None for all.
+    labels : Labels
+        True classes.
+    splits : list of Split
+        The splits.
+    draws : dict of (str, int) to SplitDraw
+        Training and test pixels, by split and seed.
+    plan : EntryPlan
+        The entries.
+    smoothing : SmoothingRule or None
+        Rule that smooths class probabilities for a second score of every run.
+    baseline : Baseline or None
+        Earlier report that the scores are compared with.
+    config : BenchConfig
+        Options of the benchmark.
+    """
+
+    stores: dict[str, Features]
+    planes: Sequence[PlaneLike] | None
+    labels: Labels
+    splits: list[Split]
+    draws: Draws
+    plan: EntryPlan
+    smoothing: SmoothingRule | None
+    baseline: Baseline | None
+    config: BenchConfig
+
+    @property
+    def reference(self) -> str:
+        """Split of the sweep and of learned weights; see `reference_split`."""
+        return reference_split(self.splits).text
+
+    @property
+    def input_sets(self) -> set[InputSet]:
+        """Inputs whose columns the tables need. A sweep compares each plane with spectra, so it needs their columns."""
+        return self.plan.input_sets | ({InputSet.parse("spectra")} if self.config.sweep else set())
+
+
+@dataclass(frozen=True)
+class BenchOutcome:
+    """Results of a `BenchJob`, with one field for each step of the benchmark.
+
+    Attributes
+    ----------
+    runs : list of RunResult
+        Scores of every entry under every draw.
+    curves : list of CurvePoint
+        Learning curves.
+    sweep : SweepResult or None
+        Scores of single planes.
+    footprints : dict of str to frozenset of Footprint
+        Pixels that the features of each input depend on.
+    distances : tuple of EntryDistances
+        Scores by distance to the nearest training pixel.
+    assessment : Assessment
+        Intervals and tests.
+    changes : tuple of EntryChange
+        Changes from the baseline.
+    maps, confidence : dict of (BenchEntry, str) to (rows, cols) array
+        Predicted classes and confidences with seed 0, by entry and split; see `BenchRunner.maps`.
+    """
+
+    runs: list[RunResult]
+    curves: list[CurvePoint]
+    sweep: SweepResult | None
+    footprints: dict[str, frozenset[Footprint]]
+    distances: tuple[EntryDistances, ...]
+    assessment: Assessment
+    changes: tuple[EntryChange, ...]
+    maps: Mapping[tuple[BenchEntry, str], NDArray[Any]]
+    confidence: Mapping[tuple[BenchEntry, str], NDArray[Any]]
+
+
+def run_bench(job: BenchJob, out: Path, jobs: int | None, listen: Listener) -> BenchOutcome:
+    """Fit and score all entries, and compute the statistics of their scores.
+
+    Parameters
+    ----------
+    job : BenchJob
+        What to run.
+    out : Path
+        Folder of the report. Runs that are recorded in it are not repeated.
+    jobs : int or None
+        Number of worker processes, see `local_executor`.
+    listen : callable
+        Receives progress events.
+
+    Raises
+    ------
+    HsifeatError
+        A head can't be fitted, or another benchmark is running in the same folder.
+    """
+    with open_workdir(out) as (run_records, folder):
+        tables = _write_tables(job, folder)
+        memory_bytes = max(table.fit_bytes(job.draws.values()) for table in tables.values())
+        with local_executor(jobs, memory_bytes, listen=listen) as pool:
+            runner = BenchRunner(
+                job.stores, tables, job.labels, run_records, pool, listen, job.plan.params, job.smoothing
+            )
+            runs = runner.run_all(job.plan.entries, job.draws)
+            curves = _learning_curves(job, runner)
+            sweep = _sweep(job, tables, run_records, pool, listen)
+        footprints = runner.footprints(job.plan.entries)
+        runs, distances = assess_distances(
+            runs, run_records, job.labels, job.draws, footprints, job.config.distances, listen=listen
+        )
+        return BenchOutcome(
+            runs=runs,
+            curves=curves,
+            sweep=sweep,
+            footprints=footprints,
+            distances=distances,
+            assessment=assess_entries(runs, run_records, job.labels, job.plan.contrasts),
+            changes=() if job.baseline is None else tuple(detect_changes(runs, run_records, job.labels, job.baseline)),
+            maps=runner.maps(runs),
+            confidence=runner.maps(runs, confidence=True),
+        )
+
+
+def _write_tables(job: BenchJob, folder: Path) -> dict[str, SharedTable]:
+    """Write one table of labelled pixels per store to `folder`. Each table has all columns that the inputs need."""
+    return {
+        name: SharedTable.write(
+            PixelTable.from_store(
+                features,
+                labels=job.labels,
+                planes=job.planes if job.plan.uses_planes else [],
+                sample=job.config.reduction == "scene",
+                **layout_options(job.input_sets, features),
+            ),
+            folder / str(index),
+        )
+        for index, (name, features) in enumerate(job.stores.items())
+    }
+
+
+def _learning_curves(job: BenchJob, runner: BenchRunner) -> list[CurvePoint]:
+    limits = job.config.curve or ()
+    return [
+        point
+        for draws in curve_draws(job.splits, job.draws, job.labels, limits)
+        for point in runner.learning_curves(job.plan.entries, draws, limits)
+    ]
+
+
+def _sweep(
+    job: BenchJob,
+    tables: Mapping[str, SharedTable],
+    run_records: RunRecords,
+    executor: Executor,
+    listen: Listener,
+) -> SweepResult | None:
+    """Sweep the planes of the first store. Returns None without --sweep, or if no entry learns from planes."""
+    if not job.config.sweep or not any(one.uses_planes or one.uses_context for one in job.input_sets):
+        return None
+    name, features = next(iter(job.stores.items()))
+    reference = job.reference
+    return sweep_planes(
+        features,
+        tables[name],
+        job.labels,
+        {seed: draw for (split, seed), draw in job.draws.items() if split == reference},
+        run_records,
+        SWEEP_HEAD,
+        reference,
+        executor=executor,
+        listen=listen,
+    )

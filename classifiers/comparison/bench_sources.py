@@ -1,0 +1,109 @@
+"""Records of what a benchmark used: its scene and stores, and the command, options and versions that repeat it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from classifiers.comparison.config import BenchConfig, bench_command
+from classifiers.comparison.results.model import PlaneSummary, Provenance, SceneSummary, StoreSummary
+from classifiers.comparison.run_records import versions
+from classifiers.comparison.stores import single_stores
+from classifiers.heads.registry import make_head
+from hsifeat.features.features import Features, PlaneLike
+from hsifeat.scenes import Labels
+
+# Each run sets these parameters of a head.
+_RUN_PARAMETERS = {"layout", "random_state"}
+
+
+def scene_summary(features: Features, labels: Labels) -> SceneSummary:
+    """Summarise the scene of a store, and its label map."""
+    scene = features.scene
+    return SceneSummary(
+        name=scene.name,
+        rows=scene.rows,
+        cols=scene.cols,
+        bands=scene.bands,
+        labels=labels.name,
+        labelled_pixels=sum(labels.counts.values()),
+        licence=scene.licence,
+        citation=scene.citation,
+        pixel_size_m=None if features.georeference is None else features.georeference.pixel_size_m,
+    )
+
+
+def store_summaries(
+    alternatives: Mapping[str, Features], planes: Sequence[PlaneLike] | None
+) -> tuple[StoreSummary, ...]:
+    """Summarise the stores that are compared, followed by the context stores."""
+    summaries = [
+        _store_summary(name, single_stores(store)[0], None if store.is_context else planes)
+        for name, store in alternatives.items()
+    ]
+    joined = single_stores(next(iter(alternatives.values())))[1:]
+    return (*summaries, *(_store_summary(store.name, store, None) for store in joined))
+
+
+def _store_summary(name: str, features: Features, planes: Sequence[PlaneLike] | None) -> StoreSummary:
+    location = features.store.location
+    selection = features.select(planes)
+    return StoreSummary(
+        name=name,
+        key=features.key,
+        path=str(location),
+        recipe=features.recipe,
+        planes=tuple(
+            PlaneSummary(
+                t=plane.id.t,
+                layer=plane.id.layer,
+                stride=plane.stride,
+                channels=plane.channels,
+                size_bytes=features.size_bytes(plane),
+            )
+            for plane in selection
+        ),
+        bytes_on_disk=None if location.read_only else sum(location.files().values()),
+        extraction_seconds=features.seconds({None, *(plane.id.t for plane in selection)}),
+        devices=tuple(features.devices),
+    )
+
+
+def store_locations(alternatives: Mapping[str, Features]) -> list[str]:
+    """Return the paths or URLs of all stores, without duplicates."""
+    stores = (store for features in alternatives.values() for store in single_stores(features))
+    return list(dict.fromkeys(str(store.store.location) for store in stores))
+
+
+def bench_provenance(config: BenchConfig, stores: Mapping[str, Features], command: str, out: Path) -> Provenance:
+    """Return the provenance of a benchmark.
+
+    Parameters
+    ----------
+    config : BenchConfig
+        Options of the benchmark.
+    stores : mapping of str to Features
+        Stores by name.
+    command : str
+        Command line that the report shows. If it is empty, a command is made that repeats the benchmark.
+    out : Path
+        Folder of the report.
+    """
+    return Provenance(
+        command=command or bench_command(config, store_locations(stores), out),
+        config=config,
+        head_parameters={
+            head: {
+                name: value
+                for name, value in make_head(head, **(config.params or {}).get(head, {})).get_params(deep=False).items()
+                if name not in _RUN_PARAMETERS
+            }
+            for head in config.heads
+        },
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        versions={"python": platform.python_version(), **versions()},
+        machine={"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
+    )
