@@ -1,9 +1,8 @@
-"""Training on natural images: decoding, batches, a reference loop, held-out loss, resuming, float16 files, refusals."""
+"""Training on natural images: a reference loop, held-out loss, resuming, float16 files, refusals."""
 
 import io
 import json
 import shutil
-import tarfile
 from dataclasses import replace
 from functools import partial
 
@@ -20,13 +19,12 @@ import hsifeat
 from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.errors import PretrainingError
 from hsifeat.pretraining.evaluation import draw_samples, held_out_losses
-from hsifeat.pretraining.image_files import load_images
 from hsifeat.pretraining.image_sampler import ImageSampler
 from hsifeat.pretraining.model_writer import as_stored
 from hsifeat.pretraining.network_specs import NETWORK_SPECS, ImageOptions, unet_arguments
 from hsifeat.pretraining.timestep_sampling import TimestepSampling
 from hsifeat.pretraining.training import Trainer, count_parameters, make_scheduler
-from hsifeat.runtime.events import Advanced, Note, silent
+from hsifeat.runtime.events import Advanced
 from hsifeat.scenes import Scene
 from tests.helpers.small import small_cube
 
@@ -45,32 +43,6 @@ ANY = TimestepSampling()
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch):
     monkeypatch.setitem(NETWORK_SPECS["natural32"], "small", TINY)
-
-
-@pytest.fixture(scope="module")
-def pictures():
-    return np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), dtype=np.uint8)
-
-
-@pytest.fixture(scope="module")
-def folder(pictures, tmp_path_factory):
-    """PNG files in two folders, in the order of the array when sorted by name."""
-    location = tmp_path_factory.mktemp("images") / "natural"
-    for i, picture in enumerate(pictures):
-        file = location / ("a" if i < 30 else "b") / f"{i:03}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(file)
-    return location
-
-
-@pytest.fixture(scope="module")
-def archive(folder):
-    """The same in a compressed archive, in another order."""
-    file = folder.parent / "natural.tar.gz"
-    with tarfile.open(file, "w:gz") as tar:
-        for path in sorted(folder.rglob("*.png"), key=lambda p: p.name[::-1]):
-            tar.add(path, path.relative_to(folder.parent))
-    return file
 
 
 @pytest.fixture(scope="module")
@@ -95,113 +67,6 @@ def test_the_shipped_network_fits_into_the_package():
         count = count_parameters(NETWORK_SPECS["natural32"]["paper"].build(3))
     assert 5e6 < count < 7e6
     assert 2 * count < 15e6
-
-
-def test_folder_and_archive_give_the_files_pixels(pictures, folder, archive, tmp_path):
-    for source in (folder, archive):
-        images = load_images(source, 32, tmp_path / "model", silent)
-        assert isinstance(images, np.memmap)
-        np.testing.assert_array_equal(images, pictures)
-    assert len(list(tmp_path.glob("model.images-*.npy"))) == 2
-
-
-def test_images_are_decoded_once(folder, tmp_path, monkeypatch):
-    load_images(folder, 32, tmp_path / "model", silent)
-    monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("decoded again"))
-    load_images(folder, 32, tmp_path / "model", silent)
-
-
-def test_unusable_files_are_left_out_and_named(pictures, tmp_path):
-    location = tmp_path / "images"
-    location.mkdir()
-    Image.fromarray(pictures[0]).save(location / "good.png")
-    (location / "cut.png").write_bytes((location / "good.png").read_bytes()[:1500])
-    (location / "README.md").write_text("not an image")
-    Image.fromarray(pictures[0][:20]).save(location / "small.png")
-    Image.fromarray(np.zeros((40, 40), np.uint16)).save(location / "deep.png")
-    notes = []
-    assert len(load_images(location, 32, tmp_path / "model", notes.append)) == 1
-    said = " / ".join(note.message for note in notes if isinstance(note, Note))
-    assert "2 files left out, not a readable image: README.md, cut.png" in said
-    assert "1 file left out, smaller than 32 px: small.png" in said
-    assert "1 file left out, more than 8 bits per channel: deep.png" in said
-
-
-def test_other_shapes_and_modes(tmp_path):
-    """The middle square; gray and palettes become three channels, transparency goes."""
-    location = tmp_path / "images"
-    location.mkdir()
-    wide = np.random.default_rng(1).integers(0, 256, (64, 96, 3), dtype=np.uint8)
-    Image.fromarray(wide[:60, :60]).save(location / "1.png")
-    Image.fromarray(wide[:32, :32, 0]).save(location / "2.png")
-    Image.fromarray(np.dstack([wide, wide[..., :1]])[:32, :32]).save(location / "3.png")
-    images = load_images(location, 32, tmp_path / "model", silent)
-    assert len(images) == 3
-    np.testing.assert_array_equal(images[0], Image.fromarray(wide[:60, :60]).resize((32, 32), Image.Resampling.BOX))
-    np.testing.assert_array_equal(images[1], np.repeat(wide[:32, :32, :1], 3, 2))
-    np.testing.assert_array_equal(images[2], wide[:32, :32])
-
-
-def test_large_images_become_tiles_at_halved_sizes(tmp_path):
-    """The middle square in four tiles, and reduced by plain means in one."""
-    location = tmp_path / "images"
-    location.mkdir()
-    wide = np.random.default_rng(1).integers(0, 256, (64, 96, 3), dtype=np.uint8)
-    Image.fromarray(wide).save(location / "1.png")
-    images = load_images(location, 32, tmp_path / "model", silent)
-    middle = wide[:, 16:80]
-    assert len(images) == 5
-    for i in range(4):
-        row, col = 32 * (i // 2), 32 * (i % 2)
-        np.testing.assert_array_equal(images[i], middle[row : row + 32, col : col + 32])
-    assert np.abs(images[4] - middle.reshape(32, 2, 32, 2, 3).mean((1, 3))).max() <= 1
-
-
-def test_batches_are_mirrored_images_that_are_not_held_out(pictures):
-    sampler = ImageSampler([pictures], 10, ANY, 3)
-    assert sampler.held_out.shape == (1, 3, 32, 32)  # one in fifty
-    scaled = pictures.transpose(0, 3, 1, 2) / 127.5 - 1
-    known = {np.round(s[..., ::d], 4).tobytes(): (i, d) for i, s in enumerate(scaled.astype("f4")) for d in (1, -1)}
-    drawn = [known[np.round(x, 4).tobytes()] for step in range(20) for x in sampler.draw(step, 30).clean]
-    kept_apart = known[np.round(sampler.held_out[0], 4).tobytes()][0]
-    assert {i for i, _ in drawn} == set(range(60)) - {kept_apart}
-    assert 0.4 < np.mean([d == 1 for _, d in drawn]) < 0.6
-    other = ImageSampler([pictures], 10, ANY, 4)
-    np.testing.assert_array_equal(other.held_out, sampler.held_out)
-    assert not np.array_equal(other.draw(0, 4).noise, sampler.draw(0, 4).noise)
-
-
-def test_batches_take_patches_of_all_sources(pictures):
-    """Each patch is a part of an image of one of the sources; a batch has patches of one size."""
-    dark, bright = pictures // 2, pictures // 2 + 128
-    sampler = ImageSampler([dark, bright[:30]], 1, ANY, 0, crops_px=(8, 16))
-    batches = [sampler.draw(step, 30).clean for step in range(20)]
-    assert {batch.shape for batch in batches} == {(30, 3, 8, 8), (30, 3, 16, 16)}
-    assert 0.2 < np.mean([patch.mean() > 0 for batch in batches for patch in batch]) < 0.5
-    every = np.concatenate([dark, bright[:30]]).transpose(0, 3, 1, 2) / np.float32(127.5) - 1
-    pixels = {np.round(every[n, :, r, c], 5).tobytes() for n in range(90) for r in range(32) for c in range(32)}
-    assert all(np.round(pixel, 5).tobytes() in pixels for pixel in batches[0][0].reshape(3, -1).T.copy())
-
-
-def test_mixed_channels_are_linear_in_the_colours(pictures):
-    """Half of the images keep their colours; the others are three combinations of them, with about their variance."""
-    plain = ImageSampler([pictures], 1, ANY, 0)
-    mixing = ImageSampler([pictures], 1, ANY, 0, mixes_channels=True)
-    clean, mixed = plain.draw(0, 200).clean, mixing.draw(0, 200).clean
-    kept = np.array([np.array_equal(a, b) for a, b in zip(clean, mixed, strict=True)])
-    assert 0.4 < kept.mean() < 0.6
-    for a, b in zip(clean[~kept], mixed[~kept], strict=True):
-        _, residual, *_ = np.linalg.lstsq(a.reshape(3, -1).T, b.reshape(3, -1).T, rcond=None)
-        assert np.all(residual < 1e-6)
-
-
-def test_log_normal_noise_levels():
-    """The schedule of diffusers gives the noise level of a timestep; two thirds are within a standard deviation."""
-    abar = DDPMScheduler(beta_schedule="squaredcos_cap_v2").alphas_cumprod.double()
-    sigmas = ((1 - abar) / abar).sqrt()[TimestepSampling(sigmas=(0.1, 0.3)).draw(np.random.default_rng(0), 20_000)]
-    logs = sigmas.log().numpy()
-    assert logs.mean() == pytest.approx(np.log(0.1 * 0.3) / 2, abs=0.02)
-    assert logs.std() == pytest.approx(np.log(3) / 2, abs=0.02)
 
 
 def test_steps_equal_those_of_a_plain_loop(pictures):
