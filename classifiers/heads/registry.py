@@ -13,6 +13,7 @@ from classifiers.heads.base import Head, ProbabilisticHead, WeighingHead
 from classifiers.heads.parameters import check_params
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError, suggest_names
+from hsifeat.registration import load_subclass
 
 GROUP, OWN_DISTRIBUTION = "hsifeat.heads", "hsifeat"
 
@@ -42,16 +43,7 @@ def head_class(name: str) -> type[Head]:
     registered = _registered()
     if name not in registered:
         raise HeadError(f"no head is named {name!r}; {suggest_names(name, sorted(registered))}")
-    try:
-        loaded = registered[name].load()
-    except (ImportError, AttributeError) as error:
-        raise HeadError(
-            f"head {name!r} is registered as {registered[name].value} but can't be imported: {error}; "
-            "install what it needs or remove its package"
-        ) from error
-    if not (isinstance(loaded, type) and issubclass(loaded, Head)):
-        raise HeadError(f"head {name!r} is registered as {registered[name].value}, which is no subclass of Head")
-    return loaded
+    return load_subclass(registered[name], Head, "head", HeadError)
 
 
 def registered_name(head: Head) -> str:

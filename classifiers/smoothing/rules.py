@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, entry_points
 
 from classifiers.smoothing.rule import SmoothingRule
-from hsifeat.errors import HsifeatError, error_summary
+from hsifeat.errors import HsifeatError
+from hsifeat.registration import load_subclass
 
 GROUP = "hsifeat.smoothing"
 
@@ -33,15 +34,7 @@ def smoothing_class(name: str) -> type[SmoothingRule]:
     registered = _registered()
     if name not in registered:
         raise HsifeatError(f"unknown smoothing {name!r}; allowed: {_forms()}")
-    try:
-        rule = registered[name].load()
-    except Exception as error:  # another package's code may raise anything
-        raise HsifeatError(f"the smoothing rule {name} can't be loaded: {error_summary(error)}") from error
-    if not (isinstance(rule, type) and issubclass(rule, SmoothingRule)):
-        raise HsifeatError(
-            f"the smoothing rule {name} is {registered[name].value}, which is no subclass of SmoothingRule"
-        )
-    return rule
+    return load_subclass(registered[name], SmoothingRule, "smoothing rule", HsifeatError)  # type: ignore[type-abstract]
 
 
 def parse_smoothing(text: str) -> SmoothingRule | None:

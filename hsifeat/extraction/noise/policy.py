@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.backbones.schedule import NoiseSchedule
-from hsifeat.errors import HsifeatError, error_summary
+from hsifeat.errors import HsifeatError
+from hsifeat.registration import load_subclass
 from hsifeat.types import Window
 
 if TYPE_CHECKING:
@@ -200,13 +201,7 @@ def load_policy(entry: EntryPoint) -> type[NoisePolicy]:
     HsifeatError
         If the class can't be imported, or is not a subclass of `NoisePolicy`.
     """
-    try:
-        policy = entry.load()
-    except Exception as error:  # another package's code may raise anything
-        raise HsifeatError(f"the noise policy {entry.name} can't be loaded: {error_summary(error)}") from error
-    if not (isinstance(policy, type) and issubclass(policy, NoisePolicy)):
-        raise HsifeatError(f"the noise policy {entry.name} is {entry.value}, which is no subclass of NoisePolicy")
-    return policy
+    return load_subclass(entry, NoisePolicy, "noise policy", HsifeatError)  # type: ignore[type-abstract]
 
 
 def parse_noise(text: str, schedule: NoiseSchedule, *, seed: int = 0, draws: int = 1) -> NoisePolicy:
