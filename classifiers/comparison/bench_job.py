@@ -114,8 +114,8 @@ class BenchOutcome:
     distances: tuple[EntryDistances, ...]
     assessment: Assessment
     changes: tuple[EntryChange, ...]
-    maps: Mapping[tuple[BenchEntry, str], NDArray[Any]]
-    confidence: Mapping[tuple[BenchEntry, str], NDArray[Any]]
+    maps: dict[tuple[BenchEntry, str], NDArray[Any]]
+    confidence: dict[tuple[BenchEntry, str], NDArray[Any]]
 
 
 def run_bench(job: BenchJob, out: Path, jobs: int | None, listen: Listener) -> BenchOutcome:

@@ -37,7 +37,7 @@ class EntryPlan:
 
     heads: tuple[str, ...]
     inputs: tuple[str, ...]
-    params: Mapping[str, Mapping[str, Any]]
+    params: dict[str, dict[str, Any]]
     entries: list[BenchEntry]
     contrasts: tuple[Contrast, ...]
     missing_contrasts: tuple[MissingContrast, ...]
