@@ -43,7 +43,7 @@ def head_class(name: str) -> type[Head]:
     registered = _registered()
     if name not in registered:
         raise HeadError(f"no head is named {name!r}; {suggest_names(name, sorted(registered))}")
-    return load_subclass(registered[name], Head, "head", HeadError)
+    return load_subclass(registered[name], Head, "head", HeadError)  # type: ignore[type-abstract]
 
 
 def registered_name(head: Head) -> str:
