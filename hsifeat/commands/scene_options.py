@@ -59,6 +59,15 @@ _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
         "drop",
     ),
     "nodata": (Annotated[float | None, typer.Option(help="Value of pixels without data.")], None),
+    "blank_pixels": (
+        Annotated[
+            str,
+            typer.Option(
+                help="'drop' (make invalid) or 'keep' the pixels that are 0, or the highest value of an integer dtype, in all bands."
+            ),
+        ],
+        "drop",
+    ),
     "companion": (
         Annotated[
             str | None, typer.Option(help="Finer image of the same area, for --see-companion: FILE or FILE:VARIABLE.")

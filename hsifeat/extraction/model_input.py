@@ -83,16 +83,18 @@ class ModelInput:
 
     def image(self) -> SpectralImage:
         """Return the image before the projection."""
-        valid = valid_pixels(self.cube) if self.valid is None else self.valid
+        valid = valid_pixels(self.cube).mask if self.valid is None else self.valid
         return ArrayImage("the model's input", self.cube, valid)
 
     def companion_part(self) -> CompanionPart:
-        """Return the recipe fields of a companion image: the digest of the image, and `factor`."""
+        """Return the recipe fields of a companion image: the digest of its values and of its pixels without data, and its resolution."""
         dtype = np.dtype(self.cube.dtype).newbyteorder("<")
         rows, cols, bands = map(int, self.cube.shape)
         digest = hashlib.sha256(f"{rows},{cols},{bands},{dtype.str};".encode())
         for block in blocks(rows, cols, bands):
             digest.update(np.ascontiguousarray(self.cube[block.slices], dtype=dtype).data)
+        if self.valid is not None:
+            digest.update(np.packbits(self.valid).data)
         return CompanionPart(digest=digest.hexdigest(), factor=self.factor, finer="mean")
 
 
@@ -166,13 +168,24 @@ def make_model_input(
         projection_file=backbone.projection_file,
     )
     factor = scene.companion_factor if companion else 1
-    return ModelInput(image.cube, fitted, None if companion else scene.valid, padding, factor)
+    return ModelInput(image.cube, fitted, _companion_mask(scene) if companion else scene.valid, padding, factor)
 
 
 def _companion_image(scene: Scene) -> SpectralImage:
     if scene.companion is None:
         raise HsifeatError(f"{scene.name} has no companion image: name one with --companion FILE")
-    return ArrayImage(f"the companion image of {scene.name}", scene.companion, valid_pixels(scene.companion))
+    return ArrayImage(
+        f"the companion image of {scene.name}",
+        scene.companion,
+        valid_pixels(scene.companion, scene.companion_nodata).mask,
+    )
+
+
+def _companion_mask(scene: Scene) -> NDArray[np.bool_] | None:
+    """Return which pixels of the companion image have a value, or None if its file declares no value of missing data."""
+    if scene.companion is None or not scene.companion_nodata:
+        return None
+    return valid_pixels(scene.companion, scene.companion_nodata, blank_pixels="keep").mask
 
 
 def _first_bands(image: SpectralImage, backbone: Backbone) -> Projection:

@@ -10,6 +10,7 @@ import numpy as np
 
 from hsifeat.extraction.job import RemainingWork
 from hsifeat.scenes import Scene
+from hsifeat.scenes.nodata import distinct_values
 from hsifeat.store.create import SceneArrays
 from hsifeat.store.manifest import Manifest, SceneFacts
 from hsifeat.store.store import Store
@@ -50,7 +51,7 @@ def scene_facts(scene: Scene) -> SceneFacts:
         wavelengths_nm=None if scene.wavelengths_nm is None else [float(nm) for nm in scene.wavelengths_nm],
         fwhm_nm=None if scene.fwhm_nm is None else [float(nm) for nm in scene.fwhm_nm],
         band_names=list(scene.band_names),
-        nodata=[value for value in scene.nodata if np.isfinite(value)],
+        nodata=[float(value) for value in distinct_values(scene.nodata) if np.isfinite(value)],
         scale=scene.scale,
         crs=None if georeference is None else georeference.crs,
         transform=None if georeference is None else georeference.transform,

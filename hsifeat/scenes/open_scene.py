@@ -13,6 +13,7 @@ from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.axes import order_axes, parse_axes
 from hsifeat.scenes.band_ranges import parse_bands
 from hsifeat.scenes.labels.open_labels import open_labels
+from hsifeat.scenes.nodata import add_value, select_bands
 from hsifeat.scenes.readers import Raster, read_raster
 from hsifeat.scenes.readers.band_files import stack_band_files
 from hsifeat.scenes.readers.source_paths import is_url, split_variable
@@ -35,6 +36,7 @@ def open_scene(
     cols: int | None = None,
     bad_bands: str = "drop",
     nodata: float | None = None,
+    blank_pixels: str = "drop",
     companion: PathLike | None = None,
     labels: PathLike | Sequence[PathLike] | None = None,
 ) -> Scene:
@@ -64,6 +66,9 @@ def open_scene(
         marked bands first and then the listed bands. The list counts from 0 and does not count the marked bands.
     nodata : float, optional
         Value of missing data, in addition to the values that the file declares.
+    blank_pixels : {"drop", "keep"}
+        Whether pixels that are 0, or the largest value of an integer dtype, in all bands are invalid. Pixels of 0 are always
+        invalid if 0 is the value of missing data.
     companion : str or Path, optional
         File of a co-registered image with k x k pixels per pixel of the scene, as ``FILE`` or ``FILE:VARIABLE``.
     labels : str, Path, or sequence of these, optional
@@ -86,6 +91,8 @@ def open_scene(
     >>> open_scene("indian-pines").cube.shape
     (145, 145, 200)
     """
+    if blank_pixels not in {"drop", "keep"}:
+        raise SceneError(f"blank_pixels must be drop or keep; found {blank_pixels!r}")
     sources = [source] if isinstance(source, str | Path) else list(source)
     name = str(sources[0]) if len(sources) == 1 else ""
     if name in REGISTRY or is_fusion_scene(name):
@@ -97,6 +104,7 @@ def open_scene(
         scene = load_public_scene(REGISTRY[name]) if name in REGISTRY else load_fusion_scene(name)
     else:
         scene = _open_files([Path(s) for s in sources], variable, parse_axes(axes), rows, cols, bad_bands, nodata)
+    scene = replace(scene, blank_pixels=blank_pixels)
     if bad_bands not in {"drop", "keep"}:
         scene = scene.without_bands(parse_bands(bad_bands, scene.bands))
     if companion is not None:
@@ -146,7 +154,7 @@ def _open_files(
         wavelengths_nm=raster.wavelengths_nm,
         fwhm_nm=raster.fwhm_nm,
         band_names=raster.band_names,
-        nodata=raster.nodata if nodata is None else (*raster.nodata, nodata),
+        nodata=raster.nodata if nodata is None else add_value(raster.nodata, nodata),
         scale=raster.scale,
         georeference=raster.georeference,
         notes=raster.notes,
@@ -168,6 +176,7 @@ def _drop_bad_bands(raster: Raster, name: str) -> Raster:
         wavelengths_nm=None if raster.wavelengths_nm is None else raster.wavelengths_nm[good_bands],
         fwhm_nm=None if raster.fwhm_nm is None else raster.fwhm_nm[good_bands],
         band_names=tuple(raster.band_names[band] for band in good_bands) if raster.band_names else (),
+        nodata=select_bands(raster.nodata, good_bands),
         notes=(*raster.notes, f"{name}: dropped {dropped} of {bands} bands, which the file marks as bad"),
     )
 
@@ -192,7 +201,9 @@ def attach_companion(scene: Scene, source: PathLike) -> Scene:
     """
     path, variable = split_variable(source)
     raster = read_raster(path, 3, variable)
-    with_companion = replace(scene, companion=raster.array, notes=(*scene.notes, *raster.notes))
+    with_companion = replace(
+        scene, companion=raster.array, companion_nodata=raster.nodata, notes=(*scene.notes, *raster.notes)
+    )
     scene_grid, companion_grid = scene.georeference, raster.georeference
     if scene_grid is not None and companion_grid is not None:
         expected = scene_grid.refine(with_companion.companion_factor)

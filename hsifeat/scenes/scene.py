@@ -18,7 +18,8 @@ from hsifeat.scenes.blocks import blocks
 from hsifeat.scenes.cube_shape import CubeShape
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
-from hsifeat.scenes.valid_pixels import valid_pixels
+from hsifeat.scenes.nodata import NoData, distinct_values, is_nodata, select_bands
+from hsifeat.scenes.valid_pixels import Validity, valid_pixels
 from hsifeat.types import Cube
 
 
@@ -38,14 +39,18 @@ class Scene(CubeShape):
         Label maps on the scene's grid, by name.
     band_names : tuple of str
         Band names, or an empty tuple.
-    nodata : tuple of float
-        Values of missing data, in addition to NaN and infinities.
+    nodata : tuple of float, or tuple of one tuple of float per band
+        Values of missing data, in addition to NaN and infinities; see `hsifeat.scenes.nodata`.
+    blank_pixels : {"drop", "keep"}
+        Whether pixels that are 0, or the largest value of an integer dtype, in all bands are invalid.
     scale : float
         Stored value that corresponds to a reflectance of 1. The values of `cube` are not divided by it.
     georeference : Georeference or None
         Position of the grid.
     companion : array-like of shape (k * rows, k * cols, channels) or None
         A co-registered image with k x k pixels per pixel of the scene, such as an aerial photograph.
+    companion_nodata : tuple of float, or tuple of one tuple of float per band
+        Values of missing data of the companion image.
     mask : (rows, cols) bool array or None
         Mask of the valid pixels; None to derive the mask from the values with `valid_pixels`.
     licence, citation : str
@@ -71,10 +76,12 @@ class Scene(CubeShape):
     labels: dict[str, Labels] = field(default_factory=dict)
     fwhm_nm: NDArray[np.float64] | None = None
     band_names: tuple[str, ...] = ()
-    nodata: tuple[float, ...] = ()
+    nodata: NoData = ()
+    blank_pixels: str = "drop"
     scale: float = 1.0
     georeference: Georeference | None = None
     companion: Cube | None = None
+    companion_nodata: NoData = ()
     mask: NDArray[np.bool_] | None = None
     licence: str = ""
     citation: str = ""
@@ -87,6 +94,16 @@ class Scene(CubeShape):
             )
         if not np.issubdtype(self.cube.dtype, np.number) or np.issubdtype(self.cube.dtype, np.complexfloating):
             raise SceneError(f"{self.name}: a cube must hold real numbers; found dtype {self.cube.dtype}")
+        if np.dtype(self.cube.dtype).kind == "f" and np.dtype(self.cube.dtype).itemsize > np.dtype(np.float64).itemsize:
+            raise SceneError(
+                f"{self.name}: values of {self.cube.dtype} can't be processed: save them as float64, for example with "
+                "`array.astype('float64')`"
+            )
+        per_band = [values for values in self.nodata if isinstance(values, tuple)]
+        if per_band and len(per_band) != self.bands:
+            raise SceneError(
+                f"{self.name}: no-data values of {len(per_band)} bands for {self.bands} bands: give one tuple per band"
+            )
         for attribute in ("wavelengths_nm", "fwhm_nm", "band_names"):
             values = getattr(self, attribute)
             if values is not None and len(values) not in {self.bands, 0 if attribute == "band_names" else self.bands}:
@@ -118,7 +135,16 @@ class Scene(CubeShape):
         """Mask of the valid pixels, (rows, cols) bool: `mask`, or the result of `valid_pixels` if `mask` is None."""
         if self.mask is not None:
             return self.mask
-        return valid_pixels(self.cube, self.nodata)
+        return self._validity.mask
+
+    @property
+    def validity_notes(self) -> tuple[str, ...]:
+        """Notes on pixels whose validity was assumed. The first access may read the values of the scene."""
+        return () if self.mask is not None else self._validity.notes(self.name, self.blank_pixels)
+
+    @cached_property
+    def _validity(self) -> Validity:
+        return valid_pixels(self.cube, self.nodata, blank_pixels=self.blank_pixels)
 
     @cached_property
     def digest(self) -> str:
@@ -133,15 +159,12 @@ class Scene(CubeShape):
     def empty_bands(self) -> tuple[int, ...]:
         """Return the indices of the bands without any valid value.
 
-        A value is valid if it is finite and differs from every nonzero value of `nodata`.
+        A value is valid if it is finite and no value of missing data of its band. The value 0 counts as valid.
         """
         has_data = np.zeros(self.bands, dtype=bool)
         for block in blocks(self.rows, self.cols, self.bands):
             values = np.asarray(self.cube[block.slices])
-            good = np.isfinite(values)
-            for value in self.nodata:
-                if value != 0:
-                    good &= values != value
+            good = np.isfinite(values) & (~is_nodata(values, self.nodata) | (values == 0))
             has_data |= good.any(axis=(0, 1))
             if has_data.all():
                 break
@@ -162,6 +185,7 @@ class Scene(CubeShape):
         return replace(
             self,
             cube=BandSubset(self.cube, remaining),
+            nodata=select_bands(self.nodata, remaining),
             wavelengths_nm=None if self.wavelengths_nm is None else self.wavelengths_nm[remaining],
             fwhm_nm=None if self.fwhm_nm is None else self.fwhm_nm[remaining],
             band_names=tuple(self.band_names[band] for band in remaining) if self.band_names else (),
@@ -193,7 +217,7 @@ class Scene(CubeShape):
             "wavelengths_nm": None if nm is None else [float(nm.min()), float(nm.max())],
             "fwhm_nm": None if self.fwhm_nm is None else [float(self.fwhm_nm.min()), float(self.fwhm_nm.max())],
             "band_names": list(self.band_names),
-            "nodata": [value for value in self.nodata if np.isfinite(value)],
+            "nodata": [value for value in distinct_values(self.nodata) if np.isfinite(value)],
             "reflectance_scale": self.scale,
             "crs": None if georeference is None else georeference.crs_name,
             "transform": None if georeference is None else list(georeference.transform),

@@ -2,53 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.scenes.blocks import blocks
+from hsifeat.scenes.nodata import NoData, by_band, is_nodata
 from hsifeat.types import Cube
 
 
-def valid_pixels(cube: Cube, nodata: Sequence[float] = ()) -> NDArray[np.bool_]:
-    """Return the mask of the valid pixels of a cube.
+@dataclass(frozen=True, eq=False)
+class Validity:
+    """Mask of the valid pixels of a cube, with the reasons of invalid pixels.
+
+    Attributes
+    ----------
+    mask : (rows, cols) bool array
+        Whether each pixel is valid.
+    missing, zero, saturated : int
+        Number of pixels with a missing value in any band; with only zeros; with only the largest value of an integer dtype. A
+        pixel is counted once, under the first reason.
+    partly_zero : int
+        Number of valid pixels with 0 in some bands, although 0 is the value of missing data of every band.
+    zero_is_nodata : bool
+        Whether 0 is a value of missing data of every band.
+    """
+
+    mask: NDArray[np.bool_]
+    missing: int
+    zero: int
+    saturated: int
+    partly_zero: int
+    zero_is_nodata: bool
+
+    def notes(self, name: str, blank_pixels: str) -> tuple[str, ...]:
+        """Return notes on pixels whose validity the file does not state.
+
+        Parameters
+        ----------
+        name : str
+            Name of the scene.
+        blank_pixels : {"drop", "keep"}
+            Treatment of blank pixels; see `valid_pixels`.
+        """
+        notes = []
+        blank = {"0": 0 if self.zero_is_nodata else self.zero, "the highest value of the dtype": self.saturated}
+        for value, count in blank.items():
+            if count and blank_pixels == "drop":
+                notes.append(
+                    f"{name}: {count} pixels are {value} in all bands and count as invalid, although the file does not declare "
+                    "that value as no data; --blank-pixels keep makes them valid"
+                )
+        if self.partly_zero:
+            notes.append(
+                f"{name}: {self.partly_zero} pixels have 0, the declared no-data value, in some bands only, and count as valid, "
+                "because dark pixels can be 0"
+            )
+        return tuple(notes)
+
+
+def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop") -> Validity:
+    """Return the mask of the valid pixels of a cube, and the number of invalid pixels by reason.
 
     A pixel is invalid in each of these cases:
 
-    - a band is NaN, infinite, or equal to a nonzero value of `nodata`
-    - all bands are 0
-    - all bands have the largest value of an integer dtype (saturation).
+    - a band is NaN, infinite, or equal to a value of `nodata` (see `hsifeat.scenes.nodata.is_nodata`)
+    - the pixel is blank: all bands are 0, or all bands have the largest value of an integer dtype (saturation).
 
-    A single band of 0 does not make a pixel invalid, even if `nodata` contains 0, because a valid pixel can be dark.
+    If 0 is a value of missing data of every band, a single band of 0 does not make a pixel invalid, because a valid pixel can
+    be dark.
 
     Parameters
     ----------
     cube : array-like of shape (rows, cols, bands)
         Values, in memory or on disk, which are read block by block.
-    nodata : sequence of float
+    nodata : NoData
         Values of missing data.
-
-    Returns
-    -------
-    (rows, cols) bool array
+    blank_pixels : {"drop", "keep"}
+        Whether blank pixels are invalid or valid. Pixels of 0 are invalid in any case if 0 is a value of missing data of
+        every band.
 
     Examples
     --------
-    >>> valid_pixels(np.array([[[1, 2], [0, 0], [7, -1]]]), nodata=[-1]).tolist()
-    [[True, False, False]]
+    >>> validity = valid_pixels(np.array([[[1, 2], [0, 0], [7, -1]]]), nodata=(-1.0,))
+    >>> validity.mask.tolist(), validity.missing, validity.zero
+    ([[True, False, False]], 1, 1)
     """
     rows, cols, bands = (int(side) for side in cube.shape)
+    per_band = by_band(nodata, bands)
+    zero_is_nodata = all(0 in values for values in per_band)
+    if zero_is_nodata:
+        nodata = tuple(tuple(value for value in values if value != 0) for values in per_band)
     dtype = np.dtype(cube.dtype)
     saturation = int(np.iinfo(dtype).max) if dtype.kind in "iu" else None
     mask = np.empty((rows, cols), dtype=bool)
+    missing_count = zero_count = saturated_count = partly_zero_count = 0
     for block in blocks(rows, cols, bands):
         values = np.asarray(cube[block.slices])
-        valid = np.isfinite(values).all(axis=2) & (values != 0).any(axis=2)
-        for value in nodata:
-            if value != 0:
-                valid &= (values != value).all(axis=2)
+        present = np.isfinite(values).all(axis=2) & ~is_nodata(values, nodata).any(axis=2)
+        zero = present & ~(values != 0).any(axis=2)
+        if zero_is_nodata:
+            partly_zero_count += int(np.count_nonzero(present & ~zero & (values == 0).any(axis=2)))
+        saturated = np.zeros_like(zero)
         if saturation is not None:
-            valid &= (values != saturation).any(axis=2)
-        mask[block.slices] = valid
-    return mask
+            saturated = present & ~(values != saturation).any(axis=2)
+        missing_count += int(np.count_nonzero(~present))
+        zero_count += int(np.count_nonzero(zero))
+        saturated_count += int(np.count_nonzero(saturated))
+        if blank_pixels == "keep":
+            mask[block.slices] = present & ~zero if zero_is_nodata else present
+        else:
+            mask[block.slices] = present & ~zero & ~saturated
+    return Validity(mask, missing_count, zero_count, saturated_count, partly_zero_count, zero_is_nodata)

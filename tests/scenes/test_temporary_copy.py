@@ -19,7 +19,7 @@ import zarr
 from hsifeat import open_scene
 from hsifeat.errors import SceneError
 from hsifeat.scenes import blocks, temporary_copy
-from hsifeat.scenes.readers import cf, hdf5_files
+from hsifeat.scenes.readers import backend_arrays, hdf5_files
 
 CUBE = np.random.default_rng(0).integers(1, 9000, (60, 40, 8)).astype(np.int16)
 NAMES = ["x.h5", "x.nc", "x.mat", "x.zarr", "named.zarr"]
@@ -59,7 +59,7 @@ def reads(monkeypatch, tmp_path):
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     values = []
-    for kind in (hdf5_files.Hdf5Array, cf.BackendArray):
+    for kind in (hdf5_files.Hdf5Array, backend_arrays.BackendArray):
         own = kind._read
 
         def read(self, parts, own=own):

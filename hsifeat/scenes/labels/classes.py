@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.blocks import blocks
+from hsifeat.scenes.nodata import NETCDF_FILLS, is_nodata
 from hsifeat.types import Cube
 
 Classes = NDArray[np.unsignedinteger]
@@ -61,13 +62,10 @@ def read_classes(array: Cube, nodata: Sequence[float], name: str) -> tuple[Class
     nodata_count = zero_count = highest = 0
     for block in blocks(rows, cols):
         values = np.asarray(array[block.slices])
-        is_nodata = np.zeros(values.shape, dtype=bool)
-        for value in set(nodata) - {0}:
-            with np.errstate(over="ignore"):  # float32 can't hold the lowest float64
-                is_nodata |= np.isnan(values) if np.isnan(value) else values == value
-        nodata_count += int(np.count_nonzero(is_nodata))
+        missing = is_nodata(values, tuple(value for value in nodata if value != 0))
+        nodata_count += int(np.count_nonzero(missing))
         zero_count += int(np.count_nonzero(values == 0))
-        values = np.where(is_nodata, np.zeros((), values.dtype), values)
+        values = np.where(missing, np.zeros((), values.dtype), values)
         _check_values(values, name)
         highest = max(highest, int(values.max(initial=0)))
         dtype = np.min_scalar_type(int(values.max(initial=0)))
@@ -75,8 +73,9 @@ def read_classes(array: Cube, nodata: Sequence[float], name: str) -> tuple[Class
             classes = classes.astype(dtype)
         classes[block.slices] = values
     notes = [f"{name}: {nodata_count} pixels of nodata became 0"] if nodata_count else []
-    if zero_count and nodata and 0 not in nodata:
-        declared = " and ".join(f"{value:g}" for value in nodata)
+    declared_values = [value for value in nodata if value not in NETCDF_FILLS.values()]
+    if zero_count and declared_values and 0 not in nodata:
+        declared = " and ".join(f"{value:g}" for value in declared_values)
         notes.append(
             f"{name}: {zero_count} pixels are 0, which means unlabelled, although the file declares {declared} as no data: "
             "if 0 is a class, add 1 to all classes"

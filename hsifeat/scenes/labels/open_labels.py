@@ -10,6 +10,7 @@ from hsifeat.scenes.labels.classes import drop_zero, read_classes
 from hsifeat.scenes.labels.csv_pixels import read_pixel_csv
 from hsifeat.scenes.labels.resampling import align_to_grid
 from hsifeat.scenes.labels.vectors import read_vectors, split_vector_source
+from hsifeat.scenes.nodata import distinct_values
 from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.readers import read_raster
 from hsifeat.scenes.readers.source_paths import split_variable
@@ -78,7 +79,7 @@ def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
 
 def _open_raster(path: Path, variable: str | None, scene: PixelGrid | None) -> Labels:
     raster = read_raster(path, 2, variable)
-    classes, class_notes = read_classes(raster.array, raster.nodata, path.name)
+    classes, class_notes = read_classes(raster.array, distinct_values(raster.nodata), path.name)
     class_names, zero_notes = drop_zero(raster.class_names, classes, path.name)
     notes = (*raster.notes, *class_notes, *zero_notes)
     if scene is not None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError
 from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
 from hsifeat.scenes.georeference import Georeference
-from hsifeat.scenes.readers import spectrum
+from hsifeat.scenes.nodata import by_band, combine_bands, describe_bands
 from hsifeat.scenes.readers.envi_header import has_envi_header
 from hsifeat.scenes.readers.raster import Raster
 from hsifeat.scenes.readers.single_file import read_file
@@ -119,16 +119,21 @@ def stack_band_files(paths: Sequence[Path]) -> Raster:
     for path, raster in zip(paths[1:], rasters[1:], strict=True):
         if difference := _difference(rasters[0], raster):
             raise SceneError(f"{path} has {difference} of {paths[0]}: all bands of a scene must share one grid")
+    nodata = combine_bands([by_band(raster.nodata, 1)[0] for raster in rasters])
+    differing = describe_bands(nodata)
+    nodata_notes = (
+        (f"{paths[0].parent.name}: its bands have different no-data values: {differing}",) if differing else ()
+    )
     return Raster(
         array=BandStack([raster.array for raster in rasters]),
         wavelengths_nm=_concatenate([raster.wavelengths_nm for raster in rasters]),
         fwhm_nm=_concatenate([raster.fwhm_nm for raster in rasters]),
         band_names=tuple(path.stem for path in paths),
         bad_bands=tuple(band for band, raster in enumerate(rasters) if raster.bad_bands),
-        nodata=spectrum.unique_nodata([value for raster in rasters for value in raster.nodata]),
+        nodata=nodata,
         scale=rasters[0].scale,
         georeference=rasters[0].georeference,
-        notes=tuple(dict.fromkeys(note for raster in rasters for note in raster.notes)),
+        notes=(*dict.fromkeys(note for raster in rasters for note in raster.notes), *nodata_notes),
     )
 
 

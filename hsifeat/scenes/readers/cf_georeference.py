@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.readers.raster import FileVariable
+from hsifeat.scenes.readers.scopes import find_reference
 from hsifeat.scenes.readers.spectrum import parse_numbers
 
 Transform = tuple[float, float, float, float, float, float]
@@ -15,7 +17,7 @@ _KILOMETRES = {"km", "kilometer", "kilometre", "kilometers", "kilometres"}
 
 
 def read_cf_georeference(
-    variable: FileVariable, dims: Sequence[str], variables: Mapping[str, FileVariable], name: str
+    variable_name: str, dims: Sequence[str], variables: Mapping[str, FileVariable], name: str
 ) -> tuple[Georeference | None, tuple[str, ...]]:
     """Read the georeference of a variable.
 
@@ -24,12 +26,12 @@ def read_cf_georeference(
 
     Parameters
     ----------
-    variable : FileVariable
-        The variable.
+    variable_name : str
+        Path of the variable. Its grid mapping is looked up in its group and the parents of this group.
     dims : sequence of str
-        Dimension names of the variable, starting with rows and columns.
+        Dimensions of the variable by path, starting with rows and columns.
     variables : mapping of str to FileVariable
-        All variables of the file, by name.
+        All variables of the file, by path.
     name : str
         Name of the file, for notes.
 
@@ -40,8 +42,15 @@ def read_cf_georeference(
     notes : tuple of str
         Notes on metadata that could not be read or is ambiguous.
     """
-    mapping = variables.get(str(variable.attrs.get("grid_mapping", "")).split(":")[0].strip() or "spatial_ref")
-    crs, notes = _read_crs(mapping, name)
+    variable = variables[variable_name]
+    reference = str(variable.attrs.get("grid_mapping", "")).split(":")[0].strip()
+    mapping_name = find_reference(reference or "spatial_ref", variable_name, variables)
+    mapping = None if mapping_name is None else variables[mapping_name]
+    crs, notes = _read_crs(variable, mapping, name)
+    if reference and mapping is None:
+        notes += (
+            f"{name}: has no grid mapping {reference!r} in the group of {variable_name} or in its parents; it is ignored",
+        )
     y, x = variables.get(dims[0]), variables.get(dims[1])
     transform, problem = _coordinate_transform(y, x)
     gdal_transform = _gdal_transform(mapping)
@@ -64,15 +73,17 @@ def read_cf_georeference(
     return Georeference(crs, transform), notes
 
 
-def _read_crs(mapping: FileVariable | None, name: str) -> tuple[str | None, tuple[str, ...]]:
+def _read_crs(variable: FileVariable, mapping: FileVariable | None, name: str) -> tuple[str | None, tuple[str, ...]]:
     from pyproj import CRS
     from pyproj.exceptions import CRSError
 
-    if mapping is None:
+    # GDAL writes the CRS of a Zarr array to an attribute of the array.
+    gdal_crs = variable.attrs.get("_CRS")
+    attrs: dict[str, Any] = mapping.attrs if mapping is not None else gdal_crs if isinstance(gdal_crs, dict) else {}
+    if mapping is None and not attrs:
         return None, ()
-    attrs = mapping.attrs
     try:
-        text = next((attrs[key] for key in ("crs_wkt", "spatial_ref") if attrs.get(key)), None)
+        text = next((attrs[key] for key in ("crs_wkt", "spatial_ref", "wkt", "url") if attrs.get(key)), None)
         crs = CRS.from_user_input(text) if text is not None else CRS.from_cf(attrs)
         return crs.to_wkt(), ()
     except (CRSError, KeyError, TypeError, ValueError):

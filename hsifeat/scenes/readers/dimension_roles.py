@@ -103,6 +103,6 @@ def _role(variable: FileVariable, axis: int, variables: Mapping[str, FileVariabl
     coordinate = variables.get(dim)
     letter = str(coordinate.attrs.get("axis", "")).upper() if coordinate is not None else ""
     for role, names, role_letter in (("bands", _BANDS, "-"), ("rows", _ROWS, "Y"), ("cols", _COLS, "X")):
-        if dim.lower() in names or letter == role_letter:
+        if dim.rpartition("/")[2].lower() in names or letter == role_letter:
             return role
     return ""

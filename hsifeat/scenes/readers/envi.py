@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.nodata import parse_nodata
 from hsifeat.scenes.readers import spectrum
 from hsifeat.scenes.readers.envi_header import EnviHeader, header_candidates, read_header
 from hsifeat.scenes.readers.gdal import read_driver_georeference, read_gdal
 from hsifeat.scenes.readers.raster import Raster
+from hsifeat.scenes.readers.reflectance_scale import find_reflectance_scale
 from hsifeat.types import Cube
 
 # Suffixes of ENVI data files, many of which have none. Each suffix except "" is registered as an entry point.
@@ -62,7 +64,7 @@ def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
         fwhm_nm=fwhm_nm,
         band_names=band_names,
         bad_bands=bad_bands,
-        nodata=spectrum.unique_nodata(header.values("data ignore value") or ()),
+        nodata=parse_nodata(header.values("data ignore value") or ()),
         scale=scale,
         georeference=georeference,
         class_names=class_names,
@@ -160,13 +162,21 @@ def _map_data(header: EnviHeader, data_file: Path) -> Cube:
 
 
 def _read_scale(header: EnviHeader) -> tuple[float, tuple[str, ...]]:
-    text = header.text("reflectance scale factor")
-    if not text:
-        return 1.0, ()
-    scale = float(spectrum.parse_numbers([text])[0])
-    if np.isfinite(scale) and scale > 0:
-        return scale, ()
-    return 1.0, (f"{header.path.name}: its reflectance scale factor {text!r} is not a positive number and is ignored",)
+    """Read the reflectance scale factor or, without one, the gains and offsets of the bands."""
+    name = header.path.name
+    notes: tuple[str, ...] = ()
+    if text := header.text("reflectance scale factor"):
+        scale = float(spectrum.parse_numbers([text])[0])
+        if np.isfinite(scale) and scale > 0:
+            return scale, ()
+        notes = (f"{name}: its reflectance scale factor {text!r} is not a positive number and is ignored",)
+    for kind in ("data reflectance", "data"):
+        gains, offsets = header.values(f"{kind} gain values"), header.values(f"{kind} offset values")
+        if gains or offsets:
+            description = f"{header.text('description')} {kind}"
+            scale, scale_notes = find_reflectance_scale(gains or (), offsets or (), name, description=description)
+            return scale, (*notes, *scale_notes)
+    return 1.0, notes
 
 
 def _read_georeference(header: EnviHeader, data_file: Path) -> tuple[Georeference | None, tuple[str, ...]]:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError
 from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
 from hsifeat.scenes.georeference import Georeference
-from hsifeat.scenes.readers import gdal_metadata, spectrum
+from hsifeat.scenes.nodata import describe_bands
+from hsifeat.scenes.readers import gdal_metadata
 from hsifeat.scenes.readers.external_sources import check_inside
 from hsifeat.scenes.readers.gdal_classes import read_class_table
 from hsifeat.scenes.readers.gdal_errors import raise_read_faults
@@ -128,7 +129,9 @@ def read_gdal(path: Path, ndim: int, variable: str | None) -> Raster:
     import rasterio
 
     # Inside rasterio.Env, GDAL's warnings go to Python's logging. Outside, GDAL prints them.
-    with rasterio.Env(**OPTIONS), raise_read_faults(path):
+    with rasterio.Env(**OPTIONS), raise_read_faults(path), warnings.catch_warnings():
+        # rasterio compares values of missing data beyond float32 with the limits of the dtype.
+        warnings.simplefilter("ignore", RuntimeWarning)
         check_raster_sources(path)
         cube, notes = _open_image(path, variable)
         return _read_metadata(cube, path, ndim, variable or "", notes)
@@ -145,6 +148,9 @@ def _read_metadata(cube: RasterioCube, path: Path, ndim: int, variable: str, not
     class_names, class_colours, class_notes = read_class_table(dataset, name) if is_map else ({}, {}, ())
     if len(set(dataset.dtypes)) > 1:
         notes += (f"{name}: its bands have the dtypes {', '.join(sorted(set(dataset.dtypes)))}; read as {cube.dtype}",)
+    nodata = gdal_metadata.read_nodata(dataset)
+    if differing := describe_bands(nodata):
+        notes += (f"{name}: its bands have different no-data values: {differing}",)
     if any(flag.name in {"per_dataset", "alpha"} for flags in dataset.mask_flag_enums for flag in flags):
         remedy = "gdal_edit.py -a_nodata (labels) or --nodata (a scene)" if ndim == 2 else "--nodata"
         notes += (f"{name}: has a mask or an alpha band, which is ignored; declare the no-data value with {remedy}",)
@@ -155,7 +161,7 @@ def _read_metadata(cube: RasterioCube, path: Path, ndim: int, variable: str, not
         fwhm_nm=fwhm_nm,
         band_names=band_names,
         bad_bands=bad_bands,
-        nodata=spectrum.unique_nodata([value for value in dataset.nodatavals if value is not None]),
+        nodata=nodata,
         scale=scale,
         georeference=georeference,
         class_names=class_names,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from hsifeat.scenes.readers.gdal_metadata import describe_as_vrt
 from hsifeat.scenes.readers.spectrum import parse_numbers
 
 # Columns of attribute tables that contain counts or colours, regardless of the usage that GDAL assigns to them.
@@ -18,7 +19,7 @@ _STRING_TYPE = "2"
 def read_class_table(dataset: Any, name: str) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:
     """Read the class names and colours of a dataset.
 
-    rasterio does not expose them, so they are read from the VRT file that GDAL writes for the dataset.
+    rasterio does not expose them, so they are read from GDAL's description of the dataset.
 
     Parameters
     ----------
@@ -36,13 +37,7 @@ def read_class_table(dataset: Any, name: str) -> tuple[dict[int, str], dict[int,
     notes : tuple of str
         A note that gives the reason if an attribute table is ignored.
     """
-    import rasterio.shutil
-    from rasterio.io import MemoryFile
-
-    with MemoryFile(ext=".vrt") as memory:
-        rasterio.shutil.copy(dataset, memory.name, driver="VRT")
-        memory.seek(0)
-        band = ET.fromstring(memory.read()).find("VRTRasterBand")  # noqa: S314  # GDAL has just written it
+    band = describe_as_vrt(dataset).find("VRTRasterBand")
     names, colours = {}, {}
     notes: tuple[str, ...] = ()
     if band is not None:

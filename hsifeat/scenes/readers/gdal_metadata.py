@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 
 from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.nodata import NoData, combine_bands, parse_nodata
 from hsifeat.scenes.readers import spectrum
+from hsifeat.scenes.readers.reflectance_scale import find_reflectance_scale
+
+_DESCRIPTIONS = ("tifftag_imagedescription", "description", "long_name", "standard_name")
 
 
 def read_georeference(dataset: Any, name: str) -> tuple[Georeference | None, tuple[str, ...]]:
@@ -42,7 +47,8 @@ def read_georeference(dataset: Any, name: str) -> tuple[Georeference | None, tup
 def read_scale(dataset: Any, name: str) -> tuple[float, tuple[str, ...]]:
     """Read the stored value that corresponds to a reflectance of 1.
 
-    The value comes from ENVI metadata. If it is absent there, it comes from a scale that all bands share.
+    The value comes from ENVI metadata. If it is absent there, it comes from the scales of the bands; see
+    `find_reflectance_scale`.
 
     Parameters
     ----------
@@ -56,20 +62,37 @@ def read_scale(dataset: Any, name: str) -> tuple[float, tuple[str, ...]]:
     scale : float
         Stored value that corresponds to a reflectance of 1; 1 if unknown.
     notes : tuple of str
-        A note if the scales and offsets of the bands are ignored.
+        A note if the bands have scales or offsets.
     """
-    envi_scale = _envi_fields(dataset).get("reflectance scale factor")
-    if envi_scale:
-        value = float(spectrum.parse_numbers(envi_scale)[0])
-        if np.isfinite(value) and value > 0:
-            return value, ()
-    scales, offsets = set(dataset.scales), set(dataset.offsets)
-    if scales == {1.0} and offsets == {0.0}:
-        return 1.0, ()
-    (scale, *others) = scales
-    if others or offsets != {0.0} or not np.isfinite(scale) or scale <= 0:
-        return 1.0, (f"{name}: its bands have scales and offsets, which are not applied",)
-    return float(np.round(1 / scale, 9)), ()
+    envi, tags = _envi_fields(dataset), _lower_keys(dataset.tags())
+    stated = float(spectrum.parse_numbers(envi.get("reflectance scale factor", ["nan"]))[0])
+    if np.isfinite(stated) and stated > 0:
+        return stated, ()
+    descriptions = [*filter(None, dataset.descriptions), *(tags.get(key, "") for key in _DESCRIPTIONS)]
+    unit = next(filter(None, dataset.units), "")
+    return find_reflectance_scale(dataset.scales, dataset.offsets, name, description=" ".join(descriptions), unit=unit)
+
+
+def read_nodata(dataset: Any) -> NoData:
+    """Read the values of missing data, which differ between bands in some files.
+
+    rasterio rounds 64-bit integers to float64, so they are read from GDAL's description of the dataset.
+    """
+    if {"int64", "uint64"} & set(dataset.dtypes):
+        bands = describe_as_vrt(dataset).iterfind("VRTRasterBand")
+        return combine_bands([parse_nodata([band.findtext("NoDataValue", "")]) for band in bands])
+    return combine_bands([parse_nodata([] if value is None else [value]) for value in dataset.nodatavals])
+
+
+def describe_as_vrt(dataset: Any) -> ET.Element:
+    """Return GDAL's description of a dataset: the root element of the VRT file that GDAL writes for it."""
+    import rasterio.shutil
+    from rasterio.io import MemoryFile
+
+    with MemoryFile(ext=".vrt") as memory:
+        rasterio.shutil.copy(dataset, memory.name, driver="VRT")
+        memory.seek(0)
+        return ET.fromstring(memory.read())  # noqa: S314  # GDAL has just written it
 
 
 def read_band_names(dataset: Any, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

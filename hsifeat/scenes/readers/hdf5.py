@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hsifeat.scenes.readers.backend_arrays import apply_sign
 from hsifeat.scenes.readers.cf import read_netcdf
 from hsifeat.scenes.readers.external_sources import check_hdf5_sources
 from hsifeat.scenes.readers.hdf5_files import (
     Hdf5Array,
+    attributes,
     check_storage,
     find_datasets,
     find_spectral_vectors,
     has_dimension_scales,
 )
 from hsifeat.scenes.readers.hdf5_heaps import check_heaps
-from hsifeat.scenes.readers.raster import FileVariable, Raster
-from hsifeat.scenes.readers.variable_attributes import nodata_values, read_plain_scale
+from hsifeat.scenes.readers.raster import Raster
+from hsifeat.scenes.readers.variable_attributes import nodata_values, read_scale
 from hsifeat.scenes.readers.variable_choice import choose_variable
 
 
@@ -50,11 +52,10 @@ def read_hdf5(path: Path, ndim: int, variable: str | None) -> Raster:
         shapes = {name: dataset.shape for name, dataset in datasets.items()}
         array_name, notes = choose_variable(path, shapes, ndim, variable)
         notes += check_storage(path, file[array_name])
-        array = Hdf5Array(path, array_name)
-        file_variable = FileVariable((), array, dict(file[array_name].attrs))
-        scale, scale_notes = read_plain_scale(file_variable, array_name, path.name)
+        file_variable = apply_sign((), Hdf5Array(path, array_name), attributes(file[array_name]))
+        scale, scale_notes = read_scale(file_variable, array_name, path.name, divisors=True)
         return Raster(
-            array,
+            file_variable.array,
             ordered=False,
             variable=array_name,
             nodata=nodata_values(file_variable),

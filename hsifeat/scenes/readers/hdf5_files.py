@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +14,7 @@ from hsifeat.errors import SceneError
 from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
 from hsifeat.scenes.readers.raster import FileVariable
 from hsifeat.scenes.readers.reading_errors import reading_errors
-from hsifeat.scenes.readers.spectral_vectors import is_spectral_vector
+from hsifeat.scenes.readers.spectral_vectors import select_spectral_vectors
 
 
 class Hdf5Array(ArrayView):
@@ -67,12 +68,26 @@ def find_datasets(file: Any) -> dict[str, Any]:
     return datasets
 
 
+def attributes(dataset: Any) -> dict[str, Any]:
+    """Return the attributes of a dataset; ``_FillValue`` is the fill value of the dataset, if a file sets one other than 0.
+
+    Values that were never written are read as the fill value.
+    """
+    import h5py
+
+    attrs = dict(dataset.attrs)
+    user_defined = dataset.id.get_create_plist().fill_value_defined() == h5py.h5d.FILL_VALUE_USER_DEFINED
+    if user_defined and dataset.fillvalue != 0:
+        attrs["_FillValue"] = np.append(np.ravel(attrs.get("_FillValue", [])), dataset.fillvalue)
+    return attrs
+
+
 def find_spectral_vectors(datasets: dict[str, Any], array_name: str) -> dict[str, FileVariable]:
-    """Read the vectors that may contain the wavelengths or bandwidths of an array; see `is_spectral_vector`."""
+    """Read the vectors that may describe the bands of an array; see `select_spectral_vectors`."""
+    variables = {name: FileVariable((), dataset, dict(dataset.attrs)) for name, dataset in datasets.items()}
     return {
-        name: FileVariable((), np.asarray(dataset), dict(dataset.attrs))
-        for name, dataset in datasets.items()
-        if is_spectral_vector(name, dataset.shape, datasets[array_name].shape)
+        name: replace(vector, array=np.asarray(vector.array))
+        for name, vector in select_spectral_vectors(variables, array_name).items()
     }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.nodata import NoData
 from hsifeat.types import Cube
 
 
@@ -64,8 +65,8 @@ class Raster:
         Band names, or an empty tuple.
     bad_bands : tuple of int
         Indices of the bands that the file marks as bad; `array` still holds them.
-    nodata : tuple of float
-        Values of missing data.
+    nodata : tuple of float, or tuple of one tuple of float per band
+        Values of missing data; see `hsifeat.scenes.nodata`.
     scale : float
         Stored value that corresponds to a reflectance of 1; 1 if unknown.
     georeference : Georeference or None
@@ -88,7 +89,7 @@ class Raster:
     fwhm_nm: NDArray[np.float64] | None = None
     band_names: tuple[str, ...] = ()
     bad_bands: tuple[int, ...] = ()
-    nodata: tuple[float, ...] = ()
+    nodata: NoData = ()
     scale: float = 1.0
     georeference: Georeference | None = None
     class_names: dict[int, str] = field(default_factory=dict)

@@ -1,12 +1,13 @@
-"""Wavelengths and bandwidths of a cube that are separate vectors in the same file."""
+"""Wavelengths, bandwidths and bad bands of a cube that are separate vectors in the same file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hsifeat.scenes.readers import spectrum
 from hsifeat.scenes.readers.raster import FileVariable, Raster
+from hsifeat.scenes.readers.scopes import nearest
 
 WAVELENGTH_NAMES = {
     "wavelength", "wavelengths", "wl", "lambda", "center_wavelength", "center_wavelengths", "central_wavelength", "wvl",
@@ -14,10 +15,12 @@ WAVELENGTH_NAMES = {
     "band_centers",
 }  # fmt: skip
 WIDTH_NAMES = {"fwhm", "fwhms", "full_width_half_max", "full_width_half_maximum"}
+GOOD_BAND_NAMES = {"bbl", "good_wavelengths", "good_bands"}
+_CUBE_AXES = 3
 
 
 def is_spectral_vector(name: str, shape: Sequence[int], cube_shape: Sequence[int]) -> bool:
-    """Return whether a variable may contain the wavelengths or bandwidths of a cube.
+    """Return whether a variable may contain the wavelengths, bandwidths or bad-band flags of a cube.
 
     Such a variable is a vector with a typical name, such as ``wavelength`` or ``fwhm``. Its length equals the length of
     one axis of the cube.
@@ -31,12 +34,33 @@ def is_spectral_vector(name: str, shape: Sequence[int], cube_shape: Sequence[int
     cube_shape : sequence of int
         Shape of the cube.
     """
-    last = name.rpartition("/")[2].lower()
-    return last in WAVELENGTH_NAMES | WIDTH_NAMES and sorted(shape)[:-1] in ([], [1]) and max(shape) in cube_shape
+    names = WAVELENGTH_NAMES | WIDTH_NAMES | GOOD_BAND_NAMES
+    return _last(name) in names and sorted(shape)[:-1] in ([], [1]) and max(shape) in cube_shape
+
+
+def select_spectral_vectors(variables: Mapping[str, FileVariable], name: str) -> dict[str, FileVariable]:
+    """Return the vectors that may describe the bands of a cube.
+
+    Vectors in the group of another cube are left out, unless this group encloses the group of the cube.
+
+    Parameters
+    ----------
+    variables : mapping of str to FileVariable
+        All variables of the file by path.
+    name : str
+        Path of the cube.
+    """
+    shape = variables[name].array.shape
+    cubes = [key for key, variable in variables.items() if len(variable.array.shape) >= _CUBE_AXES]
+    return {
+        key: variable
+        for key, variable in variables.items()
+        if is_spectral_vector(key, variable.array.shape, shape) and nearest([key], name, cubes)
+    }
 
 
 def attach_spectrum(raster: Raster, name: str) -> Raster:
-    """Set the wavelengths and bandwidths of a cube from its spectral vectors.
+    """Set the wavelengths, bandwidths and bad bands of a cube from its spectral vectors.
 
     Parameters
     ----------
@@ -48,26 +72,41 @@ def attach_spectrum(raster: Raster, name: str) -> Raster:
     Returns
     -------
     Raster
-        Raster with `wavelengths_nm` if exactly one wavelength vector has one value per band, and with `fwhm_nm` if exactly
-        one bandwidth vector has one value per band.
+        Raster with `wavelengths_nm`, `fwhm_nm` and `bad_bands`, each if the nearest group with such vectors has exactly one
+        with one value per band.
     """
     bands = int(raster.array.shape[2])
     candidates = {key: vector for key, vector in raster.spectral_vectors.items() if max(vector.array.shape) == bands}
     vectors: list[FileVariable | None] = []
     notes: list[str] = []
-    for kind, names in (("wavelengths", WAVELENGTH_NAMES), ("widths", WIDTH_NAMES)):
-        keys = [key for key in candidates if key.rpartition("/")[2].lower() in names]
+    for kind, names in (
+        ("wavelengths", WAVELENGTH_NAMES),
+        ("widths", WIDTH_NAMES),
+        ("good and bad bands", GOOD_BAND_NAMES),
+    ):
+        keys = nearest([key for key in candidates if _last(key) in names], raster.variable, ())
         vectors.append(candidates[keys[0]] if len(keys) == 1 else None)
         if keys:
             choice = f"used {keys[0]}" if len(keys) == 1 else f"found {', '.join(keys)} and used none"
             notes.append(f"{name}: {choice} as the {kind} of its bands")
-    centres, widths = (None if vector is None else vector.values() for vector in vectors)
+    centres, widths, good = (None if vector is None else vector.values() for vector in vectors)
     wavelengths_nm, fwhm_nm, spectrum_notes = spectrum.convert_to_nm(
-        centres, widths, spectral_unit(*vectors), bands, name
+        centres, widths, spectral_unit(*vectors[:2]), bands, name
     )
+    if good is not None and not set(good) <= {0.0, 1.0}:
+        good, notes = None, [*notes, f"{name}: its good and bad bands are not all 0 or 1; they are ignored"]
+    bad_bands, bad_band_notes = spectrum.find_bad_bands(good, bands, name)
     return replace(
-        raster, wavelengths_nm=wavelengths_nm, fwhm_nm=fwhm_nm, notes=(*raster.notes, *notes, *spectrum_notes)
+        raster,
+        wavelengths_nm=wavelengths_nm,
+        fwhm_nm=fwhm_nm,
+        bad_bands=bad_bands,
+        notes=(*raster.notes, *notes, *spectrum_notes, *bad_band_notes),
     )
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2].lower()
 
 
 def spectral_unit(*vectors: FileVariable | None) -> str:

@@ -1,4 +1,4 @@
-"""Validation and conversion of wavelengths, bandwidths, bad bands, band names and no-data values from files."""
+"""Validation and conversion of wavelengths, bandwidths, bad bands and band names from files."""
 
 from __future__ import annotations
 
@@ -145,17 +145,3 @@ def check_band_names(names: Sequence[Any] | None, bands: int, name: str) -> tupl
     if len(band_names) in {0, bands}:
         return (band_names if any(band_names) else ()), ()
     return (), (f"{name}: has {len(band_names)} band names for {bands} bands; they are ignored",)
-
-
-def unique_nodata(values: Iterable[Any]) -> tuple[float, ...]:
-    """Return no-data values as sorted unique floats.
-
-    Text that is not a number is skipped; ``nan`` counts as a number.
-
-    >>> unique_nodata(["-9999", 0, "none", 0.0])
-    (-9999.0, 0.0)
-    """
-    known = [
-        value for value in values if str(value).strip().lower() == "nan" or not np.isnan(parse_numbers([value])).any()
-    ]
-    return tuple(np.unique(parse_numbers(known)).tolist())

@@ -7,29 +7,32 @@ from dataclasses import replace
 
 import numpy as np
 
+from hsifeat.scenes.nodata import parse_nodata
 from hsifeat.scenes.readers import spectrum
 from hsifeat.scenes.readers.cf_georeference import read_cf_georeference
 from hsifeat.scenes.readers.raster import FileVariable, Raster
-from hsifeat.scenes.readers.spectral_vectors import WAVELENGTH_NAMES, WIDTH_NAMES, spectral_unit
+from hsifeat.scenes.readers.reflectance_scale import find_reflectance_scale
+from hsifeat.scenes.readers.scopes import nearest
+from hsifeat.scenes.readers.spectral_vectors import GOOD_BAND_NAMES, WAVELENGTH_NAMES, WIDTH_NAMES, spectral_unit
 
-_SCALES, _DESCRIPTIONS = {"scale_factor", "scale"}, {"description", "long_name", "standard_name", "name"}
+_SCALES, _OFFSETS = {"scale_factor", "scale"}, {"add_offset", "offset"}
+_DESCRIPTIONS = {"description", "long_name", "standard_name", "name"}
 _NODATA = {"_fillvalue", "missing_value", "data_ignore_value", "nodata", "no_data"}
-_GOOD_BANDS = {"bbl", "good_wavelengths", "good_bands"}
 
 
 def read_attributes(
-    variable: FileVariable, dims: Sequence[str], variables: Mapping[str, FileVariable], name: str
+    variable_name: str, dims: Sequence[str], variables: Mapping[str, FileVariable], name: str
 ) -> Raster:
     """Read the metadata of a variable according to the CF conventions.
 
     Parameters
     ----------
-    variable : FileVariable
-        The variable.
+    variable_name : str
+        Path of the variable. Metadata come from its own group, the parents of this group, or a group without another cube.
     dims : sequence of str
-        Dimension names of the variable, in the order rows, columns, bands. A label map has only rows and columns.
+        Dimensions of the variable by path, in the order rows, columns, bands. A label map has only rows and columns.
     variables : mapping of str to FileVariable
-        All variables of the file by name, including coordinates and the grid mapping.
+        All variables of the file by path, including coordinates and the grid mapping.
     name : str
         Name of the file, for notes.
 
@@ -38,8 +41,9 @@ def read_attributes(
     Raster
         Array of the variable as stored, with its metadata.
     """
-    georeference, georeference_notes = read_cf_georeference(variable, dims, variables, name)
-    scale, scale_notes = _read_cf_scale(variable, name)
+    variable = variables[variable_name]
+    georeference, georeference_notes = read_cf_georeference(variable_name, dims, variables, name)
+    scale, scale_notes = read_scale(variable, variable_name, name)
     raster = Raster(
         variable.array,
         nodata=nodata_values(variable),
@@ -50,14 +54,18 @@ def read_attributes(
     if len(dims) == 2:
         class_names, class_colours = _read_flags(variable)
         return replace(raster, class_names=class_names, class_colours=class_colours)
-    along_bands = {
-        key.rpartition("/")[2].lower(): other
-        for key, other in variables.items()
-        if other.dims == (dims[2],) and other.array.dtype.kind in "biuf"
-    }
+    along_bands = [
+        key for key, other in variables.items() if other.dims == (dims[2],) and other.array.dtype.kind in "biuf"
+    ]
+    cubes = [key for key, other in variables.items() if len(other.array.shape) >= 3]  # a cube
+
+    def find(names: set[str]) -> FileVariable | None:
+        candidates = [key for key in along_bands if key.rpartition("/")[2].lower() in names]
+        return next((variables[key] for key in nearest(candidates, variable_name, cubes)), None)
+
     bands = variable.array.shape[variable.dims.index(dims[2])]
-    wavelengths, fwhm, good = (_first(along_bands, names) for names in (WAVELENGTH_NAMES, WIDTH_NAMES, _GOOD_BANDS))
-    coordinate = along_bands.get(dims[2].lower())
+    wavelengths, fwhm, good = find(WAVELENGTH_NAMES), find(WIDTH_NAMES), find(GOOD_BAND_NAMES)
+    coordinate = variables[dims[2]] if dims[2] in along_bands else None
     if wavelengths is None and coordinate is not None and coordinate.unit.lower() in spectrum.UNITS_NM:
         wavelengths = coordinate
     wavelengths_nm, fwhm_nm, notes = spectrum.convert_to_nm(
@@ -75,60 +83,38 @@ def read_attributes(
 
 def nodata_values(variable: FileVariable) -> tuple[float, ...]:
     """Return the no-data values that the attributes of a variable declare."""
-    return spectrum.unique_nodata(
-        [v for key, value in variable.attrs.items() if key.lower() in _NODATA for v in np.ravel(value)]
-    )
+    return parse_nodata([v for key, value in variable.attrs.items() if key.lower() in _NODATA for v in np.ravel(value)])
 
 
-def read_plain_scale(variable: FileVariable, array_name: str, name: str) -> tuple[float, tuple[str, ...]]:
-    """Read the reflectance scale of a variable in a file that does not follow the CF conventions.
-
-    A factor above 1, such as 10000 in files of NEON, is interpreted as a divisor of the stored values. A factor below 1 is
-    interpreted as a multiplier.
+def read_scale(
+    variable: FileVariable, variable_name: str, name: str, *, divisors: bool = False
+) -> tuple[float, tuple[str, ...]]:
+    """Read the stored value that corresponds to a reflectance of 1; see `find_reflectance_scale`.
 
     Parameters
     ----------
     variable : FileVariable
         The variable.
-    array_name : str
-        Name of the variable. The factor is used only if this name or a description contains the word reflectance.
+    variable_name : str
+        Path of the variable, which may state the quantity.
     name : str
         Name of the file, for notes.
-
-    Returns
-    -------
-    scale : float
-        Stored value that corresponds to a reflectance of 1; 1 if unknown.
-    notes : tuple of str
-        A note that states whether the factor is used; empty without a valid factor.
+    divisors : bool
+        Whether a factor above 1 is a divisor, such as 10000 in files of NEON.
     """
-    factor = next(
-        (float(spectrum.parse_numbers(np.ravel(v))[0]) for k, v in variable.attrs.items() if k.lower() in _SCALES), 1.0
+    attrs = {key.lower(): value for key, value in variable.attrs.items()}
+    factors, offsets = (
+        next((list(np.ravel(attrs[key])) for key in names if key in attrs), [default])
+        for names, default in ((_SCALES, 1.0), (_OFFSETS, 0.0))
     )
-    if factor == 1 or not np.isfinite(factor) or factor <= 0:
-        return 1.0, ()
-    descriptions = (str(value) for key, value in variable.attrs.items() if key.lower() in _DESCRIPTIONS)
-    if "reflectance" not in " ".join([array_name, *descriptions]).lower():
-        return 1.0, (f"{name}: its scale factor {factor:g} is not applied: values are as stored",)
-    scale = factor if factor > 1 else float(np.round(1 / factor, 9))
-    return scale, (f"{name}: a stored {scale:g} is read as reflectance 1, because of its scale factor {factor:g}",)
-
-
-def _read_cf_scale(variable: FileVariable, name: str) -> tuple[float, tuple[str, ...]]:
-    """Return the stored value that corresponds to a reflectance of 1, and notes.
-
-    The factor of a variable that is not a reflectance is ignored with a note.
-    """
-    factor, offset = (
-        float(spectrum.parse_numbers(np.ravel(variable.attrs.get(key, default)))[0])
-        for key, default in (("scale_factor", 1.0), ("add_offset", 0.0))
+    descriptions = [variable_name, *(_as_text(attrs[key]) for key in sorted(_DESCRIPTIONS) if key in attrs)]
+    return find_reflectance_scale(
+        factors, offsets, name, description=" ".join(descriptions), unit=variable.unit, divisors=divisors
     )
-    if (factor, offset) == (1.0, 0.0):
-        return 1.0, ()
-    description = " ".join(str(variable.attrs.get(key, "")) for key in ("standard_name", "long_name")).lower()
-    if "reflectance" in description and offset == 0 and np.isfinite(factor) and factor > 0:
-        return float(np.round(1 / factor, 9)), ()
-    return 1.0, (f"{name}: its scale_factor and add_offset are not applied: values are as stored",)
+
+
+def _as_text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _read_flags(variable: FileVariable) -> tuple[dict[int, str], dict[int, str]]:
@@ -142,10 +128,6 @@ def _read_flags(variable: FileVariable) -> tuple[dict[int, str], dict[int, str]]
         {v: n for v, n in zip(values, names, strict=True) if v >= 0} if len(names) == len(values) else {},
         {v: c for v, c in zip(values, valid, strict=True) if v > 0} if len(valid) == len(values) else {},
     )
-
-
-def _first(variables: Mapping[str, FileVariable], names: set[str]) -> FileVariable | None:
-    return next((variable for name, variable in variables.items() if name in names), None)
 
 
 def _values(variable: FileVariable | None) -> list[float] | None:

@@ -42,7 +42,8 @@ def test_cf_conventions(tmp_path, name):
     options = {"engine": "scipy"} if "classic" in name else {}
     cf(tmp_path / name, _FillValue=np.int16(-9999), scale_factor=0.0001, long_name="surface reflectance", **options)
     scene = open_scene(tmp_path / name, variable="reflectance")
-    assert scene.scale == 10000 and scene.nodata == (-9999.0,) and not scene.notes
+    assert scene.scale == 10000 and scene.nodata == (-9999.0,)
+    assert scene.notes == (f"{name}: a stored 10000 is read as reflectance 1, because of its scale factor 0.0001",)
     np.testing.assert_allclose(scene.wavelengths_nm, NM)
     np.testing.assert_allclose(scene.fwhm_nm, [10.5] * BANDS)
     np.testing.assert_allclose(scene.georeference.transform, (30, 0, 500000, 0, -30, 4000000))

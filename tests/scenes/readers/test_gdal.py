@@ -92,7 +92,9 @@ def test_geotiff_nodata_scale_band_names_and_georeference(tif_folder):
     with rasterio.open(tif_folder / "x.tif", "r+") as file:
         file.offsets = [5.0] * BANDS
     scene = open_scene(tif_folder / "x.tif")
-    assert scene.scale == 1 and scene.notes == ("x.tif: its bands have scales and offsets, which are not applied",)
+    assert scene.scale == 1 and scene.notes == (
+        "x.tif: its scale and offset are not applied, because there is an offset: values are as stored",
+    )
 
 
 @pytest.mark.filterwarnings(NO_PLACE)

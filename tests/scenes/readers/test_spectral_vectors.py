@@ -98,4 +98,7 @@ def test_a_scale_of_other_quantities_is_noted(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_dataset("radiance", data=CUBE).attrs["scale"] = 50.0
     scene = open_scene(tmp_path / "x.h5")
-    assert scene.scale == 1 and "its scale factor 50 is not applied" in " ".join(scene.notes)
+    assert (
+        scene.scale == 1
+        and "its scale and offset are not applied, because the values are another quantity" in " ".join(scene.notes)
+    )

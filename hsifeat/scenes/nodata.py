@@ -1,0 +1,152 @@
+"""Values of missing data, and the only comparison of values with them.
+
+Values of missing data are either shared by all bands, as a tuple of numbers, or differ between bands, as a tuple with one
+tuple of numbers per band.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+NoData = tuple[float, ...] | tuple[tuple[float, ...], ...]
+"""Values of missing data: shared by all bands, or one tuple per band. Integers above 2**53 are `int`, all others `float`."""
+
+NETCDF_FILLS: dict[str, float] = {
+    "i2": -32767.0, "u2": 65535.0, "i4": -2147483647.0, "u4": 4294967295.0, "i8": -9223372036854775806,
+    "u8": 18446744073709551614, "f4": float(np.float32(9.969209968386869e36)), "f8": 9.969209968386869e36,
+}  # fmt: skip
+"""Values that the NetCDF library stores where nothing was written, by dtype, if a variable declares no other value."""
+
+# GDAL takes two numbers for equal if they differ by less than this, relative to their sum (ARE_REAL_EQUAL in gdal_priv.h).
+_RELATIVE_ERROR = 2 * float(np.finfo(np.float32).eps)
+
+
+def parse_nodata(values: Iterable[Any]) -> tuple[float, ...]:
+    """Return values of missing data as sorted unique numbers.
+
+    Text that is not a number is skipped; ``nan`` counts as a number.
+
+    >>> parse_nodata(["-9999", 0, "none", 0.0, "9007199254740993"])
+    (-9999.0, 0.0, 9007199254740993)
+    """
+    numbers = [number for value in values if (number := _parse_number(value)) is not None]
+    has_nan = any(math.isnan(number) for number in numbers)
+    return (*sorted({number for number in numbers if not math.isnan(number)}), *([math.nan] if has_nan else []))
+
+
+def _parse_number(value: Any) -> float | None:
+    """Convert a value to float, or to int if float can't represent it exactly; return None for other text."""
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    is_integer = isinstance(text, int | np.integer) or (isinstance(text, str) and re.fullmatch(r"\s*[+-]?\d+\s*", text))
+    try:
+        number = float(text)
+        return int(text) if is_integer and int(text) != number else number
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def combine_bands(values: Sequence[tuple[float, ...]]) -> NoData:
+    """Return the values of missing data of a cube from those of its bands.
+
+    >>> combine_bands([(0.0,), (0.0,)]), combine_bands([(0.0,), (1.0,)])
+    ((0.0,), ((0.0,), (1.0,)))
+    """
+    # NaN differs from itself, so that texts are compared.
+    return values[0] if len(set(map(repr, values))) == 1 else tuple(values)
+
+
+def by_band(nodata: NoData, bands: int) -> list[tuple[float, ...]]:
+    """Return the values of missing data of each band.
+
+    >>> by_band((0.0,), 2)
+    [(0.0,), (0.0,)]
+    """
+    per_band = [values for values in nodata if isinstance(values, tuple)]
+    return per_band or [tuple(value for value in nodata if not isinstance(value, tuple))] * bands
+
+
+def select_bands(nodata: NoData, bands: Sequence[int]) -> NoData:
+    """Return the values of missing data of some bands of a cube."""
+    return combine_bands([by_band(nodata, max(bands) + 1)[band] for band in bands])
+
+
+def add_value(nodata: NoData, value: float) -> NoData:
+    """Return values of missing data with one more value, for all bands."""
+    values = by_band(nodata, 1)
+    return combine_bands([parse_nodata((*band, value)) for band in values])
+
+
+def distinct_values(nodata: NoData) -> tuple[float, ...]:
+    """Return the values of missing data of all bands together, sorted.
+
+    >>> distinct_values(((5.0,), (1.0, 5.0)))
+    (1.0, 5.0)
+    """
+    return parse_nodata(value for band in by_band(nodata, 1) for value in band)
+
+
+def describe_bands(nodata: NoData) -> str:
+    """Describe values that differ between bands, such as ``500 (bands 1), 65535 (bands 0,2-3)``; empty if they do not."""
+    from hsifeat.scenes.band_ranges import format_bands
+
+    bands: dict[str, list[int]] = {}
+    per_band = by_band(nodata, 1)
+    for band, values in enumerate(per_band):
+        bands.setdefault(" and ".join(f"{value:g}" for value in values) or "none", []).append(band)
+    return "" if len(per_band) == 1 else ", ".join(f"{text} (bands {format_bands(b)})" for text, b in bands.items())
+
+
+def is_nodata(values: NDArray[Any], nodata: NoData) -> NDArray[np.bool_]:
+    """Return which values are missing data.
+
+    Values are compared in their own dtype, as GDAL does. Two floating-point numbers count as equal if they differ by less
+    than 5e-7 of their size, because values of missing data are often rounded to float32 or to a few digits. A value of missing
+    data that an integer dtype can't represent equals none of its values.
+
+    Parameters
+    ----------
+    values : (..., bands) array of any real dtype
+        Values of a cube, or of a label map if `nodata` is shared.
+    nodata : NoData
+        Values of missing data.
+
+    Returns
+    -------
+    (..., bands) bool array
+
+    Examples
+    --------
+    >>> is_nodata(np.array([[500, 65535], [500, 500]], np.uint16), ((65535.0,), (500.0,))).tolist()
+    [[False, False], [False, True]]
+    """
+    mask = np.zeros(values.shape, dtype=bool)
+    if nodata and isinstance(nodata[0], tuple):
+        per_band = by_band(nodata, values.shape[-1])
+        for distinct in dict.fromkeys(per_band):
+            bands = [band for band, own in enumerate(per_band) if own is distinct or own == distinct]
+            mask[..., bands] = is_nodata(values[..., bands], distinct)
+        return mask
+    for value in by_band(nodata, 1)[0]:
+        mask |= _equals(values, value)
+    return mask
+
+
+def _equals(values: NDArray[Any], value: float) -> NDArray[np.bool_]:
+    dtype = values.dtype
+    if dtype.kind == "f":
+        if np.isnan(value):
+            return np.asarray(np.isnan(values))
+        with np.errstate(all="ignore"):  # the value may lie beyond the dtype, and sums of the largest numbers too
+            target = dtype.type(value)
+            tolerance = dtype.type(_RELATIVE_ERROR) * np.abs(values + target)
+            return np.asarray((values == target) | (np.abs(values - target) < tolerance))
+    limits = np.iinfo(np.uint8 if dtype.kind == "b" else dtype)
+    if not np.isfinite(value) or not limits.min <= int(value) <= limits.max:
+        return np.zeros(values.shape, dtype=bool)
+    return np.asarray(values == int(value))

@@ -1,0 +1,97 @@
+"""Reflectance scale of a file: the stored value that corresponds to a reflectance of 1. One rule for all formats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hsifeat.scenes.readers.spectrum import parse_numbers
+
+_DIMENSIONLESS = {
+    "",
+    "1",
+    "-",
+    "none",
+    "unitless",
+    "dimensionless",
+    "n/a",
+    "na",
+    "unknown",
+    "reflectance",
+    "fraction",
+    "ratio",
+}
+_PERCENT = {"%", "percent", "percentage", "pct"}
+_OTHER_QUANTITIES = (
+    "radiance", "temperature", "kelvin", "digital number", "digital_number", "counts", "emissivity", "thickness", "depth",
+)  # fmt: skip
+
+
+def find_reflectance_scale(
+    factors: Sequence[Any],
+    offsets: Sequence[Any],
+    name: str,
+    *,
+    description: str = "",
+    unit: str = "",
+    divisors: bool = False,
+) -> tuple[float, tuple[str, ...]]:
+    """Return the stored value that corresponds to a reflectance of 1, from the scale and offset of the bands.
+
+    The scale is used if all bands share it, it lies between 0 and 1, there is no offset, and neither description nor unit
+    states another quantity than reflectance. Values are never multiplied by it.
+
+    Parameters
+    ----------
+    factors, offsets : sequence of float or str
+        Factor and offset of each band, or of all bands: the quantity is ``factor * stored + offset``.
+    name : str
+        Name of the file, for notes.
+    description : str
+        Names and descriptions of the variable.
+    unit : str
+        Unit of the quantity.
+    divisors : bool
+        Whether a factor above 1 of a reflectance is a divisor, as in HDF5 files without a convention.
+
+    Returns
+    -------
+    scale : float
+        Stored value that corresponds to a reflectance of 1; 1 if unknown.
+    notes : tuple of str
+        A note that states the scale that is read, or why the file's scale is not used; empty without scale and offset.
+
+    Examples
+    --------
+    >>> find_reflectance_scale([0.0001], [0], "x.tif")
+    (10000.0, ('x.tif: a stored 10000 is read as reflectance 1, because of its scale factor 0.0001',))
+    """
+    scales, shifts = (set(parse_numbers(values).tolist()) for values in (factors or [1], offsets or [0]))
+    text, unit = description.lower(), unit.strip().lower()
+    whole = 100.0 if unit in _PERCENT else 1.0
+    if scales == {1.0} and shifts == {0.0}:
+        return (
+            (whole, (f"{name}: a stored 100 is read as reflectance 1, because of its unit {unit}",))
+            if whole > 1
+            else (1.0, ())
+        )
+    (factor, *others) = scales
+    reason = ""
+    if others or len(shifts) > 1:
+        reason = "they differ between its bands"
+    elif shifts != {0.0}:
+        reason = "there is an offset"
+    elif not np.isfinite(factor) or factor <= 0:
+        reason = "the scale is not a positive number"
+    elif "reflectance" not in text and (
+        unit not in _DIMENSIONLESS | _PERCENT or any(word in text for word in _OTHER_QUANTITIES)
+    ):
+        reason = "the values are another quantity than reflectance"
+    elif factor > 1 and not (divisors and "reflectance" in text):
+        reason = "the scale exceeds 1"
+    if reason:
+        return 1.0, (f"{name}: its scale and offset are not applied, because {reason}: values are as stored",)
+    scale = factor if factor > 1 else float(np.round(whole / factor, 9))
+    return scale, (f"{name}: a stored {scale:g} is read as reflectance 1, because of its scale factor {factor:g}",)

@@ -1,0 +1,129 @@
+"""Names of variables in groups: a name refers to the variable's own group, then to its parents, as in netCDF.
+
+Variables and dimensions are named by their path from the root of the file, such as ``swir/reflectance``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+
+def group_of(name: str) -> str:
+    """Return the path of the group of a variable; the root is an empty string."""
+    return name.rpartition("/")[0]
+
+
+def enclosing_groups(group: str) -> Iterator[str]:
+    """Yield a group and its parents, up to the root.
+
+    >>> list(enclosing_groups("a/b"))
+    ['a/b', 'a', '']
+    """
+    while group:
+        yield group
+        group = group_of(group)
+    yield ""
+
+
+def join(group: str, name: str) -> str:
+    """Return the path of a variable or dimension in a group."""
+    return f"{group}/{name}".strip("/")
+
+
+def find_reference(reference: str, name: str, names: Iterable[str]) -> str | None:
+    """Return the variable that an attribute of another variable refers to, or None if there is none.
+
+    Parameters
+    ----------
+    reference : str
+        Name as stored: an absolute path, a relative path, or a name, which is looked up in the own group and its parents.
+    name : str
+        Path of the variable with the attribute.
+    names : iterable of str
+        Paths of all variables.
+
+    Examples
+    --------
+    >>> names = ["crs", "a/crs", "b/cube"]
+    >>> find_reference("crs", "a/cube", names), find_reference("crs", "b/cube", names), find_reference("../crs", "a/cube", names)
+    ('a/crs', 'crs', 'crs')
+    """
+    known = set(names)
+    if reference.startswith("/"):
+        return reference.strip("/") if reference.strip("/") in known else None
+    group = group_of(name)
+    if reference.startswith("."):
+        parts = group.split("/") if group else []
+        for part in reference.split("/"):
+            if part == "..":
+                parts = parts[:-1]
+            elif part != ".":
+                parts.append(part)
+        return "/".join(parts) if "/".join(parts) in known else None
+    return next((path for g in enclosing_groups(group) if (path := join(g, reference)) in known), None)
+
+
+def nearest(candidates: Sequence[str], name: str, cubes: Iterable[str]) -> tuple[str, ...]:
+    """Return the candidates in the nearest group: the own group, then its parents, then other groups.
+
+    A candidate in another group is left out if that group, or a group beside the path to it, holds another cube, because it
+    then describes that cube.
+
+    Parameters
+    ----------
+    candidates : sequence of str
+        Paths of variables that may describe the variable `name`.
+    name : str
+        Path of the variable.
+    cubes : iterable of str
+        Paths of all arrays of three or more dimensions.
+
+    Examples
+    --------
+    >>> nearest(["vnir/wavelength", "wavelength"], "swir/cube", ["vnir/cube", "swir/cube"])
+    ('wavelength',)
+    >>> nearest(["vnir/wavelength"], "swir/cube", ["vnir/cube", "swir/cube"])
+    ()
+    >>> nearest(["info/wavelength"], "data/cube", ["data/cube"])
+    ('info/wavelength',)
+    """
+    group, others = group_of(name), [cube for cube in cubes if cube != name]
+    for enclosing in enclosing_groups(group):
+        if own := tuple(candidate for candidate in candidates if group_of(candidate) == enclosing):
+            return own
+    return tuple(c for c in candidates if not any(cube.startswith(f"{_branch(c, group)}/") for cube in others))
+
+
+def _branch(candidate: str, group: str) -> str:
+    """Return the topmost group on the path to a candidate that does not enclose `group`."""
+    enclosing = set(enclosing_groups(group))
+    return [g for g in enclosing_groups(group_of(candidate)) if g not in enclosing][-1]
+
+
+def locate_dimension(dim: str, size: int, group: str, arrays: Mapping[str, tuple[Sequence[str], Sequence[int]]]) -> str:
+    """Return the path of a dimension in a file that names the dimensions of arrays, but does not define dimensions.
+
+    Parameters
+    ----------
+    dim : str
+        Name of the dimension.
+    size : int
+        Length of the dimension.
+    group : str
+        Group of an array with this dimension.
+    arrays : mapping of str to (dims, shape)
+        Dimension names and shapes of all arrays, by path.
+
+    Returns
+    -------
+    str
+        Path of the dimension. Its group is the nearest enclosing group with coordinates of this dimension or, if there are
+        none, the topmost enclosing group that has an array with a dimension of this name and length.
+    """
+    enclosing = list(enclosing_groups(group))
+    for candidate in enclosing:
+        dims, shape = arrays.get(join(candidate, dim), ((), ()))
+        if tuple(dims) == (dim,) and tuple(shape) == (size,):
+            return join(candidate, dim)
+    users = {group_of(name) for name, (dims, shape) in arrays.items() if (dim, size) in zip(dims, shape, strict=False)}
+    return join(next((g for g in reversed(enclosing) if g in users), group), dim)
