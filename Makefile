@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 # Two workers, one thread each; a worker that is done takes tests from the other.
-TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
+# Python keeps compiled modules, which the many processes of the tests load again.
+TEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
 
 .PHONY: venv demo test check docs clean
 .DEFAULT_GOAL := demo

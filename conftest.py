@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 
@@ -15,12 +16,17 @@ from tests.helpers.small import save_unet, small_cube, small_labels
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 remember_entry_points()
 remember_taps()
+_NUMBERS = itertools.count()
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
-    """Keep tests away from the user's cache."""
-    monkeypatch.setenv("HSIFEAT_CACHE", str(tmp_path / "cache"))
+def _own_cache(request, tmp_path_factory, monkeypatch):
+    """Keep tests away from the user's cache. A test without a folder gets no folder for it: thousands need none."""
+    if "tmp_path" in request.fixturenames:
+        folder = request.getfixturevalue("tmp_path")
+    else:
+        folder = tmp_path_factory.getbasetemp() / f"without-{next(_NUMBERS)}"
+    monkeypatch.setenv("HSIFEAT_CACHE", str(folder / "cache"))
 
 
 @pytest.fixture(scope="session")
@@ -69,10 +75,11 @@ EXAMPLE_PATHS = {"fields.zarr": "store_path", "backbone": "backbone_folder", "mo
 
 
 @pytest.fixture(autouse=True)
-def _folder_of_example(request, tmp_path, monkeypatch):
+def _folder_of_example(request, monkeypatch):
     """Run an example of a docstring in an empty folder, with copies of the stores and models that it names."""
     if not isinstance(request.node, pytest.DoctestItem):
         return
+    tmp_path = request.getfixturevalue("tmp_path")
     monkeypatch.chdir(tmp_path)
     source = "".join(example.source for example in request.node.dtest.examples)
     for name, fixture in EXAMPLE_PATHS.items():

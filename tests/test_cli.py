@@ -62,18 +62,18 @@ def test_whole_way_on_a_user_file(hsifeat, files, backbone_folder):
     assert params["shrinkage"] == 0.3 and params["spectral_components"] is None and params.items() >= choice.items()
     output = hsifeat("predict", "model", "--out", "p.tif", "--probabilities", status=1)
     assert "SVMClassifier has no class probabilities: fit a head that has them" in output
-    hsifeat("fit", "--head", "lightgbm", "--inputs", "spectra", "--out", "trees")
+    hsifeat("fit", "--head", "lightgbm", "--set", "n_estimators=20", "--inputs", "spectra", "--out", "trees")
     assert "probabilities of s: p.npy" in hsifeat("predict", "trees", "--out", "p.npy", "--probabilities")
     assert np.load(files / "p.npy").shape == (75, 53, 4)
 
-    splits = ["--splits", "random:0.2,blocks:9+1:0.3", "--seeds", 2]
+    splits = ["--splits", "random:0.2,blocks:9+1:0.3", "--seeds", 1]
     output = hsifeat("bench", "s.zarr", "--heads", "svm", *splits, "--no-sweep", "--jobs", 1)
     assert "OA blocks:9+1:0.3" in output and "classes left out: none" in output
     results = json.loads((files / "report" / "results.json").read_text())
-    assert len(results["runs"]) == 4 * 2 * 2
+    assert len(results["runs"]) == 4 * 2
     page = (files / "report" / "report.html").read_text()
     assert "svm" in page and "http-equiv" in page
-    assert (files / "report" / "results.csv").read_text().count("\n") == 17
+    assert (files / "report" / "results.csv").read_text().count("\n") == 9
 
 
 def test_listings(hsifeat, backbone_folder):

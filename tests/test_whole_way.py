@@ -29,7 +29,7 @@ def results(scene_folder, data_folder, tmp_path_factory):
         for arguments in (
             ["extract", scene_folder / "landsat.tif", "--labels", f"{polygons}:label", "--backbone", "backbone",
              "--timesteps", "50", "--layers", "up_blocks.2", "--tile", 64, "--halo", 8, "--out", "nc.zarr"],
-            ["fit", "nc.zarr", "--head", "mlp", "--split", "blocks:12+4:0.3", "--out", "model"],
+            ["fit", "nc.zarr", "--head", "mlp", "--set", "epochs=5", "--split", "blocks:12+4:0.3", "--out", "model"],
             ["predict", "model", "nc.zarr", "--out", "map.tif"],
         ):  # fmt: skip
             ended = run_forked(*arguments)

@@ -12,6 +12,7 @@ from hsifeat.scenes import Labels, Scene
 from tests.helpers.small import small_cube, small_labels
 
 SPLITS = ("random:0.3", "blocks:9+1:0.3")
+PLANES = ("t0/*", "t300/mid_block")
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,7 @@ def report(store_path, tmp_path_factory):
     """A comparison, its folder and its options."""
     out = tmp_path_factory.mktemp("report")
     options = {"heads": ["lda", "logistic"], "splits": SPLITS, "seeds": 2, "inputs": ["spectra", "planes"]}
+    options["planes"] = PLANES
     found = compare(store_path, curve=[5], sweep=True, out=out, **options)
     assert write_report(found, out)
     return found, out, options

@@ -16,6 +16,7 @@ from hsifeat.projection.spec import parse_projection
 from hsifeat.scenes import Scene
 from tests.helpers.adm_oracle import Plan
 from tests.helpers.extraction import plan, prepare
+from tests.helpers.tiny_training import use_tiny
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -69,6 +70,7 @@ def test_mtmsd_is_trained_and_extracted_with_the_papers_numbers(scene, component
 
 def test_a_preset_trains_and_extracts(scene, tmp_path, monkeypatch):
     """What is given comes before what the preset says; timesteps that it leaves open are chosen."""
+    use_tiny(monkeypatch)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text(
         'title = "x"\nsource = "y"\n[pretrain]\nnetwork = "diffcrn"\ncomponents = 3\nsteps = 9\n'

@@ -31,7 +31,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "model"
     losses = []
     hsifeat.pretrain(
-        Scene("small", small_cube()), out=folder, steps=12,
+        Scene("small", small_cube()), out=folder, steps=4,
         listen=lambda e: losses.append(e) if isinstance(e, Advanced) else None,
     )  # fmt: skip
     return folder, losses
@@ -45,14 +45,14 @@ def test_the_folder_is_a_diffusers_pipeline_and_a_backbone(trained):
     assert backbone.channels == 8
     assert backbone.projection_file.exists()
     card = (folder / "README.md").read_text()
-    assert "small" in card and "--steps 12" in card
+    assert "small" in card and "--steps 4" in card
     assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert not list(folder.rglob("*.bin"))
 
 
 def test_progress_has_a_loss_for_every_step(trained):
     folder, events = trained
-    assert [e.done for e in events] == list(range(1, 13))
+    assert [e.done for e in events] == list(range(1, 5))
     record = json.loads((folder / "training.json").read_text())
     assert [f"loss {loss:.3f}" for loss in record["losses"]] == [e.detail for e in events]
 
@@ -61,7 +61,7 @@ def test_a_complete_training_is_not_repeated(trained):
     folder, _ = trained
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
     notes = []
-    hsifeat.pretrain(Scene("small", small_cube()), out=folder, steps=12, listen=notes.append)
+    hsifeat.pretrain(Scene("small", small_cube()), out=folder, steps=4, listen=notes.append)
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == before
     assert isinstance(notes[-1], Note) and "already trained" in notes[-1].message
 
@@ -69,8 +69,8 @@ def test_a_complete_training_is_not_repeated(trained):
 def test_more_steps_continue_a_complete_training(trained, tmp_path):
     folder, _ = trained
     shutil.copytree(folder, tmp_path / "m")
-    hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=14)
-    assert json.loads((tmp_path / "m" / "training.json").read_text())["steps"] == 14
+    hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=6)
+    assert json.loads((tmp_path / "m" / "training.json").read_text())["steps"] == 6
     assert not same(weights(folder), weights(tmp_path / "m"))
 
 
@@ -132,7 +132,7 @@ def test_records_that_can_not_be_read_are_refused(trained, tmp_path, name, conte
     shutil.copytree(folder, tmp_path / "m")
     (tmp_path / "m" / name).write_bytes(content)
     with pytest.raises(PretrainingError, match=f"{name} .*: delete it, or name another folder with --out") as raised:
-        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=12)
+        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=4)
     assert "\n" not in str(raised.value)
     assert (tmp_path / "m" / name).read_bytes() == content
 
@@ -159,7 +159,7 @@ def test_damaged_files_are_refused_in_one_line(trained, tmp_path, file, content,
     shutil.copytree(folder, tmp_path / "m")
     (tmp_path / "m" / file).write_text(content)
     with pytest.raises(PretrainingError, match=message) as refused:
-        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=13)
+        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=5)
     assert "\n" not in str(refused.value)
 
 

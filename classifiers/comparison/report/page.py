@@ -6,8 +6,9 @@ The modules of `classifiers.comparison.report` prepare the content of the page, 
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from classifiers.comparison.report import class_tables, distance_plots, figures, findings, map_views, maps, plane_plots
 from classifiers.comparison.report.change_table import change_table, change_verdict
@@ -22,6 +23,9 @@ from classifiers.splits import split_plot
 from hsifeat import formatting
 from hsifeat.errors import HsifeatError
 from hsifeat.files import write_file
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def write_page(comparison: Comparison, path: Path) -> None:
@@ -39,12 +43,19 @@ def write_page(comparison: Comparison, path: Path) -> None:
     HsifeatError
         The benchmark has no runs.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     if not comparison.runs:
         raise HsifeatError(
             "the benchmark has no finished run: run at least one entry under one split before writing a report"
         )
+    page = _environment().get_template("report.html.j2").render(_content(comparison, rank(comparison)))
+    write_file(path, page.encode())
+
+
+@cache
+def _environment() -> Environment:
+    """Return the environment of the templates, which compiles each template once per process."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("classifiers.comparison.report", "templates"),
         autoescape=True,
@@ -62,8 +73,7 @@ def write_page(comparison: Comparison, path: Path) -> None:
         interval_text=interval_text,
         change_verdict=change_verdict,
     )
-    page = environment.get_template("report.html.j2").render(_content(comparison, rank(comparison)))
-    write_file(path, page.encode())
+    return environment
 
 
 def _content(comparison: Comparison, ranking: Ranking) -> dict[str, Any]:

@@ -23,7 +23,9 @@ from tests.helpers.forked_commands import fork_workers
 
 SPLITS = ("random:0.3", "blocks:9+1:0.3")
 # Linear algebra, trees, and a network trained by torch.
+CHEAP = {"film": {"epochs": 3}, "hyperfeatures": {"epochs": 3}, "lightgbm": {"n_estimators": 10}, "mlp": {"epochs": 5}}
 OPTIONS = {"heads": ("lda", "lightgbm", "mlp"), "splits": SPLITS, "seeds": 2, "inputs": ["planes"], "planes": ["t0/*"]}
+OPTIONS["params"] = {head: CHEAP[head] for head in ("lightgbm", "mlp")}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def first_comparison(store_path, tmp_path_factory):
 
 def test_every_entry_split_and_seed_is_run(store_path, tmp_path):
     options = {"splits": SPLITS[1:], "seeds": 1, "planes": ["t0/mid_block"], "out": tmp_path, "sweep": False}
-    comparison = compare(store_path, heads=["lda", "film"], **options)
+    comparison = compare(store_path, heads=["lda", "film"], params={"film": CHEAP["film"]}, **options)
     runs = {(str(r.entry), r.split, r.seed) for r in comparison.runs}
     entries = {"lda on spectra", "lda on spectra+window", "lda on planes of small", "lda on spectra+planes of small",
                "film on spectra+planes of small"}  # fmt: skip
@@ -75,7 +77,7 @@ def test_predictions_and_maps_equal_those_of_the_head(first_comparison, store_pa
         who, split = result.entry, result.split
         picture = comparison.images.splits[split]
         train, test = (table[picture[table.rows, table.cols] == side] for side in (1, 2))
-        head = make_head(who.head, layout=table.layout).set_params(**({"random_state": 0} if "random_state" in make_head(who.head).get_params() else {}))  # fmt: skip
+        head = make_head(who.head, layout=table.layout, **CHEAP.get(who.head, {})).set_params(**({"random_state": 0} if "random_state" in make_head(who.head).get_params() else {}))  # fmt: skip
         head.fit(train.X, train.y)
         stored = RunRecords(out / "record").read_predictions(result.key)
         np.testing.assert_array_equal(stored, head.predict(test.X))
@@ -166,6 +168,7 @@ def test_learned_plane_weights_are_reported(store_path, tmp_path):
         seeds=1,
         inputs=["planes"],
         planes=["*/mid_block"],
+        params={"hyperfeatures": CHEAP["hyperfeatures"]},
         out=tmp_path,
         sweep=False,
     )
@@ -234,7 +237,7 @@ def test_each_of_several_stores_gives_the_same_results_alone(store_path, other_r
     """Two recipes, and stores of equal names: every entry is what its store alone gives, and a head fitted by hand."""
     places = [store_path, shutil.copytree(other_recipe, tmp_path / "small.zarr")]
     options = {"heads": ["lda", "lightgbm"], "splits": SPLITS, "seeds": 1, "inputs": ["spectra", "planes"]}
-    options["planes"] = ["t0/mid_block"]
+    options |= {"planes": ["t0/mid_block"], "params": {"lightgbm": CHEAP["lightgbm"]}}
     together = compare(places, **options, out=tmp_path / "together", sweep=False)
     assert [store.name for store in together.stores] == ["small", "small'"]
     assert len({store.key for store in together.stores}) == 2

@@ -7,6 +7,7 @@ from classifiers import compare, fit_model
 from classifiers.comparison.results.summary_text import split_remarks
 from hsifeat.features.stack import open_stack
 from tests.helpers.context_stores import write_context_store
+from tests.helpers.forked_commands import fork_workers
 
 SPLITS = ("per-class:9", "blocks:9+1:0.3")
 OPTIONS = {"heads": ["lda"], "splits": SPLITS, "seeds": 1, "planes": ["t0/mid_block"]}
@@ -17,7 +18,8 @@ def both(features, tmp_path):
     return [features, write_context_store(tmp_path / "ctx.zarr", features)]
 
 
-def test_results_are_the_same_for_any_number_of_jobs(both, tmp_path):
+def test_results_are_the_same_for_any_number_of_jobs(both, tmp_path, monkeypatch):
+    fork_workers(monkeypatch.setattr)
     inputs = ["spectra+context", "context+planes"]
     one, two = (
         compare(both, **OPTIONS, inputs=inputs, reduction="scene", sweep=False, jobs=jobs, out=tmp_path / str(jobs))
