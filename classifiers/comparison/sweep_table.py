@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import groupby, pairwise
 from typing import Any
 
 from classifiers.comparison.results.base_records import Estimate
 from classifiers.comparison.results.plane_scores import PlaneScore, SweepResult
+
+# Smaller differences of OA between two timesteps do not count for the shape of a curve.
+_TOLERANCE = 0.01
+_MIN_TIMESTEPS = 4
 
 
 def sweep_rows(sweep: SweepResult) -> list[dict[str, Any]]:
@@ -49,6 +54,43 @@ def weak_gain_remarks(sweep: SweepResult) -> list[str]:
         spread = " more than the standard deviation over seeds" if sweep.seeds > 1 else ""
         remarks.append(f"{score.plane} does not {predicate}{spread}: {gain_text(score.gain, sweep.seeds)} points")
     return remarks
+
+
+def noise_level_remarks(sweep: SweepResult) -> list[str]:
+    """Return a sentence about the OA of each layer as a function of the noise level, for layers with at least four timesteps.
+
+    A single maximum between the least and the most noise is a sign that the model generalises. OA that falls from the least
+    noise on is a sign that it memorises its training data (Li et al. 2025, arXiv:2502.05743).
+    """
+    remarks = []
+    scores = sorted(sweep.planes, key=lambda score: (score.layer, score.t))
+    for layer, group in groupby(scores, key=lambda score: score.layer):
+        curve = [(score.t, score.oa.mean) for score in group]
+        if len(curve) >= _MIN_TIMESTEPS:
+            values = ", ".join(f"{100 * oa:.1f} at t = {t}" for t, oa in curve)
+            remarks.append(f"{layer}, OA in % by noise level: {values}; {_curve_shape([oa for _, oa in curve])}")
+    return remarks
+
+
+def _curve_shape(values: list[float]) -> str:
+    """Describe a curve of OA by ascending noise level.
+
+    >>> _curve_shape([0.5, 0.6, 0.4, 0.3]), _curve_shape([0.6, 0.5, 0.4, 0.3])
+    ('one maximum, as of a model that generalises', 'falling with the noise, as of a model that memorises')
+    """
+    top, first, last = max(values), values[0], values[-1]
+    peak = values.index(top)
+    rises = all(b > a - _TOLERANCE for a, b in pairwise(values[: peak + 1]))
+    falls = all(b < a + _TOLERANCE for a, b in pairwise(values[peak:]))
+    if top - min(values) <= _TOLERANCE:
+        return "the noise level makes no difference"
+    if not (rises and falls):
+        return "several maxima, which say nothing about the model"
+    if top - last <= _TOLERANCE:
+        return "rising with the noise: more noise may be better still"
+    if top - first <= _TOLERANCE:
+        return "falling with the noise, as of a model that memorises"
+    return "one maximum, as of a model that generalises"
 
 
 def gain_text(gain: Estimate, seeds: int) -> str:

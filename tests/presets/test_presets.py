@@ -37,7 +37,7 @@ def test_every_preset_reads_and_tells_its_source(name):
 def test_the_presets_are_those_of_the_papers():
     assert preset_names() == [
         "cleandift", "ddpm-segmentation", "diffcrn", "dift", "geodiffnet-augsburg", "geodiffnet-berlin", "hyperfeatures",
-        "mtmsd-houston2018", "mtmsd-indian-pines", "mtmsd-longkou", "mtmsd-pavia-university", "natural32",
+        "mtmsd-houston2018", "mtmsd-indian-pines", "mtmsd-longkou", "mtmsd-pavia-university", "natural32", "natural32-rms",
     ]  # fmt: skip
     augsburg, berlin = (preset_options(f"geodiffnet-{scene}", "extract") for scene in ("augsburg", "berlin"))
     assert (augsburg["layers"], augsburg["timesteps"]) == (["output_blocks.10"], [0])

@@ -8,11 +8,13 @@ from diffusers import DDPMScheduler, UNet2DModel
 import hsifeat
 from hsifeat.backbones.networks.rms_unet import PixelRMSNorm, RMSNormUNet2DModel
 from hsifeat.errors import BackboneError
+from hsifeat.presets import preset_options
 from hsifeat.projection import Projection
 from hsifeat.scenes import Scene
 
-# The levels and blocks of natural32, with fewer channels. The halo is a multiple of the coarsest stride.
-LAYERS, CORE, HALO, T = ["up_blocks.0", "up_blocks.1"], 64, 128, 20
+# The levels and blocks of natural32, with fewer channels.
+PRESET = preset_options("natural32-rms", "extract")
+LAYERS, HALO, CORE, T = PRESET["layers"], PRESET["halo"], 64, 20
 ARGUMENTS = {
     "in_channels": 3,
     "out_channels": 3,

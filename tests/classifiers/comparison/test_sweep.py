@@ -16,7 +16,7 @@ from classifiers.comparison.results.plane_scores import PlaneScore, SweepResult
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.sweep import sweep
-from classifiers.comparison.sweep_table import weak_gain_remarks
+from classifiers.comparison.sweep_table import noise_level_remarks, weak_gain_remarks
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
@@ -136,6 +136,30 @@ def test_gains_within_their_spread_are_said():
     assert remarks(step(0.1, 0.0), step(-0.01, 0.0), seeds=1) == [
         "t50/mid_block does not add to the planes before it: -1.0 points"
     ]
+
+
+@pytest.mark.parametrize(
+    ("oa", "shape"),
+    [
+        ([50, 55, 52, 40], "one maximum, as of a model that generalises"),
+        ([50, 55, 54.5, 54.8, 40], "one maximum, as of a model that generalises"),
+        ([55, 54, 50, 40], "falling with the noise, as of a model that memorises"),
+        ([54.5, 55, 50, 40], "falling with the noise, as of a model that memorises"),
+        ([40, 50, 54, 55], "rising with the noise: more noise may be better still"),
+        ([55, 40, 55, 40], "several maxima, which say nothing about the model"),
+        ([55, 55.5, 55.2, 55], "the noise level makes no difference"),
+    ],
+)
+def test_the_curve_of_a_layer_over_noise_levels_is_named(oa, shape):
+    def score(t, value):
+        return PlaneScore(t=t, layer="mid_block", oa=Estimate(mean=value / 100, sd=0.01))
+
+    planes = [score(10 * i, value) for i, value in enumerate(oa)]
+    swept = SweepResult(head="lda", split=SPLIT, planes=planes[::-1], selection=(), seeds=2)
+    numbers = ", ".join(f"{value:.1f} at t = {10 * i}" for i, value in enumerate(oa))
+    assert noise_level_remarks(swept) == [f"mid_block, OA in % by noise level: {numbers}; {shape}"]
+    few = swept.model_copy(update={"planes": planes[:3]})
+    assert noise_level_remarks(few) == []
 
 
 def test_other_classes_of_test_pixels_change_no_choice(store_path, features, tmp_path):
