@@ -28,6 +28,7 @@ def fit_model(
     *,
     inputs: str | None = None,
     labels: str | None = None,
+    background_class: int | None = None,
     split: str | None = None,
     planes: Sequence[PlaneLike] | None = None,
     seed: int = 0,
@@ -51,6 +52,8 @@ def fit_model(
         `InputSet`, joined by plus signs in any order. [default: ``suited``, the set that suits the head and the stores]
     labels : str, optional
         Name of a label map in the store. [default: see `classifiers.table.select_labels`]
+    background_class : int, optional
+        Class number of the pixels that the label map marks 0. [default: 0 means unlabelled]
     split : str, optional
         Split into training and test pixels, see `parse_split`. The head is trained on the training pixels and scored on
         the test pixels. For a random split, a second head is trained and scored under a spatially disjoint split.
@@ -100,14 +103,22 @@ def fit_model(
     input_set = suited_input(head, features) if inputs in {None, SUITED} else InputSet.parse(str(inputs))
     check_input(input_set, head, features)
     rule = None if split is None else parse_split(split, features.scene.labels)
-    smoothing = parse_scene_smoothing(smooth, features.shape[:2], len(select_labels(features, labels).counts))
+    classes = len(select_labels(features, labels).counts) + (background_class is not None)
+    smoothing = parse_scene_smoothing(smooth, features.shape[:2], classes)
     table = PixelTable.from_store(
         features,
         labels=labels,
+        background_class=background_class,
         planes=planes if input_set.uses_planes else [],
         sample=fitted_on == "scene",
         **layout_options([input_set], features),
     )
+    if len(table.labels.counts) < 2:  # a head separates at least two classes
+        (number,) = table.labels.counts
+        raise StoreError(
+            f"the labels {table.labels.name!r} hold one class, {table.labels.class_names[number]!r}, because 0 means unlabelled: if "
+            f"the pixels of 0 are a class, give it a number with --background-class {number + 1}"
+        )
     if input_set.uses_planes and not table.layout.learned:
         raise StoreError(
             f"no plane to learn from is selected: name some with --planes, or leave planes out of {input_set}"

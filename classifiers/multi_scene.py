@@ -60,25 +60,29 @@ def scene_row_offsets(labels: Sequence[Labels]) -> list[int]:
 def common_class_numbers(labels: Sequence[Labels]) -> dict[str, int]:
     """Return the number that each class name has in the merged label map.
 
-    The classes of the first scene keep their numbers. Names that occur only in later scenes get
-    the next free numbers.
+    A name keeps the number that it has in the first scene with this name. Where an earlier name has this number, it gets the next
+    number above those of all maps.
 
     Raises
     ------
     StoreError
-        If a scene shares no class name with the scenes before it.
+        If a scene shares no class name, but a class number, with the scenes before it.
     """
     numbers = {name: number for number, name in labels[0].class_names.items()}
+    highest = max(number for one in labels for number in one.class_names)
     for other in labels[1:]:
         names = list(other.class_names.values())
-        if not numbers.keys() & set(names):
+        # Maps with other names and other numbers may show parts of one set of classes.
+        if not numbers.keys() & set(names) and set(numbers.values()) & set(other.class_names):
             raise StoreError(
                 f"no class of the labels {other.name!r} ({', '.join(names[:4])}) has the name of a class of "
                 f"{labels[0].name!r} ({', '.join(list(numbers)[:4])}): classes of several scenes are matched by name; "
                 "rename the classes of one"
             )
-        for name in names:
-            numbers.setdefault(name, max(numbers.values()) + 1)
+        for number, name in other.class_names.items():
+            if name not in numbers:
+                taken = set(numbers.values())
+                numbers[name] = number if number not in taken else max(highest, *taken) + 1
     return numbers
 
 

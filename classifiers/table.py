@@ -73,6 +73,7 @@ class PixelTable:
         store: StoreLike | Sequence[StoreLike] | None = None,
         *,
         labels: str | Labels | None = None,
+        background_class: int | None = None,
         context: Sequence[PlaneLike] | None = None,
         planes: Sequence[PlaneLike] | None = None,
         spectra: bool = True,
@@ -94,6 +95,8 @@ class PixelTable:
             Stores in any form that `hsifeat.open_features` accepts. [default: the store that was completed last]
         labels : str or Labels, optional
             Name of a label map in the stores, or a label map of a single scene. [default: see `select_labels`]
+        background_class : int, optional
+            Class number of the pixels that the label map marks 0. [default: 0 means unlabelled]
         context : sequence, optional
             Planes of context stores to include, in any form that `planes` accepts. [default: all]
         planes : sequence, optional
@@ -161,6 +164,8 @@ class PixelTable:
                     f"{_first_difference(layout, tables[0].layout)}; name planes that each store has"
                 )
             label_map = labels if isinstance(labels, Labels) else select_labels(features, labels)
+            if background_class is not None:
+                label_map = label_map.with_background(background_class)
             table = cls._from_scene(features, features.valid_labels(label_map), layout)
             tables.append(replace(table, sample=SceneSample.draw(features, layout)) if sample else table)
         return cls.concatenate(tables)

@@ -24,6 +24,12 @@ def fit(
         ),
     ] = None,
     labels: LabelName = None,
+    background_class: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Class number of the pixels that the label map marks 0. [default: 0 means unlabelled]"
+        ),
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option(
@@ -76,6 +82,7 @@ def fit(
             head,
             inputs=inputs,
             labels=labels,
+            background_class=background_class,
             split=split,
             planes=None if planes is None else comma_list(planes),
             seed=seed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -78,6 +78,29 @@ class Labels:
     def cols(self) -> int:
         """Number of columns of pixels."""
         return int(self.classes.shape[1])
+
+    def with_background(self, number: int) -> Labels:
+        """Return the map with class `number`, named ``background``, at the pixels that are 0.
+
+        Raises
+        ------
+        SceneError
+            If `number` is a class of the map, or is not in 1 to 2**31 - 1.
+
+        Examples
+        --------
+        >>> Labels("roads", np.array([[0, 1]]), {1: "road"}).with_background(2).class_names
+        {1: 'road', 2: 'background'}
+        """
+        if number in self.counts or not 1 <= number < 2**31:
+            taken = ", ".join(map(str, self.counts))
+            raise SceneError(
+                f"the background class of the labels {self.name!r} must be a number from 1 to {2**31 - 1} other than {taken}, the "
+                f"classes of the map; found {number}"
+            )
+        dtype = np.promote_types(self.classes.dtype, np.min_scalar_type(number))
+        classes = np.where(self.classes == 0, dtype.type(number), self.classes.astype(dtype))
+        return replace(self, classes=classes, class_names={**self.class_names, number: "background"})
 
     @cached_property
     def counts(self) -> dict[int, int]:

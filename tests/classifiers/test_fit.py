@@ -1,5 +1,7 @@
 """Fitting a model: each head gets the inputs that suit it, and scores by distance against SciPy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt, maximum_filter
@@ -9,6 +11,7 @@ from classifiers.heads.registry import head_class
 from classifiers.input_sets import suited_input
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
+from hsifeat.errors import SceneError, StoreError
 
 QUICK = {"epochs": 2, "device": "cpu"}
 
@@ -68,3 +71,17 @@ def test_a_fit_says_that_no_test_pixel_is_without_leakage(opened):
     assert evaluation.leak_free_oa is None and evaluation.leak_free_pixels == 0
     none = "  OA without leakage: none, because the features of all test pixels depend on a training pixel"
     assert none in evaluation.describe({})
+
+
+def test_a_map_of_zeros_and_ones_needs_a_background_class(opened, monkeypatch):
+    features = opened["small"]
+    binary = replace(features.labels("fields"), classes=(features.labels("fields").classes == 1).astype(np.uint8))
+    for module in ("classifiers.fit", "classifiers.table"):
+        monkeypatch.setattr(f"{module}.select_labels", lambda *_: binary)
+    with pytest.raises(StoreError, match="because 0 means unlabelled: .* with --background-class 2"):
+        fit_model(features, "lda", inputs="spectra")
+    model = fit_model(features, "lda", inputs="spectra", background_class=2)
+    assert model.class_names == {1: "corn", 2: "background"}
+    assert model.train_pixels == features.valid.sum()
+    with pytest.raises(SceneError, match="must be a number from 1 to 2147483647 other than 1"):
+        fit_model(features, "lda", inputs="spectra", background_class=1)

@@ -6,6 +6,7 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
 import hsifeat
+from classifiers.multi_scene import common_class_numbers, merge_label_maps, scene_row_offsets
 from classifiers.table import PixelTable
 from hsifeat.errors import StoreError
 from hsifeat.features.stack import open_stack
@@ -59,3 +60,30 @@ def test_scenes_with_different_columns_or_classes_are_refused(
             PixelTable.from_store([store_path, tmp_path / "shifted.zarr"], **options)
     with pytest.raises(StoreError, match="only stores of one scene can be stacked"):
         open_stack([store_path, other_scene])
+
+
+@pytest.mark.parametrize(
+    ("maps", "expected"),
+    [
+        pytest.param(
+            [{4: "grass"}, {1: "corn", 2: "wheat", 4: "grass"}], {"grass": 4, "corn": 1, "wheat": 2}, id="kept"
+        ),
+        pytest.param(
+            [{4: "class 4"}, {1: "class 1", 2: "class 2"}], {"class 4": 4, "class 1": 1, "class 2": 2}, id="disjoint"
+        ),
+        pytest.param(
+            [{1: "corn", 2: "rye"}, {1: "soil", 2: "rye", 7: "oat"}],
+            {"corn": 1, "rye": 2, "soil": 8, "oat": 7},
+            id="taken",
+        ),
+    ],
+)
+def test_classes_keep_their_names_and_numbers(maps, expected):
+    labels = [Labels("gt", np.array([list(names)]), names) for names in maps]
+    numbers = common_class_numbers(labels)
+    assert numbers == expected and len(set(numbers.values())) == len(numbers)
+    merged = merge_label_maps(labels, scene_row_offsets(labels), numbers)
+    assert merged.class_names == {number: name for name, number in expected.items()}
+    for one, row in zip(labels, scene_row_offsets(labels), strict=True):
+        part = merged.classes[row, : one.classes.shape[1]]
+        assert [merged.class_names[c] for c in part] == [one.class_names[c] for c in one.classes[0]]
