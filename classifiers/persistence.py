@@ -1,4 +1,4 @@
-"""Save and load fitted heads as folders of files in open formats, which run no code when loaded.
+"""Save and load fitted heads as folders of files. The file formats are open, and loading runs no code.
 
 ```
 <model>/

@@ -77,7 +77,7 @@ class Baseline:
         Raises
         ------
         HsifeatError
-            The scene, the class numbers or the class names differ, or a recorded test pixel has another true class.
+            The scene, the class numbers or the class names differ. A recorded test pixel has another true class.
         """
         if difference := self._scene_difference(features):
             raise HsifeatError(

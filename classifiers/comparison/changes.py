@@ -1,4 +1,4 @@
-"""Changes of accuracy from a baseline report, with tests of significance."""
+"""Changes of accuracy from a baseline report to a new report, and tests of these changes."""
 
 from __future__ import annotations
 
@@ -72,15 +72,15 @@ class _ChangeTest:
 def detect_changes(
     runs: Sequence[RunResult], run_records: RunRecords, labels: Labels, baseline: Baseline
 ) -> tuple[EntryChange, ...]:
-    """Compare runs with those of a baseline report.
+    """Compare the runs of a new report with the runs of a baseline report.
 
     Entries are matched by store, input, head and split. If each report has exactly one store that the other lacks, these two
     stores are matched as one renamed store.
 
     Changes are tested by a bootstrap over seeds and regions (connected areas of one class). The bootstrap needs
-    recorded predictions of the baseline, and the same training and test pixels in both reports. Without them, a change
-    is tested by a t-test over seeds. The t-test does not generalise to unseen areas. Holm's method corrects the
-    p-values for multiple testing; identical runs do not count as tests.
+    recorded predictions of the baseline, and the same training and test pixels in both reports. If predictions are
+    missing or the pixels differ, a change is tested by a t-test over seeds. The t-test does not generalise to unseen
+    areas. Holm's method corrects the p-values for multiple testing; identical runs do not count as tests.
 
     Parameters
     ----------

@@ -57,8 +57,8 @@ def compare(
     Parameters
     ----------
     stores : str, Path, Features or a sequence of them, optional
-        Stores of the same scene, which are compared with each other. Context stores are not compared, but combined with
-        each of the other stores; see `open_alternatives`. The default is the most recently completed store.
+        Stores of the same scene. All stores except context stores are compared with each other. Context stores are
+        combined with each compared store; see `open_alternatives`. The default is the most recently completed store.
     heads : sequence of str
         Names of heads. ``["all"]`` selects every head that can learn from at least one of the inputs.
     splits : sequence of str

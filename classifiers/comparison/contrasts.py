@@ -137,7 +137,7 @@ def _rivals(
 ) -> Iterator[tuple[str, BenchEntry]]:
     """Yield the entries that planned contrasts compare with `entry`.
 
-    Each item is a pair of the question of the contrast, such as ``training``, and the other entry.
+    Each item is a pair: the question that the contrast asks, such as ``training``, and the other entry.
     """
     origin, words = origins.get(entry.store), frozenset(entry.features.split("+"))
     if origin is None or origin.is_untrained or not words & _FROM_NETWORKS:

@@ -13,7 +13,7 @@ from hsifeat.features.features import Features
 
 
 def possible_inputs(stores: Mapping[str, Features], inputs: Sequence[str]) -> tuple[str, ...]:
-    """Return those of `inputs` whose planes exist in every store."""
+    """Return the names in `inputs` whose planes exist in every store."""
     return tuple(name for name in inputs if name == SUITED or _in_all(stores, InputSet.parse(name)))
 
 
@@ -38,7 +38,7 @@ def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: S
     Raises
     ------
     HeadError
-        A head or an input is unknown, or a head can learn from none of the inputs.
+        A head or an input is unknown. A head can learn from none of the inputs.
     StoreError
         A store lacks the planes of an input.
     """

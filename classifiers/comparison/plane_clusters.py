@@ -45,9 +45,9 @@ def cluster_planes(
     Returns
     -------
     tuple of ClusterPanel
-        Panels sorted by layer, in the order of the store, and then by timestep. A panel has the resolution of its plane;
-        planes with more than 500 cells a side are subsampled. The tuple is empty for a store of listed pixels, because its
-        planes are not images.
+        Panels sorted by layer, in the order of the store, and then by timestep. A plane with more than 500 cells a side
+        is subsampled. All other panels have the resolution of their plane. The tuple is empty for a store of listed
+        pixels, because its planes are not images.
 
     Raises
     ------
@@ -111,8 +111,8 @@ def renumber(clusters: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArr
 def _neighbour(panels: list[ClusterPanel], layer: str) -> ClusterPanel:
     """Return the reference for renumbering the clusters of the next panel of `layer`.
 
-    The reference is the panel of the previous timestep. For the first timestep of a layer, it is the panel of the first timestep
-    of the previous layer.
+    The reference is the panel of the previous timestep. For the first timestep of a layer, the reference is the panel
+    of the previous layer at the first timestep.
     """
     last = panels[-1]
     return last if last.layer == layer else next(panel for panel in panels if panel.layer == last.layer)

@@ -1,4 +1,4 @@
-"""Recorded runs: files of finished runs, which are reused instead of repeating a run.
+"""Recorded runs: files of finished runs, so that no run is repeated.
 
 The files are in the folder ``record`` of a report. The key ``K`` of a run is a digest of all its inputs, 32 hexadecimal digits.
 A run writes the following files, and ``runs/K.json`` last:
@@ -9,8 +9,8 @@ A run writes the following files, and ``runs/K.json`` last:
 - ``runs/K.json``: the `RunResult`, which contains the key of the draw.
 
 The training and test pixels of a draw with key ``D`` are in ``draws/D.npz``. The arrays ``train`` and ``test`` are flat pixel
-indices in row-major order, and ``truth`` is the true class of each test pixel. The accuracy of a fit of a sweep is in
-``sweeps/K.json``.
+indices in row-major order, and ``truth`` is the true class of each test pixel. A sweep records the accuracy of a fit
+with key ``K`` in ``sweeps/K.json``.
 
 Every file is written atomically. A killed run may leave some files but never ``runs/K.json``, so the run is repeated.
 """

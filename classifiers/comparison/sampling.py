@@ -122,7 +122,7 @@ def curve_draws(splits: Sequence[Split], draws: Draws, labels: Labels, limits: S
 def limit_per_class(draw: SplitDraw, labels: Labels, per_class: int, seed: int) -> SplitDraw:
     """Return a draw with at most `per_class` random training pixels of each class.
 
-    The training pixels for a smaller limit are a subset of those for a larger limit.
+    The training pixels for a smaller limit are a subset of the training pixels for a larger limit.
 
     Parameters
     ----------

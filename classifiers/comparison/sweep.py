@@ -140,7 +140,7 @@ def sweep_planes(
     head : str
         Name of the head.
     split : str
-        Name of the split, which is recorded in the result.
+        Name of the split; recorded in the result.
     executor : Executor
         Runs the fits.
     best : int

@@ -22,7 +22,7 @@ def open_workdir(out: Path) -> Iterator[tuple[RunRecords, Path]]:
     Raises
     ------
     HsifeatError
-        Another benchmark is running in the folder, or the folder is not writable.
+        Another benchmark is running in the folder. The folder is not writable.
     """
     from filelock import FileLock, Timeout
 

@@ -18,11 +18,11 @@ from hsifeat.scenes.blocks import count_values
 
 @dataclass(frozen=True)
 class FarSplit:
-    """``far:PX+DISTANCE:F``: train on whole square blocks, and test only on pixels far from them.
+    """``far:PX+DISTANCE:F``: train on whole square blocks, and test only on pixels far from these blocks.
 
-    Blocks are drawn as for `BlocksSplit` without a buffer, and all their labelled pixels are training pixels. Test pixels are
-    the labelled pixels whose Euclidean distance from every training pixel exceeds `distance_px`. A class without such pixels
-    is trained but not scored. A class without training pixels is not scored either.
+    Blocks are drawn as for `BlocksSplit` without a buffer. All labelled pixels of the drawn blocks are training pixels.
+    Test pixels are the labelled pixels whose Euclidean distance from every training pixel exceeds `distance_px`. A
+    class without such pixels is trained but not scored. A class without training pixels is not scored either.
 
     Attributes
     ----------

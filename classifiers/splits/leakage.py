@@ -48,7 +48,7 @@ class TileGrid:
         Side of a cell of the plane, in scene pixels.
     blended : bool
         Whether the values of overlapping tiles are averaged. A feature then depends on all tiles that contain the pixel.
-        Otherwise it depends on the tile whose core contains the pixel.
+        If the values are not averaged, a feature depends on the tile whose core contains the pixel.
     origin : tuple of 2 ints or None
         Row and column of the corner of the first tile; None if the core of the first tile starts at the scene's corner.
     mirrored : bool

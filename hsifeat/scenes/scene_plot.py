@@ -34,7 +34,7 @@ def scene_plot_path(scene: Scene, out: Path | None) -> Path:
     scene : Scene
         The scene.
     out : Path or None
-        Path from the user. [default: ``NAME.png`` in the current folder, with the name of the scene]
+        Path from the user. [default: ``NAME.png`` in the current folder, where NAME is the name of the scene]
 
     Raises
     ------

@@ -23,12 +23,12 @@ class ChangeTable:
     Attributes
     ----------
     rows : list of (EntryChange, float)
-        Changes of entries that are in both reports, each with its difference in overall accuracy (OA). The largest gain
-        is first, and the largest loss is last.
+        Changes of entries that are in both reports. A change is paired with the difference in overall accuracy (OA).
+        The largest gain is first, and the largest loss is last.
     new : list of (str, str)
-        Entries that only the new report has, with their splits.
+        Entry and split of each result that only the new report has.
     missing : list of (str, str)
-        Entries that only the baseline has, with their splits.
+        Entry and split of each result that only the baseline has.
     method : str
         Sentences that describe the tests.
     """

@@ -22,7 +22,7 @@ class DistanceTable:
     split : str
         Name of the split.
     question : str
-        Question that the split asks, with the number of labels, such as ``fill in from 80 labels``.
+        What the split asks, and from how many labels, such as ``fill in from 80 labels``.
     ranges : tuple of str
         Labels of the distance bins.
     pixels : tuple of float
@@ -80,7 +80,7 @@ def distance_tables(ranking: Ranking) -> list[DistanceTable]:
 def distance_plot(table: DistanceTable, pixel_size_m: float | None, medium: figures.Medium = "page") -> bytes:
     """Draw curves of overall accuracy against the distance, with bands for the 95 % intervals.
 
-    The curves are those of `DistanceTable.drawn`.
+    The plot has one curve for each entry in `DistanceTable.drawn`.
 
     Parameters
     ----------

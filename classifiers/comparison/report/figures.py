@@ -54,7 +54,7 @@ _RC: Any = {
 class Dot:
     """A mean and the two ends of its whisker, all as fractions of 1.
 
-    A hollow dot marks a score under a random split, which leaks through context.
+    A hollow dot marks a score under a random split, because a random split leaks through context.
     """
 
     mean: float
@@ -77,8 +77,8 @@ class Line:
 class BandLine:
     """Line with a band. `x` has distances in pixels.
 
-    `mean` has the score at each distance, and `bands` has the ends of its 95 % interval, both as fractions of 1. A point
-    without an interval has no band.
+    `mean` has the score at each distance, and `bands` has the ends of the score's 95 % interval. All are fractions of
+    1. A point without an interval has no band.
     """
 
     name: str
@@ -189,7 +189,7 @@ def learning_curves(
 
 
 def distance_curves(lines: Sequence[BandLine], label: str, ends_px: Sequence[float], medium: Medium = "page") -> bytes:
-    """Draw overall accuracy in percent against a distance, with the intervals as bands.
+    """Draw overall accuracy in percent against a distance. Bands show the 95 % intervals.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Summary of a benchmark as Markdown, with changes from a baseline report."""
+"""Summary of a benchmark, and changes from a baseline report, as Markdown."""
 
 from __future__ import annotations
 

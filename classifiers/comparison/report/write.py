@@ -175,7 +175,8 @@ def _plan_maps(
 ) -> tuple[dict[str, FileWriter], dict[str, None]]:
     """Return functions that write the GeoTIFF maps, and notes on omitted files.
 
-    The maps show the labels, the predicted classes and the confidence. The form of the result is that of `plan_files`.
+    The maps show the labels, the predicted classes and the confidence. The result has the form that `plan_files`
+    describes.
     """
     images, georeference = comparison.images, comparison.georeference
     numbers = {number for number in comparison.class_names if number} | {*count_values(images.truth)}

@@ -10,7 +10,7 @@ from classifiers.splits import parse_split_question
 
 
 def question_text(split: str, labels: str) -> str:
-    """Return the question that a split asks, such as ``fill in``, with the number of labels.
+    """Describe what a split asks, and from how many labels, such as ``fill in from 80 labels``.
 
     Parameters
     ----------

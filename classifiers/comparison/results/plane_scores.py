@@ -17,7 +17,10 @@ class PlaneWeight(Record):
 
 
 class EntryWeights(Record):
-    """Weights that the head of an entry learned for planes, with seed 0 under the first disjoint split."""
+    """Weights that the head of an entry learned for planes.
+
+    The head was fitted with seed 0 under the first disjoint split.
+    """
 
     entry: BenchEntry
     weights: tuple[PlaneWeight, ...]

@@ -49,7 +49,7 @@ class RankedSplit:
 
     @property
     def question(self) -> str:
-        """Question that the split asks, with the number of labels, such as ``fill in from 80 labels``."""
+        """What the split asks, and from how many labels, such as ``fill in from 80 labels``."""
         return question_text(self.name, pixel_range(self.train_pixels))
 
     @property

@@ -122,9 +122,7 @@ def split_gaps(
 ) -> tuple[SplitGap, ...]:
     """Return for each entry the gap between the first random and the first disjoint split.
 
-    The gap is the difference in overall accuracy; see `gap_splits` for the two splits.
-
-    Entries that were not run under both splits are omitted.
+    The gap is the difference in overall accuracy; see `gap_splits` for the two splits. Entries that were not run under both splits are omitted.
 
     Parameters
     ----------

@@ -161,7 +161,10 @@ def _spread(points: list[float]) -> str:
 
 
 def _interval_text(gap: SplitGap) -> str:
-    """Format the interval of a gap in percentage points, with the sign that makes the gap positive."""
+    """Format the interval of a gap in percentage points.
+
+    The sign is chosen such that the gap is positive.
+    """
     if gap.low is None or gap.high is None:
         return ""
     low, high = (gap.low, gap.high) if gap.difference >= 0 else (-gap.high, -gap.low)

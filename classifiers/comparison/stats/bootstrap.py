@@ -172,9 +172,9 @@ def agreement(assigned: Sequence[csr_array], truth: csr_array, seeds: int) -> St
     ----------
     assigned : sequence of (seeds * C, regions) sparse arrays
         One array for each entry: the number of test pixels of each region that are assigned to each class. The rows are
-        the C true classes of the first seed, then those of the second seed, and so on.
+        the C classes for the first seed, then the C classes for the second seed, and so on.
     truth : (seeds * C, regions) sparse array
-        Number of test pixels of each true class and region, with rows as in `assigned`.
+        Number of test pixels of each true class in each region. The rows are ordered as in `assigned`.
     seeds : int
         Number of seeds.
     """

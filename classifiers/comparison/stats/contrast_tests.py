@@ -42,8 +42,8 @@ def assess_contrasts(
 ) -> list[ContrastTest]:
     """Test the planned contrasts under one split.
 
-    The difference of a contrast is the mean difference in overall accuracy over its heads. P-values are corrected by Holm's
-    method for these contrasts only.
+    The difference of a contrast is the difference in overall accuracy between the two inputs, averaged over heads.
+    P-values are corrected by Holm's method for these contrasts only.
 
     Parameters
     ----------

@@ -40,10 +40,10 @@ class PixelCounts(Generic[E]):
         Class of each region.
     assigned : list of (seeds * C, regions) sparse arrays
         One array for each entry: the number of test pixels of each region that are assigned to each class. The rows are
-        the C classes for the first seed, then for the second seed, and so on. Pixels assigned to a class without test
-        pixels are not counted.
+        the C classes for the first seed, then the C classes for the second seed, and so on. Pixels assigned to a class
+        without test pixels are not counted.
     truth : (seeds * C, regions) sparse array
-        Number of test pixels of each true class and region, with rows as in `assigned`.
+        Number of test pixels of each true class in each region. The rows are ordered as in `assigned`.
     first_seed_correct : (entries, n) bool array
         Whether an entry classifies each test pixel of the first seed correctly.
     """

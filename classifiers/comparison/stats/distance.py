@@ -1,8 +1,8 @@
 """Overall accuracy against the distance to the nearest training pixel, and on test pixels without leakage.
 
 Features that describe the surroundings of a pixel raise the accuracy most if the surroundings of a training pixel
-overlap them. Scores near the training pixels show how well a head fills in a scene. Scores far from the training pixels
-show how well the head carries over to areas without labels.
+overlap these surroundings. Scores near the training pixels show how well a head fills in a scene. Scores far from the
+training pixels show how well the head carries over to areas without labels.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def assess_distances(
     Returns
     -------
     runs : list of RunResult
-        The runs in their order, with `RunResult.distance_scores`.
+        The runs in the same order. `RunResult.distance_scores` is set in each run.
     distances : tuple of EntryDistances
         Scores of each entry under each split, averaged over seeds.
     """

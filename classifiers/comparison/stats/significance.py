@@ -140,8 +140,8 @@ def _assess_split(
 def _recall_intervals(counts: PixelCounts[BenchEntry]) -> list[dict[int, Bounds]]:
     """Compute the interval of the recall, for each entry and class.
 
-    The result has one dictionary for each entry, which maps class numbers to intervals. Classes with fewer than
-    `MIN_REGIONS` regions are omitted. The regions of each class are resampled separately.
+    The result has one dictionary for each entry. The dictionary maps class numbers to intervals. Classes with fewer
+    than `MIN_REGIONS` regions are omitted. The regions of each class are resampled separately.
     """
     intervals: list[dict[int, Bounds]] = [{} for _ in counts.entries]
     for number, region_count in zip(*np.unique(counts.classes, return_counts=True), strict=True):

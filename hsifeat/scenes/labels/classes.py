@@ -150,7 +150,7 @@ def encode_classes(values: Sequence[object], name: str) -> tuple[Classes, dict[i
     Raises
     ------
     SceneError
-        Numbers and names are mixed, or a number is fractional, negative or above 2**32 - 1.
+        Numbers and names are mixed. A number is fractional, negative or above 2**32 - 1.
 
     Examples
     --------

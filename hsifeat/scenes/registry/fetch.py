@@ -1,4 +1,4 @@
-"""Download of public scenes with pooch, with a SHA-256 check before a file gets its final name."""
+"""Download of public scenes with pooch. The SHA-256 of a file is checked before the file gets its final name."""
 
 from __future__ import annotations
 
