@@ -10,7 +10,6 @@ from hsifeat.errors import HsifeatError, ProjectionError, StoreError
 from hsifeat.scenes import Scene
 from hsifeat.store.recipe import differences
 from hsifeat.store.store import Store
-from tests.helpers.forked_commands import run_forked
 from tests.helpers.small import save_unet, small_cube
 
 
@@ -124,11 +123,11 @@ def test_a_missing_store_or_backbone_is_named(other, scene, tmp_path):
     assert differing(hsifeat.extract(other, like=store, backbone=moved, out=tmp_path / "o.zarr"), store) == ["scene"]
 
 
-def test_on_the_command_line(other, first, tmp_path):
+def test_on_the_command_line(other, first, tmp_path, cli):
     np.save(tmp_path / "other.npy", other.cube)
     command = ["extract", tmp_path / "other.npy", "--like", first.location.path, "--out", tmp_path / "o.zarr"]
-    run_forked(*command, "--timesteps", "250")
+    cli(*command, "--timesteps", "250")
     store = Store.open(tmp_path / "o.zarr")
     assert differing(store, first) == ["scene"] and names(store) == ["t250/mid_block", "t250/up_blocks.1"]
-    run_forked(*command)
+    cli(*command)
     assert names(Store.open(tmp_path / "o.zarr")) == names(first)
