@@ -74,7 +74,7 @@ class Planes:
         )
 
     def array(self, plane: PlaneId) -> zarr.Array[Any]:
-        """Return the Zarr array of a plane. Its shape follows from the layout of the store."""
+        """Return the Zarr array of a plane. Its dtype is the dtype of the plane, and its shape follows from the layout of the store."""
         return self._files.array(f"planes/{plane.path}")
 
     def add(self, plane: PlaneSpec) -> None:

@@ -146,7 +146,7 @@ class Store:
         return self._planes.specs()
 
     def plane(self, plane: PlaneId) -> zarr.Array[Any]:
-        """Return the Zarr array of a plane. Its shape follows from `layout`."""
+        """Return the Zarr array of a plane. Its dtype is the dtype of the plane, and its shape follows from `layout`."""
         return self._planes.array(plane)
 
     def done(self, plane: PlaneId) -> NDArray[np.bool_]:
