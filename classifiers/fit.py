@@ -53,7 +53,7 @@ def fit_model(
     labels : str, optional
         Name of a label map in the store. [default: see `classifiers.table.select_labels`]
     background_class : int, optional
-        Class number of the pixels that the label map marks 0. [default: 0 means unlabelled]
+        Class number to give to the pixels that are 0 in the label map. [default: 0 means unlabelled]
     split : str, optional
         Split into training and test pixels, see `parse_split`. The head is trained on the training pixels and scored on
         the test pixels. For a random split, a second head is trained and scored under a spatially disjoint split.

@@ -38,8 +38,8 @@ class InputSet:
     - ``window``: the mean spectrum of the 5x5 pixels around the pixel;
     - ``context``: the planes of context stores;
     - ``planes``: the planes of all other stores;
-    - ``means``: means over 48x48 pixels of the planes that ``planes`` adds;
-    - ``patches``: values of these planes at the 3x3 pixels around the pixel.
+    - ``means``: the planes of ``planes``, averaged over 48x48 pixels;
+    - ``patches``: the planes of ``planes`` at the 3x3 pixels around the pixel.
 
     Attributes
     ----------

@@ -60,13 +60,13 @@ def scene_row_offsets(labels: Sequence[Labels]) -> list[int]:
 def common_class_numbers(labels: Sequence[Labels]) -> dict[str, int]:
     """Return the number that each class name has in the merged label map.
 
-    A name keeps the number that it has in the first scene with this name. Where an earlier name has this number, it gets the next
-    number above those of all maps.
+    A name keeps the number from the first scene that has the name. If another name already has this number, the name
+    gets a new number above all numbers in the maps.
 
     Raises
     ------
     StoreError
-        If a scene shares no class name, but a class number, with the scenes before it.
+        If a scene shares class numbers, but no class name, with the scenes before it.
     """
     numbers = {name: number for number, name in labels[0].class_names.items()}
     highest = max(number for one in labels for number in one.class_names)

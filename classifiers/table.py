@@ -96,7 +96,7 @@ class PixelTable:
         labels : str or Labels, optional
             Name of a label map in the stores, or a label map of a single scene. [default: see `select_labels`]
         background_class : int, optional
-            Class number of the pixels that the label map marks 0. [default: 0 means unlabelled]
+            Class number to give to the pixels that are 0 in the label map. [default: 0 means unlabelled]
         context : sequence, optional
             Planes of context stores to include, in any form that `planes` accepts. [default: all]
         planes : sequence, optional

@@ -38,7 +38,7 @@ from hsifeat.scenes import Labels
 
 @dataclass(frozen=True)
 class BenchJob:
-    """All that decides the results of a benchmark.
+    """Everything that determines the results of a benchmark.
 
     Attributes
     ----------
@@ -79,7 +79,10 @@ class BenchJob:
 
     @property
     def input_sets(self) -> set[InputSet]:
-        """Inputs whose columns the tables need. A sweep compares each plane with spectra, so it needs their columns."""
+        """Inputs whose columns the tables need.
+
+        A sweep also needs spectra, because it compares each plane with spectra.
+        """
         return self.plan.input_sets | ({InputSet.parse("spectra")} if self.config.sweep else set())
 
 
@@ -135,7 +138,7 @@ def run_bench(job: BenchJob, out: Path, jobs: int | None, listen: Listener) -> B
     Raises
     ------
     HsifeatError
-        A head can't be fitted, or another benchmark is running in the same folder.
+        A head can't be fitted. Another benchmark is running in the same folder.
     """
     with open_workdir(out) as (run_records, folder):
         tables = _write_tables(job, folder)

@@ -49,7 +49,7 @@ class EntryPlan:
 
     @property
     def uses_planes(self) -> bool:
-        """Whether an entry learns from planes of a diffusion model."""
+        """Whether at least one entry learns from planes of a diffusion model."""
         return any(inputs.uses_planes for inputs in self.input_sets)
 
 
@@ -72,7 +72,7 @@ def plan_entries(
     Raises
     ------
     HsifeatError
-        A head, parameter or input is unknown, or an input needs planes and `planes` selects none of a store.
+        A head, parameter or input is unknown. An input needs planes, but `planes` selects no plane of a store.
     """
     inputs = possible_inputs(stores, inputs) if tuple(inputs) == DEFAULT_INPUTS else inputs
     heads = fitting_heads(inputs) if tuple(heads) == ALL_HEADS else heads

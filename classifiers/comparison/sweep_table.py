@@ -57,10 +57,11 @@ def weak_gain_remarks(sweep: SweepResult) -> list[str]:
 
 
 def noise_level_remarks(sweep: SweepResult) -> list[str]:
-    """Return a sentence about the OA of each layer as a function of the noise level, for layers with at least four timesteps.
+    """Return a sentence for each layer: how the overall accuracy (OA) depends on the noise level.
 
-    A single maximum between the least and the most noise is a sign that the model generalises. OA that falls from the least
-    noise on is a sign that it memorises its training data (Li et al. 2025, arXiv:2502.05743).
+    Layers with fewer than four timesteps are left out. A single maximum between the least and the most noise is a sign
+    that the diffusion model generalises. OA that falls from the least noise on is a sign that the diffusion model
+    memorises its training data (Li et al. 2025, arXiv:2502.05743).
     """
     remarks = []
     scores = sorted(sweep.planes, key=lambda score: (score.layer, score.t))
@@ -73,7 +74,7 @@ def noise_level_remarks(sweep: SweepResult) -> list[str]:
 
 
 def _curve_shape(values: list[float]) -> str:
-    """Describe a curve of OA by ascending noise level.
+    """Describe the shape of a curve: overall accuracies by ascending noise level.
 
     >>> _curve_shape([0.5, 0.6, 0.4, 0.3]), _curve_shape([0.6, 0.5, 0.4, 0.3])
     ('one maximum, as of a model that generalises', 'falling with the noise, as of a model that memorises')

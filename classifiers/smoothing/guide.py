@@ -41,7 +41,7 @@ class SceneGuide:
 
     @classmethod
     def from_features(cls, features: Features) -> Self:
-        """Fit the principal components on the valid pixels of the scene of a store."""
+        """Fit the principal components on the valid pixels of a store's scene."""
         scene, projection = features.scene, None
         for count in range(min(_COMPONENTS, scene.bands), 0, -1):
             try:

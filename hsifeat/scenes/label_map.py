@@ -80,12 +80,12 @@ class Labels:
         return int(self.classes.shape[1])
 
     def with_background(self, number: int) -> Labels:
-        """Return the map with class `number`, named ``background``, at the pixels that are 0.
+        """Return a copy of the map whose pixels of 0 have the class `number`, named ``background``.
 
         Raises
         ------
         SceneError
-            If `number` is a class of the map, or is not in 1 to 2**31 - 1.
+            `number` is a class of the map. `number` is not between 1 and 2**31 - 1.
 
         Examples
         --------

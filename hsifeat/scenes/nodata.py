@@ -1,7 +1,7 @@
-"""Values of missing data, and the only comparison of values with them.
+"""Values of missing data, and the only function that compares the values of an array with them.
 
-Values of missing data are either shared by all bands, as a tuple of numbers, or differ between bands, as a tuple with one
-tuple of numbers per band.
+If all bands share the values of missing data, they are a tuple of numbers. If the values differ between bands, they are
+a tuple that contains one tuple of numbers per band.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def parse_nodata(values: Iterable[Any]) -> tuple[float, ...]:
 
 
 def _parse_number(value: Any) -> float | None:
-    """Convert a value to float, or to int if float can't represent it exactly; return None for other text."""
+    """Convert a value to float, or to int if a float can't represent it exactly. Other text becomes None."""
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     is_integer = isinstance(text, int | np.integer) or (isinstance(text, str) and re.fullmatch(r"\s*[+-]?\d+\s*", text))
     try:
@@ -52,7 +52,7 @@ def _parse_number(value: Any) -> float | None:
 
 
 def combine_bands(values: Sequence[tuple[float, ...]]) -> NoData:
-    """Return the values of missing data of a cube from those of its bands.
+    """Combine the values of missing data of single bands into the values of a cube.
 
     >>> combine_bands([(0.0,), (0.0,)]), combine_bands([(0.0,), (1.0,)])
     ((0.0,), ((0.0,), (1.0,)))
@@ -92,7 +92,10 @@ def distinct_values(nodata: NoData) -> tuple[float, ...]:
 
 
 def describe_bands(nodata: NoData) -> str:
-    """Describe values that differ between bands, such as ``500 (bands 1), 65535 (bands 0,2-3)``; empty if they do not."""
+    """Describe values that differ between bands, such as ``500 (bands 1), 65535 (bands 0,2-3)``.
+
+    The text is empty if all bands share the values.
+    """
     from hsifeat.scenes.band_ranges import format_bands
 
     bands: dict[str, list[int]] = {}
@@ -106,8 +109,8 @@ def is_nodata(values: NDArray[Any], nodata: NoData) -> NDArray[np.bool_]:
     """Return which values are missing data.
 
     Values are compared in their own dtype, as GDAL does. Two floating-point numbers count as equal if they differ by less
-    than 5e-7 of their size, because values of missing data are often rounded to float32 or to a few digits. A value of missing
-    data that an integer dtype can't represent equals none of its values.
+    than 5e-7 of their size, because values of missing data are often rounded to float32 or to a few digits. If an
+    integer dtype can't represent a value of missing data, no value of this dtype equals it.
 
     Parameters
     ----------

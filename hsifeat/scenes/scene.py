@@ -42,7 +42,8 @@ class Scene(CubeShape):
     nodata : tuple of float, or tuple of one tuple of float per band
         Values of missing data, in addition to NaN and infinities; see `hsifeat.scenes.nodata`.
     blank_pixels : {"drop", "keep"}
-        Whether pixels that are 0, or the largest value of an integer dtype, in all bands are invalid.
+        Whether blank pixels are invalid (``drop``) or valid (``keep``); see `valid_pixels`. All bands of a blank pixel
+        are 0, or have the largest value of an integer dtype.
     scale : float
         Stored value that corresponds to a reflectance of 1. The values of `cube` are not divided by it.
     georeference : Georeference or None
@@ -159,7 +160,7 @@ class Scene(CubeShape):
     def empty_bands(self) -> tuple[int, ...]:
         """Return the indices of the bands without any valid value.
 
-        A value is valid if it is finite and no value of missing data of its band. The value 0 counts as valid.
+        A value is valid if it is finite and is not a value of missing data of the band. The value 0 counts as valid.
         """
         has_data = np.zeros(self.bands, dtype=bool)
         for block in blocks(self.rows, self.cols, self.bands):

@@ -14,15 +14,16 @@ from hsifeat.types import Cube
 
 @dataclass(frozen=True, eq=False)
 class Validity:
-    """Mask of the valid pixels of a cube, with the reasons of invalid pixels.
+    """Mask of the valid pixels of a cube, and the number of invalid pixels by reason.
 
     Attributes
     ----------
     mask : (rows, cols) bool array
         Whether each pixel is valid.
     missing, zero, saturated : int
-        Number of pixels with a missing value in any band; with only zeros; with only the largest value of an integer dtype. A
-        pixel is counted once, under the first reason.
+        Number of pixels by reason. ``missing``: at least one band has a missing value. ``zero``: all bands are 0.
+        ``saturated``: all bands have the largest value of an integer dtype. A pixel is counted once, under the first
+        reason that applies.
     partly_zero : int
         Number of valid pixels with 0 in some bands, although 0 is the value of missing data of every band.
     zero_is_nodata : bool
@@ -68,10 +69,11 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
     A pixel is invalid in each of these cases:
 
     - a band is NaN, infinite, or equal to a value of `nodata` (see `hsifeat.scenes.nodata.is_nodata`)
-    - the pixel is blank: all bands are 0, or all bands have the largest value of an integer dtype (saturation).
+    - the pixel is blank and `blank_pixels` is ``drop``; all bands of a blank pixel are 0, or have the largest value of an
+      integer dtype (saturation).
 
-    If 0 is a value of missing data of every band, a single band of 0 does not make a pixel invalid, because a valid pixel can
-    be dark.
+    As an exception, a single band of 0 does not make a pixel invalid if 0 is a value of missing data of every band,
+    because a valid pixel can be dark.
 
     Parameters
     ----------
@@ -80,8 +82,8 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
     nodata : NoData
         Values of missing data.
     blank_pixels : {"drop", "keep"}
-        Whether blank pixels are invalid or valid. Pixels of 0 are invalid in any case if 0 is a value of missing data of
-        every band.
+        ``drop``: blank pixels are invalid. ``keep``: blank pixels are valid, except pixels of 0 if 0 is a value of
+        missing data of every band.
 
     Examples
     --------

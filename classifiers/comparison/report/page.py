@@ -53,7 +53,7 @@ def write_page(comparison: Comparison, path: Path) -> None:
 
 @cache
 def _environment() -> Environment:
-    """Return the environment of the templates, which compiles each template once per process."""
+    """Return the environment of the templates. It compiles each template once per process."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

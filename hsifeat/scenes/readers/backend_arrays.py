@@ -17,7 +17,7 @@ from hsifeat.scenes.readers.reading_errors import reading_errors
 
 
 class BackendArray(ArrayView):
-    """An array of xarray or zarr whose read errors name the file.
+    """An array of xarray or zarr. Errors while reading it name the file.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class SignCastView(ArrayView):
 
 
 def apply_sign(dims: tuple[str, ...], array: ArrayView, attrs: dict[str, Any]) -> FileVariable:
-    """Return a variable as signed or unsigned integers, as its attribute ``_Unsigned`` states.
+    """Return a variable. Its integers are signed or unsigned, as the attribute ``_Unsigned`` states.
 
     Classic NetCDF stores unsigned integers as signed integers of the same width and marks them with this attribute.
     Attributes that contain values of the array, such as ``_FillValue``, are converted as well.

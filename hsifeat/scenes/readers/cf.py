@@ -58,7 +58,7 @@ def read_netcdf(path: Path, ndim: int, variable: str | None) -> Raster:
         len(file.attrs)
 
         def locate(group: str, dim: str) -> str:
-            """Return the path of a dimension: the nearest enclosing group with a dimension of this name defines it."""
+            """Return the path of the dimension `dim` that the nearest enclosing group defines."""
             paths = (join(enclosing, dim) for enclosing in enclosing_groups(group))
             return next((p for p in paths if p in file and _is_dimension(file[p])), join(group, dim))
 
@@ -111,7 +111,7 @@ def _is_dimension(dataset: Any) -> bool:
 def _open_with_xarray(path: Path, locate: Callable[[str, str], str], **options: Any) -> dict[str, FileVariable]:
     """Return the variables of all groups of a file, by path, with unscaled and unmasked values.
 
-    `locate` returns the path of a dimension from the group of a variable and the name of the dimension.
+    `locate` takes the group of a variable and the name of a dimension, and returns the path of the dimension.
     """
     import xarray as xr
 
@@ -145,7 +145,8 @@ def _select_raster(
 ) -> Raster:
     """Choose a variable, order its axes and read its metadata.
 
-    Only variables in the group `within`, or the array of this path, are candidates; `variable` is a name in this group.
+    `within` is the path of a group or an array. Only this array, or the variables in this group, are candidates.
+    `variable` is a name in this group.
     """
     numeric = {
         name: candidate

@@ -27,7 +27,7 @@ def read_cf_georeference(
     Parameters
     ----------
     variable_name : str
-        Path of the variable. Its grid mapping is looked up in its group and the parents of this group.
+        Path of the variable. The grid mapping is looked up in the group of the variable and the parents of this group.
     dims : sequence of str
         Dimensions of the variable by path, starting with rows and columns.
     variables : mapping of str to FileVariable

@@ -162,7 +162,7 @@ def _map_data(header: EnviHeader, data_file: Path) -> Cube:
 
 
 def _read_scale(header: EnviHeader) -> tuple[float, tuple[str, ...]]:
-    """Read the reflectance scale factor or, without one, the gains and offsets of the bands."""
+    """Read the reflectance scale factor, or the gains and offsets of the bands if there is no such factor."""
     name = header.path.name
     notes: tuple[str, ...] = ()
     if text := header.text("reflectance scale factor"):

@@ -76,7 +76,7 @@ def read_scale(dataset: Any, name: str) -> tuple[float, tuple[str, ...]]:
 def read_nodata(dataset: Any) -> NoData:
     """Read the values of missing data, which differ between bands in some files.
 
-    rasterio rounds 64-bit integers to float64, so they are read from GDAL's description of the dataset.
+    rasterio rounds 64-bit integers to float64. The values are therefore read from GDAL's description of the dataset.
     """
     if {"int64", "uint64"} & set(dataset.dtypes):
         bands = describe_as_vrt(dataset).iterfind("VRTRasterBand")

@@ -69,7 +69,7 @@ def find_datasets(file: Any) -> dict[str, Any]:
 
 
 def attributes(dataset: Any) -> dict[str, Any]:
-    """Return the attributes of a dataset; ``_FillValue`` is the fill value of the dataset, if a file sets one other than 0.
+    """Return the attributes of a dataset. ``_FillValue`` is the fill value, if the file sets a fill value other than 0.
 
     Values that were never written are read as the fill value.
     """

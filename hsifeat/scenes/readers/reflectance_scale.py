@@ -1,4 +1,4 @@
-"""Reflectance scale of a file: the stored value that corresponds to a reflectance of 1. One rule for all formats."""
+"""Reflectance scale of a file: the stored value that corresponds to a reflectance of 1, by one rule for all formats."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ def find_reflectance_scale(
 ) -> tuple[float, tuple[str, ...]]:
     """Return the stored value that corresponds to a reflectance of 1, from the scale and offset of the bands.
 
-    The scale is used if all bands share it, it lies between 0 and 1, there is no offset, and neither description nor unit
-    states another quantity than reflectance. Values are never multiplied by it.
+    The scale is used if all of these conditions hold. All bands share the scale. The scale lies between 0 and 1. There
+    is no offset. Neither description nor unit states a quantity other than reflectance. Stored values are never
+    multiplied by the scale.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ def find_reflectance_scale(
     unit : str
         Unit of the quantity.
     divisors : bool
-        Whether a factor above 1 of a reflectance is a divisor, as in HDF5 files without a convention.
+        Whether a factor above 1 is a divisor of stored reflectances, as in HDF5 files without a convention.
 
     Returns
     -------

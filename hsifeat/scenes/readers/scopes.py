@@ -1,4 +1,4 @@
-"""Names of variables in groups: a name refers to the variable's own group, then to its parents, as in netCDF.
+"""Lookup of names in groups: first in the group of the variable, then in the parents of this group, as in netCDF.
 
 Variables and dimensions are named by their path from the root of the file, such as ``swir/reflectance``.
 """
@@ -31,12 +31,13 @@ def join(group: str, name: str) -> str:
 
 
 def find_reference(reference: str, name: str, names: Iterable[str]) -> str | None:
-    """Return the variable that an attribute of another variable refers to, or None if there is none.
+    """Return the variable that an attribute of another variable refers to, or None if it does not exist.
 
     Parameters
     ----------
     reference : str
-        Name as stored: an absolute path, a relative path, or a name, which is looked up in the own group and its parents.
+        Name as stored: an absolute path, a relative path, or a name that is looked up in the group of `name` and the
+        parents of this group.
     name : str
         Path of the variable with the attribute.
     names : iterable of str
@@ -64,10 +65,10 @@ def find_reference(reference: str, name: str, names: Iterable[str]) -> str | Non
 
 
 def nearest(candidates: Sequence[str], name: str, cubes: Iterable[str]) -> tuple[str, ...]:
-    """Return the candidates in the nearest group: the own group, then its parents, then other groups.
+    """Return the candidates in the nearest group: first the group of `name`, then its parents, then other groups.
 
-    A candidate in another group is left out if that group, or a group beside the path to it, holds another cube, because it
-    then describes that cube.
+    Candidates outside these groups may describe another cube. To exclude this, a candidate is left out if the topmost
+    group on its path that does not enclose `name` holds another cube.
 
     Parameters
     ----------
@@ -117,8 +118,9 @@ def locate_dimension(dim: str, size: int, group: str, arrays: Mapping[str, tuple
     Returns
     -------
     str
-        Path of the dimension. Its group is the nearest enclosing group with coordinates of this dimension or, if there are
-        none, the topmost enclosing group that has an array with a dimension of this name and length.
+        Path of the dimension. The dimension belongs to the nearest enclosing group with coordinates of this dimension.
+        If no group has coordinates, it belongs to the topmost enclosing group that has an array with a dimension of
+        this name and length.
     """
     enclosing = list(enclosing_groups(group))
     for candidate in enclosing:

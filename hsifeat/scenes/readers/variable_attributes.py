@@ -28,7 +28,8 @@ def read_attributes(
     Parameters
     ----------
     variable_name : str
-        Path of the variable. Metadata come from its own group, the parents of this group, or a group without another cube.
+        Path of the variable. Metadata come from the group of the variable, the parents of this group, or a group
+        without another cube.
     dims : sequence of str
         Dimensions of the variable by path, in the order rows, columns, bands. A label map has only rows and columns.
     variables : mapping of str to FileVariable
@@ -96,7 +97,7 @@ def read_scale(
     variable : FileVariable
         The variable.
     variable_name : str
-        Path of the variable, which may state the quantity.
+        Path of the variable. The path may state the quantity.
     name : str
         Name of the file, for notes.
     divisors : bool

@@ -21,10 +21,10 @@ from hsifeat.scenes.readers.source_paths import is_zarr_folder
 
 
 def find_root(path: Path) -> tuple[Path, str]:
-    """Return the outermost Zarr group that holds an array or group, and the path from there.
+    """Return the outermost Zarr group that contains `path`, and the path from this group to `path`.
 
-    Metadata of an array may lie in the group of the array and in its parents. Feature stores of hsifeat, and groups with links
-    that lead out of them, do not count.
+    Metadata of an array may lie in the group of the array and in its parents. If this group is a feature store of
+    hsifeat, or a link leads out of it, `path` itself and an empty path are returned.
 
     Parameters
     ----------
@@ -59,9 +59,9 @@ def find_arrays(root: Path, within: str) -> dict[str, Any]:
     Parameters
     ----------
     root : Path
-        Folder of a group, or of an array, whose path is then an empty string.
+        Folder of a group or an array. If the root is an array, the path of the array is an empty string.
     within : str
-        Path of a group or array. Damaged arrays outside of it are left out.
+        Path of a group or array. Damaged arrays outside this group or array are left out.
     """
     import zarr
 
@@ -123,8 +123,8 @@ def _dimension_names(array: Any) -> tuple[str, ...]:
 def _attributes(array: Any) -> dict[str, Any]:
     """Return the attributes of an array. ``_FillValue`` lists the decoded attribute and Zarr's own fill value.
 
-    Format 2 has no other place for the value of missing data than the fill value. In format 3, the attribute declares it, and
-    0 is the fill value of arrays that declare none.
+    In format 2, only the fill value can state the value of missing data. In format 3, the attribute states it. A fill
+    value of 0 is ignored in format 3, because arrays without a declared fill value have it.
     """
     attrs = dict(array.attrs)
     fills = [_decode_fill(value) for value in np.ravel(attrs.pop("_FillValue", [])).tolist()]
@@ -135,7 +135,7 @@ def _attributes(array: Any) -> dict[str, Any]:
 
 
 def _decode_fill(value: Any) -> Any:
-    """Decode ``_FillValue``: xarray writes the bytes of a float64 as base64 text, other writers a number or its name."""
+    """Decode ``_FillValue``: a number, the name of a number, or a float64 that xarray wrote as base64 text."""
     if not isinstance(value, str):
         return value
     try:
