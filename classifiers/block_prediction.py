@@ -28,7 +28,7 @@ _MAX_BLOCK_PX = 128
 
 @dataclass(frozen=True, eq=False)
 class PredictedBlock:
-    """Predictions for the pixels of one block of a scene at which every input column has a value.
+    """Predictions for the pixels of a block that have a value in every input column.
 
     Attributes
     ----------

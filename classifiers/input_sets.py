@@ -104,9 +104,9 @@ def suited_input(head: str, features: Features) -> InputSet:
     """Return the input set that suits a head and the stores.
 
     The set has spectra. If there is a context store and the head can use context, the set also has ``context`` and
-    ``window``. The set has ``planes``, except if it has ``context``, there are no other planes and the head does not
-    need planes. A set with ``planes`` also has ``patches`` or ``means`` if the head wants them. A store of single
-    pixels has no patches.
+    ``window``. The set lacks ``planes`` only if it has ``context``, all stores are context stores, and the head does
+    not need planes. A set with ``planes`` also has ``patches`` or ``means`` if the head wants them. For a store of
+    single pixels, the set has no ``patches``.
     """
     cls = head_class(head)
     words = {"spectra"}

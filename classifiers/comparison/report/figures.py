@@ -1,8 +1,8 @@
 """Plots of a report, drawn with matplotlib and returned as SVG or PNG bytes.
 
 On the HTML page, a plot is an SVG that follows the reader's dark or light colour scheme. As a file, a plot is an SVG or PNG for a
-white background. Colours are from the palette of Okabe and Ito (https://jfly.uni-koeln.de/color/) and from cividis, which are
-distinguishable with colour blindness. Lines also differ in marker and dash.
+white background. Readers with colour blindness can distinguish the colours. The colours are from the palette of Okabe and Ito
+(https://jfly.uni-koeln.de/color/) and from cividis. Lines also differ in marker and dash.
 """
 
 from __future__ import annotations

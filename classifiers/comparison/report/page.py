@@ -118,7 +118,7 @@ def _content(comparison: Comparison, ranking: Ranking) -> dict[str, Any]:
 def _best_scores(ranking: Ranking, index: int) -> dict[str, float | None]:
     """Return the best value of each metric under a split, by key of the metric.
 
-    The page prints these values in bold. They are None if the benchmark has a single entry.
+    The page prints these values in bold. If the benchmark has a single entry, all values are None.
     """
     cells = [summary for _, summary in ranking.ranked(index)]
     several = len(ranking.rows) > 1

@@ -275,7 +275,7 @@ class _Counts:
         )
 
     def run_scores(self, seed: int, correct: NDArray[np.bool_]) -> dict[str, float]:
-        """Return the number of test pixels and the accuracy of one run, for each bin and without leakage.
+        """Return the pixel count and the accuracy of a run, for each bin and for the test pixels without leakage.
 
         The keys are columns of ``results.csv``, such as ``oa_leak_free``. Groups without test pixels have no accuracy.
         """
