@@ -56,7 +56,7 @@ class GuidedSmoothing(SmoothingRule):
 
     @property
     def reach_px(self) -> int:
-        """Twice the radius, because a result depends on windows whose centres are up to one radius away."""
+        """Twice the radius: window centres are up to one radius away, and windows extend one radius further."""
         return 2 * self.radius
 
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:

@@ -32,8 +32,8 @@ def smooth_blocks(
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
     """Smooth the class probabilities of a scene.
 
-    Only the rows that a tile depends on are kept in memory: the 128 rows of the tile, and `rule.reach_px` rows above and
-    below it. A rule without finite reach needs the whole scene.
+    For a rule with finite reach, only the rows that a tile depends on are kept in memory: the 128 rows of the tile, and
+    `rule.reach_px` rows above and below it. A rule without finite reach needs the whole scene.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Plot of a split: training, test, unused and unlabelled pixels.
 
-The colours are from the palette of Okabe and Ito (https://jfly.uni-koeln.de/color/). They also differ in lightness, so
-that colour-blind readers and readers of grey prints can distinguish them.
+The colours are from the palette of Okabe and Ito (https://jfly.uni-koeln.de/color/). The colours also differ in
+lightness, so that colour-blind readers and readers of grey prints can distinguish them.
 """
 
 from __future__ import annotations
