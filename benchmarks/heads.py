@@ -67,7 +67,7 @@ def study(store: Path, heads: list[str], seeds: int) -> dict[str, Any]:
     features = open_features(store)
     rows = []
     for head in heads or head_names():
-        spectral = [] if "plane" in head_class(head).needs else [InputSet.parse("spectra")]
+        spectral = [] if head_class(head).missing_kinds({"spectra"}) else [InputSet.parse("spectra")]
         for inputs in [suited_input(head, features), *spectral]:
             table = PixelTable.from_store(
                 features, **layout_options([inputs], features), planes=None if inputs.uses_planes else []

@@ -1,11 +1,13 @@
 """Measure which inputs, heads and smoothing rules are worth their cost with few labels, on several real scenes.
 
 ``.venv/bin/python benchmarks/worth.py`` extracts a `context` store of each scene, fits every entry under every regime for ten
-draws, and writes ``benchmarks/results/worth.json``. Pass ``--planes BACKBONE`` to add the planes of a network to the
-inputs with ``planes``. Finished fits are kept in the result file and are not repeated, so an interrupted study continues.
+draws, and writes ``benchmarks/results/worth.json``. ``--planes natural32`` adds the entries with planes of that network, on
+the scenes of the choice. Finished fits are kept in the result file and are not repeated, so an interrupted study continues.
 
-Test pixels take no part in any choice: each fit sees the training pixels of its draw and, for the reduction of columns, a
-sample of the scene without labels. The choice of defaults for a scene uses the accuracies on the other scenes only.
+The entry `DEFAULT` is what ``hsifeat fit`` takes without options; the first draw of each regime is checked against
+`hsifeat.fit_model`. Test pixels take no part in any choice: each fit sees the training pixels of its draw and, for the
+reduction of columns, a sample of the scene without labels. ``defaults_from_other_scenes`` has, for each scene, the entry that
+is best on average over the other scenes, with its accuracy here.
 """
 
 from __future__ import annotations
@@ -15,47 +17,64 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import maximum_filter
 from scoring import RESULTS, ROOT, about_run
 from study_scenes import SCENES
 
 import hsifeat
 from classifiers import PixelTable
+from classifiers.block_prediction import probability_blocks
 from classifiers.evaluate import Evaluator
 from classifiers.input_sets import InputSet, layout_options
-from classifiers.smoothing import parse_smoothing
+from classifiers.smoothing import NO_SMOOTHING, SceneGuide, parse_smoothing, smooth_blocks
 from classifiers.splits import parse_split
 from hsifeat.features.stack import open_stack
 
 RESULT = RESULTS / "worth.json"
 STORES = ROOT / "build" / "worth"
 DRAWS = 10
-# Fill in a scene: few labels per class. Carry over: whole blocks train, and test pixels are more than 16 px away.
+FEW_LABELS = ("per-class:5", "per-class:20")
 REGIMES = {
-    "indian-pines": ("per-class:5", "per-class:20", "far:12+16:0.1"),
+    "indian-pines": (*FEW_LABELS, "far:12+16:0.1"),
     "indian-pines-official": ("official",),
-    "houston": ("per-class:5", "per-class:20", "far:12+9:0.3"),
-    "pavia-reduced": ("per-class:5", "per-class:20"),
-    "landsat": ("per-class:5", "per-class:20", "far:12+9:0.3"),
+    "houston": (*FEW_LABELS, "far:12+9:0.3"),
+    "pavia-reduced": FEW_LABELS,
+    "landsat": (*FEW_LABELS, "far:12+9:0.3"),
 }
 # A class with fewer labelled pixels takes no part in the regime.
 MIN_CLASS_PIXELS = {("pavia-reduced", "per-class:20"): 30}
-# Defaults are chosen among entries without planes, on these scenes and regimes.
-CHOICE_SCENES, CHOICE_REGIMES = ("indian-pines", "houston", "pavia-reduced"), ("per-class:5", "per-class:20")
+# Defaults are chosen on these scenes and regimes, among entries without planes.
+CHOICE_SCENES, CHOICE_REGIMES = ("indian-pines", "houston", "pavia-reduced"), FEW_LABELS
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A head with its inputs and options."""
+    """A head with its inputs and options.
+
+    Attributes
+    ----------
+    head, inputs, reduction, smooth
+        See `hsifeat.fit_model`.
+    params : dict
+        Parameters of the head.
+    regimes : tuple of str
+        Regimes under which the entry is scored; empty for all.
+    scenes : tuple of str
+        Scenes on which it is scored; empty for all.
+    """
 
     head: str
     inputs: str
     params: dict[str, Any] = field(default_factory=dict)
     reduction: str = "scene"
-    smooth: str = "none"
+    smooth: str = NO_SMOOTHING
+    regimes: tuple[str, ...] = ()
+    scenes: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -64,22 +83,49 @@ class Entry:
         options = [params, f"reduction={self.reduction}", f"smooth={self.smooth}"]
         return " ".join([self.head, self.inputs, *filter(None, options)])
 
+    @property
+    def fit(self) -> tuple[Any, ...]:
+        """What a fit depends on; entries that differ in the smoothing share their fits."""
+        return self.head, self.inputs, tuple(sorted(self.params.items())), self.reduction
 
-INPUTS = ("spectra", "window", "context", "spectra+window", "spectra+context", "spectra+window+context")
-PLANE_INPUTS = ("planes", "spectra+window+planes", "spectra+context+planes", "spectra+window+context+planes")
+    @property
+    def is_smoothed(self) -> bool:
+        """Whether the class probabilities are smoothed."""
+        return self.smooth != NO_SMOOTHING
+
+    def counts(self, scene: str, regime: str) -> bool:
+        """Return whether the entry is scored on a scene under a regime."""
+        return (not self.scenes or scene in self.scenes) and (not self.regimes or regime in self.regimes)
+
+
 BEST = "spectra+window+context"
-COMPONENTS = {"spectral_components": 60, "context_components": 60}
+INPUTS = ("spectra", "window", "context", "spectra+window", "spectra+context", BEST)
+_OPTIONS = {name: option.default for name, option in signature(hsifeat.fit_model).parameters.items()}
+DEFAULT = Entry(_OPTIONS["head"], BEST, {}, _OPTIONS["reduction"], _OPTIONS["smooth"])
+RULES = ("gaussian:1", "gaussian:2", "guided:2,0.001", "superpixel:20", "mrf:1")
+COMPONENTS = ("spectral_components", "context_components")
 ENTRIES = (
-    *(Entry("lda", inputs) for inputs in INPUTS + PLANE_INPUTS),
-    *(Entry("lda", inputs, COMPONENTS) for inputs in (BEST, "spectra+context")),
-    *(Entry("lda", BEST, {"spectral_components": n, "context_components": n}) for n in (20, 40)),
-    Entry("lda", BEST, COMPONENTS, "train"),
+    DEFAULT,
+    *(Entry("lda", inputs) for inputs in INPUTS),
+    *(Entry("lda", inputs, {"spectral_components": None}) for inputs in ("spectra", "spectra+window", BEST)),
+    *(Entry("lda", BEST, dict.fromkeys(COMPONENTS, n)) for n in (20, 40)),
+    Entry("lda", BEST, {}, "train"),
+    *(Entry("lda", BEST, smooth=rule, regimes=FEW_LABELS, scenes=CHOICE_SCENES) for rule in RULES),
+    *(Entry(head, "spectra", regimes=FEW_LABELS, scenes=CHOICE_SCENES) for head in ("svm", "logistic")),
     *(
-        Entry("lda", BEST, COMPONENTS, smooth=rule)
-        for rule in ("gaussian:1", "gaussian:2", "guided:4", "superpixel:50", "mrf:1")
+        Entry(head, BEST, regimes=FEW_LABELS, scenes=CHOICE_SCENES)
+        for head in ("svm", "logistic", "random-forest", "lightgbm", "mlp", "film")
     ),
-    *(Entry(head, "spectra") for head in ("svm", "logistic", "mlp", "film", "random-forest", "lightgbm")),
-    *(Entry(head, BEST) for head in ("svm", "logistic", "mlp", "film", "random-forest", "lightgbm")),
+)
+PLANE_ENTRIES = (
+    *(
+        Entry("lda", inputs, regimes=FEW_LABELS, scenes=CHOICE_SCENES)
+        for inputs in ("spectra+window", BEST, "spectra+window+planes", BEST + "+planes")
+    ),
+    *(
+        Entry("film", inputs, regimes=FEW_LABELS, scenes=CHOICE_SCENES)
+        for inputs in ("spectra+planes", BEST + "+planes")
+    ),
 )
 
 
@@ -90,69 +136,135 @@ def main() -> None:
     parser.add_argument("--heads", default="", help="Comma-separated names. [default: all]")
     parser.add_argument("--draws", type=int, default=DRAWS)
     parser.add_argument(
-        "--planes", default="", metavar="BACKBONE", help="Backbone of the inputs with planes. [default: none]"
+        "--planes",
+        default="",
+        metavar="BACKBONE",
+        help="Backbone of the entries with planes. [default: no such entries]",
     )
     options = parser.parse_args()
-    fits: dict[str, Any] = json.loads(RESULT.read_text())["fits"] if RESULT.exists() else {}
+    study = Study(options.draws, options.planes)
+    heads = set(options.heads.split(",")) - {""}
+    entries = PLANE_ENTRIES if options.planes else ENTRIES
+    entries = tuple(one for one in entries if not heads or one.head in heads)
     for scene in options.scenes.split(","):
-        heads = set(options.heads.split(",")) - {""}
-        entries = [one for one in ENTRIES if not heads or one.head in heads]
-        for _ in run_scene(scene, entries, options.draws, options.planes, fits):
-            write(fits)
-    write(fits)
+        if not any(one.counts(scene, regime) for one in entries for regime in REGIMES[scene]):
+            continue
+        for _ in study.run_scene(scene, entries):
+            study.write()
+    study.write()
 
 
-def write(fits: dict[str, Any]) -> None:
-    """Write the fits and what follows from them."""
-    content = {
-        **about_run(("scikit-learn", "scikit-image", "torch")),
-        "entries": [asdict(one) | {"key": one.key} for one in ENTRIES],
-    }
-    content |= {"summary": summarise(fits), "defaults_from_other_scenes": cross_choice(fits), "fits": fits}
-    part = RESULT.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1) + "\n")
-    part.replace(RESULT)
+class Study:
+    """Accuracies of all entries, in percent, by scene, regime, entry and draw.
 
+    Parameters
+    ----------
+    draws : int
+        Number of draws.
+    backbone : str
+        Backbone of the planes; empty for none.
+    """
 
-def run_scene(name: str, entries: list[Entry], draws: int, backbone: str, fits: dict[str, Any]) -> Iterator[None]:
-    """Fit and score all entries that are missing; yield after each group of draws."""
-    features = open_stores(name, backbone)
-    entries = [one for one in entries if backbone or "planes" not in one.inputs]
-    sets = [InputSet.parse(one.inputs) for one in entries]
-    table = PixelTable.from_store(features, sample=True, **layout_options(sets, features))
-    for regime in REGIMES[name]:
+    def __init__(self, draws: int, backbone: str = "") -> None:
+        self.draws, self.backbone = draws, backbone
+        stored = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+        self.fits: dict[str, Any] = stored.get("fits", {})
+        self.runs: list[dict[str, Any]] = [
+            run for run in stored.get("runs", []) if run["command"] != about_run(())["command"]
+        ]
+
+    def write(self) -> None:
+        """Write the fits and what follows from them."""
+        content = {
+            "runs": [*self.runs, about_run(("scikit-learn", "scikit-image", "torch"))],
+            "default": DEFAULT.key,
+            "entries": [asdict(one) | {"key": one.key} for one in (*ENTRIES, *PLANE_ENTRIES)],
+            "summary": summarise(self.fits),
+            "defaults_from_other_scenes": cross_choice(self.fits),
+            "fits": self.fits,
+        }
+        part = RESULT.with_suffix(".part")
+        part.write_text(json.dumps(content, indent=1) + "\n")
+        part.replace(RESULT)
+
+    def run_scene(self, name: str, entries: tuple[Entry, ...]) -> Iterator[None]:
+        """Fit and score all entries that are missing; yield after each group of entries that share their fits."""
+        features = self.open_stores(name)
+        sets = [InputSet.parse(one.inputs) for one in entries]
+        table = PixelTable.from_store(features, sample=True, **layout_options(sets, features))
+        for regime in REGIMES[name]:
+            pixels = without_small_classes(table, MIN_CLASS_PIXELS.get((name, regime), 0))
+            groups: dict[tuple[Any, ...], list[Entry]] = defaultdict(list)
+            for entry in entries:
+                if entry.counts(name, regime):
+                    groups[entry.fit].append(entry)
+            for group in groups.values():
+                part = pixels.select_groups(InputSet.parse(group[0].inputs).includes)
+                if group[0].reduction == "train":
+                    part = replace(part, sample=None)
+                self.score_group(name, regime, group, features, part)
+                yield
+
+    def score_group(self, name: str, regime: str, group: list[Entry], features: Any, table: PixelTable) -> None:
+        """Score entries that share their fits, for all draws that are missing."""
         split = parse_split(regime, table.label_maps)
-        pixels = without_small_classes(table, MIN_CLASS_PIXELS.get((name, regime), 0))
-        for entry in entries:
-            done = fits.setdefault(name, {}).setdefault(regime, {}).setdefault(entry.key, {})
-            seeds = [seed for seed in range(1 if regime == "official" else draws) if str(seed) not in done]
-            if not seeds:
+        done = [self.fits.setdefault(name, {}).setdefault(regime, {}).setdefault(one.key, {}) for one in group]
+        for seed in range(1 if regime == "official" else self.draws):
+            if all(str(seed) in scores for scores in done):
                 continue
-            part = pixels.select_groups(InputSet.parse(entry.inputs).includes)
-            if entry.reduction == "train":
-                part = replace(part, sample=None)
-            for seed in seeds:
-                rule = parse_smoothing(entry.smooth)
-                evaluator = Evaluator(features, part, entry.head, seed, dict(entry.params), rule=rule)
-                evaluation = evaluator.evaluate(split, split.draw(pixels.labels, seed))[1]
-                scores = evaluation.scores if evaluation.smoothed is None else evaluation.smoothed.scores
-                done[str(seed)] = round(100 * scores.oa, 3)
-            mean = np.mean(list(done.values()))
-            print(
-                f"{name} {regime} {entry.key}: {mean:.1f} % ({len(done)} draws, {evaluation.train_pixels} training pixels)",
-                flush=True,
-            )
-            yield
+            draw = split.draw(table.labels, seed)
+            evaluator = Evaluator(features, table, group[0].head, seed, dict(group[0].params))
+            head, evaluation = evaluator.evaluate(split, draw)
+            test = table[draw.test[table.coordinates]]
+            blocks = probabilities_near(test, features, head, [one.smooth for one in group if one.is_smoothed])
+            for entry, scores in zip(group, done, strict=True):
+                oa = evaluation.scores.oa
+                if entry.is_smoothed:
+                    classes = smoothed(features, blocks, entry.smooth, head.classes_)
+                    oa = float(np.mean(classes[test.rows, test.cols] == test.y))
+                scores[str(seed)] = round(100 * oa, 3)
+                if entry == DEFAULT and seed == 0 and (name, regime) not in MIN_CLASS_PIXELS:
+                    check_default(features, regime, oa)
+        for entry, scores in zip(group, done, strict=True):
+            print(f"{name} {regime} {entry.key}: {np.mean(list(scores.values())):.1f} %", flush=True)
+
+    def open_stores(self, name: str) -> Any:
+        """Extract the context store of a scene, and a store of the network if one is named; return them side by side."""
+        scene, stores = SCENES[name](), []
+        for source in filter(None, ("context", self.backbone)):
+            path = STORES / f"{name}-{Path(source).name}.zarr"
+            hsifeat.extract(scene, backbone=source, out=path)
+            stores.append(hsifeat.open_features(path))
+        return open_stack(stores)
 
 
-def open_stores(name: str, backbone: str) -> Any:
-    """Extract the context store of a scene, and a store of a network if one is named; return them side by side."""
-    scene, stores = SCENES[name](), []
-    for source in ["context", *([backbone] if backbone else [])]:
-        path = STORES / f"{name}-{Path(source).name}.zarr"
-        hsifeat.extract(scene, backbone=source, out=path)
-        stores.append(hsifeat.open_features(path))
-    return open_stack(stores)
+def probabilities_near(test: PixelTable, features: Any, head: Any, rules: list[str]) -> list[Any]:
+    """Return the class probabilities of the pixels on which smoothed values of test pixels depend, in blocks."""
+    if not rules:
+        return []
+    reaches = [parse_smoothing(text).reach_px for text in rules]
+    near = np.zeros(features.shape[:2], bool)
+    near[test.rows, test.cols] = True
+    near = None if None in reaches else maximum_filter(near, 2 * max(reaches) + 1, mode="constant")
+    return list(probability_blocks(features, head, within=near))
+
+
+def smoothed(features: Any, blocks: Any, text: str, classes: Any) -> Any:
+    """Return the classes of a scene after smoothing the probabilities in its blocks by a rule."""
+    rule, shape = parse_smoothing(text), features.shape[:2]
+    guide = SceneGuide.from_features(features) if rule.guided else None
+    found = np.zeros(shape, int)
+    for window, values in smooth_blocks(iter(blocks), rule, shape, guide):
+        found[window.slices] = classes[np.nan_to_num(values).argmax(axis=2)]
+    return found
+
+
+def check_default(features: Any, regime: str, oa: float) -> None:
+    """Stop if `hsifeat.fit_model` without options gives another accuracy than the entry `DEFAULT`."""
+    evaluation = hsifeat.fit_model(features, split=regime).evaluation
+    found = evaluation.scores.oa
+    if abs(found - oa) > 1e-12:
+        raise SystemExit(f"fit_model gives {found:.4%} under {regime}, the entry {DEFAULT.key} {oa:.4%}")
 
 
 def without_small_classes(table: PixelTable, least: int) -> PixelTable:

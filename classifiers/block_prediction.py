@@ -58,6 +58,7 @@ def predict_blocks(
     head: Head,
     *,
     probabilities: bool = False,
+    within: NDArray[np.bool_] | None = None,
     block_px: int | None = None,
     listen: Listener = silent,
 ) -> Iterator[PredictedBlock]:
@@ -74,6 +75,8 @@ def predict_blocks(
     probabilities : bool
         Whether to compute class probabilities. The head must then be a `ProbabilisticHead`, and the predicted class is
         the most probable class, as in `Head.predict`.
+    within : (rows, cols) bool array, optional
+        Pixels to predict. [default: all]
     block_px : int, optional
         Side of a block in pixels. [default: 128, less for wide tables]
     listen : callable
@@ -93,6 +96,8 @@ def predict_blocks(
     layout = _layout_of(head)
     rows, cols, _ = features.shape
     readable = readable_pixels(features, layout)
+    if within is not None:
+        readable = readable & within
     listen(Started("map", rows * cols, "pixels"))
     done_px = 0
     for window in windows(rows, cols, block_px or block_side_px(layout)):
@@ -108,10 +113,11 @@ def predict_classes(
     head: Head,
     rule: SmoothingRule | None = None,
     *,
+    only: NDArray[np.bool_] | None = None,
     block_px: int | None = None,
     listen: Listener = silent,
 ) -> NDArray[np.integer]:
-    """Predict the class of every pixel of a scene.
+    """Predict the class of every pixel of a scene, or of some pixels.
 
     Parameters
     ----------
@@ -122,6 +128,9 @@ def predict_classes(
     rule : SmoothingRule, optional
         Rule that smooths the class probabilities. A head without probabilities gives 1 to its predicted class and 0 to the
         others. [default: no smoothing]
+    only : (rows, cols) bool array, optional
+        Pixels whose classes are needed. Others are predicted only as far as the rule reaches from these pixels, and have
+        arbitrary classes. [default: all]
     block_px : int, optional
         Side of a block in pixels. [default: 128, less for wide tables]
     listen : callable
@@ -139,11 +148,13 @@ def predict_classes(
     """
     rows, cols, _ = features.shape
     classes = np.zeros((rows, cols), _class_dtype(head))
+    within = None if only is None else _reach(only, rule)
     if rule is None:
-        for block in predict_blocks(features, head, block_px=block_px, listen=listen):
+        for block in predict_blocks(features, head, within=within, block_px=block_px, listen=listen):
             classes[block.window.slices][block.pixels] = block.classes
         return classes
-    for window, values in probability_blocks(features, head, rule, block_px=block_px, listen=listen):
+    blocks = probability_blocks(features, head, rule, within=within, block_px=block_px, listen=listen)
+    for window, values in blocks:
         mapped = ~np.isnan(values[..., 0])
         classes[window.slices][mapped] = head.classes_[values[mapped].argmax(axis=1)]
     return classes
@@ -154,6 +165,7 @@ def probability_blocks(
     head: Head,
     rule: SmoothingRule | None = None,
     *,
+    within: NDArray[np.bool_] | None = None,
     block_px: int | None = None,
     listen: Listener = silent,
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
@@ -167,6 +179,8 @@ def probability_blocks(
         A fitted head that has a layout. A head without probabilities gives 1 to its predicted class and 0 to the others.
     rule : SmoothingRule, optional
         Rule that smooths the probabilities. [default: no smoothing]
+    within : (rows, cols) bool array, optional
+        Pixels to predict; the rule takes others for invalid. [default: all]
     block_px : int, optional
         Side in pixels of the blocks in which the scene is read. [default: 128, less for wide tables]
     listen : callable
@@ -184,7 +198,7 @@ def probability_blocks(
         If the smoothing does not fit in memory. The check comes before the prediction.
     """
     rows, cols, _ = features.shape
-    blocks = _probability_blocks(features, head, block_px, listen)
+    blocks = _probability_blocks(features, head, within, block_px, listen)
     if rule is None:
         return blocks
     check_memory(rule, (rows, cols), len(head.classes_))
@@ -223,15 +237,27 @@ def _predict_block(
 
 
 def _probability_blocks(
-    features: Features, head: Head, block_px: int | None, listen: Listener
+    features: Features, head: Head, within: NDArray[np.bool_] | None, block_px: int | None, listen: Listener
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
-    for block in predict_blocks(features, head, probabilities=True, block_px=block_px, listen=listen):
+    for block in predict_blocks(features, head, probabilities=True, within=within, block_px=block_px, listen=listen):
         values = np.full((block.window.rows, block.window.cols, len(head.classes_)), np.nan, np.float32)
         if block.probabilities is None:  # votes of a head without probabilities
             values[block.pixels] = block.classes[:, None] == head.classes_
         else:
             values[block.pixels] = block.probabilities
         yield block.window, values
+
+
+def _reach(pixels: NDArray[np.bool_], rule: SmoothingRule | None) -> NDArray[np.bool_] | None:
+    """Return the pixels on which smoothed values of `pixels` depend; None for all pixels of the scene."""
+    from scipy.ndimage import maximum_filter
+
+    if rule is None:
+        return pixels
+    if rule.reach_px is None:
+        return None
+    grown: NDArray[np.bool_] = maximum_filter(pixels, 2 * rule.reach_px + 1, mode="constant", cval=0)
+    return grown
 
 
 def _layout_of(head: Head) -> Layout:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from classifiers.block_prediction import predict_classes
 from classifiers.distance_bins import BinAccuracy, bin_accuracies, distance_bins
@@ -39,31 +40,6 @@ DISJOINT_SPLIT = "blocks:12+4:0.1"
 
 
 @dataclass(frozen=True)
-class SmoothedScores:
-    """Scores of a head whose class probabilities were smoothed over the scene.
-
-    Attributes
-    ----------
-    rule : SmoothingRule
-        The smoothing rule.
-    scores : Scores
-        Accuracy on the test pixels.
-    """
-
-    rule: SmoothingRule
-    scores: Scores
-
-    def describe(self, unsmoothed: Scores) -> str:
-        """Return one line of text: the scores, and the change in overall accuracy from `unsmoothed`."""
-        gain = 100 * (self.scores.oa - unsmoothed.oa)
-        reach = "the whole scene" if self.rule.reach_px is None else f"pixels up to {self.rule.reach_px} px away"
-        return (
-            f"smoothed by {self.rule.text}: OA {self.scores.oa:.1%} ({gain:+.1f} points), AA {self.scores.aa:.1%}, "
-            f"kappa {self.scores.kappa:.3f}; a smoothed pixel depends on {reach}"
-        )
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """Scores of a head on the test pixels of one draw of a split.
 
@@ -76,7 +52,7 @@ class Evaluation:
     train_pixels : int
         Number of pixels that the head was trained on.
     scores : Scores
-        Accuracy on the test pixels.
+        Accuracy on the test pixels, after smoothing if there is a rule.
     leakage : Leakage
         Share of test pixels whose features depend on training pixels.
     footprint : str
@@ -88,14 +64,16 @@ class Evaluation:
     tuning : Tuning or None
         Result of the parameter search on the training pixels; None without tuning.
     distances : tuple of BinAccuracy
-        Accuracy by distance of the test pixels to the nearest training pixel; bins without test pixels are missing.
+        Accuracy by distance of the test pixels to the nearest training pixel, without smoothing. Bins without test pixels are
+        missing.
     leak_free_pixels : int
         Number of test pixels whose features depend on no training pixel.
     leak_free_oa : float or None
-        Overall accuracy on the test pixels whose features depend on no training pixel; None if there are no such
-        pixels.
-    smoothed : SmoothedScores or None
-        Scores of the same head on the same test pixels after smoothing; None without smoothing.
+        Overall accuracy on these pixels without smoothing; None if there are none.
+    smoothing : SmoothingRule or None
+        Rule that smooths the class probabilities; None for no smoothing.
+    unsmoothed : Scores or None
+        Accuracy of the same head on the same test pixels without smoothing; None if there is no rule.
     """
 
     split: str
@@ -110,7 +88,8 @@ class Evaluation:
     distances: tuple[BinAccuracy, ...] = ()
     leak_free_pixels: int = 0
     leak_free_oa: float | None = None
-    smoothed: SmoothedScores | None = None
+    smoothing: SmoothingRule | None = None
+    unsmoothed: Scores | None = None
 
     def describe(self, class_names: Mapping[int, str]) -> list[str]:
         """Return the scores, the leakage, the omitted classes, the tuning and the notes as lines of text."""
@@ -118,12 +97,16 @@ class Evaluation:
         question = parse_split_question(self.split)
         asked = f"{self.split}, {question}" if question else self.split
         lines = [f"{asked}: OA {oa:.1%}, AA {aa:.1%}, kappa {kappa:.3f} after {self.train_pixels} training pixels"]
-        if self.smoothed is not None:
-            lines.append(f"  {self.smoothed.describe(self.scores)}")
+        plain = ""
+        if self.smoothing is not None and self.unsmoothed is not None:
+            lines.append(f"  {_describe_smoothing(self.smoothing, self.scores, self.unsmoothed)}")
+            plain = "without smoothing, "
         lines.append(f"  leakage: {self.leakage} (features depend on: {self.footprint})")
         if self.distances:
-            lines.append(f"  OA by distance to the nearest training pixel: {', '.join(map(str, self.distances))}")
-        lines.append(f"  OA without leakage: {self._leak_free_text()}")
+            lines.append(
+                f"  {plain}OA by distance to the nearest training pixel: {', '.join(map(str, self.distances))}"
+            )
+        lines.append(f"  {plain}OA without leakage: {self._leak_free_text()}")
         if self.left_out:
             lines.append("  left out: " + ", ".join(class_names[c] for c in self.left_out))
         if self.tuning is not None:
@@ -136,6 +119,15 @@ class Evaluation:
         return (
             f"{self.leak_free_oa:.1%} of {self.leak_free_pixels} test pixels whose features depend on no training pixel"
         )
+
+
+def _describe_smoothing(rule: SmoothingRule, scores: Scores, plain: Scores) -> str:
+    """Return one line of text with the effect of a smoothing rule on the scores `plain`."""
+    reach = "the whole scene" if rule.reach_px is None else f"pixels up to {rule.reach_px} px away"
+    return (
+        f"smoothed by {rule.text} ({100 * (scores.oa - plain.oa):+.1f} points): without smoothing OA {plain.oa:.1%}, "
+        f"AA {plain.aa:.1%}, kappa {plain.kappa:.3f}; a smoothed pixel depends on {reach}"
+    )
 
 
 @dataclass(frozen=True)
@@ -160,7 +152,7 @@ class Evaluator:
     listen : callable
         Callback for the events of tuning and training.
     rule : SmoothingRule or None
-        Rule that smooths the class probabilities of the scene for a second score. With a rule, all test pixels must be of
+        Rule that smooths the class probabilities of the scene before test pixels are scored. With a rule, all test pixels must be of
         one scene.
     """
 
@@ -205,6 +197,9 @@ class Evaluator:
         footprints = layout_footprints(self.features, self.table.layout)
         predicted = head.predict(test.X)
         correct = predicted == test.y
+        scores, unsmoothed = score_predictions(test.y, predicted), None
+        if self.rule is not None:
+            scores, unsmoothed = score_predictions(test.y, self._smoothed_classes(head, self.rule, test)), scores
         # Distances and leakage are in row-major order of the test pixels.
         order = np.searchsorted(np.flatnonzero(draw.test), test.pixels)
         leak_free = ~leaking_pixels(draw, footprints)[order]
@@ -213,7 +208,7 @@ class Evaluator:
             split=split.text,
             kind=split.kind,
             train_pixels=len(train),
-            scores=score_predictions(test.y, predicted),
+            scores=scores,
             leakage=measure_leakage(draw, footprints),
             footprint=" and ".join(sorted({str(footprint) for footprint in footprints})),
             left_out=draw.left_out,
@@ -222,14 +217,19 @@ class Evaluator:
             distances=bin_accuracies(correct, distances, distance_bins()),
             leak_free_pixels=int(np.count_nonzero(leak_free)),
             leak_free_oa=float(correct[leak_free].mean()) if leak_free.any() else None,
-            smoothed=self._smoothed_scores(head, test),
+            smoothing=self.rule,
+            unsmoothed=unsmoothed,
         )
 
-    def _smoothed_scores(self, head: Head, test: PixelTable) -> SmoothedScores | None:
-        if self.rule is None:
-            return None
-        classes = predict_classes(self.features, head, self.rule, listen=self.listen)
-        return SmoothedScores(self.rule, score_predictions(test.y, classes[test.rows, test.cols]))
+    def _smoothed_classes(self, head: Head, rule: SmoothingRule, test: PixelTable) -> NDArray[np.integer]:
+        """Return the classes of test pixels, (n,), after smoothing of the class probabilities of a fitted head.
+
+        The smoothing uses no labels.
+        """
+        needed = np.zeros(self.features.shape[:2], bool)
+        needed[test.rows, test.cols] = True
+        classes = predict_classes(self.features, head, rule, only=needed, listen=self.listen)
+        return classes[test.rows, test.cols]
 
     def evaluate_disjoint(self, train_pixels: int) -> Evaluation | None:
         """Fit and score a new head under `DISJOINT_SPLIT`, with at most `train_pixels` training pixels.

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from classifiers.columns import table_bytes
+from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
 from classifiers.evaluate import Evaluator
 from classifiers.heads.group_reducer import ReducingHead
 from classifiers.heads.registry import make_head
-from classifiers.input_sets import SUITED, InputSet, check_input, layout_options, suited_input
+from classifiers.input_sets import SUITED, InputSet, check_input, layout_options, suited_input, suited_remark
 from classifiers.model import Model
 from classifiers.model_card import ModelCard
 from classifiers.reduction import DEFAULT_REDUCTION, check_reduction
@@ -24,7 +25,7 @@ from hsifeat.runtime.events import Listener, Note, silent
 
 def fit_model(
     features: Features,
-    head: str = "film",
+    head: str = DEFAULT_HEAD,
     *,
     inputs: str | None = None,
     labels: str | None = None,
@@ -35,7 +36,7 @@ def fit_model(
     params: Mapping[str, Any] | None = None,
     reduction: str = DEFAULT_REDUCTION,
     tune: bool = False,
-    smooth: str | None = None,
+    smooth: str = DEFAULT_SMOOTHING,
     listen: Listener = silent,
 ) -> Model:
     """Fit one head on the labelled pixels of a store.
@@ -46,7 +47,7 @@ def fit_model(
         Store of cached features, see `hsifeat.open_features`, or several stores of a scene, see
         `hsifeat.features.stack.open_stack`.
     head : str
-        Name of the head, one of `head_names`. [default: film]
+        Name of the head, one of `head_names`.
     inputs : str, optional
         Input set, such as ``spectra+window+context+planes``, or ``suited``. An input set consists of words of
         `InputSet`, joined by plus signs in any order. [default: ``suited``, the set that suits the head and the stores]
@@ -64,17 +65,17 @@ def fit_model(
         Seed of the split and of the head.
     params : mapping, optional
         Parameters of the head by name. [default: the defaults of the head]
-    reduction : {"train", "scene"}
-        Pixels on which a `ReducingHead` fits the reduction of column groups. ``train``: the training pixels. ``scene``: a
-        sample of all pixels of the scene, including test pixels, without their labels. Other heads ignore this option
-        and fit on the training pixels.
+    reduction : {"scene", "train"}
+        Pixels on which a `ReducingHead` fits the reduction of column groups. ``scene``: a sample of all pixels of the scene,
+        including test pixels, without their labels. ``train``: the training pixels. Other heads ignore this option and
+        fit on the training pixels.
     tune : bool
         Search the parameters in the head's `search_space` by cross-validation on the training pixels, see
         `classifiers.tune_head`. Parameters in `params` are not searched.
-    smooth : str, optional
-        Rule that smooths the class probabilities of maps, see `classifiers.parse_smoothing`. The rule does not change the
-        training. The test pixels are scored without smoothing and with smoothing. Maps of the model are smoothed by this
-        rule. [default: no smoothing]
+    smooth : str
+        Rule that smooths the class probabilities of maps, see `classifiers.parse_smoothing`; ``none`` for no smoothing. The
+        rule does not change the training. Maps of the model are smoothed by this rule. Test pixels are scored with and
+        without it.
     listen : callable
         Callback for progress events.
 
@@ -100,7 +101,8 @@ def fit_model(
     unfitted = make_head(head, **params)  # reports wrong parameters before anything is read
     reducing = isinstance(unfitted, ReducingHead)
     fitted_on = check_reduction(reduction) if reducing else "train"
-    input_set = suited_input(head, features) if inputs in {None, SUITED} else InputSet.parse(str(inputs))
+    suited = inputs in {None, SUITED}
+    input_set = suited_input(head, features) if suited else InputSet.parse(str(inputs))
     check_input(input_set, head, features)
     rule = None if split is None else parse_split(split, features.scene.labels)
     classes = len(select_labels(features, labels).counts) + (background_class is not None)
@@ -127,6 +129,8 @@ def fit_model(
         table = table.select_groups(input_set.includes)
     size = format_bytes(table_bytes(len(table), table.layout))
     listen(Note(f"{input_set}: {len(table)} labelled pixels, {table.layout.width} columns, {size}"))
+    if suited and (remark := suited_remark(head, features)):
+        listen(Note(remark))
     evaluator = Evaluator(features, table, head, seed, params, tune, listen, smoothing)
     evaluation = disjoint_evaluation = None
     if rule is None:

@@ -28,8 +28,8 @@ class ScoreEntry(BaseModel):
         Recall of each class that has test pixels.
     leakage : str
         Description of the leakage of the draw.
-    smoothed_oa : float or None
-        Overall accuracy on the same test pixels after smoothing; None without smoothing.
+    unsmoothed_oa : float or None
+        Overall accuracy of the head alone on the same test pixels; None if there is no smoothing.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,7 +42,7 @@ class ScoreEntry(BaseModel):
     kappa: float
     recall: dict[int, float]
     leakage: str
-    smoothed_oa: float | None = None
+    unsmoothed_oa: float | None = None
 
     @classmethod
     def from_evaluation(cls, evaluation: Evaluation) -> ScoreEntry:
@@ -57,13 +57,13 @@ class ScoreEntry(BaseModel):
             kappa=scores.kappa,
             recall=scores.recall,
             leakage=str(evaluation.leakage),
-            smoothed_oa=None if evaluation.smoothed is None else evaluation.smoothed.scores.oa,
+            unsmoothed_oa=None if evaluation.unsmoothed is None else evaluation.unsmoothed.oa,
         )
 
     def describe(self) -> str:
         """Return the scores as a line of text."""
-        smoothed = "" if self.smoothed_oa is None else f"; smoothed OA {self.smoothed_oa:.1%}"
-        return f"{self.split}: OA {self.oa:.1%}, AA {self.aa:.1%}, kappa {self.kappa:.3f}{smoothed}"
+        plain = "" if self.unsmoothed_oa is None else f"; without smoothing OA {self.unsmoothed_oa:.1%}"
+        return f"{self.split}: OA {self.oa:.1%}, AA {self.aa:.1%}, kappa {self.kappa:.3f}{plain}"
 
 
 class ModelCard(BaseModel):

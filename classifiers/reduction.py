@@ -9,7 +9,7 @@ from hsifeat.errors import HeadError, suggest_names
 # A sample of the scene's pixels without their labels, or the training pixels.
 Reduction = Literal["scene", "train"]
 REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
-DEFAULT_REDUCTION: Reduction = "train"
+DEFAULT_REDUCTION: Reduction = "scene"
 
 # Largest number of pixels in the sample of a scene.
 SAMPLE_PIXELS = 5000

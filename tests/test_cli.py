@@ -47,19 +47,19 @@ def test_whole_way_on_a_user_file(hsifeat, files, backbone_folder):
     assert "svm on s: trained on" in output
     assert "blocks:9+0:0.3, carry over: OA " in output
     output = hsifeat("predict", "model", "s", "--out", "map.npy")
-    assert "trained on spectra+planes of s (key " in output and "labels truth of my scene, seed 0" in output
+    assert "trained on spectra+planes of s (key " in output and "labels truth of my scene, columns reduced" in output
     assert "blocks:9+0:0.3: OA " in output and "map of s: map.npy" in output
     classes = np.load(files / "map.npy")
     assert classes.shape == (75, 53) and set(np.unique(classes)) <= {1, 2, 3, 4}
     hsifeat("predict", "model", "--out", "map.png")
     assert (files / "map.png").read_bytes().startswith(b"\x89PNG")
-    tuning = ["--tune", "--set", "shrinkage=0.3", "--set", "spectral_components=none"]
+    tuning = ["--tune", "--set", "shrinkage=0.3", "--set", "plane_components=25"]
     output = hsifeat("fit", "--head", "lda", "--split", "blocks:9+0:0.5", *tuning, "--out", "tuned")
     assert "tuned by 5 folds of whole regions (4 of 4 classes" in output
     assert output.count(", gain ") == 3 and "compare these numbers with each other, not with test scores" in output
     params = json.loads((files / "tuned" / "model.json").read_text())["params"]
     choice = json.loads((files / "tuned" / "model.json").read_text())["meta"]["tuning"]["choice"]["params"]
-    assert params["shrinkage"] == 0.3 and params["spectral_components"] is None and params.items() >= choice.items()
+    assert params["shrinkage"] == 0.3 and params["plane_components"] == 25 and params.items() >= choice.items()
     output = hsifeat("predict", "model", "--out", "p.tif", "--probabilities", status=1)
     assert "SVMClassifier has no class probabilities: fit a head that has them" in output
     hsifeat("fit", "--head", "lightgbm", "--set", "n_estimators=20", "--inputs", "spectra", "--out", "trees")
@@ -86,7 +86,7 @@ def test_listings(hsifeat, backbone_folder):
     assert "up_blocks.1.resnets.0.conv1" in hsifeat("layers", backbone_folder, "--all", "--json")
     assert json.loads(hsifeat("backbones", "--json"))
     heads = {head["name"]: head for head in json.loads(hsifeat("heads", "--json"))}
-    assert heads["film"]["needs"] == ["plane", "spectra"] and heads["mtmsd"]["wants"] == ["mean"]
+    assert heads["film"]["needs"] == ["spectra", "context or plane"] and heads["mtmsd"]["wants"] == ["mean"]
     assert heads["svm"]["parameters"]["C"] == 10 and not heads["svm"]["probabilities"]
     assert "few labels" in hsifeat("heads")
     assert json.loads(hsifeat("info", "--json"))[0]["torch"]
@@ -131,7 +131,7 @@ def test_every_verb_has_help_with_an_example(hsifeat, verb):
         pytest.param(["fit", "STORE", "--head", "svm", "--set", "CC=1"], 1, "has no parameter 'CC'", id="parameter"),
         pytest.param(["fit", "STORE", "--head", "svm", "--set", "C=-1"], 1, "C of the head svm is -1; allowed: a number above 0; the default is C=10.0", id="parameter-value"),
         pytest.param(["fit", "STORE", "--head", "mlp", "--set", "epochs=ten"], 1, "epochs of the head mlp is 'ten'; allowed: a whole number", id="parameter-kind"),
-        pytest.param(["fit", "STORE", "--head", "film", "--inputs", "spectra"], 1, "the head film needs planes, which the input spectra lacks", id="inputs"),
+        pytest.param(["fit", "STORE", "--head", "film", "--inputs", "spectra"], 1, "the head film needs context or planes, which the input spectra lacks", id="inputs"),
         pytest.param(["fit", "STORE", "--head", "svm", "--planes", ","], 1, "no plane to learn from", id="no-planes"),
         pytest.param(["fit", "STORE", "--head", "svm", "--seed", "99999999999"], 2, "--seed", id="seed"),
         pytest.param(["fit", "STORE", "--head", "svm", "--out", "truth.npy/x"], 1, "truth.npy/x", id="file-as-folder"),

@@ -133,7 +133,7 @@ def bench_command(config: BenchConfig, stores: Sequence[str], out: Path) -> str:
     >>> options = {"heads": ["svm"], "inputs": ["planes"], "splits": ["official"], "seeds": 2, "planes": ["t50/*"]}
     >>> config = BenchConfig(**options, params={"svm": {"C": 10}}, sweep=False)
     >>> bench_command(config, ["ip.zarr"], Path("my report"))
-    "hsifeat bench ip.zarr --heads svm --splits official --seeds 2 --inputs planes --reduction train --planes 't50/*' --set svm.C=10 --distances 4,9,16 --no-sweep --out 'my report'"
+    "hsifeat bench ip.zarr --heads svm --splits official --seeds 2 --inputs planes --reduction scene --planes 't50/*' --set svm.C=10 --distances 4,9,16 --no-sweep --out 'my report'"
     """
     if any(path.startswith("memory:") for path in stores):
         return ""

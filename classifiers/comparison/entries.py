@@ -52,7 +52,7 @@ def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: S
     for head in heads:
         fitting = [name for name in inputs if _fits(head, name)]
         if not fitting:
-            needs = " and ".join(sorted(head_class(head).needs))
+            needs = " and ".join(head_class(head).missing_kinds())
             raise HeadError(f"the head {head} needs {needs}; the inputs are {', '.join(inputs)}")
         for name in fitting:
             for store, features in stores.items():

@@ -165,7 +165,8 @@ def sweep_planes(
     selections = fitter.select(draws, best)
     shown = selections[min(selections)]
     # An empty set of planes means spectra alone. Heads that need planes skip it.
-    singles: list[Planes] = [*(((),) if "plane" not in head_class(head).needs else ()), *((name,) for name in names)]
+    spectra_suffice = not head_class(head).missing_kinds({"spectra"})
+    singles: list[Planes] = [*(((),) if spectra_suffice else ()), *((name,) for name in names)]
     prefixes = {seed: [tuple(planes[: n + 1]) for n in range(len(planes))] for seed, planes in selections.items()}
     fits = [
         PlaneFit(planes, seed, keys[seed]) for seed in draws for planes in dict.fromkeys([*singles, *prefixes[seed]])

@@ -6,6 +6,7 @@ The base classes check a table against its layout and convert labels of any type
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -48,6 +49,8 @@ class Head(ClassifierMixin, BaseEstimator):
     ----------
     needs : frozenset of str
         Column kinds (see `ColumnGroup.kind`) that the head requires.
+    needs_one : frozenset of str
+        Column kinds of which the head requires at least one; empty if it requires none.
     wants : frozenset of str
         Column kinds that the head uses if the table has them. `fit_model` includes them.
     ignores : frozenset of str
@@ -74,6 +77,7 @@ class Head(ClassifierMixin, BaseEstimator):
     layout: Layout | None = None
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    needs_one: ClassVar[frozenset[str]] = frozenset()
     wants: ClassVar[frozenset[str]] = frozenset()
     ignores: ClassVar[frozenset[str]] = frozenset()
     advice: ClassVar[str] = ""
@@ -81,6 +85,21 @@ class Head(ClassifierMixin, BaseEstimator):
     persisted_types: ClassVar[frozenset[str]] = frozenset(
         {"classifiers.heads.group_reducer.GroupReducer", "classifiers.layout.Layout", "classifiers.layout.ColumnGroup"}
     )
+
+    @classmethod
+    def missing_kinds(cls, kinds: AbstractSet[str] = frozenset()) -> list[str]:
+        """Return the column kinds that the head requires and that `kinds` lacks.
+
+        Alternatives are joined by "or".
+
+        >>> from classifiers import FiLMClassifier
+        >>> FiLMClassifier.missing_kinds(), FiLMClassifier.missing_kinds({"spectra", "context"})
+        (['spectra', 'context or plane'], [])
+        """
+        missing = sorted(cls.needs - kinds)
+        if cls.needs_one and not cls.needs_one & kinds:
+            missing.append(" or ".join(sorted(cls.needs_one)))
+        return missing
 
     def fit(self, X: ArrayLike, y: ArrayLike, *, unlabelled: ArrayLike | None = None) -> Self:
         """Fit the head to table rows and their labels.

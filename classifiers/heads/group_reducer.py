@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Self
 
 import numpy as np
@@ -19,7 +20,7 @@ from hsifeat.errors import HeadError
 # If the smaller side of a matrix exceeds this, a full SVD takes seconds. A randomised SVD with a fixed seed replaces it.
 FULL_SVD_SIDE = 600
 # Default number of components of each context family in all heads.
-CONTEXT_COMPONENTS = 40
+CONTEXT_COMPONENTS = 60
 
 
 class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -146,7 +147,12 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     @property
     def n_features_out(self) -> int:
         """Number of output columns of a fitted reducer."""
-        return sum(len(c) if b is None else len(b) for c, b in zip(self.columns_, self.bases_, strict=True))
+        return sum(self.group_widths)
+
+    @property
+    def group_widths(self) -> list[int]:
+        """Number of output columns of each group of a fitted reducer."""
+        return [len(c) if b is None else len(b) for c, b in zip(self.columns_, self.bases_, strict=True)]
 
     @property
     def _n_features_out(self) -> int:
@@ -184,7 +190,27 @@ class ReducingHead(Head):
 
     def _fit_reduction(self, rows: NDArray[np.floating], weight: NDArray[np.float64] | None) -> None:
         params = {name: getattr(self, name) for name in GroupReducer().get_params() if hasattr(self, name)}
-        self.reducer_ = GroupReducer(**params).fit(rows, sample_weight=weight)
+        reducer = GroupReducer(**params)
+        self.reducer_ = _fit_once(reducer, rows) if weight is None else reducer.fit(rows, sample_weight=weight)
+
+
+_FITTED: dict[bytes, GroupReducer] = {}
+_MAX_FITTED = 8
+
+
+def _fit_once(reducer: GroupReducer, rows: NDArray[np.floating]) -> GroupReducer:
+    """Fit a reducer, or return an equal one that was fitted to the same rows.
+
+    Many heads learn from different training rows, but reduce their columns on the same sample of a scene.
+    """
+    digest = hashlib.blake2b(np.ascontiguousarray(rows).data)
+    digest.update(repr((rows.dtype.str, rows.shape, sorted(reducer.get_params().items()))).encode())
+    key = digest.digest()
+    fitted = _FITTED.pop(key, None) or reducer.fit(rows)
+    while len(_FITTED) >= _MAX_FITTED:
+        del _FITTED[next(iter(_FITTED))]
+    _FITTED[key] = fitted  # the most recently used one is last
+    return fitted
 
 
 def moments(

@@ -55,10 +55,13 @@ class LDAClassifier(SklearnHead):
     """
 
     advice = "the first choice with few labels, and a baseline that needs no tuning"
-    search_space: ClassVar[dict[str, list[Any]]] = {"shrinkage": ["auto", 0.1, 0.5], "plane_components": [50, 25, 100]}
+    search_space: ClassVar[dict[str, list[Any]]] = {
+        "shrinkage": ["auto", 0.1, 0.5],
+        "spectral_components": [60, None, 20],
+    }
 
     shrinkage: Share | Literal["auto"] = "auto"
-    spectral_components: Components = None
+    spectral_components: Components = 60
     context_components: Components = CONTEXT_COMPONENTS
     plane_components: Components = 50
     spectral_weight: NotNegative = 1.0

@@ -107,7 +107,7 @@ def describe_head(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "summary": (cls.__doc__ or "").strip().partition("\n")[0].rstrip("."),
-        "needs": sorted(cls.needs),
+        "needs": cls.missing_kinds(),
         "wants": sorted(cls.wants),
         "advice": cls.advice,
         "probabilities": issubclass(cls, ProbabilisticHead),

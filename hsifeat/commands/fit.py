@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from classifiers.comparison.config import BenchConfig
+from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
 from classifiers.reduction import DEFAULT_REDUCTION, REDUCTIONS
 from hsifeat.commands.option_types import assignment, comma_list
 from hsifeat.commands.shared_options import LabelName, Planes, Seed, Smooth, Stores
@@ -15,7 +16,7 @@ from hsifeat.commands.shared_options import LabelName, Planes, Seed, Smooth, Sto
 
 def fit(
     stores: Stores = None,
-    head: Annotated[str, typer.Option(help="Name of a head (classifier) that `hsifeat heads` lists.")] = "film",
+    head: Annotated[str, typer.Option(help="Name of a head (classifier) that `hsifeat heads` lists.")] = DEFAULT_HEAD,
     inputs: Annotated[
         str | None,
         typer.Option(
@@ -55,7 +56,7 @@ def fit(
             help="Tune the parameters that --set does not fix, by cross-validation on the training pixels.",
         ),
     ] = False,
-    smooth: Smooth = None,
+    smooth: Smooth = DEFAULT_SMOOTHING,
     out: Annotated[Path | None, typer.Option(help="Folder for the model. [default: the model is not saved]")] = None,
 ) -> None:
     """Train a head (classifier) on cached features. This takes seconds and does not need the diffusion model.
@@ -64,11 +65,11 @@ def fit(
     stores, in the same order. Context stores (made with `--backbone context`) may come before, between or after
     the others.
 
-    Example: `hsifeat fit ip.zarr --head film --split blocks:12+4:0.1 --out film-model`
+    Example: `hsifeat fit ip-context.zarr --split per-class:5 --out model`
 
-    With context features: `hsifeat fit ip.zarr --head lda --inputs spectra+window+context+planes --split per-class:5`
+    With planes of a network beside context: `hsifeat fit ip.zarr ip-context.zarr --inputs spectra+window+context+planes`
 
-    To smooth the map, and to see what this changes: `hsifeat fit ip.zarr --head lda --split per-class:5 --smooth gaussian:2`
+    With another head, and without smoothing: `hsifeat fit ip.zarr --head film --split blocks:12+4:0.1 --smooth none`
     """
     from classifiers.fit import fit_model
     from hsifeat.commands import terminal

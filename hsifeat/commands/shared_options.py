@@ -36,6 +36,4 @@ Jobs = Annotated[
     ),
 ]
 SMOOTHING = "Smoothing of the class probabilities over the scene: gaussian:SIGMA, guided:RADIUS[,EPS], superpixel:PIXELS or mrf:BETA"
-Smooth = Annotated[
-    str | None, typer.Option(metavar="RULE", help=f"{SMOOTHING}. Maps of the model use it. [default: no smoothing]")
-]
+Smooth = Annotated[str, typer.Option(metavar="RULE", help=f"{SMOOTHING}, or none. Maps of the model use it.")]

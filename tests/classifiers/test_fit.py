@@ -40,7 +40,7 @@ def test_each_head_gets_the_input_set_that_suits_it(opened, head, store, groups)
 @pytest.mark.parametrize("split", ["random:0.1", "far:9+8:0.2"])
 def test_a_fit_scores_by_distance_and_without_leakage(opened, split):
     features = opened["small"]
-    model = fit_model(features, "lda", inputs="spectra+window", split=split, seed=3)
+    model = fit_model(features, "lda", inputs="spectra+window", split=split, seed=3, smooth="none")
     table = PixelTable.from_store(features, planes=[], window=5)
     draw = parse_split(split).draw(table.labels, 3)
     correct = np.zeros(draw.shape, bool)
@@ -67,7 +67,7 @@ def test_a_fit_scores_by_distance_and_without_leakage(opened, split):
 
 
 def test_a_fit_says_that_no_test_pixel_is_without_leakage(opened):
-    evaluation = fit_model(opened["small"], "lda", split="per-class:100").evaluation
+    evaluation = fit_model(opened["small"], "lda", split="per-class:100", smooth="none").evaluation
     assert evaluation.leak_free_oa is None and evaluation.leak_free_pixels == 0
     none = "  OA without leakage: none, because the features of all test pixels depend on a training pixel"
     assert none in evaluation.describe({})

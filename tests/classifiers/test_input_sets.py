@@ -23,6 +23,7 @@ from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, StoreError
 from hsifeat.features.open_features import open_features
 from hsifeat.features.stack import open_stack
+from hsifeat.runtime.events import Note
 from tests.helpers.context_stores import context_layers, write_context_store
 
 WIDTHS = {"spectra": 12, "window": 12, "context": 28, "planes": 112, "means": 112, "patches": 1008}
@@ -98,8 +99,8 @@ def test_stores_of_one_kind_are_numbered(features_of_module, context):
 
 def test_each_head_gets_what_suits_it(both, context, features_of_module):
     suited = {head: str(suited_input(head, both)) for head in head_names()}
-    assert suited["lda"] == suited["svm"] == suited["mlp"] == "spectra+window+context+planes"
-    assert suited["film"] == suited["hyperfeatures"] == "spectra+planes"
+    assert suited["lda"] == suited["svm"] == suited["mlp"] == suited["film"] == "spectra+window+context"
+    assert suited["hyperfeatures"] == "spectra+planes"
     assert suited["mtmsd"] == "spectra+planes+means" and suited["diffcrn"] == "spectra+planes+patches"
     assert str(suited_input("lda", context)) == "spectra+window+context"
     assert str(suited_input("lda", features_of_module)) == "spectra+planes"
@@ -113,9 +114,10 @@ def test_each_head_gets_what_suits_it(both, context, features_of_module):
     [
         ("lda", "spectra+context", "small", StoreError, r"small is none: extract one by hsifeat.extract\('small', backbone"),
         ("lda", "spectra+means", "context", StoreError, "ctx has none: extract a store with hsifeat extract small"),
-        ("film", "spectra+context", "context", HeadError, "film needs planes, which the input spectra.context lacks"),
-        ("film", "spectra+context+planes", "both", HeadError, "film does not use context"),
-        ("film", "suited", "context", StoreError, "needs planes of a diffusion model, and ctx has none"),
+        ("film", "spectra+window", "both", HeadError, "film needs context or planes, which the input spectra.window lacks"),
+        ("film", "context", "context", HeadError, "film needs spectra, which the input context lacks"),
+        ("hyperfeatures", "spectra+context+planes", "both", HeadError, "hyperfeatures does not use context"),
+        ("hyperfeatures", "suited", "context", StoreError, "needs planes of a diffusion model, and ctx has none"),
         ("lda", "spectra+planes", "none", StoreError, "no plane to learn from is selected"),
     ],
 )  # fmt: skip
@@ -133,7 +135,8 @@ def test_a_model_on_two_stores_maps_the_scene(both, context, features_of_module,
     model.save(tmp_path / "model")
     loaded = load_model(tmp_path / "model")
     again = open_stack([features_of_module, context])
-    np.testing.assert_array_equal(predict_map(again, loaded), predict_map(both, model.head))
+    found, expected = predict_map(again, loaded, smooth="none"), predict_map(both, model.head)
+    np.testing.assert_array_equal(found, expected)
     with pytest.raises(HeadError, match=r"trained on 2 store\(s\) side by side; found 1"):
         predict_map(features_of_module, loaded)
 
@@ -166,6 +169,28 @@ def test_reduction_on_the_scene_equals_pipelines_fitted_without_labels(context, 
     expected = oracle.predict_proba(everything_else / within)
     np.testing.assert_allclose(model.head.predict_proba(pixels.X), expected, atol=2e-3)
     assert (model.head.predict(pixels.X) == oracle.predict(everything_else / within)).mean() > 0.999
+
+
+def test_a_fit_says_what_its_inputs_leave_out(both, context, features_of_module):
+    def remarks(features, head="lda", inputs=None):
+        heard = []
+        params = {"epochs": 1} if head == "hyperfeatures" else {}
+        fit_model(features, head, inputs=inputs, planes=["t0/mid_block"], params=params, listen=heard.append)
+        return [event.message for event in heard if isinstance(event, Note)][1:]
+
+    (line,) = remarks(features_of_module)
+    assert line.startswith("no context store is given: ") and "hsifeat extract small --backbone context" in line
+    (line,) = remarks(both)
+    assert line.startswith("planes are not used beside context") and "--inputs spectra+window+context+planes" in line
+    assert not remarks(context) and not remarks(features_of_module, inputs="spectra+planes")
+    assert not [line for line in remarks(features_of_module, "hyperfeatures") if "context" in line]
+
+
+def test_the_scene_is_the_default_of_the_reduction(context):
+    assert fit_model(context, inputs="spectra").card.reduction == "scene"
+    table = PixelTable.from_store(context, planes=[], context=[], sample=True)
+    mean = fit_model(context, inputs="spectra").head.reducer_.mean_
+    np.testing.assert_allclose(mean, table.unlabelled.mean(axis=0, dtype=np.float64), rtol=1e-5)
 
 
 def test_reduction_is_a_choice_of_two(context):

@@ -7,12 +7,14 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from sklearn.decomposition import PCA
 
+from classifiers.block_prediction import predict_classes
 from classifiers.columns import read_columns
+from classifiers.defaults import DEFAULT_SMOOTHING
 from classifiers.fit import fit_model
 from classifiers.metrics import score_predictions
 from classifiers.model import load_model
 from classifiers.predict import predict_map, predict_probabilities, write_scene_map
-from classifiers.smoothing import SceneGuide
+from classifiers.smoothing import SceneGuide, parse_smoothing
 from classifiers.splits import parse_split
 from hsifeat.errors import HsifeatError
 from hsifeat.features.open_features import open_features
@@ -53,16 +55,45 @@ def test_the_score_after_smoothing_is_that_of_the_smoothed_map_on_the_same_test_
     classes = model.head.classes_[smoothed_by_scipy(features, model.head).argmax(axis=-1)]
     expected = score_predictions(truth.classes[test], classes[test])
     evaluation = model.evaluation
-    assert evaluation.smoothed.scores.oa == pytest.approx(expected.oa, abs=1e-3)
-    assert sum(evaluation.smoothed.scores.pixels.values()) == sum(evaluation.scores.pixels.values())
-    plain = fit_model(features, "lda", inputs="spectra", split=SPLIT)
-    assert plain.evaluation.scores.oa == evaluation.scores.oa and plain.evaluation.smoothed is None
-    gain = 100 * (evaluation.smoothed.scores.oa - evaluation.scores.oa)
+    assert evaluation.scores.oa == pytest.approx(expected.oa, abs=1e-3)
+    assert sum(evaluation.scores.pixels.values()) == sum(evaluation.unsmoothed.pixels.values())
+    plain = fit_model(features, "lda", inputs="spectra", split=SPLIT, smooth="none").evaluation
+    assert plain.scores.oa == evaluation.unsmoothed.oa and plain.unsmoothed is None and plain.smoothing is None
+    gain = 100 * (evaluation.scores.oa - plain.scores.oa)
     line = next(line for line in model.describe() if "smoothed by" in line)
-    assert line.strip().startswith(
-        f"smoothed by gaussian:1.5: OA {evaluation.smoothed.scores.oa:.1%} ({gain:+.1f} points)"
+    said = f"smoothed by gaussian:1.5 ({gain:+.1f} points): without smoothing OA {plain.scores.oa:.1%}, "
+    assert line.strip().startswith(said) and "depends on pixels up to 6 px away" in line
+    assert plain.distances == evaluation.distances and plain.leak_free_oa == evaluation.leak_free_oa
+    assert any(line.startswith("  without smoothing, OA by distance") for line in model.describe())
+
+
+@pytest.mark.parametrize("smooth", ["gaussian:1", "guided:2", "mrf:0.5", "superpixel:12"])
+def test_pixels_in_reach_of_a_pixel_decide_its_class(features, model, smooth):
+    needed = np.zeros(features.shape[:2], bool)
+    needed[[3, 40, 74], [50, 20, 0]] = needed[10:13, 5] = True
+    heard = []
+    whole, part = (
+        predict_classes(features, model.head, parse_smoothing(smooth), only=only, listen=heard.append)
+        for only in (None, needed)
     )
-    assert "depends on pixels up to 6 px away" in line
+    np.testing.assert_array_equal(part[needed], whole[needed])
+
+
+def test_pixels_out_of_reach_are_not_predicted(features, model, monkeypatch):
+    needed = np.zeros(features.shape[:2], bool)
+    needed[40, 20] = True
+    rows, predict = [], type(model.head).predict_proba
+    monkeypatch.setattr(type(model.head), "predict_proba", lambda head, X: rows.append(len(X)) or predict(head, X))
+    predict_classes(features, model.head, parse_smoothing("guided:2"), only=needed)
+    assert sum(rows) == np.count_nonzero(features.valid[36:45, 16:25])
+
+
+def test_a_fit_smooths_by_the_default_rule(features):
+    model = fit_model(features, inputs="spectra", split=SPLIT)
+    assert model.smooth == model.evaluation.smoothing.text == DEFAULT_SMOOTHING
+    assert np.array_equal(
+        predict_map(features, model), predict_classes(features, model.head, model.evaluation.smoothing)
+    )
 
 
 def test_test_labels_do_not_change_the_smoothed_map(features, model, monkeypatch):
@@ -78,8 +109,9 @@ def test_maps_and_probabilities_use_the_rule_of_the_model_by_default(features, m
     model.save(tmp_path / "model")
     loaded = load_model(tmp_path / "model")
     assert loaded.smooth == loaded.card.smooth == "gaussian:1.5"
-    assert loaded.card.scores[0].smoothed_oa == model.evaluation.smoothed.scores.oa
-    assert "smoothed by gaussian:1.5" in loaded.card.describe()[0] and "smoothed OA" in loaded.card.describe()[1]
+    score = loaded.card.scores[0]
+    assert (score.oa, score.unsmoothed_oa) == (model.evaluation.scores.oa, model.evaluation.unsmoothed.oa)
+    assert "smoothed by gaussian:1.5" in loaded.card.describe()[0] and "without smoothing OA" in score.describe()
     expected = smoothed_by_scipy(features, model.head)
     assert write_scene_map(features, loaded, tmp_path / "p.npy", probabilities=True) == ()
     found = np.load(tmp_path / "p.npy")
@@ -114,7 +146,7 @@ def test_a_head_without_probabilities_votes_with_its_classes(features):
 
 def test_a_random_split_scores_its_disjoint_twin_after_smoothing_too(features):
     model = fit_model(features, "lda", inputs="spectra", split="random:0.1", smooth="superpixel:9")
-    assert model.disjoint_evaluation.smoothed.rule.text == "superpixel:9"
+    assert model.disjoint_evaluation.smoothing.text == "superpixel:9"
     assert sum("depends on the whole scene" in line for line in model.describe()) == 2
 
 

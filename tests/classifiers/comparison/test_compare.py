@@ -70,7 +70,7 @@ def test_scores_equal_those_of_scikit_learn_on_recorded_predictions(first_compar
 
 def test_predictions_and_maps_equal_those_of_the_head(first_comparison, store_path):
     comparison, out = first_comparison
-    table = PixelTable.from_store(store_path, spectra=False, planes=OPTIONS["planes"])
+    table = PixelTable.from_store(store_path, spectra=False, planes=OPTIONS["planes"], sample=True)
     for result in comparison.runs:
         if result.seed:
             continue
@@ -78,7 +78,7 @@ def test_predictions_and_maps_equal_those_of_the_head(first_comparison, store_pa
         picture = comparison.images.splits[split]
         train, test = (table[picture[table.rows, table.cols] == side] for side in (1, 2))
         head = make_head(who.head, layout=table.layout, **CHEAP.get(who.head, {})).set_params(**({"random_state": 0} if "random_state" in make_head(who.head).get_params() else {}))  # fmt: skip
-        head.fit(train.X, train.y)
+        head.fit(train.X, train.y, unlabelled=table.unlabelled)
         stored = RunRecords(out / "record").read_predictions(result.key)
         np.testing.assert_array_equal(stored, head.predict(test.X))
         drawn = comparison.images.maps[who, split]
@@ -252,13 +252,14 @@ def test_each_of_several_stores_gives_the_same_results_alone(store_path, other_r
             np.testing.assert_array_equal(
                 read(same.key), RunRecords(tmp_path / name / "record").read_predictions(result.key)
             )
-        table = PixelTable.from_store(location, spectra=False, planes=options["planes"])
+        table = PixelTable.from_store(location, spectra=False, planes=options["planes"], sample=True)
         for result in together.runs:
             if result.entry != entry(name, "planes", "lda"):
                 continue
             pixels = RunRecords(tmp_path / "together" / "record").read_draw(result.draw)
             train, test = (table[np.isin(table.pixels, pixels[side])] for side in ("train", "test"))
-            by_hand = make_head("lda", layout=table.layout).fit(train.X, train.y).predict(test.X)
+            head = make_head("lda", layout=table.layout).fit(train.X, train.y, unlabelled=table.unlabelled)
+            by_hand = head.predict(test.X)
             np.testing.assert_array_equal(read(result.key), by_hand)
             assert result.oa == accuracy_score(test.y, by_hand)
 

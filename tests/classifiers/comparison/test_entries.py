@@ -51,7 +51,9 @@ def test_suited_selects_one_input_per_head(features):
         "mtmsd on spectra+planes+means of a", "film on spectra+planes of a",
     ]  # fmt: skip
     assert fitting_heads(["suited"]) == list(head_names()) and "film" not in fitting_heads(["spectra"])
-    assert "film" not in fitting_heads(["spectra+context+planes"])
+    assert "film" in fitting_heads(["spectra+context"]) and "mtmsd" not in fitting_heads(
+        ["spectra+context+planes+means"]
+    )
     with pytest.raises(HsifeatError, match="unknown input 'suite'"):
         make_entries({"a": features}, ["film"], ["suite"])
     with pytest.raises(StoreError, match="needs the planes of a context store"):

@@ -44,7 +44,7 @@ def test_the_score_is_that_of_fit(smoothed, store_path):
     model = fit_model(
         open_features(store_path), "lda", inputs="spectra", labels=found.scene.labels, split="per-class:5", smooth=RULE
     )
-    assert model.evaluation.smoothed.scores.oa == pytest.approx(run.smoothed_oa, abs=2e-3)
+    assert model.evaluation.scores.oa == pytest.approx(run.smoothed_oa, abs=2e-3)
 
 
 def test_reports_show_the_pairs(smoothed):

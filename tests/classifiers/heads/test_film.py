@@ -63,7 +63,7 @@ def encode(s: np.ndarray, weights: dict, encoder: str) -> np.ndarray:
 @pytest.mark.parametrize("encoder", ["mlp", "conv"])
 def test_probabilities_equal_the_formula(encoder):
     X, y = table()
-    head = FiLMClassifier(LAYOUT, encoder=encoder, plane_components=None, hidden=(8, 5), epochs=6).fit(X, y)
+    head = FiLMClassifier(LAYOUT, encoder=encoder, plane_components=None, members=1, hidden=(8, 5), epochs=6).fit(X, y)
     weights = head.weights_
     spectra, planes = np.r_[6:16], np.r_[0:6, 18:22]
     expected = []
@@ -108,7 +108,7 @@ def test_planes_are_modulated_and_positions_are_unused():
     ],
 )
 def test_a_table_without_spectra_or_planes_is_refused(group, found):
-    with pytest.raises(HeadError, match=f"the table has {found}; build it with spectra and planes"):
+    with pytest.raises(HeadError, match=f"the table has {found}: build it with an input such as spectra.planes"):
         FiLMClassifier(Layout((group,))).fit(*table())
 
 
@@ -127,7 +127,7 @@ def gated(s: np.ndarray, f: np.ndarray, weights: dict, encoder: str) -> np.ndarr
 @pytest.mark.parametrize("encoder", ["mlp", "conv"])
 def test_the_gated_sum_equals_its_formula(encoder):
     X, y = table()
-    head = FiLMClassifier(LAYOUT, fusion="gated", encoder=encoder, plane_components=None, epochs=6).fit(X, y)
+    head = FiLMClassifier(LAYOUT, fusion="gated", encoder=encoder, plane_components=None, members=1, epochs=6).fit(X, y)
     weights = head.weights_
     expected = []
     for row in (X - X.mean(axis=0)) / X.std(axis=0):
@@ -168,3 +168,31 @@ def test_options_reach_the_training_loop_in_the_order_of_the_inputs():
 def test_an_unknown_fusion():
     with pytest.raises(HeadError, match="no fusion is named 'sum'; allowed: film, gated"):
         FiLMClassifier(LAYOUT, fusion="sum").fit(*table())
+
+
+@pytest.mark.parametrize("layers", [("mean-5", "profile-3"), ("mean-5", "profile-3", "up")])
+def test_context_is_modulated_beside_planes(layers):
+    kinds = {"up": "plane"}
+    groups = [
+        ColumnGroup("spectra", 0, 8),
+        *(ColumnGroup(kinds.get(name, "context"), 8 + 4 * i, 12 + 4 * i, 0, name) for i, name in enumerate(layers)),
+    ]
+    layout = Layout(tuple(groups))
+    X, y = table()
+    X = X[:, : layout.width]
+    head = FiLMClassifier(layout, context_components=3, plane_components=2, members=1, epochs=3).fit(X, y)
+    s, f = head._inputs(X)
+    assert (s.shape[1], f.shape[1]) == (8, 6 + 2 * ("up" in layers))
+    np.testing.assert_allclose([s.var(axis=0).mean(), f.var(axis=0).mean()], 1, rtol=1e-5)
+    before = head.predict_proba(X)
+    for group in groups:
+        moved = X.copy()
+        moved[:, group.start : group.stop] += 1
+        assert np.abs(head.predict_proba(moved) - before).max() > 1e-4
+
+
+def test_the_default_is_a_mean_of_networks():
+    X, y = table()
+    head = FiLMClassifier(LAYOUT, epochs=3, random_state=1).fit(X, y)
+    assert len(head._votes(X)) == 5
+    np.testing.assert_allclose(head.predict_proba(X), head._votes(X).mean(axis=0))

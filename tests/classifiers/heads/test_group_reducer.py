@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from classifiers.heads.group_reducer import GroupReducer
+from classifiers.heads.registry import make_head
 from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 
@@ -132,3 +133,19 @@ def test_a_row_of_weight_three_equals_three_rows(components):
     weighed = reducer.fit(X, sample_weight=weight).transform(X)
     repeated = reducer.fit(np.repeat(X, weight, axis=0)).transform(X)
     np.testing.assert_allclose(weighed, repeated, atol=1e-9)
+
+
+def test_fits_on_one_sample_share_its_reduction():
+    rng = np.random.default_rng(0)
+    X, y, sample = rng.normal(size=(30, 6)), np.arange(30) % 3, rng.normal(size=(200, 6))
+
+    def fitted(rows=X, unlabelled=sample, **params):
+        return make_head("lda", **params).fit(rows, y, unlabelled=unlabelled).reducer_
+
+    first = fitted()
+    assert fitted(X + 1) is first and fitted(unlabelled=sample.copy()) is first
+    changed = sample.copy()
+    changed[-1, -1] += 1e-9
+    others = [fitted(unlabelled=changed), fitted(unlabelled=sample.astype(np.float32)), fitted(spectral_components=3)]
+    assert all(other is not first for other in others)
+    np.testing.assert_array_equal(first.transform(X), GroupReducer(**first.get_params()).fit(sample).transform(X))

@@ -20,7 +20,7 @@ def test_probabilities_are_those_of_gaussians_with_a_shrunk_pooled_covariance():
     X, y = toy(90, apart=0.3)
     new, _ = toy(50, seed=1, apart=0.3)
     layout = Layout((ColumnGroup("spectra", 0, LAYOUT.width),))
-    head = make_head("lda", layout).fit(X, y)
+    head = make_head("lda", layout, spectral_components=None).fit(X, y)
     rows = X.astype(np.float64)
     means = np.stack([rows[y == c].mean(axis=0) for c in range(4)])
     residuals = rows - means[y]

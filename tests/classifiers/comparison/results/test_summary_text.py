@@ -9,7 +9,7 @@ from classifiers.comparison.report.markdown import to_markdown
 from classifiers.comparison.results.ranking import rank
 from classifiers.comparison.results.scores import SplitSummary
 from classifiers.comparison.results.summary_frame import to_html
-from classifiers.comparison.results.summary_text import gap_text, split_remarks
+from classifiers.comparison.results.summary_text import gap_text, reduction_text, split_remarks
 from tests.helpers.comparisons import ENTRIES, SPLITS, Page, add_all, build, page, with_runs
 
 
@@ -110,7 +110,7 @@ def with_gaps(*points, interval=None):
 def test_the_gap_is_worded_by_its_sign(points, interval, expected):
     comparison = with_gaps(*points, interval=interval)
     assert gap_text(comparison) == expected
-    assert split_remarks(comparison)[-1] == expected
+    assert split_remarks(comparison)[-2:] == [expected, reduction_text(comparison)]
     assert dict(key_findings(rank(comparison)))["Gap between splits"].startswith(f"{expected}.")
 
 

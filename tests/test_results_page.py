@@ -1,0 +1,43 @@
+"""The page of the study of few labels has the numbers of its result file, and so have texts of the package."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
+from classifiers.input_sets import WORTH_OF_CONTEXT
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def results():
+    return json.loads((ROOT / "benchmarks" / "results" / "worth.json").read_text())
+
+
+def test_the_page_is_what_its_script_writes(results, monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
+    from results_page import PAGE, page
+
+    written = page(results)
+    assert PAGE.read_text(encoding="utf-8") == written and "@" not in written
+
+
+def test_the_study_has_the_default_of_today(results):
+    default = results["default"]
+    assert default == f"{DEFAULT_HEAD} spectra+window+context reduction=scene smooth={DEFAULT_SMOOTHING}"
+    for scene in ("indian-pines", "houston", "pavia-reduced"):
+        for regime in ("per-class:5", "per-class:20"):
+            assert len(results["fits"][scene][regime][default]) >= 10
+
+
+def test_the_remark_on_context_has_the_accuracies_of_the_study(results):
+    oa = {
+        row["entry"]: row["oa"]
+        for row in results["summary"]
+        if row["scene"] == "indian-pines" and row["regime"] == "per-class:5"
+    }
+    window = oa["lda spectra+window reduction=scene smooth=none"]
+    assert f"gave {oa[results['default']]:.0f} % on Indian Pines instead of {window:.0f} %" in WORTH_OF_CONTEXT
