@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFont import FreeTypeFont
 
-MAX_PX = 2000
+MIN_PX, MAX_PX = 600, 2000
 _PAPER, _INK, _EDGE = "#ffffff", "#1b1d20", "#8a8f98"
 _NO_DATA = (0, 0, 0)
 _MIN_LINES, _MAX_LETTERS = 20, 40
@@ -25,6 +25,9 @@ _MIN_LINES, _MAX_LETTERS = 20, 40
 
 def write_map_image(path: Path, classes: NDArray[np.integer], legend: Legend) -> tuple[str, ...]:
     """Write a classification map as PNG.
+
+    The pixels of a small map are drawn as squares of n x n points. n is the largest number for which the longer side of the
+    picture has at most `MIN_PX` points.
 
     Parameters
     ----------
@@ -42,6 +45,8 @@ def write_map_image(path: Path, classes: NDArray[np.integer], legend: Legend) ->
     """
     step = -(-max(classes.shape) // MAX_PX)
     drawn = classes[step // 2 :: step, step // 2 :: step]
+    enlargement = max(1, MIN_PX // max(classes.shape))
+    drawn = drawn.repeat(enlargement, axis=0).repeat(enlargement, axis=1)
     picture = _add_legend(_paint(drawn, legend), legend, no_data=bool((drawn == 0).any()))
     with atomic_write(path) as part:
         picture.save(part, format="PNG", optimize=True)

@@ -30,7 +30,9 @@ def test_maps_of_any_shape_round_trip(tmp_path_factory, rows, cols, seed):
     rgb = np.zeros((8, 3), np.uint8)
     rgb[list(LEGEND.numbers)] = LEGEND.rgb
     with Image.open(folder / "m.png") as image:
-        np.testing.assert_array_equal(np.asarray(image)[:rows, :cols], rgb[classes])
+        side = max(1, 600 // max(rows, cols))
+        drawn = np.asarray(image)[: side * rows : side, : side * cols : side]
+        np.testing.assert_array_equal(drawn, rgb[classes])
 
 
 def test_matlab_reads_the_legend(tmp_path):
