@@ -41,8 +41,8 @@ class InputSet:
     - ``window``: the mean spectrum of the 5x5 pixels around the pixel;
     - ``context``: the planes of context stores;
     - ``planes``: the planes of all other stores;
-    - ``means``: the planes of ``planes``, averaged over 48x48 pixels;
-    - ``patches``: the planes of ``planes`` at the 3x3 pixels around the pixel.
+    - ``means``: the means of the same planes over the 48x48 pixels around the pixel;
+    - ``patches``: the values of the same planes at the 3x3 pixels around the pixel.
 
     Attributes
     ----------

@@ -55,11 +55,12 @@ def sweep(
     store : str, Path or Features, optional
         Store in any form that `open_features` accepts. The default is the most recently completed store.
     head : str
-        Name of a head. A head that needs spectra learns from spectra and one plane at a time.
+        Name of a head. A head that needs spectra is fitted on the spectra together with each single plane.
     split : str
         Split in the grammar of `parse_split`.
     best : int
-        Number of planes to select by greedy forward selection; 0 skips the selection.
+        Number of planes to select by greedy forward selection with cross-validation on the training pixels; 0 skips the
+        selection.
     seeds : int
         Number of seeds, starting with seed 0. Training pixels, the head and the selected planes depend on the seed.
     labels : str, optional
@@ -81,7 +82,8 @@ def sweep(
     Raises
     ------
     HsifeatError
-        A name is unknown. The store has no planes. The training pixels can't be divided into folds.
+        A name is unknown. The store has no planes. The training pixels can't be divided into the
+        folds of the cross-validation.
     """
     _check_head(head)
     if seeds < 1 or best < 0:

@@ -66,9 +66,9 @@ def prepare_scenes(
     scenes : sequence of Scene
         One scene or several.
     spec : NetworkSpec
-        Specification with the side of the patches and the distribution of the timesteps.
+        Specification with the side of the patches, the number of components and the distribution of the timesteps.
     components : int or None
-        Number of principal components. None takes the number of `spec`, or the number of bands if that is smaller.
+        Number of principal components. If None, it is ``spec.components``, but at most the number of bands.
     seed : int
         Seed of the batches.
     listen : callable

@@ -175,7 +175,10 @@ def unet_arguments(
 
 
 def _without_attention(arguments: Callable[[int], dict[str, Any]], channels: int) -> dict[str, Any]:
-    """Return the arguments of a U-Net without its attention layers. Attention would depend on the whole image."""
+    """Return the constructor arguments of a U-Net, changed so that it has no attention layers.
+
+    With attention, a feature would depend on the whole image and not only on its receptive field.
+    """
     with_attention = arguments(channels)
     levels = len(with_attention["block_out_channels"])
     return {

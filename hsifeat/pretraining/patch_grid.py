@@ -57,7 +57,7 @@ class PatchGrid:
         return row, int(np.flatnonzero(self._is_position(Window(row, 0, 1, self._cols)))[number - before])
 
     def count_lost(self, block: Window) -> int:
-        """Count the positions that would be lost if one more block were held out."""
+        """Count the patch positions that overlap `block` and could not be used for training if it were held out too."""
         return int(np.count_nonzero(self._is_position(self._touching(block))))
 
     @property

@@ -73,7 +73,8 @@ class Recipe(_Part):
     tiling, noise : dict or None
         Options of the extraction, as declared in `hsifeat.extraction.config`; None for filters, which have neither.
     companion : CompanionPart or None
-        Companion image, or None if the model input comes from the bands of the scene.
+        Companion image: a finer image of the same area that replaces the bands as model input. None if the bands of the
+        scene are the input.
     pixels : PixelsPart or None
         Pixel list, or None if planes cover the whole scene.
     """

@@ -147,8 +147,9 @@ class DenoiserSimilarity:
     similarity : (n, n) float64 array
         Similarity ``S(t_a, t_b)`` between each pair of timesteps, from 0 to 1.
     neighbours : (n,) float64 array
-        Effective number of clean patches that a noised patch can come from, at each timestep. It is the exponential of
-        the mean entropy of `OptimalDenoiser.posterior` over noised patches. A value of 1 means that each noised patch
+        Effective number of clean patches that a noised patch can come from, at each timestep. For each noised patch,
+        `OptimalDenoiser.posterior` gives probabilities of the clean patches. The number is ``exp(H)``, where H is the
+        entropy of these probabilities, averaged over the noised patches. A value of 1 means that each noised patch
         can come from a single clean patch only.
     """
 

@@ -57,9 +57,9 @@ def split_remarks(results: BenchResults) -> list[str]:
 
 
 def reduction_text(results: BenchResults) -> str:
-    """State that column groups were reduced on unlabelled pixels.
+    """State that the principal components of the columns were fitted on a sample of all pixels, without their labels.
 
-    The text is empty if they were reduced on training pixels.
+    The text is empty if they were fitted on training pixels only.
     """
     if results.provenance.config is None or results.provenance.config.reduction == "train":
         return ""
