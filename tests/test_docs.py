@@ -86,25 +86,39 @@ def test_users_need_the_public_names_alone(page):
                 assert node.attr in exports[node.value.id], f"{page.name}: {node.value.id}.{node.attr} is not public"
 
 
-def test_the_table_of_the_readme_is_the_demo_as_measured():
-    rows = json.loads((ROOT / "benchmarks" / "results" / "demo.json").read_text())["accuracy"]
+def test_the_table_of_the_readme_is_the_study_of_few_labels():
+    study = json.loads((ROOT / "benchmarks" / "results" / "worth.json").read_text())
     measured = {
-        (row["features"], row["store"], row["split"]): "{:.1f} ± {:.1f}".format(*(100 * value for value in row["oa"]))
-        for row in rows
-        if row["head"] == "svm"
-    }
-    entries = {
-        "spectra": ("spectra", ""),
-        "spectra with 5x5 window means": ("spectra+window", ""),
-        "planes of the untrained network": ("planes", "untrained"),
-        "planes of the trained network": ("planes", "trained"),
-        "spectra with planes, untrained": ("spectra+planes", "untrained"),
-        "spectra with planes, trained": ("spectra+planes", "trained"),
+        (row["scene"], row["regime"], row["entry"]): f"{row['oa']:.1f} ± {row['sd']:.1f}" for row in study["summary"]
     }
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name, entry in entries.items():
-        numbers = " | ".join(measured[*entry, split] for split in ("random:0.1", "blocks:12+4:0.1"))
-        assert f"| {name} | {numbers} |" in readme
+    spectra = "lda spectra reduction=scene smooth=none"
+    scenes = {
+        "Indian Pines": "indian-pines",
+        "Houston": "houston",
+        "reduced Pavia": "pavia-reduced",
+        "Landsat": "landsat",
+    }
+    for name, scene in scenes.items():
+        for labels in (5, 20):
+            numbers = " | ".join(measured[scene, f"per-class:{labels}", entry] for entry in (spectra, study["default"]))
+            assert re.search(rf"^\| {name} .* \| {labels} \| {re.escape(numbers)} \|$", readme, re.MULTILINE)
+    first, second = (measured["indian-pines", "per-class:5", entry].split()[0] for entry in (study["default"], spectra))
+    assert f"classifies {first} % of" in readme and f"reach {second} % with" in readme
+
+
+def test_the_gains_in_the_readme_are_those_of_the_study_of_natural32():
+    study = json.loads((ROOT / "benchmarks" / "results" / "natural32.json").read_text())["differences"]["indian-pines"]
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    twin = "spectra+window+natural32 - spectra+window+natural32 untrained"
+    for pair, regime, unit in (
+        (twin, "per-class:5", " points on Indian Pines with 5 labels per class"),
+        (twin, "blocks:12+0:0.1, over 16 px", " points over 16 px from all labels"),
+        ("spectra+window+natural32 - spectra+window", "per-class:5", " points with 5 labels per class"),
+        ("spectra+window+context+natural32 - spectra+window+context", "per-class:5", ""),
+    ):
+        low, high = (f"{end:.1f}" for end in study[pair][regime]["interval"])
+        assert f"{abs(round(study[pair][regime]['mean'], 1)):.1f} [{low}, {high}]{unit}" in readme
 
 
 def members(cls):
