@@ -67,7 +67,7 @@ class ModelInput:
         rows, cols = int(self.cube.shape[0]), int(self.cube.shape[1])
         if self.padding == "zero":
             inside = tile.clip(rows, cols)
-            black = -1 if self.projection.clip else 0
+            black = self.projection.black
             channels = np.full((tile.rows, tile.cols, self.projection.channels), black, np.float32)
             part = Window(inside.row - tile.row, inside.col - tile.col, inside.rows, inside.cols)
             channels[part.slices] = self._channels[inside.slices]

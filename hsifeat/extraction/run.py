@@ -57,7 +57,7 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
     >>> store = hsifeat.run(hsifeat.prepare(scene, config, out="small.zarr"))
     """
     scene = job.extractor.scene
-    for note in (*scene.notes, *scene.validity_notes):
+    for note in (*scene.notes, *scene.validity_notes, *job.extractor.projection.notes):
         listen(Note(note))
     if isinstance(
         executor, InlineExecutor

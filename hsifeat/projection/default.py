@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from hsifeat.errors import ProjectionError
 from hsifeat.projection.fit import fit_projection
 from hsifeat.projection.image import SpectralImage
 from hsifeat.projection.projection import Projection
+from hsifeat.projection.spec import parse_projection
+
+IMAGE_CLIP = 2.5
+"""Default number of standard deviations at which the input of image models is clipped."""
 
 
 def default_projection(
@@ -26,7 +31,8 @@ def default_projection(
         Image to project.
     projection : str, Projection or None
         A text form, which `fit_projection` fits on the image, or a fitted projection. None selects the projection in
-        `projection_file`. Without such a file, None selects ``rgb`` for three channels and ``pca:N`` for N channels.
+        `projection_file`. Without such a file, None selects ``rgb`` for three channels and ``pca:N`` for N channels. ``pca`` and
+        ``all`` are then clipped at 2.5 standard deviations, unless the text states a clip.
     backbone : str
         Name of the backbone, for error messages.
     channels : int
@@ -48,7 +54,8 @@ def default_projection(
     elif projection is None and projection_file is not None:
         fitted = Projection.load(projection_file)
     else:
-        fitted = fit_projection(projection or ("rgb" if channels == 3 else f"pca:{channels}"), image)
+        text = projection or ("rgb" if channels == 3 else f"pca:{channels}")
+        fitted = fit_projection(text if projection_file is not None else _clip(text), image)
     fitted.check(image)
     if fitted.channels != channels:
         raise ProjectionError(
@@ -56,3 +63,14 @@ def default_projection(
             "choose another projection with --projection"
         )
     return fitted
+
+
+def _clip(text: str) -> str:
+    """Return the text form of a projection for an image model, whose input lies in [-1, 1].
+
+    Components and standardised bands are clipped at 2.5 standard deviations, unless the text states another value.
+    """
+    parsed = parse_projection(text)
+    if parsed.kind not in {"pca", "all"} or parsed.clip is not None:
+        return text
+    return re.sub(r"^(all|pca:\d+)", rf"\1:clip={IMAGE_CLIP:g}", text)

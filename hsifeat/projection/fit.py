@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,11 @@ from numpy.typing import NDArray
 from hsifeat.errors import ProjectionError
 from hsifeat.projection.image import SpectralImage
 from hsifeat.projection.projection import Projection
+from hsifeat.projection.rgb import check_bands, choose_rgb_bands
 from hsifeat.projection.spec import ProjectionSpec, parse_projection
 from hsifeat.scenes import Scene, open_labels
 from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.blocks import blocks, sample_bands
-from hsifeat.scenes.colours import rgb_bands
 
 # Relative rounding error of a sum of a few hundred float32 numbers.
 _FLOAT32_ERROR = 1e-6
@@ -42,6 +43,11 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
         - ``:percentiles=0-100``: use these percentiles
         - ``:gamma=0.4``: apply a gamma after the stretch
 
+        The forms ``pca`` and ``all`` have the option ``:clip=2.5``, which maps 2.5 standard deviations to 1 and clips channels to
+        [-1, 1], the range of image models. ``:clip=none`` is the default.
+
+        If a band of ``rgb`` is constant, the nearest band that is not constant replaces it, with a note.
+
         Every form has the option ``:mask=FILE``. FILE is a label map, and the fit uses only its labelled pixels.
     image : SpectralImage
         A scene or another spectral image. The fit uses its valid pixels and ignores its labels.
@@ -53,7 +59,7 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     Raises
     ------
     ProjectionError
-        The form or an option is unknown. The image lacks a band. The image has fewer bands than components. The mask
+        The form or an option is unknown. A band of the form ``bands``, or every band, is constant. The image lacks a band. The image has fewer bands than components. The mask
         and the image differ in shape. No pixel is both valid and labelled in the mask.
     SceneError
         The mask can't be read or can't be aligned with the grid of the scene.
@@ -89,13 +95,27 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
             _check_count(largest, image)
     name = parsed.to_text(mask_digest)
     if parsed.kind == "pca":
-        return _principal_components(name, parsed.numbers[0], *_moments([(image, fit_mask)]))
+        return _clipped(_principal_components(name, parsed.numbers[0], *_moments([(image, fit_mask)])), parsed)
     if parsed.kind == "all":
         mean, covariance = _moments([(image, fit_mask)])
         scale = 1 / np.sqrt(np.maximum(np.diag(covariance), 1e-12))
-        return _affine(name, np.diag(scale), -mean * scale)
-    bands = parsed.numbers or rgb_bands(image.bands, image.wavelengths_nm)
-    return _stretched(name, parsed, bands, image, fit_mask)
+        return _clipped(_affine(name, np.diag(scale), -mean * scale), parsed)
+    # With common percentiles, a band may be constant between its own.
+    percentiles = (0.0, 100.0) if parsed.joint else parsed.percentiles
+    if parsed.kind == "bands":
+        return _stretched(
+            name, parsed, check_bands(spec, parsed.numbers, image, fit_mask, percentiles), image, fit_mask
+        )
+    bands, notes = choose_rgb_bands(image, fit_mask, percentiles)
+    return replace(_stretched(name, parsed, bands, image, fit_mask), notes=notes)
+
+
+def _clipped(projection: Projection, spec: ProjectionSpec) -> Projection:
+    """Map `spec.clip` standard deviations to 1 and clip channels to [-1, 1], if the form states a number."""
+    if not spec.clips or spec.clip is None:
+        return projection
+    weights, offset = (values / np.float32(spec.clip) for values in (projection.weights, projection.offset))
+    return replace(projection, weights=weights, offset=offset, clip=True)
 
 
 def fit_components(count: int, images: Sequence[SpectralImage]) -> Projection:

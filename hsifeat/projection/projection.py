@@ -35,6 +35,8 @@ class Projection:
     gamma : float
         Exponent that is applied to the clipped channels after rescaling them to [0, 1]. Values below 1 brighten dark
         pixels.
+    notes : tuple of str
+        Notes on what was assumed while fitting.
 
     Examples
     --------
@@ -50,6 +52,12 @@ class Projection:
     offset: NDArray[np.float32]
     clip: bool
     gamma: float = 1.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def black(self) -> float:
+        """Channel value of the darkest pixels: -1 if percentiles are mapped to [-1, 1], 0 if the mean is mapped to 0."""
+        return -1.0 if self.clip and not self.spec.startswith(("pca:", "all")) else 0.0
 
     @property
     def bands(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ OPTIONS = {
     "stretch": "band (percentiles of each band) or joint (common percentiles of all bands), only for rgb and bands",
     "percentiles": "LOW-HIGH, the percentiles that are mapped to -1 and 1 (default 2-98), only for rgb and bands",
     "gamma": "an exponent above 0, only for rgb and bands",
+    "clip": "the number of standard deviations that is mapped to 1 and beyond which channels are clipped, or none, only for pca and all",
     "mask": "the FILE of a label map, whose labelled pixels are used for fitting",
 }
 _NUMBER = r"\d+(?:\.\d+)?"
@@ -33,6 +35,9 @@ class ProjectionSpec:
         Percentiles that are mapped to -1 and 1.
     gamma : float
         Exponent that is applied after the stretch.
+    clip : float or None
+        Number of standard deviations that is mapped to 1 and beyond which channels are clipped; infinite for no clipping, None
+        if the text does not state it. Only for the forms ``pca`` and ``all``.
     mask : str or None
         File of a label map whose labelled pixels are used for fitting.
     """
@@ -42,7 +47,13 @@ class ProjectionSpec:
     joint: bool = False
     percentiles: tuple[float, float] = (2.0, 98.0)
     gamma: float = 1.0
+    clip: float | None = None
     mask: str | None = None
+
+    @property
+    def clips(self) -> bool:
+        """Whether channels of ``pca`` or ``all`` are clipped."""
+        return self.clip is not None and self.clip != math.inf
 
     def to_text(self, mask_digest: str = "") -> str:
         """Return the canonical text form.
@@ -58,6 +69,7 @@ class ProjectionSpec:
             "stretch=joint" if self.joint else "",
             f"percentiles={low:.12g}-{high:.12g}" if self.percentiles != (2, 98) else "",
             f"gamma={self.gamma:.12g}" if self.gamma != 1 else "",
+            f"clip={self.clip:.12g}" if self.clips else "",
             f"mask={mask_digest}" if self.mask else "",
         ]
         return ":".join(filter(None, parts))
@@ -83,21 +95,26 @@ def parse_projection(text: str) -> ProjectionSpec:
     numbers = tuple(int(n) for n in (count or band_list or "").split(",") if n)
     kind = plain or pca or bands
     stretches = kind in {"rgb", "bands"}
-    allowed = ["stretch", "percentiles", "gamma", "mask"] if stretches else ["mask"]
+    allowed = ["stretch", "percentiles", "gamma", "mask"] if stretches else ["clip", "mask"]
     options = _parse_options(text, text[form.end() :], allowed)
     stretch = options.get("stretch", "band")
     percentiles = re.fullmatch(rf"({_NUMBER})-({_NUMBER})", options.get("percentiles", "2-98"))
     low, high = (float(n) for n in percentiles.groups()) if percentiles else (0.0, 0.0)
     gamma = float(options.get("gamma", "1")) if re.fullmatch(_NUMBER, options.get("gamma", "1")) else 0.0
+    clip_text = options.get("clip")
+    clip = None if clip_text is None else math.inf if clip_text == "none" else 0.0
+    if clip_text is not None and re.fullmatch(_NUMBER, clip_text):
+        clip = float(clip_text)
     for name, allowed_value in (
         ("stretch", stretch in {"band", "joint"}),
         ("percentiles", 0 <= low < high <= 100),
         ("gamma", gamma > 0),
+        ("clip", clip is None or clip > 0),
         ("mask", options.get("mask", "file")),
     ):
         if not allowed_value:
             raise ProjectionError(f"{text}: {name} is {OPTIONS[name]}; found {options[name]!r}")
-    return ProjectionSpec(kind, numbers, stretch == "joint", (low, high), gamma, options.get("mask"))
+    return ProjectionSpec(kind, numbers, stretch == "joint", (low, high), gamma, clip, options.get("mask"))
 
 
 def _parse_options(text: str, option_text: str, allowed: list[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -12,6 +13,17 @@ from hsifeat.errors import SceneError
 from hsifeat.scenes.blocks import count_values
 from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
+
+
+def safe_label_name(text: str) -> str:
+    """Return a text in the form that a label map can be named. Stores keep maps by name, as Zarr arrays.
+
+    >>> safe_label_name(".gt/v2"), safe_label_name("zarr.json"), safe_label_name("..")
+    ('gt-v2', 'zarr-json', 'labels')
+    """
+    name = re.sub(r"[/\\\x00-\x1f\x7f]", "-", text).lstrip(".")
+    name = name.lstrip("_") if name.startswith("__") else name
+    return "zarr-json" if name == "zarr.json" else name or "labels"
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,11 @@ class Labels:
     def __post_init__(self) -> None:
         is_map = self.classes.ndim == 2 and np.issubdtype(self.classes.dtype, np.integer)
         present = list(self.counts) if is_map else []
+        if self.name != safe_label_name(self.name):
+            raise SceneError(
+                f"a label map can't be named {self.name!r}: names have no '/' or '\\', do not start with '.' or '__', and are not "
+                "zarr.json; rename the file or the map"
+            )
         if not is_map or min(present, default=0) < 0:
             raise SceneError(
                 f"labels {self.name!r} must be a 2-D array of integers from 0 up, where 0 is unlabelled; found "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ class Validity:
         reason that applies.
     partly_zero : int
         Number of valid pixels with 0 in some bands, although 0 is the value of missing data of every band.
+    too_large : int
+        Number of pixels with a finite value beyond the range of float32. They are counted as missing too.
     zero_is_nodata : bool
         Whether 0 is a value of missing data of every band.
     """
@@ -35,6 +38,7 @@ class Validity:
     zero: int
     saturated: int
     partly_zero: int
+    too_large: int
     zero_is_nodata: bool
 
     def notes(self, name: str, blank_pixels: str) -> tuple[str, ...]:
@@ -55,6 +59,10 @@ class Validity:
                     f"{name}: {count} pixels are {value} in all bands and count as invalid, although the file does not declare "
                     "that value as no data; --blank-pixels keep makes them valid"
                 )
+        if self.too_large:
+            notes.append(
+                f"{name}: {self.too_large} pixels hold values beyond the range of float32 and count as invalid"
+            )
         if self.partly_zero:
             notes.append(
                 f"{name}: {self.partly_zero} pixels have 0, the declared no-data value, in some bands only, and count as valid, "
@@ -68,7 +76,7 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
 
     A pixel is invalid in each of these cases:
 
-    - a band is NaN, infinite, or equal to a value of `nodata` (see `hsifeat.scenes.nodata.is_nodata`)
+    - a band is NaN, infinite, beyond the range of float32, or equal to a value of `nodata` (see `hsifeat.scenes.nodata.is_nodata`)
     - the pixel is blank and `blank_pixels` is ``drop``; all bands of a blank pixel are 0, or have the largest value of an
       integer dtype (saturation).
 
@@ -99,10 +107,13 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
     dtype = np.dtype(cube.dtype)
     saturation = int(np.iinfo(dtype).max) if dtype.kind in "iu" else None
     mask = np.empty((rows, cols), dtype=bool)
-    missing_count = zero_count = saturated_count = partly_zero_count = 0
+    missing_count = zero_count = saturated_count = partly_zero_count = too_large_count = 0
     for block in blocks(rows, cols, bands):
         values = np.asarray(cube[block.slices])
         present = np.isfinite(values).all(axis=2) & ~is_nodata(values, nodata).any(axis=2)
+        too_large = present & ~_fits_float32(values).all(axis=2)
+        too_large_count += int(np.count_nonzero(too_large))
+        present &= ~too_large
         zero = present & ~(values != 0).any(axis=2)
         if zero_is_nodata:
             partly_zero_count += int(np.count_nonzero(present & ~zero & (values == 0).any(axis=2)))
@@ -116,4 +127,13 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
             mask[block.slices] = present & ~zero if zero_is_nodata else present
         else:
             mask[block.slices] = present & ~zero & ~saturated
-    return Validity(mask, missing_count, zero_count, saturated_count, partly_zero_count, zero_is_nodata)
+    return Validity(
+        mask, missing_count, zero_count, saturated_count, partly_zero_count, too_large_count, zero_is_nodata
+    )
+
+
+def _fits_float32(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which values lie in the range of float32, in which projections and heads compute."""
+    if values.dtype.kind != "f" or values.dtype.itemsize <= np.dtype(np.float32).itemsize:
+        return np.ones(values.shape, dtype=bool)
+    return np.asarray(np.abs(values) <= np.finfo(np.float32).max)

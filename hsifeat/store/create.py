@@ -105,9 +105,9 @@ def _write_scene(group: zarr.Group, manifest: Manifest, scene: SceneArrays) -> N
     )
     for window in windows(rows, cols, manifest.layout.cube_shard_px):
         cube[window.slices] = np.asarray(scene.cube[window.slices])
-    arrays: dict[str, tuple[NDArray[Any], tuple[str, ...] | None]] = {"scene/valid": (scene.valid, ("y", "x"))}
+    arrays: dict[str, tuple[NDArray[Any], tuple[str, ...]]] = {"scene/valid": (scene.valid, ("y", "x"))}
     for name, values in scene.projection.items():
-        arrays[f"scene/projection/{name}"] = values, None
+        arrays[f"scene/projection/{name}"] = values, ("band", "input_channel")[-values.ndim :]
     for name, indices in zip(("rows", "cols"), scene.pixels or (), strict=False):
         arrays[f"pixels/{name}"] = indices.astype(np.int32), ("pixel",)
     for path, (data, names) in arrays.items():

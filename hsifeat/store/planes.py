@@ -192,6 +192,7 @@ class Planes:
             **progress_options(self._layout, plane),
             dtype="uint8",
             fill_value=0,
+            dimension_names=("unit_row", "unit_col", f"record_{plane.id.layer}"),
             overwrite=True,
         )
 

@@ -15,7 +15,9 @@ def default(image, projection=None, channels=3, file=None):
 
 def test_the_default_follows_the_channels(scene):
     assert default(scene).spec == "rgb"
-    assert default(scene, channels=5).spec == "pca:5"
+    assert default(scene, channels=5).spec == "pca:5:clip=2.5"
+    assert default(scene, "pca:3").spec == "pca:3:clip=2.5"
+    assert default(scene, "pca:3:clip=none").digest == fit_projection("pca:3", scene).digest
     assert default(scene, "bands:1,2,3").spec == "bands:1,2,3"
 
 
@@ -31,7 +33,8 @@ def test_the_projection_that_the_backbone_was_trained_with_comes_first(scene, tm
 
 def test_a_projection_with_other_channels_is_refused(scene):
     with pytest.raises(
-        ProjectionError, match="pca:2 gives 2 channels, but net takes 3: choose another projection with --projection"
+        ProjectionError,
+        match="pca:2:clip=2.5 gives 2 channels, but net takes 3: choose another projection with --projection",
     ):
         default(scene, "pca:2")
 

@@ -109,3 +109,54 @@ def test_the_fit_sees_only_the_mask(tmp_path, holed):
     np.save(tmp_path / "none.npy", np.zeros_like(mask))
     with pytest.raises(ProjectionError, match=r"no valid pixel in the mask .*none\.npy"):
         fit_projection(f"rgb:mask={tmp_path / 'none.npy'}", holed)
+
+
+@pytest.mark.parametrize("spec", ["pca:3", "all"])
+def test_a_clip_maps_standard_deviations_to_one(scene, spec):
+    plain, clipped = fit_projection(spec, scene), fit_projection(f"{spec}:clip=1.5", scene)
+    expected = np.clip(plain.apply(scene.cube) / 1.5, -1, 1)
+    np.testing.assert_allclose(clipped.apply(scene.cube), expected, atol=1e-5)
+    assert (np.abs(expected) == 1).any() and clipped.digest != plain.digest and clipped.black == plain.black == 0
+
+
+def striped(constant, nm=None):
+    """A scene of 9 bands, some of which hold one number, or one number but for a few pixels."""
+    cube = np.random.default_rng(0).random((20, 20, 9)) + 1
+    for band in constant:
+        cube[..., band] = 7
+        cube[0, 0, band] = 8 if band % 2 else 7
+    return Scene("striped", cube, nm)
+
+
+@pytest.mark.parametrize(
+    ("constant", "bands"),
+    [((), (6, 4, 2)), ((4,), (6, 3, 2)), ((6, 5, 7), (8, 4, 2)), ((0, 1, 2, 3, 4, 5, 6, 7), (8, 8, 8))],
+)
+def test_rgb_without_wavelengths_is_a_guess_that_avoids_constant_bands(constant, bands):
+    projection = fit_projection("rgb", striped(constant))
+    assert tuple(np.argmax(np.abs(projection.weights), axis=0)) == bands
+    assert np.abs(projection.weights).max() < 100
+    told = " ".join(projection.notes)
+    assert f"no wavelengths; assumed the bands {', '.join(map(str, bands))}" in told
+    assert ("are constant" in told) == bool(set(constant) & {6, 4, 2})
+
+
+def test_rgb_avoids_the_constant_band_nearest_to_a_colour():
+    nm = np.array([460, 470, 540, 550, 560, 630, 640, 650, 900.0])
+    projection = fit_projection("rgb", striped((6, 0), nm))
+    assert tuple(np.argmax(np.abs(projection.weights), axis=0)) == (5, 3, 1)
+    assert "the bands 0,6 (counted from 0) are constant" in " ".join(projection.notes)
+    assert not fit_projection("rgb", striped((), nm)).notes
+
+
+def test_rgb_outside_of_the_visible_range_is_said():
+    projection = fit_projection("rgb", striped((), np.linspace(1000, 2400, 9)))
+    assert "are those at 1000, 1000, 1000 nm" in " ".join(projection.notes)
+
+
+def test_constant_bands_that_are_named_are_refused():
+    with pytest.raises(ProjectionError, match=r"the bands 3-4 .* are constant between their percentiles 2 and 98"):
+        fit_projection("bands:3,4,5", striped((3, 4)))
+    with pytest.raises(ProjectionError, match="every band is constant"):
+        fit_projection("rgb", striped(range(9)))
+    assert fit_projection("bands:3,5:stretch=joint", striped((3,))).channels == 2

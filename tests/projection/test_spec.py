@@ -15,6 +15,8 @@ from hsifeat.projection.spec import ProjectionSpec, parse_projection
         ("rgb:gamma=0", "gamma is an exponent above 0"),
         ("rgb:percentiles=98-2", "percentiles is LOW-HIGH"),
         ("rgb:stretch=both", r"stretch is band .* or joint"),
+        ("pca:3:clip=0", "clip is the number of standard deviations"),
+        ("rgb:clip=2", "the option 'clip' is unknown"),
         ("pca:3:gamma=2", "the option 'gamma' is unknown"),
         ("rgb:gamma=2:gamma=3", "the option 'gamma' is repeated"),
         ("rgb:bright", "the option 'bright' is unknown"),
@@ -38,3 +40,10 @@ def test_a_spec_reads_back_from_its_text(kind, bands, joint, ends, gamma):
     low, high = sorted(map(float, ends))
     spec = ProjectionSpec(kind, tuple(bands) if kind == "bands" else (), joint, (low, high), float(gamma))
     assert parse_projection(spec.to_text()) == spec
+
+
+@given(st.sampled_from(["pca", "all"]), st.integers(1, 99), st.decimals("0.01", 99, places=2))
+def test_a_clip_reads_back_from_its_text(kind, count, clip):
+    spec = ProjectionSpec(kind, (count,) if kind == "pca" else (), clip=float(clip))
+    assert parse_projection(spec.to_text()) == spec
+    assert parse_projection("pca:3:clip=none").to_text() == "pca:3"

@@ -13,6 +13,7 @@ import xarray as xr
 import zarr
 
 from hsifeat import Scene, open_scene
+from hsifeat.errors import SceneError
 from hsifeat.scenes import open_labels
 from hsifeat.scenes.nodata import combine_bands, distinct_values, parse_nodata
 
@@ -208,6 +209,17 @@ def test_blank_pixels_are_noted_and_can_be_kept(tmp_path):
     zero = open_scene(tmp_path / "x.npy", nodata=0, blank_pixels="keep")
     assert zero.valid.tolist() == [[False, True, True]]
     assert "1 pixels have 0, the declared no-data value, in some bands only" in " ".join(zero.validity_notes)
+
+
+def test_values_beyond_float32_are_invalid():
+    scene = Scene("x", np.array([[[1e300, 1.0, 2.0], [1.0, 2.0, 3.5]]]))
+    assert scene.valid.tolist() == [[False, True]]
+    assert scene.validity_notes == ("x: 1 pixels hold values beyond the range of float32 and count as invalid",)
+
+
+def test_extended_precision_is_refused():
+    with pytest.raises(SceneError, match="can't be processed: save them as float64"):
+        Scene("x", np.ones((2, 2, 3), np.longdouble))
 
 
 def test_numbers_are_parsed_without_a_loss():

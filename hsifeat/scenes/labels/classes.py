@@ -14,8 +14,8 @@ from hsifeat.scenes.nodata import NETCDF_FILLS, is_nodata
 from hsifeat.types import Cube
 
 Classes = NDArray[np.unsignedinteger]
-# Some versions of GDAL can't rasterise wider integers.
-_MAX_CLASS = 2**32 - 1
+# The largest number that every output format, the stores and the heads can hold.
+_MAX_CLASS = 2**31 - 1
 # Names of number 0 that mean unlabelled, in lower case without digits and punctuation.
 _UNLABELLED_NAMES = {
     "", "unclassified", "unclassed", "unlabelled", "unlabeled", "notlabelled", "notlabeled", "unknown", "undefined",
@@ -25,7 +25,9 @@ _UNLABELLED_NAMES = {
 _REQUIREMENT = "labels must be whole numbers, with 0 for unlabelled"
 
 
-def read_classes(array: Cube, nodata: Sequence[float], name: str) -> tuple[Classes, tuple[str, ...]]:
+def read_classes(
+    array: Cube, nodata: Sequence[float], name: str, *, can_declare_nodata: bool = True
+) -> tuple[Classes, tuple[str, ...]]:
     """Read a raster of class numbers block by block.
 
     Parameters
@@ -36,6 +38,8 @@ def read_classes(array: Cube, nodata: Sequence[float], name: str) -> tuple[Class
         Values of missing data, possibly NaN, which become 0.
     name : str
         Name of the file, for notes and errors.
+    can_declare_nodata : bool
+        Whether the format of the file can declare values of missing data, for the advice in notes and errors.
 
     Returns
     -------
@@ -48,7 +52,7 @@ def read_classes(array: Cube, nodata: Sequence[float], name: str) -> tuple[Class
     Raises
     ------
     SceneError
-        A value outside `nodata` is fractional, NaN, negative or above 2**32 - 1.
+        A value outside `nodata` is fractional, NaN, negative or above 2**31 - 1.
 
     Examples
     --------
@@ -66,7 +70,7 @@ def read_classes(array: Cube, nodata: Sequence[float], name: str) -> tuple[Class
         nodata_count += int(np.count_nonzero(missing))
         zero_count += int(np.count_nonzero(values == 0))
         values = np.where(missing, np.zeros((), values.dtype), values)
-        _check_values(values, name)
+        _check_values(values, name, can_declare_nodata=can_declare_nodata)
         highest = max(highest, int(values.max(initial=0)))
         dtype = np.min_scalar_type(int(values.max(initial=0)))
         if dtype.itemsize > classes.dtype.itemsize:
@@ -84,7 +88,11 @@ def read_classes(array: Cube, nodata: Sequence[float], name: str) -> tuple[Class
     if dtype.kind in "iu" and highest == np.iinfo(dtype).max:
         notes.append(
             f"{name}: {highest} is read as a class, although it is the highest value of {dtype.name}: if it means no data, "
-            f"declare that in the file (gdal_edit.py -a_nodata {highest})"
+            + (
+                f"declare that in the file (gdal_edit.py -a_nodata {highest})"
+                if can_declare_nodata
+                else "replace it by 0"
+            )
         )
     return classes, tuple(notes)
 
@@ -119,11 +127,12 @@ def drop_zero(class_names: dict[int, str], classes: Classes, name: str) -> tuple
     )
 
 
-def _check_values(values: NDArray[np.generic], name: str) -> None:
+def _check_values(values: NDArray[np.generic], name: str, *, can_declare_nodata: bool = False) -> None:
     if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.floor(values))).all():
         raise SceneError(f"{name}: {_REQUIREMENT}; found fractions or NaN")
     if (lowest := values.min(initial=0)) < 0:
-        raise SceneError(f"{name}: {_REQUIREMENT}; found {int(lowest)}, which the file does not declare as no data")
+        remedy = ", which the file does not declare as no data" if can_declare_nodata else ": replace it by 0"
+        raise SceneError(f"{name}: {_REQUIREMENT}; found {int(lowest)}{remedy}")
     if (highest := values.max(initial=0)) > _MAX_CLASS:
         raise SceneError(f"{name}: {_REQUIREMENT}, up to {_MAX_CLASS}; found {int(highest)}")
 
@@ -150,7 +159,7 @@ def encode_classes(values: Sequence[object], name: str) -> tuple[Classes, dict[i
     Raises
     ------
     SceneError
-        Numbers and names are mixed. A number is fractional, negative or above 2**32 - 1.
+        Numbers and names are mixed. A number is fractional, negative or above 2**31 - 1.
 
     Examples
     --------
@@ -161,12 +170,17 @@ def encode_classes(values: Sequence[object], name: str) -> tuple[Classes, dict[i
     """
     texts, inverse = np.unique(np.array([str(value).strip() for value in values], dtype=str), return_inverse=True)
     numbers = [_parse_number(str(text)) for text in texts]
+    if None in numbers:
+        # Beside names, a code such as 1E2 is a name and not the number 100.
+        numbers = [None if "e" in str(text).lower() else n for text, n in zip(texts, numbers, strict=True)]
     if all(number is None for number in numbers):
         names = {number: str(text) for number, text in enumerate(texts, start=1)}
         return (inverse + 1).astype(np.min_scalar_type(len(texts))), names
     if None in numbers:
-        number, text = next(n for n in numbers if n is not None), texts[numbers.index(None)]
-        raise SceneError(f"{name}: classes must be all numbers or all names; found both {number:g} and {str(text)!r}")
+        number = next(str(text) for text, n in zip(texts, numbers, strict=True) if n is not None)
+        raise SceneError(
+            f"{name}: classes must be all numbers or all names; found both {number} and {str(texts[numbers.index(None)])!r}"
+        )
     array = np.array(numbers, dtype=np.float64)
     _check_values(array, name)
     return array.astype(np.min_scalar_type(int(array.max(initial=0))))[inverse], {}

@@ -11,7 +11,7 @@ from typing import TextIO
 import numpy as np
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.label_map import Labels
+from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.scenes.labels.classes import encode_classes
 from hsifeat.scenes.pixel_grid import PixelGrid
 
@@ -42,7 +42,7 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
     """
     if not path.is_file():
         raise SceneError(f"no such file: {path}")
-    pixels, class_texts = _read_lines(path, scene)
+    pixels, class_texts, missing = _read_lines(path, scene)
     if not class_texts:
         raise SceneError(f"{path.name} has no labelled pixel: a CSV of labels has lines of row, col, class")
     values, class_names = encode_classes(class_texts, path.name)
@@ -53,13 +53,16 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
     classes[rows[conflicts], cols[conflicts]] = 0
     count = len(set(zip(rows[conflicts].tolist(), cols[conflicts].tolist(), strict=True)))
     notes = (f"{path.name}: {count} pixels are listed with different classes and became 0",) if count else ()
-    return Labels(path.stem, classes, class_names, notes=notes)
+    if missing:
+        notes += (f"{path.name}: {missing} pixels have the class NaN and stay unlabelled",)
+    return Labels(safe_label_name(path.stem), classes, class_names, notes=notes)
 
 
-def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], list[str]]:
+def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], list[str], int]:
     """Return the position (row, col) and the class text of each listed pixel."""
     pixels: list[tuple[int, int]] = []
     class_texts: list[str] = []
+    missing = 0
     order: tuple[int, ...] | None = None
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -82,11 +85,14 @@ def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], li
                         f"{line}: row {row}, col {col} is outside the scene {scene.name} of {scene.rows} x {scene.cols} "
                         "pixels, both counted from 0"
                     )
+                if fields[order[2]].strip().lower() == "nan":
+                    missing += 1
+                    continue
                 pixels.append((row, col))
                 class_texts.append(fields[order[2]])
     except (UnicodeDecodeError, csv.Error) as error:
         raise SceneError(f"{path} can't be read as comma-separated text in UTF-8: {error}") from error
-    return pixels, class_texts
+    return pixels, class_texts, missing
 
 
 def _detect_delimiter(file: TextIO) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.label_map import Labels
+from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.scenes.labels.classes import drop_zero, read_classes
 from hsifeat.scenes.labels.csv_pixels import read_pixel_csv
 from hsifeat.scenes.labels.resampling import align_to_grid
@@ -14,6 +14,9 @@ from hsifeat.scenes.nodata import distinct_values
 from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.readers import read_raster
 from hsifeat.scenes.readers.source_paths import split_variable
+
+# Suffixes of formats that have no value of missing data.
+_WITHOUT_NODATA = {"npy", "npz", "mat"}
 
 
 def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
@@ -79,7 +82,12 @@ def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
 
 def _open_raster(path: Path, variable: str | None, scene: PixelGrid | None) -> Labels:
     raster = read_raster(path, 2, variable)
-    classes, class_notes = read_classes(raster.array, distinct_values(raster.nodata), path.name)
+    classes, class_notes = read_classes(
+        raster.array,
+        distinct_values(raster.nodata),
+        path.name,
+        can_declare_nodata=path.name.removesuffix(".gz").rpartition(".")[2].lower() not in _WITHOUT_NODATA,
+    )
     class_names, zero_notes = drop_zero(raster.class_names, classes, path.name)
     notes = (*raster.notes, *class_notes, *zero_notes)
     if scene is not None:
@@ -87,4 +95,4 @@ def _open_raster(path: Path, variable: str | None, scene: PixelGrid | None) -> L
         notes += grid_notes
     # The name of a variable in an HDF5 file may be a path.
     name = (variable or "").rpartition("/")[2] or Path(path.name.removesuffix(".gz")).stem
-    return Labels(name, classes, class_names, raster.class_colours, notes)
+    return Labels(safe_label_name(name), classes, class_names, raster.class_colours, notes)

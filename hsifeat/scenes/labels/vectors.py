@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.georeference import Georeference
-from hsifeat.scenes.label_map import Labels
+from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.scenes.labels.classes import Classes, encode_classes
 from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.readers.gdal_sources import check_vector_file
@@ -84,7 +85,11 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     schema_file = path.with_suffix(".gfs")
     schema_existed = schema_file.exists()
     try:
-        features, column, name, notes = _read_features(path, selection)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            features, column, name, notes = _read_features(path, selection)
+        messages = dict.fromkeys(str(warning.message).replace(str(path), path.name) for warning in caught)
+        notes += tuple(f"{path.name}: {' '.join(message.split())}" for message in messages)
     except SceneError:
         raise
     except Exception as error:  # a damaged file can make GDAL raise anything
@@ -134,7 +139,7 @@ def _read_features(path: Path, selection: str) -> tuple[GeoDataFrame, str, str, 
                 f"{path.name}: read the classes from the column {column}, of {', '.join(columns)}; FILE:COLUMN selects another",
             )
     features = geopandas.read_file(path, layer=layer, columns=[column])
-    return features, column, name.replace("/", "-"), notes
+    return features, column, safe_label_name(name), notes
 
 
 def _check_shapefile_size(path: Path) -> None:

@@ -14,6 +14,18 @@ import numpy as np
 from hsifeat.errors import SceneError
 
 INTERLEAVES = ("bil", "bip", "bsq")
+# Names of fields that some programs write, and ENVI's names.
+_FIELDS = (
+    "wavelength units", "band names", "data ignore value", "reflectance scale factor", "data gain values", "data offset values",
+    "class names", "class lookup", "map info", "coordinate system string", "header offset", "data type", "byte order",
+)  # fmt: skip
+_VARIANTS = {
+    "wavelengths": "wavelength", "wavelength_nm": "wavelength", "center wavelength": "wavelength", "central wavelength": "wavelength",
+    "wavelength unit": "wavelength units", "wavelengths units": "wavelength units", "fwhms": "fwhm", "band name": "band names",
+    "nodata": "data ignore value", "no data value": "data ignore value", "nodata value": "data ignore value",
+    "data ignore values": "data ignore value", "bad band list": "bbl", "class name": "class names",
+    **{name.replace(" ", "_"): name for name in _FIELDS},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,10 @@ def read_header(path: Path) -> EnviHeader:
     from spectral.io.envi import envi_to_dtype
 
     fields, notes = _parse_fields(path), []
+    for name in sorted(set(fields) & set(_VARIANTS)):
+        if _VARIANTS[name] not in fields:
+            fields[_VARIANTS[name]] = fields[name]
+            notes.append(f"{path.name}: read its field {name!r} as {_VARIANTS[name]!r}, the name in ENVI headers")
     if "library" in str(fields.get("file type", "")).lower():
         raise SceneError(f"{path} describes a spectral library, not a raster: give the header of an image")
     rows, cols, bands = (_parse_int(path, fields, name, least=1) for name in ("lines", "samples", "bands"))

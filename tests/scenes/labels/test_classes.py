@@ -37,7 +37,7 @@ def test_nodata_becomes_unlabelled(values, nodata, expected, note):
     ("values", "message"),
     [
         pytest.param(np.array([[-1, 2]]), "found -1, which the file does not declare as no data", id="negative"),
-        pytest.param(np.array([[2**32]]), "up to 4294967295; found 4294967296", id="too-high"),
+        pytest.param(np.array([[2**32]]), "up to 2147483647; found 4294967296", id="too-high"),
         pytest.param(np.array([[1j]]), "found complex128", id="complex"),
         pytest.param(np.array([["a"]]), "found <U1", id="text"),
         pytest.param(np.array([[np.inf]]), "fractions or NaN", id="infinite"),
@@ -63,9 +63,17 @@ def test_the_dtype_grows_with_the_classes_from_block_to_block(monkeypatch):
         pytest.param(["1", "corn"], "found both 1 and 'corn'", id="both"),
         pytest.param([0.5], "fractions", id="fraction"),
         pytest.param([-4], "found -4", id="negative"),
-        pytest.param(["1e99"], "up to 4294967295", id="huge"),
+        pytest.param(["1e99"], "up to 2147483647", id="huge"),
     ],
 )
 def test_lists_of_mixed_or_invalid_classes_are_refused(values, message):
     with pytest.raises(SceneError, match=message):
         encode_classes(values, "x")
+
+
+def test_codes_that_look_like_numbers_beside_names_are_names():
+    classes, names = encode_classes(["1E2", "2A", "1E2"], "x")
+    assert classes.tolist() == [1, 2, 1] and names == {1: "1E2", 2: "2A"}
+    assert encode_classes(["1E2", "2"], "x")[0].tolist() == [100, 2]
+    with pytest.raises(SceneError, match="found both 007 and '2A'"):
+        encode_classes(["007", "2A"], "x")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes import open_labels
+from hsifeat.scenes import Scene, open_labels
 from tests.helpers.georeferenced import blank_scene
 
 
@@ -104,3 +104,10 @@ def test_delimiters_and_headers_written_by_pandas(tmp_path, mark, header):
     labels = open_labels(tmp_path / "gt.csv", blank_scene(3, 4))
     assert labels.class_names == {1: "corn; maize", 2: "wheat, red, winter"}
     assert labels.classes[0, 1] == 2 and labels.classes[2, 3] == 1 and np.count_nonzero(labels.classes) == 2
+
+
+def test_the_class_nan_is_unlabelled(tmp_path):
+    (tmp_path / "gt.csv").write_text("row,col,class\n0,0,3\n0,1,NaN\n1,1,nan\n")
+    labels = open_labels(tmp_path / "gt.csv", Scene("x", np.ones((2, 2, 3))))
+    assert labels.classes.tolist() == [[3, 0], [0, 0]]
+    assert labels.notes == ("gt.csv: 2 pixels have the class NaN and stay unlabelled",)

@@ -146,3 +146,24 @@ def test_nan_as_nodata_becomes_unlabelled(gdal, tmp_path):
     write_label_tif(tmp_path / "gt.tif", values)
     with pytest.raises(SceneError, match="found fractions or NaN"):
         open_labels(tmp_path / "gt.tif")
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("...npy", "labels"), ("zarr.json.npy", "zarr-json"), (".gt.npy", "gt"), ("__a.npy", "a")]
+)
+def test_label_maps_have_names_that_a_store_can_hold(tmp_path, file, name):
+    np.save(tmp_path / file, np.eye(3, dtype=np.uint8))
+    assert open_labels(tmp_path / file).name == name
+    with pytest.raises(SceneError, match="a label map can't be named"):
+        Labels(
+            {"labels": "..", "a": "__a"}.get(name, file.removesuffix(".npy")).replace("gt", "g/t"),
+            np.eye(3, dtype=np.uint8),
+        )
+
+
+def test_advice_fits_the_format(tmp_path):
+    np.save(tmp_path / "gt.npy", np.array([[-1, 2]], np.int16))
+    with pytest.raises(SceneError, match=r"found -1: replace it by 0$"):
+        open_labels(tmp_path / "gt.npy")
+    np.save(tmp_path / "gt.npy", np.array([[255, 2]], np.uint8))
+    assert "replace it by 0" in " ".join(open_labels(tmp_path / "gt.npy").notes)

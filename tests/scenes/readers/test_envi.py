@@ -283,3 +283,13 @@ def test_jasper_ridge_is_the_scene_of_its_mat_file(data_folder):
     # Whoever tif_folder that file took the dark values without their sign.
     np.testing.assert_array_equal(np.abs(scene.cube), matlab.reshape(198, 100, 100).transpose(2, 1, 0))
     assert open_scene(folder / "jasperRidge2_R198.img").digest == scene.digest
+
+
+def test_names_of_fields_that_other_programs_write(tmp_path, cube):
+    bands = cube.shape[2]
+    nm = ", ".join(str(500 + 10 * band) for band in range(bands))
+    write(tmp_path / "x.img", cube.astype("f4"), wavelengths=f"{{{nm}}}", wavelength_unit="nm", nodata_value="-9999")
+    header = (tmp_path / "x.hdr").read_text()
+    scene = open_scene(tmp_path / "x.hdr")
+    assert scene.wavelengths_nm.tolist() == [500 + 10 * band for band in range(bands)] and scene.nodata == (-9999.0,)
+    assert "read its field 'wavelengths' as 'wavelength'" in " ".join(scene.notes), header

@@ -1,0 +1,114 @@
+"""Choice of bands for pseudo-RGB images, which leaves out constant bands and says what was guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import ProjectionError
+from hsifeat.projection.image import SpectralImage
+from hsifeat.scenes.band_ranges import format_bands
+from hsifeat.scenes.blocks import sample_bands
+from hsifeat.scenes.colours import RGB_NM, rgb_bands
+
+# Distance from red, green or blue from which a band is reported as another colour.
+_FAR_NM = 60.0
+# A band is constant if its values differ by less than the rounding error of float32.
+_RELATIVE_RANGE = 1e-6
+
+Percentiles = tuple[float, float]
+
+
+def choose_rgb_bands(
+    image: SpectralImage, mask: NDArray[np.bool_], percentiles: Percentiles
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Choose the bands for red, green and blue; a constant band is replaced by the nearest band that is not constant.
+
+    Parameters
+    ----------
+    image : SpectralImage
+        The image. Without wavelengths, the bands are guessed; see `hsifeat.scenes.colours.rgb_bands`.
+    mask : (rows, cols) bool array
+        Pixels that count.
+    percentiles : tuple of 2 floats
+        A band counts as constant if it has one value between these percentiles.
+
+    Returns
+    -------
+    bands : tuple of 3 int
+        Indices of the bands.
+    notes : tuple of str
+        Notes on a guess, on bands far from 640, 550 and 460 nm, and on constant bands.
+
+    Raises
+    ------
+    ProjectionError
+        If every band is constant.
+    """
+    nm, preferred = image.wavelengths_nm, rgb_bands(image.bands, image.wavelengths_nm)
+    constant = set(_constant_bands(image, preferred, mask, percentiles))
+    bands: list[int] = []
+    for target, first in zip(RGB_NM, preferred, strict=True):
+        distance = np.abs(np.arange(image.bands) - first) if nm is None else np.abs(nm - target)
+        order = np.argsort(distance, kind="stable").tolist()
+        # A band is used twice only if there are too few others.
+        candidates = (
+            [first, *(band for band in order if band not in {*bands, *preferred}), *order]
+            if first in constant
+            else [first]
+        )
+        for band in candidates:
+            if band not in constant and (band in preferred or not _constant_bands(image, [band], mask, percentiles)):
+                bands.append(band)
+                break
+            constant.add(band)
+        else:
+            raise ProjectionError(
+                f"{image.name}: every band is constant over the valid pixels, so that there is nothing to see: check --nodata and "
+                "--variable"
+            )
+    listed = ", ".join(map(str, bands))
+    notes = []
+    if constant:
+        notes.append(
+            f"{image.name}: the bands {format_bands(constant)} (counted from 0) are constant over the valid pixels; the bands "
+            f"{listed} are red, green and blue"
+        )
+    if nm is None:
+        notes.append(
+            f"{image.name}: has no wavelengths; assumed the bands {listed} (counted from 0) to be red, green and blue: "
+            "--projection bands:i,j,k names others, and pca:3 uses all bands"
+        )
+    elif max(abs(nm[band] - target) for band, target in zip(bands, RGB_NM, strict=True)) > _FAR_NM or len(
+        set(bands)
+    ) < len(bands):
+        lengths = ", ".join(f"{nm[band]:g}" for band in bands)
+        notes.append(
+            f"{image.name}: its bands for red, green and blue are those at {lengths} nm: --projection bands:i,j,k names others, and "
+            "pca:3 uses all bands"
+        )
+    return tuple(bands), tuple(notes)
+
+
+def check_bands(
+    spec: str, bands: Sequence[int], image: SpectralImage, mask: NDArray[np.bool_], percentiles: Percentiles
+) -> tuple[int, ...]:
+    """Return the bands, or raise `ProjectionError` if one of them is constant over the pixels of the mask."""
+    if constant := _constant_bands(image, bands, mask, percentiles):
+        raise ProjectionError(
+            f"{spec}: the bands {format_bands(constant)} (counted from 0) of {image.name} are constant between their percentiles {percentiles[0]:g} and "
+            f"{percentiles[1]:g}: name others"
+        )
+    return tuple(bands)
+
+
+def _constant_bands(
+    image: SpectralImage, bands: Sequence[int], mask: NDArray[np.bool_], percentiles: Percentiles
+) -> list[int]:
+    distinct = list(dict.fromkeys(bands))
+    samples = sample_bands(image.cube, distinct, mask)
+    low, high = np.percentile(samples, percentiles, axis=0)
+    flat = high - low <= _RELATIVE_RANGE * np.maximum(np.abs(low), np.abs(high))
+    return [band for band, is_flat in zip(distinct, flat, strict=True) if is_flat]
