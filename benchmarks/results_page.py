@@ -45,7 +45,7 @@ def page(content: dict[str, Any]) -> str:
         "others": _others(rows, content),
         "published": _published(rows, default),
         "far": _far(rows, content),
-        "planes": _entries(rows, content, lambda one: "planes" in one["inputs"]),
+        "planes": _entries(rows, content, _is_plane_entry),
         "runs": "\n".join(f"    {run['command']}" for run in content["runs"]),
     }
     text = TEMPLATE.read_text(encoding="utf-8")
@@ -71,6 +71,12 @@ def _is_input_entry(entry: dict[str, Any]) -> bool:
 def _is_reduction_entry(entry: dict[str, Any]) -> bool:
     """Return whether an entry belongs to the table of reductions."""
     return entry["head"] == "lda" and entry["inputs"] == BEST and entry["smooth"] == "none" and not _all_bands(entry)
+
+
+def _is_plane_entry(entry: dict[str, Any]) -> bool:
+    """Return whether an entry belongs to the table of planes."""
+    without = entry["inputs"] in {"spectra+window", BEST} and _plain(entry)
+    return entry["head"] == "lda" and ("planes" in entry["inputs"] or without)
 
 
 def _cell(rows: Rows, scene: str, regime: str, key: str) -> str:

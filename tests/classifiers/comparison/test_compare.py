@@ -209,7 +209,7 @@ def test_an_unfinished_store_is_refused(store_path, tmp_path):
     [
         ({"heads": ["smv"]}, HeadError, "no head is named 'smv'; nearest: svm"),
         ({"inputs": ["plane"]}, HeadError, "unknown input 'plane'.*nearest: planes"),
-        ({"heads": ["film"], "inputs": ["spectra"]}, HeadError, "the head film needs plane and spectra"),
+        ({"heads": ["film"], "inputs": ["spectra"]}, HeadError, "the head film needs spectra and context or plane"),
         ({"splits": ["blocks"]}, SplitError, "unknown split 'blocks'"),
         ({"seeds": 0}, HeadError, "at least one seed"),
         ({"labels": "soil"}, StoreError, "no labels 'soil'"),
