@@ -117,15 +117,9 @@ ENTRIES = (
         for head in ("svm", "logistic", "random-forest", "lightgbm", "mlp", "film")
     ),
 )
-PLANE_ENTRIES = (
-    *(
-        Entry("lda", inputs, regimes=FEW_LABELS, scenes=CHOICE_SCENES)
-        for inputs in ("spectra+window", BEST, "spectra+window+planes", BEST + "+planes")
-    ),
-    *(
-        Entry("film", inputs, regimes=FEW_LABELS, scenes=CHOICE_SCENES)
-        for inputs in ("spectra+planes", BEST + "+planes")
-    ),
+PLANE_ENTRIES = tuple(
+    Entry("lda", inputs, regimes=FEW_LABELS, scenes=CHOICE_SCENES)
+    for inputs in ("spectra+window", BEST, "spectra+window+planes", BEST + "+planes")
 )
 
 
@@ -175,10 +169,12 @@ class Study:
 
     def write(self) -> None:
         """Write the fits and what follows from them."""
+        keys = {one.key for one in ENTRIES}
+        known = [*ENTRIES, *(one for one in PLANE_ENTRIES if one.key not in keys)]
         content = {
             "runs": [*self.runs, about_run(("scikit-learn", "scikit-image", "torch"))],
             "default": DEFAULT.key,
-            "entries": [asdict(one) | {"key": one.key} for one in (*ENTRIES, *PLANE_ENTRIES)],
+            "entries": [asdict(one) | {"key": one.key} for one in known],
             "summary": summarise(self.fits),
             "defaults_from_other_scenes": cross_choice(self.fits),
             "fits": self.fits,
