@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import ProjectionError
 from hsifeat.projection.image import SpectralImage
 from hsifeat.projection.projection import Projection
-from hsifeat.projection.rgb import check_bands, choose_rgb_bands
+from hsifeat.projection.rgb import check_bands, choose_rgb_bands, is_constant
 from hsifeat.projection.spec import ProjectionSpec, parse_projection
 from hsifeat.scenes import Scene, open_labels
 from hsifeat.scenes.band_ranges import format_bands
@@ -59,7 +59,7 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     Raises
     ------
     ProjectionError
-        The form or an option is unknown. A band of the form ``bands``, or every band, is constant. The image lacks a band. The image has fewer bands than components. The mask
+        The form or an option is unknown. A band of the form ``bands`` is constant. The image lacks a band. The image has fewer bands than components. The mask
         and the image differ in shape. No pixel is both valid and labelled in the mask.
     SceneError
         The mask can't be read or can't be aligned with the grid of the scene.
@@ -229,8 +229,9 @@ def _stretched(
     joint = np.percentile(samples, spec.percentiles) if spec.joint else None
     for channel, (band, values) in enumerate(zip(bands, samples.T, strict=True)):
         low, high = np.percentile(values, spec.percentiles) if joint is None else joint
-        weights[band, channel] = scale = 2 / max(high - low, 1e-12)
-        offset[channel] = -1 - scale * low
+        # A constant band has no contrast, and its channel is 0.
+        scale = 0.0 if is_constant(low, high) else 2 / (high - low)
+        weights[band, channel], offset[channel] = scale, -1 - scale * low if scale else 0
     return _affine(name, weights, offset, clip=True, gamma=spec.gamma)
 
 

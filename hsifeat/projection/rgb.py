@@ -41,11 +41,6 @@ def choose_rgb_bands(
         Indices of the bands.
     notes : tuple of str
         Notes on a guess, on bands far from 640, 550 and 460 nm, and on constant bands.
-
-    Raises
-    ------
-    ProjectionError
-        If every band is constant.
     """
     nm, preferred = image.wavelengths_nm, rgb_bands(image.bands, image.wavelengths_nm)
     constant = set(_constant_bands(image, preferred, mask, percentiles))
@@ -65,10 +60,8 @@ def choose_rgb_bands(
                 break
             constant.add(band)
         else:
-            raise ProjectionError(
-                f"{image.name}: every band is constant over the valid pixels, so that there is nothing to see: check --nodata and "
-                "--variable"
-            )
+            note = f"{image.name}: every band is constant over the valid pixels; the channels of rgb are 0: check --nodata and --variable"
+            return preferred, (note,)
     listed = ", ".join(map(str, bands))
     notes = []
     if constant:
@@ -110,5 +103,9 @@ def _constant_bands(
     distinct = list(dict.fromkeys(bands))
     samples = sample_bands(image.cube, distinct, mask)
     low, high = np.percentile(samples, percentiles, axis=0)
-    flat = high - low <= _RELATIVE_RANGE * np.maximum(np.abs(low), np.abs(high))
-    return [band for band, is_flat in zip(distinct, flat, strict=True) if is_flat]
+    return [band for band, *ends in zip(distinct, low, high, strict=True) if is_constant(*ends)]
+
+
+def is_constant(low: float, high: float) -> bool:
+    """Return whether the percentiles of a band differ by no more than the rounding error of float32."""
+    return bool(high - low <= _RELATIVE_RANGE * max(abs(low), abs(high)))

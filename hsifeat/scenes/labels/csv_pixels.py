@@ -52,7 +52,9 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
     conflicts = classes[rows, cols] != values
     classes[rows[conflicts], cols[conflicts]] = 0
     count = len(set(zip(rows[conflicts].tolist(), cols[conflicts].tolist(), strict=True)))
-    notes = (f"{path.name}: {count} pixels are listed with different classes and became 0",) if count else ()
+    notes: tuple[str, ...] = (
+        (f"{path.name}: {count} pixels are listed with different classes and became 0",) if count else ()
+    )
     if missing:
         notes += (f"{path.name}: {missing} pixels have the class NaN and stay unlabelled",)
     return Labels(safe_label_name(path.stem), classes, class_names, notes=notes)
