@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import typer
@@ -20,7 +21,7 @@ from hsifeat.commands.pretrain import pretrain
 from hsifeat.commands.scenes import scenes
 from hsifeat.commands.sweep import sweep
 from hsifeat.commands.timesteps import timesteps
-from hsifeat.errors import HsifeatError
+from hsifeat.errors import HsifeatError, raise_out_of_memory
 
 _CTRL_C = 130
 _INTERRUPTED = "interrupted; finished work is kept, and the same command continues from there"
@@ -58,9 +59,9 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) != len(sys.argv) - 1
     try:
-        status = app(arguments, standalone_mode=False)
+        status = _run(arguments)
         if status == _CTRL_C:  # Typer catches the interrupt and returns its exit status.
-            _show_error(_INTERRUPTED)
+            _show_interrupt()
     except HsifeatError as error:
         if debug:
             raise
@@ -72,7 +73,7 @@ def main() -> None:
         _show_error(f"{error.filename or 'a file'} can't be used: {error.strerror or error}")
         status = 1
     except KeyboardInterrupt:
-        _show_error(_INTERRUPTED)
+        _show_interrupt()
         status = _CTRL_C
     except Exception as error:
         # Click's own errors (wrong usage, abort) have an exit status and show themselves.
@@ -82,6 +83,21 @@ def main() -> None:
             error.show()
         status = getattr(error, "exit_code", _CTRL_C)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _run(arguments: list[str]) -> object:
+    """Run a command and return its status. If memory runs out, in whichever library, raise `OutOfMemoryError`."""
+    try:
+        return app(arguments, standalone_mode=False)
+    except Exception as error:
+        raise_out_of_memory(error)
+        raise
+
+
+def _show_interrupt() -> None:
+    # A further Ctrl-C while the process ends must not replace the exit status.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _show_error(_INTERRUPTED)
 
 
 def _show_error(message: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,5 +167,17 @@ class Layout:
 
     @classmethod
     def from_json(cls, groups: list[dict[str, Any]]) -> Layout:
-        """Build a layout from the values that `to_json` returned."""
+        """Build a layout from the values that `to_json` returned.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A value has another type or is out of range.
+        """
+        for group in groups:
+            numbers = [value for key, value in group.items() if key not in {"kind", "layer"}]
+            if not all(type(number) is int and 0 <= number < 2**31 for number in numbers):
+                raise ValueError(f"a column group has a number out of range: {group}")
+            if group.get("kind") not in get_args(ColumnKind) or not isinstance(group.get("layer", ""), str):
+                raise ValueError(f"a column group has an unknown kind or layer: {group}")
         return cls(tuple(ColumnGroup(**g) for g in groups))

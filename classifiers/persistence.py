@@ -2,7 +2,7 @@
 
 ```
 <model>/
-  model.json           format, head, parameters, layout, classes, metadata, library versions, sha256 of the other files
+  model.json           format, head, parameters, layout, classes, metadata, library versions, sha256 of the other files, seal
   state.skops          fitted scikit-learn objects, restricted to a fixed list of types
   weights.safetensors  torch heads: state of the network
   booster.txt          LightGBM: the trees
@@ -11,12 +11,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import platform
 import shutil
-import uuid
-import zipfile
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,15 @@ import numpy as np
 from classifiers.heads.base import Head
 from classifiers.heads.registry import make_head, registered_name
 from classifiers.layout import Layout
-from hsifeat.errors import HeadError
-from hsifeat.files import disk_errors
+from classifiers.restored_head import check_restored
+from classifiers.state_file import read_state, write_state
+from hsifeat.errors import HeadError, error_summary, raise_out_of_memory
+from hsifeat.files import delete_leftovers, disk_errors, temporary_path
+from hsifeat.seals import SealError, open_json, seal_json
 
 FORMAT = "hsifeat-model"
-FORMAT_VERSION = 1
+# The manifest has a seal since version 2.
+FORMAT_VERSION, READABLE_VERSIONS = 2, (1, 2)
 MANIFEST, STATE, WEIGHTS, BOOSTER = "model.json", "state.skops", "weights.safetensors", "booster.txt"
 LIBRARIES = ("hsifeat", "numpy", "scikit-learn", "skops", "torch", "lightgbm")
 
@@ -73,7 +77,7 @@ def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any] | None = N
     fitted = {key: value for key, value in vars(head).items() if key not in params}
     if "classes_" not in fitted:
         raise HeadError(f"the {name} head is not fitted; call fit before saving it")
-    files = _to_files(fitted)
+    files = _to_files(fitted, head.persisted_types)
     manifest = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
@@ -87,7 +91,7 @@ def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any] | None = N
         "files": {file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
     }
     try:
-        text = json.dumps(manifest, indent=2, default=_to_python)
+        text = seal_json(json.loads(json.dumps(manifest, default=_to_python)), MANIFEST, indent=2)
     except TypeError as error:
         raise HeadError(f"a parameter or meta of the {name} head can't be written as JSON: {error}") from error
     with disk_errors(folder):
@@ -123,12 +127,14 @@ def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
     [1, 2, 3, 4]
     """
     folder = Path(folder)
+    with suppress(OSError):  # The folder may be read-only; then nothing was renamed either.
+        _recover(folder)
     manifest = _read_manifest(folder)
     try:
         layout = None if manifest["layout"] is None else Layout.from_json(manifest["layout"])
         params = {key: _decode(value) for key, value in manifest["params"].items()}
-        name, meta, digests = str(manifest["head"]), manifest["meta"], dict(manifest["files"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        name, meta, digests = str(manifest["head"]), dict(manifest["meta"]), dict(manifest["files"])
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise HeadError(f"{folder / MANIFEST} is damaged: {error!r}; save the model again") from error
     if params.get("device") == "cuda":
         params["device"] = "auto"
@@ -141,18 +147,19 @@ def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
     for key, value in fitted.items():
         setattr(head, key, value)
     try:
-        head._check_restored()  # noqa: SLF001 - not for callers
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        if head.classes_.tolist() != manifest["classes"]:
+            raise ValueError(f"the classes differ from those in {MANIFEST}")  # noqa: TRY301  # reported below
+        check_restored(head)
+    except Exception as error:  # libraries raise errors of many classes for hostile numbers
+        raise_out_of_memory(error)
         raise HeadError(
-            f"{folder} holds a state that fitting can't produce: {error}; don't trust this model"
+            f"{folder} holds a state that fitting can't produce: {error_summary(error)}; don't trust this model"
         ) from error
     return head, meta
 
 
-def _to_files(fitted: dict[str, Any]) -> dict[str, bytes]:
+def _to_files(fitted: dict[str, Any], allowed: frozenset[str]) -> dict[str, bytes]:
     """Convert the fitted attributes of a head to the contents of the model files, by file name."""
-    import skops.io
-
     state = dict(fitted)
     files: dict[str, bytes] = {}
     if "weights_" in state:
@@ -162,7 +169,7 @@ def _to_files(fitted: dict[str, Any]) -> dict[str, bytes]:
         files[WEIGHTS] = save({key: np.array(value, order="C") for key, value in state.pop("weights_").items()})
     if "booster_text_" in state:
         files[BOOSTER] = state.pop("booster_text_").encode()
-    files[STATE] = skops.io.dumps(state, compression=zipfile.ZIP_DEFLATED)
+    files[STATE] = write_state(state, allowed)
     return files
 
 
@@ -170,60 +177,37 @@ def _from_files(files: dict[str, bytes], allowed: frozenset[str], folder: Path) 
     """Convert the contents of the model files, by file name, to the fitted attributes of a head."""
     if STATE not in files:
         raise HeadError(f"{folder} lists no {STATE}; save the model again")
-    fitted = _read_state(files[STATE], allowed, folder / STATE)
+    fitted = read_state(files[STATE], allowed, folder / STATE)
     if WEIGHTS in files:
-        from safetensors import SafetensorError
         from safetensors.numpy import load
 
         try:
             fitted["weights_"] = load(files[WEIGHTS])
-        except SafetensorError as error:
+        except Exception as error:  # also for types of numbers that NumPy lacks
             raise HeadError(f"{folder / WEIGHTS} is no safetensors file: {error}; save the model again") from error
     if BOOSTER in files:
         fitted["booster_text_"] = files[BOOSTER].decode(errors="replace")
     return fitted
 
 
-def _read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str, Any]:
-    """Load the fitted scikit-learn objects.
-
-    A type is accepted only if skops trusts it or if it is in `allowed`.
-    """
-    import skops.io
-
-    damage = zipfile.BadZipFile, OSError, LookupError, TypeError, ValueError, AttributeError, ImportError
-    try:
-        foreign = sorted(set(skops.io.get_untrusted_types(data=content)) - allowed)
-    except damage as error:
-        raise HeadError(f"{path} can't be read as a skops file: {error}; save the model again") from error
-    if foreign:
-        raise HeadError(f"{path} contains types that no head uses: {', '.join(foreign)}; don't trust this model")
-    try:
-        state = skops.io.loads(content, trusted=sorted(allowed))
-    except damage as error:
-        raise HeadError(f"{path} can't be restored: {error}; save the model again") from error
-    if not isinstance(state, dict):
-        raise HeadError(f"{path} holds a {type(state).__name__}, not the state of a head")
-    return state
-
-
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
+    advice = "copy the whole folder again, or fit the model again"
+    if not path.exists():
+        raise HeadError(f"{folder} is not a model: it has no {MANIFEST}; name a folder that hsifeat fit wrote")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise HeadError(
-            f"{folder} is not a model: it has no {MANIFEST}; name a folder that hsifeat fit wrote"
-        ) from error
-    except ValueError as error:
-        raise HeadError(f"{path} is damaged: {error}; save the model again") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise HeadError(f"{path} does not belong to a model of hsifeat; name a folder that hsifeat fit wrote")
-    if manifest.get("version") != FORMAT_VERSION:
-        raise HeadError(
-            f"{path} is of format version {manifest.get('version')}; this hsifeat reads version {FORMAT_VERSION}: use the "
-            "release that wrote it or fit again"
-        )
+        manifest = open_json(path, MANIFEST, advice=advice, required=False)
+        if manifest.get("format") != FORMAT:
+            raise HeadError(f"{path} does not belong to a model of hsifeat; name a folder that hsifeat fit wrote")
+        if manifest.get("version") not in READABLE_VERSIONS:
+            raise HeadError(
+                f"{path} is of format version {manifest.get('version')}; this hsifeat reads the versions "
+                f"{' and '.join(map(str, READABLE_VERSIONS))}: use the release that wrote it or fit again"
+            )
+        if manifest["version"] != 1:
+            open_json(path, MANIFEST, advice=advice)
+    except SealError as error:
+        raise HeadError(str(error)) from error
     return manifest
 
 
@@ -255,10 +239,14 @@ def _read_checked(path: Path, digest: str | None) -> bytes:
 
 
 def _write_atomically(folder: Path, files: dict[str, bytes]) -> None:
-    """Write files to a temporary folder, then rename this folder to `folder`."""
+    """Write files to a temporary folder, then rename this folder to `folder`.
+
+    If the process is killed between the two renames of a replacement, `_recover` finishes it.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    stamp = uuid.uuid4().hex[:8]
-    new, old = (folder.with_name(f".{folder.name}.{stamp}.{part}") for part in ("new", "old"))
+    _recover(folder)
+    delete_leftovers(folder.parent)
+    new, old = (temporary_path(folder, suffix) for suffix in ("new", "old"))
     try:
         new.mkdir()
         for file, content in files.items():
@@ -275,6 +263,16 @@ def _write_atomically(folder: Path, files: dict[str, bytes]) -> None:
         shutil.rmtree(old)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _recover(folder: Path) -> None:
+    """Give the model back that a killed process had renamed to replace it, if `folder` does not exist."""
+    if folder.exists() or folder.is_symlink():
+        return
+    for old in folder.parent.glob(f".{glob.escape(folder.name)}.*.old"):
+        if _is_model(old):
+            old.rename(folder)
+            return
 
 
 def _versions() -> dict[str, str]:

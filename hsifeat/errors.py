@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 # Maximum number of allowed names in a message; a longer list is abbreviated.
 _MAX_NAMES = 12
+# Parts of the messages of Python, torch and CUDA when memory or threads run out.
+_MEMORY_SIGNS = (
+    "can't start new thread",
+    "can't allocate memory",
+    "out of memory",
+    "Cannot allocate memory",
+    "bad_alloc",
+)
 
 
 class HsifeatError(Exception):
@@ -101,6 +110,37 @@ class HeadError(HsifeatError, ValueError):
     hsifeat.make_head : Raises this error.
     hsifeat.HsifeatError : Shows how to catch errors.
     """
+
+
+class OutOfMemoryError(HsifeatError, MemoryError):
+    """The memory is too small for an operation. No file is damaged.
+
+    See Also
+    --------
+    hsifeat.HsifeatError : Shows how to catch errors.
+    """
+
+
+def raise_out_of_memory(error: BaseException) -> None:
+    """Raise `OutOfMemoryError` if an error of another library means that memory, or the number of threads, ran out.
+
+    Handlers that report damaged files call this function first, because a lack of memory is no damage.
+
+    >>> raise_out_of_memory(ValueError("checksums do not match"))
+    >>> raise_out_of_memory(MemoryError())
+    Traceback (most recent call last):
+    hsifeat.errors.OutOfMemoryError: memory ran out: use fewer --jobs, a smaller --batch, or fewer planes, or close other programs
+    """
+    text = str(error)
+    if (
+        isinstance(error, MemoryError)
+        or getattr(error, "errno", None) == errno.ENOMEM
+        or any(sign in text for sign in _MEMORY_SIGNS)
+    ):
+        detail = f" ({error_summary(error)})" if text else ""
+        raise OutOfMemoryError(
+            f"memory ran out{detail}: use fewer --jobs, a smaller --batch, or fewer planes, or close other programs"
+        ) from error
 
 
 def error_summary(error: BaseException) -> str:

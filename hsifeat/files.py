@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import platform
+import re
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
-from hsifeat.errors import HsifeatError, StoreError
+from hsifeat.errors import HsifeatError, StoreError, raise_out_of_memory
+
+# Names of `temporary_path`; a model or a store is removed under such a name, too.
+_TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,9})-[0-9a-f]{8}\.(part|new|old|removed)")
+_swept: set[tuple[int, Path]] = set()
 
 
 @contextmanager
@@ -21,14 +30,44 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A name that no other thread, process or container uses.
-        part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part")
+        if (sweep := (os.getpid(), path.parent)) not in _swept:  # Once, because a folder can have many files.
+            _swept.add(sweep)
+            delete_leftovers(path.parent)
+        part = temporary_path(path, "part")
         try:
             yield part
             follow_umask(part)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def temporary_path(path: Path, suffix: str) -> Path:
+    """Return a hidden path next to `path` that no other thread, process or machine uses.
+
+    The name contains the machine and the process, so that `delete_leftovers` recognises the files of killed processes.
+    """
+    return path.with_name(f".{path.name}.{_machine()}-{os.getpid()}-{uuid4().hex[:8]}.{suffix}")
+
+
+def delete_leftovers(folder: Path) -> None:
+    """Delete the temporary files and folders that killed processes of this machine left in a folder."""
+    for path in folder.glob(".*"):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match and match["machine"] == _machine() and not _is_running(int(match["process"])):
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+@cache
+def _machine() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _is_running(process: int) -> bool:
+    import psutil
+
+    return bool(psutil.pid_exists(process))
 
 
 def follow_umask(path: Path) -> None:
@@ -62,6 +101,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except HsifeatError:
         raise
     except (OSError, RuntimeError) as error:
+        raise_out_of_memory(error)
         # torch.save raises a RuntimeError when the disk is full.
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "enforce fail at inline" in str(error)
         if full:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from hsifeat import files
 from hsifeat.errors import StoreError
 from hsifeat.files import atomic_write, disk_errors, write_file
 from hsifeat.projection import Projection
@@ -52,3 +53,34 @@ def test_a_denied_permission_is_said():
         disk_errors(Path("/x")),
     ):
         raise PermissionError(13, "Permission denied", "/secret/file")
+
+
+DEAD = 2**22 + 7  # larger than any process number
+
+
+def leftover(path, suffix, process, monkeypatch, machine=None):
+    """Create what a process leaves if it is killed while it writes `path`."""
+    with monkeypatch.context() as patch:
+        patch.setattr("os.getpid", lambda: process)
+        if machine is not None:
+            patch.setattr(files, "_machine", lambda: machine)
+        left = files.temporary_path(path, suffix)
+    if suffix == "part":
+        left.write_text("half")
+    else:
+        left.mkdir()
+        (left / "a").write_text("half")
+    return left
+
+
+@pytest.mark.parametrize("suffix", ["part", "new", "old", "removed"])
+def test_leftovers_of_killed_processes_are_deleted_by_the_next_write(tmp_path, monkeypatch, suffix):
+    left = leftover(tmp_path / "map.tif", suffix, DEAD, monkeypatch)
+    running = leftover(tmp_path / "map.tif", suffix, os.getppid(), monkeypatch)
+    elsewhere = leftover(tmp_path / "map.tif", suffix, DEAD, monkeypatch, machine="0123abcd")
+    others = [tmp_path / ".notes.part", tmp_path / f".x.{DEAD}.part"]
+    for other in others:
+        other.write_text("mine")
+    files.write_file(tmp_path / "b.txt", "b")
+    assert not left.exists()
+    assert {running, elsewhere, *others, tmp_path / "b.txt"} == set(tmp_path.iterdir())

@@ -25,6 +25,7 @@ from classifiers.comparison.workdir import RECORD
 from hsifeat.errors import HsifeatError
 from hsifeat.features.features import Features
 from hsifeat.scenes import Labels
+from hsifeat.seals import check_seal, has_seal
 
 _KEY = re.compile(r"[0-9a-f]{32}")
 # Exceptions of `numpy.load` for a file that is missing, damaged or of another format.
@@ -97,15 +98,26 @@ class Baseline:
 
         The array is (n,) integer and memory-mapped. The result is None if
         the file of predictions is missing or unreadable.
+
+        Raises
+        ------
+        SealError
+            The file was changed after the report was written.
         """
         if not _KEY.fullmatch(run.key):
             return None
+        self._check(self._run_records.predictions(run.key))
         try:
             array = np.load(self._run_records.predictions(run.key), mmap_mode="r", allow_pickle=False)
         except _UNREADABLE:
             return None
         valid = isinstance(array, np.ndarray) and array.shape == (run.test_pixels,) and array.dtype.kind in "iu"
         return array if valid else None
+
+    def _check(self, file: Path) -> None:
+        """Check the seal of a recorded file. A missing file is allowed, and so is one of a report without seals."""
+        if has_seal(file):
+            check_seal(file, f"{file.parent.name}/{file.name}", advice="copy the report again, or delete this file")
 
     @property
     def _run_records(self) -> RunRecords:
@@ -160,6 +172,7 @@ class Baseline:
         """
         if not _KEY.fullmatch(key):
             return None
+        self._check(self._run_records.draw(key))
         try:
             with np.load(self._run_records.draw(key), allow_pickle=False) as arrays:
                 if not isinstance(arrays, NpzFile) or arrays.zip is None:

@@ -81,7 +81,7 @@ class BenchRunner:
         list of RunResult
             Sorted by entry, then by draw.
         """
-        keys = {name: self.run_records.add_draw(draw, self.labels) for name, draw in draws.items()}
+        keys = {name: self.run_records.add_draw(draw, self.labels, listen=self.listen) for name, draw in draws.items()}
         tasks = [
             self._task(entry, split, seed, keys[split, seed], draw.left_out, scenes=maps)
             for entry in entries
@@ -89,7 +89,7 @@ class BenchRunner:
         ]
         results: dict[RunTask, RunResult] = {}
         for task in tasks:
-            recorded = self.run_records.find(task.key, mapped=bool(task.mapped_stores))
+            recorded = self.run_records.find(task.key, mapped=bool(task.mapped_stores), listen=self.listen)
             if recorded is not None:
                 results[task] = recorded
         if results:

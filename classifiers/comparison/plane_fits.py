@@ -94,7 +94,7 @@ class PlaneFitter:
         selections: dict[int, list[PlaneId]] = {seed: [] for seed in draws}
         count = min(count, len(self.planes))
         folds = {
-            seed: [self.run_records.add_draw(fold, self.labels) for fold in self._folds(draw, seed)]
+            seed: [self.run_records.add_draw(fold, self.labels, listen=self.listen) for fold in self._folds(draw, seed)]
             for seed, draw in draws.items()
             if count
         }
@@ -118,7 +118,7 @@ class PlaneFitter:
         tasks = {fit: self._task(fit) for fit in fits}
         accuracies: dict[AccuracyTask, float] = {}
         for task in tasks.values():
-            recorded = self.run_records.find_accuracy(task.key)
+            recorded = self.run_records.find_accuracy(task.key, listen=self.listen)
             if recorded is not None:
                 accuracies[task] = recorded
         self.listen(Started(name, len(tasks), "fits", len(accuracies)))

@@ -12,18 +12,22 @@ The training and test pixels of a draw with key ``D`` are in ``draws/D.npz``. Th
 indices in row-major order, and ``truth`` is the true class of each test pixel. A sweep records the accuracy of a fit
 with key ``K`` in ``sweeps/K.json``.
 
-Every file is written atomically. A killed run may leave some files but never ``runs/K.json``, so the run is repeated.
+Every file is written atomically, with a seal (see `hsifeat.seals`) that covers its folder and name. A run with a damaged
+file is repeated. A killed run may leave some files but never ``runs/K.json``, so it is repeated as well.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,12 +40,15 @@ from classifiers.layout import Layout
 from classifiers.metrics import CLASS_METRICS, METRICS
 from classifiers.reduction import SAMPLE_PIXELS, Reduction
 from classifiers.splits import SplitDraw
-from hsifeat.errors import StoreError
-from hsifeat.files import atomic_write, disk_errors, write_file
+from hsifeat.errors import HeadError, StoreError
+from hsifeat.files import atomic_write, write_file
+from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes import Labels
 from hsifeat.scenes.blocks import blocks
+from hsifeat.seals import SealError, check_seal, open_json, seal_file, seal_json
 
-FORMAT = 1
+FORMAT = 2
+_ADVICE = "delete the file, and repeat the command to compute it again"
 
 # Packages that fit and score. Results may depend on their versions, so versions are part of the key of a run.
 _PACKAGES = ("hsifeat", "scikit-learn", "lightgbm", "torch", "numpy")
@@ -123,47 +130,73 @@ class RunRecords:
 
     folder: Path
 
-    def find(self, key: str, *, mapped: bool) -> RunResult | None:
-        """Return the recorded run with the key `key`, or None if a file of the run is missing.
+    def find(self, key: str, *, mapped: bool, listen: Listener = silent) -> RunResult | None:
+        """Return the recorded run with the key `key`, or None if a file of the run is missing or damaged.
 
         Parameters
         ----------
         key : str
             Key of the run.
         mapped : bool
-            Whether the run must have a class map, and a confidence map if its head predicts probabilities.
+            Whether the map is needed and, for heads that predict probabilities, the confidence map.
+        listen : callable
+            Receives a note on a damaged file.
         """
-        try:
-            run = RunResult.model_validate_json(self._run(key).read_bytes())
-        except (OSError, ValidationError):
+        if not self._run(key).exists():
             return None
-        files = [self.predictions(key)]
-        if mapped:
-            files.append(self.map(key))
-            if issubclass(head_class(run.entry.head), ProbabilisticHead):
-                files.append(self.confidence(key))
-        return run if all(file.exists() for file in files) else None
+        try:
+            run = RunResult.model_validate(self._open_json(self._run(key)))
+            files = [self.predictions(key)]
+            if mapped:
+                files.append(self.map(key))
+                if issubclass(head_class(run.entry.head), ProbabilisticHead):
+                    files.append(self.confidence(key))
+            if not all(file.exists() for file in files):
+                return None
+            for file in files:
+                self._check(file)
+        except (SealError, ValidationError, HeadError) as error:
+            reason = error if isinstance(error, SealError) else f"{self._run(key)} is damaged"
+            listen(Note(f"{reason}: the run is repeated"))
+            return None
+        return run
 
     def add(self, run: RunResult, predicted: NDArray[np.integer]) -> None:
         """Record a finished run and the predicted class of each test pixel, (n,) integer."""
         dtype = np.min_scalar_type(int(predicted.max(initial=0)))
-        with atomic_write(self.predictions(run.key)) as part, part.open("wb") as file:
+        with self.sealed_write(self.predictions(run.key)) as part, part.open("wb") as file:
             np.save(file, predicted.astype(dtype), allow_pickle=False)
-        write_file(self._run(run.key), run.model_dump_json(indent=1))
+        write_file(self._run(run.key), seal_json(json.loads(run.model_dump_json()), _seal_name(self._run(run.key))))
 
-    def add_draw(self, draw: SplitDraw, labels: Labels) -> str:
-        """Record the training and test pixels of a draw, and return its key."""
+    def add_draw(self, draw: SplitDraw, labels: Labels, *, listen: Listener = silent) -> str:
+        """Record the training and test pixels of a draw, and return its key.
+
+        `listen` receives a note if the draw is recorded in a damaged file, which is written again.
+        """
         key = draw_key(draw, labels)
-        if not self.draw(key).exists():
-            test = np.flatnonzero(draw.test)
-            truth = np.ravel(labels.classes)[test]
-            with atomic_write(self.draw(key)) as part, part.open("wb") as file:
-                np.savez_compressed(file, train=np.flatnonzero(draw.train), test=test, truth=truth)
+        file = self.draw(key)
+        if file.exists():
+            try:
+                self._check(file)
+            except SealError as error:
+                listen(Note(f"{error}: the file is written again"))
+            else:
+                return key
+        test = np.flatnonzero(draw.test)
+        truth = np.ravel(labels.classes)[test]
+        with self.sealed_write(file) as part, part.open("wb") as out:
+            np.savez_compressed(out, train=np.flatnonzero(draw.train), test=test, truth=truth)
         return key
 
     def read_draw(self, key: str) -> dict[str, NDArray[np.integer]]:
-        """Return the arrays ``train``, ``test`` and ``truth`` of a recorded draw, each (n,) integer."""
-        with disk_errors(self.draw(key)), np.load(self.draw(key), allow_pickle=False) as arrays:
+        """Return the arrays ``train``, ``test`` and ``truth`` of a recorded draw, each (n,) integer.
+
+        Raises
+        ------
+        StoreError
+            The file is missing or damaged.
+        """
+        with self._opened(self.draw(key)) as arrays, arrays:
             return {name: arrays[name] for name in ("train", "test", "truth")}
 
     def read_predictions(self, key: str) -> NDArray[np.integer]:
@@ -174,35 +207,64 @@ class RunRecords:
         StoreError
             The file is missing or damaged.
         """
-        file = self.predictions(key)
-        try:
-            return np.asarray(np.load(file, allow_pickle=False))
-        except (OSError, ValueError, EOFError) as error:
-            raise StoreError(
-                f"{file} can't be read ({error}): delete the file, and repeat the command to compute it again"
-            ) from error
+        with self._opened(self.predictions(key)) as array:
+            return np.asarray(array)
 
     def read_map(self, file: Path) -> NDArray[Any] | None:
-        """Return a map of classes or confidences, or None if the file is not readable.
+        """Return a map of classes or confidences, or None if the file is missing or damaged.
 
         The array is (rows, cols) and memory-mapped; classes are integers and confidences are uint8.
         """
         try:
+            self._check(file)
             array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+        except (SealError, OSError, ValueError, EOFError):
             return None
         return array
 
-    def find_accuracy(self, key: str) -> float | None:
-        """Return the overall accuracy that a sweep recorded for a fit, or None if there is no record."""
+    def find_accuracy(self, key: str, *, listen: Listener = silent) -> float | None:
+        """Return the recorded overall accuracy of a fit of a sweep, or None if it is not recorded.
+
+        `listen` receives a note on a damaged file.
+        """
+        file = self._sweep_fit(key)
+        if not file.exists():
+            return None
         try:
-            return float(json.loads(self._sweep_fit(key).read_bytes())["oa"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return float(self._open_json(file)["oa"])
+        except (SealError, KeyError, TypeError, ValueError) as error:
+            reason = error if isinstance(error, SealError) else f"{file} is damaged"
+            listen(Note(f"{reason}: the fit is repeated"))
             return None
 
     def add_accuracy(self, key: str, accuracy: float) -> None:
-        """Record the overall accuracy of a fit that a sweep has finished."""
-        write_file(self._sweep_fit(key), json.dumps({"oa": accuracy}))
+        """Record the overall accuracy of a finished fit of a sweep."""
+        file = self._sweep_fit(key)
+        write_file(file, seal_json({"oa": accuracy}, _seal_name(file)))
+
+    @contextmanager
+    def sealed_write(self, file: Path) -> Iterator[Path]:
+        """Yield a temporary path, then seal the file there and rename it to `file`, one of the paths of the records."""
+        with atomic_write(file) as part:
+            yield part
+            seal_file(part, _seal_name(file))
+
+    @contextmanager
+    def _opened(self, file: Path) -> Iterator[Any]:
+        """Yield the content of a sealed ``.npy`` or ``.npz`` file, and raise `StoreError` if it is missing or damaged."""
+        try:
+            self._check(file, _ADVICE)
+            yield np.load(file, allow_pickle=False)
+        except SealError as error:
+            raise StoreError(str(error)) from error
+        except (OSError, ValueError, EOFError, LookupError, BadZipFile) as error:
+            raise StoreError(f"{file} can't be read ({error}): {_ADVICE}") from error
+
+    def _check(self, file: Path, advice: str = "") -> None:
+        check_seal(file, _seal_name(file), advice=advice)
+
+    def _open_json(self, file: Path) -> dict[str, Any]:
+        return open_json(file, _seal_name(file))
 
     def predictions(self, key: str) -> Path:
         """Return the path of the file that holds the predicted classes of a run."""
@@ -225,3 +287,8 @@ class RunRecords:
 
     def _sweep_fit(self, key: str) -> Path:
         return self.folder / "sweeps" / f"{key}.json"
+
+
+def _seal_name(file: Path) -> str:
+    """Return the name that the seal of a file covers: its folder and its name."""
+    return f"{file.parent.name}/{file.name}"

@@ -163,7 +163,7 @@ def sweep_planes(
         )
     )
     fitter = PlaneFitter(features, table, labels, run_records, head, names, executor, listen)
-    keys = {seed: run_records.add_draw(draw, labels) for seed, draw in draws.items()}
+    keys = {seed: run_records.add_draw(draw, labels, listen=listen) for seed, draw in draws.items()}
     selections = fitter.select(draws, best)
     shown = selections[min(selections)]
     # An empty set of planes means spectra alone. Heads that need planes skip it.

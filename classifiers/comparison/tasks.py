@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,7 +24,6 @@ from classifiers.metrics import score_predictions
 from classifiers.smoothing import SmoothingRule
 from hsifeat.features.features import Features
 from hsifeat.features.stack import open_stack
-from hsifeat.files import atomic_write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -240,11 +240,12 @@ def _map_scene(head: Head, features: Features, task: RunTask) -> None:
     block_px = block_side_px(task.table.layout, BLOCK_BYTES)
     probabilistic = isinstance(head, ProbabilisticHead)
     dtype = np.min_scalar_type(int(head.classes_.max()))
-    files = [(task.run_records.map(task.key), dtype)]
+    records = task.run_records
+    files = [(records.map(task.key), dtype)]
     if probabilistic:
-        files.append((task.run_records.confidence(task.key), np.dtype(np.uint8)))
+        files.append((records.confidence(task.key), np.dtype(np.uint8)))
     with ExitStack() as stack:
-        parts = [stack.enter_context(_zero_file(path, (rows, cols), dtype)) for path, dtype in files]
+        parts = [stack.enter_context(_zero_file(records, path, (rows, cols), dtype)) for path, dtype in files]
         for block in predict_blocks(features, head, probabilities=probabilistic, block_px=block_px):
             maps = [block.classes] if block.confidence is None else [block.classes, np.rint(255 * block.confidence)]
             for part, values in zip(parts, maps, strict=True):
@@ -253,13 +254,17 @@ def _map_scene(head: Head, features: Features, task: RunTask) -> None:
 
 
 @contextmanager
-def _zero_file(path: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> Iterator[Path]:
+def _zero_file(records: RunRecords, path: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> Iterator[Path]:
     """Create a ``.npy`` file with an array of zeros under a temporary path, and yield this path.
 
-    The array is (rows, cols). The file is moved to `path` when the context exits.
+    The array is (rows, cols). The file is sealed and moved to `path` when the context exits.
     """
-    with atomic_write(path) as part:
+    with records.sealed_write(path) as part:
         np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=shape)
+        # Without reserved space, a disk that fills up later would kill the process during a write to the memory map.
+        if hasattr(os, "posix_fallocate"):
+            with part.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
         yield part
 
 

@@ -60,8 +60,8 @@ class Head(ClassifierMixin, BaseEstimator):
     search_space : dict of str to list
         Values that tuning tries for each parameter. The first value is the default. There are at most a dozen combinations.
     persisted_types : frozenset of str
-        Dotted names of further classes that loading may build. Loading may always build the classes that skops trusts
-        by default.
+        Dotted names of the classes of objects in the fitted attributes, besides plain values and NumPy arrays. Loading
+        a model builds no other objects.
     classes_ : (C,) array
         Labels that occur in the training rows, in ascending order.
 

@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 
 from classifiers.heads.base import ProbabilisticHead, WeighingHead
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS, ReducingHead
+from classifiers.heads.lightgbm_text import checked_text
 from classifiers.heads.parameters import Components, Count, Fraction, Leaves, Positive, Seed, Whole
 
 
@@ -92,6 +93,9 @@ class LightGBMClassifier(ReducingHead, ProbabilisticHead, WeighingHead):
         table = lightgbm.Dataset(self._reduced(X), label=codes, weight=self._row_weights(codes, weight), params=params)
         booster = lightgbm.train(params, table, num_boost_round=self.n_estimators)
         self.booster_text_ = booster.model_to_string()
+
+    def _check_restored(self) -> None:
+        self.booster_text_ = checked_text(self.booster_text_, self.reducer_.n_features_out, len(self.classes_))
 
     def _probabilities(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
         import lightgbm

@@ -8,13 +8,18 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.tree import DecisionTreeClassifier
 
 from classifiers.heads.base import WeighingHead
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS
 from classifiers.heads.parameters import Components, Count, Fraction, Leaves, Seed
 from classifiers.heads.sklearn_head import SklearnHead
 
-TREE = "sklearn.tree._tree.Tree"
+_TYPES = {
+    "sklearn.ensemble._forest.RandomForestClassifier",
+    "sklearn.tree._classes.DecisionTreeClassifier",
+    "sklearn.tree._tree.Tree",
+}
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -56,8 +61,7 @@ class ForestClassifier(SklearnHead, WeighingHead):
 
     advice = "many labels, and columns of unlike scales or with outliers"
 
-    # skops does not trust this class, because scikit-learn uses its node indices unchecked. `_check_restored` checks them.
-    persisted_types = SklearnHead.persisted_types | {TREE}
+    persisted_types = SklearnHead.persisted_types | _TYPES
     search_space: ClassVar[dict[str, list[Any]]] = {"max_features": ["sqrt", 0.3], "min_samples_leaf": [1, 3]}
 
     n_estimators: Count = 200
@@ -81,7 +85,11 @@ class ForestClassifier(SklearnHead, WeighingHead):
         )
 
     def _check_restored(self) -> None:
+        # scikit-learn uses the node indices of a tree unchecked.
+        super()._check_restored()
         for tree in self.classifier_.estimators_:
+            if type(tree) is not DecisionTreeClassifier:
+                raise ValueError(f"the forest holds a {type(tree).__name__}")
             _check_tree(tree.tree_, self.reducer_.n_features_out, len(self.classes_))
 
 

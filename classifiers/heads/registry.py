@@ -150,7 +150,8 @@ def make_head(name: str, layout: Layout | None = None, **params: Any) -> Head:
     """
     cls = head_class(name)
     allowed = sorted(set(cls().get_params(deep=False)) - {"layout"})
-    for param in params:
+    named = [*params] if layout is None or isinstance(layout, Layout) else ["layout"]
+    for param in named:
         if param not in allowed:
             raise HeadError(f"head {name!r} has no parameter {param!r}; allowed: {', '.join(allowed)}")
     values = {param: tuple(value) if isinstance(value, list) else value for param, value in params.items()}

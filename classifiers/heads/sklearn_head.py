@@ -54,6 +54,10 @@ class SklearnHead(ReducingHead, ProbabilisticHead):
             warnings.filterwarnings("ignore", "Only one sample available")
             self.classifier_ = self._classifier().fit(self._reduced(X), codes, **options)
 
+    def _check_restored(self) -> None:
+        if type(self.classifier_) is not type(self._classifier()):
+            raise ValueError(f"the classifier is a {type(self.classifier_).__name__}")
+
     def _probabilities(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
         return np.asarray(self.classifier_.predict_proba(self._reduced(X)), dtype=np.float64)
 

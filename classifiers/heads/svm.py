@@ -74,6 +74,11 @@ class SVMClassifier(ReducingHead, WeighingHead):
     [0, 1]
     """
 
+    persisted_types = ReducingHead.persisted_types | {
+        "sklearn.svm._classes.SVC",
+        "sklearn.svm._classes.LinearSVC",
+        "sklearn.kernel_approximation.Nystroem",
+    }
     advice = "the usual baseline of remote sensing, strong with few labels"
     search_space: ClassVar[dict[str, list[Any]]] = {
         "C": [10.0, 1.0, 100.0],
@@ -129,6 +134,14 @@ class SVMClassifier(ReducingHead, WeighingHead):
         codes: NDArray[np.integer] = self.svc_.predict(self._kernel_features(X))
         return codes
 
+    def _check_restored(self) -> None:
+        if self.kernel_map_ is None:
+            _check_exact_machine(self.svc_, self.reducer_.n_features_out, len(self.classes_))
+        elif type(self.svc_) is not LinearSVC or type(self.kernel_map_) is not Nystroem:
+            raise ValueError("the approximated kernel has another machine than the head fits")
+        elif self.kernel_map_.kernel != "rbf":
+            raise ValueError("the kernel is another than the head fits")
+
     def _kernel_features(self, X: NDArray[np.floating]) -> NDArray[np.floating]:
         reduced = self._reduced(X)
         return reduced if self.kernel_map_ is None else self.kernel_map_.transform(reduced)
@@ -136,3 +149,32 @@ class SVMClassifier(ReducingHead, WeighingHead):
     def _reduced(self, X: NDArray[np.floating]) -> NDArray[np.floating]:
         reduced: NDArray[np.floating] = self.reducer_.transform(X)
         return reduced * self.gain_.astype(reduced.dtype)
+
+
+def _check_exact_machine(svc: Any, features: int, classes: int) -> None:
+    """Check the arrays of a `sklearn.svm.SVC`, because libsvm reads them without checking their sizes."""
+    if type(svc) is not SVC or svc.kernel != "rbf" or svc._sparse or svc.probability not in (False, "deprecated"):  # noqa: SLF001
+        raise ValueError("the support vector machine is another than the head fits")
+    count = len(svc.support_vectors_)
+    shapes = {
+        "support_vectors_": ((count, features), np.float64),
+        "support_": ((count,), np.int32),
+        "_n_support": ((classes,), np.int32),
+        "_probA": ((0,), np.float64),
+        "_probB": ((0,), np.float64),
+    }
+    for name in ("_dual_coef_", "dual_coef_"):
+        shapes[name] = (classes - 1, count), np.float64
+    for name in ("_intercept_", "intercept_"):
+        shapes[name] = (classes * (classes - 1) // 2,), np.float64
+    for name, (shape, dtype) in shapes.items():
+        array = getattr(svc, name)
+        if type(array) is not np.ndarray or array.shape != shape or array.dtype != dtype:
+            raise ValueError(
+                f"{name} of the support vector machine is not an array of shape {shape} and type {dtype.__name__}"
+            )
+    numbers = svc._n_support  # noqa: SLF001
+    if (numbers < 0).any() or numbers.astype(np.int64).sum() != count:
+        raise ValueError("the support vectors of the classes are not those of the machine")
+    if not np.array_equal(svc.classes_, np.arange(classes)) or not 0 <= float(svc._gamma) < np.inf:  # noqa: SLF001
+        raise ValueError("the classes or the width of the kernel are not those of the head")

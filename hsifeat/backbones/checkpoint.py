@@ -16,6 +16,9 @@ from hsifeat.types import as_int
 if TYPE_CHECKING:
     import torch
 
+# Most parameters of a network with random weights, which have 4 bytes each.
+_MAX_UNTRAINED = 2**32
+
 
 class CheckpointBackbone(NetworkBackbone):
     """A network with trained weights from a file or folder, or with random weights.
@@ -64,6 +67,12 @@ class CheckpointBackbone(NetworkBackbone):
         if self._untrained_seed is None:
             network = self.load_trained()
         else:
+            with torch.device("meta"):
+                count = sum(tensor.numel() for tensor in self.build().parameters())
+            if count > _MAX_UNTRAINED:
+                raise BackboneError(
+                    f"{self.name} would have {count} parameters; allowed are {_MAX_UNTRAINED} without training"
+                )
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self._untrained_seed)
                 network = self.build()

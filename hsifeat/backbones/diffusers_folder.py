@@ -10,6 +10,12 @@ from typing import Any
 
 from hsifeat.errors import BackboneError, error_summary
 
+# Bounds of the settings of a network, far above those of any published network.
+_LARGEST_NUMBER, _MAX_LAYERS, _MAX_LEVELS = 2**24, 256, 64
+# Parts of the names of settings that repeat a layer or a block.
+_REPEATED = ("layers", "num_blocks", "depth")
+_POSITIVE = ("block_out_channels", "widths", "width", "heads", "groups", "patch_px", "norm_num_groups")
+
 
 def find_part(folder: Path, part: str, name: str) -> Path:
     """Return the folder that contains the file `name`: the subfolder `part` of a pipeline, or `folder` itself.
@@ -82,9 +88,30 @@ def resolve_settings(network_class: Any, config: Mapping[str, Any], file: Path) 
         explicit, _, _ = network_class.extract_init_dict(dict(config))
         settings = drop_private_keys(_defaults(network_class) | explicit)
         json.dumps(settings, allow_nan=False)
+        _check_numbers(settings)
     except Exception as error:  # diffusers raises errors of many classes for settings of wrong types
         raise BackboneError(f"{file} does not describe a {network_class.__name__}: {error_summary(error)}") from error
     return settings
+
+
+def _check_numbers(settings: Mapping[str, Any]) -> None:
+    """Raise ValueError for numbers with which building the network would take forever or fill the memory."""
+    for name, setting in settings.items():
+        values = [setting]
+        while values:
+            value = values.pop()
+            if isinstance(value, dict):
+                _check_numbers(value)
+            elif isinstance(value, list):
+                if len(value) > _MAX_LEVELS:
+                    raise ValueError(f"{name} is a list of {len(value)} values; allowed are {_MAX_LEVELS}")
+                values += value
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                largest = _MAX_LAYERS if any(word in name for word in _REPEATED) else _LARGEST_NUMBER
+                if abs(value) > largest or (value < 1 and name in _POSITIVE):
+                    raise ValueError(
+                        f"{name} is {value:g}; allowed are numbers {'from 1 ' * (name in _POSITIVE)}to {largest}"
+                    )
 
 
 def non_default_settings(network_class: Any, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,6 +90,16 @@ class HubModel:
             fetch([*weights, *(_LATENT_CONFIGS if latent else ())])
             if older := [old for new, old in weights.items() if not (folder / new).exists()]:
                 fetch(older)
+            if shards := [
+                new for new, old in weights.items() if not any((folder / name).exists() for name in (new, old))
+            ]:
+                fetch(
+                    [
+                        pattern
+                        for name in shards
+                        for pattern in (f"{name}.index.json", name.replace(".safe", "-*-of-*.safe"))
+                    ]
+                )
         except Exception as error:  # the hub's client raises errors of half a dozen packages
             reason = "the hub can't be reached, and this machine has no copy" if offline else error_summary(error)
             raise BackboneError(

@@ -12,10 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from hsifeat.backbones.locked_imports import load_diffusers
 from hsifeat.errors import BackboneError, error_summary
+from hsifeat.types import as_int
 
 if TYPE_CHECKING:
     import torch
 
+# Most training timesteps of a schedule from a file; published models have 1000 to 4000.
+_MAX_TIMESTEPS = 100_000
 _PREDICTIONS = ("epsilon", "sample", "v_prediction")
 
 
@@ -162,6 +165,19 @@ def schedule_from_config(config: dict[str, Any]) -> NoiseSchedule:
         raise BackboneError(
             f"the schedule is a {config.get('_class_name', 'scheduler without a class name')}, which has no betas; allowed are "
             "schedulers of the DDPM family (DDPM, DDIM, PNDM, DPM-Solver, …)"
+        )
+    betas = config.get("trained_betas")
+    count = (
+        as_int(config.get("num_train_timesteps", 1000))
+        if betas is None
+        else len(betas)
+        if isinstance(betas, list)
+        else 0
+    )
+    if count is None or not 1 <= count <= _MAX_TIMESTEPS:
+        raise BackboneError(
+            f"the noise schedule has {str(config.get('num_train_timesteps'))[:20] if betas is None else count} training timesteps; "
+            f"allowed are 1 to {_MAX_TIMESTEPS}"
         )
     settings = {
         "beta_start",

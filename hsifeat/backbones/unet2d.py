@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.backbones.checkpoint import CheckpointBackbone
@@ -17,8 +16,10 @@ from hsifeat.backbones.diffusers_folder import (
 )
 from hsifeat.backbones.networks import NETWORKS, network_type
 from hsifeat.backbones.plugins import BackbonePlugin, existing_path
+from hsifeat.backbones.recorded_files import RecordedFiles
 from hsifeat.backbones.schedule import schedule_from_config
-from hsifeat.backbones.weights import build_network, digest_file, load_pretrained
+from hsifeat.backbones.weight_files import WeightFiles
+from hsifeat.backbones.weights import build_network
 from hsifeat.errors import BackboneError
 from hsifeat.types import as_int
 
@@ -31,7 +32,6 @@ _SUFFIXES = (".safetensors", ".bin")
 _AUTOENCODERS = ("vqvae", "vae")
 # Upper limit of labels that are embedded like timesteps, without a table: float32 distinguishes all whole numbers below.
 _LARGEST_FLOAT32_LABEL = 2**24
-_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 
 
 class UNet2DBackbone(CheckpointBackbone):
@@ -76,8 +76,12 @@ class UNet2DBackbone(CheckpointBackbone):
                 "config.json and scheduler_config.json"
             )
         folder = path if self._file is None else path.parent
+        if folder.name == "unet" and (folder.parent / "scheduler").is_dir():
+            folder = folder.parent  # a part of a pipeline
+        self._recorded_files = RecordedFiles(folder)
         self._network_folder = find_part(folder, "unet", "config.json")
         self._config_file = self._network_folder / "config.json"
+        self._recorded_files.check(self._config_file)
         self._config = read_json(self._config_file)
         class_name = str(self._config.get("_class_name", "network without a class name"))
         if class_name not in NETWORKS:
@@ -85,11 +89,14 @@ class UNet2DBackbone(CheckpointBackbone):
         _refuse_latent(folder)
         self._type: Any = network_type(class_name)
         self._settings = resolve_settings(self._type, self._config, self._config_file)
-        schedule_folder = find_part(folder, "scheduler", "scheduler_config.json")
-        self.schedule = schedule_from_config(read_json(schedule_folder / "scheduler_config.json"))
+        schedule_file = find_part(folder, "scheduler", "scheduler_config.json") / "scheduler_config.json"
+        self._recorded_files.check(schedule_file)
+        self.schedule = schedule_from_config(read_json(schedule_file))
         super().__init__(path, untrained_seed, hub_model)
         self.channels = self._read_count("in_channels")
         self.projection_file = file if (file := folder / PROJECTION_FILE).exists() else None
+        if self.projection_file is not None:
+            self._recorded_files.check(self.projection_file)
         embedding = self._settings.get("class_embed_type")
         if embedding not in (None, "timestep"):
             raise BackboneError(
@@ -144,32 +151,21 @@ class UNet2DBackbone(CheckpointBackbone):
 
     def digest_trained(self) -> str:
         """Return the digest of the trained weights."""
-        return digest_file(self._weights_file)
+        return self._weights.digest()
 
     @cached_property
-    def _weights_file(self) -> Path:
-        if self._file is not None:
-            return self._file
-        for name in _WEIGHTS:
-            if (self._network_folder / name).exists():
-                return self._network_folder / name
-        raise BackboneError(f"{self._network_folder} holds no weights: it needs {' or '.join(_WEIGHTS)}")
+    def _weights(self) -> WeightFiles:
+        weights = WeightFiles.find(self._network_folder) if self._file is None else WeightFiles((self._file,))
+        for file in weights.files:
+            self._recorded_files.check(file)
+        return weights
 
     def load_trained(self) -> torch.nn.Module:
         """Return the network with its trained weights.
 
         If one of the first releases of diffusers wrote the file, diffusers renames the layers.
         """
-        file = self._weights_file
-        digest_file(file)  # A damaged file is reported more clearly than by diffusers.
-        with TemporaryDirectory() as folder:
-            # diffusers expects configuration and weights in one folder, under fixed names.
-            for source, name in (
-                (self._config_file, "config.json"),
-                (file, f"diffusion_pytorch_model{file.suffix}"),
-            ):
-                (Path(folder) / name).symlink_to(source.resolve())
-            return load_pretrained(self._type, folder, file, low_cpu_mem_usage=False)
+        return self._weights.load(self._type, self._config_file, low_cpu_mem_usage=False)
 
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
         """Run the network. A class-conditional network also gets the class label. See `NetworkBackbone.call`."""

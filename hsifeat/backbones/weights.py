@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hsifeat.errors import BackboneError, error_summary
+from hsifeat.errors import BackboneError, error_summary, raise_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -33,14 +33,34 @@ def digest_tensors(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
 
 def digest_file(path: Path) -> str:
     """Return the digest of the tensors in a ``.safetensors`` file, or in a torch file that contains only tensors."""
+    return digest_files([path])
+
+
+def digest_files(paths: Iterable[Path]) -> str:
+    """Return the digest of the tensors of several files, as if they were in one file; see `digest_file`.
+
+    Raises
+    ------
+    BackboneError
+        A file is damaged or contains other objects than tensors, or two files have a tensor of the same name.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    for path in paths:
+        content = _read_safetensors(path) if path.suffix == ".safetensors" else load_tensors(path)
+        if twice := tensors.keys() & content.keys():
+            raise BackboneError(f"{path} holds the tensor {min(twice)}, which another shard holds too")
+        tensors |= content
+    return digest_tensors(tensors.items())
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     from safetensors import safe_open
 
-    if path.suffix != ".safetensors":
-        return digest_tensors(load_tensors(path).items())
     try:
         with safe_open(path, framework="pt") as file:
-            return digest_tensors((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except Exception as error:  # damaged files raise errors of many classes
+        raise_out_of_memory(error)
         raise BackboneError(f"{path} can't be read and may be truncated: {error_summary(error)}") from error
 
 
@@ -76,6 +96,7 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
             "only the network's state dict"
         ) from error
     except Exception as error:  # damaged files raise long errors of many classes
+        raise_out_of_memory(error)
         raise BackboneError(
             f"{path} can't be read and may be truncated or contain more than tensors: {error_summary(error)}"
         ) from error
@@ -113,11 +134,12 @@ def build_network(network_class: Any, config: Mapping[str, Any], file: Path) -> 
     try:
         network: torch.nn.Module = network_class.from_config(config)
     except Exception as error:  # inconsistent settings raise errors of many classes
+        raise_out_of_memory(error)
         raise BackboneError(f"{file} does not describe a {network_class.__name__}: {error_summary(error)}") from error
     return network
 
 
-def load_pretrained(network_class: Any, folder: Path | str, file: Path, **options: Any) -> torch.nn.Module:
+def load_pretrained(network_class: Any, folder: Path | str, file: Path, suffix: str, **options: Any) -> torch.nn.Module:
     """Load a network of diffusers or transformers from a file that contains exactly the network's tensors.
 
     Parameters
@@ -127,7 +149,9 @@ def load_pretrained(network_class: Any, folder: Path | str, file: Path, **option
     folder : Path or str
         Folder with ``config.json`` and the weights under their standard names.
     file : Path
-        Path of the weights as the user named it, for error messages. The suffix determines the format.
+        Path of the weights as the user named it, for error messages.
+    suffix : str
+        Format of the weights, ``.safetensors`` or ``.bin``.
     **options
         Further arguments of ``from_pretrained``.
 
@@ -140,11 +164,12 @@ def load_pretrained(network_class: Any, folder: Path | str, file: Path, **option
         network, loading = network_class.from_pretrained(
             folder,
             local_files_only=True,
-            use_safetensors=file.suffix == ".safetensors",
+            use_safetensors=suffix == ".safetensors",
             output_loading_info=True,
             **options,
         )
     except Exception as error:  # tensors of other shapes, or inconsistent settings
+        raise_out_of_memory(error)
         raise BackboneError(f"{file} does not fit its config.json: {error_summary(error)}") from error
     faults = {fault: keys for fault, keys in loading.items() if keys}
     if faults:

@@ -7,7 +7,6 @@ the given folders for stores and writes the files again.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Iterable
@@ -20,6 +19,7 @@ from pydantic.dataclasses import dataclass
 
 from hsifeat.errors import HsifeatError, StoreError, suggest_names
 from hsifeat.files import cache_folder, write_file
+from hsifeat.seals import open_json, seal_json
 from hsifeat.store.location import LocalLocation, Location, as_location
 from hsifeat.store.store import Store
 
@@ -36,6 +36,7 @@ DAMAGE_ERRORS = (
     RuntimeError,
 )
 _MIN_PREFIX = 4
+_CLOCK_STEP_S = 1e-3
 
 
 # The fields of an entry name folders that `cache rm` and `cache gc` delete, so they are validated on reading.
@@ -84,9 +85,15 @@ def add_entry(key: str, location: Location | Path | str, *, completed: float | N
         Time of completion in seconds since 1970. The default is now; 0 stands for an unfinished store.
     """
     identity = as_location(location).identity
-    entry = CatalogueEntry(key, identity, time.time() if completed is None else completed)
+    if completed is None:
+        # The order of completion must not depend on a clock that was set back.
+        completed = max(
+            [time.time(), *(entry.completed + _CLOCK_STEP_S for entry in entries() if entry.path != identity)]
+        )
+    entry = CatalogueEntry(key, identity, completed)
     content = {name: value for name, value in asdict(entry).items() if name != "used"}
-    write_file(_entry_file(identity), json.dumps(content))
+    file = _entry_file(identity)
+    write_file(file, seal_json(content, file.name, indent=None))
 
 
 def mark_used(location: Location) -> None:
@@ -104,21 +111,30 @@ def remove_entry(location: Location) -> None:
 
 
 def entries() -> list[CatalogueEntry]:
-    """List the existing stores of the catalogue. The store that was completed last comes first."""
+    """List the existing stores of the catalogue, the last completed first. Damaged entries are left out."""
     existing = []
-    for file in (cache_folder() / "catalogue").glob("*.json"):
-        try:
-            # The modification time of the file is the time of the last use.
-            entry = CatalogueEntry(**json.loads(file.read_text(encoding="utf-8")), used=file.stat().st_mtime)
-            location = entry.location
-            # The file name is a digest of the location, so an entry can't be edited to name another folder.
-            if location.identity != entry.path or _entry_file(entry.path) != file:
-                continue
-        except (OSError, ValueError, TypeError, RecursionError, StoreError):
-            continue
-        if not isinstance(location, LocalLocation) or location.path.is_dir():
+    for file in _entry_files():
+        entry = _read_entry(file)
+        location = None if entry is None else entry.location
+        if entry is not None and (not isinstance(location, LocalLocation) or location.path.is_dir()):
             existing.append(entry)
     return sorted(existing, key=lambda entry: -entry.completed)
+
+
+def _read_entry(file: Path) -> CatalogueEntry | None:
+    """Return the entry in a file of the catalogue, or None if the file is damaged."""
+    try:
+        # The modification time of the file is the time of the last use. Early versions wrote no seal.
+        entry = CatalogueEntry(**open_json(file, file.name, required=False), used=file.stat().st_mtime)
+        # The file name is a digest of the location, so an entry can't be edited to name another folder.
+        intact = entry.location.identity == entry.path and _entry_file(entry.path) == file
+    except (OSError, ValueError, TypeError, StoreError):
+        return None
+    return entry if intact else None
+
+
+def _entry_files() -> list[Path]:
+    return sorted((cache_folder() / "catalogue").glob("*.json"))
 
 
 def rebuild(folders: Iterable[Path]) -> list[CatalogueEntry]:
@@ -172,6 +188,11 @@ def find_store(source: str | Path | Location | None) -> Location:
     """
     known = entries()
     if source is None:
+        if damaged := [file for file in _entry_files() if _read_entry(file) is None]:
+            raise StoreError(
+                f"{damaged[0]} is damaged, so it is unknown which store was completed last: name a store; hsifeat cache ls FOLDER, "
+                "with the folder of the store that is missing in the list, mends the file, and deleting it forgets the store"
+            )
         if not known or not known[0].completed:
             raise StoreError(
                 "no complete store on this machine: name the path of a store, or create one with hsifeat extract"

@@ -10,10 +10,10 @@ from hsifeat.cache import catalogue
 from hsifeat.cache.sample_cache import delete_orphans, samples_folder
 from hsifeat.cache.usage import StoreUsage, list_usage, store_bytes
 from hsifeat.errors import StoreError
-from hsifeat.files import cache_folder
+from hsifeat.files import cache_folder, delete_leftovers
 from hsifeat.store.keys import is_store_file
 from hsifeat.store.location import Location, as_location
-from hsifeat.store.locks import delete_remains, exclusive_lock
+from hsifeat.store.locks import delete_free_locks, exclusive_lock
 
 
 def remove_store(location: Location) -> int:
@@ -44,6 +44,12 @@ def remove_store(location: Location) -> int:
             shutil.rmtree(samples_folder(key), ignore_errors=True)
         catalogue.remove_entry(location)
     return size_bytes
+
+
+def delete_remains(folder: Path) -> None:
+    """Delete what killed deletions of stores left in a folder: half deleted stores, and the lock files of deleted stores."""
+    delete_leftovers(folder)
+    delete_free_locks(folder)
 
 
 def collect_garbage(

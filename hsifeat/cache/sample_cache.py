@@ -2,7 +2,7 @@
 
 Reading such a file takes milliseconds. A plane is the feature map of one timestep and one layer. The name of a file is a
 digest of everything that determines its content: the values of the plane, the pixels and the way of reading. A file is
-therefore never out of date. A checksum detects damaged files. The files are in the cache folder of this machine, and are
+therefore never out of date. A checksum of name and values detects damaged and exchanged files. The files are in the cache folder of this machine, and are
 deleted together with their store.
 """
 
@@ -74,7 +74,7 @@ def cached_samples(
     try:
         with atomic_write(file) as part, part.open("wb") as out:
             out.write(values.data)
-            out.write(_CHECKSUM.pack(_crc32c(values)))
+            out.write(_CHECKSUM.pack(_crc32c(file, values)))
     except (OSError, StoreError):  # The disk is full or the cache folder is read-only: the samples are not cached.
         pass
     return values
@@ -89,12 +89,17 @@ def _load(file: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
             checksum = source.read()
     except OSError:
         return None
-    if len(values) != count or len(checksum) != _CHECKSUM.size or _CHECKSUM.unpack(checksum)[0] != _crc32c(values):
+    if (
+        len(values) != count
+        or len(checksum) != _CHECKSUM.size
+        or _CHECKSUM.unpack(checksum)[0] != _crc32c(file, values)
+    ):
         return None
     return values.reshape(shape)
 
 
-def _crc32c(values: NDArray[np.float32]) -> int:
+def _crc32c(file: Path, values: NDArray[np.float32]) -> int:
+    """Return the CRC-32C of the name of a file and its values, so that exchanged files are detected as well."""
     import google_crc32c
 
-    return int(google_crc32c.value(values.tobytes()))
+    return int(google_crc32c.extend(google_crc32c.value(file.name.encode()), values.tobytes()))

@@ -131,9 +131,12 @@ def remove_stores(
     Example: `hsifeat cache rm ip`
     """
     from hsifeat.cache.catalogue import find_store
-    from hsifeat.cache.gc import remove_store
+    from hsifeat.cache.gc import delete_remains, remove_store
+    from hsifeat.files import cache_folder
     from hsifeat.formatting import format_bytes
 
+    for folder in {cache_folder(), *(Path(store).absolute().parent for store in stores)}:
+        delete_remains(folder)
     for location in [find_store(store) for store in stores]:
         terminal.say(f"deleted {location}: {format_bytes(remove_store(location))}")
 

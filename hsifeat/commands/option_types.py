@@ -47,7 +47,7 @@ def value_of(text: str) -> Any:
     for read in (int, float, json.loads):
         try:
             value = read(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):  # Keys in JSON are text, but may mean numbers.
             return {value_of(key): item for key, item in value.items()}

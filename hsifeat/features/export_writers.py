@@ -12,7 +12,7 @@ import numpy as np
 
 from hsifeat.errors import StoreError
 from hsifeat.features.export_table import ExportTable, TableBlock
-from hsifeat.files import atomic_write, write_file
+from hsifeat.files import atomic_write
 
 # Maximum size of a variable in a MATLAB file of format 5.
 _MAT_BYTES = 2**31
@@ -91,7 +91,12 @@ class NumpyWriter:
                 array.write(block.values.astype("<f4", copy=False).data)
                 numbers = np.column_stack([block.rows, block.cols, block.classes])
                 lines.writelines(f"{row},{col},{number}\n" for row, col, number in numbers.tolist())
-            write_file(columns, json.dumps({**table.metadata(), "columns": table.columns}, indent=1) + "\n")
+            names = files.enter_context(atomic_write(columns))
+            names.write_text(
+                json.dumps({**table.metadata(), "columns": table.columns}, indent=1) + "\n", encoding="utf-8"
+            )
+            # A process that is killed between the renames must not leave an old array beside new column names.
+            path.unlink(missing_ok=True)
         return [path, pixels, columns]
 
 

@@ -44,7 +44,7 @@ def _labels(store: Store, name: str) -> Labels:
     attributes: dict[str, Any] = array.attrs.asdict()
     return Labels(
         name,
-        np.asarray(array[:]),
+        store.label_classes(name),
         {int(number): text for number, text in attributes.get("class_names", {}).items()},
         {int(number): colour for number, colour in attributes.get("class_colours", {}).items()},
         georeference=georeference_of(store),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hsifeat.errors import HsifeatError, StoreError
+from hsifeat.errors import HsifeatError, StoreError, raise_out_of_memory
 from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.manifest import Manifest
 from hsifeat.store.store import Store
@@ -41,7 +41,8 @@ class _NamedErrors:
             return self._array[key]
         except HsifeatError:
             raise
-        except (ValueError, RuntimeError, OSError) as error:
+        except (ValueError, RuntimeError, OSError, MemoryError) as error:
+            raise_out_of_memory(error)
             store: Any = self._array.store_path.store
             sides = self._array.shards or self._array.chunks
             starts = [part.start or 0 if isinstance(part, slice) else int(part) for part in key]

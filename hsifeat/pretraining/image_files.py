@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import PretrainingError
 from hsifeat.files import atomic_write
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
+from hsifeat.seals import SealError, check_seal, seal_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -112,12 +113,24 @@ def load_images(source: str | Path, side_px: int, base_path: Path, listen: Liste
     collection = _open_source(path)
     key = hashlib.sha256(f"{path.absolute()}\n{side_px}\n{collection.stamp()}".encode()).hexdigest()[:12]
     file = base_path.with_name(f"{base_path.name}.images-{key}.npy")
-    if not file.exists():
-        _decode(collection, path, side_px, file, listen)
+    if not _is_intact(file, key, listen):
+        _decode(collection, path, side_px, file, key, listen)
         size_mb = file.stat().st_size / 1e6
         listen(Note(f"decoded images: {file} ({size_mb:.0f} MB); delete the file after the last training on them"))
     images: NDArray[np.uint8] = np.load(file, mmap_mode="r", allow_pickle=False)
     return images
+
+
+def _is_intact(file: Path, key: str, listen: Listener) -> bool:
+    """Return whether a file of decoded images exists and is not damaged."""
+    if not file.exists():
+        return False
+    try:
+        check_seal(file, key, advice="the images are decoded again")
+    except SealError as error:
+        listen(Note(str(error)))
+        return False
+    return True
 
 
 def digest_images(images: NDArray[np.uint8]) -> str:
@@ -142,7 +155,11 @@ def _open_source(path: Path) -> _ImageSource:
     return _TarArchive(path)
 
 
-def _decode(collection: _ImageSource, path: Path, side_px: int, file: Path, listen: Listener) -> None:
+def _decode(collection: _ImageSource, path: Path, side_px: int, file: Path, key: str, listen: Listener) -> None:
+    """Decode all images to a temporary file in the order of the source, then copy them to `file` in the order of names.
+
+    The seal of `file` covers `key`.
+    """
     names: list[str] = []
     left_out: dict[str, list[str]] = {}
     with atomic_write(file) as part, tempfile.TemporaryFile(dir=part.parent) as raw:
@@ -173,6 +190,7 @@ def _decode(collection: _ImageSource, path: Path, side_px: int, file: Path, list
             order = sorted(range(len(names)), key=names.__getitem__)
             for start in range(0, len(order), _CHUNK_IMAGES):
                 stream.write(decoded[order[start : start + _CHUNK_IMAGES]].tobytes())
+        seal_file(part, key)
 
 
 class _SkippedImageError(Exception):

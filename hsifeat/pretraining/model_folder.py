@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from hsifeat.backbones.diffusers_folder import read_json
+from hsifeat.backbones.recorded_files import RECORD
 from hsifeat.backbones.unet2d import PROJECTION_FILE
 from hsifeat.errors import BackboneError, PretrainingError
 from hsifeat.files import atomic_write, disk_errors, write_file
 from hsifeat.pretraining.training import Trainer
 from hsifeat.projection import Projection
+from hsifeat.seals import SealError, check_seal, open_json, seal_file, seal_json
 
-RECORD, _SETTINGS = "training.json", "settings.json"
+_SETTINGS, _CHECKPOINT = "settings.json", "checkpoint.pt"
 # Version of `settings.json` and the checkpoint.
-FORMAT = 1
+FORMAT = 2
 _OTHER_FOLDER = "name another folder with --out"
 
 
@@ -39,7 +42,13 @@ class ModelFolder:
     @property
     def checkpoint(self) -> Path:
         """Path of the file with the state of the training."""
-        return self.path / "checkpoint.pt"
+        return self.path / _CHECKPOINT
+
+    @property
+    def _checkpoint_name(self) -> str:
+        """Name that the seal of the checkpoint covers: checkpoints of different trainings can't be exchanged."""
+        identity = json.dumps(dict(self.identity), sort_keys=True)
+        return f"{_CHECKPOINT} {hashlib.sha256(identity.encode()).hexdigest()}"
 
     def read_record(self) -> dict[str, Any] | None:
         """Return the training record of the model in the folder, or None if the folder has no complete model.
@@ -52,21 +61,23 @@ class ModelFolder:
         settings = self.path / _SETTINGS
         if not settings.exists():
             return None
-        stored = _read_json(settings)
-        if stored.get("format") != FORMAT:
+        if _read_format(settings) != FORMAT:
             raise PretrainingError(
                 f"{self.path} holds a model that another version of hsifeat trained: it can be used, but not trained further; "
                 f"{_OTHER_FOLDER}"
             )
+        stored = _open_json(settings, _OTHER_FOLDER)
         for name, old, new in _differences(stored, self.identity):
             raise PretrainingError(
                 f"{self.path} holds a model with another {name} (stored: {old}; this training: {new}): {_OTHER_FOLDER}"
             )
         if not (self.path / RECORD).exists():
             return None
-        record = _read_json(self.path / RECORD)
+        record = _open_json(self.path / RECORD, f"delete it and run the command again, or {_OTHER_FOLDER}")
         if not all(isinstance(record.get(name), int | float) for name in ("steps", "seconds")):
-            raise PretrainingError(f"{self.path / RECORD} is not a training record: delete it, or {_OTHER_FOLDER}")
+            raise PretrainingError(
+                f"{self.path / RECORD} is not a training record: delete it and run the command again, or {_OTHER_FOLDER}"
+            )
         return record
 
     def write_checkpoint(self, trainer: Trainer, projection: Projection | None) -> None:
@@ -81,11 +92,32 @@ class ModelFolder:
         with disk_errors(self.path):
             if not (self.path / _SETTINGS).exists():
                 self.path.mkdir(parents=True, exist_ok=True)
-                if projection is not None:
-                    with atomic_write(self.path / PROJECTION_FILE) as part:
-                        projection.save(part)
-                write_file(self.path / _SETTINGS, json.dumps(self.identity, indent=1))
-            trainer.save(self.checkpoint)
+                self.write_projection(projection)
+                write_file(self.path / _SETTINGS, seal_json(self.identity, _SETTINGS))
+            with atomic_write(self.checkpoint) as part:
+                trainer.save(part)
+                seal_file(part, self._checkpoint_name)
+
+    def write_projection(self, projection: Projection | None) -> None:
+        """Write the projection of the scenes, unless the network was trained on images."""
+        if projection is not None:
+            with atomic_write(self.path / PROJECTION_FILE) as part:
+                projection.save(part)
+
+    def load_checkpoint(self, trainer: Trainer) -> None:
+        """Restore the state of a training from the checkpoint.
+
+        Raises
+        ------
+        PretrainingError
+            The checkpoint is damaged, or belongs to another training.
+        """
+        advice = f"delete it to start again, or {_OTHER_FOLDER}"
+        try:
+            check_seal(self.checkpoint, self._checkpoint_name, advice=advice)
+        except SealError as error:
+            raise PretrainingError(str(error)) from error
+        trainer.load(self.checkpoint)
 
     def remove_partial_files(self) -> None:
         """Remove the incomplete files of a training that was killed."""
@@ -104,11 +136,19 @@ def check_usable(folder: Path) -> None:
         raise PretrainingError(f"{folder} holds other files: name an empty or a new folder with --out")
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def _read_format(settings: Path) -> object:
+    """Return the version of the format of a training, which is readable without knowing the format."""
     try:
-        return read_json(file)
+        return read_json(settings).get("format")
     except BackboneError as error:
-        raise PretrainingError(f"{error}: delete it, or {_OTHER_FOLDER}") from error
+        raise PretrainingError(f"{error}: {_OTHER_FOLDER}") from error
+
+
+def _open_json(file: Path, advice: str) -> dict[str, Any]:
+    try:
+        return open_json(file, file.name, advice=advice)
+    except SealError as error:
+        raise PretrainingError(str(error)) from error
 
 
 def _differences(stored: Mapping[str, Any], current: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -11,28 +11,41 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hsifeat.backbones.recorded_files import RECORD, record_files
+from hsifeat.backbones.unet2d import PROJECTION_FILE
 from hsifeat.errors import PretrainingError
 from hsifeat.files import follow_umask, write_file
 from hsifeat.pretraining.evaluation import draw_samples
-from hsifeat.pretraining.model_folder import RECORD
+from hsifeat.pretraining.model_folder import ModelFolder
 from hsifeat.pretraining.training import Trainer, count_parameters, make_scheduler
 from hsifeat.pretraining.training_card import plot_losses, write_card
+from hsifeat.projection import Projection
+from hsifeat.seals import seal_json
 
 WEIGHTS = Path("unet") / "diffusion_pytorch_model.safetensors"
 _PACKAGES = ("torch", "diffusers", "numpy", "pillow")
 
 
-def write_model(folder: Path, trainer: Trainer, description: Mapping[str, Any], sample_count: int) -> None:
+def write_model(
+    model: ModelFolder,
+    trainer: Trainer,
+    projection: Projection | None,
+    description: Mapping[str, Any],
+    sample_count: int,
+) -> None:
     """Write a trained model to a folder.
 
-    The training record is written last. Its presence shows that the model is complete.
+    The training record is written last. It has the checksums of the other files, and its presence shows that the model is
+    complete.
 
     Parameters
     ----------
-    folder : Path
+    model : ModelFolder
         An existing folder.
     trainer : Trainer
         Trainer with the averaged network, the losses and the number of steps.
+    projection : Projection or None
+        Projection of the scenes; None if the network was trained on images.
     description : mapping
         Identity and options of the training, as `hsifeat.pretrain` collects them. The record adds results and versions.
     sample_count : int
@@ -43,6 +56,7 @@ def write_model(folder: Path, trainer: Trainer, description: Mapping[str, Any], 
     PretrainingError
         The weights are not finite in the precision of the saved file.
     """
+    folder = model.path
     # The old record would describe weights that are about to be replaced.
     (folder / RECORD).unlink(missing_ok=True)
     part = folder / ".part"
@@ -56,6 +70,7 @@ def write_model(folder: Path, trainer: Trainer, description: Mapping[str, Any], 
         shutil.rmtree(folder / name, ignore_errors=True)
         (part / name).rename(folder / name)
     part.rmdir()
+    model.write_projection(projection)
     record = {
         **description,
         "command": f"{description['command']} --steps {trainer.step}",
@@ -76,7 +91,14 @@ def write_model(folder: Path, trainer: Trainer, description: Mapping[str, Any], 
     if sample_count:
         write_file(folder / "samples.png", draw_samples(trainer.averaged, make_scheduler(), sample_count))
     write_file(folder / "README.md", write_card(record))
-    write_file(folder / RECORD, json.dumps(record, indent=1))
+    files = [
+        file.relative_to(folder).as_posix()
+        for name in ("unet", "scheduler")
+        for file in sorted((folder / name).iterdir())
+    ]
+    if projection is not None:
+        files.append(PROJECTION_FILE)
+    write_file(folder / RECORD, seal_json({**record, "files": record_files(folder, files)}, RECORD))
 
 
 def _versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.backbones.device import pick_device
+from hsifeat.backbones.recorded_files import RecordedFiles
 from hsifeat.backbones.weights import digest_file
 from hsifeat.base_config import flag_of
 from hsifeat.errors import PretrainingError
@@ -25,6 +26,8 @@ from hsifeat.scenes import Scene, open_scene
 
 if TYPE_CHECKING:
     import torch
+
+    from hsifeat.projection import Projection
 
 DataSource = Scene | str | Path
 # Options that determine when a training stops. The command in the model card leaves them out.
@@ -157,7 +160,7 @@ def pretrain(
     trainer = Trainer(spec, training_data.sampler, resolved_device, weights)
     model.remove_partial_files()
     if model.checkpoint.exists():
-        trainer.load(model.checkpoint)
+        model.load_checkpoint(trainer)
     description = {
         **identity,
         "minutes": config.minutes,
@@ -171,9 +174,11 @@ def pretrain(
         try:
             train(trainer, training_data, spec, budget, model, listen)
         except DivergedError as diverged:
-            raise _save_sound_model(diverged, trainer, model, description, sample_count, spec) from diverged
+            raise _save_sound_model(
+                diverged, trainer, model, training_data.projection, description, sample_count, spec
+            ) from diverged
     with disk_errors(folder):
-        write_model(folder, trainer, description, sample_count)
+        write_model(model, trainer, training_data.projection, description, sample_count)
     return folder
 
 
@@ -204,6 +209,7 @@ def _load_start(model: str | None) -> tuple[dict[str, torch.Tensor] | None, str 
     file = Path(model) / WEIGHTS
     if not file.exists():
         raise PretrainingError(f"{model} has no {WEIGHTS}: start from a folder that hsifeat pretrain wrote")
+    RecordedFiles(Path(model)).check(file)
     digest = digest_file(file)  # A damaged file is reported more clearly than by safetensors.
     from safetensors.torch import load_file
 
@@ -214,6 +220,7 @@ def _save_sound_model(
     diverged: DivergedError,
     trainer: Trainer,
     model: ModelFolder,
+    projection: Projection | None,
     description: dict[str, Any],
     sample_count: int,
     spec: NetworkSpec,
@@ -222,9 +229,9 @@ def _save_sound_model(
     advice = f"try --learning-rate {spec.learning_rate / 5:.1g}, and look for extreme values in the data"
     if not model.checkpoint.exists():
         return PretrainingError(f"{diverged}, before the first checkpoint: {advice}")
-    trainer.load(model.checkpoint)
+    model.load_checkpoint(trainer)
     with disk_errors(model.path):
-        write_model(model.path, trainer, {**description, "diverged": str(diverged)}, sample_count)
+        write_model(model, trainer, projection, {**description, "diverged": str(diverged)}, sample_count)
     return PretrainingError(
         f"{diverged}; the model of step {trainer.step} is saved in {model.path}. To train further, name another folder with "
         f"--out, {advice}"

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.backbones.locked_imports import load_diffusers
-from hsifeat.errors import PretrainingError, error_summary
-from hsifeat.files import atomic_write
+from hsifeat.errors import PretrainingError, error_summary, raise_out_of_memory
 from hsifeat.pretraining.batches import Batch, Sampler, Stream, make_generator
 from hsifeat.pretraining.evaluation import held_out_losses
 from hsifeat.pretraining.network_specs import NetworkSpec
@@ -234,7 +233,7 @@ class Trainer:
             raise DivergedError(f"the loss became {loss:.3g} at step {step}")
 
     def save(self, path: Path) -> None:
-        """Write the state of the training to a checkpoint, atomically."""
+        """Write the state of the training to a file."""
         import torch
 
         state = {
@@ -246,8 +245,7 @@ class Trainer:
             "held_out": {step: torch.tensor(losses, dtype=torch.float64) for step, losses in self.held_out.items()},
             "seconds": self.seconds,
         }
-        with atomic_write(path) as part:
-            torch.save(state, part)
+        torch.save(state, path)
 
     def load(self, path: Path) -> None:
         """Restore the state of the training from a checkpoint, without unpickling objects other than tensors and numbers."""
@@ -263,6 +261,7 @@ class Trainer:
             self.held_out = {step: losses.tolist() for step, losses in state["held_out"].items()}
             self.seconds = state["seconds"]
         except Exception as error:
+            raise_out_of_memory(error)
             raise PretrainingError(f"{path} is not a checkpoint of this network: delete it to start again") from error
         self._unfetched.clear()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import ProjectionError
+from hsifeat.errors import ProjectionError, error_summary
 from hsifeat.files import follow_umask
 from hsifeat.projection.image import SpectralImage
 
@@ -131,12 +131,17 @@ class Projection:
         ProjectionError
             The file is missing, damaged, or not a saved projection.
         """
-        from safetensors import SafetensorError, safe_open
+        from safetensors import safe_open
 
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
                 weights, offset = file.get_tensor("weights"), file.get_tensor("offset")
-                return cls(metadata["spec"], weights, offset, metadata["clip"] == "1", float(metadata.get("gamma", 1)))
-        except (SafetensorError, KeyError, ValueError, OSError) as error:
-            raise ProjectionError(f"{path} is not a projection that hsifeat wrote: {error}") from error
+                gamma = float(metadata.get("gamma", 1))
+                if weights.ndim != 2 or offset.shape != weights.shape[1:] or not 0 < gamma < np.inf:
+                    raise ValueError(f"weights of shape {weights.shape}, offset of shape {offset.shape}, gamma {gamma}")  # noqa: TRY301
+                if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in (weights, offset)):
+                    raise ValueError("the numbers are not finite float32 values")  # noqa: TRY301
+                return cls(metadata["spec"], weights, offset, metadata["clip"] == "1", gamma)
+        except Exception as error:  # damaged files raise errors of many classes
+            raise ProjectionError(f"{path} is not a projection that hsifeat wrote: {error_summary(error)}") from error

@@ -14,6 +14,8 @@ from hsifeat.scenes.blocks import count_values
 from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 
+_LARGEST_CLASS = 2**31 - 1
+
 
 def safe_label_name(text: str) -> str:
     """Return a text in the form that a label map can be named. Stores keep maps by name, as Zarr arrays.
@@ -51,7 +53,7 @@ class Labels:
     Raises
     ------
     SceneError
-        `classes` is not two-dimensional, is not an integer array, or contains a negative number.
+        `classes` is not two-dimensional, is not an integer array, or contains a negative number or one above 2^31 - 1.
 
     Examples
     --------
@@ -82,6 +84,11 @@ class Labels:
             raise SceneError(
                 f"labels {self.name!r} must be a 2-D array of integers from 0 up, where 0 is unlabelled; found "
                 f"{self.classes.dtype} of shape {self.classes.shape}"
+            )
+        if present and max(present) > _LARGEST_CLASS:
+            raise SceneError(
+                f"labels {self.name!r} hold the class number {max(present)}; allowed are numbers up to {_LARGEST_CLASS}, which files "
+                "of maps and tables can store: renumber the classes"
             )
         object.__setattr__(self, "class_names", {c: self.class_names.get(c, f"class {c}") for c in present})
         object.__setattr__(self, "class_colours", {**default_colours(present), **self.class_colours})

@@ -23,10 +23,12 @@ class LabelMaps:
     ----------
     files : StoreFiles
         Files of the store.
+    shape : tuple of int
+        Rows and columns of the scene.
     """
 
-    def __init__(self, files: StoreFiles) -> None:
-        self._files = files
+    def __init__(self, files: StoreFiles, shape: tuple[int, int]) -> None:
+        self._files, self._shape = files, shape
 
     @property
     def names(self) -> list[str]:
@@ -39,6 +41,11 @@ class LabelMaps:
         The attributes ``class_names`` and ``class_colours`` of the array describe the classes.
         """
         array = self._files.array(f"scene/labels/{name}")
+        if array.shape != self._shape or array.dtype.kind not in "iu":
+            raise StoreError(
+                f"{self._files.location}: the label map {name} has the shape {array.shape} and the type {array.dtype}; expected are "
+                f"integers of shape {self._shape}: repeat the extraction with the right --labels"
+            )
         for attribute in ("class_names", "class_colours"):
             texts = array.attrs.asdict().get(attribute, {})
             if not isinstance(texts, dict) or not all(
@@ -49,6 +56,18 @@ class LabelMaps:
                     "repeat the extraction with the right --labels"
                 )
         return array
+
+    def classes(self, name: str) -> NDArray[np.integer]:
+        """Read a label map, a (rows, cols) integer array.
+
+        Raises
+        ------
+        StoreError
+            The map is damaged.
+        """
+        array = self.array(name)
+        with self._files.damage_errors(f"scene/labels/{name}"):
+            return np.asarray(array[:])
 
     def add(self, name: str, classes: NDArray[np.integer], attributes: dict[str, Any]) -> None:
         """Add or replace a label map.

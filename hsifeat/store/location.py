@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hsifeat.errors import StoreError
-from hsifeat.files import disk_errors, write_file
+from hsifeat.files import disk_errors, temporary_path, write_file
 from hsifeat.store.confinement import ConfinedFolder, check_key
 
 if TYPE_CHECKING:
@@ -164,10 +164,8 @@ class LocalLocation:
 
         The folder is renamed first, so that an interrupted deletion leaves no damaged store under the old name.
         """
-        from uuid import uuid4
-
         path = self.path.resolve()
-        doomed = path.with_name(f".{path.name}.removed-{uuid4().hex[:8]}")
+        doomed = temporary_path(path, "removed")
         with disk_errors(path):
             path.rename(doomed)
             shutil.rmtree(doomed)

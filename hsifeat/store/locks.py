@@ -2,16 +2,17 @@
 
 The operating system releases the locks of a killed process. The write lock of a local store is a file next to the
 store's folder, so all users who can write there share the lock. The write lock of an object store is a file in the
-user's cache folder. A process that reads a store marks the store with a lock file in the cache folder.
+user's cache folder. A process that reads a store marks the store with a lock file in the cache folder, and with a shared
+lock on the folder of the store, which processes with another cache folder see.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # Name of the lock that prevents marking a reader during a deletion, and a deletion during the marking of a reader.
 _GATE = "gate"
+_IN_USE = -1
 _mark_numbers = count()
 
 
@@ -75,10 +77,12 @@ def mark_reader(location: Location) -> Callable[[], None]:
     with _cache_lock(_GATE):
         mark = _cache_lock(f"{_digest(location)}.read-{owner}-{next(_mark_numbers)}")
         mark.acquire()
+        folder = _lock_store(location, shared=True)
 
     def remove_mark() -> None:
         # A forked process inherits this function, but must not remove the mark of its parent.
         if os.getpid() == owner:
+            _unlock_store(folder)
             mark.release(force=True)
             Path(mark.lock_file).unlink(missing_ok=True)
 
@@ -107,17 +111,69 @@ def exclusive_lock(location: Location) -> Iterator[None]:
                 if not _is_free(_file_lock(file)):
                     raise StoreError(f"{location} is in use: a process reads it (its mark is {file})")
                 file.unlink(missing_ok=True)
-            yield
+            if (folder := _lock_store(location, shared=False)) == _IN_USE:
+                raise StoreError(f"{location} is in use: a process reads it, maybe one with another cache folder")
+            try:
+                yield
+                Path(lock.lock_file).unlink(missing_ok=True)
+            finally:
+                _unlock_store(folder)
         finally:
             lock.release()
 
 
-def delete_remains(folder: Path) -> None:
-    """Delete what interrupted deletions of stores have left in `folder`."""
-    # Every deletion holds this lock, so no other process is deleting these folders.
-    with _cache_lock(_GATE):
-        for remains in folder.glob(".*.removed-*"):
-            shutil.rmtree(remains, ignore_errors=True)
+def delete_free_locks(folder: Path) -> None:
+    """Delete the write locks in a folder whose stores do not exist, unless a process holds them."""
+    from filelock import Timeout
+
+    for file in folder.glob(".*.zarr.lock"):
+        store = folder / file.name.removeprefix(".").removesuffix(".lock")
+        if store.exists() or file.stat().st_size:
+            continue
+        lock = _file_lock(file)
+        with suppress(OSError, Timeout):
+            lock.acquire(timeout=0)
+            try:
+                if not store.exists():
+                    file.unlink(missing_ok=True)
+            finally:
+                lock.release()
+
+
+def _lock_store(location: Location, *, shared: bool) -> int | None:
+    """Lock the folder of a local store itself, which processes with any cache folder see.
+
+    Returns
+    -------
+    int or None
+        Descriptor of the locked folder; `_IN_USE` if another process holds a lock on it; None if the store is not local,
+        does not exist, or the system or the file system has no such locks.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    if not isinstance(location, LocalLocation):
+        return None
+    try:
+        folder = os.open(location.identity, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(folder, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(folder)
+        return _IN_USE if error.errno in (errno.EAGAIN, errno.EACCES) else None
+    return folder
+
+
+def _unlock_store(folder: int | None) -> None:
+    """Release a lock of `_lock_store`, also for forked processes that inherited it."""
+    if folder is not None and folder != _IN_USE:
+        import fcntl
+
+        fcntl.flock(folder, fcntl.LOCK_UN)
+        os.close(folder)
 
 
 def _is_free(lock: BaseFileLock) -> bool:

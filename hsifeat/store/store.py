@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import StoreError
+from hsifeat.errors import StoreError, raise_out_of_memory
 from hsifeat.store import timings
 from hsifeat.store.create import SceneArrays, create_store
 from hsifeat.store.label_maps import LabelMaps
@@ -69,7 +69,7 @@ class Store:
         self.manifest = Manifest.parse(files.group.attrs.asdict().get("hsifeat"), files.location)
         self.progress = ProgressRecords(files, self.layout)
         self._planes = Planes(files, self.layout, self.progress)
-        self._labels = LabelMaps(files)
+        self._labels = LabelMaps(files, (self.manifest.scene.rows, self.manifest.scene.cols))
 
     @classmethod
     def open(cls, path: str | Path | Location, *, writable: bool = False) -> Store:
@@ -228,7 +228,14 @@ class Store:
         channels than the scene has bands, ``projection/weights`` and ``projection/offset`` exist too. The cube has the dtype of
         the scene, ``valid`` is bool, and the projection is float32.
         """
-        return self.files.array(f"scene/{name}")
+        array, facts = self.files.array(f"scene/{name}"), self.manifest.scene
+        shapes = {"cube": (facts.rows, facts.cols, facts.bands), "valid": (facts.rows, facts.cols)}
+        if array.shape != shapes.get(name, array.shape) or array.dtype.kind not in "biufc":
+            raise StoreError(
+                f"{self.location}: scene/{name} has the shape {array.shape} and the type {array.dtype}, which differ from the "
+                "manifest: extract to another place"
+            )
+        return array
 
     def read_scene(self, window: Window) -> NDArray[np.float32]:
         """Read a window of the scene as a (rows, cols, bands) float32 array.
@@ -243,7 +250,8 @@ class Store:
                 return np.asarray(self.scene_array("cube")[window.slices], np.float32)
         except StoreError:
             raise
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, MemoryError) as error:
+            raise_out_of_memory(error)
             raise StoreError(
                 f"{self.location}: the scene is damaged ({error}): extract to another place with --out"
             ) from error
@@ -251,7 +259,8 @@ class Store:
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
         """Mask of the valid pixels of the scene, a (rows, cols) bool array."""
-        return np.asarray(self.scene_array("valid")[:], bool)
+        facts = self.manifest.scene
+        return np.asarray(self.files.read("scene/valid", (facts.rows, facts.cols)), bool)
 
     @cached_property
     def pixels(self) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
@@ -261,8 +270,18 @@ class Store:
         """
         if not isinstance(self.layout, PixelListLayout):
             return None
-        with self.location.error_context():
-            rows, cols = (np.asarray(self.files.array(f"pixels/{name}")[:], np.intp) for name in ("rows", "cols"))
+        rows, cols = (
+            np.asarray(self.files.read(f"pixels/{name}", (self.layout.extent.rows,)), np.intp)
+            for name in ("rows", "cols")
+        )
+        for name, indices, count in (
+            ("rows", rows, self.manifest.scene.rows),
+            ("cols", cols, self.manifest.scene.cols),
+        ):
+            if len(indices) and not (indices.min() >= 0 and indices.max() < count):
+                raise StoreError(
+                    f"{self.location}: pixels/{name} lists pixels outside of the scene: extract to another place"
+                )
         return rows, cols
 
     @property
@@ -276,6 +295,10 @@ class Store:
         The attributes ``class_names`` and ``class_colours`` of the array describe the classes.
         """
         return self._labels.array(name)
+
+    def label_classes(self, name: str) -> NDArray[np.integer]:
+        """Read a label map, a (rows, cols) integer array; raise `StoreError` if it is damaged."""
+        return self._labels.classes(name)
 
     def add_labels(self, name: str, classes: NDArray[np.integer], attributes: dict[str, Any]) -> None:
         """Add or replace a label map; planes are not affected.

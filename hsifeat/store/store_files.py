@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from hsifeat.errors import StoreError
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import HsifeatError, StoreError, error_summary, raise_out_of_memory
 from hsifeat.store import checksums as checksum_file
 from hsifeat.store.checksums import ChecksumReader, ChecksumWriter
 from hsifeat.store.create import is_unfinished
@@ -56,11 +61,11 @@ class StoreFiles:
         files = location.zarr(writable=writable), location, self.checksums
         self._writer = ChecksumWriter(*files) if writable else None
         checked, mode = self._writer or ChecksumReader(*files), "r+" if writable else "r"
-        try:
-            with location.error_context():
+        with self.damage_errors(checksum_file.ROOT):
+            try:
                 self.group = zarr.open_group(checked, mode=mode, zarr_format=3)  # type: ignore[arg-type]
-        except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{location} is no Zarr group: hsifeat extract makes stores") from error
+            except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+                raise StoreError(f"{location} is no Zarr group: hsifeat extract makes stores") from error
 
     def with_checksums(self, checksums: dict[str, str]) -> StoreFiles:
         """Return a view of these files that contains only the files in `checksums`."""
@@ -79,7 +84,7 @@ class StoreFiles:
         import zarr
 
         if path not in self._arrays:
-            with self.location.error_context():
+            with self.damage_errors(f"{path}/zarr.json"):
                 array = self.group.get(path)
             if not isinstance(array, zarr.Array):
                 raise StoreError(
@@ -88,6 +93,37 @@ class StoreFiles:
             # Planes do not contain the fill value, so a search for empty chunks would only slow down writing.
             self._arrays[path] = array.with_config({"write_empty_chunks": True})
         return self._arrays[path]
+
+    def read(self, path: str, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Read the whole Zarr array at a path.
+
+        Raises
+        ------
+        StoreError
+            The array does not exist, is damaged, or has another shape.
+        """
+        array = self.array(path)
+        if array.shape != shape:
+            raise StoreError(
+                f"{self.location}: {path} has the shape {array.shape}, but the manifest says {shape}: extract to another place"
+            )
+        with self.damage_errors(path):
+            return np.asarray(array[:])
+
+    @contextmanager
+    def damage_errors(self, path: str) -> Iterator[None]:
+        """Convert all errors of reading a file or an array to a `StoreError` that names it."""
+        try:
+            with self.location.error_context():
+                yield
+        except HsifeatError:
+            raise
+        except Exception as error:  # damaged bytes raise errors of many classes
+            raise_out_of_memory(error)
+            raise StoreError(
+                f"{self.location}: {path} is damaged ({error_summary(error)}): hsifeat cache verify {self.location} --repair shows "
+                "what can be restored"
+            ) from error
 
     def has_array(self, path: str) -> bool:
         """Return whether the store has an array at this path."""

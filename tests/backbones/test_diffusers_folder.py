@@ -133,3 +133,38 @@ def test_a_schedule_that_can_not_be_built(backbone_folder, tmp_path):
     with pytest.raises(BackboneError, match="noise schedule") as refusal:
         open_backbone(tmp_path / "b")
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "changed"),
+    [
+        ("unet", {"layers_per_block": 10**9}),
+        ("unet", {"layers_per_block": -(10**9)}),
+        ("unet", {"block_out_channels": [8, 16, 0]}),
+        ("unet", {"block_out_channels": [8] * 10**5}),
+        ("unet", {"block_out_channels": [8, 16, 10**12]}),
+        ("unet", {"in_channels": 10**12}),
+        ("unet", {"norm_num_groups": 0}),
+        ("unet", {"num_class_embeds": 10**18}),
+        ("unet", {"block_out_channels": [2**20, 2**20, 2**20]}),
+        ("scheduler", {"num_train_timesteps": 10**9}),
+        ("scheduler", {"num_train_timesteps": 0}),
+        ("scheduler", {"num_train_timesteps": "1000"}),
+        ("scheduler", {"trained_betas": [0.1] * 10**6}),
+        ("scheduler", {"trained_betas": {"a": 1}}),
+        ("scheduler", {"beta_schedule": "linear", "beta_start": "x"}),
+    ],
+    ids=str,
+)
+def test_numbers_that_would_fill_the_memory_or_take_forever_are_refused(tmp_path, backbone_folder, part, changed):
+    name = "config.json" if part == "unet" else "scheduler_config.json"
+    shutil.copytree(backbone_folder, tmp_path / "m")
+    file = tmp_path / "m" / part / name
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
+    with pytest.raises(BackboneError) as refused:
+        backbone = open_backbone(tmp_path / "m")
+        backbone.taps  # noqa: B018
+        backbone.to("cpu")
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 500
+    with pytest.raises(BackboneError):
+        open_backbone(f"untrained:{tmp_path / 'm'}").to("cpu")

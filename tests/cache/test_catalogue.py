@@ -1,5 +1,6 @@
 """The catalogue: the store completed last, by name, by key prefix, and nothing that is gone."""
 
+import json
 import shutil
 
 import pytest
@@ -44,11 +45,47 @@ def test_what_is_gone_is_forgotten(three):
         catalogue.find_store(None)
 
 
-def test_a_damaged_entry_does_no_harm(three):
+@pytest.mark.parametrize("damage", ["torn", "digit", "exchanged"])
+def test_a_damaged_entry_is_said_and_never_used(three, damage):
+    files = {json.loads(file.read_text())["path"]: file for file in (cache_folder() / "catalogue").glob("*.json")}
+    first, last = files[str(three[0])], files[str(three[2])]
+    text = last.read_text()
+    if damage == "torn":
+        last.write_text(text[:20])
+    elif damage == "digit":
+        completed = json.loads(text)["completed"]
+        last.write_text(text.replace(repr(completed), repr(completed - 1000)))
+    else:
+        last.write_text(first.read_text())
+    assert {entry.path for entry in catalogue.entries()} == {str(path) for path in three[:2]}
+    with pytest.raises(StoreError, match=rf"{last.name} is damaged, so it is unknown .* hsifeat cache ls FOLDER"):
+        catalogue.find_store(None)
+    assert catalogue.find_store("pavia").path == three[1]
+    last.unlink()
+    assert catalogue.find_store(None).path == three[1]
+
+
+def test_a_damaged_entry_is_mended_by_listing_the_folder(store_path, tmp_path):
+    shutil.copytree(store_path, tmp_path / "stores" / "s.zarr")
+    catalogue.add_entry("ab" * 32, tmp_path / "stores" / "s.zarr")
+    (file,) = (cache_folder() / "catalogue").glob("*.json")
+    file.write_text("{")
+    (entry,) = catalogue.rebuild([tmp_path / "stores"])
+    assert catalogue.find_store(None).identity == entry.path == str((tmp_path / "stores" / "s.zarr").resolve())
+
+
+def test_an_entry_of_an_early_version_without_a_seal_is_read(three):
     for file in (cache_folder() / "catalogue").glob("*.json"):
-        file.write_text("{")
-        break
-    assert len(catalogue.entries()) == 2
+        file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "seal"}))
+    assert len(catalogue.entries()) == 3
+
+
+def test_the_last_completed_does_not_depend_on_a_clock_that_was_set_back(three, monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 1e9)
+    catalogue.add_entry("aaaa22" * 10, three[1])
+    assert catalogue.find_store(None).path == three[1]
+    catalogue.add_entry("aaaa11" * 10, three[0])
+    assert catalogue.find_store(None).path == three[0]
 
 
 def test_a_store_made_anew_at_a_place_takes_the_old_entry(three):

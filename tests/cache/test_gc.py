@@ -9,7 +9,7 @@ import hsifeat
 from hsifeat.cache import catalogue
 from hsifeat.cache.gc import collect_garbage, remove_store
 from hsifeat.errors import StoreError
-from hsifeat.files import cache_folder
+from hsifeat.files import cache_folder, temporary_path
 from hsifeat.store.location import as_location
 from tests.helpers.cached_stores import names, on_disk, snapshot
 from tests.helpers.store_users import READER, WRITER, kill, process, read_line
@@ -58,8 +58,10 @@ def test_a_store_in_use_is_kept(three, code, why):
     assert names(cache_folder()) == []
 
 
-def test_the_remains_of_a_killed_deletion_are_deleted(three):
-    left = cache_folder() / ".d.zarr.removed-12345678"
+def test_the_remains_of_a_killed_deletion_are_deleted(three, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("os.getpid", lambda: 2**22 + 7)  # larger than any process number
+        left = temporary_path(cache_folder() / "d.zarr", "removed")
     shutil.copytree(three[0], left)
     assert [e.name for e in catalogue.rebuild(())] == ["c", "b", "a", "mine"]
     assert str(left) not in {entry.path for entry in catalogue.entries()}

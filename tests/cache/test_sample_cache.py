@@ -91,3 +91,17 @@ def test_a_flipped_byte_is_caught_on_any_read(copied):
     shard.unlink()
     with pytest.raises(hsifeat.HsifeatError, match="planes/t0000/up_blocks.2/c/0/0/0 is missing"):
         hsifeat.open_features(copied).sample(ROWS, COLS, [PLANE])
+
+
+def test_two_exchanged_tables_are_read_anew(copied):
+    """Their checksums fit their values, but not their names."""
+    names = [PLANE, "t300/up_blocks.2"]
+    features = hsifeat.open_features(copied)
+    first, second = (features.sample(ROWS, COLS, [name], keep=True) for name in names)
+    one, other = files(features.key)
+    kept = one.read_bytes(), other.read_bytes()
+    one.write_bytes(kept[1]), other.write_bytes(kept[0])
+    again = hsifeat.open_features(copied)
+    for name, expected in zip(names, (first, second), strict=True):
+        np.testing.assert_array_equal(again.sample(ROWS, COLS, [name], keep=True), expected)
+    assert (one.read_bytes(), other.read_bytes()) == kept, "written anew"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import re
+import shutil
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from classifiers.heads.base import Head
 from classifiers.heads.registry import make_head
 from classifiers.persistence import load_head, save_head
 from hsifeat.errors import HeadError, HsifeatError
+from hsifeat.seals import seal_json
 from tests.helpers.frozen_models import FOLDER, PREDICTIONS
 from tests.helpers.heads import LAYOUT, NAMES, NETWORKS, quick, scores
 
@@ -42,11 +46,11 @@ def model(tmp_path):
 
 
 def rewrite(model, file: str, content: bytes) -> None:
-    """Change a file as someone would who knows of the digests."""
+    """Change a file as someone would who knows of the digests and the seal."""
     (model / file).write_bytes(content)
     manifest = json.loads((model / "model.json").read_text())
     manifest["files"][file] = hashlib.sha256(content).hexdigest()
-    (model / "model.json").write_text(json.dumps(manifest))
+    (model / "model.json").write_text(seal_json(manifest, "model.json"))
 
 
 @pytest.mark.parametrize("layout", [LAYOUT, None], ids=["layout", "no layout"])
@@ -88,6 +92,19 @@ def test_the_folder_is_readable_and_contains_no_pickle(model):
     ]
 
 
+def test_a_manifest_with_a_changed_digit_is_refused_and_one_of_version_1_is_read(model):
+    text = (model / "model.json").read_text()
+    (model / "model.json").write_text(text.replace('"random:0.1"', '"random:0.2"'))
+    with pytest.raises(HeadError, match=r"model\.json is damaged or was edited: copy the whole folder again"):
+        load_head(model)
+    manifest = {key: value for key, value in json.loads(text).items() if key != "seal"}
+    (model / "model.json").write_text(json.dumps(manifest))
+    with pytest.raises(HeadError, match="is damaged or was edited"):
+        load_head(model)
+    (model / "model.json").write_text(json.dumps(manifest | {"version": 1}))
+    assert load_head(model)[1] == {"split": "random:0.1"}
+
+
 @pytest.mark.parametrize("file", ["model.json", "state.skops", "weights.safetensors"])
 def test_a_truncated_or_missing_file(model, file):
     content = (model / file).read_bytes()
@@ -125,7 +142,7 @@ def test_a_state_with_foreign_types_is_refused(model, attack):
 
 
 def test_a_state_that_would_replace_methods_is_refused(model):
-    rewrite(model, "state.skops", skops.io.dumps({"classes_": np.array([1]), "predict": np.sqrt}))
+    rewrite(model, "state.skops", skops.io.dumps({"classes_": np.array([1]), "predict": 3}))
     with pytest.raises(HeadError, match="does not hold the state of a fitted head"):
         load_head(model)
 
@@ -134,7 +151,7 @@ def test_a_state_that_would_replace_methods_is_refused(model):
     ("key", "value", "message"),
     [
         pytest.param("head", "os.system", "no head is named 'os.system'", id="head"),
-        pytest.param("version", 3, "is of format version 3; this hsifeat reads version 1", id="version"),
+        pytest.param("version", 3, "is of format version 3; this hsifeat reads the versions 1 and 2", id="version"),
         pytest.param("format", "other", "does not belong to a model of hsifeat", id="format"),
         pytest.param("files", {"../../secret": "0"}, "which is not a model file", id="file outside"),
         pytest.param("params", {"depth": 3}, "head 'mlp' has no parameter 'depth'", id="parameter"),
@@ -143,7 +160,7 @@ def test_a_state_that_would_replace_methods_is_refused(model):
 )
 def test_a_forged_manifest_is_refused(model, key, value, message):
     manifest = json.loads((model / "model.json").read_text())
-    (model / "model.json").write_text(json.dumps(manifest | {key: value}))
+    (model / "model.json").write_text(seal_json(manifest | {key: value}, "model.json"))
     with pytest.raises(HeadError, match=message):
         load_head(model)
 
@@ -247,3 +264,113 @@ def test_a_frozen_model_predicts_as_when_it_was_saved(name):
     assert meta == {"split": "random:0.1"}
     assert head.predict(X).tolist() == frozen["predictions"][name]["labels"]
     np.testing.assert_allclose(scores(head, X), frozen["predictions"][name]["scores"], rtol=1e-5, atol=1e-7)
+
+
+@pytest.fixture(scope="module")
+def boosted(tmp_path_factory):
+    X, y = table()
+    folder = tmp_path_factory.mktemp("boosted") / "model"
+    save_head(quick("lightgbm").fit(X, y), folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("pattern", "new", "message"),
+    [
+        pytest.param(r"left_child=\S+", "left_child=0", "outside of it or in a circle", id="circle"),
+        pytest.param(r"left_child=\S+", "left_child=1000000", "outside of it or in a circle", id="child"),
+        pytest.param(r"right_child=\S+", "right_child=-1000", "outside of it or in a circle", id="leaf"),
+        pytest.param(r"split_feature=\S+", "split_feature=99999", "a column that is not there", id="column"),
+        pytest.param(r"split_feature=\S+", "split_feature=-1", "a column that is not there", id="no column"),
+        pytest.param(r"num_leaves=\d+", "num_leaves=1000000000", "leaves", id="leaves"),
+        pytest.param(r"num_leaves=\d+", "num_leaves=-3", "leaves", id="negative leaves"),
+        pytest.param(r"num_cat=0", "num_cat=5", "categorical splits", id="categories"),
+        pytest.param(r"decision_type=\S+", "decision_type=1", "categorical or unknown splits", id="decision"),
+        pytest.param(r"leaf_value=\S+", "leaf_value=nan", "leaf_value is not a list", id="nan"),
+        pytest.param(r"leaf_value=\S+", "leaf_value=1e999", "leaf_value has a number out of range", id="infinite"),
+        pytest.param(r"threshold=\S+", "threshold=0x10", "threshold is not a list", id="hexadecimal"),
+        pytest.param(r"num_class=\d+", "num_class=0", "num_class is 0, not 3", id="no class"),
+        pytest.param(r"num_tree_per_iteration=\d+", "num_tree_per_iteration=2", "num_tree_per_iteration", id="trees"),
+        pytest.param(r"max_feature_idx=\d+", "max_feature_idx=2147483647", "max_feature_idx", id="columns"),
+        pytest.param(r"objective=\S+", "objective=binary", "objective is binary", id="objective"),
+        pytest.param(r"Tree=1\n", "Tree=7\n", "tree 1 has the number '7'", id="number"),
+        pytest.param(r"tree_sizes=[^\n]*\n", "tree_sizes=1 1 1\n", None, id="sizes are written anew"),
+        pytest.param(r"\nend of trees", "", None, id="without an end"),
+    ],
+)
+def test_a_booster_that_would_crash_the_process_is_refused(boosted, tmp_path, pattern, new, message):
+    """LightGBM's parser follows the numbers unchecked: most of these end the process by a signal, or never."""
+    model = Path(shutil.copytree(boosted, tmp_path / "model"))
+    X, _ = table()
+    expected = scores(load_head(boosted)[0], X)
+    text, count = re.subn(pattern, new, (model / "booster.txt").read_text(), count=1)
+    assert count
+    rewrite(model, "booster.txt", text.encode())
+    if message is None:
+        with contextlib.suppress(HeadError):
+            np.testing.assert_array_equal(scores(load_head(model)[0], X), expected)
+        return
+    with pytest.raises(HeadError, match=f"state that fitting can't produce: .*{message}.*; don't trust this model"):
+        load_head(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("_n_support", np.array([10**9, 1, 1], np.int32)),
+        ("_dual_coef_", np.zeros((1, 1))),
+        ("_intercept_", np.zeros(1)),
+        ("support_vectors_", np.zeros((2, 3))),
+        ("_probA", np.zeros(9)),
+        ("_gamma", float("nan")),
+        ("classes_", np.arange(2)),
+        ("kernel", "poly"),
+        ("_sparse", True),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_support_vector_machine_of_other_sizes_is_refused(tmp_path, name, value):
+    """libsvm reads its arrays without checking their sizes."""
+    X, y = table()
+    head = make_head("svm").fit(X, y)
+    save_head(head, tmp_path / "model")
+    setattr(head.svc_, name, value)
+    fitted = {key: value for key, value in vars(head).items() if key not in head.get_params()}
+    rewrite(tmp_path / "model", "state.skops", skops.io.dumps(fitted))
+    with pytest.raises(HeadError, match="state that fitting can't produce: .*; don't trust this model"):
+        load_head(tmp_path / "model")
+
+
+def test_another_classifier_of_scikit_learn_in_the_place_of_the_heads_is_refused(tmp_path):
+    from sklearn.svm import SVC
+
+    X, y = table()
+    head = make_head("lda", LAYOUT).fit(X, y)
+    save_head(head, tmp_path / "model")
+    head.classifier_ = SVC().fit(X, y)
+    fitted = {key: value for key, value in vars(head).items() if key not in head.get_params()}
+    rewrite(tmp_path / "model", "state.skops", skops.io.dumps(fitted))
+    with pytest.raises(HeadError, match=r"contains types that no head uses: sklearn\.svm\._classes\.SVC"):
+        load_head(tmp_path / "model")
+
+
+def test_a_replacement_that_was_killed_between_its_renames_loses_no_model(model, monkeypatch):
+    """The old model is under a hidden name then; the next load or save gives it back, and deletes what is left."""
+    X, y = table()
+    before = {p.name: p.read_bytes() for p in model.iterdir()}
+
+    class Killed(BaseException):
+        pass
+
+    def killed(self, target, plain=Path.rename):
+        if self.suffix == ".new":
+            raise Killed
+        return plain(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.rename", killed)
+        with pytest.raises(Killed):
+            save_head(make_head("svm").fit(X, y), model)
+    assert not model.exists()
+    assert load_head(model)[1] == {"split": "random:0.1"}
+    assert {p.name: p.read_bytes() for p in model.iterdir()} == before

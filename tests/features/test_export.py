@@ -17,6 +17,7 @@ from hsifeat.features import export_table, export_writers
 from hsifeat.features.export import export_features
 from hsifeat.features.export_table import cut_ranges
 from hsifeat.features.features import Features
+from hsifeat.files import temporary_path
 from hsifeat.runtime.events import Advanced, Finished, Started
 from hsifeat.store.create import SceneArrays
 from hsifeat.store.store import Store
@@ -210,7 +211,7 @@ def test_an_interruption_leaves_the_old_files(features, folder, monkeypatch, suf
 def test_a_full_disk_is_one_clear_message(features, folder, monkeypatch):
     """/dev/full is a disk that is always full: the temporary file is a link to it."""
     monkeypatch.setattr("hsifeat.files.uuid4", lambda: UUID(int=0))
-    (folder / f".t.npy.{'0' * 12}.part").symlink_to("/dev/full")
+    temporary_path(folder / "t.npy", "part").symlink_to("/dev/full")
     with pytest.raises(HsifeatError, match=r"the disk of .*t\.npy is full"):
         export_features(features, folder / "t.npy", planes=PLANES)
     assert not list(folder.iterdir())

@@ -10,7 +10,7 @@ from diffusers import DDPMPipeline, UNet2DModel
 
 import hsifeat
 from hsifeat.backbones.open_backbone import open_backbone
-from hsifeat.errors import HsifeatError, PretrainingError
+from hsifeat.errors import BackboneError, HsifeatError, PretrainingError
 from hsifeat.pretraining.config import resolve_training
 from hsifeat.pretraining.network_specs import NETWORK_SPECS
 from hsifeat.runtime.events import Advanced, Note
@@ -131,7 +131,10 @@ def test_records_that_can_not_be_read_are_refused(trained, tmp_path, name, conte
     folder, _ = trained
     shutil.copytree(folder, tmp_path / "m")
     (tmp_path / "m" / name).write_bytes(content)
-    with pytest.raises(PretrainingError, match=f"{name} .*: delete it, or name another folder with --out") as raised:
+    advice = "name another folder with --out"
+    if name == "training.json":
+        advice = f"delete it and run the command again, or {advice}"
+    with pytest.raises(PretrainingError, match=f"{name} .*: {advice}$") as raised:
         hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=4)
     assert "\n" not in str(raised.value)
     assert (tmp_path / "m" / name).read_bytes() == content
@@ -150,8 +153,8 @@ def test_a_model_of_another_format_can_be_used_but_not_trained_further(trained, 
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("training.json", "{}", "training.json is not a training record: delete it"),
-        ("checkpoint.pt", "torn", "checkpoint.pt is not a checkpoint of this network: delete it to start again"),
+        ("training.json", "{}", "training.json is damaged or was edited: delete it and run the command again, or"),
+        ("checkpoint.pt", "torn", "checkpoint.pt is damaged, or is another file under this name: delete it to start"),
     ],
 )
 def test_damaged_files_are_refused_in_one_line(trained, tmp_path, file, content, message):
@@ -161,6 +164,57 @@ def test_damaged_files_are_refused_in_one_line(trained, tmp_path, file, content,
     with pytest.raises(PretrainingError, match=message) as refused:
         hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=5)
     assert "\n" not in str(refused.value)
+
+
+def test_a_flipped_bit_in_the_weights_of_a_checkpoint_is_refused_and_the_advice_works(trained, tmp_path):
+    """torch reads the file without an error, because it does not compare the CRCs of its zip archive."""
+    folder, _ = trained
+    shutil.copytree(folder, tmp_path / "m")
+    file = tmp_path / "m" / "checkpoint.pt"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 64
+    file.write_bytes(content)
+    torch.load(file, weights_only=True)
+    with pytest.raises(PretrainingError, match=r"checkpoint\.pt is damaged"):
+        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=14)
+    file.unlink()
+    hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=14)
+    assert json.loads((tmp_path / "m" / "training.json").read_text())["steps"] == 14
+
+
+def test_the_checkpoint_of_another_training_is_refused(trained, tmp_path):
+    folder, _ = trained
+    shutil.copytree(folder, tmp_path / "m")
+    hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "n", seed=5, steps=1)
+    shutil.copy(tmp_path / "n" / "checkpoint.pt", tmp_path / "m")
+    with pytest.raises(PretrainingError, match="another file under this name"):
+        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=14)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "unet/diffusion_pytorch_model.safetensors",
+        "unet/config.json",
+        "scheduler/scheduler_config.json",
+        "projection.safetensors",
+        "training.json",
+    ],
+)
+def test_a_flipped_bit_in_a_file_of_a_model_is_refused_by_all_that_open_it(trained, tmp_path, name):
+    folder, _ = trained
+    shutil.copytree(folder, tmp_path / "m")
+    content = bytearray((tmp_path / "m" / name).read_bytes())
+    content[-5] ^= 1
+    (tmp_path / "m" / name).write_bytes(content)
+    with pytest.raises(BackboneError, match=rf"{name.rpartition('/')[2]} is damaged") as refused:
+        open_backbone(tmp_path / "m").identity()
+    assert "\n" not in str(refused.value)
+    if name.endswith("pytorch_model.safetensors"):
+        with pytest.raises(BackboneError, match="is damaged or was replaced"):
+            hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "n", start=tmp_path / "m", steps=1)
+        with pytest.raises(BackboneError, match="is damaged or was replaced"):
+            open_backbone(tmp_path / "m" / name).identity()
 
 
 @pytest.mark.parametrize("network", ["mtmsd", "diffcrn"])

@@ -113,3 +113,6 @@ class BenchResults(Record):
     sweep: SweepResult | None = None
     changes: tuple[EntryChange, ...] = Field((), description="differences from a baseline report")
     provenance: Provenance = Provenance()
+    seal: str = Field(
+        "", description="sha256 of the other fields, to detect a damaged file; remove it if you edit the file"
+    )

@@ -14,9 +14,12 @@ from classifiers.comparison.results.model import SCHEMA_VERSION, BenchResults
 from classifiers.comparison.results.scores import RunResult
 from hsifeat.errors import HsifeatError
 from hsifeat.files import write_file
+from hsifeat.seals import open_json, seal_json
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_SEAL_NAME = "results.json"
 
 
 def to_frame(results: BenchResults) -> pd.DataFrame:
@@ -75,7 +78,7 @@ def write_csv(results: BenchResults, path: Path) -> None:
 
 def write_json(results: BenchResults, path: Path) -> None:
     """Write results as JSON, without images."""
-    write_file(path, results.model_dump_json(indent=1) + "\n")
+    write_file(path, seal_json(json.loads(results.model_dump_json()), _SEAL_NAME) + "\n")
 
 
 def read_json(path: Path) -> BenchResults:
@@ -84,13 +87,10 @@ def read_json(path: Path) -> BenchResults:
     Raises
     ------
     HsifeatError
-        The file is unreadable, has another schema version, or does not match the schema.
+        The file is unreadable or damaged, has another schema version, or does not match the schema.
     """
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise HsifeatError(f"{path} can't be read as the JSON of a benchmark: {error}") from error
-    version = document.get("schema_version") if isinstance(document, dict) else None
+    document = open_json(path, _SEAL_NAME, advice="give an undamaged results.json of a report", required=False)
+    version = document.get("schema_version")
     if version != SCHEMA_VERSION:
         raise HsifeatError(
             f"{path} has schema version {version}; this hsifeat reads version {SCHEMA_VERSION}: "

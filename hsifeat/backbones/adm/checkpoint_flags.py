@@ -144,7 +144,7 @@ def read_checkpoint_flags(checkpoint: Path) -> CheckpointFlags:
 def _read_flags(path: Path) -> CheckpointFlags:
     try:
         return CheckpointFlags.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = str(error)
         if isinstance(error, ValidationError):
             reason = "; ".join(

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 from hsifeat.backbones.diffusers_folder import count_levels, non_default_settings, read_json, resolve_settings
 from hsifeat.backbones.locked_imports import load_diffusers
 from hsifeat.backbones.network import clone_weights
-from hsifeat.backbones.weights import build_network, digest_file, load_pretrained
+from hsifeat.backbones.weight_files import WeightFiles
+from hsifeat.backbones.weights import build_network
 from hsifeat.errors import BackboneError
 
 if TYPE_CHECKING:
     import torch
-
-_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class DiffusersComponent:
         BackboneError
             The weights are missing, damaged, or stored with objects other than tensors.
         """
-        return digest_file(self._file)
+        return self._weights.digest()
 
     def build(self) -> torch.nn.Module:
         """Build the network that the configuration describes, with random weights."""
@@ -91,14 +90,8 @@ class DiffusersComponent:
         """Return the network with its trained weights, on the CPU and in float32, whatever the precision of the file."""
         import torch
 
-        _ = self.digest  # A damaged file is reported more clearly than by diffusers.
-        if shards := next(self.folder.glob("*.index.json"), None):
-            raise BackboneError(
-                f"{self.folder} holds both {self._file.name} and {shards.name}, which lists other files of weights: remove one "
-                "of them"
-            )
-        network = load_pretrained(
-            self._class, self.folder, self._file, torch_dtype=torch.float32, low_cpu_mem_usage=False
+        network = self._weights.load(
+            self._class, self.folder / "config.json", torch_dtype=torch.float32, low_cpu_mem_usage=False
         )
         network.eval().requires_grad_(requires_grad=False)
         clone_weights(network)
@@ -112,8 +105,5 @@ class DiffusersComponent:
         return getattr(diffusers, self.class_name)
 
     @cached_property
-    def _file(self) -> Path:
-        for name in _WEIGHTS:
-            if (self.folder / name).exists():
-                return self.folder / name
-        raise BackboneError(f"{self.folder} holds no weights: it needs {' or '.join(_WEIGHTS)}")
+    def _weights(self) -> WeightFiles:
+        return WeightFiles.find(self.folder)

@@ -186,7 +186,9 @@ class EncodedPrompt:
 
         _ = self._digest  # A damaged file is reported more clearly than by transformers.
         with _silent_transformers():
-            network = load_pretrained(CLIPTextModel, self._encoder, self._weights_file, dtype=torch.float32)
+            network = load_pretrained(
+                CLIPTextModel, self._encoder, self._weights_file, self._weights_file.suffix, dtype=torch.float32
+            )
         network.eval().requires_grad_(requires_grad=False)
         clone_weights(network)
         return network

@@ -66,6 +66,27 @@ def test_a_run_without_its_predictions_map_or_confidence_is_run_again(store_path
     assert again.images.confidence.keys() == again.images.maps.keys()
 
 
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "empty", "of another run"])
+@pytest.mark.parametrize("folder", ["runs", "predictions", "maps", "draws"])
+def test_a_damaged_record_is_said_and_its_run_is_repeated(store_path, tmp_path, fits, damage, folder):
+    options = {"heads": ["lda"], "splits": SPLITS, "seeds": 1, "inputs": ["spectra"], "out": tmp_path, "sweep": False}
+    whole = compare(store_path, **options)
+    first, second = sorted((tmp_path / "record" / folder).glob("*"))[:2]
+    content = first.read_bytes()
+    if damage == "of another run":
+        first.write_bytes(second.read_bytes())
+    else:
+        flipped = content[:300] + bytes([content[300] ^ 1]) + content[301:]
+        first.write_bytes({"flipped": flipped, "truncated": content[:-9], "empty": b""}[damage])
+    notes = []
+    again = compare(store_path, listen=lambda e: notes.append(e.message) if isinstance(e, Note) else None, **options)
+    assert any(first.name in note and "damaged" in note for note in notes)
+    assert len(fits) == 2 + (folder != "draws")
+    assert [run.confusion for run in again.runs] == [run.confusion for run in whole.runs]
+    if folder in {"draws", "predictions"}:
+        assert first.read_bytes() == content
+
+
 def test_a_head_without_probabilities_needs_no_confidence_map(store_path, tmp_path, fits):
     options = {"heads": ["svm"], "splits": SPLITS, "seeds": 1, "inputs": ["spectra"], "out": tmp_path}
     assert compare(store_path, **options, sweep=False).images.confidence == {}
@@ -74,8 +95,8 @@ def test_a_head_without_probabilities_needs_no_confidence_map(store_path, tmp_pa
 
 
 def test_run_key_covers_the_version_of_an_external_head(monkeypatch):
-    """The oracle of ours is the key that the first version of the record gave."""
-    facts = {"store": "s", "layout": Layout(()).to_json(), "head": {"name": "lda"}, "draw": "d", "seed": 0, "format": 1}
+    """The oracle of ours is the key that the second format of the record gave."""
+    facts = {"store": "s", "layout": Layout(()).to_json(), "head": {"name": "lda"}, "draw": "d", "seed": 0, "format": 2}
     metrics = ["aa", "f1", "kappa", "oa", "recall"]
     text = json.dumps({**facts, "versions": versions(), "metrics": metrics}, sort_keys=True)
     assert run_key("s", Layout(()), {"name": "lda"}, "d", 0) == hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -26,3 +26,9 @@ def test_unknown_heads_parameters_and_values_are_refused():
         quick("mlp", class_weight={7: 1}).fit(*toy())
     with pytest.raises(HeadError, match="epochs is 0; give 1 or more"):
         quick("mlp", epochs=0).fit(*toy())
+
+
+def test_the_layout_is_no_parameter_of_a_user():
+    """`hsifeat fit --set layout=1` reaches `make_head` as a keyword."""
+    with pytest.raises(HeadError, match="head 'svm' has no parameter 'layout'; allowed: C, class_weight"):
+        make_head("svm", layout=1)

@@ -1,0 +1,51 @@
+"""Checks of a head whose fitted attributes come from a file."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.heads.base import Head, ProbabilisticHead
+
+_MAX_COLUMNS = 2**24
+_PROBE_ROWS = 2
+
+
+def check_restored(head: Head) -> None:
+    """Check the fitted attributes of a head, and predict two rows of zeros with it.
+
+    A head from a damaged or hostile file is therefore refused before it is used.
+
+    Raises
+    ------
+    Exception
+        The attributes can't come from fitting. Libraries raise errors of many classes for them.
+    """
+    width = head.n_features_in_
+    if not isinstance(width, int | np.integer) or not 1 <= width <= _MAX_COLUMNS:
+        raise ValueError(f"the head takes {width!r} columns")
+    if head.layout is not None and head.layout.width != width:
+        raise ValueError(f"the head takes {width} columns, but its layout has {head.layout.width}")
+    classes = head.classes_
+    if not isinstance(classes, np.ndarray) or classes.ndim != 1 or len(classes) < 2 or classes.dtype.kind not in "iuUb":
+        raise ValueError("the classes are not a list of two or more numbers or names")
+    if not (classes[1:] > classes[:-1]).all():
+        raise ValueError("the classes are not in ascending order")
+    head._check_restored()  # noqa: SLF001 - not for callers
+    rows = np.zeros((_PROBE_ROWS, int(width)), np.float32)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        predicted = head.predict(rows)
+        probabilities = head.predict_proba(rows) if isinstance(head, ProbabilisticHead) else None
+    if predicted.shape != (_PROBE_ROWS,):
+        raise ValueError(f"the head predicts an array of shape {predicted.shape} for two rows")
+    if probabilities is not None:
+        _check_probabilities(probabilities, len(classes))
+
+
+def _check_probabilities(probabilities: NDArray[np.float64], classes: int) -> None:
+    sound = probabilities.shape == (_PROBE_ROWS, classes) and np.allclose(probabilities.sum(axis=1), 1, atol=1e-3)
+    if not sound or not (probabilities >= 0).all():
+        raise ValueError("the head predicts numbers that are no probabilities")

@@ -1,0 +1,128 @@
+"""Reading and writing of the fitted state of a head as a skops file with a closed list of types."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hsifeat.errors import HeadError, error_summary, raise_out_of_memory
+
+# Types of plain values that every head may hold.
+_PLAIN = {"dict", "list", "tuple", "str", "int", "float", "bool", "NoneType"}
+# Nodes of the skops format for these values, for arrays, and for objects whose types a head lists.
+_NODES = {
+    "DictNode",
+    "ListNode",
+    "TupleNode",
+    "JsonNode",
+    "TypeNode",
+    "NdArrayNode",
+    "ObjectNode",
+    "TreeNode",
+    "CachedNode",
+}
+_SCHEMA = "schema.json"
+# Largest unpacked size of a state. A compressed file of a few megabytes could otherwise fill the memory.
+_MAX_BYTES = 2**33
+
+
+def write_state(state: dict[str, Any], allowed: frozenset[str]) -> bytes:
+    """Return fitted attributes as the content of a skops file.
+
+    Raises
+    ------
+    HeadError
+        An attribute has a type that is neither plain, nor an array, nor in `allowed`.
+    """
+    import skops.io
+
+    content: bytes = skops.io.dumps(state, compression=zipfile.ZIP_DEFLATED)
+    if foreign := _foreign_types(content, allowed):
+        raise HeadError(f"add the types {', '.join(foreign)} to persisted_types of the head, so that it can be loaded")
+    return content
+
+
+def read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str, Any]:
+    """Read fitted attributes from the content of a skops file.
+
+    Parameters
+    ----------
+    content : bytes
+        Content of the file, which may come from an untrusted source.
+    allowed : frozenset of str
+        Dotted names of the types that the file may contain, besides plain values and arrays.
+    path : Path
+        Path of the file, for error messages.
+
+    Returns
+    -------
+    dict of str to object
+        The attributes by name.
+
+    Raises
+    ------
+    HeadError
+        The file is damaged or contains other types.
+    """
+    import skops.io
+
+    try:
+        foreign = _foreign_types(content, allowed)
+    except Exception as error:  # a damaged file raises errors of many classes
+        raise HeadError(f"{path} can't be read as a skops file: {error_summary(error)}; fit the model again") from error
+    if foreign:
+        raise HeadError(f"{path} contains types that no head uses: {', '.join(foreign)}; don't trust this model")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a foreign version of scikit-learn is reported by the checks of the head
+            state = skops.io.loads(content, trusted=sorted(allowed))
+    except Exception as error:  # as above
+        raise_out_of_memory(error)
+        raise HeadError(f"{path} can't be restored: {error_summary(error)}; fit the model again") from error
+    if not isinstance(state, dict):
+        raise HeadError(f"{path} holds a {type(state).__name__}, not the state of a head")
+    return state
+
+
+def _foreign_types(content: bytes, allowed: frozenset[str]) -> list[str]:
+    """Return the dotted names of the types in a skops file that are neither plain, nor arrays, nor in `allowed`."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+        if size > _MAX_BYTES:
+            raise ValueError(f"the file unpacks to {size / 2**30:.0f} GiB")
+        schema = json.loads(archive.read(_SCHEMA))
+    return sorted({name for name, node in _types(schema) if not _is_allowed(name, node, allowed)})
+
+
+def _types(schema: Any) -> Iterator[tuple[str, str]]:
+    """Yield the dotted name of the type and the node of each entry of a skops schema."""
+    entries = [schema]
+    while entries:
+        entry = entries.pop()
+        if isinstance(entry, dict):
+            if "__class__" in entry or "__loader__" in entry:
+                yield f"{entry.get('__module__')}.{entry.get('__class__')}", str(entry.get("__loader__"))
+            entries += entry.values()
+        elif isinstance(entry, list):
+            entries += entry
+
+
+def _is_allowed(name: str, node: str, allowed: frozenset[str]) -> bool:
+    module, _, cls = name.rpartition(".")
+    if node not in _NODES:
+        return False
+    if module == "builtins":
+        return cls in _PLAIN
+    if module == "numpy":
+        found = getattr(np, cls, None)
+        return found in (np.ndarray, np.dtype) or (
+            isinstance(found, type) and issubclass(found, np.number | np.bool_ | np.str_)
+        )
+    return name in allowed

@@ -1,0 +1,69 @@
+"""Checksums of the files of a trained model, which its training record lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from hsifeat.errors import BackboneError
+from hsifeat.seals import SealError, file_digest, open_json
+
+RECORD = "training.json"
+_ADVICE = "copy the whole folder again, or repeat the training"
+
+
+def record_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the digests of files for the key ``files`` of a training record, by path relative to `folder`."""
+    return {name: file_digest(folder / name, name) for name in names}
+
+
+class RecordedFiles:
+    """The files of a model folder that `hsifeat.pretrain` wrote. Folders of other programs have no record.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the model, or a subfolder such as ``unet``.
+
+    Raises
+    ------
+    BackboneError
+        The training record is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder if (folder / RECORD).is_file() else folder.parent
+        self._digests: dict[str, str] = {}
+        file = self._folder / RECORD
+        if file.is_file():
+            try:
+                # Other programs may write a file of this name, without a seal.
+                digests = open_json(file, RECORD, advice=_ADVICE, required=False).get("files", {})
+            except SealError as error:
+                raise BackboneError(str(error)) from error
+            self._digests = digests if isinstance(digests, dict) else {}
+        self._checked: set[str] = set()
+
+    def check(self, file: Path) -> None:
+        """Check a file of the model, if the record lists it.
+
+        Raises
+        ------
+        BackboneError
+            The content of the file differs from the recorded one.
+        """
+        if not file.is_relative_to(self._folder):
+            return
+        name = file.relative_to(self._folder).as_posix()
+        if name not in self._digests or name in self._checked:
+            return
+        try:
+            matches = file_digest(file, name) == self._digests[name]
+        except OSError as error:
+            raise BackboneError(f"{file} can't be read ({error.strerror or error}): {_ADVICE}") from error
+        if not matches:
+            raise BackboneError(
+                f"{file} is damaged or was replaced, since it does not match {RECORD}: {_ADVICE}, or delete {RECORD} if you "
+                "replaced the file on purpose"
+            )
+        self._checked.add(name)

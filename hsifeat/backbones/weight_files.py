@@ -1,0 +1,140 @@
+"""The files of weights in the folder of a diffusers network: one file, several shards with an index, or one variant."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Self
+
+from hsifeat.backbones.diffusers_folder import read_json
+from hsifeat.backbones.weights import build_network, digest_files, load_pretrained
+from hsifeat.errors import BackboneError
+
+if TYPE_CHECKING:
+    import torch
+
+_BASE = "diffusion_pytorch_model"
+_SUFFIXES = (".safetensors", ".bin")
+_SHARD = re.compile(rf"{_BASE}(\.\w+)?-[0-9]+-of-[0-9]+\.(safetensors|bin)")
+# Names of a variant such as ``fp16``, in which the same network was saved once more: its weights, or their index.
+_VARIANT = re.compile(
+    rf"{_BASE}\.(?P<variant>\w+)\.(safetensors|bin)|{_BASE}\.(safetensors|bin)\.index\.(?P<sharded>\w+)\.json"
+)
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """The weights of one network.
+
+    Attributes
+    ----------
+    files : tuple of Path
+        One file, or all shards.
+    index : Path or None
+        File that lists which shard holds which tensor; None for a single file.
+    """
+
+    files: tuple[Path, ...]
+    index: Path | None = None
+
+    @classmethod
+    def find(cls, folder: Path) -> Self:
+        """Find the weights in a folder as diffusers does: one file, shards, or the only variant.
+
+        Raises
+        ------
+        BackboneError
+            The folder has no weights, several variants, or a shard is missing.
+        """
+        for suffix in _SUFFIXES:
+            for file in (folder / f"{_BASE}{suffix}", folder / f"{_BASE}{suffix}.index.json"):
+                if file.exists():
+                    return cls._open(file)
+        variants: dict[str, Path] = {}
+        for file in sorted(folder.iterdir()):
+            if match := _VARIANT.fullmatch(file.name):
+                variants.setdefault(match["variant"] or match["sharded"], file)
+        if len(variants) > 1:
+            raise BackboneError(
+                f"{folder} holds the weights in {len(variants)} variants, {', '.join(variants)}: name the file of one of them"
+            )
+        if not variants:
+            raise BackboneError(f"{folder} holds no weights: it needs {_BASE}.safetensors, its shards, or {_BASE}.bin")
+        return cls._open(next(iter(variants.values())))
+
+    @classmethod
+    def _open(cls, file: Path) -> Self:
+        if file.suffix != ".json":
+            return cls((file,))
+        shards = read_json(file).get("weight_map")
+        names = sorted(set(map(str, shards.values()))) if isinstance(shards, dict) else []
+        if not names or not all(map(_SHARD.fullmatch, names)):
+            raise BackboneError(f"{file} does not list the shards of {_BASE}: save the model again")
+        if missing := [name for name in names if not (file.parent / name).is_file()]:
+            raise BackboneError(
+                f"{file.parent} lacks {missing[0]}, which {file.name} lists: copy the whole folder again"
+            )
+        return cls(tuple(file.parent / name for name in names), file)
+
+    @property
+    def suffix(self) -> str:
+        """``.safetensors`` or ``.bin``."""
+        return self.files[0].suffix
+
+    def digest(self) -> str:
+        """Return the digest of all tensors, which does not depend on their division into files.
+
+        Raises
+        ------
+        BackboneError
+            A file is damaged, or contains other objects than tensors.
+        """
+        return digest_files(self.files)
+
+    def load(self, network_class: Any, config_file: Path, **options: Any) -> torch.nn.Module:
+        """Load the network with diffusers.
+
+        Parameters
+        ----------
+        network_class : type
+            A class with ``from_pretrained``.
+        config_file : Path
+            The configuration of the network.
+        **options
+            Further arguments of ``from_pretrained``.
+
+        Raises
+        ------
+        BackboneError
+            The weights are damaged or do not fit the configuration.
+        """
+        from diffusers.utils.logging import disable_progress_bar
+
+        disable_progress_bar()  # of loading shards
+        self.digest()  # A damaged file is reported more clearly than by diffusers.
+        self._check_size(network_class, config_file)
+        with TemporaryDirectory() as folder:
+            # diffusers expects configuration and weights in one folder, under fixed names.
+            links = {"config.json": config_file}
+            if self.index is None:
+                links[f"{_BASE}{self.suffix}"] = self.files[0]
+            else:
+                links |= {f"{_BASE}{self.suffix}.index.json": self.index, **{file.name: file for file in self.files}}
+            for name, source in links.items():
+                (Path(folder) / name).symlink_to(source.resolve())
+            return load_pretrained(network_class, folder, self.index or self.files[0], self.suffix, **options)
+
+    def _check_size(self, network_class: Any, config_file: Path) -> None:
+        """Raise `BackboneError` if the network has more parameters than the files can hold, before memory is taken."""
+        import torch
+
+        with torch.device("meta"):
+            network = build_network(network_class, read_json(config_file), config_file)
+        count = sum(tensor.numel() for tensor in network.parameters())
+        size_bytes = sum(file.stat().st_size for file in self.files)
+        if count > size_bytes:
+            raise BackboneError(
+                f"{config_file} describes a network of {count} parameters, but the weights have only {size_bytes} bytes"
+            )

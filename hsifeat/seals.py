@@ -1,0 +1,167 @@
+"""Seals: checksums that detect damaged and exchanged files.
+
+A seal is the sha256 of the name and the content of a file, so a file in the place of another one is detected as well. The
+seal of a JSON object is its key ``seal``. The seal of any other file is a line after the content, which the readers of
+``.npy``, ``.npz`` and torch files ignore.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from hsifeat.errors import HsifeatError
+
+_KEY = "seal"
+_MARK = b"\nhsifeat seal "
+_LENGTH = len(_MARK) + 64 + 1
+_CHUNK_BYTES = 2**20
+
+
+class SealError(HsifeatError, ValueError):
+    """A file is damaged, is not sealed, or was sealed under another name."""
+
+
+def seal_file(path: Path, name: str) -> None:
+    """Append a seal to a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file, often under a temporary name.
+    name : str
+        Name that the seal covers. It must differ between all files that could be exchanged by mistake.
+    """
+    with path.open("r+b") as file:
+        digest = _digest(file, name, None)
+        file.write(_MARK + digest.encode() + b"\n")
+
+
+def check_seal(path: Path, name: str, *, advice: str = "") -> None:
+    """Check the seal of a file.
+
+    Parameters
+    ----------
+    path : Path
+        A file that `seal_file` sealed.
+    name : str
+        Name that the seal covers.
+    advice : str
+        What the user can do about a damaged file, for the error message; empty if the caller adds it.
+
+    Raises
+    ------
+    SealError
+        The file is missing, can't be read, has no seal, or its seal does not match.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> file = Path(folder.name, "a.txt")
+    >>> _ = file.write_text("42")
+    >>> seal_file(file, "a.txt")
+    >>> check_seal(file, "a.txt")
+    >>> check_seal(file, "b.txt", advice="copy it again")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    hsifeat.seals.SealError: .../a.txt is damaged, or is another file under this name: copy it again
+    """
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size - _LENGTH
+            digest = _digest(file, name, max(size, 0))
+            matches = file.read() == _MARK + digest.encode() + b"\n"
+    except OSError as error:
+        raise _seal_error(f"{path} can't be read ({error.strerror or error})", advice) from error
+    if not matches:
+        raise _seal_error(f"{path} is damaged, or is another file under this name", advice)
+
+
+def has_seal(path: Path) -> bool:
+    """Return whether a file ends with a seal, whether or not the seal matches. A missing file has none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(path.stat().st_size - _LENGTH, 0))
+            return file.read().startswith(_MARK)
+    except OSError:
+        return False
+
+
+def file_digest(path: Path, name: str) -> str:
+    """Return the hexadecimal sha256 of the name and the content of a file, for a sealed list of files."""
+    with path.open("rb") as file:
+        return _digest(file, name, None)
+
+
+def seal_json(content: Mapping[str, Any], name: str, *, indent: int | None = 1) -> str:
+    """Return a JSON object as text, with its seal as the last key.
+
+    Parameters
+    ----------
+    content : mapping
+        JSON values by key.
+    name : str
+        Name that the seal covers.
+    indent : int, optional
+        Number of spaces of each level; None for a single line.
+    """
+    # Keys become texts, so that the digest does not depend on whether the object was read from a file.
+    plain = {key: value for key, value in json.loads(json.dumps(content)).items() if key != _KEY}
+    return json.dumps(plain | {_KEY: _json_digest(plain, name)}, indent=indent)
+
+
+def open_json(path: Path, name: str, *, advice: str = "", required: bool = True) -> dict[str, Any]:
+    """Read a JSON object from a file, check its seal, and return the object without the seal.
+
+    Parameters
+    ----------
+    path : Path
+        A file with the text of `seal_json`.
+    name : str
+        Name that the seal covers.
+    advice : str
+        What the user can do about a damaged file, for the error message; empty if the caller adds it.
+    required : bool
+        Whether an object without a seal is refused.
+
+    Raises
+    ------
+    SealError
+        The file can't be read, is no JSON object, has no seal, or its seal does not match.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise _seal_error(f"{path} can't be read ({error.strerror or error})", advice) from error
+    except (ValueError, RecursionError) as error:
+        raise _seal_error(f"{path} is damaged ({error})", advice) from error
+    if not isinstance(content, dict):
+        raise _seal_error(f"{path} holds no JSON object", advice)
+    if not required and _KEY not in content:
+        return content
+    seal = content.pop(_KEY, None)
+    if seal != _json_digest(content, name):
+        raise _seal_error(f"{path} is damaged or was edited", advice)
+    return content
+
+
+def _seal_error(problem: str, advice: str) -> SealError:
+    return SealError(f"{problem}: {advice}" if advice else problem)
+
+
+def _json_digest(content: Mapping[str, Any], name: str) -> str:
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(name.encode() + b"\0" + text.encode()).hexdigest()
+
+
+def _digest(file: BinaryIO, name: str, size: int | None) -> str:
+    """Return the digest of a name and the next `size` bytes of a file, or all of its bytes."""
+    digest = hashlib.sha256(name.encode() + b"\0")
+    left = float("inf") if size is None else size
+    while left and (chunk := file.read(int(min(left, _CHUNK_BYTES)))):
+        digest.update(chunk)
+        left -= len(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,150 @@
+"""Seeded damages of folders, and trials that a damage is found or harmless.
+
+A damage is harmless if reading gives the same values as before, and found if reading raises a `HsifeatError` of one line.
+Everything else is a fault: another value, another exception, or a change outside the damaged folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hsifeat.errors import HsifeatError
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A folder to damage, and what reads it.
+
+    Attributes
+    ----------
+    name : str
+        Name in reports.
+    folder : Path
+        Undamaged folder, which is copied for each trial.
+    use : callable
+        Reads a copy of the folder, and returns arrays, numbers and texts, nested in dicts and lists.
+    files : str
+        Pattern of the files that are damaged.
+    reseal : callable or None
+        Writes the checksums of a damaged copy again, as an attacker does. Values may then differ.
+    """
+
+    name: str
+    folder: Path
+    use: Callable[[Path], Any]
+    files: str = "**/*"
+    reseal: Callable[[Path], None] | None = None
+
+
+@dataclass
+class Tally:
+    """Outcomes of the trials of one subject, and the faults."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+
+def run_trials(subject: Subject, seeds: range, place: Path) -> Tally:
+    """Damage a copy of a subject once for each seed, and use it."""
+    tally = Tally()
+    outside = place / "outside"
+    outside.mkdir(parents=True)
+    (outside / "notes.txt").write_text("keep")
+    copy = place / "inside" / subject.folder.name
+    shutil.copytree(subject.folder, copy, symlinks=True)
+    expected = subject.use(copy)
+    shutil.rmtree(place / "inside")
+    for seed in seeds:
+        shutil.copytree(subject.folder, copy, symlinks=True)
+        kind = damage(copy, np.random.default_rng(seed), subject.files)
+        if subject.reseal is not None:
+            subject.reseal(copy)
+        try:
+            value = subject.use(copy)
+        except HsifeatError as error:
+            tally.outcomes["found"] += 1
+            if "\n" in str(error) or len(str(error)) > 1500:
+                tally.faults.append(f"{subject.name} {seed} ({kind}): the message is not one line: {error}")
+        except BaseException as error:  # noqa: BLE001 - every other exception is a fault
+            tally.faults.append(f"{subject.name} {seed} ({kind}): {type(error).__name__}: {error}"[:500])
+        else:
+            same = equal(value, expected)
+            tally.outcomes["harmless" if same else "other values"] += 1
+            if not same and subject.reseal is None:
+                tally.faults.append(f"{subject.name} {seed} ({kind}): other values, and no error")
+        shutil.rmtree(place / "inside")
+        if [p.name for p in outside.iterdir()] != ["notes.txt"] or (outside / "notes.txt").read_text() != "keep":
+            tally.faults.append(f"{subject.name} {seed} ({kind}): something outside was changed")
+    return tally
+
+
+def damage(folder: Path, rng: np.random.Generator, pattern: str = "**/*") -> str:
+    """Damage a folder at random, and return a description of the damage."""
+    files = sorted(file for file in folder.glob(pattern) if file.is_file())
+    # Each folder and suffix is equally likely, because a store has a hundred shards and one manifest.
+    kinds = sorted({_kind(file) for file in files})
+    kind = kinds[rng.integers(len(kinds))]
+    file = rng.choice([file for file in files if _kind(file) == kind])
+    other = rng.choice(files)
+    content = file.read_bytes()
+    name = str(rng.choice(["flip", "flip", "digit", "truncate", "delete", "swap", "duplicate", "empty", "append"]))
+    if name == "flip":
+        changed = bytearray(content or b"x")
+        for _ in range(rng.integers(1, 4)):
+            changed[rng.integers(len(changed))] ^= 1 << int(rng.integers(8))
+        file.write_bytes(changed)
+    elif name == "digit":
+        digits = [at for at, byte in enumerate(content) if 48 <= byte < 58]
+        if digits:
+            at = digits[rng.integers(len(digits))]
+            file.write_bytes(content[:at] + b"%d" % rng.integers(10) + content[at + 1 :])
+    elif name == "truncate":
+        file.write_bytes(content[: rng.integers(len(content) + 1)])
+    elif name == "delete":
+        file.unlink()
+    elif name == "swap":
+        file.write_bytes(other.read_bytes())
+        other.write_bytes(content)
+    elif name == "duplicate":
+        other.write_bytes(content)
+    else:
+        file.write_bytes(b"" if name == "empty" else content + content[: rng.integers(1, len(content) + 2)])
+    return f"{name} {file.relative_to(folder)}, {other.relative_to(folder)}"
+
+
+def equal(one: Any, two: Any) -> bool:
+    """Return whether nested values are equal; NaN equals NaN."""
+    if isinstance(one, dict):
+        return isinstance(two, dict) and one.keys() == two.keys() and all(equal(one[key], two[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(two) and all(map(equal, one, two))
+    if isinstance(one, np.ndarray):
+        return (
+            isinstance(two, np.ndarray)
+            and one.dtype == two.dtype
+            and np.array_equal(one, two, equal_nan=one.dtype.kind == "f")
+        )
+    return bool(one == two)
+
+
+def tree_digest(folder: Path) -> str:
+    """Return a digest of the names and contents of all files in a folder."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            digest.update(os.fsencode(file.relative_to(folder)) + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _kind(file: Path) -> str:
+    """Return the folder and the suffix of a file, without numbers."""
+    return f"{''.join(c for c in file.parent.name if not c.isdigit())}/{file.suffix or 'shard'}"

@@ -1,0 +1,253 @@
+"""What the fuzz damages: a store, a model, recorded runs, a trained backbone, kept tables, and the catalogue."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+
+from hsifeat.errors import HsifeatError
+from hsifeat.seals import SealError, seal_json
+from tests.helpers.fuzz import Subject
+
+ROWS, COLS = (grid.ravel()[::5] for grid in np.indices((75, 53)))
+PLANES = ["t0/mid_block", "t0/up_blocks.2", "t300/up_blocks.2"]
+
+
+def read_store(path):
+    """Read everything that users read from a store."""
+    import hsifeat
+
+    features = hsifeat.open_features(path)
+    labels = features.labels()
+    return {
+        "planes": {name: features.sample(ROWS, COLS, [name]) for name in PLANES},
+        "dask": np.asarray(features.to_dask(PLANES[1])[:20].compute()),
+        "spectra": features.spectra(ROWS, COLS),
+        "labels": labels.classes,
+        "names": labels.class_names,
+        "valid": features.valid,
+        "key": features.key,
+        "wavelengths": features.scene.wavelengths_nm,
+    }
+
+
+def reseal_store(path):
+    """Write the checksums of a store again, as someone does who knows of them."""
+    from hsifeat.store import checksums
+    from hsifeat.store.location import as_location
+
+    location = as_location(path)
+    with _ignored():
+        known = json.loads((path / checksums.FILE).read_bytes())["files"]
+        for key in known:
+            if (content := location.get(key)) is not None:
+                known[key] = checksums.checksum(content)
+        checksums.write(location, known)
+
+
+def read_model(features):
+    """Return a function that reads a model and classifies the scene of `features`."""
+
+    def read(path):
+        from classifiers.model import load_model
+        from classifiers.predict import predict_map
+
+        model = load_model(path)
+        return [
+            predict_map(features, model),
+            model.class_names,
+            model.class_colours,
+            model.card.model_dump(mode="json"),
+        ]
+
+    return read
+
+
+def reseal_model(path):
+    """Write the digests and the seal of a model again."""
+    with _ignored():
+        manifest = json.loads((path / "model.json").read_bytes())
+        for name in manifest["files"]:
+            manifest["files"][name] = hashlib.sha256((path / name).read_bytes()).hexdigest()
+        (path / "model.json").write_text(seal_json(manifest, "model.json"))
+
+
+def read_records(path):
+    """Read all recorded runs. A damaged run is repeated, which counts as found."""
+    from classifiers.comparison.run_records import RunRecords
+
+    records, runs = RunRecords(path), []
+    for key in sorted({"0" * 32, *(file.stem for file in (path / "runs").glob("*"))}):
+        run = records.find(key, mapped=True)
+        if run is not None:
+            maps = [records.read_map(file(key)) for file in (records.map, records.confidence)]
+            runs.append(
+                [run.model_dump(), records.read_predictions(key), records.read_draw(run.draw), *map(np.asarray, maps)]
+            )
+    fits = {file.name: records.find_accuracy(file.stem) for file in sorted((path / "sweeps").glob("*"))}
+    if len(runs) < RUNS or len(fits) < FITS or None in fits.values():
+        raise SealError("a run or a fit is repeated")
+    return [runs, fits]
+
+
+RUNS, FITS = 4, 5
+
+
+def make_records(store_path, folder):
+    """Record two runs with maps, and the fits of a sweep."""
+    from classifiers import compare
+    from classifiers.comparison.results.results_io import write_json
+
+    comparison = compare(
+        store_path, heads=["lda"], splits=["random:0.3"], seeds=1, inputs=["spectra", "planes"], out=folder
+    )
+    for file in sorted((folder / "record" / "sweeps").glob("*"))[FITS:]:
+        file.unlink()
+    (folder / "report").mkdir()
+    write_json(comparison, folder / "report" / "results.json")
+    return folder
+
+
+def read_report(path):
+    """Read the results of a report."""
+    from classifiers.comparison.results.results_io import read_json
+
+    return json.loads(read_json(path / "results.json").model_dump_json())
+
+
+def make_trained(folder, patch):
+    """Train a tiny backbone."""
+    import hsifeat
+    from tests.helpers.tiny_training import tiny_scene, use_tiny
+
+    use_tiny(patch)
+    hsifeat.pretrain(tiny_scene(), network="mtmsd", out=folder, steps=2)
+    return folder
+
+
+def read_trained(path):
+    """Open a trained model as a backbone, and continue its training."""
+    import hsifeat
+    from hsifeat.projection import Projection
+    from tests.helpers.tiny_training import tiny_scene
+
+    backbone = hsifeat.open_backbone(path)
+    projection = Projection.load(backbone.projection_file) if backbone.projection_file else None
+    value = [backbone.identity(), backbone.channels, None if projection is None else projection.digest]
+    hsifeat.pretrain(tiny_scene(), network="mtmsd", out=path, steps=3)
+    weights = hsifeat.open_backbone(path).identity()["weights"]
+    return [*value, weights]
+
+
+def make_kept(store_path, folder):
+    """Keep tables of samples in a cache folder, with the catalogue entries of two stores."""
+    from hsifeat.cache import catalogue
+
+    for name in ("one", "two"):
+        shutil.copytree(store_path, folder.parent / f"{name}.zarr")
+    with cache_at(folder):
+        for name, key in (("one", "aa" * 32), ("two", "bb" * 32)):
+            catalogue.add_entry(key, folder.parent / f"{name}.zarr")
+        read_kept(store_path)(folder)
+    return folder
+
+
+def read_kept(store_path):
+    """Return a function that samples a store through the kept tables of a cache folder."""
+
+    def read(path):
+        import hsifeat
+
+        with cache_at(path):
+            features = hsifeat.open_features(store_path)
+            return [features.sample(ROWS, COLS, [name], keep=True) for name in PLANES]
+
+    return read
+
+
+def read_catalogue(path):
+    """Find the store completed last, and stores by name and key."""
+    from hsifeat.cache import catalogue
+
+    with cache_at(path):
+        return [str(catalogue.find_store(source)) for source in (None, "one", "bbbbbb")]
+
+
+@contextmanager
+def cache_at(folder):
+    """Use a cache folder."""
+    before = os.environ.get("HSIFEAT_CACHE")
+    os.environ["HSIFEAT_CACHE"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["HSIFEAT_CACHE"]
+        else:
+            os.environ["HSIFEAT_CACHE"] = before
+
+
+@contextmanager
+def _ignored():
+    """Leave a file as it is that is too damaged to be sealed again."""
+    with suppress(ValueError, OSError, KeyError, TypeError, AttributeError, RecursionError, HsifeatError):
+        yield
+
+
+def make_store(place):
+    """Extract the small store of the tests without their fixtures."""
+    import hsifeat
+    from hsifeat.scenes import Labels, Scene
+    from tests.helpers.small import save_unet, small_cube, small_labels
+
+    labels = Labels("fields", small_labels(), {1: "corn", 2: "wheat", 3: "woods", 4: "grass"})
+    scene = Scene("small", small_cube(), np.linspace(450, 900, 12), {"fields": labels})
+    save_unet(place / "tiny", seed=7)
+    hsifeat.extract(scene, backbone=place / "tiny", timesteps=[0, 300], tile=32, halo=8, out=place / "small.zarr")
+    return place / "small.zarr"
+
+
+def make_models(store_path, folder, heads):
+    """Fit and save a model of each head."""
+    import hsifeat
+    from hsifeat import fit_model
+
+    features = hsifeat.open_features(store_path)
+    options = {
+        "lightgbm": {"n_estimators": 3},
+        "random-forest": {"n_estimators": 3},
+        "film": {"epochs": 2},
+        "mlp": {"epochs": 2},
+    }
+    for head in heads:
+        fit_model(features, head, split="random:0.3", params=options.get(head, {})).save(folder / head)
+    return features
+
+
+def make_subjects(store_path, place: Path, patch, heads=("lda", "lightgbm", "svm")) -> list[Subject]:
+    """Make all subjects in a folder."""
+    features = make_models(store_path, place / "models", heads)
+    records = make_records(store_path, place / "bench")
+    trained = make_trained(place / "trained", patch)
+    kept = make_kept(store_path, place / "kept" / "cache")
+    models = [place / "models" / head for head in heads]
+    return [
+        Subject("store", store_path, read_store),
+        Subject("store sealed again", store_path, read_store, reseal=reseal_store),
+        *(Subject(f"model {model.name}", model, read_model(features)) for model in models),
+        *(
+            Subject(f"model {model.name} sealed again", model, read_model(features), reseal=reseal_model)
+            for model in models
+        ),
+        Subject("recorded runs", records / "record", read_records, "*/*"),
+        Subject("report", records / "report", read_report),
+        Subject("backbone", trained, read_trained),
+        Subject("kept tables", kept, read_kept(store_path), "samples/**/*"),
+        Subject("catalogue", kept, read_catalogue, "catalogue/*"),
+    ]
