@@ -4,6 +4,7 @@ import fcntl
 import gc
 import hashlib
 import multiprocessing
+import os
 import select
 import shutil
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ from hsifeat.errors import StoreError
 from hsifeat.features.open_features import open_features
 from hsifeat.files import cache_folder
 from hsifeat.store.location import as_location
-from hsifeat.store.locks import exclusive_lock, is_being_written, write_lock
+from hsifeat.store.locks import delete_free_locks, exclusive_lock, is_being_written, write_lock
 from tests.helpers.store_users import READER, WRITER, go_on, kill, process, read_line
 
 READER_WITH_A_CHILD = """
@@ -159,3 +160,43 @@ def test_open_features_in_a_cache_folder_that_cannot_be_written(store, tmp_path,
 def test_a_place_without_lock_files_does_not_wait_for_ever():
     with pytest.raises(StoreError, match="can't be written"), write_lock(as_location("/proc/x.zarr"), pytest.fail):
         pass
+
+
+def test_a_reader_with_another_cache_folder_prevents_the_deletion(store, tmp_path, monkeypatch):
+    with ExitStack() as stack:
+        with monkeypatch.context() as patch:
+            patch.setenv("HSIFEAT_CACHE", str(tmp_path / "another cache"))
+            reader = stack.enter_context(process(READER, store))
+        assert read_line(reader) == "holds"
+        assert marks() == []
+        assert is_in_use(store, "a process reads it, maybe one with another cache folder")
+        with process(READER, store) as second:
+            assert read_line(second) == "holds", "readers do not exclude each other"
+        go_on(reader)
+        assert reader.wait() == 0
+    with exclusive_lock(as_location(store)):
+        assert is_locked_folder(store)
+    assert not is_locked_folder(store)
+
+
+def is_locked_folder(folder):
+    """Ask the operating system whether a folder is locked, without our own code."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(opened)
+    return False
+
+
+def test_locks_of_deleted_stores_are_swept_unless_they_are_held(tmp_path):
+    for name in ("gone", "held", "there"):
+        (tmp_path / f".{name}.zarr.lock").touch()
+    (tmp_path / "there.zarr").mkdir()
+    (tmp_path / ".poetry.lock").touch()
+    with (tmp_path / ".held.zarr.lock").open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        delete_free_locks(tmp_path)
+    assert sorted(p.name for p in tmp_path.glob(".*.lock")) == [".held.zarr.lock", ".poetry.lock", ".there.zarr.lock"]
