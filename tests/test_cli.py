@@ -168,3 +168,13 @@ def test_interrupted_is_130(files, backbone_folder):
     code = "import cli, sys; sys.argv = ['hsifeat', 'scenes']\nimport hsifeat.scenes.registry as r\n"
     code += "class Stop(dict):\n    def values(self): raise KeyboardInterrupt\nr.REGISTRY = Stop()\ncli.main()"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 130
+
+
+@pytest.mark.parametrize("error", [MemoryError("Unable to allocate 9 GiB"), RuntimeError("can't start new thread")])
+def test_memory_that_runs_out_is_one_message_with_advice(hsifeat, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("cli.app", fail)
+    message = hsifeat("fit", "x.zarr", status=1)
+    assert f"memory ran out ({error}): use fewer --jobs, a smaller --batch, or fewer planes" in message

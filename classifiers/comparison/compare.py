@@ -132,6 +132,7 @@ def compare(
     listen(Note(f"stores: {', '.join(store_locations(features))}"))
     first = next(iter(features.values()))
     rules = add_counterpart([parse_split(text, first.scene.labels) for text in dict.fromkeys(splits)], listen)
+    store_summaries(features, planes)  # reports unknown planes before anything runs
     plan = plan_entries(features, heads, inputs, params, planes)
     for line in (*(f"planned contrast: {contrast}" for contrast in plan.contrasts), *map(str, plan.missing_contrasts)):
         listen(Note(line))

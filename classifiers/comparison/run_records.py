@@ -171,7 +171,14 @@ class RunRecords:
     def add_draw(self, draw: SplitDraw, labels: Labels, *, listen: Listener = silent) -> str:
         """Record the training and test pixels of a draw, and return its key.
 
-        `listen` receives a note if the draw is recorded in a damaged file, which is written again.
+        Parameters
+        ----------
+        draw : SplitDraw
+            Training and test pixels.
+        labels : Labels
+            True classes.
+        listen : callable
+            Receives a note if the file of the draw is damaged and therefore written again.
         """
         key = draw_key(draw, labels)
         file = self.draw(key)

@@ -95,7 +95,18 @@ class StoreFiles:
         return self._arrays[path]
 
     def read(self, path: str, shape: tuple[int, ...]) -> NDArray[Any]:
-        """Read the whole Zarr array at a path.
+        """Read the whole Zarr array at a path, in its stored dtype.
+
+        Parameters
+        ----------
+        path : str
+            Path of the array below the root group.
+        shape : tuple of int
+            Expected shape.
+
+        Returns
+        -------
+        array of shape `shape` and the stored dtype
 
         Raises
         ------

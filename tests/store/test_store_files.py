@@ -1,11 +1,15 @@
 """Files of a store: anything else at a location is refused, and a lost root is read from its copy."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from hsifeat.errors import StoreError
+from hsifeat.errors import OutOfMemoryError, StoreError
 from hsifeat.store.store import Store
 from hsifeat.store.store_files import StoreFiles, holds_store
+from tests.helpers.fuzz_subjects import read_store, reseal_store
 from tests.helpers.small_stores import LAYOUTS, manifest_of
 
 
@@ -32,3 +36,31 @@ def test_a_view_lists_only_some_of_the_files(small_store):
     assert files.has_array("scene/cube") and not view.has_array("scene/cube")
     np.testing.assert_array_equal(view.array("scene/valid")[:], True)
     assert holds_store(small_store.location)
+
+
+@pytest.mark.parametrize("error", [MemoryError("Unable to allocate 9 GiB"), RuntimeError("can't start new thread")])
+def test_a_lack_of_memory_is_not_told_as_damage(features, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    lazy = features.to_dask("t0/mid_block")
+    monkeypatch.setattr("zarr.Array.__getitem__", fail)
+    for read in (
+        lambda: features.sample([1], [1], ["t0/mid_block"]),
+        lambda: features.spectra([1], [1]),
+        lambda: lazy.compute(scheduler="sync"),
+        lambda: features.store.label_classes("fields"),
+    ):
+        with pytest.raises(OutOfMemoryError, match=r"memory ran out \(.*\): use fewer --jobs"):
+            read()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xa0", b"[" * 9999, b'{"zarr_format": 3}', b'{"a": 1}'], ids=range(6))
+@pytest.mark.parametrize("key", ["scene/valid/zarr.json", "planes/t0000/mid_block/zarr.json"])
+def test_hostile_metadata_with_a_right_checksum_are_one_error(store_path, tmp_path, key, content):
+    path = Path(shutil.copytree(store_path, tmp_path / "s.zarr"))
+    (path / key).write_bytes(content)
+    reseal_store(path)
+    with pytest.raises(StoreError) as refused:
+        read_store(path)
+    assert "\n" not in str(refused.value)

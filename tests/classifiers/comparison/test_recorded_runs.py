@@ -132,3 +132,10 @@ def test_a_folder_is_locked_by_one_comparison(store_path, tmp_path):
     (tmp_path / "record").mkdir()
     with FileLock(tmp_path / "record" / ".lock"), pytest.raises(HsifeatError, match="another benchmark is running in"):
         compare(store_path, heads=["lda"], out=tmp_path, sweep=False)
+
+
+def test_unknown_planes_are_reported_before_anything_runs(store_path, tmp_path, fits):
+    options = {"heads": ["lda"], "splits": ["random:0.3"], "inputs": ["spectra"], "seeds": 1, "sweep": False}
+    with pytest.raises(HsifeatError, match="nope"):
+        compare(store_path, planes=["nope"], out=tmp_path / "report", **options)
+    assert fits == [] and not (tmp_path / "report").exists()

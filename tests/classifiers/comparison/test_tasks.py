@@ -1,11 +1,15 @@
 """Tasks of a benchmark: maps are written block by block, and no file is open when it is renamed."""
 
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from classifiers.comparison import tasks
+from classifiers.comparison.run_records import RunRecords
+from hsifeat.errors import StoreError
 from hsifeat.types import Window
 
 
@@ -27,10 +31,33 @@ def test_maps_are_not_mapped_into_memory_when_they_are_renamed(tmp_path, monkeyp
     task = SimpleNamespace(
         table=SimpleNamespace(layout=None),
         key="k",
-        run_records=SimpleNamespace(map=lambda key: tmp_path / f"{key}.npy"),
+        run_records=RunRecords(tmp_path),
     )
     tasks._map_scene(SimpleNamespace(classes_=np.arange(1, 5)), SimpleNamespace(shape=(4, 3, 1)), task)
     assert mapped == [False]
     np.testing.assert_array_equal(
-        np.load(tmp_path / "k.npy", allow_pickle=False), [[1, 0, 0], [0, 2, 0], [3, 0, 0], [0, 4, 0]]
+        np.load(tmp_path / "maps" / "k.npy", allow_pickle=False), [[1, 0, 0], [0, 2, 0], [3, 0, 0], [0, 4, 0]]
     )
+
+
+def test_a_full_disk_is_an_error_before_a_map_is_mapped_into_memory(tmp_path, monkeypatch):
+    """Writing to a memory map of a file without reserved space would end the process by SIGBUS."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    records = RunRecords(tmp_path)
+    with (
+        pytest.raises(StoreError, match="the disk of .* is full"),
+        tasks._zero_file(records, records.map("k"), (50, 40), np.dtype(np.uint8)),
+    ):
+        pytest.fail("the file is not reserved")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_zero_file_takes_its_space_at_once(tmp_path):
+    records = RunRecords(tmp_path)
+    with tasks._zero_file(records, records.map("k"), (500, 400), np.dtype(np.uint8)) as part:
+        assert part.stat().st_blocks * 512 >= 500 * 400
+    assert not np.load(records.map("k")).any()
