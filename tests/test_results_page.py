@@ -39,5 +39,8 @@ def test_the_remark_on_context_has_the_accuracies_of_the_study(results):
         for row in results["summary"]
         if row["scene"] == "indian-pines" and row["regime"] == "per-class:5"
     }
-    window = oa["lda spectra+window reduction=scene smooth=none"]
-    assert f"gave {oa[results['default']]:.0f} % on Indian Pines instead of {window:.0f} %" in WORTH_OF_CONTEXT
+    with_context, with_planes, window = (
+        oa[f"lda spectra+window{words} reduction=scene smooth=none"] for words in ("+context", "+planes", "")
+    )
+    said = f"gave {with_context:.0f} % on Indian Pines with one, {with_planes:.0f} % with planes of natural32, and {window:.0f} %"
+    assert said in WORTH_OF_CONTEXT
