@@ -88,7 +88,26 @@ def choose_rgb_bands(
 def check_bands(
     spec: str, bands: Sequence[int], image: SpectralImage, mask: NDArray[np.bool_], percentiles: Percentiles
 ) -> tuple[int, ...]:
-    """Return the bands, or raise `ProjectionError` if one of them is constant over the pixels of the mask."""
+    """Check that named bands are not constant, and return them.
+
+    Parameters
+    ----------
+    spec : str
+        Text form of the projection, for errors.
+    bands : sequence of int
+        Indices of the bands.
+    image : SpectralImage
+        The image.
+    mask : (rows, cols) bool array
+        Pixels that count.
+    percentiles : tuple of 2 floats
+        A band counts as constant if it has one value between these percentiles.
+
+    Raises
+    ------
+    ProjectionError
+        If a band is constant.
+    """
     if constant := _constant_bands(image, bands, mask, percentiles):
         raise ProjectionError(
             f"{spec}: the bands {format_bands(constant)} (counted from 0) of {image.name} are constant between their percentiles {percentiles[0]:g} and "
