@@ -11,6 +11,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scipy import stats
+
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "worth.json"
 PAGE = ROOT / "docs" / "user" / "results.md"
@@ -46,6 +49,8 @@ def page(content: dict[str, Any]) -> str:
         "published": _published(rows, default),
         "far": _far(rows, content),
         "planes": _entries(rows, content, _is_plane_entry),
+        "differences": _differences(content["fits"], _pairs(default), CHOICE),
+        "far_differences": _differences(content["fits"], _pairs(default)[:1], _far_columns(rows)),
         "runs": "\n".join(f"    {run['command']}" for run in content["runs"]),
     }
     text = TEMPLATE.read_text(encoding="utf-8")
@@ -108,7 +113,7 @@ def _entries(rows: Rows, content: dict[str, Any], select: Any, columns: Sequence
         for key, one in chosen.items()
         if any((scene, regime, key) in rows for scene, regime in columns)
     ]
-    return _table(["entry", *(f"{SCENES[scene]}, {regime.partition(':')[2]}" for scene, regime in columns)], lines)
+    return _table(["entry", *map(_title, columns)], lines)
 
 
 def _default(rows: Rows, key: str) -> str:
@@ -152,11 +157,54 @@ def _published(rows: Rows, key: str) -> str:
 
 
 def _far(rows: Rows, content: dict[str, Any]) -> str:
-    regimes = {(scene, regime) for scene, regime, _ in rows if regime.startswith("far:")}
-    columns = [(scene, regime) for scene in SCENES for name, regime in sorted(regimes) if name == scene]
+    columns = _far_columns(rows)
     return _entries(
         rows, content, lambda one: one["head"] == "lda" and not one["params"] and one["reduction"] == "scene", columns
     )
+
+
+def _far_columns(rows: Rows) -> list[tuple[str, str]]:
+    regimes = {(scene, regime) for scene, regime, _ in rows if regime.startswith("far:")}
+    return [(scene, regime) for scene in SCENES for name, regime in sorted(regimes) if name == scene]
+
+
+def _pairs(default: str) -> list[tuple[str, str, str]]:
+    """Return a name, an entry and the entry that it is compared with, for each row of a table of differences."""
+    context, window = _lda(BEST), _lda("spectra+window")
+    return [
+        ("context beside spectra and window means", context, window),
+        ("planes of `natural32` beside spectra and window means", _lda("spectra+window+planes"), window),
+        ("planes of `natural32` beside spectra, window means and context", _lda(BEST + "+planes"), context),
+        ("the default smoothing", default, context),
+        ("`film` instead of `lda`", context.replace("lda", "film"), context),
+        ("`random-forest` instead of `lda`", context.replace("lda", "random-forest"), context),
+    ]
+
+
+def _lda(inputs: str) -> str:
+    return f"lda {inputs} reduction=scene smooth=none"
+
+
+def _differences(
+    fits: dict[str, Any], pairs: Sequence[tuple[str, str, str]], columns: Sequence[tuple[str, str]]
+) -> str:
+    """Return a table of differences paired by draw, with 95 % intervals of Student's t over the draws."""
+    lines = []
+    for name, entry, rival in pairs:
+        cells = []
+        for scene, regime in columns:
+            scores = fits[scene][regime]
+            gains = np.array([scores[entry][seed] - scores[rival][seed] for seed in scores[rival]])
+            half = stats.t.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / len(gains) ** 0.5
+            cells.append(f"{gains.mean():+.1f} [{gains.mean() - half:.1f}, {gains.mean() + half:.1f}]")
+        lines.append([name, *cells])
+    return _table(["gain of", *map(_title, columns)], lines)
+
+
+def _title(column: tuple[str, str]) -> str:
+    """Return the heading of a column, such as ``Pavia, 5``."""
+    scene, regime = column
+    return f"{SCENES[scene]}, {regime.removeprefix('per-class:') if regime in FEW else f'`{regime}`'}"
 
 
 if __name__ == "__main__":
