@@ -100,6 +100,9 @@ def repair(
                 tuple(plane.id for plane in store.planes if not store.is_complete(plane.id)) if not damages else ()
             )
             damaged_planes = planes_to_recompute(store, damages) or unfinished
+            if damaged_planes and (scene_damages := tuple(filter(_is_of_scene, damages))):
+                # Planes are computed from the scene, so the scene comes first. The next round computes the planes.
+                damages, damaged_planes = scene_damages, ()
             # This raises an error before the store is changed if the backbone can't be opened.
             job = _prepare(store, damages, damaged_planes, backbone, companion) if damaged_planes else None
             planes = {plane.id: plane for plane in job.planes} if job else {}
@@ -126,6 +129,11 @@ def repair(
         with write_lock(location, lambda: listen(Note(f"another process is writing to {location}: waiting for it"))):
             Store.open(location, writable=True).write_record_checksums()
     return verification
+
+
+def _is_of_scene(damage: Damage) -> bool:
+    """Return whether a damage is in the scene of a store, label maps excluded."""
+    return damage.key.startswith(("scene/", "pixels/")) and not damage.key.startswith("scene/labels/")
 
 
 def _prepare(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError
-from hsifeat.store.keys import LABELS
+from hsifeat.store.keys import LABELS, is_store_file
 from hsifeat.store.layout import small_array_options
 from hsifeat.store.store_files import StoreFiles
 
@@ -80,8 +80,17 @@ class LabelMaps:
             Class number of each pixel; 0 means unlabelled.
         attributes : dict of str to JSON value
             Class names and colours.
+
+        Raises
+        ------
+        StoreError
+            The name can't be part of a key.
         """
         path = f"scene/labels/{name}"
+        if name == "zarr.json" or not is_store_file(f"{path}/zarr.json"):
+            raise StoreError(
+                f"{self._files.location}: a label map can't be named {name!r}: rename the file of the labels"
+            )
         with self._files.location.error_context():
             # The map is not listed during its replacement, so that a killed process can't leave half a map that looks complete.
             if self._files.checksums.pop(f"{path}/zarr.json", None):

@@ -110,6 +110,18 @@ def test_a_damaged_scene_is_not_repaired(store_path, tmp_path):
         repair(location, verify(location))
 
 
+@pytest.mark.parametrize("file", ["valid/zarr.json", "projection/weights/c/0/0", "cube/zarr.json"])
+def test_the_advice_for_a_damaged_scene_and_plane_is_not_another_repair(store_path, tmp_path, file):
+    path = tmp_path / "s.zarr"
+    shutil.copytree(store_path, path)
+    flip(path / "scene" / file)
+    (path / "planes/t0000/mid_block/c/0/0/0").unlink()
+    location = as_location(path)
+    with pytest.raises(StoreError, match="these can.t be restored from the other data of the store") as refused:
+        repair(location, verify(location))
+    assert "--repair" not in str(refused.value)
+
+
 def test_a_damaged_label_map_is_written_anew_by_its_extraction(store_path, scene, backbone_folder, tmp_path):
     path = tmp_path / "s.zarr"
     shutil.copytree(store_path, path)

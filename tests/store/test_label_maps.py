@@ -33,3 +33,11 @@ def test_an_interrupted_replacement_leaves_no_map(small_store, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         small_store.add_labels("fields", np.ones((ROWS, COLS), np.uint8), {})
     assert Store.open(small_store.location).labels == []
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "..", "", "a/b", "a\nb"])
+def test_a_name_that_would_damage_the_store_is_refused(small_store, tmp_path, name):
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(StoreError):
+        small_store.add_labels(name, np.ones((ROWS, COLS), np.uint8), {})
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
