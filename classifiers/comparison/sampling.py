@@ -14,6 +14,7 @@ from classifiers.splits import (
     PerClassSplit,
     Split,
     SplitDraw,
+    describe_footprints,
     is_matched,
     limit_training_pixels,
     measure_leakage,
@@ -171,9 +172,7 @@ def summarise_splits(draws: Draws, footprints: Mapping[str, frozenset[Footprint]
                 split=text,
                 question=parse_split_question(text) or "",
                 leakage={columns: shares[footprint] for columns, footprint in footprints.items()},
-                footprints={
-                    columns: " and ".join(sorted(set(map(str, footprint)))) for columns, footprint in footprints.items()
-                },
+                footprints={columns: describe_footprints(found) for columns, found in footprints.items()},
                 median_px=float(np.mean([leak.median_px for leak in distances])),
                 min_px=min(leak.min_px for leak in distances),
                 notes=tuple(draws[text, 0].notes),

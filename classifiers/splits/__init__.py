@@ -17,7 +17,14 @@ from classifiers.splits.grammar import (
     parse_split_question,
     separate_splits,
 )
-from classifiers.splits.leakage import Footprint, Leakage, layout_footprints, leaking_pixels, measure_leakage
+from classifiers.splits.leakage import (
+    Footprint,
+    Leakage,
+    describe_footprints,
+    layout_footprints,
+    leaking_pixels,
+    measure_leakage,
+)
 from classifiers.splits.mask import MaskSplit, OfficialSplit, merge_official_maps
 from classifiers.splits.random import PerClassSplit, RandomSplit
 from classifiers.splits.split_draw import (
@@ -48,6 +55,7 @@ __all__ = [
     "SplitDraw",
     "SplitKind",
     "SplitQuestion",
+    "describe_footprints",
     "is_matched",
     "layout_footprints",
     "leaking_pixels",

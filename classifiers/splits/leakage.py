@@ -234,6 +234,28 @@ def _context_footprint(name: str) -> Footprint:
     return Footprint(tiles=TileGrid(0, 0)) if layer.is_reconstruction else Footprint(2 * layer.reach_px + 1)
 
 
+def describe_footprints(footprints: Iterable[Footprint]) -> str:
+    """Return in words the scene pixels on which features with these footprints depend.
+
+    A footprint that lies within another one is not named.
+
+    Examples
+    --------
+    >>> describe_footprints([Footprint(5), Footprint(45), Footprint()])
+    '45x45 px window'
+    >>> describe_footprints([Footprint(5), Footprint(tiles=TileGrid(core_px=0, halo_px=0))])
+    'the whole scene'
+    """
+    found = set(footprints)
+    if any(one.tiles is not None and not one.tiles.core_px for one in found):
+        return "the whole scene"
+    windows = [one for one in found if one.tiles is None]
+    names = {str(one) for one in found if one.tiles is not None}
+    if windows:
+        names.add(str(max(windows, key=lambda one: one.window_px)))
+    return " and ".join(sorted(names))
+
+
 def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint]) -> Leakage:
     """Measure the leakage of a draw: the share of test pixels whose features depend on a training pixel.
 

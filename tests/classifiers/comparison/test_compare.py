@@ -129,7 +129,7 @@ def test_leakage_of_each_split_is_reported(store_path, tmp_path, features):
                 "spectra+planes of small": planes,
             }
         )
-        assert drawn.footprints["spectra+window"] == "5x5 px window and its own pixel"
+        assert drawn.footprints["spectra+window"] == "5x5 px window"
     said = "\n".join(split_remarks(comparison))
     assert said.count("leakage: the features of 100.0% (planes of small") >= 1
     assert re.search(
