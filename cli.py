@@ -1,92 +1,83 @@
-"""Command line of hsifeat: registers the commands of `hsifeat.commands`, and prints errors."""
+"""Entry point of the command line: runs `hsifeat.commands.app`, prints errors, and exits with a status.
+
+This module imports the commands only when `main` runs, so that an interrupt during their import has exit status 130, too.
+"""
 
 from __future__ import annotations
 
-import signal
 import sys
+import warnings
+from typing import Any
 
-import typer
-
-from hsifeat.commands.backbones import backbones
-from hsifeat.commands.bench import bench
-from hsifeat.commands.cache import cache
-from hsifeat.commands.export import export
-from hsifeat.commands.extract import extract
-from hsifeat.commands.fit import fit
-from hsifeat.commands.heads import heads
-from hsifeat.commands.info import info
-from hsifeat.commands.layers import layers
-from hsifeat.commands.predict import predict
-from hsifeat.commands.pretrain import pretrain
-from hsifeat.commands.scenes import scenes
-from hsifeat.commands.sweep import sweep
-from hsifeat.commands.timesteps import timesteps
-from hsifeat.errors import HsifeatError, raise_out_of_memory
+from hsifeat.commands.interrupts import catch_interrupts, ignore_interrupts
+from hsifeat.commands.output import guard_output
 
 _CTRL_C = 130
 _INTERRUPTED = "interrupted; finished work is kept, and the same command continues from there"
-
-app = typer.Typer(
-    name="hsifeat",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    help="""Classify hyperspectral scenes with features of frozen diffusion models.
-
-    The features are computed once and cached. Classifiers then train on them within seconds. From a public scene to a
-    report:
-
-        hsifeat pretrain indian-pines --network mtmsd --out backbone
-
-        hsifeat extract indian-pines --backbone backbone --out ip.zarr
-
-        hsifeat bench ip.zarr --out report
-    """,
-)
-# In the order of --help, which lists groups last.
-for command in (backbones, layers, pretrain, timesteps, extract, heads, fit, predict, export, bench, sweep, info):
-    app.command()(command)
-app.add_typer(scenes, name="scenes")
-app.add_typer(cache, name="cache")
 
 
 def main() -> None:
     """Run the command line, and exit with its status.
 
     A `HsifeatError` or an unusable file is printed as one message, with exit status 1. With ``--debug`` its traceback is
-    printed instead. Wrong usage has exit status 2, and an interrupt has exit status 130.
+    printed instead. Wrong usage has exit status 2, and an interrupt has exit status 130. A closed standard output, as of
+    ``hsifeat cache ls | head -1``, does not affect the work or the exit status.
     """
+    try:
+        catch_interrupts()
+        stdout, _ = guard_output()
+        status = _run_command()
+        stdout.flush()
+        if stdout.lost is not None:
+            _show_error(
+                f"standard output can't be written: {stdout.lost.strerror}; the files of the command are complete"
+            )
+            status = status or 1
+    except KeyboardInterrupt:
+        status = _CTRL_C
+    finally:
+        ignore_interrupts()
+    if status == _CTRL_C:
+        _show_error(_INTERRUPTED)
+    sys.exit(status)
+
+
+def _run_command() -> int:
+    """Run a command, print its error, and return its exit status."""
+    from hsifeat.errors import HsifeatError
+
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) != len(sys.argv) - 1
+    if not debug:
+        warnings.showwarning = _show_warning
     try:
-        status = _run(arguments)
-        if status == _CTRL_C:  # Typer catches the interrupt and returns its exit status.
-            _show_interrupt()
-    except HsifeatError as error:
+        status = _call_app(arguments)
+    except (HsifeatError, OSError) as error:
         if debug:
             raise
-        _show_error(str(error))
-        status = 1
-    except OSError as error:
-        if debug:
+        _show_error(_message(error))
+        return 1
+    except SystemExit as end:
+        # Typer takes a broken connection for a closed standard output, and would end without a message.
+        if not isinstance(end.__context__, OSError):
             raise
-        _show_error(f"{error.filename or 'a file'} can't be used: {error.strerror or error}")
-        status = 1
-    except KeyboardInterrupt:
-        _show_interrupt()
-        status = _CTRL_C
+        _show_error(_message(end.__context__))
+        return 1
     except Exception as error:
-        # Click's own errors (wrong usage, abort) have an exit status and show themselves.
+        # Typer's own errors (wrong usage, abort) have an exit status and show themselves.
         if not hasattr(error, "exit_code") and type(error).__name__ != "Abort":
             raise
-        if hasattr(error, "show"):
-            error.show()
-        status = getattr(error, "exit_code", _CTRL_C)
-    sys.exit(status if isinstance(status, int) else 0)
+        _show_usage_error(error)
+        return int(getattr(error, "exit_code", _CTRL_C))
+    # Typer catches an interrupt and returns its exit status. Commands return None.
+    return status if isinstance(status, int) else 0
 
 
-def _run(arguments: list[str]) -> object:
+def _call_app(arguments: list[str]) -> object:
     """Run a command and return its status. If memory runs out, in whichever library, raise `OutOfMemoryError`."""
+    from hsifeat.commands.app import app
+    from hsifeat.errors import raise_out_of_memory
+
     try:
         return app(arguments, standalone_mode=False)
     except Exception as error:
@@ -94,16 +85,32 @@ def _run(arguments: list[str]) -> object:
         raise
 
 
-def _show_interrupt() -> None:
-    # A further Ctrl-C while the process ends must not replace the exit status.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _show_error(_INTERRUPTED)
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'} can't be used: {error.strerror or error}"
+    return str(error)
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    """Show a warning of a library without its category, file and line, which tell users nothing."""
+    from hsifeat.commands import terminal
+
+    terminal.note(f"warning: {message}")
 
 
 def _show_error(message: str) -> None:
     from hsifeat.commands import terminal
 
     terminal.complain(message)
+
+
+def _show_usage_error(error: Any) -> None:
+    from hsifeat.formatting import printable
+
+    if hasattr(error, "message"):
+        error.message = printable(error.message)
+    if hasattr(error, "show"):
+        error.show()
 
 
 if __name__ == "__main__":

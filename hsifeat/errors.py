@@ -170,7 +170,7 @@ def suggest_names(name: str, allowed: Iterable[str], count: int = 3) -> str:
     Returns
     -------
     str
-        ``"nearest: a, b"``, or ``"allowed: …"`` if no allowed name is similar.
+        ``"nearest: a, b"``, or ``"allowed: …"`` if no allowed name is similar, or ``"there is none"``.
 
     Examples
     --------
@@ -181,5 +181,29 @@ def suggest_names(name: str, allowed: Iterable[str], count: int = 3) -> str:
     close = difflib.get_close_matches(name, names, n=count, cutoff=0.5)
     if close:
         return "nearest: " + ", ".join(close)
-    listed = ", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
-    return f"allowed: {listed}"
+    return allowed_names(names, _MAX_NAMES)
+
+
+def allowed_names(allowed: Iterable[str], count: int | None = None) -> str:
+    """List allowed names, as a text for an error message.
+
+    Parameters
+    ----------
+    allowed : iterable of str
+        The allowed names.
+    count : int, optional
+        Maximum number of names in the text. The default is all.
+
+    Returns
+    -------
+    str
+        ``"allowed: a, b"``, or ``"there is none"`` if no name is allowed.
+
+    Examples
+    --------
+    >>> allowed_names(["film", "svm", "lda"], 2), allowed_names([])
+    ('allowed: film, svm, …', 'there is none')
+    """
+    names = list(allowed)
+    listed = ", ".join(names[:count]) + (", …" if count is not None and len(names) > count else "")
+    return f"allowed: {listed}" if names else "there is none"

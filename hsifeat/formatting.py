@@ -1,6 +1,74 @@
-"""Formatting and parsing of sizes in bytes, and formatting of durations."""
+"""Formatting of sizes and durations, and escaping of names for the formats that they are written to."""
 
 from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+# Control characters except tab and line feed, embeddings and overrides of the text direction, lone surrogates and two code
+# points that are no characters. Terminals obey them, XML forbids them, or UTF-8 can't encode them.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
+# Characters with a meaning in Markdown or HTML. A "<" before a space or a number is none.
+_MARKDOWN = re.compile(r"[\\`*\[\]|]|<(?=[A-Za-z/!?])|&(?=#|\w+;)")
+_ENTITIES = {"<": "&lt;", "&": "&amp;"}
+
+
+def printable(text: str) -> str:
+    r"""Replace control characters by escapes, so that names from files can be shown in a terminal and in a drawing.
+
+    Tabs and line feeds stay.
+
+    >>> print(printable("corn\x1b]0;title\x07"))
+    corn\x1b]0;title\x07
+    """
+    return _CONTROLS.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), text)
+
+
+def escape_markdown(text: str) -> str:
+    r"""Escape a name or sentence for a paragraph or a table cell in Markdown, without markup, HTML or line breaks.
+
+    >>> print(escape_markdown("a|b <b>c</b> *d* p < 0.05"))
+    a\|b &lt;b>c&lt;/b> \*d\* p < 0.05
+    """
+    return _MARKDOWN.sub(_escape_character, " ".join(printable(text).split()))
+
+
+def _escape_character(match: re.Match[str]) -> str:
+    return _ENTITIES.get(match.group(), f"\\{match.group()}")
+
+
+def escape_formula(text: str) -> str:
+    """Escape a name for a CSV file. Spreadsheets run a cell as a formula if it starts with one of certain characters.
+
+    See https://owasp.org/www-community/attacks/CSV_Injection.
+
+    >>> escape_formula("=1+1"), escape_formula("ip")
+    ("'=1+1", 'ip')
+    """
+    text = printable(text)
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+
+
+@contextmanager
+def literal_figure_text(**settings: Any) -> Iterator[None]:
+    """Draw names in figures of matplotlib literally within a block.
+
+    Dollar signs start no formula. Characters that are missing in the font are drawn as boxes, without a warning.
+
+    Parameters
+    ----------
+    **settings
+        Further settings of matplotlib, such as ``{"font.size": 8}``.
+    """
+    from matplotlib import rc_context
+
+    with rc_context({"text.parse_math": False, **settings}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        yield
 
 
 def format_bytes(count: float) -> str:

@@ -10,8 +10,8 @@ import pytest
 import typer
 
 import classifiers
-import cli
 import hsifeat
+from hsifeat.commands.app import app
 
 ROOT = Path(__file__).parents[1]
 USER = sorted((ROOT / "docs" / "user").glob("*.md"))
@@ -33,7 +33,7 @@ def commands(command, path=()):
     return options
 
 
-COMMANDS = commands(typer.main.get_command(cli.app))
+COMMANDS = commands(typer.main.get_command(app))
 OPTIONS = set().union(*COMMANDS.values()) | GLOBAL_OPTIONS
 
 

@@ -14,7 +14,7 @@ from classifiers.comparison.entry_plan import plan_entries
 from classifiers.comparison.plane_clusters import MAX_CLUSTERS, cluster_planes
 from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.comparison import BenchImages, Comparison
-from classifiers.comparison.results.model import Provenance
+from classifiers.comparison.results.model import Provenance, StoreSummary
 from classifiers.comparison.results.plane_scores import EntryWeights
 from classifiers.comparison.results.scores import RunResult
 from classifiers.comparison.results.summary import split_gaps, summarise
@@ -132,7 +132,7 @@ def compare(
     listen(Note(f"stores: {', '.join(store_locations(features))}"))
     first = next(iter(features.values()))
     rules = add_counterpart([parse_split(text, first.scene.labels) for text in dict.fromkeys(splits)], listen)
-    store_summaries(features, planes)  # reports unknown planes before anything runs
+    summaries = store_summaries(features, planes)  # reports unknown planes before anything runs
     plan = plan_entries(features, heads, inputs, params, planes)
     for line in (*(f"planned contrast: {contrast}" for contrast in plan.contrasts), *map(str, plan.missing_contrasts)):
         listen(Note(line))
@@ -157,7 +157,7 @@ def compare(
     draws = draw_all(rules, truth, seeds, listen)
     job = BenchJob(features, planes, truth, rules, draws, plan, smoothing, earlier, config)
     outcome = run_bench(job, Path(out), jobs, listen)
-    return _report(job, outcome, bench_provenance(config, features, command, Path(out)))
+    return _report(job, outcome, summaries, bench_provenance(config, features, command, Path(out)))
 
 
 def _check_numbers(seeds: int, curve: Sequence[int] | None, distances: Sequence[int]) -> None:
@@ -169,7 +169,9 @@ def _check_numbers(seeds: int, curve: Sequence[int] | None, distances: Sequence[
     distance_bins(distances)
 
 
-def _report(job: BenchJob, outcome: BenchOutcome, provenance: Provenance) -> Comparison:
+def _report(
+    job: BenchJob, outcome: BenchOutcome, stores: tuple[StoreSummary, ...], provenance: Provenance
+) -> Comparison:
     """Return the results of a benchmark with summaries over seeds, and with images."""
     first = next(iter(job.stores.values()))
     summary = summarise(outcome.runs, outcome.assessment.intervals)
@@ -177,7 +179,7 @@ def _report(job: BenchJob, outcome: BenchOutcome, provenance: Provenance) -> Com
         scene=scene_summary(first, job.labels),
         class_names=job.labels.class_names,
         class_colours=job.labels.class_colours,
-        stores=store_summaries(job.stores, job.planes),
+        stores=stores,
         runs=tuple(outcome.runs),
         summary=summary,
         splits=summarise_splits(job.draws, outcome.footprints),

@@ -13,11 +13,14 @@ from hsifeat.errors import HsifeatError
 from hsifeat.files import disk_errors
 
 RECORD = "record"
+_LOCK = ".lock"
 
 
 @contextmanager
 def open_workdir(out: Path) -> Iterator[tuple[RunRecords, Path]]:
     """Lock the folder of a report, and yield two things: its recorded runs, and a temporary folder for tables.
+
+    A benchmark that fails before its first run leaves no folder behind.
 
     Raises
     ------
@@ -27,9 +30,10 @@ def open_workdir(out: Path) -> Iterator[tuple[RunRecords, Path]]:
     from filelock import FileLock, Timeout
 
     folder = out / RECORD
+    new_folders = [path for path in (folder, out) if not path.exists()]
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / _LOCK)
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
@@ -41,4 +45,8 @@ def open_workdir(out: Path) -> Iterator[tuple[RunRecords, Path]]:
         with TemporaryDirectory(prefix="tables-", dir=folder) as tables, disk_errors(folder):
             yield RunRecords(folder), Path(tables)
     finally:
+        if folder in new_folders and {path.name for path in folder.iterdir()} <= {_LOCK}:
+            (folder / _LOCK).unlink(missing_ok=True)
+            for path in new_folders:
+                path.rmdir()
         lock.release()

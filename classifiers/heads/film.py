@@ -16,7 +16,7 @@ from classifiers.heads.torch.film_networks import ENCODERS, FUSIONS
 from classifiers.heads.torch.head import TorchHead
 from classifiers.heads.torch.losses import MixUp
 from classifiers.heads.torch.training import TrainingOptions
-from hsifeat.errors import HeadError
+from hsifeat.errors import HeadError, allowed_names
 
 if TYPE_CHECKING:
     import torch
@@ -112,7 +112,7 @@ class FiLMClassifier(ReducingHead, TorchHead):
     def _fit_reduction(self, rows: NDArray[np.floating], weight: NDArray[np.float64] | None) -> None:  # noqa: ARG002
         for kind, name, allowed in (("encoder", self.encoder, ENCODERS), ("fusion", self.fusion, FUSIONS)):
             if name not in allowed:
-                raise HeadError(f"no {kind} is named {name!r}; allowed: {', '.join(allowed)}")
+                raise HeadError(f"no {kind} is named {name!r}; {allowed_names(allowed)}")
         table_columns = self._table_columns(rows.shape[1])
         super()._fit_reduction(rows, None)  # weights affect the loss alone, see `TorchHead`
         # Each reduced column comes from one group of table columns.

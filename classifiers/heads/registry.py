@@ -12,7 +12,7 @@ from typing import Any
 from classifiers.heads.base import Head, ProbabilisticHead, WeighingHead
 from classifiers.heads.parameters import check_params
 from classifiers.layout import Layout
-from hsifeat.errors import HeadError, suggest_names
+from hsifeat.errors import HeadError, allowed_names, suggest_names
 from hsifeat.registration import load_subclass
 
 GROUP, OWN_DISTRIBUTION = "hsifeat.heads", "hsifeat"
@@ -153,7 +153,7 @@ def make_head(name: str, layout: Layout | None = None, **params: Any) -> Head:
     named = [*params] if layout is None or isinstance(layout, Layout) else ["layout"]
     for param in named:
         if param not in allowed:
-            raise HeadError(f"head {name!r} has no parameter {param!r}; allowed: {', '.join(allowed)}")
+            raise HeadError(f"head {name!r} has no parameter {param!r}; {allowed_names(allowed)}")
     values = {param: tuple(value) if isinstance(value, list) else value for param, value in params.items()}
     check_params(name, cls, values)
     return cls(layout=layout, **values)

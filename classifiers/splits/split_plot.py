@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from classifiers.splits.split_draw import SplitDraw
 from hsifeat.errors import SplitError
 from hsifeat.files import atomic_write
+from hsifeat.formatting import literal_figure_text
 from hsifeat.scenes import Labels
 
 UNLABELLED, TRAIN, TEST, DROPPED = range(4)
@@ -57,7 +58,6 @@ def write_split_plot(path: str | Path, draw: SplitDraw, labels: Labels, title: s
     SplitError
         If the file name does not end in ``.png``.
     """
-    from matplotlib import rc_context
     from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
@@ -69,7 +69,7 @@ def write_split_plot(path: str | Path, draw: SplitDraw, labels: Labels, title: s
     counts = np.bincount(roles.ravel(), minlength=len(NAMES))
     rows, cols = roles.shape
     scale = _INCHES / max(rows, cols)
-    with rc_context({"text.parse_math": False}):
+    with literal_figure_text():
         figure = Figure(figsize=(max(cols * scale, 1), max(rows * scale, 1)), dpi=_DPI)
         axes = figure.add_axes((0, 0, 1, 1))
         colours = ListedColormap([COLOURS[side] for side in sorted(COLOURS)])

@@ -139,9 +139,9 @@ def cli_page() -> str:
     """Return the page of the command line: every verb with its arguments and options."""
     import typer
 
-    import cli
+    from hsifeat.commands.app import app
 
-    command = typer.main.get_command(cli.app)
+    command = typer.main.get_command(app)
     lines = ["# Command line", "", *help_lines(command), ""]
     lines += ["`--debug` before or after any verb shows the traceback of an error.", ""]
     for path, verb in verbs("hsifeat", command):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -11,12 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hsifeat.backbones.locked_imports import load_diffusers
-from hsifeat.errors import BackboneError, error_summary
+from hsifeat.errors import BackboneError, allowed_names, error_summary
 from hsifeat.types import as_int
 
 if TYPE_CHECKING:
     import torch
 
+# Number of training timesteps of most diffusion models.
+STANDARD_TIMESTEPS = 1000
 # Most training timesteps of a schedule from a file; published models have 1000 to 4000.
 _MAX_TIMESTEPS = 100_000
 _PREDICTIONS = ("epsilon", "sample", "v_prediction")
@@ -58,7 +61,7 @@ class NoiseSchedule:
                 "takes betas"
             )
         if self.prediction not in _PREDICTIONS:
-            raise BackboneError(f"unknown prediction {self.prediction!r}; allowed: {', '.join(_PREDICTIONS)}")
+            raise BackboneError(f"unknown prediction {self.prediction!r}; {allowed_names(_PREDICTIONS)}")
         object.__setattr__(self, "alphas_cumprod", abar)
 
     @classmethod
@@ -85,6 +88,14 @@ class NoiseSchedule:
     def digest(self) -> str:
         """Hexadecimal sha256 of the cumulative products as little-endian float32."""
         return hashlib.sha256(np.ascontiguousarray(self.alphas_cumprod, "<f4").data).hexdigest()
+
+    def scale(self, timesteps: Sequence[int]) -> tuple[int, ...]:
+        """Scale timesteps of a schedule with 1000 timesteps to T timesteps, rounded down.
+
+        >>> NoiseSchedule.from_betas(np.linspace(1e-3, 0.06, 300)).scale([0, 50, 400])
+        (0, 15, 120)
+        """
+        return tuple(sorted({t * self.timesteps // STANDARD_TIMESTEPS for t in timesteps}))
 
     def check(self, timesteps: tuple[int, ...]) -> None:
         """Raise `BackboneError` unless all timesteps are from 0 to the last timestep of the schedule."""

@@ -20,7 +20,7 @@ from hsifeat.backbones.recorded_files import RecordedFiles
 from hsifeat.backbones.schedule import schedule_from_config
 from hsifeat.backbones.weight_files import WeightFiles
 from hsifeat.backbones.weights import build_network
-from hsifeat.errors import BackboneError
+from hsifeat.errors import BackboneError, allowed_names
 from hsifeat.types import as_int
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class UNet2DBackbone(CheckpointBackbone):
         self._config = read_json(self._config_file)
         class_name = str(self._config.get("_class_name", "network without a class name"))
         if class_name not in NETWORKS:
-            raise BackboneError(f"{path} holds a {class_name}; allowed: {', '.join(NETWORKS)}")
+            raise BackboneError(f"{path} holds a {class_name}; {allowed_names(NETWORKS)}")
         _refuse_latent(folder)
         self._type: Any = network_type(class_name)
         self._settings = resolve_settings(self._type, self._config, self._config_file)

@@ -82,7 +82,8 @@ def add_entry(key: str, location: Location | Path | str, *, completed: float | N
     location : Location, Path or str
         Location of the store.
     completed : float, optional
-        Time of completion in seconds since 1970. The default is now; 0 stands for an unfinished store.
+        Time of completion in seconds since 1970; 0 stands for an unfinished store. The default is now, or just after the store
+        that was completed last if the clock was set back since.
     """
     identity = as_location(location).identity
     if completed is None:

@@ -28,7 +28,9 @@ class StoreUsage:
     planes, unfinished : int
         Number of complete planes, and of unfinished planes.
     state : str
-        ``complete``, ``interrupted`` (some planes are unfinished), ``being written``, or a description of the damage.
+        ``complete``, ``interrupted`` (some planes are unfinished), ``being written`` or ``unreadable``.
+    problem : str
+        Why the store is unreadable and what to do; empty for other states.
     """
 
     entry: CatalogueEntry
@@ -36,6 +38,7 @@ class StoreUsage:
     planes: int
     unfinished: int
     state: str
+    problem: str = ""
 
 
 def store_bytes(location: Location, key: str) -> int:
@@ -58,9 +61,9 @@ def _usage(entry: CatalogueEntry) -> StoreUsage:
         unfinished = len(store.planes) - planes
         written = is_being_written(entry.location)
         state = "being written" if written else "interrupted" if unfinished else "complete"
-    except DAMAGE_ERRORS as error:
-        advice = f"damaged ({error}): hsifeat cache verify shows details"
-        state = str(error) if isinstance(error, HsifeatError) else advice
+    except (*DAMAGE_ERRORS, MemoryError) as error:  # sizes in damaged metadata may exceed the memory
+        details = f"{entry.path} is damaged ({error}): hsifeat cache verify shows details"
+        return StoreUsage(entry, size, 0, 0, "unreadable", str(error) if isinstance(error, HsifeatError) else details)
     return StoreUsage(entry, size, planes, unfinished, state)
 
 

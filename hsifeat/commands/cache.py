@@ -41,6 +41,9 @@ def list_stores(
     stores = list_usage()
     terminal.show_rows(f"stores ({cache_folder()})", [_row(usage) for usage in stores], _COLUMNS, as_json)
     if not as_json:
+        for usage in stores:
+            if usage.problem:
+                terminal.say(f"unreadable: {usage.problem}")
         terminal.say(f"{len(stores)} stores, {format_bytes(sum(usage.size_bytes for usage in stores))}")
 
 
@@ -187,5 +190,6 @@ def _row(usage: StoreUsage) -> dict[str, str | float]:
         "planes": usage.planes,
         "used": time.strftime("%Y-%m-%d %H:%M", time.localtime(usage.entry.used)),
         "state": usage.state,
+        "problem": usage.problem,
         "path": usage.entry.path,
     }

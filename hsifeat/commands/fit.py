@@ -93,6 +93,8 @@ def fit(
             smooth=smooth,
             listen=listen,
         )
+    if out is not None:
+        model.save(out)
     terminal.say(f"{head} on {features.name}: trained on {model.train_pixels} pixels")
     if model.evaluation is None:
         terminal.say("no score, because all labelled pixels were used for training: use --split to get test pixels")
@@ -102,5 +104,4 @@ def fit(
     for line in model.describe():
         terminal.say(line)
     if out is not None:
-        model.save(out)
         terminal.say(f"model: {out}")

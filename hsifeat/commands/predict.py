@@ -39,10 +39,10 @@ def predict(
 
     check_map_path(out, probabilities=probabilities)
     loaded, features = load_model(model), open_stack(stores)
-    for line in [] if loaded.card is None else loaded.card.describe():
-        terminal.say(line)
     with terminal.progress() as listen:
         notes = write_scene_map(features, loaded, out, probabilities=probabilities, smooth=smooth, listen=listen)
+    for line in [] if loaded.card is None else loaded.card.describe():
+        terminal.say(line)
     for note in notes:
         terminal.note(note)
     terminal.say(f"{'probabilities' if probabilities else 'map'} of {features.name}: {out}")

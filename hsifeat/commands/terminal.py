@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from hsifeat.formatting import printable
 from hsifeat.runtime.events import Advanced, Event, Finished, Listener, Note, Started
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 # Width in columns of output that is redirected to a file or a program.
 _FILE_WIDTH = 160
@@ -22,6 +24,16 @@ def _console(*, stderr: bool) -> Console:
 
     console = Console(stderr=stderr, highlight=False, soft_wrap=True)
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=_FILE_WIDTH)
+
+
+def _text(value: Any) -> Text:
+    """Return a value as text. All text that may contain names from files passes through this function.
+
+    The text is neither parsed as markup of rich nor obeyed by the terminal.
+    """
+    from rich.text import Text
+
+    return Text("" if value is None else f"{value:.3g}" if isinstance(value, float) else printable(str(value)))
 
 
 @contextmanager
@@ -37,12 +49,12 @@ def progress() -> Iterator[Listener]:
             return Text(f"{speed:.3g} {task.fields['unit']}/s" if speed else "", style="cyan")
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         RateColumn(""),
         TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[detail]}"),
+        TextColumn("{task.fields[detail]}", markup=False),
     )
     console = _console(stderr=True)
     with Progress(*columns, console=console) as bars:
@@ -51,34 +63,35 @@ def progress() -> Iterator[Listener]:
         def listen(event: Event) -> None:
             match event:
                 case Started():
-                    task_ids[event.task] = bars.add_task(event.task, total=event.total, unit=event.unit, detail="")
+                    name = printable(event.task)
+                    task_ids[event.task] = bars.add_task(name, total=event.total, unit=event.unit, detail="")
                     bars.update(task_ids[event.task], completed=event.done)
                 case Advanced():
-                    bars.update(task_ids[event.task], completed=event.done, detail=event.detail)
+                    bars.update(task_ids[event.task], completed=event.done, detail=printable(event.detail))
                 case Finished():
                     task_id = task_ids[event.task]
                     bars.update(task_id, completed=bars.tasks[task_id].total, detail="")
                 case Note():
-                    bars.print(event.message, markup=False, soft_wrap=True)
+                    bars.print(_text(event.message), soft_wrap=True)
 
         yield listen
 
 
 def say(text: str) -> None:
     """Print a result on standard output."""
-    _console(stderr=False).print(text, markup=False, soft_wrap=True)
+    _console(stderr=False).print(_text(text), soft_wrap=True)
 
 
 def note(text: str) -> None:
     """Print a note on standard error."""
-    _console(stderr=True).print(text, markup=False, soft_wrap=True, style="dim")
+    _console(stderr=True).print(_text(text), soft_wrap=True, style="dim")
 
 
 def complain(message: str) -> None:
     """Print an error message on standard error."""
     from rich.text import Text
 
-    _console(stderr=True).print(Text("error: ", style="bold red") + Text(message), soft_wrap=True)
+    _console(stderr=True).print(Text("error: ", style="bold red") + _text(message), soft_wrap=True)
 
 
 def show_json(content: Any) -> None:
@@ -99,14 +112,13 @@ def show_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[
         Columns to show, in order.
     """
     from rich.table import Table
-    from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left")
+    table = Table(title=_text(title) if title else None, title_justify="left")
     for name in columns:
         numeric = bool(rows) and all(isinstance(row.get(name), int | float) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(_text(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_cell_text(row.get(name))) for name in columns))
+        table.add_row(*(_text(row.get(name)) for name in columns))
     _console(stderr=False).print(table)
 
 
@@ -133,7 +145,3 @@ def show_rows(title: str, rows: list[dict[str, Any]], columns: tuple[str, ...], 
         show_json(rows)
     else:
         show_table(title, rows, columns)
-
-
-def _cell_text(value: Any) -> str:
-    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)

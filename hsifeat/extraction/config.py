@@ -80,6 +80,9 @@ class InIdentity:
         return f"{self.section}.{name}".lstrip(".")
 
 
+DEFAULT_TIMESTEPS = (0, 50, 100, 200, 400)
+"""Timesteps of a backbone with 1000 training timesteps. For other numbers, `NoiseSchedule.scale` scales them."""
+
 DEFAULT_BATCH = 16
 """Maximum number of tiles per forward pass for a new store."""
 
@@ -147,9 +150,9 @@ class ExtractionConfig(BaseConfig):
         option(
             "Training timesteps, or auto:N for the N that `hsifeat timesteps` proposes.",
             metavar="T,T,… or auto:N",
-            default="0,50,100,200,400; 0 for context",
+            default="0,50,100,200,400 of 1000, scaled for a backbone with another number; 0 for context",
         ),
-    ] = (0, 50, 100, 200, 400)
+    ] = DEFAULT_TIMESTEPS
     layers: Annotated[
         Names | None,
         option(

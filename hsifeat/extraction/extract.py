@@ -69,7 +69,8 @@ def extract(
         need no model. [default: ``"natural32"``, which is in the package]
     timesteps : sequence of int or str, optional
         Training timesteps, or ``"auto:N"`` for the N timesteps that `rank_timesteps` proposes.
-        [default: 0, 50, 100, 200, 400; 0 for ``"context"``]
+        [default: 0, 50, 100, 200, 400 for a backbone with 1000 training timesteps, scaled for another number, see
+        `NoiseSchedule.scale`; 0 for ``"context"``]
     layers : sequence of str or str, optional
         Names or aliases of layers of the backbone. [default: the middle block and all decoder blocks, or
         the default filters of ``"context"``]

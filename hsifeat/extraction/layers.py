@@ -22,8 +22,8 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
     backbone : Backbone
         The diffusion model.
     layers : sequence of str or None
-        Names or aliases of layers. None selects the middle block and all decoder blocks. Blocks whose stride is neither
-        a divisor nor a multiple of `factor` are then left out.
+        Names or aliases of layers. None selects `default_taps`. Blocks whose stride is neither a divisor nor a multiple of
+        `factor` are then left out.
     factor : int
         Side of a scene pixel in pixels of the model input.
 
@@ -37,7 +37,7 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
     BackboneError
         If a layer is unknown. If the stride of a named layer is neither a divisor nor a multiple of `factor`.
     """
-    taps = _default_taps(backbone.taps) if layers is None else select_taps(backbone.taps, layers)
+    taps = default_taps(backbone.taps) if layers is None else select_taps(backbone.taps, layers)
     strides = {tap: max(tap.stride // factor, 1) for tap in taps if not (tap.stride % factor and factor % tap.stride)}
     misfits = [tap for tap in taps if tap not in strides]
     if misfits and (layers is not None or not strides):
@@ -49,11 +49,47 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
     return strides
 
 
-def _default_taps(taps: Sequence[Tap]) -> list[Tap]:
+def has_standard_names(taps: Sequence[Tap]) -> bool:
+    """Return whether blocks of a network have the names of diffusers, ``mid_block`` and ``up_blocks.N``."""
+    return any(map(_is_standard, taps))
+
+
+def default_taps(taps: Sequence[Tap]) -> list[Tap]:
     """Return the middle block and all decoder blocks of a network.
 
-    If no block is named ``mid_block`` or ``up_blocks.N``, return all numbered blocks, or all blocks if none is numbered.
+    If no block has a name of diffusers, the middle block is the last one with the coarsest stride, and the blocks after it
+    are the decoder. A network without a coarser middle has no decoder, and all of its blocks are returned. Numbered blocks
+    are preferred to others, and a block to its members.
+
+    Parameters
+    ----------
+    taps : sequence of Tap
+        All layers, in the order of execution.
     """
+    if has_standard_names(taps):
+        return [tap for tap in taps if _is_standard(tap)]
     blocks = [tap for tap in taps if is_block(tap.name)]
-    decoder = [tap for tap in blocks if tap.name == "mid_block" or re.fullmatch(r"up_blocks\.[0-9]+", tap.name)]
-    return decoder or [tap for tap in blocks if re.fullmatch(r".*\.[0-9]+", tap.name)] or blocks
+    coarsest = max((tap.stride for tap in blocks), default=1)
+    middle = max((index for index, tap in enumerate(blocks) if tap.stride == coarsest), default=0)
+    if middle < len(blocks) - 1 and any(tap.stride < coarsest for tap in blocks[:middle]):
+        blocks = blocks[middle:]
+        return list(dict.fromkeys([blocks[0], *(_numbered(blocks) or _outermost(blocks))]))
+    return _numbered(blocks) or _outermost(blocks)
+
+
+def _is_standard(tap: Tap) -> bool:
+    return tap.name == "mid_block" or re.fullmatch(r"up_blocks\.[0-9]+", tap.name) is not None
+
+
+def _numbered(blocks: Sequence[Tap]) -> list[Tap]:
+    return [tap for tap in blocks if re.fullmatch(r".*\.[0-9]+", tap.name)]
+
+
+def _outermost(blocks: Sequence[Tap]) -> list[Tap]:
+    """Return the blocks that are in no other block. A block that holds all others does not count."""
+
+    def members(tap: Tap) -> int:
+        return sum(other.name.startswith(f"{tap.name}.") for other in blocks)
+
+    parts = [tap for tap in blocks if len(blocks) == 1 or members(tap) < len(blocks) - 1]
+    return [tap for tap in parts if not any(tap.name.startswith(f"{other.name}.") for other in parts)]

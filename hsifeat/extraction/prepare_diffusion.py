@@ -9,16 +9,16 @@ from hsifeat.backbones.device import pick_device
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.auto_timesteps import choose_timesteps
-from hsifeat.extraction.config import DEFAULT_BATCH, ExtractionConfig
+from hsifeat.extraction.config import DEFAULT_BATCH, DEFAULT_TIMESTEPS, ExtractionConfig
 from hsifeat.extraction.diffusion_extractor import DiffusionExtractor
 from hsifeat.extraction.job import Prepared
-from hsifeat.extraction.layers import plane_strides
+from hsifeat.extraction.layers import has_standard_names, plane_strides
 from hsifeat.extraction.model_input import make_model_input
 from hsifeat.extraction.noise.policy import parse_noise
 from hsifeat.extraction.stored_config import StoredPixels
 from hsifeat.extraction.tiling.pixel_list import PixelList, list_pixels
 from hsifeat.extraction.tiling.tiling import make_tiling
-from hsifeat.runtime.events import Listener
+from hsifeat.runtime.events import Listener, Note
 from hsifeat.scenes import Scene
 from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.recipe import ALGORITHM, ProjectionPart, Recipe
@@ -62,6 +62,8 @@ def prepare_diffusion(
     if isinstance(timesteps, str):
         count = int(timesteps.removeprefix("auto:"))
         timesteps = choose_timesteps(count, model_input, backbone, noise, device=device, listen=listen)
+    elif timesteps == DEFAULT_TIMESTEPS and "timesteps" not in config.model_fields_set:
+        timesteps = backbone.schedule.scale(timesteps)
     timesteps = tuple(sorted(set(timesteps)))
     backbone.schedule.check(timesteps)
     noise.check(timesteps)
@@ -69,6 +71,9 @@ def prepare_diffusion(
     if config.origin == (-config.halo, -config.halo):  # The default origin has the same recipe if it is set explicitly.
         config = config.with_values(origin=None)
     strides = plane_strides(backbone, config.layers, model_input.factor)
+    if config.layers is None and not has_standard_names(backbone.taps):
+        names = ", ".join(tap.name for tap in strides)
+        listen(Note(f"{len(strides)} of {len(backbone.taps)} layers by default: {names}; --layers selects others"))
     coarsest_px = max(tap.stride for tap in backbone.taps)
     tiling = make_tiling(
         (scene.rows, scene.cols),

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from hsifeat.backbones.networks import network_type
-from hsifeat.errors import PretrainingError, suggest_names
+from hsifeat.errors import PretrainingError, allowed_names, suggest_names
 from hsifeat.pretraining.timestep_sampling import TIMESTEPS, TimestepSampling
 
 if TYPE_CHECKING:
@@ -304,7 +304,5 @@ def find_spec(network: str, size: str) -> NetworkSpec:
     if network not in NETWORK_SPECS:
         raise PretrainingError(f"unknown network {network!r}; {suggest_names(network, NETWORK_SPECS)}")
     if size not in NETWORK_SPECS[network]:
-        raise PretrainingError(
-            f"the network {network} has no size {size!r}; allowed: {', '.join(NETWORK_SPECS[network])}"
-        )
+        raise PretrainingError(f"the network {network} has no size {size!r}; {allowed_names(NETWORK_SPECS[network])}")
     return NETWORK_SPECS[network][size]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 
+from hsifeat.formatting import escape_markdown, printable
 from hsifeat.pretraining.timestep_sampling import TIMESTEPS
 
 
 def write_card(record: Mapping[str, Any]) -> str:
     """Return the model card, in Markdown, for a training record of `hsifeat.pretraining.model_writer.write_model`."""
+    command = " ".join(printable(record["command"]).split())
+    licence = _licence(record) if "scenes" in record else None
+    # Names, licences and attributions come from files and options, and must not add markup or HTML to the card.
+    record = _escape(record)
     has_scenes = "scenes" in record
     losses = np.asarray(record["losses"])
     tail = max(1, len(losses) // 10)
@@ -32,7 +38,7 @@ def write_card(record: Mapping[str, Any]) -> str:
     name = " and ".join(source["name"] for source in (record["scenes"] if has_scenes else record["images"]["sources"]))
     return f"""---
 library_name: diffusers
-license: {(_licence(record) if has_scenes else None) or "unknown"}
+license: {json.dumps(licence, ensure_ascii=False) if licence else "unknown"}
 ---
 
 # {record["network"]} ({record["size"]}) trained on {name}
@@ -47,8 +53,17 @@ license: {(_licence(record) if has_scenes else None) or "unknown"}
 {_held_out(record)}{_citations(record) if has_scenes else _SAMPLES if record["samples"] else ""}
 To train it again:
 
-    {record["command"]} --out DIR
+    {command} --out DIR
 """
+
+
+def _escape(value: Any) -> Any:
+    """Escape all text in a training record for Markdown."""
+    if isinstance(value, Mapping):
+        return {_escape(name): _escape(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escape(item) for item in value]
+    return escape_markdown(value) if isinstance(value, str) else value
 
 
 _SCENE_PURPOSE = """A denoiser for feature extraction by hsifeat, trained on unlabelled patches.

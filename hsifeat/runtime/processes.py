@@ -14,6 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from itertools import islice
+from multiprocessing import util
 from multiprocessing.connection import Connection
 from threading import Thread
 
@@ -100,4 +101,6 @@ def _start_worker(receiver: Connection) -> None:
 def _exit_with_parent(receiver: Connection) -> None:
     with suppress(EOFError, OSError):
         receiver.recv()
+    # Unlink the semaphores of libraries that the worker imported, such as tqdm. Otherwise Python warns of leaked ones.
+    util._run_finalizers(0)  # type: ignore[attr-defined]  # noqa: SLF001  # there is no public function
     os._exit(1)

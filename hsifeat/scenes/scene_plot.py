@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.files import atomic_write
+from hsifeat.formatting import literal_figure_text
 from hsifeat.scenes.colours import false_colour, rgb_bands
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.scene import Scene
@@ -56,7 +57,6 @@ def write_scene_plot(scene: Scene, path: Path) -> None:
 
     Only every n-th row and column is drawn if the scene has more than `MAX_PX` rows or columns.
     """
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     step = -(-max(scene.rows, scene.cols) // MAX_PX)
@@ -75,8 +75,7 @@ def write_scene_plot(scene: Scene, path: Path) -> None:
     else:
         columns = -(-lines // _MAX_LINES)
         size = (size[0] + columns * 0.075 * letters, height)
-    # Dollar signs in names must not start a formula.
-    with mpl.rc_context({"text.parse_math": False, "font.size": 8}):
+    with literal_figure_text(**{"font.size": 8}):
         figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
         axes = figure.subplots(*grid, squeeze=False).ravel()
         _draw_panel(axes[0], false_colour(scene.cube, scene.wavelengths_nm, scene.valid, step), _band_title(scene))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import HsifeatError
 from hsifeat.files import atomic_write
+from hsifeat.formatting import literal_figure_text
 from hsifeat.timesteps.angles import SpectralAngles
 from hsifeat.timesteps.proposal import ELIGIBLE_FRACTION
 from hsifeat.timesteps.result import TimestepRanking
@@ -54,15 +55,13 @@ def plot_ranking(ranking: TimestepRanking, path: str | Path) -> None:
     """
     path = Path(path)
     check_plot_path(path)
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     maps = [(f"optimal denoiser, {ranking.patches} patches of {ranking.patch_px} px", ranking.denoiser.similarity)]
     if ranking.planes is not None:
         maps.append((f"cached planes of {ranking.planes.layer}, linear CKA", ranking.planes.similarity))
     panels = len(maps) + (ranking.angles is not None)
-    # Names of scenes and layers may contain dollar signs, which matplotlib would parse as formulas.
-    with mpl.rc_context({"text.parse_math": False, "font.size": 9}):
+    with literal_figure_text(**{"font.size": 9}):
         figure = Figure(figsize=(_INCHES * panels, _INCHES), dpi=_DPI, layout="constrained")
         axes = figure.subplots(1, panels, squeeze=False)[0]
         for panel, (title, similarity) in zip(axes, maps, strict=False):

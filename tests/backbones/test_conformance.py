@@ -268,7 +268,7 @@ def test_errors_are_one_clear_line(kind, backbone, folders):
 
 
 def test_the_command_lists_its_layers(kind, backbone, folders):
-    from cli import app
+    from hsifeat.commands.app import app
 
     listed = CliRunner().invoke(app, ["layers", kind.source(folders(kind)), "--all", "--json"])
     assert listed.exit_code == 0, listed.output

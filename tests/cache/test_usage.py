@@ -43,7 +43,8 @@ def test_the_catalogue_is_made_anew_from_stores_alone(three, store_path, cli):
     rows = {row["store"]: row for row in json.loads(cli("cache", "ls", "--json"))}
     assert rows.keys() == {"a", "b", "c", "torn"}
     assert [rows[name]["state"] for name in "abc"] == ["complete", "complete", "interrupted"]
-    assert rows["torn"]["state"] not in {"complete", "interrupted"}, "it says what is wrong, and hides no other"
+    assert rows["torn"]["state"] == "unreadable" and "torn.zarr" in rows["torn"]["problem"], "and it hides no other"
+    assert f"unreadable: {rows['torn']['problem']}" in cli("cache", "ls")
     assert rows["c"]["planes"] == rows["a"]["planes"] - 1
     shutil.rmtree(torn)
     rows = json.loads(cli("cache", "ls", cache_folder().parent, "--json"))
@@ -72,3 +73,36 @@ def test_show(three, cli):
     units = {plane["plane"]: plane["units"] for plane in shown["planes"]}
     assert len(units) == 8 and units.pop("t300/mid_block") == "0 of 1" and set(units.values()) == {"1 of 1"}
     assert "t300/mid_block" in cli("cache", "show", "b")
+
+
+@pytest.mark.parametrize(
+    ("file", "path", "value"),
+    [
+        ("zarr.json", ["attributes", "hsifeat", "scene", "rows"], 10**6),
+        ("zarr.json", ["attributes", "hsifeat", "scene", "rows"], 0),
+        ("zarr.json", ["attributes", "hsifeat", "scene", "name"], ["a", "b"]),
+        ("zarr.json", ["attributes", "hsifeat", "layout", "unit_px"], 0),
+        ("zarr.json", ["attributes", "hsifeat", "layout"], []),
+        ("zarr.json", ["attributes", "hsifeat", "batch"], 1e300),
+        ("zarr.json", ["attributes", "hsifeat"], None),
+        ("planes/t0000/mid_block/zarr.json", ["attributes", "stride"], 0),
+        ("planes/t0000/mid_block/zarr.json", ["attributes", "t"], -(10**400)),
+        ("planes/t0000/mid_block/zarr.json", ["attributes", "layer"], {"a": 1}),
+        ("planes/t0000/mid_block/zarr.json", ["shape"], [10**15, 10**15, 10**15]),
+        ("progress/t0000/mid_block/zarr.json", ["shape"], [10**12, 10**12, 32]),
+        ("progress/t0000/mid_block/zarr.json", ["data_type"], "complex128"),
+        ("scene/labels/fields/zarr.json", ["attributes"], {"class_names": ["corn"]}),
+    ],
+)
+def test_a_store_with_absurd_facts_hides_no_other(three, cli, file, path, value):
+    metadata = three[1] / file
+    document = json.loads(metadata.read_text())
+    place = document
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    metadata.write_text(json.dumps(document))
+    rows = {row["store"]: row for row in json.loads(cli("cache", "ls", "--json"))}
+    assert [rows[name]["state"] for name in "ac"] == ["complete", "complete"]
+    assert rows["b"]["state"] in {"complete", "unreadable"} and bool(rows["b"]["problem"]) == (rows["b"]["planes"] == 0)
+    assert "3 stores" in cli("cache", "ls")

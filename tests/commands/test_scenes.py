@@ -32,9 +32,9 @@ def test_the_table_fits_into_120_columns():
 
 def run(*arguments):
     """Run `hsifeat scenes` in this process and return its output."""
-    import cli
+    from hsifeat.commands.app import app
 
-    result = CliRunner().invoke(cli.app, ["scenes", *arguments])
+    result = CliRunner().invoke(app, ["scenes", *arguments])
     assert result.exit_code == 0, result.output
     return result.stdout
 

@@ -34,6 +34,31 @@ def test_numbered_blocks_are_the_default_of_a_network_without_a_decoder():
     ]
 
 
+@pytest.mark.parametrize(
+    ("strides", "expected"),
+    [
+        pytest.param(
+            {"enter": 1, "down": 2, "down__conv": 2, "middle": 4, "up": 2, "up__conv": 2, "leave": 1},
+            ["middle", "up", "leave"],
+            id="names-of-its-own",
+        ),
+        pytest.param(
+            {"encoder__0": 1, "encoder__1": 2, "bridge": 4, "decoder__0": 2, "decoder__0__conv": 2, "decoder__1": 1, "head": 1},
+            ["bridge", "decoder.0", "decoder.1"],
+            id="numbered-decoder",
+        ),
+        pytest.param(
+            {"net__enter": 1, "net__down": 2, "net__up": 1, "net": 1}, ["net.down", "net.up"], id="within-a-wrapper"
+        ),
+        pytest.param({"enter": 1, "middle": 1, "leave": 1}, ["enter", "middle", "leave"], id="one-resolution"),
+        pytest.param({"enter": 1, "down": 2, "deep": 4}, ["enter", "down", "deep"], id="encoder-only"),
+        pytest.param({"only": 1}, ["only"], id="one-layer"),
+    ],
+)  # fmt: skip
+def test_the_middle_and_what_follows_is_the_default_of_a_network_with_other_names(strides, expected):
+    assert list(names(plane_strides(network(**strides), None, 1))) == expected
+
+
 @pytest.mark.parametrize(("factor", "strides"), [(1, (4, 2)), (2, (2, 1)), (4, (1, 1)), (8, (1, 1))])
 def test_strides_count_scene_pixels_and_a_finer_layer_is_averaged(factor, strides):
     assert tuple(plane_strides(UNET, ["up_blocks.0", "up_blocks.1"], factor).values()) == strides

@@ -1,23 +1,38 @@
-"""A fixture that runs commands within the test process, which is faster than a new process."""
+"""Commands that run within the test process, which is faster than a new process."""
 
+import signal
 import sys
+import warnings
 
 import pytest
+
+
+def run_main(*arguments):
+    """Run a command, restore what it changed in this process, and return its exit status."""
+    from cli import main
+
+    handler, before = signal.getsignal(signal.SIGINT), (sys.argv, sys.stdout, sys.stderr)
+    sys.argv = ["hsifeat", *map(str, arguments)]
+    try:
+        with warnings.catch_warnings():
+            main()
+    except SystemExit as end:
+        return end.code
+    finally:
+        sys.argv, sys.stdout, sys.stderr = before
+        signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture
 def cli(monkeypatch, capsys):
     """Return a function that runs a command and returns its output, or its error message if the command must fail."""
-    from cli import main
 
     def run(*arguments, status=0):
-        monkeypatch.setattr(sys, "argv", ["hsifeat", *map(str, arguments)])
         monkeypatch.setenv("COLUMNS", "400")
         capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
+        code = run_main(*arguments)
         output = capsys.readouterr()
-        assert end.value.code == status, output.err
+        assert code == status, output.err
         assert "Traceback" not in output.err
         return output.out if status == 0 else " ".join(output.err.split())
 

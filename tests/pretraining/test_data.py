@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-import cli
 import hsifeat
+from hsifeat.commands.app import app
 from hsifeat.errors import HsifeatError, PretrainingError
 from hsifeat.pretraining.data import prepare_scenes
 from hsifeat.projection import Projection
@@ -96,7 +96,7 @@ def test_the_command_takes_further_scenes(tmp_path):
     for name, seed in (("north", 0), ("south", 1)):
         np.save(tmp_path / f"{name}.npy", small_cube(seed=seed))
     command = ["pretrain", str(tmp_path / "north.npy"), "--also", str(tmp_path / "south.npy"), "--steps", "1"]
-    ended = CliRunner().invoke(cli.app, [*command, "--nodata", "7", "--out", str(tmp_path / "m")])
+    ended = CliRunner().invoke(app, [*command, "--nodata", "7", "--out", str(tmp_path / "m")])
     assert ended.exit_code == 0, ended.output
     record = json.loads((tmp_path / "m" / "training.json").read_text())
     assert [scene["name"] for scene in record["scenes"]] == ["north", "south"]

@@ -14,9 +14,9 @@ from PIL import Image
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-import cli
 import hsifeat
 from hsifeat.backbones.open_backbone import open_backbone
+from hsifeat.commands.app import app
 from hsifeat.errors import PretrainingError
 from hsifeat.pretraining.evaluation import draw_samples, held_out_losses
 from hsifeat.pretraining.image_sampler import ImageSampler
@@ -264,8 +264,8 @@ def test_sources_without_images_are_refused_in_one_line(source, message, archive
 
 def test_the_command_trains_and_refuses_options_of_scenes(folder, tmp_path):
     command = ["pretrain", str(folder), "--network", "natural32", "--steps", "1", "--out", str(tmp_path / "m")]
-    ended = CliRunner().invoke(cli.app, command)
+    ended = CliRunner().invoke(app, command)
     assert ended.exit_code == 0, ended.output
     assert (tmp_path / "m" / "training.json").exists()
-    refusal = CliRunner().invoke(cli.app, [*command, "--variable", "x"])
+    refusal = CliRunner().invoke(app, [*command, "--variable", "x"])
     assert refusal.exit_code == 2 and "applies to scenes" in refusal.output

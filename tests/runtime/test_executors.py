@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -76,11 +76,14 @@ def test_a_worker_that_dies_gives_one_clear_message():
 
 
 SLEEPERS = """
-import os, sys, time
+import multiprocessing, os, sys, time
 from pathlib import Path
 from hsifeat.runtime.local import local_executor
 
+locks = []
+
 def sleep(name):
+    locks.append(multiprocessing.RLock())  # as tqdm does
     Path(sys.argv[1], f"{name}.pid").write_text(str(os.getpid()))
     time.sleep(600)
 
@@ -108,7 +111,10 @@ def test_no_worker_is_left(tmp_path, sign):
     script.write_text(SLEEPERS)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     # A process group of its own, all of which gets the signal: what Ctrl-C in a terminal does.
-    started = subprocess.Popen([sys.executable, script, tmp_path], start_new_session=True, env=environment)
+    with (tmp_path / "stderr").open("w") as errors:
+        started = subprocess.Popen(
+            [sys.executable, script, tmp_path], start_new_session=True, env=environment, stderr=errors
+        )
     files = [tmp_path / "a.pid", tmp_path / "b.pid"]
     while not all(file.exists() and file.read_text() for file in files):
         assert started.poll() is None
@@ -119,6 +125,12 @@ def test_no_worker_is_left(tmp_path, sign):
         os.killpg(started.pid, sign)
         assert started.wait(120) == 130
         assert not any(alive(pid) for pid in pids)
+        # Python's resource tracker ends last, and would warn of semaphores that nobody has unlinked.
+        with suppress(ProcessLookupError):
+            while True:
+                os.killpg(started.pid, 0)
+                time.sleep(0.05)
+        assert "leaked" not in (tmp_path / "stderr").read_text()
     else:
         started.kill()
         started.wait()

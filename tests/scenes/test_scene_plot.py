@@ -22,9 +22,9 @@ def hsifeat(*arguments, cwd=None, **environment):
 
 
 def run(*arguments):
-    import cli
+    from hsifeat.commands.app import app
 
-    completed = CliRunner().invoke(cli.app, ["scenes", "show", "indian-pines", *arguments])
+    completed = CliRunner().invoke(app, ["scenes", "show", "indian-pines", *arguments])
     assert completed.exit_code == 0, completed.output
     return completed.stdout
 

@@ -11,7 +11,6 @@ import base64
 import io
 import itertools
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.heat_map import draw_heat_map
+from hsifeat.formatting import literal_figure_text, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,6 @@ _STYLE = (
 _RC: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "hsifeat",
-    "text.parse_math": False,
     "font.size": 8.5,
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK),
 }
@@ -332,12 +331,9 @@ def _style_axes(axes: Axes, grid: Literal["x", "y"]) -> None:
 
 @contextmanager
 def _figure(width_in: float, height_in: float) -> Iterator[Figure]:
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(_RC), warnings.catch_warnings():
-        # An SVG is displayed with the reader's fonts, so glyphs that are missing in the font of matplotlib are harmless.
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+    with literal_figure_text(**_RC):
         yield Figure(figsize=(width_in, height_in))
 
 
@@ -349,8 +345,10 @@ def _bytes(figure: Figure, medium: Medium) -> bytes:
         return raster.getvalue()
     vector = io.StringIO()
     figure.savefig(vector, format="svg", transparent=True, metadata={"Date": None}, **tight)
+    # Names may contain control characters, which XML forbids.
+    text = printable(vector.getvalue())
     if medium == "svg":
-        return vector.getvalue().encode()
-    text = vector.getvalue().replace(_INK, "currentColor").replace(_PAPER, "var(--paper)")
+        return text.encode()
+    text = text.replace(_INK, "currentColor").replace(_PAPER, "var(--paper)")
     text = re.sub(r" font-family: [^;\"]*;", "", text)
     return re.sub(r"<svg\b[^>]*>", lambda tag: tag.group() + _STYLE, text, count=1).encode()

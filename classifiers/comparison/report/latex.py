@@ -11,6 +11,7 @@ from classifiers.comparison.results.ranking import RankedSplit, rank
 from classifiers.comparison.results.summary_frame import INTERVAL, summary_frame, summary_notes
 from classifiers.comparison.results.summary_text import pixel_range
 from classifiers.splits import parse_split_question
+from hsifeat.formatting import printable
 
 _SHORT_TITLES = {INTERVAL: "interval", "kappa": r"$\kappa$"}
 # Two splits side by side fill the width of a page.
@@ -55,7 +56,7 @@ def escape_latex(text: str) -> str:
     >>> print(escape_latex("50 %_a\\b"))
     50 \%\_a\textbackslash{}b
     """
-    return " ".join(text.translate(_ESCAPES).split())
+    return " ".join(printable(text).translate(_ESCAPES).split())
 
 
 def _tabular(table: pd.DataFrame, best: pd.DataFrame, splits: Sequence[RankedSplit]) -> str:

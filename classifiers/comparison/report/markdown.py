@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from classifiers.comparison.report.change_table import change_table, change_verdict
 from classifiers.comparison.report.distance_plots import distance_tables
@@ -12,6 +13,7 @@ from classifiers.comparison.results.ranking import LEAKS, Ranking, rank
 from classifiers.comparison.results.scores import PixelScore
 from classifiers.comparison.results.summary_frame import INTERVAL, summary_frame, summary_notes
 from classifiers.comparison.results.summary_text import p_value
+from hsifeat.formatting import escape_markdown
 
 _DISTANCE_NOTE = (
     "OA in percent by the distance of the test pixels to the nearest training pixel, with the 95 % interval, then the gain in "
@@ -33,9 +35,9 @@ def to_markdown(results: BenchResults) -> str:
     }
     lines = _header([f"{score}{suffixes.get(split, '')}" for split, score in table.columns])
     for row, best_row in zip(table.itertuples(index=False), best.itertuples(index=False), strict=True):
-        lines.append(_line([f"**{text}**" if is_best else text for text, is_best in zip(row, best_row, strict=True)]))
+        lines.append(_line(row, best_row))
     for note in summary_notes(results):
-        lines += ["", note]
+        lines += ["", escape_markdown(note)]
     return "\n".join([*lines, *_distances(ranking), *_changes(results), ""])
 
 
@@ -46,7 +48,7 @@ def _distances(ranking: Ranking) -> list[str]:
     """
     lines: list[str] = []
     for view in distance_tables(ranking):
-        lines += ["", f"## {view.question.capitalize()}: OA by distance, {view.split}", ""]
+        lines += ["", escape_markdown(f"## {view.question.capitalize()}: OA by distance, {view.split}"), ""]
         lines += _header(["entry", *view.ranges, "without leakage"])
         for found in view.rows:
             scores = [*found.bins, found.leak_free]
@@ -84,7 +86,12 @@ def _changes(results: BenchResults) -> list[str]:
     lines += ["", table.method] if table.rows else []
     for report, entries in (("this", table.new), ("the baseline", table.missing)):
         if entries:
-            lines += ["", f"Only in {report} report:", "", *(f"- {entry} under {splits}" for entry, splits in entries)]
+            lines += [
+                "",
+                f"Only in {report} report:",
+                "",
+                *(f"- {escape_markdown(f'{entry} under {splits}')}" for entry, splits in entries),
+            ]
     return lines
 
 
@@ -92,5 +99,7 @@ def _header(titles: Sequence[str]) -> list[str]:
     return [_line(titles), _line(["---"] * len(titles))]
 
 
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
+def _line(cells: Sequence[str], bold: Sequence[bool] = ()) -> str:
+    texts = [escape_markdown(cell) for cell in cells]
+    texts = [f"**{text}**" if is_bold else text for text, is_bold in zip_longest(texts, bold)]
+    return "| " + " | ".join(texts) + " |"

@@ -23,6 +23,7 @@ from classifiers.splits import split_plot
 from hsifeat import formatting
 from hsifeat.errors import HsifeatError
 from hsifeat.files import write_file
+from hsifeat.formatting import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -59,6 +60,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("classifiers.comparison.report", "templates"),
         autoescape=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

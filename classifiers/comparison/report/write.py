@@ -30,6 +30,7 @@ from classifiers.comparison.sweep_table import sweep_rows
 from classifiers.comparison.workdir import RECORD
 from hsifeat.errors import HsifeatError, SceneError
 from hsifeat.files import write_file
+from hsifeat.formatting import escape_formula
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes.blocks import count_values
 from hsifeat.scenes.maps import Legend, check_map_fits, write_map, write_probabilities
@@ -227,7 +228,9 @@ def write_sweep(sweep: SweepResult, folder: Path) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(
+        {name: escape_formula(cell) if isinstance(cell, str) else cell for name, cell in row.items()} for row in rows
+    )
     write_file(folder / "sweep.csv", text.getvalue())
     write_file(folder / "sweep.json", sweep.model_dump_json(indent=1) + "\n")
     drawers = {"planes": lambda medium: plane_plots.sweep_map(sweep.planes, medium)}

@@ -14,6 +14,7 @@ from classifiers.comparison.results.model import SCHEMA_VERSION, BenchResults
 from classifiers.comparison.results.scores import RunResult
 from hsifeat.errors import HsifeatError
 from hsifeat.files import write_file
+from hsifeat.formatting import escape_formula
 from hsifeat.seals import open_json, seal_json
 
 if TYPE_CHECKING:
@@ -72,8 +73,9 @@ def sorted_runs(runs: tuple[RunResult, ...]) -> list[RunResult]:
 
 
 def write_csv(results: BenchResults, path: Path) -> None:
-    """Write the data frame of `to_frame` as CSV, with numbers at full precision."""
-    write_file(path, to_frame(results).to_csv(index=False, lineterminator="\n"))
+    """Write the data frame of `to_frame` as CSV, with numbers at full precision. Names that look like formulas are quoted."""
+    frame = to_frame(results).map(lambda cell: escape_formula(cell) if isinstance(cell, str) else cell)
+    write_file(path, frame.to_csv(index=False, lineterminator="\n"))
 
 
 def write_json(results: BenchResults, path: Path) -> None:

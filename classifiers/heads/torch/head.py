@@ -17,7 +17,7 @@ from classifiers.heads.base import ProbabilisticHead, WeighingHead
 from classifiers.heads.parameters import NotNegative, Positive, Seed
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.training import TrainingOptions, Weights, choose_device, emit_training_event, infer, train
-from hsifeat.errors import HeadError
+from hsifeat.errors import HeadError, allowed_names
 from hsifeat.runtime.events import Note
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         if self.members < 1:
             raise HeadError(f"members is {self.members}; give 1 or more")
         if self.vote not in VOTES:
-            raise HeadError(f"no vote is named {self.vote!r}; allowed: {', '.join(VOTES)}")
+            raise HeadError(f"no vote is named {self.vote!r}; {allowed_names(VOTES)}")
         training, device = self._training(), choose_device(self.device)
         weight = self._row_weights(codes, weight)
         random = check_random_state(self.random_state)

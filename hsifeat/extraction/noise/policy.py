@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.backbones.schedule import NoiseSchedule
-from hsifeat.errors import HsifeatError
+from hsifeat.errors import HsifeatError, allowed_names
 from hsifeat.registration import load_subclass
 from hsifeat.types import Window
 
@@ -233,9 +233,7 @@ def parse_noise(text: str, schedule: NoiseSchedule, *, seed: int = 0, draws: int
     name, colon, argument = text.partition(":")
     registered = noise_policies()
     if name not in registered:
-        raise HsifeatError(
-            f"unknown noise {text!r}; allowed: {', '.join(_form(entry) for entry in registered.values())}"
-        )
+        raise HsifeatError(f"unknown noise {text!r}; {allowed_names(_form(entry) for entry in registered.values())}")
     return load_policy(registered[name]).parse(argument if colon else None, schedule, seed, draws)
 
 

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from cli import app
 from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.backbones.taps import select_taps
+from hsifeat.commands.app import app
 from hsifeat.errors import BackboneError
 from hsifeat.extraction.extract import extract
 from hsifeat.features.open_features import open_features

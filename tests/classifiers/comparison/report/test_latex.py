@@ -200,4 +200,4 @@ def test_changes_are_in_the_markdown():
     assert rows[4][4:] == ["-10.00", "", "0.030", "worse, beyond variation over seeds"]
     assert "P-values are corrected for all 4 tests (Holm)." in text and "does not generalise to unseen areas" in text
     assert "Only in this report:\n\n- new on spectra under random:0.1\n" in text
-    assert f"Only in the baseline report:\n\n- gone on planes of <b> under {SPLITS[0]}, {SPLITS[1]}\n" in text
+    assert f"Only in the baseline report:\n\n- gone on planes of &lt;b> under {SPLITS[0]}, {SPLITS[1]}\n" in text

@@ -1,0 +1,140 @@
+"""What commands print: any encoding, any name, a closed pipe or a full disk; the work and its files never depend on it."""
+
+import os
+import re
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from hsifeat.cache import catalogue
+from hsifeat.store.store import Store
+from tests.helpers.command_line import run_main
+from tests.helpers.tiny_training import use_tiny
+
+# Everything that a terminal obeys, except line feeds; GDAL's and Python's own definitions of printable differ in detail.
+CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+# The words in capitals stand for paths with hostile names. What follows -> is a file that the command must write.
+COMMANDS = {
+    "backbones": "backbones",
+    "layers": "layers BACKBONE --all",
+    "heads": "heads",
+    "info": "info",
+    "scenes": "scenes",
+    "show": "scenes show CUBE --labels TRUTH --out OUT/scene.png -> scene.png",
+    "dry run": "extract CUBE --labels TRUTH --backbone BACKBONE --timesteps 0 --out OUT/e.zarr --dry-run",
+    "extract": "extract CUBE --labels TRUTH --backbone context --layers mean-3 --out OUT/e.zarr -> e.zarr/zarr.json",
+    "timesteps": "timesteps CUBE --labels TRUTH --backbone BACKBONE --timesteps 0,500 --budget 1 --out OUT/t.png -> t.png",
+    "fit": "fit STORE --head lda --inputs spectra --split random:0.3 --out OUT/model -> model/model.json",
+    "tune": "fit STORE --head lda --inputs spectra --split random:0.3 --tune --out OUT/t -> t/model.json",
+    "predict": "predict MODEL STORE --out OUT/map.tif -> map.tif",
+    "export": "export STORE --out OUT/x.npy -> x.npy",
+    "bench": "bench STORE --heads lda --inputs spectra,planes --splits random:0.3,blocks:9+1:0.3 --seeds 1 --jobs 1 "
+    "--out OUT/report -> report/results.json",
+    "sweep": "sweep STORE --split random:0.3 --best 1 --seeds 1 --jobs 1 --out OUT/sweep -> sweep/sweep.csv",
+    "pretrain": "pretrain CUBE --network mtmsd --size small --steps 2 --out OUT/b -> b/unet/config.json",
+    "cache ls": "cache ls",
+    "cache show": "cache show STORE",
+    "verify": "cache verify STORE",
+    "gc": "cache gc --max-size 0B --dry-run",
+    "no layer": "extract CUBE --labels TRUTH --backbone BACKBONE --layers \x1b[2J --out OUT/e.zarr",
+    "no label map": "fit STORE --labels \x1b[2J",
+    "no store": "fit \x1b]0;x\x07",
+    "wrong assignment": "fit STORE --set \x1b]0;x\x07",
+    "wrong option": "fit STORE --\x1b]0;x\x07",
+    "wrong command": "\x1b[2J",
+}  # fmt: skip
+# Commands that run in every encoding, because they print names of classes, label maps, stores and planes.
+NAMING = {"fit", "predict", "cache ls", "cache show", "no label map"}
+# Commands that continue the work of an earlier run.
+RESUMED = {"bench", "extract", "pretrain"}
+FAILING = {
+    "no layer": 1,
+    "no label map": 1,
+    "no store": 1,
+    "wrong assignment": 2,
+    "wrong option": 2,
+    "wrong command": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    """A folder that the runs of a command share, so that expensive work is done once."""
+    return tmp_path_factory.mktemp("out")
+
+
+@pytest.fixture
+def command(hostile, backbone_folder, out, tmp_path, monkeypatch):
+    """Return a function that runs a command with certain streams, and returns its exit status and the file it must write."""
+    use_tiny(monkeypatch)
+    catalogue.add_entry(Store.open(hostile.store).key, hostile.store, completed=0)
+    paths = {"STORE": hostile.store, "MODEL": hostile.model, "CUBE": hostile.cube, "TRUTH": hostile.truth}
+    paths["BACKBONE"] = backbone_folder
+
+    def run(name, stdout, stderr):
+        words, _, file = COMMANDS[name].partition(" -> ")
+        folder = (out if name in RESUMED else tmp_path) / name
+        folder.mkdir(exist_ok=True)
+        words = [str(paths.get(word, word)).replace("OUT", str(folder)) for word in words.split(" ")]
+        monkeypatch.setattr(sys, "stdout", stdout)
+        monkeypatch.setattr(sys, "stderr", stderr)
+        try:
+            return run_main(*words), folder / file
+        finally:
+            for stream in filter(None, (stdout, stderr)):
+                with suppress(OSError):
+                    stream.close()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        (name, encoding)
+        for encoding in ("ascii", "utf-8", "latin-1", "cp1252")
+        for name in COMMANDS
+        if encoding == "ascii" or name in NAMING
+    ],
+)
+def test_names_are_printed_in_any_encoding_and_without_control_characters(command, name, encoding, tmp_path):
+    files = [tmp_path / "stdout", tmp_path / "stderr"]
+    with files[0].open("w", encoding=encoding) as stdout, files[1].open("w", encoding=encoding) as stderr:
+        status, file = command(name, stdout, stderr)
+    output, errors = (path.read_bytes().decode(encoding) for path in files)
+    assert status == FAILING.get(name, 0), errors
+    assert file.exists()
+    assert output or name in FAILING
+    assert not CONTROLS.search(output) and not CONTROLS.search(errors)
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in FAILING])
+def test_a_closed_pipe_loses_nothing(command, name, tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with (tmp_path / "stderr").open("w") as stderr:
+        status, file = command(name, os.fdopen(writing, "w"), stderr)
+    assert (status, (tmp_path / "stderr").read_text().count("rror")) == (0, 0)
+    assert file.exists()
+
+
+def test_closed_output_and_errors_lose_nothing(command):
+    pipes = [os.pipe(), os.pipe()]
+    for reading, _ in pipes:
+        os.close(reading)
+    status, file = command("fit", *(os.fdopen(writing, "w") for _, writing in pipes))
+    assert status == 0 and file.exists()
+
+
+def test_a_full_disk_under_the_output_is_an_error_after_the_work(command, tmp_path):
+    with (tmp_path / "stderr").open("w") as stderr:
+        status, file = command("fit", Path("/dev/full").open("w"), stderr)  # noqa: SIM115
+    assert status == 1 and file.exists()
+    assert "standard output can't be written: No space left on device" in (tmp_path / "stderr").read_text()
+
+
+def test_descriptors_that_are_closed_at_the_start_lose_nothing(command):
+    assert command("fit", None, None)[0] == 0

@@ -1,0 +1,25 @@
+"""Lists of allowed names in messages: never an empty list."""
+
+import re
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+import classifiers
+import hsifeat
+from hsifeat.errors import allowed_names, suggest_names
+
+
+@given(st.text(), st.lists(st.text(min_size=1, alphabet="abc")))
+def test_a_list_of_allowed_names_is_not_empty(name, allowed):
+    for text in (suggest_names(name, allowed), allowed_names(allowed)):
+        assert not text.endswith(": ")
+        assert (text == "there is none") == (not allowed)
+
+
+def test_no_message_joins_allowed_names_by_itself():
+    """A joined list could be empty; `allowed_names` says so."""
+    for package in (hsifeat, classifiers):
+        for file in Path(package.__file__).parent.rglob("*.py"):
+            assert not re.search(r"allowed: \{['\"]", file.read_text(encoding="utf-8")), file
