@@ -205,13 +205,14 @@ def check_stores(inputs: InputSet, features: Features) -> None:
     if inputs.uses_context and not features.has_planes(context=True):
         raise StoreError(
             f"the input {inputs} needs the planes of a context store, and {features.name} is none: extract one by "
-            f"hsifeat.extract({scene!r}, backbone='context'), or hsifeat extract {scene} --backbone context, and give it "
-            "beside the other stores"
+            f"hsifeat.extract(features.scene, backbone='context'), or hsifeat extract SCENE --backbone context with the file or "
+            f"name of {scene}, and give it beside the other stores"
         )
     if inputs.uses_planes and not features.has_planes(context=False):
         raise StoreError(
             f"the input {inputs} needs planes of a diffusion model, and {features.name} has none: extract a store with "
-            f"hsifeat extract {scene} --backbone NAME and give it beside the others, or leave planes out of --inputs"
+            f"hsifeat extract SCENE --backbone NAME, with the file or name of {scene}, and give it beside the others, or leave "
+            "planes out of --inputs"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import shlex
 from collections.abc import Iterable
 
 # Maximum number of allowed names in a message; a longer list is abbreviated.
@@ -153,6 +154,15 @@ def error_summary(error: BaseException) -> str:
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return " ".join(lines[:2] if lines[0].endswith(":") else lines[:1])
+
+
+def shell_command(*words: object) -> str:
+    """Return a command of hsifeat for an error message, quoted such that a shell runs it as it stands.
+
+    >>> shell_command("cache", "verify", "my store.zarr", "--repair")
+    "hsifeat cache verify 'my store.zarr' --repair"
+    """
+    return shlex.join(["hsifeat", *map(str, words)])
 
 
 def suggest_names(name: str, allowed: Iterable[str], count: int = 3) -> str:

@@ -91,7 +91,7 @@ def verify_store(
     Example: `hsifeat cache verify ip.zarr --repair`
     """
     from hsifeat.cache.catalogue import find_store
-    from hsifeat.errors import StoreError
+    from hsifeat.errors import StoreError, shell_command
     from hsifeat.extraction.repair import repair, verify
     from hsifeat.formatting import format_bytes
 
@@ -120,7 +120,9 @@ def verify_store(
                 f"{len(result.unfinished)} planes are unfinished: run the extract command again to finish them"
             )
     if result.damages:
-        raise StoreError(f"{len(damages)} damaged files: hsifeat cache verify {location} --repair restores them")
+        raise StoreError(
+            f"{len(damages)} damaged files: {shell_command('cache', 'verify', location, '--repair')} restores them"
+        )
     if not as_json:
         terminal.say(f"{len(damages)} files repaired" if damages else "all files are intact")
 

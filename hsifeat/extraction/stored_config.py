@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import StoreError
+from hsifeat.errors import StoreError, shell_command
 from hsifeat.extraction.config import ExtractionConfig, options_in_recipe
 from hsifeat.projection import Projection
 from hsifeat.store.store import Store
@@ -77,5 +77,5 @@ def stored_projection(store: Store) -> Projection:
         if projection.digest == part["digest"]:
             return projection
     raise StoreError(
-        f"{store.location}: the stored projection does not match the recipe; run hsifeat cache verify {store.location}"
+        f"{store.location}: the stored projection does not match the recipe; run {shell_command('cache', 'verify', store.location)}"
     )

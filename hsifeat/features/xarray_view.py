@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hsifeat.errors import HsifeatError, StoreError, raise_out_of_memory
+from hsifeat.errors import HsifeatError, StoreError, raise_out_of_memory, shell_command
 from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.manifest import Manifest
 from hsifeat.store.store import Store
@@ -48,7 +48,7 @@ class _NamedErrors:
             starts = [part.start or 0 if isinstance(part, slice) else int(part) for part in key]
             block = "/".join(str(start // side) for start, side in zip(starts, sides, strict=True))
             raise StoreError(
-                f"{store.location}: {self._array.path}/c/{block} is damaged ({error}): hsifeat cache verify {store.location} --repair "
+                f"{store.location}: {self._array.path}/c/{block} is damaged ({error}): {shell_command('cache', 'verify', store.location, '--repair')} "
                 "computes damaged parts again"
             ) from error
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import WrapperStore
 
-from hsifeat.errors import StoreError
+from hsifeat.errors import StoreError, shell_command
 from hsifeat.store import timings
 from hsifeat.store.keys import is_checksum_key
 from hsifeat.store.layout import DIGEST_BYTES
@@ -198,7 +198,7 @@ class ChecksumReader(WrapperStore[Any]):
 
     def _damage_error(self, key: str, fault: str) -> StoreError:
         return StoreError(
-            f"{self.location}: {key} {fault}: hsifeat cache verify {self.location} --repair shows what can be restored"
+            f"{self.location}: {key} {fault}: {shell_command('cache', 'verify', self.location, '--repair')} shows what can be restored"
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import StoreError, raise_out_of_memory
+from hsifeat.errors import StoreError, raise_out_of_memory, shell_command
 from hsifeat.store import checksums as checksum_file
 from hsifeat.store.keys import PLANE, plane_of, shard_key
 from hsifeat.store.layout import (
@@ -165,7 +165,7 @@ class Planes:
             Stored bytes do not match their checksum, or a shard is missing.
         """
         location = self._files.location
-        advice = f"hsifeat cache verify {location} --repair computes damaged parts again"
+        advice = f"{shell_command('cache', 'verify', location, '--repair')} computes damaged parts again"
         try:
             with location.error_context():
                 values = np.asarray(self.array(plane)[cells.slices], np.float32)

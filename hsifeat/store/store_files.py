@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import HsifeatError, StoreError, error_summary, raise_out_of_memory
+from hsifeat.errors import HsifeatError, StoreError, error_summary, raise_out_of_memory, shell_command
 from hsifeat.store import checksums as checksum_file
 from hsifeat.store.checksums import ChecksumReader, ChecksumWriter
 from hsifeat.store.create import is_unfinished
@@ -88,7 +88,7 @@ class StoreFiles:
                 array = self.group.get(path)
             if not isinstance(array, zarr.Array):
                 raise StoreError(
-                    f"{self.location} has no {path}: hsifeat cache verify {self.location} shows what is missing"
+                    f"{self.location} has no {path}: {shell_command('cache', 'verify', self.location)} shows what is missing"
                 )
             # Planes do not contain the fill value, so a search for empty chunks would only slow down writing.
             self._arrays[path] = array.with_config({"write_empty_chunks": True})
@@ -200,7 +200,7 @@ def holds_store(location: Location) -> bool:
         foreign = [key for key in foreign if not is_store_file(key)]
     if checksum_file.COPY_OF[checksum_file.ROOT] in foreign:
         raise StoreError(
-            f"{location}: {checksum_file.ROOT} is missing: hsifeat cache verify {location} --repair restores it"
+            f"{location}: {checksum_file.ROOT} is missing: {shell_command('cache', 'verify', location, '--repair')} restores it"
         )
     if foreign:
         raise StoreError(f"{location} is neither a store nor empty (it contains {foreign[0]}): name another place")
