@@ -49,7 +49,7 @@ def _run_command() -> int:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) != len(sys.argv) - 1
     if not debug:
-        warnings.showwarning = _show_warning
+        warnings.showwarning = _show_warning  # type: ignore[assignment]  # most arguments are unused
     try:
         status = _call_app(arguments)
     except (HsifeatError, OSError) as error:

@@ -60,7 +60,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("classifiers.comparison.report", "templates"),
         autoescape=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
+        finalize=lambda value: value if hasattr(value, "__html__") else printable(str(value)),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
