@@ -132,7 +132,7 @@ class StoreFiles:
         except Exception as error:  # damaged bytes raise errors of many classes
             raise_out_of_memory(error)
             raise StoreError(
-                f"{self.location}: {path} is damaged ({error_summary(error)}): hsifeat cache verify {self.location} --repair shows "
+                f"{self.location}: {path} is damaged ({error_summary(error)}): {shell_command('cache', 'verify', self.location, '--repair')} shows "
                 "what can be restored"
             ) from error
 
