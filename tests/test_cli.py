@@ -175,6 +175,6 @@ def test_memory_that_runs_out_is_one_message_with_advice(hsifeat, monkeypatch, e
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("cli.app", fail)
+    monkeypatch.setattr("hsifeat.commands.app.app", fail)
     message = hsifeat("fit", "x.zarr", status=1)
     assert f"memory ran out ({error}): use fewer --jobs, a smaller --batch, or fewer planes" in message

@@ -93,10 +93,3 @@ def test_a_store_made_anew_at_a_place_takes_the_old_entry(three):
     assert catalogue.find_store("cccc44").path == three[0]
     with pytest.raises(StoreError, match="no store at or named 'aaaa11'"):
         catalogue.find_store("aaaa11")
-
-
-def test_the_last_completed_is_the_default_although_the_clock_was_set_back(three, monkeypatch):
-    monkeypatch.setattr(catalogue.time, "time", lambda: 1.0)
-    for path, key in zip(three, ("aaaa11", "aaaa22", "bbbb33"), strict=True):
-        catalogue.add_entry(key * 10, path)
-        assert catalogue.find_store(None).path == path
