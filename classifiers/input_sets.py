@@ -108,10 +108,10 @@ class InputSet:
 def suited_input(head: str, features: Features) -> InputSet:
     """Return the input set that suits a head and the stores.
 
-        If there is a context store and the head can use context, the set is ``spectra+window+context``. Planes do not join by
-    default, because they gained nothing beside context in the study of ``docs/user/results.md``. Otherwise the set has
-    spectra and planes. It also has patches or window means of planes if the head wants them. A store of single pixels has no
-    patches.
+    If there is a context store and the head can use context, the set is ``spectra+window+context``. Planes do not join by
+    default, because they gained nothing beside context in the study of ``docs/user/results.md``. Otherwise the set is
+    ``spectra+planes``, with ``patches`` or ``means`` if the head wants them. For a store of single pixels, the set has
+    no ``patches``.
     """
     cls = head_class(head)
     if _takes_context(head) and features.has_planes(context=True) and "plane" not in cls.needs:
@@ -134,7 +134,7 @@ def suited_remark(head: str, features: Features) -> str:
     if not features.has_planes(context=True):
         return f"no context store is given: {WORTH_OF_CONTEXT}; hsifeat extract {features.scene.name} --backbone context makes one"
     if features.has_planes(context=False) and not suited_input(head, features).uses_planes:
-        return "planes are not used beside context, where they gained nothing in our study: --inputs spectra+window+context+planes adds them"
+        return "planes are not used beside context, where those of natural32 gained nothing from few labels on three scenes: --inputs spectra+window+context+planes adds them"
     return ""
 
 
