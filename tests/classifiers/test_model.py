@@ -18,6 +18,7 @@ from classifiers.tune import Tuning
 from hsifeat.errors import HeadError
 from hsifeat.features.open_features import open_features
 from hsifeat.features.stack import open_stack
+from hsifeat.seals import seal_json
 
 SPLIT = "blocks:18+1:0.5"
 
@@ -54,7 +55,7 @@ def test_the_model_card_records_provenance_and_scores(features, tmp_path):
     told["scores"][0]["oa"] = "high"
     manifest = json.loads((tmp_path / "model" / "model.json").read_text())
     manifest["meta"]["card"] = told
-    (tmp_path / "model" / "model.json").write_text(json.dumps(manifest))
+    (tmp_path / "model" / "model.json").write_text(seal_json(manifest, "model.json"))
     with pytest.raises(HeadError, match="holds no model that hsifeat fit wrote"):
         load_model(tmp_path / "model")
 

@@ -68,8 +68,8 @@ def test_the_schema_in_the_documentation_is_current():
     ("content", "message"),
     [
         pytest.param('{"schema_version": 9}', "schema version 9; this hsifeat reads version 1", id="newer"),
-        pytest.param("[1]", "schema version None", id="other JSON"),
-        pytest.param("{", "can't be read as the JSON of a benchmark", id="damaged"),
+        pytest.param("[1]", "holds no JSON object: give an undamaged results.json", id="other JSON"),
+        pytest.param("{", r"is damaged \(.*\): give an undamaged results.json of a report", id="damaged"),
         pytest.param('{"schema_version": 1, "scene": {}}', "not a results.json of hsifeat bench: scene.name: Field required", id="missing field"),
     ],
 )  # fmt: skip
@@ -83,6 +83,20 @@ def test_json_of_another_kind_is_refused(content, message, tmp_path):
 def test_unknown_fields_and_other_types_are_refused(change, tmp_path):
     write_json(build()[0], tmp_path / "x.json")
     document = json.loads((tmp_path / "x.json").read_text())
+    del document["seal"]
     (tmp_path / "x.json").write_text(json.dumps({**document, **change}))
     with pytest.raises(HsifeatError, match=f"x.json is not a results.json of hsifeat bench: {next(iter(change))}: "):
         read_json(tmp_path / "x.json")
+
+
+def test_a_changed_digit_is_refused_and_an_edited_file_without_a_seal_is_read(tmp_path):
+    file = tmp_path / "x.json"
+    write_json(build()[0], file)
+    document = json.loads(file.read_text())
+    document["runs"][0]["fit_seconds"] = 99.5
+    file.write_text(json.dumps(document))
+    with pytest.raises(HsifeatError, match=r"x\.json is damaged or was edited: give an undamaged results\.json"):
+        read_json(file)
+    del document["seal"]
+    file.write_text(json.dumps(document))
+    assert read_json(file).runs[0].fit_seconds == 99.5
