@@ -96,7 +96,8 @@ class Projection:
         >>> mean.apply(np.array([1, 2, 3, 4])).tolist()
         [2.5]
         """
-        channels = spectra.astype(np.float32) @ self.weights + self.offset
+        with np.errstate(over="ignore", invalid="ignore"):  # invalid pixels may hold values beyond float32
+            channels = spectra.astype(np.float32) @ self.weights + self.offset
         if self.clip:
             channels = np.clip(channels, -1, 1)
         if self.gamma != 1:

@@ -1,11 +1,14 @@
 """The model's input against np.pad: padding is NumPy's reflection, a tile is a cut of the padded, projected scene."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsifeat.extraction.model_input import ModelInput, mirror_indices
+from hsifeat.extraction.model_input import ModelInput, make_model_input, mirror_indices
 from hsifeat.projection import fit_projection
 from hsifeat.scenes import Scene
 from hsifeat.types import Window
@@ -62,3 +65,15 @@ def test_invalid_pixels_are_zero(scene):
     holed = Scene("holed", cube)
     tile = ModelInput(cube, fit_projection("pca:3", holed), holed.valid).read(Window(0, 0, 16, 16))
     assert np.isfinite(tile).all() and not tile[:, 5, 6].any()
+
+
+def test_pixels_without_data_in_a_companion_image_are_zero_and_in_the_recipe(scene):
+    companion = np.random.default_rng(0).integers(1, 255, (2 * scene.rows, 2 * scene.cols, 3)).astype(np.uint8)
+    companion[4:6, 8:10] = 255
+    plain = replace(scene, companion=companion)
+    declared = replace(plain, companion_nodata=(255.0,))
+    backbone = SimpleNamespace(name="net", channels=3, projection_file=None)
+    inputs = [make_model_input(one, backbone, None, companion=True, padding="reflect") for one in (plain, declared)]
+    tiles = [one.read(Window(0, 0, 16, 16)) for one in inputs]
+    assert tiles[0][:, 4:6, 8:10].all() and not tiles[1][:, 4:6, 8:10].any()
+    assert inputs[0].companion_part().digest != inputs[1].companion_part().digest

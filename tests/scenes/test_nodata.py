@@ -14,6 +14,7 @@ import zarr
 
 from hsifeat import Scene, open_scene
 from hsifeat.errors import SceneError
+from hsifeat.projection import ProjectedScene, fit_projection
 from hsifeat.scenes import open_labels
 from hsifeat.scenes.nodata import combine_bands, distinct_values, parse_nodata
 
@@ -215,6 +216,15 @@ def test_values_beyond_float32_are_invalid():
     scene = Scene("x", np.array([[[1e300, 1.0, 2.0], [1.0, 2.0, 3.5]]]))
     assert scene.valid.tolist() == [[False, True]]
     assert scene.validity_notes == ("x: 1 pixels hold values beyond the range of float32 and count as invalid",)
+
+
+def test_values_beyond_float32_do_not_reach_a_projection():
+    cube = np.random.default_rng(0).random((4, 5, 6))
+    cube[1, 2, 3] = 1e300
+    scene = Scene("x", cube)
+    projection = fit_projection("pca:2", scene)
+    channels = ProjectedScene(scene.cube, projection, scene.valid)[:]
+    assert np.isfinite(projection.weights).all() and np.isfinite(channels).all() and not channels[1, 2].any()
 
 
 def test_extended_precision_is_refused():

@@ -172,6 +172,8 @@ def _read_scale(header: EnviHeader) -> tuple[float, tuple[str, ...]]:
         notes = (f"{name}: its reflectance scale factor {text!r} is not a positive number and is ignored",)
     for kind in ("data reflectance", "data"):
         gains, offsets = header.values(f"{kind} gain values"), header.values(f"{kind} offset values")
+        if any(values and len(values) not in {1, header.bands} for values in (gains, offsets)):
+            return 1.0, (*notes, f"{name}: its {kind} gain or offset values are not one per band; they are ignored")
         if gains or offsets:
             description = f"{header.text('description')} {kind}"
             scale, scale_notes = find_reflectance_scale(gains or (), offsets or (), name, description=description)
