@@ -59,7 +59,7 @@ def main() -> int:
             counts[command] = {"steps": steps, "killed": killed + forced, "between_renames": forced}
             sys.stdout.write(f"{command}: {counts[command]}, faults so far: {len(faults)}\n")
             sys.stdout.flush()
-    options.out.write_text(json.dumps({"counts": counts, "faults": faults}, indent=1) + "\n")
+            options.out.write_text(json.dumps({"counts": counts, "faults": faults}, indent=1) + "\n")
     return bool(faults)
 
 

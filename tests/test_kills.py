@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.kill_cases import make_cases, run_round
 
 # Steps at which each command is killed here; all of them are killed in the benchmark.
-STEPS = {"rm": (0, 1, 5), "gc": (1, 40), "fit": (0, 1, 2, 3), "export": (0, 1, 2, 3), "predict": (0,), "repair": (7,)}
+STEPS = {"rm": (0, 5), "gc": (1,), "fit": (1, 2), "export": (1, 3), "predict": (0,), "repair": (7,)}
 
 
 @pytest.fixture(scope="module")
