@@ -16,7 +16,7 @@ from classifiers.model_card import ModelCard
 from classifiers.reduction import DEFAULT_REDUCTION, check_reduction
 from classifiers.smoothing import parse_scene_smoothing
 from classifiers.splits import parse_split
-from classifiers.table import PixelTable, select_labels
+from classifiers.table import PixelTable, check_classes, select_labels
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.formatting import format_bytes
@@ -115,12 +115,7 @@ def fit_model(
         sample=fitted_on == "scene",
         **layout_options([input_set], features),
     )
-    if len(table.labels.counts) < 2:  # a head separates at least two classes
-        (number,) = table.labels.counts
-        raise StoreError(
-            f"the labels {table.labels.name!r} hold one class, {table.labels.class_names[number]!r}, because 0 means unlabelled: if "
-            f"the pixels of 0 are a class, give it a number with --background-class {number + 1}"
-        )
+    check_classes(table.labels, f"give it a number with --background-class {max(table.labels.counts) + 1}")
     if input_set.uses_planes and not table.layout.learned:
         raise StoreError(
             f"no plane to learn from is selected: name some with --planes, or leave planes out of {input_set}"

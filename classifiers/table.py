@@ -289,6 +289,15 @@ class PixelTable:
         return SplitCV(parse_split(split, self.label_maps), self.labels, *self.coordinates, self.X, n_splits, seed)
 
 
+def check_classes(labels: Labels, remedy: str) -> None:
+    """Raise `StoreError` if a label map has one class only; `remedy` says what to do if the pixels of 0 are another class."""
+    if len(labels.counts) == 1:
+        (name,) = labels.class_names.values()
+        raise StoreError(
+            f"the labels {labels.name!r} hold one class, {name!r}, because 0 means unlabelled: if the pixels of 0 are a class, {remedy}"
+        )
+
+
 def select_labels(features: Features, name: str | None = None) -> Labels:
     """Return a label map of a store.
 

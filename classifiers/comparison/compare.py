@@ -24,7 +24,7 @@ from classifiers.distance_bins import DISTANCE_ENDS, distance_bins
 from classifiers.reduction import DEFAULT_REDUCTION, check_reduction
 from classifiers.smoothing import parse_scene_smoothing
 from classifiers.splits import make_split_map, parse_split
-from classifiers.table import select_labels
+from classifiers.table import check_classes, select_labels
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.runtime.events import Listener, Note, silent
@@ -137,6 +137,7 @@ def compare(
     for line in (*(f"planned contrast: {contrast}" for contrast in plan.contrasts), *map(str, plan.missing_contrasts)):
         listen(Note(line))
     truth = first.valid_labels(select_labels(first, labels))
+    check_classes(truth, "add 1 to all classes of the label map")
     smoothing = parse_scene_smoothing(smooth, first.shape[:2], len(truth.counts))
     if earlier is not None:
         earlier.check(first, truth)

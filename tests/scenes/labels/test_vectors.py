@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import geopandas
 import numpy as np
 import pyproj
@@ -347,3 +350,13 @@ def test_other_vector_formats(gdal, tmp_path, suffix, driver):
     assert np.count_nonzero(labels.classes != FIELDS) == 0
     assert labels.class_names == {1: "corn", 2: "wheat"} and labels.name == "fields"
     assert sorted((tmp_path / "out").iterdir()) == before, "nothing is written beside it"
+
+
+def test_warnings_of_gdal_become_notes_without_a_path(tmp_path):
+    """pyogrio warns in Python, with a path, about columns that GDAL does not know."""
+    saved(tmp_path / "x.gpkg", {"crop": ["a"]}, [box(0, 0, 2, 2)])
+    with closing(sqlite3.connect(tmp_path / "x.gpkg")) as database:
+        database.execute("create table other (a)")
+    labels = open_labels(tmp_path / "x.gpkg", blank_scene(4, 4, NORTH_UP))
+    assert labels.class_names == {1: "a"} and any(note.startswith("x.gpkg: ") for note in labels.notes)
+    assert str(tmp_path) not in " ".join(labels.notes)
