@@ -1,40 +1,72 @@
-"""Judge frozen denoisers by the accuracy of their planes, against their untrained twins and against classical features.
+"""Judge the denoiser in the package by the accuracy of its planes, against its untrained twin, classical context and other networks.
 
-``.venv/bin/python benchmarks/natural32.py NAME=BACKBONE … --folder DIR`` extracts planes of each backbone and of its untrained
-twin on Indian Pines, the Houston 2018 subset (its bands, and its companion image of 0.25 m) and the reduced Pavia University,
-and scores linear discriminant analysis with shrinkage on several sets of columns:
+``.venv/bin/python benchmarks/natural32.py`` compares, on Indian Pines, the Houston 2018 subset (its bands, and its companion image
+of 0.25 m) and reduced Pavia University:
+
+- ``natural32`` and its untrained twin;
+- ``context``, the classical features of the package; on the companion image, the same filters of that image;
+- ``ffdnet``, a published denoiser of photographs (the code in ``docs/user/backbones.md`` with the file of the test data);
+- ``mtmsd``, a network that trains on the bands of the scene for 110 steps;
+- further networks, named as ``NAME=BACKBONE``, with their untrained twins.
+
+Linear discriminant analysis with shrinkage learns from several sets of columns:
 
 - few labels: 5 and 20 training pixels per class, scattered over the scene;
 - distance: whole 12-px blocks with a tenth of the labelled pixels train, and accuracy is given by the distance of a test pixel
   to the nearest training pixel.
 
-Each group of columns is standardised and reduced to principal components over all pixels of the scene, without labels.
+Each group of columns is reduced to principal components over all pixels of the scene, without labels. With ``--levels``, each
+network is instead read at several timesteps, and the accuracy of its planes is given by noise level.
+
 The results of every scene and set of columns are written at once to ``benchmarks/results/natural32.json``; the same command
-continues an interrupted run. Differences are paired by draw. Their intervals (Student's t, 95 %) cover the drawing of training
-pixels, not the choice of scenes.
+continues an interrupted run. Models and stores are kept in ``build/natural32`` and used again. Differences are paired by draw.
+Their intervals (Student's t, 95 %) cover the drawing of training pixels, not the choice of scenes.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import warnings
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from classical_context import companion_context, context_groups, reduce_columns, window_means
 from numpy.typing import NDArray
-from scipy import stats
-from scoring import RESULTS, PrintingListener, about_run
+from scipy import ndimage
+from scoring import RESULTS, ROOT, PrintingListener, about_run
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from study_scenes import SCENES
+from study_columns import gain, reduce_columns, reduce_group, table
+from study_scenes import DATA, SCENES
 
+RESULT = RESULTS / "natural32.json"
+FOLDER = ROOT / "build" / "natural32"
 STUDIED = ("indian-pines", "houston", "houston-companion", "pavia-reduced")
 REGIMES = ("per-class:5", "per-class:20", "blocks:12+0:0.1")
 BINS_PX = {"0-4": (0, 4), "4-9": (4, 9), "9-16": (9, 16), "over 9": (9, np.inf), "over 16": (16, np.inf)}
+DRAWS, LEVEL_DRAWS, TRAINING_STEPS = 30, 10, 110
 GROUP_COMPONENTS, PLANE_COMPONENTS = 40, 60
 SPECTRA, WINDOW, CONTEXT = "spectra", "spectra+window", "spectra+window+context"
+# Context beyond the window of 5 px, by groups that are reduced together; and the filters of the companion image.
+CONTEXT_GROUPS = (
+    ["mean-25"], ["mean-45"], ["profile-*"], ["reconstruction-?", "reconstruction-??"], ["reconstruction-*-mean-9"],
+)  # fmt: skip
+COMPANION_FILTERS = [f"{family}-{side}" for family in ("mean", "deviation", "profile") for side in (3, 7, 13, 25)]
+PLANES: dict[str, dict[str, Any]] = {
+    "natural32": {"timesteps": [50], "layers": ["up_blocks.0", "up_blocks.1"], "projection": "pca:3"},
+    "natural32 pca": {"timesteps": [50], "layers": ["up_blocks.0", "up_blocks.1"], "projection": "pca:3"},
+    "natural32 rgb": {"timesteps": [50], "layers": ["up_blocks.0", "up_blocks.1"], "projection": "rgb"},
+    "ffdnet": {"timesteps": [50], "layers": ["model.10", "model.20"], "projection": "pca:3"},
+    "mtmsd": {"timesteps": [50], "layers": ["up_blocks.0", "up_blocks.1"], "projection": None},
+}
+LEVELS = {
+    "natural32": [5, 20, 50, 100, 200, 400, 700],
+    "ffdnet": [5, 20, 50, 100, 170],
+    "mtmsd": [5, 20, 50, 100, 200, 400, 700],
+}
 
 Scores = dict[str, dict[str, list[float | None]]]
 
@@ -42,45 +74,35 @@ Scores = dict[str, dict[str, list[float | None]]]
 def main() -> None:
     """Parse the command line and run the study."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("backbones", nargs="*", metavar="NAME=BACKBONE")
-    parser.add_argument("--folder", type=Path, required=True, help="folder of the stores, which are used again")
-    parser.add_argument("--out", type=Path, default=RESULTS / "natural32.json")
+    parser.add_argument("further", nargs="*", metavar="NAME=BACKBONE", help="networks with the layers of natural32")
     parser.add_argument("--scenes", default=",".join(STUDIED))
-    parser.add_argument("--draws", type=int, default=30)
-    parser.add_argument("--timesteps", default="50")
-    parser.add_argument("--layers", default="up_blocks.0,up_blocks.1")
-    parser.add_argument("--projection", default="pca:3")
+    parser.add_argument("--levels", action="store_true", help="accuracy by noise level")
     options = parser.parse_args()
     # A block may hold a single training pixel of a class.
     warnings.filterwarnings("ignore", message="Only one sample available")
-    content = (
-        json.loads(options.out.read_text())
-        if options.out.exists()
-        else {"draws": options.draws, "planes": {}, "scores": {}}
-    )
-    if content["draws"] != options.draws:
-        raise SystemExit(f"{options.out} has {content['draws']} draws; use --draws {content['draws']} or another --out")
+    content: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    further = dict(entry.split("=", 1) for entry in options.further)
+    content["planes"] = content.get("planes", {}) | PLANES | dict.fromkeys(further, PLANES["natural32"])
     for name in options.scenes.split(","):
-        study = Study(name, options.draws, content["scores"].setdefault(name, {}))
-        for columns in study.classical():
-            save(options.out, content)
-            print(name, columns, flush=True)
-        for entry in options.backbones:
-            label, _, source = entry.partition("=")
-            content["planes"][label] = {k: getattr(options, k) for k in ("timesteps", "layers", "projection")}
-            for twin in (False, True):
-                for columns in study.learned(label, source, options, twin=twin):
-                    save(options.out, content)
-                    print(name, columns, flush=True)
-    content["differences"] = {name: paired_differences(scores) for name, scores in content["scores"].items()}
-    save(options.out, content)
+        if options.levels:
+            levels = content.setdefault("levels", {}).setdefault(name, {})
+            study = Study(name, LEVEL_DRAWS, {})
+            steps = study.by_level(levels)
+        else:
+            study = Study(name, DRAWS, content.setdefault("scores", {}).setdefault(name, {}))
+            steps = study.run(further)
+        for step in steps:
+            save(content)
+            print(name, step, flush=True)
+    content["differences"] = {name: paired_differences(scores) for name, scores in content.get("scores", {}).items()}
+    save(content)
     print(table(content))
 
 
-def save(file: Path, content: dict[str, Any]) -> None:
+def save(content: dict[str, Any]) -> None:
     """Write the results with the metadata of this run."""
-    about = about_run(("torch", "diffusers", "scikit-learn", "scikit-image"))
-    file.write_text(json.dumps({**about, **{k: v for k, v in content.items() if k not in about}}, indent=1) + "\n")
+    about = about_run(("torch", "diffusers", "scikit-learn", "scikit-image")) | {"draws": DRAWS}
+    RESULT.write_text(json.dumps({**about, **{k: v for k, v in content.items() if k not in about}}, indent=1) + "\n")
 
 
 class Study:
@@ -91,76 +113,121 @@ class Study:
 
         self.name, self.scores = name, scores
         self.scene = SCENES[name]()
+        self.sees_companion = name.endswith("-companion")
         labels = next(iter(self.scene.labels.values()))
         # A class with fewer than four pixels can't be in both parts of a split.
         small = [number for number, count in labels.counts.items() if count < 4]
         self.truth = np.where(np.isin(labels.classes, small), 0, labels.classes)
         self.draws = {regime: [parse_split(regime).draw(labels, seed) for seed in range(draws)] for regime in REGIMES}
         self.distances = [training_distances(draw) for draw in self.draws[REGIMES[-1]]]
-        self._groups: dict[str, NDArray[np.float32]] = {}
 
-    def classical(self) -> Any:
-        """Score the sets of classical columns, and yield their names."""
-        if all(name in self.scores for name in (SPECTRA, WINDOW, CONTEXT)):
-            return
-        self._prepare()
+    def run(self, further: dict[str, str]) -> Iterator[str]:
+        """Score all sets of columns that have no scores, and yield their names."""
         for name in (SPECTRA, WINDOW, CONTEXT):
-            if self._score(name, self._sets[name]):
-                yield name
+            yield from self._score(name)
+        unused = {"mtmsd", "natural32 rgb"} if self.sees_companion else {"natural32 pca"}
+        networks = [(name, name, False) for name in PLANES if name not in unused]
+        networks += [(f"{name} untrained", name, True) for name in ("natural32", *further)]
+        networks += [(name, name, False) for name in further]
+        for variant, name, twin in networks:
+            for base in (WINDOW, CONTEXT):
+                yield from self._score(
+                    f"{base}+{variant}", lambda v=variant, n=name, t=twin: self._planes(v, further.get(n, n), t)
+                )
 
-    def learned(self, label: str, source: str, options: argparse.Namespace, *, twin: bool) -> Any:
-        """Score the planes of a backbone or its untrained twin, with and without context; yield the names of the columns."""
-        variant = f"{label}{' untrained' if twin else ''}"
-        names = {base: f"{base}+{variant}" for base in (WINDOW, CONTEXT)}
-        if all(name in self.scores for name in names.values()):
-            return
-        planes = reduce_group(
-            self._read_planes(variant.replace(" ", "-"), source, options, twin=twin), PLANE_COMPONENTS
-        )
-        self._prepare()
-        for base, name in names.items():
-            if self._score(name, [*self._sets[base], planes]):
-                yield name
+    def by_level(self, levels: dict[str, Any]) -> Iterator[str]:
+        """Score the planes of each network at each timestep, and yield the names of the networks."""
+        for network, timesteps in LEVELS.items():
+            if network in levels or (self.sees_companion and network == "mtmsd"):
+                continue
+            backbone = self._open(network, twin=False)
+            rows = []
+            for t in timesteps:
+                name = f"{WINDOW}+{network} t{t}"
+                planes = self._extract(f"{network}-t{t}", backbone, self._options(network) | {"timesteps": [t]})
+                for _ in self._score(name, lambda planes=planes: reduce_group(planes, PLANE_COMPONENTS)):
+                    pass
+                abar = float(backbone.schedule.alphas_cumprod[t])
+                oa = {regime: round(100 * float(np.mean(self.scores[name][regime])), 2) for regime in REGIMES}
+                rows.append({"t": t, "sigma": round(((1 - abar) / abar) ** 0.5, 3), "oa": oa})
+            levels[network] = rows
+            yield f"{network}: {rows}"
 
-    def _read_planes(self, label: str, source: str, options: argparse.Namespace, *, twin: bool) -> NDArray[np.float32]:
+    def _planes(self, variant: str, source: str, twin: bool) -> NDArray[np.float32]:
+        planes = self._extract(variant.replace(" ", "-"), self._open(source, twin=twin), self._options(source))
+        return reduce_group(planes, PLANE_COMPONENTS)
+
+    def _options(self, source: str) -> dict[str, Any]:
+        """Return the options of planes. Only ``natural32 pca`` sees components of the companion image; others see its colours."""
+        options = PLANES.get(source, PLANES["natural32"])
+        return options | {"projection": None} if self.sees_companion and source != "natural32 pca" else options
+
+    def _open(self, source: str, *, twin: bool) -> Any:
+        """Open a network, which a scene-trained network is trained for."""
         import hsifeat
-        from hsifeat.types import Window
 
-        companion = self.name.endswith("-companion")
-        folder = options.folder / f"{self.name}-{label}.zarr"
+        source = source.removesuffix(" rgb").removesuffix(" pca")
+        if source == "ffdnet":
+            page = (ROOT / "docs" / "user" / "backbones.md").read_text(encoding="utf-8")
+            code = next(
+                block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class FFDNet" in block
+            )
+            namespace: dict[str, Any] = {}
+            exec(code, namespace)  # noqa: S102  # the code that the page tells people to run
+            return namespace["open_ffdnet"](DATA / "ffdnet" / "ffdnet_color.pth")
+        if source == "mtmsd":
+            out = FOLDER / f"{self.name}-mtmsd"
+            source = str(
+                hsifeat.pretrain(self.scene, network="mtmsd", steps=TRAINING_STEPS, out=out, listen=PrintingListener())
+            )
+        return hsifeat.open_backbone(f"untrained:{source}" if twin else source)
+
+    def _extract(self, label: str, backbone: Any, options: dict[str, Any]) -> NDArray[np.float32]:
+        """Return planes of a backbone over the scene in one pass, (rows, cols, channels)."""
+        import hsifeat
+
+        folder = FOLDER / f"{self.name}-{label}.zarr"
         hsifeat.extract(
             self.scene,
-            backbone=f"untrained:{source}" if twin else source,
-            timesteps=[int(t) for t in options.timesteps.split(",")],
-            layers=options.layers.split(","),
-            projection=None if companion else options.projection,
-            stitch="whole",
-            companion=companion,
+            backbone=backbone,
             out=folder,
+            stitch="whole",
+            companion=self.sees_companion,
             listen=PrintingListener(),
+            **options,
         )
-        features = hsifeat.open_features(folder)
-        return features.read(Window(0, 0, self.scene.rows, self.scene.cols))
+        return read_all(folder, ["*"])
 
-    def _prepare(self) -> None:
-        if self._groups:
-            return
+    @cached_property
+    def _groups(self) -> dict[str, list[NDArray[np.float32]]]:
+        """Groups of columns of each set without planes, (rows, cols, components)."""
+        import hsifeat
+
         cube = np.asarray(self.scene.cube[:], np.float32)
-        groups = {SPECTRA: cube, "window": window_means(cube, 5), **context_groups(cube)}
-        if self.name.endswith("-companion"):
-            groups["companion"] = companion_context(np.asarray(self.scene.companion), self.scene.companion_factor)
-        self._groups = {name: reduce_group(values, GROUP_COMPONENTS) for name, values in groups.items()}
+        window = ndimage.uniform_filter(cube, (5, 5, 1), mode="reflect")
+        own, store = (
+            [reduce_group(values, GROUP_COMPONENTS) for values in (cube, window)],
+            FOLDER / f"{self.name}-context.zarr",
+        )
+        hsifeat.extract(self.scene, backbone="context", out=store, listen=PrintingListener())
+        # Components have unit variance, so that planes are not standardised again.
+        context = [reduce_columns(read_all(store, names), GROUP_COMPONENTS) for names in CONTEXT_GROUPS]
+        if self.sees_companion:
+            image = hsifeat.Scene(f"{self.name}-image", np.asarray(self.scene.companion, np.float32))
+            store = FOLDER / f"{self.name}-image-context.zarr"
+            hsifeat.extract(image, backbone="context", layers=COMPANION_FILTERS, out=store, listen=PrintingListener())
+            k = self.scene.companion_factor
+            fine = read_all(store, COMPANION_FILTERS)
+            coarse = fine.reshape(self.scene.rows, k, self.scene.cols, k, -1).mean((1, 3))
+            context.append(reduce_columns(coarse, GROUP_COMPONENTS))
+        return {SPECTRA: own[:1], WINDOW: own, CONTEXT: own + context}
 
-    @property
-    def _sets(self) -> dict[str, list[NDArray[np.float32]]]:
-        groups = list(self._groups.values())
-        return {SPECTRA: groups[:1], WINDOW: groups[:2], CONTEXT: groups}
-
-    def _score(self, name: str, groups: list[NDArray[np.float32]]) -> bool:
-        """Score a set of columns under every draw, unless it has scores; return whether it was scored now."""
+    def _score(self, name: str, planes: Any = None) -> Iterator[str]:
+        """Score a set of columns under every draw and yield its name, unless it has scores."""
         if name in self.scores:
-            return False
-        columns = np.concatenate(groups, axis=2)
+            return
+        base = next(known for known in (CONTEXT, WINDOW, SPECTRA) if name.startswith(known))
+        columns = np.concatenate([*self._groups[base], *([planes()] if planes else [])], axis=2)
         scores: dict[str, list[float | None]] = {}
         for regime, draws in self.draws.items():
             for seed, draw in enumerate(draws):
@@ -178,57 +245,31 @@ class Study:
                         value = round(float(correct[inside].mean()), 5) if inside.sum() >= 20 else None
                         scores.setdefault(f"{regime}, {text} px", []).append(value)
         self.scores[name] = scores
-        return True
+        yield name
 
 
-def reduce_group(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """Standardise a group of channels and reduce it to principal components, the first of unit variance."""
-    columns = values.reshape(-1, values.shape[2])
-    standard = (columns - columns.mean(0)) / (columns.std(0) + 1e-9)
-    return reduce_columns(standard, count, whiten=False).reshape(*values.shape[:2], -1)
+def read_all(store: Path, layers: list[str]) -> NDArray[np.float32]:
+    """Read the planes of some layers over the scene."""
+    import hsifeat
+    from hsifeat.types import Window
+
+    features = hsifeat.open_features(store)
+    rows, cols, _ = features.shape
+    return features.read(Window(0, 0, rows, cols), [f"*/{layer}" for layer in layers])
 
 
 def paired_differences(scores: Scores) -> dict[str, dict[str, Any]]:
-    """Return the gains of planes over their untrained twin and over the same columns without planes, in percentage points."""
+    """Return the gains of planes over their untrained twin, the same columns without planes, and other networks, in points."""
     gains: dict[str, dict[str, Any]] = {}
     for name, by_regime in scores.items():
         base, _, label = name.rpartition("+")
         if base not in (WINDOW, CONTEXT) or label == "context" or label.endswith(" untrained"):
             continue
-        for other in (f"{name} untrained", base, CONTEXT):
+        networks = [f"{base}+{other}" for other in PLANES if other != label] if label == "natural32" else []
+        for other in dict.fromkeys([f"{name} untrained", base, CONTEXT, *networks]):
             if other in scores:
                 gains[f"{name} - {other}"] = {r: gain(values, scores[other][r]) for r, values in by_regime.items()}
     return gains
-
-
-def gain(values: list[float | None], others: list[float | None]) -> dict[str, Any] | None:
-    """Return the mean of paired differences, its 95 % interval, and the number of draws with a gain."""
-    pairs = np.array([(a, b) for a, b in zip(values, others, strict=True) if a is not None and b is not None])
-    if len(pairs) < 3:
-        return None
-    points = 100 * (pairs[:, 0] - pairs[:, 1])
-    margin = float(stats.t.ppf(0.975, len(points) - 1) * stats.sem(points))
-    mean = float(points.mean())
-    return {
-        "mean": round(mean, 2),
-        "interval": [round(mean - margin, 2), round(mean + margin, 2)],
-        "better": f"{int((points > 0).sum())} of {len(points)}",
-    }
-
-
-def table(content: dict[str, Any]) -> str:
-    """Return the mean accuracy of every scene and set of columns as text."""
-    lines = []
-    for scene, scores in content["scores"].items():
-        for name, by_regime in scores.items():
-            means = [
-                f"{regime.replace('blocks:12+0:0.1', 'blocks')} "
-                f"{100 * np.mean([v for v in values if v is not None]):.1f}"
-                for regime, values in by_regime.items()
-                if any(v is not None for v in values)
-            ]
-            lines.append(f"{scene:18} {name:45} " + "  ".join(means))
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

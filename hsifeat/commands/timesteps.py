@@ -118,4 +118,9 @@ def _show_ranking(ranking: TimestepRanking) -> None:
     terminal.say("intervals of similar timesteps: " + ", ".join(f"{a} to {b}" for a, b in ranking.intervals))
     first, last = ranking.stages
     terminal.say(f"three stages of the optimal denoiser: up to {first}, between, from {last}")
+    for kind, levels in ranking.studied.items():
+        (first, last), (low, high) = levels["timesteps"], levels["sigmas"]
+        terminal.say(
+            f"served best in our study, {kind}: t = {first} to {last} of this schedule (sigma {low} to {high})"
+        )
     terminal.say(f"proposal for hsifeat extract: --timesteps {','.join(map(str, ranking.proposal))}")

@@ -28,6 +28,7 @@ from hsifeat.timesteps.proposal import check_budget, order_timesteps
 from hsifeat.timesteps.result import TimestepRanking
 from hsifeat.timesteps.scene_patches import default_patch_px, sample_patches, sample_tiles
 from hsifeat.timesteps.stages import best_intervals, interval_timesteps, three_stages
+from hsifeat.timesteps.studied_levels import studied_timesteps
 
 BUDGET, INTERVALS = 5, 3
 # Default number of evenly spaced timesteps to compare, such as 0, 25, …, 975 of 1000.
@@ -165,6 +166,7 @@ def rank_timesteps(
         intervals=tuple(interval_timesteps(timesteps, best_intervals(similarity, min(intervals, len(timesteps))))),
         patch_px=patch_px,
         patches=len(patches),
+        studied=studied_timesteps(schedule),
         notes=tuple(_notes(timesteps, ideal, angles, budget, int(order.eligible.sum()), patch_px)),
     )
     for note in ranking.notes:

@@ -46,6 +46,8 @@ class TimestepRanking:
         Side of the patches of the optimal denoiser in pixels.
     patches : int
         Number of patches of the optimal denoiser.
+    studied : dict of str to dict
+        Timesteps at which features were read best in a study, by kind of network; see `studied_timesteps`.
     notes : tuple of str
         Limitations of this ranking, such as angles that are not measured between spectra.
     """
@@ -63,6 +65,7 @@ class TimestepRanking:
     intervals: tuple[tuple[int, int], ...]
     patch_px: int
     patches: int
+    studied: dict[str, dict[str, Any]]
     notes: tuple[str, ...]
 
     @property
@@ -122,5 +125,6 @@ class TimestepRanking:
                 "space": angles.space,
             },
             "planes": None if planes is None else {"layer": planes.layer, "similarity": planes.similarity.tolist()},
+            "studied": self.studied,
             "notes": list(self.notes),
         }

@@ -1,0 +1,54 @@
+"""Column groups reduced without labels, paired differences of accuracy, and a table of means, for `natural32.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+
+def reduce_group(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Standardise a group of channels and reduce it to principal components, the first of unit variance."""
+    columns = values.reshape(-1, values.shape[2])
+    return reduce_columns(((columns - columns.mean(0)) / (columns.std(0) + 1e-9)).reshape(values.shape), count)
+
+
+def reduce_columns(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Return the first principal components of channels (rows, cols, d), divided by the deviation of the first one."""
+    columns = values.reshape(-1, values.shape[2])
+    centred = columns.astype(np.float64) - columns.mean(0)
+    variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))
+    components = centred @ axes[:, ::-1][:, :count] / np.sqrt(max(variances[-1], 1e-12))
+    return components.astype(np.float32).reshape(*values.shape[:2], -1)
+
+
+def gain(values: list[float | None], others: list[float | None]) -> dict[str, Any] | None:
+    """Return the mean of paired differences, its 95 % interval, and the number of draws with a gain."""
+    pairs = np.array([(a, b) for a, b in zip(values, others, strict=True) if a is not None and b is not None])
+    if len(pairs) < 3:
+        return None
+    points = 100 * (pairs[:, 0] - pairs[:, 1])
+    margin = float(stats.t.ppf(0.975, len(points) - 1) * stats.sem(points))
+    mean = float(points.mean())
+    return {
+        "mean": round(mean, 2),
+        "interval": [round(mean - margin, 2), round(mean + margin, 2)],
+        "better": f"{int((points > 0).sum())} of {len(points)}",
+    }
+
+
+def table(content: dict[str, Any]) -> str:
+    """Return the mean accuracy of every scene and set of columns as text."""
+    lines = []
+    for scene, scores in content.get("scores", {}).items():
+        for name, by_regime in scores.items():
+            means = [
+                f"{regime.replace('blocks:12+0:0.1', 'blocks')} "
+                f"{100 * np.mean([v for v in values if v is not None]):.1f}"
+                for regime, values in by_regime.items()
+                if any(v is not None for v in values)
+            ]
+            lines.append(f"{scene:18} {name:45} " + "  ".join(means))
+    return "\n".join(lines)

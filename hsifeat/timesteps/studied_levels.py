@@ -1,0 +1,44 @@
+"""Noise levels at which features served best in the study ``benchmarks/natural32.py``, by kind of network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hsifeat.backbones.schedule import NoiseSchedule
+
+STUDIED_SIGMAS = {
+    "a denoiser of natural images": (0.03, 0.599),
+}
+"""Range of noise levels by kind of network: OA is within a point of its maximum for each network and scene of the study.
+
+A noise level is the standard deviation of the noise relative to the image, ``sqrt((1 - abar_t) / abar_t)``.
+"""
+
+
+def studied_timesteps(schedule: NoiseSchedule) -> dict[str, dict[str, Any]]:
+    """Return the timesteps of a noise schedule at the noise levels of the study.
+
+    Parameters
+    ----------
+    schedule : NoiseSchedule
+        Noise schedule of the backbone.
+
+    Returns
+    -------
+    dict of str to dict
+        By kind of network: ``sigmas``, the smallest and largest noise level, and ``timesteps``, the nearest timesteps.
+
+    Examples
+    --------
+    >>> schedule = NoiseSchedule(np.array([0.99, 0.9, 0.8, 0.5], np.float32))
+    >>> studied_timesteps(schedule)["a denoiser of natural images"]["timesteps"]
+    [0, 2]
+    """
+    abar = np.maximum(schedule.alphas_cumprod.astype(np.float64), 1e-12)
+    levels = np.sqrt((1 - abar) / abar)
+    return {
+        kind: {"sigmas": list(sigmas), "timesteps": [int(np.abs(levels - sigma).argmin()) for sigma in sigmas]}
+        for kind, sigmas in STUDIED_SIGMAS.items()
+    }
