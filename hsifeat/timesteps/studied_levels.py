@@ -10,6 +10,7 @@ from hsifeat.backbones.schedule import NoiseSchedule
 
 STUDIED_SIGMAS = {
     "a denoiser of natural images": (0.03, 0.599),
+    "a network trained on the scene": (0.018, 0.74),
 }
 """Range of noise levels by kind of network: OA is within a point of its maximum for each network and scene of the study.
 
