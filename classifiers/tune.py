@@ -142,13 +142,14 @@ def tune_head(
     >>> len(tuning.describe()) > 0
     True
     """
-    # Parameters that weight or reduce planes or context have no effect on a table without them.
+    # Parameters that weight or reduce spectra, planes or context have no effect on a table without them.
     space = {
         name: values
         for name, values in head.search_space.items()
         if name not in fixed
         and (train.layout.learned or not name.startswith("plane_"))
         and (train.layout.context or not name.startswith("context_"))
+        and (any(group.is_spectral for group in train.layout) or not name.startswith("spectral_"))
     }
     if not space:
         searched = ", ".join(head.search_space) or "nothing"

@@ -61,9 +61,10 @@ def test_the_model_card_records_provenance_and_scores(features, tmp_path):
 
 
 def test_a_tuning_outcome_is_described_and_saved(features, tmp_path):
-    model = fit_model(features, "lda", inputs="planes", split=SPLIT, tune=True, params={"shrinkage": 0.3})
-    assert [c.params for c in model.tuning.candidates] == [{"plane_components": k} for k in (50, 25, 100)]
-    assert model.head.shrinkage == 0.3 and model.head.plane_components == model.tuning.choice.params["plane_components"]
+    model = fit_model(features, "lda", inputs="spectra+planes", split=SPLIT, tune=True, params={"shrinkage": 0.3})
+    assert [c.params for c in model.tuning.candidates] == [{"spectral_components": k} for k in (60, None, 20)]
+    choice = model.tuning.choice.params["spectral_components"]
+    assert model.head.shrinkage == 0.3 and model.head.spectral_components == choice
     said = "\n".join(model.describe())
     assert f"tuned by {model.tuning.folds}: " in said and "compare these numbers with each other" in said
     assert all(f"OA {c.accuracy:.1%} ± {c.deviation:.1%}, gain " in said for c in model.tuning.candidates)
@@ -73,8 +74,9 @@ def test_a_tuning_outcome_is_described_and_saved(features, tmp_path):
     assert len(kept["candidates"]) == 3 and kept["folds"].startswith("5 folds of whole regions (4 of 4 classes have")
     everything = fit_model(features, "lda", inputs="spectra", tune=True)
     assert everything.describe()[0].startswith("tuned by 5 folds")
-    # Components of planes make no difference to spectra.
-    assert [list(c.params) for c in everything.tuning.candidates] == [["shrinkage"]] * 3
+    # Components of spectra make no difference to planes.
+    planes = fit_model(features, "lda", inputs="planes", tune=True)
+    assert [list(c.params) for c in planes.tuning.candidates] == [["shrinkage"]] * 3
     # A random split is shown beside a disjoint one, which is tuned within its own training pixels.
     random = fit_model(features, "lda", inputs="spectra", split="random:0.3", tune=True)
     assert random.disjoint_evaluation.tuning is not None and random.disjoint_evaluation.tuning != random.tuning
