@@ -68,6 +68,7 @@ def check_seal(path: Path, name: str, *, advice: str = "") -> None:
     >>> check_seal(file, "b.txt", advice="copy it again")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     hsifeat.seals.SealError: .../a.txt is damaged, or is another file under this name: copy it again
+    >>> folder.cleanup()
     """
     try:
         with path.open("rb") as file:

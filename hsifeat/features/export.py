@@ -104,7 +104,7 @@ def _table(
                 f"{features.name} holds no label map: export all valid pixels with --all, or add labels with "
                 "hsifeat extract SCENE --labels FILE"
             )
-        label_map = Labels("", np.zeros(features.valid.shape, np.uint8))
+        label_map = Labels("unlabelled", np.zeros(features.valid.shape, np.uint8))
     else:
         label_map = features.labels(labels)
     label_map = features.valid_labels(label_map)

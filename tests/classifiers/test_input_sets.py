@@ -112,8 +112,8 @@ def test_each_head_gets_what_suits_it(both, context, features_of_module):
 @pytest.mark.parametrize(
     ("head", "inputs", "store", "error", "message"),
     [
-        ("lda", "spectra+context", "small", StoreError, r"small is none: extract one by hsifeat.extract\('small', backbone"),
-        ("lda", "spectra+means", "context", StoreError, "ctx has none: extract a store with hsifeat extract small"),
+        ("lda", "spectra+context", "small", StoreError, r"small is none: extract one by hsifeat.extract\(features.scene, backb"),
+        ("lda", "spectra+means", "context", StoreError, "ctx has none: extract a store with hsifeat extract SCENE"),
         ("film", "spectra+window", "both", HeadError, "film needs context or planes, which the input spectra.window lacks"),
         ("film", "context", "context", HeadError, "film needs spectra, which the input context lacks"),
         ("hyperfeatures", "spectra+context+planes", "both", HeadError, "hyperfeatures does not use context"),

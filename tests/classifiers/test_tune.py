@@ -109,8 +109,8 @@ def test_replacing_test_rows_by_noise_does_not_change_the_choice(features, table
 
 
 def test_tuning_without_enough_regions_or_parameters(features, table):
-    with pytest.raises(HeadError, match="LDAClassifier has nothing left to tune: it searches shrinkage, plane_comp"):
-        fit_model(features, "lda", inputs="spectra", tune=True, params={"shrinkage": 0.3})
+    with pytest.raises(HeadError, match="LDAClassifier has nothing left to tune: it searches shrinkage, spectral_c"):
+        fit_model(features, "lda", inputs="planes", tune=True, params={"shrinkage": 0.3})
     heard = []
     corner = table[(table.rows < 6) & (np.isin(table.cols // 3, [0, 1, 3]))]
     found = tune_head(make_head("svm", corner.layout), corner, {}, listen=heard.append)

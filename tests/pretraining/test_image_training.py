@@ -167,7 +167,8 @@ def test_an_interrupted_training_continues_to_the_same_bits(trained, folder, tmp
             hsifeat.pretrain(folder, network="natural32", out=tmp_path / "m", steps=5)
     events = []
     hsifeat.pretrain(folder, network="natural32", out=tmp_path / "m", steps=5, listen=events.append)
-    assert next(e.done for e in events if isinstance(e, Advanced)) == 4
+    # The interrupt came before the third checkpoint had its seal, so the training continues from the second.
+    assert next(e.done for e in events if isinstance(e, Advanced)) == 3
     assert same(weights(trained), weights(tmp_path / "m"))
     records = [json.loads((m / "training.json").read_text()) for m in (trained, tmp_path / "m")]
     assert records[0]["losses"] == records[1]["losses"] and records[0]["held_out"] == records[1]["held_out"]
