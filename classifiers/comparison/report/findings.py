@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from classifiers.comparison.report import figures
+from classifiers.comparison.results.differences import Contrast, ContrastTest
 from classifiers.comparison.results.distance_text import leak_free_text, verdict_text
-from classifiers.comparison.results.model import StoreSummary
+from classifiers.comparison.results.model import BenchResults, StoreSummary
 from classifiers.comparison.results.ranking import DISJOINT, LEAKS, RankedSplit, Ranking
 from classifiers.comparison.results.scores import EntrySummary
-from classifiers.comparison.results.summary_text import gap_text, leakage_text, percent, planned_results
+from classifiers.comparison.results.summary_text import gap_text, leakage_text, percent, planned_tests
 from classifiers.splits import CARRY_OVER, FILL_IN, parse_split_question
 from hsifeat.formatting import format_bytes, format_duration
 
@@ -38,8 +39,8 @@ def key_findings(ranking: Ranking) -> list[tuple[str, str]]:
     """Return the key findings as pairs of a title and a text."""
     splits = ranking.splits
     findings = [
-        (f"Planned contrasts · {question}", " ".join(f"{line[0].upper()}{line[1:]}." for line in lines))
-        for question, lines in planned_results(ranking.results).items()
+        (f"Planned contrasts · {question}", _planned_text(tests))
+        for question, tests in planned_tests(ranking.results).items()
     ]
     findings += [("Missing for a planned contrast", str(missing)) for missing in ranking.results.missing_contrasts]
     findings += [
@@ -64,6 +65,21 @@ def key_findings(ranking: Ranking) -> list[tuple[str, str]]:
         *([] if ranking.first_index(LEAKS) is None else [_RANDOM_MIXES]),
     ]
     return [*findings, ("Which scores to trust", " ".join(advice))]
+
+
+def contrast_table(results: BenchResults) -> tuple[list[str], list[tuple[Contrast, list[ContrastTest | None]]]]:
+    """Return the table of planned contrasts: the splits, and for each contrast its test under each split.
+
+    A test is None if the contrast was not tested under the split.
+    """
+    splits = list(dict.fromkeys(test.split for test in results.contrasts))
+    by_contrast: dict[str, dict[str, ContrastTest]] = {}
+    for test in results.contrasts:
+        by_contrast.setdefault(str(test.contrast), {})[test.split] = test
+    rows = [
+        (next(iter(tests.values())).contrast, [tests.get(split) for split in splits]) for tests in by_contrast.values()
+    ]
+    return splits, rows
 
 
 def overview_plot(ranking: Ranking, medium: figures.Medium = "page") -> bytes:
@@ -105,6 +121,15 @@ def whisker_legend(ranking: Ranking) -> str:
         if max(summary.seeds for summary in cells) > 1
         else "one seed, without whiskers"
     )
+
+
+def _planned_text(tests: Sequence[ContrastTest]) -> str:
+    """State the significant differences, and how many contrasts show none."""
+    significant = [test.verdict for test in tests if test.significant]
+    sentences = [f"{verdict[0].upper()}{verdict[1:]}." for verdict in significant]
+    if rest := len(tests) - len(significant):
+        sentences.append(f"{rest} of {len(tests)} tests show no significant difference; the table below has all.")
+    return " ".join(sentences)
 
 
 def _best_entry(ranking: Ranking, index: int) -> str:

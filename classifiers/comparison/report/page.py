@@ -87,6 +87,7 @@ def _content(comparison: Comparison, ranking: Ranking) -> dict[str, Any]:
         "LEAKS": LEAKS,
         "DISJOINT": DISJOINT,
         "findings": findings.key_findings(ranking),
+        "contrasts": findings.contrast_table(comparison),
         "changes": change_table(comparison.changes),
         "overview": figures.data_uri(findings.overview_plot(ranking)),
         "whiskers": findings.whisker_legend(ranking),

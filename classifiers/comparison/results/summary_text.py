@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from statistics import median
 
 from classifiers.comparison.results.base_records import BenchEntry, Estimate
-from classifiers.comparison.results.differences import SplitGap
+from classifiers.comparison.results.differences import ContrastTest, SplitGap
 from classifiers.comparison.results.distance_text import distance_remarks, question_text, verdict_text
 from classifiers.comparison.results.model import BenchResults
 from classifiers.comparison.results.scores import EntrySummary, SplitSummary
@@ -69,15 +69,15 @@ def reduction_text(results: BenchResults) -> str:
     )
 
 
-def planned_results(results: BenchResults) -> dict[str, list[str]]:
-    """Return one sentence for each planned contrast and split, grouped by the question that the split asks.
+def planned_tests(results: BenchResults) -> dict[str, list[ContrastTest]]:
+    """Return the tests of planned contrasts, grouped by the question that the split asks.
 
     The keys are ``fill in``, ``carry over``, and ``other splits`` for splits without a question.
     """
-    sentences: dict[str, list[str]] = {FILL_IN: [], CARRY_OVER: [], "other splits": []}
+    tests: dict[str, list[ContrastTest]] = {FILL_IN: [], CARRY_OVER: [], "other splits": []}
     for test in results.contrasts:
-        sentences[parse_split_question(test.split) or "other splits"].append(test.verdict)
-    return {question: lines for question, lines in sentences.items() if lines}
+        tests[parse_split_question(test.split) or "other splits"].append(test)
+    return {question: found for question, found in tests.items() if found}
 
 
 def verdict_lines(results: BenchResults) -> list[str]:
@@ -86,7 +86,7 @@ def verdict_lines(results: BenchResults) -> list[str]:
     The results of planned contrasts come first, then the contrasts that lack a store, then the verdict on all entries
     under each split.
     """
-    planned = [line for lines in planned_results(results).values() for line in lines]
+    planned = [test.verdict for tests in planned_tests(results).values() for test in tests]
     missing = [str(contrast) for contrast in results.missing_contrasts]
     verdicts = [verdict_text(results, split) for split in results.verdicts]
     explored = [f"Exploratory: {verdict}" if planned else verdict for verdict in verdicts]
