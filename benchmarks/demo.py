@@ -38,9 +38,10 @@ def main() -> None:
 
 
 def _accuracy(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the entry, the number of pixels and the scores of a row of the summary."""
-    kept = ("split", "seeds", "oa", "aa", "kappa", "train_pixels", "test_pixels", "fit_seconds")
-    return {**{key: row[key] for key in ("head", "features", "store") if key in row}, **{key: row[key] for key in kept}}
+    """Return the entry, the numbers of pixels and the scores (mean and sd) of a row of the summary."""
+    kept = ("split", "seeds", "train_pixels", "test_pixels", "fit_seconds")
+    scores = {name: {part: row["scores"][name][part] for part in ("mean", "sd")} for name in ("oa", "aa", "kappa")}
+    return {**row["entry"], **{key: row[key] for key in kept}, **scores}
 
 
 if __name__ == "__main__":
