@@ -191,7 +191,9 @@ def test_folders_of_tests_mirror_the_packages():
 
 
 def test_every_import_is_a_declared_dependency():
-    declared = {d.split("[")[0].split(">")[0].lower().replace("_", "-") for d in PROJECT["project"]["dependencies"]}
+    extras = PROJECT["project"]["optional-dependencies"]
+    wanted = [*PROJECT["project"]["dependencies"], *extras["dask"], *extras["service"]]
+    declared = {d.split("[")[0].split(">")[0].lower().replace("_", "-") for d in wanted}
     owners = packages_distributions()
     own = {"hsifeat", "classifiers", "cli"}
     for file in [ROOT / "cli.py", *MODULES]:

@@ -16,6 +16,7 @@ from hsifeat.commands.layers import layers
 from hsifeat.commands.predict import predict
 from hsifeat.commands.pretrain import pretrain
 from hsifeat.commands.scenes import scenes
+from hsifeat.commands.serve import serve
 from hsifeat.commands.sweep import sweep
 from hsifeat.commands.timesteps import timesteps
 
@@ -41,3 +42,4 @@ for command in (backbones, layers, pretrain, timesteps, extract, heads, fit, pre
     app.command()(command)
 app.add_typer(scenes, name="scenes")
 app.add_typer(cache, name="cache")
+app.add_typer(serve, name="serve")

@@ -1,0 +1,59 @@
+"""Audit log: one line of JSON for each request that may change something, written before the request runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+from fastapi import Request
+
+from hsifeat.files import disk_errors
+from hsifeat.service.problems import ProblemError
+from hsifeat.service.tokens import Caller
+
+
+class AuditLog:
+    """The audit log of a service.
+
+    Parameters
+    ----------
+    path : Path
+        File that lines are added to. Only its owner can read it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def record(self, request: Request, caller: Caller | None, *, allowed: bool) -> None:
+        """Add a request to the log.
+
+        Raises
+        ------
+        ProblemError
+            The log can't be written; the request must not run.
+        """
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "request": getattr(request.state, "request_id", ""),
+            "caller": caller.name if caller else None,
+            "token": caller.token_id if caller else None,
+            "client": request.client.host if request.client else None,
+            "method": request.method,
+            "path": request.scope["path"],
+            "allowed": allowed,
+        }
+        try:
+            with disk_errors(self.path):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                # One call of write to a file that is open for appending: lines of several processes do not mix.
+                file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+                try:
+                    os.write(file, json.dumps(line).encode() + b"\n")
+                finally:
+                    os.close(file)
+        except RuntimeError as error:
+            raise ProblemError(
+                503, "the audit log can't be written, so nothing is changed", {"Retry-After": "60"}
+            ) from error

@@ -1,0 +1,105 @@
+"""Errors as ``application/problem+json`` (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from hsifeat.errors import HsifeatError, OutOfMemoryError, RecipeMismatchError
+from hsifeat.formatting import printable
+
+MEDIA_TYPE = "application/problem+json"
+_log = logging.getLogger("hsifeat.service")
+
+
+class ProblemError(HsifeatError):
+    """An error with an HTTP status.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    detail : str
+        What is wrong, what is allowed, and what to do.
+    headers : mapping, optional
+        Further headers of the response, such as ``Retry-After``.
+    """
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status, self.headers = status, dict(headers or {})
+
+
+class ProblemDetails(BaseModel):
+    """Body of an error response."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, Any]] | None = None
+
+
+def problem_response(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, errors: list[dict[str, Any]] | None = None
+) -> JSONResponse:
+    """Return a response in the form of RFC 9457."""
+    content = ProblemDetails(title=HTTPStatus(status).phrase, status=status, detail=printable(detail), errors=errors)
+    return JSONResponse(content.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the error responses of a route, for the parameter ``responses`` of a router."""
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Make an application answer every error with a problem."""
+    app.add_exception_handler(HsifeatError, _on_hsifeat_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_failure)
+
+
+async def _on_hsifeat_error(_request: Request, error: Exception) -> JSONResponse:
+    status, headers = 422, {}
+    if isinstance(error, ProblemError):
+        status, headers = error.status, error.headers
+    elif isinstance(error, OutOfMemoryError):
+        status, headers = 503, {"Retry-After": "30"}
+    elif isinstance(error, RecipeMismatchError):
+        status = 409
+    return problem_response(status, str(error), headers)
+
+
+async def _on_invalid_request(_request: Request, error: Exception) -> JSONResponse:
+    problems = error.errors() if isinstance(error, RequestValidationError) else []
+    # The input itself is left out: it may be large, or secret.
+    errors = [{"loc": list(problem["loc"]), "msg": problem["msg"]} for problem in problems]
+    first = errors[0] if errors else {"loc": [], "msg": "invalid request"}
+    place = ".".join(str(part) for part in first["loc"])
+    return problem_response(422, f"{place}: {first['msg']}"[:500], errors=errors[:20])
+
+
+async def _on_http_exception(_request: Request, error: Exception) -> JSONResponse:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = str(error.detail) if isinstance(error, HTTPException) else ""
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return problem_response(status, detail, headers)
+
+
+async def _on_failure(_request: Request, error: Exception) -> JSONResponse:
+    _log.error("request failed", exc_info=error)
+    return problem_response(500, "the service failed; its log has the details")

@@ -1,0 +1,227 @@
+"""Tokens of the callers of the service: their names, rights and expiry. Only sha256 digests of tokens are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+import stat
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hsifeat.errors import HsifeatError, allowed_names
+from hsifeat.files import atomic_write
+
+Right = Literal["read", "write", "admin"]
+# Each right includes those before it.
+RIGHTS: tuple[Right, ...] = ("read", "write", "admin")
+NAME = r"[\w.@ -]{1,64}"
+_ID_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sent a request, and with which right.
+
+    Attributes
+    ----------
+    name : str
+        Name of the token.
+    right : str
+        ``read``, ``write`` or ``admin``; each includes those before it.
+    token_id : str
+        First digits of the sha256 of the token.
+    """
+
+    name: str
+    right: Right
+    token_id: str
+
+    def may(self, right: Right) -> bool:
+        """Return whether the caller has a right."""
+        return RIGHTS.index(self.right) >= RIGHTS.index(right)
+
+
+class TokenSource(Protocol):
+    """Interface of what knows the valid tokens."""
+
+    def caller_of_token(self, token: str) -> Caller | None:
+        """Return the caller who holds a token, or None for a wrong, expired or revoked token."""
+        ...
+
+    def caller_of_id(self, token_id: str) -> Caller | None:
+        """Return the caller whose token has an identifier, or None if the token has expired or was revoked."""
+        ...
+
+
+class TokenEntry(BaseModel):
+    """A token in a token file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=f"^{NAME}$")]
+    right: Right
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    created: float
+    expires: float | None = None
+
+    @property
+    def id(self) -> str:
+        """First digits of the digest, by which people name the token."""
+        return self.sha256[:_ID_DIGITS]
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the token has not expired."""
+        return self.expires is None or time.time() < self.expires
+
+    @property
+    def caller(self) -> Caller:
+        """The caller who holds the token."""
+        return Caller(self.name, self.right, self.id)
+
+
+class _Content(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    tokens: list[TokenEntry] = []
+
+
+class SingleToken:
+    """A random token with all rights that is valid until the service ends.
+
+    Attributes
+    ----------
+    token : str
+        The token.
+    """
+
+    def __init__(self) -> None:
+        self.token = new_token()
+        self._caller = Caller("owner", "admin", digest_of_token(self.token)[:_ID_DIGITS])
+
+    def caller_of_token(self, token: str) -> Caller | None:
+        """Return the owner if the token is right."""
+        return self._caller if hmac.compare_digest(digest_of_token(token), digest_of_token(self.token)) else None
+
+    def caller_of_id(self, token_id: str) -> Caller | None:
+        """Return the owner if the identifier is right."""
+        return self._caller if token_id == self._caller.token_id else None
+
+
+class TokenFile:
+    """Tokens in a JSON file. A change of the file takes effect at the next request.
+
+    Parameters
+    ----------
+    path : Path
+        The file, which need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stamp: tuple[int, ...] | None = None
+        self._entries: tuple[TokenEntry, ...] = ()
+
+    def entries(self) -> tuple[TokenEntry, ...]:
+        """Return all tokens, the expired ones included.
+
+        Raises
+        ------
+        HsifeatError
+            The file is damaged, or other users may write to it.
+        """
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return ()
+        stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+        if stamp != self._stamp:
+            if os.name == "posix" and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise HsifeatError(f"{self.path} can be changed by other users: chmod 600 {self.path}")
+            try:
+                self._entries = tuple(_Content.model_validate_json(self.path.read_bytes()).tokens)
+            except ValidationError as error:
+                raise HsifeatError(
+                    f"{self.path} is no file of tokens: restore it, or delete it and add the tokens again with "
+                    "hsifeat serve token add"
+                ) from error
+            self._stamp = stamp
+        return self._entries
+
+    def caller_of_token(self, token: str) -> Caller | None:
+        """Return the caller who holds a token, or None for a wrong, expired or revoked token."""
+        digest, caller = digest_of_token(token), None
+        # All entries are compared, so that the time tells nothing.
+        for entry in self.entries():
+            if hmac.compare_digest(entry.sha256, digest) and entry.is_valid:
+                caller = entry.caller
+        return caller
+
+    def caller_of_id(self, token_id: str) -> Caller | None:
+        """Return the caller whose token has an identifier, or None if the token has expired or was revoked."""
+        return next((entry.caller for entry in self.entries() if entry.id == token_id and entry.is_valid), None)
+
+    def add(self, name: str, right: Right, *, days: int | None) -> str:
+        """Add a token, and return it. It cannot be shown again.
+
+        Parameters
+        ----------
+        name : str
+            Name of the person or program, for the logs.
+        right : str
+            ``read``, ``write`` or ``admin``.
+        days : int, optional
+            Lifetime in days. None adds a token that does not expire.
+        """
+        if re.fullmatch(NAME, name) is None:
+            raise HsifeatError(
+                f"a name has at most 64 letters, digits, spaces and the characters . @ _ -; found {name!r:.80}"
+            )
+        if right not in RIGHTS:
+            raise HsifeatError(f"no right {right!r}; {allowed_names(RIGHTS)}")
+        token, now = new_token(), time.time()
+        expires = None if days is None else now + days * 86400
+        self._save([
+            *self.entries(),
+            TokenEntry(name=name, right=right, sha256=digest_of_token(token), created=now, expires=expires),
+        ])  # fmt: skip
+        return token
+
+    def revoke(self, name: str) -> list[TokenEntry]:
+        """Delete the tokens with a name or an identifier, and return them.
+
+        Raises
+        ------
+        HsifeatError
+            There is no such token.
+        """
+        entries = self.entries()
+        revoked = [entry for entry in entries if name in {entry.name, entry.id}]
+        if not revoked:
+            raise HsifeatError(f"no token {name!r} in {self.path}; {allowed_names(entry.name for entry in entries)}")
+        self._save([entry for entry in entries if entry not in revoked])
+        return revoked
+
+    def _save(self, entries: list[TokenEntry]) -> None:
+        content = json.dumps({"tokens": [entry.model_dump(exclude_none=True) for entry in entries]}, indent=1)
+        with atomic_write(self.path) as part:
+            part.write_text(content, encoding="utf-8")
+        self.path.chmod(0o600)
+
+
+def new_token() -> str:
+    """Return a random token of 256 bits."""
+    return f"hsf_{secrets.token_urlsafe(32)}"
+
+
+def digest_of_token(token: str) -> str:
+    """Return the sha256 of a token as 64 hexadecimal digits. A random token needs no salt."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
